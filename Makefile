@@ -1,0 +1,67 @@
+# Everything a clone needs. `make demo` and `make test` work on a bare Debian 12 as root.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install servers demo test lint vectors simulate model fuzz bench torture deploy clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml setup/packages
+	setup/packages
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+# The servers of other Debian suites that tests and `mmm_sandbox up --server` run; those fetch what is missing, too.
+servers: install
+	$(BIN)/python -m mmm.sandbox.fetch
+
+demo: install
+	$(BIN)/python -m mmm.sandbox.demo
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+vectors: install
+	$(BIN)/pytest tests/vectors
+
+# SEEDS runs, from seed FIRST on; docs/simulation.md tells what they come to.
+SEEDS ?= 1000
+FIRST ?= 0
+simulate: install
+	$(BIN)/python -m tests.simulation $(SEEDS) --first $(FIRST)
+
+# Every state that the rules of the writer lease can come to; docs/safety.md tells what that comes to.
+model: install
+	$(BIN)/python -m tests.model
+
+# RUNS inputs for each target in TARGETS; stops at the first finding.
+RUNS ?= 1000000
+TARGETS ?= $$($(BIN)/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)')
+fuzz: install
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	for target in $(TARGETS); do $(BIN)/python -m tests.fuzz $$target -runs=$(RUNS) || exit 1; done
+
+# The scenarios mostly wait for servers and time-outs, so two go on side by side.
+test: lint
+	$(BIN)/pytest --ignore=tests/sandbox
+	$(BIN)/pytest -n 2 --dist loadfile tests/sandbox
+
+bench: install
+	$(BIN)/python -m bench.failover
+
+# MOVES of the writer on SERVER, as for mmm_sandbox up, while clients write; docs/torture.md tells what they come to.
+SERVER ?= mariadb
+MOVES ?= 200
+torture: install
+	$(BIN)/python -m bench.torture --server $(SERVER) --moves $(MOVES)
+
+deploy:
+	setup/deploy
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints what it measured in the sandbox, in one run on one machine."""

@@ -1,0 +1,246 @@
+"""How many hosts one monitor can watch.
+
+python -m bench.scale [--hosts 10,100,500,1000] [--dead 0,10] [--seconds 20]
+
+The monitor is the real one, as a process, with real sockets and ICMP; it runs in a machine of its own, and all the
+hosts are stand-ins (`bench.stand_ins`) in another one. Every check has a period, trap and time-out of 1 s. A host
+dies by a black hole for its address: nothing comes back from it any more, at any protocol.
+
+For each number of hosts and each part of them that is dead before the clock starts:
+
+    CPU        of the monitor, in percent of one core, and per check in microseconds
+    memory     of all its processes (PSS)
+    late       how much later than a period after the one before the mysql checks start: median and 99th percentile
+    failover   from the death of the writer's host to the order that gives its role to the other master
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmm.sandbox.machine import Machine
+
+_STAND_INS = str(Path(__file__).with_name("stand_ins.py"))
+_MONITOR, _HOSTS = "10.87.0.2", "10.87.0.1"
+_AGENT_PORT, _MYSQL_PORT = 9989, 3306
+_PRIVATE = ("/var/log/mysql-mmm", "/run", "/var/lib/misc")
+_LIMIT = 120.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+_CHECKS = 4
+_HEADER = (
+    f"{'hosts':>6}{'dead':>6}{'CPU %':>8}{'us/check':>10}{'memory MB':>11}"
+    f"{'late p50 ms':>13}{'p99':>7}{'failover s':>12}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One step: `late` in seconds, `memory` in bytes, `cpu` in seconds per second."""
+
+    hosts: int
+    dead: int
+    cpu: float
+    memory: int
+    late: tuple[float, float]
+    failover: float | None
+
+    def __str__(self) -> str:
+        per_check = 1e6 * self.cpu / (_CHECKS * self.hosts)
+        failover = "-" if self.failover is None else f"{self.failover:.2f}"
+        return (
+            f"{self.hosts:>6}{self.dead:>6}{100 * self.cpu:>8.1f}{per_check:>10.0f}{self.memory / 1e6:>11.0f}"
+            f"{1e3 * self.late[0]:>13.0f}{1e3 * self.late[1]:>7.0f}{failover:>12}"
+        )
+
+
+def address(number: int) -> str:
+    """Return the address of a host; the first one is 0."""
+    return f"10.88.{number // 250}.{number % 250 + 1}"
+
+
+def conf(hosts: int) -> str:
+    """Return the monitor's conf: two masters, the other hosts slaves, one reader VIP for ten hosts."""
+    names = [f"db{number + 1}" for number in range(hosts)]
+    readers = ", ".join(f"10.89.{n // 250}.{n % 250 + 1}" for n in range(max(2, hosts // 10)))
+    lines = ["active_master_role writer", "<host default>", "cluster_interface eth0", "agent_user a",
+             "agent_password a", "replication_user r", "replication_password r", "monitor_user m",
+             "monitor_password m", "</host>"]  # fmt: skip
+    for number, name in enumerate(names):
+        lines += [f"<host {name}>", f"ip {address(number)}"]
+        lines += ["mode master", f"peer {names[1 - number]}"] if number < 2 else ["mode slave"]
+        lines.append("</host>")
+    lines += ["<role writer>", "hosts db1, db2", "ips 10.89.255.1", "mode exclusive", "</role>"]
+    lines += ["<role reader>", f"hosts {', '.join(names)}", f"ips {readers}", "mode balanced", "</role>"]
+    lines += ["<check default>", "check_period 1", "trap_period 1", "timeout 1", "</check>"]
+    lines += ["<monitor>", f"ip {_MONITOR}", f"ping_ips {_HOSTS}", "flap_count 0", "auto_set_online 1",
+              "pid_path /run/mmm_mond.pid", "status_path /var/lib/misc/mmm_mond.status",
+              "bin_path /usr/lib/mysql-mmm", "</monitor>"]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _program(name: str) -> str:
+    """Return the path of one of our programs."""
+    return str(Path(sys.executable).with_name(name))
+
+
+class Bench:
+    """Two machines, the stand-ins and a monitor."""
+
+    def __init__(self, home: Path, stack: ExitStack, hosts: int) -> None:
+        self.hosts = hosts
+        self._far = self._machine(home, stack, "hosts")
+        self._near = self._machine(home, stack, "monitor")
+        self._wire()
+        # A dead host's address is the far machine's no more, but a hole that swallows what comes.
+        self._stand_ins = subprocess.Popen(
+            self._far.enter([sys.executable, _STAND_INS, str(_AGENT_PORT), str(_MYSQL_PORT)]),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        stack.callback(self._stand_ins.kill)
+        assert self._said().get("ready")
+        (self._near.etc / "mmm_mon.conf").write_text(conf(hosts))
+        (self._near.etc / "mmm_mon.conf").chmod(0o600)
+        self._monitor = self._near.spawn([_program("mmm_mond"), "--foreground"], log=home / "monitor.out")
+        stack.callback(self._monitor.kill)
+
+    @staticmethod
+    def _machine(home: Path, stack: ExitStack, name: str) -> Machine:
+        machine = Machine(name, home / name)
+        machine.home.mkdir()
+        machine.etc.mkdir(parents=True)
+        machine.boot(_PRIVATE)
+        stack.callback(machine.halt)
+        return machine
+
+    def _wire(self) -> None:
+        cable = f"link add far type veth peer name near netns {self._near.pid}"
+        subprocess.run(
+            ["nsenter", "-t", str(self._far.pid), "-n", "--", "ip", *cable.split()], check=True, timeout=10
+        )
+        for machine, interface, ip in ((self._far, "far", _HOSTS), (self._near, "near", _MONITOR)):
+            machine.run(["ip", "address", "add", f"{ip}/24", "dev", interface])
+            machine.run(["ip", "link", "set", interface, "up"])
+        self._far.run(["ip", "route", "add", "local", "10.88.0.0/16", "dev", "lo"])
+        self._near.run(["ip", "route", "add", "10.88.0.0/16", "via", _HOSTS])
+
+    def kill(self, number: int) -> float:
+        """Let nothing come back from a host any more; returns the moment."""
+        self._far.run(["ip", "route", "add", "blackhole", f"{address(number)}/32", "table", "local"])
+        return time.monotonic()
+
+    def ask(self, *words: str) -> str:
+        """Return what mmm_control says; empty while the monitor does not answer."""
+        return self._near.run([_program("mmm_control"), *words], check=False, limit=_LIMIT).stdout
+
+    def wait_online(self, number: int) -> None:
+        """Wait until so many hosts are ONLINE and the writer's role is placed; raises TimeoutError."""
+        deadline = time.monotonic() + _LIMIT
+        while time.monotonic() < deadline:
+            shown = self.ask("show")
+            if shown.count("/ONLINE") >= number and "writer(" in shown:
+                return
+            for line in shown.splitlines():
+                if "AWAITING_RECOVERY" in line:
+                    self.ask("set_online", line.split("(")[0].strip())
+            time.sleep(1)
+        raise TimeoutError(f"not {number} of {self.hosts} hosts are ONLINE:\n{self.ask('show')[-2000:]}")
+
+    def tally(self) -> dict[str, float]:
+        """Return the intervals between checks since the last call."""
+        assert self._stand_ins.stdin is not None
+        self._stand_ins.stdin.write("\n")
+        self._stand_ins.stdin.flush()
+        while "checks" not in (said := self._said()):
+            pass
+        return {name: float(str(value)) for name, value in said.items()}
+
+    def writer_told(self, number: int) -> float:
+        """Return the moment at which a host is told that it has the writer's role."""
+        while (said := self._said()).get("writer") != address(number):
+            pass
+        return float(str(said["at"]))
+
+    def _said(self) -> dict[str, object]:
+        assert self._stand_ins.stdout is not None
+        line = self._stand_ins.stdout.readline()
+        if not line:
+            raise RuntimeError("the stand-ins have ended")
+        said: dict[str, object] = json.loads(line)
+        return said
+
+    def usage(self) -> tuple[float, int]:
+        """Return the processor time of the monitor's processes in seconds, and their memory in bytes."""
+        cpu, memory = 0.0, 0
+        for process in self._near.processes():
+            if b"mmm_mond" not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+                continue
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+            cpu += (int(fields[11]) + int(fields[12])) / _TICKS
+            for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    memory += 1024 * int(line.split()[1])
+        return cpu, memory
+
+
+@contextmanager
+def bench(hosts: int) -> Iterator[Bench]:
+    """Give a monitor at work with so many hosts."""
+    home = Path(tempfile.mkdtemp(prefix="mmm-scale-"))
+    try:
+        with ExitStack() as stack:
+            yield Bench(home, stack, hosts)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def measure(hosts: int, dead: int, seconds: float) -> Measured:
+    """Return one step; `dead` hosts, the last ones, die before."""
+    with bench(hosts) as running:
+        running.wait_online(hosts)
+        for number in range(hosts - dead, hosts):
+            running.kill(number)
+        time.sleep(min(10.0, seconds) if dead else 3.0)
+        running.tally()
+        before, began = running.usage()[0], time.monotonic()
+        time.sleep(seconds)
+        cpu, memory = running.usage()
+        took = time.monotonic() - began
+        tally = running.tally()
+        late = (max(0.0, tally["p50"] - 1), max(0.0, tally["p99"] - 1))
+        died = running.kill(0)
+        failover = running.writer_told(1) - died
+        return Measured(hosts, dead, (cpu - before) / took, memory, late, failover)
+
+
+def main() -> int:
+    """Measure all steps and print the table."""
+    parser = argparse.ArgumentParser(description="Measure how many hosts one monitor can watch.")
+    parser.add_argument("--hosts", default="10,100,500,1000", help="numbers of hosts")
+    parser.add_argument("--dead", default="0,10", help="percents of them that are dead before")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long to watch (default 20)")
+    args = parser.parse_args()
+    print(_HEADER, flush=True)
+    found = []
+    for hosts in map(int, args.hosts.split(",")):
+        for percent in map(float, args.dead.split(",")):
+            found.append(measure(hosts, round(hosts * percent / 100), args.seconds))
+            print(found[-1], flush=True)
+    flat = [one.cpu / one.hosts for one in found if one.hosts >= 100]
+    if len(flat) > 1:
+        print(f"cost per host, most to least from 100 hosts on: {max(flat) / min(flat):.2f}")
+        print(f"failover, median: {statistics.median(one.failover or 0.0 for one in found):.2f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""Hundreds of hosts in one process, for `bench.scale`: they speak the agent's protocol and enough of a server's.
+
+python -m bench.stand_ins AGENT_PORT MYSQL_PORT
+
+Not real servers: a handshake that accepts every password, and answers made of a table for what the monitor asks.
+All hosts listen on the same two ports of all addresses of the machine; the address that a client connected to tells
+which host it means. On its output, a line of JSON for each status with the writer's VIP; for each line on its input,
+a line of JSON with the intervals between two checks of a server since the line before, in seconds.
+"""
+
+import asyncio
+import json
+import re
+import struct
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from mmm.wire import agent as wire
+from mmm.wire.agent import Reply, Status
+
+_SALT = b"stand-in stand-in st"
+_CAPABILITIES = 0x000F_F7FF & ~0x0800 | 0x0008_0000
+_VARIABLES = {
+    "version": "10.11.14-MariaDB",
+    "comment": "stand-in",
+    "read_only": "1",
+    "slave_pos": "0-1-1000",
+    "binlog_pos": "0-1-1000",
+    "binlog_state": "0-1-1000",
+    "origin": "1",
+    "i": "1",
+    "o": "1",
+}
+_REPLICA = {
+    "Slave_IO_State": "Waiting for master to send event", "Master_Host": "10.88.0.1", "Master_User": "replication",
+    "Master_Port": "3306", "Connect_Retry": "5", "Master_Log_File": "mysql-bin.000001",
+    "Read_Master_Log_Pos": "1000", "Relay_Log_File": "relay-bin.000002", "Relay_Log_Pos": "1200",
+    "Relay_Master_Log_File": "mysql-bin.000001", "Slave_IO_Running": "Yes", "Slave_SQL_Running": "Yes",
+    "Replicate_Do_DB": "", "Replicate_Ignore_DB": "", "Replicate_Do_Table": "", "Replicate_Ignore_Table": "",
+    "Replicate_Wild_Do_Table": "", "Replicate_Wild_Ignore_Table": "", "Last_Errno": "0", "Last_Error": "",
+    "Skip_Counter": "0", "Exec_Master_Log_Pos": "1000", "Relay_Log_Space": "1500", "Until_Condition": "None",
+    "Until_Log_File": "", "Until_Log_Pos": "0", "Master_SSL_Allowed": "No", "Master_SSL_CA_File": "",
+    "Master_SSL_CA_Path": "", "Master_SSL_Cert": "", "Master_SSL_Cipher": "", "Master_SSL_Key": "",
+    "Seconds_Behind_Master": "0", "Master_SSL_Verify_Server_Cert": "No", "Last_IO_Errno": "0", "Last_IO_Error": "",
+    "Last_SQL_Errno": "0", "Last_SQL_Error": "", "Replicate_Ignore_Server_Ids": "", "Master_Server_Id": "1",
+    "Master_SSL_Crl": "", "Master_SSL_Crlpath": "", "Using_Gtid": "Slave_Pos", "Gtid_IO_Pos": "0-1-1000",
+    "Replicate_Do_Domain_Ids": "", "Replicate_Ignore_Domain_Ids": "", "Parallel_Mode": "optimistic",
+    "SQL_Delay": "0", "SQL_Remaining_Delay": "NULL",
+    "Slave_SQL_Running_State": "Slave has read all relay log; waiting for more updates",
+    "Slave_DDL_Groups": "0", "Slave_Non_Transactional_Groups": "0", "Slave_Transactional_Groups": "1000",
+}  # fmt: skip
+_BINLOG = {"File": "mysql-bin.000001", "Position": "1000", "Binlog_Do_DB": "", "Binlog_Ignore_DB": ""}
+
+
+class Hosts:
+    """What the stand-ins have in common: who was told what, and when servers were asked."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, Status] = {}
+        self.intervals: list[float] = []
+        self._asked: dict[str, float] = {}
+
+    def checked(self, address: str) -> None:
+        """Note that a server's read_only was asked, which the mysql check does once in each of its runs."""
+        now = time.monotonic()
+        before = self._asked.get(address)
+        self._asked[address] = now
+        if before is not None:
+            self.intervals.append(now - before)
+
+    def order(self, address: str, request: wire.Request) -> Reply:
+        """Return an agent's answer."""
+        if request.command == wire.SET_STATUS:
+            status = wire.ordered_status(request)
+            before = self.told.get(address)
+            self.told[address] = status
+            if any(vip.role == "writer" for vip in status.vips) and before != status:
+                print(json.dumps({"writer": address, "at": time.monotonic()}), flush=True)
+            return Reply("OK: Status applied successfully!", uptime=100_000.0)
+        if request.command == wire.GET_AGENT_STATUS:
+            fields = wire.agent_status_fields(self.told.get(address, Status("UNKNOWN")))
+            return Reply("OK: Returning status!", fields, 100_000.0)
+        if request.command == wire.GET_SYSTEM_STATUS:
+            vips = self.told.get(address, Status("UNKNOWN")).vips
+            return Reply("OK: Returning status!", ("", wire.encode_vips(vips), ""), 100_000.0)
+        return Reply("OK", uptime=100_000.0)
+
+
+class AgentPort(asyncio.Protocol):
+    """One request, one answer."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+        self._data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember which host is meant."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._address = transport.get_extra_info("sockname")[0]
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a whole line."""
+        self._data += data
+        if self._data.endswith(b"\n"):
+            reply = self._hosts.order(self._address, wire.decode_request(self._data))
+            self._transport.write(wire.encode_reply(reply))
+            self._transport.close()
+
+
+class ServerPort(asyncio.Protocol):
+    """A session of a server."""
+
+    answers: dict[bytes, bytes] = {}  # noqa: RUF012 - what was made once is sent again by all
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+        self._data = b""
+        self._logged_in = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._address = transport.get_extra_info("sockname")[0]
+        transport.write(_greeting())
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each whole packet."""
+        self._data += data
+        while len(self._data) >= 4:
+            size = int.from_bytes(self._data[:3], "little")
+            if len(self._data) < 4 + size:
+                return
+            sequence, packet = self._data[3], self._data[4 : 4 + size]
+            self._data = self._data[4 + size :]
+            if not self._logged_in:
+                self._logged_in = True
+                self._transport.write(_packets([_OK], sequence + 1))
+            elif packet[:1] == b"\x03":
+                self._transport.write(self._answer(packet[1:]))
+            elif packet[:1] == b"\x01":
+                self._transport.close()
+            else:
+                self._transport.write(_packets([_OK], 1))
+
+    def _answer(self, statement: bytes) -> bytes:
+        if b"read_only" in statement:
+            self._hosts.checked(self._address)
+        known = self.answers.get(statement)
+        if known is None:
+            known = self.answers[statement] = _encoded(_rows(statement.decode()))
+        return known
+
+
+_OK = b"\0\0\0\x02\0\0\0"
+_EOF = b"\xfe\0\0\x02\0"
+
+
+def _rows(statement: str) -> dict[str, str] | None:
+    """Return the row that answers a statement, None where OK does."""
+    if "SLAVE STATUS" in statement or "SLAVES STATUS" in statement:
+        return _REPLICA
+    if "MASTER STATUS" in statement:
+        return _BINLOG
+    if statement.startswith("SELECT"):
+        return {name: _VARIABLES.get(name, "0") for name in re.findall(r" AS (\w+)", statement)}
+    return None
+
+
+def _encoded(row: dict[str, str] | None) -> bytes:
+    if row is None:
+        return _packets([_OK], 1)
+    columns = [_column(name) for name in row]
+    values = b"".join(b"\xfb" if value == "NULL" else _text(value) for value in row.values())
+    return _packets([bytes([len(row)]), *columns, _EOF, values, _EOF], 1)
+
+
+def _column(name: str) -> bytes:
+    names = b"".join(map(_text, ("def", "", "", "", name, "")))
+    return names + b"\x0c" + struct.pack("<HIBHBxx", 45, 1024, 0xFD, 0, 0)
+
+
+def _text(text: str) -> bytes:
+    raw = text.encode()
+    return bytes([len(raw)]) + raw
+
+
+def _packets(bodies: Iterable[bytes], first: int) -> bytes:
+    return b"".join(
+        len(body).to_bytes(3, "little") + bytes([number % 256]) + body
+        for number, body in enumerate(bodies, first)
+    )
+
+
+def _greeting() -> bytes:
+    head = b"\x0a" + b"5.5.5-10.11.14-MariaDB\0" + struct.pack("<I", 1) + _SALT[:8] + b"\0"
+    low, high = _CAPABILITIES & 0xFFFF, _CAPABILITIES >> 16
+    rest = struct.pack("<HBHHB", low, 45, 2, high, 21) + bytes(10) + _SALT[8:] + b"\0"
+    return _packets([head + rest + b"mysql_native_password\0"], 0)
+
+
+def _tally(intervals: Sequence[float]) -> str:
+    grouped: dict[str, float] = defaultdict(float)
+    ordered = sorted(intervals)
+    for name, part in (("p50", 0.5), ("p99", 0.99), ("most", 1.0)):
+        grouped[name] = ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
+    return json.dumps({"checks": len(ordered), **grouped})
+
+
+async def _serve(agent_port: int, mysql_port: int) -> None:
+    loop, hosts = asyncio.get_running_loop(), Hosts()
+    await loop.create_server(lambda: AgentPort(hosts), "0.0.0.0", agent_port, backlog=4096)  # noqa: S104
+    await loop.create_server(lambda: ServerPort(hosts), "0.0.0.0", mysql_port, backlog=4096)  # noqa: S104
+    print(json.dumps({"ready": True}), flush=True)
+    while await asyncio.to_thread(sys.stdin.readline):
+        print(_tally(hosts.intervals), flush=True)
+        hosts.intervals.clear()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,68 @@
+"""Moves the writer again and again while clients write, and says what was lost, doubled or left different.
+
+python -m bench.torture [--server NAME] [--moves N] [--only NAME,…]
+
+Exit status 1 when anything was found that must never be; the cluster is then left as it is, unless --go-on.
+"""
+
+import argparse
+import itertools
+import sys
+import time
+from collections import Counter
+
+from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.torture import ROUNDS, Found, prepare, torture
+from mmm.sandbox.up import down, up
+
+_NAME = "torture"
+_HEADER = f"{'round':<40}{'rounds':>7}{'moves':>7}{'deeds':>9}{'unknown':>9}{'lost':>6}{'apart':>7}{'bad':>5}"
+
+
+def main() -> int:
+    """Run the rounds and print the table; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Look for transactions that a move loses or doubles.")
+    parser.add_argument("--server", default="mariadb", help="as for mmm_sandbox up")
+    parser.add_argument("--moves", type=int, default=200, help="moves of the writer (default 200)")
+    parser.add_argument("--only", default="", help="names of rounds, separated by commas")
+    parser.add_argument("--go-on", action="store_true", help="go on after a finding")
+    args = parser.parse_args()
+    wanted = [way for way in ROUNDS if not args.only or way.name in args.only.split(",")]
+    sandbox = up(_NAME, conf=fast(Conf(monitor={"flap_count": 0, "failover_block": 0})), server=args.server)
+    began, found = time.monotonic(), []
+    try:
+        prepare(sandbox)
+        for number, way in enumerate(itertools.cycle(wanted), 1):
+            found.append(torture(sandbox, way, number))
+            print(f"{number:>4} {time.monotonic() - began:7.1f} s  {found[-1]}", flush=True)
+            if found[-1].bad and not args.go_on:
+                print(f"the cluster is left for a look: mmm_sandbox --name {_NAME} status", flush=True)
+                return 1
+            if sum(each.moves for each in found) >= args.moves:
+                break
+    except BaseException:
+        print(f"the cluster is left for a look: mmm_sandbox --name {_NAME} status", flush=True)
+        raise
+    down(_NAME)
+    print(f"{sandbox.server.version}, {time.monotonic() - began:.0f} s\n{_table(found)}")
+    return 1 if any(each.bad for each in found) else 0
+
+
+def _table(found: list[Found]) -> str:
+    names = Counter(each.name for each in found)
+    return "\n".join(
+        [_HEADER, *(_line(name, [each for each in found if each.name == name]) for name in names)]
+    )
+
+
+def _line(name: str, found: list[Found]) -> str:
+    figures = (
+        f"{len(found):>7}{sum(each.moves for each in found):>7}{sum(each.acknowledged for each in found):>9}"
+        f"{sum(each.unknown for each in found):>9}{sum(each.lost for each in found):>6}"
+        f"{sum(len(each.apart) for each in found):>7}{sum(len(each.bad) for each in found):>5}"
+    )
+    return f"{name:<40}{figures}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

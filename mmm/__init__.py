@@ -1,0 +1,3 @@
+"""MMM, Multi-Master Replication Manager for MySQL and MariaDB."""
+
+__version__ = "3.0.0"

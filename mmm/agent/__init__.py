@@ -1,0 +1,1 @@
+"""mmm_agentd: makes the host match what the monitor ordered."""

@@ -1,0 +1,432 @@
+"""Answers the monitor: one line in, one line out (SPEC sections 4 and 7).
+
+Changes of the system are made one after the other in one thread; questions are answered meanwhile. Of the
+SET_STATUS orders that wait only the newest counts, for it is the monitor's latest word.
+"""
+
+import asyncio
+import logging
+import re
+import ssl
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mmm.agent.guard import Guard
+from mmm.agent.look import ANSWER_LIMIT, Session, look
+from mmm.agent.plan import (
+    UNKNOWN,
+    Facts,
+    Past,
+    Plan,
+    Seen,
+    Unbind,
+    clear,
+    facts,
+    plan,
+    put_right,
+    remember,
+)
+from mmm.agent.steps import Steps
+from mmm.agent.tenure import Tenure, clock
+from mmm.config.model import Cluster, Vip
+from mmm.lease import Grant
+from mmm.mysql.connection import Address, MysqlError, connect
+from mmm.mysql.sessions import Survey, survey
+from mmm.network.arp import Announcer
+from mmm.network.line_server import GarbageError
+from mmm.network.vips import Interface, InterfaceError
+from mmm.wire import agent as wire
+from mmm.wire.agent import Status
+
+ORDER_LIMIT = 90.0
+"""Seconds that an order may wait and take; everything in it has limits of its own that are shorter."""
+CLOSE_LIMIT = 15.0
+"""Seconds that a change may still take when the agent is to end."""
+LOOK_AGAIN = 1.0
+"""Seconds after which what could not be confirmed is tried again, and that a look stays fresh."""
+
+_STATE = re.compile(r"[A-Z_]{1,40}")
+_HOST = re.compile(r"[A-Za-z0-9_.-]{0,255}")
+_LONGEST_TEXT = 4000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an order: no failures means it stands as wanted; notes could not be confirmed."""
+
+    failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    held: frozenset[Vip] = frozenset()
+    """The assigned VIPs that stand as wanted."""
+    removed: int = 0
+
+
+@dataclass
+class _Order:
+    status: Status
+    grant: Grant | None = None
+    outcome: "asyncio.Future[Outcome]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Agent:
+    """This host's agent; lives in an asyncio loop. `close` it."""
+
+    def __init__(self, conf: Cluster, interface: Interface, announcer: Announcer) -> None:
+        self._facts = facts(conf)
+        self._here = here = conf.hosts[conf.this]
+        self._address = Address(here.ip, here.mysql_port, here.agent_user, here.agent_password)
+        self._interface = interface
+        self._announcer = announcer
+        self._tenure = Tenure(conf.vip_lease, Path(f"{here.pid_path}.promise") if here.pid_path else None)
+        self._guard = Guard(conf, self._tenure, interface, self._held, self._fence, self._lost)
+        self._leases = conf.vip_lease > 0
+        self._steps = Steps(conf, interface, announcer, self._guard.lifetime)
+        self._ips = tuple(vip.ip for vip in conf.vips)
+        self._status = Status(UNKNOWN)
+        self._past = Past()
+        self._outcome = Outcome()
+        self._next: _Order | None = None
+        self._turn = asyncio.Lock()
+        self._closing = False
+        self._runner: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._looked = -LOOK_AGAIN
+        self._looking: asyncio.Task[Seen | str] | None = None
+        self._changer = ThreadPoolExecutor(1, thread_name_prefix="change")
+        self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
+
+    async def take_stock(self) -> None:
+        """Log what stands on this host; nothing is changed before the monitor's first order (SPEC 10.4)."""
+        seen = await self._look()
+        if isinstance(seen, str):
+            log.warning("start: %s", seen)
+            return
+        await asyncio.get_running_loop().run_in_executor(self._looker, self._take_over, seen.bound)
+        vips = ", ".join(str(vip) for vip in self._facts.vips if vip.ip in seen.bound) or "no VIP"
+        writes = {True: "writable", False: "read_only"}.get(seen.writable is True, "")
+        server = writes if seen.writable is not None else f"server {seen.server.value} ({seen.problem})"
+        source = f", replicates from {seen.source.ip}" if seen.source else ""
+        log.info(
+            "start: %s has %s bound on %s, %s%s", self._here.name, vips, self._interface.name, server, source
+        )
+
+    async def answer(self, line: bytes) -> bytes:
+        """Return the reply to a request line, with its LF; raises GarbageError with the reply to any other line."""
+        try:
+            request = wire.decode_request(line)
+        except wire.WireError as error:
+            log.debug("bad request: %s", error)
+            shown = line[:80].decode("utf-8", "backslashreplace")
+            raise GarbageError(self._reply(f"ERROR: Invalid command '{shown}'!")) from error
+        if request.version > wire.VERSION:
+            log.warning("request of version %d, this agent speaks %d", request.version, wire.VERSION)
+        if request.host != self._here.name:
+            return self._reply(
+                f"ERROR: Invalid hostname in command ({request.host[:80]})! My name is '{self._here.name}'"
+            )
+        self._guard.heard()
+        match request.command:
+            case wire.PROMISE:
+                return self._promise(request)
+            case wire.PING:
+                return self._reply("OK: Pinged!")
+            case wire.GET_AGENT_STATUS:
+                return self._reply("OK: Returning status!", wire.agent_status_fields(self._status))
+            case wire.GET_SYSTEM_STATUS:
+                return await self._system_status()
+            case wire.SET_STATUS:
+                return await self._set_status(request)
+            case wire.CLEAR_BAD_ROLES:
+                return await self._clear_bad_roles()
+            case wire.CLIENTS:
+                return await self._clients()
+            case _:
+                return self._reply(f"ERROR: Invalid command '{request.command[:80]}'!")
+
+    async def reassert(self) -> None:
+        """Put right what is assigned and has changed since, unless it was looked at just now (SPEC 7).
+
+        What an order could not reach is not tried again here: the monitor decides about that.
+        """
+        fresh = time.monotonic() - self._looked < LOOK_AGAIN
+        if self._status.state == UNKNOWN or fresh or self._turn.locked() or self._outcome.failures:
+            return
+        self._looked = time.monotonic()
+        self._run_soon()
+
+    async def close(self) -> None:
+        """Let the change that is being made come to its end; VIPs and read_only stay as they are."""
+        self._closing = True
+        self._next = None
+        if self._runner is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_LIMIT):
+                    await self._runner
+        if self._again is not None:
+            self._again.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_AGAIN):
+                await asyncio.get_running_loop().run_in_executor(self._looker, self._leave_for_good)
+        self._guard.close()
+        self._changer.shutdown(wait=False, cancel_futures=True)
+        self._looker.shutdown(wait=False, cancel_futures=True)
+
+    async def _set_status(self, request: wire.Request) -> bytes:
+        try:
+            status = wire.ordered_status(request)
+        except wire.WireError as error:
+            return self._reply(f"ERROR: {error}")
+        if not (_STATE.fullmatch(status.state) and _HOST.fullmatch(status.master)):
+            return self._reply(
+                f"ERROR: {status.state[:40]!r} with active master {status.master[:80]!r} is no status"
+            )
+        granted = wire.granted(request) if self._leases else None
+        order = _Order(status, self._tenure.grant(granted) if granted else None)
+        if refusal := self._refusal(order):
+            return self._reply(f"ERROR: {refusal}")
+        self._announcer.confirm()
+        if self._next is not None:
+            self._next.outcome.set_result(Outcome(("superseded by a newer order",)))
+        self._next = order
+        self._run_soon()
+        try:
+            async with asyncio.timeout(ORDER_LIMIT):
+                outcome = await asyncio.shield(order.outcome)
+        except TimeoutError:
+            return self._reply(f"ERROR: not done within {ORDER_LIMIT:g} s, still at it")
+        if outcome.failures:
+            return self._reply(f"ERROR: {'; '.join(outcome.failures)}")
+        if outcome.notes:
+            return self._reply(f"OK: Status applied; {'; '.join(outcome.notes)}")
+        return self._reply("OK: Status applied successfully!")
+
+    def _run_soon(self) -> None:
+        """See to it that the newest order is carried out, or the present one looked after again."""
+        if not self._closing and (self._runner is None or self._runner.done()):
+            self._runner = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            async with self._turn:
+                order, self._next = self._next, None
+                if order is not None and (refusal := self._refusal(order)):
+                    order.outcome.set_result(Outcome((refusal,)))
+                    order = None
+                if order is not None:
+                    self._begin(order)
+                ordered = order is not None or self._outcome.notes
+                outcome = await self._change(self._apply if ordered else self._put_right, self._status)
+                self._settle(outcome)
+                if order is not None and not outcome.failures and not self._is_writer(order.status):
+                    self._tenure.obeyed(order.grant, role=False)
+            if order is not None and not order.outcome.done():
+                order.outcome.set_result(outcome)
+            if self._closing or self._next is None:
+                return
+
+    def _refusal(self, order: _Order) -> str:
+        """Return why the order is not obeyed, by the rules of the lease; empty when it is."""
+        if order.grant is None:
+            promised = self._leases and self._is_writer(order.status) and self._tenure.promises
+            return "another host was promised that this one refuses the role" if promised else ""
+        waits = self._next.grant if self._next is not None else None
+        if waits is not None and waits.token > order.grant.token:
+            return "a newer order waits: not obeyed"
+        return self._tenure.refusal(order.grant, role=self._is_writer(order.status))
+
+    def _begin(self, order: _Order) -> None:
+        """Take the order as what is wanted; a lease begins before it is used, and ends after it was."""
+        self._log_change(self._status, order.status)
+        self._status = order.status
+        if self._is_writer(order.status):
+            self._tenure.obeyed(order.grant, role=True)
+            self._guard.is_writer_again()
+        elif order.grant is not None:
+            self._tenure.noted(order.grant)
+
+    def _is_writer(self, status: Status) -> bool:
+        return any(vip.role == self._facts.writer for vip in status.vips)
+
+    def _take_over(self, bound: Collection[str]) -> None:
+        """Keep to the lease that an earlier agent was given, as far as the kernel knows it."""
+        for vip in self._facts.vips:
+            if vip.role == self._facts.writer and vip.ip in bound and self._leases:
+                with suppress(InterfaceError):
+                    self._tenure.found(self._interface.left(vip.ip))
+
+    def _promise(self, request: wire.Request) -> bytes:
+        try:
+            holder, length = wire.asked_promise(request)
+        except wire.WireError as error:
+            return self._reply(f"ERROR: {error}")
+        if not self._leases:
+            return self._reply("ERROR: no vip_lease in the conf of this agent: it keeps no promises")
+        if holder == self._here.name or holder not in self._facts.sources:
+            return self._reply(f"ERROR: {holder[:80]} is no other host of this cluster")
+        bound = self._tenure.promises
+        if refusal := self._tenure.promise(length):
+            return self._reply(f"ERROR: {refusal}")
+        log.log(
+            logging.DEBUG if bound else logging.INFO,
+            "promised %s: no writer role here for %g s",
+            holder,
+            length,
+        )
+        return self._reply("OK: Promised!")
+
+    def _held(self) -> frozenset[Vip]:
+        return frozenset(self._status.vips)
+
+    def _fence(self) -> str:
+        """Set read_only and end clients; runs in the guard's thread."""
+        return self._steps.fence(Session(self._address))
+
+    def _lost(self, vip: Vip) -> None:
+        """Forget that the VIP was assigned here: its lease is over."""
+        self._status = replace(self._status, vips=tuple(each for each in self._status.vips if each != vip))
+        self._past = replace(self._past, held=self._past.held - {vip})
+        self._announcer.end(vip.ip)
+
+    async def watch(self, tls: ssl.SSLContext | None) -> None:
+        """Watch over the leases until cancelled; `tls` is for questions to other agents."""
+        if self._leases:
+            await self._guard.watch(tls)
+
+    def _leave_for_good(self) -> None:
+        """Have the VIPs stay after the agent, if the monitor has said lately that they belong here (SPEC 11.1)."""
+        if not self._tenure.leased:
+            return
+        for vip in self._status.vips:
+            if self._is_writer(Status("", (vip,))) and not self._tenure.stopped():
+                log.warning("%s is left with the rest of its lease: the monitor is not heard", vip)
+                continue
+            try:
+                self._interface.renew(vip.ip, 0)
+            except InterfaceError as error:
+                log.error("%s: %s", vip, error)
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Keep what the order came to, announce what is held, and come back to what is unconfirmed."""
+        self._outcome = outcome
+        self._looked = time.monotonic()
+        self._announcer.hold(vip.ip for vip in outcome.held)
+        if self._again is not None:
+            self._again.cancel()
+        self._again = None
+        if outcome.notes:
+            self._again = asyncio.get_running_loop().call_later(LOOK_AGAIN, self._run_soon)
+
+    async def _clear_bad_roles(self) -> bytes:
+        async with self._turn:
+            outcome = await self._change(self._clear, self._status)
+        if outcome.failures:
+            return self._reply(f"ERROR: {'; '.join(outcome.failures)}")
+        return self._reply(f"OK: Removed {outcome.removed} roles")
+
+    async def _system_status(self) -> bytes:
+        seen = await self._look()
+        if isinstance(seen, str):
+            return self._reply(f"ERROR: {seen}")
+        bound = tuple(vip for vip in self._facts.vips if vip.ip in seen.bound)
+        source = seen.source.ip if seen.source else ""
+        fields = wire.system_status_fields(wire.SystemStatus(seen.writable is True, bound, source))
+        return self._reply("OK: Returning status!", fields)
+
+    async def _clients(self) -> bytes:
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._looker, self._survey)
+        except MysqlError as error:
+            return self._reply(f"ERROR: {error.text}")
+        fields = wire.Clients(found.at_rest, found.writing, found.oldest, found.who)
+        return self._reply("OK: Returning clients!", wire.clients_fields(fields))
+
+    def _survey(self) -> Survey:
+        with connect(self._address, ANSWER_LIMIT) as server:
+            return survey(server, keep=self._steps.keep)
+
+    async def _look(self) -> Seen | str:
+        """Return what is seen, or why nothing could be; those who ask at the same time get one look."""
+        if self._looking is None or self._looking.done():
+            loop = asyncio.get_running_loop()
+            self._looking = loop.create_task(self._look_once())
+        return await asyncio.shield(self._looking)
+
+    async def _look_once(self) -> Seen | str:
+        return await asyncio.get_running_loop().run_in_executor(self._looker, self._see)
+
+    def _see(self) -> Seen | str:
+        session = Session(self._address)
+        try:
+            return look(self._interface, self._ips, session)
+        except InterfaceError as error:
+            return str(error)
+        finally:
+            session.close()
+
+    async def _change(self, job: Callable[[Status], Outcome], status: Status) -> Outcome:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._changer, job, status)
+        except Exception as error:
+            log.exception("%s ended by an error of its own", job.__name__.strip("_"))
+            return Outcome((f"error of the agent's own: {type(error).__name__}",))
+
+    def _apply(self, status: Status) -> Outcome:
+        """Make the system what the order wants; runs in the changing thread."""
+        return self._carry_out(status, plan)
+
+    def _put_right(self, status: Status) -> Outcome:
+        """Bring back what is assigned; runs in the changing thread."""
+        return self._carry_out(status, put_right)
+
+    def _carry_out(self, status: Status, decide: Callable[[Status, Seen, Facts, Past], Plan]) -> Outcome:
+        session = Session(self._address)
+        try:
+            seen = look(self._interface, self._ips, session)
+            planned = decide(status, seen, self._facts, self._past)
+            done = self._steps.carry_out(planned, session)
+            if self._leases:
+                self._steps.renew(vip for vip in status.vips if vip.ip in seen.bound)
+        except InterfaceError as error:
+            return Outcome((str(error),))
+        finally:
+            session.close()
+        self._past = remember(status, seen, self._facts, self._past, done.unfinished)
+        return Outcome(planned.refusals + done.failures, planned.notes, self._past.held)
+
+    def _clear(self, status: Status) -> Outcome:
+        session = Session(self._address)
+        try:
+            seen = look(self._interface, self._ips, session)
+            planned: Plan = clear(status.vips, seen, self._facts)
+            done = self._steps.carry_out(planned, session)
+        except InterfaceError as error:
+            return Outcome((str(error),))
+        finally:
+            session.close()
+        return Outcome(
+            done.failures, planned.notes, removed=sum(isinstance(step, Unbind) for step in done.steps)
+        )
+
+    def _reply(self, text: str, fields: tuple[str, ...] = ()) -> bytes:
+        token, uptime = self._tenure.token() if self._leases else "", clock()
+        try:
+            return wire.encode_reply(wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token))
+        except wire.WireError as error:
+            return wire.encode_reply(wire.Reply(f"ERROR: {wire.sayable(str(error))}", (), uptime, token))
+
+    def _log_change(self, old: Status, new: Status) -> None:
+        if old != new:
+            log.info("status: %s: %s -> %s", self._here.name, _shown(old), _shown(new))
+
+
+def _shown(status: Status) -> str:
+    roles = ", ".join(sorted(map(str, status.vips))) or "no roles"
+    return f"{status.state}, {roles}, active master {status.master or 'none'}"

@@ -1,0 +1,55 @@
+"""Before writes are allowed here: everything that the peer has, or all that was received, is applied (SPEC 7, 10.2).
+
+peer answers        its binlog position of this moment must be reached
+peer is gone        everything received must be applied
+no replication      nothing to wait for
+
+Short of that, within the limit, writes are not allowed: promoting would lose transactions.
+"""
+
+import logging
+import time
+
+from mmm.agent.look import ANSWER_LIMIT
+from mmm.mysql.connection import Address, Connection, MysqlError, connect
+from mmm.mysql.replication import Caught, binlog_position, replica_status, wait_applied, wait_for_source
+
+log = logging.getLogger(__name__)
+
+
+class CatchUpError(Exception):
+    """The server does not have all it should have before it is written to; the text says what and why."""
+
+
+def catch_up(server: Connection, peer: Address | None, limit: float) -> str:
+    """Wait until `server` has what it must have, `limit` seconds at most; returns what was reached.
+
+    Raises CatchUpError, and MysqlError when `server` cannot be asked.
+    """
+    if replica_status(server) is None:
+        return "no replication configured, nothing to wait for"
+    begin = time.monotonic()
+    if peer is not None:
+        try:
+            with connect(peer, min(ANSWER_LIMIT, limit)) as there:
+                target = binlog_position(there)
+        except MysqlError as error:
+            if error.server_alive:
+                raise CatchUpError(f"the peer lives and does not tell its position: {error.text}") from error
+            log.warning("sync: the peer is gone (%s): applying what was received", error.text)
+        else:
+            left = limit - (time.monotonic() - begin)
+            reached = wait_for_source(server, target, left)
+            return _judged(server, reached, f"{peer.ip}'s position {target}", limit)
+    left = limit - (time.monotonic() - begin)
+    return _judged(server, wait_applied(server, left), "all that was received", limit)
+
+
+def _judged(server: Connection, caught: Caught, what: str, limit: float) -> str:
+    if caught is Caught.REACHED:
+        return f"applied {what}"
+    status = replica_status(server)
+    why = status.last_error if status else "replication is not configured any more"
+    end = f"within {limit:g} s" if caught is Caught.NOT_IN_TIME else "and replication cannot get there"
+    place = f" (applied up to {status.executed}, received up to {status.read})" if status else ""
+    raise CatchUpError(f"{what} is not applied {end}{place}{': ' if why else ''}{why}")

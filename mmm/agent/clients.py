@@ -1,0 +1,67 @@
+"""Ends the clients of a VIP that is about to leave, so that they notice at once (SPEC 10.13).
+
+The kernel tells who is connected through the VIP, the server ends their sessions, and what it has not ended within
+a moment, because it does not answer or is at a long statement, the kernel ends. Connections to the host's own
+address stay, and so do replication's and those of MMM itself, as long as the server can tell which they are.
+"""
+
+import logging
+import time
+
+from mmm.agent.look import Session
+from mmm.mysql.clients import Client, end_clients
+from mmm.mysql.connection import MysqlError
+from mmm.network.socket_table import Connection, connections, destroy
+
+SERVER_LIMIT = 0.1
+"""Seconds that the server may take to be told whom to end."""
+GONE_LIMIT = 0.02
+"""Seconds from then on until the kernel ends what is left: the VIP leaves without waiting any longer."""
+_NAP = 0.001
+
+log = logging.getLogger(__name__)
+
+
+def end_clients_of(ip: str, port: int, session: Session, keep: frozenset[str]) -> int:
+    """End the clients that are connected to the server through `ip`; returns how many there were.
+
+    Takes at most SERVER_LIMIT and GONE_LIMIT; never fails, for the VIP has to leave in any case.
+    """
+    try:
+        there = connections(ip, port)
+        if not there:
+            return 0
+        kept = _tell_server(there, session, keep)
+        ended = [one for one in there if _client(one) not in kept]
+        if session.is_open:
+            _await_end(ip, port, ended)
+        # Those that have come meanwhile too: nothing answers them any more.
+        destroy(one for one in connections(ip, port) if _client(one) not in kept)
+        return len(ended)
+    except OSError as error:
+        why = error.strerror or error
+        log.warning("%s: its clients could not be ended and may hang for a while: %s", ip, why)
+        return 0
+
+
+def _tell_server(there: list[Connection], session: Session, keep: frozenset[str]) -> frozenset[Client]:
+    """Have the server end these clients; returns those that are to stay."""
+    if not session.is_open:  # it did not answer a moment ago
+        return frozenset()
+    try:
+        return end_clients(session.open(), [_client(one) for one in there], keep, SERVER_LIMIT).kept
+    except MysqlError as error:
+        log.debug("clients are ended by the kernel: %s", error.text)
+        session.close()
+        return frozenset()
+
+
+def _await_end(ip: str, port: int, ended: list[Connection]) -> None:
+    deadline = time.monotonic() + GONE_LIMIT
+    keys = {one.key for one in ended}
+    while time.monotonic() < deadline and any(one.key in keys for one in connections(ip, port)):
+        time.sleep(_NAP)
+
+
+def _client(one: Connection) -> Client:
+    return one.ip, one.port

@@ -1,0 +1,81 @@
+"""mmm_agentd: reads the conf, goes to the background, answers on the agent's port (SPEC sections 1 and 4)."""
+
+import asyncio
+import logging
+import signal
+import ssl
+from collections.abc import Sequence
+
+from mmm.agent.agent import Agent
+from mmm.config.allow import allowed, sentence
+from mmm.config.model import Cluster
+from mmm.network.arp import Announcer, Sender
+from mmm.network.conflicts import Watch
+from mmm.network.line_server import Limits, LineServer
+from mmm.network.link import LinkWatch
+from mmm.network.vips import Interface
+from mmm.process import tls
+from mmm.process.program import Daemon, run
+from mmm.wire.agent import MAX_LINE
+
+CLIENTS = 256
+"""Connections at once; one more ends the one that has been silent for longest."""
+IDLE = 60.0
+"""Seconds that a client may take for its next line."""
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run mmm_agentd; returns its exit status."""
+    daemon = Daemon("mmm_agentd", "AGENT", "mmm_agent", lambda conf: conf.hosts[conf.this].pid_path, work)
+    return run(daemon, argv)
+
+
+async def work(conf: Cluster) -> int:
+    """Run the agent until TERM; returns 0, or 1 when its port or its TLS files cannot be had."""
+    for warning in conf.warnings:
+        log.warning("%s", warning)
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    here = conf.hosts[conf.this]
+    try:
+        context = tls.server_context(conf.socket)
+        with Interface(here.cluster_interface) as interface:
+            await _serve(conf, interface, context, ended)
+    except tls.TlsError as error:
+        log.critical("%s", error)
+        return 1
+    except OSError as error:
+        log.critical("cannot listen on %s:%d: %s", here.ip, here.agent_port, error.strerror or error)
+        return 1
+    log.info("asked to end: VIPs and read_only stay as they are")
+    return 0
+
+
+async def _serve(
+    conf: Cluster, interface: Interface, context: ssl.SSLContext | None, ended: asyncio.Event
+) -> None:
+    here = conf.hosts[conf.this]
+    sender = Sender(interface.name, (vip.ip for vip in conf.vips))
+    announcer = Announcer(sender)
+    agent = Agent(conf, interface, announcer)
+    watch = Watch(interface.name, (vip.ip for vip in conf.vips), announcer)
+    link = LinkWatch(interface.name, announcer.link_up)
+    try:
+        limits = Limits(line=MAX_LINE, clients=CLIENTS, idle=IDLE)
+        who = allowed(conf)
+        log.log(logging.INFO if who.networks else logging.WARNING, "%s", sentence(conf))
+        port = LineServer("agent port", agent.answer, limits, agent.reassert, who)
+        async with port.listen(here.ip, here.agent_port, context):
+            await agent.take_stock()
+            leases = asyncio.create_task(agent.watch(tls.client_context(conf.socket)))
+            await ended.wait()
+            leases.cancel()
+    finally:
+        await agent.close()
+        link.close()
+        watch.close()
+        await announcer.close()
+        sender.close()

@@ -1,0 +1,194 @@
+"""Watches over this host's leases: renews what may be renewed, and fences the host when the writer's has ended.
+
+    writer VIP     renewed by the monitor's orders; when a third of the lease is left, by promises of all other hosts
+                   of the role
+    reader VIPs    renewed for as long as any neighbour is reached
+    lease lost     no new connections can come once the kernel removed the VIP; read_only is set, clients are ended
+
+After it was stopped and continued, the first thing that happens here is a look at the lease.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from mmm.agent.tenure import Tenure, clock
+from mmm.config.model import Cluster, Host, Vip
+from mmm.network.line_client import ask
+from mmm.network.vips import Interface, InterfaceError
+from mmm.wire import agent as wire
+
+LOOK = 0.2
+"""Seconds between two looks at the lease."""
+LEAD = 0.3
+"""Seconds before the end of a lease at which the host begins to give the role up."""
+
+log = logging.getLogger(__name__)
+
+
+class Guard:
+    """The watch of one agent. `held` gives the VIPs that it holds, `fence` sets read_only and ends clients."""
+
+    def __init__(
+        self,
+        conf: Cluster,
+        tenure: Tenure,
+        interface: Interface,
+        held: Callable[[], frozenset[Vip]],
+        fence: Callable[[], str],
+        lost: Callable[[Vip], None],
+    ) -> None:
+        self._conf = conf
+        self._tenure = tenure
+        self._interface = interface
+        self._held = held
+        self._fence = fence
+        self._lost = lost
+        self._reached = clock()
+        self._renewed = 0.0
+        self._tls: ssl.SSLContext | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._reaching: asyncio.Task[None] | None = None
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="fence")
+        self._writable = False
+        self._said = False
+        """That promises renew the lease was said since the monitor was last heard."""
+
+    def heard(self) -> None:
+        """Note that somebody was heard: the host is not alone."""
+        self._reached = clock()
+
+    async def watch(self, tls: ssl.SSLContext | None) -> None:
+        """Watch until cancelled."""
+        self._tls = tls
+        while True:
+            await self._look()
+            await asyncio.sleep(LOOK)
+
+    def close(self) -> None:
+        """End what is under way."""
+        for task in (self._asking, self._reaching):
+            if task is not None:
+                task.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _look(self) -> None:
+        tenure = self._tenure
+        if tenure.left <= LEAD and tenure.lease.until > 0:
+            await self._give_up()
+        elif self._writable:
+            await self._deny()
+        if not tenure.leased:
+            return
+        self._said = self._said and tenure.heard > tenure.length
+        if LEAD < tenure.left < max(tenure.length / 3, LEAD + 0.5) and _idle(self._asking):
+            self._asking = asyncio.get_running_loop().create_task(self._ask_promises())
+        if clock() - self._renewed > tenure.length / 4:
+            self._renewed = clock()
+            await self._renew_readers()
+
+    async def _give_up(self) -> None:
+        """Take no more writes, then have no VIP: the lease is over."""
+        tenure = self._tenure
+        vips = [vip for vip in self._conf.vips if vip.role == self._conf.active_master_role]
+        log.critical(
+            "%s: the lease of %s is over: not renewed by the monitor, which was heard %.1f s ago, nor by promises;"
+            " setting read_only, ending clients",
+            self._conf.this,
+            ", ".join(map(str, vips)),
+            tenure.heard,
+        )
+        denying = asyncio.get_running_loop().create_task(self._deny())
+        await asyncio.wait({denying}, timeout=max(0.0, tenure.left))
+        tenure.ended()
+        for vip in vips:
+            self._lost(vip)
+            try:
+                await asyncio.get_running_loop().run_in_executor(
+                    self._threads, self._interface.unbind, vip.ip
+                )
+            except InterfaceError as error:
+                log.error("unbind %s: %s", vip, error)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK):
+                await asyncio.shield(denying)
+
+    async def _deny(self) -> None:
+        failure = await asyncio.get_running_loop().run_in_executor(self._threads, self._fence)
+        self._writable = bool(failure)
+
+    def is_writer_again(self) -> None:
+        """Note that the monitor has given the role again: nothing is to be denied any more."""
+        self._writable = False
+
+    async def _ask_promises(self) -> None:
+        tenure, conf = self._tenure, self._conf
+        role = conf.roles[conf.active_master_role]
+        others = [conf.hosts[name] for name in role.hosts if name != conf.this]
+        if conf.this not in role.hosts:
+            return
+        asked = clock()
+        answers = await asyncio.gather(*(self._promised(host) for host in others))
+        missing = [host.name for host, promised in zip(others, answers, strict=True) if not promised]
+        if missing:
+            log.warning("the monitor is not heard, and no promise comes from %s", ", ".join(missing))
+            await asyncio.sleep(LOOK)
+        elif tenure.renewed(asked):
+            if not self._said and tenure.heard > tenure.length:
+                self._said = True
+                log.warning(
+                    "%s: the monitor was heard %.1f s ago: the lease is renewed by promises of %s",
+                    conf.this,
+                    tenure.heard,
+                    ", ".join(host.name for host in others) or "nobody, for there is no other host",
+                )
+            await self._renew(vip for vip in self._held() if vip.role == conf.active_master_role)
+
+    async def _promised(self, host: Host) -> bool:
+        request = wire.promise(host.name, self._conf.this, self._tenure.length)
+        reply = await self._ask(host, request)
+        return reply is not None and reply.ok
+
+    async def _ask(self, host: Host, request: wire.Request) -> wire.Reply | None:
+        limit = max(0.5, min(1.0, self._tenure.length / 4))
+        line = await ask(host.ip, host.agent_port, wire.encode_request(request), limit, self._tls)
+        with suppress(wire.WireError):
+            reply = wire.decode_reply(line)
+            self.heard()
+            return reply
+        return None
+
+    async def _renew_readers(self) -> None:
+        readers = [vip for vip in self._held() if vip.role != self._conf.active_master_role]
+        if not readers:
+            return
+        alone = clock() - self._reached
+        if alone > self._tenure.length / 2 and _idle(self._reaching):
+            self._reaching = asyncio.get_running_loop().create_task(self._reach())
+        if alone < self._tenure.length:
+            await self._renew(readers)
+
+    async def _reach(self) -> None:
+        """Try whether any other host of the cluster answers."""
+        others = [host for host in self._conf.hosts.values() if host.name != self._conf.this]
+        await asyncio.gather(*(self._ask(host, wire.Request(wire.PING, host.name)) for host in others))
+
+    async def _renew(self, vips: Iterable[Vip]) -> None:
+        for vip in vips:
+            with suppress(InterfaceError):
+                await asyncio.get_running_loop().run_in_executor(
+                    self._threads, self._interface.renew, vip.ip, self.lifetime(vip)
+                )
+
+    def lifetime(self, vip: Vip) -> int:
+        """Return the seconds that the VIP may be bound now: 0 is for good, -1 that it may not."""
+        if vip.role == self._conf.active_master_role:
+            return self._tenure.lifetime()
+        return round(self._tenure.length) if self._tenure.leased else 0
+
+
+def _idle(task: "asyncio.Task[None] | None") -> bool:
+    return task is None or task.done()

@@ -1,0 +1,77 @@
+"""Looks at the system itself: the cluster's VIPs on the interface, read_only and replication in the server."""
+
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+
+from mmm.agent.plan import Seen, Server, Source
+from mmm.mysql.access import access
+from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
+from mmm.mysql.replication import replica_status
+from mmm.network.vips import Interface, NoInterfaceError, whole
+
+ANSWER_LIMIT = 1.0
+"""Seconds that a server on this host may take to let the agent in, and to answer a plain question."""
+
+_SERVER = {
+    ErrorKind.REFUSED: Server.DEAD,
+    ErrorKind.TIMED_OUT: Server.SILENT,
+    ErrorKind.UNREACHABLE: Server.SILENT,
+}
+
+
+@dataclass
+class Session:
+    """A connection to a server that is opened when it is first needed, and again after it broke."""
+
+    address: Address
+    _connection: Connection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether there is a connection: the server answered a moment ago."""
+        return self._connection is not None
+
+    def open(self) -> Connection:
+        """Return the connection; raises MysqlError."""
+        if self._connection is None:
+            self._connection = connect(self.address, ANSWER_LIMIT)
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection; `open` makes a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def look(interface: Interface, vips: Collection[str], session: Session) -> Seen:
+    """Return what stands on interface and server, within about two times `ANSWER_LIMIT`.
+
+    Raises InterfaceError when the kernel does not tell; an interface that does not exist has no addresses.
+    """
+    bound: dict[str, tuple[int, ...]] = {}
+    with suppress(NoInterfaceError):
+        bound = interface.bound()
+    ours = frozenset(vips) & bound.keys()
+    wide = frozenset(ip for ip in ours if bound[ip] != (whole(ip),))
+    try:
+        may = access(session.open())
+    except MysqlError as error:
+        session.close()
+        return Seen(ours, wide, _SERVER.get(error.kind, Server.REFUSING), None, problem=error.text)
+    source, problem = _source(session)
+    return Seen(ours, wide, Server.UP, may.writable, source, problem, sealed=may.sealed)
+
+
+def _source(session: Session) -> tuple[Source | None, str]:
+    try:
+        status = replica_status(session.open())
+    except MysqlError as error:
+        if not error.server_alive:
+            session.close()
+        return None, error.text
+    if status is None:
+        return None, ""
+    running = status.sql_running or status.io_running != "No"
+    return Source(status.source_ip, status.source_port, running), ""

@@ -1,0 +1,324 @@
+"""What the agent has to do: wanted against seen, as ordered steps (SPEC 7, 10.3, 10.4, 10.36). Pure.
+
+Nothing is done because it was ordered, and nothing is left because it was done before: each time the steps
+are those that lead from what stands on interface and server to what is wanted. The order is
+
+    1. follow     a slave in use, or with broken replication, that replicates from another than the active master
+    2. remove     deny writes, then unbind the writer's VIP, then the others that are not wanted
+    3. add        bind the others, then for the writer's: sync, allow writes, bind
+    4. replicate  ADMIN_OFFLINE stops replication, its end starts it
+
+A step is done only if those before it in its chain were. Unbinding never waits for denying to succeed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from mmm.config.model import Cluster, Vip
+from mmm.wire.agent import Status
+
+ONLINE = "ONLINE"
+ADMIN_OFFLINE = "ADMIN_OFFLINE"
+UNKNOWN = "UNKNOWN"
+FOLLOWS = frozenset({ONLINE, "REPLICATION_FAIL", "REPLICATION_DELAY"})
+"""States in which a slave follows the active master: one with broken replication has no other way back."""
+
+
+class Server(Enum):
+    """How this host's own server answers."""
+
+    UP = "up"
+    DEAD = "dead"
+    """Nothing listens: nobody can write."""
+    SILENT = "silent"
+    """No answer in time, or no way to it: it may be frozen and thaw with sessions that write."""
+    REFUSING = "refusing"
+    """It lives and turns the agent away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the server replicates from, and whether a thread of replication runs."""
+
+    ip: str
+    port: int
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What stands on interface and server. Unknown is None."""
+
+    bound: frozenset[str]
+    """The cluster's virtual IPs on the interface, whatever their prefix length."""
+    wide: frozenset[str] = frozenset()
+    """Those of them that are bound otherwise than as a /32."""
+    server: Server = Server.UP
+    writable: bool | None = False
+    source: Source | None = None
+    """None without replication, or when it could not be asked."""
+    problem: str = ""
+    """Why the server could not be asked."""
+    sealed: bool = True
+    """Not even administrators may write, where the server can forbid it them (super_read_only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What cannot be seen: which VIPs were taken over completely, and whether replication was stopped by order.
+
+    Then it is still to be started when ADMIN_OFFLINE ends.
+    """
+
+    held: frozenset[Vip] = frozenset()
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the conf says about this host and its cluster."""
+
+    this: str
+    slave: bool
+    writer: str
+    """Name of the active master role."""
+    vips: tuple[Vip, ...]
+    sources: Mapping[str, tuple[str, int]]
+    """Where each host's server listens: IP and port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Replicate from `host`."""
+
+    host: str
+
+    def __str__(self) -> str:
+        return f"follow {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class DenyWrites:
+    """Set read_only and end the clients."""
+
+    def __str__(self) -> str:
+        return "deny writes"
+
+
+@dataclass(frozen=True, slots=True)
+class AllowWrites:
+    """Lift read_only, for the writer's VIP."""
+
+    vip: Vip
+
+    def __str__(self) -> str:
+        return "allow writes"
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Apply all that the peer has, or where it does not answer, all that was received.
+
+    With `force` as much of that as can be had in time is enough (SPEC 10.10).
+    """
+
+    force: bool = False
+
+    def __str__(self) -> str:
+        return "sync as far as possible" if self.force else "sync"
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Bind a VIP and announce it."""
+
+    vip: Vip
+
+    def __str__(self) -> str:
+        return f"bind {self.vip}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unbind:
+    """Unbind a VIP."""
+
+    vip: Vip
+
+    def __str__(self) -> str:
+        return f"unbind {self.vip}"
+
+
+@dataclass(frozen=True, slots=True)
+class StartReplication:
+    """Start replication."""
+
+    def __str__(self) -> str:
+        return "start replication"
+
+
+@dataclass(frozen=True, slots=True)
+class StopReplication:
+    """Stop replication."""
+
+    def __str__(self) -> str:
+        return "stop replication"
+
+
+Step = Follow | DenyWrites | AllowWrites | Sync | Bind | Unbind | StartReplication | StopReplication
+Chain = tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Chains of steps in order; a chain ends at its first step that fails."""
+
+    chains: tuple[Chain, ...] = ()
+    refusals: tuple[str, ...] = ()
+    """What was ordered and cannot be done, a sentence each: the answer is ERROR."""
+    notes: tuple[str, ...] = ()
+    """What could not be confirmed and does no harm now: the answer is OK, and it is looked at again soon."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Return all steps in order."""
+        return tuple(step for chain in self.chains for step in chain)
+
+
+def facts(conf: Cluster) -> Facts:
+    """Return what the agent's conf says for `plan`."""
+    here = conf.hosts[conf.this]
+    return Facts(
+        this=here.name,
+        slave=here.mode == "slave",
+        writer=conf.active_master_role,
+        vips=conf.vips,
+        sources={host.name: (host.ip, host.mysql_port) for host in conf.hosts.values()},
+    )
+
+
+def plan(wanted: Status, seen: Seen, known: Facts, past: Past) -> Plan:
+    """Return the steps from what is seen to what is wanted."""
+    strangers = [vip for vip in wanted.vips if vip not in known.vips]
+    vips = [vip for vip in wanted.vips if vip in known.vips]
+    follow, unknown_master = _follow(wanted, seen, known)
+    deny, unconfirmed = _deny(vips, seen, known)
+    confirmed = wanted.state == ONLINE and seen.server is not Server.DEAD
+    chains = (
+        *follow,
+        *deny,
+        *_removals(vips, seen, known),
+        *_additions(vips, seen, known, past, Sync(wanted.force)),
+        *_replication(wanted, seen, past),
+    )
+    refusals = [f"{vip} is not in the conf of {known.this}" for vip in strangers] + unknown_master
+    refusals += _unable(vips, seen, known)
+    return Plan(
+        tuple(chain for chain in chains if chain),
+        tuple(refusals + (unconfirmed if confirmed else [])),
+        tuple([] if confirmed else unconfirmed),
+    )
+
+
+def put_right(wanted: Status, seen: Seen, known: Facts, past: Past) -> Plan:
+    """Return the steps that bring back what is assigned here and was changed since, and take nothing away.
+
+    Between two orders somebody may have bound a VIP or allowed writes by hand, while there is no monitor: what
+    is to go, only an order says.
+    """
+    vips = [vip for vip in wanted.vips if vip in known.vips]
+    chains = _additions(vips, seen, known, past, Sync(wanted.force))
+    return Plan(tuple(chain for chain in chains if chain))
+
+
+def remember(wanted: Status, seen: Seen, known: Facts, past: Past, unfinished: Iterable[Chain]) -> Past:
+    """Return what is to be known at the next plan: what was taken over completely by this one.
+
+    `unfinished` are the chains of it in which a step failed. A writer's VIP that could not be tried was not taken
+    over either: once its server answers, it has to sync.
+    """
+    chains = tuple(unfinished)
+    missed = {step.vip for chain in chains for step in chain if isinstance(step, Bind | AllowWrites)}
+    held = frozenset(
+        vip
+        for vip in wanted.vips
+        if vip in known.vips and vip not in missed and not (vip.role == known.writer and _lame(seen))
+    )
+    asked = seen.server is Server.UP and not seen.problem
+    offline = wanted.state == ADMIN_OFFLINE or (past.offline and (bool(chains) or not asked))
+    return Past(held, offline)
+
+
+def clear(assigned: Iterable[Vip], seen: Seen, known: Facts) -> Plan:
+    """Return the steps that remove the cluster's VIPs that are bound and not assigned, and nothing else."""
+    vips = tuple(assigned)
+    removals = _removals(vips, seen, known)
+    writer_goes = any(
+        Unbind(vip) in chain for vip in known.vips if vip.role == known.writer for chain in removals
+    )
+    deny, notes = _deny(vips, seen, known) if writer_goes else ([], [])
+    return Plan((*deny, *removals), notes=tuple(notes))
+
+
+def _follow(wanted: Status, seen: Seen, known: Facts) -> tuple[list[Chain], list[str]]:
+    master = wanted.master
+    if not (known.slave and wanted.state in FOLLOWS and master) or master == known.this:
+        return [], []
+    if master not in known.sources:
+        return [], [f"active master {master} is not in the conf of {known.this}"]
+    source = (seen.source.ip, seen.source.port) if seen.source else None
+    return ([(Follow(master),)] if source != known.sources[master] else []), []
+
+
+def _deny(vips: Iterable[Vip], seen: Seen, known: Facts) -> tuple[list[Chain], list[str]]:
+    """Return the denying of writes on a host without the writer role, or why it cannot be confirmed."""
+    if any(vip.role == known.writer for vip in vips) or (seen.writable is False and seen.sealed):
+        return [], []
+    if seen.server in {Server.UP, Server.REFUSING}:
+        return [(DenyWrites(),)], []
+    return [], [f"read_only is not confirmed: {seen.problem or f'the server is {seen.server.value}'}"]
+
+
+def _unable(vips: Iterable[Vip], seen: Seen, known: Facts) -> list[str]:
+    """Return why this host cannot be the writer that it is to be."""
+    return [
+        f"{vip}: {seen.problem or f'the server is {seen.server.value}'}"
+        for vip in vips
+        if vip.role == known.writer and _lame(seen)
+    ]
+
+
+def _lame(seen: Seen) -> bool:
+    """Tell whether the server cannot be made writable: each attempt would wait for its time-out."""
+    return not seen.writable and seen.server is Server.SILENT
+
+
+def _removals(vips: Iterable[Vip], seen: Seen, known: Facts) -> list[Chain]:
+    wanted = {vip.ip for vip in vips}
+    gone = [vip for vip in known.vips if vip.ip in seen.bound - wanted]
+    return [(Unbind(vip),) for vip in sorted(gone, key=lambda vip: vip.role != known.writer)]
+
+
+def _additions(vips: Iterable[Vip], seen: Seen, known: Facts, past: Past, catch_up: Sync) -> list[Chain]:
+    chains: list[Chain] = []
+    for vip in sorted(vips, key=lambda vip: vip.role == known.writer):  # last, for its sync may take a while
+        bound = vip.ip in seen.bound
+        bind: Chain = () if bound and vip.ip not in seen.wide else (Bind(vip),)
+        if vip.role != known.writer:
+            chains.append(bind)
+            continue
+        if _lame(seen):
+            continue
+        allow: Chain = () if seen.writable else (AllowWrites(vip),)
+        # What is bound here, or was taken over completely, has synced: it is only put right again.
+        sync: Chain = () if bound or vip in past.held else (catch_up,)
+        chains.append((*sync, *allow, *bind))
+    return chains
+
+
+def _replication(wanted: Status, seen: Seen, past: Past) -> list[Chain]:
+    if seen.source is None:
+        return []
+    if wanted.state == ADMIN_OFFLINE:
+        return [(StopReplication(),)] if seen.source.running else []
+    return [(StartReplication(),)] if past.offline and not seen.source.running else []

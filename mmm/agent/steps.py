@@ -1,0 +1,293 @@
+"""Carries out a plan: each step on its part, with its limit, its duration and its result in the log."""
+
+import logging
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from mmm.agent.catch_up import CatchUpError, catch_up
+from mmm.agent.clients import end_clients_of
+from mmm.agent.look import ANSWER_LIMIT, Session
+from mmm.agent.plan import (
+    AllowWrites,
+    Bind,
+    Chain,
+    DenyWrites,
+    Follow,
+    Plan,
+    StartReplication,
+    Step,
+    StopReplication,
+    Sync,
+    Unbind,
+)
+from mmm.config.model import Cluster, Host, Vip
+from mmm.mysql.access import allow_writes, deny_writes, writers
+from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
+from mmm.mysql.follow import follow
+from mmm.mysql.replication import start_replica, stop_replica
+from mmm.mysql.sessions import TRANSACTIONS_AGE
+from mmm.network.arp import Announcer
+from mmm.network.farewell import Farewell
+from mmm.network.vips import Interface, InterfaceError
+
+COMMAND_LIMIT = 5.0
+"""Seconds that iptables_block_cmd and iptables_unblock_cmd may take."""
+
+
+log = logging.getLogger(__name__)
+
+
+class StepError(Exception):
+    """A step was not done; the text says why, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a plan: the steps that were done, and of those that were not each with its reason."""
+
+    steps: tuple[Step, ...] = ()
+    failures: tuple[str, ...] = ()
+    unfinished: tuple[Chain, ...] = ()
+    """The chains of which a step failed."""
+
+
+class Steps:
+    """The agent's hands: interface, ARP and server of this host."""
+
+    def __init__(
+        self,
+        conf: Cluster,
+        interface: Interface,
+        announcer: Announcer,
+        lifetime: Callable[[Vip], int] = lambda _: 0,
+    ) -> None:
+        self._lifetime = lifetime
+        self._conf = conf
+        self._here = conf.hosts[conf.this]
+        self._interface = interface
+        self._announcer = announcer
+        self._farewell = Farewell(interface.name)
+        self._complaints: dict[str, str] = {}
+        self._blocks = can_block(conf)
+        users = (user for host in conf.hosts.values() for user in (host.agent_user, host.replication_user))
+        self.keep = frozenset((*users, self._here.monitor_user, *conf.keep_users)) - {""}
+        """Users whose sessions are never ended."""
+
+    def carry_out(self, plan: Plan, session: Session) -> Done:
+        """Do the plan's steps in their order on the server of `session`; blocks, never raises for a step."""
+        begin = time.monotonic()
+        done: list[Step] = []
+        failures: list[str] = []
+        unfinished: list[Chain] = []
+        for chain in plan.chains:
+            for step in chain:
+                failure = self._timed(step, session)
+                if failure:
+                    failures.append(f"{step}: {failure}")
+                    unfinished.append(chain)
+                    break
+                done.append(step)
+        if done:
+            what = ", ".join(map(str, done))
+            rest = f"; failed: {len(failures)}" if failures else ""
+            log.info("move: %s: %s%s, %.0f ms", self._here.name, what, rest, _milliseconds(begin))
+        return Done(tuple(done), tuple(failures), tuple(unfinished))
+
+    def _timed(self, step: Step, session: Session) -> str:
+        """Do one step and log it; returns why it failed, empty when it did not."""
+        begin = time.monotonic()
+        try:
+            said = self._do(step, session)
+        except MysqlError as error:
+            if not error.server_alive:
+                session.close()
+            failure = error.text
+        except (CatchUpError, InterfaceError, StepError) as error:
+            failure = str(error)
+        else:
+            self._complaints.pop(str(step), None)
+            log.info("%s: %s: %s, %.0f ms", step, self._here.name, said, _milliseconds(begin))
+            return ""
+        known = self._complaints.get(str(step)) == failure
+        self._complaints[str(step)] = failure
+        level = logging.DEBUG if known else logging.ERROR
+        log.log(level, "%s: %s: FAILED, %.0f ms: %s", step, self._here.name, _milliseconds(begin), failure)
+        return failure
+
+    def _do(self, step: Step, session: Session) -> str:
+        """Do one step; returns what to say of it. Raises MysqlError, InterfaceError, CatchUpError, StepError."""
+        match step:
+            case Bind(vip):
+                lifetime = self._lease_of(vip)
+                self._farewell.stop(vip.ip)
+                self._interface.bind(vip.ip, lifetime)
+                self._announcer.begin(vip.ip)
+                self._announcer.ask(vip.ip)
+                return f"bound on {self._interface.name}" + (f" for {lifetime} s" if lifetime else "")
+            case Unbind(vip):
+                return self._unbind(vip.ip, session)
+            case DenyWrites():
+                return self._deny_writes(session)
+            case AllowWrites(vip):
+                self._lease_of(vip)
+                allow_writes(session.open())
+                return "read_only=0"
+            case Sync(force):
+                return self._sync(session, force=force)
+            case Follow(host):
+                return self._follow(self._conf.hosts[host], session)
+            case StartReplication():
+                start_replica(session.open())
+                return "started"
+            case StopReplication():
+                stop_replica(session.open(), self._conf.sync_timeout)
+                return "stopped"
+
+    def _sync(self, session: Session, *, force: bool) -> str:
+        peer = self._conf.hosts.get(self._here.peer or "")
+        try:
+            return catch_up(session.open(), _agent_at(peer) if peer else None, self._conf.sync_timeout)
+        except CatchUpError as error:
+            if not force:
+                raise
+            log.warning("sync: %s: goes on by 'move_role --force' though %s", self._here.name, error)
+            return f"forced to go on: {error}"
+
+    def _unbind(self, ip: str, session: Session) -> str:
+        self._announcer.end(ip)
+        with self._farewell.of(ip):
+            ended = end_clients_of(ip, self._here.mysql_port, session, self.keep)
+            self._interface.unbind(ip)
+        self._announcer.ask(ip)
+        return f"gone from {self._interface.name}" + (f", {ended} clients ended" if ended else "")
+
+    def renew(self, vips: Iterable[Vip]) -> None:
+        """Have the kernel keep what is bound for as long as it may be."""
+        for vip in vips:
+            self._interface.renew(vip.ip, self._lifetime(vip))
+
+    def fence(self, session: Session) -> str:
+        """Take no more writes, at once; returns why not, empty when it is so."""
+        try:
+            result = deny_writes(session.open(), grace=0.0, keep=self.keep)
+        except MysqlError as error:
+            return error.text if error.server_alive or error.kind is not ErrorKind.REFUSED else ""
+        finally:
+            session.close()
+        log.warning("fence: %s: read_only=1, %d clients ended", self._here.name, result.ended)
+        return ""
+
+    def _lease_of(self, vip: Vip) -> int:
+        """Return for how many seconds the VIP may be bound now; raises StepError."""
+        lifetime = self._lifetime(vip)
+        if lifetime < 0:
+            raise StepError("the lease of the order has run out meanwhile; it is ordered again")
+        return lifetime
+
+    def _deny_writes(self, session: Session) -> str:
+        grace = float(self._conf.max_kill_retries)
+        server = session.open()
+        with self._blocked():
+            if self._blocks:
+                grace = self._await_clients(server, grace)
+            result = deny_writes(server, grace=grace, keep=self.keep)
+        said = f"read_only=1, {result.ended} clients ended"
+        if result.finished or result.ended_writers:
+            said += f", {result.finished} writers finished, {result.ended_writers} ended"
+        if result.remaining:
+            log.warning("deny writes: %d sessions are not gone yet %s", result.remaining, result.problem)
+        return said
+
+    def _await_clients(self, server: Connection, grace: float) -> float:
+        """Let whoever writes finish what it is at, at most `grace` seconds; returns what is left of these.
+
+        A session that is seen at rest once has finished: new clients are kept out, but old ones go on writing.
+        """
+        deadline = time.monotonic() + grace
+        at_work = writers(server, keep=self.keep)
+        while at_work and time.monotonic() < deadline:
+            time.sleep(TRANSACTIONS_AGE)
+            at_work &= writers(server, keep=self.keep)
+        return max(0.0, deadline - time.monotonic())
+
+    @contextmanager
+    def _blocked(self) -> Iterator[None]:
+        """Keep new clients out meanwhile, where `blocking_type soft` asks for it."""
+        if not self._blocks:
+            yield
+            return
+        _command("iptables_block_cmd", self._conf.iptables_block_cmd)
+        try:
+            yield
+        finally:
+            _command("iptables_unblock_cmd", self._conf.iptables_unblock_cmd)
+
+    def _follow(self, master: Host, session: Session) -> str:
+        source = Address(master.ip, master.mysql_port, master.replication_user, master.replication_password)
+        with connect(_agent_at(master), ANSWER_LIMIT) as at_source:
+            return follow(session.open(), source, at_source, self._conf.sync_timeout).value
+
+
+def can_block(conf: Cluster) -> bool:
+    """Tell whether `blocking_type soft` is wanted and can be had; says once what is missing for it."""
+    if conf.blocking_type != "soft":
+        return False
+    for key, command in (
+        ("iptables_block_cmd", conf.iptables_block_cmd),
+        ("iptables_unblock_cmd", conf.iptables_unblock_cmd),
+    ):
+        if not _can_run(command):
+            log.warning(
+                "blocking_type soft: %s (%r) cannot be run, so writes are denied as with hard:"
+                " install its program, or write `blocking_type hard`",
+                key,
+                command,
+            )
+            return False
+    return True
+
+
+def _can_run(command: str) -> bool:
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return False
+    return bool(words) and shutil.which(words[0]) is not None
+
+
+def _agent_at(host: Host) -> Address:
+    return Address(host.ip, host.mysql_port, host.agent_user, host.agent_password)
+
+
+def _command(key: str, command: str) -> None:
+    """Run a command of the conf; a failure is logged, for denying writes must go on."""
+    _warn_of(key, lambda: _run(command))
+
+
+def _run(command: str) -> None:
+    result = subprocess.run(
+        shlex.split(command),
+        check=False,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=COMMAND_LIMIT,
+    )
+    if result.returncode:
+        text = " ".join(result.stderr.decode(errors="replace").split())[:200]
+        raise StepError(f"exit status {result.returncode}: {text}")
+
+
+def _warn_of(key: str, call: Callable[[], None]) -> None:
+    try:
+        call()
+    except (OSError, ValueError, subprocess.SubprocessError, StepError) as error:
+        log.error("%s failed: %s", key, error)
+
+
+def _milliseconds(begin: float) -> float:
+    return (time.monotonic() - begin) * 1000

@@ -1,0 +1,152 @@
+"""This host's lease: kept by the rules of `mmm.lease`, on the clock that runs on while the host sleeps (SPEC 11.1).
+
+What outlives the agent stands elsewhere: the VIP's lifetime in the kernel, promises in a file below /run.
+"""
+
+import json
+import logging
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from mmm.lease import FOREVER, MARGIN, NEVER, Grant, Lease
+from mmm.wire.agent import Granted
+
+log = logging.getLogger(__name__)
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_UNIT = 1_000_000_000
+LEAST = 0.5
+"""Seconds that a lease must still run for a VIP to be bound: the kernel counts in whole ones."""
+
+
+def clock() -> float:
+    """Return seconds since the boot, those included in which the host slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def boot() -> str:
+    """Return what tells this boot of the host from every other."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip().replace("-", "")[:12]
+    except OSError:
+        return "0"
+
+
+class Tenure:
+    """The writer role's lease at this host. Not for several threads, but for `lifetime`."""
+
+    def __init__(self, length: float, file: Path | None) -> None:
+        self._file = file
+        self._boot = boot()
+        self.length = length
+        """Seconds of the newest lease, or what the conf says."""
+        self.leased = False
+        """The monitor grants leases; a classic one does not, and then VIPs are for good."""
+        now = clock()
+        self.lease = self._read(Lease(now), now)
+
+    def token(self) -> str:
+        """Return a new token: later than all before it."""
+        return f"{self._boot}.{time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
+
+    def grant(self, granted: Granted) -> Grant:
+        """Return what the monitor's order grants; a token of another boot is as old as can be."""
+        name, _, moment = granted.token.partition(".")
+        valid = name == self._boot and moment.isascii() and moment.isdigit() and len(moment) < 25
+        return Grant(granted.length, int(moment) / _UNIT if valid else NEVER)
+
+    def refusal(self, grant: Grant, *, role: bool) -> str:
+        """Return why an order is not obeyed, empty when it is."""
+        return self.lease.refusal(grant, clock(), role=role)
+
+    def obeyed(self, grant: Grant | None, *, role: bool) -> None:
+        """Keep what an order granted; None is an order without a lease, which is for good."""
+        now = clock()
+        if grant is None:
+            self.leased = False
+            self.lease = Lease(self.lease.newest, FOREVER if role else NEVER, self.lease.promised)
+            return
+        self.leased = True
+        if grant.length < FOREVER:
+            self.length = grant.length
+        if not role:  # no token is newer than itself: this order was noted when it was begun
+            self.lease = self.lease._replace(until=NEVER)
+        else:
+            self.lease = self.lease.obeyed(grant, now, role=role)
+
+    def noted(self, grant: Grant) -> None:
+        """Obey no older order from now on; whether the role is given up is not known yet."""
+        self.lease = self.lease._replace(newest=grant.token, heard=grant.token)
+
+    def found(self, left: float) -> None:
+        """Keep what the kernel still has bound of an earlier agent's lease: `left` seconds, FOREVER for good."""
+        self.lease = self.lease._replace(until=clock() + left)
+        self.leased = left < FOREVER
+
+    def promise(self, length: float) -> str:
+        """Promise to refuse the role for `length` seconds and the margin; returns why not, empty when it is."""
+        promised = self.lease.promise(length, clock())
+        if promised is None:
+            return "this host holds the role itself"
+        try:
+            self._write(promised.promised)
+        except OSError as error:
+            return f"the promise cannot be kept in {self._file}: {error.strerror or error}"
+        self.lease = promised
+        return ""
+
+    @property
+    def promises(self) -> bool:
+        """Tell whether this host is bound by a promise."""
+        return clock() < self.lease.promised
+
+    def renewed(self, asked: float) -> bool:
+        """Renew by promises asked for at `asked`; tells whether the role is still held."""
+        now = clock()
+        self.lease = self.lease.renewed(asked, self.length, now)
+        return self.lease.holds(now)
+
+    def ended(self) -> None:
+        """Keep in mind that the role is not held any more."""
+        self.lease = self.lease._replace(until=NEVER)
+
+    def stopped(self) -> bool:
+        """Tell whether the VIPs stay bound for good when the agent is stopped in order now."""
+        self.lease = self.lease.stopped(self.length, clock())
+        return self.lease.until == FOREVER
+
+    @property
+    def left(self) -> float:
+        """Return for how many seconds the role is still held: FOREVER, or less than 0."""
+        return self.lease.until - clock()
+
+    @property
+    def heard(self) -> float:
+        """Return how many seconds ago the token was given that the monitor last sent."""
+        return clock() - self.lease.heard
+
+    def lifetime(self) -> int:
+        """Return the seconds that the kernel may keep the VIP bound: 0 is for good, -1 that the lease is over."""
+        left = self.left
+        if left == FOREVER:
+            return 0
+        return -1 if left < LEAST else round(left)
+
+    def _read(self, lease: Lease, now: float) -> Lease:
+        if self._file is None or not self.length:
+            return lease
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            kept = json.loads(self._file.read_text("utf-8"))
+            if kept["boot"] == self._boot:
+                return lease._replace(promised=float(kept["promised"]))
+        if now < self.length + MARGIN:
+            return lease.rebooted(0.0, self.length)._replace(newest=now)
+        return lease
+
+    def _write(self, promised: float) -> None:
+        if self._file is None:
+            return
+        new = self._file.with_name(self._file.name + ".new")
+        new.write_text(json.dumps({"boot": self._boot, "promised": promised}), "utf-8")
+        new.replace(self._file)

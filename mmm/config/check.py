@@ -1,0 +1,80 @@
+"""An unchecked tree to the frozen model, or all errors at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mmm.config.model import (
+    CHECK_NAMES,
+    Check,
+    Cluster,
+    CopyMethod,
+    Host,
+    LogFile,
+    Monitor,
+    Program,
+    Role,
+    Socket,
+)
+from mmm.config.rules import apply_rules
+from mmm.config.translate import translated
+from mmm.config.tree import Tree
+from mmm.config.world import Settings, World
+
+
+def check(tree: Tree, program: Program, cluster: str, unreadable: Callable[[str], str]) -> Cluster:
+    """Return the model of what `tree` says; raises ConfError with all that is wrong.
+
+    `cluster` is the name behind the @, or empty. `unreadable` says why a file cannot be read, or nothing.
+    """
+    if tree.dialect == 1:
+        tree = translated(tree, program)
+    world = World(tree, program, cluster, unreadable)
+    if not tree.incomplete:
+        apply_rules(world)
+    if tree.problems:
+        raise tree.error()
+    return _cluster(world)
+
+
+def _cluster(world: World) -> Cluster:
+    tree = world.tree
+    top = _values(world["top"][""])
+    if world.tree.dialect == 1 and "active_master_role" not in top:
+        top["active_master_role"] = "writer"
+    monitor = world["monitor"].get("")
+    return Cluster(
+        program=world.program,
+        dialect=tree.dialect,
+        path=Path(tree.file),
+        files=tuple(Path(file) for file in tree.files),
+        hosts={name: _host(name, settings) for name, settings in world["host"].items()},
+        roles={name: _role(name, settings) for name, settings in world["role"].items()},
+        checks={name: Check(name, **_values(world["check"][name])) for name in CHECK_NAMES},
+        monitor=_monitor(monitor) if monitor is not None else None,
+        socket=Socket(**_values(world["socket"].get("", {}))),
+        copy_methods={name: CopyMethod(name, **_values(s)) for name, s in world["copy_method"].items()},
+        logs=tuple(LogFile(name, **_values(s)) for name, s in world["log"].items()),
+        warnings=tuple(world.warnings),
+        **top,
+    )
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    return {name: setting.value for name, setting in settings.items()}
+
+
+def _host(name: str, settings: Settings) -> Host:
+    """Return a host; in the files of mmm_control it may be no more than a name."""
+    return Host(name, **{"ip": "", "mode": "slave", **_values(settings)})
+
+
+def _monitor(settings: Settings) -> Monitor:
+    return Monitor(**{"ip": "", **_values(settings)})
+
+
+def _role(name: str, settings: Settings) -> Role:
+    values = _values(settings)
+    ips = values.get("ips", ())
+    mode = "exclusive" if len(ips) == 1 else "balanced"
+    return Role(name, **{"mode": mode, "hosts": (), "ips": (), **values})

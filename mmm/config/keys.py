@@ -1,0 +1,287 @@
+"""Every section and key of the conf files in one table (SPEC sections 2 and 3).
+
+From it come the reader's checks, the defaults, `--print-conf`, "did you mean" and docs/configuration.md.
+A new key is one row here and one field of the same name in `mmm.config.model`.
+Defaults stand as they would be written in a file; an empty default is "not set".
+Programs are letters: A mmm_agentd, M mmm_mond, C mmm_control, T the tools.
+"""
+
+from typing import Literal, NamedTuple
+
+from mmm.config.model import CHECK_NAMES, Program
+
+Kind = Literal[
+    "text", "word", "path", "file", "int", "port", "seconds", "bool", "choice",
+    "ip", "ips", "vips", "networks", "list", "limit", "host", "hosts", "role", "copy method", "ignored",
+]  # fmt: skip
+LETTERS: dict[Program, str] = {"AGENT": "A", "MONITOR": "M", "CONTROL": "C", "TOOLS": "T"}
+EVERY = "AMCT"
+
+
+class Old(NamedTuple):
+    """A spelling of the 1.x dialect: key `name`, global (`where` is "top") or in blocks of type `where`."""
+
+    where: str
+    name: str
+    programs: str = EVERY
+    """In the conf files of the other programs it means something else or nothing."""
+    this_host: bool = False
+    """A global key that speaks of the host named by `this`, not of all hosts."""
+    values: tuple[tuple[str, str], ...] = ()
+    """1.x values and what they are called now, where that differs."""
+
+
+class Key(NamedTuple):
+    """One key: a row of the table."""
+
+    name: str
+    kind: Kind
+    text: str
+    required: str = ""
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    least: float = 0.0
+    secret: bool = False
+    needed_if: tuple[str, str] | None = None
+    """Required when this other key of the section has this value, as the model says it."""
+    old: tuple[Old, ...] = ()
+    old_default: str | None = None
+    """In the 1.x dialect the key is never required and this is its default; `{_cluster}`: `_C1` or empty."""
+
+
+class Section(NamedTuple):
+    """One type of section, and its keys."""
+
+    name: str
+    named: bool
+    text: str
+    keys: tuple[Key, ...]
+    required: str = ""
+    template: bool = False
+    """Its section named `default` gives values to all others of the type."""
+    names: tuple[str, ...] = ()
+    """The only names allowed; empty: any."""
+    old_only: bool = False
+    """A block of the 1.x dialect alone. Without keys it takes any."""
+
+
+def _top(name: str, programs: str = EVERY) -> tuple[Old, ...]:
+    return (Old("top", name, programs),)
+
+
+TOP = Section("top", named=False, text="Outside of all sections.", keys=(
+    Key("this", "host", "The host that this conf file lies on.", "AT"),
+    Key("debug", "bool", "Stay in the foreground and log DEBUG to the terminal too.", default="0"),
+    Key("active_master_role", "role", "The role whose holder is the active master.", "AM", old_default=""),
+    Key("max_kill_retries", "int",
+        "Seconds that writing sessions get to end before a master gives up the role.",
+        default="10"),
+    Key("blocking_type", "choice",
+        "`soft` keeps new connections out while writing sessions get `max_kill_retries` to end; `hard` does not.",
+        default="soft", choices=("hard", "soft")),
+    Key("iptables_block_cmd", "text", "Command that keeps new connections out, for `blocking_type soft`.",
+        default="iptables -A INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"),
+    Key("iptables_unblock_cmd", "text", "Command that lets them in again.",
+        default="iptables -D INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"),
+    Key("allow_from", "networks",
+        "Who may connect to the agents and to the control port, besides the hosts and the monitor that the conf"
+        " names: addresses and networks. See docs/security.md."),
+    Key("keep_users", "list", "MySQL users, besides those of MMM itself, whose sessions are never ended."),
+    Key("sync_timeout", "seconds", "Longest wait for a replica to catch up.", default="10"),
+    Key("vip_lease", "seconds",
+        "VIPs are bound for so long and renewed by every word of the monitor: a host that is cut off loses them"
+        " after it. A failover of a host that cannot be told waits for it, and a second more. Whole seconds, at least"
+        " 2, the same on all hosts; 0: VIPs are bound for good.",
+        default="0"),
+    Key("default_copy_method", "copy method", "The copy method of the tools.", "T"),
+    Key("clone_dirs", "list", "Directories below the mount point that are copied.", "T"),
+))  # fmt: skip
+
+MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC", keys=(
+    Key("ip", "ip", "Address of the control port.", "MC", old=_top("monitor_ip"), old_default="127.0.0.1"),
+    Key("port", "port", "Control port.", default="9988", old=_top("bind_port", "MC")),
+    Key("pid_path", "path", "Pid file of mmm_mond.", "M", old=_top("pid_path", "MC"),
+        old_default="/var/run/mmm_mond{_cluster}.pid"),
+    Key("bin_path", "path", "`kill_host_bin` is looked for in its `monitor` folder.", "M",
+        old=_top("bin_path", "MC"),
+        old_default=""),
+    Key("status_path", "path", "Where states and roles are kept.", "M", old=_top("status_path", "MC"),
+        old_default="/var/lib/misc/mmm_mond{_cluster}.status"),
+    Key("ping_interval", "seconds", "How often the network check pings.", default="1", least=0.01,
+        old=_top("ping_interval")),
+    Key("ping_ips", "ips", "Addresses of which one must answer, or the monitor's own network is down.", "M",
+        old=_top("ping_ips"), old_default=""),
+    Key("flap_duration", "seconds", "Time in which `flap_count` is counted.", default="3600",
+        old=_top("flap_duration")),
+    Key("flap_count", "int", "A host that leaves ONLINE more often than this is flapping; 0: never.",
+        default="3",
+        old=_top("flap_count")),
+    Key("auto_set_online", "seconds",
+        "A recovered host becomes ONLINE by itself after this time; 0: the admin does it.",
+        default="0", old=_top("auto_set_online")),
+    Key("kill_host_bin", "text", "Program that kills a host which lost its roles and cannot be told.",
+        default="kill_host",
+        old=_top("kill_host_bin")),
+    Key("careful_startup", "bool", "Start passive when two hosts hold the active master role.", default="1",
+        old=_top("careful_startup")),
+    Key("mode", "choice", "Mode after the start.", default="active",
+        choices=("active", "manual", "wait", "passive"),
+        old=(Old("top", "failover_method",
+                 values=(("auto", "active"), ("manual", "manual"), ("wait", "wait"))),)),
+    Key("wait_for_other_master", "seconds",
+        "Wait mode ends when one master has been ONLINE this long; 0: never.",
+        default="120", old=_top("wait_for_other_master")),
+    Key("ping_alone_kills", "bool",
+        "A host that only ping cannot reach, while its server answers, counts as dead, as in MMM 2.x.",
+        default="0", old=_top("ping_alone_kills")),
+    Key("failover_block", "seconds",
+        "After the active master role has moved by itself it waits this long before it does so again, unless its"
+        " host confirmed that it let go; 0: never.",
+        default="60", old=_top("failover_block")),
+    Key("max_lag_on_failover", "limit",
+        "A master that was further behind than this when the writer was lost, or whose replication was broken, is not"
+        " promoted by itself; `unlimited`: it is, as in MMM 2.x. Without it: `max_backlog` of rep_backlog.",
+        old=_top("max_lag_on_failover")),
+    Key("split_brain_guard", "bool",
+        "The active master role goes to another host only when its last one let it go, was killed, or has lost its"
+        " lease; off: also when it cannot be told, as in MMM 2.x.",
+        default="0", old=_top("split_brain_guard")),
+))  # fmt: skip
+
+HOST = Section("host", named=True, text="A server with its agent.", required=EVERY, template=True, keys=(
+    Key("ip", "ip", "Address of server and agent.", "AMT"),
+    Key("mode", "choice", "Can it be the active master?", "AM", choices=("master", "slave"),
+        old=(Old("top", "mode", this_host=True),)),
+    Key("peer", "host", "The other master.", needed_if=("mode", "master"),
+        old=(Old("top", "peer", this_host=True),)),
+    Key("pid_path", "path", "Pid file of mmm_agentd.", "A", old=_top("pid_path", "A"),
+        old_default="/var/run/mmm_agentd{_cluster}.pid"),
+    Key("bin_path", "path", "Accepted for compatibility, no effect.", "A", old=_top("bin_path", "AT"),
+        old_default=""),
+    Key("agent_port", "port", "Port of mmm_agentd.", default="9989",
+        old=(*_top("agent_port"), Old("top", "bind_port", "A", this_host=True))),
+    Key("cluster_interface", "word", "Network interface that gets the virtual IPs.", "A",
+        old=_top("cluster_interface")),
+    Key("mysql_port", "port", "Port of the MySQL server.", default="3306", old=(Old("host", "port"),)),
+    Key("mysql_pidfile", "path", "Pid file of the MySQL server, for the tools.",
+        default="/var/run/mysqld/mysqld.pid"),
+    Key("mysql_rcscript", "text", "Script that starts and stops the MySQL server, for the tools.",
+        default="/etc/init.d/mysql"),
+    Key("mysql_cnf", "path", "Option file of the MySQL server, for the tools.", default="/etc/my.cnf"),
+    Key("agent_user", "text", "MySQL user of the agent.", "A", old=(Old("host", "user", "AT"),)),
+    Key("agent_password", "text", "Its password.", "A", secret=True, old=(Old("host", "password", "AT"),)),
+    Key("monitor_user", "text", "MySQL user of the monitor.", "M", old=(Old("host", "user", "MC"),)),
+    Key("monitor_password", "text", "Its password.", "M", secret=True, old=(Old("host", "password", "MC"),)),
+    Key("replication_user", "text", "MySQL user of replication.", "AT", old=_top("replication_user"),
+        old_default=""),
+    Key("replication_password", "text", "Its password.", "AT", secret=True, old=_top("replication_password"),
+        old_default=""),
+    Key("ssh_user", "text", "User that the tools log in as.", "T"),
+    Key("ssh_port", "port", "Port of the SSH server.", default="22"),
+    Key("ssh_parameters", "text", "More arguments of ssh."),
+    Key("tools_user", "text", "MySQL user of the tools.", "T"),
+    Key("tools_password", "text", "Its password.", "T", secret=True),
+    Key("backup_dir", "path", "Where backups are kept.", "T"),
+    Key("restore_dir", "path", "Where backups are restored to.", "T"),
+    Key("lvm_bin_lvcreate", "text", "The lvcreate program.", default="lvcreate"),
+    Key("lvm_bin_lvremove", "text", "The lvremove program.", default="lvremove"),
+    Key("lvm_snapshot_size", "text", "Size of a snapshot.", "T"),
+    Key("lvm_logical_volume", "text", "Volume with the data directory.", "T"),
+    Key("lvm_volume_group", "text", "Its volume group.", "T"),
+    Key("lvm_mount_dir", "path", "Where snapshots are mounted.", "T"),
+    Key("lvm_mount_opts", "text", "Options of mount.", "T"),
+))  # fmt: skip
+
+ROLE = Section("role", named=True, text="One or more virtual IPs that hosts may hold.", required="AM", keys=(
+    Key("mode", "choice", "`exclusive`: one IP on one host; `balanced`: IPs spread over the hosts.", "M",
+        choices=("exclusive", "balanced")),
+    Key("hosts", "hosts", "The hosts that may hold it.", "M", old=(Old("role", "servers"),)),
+    Key("ips", "vips", "The virtual IPs, IPv4 or IPv6.", "AM", old=(Old("role", "ip"),)),
+    Key("prefer", "host", "The host that gets it whenever it can (exclusive roles)."),
+))  # fmt: skip
+
+CHECK = Section(
+    "check", named=True, text="How a check is run. Every check exists even when it is not written.",
+    template=True, names=CHECK_NAMES, keys=(
+        Key("check_period", "seconds", "How often each host is checked.", default="5", least=0.01),
+        Key("trap_period", "seconds", "A check is failed when it has not been good for this long.",
+            default="10"),
+        Key("timeout", "seconds", "How long a server may take to answer.", default="2", least=0.01),
+        Key("max_backlog", "seconds", "A replica is behind beyond this (rep_backlog).", default="60"),
+        Key("connect_grace", "seconds",
+            "How long a replica may try to connect to a source that works (rep_threads).", default="60"),
+        Key("restart_after", "int", "Accepted for compatibility, no effect.", default="10000"),
+        Key("bin_path", "ignored", "", old=(Old("check", "bin_path"),)),
+    ),
+)  # fmt: skip
+
+SOCKET = Section("socket", named=False, text="Connections to monitor and agents.", keys=(
+    Key("type", "choice", "`ssl`: TLS, certificates demanded on both ends.", default="plain",
+        choices=("plain", "ssl")),
+    Key("cert_file", "file", "Own certificate (PEM).", needed_if=("type", "ssl")),
+    Key("key_file", "file", "Its key (PEM).", needed_if=("type", "ssl")),
+    Key("ca_file", "file", "Certificates that the other end's must be signed by (PEM).",
+        needed_if=("type", "ssl")),
+))  # fmt: skip
+
+COPY_METHOD = Section(
+    "copy_method", named=True, text="How the tools copy files.", required="T", template=True, keys=(
+        Key("backup_command", "text", "Command that fetches a backup.", "T"),
+        Key("restore_command", "text", "Command that puts it back.", "T"),
+        Key("incremental", "bool", "Can it copy only what has changed?", default="0"),
+        Key("incremental_command", "text", "Command that does so.", needed_if=("incremental", "1")),
+        Key("single_run", "bool", "One command for all `clone_dirs`.", default="0"),
+        Key("true_copy", "bool", "The copy is one that a server can run on.", default="0"),
+    ),
+)  # fmt: skip
+
+LOG = Section("log", named=True, text="A log file.", old_only=True, keys=(
+    Key("file", "path", "Its path.", EVERY, old=(Old("log", "file"),)),
+    Key("level", "choice", "The least level that is written to it.", default="INFO",
+        choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"),
+        old=(Old("log", "level", values=(
+            ("debug", "DEBUG"), ("info", "INFO"), ("notice", "INFO"), ("warn", "WARN"), ("warning", "WARN"),
+            ("trap", "WARN"), ("error", "ERROR"), ("fatal", "FATAL"))),)),
+    Key("email", "ignored", "", old=(Old("log", "email"),)),
+))  # fmt: skip
+
+SECTIONS: dict[str, Section] = {
+    section.name: section
+    for section in (
+        TOP,
+        MONITOR,
+        HOST,
+        ROLE,
+        CHECK,
+        SOCKET,
+        COPY_METHOD,
+        LOG,
+        Section("email", named=True, text="Accepted, no effect.", old_only=True, keys=()),
+        Section("service", named=True, text="Accepted, no effect.", old_only=True, keys=()),
+    )
+}
+KEYS: dict[str, dict[str, Key]] = {name: {key.name: key for key in s.keys} for name, s in SECTIONS.items()}
+OLD_IGNORED = ("admin_email",)
+"""Global keys of the 1.x dialect that are accepted and have no effect."""
+
+OLD_BLOCKS = ("host", "role", "check", "log", "email", "copy_method", "service")
+OLD: dict[tuple[str, str], list[tuple[Old, Section, Key]]] = {}
+"""All that may be written in the 1.x dialect, by (where, name), and where it goes."""
+
+for _section in SECTIONS.values():
+    for _key in _section.keys:
+        for _old in _key.old:
+            OLD.setdefault((_old.where, _old.name), []).append((_old, _section, _key))
+for _section in SECTIONS.values():
+    if _section.name == "top" or _section.name in OLD_BLOCKS:
+        for _key in _section.keys:
+            OLD.setdefault((_section.name, _key.name), [(Old(_section.name, _key.name), _section, _key)])
+for _key in HOST.keys:
+    if not _key.old and _key.name != "ip":
+        OLD.setdefault(("top", _key.name), [(Old("top", _key.name), HOST, _key)])
+
+
+def old_names(where: str) -> list[str]:
+    """Return the keys of the 1.x dialect that may stand in blocks of type `where`, or globally ("top")."""
+    ignored = list(OLD_IGNORED) if where == "top" else []
+    return [name for place, name in OLD if place == where] + ignored

@@ -1,0 +1,199 @@
+"""The one checked, frozen model of a cluster that every program works with.
+
+Both conf dialects end here (SPEC sections 2 and 3). Durations are seconds as float.
+Mappings keep the order of the conf files: ties anywhere in MMM go in conf order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+CHECK_NAMES = ("ping", "mysql", "rep_threads", "rep_backlog")
+
+Program = Literal["AGENT", "MONITOR", "CONTROL", "TOOLS"]
+MonitorMode = Literal["active", "manual", "wait", "passive"]
+
+
+class Vip(NamedTuple):
+    """One virtual IP of a role, written `role(ip)` on the wire and in the status file."""
+
+    role: str
+    ip: str
+
+    def __str__(self) -> str:
+        return f"{self.role}({self.ip})"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A MySQL server with an agent: `<host NAME>`."""
+
+    name: str
+    ip: str
+    mode: Literal["master", "slave"]
+    peer: str | None = None
+    cluster_interface: str = ""
+    agent_port: int = 9989
+    mysql_port: int = 3306
+    pid_path: str = ""
+    bin_path: str = ""
+    mysql_pidfile: str = "/var/run/mysqld/mysqld.pid"
+    mysql_rcscript: str = "/etc/init.d/mysql"
+    mysql_cnf: str = "/etc/my.cnf"
+    agent_user: str = ""
+    agent_password: str = field(default="", repr=False)
+    monitor_user: str = ""
+    monitor_password: str = field(default="", repr=False)
+    replication_user: str = ""
+    replication_password: str = field(default="", repr=False)
+    ssh_user: str = ""
+    ssh_port: int = 22
+    ssh_parameters: str = ""
+    tools_user: str = ""
+    tools_password: str = field(default="", repr=False)
+    backup_dir: str = ""
+    restore_dir: str = ""
+    lvm_bin_lvcreate: str = "lvcreate"
+    lvm_bin_lvremove: str = "lvremove"
+    lvm_snapshot_size: str = ""
+    lvm_logical_volume: str = ""
+    lvm_volume_group: str = ""
+    lvm_mount_dir: str = ""
+    lvm_mount_opts: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A name with one or more virtual IPs that `hosts` may hold: `<role NAME>`."""
+
+    name: str
+    mode: Literal["exclusive", "balanced"]
+    hosts: tuple[str, ...]
+    ips: tuple[str, ...]
+    prefer: str | None = None
+
+    @property
+    def vips(self) -> tuple[Vip, ...]:
+        """Return the role's virtual IPs in conf order."""
+        return tuple(Vip(self.name, ip) for ip in self.ips)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How one of the four checks is run: `<check NAME>`."""
+
+    name: str
+    check_period: float = 5.0
+    trap_period: float = 10.0
+    timeout: float = 2.0
+    max_backlog: float = 60.0
+    connect_grace: float = 60.0
+    restart_after: int = 10000
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """The `<monitor>` section."""
+
+    ip: str
+    port: int = 9988
+    pid_path: str = ""
+    bin_path: str = ""
+    status_path: str = ""
+    ping_interval: float = 1.0
+    ping_ips: tuple[str, ...] = ()
+    flap_duration: float = 3600.0
+    flap_count: int = 3
+    auto_set_online: float = 0.0
+    kill_host_bin: str = "kill_host"
+    careful_startup: bool = True
+    mode: MonitorMode = "active"
+    wait_for_other_master: float = 120.0
+    ping_alone_kills: bool = False
+    failover_block: float = 60.0
+    max_lag_on_failover: float | None = None
+    """None: as rep_backlog's max_backlog; infinite: no limit."""
+    split_brain_guard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """The `<socket>` section: plain TCP, or TLS with certificates demanded on both ends."""
+
+    type: Literal["plain", "ssl"] = "plain"
+    cert_file: str = ""
+    key_file: str = ""
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyMethod:
+    """How `mmm_backup` and `mmm_clone` copy files: `<copy_method NAME>`."""
+
+    name: str
+    backup_command: str = ""
+    restore_command: str = ""
+    incremental: bool = False
+    incremental_command: str = ""
+    single_run: bool = False
+    true_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """A `log NAME` block of the 1.x dialect."""
+
+    name: str
+    file: str
+    level: str = "INFO"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The effective conf of one program. Values that the program does not need may be empty."""
+
+    program: Program
+    dialect: Literal[1, 2]
+    path: Path
+    """The conf file that was named; its includes are in `files`."""
+    files: tuple[Path, ...]
+    hosts: Mapping[str, Host]
+    roles: Mapping[str, Role]
+    checks: Mapping[str, Check]
+    """Always all four, in the order of `CHECK_NAMES`."""
+    monitor: Monitor | None
+    """None only where the program does not need one (agent, tools) and none is written."""
+    active_master_role: str = ""
+    this: str = ""
+    debug: bool = False
+    max_kill_retries: int = 10
+    blocking_type: Literal["hard", "soft"] = "soft"
+    iptables_block_cmd: str = "iptables -A INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"
+    iptables_unblock_cmd: str = "iptables -D INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"
+    allow_from: tuple[str, ...] = ()
+    """Addresses and networks that may connect besides the cluster's own (SPEC 10.21)."""
+    keep_users: tuple[str, ...] = ()
+    """Users whose sessions are never ended (SPEC 10.12)."""
+    sync_timeout: float = 10.0
+    """Longest wait for a replica to catch up (SPEC 10.2)."""
+    vip_lease: float = 0.0
+    """Length of a lease (SPEC 11.1); 0 is none: VIPs are bound for good."""
+    default_copy_method: str = ""
+    clone_dirs: tuple[str, ...] = ()
+    socket: Socket = Socket()
+    copy_methods: Mapping[str, CopyMethod] = field(default_factory=dict)
+    logs: tuple[LogFile, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Sentences to log once at start: what was accepted but is worth a look."""
+
+    @property
+    def max_lag_on_failover(self) -> float:
+        """Return how many seconds a master may be behind to be promoted by itself (SPEC 10.10)."""
+        own = self.monitor.max_lag_on_failover if self.monitor else None
+        return self.checks["rep_backlog"].max_backlog if own is None else own
+
+    @property
+    def vips(self) -> tuple[Vip, ...]:
+        """Return every virtual IP of the cluster in conf order."""
+        return tuple(vip for role in self.roles.values() for vip in role.vips)

@@ -1,0 +1,245 @@
+"""What must hold between the settings of a conf; one function a rule (SPEC sections 2 and 10.33)."""
+
+import ipaddress
+from collections.abc import Callable, Iterable
+
+from mmm.config.keys import SECTIONS, Key, Section
+from mmm.config.kinds import did_you_mean, sample, suggestion
+from mmm.config.tree import Problem, Value
+from mmm.config.world import Setting, World
+
+_FIRST_MULTICAST = ipaddress.IPv4Address("224.0.0.0")
+PROGRAMS = {"AGENT": "mmm_agentd", "MONITOR": "mmm_mond", "CONTROL": "mmm_control", "TOOLS": "a tool"}
+
+
+def apply_rules(world: World) -> None:
+    """Add to the world's problems and warnings all that breaks a rule."""
+    for rule in RULES:
+        rule(world)
+
+
+def required_sections(world: World) -> None:
+    """Demand the sections that the program needs."""
+    for section in SECTIONS.values():
+        if world.letter in section.required and not world[section.name]:
+            if world.tree.dialect == 1 and not (section.name == "host" or world.program == "MONITOR"):
+                continue
+            title = world.title(section.name, "NAME" if section.named else "")
+            if section.named and world.tree.values(section.name, "default"):
+                title += " besides the default one"
+            world.wrong(None, f"there is no {title}; {PROGRAMS[world.program]} needs it, add it")
+
+
+def required_keys(world: World) -> None:
+    """Demand the keys that the program needs, and those that another value makes necessary."""
+    for section in SECTIONS.values():
+        for key in section.keys:
+            missing = [name for name in world[section.name] if _is_missing(world, section, key, name)]
+            if missing:
+                _missing(world, section, key, missing)
+
+
+def _is_missing(world: World, section: Section, key: Key, name: str) -> bool:
+    if key.name in world[section.name][name]:
+        return False
+    if key.needed_if:
+        other, wanted = key.needed_if
+        value = world.value(section.name, name, other)
+        return (("1" if value else "0") if isinstance(value, bool) else value) == wanted
+    if world.tree.dialect == 1 and key.old_default is not None:
+        return (
+            key.name == "active_master_role" and world.program == "MONITOR" and "writer" not in world["role"]
+        )
+    return world.letter in key.required
+
+
+def _missing(world: World, section: Section, key: Key, names: list[str]) -> None:
+    where, written = world.spelling(section, key)
+    sentence = f"{written} {sample(key)}"
+    if section.name == "top":
+        world.wrong(None, f"there is no {written}; {PROGRAMS[world.program]} needs it, add `{sentence}`")
+        return
+    titles = ", ".join(world.title(section.name, name) for name in names)
+    todo = f"add `{sentence}` to {'it' if len(names) == 1 else 'each of them'}"
+    if where == "top":
+        todo = f"add the line `{sentence}` outside of blocks"
+    elif section.template and len(names) > 1 and world.tree.dialect == 2:
+        todo += f" or to <{section.name} default>"
+    because = f" with {' '.join(key.needed_if)}" if key.needed_if else ""
+    text = f"{titles}{because} {'has' if len(names) == 1 else 'have'} no {written}; {todo}"
+    file, line = world.places.get((section.name, names[0]), (world.tree.file, 0))
+    world.tree.problems.append(Problem(file, line, text))
+
+
+def references(world: World) -> None:
+    """Demand that names of hosts, roles and copy methods are ones that exist."""
+    for section in SECTIONS.values():
+        for settings in world[section.name].values():
+            for key in section.keys:
+                setting = settings.get(key.name)
+                if setting and setting.value and not _may_dangle(world, key):
+                    _reference(world, key, setting)
+
+
+def _may_dangle(world: World, key: Key) -> bool:
+    """Tell whether the files of this program need not hold what the key names."""
+    if key.kind == "role":
+        return world.tree.dialect == 1 and world.program != "MONITOR" and not world["role"]
+    return key.kind == "copy method" and world.program != "TOOLS" and not world["copy_method"]
+
+
+def _reference(world: World, key: Key, setting: Setting) -> None:
+    kinds = {"host": "host", "hosts": "host", "role": "role", "copy method": "copy_method"}
+    kind = kinds.get(key.kind)
+    if kind is None:
+        return
+    names = setting.value if isinstance(setting.value, tuple) else (setting.value,)
+    for name in names:
+        if name not in world[kind]:
+            todo = did_you_mean(
+                suggestion(name, world[kind]), f"add {world.title(kind, name)} or correct the name"
+            )
+            written = setting.source.key if setting.source else key.name
+            world.wrong(setting.source, f"{written}: no {kind} is called {name}; {todo}")
+
+
+def peers(world: World) -> None:
+    """Refuse a host as its own peer, and warn of a master whose peer is a slave."""
+    for name, settings in world["host"].items():
+        peer = settings.get("peer")
+        if not peer:
+            continue
+        if peer.value == name:
+            world.wrong(peer.source, f"host {name} is its own peer; name the other master")
+        elif [world.value("host", each, "mode") for each in (name, str(peer.value))] == ["master", "slave"]:
+            world.warnings.append(f"{_at(peer.source)}host {name} is a master, its peer {peer.value} a slave")
+
+
+def roles(world: World) -> None:
+    """Demand one IP of exclusive roles, `prefer` among the hosts, an exclusive active master role."""
+    active = world.value("top", "", "active_master_role")
+    for name, settings in world["role"].items():
+        mode, ips, hosts, prefer = (settings.get(key) for key in ("mode", "ips", "hosts", "prefer"))
+        exclusive = mode is not None and mode.value == "exclusive"
+        if exclusive and ips and ips.value and len(ips.value) != 1:
+            text = f"exclusive role {name} has {len(ips.value)} IPs; leave one, or make it balanced"
+            world.wrong(ips.source, text)
+        if mode and mode.value == "balanced" and name == active:
+            text = f"the active master role {name} is balanced; make it exclusive"
+            world.wrong(mode.source, text)
+        strange = prefer and hosts and hosts.value and prefer.value not in hosts.value
+        if prefer and hosts and strange and prefer.value in world["host"]:
+            written = hosts.source.key if hosts.source else "hosts"
+            world.wrong(
+                prefer.source, f"prefer {prefer.value}: not among the {written} of role {name}; add it there"
+            )
+        if prefer and mode and mode.value == "balanced":
+            world.warnings.append(f"{_at(prefer.source)}prefer has no effect in the balanced role {name}")
+        _twice(world, hosts)
+
+
+def _twice(world: World, hosts: Setting | None) -> None:
+    names = (hosts.value or ()) if hosts else ()
+    for name in dict.fromkeys(names):
+        if hosts and names.count(name) > 1:
+            world.wrong(hosts.source, f"{name} is listed twice; delete one of them")
+
+
+def addresses(world: World) -> None:
+    """Refuse an address that is used twice or cannot be that of a machine."""
+    used: dict[str, str] = {}
+    for kind, key in (("host", "ip"), ("role", "ips")):
+        for name, settings in world[kind].items():
+            setting = settings.get(key)
+            for ip in _each(setting):
+                owner = f"{kind} {name}"
+                if ip in used:
+                    text = f"{ip} of {owner} is also an address of {used[ip]}; give each its own"
+                    world.wrong(setting.source if setting else None, text)
+                if _is_no_machine(ip):
+                    text = f"{ip} cannot be the address of a machine; correct it"
+                    world.wrong(setting.source if setting else None, text)
+                used.setdefault(ip, owner)
+
+
+def _is_no_machine(ip: str) -> bool:
+    address = ipaddress.ip_address(ip)
+    if address.version == 4:
+        return address.is_unspecified or int(address) >= int(_FIRST_MULTICAST)
+    return address.is_unspecified or address.is_loopback or address.is_multicast
+
+
+def _each(setting: Setting | None) -> Iterable[str]:
+    if not setting or not setting.value:
+        return ()
+    return setting.value if isinstance(setting.value, tuple) else (setting.value,)
+
+
+def leases(world: World) -> None:
+    """Demand a lease that the kernel can count, or none."""
+    setting = world["top"].get("", {}).get("vip_lease")
+    length = setting.value if setting else 0
+    if isinstance(length, float) and length and (length < 2 or length != int(length)):
+        world.wrong(
+            setting.source if setting else None,
+            f"vip_lease is 0 or a whole number of seconds from 2, not {length:g}; correct it",
+        )
+
+
+def tls_files(world: World) -> None:
+    """Demand that the files of TLS are there and readable."""
+    settings = world["socket"].get("", {})
+    if world.program == "TOOLS" or world.value("socket", "", "type") != "ssl":
+        return
+    for name in ("cert_file", "key_file", "ca_file"):
+        setting = settings.get(name)
+        if setting and setting.value:
+            reason = world.unreadable(setting.value)
+            if reason:
+                world.wrong(
+                    setting.source, f"{name} {setting.value} {reason}; correct the path or put the file there"
+                )
+
+
+def paths(world: World) -> None:
+    """Warn of paths that do not begin at the root: daemons leave the folder they are started in."""
+    for section in SECTIONS.values():
+        for settings in world[section.name].values():
+            for key in section.keys:
+                setting = settings.get(key.name)
+                if key.kind == "path" and setting and setting.value and not setting.value.startswith("/"):
+                    sentence = f"{_at(setting.source)}{key.name} {setting.value} does not begin with /"
+                    if sentence not in world.warnings:
+                        world.warnings.append(sentence)
+
+
+def old_gaps(world: World) -> None:
+    """Warn of what a conf of the 1.x dialect may lack."""
+    if world.tree.dialect == 2:
+        return
+    if world.program == "MONITOR" and "ping_ips" not in world["monitor"].get("", {}):
+        world.warnings.append(
+            "no ping_ips: the network check is off, the monitor's own network counts as always up"
+        )
+    if world.program == "AGENT" and any("replication_user" not in host for host in world["host"].values()):
+        world.warnings.append(
+            "no replication_user: this host cannot be pointed at another replication source"
+        )
+
+
+def _at(source: Value | None) -> str:
+    return f"{source.file}:{source.line}: " if source else ""
+
+
+RULES: tuple[Callable[[World], None], ...] = (
+    required_sections,
+    required_keys,
+    references,
+    peers,
+    roles,
+    addresses,
+    leases,
+    tls_files,
+    paths,
+    old_gaps,
+)

@@ -1,0 +1,1 @@
+"""mmm_control: asks the monitor, prints its answer."""

@@ -1,0 +1,80 @@
+"""The output forms of mmm_control: the monitor's own text, JSON or YAML.
+
+The structured forms are read out of the monitor's text, so they work with a classic monitor too.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from mmm.wire.control import CheckLine, Show, decode_checks, decode_mode, decode_show
+
+Form = Literal["text", "json", "yaml"]
+FORMS: tuple[Form, ...] = ("text", "json", "yaml")
+
+
+def failed(answer: str) -> bool:
+    """Tell whether the monitor refused the command, or did not know it."""
+    return answer.startswith(("ERROR", "Invalid command"))
+
+
+def render(command: Sequence[str], answer: str, form: Form) -> str:
+    """Return the answer to `command` in the form asked for, ending in exactly one line end.
+
+    Raises WireError if the answer to show, checks or mode cannot be read.
+    """
+    if form == "text":
+        return answer.rstrip("\n") + "\n"
+    value = _value(command[0], answer)
+    if form == "json":
+        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    import yaml  # noqa: PLC0415 - only those who ask for it pay for it
+
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _value(command: str, answer: str) -> Any:
+    if failed(answer):
+        return {"ok": False, "message": answer.strip()}
+    match command:
+        case "show":
+            return _show(decode_show(answer))
+        case "checks":
+            return {"checks": [_check(line) for line in decode_checks(answer)]}
+        case "mode":
+            return {"mode": decode_mode(answer)}
+    return {"ok": True, "message": answer.strip()}
+
+
+def _show(show: Show) -> dict[str, Any]:
+    return {
+        "passive": show.passive is not None,
+        "cause": show.passive,
+        "warnings": list(show.warnings),
+        "hosts": [
+            {
+                "name": host.name,
+                "ip": host.ip,
+                "mode": host.mode,
+                "state": host.state,
+                "roles": [{"role": vip.role, "ip": vip.ip} for vip in host.vips],
+            }
+            for host in show.hosts
+        ],
+        "preferences": [
+            {"role": preference.role, "prefer": preference.host, "holder": preference.holder or None}
+            for preference in show.preferences
+        ],
+    }
+
+
+def _check(line: CheckLine) -> dict[str, Any]:
+    result, _, message = line.message.partition(":")
+    return {
+        "host": line.host,
+        "check": line.check,
+        "last_change": line.changed,
+        "result": result.strip(),
+        "message": message.strip(),
+    }

@@ -1,0 +1,130 @@
+"""mmm_control: sends one command to the monitor and prints what it answers (SPEC sections 1 and 5).
+
+Exit status: 0 OK, 1 the monitor answered ERROR or does not know the command, 2 usage or conf error,
+3 no answer from the monitor.
+"""
+
+import argparse
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mmm import __version__
+from mmm.config import Cluster, ConfError, load
+from mmm.config.model import Socket
+from mmm.control.forms import FORMS, Form, failed, render
+from mmm.process.arguments import split_cluster
+from mmm.wire.agent import WireError
+from mmm.wire.control import HELP, encode_command
+
+CONNECT_LIMIT = 10.0
+"""Seconds for the monitor to accept."""
+ANSWER_LIMIT = 90.0
+"""Seconds for the whole answer; a move of the writer may take a minute."""
+_MAX_ANSWER = 64 * 1024 * 1024
+
+Wrap = Callable[[socket.socket], socket.socket]
+
+OK, REFUSED, USAGE, NO_ANSWER = 0, 1, 2, 3
+
+
+class NoAnswerError(Exception):
+    """The monitor could not be asked; the text is one line that says why and what to look at."""
+
+
+def main() -> int:
+    """Run mmm_control with the arguments of the process; returns its exit status."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    arguments, command = _arguments(sys.argv[1:])
+    form: Form = arguments.format
+    try:
+        request = encode_command(command)
+        cluster = load(arguments.config, "CONTROL", cluster=arguments.cluster, name="mmm_mon")
+        wrap = _tls(cluster.socket)
+    except (WireError, ConfError) as error:
+        return _fail(USAGE, *getattr(error, "errors", (str(error),)))
+    try:
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a monitor that hangs up is an error to be told
+        answer = _ask(cluster, wrap, request)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        sys.stdout.write(render(command, answer, form))
+    except NoAnswerError as error:
+        return _fail(NO_ANSWER, str(error))
+    except WireError as error:
+        return _fail(NO_ANSWER, f"the monitor's answer cannot be shown as {form}: {error}")
+    return REFUSED if failed(answer) else OK
+
+
+def _arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        prog="mmm_control",
+        usage="mmm_control [@CLUSTER] [--config FILE] [--format text|json|yaml] COMMAND [ARG...]",
+        epilog=f"{HELP}\nexit status: 0 OK, 1 refused by the monitor, 2 usage or conf error, 3 no answer",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read this conf file instead of looking for mmm_mon.conf"
+    )
+    parser.add_argument("--format", choices=FORMS, default="text", help="of show, checks and mode (text)")
+    parser.add_argument("--version", action="version", version=f"mmm_control {__version__}")
+    parser.add_argument("--help", action="help", help="print this and end")
+    cluster, rest = split_cluster(parser, argv)
+    arguments, command = parser.parse_known_args(rest)
+    arguments.cluster = cluster
+    if not command or command[0].startswith("-"):
+        parser.error(f"unknown option {command[0]}" if command else "a command is missing; see --help")
+    return arguments, command
+
+
+def _ask(cluster: Cluster, wrap: Wrap, request: bytes) -> str:
+    monitor = cluster.monitor
+    if monitor is None:
+        raise NoAnswerError(f"{cluster.path} names no monitor")
+    where = f"monitor at {monitor.ip}:{monitor.port}"
+    try:
+        with wrap(socket.create_connection((monitor.ip, monitor.port), CONNECT_LIMIT)) as connection:
+            connection.sendall(request)
+            answer = _receive(connection)
+    except TimeoutError:
+        raise NoAnswerError(f"{where} did not answer in time; see its log") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise NoAnswerError(f"cannot talk to {where}: {reason}; is mmm_mond running?") from error
+    if not answer:
+        raise NoAnswerError(f"{where} closed the connection without an answer; see its log")
+    return answer
+
+
+def _receive(connection: socket.socket) -> str:
+    end = time.monotonic() + ANSWER_LIMIT
+    received = bytearray()
+    while len(received) < _MAX_ANSWER:
+        connection.settimeout(max(0.001, end - time.monotonic()))
+        data = connection.recv(65536)
+        if not data:
+            break
+        received += data
+    return received.decode(errors="replace")
+
+
+def _tls(settings: Socket) -> Wrap:
+    if settings.type == "plain":
+        return lambda plain: plain
+    from mmm.process.tls import TlsError, client_context  # noqa: PLC0415 - most clusters use plain TCP
+
+    try:
+        context = client_context(settings)
+    except TlsError as error:
+        raise ConfError((str(error),)) from error
+    return context.wrap_socket if context else lambda plain: plain
+
+
+def _fail(status: int, *lines: str) -> int:
+    for line in lines:
+        print(f"mmm_control: {line}", file=sys.stderr)
+    return status

@@ -1,0 +1,140 @@
+"""What one server says of the transactions it has, and what it has that another lacks. Pure.
+
+extra = surplus(here.executed, there.executed, not_of=there.origin)
+if extra: print(f"{extra} are missing there")
+"""
+
+from dataclasses import dataclass
+
+from mmm.gtid.mariadb import Gtid, History, text
+from mmm.gtid.mysql import GtidSet
+from mmm.gtid.place import NOWHERE, LogPlace
+
+Executed = History | GtidSet
+"""Transactions by GTID: MariaDB's last one of each server, MySQL's every one."""
+
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Transactions:
+    """What a server has, and what it has received and applied of its source's, read at one moment."""
+
+    seen: float
+    """When it was asked, in monotonic seconds; the answers are not older."""
+    origin: str = ""
+    """What the transactions written on it carry: MariaDB's server_id, MySQL's server_uuid."""
+    executed: Executed | None = None
+    """None: it has no GTIDs."""
+    end: LogPlace = NOWHERE
+    """The end of its own binary log; NOWHERE when it has none or the monitor's user may not see it."""
+    source_ip: str = ""
+    """Whom it replicates from; empty without replication."""
+    source_port: int = 0
+    connected: bool = False
+    """Its replica is connected to the source."""
+    read: LogPlace = NOWHERE
+    """How far it has received the source's binary log."""
+    applied: LogPlace = NOWHERE
+    """How far it has applied the source's binary log."""
+    received: Executed | None = None
+    """What it has received of the source by GTID: MariaDB's last ones, MySQL's set since its relay log began."""
+
+    @property
+    def got(self) -> Executed | None:
+        """Return what it has applied or received, None without GTIDs."""
+        match self.executed, self.received:
+            case History() as has, History() as more:
+                return History((*has.applied, *more.applied), has.logged)
+            case GtidSet() as has, GtidSet() as more:
+                return has.plus(more)
+        return self.executed
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """Transactions that one server has and another lacks."""
+
+    count: int
+    exact: bool
+    """False: `count` is the most that it can be; MariaDB's positions do not name every transaction."""
+    names: tuple[str, ...]
+    """The transactions, as ranges."""
+
+    def __str__(self) -> str:
+        most = "" if self.exact else "up to "
+        shown = ", ".join(self.names[:_MOST_NAMED]) + (", …" if len(self.names) > _MOST_NAMED else "")
+        return f"{most}{self.count} transaction{'' if self.count == 1 else 's'} ({shown})"
+
+
+def surplus(here: Executed, there: Executed, *, not_of: str = "") -> Surplus | None:
+    """Return the transactions here that are not there, None when there are none.
+
+    Those written on the server of origin `not_of` do not count: what a server wrote itself it has, also when
+    it was asked a little earlier than the other. Sets of two families cannot be compared: None.
+    """
+    match here, there:
+        case GtidSet(), GtidSet():
+            more = here.minus(there).without(not_of)
+            return Surplus(len(more), True, tuple(more.names())) if more else None
+        case History(), History():
+            return named([gtid for gtid in lacking(here, there) if str(gtid.server) != not_of], here, there)
+    return None
+
+
+def lacking(here: History, there: History) -> list[Gtid]:
+    """Return the last transaction of each server that is here and is disproved there."""
+    return [gtid for gtid in _last_ones(here) if not there.holds(gtid)]
+
+
+def named(gtids: list[Gtid] | tuple[Gtid, ...], here: History, there: History) -> Surplus | None:
+    """Return as ranges what ends with `gtids` here and goes on from what `there` has of the same servers."""
+    if not gtids:
+        return None
+    count, exact, names = 0, True, []
+    for gtid in gtids:
+        before = _known_of(gtid, here, there)
+        count += gtid.sequence - before
+        others = (other for other in _last_ones(here) if other.domain == gtid.domain)
+        if any(other.server != gtid.server and before < other.sequence for other in others):
+            exact = False
+        first = gtid._replace(sequence=before + 1)
+        names.append(str(gtid) if first == gtid else f"{first} to {gtid}")
+    return Surplus(count, exact or count == 1, tuple(names))
+
+
+def _known_of(gtid: Gtid, here: History, there: History) -> int:
+    """Return the number after which the first one begins that is not there."""
+    known = [
+        other.sequence
+        for other in _last_ones(there)
+        if (other.domain, other.server) == (gtid.domain, gtid.server)
+    ]
+    if not known:  # it is new there: its numbers go on from the last that both have of the domain
+        known = [
+            other.sequence
+            for other in (*_last_ones(here), *_last_ones(there))
+            if other.domain == gtid.domain and here.holds(other) and there.holds(other)
+        ]
+    return min(max(known, default=0), gtid.sequence - 1)
+
+
+def _last_ones(history: History) -> list[Gtid]:
+    """Return the last transaction of each server in each domain, as far as it is known."""
+    last: dict[tuple[int, int], Gtid] = {}
+    for gtid in (*history.applied, *history.logged):
+        known = last.get((gtid.domain, gtid.server))
+        if known is None or gtid.sequence > known.sequence:
+            last[gtid.domain, gtid.server] = gtid
+    return sorted(last.values())
+
+
+def shown(executed: Executed | None) -> str:
+    """Return what a server has, as people read it."""
+    match executed:
+        case None:
+            return "no GTIDs"
+        case GtidSet():
+            return str(executed) or "nothing"
+        case History():
+            return text(tuple(_last_ones(executed))) or "nothing"

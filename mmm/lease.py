@@ -1,0 +1,142 @@
+"""The writer lease: why no two hosts can be written to under one VIP (SPEC 11.1). Pure; times are handed in.
+
+A *token* is a moment on the clock of the agent that gave it. A *grant* is a token with a length: the role for so
+long from that moment on, or for ever. Both sides count from the same moment: the agent from when it gave the token,
+the monitor from when it received it, which is later. So a lease has ended at the agent before it has at the monitor.
+
+The agent (`Lease`)
+    obeys a token once, and only one that is newer than any it has obeyed and than its own start, and not one that it
+    has not given yet: an order that lay in a buffer binds nothing;
+    holds the role until the lease ends, whoever is frozen: the kernel removes the VIP at that moment;
+    promises another holder to refuse the role for the length and the margin, unless it holds the role itself;
+    renews by the promises of all other hosts from the moment at which it asked, while it still holds the role.
+
+The monitor (`Given`, one for each host)
+    takes a host to hold the role until the end of the longest lease that it sent, arrived or not;
+    believes of a host what it answers to the last order, and nothing it answers to an earlier one;
+    gives the role to another only when every other lease has run out, with the margin, or its end was confirmed.
+
+The monitor need not know of promises: who gave one refuses the monitor too. The margin covers clocks that do not run
+alike, the kernel's whole seconds, and the time between a look at the lease and what follows.
+"""
+
+from math import inf
+from typing import NamedTuple
+
+NEVER = -inf
+FOREVER = inf
+MARGIN = 1.0
+"""Seconds that everybody but the holder waits after the end of a lease."""
+
+
+class Grant(NamedTuple):
+    """The role for `length` seconds from `token` on; FOREVER has no end."""
+
+    length: float
+    token: float
+
+
+class Lease(NamedTuple):
+    """The agent's side. Moments are on its own clock, which runs on while the host sleeps."""
+
+    newest: float
+    """No token up to this one is obeyed: the newest obeyed, or the agent's start."""
+    until: float = NEVER
+    """The end of the lease: the role is held before it."""
+    promised: float = NEVER
+    """The role is refused before this moment: another host was promised so."""
+    heard: float = NEVER
+    """The token of the last order that this agent obeyed."""
+
+    def holds(self, now: float) -> bool:
+        """Tell whether this host holds the role."""
+        return now < self.until
+
+    def refusal(self, grant: Grant, now: float, *, role: bool) -> str:
+        """Return why an order with this grant is not obeyed, empty if it is; `role`: it is to hold the role."""
+        if grant.token <= self.newest:
+            return "this order is older than one obeyed before, or than the agent: not obeyed"
+        if grant.token > now:
+            return "this order is for an agent of another boot of this host: not obeyed"
+        if not role:
+            return ""
+        if now >= grant.token + grant.length:
+            return "the lease of this order has run out on the way: not obeyed"
+        if now < self.promised and not self.holds(now):
+            return f"another host was promised that this one refuses the role for {self.promised - now:.1f} s more"
+        return ""
+
+    def obeyed(self, grant: Grant, now: float, *, role: bool) -> "Lease":
+        """Return the lease after an order that is not refused. What promises have added stays."""
+        if not role:
+            return self._replace(newest=grant.token, heard=grant.token, until=NEVER)
+        renewed = self.until if self.holds(now) and self.until < FOREVER else NEVER
+        until = max(renewed, grant.token + grant.length)
+        return self._replace(newest=grant.token, heard=grant.token, until=until)
+
+    def promise(self, length: float, now: float, margin: float = MARGIN) -> "Lease | None":
+        """Return the lease after another holder's request for a promise, None when it is refused."""
+        if self.holds(now):
+            return None
+        return self._replace(promised=max(self.promised, now + length + margin))
+
+    def renewed(self, asked: float, length: float, now: float) -> "Lease":
+        """Return the lease with all promises in hand that were asked for at `asked`; void if it has ended since."""
+        return self._replace(until=max(self.until, asked + length)) if self.holds(now) else self
+
+    def stopped(self, length: float, now: float) -> "Lease":
+        """Return the lease of an agent that is stopped in order: for ever if it has the monitor's word.
+
+        A lease that only promises prolong stays as it is: the monitor may be about to give the role to another.
+        """
+        heard = self.holds(now) and now < self.heard + length
+        return self._replace(until=FOREVER) if heard else self
+
+    def restarted(self, now: float) -> "Lease":
+        """Return the lease of an agent that starts now: the kernel kept `until`, a file `promised`."""
+        return self._replace(newest=now, heard=NEVER)
+
+    def rebooted(self, now: float, length: float, margin: float = MARGIN) -> "Lease":
+        """Return the lease of an agent whose host has booted at `now`: what it has promised is not known."""
+        return Lease(now, NEVER, now + length + margin)
+
+
+class Given(NamedTuple):
+    """The monitor's side, for one host. Moments are on the monitor's clock."""
+
+    until: float = NEVER
+    """The host may hold the role before this moment."""
+    confirms: float = NEVER
+    """What `until` becomes when the last order is answered OK."""
+
+    def sent(self, length: float, received: float) -> "Given":
+        """Return what is given once an order is on its way to hold the role, by a token received then."""
+        return Given(max(self.until, received + length), received + length)
+
+    def withdrawn(self) -> "Given":
+        """Return what is given once an order is on its way that does not name the role: as much as before."""
+        return Given(self.until, NEVER)
+
+    def confirmed(self) -> "Given":
+        """Return what is given after the answer OK to the last order."""
+        return Given(self.confirms, self.confirms)
+
+    def unanswered(self) -> "Given":
+        """Return what is given when the last order will not be answered: no answer to it counts any more."""
+        return Given(self.until, self.until)
+
+    def stopped(self) -> "Given":
+        """Return what is given when the agent's port refuses: stopped in order, it left its VIPs for good."""
+        return self if self.until == NEVER else Given(FOREVER, FOREVER)
+
+    def restored(self, length: float, now: float) -> "Given":
+        """Return what a monitor that starts takes to be given; what has an end begins now."""
+        return self if self.until in {NEVER, FOREVER} else Given(now + length, now + length)
+
+    def run_out(self, now: float, margin: float = MARGIN) -> bool:
+        """Tell whether the host cannot hold the role any more, so that another may be given it."""
+        return now >= self.until + margin
+
+
+NOTHING = Given()
+"""What is given to a host that was never granted the role, or is proved to be without it."""

@@ -1,0 +1,1 @@
+"""mmm_mond: checks hosts, keeps their states, assigns roles."""

@@ -1,0 +1,130 @@
+"""Talking to agents: one connection for each request, as the classic monitor does (SPEC section 4).
+
+Everything has a limit, every failure becomes an answer; nothing here raises for what an agent does.
+"""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+
+from mmm.config.model import Host
+from mmm.monitor.events import Answer
+from mmm.monitor.orders import Tell
+from mmm.monitor.preflight import Looked
+from mmm.wire import agent as wire
+
+CONNECT_TIMEOUT = 3.0
+"""Seconds to connect; the classic's are 10, and it stood still meanwhile."""
+QUESTION_TIMEOUT = 3.0
+"""Seconds for the answer to PING and GET_…, which an agent has at hand."""
+ORDER_TIMEOUT = 30.0
+"""Seconds for the answer to SET_STATUS: it may wait for sync_timeout and for writers to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What became of a request: the reply where there was one, else why not."""
+
+    answer: Answer
+    text: str
+    reply: wire.Reply | None = None
+    closed: bool = False
+    """The host's system said that no agent listens."""
+
+
+class Agents:
+    """The agents of a cluster, as the monitor reaches them."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+
+    async def ask(self, host: Host, request: wire.Request, limit: float = QUESTION_TIMEOUT) -> Spoken:
+        """Return what the host's agent answered to the request within `limit` seconds."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                reader, writer = await asyncio.open_connection(
+                    host.ip, host.agent_port, ssl=self._tls, limit=wire.MAX_LINE
+                )
+        except TimeoutError:
+            return Spoken(Answer.REFUSED, f"no connection within {CONNECT_TIMEOUT:g} s")
+        except OSError as error:
+            closed = isinstance(error, ConnectionRefusedError)
+            return Spoken(Answer.REFUSED, f"no connection: {error.strerror or error}", closed=closed)
+        try:
+            async with asyncio.timeout(limit):
+                return await self._exchange(reader, writer, request)
+        except TimeoutError:
+            return Spoken(Answer.SILENT, f"no answer to {request.command} within {limit:g} s")
+        except asyncio.IncompleteReadError:
+            return Spoken(Answer.SILENT, f"no answer to {request.command}: connection closed")
+        except asyncio.LimitOverrunError:
+            return Spoken(
+                Answer.SILENT, f"no answer to {request.command}: a line longer than {wire.MAX_LINE} bytes"
+            )
+        except ConnectionResetError:
+            return Spoken(
+                Answer.SILENT,
+                f"no answer to {request.command}: connection reset; does its log say that allow_from lacks this host?",
+            )
+        except (OSError, ValueError) as error:
+            return Spoken(Answer.SILENT, f"no answer to {request.command}: {error}")
+        finally:
+            writer.close()
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await writer.wait_closed()
+
+    async def _exchange(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: wire.Request
+    ) -> Spoken:
+        writer.write(wire.encode_request(request))
+        await writer.drain()
+        reply = wire.decode_reply(await reader.readuntil(b"\n"))
+        return Spoken(Answer.OK if reply.ok else Answer.ERROR, reply.text, reply)
+
+    async def tell(self, host: Host, order: Tell) -> Spoken:
+        """Return the answer to SET_STATUS, or where `clear` and that was OK, to CLEAR_BAD_ROLES after it."""
+        if order.greet:
+            return await self.ask(host, wire.Request(wire.PING, host.name))
+        told = await self.ask(host, wire.set_status(host.name, order.status, order.lease), ORDER_TIMEOUT)
+        if told.answer is Answer.OK and order.clear:
+            return await self.ask(host, wire.Request(wire.CLEAR_BAD_ROLES, host.name), ORDER_TIMEOUT)
+        return told
+
+    async def ping(self, host: Host) -> bool:
+        """Tell whether the host's agent answers PING with OK."""
+        return (await self.ask(host, wire.Request(wire.PING, host.name))).answer is Answer.OK
+
+    async def status(self, host: Host) -> tuple[wire.Status | None, float | None]:
+        """Return what the agent was last told, None if it does not say, and its system's uptime in s."""
+        spoken = await self.ask(host, wire.Request(wire.GET_AGENT_STATUS, host.name))
+        if spoken.reply is None or spoken.answer is not Answer.OK:
+            return None, None
+        try:
+            return wire.agent_status(spoken.reply), spoken.reply.uptime
+        except wire.WireError:
+            return None, spoken.reply.uptime
+
+    async def system(self, host: Host) -> wire.SystemStatus | None:
+        """Return what the agent sees on its system, None if it does not say."""
+        spoken = await self.ask(host, wire.Request(wire.GET_SYSTEM_STATUS, host.name), ORDER_TIMEOUT / 3)
+        if spoken.reply is None or spoken.answer is not Answer.OK:
+            return None
+        try:
+            return wire.system_status(spoken.reply)
+        except wire.WireError:
+            return None
+
+    async def clients(self, host: Host) -> Looked:
+        """Return what the agent tells of its server's clients; one of MMM 2.x tells nothing of them."""
+        spoken = await self.ask(host, wire.Request(wire.CLIENTS, host.name))
+        if spoken.reply is None:
+            return Looked(silence=spoken.text)
+        if spoken.answer is not Answer.OK:
+            classic = spoken.text.startswith("ERROR: Invalid command")
+            return Looked() if classic else Looked(silence=f"it answered '{spoken.text}'")
+        try:
+            return Looked(wire.clients(spoken.reply))
+        except wire.WireError:
+            return Looked()

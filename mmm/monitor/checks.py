@@ -1,0 +1,260 @@
+"""The four checks, run against a host (SPEC section 6, 10.5). Each ends within its timeout, none raises."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from mmm.config.model import Check, Cluster, Host
+from mmm.gtid.transactions import Transactions
+from mmm.monitor.events import CheckResult
+from mmm.monitor.master_pair import MasterFacts
+from mmm.monitor.world import Outcome
+from mmm.mysql.access import writable
+from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
+from mmm.mysql.kept import Kept
+from mmm.mysql.replication import ReplicaStatus, replica_status
+from mmm.mysql.transactions import read_transactions
+from mmm.network.icmp import Pinger
+
+PING_TIMEOUT = 0.5
+"""Seconds that a host has to answer an ICMP echo."""
+_MOST_THREADS = 256
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one look at a replica found; `error` instead, where the server did not tell."""
+
+    status: ReplicaStatus | None = None
+    transactions: Transactions | None = None
+    error: MysqlError | None = None
+
+
+class _Server:
+    """A host's server as it is asked: on a connection for each kind of question, so that neither waits for the other.
+
+    A look at the replica can hang in a server that is quick to answer everything else.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.alive = Kept(monitor_address(host))
+        self.replica = Kept(monitor_address(host))
+        self.reading: asyncio.Future[Reading] | None = None
+        self.read_began = -math.inf
+        self.ended = asyncio.Event()
+        """The server has ended the connection of `alive` since the check that used it."""
+        self.watched: int | None = None
+
+    def close(self) -> None:
+        """End its connections."""
+        self.alive.close()
+        self.replica.close()
+
+
+class Checks:
+    """Runs checks; PyMySQL's blocking calls go to threads, so that a dead host delays nobody (SPEC 10.8)."""
+
+    def __init__(self, conf: Cluster, pinger: Pinger) -> None:
+        self._conf = conf
+        self._pinger = pinger
+        threads = min(_MOST_THREADS, 2 * len(conf.hosts) + 2)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="check")
+        self._servers: dict[str, _Server] = {}
+        both = [conf.checks[name].check_period for name in ("rep_threads", "rep_backlog")]
+        self._fresh = min(both) / 2
+
+    async def run(self, host: Host, name: str) -> CheckResult:
+        """Return what the named check finds on the host; UNKNOWN where it cannot make sense of an answer."""
+        try:
+            return await self._run(host, name)
+        except Exception as error:
+            log.exception("%s: check %s ended by an error of its own", host.name, name)
+            return CheckResult(host.name, name, Outcome.UNKNOWN, f"UNKNOWN: {error}")
+
+    async def look_anew(self, host: Host) -> tuple[CheckResult, CheckResult]:
+        """Return what both checks of the replica find now, not what a check has found a moment ago."""
+        self._server(host).read_began = -math.inf
+        return await self.run(host, "rep_threads"), await self.run(host, "rep_backlog")
+
+    async def wait(self, host: Host, name: str, seconds: float) -> bool:
+        """Wait so many seconds, but no longer than the mysql check's connection stands; returns whether it broke.
+
+        A server that dies ends its connections at that moment, and there is no need to wait for the next check.
+        """
+        ended = self._server(host).ended
+        if name != "mysql":
+            await asyncio.sleep(seconds)
+            return False
+        try:
+            async with asyncio.timeout(seconds):
+                await ended.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _run(self, host: Host, name: str) -> CheckResult:
+        if name == "ping":
+            return await self._ping(host)
+        if name == "mysql":
+            return await self._mysql(host, self._conf.checks[name])
+        judge = {"rep_threads": _judge_threads, "rep_backlog": _judge_backlog}[name]
+        check = self._conf.checks[name]
+        return replica_result(host, check, judge, await self._read(host, check))
+
+    async def _ping(self, host: Host) -> CheckResult:
+        if await self._pinger.ping(host.ip, PING_TIMEOUT) is not None:
+            return CheckResult(host.name, "ping", Outcome.OK, "OK")
+        return CheckResult(
+            host.name, "ping", Outcome.ERROR, f"ERROR: {host.ip} did not answer in {PING_TIMEOUT:g} s"
+        )
+
+    async def _mysql(self, host: Host, check: Check) -> CheckResult:
+        server, loop = self._server(host), asyncio.get_running_loop()
+        self._unwatch(server)
+        result = await loop.run_in_executor(self._threads, check_mysql, host, check, server.alive)
+        server.watched = server.alive.fileno
+        if server.watched is not None:
+            loop.add_reader(server.watched, self._ended, server)
+        return result
+
+    def _ended(self, server: _Server) -> None:
+        self._unwatch(server)
+        server.ended.set()
+
+    def _unwatch(self, server: _Server) -> None:
+        server.ended.clear()
+        if server.watched is not None:
+            asyncio.get_running_loop().remove_reader(server.watched)
+            server.watched = None
+
+    async def _read(self, host: Host, check: Check) -> Reading:
+        """Return what the replica says now; both checks of it share a look where they are due together."""
+        server, loop = self._server(host), asyncio.get_running_loop()
+        at_work = server.reading is not None and not server.reading.done()
+        if server.reading is None or not (at_work or loop.time() - server.read_began < self._fresh):
+            server.read_began = loop.time()
+            server.reading = loop.run_in_executor(self._threads, read_replica, server.replica, check.timeout)
+        return await asyncio.shield(server.reading)
+
+    def _server(self, host: Host) -> _Server:
+        found = self._servers.get(host.name)
+        if found is None:
+            found = self._servers[host.name] = _Server(host)
+        return found
+
+    def close(self) -> None:
+        """End the threads as they come to their limits."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for server in self._servers.values():
+            server.close()
+
+
+def monitor_address(host: Host) -> Address:
+    """Return where the monitor user reaches the host's server."""
+    return Address(host.ip, host.mysql_port, host.monitor_user, host.monitor_password)
+
+
+def check_mysql(host: Host, check: Check, server: Kept) -> CheckResult:
+    """Connect and run a trivial query. Any error packet proves the server alive: UNKNOWN (SPEC 10.5)."""
+    try:
+        may_write = server.ask(writable, check.timeout)
+    except MysqlError as error:
+        outcome = Outcome.UNKNOWN if error.server_alive else Outcome.ERROR
+        refused = error.kind is ErrorKind.REFUSED
+        return CheckResult(host.name, "mysql", outcome, f"{outcome}: {error.text}", refused=refused)
+    return CheckResult(host.name, "mysql", Outcome.OK, "OK", writable=may_write)
+
+
+def read_replica(server: Kept, timeout: float) -> Reading:
+    """Return what a server says of its replication and its transactions within `timeout` seconds."""
+    try:
+        return server.ask(_look, timeout)
+    except MysqlError as error:
+        return Reading(error=error)
+
+
+def _look(connection: Connection) -> Reading:
+    status = replica_status(connection)
+    return Reading(status, _transactions(connection, status))
+
+
+def replica_result(
+    host: Host, check: Check, judge: Callable[[ReplicaStatus, Check], str], reading: Reading
+) -> CheckResult:
+    """Return what a check of the replica makes of what was read."""
+    if (error := reading.error) is not None:
+        # A user that may log in but not look is a fault of the set-up; no login says nothing of replication.
+        denied = error.kind is ErrorKind.DENIED and error.number == _NO_PRIVILEGE
+        outcome = Outcome.ERROR if denied else Outcome.UNKNOWN
+        return CheckResult(host.name, check.name, outcome, f"{outcome}: {error.text}")
+    status = reading.status
+    if status is None:
+        missing = "ERROR: replication is not configured"
+        return CheckResult(host.name, check.name, Outcome.ERROR, missing, transactions=reading.transactions)
+    message = judge(status, check)
+    connecting_to = status.source_ip if status.io_running == "Connecting" else ""
+    return CheckResult(
+        host.name,
+        check.name,
+        Outcome(message.partition(":")[0]),
+        message,
+        uses_gtid=status.uses_gtid,
+        connecting_to=connecting_to,
+        transactions=reading.transactions,
+        behind=status.seconds_behind,
+    )
+
+
+def _transactions(connection: Connection, status: ReplicaStatus | None) -> Transactions | None:
+    """Return what the server has; the check does not depend on it."""
+    try:
+        return read_transactions(connection, status)
+    except (MysqlError, LookupError, TypeError, ValueError):  # a proxy may answer anything
+        return None
+
+
+_NO_PRIVILEGE = 1227
+
+
+def _judge_threads(status: ReplicaStatus, _: Check) -> str:
+    stopped = []
+    if status.io_running == "No":
+        stopped.append(f"IO thread is not running{_because(status.io_error)}")
+    if not status.sql_running:
+        stopped.append(f"SQL thread is not running{_because(status.sql_error)}")
+    if stopped:
+        return f"ERROR: {', '.join(stopped)}"
+    if status.io_running == "Connecting":
+        source = f"{status.source_ip}:{status.source_port}"
+        return f"OK: IO thread is connecting to {source}{_because(status.io_error)}"
+    return "OK"
+
+
+def _because(error: str) -> str:
+    return f" ({' '.join(error.split())[:200]})" if error else ""
+
+
+def _judge_backlog(status: ReplicaStatus, check: Check) -> str:
+    if status.seconds_behind is None:
+        return "UNKNOWN: Backlog is null: replication does not run, or is not connected to its source"
+    if status.seconds_behind > check.max_backlog:
+        return f"ERROR: {status.seconds_behind} s behind, limit {check.max_backlog:g}"
+    return "OK" if status.seconds_behind == 0 else f"OK: {status.seconds_behind} s behind"
+
+
+def read_master_facts(host: Host) -> MasterFacts | None:
+    """Return what a possible master's server says of itself, None if it does not say so in 2 s."""
+    try:
+        with connect(monitor_address(host), 2.0) as connection:
+            status = replica_status(connection)
+            row = connection.query(
+                "SELECT @@global.auto_increment_increment AS i, @@global.auto_increment_offset AS o"
+            )[0]
+            return MasterFacts(status.source_ip if status else "", int(row["i"]), int(row["o"]))
+    except (MysqlError, LookupError, TypeError, ValueError):  # a proxy may answer anything
+        return None

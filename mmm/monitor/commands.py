@@ -1,0 +1,175 @@
+"""What the admin orders through mmm_control, and what is answered (SPEC section 5).
+
+A command is carried out in two steps, both pure: `agent_to_ping` names the agent that has to answer first,
+`run` does the rest. What takes effect only when agents confirm it says what it awaits; `results.outcome` tells when
+that is there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from mmm.config.model import Role
+from mmm.monitor import failover, move_role, preflight, states
+from mmm.monitor.move_role import Ordered
+from mmm.monitor.preflight import Hosts, Looked
+from mmm.monitor.results import Awaited, Result, cannot_hold, error, no_agent, ok
+from mmm.monitor.turn import become_active
+from mmm.monitor.view import View
+from mmm.monitor.world import Mode, State, World
+
+
+def agent_to_ping(world: World, words: Sequence[str]) -> str | None:
+    """Return the host whose agent must answer PING before the command is run, None when none has to."""
+    result = run(world, words, 0.0, pinged=False)
+    return words[-1] if result is not None and result.text == no_agent(world, words[-1]).text else None
+
+
+def to_look_at(world: World, words: Sequence[str]) -> Hosts | None:
+    """Return the hosts to look at anew before the command is run, None when there are none."""
+    match list(words):
+        case ["move_role", *flags, role, host] if set(flags) <= move_role.FLAGS and host in world.hosts:
+            return preflight.to_look_at(world, role, host)
+        case _:
+            return None
+
+
+def run(
+    world: World, words: Sequence[str], now: float, *, pinged: bool, looked: Looked | None = None
+) -> Result | None:
+    """Return what the command does, None when it is none of those that change something.
+
+    `looked` is what was found for a move of the active master role, see `to_look_at`.
+    """
+    match list(words):
+        case ["set_online", host]:
+            return _on_host(world, host, lambda: _set_online(world, host, now, pinged=pinged))
+        case ["set_online", "--force", host]:
+            return _on_host(world, host, lambda: _set_online(world, host, now, pinged=pinged, force=True))
+        case ["set_offline", host]:
+            return _on_host(world, host, lambda: _set_offline(world, host, now, pinged=pinged))
+        case ["move_role", *flags, role, host] if set(flags) <= move_role.FLAGS:
+            ordered = Ordered(host, frozenset(flags), pinged, looked)
+            return _on_role(world, role, host, lambda found: move_role.run(world, found, ordered, now))
+        case ["set_ip", ip, host]:
+            return _set_ip(world, ip, host)
+        case ["set_active"] | ["failover_method", "auto"]:
+            return _set_mode(world, Mode.ACTIVE)
+        case ["set_manual"] | ["failover_method", "manual"]:
+            return _set_mode(world, Mode.MANUAL)
+        case ["failover_method", "wait"]:
+            return _set_mode(world, Mode.WAIT)
+        case ["set_passive"]:
+            return _set_mode(world, Mode.PASSIVE)
+        case ["failover_method", method]:
+            return error(world, f"Unknown method '{method}': use auto, wait or manual.")
+        case _:
+            return None
+
+
+def _on_host(world: World, host: str, do: Callable[[], Result]) -> Result:
+    if host not in world.hosts:
+        return error(world, f"Unknown host name '{host}'! Known are {', '.join(world.hosts)}.")
+    return do()
+
+
+def _on_role(world: World, role: str, host: str, do: Callable[[Role], Result]) -> Result:
+    if world.mode is Mode.PASSIVE:
+        return error(world, "Not possible in passive mode: use set_ip, or set_active first.")
+    found = world.conf.roles.get(role)
+    if found is None:
+        return error(world, f"Unknown role name '{role}'! Known are {', '.join(world.conf.roles)}.")
+    return _on_host(world, host, lambda: do(found))
+
+
+def _set_online(world: World, host: str, now: float, *, pinged: bool, force: bool = False) -> Result:
+    known = world.hosts[host]
+    can_be_master = world.can_be_active_master(host)
+    if known.state is State.ONLINE:
+        if can_be_master and failover.blocked(world):
+            return ok(
+                failover.unblocked(world), f"'{host}' is already ONLINE. Failover is not blocked any more."
+            )
+        return ok(world, "This host is already ONLINE. Skipping command.")
+    if known.state not in (State.ADMIN_OFFLINE, State.AWAITING_RECOVERY):
+        return error(
+            world, f"Host '{host}' is {known.state}: {known.sentence}. It can't be switched to ONLINE."
+        )
+    if world.is_dead(host):
+        return error(
+            world, f"Checks 'ping' and 'mysql' must be ok for host '{host}': see 'mmm_control checks {host}'."
+        )
+    peer = world.peer(host)
+    if peer is not None and peer != host:
+        other = world.hosts[peer]
+        if other.state is State.ONLINE and not other.good("rep_threads", "rep_backlog"):
+            return error(
+                world,
+                f"The replication checks of its peer '{peer}' must be ok: see 'mmm_control checks {peer}'.",
+            )
+    if (view := View(world, host, now)).unshared is not None and not force:
+        return error(world, f"Host '{host}' stays {known.state}: {view.unshared_sentence}.")
+    if not pinged:
+        return no_agent(world, host)
+    world = failover.unblocked(world) if can_be_master else world
+    world = states.enter(world, host, State.ONLINE, "set_online", "set online by the admin", now)
+    world = world.with_host(host, flapping=False, flap_start=None, flap_count=0)
+    done = f"State of '{host}' changed to ONLINE. Now you can wait some time and check its new roles!"
+    return Result(world, f"OK: {done}", Awaited(host, done))
+
+
+def _set_offline(world: World, host: str, now: float, *, pinged: bool) -> Result:
+    state = world.hosts[host].state
+    if state is State.ADMIN_OFFLINE:
+        return ok(world, "This host is already ADMIN_OFFLINE. Skipping command.")
+    if state not in (State.ONLINE, State.REPLICATION_FAIL, State.REPLICATION_DELAY):
+        return error(
+            world,
+            f"Host '{host}' is {state}: only a host that is ONLINE or REPLICATION_* can be set offline.",
+        )
+    if not pinged:
+        return no_agent(world, host)
+    world = states.enter(world, host, State.ADMIN_OFFLINE, "set_offline", "set offline by the admin", now)
+    world = world.without_roles(host)
+    done = f"State of '{host}' changed to ADMIN_OFFLINE. Now you can wait some time and check all roles!"
+    return Result(world, f"OK: {done}", Awaited(host, done))
+
+
+def _set_ip(world: World, ip: str, host: str) -> Result:
+    if world.mode is not Mode.PASSIVE:
+        return error(world, "This command is only allowed in passive mode: set_passive first.")
+    vip = next((vip for vip in world.owner if vip.ip == ip), None)
+    if host not in world.hosts:
+        return error(world, f"Unknown host name '{host}'! Known are {', '.join(world.hosts)}.")
+    if vip is None:
+        return error(
+            world, f"Unknown IP address '{ip}'! Known are {', '.join(vip.ip for vip in world.owner)}."
+        )
+    state = world.hosts[host].state
+    if state is not State.ONLINE:
+        return error(world, f"Can't assign role to host '{host}': it is {state}.")
+    refused = cannot_hold(world, world.conf.roles[vip.role], host)
+    if refused:
+        return refused
+    return ok(
+        world.with_owner({vip: host}), f"Set role '{vip}' to host '{host}'. It is sent when the mode changes."
+    )
+
+
+def _set_mode(world: World, mode: Mode) -> Result:
+    name = mode.lower()
+    if world.mode is mode:
+        return ok(world, f"Already in {name} mode.")
+    if world.mode is Mode.PASSIVE:
+        world = _tell_everybody(replace(world, passive_cause=""))
+    if mode is Mode.ACTIVE:
+        world = become_active(world)
+    if mode is Mode.PASSIVE:
+        world = replace(world, passive_cause="Admin switched to passive mode.", move=None)
+    return ok(replace(world, mode=mode), f"Switched into {name} mode.")
+
+
+def _tell_everybody(world: World) -> World:
+    """Return the world in which every agent is owed its status and CLEAR_BAD_ROLES."""
+    for name in world.hosts:
+        world = world.with_agent(name, clear=True, refused=None, last_order=None)
+    return world

@@ -1,0 +1,106 @@
+"""mmm_mond: reads the conf, goes to the background, starts the shell (SPEC sections 1 and 6)."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from mmm.config.allow import allowed, sentence
+from mmm.config.model import Cluster, Monitor
+from mmm.monitor import gather, master_pair, startup
+from mmm.monitor.agents import Agents
+from mmm.monitor.checks import Checks, read_master_facts
+from mmm.monitor.control_port import serve_control
+from mmm.monitor.kill_host import program
+from mmm.monitor.shell import Shell
+from mmm.monitor.world import State
+from mmm.network.icmp import Pinger
+from mmm.process import tls
+from mmm.process.program import Daemon, run
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run mmm_mond; returns its exit status."""
+    daemon = Daemon("mmm_mond", "MONITOR", "mmm_mon", lambda conf: _monitor(conf).pid_path, work)
+    return run(daemon, argv)
+
+
+def _monitor(conf: Cluster) -> Monitor:
+    if conf.monitor is None:
+        raise ValueError("the conf of a monitor has a <monitor> section")
+    return conf.monitor
+
+
+async def work(conf: Cluster) -> int:
+    """Run the monitor until TERM; returns 0, or 1 when its port, its TLS files or raw sockets cannot be had."""
+    for warning in conf.warnings:
+        log.warning("%s", warning)
+    if reason := master_pair.too_many(conf):
+        log.critical("%s", reason)
+        return 0
+    monitor = _monitor(conf)
+    if not program(monitor).exists():
+        log.warning(
+            "kill_host_bin %s does not exist: a host that cannot be told cannot be killed", program(monitor)
+        )
+    task = asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: task.cancel() if task else None)
+    try:
+        async with Pinger() as pinger:
+            await _watch(conf, monitor, pinger)
+    except asyncio.CancelledError:
+        log.info("asked to end: roles stay where they are")
+    except tls.TlsError as error:
+        log.critical("%s", error)
+        return 1
+    except OSError as error:
+        log.critical("cannot serve on %s:%d: %s", monitor.ip, monitor.port, error.strerror or error)
+        return 1
+    return 0
+
+
+async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
+    agents = Agents(tls.client_context(conf.socket))
+    checks = Checks(conf, pinger)
+    try:
+        await gather.wait_for_network(monitor, pinger)
+        checked = await gather.first_checks(conf, checks, time.monotonic())
+        await _warn_of_masters(conf)
+        found = await gather.ask_everybody(conf, monitor, agents, checked)
+        started = startup.start(conf, checked, found, time.monotonic())
+        _say_start(started)
+        shell = Shell(started.world, monitor, agents, checks, pinger)
+        log.info("%s", sentence(conf))
+        async with serve_control(monitor, tls.server_context(conf.socket), shell.command, allowed(conf)):
+            await shell.run()
+    finally:
+        checks.close()
+
+
+async def _warn_of_masters(conf: Cluster) -> None:
+    role = conf.roles.get(conf.active_master_role)
+    hosts = [conf.hosts[name] for name in role.hosts] if role else []
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        facts = await asyncio.gather(
+            *(loop.run_in_executor(threads, read_master_facts, host) for host in hosts)
+        )
+    known = {host.name: fact for host, fact in zip(hosts, facts, strict=True) if fact is not None}
+    for warning in master_pair.warnings(conf, known):
+        log.warning("%s", warning)
+
+
+def _say_start(started: startup.Started) -> None:
+    for warning in started.warnings:
+        log.warning("%s", warning)
+    if started.conflict:
+        log.critical("%s", started.conflict)
+    for name, host in started.world.hosts.items():
+        roles = ", ".join(map(str, started.world.vips_of(name))) or "no roles"
+        level = logging.INFO if host.state is State.ONLINE else logging.WARNING
+        log.log(level, "%s: starts as %s with %s: %s", name, host.state, roles, host.sentence)

@@ -1,0 +1,115 @@
+"""What a master that comes back has and others lack (SPEC 10.16, 10.28). Pure.
+
+note      keeps what the active master had when a host was lost, for later it may fetch what that host has
+extra     what a returning host has and the active master had not
+unproved  why a host is not proved to have everything, after all were lost
+"""
+
+from mmm.gtid.transactions import Surplus, Transactions, surplus
+from mmm.monitor.world import Reference, State, World
+
+_LATE = 3.0
+"""Times the period of the replication checks that a returning host waits for what they read."""
+
+
+def note(world: World, name: str, read: Transactions) -> World:
+    """Return the world that knows what there is to compare with, once `name` was asked what it has.
+
+    While a master is in use this is what the active master has now. For one that is lost it is what the active
+    master had then, or when it took over: what a server takes in later, among transactions of its own, it has
+    not got in the order of the one that wrote it.
+    """
+    if world.active_master != name or not _confirmed(world, name):
+        return world
+    for host in world.masters():
+        known = world.hosts[host.name]
+        fixed = known.is_lost and known.reference is not None and known.reference.host == name
+        if host.name != name and not fixed:
+            world = world.with_host(host.name, reference=Reference(name, read))
+    return world
+
+
+def begun_anew(world: World) -> World:
+    """Return the world in which nothing is known to compare with yet: another host is the active master now."""
+    for host in world.masters():
+        if world.hosts[host.name].reference is not None:
+            world = world.with_host(host.name, reference=None)
+    return world
+
+
+def _confirmed(world: World, name: str) -> bool:
+    told = world.hosts[name].agent.told
+    return told is not None and any(vip.role == world.conf.active_master_role for vip in told.vips)
+
+
+def applies(world: World, name: str) -> bool:
+    """Tell whether the host comes back to a cluster in which another may have gone on without it."""
+    master = world.active_master
+    return (
+        master is not None
+        and master != name
+        and world.hosts[name].is_lost
+        and world.can_be_active_master(name)
+    )
+
+
+def unshared(world: World, name: str) -> Surplus | None:
+    """Return what a returning host has and the active master had not; None: nothing, or it is not known."""
+    host = world.hosts[name]
+    if not applies(world, name) or host.transactions is None:
+        return None
+    reference = _reference(world, name)
+    if reference is None or host.transactions.executed is None or reference.got is None:
+        return None
+    return surplus(host.transactions.executed, reference.got, not_of=reference.origin)
+
+
+def awaited(world: World, name: str, now: float) -> bool:
+    """Tell whether the host is to wait for what it has to be read; for a while, it may never be told."""
+    host, master = world.hosts[name], world.active_master
+    if not applies(world, name) or master is None:
+        return False
+    if host.transactions is None and world.hosts[master].transactions is None:
+        return False  # nobody tells
+    if is_fresh(world, name) and _reference(world, name) is not None:
+        return False
+    check = world.conf.checks["rep_threads"]
+    return now - host.since < _LATE * check.check_period + check.timeout
+
+
+def is_fresh(world: World, name: str) -> bool:
+    """Tell whether the host was asked what it has since it has been in its state."""
+    host = world.hosts[name]
+    return host.transactions is not None and host.transactions.seen >= host.since
+
+
+def _reference(world: World, name: str) -> Transactions | None:
+    reference = world.hosts[name].reference
+    return reference.transactions if reference and reference.host == world.active_master else None
+
+
+def unproved(world: World, name: str) -> str:
+    """Return why the host is not proved to have all that the others have; empty when it is.
+
+    What possible masters have must have been read since they came back. What slaves have came from one of
+    these: they count as far as they were heard. Hosts that the admin took out do not.
+    """
+    if not is_fresh(world, name):
+        return "what it has was not read since it came back"
+    mine = world.hosts[name].transactions
+    if mine is None or mine.executed is None:
+        return "it has no GTIDs, so that nothing can be proved"
+    for other, host in world.hosts.items():
+        if other == name or host.state is State.ADMIN_OFFLINE:
+            continue
+        needed = world.can_be_active_master(other)
+        if needed and (host.state is State.HARD_OFFLINE or not is_fresh(world, other)):
+            return f"what {other} has is not known: it is {host.state}"
+        if host.transactions is None or host.transactions.executed is None:
+            if needed:
+                return f"{other} has no GTIDs, so that nothing can be proved"
+            continue
+        more = surplus(host.transactions.executed, mine.executed)
+        if more:
+            return f"{other} has {more} that it lacks"
+    return ""

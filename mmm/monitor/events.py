@@ -1,0 +1,311 @@
+"""What happens to the monitor, and what each event makes of its world."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from mmm.config.model import Vip
+from mmm.gtid.transactions import Transactions
+from mmm.lease import FOREVER, NOTHING, Given
+from mmm.monitor import divergence, loss, moves, trap
+from mmm.monitor.world import AgentLink, HostWorld, Outcome, State, World
+from mmm.wire.agent import refusal_to_follow
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One run of a check has ended. `writable` and `uses_gtid` are None where the check does not see them."""
+
+    host: str
+    check: str
+    outcome: Outcome
+    message: str
+    writable: bool | None = None
+    uses_gtid: bool | None = None
+    connecting_to: str = ""
+    """Address of the source that its replica is trying to connect to; empty when it is not."""
+    refused: bool = False
+    """An ERROR because the host's system answered that no server listens."""
+    transactions: Transactions | None = None
+    """What the server has; None where the check did not see it."""
+    behind: float | None = None
+    """Seconds that it is behind its source, where the check sees that."""
+
+
+class Answer(StrEnum):
+    """How an order to an agent ended."""
+
+    OK = "OK"
+    ERROR = "ERROR"
+    REFUSED = "REFUSED"
+    """No connection: the order cannot have arrived."""
+    SILENT = "SILENT"
+    """No answer, or garbage: it may have been carried out or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An order of `number` to a host's agent has ended; `uptime` only where it answered."""
+
+    host: str
+    number: int
+    answer: Answer
+    text: str = ""
+    uptime: float | None = None
+    token: str = ""
+    """The token that the answer brought; empty where there was none."""
+    closed: bool = False
+    """The host's system said that no agent listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """kill_host_bin has ended; `failure` is empty where it succeeded."""
+
+    host: str
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VipLooked:
+    """A look for a VIP has ended; `absent` where nothing answers for it."""
+
+    host: str
+    vip: Vip
+    absent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """None of the ping_ips answers any more, or one does again."""
+
+    up: bool
+
+
+Event = CheckResult | Answered | Killed | VipLooked | Network
+
+
+def apply(world: World, event: Event, now: float) -> World:
+    """Return the world after the event. It is the same object when nothing that matters changed."""
+    match event:
+        case CheckResult():
+            return _checked(world, event, now)
+        case Answered():
+            return _answered(world, event, now)
+        case Killed():
+            return _killed(world, event)
+        case VipLooked():
+            return _looked(world, event, now)
+        case Network():
+            return _network(world, event)
+
+
+def only_transactions(before: World, after: World, event: Event) -> bool:
+    """Tell whether the event did no more than say what a server has or lacks, which a busy one says anew each time.
+
+    No turn is due for it at once.
+    """
+    if not isinstance(event, CheckResult) or event.transactions is None:
+        return False
+    waiting = (after.hosts[host.name] for host in after.masters())
+    if any(host.is_lost and host.state is not State.HARD_OFFLINE for host in waiting):
+        return False  # it is compared
+    old, new = (
+        replace(world.hosts[event.host], transactions=None, rates=(), behind=None, behind_at=0.0)
+        for world in (before, after)
+    )
+    return old == new
+
+
+def _checked(world: World, event: CheckResult, now: float) -> World:
+    host = world.hosts.get(event.host)
+    if host is None or not world.network_up:
+        return world
+    changes: dict[str, Any] = {}
+    before = host.checks[event.check]
+    if event.check == "rep_threads":
+        event, since = _connecting(world, event, host, now)
+        if since != host.connecting_since:
+            changes["connecting_since"] = since
+    elif event.check == "rep_backlog" and _source_fails(world, event):
+        before = trap.excused(before, now)
+    trap_period = world.conf.checks[event.check].trap_period
+    status = trap.step(before, event.outcome, event.message, now, trap_period, refused=event.refused)
+    if status != host.checks[event.check]:
+        changes["checks"] = {**host.checks, event.check: status}
+    if event.uses_gtid is not None and event.uses_gtid != host.uses_gtid:
+        changes["uses_gtid"] = event.uses_gtid
+    if event.transactions is not None:
+        changes["transactions"] = event.transactions
+        if world.can_be_active_master(event.host):
+            changes["rates"] = loss.rates(host, event.transactions)
+    if event.behind is not None and world.can_be_active_master(event.host):
+        changes.update(behind=event.behind, behind_at=now)
+    if event.writable and world.active_master != event.host:
+        changes.update(writable_since=host.writable_since or now, writable_seen=now)
+    elif event.writable is not None and host.writable_since is not None:
+        changes.update(writable_since=None, writable_seen=None)
+    world = world.with_host(event.host, **changes) if changes else world
+    return world if event.transactions is None else divergence.note(world, event.host, event.transactions)
+
+
+def _connecting(
+    world: World, event: CheckResult, host: HostWorld, now: float
+) -> tuple[CheckResult, float | None]:
+    """Return what a look at the replication threads is worth, and since when they try to connect (SPEC 10.6).
+
+    That a replica is connecting is good for connect_grace, and as long as its source does not work; it makes no
+    check good that has failed while its source works.
+    """
+    if event.outcome is Outcome.UNKNOWN:
+        return event, host.connecting_since
+    if not event.connecting_to or _source_fails(world, event):
+        return event, None
+    since = now if host.connecting_since is None else host.connecting_since
+    grace, waited = world.conf.checks[event.check].connect_grace, now - since
+    if event.outcome is Outcome.ERROR or (waited < grace and not host.checks[event.check].failed):
+        return event, since
+    message = f"ERROR: {event.message.removeprefix('OK: ')}, for {waited:.0f} s, limit {grace:g} s"
+    return replace(event, outcome=Outcome.ERROR, message=message), since
+
+
+def _source_fails(world: World, event: CheckResult) -> bool:
+    """Tell whether the replica is connecting to a host of the cluster whose own server does not answer."""
+    return any(
+        host.ip == event.connecting_to and world.hosts[name].checks["mysql"].error_since is not None
+        for name, host in world.conf.hosts.items()
+    )
+
+
+def _answered(world: World, event: Answered, now: float) -> World:
+    host = world.hosts[event.host]
+    if host.agent.sent is None or event.number != host.agent.order:
+        return world
+    if event.uptime is not None:
+        online = host.state is State.ONLINE
+        world = world.with_host(
+            event.host, uptime=event.uptime, last_uptime=event.uptime if online else host.last_uptime
+        )
+        world = world.with_agent(
+            event.host, token=event.token, token_at=now, classic=not event.token, unkillable=False
+        )
+        if host.agent.greeting:
+            return world.with_agent(event.host, sent=None, greeting=False)
+    sent, overtaken = host.agent.sent, host.agent.overtaken
+    world = _link_after(world, event, host, now)
+    if event.answer is Answer.OK and not overtaken:
+        if any(vip.role == world.conf.active_master_role for vip in sent.vips):
+            world = replace(world, last_writer=event.host)
+        if world.forced == event.host and sent.force:
+            world = replace(world, forced=None)
+        return moves.confirmed(world, event.host, sent, now)
+    unsent = world.move is not None and world.move.vip not in world.hosts[event.host].agent.may_hold
+    undone = unsent or event.answer is Answer.ERROR
+    why = f"the agent of {event.host} answered '{event.text}'"
+    if event.answer is not Answer.ERROR:
+        why = f"the agent of {event.host} did not answer: {event.text}"
+    return moves.failed(world, event.host, sent, why, now, undone=undone)
+
+
+def _link_after(world: World, event: Answered, host: HostWorld, now: float) -> World:
+    link, sent = host.agent, host.agent.sent
+    if sent is None:
+        return world
+    ended: dict[str, Any] = {"sent": None, "last_order": now, "sent_new": frozenset(), "overtaken": False}
+    ended |= {"greeting": False, "given": _given_after(event, link), "closed": event.closed}
+    if link.overtaken and event.answer in (Answer.OK, Answer.ERROR):  # it lives: what it was sent it may hold
+        held = link.may_hold | frozenset(sent.vips)
+        if held & world.master_vips and world.conf.vip_lease > 0:
+            ended["given"] = Given(FOREVER, FOREVER)
+        return world.with_agent(
+            event.host, **ended, may_hold=held, refused=None, refusal="", unreachable=False
+        )
+    if event.answer is Answer.OK:
+        return world.with_agent(
+            event.host,
+            **ended,
+            told=sent,
+            may_hold=frozenset(sent.vips),
+            unreachable=False,
+            refusal="",
+            refused=None,
+            refuses_to_follow="",
+            clear=False,
+            kill_unless_told=False,
+        )
+    if event.answer is Answer.ERROR:
+        refuses = refusal_to_follow(event.text) or (link.refuses_to_follow if "follow" in event.text else "")
+        return world.with_agent(
+            event.host,
+            **ended,
+            refused=sent,
+            refusal=event.text,
+            refuses_to_follow=refuses,
+            unreachable=False,
+        )
+    held = link.may_hold - link.sent_new if event.answer is Answer.REFUSED else link.may_hold
+    return world.with_agent(
+        event.host,
+        **ended,
+        refused=sent,
+        refusal="",
+        silence=event.text,
+        may_hold=held,
+        clear=True,
+        unreachable=link.unreachable or not world.is_silent(event.host),
+    )
+
+
+def _looked(world: World, event: VipLooked, now: float) -> World:
+    """Return the world in which the host has not got the VIP, if it is absent and its agent is still away."""
+    link = world.hosts[event.host].agent
+    world = world.with_agent(event.host, looking=False, looked=now)
+    if not event.absent or not link.closed or link.sent is not None:
+        return world
+    held = link.may_hold - {event.vip}
+    return world.with_agent(event.host, may_hold=held, given=NOTHING, told=None, clear=True)
+
+
+def _given_after(event: Answered, link: AgentLink) -> Given:
+    """Return what is given to a host after an order ended: an OK confirms what it granted or took back."""
+    if event.answer is Answer.OK:
+        return link.given.confirmed()
+    return link.given.stopped() if event.closed else link.given.unanswered()
+
+
+def _killed(world: World, event: Killed) -> World:
+    """Return the world after kill_host. Where it succeeded no failover waits for that host (SPEC 10.18).
+
+    Where it failed, the active master role stays where it may be until its lease has run out (SPEC 10.14).
+    """
+    link = world.hosts[event.host].agent
+    kept = world.master_vips & link.may_hold if event.failure and world.guarded else frozenset[Vip]()
+    if not event.failure and world.last_master == event.host:
+        world = replace(world, failed_over=None)
+    return world.with_agent(
+        event.host,
+        killing=False,
+        kill_unless_told=False,
+        unkillable=bool(event.failure) and world.guarded,
+        may_hold=kept,
+        given=link.given if kept else NOTHING,
+        told=None,
+        clear=True,
+        overtaken=world.hosts[event.host].agent.sent is not None,
+    )
+
+
+def _network(world: World, event: Network) -> World:
+    if event.up == world.network_up:
+        return world
+    hosts = world.hosts
+    if not event.up:
+        hosts = {
+            name: replace(
+                host,
+                checks={check: trap.network_lost(status) for check, status in host.checks.items()},
+                connecting_since=None,
+            )
+            for name, host in hosts.items()
+        }
+    return replace(world, network_up=event.up, hosts=hosts)

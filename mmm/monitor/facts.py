@@ -1,0 +1,109 @@
+"""The conditions of the state rules, each with its words (SPEC section 6).
+
+A fact says what it means, for the page of states, and what is missing where it does not hold, with figures, for
+`mmm_control explain`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmm.monitor.view import PEER_GRACE, SHORT_OUTAGE, WRITABLE_GRACE, View
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A condition: `text` says it; `missing` is formatted with the View as `v` where it does not hold."""
+
+    text: str
+    holds: Callable[[View], bool]
+    missing: str
+
+
+DEAD = Fact("it is dead", lambda v: v.dead, "it is not dead")
+ALIVE = Fact("it is not dead", lambda v: not v.dead, "{v.failing}")
+ALL_GOOD = Fact("it is not dead, both replication checks are good", lambda v: v.all_good, "{v.failing}")
+THREADS_FAILED = Fact("rep_threads has failed", lambda v: v.threads_failed, "rep_threads is good")
+THREADS_GOOD = Fact("rep_threads is good", lambda v: not v.threads_failed, "{v.failing}")
+BACKLOG_FAILED = Fact("rep_backlog has failed", lambda v: v.backlog_failed, "rep_backlog is good")
+ACTIVE_MASTER = Fact("it is the active master", lambda v: v.is_active_master, "it is not the active master")
+PEER_IS_NEW = Fact(
+    f"its peer is ONLINE since less than {PEER_GRACE:g} s",
+    lambda v: v.peer_is_new,
+    f"its peer is not ONLINE, or for more than {PEER_GRACE:g} s",
+)
+PEER_ALIVE = Fact(
+    "its peer is ONLINE and not dead",
+    lambda v: v.peer_alive,
+    "its peer is not ONLINE or does not answer, so that broken replication is not held against this host",
+)
+REPLICATION_EXCUSED = Fact(
+    "both replication checks are good, or its peer is not ONLINE",
+    lambda v: v.all_good or not v.peer_online,
+    "{v.failing}",
+)
+HAS_SOURCE = Fact(
+    "there is an active master, or it cannot be one itself",
+    lambda v: v.has_source,
+    "there is no active master to replicate from",
+)
+REFUSES = Fact(
+    "its agent refuses to follow the active master, for transactions would be lost or repeated",
+    lambda v: bool(v.refuses_to_follow),
+    "its agent has not refused to follow the active master",
+)
+FOLLOWS = Fact(
+    "its agent does not refuse to follow the active master",
+    lambda v: not v.refuses_to_follow,
+    "{v.refuses_to_follow}",
+)
+UNSHARED = Fact(
+    "it can be active master, was lost, and has transactions that the active master had not when it was lost or that"
+    " one took over",
+    lambda v: v.unshared is not None,
+    "nothing is known that it has and the active master lacks",
+)
+BEING_COMPARED = Fact(
+    "it can be active master, was lost, and its transactions were not compared with the active master's yet;"
+    " for three check_periods of rep_threads",
+    lambda v: v.being_compared,
+    "its transactions were compared with the active master's, or cannot be",
+)
+COMPARED = Fact(
+    "its transactions need no comparison with the active master's any more",
+    lambda v: not v.being_compared,
+    "{v.comparing_sentence}",
+)
+NOBODY_ELSE = Fact(
+    "it can be active master, and there is none, nor another host that is ONLINE and can become it",
+    lambda v: v.nobody_else,
+    "there is an active master, or another host that can become it, or it cannot be one itself",
+)
+HAS_EVERYTHING = Fact(
+    "by GTID it is proved to have all transactions that the others have",
+    lambda v: not v.unproved,
+    "{v.unproved}",
+)
+WRITABLE = Fact(
+    f"its server has been writable without the writer role for {WRITABLE_GRACE:g} s",
+    lambda v: v.writable_unasked,
+    "its server is read_only, or it has the writer role",
+)
+FLAPPING = Fact("it is flapping", lambda v: v.host.flapping, "it is not flapping")
+CALM = Fact(
+    "auto_set_online is set and no check has changed for flap_duration",
+    lambda v: v.calm,
+    "auto_set_online is {v.monitor.auto_set_online:g}, a check changed {v.calm_for:.0f} s ago, flap_duration is"
+    " {v.monitor.flap_duration:g} s",
+)
+SHORT = Fact(
+    f"its system's uptime has grown by less than {SHORT_OUTAGE:g} s since it was last seen ONLINE",
+    lambda v: v.short_outage,
+    "it was gone for too long, or has rebooted: its uptime is {v.host.uptime:.0f} s, and was {v.host.last_uptime:.0f} s"
+    " when it was last seen ONLINE",
+)
+WAITED = Fact(
+    "it has been in this state for auto_set_online seconds",
+    lambda v: v.waited_enough,
+    "auto_set_online is {v.monitor.auto_set_online:g} (0: off), it has waited for {v.waited:.0f} s",
+)
+ALWAYS = Fact("always", lambda _: True, "")

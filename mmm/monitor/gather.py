@@ -1,0 +1,81 @@
+"""What the monitor asks everybody before it decides anything (SPEC section 6, Start)."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmm.config.model import CHECK_NAMES, Cluster, Host, Monitor
+from mmm.monitor import status_file, trap
+from mmm.monitor.agents import Agents
+from mmm.monitor.checks import Checks
+from mmm.monitor.network_check import is_up
+from mmm.monitor.startup import Found, Stored
+from mmm.monitor.world import CheckStatus, Outcome, silent
+from mmm.network.icmp import Pinger
+
+log = logging.getLogger(__name__)
+
+_TRIES = 3
+
+
+async def wait_for_network(monitor: Monitor, pinger: Pinger) -> None:
+    """Return once one of the ping_ips answers."""
+    said = False
+    while not await is_up(monitor, pinger):
+        if not said:
+            log.critical("network: none of the ping_ips answers (%s): waiting", ", ".join(monitor.ping_ips))
+            said = True
+        await asyncio.sleep(monitor.ping_interval)
+
+
+async def first_checks(conf: Cluster, checks: Checks, now: float) -> Mapping[str, Mapping[str, CheckStatus]]:
+    """Return what every check found on every host, run once and side by side."""
+    wanted = [(host, name) for host in conf.hosts.values() for name in CHECK_NAMES]
+    results = await asyncio.gather(*(checks.run(host, name) for host, name in wanted))
+    found: dict[str, dict[str, CheckStatus]] = {name: {} for name in conf.hosts}
+    for result in results:
+        # That a replica is connecting says nothing yet: it may have been at it for hours.
+        connecting = result.connecting_to and result.outcome is Outcome.OK
+        outcome = Outcome.UNKNOWN if connecting else result.outcome
+        found[result.host][result.check] = trap.first(outcome, result.message, now, refused=result.refused)
+        if not result.message.startswith("OK"):
+            log.warning("%s: %s: %s", result.host, result.check, result.message)
+    return found
+
+
+async def ask_everybody(
+    conf: Cluster, monitor: Monitor, agents: Agents, checked: Mapping[str, Mapping[str, CheckStatus]]
+) -> Mapping[str, Found]:
+    """Return what the status file, the agents and their systems say of every host."""
+    stored = read_stored(Path(monitor.status_path))
+    asked = await asyncio.gather(
+        *(
+            _ask(host, stored.get(host.name), agents, may_answer=not silent(checked[host.name], conf))
+            for host in conf.hosts.values()
+        )
+    )
+    return dict(zip(conf.hosts, asked, strict=True))
+
+
+def read_stored(path: Path) -> Mapping[str, Stored]:
+    """Return what the status file says; what is wrong with it is logged."""
+    try:
+        stored, warnings = status_file.read(path)
+    except OSError as error:
+        log.error("status file %s cannot be read: %s", path, error.strerror or error)
+        return {}
+    for warning in warnings:
+        log.warning("status file %s, %s", path, warning)
+    return stored
+
+
+async def _ask(host: Host, stored: Stored | None, agents: Agents, *, may_answer: bool) -> Found:
+    if not may_answer:
+        return Found(stored)
+    for _ in range(_TRIES):
+        (status, uptime), system = await asyncio.gather(agents.status(host), agents.system(host))
+        if status is not None and system is not None:
+            return Found(stored, status, system, uptime)
+    log.error("%s: its agent does not tell its status", host.name)
+    return Found(stored, status, system, uptime)

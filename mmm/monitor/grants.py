@@ -1,0 +1,102 @@
+"""The monitor's side of the writer lease: what is granted to whom, and when it has run out (SPEC 11.1).
+
+The rules are those of `mmm.lease`. A host that has lost its lease holds the active master role no more, whether it
+can be told or not; a lease without an end is granted while no other host could take the role over.
+"""
+
+from dataclasses import replace
+
+from mmm.lease import FOREVER, NOTHING, Given
+from mmm.monitor import roles
+from mmm.monitor.orders import LookForVip, Tell
+from mmm.monitor.world import AgentLink, Mode, World
+from mmm.wire.agent import Granted, Status
+
+LOOK_AGAIN = 1.0
+"""Seconds between two looks for a VIP."""
+HEARTBEATS = 4
+"""How many times a lease is renewed before it would end."""
+
+
+def renewal(world: World, status: Status) -> float:
+    """Return the longest time, in seconds, between two orders to a host with that status."""
+    leased = world.conf.vip_lease > 0 and world.master_vips & set(status.vips)
+    return world.conf.vip_lease / HEARTBEATS if leased else FOREVER
+
+
+def with_lease(world: World, order: Tell, now: float) -> Tell:
+    """Return the order with the lease for it, or as a greeting where no token is at hand."""
+    link = world.hosts[order.host].agent
+    if world.conf.vip_lease <= 0 or link.classic:
+        return order
+    old = world.master_vips & set(order.status.vips) and now - link.token_at > world.conf.vip_lease / 2
+    if old or not link.token:
+        return replace(order, greet=True)
+    return replace(order, lease=Granted(_length(world, order), link.token))
+
+
+def sent(world: World, order: Tell) -> Given:
+    """Return what is given to the host once the order is on its way."""
+    link = world.hosts[order.host].agent
+    if world.conf.vip_lease <= 0:
+        return NOTHING
+    if not world.master_vips & set(order.status.vips):
+        return link.given.withdrawn()
+    if order.lease is None:
+        return Given(FOREVER, FOREVER)
+    return link.given.sent(order.lease.length, link.token_at)
+
+
+def without_run_out(world: World, now: float) -> World:
+    """Return the world in which no host is thought to hold a role that it was not renewed in time."""
+    if world.conf.vip_lease <= 0:
+        return world
+    for name, host in world.hosts.items():
+        lost = host.agent.may_hold & world.master_vips - world.vips_of(name)
+        if lost and host.agent.given.run_out(now):
+            held = host.agent.may_hold - lost
+            world = world.with_agent(name, may_hold=held, told=None, clear=True, given=NOTHING)
+    return world
+
+
+def to_look_for(world: World, name: str, now: float) -> LookForVip | None:
+    """Return the look at a host whose system lives while neither server nor agent does (SPEC 11.1, case d).
+
+    Where nothing answers ARP for the VIP then, the host has not got it, and no agent can bind it.
+    """
+    host, link = world.hosts[name], world.hosts[name].agent
+    left = sorted(link.may_hold & world.master_vips - world.vips_of(name))
+    if not (left and world.guarded and link.closed and host.checks["mysql"].refused and host.good("ping")):
+        return None
+    if link.looking or link.killing or (link.looked is not None and now - link.looked < LOOK_AGAIN):
+        return None
+    return LookForVip(name, left[0])
+
+
+def recorded(link: AgentLink) -> str:
+    """Return what the status file says of a host's lease: nothing, `forever` or `finite`."""
+    if link.given == NOTHING:
+        return ""
+    return "forever" if link.given.until == FOREVER else "finite"
+
+
+def farewell(world: World) -> Tell | None:
+    """Return the order that makes the holder's lease one without an end, before nobody renews it any more."""
+    if world.conf.vip_lease <= 0:
+        return None
+    for name, host in world.hosts.items():
+        link = host.agent
+        holds = link.told is not None and world.master_vips & set(link.told.vips) & link.may_hold
+        if holds and link.told is not None and link.token and not link.classic and link.sent is None:
+            if link.given.until == FOREVER:
+                return None
+            return Tell(name, link.order + 1, link.told, lease=Granted(FOREVER, link.token))
+    return None
+
+
+def _length(world: World, order: Tell) -> float:
+    role = world.conf.roles.get(world.conf.active_master_role)
+    if role is None or world.mode is not Mode.ACTIVE:
+        return FOREVER
+    others = [name for name in roles.eligible(replace(world, hold=None), role) if name != order.host]
+    return world.conf.vip_lease if others else FOREVER

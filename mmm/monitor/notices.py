@@ -1,0 +1,81 @@
+"""What is worth a log line between two worlds, apart from changes of state and roles, which say themselves.
+
+A fact is said when it begins and when it ends, not in between.
+"""
+
+import logging
+from collections.abc import Iterator
+
+from mmm.monitor import divergence
+from mmm.monitor.world import AgentLink, CheckStatus, Phase, World
+
+Notice = tuple[int, str]
+
+
+def between(before: World, after: World) -> Iterator[Notice]:
+    """Return log levels and lines for what changed from one world to the next."""
+    if before.network_up and not after.network_up:
+        yield logging.CRITICAL, "network: none of the ping_ips answers. No check counts and nothing is sent."
+    if after.network_up and not before.network_up:
+        yield logging.INFO, "network: a ping_ip answers again"
+    if before.mode is not after.mode:
+        yield logging.INFO, f"mode: {before.mode} -> {after.mode}"
+    if after.move is not before.move or after.failed_move is not before.failed_move:
+        yield from _move(before, after)
+    for name, host in after.hosts.items():
+        old = before.hosts[name]
+        if old is host:
+            continue
+        if after.only_ping_lost(name) and not before.only_ping_lost(name):
+            yield logging.WARNING, f"{name}: ping is lost, but its server answers: nothing follows from that"
+        yield from _unshared(before, after, name)
+        if after.network_up:  # without it no check has said anything
+            for check, status in host.checks.items():
+                yield from _check(f"{name}: {check}", old.checks[check], status)
+        yield from _agent(name, old.agent, host.agent)
+
+
+def _move(before: World, after: World) -> Iterator[Notice]:
+    move, failed = after.move, after.failed_move
+    returning = move is not None and move.phase is Phase.RETURNING
+    if move is not None and returning and (before.move is None or before.move.phase is not Phase.RETURNING):
+        back = f"{move.source} gets it back, {move.target} did not take it"
+        yield logging.ERROR, f"{move.vip}: {back}: {move.cause}"
+    if failed is not None and failed is not before.failed_move and before.move is not None:
+        took = 1e3 * (failed.since - before.move.since)
+        yield logging.WARNING, f"{failed.vip}: {failed.source} has it again, {took:.0f} ms after that"
+
+
+def _unshared(before: World, after: World, name: str) -> Iterator[Notice]:
+    more = divergence.unshared(after, name)
+    if more and not divergence.unshared(before, name):
+        known = f"{name}: it has {more} that {after.active_master} lacked when it went on without it"
+        yield logging.ERROR, f"{known}: it does not come back by itself, see mmm_control explain {name}"
+
+
+def _check(what: str, before: CheckStatus, after: CheckStatus) -> Iterator[Notice]:
+    if after.failed and not before.failed:
+        yield logging.ERROR, f"{what} has failed: {after.message}"
+    elif before.failed and not after.failed:
+        yield logging.INFO, f"{what} is good again: {after.message}"
+    elif after.error_since is not None and before.error_since is None:
+        yield logging.WARNING, f"{what} begins to fail: {after.message}"
+    elif before.error_since is not None and after.error_since is None:
+        yield logging.INFO, f"{what} is good again: {after.message}"
+    elif after.unknown and not before.unknown:
+        # A server that turns the monitor away is one that the monitor does not watch.
+        level = logging.ERROR if what.endswith(": mysql") else logging.WARNING
+        yield level, f"{what} does not say: {after.message}"
+    elif before.unknown and not after.unknown and after.error_since is None:
+        yield logging.INFO, f"{what} says again: {after.message}"
+
+
+def _agent(name: str, before: AgentLink, after: AgentLink) -> Iterator[Notice]:
+    if after.unreachable and not before.unreachable:
+        yield logging.ERROR, f"{name}: its agent cannot be reached: {after.silence}"
+    elif before.unreachable and not after.unreachable:
+        yield logging.INFO, f"{name}: its agent answers again"
+    if after.refusal and after.refusal != before.refusal:
+        yield logging.ERROR, f"{name}: its agent answered '{after.refusal}'; tried again every few seconds"
+    elif before.refusal and not after.refusal:
+        yield logging.INFO, f"{name}: its agent has done what it was told"

@@ -1,0 +1,40 @@
+"""What a decision asks the shell to do. Each order ends in exactly one event, in bounded time."""
+
+from dataclasses import dataclass
+
+from mmm.config.model import Vip
+from mmm.wire.agent import Granted, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send SET_STATUS to a host's agent, then CLEAR_BAD_ROLES where `clear`; ends in Answered.
+
+    Where it is to `greet`, there is no token to grant a lease by yet: a PING is sent instead, which brings one.
+    """
+
+    host: str
+    number: int
+    status: Status
+    clear: bool = False
+    lease: Granted | None = None
+    greet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KillHost:
+    """Run kill_host_bin with the host and the state of its ping check; ends in Killed."""
+
+    host: str
+    pings: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LookForVip:
+    """Find out whether anything answers ARP for the VIP that the host may hold; ends in VipLooked."""
+
+    host: str
+    vip: Vip
+
+
+Order = Tell | KillHost | LookForVip

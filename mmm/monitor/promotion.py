@@ -1,0 +1,85 @@
+"""Which host may become active master without being ordered to (SPEC 10.10, 10.17).
+
+Not one of which it is known, or must be feared, that it lacks much of what the last writer has acknowledged.
+"""
+
+from mmm.gtid.transactions import surplus
+from mmm.monitor.world import HostWorld, Mode, Phase, World
+
+
+def lacks(world: World, name: str) -> str:
+    """Return why the host is not promoted by itself, empty where it may be.
+
+    Whoever wrote last lacks nothing, and so does the old holder in a planned move until the new one is told.
+    """
+    last, monitor = world.last_writer, world.conf.monitor
+    if last is None or last == name or monitor is None or _gives_role_away(world, name):
+        return ""
+    limit = world.conf.max_lag_on_failover
+    if limit == float("inf"):
+        return ""
+    host = world.hosts[name]
+    threads, backlog = host.checks["rep_threads"], host.checks["rep_backlog"]
+    if threads.failed or threads.error_since is not None:
+        gap = _gap(world, host, last) or f"how far it is behind {last} is not known"
+        return f"its replication is broken ({threads.message.removeprefix('ERROR: ')}), {gap}"
+    if host.behind is None:
+        return f"it is behind {last} ({backlog.message})" if backlog.failed else ""
+    behind = host.behind + _blind(world, host, last)
+    if behind <= limit:
+        return ""
+    return f"it may be {behind:.0f} s behind {last}, max_lag_on_failover is {limit:g} s"
+
+
+def held_back(world: World) -> str:
+    """Return the sentence that says who is not promoted and why, empty while the role is held or can be given."""
+    role = world.conf.roles.get(world.conf.active_master_role)
+    if role is None or world.active_master is not None or world.mode is Mode.PASSIVE:
+        return ""
+    able = {name: lacks(world, name) for name in role.hosts if world.can_take(name)}
+    if not able or not all(able.values()):
+        return ""
+    name, why = next(iter(able.items()))
+    force = f"'mmm_control move_role --force {role.name} {name}' promotes it all the same"
+    return f"{role.name} is nobody's: {name} is not promoted: {why}. What it lacks would be lost; {force}"
+
+
+def caught_up(world: World, name: str) -> bool:
+    """Tell whether the host has applied what the active master has, as far as is known (SPEC 10.17)."""
+    host, master = world.hosts[name], world.active_master
+    checks = (host.checks["rep_threads"], host.checks["rep_backlog"])
+    bad = any(check.failed or check.error_since is not None or check.unknown for check in checks)
+    if bad or host.connecting_since is not None or (host.behind or 0.0) > 0:
+        return False
+    ours, theirs = host.transactions, None if master is None else world.hosts[master].transactions
+    if ours is None or theirs is None or ours.executed is None or theirs.executed is None:
+        return True
+    if ours.seen < theirs.seen:  # it may have applied meanwhile what the other has written since
+        return True
+    return surplus(theirs.executed, ours.executed) is None
+
+
+def _gives_role_away(world: World, name: str) -> bool:
+    move = world.move
+    if move is None or move.source != name or move.phase is Phase.RETURNING:
+        return move is not None and move.source == name
+    return move.phase is Phase.FREEZING or move.vip not in world.hosts[move.target].agent.may_hold
+
+
+def _gap(world: World, host: HostWorld, last: str) -> str:
+    ours, theirs = host.transactions, world.hosts[last].transactions
+    if ours is None or theirs is None or ours.got is None or theirs.executed is None:
+        return ""
+    more = surplus(theirs.executed, ours.got)
+    return f"when last looked at it lacked {more} of {last}" if more else ""
+
+
+def _blind(world: World, host: HostWorld, last: str) -> float:
+    """Return for how many seconds before the last writer failed nobody knew how far the host was behind."""
+    failing = [
+        check.error_since for check in world.hosts[last].checks.values() if check.error_since is not None
+    ]
+    check = world.conf.checks["rep_backlog"]
+    usual = 2 * check.check_period + check.timeout
+    unseen = max(failing) - host.behind_at - usual if failing else 0.0
+    return max(0.0, unseen)

@@ -1,0 +1,281 @@
+"""The monitor at work: turns what happens into events, lets the deciders decide, carries their orders out.
+
+It decides nothing itself. Everything runs side by side in one event loop; each order ends in exactly one event,
+and a decision follows an event at once.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmm.config.model import CHECK_NAMES, Host, Monitor
+from mmm.monitor import answers, commands, grants, status_file, trap
+from mmm.monitor.agents import Agents, Spoken
+from mmm.monitor.checks import Checks
+from mmm.monitor.chronicle import Chronicle
+from mmm.monitor.events import Answer, Answered, Event, Killed, Network, VipLooked, apply, only_transactions
+from mmm.monitor.kill_host import kill_host
+from mmm.monitor.network_check import watch
+from mmm.monitor.orders import KillHost, LookForVip, Order
+from mmm.monitor.preflight import Looked
+from mmm.monitor.results import Awaited, outcome
+from mmm.monitor.turn import turn
+from mmm.monitor.world import Mode, World
+from mmm.network.icmp import Pinger
+from mmm.network.neighbours import is_absent
+
+log = logging.getLogger(__name__)
+
+TICK = 0.25
+"""Seconds between two turns when nothing happens: how late a rule that waits for time may be."""
+FAREWELL = 2.0
+"""Seconds that a monitor which is stopped takes to tell the active master that nobody renews its lease now."""
+COMMAND_LIMIT = 40.0
+"""Seconds after which a command is answered though agents have not confirmed it yet."""
+
+
+@dataclass
+class _Waiting:
+    awaited: Awaited
+    answer: "asyncio.Future[str]"
+
+
+class Shell:
+    """A running monitor."""
+
+    def __init__(
+        self, world: World, monitor: Monitor, agents: Agents, checks: Checks, pinger: Pinger
+    ) -> None:
+        self.world = world
+        self._monitor = monitor
+        self._agents = agents
+        self._checks = checks
+        self._pinger = pinger
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: list[_Waiting] = []
+        self._turn_due = False
+        self._saved = ""
+        self._save_wanted = asyncio.Event()
+        self._saving = asyncio.Lock()
+        offset = time.time() - time.monotonic()
+        self._wall = lambda moment: moment + offset
+        self._chronicle = Chronicle(Path(f"{monitor.status_path}.history"), self._wall)
+        self.world = self._chronicle.with_last_writer(world)
+
+    async def run(self) -> None:
+        """Watch the cluster until cancelled."""
+        for position, (host, check) in enumerate(self._all_checks()):
+            self._start(self._repeat(host, check, position / len(CHECK_NAMES) / len(self.world.hosts)))
+        self._start(watch(self._monitor, self._pinger, lambda up: self.post(Network(up))))
+        self._start(self._save_changes())
+        try:
+            while True:
+                self._take_turn()
+                await asyncio.sleep(TICK)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await self._leave()
+            self._save(self._to_save())
+
+    async def _leave(self) -> None:
+        """Grant the holder of the active master role a lease without an end, for nobody renews it now."""
+        last = grants.farewell(self.world)
+        if last is None or not self.world.network_up:
+            return
+        link = replace(self.world.hosts[last.host].agent, given=grants.sent(self.world, last))
+        self.world = self.world.with_host(last.host, agent=link)
+        self._save(self._to_save())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self._agents.tell(self.world.conf.hosts[last.host], last)
+
+    def post(self, event: Event) -> None:
+        """Take an event in; the decision follows as soon as all that came with it is in."""
+        before = self.world
+        self.world = apply(before, event, time.monotonic())
+        if self.world is before:
+            return
+        if only_transactions(before, self.world, event):
+            return
+        self._chronicle.between(before, self.world)
+        if not self._turn_due:
+            self._turn_due = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    async def command(self, words: Sequence[str]) -> str | None:
+        """Return the answer to an admin's command, None where there is no such command."""
+        text = answers.answer(self.world, words, time.monotonic(), self._wall, self._chronicle.entries)
+        if text is not None:
+            return text
+        ping = commands.agent_to_ping(self.world, words)
+        pinged = ping is None or (
+            not self.world.is_silent(ping) and await self._agents.ping(self.world.conf.hosts[ping])
+        )
+        looked = await self._look(words) if pinged else None
+        before = self.world
+        result = commands.run(before, words, time.monotonic(), pinged=pinged, looked=looked)
+        if result is None:
+            return None
+        log.info("command '%s': %s", " ".join(words), result.text.partition("\n")[0])
+        self.world = result.world
+        self._chronicle.between(before, self.world)
+        self._chronicle.commanded(before, self.world)
+        self._take_turn()
+        return result.text if result.awaits is None else await self._await(result.awaits)
+
+    async def _look(self, words: Sequence[str]) -> Looked | None:
+        """Look anew at what a move of the active master role depends on; returns what no check finds."""
+        hosts = commands.to_look_at(self.world, words)
+        if hosts is None or not self.world.network_up:
+            return None
+        conf = self.world.conf.hosts
+        names = [name for name in (hosts.source, hosts.target) if name is not None]
+        results = asyncio.gather(*(self._checks.look_anew(conf[name]) for name in names))
+        looked = Looked() if hosts.source is None else await self._agents.clients(conf[hosts.source])
+        for result in (each for pair in await results for each in pair):
+            self.post(result)
+        return looked
+
+    async def _await(self, awaited: Awaited) -> str:
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(awaited, answer)
+        self._waiting.append(waiting)
+        self._answer_waiting()
+        try:
+            async with asyncio.timeout(COMMAND_LIMIT):
+                return await answer
+        except TimeoutError:
+            return f"ERROR: ordered, but not confirmed within {COMMAND_LIMIT:g} s; see 'mmm_control show'"
+        finally:
+            self._waiting.remove(waiting)
+
+    def _answer_waiting(self) -> None:
+        for waiting in self._waiting:
+            text = outcome(self.world, waiting.awaited)
+            if text is not None and not waiting.answer.done():
+                waiting.answer.set_result(text)
+
+    def _take_turn(self) -> None:
+        self._turn_due = False
+        result = turn(self.world, time.monotonic())
+        self.world = result.world
+        self._chronicle.turn(self.world, result.changes)
+        for order in result.orders:
+            self._start(self._carry_out(order))
+        self._save_wanted.set()  # what events and commands have changed is to be saved too
+        self._answer_waiting()
+
+    async def _carry_out(self, order: Order) -> None:
+        started = time.monotonic()
+        host = self.world.conf.hosts[order.host]
+        if isinstance(order, LookForVip):
+            absent = await is_absent(self._pinger, order.vip.ip)
+            if absent:
+                log.warning("%s: nothing answers ARP for %s: it has not got it", order.host, order.vip)
+            self.post(VipLooked(order.host, order.vip, absent))
+            return
+        if isinstance(order, KillHost):
+            log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)
+            failure = await kill_host(self._monitor, order.host, pings=order.pings)
+            if failure:
+                log.critical(
+                    "%s: could not be killed: %s. %s", order.host, failure, self._unkilled(order.host)
+                )
+            else:
+                log.warning("%s: killed by kill_host", order.host)
+            self.post(Killed(order.host, failure))
+            return
+        try:
+            if order.lease is not None:
+                await self._record()
+            spoken = await self._agents.tell(host, order)
+        except Exception as error:
+            log.exception("%s: telling its agent ended by an error of its own", order.host)
+            spoken = Spoken(Answer.SILENT, f"error of the monitor: {error}")
+        uptime = spoken.reply.uptime if spoken.reply is not None else None
+        token = spoken.reply.token if spoken.reply is not None else ""
+        before = self.world
+        self.post(
+            Answered(order.host, order.number, spoken.answer, spoken.text, uptime, token, spoken.closed)
+        )
+        if order.greet and uptime is not None:
+            return
+        self._chronicle.told(before, self.world, order, time.monotonic() - started, str(spoken.answer))
+        lost = self.world.loss
+        if (
+            lost is not None and not lost.known and lost.taker == order.host
+        ):  # what it has got says what was lost
+            for result in await self._checks.look_anew(host):
+                self.post(result)
+
+    def _unkilled(self, name: str) -> str:
+        """Return what follows when a host could not be killed."""
+        if self.world.guarded:
+            return f"What it may hold stays until its lease has run out; to be sure, switch {name} off."
+        return f"Two hosts may now hold the same IP: switch {name} off."
+
+    def _all_checks(self) -> list[tuple[Host, str]]:
+        return [(host, check) for host in self.world.conf.hosts.values() for check in CHECK_NAMES]
+
+    async def _repeat(self, host: Host, name: str, phase: float) -> None:
+        """Run one check for ever; `phase`, a part of its period, keeps the checks from starting all at once."""
+        conf = self.world.conf.checks[name]
+        await asyncio.sleep(conf.check_period * phase)
+        early = False
+        while True:
+            started = time.monotonic()
+            if self.world.network_up:
+                self.post(await self._checks.run(host, name))
+            status = self.world.hosts[host.name].checks[name]
+            due = trap.due(status, started, conf.check_period, conf.trap_period)
+            left = max(0.0, due - time.monotonic())
+            if early:  # once between two regular runs: a server may end every connection at once
+                await asyncio.sleep(left)
+                early = False
+            else:
+                early = await self._checks.wait(host, name, left)
+
+    async def _save_changes(self) -> None:
+        while True:
+            await self._save_wanted.wait()
+            self._save_wanted.clear()
+            await self._record()
+
+    async def _record(self) -> None:
+        """Have the status file say what the world is, before a lease is granted by it."""
+        async with self._saving:
+            text = self._to_save()
+            await asyncio.get_running_loop().run_in_executor(None, self._save, text)
+
+    def _to_save(self) -> str:
+        """Return what the status file is to say; in passive mode it stays, but for leases (SPEC section 6)."""
+        if self.world.mode is Mode.PASSIVE:
+            return status_file.with_leases(self._saved, self.world)
+        return status_file.encode(self.world)
+
+    def _save(self, text: str) -> None:
+        """Write the status file where it has changed."""
+        if text == self._saved:
+            return
+        path = Path(self._monitor.status_path)
+        try:
+            status_file.write(path, text)
+            self._saved = text
+        except OSError as error:
+            log.error("status file %s cannot be written: %s", path, error.strerror or error)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("a task of the monitor ended by an error of its own", exc_info=error)

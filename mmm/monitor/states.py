@@ -1,0 +1,278 @@
+"""The state rules: one table, first rule that fits wins (SPEC section 6).
+
+Each row: the states it starts from, when it fits, where it leads (None: it stays), its name, the sentence
+that the log and `mmm_control` print, and what follows from the change.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Flag, auto
+
+from mmm.monitor import facts
+from mmm.monitor.facts import Fact
+from mmm.monitor.view import View
+from mmm.monitor.world import HostWorld, Mode, State, World
+
+
+class Follows(Flag):
+    """What a change of state brings with it, passive mode apart (SPEC 10.23)."""
+
+    NOTHING = 0
+    TAKE_ROLES = auto()
+    """Its roles go to others; not in manual and wait mode."""
+    KILL_UNLESS_TOLD = auto()
+    """Where its roles are taken, the host is killed if its agent cannot be told."""
+    KILL_IN_ANY_MODE = auto()
+    """It is killed if it cannot be told in manual and wait mode too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of the table: it fits when all facts of `when` hold. `sentence` is formatted with the View as `v`."""
+
+    name: str
+    sources: tuple[State, ...]
+    when: tuple[Fact, ...]
+    to: State | None
+    sentence: str
+    follows: Follows = Follows.NOTHING
+
+    def fits(self, view: View) -> bool:
+        """Tell whether the rule says something about the host."""
+        if view.host.state not in self.sources:
+            return False
+        for fact in self.when:  # noqa: SIM110 - asked for every host at every event, and faster than all()
+            if not fact.holds(view):
+                return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A host that went from one state to another, and why (SPEC 10.38)."""
+
+    host: str
+    before: State
+    after: State
+    rule: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.before} -> {self.after} ({self.rule}): {self.sentence}"
+
+
+ONLINE, ADMIN, HARD = State.ONLINE, State.ADMIN_OFFLINE, State.HARD_OFFLINE
+AWAITING, FAIL, DELAY = State.AWAITING_RECOVERY, State.REPLICATION_FAIL, State.REPLICATION_DELAY
+_LOST = Follows.TAKE_ROLES | Follows.KILL_UNLESS_TOLD
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("admin_offline", (ADMIN,), (facts.ALWAYS,), None, "set offline by the admin"),
+    Rule("host_failed", (ONLINE,), (facts.DEAD,), HARD, "{v.failing}", _LOST),
+    Rule(
+        "not_read_only",
+        (ONLINE,),
+        (facts.WRITABLE,),
+        AWAITING,
+        "its server takes writes without the writer role and does not become read_only",
+        _LOST,
+    ),
+    Rule("active_master", (ONLINE,), (facts.ACTIVE_MASTER,), None, "it is the active master"),
+    Rule(
+        "refuses_to_follow",
+        (ONLINE, DELAY),
+        (facts.ALIVE, facts.REFUSES),
+        FAIL,
+        "{v.refuses_to_follow}",
+        _LOST,
+    ),
+    Rule(
+        "peer_is_new",
+        (ONLINE,),
+        (facts.PEER_IS_NEW,),
+        None,
+        "its peer is ONLINE since less than a minute: replication may settle",
+    ),
+    Rule(
+        "replication_failed",
+        (ONLINE,),
+        (facts.THREADS_FAILED, facts.PEER_ALIVE),
+        FAIL,
+        "{v.failing}",
+        _LOST,
+    ),
+    Rule(
+        "replication_delayed",
+        (ONLINE,),
+        (facts.BACKLOG_FAILED, facts.THREADS_GOOD, facts.PEER_ALIVE),
+        DELAY,
+        "{v.failing}",
+        _LOST,
+    ),
+    Rule("failed_again", (AWAITING,), (facts.DEAD,), HARD, "{v.failing}"),
+    Rule(
+        "still_writable",
+        (AWAITING,),
+        (facts.WRITABLE,),
+        None,
+        "its server takes writes without the writer role: it has to be read_only first",
+    ),
+    Rule("has_more_than_active_master", (AWAITING,), (facts.UNSHARED,), None, "{v.unshared_sentence}"),
+    Rule("being_compared", (AWAITING,), (facts.BEING_COMPARED,), None, "{v.comparing_sentence}"),
+    Rule(
+        "calm_again",
+        (AWAITING,),
+        (facts.ALL_GOOD, facts.FLAPPING, facts.CALM),
+        ONLINE,
+        "it was flapping, and no check has changed for {v.monitor.flap_duration:g} s",
+    ),
+    Rule(
+        "flapping",
+        (AWAITING,),
+        (facts.FLAPPING,),
+        None,
+        "it failed too often: it waits for set_online, or with auto_set_online for"
+        " {v.monitor.flap_duration:g} s without a change",
+    ),
+    Rule(
+        "short_outage",
+        (AWAITING,),
+        (facts.ALL_GOOD, facts.SHORT),
+        ONLINE,
+        "all checks are good, it was gone for {v.outage:.0f} s only and has not rebooted",
+    ),
+    Rule(
+        "auto_set_online",
+        (AWAITING,),
+        (facts.ALL_GOOD, facts.WAITED),
+        ONLINE,
+        "all checks are good for {v.waited:.0f} s, auto_set_online is {v.monitor.auto_set_online:g}",
+    ),
+    Rule(
+        "has_everything",
+        (AWAITING,),
+        (facts.ALIVE, facts.NOBODY_ELSE, facts.HAS_EVERYTHING),
+        ONLINE,
+        "there is no active master, and it is proved to have all transactions that the others have",
+    ),
+    Rule(
+        "back_without_replication",
+        (HARD,),
+        (facts.ALIVE, facts.HAS_SOURCE, facts.THREADS_FAILED),
+        FAIL,
+        "it answers again, but {v.failing}",
+    ),
+    Rule(
+        "back_with_delay",
+        (HARD,),
+        (facts.ALIVE, facts.HAS_SOURCE, facts.BACKLOG_FAILED),
+        DELAY,
+        "it answers again, but {v.failing}",
+    ),
+    Rule("back", (HARD,), (facts.ALIVE,), AWAITING, "it answers again"),
+    Rule(
+        "back_with_extra_transactions",
+        (FAIL, DELAY),
+        (facts.ALIVE, facts.UNSHARED),
+        AWAITING,
+        "{v.unshared_sentence}",
+    ),
+    Rule(
+        "threads_run_again",
+        (FAIL,),
+        (facts.ALIVE, facts.FOLLOWS, facts.THREADS_GOOD, facts.BACKLOG_FAILED),
+        DELAY,
+        "{v.failing}",
+    ),
+    Rule("threads_failed", (DELAY,), (facts.ALIVE, facts.THREADS_FAILED), FAIL, "{v.failing}"),
+    Rule(
+        "flapping_replication",
+        (FAIL, DELAY),
+        (facts.FLAPPING, facts.ALIVE, facts.FOLLOWS, facts.REPLICATION_EXCUSED),
+        AWAITING,
+        "replication is good again or has no source to be judged by, but it failed too often",
+    ),
+    Rule(
+        "replication_good",
+        (FAIL, DELAY),
+        (facts.ALL_GOOD, facts.FOLLOWS, facts.COMPARED),
+        ONLINE,
+        "replication is good again",
+    ),
+    Rule(
+        "peer_gone",
+        (FAIL, DELAY),
+        (facts.ALIVE, facts.FOLLOWS, facts.REPLICATION_EXCUSED, facts.COMPARED),
+        ONLINE,
+        "it answers, and its peer is not ONLINE: there is nothing to judge its replication by",
+    ),
+    Rule(
+        "failed_without_replication",
+        (FAIL, DELAY),
+        (facts.DEAD,),
+        HARD,
+        "{v.failing}",
+        _LOST | Follows.KILL_IN_ANY_MODE,
+    ),
+)
+
+
+_RULES_OF = {state: tuple(rule for rule in RULES if state in rule.sources) for state in State}
+
+
+def rule_for(view: View) -> Rule | None:
+    """Return the first rule that fits the host, None when nothing is to be said of it."""
+    return next((rule for rule in _RULES_OF[view.host.state] if rule.fits(view)), None)
+
+
+def judge(world: World, now: float) -> tuple[World, tuple[Change, ...]]:
+    """Return the world after every host went where its rule leads, and the changes.
+
+    Without network nothing changes (SPEC 10.29).
+    """
+    changes: list[Change] = []
+    if not world.network_up:
+        return world, ()
+    for name in world.hosts:
+        view = View(world, name, now)
+        rule = rule_for(view)
+        if rule is not None and rule.to is not None:
+            sentence = rule.sentence.format(v=view)
+            changes.append(Change(name, view.host.state, rule.to, rule.name, sentence))
+            world = _follow(enter(world, name, rule.to, rule.name, sentence, now), name, rule.follows)
+    return world, tuple(changes)
+
+
+def enter(world: World, name: str, state: State, rule: str, sentence: str, now: float) -> World:
+    """Return the world with the host in `state` since now."""
+    host = world.hosts[name]
+    lost = state in (HARD, AWAITING) or (state in (FAIL, DELAY) and host.is_lost)
+    changed = replace(host, state=state, since=now, rule=rule, sentence=sentence, lost=lost)
+    if state is ONLINE:
+        changed = (
+            replace(changed, online_since=now, flapping=False, flap_start=None, flap_count=0)
+            if (host.flapping)
+            else replace(changed, online_since=now)
+        )
+    elif host.state is ONLINE and state is not ADMIN:
+        changed = _count_flap(changed, world, now)
+    return replace(world, hosts={**world.hosts, name: changed})
+
+
+def _count_flap(host: HostWorld, world: World, now: float) -> HostWorld:
+    monitor = world.conf.monitor
+    if monitor is None or not monitor.flap_count:
+        return host
+    if host.flap_start is None or now - host.flap_start > monitor.flap_duration:
+        return replace(host, flap_start=now, flap_count=1)
+    count = host.flap_count + 1
+    return replace(host, flap_count=count, flapping=host.flapping or count > monitor.flap_count)
+
+
+def _follow(world: World, name: str, follows: Follows) -> World:
+    if world.mode is Mode.PASSIVE:
+        return world
+    manual = world.mode is not Mode.ACTIVE
+    if Follows.TAKE_ROLES in follows and not manual:
+        world = world.without_roles(name)
+    kill = Follows.KILL_IN_ANY_MODE in follows or (Follows.KILL_UNLESS_TOLD in follows and not manual)
+    return world.with_agent(name, kill_unless_told=True) if kill else world

@@ -1,0 +1,89 @@
+"""The status file: `HOST|STATE|ROLES|LEASE` a line, so that a monitor that restarts goes on (SPEC section 6).
+
+ROLES are the VIPs assigned to the host and those that it may still have bound: a monitor that died in the middle
+of a failover finishes it. LEASE tells whether what was granted of the active master role has an end: `finite`,
+`forever`, or empty where nothing was; who finds no record takes it to be for ever (SPEC 11.1).
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmm.config.model import Vip
+from mmm.monitor.grants import recorded
+from mmm.monitor.startup import Stored
+from mmm.monitor.world import AgentLink, State, World
+from mmm.wire.agent import WireError, decode_vips, encode_vips
+
+
+def encode(world: World) -> str:
+    """Return the text of the file for this world."""
+    return "".join(
+        f"{name}|{host.state}|{encode_vips(world.vips_of(name) | host.agent.may_hold)}{_lease(host.agent)}\n"
+        for name, host in world.hosts.items()
+    )
+
+
+def with_leases(text: str, world: World) -> str:
+    """Return what the file said, with the leases of this world: in passive mode nothing else changes."""
+    lines = []
+    for line in text.splitlines():
+        columns = line.split("|")
+        host = world.hosts.get(columns[0])
+        lease = _lease(host.agent) if host else ""
+        lines.append("|".join(columns[:3]) + lease + "\n")
+    return "".join(lines)
+
+
+def _lease(link: AgentLink) -> str:
+    said = recorded(link)
+    return f"|{said}" if said else ""
+
+
+def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
+    """Return what is stored of each host, and a sentence for all that was left out (SPEC 10.25).
+
+    Columns after the fourth are ignored.
+    """
+    stored: dict[str, Stored] = {}
+    warnings: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        name, _, rest = line.partition("|")
+        state, bar, rest = rest.partition("|")
+        if not (name and bar and state in State.__members__):
+            warnings.append(f"line {number}: {line[:60]!r} is not HOST|STATE|ROLES: left out")
+            continue
+        vips: list[Vip] = []
+        for role in filter(None, rest.split("|")[0].split(",")):
+            try:
+                vips += decode_vips(role)
+            except WireError as error:
+                warnings.append(f"line {number}: {error}: left out")
+        columns = rest.split("|")
+        lease = columns[1] if columns[1:] and columns[1] in {"finite", "forever"} else ""
+        stored[name] = Stored(state, tuple(vips), lease)
+    return stored, tuple(warnings)
+
+
+def read(path: Path) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
+    """Return what the file says, nothing where there is none. Raises OSError if it cannot be read."""
+    try:
+        return decode(path.read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
+        return {}, ()
+
+
+def write(path: Path, text: str) -> None:
+    """Put `text` in the file's place, whole or not at all; raises OSError."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,172 @@
+"""Who is told what, and when (SPEC sections 6 and 8, 10.2, 10.3).
+
+Level-triggered: each host has a status that it should have been told; where it differs from what its agent
+confirmed, an order goes out, one at a time for each host, and again with every heartbeat.
+
+A VIP is in a host's status only when no other host may still have it bound. The active master role comes last:
+the old holder first confirms that it is gone, then the slaves follow the new one, then the new one takes writes.
+A slave that follows by GTID is not waited for, any other at most SLAVES_FIRST seconds.
+"""
+
+from dataclasses import replace
+
+from mmm.config.model import Vip
+from mmm.monitor import grants
+from mmm.monitor.orders import KillHost, Order, Tell
+from mmm.monitor.world import HostWorld, Mode, State, World
+from mmm.wire.agent import Status
+
+HEARTBEAT = 3.0
+"""Seconds between two orders to an agent when nothing changes."""
+SLAVES_FIRST = 2.0
+"""Longest time, in seconds, that a new active master waits for slaves to follow it."""
+
+
+def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
+    """Return the orders that are due, and the world that knows they are under way."""
+    if not world.network_up:
+        return world, ()
+    if world.mode is Mode.PASSIVE:
+        last = grants.farewell(world)
+        return (world, ()) if last is None else (_sent(world, last), (last,))
+    world = grants.without_run_out(world, now)
+    world = _note_waiting_for_slaves(world, now)
+    given: list[Order] = []
+    for name in world.hosts:
+        order = _order_for(world, name, now)
+        if (look := grants.to_look_for(world, name, now)) is not None:
+            world = world.with_agent(name, looking=True)
+            given.append(look)
+        if isinstance(order, KillHost):
+            world = world.with_agent(name, killing=True)
+        elif isinstance(order, Tell):
+            world = _sent(world, order)
+        if order is not None:
+            given.append(order)
+    return world, tuple(given)
+
+
+def wanted(world: World, name: str, now: float) -> Status:
+    """Return the status that the host should have been told."""
+    vips = tuple(sorted(vip for vip in world.vips_of(name) if _may_take(world, vip, name, now)))
+    force = world.forced == name and _master_vip(world) in vips
+    return Status(str(world.hosts[name].state), vips, _master_for(world, name), force)
+
+
+def holders(world: World, vip: Vip) -> frozenset[str]:
+    """Return the hosts that may have the VIP bound."""
+    return frozenset(name for name, host in world.hosts.items() if vip in host.agent.may_hold)
+
+
+def left_behind(world: World, name: str) -> frozenset[Vip]:
+    """Return the VIPs that the host may still have bound though they are not assigned to it."""
+    return world.hosts[name].agent.may_hold - world.vips_of(name)
+
+
+def _order_for(world: World, name: str, now: float) -> Order | None:
+    host, link = world.hosts[name], world.hosts[name].agent
+    if link.killing:
+        return None
+    if world.is_silent(name):  # what is under way to it will not arrive
+        kill = link.kill_unless_told or left_behind(world, name)
+        return KillHost(name, pings=False) if kill and not link.unkillable else None
+    if link.sent is not None:
+        return None
+    status = wanted(world, name, now)
+    if link.kill_unless_told and link.unreachable and _says_the_same(world, name, status, link.refused):
+        return KillHost(name, pings=host.good("ping"))
+    beat = min(HEARTBEAT, grants.renewal(world, status))
+    due = link.last_order is None or now - link.last_order >= beat
+    known = any(_says_the_same(world, name, status, said) for said in (link.told, link.refused))
+    news = not known or (link.clear and link.refused is None)
+    order = Tell(name, link.order + 1, status, link.clear)
+    return grants.with_lease(world, order, now) if news or due else None
+
+
+def _says_the_same(world: World, name: str, status: Status, said: Status | None) -> bool:
+    """Tell whether the host knows all of `status` that concerns it: who is active master concerns slaves."""
+    if said is None or world.conf.hosts[name].mode == "slave":
+        return status == said
+    return (status.state, status.vips) == (said.state, said.vips)
+
+
+def _sent(world: World, order: Tell) -> World:
+    link = world.hosts[order.host].agent
+    if order.greet:
+        return world.with_agent(order.host, sent=order.status, order=order.number, greeting=True)
+    return world.with_agent(
+        order.host,
+        sent=order.status,
+        order=order.number,
+        given=grants.sent(world, order),
+        token="",
+        sent_new=frozenset(order.status.vips) - link.may_hold,
+        may_hold=link.may_hold | frozenset(order.status.vips),
+        found=frozenset(),
+    )
+
+
+def _may_take(world: World, vip: Vip, name: str, now: float) -> bool:
+    link = world.hosts[name].agent
+    if vip in link.found or (link.told is not None and vip in link.told.vips):
+        return True
+    if holders(world, vip) - {name}:
+        return False
+    if vip.role != world.conf.active_master_role or vip in link.may_hold:
+        return True
+    since = world.slaves_first_since
+    return not _slaves_to_wait_for(world, name) or (since is not None and now - since >= SLAVES_FIRST)
+
+
+def _slaves_to_wait_for(world: World, master: str) -> list[str]:
+    return [
+        name
+        for name, host in world.hosts.items()
+        if world.conf.hosts[name].mode == "slave"
+        and name != master
+        and not world.is_silent(name)
+        and not _settled(host, master)
+    ]
+
+
+def _settled(host: HostWorld, master: str) -> bool:
+    link = host.agent
+    if host.uses_gtid or host.state is not State.ONLINE or link.unreachable:
+        return True
+    return any(status is not None and status.master == master for status in (link.told, link.refused))
+
+
+def _note_waiting_for_slaves(world: World, now: float) -> World:
+    waiting = _move_under_way(world) is not None and not _others_may_write(world)
+    if waiting == (world.slaves_first_since is not None):
+        return world
+    return replace(world, slaves_first_since=now if waiting else None)
+
+
+def _move_under_way(world: World) -> Vip | None:
+    """Return the active master's VIP while its owner has not been told to take it."""
+    vip = _master_vip(world)
+    owner = None if vip is None else world.owner[vip]
+    return (
+        vip
+        if vip is not None and owner is not None and vip not in world.hosts[owner].agent.may_hold
+        else None
+    )
+
+
+def _others_may_write(world: World) -> bool:
+    vip = _master_vip(world)
+    return vip is not None and bool(holders(world, vip) - {world.owner[vip]})
+
+
+def _master_vip(world: World) -> Vip | None:
+    return next((vip for vip in world.owner if vip.role == world.conf.active_master_role), None)
+
+
+def _master_for(world: World, name: str) -> str:
+    """Return the active master that the host is told; slaves stay with the old one until it has let go."""
+    master = world.active_master or ""
+    link = world.hosts[name].agent
+    if master and world.conf.hosts[name].mode == "slave" and _others_may_write(world):
+        return link.told.master if link.told is not None else ""
+    return master

@@ -1,0 +1,54 @@
+"""When a check's results count as a failure (SPEC section 6, 10.7, 10.27).
+
+A check has failed once it has been ERROR for its trap period without an OK in between.
+One OK makes it good again at once. UNKNOWN changes nothing but the message.
+"""
+
+from dataclasses import replace
+
+from mmm.monitor.world import CheckStatus, Outcome
+
+
+def first(outcome: Outcome, message: str, now: float, *, refused: bool = False) -> CheckStatus:
+    """Return the belief after the very first run, which waits for no trap."""
+    failed = outcome is Outcome.ERROR
+    return CheckStatus(failed, message, now, now if failed else None, outcome is Outcome.UNKNOWN, refused)
+
+
+def step(
+    status: CheckStatus,
+    outcome: Outcome,
+    message: str,
+    now: float,
+    trap_period: float,
+    *,
+    refused: bool = False,
+) -> CheckStatus:
+    """Return the belief after one more result, seen at `now`; an ERROR may be a connection that was `refused`."""
+    if outcome is Outcome.UNKNOWN:
+        return replace(status, message=message, unknown=True)
+    if outcome is Outcome.OK:
+        changed = now if status.failed else status.changed
+        return CheckStatus(failed=False, message=message, changed=changed)
+    since = now if status.error_since is None else status.error_since
+    failed = status.failed or now - since >= trap_period
+    changed = now if failed and not status.failed else status.changed
+    return CheckStatus(failed, message, changed, since, refused=refused)
+
+
+def due(status: CheckStatus, started: float, check_period: float, trap_period: float) -> float:
+    """Return when the check is to run next: earlier than its period where that is the end of its trap."""
+    regular = started + check_period
+    if status.failed or status.error_since is None:
+        return regular
+    return min(regular, max(status.error_since + trap_period, started))
+
+
+def excused(status: CheckStatus, now: float) -> CheckStatus:
+    """Return the belief without a failure: what it was measured by is gone."""
+    return replace(status, failed=False, error_since=None, changed=now if status.failed else status.changed)
+
+
+def network_lost(status: CheckStatus) -> CheckStatus:
+    """Return the belief without a trap under way: its ERRORs may have been the network's."""
+    return status if status.failed else replace(status, error_since=None)

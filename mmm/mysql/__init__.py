@@ -1,0 +1,1 @@
+"""Every statement that MMM says to a server; PyMySQL lives only here."""

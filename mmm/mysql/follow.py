@@ -1,0 +1,242 @@
+"""Switch a replica to a new source, or refuse: never guess the place to go on from (SPEC 10.1).
+
+by GTID       the new source is proved to have all that the replica has, and nothing before it that the replica
+              lacks; the server finds the place itself
+by position   both have applied the same place of the same old source and the new source is read-only, so
+              the end of its log is the same moment
+refuse        anything else, in one sentence that names the transactions; the old source stays
+"""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from mmm.gtid import mariadb as gtid
+from mmm.gtid.mysql import GtidSet, parse
+from mmm.gtid.place import LogPlace
+from mmm.gtid.transactions import Surplus, named, surplus
+from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError
+from mmm.mysql.order import passed_over
+from mmm.mysql.replication import (
+    ReplicaStatus,
+    binlog_position,
+    history,
+    replica_status,
+    start_replica,
+    stop_replica,
+    wait_applied,
+)
+from mmm.mysql.source import change_source
+from mmm.wire.agent import REFUSES
+
+_LOOK_AGAIN = 0.01
+_SEARCH = 2.0  # seconds that the new source's log is searched for what would be skipped
+
+
+class Followed(Enum):
+    """What `follow` did."""
+
+    ALREADY = "already following"
+    """The right source, both threads running: nothing done."""
+    STARTED = "started"
+    """The right source; the threads were started."""
+    SWITCHED = "switched"
+    """The source was changed and the threads started."""
+
+
+class FollowRefusedError(MysqlError):
+    """Following would lose or double transactions, or nothing proves that it would not."""
+
+    def __init__(self, replica: Connection, source: Connection, why: str) -> None:
+        sentence = (
+            f"{replica.address.ip} {REFUSES} {source.address.ip}:{source.address.port}: {why}; set its data up"
+            " anew from the active master"
+        )
+        super().__init__(ErrorKind.FAILED, 0, sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where to go on in the new source: by GTID, or at a place of its log."""
+
+    place: LogPlace | None = None
+    set_position: str = ""
+    """MariaDB: what gtid_slave_pos has to become first, as it lacks what this server wrote itself."""
+
+
+def follow(replica: Connection, source: Address, at_source: Connection, timeout: float) -> Followed:
+    """Make `source` (address, user and password of the replication user) the source of `replica`.
+
+    `at_source` is a connection to that same server. Waits, within `timeout` seconds in all, for the event
+    group at work and for a source that is still applying what the replica has already. Received events
+    that are not applied yet are fetched again from the new source.
+
+    Raises FollowRefusedError with the old source restored, and MysqlError where a server cannot be asked
+    or the new source turns the replica away. A source that does not answer the replica yet is no error:
+    the server goes on trying and `replica_status` says so.
+    """
+    deadline = time.monotonic() + timeout
+    status = replica_status(replica)
+    if status and (status.source_ip, status.source_port) == (source.ip, source.port):
+        if status.io_running != "No" and status.sql_running:
+            return Followed.ALREADY
+        start_replica(replica, status.channel)
+        _see_connected(replica, deadline)
+        return Followed.STARTED
+    if status:
+        _see_no_surplus(replica, at_source, deadline)
+        stop_replica(replica, timeout)
+    try:
+        start = _meeting_place(replica, at_source, deadline)
+        channel = status.channel if status else ""
+        _change_source(replica, source, start, channel)
+    except MysqlError:
+        if status and (status.sql_running or status.io_running != "No"):
+            with suppress(MysqlError):
+                start_replica(replica)
+        raise
+    start_replica(replica)
+    _see_connected(replica, deadline)
+    return Followed.SWITCHED
+
+
+def same_place(replica: ReplicaStatus | None, source: ReplicaStatus | None, source_writable: bool) -> str:  # noqa: FBT001
+    """Return why two servers are not proved to be at one place of one old source; empty when they are."""
+    if replica is None or source is None:
+        return "without GTID both must have replicated from one old source"
+    if source_writable:
+        return "without GTID the new source must be read_only while replicas are switched to it"
+    old = (replica.source_ip, replica.source_port, replica.source_server_id)
+    if old != (source.source_ip, source.source_port, source.source_server_id):
+        return (
+            f"without GTID both must have replicated from one old source: this one from {replica.source_ip}:"
+            f"{replica.source_port}, the new source from {source.source_ip}:{source.source_port}"
+        )
+    if not replica.executed.file or replica.executed != source.executed:
+        return (
+            f"without GTID both must have applied the same: this one {replica.executed}, the new source "
+            f"{source.executed} of {replica.source_ip}:{replica.source_port}"
+        )
+    return ""
+
+
+def _meeting_place(replica: Connection, source: Connection, deadline: float) -> _Start:
+    """Return where the stopped replica may go on; raises FollowRefusedError."""
+    if replica.flavour.mariadb != source.flavour.mariadb:
+        raise FollowRefusedError(
+            replica,
+            source,
+            f"it is {replica.flavour.family}, the new source is {source.flavour.family}: their GTIDs cannot be"
+            " compared",
+        )
+    find = _by_gtid if _have_gtids(replica, source) else _by_position
+    found = find(replica, source)
+    if isinstance(found, str):  # the source may still be at work on what it has received
+        wait_applied(source, max(0.0, deadline - time.monotonic()))
+        found = find(replica, source)
+    if isinstance(found, str):
+        raise FollowRefusedError(replica, source, found)
+    return found
+
+
+def _see_no_surplus(replica: Connection, source: Connection, deadline: float) -> None:
+    """Refuse before replication is stopped for nothing where that much is clear: such an order comes again.
+
+    Transactions that the new source lacks do not go away while this one goes on. Raises FollowRefusedError.
+    """
+    if replica.flavour.mariadb != source.flavour.mariadb or not _have_gtids(replica, source):
+        return
+    if isinstance(_by_gtid(replica, source), str):
+        wait_applied(source, max(0.0, deadline - time.monotonic()))
+        found = _by_gtid(replica, source)
+        if isinstance(found, str):
+            raise FollowRefusedError(replica, source, found)
+
+
+def _have_gtids(*servers: Connection) -> bool:
+    return all(
+        server.flavour.mariadb or str(server.query(server.flavour.gtid_state)[0]["gtid_mode"]).upper() == "ON"
+        for server in servers
+    )
+
+
+def _by_gtid(replica: Connection, source: Connection) -> _Start | str:
+    """Return the start by GTID, or which transactions the source lacks."""
+    if not replica.flavour.mariadb:
+        more = surplus(*(_executed(server) for server in (replica, source)))
+        return _lacking(more) if more else _Start()
+    here, there = history(replica), history(source)
+    lacking = named(gtid.surplus(here, there), here, there)
+    if lacking:
+        return _lacking(lacking)
+    skipped = passed_over(source, there, here, _SEARCH)
+    if skipped is not None:
+        return (
+            f"it lacks {skipped}, which stands before this replica's last transaction in the new source's log, so"
+            " that it would be skipped"
+        )
+    own = gtid.newest_everywhere(here)
+    return _Start(set_position="" if own == tuple(sorted(here.applied)) else gtid.text(own))
+
+
+def _executed(server: Connection) -> GtidSet:
+    return parse(str(server.query(server.flavour.gtid_state)[0]["executed"] or ""))
+
+
+def _lacking(more: Surplus) -> str:
+    return f"it has {more} that the new source lacks"
+
+
+def _by_position(replica: Connection, source: Connection) -> _Start | str:
+    """Return the end of the source's log if it is proved to be the replica's moment, or why not."""
+    before = replica_status(source)
+    writable = bool(int(source.query("SELECT @@global.read_only AS value")[0]["value"]) == 0)
+    end = binlog_position(source).place
+    after = replica_status(source)
+    if before is None or after is None or before.executed != after.executed:
+        return "the new source is still applying"
+    why_not = same_place(replica_status(replica), after, writable)
+    if not why_not and not end.file:
+        return "the new source writes no binary log; set log_bin there"
+    return why_not or _Start(place=end)
+
+
+def _change_source(replica: Connection, source: Address, start: _Start, channel: str) -> None:
+    heartbeat = _heartbeat(replica, channel)
+    more = {} if heartbeat is None else {"HEARTBEAT_PERIOD": heartbeat}
+    statement, args = change_source(replica.flavour, source, start.place, more, channel)
+    if start.set_position:
+        replica.execute("SET GLOBAL gtid_slave_pos=%s", (start.set_position,))
+    try:
+        replica.execute(statement, args)
+    except MysqlError as error:
+        hidden = error.text.replace(source.password, "***") if source.password else error.text
+        raise MysqlError(error.kind, error.number, hidden) from None
+
+
+def _heartbeat(replica: Connection, channel: str) -> float | None:
+    """Return the heartbeat period in seconds that CHANGE … TO would forget; None where it cannot be read."""
+    try:
+        rows = replica.query(replica.flavour.heartbeat, (channel,))
+        return float(rows[0]["value"]) if rows else None
+    except (MysqlError, TypeError, ValueError):
+        return None
+
+
+def _see_connected(replica: Connection, deadline: float) -> None:
+    """Look until the replica is connected or finds nobody; raises MysqlError when it is turned away."""
+    while True:
+        status = replica_status(replica)
+        if status is None or status.io_running == "Yes" or 2000 <= status.io_errno < 3000:
+            return
+        if status.io_errno:
+            raise MysqlError(
+                ErrorKind.FAILED,
+                status.io_errno,
+                f"{replica.address.ip} cannot replicate from {status.source_ip}:{status.source_port}: "
+                f"{replace(status, sql_errno=0).last_error}",
+            )
+        if time.monotonic() + _LOOK_AGAIN > deadline:
+            return
+        time.sleep(_LOOK_AGAIN)

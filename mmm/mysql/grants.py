@@ -1,0 +1,89 @@
+"""The accounts that MMM needs on every server, with no privilege more than this package uses."""
+
+from dataclasses import dataclass, field
+
+from mmm.mysql.flavour import Flavour
+
+_NOT_IN_BINLOG = "SET SESSION sql_log_bin=0"
+_IN_BINLOG = "SET SESSION sql_log_bin=1"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of the conf and the client addresses it may come from, `%` for all."""
+
+    user: str
+    password: str = field(default="", repr=False)
+    clients: str = "%"
+
+
+def grants(flavour: Flavour, monitor: Account, agent: Account, replication: Account) -> tuple[str, ...]:
+    """Return the statements that make the three accounts, in order, for an administrator's session.
+
+    They stay out of the binary log, so that they may be run on every server by itself without making
+    transactions that the others lack. Running them again sets the passwords and changes nothing else.
+    """
+    return (
+        _NOT_IN_BINLOG,
+        *_account(monitor, monitor_privileges(flavour)),
+        *_account(agent, agent_privileges(flavour)),
+        *_heartbeat(flavour, agent),
+        *_account(replication, ("REPLICATION SLAVE",)),
+        _IN_BINLOG,
+    )
+
+
+def monitor_privileges(flavour: Flavour) -> tuple[str, ...]:
+    """Return what the checks need: to see the replica's status. Anybody may read @@read_only."""
+    if flavour.mariadb:
+        return ("SLAVE MONITOR",)
+    return ("REPLICATION CLIENT",)
+
+
+def agent_privileges(flavour: Flavour) -> tuple[str, ...]:
+    """Return what moving roles needs: read_only, ending sessions, replication."""
+    if flavour.mariadb:
+        return (
+            "READ_ONLY ADMIN",
+            "CONNECTION ADMIN",
+            "PROCESS",
+            "BINLOG MONITOR",
+            "SLAVE MONITOR",
+            "REPLICATION SLAVE ADMIN",
+        )
+    if flavour.version < (8, 0, 0):
+        return ("SUPER", "PROCESS", "REPLICATION CLIENT")
+    return (
+        "SYSTEM_VARIABLES_ADMIN",
+        "CONNECTION_ADMIN",
+        "SYSTEM_USER",  # without it sessions of accounts that have it, such as root's, cannot be ended
+        "PROCESS",
+        "REPLICATION CLIENT",
+        "REPLICATION_SLAVE_ADMIN",
+    )
+
+
+def _heartbeat(flavour: Flavour, agent: Account) -> tuple[str, ...]:
+    """Return the grant to read what a change of the source would forget; on MariaDB anybody may."""
+    if flavour.mariadb:
+        return ()
+    return (f"GRANT SELECT ON performance_schema.replication_connection_configuration TO {_name(agent)}",)
+
+
+def _name(account: Account) -> str:
+    return f"{_quoted(account.user)}@{_quoted(account.clients)}"
+
+
+def _account(account: Account, privileges: tuple[str, ...]) -> tuple[str, ...]:
+    name = _name(account)
+    secret = f"IDENTIFIED BY {_quoted(account.password)}"
+    return (
+        f"CREATE USER IF NOT EXISTS {name} {secret}",
+        f"ALTER USER {name} {secret}",
+        f"GRANT {', '.join(privileges)} ON *.* TO {name}",
+    )
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"

@@ -1,0 +1,124 @@
+"""Notices who else claims the VIPs of this host, and has them announced again (SPEC 10.19, 10.37).
+
+A frame that says that one of them is at another MAC means that two hosts have it, or that somebody pretends to. A
+frame that asks who has it, without an address of its own, comes from a host that let it go or is about to take it.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from mmm.network.arp import Announcer
+from mmm.network.frames import ETH_P_ARP, ETH_P_IPV6, Claim, claim
+from mmm.network.packet_filter import Check, packet_socket
+
+SAID_EVERY = 60.0
+"""Seconds between two log lines about the same VIP at the same MAC."""
+OPEN_AGAIN = 5.0
+"""Seconds after which an interface that was not there is tried again."""
+_AT_ONCE, _PAUSE = 64, 0.05
+"""So many frames are read before a pause of so many seconds: a flood costs a hundredth of a processor."""
+_ADVERTISEMENTS: tuple[Check, ...] = ((12, 2, ETH_P_IPV6), (20, 1, socket.IPPROTO_ICMPV6), (54, 1, 136))
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Reads ARP, and neighbour advertisements where there are IPv6 VIPs; lives in an asyncio loop. `close` it."""
+
+    def __init__(self, interface: str, ips: Iterable[str], announcer: Announcer) -> None:
+        self._interface = interface
+        self._announcer = announcer
+        self._kinds: list[tuple[int, tuple[Check, ...]]] = [(ETH_P_ARP, ((12, 2, ETH_P_ARP),))]
+        if any(":" in ip for ip in ips):
+            self._kinds.append((ETH_P_IPV6, _ADVERTISEMENTS))
+        self._loop = asyncio.get_running_loop()
+        self._sockets: list[socket.socket] = []
+        self._counts: dict[str, int] = {}
+        self._said: dict[tuple[str, str], float] = {}
+        self._closed = False
+        self._open()
+
+    def close(self) -> None:
+        """Notice nothing more."""
+        self._closed = True
+        self._drop()
+
+    def _open(self) -> None:
+        if self._closed:
+            return
+        try:
+            for kind, checks in self._kinds:
+                self._sockets.append(packet_socket(self._interface, kind, checks))
+        except OSError as error:
+            log.debug("interface %s: cannot watch for conflicts now: %s", self._interface, error.strerror)
+            self._drop()
+            self._loop.call_later(OPEN_AGAIN, self._open)
+            return
+        for sock in self._sockets:
+            self._loop.add_reader(sock, self._read, sock)
+
+    def _drop(self) -> None:
+        for sock in self._sockets:
+            with suppress(ValueError):
+                self._loop.remove_reader(sock)
+            sock.close()
+        self._sockets = []
+
+    def _read(self, sock: socket.socket) -> None:
+        try:
+            for _ in range(_AT_ONCE):
+                said = claim(sock.recv(128))
+                if said is not None and said.ip in self._announcer.held:
+                    self._notice(said)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENETDOWN or not Path("/sys/class/net", self._interface).exists():
+                self._drop()
+                self._loop.call_later(OPEN_AGAIN, self._open)
+            return
+        self._loop.remove_reader(sock)
+        self._loop.call_later(_PAUSE, self._go_on, sock)
+
+    def _go_on(self, sock: socket.socket) -> None:
+        if sock in self._sockets:
+            self._loop.add_reader(sock, self._read, sock)
+
+    def _notice(self, said: Claim) -> None:
+        if said.mac in _own_macs():
+            return
+        if not said.asks:
+            self._conflict(said.ip, said.mac)
+        self._announcer.again(said.ip)
+
+    def _conflict(self, ip: str, mac: str) -> None:
+        self._counts[ip] = count = self._counts.get(ip, 0) + 1
+        now = time.monotonic()
+        if now - self._said.get((ip, mac), -SAID_EVERY) < SAID_EVERY:
+            return
+        if len(self._said) > _AT_ONCE:
+            self._said.clear()
+        self._said[ip, mac] = now
+        log.warning(
+            "conflict: %s is held here, and %s on %s claims it too, %d times by now;"
+            " announced again: find that host and remove the address there",
+            ip,
+            mac,
+            self._interface,
+            count,
+        )
+
+
+def _own_macs() -> frozenset[str]:
+    """Return the MACs of all interfaces of this host: two of them may be on one segment."""
+    found = set()
+    for address in Path("/sys/class/net").glob("*/address"):
+        with suppress(OSError):
+            found.add(address.read_text("ascii").strip())
+    return frozenset(found)

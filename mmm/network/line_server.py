@@ -1,0 +1,257 @@
+"""A TCP server for line protocols that no client can block or fill up: the agent's port and the control port.
+
+Many clients at once (SPEC 10.20); every read, write and line has a limit (10.21). A line that does not end before
+the connection does is no line. What a client does wrong is logged once for each address and kind of fault in
+FAULT_SILENCE seconds. Who is not let in is reset before anything is read or said, TLS included.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+import struct
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from mmm.config.allow import Allowed
+
+log = logging.getLogger(__name__)
+
+FAULT_SILENCE = 60.0
+_FAULTS_KEPT = 1000
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing resets the connection and leaves nothing to the kernel."""
+
+Answer = Callable[[bytes], Awaitable[bytes | None]]
+"""Takes a line without its LF; returns what to send, None to end the connection. May raise GarbageError."""
+
+
+class GarbageError(Exception):
+    """A line that cannot be a request of the protocol; `answer` is sent all the same."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may take; times in seconds."""
+
+    line: int
+    """Longest line in bytes."""
+    clients: int = 200
+    """Connections at once; one more ends the one that has been silent for longest."""
+    idle: float = 60.0
+    """Time for a client to send its next whole line."""
+    write: float = 10.0
+    """Time for a client to read its answer."""
+    handshake: float = 5.0
+    """Time for the TLS handshake."""
+
+
+class _Client:
+    def __init__(self, writer: asyncio.StreamWriter, task: "asyncio.Task[None]") -> None:
+        self.writer = writer
+        self.task = task
+        self.quiet_since = time.monotonic()
+        self.answering = False
+        peer = writer.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else "?"
+
+
+class _Listener(socket.socket):
+    """A listening socket that gives out only the connections of those who are let in."""
+
+    def __init__(self, ip: str, port: int, admits: Callable[[str, str], bool]) -> None:
+        super().__init__(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
+        self._admits = admits
+        try:
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.setblocking(False)
+            self.bind((ip, port))
+        except BaseException:
+            self.close()
+            raise
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return the next connection; ConnectionAbortedError, which asyncio passes over, for a stranger's."""
+        connection, peer = super().accept()
+        try:
+            if self._admits(str(peer[0]), str(connection.getsockname()[0])):
+                return connection, peer
+        except OSError:
+            pass  # it is gone again
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        connection.close()
+        raise ConnectionAbortedError
+
+
+class LineServer:
+    """Answers lines of those who are `allowed`; `closed` is called after each connection that sent any."""
+
+    def __init__(
+        self,
+        name: str,
+        answer: Answer,
+        limits: Limits,
+        closed: Callable[[], Awaitable[None]] | None = None,
+        allowed: Allowed | None = None,
+    ) -> None:
+        self._name = name
+        self._answer = answer
+        self._limits = limits
+        self._closed = closed
+        self._allowed = allowed or Allowed()
+        self._clients: set[_Client] = set()
+        self._faults: dict[tuple[str, str], float] = {}
+
+    @asynccontextmanager
+    async def listen(self, ip: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+        """Serve on the address, and give the port; raises OSError when it cannot be had."""
+        server = await asyncio.start_server(
+            self._serve,
+            sock=_Listener(ip, port, self._admits),
+            limit=self._limits.line,
+            backlog=512,
+            ssl=tls,
+            ssl_handshake_timeout=self._limits.handshake if tls else None,
+        )
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+            for client in tuple(self._clients):
+                client.task.cancel()
+
+    def _admits(self, ip: str, own: str) -> bool:
+        if self._allowed.admits(ip, own):
+            return True
+        self._fault(
+            ip,
+            "stranger",
+            f"not let in: neither an address of the cluster nor in allow_from ({self._allowed});"
+            f" if it is the monitor or an admin's machine, add it to allow_from in mmm_common.conf",
+        )
+        return False
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            return
+        client = _Client(writer, task)
+        if not self._has_room(client):
+            writer.transport.abort()
+            return
+        self._clients.add(client)
+        spoke = False
+        try:
+            while (line := await self._next_line(client, reader)) is not None:
+                spoke = True
+                if not await self._reply(client, line):
+                    break
+        except asyncio.CancelledError:
+            writer.transport.abort()  # the server ends, or needs the room
+        except OSError as error:
+            self._fault(client.address, "connection", f"connection broke: {error.strerror or error}")
+        finally:
+            self._clients.discard(client)
+            await _close(writer)
+        if spoke and self._closed is not None:
+            await self._closed()
+
+    async def _next_line(self, client: _Client, reader: asyncio.StreamReader) -> bytes | None:
+        client.quiet_since = time.monotonic()
+        try:
+            async with asyncio.timeout(self._limits.idle):
+                return (await reader.readuntil(b"\n"))[:-1]
+        except TimeoutError:
+            self._fault(client.address, "idle", f"silent for {self._limits.idle:g} s: connection ended")
+        except asyncio.LimitOverrunError:
+            self._fault(
+                client.address, "line", f"line longer than {self._limits.line} bytes: connection ended"
+            )
+            client.writer.transport.abort()
+        except asyncio.IncompleteReadError as error:
+            if error.partial:
+                self._fault(
+                    client.address,
+                    "half",
+                    f"connection ended after {len(error.partial)} bytes without a line end",
+                )
+        return None
+
+    async def _reply(self, client: _Client, line: bytes) -> bool:
+        client.answering = True
+        answer: bytes | None
+        try:
+            answer = await self._answer(line)
+        except GarbageError as garbage:
+            self._fault(client.address, "garbage", f"not understood: {line[:80]!r}")
+            answer = garbage.answer
+        except Exception:
+            log.exception("%s: answering %s ended by an error of its own", self._name, line[:80])
+            return False
+        finally:
+            client.answering = False
+        if answer is None:
+            return False
+        client.writer.write(answer)
+        try:
+            async with asyncio.timeout(self._limits.write):
+                await client.writer.drain()
+        except TimeoutError:
+            self._fault(
+                client.address,
+                "write",
+                f"has not read its answer for {self._limits.write:g} s: connection ended",
+            )
+            _reset(client.writer)
+            return False
+        return True
+
+    def _has_room(self, newcomer: _Client) -> bool:
+        """Tell whether one more client can be served, after ending the most silent one where that is needed."""
+        if len(self._clients) < self._limits.clients:
+            return True
+        quiet = [client for client in self._clients if not client.answering]
+        if not quiet:
+            self._fault(
+                newcomer.address, "busy", f"{self._limits.clients} connections wait for answers: no room"
+            )
+            return False
+        oldest = min(quiet, key=lambda client: client.quiet_since)
+        self._fault(
+            oldest.address,
+            "room",
+            f"{self._limits.clients} connections are open: the most silent ones are ended",
+        )
+        self._clients.discard(oldest)
+        oldest.task.cancel()
+        return True
+
+    def _fault(self, address: str, kind: str, text: str) -> None:
+        now = time.monotonic()
+        key = (address, kind)
+        if now - self._faults.get(key, -FAULT_SILENCE) < FAULT_SILENCE:
+            return
+        if len(self._faults) >= _FAULTS_KEPT:
+            self._faults.clear()
+        self._faults[key] = now
+        log.warning("%s: client %s: %s", self._name, address, text)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End the connection without leaving what was not read to the kernel."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    writer.transport.abort()
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError, TimeoutError, asyncio.CancelledError):
+        async with asyncio.timeout(1.0):
+            await writer.wait_closed()

@@ -1,0 +1,49 @@
+"""Packet sockets that receive what they are meant for: the kernel's classic BPF picks it out."""
+
+import ctypes
+import socket
+import struct
+from collections.abc import Sequence
+
+_SO_ATTACH_FILTER = 26
+_LOAD = {4: 0x20, 2: 0x28, 1: 0x30}
+_EQUAL, _RETURN = 0x15, 0x06
+_INSTRUCTION = struct.Struct("=HBBI")
+ETHERNET = 1
+"""ARPHRD_ETHER: the only kind of interface with ARP."""
+
+Check = tuple[int, int, int]
+"""Where in the frame, how many bytes there (1, 2 or 4), and what they must be."""
+
+
+def packet_socket(interface: str, kind: int, checks: Sequence[Check], snap: int = 128) -> socket.socket:
+    """Return a socket that receives Ethernet frames of type `kind` on which all `checks` hold; raises OSError.
+
+    It does not wait, and gives `snap` bytes of each.
+    """
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+    try:
+        program = _program(checks, snap)
+        code = ctypes.create_string_buffer(program, len(program))
+        attach = struct.pack("HxxxxxxP", len(program) // _INSTRUCTION.size, ctypes.addressof(code))
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attach)
+        sock.bind((interface, kind))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def words(offset: int, data: bytes) -> list[Check]:
+    """Return the checks that `data`, of whole words, stands at `offset`."""
+    values = struct.unpack(f"!{len(data) // 4}I", data)
+    return [(offset + 4 * place, 4, value) for place, value in enumerate(values)]
+
+
+def _program(checks: Sequence[Check], snap: int) -> bytes:
+    code = b""
+    for number, (offset, size, value) in enumerate(checks):
+        to_no = 2 * (len(checks) - number) - 1
+        code += _INSTRUCTION.pack(_LOAD[size], 0, 0, offset)
+        code += _INSTRUCTION.pack(_EQUAL, 0, to_no, value)
+    return code + _INSTRUCTION.pack(_RETURN, 0, 0, snap) + _INSTRUCTION.pack(_RETURN, 0, 0, 0)

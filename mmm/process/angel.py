@@ -1,0 +1,175 @@
+"""The angel: a parent that starts the worker, starts it again when it fails, and passes signals on.
+
+TERM, INT and QUIT end the worker, and then the angel. HUP opens the log files anew in both. A worker that
+does not end in time is killed. A worker whose angel is gone gets TERM from the kernel.
+"""
+
+import ctypes
+import faulthandler
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
+
+from mmm.process.logs import reopen
+from mmm.process.restart import Again, End, GiveUp, Policy, after
+
+Worker = Callable[[], int]
+
+_ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
+SIGNALS = _ENDING | {signal.SIGHUP, signal.SIGCHLD}
+"""What the angel waits for; they are blocked in it, and unblocked in its worker."""
+
+_PR_SET_PDEATHSIG = 1
+_LONG = 3600.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a worker ended: its status, negative for a signal, and whether it had been asked to."""
+
+    status: int
+    asked: bool
+
+
+def supervise(worker: Worker, policy: Policy, stop_limit: float, running: Callable[[], None]) -> int:
+    """Keep `worker` running in a child; returns the exit status of the angel.
+
+    `running` is called once the first worker runs. `SIGNALS` must be blocked. A worker that was
+    asked to end is killed after `stop_limit` seconds.
+    """
+    failures: tuple[float, ...] = ()
+    while True:
+        pid = _start(worker)
+        running()
+        running = _nothing
+        ended = _watch(pid, stop_limit)
+        if ended.asked:
+            return 0 if ended.status == 0 else 1
+        match after(ended.status, failures, time.monotonic(), policy):
+            case End():
+                return 0
+            case GiveUp(count):
+                log.critical(
+                    "worker %s; %d failures within %g s: giving up", _how(ended.status), count, policy.window
+                )
+                return 1
+            case Again(delay, failures):
+                log.error("worker %s; starting it again %s", _how(ended.status), _when(delay))
+                if _stopped_within(delay):
+                    return 0
+
+
+def run(worker: Worker) -> int:
+    """Return the exit status of `worker`, run in this process; what it raises is logged.
+
+    Until it sets up its own, TERM, INT and QUIT end it with status 0; HUP opens the log files anew.
+    """
+    for number in _ENDING:
+        signal.signal(number, _end)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: reopen())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    faulthandler.enable()
+    try:
+        return worker()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return 0
+    except Exception:
+        log.critical("ended by an error of its own", exc_info=True)
+        return 1
+
+
+def _start(worker: Worker) -> int:
+    angel = os.getpid()
+    gc.freeze()  # so that the worker's collections do not copy all that it shares with the angel
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            _end_with(angel)
+            status = run(worker)
+        finally:
+            _leave(status)
+    return pid
+
+
+def _end_with(angel: int) -> None:
+    """Have the kernel send TERM when the angel ends, also if it has ended already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != angel:
+        os._exit(0)
+
+
+def _leave(status: int) -> NoReturn:
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status & 0xFF)
+
+
+def _watch(pid: int, stop_limit: float) -> Ended:
+    asked, limit = False, _LONG
+    while True:
+        number = _next_signal(limit)
+        if number in _ENDING:
+            log.info("got %s, ending the worker", signal.Signals(number).name)
+            os.kill(pid, number)
+            asked, limit = True, stop_limit
+        elif number == signal.SIGHUP:
+            reopen()
+            os.kill(pid, signal.SIGHUP)
+        elif number is None and asked:
+            log.error("worker %d did not end within %g s: killing it", pid, stop_limit)
+            os.kill(pid, signal.SIGKILL)
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return Ended(os.waitstatus_to_exitcode(status), asked)
+
+
+def _stopped_within(seconds: float) -> bool:
+    """Wait `seconds`; returns at once with True when asked to end."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        number = _next_signal(left)
+        if number in _ENDING:
+            return True
+        if number == signal.SIGHUP:
+            reopen()
+    return False
+
+
+def _next_signal(limit: float) -> int | None:
+    info = signal.sigtimedwait(SIGNALS, limit)
+    return None if info is None else info.si_signo
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
+
+
+def _nothing() -> None:
+    """Do nothing: the angel announces itself once."""
+
+
+def _how(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+def _when(delay: float) -> str:
+    return f"in {delay:g} s" if delay else "at once"

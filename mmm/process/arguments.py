@@ -1,0 +1,59 @@
+"""The command line of the daemons: `mmm_agentd|mmm_mond [@CLUSTER] [OPTION…]` (SPEC section 1)."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmm import __version__
+
+_CLUSTER = re.compile(r"@([A-Za-z0-9][A-Za-z0-9_.-]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What the command line asks for; `cluster` is C1 for `@C1`, None without."""
+
+    cluster: str | None = None
+    config: Path | None = None
+    check: bool = False
+    print_conf: bool = False
+    foreground: bool = False
+
+
+def split_cluster(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the cluster of a first argument `@CLUSTER`, or None, and the other arguments.
+
+    Ends the program with status 2 when the name after `@` cannot be part of a file name.
+    """
+    if not argv or not argv[0].startswith("@"):
+        return None, list(argv)
+    match = _CLUSTER.fullmatch(argv[0])
+    if match is None:
+        parser.error(f"{argv[0]!r} names no cluster: letters, digits, '_', '.' and '-' may follow the '@'")
+    return match[1], list(argv[1:])
+
+
+def parse(program: str, argv: Sequence[str]) -> Arguments:
+    """Return what `argv` (without the program's name) asks for.
+
+    Ends the program for `--help` and `--version` (status 0) and wrong usage (status 2).
+    """
+    parser = argparse.ArgumentParser(
+        prog=program, usage=f"{program} [@CLUSTER] [OPTION...]", allow_abbrev=False, add_help=False
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read this conf file instead of looking for one"
+    )
+    parser.add_argument(
+        "--foreground", action="store_true", help="do not go to the background, log to stdout too"
+    )
+    parser.add_argument("--check", action="store_true", help="read the conf, report all errors, and end")
+    parser.add_argument(
+        "--print-conf", action="store_true", help="print the effective conf, passwords hidden, and end"
+    )
+    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
+    parser.add_argument("--help", action="help", help="print this and end")
+    cluster, rest = split_cluster(parser, argv)
+    return Arguments(cluster, **vars(parser.parse_args(rest)))

@@ -1,0 +1,62 @@
+"""What both daemons do from their command line to their first instruction (SPEC section 1)."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmm import config
+from mmm.config.allow import sentence
+from mmm.config.model import Cluster, Program
+from mmm.process import arguments, tls
+from mmm.process.service import Service, serve
+
+USAGE = 2
+"""Exit status for wrong usage and for a conf that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A daemon: the name of its program and its conf file, and its work, which returns an exit status."""
+
+    program: str
+    kind: Program
+    conf_name: str
+    pid_path: Callable[[Cluster], str]
+    work: Callable[[Cluster], Coroutine[Any, Any, int]]
+
+
+def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
+    """Read arguments and conf, do what they ask for, and return the exit status of the program."""
+    args = arguments.parse(daemon.program, sys.argv[1:] if argv is None else argv)
+    try:
+        conf = config.load(args.config, daemon.kind, cluster=args.cluster, name=daemon.conf_name)
+        tls.server_context(conf.socket)
+    except config.ConfError as error:
+        for line in error.errors:
+            print(line, file=sys.stderr)
+        return USAGE
+    except tls.TlsError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    if args.print_conf:
+        print(config.effective(conf), end="")
+        return 0
+    if args.check:
+        for warning in conf.warnings:
+            print(f"warning: {warning}")
+        print(sentence(conf))
+        print(f"{conf.path}: OK")
+        return 0
+    service = Service(
+        program=daemon.program,
+        cluster=args.cluster,
+        pid_path=Path(daemon.pid_path(conf)),
+        foreground=args.foreground,
+        debug=conf.debug,
+        conf_dir=conf.path.parent,
+        logs=conf.logs,
+    )
+    return serve(service, lambda: asyncio.run(daemon.work(conf)))

@@ -1,0 +1,235 @@
+"""A daemon's life: to the background, one copy only, pid file, logs, and the worker under its angel.
+
+`serve()` is called by the program that the admin started. In the background that program waits until the
+worker runs, and exits with a status that says so. In the foreground (`--foreground` for supervisors, which
+restart by themselves, or `debug 1`) there is no angel: the worker runs in the calling process.
+"""
+
+import logging
+import os
+import selectors
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from daemon import DaemonContext
+
+from mmm import __version__
+from mmm.config.model import LogFile
+from mmm.process.angel import SIGNALS, Worker, run, supervise
+from mmm.process.logs import LOG_DIR, LogError, LogSetup, catch_strays, set_up
+from mmm.process.pidfile import StartError, claim, drop_lock, hold_lock, release
+from mmm.process.restart import Policy
+
+log = logging.getLogger(__name__)
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long is waited, in seconds, and how often the angel starts its worker again."""
+
+    lock: float = 5.0
+    """For the worker of an angel that was killed to end."""
+    start: float = 30.0
+    """For the daemon to tell that it runs."""
+    stop: float = 20.0
+    """For the worker to end when asked; then it is killed."""
+    restart: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A daemon: `program` is its name, `conf_dir` the folder of the conf file."""
+
+    program: str
+    cluster: str | None
+    pid_path: Path
+    foreground: bool
+    debug: bool
+    conf_dir: Path
+    logs: tuple[LogFile, ...] = ()
+    log_dir: Path = LOG_DIR
+    limits: Limits = Limits()
+
+    @property
+    def name(self) -> str:
+        """Return `mmm_mond_C1` for cluster C1, `mmm_mond` without."""
+        return f"{self.program}_{self.cluster}" if self.cluster else self.program
+
+    @property
+    def in_foreground(self) -> bool:
+        """Tell whether the daemon stays where it was started."""
+        return self.foreground or self.debug
+
+    @property
+    def log_setup(self) -> LogSetup:
+        """Return where the daemon logs; `mmm_mon_log_C1.conf` beside the conf replaces it."""
+        suffix = f"_{self.cluster}" if self.cluster else ""
+        replacement = self.conf_dir / f"{self.program.removesuffix('d')}_log{suffix}.conf"
+        return LogSetup(self.name, replacement, self.logs, self.in_foreground, self.debug, self.log_dir)
+
+
+def serve(service: Service, worker: Worker) -> int:
+    """Run `worker`, which returns its exit status and 0 at TERM; returns the program's exit status.
+
+    In the background it returns as soon as the worker runs (0) or the daemon cannot start (1, after
+    saying why on stderr); in the foreground when the worker has ended.
+    """
+    if not service.in_foreground:
+        return _in_background(service, worker)
+    try:
+        with _one_copy(service, _say):
+            return run(worker)
+    except StartError as error:
+        _say(f"{service.program}: {error}")
+        return 1
+
+
+def _in_background(service: Service, worker: Worker) -> int:
+    _fill_standard_streams()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(reader)
+            status = _daemon(service, worker, writer)
+        finally:
+            logging.shutdown()
+            os._exit(status)
+    os.close(writer)
+    os.waitpid(child, 0)
+    try:
+        return _await_daemon(service, reader)
+    finally:
+        os.close(reader)
+
+
+def _daemon(service: Service, worker: Worker, writer: int) -> int:
+    """Return the exit status of the angel; runs in the child that becomes it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    tell = _Report(writer)
+
+    def alone() -> int:
+        tell.close()
+        return worker()
+
+    context: Any = DaemonContext(  # type: ignore[no-untyped-call]
+        detach_process=True, umask=0o022, signal_map={}, files_preserve=[writer]
+    )
+    try:
+        context.open()
+        with _one_copy(service, tell.warning):
+            return supervise(alone, service.limits.restart, service.limits.stop, tell.running)
+    except StartError as error:
+        tell.failure(str(error))
+    except Exception:
+        log.critical("ended by an error of its own", exc_info=True)
+        tell.failure(traceback.format_exc())
+    return 1
+
+
+@contextmanager
+def _one_copy(service: Service, tell: Tell) -> Iterator[None]:
+    """Hold lock, logs and pid file for as long as the daemon lives; raises StartError."""
+    lock = hold_lock(service.pid_path, service.limits.lock)
+    try:
+        try:
+            warnings = set_up(service.log_setup)
+        except LogError as error:
+            raise StartError(str(error)) from error
+        catch_strays()
+        stale = claim(service.pid_path, service.program)
+        for warning in (*warnings, *([stale] if stale else [])):
+            log.warning("%s", warning)
+            tell(f"{service.program}: {warning}")
+        log.info("%s %s started, pid %d", service.name, __version__, os.getpid())
+        try:
+            yield
+        finally:
+            log.info("%s stopped", service.name)
+            release(service.pid_path)
+    finally:
+        drop_lock(service.pid_path, lock)
+
+
+class _Report:
+    """The daemon's end of the pipe to the program that started it; lines are `KIND text`."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def warning(self, text: str) -> None:
+        """Have the starting program print `text`."""
+        self._write(f"warning {text}")
+
+    def failure(self, text: str) -> None:
+        """Have the starting program print `text` and fail."""
+        self._write(f"failure {text}")
+        self.close()
+
+    def running(self) -> None:
+        """Have the starting program end well."""
+        self._write("running")
+        self.close()
+
+    def close(self) -> None:
+        """Say no more."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = None
+
+    def _write(self, text: str) -> None:
+        if self._descriptor is not None:
+            with suppress(OSError):  # the one who started the daemon did not wait for it
+                os.write(self._descriptor, text.replace("\n", "\r").encode(errors="backslashreplace") + b"\n")
+
+
+def _await_daemon(service: Service, reader: int) -> int:
+    for kind, text in _reports(reader, service.limits.start):
+        if kind == "running":
+            return 0
+        _say(text if kind == "warning" else f"{service.program}: {text}")
+        if kind == "failure":
+            return 1
+    _say(
+        f"{service.program}: did not tell within {service.limits.start:g} s that it runs; "
+        f"see {service.log_dir / service.name}.log"
+    )
+    return 1
+
+
+def _reports(reader: int, limit: float) -> Iterator[tuple[str, str]]:
+    end = time.monotonic() + limit
+    received = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(reader, selectors.EVENT_READ)
+        while selector.select(max(0.0, end - time.monotonic())):
+            data = os.read(reader, 65536)
+            if not data:
+                return
+            *lines, received = (received + data).split(b"\n")
+            for line in lines:
+                kind, _, text = line.decode(errors="replace").replace("\r", "\n").partition(" ")
+                yield kind, text
+
+
+def _fill_standard_streams() -> None:
+    """Open what the caller closed, so that no other file gets the numbers 0, 1 and 2."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for good
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

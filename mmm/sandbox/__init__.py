@@ -1,0 +1,1 @@
+"""mmm_sandbox: a whole real cluster in network namespaces on one machine."""

@@ -1,0 +1,246 @@
+"""mmm_sandbox: the command line.
+
+Exit status: 0 done, 1 it failed or the probe found rows missing or doubled, 2 wrong usage or nothing to work with.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mmm import __version__
+from mmm.sandbox import build, conf, sql
+from mmm.sandbox.cluster import NotInTimeError, Sandbox, names
+from mmm.sandbox.faults import FAULTS, heal, inject
+from mmm.sandbox.fetch import ORIGINS
+from mmm.sandbox.layout import SWITCH
+from mmm.sandbox.logs import Logs
+from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.status import status
+from mmm.sandbox.up import down, up
+from mmm.sandbox.watch import Event, Probe, Report
+
+DEFAULT = "default"
+_PASS_ON = {"control", "mysql", "shell"}
+"""Commands whose arguments are not ours to understand."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run mmm_sandbox and return its exit status."""
+    own, passed = _split(list(sys.argv[1:] if argv is None else argv))
+    args = _parser().parse_args(own)
+    args.rest = passed
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return int(args.run(args) or 0)
+    except (SandboxError, NotInTimeError) as error:
+        print(f"mmm_sandbox: {error}", file=sys.stderr)
+        return 1 if isinstance(error, NotInTimeError) else 2
+    except (sql.SqlError, OSError) as error:
+        print(f"mmm_sandbox: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Return our own arguments and those behind a command that passes them on."""
+    named = False
+    for place, word in enumerate(argv):
+        if named or word.startswith("-"):
+            named = word == "--name"
+            continue
+        return (argv[: place + 1], argv[place + 1 :]) if word in _PASS_ON else (argv, [])
+    return argv, []
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mmm_sandbox",
+        description="A whole MMM cluster of real servers on this machine, to rehearse with.",
+    )
+    parser.add_argument("--version", action="version", version=f"mmm_sandbox {__version__}")
+    parser.add_argument("--name", default=argparse.SUPPRESS, help=f"which sandbox; {DEFAULT} without")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[Any], int | None], text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        made.add_argument("--name", default=argparse.SUPPRESS, help="which sandbox")
+        return made
+
+    build_up = command("up", _up, "build a cluster and start everything")
+    build_up.add_argument("--hosts", default="2m1s", help="masters and slaves, 2m1s without")
+    build_up.add_argument(
+        "--server", default="mariadb", help=f"mariadb, {', '.join(ORIGINS)}, or the path of another server"
+    )
+    build_up.add_argument("--conf", type=Path, metavar="DIR", help="rebuild the cluster of these conf files")
+    command("status", _status, "show every host and what the monitor says")
+    command("control", _control, "run mmm_control on the monitor's machine: control ARGS...")
+    command("mysql", _mysql, "speak to a host's server: mysql HOST [SQL]")
+    command("shell", _shell, "a shell on a machine: shell HOST|monitor|client|switch [COMMAND...]")
+    logs = command("logs", _logs, "print the logs of all machines as one")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
+    fault = command("fault", _fault, "break something: " + ", ".join(FAULTS))
+    fault.add_argument("fault", choices=FAULTS, metavar="FAULT")
+    fault.add_argument("host", nargs="?", metavar="HOST")
+    fault.add_argument("--angel", action="store_true", help="kill the daemon for good: its angel too")
+    command("heal", _heal, "undo every fault")
+    probe = command("probe", _probe, "write and read as a client until Ctrl-C, and say what it saw")
+    probe.add_argument("--seconds", type=float, help="stop after so long")
+    probe.add_argument("--json", action="store_true", help="print the report as JSON")
+    command("down", _down, "end and remove everything")
+    return parser
+
+
+def _chosen(args: argparse.Namespace) -> str:
+    """Return the name that was given; else that of the only sandbox there is; else the default one."""
+    there = names()
+    only = there[0] if len(there) == 1 else DEFAULT
+    return str(getattr(args, "name", only))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _up(args: argparse.Namespace) -> None:
+    name = getattr(args, "name", DEFAULT)
+    masters, slaves = conf.hosts(args.hosts)
+    began = time.monotonic()
+    wanted = args.conf if args.conf is not None else conf.Conf(masters, slaves)
+    sandbox = up(name, conf=wanted, server=args.server, say=_say)
+    _say(f"up after {time.monotonic() - began:.1f} s")
+    _say(sandbox.ask("show").rstrip("\n"))
+
+
+def _status(args: argparse.Namespace) -> None:
+    _say(status(Sandbox.attach(_chosen(args))))
+
+
+def _control(args: argparse.Namespace) -> NoReturn:
+    sandbox = Sandbox.attach(_chosen(args))
+    _become(sandbox.monitor.enter([build.program("mmm_control"), *args.rest]))
+
+
+def _mysql(args: argparse.Namespace) -> NoReturn:
+    sandbox = Sandbox.attach(_chosen(args))
+    if not args.rest or args.rest[0] not in sandbox.hosts:
+        raise SandboxError(f"mysql takes a host: {', '.join(sandbox.hosts)}")
+    client = sandbox.server.client()
+    if client is None:
+        raise SandboxError("no mysql client on this machine: apt-get install mariadb-client-core")
+    host, *words = args.rest
+    options = ["--table", "-e", " ".join(words)] if words else [f"--prompt={host} [\\d]> "]
+    _become(
+        sandbox.machine(host).enter([str(client), "--defaults-file=/etc/mysql/my.cnf", "-uroot", *options])
+    )
+
+
+def _shell(args: argparse.Namespace) -> NoReturn:
+    sandbox = Sandbox.attach(_chosen(args))
+    if not args.rest or args.rest[0] not in sandbox.layout.machines:
+        raise SandboxError(
+            f"shell takes a machine: {', '.join(sandbox.layout.machines)} ({SWITCH}: the bridge)"
+        )
+    host, *words = args.rest
+    where = f"PATH={Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}"
+    prompt = rf"PS1=\u@{host}:\w\$ "
+    wanted = words or (["bash", "--norc", "-i"] if Path("/bin/bash").exists() else ["sh", "-i"])
+    _become(sandbox.machine(host).enter(["env", where, prompt, *wanted]))
+
+
+def _logs(args: argparse.Namespace) -> None:
+    logs = Logs(Sandbox.attach(_chosen(args)))
+    with contextlib.suppress(BrokenPipeError):
+        for line in logs.follow() if args.follow else logs.read():
+            _say(line)
+
+
+def _fault(args: argparse.Namespace) -> None:
+    _say(inject(Sandbox.attach(_chosen(args)), args.fault, args.host, angel=args.angel))
+
+
+def _heal(args: argparse.Namespace) -> None:
+    healed: list[str] = []
+
+    def say(line: str) -> None:
+        healed.append(line)
+        _say(line)
+
+    heal(Sandbox.attach(_chosen(args)), say)
+    if not healed:
+        _say("nothing was broken")
+
+
+def _down(args: argparse.Namespace) -> None:
+    name = _chosen(args)
+    down(name)
+    _say(f"sandbox {name} is gone")
+
+
+def _probe(args: argparse.Namespace) -> int:
+    told = (lambda _: None) if args.json else _tell
+    probe = Probe(Sandbox.attach(_chosen(args)), told=told)
+    probe.start()
+    if not args.json:
+        _say(f"writing to {probe.plan.writer}, reading from {', '.join(probe.plan.readers)}; Ctrl-C ends")
+    # The first signal ends the run, not the program: the rows are checked after it.
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    over.wait(args.seconds)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    report = probe.stop()
+    _say(report.json() if args.json else _summary(report))
+    return 1 if report.missing or report.doubled else 0
+
+
+def _tell(event: Event) -> None:
+    """Print what happened, as it happens."""
+    stamp = time.strftime("%H:%M:%S")
+    what = "writes" if event.get("kind") == "write" else f"reads from {event.get('vip')}"
+    if event["event"] == "fail":
+        _say(f"{stamp} {what} fail ({event['host']} answered last): {event['error']}")
+    elif event["event"] == "back":
+        move = (
+            event["after"] if event["before"] == event["after"] else f"{event['before']} -> {event['after']}"
+        )
+        _say(f"{stamp} {what} again after {event['ms']:.0f} ms: {move}")
+    elif event["event"] == "stall":
+        _say(f"{stamp} {what}: one took {event['ms']:.0f} ms on {event['host']}")
+
+
+def _summary(report: Report) -> str:
+    writes = report.writes
+    longest = max((outage.ms for outage in writes), default=0.0)
+    lines = [
+        f"{report.acknowledged} rows acknowledged in {report.seconds:.1f} s, {report.refused} refused",
+        f"{report.unknown} rows with unknown outcome, {report.stalls} slow ones",
+        f"{len(writes)} outages of writes, the longest {longest:.0f} ms; {len(report.outages) - len(writes)} of reads",
+    ]
+    for name, rows in report.hosts.items():
+        role = " (writer)" if name == report.writer else ""
+        lines.append(f"{name}{role}: {_count(rows.missing)} missing, {_count(rows.doubled)} doubled")
+    return "\n".join(lines)
+
+
+def _count(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+    return f"{len(numbers)} ({shown})" if numbers else "0"
+
+
+def _become(argv: list[str]) -> NoReturn:
+    sys.stdout.flush()
+    os.execvp(argv[0], argv)  # noqa: S606
+
+
+if __name__ == "__main__":
+    sys.exit(main())

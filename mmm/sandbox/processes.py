@@ -1,0 +1,113 @@
+"""Processes as /proc tells them: those in a machine, and the holders of machines."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_END_LIMIT = 10.0
+_NAP = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process in a machine; `pid` as seen from outside, `inner` as seen inside, `state` as in ps."""
+
+    pid: int
+    inner: int
+    parent: int
+    state: str
+    argv: tuple[str, ...]
+
+    def runs(self, program: str) -> bool:
+        """Tell whether this is the (Python) program of that name, not a shell script that starts it."""
+        return any(Path(part).name == program for part in self.argv[:2]) and self.state != "Z"
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether it has ended since."""
+        return _ended(self.pid)
+
+    def end(self, number: signal.Signals, limit: float) -> bool:
+        """Send a signal that ends the process; tells whether it was gone within `limit` seconds."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+        deadline = time.monotonic() + limit
+        while not self.gone:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_NAP)
+        return True
+
+
+def argv_of(pid: int) -> tuple[str, ...]:
+    """Return the command line of a process; raises OSError."""
+    return tuple(
+        (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+    )
+
+
+def processes_beside(pid: int) -> Iterator[Process]:
+    """Yield the processes that share the pid namespace whose first process is `pid`, without that one."""
+    space = _space(pid)
+    for other in _pids():
+        if space and other != pid and _space(other) == space:
+            with contextlib.suppress(OSError):
+                lines = (_PROC / str(other) / "status").read_text(errors="replace").splitlines()
+                status = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
+                inner, parent = int(status["NSpid"][-1]), int(status["PPid"][0])
+                yield Process(other, inner, parent, status["State"][0], argv_of(other))
+
+
+def end_holders(boot: str) -> bool:
+    """Kill every machine whose boot script is, or is below, the path `boot`; tells whether all of it is gone."""
+    spaces: set[int] = set()
+    deadline = time.monotonic() + _END_LIMIT
+    while time.monotonic() < deadline:
+        holders = {pid: name for pid in _pids() if (name := _boots(pid, boot))}
+        # The first process of a machine goes first: `unshare`, which waits for it, then ends by itself.
+        inner = [pid for pid, name in holders.items() if name == "sh"]
+        for pid in inner or holders:
+            spaces.add(_space(pid, "pid_for_children"))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        spaces -= {0, _space(os.getpid())}
+        if not holders and not any(_space(pid) in spaces and not _ended(pid) for pid in _pids()):
+            return True
+        time.sleep(_NAP)
+    return False
+
+
+def _boots(pid: int, boot: str) -> str:
+    """Return "unshare" or "sh" if the process is one that holds a machine with such a boot script, else nothing."""
+    with contextlib.suppress(OSError):
+        argv = argv_of(pid)
+        ours = any(part == boot or (part.startswith(f"{boot}/") and part.endswith("/boot")) for part in argv)
+        name = Path(argv[0]).name
+        return name if ours and name in {"sh", "unshare"} else ""
+    return ""
+
+
+def _ended(pid: int) -> bool:
+    """Tell whether a process has ended; one that its parent has not asked after yet has."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in {"Z", "X"}
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]
+
+
+def _space(pid: int, kind: str = "pid") -> int:
+    """Return the number of a process's namespace, 0 when it has gone."""
+    try:
+        return (_PROC / str(pid) / "ns" / kind).stat().st_ino
+    except OSError:
+        return 0

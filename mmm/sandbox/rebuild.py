@@ -1,0 +1,42 @@
+"""Gives a host that has come apart from the others a copy of another replica's data, as an admin would by a clone."""
+
+import shutil
+import signal
+import subprocess
+
+from mmm.sandbox import data
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.faults import server_process
+from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.servers import DATADIR
+
+_STOP_LIMIT = 60.0
+_COPY_LIMIT = 120.0
+
+
+def rebuild(sandbox: Sandbox, host: str, origin: str, source: str) -> None:
+    """Replace the data of `host` by those of `origin`, then let it replicate from `source`.
+
+    Both servers are stopped in order for it and run again afterwards. `origin` must have nothing that `source`
+    lacks. Raises SandboxError, SqlError.
+    """
+    flavour = sandbox.server.flavour
+    for name in (host, origin):
+        _stop(sandbox, name)
+    target, copied = (sandbox.machine(name).path(DATADIR) for name in (host, origin))
+    for path in target.iterdir():  # the folder itself is mounted in the machine
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    argv = ["cp", "-a", "--reflink=auto", f"{copied}/.", str(target)]
+    subprocess.run(argv, check=True, timeout=_COPY_LIMIT)
+    (target / "auto.cnf").unlink(missing_ok=True)
+    for name in (origin, host):
+        sandbox.start_server(name)
+    sandbox.sql(host, flavour.stop_replica)
+    sandbox.sql(host, flavour.reset_replica)
+    data.replicate(sandbox.machine(host), sandbox.layout, sandbox.server, source)
+
+
+def _stop(sandbox: Sandbox, host: str) -> None:
+    process = server_process(sandbox, host)
+    if process is not None and not process.end(signal.SIGTERM, _STOP_LIMIT):
+        raise SandboxError(f"the server of {host} does not end")

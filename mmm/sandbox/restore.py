@@ -1,0 +1,58 @@
+"""Brings a cluster back to how `up` left it, whatever was done to it: between two tests or two rehearsals."""
+
+from mmm.sandbox import data
+from mmm.sandbox.cluster import NotInTimeError, Sandbox
+from mmm.sandbox.faults import heal
+from mmm.sandbox.inspect import settle
+
+_PATIENCE = 10.0
+"""How long the cluster may take by itself before the servers' data is made equal by force, in seconds."""
+_LIMIT = 60.0
+
+
+def restore(sandbox: Sandbox) -> None:
+    """Undo every fault, set every host online, give the writer's role to the first master.
+
+    Raises SandboxError, NotInTimeError. Where servers have come apart, which is what some faults are for,
+    binary logs and the sandbox's own tables are emptied on all of them.
+    """
+    heal(sandbox)
+    if not sandbox.has_daemons:
+        return
+    sandbox.wait_until(sandbox.show, _LIMIT, "the monitor answers")
+    try:
+        _in_order(sandbox, _PATIENCE)
+    except NotInTimeError:
+        make_equal(sandbox)
+        _in_order(sandbox, _LIMIT)
+
+
+def make_equal(sandbox: Sandbox) -> None:
+    """Let all servers begin anew with the same data, replicating as after `up`; raises SqlError.
+
+    Whatever was written outside the sandbox's own tables stays as it is. Nobody should write meanwhile.
+    """
+    writer = sandbox.writer()
+    data.forget([sandbox.machine(name) for name in sandbox.hosts], sandbox.server)
+    for name in sandbox.hosts:
+        is_master = name in sandbox.layout.masters
+        source = sandbox.layout.source_of(name) if is_master or writer is None else writer
+        if source is not None:
+            data.replicate(sandbox.machine(name), sandbox.layout, sandbox.server, source)
+
+
+def _in_order(sandbox: Sandbox, limit: float) -> None:
+    monitor = sandbox.layout.cluster.monitor
+    wanted = monitor.mode if monitor is not None else "active"
+    if sandbox.ask("mode").strip().lower() != wanted and wanted in {"active", "manual", "passive"}:
+        sandbox.ask(f"set_{wanted}")
+    sandbox.bring_online(limit=limit)
+    first, role = sandbox.layout.masters[0], sandbox.layout.cluster.active_master_role
+    if sandbox.writer() != first:
+        sandbox.wait_until(
+            lambda: sandbox.ask(f"move_role {role} {first}", limit=limit).startswith("OK"),
+            limit,
+            f"{first} can be the writer again",
+        )
+        sandbox.wait_until(lambda: sandbox.writer() == first, limit, f"{first} is the writer again")
+    settle(sandbox, limit)

@@ -1,0 +1,69 @@
+"""`mmm_sandbox status`: what each machine looks like, and what the monitor says."""
+
+from mmm.sandbox import network
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.faults import daemon_processes, server_process
+from mmm.sandbox.inspect import HostFacts, Replica, host_facts, problems
+from mmm.sandbox.layout import SWITCH
+from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.processes import Process
+
+_HEAD = ("host", "address", "cable", "server", "agent", "writes", "VIPs", "replication")
+
+
+def status(sandbox: Sandbox) -> str:
+    """Return the sandbox's state as text: a table of the hosts, the monitor's `show`, what is broken."""
+    cut = network.ports_down(sandbox.machine(SWITCH))
+    rows = [_HEAD, *(_row(sandbox, name, cut) for name in sandbox.hosts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    monitor = _process(daemon_processes(sandbox, sandbox.layout.monitor, "mmm_mond"))
+    lines += ["", f"monitor on {sandbox.layout.monitor} ({sandbox.layout.monitor_ip}): {monitor}"]
+    try:
+        lines.append(sandbox.ask("mode").strip())
+        lines.append(sandbox.ask("show").rstrip("\n"))
+    except (OSError, SandboxError) as error:
+        lines.append(f"  does not answer: {error}")
+    found = [*([] if monitor == "running" else [f"the monitor is {monitor}"]), *problems(sandbox)]
+    lines += ["", *(f"! {problem}" for problem in found)] if found else ["", "all is well"]
+    return "\n".join(lines)
+
+
+def _row(sandbox: Sandbox, name: str, cut: frozenset[str]) -> tuple[str, ...]:
+    facts = host_facts(sandbox, name, limit=1.0)
+    server = server_process(sandbox, name)
+    plug = sandbox.layout.plugs[name]
+    return (
+        name,
+        plug.ip,
+        "cut" if plug.port in cut else "ok",
+        _process([server] if server else []),
+        _process(daemon_processes(sandbox, name, "mmm_agentd")),
+        "?" if facts.writable is None else "yes" if facts.writable else "no",
+        _vips(sandbox, facts),
+        _replica(sandbox, facts.replica),
+    )
+
+
+def _process(found: list[Process]) -> str:
+    if not found:
+        return "not running"
+    return "frozen" if any(process.state == "T" for process in found) else "running"
+
+
+def _vips(sandbox: Sandbox, facts: HostFacts) -> str:
+    return (
+        ", ".join(f"{vip.role}({vip.ip})" for vip in sandbox.layout.cluster.vips if vip.ip in facts.bound)
+        or "-"
+    )
+
+
+def _replica(sandbox: Sandbox, replica: Replica | None) -> str:
+    if replica is None:
+        return "-"
+    names = {host.ip: name for name, host in sandbox.layout.hosts.items()}
+    lag = "lag unknown" if replica.behind is None else f"{replica.behind} s behind"
+    threads = "ok" if replica.runs else f"IO {replica.io}, SQL {'Yes' if replica.sql else 'No'}"
+    return f"from {names.get(replica.source_ip, replica.source_ip)}: {threads}, {lag}"

@@ -1,0 +1,368 @@
+"""Moves the writer while clients write, in every way there is, and looks afterwards for what was lost or doubled.
+
+A round: clients write (mmm.sandbox.workload), the writer moves or is made to, clients write on and stop, what was
+broken is healed, and every deed is looked for on every host. A host that has transactions which the others never got
+is said and gets a copy of another's data, as it would from an admin.
+"""
+
+import json
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from mmm.gtid import mariadb
+from mmm.sandbox import sql, workload
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.inspect import catch_up, settle
+from mmm.sandbox.machine import SandboxError, python
+from mmm.sandbox.rebuild import rebuild
+from mmm.sandbox.sql import quoted
+from mmm.sandbox.workload import ACKNOWLEDGED, COUNTER_TABLE, DATABASE, DEED_TABLE, REFUSED, UNKNOWN, Plan
+
+LIMIT = 90.0
+_END_LIMIT = 15.0
+_ARRIVAL = 5.0
+"""What a host logged last, the end of a temporary table say, may be on its way to the writer, in seconds."""
+_DEEDS = 150
+"""Acknowledged before the strike, and again after it."""
+Deed = tuple[int, int]
+"""Client and number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A way to move the writer: what is done before `move_role`, or instead of it where `planned` is False."""
+
+    name: str
+    strike: Callable[[Sandbox, str], None]
+    planned: bool = False
+    refusable: bool = False
+    """`move_role` may be refused: what is broken forbids it, or makes it wait for too long."""
+    times: int = 1
+    """How often it moves there and back while the clients write."""
+
+
+@dataclass
+class Found:
+    """What a round came to."""
+
+    name: str
+    moves: int
+    acknowledged: int
+    unknown: int
+    answer: str = ""
+    lost: int = 0
+    """Acknowledged, and not on the writer."""
+    bad: list[str] = field(default_factory=list)
+    """What must never be: rows doubled, refused rows that are there, hosts that differ."""
+    apart: list[str] = field(default_factory=list)
+    """Hosts with transactions of their own, with these."""
+    told: str = ""
+    """What MMM said about the move."""
+
+    def __str__(self) -> str:
+        moved = f"{self.moves} moves" if self.moves else f"not moved ({self.answer})"
+        rest = [f"{self.lost} LOST"] * bool(self.lost) + self.apart + [f"BAD: {bad}" for bad in self.bad]
+        return f"{self.name}: {moved}, {self.acknowledged} deeds, {self.unknown} unknown" + "".join(
+            f"; {each}" for each in rest
+        )
+
+
+def _nothing(_: Sandbox, __: str) -> None:
+    pass
+
+
+def _fault(name: str) -> Callable[[Sandbox, str], None]:
+    return lambda sandbox, writer: _said(inject(sandbox, name, writer))
+
+
+def _on_peer(name: str) -> Callable[[Sandbox, str], None]:
+    return lambda sandbox, writer: _said(inject(sandbox, name, peer(sandbox, writer)))
+
+
+def _on_slave(name: str) -> Callable[[Sandbox, str], None]:
+    return lambda sandbox, _: _said(inject(sandbox, name, sandbox.hosts[-1]))
+
+
+def _said(_: str) -> None:
+    """Drop what a fault says of itself."""
+
+
+ROUNDS = (
+    Round("planned", _nothing, planned=True, times=5),
+    Round("kill-mysqld", _fault("kill-mysqld")),
+    Round("planned with the slave lagging", _on_slave("lag"), planned=True),
+    Round("stop-mysqld", _fault("stop-mysqld")),
+    Round("planned with the slave stopped", lambda s, _: _stop_sql_thread(s, s.hosts[-1]), planned=True),
+    Round("freeze-mysqld", _fault("freeze-mysqld")),
+    Round("planned with the agent killed", _fault("kill-agent"), planned=True, refusable=True),
+    Round("cut", _fault("cut")),
+    Round("planned with the monitor killed", _fault("kill-monitor"), planned=True, refusable=True),
+    Round("planned with the peer lagging", _on_peer("lag"), planned=True, refusable=True),
+)
+
+
+def peer(sandbox: Sandbox, writer: str) -> str:
+    """Return the other master."""
+    return next(name for name in sandbox.layout.masters if name != writer)
+
+
+def _stop_sql_thread(sandbox: Sandbox, host: str) -> None:
+    sandbox.sql(host, f"{sandbox.server.flavour.stop_replica} SQL_THREAD")
+
+
+class Clients:
+    """The workload of one round, from `with` to its end; then `deeds` is there."""
+
+    def __init__(self, sandbox: Sandbox, run: int) -> None:
+        layout = sandbox.layout
+        port = layout.hosts[layout.masters[0]].mysql_port
+        self.deeds: dict[str, dict[Deed, str]] = {ACKNOWLEDGED: {}, UNKNOWN: {}, REFUSED: {}}
+        """Of each outcome, the deeds with their kinds."""
+        self._sandbox, self._plan = sandbox, Plan(run, layout.writer_ip, port)
+        self._acknowledged = 0
+        self._over = ""
+
+    def __enter__(self) -> Self:
+        argv = self._sandbox.client.enter(python("mmm.sandbox.workload", self._plan.text()))
+        self._child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._child.stdin:
+            self._child.stdin.close()
+        try:
+            self._child.wait(_END_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+        self._listener.join(_END_LIMIT)
+        if kind is None and not self._over:
+            raise SandboxError(
+                "the clients ended without their book: look for python in the client's machine"
+            )
+        for client, number, what, outcome in json.loads(self._over or '{"deeds": []}')["deeds"]:
+            self.deeds[outcome][client, number] = what
+
+    def wait(self, more: int) -> None:
+        """Wait until so many more deeds are acknowledged; raises NotInTimeError."""
+        wanted = self._acknowledged + more
+        self._sandbox.wait_until(lambda: self._acknowledged >= wanted, LIMIT, f"clients write {more} more")
+
+    def _listen(self) -> None:
+        for line in self._child.stdout or ():
+            if line.startswith('{"deeds"'):
+                self._over = line
+            else:
+                self._acknowledged = json.loads(line)["acknowledged"]
+
+
+def prepare(sandbox: Sandbox) -> None:
+    """Make the clients' user and tables on every host, out of the binary logs; raises SqlError."""
+    user = f"{quoted(workload.USER)}@'%'"
+    flavour = sandbox.server.flavour
+    counters = ", ".join(f"({each}, 0)" for each in range(workload.COUNTERS))
+    for name in sandbox.hosts:
+        sealed = not flavour.mariadb and name != sandbox.writer()
+        statements = [
+            "SET SESSION sql_log_bin=0",
+            *([flavour.allow_writes] if sealed else []),
+            f"CREATE DATABASE IF NOT EXISTS {DATABASE}",
+            f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY {quoted(workload.PASSWORD)}",
+            f"GRANT ALL ON {DATABASE}.* TO {user}",
+            (
+                f"CREATE TABLE IF NOT EXISTS {DEED_TABLE} (id BIGINT AUTO_INCREMENT PRIMARY KEY, run INT NOT NULL,"
+                " client INT NOT NULL,"
+                " n INT NOT NULL, counter INT, KEY (run, client, n), KEY (counter))"
+            ),
+            f"CREATE TABLE IF NOT EXISTS {COUNTER_TABLE} (id INT PRIMARY KEY, value INT NOT NULL)",
+            f"INSERT IGNORE INTO {COUNTER_TABLE} VALUES {counters}",  # noqa: S608
+            *(["SET GLOBAL read_only=1"] if sealed else []),
+        ]
+        sql.execute(sandbox.machine(name), statements)
+
+
+def torture(sandbox: Sandbox, way: Round, number: int) -> Found:
+    """Do one round on a healthy cluster and leave it healthy; raises SandboxError, NotInTimeError, SqlError."""
+    moves, answer = 0, ""
+    with Clients(sandbox, number) as clients:
+        for _ in range(way.times):
+            clients.wait(_DEEDS // way.times)
+            writer = sandbox.writer()
+            if writer is None:
+                raise SandboxError("no host has the writer's VIP, or several have")
+            answer = _strike(sandbox, way, writer)
+            moves += peer(sandbox, writer) in sandbox.holders(sandbox.layout.writer_ip)
+        clients.wait(_DEEDS)
+    found = Found(way.name, moves, len(clients.deeds[ACKNOWLEDGED]), len(clients.deeds[UNKNOWN]), answer)
+    found.told = _told(sandbox)
+    _mend(sandbox, found)
+    _verify(sandbox, number, clients.deeds, found)
+    if way.planned and (found.lost or found.apart):
+        found.bad.append("a planned move lost something")
+    if way.planned and not way.refusable and not found.moves:
+        found.bad.append("a planned move was not made")
+    _tidy(sandbox, number)
+    return found
+
+
+def _strike(sandbox: Sandbox, way: Round, writer: str) -> str:
+    """Make the writer move to its peer and wait for it; returns the answer to a move that was ordered."""
+    target, vip = peer(sandbox, writer), sandbox.layout.writer_ip
+    way.strike(sandbox, writer)
+    answer = _move(sandbox, target) if way.planned else ""
+    if not way.planned or (answer.startswith("OK") and not way.refusable):
+        sandbox.wait_until(lambda: target in sandbox.holders(vip), LIMIT, f"{way.name}: the writer moves")
+    return answer
+
+
+def _move(sandbox: Sandbox, target: str) -> str:
+    """Order the move as an admin does, again while the monitor is away; returns the answer."""
+    deadline = time.monotonic() + LIMIT
+    role = sandbox.layout.cluster.active_master_role
+    while True:
+        try:
+            return sandbox.ask(f"move_role {role} {target}", limit=LIMIT).strip()
+        except (OSError, SandboxError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _told(sandbox: Sandbox) -> str:
+    """Return what MMM's history says of the last move of the writer."""
+    try:
+        lines = [line for line in sandbox.ask("history").splitlines() if sandbox.layout.writer_ip in line]
+    except (OSError, SandboxError):
+        return ""
+    return lines[-1].strip() if lines else ""
+
+
+def _mend(sandbox: Sandbox, found: Found) -> None:
+    """Heal, find the hosts that have come apart, copy data to them, and wait for a healthy cluster."""
+    heal(sandbox)
+    sandbox.wait_until(lambda: sandbox.writer() is not None, LIMIT, "somebody has the writer's VIP")
+    writer = sandbox.writer()
+    assert writer is not None  # noqa: S101
+    for name in sandbox.hosts:
+        extra = _alone(sandbox, name, writer) if name != writer else ""
+        if extra:
+            found.apart.append(f"{name} has {extra} alone ({sandbox.states().get(name, '?')})")
+            slave = next(each for each in sandbox.hosts if each not in {name, writer})
+            _catch_up_one(sandbox, slave, writer)
+            rebuild(sandbox, name, slave, writer)
+    sandbox.bring_online(limit=LIMIT)
+    settle(sandbox, LIMIT)
+    catch_up(sandbox, LIMIT)
+
+
+def _alone(sandbox: Sandbox, host: str, writer: str) -> str:
+    """Return the transactions of `host` that `writer` does not get from it either; empty when none."""
+    deadline = time.monotonic() + _ARRIVAL
+    while (extra := surplus(sandbox, host, writer)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return extra
+
+
+def _catch_up_one(sandbox: Sandbox, host: str, writer: str) -> None:
+    sandbox.wait_until(lambda: not surplus(sandbox, writer, host), LIMIT, f"{host} has all that {writer} has")
+
+
+def surplus(sandbox: Sandbox, host: str, other: str) -> str:
+    """Return the transactions of `host` that `other` lacks, empty when none; raises SqlError."""
+    flavour = sandbox.server.flavour
+    here, there = (sandbox.sql(name, flavour.gtid_state)[0] for name in (host, other))
+    if not flavour.mariadb:
+        question = f"SELECT GTID_SUBTRACT('{here['executed']}', '{there['executed']}') AS extra"
+        return str(sandbox.sql(other, question)[0]["extra"]).replace("\n", "")
+    mine, theirs = (_logged(row["binlog_state"]) for row in (here, there))
+    return ", ".join(
+        f"{domain}-{server}-{last}"
+        for (domain, server), last in mine.items()
+        if theirs.get((domain, server), 0) < last
+    )
+
+
+def _logged(state: str | None) -> dict[tuple[int, int], int]:
+    return {(one.domain, one.server): one.sequence for one in mariadb.parse(str(state or ""))}
+
+
+def _verify(sandbox: Sandbox, run: int, deeds: Mapping[str, Mapping[Deed, str]], found: Found) -> None:
+    """Look for every deed of the run on every host, and for differences between hosts."""
+    writer = sandbox.writer()
+    seen = {name: _seen(sandbox, name, run) for name in sandbox.hosts}
+    for name, there in seen.items():
+        missing = [deed for deed in deeds[ACKNOWLEDGED] if deed not in there]
+        if name == writer:
+            found.lost = len(missing)
+        if missing and not found.apart:
+            found.bad.append(f"{len(missing)} acknowledged deeds missing on {name}: {_some(missing)}")
+        doubled = [deed for deed, times in there.items() if times > 1]
+        if doubled:
+            found.bad.append(f"doubled on {name}: {_some(doubled)}")
+        ghosts = [deed for deed in deeds[REFUSED] if deed in there]
+        if ghosts:
+            found.bad.append(f"refused and yet on {name}: {_some(ghosts)}")
+    found.bad += _differences(sandbox)
+
+
+def _seen(sandbox: Sandbox, host: str, run: int) -> Counter[Deed]:
+    """Return how often each deed of the run is on a host."""
+    question = f"SELECT client, n, COUNT(*) AS times FROM {DEED_TABLE} WHERE run={run} GROUP BY client, n"  # noqa: S608
+    rows = sandbox.sql(host, question, limit=30)
+    there: Counter[Deed] = Counter({(row["client"], row["n"]): row["times"] for row in rows})
+    for row in sandbox.sql(host, f"SHOW TABLES FROM {DATABASE} LIKE 'made\\_{run}\\_%'"):
+        client, number = str(next(iter(row.values()))).split("_")[2:]
+        there[int(client), int(number)] += 1
+    return there
+
+
+def _differences(sandbox: Sandbox) -> list[str]:
+    """Return what differs between hosts, or within one between the counters and the rows that counted."""
+    sums: dict[str, object] = {}
+    found = []
+    for name in sandbox.hosts:
+        tables = sorted(
+            str(next(iter(row.values()))) for row in sandbox.sql(name, f"SHOW TABLES FROM {DATABASE}")
+        )
+        checks = sandbox.sql(name, f"CHECKSUM TABLE {DEED_TABLE}, {COUNTER_TABLE}", limit=60)
+        sums[name] = (tables, [row["Checksum"] for row in checks])
+        counted = sandbox.sql(
+            name,
+            f"SELECT id, value, (SELECT COUNT(*) FROM {DEED_TABLE} WHERE counter = c.id) AS deeds"  # noqa: S608
+            f" FROM {COUNTER_TABLE} c",
+            limit=60,
+        )
+        found += [
+            f"counter {row['id']} of {name}: {row['value']}, {row['deeds']} rows"
+            for row in counted
+            if row["value"] != row["deeds"]
+        ]
+    first = next(iter(sums.values()))
+    return found + [
+        f"{name} differs from {sandbox.hosts[0]}" for name, value in sums.items() if value != first
+    ]
+
+
+def _tidy(sandbox: Sandbox, run: int) -> None:
+    """Remove the tables that the run made."""
+    writer = sandbox.writer()
+    if writer is not None:
+        for row in sandbox.sql(writer, f"SHOW TABLES FROM {DATABASE} LIKE 'made\\_{run}\\_%'"):
+            sandbox.sql(writer, f"DROP TABLE {DATABASE}.{next(iter(row.values()))}")
+
+
+def _some(deeds: Iterable[Deed]) -> str:
+    known = sorted(deeds)
+    return ", ".join(f"{client}/{number}" for client, number in known[:5]) + (
+        ", ..." if len(known) > 5 else ""
+    )

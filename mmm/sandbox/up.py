@@ -1,0 +1,154 @@
+"""Brings a sandbox up and takes it down.
+
+sandbox = up("rehearsal", conf=fast(Conf()))
+sandbox.control("move_role", "writer", "db2")
+down("rehearsal")
+"""
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mmm.sandbox import build, data, network, servers
+from mmm.sandbox.cluster import Sandbox, Say, check_root, directory
+from mmm.sandbox.conf import Conf
+from mmm.sandbox.interrupts import deferred
+from mmm.sandbox.layout import SWITCH, Layout
+from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.processes import end_holders
+
+_NEEDED = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2", "timeout": "coreutils"}
+_HIDDEN = ("/run", "/etc", "/var/lib", "/var/log")
+
+
+def up(
+    name: str,
+    *,
+    conf: Conf | Path | None = None,
+    server: str = "mariadb",
+    daemons: bool = True,
+    say: Say = lambda _: None,
+) -> Sandbox:
+    """Build a sandbox and return it when every host is ONLINE and the writer's VIP is bound.
+
+    `conf` is the sandbox's own conf or a folder of conf files. Without `daemons` it ends with servers that
+    replicate. What a crashed sandbox of that name has left is removed first. Raises SandboxError or
+    NotInTimeError, and then nothing stays.
+    """
+    sandbox = Sandbox(name)
+    _check_machine()
+    found = servers.find(server)
+    with _alone(sandbox):
+        homes = [path.parent.name for path in sandbox.homes.glob("*/boot")]
+        if sandbox.mark.is_file() and all(sandbox.machine(each).running for each in homes):
+            raise SandboxError(f"sandbox {name} is up already: mmm_sandbox down --name {name}")
+        _remove(sandbox)
+        try:
+            _build(sandbox, conf or Conf(), found, say)
+            if daemons:
+                say("starting the agents and the monitor")
+                sandbox.start_daemons()
+                sandbox.bring_online(say)
+            mark = {"server": str(found.binary), "version": found.version, "daemons": daemons}
+            sandbox.mark.write_text(json.dumps(mark) + "\n")
+        except BaseException:
+            with deferred():
+                _remove(sandbox)
+            raise
+    return sandbox
+
+
+def down(name: str) -> None:
+    """End and remove everything of a sandbox; that there is none is fine. Raises SandboxError."""
+    check_root()
+    sandbox = Sandbox(name)
+    with _alone(sandbox):
+        _remove(sandbox)
+
+
+def _build(sandbox: Sandbox, conf: Conf | Path, server: servers.Server, say: Say) -> None:
+    began = time.monotonic()
+    sandbox.homes.mkdir(parents=True)
+    sandbox.directory.chmod(0o700)
+    sandbox.server = server
+    sandbox.layout = layout = _installed(conf, sandbox.homes)
+    template = server.template(directory() / ".templates")
+    switch = sandbox.machine(SWITCH)
+    switch.home.mkdir(exist_ok=True)
+    switch.boot(["/run"])
+    network.lay(switch, layout.gateways, layout.lengths)
+    say(f"sandbox {sandbox.name}: {', '.join(layout.plugs)}; server {server.version}")
+    with ThreadPoolExecutor() as pool:
+        with deferred():  # an interrupted submit would leave a thread that nobody waits for
+            jobs = {name: pool.submit(_furnish, sandbox, name, template) for name in layout.plugs}
+        for name, job in jobs.items():
+            job.result()
+            if name in layout.hosts:
+                say(f"{name} runs at {layout.hosts[name].ip} ({time.monotonic() - began:.1f} s)")
+    for name in layout.hosts:
+        source = layout.source_of(name)
+        if source is not None:
+            data.replicate(sandbox.machine(name), layout, server, source)
+
+
+def _furnish(sandbox: Sandbox, name: str, template: Path) -> None:
+    machine, layout = sandbox.machine(name), sandbox.layout
+    build.furnish(machine, layout, sandbox.server)
+    if name in layout.hosts:
+        build.fill_datadir(machine, template)
+    sandbox.boot(name)
+    if name in layout.hosts:
+        sandbox.start_server(name)
+        data.set_up(machine, layout, sandbox.server)
+
+
+def _installed(conf: Conf | Path, homes: Path) -> Layout:
+    if isinstance(conf, Path):
+        return build.install_conf(conf, homes)
+    with tempfile.TemporaryDirectory(prefix="mmm-sandbox-") as made:
+        for name, text in conf.files().items():
+            Path(made, name).write_text(text)
+        return build.install_conf(Path(made), homes)
+
+
+def _remove(sandbox: Sandbox) -> None:
+    if not end_holders(str(sandbox.homes)):
+        raise SandboxError(f"processes of sandbox {sandbox.name} do not end: look for {sandbox.homes} in ps")
+    if sandbox.directory.exists():
+        shutil.rmtree(sandbox.directory)
+
+
+@contextlib.contextmanager
+def _alone(sandbox: Sandbox) -> Iterator[None]:
+    """Hold the right to build or remove a sandbox: a socket with a name that vanishes with its process."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lock:
+        try:
+            lock.bind(f"\0mmm-sandbox:{sandbox.name}:{sandbox.directory}"[:100])
+        except OSError as error:
+            raise SandboxError(
+                f"sandbox {sandbox.name} is being built or removed by another program"
+            ) from error
+        yield
+
+
+def _check_machine() -> None:
+    """Raise SandboxError with the first reason why no sandbox can be built here."""
+    check_root()
+    for name, package in _NEEDED.items():
+        if shutil.which(name) is None:
+            raise SandboxError(f"{name} is missing: apt-get install {package}")
+    if any(directory().is_relative_to(hidden) for hidden in _HIDDEN):
+        raise SandboxError(f"MMM_SANDBOX_DIR is {directory()}: it must not be below {', '.join(_HIDDEN)}")
+    tried = subprocess.run(
+        ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "true"],
+        capture_output=True, text=True, check=False, timeout=10,
+    )  # fmt: skip
+    if tried.returncode:
+        raise SandboxError(f"no namespaces on this machine: {tried.stderr.strip()}")

@@ -1,0 +1,1 @@
+"""The two line protocols as pure encode and decode, without sockets."""

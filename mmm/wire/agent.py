@@ -1,0 +1,294 @@
+r"""The line protocol between monitor and agent (SPEC section 4): encode and decode, no sockets.
+
+    request   COMMAND|VERSION|HOST|param|param…\n       VERSION is 1, HOST the agent's own name
+    reply     TEXT|field|…|T:TOKEN|UP:SECONDS\n         TEXT begins with OK or ERROR; the classic has no T:TOKEN
+
+Empty fields are kept, trailing ones too. What one side encodes the other side decodes to an equal value;
+what cannot be said on the wire (a line end or `|` inside a field) cannot be encoded.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from mmm.config.model import Vip
+from mmm.lease import FOREVER
+
+VERSION = 1
+MAX_LINE = 64 * 1024
+"""Longest line, in bytes, that either side accepts; a thousand VIPs fit."""
+
+PING = "PING"
+SET_STATUS = "SET_STATUS"
+GET_AGENT_STATUS = "GET_AGENT_STATUS"
+GET_SYSTEM_STATUS = "GET_SYSTEM_STATUS"
+CLEAR_BAD_ROLES = "CLEAR_BAD_ROLES"
+CLIENTS = "CLIENTS"
+"""Asks about the clients that a move would end; agents of MMM 2.x answer ERROR to it."""
+FORCE = "FORCE"
+"""A parameter of SET_STATUS behind the three that MMM 2.x knows: writes are to be allowed whatever is missing."""
+PROMISE = "PROMISE"
+
+_UNSAYABLE = re.compile(r"[|\r\n\0\ud800-\udfff]")
+_VIP = re.compile(r"([^(),|\s]+)\(([^(),|\s]+)\)")
+_TOKEN = re.compile(r"T:([A-Za-z0-9.-]{1,80})")
+_LEASE = re.compile(r"LEASE:(forever|[0-9]{1,6}):([A-Za-z0-9.-]{1,80})")
+_SECONDS = re.compile(r"[0-9]{1,6}")
+_UPTIME = re.compile(r"UP:([0-9]{1,15}(?:\.[0-9]{1,9})?)")
+
+
+class WireError(ValueError):
+    """A line that is not of this protocol; its text says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One order or question to an agent."""
+
+    command: str
+    host: str
+    params: tuple[str, ...] = ()
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An agent's answer; `uptime` is the age of its system in seconds, `token` empty where it gives none."""
+
+    text: str
+    fields: tuple[str, ...] = ()
+    uptime: float = 0.0
+    token: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the agent did what it was asked (SPEC 10.24: only OK is success)."""
+        return self.text.startswith("OK")
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The fourth parameter of SET_STATUS: a lease of `length` seconds, or FOREVER, from the token's moment on."""
+
+    length: float
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What SET_STATUS orders and GET_AGENT_STATUS repeats; `master` is empty when there is none."""
+
+    state: str
+    vips: tuple[Vip, ...] = ()
+    master: str = ""
+    force: bool = False
+    """The writer role is to be taken though not everything may be there (SPEC 10.10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The client sessions of a server, as its agent would treat them when the writer role goes."""
+
+    at_rest: int
+    """Would be ended at once."""
+    writing: int
+    """Would get a grace."""
+    oldest: float = 0.0
+    """Seconds that the oldest of these has been at its transaction."""
+    who: str = ""
+    """That session, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStatus:
+    """What GET_SYSTEM_STATUS saw on the system itself; `source_ip` is empty without replication."""
+
+    writable: bool
+    vips: tuple[Vip, ...] = ()
+    source_ip: str = ""
+
+
+def encode_request(request: Request) -> bytes:
+    """Return the request as a line with its LF; raises WireError for what cannot be said."""
+    return _line((request.command, str(request.version), request.host, *request.params))
+
+
+def decode_request(line: bytes) -> Request:
+    """Return the request in `line` (with or without LF); raises WireError."""
+    command, *rest = _fields(line)
+    if len(rest) < 2:
+        raise WireError(f"too few fields in {_shown(line)}: COMMAND|VERSION|HOST expected")
+    version, host, *params = rest
+    if not (version.isascii() and version.isdigit() and len(version) < 10):
+        raise WireError(f"version {version[:20]!r} is not a number")
+    return Request(command, host, tuple(params), int(version))
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """Return the reply as a line with its LF; raises WireError for what cannot be said."""
+    token = (f"T:{reply.token}",) if reply.token else ()
+    return _line((reply.text, *reply.fields, *token, f"UP:{reply.uptime:.2f}"))
+
+
+def decode_reply(line: bytes) -> Reply:
+    """Return the reply in `line`; raises WireError for anything but a complete answer."""
+    text, *rest = _fields(line)
+    if not text.startswith(("OK", "ERROR")):
+        raise WireError(f"answer {_shown(line)} begins with neither OK nor ERROR")
+    uptime = _UPTIME.fullmatch(rest[-1]) if rest else None
+    if uptime is None:
+        raise WireError(f"answer {_shown(line)} does not end with UP:SECONDS")
+    fields = rest[:-1]
+    token = _TOKEN.fullmatch(fields[-1]) if fields else None
+    if token is not None:
+        fields.pop()
+    return Reply(text, tuple(fields), float(uptime[1]), token[1] if token else "")
+
+
+def sayable(text: str) -> str:
+    """Return `text` fit for a field of a line: what would break the line becomes a blank."""
+    return _UNSAYABLE.sub(" ", text)
+
+
+def encode_vips(vips: Iterable[Vip]) -> str:
+    """Return `writer(10.0.0.80),reader(10.0.0.90)`, sorted."""
+    return ",".join(sorted(map(str, vips)))
+
+
+def decode_vips(text: str) -> tuple[Vip, ...]:
+    """Return the virtual IPs in `text`, in its order, each once; raises WireError."""
+    if not text.strip():
+        return ()
+    return tuple(dict.fromkeys(_vip(part.strip()) for part in text.split(",")))
+
+
+REFUSES = "refuses to follow"
+"""The words by which a monitor knows, in an answer of ERROR, that a slave would lose or repeat transactions."""
+
+
+def refusal_to_follow(text: str) -> str:
+    """Return the sentence in an answer by which a slave refuses to follow, empty when it does not."""
+    found = re.search(rf"\S+ {REFUSES} [^;]*(; set [^;]*)?", text)
+    return found[0] if found else ""
+
+
+def set_status(host: str, status: Status, lease: Granted | None = None) -> Request:
+    """Return the request that makes `status` the agent's, with the lease for it."""
+    more = [FORCE] if status.force else []
+    if lease is not None:
+        length = "forever" if lease.length == FOREVER else f"{lease.length:.0f}"
+        more = [f"LEASE:{length}:{lease.token}", *more]
+    return Request(SET_STATUS, host, (*_status_fields(status), *more))
+
+
+def ordered_status(request: Request) -> Status:
+    """Return what a SET_STATUS request orders, unknown extra parameters ignored; raises WireError."""
+    return replace(_status(request.params, "SET_STATUS"), force=FORCE in request.params[3:])
+
+
+def granted(request: Request) -> Granted | None:
+    """Return the lease in a SET_STATUS request, None where there is none, as from a classic monitor."""
+    found = (match for each in request.params[3:] if (match := _LEASE.fullmatch(each)))
+    match = next(found, None)
+    if match is None:
+        return None
+    return Granted(FOREVER if match[1] == "forever" else float(match[1]), match[2])
+
+
+def promise(host: str, holder: str, length: float) -> Request:
+    """Return the request that `host` refuses the writer role for `length` seconds, for `holder` has it."""
+    return Request(PROMISE, host, (holder, f"{length:.0f}"))
+
+
+def asked_promise(request: Request) -> tuple[str, float]:
+    """Return the holder that asks for a promise, and for how many seconds; raises WireError."""
+    if len(request.params) < 2 or not _SECONDS.fullmatch(request.params[1]):
+        raise WireError(f"{PROMISE} needs a holder and a number of seconds")
+    return request.params[0], float(request.params[1])
+
+
+def agent_status_fields(status: Status) -> tuple[str, ...]:
+    """Return the reply fields that tell the status last set."""
+    return _status_fields(status)
+
+
+def agent_status(reply: Reply) -> Status:
+    """Return the status in the reply to GET_AGENT_STATUS; raises WireError."""
+    return _status(reply.fields, "GET_AGENT_STATUS answer")
+
+
+def system_status_fields(status: SystemStatus) -> tuple[str, ...]:
+    """Return the reply fields that tell what was seen on the system."""
+    return ("1" if status.writable else "", encode_vips(status.vips), status.source_ip)
+
+
+def system_status(reply: Reply) -> SystemStatus:
+    """Return what the reply to GET_SYSTEM_STATUS saw; raises WireError."""
+    if len(reply.fields) < 3:
+        raise WireError(f"GET_SYSTEM_STATUS answer has {len(reply.fields)} fields instead of 3")
+    writable, vips, source_ip = reply.fields[:3]
+    return SystemStatus(writable == "1", decode_vips(vips), source_ip)
+
+
+def clients_fields(clients: Clients) -> tuple[str, ...]:
+    """Return the reply fields that tell of the clients."""
+    return (str(clients.at_rest), str(clients.writing), f"{clients.oldest:.1f}", sayable(clients.who))
+
+
+def clients(reply: Reply) -> Clients:
+    """Return what the reply to CLIENTS tells; raises WireError."""
+    try:
+        at_rest, writing, oldest, who = reply.fields[:4]
+        return Clients(_count(at_rest), _count(writing), float(_count(oldest.partition(".")[0])), who)
+    except ValueError as error:
+        raise WireError(
+            f"CLIENTS answer {reply.fields!r:.80} is not at rest, writing, oldest, who"
+        ) from error
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError(text)
+    return int(text)
+
+
+def _status_fields(status: Status) -> tuple[str, ...]:
+    return (status.state, encode_vips(status.vips), status.master)
+
+
+def _status(fields: tuple[str, ...], what: str) -> Status:
+    if len(fields) < 3:
+        raise WireError(f"{what} has {len(fields)} fields instead of 3: state, roles, active master")
+    state, vips, master = fields[:3]
+    return Status(state, decode_vips(vips), master)
+
+
+def _vip(text: str) -> Vip:
+    match = _VIP.fullmatch(text)
+    if match is None:
+        raise WireError(f"{text[:60]!r} is not ROLE(IP)")
+    return Vip(match[1], match[2])
+
+
+def _line(fields: tuple[str, ...]) -> bytes:
+    for part in fields:
+        if _UNSAYABLE.search(part):
+            raise WireError(f"{part[:60]!r} holds a character that ends a field or a line, or is none")
+    line = "|".join(fields).encode() + b"\n"
+    if len(line) > MAX_LINE:
+        raise WireError(f"a line of {len(line)} bytes is longer than {MAX_LINE}")
+    return line
+
+
+def _fields(line: bytes) -> list[str]:
+    try:
+        text = line.removesuffix(b"\n").decode()
+    except UnicodeDecodeError:
+        raise WireError(f"{_shown(line)} is not UTF-8") from None
+    if "\n" in text:
+        raise WireError(f"{_shown(line)} is more than one line")
+    return text.split("|")
+
+
+def _shown(line: bytes) -> str:
+    return repr(line[:80].decode("ascii", "backslashreplace"))

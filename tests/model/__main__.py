@@ -1,0 +1,44 @@
+"""Goes through every state of some instances of the model: `python -m tests.model` (`make model`; docs/safety.md).
+
+Ends with status 1 where two hosts can hold the role, or where no writer comes back.
+"""
+
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.model.explore import Explorer, Result
+from tests.model.protocol import Rules
+
+INSTANCES: dict[str, Rules] = {
+    "two orders to a host at once, clocks drift": Rules(orders=2, faults=0),
+    "two orders to a host at once, a fault": Rules(orders=2, faults=1, drift=False),
+    "two faults": Rules(orders=1, faults=2, drift=False),
+    "a fault, clocks drift": Rules(orders=1, faults=1),
+    "leases of two ticks, a fault": Rules(length=2, orders=1, faults=1, drift=False, kept=False),
+    "leases of two ticks, clocks drift": Rules(length=2, orders=1, faults=0, forever=False),
+}
+
+
+def main() -> int:
+    """Run all instances, on several cores; returns the exit status."""
+    wrong = 0
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(INSTANCES))) as pool:
+        for name, result in zip(INSTANCES, pool.map(_explored, INSTANCES.values()), strict=True):
+            verdict = "ends with two holders" if result.way else "finds no writer" if result.stuck else "safe"
+            print(
+                f"{name}: {result.states} states, up to {result.depth} steps deep, {result.seconds:.0f} s: {verdict}",
+                flush=True,
+            )
+            for step in result.way or result.stuck:
+                print(f"    {step}")
+            wrong += bool(result.way or result.stuck)
+    return 1 if wrong else 0
+
+
+def _explored(rules: Rules) -> Result:
+    return Explorer(rules).explore()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The rules of the lease in a small instance of the model, and what becomes of them when one is left out.
+
+The larger instances are those of `make model`.
+"""
+
+import pytest
+
+from mmm.lease import NEVER, Grant, Lease
+from tests.model.explore import Explorer
+from tests.model.protocol import Rules
+
+
+class ObeysTwice(Lease):
+    """Obeys a token again."""
+
+    def refusal(self, grant: Grant, now: float, *, role: bool) -> str:
+        return Lease.refusal(self._replace(newest=self.newest - 0.001), grant, now, role=role)
+
+
+class ForgetsPromises(Lease):
+    """Does not keep a promise over its restart."""
+
+    def restarted(self, now: float) -> "Lease":
+        return self._replace(newest=now, heard=NEVER, promised=NEVER)
+
+
+class StopsForGood(Lease):
+    """Leaves its VIP for good when its agent is stopped, though only promises prolong its lease."""
+
+    def stopped(self, length: float, now: float) -> "Lease":
+        return Lease.stopped(self._replace(heard=now), length, now)
+
+
+TICKS = Rules(length=2, orders=1, faults=0, drift=False, forever=False, kept=False)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [Rules(orders=1, faults=1, drift=False), TICKS],
+    ids=["a fault", "leases of two ticks"],
+)
+def test_no_two_hosts_hold_the_role_and_a_writer_comes_back(rules: Rules) -> None:
+    result = Explorer(rules).explore()
+    assert result.way == ()
+    assert result.stuck == ()
+    assert result.states > 100_000
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Rules(lease=ObeysTwice, faults=0, drift=False),
+        Rules(lease=ForgetsPromises, length=2, orders=1, drift=False, forever=False, kept=False),
+        Rules(any_answer=True, faults=0, drift=False),
+        Rules(lease=StopsForGood, length=2, orders=1, drift=False, forever=False, kept=False),
+        Rules(margin=0, orders=1, faults=0),
+    ],
+    ids=[
+        "a token is obeyed twice",
+        "a promise is forgotten in a restart",
+        "an answer counts for another order",
+        "an agent is stopped whose lease lives by promises",
+        "no margin for clocks that drift",
+    ],
+)
+def test_without_a_rule_the_model_finds_two_holders(rules: Rules) -> None:
+    result = Explorer(rules).explore()
+    assert result.way
+    assert len(result.way) <= 60

@@ -1,0 +1,80 @@
+"""A host that does not answer ping while its server lives (SPEC 10.9)."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.inspect import settle
+from mmm.sandbox.watch import Probe
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, check_line, wait_back, wait_failed
+
+pytestmark = pytest.mark.sandbox
+
+WARNING = "host db1 does not answer ping, but its server does"
+
+
+def answer_ping(sandbox: Sandbox, host: str, *, answers: bool) -> None:
+    """Let a host answer ICMP echo requests or not."""
+    sandbox.machine(host).run(["sysctl", "-qw", f"net.ipv4.icmp_echo_ignore_all={int(not answers)}"])
+
+
+@pytest.fixture
+def filtered(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """Give the cluster with a writer that does not answer ping, and the monitor aware of that."""
+    log = Log(sandbox)
+    answer_ping(sandbox, "db1", answers=False)
+    try:
+        wait_failed(log, "db1", "ping")
+        yield sandbox
+    finally:
+        answer_ping(sandbox, "db1", answers=True)
+    log.wait("INFO db1: ping is good again")
+
+
+def test_lost_ping_alone_is_said_and_shown_and_the_admin_can_go_on_working(filtered: Sandbox) -> None:
+    log = Log(filtered)
+    with Probe(filtered) as probe:
+        assert f"# Warning: {WARNING}" in filtered.ask("show")
+        assert "ERROR: " in check_line(filtered, "db1", "ping")
+        assert filtered.states() == ALL_ONLINE
+        assert filtered.control("move_role", "writer", "db2").stdout.startswith("OK")
+        assert filtered.control("move_role", "writer", "db1").stdout.startswith("OK")
+        probe.wait_writes(LIMIT)
+        settle(filtered)
+    assert log.changes() == []
+    assert not log.lines("kill_host|cannot be reached")
+    assert (probe.report.missing, probe.report.doubled) == ((), ())
+
+
+def test_a_server_that_dies_on_a_host_that_does_not_answer_ping_is_taken_over_from_by_its_agent(
+    filtered: Sandbox,
+) -> None:
+    log = Log(filtered)
+    with Probe(filtered) as probe:
+        inject(filtered, "kill-mysqld", "db1")
+        outage = probe.wait_outage(LIMIT)
+        assert (outage.before, outage.after) == ("db1", "db2")
+        log.wait("INFO db1: told HARD_OFFLINE, no roles: OK")
+        heal(filtered)
+        wait_back(filtered, log, "db1")
+        settle(filtered)
+    assert [rule for _, _, rule in log.story("db1")] == ["host_failed", "back", "short_outage"]
+    assert not log.lines("kill_host")
+    assert probe.report.doubled == ()
+
+
+def test_a_host_that_dies_after_its_ping_was_lost_is_killed_once_its_agent_does_not_answer(
+    filtered: Sandbox,
+) -> None:
+    log = Log(filtered)
+    with Probe(filtered) as probe:
+        inject(filtered, "cut", "db1")
+        outage = probe.wait_outage(LIMIT)
+        assert (outage.before, outage.after) == ("db1", "db2")
+        heal(filtered)
+        wait_back(filtered, log, "db1")
+        settle(filtered)
+    assert log.lines("FATAL db1: could not be killed")
+    assert probe.report.doubled == ()

@@ -1,0 +1,210 @@
+"""What mmm_control answers to questions: the layouts that people's scripts parse, other forms, exit status."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mmm.sandbox.cluster import Sandbox
+from tests.clusters import LIMIT, shown
+
+pytestmark = pytest.mark.sandbox
+
+CLASSIC_HELP = """\
+Valid commands are:
+    help                              - show this message
+    ping                              - ping monitor
+    show                              - show status
+    checks [<host>|all [<check>|all]] - show checks status
+    set_online <host>                 - set host <host> online
+    set_offline <host>                - set host <host> offline
+    mode                              - print current mode.
+    set_active                        - switch into active mode.
+    set_manual                        - switch into manual mode.
+    set_passive                       - switch into passive mode.
+    move_role [--force] <role> <host> - move exclusive role <role> to host <host>
+                                        (Only use --force if you know what you are doing!)
+    set_ip <ip> <host>                - set role with ip <ip> to host <host>
+"""
+MOMENT = r"\[last change: \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\]"
+
+
+def raw(sandbox: Sandbox, sent: bytes) -> str:
+    """Return all that the monitor answers to these bytes."""
+    monitor = sandbox.layout.cluster.monitor
+    assert monitor is not None
+    with sandbox.monitor.connect((monitor.ip, monitor.port), LIMIT) as connection:
+        connection.sendall(sent)
+        connection.shutdown(1)
+        with connection.makefile("rb") as stream:
+            return stream.read().decode()
+
+
+def test_help_begins_as_the_classic_says_it(sandbox: Sandbox) -> None:
+    done = sandbox.control("help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(CLASSIC_HELP)
+
+
+def test_ping(sandbox: Sandbox) -> None:
+    done = sandbox.control("ping")
+    assert (done.returncode, done.stdout) == (0, "OK: Pinged successfully!\n")
+
+
+def test_show_names_each_host_with_the_vips_that_are_bound_there(sandbox: Sandbox) -> None:
+    done = sandbox.control("show")
+    assert (done.returncode, done.stdout) == (0, shown(sandbox))
+    assert "writer(10.77.0.80)" in done.stdout.splitlines()[0]
+
+
+def test_show_says_which_agent_cannot_be_reached(sandbox: Sandbox) -> None:
+    assert sandbox.init("db3", "mysql-mmm-agent", "stop").returncode == 0
+    warning = "# Warning: agent on host db3 is not reachable\n"
+    sandbox.wait_until(lambda: sandbox.ask("show").startswith(warning), LIMIT, "the warning is shown")
+    sandbox.start_daemon("db3", "mmm_agentd")
+    sandbox.wait_until(lambda: sandbox.ask("show") == shown(sandbox), LIMIT, "the warning is gone")
+
+
+def test_all_checks_stand_in_columns_in_conf_order(sandbox: Sandbox) -> None:
+    lines = sandbox.control("checks").stdout.splitlines(keepends=True)
+    names = [
+        (host, check)
+        for host in ("db1", "db2", "db3")
+        for check in ("ping", "mysql", "rep_threads", "rep_backlog")
+    ]
+    assert len(lines) == len(names)
+    for line, (host, check) in zip(lines, names, strict=True):
+        assert re.fullmatch(rf"{host}  {check:<11}  {MOMENT}  OK(: .*)?\n", line), line
+    assert sandbox.control("checks", "all", "all").stdout == "".join(lines)
+
+
+def test_checks_of_a_host_or_a_kind(sandbox: Sandbox) -> None:
+    one_host = sandbox.control("checks", "db2").stdout
+    assert re.fullmatch(rf"(db2  (ping|mysql|rep_threads|rep_backlog) *  {MOMENT}  OK.*\n){{4}}", one_host)
+    one_kind = sandbox.control("checks", "all", "mysql").stdout
+    assert re.fullmatch(rf"db1  mysql  {MOMENT}  OK\ndb2  mysql .*\ndb3  mysql .*\n", one_kind)
+    single = sandbox.control("checks", "db1", "ping").stdout
+    assert re.fullmatch(rf"db1  ping  {MOMENT}  OK\n", single)
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("checks", "db9"), "ERROR: Unknown host name 'db9'!"),
+        (("checks", "db1", "disk"), "ERROR: Unknown check 'disk'!"),
+        (("set_online", "db9"), "ERROR: Unknown host name 'db9'!"),
+        (("set_offline", "db9"), "ERROR: Unknown host name 'db9'!"),
+        (("move_role", "writer", "db9"), "ERROR: Unknown host name 'db9'!"),
+        (("move_role", "editor", "db1"), "ERROR: Unknown role name 'editor'!"),
+        (("set_ip", "10.77.0.80", "db1"), "ERROR: This command is only allowed in passive mode"),
+        (("failover_method", "maybe"), "ERROR: Unknown method 'maybe'"),
+    ],
+)
+def test_what_cannot_be_answered_is_an_error(sandbox: Sandbox, args: tuple[str, ...], told: str) -> None:
+    done = sandbox.control(*args)
+    assert done.returncode == 1
+    assert done.stdout.startswith(told)
+    assert sandbox.ask("show") == shown(sandbox), "nothing has changed"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("nonsense",),
+        ("set_online",),
+        ("move_role", "writer"),
+        ("show", "me", "all"),
+        ("set_ip", "1.2.3.4"),
+        ("",),
+    ],
+)
+def test_an_unknown_command_is_answered_with_help(sandbox: Sandbox, args: tuple[str, ...]) -> None:
+    done = sandbox.control(*args)
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"Invalid command '{' '.join(args)}'\n\n{CLASSIC_HELP}")
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"ping\n", "OK: Pinged successfully!"),
+        (b"ping\nmode\nquit\n", "OK: Pinged successfully!ACTIVE"),
+        (b"quit\nping\n", ""),
+        (b"mode  \n", "ACTIVE"),
+        (b"mode\r\n", "ACTIVE"),
+        (b"ping", ""),
+    ],
+)
+def test_lines_are_taken_as_the_classic_takes_them(sandbox: Sandbox, sent: bytes, answer: str) -> None:
+    assert raw(sandbox, sent) == answer
+
+
+@pytest.mark.parametrize("sent", [b"  mode\n", b"\n", b"\xff\xfe\n", b"\0\n"])
+def test_what_is_no_command_is_answered_and_harms_nobody(sandbox: Sandbox, sent: bytes) -> None:
+    assert raw(sandbox, sent + b"ping\nquit\n").startswith("Invalid command '")
+    assert raw(sandbox, b"ping\nquit\n") == "OK: Pinged successfully!"
+
+
+def test_mode_is_a_single_word(sandbox: Sandbox) -> None:
+    assert sandbox.control("mode").stdout == "ACTIVE\n"
+    assert sandbox.control("failover_method").stdout == "ACTIVE\n"
+
+
+def test_show_as_json_and_as_yaml_say_what_the_text_says(sandbox: Sandbox) -> None:
+    told = json.loads(sandbox.control("--format", "json", "show").stdout)
+    assert yaml.safe_load(sandbox.control("--format", "yaml", "show").stdout) == told
+    hosts = {host["name"]: host for host in told["hosts"]}
+    assert list(hosts) == ["db1", "db2", "db3"]
+    assert {"role": "writer", "ip": "10.77.0.80"} in hosts["db1"]["roles"]
+    assert (hosts["db3"]["mode"], hosts["db3"]["state"]) == ("slave", "ONLINE")
+    assert (told["passive"], told["warnings"]) == (False, [])
+
+
+def test_checks_mode_and_errors_as_json(sandbox: Sandbox) -> None:
+    checks = json.loads(sandbox.control("--format", "json", "checks", "db1").stdout)["checks"]
+    assert [(check["host"], check["check"], check["result"]) for check in checks] == [
+        ("db1", name, "OK") for name in ("ping", "mysql", "rep_threads", "rep_backlog")
+    ]
+    assert json.loads(sandbox.control("--format", "json", "mode").stdout) == {"mode": "ACTIVE"}
+    refused = sandbox.control("--format", "json", "set_online", "db9")
+    assert (refused.returncode, json.loads(refused.stdout)["ok"]) == (1, False)
+
+
+@pytest.mark.parametrize(
+    "args", [(), ("--format", "xml", "show"), ("--loud", "show"), ("--config", "/nowhere.conf", "show")]
+)
+def test_wrong_usage_and_a_missing_conf_end_with_2(sandbox: Sandbox, args: tuple[str, ...]) -> None:
+    done = sandbox.control(*args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr
+
+
+def etc(sandbox: Sandbox, name: str) -> Path:
+    return sandbox.monitor.etc / name
+
+
+def test_a_conf_that_everybody_may_read_is_refused(sandbox: Sandbox) -> None:
+    path = etc(sandbox, "open.conf")
+    path.write_text("include mmm_mon.conf\n")
+    path.chmod(0o644)
+    try:
+        done = sandbox.control("--config", "/etc/mysql-mmm/open.conf", "show")
+    finally:
+        path.unlink()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "/etc/mysql-mmm/open.conf" in done.stderr
+
+
+def test_a_monitor_that_does_not_run_ends_with_3(sandbox: Sandbox) -> None:
+    path = etc(sandbox, "mmm_mon_C9.conf")
+    path.write_text("include mmm_mon.conf\n<monitor>\n    port 9987\n</monitor>\n")
+    path.chmod(0o600)
+    try:
+        done = sandbox.control("@C9", "ping")
+    finally:
+        path.unlink()
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "10.77.0.2:9987" in done.stderr
+    assert done.stderr.count("\n") == 1

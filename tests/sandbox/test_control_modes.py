@@ -1,0 +1,252 @@
+"""Passive, manual and wait mode, and preferred hosts, on two masters."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.inspect import host_facts, settle
+from mmm.sandbox.restore import restore
+from mmm.sandbox.up import down, up
+from tests.clusters import LIMIT, bound, log, monitor_log, shown
+
+pytestmark = pytest.mark.sandbox
+
+WRITER, READER = "10.77.0.80", "10.77.0.90"
+KILLED = "/var/lib/misc/killed"
+KILL_HOST = f"#!/bin/sh\necho $1 $2 >>{KILLED}\n"
+_ETH_P_IP = 0x0800
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Sandbox]:
+    """Give two masters whose writer prefers db1, and a kill_host that notes whom it was to kill."""
+    if os.geteuid() != 0:
+        pytest.skip("the sandbox needs root")
+    name = f"modes{os.getpid()}"
+    monitor = {"flap_count": 0, "kill_host_bin": "/var/lib/misc/kill_host", "wait_for_other_master": 0}
+    sandbox = up(name, conf=fast(Conf(slaves=0, monitor=monitor, roles={"writer": {"prefer": "db1"}})))
+    try:
+        program = sandbox.monitor.path("/var/lib/misc/kill_host")
+        program.write_text(KILL_HOST)
+        program.chmod(0o755)
+        yield sandbox
+    finally:
+        down(name)
+
+
+@pytest.fixture
+def cluster(pair: Sandbox) -> Sandbox:
+    """Give them healthy, in active mode, db1 being the writer."""
+    restore(pair)
+    pair.monitor.path(KILLED).unlink(missing_ok=True)
+    return pair
+
+
+def ok(sandbox: Sandbox, *args: str) -> str:
+    done = sandbox.control(*args, limit=90)
+    assert done.returncode == 0, done.stdout
+    return done.stdout.rstrip("\n")
+
+
+def lines(sandbox: Sandbox) -> list[str]:
+    return sandbox.ask("show").splitlines()
+
+
+@contextmanager
+def agents_not_called(sandbox: Sandbox) -> Iterator[None]:
+    """Fail if the monitor's machine opens a connection to an agent meanwhile."""
+    with sandbox.monitor.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_IP)) as wire:
+        wire.bind((sandbox.layout.plugs[sandbox.monitor.name].interface, _ETH_P_IP))
+        yield
+        wire.setblocking(False)
+        called = []
+        while True:
+            try:
+                frame = wire.recv(2048)
+            except BlockingIOError:
+                break
+            if is_call(frame, 9989):
+                called.append(frame)
+    assert called == []
+
+
+def is_call(frame: bytes, port: int) -> bool:
+    """Tell whether an Ethernet frame is the first packet of a TCP connection to the port."""
+    packet = frame[14:]
+    tcp = packet[(packet[0] & 15) * 4 :]
+    return packet[9] == socket.IPPROTO_TCP and tcp[2:4] == port.to_bytes(2) and tcp[13] & 0x12 == 0x02
+
+
+# --- passive
+
+
+def test_passive_mode_says_so_and_why(cluster: Sandbox) -> None:
+    before = shown(cluster)
+    assert ok(cluster, "set_passive") == "OK: Switched into passive mode."
+    assert ok(cluster, "mode") == "PASSIVE"
+    head = "# --- Monitor is in PASSIVE MODE ---\n# Cause: Admin switched to passive mode.\n"
+    assert cluster.ask("show").startswith(head + before)
+    assert ok(cluster, "set_passive") == "OK: Already in passive mode."
+    done = cluster.control("move_role", "writer", "db2")
+    assert (done.returncode, done.stdout.startswith("ERROR: Not possible in passive mode")) == (1, True)
+    assert ok(cluster, "set_active") == "OK: Switched into active mode."
+    settle(cluster)
+
+
+def test_in_passive_mode_a_dead_host_is_seen_and_nothing_is_done(cluster: Sandbox) -> None:
+    ok(cluster, "set_passive")
+    with agents_not_called(cluster):
+        inject(cluster, "cut", "db1")
+        cluster.wait_states(LIMIT, db1="HARD_OFFLINE")
+        assert f"master/HARD_OFFLINE. Roles: {held(cluster, 'db1')}" in cluster.ask("show")
+    assert not cluster.monitor.path(KILLED).exists()
+    assert (WRITER in bound(cluster, "db1"), WRITER in bound(cluster, "db2")) == (True, False)
+    heal(cluster)
+    cluster.wait_until(lambda: cluster.states()["db1"] != "HARD_OFFLINE", LIMIT, "db1 is seen again")
+    ok(cluster, "set_active")
+
+
+def held(sandbox: Sandbox, host: str) -> str:
+    """Return the roles of a host as `show` writes them, by what is bound."""
+    vips = [str(vip) for vip in sandbox.layout.cluster.vips if vip.ip in bound(sandbox, host)]
+    return ", ".join(sorted(vips))
+
+
+def test_active_mode_after_passive_takes_roles_from_hosts_that_died_meanwhile(cluster: Sandbox) -> None:
+    ok(cluster, "set_passive")
+    inject(cluster, "kill-mysqld", "db1")
+    cluster.wait_states(LIMIT, db1="HARD_OFFLINE")
+    ok(cluster, "set_active")
+    cluster.wait_until(lambda: cluster.writer() == "db2", LIMIT, "db2 is the writer")
+    cluster.wait_until(lambda: host_facts(cluster, "db2").writable, LIMIT, "db2 takes writes")
+
+
+def test_set_ip_counts_when_passive_mode_ends(cluster: Sandbox) -> None:
+    ok(cluster, "set_manual")  # so that the preferred host does not take the role back at once
+    ok(cluster, "set_passive")
+    with agents_not_called(cluster):
+        assert ok(cluster, "set_ip", WRITER, "db2").startswith(
+            f"OK: Set role 'writer({WRITER})' to host 'db2'."
+        )
+        db2 = next(line for line in lines(cluster) if line.startswith("  db2("))
+        assert f"writer({WRITER})" in db2, "the plan is shown"
+        assert cluster.writer() == "db1", "and not yet carried out"
+        for args in (("set_ip", "10.9.9.9", "db1"), ("set_ip", WRITER, "db9")):
+            done = cluster.control(*args)
+            assert (done.returncode, done.stdout.startswith("ERROR: Unknown")) == (1, True)
+    ok(cluster, "set_manual")
+    cluster.wait_until(lambda: cluster.writer() == "db2", LIMIT, "db2 is the writer")
+    settle(cluster)
+    ok(cluster, "set_active")
+    cluster.wait_until(lambda: cluster.writer() == "db1", LIMIT, "the preferred host is the writer")
+    settle(cluster)
+
+
+def test_set_ip_to_a_host_that_is_not_online_is_refused(cluster: Sandbox) -> None:
+    ok(cluster, "set_offline", "db2")
+    ok(cluster, "set_passive")
+    done = cluster.control("set_ip", WRITER, "db2")
+    assert (done.returncode, done.stdout) == (
+        1,
+        "ERROR: Can't assign role to host 'db2': it is ADMIN_OFFLINE.\n",
+    )
+
+
+def test_leaving_passive_mode_removes_what_was_bound_meanwhile(cluster: Sandbox) -> None:
+    ok(cluster, "set_passive")
+    agent = log(cluster, "db2", "mmm_agentd")
+    cluster.machine("db2").run(["ip", "address", "add", f"{WRITER}/32", "dev", "eth0"])
+    assert cluster.writer() is None
+    ok(cluster, "set_active")
+    settle(cluster)
+    assert cluster.writer() == "db1"
+    assert agent.count(f"unbind writer.{WRITER}")
+
+
+# --- manual
+
+
+def test_in_manual_mode_the_admin_moves_roles_off_a_dead_host(cluster: Sandbox) -> None:
+    assert ok(cluster, "set_manual") == "OK: Switched into manual mode."
+    assert ok(cluster, "mode") == "MANUAL"
+    inject(cluster, "kill-mysqld", "db1")
+    cluster.wait_states(LIMIT, db1="HARD_OFFLINE")
+    roles = next(line for line in lines(cluster) if line.startswith("  db1("))
+    assert f"writer({WRITER})" in roles
+    assert cluster.writer() == "db1"
+    assert ok(cluster, "move_role", "writer", "db2").startswith(
+        "OK: Role 'writer' has been moved from 'db1' to 'db2'"
+    )
+    assert cluster.writer() == "db2"
+    assert host_facts(cluster, "db2").writable
+
+
+def test_active_mode_after_manual_takes_roles_from_hosts_that_are_not_online(cluster: Sandbox) -> None:
+    ok(cluster, "set_manual")
+    inject(cluster, "kill-mysqld", "db1")
+    cluster.wait_states(LIMIT, db1="HARD_OFFLINE")
+    assert cluster.writer() == "db1"
+    ok(cluster, "failover_method", "auto")
+    cluster.wait_until(lambda: cluster.writer() == "db2", LIMIT, "db2 is the writer")
+    assert bound(cluster, "db2") == {WRITER, *cluster.layout.reader_ips}
+
+
+# --- wait
+
+
+def test_wait_mode_becomes_active_when_both_masters_are_online(cluster: Sandbox) -> None:
+    ok(cluster, "set_offline", "db2")
+    assert ok(cluster, "failover_method", "wait") == "OK: Switched into wait mode."
+    inject(cluster, "kill-mysqld", "db1")
+    cluster.wait_states(LIMIT, db1="HARD_OFFLINE")
+    assert (ok(cluster, "mode"), cluster.writer()) == ("WAIT", "db1"), "roles stay as in manual mode"
+    monitor = monitor_log(cluster)
+    heal(cluster)
+    cluster.bring_online(limit=LIMIT)
+    cluster.wait_until(lambda: ok(cluster, "failover_method") == "ACTIVE", LIMIT, "wait mode is over")
+    assert monitor.count("mode: WAIT -> ACTIVE: both masters are ONLINE") == 1
+
+
+def test_manual_mode_ends_wait_mode(cluster: Sandbox) -> None:
+    ok(cluster, "set_offline", "db2")
+    ok(cluster, "failover_method", "wait")
+    assert ok(cluster, "set_manual") == "OK: Switched into manual mode."
+    ok(cluster, "set_online", "db2")
+    assert ok(cluster, "mode") == "MANUAL"
+
+
+# --- prefer
+
+
+def test_a_preferred_role_is_moved_away_in_manual_mode_only_and_comes_home(cluster: Sandbox) -> None:
+    assert lines(cluster)[-1] == "# Role writer is assigned to it's preferred host db1."
+    done = cluster.control("move_role", "writer", "db2")
+    assert (
+        done.returncode,
+        done.stdout.startswith("ERROR: Role 'writer' is on its preferred host 'db1'"),
+    ) == (1, True)
+    ok(cluster, "set_manual")
+    ok(cluster, "move_role", "writer", "db2")
+    away = "# Role writer has db1 configured as it's preferred host but is assigned to db2 at the moment."
+    assert lines(cluster)[-1] == away
+    ok(cluster, "set_active")
+    cluster.wait_until(lambda: cluster.writer() == "db1", LIMIT, "the role is at home")
+    settle(cluster)
+
+
+# --- kill host
+
+
+def test_a_host_that_cannot_be_told_is_killed_before_its_roles_go_elsewhere(cluster: Sandbox) -> None:
+    inject(cluster, "cut", "db1")
+    cluster.wait_until(lambda: cluster.monitor.path(KILLED).exists(), LIMIT, "kill_host is called")
+    assert cluster.monitor.path(KILLED).read_text() == "db1 0\n"
+    cluster.wait_until(lambda: WRITER in bound(cluster, "db2"), LIMIT, "db2 has the writer's VIP")
+    assert not cluster.control("show").stdout.startswith("# Warning")
+    cluster.machine("db1").run(["ip", "address", "flush", "to", f"{WRITER}/32"])  # what a real kill does

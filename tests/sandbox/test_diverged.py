@@ -1,0 +1,107 @@
+"""Hosts that have transactions which others lack: named, kept out of use, and taken back when that is mended."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from mmm.sandbox import sql
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.inspect import catch_up, settle
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, has_readers, replicates, switch_off, wait_failed
+
+pytestmark = pytest.mark.sandbox
+
+
+@pytest.fixture
+def notes(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """Give the cluster a table that only the test writes to, on every host."""
+    sandbox.sql("db1", "CREATE OR REPLACE TABLE sandbox.notes (what VARCHAR(20))")
+    catch_up(sandbox)
+    yield sandbox
+    heal(sandbox)
+    for host in sandbox.hosts:
+        sql.execute(
+            sandbox.machine(host), ["SET SESSION sql_log_bin=0", "DROP TABLE IF EXISTS sandbox.notes"]
+        )
+
+
+def write(sandbox: Sandbox, host: str, *what: str) -> None:
+    """Write as a client on the host itself does, who may write in spite of read_only."""
+    for one in what:
+        sandbox.sql(host, f"INSERT INTO sandbox.notes VALUES ('{one}')")  # noqa: S608
+
+
+def lost_writer(sandbox: Sandbox, *what: str) -> Log:
+    """Cut the writer off with a client on it that goes on writing, and let the others go on without it."""
+    log = Log(sandbox)
+    inject(sandbox, "cut", "db1")
+    write(sandbox, "db1", *what)
+    log.wait("db2: told ONLINE, .*writer.*: OK")
+    wait_failed(log, "db1", "ping", "mysql")
+    return log
+
+
+def test_a_lost_writer_with_writes_that_nobody_got_stays_out_until_it_is_forced(notes: Sandbox) -> None:
+    sandbox = notes
+    log = lost_writer(sandbox, "1", "2", "3")
+    log.wait("WARN db2: rep_backlog does not say")  # so it was asked what it had when it took over
+    write(sandbox, "db2", "4")
+    heal(sandbox)
+    log.wait("ERROR db1: it has (up to )?3 transactions .* that db2 lacked")
+    log.wait_change("db1", "AWAITING_RECOVERY")
+    log.wait("db1: told AWAITING_RECOVERY, no roles: OK")
+    log.wait("INFO db1: mysql is good again")
+    assert re.search(r"# Warning: host db1 has (up to )?3 transactions \(0-1-", sandbox.ask("show"))
+    assert "it stays so by has_more_than_active_master: it has " in sandbox.ask("explain db1")
+    assert sandbox.ask("set_online db1").startswith("ERROR: Host 'db1' stays AWAITING_RECOVERY: it has ")
+    assert sandbox.ask("set_online --force db1").startswith("OK")
+    sandbox.wait_states(LIMIT, **ALL_ONLINE)
+    assert "host db1 has" not in sandbox.ask("show")
+    settle(sandbox)
+    assert log.story("db1") == [
+        ("ONLINE", "HARD_OFFLINE", "host_failed"),
+        ("HARD_OFFLINE", "AWAITING_RECOVERY", "back"),
+        ("AWAITING_RECOVERY", "ONLINE", "set_online"),
+    ]
+
+
+def test_a_slave_with_a_write_of_its_own_loses_its_roles_until_it_can_follow(notes: Sandbox) -> None:
+    sandbox, log = notes, Log(notes)
+    write(sandbox, "db3", "mine")
+    assert sandbox.ask("move_role writer db2", limit=LIMIT).startswith("OK")
+    change = log.wait_change("db3", "REPLICATION_FAIL")
+    assert change.rule == "refuses_to_follow"
+    assert "it has 1 transaction (0-3-" in change.sentence
+    sandbox.wait_until(lambda: not has_readers(sandbox, "db3"), LIMIT, "db3 has no role")
+    assert "refuses to follow" in sandbox.ask("explain db3")
+    assert "refuses to follow" in sandbox.ask("show")
+    log.wait("db3: told REPLICATION_FAIL, no roles: ERROR")
+    position = sandbox.sql("db2", "SELECT @@gtid_binlog_pos AS gtid")[0]["gtid"]
+    undo = ["STOP SLAVE", "SET SESSION sql_log_bin=0", "DELETE FROM sandbox.notes WHERE what='mine'"]
+    sql.execute(sandbox.machine("db3"), [*undo, "RESET MASTER", f"SET GLOBAL gtid_slave_pos='{position}'"])
+    log.wait_change("db3", "ONLINE")
+    sandbox.wait_until(lambda: has_readers(sandbox, "db3"), LIMIT, "db3 gets its share of readers")
+    assert replicates(sandbox, "db3")
+    settle(sandbox)
+    assert [rule for _, _, rule in log.story("db3")] == ["refuses_to_follow", "replication_good"]
+
+
+def test_after_a_total_outage_the_host_that_has_everything_comes_back_by_itself(notes: Sandbox) -> None:
+    sandbox, log = notes, Log(notes)
+    write(sandbox, "db1", "last")
+    settle(sandbox)
+    for host in ("db2", "db1"):
+        switch_off(sandbox, log, host)
+    sandbox.power_on("db2")
+    log.wait_change("db2", "AWAITING_RECOVERY")
+    waits = "what db1 has is not known: it is HARD_OFFLINE"
+    sandbox.wait_until(lambda: waits in sandbox.ask("explain db2"), LIMIT, "db2 waits for what db1 has")
+    sandbox.power_on("db1")
+    sandbox.wait_until(sandbox.writer, LIMIT, "there is a writer again")
+    first = sandbox.writer()
+    assert first is not None
+    assert [change.rule for change in log.changes(first)][-1] == "has_everything"
+    sandbox.bring_online()
+    settle(sandbox)

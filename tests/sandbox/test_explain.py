@@ -1,0 +1,102 @@
+"""What `mmm_control explain` and `history` say of a cluster at work (SPEC 11.3)."""
+
+import re
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.inspect import settle
+from tests.clusters import monitor_away
+from tests.scenarios import LIMIT, Log, wait_failed
+
+pytestmark = pytest.mark.sandbox
+
+MOMENT = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d"
+
+
+def explained(sandbox: Sandbox, *host: str) -> str:
+    done = sandbox.control("explain", *host)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+def history(sandbox: Sandbox, number: int) -> list[str]:
+    done = sandbox.control("history", str(number))
+    assert done.returncode == 0, done
+    return done.stdout.splitlines()
+
+
+def test_a_healthy_cluster_has_nothing_to_explain_away(sandbox: Sandbox) -> None:
+    told = explained(sandbox)
+    assert re.findall(rf"^(db\d): ONLINE since {MOMENT}", told, re.MULTILINE) == ["db1", "db2", "db3"]
+    assert "fail" not in told
+    assert "nobody" not in told
+    own = explained(sandbox, "db2")
+    assert own.startswith("db2: ONLINE")
+    assert own in told
+
+
+def test_a_host_that_lags_shows_how_far_and_since_when(settled_sandbox: Sandbox) -> None:
+    sandbox, log = settled_sandbox, Log(settled_sandbox)
+    inject(sandbox, "lag", "db3")
+    log.wait_change("db3", "REPLICATION_DELAY")
+    said = explained(sandbox, "db3")
+    assert re.search(rf"db3: REPLICATION_DELAY since {MOMENT} \(replication_delayed\): ", said)
+    assert re.search(rf"rep_backlog has failed: .*\d+ s behind, limit 2.*, since {MOMENT}", said)
+    assert re.search(r"ONLINE by replication_good .*: missing: .*\d+ s behind, limit 2", said)
+    heal(sandbox)
+    log.wait_change("db3", "ONLINE")
+    settle(sandbox)
+
+
+def test_a_dead_host_shows_what_is_missing_and_the_admin_what_to_say(sandbox: Sandbox) -> None:
+    log = Log(sandbox)
+    inject(sandbox, "kill-mysqld", "db3")
+    log.wait_change("db3", "HARD_OFFLINE")
+    said = explained(sandbox, "db3")
+    assert re.search(r"db3: HARD_OFFLINE since .* \(host_failed\): ", said)
+    assert re.search(r"mysql has failed: .*refused.*, since ", said)
+    assert re.search(r"AWAITING_RECOVERY by back .*: missing: ", said)
+    heal(sandbox)
+    log.wait_change("db3", "ONLINE")
+    assert sandbox.control("set_offline", "db3").returncode == 0
+    assert "what would change it: mmm_control set_online db3" in explained(sandbox, "db3")
+    assert sandbox.control("set_online", "db3").returncode == 0
+    settle(sandbox)
+
+
+def test_a_host_nobody_has_heard_of_is_an_error(sandbox: Sandbox) -> None:
+    done = sandbox.control("explain", "db9")
+    assert (done.returncode, done.stdout.startswith("ERROR: ")) == (1, True)
+
+
+def test_history_tells_a_failover_with_cause_and_steps_and_survives_the_monitor(sandbox: Sandbox) -> None:
+    log = Log(sandbox)
+    inject(sandbox, "kill-mysqld", "db1")
+    wait_failed(log, "db1", "mysql")
+    sandbox.wait_until(lambda: sandbox.writer() == "db2", LIMIT, "db2 takes over")
+    heal(sandbox)
+    log.wait_change("db1", "ONLINE")
+    settle(sandbox)
+    told = history(sandbox, 50)
+    assert len(history(sandbox, 1)) == 1
+    (failed,) = [line for line in told[-8:] if "db1: ONLINE -> HARD_OFFLINE: host_failed: " in line]
+    (moved,) = [line for line in told[-8:] if f"writer({sandbox.layout.writer_ip}): db1 -> db2, " in line]
+    assert re.match(rf"{MOMENT}  ", failed)
+    assert re.search(
+        r"db1 -> db2, \d+ ms: db1 HARD_OFFLINE by host_failed: .*mysql.* \[.*db2 OK after", moved
+    )
+    with monitor_away(sandbox):
+        pass
+    assert history(sandbox, 50)[: len(told)] == told[-50:]
+    settle(sandbox)
+
+
+def test_a_change_by_the_admin_stands_in_the_history(sandbox: Sandbox) -> None:
+    assert sandbox.control("move_role", "writer", "db2").returncode == 0
+    settle(sandbox)
+    assert any(
+        f"writer({sandbox.layout.writer_ip}): db1 -> db2, " in line and "ordered by the admin" in line
+        for line in history(sandbox, 3)
+    )

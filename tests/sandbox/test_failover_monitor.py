@@ -1,0 +1,84 @@
+"""A monitor that dies in the middle of a failover, at any moment of it: the next one finishes it."""
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.inspect import settle
+from mmm.sandbox.watch import Probe
+from tests.scenarios import LIMIT, Log
+from tests.taps import Addresses
+
+pytestmark = pytest.mark.sandbox
+
+MOMENTS = {
+    "before anybody noticed": "",
+    "when the check begins to fail": "mysql begins to fail",
+    "when the failure is known": "mysql has failed",
+    "when the state has changed": "db1: ONLINE -> HARD_OFFLINE",
+    "when the old writer was told": "db1: told HARD_OFFLINE",
+    "when the new writer was told": r"db2: told ONLINE, .*writer",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_failover_is_finished_by_the_monitor_that_the_angel_starts(sandbox: Sandbox, moment: str) -> None:
+    failover(sandbox, moment, angel=False)
+
+
+@pytest.mark.parametrize("moment", ["before anybody noticed", "when the state has changed"])
+def test_a_failover_is_finished_by_a_monitor_that_is_started_later(sandbox: Sandbox, moment: str) -> None:
+    failover(sandbox, moment, angel=True)
+
+
+def failover(sandbox: Sandbox, moment: str, *, angel: bool) -> None:
+    """Kill the writer's server, at the moment the monitor, with `angel` also who would start it again."""
+    log, vip = Log(sandbox), sandbox.layout.writer_ip
+    with Addresses(sandbox) as addresses, Probe(sandbox, readers=False) as probe:
+        inject(sandbox, "kill-mysqld", "db1")
+        if MOMENTS[moment]:
+            log.wait(MOMENTS[moment])
+        inject(sandbox, "kill-monitor", angel=angel)
+        if angel:
+            assert sandbox.show() == {}
+            sandbox.start_daemon(sandbox.layout.monitor, "mmm_mond")
+        outage = probe.wait_outage(LIMIT)
+        assert (outage.before, outage.after) == ("db1", "db2")
+        sandbox.wait_states(LIMIT, db1="HARD_OFFLINE", db2="ONLINE", db3="ONLINE")
+        assert sandbox.holders(vip) == ("db2",)
+        heal(sandbox)
+        sandbox.wait_until(lambda: sandbox.states().get("db1") != "HARD_OFFLINE", LIMIT, "db1 is back")
+        sandbox.bring_online()  # how long it was gone is nothing that a new monitor could know
+        settle(sandbox)
+    assert addresses.together(vip) == []
+    assert probe.report.writer == "db2"
+    assert probe.report.doubled == ()
+
+
+def test_a_monitor_that_restarts_in_peace_changes_nothing(sandbox: Sandbox) -> None:
+    log = Log(sandbox)
+    before = sandbox.show()
+    with Addresses(sandbox) as addresses, Probe(sandbox) as probe:
+        inject(sandbox, "kill-monitor")
+        log.wait("db3: starts as ONLINE")
+        sandbox.wait_until(lambda: sandbox.show() == before, LIMIT, "the same states and roles as before")
+        log.wait("db3: told ONLINE")
+        probe.wait_writes(LIMIT)
+    assert addresses.moved == []
+    assert log.changes() == []
+    assert probe.report.outages == ()
+
+
+def test_a_planned_move_is_finished_or_undone_by_the_next_monitor(sandbox: Sandbox) -> None:
+    """Whatever the monitor had come to when it died, one host takes writes and no row is lost."""
+    log, vip = Log(sandbox), sandbox.layout.writer_ip
+    with Addresses(sandbox) as addresses, Probe(sandbox, readers=False) as probe:
+        with sandbox.monitor.connect((sandbox.layout.plugs["monitor"].ip, 9988), 5) as connection:
+            connection.sendall(b"move_role writer db2\n")
+            log.wait("by the admin")
+            inject(sandbox, "kill-monitor")
+        probe.wait_outage(LIMIT)
+        probe.wait_writes(LIMIT)
+        settle(sandbox)
+    assert addresses.together(vip) == []
+    assert (probe.report.missing, probe.report.doubled) == ((), ())

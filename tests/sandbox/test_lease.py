@@ -1,0 +1,83 @@
+"""The writer lease on real interfaces: a host that is cut off is no writer any more before another is (SPEC 11.1)."""
+
+from collections.abc import Iterator
+from os import geteuid, getpid
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.inspect import settle
+from mmm.sandbox.restore import restore
+from mmm.sandbox.up import down, up
+from mmm.sandbox.watch import Probe
+from tests.scenarios import LIMIT, Log, writable
+from tests.taps import Addresses
+
+pytestmark = pytest.mark.sandbox
+
+
+@pytest.fixture(scope="module")
+def own_sandbox() -> Iterator[Sandbox]:
+    """Give two masters whose leases are 3 s long."""
+    if geteuid() != 0:
+        pytest.skip("the sandbox needs root")
+    name = f"lease{getpid()}"
+    conf = Conf(
+        slaves=0,
+        top={"vip_lease": 3},
+        monitor={"flap_count": 0, "failover_block": 0, "split_brain_guard": 1},
+    )
+    try:
+        yield up(name, conf=fast(conf))
+    finally:
+        down(name)
+
+
+@pytest.fixture
+def leased(own_sandbox: Sandbox) -> Sandbox:
+    """Give that cluster healthy, db1 being the writer."""
+    restore(own_sandbox)
+    return own_sandbox
+
+
+def test_a_writer_that_is_cut_off_is_none_any_more_before_another_is(leased: Sandbox) -> None:
+    vip, agent_log = leased.layout.writer_ip, Log(leased, "db1", "mmm_agentd")
+    with Addresses(leased) as addresses, Probe(leased, readers=False) as probe:
+        inject(leased, "cut", "db1")
+        agent_log.wait("FATAL db1: the lease of writer")
+        agent_log.wait("fence: db1: read_only=1")
+        outage = probe.wait_outage(LIMIT)
+        assert (outage.before, outage.after) == ("db1", "db2")
+        assert not writable(leased, "db1")
+        assert leased.holders(vip) == ("db2",)
+        heal(leased)
+        settle(leased)
+        assert leased.writer() == "db2"  # it came back and drew no clients
+    assert addresses.together(vip) == []
+    assert probe.report.doubled == ()
+
+
+def test_without_the_monitor_the_writer_keeps_its_vip_by_promises(leased: Sandbox) -> None:
+    log = Log(leased, "db1", "mmm_agentd")
+    with Addresses(leased) as addresses, Probe(leased, readers=False) as probe:
+        inject(leased, "kill-monitor", angel=True)
+        log.wait("the lease is renewed by promises of db2")
+        probe.wait_writes(LIMIT)
+        heal(leased)
+        settle(leased)
+    assert all(renewed.bound for renewed in addresses.moved)
+    assert probe.report.outages == ()
+
+
+def test_the_kernel_takes_the_vip_from_a_frozen_agent(leased: Sandbox) -> None:
+    vip = leased.layout.writer_ip
+    with Addresses(leased) as addresses:
+        inject(leased, "freeze-agent", "db1")
+        inject(leased, "kill-mysqld", "db1")
+        leased.wait_until(lambda: "db2" in leased.holders(vip), LIMIT, "db2 takes over")
+        assert leased.holders(vip) == ("db2",)
+        heal(leased)
+        settle(leased)
+    assert addresses.together(vip) == []

@@ -1,0 +1,106 @@
+"""A planned move is all or nothing, by real causes (SPEC 11.7)."""
+
+import re
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.faults import inject
+from mmm.sandbox.inspect import host_facts
+from mmm.sandbox.watch import Probe
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, move_under_way
+
+pytestmark = pytest.mark.sandbox
+
+
+def control(sandbox: Sandbox, *args: str) -> tuple[int, str]:
+    """Return the exit status of mmm_control and what it printed."""
+    done = sandbox.control(*args, limit=90)
+    assert done.stderr == ""
+    return done.returncode, done.stdout.rstrip("\n")
+
+
+def test_a_new_writer_that_cannot_catch_up_gives_the_role_back_at_once(sandbox: Sandbox) -> None:
+    log = Log(sandbox)
+    with move_under_way(sandbox) as answers:
+        sandbox.sql("db2", "STOP SLAVE SQL_THREAD")
+    status, answer = answers[0]
+    assert status == 1
+    assert answer.startswith(
+        "ERROR: writer could not be moved to db2: db1 keeps it: the agent of db2 answered"
+    )
+    assert "replication cannot get there" in answer
+    assert sandbox.writer() == "db1"
+    assert (host_facts(sandbox, "db1").writable, host_facts(sandbox, "db2").writable) == (True, False)
+    log.wait(
+        r"ERROR writer\(10\.77\.0\.80\): db1 gets it back, db2 did not take it: the agent of db2 answered"
+    )
+    assert "writer(10.77.0.80): stays with db1" in sandbox.ask("history 3")
+    with Probe(sandbox, readers=False) as probe:
+        probe.wait_writes(LIMIT)
+    assert probe.report.writes == ()
+
+
+def test_a_move_to_a_host_that_does_not_replicate_is_not_begun(sandbox: Sandbox) -> None:
+    with Probe(sandbox, readers=False) as probe:
+        probe.wait_writes(LIMIT)
+        inject(sandbox, "stop-replication", "db2")
+        for flags in ((), ("--dry-run",)):
+            status, answer = control(sandbox, "move_role", *flags, "writer", "db2")
+            assert status == 1
+            assert answer.startswith(
+                "ERROR: writer is not moved to db2: replication of db2 does not run: ERROR: IO"
+            )
+        probe.wait_writes(LIMIT)
+    assert probe.report.outages == ()
+    assert sandbox.writer() == "db1"
+
+
+def test_a_dry_run_says_who_would_be_told_what_and_changes_nothing(sandbox: Sandbox) -> None:
+    log = Log(sandbox)
+    with Probe(sandbox, readers=False) as probe:
+        probe.wait_writes(LIMIT)
+        status, answer = control(sandbox, "move_role", "--dry-run", "writer", "db2")
+        probe.wait_writes(LIMIT)
+    assert status == 0
+    lines = answer.splitlines()
+    assert lines[0] == "OK: Dry run, nothing was changed. writer would be moved to db2:"
+    assert lines[1] == "db2: behind: 0 s; rep_threads: OK"
+    assert "clients would be ended at once" in lines[2]
+    assert lines[3].startswith(
+        "1. db1 is told ONLINE: lets writer(10.77.0.80) go, after it has become read_only"
+    )
+    assert any(line.endswith("db3 is told ONLINE: replicates from db2") for line in lines[4:6]), answer
+    assert any(
+        "db2 is told ONLINE: takes writer(10.77.0.80), after it has applied" in line for line in lines[4:6]
+    )
+    assert probe.report.outages == ()
+    assert (sandbox.writer(), sandbox.states()) == ("db1", ALL_ONLINE)
+    assert not log.lines(r"INFO db\d: told")
+
+
+def test_a_forced_role_is_taken_without_what_is_missing_and_says_so(sandbox: Sandbox) -> None:
+    sandbox.sql("db2", "STOP SLAVE SQL_THREAD")
+    sandbox.sql("db1", "INSERT INTO sandbox.tick () VALUES ()")
+    status, answer = control(sandbox, "move_role", "--force", "writer", "db2")
+    assert status == 0, answer
+    assert "Forced in spite of: replication of db2 does not run: ERROR: SQL thread is not running" in answer
+    assert sandbox.writer() == "db2"
+    assert host_facts(sandbox, "db2").writable
+    agent = sandbox.machine("db2").log / "mmm_agentd.log"
+    assert "sync: db2: goes on by 'move_role --force' though" in agent.read_text()
+
+
+def test_what_a_failover_has_lost_is_said_and_is_not_less_than_what_is_missing(sandbox: Sandbox) -> None:
+    log = Log(sandbox)
+    with Probe(sandbox, readers=False) as probe:
+        probe.wait_writes(LIMIT, 1000)
+        inject(sandbox, "kill-mysqld", "db1")
+        probe.wait_outage(LIMIT)
+        line = log.wait("WARN lost with db1 when db2 took over: ")
+        sentence = line[line.index("lost with") :]
+        assert f"# Warning: {sentence}" in sandbox.ask("show")
+        assert sentence in sandbox.ask("history")
+    most = re.search(r"at most (\d+) transactions? since \d{4}/", sentence)
+    assert most, sentence
+    assert len(probe.report.missing) <= int(most[1]), sentence

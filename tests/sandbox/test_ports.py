@@ -1,0 +1,222 @@
+"""Clients that mean it ill, on the agent's and on the monitor's port of a cluster at work."""
+
+import contextlib
+import random
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.inspect import settle
+from mmm.sandbox.network import bound_addresses
+from tests.clusters import LIMIT, Log, log, pids, restart
+
+pytestmark = pytest.mark.sandbox
+
+MEGABYTE = 1 << 20
+SLACK = 4 * MEGABYTE
+"""What the interpreter's own bookkeeping may grow by between two rounds of the same."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A port, the daemon behind it and its log since it was started."""
+
+    sandbox: Sandbox
+    machine: str
+    daemon: str
+    port: int
+    request: bytes
+    said: Log
+
+    def connect(self) -> socket.socket:
+        ip = self.sandbox.layout.plugs[self.machine].ip
+        return self.sandbox.client.connect((ip, self.port), LIMIT)
+
+    @property
+    def memory(self) -> int:
+        """Return what its processes take, in bytes; shared pages count in part."""
+        total = 0
+        for pid in pids(self.sandbox, self.machine, self.daemon):
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024  # type: ignore[index]
+        return total
+
+    @property
+    def complaints(self) -> list[str]:
+        """Return what was logged about the client, without figures."""
+        ip = self.sandbox.layout.plugs[self.sandbox.client.name].ip
+        lines = [line for line in self.said.text.splitlines() if f"client {ip}:" in line]
+        return [line.split(f"client {ip}: ")[1] for line in lines]
+
+
+def agent(sandbox: Sandbox) -> Target:
+    return Target(sandbox, "db2", "mmm_agentd", 9989, b"PING|1|db2\n", log(sandbox, "db2", "mmm_agentd"))
+
+
+def monitor(sandbox: Sandbox) -> Target:
+    return Target(sandbox, "monitor", "mmm_mond", 9988, b"show\n", log(sandbox, "monitor", "mmm_mond"))
+
+
+@pytest.fixture(params=[agent, monitor], ids=["agent", "monitor"])
+def target(sandbox: Sandbox, request: pytest.FixtureRequest) -> Target:
+    """Give one of the two ports; its daemon has complained about nobody yet."""
+    found: Target = request.param(sandbox)
+    restart(sandbox, found.machine, found.daemon)
+    settle(sandbox)
+    return found
+
+
+@contextlib.contextmanager
+def at_work(sandbox: Sandbox) -> Iterator[None]:
+    """Check that meanwhile, and after it, questions are answered, orders carried out, and all hosts stay ONLINE."""
+    mond = log(sandbox, "monitor", "mmm_mond")
+    yield
+    for args in (("set_offline", "db2"), ("set_online", "db2"), ("ping",)):
+        done = sandbox.control(*args)
+        assert done.returncode == 0, done
+    settle(sandbox)
+    assert set(sandbox.states().values()) == {"ONLINE"}
+    bad = re.compile(r"cannot be reached|(ping|mysql) begins to fail|error of its own|HARD_OFFLINE")
+    assert [line for line in mond.text.splitlines() if bad.search(line)] == []
+    assert all(bound_addresses(sandbox.machine(name)) for name in sandbox.hosts)
+
+
+def garbage(target: Target) -> None:
+    chance = random.Random(7)  # noqa: S311
+    for _ in range(100):
+        data = chance.randbytes(chance.randrange(1, 4000)) + b"\n\0|||\n\r\n|\n"
+        with contextlib.suppress(ConnectionError), target.connect() as connection:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+
+
+def half_lines(target: Target) -> None:
+    for _ in range(200):
+        with target.connect() as connection:
+            connection.sendall(target.request[:-1])
+
+
+def long_lines(target: Target) -> None:
+    piece = b"x" * 65536
+    for _ in range(5):
+        with contextlib.suppress(ConnectionError), target.connect() as connection:
+            for _ in range(10 * MEGABYTE // len(piece)):
+                connection.sendall(piece)
+            connection.sendall(b"\n")
+
+
+ATTACKS: dict[Callable[[Target], None], str] = {
+    garbage: "not understood",
+    half_lines: "without a line end",
+    long_lines: "line longer than",
+}
+
+
+def said_once(target: Target, what: str) -> None:
+    """Check that the log names what the client did, and nothing twice."""
+    said = target.complaints
+    assert sum(what in line for line in said) == 1, said
+    assert len({re.sub(r"\d+", "", line) for line in said}) == len(said), said
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_bad_lines_cost_nothing_and_are_said_once(
+    sandbox: Sandbox, target: Target, attack: Callable[[Target], None]
+) -> None:
+    with at_work(sandbox):
+        attack(target)
+        before = target.memory
+        attack(target)
+        attack(target)
+        after = target.memory
+    assert after - before < SLACK
+    said_once(target, ATTACKS[attack])
+
+
+def test_a_thousand_idle_connections_lock_nobody_out(sandbox: Sandbox, target: Target) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def crowd() -> None:
+            for _ in range(1000):
+                stack.enter_context(target.connect())
+
+        with at_work(sandbox):
+            crowd()
+        before = target.memory
+        stack.close()
+        with at_work(sandbox):
+            crowd()
+        assert target.memory - before < SLACK
+    said_once(target, "the most silent ones are ended")
+
+
+def test_clients_that_read_nothing_are_ended(sandbox: Sandbox) -> None:
+    targets = (agent(sandbox), monitor(sandbox))
+    for target in targets:
+        restart(sandbox, target.machine, target.daemon)
+    settle(sandbox)
+    for target in targets:
+        answered(target, 20_000)
+    before = {target.daemon: target.memory for target in targets}
+    with contextlib.ExitStack() as stack, at_work(sandbox):
+        for target in targets:
+            for _ in range(3):
+                fill(stack.enter_context(target.connect()), target.request)
+        sandbox.wait_until(
+            lambda: all(target.complaints for target in targets), LIMIT, "both have had enough"
+        )
+    for target in targets:
+        said_once(target, "has not read its answer")
+        assert target.memory - before[target.daemon] < SLACK, target.daemon
+
+
+def answered(target: Target, requests: int) -> None:
+    """Send so many requests at once and read all answers."""
+    with target.connect() as connection:
+        sender = threading.Thread(target=lambda: connection.sendall(target.request * requests))
+        sender.start()
+        connection.settimeout(LIMIT)
+        with connection.makefile("rb") as stream:
+            expected = requests if target.port == 9989 else requests * len(target.sandbox.hosts)
+            assert sum(1 for _ in zip(range(expected), stream, strict=False)) == expected
+        sender.join()
+
+
+def fill(connection: socket.socket, request: bytes) -> None:
+    """Send requests, and read no answer, until the other side takes no more of them."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(0.5)
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        while True:
+            connection.sendall(request * 1000)
+
+
+def test_a_stranger_gets_nothing_and_is_named(sandbox: Sandbox, target: Target) -> None:
+    """Somebody on the segment with an address that the conf does not know: no order, no answer (SPEC 10.21)."""
+    stranger = "10.99.0.9"
+    orders = (b"SET_STATUS|1|db2|ONLINE||db1\n", b"set_offline db2\n", target.request)
+    sandbox.client.run(["ip", "address", "replace", f"{stranger}/32", "dev", "eth0"])
+    before = sandbox.show()
+    for order in orders:
+        with contextlib.closing(sandbox.client.socket(socket.AF_INET, socket.SOCK_STREAM)) as connection:
+            connection.bind((stranger, 0))
+            connection.settimeout(LIMIT)
+            received = b""
+            with contextlib.suppress(ConnectionError):
+                connection.connect((sandbox.layout.plugs[target.machine].ip, target.port))
+                connection.sendall(order)
+                received = connection.recv(100)
+            assert received == b""
+    assert sandbox.show() == before
+    said = [line for line in target.said.text.splitlines() if f"client {stranger}" in line]
+    assert len(said) == 1
+    assert "allow_from" in said[0]
+    sandbox.client.run(["ip", "address", "del", f"{stranger}/32", "dev", "eth0"])

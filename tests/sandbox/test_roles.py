@@ -1,0 +1,117 @@
+"""Two balanced roles beside the writer: level by themselves and together, and still while the network is away."""
+
+from collections import Counter
+from collections.abc import Iterator
+from os import geteuid, getpid
+
+import pytest
+
+from mmm.config.model import Vip
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.inspect import settle
+from mmm.sandbox.layout import SWITCH
+from mmm.sandbox.network import BRIDGE, bound_addresses
+from mmm.sandbox.restore import restore
+from mmm.sandbox.up import down, up
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, wait_failed
+
+pytestmark = pytest.mark.sandbox
+
+REPORT = """
+<role report>
+    hosts   db1, db2, db3
+    ips     10.77.0.100, 10.77.0.101
+    mode    balanced
+</role>
+"""
+
+
+@pytest.fixture(scope="module")
+def two_roles() -> Iterator[Sandbox]:
+    """Give two masters and a slave with three reader VIPs and two of another balanced role."""
+    if geteuid() != 0:
+        pytest.skip("the sandbox needs root")
+    name = f"roles{getpid()}"
+    conf = Conf(monitor={"flap_count": 0, "failover_block": 0}, extra={"mmm_common.conf": REPORT})
+    sandbox = up(name, conf=fast(conf))
+    try:
+        yield sandbox
+    finally:
+        down(name)
+
+
+@pytest.fixture
+def cluster(two_roles: Sandbox) -> Sandbox:
+    """Give it healthy, db1 being the writer."""
+    restore(two_roles)
+    return two_roles
+
+
+def balanced(sandbox: Sandbox) -> dict[str, list[Vip]]:
+    """Return the VIPs of the balanced roles that are bound on each host."""
+    vips = [vip for vip in sandbox.layout.cluster.vips if vip.role != "writer"]
+    return {
+        name: [vip for vip in vips if vip.ip in bound_addresses(sandbox.machine(name))]
+        for name in sandbox.hosts
+    }
+
+
+def spread(numbers: list[int]) -> int:
+    return max(numbers) - min(numbers)
+
+
+def assert_level(sandbox: Sandbox, hosts: int) -> None:
+    """Check that every VIP is bound once, and that no host has two more than another, of a role or of all."""
+    held = [vips for vips in balanced(sandbox).values() if vips]
+    assert len(held) == hosts
+    assert sum(map(len, held)) == 5
+    assert spread([len(vips) for vips in held]) <= 1
+    for role in ("reader", "report"):
+        assert spread([Counter(vip.role for vip in vips)[role] for vips in held]) <= 1
+
+
+def test_each_balanced_role_is_level_and_so_are_all_together(cluster: Sandbox) -> None:
+    assert_level(cluster, hosts=3)
+    log = Log(cluster)
+    inject(cluster, "kill-mysqld", "db3")
+    log.wait_change("db3", "HARD_OFFLINE")
+    cluster.wait_until(lambda: sum(map(len, balanced(cluster).values())) == 5, LIMIT, "all VIPs are bound")
+    assert_level(cluster, hosts=2)
+    heal(cluster)
+    log.wait_change("db3", "ONLINE")
+    settle(cluster)
+    assert_level(cluster, hosts=3)
+
+
+def test_a_balanced_role_that_is_moved_off_a_host_goes_to_another(cluster: Sandbox) -> None:
+    log, before = Log(cluster), balanced(cluster)["db3"]
+    assert cluster.ask("move_role reader db3").startswith("OK")
+    for vip in before:
+        if vip.role == "reader":
+            assert log.wait(rf"INFO {vip.role}\({vip.ip}\): db3 -> db[12]")
+    settle(cluster)
+    assert_level(cluster, hosts=3)
+
+
+def test_nothing_changes_while_the_monitor_has_no_network(cluster: Sandbox) -> None:
+    log, before, shown = Log(cluster), balanced(cluster), cluster.ask("show")
+    gateway = cluster.layout.gateways[0]
+    switch = cluster.machine(SWITCH)
+    switch.run(["ip", "address", "del", f"{gateway}/24", "dev", BRIDGE])
+    try:
+        log.wait(r"network: ")
+        inject(cluster, "kill-mysqld", "db1")
+        cluster.sql("db2", "SELECT SLEEP(4)")  # longer than period, trap and time-out of the check
+        assert (balanced(cluster), cluster.states(), cluster.writer()) == (before, ALL_ONLINE, "db1")
+        assert "network" in cluster.ask("explain")
+        assert all(line in cluster.ask("show") for line in shown.splitlines())
+    finally:
+        switch.run(["ip", "address", "add", f"{gateway}/24", "dev", BRIDGE])
+    wait_failed(log, "db1", "mysql")
+    log.wait_change("db1", "HARD_OFFLINE")
+    cluster.wait_until(lambda: cluster.writer() == "db2", LIMIT, "db2 takes over")
+    heal(cluster)
+    log.wait_change("db1", "ONLINE")
+    settle(cluster)

@@ -1,0 +1,186 @@
+"""From conf files to a cluster: which machines, addresses, users; and an old 1.x conf rebuilt for real."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmm.config import Memory, check, read
+from mmm.config.model import Cluster, Program
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.conf import Conf, fast, hosts
+from mmm.sandbox.inspect import settle
+from mmm.sandbox.layout import Layout, plan
+from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.network import prefix_lengths
+from mmm.sandbox.up import down, up
+from mmm.sandbox.watch import Probe
+
+COMMON_1X = """\
+# Written for MMM 1.2
+cluster_interface bond0
+agent_port 9989
+monitor_ip 192.168.3.11
+replication_user repl
+replication_password o'Hara
+host lb_one
+  ip 192.168.3.40
+  port 3307
+  mode master
+  peer lb_two
+host lb_two
+  ip 192.168.3.41
+  port 3307
+  mode master
+  peer lb_one
+host reader1
+  ip 10.20.30.5
+  mode slave
+role writer
+  mode exclusive
+  servers lb_one, lb_two
+  ip 192.168.3.105
+role reader
+  mode balanced
+  servers lb_one, lb_two, reader1
+  ip 192.168.3.106, 192.168.3.107
+"""
+MON_1X = """\
+include mmm_common.conf
+bind_port 9988
+pid_path /usr/local/mmm/var/mmmd.pid
+status_path /usr/local/mmm/var/mmmd.status
+bin_path /usr/local/mmm/bin
+check mysql
+  check_period 1
+  trap_period 1
+  timeout 1
+""" + "".join(f"host {name}\n  user watcher\n  password see\n" for name in ("lb_one", "lb_two", "reader1"))
+AGENT_1X = """\
+include mmm_common.conf
+this lb_one
+mode master
+peer lb_two
+pid_path /usr/local/mmm/var/mmmd_agent.pid
+bin_path /usr/local/mmm/bin
+""" + "".join(f"host {name}\n  user mover\n  password move\n" for name in ("lb_one", "lb_two", "reader1"))
+
+
+def cluster(files: dict[str, str], name: str, program: Program) -> Cluster:
+    return check(read(Memory(files), name), program, "", lambda _: "")
+
+
+def layout(conf: Conf) -> Layout:
+    """Return the layout of a conf; every agent's conf is that of the first host, which matters to no test here."""
+    files = conf.files()
+    monitor = cluster(files, "mmm_mon.conf", "MONITOR")
+    agent = cluster(files, "mmm_agent.conf", "AGENT")
+    return plan(monitor, dict.fromkeys(monitor.hosts, agent))
+
+
+def test_the_default_cluster() -> None:
+    built = layout(Conf())
+    assert {name: plug.ip for name, plug in built.plugs.items()} == {
+        "db1": "10.77.0.4",
+        "db2": "10.77.0.5",
+        "db3": "10.77.0.7",
+        "monitor": "10.77.0.2",
+        "client": "10.77.0.3",
+    }
+    assert built.gateways == ("10.77.0.1",)
+    assert (built.writer_ip, built.reader_ips) == ("10.77.0.80", ("10.77.0.90", "10.77.0.91", "10.77.0.92"))
+    assert [built.source_of(name) for name in built.hosts] == ["db2", "db1", "db1"]
+    assert built.lengths[4] == 24
+
+
+def test_every_value_can_be_set() -> None:
+    conf = Conf(
+        slaves=0,
+        top={"debug": "1"},
+        monitor={"mode": "manual", "auto_set_online": 30},
+        checks={"rep_backlog": {"max_backlog": 2}},
+        hosts={"default": {"agent_user": "x"}, "db2": {"mysql_port": 3310}},
+        roles={"writer": {"prefer": "db2"}},
+        extra={"mmm_mon.conf": "<socket>\ntype plain\n</socket>\n"},
+    )
+    built = layout(fast(conf, 0.5)).cluster
+    assert built.debug is False  # the monitor's own file has the last word
+    assert built.monitor is not None
+    assert (built.monitor.mode, built.monitor.auto_set_online) == ("manual", 30)
+    assert (built.checks["mysql"].trap_period, built.checks["rep_backlog"].max_backlog) == (0.5, 2)
+    assert built.hosts["db2"].mysql_port == 3310
+    assert built.roles["writer"].prefer == "db2"
+
+
+def test_a_monitor_on_a_host_shares_its_machine() -> None:
+    built = layout(Conf(monitor={"ip": "10.77.0.7"}))
+    assert built.monitor == "db3"
+    assert "monitor" not in built.plugs
+
+
+def test_a_monitor_at_the_loopback_gets_an_address_to_speak_from() -> None:
+    built = layout(Conf(monitor={"ip": "127.0.0.1"}))
+    assert (built.monitor_ip, built.plugs["monitor"].ip) == ("127.0.0.1", "10.77.0.2")
+
+
+@pytest.mark.parametrize("text", ["2m1s", "2m", "1m3s"])
+def test_hosts_are_written_as_masters_and_slaves(text: str) -> None:
+    masters, slaves = hosts(text)
+    assert len(Conf(masters, slaves).addresses) == masters + slaves
+
+
+@pytest.mark.parametrize("text", ["", "2", "m", "1m", "0m2s", "3m", "2m61s", "2m1s1x"])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(SandboxError):
+        Conf(*hosts(text))
+
+
+@pytest.mark.parametrize(
+    ("addresses", "lengths"),
+    [
+        (["10.0.0.1", "10.0.0.2"], {4: 24, 6: 64}),
+        (["10.0.0.1", "10.0.9.2"], {4: 16, 6: 64}),
+        (["10.0.0.1", "192.168.0.2"], {4: 32, 6: 64}),
+        (["fd00::1", "fd01::1"], {4: 24, 6: 128}),
+    ],
+)
+def test_one_subnet_where_the_addresses_allow_it(addresses: list[str], lengths: dict[int, int]) -> None:
+    assert prefix_lengths(addresses) == lengths
+
+
+@pytest.fixture
+def old_conf(tmp_path: Path) -> Iterator[Sandbox]:
+    """Give the cluster of a 1.x conf: two subnets, another port, another interface, files in /usr/local/mmm."""
+    if os.geteuid() != 0:
+        pytest.skip("the sandbox needs root")
+    for name, text in {"mmm_common": COMMON_1X, "mmm_mon": MON_1X, "mmm_agent": AGENT_1X}.items():
+        (tmp_path / f"{name}.conf").write_text(text)
+    name = f"old{os.getpid()}"
+    yield up(name, conf=tmp_path)
+    down(name)
+
+
+@pytest.mark.sandbox
+def test_a_1x_conf_is_rebuilt_as_it_is(old_conf: Sandbox, tmp_path: Path) -> None:
+    settle(old_conf)
+    assert old_conf.writer() == "lb_one"
+    assert (old_conf.machine("reader1").etc / "mmm_common.conf").read_text() == COMMON_1X
+    assert "this reader1\n" in (old_conf.machine("reader1").etc / "mmm_agent.conf").read_text()
+    assert "bond0" in old_conf.machine("lb_two").run(["ip", "link"]).stdout
+    assert old_conf.monitor.path("/usr/local/mmm/var/mmmd.status").is_file()
+    assert old_conf.sql("lb_one", "SELECT @@port AS port") == [{"port": 3307}]
+    with Probe(old_conf, readers=False) as probe:
+        probe.wait_writes(10)
+        assert old_conf.control("move_role", "writer", "lb_two").returncode == 0
+        outage = probe.wait_outage(10)
+    assert (outage.before, outage.after) == ("lb_one", "lb_two")
+    assert probe.report.missing == probe.report.doubled == ()
+
+
+@pytest.mark.sandbox
+def test_a_conf_that_is_wrong_is_said_with_file_and_line(tmp_path: Path) -> None:
+    for name, text in Conf().files().items():
+        (tmp_path / name).write_text(text.replace("mode                    slave", "mode   slvae"))
+    with pytest.raises(SandboxError, match=r"mmm_common\.conf:\d+: "):
+        up("wrong", conf=tmp_path)

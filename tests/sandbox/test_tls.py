@@ -1,0 +1,183 @@
+"""A cluster that speaks TLS on all its ports, with a CA made here."""
+
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mmm.config.model import Socket
+from mmm.process.tls import client_context
+from mmm.sandbox.build import program
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.conf import NET, Conf, fast
+from mmm.sandbox.faults import inject
+from mmm.sandbox.inspect import settle
+from mmm.sandbox.restore import restore
+from mmm.sandbox.up import down, up
+from tests.authority import Authority
+from tests.clusters import LIMIT, shown
+
+pytestmark = pytest.mark.sandbox
+
+ETC = "/etc/mysql-mmm"
+SOCKET = f"""\
+<socket>
+    type ssl
+    cert_file {ETC}/cluster.crt
+    key_file {ETC}/cluster.key
+    ca_file {ETC}/ours.pem
+</socket>
+"""
+PORTS = [("db1", 9989, b"PING|1|db1\n"), ("monitor", 9988, b"ping\nquit\n")]
+
+
+@dataclass(frozen=True)
+class Secured:
+    """The cluster, the CA that its files are of, and another one."""
+
+    sandbox: Sandbox
+    ours: Authority
+    theirs: Authority
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    if os.geteuid() != 0:
+        pytest.skip("the sandbox needs root")
+    folder = tmp_path_factory.mktemp("tls")
+    ours, theirs = Authority(folder, "ours"), Authority(tmp_path_factory.mktemp("theirs"), "theirs")
+    ours.issue("cluster")
+    conf = Conf(
+        slaves=0,
+        top={"allow_from": f"{NET}0/24"},
+        monitor={"flap_count": 0},
+        extra={"mmm_common.conf": SOCKET},
+    )
+    for name, text in fast(conf).files().items():
+        (folder / name).write_text(text)
+    name = f"tls{os.getpid()}"
+    try:
+        yield Secured(up(name, conf=folder), ours, theirs)
+    finally:
+        down(name)
+
+
+@pytest.fixture
+def secured(built: Secured) -> Secured:
+    """Give the cluster healthy, db1 being the writer."""
+    restore(built.sandbox)
+    return built
+
+
+def answer(sandbox: Sandbox, target: tuple[str, int, bytes], context: ssl.SSLContext | None) -> bytes:
+    """Return what a client on another machine is answered; raises OSError when it is turned away."""
+    machine, port, sent = target
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(sandbox.client.connect((sandbox.layout.plugs[machine].ip, port), LIMIT))
+        talk: socket.socket = plain
+        if context is not None:
+            talk = stack.enter_context(context.wrap_socket(plain))
+        talk.sendall(sent)
+        return talk.recv(4096)
+
+
+def certificate(settings: Socket) -> ssl.SSLContext:
+    context = client_context(settings)
+    assert context is not None
+    return context
+
+
+def refused(sandbox: Sandbox, target: tuple[str, int, bytes], context: ssl.SSLContext | None) -> bool:
+    try:
+        return b"OK" not in answer(sandbox, target, context)
+    except OSError:
+        return True
+
+
+def test_everything_works_as_without(secured: Secured) -> None:
+    sandbox = secured.sandbox
+    assert sandbox.control("show").stdout == shown(sandbox)
+    assert sandbox.control("move_role", "writer", "db2").returncode == 0
+    assert sandbox.writer() == "db2"
+    settle(sandbox)
+    inject(sandbox, "kill-mysqld", "db2")
+    sandbox.wait_until(lambda: sandbox.writer() == "db1", LIMIT, "db1 is the writer")
+
+
+@pytest.mark.parametrize("target", PORTS, ids=["agent", "monitor"])
+def test_who_has_a_certificate_of_our_ca_is_served(secured: Secured, target: tuple[str, int, bytes]) -> None:
+    context = certificate(secured.ours.issue("admin"))
+    assert answer(secured.sandbox, target, context).startswith(b"OK: Pinged")
+
+
+@pytest.mark.parametrize("target", PORTS, ids=["agent", "monitor"])
+def test_others_are_refused(secured: Secured, target: tuple[str, int, bytes]) -> None:
+    sandbox = secured.sandbox
+    anonymous = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anonymous.check_hostname = False
+    anonymous.load_verify_locations(secured.ours.path)
+    foreign = secured.theirs.issue("stranger")
+    stranger = certificate(Socket("ssl", foreign.cert_file, foreign.key_file, str(secured.ours.path)))
+    for context in (None, anonymous, stranger):
+        assert refused(sandbox, target, context)
+    settle(sandbox)
+    assert "Warning" not in sandbox.control("show").stdout
+    for log in sandbox.homes.glob("*/var/log/mysql-mmm/*.log"):
+        assert "Traceback" not in log.read_text(), log
+
+
+def test_a_client_that_says_nothing_keeps_nobody_out(secured: Secured) -> None:
+    sandbox = secured.sandbox
+    with contextlib.ExitStack() as stack:
+        for machine, port, _ in PORTS:
+            for _ in range(300):
+                stack.enter_context(sandbox.client.connect((sandbox.layout.plugs[machine].ip, port), LIMIT))
+        assert sandbox.control("set_offline", "db2").returncode == 0
+        assert sandbox.control("set_online", "db2").returncode == 0
+    settle(sandbox)
+
+
+@pytest.mark.parametrize("name", ["cluster.crt", "cluster.key", "ours.pem"])
+def test_a_missing_file_is_an_error_of_the_conf(secured: Secured, name: str) -> None:
+    sandbox = secured.sandbox
+    moved: list[Path] = []
+    try:
+        for machine in ("db1", "monitor"):
+            path = sandbox.machine(machine).etc / name
+            moved.append(path.rename(path.with_suffix(".away")))
+        for machine, daemon in (("db1", "mmm_agentd"), ("monitor", "mmm_mond")):
+            done = sandbox.machine(machine).run([program(daemon), "--check"], check=False)
+            assert done.returncode == 2
+            assert f"{ETC}/{name}" in done.stderr
+        assert sandbox.init("db1", "mysql-mmm-agent", "restart").returncode == 6
+        done = sandbox.control("show")
+        assert (done.returncode, done.stdout, f"{ETC}/{name}" in done.stderr) == (2, "", True)
+    finally:
+        for path in moved:
+            path.rename(path.parent / name)
+    assert sandbox.control("show").returncode == 0, "the daemons went on with what they had read"
+
+
+def test_mmm_control_with_a_strangers_certificate_is_told_so(secured: Secured) -> None:
+    sandbox = secured.sandbox
+    foreign = secured.theirs.issue("stranger")
+    etc = sandbox.monitor.etc
+    files = {"stranger.crt": foreign.cert_file, "stranger.key": foreign.key_file}
+    (etc / "stranger.conf").write_text(
+        "include mmm_mon.conf\n"
+        + SOCKET.replace("cluster.crt", "stranger.crt").replace("cluster.key", "stranger.key")
+    )
+    (etc / "stranger.conf").chmod(0o600)
+    for name, source in files.items():
+        (etc / name).write_bytes(Path(source).read_bytes())
+    try:
+        done = sandbox.control("--config", f"{ETC}/stranger.conf", "show")
+    finally:
+        for name in (*files, "stranger.conf"):
+            (etc / name).unlink()
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)

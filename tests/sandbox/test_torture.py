@@ -1,0 +1,30 @@
+"""A dozen moves of the writer under load: every acknowledged deed is on every host once. The long run: make torture."""
+
+import itertools
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.torture import ROUNDS, prepare, torture
+
+pytestmark = pytest.mark.sandbox
+
+WAYS = {way.name: way for way in ROUNDS}
+RUNS = itertools.count(1)
+
+
+def run(sandbox: Sandbox, *names: str) -> None:
+    prepare(sandbox)
+    for name in names:
+        found = torture(sandbox, WAYS[name], next(RUNS))
+        assert not found.bad, str(found)
+        assert found.moves == WAYS[name].times, str(found)
+
+
+def test_planned_moves_lose_and_double_nothing(sandbox: Sandbox) -> None:
+    """In the classic a planned move under load, with a slave that lags a little, repeats or skips events."""
+    run(sandbox, "planned", "planned with the slave lagging", "planned with the slave stopped")
+
+
+def test_a_server_that_is_stopped_in_order_loses_nothing(sandbox: Sandbox) -> None:
+    run(sandbox, "stop-mysqld", "planned")

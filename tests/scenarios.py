@@ -1,0 +1,206 @@
+"""What sandbox scenarios have in common: the story a log tells, and a host's own word about itself."""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from mmm.sandbox import sql
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.data import TICK_TABLE
+from mmm.sandbox.inspect import host_facts
+
+LIMIT = 40.0
+"""Seconds that any awaited event may take; what is waited for usually comes within five."""
+LONG_UP = 20.0
+ALL_ONLINE = {"db1": "ONLINE", "db2": "ONLINE", "db3": "ONLINE"}
+
+SHORT_OUTAGE = [
+    ("ONLINE", "HARD_OFFLINE", "host_failed"),
+    ("HARD_OFFLINE", "AWAITING_RECOVERY", "back"),
+    ("AWAITING_RECOVERY", "ONLINE", "short_outage"),
+]
+"""What becomes of a host whose server or link fails and comes back soon."""
+
+_HOW_IT_CAME_BACK = ("short_outage", "set_online")
+
+_CHANGE = re.compile(
+    r"^\S+ \S+ (?P<level>\w+) (?P<host>[\w.-]+): (?P<before>[A-Z_]+) -> (?P<after>[A-Z_]+)"
+    r" \((?P<rule>\w+)\): (?P<sentence>.+)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of state as the monitor's log tells it in one line."""
+
+    level: str
+    host: str
+    before: str
+    after: str
+    rule: str
+    sentence: str
+
+
+class Log:
+    """A daemon's log from now on."""
+
+    def __init__(self, sandbox: Sandbox, machine: str = "", program: str = "mmm_mond") -> None:
+        self._sandbox = sandbox
+        self._path = sandbox.machine(machine or sandbox.layout.monitor).log / f"{program}.log"
+        self._start = self._path.stat().st_size if self._path.exists() else 0
+
+    def lines(self, pattern: str = "") -> list[str]:
+        """Return the whole lines so far in which the pattern is found."""
+        with self._path.open("rb") as file:
+            file.seek(self._start)
+            text = file.read().decode(errors="replace")
+        return [line for line in text.splitlines() if re.search(pattern, line)]
+
+    def wait(self, pattern: str, number: int = 1) -> str:
+        """Wait until the pattern is found in `number` lines and return the last of them."""
+        what = f"{self._path.name} says {pattern!r} {number} times"
+        self._sandbox.wait_until(lambda: len(self.lines(pattern)) >= number, LIMIT, what)
+        return self.lines(pattern)[number - 1]
+
+    def changes(self, host: str = "") -> list[Change]:
+        """Return the changes of state, of one host or of all."""
+        matches = filter(None, map(_CHANGE.match, self.lines()))
+        found = [Change(**match.groupdict()) for match in matches]
+        return [change for change in found if host in {"", change.host}]
+
+    def story(self, host: str) -> list[tuple[str, str, str]]:
+        """Return from, to and rule of every change of a host."""
+        return [(change.before, change.after, change.rule) for change in self.changes(host)]
+
+    def wait_change(self, host: str, after: str, number: int = 1) -> Change:
+        """Wait until the host has gone to a state for the `number`th time and return that change."""
+
+        def found() -> list[Change]:
+            return [change for change in self.changes(host) if change.after == after]
+
+        self._sandbox.wait_until(lambda: len(found()) >= number, LIMIT, f"{host} goes {after}")
+        return found()[number - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A cluster that something was done to at `since` (monotonic), and what its monitor has said from then on."""
+
+    sandbox: Sandbox
+    log: Log
+    since: float
+
+    def wait(self, seconds: float) -> None:
+        """Wait until so many seconds have passed since then, and a few for what follows from them."""
+        self.sandbox.wait_until(
+            lambda: time.monotonic() - self.since > seconds + 2, seconds + LIMIT, f"{seconds:g} s have passed"
+        )
+
+
+@contextmanager
+def move_under_way(sandbox: Sandbox) -> Iterator[list[tuple[int, str]]]:
+    """Let the writer be on its way from db1 to db2, db1 waiting for a client that has not committed.
+
+    It commits when the block ends. Gives the list that exit status and answer of mmm_control come into.
+    """
+    answers: list[tuple[int, str]] = []
+
+    def order() -> None:
+        done = sandbox.control("move_role", "writer", "db2", limit=90)
+        answers.append((done.returncode, done.stdout.rstrip("\n")))
+
+    log, mover = Log(sandbox), threading.Thread(target=order)
+    with at_work(sandbox, "db1"):
+        mover.start()
+        log.wait(r"writer.*: db1 -> db2, by the admin")
+        yield answers
+    mover.join()
+
+
+@contextmanager
+def at_work(sandbox: Sandbox, host: str) -> Iterator[None]:
+    """Give a host a session with a transaction that has written; it commits when the block ends, if it still can."""
+    with sql.session(sandbox.machine(host), LIMIT) as connection:
+        connection.begin()
+        with connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO {TICK_TABLE} () VALUES ()")  # noqa: S608
+        yield
+        with suppress(sql.SqlError):
+            connection.commit()
+
+
+def wait_failed(log: Log, host: str, *checks: str) -> None:
+    """Wait until these checks of a host have failed, so that none is left half way when it is healed."""
+    for check in checks:
+        log.wait(f"ERROR {host}: {check} has failed")
+
+
+def wait_back(sandbox: Sandbox, log: Log, host: str) -> None:
+    """Wait until every host is ONLINE again after the writer `host` was lost with clients on it.
+
+    When it has committed what nobody got, the monitor says so, and an admin takes it as it is.
+    """
+    all_online = dict.fromkeys(sandbox.hosts, "ONLINE")
+    named = rf"ERROR {host}: it has .* lacked when"
+    sandbox.wait_until(
+        lambda: log.lines(named) or sandbox.states() == all_online, LIMIT, f"{host} is back, or named"
+    )
+    if log.lines(named):
+        log.wait_change(host, "AWAITING_RECOVERY")
+        force = f"set_online --force {host}"
+        sandbox.wait_until(lambda: sandbox.ask(force, limit=LIMIT).startswith("OK"), LIMIT, force)
+    sandbox.wait_states(LIMIT, **all_online)
+
+
+def was_away(log: Log, host: str) -> bool:
+    """Tell whether the story of a lost writer is that of a short outage, with the admin's help or without."""
+    *gone, (before, after, rule) = log.story(host)
+    return gone == SHORT_OUTAGE[:2] and (before, after) == SHORT_OUTAGE[2][:2] and rule in _HOW_IT_CAME_BACK
+
+
+def switch_off(sandbox: Sandbox, log: Log, host: str) -> None:
+    """Switch a host off and wait until the monitor knows.
+
+    First it waits until the host has been up for longer than it is going to be after its next start, or its
+    reboot could not be told from a short outage.
+    """
+    machine = sandbox.machine(host)
+
+    def uptime() -> float:
+        return float(machine.run(["cat", "/proc/uptime"]).stdout.split()[0])
+
+    sandbox.wait_until(lambda: uptime() > LONG_UP, LIMIT, f"{host} has been up for {LONG_UP:g} s")
+    sandbox.power_off(host)
+    log.wait_change(host, "HARD_OFFLINE")
+    wait_failed(log, host, "ping", "mysql")
+
+
+def writable(sandbox: Sandbox, host: str) -> bool:
+    """Tell whether a host's server takes writes; what cannot be asked is an AssertionError."""
+    facts = host_facts(sandbox, host)
+    assert facts.writable is not None, facts.error
+    return facts.writable
+
+
+def replicates(sandbox: Sandbox, host: str) -> bool:
+    """Tell whether both threads of a host's replication run."""
+    replica = host_facts(sandbox, host).replica
+    return replica is not None and replica.runs
+
+
+def reader_holders(sandbox: Sandbox) -> dict[str, tuple[str, ...]]:
+    """Return for each reader VIP the hosts that have it bound."""
+    return {ip: sandbox.holders(ip) for ip in sandbox.layout.reader_ips}
+
+
+def has_readers(sandbox: Sandbox, host: str) -> bool:
+    """Tell whether a host has a reader VIP bound."""
+    return any(host in holders for holders in reader_holders(sandbox).values())
+
+
+def check_line(sandbox: Sandbox, host: str, check: str) -> str:
+    """Return what the monitor says of a check."""
+    return sandbox.ask(f"checks {host} {check}").strip()

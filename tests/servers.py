@@ -1,0 +1,227 @@
+"""Real servers on loopback for tests: small, quick to start, killed at the end.
+
+`Servers` runs this machine's MariaDB, or another kind of server: `kind("mysql:9.7")`. Every server has a copy of one
+empty datadir. Root without a password from 127.0.0.1 is the administrator; nothing of the set-up is in the binary log.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import pymysql
+import pytest
+
+from mmm.mysql.connection import Address, Connection, connect
+from mmm.mysql.errors import MysqlError
+from mmm.sandbox.cluster import directory as templates
+from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.servers import Server as Kind
+from mmm.sandbox.servers import find
+
+START_LIMIT = 60.0
+WAIT_LIMIT = 20.0
+MARIADB = "mariadb"
+OPTIONS: Mapping[str, object] = {
+    "user": "root",
+    "bind-address": "127.0.0.1",
+    "skip-name-resolve": "ON",
+    "innodb-flush-log-at-trx-commit": 0,
+    "innodb-buffer-pool-size": "16M",
+    "key-buffer-size": "64K",
+    "max-connections": 60,
+    "log-bin": "bin",
+    "relay-log": "relay",
+    "sync-binlog": 0,
+}
+SET_UP = """\
+SET SESSION sql_log_bin=0;
+CREATE USER IF NOT EXISTS 'root'@'127.0.0.1' IDENTIFIED BY '';
+GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;
+CREATE DATABASE IF NOT EXISTS test;
+"""
+MISSING: dict[str, str] = {}
+"""The servers that could not be had in this run, with the reason: listed at the end of it."""
+
+Client: TypeAlias = "pymysql.connections.Connection[pymysql.cursors.Cursor]"
+
+
+def kind(name: str) -> Kind:
+    """Return the kind of server, fetched if need be; a test that needs one that cannot be had is skipped, loudly."""
+    if name not in MISSING:
+        try:
+            return find(name)
+        except SandboxError as error:
+            if name == MARIADB:
+                raise
+            MISSING[name] = str(error)
+    pytest.skip(f"NO SERVER: {MISSING[name]}")
+
+
+@dataclass
+class Server:
+    """One running server."""
+
+    kind: Kind
+    directory: Path
+    port: int
+    process: subprocess.Popen[bytes]
+    options: tuple[str, ...]
+
+    def address(self, user: str = "root", password: str = "") -> Address:
+        return Address("127.0.0.1", self.port, user, password)
+
+    def connect(self, user: str = "root", password: str = "", timeout: float = 10.0) -> Connection:
+        return connect(self.address(user, password), timeout)
+
+    def run(self, *statements: str) -> None:
+        """Run statements as root on a connection of their own."""
+        with self.connect() as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def value(self, expression: str) -> str:
+        with self.connect() as connection:
+            return str(connection.query(f"SELECT {expression} AS value")[0]["value"])
+
+    def client(
+        self, user: str = "root", password: str = ""
+    ) -> "pymysql.connections.Connection[pymysql.cursors.Cursor]":
+        """Return a session like an application's: what a test may block, leave open or see ended."""
+        return pymysql.connect(
+            host="127.0.0.1", port=self.port, user=user, password=password, autocommit=True
+        )
+
+    def wait_for_rows(self, sql: str, *args: object) -> None:
+        """Ask again and again until there is a row; fails after a while without one."""
+        deadline, nap = time.monotonic() + WAIT_LIMIT, 0.005
+        with self.connect() as connection:
+            while not connection.query(sql, args):
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"no row in time: {sql} {args}")
+                time.sleep(nap)
+                nap = min(
+                    nap * 2, 0.15
+                )  # InnoDB renews innodb_trx only for those who ask less than every 0.1 s
+
+    def replicate_from(
+        self, source: "Server", how: str = "MASTER_USE_GTID=slave_pos, MASTER_USER='root'"
+    ) -> None:
+        """Follow a source (MariaDB) and return once that one sends its binary log."""
+        dumps = "FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'"
+        before = int(source.value(f"(SELECT COUNT(*) {dumps})"))
+        self.run(
+            f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={source.port}, MASTER_CONNECT_RETRY=1, {how}",
+            "START SLAVE",
+        )
+        source.wait_for_rows(f"SELECT COUNT(*) AS senders {dumps} HAVING senders > {before}")
+
+    def purge_logs(self) -> None:
+        """Remove all binary logs but the newest."""
+        with self.connect() as connection:
+            newest = connection.query("SHOW MASTER STATUS")[0]["File"]
+            connection.execute(f"PURGE BINARY LOGS TO '{newest}'")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Keep the process from running for a while."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # until then it may still answer
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Start again after `kill`, on the same port and files."""
+        self.process = _start(self.kind, self.directory, self.port, self.options)
+
+
+@dataclass
+class Servers:
+    """Starts servers below `directory` and kills them all at the end."""
+
+    directory: Path
+    kind: Kind = field(default_factory=lambda: find(MARIADB))
+    running: list[Server] = field(default_factory=list)
+    _lent: int = 0
+
+    def start(self, *options: str) -> Server:
+        """Return a new server that accepts connections; server_id counts from 1."""
+        template = self.kind.template(templates() / ".templates")
+        server_id = len(self.running) + 1
+        home = self.directory / f"server{server_id}"
+        shutil.copytree(template, home / "data")
+        port = _free_port()
+        chosen = (f"--server-id={server_id}", *options)
+        server = Server(self.kind, home, port, _start(self.kind, home, port, chosen), chosen)
+        self.running.append(server)
+        return server
+
+    @contextmanager
+    def lent(self) -> Iterator["Servers"]:
+        """Lend a pool of its own servers, which are killed and removed at the end."""
+        self._lent += 1
+        pool = Servers(self.directory / f"lent{self._lent}", self.kind)
+        try:
+            yield pool
+        finally:
+            pool.stop()
+            shutil.rmtree(pool.directory, ignore_errors=True)
+
+    def pair(self) -> tuple[Server, Server]:
+        """Return two new masters that replicate from each other by GTID."""
+        one, two = self.start(), self.start()
+        two.replicate_from(one)
+        one.replicate_from(two)
+        return one, two
+
+    def stop(self) -> None:
+        for server in self.running:
+            server.kill()
+        self.running.clear()
+
+
+def _start(kind: Kind, home: Path, port: int, options: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    set_up = home / "set_up.sql"
+    set_up.write_text(SET_UP)
+    places = {"datadir": home / "data", "socket": home / "s", "pid-file": home / "pid", "init-file": set_up}
+    settings = {**kind.settings, **OPTIONS, **places, "port": port}
+    argv = [
+        str(kind.binary),
+        "--no-defaults",
+        *(f"--{name}={value}" for name, value in settings.items()),
+        *options,
+    ]
+    with (home / "error.log").open("ab") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    deadline = time.monotonic() + START_LIMIT
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            connect(Address("127.0.0.1", port, "root"), 1.0).close()
+        except MysqlError as error:
+            if error.server_alive:
+                return process
+            time.sleep(0.02)
+        else:
+            return process
+    process.kill()
+    process.wait()
+    raise RuntimeError((home / "error.log").read_text()[-2000:])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

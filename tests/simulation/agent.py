@@ -1,0 +1,188 @@
+"""A host's agent: the real plan, carried out step by step on the simulated machine (as mmm.agent.agent does)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mmm.agent.plan import (
+    UNKNOWN,
+    Chain,
+    Past,
+    Plan,
+    Seen,
+    Server,
+    clear,
+    facts,
+    plan,
+    put_right,
+    remember,
+)
+from mmm.config.model import Cluster
+from mmm.wire.agent import Status
+from tests.simulation.clock import Clock
+from tests.simulation.machine import Machine
+from tests.simulation.watch import Watch
+
+Reply = Callable[[str], None]
+"""What the connection does with the answer; an empty one is a broken connection."""
+
+_AGAIN = 1.0
+"""Seconds after which what could not be confirmed is tried again, and that a look stays fresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A SET_STATUS that has arrived. `live` tells whether the monitor still waits for its answer."""
+
+    status: Status
+    reply: Reply
+    live: Callable[[], bool]
+    sent: float = 0.0
+    """When the monitor sent it."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """A plan that is being carried out."""
+
+    planned: Plan
+    seen: Seen
+    order: Order | None
+    done: Callable[["_Work"], None]
+    chain: int = 0
+    step: int = 0
+    failures: tuple[str, ...] = ()
+    unfinished: tuple[Chain, ...] = ()
+
+
+class Agent:
+    """A running agent; a restart makes a new one, which remembers nothing."""
+
+    __slots__ = ("_facts", "_next", "_past", "_work", "clock", "failed", "gone", "looked", "machine", "notes",
+                 "status", "watch")  # fmt: skip
+
+    def __init__(self, conf: Cluster, machine: Machine, clock: Clock, watch: Watch) -> None:
+        self.machine = machine
+        self.clock = clock
+        self.watch = watch
+        self.gone = False
+        self.status = Status(UNKNOWN)
+        self.looked = -_AGAIN
+        self.failed = self.notes = False
+        self._facts = facts(replace(conf, this=machine.name, program="AGENT"))
+        self._past = Past()
+        self._next: Order | None = None
+        self._work: _Work | None = None
+
+    @property
+    def stopped_replication(self) -> bool:
+        """Tell whether replication is to be started when ADMIN_OFFLINE ends."""
+        return self._past.offline
+
+    def set_status(self, order: Order) -> None:
+        """Take an order; of those that wait only the newest counts."""
+        if self._next is not None:
+            self._next.reply("ERROR: superseded by a newer order")
+        self._next = order
+        if self._work is None:
+            self._begin(plan)
+
+    def reassert(self) -> None:
+        """Put right what is assigned here, as after every connection."""
+        fresh = self.clock.now - self.looked < _AGAIN
+        if self.status.state != UNKNOWN and not (fresh or self._work or self.failed):
+            self._begin(plan if self.notes else put_right)
+
+    def clear_bad_roles(self, reply: Reply) -> None:
+        """Unbind what is not assigned."""
+        if self._awake(self.clear_bad_roles, reply):
+            return
+        if self._work is not None:
+            self.clock.after(0.1, self.clear_bad_roles, reply)
+            return
+        seen = self.machine.look()
+        self._work = _Work(
+            clear(self.status.vips, seen, self._facts), seen, None, lambda work: self._cleared(work, reply)
+        )
+        self._go_on(self._work)
+
+    def _cleared(self, work: _Work, reply: Reply) -> None:
+        self._work = None
+        reply(f"ERROR: {'; '.join(work.failures)}" if work.failures else "OK")
+        if self._next is not None:
+            self._begin(plan)
+
+    def _awake(self, call: Callable[..., None], *arguments: object) -> bool:
+        """Tell whether there is nothing to do now: the agent is gone, or frozen and goes on when it thaws."""
+        if self.gone:
+            return True
+        thaw = max(self.machine.agent_frozen_until, self.machine.frozen_until)
+        if thaw > self.clock.now:
+            self.clock.at(thaw, call, *arguments)
+            return True
+        return False
+
+    def _begin(self, decide: Callable[..., Plan]) -> None:
+        order, self._next = self._next, None
+        if order is not None:
+            self.status = order.status
+            if not self.watch.writer_ips & {vip.ip for vip in order.status.vips}:
+                self.machine.caught_up = False
+            if order.status.vips and not order.live():
+                self.machine.excuse_until_told("an order arrived when the monitor no longer waited for it")
+        seen = self.machine.look()
+        planned = decide(self.status, seen, self._facts, self._past)
+        self._work = _Work(planned, seen, order, self._settle)
+        if seen.server is Server.SILENT:
+            self.clock.after(1.0, self._go_on, self._work)
+        else:
+            self._go_on(self._work)
+
+    def _go_on(self, work: _Work) -> None:
+        """Do steps until one takes time, then go on when it is over."""
+        if self._awake(self._go_on, work):
+            return
+        while work.chain < len(work.planned.chains):
+            chain = work.planned.chains[work.chain]
+            takes = self.machine.duration(chain[work.step])
+            if takes:
+                self.clock.after(takes, self._finish_step, work)
+                return
+            self._do(work)
+        work.done(work)
+
+    def _finish_step(self, work: _Work) -> None:
+        if not self._awake(self._finish_step, work):
+            self._do(work)
+            self._go_on(work)
+
+    def _do(self, work: _Work) -> None:
+        chain = work.planned.chains[work.chain]
+        step = chain[work.step]
+        failure = self.machine.do(step)
+        if self.clock.history is not None:
+            self.clock.say(f"    {self.machine.name}: {step}{f': FAILED: {failure}' if failure else ''}")
+        if failure:
+            work.failures += (f"{step}: {failure}",)
+            work.unfinished += (chain,)
+        self.watch.stepped(self.machine, step)
+        work.step += 1
+        if failure or work.step == len(chain):
+            work.chain, work.step = work.chain + 1, 0
+
+    def _settle(self, work: _Work) -> None:
+        self._past = remember(self.status, work.seen, self._facts, self._past, work.unfinished)
+        failures = work.planned.refusals + work.failures
+        self._work, self.looked = None, self.clock.now
+        self.failed, self.notes = bool(failures), bool(work.planned.notes)
+        if self.notes:
+            self.clock.after(_AGAIN, self._look_again)
+        if work.order is not None:
+            if not failures and work.order.live():
+                self.machine.told(work.order.sent)
+            work.order.reply(f"ERROR: {'; '.join(failures)}" if failures else "OK")
+        if self._next is not None:
+            self._begin(plan)
+
+    def _look_again(self) -> None:
+        if not self._awake(self._look_again) and self._work is None and self.notes:
+            self._begin(plan)

@@ -1,0 +1,171 @@
+"""The simulated cluster: its machines and agents, and the messages between them and the monitor."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from mmm.monitor.orders import Tell
+from mmm.monitor.preflight import Looked
+from mmm.wire.agent import Clients
+from tests.simulation.agent import Agent, Order
+from tests.simulation.clock import Clock
+from tests.simulation.machine import Machine
+from tests.simulation.monitor import CONNECT_TIMEOUT, Monitor
+from tests.simulation.scenario import Kind, Scenario
+from tests.simulation.watch import Watch
+
+BOOT = 10.0
+"""Seconds after which a host that kill_host switched off is back."""
+
+
+class Cluster:
+    """All that is real in a run."""
+
+    def __init__(self, scenario: Scenario, *, tell: bool = False) -> None:
+        conf = scenario.conf
+        self.scenario = scenario
+        self.clock = Clock(scenario.seed ^ 0x5EED, tell=tell)
+        self.watch = Watch(conf)
+        self.machines = {
+            name: Machine(conf, host, self.clock, starts_writable=scenario.starts_writable)
+            for name, host in conf.hosts.items()
+        }
+        for machine in self.machines.values():
+            machine.others = self.machines
+        self.watch.machines = self.machines
+        self.agents = {
+            name: Agent(conf, machine, self.clock, self.watch) for name, machine in self.machines.items()
+        }
+        self.file_behind = False
+        """The status file is not what the last monitor wanted to write."""
+        self.file = "".join(f"{name}|ONLINE|\n" for name in conf.hosts)
+        self.monitor: Monitor | None = None
+        self.last_writer: str | None = None
+        """What the history of the monitor tells of it."""
+        self.kill_fails_until = self.kill_missing_until = self.file_lost_until = self.network_lost_until = 0.0
+        self.late_checks: dict[tuple[str, str], float] = {}
+        self.armed: dict[tuple[str, Kind], float] = {}
+        """Faults that strike the next message of a host."""
+        self.by_hand = 0
+        self.counted: Counter[str] = Counter()
+        self._clients_write()
+
+    def _clients_write(self) -> None:
+        """Let a second's transactions be written and replicated."""
+        for machine in self.machines.values():
+            machine.serve(self.watch.writer_ips)
+        for machine in self.machines.values():
+            machine.receive()
+        self.clock.after(1.0, self._clients_write)
+
+    # Messages
+
+    def send(self, monitor: Monitor, order: Tell) -> None:
+        """Send an order that has a connection."""
+        host = order.host
+        if self.armed.pop((host, Kind.ORDER_LOST), None) is not None:
+            return
+        message = (monitor, order, self.agents[host], self.clock.now)
+        late = self.armed.pop((host, Kind.ORDER_LATE), 0.0)
+        self.clock.after(0.001 + 0.01 * self.clock.random() + late, self._arrive, *message)
+        twice = self.armed.pop((host, Kind.ORDER_TWICE), 0.0)
+        if twice:
+            self.clock.after(0.011 + twice, self._arrive, *message)
+
+    def _arrive(self, monitor: Monitor, order: Tell, agent: Agent, sent: float) -> None:
+        """Give an order to the agent that the connection was made with: another one would break it."""
+        machine = self.machines[order.host]
+        if agent.gone:
+            self._answer(monitor.answered, order, "")
+            return
+        held_up = max(machine.cut_to_until, machine.frozen_until, machine.agent_frozen_until)
+        if held_up > self.clock.now:
+            self.clock.at(held_up, self._arrive, monitor, order, agent, sent)
+            return
+        agent.set_status(
+            Order(
+                order.status,
+                lambda text: self._answer(monitor.answered, order, text),
+                lambda: monitor.waits_for(order),
+                sent,
+            )
+        )
+
+    def _answer(self, take: Callable[[Tell, str], None], order: Tell, text: str) -> None:
+        machine = self.machines[order.host]
+        host, now = order.host, self.clock.now
+        if not machine.on or self.armed.pop((host, Kind.ANSWER_LOST), None) is not None:
+            return
+        if self.armed.pop((host, Kind.ANSWER_GARBAGE), None) is not None:
+            text = "?"
+        moment = max(now + 0.001 + 0.01 * self.clock.random(), machine.cut_from_until)
+        moment += self.armed.pop((host, Kind.ANSWER_LATE), 0.0)
+        self.clock.at(moment, take, order, text)
+        if (twice := self.armed.pop((host, Kind.ANSWER_TWICE), 0.0)) > 0:
+            self.clock.at(moment + twice, take, order, text)
+
+    def send_clear(self, monitor: Monitor, order: Tell) -> None:
+        """Send CLEAR_BAD_ROLES after an order that was obeyed."""
+        machine = self.machines[order.host]
+        if machine.link_to_monitor() and machine.agent_up:
+            agent = self.agents[order.host]
+            self.clock.after(
+                0.002, agent.clear_bad_roles, lambda text: self._answer(monitor.cleared, order, text)
+            )
+        else:
+            self.clock.after(CONNECT_TIMEOUT, monitor.cleared, order, "")
+
+    def ping_agent(self, host: str) -> bool:
+        """Tell whether the host's agent answers PING."""
+        machine = self.machines[host]
+        if not (
+            machine.link_to_monitor() and machine.agent_up and self.clock.now >= machine.agent_frozen_until
+        ):
+            return False
+        self.agents[host].reassert()
+        return True
+
+    def look_at_clients(self, host: str) -> Looked:
+        """Return what a host's agent says of its server's clients: some are at long work."""
+        machine = self.machines[host]
+        if not (machine.link_to_monitor() and machine.agent_up):
+            return Looked(silence="no connection")
+        draw = self.clock.random()
+        if draw < 0.1:
+            return Looked()
+        return Looked(Clients(3, 1, 3600.0 if draw > 0.9 else 0.0))
+
+    def kill(self, host: str) -> str:
+        """Run kill_host; returns why it failed."""
+        now = self.clock.now
+        if now < max(self.kill_missing_until, self.kill_fails_until):
+            why = "missing" if now < self.kill_missing_until else "failed"
+            self.machines[host].excuse_until_told("kill_host failed or is missing")
+            return why
+        self.power_off(self.machines[host], now + BOOT)
+        return ""
+
+    # Power
+
+    def power_off(self, machine: Machine, until: float) -> None:
+        """Switch a host off, to come back at `until`."""
+        if machine.on:
+            self.end_agent(machine)
+            machine.power_off()
+            self.clock.at(until, self._boot, machine)
+
+    def _boot(self, machine: Machine) -> None:
+        self.clock.say(f"{machine.name}: boots")
+        machine.boot()
+        self.start_agent(machine)
+
+    def end_agent(self, machine: Machine) -> None:
+        """Let the agent die."""
+        agent = self.agents[machine.name]
+        agent.gone, machine.agent_up = True, False
+        machine.forgotten |= agent.stopped_replication
+
+    def start_agent(self, machine: Machine) -> None:
+        """Start an agent that remembers nothing, where none runs."""
+        if machine.on and self.agents[machine.name].gone:
+            machine.agent_up = True
+            self.agents[machine.name] = Agent(self.scenario.conf, machine, self.clock, self.watch)

@@ -1,0 +1,185 @@
+"""What each fault does to a run, and how it ends."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from mmm.config.model import CHECK_NAMES
+from mmm.monitor import startup, status_file, trap
+from mmm.monitor.startup import Found
+from mmm.monitor.world import CheckStatus
+from mmm.wire.agent import SystemStatus
+from tests.simulation.cluster import Cluster
+from tests.simulation.machine import Machine
+from tests.simulation.monitor import Monitor
+from tests.simulation.scenario import WRITER_HOST, Action, Kind
+from tests.simulation.watch import ViolationError
+
+_UNTIL = {
+    Kind.HOST_FREEZE: ("frozen_until",),
+    Kind.AGENT_FREEZE: ("agent_frozen_until",),
+    Kind.SERVER_FREEZE: ("server_frozen_until",),
+    Kind.SERVER_REFUSES: ("refuses_until",),
+    Kind.INTERFACE_STUCK: ("stuck_until",),
+    Kind.REPLICATION_BREAKS: ("broken_until",),
+    Kind.REPLICATION_LAGS: ("lag_until",),
+    Kind.UPTIME_LIES: ("lies_until",),
+    Kind.PING_LOST: ("ping_lost_until",),
+    Kind.CUT_TO: ("cut_to_until",),
+    Kind.CUT_FROM: ("cut_from_until",),
+    Kind.CUT: ("cut_to_until", "cut_from_until"),
+    Kind.APART: ("apart_until",),
+}
+"""Faults that hold until a moment and are over then."""
+_NEXT_MESSAGE = frozenset(
+    (
+        Kind.ORDER_LOST,
+        Kind.ORDER_LATE,
+        Kind.ORDER_TWICE,
+        Kind.ANSWER_LOST,
+        Kind.ANSWER_LATE,
+        Kind.ANSWER_TWICE,
+        Kind.ANSWER_GARBAGE,
+    )
+)
+
+
+def begin(cluster: Cluster, action: Action) -> None:
+    """Let it happen."""
+    clock, kind = cluster.clock, action.kind
+    cluster.counted[kind] += 1
+    monitor = cluster.monitor
+    if kind is Kind.COMMAND:
+        clock.say(str(action))
+        if monitor is not None:
+            monitor.command(action.words)
+        return
+    host = action.host
+    if host == WRITER_HOST:
+        host = (monitor and monitor.world.active_master) or "db1"
+    clock.say(str(replace(action, host=host)))
+    until = min(clock.now + action.lasts, cluster.scenario.end)
+    if host:
+        _begin_on(cluster, cluster.machines[host], action, until)
+    else:
+        _OF_THE_MONITOR[kind](cluster, until)
+
+
+def _begin_on(cluster: Cluster, machine: Machine, action: Action, until: float) -> None:
+    kind = action.kind
+    if kind in _UNTIL:
+        for name in _UNTIL[kind]:
+            setattr(machine, name, max(getattr(machine, name), until))
+    elif kind in _NEXT_MESSAGE:
+        cluster.armed[machine.name, kind] = action.lasts
+    elif kind is Kind.CHECK_LATE:
+        cluster.late_checks[machine.name, action.words] = action.lasts
+    elif kind is Kind.HOST_CRASH:
+        cluster.power_off(machine, until)
+    elif kind is Kind.AGENT_CRASH:
+        if machine.agent_up:
+            cluster.end_agent(machine)
+            cluster.clock.at(until, cluster.start_agent, machine)
+    elif kind is Kind.SERVER_CRASH:
+        if machine.server_up:
+            machine.server_up = False
+            cluster.clock.at(until, machine.start_server)
+    elif kind is Kind.SERVER_WRITABLE:
+        machine.writable = True
+    elif machine.on:
+        cluster.watch.bound_by_hand(machine, action.words.split("(")[1].rstrip(")"))
+
+
+def _kill_fails(cluster: Cluster, until: float) -> None:
+    cluster.kill_fails_until = max(cluster.kill_fails_until, until)
+
+
+def _kill_missing(cluster: Cluster, until: float) -> None:
+    cluster.kill_missing_until = max(cluster.kill_missing_until, until)
+
+
+def _file_lost(cluster: Cluster, until: float) -> None:
+    cluster.file_lost_until = max(cluster.file_lost_until, until)
+
+
+def _network_lost(cluster: Cluster, until: float) -> None:
+    cluster.network_lost_until = max(cluster.network_lost_until, until)
+    for machine in cluster.machines.values():
+        machine.cut_to_until = max(machine.cut_to_until, until)
+        machine.cut_from_until = max(machine.cut_from_until, until)
+    cluster.clock.after(cluster.clock.random(), _look_at_network, cluster)
+    cluster.clock.at(until + cluster.clock.random(), _look_at_network, cluster)
+
+
+def _look_at_network(cluster: Cluster) -> None:
+    if cluster.monitor is not None:
+        cluster.monitor.look_at_network()
+
+
+def _monitor_crash(cluster: Cluster, until: float) -> None:
+    if cluster.monitor is not None:
+        cluster.monitor.gone = True
+        cluster.monitor = None
+        cluster.clock.at(until, start_monitor, cluster)
+
+
+def _monitor_freeze(cluster: Cluster, until: float) -> None:
+    if cluster.monitor is not None:
+        cluster.monitor.frozen_until = max(cluster.monitor.frozen_until, until)
+
+
+_OF_THE_MONITOR: dict[Kind, Callable[[Cluster, float], None]] = {
+    Kind.KILL_FAILS: _kill_fails,
+    Kind.KILL_MISSING: _kill_missing,
+    Kind.FILE_LOST: _file_lost,
+    Kind.NETWORK_LOST: _network_lost,
+    Kind.MONITOR_CRASH: _monitor_crash,
+    Kind.MONITOR_FREEZE: _monitor_freeze,
+}
+
+
+def start_monitor(cluster: Cluster) -> None:
+    """Start the monitor as it starts after a crash: wait for the network, check, read the file, ask everybody."""
+    clock, conf = cluster.clock, cluster.scenario.conf
+    if clock.now < cluster.network_lost_until:
+        clock.at(cluster.network_lost_until + 0.01, start_monitor, cluster)
+        return
+    checks = {name: _first_checks(cluster, machine) for name, machine in cluster.machines.items()}
+    stored, _ = status_file.decode(cluster.file)
+    found = {
+        name: _ask(cluster, machine, stored.get(name), pings=not checks[name]["ping"].failed)
+        for name, machine in cluster.machines.items()
+    }
+    _forgotten(cluster, found)
+    started = startup.start(conf, checks, found, clock.now)
+    cluster.watch.found(found)
+    if clock.history is not None:
+        owners = " ".join(f"{vip}={name}" for vip, name in started.world.owner.items())
+        states = " ".join(f"{name}={host.state}" for name, host in started.world.hosts.items())
+        clock.say(f"the monitor starts: {started.world.mode} {states} {owners}")
+    cluster.monitor = Monitor(cluster, started)
+
+
+def _forgotten(cluster: Cluster, found: Mapping[str, Found]) -> None:
+    """Excuse hosts that could not be asked and of which the file does not tell all, where it is behind."""
+    for name, machine in cluster.machines.items():
+        stored = found[name].stored
+        known = {vip.ip for vip in stored.vips} if stored else set()
+        if found[name].system is None and not machine.bound <= known and not machine.excuse:
+            if not cluster.file_behind:
+                raise ViolationError(f"{name} holds {sorted(machine.bound)}, the status file says {stored}")
+            machine.excuse_until_told("the status file was behind when the monitor died")
+
+
+def _first_checks(cluster: Cluster, machine: Machine) -> dict[str, CheckStatus]:
+    now = cluster.clock.now
+    outcomes = {name: machine.check(name)[0] for name in CHECK_NAMES}
+    return {name: trap.first(outcome, str(outcome), now) for name, outcome in outcomes.items()}
+
+
+def _ask(cluster: Cluster, machine: Machine, stored: startup.Stored | None, *, pings: bool) -> Found:
+    if not (pings and cluster.ping_agent(machine.name)):
+        return Found(stored)
+    seen = machine.look()
+    vips = tuple(vip for vip in cluster.scenario.conf.vips if vip.ip in seen.bound)
+    system = SystemStatus(seen.writable is True, vips, seen.source.ip if seen.source else "")
+    return Found(stored, cluster.agents[machine.name].status, system, machine.uptime)

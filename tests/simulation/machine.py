@@ -1,0 +1,278 @@
+"""A host as it really is: power, links, server, replication, interface. Faults hold until a moment."""
+
+from collections.abc import Mapping
+
+from mmm.agent.plan import (
+    AllowWrites,
+    Bind,
+    DenyWrites,
+    Follow,
+    Seen,
+    Server,
+    Source,
+    StartReplication,
+    Step,
+    StopReplication,
+    Sync,
+    Unbind,
+)
+from mmm.config.model import Cluster, Host
+from mmm.gtid.mysql import GtidSet
+from mmm.gtid.transactions import Transactions
+from mmm.monitor.world import Outcome
+from tests.simulation.clock import Clock
+
+LAG = 100.0
+"""Seconds that a server is behind which is behind."""
+
+
+class Machine:
+    """One host. What is `…_until` a moment is over when that moment has come."""
+
+    __slots__ = (
+        "agent_frozen_until",
+        "agent_up",
+        "apart_until",
+        "booted",
+        "bound",
+        "broken_until",
+        "caught_up",
+        "clock",
+        "cut_from_until",
+        "cut_to_until",
+        "excuse",
+        "excused",
+        "forgotten",
+        "frozen_until",
+        "has",
+        "host",
+        "ips",
+        "lag_until",
+        "lies_until",
+        "name",
+        "on",
+        "others",
+        "ping_lost_until",
+        "refuses_until",
+        "replicates",
+        "server_frozen_until",
+        "server_up",
+        "source",
+        "starts_writable",
+        "stuck_until",
+        "sync_timeout",
+        "writable",
+    )
+
+    def __init__(self, conf: Cluster, host: Host, clock: Clock, *, starts_writable: bool) -> None:
+        self.clock = clock
+        self.host = host
+        self.name = host.name
+        self.sync_timeout = conf.sync_timeout
+        self.ips = frozenset(vip.ip for vip in conf.vips)
+        self.others: Mapping[str, Machine] = {}
+        self.starts_writable = starts_writable
+        self.on = self.agent_up = self.server_up = True
+        self.booted = -1000.0
+        self.writable = False
+        self.source: str = host.peer or "db1"
+        self.replicates = True
+        self.bound: set[str] = set()
+        self.caught_up = True
+        """It has applied what there was when it took the writer role over, and not lost it since."""
+        self.has: dict[str, int] = {}
+        """How many transactions of each host its server has; of one host it has the first so many."""
+        self.excuse = ""
+        """Why this host may hold VIPs that the monitor believes gone."""
+        self.excused = 0.0
+        self.forgotten = False
+        """Its agent, which had stopped replication by order, ended, and the next one knows nothing of it."""
+        self.frozen_until = self.agent_frozen_until = self.server_frozen_until = 0.0
+        self.refuses_until = self.stuck_until = self.broken_until = self.lag_until = self.lies_until = 0.0
+        self.ping_lost_until = self.cut_to_until = self.cut_from_until = self.apart_until = 0.0
+
+    def excuse_until_told(self, why: str) -> None:
+        """Note that the monitor errs about this host, until the host has done an order sent from now on."""
+        self.excuse, self.excused = why, self.clock.now
+
+    def told(self, sent: float) -> None:
+        """End the excuse by an order that went out after it began, unless two hosts still hold the same VIP."""
+        shared = any(other is not self and other.bound & self.bound for other in self.others.values())
+        if sent >= self.excused and not shared:
+            self.excuse = ""
+
+    def power_off(self) -> None:
+        """Lose all that is not on a disk."""
+        self.on = self.agent_up = self.server_up = False
+        self.caught_up = False
+        self.bound.clear()
+        self.excuse = ""
+
+    def boot(self) -> None:
+        """Come up as after a power cut; agent and server start by themselves."""
+        if not self.on:
+            self.on = self.agent_up = True
+            if self.clock.now >= self.lies_until:
+                self.booted = self.clock.now
+            self.start_server()
+
+    def start_server(self) -> None:
+        """Start the server, if it is down and there is power."""
+        if self.on and not self.server_up:
+            self.server_up = True
+            self.writable = self.starts_writable
+            self.replicates = True
+            self.forgotten = False
+
+    @property
+    def uptime(self) -> float:
+        """Return what the system says it was up for."""
+        if self.clock.now < self.lies_until:
+            return self.clock.random() * 4000.0
+        return self.clock.now - self.booted
+
+    @property
+    def server(self) -> Server:
+        """Return how the server answers on its own host."""
+        if not self.server_up:
+            return Server.DEAD
+        now = self.clock.now
+        if now < self.server_frozen_until:
+            return Server.SILENT
+        return Server.REFUSING if now < self.refuses_until else Server.UP
+
+    def link_to_monitor(self) -> bool:
+        """Tell whether packets of a dialogue pass and the kernel answers."""
+        now = self.clock.now
+        return (
+            self.on and now >= self.cut_to_until and now >= self.cut_from_until and now >= self.frozen_until
+        )
+
+    def reaches(self, other: "Machine") -> bool:
+        """Tell whether this host can speak with another's server."""
+        now = self.clock.now
+        return (
+            other is self
+            or (
+                now >= self.apart_until
+                and now >= other.apart_until
+                and now >= other.frozen_until
+                and other.on
+            )
+        ) and other.server is Server.UP
+
+    def look(self) -> Seen:
+        """Return what the agent sees."""
+        bound = frozenset(self.bound)
+        server = self.server
+        if server is not Server.UP:
+            return Seen(bound, server=server, writable=None, problem=f"server is {server.value}")
+        source = self.others[self.source].host
+        return Seen(
+            bound, writable=self.writable, source=Source(source.ip, source.mysql_port, self.replicates)
+        )
+
+    def check(self, name: str) -> tuple[Outcome, float, str]:
+        """Return what a check of the monitor finds now, how many seconds it takes, and to whom it is connecting."""
+        now = self.clock.now
+        linked = self.link_to_monitor()
+        if name == "ping":
+            lost = not linked or now < self.ping_lost_until
+            return (Outcome.ERROR, 0.5, "") if lost else (Outcome.OK, 0.0, "")
+        reached = linked and now >= self.server_frozen_until
+        if not (reached and self.server_up):
+            return Outcome.ERROR if name == "mysql" else Outcome.UNKNOWN, 0.0 if reached else 2.0, ""
+        if now < self.refuses_until:
+            return Outcome.UNKNOWN, 0.0, ""
+        if name == "mysql":
+            return Outcome.OK, 0.0, ""
+        return self._check_replica(name)
+
+    def _check_replica(self, name: str) -> tuple[Outcome, float, str]:
+        broken = not self.replicates or self.clock.now < self.broken_until
+        source = self.others[self.source]
+        connecting = "" if not self.replicates or self.reaches(source) else source.host.ip
+        if name == "rep_threads":
+            return Outcome.ERROR if broken else Outcome.OK, 0.0, connecting
+        if broken or connecting:
+            return Outcome.UNKNOWN, 0.0, connecting  # seconds behind are null
+        return Outcome.ERROR if self.clock.now < self.lag_until else Outcome.OK, 0.0, ""
+
+    @property
+    def behind(self) -> float | None:
+        """Return by how many seconds its replication is behind, None where it is not known."""
+        if (
+            not self.replicates
+            or self.clock.now < self.broken_until
+            or not self.reaches(self.others[self.source])
+        ):
+            return None
+        return LAG if self.clock.now < self.lag_until else 0.0
+
+    def duration(self, step: Step) -> float:
+        """Return how many seconds the step takes if it is begun now."""
+        if isinstance(step, Sync | Follow) and not self._can_catch_up():
+            return self.sync_timeout
+        if isinstance(step, Bind | Unbind):
+            return 0.0
+        return 1.0 if self.server is Server.SILENT else 0.0
+
+    def _can_catch_up(self) -> bool:
+        now = self.clock.now
+        return self.server is not Server.UP or (
+            self.replicates and now >= max(self.broken_until, self.lag_until)
+        )
+
+    def serve(self, writer_ips: frozenset[str]) -> None:
+        """Let a client commit something, where there is a writer's VIP to reach it by."""
+        if self.writable and self.server is Server.UP and self.bound & writer_ips:
+            self.has[self.name] = self.has.get(self.name, 0) + 1
+
+    def receive(self) -> None:
+        """Apply what the source has, as far as it can be reached: after one's own, as it comes."""
+        source = self.others[self.source]
+        if self.server is Server.UP and self.replicates and self._can_catch_up() and self.reaches(source):
+            for name, number in source.has.items():
+                self.has[name] = max(number, self.has.get(name, 0))
+
+    def transactions(self) -> Transactions:
+        """Return what its server says of them."""
+        return Transactions(
+            self.clock.now, self.name, GtidSet({name: ((1, last),) for name, last in self.has.items()})
+        )
+
+    def do(self, step: Step) -> str:
+        """Do a step of the agent's plan at its end; returns why it failed, empty when it was done."""
+        if isinstance(step, Bind | Unbind):
+            if self.clock.now < self.stuck_until:
+                return "the interface takes no changes"
+            if isinstance(step, Bind):
+                self.bound.add(step.vip.ip)
+            else:
+                self.bound.discard(step.vip.ip)
+            return ""
+        return self._do_in_server(step) if self.server is Server.UP else f"the server is {self.server.value}"
+
+    def _do_in_server(self, step: Step) -> str:
+        match step:
+            case DenyWrites():
+                self.writable = False
+            case AllowWrites():
+                self.writable = True
+            case Sync(force):
+                if not self._can_catch_up() and not force:
+                    return "not applied in time"
+                self.caught_up = True
+                self.receive()
+            case Follow(host):
+                if not self.reaches(self.others[host]):
+                    return f"{host} does not answer"
+                if not self._can_catch_up():
+                    return "the old source's end is not applied in time"
+                self.source, self.replicates = host, True
+            case StartReplication() | StopReplication():
+                self.replicates = isinstance(step, StartReplication)
+                self.forgotten = False
+            case _:
+                raise AssertionError(f"{step} is unknown to the simulation")
+        return ""

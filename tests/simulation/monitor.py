@@ -1,0 +1,322 @@
+"""The monitor: real deciders, its shell (checks, orders and their limits, status file) in virtual time."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mmm.config.model import CHECK_NAMES
+from mmm.monitor import commands, results, status_file, trap
+from mmm.monitor.events import Answer, Answered, CheckResult, Event, Killed, Network, apply, only_transactions
+from mmm.monitor.orders import KillHost, Tell
+from mmm.monitor.startup import Started
+from mmm.monitor.tell import HEARTBEAT
+from mmm.monitor.turn import turn
+from mmm.monitor.world import Mode, Outcome, State, World
+from tests.simulation.watch import ViolationError
+
+if TYPE_CHECKING:
+    from tests.simulation.cluster import Cluster
+
+CONNECT_TIMEOUT = 3.0
+COMMAND_LIMIT = 40.0
+
+
+class Monitor:
+    """One life of the monitor; a restart makes a new one, which knows what it finds."""
+
+    __slots__ = (
+        "_asked",
+        "_file",
+        "_kills",
+        "_results",
+        "_writing",
+        "clock",
+        "cluster",
+        "frozen_until",
+        "gone",
+        "orders",
+        "watch",
+        "world",
+    )  # fmt: skip
+
+    def __init__(self, cluster: "Cluster", started: Started) -> None:
+        self.cluster = cluster
+        self.clock = cluster.clock
+        self.watch = cluster.watch
+        self.world: World = started.world
+        if self.world.last_writer is None:  # the history tells
+            self.world = replace(self.world, last_writer=cluster.last_writer)
+        self.gone = False
+        self.frozen_until = 0.0
+        self.orders: dict[str, Tell] = {}
+        """The order under way to each host's agent."""
+        self._kills: set[str] = set()
+        self._asked: list[tuple[results.Awaited, float]] = []
+        self._file: tuple[object, ...] = ()
+        self._writing = False
+        self._results: dict[tuple[str, str, Outcome, bool, str, bool, float | None], CheckResult] = {}
+        now = self.clock.now
+        for host in self.world.hosts:
+            for check in CHECK_NAMES:
+                period = cluster.scenario.conf.checks[check].check_period
+                self.clock.at(now + period * self.clock.random(), self._check, host, check)
+        self._tick()
+
+    def post(self, event: Event) -> None:
+        """Take an event in; the decision follows."""
+        if self._sleeps(self.post, event):
+            return
+        before, after = self.world, apply(self.world, event, self.clock.now)
+        if after is not before:
+            self.cluster.last_writer = after.last_writer
+            self.watch.returned(before, after)
+            self.world = after
+            if only_transactions(before, after, event):
+                return
+            self._save()
+            self.take_turn()
+
+    def _sleeps(self, call: Callable[..., None], *arguments: object) -> bool:
+        """Tell whether nothing is done now: it is dead, or frozen and goes on when it thaws."""
+        if self.gone:
+            return True
+        if self.frozen_until > self.clock.now:
+            self.clock.at(self.frozen_until, call, *arguments)
+            return True
+        return False
+
+    def _tick(self) -> None:
+        if self._sleeps(self._tick):
+            return
+        self.take_turn()
+        self._every_order_ends()
+        self.clock.after(self.cluster.scenario.tick, self._tick)
+
+    def take_turn(self) -> None:
+        """Decide, and carry out what was decided."""
+        before = self.world
+        result = turn(before, self.clock.now)
+        if result.world is before:
+            return
+        self.world = result.world
+        if result.changes:
+            if self.clock.history is not None:
+                for change in result.changes:
+                    self.clock.say(f"  {change}")
+            self.watch.turned(result)
+        for order in result.orders:
+            if isinstance(order, KillHost):
+                self._kill(order)
+            elif isinstance(order, Tell):
+                self._tell(order)
+        self._save()
+        if self._asked:
+            self._answer_the_admin()
+
+    # Orders
+
+    def _tell(self, order: Tell) -> None:
+        if order.host in self.orders:
+            raise ViolationError(f"{order} goes out while {self.orders[order.host]} is under way")
+        if self.clock.history is not None:
+            told = self.world.hosts[order.host].agent.told
+            if told != order.status or order.clear:
+                self.clock.say(f"  -> {order.host} {order.number}: {_shown(order)}")
+        self.watch.ordered(self.world, order)
+        self.orders[order.host] = order
+        cluster, machine = self.cluster, self.cluster.machines[order.host]
+        if not machine.link_to_monitor():
+            self.clock.after(CONNECT_TIMEOUT, self._ended, order, Answer.REFUSED)
+        elif not machine.agent_up:
+            self.clock.after(0.001, self._ended, order, Answer.REFUSED)
+        else:
+            self.clock.after(cluster.scenario.order_limit, self._ended, order, Answer.SILENT)
+            cluster.send(self, order)
+
+    def answered(self, order: Tell, text: str) -> None:
+        """Take an agent's answer to SET_STATUS; an empty one is a connection that broke."""
+        if self._sleeps(self.answered, order, text):
+            return
+        if self.orders.get(order.host) is not order:
+            return
+        if not text.startswith(("OK", "ERROR")):
+            self._ended(order, Answer.SILENT)
+        elif text.startswith("ERROR"):
+            self._ended(order, Answer.ERROR, text)
+        elif order.clear:
+            self.cluster.send_clear(self, order)
+        else:
+            self._ended(order, Answer.OK, text)
+
+    def cleared(self, order: Tell, text: str) -> None:
+        """Take an agent's answer to CLEAR_BAD_ROLES."""
+        if not self._sleeps(self.cleared, order, text) and self.orders.get(order.host) is order:
+            answers = {"OK": Answer.OK, "ERROR": Answer.ERROR}
+            self._ended(order, answers.get(text.partition(":")[0], Answer.SILENT), text)
+
+    def waits_for(self, order: Tell) -> bool:
+        """Tell whether the answer to the order still counts."""
+        return not self.gone and self.orders.get(order.host) is order
+
+    def _ended(self, order: Tell, answer: Answer, text: str = "") -> None:
+        if self._sleeps(self._ended, order, answer, text) or self.orders.get(order.host) is not order:
+            return
+        del self.orders[order.host]
+        host = order.host
+        link = self.world.hosts[host].agent
+        if answer is Answer.OK:
+            self.watch.confirmed(host, order.status.vips)
+        elif answer is Answer.REFUSED:
+            self.watch.taken_back(host, link.sent_new)
+        if self.clock.history is not None and (answer is not Answer.OK or link.told != order.status):
+            self.clock.say(f"  <- {host} {order.number}: {answer}{text.removeprefix(answer)}")
+        spoken = answer in (Answer.OK, Answer.ERROR)
+        uptime = self.cluster.machines[host].uptime if spoken else None
+        self.post(Answered(host, order.number, answer, text, uptime))
+
+    def _kill(self, order: KillHost) -> None:
+        if order.host in self._kills:
+            raise ViolationError(f"{order.host} is killed twice at a time")
+        self._kills.add(order.host)
+        self.clock.say(f"  kill_host {order.host} {int(order.pings)}")
+        takes = 0.0 if self.clock.now < self.cluster.kill_missing_until else 0.1 + 5.0 * self.clock.random()
+        self.clock.after(takes, self._killed, order.host)
+
+    def _killed(self, host: str) -> None:
+        if self.gone:
+            self.cluster.kill(host)
+            return
+        if self._sleeps(self._killed, host):
+            return
+        failure = self.cluster.kill(host)
+        self.clock.say(f"  kill_host {host} ended: {failure or 'it is off'}")
+        self._kills.discard(host)
+        self.watch.confirmed(host, ())
+        self.post(Killed(host, failure))
+
+    def _every_order_ends(self) -> None:
+        for name, host in self.world.hosts.items():
+            sent = self.orders.get(name)
+            if (host.agent.sent is not None) != (sent is not None):
+                raise ViolationError(
+                    f"{name}: the order under way is {sent}, the monitor believes {host.agent}"
+                )
+            if host.agent.killing != (name in self._kills):
+                raise ViolationError(
+                    f"{name}: kill_host runs: {name in self._kills}, the monitor: {host.agent}"
+                )
+
+    # Checks
+
+    def _check(self, host: str, check: str) -> None:
+        if self._sleeps(self._check, host, check):
+            return
+        cluster, now = self.cluster, self.clock.now
+        machine = cluster.machines[host]
+        outcome, takes, connecting = machine.check(check)
+        refused = check == "mysql" and outcome is Outcome.ERROR and not takes
+        behind = machine.behind if check == "rep_backlog" and outcome is not Outcome.UNKNOWN else None
+        key = (host, check, outcome, machine.writable, connecting, refused, behind)
+        result = self._results.get(key)
+        if result is None:
+            writable = machine.writable if check == "mysql" and outcome is Outcome.OK else None
+            replica = check.startswith("rep") and outcome is not Outcome.UNKNOWN
+            gtid = cluster.scenario.gtid if replica else None
+            result = CheckResult(
+                host, check, outcome, str(outcome), writable, gtid, connecting, refused, behind=behind
+            )
+            self._results[key] = result
+        if cluster.scenario.gtid and check.startswith("rep") and outcome is not Outcome.UNKNOWN:
+            result = replace(result, transactions=machine.transactions())
+        takes += cluster.late_checks.pop((host, check), 0.0)
+        if takes:
+            self.clock.after(takes, self._checked, result, now)
+        else:
+            self._checked(result, now)
+
+    def _checked(self, result: CheckResult, started: float) -> None:
+        if self._sleeps(self._checked, result, started):
+            return
+        if self.world.network_up:
+            self.post(result)
+        conf = self.world.conf.checks[result.check]
+        status = self.world.hosts[result.host].checks[result.check]
+        due = trap.due(status, started, conf.check_period, conf.trap_period)
+        self.clock.at(max(due, self.clock.now + 0.001), self._check, result.host, result.check)
+
+    def look_at_network(self) -> None:
+        """Notice whether the ping_ips are gone or back."""
+        if not self._sleeps(self.look_at_network):
+            self.post(Network(self.clock.now >= self.cluster.network_lost_until))
+
+    # The admin, and the status file
+
+    def command(self, words: str) -> None:
+        """Carry out a command."""
+        if self._sleeps(self.command, words):
+            return
+        asked = words.split()
+        host = commands.agent_to_ping(self.world, asked)
+        pinged = host is None or (not self.world.is_silent(host) and self.cluster.ping_agent(host))
+        hosts = commands.to_look_at(self.world, asked)
+        looked = self.cluster.look_at_clients(hosts.source) if hosts is not None and hosts.source else None
+        result = commands.run(self.world, asked, self.clock.now, pinged=pinged, looked=looked)
+        if result is None:
+            raise ViolationError(f"the command {words!r} is unknown")
+        self.clock.say(f"  answer: {result.text}")
+        self.world = result.world
+        self._save()
+        if result.awaits is not None:
+            self._asked.append((result.awaits, self.clock.now + COMMAND_LIMIT))
+        self.take_turn()
+
+    def _answer_the_admin(self) -> None:
+        waiting = []
+        for awaited, until in self._asked:
+            text = results.outcome(self.world, awaited)
+            if text is None and self.clock.now < until:
+                waiting.append((awaited, until))
+        self._asked = waiting
+
+    def _save(self) -> None:
+        """See to it that the status file says what it has to, a moment later as the real one does."""
+        world = self.world
+        said = (world.owner, *((host.state, host.agent.may_hold) for host in world.hosts.values()))
+        if said != self._file and world.mode is not Mode.PASSIVE:
+            self._file = said
+            self.cluster.file_behind = True
+            if not self._writing:
+                self._writing = True
+                self.clock.after(0.02 * self.clock.random(), self._write)
+
+    def _write(self) -> None:
+        if self._sleeps(self._write):
+            return
+        text = status_file.encode(self.world)
+        self.watch.reloaded(self.world, text)
+        if self.clock.now < self.cluster.file_lost_until:
+            self.clock.at(self.cluster.file_lost_until, self._write)
+            return
+        self._writing = False
+        self.cluster.file = text
+        self.cluster.file_behind = False
+
+    def settled(self) -> bool:
+        """Tell whether nothing but heartbeats is under way."""
+        world = self.world
+        return not self._kills and world.move is None and world.mode is not Mode.PASSIVE
+
+    def heartbeats(self, number: float) -> float:
+        """Return how long so many heartbeats take."""
+        return number * max(HEARTBEAT, self.cluster.scenario.tick)
+
+    @property
+    def online(self) -> int:
+        """Return how many hosts are in use."""
+        return sum(host.state is State.ONLINE for host in self.world.hosts.values())
+
+
+def _shown(order: Tell) -> str:
+    vips = " ".join(map(str, order.status.vips)) or "no roles"
+    clear = ", and to clear" if order.clear else ""
+    return f"{order.status.state}, {vips}, active master {order.status.master or 'none'}{clear}"

@@ -1,0 +1,123 @@
+"""A cluster's deciders under thousands of faults, in virtual time (docs/simulation.md)."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from random import SystemRandom
+from typing import Any
+
+import pytest
+
+from mmm.agent import plan
+from mmm.config.model import Vip
+from mmm.monitor import events, roles, startup, states, tell
+from mmm.monitor.states import Follows
+from mmm.monitor.world import World
+from tests.simulation import agent
+from tests.simulation.run import Run
+from tests.simulation.scenario import scenario
+from tests.simulation.shrink import shortest, story
+from tests.simulation.tally import run_seeds
+
+FIXED = range(150)
+NEW = 100
+
+
+@pytest.mark.parametrize("part", [FIXED[start : start + 50] for start in range(0, len(FIXED), 50)], ids=str)
+def test_fixed_seeds_hold(part: range, say: Callable[[str], None]) -> None:
+    check(part, say)
+
+
+def test_new_seeds_hold(say: Callable[[str], None]) -> None:
+    first = SystemRandom().randrange(10**6, 10**9)
+    check(range(first, first + NEW), say)
+
+
+def check(seeds: range, say: Callable[[str], None]) -> None:
+    tally = run_seeds(seeds)
+    say(
+        f"{len(seeds)} seeds, --first {seeds.start}: {tally.failures} failures, {len(tally.violations)} violations"
+    )
+    assert not tally.violations, f"{tally}\n\n{story(scenario(tally.violations[0].seed))}"
+
+
+def test_a_seed_is_a_run_whatever_the_hash_order() -> None:
+    program = (
+        "from tests.simulation.run import Run; from tests.simulation.scenario import scenario;"
+        "print('\\n'.join(line for seed in (3, 11) for line in Run(scenario(seed), tell=True).result().history))"
+    )
+    stories = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            check=True,
+            capture_output=True,
+            timeout=60,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(stories) == 1
+    assert len(stories.pop()) > 1000
+
+
+def no_holders(_: World, __: Vip) -> frozenset[str]:
+    return frozenset()
+
+
+def keep_roles(world: World, _: str, __: Follows) -> World:
+    return world
+
+
+def never_level(world: World) -> World:
+    return world
+
+
+def forgets_what_is_left(world: World, name: str) -> World:
+    return world.with_agent(name, may_hold=frozenset())
+
+
+def silence_is_refusal(world: World, event: Any, host: Any, now: float) -> World:
+    after = _link_after(world, event, host, now)
+    return (
+        after.with_agent(event.host, may_hold=frozenset()) if event.answer is events.Answer.SILENT else after
+    )
+
+
+def never_syncs(*args: Any) -> plan.Plan:
+    planned = plan.plan(*args)
+    return plan.Plan(
+        tuple(tuple(step for step in chain if not isinstance(step, plan.Sync)) for chain in planned.chains)
+    )
+
+
+_link_after = events._link_after
+PLANTED = [
+    (tell, "holders", no_holders, "may still hold|is bound on"),
+    (states, "_follow", keep_roles, "is HARD_OFFLINE"),
+    (roles, "level", never_level, "spread unevenly"),
+    (startup, "_note_what_is_left", forgets_what_is_left, "may still hold|is bound on"),
+    (events, "_link_after", silence_is_refusal, "may still hold|is bound on|the status file"),
+    (agent, "plan", never_syncs, "before it has applied"),
+]
+
+
+@pytest.mark.parametrize(("module", "name", "wrong", "said"), PLANTED, ids=[bug[1] for bug in PLANTED])
+def test_a_planted_mistake_is_found(
+    monkeypatch: pytest.MonkeyPatch, module: Any, name: str, wrong: object, said: str
+) -> None:
+    monkeypatch.setattr(module, name, wrong)
+    found = next((result for seed in range(40) if (result := Run(scenario(seed)).result()).violation), None)
+    assert found is not None
+    assert re.search(said, found.violation), found.violation
+
+
+def test_the_history_of_a_failing_seed_is_made_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tell, "holders", no_holders)
+    seed = next(seed for seed in range(40) if Run(scenario(seed)).result().violation)
+    before = scenario(seed)
+    after, result = shortest(before)
+    assert result.violation
+    assert len(after.actions) <= 5 < len(before.actions)
+    assert "VIOLATION" in story(before)

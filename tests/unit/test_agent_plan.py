@@ -1,0 +1,288 @@
+"""What the agent does, from what is wanted and what is seen: a table, and properties of every case."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmm.agent.plan import (
+    AllowWrites,
+    Bind,
+    DenyWrites,
+    Facts,
+    Follow,
+    Past,
+    Plan,
+    Seen,
+    Server,
+    Source,
+    StartReplication,
+    Step,
+    StopReplication,
+    Sync,
+    Unbind,
+    clear,
+    plan,
+    remember,
+)
+from mmm.config.model import Vip
+from mmm.wire.agent import Status
+
+WRITER, READ1, READ2 = Vip("writer", "10.0.0.80"), Vip("reader", "10.0.0.90"), Vip("reader", "10.0.0.91")
+HOSTS = {"db1": ("10.0.0.1", 3306), "db2": ("10.0.0.2", 3306), "db3": ("10.0.0.3", 3307)}
+MASTER = Facts("db1", slave=False, writer="writer", vips=(WRITER, READ1, READ2), sources=HOSTS)
+SLAVE = replace(MASTER, this="db3", slave=True)
+FROM_DB2 = Source("10.0.0.2", 3306, running=True)
+STOPPED = replace(FROM_DB2, running=False)
+PROMOTE = (Sync(), AllowWrites(WRITER), Bind(WRITER))
+
+
+def seen(
+    *vips: Vip,
+    wide: Iterable[Vip] = (),
+    server: Server = Server.UP,
+    writable: bool | None = False,
+    source: Source | None = FROM_DB2,
+    sealed: bool = True,
+) -> Seen:
+    if server is not Server.UP:
+        writable, source = None, None
+    addresses = frozenset(v.ip for v in vips), frozenset(v.ip for v in wide)
+    return Seen(*addresses, server, writable, source, "why", sealed)
+
+
+def status(state: str, *vips: Vip, master: str = "db2") -> Status:
+    return Status(state, vips, master)
+
+
+NOTHING = Past()
+CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
+    ("all is as wanted", MASTER, status("ONLINE", READ1), seen(READ1), NOTHING, ()),
+    ("writer as wanted", MASTER, status("ONLINE", WRITER), seen(WRITER, writable=True), NOTHING, ()),
+    ("reader comes", MASTER, status("ONLINE", READ1), seen(), NOTHING, (Bind(READ1),)),
+    ("reader goes", MASTER, status("ONLINE"), seen(READ1), NOTHING, (Unbind(READ1),)),
+    (
+        "removals before additions",
+        MASTER, status("ONLINE", READ2), seen(READ1), NOTHING, (Unbind(READ1), Bind(READ2)),
+    ),
+    ("writer comes", MASTER, status("ONLINE", WRITER), seen(), NOTHING, PROMOTE),
+    (
+        "a reader does not wait for the writer's sync",
+        MASTER, status("ONLINE", WRITER, READ1), seen(), NOTHING, (Bind(READ1), *PROMOTE),
+    ),
+    (
+        "a writable server syncs too before it is writer",
+        MASTER, status("ONLINE", WRITER), seen(writable=True), NOTHING, (Sync(), Bind(WRITER)),
+    ),
+    (
+        "writes are denied before any VIP goes, the writer's first",
+        MASTER, status("ONLINE"), seen(READ1, WRITER, writable=True), NOTHING,
+        (DenyWrites(), Unbind(WRITER), Unbind(READ1)),
+    ),
+    ("no writer role: read_only", MASTER, status("ONLINE"), seen(writable=True), NOTHING, (DenyWrites(),)),
+    (
+        "no writer role: not even administrators write where the server can forbid it them",
+        MASTER, status("ONLINE"), seen(sealed=False), NOTHING, (DenyWrites(),),
+    ),
+    (
+        "a writer that only administrators may write to lets all write",
+        MASTER, status("ONLINE", WRITER), seen(WRITER, sealed=False), NOTHING, (AllowWrites(WRITER),),
+    ),
+    (
+        "a server that turns the agent away is asked to deny all the same",
+        MASTER, status("ONLINE"), seen(WRITER, server=Server.REFUSING), NOTHING, (DenyWrites(), Unbind(WRITER)),
+    ),
+    (
+        "a silent server does not delay the VIP",
+        MASTER, status("HARD_OFFLINE"), seen(WRITER, server=Server.SILENT), NOTHING, (Unbind(WRITER),),
+    ),
+    (
+        "the writer that lost its VIP gets it back at once",
+        MASTER, status("ONLINE", WRITER), seen(writable=True), Past(frozenset({WRITER})), (Bind(WRITER),),
+    ),
+    (
+        "the writer that came back read_only may write again",
+        MASTER, status("ONLINE", WRITER), seen(WRITER), NOTHING, (AllowWrites(WRITER),),
+    ),
+    (
+        "a VIP with a network's prefix is bound anew",
+        MASTER, status("ONLINE", READ1), seen(READ1, wide=[READ1]), NOTHING, (Bind(READ1),),
+    ),
+    (
+        "masters never change their source",
+        MASTER, status("ONLINE", master="db3"), seen(), NOTHING, (),
+    ),
+    (
+        "a slave follows first of all",
+        SLAVE, status("ONLINE", READ2, master="db1"), seen(READ1), NOTHING,
+        (Follow("db1"), Unbind(READ1), Bind(READ2)),
+    ),
+    (
+        "the port of the source counts",
+        SLAVE, status("ONLINE"), seen(source=replace(FROM_DB2, port=3307)), NOTHING, (Follow("db2"),),
+    ),
+    ("a slave follows the one it follows", SLAVE, status("ONLINE"), seen(), NOTHING, ()),
+    ("a stopped slave is for the checks to see", SLAVE, status("ONLINE"), seen(source=STOPPED), NOTHING, ()),
+    ("a slave without source", SLAVE, status("ONLINE"), seen(source=None), NOTHING, (Follow("db2"),)),
+    ("no master, nobody to follow", SLAVE, status("ONLINE", master=""), seen(), NOTHING, ()),
+    ("a slave out of use stays", SLAVE, status("AWAITING_RECOVERY", master="db1"), seen(), NOTHING, ()),
+    (
+        "one with broken replication may be mended by it",
+        SLAVE, status("REPLICATION_FAIL", master="db1"), seen(), NOTHING, (Follow("db1"),),
+    ),
+    ("itself it cannot follow", SLAVE, status("ONLINE", master="db3"), seen(), NOTHING, ()),
+    (
+        "ADMIN_OFFLINE stops replication after the roles are gone",
+        MASTER, status("ADMIN_OFFLINE"), seen(READ1), NOTHING, (Unbind(READ1), StopReplication()),
+    ),
+    ("stopped already", MASTER, status("ADMIN_OFFLINE"), seen(source=STOPPED), NOTHING, ()),
+    (
+        "the end of ADMIN_OFFLINE starts it",
+        MASTER, status("ONLINE"), seen(source=STOPPED), Past(offline=True), (StartReplication(),),
+    ),
+    ("running already", MASTER, status("ONLINE"), seen(), Past(offline=True), ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted", "found", "past", "steps"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_steps(known: Facts, wanted: Status, found: Seen, past: Past, steps: tuple[Step, ...]) -> None:
+    assert plan(wanted, found, known, past).steps == steps
+
+
+def test_a_chain_ends_at_its_failure_and_unbinding_hangs_on_nothing() -> None:
+    planned = plan(status("ONLINE", READ2), seen(WRITER, READ1, writable=True), MASTER, NOTHING)
+    assert planned.chains == ((DenyWrites(),), (Unbind(WRITER),), (Unbind(READ1),), (Bind(READ2),))
+    assert plan(status("ONLINE", WRITER), seen(), MASTER, NOTHING).chains == (PROMOTE,)
+
+
+def test_a_writer_role_that_was_not_taken_over_completely_is_synced_at_the_next_attempt() -> None:
+    wanted = status("ONLINE", WRITER, READ1)
+    thawed = seen(READ1)
+    assert Sync() not in plan(wanted, thawed, MASTER, remember(wanted, thawed, MASTER, NOTHING, ())).steps
+    for before, unfinished in ((seen(server=Server.SILENT), ()), (seen(), (PROMOTE,))):
+        past = remember(wanted, before, MASTER, Past(frozenset([WRITER])), unfinished)
+        assert past.held == {READ1}
+        assert plan(wanted, thawed, MASTER, past).steps == PROMOTE
+
+
+def test_strangers_are_refused_by_name() -> None:
+    wanted = status("ONLINE", Vip("reader", WRITER.ip), READ1, Vip("lost", "10.0.0.7"))
+    planned = plan(wanted, seen(), MASTER, NOTHING)
+    assert planned.steps == (Bind(READ1),)
+    assert planned.refusals == (
+        "reader(10.0.0.80) is not in the conf of db1",
+        "lost(10.0.0.7) is not in the conf of db1",
+    )
+    assert plan(status("ONLINE", master="db9"), seen(), SLAVE, NOTHING).refusals == (
+        "active master db9 is not in the conf of db3",
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "server", "said"),
+    [
+        ("HARD_OFFLINE", Server.DEAD, "note"),
+        ("ONLINE", Server.DEAD, "note"),
+        ("HARD_OFFLINE", Server.SILENT, "note"),
+        ("ADMIN_OFFLINE", Server.SILENT, "note"),
+        ("ONLINE", Server.SILENT, "refusal"),
+        ("HARD_OFFLINE", Server.UP, ""),
+        ("HARD_OFFLINE", Server.REFUSING, ""),
+    ],
+)
+def test_unconfirmed_read_only(state: str, server: Server, said: str) -> None:
+    planned = plan(status(state), seen(server=server), MASTER, NOTHING)
+    assert (bool(planned.notes), bool(planned.refusals)) == (said == "note", said == "refusal")
+
+
+def test_clear_removes_what_is_bound_and_not_assigned_and_nothing_else() -> None:
+    found = seen(WRITER, READ1, READ2, writable=True)
+    assert clear([READ1], found, MASTER).steps == (DenyWrites(), Unbind(WRITER), Unbind(READ2))
+    assert clear([WRITER], found, MASTER).steps == (Unbind(READ1), Unbind(READ2))
+    assert clear([], seen(writable=True), MASTER) == Plan()
+    assert clear([WRITER], seen(), MASTER) == Plan()
+
+
+vips = st.frozensets(st.sampled_from([WRITER, READ1, READ2]))
+statuses = st.builds(
+    lambda state, chosen, master: Status(state, tuple(sorted(chosen)), master),
+    st.sampled_from(["ONLINE", "ADMIN_OFFLINE", "HARD_OFFLINE", "AWAITING_RECOVERY", "REPLICATION_FAIL"]),
+    vips,
+    st.sampled_from(["", "db1", "db2", "db3"]),
+)
+sources = st.one_of(
+    st.none(), st.builds(Source, st.sampled_from(["10.0.0.1", "10.0.0.2"]), st.just(3306), st.booleans())
+)
+sights = st.builds(
+    lambda bound, server, writable, source: seen(*bound, server=server, writable=writable, source=source),
+    vips,
+    st.sampled_from(Server),
+    st.booleans(),
+    sources,
+)
+pasts = st.builds(Past, vips, st.booleans())
+everybody = st.sampled_from([MASTER, SLAVE])
+
+
+def after(found: Seen, steps: Iterable[Step], known: Facts) -> Seen:
+    """What is seen when every step did what it says."""
+    for step in steps:
+        match step:
+            case Bind(vip):
+                found = replace(found, bound=found.bound | {vip.ip})
+            case Unbind(vip):
+                found = replace(found, bound=found.bound - {vip.ip})
+            case DenyWrites():
+                found = replace(found, writable=False)
+            case AllowWrites():
+                found = replace(found, writable=True)
+            case Follow(host):
+                found = replace(found, source=Source(*known.sources[host], running=True))
+            case StopReplication() | StartReplication():
+                assert found.source is not None
+                found = replace(
+                    found, source=replace(found.source, running=isinstance(step, StartReplication))
+                )
+            case Sync():
+                pass
+    return found
+
+
+@given(statuses, sights, everybody, pasts)
+def test_when_all_is_done_nothing_is_left_to_do(
+    wanted: Status, found: Seen, known: Facts, past: Past
+) -> None:
+    planned = plan(wanted, found, known, past)
+    reached = after(found, planned.steps, known)
+    unable = {WRITER.ip} if found.server is Server.SILENT and not found.writable else set()
+    assert reached.bound - unable == {vip.ip for vip in wanted.vips} - unable
+    if found.server is Server.UP:
+        assert reached.writable == (WRITER in wanted.vips)
+        again = plan(wanted, reached, known, Past(frozenset(wanted.vips), past.offline))
+        assert set(again.steps) <= {StopReplication()}, "follow started what ADMIN_OFFLINE stops"
+
+
+@given(statuses, sights, everybody, pasts)
+def test_the_order_is_safe(wanted: Status, found: Seen, known: Facts, past: Past) -> None:
+    steps = plan(wanted, found, known, past).steps
+    kinds = [type(step) for step in steps]
+    removals = [i for i, kind in enumerate(kinds) if kind is Unbind]
+    additions = [i for i, kind in enumerate(kinds) if kind in {Bind, AllowWrites, Sync}]
+    assert not removals or not additions or max(removals) < min(additions)
+    if DenyWrites in kinds and removals:
+        assert kinds.index(DenyWrites) < min(removals)
+    if WRITER not in wanted.vips:
+        assert AllowWrites not in kinds
+    elif found.server is Server.SILENT and not found.writable:
+        assert not {AllowWrites, Sync} & set(kinds), "each would wait for its time-out"
+        assert plan(wanted, found, known, past).refusals
+    elif WRITER.ip not in found.bound and WRITER not in past.held:
+        assert kinds.index(Sync) < steps.index(Bind(WRITER))
+    if AllowWrites in kinds and Bind(WRITER) in steps:
+        assert kinds.index(AllowWrites) < steps.index(Bind(WRITER))
+    assert not known.slave or Follow not in kinds[1:]
+    assert known.slave or Follow not in kinds

@@ -1,0 +1,227 @@
+"""Where conf files are found, which are refused, and that no content of a file ends in a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmm.config import Cluster, ConfError, Memory, Program, check, effective, load, read
+from mmm.config.keys import KEYS, OLD_BLOCKS, SECTIONS
+from tests.unit.test_config_flat import MON as OLD_MON
+from tests.unit.test_config_sections import COMMON, MON, MONITOR
+
+PROGRAMS: tuple[Program, ...] = ("AGENT", "MONITOR", "CONTROL", "TOOLS")
+
+
+def put(path: Path, content: str | bytes, mode: int = 0o640) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(mode)
+    return path
+
+
+def mon(*directories: Path, path: Path | None = None, cluster: str | None = None) -> Cluster:
+    return load(path, "MONITOR", cluster=cluster, name="mmm_mon", directories=[str(d) for d in directories])
+
+
+def refused(*directories: Path, path: Path | None = None, cluster: str | None = None) -> tuple[str, ...]:
+    with pytest.raises(ConfError) as raised:
+        mon(*directories, path=path, cluster=cluster)
+    return raised.value.errors
+
+
+def test_the_first_folder_that_has_the_file(tmp_path: Path) -> None:
+    found = put(tmp_path / "b/mmm_mon.conf", MON)
+    put(tmp_path / "c/mmm_mon.conf", "broken")
+    assert mon(*(tmp_path / name for name in "abc")).path == found
+
+
+def test_cluster_name(tmp_path: Path) -> None:
+    put(tmp_path / "mmm_mon.conf", MON)
+    found = put(tmp_path / "mmm_mon_C1.conf", MON)
+    assert mon(tmp_path, cluster="C1").path == found
+    assert refused(tmp_path, cluster="C2") == (
+        f"mmm_mon_C2: mmm_mon_C2.conf is not in {tmp_path}; create it in one of them",
+    )
+    assert "not the name of a cluster" in refused(tmp_path, cluster="../C1")[0]
+
+
+def test_named_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = put(tmp_path / "x.conf", MON)
+    monkeypatch.chdir(tmp_path)
+    assert mon(path=Path("x.conf")).path == found
+    assert mon(path=Path("x")).path == found
+    assert refused(path=Path("y")) == (
+        f"{tmp_path}/y: {tmp_path}/y does not exist; create it or name another file",
+    )
+
+
+def test_an_include_is_looked_for_beside_its_file_first(tmp_path: Path) -> None:
+    put(tmp_path / "etc/common.conf", "broken")
+    beside = put(tmp_path / "here/common.conf", COMMON)
+    path = put(tmp_path / "here/x.conf", "include common\n" + MONITOR)
+    assert mon(tmp_path / "etc", path=path).files == (path, beside)
+    beside.unlink()
+    put(tmp_path / "etc/common.conf", COMMON)
+    assert mon(tmp_path / "etc", path=path).files == (path, tmp_path / "etc/common.conf")
+
+
+@pytest.mark.parametrize(("mode", "may"), [(0o644, "read"), (0o642, "write"), (0o646, "write")])
+def test_files_open_to_everybody_are_refused(tmp_path: Path, mode: int, may: str) -> None:
+    path = put(tmp_path / "mmm_mon.conf", "include common\n" + MONITOR)
+    common = put(tmp_path / "common.conf", COMMON, mode)
+    sentence = f"everybody may {may} {common} (mode 0{mode:o}), which holds passwords; chmod 640 {common}"
+    assert refused(tmp_path) == (f"{path}:1: include common: {sentence}",)
+    path.chmod(mode)
+    assert len(refused(tmp_path)) == 1
+    path.chmod(0o660)
+    common.chmod(0o600)
+    assert mon(tmp_path).path == path
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "mmm_mon.conf").mkdir()
+    assert refused(tmp_path)[0].endswith("mmm_mon.conf is a directory; name a file")
+    os.mkfifo(tmp_path / "fifo.conf", 0o600)
+    assert refused(path=tmp_path / "fifo.conf")[0].endswith("is not a plain file; name a plain file")
+    large = put(tmp_path / "large.conf", b"# \n" * 2_000_000)
+    assert "larger than" in refused(path=large)[0]
+    put(tmp_path / "zip.conf", b"PK\0\1")
+    assert "a NUL byte" in refused(path=tmp_path / "zip.conf")[0]
+    put(tmp_path / "utf16.conf", MON.encode("utf-16"))
+    assert "UTF-16" in refused(path=tmp_path / "utf16.conf")[0]
+
+
+def test_include_loop(tmp_path: Path) -> None:
+    a = put(tmp_path / "a.conf", "\ninclude b\n")
+    b = put(tmp_path / "b.conf", "include a\n")
+    (error,) = refused(path=a)
+    assert error == f"{b}:1: include a goes round in a circle ({a} -> {b} -> {a}); remove this include"
+
+
+def test_includes_that_multiply_come_to_an_end() -> None:
+    files = {f"f{n}.conf": f"include f{n + 1}\ninclude f{n + 1}\n" for n in range(40)} | {"f40.conf": ""}
+    assert any("more than 100 files" in problem.text for problem in read(Memory(files), "f0").problems)
+
+
+def test_a_missing_include_does_not_make_everything_else_missing(tmp_path: Path) -> None:
+    path = put(tmp_path / "mmm_mon.conf", "include common\n" + MONITOR)
+    assert refused(tmp_path) == (
+        f"{path}:1: include common: common.conf is not in {tmp_path}; create it in one of them",
+    )
+
+
+def test_hundreds_of_errors_are_counted() -> None:
+    with pytest.raises(ConfError) as raised:
+        check(
+            read(Memory({"x": "nonsense\n" * 5 + "".join(f"k{n} v\n" for n in range(500))}), "x"),
+            "TOOLS",
+            "",
+            str,
+        )
+    assert len(raised.value.errors) == 101
+    assert "errors more" in raised.value.errors[-1]
+
+
+def test_examples_load_when_renamed(tmp_path: Path) -> None:
+    etc = Path(__file__).parents[2] / "etc"
+    for example in etc.glob("*.conf.example"):
+        put(tmp_path / example.stem, example.read_bytes())
+    programs: tuple[tuple[str, Program], ...] = (
+        ("mmm_mon", "MONITOR"),
+        ("mmm_mon", "CONTROL"),
+        ("mmm_agent", "AGENT"),
+        ("mmm_tools", "TOOLS"),
+    )
+    for name, program in programs:
+        cluster = load(None, program, name=name, directories=[str(tmp_path)])
+        assert list(cluster.hosts) == ["db1", "db2", "db3"]
+        assert cluster.warnings == ()
+
+
+def checked(text: bytes | str, program: Program) -> None:
+    """Read a conf, and go through with the model or the errors that come of it."""
+    errors: tuple[str, ...] = ()
+    try:
+        effective(
+            check(read(Memory({"m.conf": text, "o.conf": "include m\n"}), "m"), program, "", lambda _: "")
+        )
+    except ConfError as e:
+        errors = e.errors
+    assert all("\n" not in error and "; " in error for error in errors)
+
+
+@given(st.binary(), st.sampled_from(PROGRAMS))
+def test_any_bytes(content: bytes, program: Program) -> None:
+    checked(content, program)
+
+
+WORDS = sorted(
+    {name for keys in KEYS.values() for name in keys}
+    | {
+        *SECTIONS,
+        *OLD_BLOCKS,
+        "db1",
+        "db2",
+        "writer",
+        "default",
+        "10.0.0.1",
+        "10.0.0.1, 10.0.0.2",
+        "include",
+        "o",
+        "m",
+    }
+    | {
+        "master",
+        "exclusive",
+        "balanced",
+        "active",
+        "ssl",
+        "ping",
+        "1",
+        "0.5",
+        "-1",
+        "",
+        "#",
+        "<",
+        ">",
+        "/",
+        "=",
+        "é",
+    },
+)
+LINES = st.builds(
+    "{}{} {}{}".format,
+    st.sampled_from(["", "", " ", "\t", "<", "</"]),
+    st.sampled_from(WORDS),
+    st.sampled_from(WORDS),
+    st.sampled_from(["", "", ">", "/>", " ", "\r"]),
+)
+
+
+@given(st.lists(LINES, max_size=30), st.sampled_from(PROGRAMS))
+def test_any_lines(lines: list[str], program: Program) -> None:
+    checked("\n".join(lines), program)
+
+
+@given(st.data(), st.sampled_from([MON, OLD_MON]), st.sampled_from(PROGRAMS))
+def test_a_good_conf_with_lines_lost_doubled_or_added(
+    data: st.DataObject, text: str, program: Program
+) -> None:
+    lines = text.splitlines()
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(lines)))
+        lines[at : at + data.draw(st.integers(0, 3))] = data.draw(st.lists(LINES, max_size=2))
+    checked("\n".join(lines), program)
+
+
+def test_reading_a_conf_imports_nothing_heavy() -> None:
+    code = "import sys, mmm.config; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    assert not {"yaml", "difflib", "socket", "logging", "ssl"} & set(loaded.split())

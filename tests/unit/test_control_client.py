@@ -1,0 +1,286 @@
+"""mmm_control as a process, against a socket that answers with what a classic monitor was recorded to say."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.authority import Authority
+from tests.unit.test_tls import server_of
+
+LIMIT = 30
+
+CONF = """\
+<monitor>
+    ip 127.0.0.1
+    port PORT
+    pid_path /run/mmm_mond.pid
+    bin_path /usr/libexec/mysql-mmm
+    status_path /var/lib/misc/mmm_mond.status
+    ping_ips 127.0.0.1
+</monitor>
+<host db1>
+    ip 10.77.0.4
+    mode slave
+</host>
+"""
+
+SHOW = """\
+# --- Monitor is in PASSIVE MODE ---
+# Cause: Admin switched to passive mode.
+  db1(10.77.0.4) master/ONLINE. Roles: writer(10.77.0.80)
+  db2(10.77.0.5) master/HARD_OFFLINE. Roles: 
+# Role writer is assigned to it's preferred host db1.
+"""  # noqa: W291 - the classic ends these lines with a blank
+
+CHECKS = """\
+db1  ping         [last change: 2026/11/21 03:07:23]  OK
+db1  rep_backlog  [last change: 2026/11/21 03:07:23]  ERROR: Backlog: 99 s
+"""
+
+
+class Monitor:
+    """Answers one client with ready bytes, and keeps what it was sent."""
+
+    def __init__(self, answer: bytes, tls: Authority | None = None) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(LIMIT)
+        self.port: int = self.listener.getsockname()[1]
+        self.received = b""
+        self._answer, self._tls = answer, tls
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        try:
+            connection, _ = self.listener.accept()
+        except OSError:  # closed before anybody came
+            return
+        if self._tls is not None:
+            connection = server_of(self._tls.issue("monitor")).wrap_socket(connection, server_side=True)
+        with connection:
+            connection.settimeout(LIMIT)
+            while b"quit\n" not in self.received:
+                self.received += connection.recv(4096)
+            connection.sendall(self._answer)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(LIMIT)
+        self.listener.close()
+
+
+class Client:
+    """Runs mmm_control against monitors with given answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.conf = folder / "mmm_mon.conf"
+        self.extra = ""
+
+    def write_conf(self, port: int) -> None:
+        self.conf.write_text(CONF.replace("PORT", str(port)) + self.extra)
+        self.conf.chmod(0o640)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "import sys; from mmm.control.main import main; sys.exit(main())"]
+        return subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, timeout=LIMIT, check=False
+        )
+
+    def ask(
+        self, answer: str, *arguments: str, tls: Authority | None = None
+    ) -> tuple[subprocess.CompletedProcess[str], bytes]:
+        monitor = Monitor(answer.encode(), tls)
+        self.write_conf(monitor.port)
+        done = self.run("--config", str(self.conf), *arguments)
+        monitor.close()
+        return done, monitor.received
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Client:
+    return Client(tmp_path)
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """Return a port on which nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "printed", "status"),
+    [
+        (SHOW, SHOW, 0),
+        ("ACTIVE", "ACTIVE\n", 0),
+        ("OK: Pinged successfully!", "OK: Pinged successfully!\n", 0),
+        ("ERROR: Unknown host name 'nohost'!", "ERROR: Unknown host name 'nohost'!\n", 1),
+        (
+            "Invalid command 'nonsense'\n\nValid commands are:\n",
+            "Invalid command 'nonsense'\n\nValid commands are:\n",
+            1,
+        ),
+    ],
+)
+def test_the_answer_is_printed_as_it_is(client: Client, answer: str, printed: str, status: int) -> None:
+    done, _ = client.ask(answer, "ping")
+    assert (done.stdout, done.stderr, done.returncode) == (printed, "", status)
+
+
+def test_options_of_commands_are_sent_on(client: Client) -> None:
+    _, received = client.ask("OK", "move_role", "--force", "writer", "db2", "--format", "json")
+    assert received == b"move_role --force writer db2\nquit\n"
+
+
+@pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_show_in_structured_forms(client: Client, form: str, read: Callable[[str], object]) -> None:
+    done, _ = client.ask(SHOW, "--format", form, "show")
+    assert read(done.stdout) == {
+        "passive": True,
+        "cause": "Admin switched to passive mode.",
+        "warnings": [],
+        "hosts": [
+            {
+                "name": "db1",
+                "ip": "10.77.0.4",
+                "mode": "master",
+                "state": "ONLINE",
+                "roles": [{"role": "writer", "ip": "10.77.0.80"}],
+            },
+            {"name": "db2", "ip": "10.77.0.5", "mode": "master", "state": "HARD_OFFLINE", "roles": []},
+        ],
+        "preferences": [{"role": "writer", "prefer": "db1", "holder": "db1"}],
+    }
+    assert done.returncode == 0
+
+
+def test_checks_and_mode_in_structured_forms(client: Client) -> None:
+    done, _ = client.ask(CHECKS, "checks", "db1", "--format=json")
+    assert json.loads(done.stdout)["checks"][1] == {
+        "host": "db1",
+        "check": "rep_backlog",
+        "last_change": "2026/11/21 03:07:23",
+        "result": "ERROR",
+        "message": "Backlog: 99 s",
+    }
+    done, _ = client.ask("MANUAL", "--format", "json", "mode")
+    assert json.loads(done.stdout) == {"mode": "MANUAL"}
+
+
+def test_other_answers_in_structured_forms(client: Client) -> None:
+    done, _ = client.ask("OK: moved", "--format", "json", "move_role", "writer", "db2")
+    assert json.loads(done.stdout) == {"ok": True, "message": "OK: moved"}
+    done, _ = client.ask("ERROR: no", "--format", "json", "checks", "dbx")
+    assert json.loads(done.stdout) == {"ok": False, "message": "ERROR: no"}
+    assert done.returncode == 1
+
+
+def test_an_answer_that_cannot_be_read_is_said(client: Client) -> None:
+    done, _ = client.ask("something else", "--format", "json", "show")
+    assert done.returncode == 3
+    assert "cannot be shown as json: 'something else' is no line of an answer to show" in done.stderr
+
+
+def test_no_monitor_ends_with_3(client: Client, nobody: int) -> None:
+    client.write_conf(nobody)
+    done = client.run("--config", str(client.conf), "show")
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"mmm_control: cannot talk to monitor at 127.0.0.1:{nobody}: Connection refused; is mmm_mond running?\n"
+    )
+
+
+def test_a_monitor_that_says_nothing_ends_with_3(client: Client) -> None:
+    done, _ = client.ask("", "show")
+    assert done.returncode == 3
+    assert "closed the connection without an answer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--format", "xml", "show"], ["--frobnicate", "show"], ["@../C1", "show"], ["--config"], ["sh\now"]],
+)
+def test_wrong_usage_ends_with_2(client: Client, arguments: list[str]) -> None:
+    done = client.run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bad_conf_ends_with_2(client: Client) -> None:
+    client.extra = "nonsense 1\n"
+    client.write_conf(1)
+    done = client.run("--config", str(client.conf), "show")
+    assert done.returncode == 2
+    assert f"{client.conf}:" in done.stderr
+    assert "nonsense" in done.stderr
+
+
+def test_help_lists_the_commands(client: Client) -> None:
+    done = client.run("--help")
+    assert done.returncode == 0
+    assert "move_role [--force] <role> <host>" in done.stdout
+
+
+def test_tls_as_the_conf_says(client: Client, tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "ours")
+    settings = authority.issue("admin")
+    client.extra = (
+        f"<socket>\n    type ssl\n    cert_file {settings.cert_file}\n    key_file {settings.key_file}\n"
+        f"    ca_file {settings.ca_file}\n</socket>\n"
+    )
+    done, received = client.ask("ACTIVE", "mode", tls=authority)
+    assert (done.stdout, done.stderr, done.returncode) == ("ACTIVE\n", "", 0)
+    assert received == b"mode\nquit\n"
+
+
+def test_unusable_tls_files_end_with_2(client: Client, tmp_path: Path, nobody: int) -> None:
+    rubbish = tmp_path / "rubbish.pem"
+    rubbish.write_text("rubbish")
+    client.extra = (
+        f"<socket>\n type ssl\n cert_file {rubbish}\n key_file {rubbish}\n ca_file {rubbish}\n</socket>\n"
+    )
+    client.write_conf(nobody)
+    done = client.run("--config", str(client.conf), "mode")
+    assert done.returncode == 2
+    assert f"ca_file {rubbish} holds no usable CA certificate" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_traceback(client: Client) -> None:
+    monitor = Monitor(SHOW.encode() * 5000)
+    client.write_conf(monitor.port)
+    command = (
+        f'"{sys.executable}" -c "import sys; from mmm.control.main import main; sys.exit(main())" '
+        f'--config "{client.conf}" show | head -n 1'
+    )
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=LIMIT, check=False)
+    monitor.close()
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+def test_it_starts_without_what_it_does_not_need() -> None:
+    program = (
+        "import sys, mmm.control.main; heavy = {'pymysql', 'pyroute2', 'scapy', 'yaml', 'ssl', 'asyncio', 'daemon'}; "
+        "print(*sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=True,
+        env=os.environ,
+    )
+    assert done.stdout == "\n"

@@ -1,0 +1,115 @@
+"""setup/deploy as it is, on a copy of this machine's /etc, /opt, /usr/sbin and /var that vanishes with the test.
+
+The virtualenv is there already, with a Python that only says what pip would do: nothing is fetched.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).parents[2]
+PROGRAMS = ("mmm_agentd", "mmm_control", "mmm_mond", "mmm_sandbox")
+SERVICES = ("mysql-mmm-agent", "mysql-mmm-monitor")
+CONFS = ("mmm_agent.conf.example", "mmm_common.conf.example", "mmm_mon.conf.example")
+LIMIT = 60
+
+LAYERS = """
+set -e
+for place in etc opt usr/sbin var; do
+    mount -t overlay overlay -o "lowerdir=/$place,upperdir=$0/upper/$place,workdir=$0/work/$place" "/$place"
+done
+exec "$@"
+"""
+PYTHON = f"""\
+#!/bin/sh
+case "$*" in *" install "*) ;; *) exit 0 ;; esac
+for name in {" ".join(PROGRAMS)}; do
+    printf '#!/bin/sh\\necho "'$name' 3.0.0"\\n' >/opt/mysql-mmm/bin/$name
+    chmod 755 /opt/mysql-mmm/bin/$name
+done
+"""
+
+
+class Machine:
+    """A machine to install on; `root` shows what differs from the real one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.root = folder / "upper"
+        for place in ("etc", "opt", "usr/sbin", "var"):
+            (self.root / place).mkdir(parents=True)
+            (folder / "work" / place).mkdir(parents=True)
+        python = self.root / "opt/mysql-mmm/bin/python3"
+        python.parent.mkdir(parents=True)
+        python.write_text(PYTHON)
+        python.chmod(0o755)
+        (self.root / "opt/mysql-mmm/pyvenv.cfg").touch()
+
+    def deploy(self) -> subprocess.CompletedProcess[str]:
+        argv = ["unshare", "--mount", "sh", "-c", LAYERS, str(self._folder), str(TREE / "setup/deploy")]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT, check=False, umask=0o077)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    if os.geteuid():
+        pytest.skip("only root may mount")
+    return Machine(tmp_path)
+
+
+def test_it_installs_programs_scripts_settings_and_examples(machine: Machine) -> None:
+    done = machine.deploy()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("MMM 3.0.0 is installed.")
+    for name in PROGRAMS:
+        assert (machine.root / "usr/sbin" / name).readlink() == Path("/opt/mysql-mmm/bin", name)
+    for name in SERVICES:
+        script = machine.root / "etc/init.d" / name
+        assert script.read_text() == (TREE / "init.d" / name).read_text()
+        assert script.stat().st_mode & 0o777 == 0o755
+        assert (machine.root / "etc/default" / name).is_file()
+    etc = machine.root / "etc/mysql-mmm"
+    assert sorted(path.name for path in etc.iterdir()) == sorted(CONFS)
+    assert {path.stat().st_mode & 0o777 for path in etc.iterdir()} == {0o640}
+    assert (machine.root / "var/log/mysql-mmm").is_dir()
+
+
+def test_again_it_keeps_confs_and_settings_and_brings_the_rest_up_to_date(machine: Machine) -> None:
+    assert machine.deploy().returncode == 0
+    conf = machine.root / "etc/mysql-mmm/mmm_mon.conf"
+    settings = machine.root / "etc/default/mysql-mmm-agent"
+    script = machine.root / "etc/init.d/mysql-mmm-agent"
+    example = machine.root / "etc/mysql-mmm/mmm_mon.conf.example"
+    for path in (conf, settings, script, example):
+        path.write_text("my own\n")
+    done = machine.deploy()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert conf.read_text() == settings.read_text() == "my own\n"
+    assert script.read_text() == (TREE / "init.d/mysql-mmm-agent").read_text()
+    assert (machine.root / "var/backups/mysql-mmm-agent.init").read_text() == "my own\n"
+    assert example.read_text() == (TREE / "etc/mmm_mon.conf.example").read_text()
+    assert "mysql-mmm-agent.init" in done.stdout
+
+
+@pytest.mark.parametrize("place", ["usr/sbin/mmm_control", "opt/mysql-mmm"])
+def test_what_is_not_its_own_it_leaves_alone(machine: Machine, place: str) -> None:
+    if place == "opt/mysql-mmm":
+        (machine.root / place / "pyvenv.cfg").unlink()
+    else:
+        (machine.root / place).write_text("#!/usr/bin/env perl\n")
+    done = machine.deploy()
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"setup/deploy: /{place} ")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (machine.root / "etc/init.d").exists()
+
+
+def test_programs_that_do_not_run_are_not_linked(machine: Machine) -> None:
+    python = machine.root / "opt/mysql-mmm/bin/python3"
+    python.write_text(PYTHON.replace("echo \"'$name' 3.0.0\"", "exit 1"))
+    done = machine.deploy()
+    assert done.returncode == 1
+    assert done.stderr == "setup/deploy: /opt/mysql-mmm/bin/mmm_agentd does not run\n"
+    assert not any((machine.root / "usr/sbin").iterdir())

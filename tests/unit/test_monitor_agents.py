@@ -1,0 +1,59 @@
+"""What the monitor makes of what comes from an agent's port: an answer or a sentence, never an exception."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmm.config.model import Host
+from mmm.monitor.agents import Agents, Spoken
+from mmm.monitor.events import Answer
+from mmm.wire import agent as wire
+from mmm.wire.agent import MAX_LINE
+
+
+def answered(said: bytes) -> Spoken:
+    """Return what asking an agent comes to that says these bytes and closes."""
+
+    async def agent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(said)
+        writer.close()
+
+    async def ask() -> Spoken:
+        async with await asyncio.start_server(agent, "127.0.0.1", 0) as server:
+            host = Host("db1", "127.0.0.1", "master", agent_port=server.sockets[0].getsockname()[1])
+            spoken = await Agents().ask(host, wire.Request(wire.PING, "db1"))
+            assert await Agents().ping(host) == (spoken.answer is Answer.OK)
+            await Agents().status(host)
+            await Agents().system(host)
+            return spoken
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "text"),
+    [
+        (b"OK: Pinged!|UP:2710.61\n", Answer.OK, "OK: Pinged!"),
+        (b"OK: Pinged!|UP:2710.61\nOK: again|UP:1.00\n", Answer.OK, "OK: Pinged!"),
+        (b"ERROR: Invalid command 'ping'!|UP:2711.32\n", Answer.ERROR, "ERROR: Invalid command 'ping'!"),
+        (b"", Answer.SILENT, "no answer to PING: connection closed"),
+        (b"OK: Pinged!|UP:2710.61", Answer.SILENT, "no answer to PING: connection closed"),
+        (b"x" * MAX_LINE * 3, Answer.SILENT, f"no answer to PING: a line longer than {MAX_LINE} bytes"),
+        (
+            b"220 mail\n",
+            Answer.SILENT,
+            "no answer to PING: answer '220 mail\\n' begins with neither OK nor ERROR",
+        ),
+    ],
+)
+def test_what_an_agent_says(said: bytes, answer: Answer, text: str) -> None:
+    spoken = answered(said)
+    assert (spoken.answer, spoken.text) == (answer, text)
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda said: b"OK|" + said + b"|UP:1.00\n"))
+def test_whatever_an_agent_says(said: bytes) -> None:
+    assert answered(said).text

@@ -1,0 +1,36 @@
+"""What becomes of a check when what answers is no server as MMM knows them."""
+
+import asyncio
+
+import pytest
+
+from mmm.config.model import CHECK_NAMES, Host
+from mmm.monitor import checks
+from mmm.monitor.checks import Checks
+from mmm.monitor.events import CheckResult
+from mmm.monitor.world import Outcome
+from mmm.mysql import connection
+from mmm.network.icmp import Pinger
+from tests.servers import Server
+from tests.unit.worlds import cluster
+
+
+@pytest.mark.mysql
+def test_a_server_that_answers_without_rows_is_unknown(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So may a proxy answer; at the monitor's start it ended the monitor."""
+    monkeypatch.setattr(connection.Connection, "query", lambda *_, **__: [])
+    host = Host("db1", "127.0.0.1", "master", mysql_port=server.port, monitor_user="root")
+
+    async def run() -> list[CheckResult]:
+        made = Checks(cluster(), Pinger())
+        try:
+            return [await made.run(host, name) for name in CHECK_NAMES if name != "ping"]
+        finally:
+            made.close()
+
+    results = asyncio.run(run())
+    assert [result.outcome for result in results] == [Outcome.UNKNOWN] * 3
+    assert "db1: check mysql ended by an error of its own" in caplog.text
+    assert checks.read_master_facts(host) is None

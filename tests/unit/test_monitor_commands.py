@@ -1,0 +1,192 @@
+from dataclasses import replace
+
+import pytest
+
+from mmm.monitor import commands, results
+from mmm.monitor.events import Answer
+from mmm.monitor.results import Result
+from mmm.monitor.world import Mode, State, World
+from tests.unit.worlds import NOW, READER1, READER2, WRITER, answer, checks, cluster, settle, take_turn, world
+
+
+def run(before: World, text: str, *, pinged: bool = True) -> Result:
+    result = commands.run(before, text.split(), NOW, pinged=pinged)
+    assert result is not None, text
+    return result
+
+
+WAITING = world(states={"db2": State.AWAITING_RECOVERY})
+BROKEN_DB1 = WAITING.with_host("db1", checks=checks(rep_threads=0.0))
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "said"),
+    [
+        (WAITING, "set_online db2", "OK: State of 'db2' changed to ONLINE"),
+        (WAITING, "set_online db1", "OK: This host is already ONLINE"),
+        (WAITING, "set_online db9", "ERROR: Unknown host name 'db9'! Known are db1, db2, db3."),
+        (
+            WAITING.with_host("db2", checks=checks(mysql=0.0)),
+            "set_online db2",
+            "ERROR: Checks 'ping' and 'mysql' must",
+        ),
+        (BROKEN_DB1, "set_online db2", "ERROR: The replication checks of its peer 'db1' must be ok"),
+        (world(states={"db2": State.HARD_OFFLINE}), "set_online db2", "ERROR: Host 'db2' is HARD_OFFLINE"),
+        (world(), "set_offline db3", "OK: State of 'db3' changed to ADMIN_OFFLINE"),
+        (
+            world(states={"db3": State.ADMIN_OFFLINE}),
+            "set_offline db3",
+            "OK: This host is already ADMIN_OFFLINE",
+        ),
+        (WAITING, "set_offline db2", "ERROR: Host 'db2' is AWAITING_RECOVERY"),
+        (world(), "move_role writer db2", "OK: Role 'writer' has been moved from 'db1' to 'db2'"),
+        (world({}), "move_role writer db2", "OK: Role 'writer' has been moved to 'db2'"),
+        (world({}), "move_role reader db2", "OK: Host 'db2' has no role 'reader'."),
+        (world(), "move_role writer db1", "OK: Role is already on 'db1'"),
+        (
+            world(),
+            "move_role writer db3",
+            "ERROR: Host 'db3' can't handle role 'writer'. It is for db1, db2 only.",
+        ),
+        (world(), "move_role nosuch db1", "ERROR: Unknown role name 'nosuch'! Known are writer, reader."),
+        (WAITING, "move_role writer db2", "ERROR: Can't move role to host 'db2': it is AWAITING_RECOVERY."),
+        (
+            world(conf=cluster(prefer="db1")),
+            "move_role writer db2",
+            "ERROR: Role 'writer' is on its preferred host",
+        ),
+        (world(mode=Mode.PASSIVE), "move_role writer db2", "ERROR: Not possible in passive mode"),
+        (
+            world(),
+            "move_role --force reader db2",
+            "ERROR: --force is for the active master role 'writer' only.",
+        ),
+        (world(), "move_role --force writer db2", "ERROR: Can't force role to host 'db2': it is ONLINE"),
+        (world(), "set_ip 10.0.0.80 db2", "ERROR: This command is only allowed in passive mode"),
+        (world(mode=Mode.PASSIVE), "set_ip 10.0.0.99 db2", "ERROR: Unknown IP address '10.0.0.99'!"),
+        (world(mode=Mode.PASSIVE), "set_ip 10.0.0.80 db3", "ERROR: Host 'db3' can't handle role 'writer'."),
+        (world(mode=Mode.PASSIVE), "set_ip 10.0.0.80 db2", "OK: Set role 'writer(10.0.0.80)' to host 'db2'."),
+        (world(), "set_active", "OK: Already in active mode."),
+        (world(), "failover_method manual", "OK: Switched into manual mode."),
+        (world(mode=Mode.WAIT), "set_manual", "OK: Switched into manual mode."),
+        (
+            world(),
+            "failover_method sometimes",
+            "ERROR: Unknown method 'sometimes': use auto, wait or manual.",
+        ),
+    ],
+)
+def test_answers(before: World, text: str, said: str) -> None:
+    result = run(before, text)
+    assert result.text.startswith(said)
+    if said.startswith("ERROR") or "lready" in said:
+        assert result.world is before
+
+
+def test_commands_that_need_the_agent_ask_it_only_when_they_would_go_on() -> None:
+    assert commands.agent_to_ping(WAITING, ["set_online", "db2"]) == "db2"
+    assert commands.agent_to_ping(WAITING, ["set_online", "db1"]) is None
+    assert commands.agent_to_ping(world(), ["move_role", "writer", "db2"]) == "db2"
+    assert commands.agent_to_ping(world(), ["move_role", "reader", "db2"]) is None
+    assert run(world(), "set_offline db3", pinged=False).text.startswith(
+        "ERROR: Can't reach the agent of host 'db3'"
+    )
+
+
+def test_words_that_are_no_command_are_none() -> None:
+    for text in ("nonsense", "move_role writer", "set_online db1 db2", "SET_ONLINE db1"):
+        assert commands.run(world(), text.split(), NOW, pinged=True) is None
+
+
+def test_set_offline_takes_every_role_and_set_online_ends_flapping() -> None:
+    after = run(world(), "set_offline db1").world
+    assert not after.vips_of("db1")
+    flapping = WAITING.with_host("db2", flapping=True, flap_start=1.0, flap_count=4)
+    assert not run(flapping, "set_online db2").world.hosts["db2"].flapping
+
+
+def test_a_move_is_answered_when_the_new_host_has_taken_the_role() -> None:
+    result = run(world(), "move_role writer db2")
+    assert result.awaits is not None
+    assert results.outcome(result.world, result.awaits) is None
+    after, _ = settle(result.world)
+    assert results.outcome(after, result.awaits) == result.text
+
+
+def test_a_move_that_the_old_host_refuses_says_who_keeps_the_role_and_why() -> None:
+    result = run(world(), "move_role writer db2")
+    assert result.awaits is not None
+    after, orders = take_turn(result.world)
+    for order in orders:
+        after = answer(
+            after, order, Answer.ERROR if order.host == "db1" else Answer.OK, "ERROR: writers do not end"
+        )
+    assert results.outcome(after, result.awaits) is None, "db1 is told to take writes again first"
+    after, _ = settle(after)
+    said = results.outcome(after, result.awaits)
+    assert said == (
+        "ERROR: writer could not be moved to db2: db1 keeps it: the agent of db1 answered 'ERROR: writers do not end'"
+    )
+
+
+def test_in_manual_mode_the_admin_can_move_the_role_off_a_dead_host() -> None:
+    dead = world(states={"db1": State.HARD_OFFLINE}, mode=Mode.MANUAL).with_host(
+        "db1", checks=checks(ping=0.0, mysql=0.0)
+    )
+    after, orders = settle(run(dead, "move_role writer db2").world)
+    assert after.hosts["db2"].agent.told is not None
+    assert WRITER in after.hosts["db2"].agent.told.vips
+    assert any(order.host == "db1" for order in orders), "the dead host was killed first"
+
+
+def test_force_makes_a_lagging_host_master_and_judges_the_old_one() -> None:
+    before = world(states={"db2": State.REPLICATION_DELAY}).with_host("db1", checks=checks(rep_threads=0.0))
+    after = run(before, "move_role --force writer db2").world
+    assert after.hosts["db2"].state is State.ONLINE
+    assert after.hosts["db1"].state is State.REPLICATION_FAIL
+    assert not after.vips_of("db1")
+    assert after.owner[WRITER] == "db2"
+
+
+def test_a_balanced_role_moves_to_another_host_and_does_not_come_back() -> None:
+    before = world({WRITER: "db1", READER1: "db1", READER2: "db2"}, conf=cluster(slaves=0, readers=2))
+    after, _ = settle(run(before, "move_role reader db1").world)
+    assert after.owner[READER1] == "db2"
+    assert after.owner[READER2] == "db1", "the roles stay level"
+
+
+def test_a_balanced_role_without_another_host_stays_unassigned_until_the_next_turn() -> None:
+    alone = world({READER1: "db1"}, {"db2": State.HARD_OFFLINE, "db3": State.HARD_OFFLINE})
+    assert run(alone, "move_role reader db1").world.owner[READER1] is None
+
+
+def test_from_manual_to_active_hosts_that_are_not_online_lose_their_roles() -> None:
+    before = world(states={"db1": State.HARD_OFFLINE}, mode=Mode.MANUAL)
+    after = run(before, "set_active").world
+    assert after.mode is Mode.ACTIVE
+    assert not after.vips_of("db1")
+
+
+def test_set_passive_says_why_and_leaving_it_forgets() -> None:
+    passive = run(world(), "set_passive").world
+    assert passive.passive_cause == "Admin switched to passive mode."
+    assert run(passive, "set_active").world.passive_cause == ""
+
+
+def test_wait_mode_ends_when_both_masters_are_online_or_one_for_long_enough() -> None:
+    both = world(mode=Mode.WAIT)
+    assert take_turn(both)[0].mode is Mode.ACTIVE
+    one = world(
+        states={"db2": State.AWAITING_RECOVERY}, mode=Mode.WAIT, conf=cluster(wait_for_other_master=120.0)
+    )
+    one = one.with_host("db2", uptime=5.0)
+    assert take_turn(one.with_host("db1", online_since=NOW - 119.0))[0].mode is Mode.WAIT
+    assert take_turn(one.with_host("db1", online_since=NOW - 120.0))[0].mode is Mode.ACTIVE
+    never = replace(one, conf=cluster(wait_for_other_master=0.0))
+    assert take_turn(never)[0].mode is Mode.WAIT
+
+
+def test_a_role_moves_to_a_host_whose_agent_answers_ping_though_not_its_last_order() -> None:
+    back = world().with_agent("db2", unreachable=True)
+    moved, _ = take_turn(run(back, "move_role writer db2").world)
+    assert moved.owner[WRITER] == "db2"

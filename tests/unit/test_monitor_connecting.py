@@ -1,0 +1,98 @@
+"""A replica that tries to connect to its source (SPEC 10.6)."""
+
+import pytest
+
+from mmm.monitor.events import CheckResult, Network, apply
+from mmm.monitor.startup import Found, Stored, start
+from mmm.monitor.world import CheckStatus, Outcome, State, World
+from tests.unit.worlds import NOW, checks, cluster, world
+
+SOURCE = "10.0.0.1"
+CONNECTING = CheckResult(
+    "db3", "rep_threads", Outcome.OK, "OK: IO thread is connecting (denied)", connecting_to=SOURCE
+)
+CONNECTED = CheckResult("db3", "rep_threads", Outcome.OK, "OK")
+NULL = CheckResult("db3", "rep_backlog", Outcome.UNKNOWN, "UNKNOWN: Backlog is null", connecting_to=SOURCE)
+
+
+def threads(after: World) -> CheckStatus:
+    return after.hosts["db3"].checks["rep_threads"]
+
+
+def seen(before: World, *moments: float, result: CheckResult = CONNECTING) -> World:
+    for moment in moments:
+        before = apply(before, result, NOW + moment)
+    return before
+
+
+def source_fails(before: World, **failed: float) -> World:
+    return before.with_host("db1", checks=checks(**failed))
+
+
+def test_connecting_is_good_for_connect_grace_only_and_then_begins_the_trap() -> None:
+    after = seen(world(), 0.0, 30.0, 59.9)
+    assert threads(after).error_since is None
+    after = seen(after, 60.0)
+    assert threads(after).error_since == NOW + 60.0
+    assert threads(after).message == "ERROR: IO thread is connecting (denied), for 60 s, limit 60 s"
+    assert not threads(after).failed
+    assert threads(seen(after, 70.0)).failed
+
+
+def test_connecting_is_good_while_the_source_does_not_work_and_for_connect_grace_afterwards() -> None:
+    after = source_fails(seen(world(), 0.0), mysql=NOW)
+    after = seen(after, 10.0, 60.0, 500.0)
+    assert threads(after).error_since is None
+    after = source_fails(after)
+    assert threads(seen(after, 501.0, 560.0)).error_since is None
+    assert threads(seen(after, 501.0, 561.0)).error_since == NOW + 561.0
+
+
+def test_a_source_that_only_begins_to_fail_is_an_excuse_too_and_one_that_is_saturated_is_none() -> None:
+    beginning = apply(world(), CheckResult("db1", "mysql", Outcome.ERROR, "ERROR: no answer"), NOW)
+    assert threads(seen(beginning, 0.0, 100.0)).error_since is None
+    saturated = apply(world(), CheckResult("db1", "mysql", Outcome.UNKNOWN, "UNKNOWN: too many"), NOW)
+    assert threads(seen(saturated, 0.0, 100.0)).error_since == NOW + 100.0
+
+
+def test_one_connection_and_a_lost_network_begin_the_grace_anew() -> None:
+    connected = seen(seen(world(), 0.0, 50.0), 55.0, result=CONNECTED)
+    assert threads(seen(connected, 60.0, 119.9)).error_since is None
+    away = apply(apply(seen(world(), 0.0), Network(up=False), NOW + 1), Network(up=True), NOW + 100)
+    assert threads(seen(away, 101.0)).error_since is None
+
+
+def test_a_look_that_says_nothing_lets_the_grace_go_on() -> None:
+    blind = CheckResult("db3", "rep_threads", Outcome.UNKNOWN, "UNKNOWN: denied")
+    assert threads(seen(seen(seen(world(), 0.0), 30.0, result=blind), 60.0)).error_since == NOW + 60.0
+
+
+def test_what_has_failed_is_good_again_once_it_is_connected_or_its_source_has_failed_too() -> None:
+    failed = world().with_host("db3", checks=checks(rep_threads=NOW - 50.0))
+    assert threads(seen(failed, 0.0)).failed
+    assert not threads(seen(failed, 0.0, result=CONNECTED)).failed
+    assert not threads(seen(source_fails(failed, mysql=NOW), 0.0)).failed
+
+
+def test_an_unknown_lag_leaves_the_trap_as_it_is_unless_its_source_has_failed() -> None:
+    behind = world().with_host("db3", checks=checks(rep_backlog=NOW - 50.0))
+    status = seen(behind, 0.0, result=NULL).hosts["db3"].checks["rep_backlog"]
+    assert status.failed
+    assert status.message == NULL.message
+    gone = seen(source_fails(behind, mysql=NOW), 1.0, result=NULL).hosts["db3"].checks["rep_backlog"]
+    assert not gone.failed
+    assert gone.changed == NOW + 1.0
+
+
+@pytest.mark.parametrize(
+    ("state", "check"), [(State.REPLICATION_FAIL, "rep_threads"), (State.REPLICATION_DELAY, "rep_backlog")]
+)
+def test_after_a_start_a_check_that_does_not_say_is_as_the_stored_state_tells(
+    state: State, check: str
+) -> None:
+    silent = {**checks(), check: CheckStatus(message="UNKNOWN", unknown=True, changed=NOW)}
+    found = {
+        name: Found(Stored(str(state if name == "db3" else State.ONLINE))) for name in ("db1", "db2", "db3")
+    }
+    first = {"db1": checks(), "db2": checks(), "db3": silent}
+    assert start(cluster(), first, found, NOW).world.hosts["db3"].checks[check].failed

@@ -1,0 +1,181 @@
+"""Masters that come back with transactions of their own (SPEC 10.16), or all at once (SPEC 10.28)."""
+
+import pytest
+
+from mmm.gtid import mysql
+from mmm.gtid.mariadb import History, parse
+from mmm.gtid.transactions import Executed, Transactions
+from mmm.monitor import commands
+from mmm.monitor.answers import show
+from mmm.monitor.events import CheckResult, apply
+from mmm.monitor.explain import explain
+from mmm.monitor.notices import between
+from mmm.monitor.states import enter, judge
+from mmm.monitor.turn import turn
+from mmm.monitor.world import Outcome, State, World
+from mmm.wire.agent import Status
+from tests.unit.worlds import NOW, WRITER, checks, cluster, world
+
+ONE = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+TWO = "4d22fa47-71ca-11e1-9e33-c80aa9429562"
+AWAITING = State.AWAITING_RECOVERY
+
+
+def mariadb(logged: str, applied: str = "") -> History:
+    return History(parse(applied), parse(logged))
+
+
+def read(before: World, name: str, executed: Executed | None, origin: str, at: float) -> World:
+    """Let a replication check of the host end."""
+    has = Transactions(at, origin, executed)
+    return apply(before, CheckResult(name, "rep_threads", Outcome.OK, "OK", transactions=has), at)
+
+
+def failed_over(has: Executed | None = None, origin: str = "2") -> World:
+    """db1 was the writer, is gone, and db2 has taken over with what it had."""
+    after = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW)
+    return read(after, "db2", mariadb("0-1-100", "0-1-100") if has is None else has, origin, NOW + 1)
+
+
+def back(before: World, at: float = NOW + 20) -> World:
+    """db1 answers again after a short outage."""
+    return enter(before, "db1", AWAITING, "back", "it answers again", at).with_host(
+        "db1", uptime=520.0, last_uptime=500.0
+    )
+
+
+def state(after: World, name: str = "db1") -> State:
+    return after.hosts[name].state
+
+
+def test_a_returning_master_with_more_than_the_new_one_had_waits_and_is_named() -> None:
+    waiting = back(failed_over())
+    assert state(judge(waiting, NOW + 21)[0]) is AWAITING, "what it has is not known yet"
+    known = read(waiting, "db1", mariadb("0-1-103"), "1", NOW + 22)
+    said = "3 transactions (0-1-101 to 0-1-103)"
+    assert any(said in line for _, line in between(waiting, known))
+    assert state(judge(known, NOW + 999)[0]) is AWAITING
+    assert f"# Warning: host db1 has {said} that db2 lacked" in show(known)
+    assert said in explain(known, "db1", NOW + 30, lambda moment: moment)
+
+
+@pytest.mark.parametrize(
+    ("has", "later", "origins"),
+    [
+        (mariadb("0-1-103"), mariadb("0-1-100,0-2-150", "0-1-100"), ("1", "2")),
+        (mysql.parse(f"{ONE}:1-103"), mysql.parse(f"{ONE}:1-100,{TWO}:1-50"), (ONE, TWO)),
+    ],
+    ids=["MariaDB", "MySQL"],
+)
+def test_what_the_new_master_takes_in_later_makes_nothing_better(
+    has: Executed, later: Executed, origins: tuple[str, str]
+) -> None:
+    """The old master's last transactions come after, and in between, what the new one wrote meanwhile."""
+    had = mariadb("0-1-100", "0-1-100") if isinstance(has, History) else mysql.parse(f"{ONE}:1-100")
+    after = back(failed_over(had, origins[1]))
+    after = read(after, "db2", later, origins[1], NOW + 21)
+    after = read(after, "db2", has, origins[1], NOW + 22)
+    after = read(after, "db1", has, origins[0], NOW + 23)
+    assert state(judge(after, NOW + 24)[0]) is AWAITING
+
+
+def test_a_returning_master_without_more_comes_back_by_itself_also_when_it_has_caught_up() -> None:
+    after = read(back(failed_over()), "db1", mariadb("0-1-100,0-2-180", "0-2-180"), "1", NOW + 22)
+    after, changes = judge(after, NOW + 22)
+    assert (state(after), changes[0].rule) == (State.ONLINE, "short_outage")
+
+
+def test_where_nobody_tells_or_not_for_long_the_classic_rules_hold() -> None:
+    nobody = back(enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW))
+    assert state(judge(nobody, NOW + 20)[0]) is State.ONLINE
+    waiting = back(failed_over())
+    assert state(judge(waiting, NOW + 20 + 16.9)[0]) is AWAITING
+    assert state(judge(waiting, NOW + 20 + 17.1)[0]) is State.ONLINE
+    no_gtids = Transactions(NOW + 21, TWO, None)
+    result = CheckResult("db1", "rep_threads", Outcome.OK, "OK", transactions=no_gtids)
+    assert state(judge(apply(waiting, result, NOW + 21), NOW + 21)[0]) is State.ONLINE
+
+
+def test_one_that_comes_back_with_broken_replication_waits_too() -> None:
+    after = enter(failed_over(), "db1", State.REPLICATION_FAIL, "back_without_replication", "x", NOW + 20)
+    assert state(judge(after, NOW + 21)[0]) is State.REPLICATION_FAIL, "what it has is not known yet"
+    after, changes = judge(read(after, "db1", mariadb("0-1-101"), "1", NOW + 22), NOW + 22)
+    assert (state(after), changes[0].rule) == (AWAITING, "back_with_extra_transactions")
+
+
+def test_set_online_says_why_not_and_force_does_it() -> None:
+    known = read(back(failed_over()), "db1", mariadb("0-1-101"), "1", NOW + 22)
+    refused = commands.run(known, ["set_online", "db1"], NOW + 30, pinged=True)
+    assert refused is not None
+    assert refused.text.startswith(
+        "ERROR: Host 'db1' stays AWAITING_RECOVERY: it has 1 transaction (0-1-101)"
+    )
+    assert "set_online --force db1" in refused.text
+    forced = commands.run(known, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
+    assert forced is not None
+    assert state(forced.world) is State.ONLINE
+    assert "# Warning: host db1" not in show(forced.world)
+
+
+def test_a_standby_that_writes_while_it_is_in_use_is_not_held_up_for_it() -> None:
+    """An account made on each host by itself, say: the active master has it by the time the standby fails."""
+    after = read(world({WRITER: "db1"}), "db1", mariadb("0-1-100"), "1", NOW)
+    after = read(after, "db1", mariadb("0-1-100,0-2-101"), "1", NOW + 5)
+    after = enter(after, "db2", State.HARD_OFFLINE, "host_failed", "mysql", NOW + 10)
+    after = enter(after, "db2", AWAITING, "back", "it answers again", NOW + 20)
+    after = after.with_host("db2", uptime=520.0, last_uptime=500.0)
+    after = read(after, "db2", mariadb("0-1-100,0-2-101"), "2", NOW + 21)
+    assert state(judge(after, NOW + 21)[0], "db2") is State.ONLINE
+
+
+def all_lost() -> World:
+    """Both masters are back after a reboot, nobody is the active master."""
+    rebooted = {"db1": AWAITING, "db2": AWAITING, "db3": AWAITING}
+    after = world({WRITER: None}, rebooted, cluster(readers=1))
+    for name in after.hosts:
+        after = after.with_host(name, since=NOW, uptime=20.0)
+    return after
+
+
+def test_after_a_total_outage_the_one_that_has_everything_comes_back() -> None:
+    after = read(all_lost(), "db1", mariadb("0-1-100", "0-1-90"), "1", NOW + 1)
+    assert judge(after, NOW + 1)[1] == ()
+    assert "what db2 has is not known" in explain(after, "db1", NOW + 1, lambda moment: moment)
+    after = read(after, "db3", mariadb("", "0-1-100"), "3", NOW + 1)
+    after = read(after, "db2", mariadb("0-1-100,0-2-101", "0-1-100"), "2", NOW + 2)
+    assert "db2 has 1 transaction (0-2-101) that it lacks" in explain(after, "db1", NOW + 2, lambda m: m)
+    after, changes = judge(after, NOW + 2)
+    assert [(change.host, change.rule) for change in changes] == [("db2", "has_everything")]
+
+
+def test_after_a_total_outage_nobody_comes_back_without_proof() -> None:
+    parted = read(all_lost(), "db1", mariadb("0-1-101"), "1", NOW + 1)
+    parted = read(parted, "db2", mariadb("0-1-100,0-2-101", "0-1-100"), "2", NOW + 2)
+    assert judge(parted, NOW + 3)[1] == ()
+    dead = read(all_lost(), "db1", mariadb("0-1-100"), "1", NOW + 1)
+    dead = enter(dead, "db2", State.HARD_OFFLINE, "failed_again", "mysql", NOW + 1)
+    dead = dead.with_host("db2", checks=checks(mysql=NOW))
+    assert judge(dead, NOW + 3)[1] == ()
+    assert "what db2 has is not known: it is HARD_OFFLINE" in explain(dead, "db1", NOW + 3, lambda m: m)
+
+
+def test_equals_come_back_in_conf_order_and_only_one_by_this_rule() -> None:
+    after = all_lost()
+    for name, origin in (("db1", "1"), ("db2", "2"), ("db3", "3")):
+        after = read(after, name, mariadb("0-1-100", "0-1-100"), origin, NOW + 1)
+    assert [change.host for change in judge(after, NOW + 2)[1]] == ["db1"]
+
+
+def test_nothing_is_compared_with_a_master_that_has_not_taken_over_yet() -> None:
+    """What it has received and not yet applied it applies first."""
+    after = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW)
+    after = after.with_agent("db2", told=Status("ONLINE", (), "db2"))
+    after = read(after, "db2", mariadb("0-1-90", "0-1-90"), "2", NOW + 1)
+    assert after.hosts["db1"].reference is None
+
+
+def test_what_a_master_had_in_an_earlier_reign_counts_no_more() -> None:
+    after = read(turn(world({WRITER: "db2"}), NOW).world, "db2", mariadb("0-1-90", "0-1-90"), "2", NOW)
+    assert after.hosts["db1"].reference is not None
+    after = turn(after.with_owner({WRITER: "db1"}), NOW).world
+    assert after.hosts["db1"].reference is None

@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+from mmm.monitor.explain import explain
+from mmm.monitor.world import CheckStatus, Mode, State
+from mmm.wire.control import moment
+from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, world
+
+
+def said(before: object, name: str = "all") -> str:
+    return explain(before, name, NOW, lambda moment: moment)  # type: ignore[arg-type]
+
+
+def test_a_delayed_host_shows_the_figures_that_keep_it_away() -> None:
+    behind = CheckStatus(failed=True, message="ERROR: 75 s behind, limit 60", changed=NOW - 50.0)
+    before = world(states={"db3": State.REPLICATION_DELAY}).with_host(
+        "db3",
+        checks={**checks(), "rep_backlog": behind},
+        rule="replication_delayed",
+        sentence="rep_backlog: 75 s",
+    )
+    text = said(before, "db3")
+    assert f"db3: REPLICATION_DELAY since {moment(0.0)} (replication_delayed): rep_backlog: 75 s" in text
+    assert f"rep_backlog has failed: ERROR: 75 s behind, limit 60, since {moment(NOW - 50.0)}" in text
+    assert (
+        "ONLINE by replication_good (it is not dead, both replication checks are good,"
+        " its agent does not refuse to follow the active master," in text
+    )
+    assert "): missing: rep_backlog: ERROR: 75 s behind" in text
+
+
+def test_a_waiting_host_shows_every_way_back_and_what_it_lacks() -> None:
+    before = world(states={"db3": State.AWAITING_RECOVERY}, conf=cluster(auto_set_online=30.0))
+    text = said(before.with_host("db3", since=NOW - 12.0, uptime=20.0), "db3")
+    assert "missing: auto_set_online is 30 (0: off), it has waited for 12 s" in text
+    assert "its uptime is 20 s, and was 500 s when it was last seen ONLINE" in text
+    assert "or by the admin: mmm_control set_online db3" in text
+    assert "calm_again" not in text, "it is not flapping"
+    assert "calm_again" in said(before.with_host("db3", flapping=True), "db3")
+
+
+def test_what_holds_a_host_where_it_is_has_the_name_of_its_rule() -> None:
+    assert "it stays so by active_master: it is the active master" in said(world(), "db1")
+    assert "what would change it: mmm_control set_online db3" in said(
+        world(states={"db3": State.ADMIN_OFFLINE}), "db3"
+    )
+
+
+def test_a_role_that_nobody_holds_says_why() -> None:
+    nobody = world({READER1: "db3"}, {"db1": State.HARD_OFFLINE, "db2": State.AWAITING_RECOVERY})
+    assert f"{WRITER}: nobody: no host can take it: db1 is HARD_OFFLINE, db2 is AWAITING_RECOVERY" in said(
+        nobody
+    )
+    unreachable = world({}, {"db1": State.HARD_OFFLINE}).with_agent(
+        "db2", unreachable=True, silence="no route"
+    )
+    text = said(unreachable)
+    assert "db2 is ONLINE but its agent cannot be reached" in text
+    assert "its agent cannot be reached: no route; it gets no new roles" in text
+
+
+def test_a_move_under_way_says_whom_it_waits_for() -> None:
+    moving = world({WRITER: "db2"}).with_agent("db1", may_hold=frozenset({WRITER}))
+    assert f"{WRITER}: db2 is to have it once db1 has let it go" in said(moving)
+
+
+def test_modes_and_a_lost_network_are_said() -> None:
+    assert "mode: PASSIVE: two writers." in said(
+        replace(world(mode=Mode.PASSIVE), passive_cause="two writers.")
+    )
+    assert "mode: MANUAL" in said(world(mode=Mode.MANUAL))
+    assert "none of the ping_ips answers" in said(replace(world(), network_up=False))

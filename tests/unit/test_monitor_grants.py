@@ -1,0 +1,147 @@
+"""Who is granted the active master role for how long, and when it may go elsewhere (SPEC 11.1)."""
+
+from dataclasses import replace
+
+from mmm.lease import FOREVER, MARGIN, NOTHING, Given
+from mmm.monitor import grants, status_file
+from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
+from mmm.monitor.orders import LookForVip, Order, Tell
+from mmm.monitor.startup import Found, Stored, start
+from mmm.monitor.world import CheckStatus, Mode, State, World
+from tests.unit.worlds import NOW, WRITER, checks, cluster, take_turn, world
+
+LENGTH = 10.0
+CONF = replace(cluster(readers=0, slaves=0, split_brain_guard=True, failover_block=0), vip_lease=LENGTH)
+
+
+def answered(before: World, order: Order, how: Answer = Answer.OK, now: float = NOW) -> World:
+    assert isinstance(order, Tell)
+    spoken = how in (Answer.OK, Answer.ERROR)
+    token = f"boot.{now}" if spoken else ""
+    closed = how is Answer.REFUSED
+    uptime = 500.0 if spoken else None
+    return apply(before, Answered(order.host, order.number, how, "", uptime, token, closed), now)
+
+
+def rest(before: World, now: float, deaf: tuple[str, ...] = ()) -> tuple[World, list[Tell]]:
+    """Let every agent but the deaf answer OK until nothing is left to say."""
+    given = []
+    for _ in range(20):
+        before, orders = take_turn(before, now)
+        told = [order for order in orders if isinstance(order, Tell)]
+        given += told
+        if not told:
+            return before, given
+        for order in told:
+            before = answered(before, order, Answer.SILENT if order.host in deaf else Answer.OK, now)
+    raise AssertionError(given)
+
+
+def quiet(now: float = NOW) -> World:
+    return rest(world({WRITER: "db1"}, conf=CONF), now + 3.0)[0]
+
+
+def cut_off(before: World, name: str, now: float) -> World:
+    return before.with_host(name, checks=checks(ping=now, mysql=now))
+
+
+def test_an_agent_is_asked_for_a_token_before_it_is_granted_anything() -> None:
+    _, orders = rest(world({WRITER: "db1"}, conf=CONF), NOW + 3.0)
+    first, second = (order for order in orders if order.host == "db1")
+    assert (first.greet, first.lease) == (True, None)
+    assert second.lease is not None
+    assert (second.lease.length, second.lease.token) == (LENGTH, f"boot.{NOW + 3.0}")
+
+
+def test_the_holder_is_renewed_several_times_in_a_lease() -> None:
+    after, orders = take_turn(quiet(), NOW + 3.0 + LENGTH / grants.HEARTBEATS)
+    assert [order.host for order in orders] == ["db1"]
+    assert after.hosts["db1"].agent.given.until == NOW + 3.0 + LENGTH
+
+
+def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_not_before() -> None:
+    begun = NOW + 3.0
+    before, _ = take_turn(cut_off(quiet(), "db1", begun), begun)
+    before = apply(before, Killed("db1", "no such program"), begun)
+    early, orders = rest(before, begun + LENGTH + MARGIN - 0.1)
+    assert early.owner[WRITER] == "db2"
+    assert not any(WRITER in order.status.vips for order in orders)
+    late, orders = rest(early, begun + LENGTH + MARGIN + 3.0)
+    assert any(order.host == "db2" and WRITER in order.status.vips for order in orders)
+    assert late.hosts["db1"].agent.may_hold == frozenset()
+
+
+def test_a_host_whose_agent_refuses_connections_may_hold_the_role_for_good() -> None:
+    begun = NOW + 3.0
+    before, renewals = take_turn(quiet(), begun + 3.0)
+    for order in renewals:
+        before = answered(before, order, Answer.REFUSED if order.host == "db1" else Answer.OK, begun + 3.0)
+    assert before.hosts["db1"].agent.given.until == FOREVER
+    before = cut_off(before, "db1", begun + 4.0)
+    before, _ = take_turn(before, begun + 4.0)
+    before = apply(before, Killed("db1", "no such program"), begun + 4.0)
+    _, orders = rest(before, begun + 1000.0)
+    assert not any(WRITER in order.status.vips for order in orders)
+
+
+def test_a_host_that_pings_without_server_and_agent_has_not_got_a_vip_that_nothing_answers_for() -> None:
+    begun = NOW + 3.0
+    refused = replace(checks(mysql=begun)["mysql"], refused=True)
+    before = quiet().with_host("db1", checks={**checks(), "mysql": refused})
+    looks = []
+    for _ in range(8):
+        before, orders = take_turn(before, begun + 0.1)
+        for order in orders:
+            if isinstance(order, LookForVip):
+                looks.append(order)
+            elif isinstance(order, Tell):
+                how = Answer.REFUSED if order.host == "db1" else Answer.OK
+                before = answered(before, order, how, begun + 0.1)
+            else:
+                before = apply(before, Killed(order.host, "no such program"), begun + 0.1)
+    assert looks == [LookForVip("db1", WRITER)]
+    before = apply(before, VipLooked("db1", WRITER, absent=True), begun + 0.2)
+    assert (before.hosts["db1"].agent.given, before.hosts["db1"].agent.may_hold) == (NOTHING, frozenset())
+
+
+def test_a_lease_has_no_end_while_no_other_host_could_take_the_role() -> None:
+    alone = world({WRITER: "db1"}, {"db2": State.REPLICATION_FAIL}, CONF)
+    after, _ = rest(alone, NOW + 3.0)
+    assert after.hosts["db1"].agent.given.until == FOREVER
+    manual, _ = rest(world({WRITER: "db1"}, conf=CONF, mode=Mode.MANUAL), NOW + 3.0)
+    assert manual.hosts["db1"].agent.given.until == FOREVER
+
+
+def test_passive_mode_begins_with_a_lease_without_an_end_and_says_nothing_more() -> None:
+    passive = replace(quiet(), mode=Mode.PASSIVE)
+    passive, orders = take_turn(passive, NOW + 4.0)
+    (order,) = orders
+    assert isinstance(order, Tell)
+    assert (order.host, order.lease and order.lease.length) == ("db1", FOREVER)
+    passive = answered(passive, order)
+    assert take_turn(passive, NOW + 60.0)[1] == ()
+
+
+def test_agents_without_tokens_hold_what_they_are_told_for_good() -> None:
+    before, orders = take_turn(world({WRITER: "db1"}, conf=CONF), NOW + 3.0)
+    for order in orders:
+        before = apply(
+            before, Answered(order.host, getattr(order, "number", 0), Answer.OK, "", 5.0), NOW + 3.0
+        )
+    before, orders = take_turn(before, NOW + 3.0)
+    assert all(isinstance(order, Tell) and order.lease is None for order in orders)
+    assert before.hosts["db1"].agent.given.until == FOREVER
+
+
+def test_the_status_file_tells_a_monitor_that_restarts_what_was_granted() -> None:
+    text = status_file.encode(quiet())
+    assert text == f"db1|ONLINE|{WRITER}|finite\ndb2|ONLINE|\n"
+    stored, warnings = status_file.decode(text)
+    assert (stored["db1"], warnings) == (Stored("ONLINE", (WRITER,), "finite"), ())
+    found = {name: Found(stored[name]) for name in CONF.hosts}
+    seen = {name: dict.fromkeys(checks(), CheckStatus()) for name in CONF.hosts}
+    again = start(CONF, seen, found, NOW).world
+    assert again.hosts["db1"].agent.given == Given(NOW + LENGTH, NOW + LENGTH)
+    assert again.hosts["db2"].agent.given == NOTHING
+    unknown = start(CONF, seen, {**found, "db1": Found(Stored("ONLINE", (WRITER,)))}, NOW).world
+    assert unknown.hosts["db1"].agent.given.until == FOREVER

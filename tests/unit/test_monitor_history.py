@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmm.monitor import answers, history
+from mmm.monitor.chronicle import Chronicle
+from mmm.monitor.history import Entry, Ledger
+from mmm.monitor.states import Change
+from mmm.monitor.turn import Assigned
+from mmm.monitor.world import State
+from mmm.wire.agent import Status
+from mmm.wire.control import moment
+from tests.unit.worlds import READER1, WRITER, world
+
+DEAD = Change("db1", State.ONLINE, State.HARD_OFFLINE, "host_failed", "mysql: refused")
+
+
+def test_a_failover_is_an_entry_with_its_cause_its_steps_and_how_long_it_took() -> None:
+    ledger = Ledger()
+    cause = history.cause_of({"db1": DEAD}, Assigned(WRITER, "db1", "db2"))
+    assert ledger.assigned(world(), Assigned(WRITER, "db1", "db2"), cause, now=10.0, at=0.0) is None
+    before = world({WRITER: "db2"}).with_agent("db2", told=Status("ONLINE"))
+    assert ledger.told(before, "db1", "OK", 0.012, now=10.012) == ()
+    after = before.with_agent("db2", told=Status("ONLINE", (WRITER,)))
+    (entry,) = ledger.told(after, "db2", "OK", 0.02, now=10.04)
+    assert str(entry) == (
+        f"{moment(0.0)}  writer(10.0.0.80): db1 -> db2, 40 ms: db1 HARD_OFFLINE by host_failed: mysql: refused"
+        " [db1 OK after 12 ms; db2 OK after 20 ms]"
+    )
+    assert ledger.told(after, "db2", "OK", 0.02, now=11.0) == ()
+
+
+def test_a_move_that_is_taken_back_says_that_the_role_stays() -> None:
+    ledger = Ledger()
+    ledger.assigned(world(), Assigned(WRITER, "db1", "db2"), "ordered by the admin", now=10.0, at=0.0)
+    ledger.told(world(), "db1", "ERROR", 0.5, now=10.5)
+    entry = ledger.assigned(world(), Assigned(WRITER, "db2", "db1"), "", now=10.6, at=0.6)
+    assert entry is not None
+    assert entry.text == "writer(10.0.0.80): stays with db1"
+    assert entry.steps == ("db1 ERROR after 500 ms",)
+
+
+def test_a_writer_that_is_lost_is_an_entry_at_once_and_readers_are_none() -> None:
+    ledger = Ledger()
+    lost = ledger.assigned(world(), Assigned(WRITER, "db1", None), "db1 is dead", now=1.0, at=1.0)
+    assert lost is not None
+    assert lost.text == "writer(10.0.0.80): db1 -> nobody"
+    assert ledger.assigned(world(), Assigned(READER1, "db1", "db2"), "", now=1.0, at=1.0) is None
+
+
+def test_history_survives_the_monitor_and_bad_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "status.history"
+    Chronicle(path, lambda moment: moment).turn(world(), [DEAD])
+    with path.open("a") as file:
+        file.write('{"half a li')
+    entries = Chronicle(path, lambda moment: moment).entries
+    assert [entry.text for entry in entries] == ["db1: ONLINE -> HARD_OFFLINE"]
+    assert "db1: ONLINE -> HARD_OFFLINE (host_failed): mysql: refused" in caplog.text
+
+
+def test_a_history_that_cannot_be_written_is_said_once_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chronicle = Chronicle(tmp_path / "nowhere" / "history", lambda moment: moment)
+    chronicle.turn(world(), [DEAD, DEAD])
+    assert len(chronicle.entries) == 2
+    assert caplog.text.count("cannot be written") == 1
+
+
+def test_the_last_entries_are_shown_the_newest_last() -> None:
+    entries = tuple(Entry(float(number), f"event {number}") for number in range(30))
+    assert history.shown(entries, 2) == f"{moment(28.0)}  event 28\n{moment(29.0)}  event 29\n"
+    assert history.shown(()) == "Nothing has happened yet.\n"
+
+
+@given(st.text())
+def test_any_file_is_read(text: str) -> None:
+    history.decode(text)
+
+
+@pytest.mark.parametrize("at", ["1e999", "NaN", "-Infinity", "1e17", "1" + 400 * "0"])
+def test_a_line_with_a_moment_that_never_comes_is_left_out(at: str) -> None:
+    line = f'{{"at": {at}, "text": "x", "cause": "", "steps": [], "took": null}}\n'
+    kept = Entry(1.0, "kept")
+    assert history.decode(line + history.encode(kept) + "[" * 100_000) == (kept,)
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "x", pytest.param("9" * 5000, id="endless")])
+def test_a_number_of_entries_that_is_none_is_said(count: str) -> None:
+    answer = answers.answer(world(), ["history", count], 0.0, lambda moment: moment)
+    assert answer is not None
+    assert answer.startswith("ERROR: ")

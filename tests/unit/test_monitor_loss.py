@@ -1,0 +1,108 @@
+"""What a failover has lost is said, as a most or as unknown, never not at all (SPEC 10.10)."""
+
+from dataclasses import replace
+
+from mmm.gtid import mysql
+from mmm.gtid.mariadb import Gtid, History
+from mmm.gtid.place import LogPlace
+from mmm.gtid.transactions import Transactions
+from mmm.monitor import answers, loss
+from mmm.monitor.events import CheckResult, apply
+from mmm.monitor.turn import Lost, turn
+from mmm.monitor.world import Outcome, State, World
+from tests.unit.worlds import NOW, WRITER, checks, settle, world
+
+
+def mariadb(seen: float, **last: int) -> Transactions:
+    """What a server has whose log ends with these of db1 and db2."""
+    logged = tuple(Gtid(0, int(name[2:]), number) for name, number in last.items())
+    return Transactions(seen, origin="1", executed=History(applied=(), logged=logged))
+
+
+def seen(before: World, name: str, has: Transactions) -> World:
+    return apply(before, CheckResult(name, "rep_threads", Outcome.OK, "OK", transactions=has), has.seen)
+
+
+def failed_over(before: World) -> World:
+    """Return the world in which db2 has taken over from db1, which was found dead at NOW."""
+    before = replace(before, last_writer="db1").with_host("db1", checks=checks(mysql=NOW))
+    after, _ = settle(before, NOW + 1)
+    assert after.owner[WRITER] == "db2"
+    return after
+
+
+def said(after: World) -> str:
+    assert after.loss is not None
+    assert after.loss.known
+    return loss.said(after.loss, lambda moment: moment)
+
+
+def writing() -> World:
+    """Return a world in which db1 was seen to write 10 transactions a second, the last time 2 s before its end."""
+    return seen(seen(world(), "db1", mariadb(NOW - 7, db1=50)), "db1", mariadb(NOW - 2, db1=100))
+
+
+def test_the_most_is_what_was_seen_and_what_can_have_come_since_less_what_arrived() -> None:
+    after = failed_over(writing())
+    assert after.loss is not None
+    assert not after.loss.known, "the new writer has to be looked at first"
+    after = seen(after, "db2", mariadb(NOW + 1.1, db1=112, db2=113))
+    result = turn(after, NOW + 1.2)
+    assert [type(change) for change in result.changes] == [Lost]
+    assert "at most 13 transactions since " in said(result.world), "25 in 2 s, 12 of them arrived"
+    assert "if it wrote no faster than the 10.0 a second before" in said(result.world)
+    assert f"# Warning: {said(result.world)}" in answers.show(result.world)
+    assert not [change for change in turn(result.world, NOW + 2).changes if isinstance(change, Lost)]
+
+
+def test_what_was_seen_and_is_missing_is_counted_and_named() -> None:
+    after = seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=97))
+    text = said(turn(after, NOW + 1.2).world)
+    assert "at most 28 transactions since " in text
+    assert "3 transactions (0-1-98 to 0-1-100) of db1 were seen there and are not on db2" in text
+
+
+def test_by_mysqls_sets_too() -> None:
+    def has(when: float, text: str, origin: str = "") -> Transactions:
+        return Transactions(when, origin, executed=mysql.parse(text))
+
+    one, two = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "4e11fa47-71ca-11e1-9e33-c80aa9429562"
+    before = seen(world(), "db1", has(NOW - 7, f"{one}:1-50", one))
+    before = seen(before, "db1", has(NOW - 2, f"{one}:1-100", one))
+    after = seen(failed_over(before), "db2", has(NOW + 1.1, f"{one}:1-112,{two}:1-9", two))
+    assert "at most 13 transactions since " in said(turn(after, NOW + 1.2).world)
+
+
+def test_an_idle_writer_has_lost_nothing() -> None:
+    before = seen(seen(world(), "db1", mariadb(NOW - 7, db1=50)), "db1", mariadb(NOW - 2, db1=50))
+    after = seen(failed_over(before), "db2", mariadb(NOW + 1.1, db1=50))
+    assert "at most 0 transactions since " in said(turn(after, NOW + 1.2).world)
+
+
+def test_what_is_not_known_is_said_to_be_unknown() -> None:
+    after = failed_over(world())
+    late = turn(after, NOW + 1 + loss.PATIENCE + 1).world
+    assert said(late) == "lost with db1 when db2 took over: unknown: what db1 had was never seen"
+    once = seen(failed_over(seen(world(), "db1", mariadb(NOW - 2, db1=7))), "db2", mariadb(NOW + 1.1, db1=7))
+    assert "db1 was looked at once only" in said(turn(once, NOW + 1.2).world)
+
+
+def test_without_gtids_the_places_are_said() -> None:
+    theirs = Transactions(NOW - 2, end=LogPlace("bin.000002", 900))
+    ours = Transactions(NOW + 1.1, read=LogPlace("bin.000002", 800))
+    after = seen(failed_over(seen(world(), "db1", theirs)), "db2", ours)
+    assert "bin.000002:900 then, and db2 has received it up to bin.000002:800: the rest is lost" in said(
+        turn(after, NOW + 1.2).world
+    )
+
+
+def test_it_is_shown_until_the_host_is_back() -> None:
+    after = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=100)), NOW + 1.2).world
+    assert after.loss is not None
+    back = after.with_host("db1", state=State.ONLINE, checks=checks())
+    assert turn(back, NOW + 30).world.loss is None
+
+
+def test_a_planned_move_loses_nothing_and_says_nothing() -> None:
+    before = replace(writing(), last_writer="db1").with_owner({WRITER: "db2"})
+    assert settle(before, NOW)[0].loss is None

@@ -1,0 +1,38 @@
+"""What the monitor says of events between two worlds, apart from changes of state."""
+
+import logging
+
+from mmm.monitor.events import CheckResult, Network, apply
+from mmm.monitor.notices import between
+from mmm.monitor.world import Outcome, World
+from tests.unit.worlds import NOW, world
+
+
+def failing() -> World:
+    return apply(world(), CheckResult("db1", "ping", Outcome.ERROR, "ERROR: no answer"), NOW)
+
+
+def test_a_check_that_begins_to_fail_and_is_good_again_is_said_once_each() -> None:
+    begun = failing()
+    assert [line for _, line in between(world(), begun)] == ["db1: ping begins to fail: ERROR: no answer"]
+    again = apply(begun, CheckResult("db1", "ping", Outcome.ERROR, "ERROR: no answer"), NOW + 1)
+    assert list(between(begun, again)) == []
+    good = apply(again, CheckResult("db1", "ping", Outcome.OK, "OK"), NOW + 2)
+    assert [line for _, line in between(again, good)] == ["db1: ping is good again: OK"]
+
+
+def test_a_lost_network_is_all_that_is_said_of_checks_that_begin_to_fail() -> None:
+    begun = failing()
+    (line,) = (line for _, line in between(begun, apply(begun, Network(up=False), NOW + 1)))
+    assert line.startswith("network: none of the ping_ips answers")
+
+
+def test_a_server_that_turns_the_monitor_away_is_said_loudly_once_and_its_end_too() -> None:
+    denied = CheckResult("db1", "mysql", Outcome.UNKNOWN, "UNKNOWN: denied; check the password")
+    blind = apply(world(), denied, NOW)
+    assert list(between(world(), blind)) == [
+        (logging.ERROR, "db1: mysql does not say: UNKNOWN: denied; check the password")
+    ]
+    assert list(between(blind, apply(blind, denied, NOW + 1))) == []
+    good = apply(blind, CheckResult("db1", "mysql", Outcome.OK, "OK"), NOW + 2)
+    assert list(between(blind, good)) == [(logging.INFO, "db1: mysql says again: OK")]

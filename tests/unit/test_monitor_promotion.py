@@ -1,0 +1,138 @@
+"""Who may become active master without being ordered to (SPEC 10.10, 10.17)."""
+
+from dataclasses import replace
+
+import pytest
+
+from mmm.gtid.mariadb import Gtid, History
+from mmm.gtid.transactions import Transactions
+from mmm.monitor import answers, commands, promotion
+from mmm.monitor.explain import explain
+from mmm.monitor.history import Entry, decode, encode, last_holder
+from mmm.monitor.preflight import Looked
+from mmm.monitor.turn import Blocked, turn
+from mmm.monitor.world import CheckStatus, State, World
+from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, world
+
+BROKEN = {"rep_threads": NOW - 30}
+
+
+def lost(standby: World, now: float = NOW) -> World:
+    """Return the world at rest after db1, the writer, was lost at `now`, its agent having let go."""
+    before = replace(standby, last_writer="db1").with_host("db1", checks=checks(mysql=now))
+    return settle(before, now)[0]
+
+
+def known(behind: float, seen: float = NOW - 2, limit: float | None = None) -> World:
+    """Return a quiet world in which db2 was last known to be so many seconds behind."""
+    return world(conf=cluster(max_lag_on_failover=limit)).with_host("db2", behind=behind, behind_at=seen)
+
+
+@pytest.mark.parametrize(
+    ("standby", "why"),
+    [
+        (
+            world().with_host("db2", checks=checks(**BROKEN)),
+            "its replication is broken (rep_threads), how far it is",
+        ),
+        (
+            world().with_host(
+                "db2",
+                checks={**checks(), "rep_threads": CheckStatus(message="ERROR: SQL", error_since=NOW - 1)},
+            ),
+            "its replication is broken (SQL), how far it is behind db1 is not known",
+        ),
+        (known(61.0), "it may be 61 s behind db1, max_lag_on_failover is 60 s"),
+        (known(0.0, seen=NOW - 100), "it may be 88 s behind db1"),
+        (known(1.0, limit=0.0), "it may be 1 s behind db1, max_lag_on_failover is 0 s"),
+    ],
+)
+def test_a_master_that_lacks_much_is_not_promoted_and_that_is_said(standby: World, why: str) -> None:
+    after = lost(standby)
+    assert after.owner[WRITER] is None
+    said = f"writer is nobody's: db2 is not promoted: {why}"
+    assert promotion.held_back(after).startswith(said)
+    assert f"# Warning: {said}" in answers.show(after)
+    assert f"{WRITER}: nobody: {said}" in explain(after, "all", NOW, lambda moment: moment)
+    assert "'mmm_control move_role --force writer db2' promotes it all the same" in promotion.held_back(after)
+    refused = commands.run(after, ["move_role", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    assert refused is not None
+    assert refused.text.startswith("ERROR: ")
+    forced = commands.run(after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    assert forced is not None
+    assert settle(forced.world)[0].owner[WRITER] == "db2"
+
+
+def test_it_is_said_once_in_the_log() -> None:
+    before = replace(known(61.0), last_writer="db1").with_host("db1", checks=checks(mysql=NOW))
+    first = turn(before, NOW)
+    assert [type(change) for change in first.changes if isinstance(change, Blocked)] == [Blocked]
+    assert not any(isinstance(change, Blocked) for change in turn(first.world, NOW).changes)
+    unconfirmed = turn(before.with_agent("db2", told=None), NOW).world
+    later = turn(unconfirmed.with_agent("db2", told=before.hosts["db2"].agent.told), NOW)
+    assert [type(change) for change in later.changes] == [Blocked], "it is a wait only from then on"
+
+
+@pytest.mark.parametrize(
+    "standby",
+    [
+        known(60.0),
+        known(0.0, seen=NOW - 12),
+        known(500.0, limit=600.0),
+        known(500.0, limit=float("inf")),
+        world(conf=cluster(max_lag_on_failover=float("inf"))).with_host("db2", checks=checks(**BROKEN)),
+    ],
+)
+def test_a_master_that_lacks_little_is_promoted(standby: World) -> None:
+    assert lost(standby).owner[WRITER] == "db2"
+
+
+def test_a_host_that_wrote_last_lacks_nothing_whatever_its_replication_does() -> None:
+    back = world({}).with_host("db1", checks=checks(**BROKEN)).with_host("db2", state=State.HARD_OFFLINE)
+    assert settle(replace(back, last_writer="db1"))[0].owner[WRITER] == "db1"
+    assert settle(back)[0].owner[WRITER] == "db1", "the first one ever"
+
+
+def test_the_old_writer_gets_the_role_when_the_new_one_fails_before_it_was_told() -> None:
+    before = replace(world(), last_writer="db1").with_host("db1", checks=checks(**BROKEN))
+    result = commands.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
+    assert result is not None
+    after = settle(result.world.with_host("db2", checks=checks(mysql=NOW)))[0]
+    assert after.owner[WRITER] == "db1"
+
+
+def test_the_history_tells_a_monitor_that_starts_who_wrote_last() -> None:
+    entries = (
+        Entry(1.0, "writer(10.0.0.80): db2 -> db1", holder=(str(WRITER), "db1")),
+        Entry(2.0, "db1: ONLINE -> HARD_OFFLINE"),
+        Entry(3.0, "reader"),
+    )
+    assert last_holder(decode("".join(map(encode, entries))), WRITER) == "db1"
+    assert last_holder(entries, READER1) is None
+    assert decode('{"at": 1.0, "text": "old", "cause": "", "steps": [], "took": null}\n')[0].holder is None
+
+
+def transactions(seen: float, last: int) -> Transactions:
+    history = History(applied=(), logged=(Gtid(0, 1, last),))
+    return Transactions(seen, executed=history)
+
+
+PREFERS_DB2 = world(
+    {WRITER: "db1", READER1: "db2"}, conf=cluster(prefer="db2", slaves=0, readers=1)
+).with_host("db1", transactions=transactions(NOW - 2, 7))
+
+
+@pytest.mark.parametrize(
+    ("standby", "goes"),
+    [
+        (PREFERS_DB2.with_host("db2", behind=0.0), True),
+        (PREFERS_DB2.with_host("db2", behind=1.0), False),
+        (PREFERS_DB2.with_host("db2", checks=checks(rep_backlog=NOW)), False),
+        (PREFERS_DB2.with_host("db2", connecting_since=NOW), False),
+        (PREFERS_DB2.with_host("db2", transactions=transactions(NOW - 1, 6)), False),
+        (PREFERS_DB2.with_host("db2", transactions=transactions(NOW - 1, 7)), True),
+        (PREFERS_DB2.with_host("db2", transactions=transactions(NOW - 3, 6)), True),
+    ],
+)
+def test_the_preferred_host_gets_its_role_only_when_it_has_applied_all(standby: World, *, goes: bool) -> None:
+    assert (turn(standby, NOW).world.owner[WRITER] == "db2") == goes

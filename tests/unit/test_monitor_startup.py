@@ -1,0 +1,127 @@
+from typing import Any
+
+import pytest
+
+from mmm.config.model import Vip
+from mmm.monitor.orders import KillHost, Tell
+from mmm.monitor.startup import Found, Started, Stored, start
+from mmm.monitor.world import Mode, State
+from mmm.wire.agent import Status, SystemStatus
+from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, take_turn
+
+NOTHING = Found()
+
+
+def found(
+    stored: str | None = None, agent: str | None = None, *vips: Vip, writable: bool = False, source: str = ""
+) -> Found:
+    """A host of which everybody says the same roles."""
+    return Found(
+        Stored(stored, vips) if stored else None,
+        Status(agent, vips) if agent else None,
+        SystemStatus(writable, vips, source) if agent else None,
+        uptime=800.0 if agent else None,
+    )
+
+
+def started(db1: Found = NOTHING, db2: Found = NOTHING, db3: Found = NOTHING, **monitor: Any) -> Started:
+    hosts = {"db1": db1, "db2": db2, "db3": db3}
+    return start(cluster(**monitor), dict.fromkeys(hosts, checks()), hosts, NOW)
+
+
+def test_without_any_memory_everybody_awaits_recovery_and_nobody_holds_anything() -> None:
+    world = started().world
+    assert {host.state for host in world.hosts.values()} == {State.AWAITING_RECOVERY}
+    assert set(world.owner.values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("stored", "agent", "state"),
+    [
+        ("ONLINE", "ADMIN_OFFLINE", State.ADMIN_OFFLINE),
+        ("HARD_OFFLINE", "ONLINE", State.HARD_OFFLINE),
+        ("REPLICATION_FAIL", "REPLICATION_DELAY", State.REPLICATION_FAIL),
+        ("AWAITING_RECOVERY", "ONLINE", State.ONLINE),
+        ("ONLINE", "UNKNOWN", State.ONLINE),
+        ("AWAITING_RECOVERY", "UNKNOWN", State.AWAITING_RECOVERY),
+    ],
+)
+def test_a_host_starts_in_the_worst_state_that_is_known(stored: str, agent: str, state: State) -> None:
+    assert started(db3=found(stored, agent)).world.hosts["db3"].state is state
+
+
+def test_the_writer_stays_where_the_system_says_it_is_not_where_it_was_stored() -> None:
+    old = Found(Stored("ONLINE", (WRITER,)), Status("ONLINE"), SystemStatus(writable=False))
+    new = Found(Stored("ONLINE"), Status("ONLINE", (WRITER,)), SystemStatus(writable=True, vips=(WRITER,)))
+    assert started(old, new).world.owner[WRITER] == "db2"
+
+
+def test_the_winner_becomes_online_and_its_silent_rival_gets_nothing() -> None:
+    world = started(found("AWAITING_RECOVERY", "UNKNOWN", WRITER, writable=True)).world
+    assert world.owner[WRITER] == "db1"
+    assert world.hosts["db1"].state is State.ONLINE
+
+
+def test_a_host_set_offline_does_not_win_whatever_it_holds() -> None:
+    assert started(found("ADMIN_OFFLINE", "ONLINE", WRITER, writable=True)).world.owner[WRITER] is None
+
+
+def test_a_writable_server_alone_is_no_claim() -> None:
+    assert started(found("ONLINE", "ONLINE", writable=True)).world.owner[WRITER] is None
+
+
+def test_slaves_that_replicate_from_a_host_speak_for_it_and_equal_votes_go_to_the_stored_owner() -> None:
+    stored = Found(Stored("ONLINE", (WRITER,)), Status("ONLINE"), SystemStatus(writable=False))
+    told = Found(Stored("ONLINE"), Status("ONLINE", (WRITER,)), SystemStatus(writable=False))
+    assert started(told, stored).world.owner[WRITER] == "db2"
+    assert started(told, stored, found("ONLINE", "ONLINE", source="10.0.0.1")).world.owner[WRITER] == "db1"
+
+
+def test_a_writer_bound_twice_makes_a_careful_monitor_passive_and_says_why() -> None:
+    both = found("ONLINE", "ONLINE", WRITER, writable=True)
+    careful = started(both, both)
+    assert careful.world.mode is Mode.PASSIVE
+    assert "db1 and db2" in careful.world.passive_cause
+    assert started(both, both, careful_startup=False).world.mode is Mode.ACTIVE
+
+
+def test_what_is_not_configured_or_not_allowed_is_left_out_and_named() -> None:
+    result = started(db3=found("ONLINE", "ONLINE", Vip("gone", "10.0.0.99"), WRITER))
+    assert result.world.owner[WRITER] is None
+    assert any("gone(10.0.0.99), which is not configured" in text for text in result.warnings)
+    assert any("which it may not hold" in text for text in result.warnings)
+
+
+def test_everybody_is_told_and_cleared_of_what_is_bound_unasked() -> None:
+    stray = Found(Stored("ONLINE"), Status("UNKNOWN"), SystemStatus(writable=False, vips=(READER1,)))
+    world = started(found("ONLINE", "ONLINE", WRITER, writable=True), stray, mode="manual").world
+    orders = settle(world.with_owner({READER1: "db1"}))[1]
+    to_db1 = [order for order in orders if isinstance(order, Tell) and order.host == "db1"]
+    assert READER1 not in to_db1[0].status.vips, "db2 still has it bound"
+    assert all(order.clear for order in orders[:3] if isinstance(order, Tell))
+    assert READER1 in to_db1[-1].status.vips
+
+
+def test_of_two_that_have_the_writers_vip_bound_the_true_one_keeps_it_without_a_flicker() -> None:
+    both = found("ONLINE", "ONLINE", WRITER, writable=True)
+    wrong = Found(Stored("ONLINE"), both.agent, both.system, 800.0)
+    _, orders = settle(started(both, wrong, careful_startup=False).world)
+    to = {
+        name: [order.status.vips for order in orders if isinstance(order, Tell) and order.host == name]
+        for name in ("db1", "db2")
+    }
+    assert all(WRITER in vips for vips in to["db1"])
+    assert not any(WRITER in vips for vips in to["db2"])
+
+
+def test_a_failover_that_a_crash_of_the_monitor_interrupted_is_finished() -> None:
+    dead = Found(Stored("HARD_OFFLINE", (WRITER,)))
+    hosts = {"db1": dead, "db2": found("ONLINE", "ONLINE"), "db3": found("ONLINE", "ONLINE")}
+    first = {"db1": checks(ping=NOW, mysql=NOW), "db2": checks(), "db3": checks()}
+    world = start(cluster(), first, hosts, NOW).world
+    after, orders = take_turn(world)
+    assert KillHost("db1", pings=False) in orders
+    assert not any(WRITER in order.status.vips for order in orders if isinstance(order, Tell))
+    after, _ = settle(world)
+    assert after.hosts["db2"].agent.told is not None
+    assert WRITER in after.hosts["db2"].agent.told.vips

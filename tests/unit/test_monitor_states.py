@@ -1,0 +1,204 @@
+from dataclasses import replace
+
+import pytest
+
+from mmm.monitor.events import Answer, CheckResult, apply
+from mmm.monitor.explain import explain
+from mmm.monitor.states import judge
+from mmm.monitor.tell import HEARTBEAT
+from mmm.monitor.world import Mode, Outcome, State, World
+from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
+
+LONG_AGO = 0.0
+
+
+def failing(before: World, name: str, *failed: str) -> World:
+    return before.with_host(name, checks=checks(**dict.fromkeys(failed, LONG_AGO)))
+
+
+def state_of(after: World, name: str) -> State:
+    return after.hosts[name].state
+
+
+def test_a_dead_host_is_hard_offline_and_loses_its_roles() -> None:
+    after, changes = judge(failing(world(), "db1", "mysql"), NOW)
+    assert state_of(after, "db1") is State.HARD_OFFLINE
+    assert not after.vips_of("db1")
+    assert str(changes[0]) == "db1: ONLINE -> HARD_OFFLINE (host_failed): mysql: ERROR: mysql"
+
+
+def test_in_manual_mode_a_dead_host_keeps_its_roles() -> None:
+    after, _ = judge(failing(world(mode=Mode.MANUAL), "db1", "mysql"), NOW)
+    assert state_of(after, "db1") is State.HARD_OFFLINE
+    assert after.owner[WRITER] == "db1"
+
+
+def test_in_passive_mode_states_are_watched_but_roles_and_hosts_left_alone() -> None:
+    after, orders = settle(failing(world(mode=Mode.PASSIVE), "db1", "ping", "mysql"))
+    assert state_of(after, "db1") is State.HARD_OFFLINE
+    assert after.owner[WRITER] == "db1"
+    assert orders == []
+
+
+@pytest.mark.parametrize(
+    ("check", "state"), [("rep_threads", State.REPLICATION_FAIL), ("rep_backlog", State.REPLICATION_DELAY)]
+)
+def test_broken_replication_takes_a_host_out_while_its_peer_is_well(check: str, state: State) -> None:
+    after, _ = judge(failing(world(), "db3", check), NOW)
+    assert state_of(after, "db3") is state
+    assert not after.vips_of("db3")
+
+
+def test_the_active_master_is_not_judged_by_its_replication() -> None:
+    after, changes = judge(failing(world(), "db1", "rep_threads", "rep_backlog"), NOW)
+    assert state_of(after, "db1") is State.ONLINE
+    assert changes == ()
+
+
+@pytest.mark.parametrize(("online_for", "state"), [(60.0, State.ONLINE), (60.1, State.REPLICATION_FAIL)])
+def test_replication_has_a_minute_to_settle_after_the_peer_came_online(
+    online_for: float, state: State
+) -> None:
+    before = failing(world(), "db3", "rep_threads").with_host("db1", online_since=NOW - online_for)
+    assert state_of(judge(before, NOW)[0], "db3") is state
+
+
+def test_without_a_living_peer_replication_problems_are_nobodys_fault() -> None:
+    before = failing(failing(world({WRITER: None}), "db2", "rep_threads"), "db1", "mysql")
+    assert state_of(judge(before, NOW)[0], "db2") is State.ONLINE
+
+
+def test_a_short_outage_without_reboot_comes_back_by_itself() -> None:
+    back = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", uptime=559.0, last_uptime=500.0)
+    assert state_of(judge(back, NOW)[0], "db3") is State.ONLINE
+
+
+@pytest.mark.parametrize("uptime", [560.0, 30.0], ids=["a minute or more", "rebooted"])
+def test_a_longer_outage_or_a_reboot_waits_for_the_admin(uptime: float) -> None:
+    back = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", uptime=uptime, last_uptime=500.0)
+    assert state_of(judge(back, NOW)[0], "db3") is State.AWAITING_RECOVERY
+
+
+def test_auto_set_online_brings_a_host_back_after_its_time() -> None:
+    before = world(states={"db3": State.AWAITING_RECOVERY}, conf=cluster(auto_set_online=30.0))
+    before = before.with_host("db3", uptime=900.0)
+    assert (
+        state_of(judge(before.with_host("db3", since=NOW - 29.9), NOW)[0], "db3") is State.AWAITING_RECOVERY
+    )
+    assert state_of(judge(before.with_host("db3", since=NOW - 30.0), NOW)[0], "db3") is State.ONLINE
+
+
+def test_flapping_waits_until_nothing_has_changed_for_flap_duration_and_then_counts_anew() -> None:
+    conf = cluster(auto_set_online=1.0, flap_duration=600.0)
+    flapping = world(states={"db3": State.AWAITING_RECOVERY}, conf=conf).with_host(
+        "db3", flapping=True, uptime=900.0
+    )
+    calm = {name: replace(check, changed=NOW - 600.0) for name, check in checks().items()}
+    restless = {**calm, "mysql": replace(calm["mysql"], changed=NOW - 599.0)}
+    assert (
+        state_of(judge(flapping.with_host("db3", checks=restless), NOW)[0], "db3") is State.AWAITING_RECOVERY
+    )
+    after, _ = judge(flapping.with_host("db3", checks=calm), NOW)
+    assert state_of(after, "db3") is State.ONLINE
+    assert not after.hosts["db3"].flapping
+    assert after.hosts["db3"].flap_count == 0
+
+
+def test_more_than_flap_count_failures_within_flap_duration_are_flapping() -> None:
+    now, after = NOW, world(conf=cluster(flap_count=2, flap_duration=600.0))
+    for failure in range(3):
+        assert not after.hosts["db3"].flapping, failure
+        after, _ = judge(failing(after, "db3", "mysql"), now)
+        after = after.with_host("db3", state=State.ONLINE, checks=checks())
+        now += 100.0
+    assert after.hosts["db3"].flapping
+
+
+@pytest.mark.parametrize(
+    ("check", "state"),
+    [
+        (None, State.AWAITING_RECOVERY),
+        ("rep_threads", State.REPLICATION_FAIL),
+        ("rep_backlog", State.REPLICATION_DELAY),
+    ],
+)
+def test_a_host_that_answers_again_goes_where_its_replication_says(check: str | None, state: State) -> None:
+    before = world({WRITER: "db1"}, states={"db3": State.HARD_OFFLINE}).with_host("db3", uptime=900.0)
+    before = failing(before, "db3", *([check] if check else []))
+    assert state_of(judge(before, NOW)[0], "db3") is state
+
+
+def test_without_an_active_master_a_possible_one_is_not_asked_for_its_replication() -> None:
+    before = world({WRITER: None}, states={"db1": State.HARD_OFFLINE, "db2": State.HARD_OFFLINE})
+    before = failing(failing(before, "db1", "mysql"), "db2", "rep_threads").with_host("db2", uptime=900.0)
+    assert state_of(judge(before, NOW)[0], "db2") is State.AWAITING_RECOVERY
+
+
+def test_delay_and_failure_of_replication_turn_into_each_other() -> None:
+    delayed = failing(world(states={"db3": State.REPLICATION_FAIL}), "db3", "rep_backlog")
+    assert state_of(judge(delayed, NOW)[0], "db3") is State.REPLICATION_DELAY
+    broken = failing(world(states={"db3": State.REPLICATION_DELAY}), "db3", "rep_threads")
+    assert state_of(judge(broken, NOW)[0], "db3") is State.REPLICATION_FAIL
+
+
+def test_good_replication_brings_a_host_back_unless_it_is_flapping() -> None:
+    before = world(states={"db3": State.REPLICATION_FAIL})
+    assert state_of(judge(before, NOW)[0], "db3") is State.ONLINE
+    assert state_of(judge(before.with_host("db3", flapping=True), NOW)[0], "db3") is State.AWAITING_RECOVERY
+
+
+def seen_writable(name: str, *moments: float) -> World:
+    after = world()
+    for moment in moments:
+        after = apply(after, CheckResult(name, "mysql", Outcome.OK, "OK", writable=True), moment)
+    return after
+
+
+def test_a_server_that_stays_writable_without_the_writer_role_is_not_online() -> None:
+    assert state_of(judge(seen_writable("db2", NOW - 6.0, NOW), NOW)[0], "db2") is State.AWAITING_RECOVERY
+    assert state_of(judge(seen_writable("db2", NOW - 5.9, NOW), NOW)[0], "db2") is State.ONLINE
+    assert state_of(judge(seen_writable("db1", NOW - 6.0, NOW), NOW)[0], "db1") is State.ONLINE
+
+
+def test_the_active_master_may_be_seen_writable_until_the_moment_it_is_moved_away() -> None:
+    after = seen_writable("db1", 0.0, 100.0, NOW).with_owner({WRITER: "db2"})
+    after = apply(after, CheckResult("db1", "mysql", Outcome.OK, "OK", writable=True), NOW)
+    assert state_of(judge(after, NOW + 60.0)[0], "db1") is State.ONLINE
+
+
+def test_it_comes_back_only_once_it_is_read_only() -> None:
+    before = world(states={"db2": State.AWAITING_RECOVERY}).with_host("db2", uptime=520.0)
+    writable = before.with_host("db2", writable_since=LONG_AGO, writable_seen=NOW)
+    assert state_of(judge(writable, NOW)[0], "db2") is State.AWAITING_RECOVERY
+    assert state_of(judge(before, NOW)[0], "db2") is State.ONLINE
+
+
+def test_without_network_and_for_admin_offline_hosts_nothing_changes() -> None:
+    lost = replace(failing(world(), "db1", "ping", "mysql"), network_up=False)
+    assert judge(lost, NOW) == (lost, ())
+    offline = failing(world(states={"db3": State.ADMIN_OFFLINE}), "db3", "ping", "mysql")
+    assert judge(offline, NOW) == (offline, ())
+
+
+def refusing(before: World, why: str = "10.0.0.3 refuses to follow 10.0.0.2:3306: it has more") -> World:
+    """Take a turn, and let db3 answer its order so."""
+    before, orders = take_turn(before, NOW + HEARTBEAT)
+    order = next(order for order in orders if order.host == "db3")
+    return answer(before, order, Answer.ERROR, f"ERROR: follow db2: {why}; set its data up anew")
+
+
+def test_a_slave_that_refuses_to_follow_loses_its_roles_until_it_can() -> None:
+    moved = world({WRITER: "db2", READER1: "db3"}).with_host("db2", online_since=NOW)
+    after, changes = judge(refusing(moved), NOW)
+    assert state_of(after, "db3") is State.REPLICATION_FAIL
+    assert not after.vips_of("db3")
+    assert changes[0].rule == "refuses_to_follow"
+    assert changes[0].sentence.endswith("it has more; set its data up anew")
+    later = NOW + 60.0
+    after, orders = take_turn(after, later)
+    order = next(order for order in orders if order.host == "db3")
+    silent = answer(after, order, Answer.SILENT, now=later)
+    assert judge(silent, later)[1] == (), "that it does not answer now makes nothing better"
+    assert "refuses to follow" in explain(silent, "db3", later, lambda moment: moment)
+    after, _ = judge(answer(after, order, now=later), later)
+    assert state_of(after, "db3") is State.ONLINE

@@ -1,0 +1,99 @@
+"""The table of state rules itself: no row in vain, no dead end, and the page that is made from it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+from mmm.agent import plan as agent_plan
+from mmm.agent.agent import _STATE as STATES_THE_AGENT_TAKES
+from mmm.gtid.mariadb import History, parse
+from mmm.gtid.transactions import Transactions
+from mmm.monitor.orders import KillHost, Tell
+from mmm.monitor.states import RULES, Follows, rule_for
+from mmm.monitor.states_page import page
+from mmm.monitor.view import View
+from mmm.monitor.world import Reference, State
+from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, world
+
+THERE = Transactions(NOW, "1", History(parse("0-2-7"), parse("0-1-9")))
+HAS = {
+    "unknown": None,
+    "more": Transactions(NOW, "2", History((), parse("0-2-8"))),
+    "less": Transactions(NOW, "2", History((), parse("0-1-9,0-2-7"))),
+}
+CHECKS = ("ping", "mysql", "rep_threads", "rep_backlog")
+
+
+def situations() -> Iterator[View]:
+    """Every state with every combination of checks, peer, flapping and waiting that rules look at."""
+    conf = cluster(auto_set_online=30.0, flap_duration=600.0)
+    for state, good, peer, flags, has in product(
+        State,
+        product((True, False), repeat=4),
+        ("good", "new", "gone", "lost"),
+        product((True, False), repeat=5),
+        ("unknown", "more", "less"),
+    ):
+        writer, flapping, long_ago, writable, refuses = flags
+        failed = dict.fromkeys((name for name, ok in zip(CHECKS, good, strict=True) if not ok), 0.0)
+        peer_state = State.HARD_OFFLINE if peer == "gone" else State.ONLINE
+        peer_state = State.AWAITING_RECOVERY if peer == "lost" else peer_state
+        owner = "db2" if writer else None if peer == "lost" else "db1"
+        before = world({WRITER: owner, READER1: "db3"}, {"db2": state, "db1": peer_state}, conf)
+        changed = {
+            name: replace(check, changed=0.0 if long_ago else NOW) for name, check in checks(**failed).items()
+        }
+        before = before.with_host(
+            "db2",
+            checks=changed,
+            flapping=flapping,
+            since=0.0 if long_ago else NOW,
+            uptime=900.0 if long_ago else 520.0,
+            writable_since=0.0 if writable else None,
+            writable_seen=NOW if writable else None,
+            lost=True,
+            transactions=HAS[has],
+            reference=Reference("db1", THERE),
+            agent=replace(before.hosts["db2"].agent, refuses_to_follow="no" if refuses else ""),
+        ).with_host("db1", online_since=NOW - 1 if peer == "new" else 0.0, transactions=THERE)
+        yield View(before, "db2", NOW)
+
+
+def test_no_row_is_shadowed_by_an_earlier_one() -> None:
+    fired = {rule.name for view in situations() if (rule := rule_for(view)) is not None}
+    assert fired == {rule.name for rule in RULES}
+
+
+def test_every_state_is_reached_by_a_rule_or_the_admin_and_left_by_one() -> None:
+    others = set(State) - {State.ADMIN_OFFLINE}  # the admin's alone
+    assert {rule.to for rule in RULES if rule.to is not None} == others
+    assert {state for rule in RULES if rule.to is not None for state in rule.sources} == others
+    assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_every_sentence_and_every_missing_condition_can_be_said_of_any_host() -> None:
+    for number, view in enumerate(situations()):
+        if number % 7 == 0:
+            for rule in RULES:
+                assert "{" not in rule.sentence.format(v=view)
+                for fact in rule.when:
+                    assert "{" not in fact.missing.format(v=view)
+
+
+def test_only_failures_take_roles_and_kill() -> None:
+    for rule in RULES:
+        if rule.follows & (Follows.TAKE_ROLES | Follows.KILL_UNLESS_TOLD | Follows.KILL_IN_ANY_MODE):
+            assert rule.to not in (None, State.ONLINE)
+
+
+def test_every_order_that_can_be_given_is_one_that_the_agent_knows() -> None:
+    assert all(STATES_THE_AGENT_TAKES.fullmatch(state) for state in State)
+    assert {State.ONLINE, State.ADMIN_OFFLINE} == {agent_plan.ONLINE, agent_plan.ADMIN_OFFLINE}
+    dead = world().with_host("db1", checks=checks(ping=NOW, mysql=NOW))
+    assert {type(order) for order in settle(dead)[1]} == {Tell, KillHost}
+
+
+def test_the_page_of_states_is_fresh() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "states.md").read_text()
+    assert written == page(), "run: python -m mmm.monitor.states_page > docs/states.md"

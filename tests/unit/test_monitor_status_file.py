@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmm.monitor import status_file
+from mmm.monitor.startup import Stored
+from mmm.monitor.world import State
+from tests.unit.worlds import READER1, WRITER, world
+
+
+def test_what_is_written_is_read_back() -> None:
+    text = status_file.encode(world({WRITER: "db1", READER1: "db2"}, states={"db3": State.HARD_OFFLINE}))
+    assert text == "db1|ONLINE|writer(10.0.0.80)\ndb2|ONLINE|reader(10.0.0.91)\ndb3|HARD_OFFLINE|\n"
+    stored, warnings = status_file.decode(text)
+    assert stored == {
+        "db1": Stored("ONLINE", (WRITER,)),
+        "db2": Stored("ONLINE", (READER1,)),
+        "db3": Stored("HARD_OFFLINE", ()),
+    }
+    assert warnings == ()
+
+
+def test_what_a_host_may_still_have_bound_is_written_too() -> None:
+    failing_over = world({WRITER: "db2"}).with_agent("db1", may_hold=frozenset({WRITER}))
+    assert status_file.encode(failing_over).startswith("db1|ONLINE|writer(10.0.0.80)\n")
+
+
+def test_bad_lines_are_named_and_left_out() -> None:
+    stored, warnings = status_file.decode(
+        "db1|ONLINE\n\nnonsense\ndb2|SLEEPING|\ndb3|ONLINE|writer(\ndb4|ONLINE||x\n"
+    )
+    assert stored == {"db3": Stored("ONLINE", ()), "db4": Stored("ONLINE", ())}
+    assert [warning.split(":")[0] for warning in warnings] == [
+        "line 1",
+        "line 2",
+        "line 3",
+        "line 4",
+        "line 5",
+    ]
+
+
+@given(st.text())
+def test_any_text_is_read(text: str) -> None:
+    status_file.decode(text)
+
+
+def test_a_file_that_is_not_there_says_nothing_and_writing_leaves_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "mmm_mond.status"
+    assert status_file.read(path) == ({}, ())
+    status_file.write(path, "db1|ONLINE|\n")
+    assert path.read_text() == "db1|ONLINE|\n"
+    with pytest.raises(OSError, match="No such file"):
+        status_file.write(tmp_path / "nowhere" / "file", "")
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,565 @@
+"""Replication on real servers: seen, waited for with a limit, and moved to another source or refused.
+
+Everything here is asked as the accounts that `grants` makes.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+
+from mmm.gtid.place import LogPlace
+from mmm.mysql.access import deny_writes, writable
+from mmm.mysql.connection import Address, Connection, MysqlError
+from mmm.mysql.flavour import detect
+from mmm.mysql.follow import Followed, FollowRefusedError, follow
+from mmm.mysql.grants import Account, agent_privileges, grants
+from mmm.mysql.replication import (
+    BinlogPosition,
+    Caught,
+    binlog_position,
+    parse_status,
+    replica_status,
+    start_replica,
+    stop_replica,
+    wait_applied,
+    wait_for_source,
+)
+from tests.servers import Server, Servers
+
+pytestmark = pytest.mark.mysql
+
+MONITOR = Account("mmm_monitor", "m'm")
+AGENT = Account("mmm_agent", "a%s")
+REPLICATION = Account("mmm_replication", "r\\r")
+LONG = 30.0
+
+
+@dataclass
+class Trio:
+    """Two masters that replicate from each other, and a slave of the first."""
+
+    one: Server
+    two: Server
+    slave: Server
+
+    @property
+    def all(self) -> tuple[Server, Server, Server]:
+        return self.one, self.two, self.slave
+
+    def rows(self) -> list[list[str]]:
+        return [rows_of(server) for server in self.all]
+
+
+def rows_of(server: Server) -> list[str]:
+    with server.connect() as connection:
+        return [str(row["what"]) for row in connection.query("SELECT what FROM shop.orders ORDER BY what")]
+
+
+def insert(server: Server, *what: str) -> None:
+    server.run(*(f"INSERT INTO shop.orders (what) VALUES ('{one}')" for one in what))  # noqa: S608
+
+
+def agent(server: Server) -> Connection:
+    return server.connect(AGENT.user, AGENT.password)
+
+
+def source(server: Server) -> Address:
+    return Address("127.0.0.1", server.port, REPLICATION.user, REPLICATION.password)
+
+
+def catch_up(replica: Server, source: Server) -> None:
+    with source.connect() as there, replica.connect() as here:
+        assert wait_for_source(here, binlog_position(there), LONG) is Caught.REACHED
+
+
+def make_accounts(*servers: Server) -> None:
+    for server in servers:
+        with server.connect() as connection:
+            for statement in grants(connection.flavour, MONITOR, AGENT, REPLICATION):
+                connection.execute(statement)
+
+
+def build(pool: Servers, how: str) -> Trio:
+    trio = Trio(pool.start(), pool.start(), pool.start())
+    make_accounts(*trio.all)
+    login = f"{how}, MASTER_USER='{REPLICATION.user}', MASTER_PASSWORD='r\\\\r'"
+    trio.two.replicate_from(trio.one, login)
+    trio.one.replicate_from(trio.two, login)
+    trio.slave.replicate_from(trio.one, login)
+    trio.one.run(
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(99)) ENGINE=InnoDB",
+        "CREATE TABLE shop.notes (what VARCHAR(99)) ENGINE=MyISAM",
+    )
+    return trio
+
+
+@pytest.fixture
+def trio(server_pool: Servers) -> Iterator[Trio]:
+    with server_pool.lent() as lent:
+        yield build(lent, "MASTER_USE_GTID=slave_pos")
+
+
+@pytest.fixture
+def old_trio(server_pool: Servers) -> Iterator[Trio]:
+    """The same, set up by file and position as the old handbooks say."""
+    with server_pool.lent() as lent:
+        yield build(lent, "MASTER_USE_GTID=no, MASTER_LOG_FILE='bin.000001', MASTER_LOG_POS=4")
+
+
+@contextmanager
+def held_up(server: Server) -> Iterator[None]:
+    """Keep the server's replication from applying rows of orders."""
+    client = server.client()
+    client.query("LOCK TABLES shop.orders WRITE")
+    try:
+        yield
+    finally:
+        client.close()
+
+
+def wait_until_received(replica: Server, source: Server) -> None:
+    with source.connect() as connection:
+        end = binlog_position(connection).place
+    with replica.connect() as connection:
+        while not (status := replica_status(connection)) or not status.read.reaches(end):
+            pass
+
+
+def test_roles_change_and_no_event_is_lost_or_doubled(trio: Trio) -> None:
+    insert(trio.one, "1a", "1b", "1c")
+    with agent(trio.one) as one, agent(trio.two) as two, agent(trio.slave) as slave:
+        deny_writes(one, grace=0.0, keep=frozenset({AGENT.user, REPLICATION.user}))
+        end = binlog_position(one)
+        assert wait_for_source(two, end, LONG) is Caught.REACHED
+        insert(trio.two, "2a")
+        assert follow(slave, source(trio.two), two, LONG) is Followed.SWITCHED
+        insert(trio.two, "2b")
+        end = binlog_position(two)
+        assert wait_for_source(one, end, LONG) is Caught.REACHED  # no change of source was needed here
+        assert wait_for_source(slave, end, LONG) is Caught.REACHED
+    assert trio.rows() == [["1a", "1b", "1c", "2a", "2b"]] * 3
+
+
+def test_moving_to_and_fro_under_load_keeps_every_row_once(trio: Trio) -> None:
+    catch_up(trio.two, trio.one)
+    written: list[str] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        client = trio.one.client()
+        while not stop.is_set():
+            what = f"row {len(written):06d}"
+            client.query(f"INSERT INTO shop.orders (what) VALUES ('{what}')")  # noqa: S608
+            written.append(what)
+        client.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with agent(trio.slave) as slave, agent(trio.one) as one, agent(trio.two) as two:
+        for _ in range(3):
+            assert follow(slave, source(trio.two), two, LONG) is Followed.SWITCHED
+            assert follow(slave, source(trio.one), one, LONG) is Followed.SWITCHED
+        stop.set()
+        writer.join()
+        assert wait_for_source(slave, binlog_position(one), LONG) is Caught.REACHED
+    assert rows_of(trio.slave) == sorted(written)
+
+
+def test_the_right_source_is_left_alone_and_started_when_stopped(trio: Trio) -> None:
+    with agent(trio.slave) as slave, agent(trio.one) as one:
+        assert follow(slave, source(trio.one), one, LONG) is Followed.ALREADY
+        stop_replica(slave, LONG)
+        assert follow(slave, source(trio.one), one, LONG) is Followed.STARTED
+        status = replica_status(slave)
+    assert status
+    assert (status.io_running, status.sql_running, status.source_port) == ("Yes", True, trio.one.port)
+
+
+def test_a_slave_with_a_write_of_its_own_is_not_switched(trio: Trio) -> None:
+    catch_up(trio.slave, trio.one)
+    insert(trio.slave, "stray")
+    stray = trio.slave.value("@@gtid_binlog_pos")
+    with agent(trio.slave) as slave, agent(trio.two) as two:
+        with pytest.raises(FollowRefusedError, match=stray):
+            follow(slave, source(trio.two), two, LONG)
+        status = replica_status(slave)
+    assert status
+    assert (status.source_port, status.sql_running) == (trio.one.port, True)
+    trio.slave.wait_for_rows("SELECT 1 FROM information_schema.processlist WHERE command='Slave_IO'")
+
+
+def test_a_slave_ahead_of_a_source_that_cannot_apply_is_not_switched(trio: Trio) -> None:
+    insert(trio.one, "before")
+    catch_up(trio.two, trio.one)
+    trio.two.run("STOP SLAVE SQL_THREAD")
+    insert(trio.one, "only the slave has it")
+    catch_up(trio.slave, trio.one)
+    with agent(trio.slave) as slave, agent(trio.two) as two:
+        with pytest.raises(FollowRefusedError, match=trio.one.value("@@gtid_binlog_pos")):
+            follow(slave, source(trio.two), two, LONG)
+        assert replica_status(slave) is not None
+
+
+def test_a_slave_ahead_of_a_source_that_is_still_applying_waits_for_it(trio: Trio) -> None:
+    with held_up(trio.two):
+        insert(trio.one, "late")
+        catch_up(trio.slave, trio.one)
+        wait_until_received(trio.two, trio.one)
+        outcome: list[Followed] = []
+
+        def switch() -> None:
+            with agent(trio.slave) as slave, agent(trio.two) as two:
+                outcome.append(follow(slave, source(trio.two), two, LONG))
+
+        switching = threading.Thread(target=switch)
+        switching.start()
+        trio.two.wait_for_rows(
+            "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT MASTER_GTID_WAIT%'"
+        )
+    switching.join()
+    assert outcome == [Followed.SWITCHED]
+    assert trio.rows() == [["late"]] * 3
+
+
+def test_an_old_master_with_a_write_nobody_got_does_not_follow_the_new_one(trio: Trio) -> None:
+    insert(trio.one, "shared")
+    catch_up(trio.two, trio.one)
+    catch_up(trio.slave, trio.one)
+    trio.two.run("STOP SLAVE")
+    trio.slave.run("STOP SLAVE")
+    insert(trio.one, "lost")
+    lost = trio.one.value("@@gtid_binlog_pos")
+    trio.one.run("STOP SLAVE", "RESET SLAVE ALL")
+    insert(trio.two, "new", "newer", "newest")
+    with (
+        agent(trio.one) as one,
+        agent(trio.two) as two,
+        pytest.raises(FollowRefusedError, match=rf"refuses to follow .* it has 1 transaction \({lost}\)"),
+    ):
+        follow(one, source(trio.two), two, LONG)
+
+
+def test_a_server_without_replication_follows(trio: Trio) -> None:
+    insert(trio.one, "x")
+    catch_up(trio.slave, trio.one)
+    trio.slave.run("STOP SLAVE", "RESET SLAVE ALL")
+    with agent(trio.slave) as slave, agent(trio.one) as one:
+        assert replica_status(slave) is None
+        assert wait_applied(slave, LONG) is Caught.NOT_RUNNING
+        assert follow(slave, source(trio.one), one, LONG) is Followed.SWITCHED
+    insert(trio.one, "y")
+    catch_up(trio.slave, trio.one)
+    assert rows_of(trio.slave) == ["x", "y"]
+
+
+def test_the_heartbeat_period_outlives_a_switch(trio: Trio) -> None:
+    trio.slave.run("STOP SLAVE", "CHANGE MASTER TO MASTER_HEARTBEAT_PERIOD=1.5", "START SLAVE")
+    catch_up(trio.two, trio.one)
+    with agent(trio.slave) as slave, agent(trio.two) as two:
+        follow(slave, source(trio.two), two, LONG)
+        row = slave.query(slave.flavour.heartbeat, ("",))[0]
+    assert float(row["value"]) == 1.5
+
+
+def test_a_source_that_turns_the_replica_away_is_said(trio: Trio) -> None:
+    catch_up(trio.two, trio.one)
+    wrong = Address("127.0.0.1", trio.two.port, REPLICATION.user, "wrong")
+    with agent(trio.slave) as slave, agent(trio.two) as two, pytest.raises(MysqlError, match="1045"):
+        follow(slave, wrong, two, LONG)
+
+
+def test_an_old_set_up_by_file_and_position_moves_on_by_gtid(old_trio: Trio) -> None:
+    trio = old_trio
+    insert(trio.one, "1a", "1b")
+    catch_up(trio.two, trio.one)
+    catch_up(trio.slave, trio.one)
+    with agent(trio.slave) as slave, agent(trio.two) as two:
+        assert follow(slave, source(trio.two), two, LONG) is Followed.SWITCHED
+    insert(trio.two, "2a")
+    catch_up(trio.slave, trio.two)
+    catch_up(trio.one, trio.two)
+    assert trio.rows() == [["1a", "1b", "2a"]] * 3
+    with agent(trio.slave) as slave:
+        status = replica_status(slave)
+    assert status
+    assert status.uses_gtid
+
+
+def test_a_former_master_goes_on_after_its_own_writes(old_trio: Trio) -> None:
+    """Its gtid_slave_pos does not know them, and the new source has purged the logs that hold them."""
+    trio = old_trio
+    insert(trio.one, "1a", "1b")
+    catch_up(trio.two, trio.one)
+    trio.one.run("STOP SLAVE", "RESET SLAVE ALL")
+    trio.two.run("FLUSH BINARY LOGS", "FLUSH BINARY LOGS")
+    trio.two.purge_logs()
+    with agent(trio.one) as one, agent(trio.two) as two:
+        assert follow(one, source(trio.two), two, LONG) is Followed.SWITCHED
+    insert(trio.two, "2a")
+    catch_up(trio.one, trio.two)
+    assert rows_of(trio.one) == ["1a", "1b", "2a"]
+
+
+@contextmanager
+def without_gtid(*connections: Connection) -> Iterator[None]:
+    """Have the servers treated as ones that know no GTID: what is left is file and position."""
+    for connection in connections:
+        known = connection.flavour
+        connection.flavour = replace(known, family="MySQL", gtid_state="SELECT 'OFF' AS gtid_mode")
+    yield
+
+
+def test_without_gtid_a_proved_place_is_followed(old_trio: Trio) -> None:
+    trio = old_trio
+    trio.two.run("SET GLOBAL read_only=1")
+    insert(trio.one, "1a", "1b")
+    catch_up(trio.two, trio.one)
+    catch_up(trio.slave, trio.one)
+    with agent(trio.slave) as slave, agent(trio.two) as two, without_gtid(slave, two):
+        assert follow(slave, source(trio.two), two, LONG) is Followed.SWITCHED
+        status = replica_status(slave)
+    assert status
+    assert not status.uses_gtid
+    insert(trio.two, "2a")
+    catch_up(trio.slave, trio.two)
+    assert trio.rows()[1:] == [["1a", "1b", "2a"]] * 2
+
+
+def test_without_gtid_nothing_is_guessed(old_trio: Trio) -> None:
+    trio = old_trio
+    insert(trio.one, "1a")
+    catch_up(trio.two, trio.one)
+    catch_up(trio.slave, trio.one)
+    with agent(trio.slave) as slave, agent(trio.two) as two, without_gtid(slave, two):
+        with pytest.raises(FollowRefusedError, match="read_only"):
+            follow(slave, source(trio.two), two, LONG)
+        trio.two.run("SET GLOBAL read_only=1", "STOP SLAVE SQL_THREAD")
+        insert(trio.one, "1b")
+        catch_up(trio.slave, trio.one)
+        with pytest.raises(FollowRefusedError, match="must have applied the same"):
+            follow(slave, source(trio.two), two, LONG)
+        status = replica_status(slave)
+    assert status
+    assert (status.source_port, status.sql_running) == (trio.one.port, True)
+
+
+@pytest.mark.parametrize("how", ["trio", "old_trio"])
+def test_everything_received_is_applied_or_it_is_said_why_not(
+    how: str, request: pytest.FixtureRequest
+) -> None:
+    trio: Trio = request.getfixturevalue(how)
+    catch_up(trio.two, trio.one)
+    with agent(trio.two) as two:
+        assert wait_applied(two, 0.0) is Caught.REACHED
+        with held_up(trio.two):
+            insert(trio.one, "waits")
+            wait_until_received(trio.two, trio.one)
+            assert wait_applied(two, 0.3) is Caught.NOT_IN_TIME
+            assert wait_for_source(two, position(trio.one), 0.3) is Caught.NOT_IN_TIME
+        assert wait_applied(two, LONG) is Caught.REACHED
+        assert rows_of(trio.two) == ["waits"]
+        trio.two.run("STOP SLAVE SQL_THREAD")
+        insert(trio.one, "stands still")
+        wait_until_received(trio.two, trio.one)
+        assert wait_applied(two, LONG) is Caught.NOT_RUNNING
+        assert wait_for_source(two, position(trio.one), LONG) is Caught.NOT_RUNNING
+
+
+def position(server: Server) -> BinlogPosition:
+    with server.connect() as connection:
+        return binlog_position(connection)
+
+
+def test_waiting_for_what_will_never_come_ends_at_once(trio: Trio) -> None:
+    catch_up(trio.slave, trio.one)
+    trio.slave.run("STOP SLAVE IO_THREAD")
+    insert(trio.one, "never received")
+    with agent(trio.slave) as slave:
+        assert wait_applied(slave, LONG) is Caught.REACHED
+        assert wait_for_source(slave, position(trio.one), LONG) is Caught.NOT_RUNNING
+
+
+def test_everything_received_from_a_master_that_was_killed_is_applied(trio: Trio) -> None:
+    client = trio.one.client()
+    for number in range(50):
+        client.query(f"INSERT INTO shop.orders (what) VALUES ('{number}'), ('{number}+')")  # noqa: S608
+    trio.one.kill()
+    with agent(trio.two) as two:
+        assert wait_applied(two, LONG) is Caught.REACHED
+        status = replica_status(two)
+    assert status
+    assert status.io_running != "Yes"
+    assert len(rows_of(trio.two)) % 2 == 0
+
+
+def test_a_source_that_is_gone_shows_as_connecting(trio: Trio) -> None:
+    trio.one.kill()
+    trio.slave.wait_for_rows("SELECT 1 FROM information_schema.processlist WHERE state LIKE 'Reconnecting%'")
+    with trio.slave.connect(MONITOR.user, MONITOR.password) as monitor:
+        status = replica_status(monitor)
+    assert status
+    assert (status.io_running, status.sql_running, status.seconds_behind) == ("Connecting", True, None)
+    assert status.io_errno
+    assert status.last_error
+
+
+def test_broken_replication_says_why(trio: Trio) -> None:
+    insert(trio.one, "shared")
+    catch_up(trio.slave, trio.one)
+    trio.slave.run("SET SESSION sql_log_bin=0", "DROP TABLE shop.orders")
+    insert(trio.one, "breaks")
+    with agent(trio.slave) as slave:
+        assert wait_for_source(slave, position(trio.one), LONG) is Caught.NOT_RUNNING
+        status = replica_status(slave)
+    assert status
+    assert (status.io_running, status.sql_running) == ("Yes", False)
+    assert "(1146)" in status.last_error
+
+
+def test_a_replica_stops_and_starts(trio: Trio) -> None:
+    with agent(trio.slave) as slave:
+        for _ in range(2):
+            stop_replica(slave, LONG)
+        status = replica_status(slave)
+        assert status
+        assert (status.io_running, status.sql_running) == ("No", False)
+        for _ in range(2):
+            start_replica(slave)
+        status = replica_status(slave)
+        assert status
+        assert status.sql_running
+
+
+def test_a_server_that_replicates_from_nobody(server: Server) -> None:
+    with server.connect() as connection:
+        assert replica_status(connection) is None
+        with pytest.raises(MysqlError):
+            start_replica(connection)
+
+
+def test_the_monitor_may_look_and_nothing_else(trio: Trio) -> None:
+    with trio.slave.connect(MONITOR.user, MONITOR.password) as monitor:
+        assert replica_status(monitor)
+        assert writable(monitor)
+        with pytest.raises(MysqlError):
+            stop_replica(monitor)
+
+
+def trouble(trio: Trio) -> str:
+    """Return what goes wrong when everything that an agent uses is used, on both sides of a switch."""
+    client = trio.two.client("other")
+    try:
+        with agent(trio.slave) as slave, agent(trio.one) as one, agent(trio.two) as two:
+            problem = deny_writes(two, grace=0.0).problem
+            binlog_position(two)
+            wait_applied(slave, LONG)
+            follow(slave, source(trio.two), two, LONG)
+            follow(slave, source(trio.one), one, LONG)
+    except MysqlError as error:
+        return error.text
+    finally:
+        client.close()
+    return problem
+
+
+@pytest.mark.parametrize("revoked", ["", *agent_privileges(detect("10.11.0-MariaDB", ""))])
+def test_the_agents_privileges_suffice_and_each_is_needed(trio: Trio, revoked: str) -> None:
+    trio.two.run("SET SESSION sql_log_bin=0", "CREATE USER other@'%'")
+    for server in (trio.one, trio.two, trio.slave) if revoked else ():
+        server.run("SET SESSION sql_log_bin=0", f"REVOKE {revoked} ON *.* FROM '{AGENT.user}'@'%'")
+    catch_up(trio.two, trio.one)
+    catch_up(trio.slave, trio.one)
+    assert bool(trouble(trio)) == bool(revoked)
+
+
+def test_both_spellings_are_read_alike() -> None:
+    old = {
+        "Slave_IO_Running": "Preparing",
+        "Slave_SQL_Running": "Yes",
+        "Master_Host": "10.0.0.4",
+        "Master_Port": 3306,
+        "Seconds_Behind_Master": None,
+        "Master_Log_File": "bin.000009",
+        "Read_Master_Log_Pos": 400,
+        "Relay_Master_Log_File": "bin.000008",
+        "Exec_Master_Log_Pos": 900,
+        "Last_IO_Errno": 2003,
+        "Last_IO_Error": "no\nroute",
+    }
+    new = {
+        name.replace("Slave_", "Replica_").replace("Master", "Source"): value for name, value in old.items()
+    }
+    status = parse_status(old)
+    assert status == parse_status(new)
+    assert (status.io_running, status.sql_running, status.seconds_behind) == ("Connecting", True, None)
+    assert (status.source_ip, status.last_error, status.all_applied) == ("10.0.0.4", "no route (2003)", False)
+
+
+def test_places_are_in_the_order_of_the_log() -> None:
+    assert LogPlace("bin.1000000", 4).reaches(LogPlace("bin.999999", 500))
+    assert not LogPlace("bin.000009", 499).reaches(LogPlace("bin.000009", 500))
+    assert LogPlace("", 4).reaches(LogPlace("", 4))
+    assert not LogPlace("", 0).reaches(LogPlace("bin.000001", 4))
+
+
+def test_a_server_that_answers_nonsense_is_read_as_one_that_says_nothing() -> None:
+    """A number that is none ended the monitor at its start."""
+    status = parse_status(
+        {
+            "Master_Host": "10.0.0.4",
+            "Master_Port": "x",
+            "Seconds_Behind_Master": "soon",
+            "Master_Log_File": "?",
+        }
+    )
+    assert (status.source_ip, status.source_port, status.seconds_behind) == ("10.0.0.4", 0, None)
+    assert LogPlace("bin." + "9" * 5000, 4).reaches(status.read)
+
+
+def part(trio: Trio) -> None:
+    """The old master and the slave go on to where the new master is not; then that one writes."""
+    insert(trio.one, "shared")
+    catch_up(trio.two, trio.one)
+    trio.two.run("STOP SLAVE")
+    insert(trio.one, "1a", "1b", "1c")
+    catch_up(trio.slave, trio.one)
+    insert(trio.one, "1d", "1e")
+    trio.slave.run("STOP SLAVE")
+    trio.two.run("INSERT INTO shop.orders VALUES (101, '2a')", "INSERT INTO shop.orders VALUES (102, '2b')")
+
+
+def test_a_slave_does_not_skip_what_its_new_master_wrote_before_it_took_the_old_ones_transactions_in(
+    trio: Trio,
+) -> None:
+    """Numbers say that the new master has all that the slave has, its log has others in between."""
+    trio.one.run("STOP SLAVE")
+    insert(trio.one, "0")
+    part(trio)
+    with agent(trio.slave) as slave, agent(trio.two) as two:
+        with pytest.raises(FollowRefusedError, match=r"it has .* transactions"):
+            follow(slave, source(trio.two), two, LONG)
+        trio.two.run("START SLAVE")
+        catch_up(trio.two, trio.one)
+        with pytest.raises(FollowRefusedError, match=r"it lacks 0-2-[0-9]+, which stands before"):
+            follow(slave, source(trio.two), two, LONG)
+
+
+def test_strict_mode_keeps_the_new_master_from_taking_them_in(trio: Trio) -> None:
+    trio.two.run("SET GLOBAL gtid_strict_mode=ON")
+    part(trio)
+    trio.two.run("START SLAVE")
+    trio.two.wait_for_rows("SELECT 1 FROM information_schema.global_variables LIMIT 1")
+    with trio.two.connect() as two:
+        while (status := replica_status(two)) is None or not status.sql_errno:
+            pass
+        assert status.sql_errno == 1950
+    with (
+        agent(trio.slave) as slave,
+        agent(trio.two) as two,
+        pytest.raises(FollowRefusedError, match=r"it has .* transactions"),
+    ):
+        follow(slave, source(trio.two), two, LONG)

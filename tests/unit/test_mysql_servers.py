@@ -1,0 +1,319 @@
+"""The same promises on every kind of server that can be had: followed, refused, waited for, closed to writers.
+
+All is asked as the accounts that `grants` makes, on real servers; MariaDB 10.11 is also in test_mysql_replication.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from mmm.mysql.access import access, allow_writes, deny_writes
+from mmm.mysql.connection import Address, Connection, MysqlError
+from mmm.mysql.follow import Followed, FollowRefusedError, follow
+from mmm.mysql.grants import Account, grants
+from mmm.mysql.replication import (
+    Caught,
+    binlog_position,
+    parse_status,
+    replica_status,
+    start_replica,
+    stop_replica,
+    wait_applied,
+    wait_for_source,
+)
+from mmm.mysql.source import change_source
+from tests.servers import Server, Servers, kind
+
+pytestmark = pytest.mark.mysql
+
+OTHERS = ("mariadb:11.8", "mariadb:10.5", "mysql:9.7")
+MONITOR = Account("mmm_monitor", "m'm")
+AGENT = Account("mmm_agent", "a%s")
+REPLICATION = Account("mmm_replication", "r\\r")
+LONG = 30.0
+
+
+@dataclass
+class Trio:
+    """Two masters that replicate from each other, and a slave of the first."""
+
+    one: Server
+    two: Server
+    slave: Server
+
+    @property
+    def all(self) -> tuple[Server, Server, Server]:
+        return self.one, self.two, self.slave
+
+
+def agent(server: Server) -> Connection:
+    return server.connect(AGENT.user, AGENT.password)
+
+
+def source(server: Server) -> Address:
+    return Address("127.0.0.1", server.port, REPLICATION.user, REPLICATION.password)
+
+
+def build(servers: Servers, *options: str) -> Trio:
+    # MySQL tells of the heartbeat in its performance_schema only.
+    tells = () if servers.kind.flavour.mariadb else ("--performance-schema=ON",)
+    trio = Trio(servers.start(*options), servers.start(*options), servers.start(*options, *tells))
+    for server in trio.all:
+        server.run(
+            *grants(server.kind.flavour, MONITOR, AGENT, REPLICATION),
+            "SET SESSION sql_log_bin=0",
+            "CREATE DATABASE shop",
+            "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(40))",
+            "SET GLOBAL auto_increment_increment=10",
+        )
+    for number, server in enumerate(trio.all, 1):
+        server.run(f"SET GLOBAL auto_increment_offset={number}")
+    for replica, origin in ((trio.one, trio.two), (trio.two, trio.one), (trio.slave, trio.one)):
+        replicate(replica, origin, by_gtid=not options)
+    return trio
+
+
+def replicate(replica: Server, origin: Server, *, by_gtid: bool) -> None:
+    with origin.connect() as there, agent(replica) as here:
+        place = None if by_gtid else binlog_position(there).place
+        more = {"CONNECT_RETRY": 7, "HEARTBEAT_PERIOD": 3.5}
+        here.execute(*change_source(here.flavour, source(origin), place, more))
+        start_replica(here)
+
+
+@pytest.fixture(scope="module", params=OTHERS)
+def trio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trio]:
+    servers = Servers(tmp_path_factory.mktemp("trio"), kind(request.param))
+    try:
+        yield build(servers)
+    finally:
+        servers.stop()
+
+
+def insert(server: Server, *what: str) -> None:
+    server.run(*(f"INSERT INTO shop.orders (what) VALUES ('{one}')" for one in what))  # noqa: S608
+
+
+def rows(server: Server) -> list[str]:
+    with server.connect() as connection:
+        return [str(row["what"]) for row in connection.query("SELECT what FROM shop.orders ORDER BY what")]
+
+
+def caught(replica: Server, origin: Server, limit: float = LONG) -> Caught:
+    with origin.connect() as there, agent(replica) as here:
+        return wait_for_source(here, binlog_position(there), limit)
+
+
+def test_replication_is_seen(trio: Trio) -> None:
+    insert(trio.one, "seen")
+    assert caught(trio.slave, trio.one) is Caught.REACHED
+    with trio.slave.connect(MONITOR.user, MONITOR.password) as monitor:
+        status = replica_status(monitor)
+    assert status is not None
+    assert (status.source_ip, status.source_port) == ("127.0.0.1", trio.one.port)
+    assert (status.io_running, status.sql_running) == ("Yes", True)
+    assert status.seconds_behind is not None
+    assert status.uses_gtid
+    assert (status.channel, status.last_error) == ("", "")
+
+
+def test_a_switch_by_gtid_keeps_every_row_once_and_the_options(trio: Trio) -> None:
+    with agent(trio.slave) as slave, agent(trio.two) as two, agent(trio.one) as one:
+        assert caught(trio.two, trio.one) is Caught.REACHED
+        for number, (server, at_source) in enumerate(
+            [(trio.two, two), (trio.one, one), (trio.two, two), (trio.one, one)]
+        ):
+            assert follow(slave, source(server), at_source, LONG) is Followed.SWITCHED
+            insert(server, f"switch{number}")
+            assert caught(trio.slave, server) is Caught.REACHED
+            assert caught(trio.one if server is trio.two else trio.two, server) is Caught.REACHED
+        assert follow(slave, source(trio.one), one, LONG) is Followed.ALREADY
+        with trio.slave.connect() as root:
+            row = {key.lower(): value for key, value in root.query(root.flavour.replica_status)[0].items()}
+        retry = row.get("connect_retry")
+        assert float(slave.query(slave.flavour.heartbeat, ("",))[0]["value"]) == 3.5
+    assert str(retry) == "7"
+    assert rows(trio.slave) == rows(trio.one) == rows(trio.two)
+
+
+def test_waiting_has_three_ends(trio: Trio) -> None:
+    """In the classic MASTER_POS_WAIT hangs for ever where the SQL thread is stopped."""
+    assert caught(trio.slave, trio.one) is Caught.REACHED
+    blocker = trio.slave.client()
+    with blocker.cursor() as cursor, agent(trio.slave) as slave:
+        cursor.execute("LOCK TABLES shop.orders READ")
+        insert(trio.one, "held up")
+        assert caught(trio.slave, trio.one, 0.3) is Caught.NOT_IN_TIME
+        cursor.execute("UNLOCK TABLES")
+        assert caught(trio.slave, trio.one) is Caught.REACHED
+        trio.slave.run(f"{slave.flavour.stop_replica} SQL_THREAD")
+        insert(trio.one, "not applied")
+        began = time.monotonic()
+        assert caught(trio.slave, trio.one) is Caught.NOT_RUNNING
+        trio.slave.wait_for_rows("SELECT 1")
+        assert wait_applied(slave, LONG) is Caught.NOT_RUNNING
+        assert time.monotonic() - began < LONG
+        start_replica(slave)
+        assert caught(trio.slave, trio.one) is Caught.REACHED
+    blocker.close()
+
+
+def test_a_blocker_does_not_keep_writes_allowed(trio: Trio) -> None:
+    server = trio.slave
+    server.run("CREATE USER IF NOT EXISTS app IDENTIFIED BY 'app'", "GRANT ALL ON shop.* TO app")
+    client = server.client("app", "app")
+    with client.cursor() as cursor, agent(server) as connection:
+        cursor.execute("LOCK TABLES shop.orders WRITE")
+        denied = deny_writes(connection, grace=0.5, keep=frozenset({AGENT.user, REPLICATION.user}))
+        assert denied.remaining == 0
+        state = access(connection)
+        assert (state.writable, state.sealed) == (False, True)
+        with pytest.raises(pymysql.err.MySQLError):
+            cursor.execute("INSERT INTO shop.orders (what) VALUES ('too late')")
+        allow_writes(connection)
+        assert access(connection).writable
+    assert "too late" not in rows(server)
+
+
+def test_administrators_are_kept_out_too_where_the_server_can(trio: Trio) -> None:
+    server = trio.slave
+    if server.kind.flavour.mariadb:
+        pytest.skip("MariaDB has no super_read_only")
+    with agent(server) as connection:
+        deny_writes(connection, grace=0)
+    with agent(server) as connection, server.connect() as root:
+        with pytest.raises(MysqlError, match="super-read-only"):
+            root.execute("INSERT INTO shop.orders (what) VALUES ('root')")
+        root.execute("SET GLOBAL super_read_only=0")
+        assert (access(connection).writable, access(connection).sealed) == (False, False)
+        deny_writes(connection, grace=0)  # as at a start with read_only alone: nobody is ended for it
+        assert access(connection).sealed
+        assert root.query("SELECT 1 AS alive")
+        allow_writes(connection)
+
+
+def test_a_slave_with_a_write_of_its_own_is_refused_by_its_name(trio: Trio) -> None:
+    with agent(trio.slave) as slave, agent(trio.two) as two:
+        allow_writes(slave)
+        assert caught(trio.slave, trio.one) is Caught.REACHED
+        assert caught(trio.two, trio.one) is Caught.REACHED
+        insert(trio.slave, "stray")
+        stray = binlog_position(slave).gtid
+        named = stray if slave.flavour.mariadb else trio.slave.value("@@server_uuid")
+        with pytest.raises(FollowRefusedError, match=named):
+            follow(slave, source(trio.two), two, 2.0)
+        status = replica_status(slave)
+        assert status is not None
+        assert status.source_port == trio.one.port
+
+
+def test_mysql_without_gtid_is_switched_at_a_proved_position_only(tmp_path: Path) -> None:
+    servers = Servers(tmp_path, kind("mysql:9.7"))
+    try:
+        trio = build(servers, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")
+        insert(trio.one, "a")
+        assert caught(trio.two, trio.one) is caught(trio.slave, trio.one) is Caught.REACHED
+        with agent(trio.slave) as slave, agent(trio.two) as two, agent(trio.one) as one:
+            with pytest.raises(FollowRefusedError, match="must be read_only"):
+                follow(slave, source(trio.two), two, 1.0)
+            deny_writes(one, grace=0)
+            deny_writes(two, grace=0)
+            stop_replica(slave, LONG)
+            assert follow(slave, source(trio.two), two, LONG) is Followed.SWITCHED
+            allow_writes(two)
+            insert(trio.two, "b")
+            assert caught(trio.slave, trio.two) is Caught.REACHED
+        assert rows(trio.slave) == ["a", "b"]
+    finally:
+        servers.stop()
+
+
+def test_nothing_is_logged_any_more_when_writes_are_denied(trio: Trio) -> None:
+    """A session that is ended logs the end of its temporary tables: the new master must not have synced before."""
+    server = trio.two
+    server.run("CREATE USER IF NOT EXISTS app IDENTIFIED BY 'app'", "GRANT ALL ON shop.* TO app")
+    clients = [server.client("app", "app") for _ in range(20)]
+    for client in clients:
+        with client.cursor() as cursor:
+            cursor.execute("CREATE TEMPORARY TABLE shop.passing (id INT)")
+    with agent(server) as connection, trio.one.connect() as origin:
+        assert wait_for_source(connection, binlog_position(origin), LONG) is Caught.REACHED
+        denied = deny_writes(connection, grace=0, keep=frozenset({AGENT.user, REPLICATION.user}))
+        end = binlog_position(connection)
+        assert denied.remaining == 0
+        gone = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM information_schema.processlist WHERE user = 'app')"
+        server.wait_for_rows(gone)
+        assert binlog_position(connection) == end
+        allow_writes(connection)
+
+
+def test_another_channel_is_left_alone(trio: Trio) -> None:
+    """A replica that also follows somebody else is switched, started and stopped for this cluster only."""
+    replica, other = trio.two, trio.slave
+    with agent(replica) as here:
+        flavour = here.flavour
+        elsewhere = change_source(flavour, source(other), None, {}, "east")
+        here.execute(*elsewhere)
+        here.execute(f"{flavour.start_replica}{flavour.of_channel}", ("east",))
+        stop_replica(here, LONG)
+        status = replica_status(here)
+        assert status is not None
+        assert (status.channel, status.source_port) == ("", trio.one.port)
+        assert (status.io_running, status.sql_running) == ("No", False)
+        assert running(here) == {"": False, "east": True}
+        start_replica(here)
+        assert running(here) == {"": True, "east": True}
+        stop_replica(here, LONG)
+        with replica.connect() as root:
+            root.execute(f"{flavour.reset_replica.removesuffix(' ALL')}{_all(here)}", ("",))
+        # The only one that is left has a name: it is this cluster's.
+        only = replica_status(here)
+        assert only is not None
+        assert (only.channel, only.source_port) == ("east", other.port)
+        here.execute(*change_source(flavour, source(trio.one), None, {}, "west"))
+        with pytest.raises(MysqlError, match="channels east, west"):
+            replica_status(here)
+
+
+def _all(connection: Connection) -> str:
+    """Return the end of what forgets one channel."""
+    return (
+        f"{connection.flavour.of_channel} ALL"
+        if connection.flavour.mariadb
+        else f" ALL{connection.flavour.of_channel}"
+    )
+
+
+def running(connection: Connection) -> dict[str, bool]:
+    """Return for every channel whether its applying thread runs."""
+    found = map(parse_status, connection.query(connection.flavour.replica_status))
+    return {status.channel: status.sql_running for status in found if status.source_ip}
+
+
+def test_the_writer_waits_for_whoever_writes_and_ends_who_does_not(trio: Trio) -> None:
+    server = trio.two
+    server.run("CREATE USER IF NOT EXISTS app IDENTIFIED BY 'app'", "GRANT ALL ON shop.* TO app")
+    writer, idle = server.client("app", "app"), server.client("app", "app")
+    outcome: list[str] = []
+
+    def finish() -> None:
+        with writer.cursor() as cursor:
+            cursor.execute("INSERT INTO shop.orders (what) SELECT 'slow' FROM (SELECT SLEEP(0.4)) AS pause")
+            outcome.append("written")
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    server.wait_for_rows("SELECT 1 FROM information_schema.processlist WHERE info LIKE 'INSERT%SLEEP%'")
+    with agent(server) as connection:
+        denied = deny_writes(connection, grace=10.0, keep=frozenset({AGENT.user, REPLICATION.user}))
+        allow_writes(connection)
+    thread.join()
+    assert outcome == ["written"]
+    assert denied.ended_writers == 0
+    with pytest.raises(pymysql.err.MySQLError):
+        idle.ping(reconnect=False)

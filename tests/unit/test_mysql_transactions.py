@@ -1,0 +1,68 @@
+"""What the monitor's user is told of a server's transactions, on real servers."""
+
+import pytest
+
+from mmm.config.model import Host
+from mmm.gtid.place import NOWHERE
+from mmm.gtid.transactions import Transactions, surplus
+from mmm.monitor.checks import monitor_address, read_replica
+from mmm.mysql.grants import Account, grants
+from mmm.mysql.kept import Kept
+from mmm.mysql.replication import binlog_position, wait_for_source
+from tests.servers import Server, Servers
+
+MONITOR = Account("mmm_monitor", "secret")
+OTHER = Account("other", "secret")
+
+
+def seen_by_monitor(server: Server) -> Transactions:
+    host = Host(
+        "db1",
+        "127.0.0.1",
+        "master",
+        mysql_port=server.port,
+        monitor_user=MONITOR.user,
+        monitor_password=MONITOR.password,
+    )
+    kept = Kept(monitor_address(host))
+    try:
+        first, second = (read_replica(kept, 2.0).transactions for _ in range(2))
+    finally:
+        kept.close()
+    assert first is not None
+    assert second is not None
+    assert first.seen < second.seen
+    return second
+
+
+@pytest.mark.mysql
+def test_the_checks_see_what_a_server_has_and_what_its_replica_got(server_pool: Servers) -> None:
+    with server_pool.lent() as lent:
+        source, replica = lent.start(), lent.start()
+        for server in (source, replica):
+            with server.connect() as connection:
+                for statement in grants(connection.flavour, MONITOR, OTHER, Account("repl", "secret")):
+                    connection.execute(statement)
+        replica.replicate_from(source)
+        source.run("CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT)")
+        with source.connect() as there, replica.connect() as here:
+            end = binlog_position(there)
+            wait_for_source(here, end, 20.0)
+        has, got = seen_by_monitor(source), seen_by_monitor(replica)
+        assert has.executed is not None
+        assert got.executed is not None
+        assert has.end == NOWHERE, "SLAVE MONITOR alone does not show it"
+        assert (got.source_ip, got.source_port, got.connected) == ("127.0.0.1", source.port, True)
+        assert got.read == got.applied == end.place
+        assert surplus(has.executed, got.executed) is None
+        replica.run("INSERT INTO shop.orders VALUES (1)")
+        source.run(f"GRANT BINLOG MONITOR ON *.* TO '{MONITOR.user}'@'%'")
+        has, got = seen_by_monitor(source), seen_by_monitor(replica)
+        assert has.executed is not None
+        assert got.executed is not None
+        with source.connect() as there:
+            assert has.end == binlog_position(there).place
+        more = surplus(got.executed, has.executed)
+        assert more is not None
+        assert more.count == 1
+        assert f"-{got.origin}-" in more.names[0]

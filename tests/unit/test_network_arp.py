@@ -1,0 +1,140 @@
+"""Gratuitous ARP as a neighbour on the cable sees it."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+
+from mmm.network import arp
+from mmm.network.arp import Announcer, Sender, moments
+from mmm.network.frames import announcement as frames
+from tests.namespaces import cable, ip, listening, own_network
+
+NEAR, FAR, VIP, OTHER = "near0", "far0", "10.88.0.80", "10.88.0.90"
+MAC, NEW_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
+
+
+@pytest.fixture
+def neighbour() -> Iterator[socket.socket]:
+    with own_network():
+        cable(NEAR, FAR)
+        ip(f"link set {NEAR} address {MAC}")
+        with listening(FAR) as sock:
+            yield sock
+
+
+def test_moments_are_dense_at_first_and_never_end() -> None:
+    assert list(islice(moments(), 8)) == [0.0, 0.2, 1.0, 2.0, 5.0, 10.0, 70.0, 130.0]
+
+
+@pytest.mark.netns
+def test_a_neighbour_hears_request_and_reply(neighbour: socket.socket) -> None:
+    Sender(NEAR, [VIP]).send(VIP)
+    assert (neighbour.recv(2048), neighbour.recv(2048)) == frames(VIP, MAC)
+
+
+@pytest.mark.netns
+def test_a_new_mac_address_and_a_new_interface_are_noticed(neighbour: socket.socket) -> None:
+    sender = Sender(NEAR, [VIP])
+    ip(f"link set {NEAR} address {NEW_MAC}")
+    sender.send(VIP)
+    assert neighbour.recv(2048) == frames(VIP, NEW_MAC)[0]
+    ip(f"link del {NEAR}")
+    with pytest.raises(OSError, match="No such device"):
+        sender.send(VIP)
+    cable(NEAR, FAR)
+    ip(f"link set {NEAR} address {MAC}")
+    with listening(FAR) as again:
+        sender.send(VIP)
+        assert again.recv(2048) == frames(VIP, MAC)[0]
+
+
+@pytest.mark.netns
+def test_a_missing_interface_is_a_warning_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    with own_network():
+        Sender("absent0", [VIP]).close()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "absent0" in caplog.text
+
+
+@pytest.mark.netns
+def test_nothing_is_sent_where_there_is_no_arp() -> None:
+    with own_network(), listening("lo") as loopback:
+        Sender("lo", [VIP]).send(VIP)
+        loopback.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            loopback.recv(2048)
+
+
+def senders(received: list[bytes]) -> list[str]:
+    return [socket.inet_ntoa(frame[28:32]) for frame in received]
+
+
+@pytest.mark.netns
+def test_a_held_vip_is_announced_again_until_it_is_let_go(neighbour: socket.socket) -> None:
+    async def run() -> list[bytes]:
+        announcer = Announcer(Sender(NEAR, [VIP]))
+        announcer.hold([VIP])
+        heard = [await asyncio.to_thread(neighbour.recv, 2048) for _ in range(4)]
+        announcer.end(VIP)
+        announcer.begin(OTHER)
+        heard += [await asyncio.to_thread(neighbour.recv, 2048) for _ in range(4)]
+        await announcer.close()
+        return heard
+
+    assert senders(asyncio.run(run())) == [VIP] * 4 + [OTHER] * 4
+
+
+@pytest.mark.netns
+def test_what_is_about_to_leave_is_not_announced_any_more(neighbour: socket.socket) -> None:
+    sender = Sender(NEAR, [VIP, OTHER])
+    sender.forbid(VIP)
+    sender.send(VIP)
+    sender.send(OTHER)
+    assert senders([neighbour.recv(2048)]) == [OTHER]
+
+
+@pytest.mark.netns
+def test_an_announcer_outlives_its_interface(
+    neighbour: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> bytes:
+        ip(f"link del {NEAR}")
+        announcer = Announcer(Sender(NEAR, [VIP]))
+        announcer.hold([VIP])
+        while "cannot announce" not in caplog.text:  # noqa: ASYNC110 - a log line is no event
+            await asyncio.sleep(0)
+        cable(NEAR, FAR)
+        with listening(FAR) as again:
+            frame = await asyncio.to_thread(again.recv, 2048)
+        await announcer.close()
+        return frame
+
+    assert senders([asyncio.run(run())]) == [VIP]
+
+
+@pytest.mark.netns
+def test_nothing_is_announced_that_nobody_has_confirmed_lately(
+    neighbour: socket.socket, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("DEBUG")
+
+    async def run() -> None:
+        announcer = Announcer(Sender(NEAR, [VIP]))
+        with monkeypatch.context() as long_ago:
+            long_ago.setattr(arp, "CONFIRMED", -1.0)
+            announcer.hold([VIP])
+            while "nobody has confirmed it" not in caplog.text:  # noqa: ASYNC110 - a log line is no event
+                await asyncio.sleep(0)
+            neighbour.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                neighbour.recv(2048)
+            neighbour.settimeout(10)
+        announcer.confirm()
+        assert senders([await asyncio.to_thread(neighbour.recv, 2048)]) == [VIP]
+        await announcer.close()
+
+    asyncio.run(run())

@@ -1,0 +1,38 @@
+"""The daemons' command line."""
+
+from pathlib import Path
+
+import pytest
+
+from mmm.process.arguments import Arguments, parse
+
+
+@pytest.mark.parametrize(
+    ("argv", "arguments"),
+    [
+        ([], Arguments()),
+        (["@C1"], Arguments(cluster="C1")),
+        (["@C1", "--config", "/x/y.conf"], Arguments(cluster="C1", config=Path("/x/y.conf"))),
+        (["--check", "--foreground"], Arguments(check=True, foreground=True)),
+        (["--print-conf"], Arguments(print_conf=True)),
+    ],
+)
+def test_what_is_asked_for(argv: list[str], arguments: Arguments) -> None:
+    assert parse("mmm_mond", argv) == arguments
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse("mmm_agentd", ["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == "mmm_agentd 3.0.0\n"
+
+
+@pytest.mark.parametrize(
+    "argv", [["@"], ["@../x"], ["@a/b"], ["--foreground", "@C1"], ["start"], ["--frobnicate"], ["--fore"]]
+)
+def test_wrong_usage_ends_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse("mmm_agentd", argv)
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: mmm_agentd [@CLUSTER] [OPTION...]")

@@ -1,0 +1,236 @@
+"""The shipped init scripts, unchanged, with a private /etc/default and a small daemon of the right name."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+LIMIT = 60
+TREE = Path(__file__).parents[2]
+DAEMONS = {"mysql-mmm-agent": "mmm_agentd", "mysql-mmm-monitor": "mmm_mond"}
+
+DAEMON = """\
+#!{python}
+import signal, sys, time
+from pathlib import Path
+from mmm.process.arguments import parse
+from mmm.process.service import Service, serve
+
+folder = Path({folder!r})
+arguments = parse({name!r}, sys.argv[1:])
+pid_path = folder / f"{{arguments.cluster or 'only'}}.pid"
+if (folder / "broken").exists():
+    print("conf:1: wrong", file=sys.stderr)
+    sys.exit(2)
+if arguments.print_conf:
+    print(f"this db1\\n<monitor>\\n    pid_path {{pid_path}}\\n</monitor>\\n<host db2>\\n    pid_path /other/host")
+    print(f"</host>\\n<host db1>\\n    mysql_pidfile /x\\n    pid_path {{pid_path}}\\n</host>")
+if arguments.print_conf or arguments.check:
+    sys.exit(0)
+if (folder / "stubborn").exists():
+    signal.signal = lambda number, what: None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {{number}})
+    signal.pthread_sigmask = lambda how, what: None
+    signal.sigtimedwait = lambda signals, limit: time.sleep(3600)
+
+def worker():
+    signal.pause()
+    return 0
+
+service = Service({name!r}, arguments.cluster, pid_path, False, False, folder, log_dir=folder / "log")
+sys.exit(serve(service, worker))
+"""
+
+
+class Init:
+    """One init script with its own /etc/default."""
+
+    def __init__(self, folder: Path, service: str) -> None:
+        self.folder, self.service, self.name = folder, service, DAEMONS[service]
+        self.daemon = folder / self.name
+        self.daemon.write_text(DAEMON.format(python=sys.executable, folder=str(folder), name=self.name))
+        self.daemon.chmod(0o755)
+        (folder / "default").mkdir()
+        self.default()
+
+    def default(self, text: str = "", service: str | None = None) -> None:
+        shipped = (TREE / "etc" / "default" / self.service).read_text()
+        settings = f"{shipped}\nDAEMON={self.daemon}\n{text}\n"
+        (self.folder / "default" / (service or self.service)).write_text(settings)
+
+    def run(self, *arguments: str, script: Path | None = None) -> subprocess.CompletedProcess[str]:
+        private = f'mount --bind "{self.folder}/default" /etc/default && exec "$@"'
+        command = [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            private,
+            "sh",
+            str(script or TREE / "init.d" / self.service),
+        ]
+        return subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, timeout=LIMIT, check=False
+        )
+
+    def status(self) -> int:
+        return self.run("status").returncode
+
+    def pid(self, cluster: str = "only") -> int:
+        return int((self.folder / f"{cluster}.pid").read_text())
+
+    def family(self) -> list[int]:
+        pids = []
+        for path in self.folder.glob("*.pid"):
+            angel = path.read_text().strip()
+            pids += [int(angel), *map(int, Path(f"/proc/{angel}/task/{angel}/children").read_text().split())]
+        return pids
+
+    def kill(self) -> None:
+        for pid in self.family():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(params=sorted(DAEMONS))
+def init(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Init]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    init = Init(tmp_path, request.param)
+    yield init
+    with suppress(OSError):
+        init.kill()
+
+
+def test_start_status_stop(init: Init) -> None:
+    assert init.status() == 3
+    assert init.run("start").returncode == 0
+    pid = init.pid()
+    assert init.status() == 0
+    assert init.run("start").returncode == 0
+    assert init.pid() == pid
+    assert init.run("stop").returncode == 0
+    assert not Path(f"/proc/{pid}").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert init.status() == 3
+    assert init.run("stop").returncode == 0
+
+
+def test_a_dead_daemon_with_its_pid_file(init: Init) -> None:
+    init.run("start")
+    pid = init.pid()
+    init.kill()
+    assert init.status() == 1
+    assert init.run("start").returncode == 0
+    assert init.pid() != pid
+    assert init.status() == 0
+    init.kill()
+    assert init.run("stop").returncode == 0
+    assert init.status() == 3
+
+
+def test_a_pid_file_of_something_else_is_no_daemon(init: Init) -> None:
+    (init.folder / "only.pid").write_text(f"{os.getpid()}\n")
+    assert init.status() == 1
+    assert init.run("stop").returncode == 0
+    os.kill(os.getpid(), 0)
+
+
+@pytest.mark.parametrize("action", ["restart", "reload", "force-reload"])
+def test_restart_and_reload(init: Init, action: str) -> None:
+    init.run("start")
+    pid = init.pid()
+    assert init.run(action).returncode == 0
+    assert init.pid() != pid
+    assert init.status() == 0
+    (init.folder / "broken").touch()
+    pid = init.pid()
+    init.default(f"PIDFILE={init.folder}/only.pid")
+    refused = init.run(action)
+    assert refused.returncode == 6
+    assert "conf:1: wrong" in refused.stderr
+    assert init.pid() == pid
+    assert init.status() == 0
+
+
+@pytest.mark.parametrize(("action", "status"), [("restart", 0), ("reload", 7), ("force-reload", 7)])
+def test_restart_and_reload_of_what_does_not_run(init: Init, action: str, status: int) -> None:
+    assert init.run(action).returncode == status
+    assert init.status() == (0 if action == "restart" else 3)
+
+
+def test_a_bad_conf_is_no_start(init: Init) -> None:
+    (init.folder / "broken").touch()
+    done = init.run("start")
+    assert done.returncode == 6
+    assert "conf:1: wrong" in done.stderr
+
+
+def test_a_failing_start(init: Init) -> None:
+    (init.folder / "log").write_text("in the way")
+    (init.folder / "only.pid").mkdir()
+    assert init.run("start").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [([], 2), (["frob"], 2), (["start", "x"], 2), (["try-restart"], 3)]
+)
+def test_usage(init: Init, arguments: list[str], status: int) -> None:
+    done = init.run(*arguments)
+    assert done.returncode == status
+    assert "start|stop|restart|reload|force-reload|status" in done.stderr
+
+
+def test_disabled(init: Init) -> None:
+    init.default("ENABLED=0")
+    done = init.run("start")
+    assert done.returncode == 0
+    assert "not enabled" in done.stdout
+    assert init.status() == 3
+
+
+def test_not_installed(init: Init) -> None:
+    init.default("DAEMON=/no/such/daemon")
+    assert init.run("start").returncode == 5
+    assert init.status() == 3
+    assert init.run("stop").returncode == 0
+
+
+def test_two_clusters_side_by_side(init: Init) -> None:
+    script = init.folder / f"{init.service}-C2"
+    script.symlink_to(TREE / "init.d" / init.service)
+    init.default("CLUSTER=C1")
+    init.default("CLUSTER=C2", script.name)
+    assert init.run("start").returncode == 0
+    assert init.run("start", script=script).returncode == 0
+    assert init.pid("C1") != init.pid("C2")
+    assert init.run("stop").returncode == 0
+    assert init.status() == 3
+    assert init.run("status", script=script).returncode == 0
+    assert init.run("stop", script=script).returncode == 0
+
+
+def test_a_daemon_that_does_not_end_is_killed(init: Init) -> None:
+    (init.folder / "stubborn").touch()
+    init.default("STOP_LIMIT=1")
+    assert init.run("start").returncode == 0
+    family = init.family()
+    assert len(family) == 2
+    done = init.run("stop")
+    assert done.returncode == 0
+    assert "did not end within 1 s: killing it" in done.stderr
+    assert init.status() == 3
+    for pid in family:
+        assert not Path(f"/proc/{pid}").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_the_boot_scripts_name_is_no_other_service(init: Init) -> None:
+    script = init.folder / f"S20{init.service}"
+    script.symlink_to(TREE / "init.d" / init.service)
+    assert init.run("start", script=script).returncode == 0
+    assert init.status() == 0

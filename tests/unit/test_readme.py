@@ -1,0 +1,159 @@
+"""What README.md and docs/ tell users, held against the programs: examples load, words exist, links lead somewhere."""
+
+import logging.config
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mmm.config import Cluster, Memory, Program, check, read
+from mmm.control.main import NO_ANSWER, OK, REFUSED, USAGE
+from mmm.monitor.world import Mode, State
+from mmm.mysql.flavour import detect
+from mmm.mysql.grants import Account, grants
+from mmm.sandbox.faults import FAULTS
+from mmm.wire.control import HELP
+
+TREE = Path(__file__).parents[2]
+PAGES = (TREE / "README.md", *sorted((TREE / "docs").glob("*.md")))
+README = PAGES[0].read_text()
+INSTALL = (TREE / "docs/install.md").read_text()
+ACCOUNTS = (
+    Account("mmm_monitor", "monitor_password"),
+    Account("mmm_agent", "agent_password"),
+    Account("replication", "replication_password"),
+)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def section(title: str) -> str:
+    found = re.search(rf"^## {title}\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+    assert found, title
+    return found[1]
+
+
+def conf_files(text: str) -> dict[str, str]:
+    """Return the example conf files by their names, which stand in their first lines."""
+    named = ((re.match(r"# (mmm_\w+\.conf)", block), block) for block in blocks(text, "apache"))
+    return {match[1]: block for match, block in named if match}
+
+
+def load(files: dict[str, str], name: str, program: Program) -> Cluster:
+    return check(read(Memory(files), name), program, "", lambda _: "")
+
+
+@pytest.mark.parametrize(("text", "dialect", "hosts"), [(README, 2, 3), (INSTALL, 1, 2)])
+def test_the_example_confs_load_and_describe_one_cluster(text: str, dialect: int, hosts: int) -> None:
+    files = conf_files(text)
+    monitor = load(files, "mmm_mon", "MONITOR")
+    agent = load(files, "mmm_agent", "AGENT")
+    assert load(files, "mmm_mon", "CONTROL").monitor == monitor.monitor
+    assert monitor.dialect == agent.dialect == dialect
+    assert len(monitor.hosts) == hosts
+    assert monitor.vips == agent.vips
+    assert {host.name: host.ip for host in monitor.hosts.values()} == {
+        host.name: host.ip for host in agent.hosts.values()
+    }
+    assert not monitor.warnings
+
+
+def test_the_accounts_of_the_examples_are_those_of_the_grants() -> None:
+    for text in (README, INSTALL):
+        files = conf_files(text)
+        watched = load(files, "mmm_mon", "MONITOR").hosts["db1"]
+        own = load(files, "mmm_agent", "AGENT").hosts["db1"]
+        assert (
+            Account(watched.monitor_user, watched.monitor_password),
+            Account(own.agent_user, own.agent_password),
+            Account(own.replication_user, own.replication_password),
+        ) == ACCOUNTS
+
+
+def test_the_grants_are_those_that_the_programs_need() -> None:
+    mariadb, mysql, mysql57, *_ = blocks(README, "sql")
+    assert statements(mariadb) == list(grants(detect("10.11.6-MariaDB", ""), *ACCOUNTS))
+    assert statements(mysql) == only_grants("8.0.40")
+    assert set(statements(mysql57)) == set(only_grants("5.7.44")) - set(statements(mysql))
+
+
+def statements(text: str) -> list[str]:
+    return [statement.strip() for statement in text.split(";\n") if statement.strip()]
+
+
+def only_grants(version: str) -> list[str]:
+    return [text for text in grants(detect(version, "MySQL"), *ACCOUNTS) if text.startswith("GRANT")]
+
+
+def test_the_tls_example_is_a_socket_section() -> None:
+    files = conf_files(README)
+    (socket,) = (block for block in blocks(INSTALL, "apache") if block.startswith("<socket>"))
+    files["mmm_common.conf"] += socket
+    assert load(files, "mmm_mon", "MONITOR").socket.type == "ssl"
+
+
+def test_the_logging_example_is_taken_by_dict_config(tmp_path: Path) -> None:
+    (text,) = blocks(INSTALL, "yaml")
+    document = yaml.safe_load(text)
+    document["handlers"]["file"]["filename"] = str(tmp_path / "log")
+    document["handlers"]["syslog"]["address"] = ["127.0.0.1", 9]
+    before = logging.root.handlers[:], logging.root.level
+    try:
+        logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, **document})
+        logging.getLogger("mmm").info("said")
+        assert re.fullmatch(r"[\d/]{10} [\d:]{8} INFO said\n", (tmp_path / "log").read_text())
+    finally:
+        for handler in logging.root.handlers:
+            handler.close()
+        logging.root.handlers[:], logging.root.level = before
+
+
+def test_all_states_modes_and_faults_are_named() -> None:
+    assert set(re.findall(r"^\| `(\w+)` \|", section("States"), re.MULTILINE)) == set(State)
+    assert set(re.findall(r"^\| `(\w+)` \|", section("Modes"), re.MULTILINE)) == set(Mode)
+    (row,) = (line for line in README.splitlines() if line.startswith("| `fault FAULT HOST`"))
+    assert set(re.findall(r"`([a-z-]+)`", row)) == set(FAULTS)
+
+
+def test_the_commands_of_mmm_control_are_there() -> None:
+    offered = set(re.findall(r"^    (\w+)", HELP, re.MULTILINE))
+    table = "".join(
+        line.split("|")[1] for line in section("Daily use").splitlines() if line.startswith("| `")
+    )
+    explained = set(re.findall(r"`([a-z_]+)[ `\[]", table))
+    used = set(re.findall(r"\$ mmm_control (?:--format \w+ )?(\w+)", "".join(map(Path.read_text, PAGES))))
+    assert len(explained) > 10
+    assert explained | used <= offered
+
+
+def test_the_exit_statuses_are_those_of_the_program() -> None:
+    told = re.search(
+        r"Exit status: (\d) OK, (\d) the monitor .* (\d) wrong usage .* (\d) no\s", README, re.DOTALL
+    )
+    assert told
+    assert tuple(map(int, told.groups())) == (OK, REFUSED, USAGE, NO_ANSWER)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text()):
+        name, _, anchor = target.partition("#")
+        other = (page.parent / name).resolve() if name else page
+        assert other.exists(), target
+        assert not anchor or anchor in set(anchors(other.read_text())), target
+
+
+def anchors(text: str) -> Iterator[str]:
+    """Yield the names that headings of a page get."""
+    for title in re.findall(
+        r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
+    ):
+        yield re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def test_the_readme_stays_readable() -> None:
+    assert len(README.splitlines()) < 470

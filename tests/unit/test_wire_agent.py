@@ -1,0 +1,157 @@
+"""The agent protocol: recorded lines of the classic, and reading back what was written."""
+
+import contextlib
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mmm.config.model import Vip
+from mmm.wire import agent
+from mmm.wire.agent import Reply, Request, Status, SystemStatus, WireError
+
+RECORDED_REQUESTS = [
+    (b"PING|1|db1\n", Request("PING", "db1")),
+    (b"SET_STATUS|1|db1|ONLINE||\n", Request("SET_STATUS", "db1", ("ONLINE", "", ""))),
+    (
+        b"SET_STATUS|1|db1|ONLINE|reader(10.77.0.90),writer(10.77.0.80)|db1\n",
+        agent.set_status(
+            "db1",
+            Status("ONLINE", (Vip("writer", "10.77.0.80"), Vip("reader", "10.77.0.90")), "db1"),
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "request_"), RECORDED_REQUESTS)
+def test_recorded_requests(line: bytes, request_: Request) -> None:
+    assert agent.encode_request(request_) == line
+    assert agent.decode_request(line) == request_
+
+
+def test_recorded_replies() -> None:
+    unknown = b"OK: Returning status!|UNKNOWN|||UP:2672.20\n"
+    reply = agent.decode_reply(unknown)
+    assert agent.agent_status(reply) == Status("UNKNOWN")
+    assert reply.uptime == 2672.2
+    assert agent.encode_reply(reply) == unknown
+    slave = agent.decode_reply(b"OK: Returning status!|||10.77.0.5|UP:2672.43\n")
+    assert agent.system_status(slave) == SystemStatus(writable=False, source_ip="10.77.0.5")
+
+
+def test_what_a_newer_monitor_adds_is_ignored() -> None:
+    request = agent.decode_request(b"SET_STATUS|2|db1|ONLINE||db2|LEASE:10:abc\n")
+    assert request.version == 2
+    assert agent.ordered_status(request) == Status("ONLINE", (), "db2")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        b"PING",
+        b"PING|1",
+        b"PING|x|db1",
+        b"PING|-1|db1",
+        b"PING||db1",
+        b"\xff|1|db1",
+        b"PING|1|db1\nX",
+    ],
+)
+def test_half_requests_are_refused(line: bytes) -> None:
+    with pytest.raises(WireError):
+        agent.decode_request(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"OK",
+        b"OK: fine",
+        b"OK|UP:",
+        b"OK|UP:x",
+        b"OK|UP:" + b"9" * 400,  # infinite
+        b"FINE|UP:1.00",
+        b"OK|UP:1.00|",
+        b"OK\n|UP:1.00",
+    ],
+)
+def test_only_a_whole_answer_is_an_answer(line: bytes) -> None:
+    with pytest.raises(WireError):
+        agent.decode_reply(line)
+
+
+FIELD = st.text(st.characters(exclude_characters="|\r\n\0", exclude_categories=["Cs"]))
+WORD = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,12}", fullmatch=True)
+VIPS = st.frozensets(st.builds(Vip, WORD, st.ip_addresses().map(str))).map(
+    lambda v: tuple(sorted(v, key=str))
+)
+STATUS = st.builds(Status, WORD, VIPS, WORD | st.just(""))
+SYSTEM = st.builds(SystemStatus, st.booleans(), VIPS, st.ip_addresses().map(str) | st.just(""))
+UPTIME = st.integers(0, 10**9).map(lambda hundredths: hundredths / 100)
+TEXT = st.tuples(st.sampled_from(["OK", "ERROR"]), FIELD).map("".join)
+
+
+@given(st.builds(Request, FIELD, FIELD, st.lists(FIELD).map(tuple), st.integers(0, 999_999_999)))
+def test_requests_read_back(request_: Request) -> None:
+    assert agent.decode_request(agent.encode_request(request_)) == request_
+
+
+@given(st.builds(Reply, TEXT, st.lists(FIELD).map(tuple), UPTIME))
+def test_replies_read_back(reply: Reply) -> None:
+    assert agent.decode_reply(agent.encode_reply(reply)) == reply
+
+
+@given(STATUS, WORD)
+def test_statuses_read_back(status: Status, host: str) -> None:
+    request = agent.decode_request(agent.encode_request(agent.set_status(host, status)))
+    assert agent.ordered_status(request) == status
+    assert agent.agent_status(Reply("OK", agent.agent_status_fields(status))) == status
+
+
+@given(SYSTEM)
+def test_system_statuses_read_back(status: SystemStatus) -> None:
+    line = agent.encode_reply(Reply("OK", agent.system_status_fields(status)))
+    assert agent.system_status(agent.decode_reply(line)) == status
+
+
+@given(st.text(st.characters()))
+@example("a file name that is no text: \udcff | \r\n")
+def test_anything_can_be_made_sayable(text: str) -> None:
+    reply = Reply("ERROR: " + agent.sayable(text))
+    assert agent.decode_reply(agent.encode_reply(reply)) == reply
+
+
+GARBAGE = st.binary() | st.lists(st.sampled_from([b"OK", b"|", b"UP:1.00", b"1", b"\n", b"r(1)", b","])).map(
+    b"".join
+)
+
+
+def ordered(line: bytes) -> Status:
+    return agent.ordered_status(agent.decode_request(line))
+
+
+def told(line: bytes) -> Status:
+    return agent.agent_status(agent.decode_reply(line))
+
+
+def seen(line: bytes) -> SystemStatus:
+    return agent.system_status(agent.decode_reply(line))
+
+
+@given(GARBAGE)
+def test_garbage_is_refused_with_a_wire_error_only(line: bytes) -> None:
+    for read in (ordered, told, seen):
+        with contextlib.suppress(WireError):
+            read(line)
+
+
+@given(st.text())
+def test_vips_are_read_or_refused(text: str) -> None:
+    try:
+        vips = agent.decode_vips(text)
+    except WireError:
+        return
+    assert agent.decode_vips(agent.encode_vips(vips)) == tuple(sorted(vips, key=str))

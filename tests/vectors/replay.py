@@ -1,0 +1,164 @@
+"""Replays recorded steps on the functions that decide in the monitor, agents answering as recorded.
+
+One recorded cycle is the parts of one turn in their order: states, end of wait mode, the admin's commands, roles.
+After each part orders are carried out and answered at once, until nothing is left to say. In the daemon the parts
+follow each other at once and again on every event; here, as in the classic, each comes once in a cycle.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from mmm.config.model import CHECK_NAMES, Cluster, Vip
+from mmm.monitor import answers, commands, failover, states, tell
+from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
+from mmm.monitor.orders import KillHost, LookForVip, Order, Tell
+from mmm.monitor.tell import HEARTBEAT
+from mmm.monitor.turn import end_wait
+from mmm.monitor.world import AgentLink, CheckStatus, HostWorld, Mode, State, World
+from mmm.wire.agent import Status
+from mmm.wire.control import decode_command, invalid_command
+from tests.vectors.recordings import Json
+
+_MOST_ROUNDS = 60
+
+
+@dataclass
+class Heard:
+    """What agents and the kill hook heard during a step."""
+
+    told: list[tuple[Tell, Answer]] = field(default_factory=list)
+    kills: set[tuple[str, int]] = field(default_factory=set)
+    pings: list[tuple[str, int]] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
+
+
+def first_world(conf: Cluster, start: Json) -> World:
+    """Return the world that a recording starts with: every host was last told exactly what `owner` says."""
+    owner = {vip: start["owner"][vip.ip] or None for vip in conf.vips}
+    hosts = {name: _host(name, start, owner) for name in conf.hosts}
+    return World(conf, Mode(start["mode"]), hosts, owner, passive_cause=start.get("passive_info", ""))
+
+
+def _host(name: str, start: Json, owner: Mapping[Vip, str | None]) -> HostWorld:
+    given = start["hosts"][name]
+    good = given.get("checks", [1, 1, 1, 1])
+    changed = given.get("changed", 0)
+    moments = changed if isinstance(changed, list) else [changed] * 4
+    vips = tuple(sorted(vip for vip, host in owner.items() if host == name))
+    master = next((host for vip, host in owner.items() if vip.role == "writer" and host), "")
+    return HostWorld(
+        state=State(given["state"]),
+        since=given.get("since", 0),
+        online_since=given.get("online_since"),
+        checks={
+            check: CheckStatus(not ok, "OK" if ok else "ERROR: failed", moment, None if ok else moment)
+            for check, ok, moment in zip(CHECK_NAMES, good, moments, strict=True)
+        },
+        uptime=given.get("uptime", 0),
+        last_uptime=given.get("last_uptime", 0),
+        flapping=bool(given.get("flapping")),
+        flap_start=given.get("flapstart"),
+        flap_count=given.get("flapcount", 0),
+        agent=AgentLink(
+            told=Status(given["state"], vips, master),
+            may_hold=frozenset(vips),
+            unreachable=bool(given.get("down")),
+            clear=False,
+        ),
+    )
+
+
+class Replay:
+    """A world under replay."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.agents: dict[str, int | str] = {}
+
+    def step(self, given: Json) -> Heard:
+        """Carry out one recorded step: states, the admin's commands, roles, and a word to everybody."""
+        now = given["t"]
+        self.agents.update(given.get("agents", {}))
+        self.world = replace(self.world, network_up=bool(given.get("net", 1)))
+        self._check(given.get("checks", {}), now)
+        heard = Heard()
+        self._heartbeats(now)
+        if given.get("do") == "cmd":
+            self._command(given["cmd"], now, heard)
+            self._exchange(heard, now)
+            return heard
+        if self.world.network_up:
+            self.world, _ = states.judge(self.world, now)
+            self.world, _ = end_wait(self.world, now)
+            self._exchange(heard, now)
+        for line in given.get("cmds", ()):
+            self._command(line, now, heard)
+            self._exchange(heard, now)
+        self._heartbeats(now - HEARTBEAT)
+        if self.world.network_up:
+            self.world = failover.assign(self.world, now)
+        self._exchange(heard, now)
+        return heard
+
+    def _heartbeats(self, last: float) -> None:
+        """Let every agent have been told at `last`."""
+        for name in self.world.hosts:
+            self.world = self.world.with_agent(name, last_order=last)
+
+    def _check(self, results: Json, now: float) -> None:
+        for name, found in results.items():
+            for check, ok in found.items():
+                checks = self.world.hosts[name].checks
+                if checks[check].failed == bool(ok):
+                    status = CheckStatus(not ok, "OK" if ok else "ERROR: failed", now, None if ok else now)
+                    self.world = self.world.with_host(name, checks={**checks, check: status})
+
+    def _command(self, line: str, now: float, heard: Heard) -> None:
+        words = decode_command(line.encode())
+        if words is None:
+            heard.replies.append(invalid_command(line.encode()))
+            return
+        text = answers.answer(self.world, words, now, lambda moment: moment)
+        if text is None:
+            asked = commands.agent_to_ping(self.world, words)
+            pinged = asked is None or self._ping(asked, heard)
+            result = commands.run(self.world, words, now, pinged=pinged)
+            if result is not None:
+                self.world, text = result.world, result.text
+        heard.replies.append(invalid_command(line.encode()) if text is None else text)
+
+    def _ping(self, name: str, heard: Heard) -> bool:
+        if self.world.is_silent(name):
+            return False
+        how, _ = self.answer_of(name)
+        heard.pings.append((name, 0 if how in (Answer.REFUSED, Answer.SILENT) else 1))
+        return how is Answer.OK
+
+    def answer_of(self, name: str) -> tuple[Answer, float | None]:
+        """Return how the host's agent answers, and the uptime it tells."""
+        how = self.agents.get(name, "down")
+        if isinstance(how, int):
+            return Answer.OK, float(how)
+        if how.startswith("error:"):
+            return Answer.ERROR, float(how.removeprefix("error:"))
+        return (Answer.REFUSED if how == "down" else Answer.SILENT), None
+
+    def _exchange(self, heard: Heard, now: float) -> None:
+        """Carry orders out until none is left."""
+        for _ in range(_MOST_ROUNDS):
+            self.world, orders = tell.orders(self.world, now)
+            if not orders:
+                return
+            for order in orders:
+                self.world = self._carried_out(self.world, order, heard, now)
+        raise AssertionError(f"does not come to rest: {orders}")
+
+    def _carried_out(self, world: World, order: Order, heard: Heard, now: float) -> World:
+        if isinstance(order, KillHost):
+            heard.kills.add((order.host, int(order.pings)))
+            return apply(world, Killed(order.host), now)
+        if isinstance(order, LookForVip):
+            return apply(world, VipLooked(order.host, order.vip, absent=True), now)
+        how, uptime = self.answer_of(order.host)
+        heard.told.append((order, how))
+        return apply(world, Answered(order.host, order.number, how, "ERROR: recorded", uptime), now)
