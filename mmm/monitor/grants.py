@@ -7,9 +7,9 @@ can be told or not; a lease without an end is granted while no other host could 
 from dataclasses import replace
 
 from mmm.lease import FOREVER, NOTHING, Given
-from mmm.monitor import roles
+from mmm.monitor import promotion
 from mmm.monitor.orders import LookForVip, Tell
-from mmm.monitor.world import AgentLink, Mode, World
+from mmm.monitor.world import AgentLink, Mode, State, World
 from mmm.wire.agent import Granted, Status
 
 LOOK_AGAIN = 1.0
@@ -98,5 +98,11 @@ def _length(world: World, order: Tell) -> float:
     role = world.conf.roles.get(world.conf.active_master_role)
     if role is None or world.mode is not Mode.ACTIVE:
         return FOREVER
-    others = [name for name in roles.eligible(replace(world, hold=None), role) if name != order.host]
+    others = [name for name in role.hosts if name != order.host and _may_come(world, name)]
     return world.conf.vip_lease if others else FOREVER
+
+
+def _may_come(world: World, name: str) -> bool:
+    """Tell whether a host may be given the role soon; that it has confirmed that it is ONLINE is not awaited."""
+    host = world.hosts[name]
+    return host.state is State.ONLINE and not host.agent.unreachable and not promotion.lacks(world, name)

@@ -165,11 +165,15 @@ def _kill_monitor(at: _Target) -> None:
 
 
 def _kill_daemon(sandbox: Sandbox, machine: str, daemon: str, *, angel: bool) -> None:
-    found = _daemon(sandbox, machine, daemon)
-    if angel:
-        _end(found[0], signal.SIGKILL)
-    for process in found[1:]:
+    parent, *workers = _daemon(sandbox, machine, daemon)
+    if (
+        angel
+    ):  # held fast meanwhile: it would start the worker again, and its death would end the worker in order
+        os.kill(parent.pid, signal.SIGSTOP)
+    for process in workers:
         _end(process, signal.SIGKILL)
+    if angel:
+        _end(parent, signal.SIGKILL)
 
 
 def _stop_replication(at: _Target) -> None:

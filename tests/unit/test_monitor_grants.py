@@ -105,11 +105,24 @@ def test_a_host_that_pings_without_server_and_agent_has_not_got_a_vip_that_nothi
 
 
 def test_a_lease_has_no_end_while_no_other_host_could_take_the_role() -> None:
-    alone = world({WRITER: "db1"}, {"db2": State.REPLICATION_FAIL}, CONF)
+    alone = world({WRITER: "db1"}, {"db2": State.ADMIN_OFFLINE}, CONF)
     after, _ = rest(alone, NOW + 3.0)
     assert after.hosts["db1"].agent.given.until == FOREVER
     manual, _ = rest(world({WRITER: "db1"}, conf=CONF, mode=Mode.MANUAL), NOW + 3.0)
     assert manual.hosts["db1"].agent.given.until == FOREVER
+
+
+def test_the_first_lease_has_an_end_though_the_other_host_has_not_answered_yet() -> None:
+    before = quiet()
+    for (
+        name
+    ) in CONF.hosts:  # as after a start: the status file and the agents say ONLINE, nothing was told yet
+        before = before.with_agent(name, told=None, last_order=None)
+    after, orders = take_turn(before, NOW + 4.0)
+    grant = next(order.lease for order in orders if isinstance(order, Tell) and order.host == "db1")
+    assert grant is not None
+    assert grant.length == LENGTH
+    assert after.hosts["db1"].agent.given.confirms < FOREVER
 
 
 def test_passive_mode_begins_with_a_lease_without_an_end_and_says_nothing_more() -> None:
