@@ -1,18 +1,94 @@
 """What scenarios do to a sandbox's cluster beside what the sandbox itself offers."""
 
 import contextlib
+import os
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
+
+import pytest
 
 from mmm.sandbox.build import DAEMONS
 from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.conf import Conf, fast
 from mmm.sandbox.faults import daemon_processes
+from mmm.sandbox.machine import SandboxError
 from mmm.sandbox.network import bound_addresses
+from mmm.sandbox.restore import restore
+from mmm.sandbox.up import down, up
 
 LIMIT = 30.0
 """Longest wait for anything, in seconds: far above what a loaded machine needs."""
+
+
+class Kept:
+    """A cluster that scenarios share: made when first asked for, and anew when nothing else repairs it."""
+
+    _all: ClassVar[list["Kept"]] = []
+
+    def __init__(
+        self, kind: str, conf: Conf | Path, server: str, furnish: Callable[[Sandbox], None] | None
+    ) -> None:
+        self._name = f"{kind}{os.getpid()}"
+        self._conf = fast(conf) if isinstance(conf, Conf) else conf
+        self._server = server
+        self._furnish = furnish
+        self._sandbox: Sandbox | None = None
+        self._doubtful = False
+        self._all.append(self)
+
+    def healthy(self) -> Sandbox:
+        """Return it as it was at first, db1 being the writer; that it had to be made anew is a warning."""
+        if self._doubtful:
+            self.down()
+        if self._sandbox is not None:
+            try:
+                restore(self._sandbox)
+            except (AssertionError, SandboxError) as error:
+                warnings.warn(f"cluster {self._name} is made anew: {error}", stacklevel=2)
+                self.down()
+        if self._sandbox is None:
+            self._sandbox = up(self._name, conf=self._conf, server=self._server)
+            if self._furnish is not None:
+                self._furnish(self._sandbox)
+            restore(self._sandbox)  # after its first start any master may be the writer
+        return self._sandbox
+
+    def down(self) -> None:
+        """Leave nothing of it."""
+        self._doubtful = False
+        if self._sandbox is not None:
+            self._sandbox = None
+            down(self._name)
+
+    @classmethod
+    def doubt_all(cls) -> None:
+        """Have each of them made anew when it is asked for next."""
+        for each in cls._all:
+            each._doubtful = True
+
+
+@contextlib.contextmanager
+def kept(
+    kind: str,
+    conf: Conf | Path,
+    server: str = "mariadb",
+    furnish: Callable[[Sandbox], None] | None = None,
+) -> Iterator[Kept]:
+    """Give a cluster for several scenarios; one of the sandbox's own confs is made `fast`.
+
+    `furnish` puts into it what no conf file does, each time that it is made.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("the sandbox needs root")
+    cluster = Kept(kind, conf, server, furnish)
+    try:
+        yield cluster
+    finally:
+        cluster.down()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,15 @@
 """A second failover right after the first (SPEC 10.18), in a cluster of its own: the shared one does not wait."""
 
 from collections.abc import Iterator
-from os import geteuid, getpid
 
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.conf import Conf
 from mmm.sandbox.faults import heal, inject
 from mmm.sandbox.inspect import settle
-from mmm.sandbox.restore import restore
-from mmm.sandbox.up import down, up
 from mmm.sandbox.watch import Probe
+from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT, Log, wait_back
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("calm", "patient")]
@@ -20,23 +18,16 @@ BLOCKED = r"failover of writer is blocked for another \d+ s: db2 lost it within 
 
 
 @pytest.fixture(scope="module")
-def blocking() -> Iterator[Sandbox]:
+def own_cluster() -> Iterator[Kept]:
     """Give two masters whose failovers wait for ten minutes."""
-    if geteuid() != 0:
-        pytest.skip("the sandbox needs root")
-    name = f"block{getpid()}"
-    conf = Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 600})
-    sandbox = up(name, conf=fast(conf))
-    try:
-        yield sandbox
-    finally:
-        down(name)
+    with kept("block", Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 600})) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-def failed_over(blocking: Sandbox) -> Sandbox:
+def failed_over(own_cluster: Kept) -> Sandbox:
     """Give the cluster after a failover from db1 to db2, with db1 back as a standby."""
-    restore(blocking)
+    blocking = own_cluster.healthy()
     log = Log(blocking)
     inject(blocking, "kill-mysqld", "db1")
     blocking.wait_until(lambda: blocking.writer() == "db2", LIMIT, "db2 is the writer")

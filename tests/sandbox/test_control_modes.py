@@ -1,6 +1,5 @@
 """Passive, manual and wait mode, and preferred hosts, on two masters."""
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +7,10 @@ from contextlib import contextmanager
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.conf import Conf
 from mmm.sandbox.faults import heal, inject
 from mmm.sandbox.inspect import host_facts, settle
-from mmm.sandbox.restore import restore
-from mmm.sandbox.up import down, up
-from tests.clusters import LIMIT, bound, log, monitor_log, shown
+from tests.clusters import LIMIT, Kept, bound, kept, log, monitor_log, shown
 
 pytestmark = pytest.mark.sandbox
 
@@ -24,28 +21,26 @@ _ETH_P_IP = 0x0800
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[Sandbox]:
+def pair() -> Iterator[Kept]:
     """Give two masters whose writer prefers db1, and a kill_host that notes whom it was to kill."""
-    if os.geteuid() != 0:
-        pytest.skip("the sandbox needs root")
-    name = f"modes{os.getpid()}"
     monitor = {"flap_count": 0, "kill_host_bin": "/var/lib/misc/kill_host", "wait_for_other_master": 0}
-    sandbox = up(name, conf=fast(Conf(slaves=0, monitor=monitor, roles={"writer": {"prefer": "db1"}})))
-    try:
-        program = sandbox.monitor.path("/var/lib/misc/kill_host")
-        program.write_text(KILL_HOST)
-        program.chmod(0o755)
-        yield sandbox
-    finally:
-        down(name)
+    conf = Conf(slaves=0, monitor=monitor, roles={"writer": {"prefer": "db1"}})
+    with kept("modes", conf, furnish=with_kill_host) as cluster:
+        yield cluster
+
+
+def with_kill_host(sandbox: Sandbox) -> None:
+    program = sandbox.monitor.path("/var/lib/misc/kill_host")
+    program.write_text(KILL_HOST)
+    program.chmod(0o755)
 
 
 @pytest.fixture
-def cluster(pair: Sandbox) -> Sandbox:
+def cluster(pair: Kept) -> Sandbox:
     """Give them healthy, in active mode, db1 being the writer."""
-    restore(pair)
-    pair.monitor.path(KILLED).unlink(missing_ok=True)
-    return pair
+    sandbox = pair.healthy()
+    sandbox.monitor.path(KILLED).unlink(missing_ok=True)
+    return sandbox
 
 
 def ok(sandbox: Sandbox, *args: str) -> str:

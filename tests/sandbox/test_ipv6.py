@@ -1,15 +1,14 @@
 """IPv6 VIPs, beside IPv4 ones in the same role: bound, announced, moved, shown (SPEC 11.5)."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.conf import Conf
 from mmm.sandbox.inspect import settle
-from mmm.sandbox.up import down, up
 from mmm.sandbox.watch import Probe
+from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT
 from tests.taps import Towards, mac_of
 
@@ -20,20 +19,21 @@ UNDER_WAY = 3
 
 
 @pytest.fixture(scope="module")
-def dual() -> Iterator[Sandbox]:
+def own_cluster() -> Iterator[Kept]:
     """Give two masters with an IPv6 writer VIP, and readers of both families; its conf writes IPv6 in long form."""
-    if os.geteuid() != 0:
-        pytest.skip("the sandbox needs root")
-    name = f"dual{os.getpid()}"
     roles = {"writer": {"ips": "FD77:0:0::0080"}, "reader": {"ips": f"{OLD_READER}, fd77:0::90"}}
-    try:
-        yield up(name, conf=fast(Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 0}, roles=roles)))
-    finally:
-        down(name)
+    conf = Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 0}, roles=roles)
+    with kept("dual", conf) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def dual(own_cluster: Kept) -> Sandbox:
+    """Give it healthy, db1 being the writer."""
+    return own_cluster.healthy()
 
 
 def test_vips_of_both_families_are_held_shown_and_kept(dual: Sandbox) -> None:
-    settle(dual)
     assert dual.writer() == "db1"
     shown = dual.show()
     assert {ip for host in shown.values() for _, ip in host.roles} == {WRITER, READER, OLD_READER}
@@ -43,7 +43,6 @@ def test_vips_of_both_families_are_held_shown_and_kept(dual: Sandbox) -> None:
 
 
 def test_clients_of_an_ipv6_vip_follow_it_to_its_new_host(dual: Sandbox) -> None:
-    settle(dual)
     old, new = (mac_of(dual.machine(host)) for host in ("db1", "db2"))
     with Towards(dual, "client", WRITER) as towards, Probe(dual) as probe:
         probe.wait_writes(LIMIT, 100)

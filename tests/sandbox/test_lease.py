@@ -1,17 +1,15 @@
 """The writer lease on real interfaces: a host that is cut off is no writer any more before another is (SPEC 11.1)."""
 
 from collections.abc import Iterator
-from os import geteuid, getpid
 
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.conf import Conf
 from mmm.sandbox.faults import heal, inject
 from mmm.sandbox.inspect import settle
-from mmm.sandbox.restore import restore
-from mmm.sandbox.up import down, up
 from mmm.sandbox.watch import Probe
+from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT, Log, writable
 from tests.taps import Addresses
 
@@ -19,27 +17,21 @@ pytestmark = pytest.mark.sandbox
 
 
 @pytest.fixture(scope="module")
-def own_sandbox() -> Iterator[Sandbox]:
+def own_cluster() -> Iterator[Kept]:
     """Give two masters whose leases are 3 s long."""
-    if geteuid() != 0:
-        pytest.skip("the sandbox needs root")
-    name = f"lease{getpid()}"
     conf = Conf(
         slaves=0,
         top={"vip_lease": 3},
         monitor={"flap_count": 0, "failover_block": 0, "split_brain_guard": 1},
     )
-    try:
-        yield up(name, conf=fast(conf))
-    finally:
-        down(name)
+    with kept("lease", conf) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-def leased(own_sandbox: Sandbox) -> Sandbox:
+def leased(own_cluster: Kept) -> Sandbox:
     """Give that cluster healthy, db1 being the writer."""
-    restore(own_sandbox)
-    return own_sandbox
+    return own_cluster.healthy()
 
 
 def test_a_writer_that_is_cut_off_is_none_any_more_before_another_is(leased: Sandbox) -> None:

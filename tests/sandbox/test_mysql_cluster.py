@@ -1,17 +1,15 @@
 """A cluster of real MySQL servers: it comes up, its writer moves and fails over, and no row is lost or doubled."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.conf import Conf
 from mmm.sandbox.faults import heal, inject
 from mmm.sandbox.inspect import settle
-from mmm.sandbox.restore import restore
-from mmm.sandbox.up import down, up
 from mmm.sandbox.watch import Probe
+from tests.clusters import Kept, kept
 from tests.scenarios import ALL_ONLINE, LIMIT
 from tests.servers import kind
 
@@ -19,22 +17,16 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.mysql]
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Sandbox]:
-    if os.geteuid() != 0:
-        pytest.skip("the sandbox needs root")
-    binary, name = str(kind("mysql:9.7").binary), f"mysql{os.getpid()}"
-    sandbox = up(name, conf=fast(Conf(monitor={"flap_count": 0, "failover_block": 0})), server=binary)
-    try:
-        yield sandbox
-    finally:
-        down(name)
+def own_cluster() -> Iterator[Kept]:
+    conf = Conf(monitor={"flap_count": 0, "failover_block": 0})
+    with kept("mysql", conf, server=str(kind("mysql:9.7").binary)) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-def mysql(cluster: Sandbox) -> Sandbox:
+def mysql(own_cluster: Kept) -> Sandbox:
     """Give it healthy, db1 being the writer."""
-    restore(cluster)
-    return cluster
+    return own_cluster.healthy()
 
 
 def locks(sandbox: Sandbox) -> dict[str, tuple[int, int]]:

@@ -2,19 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from os import geteuid, getpid
 
 import pytest
 
 from mmm.config.model import Vip
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.conf import Conf
 from mmm.sandbox.faults import heal, inject
 from mmm.sandbox.inspect import settle
 from mmm.sandbox.layout import SWITCH
 from mmm.sandbox.network import BRIDGE, bound_addresses
-from mmm.sandbox.restore import restore
-from mmm.sandbox.up import down, up
+from tests.clusters import Kept, kept
 from tests.scenarios import ALL_ONLINE, LIMIT, Log, wait_failed
 
 pytestmark = pytest.mark.sandbox
@@ -29,24 +27,17 @@ REPORT = """
 
 
 @pytest.fixture(scope="module")
-def two_roles() -> Iterator[Sandbox]:
+def two_roles() -> Iterator[Kept]:
     """Give two masters and a slave with three reader VIPs and two of another balanced role."""
-    if geteuid() != 0:
-        pytest.skip("the sandbox needs root")
-    name = f"roles{getpid()}"
     conf = Conf(monitor={"flap_count": 0, "failover_block": 0}, extra={"mmm_common.conf": REPORT})
-    sandbox = up(name, conf=fast(conf))
-    try:
-        yield sandbox
-    finally:
-        down(name)
+    with kept("roles", conf) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-def cluster(two_roles: Sandbox) -> Sandbox:
+def cluster(two_roles: Kept) -> Sandbox:
     """Give it healthy, db1 being the writer."""
-    restore(two_roles)
-    return two_roles
+    return two_roles.healthy()
 
 
 def balanced(sandbox: Sandbox) -> dict[str, list[Vip]]:

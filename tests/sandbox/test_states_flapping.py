@@ -1,34 +1,31 @@
 """auto_set_online, and hosts that fail too often, in a cluster with a conf of its own."""
 
 from collections.abc import Iterator
-from os import geteuid, getpid
 
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.conf import Conf
 from mmm.sandbox.faults import inject
 from mmm.sandbox.inspect import settle
-from mmm.sandbox.up import down, up
+from tests.clusters import Kept, kept
 from tests.scenarios import SHORT_OUTAGE, Log, switch_off
 
 pytestmark = pytest.mark.sandbox
 
 
 @pytest.fixture(scope="module")
-def moody() -> Iterator[Sandbox]:
+def own_cluster() -> Iterator[Kept]:
     """Give two masters and two slaves; the second failure within 15 s is too many, waiting ends after 2 s."""
-    if geteuid() != 0:
-        pytest.skip("the sandbox needs root")
-    name = f"moody{getpid()}"
-    sandbox = up(
-        name,
-        conf=fast(Conf(slaves=2, monitor={"flap_count": 1, "flap_duration": 15, "auto_set_online": 2})),
-    )
-    try:
-        yield sandbox
-    finally:
-        down(name)
+    conf = Conf(slaves=2, monitor={"flap_count": 1, "flap_duration": 15, "auto_set_online": 2})
+    with kept("moody", conf) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def moody(own_cluster: Kept) -> Sandbox:
+    """Give it healthy, db1 being the writer."""
+    return own_cluster.healthy()
 
 
 def fail(sandbox: Sandbox, log: Log, host: str, times: int) -> None:

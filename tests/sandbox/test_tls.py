@@ -1,7 +1,6 @@
 """A cluster that speaks TLS on all its ports, with a CA made here."""
 
 import contextlib
-import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -17,10 +16,8 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.conf import NET, Conf, fast
 from mmm.sandbox.faults import inject
 from mmm.sandbox.inspect import settle
-from mmm.sandbox.restore import restore
-from mmm.sandbox.up import down, up
 from tests.authority import Authority
-from tests.clusters import LIMIT, shown
+from tests.clusters import LIMIT, Kept, kept, shown
 
 pytestmark = pytest.mark.sandbox
 
@@ -40,15 +37,17 @@ PORTS = [("db1", 9989, b"PING|1|db1\n"), ("monitor", 9988, b"ping\nquit\n")]
 class Secured:
     """The cluster, the CA that its files are of, and another one."""
 
-    sandbox: Sandbox
+    cluster: Kept
     ours: Authority
     theirs: Authority
 
+    def healthy(self) -> Sandbox:
+        """Return the cluster healthy, db1 being the writer."""
+        return self.cluster.healthy()
+
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    if os.geteuid() != 0:
-        pytest.skip("the sandbox needs root")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("tls")
     ours, theirs = Authority(folder, "ours"), Authority(tmp_path_factory.mktemp("theirs"), "theirs")
     ours.issue("cluster")
@@ -60,18 +59,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     )
     for name, text in fast(conf).files().items():
         (folder / name).write_text(text)
-    name = f"tls{os.getpid()}"
-    try:
-        yield Secured(up(name, conf=folder), ours, theirs)
-    finally:
-        down(name)
-
-
-@pytest.fixture
-def secured(built: Secured) -> Secured:
-    """Give the cluster healthy, db1 being the writer."""
-    restore(built.sandbox)
-    return built
+    with kept("tls", folder) as cluster:
+        yield Secured(cluster, ours, theirs)
 
 
 def answer(sandbox: Sandbox, target: tuple[str, int, bytes], context: ssl.SSLContext | None) -> bytes:
@@ -100,7 +89,7 @@ def refused(sandbox: Sandbox, target: tuple[str, int, bytes], context: ssl.SSLCo
 
 
 def test_everything_works_as_without(secured: Secured) -> None:
-    sandbox = secured.sandbox
+    sandbox = secured.healthy()
     assert sandbox.control("show").stdout == shown(sandbox)
     assert sandbox.control("move_role", "writer", "db2").returncode == 0
     assert sandbox.writer() == "db2"
@@ -112,12 +101,12 @@ def test_everything_works_as_without(secured: Secured) -> None:
 @pytest.mark.parametrize("target", PORTS, ids=["agent", "monitor"])
 def test_who_has_a_certificate_of_our_ca_is_served(secured: Secured, target: tuple[str, int, bytes]) -> None:
     context = certificate(secured.ours.issue("admin"))
-    assert answer(secured.sandbox, target, context).startswith(b"OK: Pinged")
+    assert answer(secured.healthy(), target, context).startswith(b"OK: Pinged")
 
 
 @pytest.mark.parametrize("target", PORTS, ids=["agent", "monitor"])
 def test_others_are_refused(secured: Secured, target: tuple[str, int, bytes]) -> None:
-    sandbox = secured.sandbox
+    sandbox = secured.healthy()
     anonymous = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anonymous.check_hostname = False
     anonymous.load_verify_locations(secured.ours.path)
@@ -132,7 +121,7 @@ def test_others_are_refused(secured: Secured, target: tuple[str, int, bytes]) ->
 
 
 def test_a_client_that_says_nothing_keeps_nobody_out(secured: Secured) -> None:
-    sandbox = secured.sandbox
+    sandbox = secured.healthy()
     with contextlib.ExitStack() as stack:
         for machine, port, _ in PORTS:
             for _ in range(300):
@@ -144,7 +133,7 @@ def test_a_client_that_says_nothing_keeps_nobody_out(secured: Secured) -> None:
 
 @pytest.mark.parametrize("name", ["cluster.crt", "cluster.key", "ours.pem"])
 def test_a_missing_file_is_an_error_of_the_conf(secured: Secured, name: str) -> None:
-    sandbox = secured.sandbox
+    sandbox = secured.healthy()
     moved: list[Path] = []
     try:
         for machine in ("db1", "monitor"):
@@ -164,7 +153,7 @@ def test_a_missing_file_is_an_error_of_the_conf(secured: Secured, name: str) -> 
 
 
 def test_mmm_control_with_a_strangers_certificate_is_told_so(secured: Secured) -> None:
-    sandbox = secured.sandbox
+    sandbox = secured.healthy()
     foreign = secured.theirs.issue("stranger")
     etc = sandbox.monitor.etc
     files = {"stranger.crt": foreign.cert_file, "stranger.key": foreign.key_file}
