@@ -3,8 +3,8 @@
 python -m bench.failover [--runs N] [--only NAME,…]
 
 A client in the sandbox writes a row every 2 ms through the writer's VIP, with time-outs of 0.25 s; an outage goes
-from its last acknowledged row to its next one. Two confs: the default one (check_period 5, trap_period 10, timeout 2)
-and one with 1 s for all three.
+from its last acknowledged row to its next one. Three confs: the default one (check_period 5, trap_period 10,
+timeout 2), one with 1 s for all three, and that of etc/mmm_mon.fast.conf.example.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.conf import Conf, fast
@@ -60,13 +61,20 @@ def _fault(name: str) -> Callable[[Sandbox], None]:
     return strike
 
 
-DEFAULT, FAST = Conf(monitor={"flap_count": 0}), fast(Conf(monitor={"flap_count": 0}))
+_MONITOR = {"flap_count": 0, "failover_block": 0}
+_EXAMPLE = Path(__file__).parents[1] / "etc/mmm_mon.fast.conf.example"
+DEFAULT, FAST = Conf(monitor=_MONITOR), fast(Conf(monitor=_MONITOR))
+FASTEST = Conf(monitor=_MONITOR, extra={"mmm_mon.conf": _EXAMPLE.read_text("utf-8")})
 CASES = (
     Case("planned move", FAST, _move, 2.0),
     Case("kill -9, 1/1/1", FAST, _fault("kill-mysqld")),
     Case("clean stop, 1/1/1", FAST, _fault("stop-mysqld"), 0.6),
     Case("host cut off, 1/1/1", FAST, _fault("cut"), 0.6),
     Case("server frozen, 1/1/1", FAST, _fault("freeze-mysqld"), 0.6),
+    Case("kill -9, fast conf", FASTEST, _fault("kill-mysqld")),
+    Case("clean stop, fast conf", FASTEST, _fault("stop-mysqld"), 0.6),
+    Case("host cut off, fast conf", FASTEST, _fault("cut"), 0.6),
+    Case("server frozen, fast conf", FASTEST, _fault("freeze-mysqld"), 0.6),
     Case("planned move, default conf", DEFAULT, _move),
     Case("kill -9, default conf", DEFAULT, _fault("kill-mysqld"), 0.6),
 )
@@ -101,7 +109,7 @@ def main() -> int:
     wanted = [case for case in CASES if any(part in case.name for part in args.only.split(","))]
     print(_HEADER, flush=True)
     doubled = 0
-    for conf in (FAST, DEFAULT):
+    for conf in (FAST, FASTEST, DEFAULT):
         cases = [case for case in wanted if case.conf is conf]
         if not cases:
             continue

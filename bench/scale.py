@@ -16,7 +16,6 @@ For each number of hosts and each part of them that is dead before the clock sta
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -28,6 +27,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.usage import usage
 from mmm.sandbox.machine import Machine
 
 _STAND_INS = str(Path(__file__).with_name("stand_ins.py"))
@@ -35,7 +35,6 @@ _MONITOR, _HOSTS = "10.87.0.2", "10.87.0.1"
 _AGENT_PORT, _MYSQL_PORT = 9989, 3306
 _PRIVATE = ("/var/log/mysql-mmm", "/run", "/var/lib/misc")
 _LIMIT = 120.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 _CHECKS = 4
 _HEADER = (
     f"{'hosts':>6}{'dead':>6}{'CPU %':>8}{'us/check':>10}{'memory MB':>11}"
@@ -180,16 +179,7 @@ class Bench:
 
     def usage(self) -> tuple[float, int]:
         """Return the processor time of the monitor's processes in seconds, and their memory in bytes."""
-        cpu, memory = 0.0, 0
-        for process in self._near.processes():
-            if b"mmm_mond" not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
-                continue
-            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-            cpu += (int(fields[11]) + int(fields[12])) / _TICKS
-            for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    memory += 1024 * int(line.split()[1])
-        return cpu, memory
+        return usage(self._near, "mmm_mond")
 
 
 @contextmanager

@@ -143,6 +143,20 @@ def test_examples_load_when_renamed(tmp_path: Path) -> None:
         assert cluster.warnings == ()
 
 
+def test_the_fast_example_goes_with_the_ordinary_one(tmp_path: Path) -> None:
+    etc = Path(__file__).parents[2] / "etc"
+    for example in etc.glob("*.conf.example"):
+        put(tmp_path / example.stem, example.read_bytes())
+    slow = load(None, "MONITOR", name="mmm_mon", directories=[str(tmp_path)]).checks
+    with (tmp_path / "mmm_mon.conf").open("a") as file:
+        file.write("include mmm_mon.fast.conf\n")
+    conf = load(None, "MONITOR", name="mmm_mon", directories=[str(tmp_path)])
+    assert conf.warnings == ()
+    assert conf.checks.keys() == slow.keys()
+    assert all(conf.checks[name].check_period < slow[name].check_period for name in slow)
+    assert all(conf.checks[name].trap_period < slow[name].trap_period for name in slow)
+
+
 def checked(text: bytes | str, program: Program) -> None:
     """Read a conf, and go through with the model or the errors that come of it."""
     errors: tuple[str, ...] = ()

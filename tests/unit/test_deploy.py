@@ -12,7 +12,12 @@ import pytest
 TREE = Path(__file__).parents[2]
 PROGRAMS = ("mmm_agentd", "mmm_control", "mmm_mond", "mmm_sandbox")
 SERVICES = ("mysql-mmm-agent", "mysql-mmm-monitor")
-CONFS = ("mmm_agent.conf.example", "mmm_common.conf.example", "mmm_mon.conf.example")
+CONFS = (
+    "mmm_agent.conf.example",
+    "mmm_common.conf.example",
+    "mmm_mon.conf.example",
+    "mmm_mon.fast.conf.example",
+)
 LIMIT = 60
 
 LAYERS = """

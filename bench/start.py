@@ -1,0 +1,45 @@
+"""How long `mmm_control show` takes from start to exit, beside an interpreter that imports what it cannot do without.
+
+python -m bench.start [--runs 40]
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+
+from mmm.sandbox.build import program
+from mmm.sandbox.conf import Conf
+from mmm.sandbox.up import down, up
+
+_NAME = "bench-start"
+_FLOOR = [sys.executable, "-c", "import socket, json"]
+
+
+def main() -> int:
+    """Measure both in turn and print the medians and their ratio."""
+    parser = argparse.ArgumentParser(description="Measure how long mmm_control takes.")
+    parser.add_argument("--runs", type=int, default=40, help="runs of each (default 40)")
+    args = parser.parse_args()
+    sandbox = up(_NAME, conf=Conf(slaves=0))
+    try:
+        show = [program("mmm_control"), "show"]
+        took: dict[str, list[float]] = {"floor": [], "show": []}
+        for _ in range(args.runs):
+            for name, command in (("floor", _FLOOR), ("show", show)):
+                inside = sandbox.monitor.enter(command)
+                began = time.perf_counter()
+                subprocess.run(inside, check=True, capture_output=True, timeout=60)
+                took[name].append(1000 * (time.perf_counter() - began))
+    finally:
+        down(_NAME)
+    floor, shown = (statistics.median(took[name]) for name in ("floor", "show"))
+    print(f"python3 -c 'import socket, json'   {floor:6.1f} ms (median of {args.runs})")
+    print(f"mmm_control show                   {shown:6.1f} ms")
+    print(f"ratio                              {shown / floor:6.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

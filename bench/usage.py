@@ -1,0 +1,22 @@
+"""What a daemon costs: processor time and memory of all its processes, as the kernel counts them."""
+
+import os
+from pathlib import Path
+
+from mmm.sandbox.machine import Machine
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def usage(machine: Machine, daemon: str) -> tuple[float, int]:
+    """Return the processor time of a daemon's processes in seconds, and their memory (PSS) in bytes."""
+    cpu, memory = 0.0, 0
+    for process in machine.processes():
+        if not process.runs(daemon):
+            continue
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        cpu += (int(fields[11]) + int(fields[12])) / _TICKS
+        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                memory += 1024 * int(line.split()[1])
+    return cpu, memory
