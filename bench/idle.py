@@ -12,7 +12,7 @@ from mmm.sandbox.conf import Conf
 from mmm.sandbox.restore import restore
 from mmm.sandbox.up import down, up
 
-_NAME = "bench-idle"
+_NAME = "bench_idle"
 _HEADER = f"{'idle':<34}{'CPU % of a core':>17}{'memory MB':>11}"
 
 

@@ -13,7 +13,7 @@ from mmm.sandbox.build import program
 from mmm.sandbox.conf import Conf
 from mmm.sandbox.up import down, up
 
-_NAME = "bench-start"
+_NAME = "bench_start"
 _FLOOR = [sys.executable, "-c", "import socket, json"]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from mmm.network.frames import claim
+from mmm.network.claims import claim
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.layout import SWITCH
 from mmm.sandbox.machine import Machine

@@ -1,21 +1,23 @@
 """Gratuitous ARP, and for IPv6 neighbour advertisements: neighbours are told that a VIP lives here (SPEC 10.19).
 
 At once, and again on a schedule, when the cable is back, and when somebody says otherwise. scapy builds the frames
-beforehand; what is sent in a move are ready bytes on an open packet socket.
+beforehand, in a process of its own; what is sent in a move are ready bytes on an open packet socket.
 """
 
 import asyncio
 import errno
+import json
 import logging
 import math
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from mmm.network.frames import announcement, probe
 from mmm.network.packet_filter import ETHERNET
 
 EARLY = (0.0, 0.2, 1.0, 2.0, 5.0, 10.0)
@@ -28,6 +30,8 @@ CONFIRMED = 7.0
 
 ASK_AFTER = 0.05
 """Seconds until it is asked who else has a VIP: it is announced first."""
+BUILD_LIMIT = 20.0
+"""Longest time, in seconds, that the building of frames may take."""
 AGAIN = 1.0
 """Seconds in which a schedule that has begun is not begun anew: two hosts must not answer each other for ever."""
 
@@ -57,6 +61,7 @@ class Sender:
 
     def __init__(self, interface: str, ips: Iterable[str] = ()) -> None:
         self.interface = interface
+        self._ips = tuple(ips)
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._frames: dict[tuple[str, str], _Frames] = {}
@@ -67,8 +72,8 @@ class Sender:
             except OSError as error:
                 log.warning("interface %s: cannot send ARP now: %s", interface, error.strerror or error)
             else:
-                for ip in ips if mac else ():
-                    self._ready(ip, mac)
+                if mac and self._ips:
+                    self._frames = _made(self._ips, mac)
 
     def send(self, ip: str) -> None:
         """Announce `ip` once; raises OSError.
@@ -113,8 +118,7 @@ class Sender:
 
     def _ready(self, ip: str, mac: str) -> _Frames:
         if (ip, mac) not in self._frames:
-            self._frames = {key: pair for key, pair in self._frames.items() if key[1] == mac}
-            self._frames[ip, mac] = _Frames(announcement(ip, mac), probe(ip, mac))
+            self._frames = _made({*self._ips, ip}, mac)
         return self._frames[ip, mac]
 
     def _open(self) -> socket.socket:
@@ -140,6 +144,23 @@ class Sender:
         if not interface:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         return ":".join(f"{byte:02x}" for byte in address) if kind == ETHERNET else ""
+
+
+def _made(ips: Iterable[str], mac: str) -> dict[tuple[str, str], _Frames]:
+    """Return the frames for addresses at a MAC; raises OSError."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "mmm.network.frames", mac, *ips],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=BUILD_LIMIT,
+        )  # fmt: skip
+    except subprocess.SubprocessError as error:
+        said = str(getattr(error, "stderr", "") or error).strip()
+        raise OSError(errno.EIO, f"no frames could be built: {said.splitlines()[-1]}") from error
+    built: dict[str, tuple[list[str], str]] = json.loads(done.stdout)
+    return {
+        (ip, mac): _Frames(tuple(map(bytes.fromhex, says)), bytes.fromhex(asks))
+        for ip, (says, asks) in built.items()
+    }
 
 
 class Announcer:

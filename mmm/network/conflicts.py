@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mmm.network.arp import Announcer
-from mmm.network.frames import ETH_P_ARP, ETH_P_IPV6, Claim, claim
+from mmm.network.claims import ETH_P_ARP, ETH_P_IPV6, Claim, claim
 from mmm.network.packet_filter import Check, packet_socket
 
 SAID_EVERY = 60.0

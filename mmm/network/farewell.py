@@ -22,13 +22,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from mmm.network.claims import ETH_P_IPV6
 from mmm.network.icmp import checksum
 from mmm.network.packet_filter import ETHERNET, packet_socket, words
 
 LINGER = 2.0
 """Seconds after a VIP has left for which clients are told; neighbours know its new host long before."""
 
-_ETH_P_IP, _ETH_P_IPV6 = 0x0800, 0x86DD
+_ETH_P_IP = 0x0800
 _SNAP = 128
 _BUFFER = 1 << 20
 _AT_ONCE = 1000
@@ -142,7 +143,7 @@ def _listen(interface: str, ip: str) -> socket.socket:
     if address.version == 4:
         kind, protocol, target = _ETH_P_IP, (23, 1, socket.IPPROTO_TCP), 30
     else:
-        kind, protocol, target = _ETH_P_IPV6, (20, 1, socket.IPPROTO_TCP), 38
+        kind, protocol, target = ETH_P_IPV6, (20, 1, socket.IPPROTO_TCP), 38
     sock = packet_socket(interface, kind, [protocol, *words(target, address.packed)], _SNAP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     return sock

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from mmm.network.arp import AGAIN, Announcer, Sender
+from mmm.network.claims import claim
 from mmm.network.conflicts import Watch
-from mmm.network.frames import announcement, claim, probe
+from mmm.network.frames import announcement, probe
 from mmm.network.link import LinkWatch
 from tests.namespaces import cable, ip, own_network
 from tests.namespaces import neighbour as another_host

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.network.frames import Claim, announcement, claim, probe
+from mmm.network.claims import Claim, claim
+from mmm.network.frames import announcement, probe
 
 MAC = "02:00:00:00:00:01"
 VIPS = ("10.88.0.80", "fd00:88::80")
