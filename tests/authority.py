@@ -1,6 +1,7 @@
-"""A certificate authority of a test, for `<socket> type ssl`."""
+"""A certificate authority of a test, for `<socket> type ssl` and for the servers."""
 
 import datetime as dt
+import ipaddress
 from pathlib import Path
 
 from cryptography import x509
@@ -20,11 +21,12 @@ class Authority:
         self.path = folder / f"{name}.pem"
         self.path.write_bytes(self._sign(self.name, self.key, ca=True))
 
-    def issue(self, name: str, passphrase: bytes | None = None) -> Socket:
+    def issue(self, name: str, passphrase: bytes | None = None, ip: str = "") -> Socket:
+        """Write a certificate, of the address `ip` where one is named, and return the files."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         cert_path, key_path = self.folder / f"{name}.crt", self.folder / f"{name}.key"
-        cert_path.write_bytes(self._sign(subject, key, ca=False))
+        cert_path.write_bytes(self._sign(subject, key, ca=False, ip=ip))
         encryption = (
             serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
         )
@@ -35,9 +37,9 @@ class Authority:
         )
         return Socket("ssl", str(cert_path), str(key_path), str(self.path))
 
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> bytes:
+    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool, ip: str = "") -> bytes:
         now = dt.datetime.now(dt.UTC)
-        certificate = (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self.name)
@@ -46,6 +48,9 @@ class Authority:
             .not_valid_before(now - dt.timedelta(days=1))
             .not_valid_after(now + dt.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .sign(self.key, hashes.SHA256())
         )
+        if ip:
+            names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(ip))])
+            builder = builder.add_extension(names, critical=False)
+        certificate = builder.sign(self.key, hashes.SHA256())
         return certificate.public_bytes(serialization.Encoding.PEM)

@@ -13,7 +13,7 @@ import pytest
 
 from mmm.sandbox.build import DAEMONS
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.conf import Conf, Values, fast
 from mmm.sandbox.faults import daemon_processes
 from mmm.sandbox.machine import SandboxError
 from mmm.sandbox.network import bound_addresses
@@ -30,12 +30,18 @@ class Kept:
     _all: ClassVar[list["Kept"]] = []
 
     def __init__(
-        self, kind: str, conf: Conf | Path, server: str, furnish: Callable[[Sandbox], None] | None
+        self,
+        kind: str,
+        conf: Conf | Path,
+        server: str,
+        furnish: Callable[[Sandbox], None] | None,
+        options: Values,
     ) -> None:
         self._name = f"{kind}{os.getpid()}"
         self._conf = fast(conf) if isinstance(conf, Conf) else conf
         self._server = server
         self._furnish = furnish
+        self._options = options
         self._sandbox: Sandbox | None = None
         self._doubtful = False
         self._all.append(self)
@@ -51,7 +57,7 @@ class Kept:
                 warnings.warn(f"cluster {self._name} is made anew: {error}", stacklevel=2)
                 self.down()
         if self._sandbox is None:
-            self._sandbox = up(self._name, conf=self._conf, server=self._server)
+            self._sandbox = up(self._name, conf=self._conf, server=self._server, options=self._options)
             if self._furnish is not None:
                 self._furnish(self._sandbox)
             restore(self._sandbox)  # after its first start any master may be the writer
@@ -77,14 +83,15 @@ def kept(
     conf: Conf | Path,
     server: str = "mariadb",
     furnish: Callable[[Sandbox], None] | None = None,
+    options: Values | None = None,
 ) -> Iterator[Kept]:
     """Give a cluster for several scenarios; one of the sandbox's own confs is made `fast`.
 
-    `furnish` puts into it what no conf file does, each time that it is made.
+    `furnish` puts into it what no conf file does, each time that it is made; `options` are in every my.cnf.
     """
     if os.geteuid() != 0:
         pytest.skip("the sandbox needs root")
-    cluster = Kept(kind, conf, server, furnish)
+    cluster = Kept(kind, conf, server, furnish, options or {})
     try:
         yield cluster
     finally:

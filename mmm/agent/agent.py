@@ -30,11 +30,11 @@ from mmm.agent.plan import (
     put_right,
     remember,
 )
-from mmm.agent.steps import Steps
+from mmm.agent.steps import Steps, agent_at
 from mmm.agent.tenure import Tenure, clock
 from mmm.config.model import Cluster, Vip
 from mmm.lease import Grant
-from mmm.mysql.connection import Address, MysqlError, connect
+from mmm.mysql.connection import MysqlError, connect
 from mmm.mysql.sessions import Survey, survey
 from mmm.network.arp import Announcer
 from mmm.network.line_server import GarbageError
@@ -82,7 +82,7 @@ class Agent:
     def __init__(self, conf: Cluster, interface: Interface, announcer: Announcer) -> None:
         self._facts = facts(conf)
         self._here = here = conf.hosts[conf.this]
-        self._address = Address(here.ip, here.mysql_port, here.agent_user, here.agent_password)
+        self._address = agent_at(here)
         self._interface = interface
         self._announcer = announcer
         self._tenure = Tenure(conf.vip_lease, Path(f"{here.pid_path}.promise") if here.pid_path else None)

@@ -31,6 +31,7 @@ from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, con
 from mmm.mysql.follow import follow
 from mmm.mysql.replication import start_replica, stop_replica
 from mmm.mysql.sessions import TRANSACTIONS_AGE
+from mmm.mysql.tls import tls_of
 from mmm.network.arp import Announcer
 from mmm.network.farewell import Farewell
 from mmm.network.vips import Interface, InterfaceError
@@ -151,7 +152,7 @@ class Steps:
     def _sync(self, session: Session, *, force: bool) -> str:
         peer = self._conf.hosts.get(self._here.peer or "")
         try:
-            return catch_up(session.open(), _agent_at(peer) if peer else None, self._conf.sync_timeout)
+            return catch_up(session.open(), agent_at(peer) if peer else None, self._conf.sync_timeout)
         except CatchUpError as error:
             if not force:
                 raise
@@ -229,7 +230,7 @@ class Steps:
 
     def _follow(self, master: Host, session: Session) -> str:
         source = Address(master.ip, master.mysql_port, master.replication_user, master.replication_password)
-        with connect(_agent_at(master), ANSWER_LIMIT) as at_source:
+        with connect(agent_at(master), ANSWER_LIMIT) as at_source:
             return follow(session.open(), source, at_source, self._conf.sync_timeout).value
 
 
@@ -260,8 +261,9 @@ def _can_run(command: str) -> bool:
     return bool(words) and shutil.which(words[0]) is not None
 
 
-def _agent_at(host: Host) -> Address:
-    return Address(host.ip, host.mysql_port, host.agent_user, host.agent_password)
+def agent_at(host: Host) -> Address:
+    """Return where the agent user reaches the host's server."""
+    return Address(host.ip, host.mysql_port, host.agent_user, host.agent_password, tls_of(host))
 
 
 def _command(key: str, command: str) -> None:

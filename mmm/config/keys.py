@@ -163,6 +163,14 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
     Key("cluster_interface", "word", "Network interface that gets the virtual IPs.", "A",
         old=_top("cluster_interface")),
     Key("mysql_port", "port", "Port of the MySQL server.", default="3306", old=(Old("host", "port"),)),
+    Key("mysql_ssl_mode", "choice",
+        "TLS to the MySQL server, in the words of MySQL's `--ssl-mode`: `required` encrypts, `verify_ca` also checks"
+        " who signed the server's certificate, `verify_identity` also that it names the host's `ip`. Replication"
+        " between the servers has settings of its own: docs/servers.md.",
+        default="disabled", choices=("disabled", "required", "verify_ca", "verify_identity")),
+    Key("mysql_ssl_ca", "file", "Certificates that the server's must be signed by (PEM); with a `verify_` mode."),
+    Key("mysql_ssl_cert", "file", "Certificate that is shown to the server (PEM), for accounts that demand one."),
+    Key("mysql_ssl_key", "file", "Its key (PEM)."),
     Key("mysql_pidfile", "path", "Pid file of the MySQL server, for the tools.",
         default="/var/run/mysqld/mysqld.pid"),
     Key("mysql_rcscript", "text", "Script that starts and stops the MySQL server, for the tools.",

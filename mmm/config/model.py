@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 CHECK_NAMES = ("ping", "mysql", "rep_threads", "rep_backlog")
 
 Program = Literal["AGENT", "MONITOR", "CONTROL", "TOOLS"]
+SslMode = Literal["disabled", "required", "verify_ca", "verify_identity"]
 MonitorMode = Literal["active", "manual", "wait", "passive"]
 
 
@@ -36,6 +37,10 @@ class Host:
     cluster_interface: str = ""
     agent_port: int = 9989
     mysql_port: int = 3306
+    mysql_ssl_mode: SslMode = "disabled"
+    mysql_ssl_ca: str = ""
+    mysql_ssl_cert: str = ""
+    mysql_ssl_key: str = ""
     pid_path: str = ""
     bin_path: str = ""
     mysql_pidfile: str = "/var/run/mysqld/mysqld.pid"

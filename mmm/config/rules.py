@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from mmm.config.keys import SECTIONS, Key, Section
 from mmm.config.kinds import did_you_mean, sample, suggestion
 from mmm.config.tree import Problem, Value
-from mmm.config.world import Setting, World
+from mmm.config.world import Setting, Settings, World
 
 _FIRST_MULTICAST = ipaddress.IPv4Address("224.0.0.0")
 PROGRAMS = {"AGENT": "mmm_agentd", "MONITOR": "mmm_mond", "CONTROL": "mmm_control", "TOOLS": "a tool"}
@@ -191,7 +191,11 @@ def tls_files(world: World) -> None:
     settings = world["socket"].get("", {})
     if world.program == "TOOLS" or world.value("socket", "", "type") != "ssl":
         return
-    for name in ("cert_file", "key_file", "ca_file"):
+    _see_readable(world, settings, ("cert_file", "key_file", "ca_file"))
+
+
+def _see_readable(world: World, settings: Settings, keys: Iterable[str]) -> None:
+    for name in keys:
         setting = settings.get(name)
         if setting and setting.value:
             reason = world.unreadable(setting.value)
@@ -199,6 +203,26 @@ def tls_files(world: World) -> None:
                 world.wrong(
                     setting.source, f"{name} {setting.value} {reason}; correct the path or put the file there"
                 )
+
+
+def server_tls(world: World) -> None:
+    """Demand of the TLS to servers what its mode needs, files that are readable, and nothing without effect."""
+    if world.letter not in "AM":
+        return
+    for name, settings in world["host"].items():
+        mode = settings["mysql_ssl_mode"]
+        ca, cert, key = (settings.get(f"mysql_ssl_{what}") for what in ("ca", "cert", "key"))
+        if mode.value in {"verify_ca", "verify_identity"} and not ca:
+            text = f"host {name} has no mysql_ssl_ca; mysql_ssl_mode {mode.value} needs it, add `mysql_ssl_ca FILE`"
+            world.wrong(mode.source, text)
+        if mode.value == "required" and ca:
+            text = "mysql_ssl_ca has no effect with mysql_ssl_mode required; write verify_ca, or delete it"
+            world.wrong(ca.source, text)
+        for one, other, missing in ((cert, key, "mysql_ssl_key"), (key, cert, "mysql_ssl_cert")):
+            if one and not other:
+                world.wrong(one.source, f"host {name} has no {missing}; add `{missing} FILE`")
+        if mode.value != "disabled":
+            _see_readable(world, settings, ("mysql_ssl_ca", "mysql_ssl_cert", "mysql_ssl_key"))
 
 
 def paths(world: World) -> None:
@@ -240,6 +264,7 @@ RULES: tuple[Callable[[World], None], ...] = (
     addresses,
     leases,
     tls_files,
+    server_tls,
     paths,
     old_gaps,
 )

@@ -16,6 +16,7 @@ from mmm.mysql.access import writable
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
 from mmm.mysql.kept import Kept
 from mmm.mysql.replication import ReplicaStatus, replica_status
+from mmm.mysql.tls import tls_of
 from mmm.mysql.transactions import read_transactions
 from mmm.network.icmp import Pinger
 
@@ -156,7 +157,7 @@ class Checks:
 
 def monitor_address(host: Host) -> Address:
     """Return where the monitor user reaches the host's server."""
-    return Address(host.ip, host.mysql_port, host.monitor_user, host.monitor_password)
+    return Address(host.ip, host.mysql_port, host.monitor_user, host.monitor_password, tls_of(host))
 
 
 def check_mysql(host: Host, check: Check, server: Kept) -> CheckResult:

@@ -10,7 +10,7 @@ A connection whose statement ran out of time is closed: the server may still be 
 
 import math
 import socket
-import time
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,11 +23,10 @@ from pymysql.cursors import DictCursor
 
 from mmm.mysql.errors import ErrorKind, MysqlError, classify
 from mmm.mysql.flavour import Flavour, detect
+from mmm.mysql.limited import Limit, LimitedContext, limited_socket
+from mmm.mysql.tls import Tls, TlsFileError
 
 __all__ = ["Address", "Connection", "ErrorKind", "MysqlError", "Row", "connect"]
-
-MAX_ANSWER = 64 * 1024 * 1024
-"""Bytes that one statement's answer may have; a server that sends more is cut off."""
 
 _GOODBYE = 0.2
 
@@ -42,48 +41,11 @@ class Address:
     port: int
     user: str
     password: str = field(default="", repr=False)
+    tls: Tls | None = None
+    """How the connection is encrypted; None: not at all."""
 
     def __str__(self) -> str:
         return f"{self.ip}:{self.port} as {self.user}"
-
-
-class _LimitedSocket(socket.socket):
-    """A socket whose reads and writes share one deadline, and whose answers have a greatest size."""
-
-    def __init__(self, family: socket.AddressFamily) -> None:
-        super().__init__(family, socket.SOCK_STREAM)
-        self._deadline = 0.0
-        self._room = MAX_ANSWER
-
-    def limit(self, seconds: float) -> None:
-        """Give what follows `seconds` in all and room for one more answer."""
-        self._deadline = time.monotonic() + seconds
-        self._room = MAX_ANSWER
-
-    def settimeout(self, value: float | None, /) -> None:
-        """Leave the deadline alone: PyMySQL's own limits begin anew with every read."""
-
-    def connect(self, address: Any, /) -> None:
-        self._apply_deadline()
-        super().connect(address)
-
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        self._apply_deadline()
-        count = super().recv_into(buffer, nbytes, flags)
-        self._room -= count
-        if self._room < 0:
-            raise ConnectionAbortedError(f"answer longer than {MAX_ANSWER} bytes")
-        return count
-
-    def sendall(self, data: Any, flags: int = 0, /) -> None:
-        self._apply_deadline()
-        super().sendall(data, flags)
-
-    def _apply_deadline(self) -> None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        super().settimeout(left)
 
 
 class Connection:
@@ -94,12 +56,12 @@ class Connection:
         address: Address,
         timeout: float,
         session: "pymysql.connections.Connection[DictCursor]",
-        sock: _LimitedSocket,
+        limits: Limit,
     ) -> None:
         self.address = address
         self.timeout = timeout
         self._session = session
-        self._socket = sock
+        self._limits = limits
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +79,7 @@ class Connection:
 
     def query(self, sql: str, args: Sequence[object] = (), timeout: float | None = None) -> list[Row]:
         """Return a statement's rows; `timeout` in seconds, by default the connection's. Raises MysqlError."""
-        self._socket.limit(self.timeout if timeout is None else timeout)
+        self._limits.begin(self.timeout if timeout is None else timeout)
         try:
             with self._session.cursor() as cursor:
                 cursor.execute(sql, tuple(args) or None)
@@ -134,14 +96,14 @@ class Connection:
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, -1 when it is closed."""
-        return self._socket.fileno()
+        return self._limits.sock.fileno()
 
     def close(self) -> None:
         """End the session. Never fails, and waits for nothing; closing twice is fine."""
-        self._socket.limit(_GOODBYE)
+        self._limits.begin(_GOODBYE)
         with suppress(pymysql.err.Error):
             self._session.close()
-        self._socket.close()
+        self._limits.sock.close()
 
 
 def connect(address: Address, timeout: float) -> Connection:
@@ -150,23 +112,27 @@ def connect(address: Address, timeout: float) -> Connection:
     Autocommit is on; `timeout` is also the limit of each statement unless one says otherwise, and
     (in whole seconds, at least 1) the session's lock_wait_timeout, so that the server gives up too.
     """
-    session = _session(address, timeout)
     try:
-        sock = _LimitedSocket(socket.AF_INET6 if ":" in address.ip else socket.AF_INET)
-    except OSError as error:
+        context = LimitedContext.of(address.tls) if address.tls else None
+        sock = limited_socket(socket.AF_INET6 if ":" in address.ip else socket.AF_INET)
+    except (OSError, TlsFileError) as error:
         raise classify(error, str(address)) from error
+    limits, session = sock.limits, _session(address, timeout, context)
     try:
-        sock.limit(timeout)
+        limits.begin(timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.connect((address.ip, address.port))
         session.connect(sock)
     except Exception as error:
-        sock.close()
-        raise classify(error, str(address)) from error
-    return Connection(address, timeout, session, sock)
+        shown = bool(address.tls and address.tls.cert) and isinstance(limits.sock, ssl.SSLSocket)
+        limits.sock.close()
+        raise classify(error, str(address), certificate=shown) from error
+    return Connection(address, timeout, session, limits)
 
 
-def _session(address: Address, timeout: float) -> "pymysql.connections.Connection[DictCursor]":
+def _session(
+    address: Address, timeout: float, context: LimitedContext | None
+) -> "pymysql.connections.Connection[DictCursor]":
     """Return a PyMySQL connection that is not connected: it gets a socket of ours."""
     return pymysql.connections.Connection(
         host=address.ip,
@@ -176,7 +142,8 @@ def _session(address: Address, timeout: float) -> "pymysql.connections.Connectio
         charset="utf8mb4",
         cursorclass=DictCursor,
         autocommit=True,
-        ssl_disabled=True,
+        ssl=context,
+        ssl_disabled=context is None,
         init_command=f"SET SESSION lock_wait_timeout={max(1, math.ceil(timeout))}",
         program_name="mmm",
         defer_connect=True,

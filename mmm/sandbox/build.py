@@ -84,8 +84,8 @@ def read_layout(cluster: Cluster | None, homes: Path) -> Layout:
     return plan(cluster, agents)
 
 
-def furnish(machine: Machine, layout: Layout, server: servers.Server) -> None:
-    """Write what a machine's /etc has beside the conf files; raises SandboxError."""
+def furnish(machine: Machine, layout: Layout, server: servers.Server, options: Mapping[str, object]) -> None:
+    """Write what a machine's /etc has beside the conf files, `options` into the my.cnf; raises SandboxError."""
     etc = machine.skeleton / "etc"
     names = "".join(f"{plug.ip} {name}\n" for name, plug in layout.plugs.items())
     _write(etc / "hosts", f"127.0.0.1 localhost\n::1 localhost\n{names}")
@@ -104,7 +104,7 @@ def furnish(machine: Machine, layout: Layout, server: servers.Server) -> None:
     masters = len(layout.masters)
     offset = layout.masters.index(host.name) + 1 if host.name in layout.masters else 1
     instance = servers.Instance(host.name, place, host.mysql_port, masters, offset, pid_file)
-    _write(etc / "mysql/my.cnf", servers.cnf(server, instance))
+    _write(etc / "mysql/my.cnf", servers.cnf(server, instance, options))
     script_text = _RC_SCRIPT.format(
         pid_file=pid_file, socket=SOCKET, binary=server.binary, cnf=servers.CNF, log=servers.ERROR_LOG
     )

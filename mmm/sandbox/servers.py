@@ -62,8 +62,8 @@ class Server(Protocol):
         """Return the command line client, if there is one."""
 
 
-def cnf(server: Server, instance: Instance) -> str:
-    """Return the my.cnf of an instance, read-only from its start."""
+def cnf(server: Server, instance: Instance, options: Mapping[str, object]) -> str:
+    """Return the my.cnf of an instance, read-only from its start; `options` are added, or win."""
     client = {"port": instance.port, "socket": SOCKET}
     own = {
         "user": "root",
@@ -82,7 +82,7 @@ def cnf(server: Server, instance: Instance) -> str:
         "auto_increment_increment": max(instance.masters, 1),
         "auto_increment_offset": instance.offset,
     }
-    return f"[client]\n{_lines(client)}\n[mysqld]\n{_lines({**own, **server.settings})}"
+    return f"[client]\n{_lines(client)}\n[mysqld]\n{_lines({**own, **server.settings, **options})}"
 
 
 def find(wanted: str) -> Server:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mmm.sandbox import build, data, network, servers
 from mmm.sandbox.cluster import Sandbox, Say, check_root, directory
-from mmm.sandbox.conf import Conf
+from mmm.sandbox.conf import Conf, Values
 from mmm.sandbox.interrupts import deferred
 from mmm.sandbox.layout import SWITCH, Layout
 from mmm.sandbox.machine import SandboxError
@@ -33,14 +33,15 @@ def up(
     *,
     conf: Conf | Path | None = None,
     server: str = "mariadb",
+    options: Values | None = None,
     daemons: bool = True,
     say: Say = lambda _: None,
 ) -> Sandbox:
     """Build a sandbox and return it when every host is ONLINE and the writer's VIP is bound.
 
-    `conf` is the sandbox's own conf or a folder of conf files. Without `daemons` it ends with servers that
-    replicate. What a crashed sandbox of that name has left is removed first. Raises SandboxError or
-    NotInTimeError, and then nothing stays.
+    `conf` is the sandbox's own conf or a folder of conf files; `options` are added to every server's my.cnf.
+    Without `daemons` it ends with servers that replicate. What a crashed sandbox of that name has left is removed
+    first. Raises SandboxError or NotInTimeError, and then nothing stays.
     """
     sandbox = Sandbox(name)
     _check_machine()
@@ -51,7 +52,7 @@ def up(
             raise SandboxError(f"sandbox {name} is up already: mmm_sandbox down --name {name}")
         _remove(sandbox)
         try:
-            _build(sandbox, conf or Conf(), found, say)
+            _build(sandbox, conf or Conf(), found, options or {}, say)
             if daemons:
                 say("starting the agents and the monitor")
                 sandbox.start_daemons()
@@ -73,7 +74,7 @@ def down(name: str) -> None:
         _remove(sandbox)
 
 
-def _build(sandbox: Sandbox, conf: Conf | Path, server: servers.Server, say: Say) -> None:
+def _build(sandbox: Sandbox, conf: Conf | Path, server: servers.Server, options: Values, say: Say) -> None:
     began = time.monotonic()
     sandbox.homes.mkdir(parents=True)
     sandbox.directory.chmod(0o700)
@@ -87,7 +88,7 @@ def _build(sandbox: Sandbox, conf: Conf | Path, server: servers.Server, say: Say
     say(f"sandbox {sandbox.name}: {', '.join(layout.plugs)}; server {server.version}")
     with ThreadPoolExecutor() as pool:
         with deferred():  # an interrupted submit would leave a thread that nobody waits for
-            jobs = {name: pool.submit(_furnish, sandbox, name, template) for name in layout.plugs}
+            jobs = {name: pool.submit(_furnish, sandbox, name, template, options) for name in layout.plugs}
         for name, job in jobs.items():
             job.result()
             if name in layout.hosts:
@@ -98,9 +99,9 @@ def _build(sandbox: Sandbox, conf: Conf | Path, server: servers.Server, say: Say
             data.replicate(sandbox.machine(name), layout, server, source)
 
 
-def _furnish(sandbox: Sandbox, name: str, template: Path) -> None:
+def _furnish(sandbox: Sandbox, name: str, template: Path, options: Values) -> None:
     machine, layout = sandbox.machine(name), sandbox.layout
-    build.furnish(machine, layout, sandbox.server)
+    build.furnish(machine, layout, sandbox.server, options)
     if name in layout.hosts:
         build.fill_datadir(machine, template)
     sandbox.boot(name)

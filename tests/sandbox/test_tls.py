@@ -1,6 +1,7 @@
-"""A cluster that speaks TLS on all its ports, with a CA made here."""
+"""A cluster that speaks TLS on all its ports, and to the servers, with a CA made here."""
 
 import contextlib
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -11,13 +12,14 @@ import pytest
 
 from mmm.config.model import Socket
 from mmm.process.tls import client_context
+from mmm.sandbox import sql
 from mmm.sandbox.build import program
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import NET, Conf, fast
+from mmm.sandbox.conf import NET, WRITER_IP, Conf, fast
 from mmm.sandbox.faults import inject
 from mmm.sandbox.inspect import settle
 from tests.authority import Authority
-from tests.clusters import LIMIT, Kept, kept, shown
+from tests.clusters import LIMIT, Kept, kept, monitor_log, shown
 
 pytestmark = pytest.mark.sandbox
 
@@ -51,16 +53,28 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("tls")
     ours, theirs = Authority(folder, "ours"), Authority(tmp_path_factory.mktemp("theirs"), "theirs")
     ours.issue("cluster")
+    for authority in (ours, theirs):
+        authority.issue("server")
     conf = Conf(
         slaves=0,
         top={"allow_from": f"{NET}0/24"},
         monitor={"flap_count": 0},
+        hosts={"default": {"mysql_ssl_mode": "verify_ca", "mysql_ssl_ca": f"{ETC}/server-ca.pem"}},
         extra={"mmm_common.conf": SOCKET},
     )
     for name, text in fast(conf).files().items():
         (folder / name).write_text(text)
-    with kept("tls", folder) as cluster:
+    (folder / "server-ca.pem").write_bytes(ours.path.read_bytes())
+    options = {"ssl_cert": f"{ETC}/server.crt", "ssl_key": f"{ETC}/server.key"}
+    with kept("tls", folder, furnish=demand_tls, options=options) as cluster:
         yield Secured(cluster, ours, theirs)
+
+
+def demand_tls(sandbox: Sandbox) -> None:
+    """Let the accounts of MMM in with TLS only."""
+    users = [f"ALTER USER '{user}'@'%' REQUIRE SSL" for user in ("mmm_agent", "mmm_monitor")]
+    for name in sandbox.hosts:
+        sql.execute(sandbox.machine(name), ["SET SESSION sql_log_bin=0", *users])
 
 
 def answer(sandbox: Sandbox, target: tuple[str, int, bytes], context: ssl.SSLContext | None) -> bytes:
@@ -170,3 +184,24 @@ def test_mmm_control_with_a_strangers_certificate_is_told_so(secured: Secured) -
         for name in (*files, "stranger.conf"):
             (etc / name).unlink()
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+
+
+def test_a_server_with_a_strangers_certificate_is_named_and_nothing_moves(secured: Secured) -> None:
+    """That is for the admin to mend; a failover would not help anybody."""
+    sandbox = secured.healthy()
+    log = monitor_log(sandbox)
+    etc = sandbox.machine("db1").etc
+    for suffix in ("crt", "key"):
+        (etc / f"server.{suffix}").write_bytes((secured.theirs.folder / f"server.{suffix}").read_bytes())
+    sandbox.sql("db1", "FLUSH SSL")
+    try:
+        refusal = r"db1 +mysql .*UNKNOWN: MySQL at 10\.77\.0\.4:3306 as mmm_monitor: TLS: its certificate"
+        sandbox.wait_until(lambda: re.search(refusal, sandbox.ask("checks db1")), LIMIT, "it is named")
+        assert sandbox.holders(WRITER_IP) == ("db1",)
+        assert log.count("db1: ONLINE -> HARD_OFFLINE") == 0
+    finally:
+        for suffix in ("crt", "key"):
+            (etc / f"server.{suffix}").write_bytes((secured.ours.folder / f"server.{suffix}").read_bytes())
+        sandbox.sql("db1", "FLUSH SSL")
+    sandbox.wait_until(lambda: "UNKNOWN" not in sandbox.ask("checks db1"), LIMIT, "it is good again")
+    assert sandbox.states()["db1"] == "ONLINE"

@@ -361,6 +361,31 @@ def test_tls_needs_files_that_are_there() -> None:
     )
 
 
+def test_tls_to_the_servers_needs_what_its_mode_needs() -> None:
+    template = "<host default>\n{}</host>\n"
+    text = MON + template.format("mysql_ssl_mode verify_identity\nmysql_ssl_ca /there/ca\n")
+    assert {host.mysql_ssl_ca for host in conf(text).hosts.values()} == {"/there/ca"}
+    assert {host.mysql_ssl_mode for host in conf(text).hosts.values()} == {"verify_identity"}
+    line, modes = MON.count("\n") + 2, "disabled or required or verify_ca or verify_identity"
+    for written, expected in (
+        ("mysql_ssl_mode VERIFY_CA\n",
+         f"m.conf:{line}: mysql_ssl_mode is {modes}, not `VERIFY_CA`; did you mean verify_ca?"),
+        ("mysql_ssl_mode required\nmysql_ssl_ca /there/ca\n",
+         f"m.conf:{line + 1}: mysql_ssl_ca has no effect with mysql_ssl_mode required; write verify_ca, or delete it"),
+        ("mysql_ssl_mode verify_ca\nmysql_ssl_ca /gone/ca\n",
+         f"m.conf:{line + 1}: mysql_ssl_ca /gone/ca is not a file; correct the path or put the file there"),
+    ):  # fmt: skip
+        assert errors(MON + template.format(written)) == (expected,)
+    one_host = "<host db1>\n{}</host>\n"
+    for written, expected in (
+        ("mysql_ssl_mode verify_ca\n",
+         f"m.conf:{line}: host db1 has no mysql_ssl_ca; mysql_ssl_mode verify_ca needs it, add `mysql_ssl_ca FILE`"),
+        ("mysql_ssl_cert /there/cert\n",
+         f"m.conf:{line}: host db1 has no mysql_ssl_key; add `mysql_ssl_key FILE`"),
+    ):  # fmt: skip
+        assert errors(MON + one_host.format(written)) == (expected,)
+
+
 def test_what_is_worth_a_look_is_a_warning() -> None:
     text = replaced("mode balanced", "mode balanced\n    prefer db1")
     text = replaced("pid_path /run/m.pid", "pid_path m.pid", text)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.mysql import connection as connection_module
+from mmm.mysql import limited
 from mmm.mysql.connection import Address, ErrorKind, MysqlError, connect
 from mmm.mysql.errors import classify
 from tests.servers import Server
@@ -104,7 +104,7 @@ def test_a_server_that_hangs_up_is_unreachable() -> None:
 
 
 def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "MAX_ANSWER", 100_000)
+    monkeypatch.setattr(limited, "MAX_ANSWER", 100_000)
 
     def flood(client: socket.socket) -> None:
         while True:
