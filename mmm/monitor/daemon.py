@@ -69,10 +69,10 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
     checks = Checks(conf, pinger)
     try:
         await gather.wait_for_network(monitor, pinger)
-        checked = await gather.first_checks(conf, checks, time.monotonic())
+        checked, has = await gather.first_checks(conf, checks, time.monotonic())
         await _warn_of_masters(conf)
         found = await gather.ask_everybody(conf, monitor, agents, checked)
-        started = startup.start(conf, checked, found, time.monotonic())
+        started = startup.start(conf, checked, found, time.monotonic(), has)
         _say_start(started)
         shell = Shell(started.world, monitor, agents, checks, pinger)
         log.info("%s", sentence(conf))

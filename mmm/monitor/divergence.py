@@ -5,11 +5,13 @@ extra     what a returning host has and the active master had not
 unproved  why a host is not proved to have everything, after all were lost
 """
 
-from mmm.gtid.transactions import Surplus, Transactions, surplus
-from mmm.monitor.world import Reference, State, World
+from math import inf
 
-_LATE = 3.0
-"""Times the period of the replication checks that a returning host waits for what they read."""
+from mmm.gtid.transactions import Surplus, Transactions, surplus
+from mmm.monitor.world import HostWorld, Reference, State, World
+
+LOOKS = 3
+"""So many times is the replication of a returning host checked before it is taken not to tell what it has."""
 
 
 def note(world: World, name: str, read: Transactions) -> World:
@@ -55,32 +57,43 @@ def applies(world: World, name: str) -> bool:
 
 def unshared(world: World, name: str) -> Surplus | None:
     """Return what a returning host has and the active master had not; None: nothing, or it is not known."""
-    host = world.hosts[name]
-    if not applies(world, name) or host.transactions is None:
+    if not applies(world, name):
         return None
-    reference = _reference(world, name)
-    if reference is None or host.transactions.executed is None or reference.got is None:
-        return None
-    return surplus(host.transactions.executed, reference.got, not_of=reference.origin)
+    return _more(world.hosts[name].transactions, _reference(world, name))
 
 
-def awaited(world: World, name: str, now: float) -> bool:
-    """Tell whether the host is to wait for what it has to be read; for a while, it may never be told."""
+def awaited(world: World, name: str) -> bool:
+    """Tell whether the host is to wait for what it has to be read; for some checks, it may never be told.
+
+    A master that has not taken over yet is nothing to compare with; what it lacks so far is reason to wait for that.
+    """
     host, master = world.hosts[name], world.active_master
     if not applies(world, name) or master is None:
         return False
-    if host.transactions is None and world.hosts[master].transactions is None:
+    theirs = world.hosts[master].transactions
+    if host.transactions is None and theirs is None:
         return False  # nobody tells
-    if is_fresh(world, name) and _reference(world, name) is not None:
-        return False
-    check = world.conf.checks["rep_threads"]
-    return now - host.since < _LATE * check.check_period + check.timeout
+    reference = _reference(world, name)
+    if reference is None:
+        return host.looks < LOOKS or _more(host.transactions, theirs) is not None
+    return host.looks < LOOKS and not (is_fresh(world, name) and _seen(host) >= reference.seen)
+
+
+def _seen(host: HostWorld) -> float:
+    return -inf if host.transactions is None else host.transactions.seen
+
+
+def _more(ours: Transactions | None, theirs: Transactions | None) -> Surplus | None:
+    """Return what is here and not there; None: nothing, or it is not known."""
+    if ours is None or theirs is None or ours.executed is None or theirs.got is None:
+        return None
+    return surplus(ours.executed, theirs.got, not_of=theirs.origin)
 
 
 def is_fresh(world: World, name: str) -> bool:
     """Tell whether the host was asked what it has since it has been in its state."""
     host = world.hosts[name]
-    return host.transactions is not None and host.transactions.seen >= host.since
+    return _seen(host) >= host.since
 
 
 def _reference(world: World, name: str) -> Transactions | None:

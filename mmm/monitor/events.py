@@ -135,18 +135,28 @@ def _checked(world: World, event: CheckResult, now: float) -> World:
         changes["checks"] = {**host.checks, event.check: status}
     if event.uses_gtid is not None and event.uses_gtid != host.uses_gtid:
         changes["uses_gtid"] = event.uses_gtid
-    if event.transactions is not None:
-        changes["transactions"] = event.transactions
-        if world.can_be_active_master(event.host):
-            changes["rates"] = loss.rates(host, event.transactions)
-    if event.behind is not None and world.can_be_active_master(event.host):
-        changes.update(behind=event.behind, behind_at=now)
+    changes |= _replicated(world, event, host, now)
     if event.writable and world.active_master != event.host:
         changes.update(writable_since=host.writable_since or now, writable_seen=now)
     elif event.writable is not None and host.writable_since is not None:
         changes.update(writable_since=None, writable_seen=None)
     world = world.with_host(event.host, **changes) if changes else world
     return world if event.transactions is None else divergence.note(world, event.host, event.transactions)
+
+
+def _replicated(world: World, event: CheckResult, host: HostWorld, now: float) -> dict[str, Any]:
+    """Return what changes by what was seen of the host's replication."""
+    changes: dict[str, Any] = {}
+    if event.check == "rep_threads" and host.is_lost and host.looks < divergence.LOOKS:
+        changes["looks"] = host.looks + 1
+    if event.transactions is not None:
+        changes["transactions"] = event.transactions
+    if world.can_be_active_master(event.host):
+        if event.transactions is not None:
+            changes["rates"] = loss.rates(host, event.transactions)
+        if event.behind is not None:
+            changes.update(behind=event.behind, behind_at=now)
+    return changes
 
 
 def _connecting(

@@ -7,6 +7,7 @@ A fact says what it means, for the page of states, and what is missing where it 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mmm.monitor.divergence import LOOKS
 from mmm.monitor.view import PEER_GRACE, SHORT_OUTAGE, WRITABLE_GRACE, View
 
 
@@ -64,7 +65,7 @@ UNSHARED = Fact(
 )
 BEING_COMPARED = Fact(
     "it can be active master, was lost, and its transactions were not compared with the active master's yet;"
-    " for three check_periods of rep_threads",
+    f" for {LOOKS} runs of rep_threads, and until the active master has taken over if it lacks some so far",
     lambda v: v.being_compared,
     "its transactions were compared with the active master's, or cannot be",
 )

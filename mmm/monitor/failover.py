@@ -4,6 +4,9 @@ After such a move the next one waits for failover_block: a lost role is nobody's
 preferred host waits. That the host which lost the role let it go, which its agent confirms or a successful kill_host
 proves, ends the wait: then nothing is guessed. So does the admin, by a move of the role or by set_online of a host
 that can have it.
+
+A lost role goes to the host that wrote last, where that is back before another has it: nobody lacks less. It is given
+a moment to confirm that it is ONLINE.
 """
 
 import math
@@ -11,7 +14,7 @@ from dataclasses import replace
 
 from mmm.config.model import Role, Vip
 from mmm.monitor import loss, roles
-from mmm.monitor.moves import TRY_AGAIN
+from mmm.monitor.moves import TELL_LIMIT, TRY_AGAIN
 from mmm.monitor.world import Hold, State, World
 
 
@@ -28,7 +31,7 @@ def unblocked(world: World) -> World:
 def blocked(world: World) -> str:
     """Return the sentence that says what waits, for whom and how long; empty when nothing does."""
     hold, role = world.hold, world.conf.active_master_role
-    if hold is None or world.active_master is not None or world.conf.monitor is None:
+    if hold is None or hold.returning or world.active_master is not None or world.conf.monitor is None:
         return ""
     return (
         f"failover of {role} is blocked for another {hold.left} s: {hold.host} lost it within"
@@ -59,6 +62,8 @@ def _with_hold(world: World, now: float) -> World:
 
 def _hold(world: World, now: float) -> Hold | None:
     monitor, role = world.conf.monitor, world.conf.roles.get(world.conf.active_master_role)
+    if (back := _returning(world, role, now)) is not None:
+        return back
     last, moved, tried = world.last_master, world.failed_over, world.failed_move
     if tried is not None and tried.source == world.active_master and now - tried.since < TRY_AGAIN:
         return Hold(tried.source, math.ceil(tried.since + TRY_AGAIN - now))
@@ -68,6 +73,18 @@ def _hold(world: World, now: float) -> Hold | None:
     if left <= 0 or world.hosts[last].state is State.ADMIN_OFFLINE or not _wanted(world, role, last):
         return None
     return Hold(last, math.ceil(left))
+
+
+def _returning(world: World, role: Role | None, now: float) -> Hold | None:
+    """Return the hold for the host that wrote last, where nobody has the role and it can take it, now or soon."""
+    name = world.last_writer
+    if role is None or name not in role.hosts or world.active_master is not None:
+        return None
+    host = world.hosts[name]
+    if host.state is not State.ONLINE or host.agent.unreachable or host.online_since is None:
+        return None
+    left = host.online_since + TELL_LIMIT - now
+    return Hold(name, math.ceil(left), returning=True) if world.can_take(name) or left > 0 else None
 
 
 def _wanted(world: World, role: Role, last: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmm.config.model import CHECK_NAMES, Cluster, Host, Monitor
+from mmm.gtid.transactions import Transactions
 from mmm.monitor import status_file, trap
 from mmm.monitor.agents import Agents
 from mmm.monitor.checks import Checks
@@ -29,19 +30,24 @@ async def wait_for_network(monitor: Monitor, pinger: Pinger) -> None:
         await asyncio.sleep(monitor.ping_interval)
 
 
-async def first_checks(conf: Cluster, checks: Checks, now: float) -> Mapping[str, Mapping[str, CheckStatus]]:
-    """Return what every check found on every host, run once and side by side."""
+async def first_checks(
+    conf: Cluster, checks: Checks, now: float
+) -> tuple[Mapping[str, Mapping[str, CheckStatus]], Mapping[str, Transactions]]:
+    """Return what every check found on every host, run once and side by side, and which transactions were read."""
     wanted = [(host, name) for host in conf.hosts.values() for name in CHECK_NAMES]
     results = await asyncio.gather(*(checks.run(host, name) for host, name in wanted))
     found: dict[str, dict[str, CheckStatus]] = {name: {} for name in conf.hosts}
+    has: dict[str, Transactions] = {}
     for result in results:
         # That a replica is connecting says nothing yet: it may have been at it for hours.
         connecting = result.connecting_to and result.outcome is Outcome.OK
         outcome = Outcome.UNKNOWN if connecting else result.outcome
         found[result.host][result.check] = trap.first(outcome, result.message, now, refused=result.refused)
+        if result.transactions is not None:
+            has[result.host] = result.transactions
         if not result.message.startswith("OK"):
             log.warning("%s: %s: %s", result.host, result.check, result.message)
-    return found
+    return found, has
 
 
 async def ask_everybody(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from mmm.config.model import Cluster, Role, Vip
+from mmm.gtid.transactions import Transactions
 from mmm.lease import FOREVER, NOTHING, Given
 from mmm.monitor import moves
 from mmm.monitor.world import AgentLink, CheckStatus, HostWorld, Mode, State, World, dead
@@ -64,13 +65,19 @@ class Started:
 
 
 def start(
-    conf: Cluster, checks: Mapping[str, Mapping[str, CheckStatus]], found: Mapping[str, Found], now: float
+    conf: Cluster,
+    checks: Mapping[str, Mapping[str, CheckStatus]],
+    found: Mapping[str, Found],
+    now: float,
+    has: Mapping[str, Transactions] | None = None,
 ) -> Started:
-    """Return the world to begin with."""
+    """Return the world to begin with; `has` is what the first checks have read of the servers' transactions."""
     mode = Mode(conf.monitor.mode.upper()) if conf.monitor else Mode.ACTIVE
     hosts = {name: _host(conf, found[name], checks[name], now) for name in conf.hosts}
     owner: dict[Vip, str | None] = dict.fromkeys(conf.vips)
     world = World(conf, mode, hosts, owner)
+    for name, read in (has or {}).items():
+        world = world.with_host(name, transactions=read)
     warnings = _misplaced(conf, found)
     conflict = _conflict(conf, found)
     for role in conf.roles.values():
@@ -111,6 +118,7 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
         checks=_believed(checks, state),
         uptime=uptime,
         last_uptime=uptime if online else 0.0,
+        lost=state in _FAILED_BY_STATE,  # nobody knows whether it was: it is compared
         agent=AgentLink(
             may_hold=may_hold,
             given=_given(conf, found.stored, may_hold, now),

@@ -246,7 +246,7 @@ def enter(world: World, name: str, state: State, rule: str, sentence: str, now: 
     """Return the world with the host in `state` since now."""
     host = world.hosts[name]
     lost = state in (HARD, AWAITING) or (state in (FAIL, DELAY) and host.is_lost)
-    changed = replace(host, state=state, since=now, rule=rule, sentence=sentence, lost=lost)
+    changed = replace(host, state=state, since=now, rule=rule, sentence=sentence, lost=lost, looks=0)
     if state is ONLINE:
         changed = (
             replace(changed, online_since=now, flapping=False, flap_start=None, flap_count=0)

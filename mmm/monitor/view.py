@@ -150,7 +150,7 @@ class View:
     @property
     def being_compared(self) -> bool:
         """Tell whether it waits for its transactions to be compared with the active master's."""
-        return divergence.awaited(self.world, self.name, self.now)
+        return divergence.awaited(self.world, self.name)
 
     @property
     def comparing_sentence(self) -> str:

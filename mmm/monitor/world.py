@@ -180,6 +180,8 @@ class HostWorld:
     """It was HARD_OFFLINE or AWAITING_RECOVERY since it was in use last."""
     reference: Reference | None = None
     """What it is compared with when it comes back; of possible masters only."""
+    looks: int = 0
+    """How often its replication was checked since it is in its state; counted while it may have to be compared."""
     rule: str = ""
     """Name of the state rule that brought it here."""
     sentence: str = ""
@@ -251,6 +253,8 @@ class Hold:
 
     host: str
     left: int
+    returning: bool = False
+    """It wrote last, is back, and only has to confirm it."""
 
 
 @dataclass(frozen=True, slots=True)

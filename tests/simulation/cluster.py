@@ -24,7 +24,7 @@ class Cluster:
         conf = scenario.conf
         self.scenario = scenario
         self.clock = Clock(scenario.seed ^ 0x5EED, tell=tell)
-        self.watch = Watch(conf)
+        self.watch = Watch(conf, gtid=scenario.gtid)
         self.machines = {
             name: Machine(conf, host, self.clock, starts_writable=scenario.starts_writable)
             for name, host in conf.hosts.items()

@@ -143,14 +143,18 @@ def start_monitor(cluster: Cluster) -> None:
     if clock.now < cluster.network_lost_until:
         clock.at(cluster.network_lost_until + 0.01, start_monitor, cluster)
         return
-    checks = {name: _first_checks(cluster, machine) for name, machine in cluster.machines.items()}
+    machines = cluster.machines
+    checks = {name: _first_checks(cluster, machine) for name, machine in machines.items()}
+    told = [name for name, of in checks.items() if cluster.scenario.gtid and not of["rep_threads"].unknown]
     stored, _ = status_file.decode(cluster.file)
     found = {
         name: _ask(cluster, machine, stored.get(name), pings=not checks[name]["ping"].failed)
         for name, machine in cluster.machines.items()
     }
     _forgotten(cluster, found)
-    started = startup.start(conf, checks, found, clock.now)
+    started = startup.start(
+        conf, checks, found, clock.now, {name: machines[name].transactions() for name in told}
+    )
     cluster.watch.found(found)
     if clock.history is not None:
         owners = " ".join(f"{vip}={name}" for vip, name in started.world.owner.items())

@@ -98,7 +98,7 @@ class Machine:
     def told(self, sent: float) -> None:
         """End the excuse by an order that went out after it began, unless two hosts still hold the same VIP."""
         shared = any(other is not self and other.bound & self.bound for other in self.others.values())
-        if sent >= self.excused and not shared:
+        if sent > self.excused and not shared:
             self.excuse = ""
 
     def power_off(self) -> None:

@@ -30,7 +30,7 @@ class Result:
     orders: int = 0
     by_hand: int = 0
     """How often replication had to be started by hand."""
-    overlaps: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
     history: tuple[str, ...] = ()
 
 
@@ -65,7 +65,7 @@ class Run:
             cycles,
             self.watch.orders,
             self.cluster.by_hand,
-            self.watch.overlaps,
+            self.watch.limits,
             tuple(self.clock.history or ()),
         )
 

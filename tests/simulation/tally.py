@@ -20,7 +20,7 @@ class Tally:
     by_hand: int = 0
     virtual: float = 0.0
     cycles: list[float] = field(default_factory=list)
-    overlaps: Counter[str] = field(default_factory=Counter)
+    limits: Counter[str] = field(default_factory=Counter)
     violations: list[Result] = field(default_factory=list)
     seconds: float = 0.0
     """Processor seconds."""
@@ -33,7 +33,7 @@ class Tally:
         self.orders += result.orders
         self.by_hand += result.by_hand
         self.virtual += result.at
-        self.overlaps.update(result.overlaps)
+        self.limits.update(result.limits)
         if result.violation:
             self.violations.append(result)
         else:
@@ -49,7 +49,7 @@ class Tally:
         self.virtual += other.virtual
         self.seconds += other.seconds
         self.cycles += other.cycles
-        self.overlaps.update(other.overlaps)
+        self.limits.update(other.limits)
         self.violations += other.violations
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Tally:
             f"{self.virtual / 3600:.0f} hours of virtual time",
             f"{self.failures / max(self.seconds, 0.001):.0f} failures per second of processor time",
             f"at rest after {cycles[len(cycles) // 2]:.1f} heartbeats (median), {cycles[-1]:.1f} (most)",
-            *(f"two hosts had {what}: {count} times" for what, count in sorted(self.overlaps.items())),
+            *(f"{what}: {count} times" for what, count in sorted(self.limits.items())),
             f"replication had to be started by hand after an agent's restart: {self.by_hand} times",
             f"{len(self.violations)} violations",
             *(

@@ -14,6 +14,7 @@ from mmm.config.model import Cluster, Vip
 from mmm.monitor import divergence, roles, startup, status_file
 from mmm.monitor.orders import Tell
 from mmm.monitor.startup import Found
+from mmm.monitor.states import Change
 from mmm.monitor.turn import Assigned, Turn
 from mmm.monitor.world import Mode, State, World
 from tests.simulation.machine import Machine
@@ -29,14 +30,16 @@ class ViolationError(AssertionError):
 class Watch:
     """Looks on."""
 
-    __slots__ = ("books", "conf", "failed_moves", "machines", "orders", "overlaps", "writer_ips")
+    __slots__ = ("books", "conf", "failed_moves", "gtid", "limits", "machines", "orders", "writer_ips")
 
-    def __init__(self, conf: Cluster) -> None:
+    def __init__(self, conf: Cluster, *, gtid: bool) -> None:
         self.conf = conf
+        self.gtid = gtid
         self.machines: Mapping[str, Machine] = {}
         self.books: dict[Vip, set[str]] = {vip: set() for vip in conf.vips}
         self.orders = 0
-        self.overlaps: Counter[str] = Counter()
+        self.limits: Counter[str] = Counter()
+        """How often a known limit was met, in words."""
         self.failed_moves = 0
         self.writer_ips = frozenset(vip.ip for vip in conf.vips if vip.role == conf.active_master_role)
 
@@ -105,7 +108,7 @@ class Watch:
                 for machine in (other, self.machines[name]):  # both stay excused until they were told
                     machine.excuse_until_told(cause)
                 what = "the writer's VIP" if ip in self.writer_ips else "another VIP"
-                self.overlaps[f"{what}, {cause}"] += 1
+                self.limits[f"two hosts had {what}, {cause}"] += 1
 
     # The monitor's world
 
@@ -125,6 +128,8 @@ class Watch:
         for change in turn.changes:
             if isinstance(change, Assigned) and change.after is not None:
                 self._promoted(world, change.vip, change.after)
+            elif isinstance(change, Change) and change.after is State.ONLINE:
+                self._returned(world, change)
         for vip, name in world.owner.items():
             if name is None:
                 continue
@@ -142,6 +147,24 @@ class Watch:
             return
         if world.hosts[name].checks["rep_threads"].failed:
             raise ViolationError(f"{name} is promoted though its replication has failed")
+
+    def _returned(self, world: World, change: Change) -> None:
+        """Check that a host that may be active master comes back by itself only with what the active master has."""
+        master = world.active_master
+        held = world.move is not None and world.move.source == change.host  # it was the active master itself
+        if not (self.gtid and master and world.can_be_active_master(change.host)) or held:
+            return
+        ours, theirs = self.machines[change.host].has, self.machines[master].has
+        more = [
+            f"{last - theirs.get(name, 0)} of {name}"
+            for name, last in ours.items()
+            if last > theirs.get(name, 0)
+        ]
+        unread = world.hosts[master].transactions is None or not divergence.is_fresh(world, change.host)
+        if more and unread:
+            self.limits["a master came back that could not be compared with the active one"] += 1
+        elif more:
+            raise ViolationError(f"{change}; it has {', '.join(more)} that {master} lacks")
 
     def level(self, world: World) -> None:
         """Check that balanced roles are spread evenly among those that can take them."""

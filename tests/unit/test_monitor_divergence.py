@@ -89,11 +89,38 @@ def test_where_nobody_tells_or_not_for_long_the_classic_rules_hold() -> None:
     nobody = back(enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW))
     assert state(judge(nobody, NOW + 20)[0]) is State.ONLINE
     waiting = back(failed_over())
-    assert state(judge(waiting, NOW + 20 + 16.9)[0]) is AWAITING
-    assert state(judge(waiting, NOW + 20 + 17.1)[0]) is State.ONLINE
+    silent = CheckResult("db1", "rep_threads", Outcome.UNKNOWN, "UNKNOWN: no answer")
+    for at in (25, 30):
+        waiting = apply(waiting, silent, NOW + at)
+        assert state(judge(waiting, NOW + 999)[0]) is AWAITING, (
+            "time alone says nothing: who was frozen has not asked"
+        )
+    assert state(judge(apply(waiting, silent, NOW + 35), NOW + 35)[0]) is State.ONLINE
     no_gtids = Transactions(NOW + 21, TWO, None)
     result = CheckResult("db1", "rep_threads", Outcome.OK, "OK", transactions=no_gtids)
     assert state(judge(apply(waiting, result, NOW + 21), NOW + 21)[0]) is State.ONLINE
+
+
+def test_what_it_had_before_the_active_master_took_over_proves_nothing() -> None:
+    """In manual mode it may have held the writer role, and written, while it was AWAITING_RECOVERY."""
+    waiting = read(back(world({WRITER: "db2"}), NOW - 20), "db1", mariadb("0-1-100"), "1", NOW)
+    waiting = waiting.with_host("db1", state=AWAITING, since=NOW - 20)
+    waiting = read(waiting, "db2", mariadb("0-1-100", "0-1-100"), "2", NOW + 5)
+    assert state(judge(waiting, NOW + 5)[0]) is AWAITING
+    same = read(waiting, "db1", mariadb("0-1-100"), "1", NOW + 6)
+    assert state(judge(same, NOW + 6)[0]) is State.ONLINE
+    more = read(waiting, "db1", mariadb("0-1-101"), "1", NOW + 6)
+    assert state(judge(more, NOW + 6)[0]) is AWAITING
+
+
+def test_it_waits_for_an_active_master_that_lacks_some_and_has_not_taken_over_yet() -> None:
+    before = failed_over().with_host("db1", reference=None)
+    waiting = back(before.with_agent("db2", told=Status("ONLINE", (), "db2")))
+    for at in range(5):
+        waiting = read(waiting, "db1", mariadb("0-1-103"), "1", NOW + 21 + at)
+    assert state(judge(waiting, NOW + 99)[0]) is AWAITING
+    got = read(waiting, "db2", mariadb("0-1-103", "0-1-103"), "2", NOW + 99)
+    assert state(judge(got, NOW + 99)[0]) is State.ONLINE
 
 
 def test_one_that_comes_back_with_broken_replication_waits_too() -> None:

@@ -5,6 +5,7 @@ from mmm.monitor.events import Killed, apply
 from mmm.monitor.orders import KillHost, Order
 from mmm.monitor.turn import Blocked, turn
 from mmm.monitor.world import State, World
+from mmm.wire.agent import Status
 from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
 
 
@@ -73,6 +74,22 @@ def test_a_host_that_is_back_and_lets_go_is_not_waited_for() -> None:
     assert after.owner[WRITER] is None
     after, _ = settle(after.with_host("db2", checks=checks()), NOW + 25)
     assert after.owner[WRITER] == "db1"
+
+
+def test_a_lost_role_goes_back_to_the_host_that_wrote_last_while_nobody_has_it() -> None:
+    """db2 has what db1 lacks: to give the role to db1 in the moment before db2 confirms would lose that."""
+    lost_now = lost(failed_over(), "db2", NOW + 20, "ping", "mysql")
+    lost_now = lost_now.with_host("db1", state=State.AWAITING_RECOVERY, flapping=True)
+    after, _ = cut_off(lost_now, NOW + 20, failure="")
+    assert after.owner[WRITER] is None
+    online = {"state": State.ONLINE, "online_since": NOW + 25}
+    after = after.with_host("db1", **online).with_host("db2", **online, checks=checks())
+    told = after.with_agent("db1", told=Status("ONLINE")).with_agent("db2", told=None)
+    assert turn(told, NOW + 25).world.owner[WRITER] is None, "db2 has still to confirm that it is ONLINE"
+    assert settle(told, NOW + 25)[0].owner[WRITER] == "db2"
+    assert turn(told, NOW + 30).world.owner[WRITER] == "db1", "it does not confirm"
+    silent = told.with_agent("db2", told=None, unreachable=True)
+    assert turn(silent, NOW + 25).world.owner[WRITER] == "db1"
 
 
 def test_set_online_of_a_master_ends_it_also_of_one_that_is_online() -> None:

@@ -3,13 +3,17 @@ from typing import Any
 import pytest
 
 from mmm.config.model import Vip
+from mmm.gtid.mariadb import Gtid, History
+from mmm.gtid.transactions import Transactions
 from mmm.monitor.orders import KillHost, Tell
 from mmm.monitor.startup import Found, Started, Stored, start
+from mmm.monitor.turn import turn
 from mmm.monitor.world import Mode, State
 from mmm.wire.agent import Status, SystemStatus
 from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, take_turn
 
 NOTHING = Found()
+MORE = {"db1": 101, "db2": 100}
 
 
 def found(
@@ -48,6 +52,22 @@ def test_without_any_memory_everybody_awaits_recovery_and_nobody_holds_anything(
 )
 def test_a_host_starts_in_the_worst_state_that_is_known(stored: str, agent: str, state: State) -> None:
     assert started(db3=found(stored, agent)).world.hosts["db3"].state is state
+
+
+def test_a_master_is_compared_though_the_monitor_has_just_started() -> None:
+    """It may have been lost in the monitor's last life: what the first checks have read of both tells."""
+    both = {name: Transactions(NOW, name, History((), (Gtid(0, 1, last),))) for name, last in MORE.items()}
+    for stored in ("REPLICATION_FAIL", "AWAITING_RECOVERY"):
+        hosts = {"db1": found(stored, stored), "db2": found("ONLINE", "ONLINE", WRITER, writable=True)}
+        hosts["db3"] = NOTHING
+        began = start(cluster(), dict.fromkeys(hosts, checks()), hosts, NOW, both).world
+        db1 = settle(began.with_host("db1", last_uptime=790.0))[0].hosts["db1"]
+        assert (db1.state, db1.rule) == (State(stored), "start")
+        known = turn(began.with_host("db1", transactions=None, last_uptime=790.0), NOW + 1).world
+        assert known.hosts["db1"].state is State(stored), "what it has was not read yet"
+        none = start(cluster(), dict.fromkeys(hosts, checks()), hosts, NOW).world
+        none = turn(none.with_host("db1", last_uptime=790.0), NOW).world
+        assert none.hosts["db1"].state is State.ONLINE, "nobody tells what it has"
 
 
 def test_the_writer_stays_where_the_system_says_it_is_not_where_it_was_stored() -> None:
