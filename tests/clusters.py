@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import socket
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from mmm.sandbox.faults import daemon_processes
 from mmm.sandbox.machine import SandboxError
 from mmm.sandbox.network import bound_addresses
 from mmm.sandbox.restore import restore
+from mmm.sandbox.sql import SqlError
 from mmm.sandbox.up import down, up
 
 LIMIT = 30.0
@@ -53,7 +55,7 @@ class Kept:
         if self._sandbox is not None:
             try:
                 restore(self._sandbox)
-            except (AssertionError, SandboxError) as error:
+            except (AssertionError, SandboxError, SqlError, OSError) as error:
                 warnings.warn(f"cluster {self._name} is made anew: {error}", stacklevel=2)
                 self.down()
         if self._sandbox is None:
@@ -149,12 +151,27 @@ def restart(sandbox: Sandbox, machine: str, daemon: str) -> None:
 
 
 def request(sandbox: Sandbox, host: str, line: str, port: int | None = None) -> str:
-    """Send a line to a host's agent from the monitor's machine and return its reply without the uptime."""
+    """Send a line to a host's agent from the monitor's machine and return its reply without the uptime.
+
+    An agent that has just been started need not listen yet: that is waited for.
+    """
     where = sandbox.layout.hosts[host]
-    with sandbox.monitor.connect((where.ip, port or where.agent_port), LIMIT) as connection:
+    made: list[socket.socket] = []
+
+    def connected() -> bool:
+        with contextlib.suppress(ConnectionRefusedError):
+            made.append(sandbox.monitor.connect((where.ip, port or where.agent_port), LIMIT))
+        return bool(made)
+
+    sandbox.wait_until(connected, LIMIT, f"the agent of {host} listens")
+    with made[0] as connection, connection.makefile("r") as stream:
         connection.sendall(line.encode() + b"\n")
-        with connection.makefile("r") as stream:
-            return stream.readline().rpartition("|")[0]
+        return stream.readline().rpartition("|")[0]
+
+
+def knows(sandbox: Sandbox, host: str, state: str) -> bool:
+    """Tell whether a host's agent says that it was told this state."""
+    return f"|{state}|" in request(sandbox, host, f"GET_AGENT_STATUS|1|{host}")
 
 
 def pids(sandbox: Sandbox, machine: str, daemon: str) -> tuple[int, ...]:

@@ -55,8 +55,8 @@ class _Frames(NamedTuple):
 class Sender:
     """Sends announcements on one interface; `send` may be called from any thread.
 
-    `ips` get their frames built now, if the interface exists. A new MAC address, or an interface that was
-    made anew, is noticed at the next announcement.
+    `ips` get their frames built at once, if the interface exists, while the caller goes on. A new MAC address, or
+    an interface that was made anew, is noticed at the next announcement.
     """
 
     def __init__(self, interface: str, ips: Iterable[str] = ()) -> None:
@@ -66,14 +66,8 @@ class Sender:
         self._socket: socket.socket | None = None
         self._frames: dict[tuple[str, str], _Frames] = {}
         self._forbidden: set[str] = set()
-        with self._lock:
-            try:
-                mac = self._mac(self._open())
-            except OSError as error:
-                log.warning("interface %s: cannot send ARP now: %s", interface, error.strerror or error)
-            else:
-                if mac and self._ips:
-                    self._frames = _made(self._ips, mac)
+        self._building = threading.Thread(target=self._build, name="build frames", daemon=True)
+        self._building.start()
 
     def send(self, ip: str) -> None:
         """Announce `ip` once; raises OSError.
@@ -101,8 +95,18 @@ class Sender:
 
     def close(self) -> None:
         """Close the packet socket; `send` opens it again."""
+        self._building.join()
         with self._lock:
             self._drop()
+
+    def _build(self) -> None:
+        with self._lock:
+            try:
+                mac = self._mac(self._open())
+                if mac and self._ips and not self._frames:
+                    self._frames = _made(self._ips, mac)
+            except OSError as error:
+                log.warning("interface %s: cannot send ARP now: %s", self.interface, error.strerror or error)
 
     def _send(self, ip: str, which: Callable[[_Frames], tuple[bytes, ...]]) -> None:
         try:

@@ -8,7 +8,7 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.faults import daemon_processes, inject, server_process
 from mmm.sandbox.inspect import host_facts, settle
-from tests.clusters import LIMIT, bound, monitor_log, request, shown
+from tests.clusters import LIMIT, bound, knows, monitor_log, shown
 from tests.scenarios import move_under_way
 
 pytestmark = pytest.mark.sandbox
@@ -124,7 +124,7 @@ def test_without_its_agent_a_host_changes_neither_way(sandbox: Sandbox) -> None:
     assert sandbox.states()["db3"] == "ADMIN_OFFLINE"
     sandbox.start_daemon("db3", "mmm_agentd")
     sandbox.wait_until(
-        lambda: "ADMIN_OFFLINE" in request(sandbox, "db3", "GET_AGENT_STATUS|1|db3"),
+        lambda: knows(sandbox, "db3", "ADMIN_OFFLINE"),
         LIMIT,
         "it is told again",
     )

@@ -11,7 +11,7 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.faults import daemon_processes
 from mmm.sandbox.inspect import settle
 from mmm.sandbox.network import bound_addresses
-from tests.clusters import LIMIT, bound, request, restart
+from tests.clusters import LIMIT, bound, knows, request, restart
 
 pytestmark = pytest.mark.sandbox
 
@@ -161,9 +161,7 @@ def test_each_agent_leaves_the_others_vips_alone(both: Sandbox) -> None:
         assert request(both, host, f"CLEAR_BAD_ROLES|1|{host}") == "OK: Removed 0 roles"
         assert request(both, host, f"CLEAR_BAD_ROLES|1|{host}", PORT) == "OK: Removed 0 roles"
     restart(both, "db2", "mmm_agentd")
-    both.wait_until(
-        lambda: "ONLINE" in request(both, "db2", "GET_AGENT_STATUS|1|db2"), LIMIT, "it is told again"
-    )
+    both.wait_until(lambda: knows(both, "db2", "ONLINE"), LIMIT, "it is told again")
     assert second(both) == second_before
     assert {host: bound(both, host) for host in both.hosts} == first_before
 

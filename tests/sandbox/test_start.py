@@ -17,6 +17,7 @@ from mmm.sandbox.watch import Probe
 from tests.clusters import (
     LIMIT,
     bound,
+    knows,
     log,
     monitor_away,
     monitor_log,
@@ -161,7 +162,7 @@ def test_a_host_set_offline_stays_offline(sandbox: Sandbox) -> None:
         restart(sandbox, "db3", "mmm_agentd")
     assert sandbox.states()["db3"] == "ADMIN_OFFLINE"
     sandbox.wait_until(
-        lambda: "ADMIN_OFFLINE" in request(sandbox, "db3", "GET_AGENT_STATUS|1|db3"),
+        lambda: knows(sandbox, "db3", "ADMIN_OFFLINE"),
         LIMIT,
         "it is told again",
     )
