@@ -194,7 +194,10 @@ def _answered(world: World, event: Answered, now: float) -> World:
     if event.uptime is not None:
         online = host.state is State.ONLINE
         world = world.with_host(
-            event.host, uptime=event.uptime, last_uptime=event.uptime if online else host.last_uptime
+            event.host,
+            uptime=event.uptime,
+            last_uptime=event.uptime if online else host.last_uptime,
+            rebooted=not online and (host.rebooted or event.uptime < host.last_uptime),
         )
         world = world.with_agent(
             event.host, token=event.token, token_at=now, classic=not event.token, unkillable=False

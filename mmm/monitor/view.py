@@ -98,7 +98,8 @@ class View:
     @property
     def short_outage(self) -> bool:
         """Tell whether it was gone for less than a minute, without a reboot."""
-        return self.host.last_uptime > 0 and 0 < self.outage < SHORT_OUTAGE
+        known = self.host.last_uptime > 0 and not self.host.rebooted
+        return known and 0 < self.outage < SHORT_OUTAGE
 
     @property
     def waited(self) -> float:

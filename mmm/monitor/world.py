@@ -157,6 +157,8 @@ class HostWorld:
     """Seconds the host's system was up when its agent last answered."""
     last_uptime: float = 0.0
     """The same, when it last answered while the host was ONLINE; 0 is never."""
+    rebooted: bool = False
+    """Its uptime was less than before in an answer since then: it may have grown past `last_uptime` again."""
     flapping: bool = False
     flap_start: float | None = None
     flap_count: int = 0

@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from mmm.monitor.events import Answer, CheckResult, apply
+from mmm.monitor.events import Answer, Answered, CheckResult, apply
 from mmm.monitor.explain import explain
 from mmm.monitor.states import judge
 from mmm.monitor.tell import HEARTBEAT
 from mmm.monitor.world import Mode, Outcome, State, World
+from mmm.wire.agent import Status
 from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
 
 LONG_AGO = 0.0
@@ -76,6 +77,15 @@ def test_a_short_outage_without_reboot_comes_back_by_itself() -> None:
 @pytest.mark.parametrize("uptime", [560.0, 30.0], ids=["a minute or more", "rebooted"])
 def test_a_longer_outage_or_a_reboot_waits_for_the_admin(uptime: float) -> None:
     back = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", uptime=uptime, last_uptime=500.0)
+    assert state_of(judge(back, NOW)[0], "db3") is State.AWAITING_RECOVERY
+
+
+def test_a_reboot_is_not_forgotten_when_the_system_has_been_up_for_longer_than_before_it() -> None:
+    known = {"uptime": 100.0, "last_uptime": 100.0}
+    back = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", **known)
+    for uptime in (5.0, 110.0):
+        back = back.with_agent("db3", sent=Status("AWAITING_RECOVERY", (), "db1"), order=7)
+        back = apply(back, Answered("db3", 7, Answer.OK, "", uptime), NOW)
     assert state_of(judge(back, NOW)[0], "db3") is State.AWAITING_RECOVERY
 
 
