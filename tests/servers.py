@@ -29,6 +29,8 @@ from mmm.sandbox.servers import find
 START_LIMIT = 60.0
 WAIT_LIMIT = 20.0
 MARIADB = "mariadb"
+OTHERS = ("mariadb:11.8", "mariadb:10.5", "mysql:9.7")
+"""The servers beside this machine's own: fetched, not installed."""
 OPTIONS: Mapping[str, object] = {
     "user": "root",
     "bind-address": "127.0.0.1",

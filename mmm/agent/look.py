@@ -5,9 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mmm.agent.plan import Seen, Server, Source
+from mmm.gtid.semi_sync import SemiSync
 from mmm.mysql.access import access
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
 from mmm.mysql.replication import replica_status
+from mmm.mysql.semi_sync import switches
 from mmm.network.vips import Interface, NoInterfaceError, whole
 
 ANSWER_LIMIT = 1.0
@@ -61,7 +63,7 @@ def look(interface: Interface, vips: Collection[str], session: Session) -> Seen:
         session.close()
         return Seen(ours, wide, _SERVER.get(error.kind, Server.REFUSING), None, problem=error.text)
     source, problem = _source(session)
-    return Seen(ours, wide, Server.UP, may.writable, source, problem, sealed=may.sealed)
+    return Seen(ours, wide, Server.UP, may.writable, source, problem, may.sealed, _semi_sync(session))
 
 
 def _source(session: Session) -> tuple[Source | None, str]:
@@ -75,3 +77,12 @@ def _source(session: Session) -> tuple[Source | None, str]:
         return None, ""
     running = status.sql_running or status.io_running != "No"
     return Source(status.source_ip, status.source_port, running), ""
+
+
+def _semi_sync(session: Session) -> SemiSync | None:
+    try:
+        return switches(session.open())
+    except MysqlError as error:
+        if not error.server_alive:
+            session.close()
+        return None

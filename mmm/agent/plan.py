@@ -6,6 +6,7 @@ are those that lead from what stands on interface and server to what is wanted. 
     1. follow     a slave in use, or with broken replication, that replicates from another than the active master
     2. remove     deny writes, then unbind the writer's VIP, then the others that are not wanted
     3. add        bind the others, then for the writer's: sync, allow writes, bind
+       Where semi-sync is on, the writer's commits wait and those of other masters do not
     4. replicate  ADMIN_OFFLINE stops replication, its end starts it
 
 A step is done only if those before it in its chain were. Unbinding never waits for denying to succeed.
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mmm.config.model import Cluster, Vip
+from mmm.gtid.semi_sync import SemiSync
 from mmm.wire.agent import Status
 
 ONLINE = "ONLINE"
@@ -62,6 +64,8 @@ class Seen:
     """Why the server could not be asked."""
     sealed: bool = True
     """Not even administrators may write, where the server can forbid it them (super_read_only)."""
+    semi_sync: SemiSync | None = None
+    """None when it could not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,16 @@ class AllowWrites:
 
 
 @dataclass(frozen=True, slots=True)
+class SemiSyncRole:
+    """Be the semi-sync source, whose commits wait, or a replica that acknowledges. That it fails fails no order."""
+
+    source: bool
+
+    def __str__(self) -> str:
+        return f"semi-sync {'source' if self.source else 'replica'}"
+
+
+@dataclass(frozen=True, slots=True)
 class Sync:
     """Apply all that the peer has, or where it does not answer, all that was received.
 
@@ -165,7 +179,17 @@ class StopReplication:
         return "stop replication"
 
 
-Step = Follow | DenyWrites | AllowWrites | Sync | Bind | Unbind | StartReplication | StopReplication
+Step = (
+    Follow
+    | DenyWrites
+    | AllowWrites
+    | SemiSyncRole
+    | Sync
+    | Bind
+    | Unbind
+    | StartReplication
+    | StopReplication
+)
 Chain = tuple[Step, ...]
 
 
@@ -272,11 +296,21 @@ def _follow(wanted: Status, seen: Seen, known: Facts) -> tuple[list[Chain], list
 
 def _deny(vips: Iterable[Vip], seen: Seen, known: Facts) -> tuple[list[Chain], list[str]]:
     """Return the denying of writes on a host without the writer role, or why it cannot be confirmed."""
-    if any(vip.role == known.writer for vip in vips) or (seen.writable is False and seen.sealed):
+    if any(vip.role == known.writer for vip in vips):
         return [], []
+    # Only when nobody commits any more: who waits would be told OK.
+    replica: Chain = (SemiSyncRole(source=False),) if _is_source(seen, known) else ()
+    if seen.writable is False and seen.sealed:
+        return [replica] if replica else [], []
     if seen.server in {Server.UP, Server.REFUSING}:
-        return [(DenyWrites(),)], []
+        return [(DenyWrites(), *replica)], []
     return [], [f"read_only is not confirmed: {seen.problem or f'the server is {seen.server.value}'}"]
+
+
+def _is_source(seen: Seen, known: Facts) -> bool:
+    """Tell whether this master is a semi-sync source, or none that acknowledges; slaves are the admin's."""
+    state = seen.semi_sync
+    return not known.slave and state is not None and state.on and (state.source or state.replica is False)
 
 
 def _unable(vips: Iterable[Vip], seen: Seen, known: Facts) -> list[str]:
@@ -310,9 +344,11 @@ def _additions(vips: Iterable[Vip], seen: Seen, known: Facts, past: Past, catch_
         if _lame(seen):
             continue
         allow: Chain = () if seen.writable else (AllowWrites(vip),)
+        state = seen.semi_sync
+        wait: Chain = (SemiSyncRole(source=True),) if state and state.on and state.source is False else ()
         # What is bound here, or was taken over completely, has synced: it is only put right again.
         sync: Chain = () if bound or vip in past.held else (catch_up,)
-        chains.append((*sync, *allow, *bind))
+        chains.append((*sync, *wait, *allow, *bind))
     return chains
 
 

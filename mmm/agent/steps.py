@@ -19,6 +19,7 @@ from mmm.agent.plan import (
     DenyWrites,
     Follow,
     Plan,
+    SemiSyncRole,
     StartReplication,
     Step,
     StopReplication,
@@ -30,6 +31,7 @@ from mmm.mysql.access import allow_writes, deny_writes, writers
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
 from mmm.mysql.follow import follow
 from mmm.mysql.replication import start_replica, stop_replica
+from mmm.mysql.semi_sync import become_replica, become_source
 from mmm.mysql.sessions import TRANSACTIONS_AGE
 from mmm.mysql.tls import tls_of
 from mmm.network.arp import Announcer
@@ -88,6 +90,8 @@ class Steps:
         for chain in plan.chains:
             for step in chain:
                 failure = self._timed(step, session)
+                if failure and isinstance(step, SemiSyncRole):
+                    continue
                 if failure:
                     failures.append(f"{step}: {failure}")
                     unfinished.append(chain)
@@ -138,6 +142,12 @@ class Steps:
                 self._lease_of(vip)
                 allow_writes(session.open())
                 return "read_only=0"
+            case SemiSyncRole(True):
+                become_source(session.open())
+                return "commits wait for a replica"
+            case SemiSyncRole():
+                become_replica(session.open(), self._conf.sync_timeout)
+                return "acknowledges what it receives, if its source is one"
             case Sync(force):
                 return self._sync(session, force=force)
             case Follow(host):

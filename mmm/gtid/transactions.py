@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mmm.gtid.mariadb import Gtid, History, text
 from mmm.gtid.mysql import GtidSet
 from mmm.gtid.place import NOWHERE, LogPlace
+from mmm.gtid.semi_sync import SemiSync
 
 Executed = History | GtidSet
 """Transactions by GTID: MariaDB's last one of each server, MySQL's every one."""
@@ -31,12 +32,12 @@ class Transactions:
     source_ip: str = ""
     """Whom it replicates from; empty without replication."""
     source_port: int = 0
-    connected: bool = False
-    """Its replica is connected to the source."""
     read: LogPlace = NOWHERE
     """How far it has received the source's binary log."""
     applied: LogPlace = NOWHERE
     """How far it has applied the source's binary log."""
+    semi_sync: SemiSync | None = None
+    """How far its commits wait for replicas, or it acknowledges to its source; None: not known."""
     received: Executed | None = None
     """What it has received of the source by GTID: MariaDB's last ones, MySQL's set since its relay log began."""
 

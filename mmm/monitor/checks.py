@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from mmm.config.model import Check, Cluster, Host
+from mmm.gtid.semi_sync import said
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.events import CheckResult
 from mmm.monitor.master_pair import MasterFacts
@@ -198,6 +199,8 @@ def replica_result(
         missing = "ERROR: replication is not configured"
         return CheckResult(host.name, check.name, Outcome.ERROR, missing, transactions=reading.transactions)
     message = judge(status, check)
+    if check.name == "rep_threads" and message == "OK" and reading.transactions is not None:
+        message = ": ".join(filter(None, (message, said(reading.transactions.semi_sync))))
     connecting_to = status.source_ip if status.io_running == "Connecting" else ""
     return CheckResult(
         host.name,

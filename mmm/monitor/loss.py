@@ -2,6 +2,9 @@
 
 It goes by the last look at the dead writer, and by what the new one has got. What the dead one wrote between that look
 and its end nobody knows: it is taken to have written no faster than in the looks before, and a quarter more.
+
+A semi-sync source tells its clients nothing that was not received elsewhere. So it stays, if it was so at the last
+look, for as long as it waits for an acknowledgement before it falls back.
 """
 
 import math
@@ -26,7 +29,8 @@ def begin(world: World, now: float) -> World:
         return world
     failing = [check.error_since for check in world.hosts[writer].checks.values()]
     ended = max((since for since in failing if since is not None), default=now)
-    return replace(world, loss=Loss(writer, taker, ended, now))
+    acknowledged = _acknowledged(world, writer, taker, ended)
+    return replace(world, loss=Loss(writer, taker, ended, now, acknowledged=acknowledged))
 
 
 def step(world: World, now: float) -> World:
@@ -58,6 +62,8 @@ def rates(host: HostWorld, news: Transactions) -> tuple[float, ...]:
 def said(loss: Loss, clock: Callable[[float], float]) -> str:
     """Return the loss in words; `clock` turns monotonic seconds into wall-clock ones."""
     begins = f"lost with {loss.host} when {loss.taker} took over: "
+    if loss.acknowledged == (loss.taker,):
+        return f"{begins}nothing that clients were told of: {loss.why}"
     if loss.seen is None:
         return f"{begins}unknown: {loss.why}"
     since = moment(clock(loss.seen))
@@ -66,7 +72,32 @@ def said(loss: Loss, clock: Callable[[float], float]) -> str:
     return f"{begins}at most {loss.most} transaction{'' if loss.most == 1 else 's'} since {since}, {loss.why}"
 
 
+def _acknowledged(world: World, writer: str, taker: str, ended: float) -> tuple[str, ...]:
+    """Return the hosts of which one or another acknowledged every commit of the lost writer, `taker` alone if it did.
+
+    Empty where nothing is certain: commits did not wait, may have ceased to, or waited for hosts that are not known.
+    """
+    theirs = world.hosts[writer].transactions
+    state = theirs.semi_sync if theirs is not None else None
+    if theirs is None or state is None or not state.waits or not state.clients:
+        return ()
+    here = world.conf.hosts[writer]
+    replicas = tuple(
+        name
+        for name, host in world.hosts.items()
+        if host.transactions is not None
+        and (host.transactions.source_ip, host.transactions.source_port) == (here.ip, here.mysql_port)
+        and host.transactions.semi_sync is not None
+        and host.transactions.semi_sync.replica
+    )
+    if ended - theirs.seen >= state.patience or len(replicas) < state.clients:
+        return ()
+    return (taker,) if taker in replicas and state.needed >= len(replicas) else replicas
+
+
 def _estimated(world: World, loss: Loss) -> Loss:
+    if loss.acknowledged == (loss.taker,):
+        return replace(loss, known=True, most=0, why="semi-sync was on")
     theirs, ours = world.hosts[loss.host].transactions, world.hosts[loss.taker].transactions
     if theirs is None or ours is None:
         nobody = loss.host if theirs is None else loss.taker
@@ -84,6 +115,9 @@ def _estimated(world: World, loss: Loss) -> Loss:
     why = f"if it wrote no faster than the {fastest:.1f} a second before"
     if missing:
         why += f"; {missing} of {loss.host} were seen there and are not on {loss.taker}"
+    if loss.acknowledged:
+        others = ", ".join(name for name in loss.acknowledged if name != loss.taker)
+        why += f"; semi-sync was on: what clients were told of and {loss.taker} lacks has reached {others}"
     return replace(loss, most=most, why=why)
 
 

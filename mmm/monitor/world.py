@@ -244,6 +244,8 @@ class Loss:
     """It has been estimated."""
     most: int | None = None
     """Transactions; None: unknown."""
+    acknowledged: tuple[str, ...] = ()
+    """The hosts that have received all that clients were told of, one or another of them (semi-sync); none: unknown."""
     seen: float | None = None
     """When the host was last looked at: transactions since then, and those that were missing then, count."""
     why: str = ""

@@ -10,6 +10,8 @@ from typing import Literal
 
 Family = Literal["MariaDB", "MySQL"]
 
+_SEMI_SYNC_SETTINGS = "SHOW GLOBAL VARIABLES LIKE 'rpl_semi_sync%'"
+_SEMI_SYNC_STATE = "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync%'"
 _SESSIONS = (
     "SELECT ID AS id, USER AS user, HOST AS client, COMMAND AS command, TIME AS seconds,"
     " LEFT(INFO, 400) AS text, {statement} AS statement"
@@ -30,6 +32,10 @@ class Flavour:
     """Behind what starts or stops a replica: this channel alone, an argument."""
     start_replica: str
     stop_replica: str
+    stop_receiver: str
+    """Stops the thread that receives from the source, of one channel, an argument."""
+    start_receiver: str
+    """Starts it."""
     reset_replica: str
     """Forgets the source and what was received."""
     binlog_status: str
@@ -61,6 +67,10 @@ class Flavour:
     heartbeat: str
     """Asks a channel's heartbeat period, which a change of source forgets: `value` in seconds."""
 
+    semi_sync_settings: str
+    """Asks the settings of semi-sync: `Variable_name`, `Value`; none where there is none."""
+    semi_sync_state: str
+    """Asks how it goes, likewise."""
     sessions: str
     """Lists all sessions but this one: id, user, client, command, seconds, text, statement."""
     deny_writes: str
@@ -98,6 +108,8 @@ def _mariadb(version: tuple[int, int, int]) -> Flavour:
         of_channel=" %s",
         start_replica="START SLAVE",
         stop_replica="STOP SLAVE",
+        stop_receiver="STOP SLAVE %s IO_THREAD",
+        start_receiver="START SLAVE %s IO_THREAD",
         reset_replica="RESET SLAVE ALL",
         binlog_status="SHOW MASTER STATUS",
         reset_binlog="RESET MASTER",
@@ -114,6 +126,8 @@ def _mariadb(version: tuple[int, int, int]) -> Flavour:
         workers="SELECT @@global.slave_parallel_threads AS workers",
         heartbeat="SELECT VARIABLE_VALUE AS value FROM information_schema.global_status"
         " WHERE VARIABLE_NAME='Slave_heartbeat_period' AND %s=''",
+        semi_sync_settings=_SEMI_SYNC_SETTINGS,
+        semi_sync_state=_SEMI_SYNC_STATE,
         sessions=_SESSIONS.format(statement="QUERY_ID"),
         deny_writes="SET STATEMENT max_statement_time=%s, lock_wait_timeout=1 FOR SET GLOBAL read_only=1",
         allow_writes="SET GLOBAL read_only=0",
@@ -134,6 +148,8 @@ def _mysql(version: tuple[int, int, int]) -> Flavour:
         of_channel=" FOR CHANNEL %s",
         start_replica=f"START {replica}",
         stop_replica=f"STOP {replica}",
+        stop_receiver=f"STOP {replica} IO_THREAD FOR CHANNEL %s",
+        start_receiver=f"START {replica} IO_THREAD FOR CHANNEL %s",
         reset_replica=f"RESET {replica} ALL",
         binlog_status="SHOW BINARY LOG STATUS" if version >= (8, 2, 0) else "SHOW MASTER STATUS",
         reset_binlog="RESET BINARY LOGS AND GTIDS" if version >= (8, 2, 0) else "RESET MASTER",
@@ -150,6 +166,8 @@ def _mysql(version: tuple[int, int, int]) -> Flavour:
         workers=f"SELECT @@global.{applier}_parallel_workers AS workers",
         heartbeat="SELECT HEARTBEAT_INTERVAL AS value"
         " FROM performance_schema.replication_connection_configuration WHERE CHANNEL_NAME=%s",
+        semi_sync_settings=_SEMI_SYNC_SETTINGS,
+        semi_sync_state=_SEMI_SYNC_STATE,
         sessions=_SESSIONS.format(statement="0"),
         deny_writes="SET SESSION lock_wait_timeout=CAST(CEILING(%s) AS UNSIGNED), GLOBAL super_read_only=1",
         allow_writes="SET GLOBAL read_only=0",

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from mmm.gtid import mariadb as gtid
-from mmm.gtid.mysql import GtidSet, parse
 from mmm.gtid.place import LogPlace
 from mmm.gtid.transactions import Surplus, named, surplus
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError
@@ -21,7 +20,7 @@ from mmm.mysql.order import passed_over
 from mmm.mysql.replication import (
     ReplicaStatus,
     binlog_position,
-    history,
+    executed,
     replica_status,
     start_replica,
     stop_replica,
@@ -155,18 +154,15 @@ def _see_no_surplus(replica: Connection, source: Connection, deadline: float) ->
 
 
 def _have_gtids(*servers: Connection) -> bool:
-    return all(
-        server.flavour.mariadb or str(server.query(server.flavour.gtid_state)[0]["gtid_mode"]).upper() == "ON"
-        for server in servers
-    )
+    return all(executed(server) is not None for server in servers)
 
 
 def _by_gtid(replica: Connection, source: Connection) -> _Start | str:
     """Return the start by GTID, or which transactions the source lacks."""
-    if not replica.flavour.mariadb:
-        more = surplus(*(_executed(server) for server in (replica, source)))
+    here, there = executed(replica), executed(source)
+    if not (isinstance(here, gtid.History) and isinstance(there, gtid.History)):
+        more = surplus(here, there) if here is not None and there is not None else None
         return _lacking(more) if more else _Start()
-    here, there = history(replica), history(source)
     lacking = named(gtid.surplus(here, there), here, there)
     if lacking:
         return _lacking(lacking)
@@ -178,10 +174,6 @@ def _by_gtid(replica: Connection, source: Connection) -> _Start | str:
         )
     own = gtid.newest_everywhere(here)
     return _Start(set_position="" if own == tuple(sorted(here.applied)) else gtid.text(own))
-
-
-def _executed(server: Connection) -> GtidSet:
-    return parse(str(server.query(server.flavour.gtid_state)[0]["executed"] or ""))
 
 
 def _lacking(more: Surplus) -> str:

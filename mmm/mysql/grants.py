@@ -50,6 +50,7 @@ def agent_privileges(flavour: Flavour) -> tuple[str, ...]:
             "BINLOG MONITOR",
             "SLAVE MONITOR",
             "REPLICATION SLAVE ADMIN",
+            "REPLICATION MASTER ADMIN",  # semi-sync: the new master's commits wait
         )
     if flavour.version < (8, 0, 0):
         return ("SUPER", "PROCESS", "REPLICATION CLIENT")

@@ -5,11 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal
+from typing import Literal
 
 from mmm.gtid import mariadb as gtid
+from mmm.gtid.mysql import parse
 from mmm.gtid.place import LogPlace
+from mmm.gtid.transactions import Executed
 from mmm.mysql.connection import Connection, ErrorKind, MysqlError, Row
+from mmm.mysql.flavour import Flavour
 
 IoRunning = Literal["Yes", "No", "Connecting"]
 
@@ -161,18 +164,46 @@ def _channel(connection: Connection) -> str:
 
 def binlog_position(connection: Connection) -> BinlogPosition:
     """Return the end of the server's own binary log. Raises MysqlError."""
-    rows = connection.query(connection.flavour.binlog_status)
-    row: dict[str, Any] = rows[0] if rows else {}
-    place = LogPlace(str(row.get("File") or ""), int(row.get("Position") or 0))
+    row = _binlog_status(connection)
+    place = _place(row)
     if connection.flavour.mariadb:
         state = connection.query(connection.flavour.gtid_state)[0]
         return BinlogPosition(place, str(state["binlog_pos"] or ""))
     return BinlogPosition(place, "".join(str(row.get("Executed_Gtid_Set") or "").split()))
 
 
+def binlog_place(connection: Connection) -> LogPlace:
+    """Return the end of the server's own binary log, NOWHERE where it writes none. Raises MysqlError."""
+    return _place(_binlog_status(connection))
+
+
+def _binlog_status(connection: Connection) -> Row:
+    rows = connection.query(connection.flavour.binlog_status)
+    return rows[0] if rows else {}
+
+
+def _place(row: Row) -> LogPlace:
+    return LogPlace(str(row.get("File") or ""), int(row.get("Position") or 0))
+
+
+def executed(connection: Connection) -> Executed | None:
+    """Return the transactions that a server says it has, None where it has no GTIDs. Raises MysqlError."""
+    return executed_in(connection.flavour, connection.query(connection.flavour.gtid_state)[0])
+
+
+def executed_in(flavour: Flavour, state: Row) -> Executed | None:
+    """Return the same from its answer to `gtid_state`."""
+    if flavour.mariadb:
+        return _history(state)
+    return parse(str(state["executed"] or "")) if str(state["gtid_mode"]).upper() == "ON" else None
+
+
 def history(connection: Connection) -> gtid.History:
     """Return the transactions that a MariaDB server says it has. Raises MysqlError."""
-    state = connection.query(connection.flavour.gtid_state)[0]
+    return _history(connection.query(connection.flavour.gtid_state)[0])
+
+
+def _history(state: Row) -> gtid.History:
     return gtid.History(
         applied=gtid.parse(str(state["slave_pos"] or "")),
         logged=gtid.parse(str(state["binlog_state"] or "")),

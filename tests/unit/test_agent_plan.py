@@ -16,6 +16,7 @@ from mmm.agent.plan import (
     Past,
     Plan,
     Seen,
+    SemiSyncRole,
     Server,
     Source,
     StartReplication,
@@ -28,6 +29,7 @@ from mmm.agent.plan import (
     remember,
 )
 from mmm.config.model import Vip
+from mmm.gtid.semi_sync import SemiSync
 from mmm.wire.agent import Status
 
 WRITER, READ1, READ2 = Vip("writer", "10.0.0.80"), Vip("reader", "10.0.0.90"), Vip("reader", "10.0.0.91")
@@ -36,6 +38,9 @@ MASTER = Facts("db1", slave=False, writer="writer", vips=(WRITER, READ1, READ2),
 SLAVE = replace(MASTER, this="db3", slave=True)
 FROM_DB2 = Source("10.0.0.2", 3306, running=True)
 STOPPED = replace(FROM_DB2, running=False)
+SOURCE, REPLICA = SemiSync(source=True, replica=False), SemiSync(source=False, replica=True)
+BOTH, OFF = SemiSync(source=True, replica=True), SemiSync(source=False, replica=False)
+ONLY_REPLICA = SemiSync(source=None, replica=True)
 PROMOTE = (Sync(), AllowWrites(WRITER), Bind(WRITER))
 
 
@@ -46,11 +51,12 @@ def seen(
     writable: bool | None = False,
     source: Source | None = FROM_DB2,
     sealed: bool = True,
+    semi_sync: SemiSync | None = None,
 ) -> Seen:
     if server is not Server.UP:
         writable, source = None, None
     addresses = frozenset(v.ip for v in vips), frozenset(v.ip for v in wide)
-    return Seen(*addresses, server, writable, source, "why", sealed)
+    return Seen(*addresses, server, writable, source, "why", sealed, semi_sync)
 
 
 def status(state: str, *vips: Vip, master: str = "db2") -> Status:
@@ -106,6 +112,42 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
         "the writer that came back read_only may write again",
         MASTER, status("ONLINE", WRITER), seen(WRITER), NOTHING, (AllowWrites(WRITER),),
     ),
+    (
+        "commits of a semi-sync writer wait from the first one on",
+        MASTER, status("ONLINE", WRITER), seen(semi_sync=REPLICA), NOTHING,
+        (Sync(), SemiSyncRole(source=True), AllowWrites(WRITER), Bind(WRITER)),
+    ),
+    (
+        "a semi-sync writer as wanted, whether it acknowledges too or not",
+        MASTER, status("ONLINE", WRITER), seen(WRITER, writable=True, semi_sync=BOTH), NOTHING, (),
+    ),
+    (
+        "a writer that restarted with its conf's role takes its own again",
+        MASTER, status("ONLINE", WRITER), seen(WRITER, writable=True, semi_sync=REPLICA), NOTHING,
+        (SemiSyncRole(source=True),),
+    ),
+    (
+        "no commit waits on a former writer, once nobody commits any more",
+        MASTER, status("ONLINE"), seen(WRITER, writable=True, semi_sync=SOURCE), NOTHING,
+        (DenyWrites(), SemiSyncRole(source=False), Unbind(WRITER)),
+    ),
+    (
+        "nor on a master that comes back as its conf says",
+        MASTER, status("AWAITING_RECOVERY"), seen(semi_sync=BOTH), NOTHING, (SemiSyncRole(source=False),),
+    ),
+    (
+        "a semi-sync replica as wanted",
+        MASTER, status("ONLINE"), seen(semi_sync=REPLICA), NOTHING, (),
+    ),
+    (
+        "without semi-sync nothing is switched on, and nothing that is not there",
+        MASTER, status("ONLINE", WRITER), seen(WRITER, writable=True, semi_sync=OFF), NOTHING, (),
+    ),
+    (
+        "a writer without the source's plugin stays as it is",
+        MASTER, status("ONLINE", WRITER), seen(WRITER, writable=True, semi_sync=ONLY_REPLICA), NOTHING, (),
+    ),
+    ("slaves are the admin's", SLAVE, status("ONLINE"), seen(semi_sync=SOURCE), NOTHING, ()),
     (
         "a VIP with a network's prefix is bound anew",
         MASTER, status("ONLINE", READ1), seen(READ1, wide=[READ1]), NOTHING, (Bind(READ1),),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from mmm.gtid import mysql
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.place import LogPlace
+from mmm.gtid.semi_sync import SemiSync
 from mmm.gtid.transactions import Transactions
 from mmm.monitor import answers, loss
 from mmm.monitor.events import CheckResult, apply
@@ -106,3 +107,51 @@ def test_it_is_shown_until_the_host_is_back() -> None:
 def test_a_planned_move_loses_nothing_and_says_nothing() -> None:
     before = replace(writing(), last_writer="db1").with_owner({WRITER: "db2"})
     assert settle(before, NOW)[0].loss is None
+
+
+WAITING = SemiSync(source=True, replica=False, waits=True, clients=1, patience=10.0)
+
+
+def semi_sync(source: SemiSync, *replicas: str) -> World:
+    """Return the world of `writing` in which db1 is a semi-sync source and these acknowledge, by their own word."""
+    has = replace(mariadb(NOW - 2, db1=100), semi_sync=source)
+    after = seen(seen(world(), "db1", mariadb(NOW - 7, db1=50)), "db1", has)
+    acknowledges = SemiSync(source=False, replica=True, acknowledges=True)
+    for name in replicas:
+        origin = after.conf.hosts["db1"]
+        got = replace(mariadb(NOW - 1, db1=100), source_ip=origin.ip, source_port=origin.mysql_port)
+        after = seen(after, name, replace(got, semi_sync=acknowledges))
+    return after
+
+
+def lost(before: World) -> str:
+    return said(turn(seen(failed_over(before), "db2", mariadb(NOW + 1.1, db1=100)), NOW + 1.2).world)
+
+
+def test_a_semi_sync_source_told_its_clients_nothing_that_its_replica_lacks() -> None:
+    assert lost(semi_sync(WAITING, "db2")) == (
+        "lost with db1 when db2 took over: nothing that clients were told of: semi-sync was on"
+    )
+    both = replace(WAITING, clients=2, needed=2)
+    assert "nothing that clients were told of" in lost(semi_sync(both, "db2", "db3"))
+    unseen = turn(failed_over(semi_sync(WAITING, "db2")), NOW + 1 + loss.PATIENCE + 1).world
+    assert "nothing that clients were told of" in said(unseen)
+
+
+def test_where_another_one_may_have_acknowledged_that_is_said() -> None:
+    text = lost(semi_sync(replace(WAITING, clients=2), "db2", "db3"))
+    assert "at most " in text
+    assert "semi-sync was on: what clients were told of and db2 lacks has reached db3" in text
+
+
+def test_semi_sync_that_proves_nothing_is_not_spoken_of() -> None:
+    for state, replicas in (
+        (replace(WAITING, waits=False), ("db2",)),  # fallen back
+        (replace(WAITING, clients=0), ("db2",)),
+        (replace(WAITING, patience=0.0), ("db2",)),  # falls back as soon as the replica is gone
+        (replace(WAITING, patience=1.5), ("db2",)),  # may have fallen back since the last look
+        (WAITING, ()),  # a stranger acknowledged
+    ):
+        text = lost(semi_sync(state, *replicas))
+        assert "at most " in text
+        assert "semi-sync" not in text

@@ -6,7 +6,7 @@ Everything here is asked as the accounts that `grants` makes.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +15,7 @@ from mmm.mysql.access import deny_writes, writable
 from mmm.mysql.connection import Address, Connection, MysqlError
 from mmm.mysql.flavour import detect
 from mmm.mysql.follow import Followed, FollowRefusedError, follow
-from mmm.mysql.grants import Account, agent_privileges, grants
+from mmm.mysql.grants import agent_privileges, grants
 from mmm.mysql.replication import (
     BinlogPosition,
     Caught,
@@ -27,47 +27,13 @@ from mmm.mysql.replication import (
     wait_applied,
     wait_for_source,
 )
+from mmm.mysql.semi_sync import become_source
 from tests.servers import Server, Servers
+from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, insert, rows_of, source
 
 pytestmark = pytest.mark.mysql
 
-MONITOR = Account("mmm_monitor", "m'm")
-AGENT = Account("mmm_agent", "a%s")
-REPLICATION = Account("mmm_replication", "r\\r")
 LONG = 30.0
-
-
-@dataclass
-class Trio:
-    """Two masters that replicate from each other, and a slave of the first."""
-
-    one: Server
-    two: Server
-    slave: Server
-
-    @property
-    def all(self) -> tuple[Server, Server, Server]:
-        return self.one, self.two, self.slave
-
-    def rows(self) -> list[list[str]]:
-        return [rows_of(server) for server in self.all]
-
-
-def rows_of(server: Server) -> list[str]:
-    with server.connect() as connection:
-        return [str(row["what"]) for row in connection.query("SELECT what FROM shop.orders ORDER BY what")]
-
-
-def insert(server: Server, *what: str) -> None:
-    server.run(*(f"INSERT INTO shop.orders (what) VALUES ('{one}')" for one in what))  # noqa: S608
-
-
-def agent(server: Server) -> Connection:
-    return server.connect(AGENT.user, AGENT.password)
-
-
-def source(server: Server) -> Address:
-    return Address("127.0.0.1", server.port, REPLICATION.user, REPLICATION.password)
 
 
 def catch_up(replica: Server, source: Server) -> None:
@@ -455,6 +421,7 @@ def trouble(trio: Trio) -> str:
     try:
         with agent(trio.slave) as slave, agent(trio.one) as one, agent(trio.two) as two:
             problem = deny_writes(two, grace=0.0).problem
+            become_source(two)
             binlog_position(two)
             wait_applied(slave, LONG)
             follow(slave, source(trio.two), two, LONG)

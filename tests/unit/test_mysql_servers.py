@@ -6,16 +6,15 @@ All is asked as the accounts that `grants` makes, on real servers; MariaDB 10.11
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pymysql
 import pytest
 
 from mmm.mysql.access import access, allow_writes, deny_writes
-from mmm.mysql.connection import Address, Connection, MysqlError
+from mmm.mysql.connection import Connection, MysqlError
 from mmm.mysql.follow import Followed, FollowRefusedError, follow
-from mmm.mysql.grants import Account, grants
+from mmm.mysql.grants import grants
 from mmm.mysql.replication import (
     Caught,
     binlog_position,
@@ -27,36 +26,12 @@ from mmm.mysql.replication import (
     wait_for_source,
 )
 from mmm.mysql.source import change_source
-from tests.servers import Server, Servers, kind
+from tests.servers import OTHERS, Server, Servers, kind
+from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, insert, rows_of, source
 
 pytestmark = pytest.mark.mysql
 
-OTHERS = ("mariadb:11.8", "mariadb:10.5", "mysql:9.7")
-MONITOR = Account("mmm_monitor", "m'm")
-AGENT = Account("mmm_agent", "a%s")
-REPLICATION = Account("mmm_replication", "r\\r")
 LONG = 30.0
-
-
-@dataclass
-class Trio:
-    """Two masters that replicate from each other, and a slave of the first."""
-
-    one: Server
-    two: Server
-    slave: Server
-
-    @property
-    def all(self) -> tuple[Server, Server, Server]:
-        return self.one, self.two, self.slave
-
-
-def agent(server: Server) -> Connection:
-    return server.connect(AGENT.user, AGENT.password)
-
-
-def source(server: Server) -> Address:
-    return Address("127.0.0.1", server.port, REPLICATION.user, REPLICATION.password)
 
 
 def build(servers: Servers, *options: str) -> Trio:
@@ -95,15 +70,6 @@ def trio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         servers.stop()
 
 
-def insert(server: Server, *what: str) -> None:
-    server.run(*(f"INSERT INTO shop.orders (what) VALUES ('{one}')" for one in what))  # noqa: S608
-
-
-def rows(server: Server) -> list[str]:
-    with server.connect() as connection:
-        return [str(row["what"]) for row in connection.query("SELECT what FROM shop.orders ORDER BY what")]
-
-
 def caught(replica: Server, origin: Server, limit: float = LONG) -> Caught:
     with origin.connect() as there, agent(replica) as here:
         return wait_for_source(here, binlog_position(there), limit)
@@ -138,7 +104,7 @@ def test_a_switch_by_gtid_keeps_every_row_once_and_the_options(trio: Trio) -> No
         retry = row.get("connect_retry")
         assert float(slave.query(slave.flavour.heartbeat, ("",))[0]["value"]) == 3.5
     assert str(retry) == "7"
-    assert rows(trio.slave) == rows(trio.one) == rows(trio.two)
+    assert rows_of(trio.slave) == rows_of(trio.one) == rows_of(trio.two)
 
 
 def test_waiting_has_three_ends(trio: Trio) -> None:
@@ -177,7 +143,7 @@ def test_a_blocker_does_not_keep_writes_allowed(trio: Trio) -> None:
             cursor.execute("INSERT INTO shop.orders (what) VALUES ('too late')")
         allow_writes(connection)
         assert access(connection).writable
-    assert "too late" not in rows(server)
+    assert "too late" not in rows_of(server)
 
 
 def test_administrators_are_kept_out_too_where_the_server_can(trio: Trio) -> None:
@@ -228,7 +194,7 @@ def test_mysql_without_gtid_is_switched_at_a_proved_position_only(tmp_path: Path
             allow_writes(two)
             insert(trio.two, "b")
             assert caught(trio.slave, trio.two) is Caught.REACHED
-        assert rows(trio.slave) == ["a", "b"]
+        assert rows_of(trio.slave) == ["a", "b"]
     finally:
         servers.stop()
 

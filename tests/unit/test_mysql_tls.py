@@ -16,7 +16,7 @@ from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, con
 from mmm.mysql.kept import Kept
 from mmm.mysql.tls import Tls
 from tests.authority import Authority
-from tests.servers import Server, Servers, kind
+from tests.servers import OTHERS, Server, Servers, kind
 
 pytestmark = pytest.mark.mysql
 
@@ -71,7 +71,7 @@ def _put(issued: Socket, folder: Path) -> None:
     shutil.copyfile(issued.ca_file, folder / "server-ca.pem")
 
 
-@pytest.fixture(scope="module", params=["mariadb", "mysql:9.7"])
+@pytest.fixture(scope="module", params=["mariadb", *OTHERS])
 def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("tls")
     ours, theirs = Authority(folder, "ours"), Authority(tmp_path_factory.mktemp("theirs"), "theirs")

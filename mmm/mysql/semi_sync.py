@@ -1,0 +1,90 @@
+"""Semi-synchronous replication: who is source, who replica, and how it goes.
+
+MariaDB has it built in. MySQL has plugins of two generations, master/slave and since 8.0.26 source/replica; which is
+loaded only the server knows, so names are taken from its answer.
+"""
+
+from collections.abc import Mapping
+
+from mmm.gtid.semi_sync import SemiSync
+from mmm.mysql.connection import Connection
+from mmm.mysql.replication import replica_status
+
+_SOURCE = "rpl_semi_sync_master_enabled"
+_REPLICA = "rpl_semi_sync_slave_enabled"
+
+
+def switches(connection: Connection) -> SemiSync:
+    """Return what is switched on, without how it goes. Raises MysqlError."""
+    return _parsed(_asked(connection, connection.flavour.semi_sync_settings), {})
+
+
+def read_semi_sync(connection: Connection) -> SemiSync:
+    """Return what is switched on, and how it goes. Raises MysqlError."""
+    settings = _asked(connection, connection.flavour.semi_sync_settings)
+    if not _parsed(settings, {}).on:
+        return _parsed(settings, {})
+    return _parsed(settings, _asked(connection, connection.flavour.semi_sync_state))
+
+
+def become_source(connection: Connection) -> None:
+    """Let commits wait for replicas from now on; this server's part as a replica stays. Raises MysqlError."""
+    _switch(connection, _SOURCE, on=True)
+
+
+def become_replica(connection: Connection, timeout: float) -> None:
+    """Acknowledge what is received from now on, and let no commit wait; raises MysqlError.
+
+    Nobody's commit may be waiting: it would be told OK without an acknowledgement. A replica that waits itself would
+    apply slowly, or not at all where nobody replicates from it. The receiving thread is connected anew, within
+    `timeout` seconds, if it has to be: it tells the source only then.
+    """
+    before = switches(connection)
+    if before.source:
+        _switch(connection, _SOURCE, on=False)
+    if before.replica is False:
+        _switch(connection, _REPLICA, on=True)
+        status = replica_status(connection)
+        if status is not None and status.io_running != "No":
+            flavour = connection.flavour
+            connection.execute(flavour.stop_receiver, (status.channel,), timeout=timeout)
+            connection.execute(flavour.start_receiver, (status.channel,))
+
+
+def _switch(connection: Connection, name: str, *, on: bool) -> None:
+    rows = connection.query(connection.flavour.semi_sync_settings)
+    own = next(str(row["Variable_name"]) for row in rows if _old(str(row["Variable_name"])) == name)
+    connection.execute(f"SET GLOBAL {own}={int(on)}")
+
+
+def _asked(connection: Connection, statement: str) -> Mapping[str, str]:
+    """Return names in the old words and values."""
+    return {_old(str(row["Variable_name"])): str(row["Value"]) for row in connection.query(statement)}
+
+
+def _old(name: str) -> str:
+    return name.lower().replace("source", "master").replace("replica", "slave")
+
+
+def _parsed(settings: Mapping[str, str], state: Mapping[str, str]) -> SemiSync:
+    def switch(name: str) -> bool | None:
+        return _is_on(settings[name]) if name in settings else None
+
+    def number(values: Mapping[str, str], name: str, otherwise: int) -> int:
+        text = values.get(name, "")
+        return int(text) if text.isascii() and text.isdigit() else otherwise
+
+    patient = _is_on(settings.get("rpl_semi_sync_master_wait_no_slave", ""))
+    return SemiSync(
+        source=switch(_SOURCE),
+        replica=switch(_REPLICA),
+        waits=_is_on(state.get("rpl_semi_sync_master_status", "")),
+        clients=number(state, "rpl_semi_sync_master_clients", 0),
+        needed=number(settings, "rpl_semi_sync_master_wait_for_slave_count", 1),
+        patience=number(settings, "rpl_semi_sync_master_timeout", 0) / 1000 if patient else 0.0,
+        acknowledges=_is_on(state.get("rpl_semi_sync_slave_status", "")),
+    )
+
+
+def _is_on(value: str) -> bool:
+    return value.upper() in {"1", "ON"}

@@ -1,0 +1,60 @@
+"""Semi-synchronous replication: its source is where the writer is, and what a failover then loses is nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.conf import Conf
+from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.inspect import settle
+from mmm.sandbox.watch import Probe
+from tests.clusters import Kept, kept
+from tests.scenarios import LIMIT, Log, check_line, wait_back
+
+pytestmark = pytest.mark.sandbox
+
+SOURCE = "OK: semi-sync source, 1 replica acknowledges"
+REPLICA = "OK: semi-sync replica"
+
+
+@pytest.fixture(scope="module")
+def masters() -> Iterator[Kept]:
+    """Give two masters whose my.cnf makes both semi-sync replicas."""
+    conf = Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 0})
+    with kept("semi", conf, options={"rpl_semi_sync_slave_enabled": "ON"}) as cluster:
+        yield cluster
+
+
+def wait_roles(sandbox: Sandbox, source: str, replica: str) -> None:
+    """Wait until the checks of both say it."""
+    for host, words in ((source, SOURCE), (replica, REPLICA)):
+        sandbox.wait_until(lambda: check_line(sandbox, host, "rep_threads").endswith(words), LIMIT, words)  # noqa: B023
+
+
+def test_the_roles_of_semi_sync_follow_the_writer(masters: Kept) -> None:
+    sandbox = masters.healthy()
+    with Probe(sandbox) as probe:
+        for source, replica in (("db1", "db2"), ("db2", "db1"), ("db1", "db2")):
+            if sandbox.writer() != source:
+                assert sandbox.ask(f"move_role writer {source}", limit=LIMIT).startswith("OK")
+            wait_roles(sandbox, source, replica)
+            probe.wait_writes(LIMIT)
+    assert (probe.report.missing, probe.report.doubled) == ((), ())
+
+
+def test_a_killed_writer_takes_nothing_along_that_clients_were_told_of(masters: Kept) -> None:
+    sandbox = masters.healthy()
+    wait_roles(sandbox, "db1", "db2")
+    log = Log(sandbox)
+    with Probe(sandbox) as probe:
+        probe.wait_writes(LIMIT, 100)
+        inject(sandbox, "kill-mysqld", "db1")
+        log.wait("lost with db1 when db2 took over: nothing that clients were told of: semi-sync was on")
+        heal(sandbox)
+        wait_back(sandbox, log, "db1")
+        probe.wait_outage(LIMIT)
+        probe.wait_writes(LIMIT)
+        settle(sandbox)
+        wait_roles(sandbox, "db2", "db1")
+    assert (probe.report.missing, probe.report.doubled) == ((), ())

@@ -1,0 +1,49 @@
+"""Two masters that replicate from each other and a slave, as real servers; the accounts of MMM on them."""
+
+from dataclasses import dataclass
+
+from mmm.mysql.connection import Address, Connection
+from mmm.mysql.grants import Account
+from tests.servers import Server
+
+MONITOR = Account("mmm_monitor", "m'm")
+AGENT = Account("mmm_agent", "a%s")
+REPLICATION = Account("mmm_replication", "r\\r")
+
+
+@dataclass
+class Trio:
+    """Two masters that replicate from each other, and a slave of the first."""
+
+    one: Server
+    two: Server
+    slave: Server
+
+    @property
+    def all(self) -> tuple[Server, Server, Server]:
+        return self.one, self.two, self.slave
+
+    def rows(self) -> list[list[str]]:
+        """Return what each of them has."""
+        return [rows_of(server) for server in self.all]
+
+
+def rows_of(server: Server) -> list[str]:
+    """Return the orders on a server."""
+    with server.connect() as connection:
+        return [str(row["what"]) for row in connection.query("SELECT what FROM shop.orders ORDER BY what")]
+
+
+def insert(server: Server, *what: str) -> None:
+    """Write orders, a transaction each."""
+    server.run(*(f"INSERT INTO shop.orders (what) VALUES ('{one}')" for one in what))  # noqa: S608
+
+
+def agent(server: Server) -> Connection:
+    """Return a connection as an agent's."""
+    return server.connect(AGENT.user, AGENT.password)
+
+
+def source(server: Server) -> Address:
+    """Return where a replica finds the server, and who replicates."""
+    return Address("127.0.0.1", server.port, REPLICATION.user, REPLICATION.password)
