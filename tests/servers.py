@@ -199,6 +199,7 @@ def _start(kind: Kind, home: Path, port: int, options: tuple[str, ...]) -> subpr
     set_up = home / "set_up.sql"
     set_up.write_text(SET_UP)
     places = {"datadir": home / "data", "socket": home / "s", "pid-file": home / "pid", "init-file": set_up}
+    places["tmpdir"] = home  # in a common one a server removes what it takes for its own of an earlier run
     settings = {**kind.settings, **OPTIONS, **places, "port": port}
     argv = [
         str(kind.binary),

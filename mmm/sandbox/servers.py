@@ -18,7 +18,9 @@ from mmm.sandbox.sql import SOCKET
 CNF = "/etc/mysql/my.cnf"
 DATADIR = "/var/lib/mysql"
 ERROR_LOG = "/var/log/mysql/error.log"
-PRIVATE = (DATADIR, "/var/log/mysql")
+TMPDIR = "/var/lib/mysql-tmp"
+"""Not /tmp, which all machines share: a server removes there what it takes for its own of an earlier run."""
+PRIVATE = (DATADIR, "/var/log/mysql", TMPDIR)
 _NAMES = ("mariadbd", "mysqld")
 _PLACES = ("bin", "usr/sbin", "sbin", "usr/bin", "libexec")
 
@@ -72,6 +74,7 @@ def cnf(server: Server, instance: Instance, options: Mapping[str, object]) -> st
         "socket": SOCKET,
         "pid-file": instance.pid_file,
         "datadir": DATADIR,
+        "tmpdir": TMPDIR,
         "log_error": ERROR_LOG,
         "server_id": instance.server_id,
         "log_bin": "mysql-bin",
