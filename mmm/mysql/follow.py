@@ -14,7 +14,7 @@ from enum import Enum
 
 from mmm.gtid import mariadb as gtid
 from mmm.gtid.place import LogPlace
-from mmm.gtid.transactions import Surplus, named, surplus
+from mmm.gtid.transactions import Executed, Surplus, named, surplus
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError
 from mmm.mysql.order import passed_over
 from mmm.mysql.replication import (
@@ -142,13 +142,15 @@ def _meeting_place(replica: Connection, source: Connection, deadline: float) -> 
 def _see_no_surplus(replica: Connection, source: Connection, deadline: float) -> None:
     """Refuse before replication is stopped for nothing where that much is clear: such an order comes again.
 
-    Transactions that the new source lacks do not go away while this one goes on. Raises FollowRefusedError.
+    Transactions that the new source lacks do not go away while this one goes on; those that it receives meanwhile
+    do not count, for the other one may get them a little later. Raises FollowRefusedError.
     """
     if replica.flavour.mariadb != source.flavour.mariadb or not _have_gtids(replica, source):
         return
-    if isinstance(_by_gtid(replica, source), str):
+    here = executed(replica)
+    if isinstance(_by_gtid(replica, source, here), str):
         wait_applied(source, max(0.0, deadline - time.monotonic()))
-        found = _by_gtid(replica, source)
+        found = _by_gtid(replica, source, here)
         if isinstance(found, str):
             raise FollowRefusedError(replica, source, found)
 
@@ -157,9 +159,9 @@ def _have_gtids(*servers: Connection) -> bool:
     return all(executed(server) is not None for server in servers)
 
 
-def _by_gtid(replica: Connection, source: Connection) -> _Start | str:
-    """Return the start by GTID, or which transactions the source lacks."""
-    here, there = executed(replica), executed(source)
+def _by_gtid(replica: Connection, source: Connection, has: Executed | None = None) -> _Start | str:
+    """Return the start by GTID, or which transactions the source lacks of what the replica has, or had."""
+    here, there = has or executed(replica), executed(source)
     if not (isinstance(here, gtid.History) and isinstance(there, gtid.History)):
         more = surplus(here, there) if here is not None and there is not None else None
         return _lacking(more) if more else _Start()
