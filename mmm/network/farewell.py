@@ -81,8 +81,8 @@ class Farewell:
             with self._lock:
                 if self._leaving.get(ip) is not sock:
                     return
-                for frame in _frames(sock):
-                    with suppress(OSError):
+                with suppress(OSError):  # the interface is down
+                    for frame in _frames(sock):
                         sock.send(frame)
         self.stop(ip)
 
