@@ -24,6 +24,9 @@ SHORT_OUTAGE = [
 ]
 """What becomes of a host whose server or link fails and comes back soon."""
 
+MORE_THAN_THE_NEXT = {"refuses_to_follow", "replication_good"}
+"""Rules that a slave goes by which had got more from a killed writer than the host that took over."""
+
 _HOW_IT_CAME_BACK = ("short_outage", "set_online")
 
 _CHANGE = re.compile(
