@@ -5,17 +5,19 @@ A command is carried out in two steps, both pure: `agent_to_ping` names the agen
 that is there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mmm.config.model import Role
-from mmm.monitor import failover, move_role, preflight, states
+from mmm.monitor import failover, move_role, preflight, states, trap
 from mmm.monitor.move_role import Ordered
 from mmm.monitor.preflight import Hosts, Looked
 from mmm.monitor.results import Awaited, Result, cannot_hold, error, no_agent, ok
 from mmm.monitor.turn import become_active
 from mmm.monitor.view import View
-from mmm.monitor.world import Mode, State, World
+from mmm.monitor.world import CheckStatus, HostWorld, Mode, State, World
+
+_REPLICATION = frozenset({"rep_threads", "rep_backlog"})
 
 
 def agent_to_ping(world: World, words: Sequence[str]) -> str | None:
@@ -111,10 +113,20 @@ def _set_online(world: World, host: str, now: float, *, pinged: bool, force: boo
     if not pinged:
         return no_agent(world, host)
     world = failover.unblocked(world) if can_be_master else world
+    if known.state is State.ADMIN_OFFLINE:
+        world = world.with_host(host, checks=_stopped_by_order(known, now))
     world = states.enter(world, host, State.ONLINE, "set_online", "set online by the admin", now)
     world = world.with_host(host, flapping=False, flap_start=None, flap_count=0)
     done = f"State of '{host}' changed to ONLINE. Now you can wait some time and check its new roles!"
     return Result(world, f"OK: {done}", Awaited(host, done))
+
+
+def _stopped_by_order(host: HostWorld, now: float) -> Mapping[str, CheckStatus]:
+    """Return the checks of a host that leaves ADMIN_OFFLINE: what failed in it was stopped by order."""
+    return {
+        name: trap.excused(check, now) if name in _REPLICATION and check.changed >= host.since else check
+        for name, check in host.checks.items()
+    }
 
 
 def _set_offline(world: World, host: str, now: float, *, pinged: bool) -> Result:

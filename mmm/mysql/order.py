@@ -9,7 +9,7 @@ master still had only then. Its numbers say that it has everything; its log has 
 import time
 from collections.abc import Iterator
 
-from mmm.gtid.mariadb import Gtid, History, parse
+from mmm.gtid.mariadb import Gtid, History, newest_everywhere, parse
 from mmm.mysql.connection import Connection, Row
 
 _EVENTS_AT_ONCE = 5000
@@ -26,7 +26,7 @@ def passed_over(source: Connection, there: History, here: History, timeout: floa
     if _is_strict(source):
         return None
     deadline = time.monotonic() + timeout
-    for last in _newest(here):
+    for last in newest_everywhere(here):  # where the replica goes on
         if any(_may_stand_before(gtid, last) and not here.proves(gtid) for gtid in there.logged):
             found = _before(source, last, here, deadline)
             if found is not None:
@@ -36,15 +36,6 @@ def passed_over(source: Connection, there: History, here: History, timeout: floa
 
 def _is_strict(source: Connection) -> bool:
     return bool(int(source.query("SELECT @@global.gtid_strict_mode AS strict")[0]["strict"]))
-
-
-def _newest(here: History) -> list[Gtid]:
-    """Return the last transaction in each domain, the place that a replica goes on from."""
-    newest: dict[int, Gtid] = {}
-    for gtid in (*here.applied, *here.logged):
-        if gtid.domain not in newest or gtid.sequence > newest[gtid.domain].sequence:
-            newest[gtid.domain] = gtid
-    return list(newest.values())
 
 
 def _may_stand_before(gtid: Gtid, last: Gtid) -> bool:

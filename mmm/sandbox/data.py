@@ -1,9 +1,10 @@
 """What the sandbox's servers hold at first: the users of the conf, the sandbox's own tables, replication."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from mmm.mysql.connection import Address
-from mmm.mysql.flavour import Family
+from mmm.mysql.flavour import Family, Flavour
 from mmm.mysql.grants import Account, grants
 from mmm.mysql.source import change_source
 from mmm.sandbox import sql
@@ -20,6 +21,9 @@ CLIENT_PASSWORD = "client-secret"  # noqa: S105  (of a server that only this san
 
 _RETRIES: Mapping[Family, Mapping[str, object]] = {"MySQL": {"RETRY_COUNT": 86400}}
 """MySQL gives its source up after 10 tries since 8.4; MariaDB does so after 100000."""
+_RUNS = frozenset({1198, 3081})
+"""MariaDB's and MySQL's errors for what cannot be done while replication runs."""
+_TRIES = 20
 _UNLOGGED = "SET SESSION sql_log_bin=0"
 _ID = "id BIGINT AUTO_INCREMENT PRIMARY KEY"
 _AT = "at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)"
@@ -63,8 +67,7 @@ def replicate(machine: Machine, layout: Layout, server: Server, source: str) -> 
     statement, args = change_source(
         flavour, user, None, {"CONNECT_RETRY": 1, **_RETRIES.get(flavour.family, {})}
     )
-    sql.query(machine, flavour.stop_replica, limit=10)  # an agent may have been quicker
-    sql.query(machine, statement, args, limit=10)
+    _stopped(machine, flavour, lambda: sql.query(machine, statement, args, limit=10))
     sql.query(machine, flavour.start_replica, limit=10)
 
 
@@ -72,7 +75,6 @@ def forget(machines: Iterable[Machine], server: Server) -> None:
     """Make all servers equal again: no replication, no binary logs, empty tables of the sandbox; raises SqlError."""
     flavour = server.flavour
     statements = [
-        flavour.stop_replica,
         flavour.reset_replica,
         _UNLOGGED,
         flavour.allow_writes,
@@ -83,4 +85,17 @@ def forget(machines: Iterable[Machine], server: Server) -> None:
         *(["SET GLOBAL gtid_slave_pos=''"] if flavour.mariadb else []),
     ]
     for machine in machines:
-        sql.execute(machine, statements, limit=15)
+        _stopped(machine, flavour, partial(sql.execute, machine, statements, limit=15))
+
+
+def _stopped(machine: Machine, flavour: Flavour, do: Callable[[], object]) -> None:
+    """Stop replication and `do` what can be done only then, again when an agent has started it in between."""
+    for left in reversed(range(_TRIES)):
+        sql.query(machine, flavour.stop_replica, limit=15)
+        try:
+            do()
+        except sql.SqlError as error:
+            if not left or error.args[0] not in _RUNS:
+                raise
+        else:
+            return

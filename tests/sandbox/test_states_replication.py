@@ -200,7 +200,7 @@ def test_a_master_with_broken_replication_takes_over_from_a_dead_peer_only_when_
     assert f"# Warning: {why}" in sandbox.ask("show")
     assert f"nobody: {why}" in sandbox.ask("explain")
     assert sandbox.ask("move_role writer db2").startswith("ERROR: ")
-    assert sandbox.writer() is None
+    sandbox.wait_until(lambda: sandbox.writer() is None, LIMIT, "db1 lets the VIP go")
     assert sandbox.ask("move_role --force writer db2", limit=LIMIT).startswith("OK: ")
     assert sandbox.writer() == "db2"
     with Probe(sandbox) as probe:

@@ -105,6 +105,17 @@ def test_set_offline_takes_every_role_and_set_online_ends_flapping() -> None:
     assert not run(flapping, "set_online db2").world.hosts["db2"].flapping
 
 
+def test_replication_that_set_offline_stopped_is_not_held_against_the_host_that_comes_back() -> None:
+    offline = run(world(), "set_offline db3").world
+    stopped = offline.with_host("db3", checks=checks(rep_threads=NOW + 3))
+    after = run(stopped, "set_online db3").world
+    assert settle(after, NOW + 1)[0].hosts["db3"].state is State.ONLINE
+    # What had failed before is another matter.
+    broken = offline.with_host("db3", checks=checks(rep_threads=NOW - 3))
+    after = run(broken, "set_online db3").world
+    assert settle(after, NOW + 1)[0].hosts["db3"].state is State.REPLICATION_FAIL
+
+
 def test_a_move_is_answered_when_the_new_host_has_taken_the_role() -> None:
     result = run(world(), "move_role writer db2")
     assert result.awaits is not None
