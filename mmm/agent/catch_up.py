@@ -2,7 +2,7 @@
 
 peer answers        its binlog position of this moment must be reached
 peer is gone        everything received must be applied
-no replication      nothing to wait for
+no replication      nothing to wait for; so it is with a peer that this server is detached from
 
 Short of that, within the limit, writes are not allowed: promoting would lose transactions.
 """
@@ -26,8 +26,11 @@ def catch_up(server: Connection, peer: Address | None, limit: float) -> str:
 
     Raises CatchUpError, and MysqlError when `server` cannot be asked.
     """
-    if replica_status(server) is None:
+    status = replica_status(server)
+    if status is None:
         return "no replication configured, nothing to wait for"
+    if status.detached:
+        return f"detached from {status.source_ip}, nothing to wait for"
     begin = time.monotonic()
     if peer is not None:
         try:
@@ -41,8 +44,12 @@ def catch_up(server: Connection, peer: Address | None, limit: float) -> str:
             left = limit - (time.monotonic() - begin)
             reached = wait_for_source(server, target, left)
             return _judged(server, reached, f"{peer.ip}'s position {target}", limit)
-    left = limit - (time.monotonic() - begin)
-    return _judged(server, wait_applied(server, left), "all that was received", limit)
+    return apply_received(server, limit - (time.monotonic() - begin))
+
+
+def apply_received(server: Connection, limit: float) -> str:
+    """Wait until all that was received is applied, `limit` seconds at most; raises as `catch_up`."""
+    return _judged(server, wait_applied(server, limit), "all that was received", limit)
 
 
 def _judged(server: Connection, caught: Caught, what: str, limit: float) -> str:

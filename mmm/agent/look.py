@@ -75,8 +75,9 @@ def _source(session: Session) -> tuple[Source | None, str]:
         return None, error.text
     if status is None:
         return None, ""
-    running = status.sql_running or status.io_running != "No"
-    return Source(status.source_ip, status.source_port, running), ""
+    receives = status.io_running != "No"
+    running = status.sql_running or receives
+    return Source(status.source_ip, status.source_port, running, receives, status.detached), ""
 
 
 def _semi_sync(session: Session) -> SemiSync | None:

@@ -5,9 +5,10 @@ are those that lead from what stands on interface and server to what is wanted. 
 
     1. follow     a slave in use, or with broken replication, that replicates from another than the active master
     2. remove     deny writes, then unbind the writer's VIP, then the others that are not wanted
-    3. add        bind the others, then for the writer's: sync, allow writes, bind
-       Where semi-sync is on, the writer's commits wait and those of other masters do not
-    4. replicate  ADMIN_OFFLINE stops replication, its end starts it
+    3. add        bind the others, then for the writer's: sync, receive no more where a lost master is the source,
+                  allow writes, bind
+    4. replicate  ADMIN_OFFLINE stops replication, its end starts it; the active master is detached from a master
+                  that was lost, and attached again once that one is compared (SPEC 10.16)
 
 A step is done only if those before it in its chain were. Unbinding never waits for denying to succeed.
 """
@@ -46,6 +47,10 @@ class Source:
     ip: str
     port: int
     running: bool
+    receives: bool = True
+    """The thread that receives runs, or tries to connect."""
+    detached: bool = False
+    """It was made unreachable on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,32 @@ class Unbind:
 
 
 @dataclass(frozen=True, slots=True)
+class StopReceiving:
+    """Take nothing more from the source; where that is to `finish`, what came since the sync is applied."""
+
+    finish: bool = False
+
+    def __str__(self) -> str:
+        return "stop receiving"
+
+
+@dataclass(frozen=True, slots=True)
+class Detach:
+    """Make the source unreachable, also for a server that restarts. That it fails fails no order: it is tried again."""
+
+    def __str__(self) -> str:
+        return "detach from the source"
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Replicate from the source again."""
+
+    def __str__(self) -> str:
+        return "attach to the source"
+
+
+@dataclass(frozen=True, slots=True)
 class StartReplication:
     """Start replication."""
 
@@ -179,17 +210,8 @@ class StopReplication:
         return "stop replication"
 
 
-Step = (
-    Follow
-    | DenyWrites
-    | AllowWrites
-    | SemiSyncRole
-    | Sync
-    | Bind
-    | Unbind
-    | StartReplication
-    | StopReplication
-)
+Replicate = StopReceiving | Detach | Attach | StartReplication | StopReplication
+Step = Follow | DenyWrites | AllowWrites | SemiSyncRole | Sync | Bind | Unbind | Replicate
 Chain = tuple[Step, ...]
 
 
@@ -232,8 +254,8 @@ def plan(wanted: Status, seen: Seen, known: Facts, past: Past) -> Plan:
         *follow,
         *deny,
         *_removals(vips, seen, known),
-        *_additions(vips, seen, known, past, Sync(wanted.force)),
-        *_replication(wanted, seen, past),
+        *_additions(wanted, vips, seen, known, past),
+        *_replication(wanted, seen, known, past),
     )
     refusals = [f"{vip} is not in the conf of {known.this}" for vip in strangers] + unknown_master
     refusals += _unable(vips, seen, known)
@@ -251,7 +273,7 @@ def put_right(wanted: Status, seen: Seen, known: Facts, past: Past) -> Plan:
     is to go, only an order says.
     """
     vips = [vip for vip in wanted.vips if vip in known.vips]
-    chains = _additions(vips, seen, known, past, Sync(wanted.force))
+    chains = _additions(wanted, vips, seen, known, past)
     return Plan(tuple(chain for chain in chains if chain))
 
 
@@ -333,7 +355,7 @@ def _removals(vips: Iterable[Vip], seen: Seen, known: Facts) -> list[Chain]:
     return [(Unbind(vip),) for vip in sorted(gone, key=lambda vip: vip.role != known.writer)]
 
 
-def _additions(vips: Iterable[Vip], seen: Seen, known: Facts, past: Past, catch_up: Sync) -> list[Chain]:
+def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, past: Past) -> list[Chain]:
     chains: list[Chain] = []
     for vip in sorted(vips, key=lambda vip: vip.role == known.writer):  # last, for its sync may take a while
         bound = vip.ip in seen.bound
@@ -347,14 +369,23 @@ def _additions(vips: Iterable[Vip], seen: Seen, known: Facts, past: Past, catch_
         state = seen.semi_sync
         wait: Chain = (SemiSyncRole(source=True),) if state and state.on and state.source is False else ()
         # What is bound here, or was taken over completely, has synced: it is only put right again.
-        sync: Chain = () if bound or vip in past.held else (catch_up,)
-        chains.append((*sync, *wait, *allow, *bind))
+        sync: Chain = () if bound or vip in past.held else (Sync(wanted.force),)
+        alone = wanted.detach and wanted.master == known.this
+        leaves = alone and seen.source is not None and not seen.source.detached
+        stop: Chain = (StopReceiving(finish=bool(sync) and not wanted.force),) if leaves else ()
+        detach: Chain = (Detach(),) if leaves else ()
+        chains.append((*sync, *stop, *wait, *allow, *bind, *detach))
     return chains
 
 
-def _replication(wanted: Status, seen: Seen, past: Past) -> list[Chain]:
-    if seen.source is None:
+def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[Chain]:
+    source = seen.source
+    if source is None:
         return []
     if wanted.state == ADMIN_OFFLINE:
-        return [(StopReplication(),)] if seen.source.running else []
-    return [(StartReplication(),)] if past.offline and not seen.source.running else []
+        return [(StopReplication(),)] if source.running else []
+    if source.detached:
+        follows = wanted.master not in {"", known.this}
+        compared = not wanted.detach and any(vip.role == known.writer for vip in wanted.vips)
+        return [(Attach(),)] if follows or compared else []
+    return [(StartReplication(),)] if past.offline and not source.running else []

@@ -9,19 +9,23 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from mmm.agent.catch_up import CatchUpError, catch_up
+from mmm.agent.catch_up import CatchUpError, apply_received, catch_up
 from mmm.agent.clients import end_clients_of
 from mmm.agent.look import ANSWER_LIMIT, Session
 from mmm.agent.plan import (
     AllowWrites,
+    Attach,
     Bind,
     Chain,
     DenyWrites,
+    Detach,
     Follow,
     Plan,
+    Replicate,
     SemiSyncRole,
     StartReplication,
     Step,
+    StopReceiving,
     StopReplication,
     Sync,
     Unbind,
@@ -29,6 +33,7 @@ from mmm.agent.plan import (
 from mmm.config.model import Cluster, Host, Vip
 from mmm.mysql.access import allow_writes, deny_writes, writers
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
+from mmm.mysql.detach import attach, detach, stop_receiving
 from mmm.mysql.follow import follow
 from mmm.mysql.replication import start_replica, stop_replica
 from mmm.mysql.semi_sync import become_replica, become_source
@@ -92,6 +97,8 @@ class Steps:
                 failure = self._timed(step, session)
                 if failure and isinstance(step, SemiSyncRole):
                     continue
+                if failure and isinstance(step, Detach):
+                    break
                 if failure:
                     failures.append(f"{step}: {failure}")
                     unfinished.append(chain)
@@ -150,8 +157,22 @@ class Steps:
                 return "acknowledges what it receives, if its source is one"
             case Sync(force):
                 return self._sync(session, force=force)
+            case _:
+                return self._replicate(step, session)
+
+    def _replicate(self, step: Follow | Replicate, session: Session) -> str:
+        match step:
             case Follow(host):
                 return self._follow(self._conf.hosts[host], session)
+            case StopReceiving(finish):
+                return self._stop_receiving(session, finish=finish)
+            case Detach():
+                if why_not := detach(session.open()):
+                    raise StepError(why_not)
+                return "done, until what the other master has is compared"
+            case Attach():
+                attach(session.open())
+                return "replicates from it again"
             case StartReplication():
                 start_replica(session.open())
                 return "started"
@@ -168,6 +189,14 @@ class Steps:
                 raise
             log.warning("sync: %s: goes on by 'move_role --force' though %s", self._here.name, error)
             return f"forced to go on: {error}"
+
+    def _stop_receiving(self, session: Session, *, finish: bool) -> str:
+        ended = stop_receiving(session.open())
+        if not ended:
+            session.close()
+        if finish:
+            apply_received(session.open(), self._conf.sync_timeout)
+        return "stopped" if ended else "is about to end, and takes nothing more"
 
     def _unbind(self, ip: str, session: Session) -> str:
         self._announcer.end(ip)

@@ -110,7 +110,7 @@ def _warnings(world: World, clock: Clock) -> tuple[str, ...]:
             )
         if extra := divergence.unshared(world, name):
             warnings.append(
-                f"host {name} has {extra} that {world.active_master} lacked when it went on without it:"
+                f"host {name} has {extra} that {divergence.opposite(world)} lacked when it went on without it:"
                 f" see explain {name}"
             )
         if host.agent.unreachable:

@@ -198,10 +198,11 @@ def replica_result(
     if status is None:
         missing = "ERROR: replication is not configured"
         return CheckResult(host.name, check.name, Outcome.ERROR, missing, transactions=reading.transactions)
-    message = judge(status, check)
+    message = _DETACHED.format(status.source_ip) if status.detached else judge(status, check)
     if check.name == "rep_threads" and message == "OK" and reading.transactions is not None:
         message = ": ".join(filter(None, (message, said(reading.transactions.semi_sync))))
-    connecting_to = status.source_ip if status.io_running == "Connecting" else ""
+    connecting = status.io_running == "Connecting" and not status.detached
+    connecting_to = status.source_ip if connecting else ""
     return CheckResult(
         host.name,
         check.name,
@@ -211,6 +212,7 @@ def replica_result(
         connecting_to=connecting_to,
         transactions=reading.transactions,
         behind=status.seconds_behind,
+        detached=status.detached,
     )
 
 
@@ -223,6 +225,7 @@ def _transactions(connection: Connection, status: ReplicaStatus | None) -> Trans
 
 
 _NO_PRIVILEGE = 1227
+_DETACHED = "ERROR: detached from {}, which was lost, until that is back in use"
 
 
 def _judge_threads(status: ReplicaStatus, _: Check) -> str:

@@ -81,12 +81,14 @@ class Chronicle:
         """Say what became of an order: `before` and `after` are the worlds around its answer, `took` is seconds."""
         news = before.hosts[order.host].agent.told != order.status
         roles = ", ".join(map(str, order.status.vips)) or "no roles"
+        detached = ", detached from the lost master" if order.status.detach else ""
         log.log(
             logging.INFO if news else logging.DEBUG,
-            "%s: told %s, %s: %s in %.0f ms",
+            "%s: told %s, %s%s: %s in %.0f ms",
             order.host,
             order.status.state,
             roles,
+            detached,
             answer,
             1e3 * took,
         )

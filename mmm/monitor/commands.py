@@ -108,8 +108,15 @@ def _set_online(world: World, host: str, now: float, *, pinged: bool, force: boo
                 world,
                 f"The replication checks of its peer '{peer}' must be ok: see 'mmm_control checks {peer}'.",
             )
-    if (view := View(world, host, now)).unshared is not None and not force:
+    view = View(world, host, now)
+    if view.unshared is not None and not force:
         return error(world, f"Host '{host}' stays {known.state}: {view.unshared_sentence}.")
+    if view.being_compared and known.lost and not force:
+        return error(
+            world,
+            f"Host '{host}' stays {known.state}: {view.comparing_sentence}. Try again in a moment; --force takes it"
+            " uncompared.",
+        )
     if not pinged:
         return no_agent(world, host)
     world = failover.unblocked(world) if can_be_master else world

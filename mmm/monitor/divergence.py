@@ -1,5 +1,6 @@
 """What a master that comes back has and others lack (SPEC 10.16, 10.28). Pure.
 
+keeps_away  tells whether the active master is detached from a lost one until that one is back in use
 note      keeps what the active master had when a host was lost, for later it may fetch what that host has
 extra     what a returning host has and the active master had not
 unproved  why a host is not proved to have everything, after all were lost
@@ -31,6 +32,20 @@ def note(world: World, name: str, read: Transactions) -> World:
     return world
 
 
+def keeps_away(world: World, name: str) -> bool:
+    """Tell whether the host is the active master and is not to replicate from another master, which was lost.
+
+    What that one has and nobody got would come in the middle of newer transactions: an old row over a new one.
+    """
+    return world.active_master == name and bool(lost_masters(world, name))
+
+
+def lost_masters(world: World, name: str) -> tuple[str, ...]:
+    """Return the other possible masters that were lost and are not in use again."""
+    others = (host.name for host in world.masters() if host.name != name)
+    return tuple(other for other in others if world.hosts[other].lost)
+
+
 def begun_anew(world: World) -> World:
     """Return the world in which nothing is known to compare with yet: another host is the active master now."""
     for host in world.masters():
@@ -44,9 +59,14 @@ def _confirmed(world: World, name: str) -> bool:
     return told is not None and any(vip.role == world.conf.active_master_role for vip in told.vips)
 
 
+def opposite(world: World) -> str | None:
+    """Return the host that returning ones are compared with: the active master, or who was it last."""
+    return world.active_master or world.last_master
+
+
 def applies(world: World, name: str) -> bool:
     """Tell whether the host comes back to a cluster in which another may have gone on without it."""
-    master = world.active_master
+    master = opposite(world)
     return (
         master is not None
         and master != name
@@ -63,9 +83,10 @@ def unshared(world: World, name: str) -> Surplus | None:
 
 
 def awaited(world: World, name: str) -> bool:
-    """Tell whether the host is to wait for what it has to be read; for some checks, it may never be told.
+    """Tell whether the host is to wait for what it has to be read.
 
-    A master that has not taken over yet is nothing to compare with; what it lacks so far is reason to wait for that.
+    Where the active master tells no GTIDs it may never be told: then for some checks only. A master that has not taken
+    over yet is nothing to compare with; what it lacks so far is reason to wait for that.
     """
     host, master = world.hosts[name], world.active_master
     if not applies(world, name) or master is None:
@@ -76,7 +97,8 @@ def awaited(world: World, name: str) -> bool:
     reference = _reference(world, name)
     if reference is None:
         return host.looks < LOOKS or _more(host.transactions, theirs) is not None
-    return host.looks < LOOKS and not (is_fresh(world, name) and _seen(host) >= reference.seen)
+    compared = is_fresh(world, name) and _seen(host) >= reference.seen
+    return not compared and (reference.executed is not None or host.looks < LOOKS)
 
 
 def _seen(host: HostWorld) -> float:
@@ -98,7 +120,7 @@ def is_fresh(world: World, name: str) -> bool:
 
 def _reference(world: World, name: str) -> Transactions | None:
     reference = world.hosts[name].reference
-    return reference.transactions if reference and reference.host == world.active_master else None
+    return reference.transactions if reference and reference.host == opposite(world) else None
 
 
 def unproved(world: World, name: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from mmm.config.model import Vip
-from mmm.monitor import facts, failover, moves, promotion, roles
+from mmm.monitor import divergence, facts, failover, moves, promotion, roles
 from mmm.monitor.facts import Fact
 from mmm.monitor.states import RULES, Rule, rule_for
 from mmm.monitor.tell import holders
@@ -41,6 +41,9 @@ def _host(view: View, clock: Clock) -> Iterator[str]:
             yield f"    {check} begins to fail: {status.message}, since {since}; it counts after its trap_period"
         elif status.unknown:
             yield f"    {check} does not say: {status.message}; nothing follows from that"
+    if divergence.keeps_away(view.world, view.name):
+        lost = ", ".join(divergence.lost_masters(view.world, view.name))
+        yield f"    it does not replicate from {lost} until that is compared and back in use"
     if host.state is not State.ONLINE:
         yield from _ways_back(view)
     yield from _agent(view)

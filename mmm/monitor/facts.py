@@ -65,7 +65,7 @@ UNSHARED = Fact(
 )
 BEING_COMPARED = Fact(
     "it can be active master, was lost, and its transactions were not compared with the active master's yet;"
-    f" for {LOOKS} runs of rep_threads, and until the active master has taken over if it lacks some so far",
+    f" where the active master has no GTIDs, for {LOOKS} runs of rep_threads only",
     lambda v: v.being_compared,
     "its transactions were compared with the active master's, or cannot be",
 )

@@ -49,7 +49,7 @@ def _move(before: World, after: World) -> Iterator[Notice]:
 def _unshared(before: World, after: World, name: str) -> Iterator[Notice]:
     more = divergence.unshared(after, name)
     if more and not divergence.unshared(before, name):
-        known = f"{name}: it has {more} that {after.active_master} lacked when it went on without it"
+        known = f"{name}: it has {more} that {divergence.opposite(after)} lacked when it went on without it"
         yield logging.ERROR, f"{known}: it does not come back by itself, see mmm_control explain {name}"
 
 

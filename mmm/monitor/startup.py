@@ -34,6 +34,8 @@ class Stored:
     vips: tuple[Vip, ...] = ()
     lease: str = ""
     """`finite`, `forever`, or empty where nothing of the active master role was granted or recorded."""
+    lost: bool = False
+    """It was lost and is not in use again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +120,23 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
         checks=_believed(checks, state),
         uptime=uptime,
         last_uptime=uptime if online else 0.0,
-        lost=state in _FAILED_BY_STATE,  # nobody knows whether it was: it is compared
         agent=AgentLink(
             may_hold=may_hold,
             given=_given(conf, found.stored, may_hold, now),
             found=frozenset(found.system.vips if found.system else ()) & frozenset(conf.vips),
             unreachable=silent,
         ),
+        lost=not online and _was_lost(found),
         rule="start",
         sentence="as stored and as its agent says",
     )
+
+
+def _was_lost(found: Found) -> bool:
+    """Tell whether it was lost before the start, or may have been; one of which nothing is known is new."""
+    states = {witness.state for witness in (found.stored, found.agent) if witness is not None}
+    out_of_use = {State.HARD_OFFLINE, State.AWAITING_RECOVERY, *_FAILED_BY_STATE}
+    return bool(states & out_of_use) or (found.stored is not None and found.stored.lost)
 
 
 def _given(conf: Cluster, stored: Stored | None, may_hold: frozenset[Vip], now: float) -> Given:

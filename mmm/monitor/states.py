@@ -245,7 +245,7 @@ def judge(world: World, now: float) -> tuple[World, tuple[Change, ...]]:
 def enter(world: World, name: str, state: State, rule: str, sentence: str, now: float) -> World:
     """Return the world with the host in `state` since now."""
     host = world.hosts[name]
-    lost = state in (HARD, AWAITING) or (state in (FAIL, DELAY) and host.is_lost)
+    lost = state in (HARD, AWAITING) or (state is not ONLINE and host.is_lost)
     changed = replace(host, state=state, since=now, rule=rule, sentence=sentence, lost=lost, looks=0)
     if state is ONLINE:
         changed = (

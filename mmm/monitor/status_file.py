@@ -1,8 +1,9 @@
-"""The status file: `HOST|STATE|ROLES|LEASE` a line, so that a monitor that restarts goes on (SPEC section 6).
+"""The status file: `HOST|STATE|ROLES|LEASE|LOST` a line, so that a monitor that restarts goes on (SPEC section 6).
 
 ROLES are the VIPs assigned to the host and those that it may still have bound: a monitor that died in the middle
 of a failover finishes it. LEASE tells whether what was granted of the active master role has an end: `finite`,
-`forever`, or empty where nothing was; who finds no record takes it to be for ever (SPEC 11.1).
+`forever`, or empty where nothing was; who finds no record takes it to be for ever (SPEC 11.1). LOST is `lost` where
+the host was lost and is not in use again, though its state does not say so. Empty columns at the end are left out.
 """
 
 import os
@@ -13,14 +14,14 @@ from pathlib import Path
 from mmm.config.model import Vip
 from mmm.monitor.grants import recorded
 from mmm.monitor.startup import Stored
-from mmm.monitor.world import AgentLink, State, World
+from mmm.monitor.world import HostWorld, State, World
 from mmm.wire.agent import WireError, decode_vips, encode_vips
 
 
 def encode(world: World) -> str:
     """Return the text of the file for this world."""
     return "".join(
-        f"{name}|{host.state}|{encode_vips(world.vips_of(name) | host.agent.may_hold)}{_lease(host.agent)}\n"
+        f"{name}|{host.state}|{encode_vips(world.vips_of(name) | host.agent.may_hold)}{_more(host)}\n"
         for name, host in world.hosts.items()
     )
 
@@ -31,20 +32,21 @@ def with_leases(text: str, world: World) -> str:
     for line in text.splitlines():
         columns = line.split("|")
         host = world.hosts.get(columns[0])
-        lease = _lease(host.agent) if host else ""
-        lines.append("|".join(columns[:3]) + lease + "\n")
+        more = _more(host) if host else ""
+        lines.append("|".join(columns[:3]) + more + "\n")
     return "".join(lines)
 
 
-def _lease(link: AgentLink) -> str:
-    said = recorded(link)
-    return f"|{said}" if said else ""
+def _more(host: HostWorld) -> str:
+    lost = "lost" if host.lost and host.state not in (State.HARD_OFFLINE, State.AWAITING_RECOVERY) else ""
+    columns = f"|{recorded(host.agent)}|{lost}"
+    return columns.rstrip("|")
 
 
 def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
     """Return what is stored of each host, and a sentence for all that was left out (SPEC 10.25).
 
-    Columns after the fourth are ignored.
+    Columns after the fifth are ignored.
     """
     stored: dict[str, Stored] = {}
     warnings: list[str] = []
@@ -62,7 +64,7 @@ def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
                 warnings.append(f"line {number}: {error}: left out")
         columns = rest.split("|")
         lease = columns[1] if columns[1:] and columns[1] in {"finite", "forever"} else ""
-        stored[name] = Stored(state, tuple(vips), lease)
+        stored[name] = Stored(state, tuple(vips), lease, lost="lost" in columns[2:3])
     return stored, tuple(warnings)
 
 

@@ -11,7 +11,7 @@ A slave that follows by GTID is not waited for, any other at most SLAVES_FIRST s
 from dataclasses import replace
 
 from mmm.config.model import Vip
-from mmm.monitor import grants
+from mmm.monitor import divergence, grants
 from mmm.monitor.orders import KillHost, Order, Tell
 from mmm.monitor.world import HostWorld, Mode, State, World
 from mmm.wire.agent import Status
@@ -49,8 +49,10 @@ def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
 def wanted(world: World, name: str, now: float) -> Status:
     """Return the status that the host should have been told."""
     vips = tuple(sorted(vip for vip in world.vips_of(name) if _may_take(world, vip, name, now)))
-    force = world.forced == name and _master_vip(world) in vips
-    return Status(str(world.hosts[name].state), vips, _master_for(world, name), force)
+    writes = _master_vip(world) in vips
+    force = writes and world.forced == name
+    detach = writes and divergence.keeps_away(world, name)
+    return Status(str(world.hosts[name].state), vips, _master_for(world, name), force, detach)
 
 
 def holders(world: World, vip: Vip) -> frozenset[str]:
@@ -87,7 +89,7 @@ def _says_the_same(world: World, name: str, status: Status, said: Status | None)
     """Tell whether the host knows all of `status` that concerns it: who is active master concerns slaves."""
     if said is None or world.conf.hosts[name].mode == "slave":
         return status == said
-    return (status.state, status.vips) == (said.state, said.vips)
+    return (status.state, status.vips, status.detach) == (said.state, said.vips, said.detach)
 
 
 def _sent(world: World, order: Tell) -> World:

@@ -142,7 +142,7 @@ class View:
     @property
     def unshared_sentence(self) -> str:
         """Return what it has too much, and the way out."""
-        master = self.world.active_master
+        master = divergence.opposite(self.world)
         return (
             f"it has {self.unshared or 'nothing'} that {master} lacked when it went on without it: set its data up"
             f" anew from {master}, or take it as it is with 'mmm_control set_online --force {self.name}'"

@@ -26,7 +26,7 @@ from mmm.mysql.replication import (
     stop_replica,
     wait_applied,
 )
-from mmm.mysql.source import change_source
+from mmm.mysql.source import change_source, heartbeat
 from mmm.wire.agent import REFUSES
 
 _LOOK_AGAIN = 0.01
@@ -77,7 +77,8 @@ def follow(replica: Connection, source: Address, at_source: Connection, timeout:
     """
     deadline = time.monotonic() + timeout
     status = replica_status(replica)
-    if status and (status.source_ip, status.source_port) == (source.ip, source.port):
+    right = status and not status.detached
+    if status and right and (status.source_ip, status.source_port) == (source.ip, source.port):
         if status.io_running != "No" and status.sql_running:
             return Followed.ALREADY
         start_replica(replica, status.channel)
@@ -197,9 +198,9 @@ def _by_position(replica: Connection, source: Connection) -> _Start | str:
 
 
 def _change_source(replica: Connection, source: Address, start: _Start, channel: str) -> None:
-    heartbeat = _heartbeat(replica, channel)
-    more = {} if heartbeat is None else {"HEARTBEAT_PERIOD": heartbeat}
-    statement, args = change_source(replica.flavour, source, start.place, more, channel)
+    statement, args = change_source(
+        replica.flavour, source, start.place, heartbeat(replica, channel), channel
+    )
     if start.set_position:
         replica.execute("SET GLOBAL gtid_slave_pos=%s", (start.set_position,))
     try:
@@ -207,15 +208,6 @@ def _change_source(replica: Connection, source: Address, start: _Start, channel:
     except MysqlError as error:
         hidden = error.text.replace(source.password, "***") if source.password else error.text
         raise MysqlError(error.kind, error.number, hidden) from None
-
-
-def _heartbeat(replica: Connection, channel: str) -> float | None:
-    """Return the heartbeat period in seconds that CHANGE … TO would forget; None where it cannot be read."""
-    try:
-        rows = replica.query(replica.flavour.heartbeat, (channel,))
-        return float(rows[0]["value"]) if rows else None
-    except (MysqlError, TypeError, ValueError):
-        return None
 
 
 def _see_connected(replica: Connection, deadline: float) -> None:

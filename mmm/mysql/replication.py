@@ -15,6 +15,8 @@ from mmm.mysql.connection import Connection, ErrorKind, MysqlError, Row
 from mmm.mysql.flavour import Flavour
 
 IoRunning = Literal["Yes", "No", "Connecting"]
+DETACHED = "//"
+"""Begins the host name of a source that is not to be reached: no resolver takes it, and people read what follows."""
 
 _NUMBER = re.compile("[0-9]{1,20}")
 _SHORT_NAP = 0.001
@@ -30,6 +32,7 @@ class ReplicaStatus:
     seconds_behind: int | None
     """Lag in seconds; None is the server's NULL: it does not know."""
     source_ip: str
+    """The source's host, without what detaches from it."""
     source_port: int
     source_server_id: int
     uses_gtid: bool
@@ -50,6 +53,8 @@ class ReplicaStatus:
     """The applying thread has read all of the relay log; with parallel workers these may still be at work."""
     channel: str
     """MySQL's channel or MariaDB's connection name; empty for the only one."""
+    detached: bool = False
+    """The source was made unreachable on purpose, see mmm.mysql.detach."""
 
     @property
     def last_error(self) -> str:
@@ -101,7 +106,7 @@ def parse_status(row: Row) -> ReplicaStatus:
         io_running=_io_running(text("Slave_IO_Running")),
         sql_running=text("Slave_SQL_Running") == "Yes",
         seconds_behind=_number(old.get("Seconds_Behind_Master")),
-        source_ip=text("Master_Host"),
+        source_ip=text("Master_Host").removeprefix(DETACHED),
         source_port=number("Master_Port"),
         source_server_id=number("Master_Server_Id"),
         uses_gtid=text("Using_Gtid") not in {"", "No"} or text("Auto_Position") == "1",
@@ -116,6 +121,7 @@ def parse_status(row: Row) -> ReplicaStatus:
         gtid_executed="".join(text("Executed_Gtid_Set").split()),
         idle="has read all relay log" in text("Slave_SQL_Running_State"),
         channel=text("Channel_Name") or text("Connection_name"),
+        detached=text("Master_Host").startswith(DETACHED),
     )
 
 

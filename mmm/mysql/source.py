@@ -1,9 +1,9 @@
-"""The statement that names a replica's source, in each flavour's words."""
+"""The statements that name a replica's source, in each flavour's words."""
 
 from collections.abc import Mapping
 
 from mmm.gtid.place import LogPlace
-from mmm.mysql.connection import Address
+from mmm.mysql.connection import Address, Connection, MysqlError
 from mmm.mysql.flavour import Flavour
 
 
@@ -22,13 +22,43 @@ def change_source(
         "PASSWORD": source.password,
         **more,
     }
-    if place:
-        options |= {"LOG_FILE": place.file, "LOG_POS": place.position}
-    words = [f"{flavour.option_prefix}{name}=%s" for name in options]
-    words.append(flavour.by_position if place else flavour.by_gtid)
-    if flavour.password_exchange:
-        words.append(flavour.password_exchange)
+    finds = [flavour.by_position if place else flavour.by_gtid]
+    return _change(
+        flavour, options | _at(place), [*finds, *filter(None, [flavour.password_exchange])], channel
+    )
+
+
+def rename_source(
+    flavour: Flavour, host: str, place: LogPlace | None, more: Mapping[str, object], channel: str = ""
+) -> tuple[str, tuple[object, ...]]:
+    """Return statement and arguments that change the source's host name, and nothing else that the server keeps.
+
+    A replica without GTID goes on from `place`, which a new name would make the server forget; `more` as above.
+    """
+    return _change(flavour, {"HOST": host, **more, **_at(place)}, [], channel)
+
+
+def _at(place: LogPlace | None) -> dict[str, object]:
+    return {"LOG_FILE": place.file, "LOG_POS": place.position} if place else {}
+
+
+def _change(
+    flavour: Flavour, options: Mapping[str, object], more: list[str], channel: str
+) -> tuple[str, tuple[object, ...]]:
+    words = [*(f"{flavour.option_prefix}{name}=%s" for name in options), *more]
     statement = f"{flavour.change_source} {', '.join(words)}{flavour.change_source_end}"
     # The channel is named before the options or behind them.
     before, after = ("%s" in part for part in (flavour.change_source, flavour.change_source_end))
     return statement, (*[channel] * before, *options.values(), *[channel] * after)
+
+
+def heartbeat(replica: Connection, channel: str) -> dict[str, float]:
+    """Return the option that keeps the heartbeat period, which these statements would forget.
+
+    Empty where it cannot be read.
+    """
+    try:
+        rows = replica.query(replica.flavour.heartbeat, (channel,))
+        return {"HEARTBEAT_PERIOD": float(rows[0]["value"])} if rows else {}
+    except (MysqlError, TypeError, ValueError):
+        return {}

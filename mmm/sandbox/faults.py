@@ -185,7 +185,8 @@ def _start_replication(sandbox: Sandbox, host: str) -> bool:
     flavour = sandbox.server.flavour
     try:
         for status in map(parse_status, sandbox.sql(host, flavour.replica_status)):
-            if status.io_running == "No" or not status.sql_running:
+            stopped = status.io_running == "No" or not status.sql_running
+            if stopped and not status.detached:  # the agent starts that itself
                 sandbox.sql(host, flavour.start_replica)
                 return True
     except sql.SqlError as error:

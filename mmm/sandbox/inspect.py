@@ -18,6 +18,8 @@ class Replica:
     sql: bool
     behind: int | None
     error: str
+    detached: bool = False
+    """MMM keeps it from replicating, for its source was lost and is not in use again."""
 
     @property
     def runs(self) -> bool:
@@ -127,6 +129,8 @@ def _replication(sandbox: Sandbox, facts: Mapping[str, HostFacts], writers: set[
             continue
         if host.replica is None:
             found.append(f"{name} does not replicate")
+        elif host.replica.detached:
+            found.append(f"{name} is detached from {host.replica.source_ip}")
         elif not host.replica.runs:
             found.append(
                 f"{name}: replication IO {host.replica.io}, SQL {host.replica.sql}: {host.replica.error}"
@@ -138,4 +142,6 @@ def _replication(sandbox: Sandbox, facts: Mapping[str, HostFacts], writers: set[
 
 def _replica(status: sql.Row) -> Replica:
     told = parse_status(status)
-    return Replica(told.source_ip, told.io_running, told.sql_running, told.seconds_behind, told.last_error)
+    return Replica(
+        told.source_ip, told.io_running, told.sql_running, told.seconds_behind, told.last_error, told.detached
+    )

@@ -66,4 +66,5 @@ def _replica(sandbox: Sandbox, replica: Replica | None) -> str:
     names = {host.ip: name for name, host in sandbox.layout.hosts.items()}
     lag = "lag unknown" if replica.behind is None else f"{replica.behind} s behind"
     threads = "ok" if replica.runs else f"IO {replica.io}, SQL {'Yes' if replica.sql else 'No'}"
-    return f"from {names.get(replica.source_ip, replica.source_ip)}: {threads}, {lag}"
+    source = names.get(replica.source_ip, replica.source_ip)
+    return f"detached from {source}" if replica.detached else f"from {source}: {threads}, {lag}"

@@ -6,6 +6,7 @@ is said and gets a copy of another's data, as it would from an admin.
 """
 
 import json
+import re
 import subprocess
 import threading
 import time
@@ -64,7 +65,7 @@ class Found:
     apart: list[str] = field(default_factory=list)
     """Hosts with transactions of their own, with these."""
     told: str = ""
-    """What MMM said about the move."""
+    """What MMM said is lost."""
 
     def __str__(self) -> str:
         moved = f"{self.moves} moves" if self.moves else f"not moved ({self.answer})"
@@ -205,8 +206,11 @@ def torture(sandbox: Sandbox, way: Round, number: int) -> Found:
         clients.wait(_DEEDS)
     found = Found(way.name, moves, len(clients.deeds[ACKNOWLEDGED]), len(clients.deeds[UNKNOWN]), answer)
     found.told = _told(sandbox)
+    said = re.search(r"at most (\d+) transaction", found.told)
     _mend(sandbox, found)
     _verify(sandbox, number, clients.deeds, found)
+    if said is not None and found.lost > int(said[1]):
+        found.bad.append(f"{found.lost} acknowledged deeds are lost, and MMM said: {found.told}")
     if way.planned and (found.lost or found.apart):
         found.bad.append("a planned move lost something")
     if way.planned and not way.refusable and not found.moves:
@@ -239,12 +243,12 @@ def _move(sandbox: Sandbox, target: str) -> str:
 
 
 def _told(sandbox: Sandbox) -> str:
-    """Return what MMM's history says of the last move of the writer."""
+    """Return what MMM's history says is lost, empty where nothing is."""
     try:
-        lines = [line for line in sandbox.ask("history").splitlines() if sandbox.layout.writer_ip in line]
+        found = re.findall(r"lost with .*", sandbox.ask("history 5"))
     except (OSError, SandboxError):
         return ""
-    return lines[-1].strip() if lines else ""
+    return found[-1].strip() if found else ""
 
 
 def _mend(sandbox: Sandbox, found: Found) -> None:

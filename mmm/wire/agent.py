@@ -27,6 +27,8 @@ CLIENTS = "CLIENTS"
 """Asks about the clients that a move would end; agents of MMM 2.x answer ERROR to it."""
 FORCE = "FORCE"
 """A parameter of SET_STATUS behind the three that MMM 2.x knows: writes are to be allowed whatever is missing."""
+DETACH = "DETACH"
+"""Another such parameter: the other master was lost, the active master is not to take what that one has by itself."""
 PROMISE = "PROMISE"
 
 _UNSAYABLE = re.compile(r"[|\r\n\0\ud800-\udfff]")
@@ -83,6 +85,8 @@ class Status:
     master: str = ""
     force: bool = False
     """The writer role is to be taken though not everything may be there (SPEC 10.10)."""
+    detach: bool = False
+    """The active master is not to replicate from the other master: that one was lost and is not compared (10.16)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ def refusal_to_follow(text: str) -> str:
 
 def set_status(host: str, status: Status, lease: Granted | None = None) -> Request:
     """Return the request that makes `status` the agent's, with the lease for it."""
-    more = [FORCE] if status.force else []
+    more = [FORCE] * status.force + [DETACH] * status.detach
     if lease is not None:
         length = "forever" if lease.length == FOREVER else f"{lease.length:.0f}"
         more = [f"LEASE:{length}:{lease.token}", *more]
@@ -183,7 +187,8 @@ def set_status(host: str, status: Status, lease: Granted | None = None) -> Reque
 
 def ordered_status(request: Request) -> Status:
     """Return what a SET_STATUS request orders, unknown extra parameters ignored; raises WireError."""
-    return replace(_status(request.params, "SET_STATUS"), force=FORCE in request.params[3:])
+    more = request.params[3:]
+    return replace(_status(request.params, "SET_STATUS"), force=FORCE in more, detach=DETACH in more)
 
 
 def granted(request: Request) -> Granted | None:

@@ -8,9 +8,18 @@ import pytest
 from mmm.sandbox import sql
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import catch_up, settle
+from mmm.sandbox.inspect import catch_up, host_facts, settle
 from mmm.sandbox.restore import make_equal
-from tests.scenarios import ALL_ONLINE, LIMIT, Log, has_readers, replicates, switch_off, wait_failed
+from tests.scenarios import (
+    ALL_ONLINE,
+    LIMIT,
+    Log,
+    check_line,
+    has_readers,
+    replicates,
+    switch_off,
+    wait_failed,
+)
 
 pytestmark = pytest.mark.sandbox
 
@@ -48,7 +57,7 @@ def lost_writer(sandbox: Sandbox, *what: str) -> Log:
 def test_a_lost_writer_with_writes_that_nobody_got_stays_out_until_it_is_forced(notes: Sandbox) -> None:
     sandbox = notes
     log = lost_writer(sandbox, "1", "2", "3")
-    log.wait("WARN db2: rep_backlog does not say")  # so it was asked what it had when it took over
+    wait_detached(sandbox)  # so it was asked what it had when it took over
     write(sandbox, "db2", "4")
     heal(sandbox)
     log.wait("ERROR db1: it has (up to )?3 transactions .* that db2 lacked")
@@ -67,6 +76,48 @@ def test_a_lost_writer_with_writes_that_nobody_got_stays_out_until_it_is_forced(
         ("HARD_OFFLINE", "AWAITING_RECOVERY", "back"),
         ("AWAITING_RECOVERY", "ONLINE", "set_online"),
     ]
+
+
+def test_the_new_writer_takes_nothing_of_the_lost_one_before_the_admin_says_so(notes: Sandbox) -> None:
+    """An UPDATE of the lost writer, replicated as a row, would put an old value over a newer one."""
+    sandbox = notes
+    sandbox.sql("db1", "CREATE OR REPLACE TABLE sandbox.notes (id INT PRIMARY KEY, what VARCHAR(20))")
+    sandbox.sql("db1", "INSERT INTO sandbox.notes VALUES (1, 'old')")
+    catch_up(sandbox)
+    log = Log(sandbox)
+    inject(sandbox, "cut", "db1")
+    sandbox.sql("db1", "UPDATE sandbox.notes SET what='lost'")
+    log.wait("db2: told ONLINE, .*writer.*, detached from the lost master: OK")
+    wait_detached(sandbox)
+    sandbox.sql("db2", "UPDATE sandbox.notes SET what='new'")
+    heal(sandbox)
+    log.wait("ERROR db1: it has 1 transaction .* that db2 lacked")
+    assert "does not replicate from db1 until that is compared" in sandbox.ask("explain db2")
+    inject(sandbox, "kill-mysqld", "db2")
+    log.wait_change("db2", "HARD_OFFLINE")
+    heal(sandbox)  # a server that starts begins to replicate by itself
+    sandbox.wait_until(lambda: sandbox.writer() == "db2", LIMIT, "db2 is the writer again")
+    replica = host_facts(sandbox, "db2").replica
+    assert replica is not None
+    assert (replica.detached, replica.io) == (True, "Connecting")
+    assert said(sandbox, "db2") == said(sandbox, "db3") == ["new"]
+    assert sandbox.ask("set_online --force db1").startswith("OK")
+    settle(sandbox)
+    sandbox.wait_until(lambda: said(sandbox, "db2") == ["lost"], LIMIT, "db2 takes what db1 had, as ordered")
+
+
+def said(sandbox: Sandbox, host: str) -> list[str]:
+    return [str(row["what"]) for row in sandbox.sql(host, "SELECT what FROM sandbox.notes")]
+
+
+def wait_detached(sandbox: Sandbox) -> None:
+    where = "detached from 10.77.0.4, which was lost"
+    for check in ("rep_threads", "rep_backlog"):
+        sandbox.wait_until(
+            lambda check=check: f"OK: {where}" in check_line(sandbox, "db2", check),  # type: ignore[misc]
+            LIMIT,
+            f"{check} of db2 says that it is detached",
+        )
 
 
 def test_a_slave_with_a_write_of_its_own_loses_its_roles_until_it_can_follow(notes: Sandbox) -> None:

@@ -26,5 +26,11 @@ def test_planned_moves_lose_and_double_nothing(sandbox: Sandbox) -> None:
     run(sandbox, "planned", "planned with the slave lagging", "planned with the slave stopped")
 
 
+@pytest.mark.parametrize("name", ["kill-mysqld", "freeze-mysqld", "cut"])
+def test_a_crash_loses_no_more_than_was_said_and_doubles_nothing(sandbox: Sandbox, name: str) -> None:
+    """What the lost writer had alone stays with it: an old row does not come over a newer one."""
+    run(sandbox, name)
+
+
 def test_a_server_that_is_stopped_in_order_loses_nothing(sandbox: Sandbox) -> None:
     run(sandbox, "stop-mysqld", "planned")

@@ -4,14 +4,17 @@ from collections.abc import Mapping
 
 from mmm.agent.plan import (
     AllowWrites,
+    Attach,
     Bind,
     DenyWrites,
+    Detach,
     Follow,
     Seen,
     Server,
     Source,
     StartReplication,
     Step,
+    StopReceiving,
     StopReplication,
     Sync,
     Unbind,
@@ -40,6 +43,7 @@ class Machine:
         "clock",
         "cut_from_until",
         "cut_to_until",
+        "detached",
         "excuse",
         "excused",
         "forgotten",
@@ -77,6 +81,8 @@ class Machine:
         self.writable = False
         self.source: str = host.peer or "db1"
         self.replicates = True
+        self.detached = False
+        """Its source has a name that cannot be reached."""
         self.bound: set[str] = set()
         self.caught_up = True
         """It has applied what there was when it took the writer role over, and not lost it since."""
@@ -169,7 +175,9 @@ class Machine:
             return Seen(bound, server=server, writable=None, problem=f"server is {server.value}")
         source = self.others[self.source].host
         return Seen(
-            bound, writable=self.writable, source=Source(source.ip, source.mysql_port, self.replicates)
+            bound,
+            writable=self.writable,
+            source=Source(source.ip, source.mysql_port, self.replicates, self.replicates, self.detached),
         )
 
     def check(self, name: str) -> tuple[Outcome, float, str]:
@@ -189,6 +197,8 @@ class Machine:
         return self._check_replica(name)
 
     def _check_replica(self, name: str) -> tuple[Outcome, float, str]:
+        if self.detached:
+            return Outcome.ERROR, 0.0, ""
         broken = not self.replicates or self.clock.now < self.broken_until
         source = self.others[self.source]
         connecting = "" if not self.replicates or self.reaches(source) else source.host.ip
@@ -203,6 +213,7 @@ class Machine:
         """Return by how many seconds its replication is behind, None where it is not known."""
         if (
             not self.replicates
+            or self.detached
             or self.clock.now < self.broken_until
             or not self.reaches(self.others[self.source])
         ):
@@ -220,7 +231,7 @@ class Machine:
     def _can_catch_up(self) -> bool:
         now = self.clock.now
         return self.server is not Server.UP or (
-            self.replicates and now >= max(self.broken_until, self.lag_until)
+            (self.replicates or self.detached) and now >= max(self.broken_until, self.lag_until)
         )
 
     def serve(self, writer_ips: frozenset[str]) -> None:
@@ -231,7 +242,8 @@ class Machine:
     def receive(self) -> None:
         """Apply what the source has, as far as it can be reached: after one's own, as it comes."""
         source = self.others[self.source]
-        if self.server is Server.UP and self.replicates and self._can_catch_up() and self.reaches(source):
+        takes = self.replicates and not self.detached and self._can_catch_up()
+        if self.server is Server.UP and takes and self.reaches(source):
             for name, number in source.has.items():
                 self.has[name] = max(number, self.has.get(name, 0))
 
@@ -269,7 +281,13 @@ class Machine:
                     return f"{host} does not answer"
                 if not self._can_catch_up():
                     return "the old source's end is not applied in time"
-                self.source, self.replicates = host, True
+                self.source, self.replicates, self.detached = host, True, False
+            case StopReceiving():
+                pass
+            case Detach():
+                self.detached = True
+            case Attach():
+                self.detached, self.replicates = False, True
             case StartReplication() | StopReplication():
                 self.replicates = isinstance(step, StartReplication)
                 self.forgotten = False

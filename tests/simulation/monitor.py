@@ -54,7 +54,7 @@ class Monitor:
         self._asked: list[tuple[results.Awaited, float]] = []
         self._file: tuple[object, ...] = ()
         self._writing = False
-        self._results: dict[tuple[str, str, Outcome, bool, str, bool, float | None], CheckResult] = {}
+        self._results: dict[tuple[str, str, Outcome, bool, str, bool, float | None, bool], CheckResult] = {}
         now = self.clock.now
         for host in self.world.hosts:
             for check in CHECK_NAMES:
@@ -216,15 +216,17 @@ class Monitor:
         outcome, takes, connecting = machine.check(check)
         refused = check == "mysql" and outcome is Outcome.ERROR and not takes
         behind = machine.behind if check == "rep_backlog" and outcome is not Outcome.UNKNOWN else None
-        key = (host, check, outcome, machine.writable, connecting, refused, behind)
+        detached = check.startswith("rep") and outcome is Outcome.ERROR and machine.detached
+        key = (host, check, outcome, machine.writable, connecting, refused, behind, detached)
         result = self._results.get(key)
         if result is None:
             writable = machine.writable if check == "mysql" and outcome is Outcome.OK else None
             replica = check.startswith("rep") and outcome is not Outcome.UNKNOWN
             gtid = cluster.scenario.gtid if replica else None
             result = CheckResult(
-                host, check, outcome, str(outcome), writable, gtid, connecting, refused, behind=behind
-            )
+                host, check, outcome, str(outcome), writable, gtid, connecting, refused,
+                behind=behind, detached=detached,
+            )  # fmt: skip
             self._results[key] = result
         if cluster.scenario.gtid and check.startswith("rep") and outcome is not Outcome.UNKNOWN:
             result = replace(result, transactions=machine.transactions())

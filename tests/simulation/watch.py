@@ -237,7 +237,9 @@ def _machine_astray(world: World, machine: Machine, owned: frozenset[Vip]) -> li
         )
     state = world.hosts[name].state
     if state is State.ONLINE:
-        if not machine.replicates:
+        if machine.detached != divergence.keeps_away(world, name):
+            wrong.append(f"{name} is {'' if machine.detached else 'not '}detached: {world.hosts}")
+        elif not (machine.replicates or machine.detached):
             wrong.append(f"{name} is ONLINE and does not replicate")
         slave = world.conf.hosts[name].mode == "slave"
         if slave and world.active_master and machine.source != world.active_master:

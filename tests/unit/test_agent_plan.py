@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from mmm.agent.plan import (
     AllowWrites,
+    Attach,
     Bind,
     DenyWrites,
+    Detach,
     Facts,
     Follow,
     Past,
@@ -21,6 +23,7 @@ from mmm.agent.plan import (
     Source,
     StartReplication,
     Step,
+    StopReceiving,
     StopReplication,
     Sync,
     Unbind,
@@ -37,7 +40,9 @@ HOSTS = {"db1": ("10.0.0.1", 3306), "db2": ("10.0.0.2", 3306), "db3": ("10.0.0.3
 MASTER = Facts("db1", slave=False, writer="writer", vips=(WRITER, READ1, READ2), sources=HOSTS)
 SLAVE = replace(MASTER, this="db3", slave=True)
 FROM_DB2 = Source("10.0.0.2", 3306, running=True)
-STOPPED = replace(FROM_DB2, running=False)
+STOPPED = replace(FROM_DB2, running=False, receives=False)
+DETACHED = replace(STOPPED, detached=True)
+ALONE = Status("ONLINE", (WRITER,), "db1", detach=True)
 SOURCE, REPLICA = SemiSync(source=True, replica=False), SemiSync(source=False, replica=True)
 BOTH, OFF = SemiSync(source=True, replica=True), SemiSync(source=False, replica=False)
 ONLY_REPLICA = SemiSync(source=None, replica=True)
@@ -184,6 +189,44 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
         "the end of ADMIN_OFFLINE starts it",
         MASTER, status("ONLINE"), seen(source=STOPPED), Past(offline=True), (StartReplication(),),
     ),
+    (
+        "the peer was lost: nothing more of it once that is applied which was received",
+        MASTER, ALONE, seen(), NOTHING,
+        (Sync(), StopReceiving(finish=True), AllowWrites(WRITER), Bind(WRITER), Detach()),
+    ),
+    (
+        "forced, it waits for nothing that came in the last moment",
+        MASTER, replace(ALONE, force=True), seen(), NOTHING,
+        (Sync(force=True), StopReceiving(), AllowWrites(WRITER), Bind(WRITER), Detach()),
+    ),
+    (
+        "the peer is lost while this one is the writer",
+        MASTER, ALONE, seen(WRITER, writable=True), NOTHING, (StopReceiving(), Detach()),
+    ),
+    ("detached already", MASTER, ALONE, seen(WRITER, writable=True, source=DETACHED), NOTHING, ()),
+    ("a writer without replication", MASTER, ALONE, seen(WRITER, writable=True, source=None), NOTHING, ()),
+    (
+        "a server that has started detached again",
+        MASTER, ALONE, seen(WRITER, writable=True, source=replace(DETACHED, running=True)), NOTHING, (),
+    ),
+    (
+        "the peer is back in use",
+        MASTER, replace(ALONE, detach=False), seen(WRITER, writable=True, source=DETACHED), NOTHING,
+        (Attach(),),
+    ),
+    (
+        "what is to be the writer stays detached until that is said with the role",
+        MASTER, Status("ONLINE", (), "db1"), seen(source=DETACHED), NOTHING, (),
+    ),
+    (
+        "another is the active master",
+        MASTER, status("AWAITING_RECOVERY", master="db2"), seen(source=DETACHED), NOTHING, (Attach(),),
+    ),
+    ("nobody is", MASTER, status("ONLINE", master=""), seen(source=DETACHED), NOTHING, ()),
+    (
+        "out of use it does not replicate at all",
+        MASTER, status("ADMIN_OFFLINE"), seen(source=DETACHED), NOTHING, (),
+    ),
     ("running already", MASTER, status("ONLINE"), seen(), Past(offline=True), ()),
 ]  # fmt: skip
 
@@ -251,13 +294,24 @@ def test_clear_removes_what_is_bound_and_not_assigned_and_nothing_else() -> None
 
 vips = st.frozensets(st.sampled_from([WRITER, READ1, READ2]))
 statuses = st.builds(
-    lambda state, chosen, master: Status(state, tuple(sorted(chosen)), master),
+    lambda state, chosen, master, detach: Status(
+        state, tuple(sorted(chosen)), master, detach=detach and WRITER in chosen
+    ),
     st.sampled_from(["ONLINE", "ADMIN_OFFLINE", "HARD_OFFLINE", "AWAITING_RECOVERY", "REPLICATION_FAIL"]),
     vips,
     st.sampled_from(["", "db1", "db2", "db3"]),
+    st.booleans(),
 )
 sources = st.one_of(
-    st.none(), st.builds(Source, st.sampled_from(["10.0.0.1", "10.0.0.2"]), st.just(3306), st.booleans())
+    st.none(),
+    st.builds(
+        Source,
+        st.sampled_from(["10.0.0.1", "10.0.0.2"]),
+        st.just(3306),
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+    ),
 )
 sights = st.builds(
     lambda bound, server, writable, source: seen(*bound, server=server, writable=writable, source=source),
@@ -284,6 +338,20 @@ def after(found: Seen, steps: Iterable[Step], known: Facts) -> Seen:
                 found = replace(found, writable=True)
             case Follow(host):
                 found = replace(found, source=Source(*known.sources[host], running=True))
+            case StopReceiving():
+                assert found.source is not None
+                found = replace(found, source=replace(found.source, receives=False))
+            case Detach() | Attach():
+                assert found.source is not None
+                found = replace(
+                    found,
+                    source=replace(
+                        found.source,
+                        detached=isinstance(step, Detach),
+                        running=isinstance(step, Attach),
+                        receives=isinstance(step, Attach),
+                    ),
+                )
             case StopReplication() | StartReplication():
                 assert found.source is not None
                 found = replace(
@@ -326,5 +394,10 @@ def test_the_order_is_safe(wanted: Status, found: Seen, known: Facts, past: Past
         assert kinds.index(Sync) < steps.index(Bind(WRITER))
     if AllowWrites in kinds and Bind(WRITER) in steps:
         assert kinds.index(AllowWrites) < steps.index(Bind(WRITER))
+    alone = wanted.detach and wanted.master == known.this
+    leaves = alone and found.source is not None and not found.source.detached
+    if AllowWrites in kinds and leaves:
+        assert kinds.index(StopReceiving) < kinds.index(AllowWrites)
+    assert leaves or not {StopReceiving, Detach} & set(kinds)
     assert not known.slave or Follow not in kinds[1:]
     assert known.slave or Follow not in kinds

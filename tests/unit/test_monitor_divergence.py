@@ -1,16 +1,20 @@
 """Masters that come back with transactions of their own (SPEC 10.16), or all at once (SPEC 10.28)."""
 
+from dataclasses import replace
+
 import pytest
 
 from mmm.gtid import mysql
 from mmm.gtid.mariadb import History, parse
 from mmm.gtid.transactions import Executed, Transactions
-from mmm.monitor import commands
+from mmm.monitor import commands, status_file
 from mmm.monitor.answers import show
 from mmm.monitor.events import CheckResult, apply
 from mmm.monitor.explain import explain
 from mmm.monitor.notices import between
+from mmm.monitor.startup import Found, start
 from mmm.monitor.states import enter, judge
+from mmm.monitor.tell import wanted
 from mmm.monitor.turn import turn
 from mmm.monitor.world import Outcome, State, World
 from mmm.wire.agent import Status
@@ -88,7 +92,10 @@ def test_a_returning_master_without_more_comes_back_by_itself_also_when_it_has_c
 def test_where_nobody_tells_or_not_for_long_the_classic_rules_hold() -> None:
     nobody = back(enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW))
     assert state(judge(nobody, NOW + 20)[0]) is State.ONLINE
-    waiting = back(failed_over())
+    none = Transactions(NOW + 1, ONE, None)
+    without = CheckResult("db2", "rep_threads", Outcome.OK, "OK", transactions=none)
+    gone = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW)
+    waiting = back(apply(gone, without, NOW + 1))
     silent = CheckResult("db1", "rep_threads", Outcome.UNKNOWN, "UNKNOWN: no answer")
     for at in (25, 30):
         waiting = apply(waiting, silent, NOW + at)
@@ -123,11 +130,79 @@ def test_it_waits_for_an_active_master_that_lacks_some_and_has_not_taken_over_ye
     assert state(judge(got, NOW + 99)[0]) is State.ONLINE
 
 
+def test_where_the_active_master_tells_what_it_had_the_other_waits_for_as_long_as_it_does_not() -> None:
+    waiting = back(failed_over())
+    assert state(judge(waiting, NOW + 9999)[0]) is AWAITING
+    refused = commands.run(waiting, ["set_online", "db1"], NOW + 30, pinged=True)
+    assert refused is not None
+    assert "its transactions are not compared with those of db2 yet" in refused.text
+    forced = commands.run(waiting, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
+    assert forced is not None
+    assert state(forced.world) is State.ONLINE
+
+
+def detached(after: World) -> dict[str, bool]:
+    return {name: wanted(after, name, NOW).detach for name in after.hosts}
+
+
+def test_the_active_master_is_detached_from_a_lost_one_until_that_is_in_use_again() -> None:
+    assert not any(detached(world()).values())
+    after = failed_over()
+    assert detached(after) == {"db1": False, "db2": True, "db3": False}
+    after = read(back(after), "db1", mariadb("0-1-101"), "1", NOW + 22)
+    assert detached(judge(after, NOW + 22)[0])["db2"]
+    assert "does not replicate from db1 until" in explain(after, "db2", NOW + 22, lambda moment: moment)
+    forced = commands.run(after, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
+    assert forced is not None
+    assert not any(detached(forced.world).values())
+
+
+def test_a_lost_master_that_the_admin_takes_out_is_still_to_be_compared() -> None:
+    after = enter(failed_over(), "db1", State.REPLICATION_FAIL, "back_without_replication", "x", NOW + 20)
+    after = enter(after, "db1", State.ADMIN_OFFLINE, "set_offline", "set offline by the admin", NOW + 21)
+    assert detached(after)["db2"]
+
+
+def test_a_restarted_monitor_knows_who_was_lost() -> None:
+    for state in (State.REPLICATION_FAIL, State.HARD_OFFLINE, AWAITING, State.ADMIN_OFFLINE):
+        before = enter(failed_over(), "db1", state, "", "", NOW + 20)
+        stored, _ = status_file.decode(status_file.encode(before))
+        found = {name: Found(stored[name]) for name in before.hosts}
+        again = start(before.conf, {name: checks() for name in before.hosts}, found, NOW + 30).world
+        assert detached(again)["db2"]
+        assert not again.hosts["db3"].lost
+
+
+def test_a_new_cluster_has_lost_nobody() -> None:
+    conf = cluster()
+    first = start(
+        conf, {name: checks() for name in conf.hosts}, dict.fromkeys(conf.hosts, Found()), NOW
+    ).world
+    after = first.with_owner({WRITER: "db1"})
+    assert after.hosts["db2"].state is AWAITING
+    assert not any(detached(after).values())
+
+
+def test_a_detached_replica_is_good_unless_another_is_the_active_master() -> None:
+    result = CheckResult("db2", "rep_threads", Outcome.ERROR, "ERROR: detached from 10.0.0.1", detached=True)
+    for owner, said in (("db2", "OK"), (None, "OK"), ("db1", "ERROR")):
+        check = apply(world({WRITER: owner}), result, NOW).hosts["db2"].checks["rep_threads"]
+        assert check.message == f"{said}: detached from 10.0.0.1"
+
+
 def test_one_that_comes_back_with_broken_replication_waits_too() -> None:
     after = enter(failed_over(), "db1", State.REPLICATION_FAIL, "back_without_replication", "x", NOW + 20)
     assert state(judge(after, NOW + 21)[0]) is State.REPLICATION_FAIL, "what it has is not known yet"
     after, changes = judge(read(after, "db1", mariadb("0-1-101"), "1", NOW + 22), NOW + 22)
     assert (state(after), changes[0].rule) == (AWAITING, "back_with_extra_transactions")
+
+
+def test_it_waits_also_while_the_one_that_it_is_compared_with_is_lost() -> None:
+    known = read(back(replace(failed_over(), last_master="db2")), "db1", mariadb("0-1-103"), "1", NOW + 22)
+    alone = enter(known, "db2", State.HARD_OFFLINE, "host_failed", "mysql", NOW + 30).without_roles("db2")
+    alone = alone.with_host("db2", checks=checks(mysql=NOW + 30))
+    assert state(judge(alone, NOW + 31)[0]) is AWAITING
+    assert "transactions (0-1-101 to 0-1-103) that db2 lacked" in show(alone)
 
 
 def test_set_online_says_why_not_and_force_does_it() -> None:

@@ -5,7 +5,7 @@ All is asked as the accounts that `grants` makes, on real servers; MariaDB 10.11
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pymysql
@@ -13,10 +13,12 @@ import pytest
 
 from mmm.mysql.access import access, allow_writes, deny_writes
 from mmm.mysql.connection import Connection, MysqlError
+from mmm.mysql.detach import attach, detach, stop_receiving
 from mmm.mysql.follow import Followed, FollowRefusedError, follow
 from mmm.mysql.grants import grants
 from mmm.mysql.replication import (
     Caught,
+    ReplicaStatus,
     binlog_position,
     parse_status,
     replica_status,
@@ -194,7 +196,11 @@ def test_mysql_without_gtid_is_switched_at_a_proved_position_only(tmp_path: Path
             allow_writes(two)
             insert(trio.two, "b")
             assert caught(trio.slave, trio.two) is Caught.REACHED
-        assert rows_of(trio.slave) == ["a", "b"]
+            assert detach(slave) == ""
+            insert(trio.two, "c")
+            attach(slave)
+            assert caught(trio.slave, trio.two) is Caught.REACHED
+        assert rows_of(trio.slave) == ["a", "b", "c"]
     finally:
         servers.stop()
 
@@ -216,6 +222,63 @@ def test_nothing_is_logged_any_more_when_writes_are_denied(trio: Trio) -> None:
         server.wait_for_rows(gone)
         assert binlog_position(connection) == end
         allow_writes(connection)
+
+
+def status_of(server: Server) -> ReplicaStatus:
+    with agent(server) as connection:
+        status = replica_status(connection)
+    assert status is not None
+    return status
+
+
+def test_a_detached_replica_receives_nothing_more_also_after_a_restart_until_it_is_attached(
+    trio: Trio,
+) -> None:
+    insert(trio.one, "before")
+    assert caught(trio.slave, trio.one) is Caught.REACHED
+    with agent(trio.slave) as slave:
+        assert stop_receiving(slave)
+        insert(trio.one, "unseen")
+        assert detach(slave) == detach(slave) == ""
+    trio.slave.kill()
+    trio.slave.restart()
+    with agent(trio.slave) as slave:
+        start_replica(slave)
+    status = status_of(trio.slave)
+    assert (status.detached, status.source_ip, status.source_port) == (True, "127.0.0.1", trio.one.port)
+    assert status.io_running != "Yes"
+    assert "unseen" not in rows_of(trio.slave)
+    with agent(trio.slave) as slave:
+        attach(slave)
+        assert caught(trio.slave, trio.one) is Caught.REACHED
+        assert float(slave.query(slave.flavour.heartbeat, ("",))[0]["value"]) == 3.5
+    assert "unseen" in rows_of(trio.slave)
+    assert not status_of(trio.slave).detached
+
+
+def test_what_was_received_and_is_not_applied_is_not_thrown_away(trio: Trio) -> None:
+    assert caught(trio.slave, trio.one) is Caught.REACHED
+    trio.slave.run(f"{trio.slave.kind.flavour.stop_replica} SQL_THREAD")
+    before = status_of(trio.slave).read
+    insert(trio.one, "received")
+    with trio.one.connect() as there:
+        end = binlog_position(there).place
+    wait_until(lambda: status_of(trio.slave).read.reaches(end))
+    assert end != before
+    with agent(trio.slave) as slave:
+        assert stop_receiving(slave)
+        assert "is applied, and that would be thrown away" in detach(slave)
+        assert not status_of(trio.slave).detached
+        start_replica(slave)
+        assert caught(trio.slave, trio.one) is Caught.REACHED
+    assert rows_of(trio.slave).count("received") == 1
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_another_channel_is_left_alone(trio: Trio) -> None:

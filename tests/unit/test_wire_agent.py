@@ -39,6 +39,14 @@ def test_recorded_replies() -> None:
     assert agent.system_status(slave) == SystemStatus(writable=False, source_ip="10.77.0.5")
 
 
+def test_what_only_newer_agents_know_is_said_behind_what_the_classic_ones_read() -> None:
+    status = Status("ONLINE", (Vip("writer", "10.77.0.80"),), "db1", force=True, detach=True)
+    request = agent.set_status("db1", status, agent.Granted(10.0, "abc"))
+    line = b"SET_STATUS|1|db1|ONLINE|writer(10.77.0.80)|db1|LEASE:10:abc|FORCE|DETACH\n"
+    assert agent.encode_request(request) == line
+    assert agent.ordered_status(agent.decode_request(line)) == status
+
+
 def test_what_a_newer_monitor_adds_is_ignored() -> None:
     request = agent.decode_request(b"SET_STATUS|2|db1|ONLINE||db2|LEASE:10:abc\n")
     assert request.version == 2

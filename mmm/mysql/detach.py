@@ -1,0 +1,72 @@
+"""Detaches a master from its source: what that one has is not to arrive by itself, also after a restart of the server.
+
+A server that starts begins to replicate at once. So stopping is not enough: the source gets a host name that cannot be
+reached, `//` and its own, as Orchestrator does it. Whatever looks at the server sees that it is detached, and from
+whom; nobody has to remember it. User, password, TLS options and GTID mode stay, and without GTID the place.
+"""
+
+from mmm.mysql.connection import Connection, ErrorKind, MysqlError
+from mmm.mysql.replication import (
+    DETACHED,
+    Caught,
+    ReplicaStatus,
+    replica_status,
+    start_replica,
+    stop_replica,
+    wait_applied,
+)
+from mmm.mysql.source import heartbeat, rename_source
+
+STOP_LIMIT = 1.0
+"""Seconds that receiving may take to stop. MySQL needs 2 s where it tries to connect to a host that is silent."""
+
+APPLY_LIMIT = 1.0
+"""Seconds that the rest of what was received may take to be applied."""
+
+
+def stop_receiving(connection: Connection) -> bool:
+    """Take nothing more from the source; what was received is still applied.
+
+    Returns whether the receiving thread has ended. Where it has not, the server was told: it looks at that before it
+    takes what it reads, and the connection is closed. Raises MysqlError.
+    """
+    status = replica_status(connection)
+    if status is None or status.detached or status.io_running == "No":
+        return True
+    try:
+        connection.execute(connection.flavour.stop_receiver, (status.channel,), timeout=STOP_LIMIT)
+    except MysqlError as error:
+        if error.kind is not ErrorKind.TIMED_OUT:
+            raise
+        return False
+    return True
+
+
+def detach(connection: Connection) -> str:
+    """Make the source unreachable once all that was received is applied; returns why not, empty when it is done.
+
+    Waits `APPLY_LIMIT` for that: what is not applied would be thrown away, and may be nowhere else. Raises MysqlError.
+    """
+    status = replica_status(connection)
+    if status is None or status.detached:
+        return ""
+    if wait_applied(connection, APPLY_LIMIT) is not Caught.REACHED:
+        return f"not all that was received of {status.source_ip} is applied, and that would be thrown away"
+    _rename(connection, status, f"{DETACHED}{status.source_ip}")
+    return ""
+
+
+def attach(connection: Connection) -> None:
+    """Replicate from the source again, from where replication was; raises MysqlError."""
+    status = replica_status(connection)
+    if status is not None and status.detached:
+        _rename(connection, status, status.source_ip)
+        start_replica(connection, status.channel)
+
+
+def _rename(connection: Connection, status: ReplicaStatus, host: str) -> None:
+    stop_replica(connection)
+    stopped = replica_status(connection) or status
+    place = None if status.uses_gtid or not stopped.executed.file else stopped.executed
+    more = heartbeat(connection, status.channel)
+    connection.execute(*rename_source(connection.flavour, host, place, more, status.channel))
