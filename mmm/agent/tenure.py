@@ -6,6 +6,7 @@ What outlives the agent stands elsewhere: the VIP's lifetime in the kernel, prom
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,21 +35,24 @@ def boot() -> str:
 
 
 class Tenure:
-    """The writer role's lease at this host. Not for several threads, but for `lifetime`."""
+    """The writer role's lease at this host, by the clock `now`. Not for several threads, but for `lifetime`."""
 
-    def __init__(self, length: float, file: Path | None) -> None:
+    def __init__(
+        self, length: float, file: Path | None, now: Callable[[], float] | None = None, boot_name: str = ""
+    ) -> None:
         self._file = file
-        self._boot = boot()
+        self._now = now or clock
+        self._boot = boot_name or boot()
         self.length = length
         """Seconds of the newest lease, or what the conf says."""
         self.leased = False
         """The monitor grants leases; a classic one does not, and then VIPs are for good."""
-        now = clock()
-        self.lease = self._read(Lease(now), now)
+        began = self._now()
+        self.lease = self._read(Lease(began), began)
 
     def token(self) -> str:
         """Return a new token: later than all before it."""
-        return f"{self._boot}.{time.clock_gettime_ns(time.CLOCK_BOOTTIME)}"
+        return f"{self._boot}.{int(self._now() * _UNIT)}"
 
     def grant(self, granted: Granted) -> Grant:
         """Return what the monitor's order grants; a token of another boot is as old as can be."""
@@ -58,11 +62,11 @@ class Tenure:
 
     def refusal(self, grant: Grant, *, role: bool) -> str:
         """Return why an order is not obeyed, empty when it is."""
-        return self.lease.refusal(grant, clock(), role=role)
+        return self.lease.refusal(grant, self._now(), role=role)
 
     def obeyed(self, grant: Grant | None, *, role: bool) -> None:
         """Keep what an order granted; None is an order without a lease, which is for good."""
-        now = clock()
+        now = self._now()
         if grant is None:
             self.leased = False
             self.lease = Lease(self.lease.newest, FOREVER if role else NEVER, self.lease.promised)
@@ -81,12 +85,12 @@ class Tenure:
 
     def found(self, left: float) -> None:
         """Keep what the kernel still has bound of an earlier agent's lease: `left` seconds, FOREVER for good."""
-        self.lease = self.lease._replace(until=clock() + left)
+        self.lease = self.lease._replace(until=self._now() + left)
         self.leased = left < FOREVER
 
     def promise(self, length: float) -> str:
         """Promise to refuse the role for `length` seconds and the margin; returns why not, empty when it is."""
-        promised = self.lease.promise(length, clock())
+        promised = self.lease.promise(length, self._now())
         if promised is None:
             return "this host holds the role itself"
         try:
@@ -99,11 +103,11 @@ class Tenure:
     @property
     def promises(self) -> bool:
         """Tell whether this host is bound by a promise."""
-        return clock() < self.lease.promised
+        return self._now() < self.lease.promised
 
     def renewed(self, asked: float) -> bool:
         """Renew by promises asked for at `asked`; tells whether the role is still held."""
-        now = clock()
+        now = self._now()
         self.lease = self.lease.renewed(asked, self.length, now)
         return self.lease.holds(now)
 
@@ -113,18 +117,18 @@ class Tenure:
 
     def stopped(self) -> bool:
         """Tell whether the VIPs stay bound for good when the agent is stopped in order now."""
-        self.lease = self.lease.stopped(self.length, clock())
+        self.lease = self.lease.stopped(self.length, self._now())
         return self.lease.until == FOREVER
 
     @property
     def left(self) -> float:
         """Return for how many seconds the role is still held: FOREVER, or less than 0."""
-        return self.lease.until - clock()
+        return self.lease.until - self._now()
 
     @property
     def heard(self) -> float:
         """Return how many seconds ago the token was given that the monitor last sent."""
-        return clock() - self.lease.heard
+        return self._now() - self.lease.heard
 
     def lifetime(self) -> int:
         """Return the seconds that the kernel may keep the VIP bound: 0 is for good, -1 that the lease is over."""
@@ -137,7 +141,7 @@ class Tenure:
         if self._file is None or not self.length:
             return lease
         with suppress(OSError, ValueError, TypeError, KeyError):
-            kept = json.loads(self._file.read_text("utf-8"))
+            kept = json.loads(self._load(self._file))
             if kept["boot"] == self._boot:
                 return lease._replace(promised=float(kept["promised"]))
         if now < self.length + MARGIN:
@@ -147,6 +151,14 @@ class Tenure:
     def _write(self, promised: float) -> None:
         if self._file is None:
             return
-        new = self._file.with_name(self._file.name + ".new")
-        new.write_text(json.dumps({"boot": self._boot, "promised": promised}), "utf-8")
-        new.replace(self._file)
+        self._store(self._file, json.dumps({"boot": self._boot, "promised": promised}))
+
+    def _load(self, file: Path) -> str:
+        """Return what the file says; raises OSError."""
+        return file.read_text("utf-8")
+
+    def _store(self, file: Path, text: str) -> None:
+        """Put `text` in the file's place; raises OSError."""
+        new = file.with_name(file.name + ".new")
+        new.write_text(text, "utf-8")
+        new.replace(file)

@@ -1,6 +1,6 @@
 """A host's agent: the real plan, carried out step by step on the simulated machine (as mmm.agent.agent does)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from mmm.agent.plan import (
@@ -17,9 +17,11 @@ from mmm.agent.plan import (
     remember,
 )
 from mmm.config.model import Cluster
+from mmm.lease import Grant
 from mmm.wire.agent import Status
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine
+from tests.simulation.tenancy import Tenancy
 from tests.simulation.watch import Watch
 
 Reply = Callable[[str], None]
@@ -38,6 +40,8 @@ class Order:
     live: Callable[[], bool]
     sent: float = 0.0
     """When the monitor sent it."""
+    grant: Grant | None = None
+    """The lease that it grants."""
 
 
 @dataclass(slots=True)
@@ -57,11 +61,15 @@ class _Work:
 class Agent:
     """A running agent; a restart makes a new one, which remembers nothing."""
 
-    __slots__ = ("_facts", "_next", "_past", "_work", "clock", "failed", "gone", "looked", "machine", "notes",
-                 "status", "watch")  # fmt: skip
+    __slots__ = ("_facts", "_next", "_past", "_work", "clock", "failed", "gone", "looked", "machine", "notes", "peers",
+                 "status", "tenancy", "watch")  # fmt: skip
 
-    def __init__(self, conf: Cluster, machine: Machine, clock: Clock, watch: Watch) -> None:
+    def __init__(
+        self, conf: Cluster, machine: Machine, clock: Clock, watch: Watch, peers: Mapping[str, "Agent"]
+    ) -> None:
         self.machine = machine
+        self.peers = peers
+        """The agents that run now."""
         self.clock = clock
         self.watch = watch
         self.gone = False
@@ -72,6 +80,23 @@ class Agent:
         self._past = Past()
         self._next: Order | None = None
         self._work: _Work | None = None
+        self.tenancy = Tenancy(conf, machine, clock, self) if conf.vip_lease else None
+
+    @property
+    def token(self) -> str:
+        """Return what its answers carry."""
+        return self.tenancy.tenure.token() if self.tenancy is not None else ""
+
+    def stop(self) -> None:
+        """Be stopped in order; who is frozen is killed instead."""
+        frozen = max(self.machine.agent_frozen_until, self.machine.frozen_until) > self.clock.now
+        if self.tenancy is not None and not frozen:
+            self.tenancy.stop()
+
+    def lost(self, status: Status) -> None:
+        """Forget VIPs that were assigned here: their lease is over."""
+        self._past = replace(self._past, held=self._past.held & frozenset(status.vips))
+        self.status = status
 
     @property
     def stopped_replication(self) -> bool:
@@ -80,11 +105,19 @@ class Agent:
 
     def set_status(self, order: Order) -> None:
         """Take an order; of those that wait only the newest counts."""
+        if why := self._refusal(order):
+            order.reply(f"ERROR: {why}")
+            return
         if self._next is not None:
             self._next.reply("ERROR: superseded by a newer order")
         self._next = order
         if self._work is None:
             self._begin(plan)
+
+    def _refusal(self, order: Order) -> str:
+        if self.tenancy is None or order.grant is None:
+            return ""
+        return self.tenancy.refusal(order.status, order.grant, self._next.grant if self._next else None)
 
     def reassert(self) -> None:
         """Put right what is assigned here, as after every connection."""
@@ -94,7 +127,7 @@ class Agent:
 
     def clear_bad_roles(self, reply: Reply) -> None:
         """Unbind what is not assigned."""
-        if self._awake(self.clear_bad_roles, reply):
+        if self.awake(self.clear_bad_roles, reply):
             return
         if self._work is not None:
             self.clock.after(0.1, self.clear_bad_roles, reply)
@@ -111,7 +144,7 @@ class Agent:
         if self._next is not None:
             self._begin(plan)
 
-    def _awake(self, call: Callable[..., None], *arguments: object) -> bool:
+    def awake(self, call: Callable[..., None], *arguments: object) -> bool:
         """Tell whether there is nothing to do now: the agent is gone, or frozen and goes on when it thaws."""
         if self.gone:
             return True
@@ -123,8 +156,13 @@ class Agent:
 
     def _begin(self, decide: Callable[..., Plan]) -> None:
         order, self._next = self._next, None
+        if order is not None and (why := self._refusal(order)):
+            order.reply(f"ERROR: {why}")
+            order, decide = None, put_right
         if order is not None:
             self.status = order.status
+            if self.tenancy is not None and order.grant is not None:
+                self.tenancy.begin(order.status, order.grant)
             if not self.watch.writer_ips & {vip.ip for vip in order.status.vips}:
                 self.machine.caught_up = False
             if order.status.vips and not order.live():
@@ -139,7 +177,7 @@ class Agent:
 
     def _go_on(self, work: _Work) -> None:
         """Do steps until one takes time, then go on when it is over."""
-        if self._awake(self._go_on, work):
+        if self.awake(self._go_on, work):
             return
         while work.chain < len(work.planned.chains):
             chain = work.planned.chains[work.chain]
@@ -151,14 +189,17 @@ class Agent:
         work.done(work)
 
     def _finish_step(self, work: _Work) -> None:
-        if not self._awake(self._finish_step, work):
+        if not self.awake(self._finish_step, work):
             self._do(work)
             self._go_on(work)
 
     def _do(self, work: _Work) -> None:
         chain = work.planned.chains[work.chain]
         step = chain[work.step]
-        failure = self.machine.do(step)
+        failure = self.tenancy.hinders(step) if self.tenancy is not None else ""
+        failure = failure or self.machine.do(step)
+        if self.tenancy is not None and not failure:
+            self.tenancy.bound(step)
         if self.clock.history is not None:
             self.clock.say(f"    {self.machine.name}: {step}{f': FAILED: {failure}' if failure else ''}")
         if failure:
@@ -176,7 +217,11 @@ class Agent:
         self.failed, self.notes = bool(failures), bool(work.planned.notes)
         if self.notes:
             self.clock.after(_AGAIN, self._look_again)
+        if self.tenancy is not None:
+            self.tenancy.renew()
         if work.order is not None:
+            if self.tenancy is not None and work.order.grant is not None and not failures:
+                self.tenancy.done(work.order.status, work.order.grant)
             if not failures and work.order.live():
                 self.machine.told(work.order.sent)
             work.order.reply(f"ERROR: {'; '.join(failures)}" if failures else "OK")
@@ -184,5 +229,5 @@ class Agent:
             self._begin(plan)
 
     def _look_again(self) -> None:
-        if not self._awake(self._look_again) and self._work is None and self.notes:
+        if not self.awake(self._look_again) and self._work is None and self.notes:
             self._begin(plan)

@@ -32,8 +32,10 @@ class Cluster:
         for machine in self.machines.values():
             machine.others = self.machines
         self.watch.machines = self.machines
-        self.agents = {
-            name: Agent(conf, machine, self.clock, self.watch) for name, machine in self.machines.items()
+        self.agents: dict[str, Agent] = {}
+        self.agents |= {
+            name: Agent(conf, machine, self.clock, self.watch, self.agents)
+            for name, machine in self.machines.items()
         }
         self.file_behind = False
         """The status file is not what the last monitor wanted to write."""
@@ -55,6 +57,7 @@ class Cluster:
             machine.serve(self.watch.writer_ips)
         for machine in self.machines.values():
             machine.receive()
+        self.watch.one_writer()
         self.clock.after(1.0, self._clients_write)
 
     # Messages
@@ -75,22 +78,28 @@ class Cluster:
         """Give an order to the agent that the connection was made with: another one would break it."""
         machine = self.machines[order.host]
         if agent.gone:
-            self._answer(monitor.answered, order, "")
+            self._answer(monitor.answered, order, "", "")
             return
         held_up = max(machine.cut_to_until, machine.frozen_until, machine.agent_frozen_until)
         if held_up > self.clock.now:
             self.clock.at(held_up, self._arrive, monitor, order, agent, sent)
             return
+        if order.greet:
+            self._answer(monitor.answered, order, "OK", agent.token)
+            agent.reassert()
+            return
+        grant = agent.tenancy.grant(order.lease) if agent.tenancy is not None and order.lease else None
         agent.set_status(
             Order(
                 order.status,
-                lambda text: self._answer(monitor.answered, order, text),
+                lambda text: self._answer(monitor.answered, order, text, agent.token),
                 lambda: monitor.waits_for(order),
                 sent,
+                grant,
             )
         )
 
-    def _answer(self, take: Callable[[Tell, str], None], order: Tell, text: str) -> None:
+    def _answer(self, take: Callable[[Tell, str, str], None], order: Tell, text: str, token: str) -> None:
         machine = self.machines[order.host]
         host, now = order.host, self.clock.now
         if not machine.on or self.armed.pop((host, Kind.ANSWER_LOST), None) is not None:
@@ -99,9 +108,9 @@ class Cluster:
             text = "?"
         moment = max(now + 0.001 + 0.01 * self.clock.random(), machine.cut_from_until)
         moment += self.armed.pop((host, Kind.ANSWER_LATE), 0.0)
-        self.clock.at(moment, take, order, text)
+        self.clock.at(moment, take, order, text, token)
         if (twice := self.armed.pop((host, Kind.ANSWER_TWICE), 0.0)) > 0:
-            self.clock.at(moment + twice, take, order, text)
+            self.clock.at(moment + twice, take, order, text, token)
 
     def send_clear(self, monitor: Monitor, order: Tell) -> None:
         """Send CLEAR_BAD_ROLES after an order that was obeyed."""
@@ -109,10 +118,12 @@ class Cluster:
         if machine.link_to_monitor() and machine.agent_up:
             agent = self.agents[order.host]
             self.clock.after(
-                0.002, agent.clear_bad_roles, lambda text: self._answer(monitor.cleared, order, text)
+                0.002,
+                agent.clear_bad_roles,
+                lambda text: self._answer(monitor.cleared, order, text, agent.token),
             )
         else:
-            self.clock.after(CONNECT_TIMEOUT, monitor.cleared, order, "")
+            self.clock.after(CONNECT_TIMEOUT, monitor.cleared, order, "", "")
 
     def ping_agent(self, host: str) -> bool:
         """Tell whether the host's agent answers PING."""
@@ -133,6 +144,10 @@ class Cluster:
         if draw < 0.1:
             return Looked()
         return Looked(Clients(3, 1, 3600.0 if draw > 0.9 else 0.0))
+
+    def answers_arp(self, ip: str) -> bool:
+        """Tell whether the monitor hears anybody answer for a VIP."""
+        return any(ip in machine.bound and machine.link_to_monitor() for machine in self.machines.values())
 
     def kill(self, host: str) -> str:
         """Run kill_host; returns why it failed."""
@@ -168,4 +183,6 @@ class Cluster:
         """Start an agent that remembers nothing, where none runs."""
         if machine.on and self.agents[machine.name].gone:
             machine.agent_up = True
-            self.agents[machine.name] = Agent(self.scenario.conf, machine, self.clock, self.watch)
+            self.agents[machine.name] = Agent(
+                self.scenario.conf, machine, self.clock, self.watch, self.agents
+            )

@@ -75,10 +75,8 @@ def _begin_on(cluster: Cluster, machine: Machine, action: Action, until: float) 
         cluster.late_checks[machine.name, action.words] = action.lasts
     elif kind is Kind.HOST_CRASH:
         cluster.power_off(machine, until)
-    elif kind is Kind.AGENT_CRASH:
-        if machine.agent_up:
-            cluster.end_agent(machine)
-            cluster.clock.at(until, cluster.start_agent, machine)
+    elif kind in (Kind.AGENT_CRASH, Kind.AGENT_STOP):
+        _end_agent(cluster, machine, until, stop=kind is Kind.AGENT_STOP)
     elif kind is Kind.SERVER_CRASH:
         if machine.server_up:
             machine.server_up = False
@@ -87,6 +85,14 @@ def _begin_on(cluster: Cluster, machine: Machine, action: Action, until: float) 
         machine.writable = True
     elif machine.on:
         cluster.watch.bound_by_hand(machine, action.words.split("(")[1].rstrip(")"))
+
+
+def _end_agent(cluster: Cluster, machine: Machine, until: float, *, stop: bool) -> None:
+    if machine.agent_up:
+        if stop:
+            cluster.agents[machine.name].stop()
+        cluster.end_agent(machine)
+        cluster.clock.at(until, cluster.start_agent, machine)
 
 
 def _kill_fails(cluster: Cluster, until: float) -> None:
@@ -168,6 +174,8 @@ def _forgotten(cluster: Cluster, found: Mapping[str, Found]) -> None:
     for name, machine in cluster.machines.items():
         stored = found[name].stored
         known = {vip.ip for vip in stored.vips} if stored else set()
+        if cluster.watch.leased:  # it may hold by promises what the monitor has forgotten
+            known |= cluster.watch.writer_ips
         if found[name].system is None and not machine.bound <= known and not machine.excuse:
             if not cluster.file_behind:
                 raise ViolationError(f"{name} holds {sorted(machine.bound)}, the status file says {stored}")

@@ -22,6 +22,7 @@ from mmm.agent.plan import (
 from mmm.config.model import Cluster, Host
 from mmm.gtid.mysql import GtidSet
 from mmm.gtid.transactions import Transactions
+from mmm.lease import FOREVER
 from mmm.monitor.world import Outcome
 from tests.simulation.clock import Clock
 
@@ -36,6 +37,7 @@ class Machine:
         "agent_frozen_until",
         "agent_up",
         "apart_until",
+        "boot_name",
         "booted",
         "bound",
         "broken_until",
@@ -46,22 +48,27 @@ class Machine:
         "detached",
         "excuse",
         "excused",
+        "expires",
         "forgotten",
         "frozen_until",
+        "hand",
         "has",
         "host",
         "ips",
         "lag_until",
+        "left_for_good",
         "lies_until",
         "name",
         "on",
         "others",
         "ping_lost_until",
+        "promise",
         "refuses_until",
         "replicates",
         "server_frozen_until",
         "server_up",
         "source",
+        "started",
         "starts_writable",
         "stuck_until",
         "sync_timeout",
@@ -77,7 +84,16 @@ class Machine:
         self.others: Mapping[str, Machine] = {}
         self.starts_writable = starts_writable
         self.on = self.agent_up = self.server_up = True
-        self.booted = -1000.0
+        self.booted = self.started = -1000.0
+        self.boot_name = "0"
+        self.promise = ""
+        """What its agent has written below /run."""
+        self.left_for_good = False
+        """Its agent was stopped in order and left the VIP; the monitor has not seen its port refuse since."""
+        self.hand: set[str] = set()
+        """What somebody has bound by hand, as long as it is."""
+        self.expires: dict[str, float] = {}
+        """When the kernel removes what is bound with a lifetime."""
         self.writable = False
         self.source: str = host.peer or "db1"
         self.replicates = True
@@ -112,12 +128,18 @@ class Machine:
         self.on = self.agent_up = self.server_up = False
         self.caught_up = False
         self.bound.clear()
+        self.expires.clear()
+        self.hand.clear()
+        self.left_for_good = False
+        self.promise = ""
         self.excuse = ""
 
     def boot(self) -> None:
         """Come up as after a power cut; agent and server start by themselves."""
         if not self.on:
             self.on = self.agent_up = True
+            self.started = self.clock.now
+            self.boot_name = f"{self.clock.now:.3f}".replace(".", "-")
             if self.clock.now >= self.lies_until:
                 self.booted = self.clock.now
             self.start_server()
@@ -136,6 +158,40 @@ class Machine:
         if self.clock.now < self.lies_until:
             return self.clock.random() * 4000.0
         return self.clock.now - self.booted
+
+    @property
+    def boottime(self) -> float:
+        """Return what the clock says by which its agent counts leases: seconds since the boot."""
+        return self.clock.now - self.started
+
+    def expire(self, ip: str, lifetime: int) -> None:
+        """Have the kernel remove a VIP in so many seconds, and up to 0.3 s more; 0 is never."""
+        waits = ip in self.expires
+        if not lifetime:
+            self.expires.pop(ip, None)
+            return
+        self.hand.discard(ip)
+        self.expires[ip] = self.clock.now + lifetime + 0.3 * self.clock.random()
+        if not waits:
+            self.clock.at(self.expires[ip], self._expired, ip)
+
+    def _expired(self, ip: str) -> None:
+        due = self.expires.get(ip)
+        if due is not None and due > self.clock.now:
+            self.clock.at(due, self._expired, ip)
+        elif due is not None:
+            del self.expires[ip]
+            self.bound.discard(ip)
+            self.clock.say(f"    {self.name}: the kernel removes {ip}")
+
+    def left(self, ip: str) -> float:
+        """Return for how many seconds the kernel keeps a VIP."""
+        return self.expires.get(ip, FOREVER) - self.clock.now
+
+    def speaks_with(self, other: "Machine") -> bool:
+        """Tell whether packets pass between the two hosts."""
+        now = self.clock.now
+        return self.on and other.on and now >= max(self.apart_until, other.apart_until)
 
     @property
     def server(self) -> Server:
@@ -262,6 +318,8 @@ class Machine:
                 self.bound.add(step.vip.ip)
             else:
                 self.bound.discard(step.vip.ip)
+                self.hand.discard(step.vip.ip)
+                self.expires.pop(step.vip.ip, None)
             return ""
         return self._do_in_server(step) if self.server is Server.UP else f"the server is {self.server.value}"
 

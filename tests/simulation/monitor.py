@@ -2,12 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mmm.config.model import CHECK_NAMES
-from mmm.monitor import commands, results, status_file, trap
-from mmm.monitor.events import Answer, Answered, CheckResult, Event, Killed, Network, apply, only_transactions
-from mmm.monitor.orders import KillHost, Tell
+from mmm.monitor import commands, grants, results, status_file, trap
+from mmm.monitor.events import (
+    Answer,
+    Answered,
+    CheckResult,
+    Event,
+    Killed,
+    Network,
+    VipLooked,
+    apply,
+    only_transactions,
+)
+from mmm.monitor.orders import KillHost, LookForVip, Tell
 from mmm.monitor.startup import Started
 from mmm.monitor.tell import HEARTBEAT
 from mmm.monitor.turn import turn
@@ -107,6 +118,8 @@ class Monitor:
         for order in result.orders:
             if isinstance(order, KillHost):
                 self._kill(order)
+            elif isinstance(order, LookForVip):
+                self.clock.after(0.6, self._looked, order)
             elif isinstance(order, Tell):
                 self._tell(order)
         self._save()
@@ -122,49 +135,62 @@ class Monitor:
             told = self.world.hosts[order.host].agent.told
             if told != order.status or order.clear:
                 self.clock.say(f"  -> {order.host} {order.number}: {_shown(order)}")
-        self.watch.ordered(self.world, order)
+        if not order.greet:
+            self.watch.ordered(self.world, order)
         self.orders[order.host] = order
+        if order.lease is not None and not self._record():
+            self.clock.after(0.001, self._ended, order, Answer.REFUSED)
+            return
         cluster, machine = self.cluster, self.cluster.machines[order.host]
         if not machine.link_to_monitor():
             self.clock.after(CONNECT_TIMEOUT, self._ended, order, Answer.REFUSED)
         elif not machine.agent_up:
-            self.clock.after(0.001, self._ended, order, Answer.REFUSED)
+            self.clock.after(0.001, partial(self._ended, order, Answer.REFUSED, closed=True))
         else:
             self.clock.after(cluster.scenario.order_limit, self._ended, order, Answer.SILENT)
             cluster.send(self, order)
 
-    def answered(self, order: Tell, text: str) -> None:
+    def answered(self, order: Tell, text: str, token: str) -> None:
         """Take an agent's answer to SET_STATUS; an empty one is a connection that broke."""
-        if self._sleeps(self.answered, order, text):
+        if self._sleeps(self.answered, order, text, token):
             return
         if self.orders.get(order.host) is not order:
             return
         if not text.startswith(("OK", "ERROR")):
             self._ended(order, Answer.SILENT)
         elif text.startswith("ERROR"):
-            self._ended(order, Answer.ERROR, text)
+            self._ended(order, Answer.ERROR, text, token)
         elif order.clear:
             self.cluster.send_clear(self, order)
         else:
-            self._ended(order, Answer.OK, text)
+            self._ended(order, Answer.OK, text, token)
 
-    def cleared(self, order: Tell, text: str) -> None:
+    def cleared(self, order: Tell, text: str, token: str) -> None:
         """Take an agent's answer to CLEAR_BAD_ROLES."""
-        if not self._sleeps(self.cleared, order, text) and self.orders.get(order.host) is order:
+        if not self._sleeps(self.cleared, order, text, token) and self.orders.get(order.host) is order:
             answers = {"OK": Answer.OK, "ERROR": Answer.ERROR}
-            self._ended(order, answers.get(text.partition(":")[0], Answer.SILENT), text)
+            self._ended(order, answers.get(text.partition(":")[0], Answer.SILENT), text, token)
 
     def waits_for(self, order: Tell) -> bool:
         """Tell whether the answer to the order still counts."""
         return not self.gone and self.orders.get(order.host) is order
 
-    def _ended(self, order: Tell, answer: Answer, text: str = "") -> None:
-        if self._sleeps(self._ended, order, answer, text) or self.orders.get(order.host) is not order:
+    def _ended(
+        self, order: Tell, answer: Answer, text: str = "", token: str = "", *, closed: bool = False
+    ) -> None:
+        if (
+            self._sleeps(partial(self._ended, order, answer, text, token, closed=closed))
+            or self.orders.get(order.host) is not order
+        ):
             return
         del self.orders[order.host]
         host = order.host
         link = self.world.hosts[host].agent
-        if answer is Answer.OK:
+        if closed:
+            self.cluster.machines[host].left_for_good = False
+        if order.greet:
+            pass
+        elif answer is Answer.OK:
             self.watch.confirmed(host, order.status.vips)
         elif answer is Answer.REFUSED:
             self.watch.taken_back(host, link.sent_new)
@@ -172,7 +198,11 @@ class Monitor:
             self.clock.say(f"  <- {host} {order.number}: {answer}{text.removeprefix(answer)}")
         spoken = answer in (Answer.OK, Answer.ERROR)
         uptime = self.cluster.machines[host].uptime if spoken else None
-        self.post(Answered(host, order.number, answer, text, uptime))
+        self.post(Answered(host, order.number, answer, text, uptime, token, closed))
+
+    def _looked(self, order: LookForVip) -> None:
+        if not self._sleeps(self._looked, order):
+            self.post(VipLooked(order.host, order.vip, not self.cluster.answers_arp(order.vip.ip)))
 
     def _kill(self, order: KillHost) -> None:
         if order.host in self._kills:
@@ -283,7 +313,13 @@ class Monitor:
     def _save(self) -> None:
         """See to it that the status file says what it has to, a moment later as the real one does."""
         world = self.world
-        said = (world.owner, *((host.state, host.agent.may_hold) for host in world.hosts.values()))
+        said = (
+            world.owner,
+            *(
+                (host.state, host.agent.may_hold, grants.recorded(host.agent))
+                for host in world.hosts.values()
+            ),
+        )
         if said != self._file and world.mode is not Mode.PASSIVE:
             self._file = said
             self.cluster.file_behind = True
@@ -302,6 +338,18 @@ class Monitor:
         self._writing = False
         self.cluster.file = text
         self.cluster.file_behind = False
+
+    def _record(self) -> bool:
+        """Have the status file say what is granted before it is; tells whether it does."""
+        if self.clock.now >= self.cluster.file_lost_until:
+            self.cluster.file = self._to_save()
+            return True
+        return True
+
+    def _to_save(self) -> str:
+        if self.world.mode is Mode.PASSIVE:
+            return status_file.with_leases(self.cluster.file, self.world)
+        return status_file.encode(self.world)
 
     def settled(self) -> bool:
         """Tell whether nothing but heartbeats is under way."""

@@ -1,6 +1,6 @@
 """What is to happen in a run: a cluster's conf, the faults and the admin's commands, all made of the seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from random import Random
@@ -18,6 +18,7 @@ class Kind(StrEnum):
     HOST_CRASH = "loses power"
     HOST_FREEZE = "freezes as a whole"
     AGENT_CRASH = "agent dies"
+    AGENT_STOP = "agent is stopped in order"
     AGENT_FREEZE = "agent freezes"
     SERVER_CRASH = "server dies"
     SERVER_FREEZE = "server freezes"
@@ -120,6 +121,7 @@ class Scenario:
             f" auto_set_online {monitor and monitor.auto_set_online:.0f};"
             f" flapping {monitor and monitor.flap_count} in {monitor and monitor.flap_duration:.0f} s;"
             f"{' ping alone kills;' if monitor and monitor.ping_alone_kills else ''}"
+            f"{f' leases of {self.conf.vip_lease:g} s;' if self.conf.vip_lease else ''}"
             f" failover_block {monitor and monitor.failover_block:.0f}; connect_grace {checks.connect_grace:.0f};"
             f" {'GTID' if self.gtid else 'file positions'}; servers start"
             f" {'writable' if self.starts_writable else 'read_only'}; orders wait {self.order_limit:.0f} s;"
@@ -139,7 +141,7 @@ def scenario(seed: int) -> Scenario:
         now += draw.expovariate(1 / gap)
         actions += _action(draw, conf, now, longest)
     end = now + draw.choice((1.0, 5.0, 20.0))
-    return Scenario(
+    made = Scenario(
         seed,
         conf,
         tuple(sorted(actions, key=lambda action: action.at)),
@@ -149,6 +151,15 @@ def scenario(seed: int) -> Scenario:
         order_limit=draw.choice((5.0, 30.0)),
         starts_writable=draw.random() < 0.3,
     )
+    lease = draw.choice((0.0, 0.0, 2.0, 5.0, 10.0)) if draw.random() < 0.5 else 0.0
+    return _with_leases(made, lease) if lease else made
+
+
+def _with_leases(made: Scenario, length: float) -> Scenario:
+    """Return the scenario with a writer lease; the monitor's turns are as often as the real one's."""
+    assert made.conf.monitor is not None
+    monitor = replace(made.conf.monitor, split_brain_guard=True)
+    return replace(made, conf=replace(made.conf, vip_lease=length, monitor=monitor), tick=0.25)
 
 
 def _conf(draw: Random) -> Cluster:

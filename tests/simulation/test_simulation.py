@@ -12,6 +12,7 @@ import pytest
 
 from mmm.agent import plan
 from mmm.config.model import Vip
+from mmm.lease import Given, Lease
 from mmm.monitor import events, roles, startup, states, tell
 from mmm.monitor.states import Follows
 from mmm.monitor.world import World
@@ -93,7 +94,24 @@ def never_syncs(*args: Any) -> plan.Plan:
 
 
 _link_after = events._link_after
+
+
+def never_refuses(*_: Any, **__: Any) -> str:
+    return ""
+
+
+def keeps_no_promise(lease: Lease, *_: Any) -> Lease:
+    return lease
+
+
+def never_waits(*_: Any) -> bool:
+    return True
+
+
 PLANTED = [
+    (Lease, "refusal", never_refuses, "have the writer's VIP"),
+    (Lease, "promise", keeps_no_promise, "have the writer's VIP"),
+    (Given, "run_out", never_waits, "have the writer's VIP"),
     (tell, "holders", no_holders, "may still hold|is bound on"),
     (states, "_follow", keep_roles, "is HARD_OFFLINE"),
     (roles, "level", never_level, "spread unevenly"),
@@ -108,7 +126,7 @@ def test_a_planted_mistake_is_found(
     monkeypatch: pytest.MonkeyPatch, module: Any, name: str, wrong: object, said: str
 ) -> None:
     monkeypatch.setattr(module, name, wrong)
-    found = next((result for seed in range(40) if (result := Run(scenario(seed)).result()).violation), None)
+    found = next((result for seed in range(400) if (result := Run(scenario(seed)).result()).violation), None)
     assert found is not None
     assert re.search(said, found.violation), found.violation
 
