@@ -6,6 +6,7 @@ Mappings keep the order of the conf files: ties anywhere in MMM go in conf order
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -68,7 +69,7 @@ class Host:
     lvm_mount_opts: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is worked out once
 class Role:
     """A name with one or more virtual IPs that `hosts` may hold: `<role NAME>`."""
 
@@ -78,7 +79,7 @@ class Role:
     ips: tuple[str, ...]
     prefer: str | None = None
 
-    @property
+    @cached_property
     def vips(self) -> tuple[Vip, ...]:
         """Return the role's virtual IPs in conf order."""
         return tuple(Vip(self.name, ip) for ip in self.ips)
@@ -154,7 +155,7 @@ class LogFile:
     level: str = "INFO"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is worked out once
 class Cluster:
     """The effective conf of one program. Values that the program does not need may be empty."""
 
@@ -198,7 +199,13 @@ class Cluster:
         own = self.monitor.max_lag_on_failover if self.monitor else None
         return self.checks["rep_backlog"].max_backlog if own is None else own
 
-    @property
+    @cached_property
+    def master_vip(self) -> Vip | None:
+        """Return the virtual IP of the active master role, None where there is no such role."""
+        role = self.roles.get(self.active_master_role)
+        return role.vips[0] if role is not None and role.vips else None
+
+    @cached_property
     def vips(self) -> tuple[Vip, ...]:
         """Return every virtual IP of the cluster in conf order."""
         return tuple(vip for role in self.roles.values() for vip in role.vips)

@@ -112,11 +112,11 @@ def only_transactions(before: World, after: World, event: Event) -> bool:
     waiting = (after.hosts[host.name] for host in after.masters())
     if any(host.is_lost and host.state is not State.HARD_OFFLINE for host in waiting):
         return False  # it is compared
-    old, new = (
-        replace(world.hosts[event.host], transactions=None, rates=(), behind=None, behind_at=0.0)
-        for world in (before, after)
+    old, new = before.hosts[event.host], after.hosts[event.host]
+    told = replace(
+        old, transactions=new.transactions, rates=new.rates, behind=new.behind, behind_at=new.behind_at
     )
-    return old == new
+    return told == new
 
 
 def _checked(world: World, event: CheckResult, now: float) -> World:
@@ -203,14 +203,13 @@ def _answered(world: World, event: Answered, now: float) -> World:
         return world
     if event.uptime is not None:
         online = host.state is State.ONLINE
+        link = replace(host.agent, token=event.token, token_at=now, classic=not event.token, unkillable=False)
         world = world.with_host(
             event.host,
             uptime=event.uptime,
             last_uptime=event.uptime if online else host.last_uptime,
             rebooted=not online and (host.rebooted or event.uptime < host.last_uptime),
-        )
-        world = world.with_agent(
-            event.host, token=event.token, token_at=now, classic=not event.token, unkillable=False
+            agent=link,
         )
         if host.agent.greeting:
             return world.with_agent(event.host, sent=None, greeting=False)

@@ -65,8 +65,10 @@ def to_look_for(world: World, name: str, now: float) -> LookForVip | None:
     Where nothing answers ARP for the VIP then, the host has not got it, and no agent can bind it.
     """
     host, link = world.hosts[name], world.hosts[name].agent
+    if not (link.closed and world.guarded and host.checks["mysql"].refused and host.good("ping")):
+        return None
     left = sorted(link.may_hold & world.master_vips - world.vips_of(name))
-    if not (left and world.guarded and link.closed and host.checks["mysql"].refused and host.good("ping")):
+    if not left:
         return None
     if link.looking or link.killing or (link.looked is not None and now - link.looked < LOOK_AGAIN):
         return None

@@ -134,6 +134,9 @@ def _levelling_move(world: World, role: Role) -> dict[Vip, str] | None:
     if not hosts:
         return None
     held = {name: [vip for vip in role.vips if world.owner[vip] == name] for name in hosts}
+    counts = {len(vips) for vips in held.values()}
+    if len(counts) == 1:
+        return None
     loads = {name: load(world, name) for name in hosts}
     fullest = max(hosts, key=lambda name: (len(held[name]), loads[name]))
     emptiest = min(hosts, key=lambda name: (len(held[name]), loads[name]))

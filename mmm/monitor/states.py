@@ -36,15 +36,6 @@ class Rule:
     sentence: str
     follows: Follows = Follows.NOTHING
 
-    def fits(self, view: View) -> bool:
-        """Tell whether the rule says something about the host."""
-        if view.host.state not in self.sources:
-            return False
-        for fact in self.when:  # noqa: SIM110 - asked for every host at every event, and faster than all()
-            if not fact.holds(view):
-                return False
-        return True
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -221,7 +212,15 @@ _RULES_OF = {state: tuple(rule for rule in RULES if state in rule.sources) for s
 
 def rule_for(view: View) -> Rule | None:
     """Return the first rule that fits the host, None when nothing is to be said of it."""
-    return next((rule for rule in _RULES_OF[view.host.state] if rule.fits(view)), None)
+    for rule in _RULES_OF[
+        view.host.state
+    ]:  # asked for every host at every event: faster than any() and all()
+        for fact in rule.when:
+            if not fact.holds(view):
+                break
+        else:
+            return rule
+    return None
 
 
 def judge(world: World, now: float) -> tuple[World, tuple[Change, ...]]:

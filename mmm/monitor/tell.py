@@ -49,7 +49,7 @@ def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
 def wanted(world: World, name: str, now: float) -> Status:
     """Return the status that the host should have been told."""
     vips = tuple(sorted(vip for vip in world.vips_of(name) if _may_take(world, vip, name, now)))
-    writes = _master_vip(world) in vips
+    writes = world.conf.master_vip in vips
     force = writes and world.forced == name
     detach = writes and divergence.keeps_away(world, name)
     return Status(str(world.hosts[name].state), vips, _master_for(world, name), force, detach)
@@ -147,7 +147,7 @@ def _note_waiting_for_slaves(world: World, now: float) -> World:
 
 def _move_under_way(world: World) -> Vip | None:
     """Return the active master's VIP while its owner has not been told to take it."""
-    vip = _master_vip(world)
+    vip = world.conf.master_vip
     owner = None if vip is None else world.owner[vip]
     return (
         vip
@@ -157,12 +157,8 @@ def _move_under_way(world: World) -> Vip | None:
 
 
 def _others_may_write(world: World) -> bool:
-    vip = _master_vip(world)
+    vip = world.conf.master_vip
     return vip is not None and bool(holders(world, vip) - {world.owner[vip]})
-
-
-def _master_vip(world: World) -> Vip | None:
-    return next((vip for vip in world.owner if vip.role == world.conf.active_master_role), None)
 
 
 def _master_for(world: World, name: str) -> str:

@@ -70,7 +70,8 @@ class View:
     @property
     def peer_online(self) -> bool:
         """Tell whether its peer is ONLINE."""
-        return self.peer is not None and self.peer.state is State.ONLINE
+        peer = self.peer
+        return peer is not None and peer.state is State.ONLINE
 
     @property
     def peer_alive(self) -> bool:
@@ -81,9 +82,10 @@ class View:
     @property
     def peer_is_new(self) -> bool:
         """Tell whether its peer came ONLINE so lately that replication may still be settling."""
-        if self.peer is None or self.peer.state is not State.ONLINE or self.peer.online_since is None:
+        peer = self.peer
+        if peer is None or peer.state is not State.ONLINE or peer.online_since is None:
             return False
-        return self.now - self.peer.online_since <= PEER_GRACE
+        return self.now - peer.online_since <= PEER_GRACE
 
     @property
     def has_source(self) -> bool:
@@ -125,7 +127,7 @@ class View:
     def writable_unasked(self) -> bool:
         """Tell whether its server stays writable though it has not the writer role (SPEC 10.36)."""
         since, seen = self.host.writable_since, self.host.writable_seen
-        if self.is_active_master or since is None or seen is None:
+        if since is None or seen is None or self.is_active_master:
             return False
         return seen - since >= WRITABLE_GRACE
 

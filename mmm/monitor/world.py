@@ -296,11 +296,8 @@ class World:
     @property
     def active_master(self) -> str | None:
         """Return the host that the active master role is assigned to."""
-        role = self.conf.active_master_role
-        for vip, host in self.owner.items():
-            if vip.role == role:
-                return host
-        return None
+        vip = self.conf.master_vip
+        return None if vip is None else self.owner.get(vip)
 
     def peer(self, name: str) -> str | None:
         """Return the host's peer: for a slave the active master (SPEC section 6)."""
@@ -327,7 +324,7 @@ class World:
 
     def vips_of(self, name: str) -> frozenset[Vip]:
         """Return the VIPs assigned to the host."""
-        return frozenset(vip for vip, host in self.owner.items() if host == name)
+        return frozenset([vip for vip, host in self.owner.items() if host == name])
 
     def can_be_active_master(self, name: str) -> bool:
         """Tell whether the host is among those of the active master role."""
@@ -337,7 +334,8 @@ class World:
     @property
     def master_vips(self) -> frozenset[Vip]:
         """Return the VIPs of the active master role."""
-        return frozenset(vip for vip in self.owner if vip.role == self.conf.active_master_role)
+        vip = self.conf.master_vip
+        return frozenset() if vip is None else frozenset((vip,))
 
     @property
     def guarded(self) -> bool:

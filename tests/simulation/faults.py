@@ -152,15 +152,14 @@ def start_monitor(cluster: Cluster) -> None:
     machines = cluster.machines
     checks = {name: _first_checks(cluster, machine) for name, machine in machines.items()}
     told = [name for name, of in checks.items() if cluster.scenario.gtid and not of["rep_threads"].unknown]
+    has = {name: machines[name].transactions() for name in told}
     stored, _ = status_file.decode(cluster.file)
     found = {
         name: _ask(cluster, machine, stored.get(name), pings=not checks[name]["ping"].failed)
         for name, machine in cluster.machines.items()
     }
     _forgotten(cluster, found)
-    started = startup.start(
-        conf, checks, found, clock.now, {name: machines[name].transactions() for name in told}
-    )
+    started = startup.start(conf, checks, found, clock.now, has)
     cluster.watch.found(found)
     if clock.history is not None:
         owners = " ".join(f"{vip}={name}" for vip, name in started.world.owner.items())

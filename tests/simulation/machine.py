@@ -305,9 +305,8 @@ class Machine:
 
     def transactions(self) -> Transactions:
         """Return what its server says of them."""
-        return Transactions(
-            self.clock.now, self.name, GtidSet({name: ((1, last),) for name, last in self.has.items()})
-        )
+        executed = GtidSet({name: ((1, last),) for name, last in self.has.items()})
+        return Transactions(self.clock.now, self.name, executed)
 
     def do(self, step: Step) -> str:
         """Do a step of the agent's plan at its end; returns why it failed, empty when it was done."""

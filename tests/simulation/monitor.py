@@ -258,7 +258,7 @@ class Monitor:
                 behind=behind, detached=detached,
             )  # fmt: skip
             self._results[key] = result
-        if cluster.scenario.gtid and check.startswith("rep") and outcome is not Outcome.UNKNOWN:
+        if result.uses_gtid:
             result = replace(result, transactions=machine.transactions())
         takes += cluster.late_checks.pop((host, check), 0.0)
         if takes:

@@ -137,7 +137,7 @@ def scenario(seed: int) -> Scenario:
     longest = draw.choice((2.0, 10.0, 30.0, 90.0))
     actions: list[Action] = []
     now = 1.0
-    for _ in range(draw.randint(30, 200)):
+    for _ in range(draw.randint(50, 300)):
         now += draw.expovariate(1 / gap)
         actions += _action(draw, conf, now, longest)
     end = now + draw.choice((1.0, 5.0, 20.0))
@@ -156,10 +156,12 @@ def scenario(seed: int) -> Scenario:
 
 
 def _with_leases(made: Scenario, length: float) -> Scenario:
-    """Return the scenario with a writer lease; the monitor's turns are as often as the real one's."""
+    """Return the scenario with a writer lease, which the monitor's turns are often enough to renew."""
     assert made.conf.monitor is not None
     monitor = replace(made.conf.monitor, split_brain_guard=True)
-    return replace(made, conf=replace(made.conf, vip_lease=length, monitor=monitor), tick=0.25)
+    return replace(
+        made, conf=replace(made.conf, vip_lease=length, monitor=monitor), tick=min(made.tick, length / 4, 1.0)
+    )
 
 
 def _conf(draw: Random) -> Cluster:
