@@ -60,10 +60,11 @@ def caught_up(world: World, name: str) -> bool:
 
 
 def _gives_role_away(world: World, name: str) -> bool:
+    """Tell whether the host is the old holder in a planned move, and may have written since `last_writer` did."""
     move = world.move
-    if move is None or move.source != name or move.phase is Phase.RETURNING:
-        return move is not None and move.source == name
-    return move.phase is Phase.FREEZING or move.vip not in world.hosts[move.target].agent.may_hold
+    if move is None or move.source != name:
+        return False
+    return move.phase is Phase.RETURNING or move.vip in world.hosts[name].agent.may_hold
 
 
 def _gap(world: World, host: HostWorld, last: str) -> str:

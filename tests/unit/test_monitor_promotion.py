@@ -11,7 +11,7 @@ from mmm.monitor.explain import explain
 from mmm.monitor.history import Entry, decode, encode, last_holder
 from mmm.monitor.preflight import Looked
 from mmm.monitor.turn import Blocked, turn
-from mmm.monitor.world import CheckStatus, State, World
+from mmm.monitor.world import CheckStatus, Move, State, World
 from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, world
 
 BROKEN = {"rep_threads": NOW - 30}
@@ -136,3 +136,11 @@ PREFERS_DB2 = world(
 )
 def test_the_preferred_host_gets_its_role_only_when_it_has_applied_all(standby: World, *, goes: bool) -> None:
     assert (turn(standby, NOW).world.owner[WRITER] == "db2") == goes
+
+
+def test_a_holder_that_was_never_sent_the_role_has_nothing_to_give_away() -> None:
+    """db1 was to take over from db2, and db2 is back before db1 was told: db1 lacks what it lacked before."""
+    before = world({WRITER: "db1"}).with_host("db1", checks=checks(**BROKEN))
+    moving = replace(before, last_writer="db2", move=Move(WRITER, "db1", "db2"))
+    assert promotion.lacks(moving, "db1") == "", "it may have written"
+    assert promotion.lacks(moving.with_agent("db1", may_hold=frozenset()), "db1")
