@@ -88,8 +88,8 @@ class Machine:
         self.boot_name = "0"
         self.promise = ""
         """What its agent has written below /run."""
-        self.left_for_good = False
-        """Its agent was stopped in order and left the VIP; the monitor has not seen its port refuse since."""
+        self.left_for_good = ""
+        """What its agent left bound when it was stopped in order; the monitor has not seen its port refuse since."""
         self.hand: set[str] = set()
         """What somebody has bound by hand, as long as it is."""
         self.expires: dict[str, float] = {}
@@ -130,7 +130,7 @@ class Machine:
         self.bound.clear()
         self.expires.clear()
         self.hand.clear()
-        self.left_for_good = False
+        self.left_for_good = ""
         self.promise = ""
         self.excuse = ""
 
@@ -171,6 +171,8 @@ class Machine:
             self.expires.pop(ip, None)
             return
         self.hand.discard(ip)
+        if self.left_for_good == ip:
+            self.left_for_good = ""
         self.expires[ip] = self.clock.now + lifetime + 0.3 * self.clock.random()
         if not waits:
             self.clock.at(self.expires[ip], self._expired, ip)
@@ -318,6 +320,8 @@ class Machine:
             else:
                 self.bound.discard(step.vip.ip)
                 self.hand.discard(step.vip.ip)
+                if self.left_for_good == step.vip.ip:
+                    self.left_for_good = ""
                 self.expires.pop(step.vip.ip, None)
             return ""
         return self._do_in_server(step) if self.server is Server.UP else f"the server is {self.server.value}"

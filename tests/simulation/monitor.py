@@ -187,7 +187,7 @@ class Monitor:
         host = order.host
         link = self.world.hosts[host].agent
         if closed:
-            self.cluster.machines[host].left_for_good = False
+            self.cluster.machines[host].left_for_good = ""
         if order.greet:
             pass
         elif answer is Answer.OK:

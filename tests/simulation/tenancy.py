@@ -66,7 +66,6 @@ class Tenancy:
 
     def begin(self, status: Status, grant: Grant) -> None:
         """Take an order as what is wanted."""
-        self.machine.left_for_good = False
         if self.is_writer(status):
             self.tenure.obeyed(grant, role=True)
             self._deny = False
@@ -105,7 +104,7 @@ class Tenancy:
         if self.tenure.leased and self.is_writer(self.agent.status) and self.tenure.stopped():
             for ip in self.ips & self.machine.bound:
                 self.machine.expire(ip, 0)
-                self.machine.left_for_good = True
+                self.machine.left_for_good = ip
 
     # The guard
 

@@ -69,10 +69,11 @@ class Watch:
         """Check an order and put it in the books."""
         self.orders += 1
         state = world.hosts[order.host].state
+        if self.leased and world.mode is Mode.PASSIVE and order.status == world.hosts[order.host].agent.told:
+            return  # what it has it is to keep for good, while nothing moves
         if order.status.vips and state is not State.ONLINE and world.mode not in UNASKED:
             raise ViolationError(f"{order.host} is {state} and is told to hold {order.status.vips}")
-        farewell = self.leased and order.status == world.hosts[order.host].agent.told
-        if world.mode is Mode.PASSIVE and not farewell:
+        if world.mode is Mode.PASSIVE:
             raise ViolationError(f"{order.host} is told something in passive mode")
         for vip in order.status.vips:
             if world.owner[vip] != order.host:
@@ -186,7 +187,7 @@ class Watch:
 
     def _promoted(self, world: World, vip: Vip, name: str) -> None:
         """Check that nobody becomes active master by itself whose replication has failed."""
-        wrote_last = world.last_writer in (None, name)
+        wrote_last = world.last_writer in (None, name) or vip in world.hosts[name].agent.may_hold
         if vip.role != world.conf.active_master_role or wrote_last or world.move is not None:
             return
         if world.hosts[name].checks["rep_threads"].failed:
