@@ -23,7 +23,7 @@ from tests.simulation.shrink import shortest, story
 from tests.simulation.tally import run_seeds
 
 FIXED = range(150)
-NEW = 100
+NEW = 25
 
 
 @pytest.mark.parametrize("part", [FIXED[start : start + 50] for start in range(0, len(FIXED), 50)], ids=str)
