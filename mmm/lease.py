@@ -17,7 +17,7 @@ The monitor (`Given`, one for each host)
     gives the role to another only when every other lease has run out, with the margin, or its end was confirmed.
 
 The monitor need not know of promises: who gave one refuses the monitor too. The margin covers clocks that do not run
-alike, the kernel's whole seconds, and the time between a look at the lease and what follows.
+alike, how late the kernel may be, and the time between a look at the lease and what follows.
 """
 
 from math import inf
@@ -25,8 +25,16 @@ from typing import NamedTuple
 
 NEVER = -inf
 FOREVER = inf
-MARGIN = 1.0
-"""Seconds that everybody but the holder waits after the end of a lease."""
+LONGEST_MARGIN = 1.0
+"""Seconds that everybody but the holder waits after the end of a lease of two seconds or more."""
+
+
+def margin(length: float) -> float:
+    """Return for how many seconds everybody but the holder waits after the end of a lease of `length` seconds.
+
+    It covers clocks that run differently during the lease, and how late the kernel may be: `Tenure.lifetime`.
+    """
+    return min(LONGEST_MARGIN, length / 2)
 
 
 class Grant(NamedTuple):
@@ -74,11 +82,14 @@ class Lease(NamedTuple):
         until = max(renewed, grant.token + grant.length)
         return self._replace(newest=grant.token, heard=grant.token, until=until)
 
-    def promise(self, length: float, now: float, margin: float = MARGIN) -> "Lease | None":
-        """Return the lease after another holder's request for a promise, None when it is refused."""
+    def promise(self, length: float, now: float, after: float | None = None) -> "Lease | None":
+        """Return the lease after another holder's request for a promise, None when it is refused.
+
+        `after` is the margin, where it is not that of the length.
+        """
         if self.holds(now):
             return None
-        return self._replace(promised=max(self.promised, now + length + margin))
+        return self._replace(promised=max(self.promised, now + length + _margin(length, after)))
 
     def renewed(self, asked: float, length: float, now: float) -> "Lease":
         """Return the lease with all promises in hand that were asked for at `asked`; void if it has ended since."""
@@ -96,9 +107,9 @@ class Lease(NamedTuple):
         """Return the lease of an agent that starts now: the kernel kept `until`, a file `promised`."""
         return self._replace(newest=now, heard=NEVER)
 
-    def rebooted(self, now: float, length: float, margin: float = MARGIN) -> "Lease":
+    def rebooted(self, now: float, length: float, after: float | None = None) -> "Lease":
         """Return the lease of an agent whose host has booted at `now`: what it has promised is not known."""
-        return Lease(now, NEVER, now + length + margin)
+        return Lease(now, NEVER, now + length + _margin(length, after))
 
 
 class Given(NamedTuple):
@@ -133,9 +144,13 @@ class Given(NamedTuple):
         """Return what a monitor that starts takes to be given; what has an end begins now."""
         return self if self.until in {NEVER, FOREVER} else Given(now + length, now + length)
 
-    def run_out(self, now: float, margin: float = MARGIN) -> bool:
-        """Tell whether the host cannot hold the role any more, so that another may be given it."""
-        return now >= self.until + margin
+    def run_out(self, now: float, after: float) -> bool:
+        """Tell whether the lease ended `after` seconds ago or more; with the margin another may have the role."""
+        return now >= self.until + after
+
+
+def _margin(length: float, given: float | None) -> float:
+    return margin(length) if given is None else given
 
 
 NOTHING = Given()

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mmm.agent.fence import deny
 from mmm.agent.guard import Guard
 from mmm.agent.look import ANSWER_LIMIT, Session, look
 from mmm.agent.plan import (
@@ -31,7 +32,7 @@ from mmm.agent.plan import (
     remember,
 )
 from mmm.agent.steps import Steps, agent_at
-from mmm.agent.tenure import Tenure, clock
+from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster, Vip
 from mmm.lease import Grant
 from mmm.mysql.connection import MysqlError, connect
@@ -39,6 +40,7 @@ from mmm.mysql.sessions import Survey, survey
 from mmm.network.arp import Announcer
 from mmm.network.line_server import GarbageError
 from mmm.network.vips import Interface, InterfaceError
+from mmm.process.ward import clock
 from mmm.wire import agent as wire
 from mmm.wire.agent import Status
 
@@ -77,15 +79,27 @@ class _Order:
 
 
 class Agent:
-    """This host's agent; lives in an asyncio loop. `close` it."""
+    """This host's agent; lives in an asyncio loop. `close` it.
 
-    def __init__(self, conf: Cluster, interface: Interface, announcer: Announcer) -> None:
+    `fence_at` is told the moment, on the clock of leases, at which somebody else must take the writer role from this
+    host if the agent has not: infinite when it has not got it, or has it for good.
+    """
+
+    def __init__(
+        self,
+        conf: Cluster,
+        interface: Interface,
+        announcer: Announcer,
+        fence_at: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._conf = conf
         self._facts = facts(conf)
         self._here = here = conf.hosts[conf.this]
         self._address = agent_at(here)
         self._interface = interface
         self._announcer = announcer
-        self._tenure = Tenure(conf.vip_lease, Path(f"{here.pid_path}.promise") if here.pid_path else None)
+        promises = Path(f"{here.pid_path}.promise") if here.pid_path else None
+        self._tenure = Tenure(conf.vip_lease, promises, ends=fence_at)
         self._guard = Guard(conf, self._tenure, interface, self._held, self._fence, self._lost)
         self._leases = conf.vip_lease > 0
         self._steps = Steps(conf, interface, announcer, self._guard.lifetime)
@@ -287,7 +301,7 @@ class Agent:
 
     def _fence(self) -> str:
         """Set read_only and end clients; runs in the guard's thread."""
-        return self._steps.fence(Session(self._address))
+        return deny(Session(self._address), self._conf)
 
     def _lost(self, vip: Vip) -> None:
         """Forget that the VIP was assigned here: its lease is over."""

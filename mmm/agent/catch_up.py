@@ -21,10 +21,15 @@ class CatchUpError(Exception):
     """The server does not have all it should have before it is written to; the text says what and why."""
 
 
-def catch_up(server: Connection, peer: Address | None, limit: float) -> str:
+LOST_LIMIT = 0.2
+"""Seconds that a peer which the monitor has lost may take to answer after all."""
+
+
+def catch_up(server: Connection, peer: Address | None, limit: float, peer_limit: float = ANSWER_LIMIT) -> str:
     """Wait until `server` has what it must have, `limit` seconds at most; returns what was reached.
 
-    Raises CatchUpError, and MysqlError when `server` cannot be asked.
+    The peer has `peer_limit` seconds to let the agent in, and for each answer. Raises CatchUpError, and MysqlError when
+    `server` cannot be asked.
     """
     status = replica_status(server)
     if status is None:
@@ -34,7 +39,7 @@ def catch_up(server: Connection, peer: Address | None, limit: float) -> str:
     begin = time.monotonic()
     if peer is not None:
         try:
-            with connect(peer, min(ANSWER_LIMIT, limit)) as there:
+            with connect(peer, min(peer_limit, limit)) as there:
                 target = binlog_position(there)
         except MysqlError as error:
             if error.server_alive:

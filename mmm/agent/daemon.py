@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Sequence
 
 from mmm.agent.agent import Agent
+from mmm.agent.fence import fence
 from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster
 from mmm.network.arp import Announcer, Sender
@@ -16,6 +17,7 @@ from mmm.network.link import LinkWatch
 from mmm.network.vips import Interface
 from mmm.process import tls
 from mmm.process.program import Daemon, run
+from mmm.process.ward import Ward
 from mmm.wire.agent import MAX_LINE
 
 CLIENTS = 256
@@ -28,12 +30,22 @@ log = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run mmm_agentd; returns its exit status."""
-    daemon = Daemon("mmm_agentd", "AGENT", "mmm_agent", lambda conf: conf.hosts[conf.this].pid_path, work)
+    daemon = Daemon(
+        "mmm_agentd",
+        "AGENT",
+        "mmm_agent",
+        lambda conf: conf.hosts[conf.this].pid_path,
+        work,
+        lambda conf: Ward(lambda: fence(conf)),
+    )
     return run(daemon, argv)
 
 
-async def work(conf: Cluster) -> int:
-    """Run the agent until TERM; returns 0, or 1 when its port or its TLS files cannot be had."""
+async def work(conf: Cluster, ward: Ward) -> int:
+    """Run the agent until TERM; returns 0, or 1 when its port or its TLS files cannot be had.
+
+    `ward` is told until when this host may be the writer.
+    """
     for warning in conf.warnings:
         log.warning("%s", warning)
     ended = asyncio.Event()
@@ -43,7 +55,7 @@ async def work(conf: Cluster) -> int:
     try:
         context = tls.server_context(conf.socket)
         with Interface(here.cluster_interface) as interface:
-            await _serve(conf, interface, context, ended)
+            await _serve(conf, interface, context, ended, ward)
     except tls.TlsError as error:
         log.critical("%s", error)
         return 1
@@ -55,12 +67,12 @@ async def work(conf: Cluster) -> int:
 
 
 async def _serve(
-    conf: Cluster, interface: Interface, context: ssl.SSLContext | None, ended: asyncio.Event
+    conf: Cluster, interface: Interface, context: ssl.SSLContext | None, ended: asyncio.Event, ward: Ward
 ) -> None:
     here = conf.hosts[conf.this]
     sender = Sender(interface.name, (vip.ip for vip in conf.vips))
     announcer = Announcer(sender)
-    agent = Agent(conf, interface, announcer)
+    agent = Agent(conf, interface, announcer, ward.set)
     watch = Watch(interface.name, (vip.ip for vip in conf.vips), announcer)
     link = LinkWatch(interface.name, announcer.link_up)
     try:

@@ -2,7 +2,7 @@
 
     writer VIP     renewed by the monitor's orders; when a third of the lease is left, by promises of all other hosts
                    of the role
-    reader VIPs    renewed for as long as any neighbour is reached
+    reader VIPs    renewed with the writer's, and for as long as any neighbour is reached
     lease lost     no new connections can come once the kernel removed the VIP; read_only is set, clients are ended
 
 After it was stopped and continued, the first thing that happens here is a look at the lease.
@@ -15,16 +15,19 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from mmm.agent.tenure import Tenure, clock
+from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster, Host, Vip
 from mmm.network.line_client import ask
 from mmm.network.vips import Interface, InterfaceError
+from mmm.process.ward import clock
 from mmm.wire import agent as wire
 
 LOOK = 0.2
-"""Seconds between two looks at the lease."""
+"""Longest time, in seconds, between two looks at the lease."""
 LEAD = 0.3
-"""Seconds before the end of a lease at which the host begins to give the role up."""
+"""Seconds before the end of a lease at which the host begins to give the role up; less where the lease is short."""
+UNDISTURBED = 1.3
+"""Seconds before the kernel removes the writer's VIP in which no other address is changed: that would make it late."""
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +69,7 @@ class Guard:
         self._tls = tls
         while True:
             await self._look()
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(min(LOOK, self._tenure.length / 20))
 
     def close(self) -> None:
         """End what is under way."""
@@ -76,15 +79,15 @@ class Guard:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _look(self) -> None:
-        tenure = self._tenure
-        if tenure.left <= LEAD and tenure.lease.until > 0:
+        tenure, lead = self._tenure, lead_of(self._tenure.length)
+        if tenure.left <= lead and tenure.lease.until > 0:
             await self._give_up()
         elif self._writable:
             await self._deny()
         if not tenure.leased:
             return
         self._said = self._said and tenure.heard > tenure.length
-        if LEAD < tenure.left < max(tenure.length / 3, LEAD + 0.5) and _idle(self._asking):
+        if lead < tenure.left < asks_at(tenure.length) and _idle(self._asking):
             self._asking = asyncio.get_running_loop().create_task(self._ask_promises())
         if clock() - self._renewed > tenure.length / 4:
             self._renewed = clock()
@@ -145,7 +148,7 @@ class Guard:
                     tenure.heard,
                     ", ".join(host.name for host in others) or "nobody, for there is no other host",
                 )
-            await self._renew(vip for vip in self._held() if vip.role == conf.active_master_role)
+            await self._renew(self._held())
 
     async def _promised(self, host: Host) -> bool:
         request = wire.promise(host.name, self._conf.this, self._tenure.length)
@@ -164,6 +167,8 @@ class Guard:
     async def _renew_readers(self) -> None:
         readers = [vip for vip in self._held() if vip.role != self._conf.active_master_role]
         if not readers:
+            return
+        if 0 < self._tenure.left < UNDISTURBED:
             return
         alone = clock() - self._reached
         if alone > self._tenure.length / 2 and _idle(self._reaching):
@@ -188,6 +193,16 @@ class Guard:
         if vip.role == self._conf.active_master_role:
             return self._tenure.lifetime()
         return round(self._tenure.length) if self._tenure.leased else 0
+
+
+def lead_of(length: float) -> float:
+    """Return how many seconds before the end of a lease of `length` seconds the host begins to give the role up."""
+    return min(LEAD, 0.15 * length)
+
+
+def asks_at(length: float) -> float:
+    """Return with how many seconds left of a lease of `length` seconds others are asked for promises."""
+    return max(length / 3, min(LEAD + 0.5, length / 2))
 
 
 def _idle(task: "asyncio.Task[None] | None") -> bool:

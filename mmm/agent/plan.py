@@ -139,10 +139,11 @@ class SemiSyncRole:
 class Sync:
     """Apply all that the peer has, or where it does not answer, all that was received.
 
-    With `force` as much of that as can be had in time is enough (SPEC 10.10).
+    With `force` as much of that as can be had in time is enough (SPEC 10.10). A peer that is `lost` is not waited for.
     """
 
     force: bool = False
+    lost: bool = False
 
     def __str__(self) -> str:
         return "sync as far as possible" if self.force else "sync"
@@ -369,7 +370,7 @@ def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, pa
         state = seen.semi_sync
         wait: Chain = (SemiSyncRole(source=True),) if state and state.on and state.source is False else ()
         # What is bound here, or was taken over completely, has synced: it is only put right again.
-        sync: Chain = () if bound or vip in past.held else (Sync(wanted.force),)
+        sync: Chain = () if bound or vip in past.held else (Sync(wanted.force, wanted.detach),)
         alone = wanted.detach and wanted.master == known.this
         leaves = alone and seen.source is not None and not seen.source.detached
         stop: Chain = (StopReceiving(finish=bool(sync) and not wanted.force),) if leaves else ()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from mmm.agent.catch_up import CatchUpError, apply_received, catch_up
+from mmm.agent.catch_up import LOST_LIMIT, CatchUpError, apply_received, catch_up
 from mmm.agent.clients import end_clients_of
 from mmm.agent.look import ANSWER_LIMIT, Session
 from mmm.agent.plan import (
@@ -32,7 +32,7 @@ from mmm.agent.plan import (
 )
 from mmm.config.model import Cluster, Host, Vip
 from mmm.mysql.access import allow_writes, deny_writes, writers
-from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
+from mmm.mysql.connection import Address, Connection, MysqlError, connect
 from mmm.mysql.detach import attach, detach, stop_receiving
 from mmm.mysql.follow import follow
 from mmm.mysql.replication import start_replica, stop_replica
@@ -82,9 +82,7 @@ class Steps:
         self._farewell = Farewell(interface.name)
         self._complaints: dict[str, str] = {}
         self._blocks = can_block(conf)
-        users = (user for host in conf.hosts.values() for user in (host.agent_user, host.replication_user))
-        self.keep = frozenset((*users, self._here.monitor_user, *conf.keep_users)) - {""}
-        """Users whose sessions are never ended."""
+        self.keep = kept_users(conf)
 
     def carry_out(self, plan: Plan, session: Session) -> Done:
         """Do the plan's steps in their order on the server of `session`; blocks, never raises for a step."""
@@ -155,8 +153,8 @@ class Steps:
             case SemiSyncRole():
                 become_replica(session.open(), self._conf.sync_timeout)
                 return "acknowledges what it receives, if its source is one"
-            case Sync(force):
-                return self._sync(session, force=force)
+            case Sync():
+                return self._sync(session, step)
             case _:
                 return self._replicate(step, session)
 
@@ -180,12 +178,13 @@ class Steps:
                 stop_replica(session.open(), self._conf.sync_timeout)
                 return "stopped"
 
-    def _sync(self, session: Session, *, force: bool) -> str:
+    def _sync(self, session: Session, sync: Sync) -> str:
         peer = self._conf.hosts.get(self._here.peer or "")
+        there, limit = agent_at(peer) if peer else None, self._conf.sync_timeout
         try:
-            return catch_up(session.open(), agent_at(peer) if peer else None, self._conf.sync_timeout)
+            return catch_up(session.open(), there, limit, LOST_LIMIT if sync.lost else ANSWER_LIMIT)
         except CatchUpError as error:
-            if not force:
+            if not sync.force:
                 raise
             log.warning("sync: %s: goes on by 'move_role --force' though %s", self._here.name, error)
             return f"forced to go on: {error}"
@@ -210,17 +209,6 @@ class Steps:
         """Have the kernel keep what is bound for as long as it may be."""
         for vip in vips:
             self._interface.renew(vip.ip, self._lifetime(vip))
-
-    def fence(self, session: Session) -> str:
-        """Take no more writes, at once; returns why not, empty when it is so."""
-        try:
-            result = deny_writes(session.open(), grace=0.0, keep=self.keep)
-        except MysqlError as error:
-            return error.text if error.server_alive or error.kind is not ErrorKind.REFUSED else ""
-        finally:
-            session.close()
-        log.warning("fence: %s: read_only=1, %d clients ended", self._here.name, result.ended)
-        return ""
 
     def _lease_of(self, vip: Vip) -> int:
         """Return for how many seconds the VIP may be bound now; raises StepError."""
@@ -298,6 +286,12 @@ def _can_run(command: str) -> bool:
     except ValueError:
         return False
     return bool(words) and shutil.which(words[0]) is not None
+
+
+def kept_users(conf: Cluster) -> frozenset[str]:
+    """Return the MySQL users whose sessions this host's agent never ends."""
+    users = (user for host in conf.hosts.values() for user in (host.agent_user, host.replication_user))
+    return frozenset((*users, conf.hosts[conf.this].monitor_user, *conf.keep_users)) - {""}
 
 
 def agent_at(host: Host) -> Address:

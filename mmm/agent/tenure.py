@@ -5,25 +5,25 @@ What outlives the agent stands elsewhere: the VIP's lifetime in the kernel, prom
 
 import json
 import logging
-import time
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from mmm.lease import FOREVER, MARGIN, NEVER, Grant, Lease
+from mmm.lease import FOREVER, NEVER, Grant, Lease, margin
+from mmm.process.ward import clock
 from mmm.wire.agent import Granted
 
 log = logging.getLogger(__name__)
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _UNIT = 1_000_000_000
-LEAST = 0.5
-"""Seconds that a lease must still run for a VIP to be bound: the kernel counts in whole ones."""
+KERNEL_LATE = 0.35
+"""Seconds after its lifetime up to which the kernel may keep a VIP bound, if no other address changes meanwhile.
 
-
-def clock() -> float:
-    """Return seconds since the boot, those included in which the host slept."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+It looks no more often than once a second after any address of the host has changed, and rounds that up.
+"""
+_MOST_OVER = 0.5
 
 
 def boot() -> str:
@@ -38,8 +38,14 @@ class Tenure:
     """The writer role's lease at this host, by the clock `now`. Not for several threads, but for `lifetime`."""
 
     def __init__(
-        self, length: float, file: Path | None, now: Callable[[], float] | None = None, boot_name: str = ""
+        self,
+        length: float,
+        file: Path | None,
+        now: Callable[[], float] | None = None,
+        boot_name: str = "",
+        ends: Callable[[float], None] = lambda _: None,
     ) -> None:
+        self._ends = ends
         self._file = file
         self._now = now or clock
         self._boot = boot_name or boot()
@@ -49,6 +55,16 @@ class Tenure:
         """The monitor grants leases; a classic one does not, and then VIPs are for good."""
         began = self._now()
         self.lease = self._read(Lease(began), began)
+
+    @property
+    def lease(self) -> Lease:
+        """The lease as it stands; whoever watches over its end is told when it changes."""
+        return self._lease
+
+    @lease.setter
+    def lease(self, lease: Lease) -> None:
+        self._lease = lease
+        self._ends(FOREVER if lease.until == NEVER else lease.until)
 
     def token(self) -> str:
         """Return a new token: later than all before it."""
@@ -131,11 +147,14 @@ class Tenure:
         return self._now() - self.lease.heard
 
     def lifetime(self) -> int:
-        """Return the seconds that the kernel may keep the VIP bound: 0 is for good, -1 that the lease is over."""
-        left = self.left
-        if left == FOREVER:
+        """Return the seconds that the kernel may keep the VIP bound: 0 is for good, -1 that the lease is over.
+
+        The kernel counts whole seconds: together with how late it may be they end within the margin.
+        """
+        if self.left == FOREVER:
             return 0
-        return -1 if left < LEAST else round(left)
+        over = min(_MOST_OVER, margin(self.length) - KERNEL_LATE)
+        return math.floor(self.left + over) if self.left + over >= 1 else -1
 
     def _read(self, lease: Lease, now: float) -> Lease:
         if self._file is None or not self.length:
@@ -144,7 +163,7 @@ class Tenure:
             kept = json.loads(self._load(self._file))
             if kept["boot"] == self._boot:
                 return lease._replace(promised=float(kept["promised"]))
-        if now < self.length + MARGIN:
+        if now < self.length + margin(self.length):
             return lease.rebooted(0.0, self.length)._replace(newest=now)
         return lease
 

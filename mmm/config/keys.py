@@ -90,9 +90,9 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
     Key("sync_timeout", "seconds", "Longest wait for a replica to catch up.", default="10"),
     Key("vip_lease", "seconds",
         "VIPs are bound for so long and renewed by every word of the monitor: a host that is cut off loses them"
-        " after it. A failover of a host that cannot be told waits for it, and a second more. Whole seconds, at least"
-        " 2, the same on all hosts; 0: VIPs are bound for good.",
-        default="0"),
+        " after it. A failover of a host that cannot be told waits for it, and a second more (of 1 s: half a second)."
+        " Whole seconds, the same on all hosts; 0: VIPs are bound for good, as in MMM 2.x.",
+        default="10"),
     Key("default_copy_method", "copy method", "The copy method of the tools.", "T"),
     Key("clone_dirs", "list", "Directories below the mount point that are copied.", "T"),
 ))  # fmt: skip
@@ -145,7 +145,7 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
     Key("split_brain_guard", "bool",
         "The active master role goes to another host only when its last one let it go, was killed, or has lost its"
         " lease; off: also when it cannot be told, as in MMM 2.x.",
-        default="0", old=_top("split_brain_guard")),
+        default="1", old=_top("split_brain_guard")),
 ))  # fmt: skip
 
 HOST = Section("host", named=True, text="A server with its agent.", required=EVERY, template=True, keys=(

@@ -120,7 +120,7 @@ class Monitor:
     failover_block: float = 60.0
     max_lag_on_failover: float | None = None
     """None: as rep_backlog's max_backlog; infinite: no limit."""
-    split_brain_guard: bool = False
+    split_brain_guard: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class Cluster:
     """Users whose sessions are never ended (SPEC 10.12)."""
     sync_timeout: float = 10.0
     """Longest wait for a replica to catch up (SPEC 10.2)."""
-    vip_lease: float = 0.0
+    vip_lease: float = 10.0
     """Length of a lease (SPEC 11.1); 0 is none: VIPs are bound for good."""
     default_copy_method: str = ""
     clone_dirs: tuple[str, ...] = ()

@@ -179,10 +179,10 @@ def leases(world: World) -> None:
     """Demand a lease that the kernel can count, or none."""
     setting = world["top"].get("", {}).get("vip_lease")
     length = setting.value if setting else 0
-    if isinstance(length, float) and length and (length < 2 or length != int(length)):
+    if isinstance(length, float) and length and (length < 1 or length != int(length)):
         world.wrong(
             setting.source if setting else None,
-            f"vip_lease is 0 or a whole number of seconds from 2, not {length:g}; correct it",
+            f"vip_lease is 0 or a whole number of seconds, not {length:g}; correct it",
         )
 
 

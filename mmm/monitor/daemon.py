@@ -19,13 +19,16 @@ from mmm.monitor.world import State
 from mmm.network.icmp import Pinger
 from mmm.process import tls
 from mmm.process.program import Daemon, run
+from mmm.process.ward import Ward, no_ward
 
 log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run mmm_mond; returns its exit status."""
-    daemon = Daemon("mmm_mond", "MONITOR", "mmm_mon", lambda conf: _monitor(conf).pid_path, work)
+    daemon = Daemon(
+        "mmm_mond", "MONITOR", "mmm_mon", lambda conf: _monitor(conf).pid_path, work, lambda _: no_ward()
+    )
     return run(daemon, argv)
 
 
@@ -35,7 +38,7 @@ def _monitor(conf: Cluster) -> Monitor:
     return conf.monitor
 
 
-async def work(conf: Cluster) -> int:
+async def work(conf: Cluster, _: Ward) -> int:
     """Run the monitor until TERM; returns 0, or 1 when its port, its TLS files or raw sockets cannot be had."""
     for warning in conf.warnings:
         log.warning("%s", warning)

@@ -6,7 +6,7 @@ can be told or not; a lease without an end is granted while no other host could 
 
 from dataclasses import replace
 
-from mmm.lease import FOREVER, NOTHING, Given
+from mmm.lease import FOREVER, NOTHING, Given, margin
 from mmm.monitor import promotion
 from mmm.monitor.orders import LookForVip, Tell
 from mmm.monitor.world import AgentLink, Mode, State, World
@@ -29,7 +29,7 @@ def with_lease(world: World, order: Tell, now: float) -> Tell:
     link = world.hosts[order.host].agent
     if world.conf.vip_lease <= 0 or link.classic:
         return order
-    old = world.master_vips & set(order.status.vips) and now - link.token_at > world.conf.vip_lease / 2
+    old = world.master_vips & set(order.status.vips) and now - link.token_at > _fresh(world.conf.vip_lease)
     if old or not link.token:
         return replace(order, greet=True)
     return replace(order, lease=Granted(_length(world, order), link.token))
@@ -53,7 +53,7 @@ def without_run_out(world: World, now: float) -> World:
         return world
     for name, host in world.hosts.items():
         lost = host.agent.may_hold & world.master_vips - world.vips_of(name)
-        if lost and host.agent.given.run_out(now):
+        if lost and host.agent.given.run_out(now, margin(world.conf.vip_lease)):
             held = host.agent.may_hold - lost
             world = world.with_agent(name, may_hold=held, told=None, clear=True, given=NOTHING)
     return world
@@ -76,8 +76,11 @@ def to_look_for(world: World, name: str, now: float) -> LookForVip | None:
 
 
 def recorded(link: AgentLink) -> str:
-    """Return what the status file says of a host's lease: nothing, `forever` or `finite`."""
-    if link.given == NOTHING:
+    """Return what the status file says of a host's lease: nothing, `forever` or `finite`.
+
+    Of a classic agent nothing, for it has no lease; a monitor that finds nothing takes that for one without an end.
+    """
+    if link.given == NOTHING or link.classic:
         return ""
     return "forever" if link.given.until == FOREVER else "finite"
 
@@ -94,6 +97,14 @@ def farewell(world: World) -> Tell | None:
                 return None
             return Tell(name, link.order + 1, link.told, lease=Granted(FOREVER, link.token))
     return None
+
+
+def _fresh(length: float) -> float:
+    """Return the age, in seconds, up to which a token is sent with an order for the role.
+
+    The kernel counts whole seconds: of a short lease hardly anything may have gone by.
+    """
+    return length / 2 if length >= 5 else length / 10
 
 
 def _length(world: World, order: Tell) -> float:

@@ -1,13 +1,15 @@
 """The angel: a parent that starts the worker, starts it again when it fails, and passes signals on.
 
 TERM, INT and QUIT end the worker, and then the angel. HUP opens the log files anew in both. A worker that
-does not end in time is killed. A worker whose angel is gone gets TERM from the kernel.
+does not end in time is killed. A worker whose angel is gone gets TERM from the kernel. What the worker should have
+done and has not, the angel does: its `Ward`.
 """
 
 import ctypes
 import faulthandler
 import gc
 import logging
+import math
 import os
 import signal
 import sys
@@ -19,6 +21,7 @@ from typing import NoReturn
 
 from mmm.process.logs import reopen
 from mmm.process.restart import Again, End, GiveUp, Policy, after
+from mmm.process.ward import Ward
 
 Worker = Callable[[], int]
 
@@ -40,18 +43,20 @@ class Ended:
     asked: bool
 
 
-def supervise(worker: Worker, policy: Policy, stop_limit: float, running: Callable[[], None]) -> int:
+def supervise(
+    worker: Worker, policy: Policy, stop_limit: float, running: Callable[[], None], ward: Ward
+) -> int:
     """Keep `worker` running in a child; returns the exit status of the angel.
 
     `running` is called once the first worker runs. `SIGNALS` must be blocked. A worker that was
-    asked to end is killed after `stop_limit` seconds.
+    asked to end is killed after `stop_limit` seconds. `ward` is looked at when it is due.
     """
     failures: tuple[float, ...] = ()
     while True:
         pid = _start(worker)
         running()
         running = _nothing
-        ended = _watch(pid, stop_limit)
+        ended = _watch(pid, stop_limit, ward)
         if ended.asked:
             return 0 if ended.status == 0 else 1
         match after(ended.status, failures, time.monotonic(), policy):
@@ -64,7 +69,7 @@ def supervise(worker: Worker, policy: Policy, stop_limit: float, running: Callab
                 return 1
             case Again(delay, failures):
                 log.error("worker %s; starting it again %s", _how(ended.status), _when(delay))
-                if _stopped_within(delay):
+                if _stopped_within(delay, ward):
                     return 0
 
 
@@ -118,18 +123,19 @@ def _leave(status: int) -> NoReturn:
     os._exit(status & 0xFF)
 
 
-def _watch(pid: int, stop_limit: float) -> Ended:
-    asked, limit = False, _LONG
+def _watch(pid: int, stop_limit: float, ward: Ward) -> Ended:
+    asked, end = False, math.inf
     while True:
-        number = _next_signal(limit)
+        number = _next_signal(min(end - time.monotonic(), ward.wait()))
+        ward.look()
         if number in _ENDING:
             log.info("got %s, ending the worker", signal.Signals(number).name)
             os.kill(pid, number)
-            asked, limit = True, stop_limit
+            asked, end = True, time.monotonic() + stop_limit
         elif number == signal.SIGHUP:
             reopen()
             os.kill(pid, signal.SIGHUP)
-        elif number is None and asked:
+        elif asked and time.monotonic() >= end:
             log.error("worker %d did not end within %g s: killing it", pid, stop_limit)
             os.kill(pid, signal.SIGKILL)
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -137,11 +143,12 @@ def _watch(pid: int, stop_limit: float) -> Ended:
             return Ended(os.waitstatus_to_exitcode(status), asked)
 
 
-def _stopped_within(seconds: float) -> bool:
+def _stopped_within(seconds: float, ward: Ward) -> bool:
     """Wait `seconds`; returns at once with True when asked to end."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        number = _next_signal(left)
+        number = _next_signal(min(left, ward.wait()))
+        ward.look()
         if number in _ENDING:
             return True
         if number == signal.SIGHUP:
@@ -150,7 +157,7 @@ def _stopped_within(seconds: float) -> bool:
 
 
 def _next_signal(limit: float) -> int | None:
-    info = signal.sigtimedwait(SIGNALS, limit)
+    info = signal.sigtimedwait(SIGNALS, max(0.0, min(limit, _LONG)))
     return None if info is None else info.si_signo
 
 

@@ -12,6 +12,7 @@ from mmm.config.allow import sentence
 from mmm.config.model import Cluster, Program
 from mmm.process import arguments, tls
 from mmm.process.service import Service, serve
+from mmm.process.ward import Ward
 
 USAGE = 2
 """Exit status for wrong usage and for a conf that cannot be used."""
@@ -19,13 +20,17 @@ USAGE = 2
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A daemon: the name of its program and its conf file, and its work, which returns an exit status."""
+    """A daemon: the name of its program and its conf file, and its work, which returns an exit status.
+
+    Its angel looks after what `ward` makes of the conf; the work is handed that too.
+    """
 
     program: str
     kind: Program
     conf_name: str
     pid_path: Callable[[Cluster], str]
-    work: Callable[[Cluster], Coroutine[Any, Any, int]]
+    work: Callable[[Cluster, Ward], Coroutine[Any, Any, int]]
+    ward: Callable[[Cluster], Ward]
 
 
 def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
@@ -59,4 +64,5 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
         conf_dir=conf.path.parent,
         logs=conf.logs,
     )
-    return serve(service, lambda: asyncio.run(daemon.work(conf)))
+    ward = daemon.ward(conf)
+    return serve(service, lambda: asyncio.run(daemon.work(conf, ward)), ward)

@@ -26,6 +26,7 @@ from mmm.process.angel import SIGNALS, Worker, run, supervise
 from mmm.process.logs import LOG_DIR, LogError, LogSetup, catch_strays, set_up
 from mmm.process.pidfile import StartError, claim, drop_lock, hold_lock, release
 from mmm.process.restart import Policy
+from mmm.process.ward import Ward, no_ward
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +78,15 @@ class Service:
         return LogSetup(self.name, replacement, self.logs, self.in_foreground, self.debug, self.log_dir)
 
 
-def serve(service: Service, worker: Worker) -> int:
+def serve(service: Service, worker: Worker, ward: Ward | None = None) -> int:
     """Run `worker`, which returns its exit status and 0 at TERM; returns the program's exit status.
 
+    `ward` is what the angel does in the place of a worker that is dead or stuck; there is none in the foreground.
     In the background it returns as soon as the worker runs (0) or the daemon cannot start (1, after
     saying why on stderr); in the foreground when the worker has ended.
     """
     if not service.in_foreground:
-        return _in_background(service, worker)
+        return _in_background(service, worker, ward or no_ward())
     try:
         with _one_copy(service, _say):
             return run(worker)
@@ -93,7 +95,7 @@ def serve(service: Service, worker: Worker) -> int:
         return 1
 
 
-def _in_background(service: Service, worker: Worker) -> int:
+def _in_background(service: Service, worker: Worker, ward: Ward) -> int:
     _fill_standard_streams()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -103,7 +105,7 @@ def _in_background(service: Service, worker: Worker) -> int:
         status = 1
         try:
             os.close(reader)
-            status = _daemon(service, worker, writer)
+            status = _daemon(service, worker, ward, writer)
         finally:
             logging.shutdown()
             os._exit(status)
@@ -115,7 +117,7 @@ def _in_background(service: Service, worker: Worker) -> int:
         os.close(reader)
 
 
-def _daemon(service: Service, worker: Worker, writer: int) -> int:
+def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
     """Return the exit status of the angel; runs in the child that becomes it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     tell = _Report(writer)
@@ -130,7 +132,7 @@ def _daemon(service: Service, worker: Worker, writer: int) -> int:
     try:
         context.open()
         with _one_copy(service, tell.warning):
-            return supervise(alone, service.limits.restart, service.limits.stop, tell.running)
+            return supervise(alone, service.limits.restart, service.limits.stop, tell.running, ward)
     except StartError as error:
         tell.failure(str(error))
     except Exception:

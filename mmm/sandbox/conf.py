@@ -111,9 +111,9 @@ class Conf:
 
 
 def fast(conf: Conf, seconds: float = 1) -> Conf:
-    """Return `conf` with every check's period, trap and time-out set to `seconds`."""
+    """Return `conf` with every check's period, trap and time-out set to `seconds`, and a lease of two seconds."""
     check = {"check_period": seconds, "trap_period": seconds, "timeout": seconds, **conf.check}
-    return replace(conf, check=check)
+    return replace(conf, check=check, top={"vip_lease": 2, **conf.top})
 
 
 def hosts(text: str) -> tuple[int, int]:

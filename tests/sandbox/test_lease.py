@@ -1,16 +1,18 @@
 """The writer lease on real interfaces: a host that is cut off is no writer any more before another is (SPEC 11.1)."""
 
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.conf import Conf
-from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.faults import daemon_processes, heal, inject
 from mmm.sandbox.inspect import settle
 from mmm.sandbox.watch import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, Log, writable
+from tests.scenarios import LIMIT, Log, wait_back, writable
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
@@ -35,7 +37,7 @@ def leased(own_cluster: Kept) -> Sandbox:
 
 
 def test_a_writer_that_is_cut_off_is_none_any_more_before_another_is(leased: Sandbox) -> None:
-    vip, agent_log = leased.layout.writer_ip, Log(leased, "db1", "mmm_agentd")
+    vip, log, agent_log = leased.layout.writer_ip, Log(leased), Log(leased, "db1", "mmm_agentd")
     with Addresses(leased) as addresses, Probe(leased, readers=False) as probe:
         inject(leased, "cut", "db1")
         agent_log.wait("FATAL db1: the lease of writer")
@@ -45,6 +47,7 @@ def test_a_writer_that_is_cut_off_is_none_any_more_before_another_is(leased: San
         assert not writable(leased, "db1")
         assert leased.holders(vip) == ("db2",)
         heal(leased)
+        wait_back(leased, log, "db1")
         settle(leased)
         assert leased.writer() == "db2"  # it came back and drew no clients
     assert addresses.together(vip) == []
@@ -73,3 +76,20 @@ def test_the_kernel_takes_the_vip_from_a_frozen_agent(leased: Sandbox) -> None:
         heal(leased)
         settle(leased)
     assert addresses.together(vip) == []
+
+
+def test_the_angel_takes_the_role_from_a_host_whose_worker_is_stuck(leased: Sandbox) -> None:
+    log = Log(leased, "db1", "mmm_agentd")
+    _, worker = daemon_processes(leased, "db1", "mmm_agentd")
+    with Probe(leased, readers=False) as probe:
+        probe.wait_writes(LIMIT)
+        os.kill(worker.pid, signal.SIGSTOP)
+        log.wait("dead or stuck: the angel acts in its place")
+        log.wait("fence: db1: read_only=1")
+        assert not writable(leased, "db1")
+        assert leased.holders(leased.layout.writer_ip) == ()
+        heal(leased)  # nobody else took it: the host is not dead
+        outage = probe.wait_outage(LIMIT)
+        assert (outage.before, outage.after) == ("db1", "db1")
+    settle(leased)
+    assert probe.report.doubled == ()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmm.agent.guard import LEAD, LOOK
+from mmm.agent.guard import LOOK, asks_at, lead_of
 from mmm.agent.plan import AllowWrites, Bind, Server, Step
 from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster
@@ -113,8 +113,8 @@ class Tenancy:
         left = self.tenure.left
         if not 0 < left < FOREVER and not self._deny:
             return
-        promises = max(self.tenure.length / 3, LEAD + 0.5)
-        wait = left - promises if left > promises else LOOK if left > LEAD else 0.0
+        promises, lead = asks_at(self.tenure.length), lead_of(self.tenure.length)
+        wait = left - promises if left > promises else LOOK if left > lead else 0.0
         moment = self.clock.now + max(wait, 0.0) + LOOK * self.clock.random()
         if self._look_due <= self.clock.now or moment < self._look_due:
             self._look_due = moment
@@ -125,12 +125,12 @@ class Tenancy:
             return
         self._look_due = -1.0
         tenure = self.tenure
-        if tenure.left <= LEAD and tenure.lease.until > 0:
+        lead = lead_of(tenure.length)
+        if tenure.left <= lead and tenure.lease.until > 0:
             self._give_up()
         elif self._deny:
             self._fence()
-        promises = max(tenure.length / 3, LEAD + 0.5)
-        if tenure.leased and LEAD < tenure.left < promises and self._asked is None:
+        if tenure.leased and lead < tenure.left < asks_at(tenure.length) and self._asked is None:
             self._ask_promises()
         self._watch()
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 from mmm.config.model import LogFile
 from mmm.process.restart import Policy
 from mmm.process.service import Limits, Service, serve
+from mmm.process.ward import GRACE, NONE, Ward, clock
 
 folder, behaviour, *options = Path(sys.argv[1]), *sys.argv[2:]
 given = dict(option.split("=") for option in options if "=" in option)
@@ -31,6 +32,8 @@ def worker() -> int:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             while True:
                 signal.pause()
+        case ["due", then]:
+            return be_late(then)
         case ["exit", status]:
             return int(status)
         case ["raise"]:
@@ -45,6 +48,30 @@ def worker() -> int:
         case ["log-at-usr1"]:
             log_at_usr1()
     return 0
+
+
+def be_late(then: str) -> int:
+    ward.set(clock())
+    if then == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif then == "settled":
+        ward.set(NONE)
+        signal.sigtimedwait({signal.SIGUSR1}, 3 * GRACE)
+        (folder / "waited").touch()
+        return 0
+    return 1
+
+
+def act() -> bool:
+    """Say 0 on the FIFO, or -1 where it fails: the first time, if it is to."""
+    fails = "act-fails" in options and not (folder / "acted").exists()
+    (folder / "acted").touch()
+    with (folder / "events").open("w") as events:
+        print(-1 if fails else 0, file=events)
+    return not fails
+
+
+ward = Ward(act)
 
 
 def log_all() -> None:
@@ -92,5 +119,6 @@ sys.exit(
             ),
         ),
         worker,
+        ward,
     )
 )

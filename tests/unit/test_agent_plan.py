@@ -192,12 +192,12 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
     (
         "the peer was lost: nothing more of it once that is applied which was received",
         MASTER, ALONE, seen(), NOTHING,
-        (Sync(), StopReceiving(finish=True), AllowWrites(WRITER), Bind(WRITER), Detach()),
+        (Sync(lost=True), StopReceiving(finish=True), AllowWrites(WRITER), Bind(WRITER), Detach()),
     ),
     (
         "forced, it waits for nothing that came in the last moment",
         MASTER, replace(ALONE, force=True), seen(), NOTHING,
-        (Sync(force=True), StopReceiving(), AllowWrites(WRITER), Bind(WRITER), Detach()),
+        (Sync(force=True, lost=True), StopReceiving(), AllowWrites(WRITER), Bind(WRITER), Detach()),
     ),
     (
         "the peer is lost while this one is the writer",

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mmm.lease import FOREVER, MARGIN, NOTHING, Given
+from mmm.lease import FOREVER, NOTHING, Given, margin
 from mmm.monitor import grants, status_file
 from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
 from mmm.monitor.orders import LookForVip, Order, Tell
@@ -63,10 +63,10 @@ def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_no
     begun = NOW + 3.0
     before, _ = take_turn(cut_off(quiet(), "db1", begun), begun)
     before = apply(before, Killed("db1", "no such program"), begun)
-    early, orders = rest(before, begun + LENGTH + MARGIN - 0.1)
+    early, orders = rest(before, begun + LENGTH + margin(LENGTH) - 0.1)
     assert early.owner[WRITER] == "db2"
     assert not any(WRITER in order.status.vips for order in orders)
-    late, orders = rest(early, begun + LENGTH + MARGIN + 3.0)
+    late, orders = rest(early, begun + LENGTH + margin(LENGTH) + 3.0)
     assert any(order.host == "db2" and WRITER in order.status.vips for order in orders)
     assert late.hosts["db1"].agent.may_hold == frozenset()
 

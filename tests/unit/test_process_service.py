@@ -293,3 +293,24 @@ def test_ignored_signals_of_the_caller_do_not_matter(daemons: Daemons) -> None:
     os.kill(daemons.angel, signal.SIGTERM)
     daemons.await_end(worker)
     daemons.await_end(daemons.angel)
+
+
+@pytest.mark.parametrize("then", ["stopped", "ended"])
+def test_the_angel_acts_for_a_worker_that_is_stuck_or_dead(daemons: Daemons, then: str) -> None:
+    daemons.start(f"due:{then}", "delay=30")
+    daemons.worker()
+    assert daemons.event() == 0
+    assert "dead or stuck: the angel acts in its place" in daemons.log()
+
+
+def test_the_angel_acts_again_until_it_succeeds(daemons: Daemons) -> None:
+    daemons.start("due:stopped", "act-fails")
+    daemons.worker()
+    assert (daemons.event(), daemons.event()) == (-1, 0)
+
+
+def test_the_angel_lets_a_worker_be_that_has_done_what_was_due(daemons: Daemons) -> None:
+    daemons.start("due:settled")
+    daemons.await_end(daemons.angel)
+    assert (daemons.folder / "waited").exists()
+    assert not (daemons.folder / "acted").exists()
