@@ -74,6 +74,7 @@ class Addresses(_Tap):
             ip: frozenset(sandbox.holders(ip))
             for ip in (sandbox.layout.writer_ip, *sandbox.layout.reader_ips)
         }
+        self._there = {(host, ip) for ip, hosts in self._before.items() for host in hosts}
         for name in sandbox.hosts:
             made = sandbox.machine(name).socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
             made.bind((0, 0x10))  # RTMGRP_IPV4_IFADDR
@@ -94,9 +95,16 @@ class Addresses(_Tap):
         return found
 
     def take(self, messages: list[tuple[str, bytes]]) -> None:
-        """Note what the kernels say; of what comes at the same time removals are first."""
+        """Note what the kernels say; of what comes at the same time removals are first.
+
+        That an address which is there gets a new lifetime is no move.
+        """
         news = [moved for host, data in messages for moved in _moved(host, data)]
-        self.moved += sorted(news, key=lambda moved: moved.bound)
+        for moved in sorted(news, key=lambda moved: moved.bound):
+            place = (moved.host, moved.ip)
+            if moved.bound != (place in self._there):
+                self.moved.append(moved)
+            (self._there.add if moved.bound else self._there.discard)(place)
 
 
 def _moved(host: str, data: bytes) -> list[Moved]:

@@ -31,6 +31,7 @@ from mmm.agent.plan import (
     put_right,
     remember,
 )
+from mmm.agent.reach import Reaching
 from mmm.agent.steps import Steps, agent_at
 from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster, Vip
@@ -103,6 +104,7 @@ class Agent:
         self._guard = Guard(conf, self._tenure, interface, self._held, self._fence, self._lost)
         self._leases = conf.vip_lease > 0
         self._steps = Steps(conf, interface, announcer, self._guard.lifetime)
+        self._reach = Reaching(conf)
         self._ips = tuple(vip.ip for vip in conf.vips)
         self._status = Status(UNKNOWN)
         self._past = Past()
@@ -162,6 +164,8 @@ class Agent:
                 return await self._clear_bad_roles()
             case wire.CLIENTS:
                 return await self._clients()
+            case wire.REACHABLE:
+                return await self._reachable(request)
             case _:
                 return self._reply(f"ERROR: Invalid command '{request.command[:80]}'!")
 
@@ -190,6 +194,7 @@ class Agent:
             async with asyncio.timeout(LOOK_AGAIN):
                 await asyncio.get_running_loop().run_in_executor(self._looker, self._leave_for_good)
         self._guard.close()
+        self._reach.close()
         self._changer.shutdown(wait=False, cancel_futures=True)
         self._looker.shutdown(wait=False, cancel_futures=True)
 
@@ -310,7 +315,8 @@ class Agent:
         self._announcer.end(vip.ip)
 
     async def watch(self, tls: ssl.SSLContext | None) -> None:
-        """Watch over the leases until cancelled; `tls` is for questions to other agents."""
+        """Watch over the leases until cancelled; `tls` is for questions to other agents, those of the monitor too."""
+        self._reach.tls = tls
         if self._leases:
             await self._guard.watch(tls)
 
@@ -361,6 +367,15 @@ class Agent:
             return self._reply(f"ERROR: {error.text}")
         fields = wire.Clients(found.at_rest, found.writing, found.oldest, found.who)
         return self._reply("OK: Returning clients!", wire.clients_fields(fields))
+
+    async def _reachable(self, request: wire.Request) -> bytes:
+        try:
+            other = self._conf.hosts.get(wire.asked_reachable(request))
+        except wire.WireError as error:
+            return self._reply(f"ERROR: {error}")
+        if other is None or other == self._here:
+            return self._reply(f"ERROR: {request.params[0][:80]} is no other host of this cluster")
+        return self._reply("OK: Returning reach!", wire.reach_fields(await self._reach.of(other)))
 
     def _survey(self) -> Survey:
         with connect(self._address, ANSWER_LIMIT) as server:

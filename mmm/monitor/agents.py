@@ -5,11 +5,12 @@ Everything has a limit, every failure becomes an answer; nothing here raises for
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from mmm.config.model import Host
-from mmm.monitor.events import Answer
+from mmm.monitor.events import Answer, Opinions
 from mmm.monitor.orders import Tell
 from mmm.monitor.preflight import Looked
 from mmm.wire import agent as wire
@@ -18,6 +19,8 @@ CONNECT_TIMEOUT = 3.0
 """Seconds to connect; the classic's are 10, and it stood still meanwhile."""
 QUESTION_TIMEOUT = 3.0
 """Seconds for the answer to PING and GET_…, which an agent has at hand."""
+OPINION_LIMIT = 0.7
+"""Seconds in which another agent has to say whether it reaches a host: it takes up to `reach.LIMIT` to find out."""
 ORDER_TIMEOUT = 30.0
 """Seconds for the answer to SET_STATUS: it may wait for sync_timeout and for writers to end."""
 
@@ -115,6 +118,24 @@ class Agents:
             return wire.system_status(spoken.reply)
         except wire.WireError:
             return None
+
+    async def opinions(self, host: Host, others: Sequence[Host]) -> Opinions:
+        """Return which of the other hosts' agents say that they reach the host's server, within OPINION_LIMIT."""
+        said = await asyncio.gather(*(self._opinion(host, other) for other in others))
+        heard = tuple(other.name for other, reach in zip(others, said, strict=True) if reach is not None)
+        reached = tuple(
+            other.name for other, reach in zip(others, said, strict=True) if reach and reach.mysql
+        )
+        return Opinions(host.name, heard, reached)
+
+    async def _opinion(self, host: Host, other: Host) -> wire.Reach | None:
+        """Return what an agent says of the host; None: it has no opinion, as one of MMM 2.x has none."""
+        with suppress(TimeoutError, wire.WireError):
+            async with asyncio.timeout(OPINION_LIMIT):
+                spoken = await self.ask(other, wire.reachable(other.name, host.name), OPINION_LIMIT)
+            if spoken.reply is not None and spoken.answer is Answer.OK:
+                return wire.reach(spoken.reply)
+        return None
 
     async def clients(self, host: Host) -> Looked:
         """Return what the agent tells of its server's clients; one of MMM 2.x tells nothing of them."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from mmm.config.model import CHECK_NAMES
-from mmm.monitor import divergence, failover, loss, promotion
+from mmm.monitor import diagnosis, divergence, failover, grants, loss, promotion
 from mmm.monitor.explain import explain
 from mmm.monitor.history import Entry, shown
 from mmm.monitor.world import Mode, World
@@ -23,7 +23,7 @@ def answer(
         case ["ping"]:
             return "OK: Pinged successfully!"
         case ["show"]:
-            return show(world, clock)
+            return show(world, now, clock)
         case ["checks"]:
             return checks(world, "all", "all", clock)
         case ["checks", host]:
@@ -58,7 +58,7 @@ def _why(
             return None
 
 
-def show(world: World, clock: Clock = lambda seconds: seconds) -> str:
+def show(world: World, now: float = 0.0, clock: Clock = lambda seconds: seconds) -> str:
     """Return the answer to `show`: the roles that agents have confirmed, and what stands in the way.
 
     In passive mode nothing is sent that could be confirmed; roles that were set by hand show where they will be.
@@ -71,7 +71,7 @@ def show(world: World, clock: Clock = lambda seconds: seconds) -> str:
         if role.prefer and role.mode == "exclusive"
     )
     return wire.encode_show(
-        wire.Show(hosts, passive, _warnings(world, clock), preferences), world.conf.dialect
+        wire.Show(hosts, passive, _warnings(world, now, clock), preferences), world.conf.dialect
     )
 
 
@@ -99,11 +99,17 @@ def _host(world: World, name: str) -> wire.ShowHost:
     return wire.ShowHost(name, conf.ip, conf.mode, str(host.state), tuple(told))
 
 
-def _warnings(world: World, clock: Clock) -> tuple[str, ...]:
+def _warnings(world: World, now: float, clock: Clock) -> tuple[str, ...]:
     warnings = [said for said in (failover.blocked(world), promotion.held_back(world)) if said]
+    if waits := grants.waits(world, now):
+        warnings.append(waits)
+    if world.guarded and not world.network_up:
+        warnings.append("the monitor reaches none of its ping_ips: no check counts, nothing is sent")
     if world.loss is not None and world.loss.known and world.loss.most != 0:
         warnings.append(loss.said(world.loss, clock))
     for name, host in world.hosts.items():
+        if world.guarded and world.network_up and diagnosis.notable(world, name) is not None:
+            warnings.append(diagnosis.said(world, name))
         if world.only_ping_lost(name):
             warnings.append(
                 f"host {name} does not answer ping, but its server does: nothing follows from that"

@@ -168,7 +168,10 @@ def check_mysql(host: Host, check: Check, server: Kept) -> CheckResult:
     except MysqlError as error:
         outcome = Outcome.UNKNOWN if error.server_alive else Outcome.ERROR
         refused = error.kind is ErrorKind.REFUSED
-        return CheckResult(host.name, "mysql", outcome, f"{outcome}: {error.text}", refused=refused)
+        saturated = error.kind is ErrorKind.SATURATED
+        return CheckResult(
+            host.name, "mysql", outcome, f"{outcome}: {error.text}", refused=refused, saturated=saturated
+        )
     return CheckResult(host.name, "mysql", Outcome.OK, "OK", writable=may_write)
 
 

@@ -26,6 +26,8 @@ class CheckResult:
     """Address of the source that its replica is trying to connect to; empty when it is not."""
     refused: bool = False
     """An ERROR because the host's system answered that no server listens."""
+    saturated: bool = False
+    """UNKNOWN because the server has no connection left to give."""
     transactions: Transactions | None = None
     """What the server has; None where the check did not see it."""
     behind: float | None = None
@@ -78,13 +80,22 @@ class VipLooked:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinions:
+    """Others were asked about a host: those that `heard` the question and had an opinion, those that `reached` it."""
+
+    host: str
+    heard: tuple[str, ...] = ()
+    reached: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """None of the ping_ips answers any more, or one does again."""
 
     up: bool
 
 
-Event = CheckResult | Answered | Killed | VipLooked | Network
+Event = CheckResult | Answered | Killed | VipLooked | Opinions | Network
 
 
 def apply(world: World, event: Event, now: float) -> World:
@@ -95,9 +106,11 @@ def apply(world: World, event: Event, now: float) -> World:
         case Answered():
             return _answered(world, event, now)
         case Killed():
-            return _killed(world, event)
+            return _killed(world, event, now)
         case VipLooked():
             return _looked(world, event, now)
+        case Opinions():
+            return _opined(world, event)
         case Network():
             return _network(world, event)
 
@@ -133,7 +146,15 @@ def _checked(world: World, event: CheckResult, now: float) -> World:
     elif event.check == "rep_backlog" and _source_fails(world, event):
         before = trap.excused(before, now)
     trap_period = world.conf.checks[event.check].trap_period
-    status = trap.step(before, event.outcome, event.message, now, trap_period, refused=event.refused)
+    status = trap.step(
+        before,
+        event.outcome,
+        event.message,
+        now,
+        trap_period,
+        refused=event.refused,
+        saturated=event.saturated,
+    )
     if status != host.checks[event.check]:
         changes["checks"] = {**host.checks, event.check: status}
     if event.uses_gtid is not None and event.uses_gtid != host.uses_gtid:
@@ -288,6 +309,14 @@ def _looked(world: World, event: VipLooked, now: float) -> World:
     return world.with_agent(event.host, may_hold=held, given=NOTHING, told=None, clear=True)
 
 
+def _opined(world: World, event: Opinions) -> World:
+    said = world.hosts[event.host].opinion
+    if said is None:
+        return world
+    said = replace(said, pending=False, known=True, heard=event.heard, reached=event.reached)
+    return world.with_host(event.host, opinion=said)
+
+
 def _given_after(event: Answered, link: AgentLink) -> Given:
     """Return what is given to a host after an order ended: an OK confirms what it granted or took back."""
     if event.answer is Answer.OK:
@@ -295,7 +324,7 @@ def _given_after(event: Answered, link: AgentLink) -> Given:
     return link.given.stopped() if event.closed else link.given.unanswered()
 
 
-def _killed(world: World, event: Killed) -> World:
+def _killed(world: World, event: Killed, now: float) -> World:
     """Return the world after kill_host. Where it succeeded no failover waits for that host (SPEC 10.18).
 
     Where it failed, the active master role stays where it may be until its lease has run out (SPEC 10.14).
@@ -309,6 +338,7 @@ def _killed(world: World, event: Killed) -> World:
         killing=False,
         kill_unless_told=False,
         unkillable=bool(event.failure) and world.guarded,
+        kill_tried=now,
         may_hold=kept,
         given=link.given if kept else NOTHING,
         told=None,

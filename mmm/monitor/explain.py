@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from mmm.config.model import Vip
-from mmm.monitor import divergence, facts, failover, moves, promotion, roles
+from mmm.monitor import diagnosis, divergence, facts, failover, moves, promotion, roles
 from mmm.monitor.facts import Fact
 from mmm.monitor.states import RULES, Rule, rule_for
 from mmm.monitor.tell import holders
@@ -28,6 +28,8 @@ def _host(view: View, clock: Clock) -> Iterator[str]:
     host = view.host
     why = f" ({host.rule}): {host.sentence}" if host.rule else ""
     yield f"{view.name}: {host.state} since {moment(clock(host.since))}{why}"
+    if found := diagnosis.said(view.world, view.name):
+        yield f"    diagnosis: {found}"
     holding = rule_for(view)
     if holding is not None and holding.to is None and holding.name != host.rule:
         yield f"    it stays so by {holding.name}: {holding.sentence.format(v=view)}"

@@ -21,6 +21,16 @@ class Fact:
 
 
 DEAD = Fact("it is dead", lambda v: v.dead, "it is not dead")
+OTHERS_AWAITED = Fact(
+    "its server fell silent and did not refuse, and other agents are asked whether they reach it",
+    lambda v: v.others_awaited,
+    "nobody is asked about it",
+)
+REACHED = Fact(
+    "its server fell silent and did not refuse, and another host reaches it",
+    lambda v: bool(v.reached_by),
+    "no other host says that it reaches its server",
+)
 ALIVE = Fact("it is not dead", lambda v: not v.dead, "{v.failing}")
 ALL_GOOD = Fact("it is not dead, both replication checks are good", lambda v: v.all_good, "{v.failing}")
 THREADS_FAILED = Fact("rep_threads has failed", lambda v: v.threads_failed, "rep_threads is good")

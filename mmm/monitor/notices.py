@@ -6,7 +6,7 @@ A fact is said when it begins and when it ends, not in between.
 import logging
 from collections.abc import Iterator
 
-from mmm.monitor import divergence
+from mmm.monitor import diagnosis, divergence
 from mmm.monitor.world import AgentLink, CheckStatus, Phase, World
 
 Notice = tuple[int, str]
@@ -29,6 +29,7 @@ def between(before: World, after: World) -> Iterator[Notice]:
         if after.only_ping_lost(name) and not before.only_ping_lost(name):
             yield logging.WARNING, f"{name}: ping is lost, but its server answers: nothing follows from that"
         yield from _unshared(before, after, name)
+        yield from _diagnosis(before, after, name)
         if after.network_up:  # without it no check has said anything
             for check, status in host.checks.items():
                 yield from _check(f"{name}: {check}", old.checks[check], status)
@@ -51,6 +52,14 @@ def _unshared(before: World, after: World, name: str) -> Iterator[Notice]:
     if more and not divergence.unshared(before, name):
         known = f"{name}: it has {more} that {divergence.opposite(after)} lacked when it went on without it"
         yield logging.ERROR, f"{known}: it does not come back by itself, see mmm_control explain {name}"
+
+
+def _diagnosis(before: World, after: World, name: str) -> Iterator[Notice]:
+    if not (before.network_up and after.network_up):
+        return
+    was, found = diagnosis.notable(before, name), diagnosis.notable(after, name)
+    if found is not None and found is not was:
+        yield logging.WARNING, f"{name}: diagnosis: {diagnosis.said(after, name)}"
 
 
 def _check(what: str, before: CheckStatus, after: CheckStatus) -> Iterator[Notice]:

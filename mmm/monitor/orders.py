@@ -37,4 +37,12 @@ class LookForVip:
     vip: Vip
 
 
-Order = Tell | KillHost | LookForVip
+@dataclass(frozen=True, slots=True)
+class AskOthers:
+    """Ask the agents of `others` whether they reach the host, all at once; ends in Opinions."""
+
+    host: str
+    others: tuple[str, ...]
+
+
+Order = Tell | KillHost | LookForVip | AskOthers

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from mmm.config.model import Role
-from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
-from mmm.monitor.orders import KillHost, LookForVip, Order, Tell
+from mmm.monitor.events import Answer, Answered, Killed, Opinions, VipLooked, apply
+from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, Tell
 from mmm.monitor.preflight import Looked
 from mmm.monitor.results import Result
 from mmm.monitor.turn import turn
@@ -73,6 +73,8 @@ def _obeyed(world: World, order: Order, now: float) -> World:
         return apply(world, Killed(order.host), now)
     if isinstance(order, LookForVip):
         return apply(world, VipLooked(order.host, order.vip, absent=True), now)
+    if isinstance(order, AskOthers):
+        return apply(world, Opinions(order.host), now)
     return apply(world, Answered(order.host, order.number, Answer.OK), now)
 
 
@@ -81,6 +83,8 @@ def _said(before: World, world: World, order: Order) -> str:
         return f"{order.host}: kill_host is run, for it cannot be told"
     if isinstance(order, LookForVip):
         return f"{order.host}: {order.vip} is looked for, for neither its agent nor its server is there"
+    if isinstance(order, AskOthers):
+        return f"{order.host}: {', '.join(order.others)} are asked whether they reach it"
     held = before.hosts[order.host].agent.may_hold
     gone, new = held - set(order.status.vips), set(order.status.vips) - held
     deeds = [f"lets {vip} go{_to_let_go(world, vip.role)}" for vip in sorted(gone)]

@@ -21,7 +21,7 @@ from mmm.monitor.chronicle import Chronicle
 from mmm.monitor.events import Answer, Answered, Event, Killed, Network, VipLooked, apply, only_transactions
 from mmm.monitor.kill_host import kill_host
 from mmm.monitor.network_check import watch
-from mmm.monitor.orders import KillHost, LookForVip, Order
+from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order
 from mmm.monitor.preflight import Looked
 from mmm.monitor.results import Awaited, outcome
 from mmm.monitor.turn import turn
@@ -179,6 +179,10 @@ class Shell:
             if absent:
                 log.warning("%s: nothing answers ARP for %s: it has not got it", order.host, order.vip)
             self.post(VipLooked(order.host, order.vip, absent))
+            return
+        if isinstance(order, AskOthers):
+            others = [self.world.conf.hosts[name] for name in order.others]
+            self.post(await self._agents.opinions(host, others))
             return
         if isinstance(order, KillHost):
             log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)

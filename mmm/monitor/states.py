@@ -58,6 +58,20 @@ _LOST = Follows.TAKE_ROLES | Follows.KILL_UNLESS_TOLD
 
 RULES: tuple[Rule, ...] = (
     Rule("admin_offline", (ADMIN,), (facts.ALWAYS,), None, "set offline by the admin"),
+    Rule(
+        "others_asked",
+        (ONLINE,),
+        (facts.DEAD, facts.OTHERS_AWAITED),
+        None,
+        "{v.failing}: the other hosts are asked whether they reach it",
+    ),
+    Rule(
+        "cut_off_from_monitor",
+        (ONLINE,),
+        (facts.DEAD, facts.REACHED),
+        None,
+        "only the monitor does not reach it: its server answers {v.reached_by}. Nothing moves",
+    ),
     Rule("host_failed", (ONLINE,), (facts.DEAD,), HARD, "{v.failing}", _LOST),
     Rule(
         "not_read_only",

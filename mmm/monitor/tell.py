@@ -11,13 +11,15 @@ A slave that follows by GTID is not waited for, any other at most SLAVES_FIRST s
 from dataclasses import replace
 
 from mmm.config.model import Vip
-from mmm.monitor import divergence, grants
+from mmm.monitor import divergence, grants, second_opinion
 from mmm.monitor.orders import KillHost, Order, Tell
 from mmm.monitor.world import HostWorld, Mode, State, World
 from mmm.wire.agent import Status
 
 HEARTBEAT = 3.0
 """Seconds between two orders to an agent when nothing changes."""
+KILL_AGAIN = 30.0
+"""Seconds until kill_host is tried again for a host that may have the writer's VIP and has no lease that ends."""
 SLAVES_FIRST = 2.0
 """Longest time, in seconds, that a new active master waits for slaves to follow it."""
 
@@ -37,6 +39,9 @@ def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
         if (look := grants.to_look_for(world, name, now)) is not None:
             world = world.with_agent(name, looking=True)
             given.append(look)
+        if (question := second_opinion.to_ask(world, name, now)) is not None:
+            world = second_opinion.asked(world, question, now)
+            given.append(question)
         if isinstance(order, KillHost):
             world = world.with_agent(name, killing=True)
         elif isinstance(order, Tell):
@@ -71,7 +76,7 @@ def _order_for(world: World, name: str, now: float) -> Order | None:
         return None
     if world.is_silent(name):  # what is under way to it will not arrive
         kill = link.kill_unless_told or left_behind(world, name)
-        return KillHost(name, pings=False) if kill and not link.unkillable else None
+        return KillHost(name, pings=False) if kill and _may_kill(world, name, now) else None
     if link.sent is not None:
         return None
     status = wanted(world, name, now)
@@ -83,6 +88,14 @@ def _order_for(world: World, name: str, now: float) -> Order | None:
     news = not known or (link.clear and link.refused is None)
     order = Tell(name, link.order + 1, status, link.clear)
     return grants.with_lease(world, order, now) if news or due else None
+
+
+def _may_kill(world: World, name: str, now: float) -> bool:
+    """Tell whether kill_host is run for the host: once it has failed only for what cannot be had otherwise."""
+    link = world.hosts[name].agent
+    if not link.unkillable or link.kill_tried is None:
+        return True
+    return bool(left_behind(world, name) & world.master_vips) and now - link.kill_tried >= KILL_AGAIN
 
 
 def _says_the_same(world: World, name: str, status: Status, said: Status | None) -> bool:

@@ -23,10 +23,14 @@ def step(
     trap_period: float,
     *,
     refused: bool = False,
+    saturated: bool = False,
 ) -> CheckStatus:
-    """Return the belief after one more result, seen at `now`; an ERROR may be a connection that was `refused`."""
+    """Return the belief after one more result, seen at `now`.
+
+    An ERROR may be a connection that was `refused`, UNKNOWN a server that is `saturated`.
+    """
     if outcome is Outcome.UNKNOWN:
-        return replace(status, message=message, unknown=True)
+        return replace(status, message=message, unknown=True, saturated=saturated)
     if outcome is Outcome.OK:
         changed = now if status.failed else status.changed
         return CheckStatus(failed=False, message=message, changed=changed)

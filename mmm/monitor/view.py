@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mmm.config.model import Monitor
 from mmm.gtid.transactions import Surplus
-from mmm.monitor import divergence
+from mmm.monitor import divergence, second_opinion
 from mmm.monitor.world import HostWorld, State, World
 
 PEER_GRACE = 60.0
@@ -46,6 +46,16 @@ class View:
     def dead(self) -> bool:
         """Tell whether its server has failed, or all of it."""
         return self.world.is_dead(self.name)
+
+    @property
+    def others_awaited(self) -> bool:
+        """Tell whether other agents are asked first whether they reach it."""
+        return second_opinion.is_awaited(self.world, self.name)
+
+    @property
+    def reached_by(self) -> str:
+        """Return the hosts that reach its server though the monitor does not; empty when none does."""
+        return ", ".join(second_opinion.reached_by(self.world, self.name))
 
     @property
     def all_good(self) -> bool:

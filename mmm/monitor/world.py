@@ -56,6 +56,8 @@ class CheckStatus:
     """The newest result was UNKNOWN (said once)."""
     refused: bool = False
     """The newest ERROR was the refusal of a connection: the host's system lives."""
+    saturated: bool = False
+    """The newest result was that the server has no connection left to give."""
 
 
 def silent(checks: Mapping[str, CheckStatus], conf: Cluster) -> bool:
@@ -117,6 +119,8 @@ class AgentLink:
     """kill_host is running for it."""
     unkillable: bool = False
     """kill_host has failed for it, and its agent has not answered since."""
+    kill_tried: float | None = None
+    """When kill_host ended last."""
     closed: bool = False
     """When it was last asked the host's system said that no agent listens."""
     looking: bool = False
@@ -133,6 +137,22 @@ class AgentLink:
     """Its agent gives no tokens: what it holds it holds for good."""
     greeting: bool = False
     """The order under way is a PING for a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the agents of other hosts said of one whose server fell silent (SPEC 11.2)."""
+
+    asked: float
+    """When they were asked last."""
+    pending: bool = False
+    """Their answers are awaited."""
+    known: bool = False
+    """They have answered, or their time was over, at least once."""
+    heard: tuple[str, ...] = ()
+    """The hosts that had an opinion."""
+    reached: tuple[str, ...] = ()
+    """Those of them that reach its server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +204,8 @@ class HostWorld:
     """What it is compared with when it comes back; of possible masters only."""
     looks: int = 0
     """How often its replication was checked since it is in its state; counted while it may have to be compared."""
+    opinion: Opinion | None = None
+    """What others said when they were asked last whether they reach it."""
     rule: str = ""
     """Name of the state rule that brought it here."""
     sentence: str = ""
@@ -317,10 +339,13 @@ class World:
         return self.hosts[name].checks["ping"].failed and not self.is_dead(name)
 
     def can_take(self, name: str) -> bool:
-        """Tell whether the host may get a VIP now: it is ONLINE and has confirmed that, its agent answers."""
+        """Tell whether the host may get a VIP now: it is ONLINE and has confirmed that, its agent answers.
+
+        One that is ONLINE and dead is cut off from the monitor only, or waits for others to say so.
+        """
         host, link = self.hosts[name], self.hosts[name].agent
         confirmed = link.told is not None and link.told.state == State.ONLINE
-        return host.state is State.ONLINE and confirmed and not link.unreachable
+        return host.state is State.ONLINE and confirmed and not link.unreachable and not self.is_dead(name)
 
     def vips_of(self, name: str) -> frozenset[Vip]:
         """Return the VIPs assigned to the host."""

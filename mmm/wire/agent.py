@@ -30,6 +30,8 @@ FORCE = "FORCE"
 DETACH = "DETACH"
 """Another such parameter: the other master was lost, the active master is not to take what that one has by itself."""
 PROMISE = "PROMISE"
+REACHABLE = "REACHABLE"
+"""Asks whether this host reaches another one; agents of MMM 2.x answer ERROR to it: no opinion."""
 
 _UNSAYABLE = re.compile(r"[|\r\n\0\ud800-\udfff]")
 _VIP = re.compile(r"([^(),|\s]+)\(([^(),|\s]+)\)")
@@ -101,6 +103,18 @@ class Clients:
     """Seconds that the oldest of these has been at its transaction."""
     who: str = ""
     """That session, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a host reaches another one (SPEC 11.2); None where that cannot be told."""
+
+    mysql: bool
+    """Its server let the agent in, or turned it away with an answer."""
+    agent: bool
+    ping: bool | None = None
+    replicates: bool | None = None
+    """The IO thread of this host's replica is connected to it; None where it replicates from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +224,38 @@ def asked_promise(request: Request) -> tuple[str, float]:
     if len(request.params) < 2 or not _SECONDS.fullmatch(request.params[1]):
         raise WireError(f"{PROMISE} needs a holder and a number of seconds")
     return request.params[0], float(request.params[1])
+
+
+def reachable(host: str, other: str) -> Request:
+    """Return the request that asks `host` whether it reaches `other`."""
+    return Request(REACHABLE, host, (other,))
+
+
+def asked_reachable(request: Request) -> str:
+    """Return the host that is asked about; raises WireError."""
+    if not request.params:
+        raise WireError(f"{REACHABLE} needs the name of a host")
+    return request.params[0]
+
+
+def reach_fields(reach: Reach) -> tuple[str, ...]:
+    """Return the reply fields that tell of it: ping, agent, mysql, replication, each 1, 0 or empty."""
+    known = (reach.ping, reach.agent, reach.mysql, reach.replicates)
+    return tuple("" if each is None else str(int(each)) for each in known)
+
+
+def reach(reply: Reply) -> Reach:
+    """Return what the reply to REACHABLE tells; raises WireError."""
+    try:
+        ping, agent, mysql, replicates = (_REACH[field] for field in reply.fields[:4])
+    except (KeyError, ValueError) as error:
+        raise WireError(
+            f"{REACHABLE} answer {reply.fields!r:.80} is not ping, agent, mysql, replication"
+        ) from error
+    return Reach(bool(mysql), bool(agent), ping, replicates)
+
+
+_REACH = {"": None, "0": False, "1": True}
 
 
 def agent_status_fields(status: Status) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ def agent(data: bytes) -> None:
     with contextlib.suppress(WireError):
         reply = wire.decode_reply(data)
         _reply_reads_back(reply)
-        for fields in (wire.agent_status, wire.system_status):
+        for fields in (wire.agent_status, wire.system_status, wire.reach):
             with contextlib.suppress(WireError):
                 str(fields(reply))
 

@@ -62,6 +62,7 @@ def own_cluster() -> Iterator[Kept]:
     """Give two masters and two slaves whose checks of servers take up to 12 s."""
     conf = Conf(
         slaves=2,
+        top={"vip_lease": 25},  # so that kill_host is there before the lease is over
         monitor={"flap_count": 0, "failover_block": 0, "bin_path": BIN},
         checks={check: {"timeout": 12} for check in ("mysql", "rep_threads", "rep_backlog")},
     )
@@ -114,7 +115,8 @@ def test_a_host_that_pings_but_whose_server_and_agent_are_dead_is_killed(
     kill_host.end(status)
     inject(sandbox, "kill-agent", "db1", angel=True)
     inject(sandbox, "kill-mysqld", "db1")
-    sandbox.wait_until(lambda: "db2" in sandbox.holders(sandbox.layout.writer_ip), LIMIT, "db2 takes over")
+    vip = sandbox.layout.writer_ip
+    sandbox.wait_until(lambda: "db2" in sandbox.holders(vip), 2 * LIMIT, "db2 takes over")
     assert kill_host.calls == ["db1 1"]
     failed = log.lines(
         "FATAL db1: could not be killed: '.*/monitor/kill_host db1 1' ended with status 3: no such plug"

@@ -14,11 +14,12 @@ from mmm.monitor.events import (
     Event,
     Killed,
     Network,
+    Opinions,
     VipLooked,
     apply,
     only_transactions,
 )
-from mmm.monitor.orders import KillHost, LookForVip, Tell
+from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Tell
 from mmm.monitor.startup import Started
 from mmm.monitor.tell import HEARTBEAT
 from mmm.monitor.turn import turn
@@ -120,6 +121,8 @@ class Monitor:
                 self._kill(order)
             elif isinstance(order, LookForVip):
                 self.clock.after(0.6, self._looked, order)
+            elif isinstance(order, AskOthers):
+                self.clock.after(0.01 + 0.7 * self.clock.random(), self._opined, order)
             elif isinstance(order, Tell):
                 self._tell(order)
         self._save()
@@ -203,6 +206,16 @@ class Monitor:
     def _looked(self, order: LookForVip) -> None:
         if not self._sleeps(self._looked, order):
             self.post(VipLooked(order.host, order.vip, not self.cluster.answers_arp(order.vip.ip)))
+
+    def _opined(self, order: AskOthers) -> None:
+        if not self._sleeps(self._opined, order):
+            heard = tuple(name for name in order.others if self.cluster.ping_agent(name))
+            reached = tuple(name for name in heard if self._reaches(name, order.host))
+            self.post(Opinions(order.host, heard, reached))
+
+    def _reaches(self, name: str, other: str) -> bool:
+        machines = self.cluster.machines
+        return machines[name].reaches(machines[other])
 
     def _kill(self, order: KillHost) -> None:
         if order.host in self._kills:

@@ -399,6 +399,16 @@ def test_the_clients_are_told_and_users_to_keep_are_none_of_them(host: Host) -> 
     client.close()
 
 
+def test_another_host_is_reached_by_its_server_though_its_agent_is_silent(host: Host) -> None:
+    with host.agent() as agent:
+        assert agent.ask("REACHABLE|1|db1|db2") == "OK: Returning reach!|1|0|1|1"
+        assert agent.ask("REACHABLE|1|db1|db9") == "OK: Returning reach!|0|0|0|"
+        assert agent.ask("REACHABLE|1|db1|db1") == "ERROR: db1 is no other host of this cluster"
+        assert agent.ask("REACHABLE|1|db1").startswith("ERROR")
+        with host.peer.frozen():
+            assert agent.ask("REACHABLE|1|db1|db2").startswith("OK: Returning reach!|1|0|0|")
+
+
 def test_questions_are_answered_while_an_order_is_carried_out(host: Host) -> None:
     host.peer.run("CREATE OR REPLACE TABLE test.t (id INT)")
     host.server.wait_for_rows("SELECT 1 FROM information_schema.tables WHERE table_name='t'")

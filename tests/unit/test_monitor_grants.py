@@ -7,7 +7,7 @@ from mmm.monitor import grants, status_file
 from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
 from mmm.monitor.orders import LookForVip, Order, Tell
 from mmm.monitor.startup import Found, Stored, start
-from mmm.monitor.world import CheckStatus, Mode, State, World
+from mmm.monitor.world import CheckStatus, Mode, Opinion, State, World
 from tests.unit.worlds import NOW, WRITER, checks, cluster, take_turn, world
 
 LENGTH = 10.0
@@ -42,7 +42,8 @@ def quiet(now: float = NOW) -> World:
 
 
 def cut_off(before: World, name: str, now: float) -> World:
-    return before.with_host(name, checks=checks(ping=now, mysql=now))
+    """Return the world in which nothing reaches the host, the others neither."""
+    return before.with_host(name, checks=checks(ping=now, mysql=now), opinion=Opinion(now, known=True))
 
 
 def test_an_agent_is_asked_for_a_token_before_it_is_granted_anything() -> None:

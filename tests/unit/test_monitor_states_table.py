@@ -13,7 +13,7 @@ from mmm.monitor.orders import KillHost, Tell
 from mmm.monitor.states import RULES, Follows, rule_for
 from mmm.monitor.states_page import page
 from mmm.monitor.view import View
-from mmm.monitor.world import Reference, State
+from mmm.monitor.world import Opinion, Reference, State
 from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, world
 
 THERE = Transactions(NOW, "1", History(parse("0-2-7"), parse("0-1-9")))
@@ -58,6 +58,22 @@ def situations() -> Iterator[View]:
             agent=replace(before.hosts["db2"].agent, refuses_to_follow="no" if refuses else ""),
         ).with_host("db1", online_since=NOW - 1 if peer == "new" else 0.0, transactions=THERE)
         yield View(before, "db2", NOW)
+    yield from silences()
+
+
+def silences() -> Iterator[View]:
+    """A host in use whose server fell silent, and all that others may say of it."""
+    conf = cluster(split_brain_guard=True)
+    said = (
+        Opinion(NOW),
+        Opinion(NOW, pending=True),
+        Opinion(NOW, known=True, heard=("db1",), reached=("db1",)),
+    )
+    for opinion, failed in product((None, *said, Opinion(NOW, known=True)), ({"ping": 0.0}, {})):
+        before = world({WRITER: "db2"}, {"db2": State.ONLINE}, conf)
+        yield View(
+            before.with_host("db2", checks=checks(mysql=NOW - 1, **failed), opinion=opinion), "db2", NOW
+        )
 
 
 def test_no_row_is_shadowed_by_an_earlier_one() -> None:

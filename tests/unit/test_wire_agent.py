@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mmm.config.model import Vip
 from mmm.wire import agent
-from mmm.wire.agent import Reply, Request, Status, SystemStatus, WireError
+from mmm.wire.agent import Reach, Reply, Request, Status, SystemStatus, WireError
 
 RECORDED_REQUESTS = [
     (b"PING|1|db1\n", Request("PING", "db1")),
@@ -117,6 +117,12 @@ def test_statuses_read_back(status: Status, host: str) -> None:
     request = agent.decode_request(agent.encode_request(agent.set_status(host, status)))
     assert agent.ordered_status(request) == status
     assert agent.agent_status(Reply("OK", agent.agent_status_fields(status))) == status
+
+
+@given(st.builds(Reach, st.booleans(), st.booleans(), *[st.sampled_from((None, True, False))] * 2))
+def test_reach_reads_back(reach: Reach) -> None:
+    line = agent.encode_reply(Reply("OK: Returning reach!", agent.reach_fields(reach)))
+    assert agent.reach(agent.decode_reply(line)) == reach
 
 
 @given(SYSTEM)

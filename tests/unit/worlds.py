@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mmm.config.model import CHECK_NAMES, Check, Cluster, Host, Monitor, Role, Vip
-from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
-from mmm.monitor.orders import KillHost, LookForVip, Order
+from mmm.monitor.events import Answer, Answered, Killed, Opinions, VipLooked, apply
+from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order
 from mmm.monitor.turn import turn
 from mmm.monitor.world import AgentLink, CheckStatus, HostWorld, Mode, State, World
 from mmm.wire.agent import Status
@@ -87,6 +87,8 @@ def answer(before: World, order: Order, how: Answer = Answer.OK, text: str = "",
         return apply(before, Killed(order.host), now)
     if isinstance(order, LookForVip):
         return apply(before, VipLooked(order.host, order.vip, absent=False), now)
+    if isinstance(order, AskOthers):
+        return apply(before, Opinions(order.host), now)
     uptime = 501.0 if how in (Answer.OK, Answer.ERROR) else None
     return apply(before, Answered(order.host, order.number, how, text, uptime), now)
 

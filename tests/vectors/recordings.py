@@ -53,7 +53,7 @@ def cluster(recorded: Json) -> Cluster:
             for name, role in recorded["roles"].items()
         },
         checks={name: Check(name) for name in CHECK_NAMES},
-        monitor=Monitor(ip="127.0.0.1", **monitor),
+        monitor=Monitor(ip="127.0.0.1", split_brain_guard=False, **monitor),  # nor asks it other hosts
         active_master_role=recorded["active_master_role"],
         vip_lease=0.0,  # the classic has none
     )

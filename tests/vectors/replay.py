@@ -159,6 +159,7 @@ class Replay:
             return apply(world, Killed(order.host), now)
         if isinstance(order, LookForVip):
             return apply(world, VipLooked(order.host, order.vip, absent=True), now)
+        assert isinstance(order, Tell), "the classic asks nobody"
         how, uptime = self.answer_of(order.host)
         heard.told.append((order, how))
         return apply(world, Answered(order.host, order.number, how, "ERROR: recorded", uptime), now)
