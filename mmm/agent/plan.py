@@ -180,6 +180,17 @@ class StopReceiving:
 
 
 @dataclass(frozen=True, slots=True)
+class ThrowAway:
+    """Throw away what was received and could not be applied in time: it is lost by order, and is not to come later.
+
+    Only while the peer, which has it, lives. That it fails fails no order.
+    """
+
+    def __str__(self) -> str:
+        return "throw away what is not applied"
+
+
+@dataclass(frozen=True, slots=True)
 class Detach:
     """Make the source unreachable, also for a server that restarts. That it fails fails no order: it is tried again."""
 
@@ -211,7 +222,7 @@ class StopReplication:
         return "stop replication"
 
 
-Replicate = StopReceiving | Detach | Attach | StartReplication | StopReplication
+Replicate = StopReceiving | ThrowAway | Detach | Attach | StartReplication | StopReplication
 Step = Follow | DenyWrites | AllowWrites | SemiSyncRole | Sync | Bind | Unbind | Replicate
 Chain = tuple[Step, ...]
 
@@ -370,12 +381,15 @@ def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, pa
         state = seen.semi_sync
         wait: Chain = (SemiSyncRole(source=True),) if state and state.on and state.source is False else ()
         # What is bound here, or was taken over completely, has synced: it is only put right again.
-        sync: Chain = () if bound or vip in past.held else (Sync(wanted.force, wanted.detach),)
+        sync: Chain = (
+            () if bound or vip in past.held else (Sync(wanted.force, wanted.detach and not wanted.force),)
+        )
         alone = wanted.detach and wanted.master == known.this
         leaves = alone and seen.source is not None and not seen.source.detached
         stop: Chain = (StopReceiving(finish=bool(sync) and not wanted.force),) if leaves else ()
+        cut: Chain = (ThrowAway(),) if leaves and sync and wanted.force else ()
         detach: Chain = (Detach(),) if leaves else ()
-        chains.append((*sync, *stop, *wait, *allow, *bind, *detach))
+        chains.append((*sync, *stop, *cut, *wait, *allow, *bind, *detach))
     return chains
 
 

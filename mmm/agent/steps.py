@@ -28,6 +28,7 @@ from mmm.agent.plan import (
     StopReceiving,
     StopReplication,
     Sync,
+    ThrowAway,
     Unbind,
 )
 from mmm.config.model import Cluster, Host, Vip
@@ -93,7 +94,7 @@ class Steps:
         for chain in plan.chains:
             for step in chain:
                 failure = self._timed(step, session)
-                if failure and isinstance(step, SemiSyncRole):
+                if failure and isinstance(step, SemiSyncRole | ThrowAway):
                     continue
                 if failure and isinstance(step, Detach):
                     break
@@ -164,6 +165,8 @@ class Steps:
                 return self._follow(self._conf.hosts[host], session)
             case StopReceiving(finish):
                 return self._stop_receiving(session, finish=finish)
+            case ThrowAway():
+                return self._throw_away(session)
             case Detach():
                 if why_not := detach(session.open()):
                     raise StepError(why_not)
@@ -196,6 +199,15 @@ class Steps:
         if finish:
             apply_received(session.open(), self._conf.sync_timeout)
         return "stopped" if ended else "is about to end, and takes nothing more"
+
+    def _throw_away(self, session: Session) -> str:
+        try:
+            connect(agent_at(self._conf.hosts[self._here.peer or self._here.name]), ANSWER_LIMIT).close()
+        except MysqlError as error:
+            return f"kept, it may be nowhere else: {error.text}"
+        if why_not := detach(session.open(), throw_away=self._conf.sync_timeout):
+            raise StepError(why_not)
+        return "nothing is left to apply"
 
     def _unbind(self, ip: str, session: Session) -> str:
         self._announcer.end(ip)

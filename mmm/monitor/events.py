@@ -240,7 +240,8 @@ def _answered(world: World, event: Answered, now: float) -> World:
         if any(vip.role == world.conf.active_master_role for vip in sent.vips):
             world = replace(world, last_writer=event.host)
         if world.forced == event.host and sent.force:
-            world = replace(world, forced=None)
+            # What it had received may have been thrown away since it was looked at last.
+            world = replace(world, forced=None).with_host(event.host, transactions=None)
         return moves.confirmed(world, event.host, sent, now)
     unsent = world.move is not None and world.move.vip not in world.hosts[event.host].agent.may_hold
     undone = unsent or event.answer is Answer.ERROR

@@ -90,7 +90,9 @@ def _force(world: World, role: Role, ordered: Ordered, now: float) -> Result:
         sentence = "made active master by 'move_role --force'"
         world = states.enter(world, host, State.ONLINE, "forced", sentence, now)
     if source not in (None, host):
-        world = _degrade(world, source, now).with_agent(source, kill_unless_told=True)
+        world = _set_apart(world, source, now).with_agent(source, kill_unless_told=True)
+    elif world.last_writer not in (None, host):
+        world = _set_apart(world, world.last_writer, now)
     world = replace(world.with_owner({vip: host}), move=None, forced=host).with_agent(host, last_order=None)
     warning = f" Forced in spite of: {'; '.join(against)}." if against else ""
     return _answer(world, vip, None if source == host else source, host, warning)
@@ -135,16 +137,21 @@ def _answer(world: World, vip: Vip, source: str | None, host: str, warning: str 
     return Result(world, f"OK: {done}", Awaited(host, done, vip, source))
 
 
-def _degrade(world: World, name: str, now: float) -> World:
-    """Return the world in which the old owner of a forced role is judged by its own replication."""
+def _set_apart(world: World, name: str, now: float) -> World:
+    """Return the world in which who wrote before a forced move is not in use until it is compared.
+
+    It may have what the new active master could not apply, and that one is not to get it among newer transactions. The
+    old owner is judged by its own replication too.
+    """
     host = world.hosts[name]
-    if host.good("rep_threads", "rep_backlog"):
-        return world
-    state = State.REPLICATION_DELAY if host.good("rep_threads") else State.REPLICATION_FAIL
-    world = states.enter(
-        world, name, state, "forced", "lost the active master role by 'move_role --force'", now
-    )
-    return world.without_roles(name) if world.mode is Mode.ACTIVE else world
+    good = host.good("rep_threads", "rep_backlog")
+    if host.state is State.ONLINE or (not good and name in world.owner.values()):
+        broken = State.REPLICATION_DELAY if host.good("rep_threads") else State.REPLICATION_FAIL
+        state = State.AWAITING_RECOVERY if good else broken
+        sentence = "lost the active master role by 'move_role --force'"
+        world = states.enter(world, name, state, "forced", sentence, now)
+        world = world.without_roles(name) if world.mode is Mode.ACTIVE else world
+    return world.with_host(name, lost=True)
 
 
 def _spread_again(world: World, role: Role, host: str) -> Result:

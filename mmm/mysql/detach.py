@@ -42,17 +42,18 @@ def stop_receiving(connection: Connection) -> bool:
     return True
 
 
-def detach(connection: Connection) -> str:
+def detach(connection: Connection, *, throw_away: float | None = None) -> str:
     """Make the source unreachable once all that was received is applied; returns why not, empty when it is done.
 
-    Waits `APPLY_LIMIT` for that: what is not applied would be thrown away, and may be nowhere else. Raises MysqlError.
+    Waits `APPLY_LIMIT` for that: what is not applied would be thrown away, and may be nowhere else. With `throw_away`
+    it is, if the transaction at work ends within so many seconds. Raises MysqlError.
     """
     status = replica_status(connection)
     if status is None or status.detached:
         return ""
-    if wait_applied(connection, APPLY_LIMIT) is not Caught.REACHED:
+    if throw_away is None and wait_applied(connection, APPLY_LIMIT) is not Caught.REACHED:
         return f"not all that was received of {status.source_ip} is applied, and that would be thrown away"
-    _rename(connection, status, f"{DETACHED}{status.source_ip}")
+    _rename(connection, status, f"{DETACHED}{status.source_ip}", throw_away)
     return ""
 
 
@@ -64,8 +65,8 @@ def attach(connection: Connection) -> None:
         start_replica(connection, status.channel)
 
 
-def _rename(connection: Connection, status: ReplicaStatus, host: str) -> None:
-    stop_replica(connection)
+def _rename(connection: Connection, status: ReplicaStatus, host: str, timeout: float | None = None) -> None:
+    stop_replica(connection, timeout)
     stopped = replica_status(connection) or status
     place = None if status.uses_gtid or not stopped.executed.file else stopped.executed
     more = heartbeat(connection, status.channel)

@@ -30,7 +30,7 @@ def read_transactions(connection: Connection, status: ReplicaStatus | None) -> T
         source_port=status.source_port,
         read=status.read,
         applied=status.executed,
-        received=_received(executed, status.gtid_received),
+        received=None if status.detached else _received(executed, status.gtid_received),
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.faults import inject
 from mmm.sandbox.inspect import host_facts
+from mmm.sandbox.restore import make_equal
 from mmm.sandbox.watch import Probe
 from tests.scenarios import ALL_ONLINE, LIMIT, Log, move_under_way
 
@@ -79,7 +80,12 @@ def test_a_dry_run_says_who_would_be_told_what_and_changes_nothing(sandbox: Sand
     assert not log.lines(r"INFO db\d: told")
 
 
-def test_a_forced_role_is_taken_without_what_is_missing_and_says_so(sandbox: Sandbox) -> None:
+def test_a_forced_role_is_taken_without_what_is_missing_and_nothing_of_it_comes_later(
+    sandbox: Sandbox,
+) -> None:
+    """Both servers live. What the old writer has stays with it and is named: it is older than what is written now."""
+    log = Log(sandbox)
+    before = ticks(sandbox, "db2")
     sandbox.sql("db2", "STOP SLAVE SQL_THREAD")
     sandbox.sql("db1", "INSERT INTO sandbox.tick () VALUES ()")
     status, answer = control(sandbox, "move_role", "--force", "writer", "db2")
@@ -89,6 +95,20 @@ def test_a_forced_role_is_taken_without_what_is_missing_and_says_so(sandbox: San
     assert host_facts(sandbox, "db2").writable
     agent = sandbox.machine("db2").log / "mmm_agentd.log"
     assert "sync: db2: goes on by 'move_role --force' though" in agent.read_text()
+    sandbox.sql("db2", "START SLAVE")
+    log.wait("ERROR db1: it has 1 transaction .* that db2 lacked")
+    assert log.wait_change("db1", "AWAITING_RECOVERY").rule == "forced"
+    assert re.search("lost with db1 when db2 took over: at most [1-9]", sandbox.ask("history 5"))
+    assert sandbox.ask("set_online db1").startswith("ERROR: Host 'db1' stays AWAITING_RECOVERY: it has 1")
+    facts = host_facts(sandbox, "db2").replica
+    assert facts is not None
+    assert (facts.detached, facts.sql) == (True, True)
+    assert ticks(sandbox, "db2") == before
+    make_equal(sandbox)
+
+
+def ticks(sandbox: Sandbox, host: str) -> int:
+    return int(sandbox.sql(host, "SELECT COUNT(*) AS n FROM sandbox.tick")[0]["n"])
 
 
 def test_what_a_failover_has_lost_is_said_and_is_not_less_than_what_is_missing(sandbox: Sandbox) -> None:

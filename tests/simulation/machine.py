@@ -17,6 +17,7 @@ from mmm.agent.plan import (
     StopReceiving,
     StopReplication,
     Sync,
+    ThrowAway,
     Unbind,
 )
 from mmm.config.model import Cluster, Host
@@ -326,6 +327,12 @@ class Machine:
             return ""
         return self._do_in_server(step) if self.server is Server.UP else f"the server is {self.server.value}"
 
+    def _detach(self, step: ThrowAway | Detach | Attach) -> None:
+        if isinstance(step, Attach):
+            self.detached, self.replicates = False, True
+        elif isinstance(step, Detach) or self.reaches(self.others[self.source]):
+            self.detached = True
+
     def _do_in_server(self, step: Step) -> str:
         match step:
             case DenyWrites():
@@ -345,10 +352,8 @@ class Machine:
                 self.source, self.replicates, self.detached = host, True, False
             case StopReceiving():
                 pass
-            case Detach():
-                self.detached = True
-            case Attach():
-                self.detached, self.replicates = False, True
+            case ThrowAway() | Detach() | Attach():
+                self._detach(step)
             case StartReplication() | StopReplication():
                 self.replicates = isinstance(step, StartReplication)
                 self.forgotten = False

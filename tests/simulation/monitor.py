@@ -310,7 +310,6 @@ class Monitor:
             raise ViolationError(f"the command {words!r} is unknown")
         self.clock.say(f"  answer: {result.text}")
         self.world = result.world
-        self.watch.commanded(self.world)
         self._save()
         if result.awaits is not None:
             self._asked.append((result.awaits, self.clock.now + COMMAND_LIMIT))

@@ -31,7 +31,6 @@ class Watch:
     """Looks on."""
 
     __slots__ = (
-        "_forced_from",
         "books",
         "conf",
         "failed_moves",
@@ -53,7 +52,6 @@ class Watch:
         self.limits: Counter[str] = Counter()
         """How often a known limit was met, in words."""
         self.failed_moves = 0
-        self._forced_from: set[str] = set()
         self.writer_ips = frozenset(vip.ip for vip in conf.vips if vip.role == conf.active_master_role)
 
     # The books
@@ -169,11 +167,6 @@ class Watch:
             raise ViolationError(f"{failed} has failed, {after.owner[failed.vip]} has the role")
         self.failed_moves += 1
 
-    def commanded(self, world: World) -> None:
-        """Note whom the admin takes the active master role from, whatever may be lost by it."""
-        if world.forced is not None:
-            self._forced_from |= {host.name for host in world.masters()} - {world.forced}
-
     def turned(self, turn: Turn) -> None:
         """Check a turn in which something changed."""
         world = turn.world
@@ -213,12 +206,7 @@ class Watch:
             if last > theirs.get(name, 0)
         ]
         unread = world.hosts[master].transactions is None or not divergence.is_fresh(world, change.host)
-        if more and change.host in self._forced_from:
-            self._forced_from.discard(change.host)
-            self.limits[
-                "a master came back with more than the one that the admin had forced to be active"
-            ] += 1
-        elif more and unread:
+        if more and unread:
             self.limits["a master came back that could not be compared with the active one"] += 1
         elif more:
             raise ViolationError(f"{change}; it has {', '.join(more)} that {master} lacks")

@@ -26,6 +26,7 @@ from mmm.agent.plan import (
     StopReceiving,
     StopReplication,
     Sync,
+    ThrowAway,
     Unbind,
     clear,
     plan,
@@ -195,9 +196,9 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
         (Sync(lost=True), StopReceiving(finish=True), AllowWrites(WRITER), Bind(WRITER), Detach()),
     ),
     (
-        "forced, it waits for nothing that came in the last moment",
+        "forced, it waits for nothing that came in the last moment, and takes nothing of it later",
         MASTER, replace(ALONE, force=True), seen(), NOTHING,
-        (Sync(force=True, lost=True), StopReceiving(), AllowWrites(WRITER), Bind(WRITER), Detach()),
+        (Sync(force=True), StopReceiving(), ThrowAway(), AllowWrites(WRITER), Bind(WRITER), Detach()),
     ),
     (
         "the peer is lost while this one is the writer",
@@ -341,13 +342,13 @@ def after(found: Seen, steps: Iterable[Step], known: Facts) -> Seen:
             case StopReceiving():
                 assert found.source is not None
                 found = replace(found, source=replace(found.source, receives=False))
-            case Detach() | Attach():
+            case ThrowAway() | Detach() | Attach():
                 assert found.source is not None
                 found = replace(
                     found,
                     source=replace(
                         found.source,
-                        detached=isinstance(step, Detach),
+                        detached=not isinstance(step, Attach),
                         running=isinstance(step, Attach),
                         receives=isinstance(step, Attach),
                     ),
@@ -398,6 +399,9 @@ def test_the_order_is_safe(wanted: Status, found: Seen, known: Facts, past: Past
     leaves = alone and found.source is not None and not found.source.detached
     if AllowWrites in kinds and leaves:
         assert kinds.index(StopReceiving) < kinds.index(AllowWrites)
-    assert leaves or not {StopReceiving, Detach} & set(kinds)
+    assert leaves or not {StopReceiving, ThrowAway, Detach} & set(kinds)
+    if ThrowAway in kinds:
+        assert wanted.force
+        assert kinds.index(Sync) < kinds.index(ThrowAway) < steps.index(Bind(WRITER))
     assert not known.slave or Follow not in kinds[1:]
     assert known.slave or Follow not in kinds

@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from mmm.gtid.mariadb import History, parse
+from mmm.gtid.transactions import Transactions
 from mmm.monitor import commands, notices, results
-from mmm.monitor.events import Answer
+from mmm.monitor.events import Answer, CheckResult, apply
+from mmm.monitor.explain import explain
 from mmm.monitor.moves import TELL_LIMIT, TRY_AGAIN
 from mmm.monitor.orders import KillHost, Order, Tell
 from mmm.monitor.preflight import Looked
 from mmm.monitor.results import Awaited
 from mmm.monitor.startup import Found, Stored, start
-from mmm.monitor.world import CheckStatus, Phase, State, World
+from mmm.monitor.tell import wanted
+from mmm.monitor.world import CheckStatus, Outcome, Phase, State, World
 from mmm.wire.agent import Clients, Status, SystemStatus
 from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
 
@@ -253,6 +257,44 @@ def test_a_forced_role_is_taken_whatever_is_missing_and_that_is_ordered_once() -
     assert [(order.host, order.status.force) for order in taken] == [("db2", True)]
     assert after.forced is None
     assert not to(take_turn(after, NOW + 99)[1], "db2").status.force
+
+
+def test_who_wrote_before_a_forced_move_is_out_of_use_until_it_is_compared() -> None:
+    """It lives, and may have what the new writer could not apply: that is not to come among newer transactions."""
+    before = seen(seen(BEGINS, "db1", "0-1-103", NOW - 1), "db2", "0-1-100", NOW - 1)
+    result = commands.run(
+        before, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
+    )
+    assert result is not None
+    after, given = settle(result.world)
+    assert after.hosts["db1"].state is State.AWAITING_RECOVERY
+    assert not after.vips_of("db1")
+    taken = [order for order in given if isinstance(order, Tell) and WRITER in order.status.vips]
+    assert [(order.status.force, order.status.detach) for order in taken] == [(True, True)]
+    after = seen(seen(after, "db2", "0-1-100", NOW + 1), "db1", "0-1-103", NOW + 1)
+    assert "it has 3 transactions (0-1-101 to 0-1-103) that db2 lacked" in explain(
+        after, "db1", NOW + 1, lambda moment: moment
+    )
+    equal, _ = settle(seen(after, "db1", "0-1-100", NOW + 2), NOW + 2)
+    assert equal.hosts["db1"].state is State.ONLINE
+    assert not wanted(equal, "db2", NOW + 2).detach
+
+
+def seen(before: World, name: str, logged: str, at: float) -> World:
+    """Let a replication check of the host read what its server has."""
+    has = Transactions(at, name[-1], History((), parse(logged)))
+    outcome = Outcome.OK if not before.hosts[name].checks["rep_threads"].error_since else Outcome.ERROR
+    return apply(before, CheckResult(name, "rep_threads", outcome, "ERROR: x", transactions=has), at)
+
+
+def test_an_old_writer_that_the_admin_took_out_is_compared_after_a_forced_move_too() -> None:
+    out = world({WRITER: None}, {"db1": State.ADMIN_OFFLINE}).with_host("db2", behind=99.0)
+    out = replace(out, last_writer="db1", last_master="db1")
+    result = commands.run(out, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    assert result is not None
+    assert result.text.startswith("OK"), result.text
+    assert result.world.hosts["db1"].state is State.ADMIN_OFFLINE
+    assert wanted(result.world, "db2", NOW).detach
 
 
 def test_a_host_that_the_role_is_assigned_to_and_cannot_take_it_can_be_forced() -> None:

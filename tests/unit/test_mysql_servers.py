@@ -28,6 +28,7 @@ from mmm.mysql.replication import (
     wait_for_source,
 )
 from mmm.mysql.source import change_source
+from mmm.mysql.transactions import read_transactions
 from tests.servers import OTHERS, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, insert, rows_of, source
 
@@ -272,6 +273,28 @@ def test_what_was_received_and_is_not_applied_is_not_thrown_away(trio: Trio) -> 
         start_replica(slave)
         assert caught(trio.slave, trio.one) is Caught.REACHED
     assert rows_of(trio.slave).count("received") == 1
+
+
+def test_what_was_received_is_thrown_away_where_that_is_ordered(trio: Trio) -> None:
+    assert caught(trio.slave, trio.one) is Caught.REACHED
+    trio.slave.run(f"{trio.slave.kind.flavour.stop_replica} SQL_THREAD")
+    insert(trio.one, "thrown away")
+    with trio.one.connect() as there:
+        end = binlog_position(there).place
+    wait_until(lambda: status_of(trio.slave).read.reaches(end))
+    with agent(trio.slave) as slave:
+        assert detach(slave, throw_away=LONG) == ""
+        start_replica(slave)
+        insert(trio.slave, "newer")
+        status = replica_status(slave)
+        assert status is not None
+        assert (status.detached, status.sql_running) == (True, True)
+        has = read_transactions(slave, status)
+        assert has.got == has.executed
+        assert "thrown away" not in rows_of(trio.slave)
+        attach(slave)
+        assert caught(trio.slave, trio.one) is Caught.REACHED
+    assert rows_of(trio.slave).count("thrown away") == 1
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
