@@ -332,14 +332,10 @@ def _seen(sandbox: Sandbox, host: str, run: int) -> Counter[Deed]:
 
 def _differences(sandbox: Sandbox) -> list[str]:
     """Return what differs between hosts, or within one between the counters and the rows that counted."""
-    sums: dict[str, object] = {}
+    sums = {name: _sums(sandbox, name) for name in sandbox.hosts}
+    first = sandbox.hosts[0]
     found = []
-    for name in sandbox.hosts:
-        tables = sorted(
-            str(next(iter(row.values()))) for row in sandbox.sql(name, f"SHOW TABLES FROM {DATABASE}")
-        )
-        checks = sandbox.sql(name, f"CHECKSUM TABLE {DEED_TABLE}, {COUNTER_TABLE}", limit=60)
-        sums[name] = (tables, [row["Checksum"] for row in checks])
+    for name, tables in sums.items():
         counted = sandbox.sql(
             name,
             f"SELECT id, value, (SELECT COUNT(*) FROM {DEED_TABLE} WHERE counter = c.id) AS deeds"  # noqa: S608
@@ -351,10 +347,21 @@ def _differences(sandbox: Sandbox) -> list[str]:
             for row in counted
             if row["value"] != row["deeds"]
         ]
-    first = next(iter(sums.values()))
-    return found + [
-        f"{name} differs from {sandbox.hosts[0]}" for name, value in sums.items() if value != first
-    ]
+        differing = sorted(
+            table
+            for table in tables.keys() | sums[first].keys()
+            if tables.get(table) != sums[first].get(table)
+        )
+        if differing:
+            found.append(f"{name} differs from {first} in {', '.join(differing[:5])}")
+    return found
+
+
+def _sums(sandbox: Sandbox, host: str) -> dict[str, object]:
+    """Return the clients' tables on a host with their checksums."""
+    names = [str(next(iter(row.values()))) for row in sandbox.sql(host, f"SHOW TABLES FROM {DATABASE}")]
+    tables = ", ".join(f"{DATABASE}.{name}" for name in names)
+    return {row["Table"]: row["Checksum"] for row in sandbox.sql(host, f"CHECKSUM TABLE {tables}", limit=60)}
 
 
 def _tidy(sandbox: Sandbox, run: int) -> None:
