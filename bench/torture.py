@@ -1,6 +1,6 @@
 """Moves the writer again and again while clients write, and says what was lost, doubled or left different.
 
-python -m bench.torture [--server NAME] [--moves N] [--only NAME,…]
+python -m bench.torture [--server NAME] [--moves N] [--only NAME,…] [--semi-sync] [--name NAME]
 
 Exit status 1 when anything was found that must never be; the cluster is then left as it is, unless --go-on.
 """
@@ -12,10 +12,11 @@ import time
 from collections import Counter
 
 from mmm.sandbox.conf import Conf, fast
-from mmm.sandbox.torture import ROUNDS, Found, prepare, torture
+from mmm.sandbox.rounds import ROUNDS
+from mmm.sandbox.semi_sync import options
+from mmm.sandbox.torture import Found, prepare, torture
 from mmm.sandbox.up import down, up
 
-_NAME = "torture"
 _HEADER = f"{'round':<40}{'rounds':>7}{'moves':>7}{'deeds':>9}{'unknown':>9}{'lost':>6}{'apart':>7}{'bad':>5}"
 
 
@@ -25,25 +26,32 @@ def main() -> int:
     parser.add_argument("--server", default="mariadb", help="as for mmm_sandbox up")
     parser.add_argument("--moves", type=int, default=200, help="moves of the writer (default 200)")
     parser.add_argument("--only", default="", help="names of rounds, separated by commas")
+    parser.add_argument(
+        "--semi-sync", action="store_true", help="the masters acknowledge commits: nothing is lost"
+    )
+    parser.add_argument("--name", default="torture", help="name of the sandbox (default torture)")
     parser.add_argument("--go-on", action="store_true", help="go on after a finding")
     args = parser.parse_args()
     wanted = [way for way in ROUNDS if not args.only or way.name in args.only.split(",")]
-    sandbox = up(_NAME, conf=fast(Conf(monitor={"flap_count": 0, "failover_block": 0})), server=args.server)
+    conf = fast(Conf(monitor={"flap_count": 0, "failover_block": 0}))
+    more = options(args.server) if args.semi_sync else {}
+    sandbox = up(args.name, conf=conf, server=args.server, options=more)
+    look = f"the cluster is left for a look: mmm_sandbox --name {args.name} status"
     began, found = time.monotonic(), []
     try:
         prepare(sandbox)
         for number, way in enumerate(itertools.cycle(wanted), 1):
-            found.append(torture(sandbox, way, number))
+            found.append(torture(sandbox, way, number, semi_sync=args.semi_sync))
             print(f"{number:>4} {time.monotonic() - began:7.1f} s  {found[-1]}", flush=True)
             if found[-1].bad and not args.go_on:
-                print(f"the cluster is left for a look: mmm_sandbox --name {_NAME} status", flush=True)
+                print(look, flush=True)
                 return 1
             if sum(each.moves for each in found) >= args.moves:
                 break
     except BaseException:
-        print(f"the cluster is left for a look: mmm_sandbox --name {_NAME} status", flush=True)
+        print(look, flush=True)
         raise
-    down(_NAME)
+    down(args.name)
     print(f"{sandbox.server.version}, {time.monotonic() - began:.0f} s\n{_table(found)}")
     return 1 if any(each.bad for each in found) else 0
 

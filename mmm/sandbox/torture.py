@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -19,10 +19,12 @@ from typing import Self
 from mmm.gtid import mariadb
 from mmm.sandbox import sql, workload
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import catch_up, settle
+from mmm.sandbox.faults import heal
+from mmm.sandbox.inspect import catch_up, host_facts, settle
 from mmm.sandbox.machine import SandboxError, python
 from mmm.sandbox.rebuild import rebuild
+from mmm.sandbox.rounds import Round, peer
+from mmm.sandbox.semi_sync import only_masters_acknowledge
 from mmm.sandbox.sql import quoted
 from mmm.sandbox.workload import ACKNOWLEDGED, COUNTER_TABLE, DATABASE, DEED_TABLE, REFUSED, UNKNOWN, Plan
 
@@ -34,19 +36,6 @@ _DEEDS = 150
 """Acknowledged before the strike, and again after it."""
 Deed = tuple[int, int]
 """Client and number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """A way to move the writer: what is done before `move_role`, or instead of it where `planned` is False."""
-
-    name: str
-    strike: Callable[[Sandbox, str], None]
-    planned: bool = False
-    refusable: bool = False
-    """`move_role` may be refused: what is broken forbids it, or makes it wait for too long."""
-    times: int = 1
-    """How often it moves there and back while the clients write."""
 
 
 @dataclass
@@ -73,49 +62,6 @@ class Found:
         return f"{self.name}: {moved}, {self.acknowledged} deeds, {self.unknown} unknown" + "".join(
             f"; {each}" for each in rest
         )
-
-
-def _nothing(_: Sandbox, __: str) -> None:
-    pass
-
-
-def _fault(name: str) -> Callable[[Sandbox, str], None]:
-    return lambda sandbox, writer: _said(inject(sandbox, name, writer))
-
-
-def _on_peer(name: str) -> Callable[[Sandbox, str], None]:
-    return lambda sandbox, writer: _said(inject(sandbox, name, peer(sandbox, writer)))
-
-
-def _on_slave(name: str) -> Callable[[Sandbox, str], None]:
-    return lambda sandbox, _: _said(inject(sandbox, name, sandbox.hosts[-1]))
-
-
-def _said(_: str) -> None:
-    """Drop what a fault says of itself."""
-
-
-ROUNDS = (
-    Round("planned", _nothing, planned=True, times=5),
-    Round("kill-mysqld", _fault("kill-mysqld")),
-    Round("planned with the slave lagging", _on_slave("lag"), planned=True),
-    Round("stop-mysqld", _fault("stop-mysqld")),
-    Round("planned with the slave stopped", lambda s, _: _stop_sql_thread(s, s.hosts[-1]), planned=True),
-    Round("freeze-mysqld", _fault("freeze-mysqld")),
-    Round("planned with the agent killed", _fault("kill-agent"), planned=True, refusable=True),
-    Round("cut", _fault("cut")),
-    Round("planned with the monitor killed", _fault("kill-monitor"), planned=True, refusable=True),
-    Round("planned with the peer lagging", _on_peer("lag"), planned=True, refusable=True),
-)
-
-
-def peer(sandbox: Sandbox, writer: str) -> str:
-    """Return the other master."""
-    return next(name for name in sandbox.layout.masters if name != writer)
-
-
-def _stop_sql_thread(sandbox: Sandbox, host: str) -> None:
-    sandbox.sql(host, f"{sandbox.server.flavour.stop_replica} SQL_THREAD")
 
 
 class Clients:
@@ -192,9 +138,14 @@ def prepare(sandbox: Sandbox) -> None:
         sql.execute(sandbox.machine(name), statements)
 
 
-def torture(sandbox: Sandbox, way: Round, number: int) -> Found:
-    """Do one round on a healthy cluster and leave it healthy; raises SandboxError, NotInTimeError, SqlError."""
+def torture(sandbox: Sandbox, way: Round, number: int, *, semi_sync: bool = False) -> Found:
+    """Do one round on a healthy cluster and leave it healthy; raises SandboxError, NotInTimeError, SqlError.
+
+    With `semi_sync` the masters acknowledge each other's commits, see mmm.sandbox.semi_sync, and nothing may be lost.
+    """
     moves, answer = 0, ""
+    if semi_sync:
+        only_masters_acknowledge(sandbox, LIMIT)
     with Clients(sandbox, number) as clients:
         for _ in range(way.times):
             clients.wait(_DEEDS // way.times)
@@ -206,10 +157,17 @@ def torture(sandbox: Sandbox, way: Round, number: int) -> Found:
         clients.wait(_DEEDS)
     found = Found(way.name, moves, len(clients.deeds[ACKNOWLEDGED]), len(clients.deeds[UNKNOWN]), answer)
     found.told = _told(sandbox)
-    said = re.search(r"at most (\d+) transaction", found.told)
     _mend(sandbox, found)
     _verify(sandbox, number, clients.deeds, found)
-    if said is not None and found.lost > int(said[1]):
+    said = re.search(r"at most (\d+) transaction", found.told)
+    most = (
+        0
+        if semi_sync or "nothing that clients were told of" in found.told
+        else int(said[1])
+        if said
+        else None
+    )
+    if most is not None and found.lost > most:
         found.bad.append(f"{found.lost} acknowledged deeds are lost, and MMM said: {found.told}")
     if way.planned and (found.lost or found.apart):
         found.bad.append("a planned move lost something")
@@ -273,6 +231,9 @@ def _alone(sandbox: Sandbox, host: str, writer: str) -> str:
     """Return the transactions of `host` that `writer` does not get from it either; empty when none."""
     deadline = time.monotonic() + _ARRIVAL
     while (extra := surplus(sandbox, host, writer)) and time.monotonic() < deadline:
+        replica = host_facts(sandbox, writer).replica
+        if replica is not None and replica.detached and host in sandbox.layout.masters:
+            break
         time.sleep(0.1)
     return extra
 

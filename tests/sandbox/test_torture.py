@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.torture import ROUNDS, prepare, torture
+from mmm.sandbox.rounds import ROUNDS
+from mmm.sandbox.torture import prepare, torture
 
 pytestmark = pytest.mark.sandbox
 
