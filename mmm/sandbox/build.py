@@ -10,13 +10,21 @@ from pathlib import Path
 
 import mmm
 from mmm.config import SEARCH, Cluster, ConfError, Disk, Program, check, read
-from mmm.sandbox import servers
+from mmm.sandbox import clock, servers
 from mmm.sandbox.layout import Layout, plan
 from mmm.sandbox.machine import Machine, SandboxError
 from mmm.sandbox.sql import SOCKET
 
 DAEMONS = {"mmm_agentd": "mysql-mmm-agent", "mmm_mond": "mysql-mmm-monitor"}
 """Each daemon's init script."""
+
+_CLOCK = Path(clock.__file__).parent
+_DEFAULT = """\
+ENABLED={}
+DAEMON={}
+# The wall clock can be shifted: mmm_sandbox fault clock-ahead.
+export PYTHONPATH={}
+"""
 
 _RC_SCRIPT = """\
 #!/bin/sh
@@ -92,7 +100,7 @@ def furnish(machine: Machine, layout: Layout, server: servers.Server, options: M
     _write(etc / "hostname", f"{machine.name}\n")
     for daemon, service in DAEMONS.items():
         wanted = machine.name in layout.hosts if daemon == "mmm_agentd" else machine.name == layout.monitor
-        _write(etc / "default" / service, f"ENABLED={int(wanted)}\nDAEMON={program(daemon)}\n")
+        _write(etc / "default" / service, _DEFAULT.format(int(wanted), program(daemon), _CLOCK))
         script = _init_script(service)
         if script is not None:
             _write(etc / "init.d" / service, script.read_text(), 0o755)

@@ -8,16 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from mmm.mysql.replication import parse_status
-from mmm.sandbox import network, sql
+from mmm.sandbox import cuts, sql
 from mmm.sandbox.build import DAEMONS
+from mmm.sandbox.clock.sitecustomize import SHIFT
 from mmm.sandbox.cluster import Sandbox, Say
-from mmm.sandbox.layout import SWITCH
 from mmm.sandbox.machine import SandboxError, python
 from mmm.sandbox.processes import Process
 from mmm.sandbox.servers import CNF
 
 _END_LIMIT = 60.0
 _LAG = "mmm.sandbox.lag"
+_SHIFT = 3600
+"""Seconds by which a wall clock is shifted: further than anything that a daemon waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,15 @@ class _Target:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of fault: what is done, in a sentence with {host}; `anywhere` when it takes no host."""
+    """A kind of fault: what is done, in a sentence with {host}, how, and how that is undone.
+
+    `anywhere` when it takes no host; `touches` says what is broken: one of a kind can be broken once at a time.
+    """
 
     sentence: str
     inject: Callable[[_Target], None]
+    undo: Callable[[_Target], object]
+    touches: str
     anywhere: bool = False
 
 
@@ -42,6 +49,18 @@ def inject(sandbox: Sandbox, fault: str, host: str | None = None, *, angel: bool
 
     With `angel` the kill of a daemon includes the parent that would start it again.
     """
+    kind, target = _resolved(sandbox, fault, host, angel=angel)
+    kind.inject(target)
+    return kind.sentence.format(host=target.host)
+
+
+def undo(sandbox: Sandbox, fault: str, host: str | None = None) -> None:
+    """Undo one fault, what is left of it, and no other; raises SandboxError."""
+    kind, target = _resolved(sandbox, fault, host, angel=False)
+    kind.undo(target)
+
+
+def _resolved(sandbox: Sandbox, fault: str, host: str | None, *, angel: bool) -> tuple[Fault, _Target]:
     kind = FAULTS.get(fault)
     if kind is None:
         raise SandboxError(f"no fault {fault}: there are {', '.join(FAULTS)}")
@@ -49,18 +68,20 @@ def inject(sandbox: Sandbox, fault: str, host: str | None = None, *, angel: bool
         host = sandbox.layout.monitor
     elif host not in sandbox.hosts:
         raise SandboxError(f"fault {fault} takes a host: {', '.join(sandbox.hosts)}")
-    kind.inject(_Target(sandbox, host, angel))
-    return kind.sentence.format(host=host)
+    return kind, _Target(sandbox, host, angel)
 
 
 def heal(sandbox: Sandbox, say: Say = lambda _: None) -> None:
     """Undo every fault: cables, frozen processes, locks, servers, replication, daemons; raises SandboxError."""
-    _plug_in(sandbox, say)
     for name in sandbox.layout.plugs:
+        for done in cuts.join(sandbox, name):
+            say(done)
         if not sandbox.machine(name).running:
             sandbox.power_on(name)
             say(f"{name} is switched on again")
         _thaw(sandbox, name, say)
+        if _true_clock(sandbox, name):
+            say(f"{name}: its clock is right again")
     down = [name for name in sandbox.hosts if server_process(sandbox, name) is None]
     with ThreadPoolExecutor() as pool:
         for name, job in [(name, pool.submit(sandbox.start_server, name)) for name in down]:
@@ -76,25 +97,30 @@ def heal(sandbox: Sandbox, say: Say = lambda _: None) -> None:
         _start(sandbox, sandbox.layout.monitor, "mmm_mond", say)
 
 
-def _plug_in(sandbox: Sandbox, say: Say) -> None:
-    switch = sandbox.machine(SWITCH)
-    names = {plug.port: name for name, plug in sandbox.layout.plugs.items()}
-    for port in network.ports_down(switch):
-        network.set_port(switch, port, up=True)
-        say(f"{names.get(port, port)}: its cable is back")
-
-
 def _thaw(sandbox: Sandbox, name: str, say: Say) -> None:
     for process in sandbox.machine(name).processes():
         if process.state == "T" and (_is_server(process) or any(map(process.runs, DAEMONS))):
             os.kill(process.pid, signal.SIGCONT)
             say(f"{name}: process {process.inner} goes on")
-        elif _LAG in process.argv:
+    _unlock(sandbox, name, say)
+
+
+def _unlock(sandbox: Sandbox, name: str, say: Say = lambda _: None) -> None:
+    for process in sandbox.machine(name).processes():
+        if _LAG in process.argv:
             _end(process, signal.SIGKILL)
             say(f"{name}: the lock that made it lag is gone")
 
 
-def _start(sandbox: Sandbox, name: str, daemon: str, say: Say) -> None:
+def _true_clock(sandbox: Sandbox, name: str) -> bool:
+    """Shift the machine's wall clock no more; tells whether it was shifted."""
+    file = sandbox.machine(name).path(str(SHIFT))
+    shifted = file.exists()
+    file.unlink(missing_ok=True)
+    return shifted
+
+
+def _start(sandbox: Sandbox, name: str, daemon: str, say: Say = lambda _: None) -> None:
     if not daemon_processes(sandbox, name, daemon):
         sandbox.start_daemon(name, daemon)
         say(f"{name}: {daemon} started")
@@ -148,12 +174,108 @@ def _freeze_mysqld(at: _Target) -> None:
 
 
 def _cut(at: _Target) -> None:
-    network.set_port(at.sandbox.machine(SWITCH), at.sandbox.layout.plugs[at.host].port, up=False)
+    cuts.cut(at.sandbox, at.host)
 
 
-def _freeze_agent(at: _Target) -> None:
-    for process in _daemon(at.sandbox, at.host, "mmm_agentd"):
-        os.kill(process.pid, signal.SIGSTOP)
+def _mute(at: _Target) -> None:
+    cuts.mute(at.sandbox, at.host)
+
+
+def _unhear(at: _Target) -> None:
+    cuts.unhear(at.sandbox, at.host)
+
+
+def _blink(at: _Target) -> None:
+    cuts.blink(at.sandbox, at.host)
+
+
+def _plug(at: _Target) -> None:
+    cuts.plug(at.sandbox, at.host)
+
+
+def _hear(at: _Target) -> None:
+    cuts.hear(at.sandbox, at.host)
+
+
+def _hide(at: _Target) -> None:
+    cuts.part(at.sandbox, at.host, at.sandbox.layout.monitor)
+
+
+def _find(at: _Target) -> None:
+    cuts.meet(at.sandbox, at.host, at.sandbox.layout.monitor)
+
+
+def _part(at: _Target) -> None:
+    cuts.part(at.sandbox, at.host, _peer(at))
+
+
+def _meet(at: _Target) -> None:
+    cuts.meet(at.sandbox, at.host, _peer(at))
+
+
+def _peer(at: _Target) -> str:
+    peer = at.sandbox.layout.hosts[at.host].peer
+    if not peer:
+        raise SandboxError(f"{at.host} has no peer to be cut off from: choose a master")
+    return peer
+
+
+def _signal(name: str, *, angel: bool, worker: bool) -> Callable[[_Target], None]:
+    """Return what freezes the agent's processes of these two, or the monitor's."""
+
+    def freeze(at: _Target) -> None:
+        parent, *workers = _daemon(at.sandbox, at.host, name)
+        for process in [parent] * angel + workers * worker:
+            os.kill(process.pid, signal.SIGSTOP)
+
+    return freeze
+
+
+def _continue(name: str) -> Callable[[_Target], None]:
+    def thaw(at: _Target) -> None:
+        for process in daemon_processes(at.sandbox, at.host, name):
+            os.kill(process.pid, signal.SIGCONT)
+
+    return thaw
+
+
+def _kill_angel(at: _Target) -> None:
+    _end(_daemon(at.sandbox, at.host, "mmm_agentd")[0], signal.SIGKILL)
+
+
+def _started(name: str) -> Callable[[_Target], None]:
+    return lambda at: _start(at.sandbox, at.host, name)
+
+
+def _serve(at: _Target) -> None:
+    if server_process(at.sandbox, at.host) is None:
+        at.sandbox.start_server(at.host)
+
+
+def _thaw_server(at: _Target) -> None:
+    process = server_process(at.sandbox, at.host)
+    if process is not None:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+def _shift_clock(seconds: int) -> Callable[[_Target], None]:
+    return lambda at: _write_shift(at.sandbox, at.host, seconds)
+
+
+def _write_shift(sandbox: Sandbox, name: str, seconds: int) -> None:
+    sandbox.machine(name).path(str(SHIFT)).write_text(str(seconds))
+
+
+def _set_clock(at: _Target) -> None:
+    _true_clock(at.sandbox, at.host)
+
+
+def _replicate(at: _Target) -> None:
+    _start_replication(at.sandbox, at.host)
+
+
+def _no_lock(at: _Target) -> None:
+    _unlock(at.sandbox, at.host)
 
 
 def _kill_agent(at: _Target) -> None:
@@ -211,16 +333,53 @@ def _lag(at: _Target) -> None:
         time.sleep(0.01)
 
 
+_AGENT, _MONITOR = "mmm_agentd", "mmm_mond"
 FAULTS: dict[str, Fault] = {
-    "kill-mysqld": Fault("{host}: server killed (SIGKILL)", _kill_mysqld),
-    "stop-mysqld": Fault("{host}: server stopped in order (SIGTERM)", _stop_mysqld),
+    "kill-mysqld": Fault("{host}: server killed (SIGKILL)", _kill_mysqld, _serve, "server"),
+    "stop-mysqld": Fault("{host}: server stopped in order (SIGTERM)", _stop_mysqld, _serve, "server"),
     "freeze-mysqld": Fault(
-        "{host}: server frozen (SIGSTOP): it accepts connections and answers nothing", _freeze_mysqld
+        "{host}: server frozen (SIGSTOP): it accepts connections and answers nothing",
+        _freeze_mysqld, _thaw_server, "server",
     ),
-    "cut": Fault("{host}: network cable pulled", _cut),
-    "freeze-agent": Fault("{host}: agent frozen (SIGSTOP)", _freeze_agent),
-    "kill-agent": Fault("{host}: agent killed (SIGKILL)", _kill_agent),
-    "kill-monitor": Fault("{host}: monitor killed (SIGKILL)", _kill_monitor, anywhere=True),
-    "stop-replication": Fault("{host}: replication stopped", _stop_replication),
-    "lag": Fault("{host}: a lock holds up replication while rows are written: the lag grows", _lag),
-}
+    "cut": Fault("{host}: network cable pulled", _cut, _plug, "link"),
+    "cut-in": Fault("{host}: nothing reaches it any more, what it sends arrives", _unhear, _hear, "link"),
+    "cut-out": Fault("{host}: nothing that it sends arrives any more, it is reached", _mute, _hear, "link"),
+    "cut-from-monitor": Fault("{host}: it and the monitor do not reach each other", _hide, _find, "pair"),
+    "cut-from-peer": Fault("{host}: it and its peer do not reach each other", _part, _meet, "pair"),
+    "blink": Fault("{host}: its port was off the switch for a second", _blink, _plug, "link"),
+    "cut-monitor": Fault("{host}: the monitor's network cable pulled", _cut, _plug, "monitor link", anywhere=True),
+    "freeze-agent": Fault(
+        "{host}: agent frozen (SIGSTOP)", _signal(_AGENT, angel=True, worker=True), _continue(_AGENT), "agent"
+    ),
+    "freeze-worker": Fault(
+        "{host}: agent frozen (SIGSTOP), but for its angel",
+        _signal(_AGENT, angel=False, worker=True), _continue(_AGENT), "agent",
+    ),
+    "freeze-angel": Fault(
+        "{host}: the agent's angel frozen (SIGSTOP)",
+        _signal(_AGENT, angel=True, worker=False), _continue(_AGENT), "agent",
+    ),
+    "kill-agent": Fault("{host}: agent killed (SIGKILL)", _kill_agent, _started(_AGENT), "agent"),
+    "kill-angel": Fault("{host}: the agent's angel killed (SIGKILL)", _kill_angel, _started(_AGENT), "agent"),
+    "freeze-monitor": Fault(
+        "{host}: monitor frozen (SIGSTOP)",
+        _signal(_MONITOR, angel=True, worker=True), _continue(_MONITOR), "monitor", anywhere=True,
+    ),
+    "kill-monitor": Fault(
+        "{host}: monitor killed (SIGKILL)", _kill_monitor, _started(_MONITOR), "monitor", anywhere=True
+    ),
+    "clock-ahead": Fault(
+        "{host}: the wall clock of its daemons an hour ahead", _shift_clock(_SHIFT), _set_clock, "clock"
+    ),
+    "clock-back": Fault(
+        "{host}: the wall clock of its daemons an hour back", _shift_clock(-_SHIFT), _set_clock, "clock"
+    ),
+    "monitor-clock": Fault(
+        "{host}: the wall clock of the monitor an hour back",
+        _shift_clock(-_SHIFT), _set_clock, "monitor clock", anywhere=True,
+    ),
+    "stop-replication": Fault("{host}: replication stopped", _stop_replication, _replicate, "replication"),
+    "lag": Fault(
+        "{host}: a lock holds up replication while rows are written: the lag grows", _lag, _no_lock, "replication"
+    ),
+}  # fmt: skip

@@ -1,13 +1,18 @@
 """Each fault is done to the real part, and heal undoes it."""
 
+import contextlib
+import socket
+from datetime import datetime
+
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import daemon_processes, heal, inject, server_process
+from mmm.sandbox.faults import daemon_processes, heal, inject, server_process, undo
 from mmm.sandbox.inspect import Replica, host_facts, problems, settle
 from mmm.sandbox.machine import SandboxError
 from mmm.sandbox.status import status
 from mmm.sandbox.watch import Probe
+from tests.scenarios import Log
 
 pytestmark = pytest.mark.sandbox
 
@@ -46,6 +51,53 @@ def test_a_cut_host_is_not_reached_and_keeps_its_server(bare_sandbox: Sandbox) -
     bare_sandbox.client.connect(("10.77.0.5", 3306), 5).close()
 
 
+def arrives(sandbox: Sandbox, here: str, there: str) -> bool:
+    """Tell whether a packet that needs no answer gets from one machine to another."""
+    ip = sandbox.layout.plugs[there].ip
+    with (
+        sandbox.machine(there).socket(socket.AF_INET, socket.SOCK_DGRAM) as ear,
+        sandbox.machine(here).socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth,
+    ):
+        ear.settimeout(0.5)
+        ear.bind((ip, 7777))
+        mouth.sendto(b"x", (ip, 7777))
+        with contextlib.suppress(TimeoutError):
+            return ear.recv(1) == b"x"
+    return False
+
+
+@pytest.mark.parametrize(("fault", "heard", "says"), [("cut-in", False, True), ("cut-out", True, False)])
+def test_a_link_can_be_cut_one_way(bare_sandbox: Sandbox, fault: str, *, heard: bool, says: bool) -> None:
+    assert arrives(bare_sandbox, "db2", "client")
+    assert arrives(bare_sandbox, "client", "db2")  # both know the other's MAC now
+    inject(bare_sandbox, fault, "db2")
+    assert arrives(bare_sandbox, "client", "db2") is heard
+    assert arrives(bare_sandbox, "db2", "client") is says
+    assert arrives(bare_sandbox, "db1", "client")
+    undo(bare_sandbox, fault, "db2")
+    assert arrives(bare_sandbox, "db2", "client")
+    assert arrives(bare_sandbox, "client", "db2")
+
+
+@pytest.mark.parametrize(("fault", "other"), [("cut-from-peer", "db1"), ("cut-from-monitor", "monitor")])
+def test_two_machines_are_parted_and_reach_all_others(bare_sandbox: Sandbox, fault: str, other: str) -> None:
+    inject(bare_sandbox, fault, "db2")
+    assert not arrives(bare_sandbox, "db2", other)
+    assert not arrives(bare_sandbox, other, "db2")
+    assert arrives(bare_sandbox, "db2", "db3")
+    assert arrives(bare_sandbox, other, "db3")
+    said: list[str] = []
+    heal(bare_sandbox, said.append)
+    assert len(said) == 2
+    assert arrives(bare_sandbox, "db2", other)
+
+
+def test_a_port_that_blinked_is_at_the_switch_again(bare_sandbox: Sandbox) -> None:
+    inject(bare_sandbox, "blink", "db2")
+    assert arrives(bare_sandbox, "client", "db2")
+    heal(bare_sandbox, pytest.fail)  # there is nothing left to heal
+
+
 def test_replication_stops_and_starts(bare_sandbox: Sandbox) -> None:
     inject(bare_sandbox, "stop-replication", "db3")
     assert not replica(bare_sandbox, "db3").sql
@@ -80,6 +132,42 @@ def test_a_killed_worker_comes_back_and_a_killed_angel_needs_heal(sandbox: Sandb
     assert daemon_processes(sandbox, "db2", "mmm_agentd") == []
     heal(sandbox)
     assert len(daemon_processes(sandbox, "db2", "mmm_agentd")) == 2
+
+
+def test_an_agent_without_its_angel_ends(sandbox: Sandbox) -> None:
+    inject(sandbox, "kill-angel", "db2")
+    sandbox.wait_until(lambda: not daemon_processes(sandbox, "db2", "mmm_agentd"), 15, "the worker has ended")
+    undo(sandbox, "kill-angel", "db2")
+    assert len(daemon_processes(sandbox, "db2", "mmm_agentd")) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "states"), [("freeze-agent", "TT"), ("freeze-worker", "ST"), ("freeze-angel", "TS")]
+)
+def test_an_agent_is_frozen_with_or_without_its_angel(sandbox: Sandbox, fault: str, states: str) -> None:
+    inject(sandbox, fault, "db3")
+    found = "".join(process.state for process in daemon_processes(sandbox, "db3", "mmm_agentd"))
+    assert [one == "T" for one in found] == [one == "T" for one in states]
+    undo(sandbox, fault, "db3")
+    assert "T" not in {process.state for process in daemon_processes(sandbox, "db3", "mmm_agentd")}
+
+
+@pytest.mark.parametrize("fault", ["clock-ahead", "clock-back", "monitor-clock"])
+def test_a_daemon_tells_another_time_when_its_clock_is_shifted(sandbox: Sandbox, fault: str) -> None:
+    machine, daemon, host = ("db3", "mmm_agentd", "db3")
+    if fault == "monitor-clock":
+        machine, daemon, host = (sandbox.layout.monitor, "mmm_mond", "db1")
+    log = Log(sandbox, machine, daemon)
+    inject(sandbox, fault, host)
+    assert sandbox.ask("move_role reader db3").startswith("OK")
+    line = log.wait(r"^\d")
+    said = datetime.strptime(" ".join(line.split()[:2]), "%Y/%m/%d %H:%M:%S")  # noqa: DTZ007
+    off = (said - datetime.now()).total_seconds()  # noqa: DTZ005
+    assert round(off / 3600) == (1 if fault == "clock-ahead" else -1)
+    said_again: list[str] = []
+    heal(sandbox, said_again.append)
+    assert said_again == [f"{machine}: its clock is right again"]
+    settle(sandbox)
 
 
 def test_a_frozen_agent_is_told_by_status_and_goes_on(sandbox: Sandbox) -> None:

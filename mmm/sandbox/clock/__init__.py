@@ -1,0 +1,1 @@
+"""A folder for the path of the daemons: see sitecustomize."""
