@@ -25,6 +25,11 @@ from typing import NamedTuple
 
 NEVER = -inf
 FOREVER = inf
+PROBING = 0.4
+"""Seconds for which a host that is to take the role after a lease has run out asks first who has its VIP.
+
+Nothing is bound meanwhile, so it is told that much before the margin is over.
+"""
 LONGEST_MARGIN = 1.0
 """Seconds that everybody but the holder waits after the end of a lease of two seconds or more."""
 

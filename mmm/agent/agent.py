@@ -19,6 +19,7 @@ from mmm.agent.fence import deny
 from mmm.agent.guard import Guard
 from mmm.agent.look import ANSWER_LIMIT, Session, look
 from mmm.agent.plan import (
+    HARD_OFFLINE,
     UNKNOWN,
     Facts,
     Past,
@@ -49,6 +50,11 @@ ORDER_LIMIT = 90.0
 """Seconds that an order may wait and take; everything in it has limits of its own that are shorter."""
 CLOSE_LIMIT = 15.0
 """Seconds that a change may still take when the agent is to end."""
+FAILED_LIMIT = 0.3
+"""Seconds that a server which the monitor has found failed may take to answer: others wait for its VIPs.
+
+What it is late for is confirmed later.
+"""
 LOOK_AGAIN = 1.0
 """Seconds after which what could not be confirmed is tried again, and that a look stays fresh."""
 
@@ -416,7 +422,7 @@ class Agent:
         return self._carry_out(status, put_right)
 
     def _carry_out(self, status: Status, decide: Callable[[Status, Seen, Facts, Past], Plan]) -> Outcome:
-        session = Session(self._address)
+        session = Session(self._address, FAILED_LIMIT if status.state == HARD_OFFLINE else ANSWER_LIMIT)
         try:
             seen = look(self._interface, self._ips, session)
             planned = decide(status, seen, self._facts, self._past)

@@ -27,6 +27,8 @@ class Session:
     """A connection to a server that is opened when it is first needed, and again after it broke."""
 
     address: Address
+    limit: float = ANSWER_LIMIT
+    """Seconds that the server may take to let the agent in, and for each answer."""
     _connection: Connection | None = None
 
     @property
@@ -37,7 +39,7 @@ class Session:
     def open(self) -> Connection:
         """Return the connection; raises MysqlError."""
         if self._connection is None:
-            self._connection = connect(self.address, ANSWER_LIMIT)
+            self._connection = connect(self.address, self.limit)
         return self._connection
 
     def close(self) -> None:

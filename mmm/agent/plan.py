@@ -6,7 +6,7 @@ are those that lead from what stands on interface and server to what is wanted. 
     1. follow     a slave in use, or with broken replication, that replicates from another than the active master
     2. remove     deny writes, then unbind the writer's VIP, then the others that are not wanted
     3. add        bind the others, then for the writer's: sync, receive no more where a lost master is the source,
-                  allow writes, bind
+                  probe where somebody may still have it, allow writes, bind
     4. replicate  ADMIN_OFFLINE stops replication, its end starts it; the active master is detached from a master
                   that was lost, and attached again once that one is compared (SPEC 10.16)
 
@@ -19,10 +19,11 @@ from enum import Enum
 
 from mmm.config.model import Cluster, Vip
 from mmm.gtid.semi_sync import SemiSync
-from mmm.wire.agent import Status
+from mmm.wire.agent import PROBE_STOP, Status
 
 ONLINE = "ONLINE"
 ADMIN_OFFLINE = "ADMIN_OFFLINE"
+HARD_OFFLINE = "HARD_OFFLINE"
 UNKNOWN = "UNKNOWN"
 FOLLOWS = frozenset({ONLINE, "REPLICATION_FAIL", "REPLICATION_DELAY"})
 """States in which a slave follows the active master: one with broken replication has no other way back."""
@@ -160,6 +161,17 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Ask whether somebody has the VIP; where somebody has and it is to `stop` that, it fails."""
+
+    vip: Vip
+    stop: bool = False
+
+    def __str__(self) -> str:
+        return f"probe {self.vip}"
+
+
+@dataclass(frozen=True, slots=True)
 class Unbind:
     """Unbind a VIP."""
 
@@ -223,7 +235,7 @@ class StopReplication:
 
 
 Replicate = StopReceiving | ThrowAway | Detach | Attach | StartReplication | StopReplication
-Step = Follow | DenyWrites | AllowWrites | SemiSyncRole | Sync | Bind | Unbind | Replicate
+Step = Follow | DenyWrites | AllowWrites | SemiSyncRole | Sync | Probe | Bind | Unbind | Replicate
 Chain = tuple[Step, ...]
 
 
@@ -389,7 +401,8 @@ def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, pa
         stop: Chain = (StopReceiving(finish=bool(sync) and not wanted.force),) if leaves else ()
         cut: Chain = (ThrowAway(),) if leaves and sync and wanted.force else ()
         detach: Chain = (Detach(),) if leaves else ()
-        chains.append((*sync, *stop, *cut, *wait, *allow, *bind, *detach))
+        probe: Chain = (Probe(vip, wanted.probe == PROBE_STOP),) if wanted.probe and not bound else ()
+        chains.append((*sync, *stop, *cut, *probe, *wait, *allow, *bind, *detach))
     return chains
 
 

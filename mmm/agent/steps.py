@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from mmm.agent.plan import (
     Detach,
     Follow,
     Plan,
+    Probe,
     Replicate,
     SemiSyncRole,
     StartReplication,
@@ -42,8 +44,11 @@ from mmm.mysql.sessions import TRANSACTIONS_AGE
 from mmm.mysql.tls import tls_of
 from mmm.network.arp import Announcer
 from mmm.network.farewell import Farewell
+from mmm.network.probe import holder
 from mmm.network.vips import Interface, InterfaceError
 
+PROBE_FRESH = 0.5
+"""Seconds after its end up to which a probe counts; it ran while other steps were done."""
 COMMAND_LIMIT = 5.0
 """Seconds that iptables_block_cmd and iptables_unblock_cmd may take."""
 
@@ -81,6 +86,8 @@ class Steps:
         self._interface = interface
         self._announcer = announcer
         self._farewell = Farewell(interface.name)
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="probe")
+        self._asked: dict[Probe, Future[tuple[str, float]]] = {}
         self._complaints: dict[str, str] = {}
         self._blocks = can_block(conf)
         self.keep = kept_users(conf)
@@ -88,6 +95,7 @@ class Steps:
     def carry_out(self, plan: Plan, session: Session) -> Done:
         """Do the plan's steps in their order on the server of `session`; blocks, never raises for a step."""
         begin = time.monotonic()
+        self._begin_probes(plan)
         done: list[Step] = []
         failures: list[str] = []
         unfinished: list[Chain] = []
@@ -140,6 +148,8 @@ class Steps:
                 self._announcer.begin(vip.ip)
                 self._announcer.ask(vip.ip)
                 return f"bound on {self._interface.name}" + (f" for {lifetime} s" if lifetime else "")
+            case Probe():
+                return self._probed(step)
             case Unbind(vip):
                 return self._unbind(vip.ip, session)
             case DenyWrites():
@@ -216,6 +226,29 @@ class Steps:
             self._interface.unbind(ip)
         self._announcer.ask(ip)
         return f"gone from {self._interface.name}" + (f", {ended} clients ended" if ended else "")
+
+    def _begin_probes(self, plan: Plan) -> None:
+        """Ask who has the VIPs that are probed, while the steps before that are done."""
+        self._asked = {
+            step: self._threads.submit(self._ask_who_has, step.vip.ip)
+            for step in plan.steps
+            if isinstance(step, Probe)
+        }
+
+    def _ask_who_has(self, ip: str) -> tuple[str, float]:
+        return holder(self._announcer.sender, ip), time.monotonic()
+
+    def _probed(self, step: Probe) -> str:
+        mac, ended = self._asked[step].result()
+        if time.monotonic() - ended > PROBE_FRESH:
+            mac = holder(self._announcer.sender, step.vip.ip)
+        if not mac:
+            return f"nobody answers for it on {self._interface.name}"
+        said = f"{mac} on {self._interface.name} has it"
+        if step.stop:
+            raise StepError(f"{said}: it is not bound here too (split_brain_guard); find that host")
+        log.warning("conflict: %s: %s; it is bound all the same", step.vip, said)
+        return said
 
     def renew(self, vips: Iterable[Vip]) -> None:
         """Have the kernel keep what is bound for as long as it may be."""

@@ -238,7 +238,7 @@ def _answered(world: World, event: Answered, now: float) -> World:
     world = _link_after(world, event, host, now)
     if event.answer is Answer.OK and not overtaken:
         if any(vip.role == world.conf.active_master_role for vip in sent.vips):
-            world = replace(world, last_writer=event.host)
+            world = replace(world, last_writer=event.host, unsure=world.unsure - frozenset(sent.vips))
         if world.forced == event.host and sent.force:
             # What it had received may have been thrown away since it was looked at last.
             world = replace(world, forced=None).with_host(event.host, transactions=None)
@@ -307,6 +307,7 @@ def _looked(world: World, event: VipLooked, now: float) -> World:
     if not event.absent or not link.closed or link.sent is not None:
         return world
     held = link.may_hold - {event.vip}
+    world = replace(world, unsure=world.unsure | {event.vip})
     return world.with_agent(event.host, may_hold=held, given=NOTHING, told=None, clear=True)
 
 
@@ -332,6 +333,8 @@ def _killed(world: World, event: Killed, now: float) -> World:
     """
     link = world.hosts[event.host].agent
     kept = world.master_vips & link.may_hold if event.failure and world.guarded else frozenset[Vip]()
+    if event.failure:
+        world = replace(world, unsure=world.unsure | (world.master_vips & link.may_hold - kept))
     if not event.failure and world.last_master == event.host:
         world = replace(world, failed_over=None)
     return world.with_agent(

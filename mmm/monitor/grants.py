@@ -6,7 +6,7 @@ can be told or not; a lease without an end is granted while no other host could 
 
 from dataclasses import replace
 
-from mmm.lease import FOREVER, NOTHING, Given, margin
+from mmm.lease import FOREVER, NOTHING, PROBING, Given, margin
 from mmm.monitor import promotion
 from mmm.monitor.orders import LookForVip, Tell
 from mmm.monitor.world import AgentLink, Mode, State, World
@@ -53,10 +53,21 @@ def without_run_out(world: World, now: float) -> World:
         return world
     for name, host in world.hosts.items():
         lost = host.agent.may_hold & world.master_vips - world.vips_of(name)
-        if lost and host.agent.given.run_out(now, margin(world.conf.vip_lease)):
+        if lost and host.agent.given.run_out(now, _margin(world)):
             held = host.agent.may_hold - lost
             world = world.with_agent(name, may_hold=held, told=None, clear=True, given=NOTHING)
+            world = replace(world, unsure=world.unsure | lost)
     return world
+
+
+def _margin(world: World) -> float:
+    """Return the seconds after the end of a lease at which another host is told to take the role.
+
+    Its agent asks on the wire first whether somebody has the VIP: that takes PROBING, the end of the margin.
+    """
+    whole = margin(world.conf.vip_lease)
+    probes = not any(world.hosts[host.name].agent.classic for host in world.masters())
+    return whole - PROBING if probes else whole
 
 
 def to_look_for(world: World, name: str, now: float) -> LookForVip | None:

@@ -237,8 +237,9 @@ class Shell:
             if self.world.network_up:
                 self.post(await self._checks.run(host, name))
             status = self.world.hosts[host.name].checks[name]
-            due = trap.due(status, started, conf.check_period, conf.trap_period)
-            left = max(0.0, due - time.monotonic())
+            ended = time.monotonic()
+            due = trap.due(status, started, conf.check_period, conf.trap_period, ended - started)
+            left = max(0.0, due - ended)
             if early:  # once between two regular runs: a server may end every connection at once
                 await asyncio.sleep(left)
                 early = False

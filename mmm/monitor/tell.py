@@ -14,7 +14,7 @@ from mmm.config.model import Vip
 from mmm.monitor import divergence, grants, second_opinion
 from mmm.monitor.orders import KillHost, Order, Tell
 from mmm.monitor.world import HostWorld, Mode, State, World
-from mmm.wire.agent import Status
+from mmm.wire.agent import PROBE_SAY, PROBE_STOP, Status
 
 HEARTBEAT = 3.0
 """Seconds between two orders to an agent when nothing changes."""
@@ -57,7 +57,12 @@ def wanted(world: World, name: str, now: float) -> Status:
     writes = world.conf.master_vip in vips
     force = writes and world.forced == name
     detach = writes and divergence.keeps_away(world, name)
-    return Status(str(world.hosts[name].state), vips, _master_for(world, name), force, detach)
+    probe = _probe(world) if writes and world.unsure & world.master_vips else ""
+    return Status(str(world.hosts[name].state), vips, _master_for(world, name), force, detach, probe)
+
+
+def _probe(world: World) -> str:
+    return PROBE_STOP if world.guarded else PROBE_SAY
 
 
 def holders(world: World, vip: Vip) -> frozenset[str]:

@@ -8,6 +8,9 @@ from dataclasses import replace
 
 from mmm.monitor.world import CheckStatus, Outcome
 
+SLACK = 0.01
+"""Seconds by which a run may be shorter than the one before."""
+
 
 def first(outcome: Outcome, message: str, now: float, *, refused: bool = False) -> CheckStatus:
     """Return the belief after the very first run, which waits for no trap."""
@@ -40,12 +43,18 @@ def step(
     return CheckStatus(failed, message, changed, since, refused=refused)
 
 
-def due(status: CheckStatus, started: float, check_period: float, trap_period: float) -> float:
-    """Return when the check is to run next: earlier than its period where that is the end of its trap."""
+def due(
+    status: CheckStatus, started: float, check_period: float, trap_period: float, lasted: float = 0.0
+) -> float:
+    """Return when the check is to run next: earlier than its period where that is the end of its trap.
+
+    The run before `lasted` so many seconds. One that waits for an answer until its time is over begins as much before
+    the end of the trap, so that its result is there then.
+    """
     regular = started + check_period
     if status.failed or status.error_since is None:
         return regular
-    return min(regular, max(status.error_since + trap_period, started))
+    return min(regular, max(status.error_since + trap_period - max(0.0, lasted - SLACK), started))
 
 
 def excused(status: CheckStatus, now: float) -> CheckStatus:

@@ -298,6 +298,8 @@ class World:
     """A planned move that is under way."""
     failed_move: Move | None = None
     """The last planned move that failed; its `since` is when the role went back."""
+    unsure: frozenset[Vip] = frozenset()
+    """VIPs whose last host did not confirm that it let them go, until another has them (SPEC 10.19)."""
     forced: str | None = None
     """The host that the admin has forced to be active master, until it is."""
     slaves_first_since: float | None = None

@@ -175,7 +175,7 @@ class Announcer:
     """
 
     def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+        self.sender = sender
         self._confirmed = -math.inf
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -189,13 +189,13 @@ class Announcer:
 
     def begin(self, ip: str) -> None:
         """Announce `ip` at once and from now on; one that is announced already begins anew."""
-        self._sender.allow(ip)
+        self.sender.allow(ip)
         self._confirmed = time.monotonic()
         self._loop.call_soon_threadsafe(self._start, ip)
 
     def end(self, ip: str) -> None:
         """Announce `ip` no more: when this returns nothing more is sent."""
-        self._sender.forbid(ip)
+        self.sender.forbid(ip)
         self._loop.call_soon_threadsafe(self._stop, ip)
 
     def ask(self, ip: str) -> None:
@@ -242,7 +242,7 @@ class Announcer:
 
     def _ask(self, ip: str) -> None:
         try:
-            self._sender.ask(ip)
+            self.sender.ask(ip)
         except OSError as error:
             log.debug("cannot ask who has %s: %s", ip, error.strerror or error)
 
@@ -270,11 +270,11 @@ class Announcer:
                 self._missed.add(ip)
                 continue
             try:
-                self._sender.send(ip)
+                self.sender.send(ip)
                 well = True
             except OSError as error:
                 level = logging.WARNING if well else logging.DEBUG
                 log.log(
-                    level, "cannot announce %s on %s: %s", ip, self._sender.interface, error.strerror or error
+                    level, "cannot announce %s on %s: %s", ip, self.sender.interface, error.strerror or error
                 )
                 well = False

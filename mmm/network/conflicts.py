@@ -23,7 +23,7 @@ OPEN_AGAIN = 5.0
 """Seconds after which an interface that was not there is tried again."""
 _AT_ONCE, _PAUSE = 64, 0.05
 """So many frames are read before a pause of so many seconds: a flood costs a hundredth of a processor."""
-_ADVERTISEMENTS: tuple[Check, ...] = ((12, 2, ETH_P_IPV6), (20, 1, socket.IPPROTO_ICMPV6), (54, 1, 136))
+ADVERTISEMENTS: tuple[Check, ...] = ((12, 2, ETH_P_IPV6), (20, 1, socket.IPPROTO_ICMPV6), (54, 1, 136))
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Watch:
         self._announcer = announcer
         self._kinds: list[tuple[int, tuple[Check, ...]]] = [(ETH_P_ARP, ((12, 2, ETH_P_ARP),))]
         if any(":" in ip for ip in ips):
-            self._kinds.append((ETH_P_IPV6, _ADVERTISEMENTS))
+            self._kinds.append((ETH_P_IPV6, ADVERTISEMENTS))
         self._loop = asyncio.get_running_loop()
         self._sockets: list[socket.socket] = []
         self._counts: dict[str, int] = {}
@@ -91,7 +91,7 @@ class Watch:
             self._loop.add_reader(sock, self._read, sock)
 
     def _notice(self, said: Claim) -> None:
-        if said.mac in _own_macs():
+        if said.mac in own_macs():
             return
         if not said.asks:
             self._conflict(said.ip, said.mac)
@@ -115,7 +115,7 @@ class Watch:
         )
 
 
-def _own_macs() -> frozenset[str]:
+def own_macs() -> frozenset[str]:
     """Return the MACs of all interfaces of this host: two of them may be on one segment."""
     found = set()
     for address in Path("/sys/class/net").glob("*/address"):

@@ -29,9 +29,13 @@ FORCE = "FORCE"
 """A parameter of SET_STATUS behind the three that MMM 2.x knows: writes are to be allowed whatever is missing."""
 DETACH = "DETACH"
 """Another such parameter: the other master was lost, the active master is not to take what that one has by itself."""
+PROBE = "PROBE"
+"""Another one, with `stop` or `say`: before the writer's VIP is bound it is asked whether somebody has it."""
 PROMISE = "PROMISE"
 REACHABLE = "REACHABLE"
 """Asks whether this host reaches another one; agents of MMM 2.x answer ERROR to it: no opinion."""
+
+PROBE_STOP, PROBE_SAY = f"{PROBE}:stop", f"{PROBE}:say"
 
 _UNSAYABLE = re.compile(r"[|\r\n\0\ud800-\udfff]")
 _VIP = re.compile(r"([^(),|\s]+)\(([^(),|\s]+)\)")
@@ -89,6 +93,11 @@ class Status:
     """The writer role is to be taken though not everything may be there (SPEC 10.10)."""
     detach: bool = False
     """The active master is not to replicate from the other master: that one was lost and is not compared (10.16)."""
+    probe: str = ""
+    """The writer's last host has not confirmed that it let go: somebody may have its VIP (10.19).
+
+    PROBE_STOP: then it is not bound, PROBE_SAY: it is said, and bound.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +201,7 @@ def refusal_to_follow(text: str) -> str:
 
 def set_status(host: str, status: Status, lease: Granted | None = None) -> Request:
     """Return the request that makes `status` the agent's, with the lease for it."""
-    more = [FORCE] * status.force + [DETACH] * status.detach
+    more = [FORCE] * status.force + [DETACH] * status.detach + [status.probe] * bool(status.probe)
     if lease is not None:
         length = "forever" if lease.length == FOREVER else f"{lease.length:.0f}"
         more = [f"LEASE:{length}:{lease.token}", *more]
@@ -202,7 +211,10 @@ def set_status(host: str, status: Status, lease: Granted | None = None) -> Reque
 def ordered_status(request: Request) -> Status:
     """Return what a SET_STATUS request orders, unknown extra parameters ignored; raises WireError."""
     more = request.params[3:]
-    return replace(_status(request.params, "SET_STATUS"), force=FORCE in more, detach=DETACH in more)
+    probe = next((each for each in (PROBE_STOP, PROBE_SAY) if each in more), "")
+    return replace(
+        _status(request.params, "SET_STATUS"), force=FORCE in more, detach=DETACH in more, probe=probe
+    )
 
 
 def granted(request: Request) -> Granted | None:

@@ -9,6 +9,7 @@ from mmm.agent.plan import (
     DenyWrites,
     Detach,
     Follow,
+    Probe,
     Seen,
     Server,
     Source,
@@ -23,7 +24,7 @@ from mmm.agent.plan import (
 from mmm.config.model import Cluster, Host
 from mmm.gtid.mysql import GtidSet
 from mmm.gtid.transactions import Transactions
-from mmm.lease import FOREVER
+from mmm.lease import FOREVER, PROBING
 from mmm.monitor.world import Outcome
 from tests.simulation.clock import Clock
 
@@ -285,6 +286,8 @@ class Machine:
             return self.sync_timeout
         if isinstance(step, Bind | Unbind):
             return 0.0
+        if isinstance(step, Probe):
+            return PROBING
         return 1.0 if self.server is Server.SILENT else 0.0
 
     def _can_catch_up(self) -> bool:
@@ -313,6 +316,10 @@ class Machine:
 
     def do(self, step: Step) -> str:
         """Do a step of the agent's plan at its end; returns why it failed, empty when it was done."""
+        if isinstance(step, Probe):
+            others = (each for each in self.others.values() if each is not self and self.speaks_with(each))
+            taken = step.stop and any(step.vip.ip in each.bound for each in others)
+            return "another host has it" if taken else ""
         if isinstance(step, Bind | Unbind):
             if self.clock.now < self.stuck_until:
                 return "the interface takes no changes"

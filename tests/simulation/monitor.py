@@ -286,7 +286,8 @@ class Monitor:
             self.post(result)
         conf = self.world.conf.checks[result.check]
         status = self.world.hosts[result.host].checks[result.check]
-        due = trap.due(status, started, conf.check_period, conf.trap_period)
+        lasted = self.clock.now - started
+        due = trap.due(status, started, conf.check_period, conf.trap_period, lasted)
         self.clock.at(max(due, self.clock.now + 0.001), self._check, result.host, result.check)
 
     def look_at_network(self) -> None:

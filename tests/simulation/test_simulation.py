@@ -126,6 +126,8 @@ def test_a_planted_mistake_is_found(
     monkeypatch: pytest.MonkeyPatch, module: Any, name: str, wrong: object, said: str
 ) -> None:
     monkeypatch.setattr(module, name, wrong)
+    if module in {Lease, Given}:  # whom the rules let through finds the other one on the wire
+        monkeypatch.setattr(tell, "_probe", lambda _: "")
     found = next((result for seed in range(400) if (result := Run(scenario(seed)).result()).violation), None)
     assert found is not None
     assert re.search(said, found.violation), found.violation

@@ -560,3 +560,17 @@ def test_bad_conf_is_refused_with_all_that_is_wrong(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) > 1
     assert "Traceback" not in result.stderr
+
+
+def test_a_vip_that_somebody_has_is_not_bound_after_an_unsafe_move(host: Host) -> None:
+    """The neighbour at the other end of the cable has it (SPEC 10.19)."""
+    with host.agent() as agent:
+        order = f"SET_STATUS|1|db1|ONLINE|writer({WRITER})|db1"
+        ip(f"address add {WRITER}/32 dev {FAR}")
+        said = agent.ask(f"{order}|PROBE:stop")
+        assert re.match(rf"ERROR: probe writer\({WRITER}\): [0-9a-f:]{{17}} on {NEAR} has it", said), said
+        assert f"{WRITER}/32" not in addresses(NEAR)
+        assert not host.writable()
+        assert agent.ask(f"{order}|PROBE:say").startswith("OK")
+        assert f"{WRITER}/32" in addresses(NEAR)
+        assert "it is bound all the same" in agent.log()

@@ -17,6 +17,7 @@ from mmm.agent.plan import (
     Follow,
     Past,
     Plan,
+    Probe,
     Seen,
     SemiSyncRole,
     Server,
@@ -34,7 +35,7 @@ from mmm.agent.plan import (
 )
 from mmm.config.model import Vip
 from mmm.gtid.semi_sync import SemiSync
-from mmm.wire.agent import Status
+from mmm.wire.agent import PROBE_STOP, Status
 
 WRITER, READ1, READ2 = Vip("writer", "10.0.0.80"), Vip("reader", "10.0.0.90"), Vip("reader", "10.0.0.91")
 HOSTS = {"db1": ("10.0.0.1", 3306), "db2": ("10.0.0.2", 3306), "db3": ("10.0.0.3", 3307)}
@@ -194,6 +195,18 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
         "the peer was lost: nothing more of it once that is applied which was received",
         MASTER, ALONE, seen(), NOTHING,
         (Sync(lost=True), StopReceiving(finish=True), AllowWrites(WRITER), Bind(WRITER), Detach()),
+    ),
+    (
+        "the last writer was not sure to be gone",
+        MASTER, replace(ALONE, probe=PROBE_STOP), seen(), NOTHING,
+        (
+            Sync(lost=True), StopReceiving(finish=True), Probe(WRITER, stop=True), AllowWrites(WRITER),
+            Bind(WRITER), Detach(),
+        ),
+    ),
+    (
+        "it has the VIP, nobody is to be asked",
+        MASTER, replace(ALONE, probe=PROBE_STOP), seen(WRITER, writable=True, source=DETACHED), NOTHING, (),
     ),
     (
         "forced, it waits for nothing that came in the last moment, and takes nothing of it later",

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
-from mmm.lease import FOREVER, NOTHING, Given, margin
+import pytest
+
+from mmm.lease import FOREVER, NOTHING, PROBING, Given, margin
 from mmm.monitor import grants, status_file
 from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
 from mmm.monitor.orders import LookForVip, Order, Tell
 from mmm.monitor.startup import Found, Stored, start
 from mmm.monitor.world import CheckStatus, Mode, Opinion, State, World
+from mmm.wire.agent import PROBE_STOP
 from tests.unit.worlds import NOW, WRITER, checks, cluster, take_turn, world
 
 LENGTH = 10.0
@@ -60,16 +63,30 @@ def test_the_holder_is_renewed_several_times_in_a_lease() -> None:
     assert after.hosts["db1"].agent.given.until == NOW + 3.0 + LENGTH
 
 
-def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_not_before() -> None:
+@pytest.mark.parametrize("classic", [False, True])
+def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_not_before(
+    *, classic: bool
+) -> None:
+    """What a new holder asks on the wire first is the end of the margin; a classic one asks nothing."""
     begun = NOW + 3.0
     before, _ = take_turn(cut_off(quiet(), "db1", begun), begun)
-    before = apply(before, Killed("db1", "no such program"), begun)
-    early, orders = rest(before, begun + LENGTH + margin(LENGTH) - 0.1)
+    before = apply(before, Killed("db1", "no such program"), begun).with_agent("db2", classic=classic)
+    told = begun + LENGTH + margin(LENGTH) - (0.0 if classic else PROBING)
+    early, orders = take_turn(before, told - 0.1)
     assert early.owner[WRITER] == "db2"
-    assert not any(WRITER in order.status.vips for order in orders)
-    late, orders = rest(early, begun + LENGTH + margin(LENGTH) + 3.0)
-    assert any(order.host == "db2" and WRITER in order.status.vips for order in orders)
+    assert not any(WRITER in order.status.vips for order in orders if isinstance(order, Tell))
+    late, orders = take_turn(early.with_agent("db2", sent=None, token="boot.1", token_at=told), told + 0.1)
+    (taken,) = (order for order in orders if isinstance(order, Tell) and WRITER in order.status.vips)
+    assert (taken.host, taken.status.probe) == ("db2", PROBE_STOP)
     assert late.hosts["db1"].agent.may_hold == frozenset()
+
+
+def test_a_role_that_was_let_go_in_order_is_taken_without_asking_on_the_wire() -> None:
+    begun = NOW + 3.0
+    moving = quiet().with_owner({WRITER: "db2"})
+    after, orders = rest(moving, begun)
+    assert after.hosts["db2"].agent.may_hold == {WRITER}
+    assert not any(order.status.probe for order in orders)
 
 
 def test_a_host_whose_agent_refuses_connections_may_hold_the_role_for_good() -> None:

@@ -1,0 +1,56 @@
+"""Asking on a real cable who has an address that is about to be bound (RFC 5227)."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mmm.lease import PROBING
+from mmm.network.arp import Sender
+from mmm.network.probe import holder
+from tests.namespaces import Neighbour, cable, ip, neighbour, own_network
+
+pytestmark = pytest.mark.netns
+
+NEAR, FAR = "near0", "far0"
+OTHER_MAC = "02:00:00:00:00:99"
+VIPS = ("10.88.0.80/32", "fd00:88::80/128")
+
+
+@pytest.fixture
+def other() -> Iterator[Neighbour]:
+    """Give the host at the other end of a cable."""
+    with own_network(), neighbour() as host:
+        cable(NEAR, FAR)
+        ip(f"link set {FAR} netns {host.pid}")
+        host.ip(f"link set {FAR} address {OTHER_MAC}")
+        host.ip(f"link set {FAR} up")
+        yield host
+
+
+@pytest.mark.parametrize("vip", VIPS)
+def test_the_mac_of_whoever_has_it_is_found(other: Neighbour, vip: str) -> None:
+    other.ip(f"address add {vip} dev {FAR} {'nodad' if ':' in vip else ''}")
+    sender = Sender(NEAR, [vip.partition("/")[0]])
+    assert holder(sender, vip.partition("/")[0]) == OTHER_MAC
+    sender.close()
+
+
+@pytest.mark.parametrize("vip", VIPS)
+def test_where_nobody_has_it_the_whole_time_is_taken(other: Neighbour, vip: str) -> None:
+    """Whoever asks counts on that: it is the end of a margin."""
+    sender = Sender(NEAR, [vip.partition("/")[0]])
+    begin = time.monotonic()
+    assert holder(sender, vip.partition("/")[0]) == ""
+    assert time.monotonic() - begin >= PROBING
+    sender.close()
+
+
+def test_one_s_own_address_and_an_interface_that_is_not_there_are_nobody(other: Neighbour) -> None:
+    ip(f"address add 10.88.0.80/32 dev {NEAR}")
+    sender = Sender(NEAR, ["10.88.0.80"])
+    assert holder(sender, "10.88.0.80") == ""
+    sender.close()
+    begin = time.monotonic()
+    assert holder(Sender("missing0"), "10.88.0.80") == ""
+    assert time.monotonic() - begin >= PROBING
