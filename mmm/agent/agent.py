@@ -55,6 +55,11 @@ FAILED_LIMIT = 0.3
 
 What it is late for is confirmed later.
 """
+SHORTEST_LIMIT = 0.25
+"""Seconds that a server may take at least; with short leases less than ANSWER_LIMIT.
+
+While an order waits for a server that is silent, the monitor cannot send the next one, which renews the lease.
+"""
 LOOK_AGAIN = 1.0
 """Seconds after which what could not be confirmed is tried again, and that a look stays fresh."""
 
@@ -422,7 +427,7 @@ class Agent:
         return self._carry_out(status, put_right)
 
     def _carry_out(self, status: Status, decide: Callable[[Status, Seen, Facts, Past], Plan]) -> Outcome:
-        session = Session(self._address, FAILED_LIMIT if status.state == HARD_OFFLINE else ANSWER_LIMIT)
+        session = Session(self._address, self._answer_limit(status))
         try:
             seen = look(self._interface, self._ips, session)
             planned = decide(status, seen, self._facts, self._past)
@@ -435,6 +440,11 @@ class Agent:
             session.close()
         self._past = remember(status, seen, self._facts, self._past, done.unfinished)
         return Outcome(planned.refusals + done.failures, planned.notes, self._past.held)
+
+    def _answer_limit(self, status: Status) -> float:
+        """Return the seconds that the server may take for each answer while an order is carried out."""
+        limit = FAILED_LIMIT if status.state == HARD_OFFLINE else ANSWER_LIMIT
+        return min(limit, max(SHORTEST_LIMIT, self._tenure.length / 4)) if self._tenure.leased else limit
 
     def _clear(self, status: Status) -> Outcome:
         session = Session(self._address)

@@ -202,7 +202,7 @@ def lead_of(length: float) -> float:
 
 def asks_at(length: float) -> float:
     """Return with how many seconds left of a lease of `length` seconds others are asked for promises."""
-    return max(length / 3, min(LEAD + 0.5, length / 2))
+    return max(length / 3, min(LEAD + 0.5, 0.4 * length))
 
 
 def _idle(task: "asyncio.Task[None] | None") -> bool:

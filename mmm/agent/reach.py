@@ -13,7 +13,7 @@ from mmm.network.icmp import Pinger
 from mmm.network.line_client import ask
 from mmm.wire import agent as wire
 
-LIMIT = 0.4
+LIMIT = 0.3
 """Seconds that each way to the other host is tried for; all are tried side by side."""
 
 

@@ -19,7 +19,7 @@ CONNECT_TIMEOUT = 3.0
 """Seconds to connect; the classic's are 10, and it stood still meanwhile."""
 QUESTION_TIMEOUT = 3.0
 """Seconds for the answer to PING and GET_…, which an agent has at hand."""
-OPINION_LIMIT = 0.7
+OPINION_LIMIT = 0.6
 """Seconds in which another agent has to say whether it reaches a host: it takes up to `reach.LIMIT` to find out."""
 ORDER_TIMEOUT = 30.0
 """Seconds for the answer to SET_STATUS: it may wait for sync_timeout and for writers to end."""
