@@ -1,7 +1,8 @@
-"""Places in binary logs: file and position."""
+"""Places in binary logs: file and position, and what stands behind one. Pure."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 _NUMBER = re.compile("[0-9]{1,20}")
 
@@ -28,3 +29,42 @@ class LogPlace:
 
 
 NOWHERE = LogPlace("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Transactions in somebody's binary log, which begin at these places."""
+
+    count: int
+    first: LogPlace
+    last: LogPlace
+    more: bool = False
+    """The log was not looked through to its end: there may be more of them."""
+
+    def __str__(self) -> str:
+        least = "at least " if self.more else ""
+        where = f"{self.first} to {self.last}" if self.count > 1 else str(self.first)
+        return f"{least}{self.count} transaction{'' if self.count == 1 else 's'} ({where} in its binary log)"
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What stands in a server's binary log behind a place."""
+
+    since: LogPlace
+    seen: float
+    """When it was asked, in monotonic seconds."""
+    of: Mapping[int, Written] = field(default_factory=dict)
+    """The transactions there by the server_id of the server that they were written on first."""
+    complete: bool = True
+    """The log was looked through to its end."""
+    problem: str = ""
+    """Why it could not be looked at, in a sentence."""
+
+    def not_of(self, server_id: int) -> Written | None:
+        """Return the transactions that others than that server have written; None: none, as far as was seen."""
+        found = [written for server, written in self.of.items() if server != server_id]
+        if not found:
+            return None
+        first, last = min(found, key=lambda one: one.first.order), max(found, key=lambda one: one.last.order)
+        return Written(sum(one.count for one in found), first.first, last.last, not self.complete)

@@ -36,6 +36,10 @@ class Transactions:
     """How far it has received the source's binary log."""
     applied: LogPlace = NOWHERE
     """How far it has applied the source's binary log."""
+    detached: bool = False
+    """It was made unable to reach its source, and nothing more comes of that."""
+    server_id: int = 0
+    """What the events written on it carry, in the binary log of whoever has them."""
     semi_sync: SemiSync | None = None
     """How far its commits wait for replicas, or it acknowledges to its source; None: not known."""
     received: Executed | None = None

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from mmm.config.model import Check, Cluster, Host
+from mmm.gtid.place import LogPlace, Tail
 from mmm.gtid.semi_sync import said
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.events import CheckResult
@@ -17,6 +19,7 @@ from mmm.mysql.access import writable
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
 from mmm.mysql.kept import Kept
 from mmm.mysql.replication import ReplicaStatus, replica_status
+from mmm.mysql.tail import read_tail
 from mmm.mysql.tls import tls_of
 from mmm.mysql.transactions import read_transactions
 from mmm.network.icmp import Pinger
@@ -24,6 +27,8 @@ from mmm.network.icmp import Pinger
 PING_TIMEOUT = 0.5
 """Seconds that a host has to answer an ICMP echo."""
 _MOST_THREADS = 256
+_LOG_LIMIT = 5.0
+"""Seconds for a look at a binary log; as long again for its last question."""
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +87,10 @@ class Checks:
         """Return what both checks of the replica find now, not what a check has found a moment ago."""
         self._server(host).read_began = -math.inf
         return await self.run(host, "rep_threads"), await self.run(host, "rep_backlog")
+
+    async def read_log(self, host: Host, since: LogPlace) -> Tail:
+        """Return what the binary log of a host's server has behind the place."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, read_log, host, since)
 
     async def wait(self, host: Host, name: str, seconds: float) -> bool:
         """Wait so many seconds, but no longer than the mysql check's connection stands; returns whether it broke.
@@ -173,6 +182,18 @@ def check_mysql(host: Host, check: Check, server: Kept) -> CheckResult:
             host.name, "mysql", outcome, f"{outcome}: {error.text}", refused=refused, saturated=saturated
         )
     return CheckResult(host.name, "mysql", Outcome.OK, "OK", writable=may_write)
+
+
+def read_log(host: Host, since: LogPlace) -> Tail:
+    """Return what the server's binary log has behind the place, or why that cannot be told, in some seconds."""
+    seen = time.monotonic()
+    try:
+        with connect(monitor_address(host), _LOG_LIMIT) as connection:
+            return read_tail(connection, since, _LOG_LIMIT)
+    except MysqlError as error:
+        return Tail(since, seen, problem=error.text)
+    except (LookupError, TypeError, ValueError) as error:  # a proxy may answer anything
+        return Tail(since, seen, problem=f"its binary log makes no sense: {error}")
 
 
 def read_replica(server: Kept, timeout: float) -> Reading:

@@ -2,17 +2,22 @@
 
 keeps_away  tells whether the active master is detached from a lost one until that one is back in use
 note      keeps what the active master had when a host was lost, for later it may fetch what that host has
-extra     what a returning host has and the active master had not
+unshared  what a returning host has and the active master had not: by GTID, else by the active master's place in its
+          binary log
+to_look_through  from where on that log is to be looked through for it
 unproved  why a host is not proved to have everything, after all were lost
 """
 
 from math import inf
 
+from mmm.gtid.place import LogPlace, Written
 from mmm.gtid.transactions import Surplus, Transactions, surplus
 from mmm.monitor.world import HostWorld, Reference, State, World
 
 LOOKS = 3
 """So many times is the replication of a returning host checked before it is taken not to tell what it has."""
+LOOK_AGAIN = 3.0
+"""Seconds until a binary log that could not be looked through is looked at again."""
 
 
 def note(world: World, name: str, read: Transactions) -> World:
@@ -75,17 +80,67 @@ def applies(world: World, name: str) -> bool:
     )
 
 
-def unshared(world: World, name: str) -> Surplus | None:
+def unshared(world: World, name: str) -> Surplus | Written | None:
     """Return what a returning host has and the active master had not; None: nothing, or it is not known."""
     if not applies(world, name):
         return None
-    return _more(world.hosts[name].transactions, _reference(world, name))
+    reference, tail = _reference(world, name), world.hosts[name].tail
+    if tail is None or reference is None or tail.seen < reference.seen or tail.since != _place(world, name):
+        return _more(world.hosts[name].transactions, reference)
+    return tail.not_of(reference.server_id)
+
+
+def to_look_through(world: World, name: str, now: float) -> LogPlace | None:
+    """Return the place from which on the binary log of a returning host is to be looked through now, None for not."""
+    host = world.hosts[name]
+    if host.reads_log or host.checks["mysql"].error_since is not None or host.state is State.HARD_OFFLINE:
+        return None
+    if host.log_read is not None and now - host.log_read < LOOK_AGAIN:
+        return None
+    place = _place(world, name)
+    return None if place is None or _is_looked_through(world, name, place) else place
+
+
+def unreadable(world: World, name: str) -> str:
+    """Return why the binary log of a returning host, which has to tell what it has, does not; empty: it does."""
+    tail, place = world.hosts[name].tail, _place(world, name)
+    if tail is None or place is None or tail.since != place:
+        return ""
+    return tail.problem or ("" if tail.complete else f"its binary log is too long behind {place}")
+
+
+def _place(world: World, name: str) -> LogPlace | None:
+    """Return up to where the active master has the binary log of a returning host.
+
+    None where GTIDs tell more, or where it does not replicate from that host. What it got later, if it is not detached,
+    does not count.
+    """
+    reference = _reference(world, name) if applies(world, name) else None
+    ours = world.hosts[name].transactions
+    if reference is None or ours is None or (ours.executed is not None and reference.executed is not None):
+        return None
+    newest = world.hosts[opposite(world) or name].transactions
+    known = newest if newest is not None and newest.detached else reference
+    here = world.conf.hosts[name]
+    if (known.source_ip, known.source_port) != (here.ip, here.mysql_port) or not known.applied.file:
+        return None
+    return known.applied
+
+
+def _is_looked_through(world: World, name: str, place: LogPlace) -> bool:
+    host, reference = world.hosts[name], _reference(world, name)
+    tail = host.tail
+    if tail is None or reference is None or tail.since != place or tail.problem:
+        return False
+    found = tail.complete or tail.not_of(reference.server_id) is not None
+    return found and tail.seen >= max(host.since, reference.seen)
 
 
 def awaited(world: World, name: str) -> bool:
     """Tell whether the host is to wait for what it has to be read.
 
-    Where the active master tells no GTIDs it may never be told: then for some checks only. A master that has not taken
+    Where the active master tells neither GTIDs nor a place in this one's binary log it may never be told: then for some
+    checks only. A master that has not taken
     over yet is nothing to compare with; what it lacks so far is reason to wait for that.
     """
     host, master = world.hosts[name], world.active_master
@@ -97,6 +152,8 @@ def awaited(world: World, name: str) -> bool:
     reference = _reference(world, name)
     if reference is None:
         return host.looks < LOOKS or _more(host.transactions, theirs) is not None
+    if (place := _place(world, name)) is not None:
+        return not _is_looked_through(world, name, place)
     compared = is_fresh(world, name) and _seen(host) >= reference.seen
     return not compared and (reference.executed is not None or host.looks < LOOKS)
 

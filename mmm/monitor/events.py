@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from mmm.config.model import Vip
+from mmm.gtid.place import Tail
 from mmm.gtid.transactions import Transactions
 from mmm.lease import FOREVER, NOTHING, Given
 from mmm.monitor import divergence, loss, moves, trap
@@ -89,13 +90,21 @@ class Opinions:
 
 
 @dataclass(frozen=True, slots=True)
+class LogRead:
+    """A look at the binary log of a host's server has ended."""
+
+    host: str
+    tail: Tail
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """None of the ping_ips answers any more, or one does again."""
 
     up: bool
 
 
-Event = CheckResult | Answered | Killed | VipLooked | Opinions | Network
+Event = CheckResult | Answered | Killed | VipLooked | LogRead | Opinions | Network
 
 
 def apply(world: World, event: Event, now: float) -> World:
@@ -111,6 +120,8 @@ def apply(world: World, event: Event, now: float) -> World:
             return _looked(world, event, now)
         case Opinions():
             return _opined(world, event)
+        case LogRead():
+            return world.with_host(event.host, tail=event.tail, reads_log=False, log_read=now)
         case Network():
             return _network(world, event)
 

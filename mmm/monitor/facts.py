@@ -75,7 +75,7 @@ UNSHARED = Fact(
 )
 BEING_COMPARED = Fact(
     "it can be active master, was lost, and its transactions were not compared with the active master's yet;"
-    f" where the active master has no GTIDs, for {LOOKS} runs of rep_threads only",
+    f" where neither GTIDs nor the active master's place in its binary log tell, for {LOOKS} runs of rep_threads only",
     lambda v: v.being_compared,
     "its transactions were compared with the active master's, or cannot be",
 )

@@ -30,6 +30,7 @@ def between(before: World, after: World) -> Iterator[Notice]:
             yield logging.WARNING, f"{name}: ping is lost, but its server answers: nothing follows from that"
         yield from _unshared(before, after, name)
         yield from _diagnosis(before, after, name)
+        yield from _unreadable(before, after, name)
         if after.network_up:  # without it no check has said anything
             for check, status in host.checks.items():
                 yield from _check(f"{name}: {check}", old.checks[check], status)
@@ -60,6 +61,12 @@ def _diagnosis(before: World, after: World, name: str) -> Iterator[Notice]:
     was, found = diagnosis.notable(before, name), diagnosis.notable(after, name)
     if found is not None and found is not was:
         yield logging.WARNING, f"{name}: diagnosis: {diagnosis.said(after, name)}"
+
+
+def _unreadable(before: World, after: World, name: str) -> Iterator[Notice]:
+    why = divergence.unreadable(after, name)
+    if why and why != divergence.unreadable(before, name):
+        yield logging.ERROR, f"{name}: it cannot be compared with {divergence.opposite(after)}: {why}"
 
 
 def _check(what: str, before: CheckStatus, after: CheckStatus) -> Iterator[Notice]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mmm.config.model import Vip
+from mmm.gtid.place import LogPlace
 from mmm.wire.agent import Granted, Status
 
 
@@ -45,4 +46,12 @@ class AskOthers:
     others: tuple[str, ...]
 
 
-Order = Tell | KillHost | LookForVip | AskOthers
+@dataclass(frozen=True, slots=True)
+class ReadLog:
+    """Look what the binary log of a host's server has behind a place; ends in LogRead."""
+
+    host: str
+    since: LogPlace
+
+
+Order = Tell | KillHost | LookForVip | AskOthers | ReadLog

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mmm.config.model import Role
 from mmm.monitor.events import Answer, Answered, Killed, Opinions, VipLooked, apply
-from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, Tell
+from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog, Tell
 from mmm.monitor.preflight import Looked
 from mmm.monitor.results import Result
 from mmm.monitor.turn import turn
@@ -71,6 +71,8 @@ def _steps(before: World, world: World, now: float) -> Iterator[str]:
 def _obeyed(world: World, order: Order, now: float) -> World:
     if isinstance(order, KillHost):
         return apply(world, Killed(order.host), now)
+    if isinstance(order, ReadLog):
+        return world
     if isinstance(order, LookForVip):
         return apply(world, VipLooked(order.host, order.vip, absent=True), now)
     if isinstance(order, AskOthers):
@@ -79,6 +81,8 @@ def _obeyed(world: World, order: Order, now: float) -> World:
 
 
 def _said(before: World, world: World, order: Order) -> str:
+    if isinstance(order, ReadLog):
+        return ""
     if isinstance(order, KillHost):
         return f"{order.host}: kill_host is run, for it cannot be told"
     if isinstance(order, LookForVip):

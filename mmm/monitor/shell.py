@@ -18,10 +18,20 @@ from mmm.monitor import answers, commands, grants, status_file, trap
 from mmm.monitor.agents import Agents, Spoken
 from mmm.monitor.checks import Checks
 from mmm.monitor.chronicle import Chronicle
-from mmm.monitor.events import Answer, Answered, Event, Killed, Network, VipLooked, apply, only_transactions
+from mmm.monitor.events import (
+    Answer,
+    Answered,
+    Event,
+    Killed,
+    LogRead,
+    Network,
+    VipLooked,
+    apply,
+    only_transactions,
+)
 from mmm.monitor.kill_host import kill_host
 from mmm.monitor.network_check import watch
-from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order
+from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog
 from mmm.monitor.preflight import Looked
 from mmm.monitor.results import Awaited, outcome
 from mmm.monitor.turn import turn
@@ -183,6 +193,9 @@ class Shell:
         if isinstance(order, AskOthers):
             others = [self.world.conf.hosts[name] for name in order.others]
             self.post(await self._agents.opinions(host, others))
+            return
+        if isinstance(order, ReadLog):
+            self.post(LogRead(order.host, await self._checks.read_log(host, order.since)))
             return
         if isinstance(order, KillHost):
             log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)

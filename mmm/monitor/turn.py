@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from mmm.config.model import Vip
 from mmm.monitor import divergence, failover, loss, moves, promotion, states, tell
-from mmm.monitor.orders import Order
+from mmm.monitor.orders import Order, ReadLog
 from mmm.monitor.states import Change
 from mmm.monitor.world import Loss, Mode, State, World
 
@@ -74,6 +74,7 @@ def turn(world: World, now: float) -> Turn:
     world, orders = assign_and_tell(world, now)
     if world.last_master != last_master:
         world = divergence.begun_anew(world)
+    world, looks = _looks_at_logs(world, now)
     assigned = tuple(
         Assigned(vip, before[vip], host) for vip, host in world.owner.items() if before[vip] != host
     )
@@ -83,7 +84,17 @@ def turn(world: World, now: float) -> Turn:
         world = replace(world, waits=frozenset(waiting))
     lost, world = world.loss, loss.step(world, now)
     losses = (Lost(world.loss),) if world.loss is not None and world.loss.known and lost != world.loss else ()
-    return Turn(world, (*changes, *ended, *assigned, *waits, *losses), orders)
+    return Turn(world, (*changes, *ended, *assigned, *waits, *losses), (*orders, *looks))
+
+
+def _looks_at_logs(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
+    """Return the orders to look at the binary logs of hosts that are to be compared by them."""
+    looks: list[Order] = []
+    for host in world.masters():
+        if (since := divergence.to_look_through(world, host.name, now)) is not None:
+            world = world.with_host(host.name, reads_log=True)
+            looks.append(ReadLog(host.name, since))
+    return world, tuple(looks)
 
 
 def _waits(world: World) -> dict[str, str]:

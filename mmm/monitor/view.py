@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mmm.config.model import Monitor
+from mmm.gtid.place import Written
 from mmm.gtid.transactions import Surplus
 from mmm.monitor import divergence, second_opinion
 from mmm.monitor.world import HostWorld, State, World
@@ -147,7 +148,7 @@ class View:
         return self.host.agent.refuses_to_follow
 
     @property
-    def unshared(self) -> Surplus | None:
+    def unshared(self) -> Surplus | Written | None:
         """Return what it has and the active master lacked when they lost each other."""
         return divergence.unshared(self.world, self.name)
 
@@ -168,7 +169,9 @@ class View:
     @property
     def comparing_sentence(self) -> str:
         """Return what it waits for."""
-        return f"its transactions are not compared with those of {self.world.active_master} yet"
+        why = divergence.unreadable(self.world, self.name)
+        begins = f"its transactions are not compared with those of {self.world.active_master} yet"
+        return f"{begins}: {why}" if why else begins
 
     @property
     def nobody_else(self) -> bool:

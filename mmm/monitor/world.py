@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from mmm.config.model import CHECK_NAMES, Cluster, Host, Vip
+from mmm.gtid.place import Tail
 from mmm.gtid.transactions import Transactions
 from mmm.lease import NOTHING, Given
 from mmm.wire.agent import Status
@@ -202,6 +203,12 @@ class HostWorld:
     """It was HARD_OFFLINE or AWAITING_RECOVERY since it was in use last."""
     reference: Reference | None = None
     """What it is compared with when it comes back; of possible masters only."""
+    tail: Tail | None = None
+    """What its binary log has behind the place up to which the active master had it; where GTIDs do not tell."""
+    reads_log: bool = False
+    """Its binary log is being looked at."""
+    log_read: float | None = None
+    """When that ended last."""
     looks: int = 0
     """How often its replication was checked since it is in its state; counted while it may have to be compared."""
     opinion: Opinion | None = None

@@ -21,7 +21,14 @@ def read_transactions(connection: Connection, status: ReplicaStatus | None) -> T
     state = connection.query(connection.flavour.gtid_state)[0]
     end = _end(connection)
     executed = executed_in(connection.flavour, state)
-    known = Transactions(seen, str(state["origin"]), executed, end, semi_sync=read_semi_sync(connection))
+    known = Transactions(
+        seen,
+        str(state["origin"]),
+        executed,
+        end,
+        semi_sync=read_semi_sync(connection),
+        server_id=int(state["server_id"]),
+    )
     if status is None:
         return known
     return replace(
@@ -30,6 +37,7 @@ def read_transactions(connection: Connection, status: ReplicaStatus | None) -> T
         source_port=status.source_port,
         read=status.read,
         applied=status.executed,
+        detached=status.detached,
         received=None if status.detached else _received(executed, status.gtid_received),
     )
 

@@ -6,12 +6,14 @@ import pytest
 
 from mmm.gtid import mysql
 from mmm.gtid.mariadb import History, parse
+from mmm.gtid.place import LogPlace, Tail, Written
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.monitor import commands, status_file
 from mmm.monitor.answers import show
-from mmm.monitor.events import CheckResult, apply
+from mmm.monitor.events import CheckResult, LogRead, apply
 from mmm.monitor.explain import explain
 from mmm.monitor.notices import between
+from mmm.monitor.orders import ReadLog
 from mmm.monitor.startup import Found, start
 from mmm.monitor.states import enter, judge
 from mmm.monitor.tell import wanted
@@ -228,6 +230,123 @@ def test_a_standby_that_writes_while_it_is_in_use_is_not_held_up_for_it() -> Non
     after = after.with_host("db2", uptime=520.0, last_uptime=500.0)
     after = read(after, "db2", mariadb("0-1-100,0-2-101"), "2", NOW + 21)
     assert state(judge(after, NOW + 21)[0], "db2") is State.ONLINE
+
+
+AT = LogPlace("bin.000002", 500)
+PORT = 3306
+
+
+def by_place(
+    before: World,
+    name: str,
+    at: float,
+    *,
+    applied: LogPlace = AT,
+    detached: bool = False,
+    source: str = "10.0.0.1",
+) -> World:
+    """Let a replication check of a server without GTIDs end."""
+    has = Transactions(
+        at,
+        name,
+        source_ip=source,
+        source_port=PORT,
+        applied=applied,
+        detached=detached,
+        server_id=int(name[-1]),
+    )
+    return apply(before, CheckResult(name, "rep_threads", Outcome.OK, "OK", transactions=has), at)
+
+
+def back_without_gtids() -> World:
+    """db1 was lost, db2 has taken over with its log up to AT, and db1 is back; its log is to be looked at."""
+    return by_place(back(by_place(gone(), "db2", NOW + 1, detached=True)), "db1", NOW + 21)
+
+
+def gone() -> World:
+    """db1 is lost, db2 has taken over."""
+    before = replace(world({WRITER: "db2"}), last_master="db2")
+    return enter(before, "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW)
+
+
+def looked(before: World, tail: Tail) -> World:
+    """Take a turn, which orders to look at the log, and let the look end."""
+    result = turn(before, tail.seen)
+    assert [order for order in result.orders if isinstance(order, ReadLog)] == [ReadLog("db1", tail.since)]
+    return apply(result.world, LogRead("db1", tail), tail.seen)
+
+
+def test_without_gtids_it_is_compared_by_what_its_log_has_behind_the_place_that_the_new_master_got() -> None:
+    waiting = back_without_gtids()
+    assert state(judge(waiting, NOW + 999)[0]) is AWAITING, "its log was not looked at yet"
+    place = LogPlace("bin.000003", 200)
+    own, of_db2 = (
+        Written(3, LogPlace("bin.000002", 500), place),
+        Written(7, place, LogPlace("bin.000003", 900)),
+    )
+    known = looked(waiting, Tail(AT, NOW + 22, {1: own, 2: of_db2}))
+    said = "3 transactions (bin.000002:500 to bin.000003:200 in its binary log)"
+    assert any(f"it has {said} that db2 lacked" in line for _, line in between(waiting, known))
+    assert f"# Warning: host db1 has {said} that db2 lacked" in show(known)
+    assert said in explain(known, "db1", NOW + 30, lambda moment: moment)
+    assert state(judge(known, NOW + 999)[0]) is AWAITING
+    refused = commands.run(known, ["set_online", "db1"], NOW + 30, pinged=True)
+    assert refused is not None
+    assert refused.text.startswith(f"ERROR: Host 'db1' stays AWAITING_RECOVERY: it has {said}")
+    forced = commands.run(known, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
+    assert forced is not None
+    assert state(forced.world) is State.ONLINE
+
+
+def test_without_gtids_what_came_from_the_new_master_is_no_more() -> None:
+    """It replicates at once when it is back."""
+    of_db2 = Written(7, LogPlace("bin.000003", 200), LogPlace("bin.000003", 900))
+    after, changes = judge(looked(back_without_gtids(), Tail(AT, NOW + 22, {2: of_db2})), NOW + 22)
+    assert (state(after), changes[0].rule) == (State.ONLINE, "short_outage")
+
+
+def test_a_log_that_does_not_tell_is_said_and_looked_at_again() -> None:
+    problem = "its binary log goes on behind bin.000002:500, to bin.000003:157, and may not be looked at"
+    waiting = looked(back_without_gtids(), Tail(AT, NOW + 22, problem=problem))
+    assert state(judge(waiting, NOW + 999)[0]) is AWAITING
+    assert any(problem in line for _, line in between(back_without_gtids(), waiting))
+    assert problem in explain(waiting, "db1", NOW + 30, lambda moment: moment)
+    refused = commands.run(waiting, ["set_online", "db1"], NOW + 30, pinged=True)
+    assert refused is not None
+    assert problem in refused.text
+    assert not [order for order in turn(waiting, NOW + 23).orders if isinstance(order, ReadLog)]
+    assert state(judge(looked(waiting, Tail(AT, NOW + 30)), NOW + 30)[0]) is State.ONLINE
+    long = looked(waiting, Tail(AT, NOW + 30, complete=False))
+    assert state(judge(long, NOW + 999)[0]) is AWAITING
+
+
+def test_what_the_new_master_got_later_of_its_log_does_not_count_unless_it_was_detached_before() -> None:
+    later = LogPlace("bin.000003", 900)
+    for detached, since in ((False, AT), (True, later)):
+        after = by_place(back(by_place(gone(), "db2", NOW + 1)), "db1", NOW + 21)
+        after = by_place(after, "db2", NOW + 22, applied=later, detached=detached)
+        assert ReadLog("db1", since) in turn(after, NOW + 23).orders
+
+
+def test_a_restarted_monitor_goes_on_from_the_place_at_which_the_new_master_is_detached() -> None:
+    before = back_without_gtids()
+    stored, _ = status_file.decode(status_file.encode(before))
+    found = {name: Found(stored[name]) for name in before.hosts}
+    has = {name: known for name in before.hosts if (known := before.hosts[name].transactions) is not None}
+    again = start(before.conf, {name: checks() for name in before.hosts}, found, NOW + 30, has).world
+    again = replace(again, last_master="db2").with_owner({WRITER: "db2"})
+    again = again.with_agent("db2", told=Status("ONLINE", (WRITER,), "db2"))
+    again = by_place(by_place(again, "db2", NOW + 31, detached=True), "db1", NOW + 31)
+    own = Written(1, AT, AT)
+    assert state(judge(looked(again, Tail(AT, NOW + 32, {1: own})), NOW + 99)[0]) is AWAITING
+
+
+def test_where_the_new_master_followed_somebody_else_nothing_can_be_compared() -> None:
+    after = back(by_place(gone(), "db2", NOW + 1, source="10.0.0.9"))
+    for at in range(3):
+        assert not [order for order in turn(after, NOW + 21 + at).orders if isinstance(order, ReadLog)]
+        after = by_place(after, "db1", NOW + 21 + at)
+    assert state(judge(after, NOW + 30)[0]) is State.ONLINE
 
 
 def all_lost() -> World:

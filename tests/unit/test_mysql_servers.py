@@ -11,6 +11,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
+from mmm.gtid.place import LogPlace
 from mmm.mysql.access import access, allow_writes, deny_writes
 from mmm.mysql.connection import Connection, MysqlError
 from mmm.mysql.detach import attach, detach, stop_receiving
@@ -28,8 +29,9 @@ from mmm.mysql.replication import (
     wait_for_source,
 )
 from mmm.mysql.source import change_source
+from mmm.mysql.tail import read_tail
 from mmm.mysql.transactions import read_transactions
-from tests.servers import OTHERS, Server, Servers, kind
+from tests.servers import MARIADB, OTHERS, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, insert, rows_of, source
 
 pytestmark = pytest.mark.mysql
@@ -206,6 +208,65 @@ def test_mysql_without_gtid_is_switched_at_a_proved_position_only(tmp_path: Path
         servers.stop()
 
 
+@pytest.mark.parametrize("name", [MARIADB, *OTHERS])
+def test_what_a_killed_source_had_written_behind_the_place_that_its_replica_got_is_seen(
+    name: str, tmp_path: Path
+) -> None:
+    """Also once it has taken in what that one has written meanwhile: whose it is the events say, without GTIDs too."""
+    servers = Servers(tmp_path, kind(name))
+    off = () if servers.kind.flavour.mariadb else ("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")
+    try:
+        one, two = trio = [servers.start(*off) for _ in range(2)]
+        for number, server in enumerate(trio, 1):
+            server.run(
+                *grants(server.kind.flavour, MONITOR, AGENT, REPLICATION),
+                "SET SESSION sql_log_bin=0",
+                "CREATE DATABASE shop",
+                "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(40))",
+                f"SET GLOBAL auto_increment_increment=10, GLOBAL auto_increment_offset={number}",
+            )
+        for replica, origin in ((one, two), (two, one)):
+            replicate(replica, origin, by_gtid=False)
+        insert(one, "got")
+        assert caught(two, one) is Caught.REACHED
+        with agent(two) as there:
+            assert stop_receiving(there)
+            assert detach(there) == ""
+        place = status_of(two).executed
+        insert(two, "newer")
+        insert(one, "own 1", "own 2")
+        one.kill()
+        one.restart()
+        insert(one, "own 3")
+        assert caught(one, two) is Caught.REACHED
+        may_look = "BINLOG MONITOR" if servers.kind.flavour.mariadb else "REPLICATION SLAVE"
+        if not servers.kind.flavour.mariadb:
+            with one.connect(MONITOR.user, MONITOR.password) as monitor:
+                tail = read_tail(monitor, place, LONG)
+            assert f"its binary log goes on behind {place}, to bin.000002:" in tail.problem
+            assert "bytes in all, and may not be looked at: " in tail.problem
+        one.run("SET SESSION sql_log_bin=0", f"GRANT {may_look} ON *.* TO '{MONITOR.user}'@'%'")
+        with one.connect(MONITOR.user, MONITOR.password) as monitor:
+            tail = read_tail(monitor, place, LONG)
+            ids = [server_id(server) for server in trio]
+            assert (tail.problem, tail.complete) == ("", True)
+            assert (set(tail.of), tail.of[ids[0]].count) == (set(ids), 3)
+            alone = tail.not_of(ids[1])
+            assert alone is not None
+            assert (alone.count, alone.first.file, alone.last.file) == (3, "bin.000001", "bin.000002")
+            with one.connect() as root:
+                end = binlog_position(root).place
+            assert read_tail(monitor, end, LONG).of == {}
+            gone = LogPlace("bin.000009", 4)
+            assert (
+                read_tail(monitor, gone, LONG).problem == "its binary log does not reach back to bin.000009:4"
+            )
+            past = LogPlace(end.file, end.position + 1)
+            assert "has lost what stood between" in read_tail(monitor, past, LONG).problem
+    finally:
+        servers.stop()
+
+
 def test_nothing_is_logged_any_more_when_writes_are_denied(trio: Trio) -> None:
     """A session that is ended logs the end of its temporary tables: the new master must not have synced before."""
     server = trio.two
@@ -295,6 +356,11 @@ def test_what_was_received_is_thrown_away_where_that_is_ordered(trio: Trio) -> N
         attach(slave)
         assert caught(trio.slave, trio.one) is Caught.REACHED
     assert rows_of(trio.slave).count("thrown away") == 1
+
+
+def server_id(server: Server) -> int:
+    with server.connect() as connection:
+        return int(connection.query("SELECT @@server_id AS id")[0]["id"])
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

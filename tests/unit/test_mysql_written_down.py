@@ -207,7 +207,7 @@ class Written:
         return [{**row, "Executed_Gtid_Set": self.executed if self.gtid_mode == "ON" else ""}]
 
     def _gtid_state(self, *_: object) -> list[Row]:
-        return [{"gtid_mode": self.gtid_mode, "executed": self.executed, "origin": TWO}]
+        return [{"gtid_mode": self.gtid_mode, "executed": self.executed, "origin": TWO, "server_id": 2}]
 
     def _subset(self, _: str, args: tuple[object, ...]) -> list[Row]:
         return [{"inside": int(not parse(str(args[0])).minus(parse(self.executed)))}]

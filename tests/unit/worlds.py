@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mmm.config.model import CHECK_NAMES, Check, Cluster, Host, Monitor, Role, Vip
-from mmm.monitor.events import Answer, Answered, Killed, Opinions, VipLooked, apply
-from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order
+from mmm.gtid.place import Tail
+from mmm.monitor.events import Answer, Answered, Killed, LogRead, Opinions, VipLooked, apply
+from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog
 from mmm.monitor.turn import turn
 from mmm.monitor.world import AgentLink, CheckStatus, HostWorld, Mode, State, World
 from mmm.wire.agent import Status
@@ -85,6 +86,8 @@ def take_turn(before: World, now: float = NOW) -> tuple[World, tuple[Order, ...]
 def answer(before: World, order: Order, how: Answer = Answer.OK, text: str = "", now: float = NOW) -> World:
     if isinstance(order, KillHost):
         return apply(before, Killed(order.host), now)
+    if isinstance(order, ReadLog):
+        return apply(before, LogRead(order.host, Tail(order.since, now)), now)
     if isinstance(order, LookForVip):
         return apply(before, VipLooked(order.host, order.vip, absent=False), now)
     if isinstance(order, AskOthers):
