@@ -11,13 +11,15 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from mmm.gtid import mariadb
 from mmm.sandbox import sql, workload
+from mmm.sandbox.build import DAEMONS
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.faults import heal
 from mmm.sandbox.inspect import catch_up, host_facts, settle
@@ -215,16 +217,31 @@ def _mend(sandbox: Sandbox, found: Found) -> None:
     sandbox.wait_until(lambda: sandbox.writer() is not None, LIMIT, "somebody has the writer's VIP")
     writer = sandbox.writer()
     assert writer is not None  # noqa: S101
-    for name in sandbox.hosts:
-        extra = _alone(sandbox, name, writer) if name != writer else ""
-        if extra:
-            found.apart.append(f"{name} has {extra} alone ({sandbox.states().get(name, '?')})")
-            slave = next(each for each in sandbox.hosts if each not in {name, writer})
-            _catch_up_one(sandbox, slave, writer)
-            rebuild(sandbox, name, slave, writer)
+    others = [name for name in sandbox.hosts if name != writer]
+    apart = {name: extra for name in others if (extra := _alone(sandbox, name, writer))}
+    states = sandbox.states()
+    found.apart += [f"{name} has {extra} alone ({states.get(name, '?')})" for name, extra in apart.items()]
+    whole = next((name for name in others if name not in apart), None)
+    if apart and whole is not None:
+        _catch_up_one(sandbox, whole, writer)
+        for name in apart:
+            rebuild(sandbox, name, whole, writer)
+    elif apart:
+        with _unwatched(sandbox):
+            for name in apart:
+                rebuild(sandbox, name, writer, writer)
     sandbox.bring_online(limit=LIMIT)
     settle(sandbox, LIMIT)
     catch_up(sandbox, LIMIT)
+
+
+@contextmanager
+def _unwatched(sandbox: Sandbox) -> Iterator[None]:
+    """Stop the monitor in order meanwhile, so that the writer's server may be stopped."""
+    sandbox.init(sandbox.layout.monitor, DAEMONS["mmm_mond"], "stop")
+    yield
+    sandbox.start_daemon(sandbox.layout.monitor, "mmm_mond")
+    sandbox.wait_until(sandbox.show, LIMIT, "the monitor answers")
 
 
 def _alone(sandbox: Sandbox, host: str, writer: str) -> str:
