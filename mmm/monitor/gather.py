@@ -39,9 +39,10 @@ async def first_checks(
     found: dict[str, dict[str, CheckStatus]] = {name: {} for name in conf.hosts}
     has: dict[str, Transactions] = {}
     for result in results:
-        # That a replica is connecting says nothing yet: it may have been at it for hours.
+        # That a replica is connecting says nothing yet: it may have been at it for hours. That it is detached is good
+        # of the active master, and who that is, is not known yet.
         connecting = result.connecting_to and result.outcome is Outcome.OK
-        outcome = Outcome.UNKNOWN if connecting else result.outcome
+        outcome = Outcome.UNKNOWN if connecting or result.detached else result.outcome
         found[result.host][result.check] = trap.first(outcome, result.message, now, refused=result.refused)
         if result.transactions is not None:
             has[result.host] = result.transactions

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
+from mmm.gtid.place import LogPlace
 from mmm.mysql.connection import Address
 from mmm.mysql.flavour import Family, Flavour
 from mmm.mysql.grants import Account, grants
@@ -59,16 +60,27 @@ def users(layout: Layout, name: str, server: Server) -> list[str]:
 
 
 def replicate(machine: Machine, layout: Layout, server: Server, source: str) -> None:
-    """Make a host replicate from the host `source`, from where its own transactions end; raises SqlError."""
+    """Make a host replicate from the host `source`, from where its own transactions end; raises SqlError.
+
+    Without GTIDs from the end of that one's binary log.
+    """
     own = layout.agents[machine.name].hosts[machine.name]
     origin = layout.hosts[source]
     user = Address(origin.ip, origin.mysql_port, own.replication_user, own.replication_password)
     flavour = server.flavour
-    statement, args = change_source(
-        flavour, user, None, {"CONNECT_RETRY": 1, **_RETRIES.get(flavour.family, {})}
-    )
+    there = Machine(source, machine.home.parent / source)
+    more = {"CONNECT_RETRY": 1, **_RETRIES.get(flavour.family, {})}
+    statement, args = change_source(flavour, user, _end(there, flavour), more)
     _stopped(machine, flavour, lambda: sql.query(machine, statement, args, limit=10))
     sql.query(machine, flavour.start_replica, limit=10)
+
+
+def _end(machine: Machine, flavour: Flavour) -> LogPlace | None:
+    """Return the end of a server's binary log where it has no GTIDs to go on by, None where it has."""
+    if flavour.mariadb or sql.query(machine, "SELECT @@global.gtid_mode AS mode")[0]["mode"] == "ON":
+        return None
+    row = sql.query(machine, flavour.binlog_status)[0]
+    return LogPlace(str(row["File"]), int(row["Position"]))
 
 
 def forget(machines: Iterable[Machine], server: Server) -> None:

@@ -1,16 +1,17 @@
-"""A cluster of real MySQL servers: it comes up, its writer moves and fails over, and no row is lost or doubled."""
+"""Clusters of MySQL servers, with GTIDs and without: the writer moves and fails over, nothing is lost unnoticed."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from mmm.sandbox import sql
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.conf import Conf
 from mmm.sandbox.faults import heal, inject
 from mmm.sandbox.inspect import settle
 from mmm.sandbox.watch import Probe
-from tests.clusters import Kept, kept
-from tests.scenarios import ALL_ONLINE, LIMIT
+from tests.clusters import Kept, kept, restart
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, wait_back
 from tests.servers import kind
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.mysql]
@@ -60,3 +61,77 @@ def test_the_peer_takes_over_when_the_server_fails(mysql: Sandbox, fault: str) -
     mysql.wait_states(LIMIT, **ALL_ONLINE)
     settle(mysql)
     assert mysql.writer() != before
+
+
+NO_GTIDS = {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"}
+
+
+@pytest.fixture(scope="module")
+def old_cluster() -> Iterator[Kept]:
+    conf = Conf(monitor={"flap_count": 0, "failover_block": 0})
+    with kept("places", conf, server=str(kind("mysql:9.7").binary), options=NO_GTIDS) as cluster:
+        yield cluster
+
+
+def test_without_gtids_a_lost_writer_is_compared_by_its_log(old_cluster: Kept) -> None:
+    """It was killed, so its log goes on in another file, in which there is what it gets of the new writer, too."""
+    sandbox = old_cluster.healthy()
+    sandbox.sql("db1", "CREATE TABLE sandbox.notes (what VARCHAR(20))")
+    wait_for_tables(sandbox)
+    log = Log(sandbox)
+    inject(sandbox, "cut", "db1")
+    for _ in range(2):
+        sandbox.sql("db1", "INSERT INTO sandbox.notes VALUES ('lost')")
+    inject(sandbox, "kill-mysqld", "db1")
+    log.wait("db2: told ONLINE, .*writer.*, detached from the lost master: OK")
+    sandbox.sql("db2", "INSERT INTO sandbox.notes VALUES ('new')")
+    heal(sandbox)
+    log.wait(
+        "ERROR db1: it cannot be compared with db2: its binary log goes on behind .* and may not be looked at"
+    )
+    assert "REPLICATION SLAVE" in sandbox.ask("explain db1")
+    assert sandbox.ask("set_online db1").startswith("ERROR: Host 'db1' stays AWAITING_RECOVERY: its trans")
+    unlogged = "SET SESSION sql_log_bin=0"
+    sql.execute(
+        sandbox.machine("db1"),
+        [unlogged, "SET GLOBAL super_read_only=0", GRANT, "SET GLOBAL super_read_only=1"],
+    )
+    log.wait(
+        r"ERROR db1: it has 2 transactions \(mysql-bin.* to mysql-bin.* in its binary log\) that db2 lacked"
+    )
+    restart(sandbox, "monitor", "mmm_mond")
+    sandbox.wait_until(
+        lambda: "# Warning: host db1 has 2 trans" in sandbox.ask("show"), LIMIT, "a new monitor finds it"
+    )
+    assert sandbox.ask("set_online db1").startswith(
+        "ERROR: Host 'db1' stays AWAITING_RECOVERY: it has 2 trans"
+    )
+    assert [row["what"] for row in sandbox.sql("db2", "SELECT what FROM sandbox.notes")] == ["new"]
+    assert sandbox.ask("set_online --force db1").startswith("OK")
+    sandbox.wait_states(LIMIT, db1="ONLINE", db2="ONLINE")
+
+
+def test_without_gtids_a_lost_writer_that_has_nothing_more_comes_back_by_itself(old_cluster: Kept) -> None:
+    sandbox = old_cluster.healthy()
+    for name in sandbox.layout.masters:
+        unseal = [] if name == sandbox.writer() else ["SET GLOBAL super_read_only=0"]
+        sql.execute(
+            sandbox.machine(name),
+            ["SET SESSION sql_log_bin=0", *unseal, GRANT, *(["SET GLOBAL super_read_only=1"] * bool(unseal))],
+        )
+    log = Log(sandbox)
+    inject(sandbox, "kill-mysqld", "db1")
+    log.wait("db2: told ONLINE, .*writer.*, detached from the lost master: OK")
+    sandbox.sql("db2", "INSERT INTO sandbox.tick () VALUES ()")
+    heal(sandbox)
+    wait_back(sandbox, log, "db1")
+    settle(sandbox)
+
+
+GRANT = "GRANT REPLICATION SLAVE ON *.* TO 'mmm_monitor'@'%'"
+
+
+def wait_for_tables(sandbox: Sandbox) -> None:
+    question = "SHOW TABLES FROM sandbox LIKE 'notes'"
+    for name in sandbox.hosts:
+        sandbox.wait_until(lambda name=name: sandbox.sql(name, question), LIMIT, f"{name} has the table")  # type: ignore[misc]
