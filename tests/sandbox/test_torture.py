@@ -1,12 +1,16 @@
 """A dozen moves of the writer under load: every acknowledged deed is on every host once. The long run: make torture."""
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.conf import Conf
 from mmm.sandbox.rounds import ROUNDS
+from mmm.sandbox.semi_sync import options
 from mmm.sandbox.torture import prepare, torture
+from tests.clusters import Kept, kept
 
 pytestmark = pytest.mark.sandbox
 
@@ -14,10 +18,10 @@ WAYS = {way.name: way for way in ROUNDS}
 RUNS = itertools.count(1)
 
 
-def run(sandbox: Sandbox, *names: str) -> None:
+def run(sandbox: Sandbox, *names: str, semi_sync: bool = False) -> None:
     prepare(sandbox)
     for name in names:
-        found = torture(sandbox, WAYS[name], next(RUNS))
+        found = torture(sandbox, WAYS[name], next(RUNS), semi_sync=semi_sync)
         assert not found.bad, str(found)
         assert found.moves == WAYS[name].times, str(found)
 
@@ -31,6 +35,17 @@ def test_planned_moves_lose_and_double_nothing(sandbox: Sandbox) -> None:
 def test_a_crash_loses_no_more_than_was_said_and_doubles_nothing(sandbox: Sandbox, name: str) -> None:
     """What the lost writer had alone stays with it: an old row does not come over a newer one."""
     run(sandbox, name)
+
+
+@pytest.fixture(scope="module")
+def semi_sync() -> Iterator[Kept]:
+    conf = Conf(monitor={"flap_count": 0, "failover_block": 0})
+    with kept("semitort", conf, options=options("mariadb")) as cluster:
+        yield cluster
+
+
+def test_with_semi_sync_a_crash_loses_nothing(semi_sync: Kept) -> None:
+    run(semi_sync.healthy(), "kill-mysqld", "cut", semi_sync=True)
 
 
 def test_a_server_that_is_stopped_in_order_loses_nothing(sandbox: Sandbox) -> None:

@@ -1,0 +1,50 @@
+"""Clusters of other versions of MariaDB than this Debian's: the writer moves and fails over, no row lost or doubled."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.conf import Conf
+from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.inspect import settle
+from mmm.sandbox.watch import Probe
+from tests.clusters import Kept, kept
+from tests.scenarios import LIMIT, Log, wait_back
+from tests.servers import kind
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.mysql]
+
+
+@pytest.fixture(scope="module", params=["mariadb:11.8", "mariadb:10.5"])
+def own_cluster(request: pytest.FixtureRequest) -> Iterator[Kept]:
+    conf = Conf(monitor={"flap_count": 0, "failover_block": 0})
+    with kept("other", conf, server=str(kind(request.param).binary)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def other(own_cluster: Kept) -> Sandbox:
+    """Give it healthy, db1 being the writer."""
+    return own_cluster.healthy()
+
+
+def test_the_writer_moves_each_way_without_a_row_lost(other: Sandbox) -> None:
+    with Probe(other) as probe:
+        for number, target in enumerate(("db2", "db1"), 1):
+            assert other.ask(f"move_role writer {target}", limit=LIMIT).startswith("OK")
+            assert probe.wait_outage(LIMIT, number).after == target
+            settle(other)
+    assert (probe.report.missing, probe.report.doubled) == ((), ())
+    assert all(not rows.missing for rows in probe.report.hosts.values())
+
+
+def test_the_peer_takes_over_when_the_server_is_killed(other: Sandbox) -> None:
+    """Nothing is written meanwhile, so that the killed one has nothing alone, and comes back by itself."""
+    log = Log(other)
+    inject(other, "kill-mysqld", "db1")
+    other.wait_until(lambda: other.writer() == "db2", LIMIT, "the peer has the writer's VIP")
+    heal(other)
+    wait_back(other, log, "db1")
+    settle(other)
+    assert other.writer() == "db2"
