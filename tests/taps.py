@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from mmm.network.claims import claim
+from mmm.sandbox import addresses
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.layout import SWITCH
 from mmm.sandbox.machine import Machine
@@ -55,32 +56,21 @@ class _Tap:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """An address that was bound on a host, or (`bound` is False) removed."""
-
-    host: str
-    ip: str
-    bound: bool
-
-
 class Addresses(_Tap):
     """Every IPv4 address that comes and goes on the hosts, as their kernels tell it."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__()
-        self.moved: list[Moved] = []
+        self.moved: list[addresses.Moved] = []
         self._before: Mapping[str, frozenset[str]] = {
             ip: frozenset(sandbox.holders(ip))
             for ip in (sandbox.layout.writer_ip, *sandbox.layout.reader_ips)
         }
         self._there = {(host, ip) for ip, hosts in self._before.items() for host in hosts}
         for name in sandbox.hosts:
-            made = sandbox.machine(name).socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-            made.bind((0, 0x10))  # RTMGRP_IPV4_IFADDR
-            self.sockets[made] = name
+            self.sockets[addresses.listen(sandbox.machine(name))] = name
 
-    def of(self, ip: str) -> list[Moved]:
+    def of(self, ip: str) -> list[addresses.Moved]:
         """Return what became of one address."""
         return [moved for moved in self.moved if moved.ip == ip]
 
@@ -99,27 +89,12 @@ class Addresses(_Tap):
 
         That an address which is there gets a new lifetime is no move.
         """
-        news = [moved for host, data in messages for moved in _moved(host, data)]
+        news = [moved for host, data in messages for moved in addresses.moved(host, data)]
         for moved in sorted(news, key=lambda moved: moved.bound):
             place = (moved.host, moved.ip)
             if moved.bound != (place in self._there):
                 self.moved.append(moved)
             (self._there.add if moved.bound else self._there.discard)(place)
-
-
-def _moved(host: str, data: bytes) -> list[Moved]:
-    found = []
-    while len(data) >= 16:
-        length, kind = struct.unpack_from("=IH", data)
-        if kind in {20, 21}:  # RTM_NEWADDR, RTM_DELADDR
-            place = 24  # past nlmsghdr and ifaddrmsg
-            while place < length:
-                size, attribute = struct.unpack_from("=HH", data, place)
-                if attribute == 2:  # IFA_LOCAL
-                    found.append(Moved(host, socket.inet_ntoa(data[place + 4 : place + 8]), kind == 20))
-                place += max(4, (size + 3) & ~3)
-        data = data[(length + 3) & ~3 :]
-    return found
 
 
 @dataclass(frozen=True, slots=True)

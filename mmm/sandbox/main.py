@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 
 from mmm import __version__
 from mmm.sandbox import build, conf, sql
+from mmm.sandbox.chaos import history
+from mmm.sandbox.chaos.command import Wanted, chaos, judged
 from mmm.sandbox.cluster import NotInTimeError, Sandbox, names
 from mmm.sandbox.faults import FAULTS, heal, inject
 from mmm.sandbox.fetch import ORIGINS
@@ -95,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     probe = command("probe", _probe, "write and read as a client until Ctrl-C, and say what it saw")
     probe.add_argument("--seconds", type=float, help="stop after so long")
     probe.add_argument("--json", action="store_true", help="print the report as JSON")
+    chaos = command("chaos", _chaos, "break things at random while clients write, and judge what came of it")
+    chaos.add_argument("--seconds", type=float, default=120.0, help="how long; 120 without")
+    chaos.add_argument("--faults", type=int, help="end only after so many faults, however long it takes")
+    chaos.add_argument("--seed", type=int, help="which faults; a new seed without")
+    chaos.add_argument("--server", default="mariadb", help="as for up, when there is no sandbox of that name")
+    chaos.add_argument("--history", type=Path, metavar="FILE", help="keep what was recorded")
+    chaos.add_argument("--judge", type=Path, metavar="FILE", help="only judge what was recorded before")
     command("down", _down, "end and remove everything")
     return parser
 
@@ -201,6 +210,16 @@ def _probe(args: argparse.Namespace) -> int:
     report = probe.stop()
     _say(report.json() if args.json else _summary(report))
     return 1 if report.missing or report.doubled else 0
+
+
+def _chaos(args: argparse.Namespace) -> int:
+    if args.judge:
+        return judged(history.read(args.judge), _say)
+    wanted = Wanted(
+        seed=int(args.seed if args.seed is not None else time.time()),
+        seconds=args.seconds, faults=args.faults or 0, server=args.server, keep=args.history,
+    )  # fmt: skip
+    return chaos(getattr(args, "name", "chaos"), wanted, _say)
 
 
 def _tell(event: Event) -> None:

@@ -24,11 +24,12 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.faults import heal
 from mmm.sandbox.inspect import catch_up, host_facts, settle
 from mmm.sandbox.machine import SandboxError, python
+from mmm.sandbox.outcomes import ACKNOWLEDGED, REFUSED, UNKNOWN
 from mmm.sandbox.rebuild import rebuild
 from mmm.sandbox.rounds import Round, peer
 from mmm.sandbox.semi_sync import only_masters_acknowledge
 from mmm.sandbox.sql import quoted
-from mmm.sandbox.workload import ACKNOWLEDGED, COUNTER_TABLE, DATABASE, DEED_TABLE, REFUSED, UNKNOWN, Plan
+from mmm.sandbox.workload import COUNTER_TABLE, DATABASE, DEED_TABLE, Plan
 
 LIMIT = 90.0
 _END_LIMIT = 15.0

@@ -24,6 +24,8 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
+from mmm.sandbox.outcomes import ACKNOWLEDGED, of_error
+
 DATABASE = "torture"
 DEED_TABLE = f"{DATABASE}.deed"
 COUNTER_TABLE = f"{DATABASE}.counter"
@@ -31,11 +33,8 @@ COUNTERS = 5
 USER = "torture"
 PASSWORD = "torture-secret"  # noqa: S105  (of a server that only this sandbox reaches)
 
-ACKNOWLEDGED, UNKNOWN, REFUSED = "acknowledged", "unknown", "refused"
 _BACKOFF = 0.01
 _TICK = 0.1
-# Server errors after which it may have been done all the same: shutdown, interrupted, connection killed.
-_OPEN_ENDED = frozenset({1053, 1317, 1927, 2006, 2013, 2014, 2055})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +99,11 @@ class Client:
                 kinds[kind](deed)
                 outcome = ACKNOWLEDGED
             except (pymysql.err.MySQLError, OSError) as error:
-                outcome = self._judge(error)
+                outcome = of_error(error, committing=self._committing)
                 self._drop()
             self._book.enter(self._number, deed, kind, outcome)
             time.sleep(self._plan.period)
         self._drop()
-
-    def _judge(self, error: Exception) -> str:
-        number = error.args[0] if error.args and isinstance(error.args[0], int) else -1
-        return UNKNOWN if self._committing and (number in _OPEN_ENDED or number < 0) else REFUSED
 
     def _row(self, deed: int) -> None:
         self._commit(self._insert(deed))
