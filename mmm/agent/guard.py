@@ -87,7 +87,8 @@ class Guard:
         if not tenure.leased:
             return
         self._said = self._said and tenure.heard > tenure.length
-        if lead < tenure.left < asks_at(tenure.length) and _idle(self._asking):
+        low = lead < tenure.left < asks_at(tenure.length)
+        if low and not tenure.leaving and _idle(self._asking):
             self._asking = asyncio.get_running_loop().create_task(self._ask_promises())
         if clock() - self._renewed > tenure.length / 4:
             self._renewed = clock()

@@ -51,6 +51,8 @@ class Tenure:
         self._boot = boot_name or boot()
         self.length = length
         """Seconds of the newest lease, or what the conf says."""
+        self.leaving = False
+        """The monitor has ordered the role away, and that is not done yet: nobody is asked to let it stay."""
         self.leased = False
         """The monitor grants leases; a classic one does not, and then VIPs are for good."""
         began = self._now()
@@ -83,6 +85,7 @@ class Tenure:
     def obeyed(self, grant: Grant | None, *, role: bool) -> None:
         """Keep what an order granted; None is an order without a lease, which is for good."""
         now = self._now()
+        self.leaving = False
         if grant is None:
             self.leased = False
             self.lease = Lease(self.lease.newest, FOREVER if role else NEVER, self.lease.promised)
@@ -97,6 +100,7 @@ class Tenure:
 
     def noted(self, grant: Grant) -> None:
         """Obey no older order from now on; whether the role is given up is not known yet."""
+        self.leaving = True
         self.lease = self.lease._replace(newest=grant.token, heard=grant.token)
 
     def found(self, left: float) -> None:

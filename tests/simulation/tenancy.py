@@ -130,7 +130,8 @@ class Tenancy:
             self._give_up()
         elif self._deny:
             self._fence()
-        if tenure.leased and lead < tenure.left < asks_at(tenure.length) and self._asked is None:
+        low = lead < tenure.left < asks_at(tenure.length)
+        if tenure.leased and low and not tenure.leaving and self._asked is None:
             self._ask_promises()
         self._watch()
 

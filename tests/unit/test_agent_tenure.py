@@ -38,6 +38,22 @@ def test_a_lease_is_counted_from_its_token_and_the_kernel_told_whole_seconds(now
     assert tenure.lifetime() == 0
 
 
+def test_a_role_that_was_ordered_away_is_leaving_until_that_is_done_or_it_is_given_again(
+    now: list[float],
+) -> None:
+    tenure, said = Tenure(10.0, None), []
+    now[0] += 5.0
+    given(tenure, START + 1.0)
+    said.append(tenure.leaving)
+    tenure.noted(tenure.grant(granted(START + 2.0)))
+    said.append(tenure.leaving)
+    given(tenure, START + 3.0)
+    said.append(tenure.leaving)
+    tenure.noted(tenure.grant(granted(START + 4.0)))
+    tenure.obeyed(tenure.grant(granted(START + 4.0)), role=False)
+    assert [*said, tenure.leaving] == [False, True, False, False]
+
+
 def test_tokens_of_another_boot_are_older_than_all_others(now: list[float]) -> None:
     tenure = Tenure(10.0, None)
     strange = tenure.grant(Granted(10.0, f"0123456789ab.{round(START * 1e9) + 5}"))
