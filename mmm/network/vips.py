@@ -15,23 +15,17 @@ import logging
 import socket
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 from math import inf
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from pyroute2.iproute.linux import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+from mmm.network.addresses import FOR_EVER, LINK_LOCAL, AddressTable, Bound
 
-_SECONDARY = 0x01  # IFA_F_SECONDARY
 _NO_DAD = 0x02  # IFA_F_NODAD: an address that is to be used now cannot wait a second for duplicates
-_FOR_EVER = 0xFFFFFFFF
-_LINK_LOCAL = 253  # RT_SCOPE_LINK: what every interface gives itself for IPv6
 
 log = logging.getLogger(__name__)
-logging.getLogger("pyroute2").setLevel(logging.INFO)  # as DEBUG it logs every netlink message
 
 
 def whole(ip: str) -> int:
@@ -47,17 +41,6 @@ class NoInterfaceError(InterfaceError):
     """The interface does not exist, so nothing is bound on it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Bound:
-    """An address as it stands on the interface."""
-
-    ip: str
-    prefixlen: int
-    secondary: bool
-    left: float
-    """Seconds after which the kernel removes it."""
-
-
 class Interface:
     """The addresses of one network interface; raises InterfaceError. A context manager that closes it.
 
@@ -67,7 +50,7 @@ class Interface:
     def __init__(self, name: str) -> None:
         self.name = name
         self._lock = threading.Lock()
-        self._netlink: Any = None
+        self._table: AddressTable | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -79,30 +62,28 @@ class Interface:
 
     def bound(self) -> dict[str, tuple[int, ...]]:
         """Return every address of the interface but link-local ones, with the prefix lengths it is bound with."""
-        with self._kernel("look at its addresses") as (netlink, index):
-            found = self._addresses(netlink, index)
+        with self._kernel("look at its addresses") as (table, index):
+            found = _addresses(table, index)
         return {
             ip: tuple(a.prefixlen for a in found if a.ip == ip) for ip in dict.fromkeys(a.ip for a in found)
         }
 
     def bind(self, ip: str, lifetime: int = 0) -> None:
         """Have `ip` bound as a single address and as nothing else, for `lifetime` seconds or (0) for good."""
-        with self._kernel(f"bind {ip}") as (netlink, index):
-            bound = [address for address in self._addresses(netlink, index) if address.ip == ip]
+        with self._kernel(f"bind {ip}") as (table, index):
+            bound = [address for address in _addresses(table, index) if address.ip == ip]
             wide = [address for address in bound if address.prefixlen != whole(ip)]
             if ":" in ip:  # the kernel knows an IPv6 address once only, whatever its prefix length
-                self._remove_all(netlink, index, wide)
+                self._remove_all(table, index, wide)
             if lifetime or not any(each.left == inf for each in bound if each not in wide):
-                netlink.addr(
-                    "replace", index=index, address=ip, prefixlen=whole(ip), **_options(ip, lifetime)
-                )
+                table.replace(index, ip, whole(ip), **_options(ip, lifetime))
             if ":" not in ip:
-                self._remove_all(netlink, index, wide)
+                self._remove_all(table, index, wide)
 
     def unbind(self, ip: str) -> None:
         """Have `ip` not bound, whatever prefix length it had; nothing happens when it is so."""
-        with self._kernel(f"unbind {ip}") as (netlink, index):
-            self._remove_all(netlink, index, [a for a in self._addresses(netlink, index) if a.ip == ip])
+        with self._kernel(f"unbind {ip}") as (table, index):
+            self._remove_all(table, index, [a for a in _addresses(table, index) if a.ip == ip])
 
     def renew(self, ip: str, lifetime: int) -> None:
         """Have `ip`, which is bound as a single address, stay so for `lifetime` seconds or (0) for good.
@@ -111,17 +92,15 @@ class Interface:
         """
         if lifetime < 0:
             return
-        with self._kernel(f"renew {ip}") as (netlink, index):
-            bound = [address for address in self._addresses(netlink, index) if address.ip == ip]
+        with self._kernel(f"renew {ip}") as (table, index):
+            bound = [address for address in _addresses(table, index) if address.ip == ip]
             if any(address.prefixlen == whole(ip) for address in bound):
-                netlink.addr(
-                    "replace", index=index, address=ip, prefixlen=whole(ip), **_options(ip, lifetime)
-                )
+                table.replace(index, ip, whole(ip), **_options(ip, lifetime))
 
     def left(self, ip: str) -> float:
         """Return for how many seconds `ip` stays bound: infinite for good, 0 where it is not."""
-        with self._kernel("look at its addresses") as (netlink, index):
-            return max((a.left for a in self._addresses(netlink, index) if a.ip == ip), default=0.0)
+        with self._kernel("look at its addresses") as (table, index):
+            return max((a.left for a in _addresses(table, index) if a.ip == ip), default=0.0)
 
     def close(self) -> None:
         """Close the netlink socket; the next call opens it again."""
@@ -129,7 +108,7 @@ class Interface:
             self._drop()
 
     @contextmanager
-    def _kernel(self, what: str) -> Iterator[tuple[Any, int]]:
+    def _kernel(self, what: str) -> Iterator[tuple[AddressTable, int]]:
         """Yield the netlink socket and the interface's index, for one thread at a time."""
         with self._lock:
             try:
@@ -139,51 +118,37 @@ class Interface:
                     f"interface {self.name} does not exist (cannot {what}): check cluster_interface in the conf"
                 ) from None
             try:
-                if self._netlink is None:
-                    self._netlink = IPRoute()  # type: ignore[no-untyped-call]
-                yield self._netlink, index
-            except NetlinkError as error:
-                raise InterfaceError(f"interface {self.name}: cannot {what}: {error.args[-1]}") from error
+                if self._table is None:
+                    self._table = AddressTable()
+                yield self._table, index
             except OSError as error:
                 self._drop()
-                raise InterfaceError(f"interface {self.name}: cannot {what}: {error}") from error
+                why = error.strerror or error
+                raise InterfaceError(f"interface {self.name}: cannot {what}: {why}") from error
 
     def _drop(self) -> None:
-        if self._netlink is not None:
-            with suppress(OSError):
-                self._netlink.close()
-            self._netlink = None
+        if self._table is not None:
+            self._table.close()
+            self._table = None
 
-    @staticmethod
-    def _addresses(netlink: Any, index: int) -> list[_Bound]:
-        return [
-            _Bound(
-                message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"),
-                message["prefixlen"],
-                message["family"] == socket.AF_INET and bool(message["flags"] & _SECONDARY),
-                _left(message.get_attr("IFA_CACHEINFO")),
-            )
-            for message in netlink.get_addr(index=index, family=socket.AF_UNSPEC)
-            if message["index"] == index and message["scope"] != _LINK_LOCAL
-        ]
-
-    def _remove_all(self, netlink: Any, index: int, addresses: Iterable[_Bound]) -> None:
+    def _remove_all(self, table: AddressTable, index: int, addresses: Iterable[Bound]) -> None:
         for address in addresses:
-            self._remove(netlink, index, address)
+            self._remove(table, index, address)
 
-    def _remove(self, netlink: Any, index: int, address: _Bound) -> None:
+    def _remove(self, table: AddressTable, index: int, address: Bound) -> None:
         """Remove one address and nothing else.
 
         With the first address of a subnet the kernel removes those bound after it, the host's own
         perhaps, unless promote_secondaries is on.
         """
         log.debug("interface %s: removing %s/%d", self.name, address.ip, address.prefixlen)
-        others = not address.secondary and any(a.secondary for a in self._addresses(netlink, index))
+        alone = address.secondary or address.prefixlen == whole(address.ip)
+        others = not alone and any(a.secondary for a in _addresses(table, index))
         with _others_kept(self.name) if others else nullcontext():
             try:
-                netlink.addr("del", index=index, address=address.ip, prefixlen=address.prefixlen)
-            except NetlinkError as error:
-                if error.code != errno.EADDRNOTAVAIL:
+                table.delete(index, address.ip, address.prefixlen)
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL:
                     raise
 
 
@@ -192,15 +157,14 @@ def _options(ip: str, lifetime: int) -> dict[str, int]:
 
     It is to be there at once. One with an end, and any of IPv6, is no source of outgoing connections.
     """
-    valid = lifetime or _FOR_EVER
+    valid = lifetime or FOR_EVER
     if ":" in ip:
-        return {"family": socket.AF_INET6, "flags": _NO_DAD, "preferred_lft": 0, "valid_lft": valid}
-    return {"preferred_lft": 0 if lifetime else _FOR_EVER, "valid_lft": valid}
+        return {"flags": _NO_DAD, "preferred": 0, "valid": valid}
+    return {"preferred": 0 if lifetime else FOR_EVER, "valid": valid}
 
 
-def _left(cacheinfo: Any) -> float:
-    valid = cacheinfo["ifa_valid"] if cacheinfo else _FOR_EVER
-    return inf if valid == _FOR_EVER else float(valid)
+def _addresses(table: AddressTable, index: int) -> list[Bound]:
+    return [address for address in table.of(index) if address.scope != LINK_LOCAL]
 
 
 @contextmanager

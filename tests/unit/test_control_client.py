@@ -272,7 +272,7 @@ def test_a_reader_that_goes_away_is_no_traceback(client: Client) -> None:
 
 def test_it_starts_without_what_it_does_not_need() -> None:
     program = (
-        "import sys, mmm.control.main; heavy = {'pymysql', 'pyroute2', 'scapy', 'yaml', 'ssl', 'asyncio', 'daemon'}; "
+        "import sys, mmm.control.main; heavy = {'pymysql', 'scapy', 'yaml', 'ssl', 'asyncio', 'daemon'}; "
         "print(*sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
