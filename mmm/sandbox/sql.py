@@ -23,6 +23,7 @@ def session(machine: Machine, limit: float = 5.0) -> Iterator["Connection[Any]"]
     connection = pymysql.connect(
         unix_socket=_socket_path(machine), user="root", autocommit=True, connect_timeout=_CONNECT_LIMIT,
         read_timeout=limit, write_timeout=limit, cursorclass=pymysql.cursors.DictCursor,
+        ssl_disabled=True,  # else PyMySQL reads all authorities for each connection: 20 ms
     )  # fmt: skip
     try:
         yield connection
