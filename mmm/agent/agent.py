@@ -34,6 +34,7 @@ from mmm.agent.plan import (
 )
 from mmm.agent.reach import Reaching
 from mmm.agent.steps import Steps, agent_at
+from mmm.agent.stopwatch import Laps
 from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster, Vip
 from mmm.lease import Grant
@@ -79,6 +80,7 @@ class Outcome:
     held: frozenset[Vip] = frozenset()
     """The assigned VIPs that stand as wanted."""
     removed: int = 0
+    took: Laps = ()
 
 
 @dataclass
@@ -127,6 +129,8 @@ class Agent:
         self._again: asyncio.TimerHandle | None = None
         self._looked = -LOOK_AGAIN
         self._looking: asyncio.Task[Seen | str] | None = None
+        self._session = Session(self._address)
+        """Of the changing thread."""
         self._changer = ThreadPoolExecutor(1, thread_name_prefix="change")
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
 
@@ -173,12 +177,20 @@ class Agent:
                 return await self._set_status(request)
             case wire.CLEAR_BAD_ROLES:
                 return await self._clear_bad_roles()
+            case wire.CLIENTS | wire.REACHABLE | wire.PREPARE:
+                return await self._answer_more(request)
+            case _:
+                return self._reply(f"ERROR: Invalid command '{request.command[:80]}'!")
+
+    async def _answer_more(self, request: wire.Request) -> bytes:
+        """Return the reply to what agents of MMM 2.x do not know."""
+        match request.command:
             case wire.CLIENTS:
                 return await self._clients()
             case wire.REACHABLE:
                 return await self._reachable(request)
             case _:
-                return self._reply(f"ERROR: Invalid command '{request.command[:80]}'!")
+                return await self._prepare()
 
     async def reassert(self) -> None:
         """Put right what is assigned and has changed since, unless it was looked at just now (SPEC 7).
@@ -206,7 +218,8 @@ class Agent:
                 await asyncio.get_running_loop().run_in_executor(self._looker, self._leave_for_good)
         self._guard.close()
         self._reach.close()
-        self._changer.shutdown(wait=False, cancel_futures=True)
+        self._changer.submit(self._session.close)
+        self._changer.shutdown(wait=False)
         self._looker.shutdown(wait=False, cancel_futures=True)
 
     async def _set_status(self, request: wire.Request) -> bytes:
@@ -232,11 +245,12 @@ class Agent:
                 outcome = await asyncio.shield(order.outcome)
         except TimeoutError:
             return self._reply(f"ERROR: not done within {ORDER_LIMIT:g} s, still at it")
+        took = wire.took_fields(outcome.took)
         if outcome.failures:
-            return self._reply(f"ERROR: {'; '.join(outcome.failures)}")
+            return self._reply(f"ERROR: {'; '.join(outcome.failures)}", took)
         if outcome.notes:
-            return self._reply(f"OK: Status applied; {'; '.join(outcome.notes)}")
-        return self._reply("OK: Status applied successfully!")
+            return self._reply(f"OK: Status applied; {'; '.join(outcome.notes)}", took)
+        return self._reply("OK: Status applied successfully!", took)
 
     def _run_soon(self) -> None:
         """See to it that the newest order is carried out, or the present one looked after again."""
@@ -388,6 +402,15 @@ class Agent:
             return self._reply(f"ERROR: {request.params[0][:80]} is no other host of this cluster")
         return self._reply("OK: Returning reach!", wire.reach_fields(await self._reach.of(other)))
 
+    async def _prepare(self) -> bytes:
+        try:
+            await asyncio.get_running_loop().run_in_executor(
+                self._changer, self._steps.prepare, self._session
+            )
+        except MysqlError as error:
+            return self._reply(f"ERROR: {error.text}")
+        return self._reply("OK: Prepared!")
+
     def _survey(self) -> Survey:
         with connect(self._address, ANSWER_LIMIT) as server:
             return survey(server, keep=self._steps.keep)
@@ -427,7 +450,8 @@ class Agent:
         return self._carry_out(status, put_right)
 
     def _carry_out(self, status: Status, decide: Callable[[Status, Seen, Facts, Past], Plan]) -> Outcome:
-        session = Session(self._address, self._answer_limit(status))
+        session = self._session
+        session.limit = self._answer_limit(status)
         try:
             seen = look(self._interface, self._ips, session)
             planned = decide(status, seen, self._facts, self._past)
@@ -437,9 +461,9 @@ class Agent:
         except InterfaceError as error:
             return Outcome((str(error),))
         finally:
-            session.close()
+            session.rest()
         self._past = remember(status, seen, self._facts, self._past, done.unfinished)
-        return Outcome(planned.refusals + done.failures, planned.notes, self._past.held)
+        return Outcome(planned.refusals + done.failures, planned.notes, self._past.held, took=done.took)
 
     def _answer_limit(self, status: Status) -> float:
         """Return the seconds that the server may take for each answer while an order is carried out."""
@@ -447,7 +471,7 @@ class Agent:
         return min(limit, max(SHORTEST_LIMIT, self._tenure.length / 4)) if self._tenure.leased else limit
 
     def _clear(self, status: Status) -> Outcome:
-        session = Session(self._address)
+        session = self._session
         try:
             seen = look(self._interface, self._ips, session)
             planned: Plan = clear(status.vips, seen, self._facts)
@@ -455,7 +479,7 @@ class Agent:
         except InterfaceError as error:
             return Outcome((str(error),))
         finally:
-            session.close()
+            session.rest()
         return Outcome(
             done.failures, planned.notes, removed=sum(isinstance(step, Unbind) for step in done.steps)
         )

@@ -10,9 +10,17 @@ Short of that, within the limit, writes are not allowed: promoting would lose tr
 import logging
 import time
 
-from mmm.agent.look import ANSWER_LIMIT
-from mmm.mysql.connection import Address, Connection, MysqlError, connect
-from mmm.mysql.replication import Caught, binlog_position, replica_status, wait_applied, wait_for_source
+from mmm.agent.look import ANSWER_LIMIT, Session
+from mmm.mysql.connection import Connection, MysqlError
+from mmm.mysql.replication import (
+    BinlogPosition,
+    Caught,
+    binlog_position,
+    has_all,
+    replica_status,
+    wait_applied,
+    wait_for_source,
+)
 
 log = logging.getLogger(__name__)
 
@@ -25,22 +33,26 @@ LOST_LIMIT = 0.2
 """Seconds that a peer which the monitor has lost may take to answer after all."""
 
 
-def catch_up(server: Connection, peer: Address | None, limit: float, peer_limit: float = ANSWER_LIMIT) -> str:
+def catch_up(server: Connection, peer: Session | None, limit: float, peer_limit: float = ANSWER_LIMIT) -> str:
     """Wait until `server` has what it must have, `limit` seconds at most; returns what was reached.
 
     The peer has `peer_limit` seconds to let the agent in, and for each answer. Raises CatchUpError, and MysqlError when
     `server` cannot be asked.
     """
+    begin = time.monotonic()
+    if peer is not None:
+        peer.limit = min(peer_limit, limit)
+    target = _known_position(peer) if peer is not None else None
+    if peer is not None and target is not None and target.gtid and has_all(server, target):
+        return f"applied {peer.address.ip}'s position {target}"
     status = replica_status(server)
     if status is None:
         return "no replication configured, nothing to wait for"
     if status.detached:
         return f"detached from {status.source_ip}, nothing to wait for"
-    begin = time.monotonic()
     if peer is not None:
         try:
-            with connect(peer, min(peer_limit, limit)) as there:
-                target = binlog_position(there)
+            target = target or peer.ask(binlog_position)
         except MysqlError as error:
             if error.server_alive:
                 raise CatchUpError(f"the peer lives and does not tell its position: {error.text}") from error
@@ -48,8 +60,19 @@ def catch_up(server: Connection, peer: Address | None, limit: float, peer_limit:
         else:
             left = limit - (time.monotonic() - begin)
             reached = wait_for_source(server, target, left)
-            return _judged(server, reached, f"{peer.ip}'s position {target}", limit)
+            return _judged(server, reached, f"{peer.address.ip}'s position {target}", limit)
     return apply_received(server, limit - (time.monotonic() - begin))
+
+
+def _known_position(peer: Session) -> BinlogPosition | None:
+    """Return the position of a peer that was spoken to a moment ago, None where it does not answer any more."""
+    if not peer.is_open:
+        return None
+    try:
+        return peer.ask(binlog_position)
+    except MysqlError:
+        peer.close()
+        return None
 
 
 def apply_received(server: Connection, limit: float) -> str:

@@ -7,6 +7,7 @@ address stay, and so do replication's and those of MMM itself, as long as the se
 
 import logging
 import time
+from dataclasses import dataclass
 
 from mmm.agent.look import Session
 from mmm.mysql.clients import Client, end_clients
@@ -17,31 +18,49 @@ SERVER_LIMIT = 0.1
 """Seconds that the server may take to be told whom to end."""
 GONE_LIMIT = 0.02
 """Seconds from then on until the kernel ends what is left: the VIP leaves without waiting any longer."""
-_NAP = 0.001
+_NAP = 0.0003
 
 log = logging.getLogger(__name__)
 
 
-def end_clients_of(ip: str, port: int, session: Session, keep: frozenset[str]) -> int:
-    """End the clients that are connected to the server through `ip`; returns how many there were.
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The clients of a VIP that is about to leave: how many were ended, and who stays."""
+
+    ended: int = 0
+    kept: frozenset[Client] = frozenset()
+
+
+def end_clients_of(ip: str, port: int, session: Session, keep: frozenset[str]) -> Leaving:
+    """Have the server end the clients that are connected to it through `ip`, and see them go.
 
     Takes at most SERVER_LIMIT and GONE_LIMIT; never fails, for the VIP has to leave in any case.
     """
     try:
         there = connections(ip, port)
         if not there:
-            return 0
+            return Leaving()
         kept = _tell_server(there, session, keep)
         ended = [one for one in there if _client(one) not in kept]
         if session.is_open:
             _await_end(ip, port, ended)
-        # Those that have come meanwhile too: nothing answers them any more.
-        destroy(one for one in connections(ip, port) if _client(one) not in kept)
-        return len(ended)
+        return Leaving(len(ended), kept)
     except OSError as error:
-        why = error.strerror or error
-        log.warning("%s: its clients could not be ended and may hang for a while: %s", ip, why)
-        return 0
+        _complain(ip, error)
+        return Leaving()
+
+
+def cut_off(ip: str, port: int, kept: frozenset[Client]) -> None:
+    """End all connections through `ip` but those of `kept`, those that have just come too: nothing answers them now."""
+    try:
+        destroy(one for one in connections(ip, port) if _client(one) not in kept)
+    except OSError as error:
+        _complain(ip, error)
+
+
+def _complain(ip: str, error: OSError) -> None:
+    why = error.strerror or error
+    log.warning("%s: its clients could not be ended and may hang for a while: %s", ip, why)
 
 
 def _tell_server(there: list[Connection], session: Session, keep: frozenset[str]) -> frozenset[Client]:

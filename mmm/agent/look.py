@@ -1,8 +1,10 @@
 """Looks at the system itself: the cluster's VIPs on the interface, read_only and replication in the server."""
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mmm.agent.plan import Seen, Server, Source
 from mmm.gtid.semi_sync import SemiSync
@@ -22,6 +24,12 @@ _SERVER = {
 }
 
 
+RENEWED = 10.0
+"""Seconds that a connection serves."""
+
+T = TypeVar("T")
+
+
 @dataclass
 class Session:
     """A connection to a server that is opened when it is first needed, and again after it broke."""
@@ -30,6 +38,7 @@ class Session:
     limit: float = ANSWER_LIMIT
     """Seconds that the server may take to let the agent in, and for each answer."""
     _connection: Connection | None = None
+    _made: float = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -40,7 +49,29 @@ class Session:
         """Return the connection; raises MysqlError."""
         if self._connection is None:
             self._connection = connect(self.address, self.limit)
+            self._made = time.monotonic()
+        self._connection.timeout = self.limit
         return self._connection
+
+    def ask(self, question: Callable[[Connection], T]) -> T:
+        """Return what `question` finds out; raises MysqlError.
+
+        A server that has ended the connection since it was last used is asked once more on a new one: only that
+        tells whether it lives.
+        """
+        kept = self.is_open
+        try:
+            return question(self.open())
+        except MysqlError as error:
+            if not kept or error.server_alive or error.kind is ErrorKind.TIMED_OUT:
+                raise
+        self.close()
+        return question(self.open())
+
+    def rest(self) -> None:
+        """Close the connection if it has served for long enough: a login shows what a kept one does not."""
+        if time.monotonic() - self._made > RENEWED:
+            self.close()
 
     def close(self) -> None:
         """Close the connection; `open` makes a new one."""
@@ -60,7 +91,7 @@ def look(interface: Interface, vips: Collection[str], session: Session) -> Seen:
     ours = frozenset(vips) & bound.keys()
     wide = frozenset(ip for ip in ours if bound[ip] != (whole(ip),))
     try:
-        may = access(session.open())
+        may = session.ask(access)
     except MysqlError as error:
         session.close()
         return Seen(ours, wide, _SERVER.get(error.kind, Server.REFUSING), None, problem=error.text)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mmm.agent.catch_up import LOST_LIMIT, CatchUpError, apply_received, catch_up
-from mmm.agent.clients import end_clients_of
+from mmm.agent.clients import cut_off, end_clients_of
 from mmm.agent.look import ANSWER_LIMIT, Session
 from mmm.agent.plan import (
     AllowWrites,
@@ -33,8 +33,9 @@ from mmm.agent.plan import (
     ThrowAway,
     Unbind,
 )
+from mmm.agent.stopwatch import Laps, Stopwatch
 from mmm.config.model import Cluster, Host, Vip
-from mmm.mysql.access import allow_writes, deny_writes, writers
+from mmm.mysql.access import access, allow_writes, deny_writes, writers
 from mmm.mysql.connection import Address, Connection, MysqlError, connect
 from mmm.mysql.detach import attach, detach, stop_receiving
 from mmm.mysql.follow import follow
@@ -68,6 +69,8 @@ class Done:
     failures: tuple[str, ...] = ()
     unfinished: tuple[Chain, ...] = ()
     """The chains of which a step failed."""
+    took: Laps = ()
+    """How long each part took."""
 
 
 class Steps:
@@ -89,12 +92,23 @@ class Steps:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="probe")
         self._asked: dict[Probe, Future[tuple[str, float]]] = {}
         self._complaints: dict[str, str] = {}
+        self._watch = Stopwatch()
         self._blocks = can_block(conf)
+        peer = conf.hosts.get(self._here.peer or "")
+        self._peer = Session(agent_at(peer)) if peer else None
         self.keep = kept_users(conf)
+
+    def prepare(self, session: Session) -> None:
+        """Open what taking the active master role over needs, so that nobody waits for it; raises MysqlError."""
+        for each in (session, self._peer):
+            if each is not None:
+                each.rest()
+                each.ask(access)
 
     def carry_out(self, plan: Plan, session: Session) -> Done:
         """Do the plan's steps in their order on the server of `session`; blocks, never raises for a step."""
         begin = time.monotonic()
+        self._watch = Stopwatch()
         self._begin_probes(plan)
         done: list[Step] = []
         failures: list[str] = []
@@ -115,7 +129,9 @@ class Steps:
             what = ", ".join(map(str, done))
             rest = f"; failed: {len(failures)}" if failures else ""
             log.info("move: %s: %s%s, %.0f ms", self._here.name, what, rest, _milliseconds(begin))
-        return Done(tuple(done), tuple(failures), tuple(unfinished))
+        if self._peer is not None:
+            self._peer.rest()
+        return Done(tuple(done), tuple(failures), tuple(unfinished), self._watch.laps)
 
     def _timed(self, step: Step, session: Session) -> str:
         """Do one step and log it; returns why it failed, empty when it did not."""
@@ -142,35 +158,34 @@ class Steps:
         """Do one step; returns what to say of it. Raises MysqlError, InterfaceError, CatchUpError, StepError."""
         match step:
             case Bind(vip):
-                lifetime = self._lease_of(vip)
-                self._farewell.stop(vip.ip)
-                self._interface.bind(vip.ip, lifetime)
-                self._announcer.begin(vip.ip)
-                self._announcer.ask(vip.ip)
-                return f"bound on {self._interface.name}" + (f" for {lifetime} s" if lifetime else "")
+                return self._bind(vip)
             case Probe():
-                return self._probed(step)
+                with self._watch.lap("probe"):
+                    return self._probed(step)
             case Unbind(vip):
-                return self._unbind(vip.ip, session)
+                return self._unbind(vip, session)
             case DenyWrites():
                 return self._deny_writes(session)
             case AllowWrites(vip):
                 self._lease_of(vip)
-                allow_writes(session.open())
+                with self._watch.lap("promote"):
+                    allow_writes(session.open())
                 return "read_only=0"
+            case Sync():
+                with self._watch.lap("catch up"):
+                    return self._sync(session, step)
+            case _:
+                with self._watch.lap(str(step)):
+                    return self._replicate(step, session)
+
+    def _replicate(self, step: SemiSyncRole | Follow | Replicate, session: Session) -> str:
+        match step:
             case SemiSyncRole(True):
                 become_source(session.open())
                 return "commits wait for a replica"
             case SemiSyncRole():
                 become_replica(session.open(), self._conf.sync_timeout)
                 return "acknowledges what it receives, if its source is one"
-            case Sync():
-                return self._sync(session, step)
-            case _:
-                return self._replicate(step, session)
-
-    def _replicate(self, step: Follow | Replicate, session: Session) -> str:
-        match step:
             case Follow(host):
                 return self._follow(self._conf.hosts[host], session)
             case StopReceiving(finish):
@@ -192,10 +207,9 @@ class Steps:
                 return "stopped"
 
     def _sync(self, session: Session, sync: Sync) -> str:
-        peer = self._conf.hosts.get(self._here.peer or "")
-        there, limit = agent_at(peer) if peer else None, self._conf.sync_timeout
+        limit = self._conf.sync_timeout
         try:
-            return catch_up(session.open(), there, limit, LOST_LIMIT if sync.lost else ANSWER_LIMIT)
+            return catch_up(session.open(), self._peer, limit, LOST_LIMIT if sync.lost else ANSWER_LIMIT)
         except CatchUpError as error:
             if not sync.force:
                 raise
@@ -219,12 +233,26 @@ class Steps:
             raise StepError(why_not)
         return "nothing is left to apply"
 
-    def _unbind(self, ip: str, session: Session) -> str:
+    def _bind(self, vip: Vip) -> str:
+        lifetime = self._lease_of(vip)
+        with self._watch.lap(self._named("bind", vip)):
+            self._farewell.stop(vip.ip)
+            self._interface.bind(vip.ip, lifetime)
+        with self._watch.lap(self._named("first ARP", vip)):
+            self._announcer.begin(vip.ip)
+        self._announcer.ask(vip.ip)
+        return f"bound on {self._interface.name}" + (f" for {lifetime} s" if lifetime else "")
+
+    def _unbind(self, vip: Vip, session: Session) -> str:
+        ip = vip.ip
         self._announcer.end(ip)
-        with self._farewell.of(ip):
-            ended = end_clients_of(ip, self._here.mysql_port, session, self.keep)
+        with self._watch.lap(self._named("end clients", vip)):
+            leaving = end_clients_of(ip, self._here.mysql_port, session, self.keep)
+        with self._watch.lap(self._named("unbind", vip)), self._farewell.of(ip):
+            cut_off(ip, self._here.mysql_port, leaving.kept)
             self._interface.unbind(ip)
         self._announcer.ask(ip)
+        ended = leaving.ended
         return f"gone from {self._interface.name}" + (f", {ended} clients ended" if ended else "")
 
     def _begin_probes(self, plan: Plan) -> None:
@@ -255,6 +283,10 @@ class Steps:
         for vip in vips:
             self._interface.renew(vip.ip, self._lifetime(vip))
 
+    def _named(self, part: str, vip: Vip) -> str:
+        """Return the name of a part of a change: that of the active master role goes without its VIP."""
+        return part if vip.role == self._conf.active_master_role else f"{part} {vip}"
+
     def _lease_of(self, vip: Vip) -> int:
         """Return for how many seconds the VIP may be bound now; raises StepError."""
         lifetime = self._lifetime(vip)
@@ -265,10 +297,13 @@ class Steps:
     def _deny_writes(self, session: Session) -> str:
         grace = float(self._conf.max_kill_retries)
         server = session.open()
+        began = time.monotonic()
         with self._blocked():
             if self._blocks:
                 grace = self._await_clients(server, grace)
             result = deny_writes(server, grace=grace, keep=self.keep)
+        self._watch.add("freeze", result.denied)
+        self._watch.add("end clients", time.monotonic() - began - result.denied)
         said = f"read_only=1, {result.ended} clients ended"
         if result.finished or result.ended_writers:
             said += f", {result.finished} writers finished, {result.ended_writers} ended"

@@ -23,6 +23,8 @@ OPINION_LIMIT = 0.6
 """Seconds in which another agent has to say whether it reaches a host: it takes up to `reach.LIMIT` to find out."""
 ORDER_TIMEOUT = 30.0
 """Seconds for the answer to SET_STATUS: it may wait for sync_timeout and for writers to end."""
+KEPT = 5.0
+"""Seconds that the connection to an agent that is prepared waits for the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,24 @@ class Agents:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
+        self._kept: dict[str, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
+        """Connections to agents that are prepared for what comes next."""
 
     async def ask(self, host: Host, request: wire.Request, limit: float = QUESTION_TIMEOUT) -> Spoken:
         """Return what the host's agent answered to the request within `limit` seconds."""
+        connected = self._taken(host) or await self._connect(host)
+        if isinstance(connected, Spoken):
+            return connected
+        reader, writer = connected
+        try:
+            return await self._exchanged(reader, writer, request, limit)
+        finally:
+            await _closed(writer)
+
+    async def _connect(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | Spoken:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                reader, writer = await asyncio.open_connection(
+                return await asyncio.open_connection(
                     host.ip, host.agent_port, ssl=self._tls, limit=wire.MAX_LINE
                 )
         except TimeoutError:
@@ -54,6 +68,18 @@ class Agents:
         except OSError as error:
             closed = isinstance(error, ConnectionRefusedError)
             return Spoken(Answer.REFUSED, f"no connection: {error.strerror or error}", closed=closed)
+
+    def _taken(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Return the connection that is kept to a host and still good, and keep it no more."""
+        kept = self._kept.pop(host.name, None)
+        if kept is not None and (kept[0].at_eof() or kept[0].exception() or kept[1].is_closing()):
+            kept[1].close()
+            return None
+        return kept
+
+    async def _exchanged(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: wire.Request, limit: float
+    ) -> Spoken:
         try:
             async with asyncio.timeout(limit):
                 return await self._exchange(reader, writer, request)
@@ -72,11 +98,6 @@ class Agents:
             )
         except (OSError, ValueError) as error:
             return Spoken(Answer.SILENT, f"no answer to {request.command}: {error}")
-        finally:
-            writer.close()
-            with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(0.5):
-                    await writer.wait_closed()
 
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: wire.Request
@@ -137,6 +158,29 @@ class Agents:
                 return wire.reach(spoken.reply)
         return None
 
+    async def prepare(self, host: Host) -> None:
+        """Have the host's agent open what it needs to take the active master role, and stay connected for the order.
+
+        That it cannot is no matter, nor that it does not know what is meant, as one of MMM 2.x.
+        """
+        connected = await self._connect(host)
+        if isinstance(connected, Spoken):
+            return
+        reader, writer = connected
+        request = wire.Request(wire.PREPARE, host.name)
+        spoken = await self._exchanged(reader, writer, request, QUESTION_TIMEOUT)
+        if spoken.answer is not Answer.OK or host.name in self._kept:
+            await _closed(writer)
+            return
+        self._kept[host.name] = connected
+        asyncio.get_running_loop().call_later(KEPT, self._forget, host.name, connected)
+
+    def _forget(self, name: str, kept: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        """Close a connection that nobody has used."""
+        if self._kept.get(name) is kept:
+            del self._kept[name]
+            kept[1].close()
+
     async def clients(self, host: Host) -> Looked:
         """Return what the agent tells of its server's clients; one of MMM 2.x tells nothing of them."""
         spoken = await self.ask(host, wire.Request(wire.CLIENTS, host.name))
@@ -149,3 +193,10 @@ class Agents:
             return Looked(wire.clients(spoken.reply))
         except wire.WireError:
             return Looked()
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(0.5):
+            await writer.wait_closed()

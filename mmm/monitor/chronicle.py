@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmm.monitor import history, loss, notices, status_file
-from mmm.monitor.history import Entry, Ledger
+from mmm.monitor.history import Entry, Ledger, Parts
 from mmm.monitor.orders import Tell
 from mmm.monitor.states import Change
 from mmm.monitor.turn import Assigned, Blocked, Lost, News
@@ -77,8 +77,13 @@ class Chronicle:
                 log.info("%s: %s -> %s, by the admin", vip, before.owner[vip] or "nobody", owner or "nobody")
                 self._assigned(after, Assigned(vip, before.owner[vip], owner), "ordered by the admin")
 
-    def told(self, before: World, after: World, order: Tell, took: float, answer: str) -> None:
-        """Say what became of an order: `before` and `after` are the worlds around its answer, `took` is seconds."""
+    def told(
+        self, before: World, after: World, order: Tell, took: float, answer: str, parts: Parts = ()
+    ) -> None:
+        """Say what became of an order: `before` and `after` are the worlds around its answer, `took` is seconds.
+
+        `parts` are what the agent says that each part of it took.
+        """
         news = before.hosts[order.host].agent.told != order.status
         roles = ", ".join(map(str, order.status.vips)) or "no roles"
         detached = ", detached from the lost master" if order.status.detach else ""
@@ -93,7 +98,7 @@ class Chronicle:
             1e3 * took,
         )
         if news:
-            for entry in self._ledger.told(after, order.host, answer, took, time.monotonic()):
+            for entry in self._ledger.told(after, order.host, answer, took, time.monotonic(), parts):
                 self._add(entry)
 
     def _assigned(self, world: World, assigned: Assigned, cause: str) -> None:

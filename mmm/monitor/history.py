@@ -18,6 +18,9 @@ KEPT = 1000
 """Entries that the file keeps; it is cut to these when it has grown to twice as many."""
 SHOWN = 20
 
+Parts = tuple[tuple[str, float], ...]
+"""The parts of what an agent was ordered, with the seconds that each took there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -115,10 +118,14 @@ class Ledger:
         self._moving[vip] = Moving(vip, source, assigned.after, now, at, cause)
         return None
 
-    def told(self, world: World, host: str, what: str, took: float, now: float) -> tuple[Entry, ...]:
+    def told(
+        self, world: World, host: str, what: str, took: float, now: float, parts: Parts = ()
+    ) -> tuple[Entry, ...]:
         """Note that an order to a host has ended; returns the entries of the moves that are complete now."""
         finished = []
         step = f"{host} {what} after {1e3 * took:.0f} ms"
+        if parts:
+            step += f" ({', '.join(f'{name} {1e3 * part:.1f}' for name, part in parts)})"
         for vip, under_way in tuple(self._moving.items()):
             moving = replace(under_way, steps=(*under_way.steps, step))
             self._moving[vip] = moving

@@ -38,6 +38,7 @@ from mmm.monitor.turn import turn
 from mmm.monitor.world import Mode, World
 from mmm.network.icmp import Pinger
 from mmm.network.neighbours import is_absent
+from mmm.wire import agent as wire
 
 log = logging.getLogger(__name__)
 
@@ -147,9 +148,11 @@ class Shell:
         conf = self.world.conf.hosts
         names = [name for name in (hosts.source, hosts.target) if name is not None]
         results = asyncio.gather(*(self._checks.look_anew(conf[name]) for name in names))
+        prepared = asyncio.create_task(self._agents.prepare(conf[hosts.target]))
         looked = Looked() if hosts.source is None else await self._agents.clients(conf[hosts.source])
         for result in (each for pair in await results for each in pair):
             self.post(result)
+        await prepared
         return looked
 
     async def _await(self, awaited: Awaited) -> str:
@@ -223,7 +226,9 @@ class Shell:
         )
         if order.greet and uptime is not None:
             return
-        self._chronicle.told(before, self.world, order, time.monotonic() - started, str(spoken.answer))
+        took = time.monotonic() - started
+        parts = wire.took(spoken.reply) if spoken.reply is not None else ()
+        self._chronicle.told(before, self.world, order, took, str(spoken.answer), parts)
         lost = self.world.loss
         if (
             lost is not None and not lost.known and lost.taker == order.host

@@ -1,7 +1,7 @@
 """Who may write: read_only, and the sessions that would go on in spite of it (SPEC 7, 10.11)."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmm.mysql.connection import Connection, ErrorKind, MysqlError
 from mmm.mysql.sessions import Ended, Ending, Fate, fate, list_sessions, open_transactions
@@ -55,11 +55,14 @@ def deny_writes(connection: Connection, *, grace: float, keep: frozenset[str] = 
     connection's limit of a statement when the server stops answering.
     Raises MysqlError when read_only could not be set and read back.
     """
-    deadline = time.monotonic() + grace
+    began = time.monotonic()
+    deadline = began + grace
     ending = Ending(connection, keep, deadline)
     only_seal = not writable(connection)
     _set_read_only(connection, ending, deadline + _AFTER_GRACE)
-    return Ended(0, 0, 0, 0) if only_seal else ending.finish()
+    denied = time.monotonic() - began
+    ended = Ended(0, 0, 0, 0) if only_seal else ending.finish()
+    return replace(ended, denied=denied)
 
 
 def writers(connection: Connection, *, keep: frozenset[str] = frozenset()) -> frozenset[int]:

@@ -62,6 +62,8 @@ class Connection:
         self.timeout = timeout
         self._session = session
         self._limits = limits
+        self.semi_sync_names: tuple[str, ...] | None = None
+        """The server's settings of semi-sync, once they are known."""
 
     def __enter__(self) -> Self:
         return self

@@ -258,6 +258,11 @@ def wait_for_source(connection: Connection, target: BinlogPosition, timeout: flo
     return _wait(connection, reached, "", timeout)
 
 
+def has_all(connection: Connection, target: BinlogPosition) -> bool:
+    """Tell whether this server has all transactions up to a `binlog_position` that names them. Raises MysqlError."""
+    return _gtids(connection, target.gtid)[0]()
+
+
 def _gtids(connection: Connection, wanted: str) -> tuple[Callable[[], bool], str]:
     """Return the question whether the server has the wanted GTIDs, and these as the server can await them."""
     if connection.flavour.mariadb:

@@ -7,21 +7,22 @@ loaded only the server knows, so names are taken from its answer.
 from collections.abc import Mapping
 
 from mmm.gtid.semi_sync import SemiSync
-from mmm.mysql.connection import Connection
+from mmm.mysql.connection import Connection, MysqlError
 from mmm.mysql.replication import replica_status
 
 _SOURCE = "rpl_semi_sync_master_enabled"
+_UNKNOWN_VARIABLE = 1193
 _REPLICA = "rpl_semi_sync_slave_enabled"
 
 
 def switches(connection: Connection) -> SemiSync:
     """Return what is switched on, without how it goes. Raises MysqlError."""
-    return _parsed(_asked(connection, connection.flavour.semi_sync_settings), {})
+    return _parsed(_settings(connection), {})
 
 
 def read_semi_sync(connection: Connection) -> SemiSync:
     """Return what is switched on, and how it goes. Raises MysqlError."""
-    settings = _asked(connection, connection.flavour.semi_sync_settings)
+    settings = _settings(connection)
     if not _parsed(settings, {}).on:
         return _parsed(settings, {})
     return _parsed(settings, _asked(connection, connection.flavour.semi_sync_state))
@@ -55,6 +56,26 @@ def _switch(connection: Connection, name: str, *, on: bool) -> None:
     rows = connection.query(connection.flavour.semi_sync_settings)
     own = next(str(row["Variable_name"]) for row in rows if _old(str(row["Variable_name"])) == name)
     connection.execute(f"SET GLOBAL {own}={int(on)}")
+
+
+def _settings(connection: Connection) -> Mapping[str, str]:
+    """Return the settings in the old words; asked by their names once these are known, which costs a tenth."""
+    known = connection.semi_sync_names
+    if known:
+        try:
+            row = connection.query(f"SELECT {', '.join(f'@@global.{name} AS {name}' for name in known)}")[0]
+        except MysqlError as error:
+            if error.number != _UNKNOWN_VARIABLE:
+                raise
+        else:
+            return {_old(name): _text(value) for name, value in row.items()}
+    rows = connection.query(connection.flavour.semi_sync_settings)
+    connection.semi_sync_names = tuple(str(row["Variable_name"]) for row in rows)
+    return {_old(str(row["Variable_name"])): str(row["Value"]) for row in rows}
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _asked(connection: Connection, statement: str) -> Mapping[str, str]:

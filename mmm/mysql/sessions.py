@@ -13,7 +13,7 @@ _NO_SUCH_THREAD = 1094
 _WRITERS_GONE = 1.0
 _READERS_GONE = 0.5
 """A session that goes logs the end of its temporary tables: nobody may count on the log's end before it is gone."""
-_SHORT_NAP = 0.001
+_SHORT_NAP = 0.0003
 _LONG_NAP = 0.02
 TRANSACTIONS_AGE = 0.11
 """InnoDB answers from a copy of its transactions that grows old while it is asked more often than this."""
@@ -79,6 +79,8 @@ class Ended:
     """Were ended and are not gone yet (a rollback takes its time), or could not be ended."""
     problem: str = ""
     """Why a session could not be ended, the first reason; empty when none."""
+    denied: float = 0.0
+    """Seconds until nobody could write any more."""
 
 
 def fate(session: Session, keep: frozenset[str] = frozenset()) -> Fate:

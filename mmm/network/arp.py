@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from mmm.network.packet_filter import ETHERNET
@@ -188,10 +189,12 @@ class Announcer:
         return frozenset(self._tasks)
 
     def begin(self, ip: str) -> None:
-        """Announce `ip` at once and from now on; one that is announced already begins anew."""
+        """Announce `ip` at once, before this returns, and from now on; one that is announced already begins anew."""
         self.sender.allow(ip)
         self._confirmed = time.monotonic()
-        self._loop.call_soon_threadsafe(self._start, ip)
+        said = self._is_confirmed()
+        well = not said or self._send(ip, well=True)
+        self._loop.call_soon_threadsafe(self._start, ip, int(said), well)
 
     def end(self, ip: str) -> None:
         """Announce `ip` no more: when this returns nothing more is sent."""
@@ -249,10 +252,12 @@ class Announcer:
     def _is_confirmed(self) -> bool:
         return time.monotonic() - self._confirmed <= CONFIRMED
 
-    def _start(self, ip: str) -> None:
+    def _start(self, ip: str, said: int = 0, well: bool = True) -> None:  # noqa: FBT001, FBT002  (call_soon passes it on)
+        """Announce `ip` at all `moments` but the first `said`, which went `well`."""
         self._stop(ip)
         self._begun[ip] = self._loop.time()
-        self._tasks[ip] = self._loop.create_task(self._announce(ip), name=f"announce {ip}")
+        announcing = self._announce(ip, islice(moments(), said, None), well=well)
+        self._tasks[ip] = self._loop.create_task(announcing, name=f"announce {ip}")
 
     def _stop(self, ip: str) -> None:
         self._missed.discard(ip)
@@ -260,21 +265,23 @@ class Announcer:
         if task is not None:
             task.cancel()
 
-    async def _announce(self, ip: str) -> None:
+    async def _announce(self, ip: str, when: Iterator[float], *, well: bool) -> None:
         begin = self._loop.time()
-        well = True
-        for moment in moments():
+        for moment in when:
             await asyncio.sleep(begin + moment - self._loop.time())
             if not self._is_confirmed():
                 log.debug("%s is not announced: nobody has confirmed it lately", ip)
                 self._missed.add(ip)
                 continue
-            try:
-                self.sender.send(ip)
-                well = True
-            except OSError as error:
-                level = logging.WARNING if well else logging.DEBUG
-                log.log(
-                    level, "cannot announce %s on %s: %s", ip, self.sender.interface, error.strerror or error
-                )
-                well = False
+            well = self._send(ip, well=well)
+
+    def _send(self, ip: str, *, well: bool) -> bool:
+        """Announce `ip` once; returns whether it went well. That it does not any more is said aloud once."""
+        try:
+            self.sender.send(ip)
+        except OSError as error:
+            level = logging.WARNING if well else logging.DEBUG
+            why = error.strerror or error
+            log.log(level, "cannot announce %s on %s: %s", ip, self.sender.interface, why)
+            return False
+        return True

@@ -34,6 +34,8 @@ _SNAP = 128
 _BUFFER = 1 << 20
 _AT_ONCE = 1000
 _NAP = 0.1
+_PAUSE = 0.001
+"""Seconds between two answers to all that has arrived: so many who try again at once leave the agent time for more."""
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 
 log = logging.getLogger(__name__)
@@ -69,22 +71,23 @@ class Farewell:
     def stop(self, ip: str) -> None:
         """Answer no more for `ip`: when this returns nothing more is sent."""
         with self._lock:
-            sock = self._leaving.pop(ip, None)
-        if sock is not None:
-            sock.close()
+            self._leaving.pop(ip, None)
 
     def _answer(self, ip: str, sock: socket.socket) -> None:
         end = time.monotonic() + LINGER
-        while (left := end - time.monotonic()) > 0:
-            with suppress(OSError, ValueError):  # it was closed meanwhile
+        with sock:  # closed here, for the kernel takes 10 ms and more to close a packet socket
+            while (left := end - time.monotonic()) > 0:
                 select.select([sock], [], [], min(left, _NAP))
+                with self._lock:
+                    if self._leaving.get(ip) is not sock:
+                        return
+                    with suppress(OSError):  # the interface is down
+                        for frame in _frames(sock):
+                            sock.send(frame)
+                time.sleep(_PAUSE)
             with self._lock:
-                if self._leaving.get(ip) is not sock:
-                    return
-                with suppress(OSError):  # the interface is down
-                    for frame in _frames(sock):
-                        sock.send(frame)
-        self.stop(ip)
+                if self._leaving.get(ip) is sock:
+                    del self._leaving[ip]
 
 
 def reset(frame: bytes) -> bytes | None:

@@ -1,7 +1,8 @@
 r"""The line protocol between monitor and agent (SPEC section 4): encode and decode, no sockets.
 
     request   COMMAND|VERSION|HOST|param|param…\n       VERSION is 1, HOST the agent's own name
-    reply     TEXT|field|…|T:TOKEN|UP:SECONDS\n         TEXT begins with OK or ERROR; the classic has no T:TOKEN
+    reply     TEXT|field|…|T:TOKEN|UP:SECONDS\n         TEXT begins with OK or ERROR; the classic has no T:TOKEN,
+                                                        and in answer to SET_STATUS no TOOK:NAME=MS,NAME=MS
 
 Empty fields are kept, trailing ones too. What one side encodes the other side decodes to an equal value;
 what cannot be said on the wire (a line end or `|` inside a field) cannot be encoded.
@@ -25,6 +26,8 @@ GET_SYSTEM_STATUS = "GET_SYSTEM_STATUS"
 CLEAR_BAD_ROLES = "CLEAR_BAD_ROLES"
 CLIENTS = "CLIENTS"
 """Asks about the clients that a move would end; agents of MMM 2.x answer ERROR to it."""
+PREPARE = "PREPARE"
+"""Says that the active master role is about to come, so that what it takes is at hand; the same is true of it."""
 FORCE = "FORCE"
 """A parameter of SET_STATUS behind the three that MMM 2.x knows: writes are to be allowed whatever is missing."""
 DETACH = "DETACH"
@@ -41,6 +44,8 @@ _UNSAYABLE = re.compile(r"[|\r\n\0\ud800-\udfff]")
 _VIP = re.compile(r"([^(),|\s]+)\(([^(),|\s]+)\)")
 _TOKEN = re.compile(r"T:([A-Za-z0-9.-]{1,80})")
 _LEASE = re.compile(r"LEASE:(forever|[0-9]{1,6}):([A-Za-z0-9.-]{1,80})")
+_TOOK = re.compile(r"TOOK:([^|]{1,2000})")
+_PART = re.compile(r"([^=,]{1,100})=([0-9]{1,7}\.[0-9])")
 _SECONDS = re.compile(r"[0-9]{1,6}")
 _UPTIME = re.compile(r"UP:([0-9]{1,15}(?:\.[0-9]{1,9})?)")
 
@@ -224,6 +229,19 @@ def granted(request: Request) -> Granted | None:
     if match is None:
         return None
     return Granted(FOREVER if match[1] == "forever" else float(match[1]), match[2])
+
+
+def took_fields(parts: Iterable[tuple[str, float]]) -> tuple[str, ...]:
+    """Return the reply field that tells how many seconds each part of a change took, none where nothing was done."""
+    said = ",".join(f"{re.sub('[=,|]', ' ', sayable(name))}={1000 * seconds:.1f}" for name, seconds in parts)
+    return (f"TOOK:{said}",) if said else ()
+
+
+def took(reply: Reply) -> tuple[tuple[str, float], ...]:
+    """Return the parts of a change and the seconds that each took, as far as the reply tells."""
+    said = next((match[1] for field in reply.fields if (match := _TOOK.fullmatch(field))), "")
+    parts = (_PART.fullmatch(part) for part in said.split(","))
+    return tuple((part[1], float(part[2]) / 1000) for part in parts if part)
 
 
 def promise(host: str, holder: str, length: float) -> Request:

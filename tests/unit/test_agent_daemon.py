@@ -78,14 +78,22 @@ class Agent:
     lines: list[str] = field(default_factory=list)
 
     def ask(self, request: str) -> str:
-        """Send a request on a connection of its own; return the reply without its token and uptime."""
+        """Send a request on a connection of its own; return the reply without durations, token and uptime."""
         with socket.create_connection((DB1, PORT), LIMIT) as connection:
             connection.sendall(request.encode() + b"\n")
             with connection.makefile("rb") as stream:
                 reply = stream.readline().decode()
-        match = re.fullmatch(r"(.*?)(?:\|T:[0-9a-z.]+)?\|UP:\d+\.\d\d\n", reply)
+        match = re.fullmatch(r"(.*?)(?:\|TOOK:[^|]*)?(?:\|T:[0-9a-z.]+)?\|UP:\d+\.\d\d\n", reply)
         assert match, reply
         return match[1]
+
+    def took(self, request: str) -> list[str]:
+        """Send a request; return the parts whose durations the reply tells."""
+        with socket.create_connection((DB1, PORT), LIMIT) as connection:
+            connection.sendall(request.encode() + b"\n")
+            with connection.makefile("rb") as stream:
+                field = stream.readline().decode().split("|")[1]
+        return re.findall(r"([^:,]+)=[0-9]+\.[0-9](?=,|$)", field)
 
     def order(self, state: str, roles: str = "", master: str = "") -> str:
         return self.ask(f"SET_STATUS|1|db1|{state}|{roles}|{master}")
@@ -224,6 +232,33 @@ def test_the_writer_role_comes_and_goes(host: Host) -> None:
         for step in steps:
             assert re.search(rf"INFO {re.escape(step)}: db1: .*, \d+ ms", agent.log()), (step, agent.log())
         assert re.search(r"INFO move: db1: deny writes, unbind writer\(.*\), \d+ ms", agent.log())
+
+
+def test_the_reply_to_an_order_says_how_long_each_part_took(host: Host) -> None:
+    with host.agent() as agent:
+        comes = agent.took(f"SET_STATUS|1|db1|ONLINE|reader({READER}),writer({WRITER})|db1")
+        reader = [f"bind reader({READER})", f"first ARP reader({READER})"]
+        assert comes == [*reader, "catch up", "promote", "bind", "first ARP"]
+        assert agent.took(f"SET_STATUS|1|db1|ONLINE|reader({READER})|db2") == [
+            "freeze",
+            "end clients",
+            "unbind",
+        ]
+
+
+def test_what_a_move_needs_is_open_once_the_agent_is_prepared(host: Host) -> None:
+    ours = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER='mmm_agent'"
+    with host.agent() as agent:
+        assert agent.ask("PREPARE|1|db1") == "OK: Prepared!"
+        with host.server.connect() as server, host.peer.connect() as peer:
+            before = [connection.query(ours) for connection in (server, peer)]
+            assert [len(sessions) for sessions in before] == [1, 1]
+            assert agent.order("ONLINE", f"writer({WRITER})", "db1") == "OK: Status applied successfully!"
+            assert [connection.query(ours) for connection in (server, peer)] == before
+            peer.execute(f"KILL {before[1][0]['ID']}")
+            server.execute(f"KILL {before[0][0]['ID']}")
+        assert agent.order("ONLINE", "", "db2") == "OK: Status applied successfully!"
+        assert agent.order("ONLINE", f"writer({WRITER})", "db1") == "OK: Status applied successfully!"
 
 
 def test_the_whole_interface_is_made_to_match(host: Host) -> None:

@@ -57,3 +57,42 @@ def test_what_an_agent_says(said: bytes, answer: Answer, text: str) -> None:
 @given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda said: b"OK|" + said + b"|UP:1.00\n"))
 def test_whatever_an_agent_says(said: bytes) -> None:
     assert answered(said).text
+
+
+def prepared(*, stays: bool) -> tuple[list[list[bytes]], Spoken]:
+    """Return what each connection of an agent that is prepared, then told something, brought, and the last answer."""
+    said: list[list[bytes]] = []
+
+    async def agent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines: list[bytes] = []
+        said.append(lines)
+        while line := await reader.readline():
+            lines.append(line)
+            writer.write(b"OK: Done!|UP:2710.61\n")
+            if not stays:
+                break
+        writer.close()
+
+    async def ask() -> Spoken:
+        async with await asyncio.start_server(agent, "127.0.0.1", 0) as server:
+            host = Host("db1", "127.0.0.1", "master", agent_port=server.sockets[0].getsockname()[1])
+            agents = Agents()
+            await agents.prepare(host)
+            if not stays:
+                await agents._kept["db1"][0].read()
+            return await agents.ask(host, wire.Request(wire.PING, "db1"))
+
+    spoken = asyncio.run(ask())
+    return said, spoken
+
+
+def test_an_order_goes_over_the_connection_of_the_agent_that_was_prepared_for_it() -> None:
+    said, spoken = prepared(stays=True)
+    assert said == [[b"PREPARE|1|db1\n", b"PING|1|db1\n"]]
+    assert spoken.answer is Answer.OK
+
+
+def test_an_agent_that_has_closed_that_connection_is_connected_anew() -> None:
+    said, spoken = prepared(stays=False)
+    assert said == [[b"PREPARE|1|db1\n"], [b"PING|1|db1\n"]]
+    assert spoken.answer is Answer.OK

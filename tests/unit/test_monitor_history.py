@@ -24,10 +24,12 @@ def test_a_failover_is_an_entry_with_its_cause_its_steps_and_how_long_it_took() 
     before = world({WRITER: "db2"}).with_agent("db2", told=Status("ONLINE"))
     assert ledger.told(before, "db1", "OK", 0.012, now=10.012) == ()
     after = before.with_agent("db2", told=Status("ONLINE", (WRITER,)))
-    (entry,) = ledger.told(after, "db2", "OK", 0.02, now=10.04)
+    (entry,) = ledger.told(
+        after, "db2", "OK", 0.02, now=10.04, parts=(("catch up", 0.0012), ("bind", 0.0004))
+    )
     assert str(entry) == (
         f"{moment(0.0)}  writer(10.0.0.80): db1 -> db2, 40 ms: db1 HARD_OFFLINE by host_failed: mysql: refused"
-        " [db1 OK after 12 ms; db2 OK after 20 ms]"
+        " [db1 OK after 12 ms; db2 OK after 20 ms (catch up 1.2, bind 0.4)]"
     )
     assert ledger.told(after, "db2", "OK", 0.02, now=11.0) == ()
 

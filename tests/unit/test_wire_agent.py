@@ -99,6 +99,7 @@ VIPS = st.frozensets(st.builds(Vip, WORD, st.ip_addresses().map(str))).map(
 STATUS = st.builds(Status, WORD, VIPS, WORD | st.just(""))
 SYSTEM = st.builds(SystemStatus, st.booleans(), VIPS, st.ip_addresses().map(str) | st.just(""))
 UPTIME = st.integers(0, 10**9).map(lambda hundredths: hundredths / 100)
+NAMED = str.maketrans(",=|\n", "    ")
 TEXT = st.tuples(st.sampled_from(["OK", "ERROR"]), FIELD).map("".join)
 
 
@@ -110,6 +111,21 @@ def test_requests_read_back(request_: Request) -> None:
 @given(st.builds(Reply, TEXT, st.lists(FIELD).map(tuple), UPTIME))
 def test_replies_read_back(reply: Reply) -> None:
     assert agent.decode_reply(agent.encode_reply(reply)) == reply
+
+
+@given(
+    st.dictionaries(st.sampled_from(["freeze", "bind reader(10.0.0.90)", "odd,=|\n"]), st.integers(0, 10**6))
+)
+def test_durations_read_back(tenths: dict[str, int]) -> None:
+    fields = agent.took_fields((name, number / 10_000) for name, number in tenths.items())
+    reply = agent.decode_reply(agent.encode_reply(Reply("OK", fields)))
+    assert [round(seconds * 10_000) for _, seconds in agent.took(reply)] == list(tenths.values())
+    assert {name for name, _ in agent.took(reply)} == {name.translate(NAMED) for name in tenths}
+
+
+@given(st.lists(FIELD))
+def test_any_field_may_stand_where_durations_do(fields: list[str]) -> None:
+    agent.took(Reply("OK", tuple(fields)))
 
 
 @given(STATUS, WORD)
