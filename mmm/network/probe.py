@@ -31,9 +31,9 @@ def holder(sender: Sender, ip: str) -> str:
     found = ""
     try:
         with packet_socket(sender.interface, kind, checks) as sock:
-            for number in range(COUNT):
+            for _ in range(COUNT):
                 sender.ask(ip)
-                found = found or _answer(sock, ip, end - (COUNT - 1 - number) * INTERVAL)
+                found = found or _answer(sock, ip, time.monotonic() + INTERVAL)
     except OSError as error:
         log.warning("cannot ask who has %s on %s: %s", ip, sender.interface, error.strerror or error)
     time.sleep(max(0.0, end - time.monotonic()))
