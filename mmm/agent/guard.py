@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from mmm.agent.clients import end_clients_of
+from mmm.agent.look import Session
+from mmm.agent.steps import agent_at
 from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster, Host, Vip
 from mmm.network.line_client import ask
@@ -111,14 +114,20 @@ class Guard:
         for vip in vips:
             self._lost(vip)
             try:
-                await asyncio.get_running_loop().run_in_executor(
-                    self._threads, self._interface.unbind, vip.ip
-                )
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._leave, vip.ip)
             except InterfaceError as error:
                 log.error("unbind %s: %s", vip, error)
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK):
                 await asyncio.shield(denying)
+
+    def _leave(self, ip: str) -> None:
+        """Have the kernel end the clients that a server which says nothing has not, and remove the VIP."""
+        here = self._conf.hosts[self._conf.this]
+        ended = end_clients_of(ip, here.mysql_port, Session(agent_at(here)), frozenset())
+        self._interface.unbind(ip)
+        if ended:
+            log.warning("%s: %s is gone, %d clients that the server did not end", here.name, ip, ended)
 
     async def _deny(self) -> None:
         failure = await asyncio.get_running_loop().run_in_executor(self._threads, self._fence)

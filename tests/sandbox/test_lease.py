@@ -115,3 +115,15 @@ def test_a_writer_that_only_the_monitor_does_not_reach_stays_the_writer(leased: 
     assert log.changes() == []
     assert probe.report.outages == ()
     assert addresses.of(leased.layout.writer_ip) == []
+
+
+def test_clients_of_a_frozen_server_are_reset_when_its_lease_is_over(leased: Sandbox) -> None:
+    """Neither the server nor anybody else would tell them: the host is cut off from the monitor and its peer alone."""
+    with leased.client.connect((leased.layout.writer_ip, 3306), LIMIT) as known:
+        assert known.recv(65536)  # the server's greeting
+        for fault in ("cut-from-peer", "cut-from-monitor", "freeze-mysqld"):
+            inject(leased, fault, "db1")
+        with pytest.raises(ConnectionResetError):
+            known.recv(1)
+    heal(leased)
+    settle(leased)
