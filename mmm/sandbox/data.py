@@ -71,7 +71,7 @@ def replicate(machine: Machine, layout: Layout, server: Server, source: str) -> 
     there = Machine(source, machine.home.parent / source)
     more = {"CONNECT_RETRY": 1, **_RETRIES.get(flavour.family, {})}
     statement, args = change_source(flavour, user, _end(there, flavour), more)
-    _stopped(machine, flavour, lambda: sql.query(machine, statement, args, limit=10))
+    while_stopped(machine, flavour, lambda: sql.query(machine, statement, args, limit=10))
     sql.query(machine, flavour.start_replica, limit=10)
 
 
@@ -97,11 +97,11 @@ def forget(machines: Iterable[Machine], server: Server) -> None:
         *(["SET GLOBAL gtid_slave_pos=''"] if flavour.mariadb else []),
     ]
     for machine in machines:
-        _stopped(machine, flavour, partial(sql.execute, machine, statements, limit=15))
+        while_stopped(machine, flavour, partial(sql.execute, machine, statements, limit=15))
 
 
-def _stopped(machine: Machine, flavour: Flavour, do: Callable[[], object]) -> None:
-    """Stop replication and `do` what can be done only then, again when an agent has started it in between."""
+def while_stopped(machine: Machine, flavour: Flavour, do: Callable[[], object]) -> None:
+    """Stop replication and `do` what can be done only then, again when an agent has started it; raises SqlError."""
     for left in reversed(range(_TRIES)):
         sql.query(machine, flavour.stop_replica, limit=15)
         try:

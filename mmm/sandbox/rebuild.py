@@ -31,8 +31,7 @@ def rebuild(sandbox: Sandbox, host: str, origin: str, source: str) -> None:
     (target / "auto.cnf").unlink(missing_ok=True)
     for name in (origin, host):
         sandbox.start_server(name)
-    sandbox.sql(host, flavour.stop_replica)
-    sandbox.sql(host, flavour.reset_replica)
+    data.while_stopped(sandbox.machine(host), flavour, lambda: sandbox.sql(host, flavour.reset_replica))
     if flavour.mariadb:  # what the origin wrote itself the copy has too
         sandbox.sql(host, "SET GLOBAL gtid_slave_pos=@@global.gtid_binlog_pos")
     data.replicate(sandbox.machine(host), sandbox.layout, sandbox.server, source)

@@ -44,6 +44,8 @@ CLASSIC = fast(
 _LIMIT = 90.0
 _CALM = 1.0
 """Seconds in which the clients write through a healthy cluster before the next round."""
+_MOST_UNHEALED = 3
+"""Rounds after which the cluster was not healthy in time: then it is over."""
 _ARRIVAL = 5.0
 """Seconds that what a host logged last may be on its way to the writer."""
 
@@ -88,7 +90,10 @@ class Run:
         return time.monotonic() - self._began
 
     def go(self, rounds: Iterable[Round], enough: Callable[["Run"], bool]) -> History:
-        """Do rounds until it is `enough`, or the cluster is not healthy again; raises SandboxError, SqlError."""
+        """Do rounds until it is `enough`, or the cluster is not healthy again and again.
+
+        Raises SandboxError, SqlError.
+        """
         sandbox, unhealed = self._sandbox, []
         folder = sandbox.directory / "chaos"
         folder.mkdir(exist_ok=True)
@@ -100,15 +105,16 @@ class Run:
             looks = [stack.enter_context(Looks(sandbox, name)) for name in sandbox.layout.masters]
             with Writers(sandbox, folder) as writers:
                 self._began = time.monotonic()
-                try:
-                    for number, strikes in enumerate(rounds, 1):
-                        time.sleep(_CALM)
-                        self._round(number, strikes)
-                        if enough(self):
-                            break
+                for number, strikes in enumerate(rounds, 1):
                     time.sleep(_CALM)
-                except (NotInTimeError, SandboxError, sql.SqlError) as error:
-                    unhealed.append(f"{self.seconds:.0f} s after the start, {self._last()}: {error}")
+                    try:
+                        self._round(number, strikes)
+                    except (NotInTimeError, SandboxError, sql.SqlError) as error:
+                        unhealed.append(f"{self.seconds:.0f} s after the start, {self._last()}: {error}")
+                        self._say(f"{number:>4} {unhealed[-1]}")
+                    if enough(self) or len(unhealed) >= _MOST_UNHEALED:
+                        break
+                time.sleep(_CALM)
             if not unhealed:
                 catch_up(sandbox, _LIMIT)
         return History(
