@@ -212,7 +212,7 @@ class Shell:
             self.post(Killed(order.host, failure))
             return
         try:
-            if order.lease is not None:
+            if order.lease is not None and not status_file.covers(self._saved, order):
                 await self._record()
             spoken = await self._agents.tell(host, order)
         except Exception as error:

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmm.config.model import Vip
+from mmm.lease import FOREVER
 from mmm.monitor.grants import recorded
+from mmm.monitor.orders import Tell
 from mmm.monitor.startup import Stored
 from mmm.monitor.world import HostWorld, State, World
 from mmm.wire.agent import WireError, decode_vips, encode_vips
@@ -21,9 +23,24 @@ from mmm.wire.agent import WireError, decode_vips, encode_vips
 def encode(world: World) -> str:
     """Return the text of the file for this world."""
     return "".join(
-        f"{name}|{host.state}|{encode_vips(world.vips_of(name) | host.agent.may_hold)}{_more(host)}\n"
+        f"{name}|{host.state}|{encode_vips(world.vips_of(name) | host.agent.may_hold)}"
+        f"{_more(host, _soon(world, name))}\n"
         for name, host in world.hosts.items()
     )
+
+
+def covers(text: str, order: Tell) -> bool:
+    """Tell whether a monitor that starts from this text knows all that matters of an order it did not see sent.
+
+    The VIPs are there, and their lease is recorded: as one without an end, which is safe in any case, or with an end
+    where the order gives such a one. Where none is recorded, nobody would reckon with an order that is still under way.
+    """
+    line = next((line for line in text.splitlines() if line.startswith(f"{order.host}|")), "")
+    stored = decode(line)[0].get(order.host)
+    if stored is None or not set(order.status.vips) <= set(stored.vips):
+        return False
+    ends = order.lease is not None and order.lease.length < FOREVER
+    return stored.lease == "forever" or (stored.lease == "finite" and ends)
 
 
 def with_leases(text: str, world: World) -> str:
@@ -37,9 +54,20 @@ def with_leases(text: str, world: World) -> str:
     return "".join(lines)
 
 
-def _more(host: HostWorld) -> str:
+def _soon(world: World, name: str) -> str:
+    """Return what is recorded of a lease that the host is about to get: it is written while the old holder lets go."""
+    move = world.move
+    comes = move is not None and move.target == name == world.owner[move.vip]
+    return (
+        "finite"
+        if comes and move is not None and move.vip in world.master_vips and world.conf.vip_lease
+        else ""
+    )
+
+
+def _more(host: HostWorld, soon: str = "") -> str:
     lost = "lost" if host.lost and host.state not in (State.HARD_OFFLINE, State.AWAITING_RECOVERY) else ""
-    columns = f"|{recorded(host.agent)}|{lost}"
+    columns = f"|{recorded(host.agent) or soon}|{lost}"
     return columns.rstrip("|")
 
 

@@ -1,12 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.monitor import status_file
+from mmm.lease import FOREVER
+from mmm.monitor import moves, status_file
+from mmm.monitor.orders import Tell
 from mmm.monitor.startup import Stored
 from mmm.monitor.world import State
+from mmm.wire.agent import Granted, Status
 from tests.unit.worlds import READER1, WRITER, world
 
 
@@ -25,6 +29,33 @@ def test_what_is_written_is_read_back() -> None:
 def test_what_a_host_may_still_have_bound_is_written_too() -> None:
     failing_over = world({WRITER: "db2"}).with_agent("db1", may_hold=frozenset({WRITER}))
     assert status_file.encode(failing_over).startswith("db1|ONLINE|writer(10.0.0.80)\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "covered"),
+    [
+        ("db1|ONLINE|writer(10.0.0.80)|finite\n", 10.0, True),
+        ("db1|ONLINE|writer(10.0.0.80)|finite\n", FOREVER, False),
+        ("db1|ONLINE|writer(10.0.0.80)|forever\n", 10.0, True),
+        ("db1|ONLINE|writer(10.0.0.80)|forever\n", FOREVER, True),
+        ("db1|ONLINE|writer(10.0.0.80)\n", 10.0, False),
+        ("db1|ONLINE||finite\n", 10.0, False),
+        ("db2|ONLINE|writer(10.0.0.80)|finite\n", 10.0, False),
+        ("", 10.0, False),
+    ],
+)
+def test_a_lease_is_granted_only_once_the_file_reckons_with_it(
+    text: str, length: float, *, covered: bool
+) -> None:
+    order = Tell("db1", 1, Status("ONLINE", (WRITER,)), lease=Granted(length, "1.2"))
+    assert status_file.covers(text, order) == covered
+
+
+def test_the_lease_of_a_planned_moves_new_holder_is_recorded_while_the_old_one_lets_go() -> None:
+    moving = moves.begin(world({WRITER: "db1"}), WRITER, "db1", "db2")
+    moving = replace(moving, conf=replace(moving.conf, vip_lease=10.0))
+    order = Tell("db2", 1, Status("ONLINE", (WRITER,)), lease=Granted(10.0, "1.2"))
+    assert status_file.covers(status_file.encode(moving), order)
 
 
 def test_bad_lines_are_named_and_left_out() -> None:
