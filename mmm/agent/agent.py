@@ -245,7 +245,9 @@ class Agent:
                 outcome = await asyncio.shield(order.outcome)
         except TimeoutError:
             return self._reply(f"ERROR: not done within {ORDER_LIMIT:g} s, still at it")
-        took = wire.took_fields(outcome.took)
+        took = (
+            wire.took_fields(outcome.took) if granted is not None else ()
+        )  # a classic monitor is told no more
         if outcome.failures:
             return self._reply(f"ERROR: {'; '.join(outcome.failures)}", took)
         if outcome.notes:

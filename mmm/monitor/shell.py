@@ -148,7 +148,10 @@ class Shell:
         conf = self.world.conf.hosts
         names = [name for name in (hosts.source, hosts.target) if name is not None]
         results = asyncio.gather(*(self._checks.look_anew(conf[name]) for name in names))
-        prepared = asyncio.create_task(self._agents.prepare(conf[hosts.target]))
+        classic = self.world.conf.vip_lease > 0 and self.world.hosts[hosts.target].agent.classic
+        prepared = asyncio.create_task(
+            asyncio.sleep(0) if classic else self._agents.prepare(conf[hosts.target])
+        )
         looked = Looked() if hosts.source is None else await self._agents.clients(conf[hosts.source])
         for result in (each for pair in await results for each in pair):
             self.post(result)

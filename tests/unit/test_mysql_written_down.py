@@ -114,6 +114,7 @@ class Written:
     ) -> None:
         self.address = Address("10.0.0.5", 3306, "mmm_agent")
         self.timeout = 1.0
+        self.semi_sync_names: tuple[str, ...] | None = None
         self.flavour = detect(version, "MySQL Community Server - GPL")
         self.version = self.flavour.version
         self.status = dict(SLAVE_STATUS)
