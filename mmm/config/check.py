@@ -4,20 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mmm.config.checked import verified
 from mmm.config.model import (
-    CHECK_NAMES,
     Check,
     Cluster,
     CopyMethod,
     Host,
     LogFile,
     Monitor,
-    Program,
     Role,
     Socket,
 )
-from mmm.config.rules import apply_rules
-from mmm.config.translate import translated
+from mmm.config.names import CHECK_NAMES, Program
 from mmm.config.tree import Tree
 from mmm.config.world import Settings, World
 
@@ -27,17 +25,11 @@ def check(tree: Tree, program: Program, cluster: str, unreadable: Callable[[str]
 
     `cluster` is the name behind the @, or empty. `unreadable` says why a file cannot be read, or nothing.
     """
-    if tree.dialect == 1:
-        tree = translated(tree, program)
-    world = World(tree, program, cluster, unreadable)
-    if not tree.incomplete:
-        apply_rules(world)
-    if tree.problems:
-        raise tree.error()
-    return _cluster(world)
+    return modelled(verified(tree, program, cluster, unreadable))
 
 
-def _cluster(world: World) -> Cluster:
+def modelled(world: World) -> Cluster:
+    """Return the model of settings that are checked."""
     tree = world.tree
     top = _values(world["top"][""])
     if world.tree.dialect == 1 and "active_master_role" not in top:

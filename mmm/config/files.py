@@ -20,9 +20,9 @@ MAX_FILES = 100
 BLANKS = " \t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 """What counts as a blank: text pasted from web pages holds more than spaces and tabs."""
 
-_CONTROL = re.compile("[\0-\b\n-\x1f\x7f-\x9f]")
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
-_UNDECODED = re.compile("[\ud800-\udfff]")
+_CONTROL = "[\0-\b\n-\x1f\x7f-\x9f]"
+_INVISIBLE = "[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]"
+_UNDECODED = "[\ud800-\udfff]"
 
 
 class Line(NamedTuple):
@@ -186,12 +186,14 @@ def lines_of(path: str, content: bytes, problems: list[Problem]) -> list[Line]:
 
 
 def _unreadable(text: str) -> str:
-    if bad := _UNDECODED.search(text):
+    if text.isascii() and text.replace("\t", " ").isprintable():
+        return ""
+    if bad := re.search(_UNDECODED, text):
         byte = ord(bad[0]) - 0xDC00
         return f"byte 0x{byte:02X} after {bad.start()} characters is not UTF-8; save the file as UTF-8"
-    if bad := _CONTROL.search(text):
+    if bad := re.search(_CONTROL, text):
         return f"control character 0x{ord(bad[0]):02X} after {bad.start()} characters; delete it"
-    if bad := _INVISIBLE.search(text):
+    if bad := re.search(_INVISIBLE, text):
         return f"invisible character U+{ord(bad[0]):04X} after {bad.start()} characters; delete it"
     return ""
 

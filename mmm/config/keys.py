@@ -8,7 +8,7 @@ Programs are letters: A mmm_agentd, M mmm_mond, C mmm_control, T the tools.
 
 from typing import Literal, NamedTuple
 
-from mmm.config.model import CHECK_NAMES, Program
+from mmm.config.names import CHECK_NAMES, Program
 
 Kind = Literal[
     "text", "word", "path", "file", "int", "port", "seconds", "bool", "choice",

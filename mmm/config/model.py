@@ -10,9 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-CHECK_NAMES = ("ping", "mysql", "rep_threads", "rep_backlog")
+from mmm.config.names import Program
 
-Program = Literal["AGENT", "MONITOR", "CONTROL", "TOOLS"]
 SslMode = Literal["disabled", "required", "verify_ca", "verify_identity"]
 MonitorMode = Literal["active", "manual", "wait", "passive"]
 

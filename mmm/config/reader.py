@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from mmm.config.files import File, Line, Source, read_files
-from mmm.config.flat import read_flat
 from mmm.config.keys import KEYS, OLD_BLOCKS, old_names
 from mmm.config.sections import read_sections
 from mmm.config.tree import Problem, Tree
@@ -40,6 +39,8 @@ def read(source: Source, name: str, dialect: Literal[1, 2] | None = None) -> Tre
             tree.incomplete = True
             _empty(file, path)
     if tree.dialect == 1:
+        from mmm.config.flat import read_flat  # noqa: PLC0415 - few confs are that old
+
         read_flat(file, tree)
     else:
         read_sections(file, tree)

@@ -5,7 +5,7 @@ Values keep file, line and the key as it was written, so that errors speak of wh
 
 from mmm.config.keys import LETTERS, OLD, OLD_BLOCKS, OLD_IGNORED, SECTIONS, Key, Old
 from mmm.config.kinds import did_you_mean, suggestion
-from mmm.config.model import Program
+from mmm.config.names import Program
 from mmm.config.tree import Block, Problem, Tree, Value
 from mmm.config.unknown import section_problem
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from mmm.config.keys import KEYS, LETTERS, SECTIONS, Key, Section
 from mmm.config.kinds import convert
-from mmm.config.model import Program
+from mmm.config.names import Program
 from mmm.config.sections import opening
 from mmm.config.tree import Block, Problem, Tree, Value
 from mmm.config.unknown import key_problem, section_problem

@@ -5,9 +5,10 @@ The structured forms are read out of the monitor's text, so they work with a cla
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from mmm.wire.control import CheckLine, Show, decode_checks, decode_mode, decode_show
+if TYPE_CHECKING:
+    from mmm.wire.control import CheckLine, Show
 
 Form = Literal["text", "json", "yaml"]
 FORMS: tuple[Form, ...] = ("text", "json", "yaml")
@@ -37,6 +38,8 @@ def render(command: Sequence[str], answer: str, form: Form) -> str:
 def _value(command: str, answer: str) -> Any:
     if failed(answer):
         return {"ok": False, "message": answer.strip()}
+    from mmm.wire.control import decode_checks, decode_mode, decode_show  # noqa: PLC0415 - the text needs none of it
+
     match command:
         case "show":
             return _show(decode_show(answer))
@@ -47,7 +50,7 @@ def _value(command: str, answer: str) -> Any:
     return {"ok": True, "message": answer.strip()}
 
 
-def _show(show: Show) -> dict[str, Any]:
+def _show(show: "Show") -> dict[str, Any]:
     return {
         "passive": show.passive is not None,
         "cause": show.passive,
@@ -69,7 +72,7 @@ def _show(show: Show) -> dict[str, Any]:
     }
 
 
-def _check(line: CheckLine) -> dict[str, Any]:
+def _check(line: "CheckLine") -> dict[str, Any]:
     result, _, message = line.message.partition(":")
     return {
         "host": line.host,

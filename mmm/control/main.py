@@ -4,21 +4,19 @@ Exit status: 0 OK, 1 the monitor answered ERROR or does not know the command, 2 
 3 no answer from the monitor.
 """
 
-import argparse
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Any, NamedTuple
 
 from mmm import __version__
-from mmm.config import Cluster, ConfError, load
-from mmm.config.model import Socket
+from mmm.config.endpoint import Endpoint, find_monitor
+from mmm.config.tree import ConfError
 from mmm.control.forms import FORMS, Form, failed, render
-from mmm.process.arguments import split_cluster
-from mmm.wire.agent import WireError
-from mmm.wire.control import HELP, encode_command
+from mmm.wire.command import HELP, encode_command
+from mmm.wire.lines import WireError
 
 CONNECT_LIMIT = 10.0
 """Seconds for the monitor to accept."""
@@ -38,17 +36,17 @@ class NoAnswerError(Exception):
 def main() -> int:
     """Run mmm_control with the arguments of the process; returns its exit status."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    arguments, command = _arguments(sys.argv[1:])
-    form: Form = arguments.format
+    arguments = _arguments(sys.argv[1:])
+    command, form = arguments.command, arguments.format
     try:
         request = encode_command(command)
-        cluster = load(arguments.config, "CONTROL", cluster=arguments.cluster, name="mmm_mon")
-        wrap = _tls(cluster.socket)
+        monitor = find_monitor(arguments.config, arguments.cluster)
+        wrap = _tls(monitor.socket)
     except (WireError, ConfError) as error:
         return _fail(USAGE, *getattr(error, "errors", (str(error),)))
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a monitor that hangs up is an error to be told
-        answer = _ask(cluster, wrap, request)
+        answer = _ask(monitor, wrap, request)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.stdout.write(render(command, answer, form))
     except NoAnswerError as error:
@@ -58,7 +56,22 @@ def main() -> int:
     return REFUSED if failed(answer) else OK
 
 
-def _arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+class _Arguments(NamedTuple):
+    """What the command line asks for."""
+
+    command: list[str]
+    cluster: str | None = None
+    config: str | None = None
+    format: Form = "text"
+
+
+def _arguments(argv: Sequence[str]) -> _Arguments:
+    if argv and not any(word.startswith(("-", "@")) for word in argv):
+        return _Arguments(list(argv))
+    import argparse  # noqa: PLC0415 - a command without options is ready sooner
+
+    from mmm.process.cluster import split_cluster  # noqa: PLC0415
+
     parser = argparse.ArgumentParser(
         prog="mmm_control",
         usage="mmm_control [@CLUSTER] [--config FILE] [--format text|json|yaml] COMMAND [ARG...]",
@@ -68,23 +81,21 @@ def _arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         add_help=False,
     )
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="read this conf file instead of looking for mmm_mon.conf"
+        "--config", metavar="FILE", help="read this conf file instead of looking for mmm_mon.conf"
     )
     parser.add_argument("--format", choices=FORMS, default="text", help="of show, checks and mode (text)")
     parser.add_argument("--version", action="version", version=f"mmm_control {__version__}")
     parser.add_argument("--help", action="help", help="print this and end")
     cluster, rest = split_cluster(parser, argv)
     arguments, command = parser.parse_known_args(rest)
-    arguments.cluster = cluster
     if not command or command[0].startswith("-"):
         parser.error(f"unknown option {command[0]}" if command else "a command is missing; see --help")
-    return arguments, command
+    return _Arguments(command, cluster, arguments.config, arguments.format)
 
 
-def _ask(cluster: Cluster, wrap: Wrap, request: bytes) -> str:
-    monitor = cluster.monitor
-    if monitor is None:
-        raise NoAnswerError(f"{cluster.path} names no monitor")
+def _ask(monitor: Endpoint, wrap: Wrap, request: bytes) -> str:
+    if monitor.ip is None:
+        raise NoAnswerError(f"{monitor.path} names no monitor")
     where = f"monitor at {monitor.ip}:{monitor.port}"
     try:
         with wrap(socket.create_connection((monitor.ip, monitor.port), CONNECT_LIMIT)) as connection:
@@ -112,13 +123,14 @@ def _receive(connection: socket.socket) -> str:
     return received.decode(errors="replace")
 
 
-def _tls(settings: Socket) -> Wrap:
-    if settings.type == "plain":
+def _tls(settings: dict[str, Any]) -> Wrap:
+    if settings.get("type", "plain") == "plain":
         return lambda plain: plain
-    from mmm.process.tls import TlsError, client_context  # noqa: PLC0415 - most clusters use plain TCP
+    from mmm.config.model import Socket  # noqa: PLC0415 - most clusters use plain TCP
+    from mmm.process.tls import TlsError, client_context  # noqa: PLC0415
 
     try:
-        context = client_context(settings)
+        context = client_context(Socket(**settings))
     except TlsError as error:
         raise ConfError((str(error),)) from error
     return context.wrap_socket if context else lambda plain: plain

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from mmm.config.model import CHECK_NAMES
+from mmm.config.names import CHECK_NAMES
 from mmm.monitor import diagnosis, divergence, failover, grants, loss, promotion
 from mmm.monitor.explain import explain
 from mmm.monitor.history import Entry, shown
 from mmm.monitor.world import Mode, World
 from mmm.wire import control as wire
+from mmm.wire.command import HELP
 
 Clock = Callable[[float], float]
 """Turns a monotonic time of the world into wall-clock seconds since 1970."""
@@ -19,7 +20,7 @@ def answer(
     """Return the answer to a command that only asks, None when it is none; `entries` is the history."""
     match list(words):
         case ["help"]:
-            return wire.HELP
+            return HELP
         case ["ping"]:
             return "OK: Pinged successfully!"
         case ["show"]:

@@ -8,7 +8,8 @@ from mmm.config.allow import Allowed
 from mmm.config.model import Monitor
 from mmm.network.line_server import GarbageError, Limits, LineServer
 from mmm.wire.agent import MAX_LINE
-from mmm.wire.control import QUIT, decode_command, invalid_command
+from mmm.wire.command import QUIT
+from mmm.wire.control import decode_command, invalid_command
 
 Command = Callable[[Sequence[str]], Awaitable[str | None]]
 

@@ -5,7 +5,8 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmm.config.model import CHECK_NAMES, Cluster, Host, Monitor
+from mmm.config.model import Cluster, Host, Monitor
+from mmm.config.names import CHECK_NAMES
 from mmm.gtid.transactions import Transactions
 from mmm.monitor import status_file, trap
 from mmm.monitor.agents import Agents

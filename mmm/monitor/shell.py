@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmm.config.model import CHECK_NAMES, Host, Monitor
+from mmm.config.model import Host, Monitor
+from mmm.config.names import CHECK_NAMES
 from mmm.monitor import answers, commands, grants, status_file, trap
 from mmm.monitor.agents import Agents, Spoken
 from mmm.monitor.checks import Checks

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from mmm.config.model import CHECK_NAMES, Cluster, Host, Vip
+from mmm.config.model import Cluster, Host, Vip
+from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
 from mmm.gtid.transactions import Transactions
 from mmm.lease import NOTHING, Given

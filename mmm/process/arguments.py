@@ -1,18 +1,15 @@
 """The command line of the daemons: `mmm_agentd|mmm_mond [@CLUSTER] [OPTION…]` (SPEC section 1)."""
 
 import argparse
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mmm import __version__
+from mmm.process.cluster import split_cluster
 
-_CLUSTER = re.compile(r"@([A-Za-z0-9][A-Za-z0-9_.-]*)")
 
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(NamedTuple):
     """What the command line asks for; `cluster` is C1 for `@C1`, None without."""
 
     cluster: str | None = None
@@ -20,19 +17,6 @@ class Arguments:
     check: bool = False
     print_conf: bool = False
     foreground: bool = False
-
-
-def split_cluster(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return the cluster of a first argument `@CLUSTER`, or None, and the other arguments.
-
-    Ends the program with status 2 when the name after `@` cannot be part of a file name.
-    """
-    if not argv or not argv[0].startswith("@"):
-        return None, list(argv)
-    match = _CLUSTER.fullmatch(argv[0])
-    if match is None:
-        parser.error(f"{argv[0]!r} names no cluster: letters, digits, '_', '.' and '-' may follow the '@'")
-    return match[1], list(argv[1:])
 
 
 def parse(program: str, argv: Sequence[str]) -> Arguments:

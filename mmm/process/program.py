@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmm import config
+from mmm.config import conf as config
 from mmm.config.allow import sentence
-from mmm.config.model import Cluster, Program
+from mmm.config.model import Cluster
+from mmm.config.names import Program
 from mmm.process import arguments, tls
 from mmm.process.service import Service, serve
 from mmm.process.ward import Ward

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import mmm
-from mmm.config import SEARCH, Cluster, ConfError, Disk, Program, check, read
+from mmm.config.conf import SEARCH, Cluster, ConfError, Disk, Program, check, read
 from mmm.sandbox import clock, servers
 from mmm.sandbox.layout import Layout, plan
 from mmm.sandbox.machine import Machine, SandboxError

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 
 from mmm.config.model import Vip
 from mmm.lease import FOREVER
+from mmm.wire import lines
 
 VERSION = 1
-MAX_LINE = 64 * 1024
-"""Longest line, in bytes, that either side accepts; a thousand VIPs fit."""
+MAX_LINE = lines.MAX_LINE
 
 PING = "PING"
 SET_STATUS = "SET_STATUS"
@@ -50,8 +50,7 @@ _SECONDS = re.compile(r"[0-9]{1,6}")
 _UPTIME = re.compile(r"UP:([0-9]{1,15}(?:\.[0-9]{1,9})?)")
 
 
-class WireError(ValueError):
-    """A line that is not of this protocol; its text says what is wrong with it."""
+WireError = lines.WireError
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,41 +8,17 @@ classic monitor.
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
 from mmm.config.model import Vip
-from mmm.wire.agent import MAX_LINE, WireError, decode_vips
+from mmm.wire.agent import WireError, decode_vips
+from mmm.wire.command import HELP, LINE_END
 
-QUIT = "quit"
 MODES = ("ACTIVE", "MANUAL", "WAIT", "PASSIVE")
 """What `mode` answers, without a line end."""
-
-HELP = """\
-Valid commands are:
-    help                              - show this message
-    ping                              - ping monitor
-    show                              - show status
-    checks [<host>|all [<check>|all]] - show checks status
-    set_online <host>                 - set host <host> online
-    set_offline <host>                - set host <host> offline
-    mode                              - print current mode.
-    set_active                        - switch into active mode.
-    set_manual                        - switch into manual mode.
-    set_passive                       - switch into passive mode.
-    move_role [--force] <role> <host> - move exclusive role <role> to host <host>
-                                        (Only use --force if you know what you are doing!)
-    set_ip <ip> <host>                - set role with ip <ip> to host <host>
-    failover_method [<method>]        - print the mode, or switch to auto, wait or manual
-                                        (The way MMM 1.x says set_active and set_manual.)
-    set_online --force <host>         - though it has transactions that the active master lacked
-    move_role --dry-run [--force] <role> <host>
-                                      - say what that would do, and change nothing
-    explain [<host>|all]              - say why a host is in its state and what would change it
-    history [<count>]                 - show the last changes and moves of roles
-"""
 
 _CHECK_WIDTH = len("rep_backlog")
 _PASSIVE = "# --- Monitor is in PASSIVE MODE ---"
@@ -55,7 +31,6 @@ _AWAY = re.compile(
     r"# Role (\S+) has (\S+) configured as it's preferred host(?: but is assigned to (\S+) at the moment)?\."
 )
 _CHECK = re.compile(r"(\S+) +(\S+) +\[last change: ([^\]\n]*)\]  (.*)")
-_LINE_END = re.compile(r"[\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +75,6 @@ class CheckLine:
     check: str
     changed: str
     message: str
-
-
-def encode_command(words: Sequence[str]) -> bytes:
-    """Return what the client sends for the command in `words`; raises WireError if it cannot be said."""
-    line = " ".join(words)
-    if _LINE_END.search(line) or "\0" in line:
-        raise WireError(f"command {line[:60]!r} holds a line end")
-    sent = line.encode("utf-8", "surrogateescape")
-    if len(sent) >= MAX_LINE:
-        raise WireError(f"a command of {len(sent)} bytes is longer than {MAX_LINE}")
-    return sent + f"\n{QUIT}\n".encode()
 
 
 def decode_command(line: bytes) -> tuple[str, ...] | None:
@@ -253,4 +217,4 @@ def _check_line(line: str) -> CheckLine:
 
 def _one_line(text: str) -> str:
     """Return `text` without line ends and without what no UTF-8 can say."""
-    return _LINE_END.sub(" ", text).encode(errors="backslashreplace").decode()
+    return LINE_END.sub(" ", text).encode(errors="backslashreplace").decode()

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from mmm.agent import plan
-from mmm.config import Cluster, ConfError, Memory, Program, check, effective, read
-from mmm.config.model import CHECK_NAMES, Vip
+from mmm.config.conf import Cluster, ConfError, Memory, Program, check, effective, read
+from mmm.config.model import Vip
+from mmm.config.names import CHECK_NAMES
 from mmm.control.forms import FORMS, render
 from mmm.gtid import mariadb as gtid
 from mmm.monitor import answers, commands, history, results, startup, status_file

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mmm.config import Memory, check, read
-from mmm.config.model import Cluster, Program
+from mmm.config.conf import Memory, check, read
+from mmm.config.model import Cluster
+from mmm.config.names import Program
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.conf import Conf, fast, hosts
 from mmm.sandbox.inspect import settle

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from mmm.config.model import CHECK_NAMES
+from mmm.config.names import CHECK_NAMES
 from mmm.monitor import startup, status_file, trap
 from mmm.monitor.startup import Found
 from mmm.monitor.world import CheckStatus

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mmm.config.model import CHECK_NAMES
+from mmm.config.names import CHECK_NAMES
 from mmm.monitor import commands, grants, results, status_file, trap
 from mmm.monitor.events import (
     Answer,

@@ -6,7 +6,8 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
-from mmm.config.model import CHECK_NAMES, Check, Cluster, Host, Monitor, MonitorMode, Role
+from mmm.config.model import Check, Cluster, Host, Monitor, MonitorMode, Role
+from mmm.config.names import CHECK_NAMES
 
 WRITER_HOST = "@writer"
 """Stands for the host that the active master role is assigned to when the fault comes."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmm.config import ConfError, Memory, Program, check, read
 from mmm.config.allow import allowed, sentence
+from mmm.config.conf import ConfError, Memory, Program, check, read
 from mmm.config.model import Cluster
 
 COMMON = """

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.config import Cluster, ConfError, Memory, Program, check, effective, load, read
+from mmm.config.conf import Cluster, ConfError, Memory, Program, check, effective, load, read
 from mmm.config.keys import KEYS, OLD_BLOCKS, SECTIONS
 from tests.unit.test_config_flat import MON as OLD_MON
 from tests.unit.test_config_sections import COMMON, MON, MONITOR

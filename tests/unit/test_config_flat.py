@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmm.config import Cluster, ConfError, Memory, Program, check, read
+from mmm.config.conf import Cluster, ConfError, Memory, Program, check, read
 from mmm.config.model import LogFile
 
 MON = """\

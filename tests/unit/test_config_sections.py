@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmm.config import Cluster, ConfError, Memory, Program, check, effective, read
+from mmm.config.conf import Cluster, ConfError, Memory, Program, check, effective, read
 from mmm.config.effective import HIDDEN
 
 COMMON = """\

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from mmm.config.model import CHECK_NAMES, Host
+from mmm.config.model import Host
+from mmm.config.names import CHECK_NAMES
 from mmm.monitor import checks
 from mmm.monitor.checks import Checks
 from mmm.monitor.events import CheckResult

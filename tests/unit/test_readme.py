@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmm.config import Cluster, Memory, Program, check, read
+from mmm.config.conf import Cluster, Memory, Program, check, read
 from mmm.control.main import NO_ANSWER, OK, REFUSED, USAGE
 from mmm.monitor.world import Mode, State
 from mmm.mysql.flavour import detect
 from mmm.mysql.grants import Account, grants
 from mmm.sandbox.faults import FAULTS
-from mmm.wire.control import HELP
+from mmm.wire.command import HELP
 
 TREE = Path(__file__).parents[2]
 PAGES = (TREE / "README.md", *sorted((TREE / "docs").glob("*.md")))

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from mmm.config.model import Vip
 from mmm.wire.agent import WireError
+from mmm.wire.command import HELP, encode_command
 from mmm.wire.control import (
-    HELP,
     MODES,
     CheckLine,
     Preference,
@@ -20,7 +20,6 @@ from mmm.wire.control import (
     decode_mode,
     decode_show,
     encode_checks,
-    encode_command,
     encode_show,
     invalid_command,
     moment,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmm.config.model import CHECK_NAMES, Check, Cluster, Host, Monitor, Role, Vip
+from mmm.config.model import Check, Cluster, Host, Monitor, Role, Vip
+from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
 from mmm.monitor.events import Answer, Answered, Killed, LogRead, Opinions, VipLooked, apply
 from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog

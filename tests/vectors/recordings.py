@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mmm.config.model import CHECK_NAMES, Check, Cluster, Host, Monitor, Role
+from mmm.config.model import Check, Cluster, Host, Monitor, Role
+from mmm.config.names import CHECK_NAMES
 
 Json = dict[str, Any]
 

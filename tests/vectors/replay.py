@@ -8,7 +8,8 @@ follow each other at once and again on every event; here, as in the classic, eac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from mmm.config.model import CHECK_NAMES, Cluster, Vip
+from mmm.config.model import Cluster, Vip
+from mmm.config.names import CHECK_NAMES
 from mmm.monitor import answers, commands, failover, states, tell
 from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
 from mmm.monitor.orders import KillHost, LookForVip, Order, Tell

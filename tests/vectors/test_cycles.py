@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmm.config.model import CHECK_NAMES as CHECKS
 from mmm.config.model import Cluster, Vip
+from mmm.config.names import CHECK_NAMES as CHECKS
 from mmm.monitor import status_file
 from mmm.monitor.startup import Found, Stored, start
 from mmm.monitor.world import CheckStatus, silent

@@ -1,0 +1,44 @@
+"""A command of mmm_control on its way to the monitor, and the list of them (SPEC section 5)."""
+
+import re
+from collections.abc import Sequence
+
+from mmm.wire.lines import MAX_LINE, WireError
+
+QUIT = "quit"
+LINE_END = re.compile(r"[\r\n]+")
+
+HELP = """\
+Valid commands are:
+    help                              - show this message
+    ping                              - ping monitor
+    show                              - show status
+    checks [<host>|all [<check>|all]] - show checks status
+    set_online <host>                 - set host <host> online
+    set_offline <host>                - set host <host> offline
+    mode                              - print current mode.
+    set_active                        - switch into active mode.
+    set_manual                        - switch into manual mode.
+    set_passive                       - switch into passive mode.
+    move_role [--force] <role> <host> - move exclusive role <role> to host <host>
+                                        (Only use --force if you know what you are doing!)
+    set_ip <ip> <host>                - set role with ip <ip> to host <host>
+    failover_method [<method>]        - print the mode, or switch to auto, wait or manual
+                                        (The way MMM 1.x says set_active and set_manual.)
+    set_online --force <host>         - though it has transactions that the active master lacked
+    move_role --dry-run [--force] <role> <host>
+                                      - say what that would do, and change nothing
+    explain [<host>|all]              - say why a host is in its state and what would change it
+    history [<count>]                 - show the last changes and moves of roles
+"""
+
+
+def encode_command(words: Sequence[str]) -> bytes:
+    """Return what the client sends for the command in `words`; raises WireError if it cannot be said."""
+    line = " ".join(words)
+    if LINE_END.search(line) or "\0" in line:
+        raise WireError(f"command {line[:60]!r} holds a line end")
+    sent = line.encode("utf-8", "surrogateescape")
+    if len(sent) >= MAX_LINE:
+        raise WireError(f"a command of {len(sent)} bytes is longer than {MAX_LINE}")
+    return sent + f"\n{QUIT}\n".encode()
