@@ -179,6 +179,7 @@ class Written:
             (r"SELECT .* FROM information_schema.PROCESSLIST .*", first, never, lambda *_: []),
             (r"\s*SELECT .* FROM information_schema.INNODB_TRX .*", first, never, lambda *_: []),
             (r"SHOW GLOBAL VARIABLES LIKE 'rpl_semi_sync%'", first, never, self._semi_sync),
+            (r"SELECT @@global.rpl_semi_sync_.*", first, never, self._semi_sync_values),
             (r"SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync%'", first, never, self._semi_sync_state),
             (r"SET GLOBAL rpl_semi_sync_\w+_enabled=[01]", first, never, self._set),
         ]  # fmt: skip
@@ -186,6 +187,14 @@ class Written:
     def _replica_status(self, sql: str, _: object) -> list[Row]:
         new = "REPLICA" in sql
         return [{new_words(name) if new else name: value for name, value in self.status.items()}]
+
+    def _semi_sync_values(self, sql: str, _: object) -> list[Row]:
+        asked = re.findall(r"@@global\.(\w+) AS (\w+)", sql)
+        assert sql == f"SELECT {', '.join(f'@@global.{name} AS {name}' for name, _ in asked)}"
+        missing = [name for name, _ in asked if name not in self.semi_sync]
+        if missing:
+            raise MysqlError(ErrorKind.FAILED, 1193, f"Unknown system variable '{missing[0]}'")
+        return [{name: self.semi_sync[name] for name, _ in asked}]
 
     def _run(self, sql: str, args: tuple[object, ...]) -> list[Row]:
         assert args == ("",)
