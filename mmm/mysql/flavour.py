@@ -10,6 +10,8 @@ from typing import Literal
 
 Family = Literal["MariaDB", "MySQL"]
 
+_BINLOG_FILES = "SHOW BINARY LOGS"
+_BINLOG_EVENTS = "SHOW BINLOG EVENTS IN %s FROM %s LIMIT %s"
 _SEMI_SYNC_SETTINGS = "SHOW GLOBAL VARIABLES LIKE 'rpl_semi_sync%'"
 _SEMI_SYNC_STATE = "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync%'"
 _SESSIONS = (
@@ -39,6 +41,10 @@ class Flavour:
     reset_replica: str
     """Forgets the source and what was received."""
     binlog_status: str
+    binlog_files: str
+    """Lists the files of the binary log in their order: `Log_name`, `File_size`."""
+    binlog_events: str
+    """Lists events: arguments file, position, how many."""
     reset_binlog: str
     """Removes the binary logs; on MySQL also the record of the transactions it has."""
 
@@ -112,6 +118,8 @@ def _mariadb(version: tuple[int, int, int]) -> Flavour:
         start_receiver="START SLAVE %s IO_THREAD",
         reset_replica="RESET SLAVE ALL",
         binlog_status="SHOW MASTER STATUS",
+        binlog_files=_BINLOG_FILES,
+        binlog_events=_BINLOG_EVENTS,
         reset_binlog="RESET MASTER",
         option_prefix="MASTER_",
         change_source="CHANGE MASTER %s TO",
@@ -152,6 +160,8 @@ def _mysql(version: tuple[int, int, int]) -> Flavour:
         start_receiver=f"START {replica} IO_THREAD FOR CHANNEL %s",
         reset_replica=f"RESET {replica} ALL",
         binlog_status="SHOW BINARY LOG STATUS" if version >= (8, 2, 0) else "SHOW MASTER STATUS",
+        binlog_files=_BINLOG_FILES,
+        binlog_events=_BINLOG_EVENTS,
         reset_binlog="RESET BINARY LOGS AND GTIDS" if version >= (8, 2, 0) else "RESET MASTER",
         option_prefix=f"{source}_",
         change_source="CHANGE REPLICATION SOURCE TO" if new else "CHANGE MASTER TO",

@@ -13,6 +13,7 @@ from mmm.gtid.mariadb import Gtid, History, newest_everywhere, parse
 from mmm.mysql.connection import Connection, Row
 
 _EVENTS_AT_ONCE = 5000
+_FIRST = 4  # where a file's first event stands
 _HEAD = 4  # the list of what the older files have is among the first events of a file
 
 
@@ -44,7 +45,7 @@ def _may_stand_before(gtid: Gtid, last: Gtid) -> bool:
 
 
 def _before(source: Connection, last: Gtid, here: History, deadline: float) -> Gtid | None:
-    files = [str(row["Log_name"]) for row in source.query("SHOW BINARY LOGS")]
+    files = [str(row["Log_name"]) for row in source.query(source.flavour.binlog_files)]
     for file in reversed(files):
         older = _older(source, file)
         if not any(gtid[:2] == last[:2] and gtid.sequence >= last.sequence for gtid in older):
@@ -54,7 +55,7 @@ def _before(source: Connection, last: Gtid, here: History, deadline: float) -> G
 
 def _older(source: Connection, file: str) -> tuple[Gtid, ...]:
     """Return the last transactions of each server in the files before this one."""
-    rows = source.query(f"SHOW BINLOG EVENTS IN %s LIMIT {_HEAD}", (file,))
+    rows = source.query(source.flavour.binlog_events, (file, _FIRST, _HEAD))
     lists = (str(row["Info"]) for row in rows if row["Event_type"] == "Gtid_list")
     return tuple(gtid for text in lists for gtid in parse(text))
 
@@ -81,9 +82,9 @@ def _in_file(
 
 
 def _events(source: Connection, file: str, deadline: float) -> Iterator[Row]:
-    position = 4
+    position = _FIRST
     while time.monotonic() < deadline:
-        rows = source.query(f"SHOW BINLOG EVENTS IN %s FROM %s LIMIT {_EVENTS_AT_ONCE}", (file, position))
+        rows = source.query(source.flavour.binlog_events, (file, position, _EVENTS_AT_ONCE))
         yield from rows
         if len(rows) < _EVENTS_AT_ONCE:
             return

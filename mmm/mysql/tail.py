@@ -22,7 +22,10 @@ def read_tail(connection: Connection, since: LogPlace, timeout: float) -> Tail:
     MONITOR for both. Raises MysqlError.
     """
     seen = time.monotonic()
-    files = [(str(row["Log_name"]), int(row["File_size"])) for row in connection.query("SHOW BINARY LOGS")]
+    files = [
+        (str(row["Log_name"]), int(row["File_size"]))
+        for row in connection.query(connection.flavour.binlog_files)
+    ]
     names = [name for name, _ in files]
     if since.file not in names:
         return Tail(since, seen, problem=f"its binary log does not reach back to {since}")
@@ -52,11 +55,11 @@ def _transactions(
     connection: Connection, since: LogPlace, files: Sequence[_File]
 ) -> Iterator[tuple[int, LogPlace]]:
     """Return of every transaction from a place on the server_id that it was written on, and where it begins."""
-    statement = f"SHOW BINLOG EVENTS IN %s FROM %s LIMIT {_EVENTS_AT_ONCE}"
+    events = connection.flavour.binlog_events
     for name, size in files:
         position = since.position if name == since.file else _HEAD
         while position < size:
-            rows = connection.query(statement, (name, position))
+            rows = connection.query(events, (name, position, _EVENTS_AT_ONCE))
             for row in rows:
                 if row["Event_type"] in _BEGINNINGS:
                     yield int(row["Server_id"]), LogPlace(name, int(row["Pos"]))

@@ -22,6 +22,7 @@ def control(sandbox: Sandbox, *args: str) -> tuple[int, str]:
 
 
 def test_a_new_writer_that_cannot_catch_up_gives_the_role_back_at_once(sandbox: Sandbox) -> None:
+    """Its SQL thread is stopped in the middle of the move. The classic waits for ever, or takes it for caught up."""
     log = Log(sandbox)
     with move_under_way(sandbox) as answers:
         sandbox.sql("db2", "STOP SLAVE SQL_THREAD")

@@ -4,7 +4,8 @@ Everything here is asked as the accounts that `grants` makes.
 """
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import pytest
 
 from mmm.gtid.place import LogPlace
 from mmm.mysql.access import deny_writes, writable
-from mmm.mysql.connection import Address, Connection, MysqlError
+from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError
 from mmm.mysql.flavour import detect
 from mmm.mysql.follow import Followed, FollowRefusedError, follow
 from mmm.mysql.grants import agent_privileges, grants
@@ -28,6 +29,7 @@ from mmm.mysql.replication import (
     wait_for_source,
 )
 from mmm.mysql.semi_sync import become_source
+from mmm.mysql.source import change_source
 from tests.servers import Server, Servers
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, insert, rows_of, source
 
@@ -77,10 +79,10 @@ def old_trio(server_pool: Servers) -> Iterator[Trio]:
 
 
 @contextmanager
-def held_up(server: Server) -> Iterator[None]:
-    """Keep the server's replication from applying rows of orders."""
+def held_up(server: Server, table: str = "orders") -> Iterator[None]:
+    """Keep the server's replication from applying rows of a table."""
     client = server.client()
-    client.query("LOCK TABLES shop.orders WRITE")
+    client.query(f"LOCK TABLES shop.{table} WRITE")
     try:
         yield
     finally:
@@ -170,6 +172,13 @@ def test_a_slave_ahead_of_a_source_that_cannot_apply_is_not_switched(trio: Trio)
         assert replica_status(slave) is not None
 
 
+def wait_until_it_waits(server: Server) -> None:
+    """Wait until somebody waits there for what is to be applied."""
+    server.wait_for_rows(
+        "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT MASTER_GTID_WAIT%'"
+    )
+
+
 def test_a_slave_ahead_of_a_source_that_is_still_applying_waits_for_it(trio: Trio) -> None:
     with held_up(trio.two):
         insert(trio.one, "late")
@@ -183,12 +192,98 @@ def test_a_slave_ahead_of_a_source_that_is_still_applying_waits_for_it(trio: Tri
 
         switching = threading.Thread(target=switch)
         switching.start()
-        trio.two.wait_for_rows(
-            "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT MASTER_GTID_WAIT%'"
-        )
+        wait_until_it_waits(trio.two)
     switching.join()
     assert outcome == [Followed.SWITCHED]
     assert trio.rows() == [["late"]] * 3
+
+
+Switch = Callable[[Connection, Address, Connection], object]
+
+
+def as_the_classic(slave: Connection, new: Address, at_new: Connection) -> None:
+    """Switch as MMM 2.x does: to where the new master's log ends at this moment."""
+    end = binlog_position(at_new).place
+    stop_replica(slave, LONG)
+    slave.execute(*change_source(slave.flavour, new, end, {}))
+    start_replica(slave)
+
+
+def as_ours(slave: Connection, new: Address, at_new: Connection) -> None:
+    assert follow(slave, new, at_new, LONG) is Followed.SWITCHED
+
+
+@pytest.mark.parametrize(("switch", "copies"), [(as_the_classic, 0), (as_ours, 1)])
+def test_in_a_planned_move_a_slave_that_lags_a_little_skips_what_it_lacks_only_in_the_classic(
+    trio: Trio, switch: Switch, copies: int
+) -> None:
+    catch_up(trio.slave, trio.one)
+    trio.slave.run("STOP SLAVE SQL_THREAD")
+    trio.one.run("INSERT INTO shop.notes VALUES ('late')")
+    catch_up(trio.two, trio.one)
+    wait_until_received(trio.slave, trio.one)
+    with agent(trio.slave) as slave, agent(trio.two) as two:
+        switch(slave, source(trio.two), two)
+    assert notes(trio, "late") == copies
+
+
+@pytest.mark.parametrize(("switch", "copies"), [(as_the_classic, 2), (as_ours, 1)])
+def test_in_a_planned_move_to_a_master_that_lags_a_little_its_slave_repeats_events_only_in_the_classic(
+    trio: Trio, switch: Switch, copies: int
+) -> None:
+    def do() -> None:
+        with agent(trio.slave) as slave, agent(trio.two) as two:
+            switch(slave, source(trio.two), two)
+
+    switching = threading.Thread(target=do)
+    catch_up(trio.two, trio.one)
+    with held_up(trio.two, "notes"):
+        trio.one.run("INSERT INTO shop.notes VALUES ('twice')")
+        catch_up(trio.slave, trio.one)
+        wait_until_received(trio.two, trio.one)
+        switching.start()
+        if switch is as_ours:
+            wait_until_it_waits(trio.two)
+        else:
+            switching.join()
+    switching.join()
+    catch_up(trio.two, trio.one)
+    assert notes(trio, "twice") == copies
+
+
+def test_a_wait_for_what_is_not_applied_ends_in_time_which_the_classics_does_not(trio: Trio) -> None:
+    """MASTER_POS_WAIT without a limit waits for as long as the SQL thread is held up, and a move waits for it.
+
+    Where that thread is stopped it says NULL, which the classic takes for done.
+    """
+    classic = "SELECT MASTER_POS_WAIT(%s, %s) AS result"
+    catch_up(trio.slave, trio.one)
+    with held_up(trio.slave, "notes"):
+        trio.one.run("INSERT INTO shop.notes VALUES ('held up')")
+        wait_until_received(trio.slave, trio.one)
+        with trio.one.connect() as one, trio.slave.connect(timeout=1.0) as slave:
+            end = binlog_position(one)
+            assert wait_for_source(slave, end, 0.5) is Caught.NOT_IN_TIME
+            with pytest.raises(MysqlError) as ended:
+                slave.query(classic, (end.place.file, end.place.position))
+    assert ended.value.kind is ErrorKind.TIMED_OUT
+    catch_up(trio.slave, trio.one)
+    trio.slave.run("STOP SLAVE SQL_THREAD")
+    trio.one.run("INSERT INTO shop.notes VALUES ('not applied')")
+    with trio.one.connect() as one, trio.slave.connect() as slave:
+        end = binlog_position(one)
+        assert slave.query(classic, (end.place.file, end.place.position)) == [{"result": None}]
+        assert wait_for_source(slave, end, LONG) is Caught.NOT_RUNNING
+
+
+def notes(trio: Trio, what: str) -> int:
+    """Return how often the slave has the note once it has all that its new source has written up to now."""
+    trio.two.run("INSERT INTO shop.notes VALUES ('end')")
+    with trio.slave.connect() as slave:
+        deadline = time.monotonic() + LONG
+        while not slave.query("SELECT 1 FROM shop.notes WHERE what='end'"):
+            assert time.monotonic() < deadline
+        return len(slave.query("SELECT 1 FROM shop.notes WHERE what=%s", (what,)))
 
 
 def test_an_old_master_with_a_write_nobody_got_does_not_follow_the_new_one(trio: Trio) -> None:
