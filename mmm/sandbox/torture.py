@@ -37,6 +37,8 @@ _ARRIVAL = 5.0
 """What a host logged last, the end of a temporary table say, may be on its way to the writer, in seconds."""
 _DEEDS = 150
 """Acknowledged before the strike, and again after it."""
+_ATOMIC_DDL = (10, 6, 0)
+"""Since then MariaDB makes a table and logs that, or neither, when it is killed over it."""
 Deed = tuple[int, int]
 """Client and number."""
 
@@ -161,6 +163,8 @@ def torture(sandbox: Sandbox, way: Round, number: int, *, semi_sync: bool = Fals
     found = Found(way.name, moves, len(clients.deeds[ACKNOWLEDGED]), len(clients.deeds[UNKNOWN]), answer)
     found.told = _told(sandbox)
     _mend(sandbox, found)
+    if sandbox.server.flavour.mariadb and sandbox.server.flavour.version < _ATOMIC_DDL:
+        found.apart += _without_unlogged(sandbox, number, clients.deeds[UNKNOWN])
     _verify(sandbox, number, clients.deeds, found)
     said = re.search(r"at most (\d+) transaction", found.told)
     most = (
@@ -279,6 +283,31 @@ def _logged(state: str | None) -> dict[tuple[int, int], int]:
     return {(one.domain, one.server): one.sequence for one in mariadb.parse(str(state or ""))}
 
 
+def _without_unlogged(sandbox: Sandbox, run: int, unknown: Mapping[Deed, str]) -> list[str]:
+    """Remove the tables that a server was making when it was killed, and say them.
+
+    It has them, its binary log has not, so that nobody gets them and no GTID tells.
+    """
+    made = {name: _made(sandbox, name, run) for name in sandbox.hosts}
+    found = []
+    for name, tables in made.items():
+        others = set().union(*(of for other, of in made.items() if other != name))
+        for deed in (tables - others) & unknown.keys():
+            table = workload.table(run, *deed)
+            sql.execute(
+                sandbox.machine(name), ["SET SESSION sql_log_bin=0", f"DROP TABLE {DATABASE}.{table}"]
+            )
+            found.append(f"{name} has the table {table} alone, and not in its log")
+    return found
+
+
+def _made(sandbox: Sandbox, host: str, run: int) -> set[Deed]:
+    """Return the deeds that were to make a table which is there."""
+    rows = sandbox.sql(host, f"SHOW TABLES FROM {DATABASE} LIKE 'made\\_{run}\\_%'")
+    parts = (str(next(iter(row.values()))).split("_") for row in rows)
+    return {(int(client), int(number)) for _, _, client, number in parts}
+
+
 def _verify(sandbox: Sandbox, run: int, deeds: Mapping[str, Mapping[Deed, str]], found: Found) -> None:
     """Look for every deed of the run on every host, and for differences between hosts."""
     writer = sandbox.writer()
@@ -303,9 +332,7 @@ def _seen(sandbox: Sandbox, host: str, run: int) -> Counter[Deed]:
     question = f"SELECT client, n, COUNT(*) AS times FROM {DEED_TABLE} WHERE run={run} GROUP BY client, n"  # noqa: S608
     rows = sandbox.sql(host, question, limit=30)
     there: Counter[Deed] = Counter({(row["client"], row["n"]): row["times"] for row in rows})
-    for row in sandbox.sql(host, f"SHOW TABLES FROM {DATABASE} LIKE 'made\\_{run}\\_%'"):
-        client, number = str(next(iter(row.values()))).split("_")[2:]
-        there[int(client), int(number)] += 1
+    there.update(_made(sandbox, host, run))
     return there
 
 
