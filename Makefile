@@ -54,11 +54,12 @@ test: lint
 bench: install
 	$(BIN)/python -m bench.failover
 
-# MOVES of the writer on SERVER, as for mmm_sandbox up, while clients write; docs/torture.md tells what they come to.
+# MOVES of the writer on SERVER, as for mmm_sandbox up, while clients write; SEMI_SYNC=1: nothing may be lost then.
+# docs/torture.md tells what they come to.
 SERVER ?= mariadb
 MOVES ?= 200
 torture: install
-	$(BIN)/python -m bench.torture --server $(SERVER) --moves $(MOVES)
+	$(BIN)/python -m bench.torture --server $(SERVER) --moves $(MOVES) $(if $(SEMI_SYNC),--semi-sync)
 
 deploy:
 	setup/deploy
