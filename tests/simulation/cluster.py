@@ -24,9 +24,11 @@ class Cluster:
         conf = scenario.conf
         self.scenario = scenario
         self.clock = Clock(scenario.seed ^ 0x5EED, tell=tell)
-        self.watch = Watch(conf, gtid=scenario.gtid)
+        self.watch = Watch(conf)
         self.machines = {
-            name: Machine(conf, host, self.clock, starts_writable=scenario.starts_writable)
+            name: Machine(
+                conf, host, self.clock, starts_writable=scenario.starts_writable, gtid=scenario.gtid
+            )
             for name, host in conf.hosts.items()
         }
         for machine in self.machines.values():

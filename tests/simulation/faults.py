@@ -151,7 +151,7 @@ def start_monitor(cluster: Cluster) -> None:
         return
     machines = cluster.machines
     checks = {name: _first_checks(cluster, machine) for name, machine in machines.items()}
-    told = [name for name, of in checks.items() if cluster.scenario.gtid and not of["rep_threads"].unknown]
+    told = [name for name, of in checks.items() if not of["rep_threads"].unknown]
     has = {name: machines[name].transactions() for name in told}
     stored, _ = status_file.decode(cluster.file)
     found = {

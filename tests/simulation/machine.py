@@ -23,6 +23,7 @@ from mmm.agent.plan import (
 )
 from mmm.config.model import Cluster, Host
 from mmm.gtid.mysql import GtidSet
+from mmm.gtid.place import LogPlace, Tail, Written
 from mmm.gtid.transactions import Transactions
 from mmm.lease import FOREVER, PROBING
 from mmm.monitor.world import Outcome
@@ -32,6 +33,10 @@ LAG = 100.0
 """Seconds that a server is behind which is behind."""
 
 
+def _place(number: int) -> LogPlace:
+    return LogPlace("log.000001", number)
+
+
 class Machine:
     """One host. What is `…_until` a moment is over when that moment has come."""
 
@@ -39,6 +44,7 @@ class Machine:
         "agent_frozen_until",
         "agent_up",
         "apart_until",
+        "applied",
         "boot_name",
         "booted",
         "bound",
@@ -53,6 +59,7 @@ class Machine:
         "expires",
         "forgotten",
         "frozen_until",
+        "gtid",
         "hand",
         "has",
         "host",
@@ -60,6 +67,7 @@ class Machine:
         "lag_until",
         "left_for_good",
         "lies_until",
+        "log",
         "name",
         "on",
         "others",
@@ -77,7 +85,7 @@ class Machine:
         "writable",
     )
 
-    def __init__(self, conf: Cluster, host: Host, clock: Clock, *, starts_writable: bool) -> None:
+    def __init__(self, conf: Cluster, host: Host, clock: Clock, *, starts_writable: bool, gtid: bool) -> None:
         self.clock = clock
         self.host = host
         self.name = host.name
@@ -104,6 +112,11 @@ class Machine:
         self.bound: set[str] = set()
         self.caught_up = True
         """It has applied what there was when it took the writer role over, and not lost it since."""
+        self.gtid = gtid
+        self.log: list[str] = []
+        """Its binary log: whose each transaction is, in the order in which they came to be here."""
+        self.applied = 0
+        """How many of those in its source's log it has applied, or are its own."""
         self.has: dict[str, int] = {}
         """How many transactions of each host its server has; of one host it has the first so many."""
         self.excuse = ""
@@ -299,20 +312,50 @@ class Machine:
     def serve(self, writer_ips: frozenset[str]) -> None:
         """Let a client commit something, where there is a writer's VIP to reach it by."""
         if self.writable and self.server is Server.UP and self.bound & writer_ips:
-            self.has[self.name] = self.has.get(self.name, 0) + 1
+            self._take(self.name)
 
     def receive(self) -> None:
         """Apply what the source has, as far as it can be reached: after one's own, as it comes."""
         source = self.others[self.source]
         takes = self.replicates and not self.detached and self._can_catch_up()
         if self.server is Server.UP and takes and self.reaches(source):
-            for name, number in source.has.items():
-                self.has[name] = max(number, self.has.get(name, 0))
+            if self.gtid:
+                for name, number in source.has.items():
+                    self.has[name] = max(number, self.has.get(name, 0))
+                return
+            for origin in source.log[self.applied :]:
+                if origin != self.name:
+                    self._take(origin)
+            self.applied = len(source.log)
+
+    def _take(self, origin: str) -> None:
+        self.has[origin] = self.has.get(origin, 0) + 1
+        self.log.append(origin)
 
     def transactions(self) -> Transactions:
         """Return what its server says of them."""
-        executed = GtidSet({name: ((1, last),) for name, last in self.has.items()})
-        return Transactions(self.clock.now, self.name, executed)
+        if self.gtid:
+            executed = GtidSet({name: ((1, last),) for name, last in self.has.items()})
+            return Transactions(self.clock.now, self.name, executed)
+        source = self.others[self.source].host
+        return Transactions(
+            self.clock.now, self.name, None, _place(len(self.log)), source.ip, source.mysql_port,
+            read=_place(self.applied), applied=_place(self.applied), detached=self.detached, server_id=self.server_id,
+        )  # fmt: skip
+
+    @property
+    def server_id(self) -> int:
+        """Return what its transactions carry in everybody's log."""
+        return 1 + list(self.others).index(self.name)
+
+    def tail(self, since: LogPlace) -> Tail:
+        """Return what its server says that its binary log has behind a place."""
+        of: dict[int, Written] = {}
+        for number, origin in enumerate(self.log[since.position :], since.position):
+            server, place = self.others[origin].server_id, _place(number)
+            known = of.get(server, Written(0, place, place))
+            of[server] = Written(known.count + 1, known.first, place)
+        return Tail(since, self.clock.now, of)
 
     def do(self, step: Step) -> str:
         """Do a step of the agent's plan at its end; returns why it failed, empty when it was done."""
@@ -357,6 +400,7 @@ class Machine:
                 if not self._can_catch_up():
                     return "the old source's end is not applied in time"
                 self.source, self.replicates, self.detached = host, True, False
+                self.applied = len(self.others[host].log)
             case StopReceiving():
                 pass
             case ThrowAway() | Detach() | Attach():

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mmm.config.names import CHECK_NAMES
+from mmm.gtid.place import Tail
 from mmm.monitor import commands, grants, results, status_file, trap
 from mmm.monitor.events import (
     Answer,
@@ -13,13 +14,14 @@ from mmm.monitor.events import (
     CheckResult,
     Event,
     Killed,
+    LogRead,
     Network,
     Opinions,
     VipLooked,
     apply,
     only_transactions,
 )
-from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Tell
+from mmm.monitor.orders import AskOthers, KillHost, LookForVip, ReadLog, Tell
 from mmm.monitor.startup import Started
 from mmm.monitor.tell import HEARTBEAT
 from mmm.monitor.turn import turn
@@ -123,6 +125,8 @@ class Monitor:
                 self.clock.after(0.6, self._looked, order)
             elif isinstance(order, AskOthers):
                 self.clock.after(0.01 + 0.7 * self.clock.random(), self._opined, order)
+            elif isinstance(order, ReadLog):
+                self.clock.after(0.01 + 0.2 * self.clock.random(), self._log_read, order)
             elif isinstance(order, Tell):
                 self._tell(order)
         self._save()
@@ -217,6 +221,16 @@ class Monitor:
         machines = self.cluster.machines
         return machines[name].reaches(machines[other])
 
+    def _log_read(self, order: ReadLog) -> None:
+        if self._sleeps(self._log_read, order):
+            return
+        machine = self.cluster.machines[order.host]
+        answers = machine.check("mysql")[0] is Outcome.OK
+        tail = (
+            machine.tail(order.since) if answers else Tail(order.since, self.clock.now, problem="no answer")
+        )
+        self.post(LogRead(order.host, tail))
+
     def _kill(self, order: KillHost) -> None:
         if order.host in self._kills:
             raise ViolationError(f"{order.host} is killed twice at a time")
@@ -271,7 +285,7 @@ class Monitor:
                 behind=behind, detached=detached,
             )  # fmt: skip
             self._results[key] = result
-        if result.uses_gtid:
+        if result.uses_gtid is not None:
             result = replace(result, transactions=machine.transactions())
         takes += cluster.late_checks.pop((host, check), 0.0)
         if takes:

@@ -34,7 +34,6 @@ class Watch:
         "books",
         "conf",
         "failed_moves",
-        "gtid",
         "leased",
         "limits",
         "machines",
@@ -42,10 +41,9 @@ class Watch:
         "writer_ips",
     )
 
-    def __init__(self, conf: Cluster, *, gtid: bool) -> None:
+    def __init__(self, conf: Cluster) -> None:
         self.conf = conf
         self.leased = conf.vip_lease > 0
-        self.gtid = gtid
         self.machines: Mapping[str, Machine] = {}
         self.books: dict[Vip, set[str]] = {vip: set() for vip in conf.vips}
         self.orders = 0
@@ -197,7 +195,7 @@ class Watch:
         """Check that a host that may be active master comes back by itself only with what the active master has."""
         master = world.active_master
         held = world.move is not None and world.move.source == change.host  # it was the active master itself
-        if not (self.gtid and master and world.can_be_active_master(change.host)) or held:
+        if not (master and world.can_be_active_master(change.host)) or held:
             return
         ours, theirs = self.machines[change.host].has, self.machines[master].has
         more = [
@@ -205,7 +203,8 @@ class Watch:
             for name, last in ours.items()
             if last > theirs.get(name, 0)
         ]
-        unread = world.hosts[master].transactions is None or not divergence.is_fresh(world, change.host)
+        theirs_read = world.hosts[master].transactions is not None
+        unread = not theirs_read or not divergence.is_fresh(world, change.host)
         if more and unread:
             self.limits["a master came back that could not be compared with the active one"] += 1
         elif more:
