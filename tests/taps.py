@@ -170,6 +170,8 @@ class Towards(_Tap):
         self.told: list[tuple[int, str]] = []
         """Announcements: how many packets were sent before, and the MAC."""
         self.sent: list[str] = []
+        self._told_at: list[float] = []
+        self._sent_at: list[float] = []
         self._vip = ipaddress.ip_address(vip).packed
         plug = sandbox.layout.plugs[machine]
         self._own = mac_of(sandbox.machine(machine), plug.interface)
@@ -185,15 +187,24 @@ class Towards(_Tap):
             if said is not None and ipaddress.ip_address(said.ip).packed == self._vip:
                 if not said.asks and said.mac != self._own and data[0] & 1:
                     self.told.append((len(self.sent), said.mac))
+                    self._told_at.append(time.monotonic())
             elif _mac(data[6:12]) == self._own:
                 target = data[30:34] if kind == _ETH_P_IP else data[38:54]
                 if kind in {_ETH_P_IP, _ETH_P_IPV6} and target == self._vip:
                     self.sent.append(_mac(data[:6]))
+                    self._sent_at.append(time.monotonic())
 
     def late(self, old: str, new: str) -> int:
         """Return how many packets went to the MAC `old` after everybody had been told of the MAC `new`."""
         first = next(number for number, mac in self.told if mac == new)
         return self.sent[first:].count(old)
+
+    def lingering(self, old: str, new: str) -> float:
+        """Return the seconds from the first announcement of the MAC `new` to the last packet to `old`; 0 for none."""
+        place = next(place for place, (_, mac) in enumerate(self.told) if mac == new)
+        first = self.told[place][0]
+        late = [at for at, mac in zip(self._sent_at[first:], self.sent[first:], strict=True) if mac == old]
+        return max(late) - self._told_at[place] if late else 0.0
 
 
 def mac_of(machine: Machine, interface: str = "eth0") -> str:
