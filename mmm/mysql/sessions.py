@@ -188,7 +188,8 @@ class Ending:
                 break
             time.sleep(nap)
             nap = min(nap * 2, _LONG_NAP)
-            there = self.sweep(denied=True, only=there)
+            told_all = there <= self._killed.keys()
+            there = self._still(there) if told_all else self.sweep(denied=True, only=there)
             if len(self._killed) > told:
                 told, last_kill, nap = len(self._killed), time.monotonic(), _SHORT_NAP
         cut_off = {one for one, was_writing in self._killed.items() if was_writing}
@@ -199,6 +200,14 @@ class Ending:
             remaining=len(there),
             problem=self._problem,
         )
+
+    def _still(self, ids: frozenset[int]) -> frozenset[int]:
+        """Return which of these sessions are still there, which is all that is left to know of those told to end."""
+        wanted = ", ".join(f"{one:d}" for one in ids)
+        rows = self._connection.query(
+            f"SELECT ID AS id FROM information_schema.PROCESSLIST WHERE ID IN ({wanted})"  # noqa: S608  (numbers)
+        )
+        return frozenset(int(row["id"]) for row in rows)
 
     def _answered(self, session: Session, *, denied: bool) -> bool:
         """Tell whether a writer has had the answer to a statement since writes are denied."""
