@@ -51,8 +51,10 @@ test: lint
 	$(BIN)/pytest --ignore=tests/sandbox
 	$(BIN)/pytest -n 2 --dist loadfile tests/sandbox
 
+# All of bench/ in under 15 minutes; writes docs/performance.md, and fails where a ratio has become worse. ARGS: see there.
 bench: install
-	$(BIN)/python -m bench.failover
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m bench $(ARGS)
 
 # MOVES of the writer on SERVER, as for mmm_sandbox up, while clients write; SEMI_SYNC=1: nothing may be lost then.
 # docs/torture.md tells what they come to.

@@ -29,18 +29,20 @@ from bench import straight, writers
 from bench.tables import Table, write_json
 from mmm.sandbox.build import DAEMONS
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
+from mmm.sandbox.conf import Conf
 from mmm.sandbox.inspect import catch_up, settle
-from mmm.sandbox.machine import python
 from mmm.sandbox.restore import restore
 from mmm.sandbox.up import down, up
 from mmm.sandbox.watch import Probe
 
 _NAME = "bench_move"
+_WRITERS = str(Path(__file__).with_name("writers.py"))
 _LIMIT = 60.0
 _ROWS = 150
 _STEPS = ("freeze", "end clients", "unbind", "catch up", "promote", "bind", "first ARP")
 _PART = re.compile(r"([a-zA-Z][^,(\[;]*?) ([0-9]+\.[0-9])(?=[,)])")
+_SECOND = {"check_period": 1, "trap_period": 1, "timeout": 1}
+_CONF = Conf(monitor={"flap_count": 0, "failover_block": 0}, check=_SECOND)
 OURS, FLOOR = "move_role", "floor"
 
 
@@ -121,7 +123,7 @@ class Load:
         layout = sandbox.layout
         port = layout.hosts[layout.masters[0]].mysql_port
         plan = writers.Plan(f"load{time.time_ns() // 1_000_000:x}", layout.writer_ip, port, clients)
-        self._argv = sandbox.client.enter(python("bench.writers", plan.text()))
+        self._argv = sandbox.client.enter([sys.executable, _WRITERS, plan.text()])
         self._sandbox = sandbox
         self._done = 0
         self.book: list[list[writers.Deed]] = []
@@ -237,9 +239,7 @@ def main() -> int:
     parser.add_argument("--server", default="mariadb", help="as for mmm_sandbox up")
     parser.add_argument("--name", default=_NAME, help="of the sandbox")
     args = parser.parse_args()
-    sandbox = up(
-        args.name, conf=fast(Conf(monitor={"flap_count": 0, "failover_block": 0})), server=args.server
-    )
+    sandbox = up(args.name, conf=_CONF, server=args.server)
     try:
         restore(sandbox)
         if args.load:

@@ -1,6 +1,6 @@
 """How long `mmm_control show` takes from start to exit, beside an interpreter that imports what it cannot do without.
 
-python -m bench.start [--runs 40]
+python -m bench.start [--runs 40] [--json FILE]
 """
 
 import argparse
@@ -8,7 +8,9 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+from bench.tables import Table, write_json
 from mmm.sandbox.build import program
 from mmm.sandbox.conf import Conf
 from mmm.sandbox.up import down, up
@@ -21,6 +23,7 @@ def main() -> int:
     """Measure both in turn and print the medians and their ratio."""
     parser = argparse.ArgumentParser(description="Measure how long mmm_control takes.")
     parser.add_argument("--runs", type=int, default=40, help="runs of each (default 40)")
+    parser.add_argument("--json", type=Path, help="write the table to a file too")
     args = parser.parse_args()
     sandbox = up(_NAME, conf=Conf(slaves=0))
     try:
@@ -35,9 +38,17 @@ def main() -> int:
     finally:
         down(_NAME)
     floor, shown = (statistics.median(took[name]) for name in ("floor", "show"))
-    print(f"python3 -c 'import socket, json'   {floor:6.1f} ms (median of {args.runs})")
-    print(f"mmm_control show                   {shown:6.1f} ms")
-    print(f"ratio                              {shown / floor:6.2f}")
+    rows = [["python3 -c 'import socket, json'", round(floor, 1)], ["mmm_control show", round(shown, 1)]]
+    ratio = shown / floor
+    start = Table(
+        "start",
+        ["from start to exit", "median ms"],
+        [*rows, ["ratio", round(ratio, 2)]],
+        {"show / floor": ratio},
+    )
+    print(start)
+    if args.json:
+        write_json(args.json, [start])
     return 0
 
 

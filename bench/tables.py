@@ -37,5 +37,9 @@ def write_json(path: Path, tables: Sequence[Table]) -> None:
 
 
 def read_json(path: Path) -> list[Table]:
-    """Return the tables in a file; raises OSError, ValueError."""
-    return [Table(**each) for each in json.loads(path.read_text("utf-8"))]
+    """Return the tables in a file, or the one that is all of it; raises OSError, ValueError."""
+    read = json.loads(path.read_text("utf-8"))
+    return [
+        Table(each.get("title", path.stem), each["columns"], each["rows"], each.get("ratios", {}))
+        for each in (read if isinstance(read, list) else [read])
+    ]

@@ -1,7 +1,7 @@
-"""Clients that write side by side through the writer's VIP, and keep book of every transaction that did not go through.
+"""Clients that write side by side through the writer's VIP, and keep book of every transaction that was held up.
 
-Run on the client's machine by bench.move: `python -m bench.writers PLAN`, until its input ends. A transaction is one
-row. A client whose transaction fails drops the connection and tries it again until it is acknowledged, as an
+Run on the client's machine by bench.move, as a script with its plan as argument, until its input ends. A transaction is
+one row. A client whose transaction fails drops the connection and tries it again until it is acknowledged, as an
 application does. Each line printed is a JSON object: {"done": 17} ten times a second, at last {"book": […]}: of each
 client, when it is tried first and acknowledged (monotonic seconds) and the errors in between, for all that failed or
 took longer than WAITING.

@@ -1,0 +1,99 @@
+"""The page that says what the benches came to."""
+
+import datetime as dt
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.tables import Table
+
+_HEAD = """\
+# Performance
+
+Made by `make bench`, in the sandbox: every server, agent, monitor and client on one machine, each in a network of its
+own. Seconds depend on the machine; what is compared from run to run is ratios, kept in `bench/ratios.json`.
+
+| | |
+|---|---|
+| machine | {machine} |
+| date | {date} |
+| commit | {commit} |
+| whole run | {minutes:.1f} minutes |
+"""
+
+_SAID = {
+    "move": """\
+## Planned move
+
+A client writes a row every 2 ms through the writer's VIP; an outage goes from its last acknowledged row to its next
+one. *Floor* is one script that does the same statements and netlink calls straight against both servers, on connections
+that are open already, with nothing between, in turn with `move_role` in the same cluster. The steps are those that
+`mmm_control history` tells of each move.
+""",
+    "load": """\
+## Planned move under load
+
+Clients write side by side, a row every 10 ms each. A client whose transaction fails drops the connection and tries it
+again until it is acknowledged. *Transactions hit*: those that failed at first, or took longer than 0.1 s. *Failed
+attempts*: those that were sent and not acknowledged.
+""",
+    "failover": """\
+## Failover
+
+The same client. *default* is the default conf (check_period 5, trap_period 10, timeout 2, vip_lease 10), *1/1/1* has
+1 s for the first three and a lease of 2 s, *fast conf* is `etc/mmm_mon.fast.conf.example` with a lease of 1 s. The
+median should be at most *aim*, the longest *at most*: for a server whose port refuses check_period/2 + trap_period +
+0.3 s and check_period + trap_period + 0.5 s; where nothing answers timeout + trap_period + lease, and 0.5 s more; with
+the fast conf 0.5 s and 1.5 s. *missing* are rows that were acknowledged and are lost with the old writer, for
+replication is asynchronous. *classic* is MMM 2.2.3 in Perl, *best of others* the best of keepalived, MHA, orchestrator
+and replication-manager, by the same client on a machine of the same kind; the best is mostly keepalived, which leaves
+two writers when a host is cut off.
+""",
+    "scale": """\
+## Scale
+
+One monitor, the real one, with real sockets; the hosts are stand-ins that speak the agents' protocol and as much of
+MySQL's as the checks ask. Every check has a period, trap and time-out of 1 s.
+""",
+    "idle": """\
+## Idle
+
+What the daemons of a cluster of three hosts cost with the default conf while nothing happens: all their processes,
+memory as PSS. *classic* is MMM 2.2.3 in Perl.
+""",
+    "start": """\
+## mmm_control
+
+`mmm_control show` beside an interpreter that imports what it cannot do without.
+""",
+}
+
+
+def page(found: Mapping[str, Sequence[Table]], drawn: Mapping[str, Path], minutes: float, root: Path) -> str:
+    """Return the page, in Markdown; `drawn` are the pictures by their family."""
+    today = dt.datetime.now(tz=dt.UTC).date()
+    parts = [_HEAD.format(machine=_machine(), date=today, commit=_commit(root), minutes=minutes)]
+    for name, said in _SAID.items():
+        if name not in found:
+            continue
+        parts += [said, *(table.markdown for table in found[name])]
+        if name in drawn:
+            parts.append(f"![{name}](performance/{drawn[name].name})\n")
+    return "\n".join(parts)
+
+
+def _machine() -> str:
+    cpus = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    models = [line.partition(":")[2].strip() for line in cpus if line.startswith("model name")]
+    memory = int(Path("/proc/meminfo").read_text("utf-8").split()[1]) / 1024**2
+    what = models[0] if models else platform.machine()
+    return f"{len(models)} x {what}, {memory:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def _commit(root: Path) -> str:
+    said = subprocess.run(
+        ["git", "-C", str(root), "describe", "--always", "--dirty"],
+        capture_output=True, text=True, check=False, timeout=10,
+    )  # fmt: skip
+    return said.stdout.strip() or "unknown"
