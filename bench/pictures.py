@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.tables import Table
 
-_COLOURS = ("#2b6cb0", "#9db4c9", "#dd6b20", "#718096", "#38a169", "#b7791f", "#805ad5")
+_COLOURS = ("#2b6cb0", "#9db4c9", "#dd6b20", "#718096", "#38a169", "#b7791f", "#805ad5", "#4a5568")
 mpl.rcParams["svg.hashsalt"] = "mmm"  # the same figures are the same file
 mpl.rcParams["svg.fonttype"] = "none"
 
