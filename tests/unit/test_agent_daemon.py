@@ -79,21 +79,23 @@ class Agent:
 
     def ask(self, request: str) -> str:
         """Send a request on a connection of its own; return the reply without durations, token and uptime."""
-        with socket.create_connection((DB1, PORT), LIMIT) as connection:
-            connection.sendall(request.encode() + b"\n")
-            with connection.makefile("rb") as stream:
-                reply = stream.readline().decode()
+        reply = self.raw(request)
         match = re.fullmatch(r"(.*?)(?:\|TOOK:[^|]*)?(?:\|T:[0-9a-z.]+)?\|UP:\d+\.\d\d\n", reply)
         assert match, reply
         return match[1]
 
-    def took(self, request: str) -> list[str]:
-        """Send a request; return the parts whose durations the reply tells."""
+    def raw(self, request: str) -> str:
+        """Send a request on a connection of its own; return the whole reply."""
         with socket.create_connection((DB1, PORT), LIMIT) as connection:
             connection.sendall(request.encode() + b"\n")
             with connection.makefile("rb") as stream:
-                field = stream.readline().decode().split("|")[1]
-        return re.findall(r"([^:,]+)=[0-9]+\.[0-9](?=,|$)", field)
+                return stream.readline().decode()
+
+    def took(self, request: str) -> list[str]:
+        """Send an order as our monitor does, with a lease; return the parts whose durations the reply tells."""
+        token = self.raw("PING|1|db1").split("|T:")[1].split("|")[0]
+        fields = self.raw(f"{request}|LEASE:forever:{token}").split("|")
+        return re.findall(r"([^:,]+)=[0-9]+\.[0-9](?=,|$)", fields[1])
 
     def order(self, state: str, roles: str = "", master: str = "") -> str:
         return self.ask(f"SET_STATUS|1|db1|{state}|{roles}|{master}")
