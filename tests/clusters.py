@@ -151,7 +151,7 @@ def restart(sandbox: Sandbox, machine: str, daemon: str) -> None:
 
 
 def request(sandbox: Sandbox, host: str, line: str, port: int | None = None) -> str:
-    """Send a line to a host's agent from the monitor's machine and return its reply without the uptime.
+    """Send a line to a host's agent from the monitor's machine and return its reply without token and uptime.
 
     An agent that has just been started need not listen yet: that is waited for.
     """
@@ -166,7 +166,7 @@ def request(sandbox: Sandbox, host: str, line: str, port: int | None = None) -> 
     sandbox.wait_until(connected, LIMIT, f"the agent of {host} listens")
     with made[0] as connection, connection.makefile("r") as stream:
         connection.sendall(line.encode() + b"\n")
-        return stream.readline().rpartition("|")[0]
+        return re.sub(r"(\|T:[0-9a-z.]+)?\|UP:[0-9.]+\n", "", stream.readline())
 
 
 def knows(sandbox: Sandbox, host: str, state: str) -> bool:

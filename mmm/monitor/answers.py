@@ -109,8 +109,6 @@ def _warnings(world: World, now: float, clock: Clock) -> tuple[str, ...]:
     if world.loss is not None and world.loss.known and world.loss.most != 0:
         warnings.append(loss.said(world.loss, clock))
     for name, host in world.hosts.items():
-        if world.guarded and world.network_up and diagnosis.notable(world, name) is not None:
-            warnings.append(diagnosis.said(world, name))
         if world.only_ping_lost(name):
             warnings.append(
                 f"host {name} does not answer ping, but its server does: nothing follows from that"
@@ -124,4 +122,6 @@ def _warnings(world: World, now: float, clock: Clock) -> tuple[str, ...]:
             warnings.append(wire.unreachable(name))
         if host.agent.refusal:
             warnings.append(f"agent on host {name} answered: {host.agent.refusal}")
+        if world.guarded and world.network_up and diagnosis.notable(world, name) is not None:
+            warnings.append(diagnosis.said(world, name))
     return tuple(warnings)

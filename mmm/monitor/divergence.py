@@ -151,11 +151,31 @@ def awaited(world: World, name: str) -> bool:
         return False  # nobody tells
     reference = _reference(world, name)
     if reference is None:
-        return host.looks < LOOKS or _more(host.transactions, theirs) is not None
+        return (
+            host.looks < LOOKS
+            or _will_tell(world, name, master)
+            or _more(host.transactions, theirs) is not None
+        )
     if (place := _place(world, name)) is not None:
         return not _is_looked_through(world, name, place)
     compared = is_fresh(world, name) and _seen(host) >= reference.seen
     return not compared and (reference.executed is not None or host.looks < LOOKS)
+
+
+def _will_tell(world: World, name: str, master: str) -> bool:
+    """Tell whether the active master only has to be asked again: it did not answer, or has not confirmed its role yet.
+
+    Without GTIDs that is where it is in the host's binary log.
+    """
+    theirs, checks, here = (
+        world.hosts[master].transactions,
+        world.hosts[master].checks,
+        world.conf.hosts[name],
+    )
+    if theirs is None:
+        return checks["mysql"].error_since is not None or checks["rep_threads"].unknown
+    replicates = (theirs.source_ip, theirs.source_port) == (here.ip, here.mysql_port)
+    return theirs.executed is None and replicates
 
 
 def _seen(host: HostWorld) -> float:

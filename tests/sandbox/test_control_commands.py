@@ -262,15 +262,13 @@ def test_force_makes_a_host_in_replication_fail_the_writer(sandbox: Sandbox) -> 
     ), answer
     assert sandbox.writer() == "db2"
     assert (host_facts(sandbox, "db1").writable, host_facts(sandbox, "db2").writable) == (False, True)
-    states = sandbox.states()
-    assert (states["db1"], states["db2"]) == ("ONLINE", "ONLINE"), "the replication of db1 was good"
+    sandbox.wait_states(LIMIT, db1="ONLINE", db2="ONLINE")  # once db1 is compared: its replication was good
 
 
 def test_after_a_force_the_old_writer_replicates_from_the_new_one(sandbox: Sandbox) -> None:
     break_replication(sandbox, "db2")  # db1 may be detached from it
     status, answer = control(sandbox, "move_role", "--force", "writer", "db2")
     assert status == 0, answer
-    states = sandbox.states()
-    assert (states["db1"], states["db2"]) == ("ONLINE", "ONLINE")
+    sandbox.wait_states(LIMIT, db1="ONLINE", db2="ONLINE")
     sandbox.wait_until(lambda: replicates(sandbox, "db1"), LIMIT, "db1 replicates")
     assert sandbox.writer() == "db2"

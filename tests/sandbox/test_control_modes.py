@@ -59,6 +59,7 @@ def agents_not_called(sandbox: Sandbox) -> Iterator[None]:
     with sandbox.monitor.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_IP)) as wire:
         wire.bind((sandbox.layout.plugs[sandbox.monitor.name].interface, _ETH_P_IP))
         yield
+        own = socket.inet_aton(sandbox.layout.plugs[sandbox.monitor.name].ip)
         wire.setblocking(False)
         called = []
         while True:
@@ -66,7 +67,9 @@ def agents_not_called(sandbox: Sandbox) -> Iterator[None]:
                 frame = wire.recv(2048)
             except BlockingIOError:
                 break
-            if is_call(frame, 9989):
+            if (
+                is_call(frame, 9989) and frame[26:30] == own
+            ):  # a switch floods what is for a host that it lost
                 called.append(frame)
     assert called == []
 
@@ -243,5 +246,5 @@ def test_a_host_that_cannot_be_told_is_killed_before_its_roles_go_elsewhere(clus
     cluster.wait_until(lambda: cluster.monitor.path(KILLED).exists(), LIMIT, "kill_host is called")
     assert cluster.monitor.path(KILLED).read_text() == "db1 0\n"
     cluster.wait_until(lambda: WRITER in bound(cluster, "db2"), LIMIT, "db2 has the writer's VIP")
-    assert not cluster.control("show").stdout.startswith("# Warning")
+    assert "# Warning: agent on host" not in cluster.control("show").stdout
     cluster.machine("db1").run(["ip", "address", "flush", "to", f"{WRITER}/32"])  # what a real kill does

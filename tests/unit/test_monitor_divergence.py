@@ -10,6 +10,7 @@ from mmm.gtid.place import LogPlace, Tail, Written
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.monitor import commands, status_file
 from mmm.monitor.answers import show
+from mmm.monitor.divergence import LOOKS, awaited
 from mmm.monitor.events import CheckResult, LogRead, apply
 from mmm.monitor.explain import explain
 from mmm.monitor.notices import between
@@ -400,3 +401,16 @@ def test_what_a_master_had_in_an_earlier_reign_counts_no_more() -> None:
     assert after.hosts["db1"].reference is not None
     after = turn(after.with_owner({WRITER: "db1"}), NOW).world
     assert after.hosts["db1"].reference is None
+
+
+def test_without_gtids_it_waits_for_a_new_master_that_does_not_answer_after_the_monitor_has_restarted() -> (
+    None
+):
+    """Its place in the returning one's log was read before the monitor's start, and is to be read once more."""
+    back = back_without_gtids()
+    restarted = back.with_host("db1", reference=None, looks=LOOKS + 9)
+    assert awaited(restarted, "db1")
+    elsewhere = by_place(restarted.with_agent("db2", told=None), "db2", NOW + 31, source="10.0.0.9")
+    assert not awaited(elsewhere, "db1")
+    silent = restarted.with_host("db2", transactions=None, checks=checks(mysql=NOW + 30))
+    assert awaited(silent, "db1")
