@@ -143,42 +143,6 @@ def only_transactions(before: World, after: World, event: Event) -> bool:
     return told == new
 
 
-def only_heartbeat(before: World, after: World, event: Event) -> bool:
-    """Tell whether the event did no more than confirm what its host had confirmed before.
-
-    No turn is due for it at once: with a thousand hosts several hundred of them arrive every second.
-    """
-    if not isinstance(event, Answered) or event.answer is not Answer.OK:
-        return False
-    old, new = before.hosts[event.host], after.hosts[event.host]
-    if old.agent.greeting or old.agent.sent != old.agent.told or _told(old.agent) != _told(new.agent):
-        return False
-    news = (
-        old.state,
-        old.rebooted,
-        before.last_writer,
-        before.unsure,
-        before.move,
-        before.forced,
-        before.loss,
-    )
-    return news == (
-        new.state,
-        new.rebooted,
-        after.last_writer,
-        after.unsure,
-        after.move,
-        after.forced,
-        after.loss,
-    )
-
-
-def _told(link: AgentLink) -> tuple[object, ...]:
-    """Return what an answer may change beside the moment of the last one."""
-    said = (link.told, link.may_hold, link.clear, link.refusal, link.refused, link.refuses_to_follow)
-    return *said, link.unreachable, link.unkillable, link.kill_unless_told, link.classic, link.closed
-
-
 def _checked(world: World, event: CheckResult, now: float) -> World:
     host = world.hosts.get(event.host)
     if host is None or not world.network_up:
@@ -190,7 +154,7 @@ def _checked(world: World, event: CheckResult, now: float) -> World:
         event, since = _connecting(world, event, host, now)
         if since != host.connecting_since:
             changes["connecting_since"] = since
-    elif event.check == "rep_backlog" and event.connecting_to and _source_fails(world, event):
+    elif event.check == "rep_backlog" and _source_fails(world, event):
         before = trap.excused(before, now)
     trap_period = world.conf.checks[event.check].trap_period
     status = trap.step(

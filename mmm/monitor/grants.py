@@ -51,11 +51,8 @@ def without_run_out(world: World, now: float) -> World:
     """Return the world in which no host is thought to hold a role that it was not renewed in time."""
     if world.conf.vip_lease <= 0:
         return world
-    masters = world.master_vips
     for name, host in world.hosts.items():
-        if not host.agent.may_hold & masters:
-            continue
-        lost = host.agent.may_hold & masters - world.vips_of(name)
+        lost = host.agent.may_hold & world.master_vips - world.vips_of(name)
         if lost and host.agent.given.run_out(now, _margin(world)):
             held = host.agent.may_hold - lost
             world = world.with_agent(name, may_hold=held, told=None, clear=True, given=NOTHING)

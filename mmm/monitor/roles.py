@@ -91,12 +91,8 @@ def _count(world: World, role: Role, name: str) -> int:
 
 def load(world: World, name: str) -> float:
     """Return how many VIPs the host has, the active master's counting half."""
-    return _load(world, world.vips_of(name))
-
-
-def _load(world: World, vips: frozenset[Vip]) -> float:
     active = world.conf.active_master_role
-    return sum(_ACTIVE_MASTER_LOAD if vip.role == active else 1.0 for vip in vips)
+    return sum(_ACTIVE_MASTER_LOAD if vip.role == active else 1.0 for vip in world.vips_of(name))
 
 
 def move_to_preferred(world: World) -> World:
@@ -137,13 +133,11 @@ def _levelling_move(world: World, role: Role) -> dict[Vip, str] | None:
     hosts = eligible(world, role)
     if not hosts:
         return None
-    assigned = world.assigned()
-    held = {name: [vip for vip in role.vips if vip in assigned[name]] for name in hosts if assigned[name]}
-    held |= {name: [] for name in hosts if not assigned[name]}
+    held = {name: [vip for vip in role.vips if world.owner[vip] == name] for name in hosts}
     counts = {len(vips) for vips in held.values()}
     if len(counts) == 1:
         return None
-    loads = {name: _load(world, assigned[name]) for name in hosts}
+    loads = {name: load(world, name) for name in hosts}
     fullest = max(hosts, key=lambda name: (len(held[name]), loads[name]))
     emptiest = min(hosts, key=lambda name: (len(held[name]), loads[name]))
     surplus = len(held[fullest]) - len(held[emptiest])

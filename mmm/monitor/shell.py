@@ -28,7 +28,6 @@ from mmm.monitor.events import (
     Network,
     VipLooked,
     apply,
-    only_heartbeat,
     only_transactions,
 )
 from mmm.monitor.kill_host import kill_host
@@ -45,10 +44,7 @@ from mmm.wire import agent as wire
 log = logging.getLogger(__name__)
 
 TICK = 0.25
-"""Longest time, in seconds, between two turns when nothing happens: how late a rule that waits for time may be.
-
-With a short lease it is a part of that, so that it is renewed when it should be.
-"""
+"""Seconds between two turns when nothing happens: how late a rule that waits for time may be."""
 FAREWELL = 2.0
 """Seconds that a monitor which is stopped takes to tell the active master that nobody renews its lease now."""
 COMMAND_LIMIT = 40.0
@@ -72,8 +68,6 @@ class Shell:
         self._agents = agents
         self._checks = checks
         self._pinger = pinger
-        lease = world.conf.vip_lease
-        self._tick = min(TICK, lease / 10) if lease > 0 else TICK
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: list[_Waiting] = []
         self._turn_due = False
@@ -94,7 +88,7 @@ class Shell:
         try:
             while True:
                 self._take_turn()
-                await asyncio.sleep(self._tick)
+                await asyncio.sleep(TICK)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -119,7 +113,7 @@ class Shell:
         self.world = apply(before, event, time.monotonic())
         if self.world is before:
             return
-        if only_transactions(before, self.world, event) or only_heartbeat(before, self.world, event):
+        if only_transactions(before, self.world, event):
             return
         self._chronicle.between(before, self.world)
         if not self._turn_due:

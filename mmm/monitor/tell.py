@@ -8,8 +8,7 @@ the old holder first confirms that it is gone, then the slaves follow the new on
 A slave that follows by GTID is not waited for, any other at most SLAVES_FIRST seconds.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mmm.config.model import Vip
 from mmm.monitor import divergence, grants, second_opinion
@@ -19,8 +18,6 @@ from mmm.wire.agent import PROBE_SAY, PROBE_STOP, Status
 
 HEARTBEAT = 3.0
 """Seconds between two orders to an agent when nothing changes."""
-SPREAD = 0.6
-"""Seconds by which heartbeats of different hosts differ in length."""
 KILL_AGAIN = 30.0
 """Seconds until kill_host is tried again for a host that may have the writer's VIP and has no lease that ends."""
 SLAVES_FIRST = 2.0
@@ -37,9 +34,8 @@ def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
     world = grants.without_run_out(world, now)
     world = _note_waiting_for_slaves(world, now)
     given: list[Order] = []
-    plan = _plan(world)
     for name in world.hosts:
-        order = _order_for(world, plan, name, now)
+        order = _order_for(world, name, now)
         if (look := grants.to_look_for(world, name, now)) is not None:
             world = world.with_agent(name, looking=True)
             given.append(look)
@@ -55,31 +51,14 @@ def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
     return world, tuple(given)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is the same for every host, found out once: with a thousand hosts that is what makes a turn short."""
-
-    assigned: Mapping[str, frozenset[Vip]]
-    others_may_write: bool
-    earlier: Mapping[str, float]
-    """Seconds by which each host is told more often: those that were told together do not go on so for ever."""
-
-
-def _plan(world: World) -> _Plan:
-    number = len(world.hosts)
-    earlier = {name: SPREAD * place / number for place, name in enumerate(world.hosts)}
-    return _Plan(world.assigned(), _others_may_write(world), earlier)
-
-
-def wanted(world: World, name: str, now: float, plan: _Plan | None = None) -> Status:
+def wanted(world: World, name: str, now: float) -> Status:
     """Return the status that the host should have been told."""
-    plan = plan or _plan(world)
-    vips = tuple(sorted(vip for vip in plan.assigned[name] if _may_take(world, vip, name, now)))
+    vips = tuple(sorted(vip for vip in world.vips_of(name) if _may_take(world, vip, name, now)))
     writes = world.conf.master_vip in vips
     force = writes and world.forced == name
     detach = writes and divergence.keeps_away(world, name)
     probe = _probe(world) if writes and world.unsure & world.master_vips else ""
-    return Status(str(world.hosts[name].state), vips, _master_for(world, plan, name), force, detach, probe)
+    return Status(str(world.hosts[name].state), vips, _master_for(world, name), force, detach, probe)
 
 
 def _probe(world: World) -> str:
@@ -96,19 +75,19 @@ def left_behind(world: World, name: str) -> frozenset[Vip]:
     return world.hosts[name].agent.may_hold - world.vips_of(name)
 
 
-def _order_for(world: World, plan: _Plan, name: str, now: float) -> Order | None:
+def _order_for(world: World, name: str, now: float) -> Order | None:
     host, link = world.hosts[name], world.hosts[name].agent
     if link.killing:
         return None
     if world.is_silent(name):  # what is under way to it will not arrive
-        kill = link.kill_unless_told or link.may_hold - plan.assigned[name]
+        kill = link.kill_unless_told or left_behind(world, name)
         return KillHost(name, pings=False) if kill and _may_kill(world, name, now) else None
     if link.sent is not None:
         return None
-    status = wanted(world, name, now, plan)
+    status = wanted(world, name, now)
     if link.kill_unless_told and link.unreachable and _says_the_same(world, name, status, link.refused):
         return KillHost(name, pings=host.good("ping"))
-    beat = min(HEARTBEAT - plan.earlier[name], grants.renewal(world, status))
+    beat = min(HEARTBEAT, grants.renewal(world, status))
     due = link.last_order is None or now - link.last_order >= beat
     known = any(_says_the_same(world, name, status, said) for said in (link.told, link.refused))
     news = not known or (link.clear and link.refused is None)
@@ -200,10 +179,10 @@ def _others_may_write(world: World) -> bool:
     return vip is not None and bool(holders(world, vip) - {world.owner[vip]})
 
 
-def _master_for(world: World, plan: _Plan, name: str) -> str:
+def _master_for(world: World, name: str) -> str:
     """Return the active master that the host is told; slaves stay with the old one until it has let go."""
     master = world.active_master or ""
     link = world.hosts[name].agent
-    if master and world.conf.hosts[name].mode == "slave" and plan.others_may_write:
+    if master and world.conf.hosts[name].mode == "slave" and _others_may_write(world):
         return link.told.master if link.told is not None else ""
     return master

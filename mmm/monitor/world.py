@@ -361,14 +361,6 @@ class World:
         """Return the VIPs assigned to the host."""
         return frozenset([vip for vip, host in self.owner.items() if host == name])
 
-    def assigned(self) -> dict[str, frozenset[Vip]]:
-        """Return the VIPs assigned to every host: for who asks for them all, which is many times faster."""
-        found: dict[str, set[Vip]] = {name: set() for name in self.hosts}
-        for vip, name in self.owner.items():
-            if name is not None and name in found:
-                found[name].add(vip)
-        return {name: frozenset(vips) for name, vips in found.items()}
-
     def can_be_active_master(self, name: str) -> bool:
         """Tell whether the host is among those of the active master role."""
         role = self.conf.roles.get(self.conf.active_master_role)
