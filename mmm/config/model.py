@@ -199,6 +199,12 @@ class Cluster:
         return self.checks["rep_backlog"].max_backlog if own is None else own
 
     @cached_property
+    def masters(self) -> tuple[Host, ...]:
+        """Return the hosts that may be active master, in conf order."""
+        role = self.roles.get(self.active_master_role)
+        return () if role is None else tuple(host for name, host in self.hosts.items() if name in role.hosts)
+
+    @cached_property
     def master_vip(self) -> Vip | None:
         """Return the virtual IP of the active master role, None where there is no such role."""
         role = self.roles.get(self.active_master_role)

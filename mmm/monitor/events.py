@@ -223,7 +223,7 @@ def _connecting(
 
 def _source_fails(world: World, event: CheckResult) -> bool:
     """Tell whether the replica is connecting to a host of the cluster whose own server does not answer."""
-    return any(
+    return bool(event.connecting_to) and any(
         host.ip == event.connecting_to and world.hosts[name].checks["mysql"].error_since is not None
         for name, host in world.conf.hosts.items()
     )

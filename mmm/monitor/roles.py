@@ -133,7 +133,10 @@ def _levelling_move(world: World, role: Role) -> dict[Vip, str] | None:
     hosts = eligible(world, role)
     if not hosts:
         return None
-    held = {name: [vip for vip in role.vips if world.owner[vip] == name] for name in hosts}
+    held: dict[str, list[Vip]] = {name: [] for name in hosts}
+    for vip in role.vips:
+        if (owner := world.owner[vip]) in held and owner is not None:
+            held[owner].append(vip)
     counts = {len(vips) for vips in held.values()}
     if len(counts) == 1:
         return None

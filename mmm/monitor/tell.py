@@ -67,7 +67,7 @@ def _probe(world: World) -> str:
 
 def holders(world: World, vip: Vip) -> frozenset[str]:
     """Return the hosts that may have the VIP bound."""
-    return frozenset(name for name, host in world.hosts.items() if vip in host.agent.may_hold)
+    return world.holders(vip)
 
 
 def left_behind(world: World, name: str) -> frozenset[Vip]:

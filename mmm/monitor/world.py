@@ -6,13 +6,14 @@ Every decider takes a World and returns another one. Times are monotonic seconds
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from mmm.config.model import Cluster, Host, Vip
 from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
 from mmm.gtid.transactions import Transactions
 from mmm.lease import NOTHING, Given
+from mmm.monitor.indexed import Hosts, Owners
 from mmm.wire.agent import Status
 
 
@@ -325,6 +326,12 @@ class World:
     hold: Hold | None = None
     """Set while a failover is blocked."""
 
+    def __post_init__(self) -> None:
+        if type(self.hosts) is not Hosts:
+            object.__setattr__(self, "hosts", Hosts(self.hosts))
+        if type(self.owner) is not Owners:
+            object.__setattr__(self, "owner", Owners(self.owner))
+
     @property
     def active_master(self) -> str | None:
         """Return the host that the active master role is assigned to."""
@@ -359,7 +366,19 @@ class World:
 
     def vips_of(self, name: str) -> frozenset[Vip]:
         """Return the VIPs assigned to the host."""
-        return frozenset([vip for vip, host in self.owner.items() if host == name])
+        return self._owners.vips_of(name)
+
+    def holders(self, vip: Vip) -> frozenset[str]:
+        """Return the hosts that may have the VIP bound."""
+        return self._indexed.holders(vip)
+
+    @property
+    def _indexed(self) -> Hosts:
+        return cast("Hosts", self.hosts)  # __post_init__ has seen to it
+
+    @property
+    def _owners(self) -> Owners:
+        return cast("Owners", self.owner)
 
     def can_be_active_master(self, name: str) -> bool:
         """Tell whether the host is among those of the active master role."""
@@ -379,11 +398,11 @@ class World:
 
     def masters(self) -> tuple[Host, ...]:
         """Return the hosts that may be active master, in conf order."""
-        return tuple(host for host in self.conf.hosts.values() if self.can_be_active_master(host.name))
+        return self.conf.masters
 
     def with_host(self, name: str, **changes: Any) -> "World":
         """Return this world with fields of one host changed."""
-        return replace(self, hosts={**self.hosts, name: replace(self.hosts[name], **changes)})
+        return replace(self, hosts=self._indexed.with_host(name, replace(self.hosts[name], **changes)))
 
     def with_agent(self, name: str, **changes: Any) -> "World":
         """Return this world with fields of one host's agent link changed."""
