@@ -30,6 +30,7 @@ from mmm.monitor.events import (
     apply,
     only_transactions,
 )
+from mmm.monitor.heartbeats import only_heartbeat
 from mmm.monitor.kill_host import kill_host
 from mmm.monitor.network_check import watch
 from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog
@@ -109,11 +110,13 @@ class Shell:
 
     def post(self, event: Event) -> None:
         """Take an event in; the decision follows as soon as all that came with it is in."""
-        before = self.world
-        self.world = apply(before, event, time.monotonic())
+        before, now = self.world, time.monotonic()
+        self.world = apply(before, event, now)
         if self.world is before:
             return
         if only_transactions(before, self.world, event):
+            return
+        if not self._waiting and only_heartbeat(before, self.world, event, now):
             return
         self._chronicle.between(before, self.world)
         if not self._turn_due:

@@ -65,6 +65,11 @@ def _probe(world: World) -> str:
     return PROBE_STOP if world.guarded else PROBE_SAY
 
 
+def is_due(world: World, name: str, now: float) -> bool:
+    """Tell whether something is to be said to the host's agent now, or the host to be killed."""
+    return _order_for(world, name, now) is not None
+
+
 def holders(world: World, vip: Vip) -> frozenset[str]:
     """Return the hosts that may have the VIP bound."""
     return world.holders(vip)

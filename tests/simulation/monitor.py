@@ -21,6 +21,7 @@ from mmm.monitor.events import (
     apply,
     only_transactions,
 )
+from mmm.monitor.heartbeats import only_heartbeat
 from mmm.monitor.orders import AskOthers, KillHost, LookForVip, ReadLog, Tell
 from mmm.monitor.startup import Started
 from mmm.monitor.tell import HEARTBEAT
@@ -86,6 +87,8 @@ class Monitor:
             self.watch.returned(before, after)
             self.world = after
             if only_transactions(before, after, event):
+                return
+            if not self._asked and only_heartbeat(before, after, event, self.clock.now):
                 return
             self._save()
             self.take_turn()
