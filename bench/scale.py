@@ -1,6 +1,6 @@
 """How many hosts one monitor can watch.
 
-python -m bench.scale [--hosts 10,100,500,1000] [--dead 0,10] [--seconds 20]
+python -m bench.scale [--hosts 10,100,500,1000] [--dead 0,10] [--seconds 20] [--json FILE]
 
 The monitor is the real one, as a process, with real sockets and ICMP; it runs in a machine of its own, and all the
 hosts are stand-ins (`bench.stand_ins`) in another one. Every check has a period, trap and time-out of 1 s. A host
@@ -37,6 +37,7 @@ _AGENT_PORT, _MYSQL_PORT = 9989, 3306
 _PRIVATE = ("/var/log/mysql-mmm", "/run", "/var/lib/misc")
 _LIMIT = 120.0
 _CHECKS = 4
+_COLUMNS = ["hosts", "dead", "CPU %", "us/check", "memory MB", "late p50 ms", "late p99 ms", "failover s"]
 _HEADER = (
     f"{'hosts':>6}{'dead':>6}{'CPU %':>8}{'us/check':>10}{'memory MB':>11}"
     f"{'late p50 ms':>13}{'p99':>7}{'failover s':>12}"
@@ -54,11 +55,28 @@ class Measured:
     late: tuple[float, float]
     failover: float | None
 
+    @property
+    def per_check(self) -> float:
+        """Return the processor time of one check, in microseconds."""
+        return 1e6 * self.cpu / (_CHECKS * self.hosts)
+
+    def row(self) -> list[float | None]:
+        """Return the figures in the order of `_COLUMNS`."""
+        late = (1e3 * self.late[0], 1e3 * self.late[1])
+        return [
+            self.hosts,
+            self.dead,
+            100 * self.cpu,
+            self.per_check,
+            self.memory / 1e6,
+            *late,
+            self.failover,
+        ]
+
     def __str__(self) -> str:
-        per_check = 1e6 * self.cpu / (_CHECKS * self.hosts)
         failover = "-" if self.failover is None else f"{self.failover:.2f}"
         return (
-            f"{self.hosts:>6}{self.dead:>6}{100 * self.cpu:>8.1f}{per_check:>10.0f}{self.memory / 1e6:>11.0f}"
+            f"{self.hosts:>6}{self.dead:>6}{100 * self.cpu:>8.1f}{self.per_check:>10.0f}{self.memory / 1e6:>11.0f}"
             f"{1e3 * self.late[0]:>13.0f}{1e3 * self.late[1]:>7.0f}{failover:>12}"
         )
 
@@ -224,6 +242,7 @@ def main() -> int:
     parser.add_argument("--hosts", default="10,100,500,1000", help="numbers of hosts")
     parser.add_argument("--dead", default="0,10", help="percents of them that are dead before")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to watch (default 20)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write columns and rows there too")
     args = parser.parse_args()
     print(_HEADER, flush=True)
     found = []
@@ -231,6 +250,9 @@ def main() -> int:
         for percent in map(float, args.dead.split(",")):
             found.append(measure(hosts, round(hosts * percent / 100), args.seconds))
             print(found[-1], flush=True)
+            if args.json is not None:
+                table = {"columns": _COLUMNS, "rows": [one.row() for one in found]}
+                args.json.write_text(json.dumps(table, indent=1) + "\n")
     flat = [one.cpu / one.hosts for one in found if one.hosts >= 100]
     if len(flat) > 1:
         print(f"cost per host, most to least from 100 hosts on: {max(flat) / min(flat):.2f}")
