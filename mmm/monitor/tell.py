@@ -11,6 +11,7 @@ A slave that follows by GTID is not waited for, any other at most SLAVES_FIRST s
 from dataclasses import replace
 
 from mmm.config.model import Vip
+from mmm.lease import FOREVER
 from mmm.monitor import divergence, grants, second_opinion
 from mmm.monitor.orders import KillHost, Order, Tell
 from mmm.monitor.world import HostWorld, Mode, State, World
@@ -18,6 +19,9 @@ from mmm.wire.agent import PROBE_SAY, PROBE_STOP, Status
 
 HEARTBEAT = 3.0
 """Seconds between two orders to an agent when nothing changes."""
+MERE_HEARTBEATS = 10
+"""So many orders of a turn that say nothing new go out at once, or as many as a tenth of the hosts: those told longest
+ago. The others follow in the next turns, and so the heartbeats of a large cluster are spread over their period."""
 KILL_AGAIN = 30.0
 """Seconds until kill_host is tried again for a host that may have the writer's VIP and has no lease that ends."""
 SLAVES_FIRST = 2.0
@@ -34,8 +38,9 @@ def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
     world = grants.without_run_out(world, now)
     world = _note_waiting_for_slaves(world, now)
     given: list[Order] = []
+    latest = _latest_heartbeat(world, now)
     for name in world.hosts:
-        order = _order_for(world, name, now)
+        order = _order_for(world, name, now, latest)
         if (look := grants.to_look_for(world, name, now)) is not None:
             world = world.with_agent(name, looking=True)
             given.append(look)
@@ -80,7 +85,20 @@ def left_behind(world: World, name: str) -> frozenset[Vip]:
     return world.hosts[name].agent.may_hold - world.vips_of(name)
 
 
-def _order_for(world: World, name: str, now: float) -> Order | None:
+def _latest_heartbeat(world: World, now: float) -> float:
+    """Return when those hosts were told last, at the latest, that are due for a heartbeat and get it in this turn."""
+    most = max(MERE_HEARTBEATS, len(world.hosts) // 10)
+    due = [
+        host.agent.last_order
+        for name, host in world.hosts.items()
+        if host.agent.last_order is not None
+        and now - host.agent.last_order >= HEARTBEAT
+        and not (host.agent.sent is not None or host.agent.killing or world.is_silent(name))
+    ]
+    return sorted(due)[most - 1] if len(due) > most else now
+
+
+def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FOREVER) -> Order | None:
     host, link = world.hosts[name], world.hosts[name].agent
     if link.killing:
         return None
@@ -93,7 +111,8 @@ def _order_for(world: World, name: str, now: float) -> Order | None:
     if link.kill_unless_told and link.unreachable and _says_the_same(world, name, status, link.refused):
         return KillHost(name, pings=host.good("ping"))
     beat = min(HEARTBEAT, grants.renewal(world, status))
-    due = link.last_order is None or now - link.last_order >= beat
+    waits = beat == HEARTBEAT and link.last_order is not None and link.last_order > latest_heartbeat
+    due = link.last_order is None or (now - link.last_order >= beat and not waits)
     known = any(_says_the_same(world, name, status, said) for said in (link.told, link.refused))
     news = not known or (link.clear and link.refused is None)
     order = Tell(name, link.order + 1, status, link.clear)

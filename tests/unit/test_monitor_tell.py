@@ -37,6 +37,18 @@ def test_a_quiet_cluster_is_told_nothing_until_the_heartbeat() -> None:
     assert set(tells(take_turn(after, NOW + HEARTBEAT)[1])) == {"db1", "db2", "db3"}
 
 
+def test_the_heartbeats_of_many_hosts_are_spread_over_turns_and_none_is_forgotten() -> None:
+    after, _ = settle(world(conf=cluster(slaves=58)))
+    for number in range(60):  # told one after the other
+        after = after.with_agent(f"db{number + 1}", last_order=NOW + number / 1e3)
+    told: list[str] = []
+    for turns in range(1, 7):
+        after, orders = take_turn(after, NOW + HEARTBEAT + 0.25 * turns)
+        told += tells(orders)
+        assert len(told) == 10 * turns
+    assert told == [f"db{number + 1}" for number in range(60)]
+
+
 def test_a_planned_move_asks_the_old_holder_first_then_slaves_then_the_new_one() -> None:
     moving = command(with_file_positions(world()), "move_role writer db2")
     moving, orders = take_turn(moving)
