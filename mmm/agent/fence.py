@@ -6,7 +6,7 @@ It runs in a process of the angel's. The VIP goes first, which needs nobody's an
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-from mmm.agent.clients import end_clients_of
+from mmm.agent.clients import cut_off, end_clients_of
 from mmm.agent.look import Session
 from mmm.agent.steps import agent_at, kept_users
 from mmm.config.model import Cluster
@@ -43,11 +43,14 @@ def _unbind(conf: Cluster, ip: str) -> bool:
     with Interface(here.cluster_interface) as interface:
         try:
             bound = ip in interface.bound()
-            ended = end_clients_of(ip, here.mysql_port, Session(agent_at(here)), frozenset())
+            leaving = end_clients_of(ip, here.mysql_port, Session(agent_at(here)), frozenset())
+            cut_off(ip, here.mysql_port, leaving.kept)
             interface.unbind(ip)
         except InterfaceError as error:
             log.error("fence: %s: %s", conf.this, error)
             return False
-    if bound or ended:
-        log.warning("fence: %s: %s is gone from %s, %d clients ended", conf.this, ip, interface.name, ended)
+    if bound or leaving.ended:
+        log.warning(
+            "fence: %s: %s is gone from %s, %d clients ended", conf.this, ip, interface.name, leaving.ended
+        )
     return True
