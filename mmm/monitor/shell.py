@@ -44,7 +44,7 @@ from mmm.wire import agent as wire
 
 log = logging.getLogger(__name__)
 
-TICK = 0.25
+TICK = 0.25  # with a short lease a part of that, so that it is renewed when it should be
 """Seconds between two turns when nothing happens: how late a rule that waits for time may be."""
 FAREWELL = 2.0
 """Seconds that a monitor which is stopped takes to tell the active master that nobody renews its lease now."""
@@ -69,6 +69,8 @@ class Shell:
         self._agents = agents
         self._checks = checks
         self._pinger = pinger
+        lease = world.conf.vip_lease
+        self._tick = min(TICK, lease / 10) if lease > 0 else TICK
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: list[_Waiting] = []
         self._turn_due = False
@@ -89,7 +91,7 @@ class Shell:
         try:
             while True:
                 self._take_turn()
-                await asyncio.sleep(TICK)
+                await asyncio.sleep(self._tick)
         finally:
             for task in self._tasks:
                 task.cancel()

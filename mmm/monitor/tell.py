@@ -111,7 +111,11 @@ def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FO
     if link.kill_unless_told and link.unreachable and _says_the_same(world, name, status, link.refused):
         return KillHost(name, pings=host.good("ping"))
     beat = min(HEARTBEAT, grants.renewal(world, status))
-    waits = beat == HEARTBEAT and link.last_order is not None and link.last_order > latest_heartbeat
+    waits = (
+        grants.renewal(world, status) == FOREVER
+        and link.last_order is not None
+        and link.last_order > latest_heartbeat
+    )
     due = link.last_order is None or (now - link.last_order >= beat and not waits)
     known = any(_says_the_same(world, name, status, said) for said in (link.told, link.refused))
     news = not known or (link.clear and link.refused is None)
