@@ -17,6 +17,8 @@ from mmm.wire.control import moment
 
 LOOKS = 12
 """So many looks tell how fast a server writes."""
+CLOSE = 0.1
+"""Seconds between two looks from which on they tell how fast a server writes."""
 PATIENCE = 10.0
 """Seconds after which the loss is estimated though nobody has looked at the new writer."""
 _BURST = 1.25
@@ -50,9 +52,12 @@ def step(world: World, now: float) -> World:
 
 
 def rates(host: HostWorld, news: Transactions) -> tuple[float, ...]:
-    """Return how many transactions a second a server has got in the last looks, this one included."""
+    """Return how many transactions a second a server has got in the last looks, this one included.
+
+    A look that follows another at once says nothing of that: what is committed together in a moment is no rate.
+    """
     before = host.transactions
-    if before is None or before.executed is None or news.executed is None or news.seen <= before.seen:
+    if before is None or before.executed is None or news.executed is None or news.seen - before.seen < CLOSE:
         return host.rates
     more = surplus(news.executed, before.executed)
     rate = (more.count if more else 0) / (news.seen - before.seen)

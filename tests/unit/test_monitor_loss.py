@@ -38,6 +38,12 @@ def said(after: World) -> str:
     return loss.said(after.loss, lambda moment: moment)
 
 
+def test_two_looks_at_once_are_no_rate() -> None:
+    """A group of commits between them would make thousands a second of it."""
+    again = seen(writing(), "db1", mariadb(NOW - 1.999, db1=153))
+    assert again.hosts["db1"].rates == writing().hosts["db1"].rates == (10.0,)
+
+
 def writing() -> World:
     """Return a world in which db1 was seen to write 10 transactions a second, the last time 2 s before its end."""
     return seen(seen(world(), "db1", mariadb(NOW - 7, db1=50)), "db1", mariadb(NOW - 2, db1=100))
