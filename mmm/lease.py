@@ -23,6 +23,8 @@ alike, how late the kernel may be, and the time between a look at the lease and 
 from math import inf
 from typing import NamedTuple
 
+NOT_OBEYED = "not obeyed"
+"""How the sentence ends with which an order is refused for its token: one with a newer token may be obeyed."""
 NEVER = -inf
 FOREVER = inf
 PROBING = 0.4
@@ -68,13 +70,13 @@ class Lease(NamedTuple):
     def refusal(self, grant: Grant, now: float, *, role: bool) -> str:
         """Return why an order with this grant is not obeyed, empty if it is; `role`: it is to hold the role."""
         if grant.token <= self.newest:
-            return "this order is older than one obeyed before, or than the agent: not obeyed"
+            return f"this order is older than one obeyed before, or than the agent: {NOT_OBEYED}"
         if grant.token > now:
-            return "this order is for an agent of another boot of this host: not obeyed"
+            return f"this order is for an agent of another boot of this host: {NOT_OBEYED}"
         if not role:
             return ""
         if now >= grant.token + grant.length:
-            return "the lease of this order has run out on the way: not obeyed"
+            return f"the lease of this order has run out on the way: {NOT_OBEYED}"
         if now < self.promised and not self.holds(now):
             return f"another host was promised that this one refuses the role for {self.promised - now:.1f} s more"
         return ""

@@ -7,7 +7,7 @@ from typing import Any
 from mmm.config.model import Vip
 from mmm.gtid.place import Tail
 from mmm.gtid.transactions import Transactions
-from mmm.lease import FOREVER, NOTHING, Given
+from mmm.lease import FOREVER, NOT_OBEYED, NOTHING, Given
 from mmm.monitor import divergence, loss, moves, trap
 from mmm.monitor.world import AgentLink, HostWorld, Outcome, State, World
 from mmm.wire.agent import refusal_to_follow
@@ -245,6 +245,9 @@ def _answered(world: World, event: Answered, now: float) -> World:
         )
         if host.agent.greeting:
             return world.with_agent(event.host, sent=None, greeting=False)
+    if _is_stale(event, host.agent):
+        given = host.agent.given.unanswered()
+        return world.with_agent(event.host, sent=None, stale=True, given=given)
     sent, overtaken = host.agent.sent, host.agent.overtaken
     world = _link_after(world, event, host, now)
     if event.answer is Answer.OK and not overtaken:
@@ -262,12 +265,18 @@ def _answered(world: World, event: Answered, now: float) -> World:
     return moves.failed(world, event.host, sent, why, now, undone=undone)
 
 
+def _is_stale(event: Answered, link: AgentLink) -> bool:
+    """Tell whether the order has to be repeated with the token that its refusal has brought; once only."""
+    refused = event.answer is Answer.ERROR and event.text.endswith(NOT_OBEYED)
+    return refused and bool(event.token) and not (link.stale or link.overtaken)
+
+
 def _link_after(world: World, event: Answered, host: HostWorld, now: float) -> World:
     link, sent = host.agent, host.agent.sent
     if sent is None:
         return world
     ended: dict[str, Any] = {"sent": None, "last_order": now, "sent_new": frozenset(), "overtaken": False}
-    ended |= {"greeting": False, "given": _given_after(event, link), "closed": event.closed}
+    ended |= {"greeting": False, "stale": False, "given": _given_after(event, link), "closed": event.closed}
     if link.overtaken and event.answer in (Answer.OK, Answer.ERROR):  # it lives: what it was sent it may hold
         held = link.may_hold | frozenset(sent.vips)
         if held & world.master_vips and world.conf.vip_lease > 0:

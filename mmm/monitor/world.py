@@ -140,6 +140,8 @@ class AgentLink:
     """Its agent gives no tokens: what it holds it holds for good."""
     greeting: bool = False
     """The order under way is a PING for a token."""
+    stale: bool = False
+    """The last order was refused for its token, as by an agent that has just been started; it is repeated at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,23 @@ def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_no
     assert late.hosts["db1"].agent.may_hold == frozenset()
 
 
+def test_an_order_that_is_refused_for_its_token_is_repeated_at_once_with_the_new_one() -> None:
+    """As by an agent that was started since it gave the old one; the second refusal is one."""
+    begun = NOW + 30.0
+    before, orders = take_turn(quiet().with_agent("db2", token="boot.1", token_at=begun), begun)
+    (order,) = (each for each in orders if each.host == "db2" and isinstance(each, Tell))
+    text = "ERROR: this order is older than one obeyed before, or than the agent: not obeyed"
+    refused = apply(before, Answered("db2", order.number, Answer.ERROR, text, 1.0, "boot.2"), begun)
+    assert refused.hosts["db2"].agent.refusal == ""
+    after, orders = take_turn(refused, begun)
+    (again,) = (each for each in orders if each.host == "db2" and isinstance(each, Tell))
+    assert again.status == order.status
+    assert again.lease is not None
+    assert again.lease.token == "boot.2"
+    twice = apply(after, Answered("db2", again.number, Answer.ERROR, text, 1.0, "boot.3"), begun)
+    assert twice.hosts["db2"].agent.refusal == text
+
+
 def test_a_role_that_was_let_go_in_order_is_taken_without_asking_on_the_wire() -> None:
     begun = NOW + 3.0
     moving = quiet().with_owner({WRITER: "db2"})
