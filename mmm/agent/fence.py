@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from mmm.agent.clients import cut_off, end_clients_of
 from mmm.agent.look import Session
 from mmm.agent.steps import agent_at, kept_users
-from mmm.config.model import Cluster
+from mmm.config.model import Cluster, Host
 from mmm.mysql.access import deny_writes
 from mmm.mysql.connection import ErrorKind, MysqlError
 from mmm.network.vips import Interface, InterfaceError
@@ -43,14 +43,21 @@ def _unbind(conf: Cluster, ip: str) -> bool:
     with Interface(here.cluster_interface) as interface:
         try:
             bound = ip in interface.bound()
-            leaving = end_clients_of(ip, here.mysql_port, Session(agent_at(here)), frozenset())
-            cut_off(ip, here.mysql_port, leaving.kept)
-            interface.unbind(ip)
+            ended = take_away(interface, here, ip)
         except InterfaceError as error:
             log.error("fence: %s: %s", conf.this, error)
             return False
-    if bound or leaving.ended:
-        log.warning(
-            "fence: %s: %s is gone from %s, %d clients ended", conf.this, ip, interface.name, leaving.ended
-        )
+    if bound or ended:
+        log.warning("fence: %s: %s is gone from %s, %d clients ended", conf.this, ip, interface.name, ended)
     return True
+
+
+def take_away(interface: Interface, here: Host, ip: str) -> int:
+    """Have the kernel end the clients that the server has not, and remove the VIP; returns how many there were.
+
+    The server is not asked, for it may say nothing. Raises InterfaceError.
+    """
+    leaving = end_clients_of(ip, here.mysql_port, Session(agent_at(here)), frozenset())
+    cut_off(ip, here.mysql_port, leaving.kept)
+    interface.unbind(ip)
+    return leaving.ended

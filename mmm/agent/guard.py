@@ -15,9 +15,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from mmm.agent.clients import cut_off, end_clients_of
-from mmm.agent.look import Session
-from mmm.agent.steps import agent_at
+from mmm.agent.fence import take_away
 from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster, Host, Vip
 from mmm.network.line_client import ask
@@ -124,13 +122,8 @@ class Guard:
     def _leave(self, ip: str) -> None:
         """Have the kernel end the clients that a server which says nothing has not, and remove the VIP."""
         here = self._conf.hosts[self._conf.this]
-        leaving = end_clients_of(ip, here.mysql_port, Session(agent_at(here)), frozenset())
-        cut_off(ip, here.mysql_port, leaving.kept)
-        self._interface.unbind(ip)
-        if leaving.ended:
-            log.warning(
-                "%s: %s is gone, %d clients that the server did not end", here.name, ip, leaving.ended
-            )
+        if ended := take_away(self._interface, here, ip):
+            log.warning("%s: %s is gone, %d clients that the server did not end", here.name, ip, ended)
 
     async def _deny(self) -> None:
         failure = await asyncio.get_running_loop().run_in_executor(self._threads, self._fence)
