@@ -1,6 +1,6 @@
 """How many hosts one monitor can watch.
 
-python -m bench.scale [--hosts 10,100,500,1000] [--dead 0,10] [--seconds 20] [--json FILE]
+python -m bench.scale [--hosts 10,100,500,1000] [--dead 0,10] [--seconds 20] [--json FILE] [--profile FILE]
 
 The monitor is the real one, as a process, with real sockets and ICMP; it runs in a machine of its own, and all the
 hosts are stand-ins (`bench.stand_ins`) in another one. Every check has a period, trap and time-out of 1 s. A host
@@ -11,13 +11,21 @@ For each number of hosts and each part of them that is dead before the clock sta
     CPU        of the monitor, in percent of one core, and per check in microseconds
     memory     of all its processes (PSS)
     late       how much later than a period after the one before the mysql checks start: median and 99th percentile
+    checks     how many of them a second there really were, of those that the conf asks for, in percent
     failover   from the death of the writer's host to the order that gives its role to the other master; without
                leases, whose end it would wait for otherwise
+
+With --profile the monitor's event loop runs under cProfile meanwhile, which makes it slower; the functions that took
+most of its time are printed after each step, and all of them are in FILE, of the last step.
 """
 
 import argparse
+import io
 import json
+import os
+import pstats
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -28,37 +36,44 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.usage import usage
+from bench.usage import running, usage
 from mmm.sandbox.machine import Machine
 
 _STAND_INS = str(Path(__file__).with_name("stand_ins.py"))
+_PROFILED = str(Path(__file__).with_name("profiled.py"))
 _MONITOR, _HOSTS = "10.87.0.2", "10.87.0.1"
 _AGENT_PORT, _MYSQL_PORT = 9989, 3306
 _PRIVATE = ("/var/log/mysql-mmm", "/run", "/var/lib/misc")
 _LIMIT = 120.0
 _CHECKS = 4
-_COLUMNS = ["hosts", "dead", "CPU %", "us/check", "memory MB", "late p50 ms", "late p99 ms", "failover s"]
+_COLUMNS = [
+    "hosts", "dead", "CPU %", "us/check", "memory MB", "checks %", "late p50 ms", "late p99 ms", "failover s",
+]  # fmt: skip
 _HEADER = (
     f"{'hosts':>6}{'dead':>6}{'CPU %':>8}{'us/check':>10}{'memory MB':>11}"
-    f"{'late p50 ms':>13}{'p99':>7}{'failover s':>12}"
+    f"{'checks %':>10}{'late p50 ms':>13}{'p99':>7}{'failover s':>12}"
 )
+_ASKED = 2
+"""What a host that lives is to be asked a second: whether it may be written to, and how its replica does."""
+_SHOWN = 45
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One step: `late` in seconds, `memory` in bytes, `cpu` in seconds per second."""
+    """One step: `late` in seconds, `memory` in bytes, `cpu` in seconds per second, `done` a part of 1."""
 
     hosts: int
     dead: int
     cpu: float
     memory: int
+    done: float
     late: tuple[float, float]
     failover: float | None
 
     @property
     def per_check(self) -> float:
-        """Return the processor time of one check, in microseconds."""
-        return 1e6 * self.cpu / (_CHECKS * self.hosts)
+        """Return the processor time of one check that was run, in microseconds."""
+        return 1e6 * self.cpu / (_CHECKS * self.hosts * self.done)
 
     def row(self) -> list[float | None]:
         """Return the figures in the order of `_COLUMNS`."""
@@ -69,6 +84,7 @@ class Measured:
             100 * self.cpu,
             self.per_check,
             self.memory / 1e6,
+            100 * self.done,
             *late,
             self.failover,
         ]
@@ -77,7 +93,7 @@ class Measured:
         failover = "-" if self.failover is None else f"{self.failover:.2f}"
         return (
             f"{self.hosts:>6}{self.dead:>6}{100 * self.cpu:>8.1f}{self.per_check:>10.0f}{self.memory / 1e6:>11.0f}"
-            f"{1e3 * self.late[0]:>13.0f}{1e3 * self.late[1]:>7.0f}{failover:>12}"
+            f"{100 * self.done:>10.1f}{1e3 * self.late[0]:>13.0f}{1e3 * self.late[1]:>7.0f}{failover:>12}"
         )
 
 
@@ -119,8 +135,9 @@ def _program(name: str) -> str:
 class Bench:
     """Two machines, the stand-ins and a monitor."""
 
-    def __init__(self, home: Path, stack: ExitStack, hosts: int) -> None:
+    def __init__(self, home: Path, stack: ExitStack, hosts: int, profile: Path | None = None) -> None:
         self.hosts = hosts
+        self._profile = profile
         self._far = self._machine(home, stack, "hosts")
         self._near = self._machine(home, stack, "monitor")
         self._wire()
@@ -133,8 +150,16 @@ class Bench:
         assert self._said().get("ready")
         (self._near.etc / "mmm_mon.conf").write_text(conf(hosts))
         (self._near.etc / "mmm_mon.conf").chmod(0o600)
-        self._monitor = self._near.spawn([_program("mmm_mond"), "--foreground"], log=home / "monitor.out")
+        under = [] if profile is None else [sys.executable, _PROFILED, str(profile)]
+        program = [*under, _program("mmm_mond"), "--foreground"]
+        self._monitor = self._near.spawn(program, log=home / "monitor.out")
         stack.callback(self._monitor.kill)
+
+    def profile(self) -> None:
+        """Let the monitor's profile begin, or end."""
+        if self._profile is not None:
+            for process in running(self._near, "mmm_mond"):
+                os.kill(process.pid, signal.SIGUSR2)
 
     @staticmethod
     def _machine(home: Path, stack: ExitStack, name: str) -> Machine:
@@ -207,33 +232,43 @@ class Bench:
 
 
 @contextmanager
-def bench(hosts: int) -> Iterator[Bench]:
+def bench(hosts: int, profile: Path | None = None) -> Iterator[Bench]:
     """Give a monitor at work with so many hosts."""
     home = Path(tempfile.mkdtemp(prefix="mmm-scale-"))
     try:
         with ExitStack() as stack:
-            yield Bench(home, stack, hosts)
+            yield Bench(home, stack, hosts, profile)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def measure(hosts: int, dead: int, seconds: float) -> Measured:
+def measure(hosts: int, dead: int, seconds: float, profile: Path | None = None) -> Measured:
     """Return one step; `dead` hosts, the last ones, die before."""
-    with bench(hosts) as running:
-        running.wait_online(hosts)
+    with bench(hosts, profile) as cluster:
+        cluster.wait_online(hosts)
         for number in range(hosts - dead, hosts):
-            running.kill(number)
+            cluster.kill(number)
         time.sleep(min(10.0, seconds) if dead else 3.0)
-        running.tally()
-        before, began = running.usage()[0], time.monotonic()
+        cluster.tally()
+        cluster.profile()
+        before, began = cluster.usage()[0], time.monotonic()
         time.sleep(seconds)
-        cpu, memory = running.usage()
+        cluster.profile()
+        cpu, memory = cluster.usage()
         took = time.monotonic() - began
-        tally = running.tally()
+        tally = cluster.tally()
+        done = tally["asked"] / (took * _ASKED * (hosts - dead))
         late = (max(0.0, tally["p50"] - 1), max(0.0, tally["p99"] - 1))
-        died = running.kill(0)
-        failover = running.writer_told(1) - died
-        return Measured(hosts, dead, (cpu - before) / took, memory, late, failover)
+        died = cluster.kill(0)
+        failover = cluster.writer_told(1) - died
+        return Measured(hosts, dead, (cpu - before) / took, memory, done, late, failover)
+
+
+def profiled(path: Path) -> str:
+    """Return which functions took most of the time in a file of cProfile's."""
+    written = io.StringIO()
+    pstats.Stats(str(path), stream=written).sort_stats("tottime").print_stats(_SHOWN)
+    return written.getvalue()
 
 
 def main() -> int:
@@ -243,13 +278,16 @@ def main() -> int:
     parser.add_argument("--dead", default="0,10", help="percents of them that are dead before")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to watch (default 20)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write columns and rows there too")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="run the monitor under cProfile")
     args = parser.parse_args()
     print(_HEADER, flush=True)
     found = []
     for hosts in map(int, args.hosts.split(",")):
         for percent in map(float, args.dead.split(",")):
-            found.append(measure(hosts, round(hosts * percent / 100), args.seconds))
+            found.append(measure(hosts, round(hosts * percent / 100), args.seconds, args.profile))
             print(found[-1], flush=True)
+            if args.profile is not None:
+                print(profiled(args.profile))
             if args.json is not None:
                 table = {"columns": _COLUMNS, "rows": [one.row() for one in found]}
                 args.json.write_text(json.dumps(table, indent=1) + "\n")

@@ -5,7 +5,8 @@ python -m bench.stand_ins AGENT_PORT MYSQL_PORT
 Not real servers: a handshake that accepts every password, and answers made of a table for what the monitor asks.
 All hosts listen on the same two ports of all addresses of the machine; the address that a client connected to tells
 which host it means. On its output, a line of JSON for each status with the writer's VIP; for each line on its input,
-a line of JSON with the intervals between two checks of a server since the line before, in seconds.
+a line of JSON with what was `asked` since the line before (read_only, and the state of replicas), and the intervals
+between two mysql checks of a server, in seconds.
 """
 
 import asyncio
@@ -14,7 +15,6 @@ import re
 import struct
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from mmm.wire import agent as wire
@@ -60,10 +60,12 @@ class Hosts:
     def __init__(self) -> None:
         self.told: dict[str, Status] = {}
         self.intervals: list[float] = []
+        self.asked = 0
         self._asked: dict[str, float] = {}
 
     def checked(self, address: str) -> None:
         """Note that a server's read_only was asked, which the mysql check does once in each of its runs."""
+        self.asked += 1
         now = time.monotonic()
         before = self._asked.get(address)
         self._asked[address] = now
@@ -149,6 +151,8 @@ class ServerPort(asyncio.Protocol):
     def _answer(self, statement: bytes) -> bytes:
         if b"read_only" in statement:
             self._hosts.checked(self._address)
+        elif b"SLAVES STATUS" in statement:
+            self._hosts.asked += 1
         known = self.answers.get(statement)
         if known is None:
             known = self.answers[statement] = _encoded(_rows(statement.decode()))
@@ -202,12 +206,12 @@ def _greeting() -> bytes:
     return _packets([head + rest + b"mysql_native_password\0"], 0)
 
 
-def _tally(intervals: Sequence[float]) -> str:
-    grouped: dict[str, float] = defaultdict(float)
+def _tally(intervals: Sequence[float], asked: int) -> str:
+    grouped: dict[str, float] = {"checks": len(intervals), "asked": asked}
     ordered = sorted(intervals)
     for name, part in (("p50", 0.5), ("p99", 0.99), ("most", 1.0)):
         grouped[name] = ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
-    return json.dumps({"checks": len(ordered), **grouped})
+    return json.dumps(grouped)
 
 
 async def _serve(agent_port: int, mysql_port: int) -> None:
@@ -216,8 +220,9 @@ async def _serve(agent_port: int, mysql_port: int) -> None:
     await loop.create_server(lambda: ServerPort(hosts), "0.0.0.0", mysql_port, backlog=4096)  # noqa: S104
     print(json.dumps({"ready": True}), flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
-        print(_tally(hosts.intervals), flush=True)
+        print(_tally(hosts.intervals, hosts.asked), flush=True)
         hosts.intervals.clear()
+        hosts.asked = 0
 
 
 if __name__ == "__main__":

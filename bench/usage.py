@@ -4,16 +4,24 @@ import os
 from pathlib import Path
 
 from mmm.sandbox.machine import Machine
+from mmm.sandbox.processes import Process
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def running(machine: Machine, daemon: str) -> list[Process]:
+    """Return the daemon's processes, also where it runs under `bench.profiled`."""
+    return [process for process in machine.processes() if process.runs(daemon) or _profiled(process, daemon)]
+
+
+def _profiled(process: Process, daemon: str) -> bool:
+    return {"profiled.py", daemon} <= {Path(part).name for part in process.argv}
 
 
 def usage(machine: Machine, daemon: str) -> tuple[float, int]:
     """Return the processor time of a daemon's processes in seconds, and their memory (PSS) in bytes."""
     cpu, memory = 0.0, 0
-    for process in machine.processes():
-        if not process.runs(daemon):
-            continue
+    for process in running(machine, daemon):
         fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
         cpu += (int(fields[11]) + int(fields[12])) / _TICKS
         for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
