@@ -149,7 +149,7 @@ class ServerPort(asyncio.Protocol):
                 self._transport.write(_packets([_OK], 1))
 
     def _answer(self, statement: bytes) -> bytes:
-        if b"read_only" in statement:
+        if b"read_only" in statement and b"gtid" not in statement:
             self._hosts.checked(self._address)
         elif b"SLAVES STATUS" in statement:
             self._hosts.asked += 1

@@ -38,6 +38,12 @@ class Transactions:
     """How far it has applied the source's binary log."""
     detached: bool = False
     """It was made unable to reach its source, and nothing more comes of that."""
+    writable: bool = False
+    """Ordinary users could still write to it: it may soon have more than it says, also what its binary log has already.
+
+    A server is read-only when all commits under way have ended. One that waits for a semi-sync replica is in the binary
+    log, from where replicas get it, and MySQL counts it among its GTIDs only afterwards.
+    """
     server_id: int = 0
     """What the events written on it carry, in the binary log of whoever has them."""
     semi_sync: SemiSync | None = None

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from mmm.config.model import Check, Cluster, Host
@@ -15,18 +15,23 @@ from mmm.gtid.transactions import Transactions
 from mmm.monitor.events import CheckResult
 from mmm.monitor.master_pair import MasterFacts
 from mmm.monitor.world import Outcome
-from mmm.mysql.access import writable
+from mmm.mysql.access import look_at_read_only
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
-from mmm.mysql.kept import Kept
-from mmm.mysql.replication import ReplicaStatus, replica_status
+from mmm.mysql.kept import RENEWED, Kept
+from mmm.mysql.question import Question
+from mmm.mysql.replication import ReplicaStatus, look_at_replica, replica_status
 from mmm.mysql.tail import read_tail
 from mmm.mysql.tls import tls_of
-from mmm.mysql.transactions import read_transactions
+from mmm.mysql.transactions import look_at_transactions
 from mmm.network.icmp import Pinger
 
 PING_TIMEOUT = 0.5
 """Seconds that a host has to answer an ICMP echo."""
-_MOST_THREADS = 256
+_MOST_THREADS = 64
+_LOGINS = 20.0
+"""Times a second that the monitor logs in to servers at most, only to see that they let it in."""
+_SELDOM = 6
+"""So many times longer a look at the replica uses its connection: it is to see grants that have changed."""
 _LOG_LIMIT = 5.0
 """Seconds for a look at a binary log; as long again for its last question."""
 
@@ -48,14 +53,14 @@ class _Server:
     A look at the replica can hang in a server that is quick to answer everything else.
     """
 
-    def __init__(self, host: Host) -> None:
-        self.alive = Kept(monitor_address(host))
-        self.replica = Kept(monitor_address(host))
-        self.reading: asyncio.Future[Reading] | None = None
-        self.read_began = -math.inf
+    def __init__(self, host: Host, threads: Executor, renewed: float) -> None:
         self.ended = asyncio.Event()
         """The server has ended the connection of `alive` since the check that used it."""
-        self.watched: int | None = None
+        address = monitor_address(host)
+        self.alive = Kept(address, threads, renewed=renewed, ended=self.ended.set)
+        self.replica = Kept(address, threads, renewed=_SELDOM * renewed)
+        self.reading: asyncio.Future[Reading] | None = None
+        self.read_began = -math.inf
 
     def close(self) -> None:
         """End its connections."""
@@ -64,12 +69,13 @@ class _Server:
 
 
 class Checks:
-    """Runs checks; PyMySQL's blocking calls go to threads, so that a dead host delays nobody (SPEC 10.8)."""
+    """Runs checks, all in the event loop but for logging in, so that a dead host delays nobody (SPEC 10.8)."""
 
     def __init__(self, conf: Cluster, pinger: Pinger) -> None:
         self._conf = conf
         self._pinger = pinger
         threads = min(_MOST_THREADS, 2 * len(conf.hosts) + 2)
+        self._renewed = max(RENEWED, len(conf.hosts) / _LOGINS)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="check")
         self._servers: dict[str, _Server] = {}
         both = [conf.checks[name].check_period for name in ("rep_threads", "rep_backlog")]
@@ -125,23 +131,9 @@ class Checks:
         )
 
     async def _mysql(self, host: Host, check: Check) -> CheckResult:
-        server, loop = self._server(host), asyncio.get_running_loop()
-        self._unwatch(server)
-        result = await loop.run_in_executor(self._threads, check_mysql, host, check, server.alive)
-        server.watched = server.alive.fileno
-        if server.watched is not None:
-            loop.add_reader(server.watched, self._ended, server)
-        return result
-
-    def _ended(self, server: _Server) -> None:
-        self._unwatch(server)
-        server.ended.set()
-
-    def _unwatch(self, server: _Server) -> None:
+        server = self._server(host)
         server.ended.clear()
-        if server.watched is not None:
-            asyncio.get_running_loop().remove_reader(server.watched)
-            server.watched = None
+        return await check_mysql(host, check, server.alive)
 
     async def _read(self, host: Host, check: Check) -> Reading:
         """Return what the replica says now; both checks of it share a look where they are due together."""
@@ -149,13 +141,13 @@ class Checks:
         at_work = server.reading is not None and not server.reading.done()
         if server.reading is None or not (at_work or loop.time() - server.read_began < self._fresh):
             server.read_began = loop.time()
-            server.reading = loop.run_in_executor(self._threads, read_replica, server.replica, check.timeout)
+            server.reading = loop.create_task(read_replica(server.replica, check.timeout))
         return await asyncio.shield(server.reading)
 
     def _server(self, host: Host) -> _Server:
         found = self._servers.get(host.name)
         if found is None:
-            found = self._servers[host.name] = _Server(host)
+            found = self._servers[host.name] = _Server(host, self._threads, self._renewed)
         return found
 
     def close(self) -> None:
@@ -170,10 +162,10 @@ def monitor_address(host: Host) -> Address:
     return Address(host.ip, host.mysql_port, host.monitor_user, host.monitor_password, tls_of(host))
 
 
-def check_mysql(host: Host, check: Check, server: Kept) -> CheckResult:
+async def check_mysql(host: Host, check: Check, server: Kept) -> CheckResult:
     """Connect and run a trivial query. Any error packet proves the server alive: UNKNOWN (SPEC 10.5)."""
     try:
-        may_write = server.ask(writable, check.timeout)
+        may_write = await server.ask(look_at_read_only, check.timeout)
     except MysqlError as error:
         outcome = Outcome.UNKNOWN if error.server_alive else Outcome.ERROR
         refused = error.kind is ErrorKind.REFUSED
@@ -196,17 +188,17 @@ def read_log(host: Host, since: LogPlace) -> Tail:
         return Tail(since, seen, problem=f"its binary log makes no sense: {error}")
 
 
-def read_replica(server: Kept, timeout: float) -> Reading:
-    """Return what a server says of its replication and its transactions within `timeout` seconds."""
+async def read_replica(server: Kept, limit: float) -> Reading:
+    """Return what a server says of its replication and its transactions within `limit` seconds."""
     try:
-        return server.ask(_look, timeout)
+        return await server.ask(_look, limit)
     except MysqlError as error:
         return Reading(error=error)
 
 
-def _look(connection: Connection) -> Reading:
-    status = replica_status(connection)
-    return Reading(status, _transactions(connection, status))
+def _look(connection: Connection) -> Question[Reading]:
+    status = yield from look_at_replica(connection)
+    return Reading(status, (yield from _transactions(connection, status)))
 
 
 def replica_result(
@@ -240,10 +232,10 @@ def replica_result(
     )
 
 
-def _transactions(connection: Connection, status: ReplicaStatus | None) -> Transactions | None:
-    """Return what the server has; the check does not depend on it."""
+def _transactions(connection: Connection, status: ReplicaStatus | None) -> Question[Transactions | None]:
+    """Ask what the server has; the check does not depend on it."""
     try:
-        return read_transactions(connection, status)
+        return (yield from look_at_transactions(connection, status))
     except (MysqlError, LookupError, TypeError, ValueError):  # a proxy may answer anything
         return None
 

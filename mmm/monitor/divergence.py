@@ -95,6 +95,8 @@ def to_look_through(world: World, name: str, now: float) -> LogPlace | None:
     host = world.hosts[name]
     if host.reads_log or host.checks["mysql"].error_since is not None or host.state is State.HARD_OFFLINE:
         return None
+    if _may_get_more(world, name):
+        return None
     if host.log_read is not None and now - host.log_read < LOOK_AGAIN:
         return None
     place = _place(world, name)
@@ -149,6 +151,8 @@ def awaited(world: World, name: str) -> bool:
     theirs = world.hosts[master].transactions
     if host.transactions is None and theirs is None:
         return False  # nobody tells
+    if _may_get_more(world, name):
+        return True
     reference = _reference(world, name)
     if reference is None:
         return (
@@ -160,6 +164,17 @@ def awaited(world: World, name: str) -> bool:
         return not _is_looked_through(world, name, place)
     compared = is_fresh(world, name) and _seen(host) >= reference.seen
     return not compared and (reference.executed is not None or host.looks < LOOKS)
+
+
+def _may_get_more(world: World, name: str) -> bool:
+    """Tell whether the host may soon have transactions that it does not tell of yet: it was not read-only.
+
+    A commit that waits for a semi-sync replica is one such, which MySQL counts among its GTIDs only when it has ended.
+    """
+    host = world.hosts[name]
+    if host.transactions is None:
+        return False
+    return host.transactions.writable or (not is_fresh(world, name) and host.looks < LOOKS)
 
 
 def _will_tell(world: World, name: str, master: str) -> bool:
@@ -217,6 +232,8 @@ def unproved(world: World, name: str) -> str:
         needed = world.can_be_active_master(other)
         if needed and (host.state is State.HARD_OFFLINE or not is_fresh(world, other)):
             return f"what {other} has is not known: it is {host.state}"
+        if needed and host.transactions is not None and host.transactions.writable:
+            return f"{other} may still be written to: it is not read-only"
         if host.transactions is None or host.transactions.executed is None:
             if needed:
                 return f"{other} has no GTIDs, so that nothing can be proved"

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, replace
 
 from mmm.mysql.connection import Connection, ErrorKind, MysqlError
+from mmm.mysql.question import Question
 from mmm.mysql.sessions import Ended, Ending, Fate, fate, list_sessions, open_transactions
 
 _LOCK_WAIT_TIMEOUT = 1205
@@ -14,10 +15,15 @@ _AFTER_GRACE = 3.0
 _LOCK_WAIT = 1.0  # what an attempt takes where the server counts whole seconds
 
 
-def writable(connection: Connection, timeout: float | None = None) -> bool:
+def writable(connection: Connection) -> bool:
     """Return whether ordinary users may write: read_only is off. Raises MysqlError."""
-    row = connection.query("SELECT @@global.read_only AS read_only", timeout=timeout)[0]
-    return not _is_on(row["read_only"])
+    return connection.ask(look_at_read_only(connection))
+
+
+def look_at_read_only(_: Connection) -> Question[bool]:
+    """Ask for the same."""
+    row = (yield "SELECT @@global.read_only AS read_only")[0]
+    return not is_on(row["read_only"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class Access:
 def access(connection: Connection) -> Access:
     """Return who may write. Raises MysqlError."""
     row = connection.query(connection.flavour.write_locks)[0]
-    return Access(not _is_on(row["read_only"]), all(map(_is_on, row.values())))
+    return Access(not is_on(row["read_only"]), all(map(is_on, row.values())))
 
 
 def allow_writes(connection: Connection) -> None:
@@ -90,7 +96,7 @@ def _set_read_only(connection: Connection, ending: Ending, deadline: float) -> N
             ending.sweep(denied=False)
         attempt = min(2 * attempt, _LONGEST_ATTEMPT)
     row = connection.query(connection.flavour.write_locks)[0]
-    still_off = [name for name, value in row.items() if not _is_on(value)]
+    still_off = [name for name, value in row.items() if not is_on(value)]
     if still_off:
         raise MysqlError(
             ErrorKind.FAILED, 0, f"MySQL at {connection.address}: {' and '.join(still_off)} stays off"
@@ -110,6 +116,6 @@ def _forbid(connection: Connection, attempt: float) -> bool:
     return True
 
 
-def _is_on(value: object) -> bool:
+def is_on(value: object) -> bool:
     """Tell whether a switch is on; newer servers answer words, of which only OFF means off."""
     return str(value).upper() not in {"0", "OFF", "FALSE"}

@@ -11,26 +11,29 @@ A connection whose statement ran out of time is closed: the server may still be 
 import math
 import socket
 import ssl
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pymysql
 from pymysql.cursors import DictCursor
 
 from mmm.mysql.errors import ErrorKind, MysqlError, classify
 from mmm.mysql.flavour import Flavour, detect
-from mmm.mysql.limited import Limit, LimitedContext, limited_socket
-from mmm.mysql.tls import Tls, TlsFileError
+from mmm.mysql.limited import Limit, Limited, LimitedContext, limited_socket
+from mmm.mysql.question import Question
+from mmm.mysql.tls import Tls
 
-__all__ = ["Address", "Connection", "ErrorKind", "MysqlError", "Row", "connect"]
+__all__ = ["Address", "Connection", "ErrorKind", "MysqlError", "Row", "connect", "family", "login"]
 
 _GOODBYE = 0.2
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,28 @@ class Connection:
         """Run a statement for its effect; otherwise as `query`."""
         self.query(sql, args, timeout)
 
-    def fileno(self) -> int:
-        """Return the descriptor of the socket, -1 when it is closed."""
-        return self._limits.sock.fileno()
+    def ask(self, question: Question[T]) -> T:
+        """Return what a question comes to, each of its statements within the connection's limit.
+
+        Raises MysqlError, and what the question makes of an answer that makes no sense.
+        """
+        try:
+            statement = next(question)
+            while True:
+                try:
+                    rows = self.query(statement)
+                except MysqlError as error:
+                    statement = question.throw(error)
+                else:
+                    statement = question.send(rows)
+        except StopIteration as done:
+            answer: T = done.value
+            return answer
+
+    @property
+    def socket(self) -> socket.socket:
+        """Return the socket, for one who waits for it in an event loop while no statement is under way."""
+        return self._limits.sock
 
     def close(self) -> None:
         """End the session. Never fails, and waits for nothing; closing twice is fine."""
@@ -114,16 +136,29 @@ def connect(address: Address, timeout: float) -> Connection:
     Autocommit is on; `timeout` is also the limit of each statement unless one says otherwise, and
     (in whole seconds, at least 1) the session's lock_wait_timeout, so that the server gives up too.
     """
+    deadline = time.monotonic() + timeout
     try:
-        context = LimitedContext.of(address.tls) if address.tls else None
-        sock = limited_socket(socket.AF_INET6 if ":" in address.ip else socket.AF_INET)
-    except (OSError, TlsFileError) as error:
+        sock = limited_socket(family(address))
+        sock.limits.begin(timeout)
+        sock.connect((address.ip, address.port))
+    except OSError as error:
         raise classify(error, str(address)) from error
-    limits, session = sock.limits, _session(address, timeout, context)
+    return login(sock, address, max(0.001, deadline - time.monotonic()))
+
+
+def family(address: Address) -> socket.AddressFamily:
+    """Return the family of the server's address."""
+    return socket.AF_INET6 if ":" in address.ip else socket.AF_INET
+
+
+def login(sock: Limited, address: Address, timeout: float) -> Connection:
+    """Return the same of a socket that is connected to the server, and closed where that fails."""
+    limits = sock.limits
     try:
         limits.begin(timeout)
+        context = LimitedContext.of(address.tls) if address.tls else None
+        session = _session(address, timeout, context)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.connect((address.ip, address.port))
         session.connect(sock)
     except Exception as error:
         shown = bool(address.tls and address.tls.cert) and isinstance(limits.sock, ssl.SSLSocket)

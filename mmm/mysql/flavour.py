@@ -63,7 +63,7 @@ class Flavour:
     gtid_state: str
     """What the server has, by GTID: slave_pos, binlog_pos, binlog_state; or gtid_mode and executed.
 
-    And `origin`, what its own transactions carry, and `server_id`, what its own events do."""
+    And `origin`, what its own transactions carry, `server_id`, what its own events do, and first `read_only`."""
     wait_gtid: str
     """Waits until this replica has applied GTIDs: arguments GTIDs, seconds."""
     wait_slice: float
@@ -127,7 +127,8 @@ def _mariadb(version: tuple[int, int, int]) -> Flavour:
         by_gtid="MASTER_USE_GTID=slave_pos",
         by_position="MASTER_USE_GTID=no",
         password_exchange="",
-        gtid_state="SELECT @@global.gtid_slave_pos AS slave_pos, @@global.gtid_binlog_pos AS binlog_pos,"
+        gtid_state="SELECT @@global.read_only AS read_only,"
+        " @@global.gtid_slave_pos AS slave_pos, @@global.gtid_binlog_pos AS binlog_pos,"
         " @@global.gtid_binlog_state AS binlog_state, @@global.server_id AS origin, @@global.server_id AS server_id",
         wait_gtid="SELECT MASTER_GTID_WAIT(%s, %s) AS result",
         wait_slice=0.25,
@@ -169,7 +170,8 @@ def _mysql(version: tuple[int, int, int]) -> Flavour:
         by_gtid=f"{source}_AUTO_POSITION=1",
         by_position=f"{source}_AUTO_POSITION=0",
         password_exchange=f"GET_{source}_PUBLIC_KEY=1" if version >= (8, 0, 4) else "",
-        gtid_state="SELECT @@global.gtid_mode AS gtid_mode, @@global.gtid_executed AS executed,"
+        gtid_state="SELECT @@global.read_only AS read_only, @@global.gtid_mode AS gtid_mode,"
+        " @@global.gtid_executed AS executed,"
         " @@global.server_uuid AS origin, @@global.server_id AS server_id",
         wait_gtid="SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s) AS result",
         wait_slice=1.0,  # 5.7 knows whole seconds only, and takes 0 for ever

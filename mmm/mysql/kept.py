@@ -1,67 +1,110 @@
-"""A connection that is used again and again, for questions that are asked every second.
+"""A session that is used again and again, for questions that are asked every second.
 
-Logging in costs a server and its client ten times what a question does. But a kept connection alone does not prove
-that the server lets anybody in: so it is made anew every RENEWED seconds, and whenever it fails.
+Logging in costs a server and its client ten times what a question does. But a kept session alone does not prove that
+the server lets anybody in: so it is made anew now and then, and whenever it fails.
 """
 
-import time
+import asyncio
+import math
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import TypeVar
 
-from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
+from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, login
+from mmm.mysql.in_loop import InLoop, reach
+from mmm.mysql.in_thread import InThread
+from mmm.mysql.limited import Limited
+from mmm.mysql.question import Question
 
 RENEWED = 10.0
-"""Seconds that a connection is used."""
+"""Seconds that a session is used which is to prove that the server lets us in."""
+_SOON = 0.001
 
 T = TypeVar("T")
 
 
-class Kept:
-    """A place for one connection to `address`. Used by one thread at a time; `close` it."""
+def _nothing() -> None:
+    """Take no note of the end of a session."""
 
-    def __init__(self, address: Address) -> None:
+
+class Kept:
+    """A place for one session at `address`. Used by one task at a time; `close` it.
+
+    Logging in is done by `threads`. A session is used for `renewed` seconds. `ended` is called when the server ends
+    it while nothing is asked.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        threads: Executor,
+        *,
+        renewed: float = math.inf,
+        ended: Callable[[], None] = _nothing,
+    ) -> None:
         self._address = address
-        self._connection: Connection | None = None
-        self._made = 0.0
+        self._threads = threads
+        self._renewed = renewed
+        self._ended = ended
+        self._session: InLoop | InThread | None = None
+        self._made = -math.inf
 
     @property
-    def fileno(self) -> int | None:
-        """Return the descriptor of the idle connection; it becomes readable when the server ends it."""
-        return None if self._connection is None else self._connection.fileno()
+    def idle(self) -> bool:
+        """Tell whether there is a session."""
+        return self._session is not None and not self._session.closed
 
-    def ask(self, question: Callable[[Connection], T], timeout: float) -> T:
-        """Return what `question` finds out, within `timeout` seconds with all that is needed for it.
+    async def ask(self, question: Callable[[Connection], Question[T]], limit: float) -> T:
+        """Return what `question` finds out, within `limit` seconds with all that is needed for it.
 
-        Raises MysqlError. A server that has ended the connection is asked once more on a new one: only that
-        tells whether it lives.
+        Raises MysqlError. A server that has ended the session is asked once more on a new one: only that tells whether
+        it lives.
         """
-        deadline = time.monotonic() + timeout
-        kept = self._connection
-        if kept is not None and time.monotonic() - self._made < RENEWED:
-            kept.timeout = timeout
+        now = asyncio.get_running_loop().time
+        deadline = now() + limit
+        kept = self._session
+        if kept is not None and not kept.closed and now() - self._made < self._renewed:
             try:
-                return question(kept)
+                return await kept.ask(question, limit)
             except MysqlError as error:
                 self.close()
                 if error.kind is ErrorKind.TIMED_OUT:
                     raise
-        renewed = self._renew(deadline)
-        renewed.timeout = max(0.001, deadline - time.monotonic())
+        made = await self._renew(deadline)
         try:
-            return question(renewed)
+            return await made.ask(question, max(_SOON, deadline - now()))
         except MysqlError:
             self.close()
             raise
 
-    def _renew(self, deadline: float) -> Connection:
-        """Log in anew; the old connection is given up only for a new one, so that it serves as long as it can."""
-        made = connect(self._address, max(0.001, deadline - time.monotonic()))
+    async def _renew(self, deadline: float) -> InLoop | InThread:
+        """Log in anew; the old session is given up only for a new one, so that it serves as long as it can."""
+        loop = asyncio.get_running_loop()
+        sock = await reach(self._address, max(_SOON, deadline - loop.time()))
+        made = await loop.run_in_executor(
+            self._threads, _logged_in, sock, self._address, max(_SOON, deadline - loop.time())
+        )
         self.close()
-        self._connection, self._made = made, time.monotonic()
-        return made
+        if self._address.tls is None:
+            self._session = InLoop(made, self._ended)
+        else:
+            self._session = InThread(made, self._threads, self._ended)
+        self._made = loop.time()
+        return self._session
 
     def close(self) -> None:
-        """End the connection, if there is one."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        """End the session, if there is one."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+
+def _logged_in(sock: Limited, address: Address, timeout: float) -> Connection:
+    """Return a session that knows what kind of server it is: no question has to wait for that."""
+    made = login(sock, address, timeout)
+    try:
+        made.flavour  # noqa: B018 - it is asked for here, once
+    except MysqlError:
+        made.close()
+        raise
+    return made

@@ -99,6 +99,13 @@ class LimitedContext(ssl.SSLContext):
         return wrapped
 
 
+def limited(sock: socket.socket) -> Limited:
+    """Return the socket, which may be connected, as one with limits of its own."""
+    found = Limited(fileno=sock.detach())
+    found.limits = Limit(found)
+    return found
+
+
 def limited_socket(family: socket.AddressFamily) -> Limited:
     """Return a TCP socket that is not connected, with limits of its own."""
     sock = Limited(family, socket.SOCK_STREAM)

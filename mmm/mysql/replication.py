@@ -13,6 +13,7 @@ from mmm.gtid.place import LogPlace
 from mmm.gtid.transactions import Executed
 from mmm.mysql.connection import Connection, ErrorKind, MysqlError, Row
 from mmm.mysql.flavour import Flavour
+from mmm.mysql.question import Question
 
 IoRunning = Literal["Yes", "No", "Connecting"]
 DETACHED = "//"
@@ -131,7 +132,12 @@ def replica_status(connection: Connection) -> ReplicaStatus | None:
     That is the channel without a name, else the only one there is. Where several have names and none has none, no
     one can tell: MysqlError of kind FAILED names them. Raises MysqlError; kind DENIED when the user may not ask.
     """
-    found = [parse_status(row) for row in connection.query(connection.flavour.replica_status)]
+    return connection.ask(look_at_replica(connection))
+
+
+def look_at_replica(connection: Connection) -> Question[ReplicaStatus | None]:
+    """Ask for the same."""
+    found = [parse_status(row) for row in (yield connection.flavour.replica_status)]
     found = [status for status in found if status.source_ip]
     unnamed = next((status for status in found if not status.channel), None)
     if unnamed or len(found) < 2:
@@ -170,7 +176,8 @@ def _channel(connection: Connection) -> str:
 
 def binlog_position(connection: Connection) -> BinlogPosition:
     """Return the end of the server's own binary log. Raises MysqlError."""
-    row = _binlog_status(connection)
+    rows = connection.query(connection.flavour.binlog_status)
+    row = rows[0] if rows else {}
     place = _place(row)
     if connection.flavour.mariadb:
         state = connection.query(connection.flavour.gtid_state)[0]
@@ -178,14 +185,10 @@ def binlog_position(connection: Connection) -> BinlogPosition:
     return BinlogPosition(place, "".join(str(row.get("Executed_Gtid_Set") or "").split()))
 
 
-def binlog_place(connection: Connection) -> LogPlace:
-    """Return the end of the server's own binary log, NOWHERE where it writes none. Raises MysqlError."""
-    return _place(_binlog_status(connection))
-
-
-def _binlog_status(connection: Connection) -> Row:
-    rows = connection.query(connection.flavour.binlog_status)
-    return rows[0] if rows else {}
+def look_at_binlog_end(connection: Connection) -> Question[LogPlace]:
+    """Ask for the end of the server's own binary log, NOWHERE where it writes none."""
+    rows = yield connection.flavour.binlog_status
+    return _place(rows[0] if rows else {})
 
 
 def _place(row: Row) -> LogPlace:

@@ -4,10 +4,11 @@ MariaDB has it built in. MySQL has plugins of two generations, master/slave and 
 loaded only the server knows, so names are taken from its answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mmm.gtid.semi_sync import SemiSync
-from mmm.mysql.connection import Connection, MysqlError
+from mmm.mysql.connection import Connection, MysqlError, Row
+from mmm.mysql.question import Question
 from mmm.mysql.replication import replica_status
 
 _SOURCE = "rpl_semi_sync_master_enabled"
@@ -17,15 +18,15 @@ _REPLICA = "rpl_semi_sync_slave_enabled"
 
 def switches(connection: Connection) -> SemiSync:
     """Return what is switched on, without how it goes. Raises MysqlError."""
-    return _parsed(_settings(connection), {})
+    return _parsed(connection.ask(_settings(connection)), {})
 
 
-def read_semi_sync(connection: Connection) -> SemiSync:
-    """Return what is switched on, and how it goes. Raises MysqlError."""
-    settings = _settings(connection)
+def look_at_semi_sync(connection: Connection) -> Question[SemiSync]:
+    """Ask what is switched on, and how it goes."""
+    settings = yield from _settings(connection)
     if not _parsed(settings, {}).on:
         return _parsed(settings, {})
-    return _parsed(settings, _asked(connection, connection.flavour.semi_sync_state))
+    return _parsed(settings, _named((yield connection.flavour.semi_sync_state)))
 
 
 def become_source(connection: Connection) -> None:
@@ -58,29 +59,29 @@ def _switch(connection: Connection, name: str, *, on: bool) -> None:
     connection.execute(f"SET GLOBAL {own}={int(on)}")
 
 
-def _settings(connection: Connection) -> Mapping[str, str]:
-    """Return the settings in the old words; asked by their names once these are known, which costs a tenth."""
+def _settings(connection: Connection) -> Question[Mapping[str, str]]:
+    """Ask for the settings, in the old words; by their names once these are known, which costs a tenth."""
     known = connection.semi_sync_names
     if known:
         try:
-            row = connection.query(f"SELECT {', '.join(f'@@global.{name} AS {name}' for name in known)}")[0]
+            row = (yield f"SELECT {', '.join(f'@@global.{name} AS {name}' for name in known)}")[0]
         except MysqlError as error:
             if error.number != _UNKNOWN_VARIABLE:
                 raise
         else:
             return {_old(name): _text(value) for name, value in row.items()}
-    rows = connection.query(connection.flavour.semi_sync_settings)
+    rows = yield connection.flavour.semi_sync_settings
     connection.semi_sync_names = tuple(str(row["Variable_name"]) for row in rows)
-    return {_old(str(row["Variable_name"])): str(row["Value"]) for row in rows}
+    return _named(rows)
 
 
 def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _asked(connection: Connection, statement: str) -> Mapping[str, str]:
+def _named(rows: Sequence[Row]) -> Mapping[str, str]:
     """Return names in the old words and values."""
-    return {_old(str(row["Variable_name"])): str(row["Value"]) for row in connection.query(statement)}
+    return {_old(str(row["Variable_name"])): str(row["Value"]) for row in rows}
 
 
 def _old(name: str) -> str:

@@ -6,27 +6,29 @@ from dataclasses import replace
 from mmm.gtid import mariadb, mysql
 from mmm.gtid.place import NOWHERE, LogPlace
 from mmm.gtid.transactions import Executed, Transactions
+from mmm.mysql.access import is_on
 from mmm.mysql.connection import Connection, ErrorKind, MysqlError
-from mmm.mysql.replication import ReplicaStatus, binlog_place, executed_in
-from mmm.mysql.semi_sync import read_semi_sync
+from mmm.mysql.question import Question
+from mmm.mysql.replication import ReplicaStatus, executed_in, look_at_binlog_end
+from mmm.mysql.semi_sync import look_at_semi_sync
 
 
-def read_transactions(connection: Connection, status: ReplicaStatus | None) -> Transactions:
-    """Return what the server has; `status` is its replica's status, read on this connection just before.
+def look_at_transactions(connection: Connection, status: ReplicaStatus | None) -> Question[Transactions]:
+    """Ask what the server has; `status` is its replica's status, read on this connection just before.
 
     Needs no privilege but for the end of the binary log: REPLICATION CLIENT, on MariaDB BINLOG MONITOR.
-    Raises MysqlError.
     """
     seen = time.monotonic()
-    state = connection.query(connection.flavour.gtid_state)[0]
-    end = _end(connection)
+    state = (yield connection.flavour.gtid_state)[0]
+    end = yield from _end(connection)
     executed = executed_in(connection.flavour, state)
     known = Transactions(
         seen,
         str(state["origin"]),
         executed,
         end,
-        semi_sync=read_semi_sync(connection),
+        writable=not is_on(state["read_only"]),
+        semi_sync=(yield from look_at_semi_sync(connection)),
         server_id=int(state["server_id"]),
     )
     if status is None:
@@ -52,10 +54,10 @@ def _received(executed: Executed | None, received: str) -> Executed | None:
             return mariadb.History(applied=mariadb.parse(received), logged=())
 
 
-def _end(connection: Connection) -> LogPlace:
-    """Return the end of the server's binary log, NOWHERE where it has none or does not tell this user."""
+def _end(connection: Connection) -> Question[LogPlace]:
+    """Ask for the end of the server's binary log, NOWHERE where it has none or does not tell this user."""
     try:
-        return binlog_place(connection)
+        return (yield from look_at_binlog_end(connection))
     except MysqlError as error:
         if error.kind is not ErrorKind.DENIED:
             raise

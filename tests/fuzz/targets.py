@@ -20,6 +20,7 @@ from mmm.monitor import answers, commands, history, results, startup, status_fil
 from mmm.monitor.startup import Found
 from mmm.monitor.turn import turn
 from mmm.monitor.world import CheckStatus, Mode, State, World
+from mmm.mysql import text_protocol
 from mmm.mysql.replication import parse_status
 from mmm.wire import agent as wire
 from mmm.wire import control
@@ -181,6 +182,20 @@ def replica(data: bytes) -> None:
     assert gtid.parse(gtid.text(history.applied)) == history.applied
 
 
+def said(data: bytes) -> None:
+    """Take the bytes for a server's answer to a statement, whole and as it comes in."""
+    try:
+        answer = text_protocol.parse(data)
+    except text_protocol.NotMysqlError:
+        return
+    if answer is None:
+        return
+    assert text_protocol.parse(data, answer.head) == answer
+    for end in {0, 3, len(data) // 2, len(data) - 1}:
+        with contextlib.suppress(text_protocol.NotMysqlError):
+            assert text_protocol.parse(data[:end]) is None
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "agent": agent,
     "commanded": commanded,
@@ -189,6 +204,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "stored": stored,
     "remembered": remembered,
     "replica": replica,
+    "said": said,
 }
 
 WORDS: Mapping[str, tuple[str, ...]] = {
@@ -365,6 +381,10 @@ WORDS: Mapping[str, tuple[str, ...]] = {
             "Executed_Gtid_Set: ",
             "Relay_Master_Log_File: bin.",
         ),
+    ),
+    "said": (
+        *("\x01\0\0\x01\x01", "\x05\0\0\x03", "\x07\0\0\x01\0\0\0\x02\0\0\0", "\x01\0\0\x01\x02"),
+        *("\0\0\x02", "\x03def", "#42000", "read_only", "\x0c-\0", "\0\0\0"),
     ),
 }
 """Pieces of what a target expects, for the fuzzer to put together."""

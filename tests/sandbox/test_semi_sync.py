@@ -1,16 +1,20 @@
 """Semi-synchronous replication: its source is where the writer is, and what a failover then loses is nothing."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from mmm.sandbox import sql
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf
+from mmm.sandbox.conf import Conf, fast
 from mmm.sandbox.faults import heal, inject
 from mmm.sandbox.inspect import settle
+from mmm.sandbox.semi_sync import options
 from mmm.sandbox.watch import Probe
 from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT, Log, check_line, wait_back
+from tests.servers import kind
 
 pytestmark = pytest.mark.sandbox
 
@@ -58,3 +62,40 @@ def test_a_killed_writer_takes_nothing_along_that_clients_were_told_of(masters: 
         settle(sandbox)
         wait_roles(sandbox, "db2", "db1")
     assert (probe.report.missing, probe.report.doubled) == ((), ())
+
+
+@pytest.fixture(scope="module")
+def mysql() -> Iterator[Kept]:
+    """Give two MySQL masters whose commits wait 12 s for each other."""
+    conf = fast(Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 0}))
+    server = str(kind("mysql:9.7").binary)
+    waits = {"rpl_semi_sync_source_timeout": 12000}
+    with kept("semi_mysql", conf, server=server, options={**options(server), **waits}) as cluster:
+        yield cluster
+
+
+@pytest.mark.mysql
+def test_a_commit_that_waits_while_its_host_is_lost_is_not_overlooked(mysql: Kept) -> None:
+    """It is in the binary log, from where a replica gets it, and among the server's GTIDs only when it has ended."""
+    sandbox = mysql.healthy()
+    sandbox.sql("db1", "CREATE TABLE sandbox.rows_of_clients (what VARCHAR(20))")
+    settle(sandbox)
+    log = Log(sandbox)
+    inject(sandbox, "cut", "db1")
+    with ThreadPoolExecutor(2) as threads:
+
+        def commit(host: str, what: str) -> Future[object]:
+            statement = f"INSERT INTO sandbox.rows_of_clients VALUES ('{what}')"  # noqa: S608
+            return threads.submit(sql.query, sandbox.machine(host), statement, limit=LIMIT)
+
+        waiting = commit("db1", "old")
+        log.wait("db2: told ONLINE, .*writer.*, detached from the lost master: OK")
+        newer = commit("db2", "new")
+        heal(sandbox)
+        log.wait("db1: HARD_OFFLINE -> AWAITING_RECOVERY")
+        assert not waiting.done(), "the commit waits on"
+        log.wait("ERROR db1: it has 1 transaction .* that db2 lacked")
+        newer.result()
+    rows = sandbox.sql("db2", "SELECT what FROM sandbox.rows_of_clients")
+    assert [row["what"] for row in rows] == ["new"]
+    assert sandbox.states()["db1"] == "AWAITING_RECOVERY"

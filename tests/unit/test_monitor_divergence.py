@@ -414,3 +414,37 @@ def test_without_gtids_it_waits_for_a_new_master_that_does_not_answer_after_the_
     assert not awaited(elsewhere, "db1")
     silent = restarted.with_host("db2", transactions=None, checks=checks(mysql=NOW + 30))
     assert awaited(silent, "db1")
+
+
+def test_while_it_can_still_be_written_to_nothing_that_it_tells_is_all() -> None:
+    """A commit that waits for a semi-sync replica is none of MySQL's GTIDs yet, and replicas get it all the same."""
+    waiting = back(failed_over())
+    has = Transactions(NOW + 21, "1", mariadb("0-1-100"), writable=True)
+    open_still = apply(
+        waiting, CheckResult("db1", "rep_threads", Outcome.OK, "OK", transactions=has), NOW + 21
+    )
+    assert state(judge(open_still, NOW + 22)[0]) is AWAITING
+    closed = read(open_still, "db1", mariadb("0-1-100"), "1", NOW + 23)
+    assert state(judge(closed, NOW + 24)[0]) is State.ONLINE
+    found = read(open_still, "db1", mariadb("0-1-101"), "1", NOW + 23)
+    assert state(judge(found, NOW + 24)[0]) is AWAITING
+
+
+def test_without_gtids_its_log_is_looked_through_once_it_is_read_only() -> None:
+    before = back_without_gtids()
+    has = before.hosts["db1"].transactions
+    assert has is not None
+    open_still = before.with_host("db1", transactions=replace(has, writable=True))
+    assert not [order for order in turn(open_still, NOW + 21).orders if isinstance(order, ReadLog)]
+    assert [order for order in turn(before, NOW + 21).orders if isinstance(order, ReadLog)]
+
+
+def test_after_a_total_outage_nobody_is_proved_while_another_master_can_be_written_to() -> None:
+    after = read(all_lost(), "db1", mariadb("0-1-100", "0-1-90"), "1", NOW + 1)
+    after = read(after, "db2", mariadb("0-1-100", "0-1-100"), "2", NOW + 2)
+    assert [change.rule for change in judge(after, NOW + 2)[1]] == ["has_everything"]
+    has = after.hosts["db2"].transactions
+    assert has is not None
+    open_still = after.with_host("db2", transactions=replace(has, writable=True))
+    assert "db2 may still be written to" in explain(open_still, "db1", NOW + 2, lambda m: m)
+    assert "db1" not in {change.host for change in judge(open_still, NOW + 2)[1]}

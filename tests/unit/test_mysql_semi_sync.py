@@ -9,7 +9,7 @@ import pytest
 from mmm.gtid.semi_sync import SemiSync, said
 from mmm.mysql.grants import grants
 from mmm.mysql.replication import start_replica
-from mmm.mysql.semi_sync import become_replica, become_source, read_semi_sync, switches
+from mmm.mysql.semi_sync import become_replica, become_source, look_at_semi_sync, switches
 from mmm.mysql.source import change_source
 from tests.servers import OTHERS, WAIT_LIMIT, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent, source
@@ -69,7 +69,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def read(server: Server) -> SemiSync:
     """Return the state as the monitor asks it."""
     with server.connect(MONITOR.user, MONITOR.password) as monitor:
-        return read_semi_sync(monitor)
+        return monitor.ask(look_at_semi_sync(monitor))
 
 
 def wait_until(server: Server, words: str) -> None:
@@ -108,7 +108,7 @@ def test_the_settings_tell_how_many_must_acknowledge_and_for_how_long_it_waits(p
     name = pair.option("source", no_replica)
     with pair.source.connect() as root:
         root.execute(f"SET GLOBAL {name}=0")
-        assert read_semi_sync(root).patience == 0.0
+        assert root.ask(look_at_semi_sync(root)).patience == 0.0
         root.execute(f"SET GLOBAL {name}=1")
 
 
@@ -140,5 +140,5 @@ def test_a_source_that_fell_back_is_said(pair: Pair) -> None:
 
 def test_a_server_without_semi_sync_says_nothing_of_it(server: Server) -> None:
     with server.connect() as connection:
-        state = read_semi_sync(connection)
+        state = connection.ask(look_at_semi_sync(connection))
     assert (state.source, state.replica, state.on, said(state)) == (False, False, False, "")

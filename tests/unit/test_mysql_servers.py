@@ -30,7 +30,7 @@ from mmm.mysql.replication import (
 )
 from mmm.mysql.source import change_source
 from mmm.mysql.tail import read_tail
-from mmm.mysql.transactions import read_transactions
+from mmm.mysql.transactions import look_at_transactions
 from tests.servers import MARIADB, OTHERS, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, insert, rows_of, source
 
@@ -353,7 +353,7 @@ def test_what_was_received_is_thrown_away_where_that_is_ordered(trio: Trio) -> N
         status = replica_status(slave)
         assert status is not None
         assert (status.detached, status.sql_running) == (True, True)
-        has = read_transactions(slave, status)
+        has = slave.ask(look_at_transactions(slave, status))
         assert has.got == has.executed
         assert "thrown away" not in rows_of(trio.slave)
         attach(slave)

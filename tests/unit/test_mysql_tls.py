@@ -1,7 +1,9 @@
 """TLS to real servers, as the `mysql_ssl_…` keys ask, with certificates made here."""
 
+import asyncio
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,7 +120,7 @@ def test_every_mode_encrypts_and_limits(secured: Secured, mode: SslMode) -> None
         with pytest.raises(MysqlError) as caught:
             connection.query("SELECT SLEEP(30)", timeout=0.2)
         assert caught.value.kind is ErrorKind.TIMED_OUT
-        assert connection.fileno() == -1
+        assert connection.socket.fileno() == -1
 
 
 def test_a_frozen_server_times_out_in_the_handshake_and_in_a_statement(secured: Secured) -> None:
@@ -147,7 +149,8 @@ def test_a_certificate_of_another_ca_is_named_and_is_no_dead_server(secured: Sec
         mysql_ssl_mode="verify_ca",
         mysql_ssl_ca=strange.ca,
     )
-    result = check_mysql(host, Check("mysql"), Kept(secured.address(strange)))
+    with ThreadPoolExecutor(1) as threads:
+        result = asyncio.run(check_mysql(host, Check("mysql"), Kept(secured.address(strange), threads)))
     assert result.outcome is Outcome.UNKNOWN
     assert result.message.startswith(f"UNKNOWN: MySQL at {HERE}:{secured.server.port} as root: TLS: ")
 

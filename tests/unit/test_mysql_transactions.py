@@ -1,5 +1,8 @@
 """What the monitor's user is told of a server's transactions, on real servers."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from mmm.config.model import Host
@@ -24,11 +27,16 @@ def seen_by_monitor(server: Server) -> Transactions:
         monitor_user=MONITOR.user,
         monitor_password=MONITOR.password,
     )
-    kept = Kept(monitor_address(host))
-    try:
-        first, second = (read_replica(kept, 2.0).transactions for _ in range(2))
-    finally:
-        kept.close()
+
+    async def look() -> list[Transactions | None]:
+        with ThreadPoolExecutor(1) as threads:
+            kept = Kept(monitor_address(host), threads)
+            try:
+                return [(await read_replica(kept, 2.0)).transactions for _ in range(2)]
+            finally:
+                kept.close()
+
+    first, second = asyncio.run(look())
     assert first is not None
     assert second is not None
     assert first.seen < second.seen

@@ -25,8 +25,8 @@ from mmm.mysql.replication import (
     stop_replica,
     wait_for_source,
 )
-from mmm.mysql.semi_sync import become_replica, become_source, read_semi_sync
-from mmm.mysql.transactions import read_transactions
+from mmm.mysql.semi_sync import become_replica, become_source, look_at_semi_sync
+from mmm.mysql.transactions import look_at_transactions
 
 VERSIONS = ("5.7.44-log", "8.0.21", "8.0.22", "8.0.23", "8.0.36-28.1", "8.4.3", "9.7.4-2")
 ONE, TWO = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "4e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -131,6 +131,8 @@ class Written:
     def connection(self) -> Connection:
         return cast("Connection", self)
 
+    ask = Connection.ask
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -165,7 +167,7 @@ class Written:
              (8, 0, 23), never, self._change),
             ("SHOW MASTER STATUS", first, gone, self._binlog),
             ("SHOW BINARY LOG STATUS", (8, 2, 0), never, self._binlog),
-            (r"SELECT @@global.gtid_mode AS gtid_mode, .*", first, never, self._gtid_state),
+            (r"SELECT @@global.read_only AS read_only, @@global.gtid_mode .*", first, never, self._gtid_state),
             (r"SELECT GTID_SUBSET\(%s, @@global.gtid_executed\) AS inside", first, never, self._subset),
             (r"SELECT HEARTBEAT_INTERVAL AS value FROM performance_schema.\w+ WHERE CHANNEL_NAME=%s",
              first, never, lambda *_: [{"value": "3.500"}]),
@@ -217,7 +219,15 @@ class Written:
         return [{**row, "Executed_Gtid_Set": self.executed if self.gtid_mode == "ON" else ""}]
 
     def _gtid_state(self, *_: object) -> list[Row]:
-        return [{"gtid_mode": self.gtid_mode, "executed": self.executed, "origin": TWO, "server_id": 2}]
+        return [
+            {
+                "read_only": self.read_only["read_only"],
+                "gtid_mode": self.gtid_mode,
+                "executed": self.executed,
+                "origin": TWO,
+                "server_id": 2,
+            }
+        ]
 
     def _subset(self, _: str, args: tuple[object, ...]) -> list[Row]:
         return [{"inside": int(not parse(str(args[0])).minus(parse(self.executed)))}]
@@ -342,13 +352,13 @@ def test_writes_are_denied_to_administrators_too(version: str) -> None:
 @each_version
 def test_the_checks_read_what_it_has(version: str) -> None:
     server = Written(version)
-    has = read_transactions(server.connection, replica_status(server.connection))
+    has = server.connection.ask(look_at_transactions(server.connection, replica_status(server.connection)))
     assert (has.origin, has.end) == (TWO, LogPlace("mysql-bin.000009", 412))
     assert has.executed == parse(f"{ONE}:1-9,{TWO}:1-2")
     assert has.received == parse(f"{ONE}:1-9")
     assert said(has.semi_sync) == ""
     off = Written(version, gtid_mode="OFF")
-    assert read_transactions(off.connection, None).executed is None
+    assert off.connection.ask(look_at_transactions(off.connection, None)).executed is None
 
 
 @pytest.mark.parametrize(
@@ -366,13 +376,16 @@ def test_semi_sync_is_switched_by_the_names_of_the_plugins_that_are_loaded(
     version: str, plugins: str
 ) -> None:
     server = Written(version, plugins=plugins)
-    state = read_semi_sync(server.connection)
+    state = server.connection.ask(look_at_semi_sync(server.connection))
     assert (state.source, state.replica, state.waits, state.clients) == (False, True, True, 2)
     assert (state.needed, state.patience, state.acknowledges) == (2, 10.0, True)
     become_source(server.connection)
-    assert said(read_semi_sync(server.connection)) == "semi-sync source, 2 replicas acknowledge"
+    assert (
+        said(server.connection.ask(look_at_semi_sync(server.connection)))
+        == "semi-sync source, 2 replicas acknowledge"
+    )
     become_replica(server.connection, 1.0)
-    assert said(read_semi_sync(server.connection)) == "semi-sync replica"
+    assert said(server.connection.ask(look_at_semi_sync(server.connection))) == "semi-sync replica"
     words = "FOR CHANNEL %s"
     assert not [sql for sql in server.said if sql.endswith(f"IO_THREAD {words}")], "it acknowledges already"
     server.semi_sync[f"rpl_semi_sync_{'slave' if plugins == 'master' else 'replica'}_enabled"] = "OFF"

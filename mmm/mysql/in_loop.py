@@ -1,0 +1,175 @@
+"""Questions to a server in an event loop: no thread waits for it, and none has to be woken for its answer.
+
+`reach` connects, `InLoop` asks on a session that is logged in and not encrypted. PyMySQL logs in; from then on the
+session's socket is read here, as `mmm.mysql.text_protocol` says.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pymysql
+
+from mmm.mysql import text_protocol as protocol
+from mmm.mysql.connection import Address, Connection, MysqlError, family
+from mmm.mysql.errors import classify
+from mmm.mysql.limited import MAX_ANSWER, Limited, limited
+from mmm.mysql.question import Question
+
+_LOST = 2013
+_AT_ONCE = 64 * 1024
+
+T = TypeVar("T")
+
+
+async def reach(address: Address, limit: float) -> Limited:
+    """Return a socket that is connected to a server which has begun to speak, within `limit` seconds.
+
+    Raises MysqlError.
+    """
+    try:
+        sock = socket.socket(family(address), socket.SOCK_STREAM)
+    except OSError as error:
+        raise classify(error, str(address)) from error
+    try:
+        sock.setblocking(False)
+        async with asyncio.timeout(limit):
+            await asyncio.get_running_loop().sock_connect(sock, (address.ip, address.port))
+            await _readable(sock)
+    except OSError as error:
+        sock.close()
+        raise classify(error, str(address)) from error
+    except BaseException:
+        sock.close()
+        raise
+    return limited(sock)
+
+
+async def _readable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    came: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(sock, _come, came)
+    try:
+        await came
+    finally:
+        loop.remove_reader(sock)
+
+
+def _come(came: asyncio.Future[None]) -> None:
+    if not came.done():
+        came.set_result(None)
+
+
+class InLoop:
+    """A session whose socket belongs to the running event loop; `close` it.
+
+    `ended` is called when the server ends the session while nothing is asked.
+    """
+
+    def __init__(self, connection: Connection, ended: Callable[[], None]) -> None:
+        self._connection = connection
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._sock = connection.socket
+        self._sock.setblocking(False)
+        self._heads: dict[str, protocol.Head] = {}
+        self._question: Question[Any] | None = None
+        self._answer: asyncio.Future[Any] | None = None
+        self._statement = ""
+        self._data = b""
+        self._loop.add_reader(self._sock, self._read)
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether the session has ended."""
+        return self._sock.fileno() < 0
+
+    async def ask(self, question: Callable[[Connection], Question[T]], limit: float) -> T:
+        """Return what a question comes to within `limit` seconds, all its statements together.
+
+        Raises MysqlError, and what the question makes of an answer that makes no sense. One question at a time.
+        """
+        if self._answer is not None or self.closed:
+            raise RuntimeError("asked while it is asked, or after its end")
+        answer: asyncio.Future[T] = self._loop.create_future()
+        self._question, self._answer = question(self._connection), answer
+        late = self._loop.call_later(limit, self._fail, TimeoutError())
+        self._step(self._question.__next__)
+        try:
+            return await answer
+        finally:
+            late.cancel()
+            self._answer = self._question = None
+            if answer.cancelled():
+                self.close()
+
+    def close(self) -> None:
+        """End the session; waits for nothing, closing twice is fine."""
+        if not self.closed:
+            self._loop.remove_reader(self._sock)
+            self._connection.close()
+
+    def _step(self, step: Callable[..., str], *sent: object) -> None:
+        """Go on with the question, and send the statement that it wants to know the answer of."""
+        if self._answer is None or self._answer.done():
+            return
+        try:
+            self._statement = step(*sent)
+            self._send(protocol.query(self._statement))
+        except StopIteration as done:
+            self._answer.set_result(done.value)
+        except OSError as error:
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - whoever asks is to know
+            self._answer.set_exception(error)
+
+    def _send(self, packet: bytes) -> None:
+        if self._sock.send(packet) < len(packet):
+            raise ConnectionAbortedError("it does not take the whole of a statement")
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(_AT_ONCE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._fail(error)
+            return
+        if not data:
+            self._fail(pymysql.err.OperationalError(_LOST, "Lost connection to MySQL server during query"))
+        elif self._answer is None or self._answer.done():  # it says why it ends the session
+            self._fail(ConnectionAbortedError("it speaks unasked"))
+        else:
+            self._take_in(data)
+
+    def _take_in(self, data: bytes) -> None:
+        self._data += data
+        try:
+            if len(self._data) > MAX_ANSWER:
+                raise ConnectionAbortedError(f"answer longer than {MAX_ANSWER} bytes")
+            answer = protocol.parse(self._data, self._heads.get(self._statement))
+        except (OSError, protocol.NotMysqlError) as error:
+            self._fail(error)
+            return
+        if answer is None or self._question is None:
+            return
+        self._data = b""
+        if isinstance(answer.rows, protocol.Failed):
+            failed = pymysql.err.OperationalError(answer.rows.number, answer.rows.text)
+            self._step(self._question.throw, self._error(failed))
+            return
+        if answer.head is not None:
+            self._heads[self._statement] = answer.head
+        self._step(self._question.send, answer.rows)
+
+    def _fail(self, error: Exception) -> None:
+        """End the session by what speaks against the server."""
+        self.close()
+        if self._answer is None:
+            self._ended()
+        elif not self._answer.done():
+            self._answer.set_exception(self._error(error))
+
+    def _error(self, error: Exception) -> MysqlError:
+        return classify(error, str(self._connection.address))

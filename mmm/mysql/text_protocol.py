@@ -1,0 +1,189 @@
+"""A server's answer to a statement: MySQL's text protocol ("COM_QUERY Response" in the manual). Pure.
+
+For a session of protocol 4.1 that has not agreed on CLIENT_DEPRECATE_EOF and CLIENT_MULTI_STATEMENTS, as PyMySQL makes
+it. All values are text, NULL is None: what it is asked for here is made a number by whoever needs it.
+"""
+
+from dataclasses import dataclass
+
+Row = dict[str, str | None]
+
+MAX_STATEMENT = 0xFFFFFF - 1
+_COM_QUERY = b"\x03"
+_HEADER = 4
+_LONGEST = 0xFFFFFF
+_MOST_COLUMNS = 4096
+_OK, _NULL, _EOF, _ERROR = 0x00, 0xFB, 0xFE, 0xFF
+_MORE_RESULTS = 0x0008
+_EOF_SIZE = 5
+_NAME = 4
+"""What comes before a column's name: catalog, schema, table, and the table's own name."""
+
+
+class NotMysqlError(ValueError):
+    """What was received is no answer to a statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The server's answer is an error."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What an answer begins with: `raw`, until the last of its columns, and the names of these."""
+
+    raw: bytes
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer: its rows, and how it began, where it has any columns."""
+
+    rows: list[Row] | Failed
+    head: Head | None = None
+
+
+def query(statement: str) -> bytes:
+    """Return the packet that asks for a statement; raises ValueError for one that needs more than one packet."""
+    body = _COM_QUERY + statement.encode()
+    if len(body) > MAX_STATEMENT:
+        raise ValueError("statement too long")
+    return len(body).to_bytes(3, "little") + b"\0" + body
+
+
+def parse(data: bytes, expected: Head | None = None) -> Answer | None:
+    """Return the answer that `data` is, None while some of it is missing; raises NotMysqlError.
+
+    An answer mostly begins as the one before to the same statement did: with that as `expected` it need not be taken
+    apart again.
+    """
+    head = expected if expected is not None and data.startswith(expected.raw) else None
+    if head is None:
+        first = _packet(data, 0, 1)
+        if first is None:
+            return None
+        if data[_HEADER] in (_OK, _NULL, _ERROR):
+            return _whole(data, first, Answer(_without_columns(data[_HEADER:first])))
+        head = _head(data, first)
+        if head is None:
+            return None
+    rows = _rows(data, head)
+    return None if rows is None else Answer(rows, head)
+
+
+def _packet(data: bytes, start: int, sequence: int) -> int | None:
+    """Return where the packet at `start` ends, None where it is not all there."""
+    if len(data) < start + _HEADER:
+        return None
+    size = data[start] | data[start + 1] << 8 | data[start + 2] << 16
+    if not 0 < size < _LONGEST or data[start + 3] != sequence & 0xFF:
+        raise NotMysqlError(f"a packet of {size} bytes, number {data[start + 3]} for {sequence & 0xFF}")
+    end = start + _HEADER + size
+    return end if end <= len(data) else None
+
+
+def _whole(data: bytes, end: int, answer: Answer) -> Answer:
+    if end != len(data):
+        raise NotMysqlError(f"{len(data) - end} bytes behind the answer")
+    return answer
+
+
+def _without_columns(body: bytes) -> list[Row] | Failed:
+    if body[0] == _ERROR:
+        return _failed(body)
+    if body[0] == _NULL:
+        raise NotMysqlError("it asks for a file of this machine")
+    return []
+
+
+def _failed(body: bytes) -> Failed:
+    if len(body) < 3:
+        raise NotMysqlError("an error without a number")
+    state = 6 if body[3:4] == b"#" else 0
+    return Failed(int.from_bytes(body[1:3], "little"), body[3 + state :].decode(errors="replace"))
+
+
+def _head(data: bytes, end: int) -> Head | None:
+    count, behind = _length(data, _HEADER, end)
+    if behind != end or not 0 < count <= _MOST_COLUMNS:
+        raise NotMysqlError(f"{count} columns")
+    names = []
+    for sequence in range(2, count + 2):
+        start, found = end, _packet(data, end, sequence)
+        if found is None:
+            return None
+        end = found
+        names.append(_name(data, start + _HEADER, end))
+    found = _packet(data, end, count + 2)
+    if found is None:
+        return None
+    if not _is_eof(data, end, found):
+        raise NotMysqlError("more columns than it said")
+    return Head(data[:found], tuple(names))
+
+
+def _name(data: bytes, at: int, end: int) -> str:
+    for _ in range(_NAME):
+        size, at = _length(data, at, end)
+        at += size
+    size, at = _length(data, at, end)
+    if at + size > end:
+        raise NotMysqlError("a column's name is cut off")
+    return data[at : at + size].decode(errors="replace")
+
+
+def _rows(data: bytes, head: Head) -> list[Row] | Failed | None:
+    rows: list[Row] = []
+    at, sequence = len(head.raw), len(head.names) + 3
+    while (end := _packet(data, at, sequence)) is not None:
+        first = data[at + _HEADER]
+        if first == _ERROR:
+            return _whole(data, end, Answer(_failed(data[at + _HEADER : end]))).rows
+        if first == _EOF and end - at - _HEADER <= _EOF_SIZE:
+            if not _is_eof(data, at, end) or data[at + _HEADER + 3] & _MORE_RESULTS:
+                raise NotMysqlError("more than one answer")
+            return _whole(data, end, Answer(rows)).rows
+        rows.append(_row(data, at + _HEADER, end, head.names))
+        at, sequence = end, sequence + 1
+    return None
+
+
+def _is_eof(data: bytes, start: int, end: int) -> bool:
+    return end - start == _HEADER + _EOF_SIZE and data[start + _HEADER] == _EOF
+
+
+def _row(data: bytes, at: int, end: int, names: tuple[str, ...]) -> Row:
+    row: Row = {}
+    for name in names:
+        size, at = _length(data, at, end)
+        if size < 0:
+            row[name] = None
+            continue
+        behind = at + size
+        row[name] = data[at:behind].decode(errors="replace")
+        at = behind
+    if at != end:
+        raise NotMysqlError("a row is longer or shorter than its packet")
+    return row
+
+
+def _length(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Return a length-encoded integer, -1 for NULL, and where the next field begins."""
+    if at >= end:
+        raise NotMysqlError("a field is cut off")
+    first = data[at]
+    if first < _NULL:
+        return first, at + 1
+    if first == _NULL:
+        return -1, at + 1
+    if first == _ERROR:
+        raise NotMysqlError("a length that is none")
+    behind = at + {0xFC: 3, 0xFD: 4, 0xFE: 9}[first]
+    if behind > end:
+        raise NotMysqlError("a length is cut off")
+    return int.from_bytes(data[at + 1 : behind], "little"), behind
