@@ -7,6 +7,7 @@ applied in each domain, says it for servers that keep no log of it.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 _GTID = re.compile(r"(?<![0-9])([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,20})(?![0-9])")
@@ -62,6 +63,7 @@ class History:
         return any(here.domain == gtid.domain and here.sequence >= gtid.sequence for here in self.applied)
 
 
+@lru_cache(maxsize=2048)  # a thousand replicas tell the same places, and each of them twice
 def parse(position: str) -> tuple[Gtid, ...]:
     """Return the ids in a position such as `0-1-7,1-3-20`, in its order."""
     return tuple(Gtid(int(found[1]), int(found[2]), int(found[3])) for found in _GTID.finditer(position))

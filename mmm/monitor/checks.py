@@ -77,6 +77,7 @@ class Checks:
         threads = min(_MOST_THREADS, 2 * len(conf.hosts) + 2)
         self._renewed = max(RENEWED, len(conf.hosts) / _LOGINS)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="check")
+        self._masters = frozenset(master.name for master in conf.masters)
         self._servers: dict[str, _Server] = {}
         both = [conf.checks[name].check_period for name in ("rep_threads", "rep_backlog")]
         self._fresh = min(both) / 2
@@ -141,13 +142,17 @@ class Checks:
         at_work = server.reading is not None and not server.reading.done()
         if server.reading is None or not (at_work or loop.time() - server.read_began < self._fresh):
             server.read_began = loop.time()
-            server.reading = loop.create_task(read_replica(server.replica, check.timeout))
+            server.reading = loop.create_task(
+                read_replica(server.replica, check.timeout, master=host.name in self._masters)
+            )
         return await asyncio.shield(server.reading)
 
     def _server(self, host: Host) -> _Server:
         found = self._servers.get(host.name)
         if found is None:
-            found = self._servers[host.name] = _Server(host, self._threads, self._renewed)
+            # The first sessions are all made at once: the next ones are not to be.
+            part = 0.75 + 0.5 * len(self._servers) / len(self._conf.hosts)
+            found = self._servers[host.name] = _Server(host, self._threads, part * self._renewed)
         return found
 
     def close(self) -> None:
@@ -188,17 +193,24 @@ def read_log(host: Host, since: LogPlace) -> Tail:
         return Tail(since, seen, problem=f"its binary log makes no sense: {error}")
 
 
-async def read_replica(server: Kept, limit: float) -> Reading:
-    """Return what a server says of its replication and its transactions within `limit` seconds."""
+async def read_replica(server: Kept, limit: float, *, master: bool = True) -> Reading:
+    """Return what a server says of its replication and its transactions within `limit` seconds.
+
+    The end of its binary log only counts of one that may be `master`.
+    """
     try:
-        return await server.ask(_look, limit)
+        return await server.ask(_look if master else _look_at_slave, limit)
     except MysqlError as error:
         return Reading(error=error)
 
 
-def _look(connection: Connection) -> Question[Reading]:
+def _look(connection: Connection, *, with_end: bool = True) -> Question[Reading]:
     status = yield from look_at_replica(connection)
-    return Reading(status, (yield from _transactions(connection, status)))
+    return Reading(status, (yield from _transactions(connection, status, with_end=with_end)))
+
+
+def _look_at_slave(connection: Connection) -> Question[Reading]:
+    return _look(connection, with_end=False)
 
 
 def replica_result(
@@ -232,10 +244,12 @@ def replica_result(
     )
 
 
-def _transactions(connection: Connection, status: ReplicaStatus | None) -> Question[Transactions | None]:
+def _transactions(
+    connection: Connection, status: ReplicaStatus | None, *, with_end: bool
+) -> Question[Transactions | None]:
     """Ask what the server has; the check does not depend on it."""
     try:
-        return (yield from look_at_transactions(connection, status))
+        return (yield from look_at_transactions(connection, status, with_end=with_end))
     except (MysqlError, LookupError, TypeError, ValueError):  # a proxy may answer anything
         return None
 

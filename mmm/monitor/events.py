@@ -184,7 +184,7 @@ def _replicated(world: World, event: CheckResult, host: HostWorld, now: float) -
     changes: dict[str, Any] = {}
     if event.check == "rep_threads" and host.is_lost and host.looks < divergence.LOOKS:
         changes["looks"] = host.looks + 1
-    if event.transactions is not None:
+    if event.transactions is not None and event.transactions is not host.transactions:
         changes["transactions"] = event.transactions
     if world.can_be_active_master(event.host):
         if event.transactions is not None:

@@ -11,6 +11,7 @@ from mmm.gtid.transactions import Transactions
 from mmm.monitor import status_file, trap
 from mmm.monitor.agents import Agents
 from mmm.monitor.checks import Checks
+from mmm.monitor.events import CheckResult
 from mmm.monitor.network_check import is_up
 from mmm.monitor.startup import Found, Stored
 from mmm.monitor.world import CheckStatus, Outcome, silent
@@ -18,6 +19,8 @@ from mmm.network.icmp import Pinger
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = 100
+"""Hosts that are asked side by side: of many more the first to answer would wait for the last to be asked."""
 _TRIES = 3
 
 
@@ -35,11 +38,11 @@ async def first_checks(
     conf: Cluster, checks: Checks, now: float
 ) -> tuple[Mapping[str, Mapping[str, CheckStatus]], Mapping[str, Transactions]]:
     """Return what every check found on every host, run once and side by side, and which transactions were read."""
-    wanted = [(host, name) for host in conf.hosts.values() for name in CHECK_NAMES]
-    results = await asyncio.gather(*(checks.run(host, name) for host, name in wanted))
+    at_work = asyncio.Semaphore(AT_ONCE)
+    by_host = await asyncio.gather(*(_check(host, checks, at_work) for host in conf.hosts.values()))
     found: dict[str, dict[str, CheckStatus]] = {name: {} for name in conf.hosts}
     has: dict[str, Transactions] = {}
-    for result in results:
+    for result in (each for results in by_host for each in results):
         # That a replica is connecting says nothing yet: it may have been at it for hours. That it is detached is good
         # of the active master, and who that is, is not known yet.
         connecting = result.connecting_to and result.outcome is Outcome.OK
@@ -52,17 +55,24 @@ async def first_checks(
     return found, has
 
 
+async def _check(host: Host, checks: Checks, at_work: asyncio.Semaphore) -> list[CheckResult]:
+    async with at_work:
+        return await asyncio.gather(*(checks.run(host, name) for name in CHECK_NAMES))
+
+
 async def ask_everybody(
     conf: Cluster, monitor: Monitor, agents: Agents, checked: Mapping[str, Mapping[str, CheckStatus]]
 ) -> Mapping[str, Found]:
     """Return what the status file, the agents and their systems say of every host."""
     stored = read_stored(Path(monitor.status_path))
-    asked = await asyncio.gather(
-        *(
-            _ask(host, stored.get(host.name), agents, may_answer=not silent(checked[host.name], conf))
-            for host in conf.hosts.values()
-        )
-    )
+    at_work = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(host: Host) -> Found:
+        async with at_work:
+            may_answer = not silent(checked[host.name], conf)
+            return await _ask(host, stored.get(host.name), agents, may_answer=may_answer)
+
+    asked = await asyncio.gather(*map(ask, conf.hosts.values()))
     return dict(zip(conf.hosts, asked, strict=True))
 
 

@@ -18,7 +18,10 @@ from mmm.monitor.world import HostWorld, Mode, State, World
 from mmm.wire.agent import PROBE_SAY, PROBE_STOP, Status
 
 HEARTBEAT = 3.0
-"""Seconds between two orders to an agent when nothing changes."""
+"""Seconds between two orders to an agent when nothing changes, in clusters of up to HEARTBEAT * PACE hosts."""
+PACE = 100.0
+"""Orders a second that say nothing new, in larger ones: they would cost a monitor of a thousand hosts a third of its
+time. A lease is renewed when it has to be."""
 MERE_HEARTBEATS = 10
 """So many orders of a turn that say nothing new go out at once, or as many as a tenth of the hosts: those told longest
 ago. The others follow in the next turns, and so the heartbeats of a large cluster are spread over their period."""
@@ -75,6 +78,11 @@ def is_due(world: World, name: str, now: float) -> bool:
     return _order_for(world, name, now) is not None
 
 
+def heartbeat(world: World) -> float:
+    """Return the seconds between two orders to an agent when nothing changes."""
+    return max(HEARTBEAT, len(world.hosts) / PACE)
+
+
 def holders(world: World, vip: Vip) -> frozenset[str]:
     """Return the hosts that may have the VIP bound."""
     return world.holders(vip)
@@ -87,12 +95,12 @@ def left_behind(world: World, name: str) -> frozenset[Vip]:
 
 def _latest_heartbeat(world: World, now: float) -> float:
     """Return when those hosts were told last, at the latest, that are due for a heartbeat and get it in this turn."""
-    most = max(MERE_HEARTBEATS, len(world.hosts) // 10)
+    most, period = max(MERE_HEARTBEATS, len(world.hosts) // 10), heartbeat(world)
     due = [
         host.agent.last_order
         for name, host in world.hosts.items()
         if host.agent.last_order is not None
-        and now - host.agent.last_order >= HEARTBEAT
+        and now - host.agent.last_order >= period
         and not (host.agent.sent is not None or host.agent.killing or world.is_silent(name))
     ]
     return sorted(due)[most - 1] if len(due) > most else now
@@ -110,7 +118,7 @@ def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FO
     status = wanted(world, name, now)
     if link.kill_unless_told and link.unreachable and _says_the_same(world, name, status, link.refused):
         return KillHost(name, pings=host.good("ping"))
-    beat = min(HEARTBEAT, grants.renewal(world, status))
+    beat = min(heartbeat(world), grants.renewal(world, status))
     waits = (
         grants.renewal(world, status) == FOREVER
         and link.last_order is not None

@@ -1,10 +1,10 @@
 """Replication as a replica's server tells it, and waiting for it with a limit (SPEC 6, 7, 10.2)."""
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Literal
 
 from mmm.gtid import mariadb as gtid
@@ -19,7 +19,7 @@ IoRunning = Literal["Yes", "No", "Connecting"]
 DETACHED = "//"
 """Begins the host name of a source that is not to be reached: no resolver takes it, and people read what follows."""
 
-_NUMBER = re.compile("[0-9]{1,20}")
+_DIGITS = 20
 _SHORT_NAP = 0.001
 _LONG_NAP = 0.02
 
@@ -93,20 +93,21 @@ def parse_status(row: Row) -> ReplicaStatus:
 
     Columns that a server lacks, and those with a number that is none, count as empty.
     """
-    old = {
-        name.replace("Replica_", "Slave_").replace("Source", "Master"): value for name, value in row.items()
-    }
+    new = "Replica_IO_Running" in row
+
+    def value(name: str) -> object:
+        return row.get(_new(name) if new else name)
 
     def text(name: str) -> str:
-        return str(old.get(name) or "")
+        return str(value(name) or "")
 
     def number(name: str) -> int:
-        return _number(old.get(name)) or 0
+        return _number(value(name)) or 0
 
     return ReplicaStatus(
         io_running=_io_running(text("Slave_IO_Running")),
         sql_running=text("Slave_SQL_Running") == "Yes",
-        seconds_behind=_number(old.get("Seconds_Behind_Master")),
+        seconds_behind=_number(value("Seconds_Behind_Master")),
         source_ip=text("Master_Host").removeprefix(DETACHED),
         source_port=number("Master_Port"),
         source_server_id=number("Master_Server_Id"),
@@ -124,6 +125,11 @@ def parse_status(row: Row) -> ReplicaStatus:
         channel=text("Channel_Name") or text("Connection_name"),
         detached=text("Master_Host").startswith(DETACHED),
     )
+
+
+@cache
+def _new(name: str) -> str:
+    return name.replace("Slave_", "Replica_").replace("Master", "Source")
 
 
 def replica_status(connection: Connection) -> ReplicaStatus | None:
@@ -307,7 +313,7 @@ def _can_advance(status: ReplicaStatus | None) -> bool:
 def _number(value: object) -> int | None:
     """Return a column's value as a number, None when it is none."""
     text = str(value)
-    return int(text) if _NUMBER.fullmatch(text) else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
 
 
 def _io_running(text: str) -> IoRunning:

@@ -12,8 +12,14 @@ from mmm.mysql.question import Question
 from mmm.mysql.replication import replica_status
 
 _SOURCE = "rpl_semi_sync_master_enabled"
-_UNKNOWN_VARIABLE = 1193
 _REPLICA = "rpl_semi_sync_slave_enabled"
+_NEEDED = "rpl_semi_sync_master_wait_for_slave_count"
+_TIMEOUT = "rpl_semi_sync_master_timeout"
+_PATIENT = "rpl_semi_sync_master_wait_no_slave"
+_READ = frozenset({_SOURCE, _REPLICA, _NEEDED, _TIMEOUT, _PATIENT})
+
+UNKNOWN_VARIABLE = 1193
+"""The server's error where a plugin was unloaded and its settings with it."""
 
 
 def switches(connection: Connection) -> SemiSync:
@@ -21,12 +27,17 @@ def switches(connection: Connection) -> SemiSync:
     return _parsed(connection.ask(_settings(connection)), {})
 
 
-def look_at_semi_sync(connection: Connection) -> Question[SemiSync]:
-    """Ask what is switched on, and how it goes."""
-    settings = yield from _settings(connection)
+def look_at_semi_sync(connection: Connection, answered: Row | None = None) -> Question[SemiSync]:
+    """Ask what is switched on, and how it goes; `answered` has `columns` already."""
+    settings = _in(connection, answered) if answered else (yield from _settings(connection))
     if not _parsed(settings, {}).on:
         return _parsed(settings, {})
     return _parsed(settings, _named((yield connection.flavour.semi_sync_state)))
+
+
+def columns(connection: Connection) -> str:
+    """Return what a SELECT needs more, a comma first, to tell the settings; empty while their names are not known."""
+    return "".join(f", @@global.{name} AS {name}" for name in connection.semi_sync_names or ())
 
 
 def become_source(connection: Connection) -> None:
@@ -64,15 +75,20 @@ def _settings(connection: Connection) -> Question[Mapping[str, str]]:
     known = connection.semi_sync_names
     if known:
         try:
-            row = (yield f"SELECT {', '.join(f'@@global.{name} AS {name}' for name in known)}")[0]
+            row = (yield f"SELECT {columns(connection).removeprefix(', ')}")[0]
         except MysqlError as error:
-            if error.number != _UNKNOWN_VARIABLE:
+            if error.number != UNKNOWN_VARIABLE:
                 raise
         else:
-            return {_old(name): _text(value) for name, value in row.items()}
+            return _in(connection, row)
     rows = yield connection.flavour.semi_sync_settings
-    connection.semi_sync_names = tuple(str(row["Variable_name"]) for row in rows)
+    names = (str(row["Variable_name"]) for row in rows)
+    connection.semi_sync_names = tuple(name for name in names if _old(name) in _READ)
     return _named(rows)
+
+
+def _in(connection: Connection, row: Row) -> Mapping[str, str]:
+    return {_old(name): _text(row[name]) for name in connection.semi_sync_names or ()}
 
 
 def _text(value: object) -> str:
@@ -96,14 +112,14 @@ def _parsed(settings: Mapping[str, str], state: Mapping[str, str]) -> SemiSync:
         text = values.get(name, "")
         return int(text) if text.isascii() and text.isdigit() else otherwise
 
-    patient = _is_on(settings.get("rpl_semi_sync_master_wait_no_slave", ""))
+    patient = _is_on(settings.get(_PATIENT, ""))
     return SemiSync(
         source=switch(_SOURCE),
         replica=switch(_REPLICA),
         waits=_is_on(state.get("rpl_semi_sync_master_status", "")),
         clients=number(state, "rpl_semi_sync_master_clients", 0),
-        needed=number(settings, "rpl_semi_sync_master_wait_for_slave_count", 1),
-        patience=number(settings, "rpl_semi_sync_master_timeout", 0) / 1000 if patient else 0.0,
+        needed=number(settings, _NEEDED, 1),
+        patience=number(settings, _TIMEOUT, 0) / 1000 if patient else 0.0,
         acknowledges=_is_on(state.get("rpl_semi_sync_slave_status", "")),
     )
 

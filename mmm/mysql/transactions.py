@@ -5,22 +5,26 @@ from dataclasses import replace
 
 from mmm.gtid import mariadb, mysql
 from mmm.gtid.place import NOWHERE, LogPlace
+from mmm.gtid.semi_sync import SemiSync
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.mysql.access import is_on
-from mmm.mysql.connection import Connection, ErrorKind, MysqlError
+from mmm.mysql.connection import Connection, ErrorKind, MysqlError, Row
 from mmm.mysql.question import Question
 from mmm.mysql.replication import ReplicaStatus, executed_in, look_at_binlog_end
-from mmm.mysql.semi_sync import look_at_semi_sync
+from mmm.mysql.semi_sync import UNKNOWN_VARIABLE, columns, look_at_semi_sync
 
 
-def look_at_transactions(connection: Connection, status: ReplicaStatus | None) -> Question[Transactions]:
+def look_at_transactions(
+    connection: Connection, status: ReplicaStatus | None, *, with_end: bool = True
+) -> Question[Transactions]:
     """Ask what the server has; `status` is its replica's status, read on this connection just before.
 
-    Needs no privilege but for the end of the binary log: REPLICATION CLIENT, on MariaDB BINLOG MONITOR.
+    Needs no privilege but for the end of the binary log, which is NOWHERE without `with_end`: REPLICATION CLIENT, on
+    MariaDB BINLOG MONITOR. Plugins of semi-sync that are loaded later are seen on a new connection.
     """
     seen = time.monotonic()
-    state = (yield connection.flavour.gtid_state)[0]
-    end = yield from _end(connection)
+    state, semi_sync = yield from _state(connection)
+    end = (yield from _end(connection)) if with_end else NOWHERE
     executed = executed_in(connection.flavour, state)
     known = Transactions(
         seen,
@@ -28,7 +32,7 @@ def look_at_transactions(connection: Connection, status: ReplicaStatus | None) -
         executed,
         end,
         writable=not is_on(state["read_only"]),
-        semi_sync=(yield from look_at_semi_sync(connection)),
+        semi_sync=semi_sync,
         server_id=int(state["server_id"]),
     )
     if status is None:
@@ -42,6 +46,21 @@ def look_at_transactions(connection: Connection, status: ReplicaStatus | None) -
         detached=status.detached,
         received=None if status.detached else _received(executed, status.gtid_received),
     )
+
+
+def _state(connection: Connection) -> Question[tuple[Row, SemiSync]]:
+    """Ask for `gtid_state` and semi-sync, in one statement where that can be."""
+    statement, names = connection.flavour.gtid_state, connection.semi_sync_names
+    if names:
+        try:
+            state = (yield f"{statement}{columns(connection)}")[0]
+        except MysqlError as error:
+            if error.number != UNKNOWN_VARIABLE:
+                raise
+        else:
+            return state, (yield from look_at_semi_sync(connection, state))
+    state = (yield statement)[0]
+    return state, SemiSync() if names == () else (yield from look_at_semi_sync(connection))
 
 
 def _received(executed: Executed | None, received: str) -> Executed | None:
