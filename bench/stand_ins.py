@@ -2,7 +2,8 @@
 
 python -m bench.stand_ins AGENT_PORT MYSQL_PORT
 
-Not real servers: a handshake that accepts every password, and answers made of a table for what the monitor asks.
+Not real servers: a handshake that accepts every password, and answers made of a table for what the monitor asks, with
+places and GTIDs that move on all the time, as in busy servers.
 All hosts listen on the same two ports of all addresses of the machine; the address that a client connected to tells
 which host it means. On its output, a line of JSON for each status with the writer's VIP; for each line on its input,
 a line of JSON with what was `asked` since the line before (read_only, and the state of replicas), and the intervals
@@ -22,13 +23,16 @@ from mmm.wire.agent import Reply, Status
 
 _SALT = b"stand-in stand-in st"
 _CAPABILITIES = 0x000F_F7FF & ~0x0800 | 0x0008_0000
+_PLACE = "@" * 10
+_A_SECOND = 100
+"""So many transactions a second all servers have, each with a number and a byte of its own."""
 _VARIABLES = {
     "version": "10.11.14-MariaDB",
     "comment": "stand-in",
     "read_only": "1",
-    "slave_pos": "0-1-1000",
-    "binlog_pos": "0-1-1000",
-    "binlog_state": "0-1-1000",
+    "slave_pos": f"0-1-{_PLACE}",
+    "binlog_pos": f"0-1-{_PLACE}",
+    "binlog_state": f"0-1-{_PLACE}",
     "origin": "1",
     "i": "1",
     "o": "1",
@@ -36,22 +40,22 @@ _VARIABLES = {
 _REPLICA = {
     "Slave_IO_State": "Waiting for master to send event", "Master_Host": "10.88.0.1", "Master_User": "replication",
     "Master_Port": "3306", "Connect_Retry": "5", "Master_Log_File": "mysql-bin.000001",
-    "Read_Master_Log_Pos": "1000", "Relay_Log_File": "relay-bin.000002", "Relay_Log_Pos": "1200",
+    "Read_Master_Log_Pos": _PLACE, "Relay_Log_File": "relay-bin.000002", "Relay_Log_Pos": "1200",
     "Relay_Master_Log_File": "mysql-bin.000001", "Slave_IO_Running": "Yes", "Slave_SQL_Running": "Yes",
     "Replicate_Do_DB": "", "Replicate_Ignore_DB": "", "Replicate_Do_Table": "", "Replicate_Ignore_Table": "",
     "Replicate_Wild_Do_Table": "", "Replicate_Wild_Ignore_Table": "", "Last_Errno": "0", "Last_Error": "",
-    "Skip_Counter": "0", "Exec_Master_Log_Pos": "1000", "Relay_Log_Space": "1500", "Until_Condition": "None",
+    "Skip_Counter": "0", "Exec_Master_Log_Pos": _PLACE, "Relay_Log_Space": "1500", "Until_Condition": "None",
     "Until_Log_File": "", "Until_Log_Pos": "0", "Master_SSL_Allowed": "No", "Master_SSL_CA_File": "",
     "Master_SSL_CA_Path": "", "Master_SSL_Cert": "", "Master_SSL_Cipher": "", "Master_SSL_Key": "",
     "Seconds_Behind_Master": "0", "Master_SSL_Verify_Server_Cert": "No", "Last_IO_Errno": "0", "Last_IO_Error": "",
     "Last_SQL_Errno": "0", "Last_SQL_Error": "", "Replicate_Ignore_Server_Ids": "", "Master_Server_Id": "1",
-    "Master_SSL_Crl": "", "Master_SSL_Crlpath": "", "Using_Gtid": "Slave_Pos", "Gtid_IO_Pos": "0-1-1000",
+    "Master_SSL_Crl": "", "Master_SSL_Crlpath": "", "Using_Gtid": "Slave_Pos", "Gtid_IO_Pos": f"0-1-{_PLACE}",
     "Replicate_Do_Domain_Ids": "", "Replicate_Ignore_Domain_Ids": "", "Parallel_Mode": "optimistic",
     "SQL_Delay": "0", "SQL_Remaining_Delay": "NULL",
     "Slave_SQL_Running_State": "Slave has read all relay log; waiting for more updates",
     "Slave_DDL_Groups": "0", "Slave_Non_Transactional_Groups": "0", "Slave_Transactional_Groups": "1000",
 }  # fmt: skip
-_BINLOG = {"File": "mysql-bin.000001", "Position": "1000", "Binlog_Do_DB": "", "Binlog_Ignore_DB": ""}
+_BINLOG = {"File": "mysql-bin.000001", "Position": _PLACE, "Binlog_Do_DB": "", "Binlog_Ignore_DB": ""}
 
 
 class Hosts:
@@ -156,7 +160,8 @@ class ServerPort(asyncio.Protocol):
         known = self.answers.get(statement)
         if known is None:
             known = self.answers[statement] = _encoded(_rows(statement.decode()))
-        return known
+        place = f"{int(time.monotonic() * _A_SECOND):0{len(_PLACE)}}"
+        return known.replace(_PLACE.encode(), place.encode())
 
 
 _OK = b"\0\0\0\x02\0\0\0"

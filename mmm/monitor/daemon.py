@@ -18,6 +18,7 @@ from mmm.monitor.shell import Shell
 from mmm.monitor.world import State
 from mmm.network.icmp import Pinger
 from mmm.process import tls
+from mmm.process.garbage import collect_seldom
 from mmm.process.program import Daemon, run
 from mmm.process.ward import Ward, no_ward
 
@@ -79,6 +80,7 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
         _say_start(started)
         shell = Shell(started.world, monitor, agents, checks, pinger)
         log.info("%s", sentence(conf))
+        collect_seldom()
         async with serve_control(monitor, tls.server_context(conf.socket), shell.command, allowed(conf)):
             await shell.run()
     finally:

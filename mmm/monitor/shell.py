@@ -33,7 +33,7 @@ from mmm.monitor.events import (
 from mmm.monitor.heartbeats import only_heartbeat
 from mmm.monitor.kill_host import kill_host
 from mmm.monitor.network_check import watch
-from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog
+from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog, Tell
 from mmm.monitor.preflight import Looked
 from mmm.monitor.results import Awaited, outcome
 from mmm.monitor.turn import turn
@@ -48,6 +48,9 @@ TICK = 0.25  # with a short lease a part of that, so that it is renewed when it 
 """Seconds between two turns when nothing happens: how late a rule that waits for time may be."""
 FAREWELL = 2.0
 """Seconds that a monitor which is stopped takes to tell the active master that nobody renews its lease now."""
+_AT_ONCE = 50
+_SPREAD = 0.02
+"""So many orders of a turn are begun at once, the next ones so many seconds later: the first do not wait for all."""
 COMMAND_LIMIT = 40.0
 """Seconds after which a command is answered though agents have not confirmed it yet."""
 
@@ -74,6 +77,7 @@ class Shell:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: list[_Waiting] = []
         self._turn_due = False
+        self._rested = 0.0
         self._saved = ""
         self._save_wanted = asyncio.Event()
         self._saving = asyncio.Lock()
@@ -111,7 +115,11 @@ class Shell:
                 await self._agents.tell(self.world.conf.hosts[last.host], last)
 
     def post(self, event: Event) -> None:
-        """Take an event in; the decision follows as soon as all that came with it is in."""
+        """Take an event in; the decision follows as soon as all that came with it is in.
+
+        Of a thousand hosts a turn takes some milliseconds. For as long as the last one took the next one waits, so that
+        no more than half of the time goes into turns while a thousand answers come in.
+        """
         before, now = self.world, time.monotonic()
         self.world = apply(before, event, now)
         if self.world is before:
@@ -123,7 +131,7 @@ class Shell:
         self._chronicle.between(before, self.world)
         if not self._turn_due:
             self._turn_due = True
-            asyncio.get_running_loop().call_soon(self._take_turn)
+            asyncio.get_running_loop().call_at(self._rested, self._take_turn)
 
     async def command(self, words: Sequence[str]) -> str | None:
         """Return the answer to an admin's command, None where there is no such command."""
@@ -185,41 +193,53 @@ class Shell:
 
     def _take_turn(self) -> None:
         self._turn_due = False
-        result = turn(self.world, time.monotonic())
+        began = time.monotonic()
+        result = turn(self.world, began)
         self.world = result.world
         self._chronicle.turn(self.world, result.changes)
-        for order in result.orders:
-            self._start(self._carry_out(order))
+        for place, order in enumerate(sorted(result.orders, key=self._is_minor)):
+            self._start(self._carry_out(order, after=place // _AT_ONCE * _SPREAD))
         self._save_wanted.set()  # what events and commands have changed is to be saved too
         self._answer_waiting()
+        ended = time.monotonic()
+        self._rested = ended + (ended - began)
 
-    async def _carry_out(self, order: Order) -> None:
-        started = time.monotonic()
-        host = self.world.conf.hosts[order.host]
-        if isinstance(order, LookForVip):
-            absent = await is_absent(self._pinger, order.vip.ip)
-            if absent:
-                log.warning("%s: nothing answers ARP for %s: it has not got it", order.host, order.vip)
-            self.post(VipLooked(order.host, order.vip, absent))
-            return
-        if isinstance(order, AskOthers):
-            others = [self.world.conf.hosts[name] for name in order.others]
-            self.post(await self._agents.opinions(host, others))
-            return
-        if isinstance(order, ReadLog):
-            self.post(LogRead(order.host, await self._checks.read_log(host, order.since)))
-            return
-        if isinstance(order, KillHost):
-            log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)
-            failure = await kill_host(self._monitor, order.host, pings=order.pings)
-            if failure:
-                log.critical(
-                    "%s: could not be killed: %s. %s", order.host, failure, self._unkilled(order.host)
-                )
-            else:
-                log.warning("%s: killed by kill_host", order.host)
-            self.post(Killed(order.host, failure))
-            return
+    def _is_minor(self, order: Order) -> bool:
+        """Tell whether an order is for a slave: of a thousand those for possible masters come first."""
+        return not self.world.can_be_active_master(order.host)
+
+    async def _carry_out(self, order: Order, *, after: float = 0.0) -> None:
+        if after:
+            await asyncio.sleep(after)
+        match order:
+            case Tell():
+                await self._tell(order)
+            case KillHost():
+                await self._kill(order)
+            case LookForVip():
+                absent = await is_absent(self._pinger, order.vip.ip)
+                if absent:
+                    log.warning("%s: nothing answers ARP for %s: it has not got it", order.host, order.vip)
+                self.post(VipLooked(order.host, order.vip, absent))
+            case AskOthers():
+                conf = self.world.conf.hosts
+                others = [conf[name] for name in order.others]
+                self.post(await self._agents.opinions(conf[order.host], others))
+            case ReadLog():
+                host = self.world.conf.hosts[order.host]
+                self.post(LogRead(order.host, await self._checks.read_log(host, order.since)))
+
+    async def _kill(self, order: KillHost) -> None:
+        log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)
+        failure = await kill_host(self._monitor, order.host, pings=order.pings)
+        if failure:
+            log.critical("%s: could not be killed: %s. %s", order.host, failure, self._unkilled(order.host))
+        else:
+            log.warning("%s: killed by kill_host", order.host)
+        self.post(Killed(order.host, failure))
+
+    async def _tell(self, order: Tell) -> None:
+        started, host = time.monotonic(), self.world.conf.hosts[order.host]
         try:
             if order.lease is not None and not status_file.covers(self._saved, order):
                 await self._record()
@@ -259,13 +279,16 @@ class Shell:
         conf = self.world.conf.checks[name]
         await asyncio.sleep(conf.check_period * phase)
         early = False
+        due = time.monotonic()
         while True:
             started = time.monotonic()
+            if started - due > conf.check_period or due > started:  # late by more than a run, or woken early
+                due = started
             if self.world.network_up:
                 self.post(await self._checks.run(host, name))
             status = self.world.hosts[host.name].checks[name]
             ended = time.monotonic()
-            due = trap.due(status, started, conf.check_period, conf.trap_period, ended - started)
+            due = trap.due(status, due, conf.check_period, conf.trap_period, ended - started)
             left = max(0.0, due - ended)
             if early:  # once between two regular runs: a server may end every connection at once
                 await asyncio.sleep(left)

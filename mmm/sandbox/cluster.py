@@ -227,8 +227,11 @@ class Sandbox:
                 f"{daemon} does not start on {machine}: {told or f'exit status {done.returncode}'}"
             )
 
-    def bring_online(self, say: Say = lambda _: None, limit: float = UP_LIMIT) -> None:
-        """Set every host online as an admin does after the first start, and wait for the roles."""
+    def bring_online(self, say: Say = lambda _: None, limit: float = UP_LIMIT, *, force: bool = True) -> None:
+        """Set every host online as an admin does after the first start, and wait for the roles.
+
+        With `force` also those that have more than the writer had.
+        """
         if self.layout.cluster.monitor is not None and self.layout.cluster.monitor.mode == "passive":
             say("the monitor starts in passive mode: set hosts online and set_active yourself")
             return
@@ -242,7 +245,7 @@ class Sandbox:
                     say(f"{host.name} is ONLINE")
                 elif host.state in {"AWAITING_RECOVERY", "ADMIN_OFFLINE"}:
                     said = self.ask(f"set_online {host.name}")
-                    if "set_online --force" in said:  # it has more than the writer had
+                    if force and "set_online --force" in said:
                         self.ask(f"set_online --force {host.name}")
             return len(told) == len(self.hosts) and all(host.state == "ONLINE" for host in shown.values())
 

@@ -231,6 +231,8 @@ def _mend(sandbox: Sandbox, found: Found) -> None:
     writer = sandbox.writer()
     assert writer is not None  # noqa: S101
     others = [name for name in sandbox.hosts if name != writer]
+    for name in others:  # until then a commit may wait for a semi-sync replica, and be none of the GTIDs
+        sandbox.wait_until(lambda name=name: _is_read_only(sandbox, name), LIMIT, f"{name} is read-only")  # type: ignore[misc]
     apart = {name: extra for name in others if (extra := _alone(sandbox, name, writer))}
     states = sandbox.states()
     found.apart += [f"{name} has {extra} alone ({states.get(name, '?')})" for name, extra in apart.items()]
@@ -243,9 +245,16 @@ def _mend(sandbox: Sandbox, found: Found) -> None:
         with _unwatched(sandbox):
             for name in apart:
                 rebuild(sandbox, name, writer, writer)
-    sandbox.bring_online(limit=LIMIT)
+    sandbox.bring_online(limit=LIMIT, force=False)
     settle(sandbox, LIMIT)
     catch_up(sandbox, LIMIT)
+
+
+def _is_read_only(sandbox: Sandbox, host: str) -> bool:
+    try:
+        return bool(sandbox.sql(host, "SELECT @@global.read_only AS value")[0]["value"])
+    except sql.SqlError:  # it still starts
+        return False
 
 
 @contextmanager
