@@ -1,6 +1,7 @@
 """How many hosts one monitor can watch.
 
-python -m bench.scale [--hosts 10,100,500,1000] [--dead 0,10] [--seconds 20] [--json FILE] [--profile FILE]
+python -m bench.scale [--hosts 10,100,500,1000] [--dead 0,10] [--seconds 20] [--failovers 3] [--json FILE]
+                      [--profile FILE]
 
 The monitor is the real one, as a process, with real sockets and ICMP; it runs in a machine of its own, and all the
 hosts are stand-ins (`bench.stand_ins`) in another one. Every check has a period, trap and time-out of 1 s. A host
@@ -12,8 +13,8 @@ For each number of hosts and each part of them that is dead before the clock sta
     memory     of all its processes (PSS)
     late       how much later than a period after the one before the mysql checks start: median and 99th percentile
     checks     how many of them a second there really were, of those that the conf asks for, in percent
-    failover   from the death of the writer's host to the order that gives its role to the other master; without
-               leases, whose end it would wait for otherwise
+    failover   from the death of the writer's host to the order that gives its role to the other master, median and
+               longest; without leases, whose end it would wait for otherwise
 
 With --profile the monitor's event loop runs under cProfile meanwhile, which makes it slower; the functions that took
 most of its time are printed after each step, and all of them are in FILE, of the last step.
@@ -31,11 +32,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.tables import Table, write_json
 from bench.usage import running, usage
 from mmm.sandbox.machine import Machine
 
@@ -50,10 +52,11 @@ _BY_ITSELF = 30.0
 _CHECKS = 4
 _COLUMNS = [
     "hosts", "dead", "CPU %", "us/check", "memory MB", "checks %", "late p50 ms", "late p99 ms", "failover s",
+    "longest s",
 ]  # fmt: skip
 _HEADER = (
     f"{'hosts':>6}{'dead':>6}{'CPU %':>8}{'us/check':>10}{'memory MB':>11}"
-    f"{'checks %':>10}{'late p50 ms':>13}{'p99':>7}{'failover s':>12}"
+    f"{'checks %':>10}{'late p50 ms':>13}{'p99':>7}{'failover s':>12}{'most':>7}"
 )
 _ASKED = 2
 """What a host that lives is to be asked a second: whether it may be written to, and how its replica does."""
@@ -70,32 +73,38 @@ class Measured:
     memory: int
     done: float
     late: tuple[float, float]
-    failover: float | None
+    failovers: tuple[float, ...]
 
     @property
     def per_check(self) -> float:
         """Return the processor time of one check that was run, in microseconds."""
         return 1e6 * self.cpu / (_CHECKS * self.hosts * self.done)
 
-    def row(self) -> list[float | None]:
+    @property
+    def failover(self) -> float:
+        """Return the median of the failovers, in seconds."""
+        return statistics.median(self.failovers)
+
+    def row(self) -> list[float]:
         """Return the figures in the order of `_COLUMNS`."""
-        late = (1e3 * self.late[0], 1e3 * self.late[1])
         return [
             self.hosts,
             self.dead,
-            100 * self.cpu,
-            self.per_check,
-            self.memory / 1e6,
-            100 * self.done,
-            *late,
-            self.failover,
+            round(100 * self.cpu, 1),
+            round(self.per_check),
+            round(self.memory / 1e6),
+            round(100 * self.done, 1),
+            round(1e3 * self.late[0]),
+            round(1e3 * self.late[1]),
+            round(self.failover, 2),
+            round(max(self.failovers), 2),
         ]
 
     def __str__(self) -> str:
-        failover = "-" if self.failover is None else f"{self.failover:.2f}"
         return (
             f"{self.hosts:>6}{self.dead:>6}{100 * self.cpu:>8.1f}{self.per_check:>10.0f}{self.memory / 1e6:>11.0f}"
-            f"{100 * self.done:>10.1f}{1e3 * self.late[0]:>13.0f}{1e3 * self.late[1]:>7.0f}{failover:>12}"
+            f"{100 * self.done:>10.1f}{1e3 * self.late[0]:>13.0f}{1e3 * self.late[1]:>7.0f}{self.failover:>12.2f}"
+            f"{max(self.failovers):>7.2f}"
         )
 
 
@@ -118,8 +127,8 @@ def conf(hosts: int) -> str:
     lines += ["<role writer>", "hosts db1, db2", "ips 10.89.255.1", "mode exclusive", "</role>"]
     lines += ["<role reader>", f"hosts {', '.join(names)}", f"ips {readers}", "mode balanced", "</role>"]
     lines += ["<check default>", "check_period 1", "trap_period 1", "timeout 1", "</check>"]
-    lines += ["<monitor>", f"ip {_MONITOR}", f"ping_ips {_HOSTS}", "flap_count 0", "auto_set_online 1",
-              "split_brain_guard no", "pid_path /run/mmm_mond.pid", "status_path /var/lib/misc/mmm_mond.status",
+    lines += ["<monitor>", f"ip {_MONITOR}", f"ping_ips {_HOSTS}", "flap_count 0", "failover_block 0",
+              "auto_set_online 1", "split_brain_guard no", "pid_path /run/mmm_mond.pid", "status_path /var/lib/misc/mmm_mond.status",
               "bin_path /usr/lib/mysql-mmm", "</monitor>"]  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -188,6 +197,16 @@ class Bench:
         self._far.run(["ip", "route", "add", "blackhole", f"{address(number)}/32", "table", "local"])
         return time.monotonic()
 
+    def revive(self, number: int) -> None:
+        """Let a host answer again, and wait until it is ONLINE; raises TimeoutError."""
+        self._far.run(["ip", "route", "del", "blackhole", f"{address(number)}/32", "table", "local"])
+        wanted = f"db{number + 1}({address(number)}) master/ONLINE"
+        deadline = time.monotonic() + _LIMIT
+        while wanted not in self.ask("show"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not ONLINE again: db{number + 1}")
+            time.sleep(0.2)
+
     def ask(self, *words: str) -> str:
         """Return what mmm_control says; empty while the monitor does not answer."""
         return self._near.run([_program("mmm_control"), *words], check=False, limit=_LIMIT).stdout
@@ -244,7 +263,7 @@ def bench(hosts: int, profile: Path | None = None) -> Iterator[Bench]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def measure(hosts: int, dead: int, seconds: float, profile: Path | None = None) -> Measured:
+def measure(hosts: int, dead: int, seconds: float, failovers: int, profile: Path | None = None) -> Measured:
     """Return one step; `dead` hosts, the last ones, die before."""
     with bench(hosts, profile) as cluster:
         cluster.wait_online(hosts)
@@ -261,9 +280,13 @@ def measure(hosts: int, dead: int, seconds: float, profile: Path | None = None) 
         tally = cluster.tally()
         done = tally["asked"] / (took * _ASKED * (hosts - dead))
         late = (max(0.0, tally["p50"] - 1), max(0.0, tally["p99"] - 1))
-        died = cluster.kill(0)
-        failover = cluster.writer_told(1) - died
-        return Measured(hosts, dead, (cpu - before) / took, memory, done, late, failover)
+        took_over = []
+        for turn in range(failovers):
+            victim = turn % 2
+            died = cluster.kill(victim)
+            took_over.append(cluster.writer_told(1 - victim) - died)
+            cluster.revive(victim)
+        return Measured(hosts, dead, (cpu - before) / took, memory, done, late, tuple(took_over))
 
 
 def profiled(path: Path) -> str:
@@ -279,6 +302,7 @@ def main() -> int:
     parser.add_argument("--hosts", default="10,100,500,1000", help="numbers of hosts")
     parser.add_argument("--dead", default="0,10", help="percents of them that are dead before")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to watch (default 20)")
+    parser.add_argument("--failovers", type=int, default=3, help="how often the writer dies (default 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write columns and rows there too")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="run the monitor under cProfile")
     args = parser.parse_args()
@@ -286,18 +310,37 @@ def main() -> int:
     found = []
     for hosts in map(int, args.hosts.split(",")):
         for percent in map(float, args.dead.split(",")):
-            found.append(measure(hosts, round(hosts * percent / 100), args.seconds, args.profile))
+            found.append(
+                measure(hosts, round(hosts * percent / 100), args.seconds, args.failovers, args.profile)
+            )
             print(found[-1], flush=True)
             if args.profile is not None:
                 print(profiled(args.profile))
             if args.json is not None:
-                table = {"columns": _COLUMNS, "rows": [one.row() for one in found]}
-                args.json.write_text(json.dumps(table, indent=1) + "\n")
-    flat = [one.cpu / one.hosts for one in found if one.hosts >= 100]
-    if len(flat) > 1:
-        print(f"cost per host, most to least from 100 hosts on: {max(flat) / min(flat):.2f}")
-        print(f"failover, median: {statistics.median(one.failover or 0.0 for one in found):.2f} s")
+                rows = [one.row() for one in found]
+                write_json(args.json, [Table("scale", _COLUMNS, rows, _ratios(found))])
+    for name, ratio in _ratios(found).items():
+        print(f"{name}: {ratio:.2f}")
     return 0
+
+
+def _ratios(found: Sequence[Measured]) -> dict[str, float]:
+    """Return what the last step comes to beside others: aims, and the cost of a host from 100 hosts on."""
+    ratios = {}
+    largest = [one for one in found if one.hosts == found[-1].hosts]
+    ratios[f"late p99 of {largest[0].hosts} hosts / 250 ms"] = max(one.late[1] for one in largest) / 0.25
+    ratios[f"memory of {largest[0].hosts} hosts / 150 MB"] = max(one.memory for one in largest) / 150e6
+    several = [one for one in found if one.hosts >= 100 and not one.dead]
+    if len(several) > 1:
+        first, last = several[0], several[-1]
+        ratios[f"CPU of a host, {last.hosts} hosts / {first.hosts}"] = (
+            last.cpu * first.hosts / (first.cpu * last.hosts)
+        )
+    if len(largest) > 1:
+        ratios[f"failover of {largest[0].hosts} hosts, some dead / none"] = (
+            largest[-1].failover / largest[0].failover
+        )
+    return {name: round(ratio, 3) for name, ratio in ratios.items()}
 
 
 if __name__ == "__main__":
