@@ -128,8 +128,8 @@ def conf(hosts: int) -> str:
     lines += ["<role reader>", f"hosts {', '.join(names)}", f"ips {readers}", "mode balanced", "</role>"]
     lines += ["<check default>", "check_period 1", "trap_period 1", "timeout 1", "</check>"]
     lines += ["<monitor>", f"ip {_MONITOR}", f"ping_ips {_HOSTS}", "flap_count 0", "failover_block 0",
-              "auto_set_online 1", "split_brain_guard no", "pid_path /run/mmm_mond.pid", "status_path /var/lib/misc/mmm_mond.status",
-              "bin_path /usr/lib/mysql-mmm", "</monitor>"]  # fmt: skip
+              "auto_set_online 1", "split_brain_guard no", "pid_path /run/mmm_mond.pid",
+              "status_path /var/lib/misc/mmm_mond.status", "bin_path /usr/lib/mysql-mmm", "</monitor>"]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
