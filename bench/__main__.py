@@ -38,7 +38,7 @@ ENTRIES = (
     Entry("move", ("bench.move", "--runs", "20", "--steps"), 80),
     Entry("load", ("bench.move", "--runs", "10", "--load", "8"), 50),
     Entry("failover", ("bench.failover", "--runs", "3"), 490),
-    Entry("scale", ("bench.scale", "--hosts", "10,100,1000", "--seconds", "10"), 180),
+    Entry("scale", ("bench.scale", "--hosts", "100,1000", "--seconds", "10"), 200),
     Entry("idle", ("bench.idle", "--seconds", "45"), 65),
     Entry("start", ("bench.start", "--runs", "30"), 30),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from mmm.config.names import CHECK_NAMES
-from mmm.monitor import diagnosis, divergence, failover, grants, loss, promotion
+from mmm.monitor import diagnosis, divergence, failover, grants, loss, promotion, stall
 from mmm.monitor.explain import explain
 from mmm.monitor.history import Entry, shown
 from mmm.monitor.world import Mode, World
@@ -118,6 +118,8 @@ def _warnings(world: World, now: float, clock: Clock) -> tuple[str, ...]:
                 f"host {name} has {extra} that {divergence.opposite(world)} lacked when it went on without it:"
                 f" see explain {name}"
             )
+        if stalled := stall.said(world, name):
+            warnings.append(stalled)
         if host.agent.unreachable:
             warnings.append(wire.unreachable(name))
         if host.agent.refusal:

@@ -8,7 +8,7 @@ from mmm.config.model import Vip
 from mmm.gtid.place import Tail
 from mmm.gtid.transactions import Transactions
 from mmm.lease import FOREVER, NOT_OBEYED, NOTHING, Given
-from mmm.monitor import divergence, loss, moves, trap
+from mmm.monitor import divergence, loss, moves, stall, trap
 from mmm.monitor.world import AgentLink, HostWorld, Outcome, State, World
 from mmm.wire.agent import refusal_to_follow
 
@@ -137,8 +137,15 @@ def only_transactions(before: World, after: World, event: Event) -> bool:
     if any(host.is_lost and host.state is not State.HARD_OFFLINE for host in waiting):
         return False  # it is compared
     old, new = before.hosts[event.host], after.hosts[event.host]
+    if bool(stall.said(before, event.host)) != bool(stall.said(after, event.host)):
+        return False
     told = replace(
-        old, transactions=new.transactions, rates=new.rates, behind=new.behind, behind_at=new.behind_at
+        old,
+        transactions=new.transactions,
+        rates=new.rates,
+        behind=new.behind,
+        behind_at=new.behind_at,
+        missed=new.missed,
     )
     return told == new
 
@@ -189,6 +196,7 @@ def _replicated(world: World, event: CheckResult, host: HostWorld, now: float) -
     if world.can_be_active_master(event.host):
         if event.transactions is not None:
             changes["rates"] = loss.rates(host, event.transactions)
+            changes["missed"] = stall.note(world, event.host, event.transactions)
         if event.behind is not None:
             changes.update(behind=event.behind, behind_at=now)
     return changes

@@ -6,7 +6,7 @@ A fact is said when it begins and when it ends, not in between.
 import logging
 from collections.abc import Iterator
 
-from mmm.monitor import diagnosis, divergence
+from mmm.monitor import diagnosis, divergence, stall
 from mmm.monitor.world import AgentLink, CheckStatus, Phase, World
 
 Notice = tuple[int, str]
@@ -31,6 +31,7 @@ def between(before: World, after: World) -> Iterator[Notice]:
         yield from _unshared(before, after, name)
         yield from _diagnosis(before, after, name)
         yield from _unreadable(before, after, name)
+        yield from _stalled(before, after, name)
         if after.network_up:  # without it no check has said anything
             for check, status in host.checks.items():
                 yield from _check(f"{name}: {check}", old.checks[check], status)
@@ -61,6 +62,14 @@ def _diagnosis(before: World, after: World, name: str) -> Iterator[Notice]:
     was, found = diagnosis.notable(before, name), diagnosis.notable(after, name)
     if found is not None and found is not was:
         yield logging.WARNING, f"{name}: diagnosis: {diagnosis.said(after, name)}"
+
+
+def _stalled(before: World, after: World, name: str) -> Iterator[Notice]:
+    was, found = stall.said(before, name), stall.said(after, name)
+    if found and not was:
+        yield logging.WARNING, found.removeprefix("host ")
+    elif was and not stall.lag(after, name):
+        yield logging.INFO, f"{name}: it gets again what is written"
 
 
 def _unreadable(before: World, after: World, name: str) -> Iterator[Notice]:

@@ -4,6 +4,7 @@ Not one of which it is known, or must be feared, that it lacks much of what the 
 """
 
 from mmm.gtid.transactions import surplus
+from mmm.monitor import stall
 from mmm.monitor.world import HostWorld, Mode, Phase, World
 
 
@@ -23,6 +24,11 @@ def lacks(world: World, name: str) -> str:
     if threads.failed or threads.error_since is not None:
         gap = _gap(world, host, last) or f"how far it is behind {last} is not known"
         return f"its replication is broken ({threads.message.removeprefix('ERROR: ')}), {gap}"
+    if (stalled := stall.lag(world, name)) > limit:
+        return (
+            f"it has got nothing of what {last} wrote in {stalled:.0f} s, though its replication runs,"
+            f" max_lag_on_failover is {limit:g} s"
+        )
     if host.behind is None:
         return f"it is behind {last} ({backlog.message})" if backlog.failed else ""
     behind = host.behind + _blind(world, host, last)

@@ -11,7 +11,7 @@ from typing import Any, cast
 from mmm.config.model import Cluster, Host, Vip
 from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
-from mmm.gtid.transactions import Transactions
+from mmm.gtid.transactions import Executed, Transactions
 from mmm.lease import NOTHING, Given
 from mmm.monitor.indexed import Hosts, Owners
 from mmm.wire.agent import Status
@@ -169,6 +169,18 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """What the last writer, `host`, had when it was looked at, and another has not got yet."""
+
+    host: str
+    seen: float
+    """When it was looked at, in monotonic seconds."""
+    executed: Executed
+    lag: float = 0.0
+    """Seconds from then to the last look at it before the other one was looked at, and had got nothing of this."""
+
+
+@dataclass(frozen=True, slots=True)
 class HostWorld:
     """All that is known of one host."""
 
@@ -203,6 +215,8 @@ class HostWorld:
     """Seconds that it was behind its source when that was last known; of hosts that can be active master."""
     behind_at: float = 0.0
     """When that was."""
+    missed: Missed | None = None
+    """What it has not got of the last writer; of hosts that can be active master. None: nothing, or not known."""
     lost: bool = False
     """It was HARD_OFFLINE or AWAITING_RECOVERY since it was in use last."""
     reference: Reference | None = None
