@@ -54,8 +54,8 @@ two writers when a host is cut off.
 ## Scale
 
 One monitor, the real one, with real sockets; the hosts are stand-ins that speak the agents' protocol and as much of
-MySQL's as the checks ask. Every check has a period, trap and time-out of 1 s. [scale.md](scale.md) says what the columns
-mean and what it takes.
+MySQL's as the checks ask. Every check has a period, trap and time-out of 1 s. [scale.md](scale.md) says what the
+columns mean and what it takes.
 """,
     "idle": """\
 ## Idle
