@@ -93,6 +93,25 @@ def surplus(here: Executed, there: Executed, *, not_of: str = "") -> Surplus | N
     return None
 
 
+def is_past(got: Executed, has: Executed, origin: str) -> bool:
+    """Tell whether `got` has come as far as the last transaction that the server `origin` has written in `has`.
+
+    A replica gets them in order: what it lacks before its newest it never gets, and is no lag. So also where it has
+    nothing of that line at all: it may leave it out on purpose.
+    """
+    match got, has:
+        case GtidSet(), GtidSet():
+            written = ((name, has.of[name]) for name in has.of if name.partition(":")[0] == origin.lower())
+            return all(name not in got.of or got.of[name][-1][1] >= these[-1][1] for name, these in written)
+        case History(), History():
+            newest: dict[int, int] = {}
+            for gtid in (*got.applied, *got.logged):
+                newest[gtid.domain] = max(gtid.sequence, newest.get(gtid.domain, 0))
+            own = (gtid for gtid in has.logged if str(gtid.server) == origin)
+            return all(newest.get(gtid.domain, gtid.sequence) >= gtid.sequence for gtid in own)
+    return True
+
+
 def lacking(here: History, there: History) -> list[Gtid]:
     """Return the last transaction of each server that is here and is disproved there."""
     return [gtid for gtid in _last_ones(here) if not there.holds(gtid)]

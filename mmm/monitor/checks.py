@@ -28,6 +28,7 @@ from mmm.network.icmp import Pinger
 PING_TIMEOUT = 0.5
 """Seconds that a host has to answer an ICMP echo."""
 _MOST_THREADS = 64
+_MOST_ENCRYPTED = 256
 _LOGINS = 20.0
 """Times a second that the monitor logs in to servers at most, only to see that they let it in."""
 _SELDOM = 6
@@ -74,7 +75,9 @@ class Checks:
     def __init__(self, conf: Cluster, pinger: Pinger) -> None:
         self._conf = conf
         self._pinger = pinger
-        threads = min(_MOST_THREADS, 2 * len(conf.hosts) + 2)
+        asked_in_threads = any(monitor_address(host).tls for host in conf.hosts.values())
+        threads = min(_MOST_ENCRYPTED if asked_in_threads else _MOST_THREADS, 2 * len(conf.hosts) + 2)
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="log")
         self._renewed = max(RENEWED, len(conf.hosts) / _LOGINS)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="check")
         self._masters = frozenset(master.name for master in conf.masters)
@@ -97,7 +100,7 @@ class Checks:
 
     async def read_log(self, host: Host, since: LogPlace) -> Tail:
         """Return what the binary log of a host's server has behind the place."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, read_log, host, since)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read_log, host, since)
 
     async def wait(self, host: Host, name: str, seconds: float) -> bool:
         """Wait so many seconds, but no longer than the mysql check's connection stands; returns whether it broke.
@@ -158,6 +161,7 @@ class Checks:
     def close(self) -> None:
         """End the threads as they come to their limits."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)
         for server in self._servers.values():
             server.close()
 

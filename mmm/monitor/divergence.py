@@ -174,7 +174,7 @@ def _may_get_more(world: World, name: str) -> bool:
     host = world.hosts[name]
     if host.transactions is None:
         return False
-    return host.transactions.writable or (not is_fresh(world, name) and host.looks < LOOKS)
+    return host.transactions.writable if is_fresh(world, name) else host.looks < LOOKS
 
 
 def _will_tell(world: World, name: str, master: str) -> bool:

@@ -68,7 +68,7 @@ def _stalled(before: World, after: World, name: str) -> Iterator[Notice]:
     was, found = stall.said(before, name), stall.said(after, name)
     if found and not was:
         yield logging.WARNING, found.removeprefix("host ")
-    elif was and not stall.lag(after, name):
+    elif stall.lag(before, name) >= stall.NOTABLE and not stall.lag(after, name):
         yield logging.INFO, f"{name}: it gets again what is written"
 
 

@@ -76,7 +76,7 @@ class Shell:
         self._tick = min(TICK, lease / 10) if lease > 0 else TICK
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: list[_Waiting] = []
-        self._turn_due = False
+        self._turn_due: asyncio.TimerHandle | None = None
         self._rested = 0.0
         self._saved = ""
         self._save_wanted = asyncio.Event()
@@ -129,9 +129,8 @@ class Shell:
         if not self._waiting and only_heartbeat(before, self.world, event, now):
             return
         self._chronicle.between(before, self.world)
-        if not self._turn_due:
-            self._turn_due = True
-            asyncio.get_running_loop().call_at(self._rested, self._take_turn)
+        if self._turn_due is None:
+            self._turn_due = asyncio.get_running_loop().call_at(self._rested, self._take_turn)
 
     async def command(self, words: Sequence[str]) -> str | None:
         """Return the answer to an admin's command, None where there is no such command."""
@@ -192,7 +191,9 @@ class Shell:
                 waiting.answer.set_result(text)
 
     def _take_turn(self) -> None:
-        self._turn_due = False
+        if self._turn_due is not None:
+            self._turn_due.cancel()
+            self._turn_due = None
         began = time.monotonic()
         result = turn(self.world, began)
         self.world = result.world

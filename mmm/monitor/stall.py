@@ -10,7 +10,7 @@ said  is what the admin is told of it, where the checks see nothing
 
 from dataclasses import replace
 
-from mmm.gtid.transactions import Transactions, surplus
+from mmm.gtid.transactions import Transactions, is_past
 from mmm.monitor.world import Missed, World
 
 NOTABLE = 10.0
@@ -24,9 +24,11 @@ def note(world: World, name: str, news: Transactions) -> Missed | None:
     if last is None or theirs is None or theirs.executed is None or news.got is None:
         return None
     before = world.hosts[name].missed
-    if before is not None and before.host == last and surplus(before.executed, news.got):
+    if before is not None and before.host == last and not is_past(news.got, before.executed, theirs.origin):
         return replace(before, lag=max(0.0, theirs.seen - before.seen))
-    return Missed(last, theirs.seen, theirs.executed) if surplus(theirs.executed, news.got) else None
+    if is_past(news.got, theirs.executed, theirs.origin):
+        return None
+    return Missed(last, theirs.seen, theirs.executed)
 
 
 def said(world: World, name: str) -> str:

@@ -49,12 +49,15 @@ def due(
     """Return when the check is to run next: earlier than its period where that is the end of its trap.
 
     The run before `lasted` so many seconds. One that waits for an answer until its time is over begins as much before
-    the end of the trap, so that its result is there then.
+    the end of the trap, so that its result is there then. UNKNOWN ends no trap: after it there is nothing to hurry for.
     """
     regular = started + check_period
     if status.failed or status.error_since is None:
         return regular
-    return min(regular, max(status.error_since + trap_period - max(0.0, lasted - SLACK), started))
+    early = status.error_since + trap_period - max(0.0, lasted - SLACK)
+    if status.unknown and early <= started:
+        return regular
+    return min(regular, max(early, started))
 
 
 def excused(status: CheckStatus, now: float) -> CheckStatus:

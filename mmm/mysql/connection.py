@@ -26,9 +26,19 @@ from mmm.mysql.errors import ErrorKind, MysqlError, classify
 from mmm.mysql.flavour import Flavour, detect
 from mmm.mysql.limited import Limit, Limited, LimitedContext, limited_socket
 from mmm.mysql.question import Question
-from mmm.mysql.tls import Tls
+from mmm.mysql.tls import Tls, TlsFileError
 
-__all__ = ["Address", "Connection", "ErrorKind", "MysqlError", "Row", "connect", "family", "login"]
+__all__ = [
+    "Address",
+    "Connection",
+    "ErrorKind",
+    "MysqlError",
+    "Row",
+    "connect",
+    "family",
+    "login",
+    "tls_context",
+]
 
 _GOODBYE = 0.2
 
@@ -137,13 +147,25 @@ def connect(address: Address, timeout: float) -> Connection:
     (in whole seconds, at least 1) the session's lock_wait_timeout, so that the server gives up too.
     """
     deadline = time.monotonic() + timeout
+    context = tls_context(address)
     try:
         sock = limited_socket(family(address))
         sock.limits.begin(timeout)
         sock.connect((address.ip, address.port))
     except OSError as error:
         raise classify(error, str(address)) from error
-    return login(sock, address, max(0.001, deadline - time.monotonic()))
+    return login(sock, address, max(0.001, deadline - time.monotonic()), context)
+
+
+def tls_context(address: Address) -> LimitedContext | None:
+    """Return what encrypts a session, None where nothing does; raises MysqlError for files that cannot be used.
+
+    To be asked before connecting: a server counts connections that do not log in, and turns such a client away.
+    """
+    try:
+        return LimitedContext.of(address.tls) if address.tls else None
+    except (OSError, TlsFileError) as error:
+        raise classify(error, str(address)) from error
 
 
 def family(address: Address) -> socket.AddressFamily:
@@ -151,12 +173,11 @@ def family(address: Address) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address.ip else socket.AF_INET
 
 
-def login(sock: Limited, address: Address, timeout: float) -> Connection:
+def login(sock: Limited, address: Address, timeout: float, context: LimitedContext | None) -> Connection:
     """Return the same of a socket that is connected to the server, and closed where that fails."""
     limits = sock.limits
     try:
         limits.begin(timeout)
-        context = LimitedContext.of(address.tls) if address.tls else None
         session = _session(address, timeout, context)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         session.connect(sock)

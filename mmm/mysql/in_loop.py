@@ -19,6 +19,8 @@ from mmm.mysql.question import Question
 
 _LOST = 2013
 _AT_ONCE = 64 * 1024
+_HELD_UP = 0.1
+"""Seconds by which the loop may be late before a question gets as long again."""
 
 T = TypeVar("T")
 
@@ -94,12 +96,12 @@ class InLoop:
             raise RuntimeError("asked while it is asked, or after its end")
         answer: asyncio.Future[T] = self._loop.create_future()
         self._question, self._answer = question(self._connection), answer
-        late = self._loop.call_later(limit, self._fail, TimeoutError())
+        self._limit_at(self._loop.time() + limit)
         self._step(self._question.__next__)
         try:
             return await answer
         finally:
-            late.cancel()
+            self._late.cancel()
             self._answer = self._question = None
             if answer.cancelled():
                 self.close()
@@ -163,13 +165,32 @@ class InLoop:
             self._heads[self._statement] = answer.head
         self._step(self._question.send, answer.rows)
 
+    def _limit_at(self, when: float) -> None:
+        self._late = self._loop.call_at(when, self._time_is_over, when)
+
+    def _time_is_over(self, when: float) -> None:
+        if self._answer is None or self._answer.done():
+            return
+        if self._loop.time() - when > _HELD_UP:  # the loop was, and what has come meanwhile was not looked at
+            self._limit_at(self._loop.time() + _HELD_UP)
+        else:
+            self._fail(TimeoutError())
+
     def _fail(self, error: Exception) -> None:
-        """End the session by what speaks against the server."""
+        """End the session by what speaks against the server, and let the question make of it what it can."""
         self.close()
-        if self._answer is None:
+        if self._answer is None or self._answer.done() or self._question is None:
             self._ended()
-        elif not self._answer.done():
-            self._answer.set_exception(self._error(error))
+            return
+        failure = self._error(error)
+        try:
+            self._question.throw(failure)
+        except StopIteration as done:
+            self._answer.set_result(done.value)
+        except Exception as raised:  # noqa: BLE001 - whoever asks is to know
+            self._answer.set_exception(raised)
+        else:
+            self._answer.set_exception(failure)
 
     def _error(self, error: Exception) -> MysqlError:
         return classify(error, str(self._connection.address))

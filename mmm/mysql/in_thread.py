@@ -38,9 +38,14 @@ class InThread:
         self._unwatch()
         self._connection.timeout = limit
         try:
-            return await self._loop.run_in_executor(self._threads, self._ask, question)
-        finally:
+            answer = await self._loop.run_in_executor(self._threads, self._ask, question)
+        except asyncio.CancelledError:  # the thread may still use it
+            raise
+        except BaseException:
             self._watch()
+            raise
+        self._watch()
+        return answer
 
     def _ask(self, question: Callable[[Connection], Question[T]]) -> T:
         return self._connection.ask(question(self._connection))

@@ -6,15 +6,16 @@ the server lets anybody in: so it is made anew now and then, and whenever it fai
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from typing import TypeVar
 
-from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, login
+from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, login, tls_context
 from mmm.mysql.errors import classify
 from mmm.mysql.in_loop import InLoop, reach
 from mmm.mysql.in_thread import InThread
-from mmm.mysql.limited import Limited
+from mmm.mysql.limited import Limited, LimitedContext
 from mmm.mysql.question import Question
 
 RENEWED = 10.0
@@ -82,13 +83,19 @@ class Kept:
 
     async def _renew(self, deadline: float) -> InLoop | InThread:
         """Log in anew; the old session is given up only for a new one, so that it serves as long as it can."""
-        loop = asyncio.get_running_loop()
-        sock = await reach(self._address, max(_SOON, deadline - loop.time()))
-        made = await loop.run_in_executor(
-            self._threads, _logged_in, sock, self._address, max(_SOON, deadline - loop.time())
-        )
+        loop, address = asyncio.get_running_loop(), self._address
+        context = None
+        if address.tls is not None:
+            context = await loop.run_in_executor(self._threads, tls_context, address)
+        sock = await reach(address, max(_SOON, deadline - loop.time()))
+        work = self._threads.submit(_logged_in, sock, address, deadline, loop.time(), context)
+        try:
+            made = await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(lambda ended: _dropped(ended, sock))
+            raise
         self.close()
-        if self._address.tls is None:
+        if address.tls is None:
             self._session = InLoop(made, self._ended)
         else:
             self._session = InThread(made, self._threads, self._ended)
@@ -102,12 +109,34 @@ class Kept:
             session.close()
 
 
-def _logged_in(sock: Limited, address: Address, timeout: float) -> Connection:
-    """Return a session that knows what kind of server it is: no question has to wait for that."""
-    made = login(sock, address, timeout)
+def _logged_in(
+    sock: Limited, address: Address, deadline: float, queued: float, context: LimitedContext | None
+) -> Connection:
+    """Return a session that knows what kind of server it is: no question has to wait for that.
+
+    Where this machine took more of the time than it left to the server, it is no one else's fault. Raises MysqlError.
+    """
+    began = time.monotonic()
+    held_up = began - queued > deadline - began
     try:
-        made.flavour  # noqa: B018 - it is asked for here, once
-    except MysqlError:
-        made.close()
+        made = login(sock, address, max(_SOON, deadline - began), context)
+        try:
+            made.timeout = max(_SOON, deadline - time.monotonic())
+            made.flavour  # noqa: B018 - it is asked for here, once
+        except MysqlError:
+            made.close()
+            raise
+    except MysqlError as error:
+        if held_up and error.kind is ErrorKind.TIMED_OUT:
+            busy = f"MySQL at {address}: not asked in time, this machine is busy"
+            raise MysqlError(ErrorKind.FAILED, 0, busy) from error
         raise
     return made
+
+
+def _dropped(ended: "Future[Connection]", sock: Limited) -> None:
+    """Close what nobody waits for any more."""
+    if ended.cancelled():
+        sock.close()
+    elif ended.exception() is None:
+        ended.result().close()

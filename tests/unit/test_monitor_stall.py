@@ -31,9 +31,10 @@ def from_mysql(last: int) -> Executed:
 FAMILIES = pytest.mark.parametrize("has", [mariadb, from_mysql], ids=["MariaDB", "MySQL"])
 
 
-def look(before: World, name: str, executed: Executed | None, at: float) -> World:
+def look(before: World, name: str, executed: Executed | None, at: float, origin: str = "") -> World:
     """Let a check of the host's replica end that found it not behind."""
-    has = Transactions(at, origin=name, executed=executed)
+    own = "1" if isinstance(executed, History) else UUID
+    has = Transactions(at, origin=origin or (own if name == "db1" else "other"), executed=executed)
     result = CheckResult(name, "rep_backlog", Outcome.OK, "OK", transactions=has, behind=0.0)
     return apply(before, result, at)
 
@@ -105,3 +106,31 @@ def test_one_that_got_nothing_for_long_is_not_promoted_by_itself() -> None:
     assert dead.owner[WRITER] is None
     why = "it has got nothing of what db1 wrote in 61 s, though its replication runs, max_lag_on_failover is 60 s"
     assert why in promotion.held_back(dead)
+
+
+def test_what_it_never_gets_is_no_stall() -> None:
+    """A dump was loaded into it, or it leaves a domain out: what is behind that hole comes in order."""
+    old, ours = "5d22fa47-71ca-11e1-9e33-c80aa9429562", UUID
+
+    def writer(last: int) -> Executed:
+        return mysql.parse(f"{ours}:1-{last},{old}:1-7")
+
+    def dumped(last: int) -> Executed:
+        return mysql.parse(f"{ours}:1001-{last}")
+
+    def domains(last: int) -> Executed:
+        return History(applied=(), logged=(Gtid(0, 1, last), Gtid(5, 1, last)))
+
+    def one_domain(last: int) -> Executed:
+        return History(applied=(Gtid(0, 1, last),), logged=())
+
+    for there, here, origin in ((writer, dumped, ours), (domains, one_domain, "1")):
+        after = writing()
+        for second in range(70):
+            after = look(after, "db1", there(5000 + second), NOW + second, origin)
+            after = look(after, "db2", here(5000 + second), NOW + second + 0.1)
+        assert stall.lag(after, "db2") == 0.0
+        for second in range(70, 90):  # then it does stall
+            after = look(after, "db1", there(5000 + second), NOW + second, origin)
+            after = look(after, "db2", here(5069), NOW + second + 0.1)
+        assert stall.lag(after, "db2") == 19.0

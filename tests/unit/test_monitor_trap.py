@@ -53,6 +53,13 @@ def test_a_failing_check_is_repeated_when_its_trap_ends() -> None:
     assert trap.due(GOOD, 100.0, check_period=7.0, trap_period=10.0) == 107.0
 
 
+def test_one_that_is_unknown_after_its_trap_is_repeated_no_faster_than_others() -> None:
+    unsure = steps((Outcome.ERROR, 100.0), (Outcome.UNKNOWN, 105.0))
+    assert trap.due(unsure, 105.0, check_period=7.0, trap_period=10.0) == 110.0
+    still = steps((Outcome.ERROR, 100.0), (Outcome.UNKNOWN, 105.0), (Outcome.UNKNOWN, 110.0))
+    assert trap.due(still, 110.0, check_period=7.0, trap_period=10.0, lasted=2.0) == 117.0
+
+
 def test_errors_seen_just_before_the_network_was_lost_do_not_count() -> None:
     status = trap.network_lost(steps((Outcome.ERROR, 100.0)))
     assert not trap.step(status, Outcome.ERROR, "ERROR", 200.0, 10.0).failed

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -158,6 +159,33 @@ async def test_two_servers_are_asked_side_by_side_and_one_question_has_one_limit
                 await one.ask(slow, 0.3)
             assert late.value.kind is ErrorKind.TIMED_OUT
             assert not one.kept.idle
+
+
+async def test_a_question_keeps_what_it_knows_when_a_later_statement_takes_too_long(address: Address) -> None:
+    def question(_: Connection) -> Question[int]:
+        known = int((yield "SELECT 7 AS seven")[0]["seven"])
+        try:
+            yield "SELECT SLEEP(20)"
+        except MysqlError as error:
+            assert error.kind is ErrorKind.TIMED_OUT  # noqa: PT017
+            return known
+        return 0
+
+    async with kept(address) as watched:
+        await watched.ask(session_id)
+        assert await watched.ask(question, 0.3) == 7
+        assert not watched.kept.idle
+        assert await watched.ask(session_id)
+
+
+async def test_with_tls_files_that_are_none_nobody_is_connected_to(tmp_path: Path) -> None:
+    came: list[socket.socket] = []
+    with listener(came.append) as there:
+        broken = replace(there, tls=Tls("verify_ca", str(tmp_path / "none.pem")))
+        async with kept(broken) as watched:
+            with pytest.raises(MysqlError) as told:
+                await watched.ask(session_id, 2.0)
+    assert (told.value.kind, told.value.server_alive, came) == (ErrorKind.FAILED, True, [])
 
 
 async def test_a_server_that_died_refuses_and_one_that_froze_costs_one_limit(server_pool: Servers) -> None:
