@@ -8,7 +8,7 @@ from mmm.config.model import Vip
 from mmm.monitor import commands
 from mmm.monitor.events import Answer, Answered, Killed, apply
 from mmm.monitor.orders import KillHost, Order, Tell
-from mmm.monitor.tell import HEARTBEAT, SLAVES_FIRST
+from mmm.monitor.tell import HEARTBEAT, SLAVES_FIRST, heartbeat
 from mmm.monitor.world import Mode, State, World
 from mmm.wire.agent import Status
 from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
@@ -47,6 +47,15 @@ def test_the_heartbeats_of_many_hosts_are_spread_over_turns_and_none_is_forgotte
         told += tells(orders)
         assert len(told) == 10 * turns
     assert told == [f"db{number + 1}" for number in range(60)]
+
+
+def test_in_a_large_cluster_a_hundred_are_told_a_second_and_a_lease_is_renewed_as_ever() -> None:
+    many = world(conf=cluster(slaves=998))
+    assert heartbeat(world()) == HEARTBEAT
+    assert heartbeat(many) == 10.0
+    leased = replace(cluster(slaves=998), vip_lease=8.0)
+    after, _ = settle(world(conf=leased))
+    assert "db1" in tells(take_turn(after, NOW + 2.5)[1])
 
 
 def test_a_planned_move_asks_the_old_holder_first_then_slaves_then_the_new_one() -> None:
