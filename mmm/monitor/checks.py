@@ -29,6 +29,7 @@ PING_TIMEOUT = 0.5
 """Seconds that a host has to answer an ICMP echo."""
 _MOST_THREADS = 64
 _MOST_ENCRYPTED = 256
+"""Threads that log in, at most; where sessions are encrypted they also ask, one for each question."""
 _LOGINS = 20.0
 """Times a second that the monitor logs in to servers at most, only to see that they let it in."""
 _SELDOM = 6
