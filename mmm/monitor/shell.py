@@ -48,6 +48,8 @@ TICK = 0.25  # with a short lease a part of that, so that it is renewed when it 
 """Seconds between two turns when nothing happens: how late a rule that waits for time may be."""
 FAREWELL = 2.0
 """Seconds that a monitor which is stopped takes to tell the active master that nobody renews its lease now."""
+_LONG_TURN = 0.005
+"""Seconds that a turn takes where hosts are many; of few the next one waits for nothing."""
 _AT_ONCE = 50
 _SPREAD = 0.02
 """So many orders of a turn are begun at once, the next ones so many seconds later: the first do not wait for all."""
@@ -117,8 +119,8 @@ class Shell:
     def post(self, event: Event) -> None:
         """Take an event in; the decision follows as soon as all that came with it is in.
 
-        Of a thousand hosts a turn takes some milliseconds. For as long as the last one took the next one waits, so that
-        no more than half of the time goes into turns while a thousand answers come in.
+        Of a thousand hosts a turn takes some milliseconds. For as long as such a one took the next one waits, so
+        that no more than half of the time goes into turns while a thousand answers come in.
         """
         before, now = self.world, time.monotonic()
         self.world = apply(before, event, now)
@@ -203,7 +205,8 @@ class Shell:
         self._save_wanted.set()  # what events and commands have changed is to be saved too
         self._answer_waiting()
         ended = time.monotonic()
-        self._rested = ended + (ended - began)
+        took = ended - began
+        self._rested = ended + took if took > _LONG_TURN else 0.0
 
     def _is_minor(self, order: Order) -> bool:
         """Tell whether an order is for a slave: of a thousand those for possible masters come first."""
