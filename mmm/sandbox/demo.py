@@ -4,7 +4,6 @@ Run by `make demo`. Everything is real: servers, daemons, addresses, a client th
 """
 
 import os
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from mmm.sandbox.cluster import NotInTimeError, Sandbox
 from mmm.sandbox.conf import Conf, fast
 from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import catch_up, problems, settle
+from mmm.sandbox.inspect import catch_up, settle
 from mmm.sandbox.machine import SandboxError
-from mmm.sandbox.rebuild import rebuild
+from mmm.sandbox.torture import come_apart, reunite
 from mmm.sandbox.up import down, up
 from mmm.sandbox.watch import Outage, Probe, Report
 
@@ -113,34 +112,17 @@ def _fault(sandbox: Sandbox, screen: _Screen, probe: Probe, fault: str, event: s
 def _back(sandbox: Sandbox, screen: _Screen, probe: Probe, text: str) -> None:
     screen.step(text)
     heal(sandbox, screen.said)
-    if (host := _apart(sandbox)) is not None:
-        origin = next(name for name, state in sandbox.states().items() if _whole(sandbox, name, state))
-        screen.said(f"{host}: it had what nobody got, and stays away; its data are copied anew from {origin}")
-        rebuild(sandbox, host, origin, _writer(sandbox))
-        sandbox.bring_online(limit=_LIMIT, force=False)
+    apart = come_apart(sandbox)
+    for host in (
+        apart
+    ):  # replication is asynchronous: what was committed in the last moment may have reached nobody else
+        screen.said(f"{host} has what the new writer did not get: its data are copied anew")
+    if apart:
+        reunite(sandbox, apart)
     settle(sandbox, _LIMIT)
     catch_up(sandbox, _LIMIT)
     probe.wait_writes(_LIMIT, 100)
     screen.show(sandbox)
-
-
-def _apart(sandbox: Sandbox) -> str | None:
-    """Wait until all is well, or MMM says that a host has transactions of its own; returns that one.
-
-    Replication is asynchronous: what is committed in the moment of the fault may have reached nobody.
-    """
-    found: list[str] = []
-
-    def told() -> bool:
-        found[:] = re.findall(r"# Warning: host (\S+) has .* lacked when", sandbox.ask("show"))
-        return bool(found) or not problems(sandbox)
-
-    sandbox.wait_until(told, _LIMIT, "the host is back")
-    return found[0] if found else None
-
-
-def _whole(sandbox: Sandbox, name: str, state: str) -> bool:
-    return state == "ONLINE" and name != sandbox.writer()
 
 
 def _move(sandbox: Sandbox, screen: _Screen, probe: Probe) -> _Row:

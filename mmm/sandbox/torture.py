@@ -227,16 +227,36 @@ def _told(sandbox: Sandbox) -> str:
 def _mend(sandbox: Sandbox, found: Found) -> None:
     """Heal, find the hosts that have come apart, copy data to them, and wait for a healthy cluster."""
     heal(sandbox)
+    apart = come_apart(sandbox)
+    states = sandbox.states()
+    found.apart += [f"{name} has {extra} alone ({states.get(name, '?')})" for name, extra in apart.items()]
+    reunite(sandbox, apart)
+    settle(sandbox, LIMIT)
+    catch_up(sandbox, LIMIT)
+
+
+def come_apart(sandbox: Sandbox) -> dict[str, str]:
+    """Return the hosts with transactions that the writer does not get, and these, once all others are read-only.
+
+    Raises NotInTimeError, SqlError.
+    """
     sandbox.wait_until(lambda: sandbox.writer() is not None, LIMIT, "somebody has the writer's VIP")
     writer = sandbox.writer()
     assert writer is not None  # noqa: S101
     others = [name for name in sandbox.hosts if name != writer]
     for name in others:  # until then a commit may wait for a semi-sync replica, and be none of the GTIDs
         sandbox.wait_until(lambda name=name: _is_read_only(sandbox, name), LIMIT, f"{name} is read-only")  # type: ignore[misc]
-    apart = {name: extra for name in others if (extra := _alone(sandbox, name, writer))}
-    states = sandbox.states()
-    found.apart += [f"{name} has {extra} alone ({states.get(name, '?')})" for name, extra in apart.items()]
-    whole = next((name for name in others if name not in apart), None)
+    return {name: extra for name in others if (extra := _alone(sandbox, name, writer))}
+
+
+def reunite(sandbox: Sandbox, apart: Mapping[str, str]) -> None:
+    """Copy another host's data to those that have come apart, and wait until all are ONLINE.
+
+    Raises SandboxError, NotInTimeError, SqlError.
+    """
+    writer = sandbox.writer()
+    assert writer is not None  # noqa: S101
+    whole = next((name for name in sandbox.hosts if name not in {writer, *apart}), None)
     if apart and whole is not None:
         _catch_up_one(sandbox, whole, writer)
         for name in apart:
@@ -246,8 +266,6 @@ def _mend(sandbox: Sandbox, found: Found) -> None:
             for name in apart:
                 rebuild(sandbox, name, writer, writer)
     sandbox.bring_online(limit=LIMIT, force=False)
-    settle(sandbox, LIMIT)
-    catch_up(sandbox, LIMIT)
 
 
 def _is_read_only(sandbox: Sandbox, host: str) -> bool:
