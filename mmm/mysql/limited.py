@@ -108,6 +108,4 @@ def limited(sock: socket.socket) -> Limited:
 
 def limited_socket(family: socket.AddressFamily) -> Limited:
     """Return a TCP socket that is not connected, with limits of its own."""
-    sock = Limited(family, socket.SOCK_STREAM)
-    sock.limits = Limit(sock)
-    return sock
+    return limited(socket.socket(family, socket.SOCK_STREAM))

@@ -17,9 +17,7 @@ _NEEDED = "rpl_semi_sync_master_wait_for_slave_count"
 _TIMEOUT = "rpl_semi_sync_master_timeout"
 _PATIENT = "rpl_semi_sync_master_wait_no_slave"
 _READ = frozenset({_SOURCE, _REPLICA, _NEEDED, _TIMEOUT, _PATIENT})
-
-UNKNOWN_VARIABLE = 1193
-"""The server's error where a plugin was unloaded and its settings with it."""
+_UNKNOWN_VARIABLE = 1193
 
 
 def switches(connection: Connection) -> SemiSync:
@@ -28,16 +26,28 @@ def switches(connection: Connection) -> SemiSync:
 
 
 def look_at_semi_sync(connection: Connection, answered: Row | None = None) -> Question[SemiSync]:
-    """Ask what is switched on, and how it goes; `answered` has `columns` already."""
+    """Ask what is switched on, and how it goes; `answered` has the settings already."""
     settings = _in(connection, answered) if answered else (yield from _settings(connection))
     if not _parsed(settings, {}).on:
         return _parsed(settings, {})
     return _parsed(settings, _named((yield connection.flavour.semi_sync_state)))
 
 
-def columns(connection: Connection) -> str:
-    """Return what a SELECT needs more, a comma first, to tell the settings; empty while their names are not known."""
-    return "".join(f", @@global.{name} AS {name}" for name in connection.semi_sync_names or ())
+def ask_with_settings(connection: Connection, begin: str) -> Question[Row | None]:
+    """Ask a SELECT of one row that goes on with the settings behind `begin`; None while their names are not known.
+
+    Also where a plugin was unloaded and its settings with it: then they are known no more.
+    """
+    names = connection.semi_sync_names
+    if not names:
+        return None
+    try:
+        return (yield f"{begin}{', '.join(f'@@global.{name} AS {name}' for name in names)}")[0]
+    except MysqlError as error:
+        if error.number != _UNKNOWN_VARIABLE:
+            raise
+        connection.semi_sync_names = None
+        return None
 
 
 def become_source(connection: Connection) -> None:
@@ -72,15 +82,9 @@ def _switch(connection: Connection, name: str, *, on: bool) -> None:
 
 def _settings(connection: Connection) -> Question[Mapping[str, str]]:
     """Ask for the settings, in the old words; by their names once these are known, which costs a tenth."""
-    known = connection.semi_sync_names
-    if known:
-        try:
-            row = (yield f"SELECT {columns(connection).removeprefix(', ')}")[0]
-        except MysqlError as error:
-            if error.number != UNKNOWN_VARIABLE:
-                raise
-        else:
-            return _in(connection, row)
+    row = yield from ask_with_settings(connection, "SELECT ")
+    if row is not None:
+        return _in(connection, row)
     rows = yield connection.flavour.semi_sync_settings
     names = (str(row["Variable_name"]) for row in rows)
     connection.semi_sync_names = tuple(name for name in names if _old(name) in _READ)

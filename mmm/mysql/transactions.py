@@ -11,7 +11,7 @@ from mmm.mysql.access import is_on
 from mmm.mysql.connection import Connection, ErrorKind, MysqlError, Row
 from mmm.mysql.question import Question
 from mmm.mysql.replication import ReplicaStatus, executed_in, look_at_binlog_end
-from mmm.mysql.semi_sync import UNKNOWN_VARIABLE, columns, look_at_semi_sync
+from mmm.mysql.semi_sync import ask_with_settings, look_at_semi_sync
 
 
 def look_at_transactions(
@@ -50,17 +50,12 @@ def look_at_transactions(
 
 def _state(connection: Connection) -> Question[tuple[Row, SemiSync]]:
     """Ask for `gtid_state` and semi-sync, in one statement where that can be."""
-    statement, names = connection.flavour.gtid_state, connection.semi_sync_names
-    if names:
-        try:
-            state = (yield f"{statement}{columns(connection)}")[0]
-        except MysqlError as error:
-            if error.number != UNKNOWN_VARIABLE:
-                raise
-        else:
-            return state, (yield from look_at_semi_sync(connection, state))
-    state = (yield statement)[0]
-    return state, SemiSync() if names == () else (yield from look_at_semi_sync(connection))
+    statement = connection.flavour.gtid_state
+    both = yield from ask_with_settings(connection, f"{statement}, ")
+    state = both or (yield statement)[0]
+    if connection.semi_sync_names == ():
+        return state, SemiSync()
+    return state, (yield from look_at_semi_sync(connection, both))
 
 
 def _received(executed: Executed | None, received: str) -> Executed | None:

@@ -113,9 +113,7 @@ def _back(sandbox: Sandbox, screen: _Screen, probe: Probe, text: str) -> None:
     screen.step(text)
     heal(sandbox, screen.said)
     apart = come_apart(sandbox)
-    for host in (
-        apart
-    ):  # replication is asynchronous: what was committed in the last moment may have reached nobody else
+    for host in apart:  # replication is asynchronous: the last transactions may not have reached everybody
         screen.said(f"{host} has what the new writer did not get: its data are copied anew")
     if apart:
         reunite(sandbox, apart)
