@@ -1,6 +1,6 @@
 """Before writes are allowed here: everything that the peer has, or all that was received, is applied (SPEC 7, 10.2).
 
-peer answers        its binlog position of this moment must be reached
+peer answers        the end of its binary log at this moment must be reached
 peer is gone        everything received must be applied
 no replication      nothing to wait for; so it is with a peer that this server is detached from
 
@@ -15,9 +15,9 @@ from mmm.mysql.connection import Connection, MysqlError
 from mmm.mysql.replication import (
     BinlogPosition,
     Caught,
-    binlog_position,
     has_all,
     replica_status,
+    to_reach,
     wait_applied,
     wait_for_source,
 )
@@ -52,7 +52,7 @@ def catch_up(server: Connection, peer: Session | None, limit: float, peer_limit:
         return f"detached from {status.source_ip}, nothing to wait for"
     if peer is not None:
         try:
-            target = target or peer.ask(binlog_position)
+            target = target or peer.ask(to_reach)
         except MysqlError as error:
             if error.server_alive:
                 raise CatchUpError(f"the peer lives and does not tell its position: {error.text}") from error
@@ -69,7 +69,7 @@ def _known_position(peer: Session) -> BinlogPosition | None:
     if not peer.is_open:
         return None
     try:
-        return peer.ask(binlog_position)
+        return peer.ask(to_reach)
     except MysqlError:
         peer.close()
         return None

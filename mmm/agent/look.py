@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from mmm.agent.plan import Seen, Server, Source
 from mmm.gtid.semi_sync import SemiSync
-from mmm.mysql.access import access
+from mmm.mysql.access import Access, access, access_in
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
 from mmm.mysql.replication import replica_status
-from mmm.mysql.semi_sync import switches
+from mmm.mysql.semi_sync import ask_with_settings, switches
 from mmm.network.vips import Interface, NoInterfaceError, whole
 
 ANSWER_LIMIT = 1.0
@@ -91,12 +91,21 @@ def look(interface: Interface, vips: Collection[str], session: Session) -> Seen:
     ours = frozenset(vips) & bound.keys()
     wide = frozenset(ip for ip in ours if bound[ip] != (whole(ip),))
     try:
-        may = session.ask(access)
+        may, semi_sync = session.ask(_access)
     except MysqlError as error:
         session.close()
         return Seen(ours, wide, _SERVER.get(error.kind, Server.REFUSING), None, problem=error.text)
     source, problem = _source(session)
-    return Seen(ours, wide, Server.UP, may.writable, source, problem, may.sealed, _semi_sync(session))
+    semi_sync = semi_sync or _semi_sync(session)
+    return Seen(ours, wide, Server.UP, may.writable, source, problem, may.sealed, semi_sync)
+
+
+def _access(connection: Connection) -> tuple[Access, SemiSync | None]:
+    """Return who may write, and what of semi-sync is switched on where one statement can tell both."""
+    row = connection.ask(ask_with_settings(connection, f"{connection.flavour.write_locks}, "))
+    if row is None:
+        return access(connection), None
+    return access_in(row), switches(connection, row)
 
 
 def _source(session: Session) -> tuple[Source | None, str]:

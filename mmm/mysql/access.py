@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass, replace
 
-from mmm.mysql.connection import Connection, ErrorKind, MysqlError
-from mmm.mysql.question import Question
+from mmm.mysql.connection import Connection, ErrorKind, MysqlError, Row
+from mmm.mysql.question import Question, only
 from mmm.mysql.sessions import Ended, Ending, Fate, fate, list_sessions, open_transactions
 
 _LOCK_WAIT_TIMEOUT = 1205
@@ -36,8 +36,18 @@ class Access:
 
 def access(connection: Connection) -> Access:
     """Return who may write. Raises MysqlError."""
-    row = connection.query(connection.flavour.write_locks)[0]
-    return Access(not is_on(row["read_only"]), all(map(is_on, row.values())))
+    return connection.ask(look_at_access(connection))
+
+
+def look_at_access(connection: Connection) -> Question[Access]:
+    """Ask for the same."""
+    return access_in((yield connection.flavour.write_locks)[0])
+
+
+def access_in(row: Row) -> Access:
+    """Return the same from an answer to `write_locks`, which may tell more."""
+    locks = [row["read_only"], row.get("super_read_only", 1)]
+    return Access(not is_on(locks[0]), all(map(is_on, locks)))
 
 
 def allow_writes(connection: Connection) -> None:
@@ -95,7 +105,7 @@ def _set_read_only(connection: Connection, ending: Ending, deadline: float) -> N
         if attempt > _FIRST_ATTEMPT:
             ending.sweep(denied=False)
         attempt = min(2 * attempt, _LONGEST_ATTEMPT)
-    row = connection.query(connection.flavour.write_locks)[0]
+    row = connection.ask(only(connection.flavour.write_locks))[0]
     still_off = [name for name, value in row.items() if not is_on(value)]
     if still_off:
         raise MysqlError(

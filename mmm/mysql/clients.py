@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from mmm.mysql.connection import Connection, MysqlError
+from mmm.mysql.question import only
 from mmm.mysql.sessions import LOGGING_IN, Fate, Session, fate, list_sessions
 
 Client = tuple[str, int]
@@ -36,7 +37,7 @@ def end_clients(
         if left <= 0:
             break
         try:
-            connection.execute(f"KILL {number:d}", timeout=left)
+            connection.ask(only(f"KILL {number:d}"), left)
             ended += 1
         except MysqlError as error:
             if not error.server_alive:

@@ -22,6 +22,7 @@ from typing import Any, Self, TypeVar
 import pymysql
 from pymysql.cursors import DictCursor
 
+from mmm.mysql import text_protocol
 from mmm.mysql.errors import ErrorKind, MysqlError, classify
 from mmm.mysql.flavour import Flavour, detect
 from mmm.mysql.limited import Limit, Limited, LimitedContext, limited_socket
@@ -29,6 +30,7 @@ from mmm.mysql.question import Question
 from mmm.mysql.tls import Tls, TlsFileError
 
 __all__ = [
+    "LOST",
     "Address",
     "Connection",
     "ErrorKind",
@@ -41,6 +43,9 @@ __all__ = [
 ]
 
 _GOODBYE = 0.2
+_AT_ONCE = 16 * 1024
+LOST = 2013
+"""The number of the error that the server has ended the session."""
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -75,6 +80,8 @@ class Connection:
         self.timeout = timeout
         self._session = session
         self._limits = limits
+        self._exchange = text_protocol.Exchange()
+        self._room = bytearray(_AT_ONCE)
         self.semi_sync_names: tuple[str, ...] | None = None
         """The server's settings of semi-sync, once they are known."""
 
@@ -100,25 +107,23 @@ class Connection:
                 cursor.execute(sql, tuple(args) or None)
                 return list(cursor.fetchall())
         except Exception as error:
-            failure = classify(error, str(self.address))
-            if not failure.server_alive:
-                self.close()
-            raise failure from error
+            raise self._failure(error) from error
 
     def execute(self, sql: str, args: Sequence[object] = (), timeout: float | None = None) -> None:
         """Run a statement for its effect; otherwise as `query`."""
         self.query(sql, args, timeout)
 
-    def ask(self, question: Question[T]) -> T:
-        """Return what a question comes to, each of its statements within the connection's limit.
+    def ask(self, question: Question[T], timeout: float | None = None) -> T:
+        """Return what a question comes to; `timeout` in seconds for each statement, by default the connection's.
 
-        Raises MysqlError, and what the question makes of an answer that makes no sense.
+        All values are text. This takes a quarter of the time that `query` does for an answer of many columns. Raises
+        MysqlError, and what the question makes of an answer that makes no sense.
         """
         try:
             statement = next(question)
             while True:
                 try:
-                    rows = self.query(statement)
+                    rows = self._rows(statement, timeout)
                 except MysqlError as error:
                     statement = question.throw(error)
                 else:
@@ -126,6 +131,31 @@ class Connection:
         except StopIteration as done:
             answer: T = done.value
             return answer
+
+    def _rows(self, statement: str, timeout: float | None) -> list[text_protocol.Row]:
+        self._limits.begin(self.timeout if timeout is None else timeout)
+        try:
+            return self._exchanged(statement)
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _exchanged(self, statement: str) -> list[text_protocol.Row]:
+        sock, answer = self._limits.sock, None
+        sock.sendall(self._exchange.ask(statement))
+        while answer is None:
+            if (count := sock.recv_into(self._room)) == 0:
+                raise pymysql.err.OperationalError(LOST, "Lost connection to MySQL server during query")
+            answer = self._exchange.take_in(bytes(memoryview(self._room)[:count]))
+        if isinstance(answer, text_protocol.Failed):
+            raise pymysql.err.OperationalError(answer.number, answer.text)
+        return answer
+
+    def _failure(self, error: Exception) -> MysqlError:
+        """Return what an error says, with the connection closed where it speaks against the server."""
+        failure = classify(error, str(self.address))
+        if not failure.server_alive:
+            self.close()
+        return failure
 
     @property
     def socket(self) -> socket.socket:

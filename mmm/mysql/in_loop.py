@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 import pymysql
 
 from mmm.mysql import text_protocol as protocol
-from mmm.mysql.connection import Address, Connection, MysqlError, family
+from mmm.mysql.connection import LOST, Address, Connection, MysqlError, family
 from mmm.mysql.errors import classify
 from mmm.mysql.limited import MAX_ANSWER, Limited, limited
 from mmm.mysql.question import Question
 
-_LOST = 2013
 _AT_ONCE = 64 * 1024
 _HELD_UP = 0.1
 """Seconds by which the loop may be late before a question gets as long again."""
@@ -75,11 +74,9 @@ class InLoop:
         self._loop = asyncio.get_running_loop()
         self._sock = connection.socket
         self._sock.setblocking(False)
-        self._heads: dict[str, protocol.Head] = {}
+        self._exchange = protocol.Exchange()
         self._question: Question[Any] | None = None
         self._answer: asyncio.Future[Any] | None = None
-        self._statement = ""
-        self._data = b""
         self._loop.add_reader(self._sock, self._read)
 
     @property
@@ -117,8 +114,7 @@ class InLoop:
         if self._answer is None or self._answer.done():
             return
         try:
-            self._statement = step(*sent)
-            self._send(protocol.query(self._statement))
+            self._send(self._exchange.ask(step(*sent)))
         except StopIteration as done:
             self._answer.set_result(done.value)
         except OSError as error:
@@ -139,31 +135,27 @@ class InLoop:
             self._fail(error)
             return
         if not data:
-            self._fail(pymysql.err.OperationalError(_LOST, "Lost connection to MySQL server during query"))
+            self._fail(pymysql.err.OperationalError(LOST, "Lost connection to MySQL server during query"))
         elif self._answer is None or self._answer.done():  # it says why it ends the session
             self._fail(ConnectionAbortedError("it speaks unasked"))
         else:
             self._take_in(data)
 
     def _take_in(self, data: bytes) -> None:
-        self._data += data
         try:
-            if len(self._data) > MAX_ANSWER:
+            if self._exchange.size + len(data) > MAX_ANSWER:
                 raise ConnectionAbortedError(f"answer longer than {MAX_ANSWER} bytes")
-            answer = protocol.parse(self._data, self._heads.get(self._statement))
+            answer = self._exchange.take_in(data)
         except (OSError, protocol.NotMysqlError) as error:
             self._fail(error)
             return
         if answer is None or self._question is None:
             return
-        self._data = b""
-        if isinstance(answer.rows, protocol.Failed):
-            failed = pymysql.err.OperationalError(answer.rows.number, answer.rows.text)
+        if isinstance(answer, protocol.Failed):
+            failed = pymysql.err.OperationalError(answer.number, answer.text)
             self._step(self._question.throw, self._error(failed))
             return
-        if answer.head is not None:
-            self._heads[self._statement] = answer.head
-        self._step(self._question.send, answer.rows)
+        self._step(self._question.send, answer)
 
     def _limit_at(self, when: float) -> None:
         self._late = self._loop.call_at(when, self._time_is_over, when)

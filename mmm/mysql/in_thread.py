@@ -1,4 +1,4 @@
-"""Questions to a server whose session is encrypted: they are asked by PyMySQL in a thread."""
+"""Questions to a server whose session is encrypted: they are asked in a thread."""
 
 import asyncio
 from collections.abc import Callable

@@ -10,3 +10,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 Question = Generator[str, list[dict[str, Any]], T]
+
+
+def only(statement: str) -> Question[list[dict[str, Any]]]:
+    """Ask for the rows of one statement."""
+    return (yield statement)

@@ -9,11 +9,11 @@ from typing import Literal
 
 from mmm.gtid import mariadb as gtid
 from mmm.gtid.mysql import parse
-from mmm.gtid.place import LogPlace
+from mmm.gtid.place import NOWHERE, LogPlace
 from mmm.gtid.transactions import Executed
 from mmm.mysql.connection import Connection, ErrorKind, MysqlError, Row
 from mmm.mysql.flavour import Flavour
-from mmm.mysql.question import Question
+from mmm.mysql.question import Question, only
 
 IoRunning = Literal["Yes", "No", "Connecting"]
 DETACHED = "//"
@@ -182,13 +182,26 @@ def _channel(connection: Connection) -> str:
 
 def binlog_position(connection: Connection) -> BinlogPosition:
     """Return the end of the server's own binary log. Raises MysqlError."""
-    rows = connection.query(connection.flavour.binlog_status)
+    rows = connection.ask(only(connection.flavour.binlog_status))
     row = rows[0] if rows else {}
-    place = _place(row)
     if connection.flavour.mariadb:
-        state = connection.query(connection.flavour.gtid_state)[0]
-        return BinlogPosition(place, str(state["binlog_pos"] or ""))
-    return BinlogPosition(place, "".join(str(row.get("Executed_Gtid_Set") or "").split()))
+        return BinlogPosition(_place(row), _logged_gtids(connection))
+    return BinlogPosition(_place(row), "".join(str(row.get("Executed_Gtid_Set") or "").split()))
+
+
+def to_reach(connection: Connection) -> BinlogPosition:
+    """Return what a replica must have to have all of this server's: of MariaDB's the place is left out.
+
+    Raises MysqlError.
+    """
+    if connection.flavour.mariadb:
+        return BinlogPosition(NOWHERE, _logged_gtids(connection))
+    return binlog_position(connection)
+
+
+def _logged_gtids(connection: Connection) -> str:
+    state = connection.ask(only(connection.flavour.gtid_state))[0]
+    return str(state["binlog_pos"] or "")
 
 
 def look_at_binlog_end(connection: Connection) -> Question[LogPlace]:
@@ -203,7 +216,7 @@ def _place(row: Row) -> LogPlace:
 
 def executed(connection: Connection) -> Executed | None:
     """Return the transactions that a server says it has, None where it has no GTIDs. Raises MysqlError."""
-    return executed_in(connection.flavour, connection.query(connection.flavour.gtid_state)[0])
+    return executed_in(connection.flavour, connection.ask(only(connection.flavour.gtid_state))[0])
 
 
 def executed_in(flavour: Flavour, state: Row) -> Executed | None:
@@ -215,7 +228,7 @@ def executed_in(flavour: Flavour, state: Row) -> Executed | None:
 
 def history(connection: Connection) -> gtid.History:
     """Return the transactions that a MariaDB server says it has. Raises MysqlError."""
-    return _history(connection.query(connection.flavour.gtid_state)[0])
+    return _history(connection.ask(only(connection.flavour.gtid_state))[0])
 
 
 def _history(state: Row) -> gtid.History:

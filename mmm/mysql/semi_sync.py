@@ -20,9 +20,10 @@ _READ = frozenset({_SOURCE, _REPLICA, _NEEDED, _TIMEOUT, _PATIENT})
 _UNKNOWN_VARIABLE = 1193
 
 
-def switches(connection: Connection) -> SemiSync:
-    """Return what is switched on, without how it goes. Raises MysqlError."""
-    return _parsed(connection.ask(_settings(connection)), {})
+def switches(connection: Connection, answered: Row | None = None) -> SemiSync:
+    """Return what is switched on, without how it goes; `answered` has the settings already. Raises MysqlError."""
+    settings = _in(connection, answered) if answered else connection.ask(_settings(connection))
+    return _parsed(settings, {})
 
 
 def look_at_semi_sync(connection: Connection, answered: Row | None = None) -> Question[SemiSync]:

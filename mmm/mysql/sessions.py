@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from mmm.mysql.connection import Connection, MysqlError
+from mmm.mysql.question import only
 
 _NO_SUCH_THREAD = 1094
 
@@ -100,7 +101,7 @@ def list_sessions(
     """Return all sessions but this one; `modified` tells of open transactions. Raises MysqlError."""
     changed = modified or {}
     found = []
-    for row in connection.query(connection.flavour.sessions, timeout=timeout):
+    for row in connection.ask(only(connection.flavour.sessions), timeout):
         number, statement = int(row["id"]), int(row["statement"])
         user, client, command, text = (_text(row[name]) for name in ("user", "client", "command", "text"))
         seconds, rows = float(row["seconds"] or 0), changed.get(number, 0)
@@ -110,7 +111,7 @@ def list_sessions(
 
 def open_transactions(connection: Connection) -> dict[int, int]:
     """Return how many rows each session's open transaction has changed. Raises MysqlError."""
-    return {int(row["id"]): int(row["modified"] or 0) for row in connection.query(_TRANSACTIONS)}
+    return {int(row["id"]): int(row["modified"] or 0) for row in connection.ask(only(_TRANSACTIONS))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +205,8 @@ class Ending:
     def _still(self, ids: frozenset[int]) -> frozenset[int]:
         """Return which of these sessions are still there, which is all that is left to know of those told to end."""
         wanted = ", ".join(f"{one:d}" for one in ids)
-        rows = self._connection.query(
-            f"SELECT ID AS id FROM information_schema.PROCESSLIST WHERE ID IN ({wanted})"  # noqa: S608  (numbers)
-        )
+        statement = f"SELECT ID AS id FROM information_schema.PROCESSLIST WHERE ID IN ({wanted})"  # noqa: S608  (numbers)
+        rows = self._connection.ask(only(statement))
         return frozenset(int(row["id"]) for row in rows)
 
     def _answered(self, session: Session, *, denied: bool) -> bool:
@@ -226,7 +226,7 @@ class Ending:
     def _kill(self, session: int, *, writing: bool) -> None:
         self._killed[session] = writing
         try:
-            self._connection.execute(f"KILL {session:d}")
+            self._connection.ask(only(f"KILL {session:d}"))
         except MysqlError as error:
             if not error.server_alive:
                 raise

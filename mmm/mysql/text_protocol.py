@@ -48,6 +48,36 @@ class Answer:
     head: Head | None = None
 
 
+class Exchange:
+    """Statements and their answers on one session, one after the other; an answer may come in pieces."""
+
+    def __init__(self) -> None:
+        self._heads: dict[str, Head] = {}
+        self._statement = ""
+        self._data = b""
+
+    def ask(self, statement: str) -> bytes:
+        """Return what to send for a statement; raises ValueError for one that needs more than one packet."""
+        self._statement, self._data = statement, b""
+        return query(statement)
+
+    def take_in(self, piece: bytes) -> list[Row] | Failed | None:
+        """Return the answer once its last piece is there; raises NotMysqlError."""
+        self._data += piece
+        answer = parse(self._data, self._heads.get(self._statement))
+        if answer is None:
+            return None
+        self._data = b""
+        if answer.head is not None:
+            self._heads[self._statement] = answer.head
+        return answer.rows
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes of an answer are there that is not complete."""
+        return len(self._data)
+
+
 def query(statement: str) -> bytes:
     """Return the packet that asks for a statement; raises ValueError for one that needs more than one packet."""
     body = _COM_QUERY + statement.encode()

@@ -133,6 +133,9 @@ class Written:
 
     ask = Connection.ask
 
+    def _rows(self, statement: str, timeout: float | None) -> list[Row]:
+        return self.query(statement, (), timeout)
+
     def close(self) -> None:
         """Nothing is open."""
 
