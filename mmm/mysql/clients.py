@@ -46,7 +46,7 @@ def end_clients(
 
 
 def sort_out(
-    sessions: Iterable[Session], clients: Collection[Client], keep: frozenset[str]
+    sessions: Iterable[Session], clients: Iterable[Client], keep: frozenset[str]
 ) -> tuple[list[int], frozenset[Client]]:
     """Return the sessions of `clients` that are to end, and the clients that are to be left alone.
 

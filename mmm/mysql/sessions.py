@@ -82,6 +82,8 @@ class Ended:
     """Why a session could not be ended, the first reason; empty when none."""
     denied: float = 0.0
     """Seconds until nobody could write any more."""
+    stay: tuple[Session, ...] | None = None
+    """Replication, the server's own, and users to be kept, as they were listed; None: nobody was looked for."""
 
 
 def fate(session: Session, keep: frozenset[str] = frozenset()) -> Fate:
@@ -160,6 +162,7 @@ class Ending:
         self._killed: dict[int, bool] = {}
         """Sessions told to end; True for those that were writing at that moment."""
         self._modified: dict[int, int] = {}
+        self._stay: dict[int, Session] = {}
         self._asked: float | None = None
         self._problem = ""
 
@@ -169,6 +172,8 @@ class Ending:
         there = set()
         for session in self._sessions():
             verdict = fate(session, self._keep)
+            if verdict is Fate.KEEP:
+                self._stay[session.id] = session
             if verdict is Fate.KEEP or (only is not None and session.id not in only):
                 continue
             there.add(session.id)
@@ -200,6 +205,7 @@ class Ending:
             finished=len(self._writers.keys() - cut_off),
             remaining=len(there),
             problem=self._problem,
+            stay=tuple(self._stay.values()),
         )
 
     def _still(self, ids: frozenset[int]) -> frozenset[int]:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmm.mysql import limited
-from mmm.mysql.connection import Address, ErrorKind, MysqlError, connect
+from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, Row, connect
 from mmm.mysql.errors import classify
+from mmm.mysql.question import only
 from tests.servers import Server
 
 LIMIT = 0.3
@@ -48,6 +49,17 @@ def failure(address: Address, timeout: float = LIMIT) -> MysqlError:
     with pytest.raises(MysqlError) as caught:
         connect(address, timeout).query("SELECT 1")
     return caught.value
+
+
+Way = Callable[[Connection, str, float | None], list[Row]]
+
+
+@pytest.fixture(params=["query", "ask"])
+def asked(request: pytest.FixtureRequest) -> Way:
+    """Both ways to the rows of a statement."""
+    if request.param == "query":
+        return lambda connection, sql, limit: connection.query(sql, timeout=limit)
+    return lambda connection, sql, limit: connection.ask(only(sql), limit)
 
 
 def wait_for_the_client_to_leave(client: socket.socket) -> None:
@@ -188,23 +200,45 @@ def test_a_wrong_password_is_denied_and_proves_the_server_alive(server: Server) 
 
 
 @pytest.mark.mysql
-def test_a_statement_that_takes_too_long_ends_the_connection(server: Server) -> None:
+def test_a_statement_that_takes_too_long_ends_the_connection(server: Server, asked: Way) -> None:
     with server.connect() as connection:
         with pytest.raises(MysqlError) as caught:
-            connection.query("SELECT SLEEP(30)", timeout=0.1)
+            asked(connection, "SELECT SLEEP(30)", 0.1)
         assert caught.value.kind is ErrorKind.TIMED_OUT
         with pytest.raises(MysqlError) as caught:
-            connection.query("SELECT 1")
+            asked(connection, "SELECT 1", None)
         assert not caught.value.server_alive
 
 
 @pytest.mark.mysql
-def test_a_failed_statement_leaves_the_connection_usable(server: Server) -> None:
+def test_a_failed_statement_leaves_the_connection_usable(server: Server, asked: Way) -> None:
     with server.connect() as connection:
         with pytest.raises(MysqlError) as caught:
-            connection.execute("SELECT nonsense")
+            asked(connection, "SELECT nonsense", None)
         assert caught.value.kind is ErrorKind.FAILED
+        assert "nonsense" in caught.value.text
         assert connection.query("SELECT 1 AS one") == [{"one": 1}]
+
+
+@pytest.mark.mysql
+def test_a_question_is_answered_in_text_and_in_pieces(server: Server) -> None:
+    long = "x" * 300_000
+    with server.connect() as connection:
+        assert connection.ask(only(f"SELECT NULL AS none, 2 AS two, '{long}' AS more")) == [
+            {"none": None, "two": "2", "more": long}
+        ]
+        assert connection.query("SELECT 2 AS two") == [{"two": 2}]
+        assert connection.ask(only("DO 1")) == []
+
+
+@pytest.mark.mysql
+def test_a_session_that_the_server_has_ended_says_so(server: Server, asked: Way) -> None:
+    with server.connect() as connection:
+        number = connection.query("SELECT CONNECTION_ID() AS id")[0]["id"]
+        server.run(f"KILL {number}")
+        with pytest.raises(MysqlError) as caught:
+            asked(connection, "SELECT 1", None)
+        assert caught.value.kind is ErrorKind.UNREACHABLE
 
 
 @pytest.mark.mysql
