@@ -61,6 +61,8 @@ SHORTEST_LIMIT = 0.25
 
 While an order waits for a server that is silent, the monitor cannot send the next one, which renews the lease.
 """
+PREPARED = 0.25
+"""Seconds for which a look counts that was taken to be prepared for an order."""
 LOOK_AGAIN = 1.0
 """Seconds after which what could not be confirmed is tried again, and that a look stays fresh."""
 
@@ -130,7 +132,8 @@ class Agent:
         self._looked = -LOOK_AGAIN
         self._looking: asyncio.Task[Seen | str] | None = None
         self._session = Session(self._address)
-        """Of the changing thread."""
+        """Of the changing thread, as what it has seen when it was prepared for the next order, and when."""
+        self._prepared: tuple[float, Seen] | None = None
         self._changer = ThreadPoolExecutor(1, thread_name_prefix="change")
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
 
@@ -186,7 +189,7 @@ class Agent:
         """Return the reply to what agents of MMM 2.x do not know."""
         match request.command:
             case wire.CLIENTS:
-                return await self._clients()
+                return await self._clients(request)
             case wire.REACHABLE:
                 return await self._reachable(request)
             case _:
@@ -387,7 +390,8 @@ class Agent:
         fields = wire.system_status_fields(wire.SystemStatus(seen.writable is True, bound, source))
         return self._reply("OK: Returning status!", fields)
 
-    async def _clients(self) -> bytes:
+    async def _clients(self, request: wire.Request) -> bytes:
+        self._steps.keep |= frozenset(request.params[:1])
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._looker, self._survey)
         except MysqlError as error:
@@ -406,12 +410,19 @@ class Agent:
 
     async def _prepare(self) -> bytes:
         try:
-            await asyncio.get_running_loop().run_in_executor(
-                self._changer, self._steps.prepare, self._session
-            )
+            await asyncio.get_running_loop().run_in_executor(self._changer, self._get_ready)
         except MysqlError as error:
             return self._reply(f"ERROR: {error.text}")
+        except InterfaceError as error:
+            return self._reply(f"ERROR: {error}")
         return self._reply("OK: Prepared!")
+
+    def _get_ready(self) -> None:
+        """Open what the next order needs, and look; runs in the changing thread. Raises MysqlError, InterfaceError."""
+        self._session.rest()
+        seen = look(self._interface, self._ips, self._session)
+        self._prepared = (time.monotonic(), seen)
+        self._steps.prepare()
 
     def _survey(self) -> Survey:
         with connect(self._address, ANSWER_LIMIT) as server:
@@ -455,17 +466,37 @@ class Agent:
         session = self._session
         session.limit = self._answer_limit(status)
         try:
-            seen = look(self._interface, self._ips, session)
+            seen = self._seen()
             planned = decide(status, seen, self._facts, self._past)
+            # Who is to take over waits for what leaves, and clients for what is bound.
+            leaves = any(isinstance(step, Unbind) for step in planned.steps)
+            not_renewed = self._renew(status, seen) if leaves else ()
             done = self._steps.carry_out(planned, session)
-            if self._leases:
-                self._steps.renew(vip for vip in status.vips if vip.ip in seen.bound)
+            not_renewed = not_renewed if leaves else self._renew(status, seen)
         except InterfaceError as error:
             return Outcome((str(error),))
         finally:
             session.rest()
         self._past = remember(status, seen, self._facts, self._past, done.unfinished)
-        return Outcome(planned.refusals + done.failures, planned.notes, self._past.held, took=done.took)
+        failures = (*planned.refusals, *done.failures, *not_renewed)
+        return Outcome(failures, planned.notes, self._past.held, took=done.took)
+
+    def _seen(self) -> Seen:
+        """Return what is seen now, or was when the agent prepared for this a moment ago; raises InterfaceError."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and time.monotonic() - prepared[0] < PREPARED:
+            return prepared[1]
+        return look(self._interface, self._ips, self._session)
+
+    def _renew(self, status: Status, seen: Seen) -> tuple[str, ...]:
+        """Renew what stays bound; returns why that failed."""
+        if not self._leases:
+            return ()
+        try:
+            self._steps.renew(vip for vip in status.vips if vip.ip in seen.bound)
+        except InterfaceError as error:
+            return (str(error),)
+        return ()
 
     def _answer_limit(self, status: Status) -> float:
         """Return the seconds that the server may take for each answer while an order is carried out."""
@@ -475,6 +506,7 @@ class Agent:
     def _clear(self, status: Status) -> Outcome:
         session = self._session
         try:
+            self._prepared = None
             seen = look(self._interface, self._ips, session)
             planned: Plan = clear(status.vips, seen, self._facts)
             done = self._steps.carry_out(planned, session)

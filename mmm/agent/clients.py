@@ -7,11 +7,13 @@ address stay, and so do replication's and those of MMM itself, as long as the se
 
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mmm.agent.look import Session
-from mmm.mysql.clients import Client, end_clients
+from mmm.mysql.clients import Client, end_clients, sort_out
 from mmm.mysql.connection import MysqlError
+from mmm.mysql.sessions import Session as Listed
 from mmm.network.socket_table import Connection, connections, destroy
 
 SERVER_LIMIT = 0.1
@@ -31,15 +33,20 @@ class Leaving:
     kept: frozenset[Client] = frozenset()
 
 
-def end_clients_of(ip: str, port: int, session: Session, keep: frozenset[str]) -> Leaving:
+def end_clients_of(
+    ip: str, port: int, session: Session, keep: frozenset[str], stay: Iterable[Listed] | None = None
+) -> Leaving:
     """Have the server end the clients that are connected to it through `ip`, and see them go.
 
+    Where it was told a moment ago to end all but those that `stay`, whoever has come since is left to the kernel.
     Takes at most SERVER_LIMIT and GONE_LIMIT; never fails, for the VIP has to leave in any case.
     """
     try:
         there = connections(ip, port)
         if not there:
             return Leaving()
+        if stay is not None:
+            return Leaving(kept=sort_out(stay, map(_client, there), keep)[1])
         kept = _tell_server(there, session, keep)
         ended = [one for one in there if _client(one) not in kept]
         if session.is_open:

@@ -42,6 +42,7 @@ from mmm.mysql.follow import follow
 from mmm.mysql.replication import start_replica, stop_replica
 from mmm.mysql.semi_sync import become_replica, become_source
 from mmm.mysql.sessions import TRANSACTIONS_AGE
+from mmm.mysql.sessions import Session as Listed
 from mmm.mysql.tls import tls_of
 from mmm.network.arp import Announcer
 from mmm.network.farewell import Farewell
@@ -50,6 +51,8 @@ from mmm.network.vips import Interface, InterfaceError
 
 PROBE_FRESH = 0.5
 """Seconds after its end up to which a probe counts; it ran while other steps were done."""
+ENDED_FRESH = 0.1
+"""Seconds that ending all clients may take for what the server listed then to count when a VIP leaves after it."""
 COMMAND_LIMIT = 5.0
 """Seconds that iptables_block_cmd and iptables_unblock_cmd may take."""
 
@@ -93,22 +96,25 @@ class Steps:
         self._asked: dict[Probe, Future[tuple[str, float]]] = {}
         self._complaints: dict[str, str] = {}
         self._watch = Stopwatch()
+        self._stay: tuple[Listed, ...] | None = None
+        """The sessions that denying writes has left, in this change, if that did not take long."""
         self._blocks = can_block(conf)
         peer = conf.hosts.get(self._here.peer or "")
         self._peer = Session(agent_at(peer)) if peer else None
         self.keep = kept_users(conf)
+        """Whose sessions are never ended; the monitor's user too, once it has said who that is."""
 
-    def prepare(self, session: Session) -> None:
-        """Open what taking the active master role over needs, so that nobody waits for it; raises MysqlError."""
-        for each in (session, self._peer):
-            if each is not None:
-                each.rest()
-                each.ask(access)
+    def prepare(self) -> None:
+        """Connect to the peer, which is asked how far to catch up, so that nobody waits for it; raises MysqlError."""
+        if self._peer is not None:
+            self._peer.rest()
+            self._peer.ask(access)
 
     def carry_out(self, plan: Plan, session: Session) -> Done:
         """Do the plan's steps in their order on the server of `session`; blocks, never raises for a step."""
         begin = time.monotonic()
         self._watch = Stopwatch()
+        self._stay = None
         self._begin_probes(plan)
         done: list[Step] = []
         failures: list[str] = []
@@ -247,7 +253,7 @@ class Steps:
         ip = vip.ip
         self._announcer.end(ip)
         with self._watch.lap(self._named("end clients", vip)):
-            leaving = end_clients_of(ip, self._here.mysql_port, session, self.keep)
+            leaving = end_clients_of(ip, self._here.mysql_port, session, self.keep, self._stay)
         with self._watch.lap(self._named("unbind", vip)), self._farewell.of(ip):
             cut_off(ip, self._here.mysql_port, leaving.kept)
             self._interface.unbind(ip)
@@ -303,7 +309,9 @@ class Steps:
                 grace = self._await_clients(server, grace)
             result = deny_writes(server, grace=grace, keep=self.keep)
         self._watch.add("freeze", result.denied)
-        self._watch.add("end clients", time.monotonic() - began - result.denied)
+        ending = time.monotonic() - began - result.denied
+        self._watch.add("end clients", ending)
+        self._stay = result.stay if ending < ENDED_FRESH else None
         said = f"read_only=1, {result.ended} clients ended"
         if result.finished or result.ended_writers:
             said += f", {result.finished} writers finished, {result.ended_writers} ended"

@@ -55,7 +55,7 @@ class Agents:
         try:
             return await self._exchanged(reader, writer, request, limit)
         finally:
-            await _closed(writer)
+            writer.close()
 
     async def _connect(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | Spoken:
         try:
@@ -170,7 +170,7 @@ class Agents:
         request = wire.Request(wire.PREPARE, host.name)
         spoken = await self._exchanged(reader, writer, request, QUESTION_TIMEOUT)
         if spoken.answer is not Answer.OK or host.name in self._kept:
-            await _closed(writer)
+            writer.close()
             return
         self._kept[host.name] = connected
         asyncio.get_running_loop().call_later(KEPT, self._forget, host.name, connected)
@@ -183,7 +183,7 @@ class Agents:
 
     async def clients(self, host: Host) -> Looked:
         """Return what the agent tells of its server's clients; one of MMM 2.x tells nothing of them."""
-        spoken = await self.ask(host, wire.Request(wire.CLIENTS, host.name))
+        spoken = await self.ask(host, wire.ask_clients(host.name, host.monitor_user))
         if spoken.reply is None:
             return Looked(silence=spoken.text)
         if spoken.answer is not Answer.OK:
@@ -193,10 +193,3 @@ class Agents:
             return Looked(wire.clients(spoken.reply))
         except wire.WireError:
             return Looked()
-
-
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(0.5):
-            await writer.wait_closed()

@@ -25,7 +25,10 @@ GET_AGENT_STATUS = "GET_AGENT_STATUS"
 GET_SYSTEM_STATUS = "GET_SYSTEM_STATUS"
 CLEAR_BAD_ROLES = "CLEAR_BAD_ROLES"
 CLIENTS = "CLIENTS"
-"""Asks about the clients that a move would end; agents of MMM 2.x answer ERROR to it."""
+"""Asks about the clients that a move would end; agents of MMM 2.x answer ERROR to it.
+
+A parameter names the monitor's MySQL user, whose sessions are no clients: most agents' confs do not.
+"""
 PREPARE = "PREPARE"
 """Says that the active master role is about to come, so that what it takes is at hand; the same is true of it."""
 FORCE = "FORCE"
@@ -308,6 +311,12 @@ def system_status(reply: Reply) -> SystemStatus:
         raise WireError(f"GET_SYSTEM_STATUS answer has {len(reply.fields)} fields instead of 3")
     writable, vips, source_ip = reply.fields[:3]
     return SystemStatus(writable == "1", decode_vips(vips), source_ip)
+
+
+def ask_clients(host: str, monitor_user: str) -> Request:
+    """Return the request that asks about clients other than the monitor's own user."""
+    sayable_user = (monitor_user,) if monitor_user and not _UNSAYABLE.search(monitor_user) else ()
+    return Request(CLIENTS, host, sayable_user)
 
 
 def clients_fields(clients: Clients) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
+from mmm.agent.agent import PREPARED
 from mmm.mysql.errors import MysqlError
 from mmm.mysql.grants import Account, grants
 from tests.namespaces import addresses, cable, ip, listening, own_network
@@ -422,6 +423,22 @@ def test_a_forced_promotion_does_not_wait_for_what_cannot_come(host: Host) -> No
     host.peer.run("DROP TABLE test.forced")
 
 
+def test_what_was_seen_to_be_prepared_counts_for_one_order_and_not_for_long(host: Host) -> None:
+    order = f"SET_STATUS|1|db1|ONLINE|reader({READER})|db2"
+    with host.agent() as agent:
+        for seen_before in (False, True):
+            assert agent.ask("PREPARE|1|db1") == "OK: Prepared!"
+            if seen_before:
+                assert agent.ask(order) == "OK: Status applied successfully!"
+            else:
+                time.sleep(PREPARED)  # nothing but time makes it old
+            ip(f"addr flush to {READER} dev {NEAR}")
+            host.server.run("SET GLOBAL read_only=0")
+            assert agent.ask(order) == "OK: Status applied successfully!"
+            assert f"{READER}/32" in addresses(NEAR)
+            assert not host.writable()
+
+
 def test_the_clients_are_told_and_users_to_keep_are_none_of_them(host: Host) -> None:
     host.peer.run("SET GLOBAL read_only=0")
     host.server.run("SET GLOBAL read_only=0")
@@ -433,6 +450,7 @@ def test_the_clients_are_told_and_users_to_keep_are_none_of_them(host: Host) -> 
         client.ping(reconnect=False)
     with host.agent(keep_users="root") as agent:
         assert agent.ask("CLIENTS|1|db1") == "OK: Returning clients!|1|0|0.0|"
+        assert agent.ask("CLIENTS|1|db1|app") == "OK: Returning clients!|0|0|0.0|"  # it is the monitor's own
     client.close()
 
 
