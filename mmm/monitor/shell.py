@@ -7,7 +7,7 @@ and a decision follows an event at once.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +37,7 @@ from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog, 
 from mmm.monitor.preflight import Looked
 from mmm.monitor.results import Awaited, outcome
 from mmm.monitor.turn import turn
-from mmm.monitor.world import Mode, World
+from mmm.monitor.world import Mode, Phase, World
 from mmm.network.icmp import Pinger
 from mmm.network.neighbours import is_absent
 from mmm.wire import agent as wire
@@ -200,13 +200,20 @@ class Shell:
         result = turn(self.world, began)
         self.world = result.world
         self._chronicle.turn(self.world, result.changes)
-        for place, order in enumerate(sorted(result.orders, key=self._is_minor)):
-            self._start(self._carry_out(order, after=place // _AT_ONCE * _SPREAD))
+        for order, after in self._spread(result.orders):
+            self._start(self._carry_out(order, after=after))
         self._save_wanted.set()  # what events and commands have changed is to be saved too
         self._answer_waiting()
         ended = time.monotonic()
         took = ended - began
         self._rested = ended + took if took > _LONG_TURN else 0.0
+
+    def _spread(self, orders: Sequence[Order]) -> Iterator[tuple[Order, float]]:
+        """Yield a turn's orders, each with the seconds that it waits: not many at once, and slaves after masters."""
+        masters = sum(not self._is_minor(order) for order in orders)
+        for place, order in enumerate(sorted(orders, key=self._is_minor)):
+            behind = place // _AT_ONCE + (0 < masters <= place)
+            yield order, behind * _SPREAD
 
     def _is_minor(self, order: Order) -> bool:
         """Tell whether an order is for a slave: of a thousand those for possible masters come first."""
@@ -293,12 +300,16 @@ class Shell:
             status = self.world.hosts[host.name].checks[name]
             ended = time.monotonic()
             due = trap.due(status, due, conf.check_period, conf.trap_period, ended - started)
-            left = max(0.0, due - ended)
-            if early:  # once between two regular runs: a server may end every connection at once
-                await asyncio.sleep(left)
-                early = False
-            else:
-                early = await self._checks.wait(host, name, left)
+            # Early once between two regular runs, for a server may end every connection at once.
+            early = not early and await self._checks.wait(host, name, max(0.0, due - ended))
+            early = early and not self._ends_sessions(host)
+            if not early:
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    def _ends_sessions(self, host: Host) -> bool:
+        """Tell whether the host's agent ends its server's sessions now, by order."""
+        move = self.world.move
+        return move is not None and move.source == host.name and move.phase is Phase.FREEZING
 
     async def _save_changes(self) -> None:
         while True:
