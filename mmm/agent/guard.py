@@ -24,7 +24,9 @@ from mmm.process.ward import clock
 from mmm.wire import agent as wire
 
 LOOK = 0.2
-"""Longest time, in seconds, between two looks at the lease."""
+"""Longest time, in seconds, between two looks at the lease of a host that holds the role."""
+REST = 1.0
+"""The same of one that does not, unless a lease begins meanwhile."""
 LEAD = 0.3
 """Seconds before the end of a lease at which the host begins to give the role up; less where the lease is short."""
 UNDISTURBED = 1.3
@@ -58,6 +60,7 @@ class Guard:
         self._reaching: asyncio.Task[None] | None = None
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="fence")
         self._writable = False
+        self._awake = asyncio.Event()
         self._said = False
         """That promises renew the lease was said since the monitor was last heard."""
 
@@ -70,7 +73,31 @@ class Guard:
         self._tls = tls
         while True:
             await self._look()
-            await asyncio.sleep(min(LOOK, self._tenure.length / 20))
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait until there may be something to do."""
+        self._awake.clear()
+        self._timer = self._later()
+        try:
+            await self._awake.wait()
+        finally:
+            self._timer.cancel()
+
+    def _later(self) -> asyncio.TimerHandle:
+        length = self._tenure.length
+        urgent = self._writable or self._tenure.lease.until > 0
+        pause = min(LOOK, length / 20) if urgent else min(REST, length / 8)
+        return asyncio.get_running_loop().call_later(pause, self._tick)
+
+    def _tick(self) -> None:
+        """Wake the watch if it has something to do: a task that is woken for nothing would cost twice as much."""
+        tenure = self._tenure
+        low = tenure.left < asks_at(tenure.length)
+        if low or self._writable or clock() - self._renewed > tenure.length / 4:
+            self._awake.set()
+        else:
+            self._timer = self._later()
 
     def close(self) -> None:
         """End what is under way."""
@@ -132,6 +159,7 @@ class Guard:
     def is_writer_again(self) -> None:
         """Note that the monitor has given the role again: nothing is to be denied any more."""
         self._writable = False
+        self._awake.set()
 
     async def _ask_promises(self) -> None:
         tenure, conf = self._tenure, self._conf
