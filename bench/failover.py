@@ -126,7 +126,7 @@ def measure(sandbox: Sandbox, case: Case) -> Measured:
     """Return one run on a healthy cluster."""
     restore(sandbox)
     catch_up(sandbox)
-    with Probe(sandbox, readers=False) as probe:
+    with Probe(sandbox, readers=False, connect_limit=0.05) as probe:
         probe.wait_writes(_LIMIT, 200)
         case.strike(sandbox)
         outage = probe.wait_outage(_LIMIT)
