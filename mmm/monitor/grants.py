@@ -6,6 +6,7 @@ can be told or not; a lease without an end is granted while no other host could 
 
 from dataclasses import replace
 
+from mmm.config.model import Vip
 from mmm.lease import FOREVER, NOTHING, PROBING, Given, margin
 from mmm.monitor import promotion
 from mmm.monitor.orders import LookForVip, Tell
@@ -52,12 +53,26 @@ def without_run_out(world: World, now: float) -> World:
     if world.conf.vip_lease <= 0:
         return world
     for name, host in world.hosts.items():
-        lost = host.agent.may_hold & world.master_vips - world.vips_of(name)
+        lost = _lost(world, name)
         if lost and host.agent.given.run_out(now, _margin(world)):
             held = host.agent.may_hold - lost
             world = world.with_agent(name, may_hold=held, told=None, clear=True, given=NOTHING)
             world = replace(world, unsure=world.unsure | lost)
     return world
+
+
+def next_run_out(world: World, now: float) -> float:
+    """Return the moment at which the next lease will have run out that somebody waits for; FOREVER: there is none."""
+    if world.conf.vip_lease <= 0:
+        return FOREVER
+    ends = (world.hosts[name].agent.given.until for name in world.hosts if _lost(world, name))
+    moments = (end + _margin(world) for end in ends)
+    return min((moment for moment in moments if moment > now), default=FOREVER)
+
+
+def _lost(world: World, name: str) -> frozenset[Vip]:
+    """Return the active master's VIP where the host may hold it and is not to."""
+    return world.hosts[name].agent.may_hold & world.master_vips - world.vips_of(name)
 
 
 def _margin(world: World) -> float:
@@ -78,7 +93,7 @@ def to_look_for(world: World, name: str, now: float) -> LookForVip | None:
     host, link = world.hosts[name], world.hosts[name].agent
     if not (link.closed and world.guarded and host.checks["mysql"].refused and host.good("ping")):
         return None
-    left = sorted(link.may_hold & world.master_vips - world.vips_of(name))
+    left = sorted(_lost(world, name))
     if not left:
         return None
     if link.looking or link.killing or (link.looked is not None and now - link.looked < LOOK_AGAIN):

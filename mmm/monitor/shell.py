@@ -79,6 +79,7 @@ class Shell:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: list[_Waiting] = []
         self._turn_due: asyncio.TimerHandle | None = None
+        self._lease_due: asyncio.TimerHandle | None = None
         self._rested = 0.0
         self._saved = ""
         self._save_wanted = asyncio.Event()
@@ -205,8 +206,17 @@ class Shell:
         self._save_wanted.set()  # what events and commands have changed is to be saved too
         self._answer_waiting()
         ended = time.monotonic()
+        self._wait_for_lease(ended)
         took = ended - began
         self._rested = ended + took if took > _LONG_TURN else 0.0
+
+    def _wait_for_lease(self, now: float) -> None:
+        """Have a turn at the very moment when a lease runs out that the active master role waits for."""
+        if self._lease_due is not None:
+            self._lease_due.cancel()
+        moment = grants.next_run_out(self.world, now)
+        soon = moment < now + self._tick
+        self._lease_due = asyncio.get_running_loop().call_at(moment, self._take_turn) if soon else None
 
     def _spread(self, orders: Sequence[Order]) -> Iterator[tuple[Order, float]]:
         """Yield a turn's orders, each with the seconds that it waits: not many at once, and slaves after masters."""

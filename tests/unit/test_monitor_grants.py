@@ -74,8 +74,11 @@ def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_no
     told = begun + LENGTH + margin(LENGTH) - (0.0 if classic else PROBING)
     early, orders = take_turn(before, told - 0.1)
     assert early.owner[WRITER] == "db2"
+    moment = grants.next_run_out(early, told - 0.1)
+    assert moment == pytest.approx(told)
+    assert grants.next_run_out(quiet(), begun) == grants.next_run_out(early, moment) == FOREVER
     assert not any(WRITER in order.status.vips for order in orders if isinstance(order, Tell))
-    late, orders = take_turn(early.with_agent("db2", sent=None, token="boot.1", token_at=told), told + 0.1)
+    late, orders = take_turn(early.with_agent("db2", sent=None, token="boot.1", token_at=told), moment)
     (taken,) = (order for order in orders if isinstance(order, Tell) and WRITER in order.status.vips)
     assert (taken.host, taken.status.probe) == ("db2", PROBE_STOP)
     assert late.hosts["db1"].agent.may_hold == frozenset()
