@@ -25,6 +25,7 @@ from mmm.agent.plan import (
     Past,
     Plan,
     Seen,
+    Server,
     Unbind,
     clear,
     facts,
@@ -33,7 +34,7 @@ from mmm.agent.plan import (
     remember,
 )
 from mmm.agent.reach import Reaching
-from mmm.agent.steps import Steps, agent_at
+from mmm.agent.steps import Steps, agent_at, kept_users
 from mmm.agent.stopwatch import Laps
 from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster, Vip
@@ -391,7 +392,7 @@ class Agent:
         return self._reply("OK: Returning status!", fields)
 
     async def _clients(self, request: wire.Request) -> bytes:
-        self._steps.keep |= frozenset(request.params[:1])
+        self._steps.keep = kept_users(self._conf) | {user for user in request.params[:1] if user}
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._looker, self._survey)
         except MysqlError as error:
@@ -421,7 +422,8 @@ class Agent:
         """Open what the next order needs, and look; runs in the changing thread. Raises MysqlError, InterfaceError."""
         self._session.rest()
         seen = look(self._interface, self._ips, self._session)
-        self._prepared = (time.monotonic(), seen)
+        if seen.server is Server.UP and not seen.problem:
+            self._prepared = (time.monotonic(), seen)
         self._steps.prepare()
 
     def _survey(self) -> Survey:

@@ -1,6 +1,5 @@
 """Text of a conf file to a value of the kind that its key has, or what is wrong and what to do."""
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable
 
@@ -12,7 +11,7 @@ MOST = 1_000_000_000
 
 UNLIMITED = "unlimited"
 
-_COMMAS = re.compile("[,\uff0c\u3001]")
+_COMMAS = dict.fromkeys(map(ord, "\uff0c\u3001"), ",")
 _OCTET = re.compile(r"0|[1-9][0-9]{0,2}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
@@ -128,7 +127,7 @@ def _ip(_: Key, text: str) -> str:
 
 
 def _items(text: str) -> list[str]:
-    items = [item.strip(BLANKS) for item in _COMMAS.split(text)]
+    items = [item.strip(BLANKS) for item in text.translate(_COMMAS).split(",")]
     if items[-1] == "":
         items.pop()
     if not items or "" in items:
@@ -152,6 +151,8 @@ def _vip(key: Key, text: str) -> str:
     """Return an IPv6 address in its one short form, by which all parts of a cluster know it."""
     if ":" not in text:
         return _ip(key, text)
+    import ipaddress  # noqa: PLC0415  (programs start faster without)
+
     try:
         address = ipaddress.IPv6Address(text)
     except ValueError:
@@ -168,6 +169,8 @@ def _networks(key: Key, text: str) -> tuple[str, ...]:
 
 
 def _network(_: Key, text: str) -> str:
+    import ipaddress  # noqa: PLC0415  (few confs have networks, and programs start faster without)
+
     try:
         network = ipaddress.ip_network(text)
     except ValueError as e:

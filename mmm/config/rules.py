@@ -1,6 +1,5 @@
 """What must hold between the settings of a conf; one function a rule (SPEC sections 2 and 10.33)."""
 
-import ipaddress
 from collections.abc import Callable, Iterable
 
 from mmm.config.keys import SECTIONS, Key, Section
@@ -8,7 +7,7 @@ from mmm.config.kinds import did_you_mean, sample, suggestion
 from mmm.config.tree import Problem, Value
 from mmm.config.world import Setting, Settings, World
 
-_FIRST_MULTICAST = ipaddress.IPv4Address("224.0.0.0")
+_FIRST_MULTICAST = 224
 PROGRAMS = {"AGENT": "mmm_agentd", "MONITOR": "mmm_mond", "CONTROL": "mmm_control", "TOOLS": "a tool"}
 
 
@@ -163,9 +162,11 @@ def addresses(world: World) -> None:
 
 
 def _is_no_machine(ip: str) -> bool:
-    address = ipaddress.ip_address(ip)
-    if address.version == 4:
-        return address.is_unspecified or int(address) >= int(_FIRST_MULTICAST)
+    if ":" not in ip:
+        return ip == "0.0.0.0" or int(ip.partition(".")[0]) >= _FIRST_MULTICAST  # noqa: S104  (it is refused)
+    from ipaddress import IPv6Address  # noqa: PLC0415  (few confs have any, and programs start faster without)
+
+    address = IPv6Address(ip)
     return address.is_unspecified or address.is_loopback or address.is_multicast
 
 

@@ -3,7 +3,6 @@
 The structured forms are read out of the monitor's text, so they work with a classic monitor too.
 """
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +27,8 @@ def render(command: Sequence[str], answer: str, form: Form) -> str:
         return answer.rstrip("\n") + "\n"
     value = _value(command[0], answer)
     if form == "json":
+        import json  # noqa: PLC0415 - text is ready sooner
+
         return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     import yaml  # noqa: PLC0415 - only those who ask for it pay for it
 

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _GOODBYE = 0.2
-_AT_ONCE = 16 * 1024
+_AT_ONCE = 64 * 1024
 LOST = 2013
 """The number of the error that the server has ended the session."""
 

@@ -16,6 +16,8 @@ _MOST_COLUMNS = 4096
 _OK, _NULL, _EOF, _ERROR = 0x00, 0xFB, 0xFE, 0xFF
 _MORE_RESULTS = 0x0008
 _EOF_SIZE = 5
+_KEPT = 64
+"""So many different statements are remembered with how their answers begin."""
 _NAME = 4
 """What comes before a column's name: catalog, schema, table, and the table's own name."""
 
@@ -55,22 +57,25 @@ class Exchange:
         self._heads: dict[str, Head] = {}
         self._statement = ""
         self._data = b""
+        self._begun: _Begun | None = None
 
     def ask(self, statement: str) -> bytes:
         """Return what to send for a statement; raises ValueError for one that needs more than one packet."""
-        self._statement, self._data = statement, b""
+        self._statement, self._data, self._begun = statement, b"", None
         return query(statement)
 
     def take_in(self, piece: bytes) -> list[Row] | Failed | None:
         """Return the answer once its last piece is there; raises NotMysqlError."""
         self._data += piece
-        answer = parse(self._data, self._heads.get(self._statement))
-        if answer is None:
-            return None
-        self._data = b""
-        if answer.head is not None:
-            self._heads[self._statement] = answer.head
-        return answer.rows
+        if self._begun is None:
+            begun = _begin(self._data, self._heads.get(self._statement))
+            if not isinstance(begun, _Begun):
+                return None if begun is None else begun.rows
+            self._begun = begun
+            if len(self._heads) < _KEPT:
+                self._heads[self._statement] = begun.head
+        answer = _go_on(self._data, self._begun)
+        return None if answer is None else answer.rows
 
     @property
     def size(self) -> int:
@@ -92,6 +97,22 @@ def parse(data: bytes, expected: Head | None = None) -> Answer | None:
     An answer mostly begins as the one before to the same statement did: with that as `expected` it need not be taken
     apart again.
     """
+    begun = _begin(data, expected)
+    return _go_on(data, begun) if isinstance(begun, _Begun) else begun
+
+
+@dataclass(slots=True)
+class _Begun:
+    """An answer whose rows were read up to the byte `at`; `sequence` is the next packet's number."""
+
+    head: Head
+    at: int
+    sequence: int
+    rows: list[Row]
+
+
+def _begin(data: bytes, expected: Head | None) -> Answer | _Begun | None:
+    """Return how the answer begins, the answer where it has no columns, None while some of that is missing."""
     head = expected if expected is not None and data.startswith(expected.raw) else None
     if head is None:
         first = _packet(data, 0, 1)
@@ -102,8 +123,7 @@ def parse(data: bytes, expected: Head | None = None) -> Answer | None:
         head = _head(data, first)
         if head is None:
             return None
-    rows = _rows(data, head)
-    return None if rows is None else Answer(rows, head)
+    return _Begun(head, len(head.raw), len(head.names) + 3, [])
 
 
 def _packet(data: bytes, start: int, sequence: int) -> int | None:
@@ -167,19 +187,18 @@ def _name(data: bytes, at: int, end: int) -> str:
     return data[at : at + size].decode(errors="replace")
 
 
-def _rows(data: bytes, head: Head) -> list[Row] | Failed | None:
-    rows: list[Row] = []
-    at, sequence = len(head.raw), len(head.names) + 3
-    while (end := _packet(data, at, sequence)) is not None:
-        first = data[at + _HEADER]
-        if first == _ERROR:
-            return _whole(data, end, Answer(_failed(data[at + _HEADER : end]))).rows
-        if first == _EOF and end - at - _HEADER <= _EOF_SIZE:
-            if not _is_eof(data, at, end) or data[at + _HEADER + 3] & _MORE_RESULTS:
+def _go_on(data: bytes, begun: _Begun) -> Answer | None:
+    """Read on from where the last piece ended; returns the answer once it is whole."""
+    while (end := _packet(data, begun.at, begun.sequence)) is not None:
+        body = begun.at + _HEADER
+        if data[body] == _ERROR:
+            return _whole(data, end, Answer(_failed(data[body:end]), begun.head))
+        if data[body] == _EOF and end - body <= _EOF_SIZE:
+            if not _is_eof(data, begun.at, end) or data[body + 3] & _MORE_RESULTS:
                 raise NotMysqlError("more than one answer")
-            return _whole(data, end, Answer(rows)).rows
-        rows.append(_row(data, at + _HEADER, end, head.names))
-        at, sequence = end, sequence + 1
+            return _whole(data, end, Answer(begun.rows, begun.head))
+        begun.rows.append(_row(data, body, end, begun.head.names))
+        begun.at, begun.sequence = end, begun.sequence + 1
     return None
 
 

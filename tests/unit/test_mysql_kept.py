@@ -250,7 +250,7 @@ async def test_a_server_that_goes_astray_in_its_answers_is_left(
             raise text_protocol.NotMysqlError("nonsense")
 
         with monkeypatch.context() as patched:
-            patched.setattr(text_protocol, "parse", astray)
+            patched.setattr(text_protocol.Exchange, "take_in", astray)
             with pytest.raises(MysqlError) as failed:
                 await watched.ask(session_id)
         assert (failed.value.kind, watched.kept.idle) == (ErrorKind.UNREACHABLE, False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmm.mysql.text_protocol import Failed, Head, NotMysqlError, parse, query
+from mmm.mysql.text_protocol import Exchange, Failed, Head, NotMysqlError, parse, query
 from tests.fuzz.targets import CORPUS
 
 RECORDED = sorted((CORPUS / "said").iterdir())
@@ -36,6 +36,19 @@ def test_an_answer_is_there_with_its_last_byte_and_not_before(path: Path) -> Non
     assert whole is not None
     assert all(parse(data[:end]) is None for end in range(len(data)))
     assert parse(data, whole.head) == whole
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.name)
+def test_an_answer_that_comes_byte_by_byte_is_the_same(path: Path) -> None:
+    data = path.read_bytes()
+    whole = parse(data)
+    assert whole is not None
+    exchange = Exchange()
+    for _ in range(2):  # the second time it is known how it begins
+        exchange.ask("SHOW ALL SLAVES STATUS")
+        *before, last = [exchange.take_in(data[at : at + 1]) for at in range(len(data))]
+        assert not any(answer is not None for answer in before)
+        assert last == whole.rows
 
 
 def test_null_empty_and_long_values_are_told_apart() -> None:
