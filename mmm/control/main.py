@@ -4,12 +4,13 @@ Exit status: 0 OK, 1 the monitor answered ERROR or does not know the command, 2 
 3 no answer from the monitor.
 """
 
+import os
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from mmm import __version__
 from mmm.config.endpoint import Endpoint, find_monitor
@@ -54,6 +55,14 @@ def main() -> int:
     except WireError as error:
         return _fail(NO_ANSWER, f"the monitor's answer cannot be shown as {form}: {error}")
     return REFUSED if failed(answer) else OK
+
+
+def run() -> NoReturn:
+    """End the process with the status of `main`, at once: to tidy up would take a tenth of its time."""
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 class _Arguments(NamedTuple):

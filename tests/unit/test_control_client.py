@@ -91,7 +91,7 @@ class Client:
         self.conf.chmod(0o640)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "import sys; from mmm.control.main import main; sys.exit(main())"]
+        command = [sys.executable, "-c", "from mmm.control.main import run; run()"]
         return subprocess.run(
             [*command, *arguments], capture_output=True, text=True, timeout=LIMIT, check=False
         )
@@ -261,7 +261,7 @@ def test_a_reader_that_goes_away_is_no_traceback(client: Client) -> None:
     monitor = Monitor(SHOW.encode() * 5000)
     client.write_conf(monitor.port)
     command = (
-        f'"{sys.executable}" -c "import sys; from mmm.control.main import main; sys.exit(main())" '
+        f'"{sys.executable}" -c "from mmm.control.main import run; run()" '
         f'--config "{client.conf}" show | head -n 1'
     )
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=LIMIT, check=False)
