@@ -1,7 +1,7 @@
 """mmm_control: sends one command to the monitor and prints what it answers (SPEC sections 1 and 5).
 
 Exit status: 0 OK, 1 the monitor answered ERROR or does not know the command, 2 usage or conf error,
-3 no answer from the monitor.
+3 no answer from the monitor, or none that can be written.
 """
 
 import os
@@ -50,17 +50,19 @@ def main() -> int:
         answer = _ask(monitor, wrap, request)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.stdout.write(render(command, answer, form))
+        sys.stdout.flush()
     except NoAnswerError as error:
         return _fail(NO_ANSWER, str(error))
     except WireError as error:
         return _fail(NO_ANSWER, f"the monitor's answer cannot be shown as {form}: {error}")
+    except OSError as error:
+        return _fail(NO_ANSWER, f"the monitor's answer cannot be written: {error.strerror}")
     return REFUSED if failed(answer) else OK
 
 
 def run() -> NoReturn:
     """End the process with the status of `main`, at once: to tidy up would take a tenth of its time."""
     status = main()
-    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 

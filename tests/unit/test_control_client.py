@@ -79,6 +79,9 @@ class Monitor:
         self.listener.close()
 
 
+COMMAND = (sys.executable, "-c", "from mmm.control.main import run; run()")
+
+
 class Client:
     """Runs mmm_control against monitors with given answers."""
 
@@ -91,9 +94,8 @@ class Client:
         self.conf.chmod(0o640)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from mmm.control.main import run; run()"]
         return subprocess.run(
-            [*command, *arguments], capture_output=True, text=True, timeout=LIMIT, check=False
+            [*COMMAND, *arguments], capture_output=True, text=True, timeout=LIMIT, check=False
         )
 
     def ask(
@@ -270,9 +272,23 @@ def test_a_reader_that_goes_away_is_no_traceback(client: Client) -> None:
     assert done.stderr == ""
 
 
+def test_an_answer_that_cannot_be_written_is_told_in_one_line(client: Client) -> None:
+    monitor = Monitor(SHOW.encode())
+    client.write_conf(monitor.port)
+    command = [*COMMAND, "--config", str(client.conf), "show"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT, check=False
+        )
+    monitor.close()
+    assert done.returncode == 3
+    assert done.stderr == "mmm_control: the monitor's answer cannot be written: No space left on device\n"
+
+
 def test_it_starts_without_what_it_does_not_need() -> None:
     program = (
-        "import sys, mmm.control.main; heavy = {'pymysql', 'scapy', 'yaml', 'ssl', 'asyncio', 'daemon'}; "
+        "import sys, mmm.control.main; heavy = {'pymysql', 'scapy', 'yaml', 'ssl', 'asyncio', 'daemon', "
+        "'argparse', 'dataclasses', 'json'}; "
         "print(*sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
