@@ -81,7 +81,6 @@ class Connection:
         self._session = session
         self._limits = limits
         self._exchange = text_protocol.Exchange()
-        self._room = bytearray(_AT_ONCE)
         self.semi_sync_names: tuple[str, ...] | None = None
         """The server's settings of semi-sync, once they are known."""
 
@@ -143,9 +142,9 @@ class Connection:
         sock, answer = self._limits.sock, None
         sock.sendall(self._exchange.ask(statement))
         while answer is None:
-            if (count := sock.recv_into(self._room)) == 0:
+            if not (piece := sock.receive(_AT_ONCE)):
                 raise pymysql.err.OperationalError(LOST, "Lost connection to MySQL server during query")
-            answer = self._exchange.take_in(bytes(memoryview(self._room)[:count]))
+            answer = self._exchange.take_in(piece)
         if isinstance(answer, text_protocol.Failed):
             raise pymysql.err.OperationalError(answer.number, answer.text)
         return answer

@@ -51,6 +51,13 @@ class Limited(socket.socket):
         self.apply_deadline()
         super().connect(address)
 
+    def receive(self, most: int) -> bytes:
+        """Return what has come, at most so many bytes, after waiting for it; nothing at its end. Raises OSError."""
+        self.apply_deadline()
+        data = self.recv(most)
+        self.limits.count(len(data))
+        return data
+
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         """Return how many bytes were read into `buffer`; raises OSError."""
         self.apply_deadline()
