@@ -134,19 +134,21 @@ class Connection:
     def _rows(self, statement: str, timeout: float | None) -> list[text_protocol.Row]:
         self._limits.begin(self.timeout if timeout is None else timeout)
         try:
-            return self._exchanged(statement)
+            answer = self._exchanged(statement)
         except Exception as error:
-            raise self._failure(error) from error
+            self.close()  # whatever it was, what comes next might be the rest of this answer
+            raise classify(error, str(self.address)) from error
+        if isinstance(answer, text_protocol.Failed):
+            raise self._failure(pymysql.err.OperationalError(answer.number, answer.text))
+        return answer
 
-    def _exchanged(self, statement: str) -> list[text_protocol.Row]:
+    def _exchanged(self, statement: str) -> list[text_protocol.Row] | text_protocol.Failed:
         sock, answer = self._limits.sock, None
         sock.sendall(self._exchange.ask(statement))
         while answer is None:
             if not (piece := sock.receive(_AT_ONCE)):
                 raise pymysql.err.OperationalError(LOST, "Lost connection to MySQL server during query")
             answer = self._exchange.take_in(piece)
-        if isinstance(answer, text_protocol.Failed):
-            raise pymysql.err.OperationalError(answer.number, answer.text)
         return answer
 
     def _failure(self, error: Exception) -> MysqlError:

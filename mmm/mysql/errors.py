@@ -130,7 +130,7 @@ def _of_tls_error(error: ssl.SSLError) -> str:
     """Return what is wrong with the TLS of a server that has greeted us: it lives."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS: its certificate is not accepted: {error.verify_message}"
-    return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    return f"TLS: {(getattr(error, 'reason', '') or str(error)).replace('_', ' ').lower()}"
 
 
 def _of_mysql_error(error: pymysql.err.MySQLError) -> tuple[ErrorKind, int, str]:

@@ -266,7 +266,7 @@ def wait_applied(connection: Connection, timeout: float) -> Caught:
 def wait_for_source(connection: Connection, target: BinlogPosition, timeout: float) -> Caught:
     """Wait until this replica has the source's transactions up to `target`, at most `timeout` seconds.
 
-    `target` is the source's `binlog_position`. By GTID where it has one, else by place in the log of the
+    `target` is what the source tells `to_reach`. By GTID where it has one, else by place in the log of the
     server that this one replicates from. NOT_RUNNING as soon as replication cannot get there.
     Raises MysqlError.
     """
@@ -281,7 +281,7 @@ def wait_for_source(connection: Connection, target: BinlogPosition, timeout: flo
 
 
 def has_all(connection: Connection, target: BinlogPosition) -> bool:
-    """Tell whether this server has all transactions up to a `binlog_position` that names them. Raises MysqlError."""
+    """Tell whether this server has what another tells `to_reach`, where that has GTIDs. Raises MysqlError."""
     return _gtids(connection, target.gtid)[0]()
 
 

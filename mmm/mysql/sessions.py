@@ -170,6 +170,8 @@ class Ending:
         """End whoever is due, among `only` if given; return the client sessions that are still there."""
         late = time.monotonic() >= self._deadline
         there = set()
+        if only is None:
+            self._stay.clear()
         for session in self._sessions():
             verdict = fate(session, self._keep)
             if verdict is Fate.KEEP:

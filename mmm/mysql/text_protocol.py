@@ -75,7 +75,10 @@ class Exchange:
             if len(self._heads) < _KEPT:
                 self._heads[self._statement] = begun.head
         answer = _go_on(self._data, self._begun)
-        return None if answer is None else answer.rows
+        if answer is None:
+            return None
+        self._data, self._begun = b"", None
+        return answer.rows
 
     @property
     def size(self) -> int:

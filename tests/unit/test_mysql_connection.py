@@ -1,6 +1,8 @@
 """What a caller learns of a server that answers, refuses, is silent, drips, or talks nonsense."""
 
+import errno
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -229,6 +231,25 @@ def test_a_question_is_answered_in_text_and_in_pieces(server: Server) -> None:
         ]
         assert connection.query("SELECT 2 AS two") == [{"two": 2}]
         assert connection.ask(only("DO 1")) == []
+
+
+@pytest.mark.mysql
+@pytest.mark.parametrize(
+    "fault", [OSError(errno.ENOBUFS, "no room"), ssl.SSLError(1, "bad record"), ValueError()]
+)
+def test_no_answer_is_taken_for_that_of_the_next_question(
+    server: Server, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def fails(*_: object) -> bytes:
+        raise fault
+
+    with server.connect() as connection:
+        with monkeypatch.context() as patched:
+            patched.setattr(limited.Limited, "receive", fails)
+            with pytest.raises(MysqlError):
+                connection.ask(only("SELECT 1 AS stale"))
+        with pytest.raises(MysqlError):
+            connection.ask(only("SELECT 2 AS fresh"))
 
 
 @pytest.mark.mysql
