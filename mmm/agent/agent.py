@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmm.agent.fence import deny
-from mmm.agent.guard import Guard
+from mmm.agent.guard import UNDISTURBED, Guard
 from mmm.agent.look import ANSWER_LIMIT, Session, look
 from mmm.agent.plan import (
     HARD_OFFLINE,
@@ -25,7 +25,6 @@ from mmm.agent.plan import (
     Past,
     Plan,
     Seen,
-    Server,
     Unbind,
     clear,
     facts,
@@ -133,8 +132,9 @@ class Agent:
         self._looked = -LOOK_AGAIN
         self._looking: asyncio.Task[Seen | str] | None = None
         self._session = Session(self._address)
-        """Of the changing thread, as what it has seen when it was prepared for the next order, and when."""
+        """Of the changing thread."""
         self._prepared: tuple[float, Seen] | None = None
+        """What was seen to be prepared for the next order, and when that look began."""
         self._changer = ThreadPoolExecutor(1, thread_name_prefix="change")
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
 
@@ -337,10 +337,12 @@ class Agent:
 
     def _fence(self) -> str:
         """Set read_only and end clients; runs in the guard's thread."""
+        self._prepared = None
         return deny(Session(self._address), self._conf)
 
     def _lost(self, vip: Vip) -> None:
         """Forget that the VIP was assigned here: its lease is over."""
+        self._prepared = None
         self._status = replace(self._status, vips=tuple(each for each in self._status.vips if each != vip))
         self._past = replace(self._past, held=self._past.held - {vip})
         self._announcer.end(vip.ip)
@@ -411,20 +413,25 @@ class Agent:
 
     async def _prepare(self) -> bytes:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._changer, self._get_ready)
+            problem = await asyncio.get_running_loop().run_in_executor(self._changer, self._get_ready)
         except MysqlError as error:
-            return self._reply(f"ERROR: {error.text}")
+            problem = error.text
         except InterfaceError as error:
-            return self._reply(f"ERROR: {error}")
-        return self._reply("OK: Prepared!")
+            problem = str(error)
+        return self._reply(f"ERROR: {problem}" if problem else "OK: Prepared!")
 
-    def _get_ready(self) -> None:
-        """Open what the next order needs, and look; runs in the changing thread. Raises MysqlError, InterfaceError."""
+    def _get_ready(self) -> str:
+        """Look, and open what the next order needs; returns what is wrong with this host's server.
+
+        Runs in the changing thread. Raises MysqlError of the peer's, and InterfaceError.
+        """
         self._session.rest()
+        began = time.monotonic()
         seen = look(self._interface, self._ips, self._session)
-        if seen.server is Server.UP and not seen.problem:
-            self._prepared = (time.monotonic(), seen)
+        if not seen.problem:
+            self._prepared = (began, seen)
         self._steps.prepare()
+        return seen.problem
 
     def _survey(self) -> Survey:
         with connect(self._address, ANSWER_LIMIT) as server:
@@ -458,23 +465,29 @@ class Agent:
 
     def _apply(self, status: Status) -> Outcome:
         """Make the system what the order wants; runs in the changing thread."""
-        return self._carry_out(status, plan)
+        prepared, self._prepared = self._prepared, None
+        fresh = prepared is not None and time.monotonic() - prepared[0] < PREPARED
+        return self._carry_out(status, plan, prepared[1] if prepared is not None and fresh else None)
 
     def _put_right(self, status: Status) -> Outcome:
         """Bring back what is assigned; runs in the changing thread."""
         return self._carry_out(status, put_right)
 
-    def _carry_out(self, status: Status, decide: Callable[[Status, Seen, Facts, Past], Plan]) -> Outcome:
+    def _carry_out(
+        self, status: Status, decide: Callable[[Status, Seen, Facts, Past], Plan], seen: Seen | None = None
+    ) -> Outcome:
+        """Do what is decided on what was `seen`, None: on what is now."""
         session = self._session
         session.limit = self._answer_limit(status)
         try:
-            seen = self._seen()
+            seen = seen or look(self._interface, self._ips, session)
             planned = decide(status, seen, self._facts, self._past)
             # Who is to take over waits for what leaves, and clients for what is bound.
             leaves = any(isinstance(step, Unbind) for step in planned.steps)
-            not_renewed = self._renew(status, seen) if leaves else ()
+            before = leaves and not 0 < self._tenure.left < UNDISTURBED
+            not_renewed = self._renew(status, seen) if before else ()
             done = self._steps.carry_out(planned, session)
-            not_renewed = not_renewed if leaves else self._renew(status, seen)
+            not_renewed = not_renewed if before else self._renew(status, seen)
         except InterfaceError as error:
             return Outcome((str(error),))
         finally:
@@ -482,13 +495,6 @@ class Agent:
         self._past = remember(status, seen, self._facts, self._past, done.unfinished)
         failures = (*planned.refusals, *done.failures, *not_renewed)
         return Outcome(failures, planned.notes, self._past.held, took=done.took)
-
-    def _seen(self) -> Seen:
-        """Return what is seen now, or was when the agent prepared for this a moment ago; raises InterfaceError."""
-        prepared, self._prepared = self._prepared, None
-        if prepared is not None and time.monotonic() - prepared[0] < PREPARED:
-            return prepared[1]
-        return look(self._interface, self._ips, self._session)
 
     def _renew(self, status: Status, seen: Seen) -> tuple[str, ...]:
         """Renew what stays bound; returns why that failed."""
@@ -506,9 +512,9 @@ class Agent:
         return min(limit, max(SHORTEST_LIMIT, self._tenure.length / 4)) if self._tenure.leased else limit
 
     def _clear(self, status: Status) -> Outcome:
+        self._prepared = None
         session = self._session
         try:
-            self._prepared = None
             seen = look(self._interface, self._ips, session)
             planned: Plan = clear(status.vips, seen, self._facts)
             done = self._steps.carry_out(planned, session)

@@ -26,7 +26,7 @@ from mmm.wire import agent as wire
 LOOK = 0.2
 """Longest time, in seconds, between two looks at the lease of a host that holds the role."""
 REST = 1.0
-"""The same of one that does not, unless a lease begins meanwhile."""
+"""The same of one that does not, unless a lease begins meanwhile or a fence has failed."""
 LEAD = 0.3
 """Seconds before the end of a lease at which the host begins to give the role up; less where the lease is short."""
 UNDISTURBED = 1.3
@@ -61,6 +61,7 @@ class Guard:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="fence")
         self._writable = False
         self._awake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._said = False
         """That promises renew the lease was said since the monitor was last heard."""
 
@@ -82,7 +83,8 @@ class Guard:
         try:
             await self._awake.wait()
         finally:
-            self._timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
 
     def _later(self) -> asyncio.TimerHandle:
         length = self._tenure.length
@@ -93,8 +95,9 @@ class Guard:
     def _tick(self) -> None:
         """Wake the watch if it has something to do: a task that is woken for nothing would cost twice as much."""
         tenure = self._tenure
-        low = tenure.left < asks_at(tenure.length)
-        if low or self._writable or clock() - self._renewed > tenure.length / 4:
+        low = tenure.lease.until > 0 and tenure.left < asks_at(tenure.length)
+        readers = tenure.leased and clock() - self._renewed > tenure.length / 4
+        if low or readers or self._writable:
             self._awake.set()
         else:
             self._timer = self._later()
@@ -155,6 +158,8 @@ class Guard:
     async def _deny(self) -> None:
         failure = await asyncio.get_running_loop().run_in_executor(self._threads, self._fence)
         self._writable = bool(failure)
+        if failure:
+            self._awake.set()
 
     def is_writer_again(self) -> None:
         """Note that the monitor has given the role again: nothing is to be denied any more."""

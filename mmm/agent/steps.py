@@ -52,7 +52,7 @@ from mmm.network.vips import Interface, InterfaceError
 PROBE_FRESH = 0.5
 """Seconds after its end up to which a probe counts; it ran while other steps were done."""
 ENDED_FRESH = 0.1
-"""Seconds that ending all clients may take for what the server listed then to count when a VIP leaves after it."""
+"""Seconds for which what the server listed when all clients were ended counts for a VIP that leaves."""
 COMMAND_LIMIT = 5.0
 """Seconds that iptables_block_cmd and iptables_unblock_cmd may take."""
 
@@ -96,13 +96,13 @@ class Steps:
         self._asked: dict[Probe, Future[tuple[str, float]]] = {}
         self._complaints: dict[str, str] = {}
         self._watch = Stopwatch()
-        self._stay: tuple[Listed, ...] | None = None
-        """The sessions that denying writes has left, in this change, if that did not take long."""
+        self._left: tuple[float, tuple[Listed, ...]] | None = None
+        """When denying writes ended all clients in this change, and which sessions it let stay."""
         self._blocks = can_block(conf)
         peer = conf.hosts.get(self._here.peer or "")
         self._peer = Session(agent_at(peer)) if peer else None
         self.keep = kept_users(conf)
-        """Whose sessions are never ended; the monitor's user too, once it has said who that is."""
+        """Whose sessions no order ends; the monitor's user too, once it has said who that is."""
 
     def prepare(self) -> None:
         """Connect to the peer, which is asked how far to catch up, so that nobody waits for it; raises MysqlError."""
@@ -114,7 +114,7 @@ class Steps:
         """Do the plan's steps in their order on the server of `session`; blocks, never raises for a step."""
         begin = time.monotonic()
         self._watch = Stopwatch()
-        self._stay = None
+        self._left = None
         self._begin_probes(plan)
         done: list[Step] = []
         failures: list[str] = []
@@ -253,13 +253,17 @@ class Steps:
         ip = vip.ip
         self._announcer.end(ip)
         with self._watch.lap(self._named("end clients", vip)):
-            leaving = end_clients_of(ip, self._here.mysql_port, session, self.keep, self._stay)
+            leaving = end_clients_of(ip, self._here.mysql_port, session, self.keep, self._stay())
         with self._watch.lap(self._named("unbind", vip)), self._farewell.of(ip):
             cut_off(ip, self._here.mysql_port, leaving.kept)
             self._interface.unbind(ip)
         self._announcer.ask(ip)
         ended = leaving.ended
         return f"gone from {self._interface.name}" + (f", {ended} clients ended" if ended else "")
+
+    def _stay(self) -> tuple[Listed, ...] | None:
+        """Return the sessions that stay when all others were ended a moment ago, None when they were not."""
+        return self._left[1] if self._left and time.monotonic() - self._left[0] < ENDED_FRESH else None
 
     def _begin_probes(self, plan: Plan) -> None:
         """Ask who has the VIPs that are probed, while the steps before that are done."""
@@ -309,9 +313,8 @@ class Steps:
                 grace = self._await_clients(server, grace)
             result = deny_writes(server, grace=grace, keep=self.keep)
         self._watch.add("freeze", result.denied)
-        ending = time.monotonic() - began - result.denied
-        self._watch.add("end clients", ending)
-        self._stay = result.stay if ending < ENDED_FRESH else None
+        self._watch.add("end clients", time.monotonic() - began - result.denied)
+        self._left = None if result.stay is None else (began + result.denied, result.stay)
         said = f"read_only=1, {result.ended} clients ended"
         if result.finished or result.ended_writers:
             said += f", {result.finished} writers finished, {result.ended_writers} ended"
