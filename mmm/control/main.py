@@ -63,7 +63,8 @@ def main() -> int:
 def run() -> NoReturn:
     """End the process with the status of `main`, at once: to tidy up would take a tenth of its time."""
     status = main()
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        sys.stderr.flush()
     os._exit(status)
 
 
@@ -86,7 +87,8 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     parser = argparse.ArgumentParser(
         prog="mmm_control",
         usage="mmm_control [@CLUSTER] [--config FILE] [--format text|json|yaml] COMMAND [ARG...]",
-        epilog=f"{HELP}\nexit status: 0 OK, 1 refused by the monitor, 2 usage or conf error, 3 no answer",
+        epilog=f"{HELP}\nexit status: 0 OK, 1 refused by the monitor, 2 usage or conf error, 3 no answer, or none that"
+        " can be written",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         add_help=False,

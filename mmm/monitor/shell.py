@@ -37,7 +37,7 @@ from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog, 
 from mmm.monitor.preflight import Looked
 from mmm.monitor.results import Awaited, outcome
 from mmm.monitor.turn import turn
-from mmm.monitor.world import Mode, Phase, World
+from mmm.monitor.world import Mode, World
 from mmm.network.icmp import Pinger
 from mmm.network.neighbours import is_absent
 from mmm.wire import agent as wire
@@ -102,6 +102,7 @@ class Shell:
         finally:
             for task in self._tasks:
                 task.cancel()
+            self._cancel_turns()
             await self._leave()
             self._save(self._to_save())
 
@@ -194,9 +195,7 @@ class Shell:
                 waiting.answer.set_result(text)
 
     def _take_turn(self) -> None:
-        if self._turn_due is not None:
-            self._turn_due.cancel()
-            self._turn_due = None
+        self._cancel_turns()
         began = time.monotonic()
         result = turn(self.world, began)
         self.world = result.world
@@ -206,17 +205,21 @@ class Shell:
         self._save_wanted.set()  # what events and commands have changed is to be saved too
         self._answer_waiting()
         ended = time.monotonic()
-        self._wait_for_lease(ended)
+        self._wait_for_lease(began)
         took = ended - began
         self._rested = ended + took if took > _LONG_TURN else 0.0
 
     def _wait_for_lease(self, now: float) -> None:
         """Have a turn at the very moment when a lease runs out that the active master role waits for."""
-        if self._lease_due is not None:
-            self._lease_due.cancel()
         moment = grants.next_run_out(self.world, now)
-        soon = moment < now + self._tick
-        self._lease_due = asyncio.get_running_loop().call_at(moment, self._take_turn) if soon else None
+        if moment < now + self._tick:
+            self._lease_due = asyncio.get_running_loop().call_at(moment, self._take_turn)
+
+    def _cancel_turns(self) -> None:
+        for due in (self._turn_due, self._lease_due):
+            if due is not None:
+                due.cancel()
+        self._turn_due = self._lease_due = None
 
     def _spread(self, orders: Sequence[Order]) -> Iterator[tuple[Order, float]]:
         """Yield a turn's orders, each with the seconds that it waits: not many at once, and slaves after masters."""
@@ -310,16 +313,12 @@ class Shell:
             status = self.world.hosts[host.name].checks[name]
             ended = time.monotonic()
             due = trap.due(status, due, conf.check_period, conf.trap_period, ended - started)
-            # Early once between two regular runs, for a server may end every connection at once.
-            early = not early and await self._checks.wait(host, name, max(0.0, due - ended))
-            early = early and not self._ends_sessions(host)
-            if not early:
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-
-    def _ends_sessions(self, host: Host) -> bool:
-        """Tell whether the host's agent ends its server's sessions now, by order."""
-        move = self.world.move
-        return move is not None and move.source == host.name and move.phase is Phase.FREEZING
+            left = max(0.0, due - ended)
+            if early:  # once between two regular runs: a server may end every connection at once
+                await asyncio.sleep(left)
+                early = False
+            else:
+                early = await self._checks.wait(host, name, left)
 
     async def _save_changes(self) -> None:
         while True:

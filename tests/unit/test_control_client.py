@@ -285,6 +285,16 @@ def test_an_answer_that_cannot_be_written_is_told_in_one_line(client: Client) ->
     assert done.stderr == "mmm_control: the monitor's answer cannot be written: No space left on device\n"
 
 
+def test_a_closed_stderr_does_not_change_the_exit_status(client: Client) -> None:
+    monitor = Monitor(SHOW.encode())
+    client.write_conf(monitor.port)
+    shell = ["sh", "-c", 'exec "$@" 2>&-', "sh"]
+    command = [*shell, *COMMAND, "--config", str(client.conf), "show"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=LIMIT, check=False)
+    monitor.close()
+    assert (done.returncode, b"db1" in done.stdout) == (0, True)
+
+
 def test_it_starts_without_what_it_does_not_need() -> None:
     program = (
         "import sys, mmm.control.main; heavy = {'pymysql', 'scapy', 'yaml', 'ssl', 'asyncio', 'daemon', "
