@@ -2,10 +2,10 @@
 
 python -m bench.failover [--runs N] [--only NAME,…] [--json FILE]
 
-A client in the sandbox writes a row every 2 ms through the writer's VIP, with time-outs of 0.25 s; an outage goes
-from its last acknowledged row to its next one. Three confs: the default one (check_period 5, trap_period 10,
-timeout 2, vip_lease 10), one with 1 s for the first three and a lease of 2 s, and that of etc/mmm_mon.fast.conf.example
-with a lease of 1 s.
+A client in the sandbox writes a row every 2 ms through the writer's VIP, with time-outs of 0.25 s, of 0.05 s for
+connecting; an outage goes from its last acknowledged row to its next one. Three confs: the default one (check_period
+5, trap_period 10, timeout 2, vip_lease 10), one with 1 s for the first three and a lease of 2 s, and that of
+etc/mmm_mon.fast.conf.example with a lease of 1 s.
 
 What it should come to, beside which it is shown:
 
@@ -119,7 +119,7 @@ CASES = (
     Case("host cut off, default conf", DEFAULT, _CUT, silent(_DEFAULT), 0.5, 21.2),
     Case("server frozen, default conf", DEFAULT, _FREEZE, silent(_DEFAULT), 0.5, 30.7),
 )
-"""Times of the classic and of others are from runs of the same client on a machine of the same kind."""
+"""Times of the classic and of others are from runs of a client that gave up connecting after 0.25 s."""
 
 
 def measure(sandbox: Sandbox, case: Case) -> Measured:
