@@ -142,7 +142,7 @@ class Connection:
             raise self._failure(pymysql.err.OperationalError(answer.number, answer.text))
         return answer
 
-    def _exchanged(self, statement: str) -> list[text_protocol.Row] | text_protocol.Failed:
+    def _exchanged(self, statement: str) -> text_protocol.Answer:
         sock, answer = self._limits.sock, None
         sock.sendall(self._exchange.ask(statement))
         while answer is None:

@@ -34,27 +34,35 @@ class Failed:
     text: str
 
 
+Answer = list[Row] | Failed
+
+
 @dataclass(frozen=True, slots=True)
-class Head:
+class _Head:
     """What an answer begins with: `raw`, until the last of its columns, and the names of these."""
 
     raw: bytes
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer: its rows, and how it began, where it has any columns."""
+@dataclass(slots=True)
+class _Begun:
+    """An answer whose rows were read up to the byte `at`; `sequence` is the next packet's number."""
 
-    rows: list[Row] | Failed
-    head: Head | None = None
+    head: _Head
+    at: int
+    sequence: int
+    rows: list[Row]
 
 
 class Exchange:
-    """Statements and their answers on one session, one after the other; an answer may come in pieces."""
+    """Statements and their answers on one session, one after the other; an answer may come in pieces.
+
+    An answer mostly begins as the one before to the same statement did, and need not be taken apart again then.
+    """
 
     def __init__(self) -> None:
-        self._heads: dict[str, Head] = {}
+        self._heads: dict[str, _Head] = {}
         self._statement = ""
         self._data = b""
         self._begun: _Begun | None = None
@@ -64,21 +72,20 @@ class Exchange:
         self._statement, self._data, self._begun = statement, b"", None
         return query(statement)
 
-    def take_in(self, piece: bytes) -> list[Row] | Failed | None:
+    def take_in(self, piece: bytes) -> Answer | None:
         """Return the answer once its last piece is there; raises NotMysqlError."""
         self._data += piece
         if self._begun is None:
             begun = _begin(self._data, self._heads.get(self._statement))
             if not isinstance(begun, _Begun):
-                return None if begun is None else begun.rows
+                return begun
             self._begun = begun
             if len(self._heads) < _KEPT:
                 self._heads[self._statement] = begun.head
         answer = _go_on(self._data, self._begun)
-        if answer is None:
-            return None
-        self._data, self._begun = b"", None
-        return answer.rows
+        if answer is not None:
+            self._data, self._begun = b"", None
+        return answer
 
     @property
     def size(self) -> int:
@@ -94,27 +101,7 @@ def query(statement: str) -> bytes:
     return len(body).to_bytes(3, "little") + b"\0" + body
 
 
-def parse(data: bytes, expected: Head | None = None) -> Answer | None:
-    """Return the answer that `data` is, None while some of it is missing; raises NotMysqlError.
-
-    An answer mostly begins as the one before to the same statement did: with that as `expected` it need not be taken
-    apart again.
-    """
-    begun = _begin(data, expected)
-    return _go_on(data, begun) if isinstance(begun, _Begun) else begun
-
-
-@dataclass(slots=True)
-class _Begun:
-    """An answer whose rows were read up to the byte `at`; `sequence` is the next packet's number."""
-
-    head: Head
-    at: int
-    sequence: int
-    rows: list[Row]
-
-
-def _begin(data: bytes, expected: Head | None) -> Answer | _Begun | None:
+def _begin(data: bytes, expected: _Head | None) -> Answer | _Begun | None:
     """Return how the answer begins, the answer where it has no columns, None while some of that is missing."""
     head = expected if expected is not None and data.startswith(expected.raw) else None
     if head is None:
@@ -122,7 +109,7 @@ def _begin(data: bytes, expected: Head | None) -> Answer | _Begun | None:
         if first is None:
             return None
         if data[_HEADER] in (_OK, _NULL, _ERROR):
-            return _whole(data, first, Answer(_without_columns(data[_HEADER:first])))
+            return _whole(data, first, _without_columns(data[_HEADER:first]))
         head = _head(data, first)
         if head is None:
             return None
@@ -146,7 +133,7 @@ def _whole(data: bytes, end: int, answer: Answer) -> Answer:
     return answer
 
 
-def _without_columns(body: bytes) -> list[Row] | Failed:
+def _without_columns(body: bytes) -> Answer:
     if body[0] == _ERROR:
         return _failed(body)
     if body[0] == _NULL:
@@ -161,7 +148,7 @@ def _failed(body: bytes) -> Failed:
     return Failed(int.from_bytes(body[1:3], "little"), body[3 + state :].decode(errors="replace"))
 
 
-def _head(data: bytes, end: int) -> Head | None:
+def _head(data: bytes, end: int) -> _Head | None:
     count, behind = _length(data, _HEADER, end)
     if behind != end or not 0 < count <= _MOST_COLUMNS:
         raise NotMysqlError(f"{count} columns")
@@ -177,7 +164,7 @@ def _head(data: bytes, end: int) -> Head | None:
         return None
     if not _is_eof(data, end, found):
         raise NotMysqlError("more columns than it said")
-    return Head(data[:found], tuple(names))
+    return _Head(data[:found], tuple(names))
 
 
 def _name(data: bytes, at: int, end: int) -> str:
@@ -195,11 +182,11 @@ def _go_on(data: bytes, begun: _Begun) -> Answer | None:
     while (end := _packet(data, begun.at, begun.sequence)) is not None:
         body = begun.at + _HEADER
         if data[body] == _ERROR:
-            return _whole(data, end, Answer(_failed(data[body:end]), begun.head))
+            return _whole(data, end, _failed(data[body:end]))
         if data[body] == _EOF and end - body <= _EOF_SIZE:
             if not _is_eof(data, begun.at, end) or data[body + 3] & _MORE_RESULTS:
                 raise NotMysqlError("more than one answer")
-            return _whole(data, end, Answer(begun.rows, begun.head))
+            return _whole(data, end, begun.rows)
         begun.rows.append(_row(data, body, end, begun.head.names))
         begun.at, begun.sequence = end, begun.sequence + 1
     return None
