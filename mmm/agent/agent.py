@@ -466,8 +466,9 @@ class Agent:
     def _apply(self, status: Status) -> Outcome:
         """Make the system what the order wants; runs in the changing thread."""
         prepared, self._prepared = self._prepared, None
-        fresh = prepared is not None and time.monotonic() - prepared[0] < PREPARED
-        return self._carry_out(status, plan, prepared[1] if prepared is not None and fresh else None)
+        if prepared is not None and time.monotonic() - prepared[0] < PREPARED:
+            return self._carry_out(status, plan, prepared[1])
+        return self._carry_out(status, plan)
 
     def _put_right(self, status: Status) -> Outcome:
         """Bring back what is assigned; runs in the changing thread."""

@@ -36,12 +36,7 @@ class Access:
 
 def access(connection: Connection) -> Access:
     """Return who may write. Raises MysqlError."""
-    return connection.ask(look_at_access(connection))
-
-
-def look_at_access(connection: Connection) -> Question[Access]:
-    """Ask for the same."""
-    return access_in((yield connection.flavour.write_locks)[0])
+    return access_in(connection.ask(only(connection.flavour.write_locks))[0])
 
 
 def access_in(row: Row) -> Access:

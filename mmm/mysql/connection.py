@@ -23,14 +23,13 @@ import pymysql
 from pymysql.cursors import DictCursor
 
 from mmm.mysql import text_protocol
-from mmm.mysql.errors import ErrorKind, MysqlError, classify
+from mmm.mysql.errors import ErrorKind, MysqlError, classify, lost
 from mmm.mysql.flavour import Flavour, detect
 from mmm.mysql.limited import Limit, Limited, LimitedContext, limited_socket
 from mmm.mysql.question import Question
 from mmm.mysql.tls import Tls, TlsFileError
 
 __all__ = [
-    "LOST",
     "Address",
     "Connection",
     "ErrorKind",
@@ -43,9 +42,6 @@ __all__ = [
 ]
 
 _GOODBYE = 0.2
-_AT_ONCE = 64 * 1024
-LOST = 2013
-"""The number of the error that the server has ended the session."""
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -146,8 +142,8 @@ class Connection:
         sock, answer = self._limits.sock, None
         sock.sendall(self._exchange.ask(statement))
         while answer is None:
-            if not (piece := sock.receive(_AT_ONCE)):
-                raise pymysql.err.OperationalError(LOST, "Lost connection to MySQL server during query")
+            if not (piece := sock.receive(text_protocol.AT_ONCE)):
+                raise lost()
             answer = self._exchange.take_in(piece)
         return answer
 

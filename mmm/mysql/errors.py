@@ -42,6 +42,7 @@ _OWN_FAULTS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EPERM, errno.EINVAL}
 )
 _NO_TLS = 2026
+_LOST = 2013
 _BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 """TLS that ends without a word is a connection that broke."""
 _ADVICE = {
@@ -78,6 +79,11 @@ class MysqlError(Exception):
     def server_alive(self) -> bool:
         """Tell whether nothing here speaks against the server: it answered, or the fault is ours."""
         return self.kind not in _AGAINST_THE_SERVER
+
+
+def lost() -> pymysql.err.OperationalError:
+    """Return PyMySQL's error for a session that the server has ended."""
+    return pymysql.err.OperationalError(_LOST, "Lost connection to MySQL server during query")
 
 
 def classify(error: BaseException, where: str, *, certificate: bool = False) -> MysqlError:

@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 import pymysql
 
 from mmm.mysql import text_protocol as protocol
-from mmm.mysql.connection import LOST, Address, Connection, MysqlError, family
-from mmm.mysql.errors import classify
+from mmm.mysql.connection import Address, Connection, MysqlError, family
+from mmm.mysql.errors import classify, lost
 from mmm.mysql.limited import MAX_ANSWER, Limited, limited
 from mmm.mysql.question import Question
 
-_AT_ONCE = 64 * 1024
 _HELD_UP = 0.1
 """Seconds by which the loop may be late before a question gets as long again."""
 
@@ -128,14 +127,14 @@ class InLoop:
 
     def _read(self) -> None:
         try:
-            data = self._sock.recv(_AT_ONCE)
+            data = self._sock.recv(protocol.AT_ONCE)
         except BlockingIOError:
             return
         except OSError as error:
             self._fail(error)
             return
         if not data:
-            self._fail(pymysql.err.OperationalError(LOST, "Lost connection to MySQL server during query"))
+            self._fail(lost())
         elif self._answer is None or self._answer.done():  # it says why it ends the session
             self._fail(ConnectionAbortedError("it speaks unasked"))
         else:

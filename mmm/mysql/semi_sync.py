@@ -22,13 +22,12 @@ _UNKNOWN_VARIABLE = 1193
 
 def switches(connection: Connection, answered: Row | None = None) -> SemiSync:
     """Return what is switched on, without how it goes; `answered` has the settings already. Raises MysqlError."""
-    settings = _in(connection, answered) if answered else connection.ask(_settings(connection))
-    return _parsed(settings, {})
+    return _parsed(connection.ask(_settings(connection, answered)), {})
 
 
 def look_at_semi_sync(connection: Connection, answered: Row | None = None) -> Question[SemiSync]:
     """Ask what is switched on, and how it goes; `answered` has the settings already."""
-    settings = _in(connection, answered) if answered else (yield from _settings(connection))
+    settings = yield from _settings(connection, answered)
     if not _parsed(settings, {}).on:
         return _parsed(settings, {})
     return _parsed(settings, _named((yield connection.flavour.semi_sync_state)))
@@ -81,9 +80,9 @@ def _switch(connection: Connection, name: str, *, on: bool) -> None:
     connection.execute(f"SET GLOBAL {own}={int(on)}")
 
 
-def _settings(connection: Connection) -> Question[Mapping[str, str]]:
-    """Ask for the settings, in the old words; by their names once these are known, which costs a tenth."""
-    row = yield from ask_with_settings(connection, "SELECT ")
+def _settings(connection: Connection, answered: Row | None = None) -> Question[Mapping[str, str]]:
+    """Ask for the settings, in the old words, unless `answered` has them; by their names where known: a tenth of it."""
+    row = answered or (yield from ask_with_settings(connection, "SELECT "))
     if row is not None:
         return _in(connection, row)
     rows = yield connection.flavour.semi_sync_settings

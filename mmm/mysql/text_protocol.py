@@ -9,6 +9,8 @@ from dataclasses import dataclass
 Row = dict[str, str | None]
 
 MAX_STATEMENT = 0xFFFFFF - 1
+AT_ONCE = 64 * 1024
+"""Bytes of an answer that are read at once."""
 _COM_QUERY = b"\x03"
 _HEADER = 4
 _LONGEST = 0xFFFFFF
