@@ -1,8 +1,11 @@
 r"""The line protocol between monitor and agent (SPEC section 4): encode and decode, no sockets.
 
     request   COMMAND|VERSION|HOST|param|param…\n       VERSION is 1, HOST the agent's own name
-    reply     TEXT|field|…|T:TOKEN|UP:SECONDS\n         TEXT begins with OK or ERROR; the classic has no T:TOKEN,
-                                                        and in answer to SET_STATUS no TOOK:NAME=MS,NAME=MS
+    reply     TEXT|field|…|WHY:CODE|T:TOKEN|UP:SECONDS\n   TEXT begins with OK or ERROR; the classic has no T:TOKEN,
+                                                        no WHY:CODE, and in answer to SET_STATUS no
+                                                        TOOK:NAME=MS,NAME=MS
+
+Nothing is decided by the words of TEXT: an ERROR that the other side has to tell apart carries a code.
 
 Empty fields are kept, trailing ones too. What one side encodes the other side decodes to an equal value;
 what cannot be said on the wire (a line end or `|` inside a field) cannot be encoded.
@@ -46,6 +49,7 @@ PROBE_STOP, PROBE_SAY = f"{PROBE}:stop", f"{PROBE}:say"
 _UNSAYABLE = re.compile(r"[|\r\n\0\ud800-\udfff]")
 _VIP = re.compile(r"([^(),|\s]+)\(([^(),|\s]+)\)")
 _TOKEN = re.compile(r"T:([A-Za-z0-9.-]{1,80})")
+_WHY = re.compile(r"WHY:([a-z][a-z0-9_]{0,39})")
 _LEASE = re.compile(r"LEASE:(forever|[0-9]{1,6}):([A-Za-z0-9.-]{1,80})")
 _TOOK = re.compile(r"TOOK:([^|]{1,2000})")
 _PART = re.compile(r"([^=,]{1,100})=([0-9]{1,7}\.[0-9])")
@@ -74,6 +78,8 @@ class Reply:
     fields: tuple[str, ...] = ()
     uptime: float = 0.0
     token: str = ""
+    why: str = ""
+    """The code of an ERROR that the other side has to tell apart; empty where there is none."""
 
     @property
     def ok(self) -> bool:
@@ -160,8 +166,9 @@ def decode_request(line: bytes) -> Request:
 
 def encode_reply(reply: Reply) -> bytes:
     """Return the reply as a line with its LF; raises WireError for what cannot be said."""
+    why = (f"WHY:{reply.why}",) if reply.why else ()
     token = (f"T:{reply.token}",) if reply.token else ()
-    return _line((reply.text, *reply.fields, *token, f"UP:{reply.uptime:.2f}"))
+    return _line((reply.text, *reply.fields, *why, *token, f"UP:{reply.uptime:.2f}"))
 
 
 def decode_reply(line: bytes) -> Reply:
@@ -176,7 +183,10 @@ def decode_reply(line: bytes) -> Reply:
     token = _TOKEN.fullmatch(fields[-1]) if fields else None
     if token is not None:
         fields.pop()
-    return Reply(text, tuple(fields), float(uptime[1]), token[1] if token else "")
+    why = _WHY.fullmatch(fields[-1]) if fields else None
+    if why is not None:
+        fields.pop()
+    return Reply(text, tuple(fields), float(uptime[1]), token[1] if token else "", why[1] if why else "")
 
 
 def sayable(text: str) -> str:

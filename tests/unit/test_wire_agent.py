@@ -108,7 +108,11 @@ def test_requests_read_back(request_: Request) -> None:
     assert agent.decode_request(agent.encode_request(request_)) == request_
 
 
-@given(st.builds(Reply, TEXT, st.lists(FIELD).map(tuple), UPTIME))
+CODE = st.just("") | st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
+TOKEN = st.just("") | st.from_regex(r"[a-f0-9]{12}\.[0-9]{1,20}", fullmatch=True)
+
+
+@given(st.builds(Reply, TEXT, st.lists(FIELD).map(tuple), UPTIME, TOKEN, CODE))
 def test_replies_read_back(reply: Reply) -> None:
     assert agent.decode_reply(agent.encode_reply(reply)) == reply
 
@@ -152,6 +156,11 @@ def test_system_statuses_read_back(status: SystemStatus) -> None:
 def test_anything_can_be_made_sayable(text: str) -> None:
     reply = Reply("ERROR: " + agent.sayable(text))
     assert agent.decode_reply(agent.encode_reply(reply)) == reply
+
+
+def test_the_code_of_a_reason_stands_before_the_token() -> None:
+    reply = Reply("ERROR: too old", ("x",), 5.0, "b.1", "stale")
+    assert agent.encode_reply(reply) == b"ERROR: too old|x|WHY:stale|T:b.1|UP:5.00\n"
 
 
 GARBAGE = st.binary() | st.lists(st.sampled_from([b"OK", b"|", b"UP:1.00", b"1", b"\n", b"r(1)", b","])).map(
