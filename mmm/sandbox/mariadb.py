@@ -10,7 +10,9 @@ from mmm.mysql.flavour import Flavour, detect
 from mmm.sandbox import template
 from mmm.sandbox.machine import SandboxError
 
-_STATEMENTS = ("mysql_system_tables.sql", "mysql_performance_tables.sql", "mysql_system_tables_data.sql")
+_TABLES = ("system_tables.sql", "performance_tables.sql", "system_tables_data.sql")
+_PREFIXES = ("mariadb_", "mysql_")
+"""What the names of the scripts begin with: since 11, and before."""
 _HEAD = "create database if not exists mysql;\nuse mysql;\nSET @auth_root_socket=NULL;\n"
 _TAIL = (
     "\nDELETE FROM global_priv WHERE Host = @@hostname;\nDELETE FROM proxies_priv WHERE Host = @@hostname;\n"
@@ -35,15 +37,23 @@ class MariaDb:
     version: str
     share: Path
     """Where its messages, character sets and system table scripts are."""
+    scripts: tuple[str, ...]
+    """The names there of the scripts that make the system tables."""
 
     @classmethod
     def at(cls, binary: Path, version: str) -> Self:
-        """Return the server whose program is there; raises SandboxError."""
-        for root in (binary.parent.parent, binary.resolve().parent.parent, Path("/usr")):
-            for name in _SHARES:
-                if all((root / name / script).is_file() for script in _STATEMENTS):
-                    return cls(binary, version, root / name)
-        raise SandboxError(f"{binary}: no folder share/mysql with {_STATEMENTS[0]} near it")
+        """Return the server whose program is there, with the files of its own tree only; raises SandboxError."""
+        roots = dict.fromkeys((binary.parent.parent, binary.resolve().parent.parent))
+        for share in (root / name for root in roots for name in _SHARES):
+            for prefix in _PREFIXES:
+                scripts = tuple(f"{prefix}{table}" for table in _TABLES)
+                if all((share / script).is_file() for script in scripts):
+                    return cls(binary, version, share, scripts)
+        looked = ", ".join(f"{root}/{_SHARES[0]}" for root in roots)
+        raise SandboxError(
+            f"{binary}: neither mariadb_{_TABLES[0]} nor mysql_{_TABLES[0]} in {looked} or beside: "
+            "its package is incomplete, or the program was copied away from its files"
+        )
 
     @property
     def flavour(self) -> Flavour:
@@ -83,11 +93,13 @@ class MariaDb:
 
     def template(self, cache: Path) -> Path:
         """Return an empty datadir to copy, made in `cache` at the first call; raises SandboxError."""
-        return template.ready(cache, self.binary, f"{self.version}{_STATEMENTS}{_TAIL}", self._bootstrap)
+        return template.ready(
+            cache, self.binary, f"{self.version}{self.share}{self.scripts}{_TAIL}", self._bootstrap
+        )
 
     def _bootstrap(self, making: Path) -> None:
         (making / "mysql").mkdir()
-        scripts = ((self.share / name).read_text(errors="replace") for name in _STATEMENTS)
+        scripts = ((self.share / name).read_text(errors="replace") for name in self.scripts)
         argv = [
             str(self.binary), "--no-defaults", "--bootstrap", "--user=root", f"--datadir={making}",
             "--innodb-log-file-size=16M", "--innodb-buffer-pool-size=16M", "--skip-log-bin",
