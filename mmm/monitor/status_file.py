@@ -7,7 +7,6 @@ the host was lost and is not in use again, though its state does not say so. Emp
 """
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -105,10 +104,13 @@ def read(path: Path) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
 
 
 def write(path: Path, text: str) -> None:
-    """Put `text` in the file's place, whole or not at all; raises OSError."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
+    """Put `text` in the file's place, whole or not at all; raises OSError. One write of a file at a time."""
+    # Always the same name: what a monitor leaves that is killed in the middle, the next write replaces.
+    temporary = path.with_name(f".{path.name}.new")
     try:
+        handle = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()

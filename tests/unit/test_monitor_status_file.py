@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,4 +85,25 @@ def test_a_file_that_is_not_there_says_nothing_and_writing_leaves_no_litter(tmp_
     assert path.read_text() == "db1|ONLINE|\n"
     with pytest.raises(OSError, match="No such file"):
         status_file.write(tmp_path / "nowhere" / "file", "")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_monitor_left_that_was_killed_while_saving_goes_with_the_next_write(tmp_path: Path) -> None:
+    path = tmp_path / "mmm_mond.status"
+    status_file.write(path, "db1|ONLINE|\n")
+
+    def killed(fd: object) -> None:
+        os._exit(9)
+
+    if (child := os.fork()) == 0:
+        try:
+            os.fsync = killed
+            status_file.write(path, "db1|HARD_OFFLINE|\n" * 9)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert path.read_text() == "db1|ONLINE|\n"
+    assert len(list(tmp_path.iterdir())) == 2
+    status_file.write(path, "db1|ONLINE|writer(192.168.100.250)\n")
+    assert path.read_text() == "db1|ONLINE|writer(192.168.100.250)\n"
     assert list(tmp_path.iterdir()) == [path]
