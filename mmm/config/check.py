@@ -16,16 +16,24 @@ from mmm.config.model import (
     Socket,
 )
 from mmm.config.names import CHECK_NAMES, Program
+from mmm.config.resolve import Resolve
 from mmm.config.tree import Tree
 from mmm.config.world import Settings, World
 
 
-def check(tree: Tree, program: Program, cluster: str, unreadable: Callable[[str], str]) -> Cluster:
+def check(
+    tree: Tree,
+    program: Program,
+    cluster: str,
+    unreadable: Callable[[str], str],
+    resolve: Resolve | None = None,
+) -> Cluster:
     """Return the model of what `tree` says; raises ConfError with all that is wrong.
 
-    `cluster` is the name behind the @, or empty. `unreadable` says why a file cannot be read, or nothing.
+    `cluster` is the name behind the @, or empty. `unreadable` says why a file cannot be read, or nothing. Without
+    `resolve` names are not taken for addresses.
     """
-    return modelled(verified(tree, program, cluster, unreadable))
+    return modelled(verified(tree, program, cluster, unreadable, resolve))
 
 
 def modelled(world: World) -> Cluster:
@@ -34,6 +42,7 @@ def modelled(world: World) -> Cluster:
     top = _values(world["top"][""])
     if world.tree.dialect == 1 and "active_master_role" not in top:
         top["active_master_role"] = "writer"
+    _default_port(world, top)
     monitor = world["monitor"].get("")
     return Cluster(
         program=world.program,
@@ -50,6 +59,14 @@ def modelled(world: World) -> Cluster:
         warnings=tuple(world.warnings),
         **top,
     )
+
+
+def _default_port(world: World, top: dict[str, Any]) -> None:
+    """Have the commands that are not written keep clients from the port of this host's server."""
+    port = world.value("host", top.get("this", ""), "mysql_port")
+    for key in ("iptables_block_cmd", "iptables_unblock_cmd"):
+        if port and world["top"][""][key].source is None:
+            top[key] = top[key].replace("--dport 3306", f"--dport {port}")
 
 
 def _values(settings: Settings) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from mmm.config.files import Source
 from mmm.config.names import Program
 from mmm.config.reader import read
+from mmm.config.resolve import Resolve, look_up
 from mmm.config.rules import apply_rules
 from mmm.config.tree import ConfError, Tree
 from mmm.config.world import World
@@ -29,19 +30,26 @@ def load_settings(
     if suffix and not re.fullmatch(r"[A-Za-z0-9_.-]+", suffix):
         raise ConfError((f"@{suffix}: not the name of a cluster; use letters, digits, `_`, `-` and `.`",))
     wanted = os.path.abspath(path) if path else f"{name}_{suffix}" if suffix else name  # noqa: PTH100
-    return verified(read(source, wanted), program, suffix, _unreadable)
+    return verified(read(source, wanted), program, suffix, _unreadable, look_up)
 
 
-def verified(tree: Tree, program: Program, cluster: str, unreadable: Callable[[str], str]) -> World:
+def verified(
+    tree: Tree,
+    program: Program,
+    cluster: str,
+    unreadable: Callable[[str], str],
+    resolve: Resolve | None = None,
+) -> World:
     """Return the settings that `tree` says; raises ConfError with all that is wrong.
 
-    `cluster` is the name behind the @, or empty. `unreadable` says why a file cannot be read, or nothing.
+    `cluster` is the name behind the @, or empty. `unreadable` says why a file cannot be read, or nothing. Without
+    `resolve` names are not taken for addresses.
     """
     if tree.dialect == 1:
         from mmm.config.translate import translated  # noqa: PLC0415 - few confs are that old
 
         tree = translated(tree, program)
-    world = World(tree, program, cluster, unreadable)
+    world = World(tree, program, cluster, unreadable, resolve)
     if not tree.incomplete:
         apply_rules(world)
     if world.tree.problems:

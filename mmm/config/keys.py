@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from mmm.config.names import CHECK_NAMES, Program
 
 Kind = Literal[
-    "text", "word", "path", "file", "int", "port", "seconds", "bool", "choice",
+    "text", "user", "word", "path", "file", "int", "port", "seconds", "bool", "choice",
     "ip", "ips", "vips", "networks", "list", "limit", "host", "hosts", "role", "copy method", "ignored",
 ]  # fmt: skip
 LETTERS: dict[Program, str] = {"AGENT": "A", "MONITOR": "M", "CONTROL": "C", "TOOLS": "T"}
@@ -79,9 +79,10 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
     Key("blocking_type", "choice",
         "`soft` keeps new connections out while writing sessions get `max_kill_retries` to end; `hard` does not.",
         default="soft", choices=("hard", "soft")),
-    Key("iptables_block_cmd", "text", "Command that keeps new connections out, for `blocking_type soft`.",
+    Key("iptables_block_cmd", "text",
+        "Command that keeps new connections out, for `blocking_type soft`. The default has the host's `mysql_port`.",
         default="iptables -A INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"),
-    Key("iptables_unblock_cmd", "text", "Command that lets them in again.",
+    Key("iptables_unblock_cmd", "text", "Command that lets them in again; the same.",
         default="iptables -D INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"),
     Key("allow_from", "networks",
         "Who may connect to the agents and to the control port, besides the hosts and the monitor that the conf"
@@ -109,7 +110,9 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
         old_default="/var/lib/misc/mmm_mond{_cluster}.status"),
     Key("ping_interval", "seconds", "How often the network check pings.", default="1", least=0.01,
         old=_top("ping_interval")),
-    Key("ping_ips", "ips", "Addresses of which one must answer, or the monitor's own network is down.", "M",
+    Key("ping_ips", "ips",
+        "Addresses of which one must answer, or the monitor's own network is down: of two or more routers, not the"
+        " monitor's own, nor a host's.", "M",
         old=_top("ping_ips"), old_default=""),
     Key("flap_duration", "seconds", "Time in which `flap_count` is counted.", default="3600",
         old=_top("flap_duration")),
@@ -176,18 +179,18 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
     Key("mysql_rcscript", "text", "Script that starts and stops the MySQL server, for the tools.",
         default="/etc/init.d/mysql"),
     Key("mysql_cnf", "path", "Option file of the MySQL server, for the tools.", default="/etc/my.cnf"),
-    Key("agent_user", "text", "MySQL user of the agent.", "A", old=(Old("host", "user", "AT"),)),
+    Key("agent_user", "user", "MySQL user of the agent.", "A", old=(Old("host", "user", "AT"),)),
     Key("agent_password", "text", "Its password.", "A", secret=True, old=(Old("host", "password", "AT"),)),
-    Key("monitor_user", "text", "MySQL user of the monitor.", "M", old=(Old("host", "user", "MC"),)),
+    Key("monitor_user", "user", "MySQL user of the monitor.", "M", old=(Old("host", "user", "MC"),)),
     Key("monitor_password", "text", "Its password.", "M", secret=True, old=(Old("host", "password", "MC"),)),
-    Key("replication_user", "text", "MySQL user of replication.", "AT", old=_top("replication_user"),
+    Key("replication_user", "user", "MySQL user of replication.", "AT", old=_top("replication_user"),
         old_default=""),
     Key("replication_password", "text", "Its password.", "AT", secret=True, old=_top("replication_password"),
         old_default=""),
-    Key("ssh_user", "text", "User that the tools log in as.", "T"),
+    Key("ssh_user", "user", "User that the tools log in as.", "T"),
     Key("ssh_port", "port", "Port of the SSH server.", default="22"),
     Key("ssh_parameters", "text", "More arguments of ssh."),
-    Key("tools_user", "text", "MySQL user of the tools.", "T"),
+    Key("tools_user", "user", "MySQL user of the tools.", "T"),
     Key("tools_password", "text", "Its password.", "T", secret=True),
     Key("backup_dir", "path", "Where backups are kept.", "T"),
     Key("restore_dir", "path", "Where backups are restored to.", "T"),
@@ -206,6 +209,7 @@ ROLE = Section("role", named=True, text="One or more virtual IPs that hosts may 
     Key("hosts", "hosts", "The hosts that may hold it.", "M", old=(Old("role", "servers"),)),
     Key("ips", "vips", "The virtual IPs, IPv4 or IPv6.", "AM", old=(Old("role", "ip"),)),
     Key("prefer", "host", "The host that gets it whenever it can (exclusive roles)."),
+    Key("parent_role", "ignored", "", old=(Old("role", "parent_role"),)),
 ))  # fmt: skip
 
 CHECK = Section(

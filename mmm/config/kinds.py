@@ -15,13 +15,16 @@ _COMMAS = dict.fromkeys(map(ord, "\uff0c\u3001"), ",")
 _OCTET = re.compile(r"0|[1-9][0-9]{0,2}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_NOTE = re.compile(f"[{BLANKS}]+(#|//|;|[(\\[{{])")
+"""Begins a note behind a value; no user name and no path on a server goes on like this."""
+_NO_COMMAS = re.compile(f"[{BLANKS}]*;[{BLANKS}]*|[{BLANKS}]+")
 _TRUE = frozenset(("1", "yes", "on", "true"))
 _FALSE = frozenset(("0", "no", "off", "false"))
 
 
 def convert(key: Key, text: str) -> object:
     """Return the value that `text` stands for; raises ValueError with `what is wrong; what to do`."""
-    if not text and key.kind not in {"text", "ignored"}:
+    if not text and key.kind not in {"text", "user", "ignored"}:
         raise ValueError(f"{key.name} has no value; write {key.name} {sample(key)}")
     if text.startswith("= ") and not key.secret:
         raise ValueError(f"`=` behind {key.name}; write {key.name} {text[1:].strip(BLANKS)}")
@@ -53,8 +56,29 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return by_lower[near[0]] if near else ""
 
 
+def note_in(text: str) -> str:
+    """Return what looks like a note behind a value, empty where there is none."""
+    found = _NOTE.search(text)
+    return text[found.start(1) :] if found else ""
+
+
 def _text(_: Key, text: str) -> str:
     return text
+
+
+def _plain(key: Key, text: str) -> str:
+    """Return a user name or a path, which a note would become part of."""
+    note = note_in(text)
+    if note:
+        end = "" if "#" in note else "; comments stand on lines of their own"
+        raise ValueError(
+            f"has the note `{note}` behind its value; write {key.name} {_before(text, note)}{end}"
+        )
+    return text
+
+
+def _before(text: str, note: str) -> str:
+    return text[: -len(note)].rstrip(BLANKS)
 
 
 def _word(_: Key, text: str) -> str:
@@ -126,25 +150,29 @@ def _ip(_: Key, text: str) -> str:
     return text
 
 
-def _items(text: str) -> list[str]:
+def _items(text: str, *, words: bool = False) -> list[str]:
+    """Return what stands between commas; `words`: none of it holds a blank or a semicolon."""
     items = [item.strip(BLANKS) for item in text.translate(_COMMAS).split(",")]
     if items[-1] == "":
         items.pop()
     if not items or "" in items:
         raise ValueError(f"has an empty entry in `{text}`; delete the comma too many")
+    if words and not note_in(text) and any(_NO_COMMAS.search(item) for item in items):
+        parts = (part for item in items for part in _NO_COMMAS.split(item) if part)
+        raise ValueError(f"is a list, not `{text}`; separate by commas: {', '.join(parts)}")
     return items
 
 
-def _list(_: Key, text: str) -> tuple[str, ...]:
-    return tuple(_items(text))
+def _list(key: Key, text: str) -> tuple[str, ...]:
+    return tuple(_plain(key, item) for item in _items(text))
 
 
 def _ips(key: Key, text: str) -> tuple[str, ...]:
-    return tuple(_ip(key, item) for item in _items(text))
+    return tuple(_ip(key, item) for item in _items(text, words=True))
 
 
 def _vips(key: Key, text: str) -> tuple[str, ...]:
-    return tuple(_vip(key, item) for item in _items(text))
+    return tuple(_vip(key, item) for item in _items(text, words=True))
 
 
 def _vip(key: Key, text: str) -> str:
@@ -165,7 +193,7 @@ def _vip(key: Key, text: str) -> str:
 
 
 def _networks(key: Key, text: str) -> tuple[str, ...]:
-    return tuple(_network(key, item) for item in _items(text))
+    return tuple(_network(key, item) for item in _items(text, words=True))
 
 
 def _network(_: Key, text: str) -> str:
@@ -180,14 +208,15 @@ def _network(_: Key, text: str) -> str:
 
 
 def _hosts(key: Key, text: str) -> tuple[str, ...]:
-    return tuple(_name(key, item) for item in _items(text))
+    return tuple(_name(key, item) for item in _items(text, words=True))
 
 
 _CONVERT: dict[str, Callable[[Key, str], object]] = {
     "text": _text,
+    "user": _plain,
     "word": _word,
-    "path": _text,
-    "file": _text,
+    "path": _plain,
+    "file": _plain,
     "ignored": _text,
     "int": _int,
     "port": _port,
@@ -206,6 +235,7 @@ _CONVERT: dict[str, Callable[[Key, str], object]] = {
     "copy method": _name,
 }
 _SAMPLES: dict[str, str] = {
+    "user": "USER",
     "word": "WORD",
     "path": "PATH",
     "file": "FILE",

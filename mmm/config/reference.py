@@ -48,7 +48,13 @@ A file that everybody may read or write is refused, as it holds passwords: `chmo
 - Names of hosts, roles and copy methods are letters, digits, `_`, `-` and `.`.
 - Files are UTF-8. A byte order mark, CRLF line ends and blanks of any sort are accepted.
 
-No address may be used twice by hosts and roles. A host is not its own peer. An exclusive role has one IP, and the
+- A note behind a user name or a path is an error: it would be part of it. Behind a password it is a warning.
+- A name in `ip` or `ping_ips` is looked up once, when the program starts, with a warning: names may change, and cannot
+  be looked up while the network is down.
+
+No address may be used twice by hosts and roles, and none is a loopback address, unless the whole cluster is on one
+machine's. `ping_ips` has neither the monitor's own address nor a virtual IP: they answer, or move, whatever becomes of
+the monitor's network. A host is not its own peer. An exclusive role has one IP, and the
 active master role is exclusive.
 """
 

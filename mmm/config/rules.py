@@ -1,13 +1,14 @@
 """What must hold between the settings of a conf; one function a rule (SPEC sections 2 and 10.33)."""
 
+import re
 from collections.abc import Callable, Iterable
 
+from mmm.config.addresses import addresses, pinged
 from mmm.config.keys import SECTIONS, Key, Section
 from mmm.config.kinds import did_you_mean, sample, suggestion
-from mmm.config.tree import Problem, Value
-from mmm.config.world import Setting, Settings, World
+from mmm.config.tree import Problem
+from mmm.config.world import Setting, Settings, World, at, each_of
 
-_FIRST_MULTICAST = 224
 PROGRAMS = {"AGENT": "mmm_agentd", "MONITOR": "mmm_mond", "CONTROL": "mmm_control", "TOOLS": "a tool"}
 
 
@@ -111,7 +112,7 @@ def peers(world: World) -> None:
         if peer.value == name:
             world.wrong(peer.source, f"host {name} is its own peer; name the other master")
         elif [world.value("host", each, "mode") for each in (name, str(peer.value))] == ["master", "slave"]:
-            world.warnings.append(f"{_at(peer.source)}host {name} is a master, its peer {peer.value} a slave")
+            world.warnings.append(f"{at(peer.source)}host {name} is a master, its peer {peer.value} a slave")
 
 
 def roles(world: World) -> None:
@@ -133,7 +134,7 @@ def roles(world: World) -> None:
                 prefer.source, f"prefer {prefer.value}: not among the {written} of role {name}; add it there"
             )
         if prefer and mode and mode.value == "balanced":
-            world.warnings.append(f"{_at(prefer.source)}prefer has no effect in the balanced role {name}")
+            world.warnings.append(f"{at(prefer.source)}prefer has no effect in the balanced role {name}")
         _twice(world, hosts)
 
 
@@ -144,36 +145,40 @@ def _twice(world: World, hosts: Setting | None) -> None:
             world.wrong(hosts.source, f"{name} is listed twice; delete one of them")
 
 
-def addresses(world: World) -> None:
-    """Refuse an address that is used twice or cannot be that of a machine."""
-    used: dict[str, str] = {}
-    for kind, key in (("host", "ip"), ("role", "ips")):
-        for name, settings in world[kind].items():
-            setting = settings.get(key)
-            for ip in _each(setting):
-                owner = f"{kind} {name}"
-                if ip in used:
-                    text = f"{ip} of {owner} is also an address of {used[ip]}; give each its own"
-                    world.wrong(setting.source if setting else None, text)
-                if _is_no_machine(ip):
-                    text = f"{ip} cannot be the address of a machine; correct it"
-                    world.wrong(setting.source if setting else None, text)
-                used.setdefault(ip, owner)
+def slave_writers(world: World) -> None:
+    """Warn of a slave among those who may be the active master."""
+    active = world.value("top", "", "active_master_role")
+    hosts = world["role"].get(active, {}).get("hosts") if active else None
+    for name in each_of(hosts):
+        if hosts and world.value("host", name, "mode") == "slave":
+            world.warnings.append(
+                f"{at(hosts.source)}{name} is among the hosts of {active}, but its mode is slave:"
+                " take it out, or make it a master with a peer"
+            )
 
 
-def _is_no_machine(ip: str) -> bool:
-    if ":" not in ip:
-        return ip == "0.0.0.0" or int(ip.partition(".")[0]) >= _FIRST_MULTICAST  # noqa: S104  (it is refused)
-    from ipaddress import IPv6Address  # noqa: PLC0415  (few confs have any, and programs start faster without)
+def block_port(world: World) -> None:
+    """Warn of a written command that keeps clients from another port than that of this host's server."""
+    port = world.value("host", world.value("top", "", "this") or "", "mysql_port")
+    for key in ("iptables_block_cmd", "iptables_unblock_cmd"):
+        setting = world["top"].get("", {}).get(key)
+        if port is None or setting is None or setting.source is None:
+            continue
+        ports = re.findall(r"--d(?:estination-)?ports?[ =]+([0-9,:]+)", setting.value)
+        if ports and not any(_covers(each, port) for each in ports):
+            world.warnings.append(
+                f"{at(setting.source)}{key} has port {', '.join(ports)}, but mysql_port is {port}:"
+                " delete the line, for the default has that port, or correct it"
+            )
 
-    address = IPv6Address(ip)
-    return address.is_unspecified or address.is_loopback or address.is_multicast
 
-
-def _each(setting: Setting | None) -> Iterable[str]:
-    if not setting or not setting.value:
-        return ()
-    return setting.value if isinstance(setting.value, tuple) else (setting.value,)
+def _covers(ports: str, port: int) -> bool:
+    """Tell whether `port` is in a list such as iptables takes: 3306,3400:3500."""
+    for each in ports.split(","):
+        first, _, last = each.partition(":")
+        if first.isdigit() and int(first) <= port <= int(last if last.isdigit() else first):
+            return True
+    return False
 
 
 def leases(world: World) -> None:
@@ -233,7 +238,7 @@ def paths(world: World) -> None:
             for key in section.keys:
                 setting = settings.get(key.name)
                 if key.kind == "path" and setting and setting.value and not setting.value.startswith("/"):
-                    sentence = f"{_at(setting.source)}{key.name} {setting.value} does not begin with /"
+                    sentence = f"{at(setting.source)}{key.name} {setting.value} does not begin with /"
                     if sentence not in world.warnings:
                         world.warnings.append(sentence)
 
@@ -252,17 +257,16 @@ def old_gaps(world: World) -> None:
         )
 
 
-def _at(source: Value | None) -> str:
-    return f"{source.file}:{source.line}: " if source else ""
-
-
 RULES: tuple[Callable[[World], None], ...] = (
     required_sections,
     required_keys,
     references,
     peers,
     roles,
+    slave_writers,
     addresses,
+    pinged,
+    block_port,
     leases,
     tls_files,
     server_tls,

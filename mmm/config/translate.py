@@ -24,6 +24,7 @@ def translated(old: Tree, program: Program) -> Tree:
         new.block("monitor", "", old.file, 0)
     if program == "AGENT":
         _masters(new)
+    new.opened = set(old.opened)
     return new
 
 

@@ -60,12 +60,16 @@ class Tree:
         self.dialect = dialect
         self.files = files
         self.blocks: dict[tuple[str, str], Block] = {}
+        self.opened: set[str] = set()
+        """The files in which a section is opened."""
         self.problems = problems
         self.incomplete = bool(problems)
         """Files or lines could not be read: what is missing may stand there."""
 
     def block(self, kind: str, name: str, file: str, line: int) -> Block:
         """Return the section `kind` `name`, made if it is not there yet."""
+        if line:
+            self.opened.add(file)
         return self.blocks.setdefault((kind, name), Block(kind, name, file, line))
 
     def values(self, kind: str, name: str = "") -> dict[str, Value]:

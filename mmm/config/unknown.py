@@ -5,6 +5,20 @@ from mmm.config.kinds import did_you_mean, is_name, sample, suggestion
 from mmm.config.sections import opening
 from mmm.config.tree import Block, Value
 
+ELSEWHERE = {
+    "replication_channel": "named connections are not supported, replication has the default one; delete it",
+    "parent_role": "a role does not follow another one; delete it, and write in `hosts` who may hold this role",
+}
+"""What is known by name, though it is no key, and what to do about it."""
+
+
+def meant_default(block: Block, kind: str) -> bool:
+    """Tell whether a section is meant to give values to all others of its type, by its name and what it lacks."""
+    section = SECTIONS[kind]
+    if not section.template or block.name == "default" or suggestion(block.name, ("default",)) != "default":
+        return False
+    return {"host": "ip", "copy_method": "backup_command"}.get(kind) not in block.values
+
 
 def section_problem(block: Block, dialect: int) -> tuple[str, str]:
     """Return what is wrong with type or name of a section, empty when nothing is, and the type that is meant.
@@ -21,6 +35,12 @@ def section_problem(block: Block, dialect: int) -> tuple[str, str]:
         return f"{kind} needs a name; write {f'<{kind} NAME>' if dialect == 2 else f'{kind} NAME'}", ""
     if not section.named and name:
         return f"there is only one {kind} section and it has no name; write <{kind}>", kind
+    if meant_default(block, kind):
+        wanted = opening(kind, "default") if dialect == 2 else f"{kind} default"
+        return (
+            f"no {kind} is called {name}; write {wanted}, in small letters, for what holds for all of them",
+            kind,
+        )
     if section.names and name not in {*section.names, "default"}:
         todo = did_you_mean(suggestion(name, section.names), f"there are {', '.join(section.names)}")
         return f"no {kind} is called {name}; {todo}", ""
@@ -45,10 +65,24 @@ def _key_sentence(section: Section, word: str, dialect: int) -> str:
             return f"{word} is a section, not a key; write {close} and close it with </{word}>"
         if word == "include":
             return "include takes one file name; write one include line a file"
+    if word in ELSEWHERE:
+        return f"no key is called {word}: {ELSEWHERE[word]}"
     if "=" in word:
         return f"no key is called {word}; write KEY VALUE without `=`"
     where = "outside of sections" if section.name == "top" else f"in {section.name}"
     return f"no key is called {word} {where}; {_meant(section, word, dialect)}"
+
+
+def lost_section(word: str, dialect: int) -> str:
+    """Return what to say of a key outside of sections in a file that opens none; empty where it belongs to none."""
+    types = [name for name in SECTIONS if name != "top" and word in _known(name, dialect)]
+    if not types:
+        return ""
+    tag = opening(types[0], "NAME" if SECTIONS[types[0]].named else "")
+    return (
+        f"{word} belongs to a section such as {tag}, and no section is opened anywhere in this file;"
+        f" write {tag} above and </{types[0]}> below, as in the examples"
+    )
 
 
 def _no_section(kind: str, dialect: int) -> tuple[str, str]:

@@ -226,7 +226,7 @@ def test_errors_speak_of_what_is_written(old: str, new: str, error: str) -> None
 
 def test_what_is_missing_is_said_in_the_words_of_the_dialect() -> None:
     text = textwrap.dedent(MON).replace("    user rep_monitor\n", "")
-    assert errors(text) == ("m.conf:26: host db1, host db2 have no user; add `user TEXT` to each of them",)
+    assert errors(text) == ("m.conf:26: host db1, host db2 have no user; add `user USER` to each of them",)
     assert errors(AGENT.replace("cluster_interface eth0\n", ""), "AGENT") == (
         (
             "m.conf:5: host db1, host db2 have no cluster_interface; "

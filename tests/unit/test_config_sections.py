@@ -167,7 +167,7 @@ def test_a_key_that_all_hosts_lack_is_one_error() -> None:
     assert errors(replaced("    monitor_user mon\n", "")) == (
         (
             "m.conf:12: <host db1>, <host db2>, <host db3> have no monitor_user; "
-            "add `monitor_user TEXT` to each of them or to <host default>"
+            "add `monitor_user USER` to each of them or to <host default>"
         ),
     )
 

@@ -1,0 +1,78 @@
+"""Addresses that cannot be meant: used twice, no machine's, or of no use for what they are written for."""
+
+from mmm.config.world import Setting, World, at, each_of
+
+USELESS = "which answers whatever becomes of its network; write that of a router"
+"""What is said of such an address in ping_ips."""
+
+_FIRST_MULTICAST = 224
+
+
+def addresses(world: World) -> None:
+    """Refuse an address that is used twice or cannot be that of a machine."""
+    used: dict[str, str] = {}
+    for_trying = _for_trying(world)
+    for kind, key in (("host", "ip"), ("role", "ips")):
+        for name, settings in world[kind].items():
+            setting = settings.get(key)
+            for ip in each_of(setting):
+                owner = f"{kind} {name}"
+                if ip in used:
+                    text = f"{ip} of {owner} is also an address of {used[ip]}; give each its own"
+                    world.wrong(setting.source if setting else None, text)
+                if _is_no_machine(ip):
+                    text = f"{ip} cannot be the address of a machine; correct it"
+                    world.wrong(setting.source if setting else None, text)
+                elif is_loopback(ip):
+                    _loopback(world, setting, f"{ip} of {owner}", for_trying)
+                used.setdefault(ip, owner)
+
+
+def _is_no_machine(ip: str) -> bool:
+    if ":" not in ip:
+        return ip == "0.0.0.0" or int(ip.partition(".")[0]) >= _FIRST_MULTICAST  # noqa: S104  (it is refused)
+    from ipaddress import IPv6Address  # noqa: PLC0415  (few confs have any, and programs start faster without)
+
+    address = IPv6Address(ip)
+    return address.is_unspecified or address.is_loopback or address.is_multicast
+
+
+def pinged(world: World) -> None:
+    """Refuse ping_ips that answer whatever becomes of the monitor's network, and warn of those that may not."""
+    setting = world["monitor"].get("", {}).get("ping_ips")
+    if world.program != "MONITOR" or not setting:
+        return
+    hosts = {world.value("host", name, "ip"): name for name in world["host"]}
+    vips = {ip: name for name, role in world["role"].items() for ip in each_of(role.get("ips"))}
+    own, for_trying = world.value("monitor", "", "ip"), _for_trying(world)
+    for ip in each_of(setting):
+        if is_loopback(ip):
+            _loopback(world, setting, f"{ip} of ping_ips", for_trying)
+        elif ip == own:
+            world.wrong(setting.source, f"ping_ips has {ip}, the monitor's own address, {USELESS}")
+        elif ip in vips:
+            text = f"ping_ips has {ip}, a virtual IP of role {vips[ip]}, which goes where the hosts go"
+            world.wrong(setting.source, f"{text}; write that of a router")
+        elif ip in hosts:
+            world.warnings.append(
+                f"{at(setting.source)}ping_ips has {ip}, which is host {hosts[ip]}: write the addresses of"
+                " routers, which do not go down with the servers"
+            )
+
+
+def _for_trying(world: World) -> bool:
+    """Tell whether the whole cluster is on one machine's loopback, as in a test."""
+    ips = [world.value("host", name, "ip") for name in world["host"]]
+    return all(ip and is_loopback(ip) for ip in ips)
+
+
+def _loopback(world: World, setting: Setting | None, what: str, for_trying: bool) -> None:  # noqa: FBT001
+    if for_trying or world.program == "CONTROL":
+        return
+    text = f"{what} is an address of the machine itself, whichever that is; write one of the network"
+    world.wrong(setting.source if setting else None, text)
+
+
+def is_loopback(ip: str) -> bool:
+    """Tell whether an IPv4 address is one that every machine has itself."""
+    return ip.startswith("127.")
