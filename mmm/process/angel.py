@@ -1,8 +1,8 @@
 """The angel: a parent that starts the worker, starts it again when it fails, and passes signals on.
 
 TERM, INT and QUIT end the worker, and then the angel. HUP opens the log files anew in both. A worker that
-does not end in time is killed. A worker whose angel is gone gets TERM from the kernel. What the worker should have
-done and has not, the angel does: its `Ward`.
+does not end in time is killed. A worker whose angel is gone gets TERM from the kernel. The angel has duties beside:
+what the worker should have done and has not (`Ward`), and the pid file.
 """
 
 import ctypes
@@ -14,14 +14,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from mmm.process.logs import reopen
 from mmm.process.restart import Again, End, GiveUp, Policy, after
-from mmm.process.ward import Ward
 
 Worker = Callable[[], int]
 
@@ -35,6 +34,16 @@ _LONG = 3600.0
 log = logging.getLogger(__name__)
 
 
+class Duty(Protocol):
+    """What the angel does beside its worker."""
+
+    def wait(self) -> float:
+        """Return for how many seconds there is nothing to look at."""
+
+    def look(self) -> None:
+        """Do what is due."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a worker ended: its status, negative for a signal, and whether it had been asked to."""
@@ -44,19 +53,19 @@ class Ended:
 
 
 def supervise(
-    worker: Worker, policy: Policy, stop_limit: float, running: Callable[[], None], ward: Ward
+    worker: Worker, policy: Policy, stop_limit: float, running: Callable[[], None], duties: Sequence[Duty]
 ) -> int:
     """Keep `worker` running in a child; returns the exit status of the angel.
 
     `running` is called once the first worker runs. `SIGNALS` must be blocked. A worker that was
-    asked to end is killed after `stop_limit` seconds. `ward` is looked at when it is due.
+    asked to end is killed after `stop_limit` seconds. `duties` are looked at when they are due.
     """
     failures: tuple[float, ...] = ()
     while True:
         pid = _start(worker)
         running()
         running = _nothing
-        ended = _watch(pid, stop_limit, ward)
+        ended = _watch(pid, stop_limit, duties)
         if ended.asked:
             return 0 if ended.status == 0 else 1
         match after(ended.status, failures, time.monotonic(), policy):
@@ -69,7 +78,7 @@ def supervise(
                 return 1
             case Again(delay, failures):
                 log.error("worker %s; starting it again %s", _how(ended.status), _when(delay))
-                if _stopped_within(delay, ward):
+                if _stopped_within(delay, duties):
                     return 0
 
 
@@ -123,11 +132,10 @@ def _leave(status: int) -> NoReturn:
     os._exit(status & 0xFF)
 
 
-def _watch(pid: int, stop_limit: float, ward: Ward) -> Ended:
+def _watch(pid: int, stop_limit: float, duties: Sequence[Duty]) -> Ended:
     asked, end = False, math.inf
     while True:
-        number = _next_signal(min(end - time.monotonic(), ward.wait()))
-        ward.look()
+        number = _next_signal(end - time.monotonic(), duties)
         if number in _ENDING:
             log.info("got %s, ending the worker", signal.Signals(number).name)
             os.kill(pid, number)
@@ -143,12 +151,11 @@ def _watch(pid: int, stop_limit: float, ward: Ward) -> Ended:
             return Ended(os.waitstatus_to_exitcode(status), asked)
 
 
-def _stopped_within(seconds: float, ward: Ward) -> bool:
+def _stopped_within(seconds: float, duties: Sequence[Duty]) -> bool:
     """Wait `seconds`; returns at once with True when asked to end."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        number = _next_signal(min(left, ward.wait()))
-        ward.look()
+        number = _next_signal(left, duties)
         if number in _ENDING:
             return True
         if number == signal.SIGHUP:
@@ -156,8 +163,12 @@ def _stopped_within(seconds: float, ward: Ward) -> bool:
     return False
 
 
-def _next_signal(limit: float) -> int | None:
-    info = signal.sigtimedwait(SIGNALS, max(0.0, min(limit, _LONG)))
+def _next_signal(limit: float, duties: Sequence[Duty]) -> int | None:
+    """Return the next signal, None without one until the limit, or until a duty was due."""
+    wait = min(limit, _LONG, *(duty.wait() for duty in duties))
+    info = signal.sigtimedwait(SIGNALS, max(0.0, wait))
+    for duty in duties:
+        duty.look()
     return None if info is None else info.si_signo
 
 

@@ -1,51 +1,58 @@
 """The pid file, and the lock that makes sure that only one copy runs.
 
-The pid file is for people and init scripts. What counts is a lock (flock) on a file beside it: it is held
-by the angel and, inherited, by its worker, and the kernel lets go of it when the last of them has ended.
-So a stale or missing pid file, or an angel killed alone, never lets two copies run (SPEC 10.35).
+The pid file is for people and init scripts. What counts is a lock: a socket whose name is made of the pid file's path
+and stands in no folder, so that nobody can remove it. The angel holds it and, inherited, its worker, and the kernel
+takes it away when the last of them has ended. So a stale or missing pid file, a wiped /run, or an angel killed alone,
+never lets two copies run (SPEC 10.35).
 """
 
 import contextlib
-import fcntl
+import errno
+import hashlib
+import logging
 import os
+import socket
+import struct
 import time
 from pathlib import Path
 
 _POLL = 0.05
+_BACKLOG = 100
+_CREDENTIALS = struct.Struct("3i")
+
+log = logging.getLogger(__name__)
 
 
 class StartError(Exception):
     """The daemon cannot start; the text is one line that says why and what to do."""
 
 
-def hold_lock(pid_path: Path, wait: float) -> int:
-    """Return a descriptor that holds the lock beside `pid_path`; raises StartError.
+def hold_lock(pid_path: Path, wait: float) -> socket.socket:
+    """Return a socket that holds the lock for `pid_path` until it is closed in all processes; raises StartError.
 
-    When the pid file names a running process the lock is refused at once; else, as after an angel was
-    killed alone, its holder is on its way out, and gets `wait` seconds for it.
+    When its holder or the pid file's process runs, that is refused at once; else, as after an angel was killed alone,
+    what is left of the holder is on its way out, and gets `wait` seconds for it.
     """
-    path = pid_path.with_name(f"{pid_path.name}.lock")
+    name = lock_name(pid_path)
     limit = time.monotonic() + wait
     while True:
-        descriptor = _try_lock(path)
-        if descriptor is not None:
-            return descriptor
-        pid = read_pid(pid_path)
-        if pid is not None and _alive(pid):
-            raise StartError(f"runs already, with pid {pid} ({pid_path})")
+        lock = _try_lock(name)
+        if lock is not None:
+            return lock
+        for pid in (_holder(name), read_pid(pid_path)):
+            if pid is not None and _alive(pid):
+                raise StartError(f"runs already, with pid {pid} ({pid_path})")
         if time.monotonic() >= limit:
             raise StartError(
-                f"runs already, though {pid_path} names no running process: {path} is locked; "
-                f"find the process with 'fuser {path}' and end it"
+                f"runs already, though {pid_path} names no running process: "
+                f"find the process with 'ss -xlp | grep {name}' and end it"
             )
         time.sleep(_POLL)
 
 
-def drop_lock(pid_path: Path, descriptor: int) -> None:
-    """Let go of the lock and remove its file, so that nothing is left behind."""
-    with contextlib.suppress(OSError):
-        pid_path.with_name(f"{pid_path.name}.lock").unlink()
-    os.close(descriptor)
+def lock_name(pid_path: Path) -> str:
+    """Return the lock's name among the abstract sockets of this host's network."""
+    return f"mmm-{hashlib.sha256(os.path.realpath(pid_path).encode()).hexdigest()[:16]}"
 
 
 def claim(pid_path: Path, program: str) -> str | None:
@@ -54,14 +61,42 @@ def claim(pid_path: Path, program: str) -> str | None:
     Raises StartError if the file cannot be written, or a daemon that takes no lock (the Perl one) runs.
     """
     stale = _stale(pid_path, program)
-    new = pid_path.with_name(f"{pid_path.name}.new")
     try:
-        new.write_text(f"{os.getpid()}\n")
-        new.chmod(0o644)
-        new.replace(pid_path)
+        _write(pid_path)
     except OSError as error:
         raise StartError(_unusable(pid_path, error)) from error
     return stale
+
+
+class Keeper:
+    """Writes this process's pid file again when it has vanished, as with a wiped /run; looks every `period` seconds."""
+
+    def __init__(self, pid_path: Path, period: float) -> None:
+        self._path = pid_path
+        self._period = period
+        self._next = time.monotonic() + period
+        self._complained = False
+
+    def wait(self) -> float:
+        """Return for how many seconds there is nothing to look at."""
+        return max(0.0, self._next - time.monotonic())
+
+    def look(self) -> None:
+        """Write the file if it is time and it is not there; that it cannot be written is said once."""
+        if self.wait():
+            return
+        self._next = time.monotonic() + self._period
+        if self._path.exists():
+            self._complained = False
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _write(self._path)
+            log.warning("%s had vanished: written again", self._path)
+        except OSError as error:
+            if not self._complained:
+                log.error("%s has vanished, and cannot be written again: %s", self._path, error.strerror)
+            self._complained = True
 
 
 def release(pid_path: Path) -> None:
@@ -80,19 +115,38 @@ def read_pid(pid_path: Path) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
 
 
-def _try_lock(path: Path) -> int | None:
+def _try_lock(name: str) -> socket.socket | None:
+    """Return the lock, None if somebody has it; it listens, so that whoever asks is told its pid by the kernel."""
+    lock = socket.socket(socket.AF_UNIX)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock.bind(f"\0{name}")
+        lock.listen(_BACKLOG)
     except OSError as error:
-        raise StartError(_unusable(path, error)) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), path.stat()):
-            return descriptor
-    except OSError:  # held by another, or removed by the one that just let go of it
-        pass
-    os.close(descriptor)
-    return None
+        lock.close()
+        if error.errno != errno.EADDRINUSE:
+            raise StartError(f"cannot take the lock that keeps a second copy away: {error}") from error
+        return None
+    return lock
+
+
+def _holder(name: str) -> int | None:
+    """Return the pid of the process that took the lock, None when it cannot be told."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.setblocking(False)
+        try:
+            asking.connect(f"\0{name}")
+            told = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        except OSError:
+            return None
+    return int(_CREDENTIALS.unpack(told)[0]) or None
+
+
+def _write(pid_path: Path) -> None:
+    """Have the file name this process; raises OSError."""
+    new = pid_path.with_name(f"{pid_path.name}.new")
+    new.write_text(f"{os.getpid()}\n")
+    new.chmod(0o644)
+    new.replace(pid_path)
 
 
 def _stale(pid_path: Path, program: str) -> str | None:

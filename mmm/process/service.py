@@ -24,7 +24,7 @@ from mmm import __version__
 from mmm.config.model import LogFile
 from mmm.process.angel import SIGNALS, Worker, run, supervise
 from mmm.process.logs import LOG_DIR, LogError, LogSetup, catch_strays, set_up
-from mmm.process.pidfile import StartError, claim, drop_lock, hold_lock, release
+from mmm.process.pidfile import Keeper, StartError, claim, hold_lock, release
 from mmm.process.restart import Policy
 from mmm.process.ward import Ward, no_ward
 
@@ -43,6 +43,8 @@ class Limits:
     """For the daemon to tell that it runs."""
     stop: float = 20.0
     """For the worker to end when asked; then it is killed."""
+    keep: float = 5.0
+    """Until a pid file that has vanished is noticed."""
     restart: Policy = field(default_factory=Policy)
 
 
@@ -132,7 +134,8 @@ def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
     try:
         context.open()
         with _one_copy(service, tell.warning):
-            return supervise(alone, service.limits.restart, service.limits.stop, tell.running, ward)
+            duties = ward, Keeper(service.pid_path, service.limits.keep)
+            return supervise(alone, service.limits.restart, service.limits.stop, tell.running, duties)
     except StartError as error:
         tell.failure(str(error))
     except Exception:
@@ -144,8 +147,7 @@ def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
 @contextmanager
 def _one_copy(service: Service, tell: Tell) -> Iterator[None]:
     """Hold lock, logs and pid file for as long as the daemon lives; raises StartError."""
-    lock = hold_lock(service.pid_path, service.limits.lock)
-    try:
+    with hold_lock(service.pid_path, service.limits.lock):
         try:
             warnings = set_up(service.log_setup)
         except LogError as error:
@@ -161,8 +163,6 @@ def _one_copy(service: Service, tell: Tell) -> Iterator[None]:
         finally:
             log.info("%s stopped", service.name)
             release(service.pid_path)
-    finally:
-        drop_lock(service.pid_path, lock)
 
 
 class _Report:

@@ -115,6 +115,7 @@ sys.exit(
             Limits(
                 lock=float(given.get("lock", 5)),
                 stop=float(given.get("stop", 20)),
+                keep=float(given.get("keep", 5)),
                 restart=Policy(failures=int(given.get("failures", 10)), delay=float(given.get("delay", 10))),
             ),
         ),

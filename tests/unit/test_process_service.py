@@ -5,11 +5,14 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from mmm.process.pidfile import lock_name
 
 PROGRAM = Path(__file__).with_name("daemon_program.py")
 LIMIT = 30
@@ -116,14 +119,39 @@ def test_a_second_copy_is_refused(daemons: Daemons) -> None:
     os.kill(worker, 0)
 
 
-def test_a_missing_pid_file_lets_no_second_copy_run(daemons: Daemons) -> None:
-    daemons.start("wait")
+def test_a_wiped_run_lets_no_second_copy_run(daemons: Daemons) -> None:
+    """Neither is there a file whose removal frees the lock: all but the logs and the FIFO goes."""
+    daemons.start("wait", "keep=3600")
+    angel = daemons.angel
+    worker = daemons.worker()
+    for path in daemons.folder.glob("mmm_testd*"):
+        path.unlink()
+    for options in ([], ["--foreground"]):
+        second = daemons.start("wait", "lock=0.1", *options)
+        assert second.returncode == 1
+        assert second.stderr == f"mmm_testd: runs already, with pid {angel} ({daemons.pid_path})\n"
+    os.kill(worker, 0)
+    assert not daemons.pid_path.exists()
+
+
+def test_a_pid_file_that_vanished_is_written_again(daemons: Daemons) -> None:
+    folder = daemons.folder / "run"
+    folder.mkdir()
+    daemons.pid_path = folder / "mmm_testd.pid"
+    daemons.start("wait", f"pid_path={daemons.pid_path}", "keep=0.05")
+    angel = daemons.angel
     daemons.worker()
     daemons.pid_path.unlink()
-    second = daemons.start("wait", "lock=0.1")
-    assert second.returncode == 1
-    assert "runs already" in second.stderr
-    assert second.stderr.count("\n") == 1
+    folder.rmdir()
+    deadline = time.monotonic() + LIMIT
+    while not daemons.pid_path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert daemons.angel == angel
+    assert f" WARN {daemons.pid_path} had vanished: written again" in daemons.log()
+    os.kill(angel, signal.SIGTERM)
+    daemons.await_end(angel)
+    assert list(folder.iterdir()) == []
 
 
 def test_a_stale_pid_file_is_replaced_with_a_warning(daemons: Daemons) -> None:
@@ -225,7 +253,10 @@ def test_a_worker_that_stays_without_its_angel_keeps_a_new_start_away(daemons: D
     daemons.await_end(angel)
     again = daemons.start("wait", "lock=0.1")
     assert again.returncode == 1
-    assert f"names no running process: {daemons.pid_path}.lock is locked" in again.stderr
+    name = lock_name(daemons.pid_path)
+    assert f"names no running process: find the process with 'ss -xlp | grep {name}'" in again.stderr
+    found = subprocess.run(["ss", "-xlp"], capture_output=True, text=True, check=True).stdout
+    assert f"pid={worker}," in next(line for line in found.splitlines() if name in line)
     os.kill(worker, 0)
 
 
