@@ -6,6 +6,7 @@ SET_STATUS orders that wait only the newest counts, for it is the monitor's late
 
 import asyncio
 import logging
+import math
 import re
 import ssl
 import time
@@ -15,26 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mmm.agent.change import Changes, Prepared
 from mmm.agent.fence import deny
-from mmm.agent.guard import UNDISTURBED, Guard
+from mmm.agent.guard import Guard
 from mmm.agent.look import ANSWER_LIMIT, Session, look
-from mmm.agent.plan import (
-    HARD_OFFLINE,
-    UNKNOWN,
-    Facts,
-    Past,
-    Plan,
-    Seen,
-    Unbind,
-    clear,
-    facts,
-    plan,
-    put_right,
-    remember,
-)
+from mmm.agent.obedience import Changed, Outcome, is_without, judged, remembered
+from mmm.agent.plan import UNKNOWN, Past, Seen, facts
 from mmm.agent.reach import Reaching
 from mmm.agent.steps import Steps, agent_at, kept_users
-from mmm.agent.stopwatch import Laps
 from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster, Vip
 from mmm.lease import Grant
@@ -51,18 +40,6 @@ ORDER_LIMIT = 90.0
 """Seconds that an order may wait and take; everything in it has limits of its own that are shorter."""
 CLOSE_LIMIT = 15.0
 """Seconds that a change may still take when the agent is to end."""
-FAILED_LIMIT = 0.3
-"""Seconds that a server which the monitor has found failed may take to answer: others wait for its VIPs.
-
-What it is late for is confirmed later.
-"""
-SHORTEST_LIMIT = 0.25
-"""Seconds that a server may take at least; with short leases less than ANSWER_LIMIT.
-
-While an order waits for a server that is silent, the monitor cannot send the next one, which renews the lease.
-"""
-PREPARED = 0.25
-"""Seconds for which a look counts that was taken to be prepared for an order."""
 LOOK_AGAIN = 1.0
 """Seconds after which what could not be confirmed is tried again, and that a look stays fresh."""
 
@@ -71,18 +48,6 @@ _HOST = re.compile(r"[A-Za-z0-9_.-]{0,255}")
 _LONGEST_TEXT = 4000
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an order: no failures means it stands as wanted; notes could not be confirmed."""
-
-    failures: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    held: frozenset[Vip] = frozenset()
-    """The assigned VIPs that stand as wanted."""
-    removed: int = 0
-    took: Laps = ()
 
 
 @dataclass
@@ -121,6 +86,7 @@ class Agent:
         self._steps = Steps(conf, interface, announcer, self._guard.lifetime)
         self._reach = Reaching(conf)
         self._ips = tuple(vip.ip for vip in conf.vips)
+        self._writer_ips = frozenset(vip.ip for vip in conf.vips if vip.role == conf.active_master_role)
         self._status = Status(UNKNOWN)
         self._past = Past()
         self._outcome = Outcome()
@@ -131,12 +97,13 @@ class Agent:
         self._again: asyncio.TimerHandle | None = None
         self._looked = -LOOK_AGAIN
         self._looking: asyncio.Task[Seen | str] | None = None
-        self._session = Session(self._address)
-        """Of the changing thread."""
-        self._prepared: tuple[float, Seen] | None = None
-        """What was seen to be prepared for the next order, and when that look began."""
+        self._changes = Changes(conf, interface, self._steps, self._tenure, self._facts)
+        self._prepared: Prepared | None = None
+        self._fenced = -math.inf
+        """When writes were last denied because the lease was over; infinite while that is under way."""
         self._changer = ThreadPoolExecutor(1, thread_name_prefix="change")
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
+        self._fencer = ThreadPoolExecutor(1, thread_name_prefix="fence")
 
     async def take_stock(self) -> None:
         """Log what stands on this host; nothing is changed before the monitor's first order (SPEC 10.4)."""
@@ -222,9 +189,10 @@ class Agent:
                 await asyncio.get_running_loop().run_in_executor(self._looker, self._leave_for_good)
         self._guard.close()
         self._reach.close()
-        self._changer.submit(self._session.close)
+        self._changer.submit(self._changes.close)
         self._changer.shutdown(wait=False)
         self._looker.shutdown(wait=False, cancel_futures=True)
+        self._fencer.shutdown(wait=False, cancel_futures=True)
 
     async def _set_status(self, request: wire.Request) -> bytes:
         try:
@@ -253,7 +221,7 @@ class Agent:
             wire.took_fields(outcome.took) if granted is not None else ()
         )  # a classic monitor is told no more
         if outcome.failures:
-            return self._reply(f"ERROR: {'; '.join(outcome.failures)}", took)
+            return self._reply(f"ERROR: {'; '.join(outcome.failures)}", took, outcome.why)
         if outcome.notes:
             return self._reply(f"OK: Status applied; {'; '.join(outcome.notes)}", took)
         return self._reply("OK: Status applied successfully!", took)
@@ -266,21 +234,50 @@ class Agent:
     async def _run(self) -> None:
         while True:
             async with self._turn:
+                await self._guard.at_rest()
                 order, self._next = self._next, None
                 if order is not None and (refusal := self._refusal(order)):
                     order.outcome.set_result(Outcome((refusal,)))
                     order = None
                 if order is not None:
                     self._begin(order)
-                ordered = order is not None or self._outcome.notes
-                outcome = await self._change(self._apply if ordered else self._put_right, self._status)
-                self._settle(outcome)
-                if order is not None and not outcome.failures and not self._is_writer(order.status):
-                    self._tenure.obeyed(order.grant, role=False)
+                outcome = await self._carry_out(order)
             if order is not None and not order.outcome.done():
                 order.outcome.set_result(outcome)
             if self._closing or self._next is None:
                 return
+
+    async def _carry_out(self, order: _Order | None) -> Outcome:
+        """Make the system what is assigned, or only bring back what is missing of it; returns what it came to.
+
+        By then the lease may have ended, and what was assigned was lost: what was bound or allowed in just that
+        moment is taken back.
+        """
+        begun, past = self._status, self._past
+        if order is not None or self._outcome.notes:
+            prepared, self._prepared = self._prepared, None
+            counts = prepared is not None and prepared.counts(time.monotonic(), self._fenced)
+            seen = prepared.seen if prepared is not None and counts else None
+            changed = await self._change(lambda: self._changes.apply(begun, past, seen))
+        else:
+            changed = await self._change(lambda: self._changes.put_right(begun, past))
+        self._past = remembered(changed, self._status, self._facts, past)
+        outcome = judged(changed, begun, self._status, self._past)
+        if self._is_writer(begun) and not self._is_writer(self._status):
+            await self._guard.take_away()
+        self._settle(outcome)
+        if order is not None:
+            self._conclude(order, changed, outcome)
+        return outcome
+
+    def _conclude(self, order: _Order, changed: Changed, outcome: Outcome) -> None:
+        """Keep no lease for a role that was given up, nor for one that this host could not take."""
+        without = is_without(changed, self._writer_ips)
+        if not self._is_writer(order.status):
+            if without or not outcome.failures:
+                self._tenure.obeyed(order.grant, role=False)
+        elif without and outcome.failures:
+            self._tenure.ended()
 
     def _refusal(self, order: _Order) -> str:
         """Return why the order is not obeyed, by the rules of the lease; empty when it is."""
@@ -335,14 +332,19 @@ class Agent:
     def _held(self) -> frozenset[Vip]:
         return frozenset(self._status.vips)
 
-    def _fence(self) -> str:
-        """Set read_only and end clients; runs in the guard's thread."""
-        self._prepared = None
-        return deny(Session(self._address), self._conf)
+    async def _fence(self) -> str:
+        """Set read_only and end clients; returns why that is not so. What was seen before does not count any more."""
+        self._fenced = math.inf
+        try:
+            session = Session(self._address)
+            return await asyncio.get_running_loop().run_in_executor(self._fencer, deny, session, self._conf)
+        finally:
+            self._fenced = time.monotonic()
+            if self._is_writer(self._status):  # the role was given anew meanwhile: writes are allowed again
+                self._run_soon()
 
     def _lost(self, vip: Vip) -> None:
         """Forget that the VIP was assigned here: its lease is over."""
-        self._prepared = None
         self._status = replace(self._status, vips=tuple(each for each in self._status.vips if each != vip))
         self._past = replace(self._past, held=self._past.held - {vip})
         self._announcer.end(vip.ip)
@@ -379,7 +381,9 @@ class Agent:
 
     async def _clear_bad_roles(self) -> bytes:
         async with self._turn:
-            outcome = await self._change(self._clear, self._status)
+            self._prepared = None
+            status = self._status
+            outcome = (await self._change(lambda: self._changes.clear(status))).outcome
         if outcome.failures:
             return self._reply(f"ERROR: {'; '.join(outcome.failures)}")
         return self._reply(f"OK: Removed {outcome.removed} roles")
@@ -412,26 +416,9 @@ class Agent:
         return self._reply("OK: Returning reach!", wire.reach_fields(await self._reach.of(other)))
 
     async def _prepare(self) -> bytes:
-        try:
-            problem = await asyncio.get_running_loop().run_in_executor(self._changer, self._get_ready)
-        except MysqlError as error:
-            problem = error.text
-        except InterfaceError as error:
-            problem = str(error)
+        loop = asyncio.get_running_loop()
+        self._prepared, problem = await loop.run_in_executor(self._changer, self._changes.get_ready)
         return self._reply(f"ERROR: {problem}" if problem else "OK: Prepared!")
-
-    def _get_ready(self) -> str:
-        """Look, and open what the next order needs; returns what is wrong with this host's server.
-
-        Runs in the changing thread. Raises MysqlError of the peer's, and InterfaceError.
-        """
-        self._session.rest()
-        began = time.monotonic()
-        seen = look(self._interface, self._ips, self._session)
-        if not seen.problem:
-            self._prepared = (began, seen)
-        self._steps.prepare()
-        return seen.problem
 
     def _survey(self) -> Survey:
         with connect(self._address, ANSWER_LIMIT) as server:
@@ -456,81 +443,18 @@ class Agent:
         finally:
             session.close()
 
-    async def _change(self, job: Callable[[Status], Outcome], status: Status) -> Outcome:
+    async def _change(self, job: Callable[[], Changed]) -> Changed:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._changer, job, status)
+            return await asyncio.get_running_loop().run_in_executor(self._changer, job)
         except Exception as error:
-            log.exception("%s ended by an error of its own", job.__name__.strip("_"))
-            return Outcome((f"error of the agent's own: {type(error).__name__}",))
+            log.exception("a change ended by an error of its own")
+            return Changed(Outcome((f"error of the agent's own: {type(error).__name__}",)))
 
-    def _apply(self, status: Status) -> Outcome:
-        """Make the system what the order wants; runs in the changing thread."""
-        prepared, self._prepared = self._prepared, None
-        if prepared is not None and time.monotonic() - prepared[0] < PREPARED:
-            return self._carry_out(status, plan, prepared[1])
-        return self._carry_out(status, plan)
-
-    def _put_right(self, status: Status) -> Outcome:
-        """Bring back what is assigned; runs in the changing thread."""
-        return self._carry_out(status, put_right)
-
-    def _carry_out(
-        self, status: Status, decide: Callable[[Status, Seen, Facts, Past], Plan], seen: Seen | None = None
-    ) -> Outcome:
-        """Do what is decided on what was `seen`, None: on what is now."""
-        session = self._session
-        session.limit = self._answer_limit(status)
-        try:
-            seen = seen or look(self._interface, self._ips, session)
-            planned = decide(status, seen, self._facts, self._past)
-            # Who is to take over waits for what leaves, and clients for what is bound.
-            leaves = any(isinstance(step, Unbind) for step in planned.steps)
-            before = leaves and not 0 < self._tenure.left < UNDISTURBED
-            not_renewed = self._renew(status, seen) if before else ()
-            done = self._steps.carry_out(planned, session)
-            not_renewed = not_renewed if before else self._renew(status, seen)
-        except InterfaceError as error:
-            return Outcome((str(error),))
-        finally:
-            session.rest()
-        self._past = remember(status, seen, self._facts, self._past, done.unfinished)
-        failures = (*planned.refusals, *done.failures, *not_renewed)
-        return Outcome(failures, planned.notes, self._past.held, took=done.took)
-
-    def _renew(self, status: Status, seen: Seen) -> tuple[str, ...]:
-        """Renew what stays bound; returns why that failed."""
-        if not self._leases:
-            return ()
-        try:
-            self._steps.renew(vip for vip in status.vips if vip.ip in seen.bound)
-        except InterfaceError as error:
-            return (str(error),)
-        return ()
-
-    def _answer_limit(self, status: Status) -> float:
-        """Return the seconds that the server may take for each answer while an order is carried out."""
-        limit = FAILED_LIMIT if status.state == HARD_OFFLINE else ANSWER_LIMIT
-        return min(limit, max(SHORTEST_LIMIT, self._tenure.length / 4)) if self._tenure.leased else limit
-
-    def _clear(self, status: Status) -> Outcome:
-        self._prepared = None
-        session = self._session
-        try:
-            seen = look(self._interface, self._ips, session)
-            planned: Plan = clear(status.vips, seen, self._facts)
-            done = self._steps.carry_out(planned, session)
-        except InterfaceError as error:
-            return Outcome((str(error),))
-        finally:
-            session.rest()
-        return Outcome(
-            done.failures, planned.notes, removed=sum(isinstance(step, Unbind) for step in done.steps)
-        )
-
-    def _reply(self, text: str, fields: tuple[str, ...] = ()) -> bytes:
+    def _reply(self, text: str, fields: tuple[str, ...] = (), why: str = "") -> bytes:
         token, uptime = self._tenure.token() if self._leases else "", clock()
         try:
-            return wire.encode_reply(wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token))
+            reply = wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token, why)
+            return wire.encode_reply(reply)
         except wire.WireError as error:
             return wire.encode_reply(wire.Reply(f"ERROR: {wire.sayable(str(error))}", (), uptime, token))
 

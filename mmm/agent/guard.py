@@ -11,7 +11,7 @@ After it was stopped and continued, the first thing that happens here is a look 
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -44,7 +44,7 @@ class Guard:
         tenure: Tenure,
         interface: Interface,
         held: Callable[[], frozenset[Vip]],
-        fence: Callable[[], str],
+        fence: Callable[[], Awaitable[str]],
         lost: Callable[[Vip], None],
     ) -> None:
         self._conf = conf
@@ -53,6 +53,7 @@ class Guard:
         self._held = held
         self._fence = fence
         self._lost = lost
+        self._vips = tuple(vip for vip in conf.vips if vip.role == conf.active_master_role)
         self._reached = clock()
         self._renewed = 0.0
         self._tls: ssl.SSLContext | None = None
@@ -60,6 +61,7 @@ class Guard:
         self._reaching: asyncio.Task[None] | None = None
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="fence")
         self._writable = False
+        self._giving_up = asyncio.Lock()
         self._awake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._said = False
@@ -127,27 +129,35 @@ class Guard:
 
     async def _give_up(self) -> None:
         """Take no more writes, then have no VIP: the lease is over."""
-        tenure = self._tenure
-        vips = [vip for vip in self._conf.vips if vip.role == self._conf.active_master_role]
         log.critical(
             "%s: the lease of %s is over: not renewed by the monitor, which was heard %.1f s ago, nor by promises;"
             " setting read_only, ending clients",
             self._conf.this,
-            ", ".join(map(str, vips)),
-            tenure.heard,
+            ", ".join(map(str, self._vips)),
+            self._tenure.heard,
         )
-        denying = asyncio.get_running_loop().create_task(self._deny())
-        await asyncio.wait({denying}, timeout=max(0.0, tenure.left))
-        tenure.ended()
-        for vip in vips:
-            self._lost(vip)
-            try:
-                await asyncio.get_running_loop().run_in_executor(self._threads, self._leave, vip.ip)
-            except InterfaceError as error:
-                log.error("unbind %s: %s", vip, error)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK):
-                await asyncio.shield(denying)
+        await self.take_away()
+
+    async def take_away(self) -> None:
+        """Have this host without the writer role: read_only, its clients ended, and at the lease's end no VIP."""
+        async with self._giving_up:
+            denying = asyncio.get_running_loop().create_task(self._deny())
+            await asyncio.wait({denying}, timeout=max(0.0, self._tenure.left))
+            self._tenure.ended()
+            for vip in self._vips:
+                self._lost(vip)
+                try:
+                    await asyncio.get_running_loop().run_in_executor(self._threads, self._leave, vip.ip)
+                except InterfaceError as error:
+                    log.error("unbind %s: %s", vip, error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await asyncio.shield(denying)
+
+    async def at_rest(self) -> None:
+        """Wait until nothing is being taken away: what an order allows then stays."""
+        async with self._giving_up:
+            return
 
     def _leave(self, ip: str) -> None:
         """Have the kernel end the clients that a server which says nothing has not, and remove the VIP."""
@@ -156,9 +166,9 @@ class Guard:
             log.warning("%s: %s is gone, %d clients that the server did not end", here.name, ip, ended)
 
     async def _deny(self) -> None:
-        failure = await asyncio.get_running_loop().run_in_executor(self._threads, self._fence)
-        self._writable = bool(failure)
-        if failure:
+        failure = await self._fence()
+        self._writable = bool(failure) and self._tenure.left <= 0
+        if self._writable:
             self._awake.set()
 
     def is_writer_again(self) -> None:

@@ -36,7 +36,7 @@ from mmm.agent.plan import (
 from mmm.agent.stopwatch import Laps, Stopwatch
 from mmm.config.model import Cluster, Host, Vip
 from mmm.mysql.access import access, allow_writes, deny_writes, writers
-from mmm.mysql.connection import Address, Connection, MysqlError, connect
+from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
 from mmm.mysql.detach import attach, detach, stop_receiving
 from mmm.mysql.follow import follow
 from mmm.mysql.replication import start_replica, stop_replica
@@ -74,6 +74,8 @@ class Done:
     """The chains of which a step failed."""
     took: Laps = ()
     """How long each part took."""
+    writes: bool | None = None
+    """The server was left writable, or read_only; None: as it was."""
 
 
 class Steps:
@@ -98,6 +100,8 @@ class Steps:
         self._watch = Stopwatch()
         self._left: tuple[float, tuple[Listed, ...]] | None = None
         """When denying writes ended all clients in this change, and which sessions it let stay."""
+        self._writes: bool | None = None
+        """What this change has made of the server: writable, read_only, None: nothing."""
         self._blocks = can_block(conf)
         peer = conf.hosts.get(self._here.peer or "")
         self._peer = Session(agent_at(peer)) if peer else None
@@ -119,6 +123,7 @@ class Steps:
         done: list[Step] = []
         failures: list[str] = []
         unfinished: list[Chain] = []
+        self._writes = None
         for chain in plan.chains:
             for step in chain:
                 failure = self._timed(step, session)
@@ -129,6 +134,7 @@ class Steps:
                 if failure:
                     failures.append(f"{step}: {failure}")
                     unfinished.append(chain)
+                    self._take_back(chain, step, session)
                     break
                 done.append(step)
         if done:
@@ -137,7 +143,24 @@ class Steps:
             log.info("move: %s: %s%s, %.0f ms", self._here.name, what, rest, _milliseconds(begin))
         if self._peer is not None:
             self._peer.rest()
-        return Done(tuple(done), tuple(failures), tuple(unfinished), self._watch.laps)
+        return Done(tuple(done), tuple(failures), tuple(unfinished), self._watch.laps, self._writes)
+
+    def _take_back(self, chain: Chain, failed: Step, session: Session) -> None:
+        """Deny the writes again that the chain may have allowed before a step of it failed."""
+        tried = chain[: chain.index(failed) + 1]
+        if not self._writes or not any(isinstance(step, AllowWrites) for step in tried):
+            return
+        try:
+            ended = deny_writes(session.open(), grace=0.0, keep=self.keep).ended
+        except MysqlError as error:
+            session.close()
+            if error.kind is not ErrorKind.REFUSED:  # where nothing listens nobody can write
+                self._writes = True
+                log.error("writes could not be denied again on %s: %s", self._here.name, error.text)
+                return
+        else:
+            log.warning("writes are denied again on %s, %d clients ended", self._here.name, ended)
+        self._writes = False
 
     def _timed(self, step: Step, session: Session) -> str:
         """Do one step and log it; returns why it failed, empty when it did not."""
@@ -175,7 +198,10 @@ class Steps:
             case AllowWrites(vip):
                 self._lease_of(vip)
                 with self._watch.lap("promote"):
-                    allow_writes(session.open())
+                    server = session.open()
+                    self._writes = True
+                    allow_writes(server)
+                self._lease_of(vip)  # it may have ended while the server took its time
                 return "read_only=0"
             case Sync():
                 with self._watch.lap("catch up"):
@@ -314,6 +340,7 @@ class Steps:
             result = deny_writes(server, grace=grace, keep=self.keep)
         self._watch.add("freeze", result.denied)
         self._watch.add("end clients", time.monotonic() - began - result.denied)
+        self._writes = False
         self._left = None if result.stay is None else (began + result.denied, result.stay)
         said = f"read_only=1, {result.ended} clients ended"
         if result.finished or result.ended_writers:

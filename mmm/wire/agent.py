@@ -44,6 +44,9 @@ PROMISE = "PROMISE"
 REACHABLE = "REACHABLE"
 """Asks whether this host reaches another one; agents of MMM 2.x answer ERROR to it: no opinion."""
 
+LEASE_OVER = "lease_over"
+"""The code of an ERROR: the lease of the order ended before it was carried out."""
+
 PROBE_STOP, PROBE_SAY = f"{PROBE}:stop", f"{PROBE}:say"
 
 _UNSAYABLE = re.compile(r"[|\r\n\0\ud800-\udfff]")

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from mmm.agent.obedience import Changed, Outcome, judged, remembered
 from mmm.agent.plan import (
     UNKNOWN,
+    AllowWrites,
     Chain,
+    DenyWrites,
     Past,
     Plan,
     Seen,
@@ -14,7 +17,6 @@ from mmm.agent.plan import (
     facts,
     plan,
     put_right,
-    remember,
 )
 from mmm.config.model import Cluster
 from mmm.lease import Grant
@@ -50,12 +52,16 @@ class _Work:
 
     planned: Plan
     seen: Seen
+    begun: Status
+    """What was assigned when it began."""
     order: Order | None
     done: Callable[["_Work"], None]
     chain: int = 0
     step: int = 0
     failures: tuple[str, ...] = ()
     unfinished: tuple[Chain, ...] = ()
+    writes: bool | None = None
+    """Writes were allowed, or denied; None: neither."""
 
 
 class Agent:
@@ -133,9 +139,8 @@ class Agent:
             self.clock.after(0.1, self.clear_bad_roles, reply)
             return
         seen = self.machine.look()
-        self._work = _Work(
-            clear(self.status.vips, seen, self._facts), seen, None, lambda work: self._cleared(work, reply)
-        )
+        planned = clear(self.status.vips, seen, self._facts)
+        self._work = _Work(planned, seen, self.status, None, lambda work: self._cleared(work, reply))
         self._go_on(self._work)
 
     def _cleared(self, work: _Work, reply: Reply) -> None:
@@ -169,7 +174,7 @@ class Agent:
                 self.machine.excuse_until_told("an order arrived when the monitor no longer waited for it")
         seen = self.machine.look()
         planned = decide(self.status, seen, self._facts, self._past)
-        self._work = _Work(planned, seen, order, self._settle)
+        self._work = _Work(planned, seen, self.status, order, self._settle)
         if seen.server is Server.SILENT:
             self.clock.after(1.0, self._go_on, self._work)
         else:
@@ -202,17 +207,23 @@ class Agent:
             self.tenancy.bound(step)
         if self.clock.history is not None:
             self.clock.say(f"    {self.machine.name}: {step}{f': FAILED: {failure}' if failure else ''}")
+        if not failure and isinstance(step, AllowWrites | DenyWrites):
+            work.writes = isinstance(step, AllowWrites)
         if failure:
             work.failures += (f"{step}: {failure}",)
             work.unfinished += (chain,)
+            if work.writes and any(isinstance(before, AllowWrites) for before in chain[: work.step]):
+                work.writes = bool(self.machine.do(DenyWrites()))
         self.watch.stepped(self.machine, step)
         work.step += 1
         if failure or work.step == len(chain):
             work.chain, work.step = work.chain + 1, 0
 
     def _settle(self, work: _Work) -> None:
-        self._past = remember(self.status, work.seen, self._facts, self._past, work.unfinished)
-        failures = work.planned.refusals + work.failures
+        outcome = Outcome(work.planned.refusals + work.failures, work.planned.notes)
+        changed = Changed(outcome, work.seen, work.unfinished, frozenset(self.machine.bound), work.writes)
+        self._past = remembered(changed, self.status, self._facts, self._past)
+        failures = judged(changed, work.begun, self.status, self._past).failures
         self._work, self.looked = None, self.clock.now
         self.failed, self.notes = bool(failures), bool(work.planned.notes)
         if self.notes:
@@ -220,8 +231,8 @@ class Agent:
         if self.tenancy is not None:
             self.tenancy.renew()
         if work.order is not None:
-            if self.tenancy is not None and work.order.grant is not None and not failures:
-                self.tenancy.done(work.order.status, work.order.grant)
+            if self.tenancy is not None and work.order.grant is not None:
+                self.tenancy.done(work.order.status, work.order.grant, changed, failed=bool(failures))
             if not failures and work.order.live():
                 self.machine.told(work.order.sent)
             work.order.reply(f"ERROR: {'; '.join(failures)}" if failures else "OK")

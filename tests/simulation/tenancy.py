@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmm.agent.guard import LOOK, asks_at, lead_of
+from mmm.agent.obedience import Changed, is_without
 from mmm.agent.plan import AllowWrites, Bind, Server, Step
 from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster
@@ -73,10 +74,14 @@ class Tenancy:
             self.tenure.noted(grant)
         self._watch()
 
-    def done(self, status: Status, grant: Grant) -> None:
-        """Note that an order was carried out."""
+    def done(self, status: Status, grant: Grant, changed: Changed, *, failed: bool) -> None:
+        """Note what an order has come to: no lease is kept for a role that is not here."""
+        without = is_without(changed, self.ips)
         if not self.is_writer(status):
-            self.tenure.obeyed(grant, role=False)
+            if without or not failed:
+                self.tenure.obeyed(grant, role=False)
+        elif without and failed:
+            self.tenure.ended()
 
     def renew(self) -> None:
         """Have the kernel keep what is bound for as long as it may be."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from mmm.agent.agent import PREPARED
+from mmm.agent.change import PREPARED
 from mmm.mysql.errors import MysqlError
 from mmm.mysql.grants import Account, grants
 from tests.namespaces import addresses, cable, ip, listening, own_network

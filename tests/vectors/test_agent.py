@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mmm.agent import agent as module
+from mmm.agent import change
 from mmm.agent.agent import Agent
 from mmm.agent.plan import (
     AllowWrites,
@@ -110,6 +111,10 @@ class Quiet:
 
     name = "quiet0"
 
+    def bound(self) -> dict[str, tuple[int, ...]]:
+        """Have nothing bound."""
+        return {}
+
     def hold(self, ips: object) -> None:
         """Hear what is held."""
 
@@ -137,10 +142,11 @@ async def _play(vector: Json, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     conf = _conf(vector["config"])
     start = vector["start"]
     machine = Machine(set(start["ips"]), bool(start["writable"]), bool(start["mysql"]), start.get("slave_of"))
-    monkeypatch.setattr(module, "look", lambda _interface, ips, _session: machine.seen(ips))
+    for where in (module, change):
+        monkeypatch.setattr(where, "look", lambda _interface, ips, _session: machine.seen(ips))
     interface: Any = Quiet()
     agent = Agent(conf, interface, interface)
-    monkeypatch.setattr(agent, "_steps", machine)
+    monkeypatch.setattr(agent._changes, "_steps", machine)
     try:
         for step in vector["steps"]:
             given, recorded = step["in"], step["out"]
