@@ -372,7 +372,7 @@ def test_a_frozen_server_loses_its_vip_in_time_and_is_made_read_only_when_it_tha
             assert agent.order("ONLINE", "", "db2").startswith("ERROR: read_only is not confirmed")
             assert agent.order("HARD_OFFLINE").startswith("OK")
             assert agent.ask("GET_SYSTEM_STATUS|1|db1") == "OK: Returning status!|||"
-        until(lambda: not host.writable(), agent.log)
+        until(lambda: is_closed(host), agent.log)
 
 
 def test_a_wrong_password_is_no_dead_server(host: Host) -> None:
