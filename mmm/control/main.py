@@ -16,6 +16,7 @@ from mmm import __version__
 from mmm.config.endpoint import Endpoint, find_monitor
 from mmm.config.tree import ConfError
 from mmm.control.forms import FORMS, Form, failed, render
+from mmm.control.vouch import NotVouchedError, vouched
 from mmm.wire.command import HELP, encode_command
 from mmm.wire.lines import WireError
 
@@ -40,10 +41,11 @@ def main() -> int:
     arguments = _arguments(sys.argv[1:])
     command, form = arguments.command, arguments.format
     try:
+        command = vouched(command)
         request = encode_command(command)
         monitor = find_monitor(arguments.config, arguments.cluster)
         wrap = _tls(monitor.socket)
-    except (WireError, ConfError) as error:
+    except (WireError, ConfError, NotVouchedError) as error:
         return _fail(USAGE, *getattr(error, "errors", (str(error),)))
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a monitor that hangs up is an error to be told

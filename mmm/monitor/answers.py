@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from mmm.config.names import CHECK_NAMES
-from mmm.monitor import diagnosis, divergence, failover, grants, loss, promotion, stall
+from mmm.monitor import diagnosis, divergence, failover, loss, promotion, stall, waiting
 from mmm.monitor.explain import explain
 from mmm.monitor.history import Entry, shown
 from mmm.monitor.world import Mode, World
@@ -102,7 +102,7 @@ def _host(world: World, name: str) -> wire.ShowHost:
 
 def _warnings(world: World, now: float, clock: Clock) -> tuple[str, ...]:
     warnings = [said for said in (failover.blocked(world), promotion.held_back(world)) if said]
-    if waits := grants.waits(world, now):
+    if waits := waiting.sentence(world, now):
         warnings.append(waits)
     if world.guarded and not world.network_up:
         warnings.append("the monitor reaches none of its ping_ips: no check counts, nothing is sent")

@@ -77,6 +77,10 @@ class Chronicle:
                 log.info("%s: %s -> %s, by the admin", vip, before.owner[vip] or "nobody", owner or "nobody")
                 self._assigned(after, Assigned(vip, before.owner[vip], owner), "ordered by the admin")
 
+    def noted(self, text: str) -> None:
+        """Keep what an admin's command was in the history."""
+        self._add(Entry(self._wall(time.monotonic()), text))
+
     def told(
         self, before: World, after: World, order: Tell, took: float, answer: str, parts: Parts = ()
     ) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mmm.config.model import Role
-from mmm.monitor import failover, move_role, preflight, states, trap
+from mmm.monitor import confirm_dead, failover, move_role, preflight, states, trap
 from mmm.monitor.move_role import Ordered
 from mmm.monitor.preflight import Hosts, Looked
 from mmm.monitor.results import Awaited, Result, cannot_hold, error, no_agent, ok
@@ -22,8 +22,11 @@ _REPLICATION = frozenset({"rep_threads", "rep_backlog"})
 
 def agent_to_ping(world: World, words: Sequence[str]) -> str | None:
     """Return the host whose agent must answer PING before the command is run, None when none has to."""
+    host = words[-1] if words else ""
+    if host not in world.hosts:
+        return None
     result = run(world, words, 0.0, pinged=False)
-    return words[-1] if result is not None and result.text == no_agent(world, words[-1]).text else None
+    return host if result is not None and result.text == no_agent(world, host).text else None
 
 
 def to_look_at(world: World, words: Sequence[str]) -> Hosts | None:
@@ -35,12 +38,28 @@ def to_look_at(world: World, words: Sequence[str]) -> Hosts | None:
             return None
 
 
+def to_look_for_life(world: World, words: Sequence[str]) -> str | None:
+    """Return the host of which nothing may answer if the command is to be run, None when there is none."""
+    match list(words):
+        case ["confirm_dead", host, *_] if host in world.hosts:
+            return host
+        case _:
+            return None
+
+
 def run(
-    world: World, words: Sequence[str], now: float, *, pinged: bool, looked: Looked | None = None
+    world: World,
+    words: Sequence[str],
+    now: float,
+    *,
+    pinged: bool,
+    looked: Looked | None = None,
+    life: str = "",
 ) -> Result | None:
     """Return what the command does, None when it is none of those that change something.
 
-    `looked` is what was found for a move of the active master role, see `to_look_at`.
+    `looked` is what was found for a move of the active master role, see `to_look_at`; `life` says what answers of the
+    host of `to_look_for_life`.
     """
     match list(words):
         case ["set_online", host]:
@@ -52,6 +71,9 @@ def run(
         case ["move_role", *flags, role, host] if set(flags) <= move_role.FLAGS:
             ordered = Ordered(host, frozenset(flags), pinged, looked)
             return _on_role(world, role, host, lambda found: move_role.run(world, found, ordered, now))
+        case ["confirm_dead", host] | ["confirm_dead", host, _]:
+            who = words[2] if len(words) > 2 else ""
+            return _on_host(world, host, lambda: confirm_dead.run(world, host, who, life))
         case ["set_ip", ip, host]:
             return _set_ip(world, ip, host)
         case ["set_active"] | ["failover_method", "auto"]:

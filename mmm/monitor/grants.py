@@ -101,25 +101,6 @@ def to_look_for(world: World, name: str, now: float) -> LookForVip | None:
     return LookForVip(name, left[0])
 
 
-def waits(world: World, now: float) -> str:
-    """Return why the active master role waits for a host that cannot be told, and what to do; empty if it does not."""
-    vip = world.conf.master_vip
-    if vip is None or not world.guarded or world.conf.vip_lease <= 0:
-        return ""
-    for name, host in world.hosts.items():
-        link = host.agent
-        owner = world.owner[vip]
-        if vip not in link.may_hold or name == owner or not (world.is_dead(name) or link.unreachable):
-            continue
-        left = link.given.until + margin(world.conf.vip_lease) - now
-        until = f"for another {max(0.0, left):.0f} s" if left < FOREVER else "its lease has no end"
-        return (
-            f"{vip} waits for {name}, which may still have it: {until}. That ends at once when the agent of {name}"
-            f" answers, or kill_host succeeds, which is tried again and again"
-        )
-    return ""
-
-
 def recorded(link: AgentLink) -> str:
     """Return what the status file says of a host's lease: nothing, `forever` or `finite`.
 

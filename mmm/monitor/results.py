@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mmm.config.model import Role, Vip
+from mmm.monitor import waiting
 from mmm.monitor.world import World
 
 CHECK_ROLES = "Now you can wait some time and check new roles info!"
@@ -25,6 +26,8 @@ class Result:
     world: World
     text: str
     awaits: Awaited | None = None
+    entry: str = ""
+    """What the history is to say of it, beside changes of states and roles."""
 
 
 def error(world: World, text: str) -> Result:
@@ -39,8 +42,10 @@ def ok(world: World, text: str) -> Result:
 
 def no_agent(world: World, host: str) -> Result:
     """Return the refusal of a command that an agent has to carry out which does not answer."""
+    held = world.master_vips & world.hosts[host].agent.may_hold
+    off = f" If it is off: 'mmm_control confirm_dead {host}'." if held and world.is_dead(host) else ""
     return error(
-        world, f"Can't reach the agent of host '{host}'! Start mmm_agentd there, or look at its log."
+        world, f"Can't reach the agent of host '{host}'! Start mmm_agentd there, or look at its log.{off}"
     )
 
 
@@ -54,7 +59,10 @@ def cannot_hold(world: World, role: Role, host: str) -> Result | None:
 
 
 def outcome(world: World, awaited: Awaited) -> str | None:
-    """Return the answer to a command that awaits something, None while it is under way."""
+    """Return the answer to a command that awaits something, None while it is under way.
+
+    Where it waits for a host that cannot be told, and that has no end by itself, the answer says so at once.
+    """
     if awaited.vip is None:
         link = world.hosts[awaited.host].agent
         if link.told is not None and link.told.state == world.hosts[awaited.host].state and link.sent is None:
@@ -69,6 +77,8 @@ def _moved(world: World, awaited: Awaited, vip: Vip) -> str | None:
         link = world.hosts[awaited.host].agent
         if link.told is not None and vip in link.told.vips:
             return f"OK: {awaited.done}"
+        if waits := waiting.endless(world, vip):
+            return f"ERROR: ordered, and done as soon as it can be: {waits}"
         return None if move is not None and move.vip == vip else _not_confirmed(world, awaited)
     if move is not None and (move.vip, move.target) == (vip, awaited.host):
         link = world.hosts[move.source].agent

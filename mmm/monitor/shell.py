@@ -36,6 +36,7 @@ from mmm.monitor.network_check import watch
 from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog, Tell
 from mmm.monitor.preflight import Looked
 from mmm.monitor.results import Awaited, outcome
+from mmm.monitor.sign_of_life import sign_of_life
 from mmm.monitor.turn import turn
 from mmm.monitor.world import Mode, World
 from mmm.network.icmp import Pinger
@@ -146,16 +147,24 @@ class Shell:
             not self.world.is_silent(ping) and await self._agents.ping(self.world.conf.hosts[ping])
         )
         looked = await self._look(words) if pinged else None
+        thought_dead = commands.to_look_for_life(self.world, words)
+        life = "" if thought_dead is None else await self._life(thought_dead)
         before = self.world
-        result = commands.run(before, words, time.monotonic(), pinged=pinged, looked=looked)
+        result = commands.run(before, words, time.monotonic(), pinged=pinged, looked=looked, life=life)
         if result is None:
             return None
         log.info("command '%s': %s", " ".join(words), result.text.partition("\n")[0])
         self.world = result.world
         self._chronicle.between(before, self.world)
+        if result.entry:
+            self._chronicle.noted(result.entry)
         self._chronicle.commanded(before, self.world)
         self._take_turn()
         return result.text if result.awaits is None else await self._await(result.awaits)
+
+    async def _life(self, name: str) -> str:
+        """Return the sentence that says what of the host answers now, empty where nothing does."""
+        return await sign_of_life(self.world.conf.hosts[name], self._agents, self._pinger)
 
     async def _look(self, words: Sequence[str]) -> Looked | None:
         """Look anew at what a move of the active master role depends on; returns what no check finds."""

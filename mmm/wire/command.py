@@ -28,6 +28,8 @@ Valid commands are:
     set_online --force <host>         - though it has transactions that the active master lacked
     move_role --dry-run [--force] <role> <host>
                                       - say what that would do, and change nothing
+    confirm_dead [--yes] <host>       - say that host <host> is switched off: nothing waits for it any more
+                                        (Two servers take writes if it is not!)
     explain [<host>|all]              - say why a host is in its state and what would change it
     history [<count>]                 - show the last changes and moves of roles
 """

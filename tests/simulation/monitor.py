@@ -323,11 +323,15 @@ class Monitor:
         pinged = host is None or (not self.world.is_silent(host) and self.cluster.ping_agent(host))
         hosts = commands.to_look_at(self.world, asked)
         looked = self.cluster.look_at_clients(hosts.source) if hosts is not None and hosts.source else None
-        result = commands.run(self.world, asked, self.clock.now, pinged=pinged, looked=looked)
+        dead = commands.to_look_for_life(self.world, asked)
+        life = "it has power" if dead is not None and self.cluster.machines[dead].on else ""
+        result = commands.run(self.world, asked, self.clock.now, pinged=pinged, looked=looked, life=life)
         if result is None:
             raise ViolationError(f"the command {words!r} is unknown")
         self.clock.say(f"  answer: {result.text}")
         self.world = result.world
+        if dead is not None and result.entry:
+            self.watch.confirmed(dead, ())
         self._save()
         if result.awaits is not None:
             self._asked.append((result.awaits, self.clock.now + COMMAND_LIMIT))

@@ -238,13 +238,14 @@ def _command(draw: Random, conf: Cluster, now: float, lasts: float) -> list[Acti
             f"move_role {role} {host}",
             f"move_role --force writer {host}",
             f"move_role --dry-run {draw.choice(('--force ', ''))}{role} {host}",
+            f"confirm_dead {host} admin",
             "set_active",
             "set_manual",
             "set_passive",
             "failover_method wait",
             f"set_ip {draw.choice(conf.vips).ip} {host}",
         ),
-        (8, 4, 8, 4, 3, 1, 2, 1, 1, 1, 1),
+        (8, 4, 8, 4, 3, 1, 3, 2, 1, 1, 1, 1),
     )[0]
     said = [Action(now, Kind.COMMAND, words=words)]
     if words in ("set_manual", "set_passive") and draw.random() < 0.8:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmm.control.vouch import NotVouchedError, user, vouched
 from tests.authority import Authority
 from tests.unit.test_tls import server_of
 
@@ -310,3 +311,49 @@ def test_it_starts_without_what_it_does_not_need() -> None:
         env=os.environ,
     )
     assert done.stdout == "\n"
+
+
+def test_confirm_dead_is_sent_with_the_name_of_its_user_once_it_is_vouched_for(client: Client) -> None:
+    done, received = client.ask("OK: 'db1' counts as off now", "confirm_dead", "db1", "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert received == f"confirm_dead db1 {user()}\nquit\n".encode()
+    done, received = client.ask("OK: off", "--format", "json", "confirm_dead", "--yes", "db1")
+    assert json.loads(done.stdout) == {"ok": True, "message": "OK: off"}
+    assert received.startswith(b"confirm_dead db1 ")
+
+
+def test_confirm_dead_without_a_terminal_and_without_yes_is_not_sent(client: Client, nobody: int) -> None:
+    client.write_conf(nobody)
+    done = client.run("--config", str(client.conf), "confirm_dead", "db1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "asks back on a terminal, and this is none; with --yes it does not ask" in done.stderr
+    done = client.run("--config", str(client.conf), "confirm_dead", "--yes")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "confirm_dead needs the name of one host: confirm_dead [--yes] HOST" in done.stderr
+
+
+def test_confirm_dead_asks_what_it_means_and_takes_nothing_but_yes() -> None:
+    asked: list[str] = []
+
+    def answering(text: str) -> Callable[[str], str]:
+        def ask(question: str) -> str:
+            asked.append(question)
+            return text
+
+        return ask
+
+    assert vouched(["confirm_dead", "db1"], answering("Yes\n")) == ["confirm_dead", "db1", user()]
+    assert "two servers take writes" in asked[0]
+    for text in ("y\n", "no\n", ""):
+        with pytest.raises(NotVouchedError, match="nothing was sent"):
+            vouched(["confirm_dead", "db1"], answering(text))
+    assert vouched(["set_offline", "--yes", "db1"]) == ["set_offline", "--yes", "db1"]
+
+
+def test_who_vouches_is_named_with_the_user_behind_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    alone = user()
+    monkeypatch.setenv("SUDO_USER", "alice")
+    assert user() == f"{alone}(alice)"
+    monkeypatch.setenv("SUDO_USER", "a|b c")
+    assert user() == f"{alone}(a_b_c)"

@@ -1,0 +1,193 @@
+"""A host that is off by the admin's word, and what is said of a wait for one that cannot be told (SPEC 11.1)."""
+
+import asyncio
+import socket
+from dataclasses import replace
+
+import pytest
+
+from mmm.config.model import Host
+from mmm.lease import FOREVER, NOTHING, Given
+from mmm.monitor import answers, commands, results
+from mmm.monitor.agents import Agents
+from mmm.monitor.events import Killed, apply
+from mmm.monitor.orders import KillHost, Tell
+from mmm.monitor.results import Result
+from mmm.monitor.sign_of_life import sign_of_life
+from mmm.monitor.world import Opinion, State, World
+from mmm.network.icmp import Pinger
+from mmm.wire.agent import PROBE_STOP
+from tests.unit.test_monitor_grants import CONF, LENGTH, cut_off, quiet, rest
+from tests.unit.worlds import NOW, WRITER, checks, settle, take_turn, world
+
+BEGUN = NOW + 3.0
+
+
+def endless() -> World:
+    """Return the world in which db1, the writer, is dead with a lease that has no end, and kill_host is missing."""
+    before = cut_off(quiet().with_agent("db1", given=Given(FOREVER, FOREVER)), "db1", BEGUN)
+    before, orders = take_turn(before, BEGUN)
+    assert any(isinstance(order, KillHost) for order in orders)
+    return rest(apply(before, Killed("db1", "no such program"), BEGUN), BEGUN, ("db1",))[0]
+
+
+def confirmed(before: World, *, host: str = "db1", who: str = "root(alice)", life: str = "") -> Result:
+    done = commands.run(before, ["confirm_dead", host, who], BEGUN + 60, pinged=True, life=life)
+    assert done is not None
+    return done
+
+
+def test_a_host_that_is_off_by_the_admins_word_is_waited_for_no_more() -> None:
+    before = endless()
+    _, orders = rest(before, BEGUN + 1000)
+    assert not any(WRITER in order.status.vips for order in orders)
+    done = confirmed(before)
+    assert done.text == (
+        f"OK: 'db1' counts as off now; nothing waits any more for it to let {WRITER} go. See 'mmm_control show'."
+    )
+    assert (
+        done.entry == f"db1: confirmed dead by root(alice): nothing waits any more for it to let {WRITER} go"
+    )
+    link = done.world.hosts["db1"].agent
+    assert (link.may_hold, link.given, link.kill_unless_told) == (frozenset(), NOTHING, False)
+    after, orders = rest(done.world, BEGUN + 60)
+    (taken,) = (order for order in orders if WRITER in order.status.vips and not order.greet)
+    assert (taken.host, taken.status.probe) == ("db2", PROBE_STOP), "who is wrong is noticed where it can be"
+    assert after.hosts["db2"].agent.may_hold == {WRITER}
+
+
+def test_who_said_it_is_kept_where_it_is_a_name() -> None:
+    assert "by somebody" in confirmed(endless(), who="a|b").entry
+    without = commands.run(endless(), ["confirm_dead", "db1"], BEGUN, pinged=True)
+    assert without is not None
+    assert "by somebody" in without.entry
+
+
+def test_a_failover_block_does_not_wait_for_a_host_that_is_off() -> None:
+    blocked = replace(endless(), last_master="db1", failed_over=BEGUN)
+    assert confirmed(blocked).world.failed_over is None
+
+
+def test_a_host_that_nothing_waits_for_may_be_off_too() -> None:
+    off = cut_off(quiet(), "db2", BEGUN).with_host("db2", state=State.HARD_OFFLINE)
+    done = confirmed(off, host="db2", who="root")
+    assert done.entry == "db2: confirmed dead by root: nothing waited for it"
+
+
+@pytest.mark.parametrize(
+    ("before", "life", "why"),
+    [
+        (endless(), "its agent answers", "its agent answers. Switch it off"),
+        (replace(endless(), network_up=False), "", "the monitor reaches none of its ping_ips"),
+        (quiet(), "", "its checks have not failed"),
+        (
+            endless().with_host("db1", opinion=Opinion(BEGUN, known=True, reached=("db2",))),
+            "",
+            "db2 reach its server",
+        ),
+        (endless().with_host("db1", state=State.ONLINE), "", "the other hosts are asked"),
+    ],
+    ids=["answers", "network", "good", "reached", "undecided"],
+)
+def test_a_host_that_may_live_does_not_count_as_off(before: World, life: str, why: str) -> None:
+    done = confirmed(before, life=life)
+    assert done.text.startswith(f"ERROR: 'db1' does not count as off: {why}")
+    assert (done.world, done.entry) == (before, "")
+
+
+def test_only_confirm_dead_looks_for_life_and_only_at_hosts_of_the_conf() -> None:
+    assert commands.to_look_for_life(quiet(), ["confirm_dead", "db1", "root"]) == "db1"
+    assert commands.to_look_for_life(quiet(), ["confirm_dead", "db9", "root"]) is None
+    assert commands.to_look_for_life(quiet(), ["set_offline", "db1"]) is None
+    assert commands.agent_to_ping(quiet(), ["confirm_dead", "db1", "root"]) is None
+    assert commands.agent_to_ping(quiet(), ["set_online", "db9"]) is None
+    assert confirmed(quiet(), host="db9").text.startswith("ERROR: Unknown host name 'db9'!")
+    assert commands.run(quiet(), ["confirm_dead"], NOW, pinged=True) is None
+
+
+def test_a_move_that_waits_for_ever_is_answered_at_once_with_what_ends_it() -> None:
+    before = endless().with_agent("db2", token="boot.1", token_at=BEGUN + 60)
+    forced = commands.run(before, ["move_role", "--force", "writer", "db2"], BEGUN + 60, pinged=True)
+    assert forced is not None
+    assert forced.awaits is not None
+    assert results.outcome(forced.world, forced.awaits) == (
+        f"ERROR: ordered, and done as soon as it can be: {WRITER} waits for db1, which may still have it: its lease has"
+        " no end. That ends at once when the agent of db1 answers, kill_host succeeds, or you vouch that db1 is off:"
+        " 'mmm_control confirm_dead db1'"
+    )
+    killing = forced.world.with_agent("db1", killing=True)
+    assert results.outcome(killing, forced.awaits) is None, "kill_host may succeed"
+    ends = forced.world.with_agent("db1", given=Given(BEGUN + 65, BEGUN + 65))
+    assert results.outcome(ends, forced.awaits) is None, "it is done in some seconds"
+
+
+def test_a_move_in_manual_mode_whose_old_holder_is_dead_is_answered_at_once_too() -> None:
+    before = replace(endless(), mode=endless().mode.MANUAL).with_owner({WRITER: "db1"})
+    before, _ = settle(before.with_agent("db1", unkillable=True), BEGUN + 60)
+    moved = commands.run(before, ["move_role", "writer", "db2"], BEGUN + 60, pinged=True)
+    assert moved is not None
+    assert moved.awaits is not None
+    world_then, orders = take_turn(moved.world, BEGUN + 60)
+    for order in orders:
+        if isinstance(order, KillHost):
+            world_then = apply(world_then, Killed("db1", "no such program"), BEGUN + 60)
+    said = results.outcome(world_then, moved.awaits)
+    assert said is not None
+    assert "'mmm_control confirm_dead db1'" in said
+    assert confirmed(world_then).text.startswith("OK: ")
+
+
+def test_show_says_how_long_a_wait_lasts_and_what_ends_it() -> None:
+    before = endless()
+    assert "its lease has no end. That ends at once when" in answers.show(before, BEGUN)
+    ends = before.with_agent("db1", given=Given(BEGUN + LENGTH, BEGUN + LENGTH))
+    assert "which may still have it: for another 9 s. That ends" in answers.show(ends, BEGUN + 2)
+    assert "'mmm_control confirm_dead db1'" in answers.show(ends, BEGUN + 2)
+    perl = before.with_agent("db1", classic=True)
+    assert "its agent is one of the Perl MMM, which holds it for good. That" in answers.show(perl, BEGUN)
+
+
+def test_who_waits_for_an_agent_alone_is_told_to_start_it() -> None:
+    lives = endless().with_host("db1", checks=checks(), opinion=None, state=State.AWAITING_RECOVERY)
+    lives = lives.with_agent("db1", unreachable=True)
+    assert "when the agent of db1 answers: start it" in answers.show(lives, BEGUN)
+    assert "confirm_dead" not in answers.show(lives, BEGUN)
+
+
+def test_a_vip_without_a_lease_waits_too_where_the_guard_is_on() -> None:
+    bare = replace(CONF, vip_lease=0.0)
+    before, _ = rest(cut_off(world({WRITER: "db1"}, conf=bare), "db1", BEGUN), BEGUN)
+    before, _ = rest(apply(before, Killed("db1", "no such program"), BEGUN), BEGUN)
+    assert "its VIP has no lease (vip_lease is 0). That ends" in answers.show(before, BEGUN)
+    after, orders = take_turn(confirmed(before).world, BEGUN + 60)
+    assert any(isinstance(order, Tell) and WRITER in order.status.vips for order in orders)
+    assert after.owner[WRITER] == "db2"
+
+
+def test_a_command_for_an_agent_that_does_not_answer_names_the_way_out_of_a_dead_host() -> None:
+    refused = commands.run(endless(), ["set_online", "db1"], BEGUN, pinged=False)
+    assert refused is not None
+    failing = replace(endless(), hosts=endless().hosts).with_host("db1", state=State.REPLICATION_FAIL)
+    offline = commands.run(failing, ["set_offline", "db1"], BEGUN, pinged=False)
+    assert offline is not None
+    assert offline.text.endswith("If it is off: 'mmm_control confirm_dead db1'.")
+    healthy = commands.run(quiet(), ["set_offline", "db1"], BEGUN, pinged=False)
+    assert healthy is not None
+    assert "confirm_dead" not in healthy.text
+
+
+def looked_at(host: Host) -> str:
+    class Deaf(Pinger):
+        async def ping(self, *_: object) -> float | None:
+            return None
+
+    return asyncio.run(sign_of_life(host, Agents(), Deaf()))
+
+
+def test_what_answers_of_a_host_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        lives = looked_at(Host("db1", "127.0.0.1", "master", agent_port=1, mysql_port=port))
+        assert lives == f"its system takes connections at 127.0.0.1:{port}"
+    refuses = looked_at(Host("db1", "127.0.0.1", "master", agent_port=1, mysql_port=port))
+    assert refuses == f"its system refuses connections at 127.0.0.1:{port}"
