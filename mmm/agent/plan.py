@@ -212,7 +212,7 @@ class Detach:
 
 @dataclass(frozen=True, slots=True)
 class Attach:
-    """Replicate from the source again."""
+    """Replicate from the source again. One that has still to catch up is waited for, until the next look."""
 
     def __str__(self) -> str:
         return "attach to the source"

@@ -229,8 +229,7 @@ class Steps:
                     raise StepError(why_not)
                 return "done, until what the other master has is compared"
             case Attach():
-                attach(session.open())
-                return "replicates from it again"
+                return self._attach(session)
             case StartReplication():
                 start_replica(session.open())
                 return "started"
@@ -255,6 +254,16 @@ class Steps:
         if finish:
             apply_received(session.open(), self._conf.sync_timeout)
         return "stopped" if ended else "is about to end, and takes nothing more"
+
+    def _attach(self, session: Session) -> str:
+        try:
+            self.prepare()
+            source = self._peer.open() if self._peer else None
+        except MysqlError as error:
+            log.debug("attach: %s: %s", self._here.name, error.text)
+            source = None  # it says itself what it has no more
+        why_not = attach(session.open(), source)
+        return f"waits: {why_not}" if why_not else "replicates from it again"
 
     def _throw_away(self, session: Session) -> str:
         try:

@@ -15,6 +15,7 @@ from mmm.mysql.replication import (
     stop_replica,
     wait_applied,
 )
+from mmm.mysql.resume import go_on_from_own
 from mmm.mysql.source import heartbeat, rename_source
 
 STOP_LIMIT = 1.0
@@ -22,6 +23,8 @@ STOP_LIMIT = 1.0
 
 APPLY_LIMIT = 1.0
 """Seconds that the rest of what was received may take to be applied."""
+ATTACH_LIMIT = 1.0
+"""Seconds that a source may take to get what it lacks of what is here."""
 
 
 def stop_receiving(connection: Connection) -> bool:
@@ -57,12 +60,21 @@ def detach(connection: Connection, *, throw_away: float | None = None) -> str:
     return ""
 
 
-def attach(connection: Connection) -> None:
-    """Replicate from the source again, from where replication was; raises MysqlError."""
+def attach(connection: Connection, source: Connection | None = None) -> str:
+    """Replicate from the source again; returns why not yet, empty when it is done. Raises MysqlError.
+
+    It goes on from where replication was. With a connection to that `source` it is seen to that its log reaches back to
+    there, also when its data were copied from this server, see mmm.mysql.resume.
+    """
     status = replica_status(connection)
-    if status is not None and status.detached:
-        _rename(connection, status, status.source_ip)
-        start_replica(connection, status.channel)
+    if status is None or not status.detached:
+        return ""
+    stop_replica(connection)
+    if source is not None and (why_not := go_on_from_own(connection, status, source, ATTACH_LIMIT)):
+        return why_not
+    _rename(connection, status, status.source_ip)
+    start_replica(connection, status.channel)
+    return ""
 
 
 def _rename(connection: Connection, status: ReplicaStatus, host: str, timeout: float | None = None) -> None:

@@ -14,6 +14,7 @@ import pytest
 from mmm.gtid.place import LogPlace
 from mmm.mysql.access import deny_writes, writable
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError
+from mmm.mysql.detach import attach, detach
 from mmm.mysql.flavour import detect
 from mmm.mysql.follow import Followed, FollowRefusedError, follow
 from mmm.mysql.grants import agent_privileges, grants
@@ -625,3 +626,68 @@ def test_strict_mode_keeps_the_new_master_from_taking_them_in(trio: Trio) -> Non
         pytest.raises(FollowRefusedError, match=r"it has .* transactions"),
     ):
         follow(slave, source(trio.two), two, LONG)
+
+
+def copy(origin: Server, to: Server) -> None:
+    """Make `to` a copy of the rows and the place of a server, without its binary log, as a dump or a backup is."""
+    with origin.connect() as connection:
+        found = connection.query("SELECT id, what FROM shop.orders")
+    rows = ", ".join(f"({row['id']}, '{row['what']}')" for row in found)
+    to.run(
+        "STOP SLAVE",
+        "RESET MASTER",
+        "SET SESSION sql_log_bin=0",
+        "DELETE FROM shop.orders",
+        f"INSERT INTO shop.orders VALUES {rows}",  # noqa: S608
+        f"SET GLOBAL gtid_slave_pos='{origin.value('@@gtid_current_pos')}'",
+        "START SLAVE",
+    )
+
+
+@pytest.mark.parametrize("strict", [0, 1])
+def test_a_master_is_attached_to_one_that_was_set_up_anew_from_it(trio: Trio, strict: int) -> None:
+    """Its last transaction from there is in no log any more; what it wrote meanwhile it goes on from."""
+    for server in (trio.one, trio.two):
+        server.run(f"SET GLOBAL gtid_strict_mode={strict}")
+    insert(trio.one, "old")
+    catch_up(trio.two, trio.one)
+    with agent(trio.two) as two, agent(trio.one) as one:
+        assert detach(two) == ""
+        insert(trio.two, "meanwhile")
+        copy(trio.two, trio.one)
+        insert(trio.two, "later")
+        assert attach(two, one) == ""
+        insert(trio.two, "attached")
+        catch_up(trio.one, trio.two)
+        stop_replica(two)
+        start_replica(two)  # a source that has written nothing since it was copied lets everybody in
+        insert(trio.one, "back")
+        catch_up(trio.two, trio.one)
+    assert rows_of(trio.one) == rows_of(trio.two) == ["attached", "back", "later", "meanwhile", "old"]
+
+
+def test_a_master_is_not_attached_before_its_source_has_what_it_has(trio: Trio) -> None:
+    catch_up(trio.two, trio.one)
+    with agent(trio.two) as two, agent(trio.one) as one:
+        assert detach(two) == ""
+        stop_replica(one)
+        insert(trio.two, "a")
+        place = trio.two.value("@@gtid_slave_pos")
+        assert attach(two, one) == f"127.0.0.1 has not applied {trio.two.value('@@gtid_binlog_pos')} yet"
+        assert trio.two.value("@@gtid_slave_pos") == place
+        start_replica(one)
+        catch_up(trio.one, trio.two)
+        assert attach(two, one) == ""
+        assert (status := replica_status(two)) is not None
+        assert not status.detached
+
+
+def test_a_source_with_more_is_gone_on_with_where_replication_was(trio: Trio) -> None:
+    catch_up(trio.two, trio.one)
+    with agent(trio.two) as two, agent(trio.one) as one:
+        assert detach(two) == ""
+        trio.one.run("INSERT INTO shop.orders VALUES (100, 'more')")
+        insert(trio.two, "other")
+        catch_up(trio.one, trio.two)
+        assert attach(two, one) == ""
+    trio.two.wait_for_rows("SELECT id FROM shop.orders WHERE what='more'")
