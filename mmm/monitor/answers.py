@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from mmm.config.names import CHECK_NAMES
-from mmm.monitor import diagnosis, divergence, failover, loss, promotion, stall, waiting
+from mmm.monitor import concerns
 from mmm.monitor.explain import explain
 from mmm.monitor.history import Entry, shown
 from mmm.monitor.world import Mode, World
@@ -71,9 +71,8 @@ def show(world: World, now: float = 0.0, clock: Clock = lambda seconds: seconds)
         for role in world.conf.roles.values()
         if role.prefer and role.mode == "exclusive"
     )
-    return wire.encode_show(
-        wire.Show(hosts, passive, _warnings(world, now, clock), preferences), world.conf.dialect
-    )
+    warnings = tuple(map(str, concerns.found(world, now, clock)))
+    return wire.encode_show(wire.Show(hosts, passive, warnings, preferences), world.conf.dialect)
 
 
 def checks(world: World, host: str, check: str, clock: Clock) -> str:
@@ -98,32 +97,3 @@ def _host(world: World, name: str) -> wire.ShowHost:
     if world.mode is Mode.PASSIVE:
         told = frozenset(vip for vip in told if world.owner.get(vip) in (None, name)) | world.vips_of(name)
     return wire.ShowHost(name, conf.ip, conf.mode, str(host.state), tuple(told))
-
-
-def _warnings(world: World, now: float, clock: Clock) -> tuple[str, ...]:
-    warnings = [said for said in (failover.blocked(world), promotion.held_back(world)) if said]
-    if waits := waiting.sentence(world, now):
-        warnings.append(waits)
-    if world.guarded and not world.network_up:
-        warnings.append("the monitor reaches none of its ping_ips: no check counts, nothing is sent")
-    if world.loss is not None and world.loss.known and world.loss.most != 0:
-        warnings.append(loss.said(world.loss, clock))
-    for name, host in world.hosts.items():
-        if world.only_ping_lost(name):
-            warnings.append(
-                f"host {name} does not answer ping, but its server does: nothing follows from that"
-            )
-        if extra := divergence.unshared(world, name):
-            warnings.append(
-                f"host {name} has {extra} that {divergence.opposite(world)} lacked when it went on without it:"
-                f" see explain {name}"
-            )
-        if stalled := stall.said(world, name):
-            warnings.append(stalled)
-        if host.agent.unreachable:
-            warnings.append(wire.unreachable(name))
-        if host.agent.refusal:
-            warnings.append(f"agent on host {name} answered: {host.agent.refusal}")
-        if world.guarded and world.network_up and diagnosis.notable(world, name) is not None:
-            warnings.append(diagnosis.said(world, name))
-    return tuple(warnings)

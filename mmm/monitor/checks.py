@@ -6,20 +6,22 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmm.config.model import Check, Cluster, Host
 from mmm.gtid.place import LogPlace, Tail
 from mmm.gtid.semi_sync import said
+from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.events import CheckResult
-from mmm.monitor.master_pair import MasterFacts
-from mmm.monitor.world import Outcome
+from mmm.monitor.world import Cause, Outcome
 from mmm.mysql.access import look_at_read_only
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
+from mmm.mysql.grants import look_at_missing_grant
 from mmm.mysql.kept import RENEWED, Kept
 from mmm.mysql.question import Question
-from mmm.mysql.replication import ReplicaStatus, look_at_replica, replica_status
+from mmm.mysql.replication import ReplicaStatus, look_at_replica
+from mmm.mysql.settings import look_at_settings
 from mmm.mysql.tail import read_tail
 from mmm.mysql.tls import tls_of
 from mmm.mysql.transactions import look_at_transactions
@@ -47,6 +49,10 @@ class Reading:
     status: ReplicaStatus | None = None
     transactions: Transactions | None = None
     error: MysqlError | None = None
+    grant: str = ""
+    """The statement that would have let the monitor look."""
+    settings: Settings | None = None
+    """What the server is set to; None where it was not asked that now."""
 
 
 class _Server:
@@ -63,6 +69,12 @@ class _Server:
         self.replica = Kept(address, threads, renewed=_SELDOM * renewed)
         self.reading: asyncio.Future[Reading] | None = None
         self.read_began = -math.inf
+        self._seen: Connection | None = None
+
+    def is_new(self, session: Connection) -> bool:
+        """Tell whether the session is another one than when this was asked last."""
+        new, self._seen = self._seen is not session, session
+        return new
 
     def close(self) -> None:
         """End its connections."""
@@ -91,8 +103,9 @@ class Checks:
         try:
             return await self._run(host, name)
         except Exception as error:
-            log.exception("%s: check %s ended by an error of its own", host.name, name)
-            return CheckResult(host.name, name, Outcome.UNKNOWN, f"UNKNOWN: {error}")
+            log.exception("%s: check %s ended by an internal error", host.name, name)
+            cause = Cause("internal")
+            return CheckResult(host.name, name, Outcome.UNKNOWN, f"UNKNOWN: {error}", cause=cause)
 
     async def look_anew(self, host: Host) -> tuple[CheckResult, CheckResult]:
         """Return what both checks of the replica find now, not what a check has found a moment ago."""
@@ -124,7 +137,7 @@ class Checks:
             return await self._ping(host)
         if name == "mysql":
             return await self._mysql(host, self._conf.checks[name])
-        judge = {"rep_threads": _judge_threads, "rep_backlog": _judge_backlog}[name]
+        judge = {"rep_threads": judge_threads, "rep_backlog": _judge_backlog}[name]
         check = self._conf.checks[name]
         return replica_result(host, check, judge, await self._read(host, check))
 
@@ -147,7 +160,9 @@ class Checks:
         if server.reading is None or not (at_work or loop.time() - server.read_began < self._fresh):
             server.read_began = loop.time()
             server.reading = loop.create_task(
-                read_replica(server.replica, check.timeout, master=host.name in self._masters)
+                read_replica(
+                    server.replica, check.timeout, master=host.name in self._masters, new=server.is_new
+                )
             )
         return await asyncio.shield(server.reading)
 
@@ -181,9 +196,19 @@ async def check_mysql(host: Host, check: Check, server: Kept) -> CheckResult:
         refused = error.kind is ErrorKind.REFUSED
         saturated = error.kind is ErrorKind.SATURATED
         return CheckResult(
-            host.name, "mysql", outcome, f"{outcome}: {error.text}", refused=refused, saturated=saturated
+            host.name,
+            "mysql",
+            outcome,
+            f"{outcome}: {error.text}",
+            refused=refused,
+            saturated=saturated,
+            cause=_cause(error),
         )
     return CheckResult(host.name, "mysql", Outcome.OK, "OK", writable=may_write)
+
+
+def _cause(error: MysqlError, grant: str = "") -> Cause:
+    return Cause(error.kind.name.lower(), error.number, grant)
 
 
 def read_log(host: Host, since: LogPlace) -> Tail:
@@ -198,24 +223,38 @@ def read_log(host: Host, since: LogPlace) -> Tail:
         return Tail(since, seen, problem=f"its binary log makes no sense: {error}")
 
 
-async def read_replica(server: Kept, limit: float, *, master: bool = True) -> Reading:
+async def read_replica(
+    server: Kept, limit: float, *, master: bool = True, new: Callable[[Connection], bool] = lambda _: False
+) -> Reading:
     """Return what a server says of its replication and its transactions within `limit` seconds.
 
-    The end of its binary log only counts of one that may be `master`.
+    The end of its binary log and its settings only count of one that may be `master`; the settings are read on a
+    session that is `new`.
     """
     try:
-        return await server.ask(_look if master else _look_at_slave, limit)
+        reading = await server.ask(lambda connection: _look(connection, new, master=master), limit)
     except MysqlError as error:
         return Reading(error=error)
+    if reading.error is not None:
+        server.close()  # only a new session sees a privilege that was granted meanwhile
+    return reading
 
 
-def _look(connection: Connection, *, with_end: bool = True) -> Question[Reading]:
-    status = yield from look_at_replica(connection)
+def _look(connection: Connection, new: Callable[[Connection], bool], *, master: bool) -> Question[Reading]:
+    reading = yield from _look_at_replica(connection, with_end=master)
+    if master and new(connection):
+        reading = replace(reading, settings=(yield from _settings(connection)))
+    return reading
+
+
+def _look_at_replica(connection: Connection, *, with_end: bool) -> Question[Reading]:
+    try:
+        status = yield from look_at_replica(connection)
+    except MysqlError as error:
+        if error.kind is not ErrorKind.DENIED:
+            raise
+        return Reading(error=error, grant=(yield from look_at_missing_grant(connection)))
     return Reading(status, (yield from _transactions(connection, status, with_end=with_end)))
-
-
-def _look_at_slave(connection: Connection) -> Question[Reading]:
-    return _look(connection, with_end=False)
 
 
 def replica_result(
@@ -223,14 +262,23 @@ def replica_result(
 ) -> CheckResult:
     """Return what a check of the replica makes of what was read."""
     if (error := reading.error) is not None:
-        # A user that may log in but not look is a fault of the set-up; no login says nothing of replication.
-        denied = error.kind is ErrorKind.DENIED and error.number == _NO_PRIVILEGE
-        outcome = Outcome.ERROR if denied else Outcome.UNKNOWN
-        return CheckResult(host.name, check.name, outcome, f"{outcome}: {error.text}")
+        # Whatever keeps the monitor from looking says nothing of replication.
+        cause, message = _cause(error, reading.grant), f"UNKNOWN: {error.text}"
+        return CheckResult(
+            host.name, check.name, Outcome.UNKNOWN, message, cause=cause, settings=reading.settings
+        )
     status = reading.status
     if status is None:
         missing = "ERROR: replication is not configured"
-        return CheckResult(host.name, check.name, Outcome.ERROR, missing, transactions=reading.transactions)
+        return CheckResult(
+            host.name,
+            check.name,
+            Outcome.ERROR,
+            missing,
+            transactions=reading.transactions,
+            settings=reading.settings,
+            delay=0,
+        )
     message = _DETACHED.format(status.source_ip) if status.detached else judge(status, check)
     if check.name == "rep_threads" and message == "OK" and reading.transactions is not None:
         message = ": ".join(filter(None, (message, said(reading.transactions.semi_sync))))
@@ -246,6 +294,8 @@ def replica_result(
         transactions=reading.transactions,
         behind=status.seconds_behind,
         detached=status.detached,
+        settings=reading.settings,
+        delay=status.delay,
     )
 
 
@@ -259,11 +309,18 @@ def _transactions(
         return None
 
 
-_NO_PRIVILEGE = 1227
+def _settings(connection: Connection) -> Question[Settings | None]:
+    try:
+        return (yield from look_at_settings(connection))
+    except (MysqlError, LookupError, TypeError, ValueError):  # a proxy may answer anything
+        return None
+
+
 _DETACHED = "ERROR: detached from {}, which was lost, until that is back in use"
 
 
-def _judge_threads(status: ReplicaStatus, _: Check) -> str:
+def judge_threads(status: ReplicaStatus, _: Check) -> str:
+    """Return the outcome of rep_threads and its reason."""
     stopped = []
     if status.io_running == "No":
         stopped.append(f"IO thread is not running{_because(status.io_error)}")
@@ -287,16 +344,3 @@ def _judge_backlog(status: ReplicaStatus, check: Check) -> str:
     if status.seconds_behind > check.max_backlog:
         return f"ERROR: {status.seconds_behind} s behind, limit {check.max_backlog:g}"
     return "OK" if status.seconds_behind == 0 else f"OK: {status.seconds_behind} s behind"
-
-
-def read_master_facts(host: Host) -> MasterFacts | None:
-    """Return what a possible master's server says of itself, None if it does not say so in 2 s."""
-    try:
-        with connect(monitor_address(host), 2.0) as connection:
-            status = replica_status(connection)
-            row = connection.query(
-                "SELECT @@global.auto_increment_increment AS i, @@global.auto_increment_offset AS o"
-            )[0]
-            return MasterFacts(status.source_ip if status else "", int(row["i"]), int(row["o"]))
-    except (MysqlError, LookupError, TypeError, ValueError):  # a proxy may answer anything
-        return None

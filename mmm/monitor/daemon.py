@@ -5,17 +5,16 @@ import logging
 import signal
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster, Monitor
 from mmm.monitor import gather, master_pair, startup
 from mmm.monitor.agents import Agents
-from mmm.monitor.checks import Checks, read_master_facts
+from mmm.monitor.checks import Checks
 from mmm.monitor.control_port import serve_control
 from mmm.monitor.kill_host import program
 from mmm.monitor.shell import Shell
-from mmm.monitor.world import State
+from mmm.monitor.world import State, World
 from mmm.network.icmp import Pinger
 from mmm.process import tls
 from mmm.process.garbage import collect_seldom
@@ -73,12 +72,14 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
     checks = Checks(conf, pinger)
     try:
         await gather.wait_for_network(monitor, pinger)
-        checked, has = await gather.first_checks(conf, checks, time.monotonic())
-        await _warn_of_masters(conf)
+        checked, has, settings = await gather.first_checks(conf, checks, time.monotonic())
         found = await gather.ask_everybody(conf, monitor, agents, checked)
         started = startup.start(conf, checked, found, time.monotonic(), has)
-        _say_start(started)
-        shell = Shell(started.world, monitor, agents, checks, pinger)
+        world = started.world
+        for name, known in settings.items():
+            world = world.with_host(name, settings=known)
+        _say_start(started, world)
+        shell = Shell(world, monitor, agents, checks, pinger)
         log.info("%s", sentence(conf))
         collect_seldom()
         async with serve_control(monitor, tls.server_context(conf.socket), shell.command, allowed(conf)):
@@ -87,25 +88,13 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
         checks.close()
 
 
-async def _warn_of_masters(conf: Cluster) -> None:
-    role = conf.roles.get(conf.active_master_role)
-    hosts = [conf.hosts[name] for name in role.hosts] if role else []
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(max_workers=2) as threads:
-        facts = await asyncio.gather(
-            *(loop.run_in_executor(threads, read_master_facts, host) for host in hosts)
-        )
-    known = {host.name: fact for host, fact in zip(hosts, facts, strict=True) if fact is not None}
-    for warning in master_pair.warnings(conf, known):
-        log.warning("%s", warning)
-
-
-def _say_start(started: startup.Started) -> None:
-    for warning in started.warnings:
+def _say_start(started: startup.Started, world: World) -> None:
+    alone = master_pair.alone(world.conf)
+    for warning in (*started.warnings, *([alone] if alone else ()), *master_pair.found(world)):
         log.warning("%s", warning)
     if started.conflict:
         log.critical("%s", started.conflict)
-    for name, host in started.world.hosts.items():
-        roles = ", ".join(map(str, started.world.vips_of(name))) or "no roles"
+    for name, host in world.hosts.items():
+        roles = ", ".join(map(str, world.vips_of(name))) or "no roles"
         level = logging.INFO if host.state is State.ONLINE else logging.WARNING
         log.log(level, "%s: starts as %s with %s: %s", name, host.state, roles, host.sentence)

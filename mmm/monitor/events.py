@@ -6,10 +6,11 @@ from typing import Any
 
 from mmm.config.model import Vip
 from mmm.gtid.place import Tail
+from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.lease import FOREVER, NOT_OBEYED, NOTHING, Given
 from mmm.monitor import divergence, loss, moves, stall, trap
-from mmm.monitor.world import AgentLink, HostWorld, Outcome, State, World
+from mmm.monitor.world import NO_CAUSE, AgentLink, Cause, HostWorld, Outcome, State, World
 from mmm.wire.agent import refusal_to_follow
 
 
@@ -35,6 +36,12 @@ class CheckResult:
     """Seconds that it is behind its source, where the check sees that."""
     detached: bool = False
     """Its replica is detached from its source, which is an ERROR only of a host that should follow another."""
+    cause: Cause = NO_CAUSE
+    """Why it is UNKNOWN."""
+    settings: Settings | None = None
+    """What the server is set to; None where it was not asked now."""
+    delay: int | None = None
+    """Seconds by which its replication is set to stay behind, where the check sees that."""
 
 
 class Answer(StrEnum):
@@ -139,6 +146,8 @@ def only_transactions(before: World, after: World, event: Event) -> bool:
     old, new = before.hosts[event.host], after.hosts[event.host]
     if bool(stall.said(before, event.host)) != bool(stall.said(after, event.host)):
         return False
+    if _source(old) != _source(new):
+        return False
     told = replace(
         old,
         transactions=new.transactions,
@@ -148,6 +157,12 @@ def only_transactions(before: World, after: World, event: Event) -> bool:
         missed=new.missed,
     )
     return told == new
+
+
+def _source(host: HostWorld) -> tuple[str, bool] | None:
+    """Return whom the host replicates from, and whether it is detached from that; None: not known."""
+    read = host.transactions
+    return None if read is None else (read.source_ip, read.detached)
 
 
 def _checked(world: World, event: CheckResult, now: float) -> World:
@@ -172,11 +187,16 @@ def _checked(world: World, event: CheckResult, now: float) -> World:
         trap_period,
         refused=event.refused,
         saturated=event.saturated,
+        cause=event.cause,
     )
     if status != host.checks[event.check]:
         changes["checks"] = {**host.checks, event.check: status}
     if event.uses_gtid is not None and event.uses_gtid != host.uses_gtid:
         changes["uses_gtid"] = event.uses_gtid
+    if event.settings is not None and event.settings != host.settings:
+        changes["settings"] = event.settings
+    if event.delay is not None and event.delay != host.delay:
+        changes["delay"] = event.delay
     changes |= _replicated(world, event, host, now)
     if event.writable and world.active_master != event.host:
         changes.update(writable_since=host.writable_since or now, writable_seen=now)

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from mmm.config.model import Vip
-from mmm.monitor import diagnosis, divergence, facts, failover, moves, promotion, roles
+from mmm.monitor import diagnosis, divergence, facts, unheld
 from mmm.monitor.facts import Fact
 from mmm.monitor.states import RULES, Rule, rule_for
 from mmm.monitor.tell import holders
@@ -105,18 +104,6 @@ def _mode(world: World) -> Iterator[str]:
 def _roles(world: World) -> Iterator[str]:
     for vip, owner in world.owner.items():
         if owner is None:
-            yield f"{vip}: nobody: {_why_nobody(world, vip)}"
+            yield f"{vip}: nobody: {unheld.why(world, vip)}"
         elif others := holders(world, vip) - {owner}:
             yield f"{vip}: {owner} is to have it once {', '.join(sorted(others))} has let it go"
-
-
-def _why_nobody(world: World, vip: Vip) -> str:
-    role = world.conf.roles[vip.role]
-    if vip.role == world.conf.active_master_role and (waits := failover.blocked(world)):
-        return waits
-    if vip.role == world.conf.active_master_role and (held := promotion.held_back(world)):
-        return held
-    if roles.eligible(world, role):
-        return "it is assigned at the next turn" if world.mode is not Mode.PASSIVE else "passive mode"
-    states = ", ".join(f"{name} is {moves.unfit(world, name)}" for name in role.hosts)
-    return f"no host can take it: {states}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmm.config.model import Cluster, Host, Monitor
 from mmm.config.names import CHECK_NAMES
+from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.monitor import status_file, trap
 from mmm.monitor.agents import Agents
@@ -36,23 +37,31 @@ async def wait_for_network(monitor: Monitor, pinger: Pinger) -> None:
 
 async def first_checks(
     conf: Cluster, checks: Checks, now: float
-) -> tuple[Mapping[str, Mapping[str, CheckStatus]], Mapping[str, Transactions]]:
-    """Return what every check found on every host, run once and side by side, and which transactions were read."""
+) -> tuple[Mapping[str, Mapping[str, CheckStatus]], Mapping[str, Transactions], Mapping[str, Settings]]:
+    """Return what every check found on every host, run once and side by side.
+
+    With it the transactions and the settings that were read.
+    """
     at_work = asyncio.Semaphore(AT_ONCE)
     by_host = await asyncio.gather(*(_check(host, checks, at_work) for host in conf.hosts.values()))
     found: dict[str, dict[str, CheckStatus]] = {name: {} for name in conf.hosts}
     has: dict[str, Transactions] = {}
+    settings: dict[str, Settings] = {}
     for result in (each for results in by_host for each in results):
         # That a replica is connecting says nothing yet: it may have been at it for hours. That it is detached is good
         # of the active master, and who that is, is not known yet.
         connecting = result.connecting_to and result.outcome is Outcome.OK
         outcome = Outcome.UNKNOWN if connecting or result.detached else result.outcome
-        found[result.host][result.check] = trap.first(outcome, result.message, now, refused=result.refused)
+        found[result.host][result.check] = trap.first(
+            outcome, result.message, now, refused=result.refused, cause=result.cause
+        )
         if result.transactions is not None:
             has[result.host] = result.transactions
+        if result.settings is not None:
+            settings[result.host] = result.settings
         if not result.message.startswith("OK"):
             log.warning("%s: %s: %s", result.host, result.check, result.message)
-    return found, has
+    return found, has, settings
 
 
 async def _check(host: Host, checks: Checks, at_work: asyncio.Semaphore) -> list[CheckResult]:

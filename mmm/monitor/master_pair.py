@@ -1,18 +1,11 @@
-"""Warnings about the pair of masters that the admin should know before a failover needs it (SPEC section 6, Start)."""
+"""What is wrong with the pair of masters, and would hurt at a failover or after it. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from mmm.config.model import Cluster
-
-
-@dataclass(frozen=True, slots=True)
-class MasterFacts:
-    """What a possible master's server says of itself; `source_ip` is empty without replication."""
-
-    source_ip: str
-    increment: int
-    offset: int
+from mmm.gtid.settings import Settings
+from mmm.monitor.warnings import Value, Warned
+from mmm.monitor.world import State, World
 
 
 def too_many(conf: Cluster) -> str:
@@ -26,17 +19,21 @@ def too_many(conf: Cluster) -> str:
     )
 
 
-def warnings(conf: Cluster, facts: Mapping[str, MasterFacts]) -> tuple[str, ...]:
-    """Return a sentence for everything about the masters that would hurt later."""
+def alone(conf: Cluster) -> str:
+    """Return what follows where there is one possible master only, empty where there are two."""
     names = _names(conf)
-    said: list[str] = []
-    if len(names) == 1:
-        said.append(f"only {names[0]} may be active master: there is no host to fail over to")
-    known = [name for name in names if name in facts]
-    for name in known:
-        said += _replication(conf, name, [other for other in names if other != name], facts[name])
+    if len(names) != 1:
+        return ""
+    return f"only {names[0]} may be active master: there is no host to fail over to"
+
+
+def found(world: World) -> tuple[Warned, ...]:
+    """Return everything about the masters that would hurt later, as far as they were asked."""
+    names = [name for name in _names(world.conf) if world.hosts[name].state is not State.ADMIN_OFFLINE]
+    said = [warned for name in names for warned in _replication(world, name)]
+    known = [(name, settings) for name in names if (settings := world.hosts[name].settings) is not None]
     if len(known) == 2:
-        said += _increments(*((name, facts[name]) for name in known))
+        said += _increments(*known)
     return tuple(said)
 
 
@@ -45,30 +42,26 @@ def _names(conf: Cluster) -> tuple[str, ...]:
     return role.hosts if role else ()
 
 
-def _replication(conf: Cluster, name: str, others: list[str], facts: MasterFacts) -> list[str]:
-    ips = {conf.hosts[other].ip: other for other in others}
-    if not ips or facts.source_ip in ips:
-        return []
-    now = f"from {facts.source_ip}" if facts.source_ip else "not at all"
-    return [
-        f"{name} does not replicate from {' or '.join(ips.values())} ({now}): set up replication in both directions"
-    ]
+def _replication(world: World, name: str) -> Iterator[Warned]:
+    read = world.hosts[name].transactions
+    ips = {world.conf.hosts[other].ip: other for other in _names(world.conf) if other != name}
+    if read is None or not ips or read.detached or read.source_ip in ips:
+        return
+    now = f"from {read.source_ip}" if read.source_ip else "not at all"
+    yield Warned("not_replicating", (name,), {"sources": " or ".join(ips.values()), "now": now})
 
 
-def _increments(first: tuple[str, MasterFacts], second: tuple[str, MasterFacts]) -> list[str]:
-    said = []
+def _increments(first: tuple[str, Settings], second: tuple[str, Settings]) -> Iterator[Warned]:
     (one, a), (two, b) = first, second
+    both: dict[str, Value] = {"one": one, "two": two}
     if a.increment != b.increment:
-        said.append(f"auto_increment_increment differs: {a.increment} on {one}, {b.increment} on {two}")
-    for name, facts in (first, second):
-        if facts.increment < 2:
-            said.append(
-                f"auto_increment_increment is {facts.increment} on {name}: at least 2 is needed for two masters"
-            )
-        if facts.offset > facts.increment:
-            said.append(
-                f"auto_increment_offset is {facts.offset} on {name}, more than the increment {facts.increment}"
-            )
+        differ: dict[str, Value] = {**both, "first": a.increment, "second": b.increment}
+        yield Warned("increment_differs", (one, two), differ)
+    for name, settings in (first, second):
+        figures = {"increment": settings.increment, "offset": settings.offset}
+        if settings.increment < 2:
+            yield Warned("increment_too_small", (name,), figures)
+        if settings.offset > settings.increment:
+            yield Warned("offset_too_big", (name,), figures)
     if a.offset == b.offset:
-        said.append(f"auto_increment_offset is {a.offset} on both {one} and {two}: they must differ")
-    return said
+        yield Warned("offsets_equal", (one, two), {**both, "offset": a.offset})

@@ -6,7 +6,7 @@ A fact is said when it begins and when it ends, not in between.
 import logging
 from collections.abc import Iterator
 
-from mmm.monitor import diagnosis, divergence, stall
+from mmm.monitor import diagnosis, divergence, master_pair, stall
 from mmm.monitor.world import AgentLink, CheckStatus, Phase, World
 
 Notice = tuple[int, str]
@@ -22,6 +22,7 @@ def between(before: World, after: World) -> Iterator[Notice]:
         yield logging.INFO, f"mode: {before.mode} -> {after.mode}"
     if after.move is not before.move or after.failed_move is not before.failed_move:
         yield from _move(before, after)
+    yield from _masters(before, after)
     for name, host in after.hosts.items():
         old = before.hosts[name]
         if old is host:
@@ -47,6 +48,16 @@ def _move(before: World, after: World) -> Iterator[Notice]:
     if failed is not None and failed is not before.failed_move and before.move is not None:
         took = 1e3 * (failed.since - before.move.since)
         yield logging.WARNING, f"{failed.vip}: {failed.source} has it again, {took:.0f} ms after that"
+
+
+def _masters(before: World, after: World) -> Iterator[Notice]:
+    """Say what is wrong with the masters from now on, where either of them was looked at."""
+    if all(before.hosts[host.name] is after.hosts[host.name] for host in after.masters()):
+        return
+    known = master_pair.found(before)
+    for warned in master_pair.found(after):
+        if warned not in known:
+            yield logging.WARNING, str(warned)
 
 
 def _unshared(before: World, after: World, name: str) -> Iterator[Notice]:

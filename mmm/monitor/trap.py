@@ -6,16 +6,20 @@ One OK makes it good again at once. UNKNOWN changes nothing but the message.
 
 from dataclasses import replace
 
-from mmm.monitor.world import CheckStatus, Outcome
+from mmm.monitor.world import NO_CAUSE, Cause, CheckStatus, Outcome
 
 SLACK = 0.01
 """Seconds by which a run may be shorter than the one before."""
 
 
-def first(outcome: Outcome, message: str, now: float, *, refused: bool = False) -> CheckStatus:
+def first(
+    outcome: Outcome, message: str, now: float, *, refused: bool = False, cause: Cause = NO_CAUSE
+) -> CheckStatus:
     """Return the belief after the very first run, which waits for no trap."""
-    failed = outcome is Outcome.ERROR
-    return CheckStatus(failed, message, now, now if failed else None, outcome is Outcome.UNKNOWN, refused)
+    failed, unknown = outcome is Outcome.ERROR, outcome is Outcome.UNKNOWN
+    return CheckStatus(
+        failed, message, now, now if failed else None, unknown, refused, cause=cause if unknown else NO_CAUSE
+    )
 
 
 def step(
@@ -27,13 +31,14 @@ def step(
     *,
     refused: bool = False,
     saturated: bool = False,
+    cause: Cause = NO_CAUSE,
 ) -> CheckStatus:
     """Return the belief after one more result, seen at `now`.
 
-    An ERROR may be a connection that was `refused`, UNKNOWN a server that is `saturated`.
+    An ERROR may be a connection that was `refused`, UNKNOWN a server that is `saturated`, or have another `cause`.
     """
     if outcome is Outcome.UNKNOWN:
-        return replace(status, message=message, unknown=True, saturated=saturated)
+        return replace(status, message=message, unknown=True, saturated=saturated, cause=cause)
     if outcome is Outcome.OK:
         changed = now if status.failed else status.changed
         return CheckStatus(failed=False, message=message, changed=changed)

@@ -11,6 +11,7 @@ from typing import Any, cast
 from mmm.config.model import Cluster, Host, Vip
 from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
+from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.lease import NOTHING, Given
 from mmm.monitor.indexed import Hosts, Owners
@@ -46,6 +47,21 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a check could not make out what it looks for; all empty where nothing kept it from that."""
+
+    code: str = ""
+    """What the server's error is, as mmm.mysql.errors.ErrorKind has it, or `internal`."""
+    number: int = 0
+    """The server's error number."""
+    grant: str = ""
+    """The statement that gives the monitor's account the privilege which it lacks."""
+
+
+NO_CAUSE = Cause()
+
+
+@dataclass(frozen=True, slots=True)
 class CheckStatus:
     """What the monitor believes of one check of one host."""
 
@@ -61,6 +77,8 @@ class CheckStatus:
     """The newest ERROR was the refusal of a connection: the host's system lives."""
     saturated: bool = False
     """The newest result was that the server has no connection left to give."""
+    cause: Cause = NO_CAUSE
+    """Why the newest result was UNKNOWN."""
 
 
 def silent(checks: Mapping[str, CheckStatus], conf: Cluster) -> bool:
@@ -205,6 +223,10 @@ class HostWorld:
     """When the newest mysql check found it so."""
     connecting_since: float | None = None
     """Since when its replica has been trying to connect to a source that works."""
+    settings: Settings | None = None
+    """What its server is set to, as last read; of hosts that can be active master. None: never read."""
+    delay: int = 0
+    """Seconds by which its replication is set to stay behind."""
     uses_gtid: bool = False
     """Its replication follows a source by GTID, so that the moment of a switch does not matter."""
     transactions: Transactions | None = None

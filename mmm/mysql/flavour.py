@@ -14,6 +14,10 @@ _BINLOG_FILES = "SHOW BINARY LOGS"
 _BINLOG_EVENTS = "SHOW BINLOG EVENTS IN %s FROM %s LIMIT %s"
 _SEMI_SYNC_SETTINGS = "SHOW GLOBAL VARIABLES LIKE 'rpl_semi_sync%'"
 _SEMI_SYNC_STATE = "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync%'"
+_SETTINGS = (
+    "SELECT @@global.auto_increment_increment AS auto_step, @@global.auto_increment_offset AS auto_start,"
+    " @@global.log_bin AS logs, @@global.log_{replica}_updates AS logs_replicated"
+)
 _SESSIONS = (
     "SELECT ID AS id, USER AS user, HOST AS client, COMMAND AS command, TIME AS seconds,"
     " LEFT(INFO, 400) AS text, {statement} AS statement"
@@ -73,6 +77,8 @@ class Flavour:
     heartbeat: str
     """Asks a channel's heartbeat period, which a change of source forgets: `value` in seconds."""
 
+    settings: str
+    """Asks what counts of an active master: auto_step, auto_start, logs, logs_replicated."""
     semi_sync_settings: str
     """Asks the settings of semi-sync: `Variable_name`, `Value`; none where there is none."""
     semi_sync_state: str
@@ -135,6 +141,7 @@ def _mariadb(version: tuple[int, int, int]) -> Flavour:
         workers="SELECT @@global.slave_parallel_threads AS workers",
         heartbeat="SELECT VARIABLE_VALUE AS value FROM information_schema.global_status"
         " WHERE VARIABLE_NAME='Slave_heartbeat_period' AND %s=''",
+        settings=_SETTINGS.format(replica="slave"),
         semi_sync_settings=_SEMI_SYNC_SETTINGS,
         semi_sync_state=_SEMI_SYNC_STATE,
         sessions=_SESSIONS.format(statement="QUERY_ID"),
@@ -178,6 +185,7 @@ def _mysql(version: tuple[int, int, int]) -> Flavour:
         workers=f"SELECT @@global.{applier}_parallel_workers AS workers",
         heartbeat="SELECT HEARTBEAT_INTERVAL AS value"
         " FROM performance_schema.replication_connection_configuration WHERE CHANNEL_NAME=%s",
+        settings=_SETTINGS.format(replica=applier),
         semi_sync_settings=_SEMI_SYNC_SETTINGS,
         semi_sync_state=_SEMI_SYNC_STATE,
         sessions=_SESSIONS.format(statement="0"),

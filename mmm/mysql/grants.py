@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from mmm.mysql.connection import Connection, MysqlError
 from mmm.mysql.flavour import Flavour
+from mmm.mysql.question import Question
 
 _NOT_IN_BINLOG = "SET SESSION sql_log_bin=0"
 _IN_BINLOG = "SET SESSION sql_log_bin=1"
@@ -40,6 +42,17 @@ def monitor_privileges(flavour: Flavour) -> tuple[str, ...]:
     if flavour.mariadb and flavour.version >= _TAKEN_TO_PIECES:
         return ("SLAVE MONITOR",)
     return ("REPLICATION CLIENT",)
+
+
+def look_at_missing_grant(connection: Connection) -> Question[str]:
+    """Ask whom the server takes the monitor's user for; returns the statement that grants the account what it needs."""
+    needed = ", ".join(monitor_privileges(connection.flavour))
+    try:
+        account = str((yield "SELECT CURRENT_USER() AS account")[0]["account"])
+    except (MysqlError, LookupError):  # a proxy may answer anything
+        return f"GRANT {needed} ON *.* to the monitor's user"
+    user, _, clients = account.rpartition("@")
+    return f"GRANT {needed} ON *.* TO {_name(Account(user, clients=clients))}"
 
 
 def agent_privileges(flavour: Flavour) -> tuple[str, ...]:

@@ -56,6 +56,8 @@ class ReplicaStatus:
     """MySQL's channel or MariaDB's connection name; empty for the only one."""
     detached: bool = False
     """The source was made unreachable on purpose, see mmm.mysql.detach."""
+    delay: int = 0
+    """Seconds by which it is to stay behind: MASTER_DELAY, SOURCE_DELAY."""
 
     @property
     def last_error(self) -> str:
@@ -124,6 +126,7 @@ def parse_status(row: Row) -> ReplicaStatus:
         idle="has read all relay log" in text("Slave_SQL_Running_State"),
         channel=text("Channel_Name") or text("Connection_name"),
         detached=text("Master_Host").startswith(DETACHED),
+        delay=number("SQL_Delay"),
     )
 
 

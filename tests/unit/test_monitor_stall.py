@@ -75,7 +75,7 @@ def test_it_is_said_in_the_log_when_it_is_seen() -> None:
         after = look(after, "db1", mariadb(100 + second), NOW + second)
         before = after
         after = look(before, "db2", mariadb(100), NOW + second + 0.1)
-        found = list(between(before, after))
+        found = [line for line in between(before, after) if "replicate" not in line[1]]
         has = Transactions(0.0)
         result = CheckResult("db2", "rep_backlog", Outcome.OK, "OK", transactions=has)
         assert not (found and only_transactions(before, after, result)), "the shell has to look at it"

@@ -8,7 +8,7 @@ import pytest
 from mmm.config.model import Host
 from mmm.gtid.place import NOWHERE
 from mmm.gtid.transactions import Transactions, surplus
-from mmm.monitor.checks import monitor_address, read_replica
+from mmm.monitor.checks import Reading, monitor_address, read_replica
 from mmm.mysql.grants import Account, grants
 from mmm.mysql.kept import Kept
 from mmm.mysql.replication import binlog_position, wait_for_source
@@ -18,8 +18,8 @@ MONITOR = Account("mmm_monitor", "secret")
 OTHER = Account("other", "secret")
 
 
-def seen_by_monitor(server: Server) -> Transactions:
-    host = Host(
+def monitored(server: Server) -> Host:
+    return Host(
         "db1",
         "127.0.0.1",
         "master",
@@ -27,6 +27,10 @@ def seen_by_monitor(server: Server) -> Transactions:
         monitor_user=MONITOR.user,
         monitor_password=MONITOR.password,
     )
+
+
+def seen_by_monitor(server: Server) -> Transactions:
+    host = monitored(server)
 
     async def look() -> list[Transactions | None]:
         with ThreadPoolExecutor(1) as threads:
@@ -74,3 +78,30 @@ def test_the_checks_see_what_a_server_has_and_what_its_replica_got(server_pool: 
         assert more is not None
         assert more.count == 1
         assert f"-{got.origin}-" in more.names[0]
+
+
+@pytest.mark.mysql
+def test_what_the_monitor_may_not_see_is_named_with_its_grant_and_seen_once_it_is_granted(
+    server: Server,
+) -> None:
+    server.run(f"CREATE USER {MONITOR.user}@'127.0.0.%' IDENTIFIED BY '{MONITOR.password}'")
+
+    async def look() -> list[Reading]:
+        with ThreadPoolExecutor(1) as threads:
+            kept = Kept(monitor_address(monitored(server)), threads)
+            try:
+                first = await read_replica(kept, 2.0, new=lambda _: True)
+                await asyncio.to_thread(server.run, first.grant)
+                return [first, await read_replica(kept, 2.0, new=lambda _: True)]
+            finally:
+                kept.close()
+
+    denied, seen = asyncio.run(look())
+    assert denied.error is not None
+    assert denied.error.number == 1227
+    assert denied.grant.endswith("ON *.* TO 'mmm_monitor'@'127.0.0.%'")
+    assert seen.error is None
+    assert seen.settings is not None, "which need no privilege"
+    assert seen.settings.logs
+    assert seen.settings.increment >= 1
+    server.run(f"DROP USER {MONITOR.user}@'127.0.0.%'")

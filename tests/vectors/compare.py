@@ -157,7 +157,14 @@ def _replies(recorded: Json, heard: Heard) -> Iterator[Difference]:
             yield Difference("reply", reply.get("why", ""), reply, ours)
 
 
+def _classic(reply: str) -> str:
+    """Return an answer without the warnings that the classic does not have."""
+    lines = reply.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("# Warning: ") or "reachable" in line)
+
+
 def _same_reply(reply: Json, ours: str) -> bool:
+    ours = _classic(ours)
     if reply["class"] in ("OK", "ERROR") and not ours.startswith(reply["class"]):
         return False
     if reply.get("text_varies") or reply["class"] == "none":

@@ -1,0 +1,27 @@
+"""Why a VIP is nobody's. Pure."""
+
+from mmm.config.model import Vip
+from mmm.monitor import failover, moves, promotion, roles
+from mmm.monitor.world import Mode, World
+
+
+def is_due(world: World, vip: Vip) -> bool:
+    """Tell whether a host can take the VIP, so that the next turn gives it to one."""
+    return world.mode is not Mode.PASSIVE and bool(roles.eligible(world, world.conf.roles[vip.role]))
+
+
+def why(world: World, vip: Vip) -> str:
+    """Return why no host holds the VIP."""
+    if vip.role == world.conf.active_master_role:
+        said = failover.blocked(world) or promotion.held_back(world)
+        if said:
+            return said
+    if is_due(world, vip):
+        return "it is assigned at the next turn"
+    return "passive mode" if world.mode is Mode.PASSIVE else f"no host can take it: {no_host(world, vip)}"
+
+
+def no_host(world: World, vip: Vip) -> str:
+    """Return what each host of the VIP's role is, none of which can take it."""
+    hosts = world.conf.roles[vip.role].hosts
+    return ", ".join(f"{name} is {moves.unfit(world, name)}" for name in hosts)

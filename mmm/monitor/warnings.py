@@ -1,0 +1,78 @@
+"""What an admin is warned of, as values with a code; the words are made here and nowhere else. Pure.
+
+What there is to warn of is found by `mmm.monitor.concerns`; `show`, `health`, the log and JSON are made of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Value = str | int | float | bool | None
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    WARNING = "WARNING"
+    """Clients are served; something is broken, or would fail at the next failover."""
+    CRITICAL = "CRITICAL"
+    """Clients are not served, or nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something to be warned of. `hosts` are those that it is about; `fields` is what its sentence names."""
+
+    code: str
+    hosts: tuple[str, ...] = ()
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    level: Level = Level.WARNING
+
+    def __str__(self) -> str:
+        return text(self)
+
+
+SENTENCES: Mapping[str, str] = {
+    "network_down": "the monitor reaches none of its ping_ips: no check counts, nothing is sent",
+    "failover_blocked": "{said}",
+    "not_promoted": "{said}",
+    "role_waits": "{said}",
+    "no_holder": "no host holds {role}{ips}: {why}",
+    "transactions_lost": "{said}",
+    "not_watched": "{names} {are} not watched: {checks} unknown: {reason}",
+    "missing_grant": "the monitor may not see the replication of {names}: run {grant}",
+    "out_of_use": "{names} is {state}: {why}",
+    "ping_ignored": "host {names} does not answer ping, but its server does: ping is ignored",
+    "extra_transactions": (
+        "host {names} has {extra} that {master} lacked when it went on without it: see explain {names}"
+    ),
+    "silent_lag": "{said}",
+    "agent_unreachable": "agent on host {names} is not reachable",
+    "agent_error": "agent on host {names} answered: {answer}",
+    "diagnosis": "{diagnosis}: {said}",
+    "not_replicating": "{names} does not replicate from {sources} ({now}): set up replication in both directions",
+    "increment_differs": "auto_increment_increment differs: {first} on {one}, {second} on {two}",
+    "increment_too_small": "auto_increment_increment is {increment} on {names}: two masters need at least 2",
+    "offset_too_big": "auto_increment_offset is {offset} on {names}, more than the increment {increment}",
+    "offsets_equal": "auto_increment_offset is {offset} on both {one} and {two}: they must differ",
+}
+"""What is said of each kind, formatted with its fields, and with the hosts as `names`."""
+
+
+def text(warned: Warned) -> str:
+    """Return the sentence, one line."""
+    names = ", ".join(warned.hosts)
+    said = SENTENCES[warned.code].format(names=names, **warned.fields)
+    return " ".join(said.split())
+
+
+def encoded(warned: Warned) -> dict[str, Any]:
+    """Return the warning as JSON has it."""
+    return {
+        "code": warned.code,
+        "level": str(warned.level),
+        "hosts": list(warned.hosts),
+        "fields": dict(warned.fields),
+        "text": text(warned),
+    }

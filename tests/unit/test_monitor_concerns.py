@@ -1,0 +1,137 @@
+"""What `show` warns of, for as long as it is true, and in which words."""
+
+from dataclasses import replace
+
+from mmm.gtid.settings import Settings
+from mmm.gtid.transactions import Transactions
+from mmm.monitor import answers, concerns, notices
+from mmm.monitor.checks import Reading, judge_threads, replica_result
+from mmm.monitor.events import CheckResult, apply
+from mmm.monitor.warnings import SENTENCES, Level, Warned, text
+from mmm.monitor.world import Cause, Outcome, State, World
+from mmm.mysql.connection import ErrorKind, MysqlError
+from tests.unit.worlds import NOW, READER3, WRITER, checks, cluster, world
+
+DENIED = Cause("denied", 1045)
+
+
+def found(of: World) -> dict[str, Warned]:
+    return {warned.code: warned for warned in concerns.found(of, NOW, lambda moment: moment)}
+
+
+def unknown(of: World, name: str, check: str, cause: Cause, message: str = "UNKNOWN: Access denied") -> World:
+    return apply(of, CheckResult(name, check, Outcome.UNKNOWN, message, cause=cause), NOW)
+
+
+def read(of: World, name: str, source: str, server_id: int = 0) -> World:
+    return of.with_host(name, transactions=Transactions(NOW, source_ip=source, server_id=server_id))
+
+
+def test_nothing_is_said_of_a_healthy_cluster() -> None:
+    healthy = read(read(world(), "db1", "10.0.0.2"), "db2", "10.0.0.1")
+    assert concerns.found(healthy, NOW, lambda moment: moment) == ()
+
+
+def test_a_monitor_that_no_server_lets_in_says_that_nothing_is_watched() -> None:
+    blind = world()
+    for name in ("db1", "db2", "db3"):
+        blind = unknown(blind, name, "mysql", DENIED)
+        blind = unknown(blind, name, "rep_threads", DENIED)
+    (warned,) = concerns.found(blind, NOW, lambda moment: moment)
+    assert (warned.code, warned.hosts, warned.level) == ("not_watched", ("db1", "db2", "db3"), Level.CRITICAL)
+    assert "# Warning: db1, db2, db3 are not watched: mysql unknown: Access denied\n" in answers.show(blind)
+    seen = apply(blind, CheckResult("db1", "mysql", Outcome.OK, "OK"), NOW)
+    assert found(seen)["not_watched"].hosts in {("db2", "db3"), ("db1",)}
+
+
+def test_one_slave_that_lets_nobody_in_is_no_more_than_a_warning() -> None:
+    warned = found(unknown(world(), "db3", "mysql", DENIED))["not_watched"]
+    assert (warned.hosts, warned.level) == (("db3",), Level.WARNING)
+    assert text(warned).startswith("db3 is not watched: mysql unknown: ")
+
+
+def test_what_the_monitor_may_not_see_is_named_with_the_statement_that_grants_it() -> None:
+    grant = "GRANT SLAVE MONITOR ON *.* TO 'mmm_monitor'@'%'"
+    error = MysqlError(ErrorKind.DENIED, 1227, "you need the SLAVE MONITOR privilege")
+    before = world()
+    for check in ("rep_threads", "rep_backlog"):
+        for host in before.conf.hosts.values():
+            reading = Reading(error=error, grant=grant)
+            result = replica_result(host, before.conf.checks[check], judge_threads, reading)
+            assert result.outcome is Outcome.UNKNOWN, "it says nothing of replication"
+            before = apply(before, result, NOW)
+    (warned,) = concerns.found(before, NOW, lambda moment: moment)
+    assert text(warned) == f"the monitor may not see the replication of db1, db2, db3: run {grant}"
+
+
+def test_a_backlog_that_is_null_is_no_check_that_cannot_look() -> None:
+    null = CheckResult("db3", "rep_backlog", Outcome.UNKNOWN, "UNKNOWN: Backlog is null")
+    assert "not_watched" not in found(apply(world(), null, NOW))
+
+
+def test_a_host_that_is_out_of_use_says_why_it_is_now() -> None:
+    failed = world(states={"db3": State.REPLICATION_FAIL}).with_host(
+        "db3", checks=checks(rep_threads=NOW - 9), sentence="rep_threads: something older"
+    )
+    assert "# Warning: db3 is REPLICATION_FAIL: rep_threads: ERROR: rep_threads; see explain db3\n" in (
+        answers.show(failed)
+    )
+    waiting = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", sentence="it answers again")
+    assert "# Warning: db3 is AWAITING_RECOVERY: it answers again; see explain db3\n" in answers.show(waiting)
+    assert "# Warning" not in answers.show(world(states={"db3": State.ADMIN_OFFLINE}))
+
+
+def test_a_role_that_no_host_holds_is_said_and_why() -> None:
+    nobody = world({}, {"db1": State.ADMIN_OFFLINE, "db2": State.ADMIN_OFFLINE})
+    warned = found(nobody)["no_holder"]
+    assert warned.level is Level.CRITICAL
+    assert "# Warning: no host holds writer: db1 is ADMIN_OFFLINE, db2 is ADMIN_OFFLINE\n" in answers.show(
+        nobody
+    )
+    assert "no_holder" not in found(world({WRITER: "db1"})), "the next turn gives them to somebody"
+    some = world(
+        {WRITER: "db1"}, {"db1": State.ONLINE, "db2": State.ADMIN_OFFLINE, "db3": State.ADMIN_OFFLINE}
+    )
+    one = some.with_owner({READER3: None}).with_host("db1", state=State.ADMIN_OFFLINE)
+    assert "reader" in str(found(one)["no_holder"])
+
+
+def test_masters_that_do_not_replicate_from_each_other_are_said_until_they_do() -> None:
+    alone = read(read(world(), "db1", ""), "db2", "10.0.0.1")
+    said = "db1 does not replicate from db2 (not at all): set up replication in both directions"
+    assert f"# Warning: {said}\n" in answers.show(alone)
+    assert said in [line for _, line in notices.between(world(), alone)]
+    elsewhere = found(read(alone, "db1", "10.9.9.9"))["not_replicating"]
+    assert "(from 10.9.9.9)" in str(elsewhere)
+    assert "not_replicating" not in found(read(alone, "db1", "10.0.0.2"))
+    detached = replace(alone.hosts["db1"].transactions or Transactions(NOW), detached=True)
+    assert "not_replicating" not in found(alone.with_host("db1", transactions=detached)), "on purpose"
+
+
+def test_auto_increments_that_collide_are_said() -> None:
+    def of(one: Settings, two: Settings) -> set[str]:
+        return set(found(world().with_host("db1", settings=one).with_host("db2", settings=two)))
+
+    assert of(Settings(2, 1), Settings(2, 2)) == set()
+    assert of(Settings(1, 1), Settings(1, 1)) == {"increment_too_small", "offsets_equal"}
+    assert of(Settings(2, 1), Settings(3, 2)) == {"increment_differs"}
+    assert of(Settings(2, 1), Settings(2, 3)) == {"offset_too_big"}
+
+
+def test_the_worst_comes_first() -> None:
+    broken = world({}, {"db1": State.HARD_OFFLINE, "db2": State.REPLICATION_FAIL, "db3": State.HARD_OFFLINE})
+    levels = [warned.level for warned in concerns.found(broken, NOW, lambda moment: moment)]
+    assert levels == sorted(levels, key=lambda level: level is Level.WARNING)
+    assert {Level.CRITICAL, Level.WARNING} == set(levels)
+
+
+def test_every_sentence_is_one_line_that_names_its_fields_only() -> None:
+    for code, sentence in SENTENCES.items():
+        assert "\n" not in sentence, code
+
+
+def test_a_slave_or_a_cluster_of_one_master_has_no_pair_to_warn_of() -> None:
+    conf = cluster()
+    writer = replace(conf.roles["writer"], hosts=("db1",))
+    alone = world(conf=replace(conf, roles={**conf.roles, "writer": writer}))
+    assert "not_replicating" not in found(read(alone, "db1", ""))
