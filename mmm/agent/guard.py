@@ -184,9 +184,9 @@ class Guard:
             return
         asked = clock()
         answers = await asyncio.gather(*(self._promised(host) for host in others))
-        missing = [host.name for host, promised in zip(others, answers, strict=True) if not promised]
+        missing = [f"{host.name}{why}" for host, why in zip(others, answers, strict=True) if why is not None]
         if missing:
-            log.warning("the monitor is not heard, and no promise comes from %s", ", ".join(missing))
+            log.warning("the monitor is not heard, and no promise comes from %s", "; ".join(missing))
             await asyncio.sleep(LOOK)
         elif tenure.renewed(asked):
             if not self._said and tenure.heard > tenure.length:
@@ -199,10 +199,15 @@ class Guard:
                 )
             await self._renew(self._held())
 
-    async def _promised(self, host: Host) -> bool:
+    async def _promised(self, host: Host) -> str | None:
+        """Return why the host has not promised, in words behind its name; None: it has."""
         request = wire.promise(host.name, self._conf.this, self._tenure.length)
         reply = await self._ask(host, request)
-        return reply is not None and reply.ok
+        if reply is None:
+            return ""
+        if not reply.token:
+            return ", whose agent is one of the Perl MMM, or has vip_lease 0: it cannot promise"
+        return None if reply.ok else f", which answers '{reply.text}'"
 
     async def _ask(self, host: Host, request: wire.Request) -> wire.Reply | None:
         limit = max(0.5, min(1.0, self._tenure.length / 4))

@@ -304,7 +304,12 @@ def _link_after(world: World, event: Answered, host: HostWorld, now: float) -> W
     if sent is None:
         return world
     ended: dict[str, Any] = {"sent": None, "last_order": now, "sent_new": frozenset(), "overtaken": False}
-    ended |= {"greeting": False, "stale": False, "given": _given_after(event, link), "closed": event.closed}
+    ended |= {
+        "greeting": False,
+        "stale": False,
+        "given": _given_after(world, event, link),
+        "closed": event.closed,
+    }
     if link.overtaken and event.answer in (Answer.OK, Answer.ERROR):  # it lives: what it was sent it may hold
         held = link.may_hold | frozenset(sent.vips)
         if held & world.master_vips and world.conf.vip_lease > 0:
@@ -367,8 +372,19 @@ def _opined(world: World, event: Opinions) -> World:
     return world.with_host(event.host, opinion=said)
 
 
-def _given_after(event: Answered, link: AgentLink) -> Given:
-    """Return what is given to a host after an order ended: an OK confirms what it granted or took back."""
+def _given_after(world: World, event: Answered, link: AgentLink) -> Given:
+    """Return what is given to a host after an order ended: an OK confirms what it granted or took back.
+
+    An agent that answers without a token knows nothing of leases: what it was sent it may hold for good.
+    """
+    sent = link.sent.vips if link.sent is not None else ()
+    if (
+        event.uptime is not None
+        and not event.token
+        and world.conf.vip_lease > 0
+        and world.master_vips & set(sent)
+    ):
+        return Given(FOREVER, FOREVER)
     if event.answer is Answer.OK:
         return link.given.confirmed()
     return link.given.stopped() if event.closed else link.given.unanswered()

@@ -1,16 +1,16 @@
 """The monitor's side of the writer lease: what is granted to whom, and when it has run out (SPEC 11.1).
 
 The rules are those of `mmm.lease`. A host that has lost its lease holds the active master role no more, whether it
-can be told or not; a lease without an end is granted while no other host could take the role over.
+can be told or not. A lease without an end is granted where nobody could promise the holder that it goes on, and where
+nobody renews it for a time that is not known: in passive mode, and when the monitor is stopped in order.
 """
 
 from dataclasses import replace
 
 from mmm.config.model import Vip
 from mmm.lease import FOREVER, NOTHING, PROBING, Given, margin
-from mmm.monitor import promotion
 from mmm.monitor.orders import LookForVip, Tell
-from mmm.monitor.world import AgentLink, Mode, State, World
+from mmm.monitor.world import AgentLink, World
 from mmm.wire.agent import Granted, Status
 
 LOOK_AGAIN = 1.0
@@ -134,14 +134,16 @@ def _fresh(length: float) -> float:
 
 
 def _length(world: World, order: Tell) -> float:
+    """Return the length of a lease: it ends where every other host of the role can promise that it may go on.
+
+    Where one cannot, the holder would lose the role as soon as it does not hear the monitor: then it has no end.
+    """
     role = world.conf.roles.get(world.conf.active_master_role)
-    if role is None or world.mode is not Mode.ACTIVE:
-        return FOREVER
-    others = [name for name in role.hosts if name != order.host and _may_come(world, name)]
-    return world.conf.vip_lease if others else FOREVER
+    others = [] if role is None else [name for name in role.hosts if name != order.host]
+    return world.conf.vip_lease if others and all(_can_promise(world, name) for name in others) else FOREVER
 
 
-def _may_come(world: World, name: str) -> bool:
-    """Tell whether a host may be given the role soon; that it has confirmed that it is ONLINE is not awaited."""
-    host = world.hosts[name]
-    return host.state is State.ONLINE and not host.agent.unreachable and not promotion.lacks(world, name)
+def _can_promise(world: World, name: str) -> bool:
+    """Tell whether the host's agent can promise another to refuse the role, whatever state the host is in."""
+    link = world.hosts[name].agent
+    return not (link.classic or link.unreachable or world.is_silent(name))

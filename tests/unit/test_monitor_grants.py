@@ -9,6 +9,7 @@ from mmm.monitor import grants, status_file
 from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
 from mmm.monitor.orders import LookForVip, Order, Tell
 from mmm.monitor.startup import Found, Stored, start
+from mmm.monitor.tell import wanted
 from mmm.monitor.world import CheckStatus, Mode, Opinion, State, World
 from mmm.wire.agent import PROBE_STOP
 from tests.unit.worlds import NOW, WRITER, checks, cluster, take_turn, world
@@ -142,12 +143,54 @@ def test_a_host_that_pings_without_server_and_agent_has_not_got_a_vip_that_nothi
     assert (before.hosts["db1"].agent.given, before.hosts["db1"].agent.may_hold) == (NOTHING, frozenset())
 
 
-def test_a_lease_has_no_end_while_no_other_host_could_take_the_role() -> None:
-    alone = world({WRITER: "db1"}, {"db2": State.ADMIN_OFFLINE}, CONF)
-    after, _ = rest(alone, NOW + 3.0)
-    assert after.hosts["db1"].agent.given.until == FOREVER
-    manual, _ = rest(world({WRITER: "db1"}, conf=CONF, mode=Mode.MANUAL), NOW + 3.0)
-    assert manual.hosts["db1"].agent.given.until == FOREVER
+@pytest.mark.parametrize("mode", [Mode.ACTIVE, Mode.MANUAL, Mode.WAIT])
+@pytest.mark.parametrize(
+    "state", [State.ONLINE, State.ADMIN_OFFLINE, State.REPLICATION_FAIL, State.AWAITING_RECOVERY]
+)
+def test_a_lease_has_an_end_in_every_mode_while_the_other_hosts_agent_can_promise(
+    mode: Mode, state: State
+) -> None:
+    """Else a holder that loses power then would be waited for by a standby that is set online later."""
+    after, _ = rest(world({WRITER: "db1"}, {"db2": state}, CONF, mode), NOW + 3.0)
+    assert after.hosts["db1"].agent.given.until == NOW + 3.0 + LENGTH
+
+
+def able_to_promise(name: str, **changes: object) -> World:
+    return world({WRITER: "db1"}, conf=CONF).with_agent(name, **changes)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        able_to_promise("db2", unreachable=True),
+        able_to_promise("db2", classic=True),
+        world({WRITER: "db1"}, {"db2": State.HARD_OFFLINE}, CONF).with_host(
+            "db2", checks=checks(ping=NOW, mysql=NOW)
+        ),
+        world(
+            {WRITER: "db1"},
+            conf=replace(CONF, roles={"writer": replace(CONF.roles["writer"], hosts=("db1",))}),
+        ),
+    ],
+    ids=["agent away", "agent of the Perl MMM", "host away", "no other host"],
+)
+def test_a_lease_has_no_end_where_nobody_could_promise_that_it_goes_on(before: World) -> None:
+    """The monitor's death alone would take the role from a holder that is well."""
+    before = before.with_agent("db1", token="boot.1", token_at=NOW + 4.0, last_order=None)
+    order = grants.with_lease(before, Tell("db1", 5, wanted(before, "db1", NOW + 4.0)), NOW + 4.0)
+    assert order.lease is not None
+    assert order.lease.length == FOREVER
+
+
+def test_an_answer_without_a_token_is_of_an_agent_that_holds_what_it_was_sent_for_good() -> None:
+    """An agent of the Perl MMM that took the place of ours between two heartbeats obeys an order with a lease."""
+    begun = NOW + 3.0 + LENGTH / grants.HEARTBEATS
+    before, (order,) = take_turn(quiet(), begun)
+    assert isinstance(order, Tell)
+    assert before.hosts["db1"].agent.given.until == NOW + 3.0 + LENGTH
+    for how in (Answer.OK, Answer.ERROR):
+        after = apply(before, Answered("db1", order.number, how, "", 500.0), begun)
+        assert (after.hosts["db1"].agent.given.until, after.hosts["db1"].agent.classic) == (FOREVER, True)
 
 
 def test_the_first_lease_has_an_end_though_the_other_host_has_not_answered_yet() -> None:
