@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mmm.agent import notes
 from mmm.agent.change import Changes, Prepared
 from mmm.agent.fence import deny
 from mmm.agent.guard import Guard
@@ -148,7 +149,7 @@ class Agent:
                 return await self._set_status(request)
             case wire.CLEAR_BAD_ROLES:
                 return await self._clear_bad_roles()
-            case wire.CLIENTS | wire.REACHABLE | wire.PREPARE:
+            case wire.CLIENTS | wire.NOTES | wire.REACHABLE | wire.PREPARE:
                 return await self._answer_more(request)
             case _:
                 return self._reply(f"ERROR: Invalid command '{request.command[:80]}'!")
@@ -158,6 +159,8 @@ class Agent:
         match request.command:
             case wire.CLIENTS:
                 return await self._clients(request)
+            case wire.NOTES:
+                return await self._notes()
             case wire.REACHABLE:
                 return await self._reachable(request)
             case _:
@@ -405,6 +408,17 @@ class Agent:
             return self._reply(f"ERROR: {error.text}")
         fields = wire.Clients(found.at_rest, found.writing, found.oldest, found.who)
         return self._reply("OK: Returning clients!", wire.clients_fields(fields))
+
+    async def _notes(self) -> bytes:
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._looker, self._look_at_threads)
+        except MysqlError as error:
+            return self._reply(f"ERROR: {error.text}")
+        return self._reply("OK: Returning notes!", wire.notes_fields(found))
+
+    def _look_at_threads(self) -> tuple[wire.Note, ...]:
+        with connect(self._address, ANSWER_LIMIT) as server:
+            return notes.look(server)
 
     async def _reachable(self, request: wire.Request) -> bytes:
         try:

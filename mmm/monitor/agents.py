@@ -181,6 +181,12 @@ class Agents:
             del self._kept[name]
             kept[1].close()
 
+    async def notes(self, host: Host) -> tuple[wire.Note, ...] | None:
+        """Return what the agent sees of its server, None where it does not say."""
+        spoken = await self.ask(host, wire.Request(wire.NOTES, host.name))
+        told = spoken.reply is not None and spoken.answer is Answer.OK
+        return wire.notes(spoken.reply) if told and spoken.reply is not None else None
+
     async def clients(self, host: Host) -> Looked:
         """Return what the agent tells of its server's clients; one of MMM 2.x tells nothing of them."""
         spoken = await self.ask(host, wire.ask_clients(host.name, host.monitor_user))

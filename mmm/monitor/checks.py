@@ -14,7 +14,7 @@ from mmm.gtid.semi_sync import said
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.events import CheckResult
-from mmm.monitor.world import Cause, Outcome
+from mmm.monitor.world import NO_CAUSE, Cause, Outcome
 from mmm.mysql.access import look_at_read_only
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
 from mmm.mysql.grants import look_at_missing_grant
@@ -294,6 +294,7 @@ def replica_result(
         transactions=reading.transactions,
         behind=status.seconds_behind,
         detached=status.detached,
+        cause=_lasting(status),
         settings=reading.settings,
         delay=status.delay,
     )
@@ -328,10 +329,23 @@ def judge_threads(status: ReplicaStatus, _: Check) -> str:
         stopped.append(f"SQL thread is not running{_because(status.sql_error)}")
     if stopped:
         return f"ERROR: {', '.join(stopped)}"
+    source = f"{status.source_ip}:{status.source_port}"
+    if status.refused:
+        return f"ERROR: {source} refuses the IO thread{_because(status.io_error)}"
     if status.io_running == "Connecting":
-        source = f"{status.source_ip}:{status.source_port}"
         return f"OK: IO thread is connecting to {source}{_because(status.io_error)}"
     return "OK"
+
+
+_LACKS_LOG = 1236
+"""The source has no binary log, or not what the replica asks for."""
+
+
+def _lasting(status: ReplicaStatus) -> Cause:
+    """Return what a replica's error says that no waiting mends."""
+    if status.io_running != "Yes" and (status.refused or status.io_errno == _LACKS_LOG):
+        return Cause("refused_by_source" if status.refused else "source_lacks_log", status.io_errno)
+    return NO_CAUSE
 
 
 def _because(error: str) -> str:

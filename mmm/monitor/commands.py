@@ -139,6 +139,12 @@ def _set_online(world: World, host: str, now: float, *, pinged: bool, force: boo
             f"Host '{host}' stays {known.state}: {view.comparing_sentence}. Try again in a moment; --force takes it"
             " uncompared.",
         )
+    if not force and _replication_stays_stopped(world, host):
+        why = known.checks["rep_threads"].message.removeprefix("ERROR: ")
+        return error(
+            world,
+            f"Replication of '{host}' does not run: {why}. Start it there (START SLAVE), or use --force.",
+        )
     if not pinged:
         return no_agent(world, host)
     world = failover.unblocked(world) if can_be_master else world
@@ -148,6 +154,15 @@ def _set_online(world: World, host: str, now: float, *, pinged: bool, force: boo
     world = world.with_host(host, flapping=False, flap_start=None, flap_count=0)
     done = f"State of '{host}' changed to ONLINE. Now you can wait some time and check its new roles!"
     return Result(world, f"OK: {done}", Awaited(host, done))
+
+
+def _replication_stays_stopped(world: World, name: str) -> bool:
+    """Tell whether the host would be used with old data: an agent without leases does not start its replication."""
+    host = world.hosts[name]
+    if host.state is not State.AWAITING_RECOVERY or world.active_master in (None, name):
+        return False
+    threads = host.checks["rep_threads"]
+    return host.agent.classic and threads.error_since is not None and host.connecting_since is None
 
 
 def _stopped_by_order(host: HostWorld, now: float) -> Mapping[str, CheckStatus]:

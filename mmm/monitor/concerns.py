@@ -12,6 +12,7 @@ from mmm.monitor import (
     loss,
     master_pair,
     promotion,
+    readiness,
     stall,
     unheld,
     waiting,
@@ -33,6 +34,7 @@ _UNSEEN = frozenset({State.ADMIN_OFFLINE, State.HARD_OFFLINE})
 def found(world: World, now: float, clock: Clock) -> tuple[Warned, ...]:
     """Return all that is to be warned of."""
     everything = [*_cluster(world, now, clock), *_not_watched(world), *master_pair.found(world)]
+    everything += readiness.found(world)
     for name in world.hosts:
         everything += _host(world, name, now)
     return tuple(sorted(everything, key=lambda warned: warned.level is not Level.CRITICAL))

@@ -11,7 +11,7 @@ from mmm.gtid.transactions import Transactions
 from mmm.lease import FOREVER, NOT_OBEYED, NOTHING, Given
 from mmm.monitor import divergence, loss, moves, stall, trap
 from mmm.monitor.world import NO_CAUSE, AgentLink, Cause, HostWorld, Outcome, State, World
-from mmm.wire.agent import refusal_to_follow
+from mmm.wire.agent import Note, refusal_to_follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class CheckResult:
     detached: bool = False
     """Its replica is detached from its source, which is an ERROR only of a host that should follow another."""
     cause: Cause = NO_CAUSE
-    """Why it is UNKNOWN."""
+    """Why it is UNKNOWN or ERROR."""
     settings: Settings | None = None
     """What the server is set to; None where it was not asked now."""
     delay: int | None = None
@@ -105,13 +105,21 @@ class LogRead:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """A host's agent has said what it sees of its server."""
+
+    host: str
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """None of the ping_ips answers any more, or one does again."""
 
     up: bool
 
 
-Event = CheckResult | Answered | Killed | VipLooked | LogRead | Opinions | Network
+Event = CheckResult | Answered | Killed | VipLooked | LogRead | Opinions | Noted | Network
 
 
 def apply(world: World, event: Event, now: float) -> World:
@@ -129,6 +137,9 @@ def apply(world: World, event: Event, now: float) -> World:
             return _opined(world, event)
         case LogRead():
             return world.with_host(event.host, tail=event.tail, reads_log=False, log_read=now)
+        case Noted():
+            same = world.hosts[event.host].notes == event.notes
+            return world if same else world.with_host(event.host, notes=event.notes)
         case Network():
             return _network(world, event)
 

@@ -38,9 +38,14 @@ THREADS_GOOD = Fact("rep_threads is good", lambda v: not v.threads_failed, "{v.f
 BACKLOG_FAILED = Fact("rep_backlog has failed", lambda v: v.backlog_failed, "rep_backlog is good")
 ACTIVE_MASTER = Fact("it is the active master", lambda v: v.is_active_master, "it is not the active master")
 PEER_IS_NEW = Fact(
-    f"its peer is ONLINE since less than {PEER_GRACE:g} s",
+    f"its peer came ONLINE less than {PEER_GRACE:g} s ago",
     lambda v: v.peer_is_new,
-    f"its peer is not ONLINE, or for more than {PEER_GRACE:g} s",
+    f"its peer is not ONLINE, or came ONLINE more than {PEER_GRACE:g} s ago",
+)
+MAY_SETTLE = Fact(
+    "its source neither refuses the replication account nor lacks the binary log that it asks for",
+    lambda v: not v.beyond_settling,
+    "{v.failing}",
 )
 PEER_ALIVE = Fact(
     "its peer is ONLINE and not dead",

@@ -6,7 +6,8 @@ A fact is said when it begins and when it ends, not in between.
 import logging
 from collections.abc import Iterator
 
-from mmm.monitor import diagnosis, divergence, master_pair, stall
+from mmm.monitor import diagnosis, divergence, master_pair, readiness, stall
+from mmm.monitor.warnings import Warned
 from mmm.monitor.world import AgentLink, CheckStatus, Phase, World
 
 Notice = tuple[int, str]
@@ -54,10 +55,15 @@ def _masters(before: World, after: World) -> Iterator[Notice]:
     """Say what is wrong with the masters from now on, where either of them was looked at."""
     if all(before.hosts[host.name] is after.hosts[host.name] for host in after.masters()):
         return
-    known = master_pair.found(before)
-    for warned in master_pair.found(after):
-        if warned not in known:
+    known = {_kind(warned) for warned in (*master_pair.found(before), *readiness.found(before))}
+    for warned in (*master_pair.found(after), *readiness.found(after)):
+        if _kind(warned) not in known:
             yield logging.WARNING, str(warned)
+
+
+def _kind(warned: Warned) -> tuple[str, tuple[str, ...]]:
+    """Return what makes a warning another one; its figures do not."""
+    return warned.code, warned.hosts
 
 
 def _unshared(before: World, after: World, name: str) -> Iterator[Notice]:

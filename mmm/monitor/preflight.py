@@ -7,7 +7,7 @@ A move that would leave nobody to write for longer than a moment, or would end a
 from dataclasses import dataclass
 
 from mmm.config.model import Vip
-from mmm.monitor import promotion
+from mmm.monitor import promotion, readiness
 from mmm.monitor.world import State, World
 from mmm.wire.agent import Clients
 
@@ -45,7 +45,7 @@ def to_look_at(world: World, role: str, host: str) -> Hosts | None:
 def objections(world: World, vip: Vip, target: str, looked: Looked | None) -> tuple[str, ...]:
     """Return why the role should not be moved to the host now, a sentence each."""
     source = world.owner[vip]
-    against = _server(world, target)
+    against = [*_server(world, target), *_agent(world, target), *readiness.against(world, target)]
     if source is None or world.hosts[source].state is not State.ONLINE:  # nobody can be asked what is missing
         lacks = promotion.lacks(world, target)
         return (*against, *([f"{target}: {lacks}"] if lacks else ()))
@@ -62,6 +62,12 @@ def _server(world: World, name: str) -> list[str]:
     check = world.hosts[name].checks["mysql"]
     bad = check.failed or check.error_since is not None
     return [f"the server of {name} does not answer: {check.message}"] if bad else []
+
+
+def _agent(world: World, name: str) -> list[str]:
+    """Say that the new holder's agent cannot do what it is told even now."""
+    refusal = world.hosts[name].agent.refusal
+    return [f"the agent of {name} answers '{refusal}'"] if refusal else []
 
 
 def _replication(world: World, name: str) -> list[str]:

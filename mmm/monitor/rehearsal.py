@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from mmm.config.model import Role
+from mmm.monitor import readiness
 from mmm.monitor.events import Answer, Answered, Killed, Opinions, VipLooked, apply
 from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog, Tell
 from mmm.monitor.preflight import Looked
@@ -38,6 +39,7 @@ def _standing(world: World, role: Role, target: str, looked: Looked | None) -> I
     behind = "not known" if host.behind is None else f"{host.behind:g} s"
     yield f"{target}: behind: {behind}; rep_threads: {host.checks['rep_threads'].message}"
     source = world.owner[role.vips[0]]
+    yield from readiness.on_paper(world, None if source == target else source, target)
     if source is None or source == target:
         return
     if looked is None or looked.clients is None:

@@ -26,6 +26,7 @@ from mmm.monitor.events import (
     Killed,
     LogRead,
     Network,
+    Noted,
     VipLooked,
     apply,
     only_transactions,
@@ -54,6 +55,8 @@ _LONG_TURN = 0.005
 _AT_ONCE = 50
 _SPREAD = 0.02
 """So many orders of a turn are begun at once, the next ones so many seconds later: the first do not wait for all."""
+NOTES_PERIOD = 15.0
+"""Seconds between two questions to the agent of a possible master what it sees of its server."""
 COMMAND_LIMIT = 40.0
 """Seconds after which a command is answered though agents have not confirmed it yet."""
 
@@ -94,6 +97,8 @@ class Shell:
         """Watch the cluster until cancelled."""
         for position, (host, check) in enumerate(self._all_checks()):
             self._start(self._repeat(host, check, position / len(CHECK_NAMES) / len(self.world.hosts)))
+        for host in self.world.conf.masters:
+            self._start(self._ask_for_notes(host))
         self._start(watch(self._monitor, self._pinger, lambda up: self.post(Network(up))))
         self._start(self._save_changes())
         try:
@@ -328,6 +333,16 @@ class Shell:
                 early = False
             else:
                 early = await self._checks.wait(host, name, left)
+
+    async def _ask_for_notes(self, host: Host) -> None:
+        """Ask for ever what the host's agent sees of its server; one of MMM 2.x is not asked."""
+        while True:
+            link = self.world.hosts[host.name].agent
+            if link.told is not None and not (link.classic or link.unreachable):
+                notes = await self._agents.notes(host)
+                if notes is not None:
+                    self.post(Noted(host.name, notes))
+            await asyncio.sleep(NOTES_PERIOD)
 
     async def _save_changes(self) -> None:
         while True:

@@ -93,9 +93,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "peer_is_new",
         (ONLINE,),
-        (facts.PEER_IS_NEW,),
+        (facts.PEER_IS_NEW, facts.MAY_SETTLE),
         None,
-        "its peer is ONLINE since less than a minute: replication may settle",
+        "its peer came ONLINE less than a minute ago: replication may settle",
     ),
     Rule(
         "replication_failed",

@@ -16,10 +16,9 @@ def first(
     outcome: Outcome, message: str, now: float, *, refused: bool = False, cause: Cause = NO_CAUSE
 ) -> CheckStatus:
     """Return the belief after the very first run, which waits for no trap."""
-    failed, unknown = outcome is Outcome.ERROR, outcome is Outcome.UNKNOWN
-    return CheckStatus(
-        failed, message, now, now if failed else None, unknown, refused, cause=cause if unknown else NO_CAUSE
-    )
+    failed = outcome is Outcome.ERROR
+    since, unknown = (now if failed else None), outcome is Outcome.UNKNOWN
+    return CheckStatus(failed, message, now, since, unknown, refused, cause=cause)
 
 
 def step(
@@ -35,7 +34,7 @@ def step(
 ) -> CheckStatus:
     """Return the belief after one more result, seen at `now`.
 
-    An ERROR may be a connection that was `refused`, UNKNOWN a server that is `saturated`, or have another `cause`.
+    An ERROR may be a connection that was `refused`, UNKNOWN a server that is `saturated`; both may have a `cause`.
     """
     if outcome is Outcome.UNKNOWN:
         return replace(status, message=message, unknown=True, saturated=saturated, cause=cause)
@@ -45,7 +44,7 @@ def step(
     since = now if status.error_since is None else status.error_since
     failed = status.failed or now - since >= trap_period
     changed = now if failed and not status.failed else status.changed
-    return CheckStatus(failed, message, changed, since, refused=refused)
+    return CheckStatus(failed, message, changed, since, refused=refused, cause=cause)
 
 
 def due(

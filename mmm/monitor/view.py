@@ -99,6 +99,12 @@ class View:
         return self.now - peer.online_since <= PEER_GRACE
 
     @property
+    def beyond_settling(self) -> bool:
+        """Tell whether its replication is broken by what no waiting mends."""
+        threads = self.host.checks["rep_threads"]
+        return threads.failed and bool(threads.cause.code) and not threads.unknown
+
+    @property
     def has_source(self) -> bool:
         """Tell whether its replication is to be judged: there is an active master, or it cannot be one."""
         return self.world.active_master is not None or not self.world.can_be_active_master(self.name)

@@ -55,6 +55,14 @@ SENTENCES: Mapping[str, str] = {
     "increment_differs": "auto_increment_increment differs: {first} on {one}, {second} on {two}",
     "increment_too_small": "auto_increment_increment is {increment} on {names}: two masters need at least 2",
     "offset_too_big": "auto_increment_offset is {offset} on {names}, more than the increment {increment}",
+    "no_binlog": "{names} writes no binary log (log_bin): once it is the writer nobody can replicate from it",
+    "log_slave_updates_off": (
+        "{names} does not log what it replicates (log_slave_updates): as the writer it gives slaves its own writes only"
+    ),
+    "delayed": "replication of {names} is set to stay {seconds} s behind (MASTER_DELAY): a failover waits for that",
+    "same_server_id": "{names} have the same server_id {server_id}: they end each other's replication",
+    "disk_full": "the server of {names} has waited {seconds} s for disk space: free some{move}",
+    "events_enabled": "MySQL events are ENABLED on {names}, which is not the writer: see docs/moving.md",
     "offsets_equal": "auto_increment_offset is {offset} on both {one} and {two}: they must differ",
 }
 """What is said of each kind, formatted with its fields, and with the hosts as `names`."""

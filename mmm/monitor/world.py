@@ -15,7 +15,7 @@ from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.lease import NOTHING, Given
 from mmm.monitor.indexed import Hosts, Owners
-from mmm.wire.agent import Status
+from mmm.wire.agent import Note, Status
 
 
 class State(StrEnum):
@@ -48,10 +48,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a check could not make out what it looks for; all empty where nothing kept it from that."""
+    """Why a check is not OK, where that is to be told apart; else all is empty.
+
+    UNKNOWN: what kept it from looking. ERROR: what no waiting mends.
+    """
 
     code: str = ""
-    """What the server's error is, as mmm.mysql.errors.ErrorKind has it, or `internal`."""
+    """UNKNOWN: the server's error, as mmm.mysql.errors.ErrorKind has it, or `internal`.
+
+    ERROR: `refused_by_source`, `source_lacks_log`.
+    """
     number: int = 0
     """The server's error number."""
     grant: str = ""
@@ -78,7 +84,7 @@ class CheckStatus:
     saturated: bool = False
     """The newest result was that the server has no connection left to give."""
     cause: Cause = NO_CAUSE
-    """Why the newest result was UNKNOWN."""
+    """Why the newest result was UNKNOWN or ERROR."""
 
 
 def silent(checks: Mapping[str, CheckStatus], conf: Cluster) -> bool:
@@ -225,6 +231,8 @@ class HostWorld:
     """Since when its replica has been trying to connect to a source that works."""
     settings: Settings | None = None
     """What its server is set to, as last read; of hosts that can be active master. None: never read."""
+    notes: tuple[Note, ...] = ()
+    """What its agent sees of its server that the monitor may not; of hosts that can be active master."""
     delay: int = 0
     """Seconds by which its replication is set to stay behind."""
     uses_gtid: bool = False
@@ -258,6 +266,10 @@ class HostWorld:
     sentence: str = ""
     """The sentence of that rule, with its figures."""
     agent: AgentLink = AgentLink()
+
+    def noted(self, code: str) -> Note | None:
+        """Return what its agent notes of that kind, None where it notes nothing."""
+        return next((note for note in self.notes if note.code == code), None)
 
     @property
     def is_lost(self) -> bool:

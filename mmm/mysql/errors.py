@@ -62,6 +62,11 @@ _ADVICE = {
 }
 
 
+def refuses(number: int) -> bool:
+    """Tell whether an error of that number turns the account away: its user, password, machine or privileges."""
+    return number in _DENIED
+
+
 class MysqlError(Exception):
     """A server could not be asked, or its answer was an error.
 

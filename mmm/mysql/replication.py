@@ -12,6 +12,7 @@ from mmm.gtid.mysql import parse
 from mmm.gtid.place import NOWHERE, LogPlace
 from mmm.gtid.transactions import Executed
 from mmm.mysql.connection import Connection, ErrorKind, MysqlError, Row
+from mmm.mysql.errors import refuses
 from mmm.mysql.flavour import Flavour
 from mmm.mysql.question import Question, only
 
@@ -64,6 +65,11 @@ class ReplicaStatus:
         """Return what replication complains of, in one line; empty when nothing."""
         found = ((self.sql_errno, self.sql_error), (self.io_errno, self.io_error))
         return "; ".join(f"{' '.join(text.split())} ({number})" for number, text in found if number)
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether the source turns the account away that this replica comes with, which no waiting mends."""
+        return self.io_running != "Yes" and refuses(self.io_errno)
 
     @property
     def all_applied(self) -> bool:

@@ -47,6 +47,11 @@ REACHABLE = "REACHABLE"
 LEASE_OVER = "lease_over"
 """The code of an ERROR: the lease of the order ended before it was carried out."""
 
+NOTES = "NOTES"
+"""Asks what the agent sees of its server that the monitor may not; agents of MMM 2.x answer ERROR to it."""
+EVENTS, DISK_FULL = "events", "disk_full"
+"""Codes of notes: a MySQL event is ENABLED; threads wait for space on a disk."""
+
 PROBE_STOP, PROBE_SAY = f"{PROBE}:stop", f"{PROBE}:say"
 
 _UNSAYABLE = re.compile(r"[|\r\n\0\ud800-\udfff]")
@@ -56,6 +61,7 @@ _WHY = re.compile(r"WHY:([a-z][a-z0-9_]{0,39})")
 _LEASE = re.compile(r"LEASE:(forever|[0-9]{1,6}):([A-Za-z0-9.-]{1,80})")
 _TOOK = re.compile(r"TOOK:([^|]{1,2000})")
 _PART = re.compile(r"([^=,]{1,100})=([0-9]{1,7}\.[0-9])")
+_NOTE = re.compile(r"([a-z][a-z0-9_]{0,39})=([0-9]{1,9})")
 _SECONDS = re.compile(r"[0-9]{1,6}")
 _UPTIME = re.compile(r"UP:([0-9]{1,15}(?:\.[0-9]{1,9})?)")
 
@@ -114,6 +120,14 @@ class Status:
 
     PROBE_STOP: then it is not bound, PROBE_SAY: it is said, and bound.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that an agent sees of its server; `seconds` is for how long, 0 where that is not known."""
+
+    code: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +338,17 @@ def system_status(reply: Reply) -> SystemStatus:
         raise WireError(f"GET_SYSTEM_STATUS answer has {len(reply.fields)} fields instead of 3")
     writable, vips, source_ip = reply.fields[:3]
     return SystemStatus(writable == "1", decode_vips(vips), source_ip)
+
+
+def notes_fields(notes: Iterable[Note]) -> tuple[str, ...]:
+    """Return the reply fields that tell of them."""
+    return tuple(f"{note.code}={note.seconds:.0f}" for note in notes)
+
+
+def notes(reply: Reply) -> tuple[Note, ...]:
+    """Return what the reply to NOTES tells, as far as it can be read."""
+    found = (_NOTE.fullmatch(field) for field in reply.fields)
+    return tuple(Note(match[1], float(match[2])) for match in found if match)
 
 
 def ask_clients(host: str, monitor_user: str) -> Request:

@@ -145,6 +145,15 @@ def test_reach_reads_back(reach: Reach) -> None:
     assert agent.reach(agent.decode_reply(line)) == reach
 
 
+def test_notes_read_back_and_what_cannot_be_read_is_left_out() -> None:
+    notes = (agent.Note(agent.DISK_FULL, 37.0), agent.Note(agent.EVENTS))
+    line = agent.encode_reply(agent.Reply("OK: Returning notes!", agent.notes_fields(notes)))
+    assert line.startswith(b"OK: Returning notes!|disk_full=37|events=0|UP:")
+    assert agent.notes(agent.decode_reply(line)) == notes
+    odd = agent.Reply("OK", ("", "events", "=3", "LATER=1", "new_kind=2"))
+    assert agent.notes(odd) == (agent.Note("new_kind", 2.0),)
+
+
 @given(SYSTEM)
 def test_system_statuses_read_back(status: SystemStatus) -> None:
     line = agent.encode_reply(Reply("OK", agent.system_status_fields(status)))

@@ -162,6 +162,12 @@ def _not_ready(difference: Difference, story: Story) -> bool:
     return moved and broken and said and difference.what in ("reply", "state", "kill", "ping", *PLACES)
 
 
+def _stays_stopped(difference: Difference, story: Story) -> bool:
+    """A host whose replication has failed was to be set ONLINE; ours wants it to run first."""
+    said = any("Start it there (START SLAVE)" in reply for reply in story.heard.replies)
+    return said and difference.what in ("reply", "state", "ping", *PLACES)
+
+
 def _not_home(difference: Difference, story: Story) -> bool:
     """The preferred host of the active master role has failed replication checks; ours leaves the role where it is."""
     role = story.after.conf.roles[story.after.conf.active_master_role]
@@ -193,5 +199,6 @@ RULES: tuple[Rule, ...] = (
         "a planned move is not begun where a host is not ready for it; then it can be forced",
         _not_ready,
     ),
+    Rule("11.7", "set_online is refused where replication would stay stopped", _stays_stopped),
     Rule("10.32", "each balanced role is level by itself", _level),
 )

@@ -1,0 +1,153 @@
+"""What would go wrong at the next move or failover, and is said before."""
+
+from dataclasses import replace
+
+import pytest
+
+from mmm.gtid.settings import Settings
+from mmm.gtid.transactions import Transactions
+from mmm.monitor import answers, concerns, notices, readiness
+from mmm.monitor.checks import Reading, judge_threads, replica_result
+from mmm.monitor.commands import run
+from mmm.monitor.events import CheckResult, Noted, apply
+from mmm.monitor.preflight import Looked
+from mmm.monitor.warnings import Level
+from mmm.monitor.world import Outcome, State, World
+from mmm.mysql.replication import parse_status
+from mmm.wire.agent import DISK_FULL, EVENTS, Clients, Note
+from tests.unit.worlds import NOW, WRITER, checks, cluster, settle, world
+
+GOOD = Settings(2, 1)
+
+
+def codes(of: World) -> dict[str, str]:
+    return {warned.code: str(warned) for warned in readiness.found(of)}
+
+
+def move(of: World, *flags: str) -> str:
+    looked = Looked(Clients(0, 0))
+    result = run(of, ["move_role", *flags, "writer", "db2"], NOW, pinged=True, looked=looked)
+    assert result is not None
+    return result.text
+
+
+def caught_up(of: World) -> World:
+    return of.with_host("db2", behind=0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "why"),
+    [
+        ({"settings": replace(GOOD, logs=False)}, "no_binlog", "db2 writes no binary log (log_bin)"),
+        ({"delay": 3600}, "delayed", "set to stay 3600 s behind (MASTER_DELAY)"),
+    ],
+)
+def test_a_standby_that_could_not_be_the_writer_is_said_and_no_move_is_begun(
+    changes: dict[str, object], code: str, why: str
+) -> None:
+    bad = caught_up(world()).with_host("db2", **changes)
+    assert why in codes(bad)[code]
+    assert f"# Warning: {codes(bad)[code]}\n" in answers.show(bad)
+    assert codes(bad)[code] in [line for _, line in notices.between(world(), bad)]
+    assert why in move(bad)
+    assert move(bad).startswith("ERROR: writer is not moved to db2")
+    assert move(bad, "--dry-run").startswith("ERROR")
+    assert why in move(bad, "--force"), "and goes on"
+    assert move(caught_up(world())).startswith("OK")
+
+
+def test_without_log_slave_updates_slaves_would_lack_rows() -> None:
+    off = caught_up(world()).with_host("db2", settings=replace(GOOD, logs_replicated=False))
+    assert "log_slave_updates" in codes(off)["log_slave_updates_off"]
+    assert codes(off)["log_slave_updates_off"] in move(off, "--dry-run")
+    assert move(off).startswith("OK")
+    alone = world({WRITER: "db1"}, conf=cluster(slaves=0, readers=0))
+    assert not codes(alone.with_host("db2", settings=replace(GOOD, logs_replicated=False)))
+
+
+def test_servers_with_one_server_id_are_named_whoever_they_are() -> None:
+    def has(number: int) -> Transactions:
+        return Transactions(NOW, source_ip="10.0.0.1", server_id=number)
+
+    conf = cluster(slaves=2)
+    two = world(conf=conf).with_host("db3", transactions=has(7)).with_host("db4", transactions=has(7))
+    assert codes(two)["same_server_id"].startswith("db3, db4 have the same server_id 7")
+    assert not codes(two.with_host("db4", transactions=has(8)))
+    assert not codes(two.with_host("db4", state=State.ADMIN_OFFLINE))
+
+
+def test_a_disk_that_is_full_is_said_with_the_way_out() -> None:
+    full = apply(world(), Noted("db1", (Note(DISK_FULL, 37.0),)), NOW)
+    said = "the server of db1 has waited 37 s for disk space: free some, or 'mmm_control move_role --force writer db2'"
+    (warned,) = concerns.found(full, NOW, lambda moment: moment)
+    assert (str(warned), warned.level) == (said, Level.CRITICAL)
+    longer = apply(full, Noted("db1", (Note(DISK_FULL, 52.0),)), NOW)
+    assert list(notices.between(full, longer)) == [], "the log has it once"
+    assert readiness.found(apply(longer, Noted("db1", ()), NOW)) == ()
+    assert apply(full, Noted("db1", (Note(DISK_FULL, 37.0),)), NOW) is full
+
+
+def test_events_that_stay_where_the_writer_leaves_are_said_before_and_after() -> None:
+    events = caught_up(apply(world(), Noted("db1", (Note(EVENTS),)), NOW))
+    assert not codes(events), "they belong to the writer"
+    assert "db1: its MySQL events stay ENABLED there, and db2 does not run them" in move(events, "--dry-run")
+    moved, _ = settle(events.with_owner({WRITER: "db2"}))
+    assert "not the writer" in codes(moved)["events_enabled"]
+
+
+def test_a_target_whose_agent_answers_error_is_refused_before_the_old_writer_lets_go() -> None:
+    bad = caught_up(world()).with_agent("db2", refusal="ERROR: interface eth9 does not exist")
+    assert "the agent of db2 answers 'ERROR: interface eth9 does not exist'" in move(bad)
+    assert move(bad).startswith("ERROR")
+    assert move(bad, "--dry-run").startswith("ERROR")
+
+
+def status(**columns: object) -> Reading:
+    row: dict[str, object] = {
+        "Slave_IO_Running": "Connecting",
+        "Slave_SQL_Running": "Yes",
+        "Master_Host": "10.0.0.1",
+    }
+    return Reading(parse_status({**row, **columns}))
+
+
+def threads(reading: Reading) -> CheckResult:
+    before = world()
+    return replica_result(before.conf.hosts["db3"], before.conf.checks["rep_threads"], judge_threads, reading)
+
+
+def test_an_account_that_the_source_refuses_is_an_error_at_once_and_does_not_wait_for_a_new_peer() -> None:
+    refused = threads(status(Last_IO_Errno=1045, Last_IO_Error="Access denied for user 'repl'"))
+    assert refused.outcome is Outcome.ERROR
+    assert "refuses the IO thread (Access denied for user 'repl')" in refused.message
+    assert threads(status(Last_IO_Errno=2003)).outcome is Outcome.OK, "the source may be on its way"
+    new = world().with_host("db1", online_since=NOW - 1)
+    trap = new.conf.checks["rep_threads"].trap_period
+    failed = apply(apply(new, refused, NOW), refused, NOW + trap)
+    after, _ = settle(failed, NOW + trap)
+    assert after.hosts["db3"].state is State.REPLICATION_FAIL
+
+
+def test_a_source_that_lacks_the_log_does_not_get_it_by_waiting() -> None:
+    gone = threads(status(Slave_IO_Running="No", Last_IO_Errno=1236, Last_IO_Error="Binary log is not open"))
+    assert (gone.outcome, gone.cause.code) == (Outcome.ERROR, "source_lacks_log")
+    stopped = threads(status(Slave_IO_Running="No"))
+    new = world().with_host("db1", online_since=NOW - 1)
+    trap = new.conf.checks["rep_threads"].trap_period
+    for result, state in ((gone, State.REPLICATION_FAIL), (stopped, State.ONLINE)):
+        after, _ = settle(apply(apply(new, result, NOW), result, NOW + trap), NOW + trap)
+        assert after.hosts["db3"].state is state
+
+
+def test_set_online_with_a_classic_agent_wants_replication_to_run() -> None:
+    stopped = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", checks=checks(rep_threads=NOW))
+    classic = stopped.with_agent("db3", classic=True)
+
+    def answer(of: World, *words: str) -> str:
+        result = run(of, ["set_online", *words, "db3"], NOW, pinged=True)
+        assert result is not None
+        return result.text
+
+    assert answer(classic).startswith("ERROR: Replication of 'db3' does not run: rep_threads. Start it there")
+    assert answer(classic, "--force").startswith("OK")
+    assert answer(stopped).startswith("OK"), "its agent starts it"
