@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mmm.agent.agent import Agent
 from mmm.agent.fence import fence
@@ -14,8 +14,10 @@ from mmm.network.arp import Announcer, Sender
 from mmm.network.conflicts import Watch
 from mmm.network.line_server import Limits, LineServer
 from mmm.network.link import LinkWatch
+from mmm.network.own import interfaces, own_addresses
 from mmm.network.vips import Interface
 from mmm.process import tls
+from mmm.process.inspection import Inspection, not_here
 from mmm.process.program import Daemon, run
 from mmm.process.ward import Ward
 from mmm.wire.agent import MAX_LINE
@@ -37,14 +39,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         lambda conf: conf.hosts[conf.this].pid_path,
         work,
         lambda conf: Ward(lambda: fence(conf)),
+        inspect,
     )
     return run(daemon, argv)
 
 
-async def work(conf: Cluster, ward: Ward) -> int:
+def inspect(conf: Cluster) -> Inspection:
+    """Return what is wrong with the conf on this machine: whether its address and its interface are here."""
+    here = conf.hosts[conf.this]
+    try:
+        own, known = own_addresses(), interfaces()
+    except OSError as error:
+        return Inspection(warnings=(f"this machine's addresses cannot be asked for: {error}",))
+    wrong = not_here(conf, f"the address of `this {here.name}`", here.ip, own)
+    if wrong:
+        wrong += f"; correct `this`, or the ip of host {here.name}"
+    name = here.cluster_interface
+    missing = (
+        f"cluster_interface {name} does not exist on this machine ({', '.join(sorted(known))}); correct it"
+    )
+    return Inspection((wrong,) if wrong else (), () if name in known else (missing,))
+
+
+async def work(conf: Cluster, ward: Ward, ready: Callable[[], None]) -> int:
     """Run the agent until TERM; returns 0, or 1 when its port or its TLS files cannot be had.
 
-    `ward` is told until when this host may be the writer.
+    `ward` is told until when this host may be the writer. `ready` is called once orders are taken.
     """
     for warning in conf.warnings:
         log.warning("%s", warning)
@@ -55,7 +75,7 @@ async def work(conf: Cluster, ward: Ward) -> int:
     try:
         context = tls.server_context(conf.socket)
         with Interface(here.cluster_interface) as interface:
-            await _serve(conf, interface, context, ended, ward)
+            await _serve(conf, interface, context, ended, ward, ready)
     except tls.TlsError as error:
         log.critical("%s", error)
         return 1
@@ -67,7 +87,12 @@ async def work(conf: Cluster, ward: Ward) -> int:
 
 
 async def _serve(
-    conf: Cluster, interface: Interface, context: ssl.SSLContext | None, ended: asyncio.Event, ward: Ward
+    conf: Cluster,
+    interface: Interface,
+    context: ssl.SSLContext | None,
+    ended: asyncio.Event,
+    ward: Ward,
+    ready: Callable[[], None],
 ) -> None:
     here = conf.hosts[conf.this]
     sender = Sender(interface.name, (vip.ip for vip in conf.vips))
@@ -81,6 +106,7 @@ async def _serve(
         log.log(logging.INFO if who.networks else logging.WARNING, "%s", sentence(conf))
         port = LineServer("agent port", agent.answer, limits, agent.reassert, who)
         async with port.listen(here.ip, here.agent_port, context):
+            ready()
             await agent.take_stock()
             leases = asyncio.create_task(agent.watch(tls.client_context(conf.socket)))
             await ended.wait()

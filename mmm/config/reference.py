@@ -27,7 +27,9 @@ includes it, then in the folders above. `.conf` is appended when missing.
 
 A file that everybody may read or write is refused, as it holds passwords: `chmod 640`.
 
-`mmm_mond --check` and `mmm_agentd --check` read the conf, say everything that is wrong with it and end.
+`mmm_mond --check` and `mmm_agentd --check` read the conf, say everything that is wrong with it and end with status 2,
+or 0 when the daemon would start. Warnings, on stderr, do not change that. They look at this machine too: whether the
+address and the interface are here.
 `--print-conf` shows what is in effect, defaults included and passwords hidden. Examples are in `etc/`.
 
 ## How it is written

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from mmm.config.addresses import USELESS, is_loopback
 from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster, Monitor
 from mmm.monitor import gather, master_pair, startup
@@ -16,8 +17,11 @@ from mmm.monitor.kill_host import program
 from mmm.monitor.shell import Shell
 from mmm.monitor.world import State, World
 from mmm.network.icmp import Pinger
+from mmm.network.line_server import see_free
+from mmm.network.own import own_addresses
 from mmm.process import tls
 from mmm.process.garbage import collect_seldom
+from mmm.process.inspection import Inspection, not_here
 from mmm.process.program import Daemon, run
 from mmm.process.ward import Ward, no_ward
 
@@ -27,9 +31,46 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run mmm_mond; returns its exit status."""
     daemon = Daemon(
-        "mmm_mond", "MONITOR", "mmm_mon", lambda conf: _monitor(conf).pid_path, work, lambda _: no_ward()
+        "mmm_mond",
+        "MONITOR",
+        "mmm_mon",
+        lambda conf: _monitor(conf).pid_path,
+        work,
+        lambda _: no_ward(),
+        inspect,
     )
     return run(daemon, argv)
+
+
+def inspect(conf: Cluster) -> Inspection:
+    """Return what is wrong with the conf on this machine, and what would hurt when it is needed."""
+    monitor = _monitor(conf)
+    errors, warnings = [master_pair.too_many(conf)], list(_cautions(conf))
+    try:
+        own = own_addresses()
+    except OSError as error:
+        own = {}
+        warnings.append(f"this machine's addresses cannot be asked for: {error}")
+    wrong = not_here(conf, "the monitor's ip", monitor.ip, own)
+    errors.append(f"{wrong}; correct it in <monitor>" if wrong else "")
+    errors += [
+        f"ping_ips has {ip}, an address of this machine ({own[ip]}), {USELESS}"
+        for ip in monitor.ping_ips
+        if ip in own and not is_loopback(ip)
+    ]
+    return Inspection(tuple(filter(None, errors)), tuple(warnings))
+
+
+def _cautions(conf: Cluster) -> Iterator[str]:
+    """Yield what would hurt later."""
+    monitor = _monitor(conf)
+    if len(monitor.ping_ips) == 1:
+        yield (
+            f"ping_ips has {monitor.ping_ips[0]} alone: while that does not answer ping the monitor changes nothing;"
+            " add a second address, such as that of another router"
+        )
+    if not program(monitor).exists():
+        yield f"kill_host_bin {program(monitor)} does not exist: a host that cannot be told cannot be killed"
 
 
 def _monitor(conf: Cluster) -> Monitor:
@@ -38,13 +79,13 @@ def _monitor(conf: Cluster) -> Monitor:
     return conf.monitor
 
 
-async def work(conf: Cluster, _: Ward) -> int:
-    """Run the monitor until TERM; returns 0, or 1 when its port, its TLS files or raw sockets cannot be had."""
+async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
+    """Run the monitor until TERM; returns 0, or 1 when its port, its TLS files or raw sockets cannot be had.
+
+    `ready` is called once it is known that they can.
+    """
     for warning in conf.warnings:
         log.warning("%s", warning)
-    if reason := master_pair.too_many(conf):
-        log.critical("%s", reason)
-        return 0
     monitor = _monitor(conf)
     if not program(monitor).exists():
         log.warning(
@@ -55,6 +96,9 @@ async def work(conf: Cluster, _: Ward) -> int:
         asyncio.get_running_loop().add_signal_handler(number, lambda: task.cancel() if task else None)
     try:
         async with Pinger() as pinger:
+            see_free(monitor.ip, monitor.port)
+            tls.server_context(conf.socket)
+            ready()
             await _watch(conf, monitor, pinger)
     except asyncio.CancelledError:
         log.info("asked to end: roles stay where they are")

@@ -13,9 +13,15 @@ def too_many(conf: Cluster) -> str:
     names = _names(conf)
     if len(names) <= 2:
         return ""
+    slaves = [name for name in names if name in conf.hosts and conf.hosts[name].mode == "slave"]
+    todo = (
+        f"take {', '.join(slaves)} out of its hosts, by mode slave"
+        if slaves
+        else "name two of them in its hosts"
+    )
     return (
         f"role {conf.active_master_role} has {len(names)} possible masters ({', '.join(names)}):"
-        " MMM works with two. Name two of them in its hosts."
+        f" MMM works with two; {todo}"
     )
 
 

@@ -90,6 +90,11 @@ class _Listener(socket.socket):
         raise ConnectionAbortedError
 
 
+def see_free(ip: str, port: int) -> None:
+    """Raise OSError when the port cannot be listened on now."""
+    _Listener(ip, port, lambda _ip, _own: True).close()
+
+
 class LineServer:
     """Answers lines of those who are `allowed`; `closed` is called after each connection that sent any."""
 

@@ -53,21 +53,23 @@ class Ended:
 
 
 def supervise(
-    worker: Worker, policy: Policy, stop_limit: float, running: Callable[[], None], duties: Sequence[Duty]
+    worker: Worker, policy: Policy, stop_limit: float, ready: Callable[[], bool], duties: Sequence[Duty]
 ) -> int:
     """Keep `worker` running in a child; returns the exit status of the angel.
 
-    `running` is called once the first worker runs. `SIGNALS` must be blocked. A worker that was
-    asked to end is killed after `stop_limit` seconds. `duties` are looked at when they are due.
+    `ready` tells whether a worker has ever got to its work: when the first one ends before, so does the angel, for
+    the start has failed. `SIGNALS` must be blocked. A worker that was asked to end is killed after `stop_limit`
+    seconds. `duties` are looked at when they are due.
     """
     failures: tuple[float, ...] = ()
     while True:
         pid = _start(worker)
-        running()
-        running = _nothing
         ended = _watch(pid, stop_limit, duties)
         if ended.asked:
             return 0 if ended.status == 0 else 1
+        if not ready():
+            log.error("worker %s before it was ready: not started", _how(ended.status))
+            return 1
         match after(ended.status, failures, time.monotonic(), policy):
             case End():
                 return 0
@@ -174,10 +176,6 @@ def _next_signal(limit: float, duties: Sequence[Duty]) -> int | None:
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
-
-
-def _nothing() -> None:
-    """Do nothing: the angel announces itself once."""
 
 
 def _how(status: int) -> str:

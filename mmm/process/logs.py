@@ -205,18 +205,37 @@ def _only(handlers: Iterable[logging.Handler]) -> None:
         logging.root.addHandler(new)
 
 
-def _replace(path: Path) -> str | None:
-    """Configure logging by the YAML document; returns what is wrong with it, None if all is well."""
+def replacement_problem(path: Path) -> str:
+    """Return why the file that replaces the set-up of logging is not used, empty when it is or is not there."""
+    document = _document(path) if path.exists() else {}
+    if not isinstance(document, str):
+        return ""
+    return f"{document}; logs go to {LOG_DIR} as without it, and no mail is sent"
+
+
+def _document(path: Path) -> Mapping[str, object] | str:
+    """Return what the YAML document says, or what is wrong with it."""
     import yaml  # noqa: PLC0415 - only those who have such a file pay for it
 
     try:
         if path.stat().st_mode & 0o002:
             return f"{path} is world-writable and was not read: chmod o-w it"
-        document = yaml.safe_load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        if re.search(r"(?m)^\s*log4perl\.", text):
+            return f"{path} is a Log4perl file, which has no effect: write it anew as YAML, or remove it"
+        document = yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         return f"{path} is no YAML document: {_first_line(error)} (a Log4perl file must be rewritten as YAML)"
     if not isinstance(document, Mapping):
         return f"{path} is no YAML mapping for logging.config.dictConfig (a Log4perl file must be rewritten)"
+    return document
+
+
+def _replace(path: Path) -> str | None:
+    """Configure logging by the YAML document; returns what is wrong with it, None if all is well."""
+    document = _document(path)
+    if isinstance(document, str):
+        return document
     _only(())
     try:
         logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, **document})

@@ -12,6 +12,8 @@ from mmm.config.allow import sentence
 from mmm.config.model import Cluster
 from mmm.config.names import Program
 from mmm.process import arguments, tls
+from mmm.process.inspection import Inspect, Inspection
+from mmm.process.logs import replacement_problem
 from mmm.process.service import Service, serve
 from mmm.process.ward import Ward
 
@@ -23,15 +25,17 @@ USAGE = 2
 class Daemon:
     """A daemon: the name of its program and its conf file, and its work, which returns an exit status.
 
-    Its angel looks after what `ward` makes of the conf; the work is handed that too.
+    Its angel looks after what `ward` makes of the conf; the work is handed that too, and what to call once it serves.
+    `inspect` says what the conf means on this machine.
     """
 
     program: str
     kind: Program
     conf_name: str
     pid_path: Callable[[Cluster], str]
-    work: Callable[[Cluster, Ward], Coroutine[Any, Any, int]]
+    work: Callable[[Cluster, Ward, Callable[[], None]], Coroutine[Any, Any, int]]
     ward: Callable[[Cluster], Ward]
+    inspect: Inspect
 
 
 def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
@@ -50,12 +54,6 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
     if args.print_conf:
         print(config.effective(conf), end="")
         return 0
-    if args.check:
-        for warning in conf.warnings:
-            print(f"warning: {warning}")
-        print(sentence(conf))
-        print(f"{conf.path}: OK")
-        return 0
     service = Service(
         program=daemon.program,
         cluster=args.cluster,
@@ -65,5 +63,24 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
         conf_dir=conf.path.parent,
         logs=conf.logs,
     )
+    found = daemon.inspect(conf)
+    for line in found.errors:
+        print(f"{conf.path}: {line}", file=sys.stderr)
+    if found.errors and not args.check:
+        return USAGE
+    if args.check:
+        return _say_check(conf, service, found)
     ward = daemon.ward(conf)
-    return serve(service, lambda: asyncio.run(daemon.work(conf, ward)), ward)
+    return serve(service, lambda ready: asyncio.run(daemon.work(conf, ward, ready)), ward)
+
+
+def _say_check(conf: Cluster, service: Service, found: Inspection) -> int:
+    """Print what `--check` says of a conf that could be read; returns the exit status."""
+    log_conf = replacement_problem(service.log_setup.replacement)
+    for warning in (*conf.warnings, *found.warnings, *([log_conf] if log_conf else [])):
+        print(f"warning: {warning}", file=sys.stderr)
+    if found.errors:
+        return USAGE
+    print(sentence(conf))
+    print(f"{conf.path}: OK")
+    return 0

@@ -6,6 +6,7 @@ restart by themselves, or `debug 1`) there is no angel: the worker runs in the c
 """
 
 import logging
+import mmap
 import os
 import selectors
 import signal
@@ -22,7 +23,7 @@ from daemon import DaemonContext
 
 from mmm import __version__
 from mmm.config.model import LogFile
-from mmm.process.angel import SIGNALS, Worker, run, supervise
+from mmm.process.angel import SIGNALS, run, supervise
 from mmm.process.logs import LOG_DIR, LogError, LogSetup, catch_strays, set_up
 from mmm.process.pidfile import Keeper, StartError, claim, hold_lock, release
 from mmm.process.restart import Policy
@@ -31,6 +32,8 @@ from mmm.process.ward import Ward, no_ward
 log = logging.getLogger(__name__)
 
 Tell = Callable[[str], None]
+Worker = Callable[[Callable[[], None]], int]
+"""The daemon's work: calls what it is handed once it does what it was started for; returns its exit status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,15 @@ def serve(service: Service, worker: Worker, ward: Ward | None = None) -> int:
     """Run `worker`, which returns its exit status and 0 at TERM; returns the program's exit status.
 
     `ward` is what the angel does in the place of a worker that is dead or stuck; there is none in the foreground.
-    In the background it returns as soon as the worker runs (0) or the daemon cannot start (1, after
-    saying why on stderr); in the foreground when the worker has ended.
+    In the background it returns as soon as the worker says that it is ready (0) or the daemon cannot start (1, after
+    saying why on stderr; a worker that ends before takes the daemon with it); in the foreground when the worker has
+    ended.
     """
     if not service.in_foreground:
         return _in_background(service, worker, ward or no_ward())
     try:
         with _one_copy(service, _say):
-            return run(worker)
+            return run(lambda: worker(_nothing))
     except StartError as error:
         _say(f"{service.program}: {error}")
         return 1
@@ -125,8 +129,8 @@ def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
     tell = _Report(writer)
 
     def alone() -> int:
-        tell.close()
-        return worker()
+        with tell.what_is_fatal(service.program):
+            return worker(tell.running)
 
     context: Any = DaemonContext(  # type: ignore[no-untyped-call]
         detach_process=True, umask=0o022, signal_map={}, files_preserve=[writer]
@@ -135,7 +139,10 @@ def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
         context.open()
         with _one_copy(service, tell.warning):
             duties = ward, Keeper(service.pid_path, service.limits.keep)
-            return supervise(alone, service.limits.restart, service.limits.stop, tell.running, duties)
+            status = supervise(alone, service.limits.restart, service.limits.stop, tell.is_ready, duties)
+            if not tell.is_ready():
+                tell.failure(f"ended before it was ready; see {service.log_dir / service.name}.log")
+            return status
     except StartError as error:
         tell.failure(str(error))
     except Exception:
@@ -166,10 +173,14 @@ def _one_copy(service: Service, tell: Tell) -> Iterator[None]:
 
 
 class _Report:
-    """The daemon's end of the pipe to the program that started it; lines are `KIND text`."""
+    """The daemon's end of the pipe to the program that started it; lines are `KIND text`.
+
+    The angel and its worker share it: whether a worker was ready stands in memory that both have.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
+        self._ready = mmap.mmap(-1, 1)
 
     def warning(self, text: str) -> None:
         """Have the starting program print `text`."""
@@ -182,8 +193,27 @@ class _Report:
 
     def running(self) -> None:
         """Have the starting program end well."""
-        self._write("running")
+        if not self.is_ready():
+            self._write("running")
+            self._ready[0] = 1
         self.close()
+
+    def is_ready(self) -> bool:
+        """Tell whether a worker has said that it is ready."""
+        ready = self._ready[0] == 1
+        if ready:
+            self.close()
+        return ready
+
+    @contextmanager
+    def what_is_fatal(self, program: str) -> Iterator[None]:
+        """Have the starting program print what is logged as FATAL before the worker is ready."""
+        handler = _Fatal(program, self)
+        logging.root.addHandler(handler)
+        try:
+            yield
+        finally:
+            logging.root.removeHandler(handler)
 
     def close(self) -> None:
         """Say no more."""
@@ -195,6 +225,22 @@ class _Report:
         if self._descriptor is not None:
             with suppress(OSError):  # the one who started the daemon did not wait for it
                 os.write(self._descriptor, text.replace("\n", "\r").encode(errors="backslashreplace") + b"\n")
+
+
+class _Fatal(logging.Handler):
+    """Passes on what keeps a worker from its work."""
+
+    def __init__(self, program: str, report: _Report) -> None:
+        super().__init__(logging.CRITICAL)
+        self._program = program
+        self._report = report
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._report.warning(f"{self._program}: {record.getMessage()}")
+
+
+def _nothing() -> None:
+    """Do nothing: in the foreground nobody waits."""
 
 
 def _await_daemon(service: Service, reader: int) -> int:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,7 +23,11 @@ given = dict(option.split("=") for option in options if "=" in option)
 log = logging.getLogger("test")
 
 
-def worker() -> int:
+def worker(ready: Callable[[], None]) -> int:
+    if behaviour.startswith("unready"):
+        log.critical("cannot listen, on purpose")
+        return int(behaviour.partition(":")[2])
+    ready()
     with (folder / "events").open("w") as events:
         print(os.getpid(), file=events)
     match behaviour.split(":"):

@@ -39,7 +39,8 @@ if (folder / "stubborn").exists():
     signal.pthread_sigmask = lambda how, what: None
     signal.sigtimedwait = lambda signals, limit: time.sleep(3600)
 
-def worker():
+def worker(ready):
+    ready()
     signal.pause()
     return 0
 

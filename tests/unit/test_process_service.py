@@ -98,6 +98,17 @@ def test_start_and_stop(daemons: Daemons) -> None:
     assert sorted(path.name for path in daemons.folder.iterdir()) == ["events", "log"]
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_worker_that_ends_before_it_is_ready_is_a_start_that_failed(daemons: Daemons, status: int) -> None:
+    started = daemons.start(f"unready:{status}")
+    assert started.returncode == 1
+    first, second = started.stderr.splitlines()
+    assert first == "mmm_testd: cannot listen, on purpose"
+    assert second == f"mmm_testd: ended before it was ready; see {daemons.log_path}"
+    assert not daemons.pid_path.exists()
+    assert "not started" in daemons.log()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
 def test_other_signals_end_it_too(daemons: Daemons, number: signal.Signals) -> None:
     daemons.start("wait")

@@ -1,0 +1,31 @@
+"""What a conf means on the machine that it lies on, looked at by `--check` and before a start."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from mmm.config.model import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """`errors` keep the daemon from starting, `warnings` do not; each is one line that says what to do."""
+
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+Inspect = Callable[[Cluster], Inspection]
+
+
+def not_here(conf: Cluster, what: str, ip: str, own: Collection[str]) -> str:
+    """Return what is wrong when `ip`, at which `what` is to listen, is not among this machine's own addresses.
+
+    Empty when it is, and when nothing is known of them.
+    """
+    if ip in own or not own or ip.startswith(("0.", "127.")):
+        return ""
+    here = [
+        f"{each}, which is {host.name}" for each in own for host in conf.hosts.values() if host.ip == each
+    ]
+    shown = ", ".join(here or [each for each in own if not each.startswith("127.") and ":" not in each])
+    return f"{what} is {ip}, which is no address of this machine ({shown})"

@@ -1,0 +1,101 @@
+"""What --check and the start say of a conf on the machine that it lies on."""
+
+from pathlib import Path
+
+import pytest
+
+from mmm.agent import daemon as agent
+from mmm.config.conf import Cluster, Memory, Program, check, read
+from mmm.monitor import daemon as monitor
+from mmm.process import program
+from mmm.process.inspection import not_here
+from mmm.process.logs import replacement_problem
+from tests.unit.test_config_sections import COMMON, MONITOR
+
+NOWHERE = "192.0.2.7"
+"""An address that no machine has."""
+
+
+def conf(text: str, program: Program) -> Cluster:
+    return check(read(Memory({"m.conf": text}), "m.conf"), program, "", lambda _: "")
+
+
+def here(text: str) -> str:
+    """Return the conf with every host at this machine's loopback."""
+    for number in (1, 2, 3):
+        text = text.replace(f"ip 10.0.0.{number}\n", f"ip 127.0.0.{number}\n")
+    return text.replace("cluster_interface eth0", "cluster_interface lo")
+
+
+def test_an_agent_whose_address_is_not_here_does_not_start() -> None:
+    found = agent.inspect(conf("this db1\n" + COMMON.replace("10.0.0.1\n", f"{NOWHERE}\n"), "AGENT"))
+    (error,) = found.errors
+    assert error.startswith(f"the address of `this db1` is {NOWHERE}, which is no address of this machine (")
+    assert error.endswith("correct `this`, or the ip of host db1")
+
+
+def test_who_this_machine_is_by_the_conf_is_named() -> None:
+    cluster = conf("this db2\n" + COMMON, "AGENT")
+    said = not_here(cluster, "the address of `this db2`", "10.0.0.2", {"127.0.0.1": "lo", "10.0.0.3": "eth0"})
+    assert (
+        said
+        == "the address of `this db2` is 10.0.0.2, which is no address of this machine (10.0.0.3, which is db3)"
+    )
+
+
+def test_an_interface_that_does_not_exist_is_warned_of() -> None:
+    text = "this db1\n" + here(COMMON)
+    assert agent.inspect(conf(text, "AGENT")).warnings == ()
+    (warning,) = agent.inspect(
+        conf(text.replace("cluster_interface lo", "cluster_interface eth9"), "AGENT")
+    ).warnings
+    assert warning.startswith("cluster_interface eth9 does not exist on this machine (")
+
+
+def test_a_single_address_to_ping_and_a_missing_kill_host_are_warned_of() -> None:
+    found = monitor.inspect(conf(COMMON + MONITOR, "MONITOR"))
+    assert found.errors == ()
+    ping, kill = found.warnings
+    assert "ping_ips has 10.0.0.254 alone" in ping
+    assert "kill_host_bin /usr/lib/mmm/monitor/kill_host does not exist" in kill
+    two = MONITOR.replace("10.0.0.254", "10.0.0.254, 10.0.0.253")
+    assert len(monitor.inspect(conf(COMMON + two, "MONITOR")).warnings) == 1
+
+
+def test_a_monitor_at_another_machines_address_does_not_start() -> None:
+    text = MONITOR.replace("ip 127.0.0.1", f"ip {NOWHERE}")
+    (error,) = monitor.inspect(conf(COMMON + text, "MONITOR")).errors
+    assert f"the monitor's ip is {NOWHERE}, which is no address of this machine" in error
+
+
+def test_three_masters_are_an_error_and_a_slave_among_them_is_named() -> None:
+    text = COMMON.replace("hosts db1, db2\n", "hosts db1, db2, db3\n")
+    (error,) = monitor.inspect(conf(text + MONITOR, "MONITOR")).errors
+    assert error == (
+        "role writer has 3 possible masters (db1, db2, db3): MMM works with two; take db3 out of its hosts, by mode"
+        " slave"
+    )
+
+
+def test_check_returns_what_the_start_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mmm_mon.conf"
+    path.write_text(COMMON.replace("hosts db1, db2\n", "hosts db1, db2, db3\n") + MONITOR)
+    path.chmod(0o600)
+    for options in (["--check"], []):
+        assert monitor.main(["--config", str(path), *options]) == program.USAGE
+        said = capsys.readouterr()
+        assert "has 3 possible masters" in said.err
+        assert said.out == ""
+    path.write_text(COMMON + MONITOR)
+    (tmp_path / "mmm_mon_log.conf").write_text("log4perl.rootLogger=DEBUG, LogFile, MailFatal\n")
+    assert monitor.main(["--config", str(path), "--check"]) == 0
+    said = capsys.readouterr()
+    assert said.out.endswith("OK\n")
+    assert all(line.startswith("warning: ") for line in said.err.splitlines())
+    assert "mmm_mon_log.conf is a Log4perl file, which has no effect" in said.err
+
+
+def test_a_log_conf_that_is_used_is_not_warned_of(tmp_path: Path) -> None:
+    assert replacement_problem(tmp_path / "mmm_mon_log.conf") == ""
+    (tmp_path / "mmm_mon_log.conf").write_text("root: {level: INFO}\n")
+    assert replacement_problem(tmp_path / "mmm_mon_log.conf") == ""
