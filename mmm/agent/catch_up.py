@@ -4,17 +4,22 @@ peer answers        the end of its binary log at this moment must be reached
 peer is gone        everything received must be applied
 no replication      nothing to wait for; so it is with a peer that this server is detached from
 
-Short of that, within the limit, writes are not allowed: promoting would lose transactions.
+Short of that, within the limit, writes are not allowed: promoting would lose transactions. Sessions that hold up what
+is to be applied, by a lock on all tables say, are ended: nobody could write before they are.
 """
 
 import logging
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from mmm.agent.look import ANSWER_LIMIT, Session
+from mmm.mysql.blockers import blocked, end_blockers, named
 from mmm.mysql.connection import Connection, MysqlError
 from mmm.mysql.replication import (
     BinlogPosition,
     Caught,
+    ReplicaStatus,
     has_all,
     replica_status,
     to_reach,
@@ -33,15 +38,28 @@ LOST_LIMIT = 0.2
 """Seconds that a peer which the monitor has lost may take to answer after all."""
 
 
-def catch_up(server: Connection, peer: Session | None, limit: float, peer_limit: float = ANSWER_LIMIT) -> str:
-    """Wait until `server` has what it must have, `limit` seconds at most; returns what was reached.
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the server may take, and whose sessions it is never rid of while it does."""
 
-    The peer has `peer_limit` seconds to let the agent in, and for each answer. Raises CatchUpError, and MysqlError when
-    `server` cannot be asked.
+    limit: float
+    """Seconds."""
+    keep: frozenset[str] = frozenset()
+    """Users whose sessions are not ended, whatever they hold up."""
+    peer_limit: float = ANSWER_LIMIT
+    """Seconds that the peer has to let the agent in, and for each answer."""
+
+
+def catch_up(server: Connection, peer: Session | None, patience: Patience) -> str:
+    """Wait until `server` has what it must have; returns what was reached.
+
+    Sessions that hold up what is to be applied are ended. Raises CatchUpError, and MysqlError when `server` cannot be
+    asked.
     """
     begin = time.monotonic()
+    limit = patience.limit
     if peer is not None:
-        peer.limit = min(peer_limit, limit)
+        peer.limit = min(patience.peer_limit, limit)
     target = _known_position(peer) if peer is not None else None
     if peer is not None and target is not None and target.gtid and has_all(server, target):
         return f"applied {peer.address.ip}'s position {target}"
@@ -59,9 +77,9 @@ def catch_up(server: Connection, peer: Session | None, limit: float, peer_limit:
             log.warning("sync: the peer is gone (%s): applying what was received", error.text)
         else:
             left = limit - (time.monotonic() - begin)
-            reached = wait_for_source(server, target, left)
-            return _judged(server, reached, f"{peer.address.ip}'s position {target}", limit)
-    return apply_received(server, limit - (time.monotonic() - begin))
+            reached = wait_for_source(server, target, left, _rid_of_blockers(server, patience))
+            return _judged(server, reached, f"{peer.address.ip}'s position {target}", patience)
+    return apply_received(server, replace(patience, limit=limit - (time.monotonic() - begin)))
 
 
 def _known_position(peer: Session) -> BinlogPosition | None:
@@ -75,16 +93,46 @@ def _known_position(peer: Session) -> BinlogPosition | None:
         return None
 
 
-def apply_received(server: Connection, limit: float) -> str:
-    """Wait until all that was received is applied, `limit` seconds at most; raises as `catch_up`."""
-    return _judged(server, wait_applied(server, limit), "all that was received", limit)
+def apply_received(server: Connection, patience: Patience) -> str:
+    """Wait until all that was received is applied; ends sessions and raises as `catch_up`."""
+    caught = wait_applied(server, patience.limit, _rid_of_blockers(server, patience))
+    return _judged(server, caught, "all that was received", patience, received=True)
 
 
-def _judged(server: Connection, caught: Caught, what: str, limit: float) -> str:
+def _rid_of_blockers(server: Connection, patience: Patience) -> Callable[[], object]:
+    return lambda: end_blockers(server, patience.keep)
+
+
+def _judged(
+    server: Connection, caught: Caught, what: str, patience: Patience, *, received: bool = False
+) -> str:
+    """Return what was reached; `received`: nothing that is still to come from the source was waited for."""
     if caught is Caught.REACHED:
         return f"applied {what}"
     status = replica_status(server)
-    why = status.last_error if status else "replication is not configured any more"
-    end = f"within {limit:g} s" if caught is Caught.NOT_IN_TIME else "and replication cannot get there"
+    why = _hindrance(server, status, patience.keep, received=received)
+    end = (
+        f"within {patience.limit:.3g} s"
+        if caught is Caught.NOT_IN_TIME
+        else "and replication cannot get there"
+    )
     place = f" (applied up to {status.executed}, received up to {status.read})" if status else ""
     raise CatchUpError(f"{what} is not applied {end}{place}{': ' if why else ''}{why}")
+
+
+def _hindrance(
+    server: Connection, status: ReplicaStatus | None, keep: frozenset[str], *, received: bool
+) -> str:
+    """Return what holds replication up, empty where that is not known."""
+    if status is None:
+        return "replication is not configured any more"
+    found = blocked(server, keep)
+    if found.waiting:
+        waits = f"replication waits for a lock ({found.waiting[0].state or 'of a row'})"
+        if found.kept:
+            who = found.kept[0]
+            more = f" or {len(found.kept) - 1} others" if len(found.kept) > 1 else ""
+            return f"{waits} that {named(who)}{more} may hold, which keep_users keeps: end it there, KILL {who.id}"
+        return f"{waits}{' that ' + named(found.holders[0]) + ' may hold' if found.holders else ''}"
+    io_counts = not received and status.io_running != "Yes"
+    return (status if io_counts else replace(status, io_errno=0)).last_error

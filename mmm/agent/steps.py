@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from mmm.agent.catch_up import LOST_LIMIT, CatchUpError, apply_received, catch_up
+from mmm.agent.catch_up import LOST_LIMIT, CatchUpError, Patience, apply_received, catch_up
 from mmm.agent.clients import cut_off, end_clients_of
 from mmm.agent.look import ANSWER_LIMIT, Session
 from mmm.agent.plan import (
@@ -35,7 +35,8 @@ from mmm.agent.plan import (
 )
 from mmm.agent.stopwatch import Laps, Stopwatch
 from mmm.config.model import Cluster, Host, Vip
-from mmm.mysql.access import access, allow_writes, deny_writes, writers
+from mmm.mysql.access import access, allow_writes, calm, deny_writes, writers
+from mmm.mysql.blockers import end_blockers
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
 from mmm.mysql.detach import attach, detach, stop_receiving
 from mmm.mysql.follow import follow
@@ -53,6 +54,10 @@ PROBE_FRESH = 0.5
 """Seconds after its end up to which a probe counts; it ran while other steps were done."""
 ENDED_FRESH = 0.1
 """Seconds for which what the server listed when all clients were ended counts for a VIP that leaves."""
+NOTABLE = 0.05
+"""Seconds from which on a wait is worth a word."""
+PROMOTED = 10.0
+"""Seconds after it has taken the writer's VIP for which a lock that keeps clients from writing is ended."""
 COMMAND_LIMIT = 5.0
 """Seconds that iptables_block_cmd and iptables_unblock_cmd may take."""
 
@@ -102,6 +107,8 @@ class Steps:
         """When denying writes ended all clients in this change, and which sessions it let stay."""
         self._writes: bool | None = None
         """What this change has made of the server: writable, read_only, None: nothing."""
+        self._promoted = -PROMOTED
+        """When writes were allowed last."""
         self._blocks = can_block(conf)
         peer = conf.hosts.get(self._here.peer or "")
         self._peer = Session(agent_at(peer)) if peer else None
@@ -137,6 +144,7 @@ class Steps:
                     self._take_back(chain, step, session)
                     break
                 done.append(step)
+        self._free_the_way(session)
         if done:
             what = ", ".join(map(str, done))
             rest = f"; failed: {len(failures)}" if failures else ""
@@ -161,6 +169,18 @@ class Steps:
         else:
             log.warning("writes are denied again on %s, %d clients ended", self._here.name, ended)
         self._writes = False
+
+    def _free_the_way(self, session: Session) -> None:
+        """End what keeps clients from writing to a server that has just been promoted: a lock on all tables, say."""
+        age = time.monotonic() - self._promoted
+        if not NOTABLE < age < PROMOTED:
+            return
+        try:
+            end_blockers(session.open(), self.keep, clients_for=age)
+        except MysqlError as error:
+            log.debug("%s: who waits for a lock is not known: %s", self._here.name, error.text)
+            if not error.server_alive:
+                session.close()
 
     def _timed(self, step: Step, session: Session) -> str:
         """Do one step and log it; returns why it failed, empty when it did not."""
@@ -194,6 +214,7 @@ class Steps:
             case Unbind(vip):
                 return self._unbind(vip, session)
             case DenyWrites():
+                self._promoted = -PROMOTED
                 return self._deny_writes(session)
             case AllowWrites(vip):
                 self._lease_of(vip)
@@ -202,6 +223,7 @@ class Steps:
                     self._writes = True
                     allow_writes(server)
                 self._lease_of(vip)  # it may have ended while the server took its time
+                self._promoted = time.monotonic()
                 return "read_only=0"
             case Sync():
                 with self._watch.lap("catch up"):
@@ -238,21 +260,24 @@ class Steps:
                 return "stopped"
 
     def _sync(self, session: Session, sync: Sync) -> str:
-        limit = self._conf.sync_timeout
+        patience = self._patience(LOST_LIMIT if sync.lost else ANSWER_LIMIT)
         try:
-            return catch_up(session.open(), self._peer, limit, LOST_LIMIT if sync.lost else ANSWER_LIMIT)
+            return catch_up(session.open(), self._peer, patience)
         except CatchUpError as error:
             if not sync.force:
                 raise
             log.warning("sync: %s: goes on by 'move_role --force' though %s", self._here.name, error)
             return f"forced to go on: {error}"
 
+    def _patience(self, peer_limit: float = ANSWER_LIMIT) -> Patience:
+        return Patience(self._conf.sync_timeout, self.keep, peer_limit)
+
     def _stop_receiving(self, session: Session, *, finish: bool) -> str:
         ended = stop_receiving(session.open())
         if not ended:
             session.close()
         if finish:
-            apply_received(session.open(), self._conf.sync_timeout)
+            apply_received(session.open(), self._patience())
         return "stopped" if ended else "is about to end, and takes nothing more"
 
     def _attach(self, session: Session) -> str:
@@ -340,8 +365,14 @@ class Steps:
         return lifetime
 
     def _deny_writes(self, session: Session) -> str:
-        grace = float(self._conf.max_kill_retries)
         server = session.open()
+        grace = float(self._conf.max_kill_retries)
+        began = time.monotonic()
+        calm(server, grace=grace, keep=self.keep)
+        waited = time.monotonic() - began
+        if waited > NOTABLE:
+            self._watch.add("await writers", waited)
+        grace = max(0.0, grace - waited)
         began = time.monotonic()
         with self._blocked():
             if self._blocks:

@@ -52,10 +52,21 @@ def allow_writes(connection: Connection) -> None:
         raise MysqlError(ErrorKind.FAILED, 0, f"MySQL at {connection.address}: read_only stays on")
 
 
+def calm(connection: Connection, *, grace: float, keep: frozenset[str] = frozenset()) -> None:
+    """Before writes are denied, be rid of those for whom everybody would have to wait then; raises MysqlError.
+
+    A transaction that has written and has been at rest for a second is ended. Statements that have been writing for
+    that long are waited for, at most `grace` seconds. Nothing happens where ordinary users may not write.
+    """
+    if writable(connection):
+        Ending(connection, keep, time.monotonic() + grace).calm()
+
+
 def deny_writes(connection: Connection, *, grace: float, keep: frozenset[str] = frozenset()) -> Ended:
     """Set read_only, then end the client sessions, and return what became of them.
 
-    Sessions that are writing, or whose open transaction has written, get up to `grace` seconds in all;
+    Sessions that are writing get up to `grace` seconds in all, and those whose open transaction has written get them
+    until read_only is set: what rests then is ended;
     sessions that hold read_only up count among these if they write, else they are ended at once. Users in
     `keep` (those of MMM itself: a replica that is just logging in is one of the replication user's) and
     everything of replication and of the server itself stay. New sessions find read_only and are let be.

@@ -19,7 +19,7 @@ _SETTINGS = (
     " @@global.log_bin AS logs, @@global.log_{replica}_updates AS logs_replicated"
 )
 _SESSIONS = (
-    "SELECT ID AS id, USER AS user, HOST AS client, COMMAND AS command, TIME AS seconds,"
+    "SELECT ID AS id, USER AS user, HOST AS client, COMMAND AS command, TIME AS seconds, STATE AS state,"
     " LEFT(INFO, 400) AS text, {statement} AS statement"
     " FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID()"
 )
@@ -84,7 +84,7 @@ class Flavour:
     semi_sync_state: str
     """Asks how it goes, likewise."""
     sessions: str
-    """Lists all sessions but this one: id, user, client, command, seconds, text, statement."""
+    """Lists all sessions but this one: id, user, client, command, seconds, state, text, statement."""
     deny_writes: str
     """Forbids writes to all; argument: seconds to wait for statements at work, or longer (MySQL: whole ones)."""
     allow_writes: str

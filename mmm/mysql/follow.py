@@ -21,6 +21,7 @@ from mmm.mysql.replication import (
     ReplicaStatus,
     binlog_position,
     executed,
+    received_in,
     replica_status,
     start_replica,
     stop_replica,
@@ -55,6 +56,17 @@ class FollowRefusedError(MysqlError):
         super().__init__(ErrorKind.FAILED, 0, sentence)
 
 
+class SourceBehindError(MysqlError):
+    """The new source has received what it lacks of the replica's transactions, and has still to apply it."""
+
+    def __init__(self, replica: Connection, source: Connection) -> None:
+        sentence = (
+            f"{replica.address.ip} waits: {source.address.ip}:{source.address.port} has received what this one has"
+            " and it lacks, and has not applied it yet"
+        )
+        super().__init__(ErrorKind.FAILED, 0, sentence)
+
+
 @dataclass(frozen=True, slots=True)
 class _Start:
     """Where to go on in the new source: by GTID, or at a place of its log."""
@@ -71,9 +83,9 @@ def follow(replica: Connection, source: Address, at_source: Connection, timeout:
     group at work and for a source that is still applying what the replica has already. Received events
     that are not applied yet are fetched again from the new source.
 
-    Raises FollowRefusedError with the old source restored, and MysqlError where a server cannot be asked
-    or the new source turns the replica away. A source that does not answer the replica yet is no error:
-    the server goes on trying and `replica_status` says so.
+    Raises FollowRefusedError, or SourceBehindError where waiting helps, with the old source restored, and MysqlError
+    where a server cannot be asked or the new source turns the replica away. A source that does not answer the replica
+    yet is no error: the server goes on trying and `replica_status` says so.
     """
     deadline = time.monotonic() + timeout
     status = replica_status(replica)
@@ -136,8 +148,28 @@ def _meeting_place(replica: Connection, source: Connection, deadline: float) -> 
         wait_applied(source, max(0.0, deadline - time.monotonic()))
         found = find(replica, source)
     if isinstance(found, str):
-        raise FollowRefusedError(replica, source, found)
+        raise _refused(replica, source, found)
     return found
+
+
+def _refused(replica: Connection, source: Connection, why: str) -> MysqlError:
+    """Return why the replica does not follow now: what a source that is promoted has to apply yet it will have."""
+    here, there = executed(replica), executed(source)
+    if here is None or there is None:
+        return FollowRefusedError(replica, source, why)
+    status = replica_status(source)
+    if status is None or status.detached or _lacks(here, there) is None:
+        return FollowRefusedError(replica, source, why)
+    if _lacks(here, received_in(there, status)) is None:
+        return SourceBehindError(replica, source)
+    return FollowRefusedError(replica, source, why)
+
+
+def _lacks(here: Executed, there: Executed) -> Surplus | None:
+    """Return what is here and not there, and would keep this one from following."""
+    if isinstance(here, gtid.History) and isinstance(there, gtid.History):
+        return named(gtid.surplus(here, there), here, there)
+    return surplus(here, there)
 
 
 def _see_no_surplus(replica: Connection, source: Connection, deadline: float) -> None:
@@ -153,7 +185,7 @@ def _see_no_surplus(replica: Connection, source: Connection, deadline: float) ->
         wait_applied(source, max(0.0, deadline - time.monotonic()))
         found = _by_gtid(replica, source, here)
         if isinstance(found, str):
-            raise FollowRefusedError(replica, source, found)
+            raise _refused(replica, source, found)
 
 
 def _have_gtids(*servers: Connection) -> bool:
@@ -163,12 +195,11 @@ def _have_gtids(*servers: Connection) -> bool:
 def _by_gtid(replica: Connection, source: Connection, has: Executed | None = None) -> _Start | str:
     """Return the start by GTID, or which transactions the source lacks of what the replica has, or had."""
     here, there = has or executed(replica), executed(source)
-    if not (isinstance(here, gtid.History) and isinstance(there, gtid.History)):
-        more = surplus(here, there) if here is not None and there is not None else None
-        return _lacking(more) if more else _Start()
-    lacking = named(gtid.surplus(here, there), here, there)
+    lacking = _lacks(here, there) if here is not None and there is not None else None
     if lacking:
         return _lacking(lacking)
+    if not (isinstance(here, gtid.History) and isinstance(there, gtid.History)):
+        return _Start()
     skipped = passed_over(source, there, here, _SEARCH)
     if skipped is not None:
         return (

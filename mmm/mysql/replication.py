@@ -23,6 +23,7 @@ DETACHED = "//"
 _DIGITS = 20
 _SHORT_NAP = 0.001
 _LONG_NAP = 0.02
+_LOOK_BETWEEN = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +236,15 @@ def executed_in(flavour: Flavour, state: Row) -> Executed | None:
     return parse(str(state["executed"] or "")) if str(state["gtid_mode"]).upper() == "ON" else None
 
 
+def received_in(has: Executed, status: ReplicaStatus) -> Executed:
+    """Return what a server has applied or received of its source, by GTID; `has` is what it has applied."""
+    match has:
+        case gtid.History():
+            return gtid.History((*has.applied, *gtid.parse(status.gtid_received)), has.logged)
+        case _:
+            return has.plus(parse(status.gtid_received))
+
+
 def history(connection: Connection) -> gtid.History:
     """Return the transactions that a MariaDB server says it has. Raises MysqlError."""
     return _history(connection.ask(only(connection.flavour.gtid_state))[0])
@@ -247,8 +257,12 @@ def _history(state: Row) -> gtid.History:
     )
 
 
-def wait_applied(connection: Connection, timeout: float) -> Caught:
+def wait_applied(
+    connection: Connection, timeout: float, between: Callable[[], object] = lambda: None
+) -> Caught:
     """Wait until every transaction received before this call is applied, at most `timeout` seconds.
+
+    What is `between` is called now and then while it is not.
 
     A transaction of which the source sent only a part before it died does not count: it is no one's.
     NOT_RUNNING as soon as the applying thread stands still short of that. Raises MysqlError.
@@ -257,7 +271,7 @@ def wait_applied(connection: Connection, timeout: float) -> Caught:
     if status is None:
         return Caught.NOT_RUNNING
     if status.uses_gtid:
-        return _wait(connection, *_gtids(connection, status.gtid_received), timeout)
+        return _wait(connection, *_gtids(connection, status.gtid_received), timeout, between)
     row = connection.query(connection.flavour.workers)[0]
     one_thread = int(row["workers"] or 0) == 0
     target = status.read
@@ -269,24 +283,29 @@ def wait_applied(connection: Connection, timeout: float) -> Caught:
         cut_short = one_thread and now.sql_running and now.idle and now.io_running != "Yes"
         return now.executed.reaches(target) or cut_short
 
-    return _wait(connection, reached, "", timeout)
+    return _wait(connection, reached, "", timeout, between)
 
 
-def wait_for_source(connection: Connection, target: BinlogPosition, timeout: float) -> Caught:
+def wait_for_source(
+    connection: Connection,
+    target: BinlogPosition,
+    timeout: float,
+    between: Callable[[], object] = lambda: None,
+) -> Caught:
     """Wait until this replica has the source's transactions up to `target`, at most `timeout` seconds.
 
     `target` is what the source tells `to_reach`. By GTID where it has one, else by place in the log of the
     server that this one replicates from. NOT_RUNNING as soon as replication cannot get there.
-    Raises MysqlError.
+    `between` as in `wait_applied`. Raises MysqlError.
     """
     if connection.flavour.mariadb or target.gtid:
-        return _wait(connection, *_gtids(connection, target.gtid), timeout)
+        return _wait(connection, *_gtids(connection, target.gtid), timeout, between)
 
     def reached() -> bool:
         now = replica_status(connection)
         return now is not None and now.executed.reaches(target.place)
 
-    return _wait(connection, reached, "", timeout)
+    return _wait(connection, reached, "", timeout, between)
 
 
 def has_all(connection: Connection, target: BinlogPosition) -> bool:
@@ -303,11 +322,21 @@ def _gtids(connection: Connection, wanted: str) -> tuple[Callable[[], bool], str
     return lambda: bool(connection.query(subset, (wanted,))[0]["inside"]), wanted
 
 
-def _wait(connection: Connection, reached: Callable[[], bool], awaited: str, timeout: float) -> Caught:
+def _wait(
+    connection: Connection,
+    reached: Callable[[], bool],
+    awaited: str,
+    timeout: float,
+    between: Callable[[], object],
+) -> Caught:
     """Ask `reached` until it is so; between, sleep in the server on the GTIDs `awaited`, else here."""
     deadline = time.monotonic() + timeout
     nap = _SHORT_NAP
+    looks_at = time.monotonic() + _LOOK_BETWEEN
     while not reached():
+        if time.monotonic() > looks_at:
+            between()
+            looks_at = time.monotonic() + _LOOK_BETWEEN
         status = replica_status(connection)
         if not _can_advance(status):
             return Caught.REACHED if reached() else Caught.NOT_RUNNING

@@ -14,14 +14,20 @@ _NO_SUCH_THREAD = 1094
 _WRITERS_GONE = 1.0
 _READERS_GONE = 0.5
 """A session that goes logs the end of its temporary tables: nobody may count on the log's end before it is gone."""
+_LONG = 1
+"""Seconds from which on a statement is long, and a transaction that writes nothing at the moment is at rest."""
 _SHORT_NAP = 0.0003
 _LONG_NAP = 0.02
 TRANSACTIONS_AGE = 0.11
 """InnoDB answers from a copy of its transactions that grows old while it is asked more often than this."""
 
 LOGGING_IN = "unauthenticated user"
-_SERVER_USERS = frozenset({"system user", "event_scheduler", LOGGING_IN, "mysql.session"})
+APPLIER = "system user"
+"""Whom the server names for the threads that replicate."""
+_SERVER_USERS = frozenset({APPLIER, "event_scheduler", LOGGING_IN, "mysql.session"})
 _SERVER_COMMANDS = ("Binlog Dump", "Daemon", "Slave_", "Replica_")
+_TEXTS = ("user", "client", "command", "text", "state")
+_RESTS = "Sleep"
 _STATEMENTS = frozenset({"Query", "Execute"})
 _READS = frozenset({"SELECT", "SHOW", "DESC", "DESCRIBE", "EXPLAIN", "HELP", "USE"})
 _BEFORE_FIRST_WORD = re.compile(r"(?:\s|\(|/\*.*?\*/|#[^\n]*\n|--\s[^\n]*\n)*", re.DOTALL)
@@ -44,7 +50,7 @@ class Fate(Enum):
     END = "end"
     """It writes nothing at the moment: ended at once."""
     GRACE = "grace"
-    """It is writing, or its transaction has written: ended after its grace."""
+    """It is writing, or its transaction has written: ended after its grace, or when it rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ class Session:
     """A number that every statement of the server has anew, 0 where the server tells none."""
     client: str = ""
     """Where it comes from, `ADDRESS:PORT` or `NAME:PORT`; without a port when it is on the server's own host."""
+    state: str = ""
+    """The stage that it is at, in the server's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +113,9 @@ def list_sessions(
     found = []
     for row in connection.ask(only(connection.flavour.sessions), timeout):
         number, statement = int(row["id"]), int(row["statement"])
-        user, client, command, text = (_text(row[name]) for name in ("user", "client", "command", "text"))
+        user, client, command, text, state = (_text(row[name]) for name in _TEXTS)
         seconds, rows = float(row["seconds"] or 0), changed.get(number, 0)
-        found.append(Session(number, user, command, text, rows, seconds, statement, client))
+        found.append(Session(number, user, command, text, rows, seconds, statement, client, state))
     return found
 
 
@@ -150,7 +158,7 @@ class Ending:
     """The client sessions on their way out: those that write get until `deadline`, all others go at once.
 
     Until `sweep(denied=True)` is told that nobody may write any more, a writer is let finish its transaction.
-    From then on it is let finish its statement: a commit would be refused anyway.
+    From then on it is let finish its statement, and between two of them it is ended: a commit would be refused anyway.
     """
 
     def __init__(self, connection: Connection, keep: frozenset[str], deadline: float) -> None:
@@ -182,9 +190,30 @@ class Ending:
             if session.id in self._killed:
                 continue
             writing = verdict is Fate.GRACE and not self._answered(session, denied=denied)
-            if late or not writing:
+            if late or not writing or (denied and session.command == _RESTS):
                 self._kill(session.id, writing=writing)
         return frozenset(there)
+
+    def calm(self) -> None:
+        """End who rests in a transaction that wrote, and let long statements finish, while all others go on writing.
+
+        Nobody is kept waiting for these then once nobody may write.
+        """
+        awaited: frozenset[int] | None = None
+        while awaited is None or awaited:
+            at_work = set()
+            for session in self._sessions():
+                if session.id in self._killed or fate(session, self._keep) is not Fate.GRACE:
+                    continue
+                if session.command == _RESTS and session.seconds >= _LONG:
+                    self._kill(session.id, writing=True)
+                elif session.command in _STATEMENTS and session.seconds >= _LONG:
+                    at_work.add(session.id)
+            awaited = frozenset(at_work) if awaited is None else awaited & at_work
+            if time.monotonic() >= self._deadline:
+                return
+            if awaited:
+                time.sleep(_LONG_NAP)
 
     def finish(self) -> Ended:
         """End the sessions that are there now, each in its time, and see them go; call it when writes are denied."""
@@ -223,7 +252,7 @@ class Ending:
         before = self._writers.setdefault(session.id, at if denied else None)
         if before is None and denied:
             self._writers[session.id] = at
-        return before is not None and before != at and session.command == "Sleep"
+        return before is not None and before != at and session.command == _RESTS
 
     def _sessions(self) -> list[Session]:
         if self._asked is None or time.monotonic() - self._asked > TRANSACTIONS_AGE:

@@ -57,6 +57,12 @@ class Machine:
     def unbind(self, ip: str) -> None:
         self.addresses.discard(ip)
 
+    def elsewhere(self, _ips: object) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    def unbind_elsewhere(self, ip: str) -> None:
+        """Have no other interface."""
+
     def renew(self, ip: str, lifetime: int) -> None:
         """Have nothing to count."""
 
@@ -164,6 +170,7 @@ async def running(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         monkeypatch.setattr(where, "look", machine.look)
     monkeypatch.setattr(steps, "allow_writes", machine.allow)
     monkeypatch.setattr(steps, "deny_writes", machine.deny)
+    monkeypatch.setattr(steps, "calm", lambda *_, **__: None)
     monkeypatch.setattr(steps, "catch_up", lambda *_: "nothing was missing")
     monkeypatch.setattr(Session, "open", lambda _: None)
     monkeypatch.setattr(agent_module, "deny", machine.fence)

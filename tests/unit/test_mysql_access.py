@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pymysql
 import pytest
 
-from mmm.mysql.access import allow_writes, deny_writes, writable, writers
+from mmm.mysql.access import allow_writes, calm, deny_writes, writable, writers
 from mmm.mysql.connection import Connection, ErrorKind, MysqlError
 from mmm.mysql.sessions import TRANSACTIONS_AGE, Fate, Session, fate, survey
 from tests.servers import Client, Server, Servers
@@ -168,31 +168,62 @@ def test_a_writing_statement_is_ended_after_its_grace(
     assert shop.value(f"(SELECT COUNT(*) FROM shop.{table} WHERE what='0')") == "0"  # noqa: S608
 
 
-def test_a_transaction_that_has_written_is_ended_after_its_grace(
+def test_a_transaction_that_has_written_is_not_waited_for_once_its_commit_would_be_refused(
     shop: Server, agent: Connection, client: Client
 ) -> None:
     write_in_transaction(shop, client, "never committed")
-    report = deny_writes(agent, grace=0.5)
+    report = deny_writes(agent, grace=3600.0)
     assert is_gone(client)
     assert (report.ended_writers, report.remaining) == (1, 0)
     assert shop.value("(SELECT COUNT(*) FROM shop.orders WHERE what='never committed')") == "0"
 
 
-def test_a_transaction_that_gives_up_in_its_grace_is_not_waited_for(
+def wait_for_age(shop: Server, command: str) -> None:
+    shop.wait_for_rows(
+        "SELECT 1 FROM information_schema.processlist WHERE user='shop' AND command=%s AND time >= 1", command
+    )
+
+
+def test_a_transaction_at_rest_is_ended_while_others_write(
     shop: Server, agent: Connection, client: Client
 ) -> None:
-    write_in_transaction(shop, client, "given up")
-
-    def give_up() -> None:
-        shop.wait_for_rows("SELECT 1 WHERE @@global.read_only")
-        client.rollback()
-
-    thread = threading.Thread(target=give_up)
-    thread.start()
-    report = deny_writes(agent, grace=3600.0, keep=frozenset({"root"}))  # the onlooker's session
-    thread.join()
-    assert (report.finished, report.ended_writers) == (1, 0)
+    write_in_transaction(shop, client, "at rest")
+    wait_for_age(shop, "Sleep")
+    busy = shop.client("shop", "x")
+    write_in_transaction(shop, busy, "busy")
+    calm(agent, grace=3600.0)
     assert is_gone(client)
+    assert writable(agent)
+    busy.commit()
+    busy.close()
+
+
+def test_a_long_statement_is_waited_for_while_others_write(
+    shop: Server, agent: Connection, client: Client
+) -> None:
+    end = in_background(shop, client, "INSERT INTO shop.notes (what) SELECT SLEEP(1.5)")
+    wait_for_age(shop, "Query")
+    calm(agent, grace=3600.0)
+    assert (
+        shop.value("(SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT%')") == "0"
+    )
+    assert end() is None
+    end = in_background(shop, client, "INSERT INTO shop.notes (what) SELECT SLEEP(600)")
+    wait_for_age(shop, "Query")
+    calm(agent, grace=0.0)
+    assert deny_writes(agent, grace=0.0).ended_writers == 1
+    assert end() is not None
+
+
+def test_nobody_is_ended_where_nobody_may_write(shop: Server, agent: Connection, client: Client) -> None:
+    root = shop.client()
+    write_in_transaction(shop, root, "an administrator's")
+    wait_for_age(shop, "Sleep")
+    agent.execute("SET GLOBAL read_only=1")
+    calm(agent, grace=3600.0)
+    assert not is_gone(root)
+    assert not is_gone(client)
+    root.close()
 
 
 def test_a_privileged_session_cannot_go_on_writing(shop: Server, agent: Connection) -> None:
@@ -262,10 +293,10 @@ def test_writers_that_wait_for_each_other_do_not_hold_the_move_up(shop: Server, 
 
     going_on = threading.Thread(target=go_on)
     going_on.start()
-    report = deny_writes(agent, grace=3600.0, keep=frozenset({"root"}))  # the onlooker's session
+    deny_writes(agent, grace=3600.0, keep=frozenset({"root"}))  # the onlooker's session
     going_on.join()
     assert end_waiter() is None
-    assert report.ended_writers == 0
+    assert shop.value("(SELECT COUNT(*) FROM shop.orders WHERE what='next')") == "1"
     assert shop.value("(SELECT what FROM shop.orders WHERE id=1)") == "waited"
 
 

@@ -16,7 +16,7 @@ from mmm.mysql.access import deny_writes, writable
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError
 from mmm.mysql.detach import attach, detach
 from mmm.mysql.flavour import detect
-from mmm.mysql.follow import Followed, FollowRefusedError, follow
+from mmm.mysql.follow import Followed, FollowRefusedError, SourceBehindError, follow
 from mmm.mysql.grants import agent_privileges, grants
 from mmm.mysql.replication import (
     BinlogPosition,
@@ -167,10 +167,16 @@ def test_a_slave_ahead_of_a_source_that_cannot_apply_is_not_switched(trio: Trio)
     trio.two.run("STOP SLAVE SQL_THREAD")
     insert(trio.one, "only the slave has it")
     catch_up(trio.slave, trio.one)
+    wait_until_received(trio.two, trio.one)
     with agent(trio.slave) as slave, agent(trio.two) as two:
+        with pytest.raises(SourceBehindError):
+            follow(slave, source(trio.two), two, LONG)
+        trio.two.run("STOP SLAVE", "RESET SLAVE")  # what it has received is gone
         with pytest.raises(FollowRefusedError, match=trio.one.value("@@gtid_binlog_pos")):
             follow(slave, source(trio.two), two, LONG)
-        assert replica_status(slave) is not None
+        status = replica_status(slave)
+        assert status
+        assert (status.source_port, status.sql_running) == (trio.one.port, True)
 
 
 def wait_until_it_waits(server: Server) -> None:
