@@ -1,9 +1,9 @@
-# Everything a clone needs. `make demo` and `make test` work on a bare Debian 12 as root.
+# Everything a clone needs. `make demo` and `make test` work on a bare Debian 12 or 13 as root.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install servers demo test lint vectors simulate model fuzz bench torture deploy clean
+.PHONY: install servers demo test lint vectors simulate model fuzz bench torture deploy undeploy clean
 
 install: $(VENV)/.installed
 
@@ -65,6 +65,9 @@ torture: install
 
 deploy:
 	setup/deploy
+
+undeploy:
+	setup/undeploy
 
 clean:
 	rm -rf $(VENV) build *.egg-info

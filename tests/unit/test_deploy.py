@@ -1,6 +1,7 @@
-"""setup/deploy as it is, on a copy of this machine's /etc, /opt, /usr/sbin and /var that vanishes with the test.
+"""setup/deploy and setup/undeploy as they are, on a copy of this machine's /etc, /opt, /usr and /var.
 
-The virtualenv is there already, with a Python that only says what pip would do: nothing is fetched.
+The copy vanishes with the test. The virtualenv is there already, with a Python that only says what pip would do:
+nothing is fetched.
 """
 
 import os
@@ -22,9 +23,10 @@ LIMIT = 60
 
 LAYERS = """
 set -e
-for place in etc opt usr/sbin var; do
+for place in etc opt usr/lib usr/sbin var; do
     mount -t overlay overlay -o "lowerdir=/$place,upperdir=$0/upper/$place,workdir=$0/work/$place" "/$place"
 done
+mount -t tmpfs tmpfs /run
 exec "$@"
 """
 PYTHON = f"""\
@@ -43,7 +45,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.root = folder / "upper"
-        for place in ("etc", "opt", "usr/sbin", "var"):
+        for place in ("etc", "opt", "usr/lib", "usr/sbin", "var"):
             (self.root / place).mkdir(parents=True)
             (folder / "work" / place).mkdir(parents=True)
         python = self.root / "opt/mysql-mmm/bin/python3"
@@ -53,7 +55,18 @@ class Machine:
         (self.root / "opt/mysql-mmm/pyvenv.cfg").touch()
 
     def deploy(self) -> subprocess.CompletedProcess[str]:
-        argv = ["unshare", "--mount", "sh", "-c", LAYERS, str(self._folder), str(TREE / "setup/deploy")]
+        return self.run(str(TREE / "setup/deploy"))
+
+    def undeploy(self) -> subprocess.CompletedProcess[str]:
+        return self.run(str(TREE / "setup/undeploy"))
+
+    def files(self) -> set[str]:
+        """Return what there is beside what this machine has; of what was taken away there is a device."""
+        found = (path for path in self.root.rglob("*") if not path.is_dir() and not path.is_char_device())
+        return {str(path.relative_to(self.root)) for path in found}
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        argv = ["unshare", "--mount", "sh", "-c", LAYERS, str(self._folder), *command]
         return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT, check=False, umask=0o077)
 
 
@@ -75,10 +88,13 @@ def test_it_installs_programs_scripts_settings_and_examples(machine: Machine) ->
         assert script.read_text() == (TREE / "init.d" / name).read_text()
         assert script.stat().st_mode & 0o777 == 0o755
         assert (machine.root / "etc/default" / name).is_file()
+        unit = machine.root / "usr/lib/systemd/system" / f"{name}.service"
+        assert f"ExecStart=/etc/init.d/{name} start" in unit.read_text().splitlines()
     etc = machine.root / "etc/mysql-mmm"
     assert sorted(path.name for path in etc.iterdir()) == sorted(CONFS)
     assert {path.stat().st_mode & 0o777 for path in etc.iterdir()} == {0o640}
     assert (machine.root / "var/log/mysql-mmm").is_dir()
+    assert (machine.root / "etc/logrotate.d/mysql-mmm").is_file()
 
 
 def test_again_it_keeps_confs_and_settings_and_brings_the_rest_up_to_date(machine: Machine) -> None:
@@ -87,11 +103,12 @@ def test_again_it_keeps_confs_and_settings_and_brings_the_rest_up_to_date(machin
     settings = machine.root / "etc/default/mysql-mmm-agent"
     script = machine.root / "etc/init.d/mysql-mmm-agent"
     example = machine.root / "etc/mysql-mmm/mmm_mon.conf.example"
-    for path in (conf, settings, script, example):
+    logrotate = machine.root / "etc/logrotate.d/mysql-mmm"
+    for path in (conf, settings, script, example, logrotate):
         path.write_text("my own\n")
     done = machine.deploy()
     assert (done.returncode, done.stderr) == (0, "")
-    assert conf.read_text() == settings.read_text() == "my own\n"
+    assert conf.read_text() == settings.read_text() == logrotate.read_text() == "my own\n"
     assert script.read_text() == (TREE / "init.d/mysql-mmm-agent").read_text()
     assert (machine.root / "var/backups/mysql-mmm-agent.init").read_text() == "my own\n"
     assert example.read_text() == (TREE / "etc/mmm_mon.conf.example").read_text()
@@ -118,3 +135,40 @@ def test_programs_that_do_not_run_are_not_linked(machine: Machine) -> None:
     assert done.returncode == 1
     assert done.stderr == "setup/deploy: /opt/mysql-mmm/bin/mmm_agentd does not run\n"
     assert not any((machine.root / "usr/sbin").iterdir())
+
+
+def test_undeploy_leaves_what_the_admin_has_made_and_nothing_else(machine: Machine) -> None:
+    assert machine.deploy().returncode == 0
+    assert machine.undeploy().stdout == (
+        "MMM is removed. Yours, and left alone: /etc/default/mysql-mmm-agent /etc/default/mysql-mmm-monitor\n"
+    )
+    assert machine.files() == {"etc/default/mysql-mmm-agent", "etc/default/mysql-mmm-monitor"}
+
+
+def test_undeploy_keeps_confs_logs_other_programs_and_a_changed_logrotate_file(machine: Machine) -> None:
+    assert machine.deploy().returncode == 0
+    own = {"etc/mysql-mmm/mmm_agent.conf", "etc/logrotate.d/mysql-mmm", "var/log/mysql-mmm/mmm_agentd.log"}
+    for name in own:
+        (machine.root / name).write_text("my own\n")
+    other = machine.root / "usr/sbin/mmm_control"
+    other.unlink()
+    other.write_text("#!/usr/bin/env perl\n")
+    done = machine.undeploy()
+    assert (done.returncode, done.stderr) == (0, "")
+    settings = {"etc/default/mysql-mmm-agent", "etc/default/mysql-mmm-monitor"}
+    assert machine.files() == own | settings | {"usr/sbin/mmm_control"}
+    assert all(
+        f" /{name.removesuffix('/mmm_agent.conf').removesuffix('/mmm_agentd.log')}" in done.stdout
+        for name in own
+    )
+
+
+def test_undeploy_refuses_while_a_daemon_runs(machine: Machine) -> None:
+    assert machine.deploy().returncode == 0
+    script = machine.root / "etc/init.d/mysql-mmm-monitor"
+    script.write_text("#!/bin/sh\nexit 0\n")
+    before = machine.files()
+    done = machine.undeploy()
+    assert done.returncode == 1
+    assert done.stderr == "setup/undeploy: its daemon runs: /etc/init.d/mysql-mmm-monitor stop\n"
+    assert machine.files() == before

@@ -48,6 +48,30 @@ service = Service({name!r}, arguments.cluster, pid_path, False, False, folder, l
 sys.exit(serve(service, worker))
 """
 
+SYSTEMCTL = """\
+#!/bin/sh
+# A systemd with one unit, which is loaded after daemon-reload and runs the init script as the shipped one does.
+cd {folder}
+echo "$*" >>calls
+case "$*" in
+    show*) [ -e loaded ] && echo loaded || echo not-found ;;
+    daemon-reload) touch loaded ;;
+    "--quiet is-active"*) [ -e active ] ;;
+    "--quiet is-enabled"*) [ -e enabled ] ;;
+    start*) MMM_UNIT=$2 /etc/init.d/{service} start >/dev/null && touch active ;;
+    stop*) [ ! -e active ] || kill "$(cat only.pid)"; rm -f active ;;
+esac
+"""
+SYSTEMD = """\
+set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/system
+mount --bind "{folder}/sbin" /usr/local/sbin
+mount --bind "{tree}/init.d" /etc/init.d
+mount --bind "{folder}/default" /etc/default
+exec "$@"
+"""
+
 
 class Init:
     """One init script with its own /etc/default."""
@@ -79,6 +103,24 @@ class Init:
         return subprocess.run(
             [*command, *arguments], capture_output=True, text=True, timeout=LIMIT, check=False
         )
+
+    def systemd(self, action: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run the script as /etc/init.d/NAME on a machine where systemd runs."""
+        (self.folder / "sbin").mkdir(exist_ok=True)
+        systemctl = self.folder / "sbin/systemctl"
+        systemctl.write_text(SYSTEMCTL.format(folder=self.folder, service=self.service))
+        systemctl.chmod(0o755)
+        private = SYSTEMD.format(folder=self.folder, tree=TREE)
+        command = ["unshare", "--mount", "sh", "-c", private, "sh", f"/etc/init.d/{self.service}", action]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=LIMIT, check=False, env={**os.environ, **env}
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        """Return what systemctl was told to do."""
+        told = (self.folder / "calls").read_text().splitlines()
+        return [line for line in told if line.split()[0] in {"start", "stop", "daemon-reload"}]
 
     def status(self) -> int:
         return self.run("status").returncode
@@ -235,3 +277,46 @@ def test_the_boot_scripts_name_is_no_other_service(init: Init) -> None:
     script.symlink_to(TREE / "init.d" / init.service)
     assert init.run("start", script=script).returncode == 0
     assert init.status() == 0
+
+
+def test_under_systemd_the_daemon_is_its_units_whoever_starts_it(init: Init) -> None:
+    started = init.systemd("start")
+    assert started.returncode == 0
+    assert f"systemctl enable {init.service}" in started.stdout
+    pid = init.pid()
+    assert (init.systemd("status").returncode, init.systemd("start").returncode) == (0, 0)
+    (init.folder / "enabled").touch()
+    restarted = init.systemd("restart")
+    assert restarted.returncode == 0
+    assert "enable" not in restarted.stdout
+    assert init.pid() != pid
+    assert init.systemd("stop").returncode == 0
+    assert init.systemd("status").returncode == 3
+    unit = f"{init.service}.service"
+    assert init.calls == ["daemon-reload", *(f"{what} {unit}" for what in ("start", "stop", "start", "stop"))]
+
+
+def test_a_daemon_started_outside_of_its_unit_is_named_and_put_there_by_restart(init: Init) -> None:
+    assert init.run("start").returncode == 0
+    pid = init.pid()
+    again = init.systemd("start")
+    assert again.returncode == 0
+    assert (
+        f"it was not started by its unit: '/etc/init.d/{init.service} restart' puts it there" in again.stdout
+    )
+    refused = init.systemd("start", MMM_UNIT="x.service")
+    assert refused.returncode == 1
+    assert f"runs already, with pid {pid}, outside of x.service" in refused.stderr
+    assert init.pid() == pid
+    assert init.systemd("restart").returncode == 0
+    assert init.pid() != pid
+    assert init.calls[-1] == f"start {init.service}.service"
+    assert (init.folder / "active").exists()
+
+
+def test_under_systemd_a_bad_conf_is_told_where_it_was_typed(init: Init) -> None:
+    (init.folder / "broken").touch()
+    done = init.systemd("start")
+    assert done.returncode == 6
+    assert "conf:1: wrong" in done.stderr
+    assert init.calls == ["daemon-reload"]
