@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmm.agent import notes
+from mmm.agent.authority import Authority
 from mmm.agent.change import Changes, Prepared
 from mmm.agent.fence import deny
 from mmm.agent.guard import Guard
@@ -31,11 +32,12 @@ from mmm.lease import Grant
 from mmm.mysql.connection import MysqlError, connect
 from mmm.mysql.sessions import Survey, survey
 from mmm.network.arp import Announcer
-from mmm.network.line_server import GarbageError
+from mmm.network.line_server import GarbageError, Peer
 from mmm.network.vips import Interface, InterfaceError
 from mmm.process.ward import clock
 from mmm.wire import agent as wire
 from mmm.wire.agent import Status
+from mmm.wire.lead import lead_of
 
 ORDER_LIMIT = 90.0
 """Seconds that an order may wait and take; everything in it has limits of its own that are shorter."""
@@ -86,6 +88,7 @@ class Agent:
         self._leases = conf.vip_lease > 0
         self._steps = Steps(conf, interface, announcer, self._guard.lifetime)
         self._reach = Reaching(conf)
+        self._authority = Authority(conf)
         self._ips = tuple(vip.ip for vip in conf.vips)
         self._writer_ips = frozenset(vip.ip for vip in conf.vips if vip.role == conf.active_master_role)
         self._status = Status(UNKNOWN)
@@ -121,8 +124,8 @@ class Agent:
             "start: %s has %s bound on %s, %s%s", self._here.name, vips, self._interface.name, server, source
         )
 
-    async def answer(self, line: bytes) -> bytes:
-        """Return the reply to a request line, with its LF; raises GarbageError with the reply to any other line."""
+    async def answer(self, line: bytes, peer: Peer) -> bytes:
+        """Return the reply to a request line of `peer`, with its LF; raises GarbageError with that to another line."""
         try:
             request = wire.decode_request(line)
         except wire.WireError as error:
@@ -136,6 +139,8 @@ class Agent:
                 f"ERROR: Invalid hostname in command ({request.host[:80]})! My name is '{self._here.name}'"
             )
         self._guard.heard()
+        if refused := self._authority.refusal(request, peer):
+            return self._reply(f"ERROR: {refused.text}", refused.fields, refused.why)
         match request.command:
             case wire.PROMISE:
                 return self._promise(request)
@@ -220,14 +225,17 @@ class Agent:
                 outcome = await asyncio.shield(order.outcome)
         except TimeoutError:
             return self._reply(f"ERROR: not done within {ORDER_LIMIT:g} s, still at it")
-        took = (
-            wire.took_fields(outcome.took) if granted is not None else ()
-        )  # a classic monitor is told no more
+        took = self._told_besides(request, outcome)
         if outcome.failures:
             return self._reply(f"ERROR: {'; '.join(outcome.failures)}", took, outcome.why)
         if outcome.notes:
             return self._reply(f"OK: Status applied; {'; '.join(outcome.notes)}", took)
         return self._reply("OK: Status applied successfully!", took)
+
+    def _told_besides(self, request: wire.Request, outcome: Outcome) -> tuple[str, ...]:
+        """Return the fields of an answer to SET_STATUS; a classic monitor is told none."""
+        ours = wire.granted(request) is not None or lead_of(request) is not None
+        return (*wire.took_fields(outcome.took), *self._authority.fields()) if ours else ()
 
     def _run_soon(self) -> None:
         """See to it that the newest order is carried out, or the present one looked after again."""

@@ -10,10 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mmm.config.model import Host
+from mmm.lead import Lead
 from mmm.monitor.events import Answer, Opinions
 from mmm.monitor.orders import Tell
 from mmm.monitor.preflight import Looked
 from mmm.wire import agent as wire
+from mmm.wire.lead import FREE, signed_by
 
 CONNECT_TIMEOUT = 3.0
 """Seconds to connect; the classic's are 10, and it stood still meanwhile."""
@@ -23,6 +25,8 @@ OPINION_LIMIT = 0.6
 """Seconds in which another agent has to say whether it reaches a host: it takes up to `reach.LIMIT` to find out."""
 ORDER_TIMEOUT = 30.0
 """Seconds for the answer to SET_STATUS: it may wait for sync_timeout and for writers to end."""
+FREEING = 1.0
+"""Seconds in which all agents are told that this monitor ends."""
 KEPT = 5.0
 """Seconds that the connection to an agent that is prepared waits for the order."""
 
@@ -41,8 +45,9 @@ class Spoken:
 class Agents:
     """The agents of a cluster, as the monitor reaches them."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, lead: Lead | None = None) -> None:
         self._tls = tls
+        self._lead = lead
         self._kept: dict[str, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
         """Connections to agents that are prepared for what comes next."""
 
@@ -102,7 +107,7 @@ class Agents:
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: wire.Request
     ) -> Spoken:
-        writer.write(wire.encode_request(request))
+        writer.write(wire.encode_request(signed_by(self._lead, request) if self._lead else request))
         await writer.drain()
         reply = wire.decode_reply(await reader.readuntil(b"\n"))
         return Spoken(Answer.OK if reply.ok else Answer.ERROR, reply.text, reply)
@@ -115,6 +120,13 @@ class Agents:
         if told.answer is Answer.OK and order.clear:
             return await self.ask(host, wire.Request(wire.CLEAR_BAD_ROLES, host.name), ORDER_TIMEOUT)
         return told
+
+    async def free(self, hosts: Sequence[Host]) -> None:
+        """Let the agents of the hosts follow another monitor from now on, as far as they answer within FREEING."""
+        requests = (self.ask(host, wire.Request(wire.PING, host.name, (FREE,))) for host in hosts)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FREEING):
+                await asyncio.gather(*requests)
 
     async def ping(self, host: Host) -> bool:
         """Tell whether the host's agent answers PING with OK."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mmm.config.model import Role
-from mmm.monitor import confirm_dead, failover, move_role, preflight, states, trap
+from mmm.monitor import confirm_dead, failover, move_role, other_monitor, preflight, states, trap
 from mmm.monitor.move_role import Ordered
 from mmm.monitor.preflight import Hosts, Looked
 from mmm.monitor.results import Awaited, Result, cannot_hold, error, no_agent, ok
@@ -216,7 +216,7 @@ def _set_mode(world: World, mode: Mode) -> Result:
     if world.mode is mode:
         return ok(world, f"Already in {name} mode.")
     if world.mode is Mode.PASSIVE:
-        world = _tell_everybody(replace(world, passive_cause=""))
+        world = _tell_everybody(replace(other_monitor.forgotten(world), passive_cause=""))
     if mode is Mode.ACTIVE:
         world = become_active(world)
     if mode is Mode.PASSIVE:

@@ -43,6 +43,8 @@ def found(world: World, now: float, clock: Clock) -> tuple[Warned, ...]:
 def _cluster(world: World, now: float, clock: Clock) -> Iterator[Warned]:
     if world.guarded and not world.network_up:
         yield Warned("network_down", level=Level.CRITICAL)
+    if world.other_monitor:
+        yield Warned("gives_way", fields={"address": world.other_monitor}, level=Level.CRITICAL)
     if said := failover.blocked(world):
         yield Warned("failover_blocked", fields={"said": said}, level=Level.CRITICAL)
     elif said := promotion.held_back(world):
@@ -135,6 +137,8 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
         yield Warned("silent_lag", about, {"said": stalled, "seconds": stall.lag(world, name)})
     if host.agent.unreachable:
         yield Warned("agent_unreachable", about, {"reason": host.agent.silence})
+    if stranger := host.agent.stranger:
+        yield Warned("second_monitor", about, {"address": stranger})
     if host.agent.refusal:
         yield Warned("agent_error", about, {"answer": host.agent.refusal})
     if diagnosed:

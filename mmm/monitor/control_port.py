@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 from mmm.config.allow import Allowed
 from mmm.config.model import Monitor
-from mmm.network.line_server import GarbageError, Limits, LineServer
+from mmm.network.line_server import GarbageError, Limits, LineServer, Peer
 from mmm.wire.agent import MAX_LINE
 from mmm.wire.command import QUIT
 from mmm.wire.control import decode_command, invalid_command
@@ -19,7 +19,7 @@ def serve_control(
 ) -> AbstractAsyncContextManager[int]:
     """Answer the commands of `who` on the monitor's ip and port; raises OSError when the port cannot be had."""
 
-    async def answer(line: bytes) -> bytes | None:
+    async def answer(line: bytes, _: Peer) -> bytes | None:
         words = decode_command(line)
         if words == (QUIT,):
             return None

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from mmm.config.addresses import USELESS, is_loopback
 from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster, Monitor
+from mmm.lead import Lead, authority
 from mmm.monitor import gather, master_pair, startup
 from mmm.monitor.agents import Agents
 from mmm.monitor.checks import Checks
@@ -112,7 +114,8 @@ async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
 
 
 async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
-    agents = Agents(tls.client_context(conf.socket))
+    lead = Lead(0, authority(monitor.ip, monitor.port), secrets.token_hex(8))
+    agents = Agents(tls.client_context(conf.socket), lead)
     checks = Checks(conf, pinger)
     try:
         await gather.wait_for_network(monitor, pinger)

@@ -9,7 +9,7 @@ from mmm.gtid.place import Tail
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.lease import FOREVER, NOT_OBEYED, NOTHING, Given
-from mmm.monitor import divergence, loss, moves, stall, trap
+from mmm.monitor import divergence, loss, moves, other_monitor, stall, trap
 from mmm.monitor.world import NO_CAUSE, AgentLink, Cause, HostWorld, Outcome, State, World
 from mmm.wire.agent import Note, refusal_to_follow
 
@@ -68,6 +68,10 @@ class Answered:
     """The token that the answer brought; empty where there was none."""
     closed: bool = False
     """The host's system said that no agent listens."""
+    follows: str = ""
+    """The address of another monitor that the agent obeys: it has refused this one."""
+    stranger: str = ""
+    """The address of another monitor that the agent has refused lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +279,8 @@ def _answered(world: World, event: Answered, now: float) -> World:
     if event.uptime is not None:
         online = host.state is State.ONLINE
         link = replace(host.agent, token=event.token, token_at=now, classic=not event.token, unkillable=False)
+        if not host.agent.greeting:
+            link = replace(link, stranger=event.stranger)
         world = world.with_host(
             event.host,
             uptime=event.uptime,
@@ -296,6 +302,8 @@ def _answered(world: World, event: Answered, now: float) -> World:
             # What it had received may have been thrown away since it was looked at last.
             world = replace(world, forced=None).with_host(event.host, transactions=None)
         return moves.confirmed(world, event.host, sent, now)
+    if event.follows:
+        return other_monitor.met(world, event.host, event.follows)
     unsent = world.move is not None and world.move.vip not in world.hosts[event.host].agent.may_hold
     undone = unsent or event.answer is Answer.ERROR
     why = f"the agent of {event.host} answered '{event.text}'"

@@ -113,7 +113,7 @@ def recorded(link: AgentLink) -> str:
 
 def farewell(world: World) -> Tell | None:
     """Return the order that makes the holder's lease one without an end, before nobody renews it any more."""
-    if world.conf.vip_lease <= 0:
+    if world.conf.vip_lease <= 0 or world.other_monitor:
         return None
     for name, host in world.hosts.items():
         link = host.agent

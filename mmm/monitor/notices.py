@@ -21,6 +21,8 @@ def between(before: World, after: World) -> Iterator[Notice]:
         yield logging.INFO, "network: a ping_ip answers again"
     if before.mode is not after.mode:
         yield logging.INFO, f"mode: {before.mode} -> {after.mode}"
+    if after.other_monitor and not before.other_monitor:
+        yield logging.CRITICAL, after.passive_cause
     if after.move is not before.move or after.failed_move is not before.failed_move:
         yield from _move(before, after)
     yield from _masters(before, after)
@@ -34,6 +36,7 @@ def between(before: World, after: World) -> Iterator[Notice]:
         yield from _diagnosis(before, after, name)
         yield from _unreadable(before, after, name)
         yield from _stalled(before, after, name)
+        yield from _stranger(before, after, name)
         if after.network_up:  # without it no check has said anything
             for check, status in host.checks.items():
                 yield from _check(f"{name}: {check}", old.checks[check], status)
@@ -87,6 +90,12 @@ def _stalled(before: World, after: World, name: str) -> Iterator[Notice]:
         yield logging.WARNING, found.removeprefix("host ")
     elif stall.lag(before, name) >= stall.NOTABLE and not stall.lag(after, name):
         yield logging.INFO, f"{name}: it gets again what is written"
+
+
+def _stranger(before: World, after: World, name: str) -> Iterator[Notice]:
+    stranger = after.hosts[name].agent.stranger
+    if stranger and stranger != before.hosts[name].agent.stranger:
+        yield logging.ERROR, str(Warned("second_monitor", (name,), {"address": stranger}))
 
 
 def _unreadable(before: World, after: World, name: str) -> Iterator[Notice]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from mmm.config.model import Host, Monitor
 from mmm.config.names import CHECK_NAMES
-from mmm.monitor import answers, commands, grants, status_file, trap
+from mmm.monitor import answers, commands, grants, other_monitor, status_file, trap
 from mmm.monitor.agents import Agents, Spoken
 from mmm.monitor.checks import Checks
 from mmm.monitor.chronicle import Chronicle
@@ -43,6 +43,7 @@ from mmm.monitor.world import Mode, World
 from mmm.network.icmp import Pinger
 from mmm.network.neighbours import is_absent
 from mmm.wire import agent as wire
+from mmm.wire import lead
 
 log = logging.getLogger(__name__)
 
@@ -113,10 +114,17 @@ class Shell:
             self._save(self._to_save())
 
     async def _leave(self) -> None:
-        """Grant the holder of the active master role a lease without an end, for nobody renews it now."""
-        last = grants.farewell(self.world)
-        if last is None or not self.world.network_up:
+        """Grant the holder of the active master role a lease without an end, for nobody renews it now.
+
+        Then agents are free to follow another monitor.
+        """
+        if not self.world.network_up:
             return
+        if (last := grants.farewell(self.world)) is not None:
+            await self._tell_farewell(last)
+        await self._agents.free([self.world.conf.hosts[name] for name in other_monitor.followers(self.world)])
+
+    async def _tell_farewell(self, last: Tell) -> None:
         link = replace(self.world.hosts[last.host].agent, given=grants.sent(self.world, last))
         self.world = self.world.with_host(last.host, agent=link)
         self._save(self._to_save())
@@ -285,12 +293,8 @@ class Shell:
         except Exception as error:
             log.exception("%s: telling its agent ended by an error of its own", order.host)
             spoken = Spoken(Answer.SILENT, f"error of the monitor: {error}")
-        uptime = spoken.reply.uptime if spoken.reply is not None else None
-        token = spoken.reply.token if spoken.reply is not None else ""
-        before = self.world
-        self.post(
-            Answered(order.host, order.number, spoken.answer, spoken.text, uptime, token, spoken.closed)
-        )
+        before, uptime = self.world, spoken.reply.uptime if spoken.reply is not None else None
+        self.post(_answered(order, spoken))
         if order.greet and uptime is not None:
             return
         took = time.monotonic() - started
@@ -382,3 +386,17 @@ class Shell:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("a task of the monitor ended by an error of its own", exc_info=error)
+
+
+def _answered(order: Tell, spoken: Spoken) -> Answered:
+    """Return the event that an order has come to."""
+    reply, event = (
+        spoken.reply,
+        Answered(order.host, order.number, spoken.answer, spoken.text, closed=spoken.closed),
+    )
+    if reply is None:
+        return event
+    follows = lead.followed(reply) if reply.why == lead.OTHER_MONITOR else ""
+    return replace(
+        event, uptime=reply.uptime, token=reply.token, follows=follows, stranger=lead.stranger(reply)
+    )

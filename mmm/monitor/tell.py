@@ -10,6 +10,7 @@ A slave that follows by GTID is not waited for, any other at most SLAVES_FIRST s
 
 from dataclasses import replace
 
+from mmm import lead
 from mmm.config.model import Vip
 from mmm.lease import FOREVER
 from mmm.monitor import divergence, grants, second_opinion
@@ -17,11 +18,6 @@ from mmm.monitor.orders import KillHost, Order, Tell
 from mmm.monitor.world import HostWorld, Mode, State, World
 from mmm.wire.agent import PROBE_SAY, PROBE_STOP, Status
 
-HEARTBEAT = 3.0
-"""Seconds between two orders to an agent when nothing changes, in clusters of up to HEARTBEAT * PACE hosts."""
-PACE = 100.0
-"""Orders a second that say nothing new, in larger ones: they would cost a monitor of a thousand hosts a third of its
-time. A lease is renewed when it has to be."""
 MERE_HEARTBEATS = 10
 """So many orders of a turn that say nothing new go out at once, or as many as a tenth of the hosts: those told longest
 ago. The others follow in the next turns, and so the heartbeats of a large cluster are spread over their period."""
@@ -80,7 +76,7 @@ def is_due(world: World, name: str, now: float) -> bool:
 
 def heartbeat(world: World) -> float:
     """Return the seconds between two orders to an agent when nothing changes."""
-    return max(HEARTBEAT, len(world.hosts) / PACE)
+    return lead.heartbeat(len(world.hosts))
 
 
 def holders(world: World, vip: Vip) -> frozenset[str]:

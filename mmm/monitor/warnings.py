@@ -49,6 +49,10 @@ SENTENCES: Mapping[str, str] = {
     ),
     "silent_lag": "{said}",
     "agent_unreachable": "agent on host {names} is not reachable",
+    "second_monitor": (
+        "another monitor, at {address}, gives orders to the agent of {names}, which refuses them: stop that monitor"
+    ),
+    "gives_way": "agents obey another monitor, the one at {address}: this one gives no orders",
     "agent_error": "agent on host {names} answered: {answer}",
     "diagnosis": "{diagnosis}: {said}",
     "not_replicating": "{names} does not replicate from {sources} ({now}): set up replication in both directions",

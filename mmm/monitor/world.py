@@ -164,6 +164,8 @@ class AgentLink:
     """Its agent gives no tokens: what it holds it holds for good."""
     greeting: bool = False
     """The order under way is a PING for a token."""
+    stranger: str = ""
+    """The address of another monitor that gave it orders lately, which it has refused; empty: there was none."""
     stale: bool = False
     """The last order was refused for its token, as by an agent that has just been started; it is repeated at once."""
 
@@ -353,6 +355,8 @@ class World:
     """Every configured VIP in conf order, with the host that it is assigned to."""
     network_up: bool = True
     passive_cause: str = ""
+    other_monitor: str = ""
+    """The address of another monitor that agents obey: this one gives no orders until the admin says so."""
     move: Move | None = None
     """A planned move that is under way."""
     failed_move: Move | None = None

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmm.config.allow import Allowed
 
@@ -25,8 +25,22 @@ _FAULTS_KEPT = 1000
 _AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: closing resets the connection and leaves nothing to the kernel."""
 
-Answer = Callable[[bytes], Awaitable[bytes | None]]
-"""Takes a line without its LF; returns what to send, None to end the connection. May raise GarbageError."""
+
+class Peer(NamedTuple):
+    """The two ends of a client's connection."""
+
+    ip: str
+    """The client's address."""
+    port: int
+    own: str
+    """The address of this machine that it has connected to."""
+
+
+Answer = Callable[[bytes, Peer], Awaitable[bytes | None]]
+"""Takes a line without its LF, and who sent it; returns what to send, None to end the connection.
+
+May raise GarbageError.
+"""
 
 
 class GarbageError(Exception):
@@ -59,8 +73,9 @@ class _Client:
         self.task = task
         self.quiet_since = time.monotonic()
         self.answering = False
-        peer = writer.get_extra_info("peername")
-        self.address = str(peer[0]) if peer else "?"
+        peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
+        self.peer = Peer(str(peer[0]), int(peer[1]), str(own[0])) if peer and own else Peer("?", 0, "")
+        self.address = self.peer.ip
 
 
 class _Listener(socket.socket):
@@ -193,7 +208,7 @@ class LineServer:
         client.answering = True
         answer: bytes | None
         try:
-            answer = await self._answer(line)
+            answer = await self._answer(line, client.peer)
         except GarbageError as garbage:
             self._fault(client.address, "garbage", f"not understood: {line[:80]!r}")
             answer = garbage.answer

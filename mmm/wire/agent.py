@@ -353,8 +353,7 @@ def notes(reply: Reply) -> tuple[Note, ...]:
 
 def ask_clients(host: str, monitor_user: str) -> Request:
     """Return the request that asks about clients other than the monitor's own user."""
-    sayable_user = (monitor_user,) if monitor_user and not _UNSAYABLE.search(monitor_user) else ()
-    return Request(CLIENTS, host, sayable_user)
+    return Request(CLIENTS, host, ("" if _UNSAYABLE.search(monitor_user) else monitor_user,))
 
 
 def clients_fields(clients: Clients) -> tuple[str, ...]:

@@ -1,15 +1,18 @@
 """Passive, manual and wait mode, and preferred hosts, on two masters."""
 
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from mmm.sandbox.build import program
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.conf import Conf
-from mmm.sandbox.faults import heal, inject
+from mmm.sandbox.faults import daemon_processes, heal, inject
 from mmm.sandbox.inspect import host_facts, settle
+from mmm.sandbox.machine import Machine
 from tests.clusters import LIMIT, Kept, bound, kept, log, monitor_log, shown
 
 pytestmark = pytest.mark.sandbox
@@ -24,7 +27,9 @@ _ETH_P_IP = 0x0800
 def pair() -> Iterator[Kept]:
     """Give two masters whose writer prefers db1, and a kill_host that notes whom it was to kill."""
     monitor = {"flap_count": 0, "kill_host_bin": "/var/lib/misc/kill_host", "wait_for_other_master": 0}
-    conf = Conf(slaves=0, monitor=monitor, roles={"writer": {"prefer": "db1"}})
+    conf = Conf(
+        slaves=0, monitor=monitor, roles={"writer": {"prefer": "db1"}}, top={"allow_from": "10.77.0.0/26"}
+    )
     with kept("modes", conf, furnish=with_kill_host) as cluster:
         yield cluster
 
@@ -79,6 +84,60 @@ def is_call(frame: bytes, port: int) -> bool:
     packet = frame[14:]
     tcp = packet[(packet[0] & 15) * 4 :]
     return packet[9] == socket.IPPROTO_TCP and tcp[2:4] == port.to_bytes(2) and tcp[13] & 0x12 == 0x02
+
+
+# --- two monitors
+
+
+@contextmanager
+def second_monitor(sandbox: Sandbox) -> Iterator[Machine]:
+    """Run a monitor with the same conf, but for its address, on the clients' machine."""
+    machine, own = sandbox.client, sandbox.layout.plugs["client"].ip
+    for path in sandbox.monitor.etc.glob("*.conf"):
+        copy = machine.etc / path.name
+        copy.write_text(path.read_text().replace(sandbox.layout.monitor_ip, own))
+        copy.chmod(0o600)
+    machine.run([program("mmm_mond")])
+    try:
+        yield machine
+    finally:
+        for process in daemon_processes(sandbox, "client", "mmm_mond"):
+            process.end(signal.SIGTERM, LIMIT)
+        for path in (*machine.etc.glob("*.conf"), machine.path("/var/lib/misc/mmm_mond.status")):
+            path.unlink(missing_ok=True)
+
+
+def second_says(machine: Machine, *command: str) -> str:
+    return machine.run([program("mmm_control"), *command], limit=90, check=False).stdout
+
+
+def test_of_two_monitors_one_gives_way_and_both_name_the_other(cluster: Sandbox) -> None:
+    first, own = cluster.layout.monitor_ip, cluster.layout.plugs["client"].ip
+    watched = [log(cluster, host, "mmm_agentd") for host in ("db1", "db2")]
+    with second_monitor(cluster) as second:
+        cluster.wait_until(
+            lambda: f"obeys another monitor, the one at {first}:9988" in second_says(second, "show"),
+            LIMIT,
+            "the second one is passive",
+        )
+        cluster.wait_until(
+            lambda: f"another monitor, at {own}:9988, gives orders" in cluster.ask("show"),
+            LIMIT,
+            "the first says so",
+        )
+        assert ok(cluster, "mode") == "ACTIVE"
+        assert any(each.count(f"refused: this agent obeys the monitor at {first}:9988") for each in watched)
+        assert WRITER in bound(cluster, "db1")
+        assert WRITER not in bound(cluster, "db2")
+        assert cluster.init(cluster.layout.monitor, "mysql-mmm-monitor", "stop").returncode == 0
+        assert second_says(second, "set_active").startswith("OK")  # the first one has freed the agents
+        cluster.wait_until(
+            lambda: not cluster.states() and second_says(second, "show").count("ONLINE. Roles: ") == 2,
+            LIMIT,
+            "the second one gives orders",
+        )
+    cluster.start_daemon(cluster.layout.monitor, "mmm_mond")
+    settle(cluster)
 
 
 # --- passive

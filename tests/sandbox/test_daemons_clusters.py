@@ -11,7 +11,7 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.faults import daemon_processes
 from mmm.sandbox.inspect import settle
 from mmm.sandbox.network import bound_addresses
-from tests.clusters import LIMIT, bound, knows, request, restart
+from tests.clusters import LIMIT, bound, knows, restart
 
 pytestmark = pytest.mark.sandbox
 
@@ -157,9 +157,10 @@ def test_each_monitor_shows_its_own_cluster(both: Sandbox) -> None:
 def test_each_agent_leaves_the_others_vips_alone(both: Sandbox) -> None:
     second_before = second(both)
     first_before = {host: bound(both, host) for host in both.hosts}
-    for host in HOSTS:
-        assert request(both, host, f"CLEAR_BAD_ROLES|1|{host}") == "OK: Removed 0 roles"
-        assert request(both, host, f"CLEAR_BAD_ROLES|1|{host}", PORT) == "OK: Removed 0 roles"
+    for mode in ("set_passive", "set_active"):  # then CLEAR_BAD_ROLES is sent
+        assert both.control(mode).returncode == 0
+        assert control(both, mode)[0] == 0
+    settle(both)
     restart(both, "db2", "mmm_agentd")
     both.wait_until(lambda: knows(both, "db2", "ONLINE"), LIMIT, "it is told again")
     assert second(both) == second_before

@@ -31,6 +31,8 @@ from tests.clusters import (
 pytestmark = pytest.mark.sandbox
 
 WRITER = "10.77.0.80"
+LEAD = "LEAD:0.10.77.0.2:9988.byhand"
+"""As the monitor says it, so that the next one takes over at once."""
 ALL_ONLINE = {"db1": "ONLINE", "db2": "ONLINE", "db3": "ONLINE"}
 
 
@@ -124,9 +126,13 @@ def test_what_is_stored_and_no_longer_configured_is_left_out_with_a_warning(sand
 def test_a_role_moved_by_hand_stays_where_it_was_moved(sandbox: Sandbox) -> None:
     with monitor_away(sandbox):
         reader = next(ip for ip in bound(sandbox, "db1") if ip != WRITER)
-        assert request(sandbox, "db1", f"SET_STATUS|1|db1|ONLINE|reader({reader})|db2").startswith("OK")
-        assert request(sandbox, "db3", "SET_STATUS|1|db3|ONLINE||db2").startswith("OK")
-        assert request(sandbox, "db2", f"SET_STATUS|1|db2|ONLINE|writer({WRITER})|db2").startswith("OK")
+        assert request(sandbox, "db1", f"SET_STATUS|1|db1|ONLINE|reader({reader})|db2|{LEAD}").startswith(
+            "OK"
+        )
+        assert request(sandbox, "db3", f"SET_STATUS|1|db3|ONLINE||db2|{LEAD}").startswith("OK")
+        assert request(sandbox, "db2", f"SET_STATUS|1|db2|ONLINE|writer({WRITER})|db2|{LEAD}").startswith(
+            "OK"
+        )
         assert sandbox.writer() == "db2"
     settle(sandbox)
     assert sandbox.writer() == "db2"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
+from mmm.lead import HEARTBEAT
 from mmm.monitor import commands, grants, results, status_file, trap
 from mmm.monitor.events import (
     Answer,
@@ -24,7 +25,6 @@ from mmm.monitor.events import (
 from mmm.monitor.heartbeats import only_heartbeat
 from mmm.monitor.orders import AskOthers, KillHost, LookForVip, ReadLog, Tell
 from mmm.monitor.startup import Started
-from mmm.monitor.tell import HEARTBEAT
 from mmm.monitor.turn import turn
 from mmm.monitor.world import Mode, Outcome, State, World
 from tests.simulation.watch import ViolationError

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mmm.lead import HEARTBEAT
 from mmm.monitor import status_file
-from mmm.monitor.tell import HEARTBEAT
 from mmm.monitor.world import Mode, State
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import begin, start_monitor

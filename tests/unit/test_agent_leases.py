@@ -19,6 +19,7 @@ from mmm.agent.plan import Seen
 from mmm.config.model import Cluster, Host, Role
 from mmm.lease import NEVER
 from mmm.network.arp import Announcer
+from mmm.network.line_server import Peer
 from mmm.network.vips import InterfaceError
 from mmm.wire.agent import LEASE_OVER, Reply, decode_reply
 
@@ -121,6 +122,9 @@ class Frames:
         self.allow = machine.allow_frames
 
 
+MONITOR = Peer("10.88.0.9", 1000, "10.88.0.1")
+
+
 @dataclass
 class Rig:
     """An agent on its machine, spoken to as the monitor does."""
@@ -130,10 +134,10 @@ class Rig:
     announcer: Announcer
 
     async def order(self, roles: str, length: int = 1) -> Reply:
-        ping = decode_reply(await self.agent.answer(b"PING|1|db1"))
+        ping = decode_reply(await self.agent.answer(b"PING|1|db1", MONITOR))
         line = f"SET_STATUS|1|db1|ONLINE|{roles}|db1|LEASE:{length}:{ping.token}"
         async with asyncio.timeout(LIMIT):
-            return decode_reply(await self.agent.answer(line.encode()))
+            return decode_reply(await self.agent.answer(line.encode(), MONITOR))
 
     @property
     def until(self) -> float:

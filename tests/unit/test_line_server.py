@@ -12,20 +12,20 @@ from contextlib import suppress
 import pytest
 
 from mmm.config.allow import Allowed
-from mmm.network.line_server import GarbageError, Limits, LineServer
+from mmm.network.line_server import GarbageError, Limits, LineServer, Peer
 from tests.namespaces import ip, own_network
 
 IP = "127.0.0.1"
 LIMITS = Limits(line=1024, clients=20, idle=5.0, write=0.5)
 
 
-async def echo(line: bytes) -> bytes | None:
+async def echo(line: bytes, _: Peer) -> bytes | None:
     return None if line == b"quit" else line + b"!"
 
 
 def served(
     client: Callable[[int], Awaitable[None]],
-    answer: Callable[[bytes], Awaitable[bytes | None]] = echo,
+    answer: Callable[[bytes, Peer], Awaitable[bytes | None]] = echo,
     limits: Limits = LIMITS,
 ) -> None:
     async def run() -> None:
@@ -109,7 +109,7 @@ def test_a_thousand_idle_connections_keep_nobody_out(caplog: pytest.LogCaptureFi
 
 
 def test_a_client_that_reads_nothing_is_cut_off() -> None:
-    async def talk(_: bytes) -> bytes:
+    async def talk(_: bytes, __: Peer) -> bytes:
         return b"x" * 4_000_000
 
     async def client(port: int) -> None:
@@ -140,7 +140,7 @@ def test_others_are_answered_while_one_waits_for_its_answer() -> None:
     async def client(port: int) -> None:
         release = asyncio.Event()
 
-        async def slow(line: bytes) -> bytes:
+        async def slow(line: bytes, _: Peer) -> bytes:
             if line == b"slow":
                 await release.wait()
             return line
@@ -160,7 +160,7 @@ def test_who_comes_while_all_wait_for_answers_is_turned_away() -> None:
     async def client(_unused: int) -> None:
         release, begun = asyncio.Event(), asyncio.Semaphore(0)
 
-        async def slow(line: bytes) -> bytes:
+        async def slow(line: bytes, _: Peer) -> bytes:
             begun.release()
             await release.wait()
             return line
@@ -178,10 +178,10 @@ def test_who_comes_while_all_wait_for_answers_is_turned_away() -> None:
 
 
 def test_garbage_is_answered_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    async def strict(line: bytes) -> bytes | None:
+    async def strict(line: bytes, peer: Peer) -> bytes | None:
         if line.startswith(b"\xff"):
             raise GarbageError(b"what?")
-        return await echo(line)
+        return await echo(line, peer)
 
     async def client(port: int) -> None:
         assert await ask(port, b"\xff\xfe\n\xff\none\nquit\n") == b"what?what?one!"
@@ -193,7 +193,7 @@ def test_garbage_is_answered_and_said_once(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_an_answer_that_fails_ends_its_connection_only(caplog: pytest.LogCaptureFixture) -> None:
-    async def fails(line: bytes) -> bytes:
+    async def fails(line: bytes, _: Peer) -> bytes:
         if line == b"bad":
             raise ValueError("no")
         return line

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
+from mmm.lead import HEARTBEAT
 from mmm.monitor.events import Answer, Answered, apply
 from mmm.monitor.heartbeats import only_heartbeat
-from mmm.monitor.tell import HEARTBEAT
 from mmm.monitor.world import World
 from tests.unit.worlds import NOW, settle, take_turn, world
 

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from mmm.lead import HEARTBEAT
 from mmm.monitor import answers, commands
 from mmm.monitor.events import Answer, CheckResult, apply
 from mmm.monitor.notices import between
 from mmm.monitor.orders import KillHost, Tell
-from mmm.monitor.tell import HEARTBEAT
 from mmm.monitor.world import CheckStatus, Outcome, State, World
 from tests.unit.worlds import NOW, WRITER, checks, cluster, settle, world
 

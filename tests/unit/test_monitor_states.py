@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from mmm.lead import HEARTBEAT
 from mmm.monitor.events import Answer, Answered, CheckResult, apply
 from mmm.monitor.explain import explain
 from mmm.monitor.states import judge
-from mmm.monitor.tell import HEARTBEAT
 from mmm.monitor.world import Mode, Outcome, State, World
 from mmm.wire.agent import Status
 from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world

@@ -5,10 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmm.config.model import Vip
+from mmm.lead import HEARTBEAT
 from mmm.monitor import commands
 from mmm.monitor.events import Answer, Answered, Killed, apply
 from mmm.monitor.orders import KillHost, Order, Tell
-from mmm.monitor.tell import HEARTBEAT, SLAVES_FIRST, heartbeat
+from mmm.monitor.tell import SLAVES_FIRST, heartbeat
 from mmm.monitor.world import Mode, State, World
 from mmm.wire.agent import Status
 from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world

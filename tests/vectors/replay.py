@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from mmm.config.model import Cluster, Vip
 from mmm.config.names import CHECK_NAMES
+from mmm.lead import HEARTBEAT
 from mmm.monitor import answers, commands, failover, states, tell
 from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
 from mmm.monitor.orders import KillHost, LookForVip, Order, Tell
-from mmm.monitor.tell import HEARTBEAT
 from mmm.monitor.turn import end_wait
 from mmm.monitor.world import AgentLink, CheckStatus, HostWorld, Mode, State, World
 from mmm.wire.agent import Status

@@ -31,7 +31,7 @@ from mmm.agent.plan import (
 )
 from mmm.agent.steps import Done
 from mmm.config.model import Cluster, Host, Role, Vip
-from mmm.network.line_server import GarbageError
+from mmm.network.line_server import GarbageError, Peer
 from mmm.wire.agent import decode_reply, encode_vips
 from tests.vectors.recordings import Json, vectors
 from tests.vectors.tally import Tally
@@ -158,7 +158,7 @@ async def _play(vector: Json, monkeypatch: pytest.MonkeyPatch) -> set[str]:
             answer = b""
             if given["do"] == "line":
                 try:
-                    answer = await agent.answer(given["line"].encode())
+                    answer = await agent.answer(given["line"].encode(), Peer("10.0.0.250", 50000, "10.0.0.1"))
                 except GarbageError as garbage:
                     answer = garbage.answer
             else:
