@@ -8,6 +8,8 @@ from mmm.mysql.question import Question
 
 _NOT_IN_BINLOG = "SET SESSION sql_log_bin=0"
 _IN_BINLOG = "SET SESSION sql_log_bin=1"
+_TAKEN_TO_PIECES = (10, 5, 2)
+"""Since this version MariaDB has privileges for what only SUPER could do before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def grants(flavour: Flavour, monitor: Account, agent: Account, replication: Acco
 
 def monitor_privileges(flavour: Flavour) -> tuple[str, ...]:
     """Return what the checks need: to see the replica's status. Anybody may read @@read_only."""
-    if flavour.mariadb:
+    if flavour.mariadb and flavour.version >= _TAKEN_TO_PIECES:
         return ("SLAVE MONITOR",)
     return ("REPLICATION CLIENT",)
 
@@ -55,7 +57,7 @@ def look_at_missing_grant(connection: Connection) -> Question[str]:
 
 def agent_privileges(flavour: Flavour) -> tuple[str, ...]:
     """Return what moving roles needs: read_only, ending sessions, replication."""
-    if flavour.mariadb:
+    if flavour.mariadb and flavour.version >= _TAKEN_TO_PIECES:
         return (
             "READ_ONLY ADMIN",
             "CONNECTION ADMIN",
@@ -65,7 +67,7 @@ def agent_privileges(flavour: Flavour) -> tuple[str, ...]:
             "REPLICATION SLAVE ADMIN",
             "REPLICATION MASTER ADMIN",  # semi-sync: the new master's commits wait
         )
-    if flavour.version < (8, 0, 0):
+    if flavour.mariadb or flavour.version < (8, 0, 0):
         return ("SUPER", "PROCESS", "REPLICATION CLIENT")
     return (
         "SYSTEM_VARIABLES_ADMIN",

@@ -2,6 +2,7 @@
 
     kernel = AddressTable()
     kernel.of(index)                          every address of the interface
+    kernel.of(None)                           of all interfaces
     kernel.replace(index, "10.0.0.80", 32)    add it, or give the one that is there this lifetime
     kernel.delete(index, "10.0.0.80", 32)
 
@@ -43,6 +44,8 @@ class Bound:
     left: float
     """Seconds after which the kernel removes it."""
     scope: int = 0
+    index: int = 0
+    """The interface."""
 
 
 class AddressTable:
@@ -53,8 +56,8 @@ class AddressTable:
         self._socket.settimeout(_LIMIT)
         self._numbers = count(1)
 
-    def of(self, index: int) -> list[Bound]:
-        """Return the addresses of the interface, in the kernel's order."""
+    def of(self, index: int | None) -> list[Bound]:
+        """Return the addresses of the interface, None: of all of them, in the kernel's order."""
         while True:
             found, whole = self._dump(index)
             if whole:
@@ -74,7 +77,7 @@ class AddressTable:
         """Close the socket."""
         self._socket.close()
 
-    def _dump(self, index: int) -> tuple[list[Bound], bool]:
+    def _dump(self, index: int | None) -> tuple[list[Bound], bool]:
         """Return the addresses, and whether nothing changed while they were told."""
         number = self._send(_GET, _DUMP, _ADDRESS_MESSAGE.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
         found: list[Bound] = []
@@ -86,7 +89,7 @@ class AddressTable:
                     return found, whole
                 if kind == _ERROR:
                     _raise(body)
-                if kind == _NEW and _ADDRESS_MESSAGE.unpack_from(body)[4] == index:
+                if kind == _NEW and index in {None, _ADDRESS_MESSAGE.unpack_from(body)[4]}:
                     found.append(_bound(body))
 
     def _change(self, kind: int, flags: int, body: bytes) -> None:
@@ -135,7 +138,7 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 
 def _bound(body: bytes) -> Bound:
-    family, prefixlen, flags, scope, _ = _ADDRESS_MESSAGE.unpack_from(body)
+    family, prefixlen, flags, scope, index = _ADDRESS_MESSAGE.unpack_from(body)
     values: dict[int, bytes] = {}
     place = _ADDRESS_MESSAGE.size
     while place + _ATTRIBUTE.size <= len(body):
@@ -145,4 +148,4 @@ def _bound(body: bytes) -> Bound:
     ip = socket.inet_ntop(family, values.get(_LOCAL) or values[_ADDRESS])
     valid = _LIFETIME.unpack_from(values[_CACHEINFO])[1] if _CACHEINFO in values else FOR_EVER
     secondary = family == socket.AF_INET and bool(flags & _SECONDARY)
-    return Bound(ip, prefixlen, secondary, inf if valid == FOR_EVER else float(valid), scope)
+    return Bound(ip, prefixlen, secondary, inf if valid == FOR_EVER else float(valid), scope, index)

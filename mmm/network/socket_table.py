@@ -1,4 +1,4 @@
-"""The kernel's table of TCP connections (sock_diag): who is connected through an address, and to end them there.
+"""The kernel's table of TCP sockets (sock_diag): who is connected through an address, to end them, and who listens.
 
 The kernel picks the connections out itself, so asking costs little on a host with thousands of others. A server that
 listens on `::` has IPv4 clients at addresses such as `::ffff:10.0.0.9`: these are found and told as IPv4.
@@ -17,7 +17,7 @@ _NETLINK_SOCK_DIAG = 4
 _TCPDIAG_GETSOCK, _SOCK_DESTROY = 18, 21
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _ERROR, _DONE = 2, 3
-_ESTABLISHED = 1
+_ESTABLISHED, _LISTEN = 1, 10
 _REQ_BYTECODE = 1
 _BC_JMP, _BC_S_COND = 1, 7
 
@@ -49,7 +49,23 @@ def connections(ip: str, port: int) -> list[Connection]:
     """Return the established connections whose end on this host is `ip` and `port`; raises OSError."""
     wanted = ipaddress.ip_address(ip)
     with closing(_open()) as kernel:
-        return list(_dump(kernel, _condition(wanted, port)))
+        return list(map(_connection, _dump(kernel, _ESTABLISHED, _condition(wanted, port))))
+
+
+def listening(port: int) -> frozenset[str]:
+    """Return the addresses of this host at which something listens on the port, `0.0.0.0` or `::` for all of them.
+
+    Raises OSError.
+    """
+    with closing(_open()) as kernel:
+        found = [(message[0], _ID.unpack_from(message, _MESSAGE_ID)) for message in _dump(kernel, _LISTEN)]
+    return frozenset(_shown(family, own[2]) for family, own in found if own[0] == port)
+
+
+def takes(addresses: Iterable[str], ip: str) -> bool:
+    """Tell whether who listens at `addresses` takes connections to `ip`; a server at `::` takes IPv4 too."""
+    everywhere = {"::"} if ":" in ip else {"::", "0.0.0.0"}  # noqa: S104  (told by the kernel)
+    return bool({ip, *everywhere} & set(addresses))
 
 
 def destroy(ended: Iterable[Connection]) -> int:
@@ -86,9 +102,10 @@ def _condition(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> 
     return struct.pack("=HH", 4 + len(code), _REQ_BYTECODE) + code
 
 
-def _dump(kernel: socket.socket, condition: bytes) -> Iterator[Connection]:
+def _dump(kernel: socket.socket, state: int, condition: bytes = b"") -> Iterator[bytes]:
+    """Yield the kernel's messages about the sockets in a state."""
     # The old form of the question asks for both families at once: each pass over the whole table takes milliseconds.
-    body = bytes(4 + _ID.size) + struct.pack("=II", 1 << _ESTABLISHED, 0) + condition
+    body = bytes(4 + _ID.size) + struct.pack("=II", 1 << state, 0) + condition
     kernel.send(_HEADER.pack(_HEADER.size + len(body), _TCPDIAG_GETSOCK, _REQUEST | _DUMP, 1, 0) + body)
     while True:
         data = kernel.recv(_BUFFER)
@@ -99,7 +116,7 @@ def _dump(kernel: socket.socket, condition: bytes) -> Iterator[Connection]:
             if kind == _ERROR:
                 number = -struct.unpack_from("=i", data, _HEADER.size)[0]
                 raise OSError(number, os.strerror(number))
-            yield _connection(data[_HEADER.size : length])
+            yield data[_HEADER.size : length]
             data = data[(length + 3) & ~3 :]
 
 

@@ -6,6 +6,8 @@
     interface.bind("10.0.0.80", 10)   the same, for 10 s: then the kernel removes it
     interface.left("10.0.0.80")   for how many seconds more
     interface.unbind("10.0.0.80") whatever prefix length it was bound with
+    interface.elsewhere(["10.0.0.80"])   {"10.0.0.80": ("eth1",)}: on other interfaces
+    interface.unbind_elsewhere("10.0.0.80")
 
 One netlink socket is kept; the methods may be called from several threads.
 """
@@ -85,6 +87,38 @@ class Interface:
         with self._kernel(f"unbind {ip}") as (table, index):
             self._remove_all(table, index, [a for a in _addresses(table, index) if a.ip == ip])
 
+    def elsewhere(self, ips: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return which of `ips` are bound on other interfaces than this one, with the names of these."""
+        wanted = frozenset(ips)
+        found: dict[str, list[str]] = {}
+        for ip, index in self._others(wanted):
+            found.setdefault(ip, []).append(_name(index))
+        return {ip: tuple(names) for ip, names in found.items()}
+
+    def unbind_elsewhere(self, ip: str) -> None:
+        """Have `ip` bound on no other interface than this one."""
+        for _, index in self._others(frozenset({ip})):
+            with Interface(_name(index)) as other:
+                other.unbind(ip)
+
+    def _others(self, ips: frozenset[str]) -> list[tuple[str, int]]:
+        """Return those of `ips` that are bound on other interfaces, with the indexes of these."""
+        with self._lock:
+            try:
+                here = socket.if_nametoindex(self.name)
+            except OSError:
+                here = 0  # all interfaces are others
+            try:
+                if self._table is None:
+                    self._table = AddressTable()
+                every = self._table.of(None)
+            except OSError as error:
+                self._drop()
+                raise InterfaceError(f"cannot look at all interfaces: {error.strerror or error}") from error
+        return list(
+            dict.fromkeys((each.ip, each.index) for each in every if each.ip in ips and each.index != here)
+        )
+
     def renew(self, ip: str, lifetime: int) -> None:
         """Have `ip`, which is bound as a single address, stay so for `lifetime` seconds or (0) for good.
 
@@ -161,6 +195,14 @@ def _options(ip: str, lifetime: int) -> dict[str, int]:
     if ":" in ip:
         return {"flags": _NO_DAD, "preferred": 0, "valid": valid}
     return {"preferred": 0 if lifetime else FOR_EVER, "valid": valid}
+
+
+def _name(index: int) -> str:
+    """Return the name of an interface; raises InterfaceError where it is gone."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError as error:
+        raise NoInterfaceError(f"interface {index} does not exist any more") from error
 
 
 def _addresses(table: AddressTable, index: int) -> list[Bound]:

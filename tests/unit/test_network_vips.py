@@ -1,11 +1,13 @@
 """VIPs on a real interface: whatever somebody else did to it before."""
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from mmm.network.socket_table import listening, takes
 from mmm.network.vips import Interface, InterfaceError, NoInterfaceError
 from tests.namespaces import addresses, cable, ip, own_network
 
@@ -37,6 +39,40 @@ def test_addresses_of_other_interfaces_are_not_ours(interface: Interface) -> Non
     assert VIP not in interface.bound()
     interface.unbind(VIP)
     assert addresses(FAR) == {f"{VIP}/32"}
+
+
+def test_addresses_of_other_interfaces_are_found_and_removed_when_asked_for(interface: Interface) -> None:
+    for address in (f"{OWN}/24", f"{VIP}/24", f"{VIP}/32"):
+        ip(f"addr add {address} dev {FAR}")
+    interface.bind(VIP)
+    assert interface.elsewhere([VIP, OTHER]) == {VIP: (FAR,)}
+    interface.unbind_elsewhere(VIP)
+    interface.unbind_elsewhere(OTHER)
+    assert interface.elsewhere([VIP]) == {}
+    assert addresses(FAR) == {f"{OWN}/24"}
+    assert addresses(NEAR) == {f"{VIP}/32"}
+
+
+def test_an_interface_that_does_not_exist_has_all_others(interface: Interface) -> None:
+    interface.bind(VIP)
+    with Interface("none0") as missing:
+        assert missing.elsewhere([VIP]) == {VIP: (NEAR,)}
+        missing.unbind_elsewhere(VIP)
+    assert interface.bound() == {}
+
+
+@pytest.mark.parametrize("own", ["10.88.0.4", "0.0.0.0", "::", "127.0.0.1"])  # noqa: S104
+def test_who_listens_is_seen(interface: Interface, own: str) -> None:
+    assert interface.name == NEAR
+    ip("link set lo up")
+    ip(f"addr add {OWN}/24 dev {NEAR}")
+    family = socket.AF_INET6 if ":" in own else socket.AF_INET
+    with socket.create_server((own, 0), family=family, dualstack_ipv6=own == "::") as server:
+        port = server.getsockname()[1]
+        assert listening(port) == {own}
+        assert takes(listening(port), VIP) == (own in {"0.0.0.0", "::"})  # noqa: S104
+        assert takes(listening(port), own)
+    assert listening(port) == frozenset()
 
 
 @pytest.mark.parametrize("length", [0, 64, 128])

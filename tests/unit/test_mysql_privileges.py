@@ -1,0 +1,132 @@
+"""What an account lacks is read from SHOW GRANTS, and real servers refuse just that."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mmm.mysql.flavour import Flavour, detect
+from mmm.mysql.grants import agent_privileges, grants
+from mmm.mysql.privileges import (
+    Missing,
+    Need,
+    agent_needs,
+    look_at_missing_grants,
+    missing_grants,
+    monitor_needs,
+    replication_needs,
+)
+from tests.servers import MARIADB, Server, Servers, kind
+from tests.unit.trio import AGENT, MONITOR, REPLICATION
+
+MARIADB_10_5 = detect("10.5.29-MariaDB", "")
+MARIADB_10_11 = detect("10.11.6-MariaDB", "")
+MARIADB_11_8 = detect("11.8.2-MariaDB", "")
+MYSQL_5_7 = detect("5.7.44", "MySQL")
+MYSQL_9_7 = detect("9.7.0", "MySQL")
+
+
+def lacks(flavour: Flavour, *rows: str) -> set[str]:
+    return {missing.privilege for missing in missing_grants(flavour, agent_needs(flavour), rows)}
+
+
+@pytest.mark.parametrize(
+    ("flavour", "rows", "expected"),
+    [
+        (MARIADB_10_11, ["GRANT USAGE ON *.* TO `a`@`%`"], set(agent_privileges(MARIADB_10_11))),
+        (MARIADB_10_11, ["GRANT ALL PRIVILEGES ON *.* TO `a`@`%` WITH GRANT OPTION"], set()),
+        (MARIADB_10_5, ["GRANT SUPER, PROCESS ON *.* TO `a`@`%`"], set()),
+        (MARIADB_10_11, ["GRANT SUPER, PROCESS ON *.* TO `a`@`%`"], {"READ_ONLY ADMIN"}),
+        (MARIADB_11_8, ["GRANT SUPER ON *.* TO `a`@`%`"], set(agent_privileges(MARIADB_11_8))),
+        (
+            MARIADB_10_11,
+            [
+                "GRANT `r` TO `a`@`%`",
+                "GRANT READ_ONLY ADMIN, PROCESS ON *.* TO `a`@`%` IDENTIFIED BY PASSWORD '*B6'",
+                "GRANT BINLOG MONITOR, REPLICA MONITOR, CONNECTION ADMIN ON *.* TO `r`",
+                "GRANT SELECT, PROCESS ON `REPLICATION SLAVE ADMIN`.* TO `a`@`%`",
+                "SET DEFAULT ROLE `r` FOR `a`@`%`",
+            ],
+            {"REPLICATION SLAVE ADMIN", "REPLICATION MASTER ADMIN"},
+        ),
+        (MYSQL_5_7, ["GRANT PROCESS, SUPER ON *.* TO 'a'@'%'"], {"SELECT"}),
+        (MYSQL_5_7, ["GRANT ALL PRIVILEGES ON *.* TO 'a'@'10.0.0.%'"], set()),
+        (
+            MYSQL_9_7,
+            [
+                "GRANT PROCESS, REPLICATION CLIENT ON *.* TO `a`@`%`",
+                "GRANT CONNECTION_ADMIN,SYSTEM_USER,SYSTEM_VARIABLES_ADMIN ON *.* TO `a`@`%`",
+                "GRANT SELECT (HOST) ON `performance_schema`.`replication_connection_configuration` TO `a`@`%`",
+            ],
+            {"REPLICATION_SLAVE_ADMIN", "SELECT"},
+        ),
+        (
+            MYSQL_9_7,
+            [
+                "GRANT PROCESS, SUPER ON *.* TO `a`@`%`",
+                "GRANT SYSTEM_USER ON *.* TO `a`@`%`",
+                "GRANT SELECT ON `performance_schema`.* TO `a`@`%`",
+            ],
+            set(),
+        ),
+    ],
+)
+def test_what_an_account_lacks(flavour: Flavour, rows: list[str], expected: set[str]) -> None:
+    assert lacks(flavour, *rows) == expected
+
+
+def test_each_comes_with_the_statement_that_gives_it() -> None:
+    rows = ["GRANT USAGE ON *.* TO `m`@`10.0.0.%`"]
+    assert missing_grants(MARIADB_10_11, monitor_needs(MARIADB_10_11), rows) == (
+        Missing("SLAVE MONITOR", "GRANT SLAVE MONITOR ON *.* TO `m`@`10.0.0.%`"),
+    )
+    assert missing_grants(MYSQL_9_7, [Need("SELECT", "shop.orders")], rows) == (
+        Missing("SELECT", "GRANT SELECT ON shop.orders TO `m`@`10.0.0.%`"),
+    )
+
+
+@pytest.fixture(scope="module", params=[MARIADB, "mysql:9.7"])
+def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    servers = Servers(tmp_path_factory.mktemp("guarded"), kind(request.param))
+    try:
+        server = servers.start()
+        server.run(*grants(server.kind.flavour, MONITOR, AGENT, REPLICATION))
+        yield server
+    finally:
+        servers.stop()
+
+
+def missing_of(server: Server) -> tuple[Missing, ...]:
+    with server.connect(AGENT.user, AGENT.password) as connection:
+        return connection.ask(look_at_missing_grants(connection, agent_needs(connection.flavour)))
+
+
+@pytest.mark.mysql
+def test_the_statements_of_the_docs_give_everything(guarded: Server) -> None:
+    for account, needs in ((MONITOR, monitor_needs), (AGENT, agent_needs), (REPLICATION, replication_needs)):
+        with guarded.connect(account.user, account.password) as connection:
+            assert not connection.ask(look_at_missing_grants(connection, needs(connection.flavour)))
+
+
+@pytest.mark.mysql
+def test_what_was_revoked_is_named_and_its_statement_gives_it_back(guarded: Server) -> None:
+    name = f"'{AGENT.user}'@'%'"
+    for need in agent_needs(guarded.kind.flavour):
+        guarded.run(f"REVOKE {need.privilege} ON {need.on} FROM {name}")
+        found = missing_of(guarded)
+        assert [missing.privilege for missing in found] == [need.privilege]
+        guarded.run(found[0].statement)
+    assert missing_of(guarded) == ()
+
+
+@pytest.mark.mysql
+def test_a_role_counts_where_it_is_active(guarded: Server) -> None:
+    name, mariadb = f"'{AGENT.user}'@'%'", guarded.kind.flavour.mariadb
+    guarded.run(
+        f"REVOKE PROCESS ON *.* FROM {name}",
+        "CREATE ROLE looks",
+        "GRANT PROCESS ON *.* TO looks",
+        f"GRANT looks TO {name}",
+    )
+    assert [missing.privilege for missing in missing_of(guarded)] == ["PROCESS"]
+    guarded.run(f"SET DEFAULT ROLE looks {'FOR' if mariadb else 'TO'} {name}")
+    assert missing_of(guarded) == ()
