@@ -9,7 +9,10 @@ The agent (`Lease`)
     has not given yet: an order that lay in a buffer binds nothing;
     holds the role until the lease ends, whoever is frozen: the kernel removes the VIP at that moment;
     promises another holder to refuse the role for the length and the margin, unless it holds the role itself;
-    renews by the promises of all other hosts from the moment at which it asked, while it still holds the role.
+    renews by the promises of all other hosts from the moment at which it asked, while it still holds the role;
+    gives back the promises that it was given, once it has obeyed an order to give the role up: who gave one is free at
+    once. It renews by no answer to what it had asked before, and what is given back is named by when it was asked for:
+    a word that comes late frees nobody from a newer promise.
 
 The monitor (`Given`, one for each host)
     takes a host to hold the role until the end of the longest lease that it sent, arrived or not;
@@ -62,6 +65,10 @@ class Lease(NamedTuple):
     """The role is refused before this moment: another host was promised so."""
     heard: float = NEVER
     """The token of the last order that this agent obeyed."""
+    returned: float = NEVER
+    """The promises asked for up to this moment were given back: no answer to such a question counts any more."""
+    booted: float = NEVER
+    """The role is refused before this moment: what was promised before the host's boot is not known."""
 
     def holds(self, now: float) -> bool:
         """Tell whether this host holds the role."""
@@ -77,8 +84,9 @@ class Lease(NamedTuple):
             return ""
         if now >= grant.token + grant.length:
             return f"the lease of this order has run out on the way: {NOT_OBEYED}"
-        if now < self.promised and not self.holds(now):
-            return f"another host was promised that this one refuses the role for {self.promised - now:.1f} s more"
+        refused = max(self.promised, self.booted)
+        if now < refused and not self.holds(now):
+            return f"another host was promised that this one refuses the role for {refused - now:.1f} s more"
         return ""
 
     def obeyed(self, grant: Grant, now: float, *, role: bool) -> "Lease":
@@ -100,7 +108,19 @@ class Lease(NamedTuple):
 
     def renewed(self, asked: float, length: float, now: float) -> "Lease":
         """Return the lease with all promises in hand that were asked for at `asked`; void if it has ended since."""
-        return self._replace(until=max(self.until, asked + length)) if self.holds(now) else self
+        counts = self.holds(now) and asked > self.returned
+        return self._replace(until=max(self.until, asked + length)) if counts else self
+
+    def giving_back(self, now: float) -> "Lease | None":
+        """Return the lease of who gives back all promises that it has asked for; None while it holds the role."""
+        return None if self.holds(now) else self._replace(returned=now)
+
+    def given_back(self, asked: float, returned: float) -> "Lease":
+        """Return the lease of who hears that a promise is given back; the newest it gave was asked for at `asked`.
+
+        Both moments are on the clock of the one it was given to.
+        """
+        return self._replace(promised=NEVER) if asked <= returned else self
 
     def stopped(self, length: float, now: float) -> "Lease":
         """Return the lease of an agent that is stopped in order: for ever if it has the monitor's word.
@@ -116,7 +136,7 @@ class Lease(NamedTuple):
 
     def rebooted(self, now: float, length: float, after: float | None = None) -> "Lease":
         """Return the lease of an agent whose host has booted at `now`: what it has promised is not known."""
-        return Lease(now, NEVER, now + length + _margin(length, after))
+        return Lease(now, booted=now + length + _margin(length, after))
 
 
 class Given(NamedTuple):

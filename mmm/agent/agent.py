@@ -22,7 +22,7 @@ from mmm.agent.change import Changes, Prepared
 from mmm.agent.fence import deny
 from mmm.agent.guard import Guard
 from mmm.agent.look import ANSWER_LIMIT, Session, look
-from mmm.agent.obedience import Changed, Outcome, is_without, judged, remembered
+from mmm.agent.obedience import Changed, Outcome, believes, is_without, judged, remembered
 from mmm.agent.plan import UNKNOWN, Past, Seen, facts
 from mmm.agent.reach import Reaching
 from mmm.agent.steps import Steps, agent_at, kept_users
@@ -154,7 +154,7 @@ class Agent:
                 return await self._set_status(request)
             case wire.CLEAR_BAD_ROLES:
                 return await self._clear_bad_roles()
-            case wire.CLIENTS | wire.NOTES | wire.REACHABLE | wire.PREPARE:
+            case wire.CLIENTS | wire.NOTES | wire.REACHABLE | wire.PREPARE | wire.RELEASE:
                 return await self._answer_more(request)
             case _:
                 return self._reply(f"ERROR: Invalid command '{request.command[:80]}'!")
@@ -168,6 +168,8 @@ class Agent:
                 return await self._notes()
             case wire.REACHABLE:
                 return await self._reachable(request)
+            case wire.RELEASE:
+                return self._release(request)
             case _:
                 return await self._prepare()
 
@@ -279,6 +281,7 @@ class Agent:
         self._settle(outcome)
         if order is not None:
             self._conclude(order, changed, outcome)
+            await self._guard.give_back()
         return outcome
 
     def _conclude(self, order: _Order, changed: Changed, outcome: Outcome) -> None:
@@ -322,23 +325,32 @@ class Agent:
 
     def _promise(self, request: wire.Request) -> bytes:
         try:
-            holder, length = wire.asked_promise(request)
+            asked = wire.asked_promise(request)
         except wire.WireError as error:
             return self._reply(f"ERROR: {error}")
         if not self._leases:
             return self._reply("ERROR: no vip_lease in the conf of this agent: it keeps no promises")
-        if holder == self._here.name or holder not in self._facts.sources:
-            return self._reply(f"ERROR: {holder[:80]} is no other host of this cluster")
-        bound = self._tenure.promises
-        if refusal := self._tenure.promise(length):
+        holder, bound = asked.holder, self._tenure.promises
+        if holder == self._here.name or holder not in self._conf.roles[self._facts.writer].hosts:
+            return self._reply(f"ERROR: {holder[:80]} is no other host of role {self._facts.writer}")
+        if other := believes(self._status.master, holder, self._tenure.heard, self._tenure.length):
+            return self._reply(
+                f"ERROR: the active master is {other}, not {holder}: nothing is promised to it"
+            )
+        if refusal := self._tenure.promise(*asked):
             return self._reply(f"ERROR: {refusal}")
-        log.log(
-            logging.DEBUG if bound else logging.INFO,
-            "promised %s: no writer role here for %g s",
-            holder,
-            length,
-        )
+        level = logging.DEBUG if bound else logging.INFO
+        log.log(level, "promised %s: no writer role here for %g s", holder, asked.length)
         return self._reply("OK: Promised!")
+
+    def _release(self, request: wire.Request) -> bytes:
+        try:
+            holder, token = wire.released(request)
+        except wire.WireError as error:
+            return self._reply(f"ERROR: {error}")
+        if self._tenure.given_back(holder, token):
+            log.info("%s has given the role up: what it was promised is over", holder)
+        return self._reply("OK: Released!")
 
     def _held(self) -> frozenset[Vip]:
         return frozenset(self._status.vips)

@@ -31,6 +31,8 @@ LEAD = 0.3
 """Seconds before the end of a lease at which the host begins to give the role up; less where the lease is short."""
 UNDISTURBED = 1.3
 """Seconds before the kernel removes the writer's VIP in which no other address is changed: that would make it late."""
+GIVE_BACK_LIMIT = 0.3
+"""Seconds for which the answer to an order waits until others have heard that their promises are given back."""
 
 log = logging.getLogger(__name__)
 
@@ -182,8 +184,8 @@ class Guard:
         others = [conf.hosts[name] for name in role.hosts if name != conf.this]
         if conf.this not in role.hosts:
             return
-        asked = clock()
-        answers = await asyncio.gather(*(self._promised(host) for host in others))
+        asked, token = tenure.asks()
+        answers = await asyncio.gather(*(self._promised(host, token) for host in others))
         missing = [f"{host.name}{why}" for host, why in zip(others, answers, strict=True) if why is not None]
         if missing:
             log.warning("the monitor is not heard, and no promise comes from %s", "; ".join(missing))
@@ -199,18 +201,34 @@ class Guard:
                 )
             await self._renew(self._held())
 
-    async def _promised(self, host: Host) -> str | None:
+    async def _promised(self, host: Host, token: str) -> str | None:
         """Return why the host has not promised, in words behind its name; None: it has."""
-        request = wire.promise(host.name, self._conf.this, self._tenure.length)
-        reply = await self._ask(host, request)
+        asked = wire.AskedPromise(self._conf.this, self._tenure.length, token)
+        reply = await self._ask(host, wire.promise(host.name, asked))
         if reply is None:
             return ""
         if not reply.token:
             return ", whose agent is one of the Perl MMM, or has vip_lease 0: it cannot promise"
         return None if reply.ok else f", which answers '{reply.text}'"
 
-    async def _ask(self, host: Host, request: wire.Request) -> wire.Reply | None:
-        limit = max(0.5, min(1.0, self._tenure.length / 4))
+    async def give_back(self) -> None:
+        """Give back the promises of other hosts, now that this one has given the role up: one of them may be next.
+
+        Whoever does not hear it refuses the role until what it has promised is over.
+        """
+        token = self._tenure.gives_back()
+        if not token:
+            return
+        if self._asking is not None:
+            self._asking.cancel()
+        role = self._conf.roles[self._conf.active_master_role]
+        others = [self._conf.hosts[name] for name in role.hosts if name != self._conf.this]
+        releases = [wire.release(host.name, self._conf.this, token) for host in others]
+        asked = zip(others, releases, strict=True)
+        await asyncio.gather(*(self._ask(host, request, GIVE_BACK_LIMIT) for host, request in asked))
+
+    async def _ask(self, host: Host, request: wire.Request, limit: float | None = None) -> wire.Reply | None:
+        limit = limit or max(0.5, min(1.0, self._tenure.length / 4))
         line = await ask(host.ip, host.agent_port, wire.encode_request(request), limit, self._tls)
         with suppress(wire.WireError):
             reply = wire.decode_reply(line)

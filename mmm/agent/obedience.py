@@ -70,3 +70,12 @@ def is_without(changed: Changed, ips: Collection[str]) -> bool:
     if changed.writes is not None:
         return not changed.writes
     return changed.seen.server is Server.DEAD or changed.seen.writable is False
+
+
+def believes(master: str, holder: str, heard: float, length: float) -> str:
+    """Return the active master that this host knows of where that is not the `holder` that asks for a promise.
+
+    What the monitor said counts for half a lease of `length` seconds after it was `heard`: a holder that does not hear
+    it any more asks later than that. So one that knows nothing yet, or has lost the monitor too, promises.
+    """
+    return master if master not in {"", holder} and heard < length / 2 else ""

@@ -6,9 +6,10 @@ What outlives the agent stands elsewhere: the VIP's lifetime in the kernel, prom
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from mmm.lease import FOREVER, NEVER, Grant, Lease, margin
 from mmm.process.ward import clock
@@ -34,6 +35,13 @@ def boot() -> str:
         return "0"
 
 
+class Promised(NamedTuple):
+    """What was promised to another host: until when, and the token of when it asked last, empty where it said none."""
+
+    until: float
+    token: str
+
+
 class Tenure:
     """The writer role's lease at this host, by the clock `now`. Not for several threads, but for `lifetime`."""
 
@@ -49,6 +57,10 @@ class Tenure:
         self._file = file
         self._now = now or clock
         self._boot = boot_name or boot()
+        self._longest = length
+        self._promises: Mapping[str, Promised] = {}
+        self._owes = False
+        """Promises were asked for, and not given back since."""
         self.length = length
         """Seconds of the newest lease, or what the conf says."""
         self.leaving = False
@@ -70,7 +82,10 @@ class Tenure:
 
     def token(self) -> str:
         """Return a new token: later than all before it."""
-        return f"{self._boot}.{int(self._now() * _UNIT)}"
+        return self._token(self._now())
+
+    def _token(self, moment: float) -> str:
+        return f"{self._boot}.{int(moment * _UNIT)}"
 
     def grant(self, granted: Granted) -> Grant:
         """Return what the monitor's order grants; a token of another boot is as old as can be."""
@@ -108,22 +123,74 @@ class Tenure:
         self.lease = self.lease._replace(until=self._now() + left)
         self.leased = left < FOREVER
 
-    def promise(self, length: float) -> str:
-        """Promise to refuse the role for `length` seconds and the margin; returns why not, empty when it is."""
+    def promise(self, holder: str, length: float, token: str = "") -> str:
+        """Promise to refuse the role for `length` seconds and the margin; returns why not, empty when it is.
+
+        `token` is when the holder asked, by which it may give the promise back. No longer lease is promised for than
+        that of this host's conf: who has a longer one has another conf.
+        """
+        if length > self._longest:
+            return (
+                f"vip_lease is {self._longest:g} in the conf of this host: no promise for {length:g} s;"
+                " have the same vip_lease on all hosts"
+            )
         promised = self.lease.promise(length, self._now())
         if promised is None:
             return "this host holds the role itself"
+        known = self._promises.get(holder)
+        if known is not None and self._now() < known.until:
+            token = _newer(known.token, token)
+        promises = {**self._promises, holder: Promised(promised.promised, token)}
         try:
-            self._write(promised.promised)
+            self._write(promised.promised, promises)
         except OSError as error:
             return f"the promise cannot be kept in {self._file}: {error.strerror or error}"
+        self._promises = promises
         self.lease = promised
         return ""
+
+    def given_back(self, holder: str, token: str) -> bool:
+        """Be bound no more by what was promised to `holder`, if it asked for that up to the token's moment.
+
+        Tells whether anything was given back.
+        """
+        known = self._promises.get(holder)
+        moments = None if known is None else _moments(known.token, token)
+        if moments is None or self.lease.given_back(*moments) == self.lease:
+            return False
+        others = {name: each for name, each in self._promises.items() if name != holder}
+        promised = max((each.until for each in others.values()), default=NEVER)
+        with suppress(
+            OSError
+        ):  # then this host keeps to it for longer than it has to, if its agent is restarted
+            self._write(promised, others)
+        self._promises = others
+        self.lease = self.lease._replace(promised=promised)
+        return True
+
+    def asks(self) -> tuple[float, str]:
+        """Return the moment at which promises are asked for, and its token."""
+        now = self._now()
+        self._owes = True
+        return now, self._token(now)
+
+    def gives_back(self) -> str:
+        """Return the token up to which promises are given back, now that the role was given up.
+
+        Empty where none were asked for since the last time, and while the role is held.
+        """
+        now = self._now()
+        lease = self.lease.giving_back(now) if self._owes else None
+        if lease is None:
+            return ""
+        self._owes = False
+        self.lease = lease
+        return self._token(now)
 
     @property
     def promises(self) -> bool:
         """Tell whether this host is bound by a promise."""
-        return self._now() < self.lease.promised
+        return self._now() < max(self.lease.promised, self.lease.booted)
 
     def renewed(self, asked: float) -> bool:
         """Renew by promises asked for at `asked`; tells whether the role is still held."""
@@ -163,18 +230,27 @@ class Tenure:
     def _read(self, lease: Lease, now: float) -> Lease:
         if self._file is None or not self.length:
             return lease
-        with suppress(OSError, ValueError, TypeError, KeyError):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
             kept = json.loads(self._load(self._file))
             if kept["boot"] == self._boot:
-                return lease._replace(promised=float(kept["promised"]))
+                # A conf that was changed since may have had longer leases, and what was promised then still holds.
+                longest = max(self._longest, float(kept.get("length", 0)))
+                latest = now + longest + margin(longest)
+                to = kept.get("to", {}).items()
+                self._promises = {
+                    name: Promised(min(float(until), latest), str(token)) for name, (until, token) in to
+                }
+                return lease._replace(promised=min(float(kept["promised"]), latest))
         if now < self.length + margin(self.length):
             return lease.rebooted(0.0, self.length)._replace(newest=now)
         return lease
 
-    def _write(self, promised: float) -> None:
+    def _write(self, promised: float, promises: Mapping[str, Promised]) -> None:
         if self._file is None:
             return
-        self._store(self._file, json.dumps({"boot": self._boot, "promised": promised}))
+        to = {name: list(each) for name, each in promises.items() if each.until > self._now()}
+        kept = {"boot": self._boot, "promised": max(promised, 0.0), "length": self._longest, "to": to}
+        self._store(self._file, json.dumps(kept))
 
     def _load(self, file: Path) -> str:
         """Return what the file says; raises OSError."""
@@ -185,3 +261,18 @@ class Tenure:
         new = file.with_name(file.name + ".new")
         new.write_text(text, "utf-8")
         new.replace(file)
+
+
+def _moments(asked: str, returned: str) -> tuple[float, float] | None:
+    """Return the moments of two tokens, None where they are not of one boot of one host."""
+    (name, _, first), (other, _, second) = asked.partition("."), returned.partition(".")
+    numbers = all(each.isascii() and each.isdigit() and len(each) < 25 for each in (first, second))
+    return (int(first) / _UNIT, int(second) / _UNIT) if numbers and name == other else None
+
+
+def _newer(known: str, token: str) -> str:
+    """Return the newer of two tokens; none by which a promise could be given back where that cannot be told."""
+    moments = _moments(known, token)
+    if moments is None:
+        return ""
+    return token if moments[1] > moments[0] else known

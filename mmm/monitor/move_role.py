@@ -45,7 +45,7 @@ def _move(world: World, role: Role, ordered: Ordered) -> Result:
     if refused:
         return refused
     if source == host:
-        return ok(world, f"Role is already on '{host}'. Skipping command.")
+        return _already(world, vip, host)
     if not ordered.pinged:
         return no_agent(world, host)
     if world.mode is Mode.ACTIVE and source is not None and source == role.prefer:
@@ -82,7 +82,7 @@ def _force(world: World, role: Role, ordered: Ordered, now: float) -> Result:
     if refused:
         return refused
     if source == host and not stuck:
-        return ok(world, f"Role is already on '{host}'. Skipping command.")
+        return _already(world, vip, host)
     if not ordered.pinged:
         return no_agent(world, host)
     world = _answering(world, host)
@@ -96,6 +96,14 @@ def _force(world: World, role: Role, ordered: Ordered, now: float) -> Result:
     world = replace(world.with_owner({vip: host}), move=None, forced=host).with_agent(host, last_order=None)
     warning = f" Forced in spite of: {'; '.join(against)}." if against else ""
     return _answer(world, vip, None if source == host else source, host, warning)
+
+
+def _already(world: World, vip: Vip, host: str) -> Result:
+    """Return the answer where the role is the host's already: once that is confirmed, if it is on its way."""
+    done = f"Role is already on '{host}'. Skipping command."
+    move = world.move
+    moving = move is not None and (move.vip, move.goal) == (vip, host)
+    return Result(world, f"OK: {done}", Awaited(host, done, vip) if moving else None)
 
 
 def _no_force(role: Role, host: str) -> str:

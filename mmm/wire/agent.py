@@ -14,6 +14,7 @@ what cannot be said on the wire (a line end or `|` inside a field) cannot be enc
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from mmm.config.model import Vip
 from mmm.lease import FOREVER
@@ -41,6 +42,8 @@ DETACH = "DETACH"
 PROBE = "PROBE"
 """Another one, with `stop` or `say`: before the writer's VIP is bound it is asked whether somebody has it."""
 PROMISE = "PROMISE"
+RELEASE = "RELEASE"
+"""Gives promises back: the host that they were given to has given the writer role up."""
 REACHABLE = "REACHABLE"
 """Asks whether this host reaches another one; agents of MMM 2.x answer ERROR to it: no opinion."""
 
@@ -273,16 +276,39 @@ def took(reply: Reply) -> tuple[tuple[str, float], ...]:
     return tuple((part[1], float(part[2]) / 1000) for part in parts if part)
 
 
-def promise(host: str, holder: str, length: float) -> Request:
-    """Return the request that `host` refuses the writer role for `length` seconds, for `holder` has it."""
-    return Request(PROMISE, host, (holder, f"{length:.0f}"))
+class AskedPromise(NamedTuple):
+    """The question for a promise: that the writer role is refused for `length` seconds, for `holder` has it."""
+
+    holder: str
+    length: float
+    token: str = ""
+    """When it was asked, on the holder's clock: the name by which the promise is given back. Empty: it is not."""
 
 
-def asked_promise(request: Request) -> tuple[str, float]:
-    """Return the holder that asks for a promise, and for how many seconds; raises WireError."""
+def promise(host: str, asked: AskedPromise) -> Request:
+    """Return the request that `host` refuses the writer role."""
+    token = (asked.token,) if asked.token else ()
+    return Request(PROMISE, host, (asked.holder, f"{asked.length:.0f}", *token))
+
+
+def asked_promise(request: Request) -> AskedPromise:
+    """Return what is asked with PROMISE; raises WireError."""
     if len(request.params) < 2 or not _SECONDS.fullmatch(request.params[1]):
         raise WireError(f"{PROMISE} needs a holder and a number of seconds")
-    return request.params[0], float(request.params[1])
+    token = request.params[2] if len(request.params) > 2 else ""
+    return AskedPromise(request.params[0], float(request.params[1]), token)
+
+
+def release(host: str, holder: str, token: str) -> Request:
+    """Return the request that gives back to `host` the promises that `holder` asked for up to the token's moment."""
+    return Request(RELEASE, host, (holder, token))
+
+
+def released(request: Request) -> tuple[str, str]:
+    """Return the holder that gives promises back, and the token up to whose moment; raises WireError."""
+    if len(request.params) < 2:
+        raise WireError(f"{RELEASE} needs a holder and a token")
+    return request.params[0], request.params[1]
 
 
 def reachable(host: str, other: str) -> Request:

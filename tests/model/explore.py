@@ -52,6 +52,7 @@ class Explorer:
         self._numbers: dict[Master, int] = {}
         self._known: list[_Known] = []
         self._promises: dict[tuple[int, int], tuple[int, int] | None] = {}
+        self._returns: dict[tuple[int, int], tuple[int, int] | None] = {}
         self._good: set[tuple[int, int]] = set()
         self._even = rules.length + rules.margin
 
@@ -117,6 +118,11 @@ class Explorer:
             found.append(same | pair[0] << _BITS | pair[1])
         if (pair := self._promise(b, a)) is not None:
             found.append(same | pair[1] << _BITS | pair[0])
+        if self._rules.returns:
+            if (pair := self._give_back(a, b)) is not None:
+                found.append(same | pair[0] << _BITS | pair[1])
+            if (pair := self._give_back(b, a)) is not None:
+                found.append(same | pair[1] << _BITS | pair[0])
         if left:
             less = (rest - 16) << 2 * _BITS
             found += [less | after << _BITS | b for _, after in self._faults(a)]
@@ -180,6 +186,16 @@ class Explorer:
             self._promises[key] = None if pair is None else (self._number(pair[0]), self._number(pair[1]))
         return self._promises[key]
 
+    def _give_back(self, holder: int, other: int) -> tuple[int, int] | None:
+        known = self._known
+        if known[holder].master.returned == NEVER:
+            return None
+        key = (holder, other)
+        if key not in self._returns:
+            pair = protocol.give_back(known[holder].master, known[other].master, self._rules)
+            self._returns[key] = None if pair is None else (self._number(pair[0]), self._number(pair[1]))
+        return self._returns[key]
+
     def _way(self, came: dict[int, int], state: int) -> tuple[str, ...]:
         names: list[str] = []
         while came[state] != state:
@@ -202,4 +218,8 @@ class Explorer:
             return "a tick, which A's clock loses"
         if (x, y) == (self._forgotten(a), self._forgotten(b)):
             return "the monitor restarts"
+        if self._give_back(a, b) == (x, y):
+            return "B is told that A gives its promises back"
+        if (back := self._give_back(b, a)) is not None and back == (y, x):
+            return "A is told that B gives its promises back"
         return "A is given the promise" if self._promise(a, b) == (x, y) else "B is given the promise"

@@ -38,6 +38,12 @@ class Rules:
     kept: bool = True
     """The monitor may also send a token that it has kept from an answer, not only fresh ones."""
     lease: type[Lease] = Lease
+    returns: bool = False
+    """A holder that has given the role up gives back the promises that it was given."""
+    early: bool = False
+    """It does so while it still holds the role: what must not be."""
+    any_promise: bool = False
+    """A promise is given back by a word about an older one: what must not be."""
     any_answer: bool = False
     """An answer counts for the last order, whichever it answers: what must not be."""
 
@@ -71,6 +77,12 @@ class Master(NamedTuple):
     """When it asked for the promise that is on its way to the other; NEVER: there is none."""
     promised: float = NEVER
     """When it asked for the promise that is on its way back."""
+    returned: float = NEVER
+    """Up to when it has asked for the promises that a word on its way to the other gives back."""
+    agreed: float = NEVER
+    """When it asked for the newest promise that the other has given and that this word may be about."""
+    owes: bool = False
+    """It has asked for promises since it last gave any back."""
 
 
 def start(rules: Rules) -> Master:
@@ -105,10 +117,20 @@ def promise(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] | 
     promised = other.lease.promise(rules.length, NOW, rules.margin) if it.asked != NEVER else None
     if promised is None:
         return None
+    agreed = max(it.agreed, it.asked)
     return (
-        _canonical(it._replace(promised=it.asked), rules),
+        _canonical(it._replace(promised=it.asked, agreed=agreed), rules),
         _canonical(other._replace(lease=promised), rules),
     )
+
+
+def give_back(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] | None:
+    """Return both after the other has heard that the promises are given back; None where there is no such word."""
+    if it.returned == NEVER:
+        return None
+    agreed = NEVER if rules.any_promise else it.agreed
+    free = other.lease.given_back(agreed, it.returned)
+    return _canonical(it, rules), _canonical(other._replace(lease=free), rules)
 
 
 def fair(it: Master, rules: Rules, *, other_free: bool) -> Master:
@@ -155,12 +177,16 @@ def passed(it: Master, rules: Rules, *, agent: bool) -> Master:
                 until=lease.until - 1,
                 promised=lease.promised - 1,
                 heard=lease.heard - 1,
+                returned=lease.returned - 1,
+                booted=lease.booted - 1,
             ),
             token=it.token - 1,
             orders=frozenset(order._replace(token=order.token - 1) for order in it.orders),
             answers=frozenset(answer._replace(token=answer.token - 1) for answer in it.answers),
             asked=it.asked - 1,
             promised=it.promised - 1,
+            returned=it.returned - 1,
+            agreed=it.agreed - 1,
         )
     return _canonical(after, rules)
 
@@ -183,8 +209,19 @@ def _steps(it: Master, rules: Rules, *, other_free: bool) -> Iterator[tuple[str,
     for answer in it.answers:
         yield "is heard to have obeyed", _hear(it, answer, rules)
         yield "is not heard to have obeyed", it._replace(answers=it.answers - {answer})
+    yield from _promise_steps(it, rules)
+
+
+def _promise_steps(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
     if holds(it) and it.lease.until < FOREVER:
-        yield "asks for a promise", it._replace(asked=0.0)
+        yield (
+            "asks for a promise",
+            it._replace(asked=_ask_stamp(it) if rules.returns else 0.0, owes=rules.returns),
+        )
+    if rules.returns and (after := _giving_back(it, rules)) is not None:
+        yield "gives its promises back", after
+    if it.returned != NEVER:
+        yield "is not heard to give its promises back", it._replace(returned=NEVER)
     if it.asked != NEVER:
         yield "has asked in vain", it._replace(asked=NEVER)
     if it.promised != NEVER:
@@ -193,7 +230,7 @@ def _steps(it: Master, rules: Rules, *, other_free: bool) -> Iterator[tuple[str,
 
 
 def _faults(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
-    silent = it._replace(asked=NEVER, promised=NEVER)
+    silent = it._replace(asked=NEVER, promised=NEVER, owes=False)
     yield "has its agent restarted", silent._replace(lease=it.lease.restarted(_stamp(it)))
     lease = it.lease.rebooted(NOW, rules.length, rules.margin)._replace(newest=_stamp(it))
     booted = silent._replace(lease=lease, orders=frozenset(), token=NEVER)  # tokens of the last boot are void
@@ -223,6 +260,18 @@ def _obey(it: Master, order: Order, rules: Rules) -> Master:
     return it._replace(answers=it.answers | {Answer(_stamp(it), order.last)})
 
 
+def _giving_back(it: Master, rules: Rules) -> Master | None:
+    if not it.owes:
+        return None
+    now = _ask_stamp(it)
+    lease = it.lease._replace(until=NEVER).giving_back(now) if rules.early else it.lease.giving_back(now)
+    if lease is None:
+        return None
+    if rules.early:
+        lease = lease._replace(until=it.lease.until)
+    return it._replace(lease=lease, returned=now, owes=False)
+
+
 def _hear(it: Master, answer: Answer, rules: Rules) -> Master:
     counts = answer.last or rules.any_answer
     return it._replace(
@@ -237,8 +286,17 @@ def _stamp(it: Master) -> float:
     return max(0.0, it.lease.newest, *_tokens(it)) + _GRAIN
 
 
+def _ask_stamp(it: Master) -> float:
+    """Return a moment that is later than all at which it has asked for promises or given them back."""
+    return max(0.0, *_asks(it)) + _GRAIN
+
+
 def _tokens(it: Master) -> list[float]:
     return [it.token, *(order.token for order in it.orders), *(answer.token for answer in it.answers)]
+
+
+def _asks(it: Master) -> list[float]:
+    return [it.asked, it.promised, it.returned, it.agreed, it.lease.returned]
 
 
 # What makes masters equal
@@ -250,7 +308,11 @@ def _canonical(it: Master, rules: Rules) -> Master:
     answers = it.answers if rules.any_answer else frozenset(each for each in it.answers if each.last)
     useful = it.token > it.lease.newest or _may_be_obeyed(it.lease, Order(FOREVER, it.token, last=True))
     it = it._replace(orders=orders, answers=answers, token=it.token if useful else NEVER)
+    asked = it.asked if it.asked + rules.length > NOW else NEVER
+    promised = it.promised if it.promised + rules.length > NOW and holds(it) else NEVER
+    it = _without_idle_words(it._replace(asked=asked, promised=promised), rules)
     place = _places({it.lease.newest, *_tokens(it)}, -rules.length - 1)
+    asks = _places(set(_asks(it)), -rules.length - 1)
     until = _clip(it.given.until, rules)
     awaited = rules.any_answer or any(order.last for order in orders) or any(each.last for each in answers)
     return Master(
@@ -259,15 +321,31 @@ def _canonical(it: Master, rules: Rules) -> Master:
             until=_round(it.lease.until),
             promised=it.lease.promised if it.lease.promised > NOW else NEVER,
             heard=_heard(it.lease, rules),
+            returned=asks[it.lease.returned],
+            booted=it.lease.booted if it.lease.booted > NOW else NEVER,
         ),
         Given(until, _clip(it.given.confirms, rules) if awaited else until),
         place[it.token],
         max(it.received, -rules.length - rules.margin) if it.token != NEVER else NEVER,
         frozenset(order._replace(token=place[order.token]) for order in orders),
         frozenset(answer._replace(token=place[answer.token]) for answer in answers),
-        it.asked if it.asked + rules.length > NOW else NEVER,
-        it.promised if it.promised + rules.length > NOW and holds(it) else NEVER,
+        asks[it.asked],
+        asks[it.promised],
+        asks[it.returned],
+        asks[it.agreed],
+        it.owes,
     )
+
+
+def _without_idle_words(it: Master, rules: Rules) -> Master:
+    """Return the same without what can say nothing any more about promises that are given back."""
+    if it.returned < it.agreed and not rules.any_promise:
+        it = it._replace(returned=NEVER)
+    if it.returned == NEVER or it.agreed <= it.returned:
+        it = it._replace(agreed=NEVER)
+    if not any(NEVER < asked <= it.lease.returned for asked in (it.asked, it.promised)):
+        it = it._replace(lease=it.lease._replace(returned=NEVER))
+    return it
 
 
 def _may_be_obeyed(lease: Lease, order: Order) -> bool:

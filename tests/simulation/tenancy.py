@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmm.agent.guard import LOOK, asks_at, lead_of
-from mmm.agent.obedience import Changed, is_without
+from mmm.agent.obedience import Changed, believes, is_without
 from mmm.agent.plan import AllowWrites, Bind, Server, Step
 from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster
@@ -82,6 +82,17 @@ class Tenancy:
                 self.tenure.obeyed(grant, role=False)
         elif without and failed:
             self.tenure.ended()
+        if token := self.tenure.gives_back():
+            self._asked = None
+            for name in self._others:
+                other = self.agent.peers[name]
+                if not other.gone and other.tenancy and self.machine.speaks_with(other.machine):
+                    self._release(other, token)
+
+    def _release(self, other: "Agent", token: str) -> None:
+        """Have another host hear that its promise is given back, later where it is frozen."""
+        if other.tenancy is not None and not other.awake(self._release, other, token):
+            other.tenancy.tenure.given_back(self.machine.name, token)
 
     def renew(self) -> None:
         """Have the kernel keep what is bound for as long as it may be."""
@@ -157,20 +168,23 @@ class Tenancy:
         self._deny = not up and self.machine.server is not Server.DEAD
 
     def _ask_promises(self) -> None:
-        asked = self.machine.boottime
+        asked, token = self.tenure.asks()
         self._asked, self._missing = asked, set(self._others)
         agents = self.agent.peers
         for name in self._others:
-            self.clock.after(0.001 + 0.01 * self.clock.random(), self._arrive, asked, agents[name])
+            self.clock.after(0.001 + 0.01 * self.clock.random(), self._arrive, asked, token, agents[name])
         limit = max(0.5, min(1.0, self.tenure.length / 4))
         self.clock.after(limit + LOOK, self._give_asking_up, asked)
 
-    def _arrive(self, asked: float, other: "Agent") -> None:
+    def _arrive(self, asked: float, token: str, other: "Agent") -> None:
         if other.gone or other.tenancy is None or not self.machine.speaks_with(other.machine):
             return
-        if other.awake(self._arrive, asked, other):
+        if other.awake(self._arrive, asked, token, other):
             return
-        if not other.tenancy.tenure.promise(self.tenure.length):
+        known, name, length = other.tenancy.tenure, self.machine.name, self.tenure.length
+        if believes(other.status.master, name, known.heard, known.length):
+            return
+        if not known.promise(name, length, token):
             moment = self.clock.now + 0.001 + 0.01 * self.clock.random()
             self.clock.at(moment, self._promised, asked, other)
 

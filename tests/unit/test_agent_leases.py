@@ -1,6 +1,7 @@
 """An agent whose lease ends while it carries out an order: the whole agent, its server and interface are stand-ins."""
 
 import asyncio
+import math
 import threading
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
@@ -15,13 +16,14 @@ from mmm.agent import agent as agent_module
 from mmm.agent import change, guard, steps
 from mmm.agent.agent import Agent
 from mmm.agent.look import Session
+from mmm.agent.obedience import believes
 from mmm.agent.plan import Seen
 from mmm.config.model import Cluster, Host, Role
 from mmm.lease import NEVER
 from mmm.network.arp import Announcer
 from mmm.network.line_server import Peer
 from mmm.network.vips import InterfaceError
-from mmm.wire.agent import LEASE_OVER, Reply, decode_reply
+from mmm.wire.agent import LEASE_OVER, PROMISE, RELEASE, Reply, Request, decode_reply, decode_request
 
 WRITER, READER = "10.88.0.80", "10.88.0.90"
 ROLE = f"writer({WRITER})"
@@ -44,6 +46,9 @@ class Machine:
     """Writes are allowed only when the lease is over."""
     refuses: set[str] = field(default_factory=set)
     """Addresses that cannot be bound."""
+    heard: list[Request] = field(default_factory=list)
+    """What the other host was asked, which answers OK."""
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     # The interface
 
@@ -69,6 +74,13 @@ class Machine:
 
     def left(self, ip: str) -> float:
         return 10.0 if ip in self.addresses else 0.0
+
+    # The other host
+
+    async def neighbour(self, _ip: str, _port: int, request: bytes, *_: object) -> bytes:
+        self.heard.append(decode_request(request))
+        self.asked.set()
+        return b"OK|T:other.1|UP:1.00\n"
 
     # The server
 
@@ -168,7 +180,9 @@ def _conf(folder: Path) -> Cluster:
 
 
 @asynccontextmanager
-async def running(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+async def running(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, promises: bool = False
+) -> AsyncIterator[Rig]:
     machine = Machine()
     for where in (agent_module, change):
         monkeypatch.setattr(where, "look", machine.look)
@@ -179,6 +193,8 @@ async def running(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(Session, "open", lambda _: None)
     monkeypatch.setattr(agent_module, "deny", machine.fence)
     monkeypatch.setattr(guard, "take_away", machine.take_away)
+    if promises:
+        monkeypatch.setattr(guard, "ask", machine.neighbour)
     network: Any = machine
     frames: Any = Frames(machine)
     announcer = Announcer(frames)
@@ -251,3 +267,45 @@ async def test_a_lease_is_kept_for_a_vip_that_is_bound_whatever_failed(
         assert not (await rig.order(f"{ROLE},reader({READER})", length=600)).ok
         assert rig.until > 0
         assert rig.machine.writable
+
+
+async def test_who_gives_the_role_up_gives_back_what_it_was_promised_before_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch, promises=True) as rig:
+        assert (await rig.order(ROLE)).ok
+        async with asyncio.timeout(LIMIT):
+            await rig.machine.asked.wait()
+        assert (await rig.order("")).ok
+        asked = [each for each in rig.machine.heard if each.command == PROMISE]
+        (given_back,) = (each for each in rig.machine.heard if each.command == RELEASE)
+        assert given_back.params[0] == "db1"
+        assert int(given_back.params[1].partition(".")[2]) >= int(asked[-1].params[2].partition(".")[2])
+        assert (await rig.order("")).ok
+        assert len([each for each in rig.machine.heard if each.command == RELEASE]) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "ok"),
+    [
+        ("PROMISE|1|db1|db2|1|other.7", True),
+        ("PROMISE|1|db1|db2|2|other.7", False),
+        ("PROMISE|1|db1|db3|1|other.7", False),
+        ("PROMISE|1|db1|db1|1|other.7", False),
+    ],
+)
+async def test_a_promise_is_for_a_host_of_the_role_and_no_longer_than_a_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, *, ok: bool
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        assert decode_reply(await rig.agent.answer(line.encode())).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("master", "heard", "other"),
+    [("db1", 1.0, ""), ("", 1.0, ""), ("db2", 1.0, "db2"), ("db2", 6.0, ""), ("db2", math.inf, "")],
+)
+def test_what_the_monitor_said_of_the_active_master_counts_for_half_a_lease(
+    master: str, heard: float, other: str
+) -> None:
+    assert believes(master, "db1", heard, 10.0) == other

@@ -63,7 +63,7 @@ def test_tokens_of_another_boot_are_older_than_all_others(now: list[float]) -> N
 
 def test_a_promise_outlives_the_agent(now: list[float], tmp_path: Path) -> None:
     file = tmp_path / "agent.promise"
-    assert Tenure(10.0, file).promise(10.0) == ""
+    assert Tenure(10.0, file).promise("db2", 10.0) == ""
     now[0] += 1.0
     again = Tenure(10.0, file)
     now[0] += 1.0
@@ -73,7 +73,7 @@ def test_a_promise_outlives_the_agent(now: list[float], tmp_path: Path) -> None:
 
 
 def test_a_promise_that_cannot_be_written_is_not_given(now: list[float], tmp_path: Path) -> None:
-    assert "cannot be kept" in Tenure(10.0, tmp_path / "missing" / "file").promise(10.0)
+    assert "cannot be kept" in Tenure(10.0, tmp_path / "missing" / "file").promise("db2", 10.0)
 
 
 def test_after_a_boot_the_role_is_refused_for_as_long_as_a_promise_could_hold(
@@ -85,3 +85,79 @@ def test_after_a_boot_the_role_is_refused_for_as_long_as_a_promise_could_hold(
     assert tenure.refusal(tenure.grant(granted(4.5)), role=True)
     now[0] = 11.5
     assert tenure.refusal(tenure.grant(granted(11.2)), role=True) == ""
+
+
+def test_a_promise_is_given_back_by_who_asked_for_it_up_to_then(now: list[float], tmp_path: Path) -> None:
+    holder, asked = Tenure(10.0, None), Tenure(10.0, tmp_path / "agent.promise")
+    first = holder.asks()[1]
+    asked.promise("db2", 10.0, first)
+    now[0] += 1.0
+    early = holder.gives_back()
+    now[0] += 1.0
+    asked.promise("db2", 10.0, holder.asks()[1])
+    assert not asked.given_back("db2", early)  # a word about the older promise comes late
+    assert not asked.given_back("db3", holder.token())
+    bound = [asked.promises]
+    now[0] += 1.0
+    assert asked.given_back("db2", holder.gives_back())
+    assert [*bound, asked.promises] == [True, False]
+    assert not Tenure(10.0, tmp_path / "agent.promise").promises
+
+
+def test_promises_are_given_back_only_by_who_has_given_the_role_up(now: list[float]) -> None:
+    tenure = Tenure(10.0, None)
+    now[0] += 1.0
+    given(tenure, START + 0.5)
+    asked = tenure.asks()[0]
+    assert tenure.gives_back() == ""
+    tenure.obeyed(tenure.grant(granted(START + 0.8)), role=False)
+    now[0] += 0.1
+    assert tenure.gives_back() != ""
+    assert tenure.gives_back() == ""  # nothing was asked for since
+    now[0] += 0.1
+    given(tenure, START + 1.05, 0.5)
+    until = tenure.lease.until
+    tenure.renewed(asked + 0.05)  # an answer to what was asked before
+    assert tenure.lease.until == until
+
+
+def test_what_one_host_gives_back_does_not_free_from_what_another_was_promised(now: list[float]) -> None:
+    tenure, db2, db3 = Tenure(10.0, None), Tenure(10.0, None), Tenure(10.0, None)
+    tenure.promise("db2", 10.0, db2.asks()[1])
+    now[0] += 1.0
+    tenure.promise("db3", 10.0, db3.asks()[1])
+    assert tenure.given_back("db3", db3.gives_back())
+    assert tenure.lease.promised == START + 11.0
+    assert tenure.given_back("db2", db2.gives_back())
+    assert not tenure.promises
+
+
+def test_a_promise_asked_for_in_another_boot_is_not_given_back(now: list[float]) -> None:
+    tenure = Tenure(10.0, None)
+    tenure.promise("db2", 10.0, f"0123456789ab.{round(START * 1e9)}")
+    assert not tenure.given_back("db2", f"{boot()}.{round((START + 9) * 1e9)}")
+    tenure.promise(
+        "db2", 10.0, f"{boot()}.{round(START * 1e9)}"
+    )  # which of the two came later cannot be told
+    assert not tenure.given_back("db2", f"{boot()}.{round((START + 9) * 1e9)}")
+
+
+def test_no_promise_is_longer_than_the_lease_of_the_conf_nor_when_it_is_read_back(
+    now: list[float], tmp_path: Path
+) -> None:
+    file = tmp_path / "agent.promise"
+    assert "vip_lease is 10" in Tenure(10.0, file).promise("db2", 999_999.0)
+    assert not file.exists()
+    file.write_text(f'{{"boot": "{boot()}", "promised": {START + 999_999}}}')
+    tenure = Tenure(10.0, file)
+    now[0] += 11.1
+    assert not tenure.promises
+
+
+def test_a_shorter_lease_in_the_conf_does_not_cut_what_was_promised_before(
+    now: list[float], tmp_path: Path
+) -> None:
+    file = tmp_path / "agent.promise"
+    assert Tenure(20.0, file).promise("db2", 20.0) == ""
+    now[0] += 15.0
+    assert Tenure(3.0, file).promises

@@ -83,6 +83,16 @@ def test_answers(before: World, text: str, said: str) -> None:
         assert result.world is before
 
 
+def test_a_move_that_is_under_way_already_is_answered_when_it_is_done() -> None:
+    begun = run(settle(world())[0], "move_role writer db2").world
+    again = run(begun, "move_role writer db2")
+    assert again.awaits is not None
+    assert results.outcome(again.world, again.awaits) is None
+    done = settle(again.world)[0]
+    assert results.outcome(done, again.awaits) == "OK: Role is already on 'db2'. Skipping command."
+    assert run(done, "move_role writer db1").text.startswith("OK: Role 'writer' has been moved from 'db2'")
+
+
 def test_commands_that_need_the_agent_ask_it_only_when_they_would_go_on() -> None:
     assert commands.agent_to_ping(WAITING, ["set_online", "db2"]) == "db2"
     assert commands.agent_to_ping(WAITING, ["set_online", "db1"]) is None
