@@ -298,7 +298,7 @@ async def test_a_promise_is_for_a_host_of_the_role_and_no_longer_than_a_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, *, ok: bool
 ) -> None:
     async with running(tmp_path, monkeypatch) as rig:
-        assert decode_reply(await rig.agent.answer(line.encode())).ok is ok
+        assert decode_reply(await rig.agent.answer(line.encode(), MONITOR)).ok is ok
 
 
 @pytest.mark.parametrize(
