@@ -93,6 +93,15 @@ def surplus(here: Executed, there: Executed, *, not_of: str = "") -> Surplus | N
     return None
 
 
+def is_empty(executed: Executed) -> bool:
+    """Tell whether it names no transaction at all: data that came without a binary log are in no GTID."""
+    match executed:
+        case History():
+            return not (executed.applied or executed.logged)
+        case GtidSet():
+            return not executed
+
+
 def is_past(got: Executed, has: Executed, origin: str) -> bool:
     """Tell whether `got` has come as far as the last transaction that the server `origin` has written in `has`.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mmm.config.model import Role
-from mmm.monitor import confirm_dead, failover, move_role, other_monitor, preflight, states, trap
+from mmm.monitor import confirm_dead, failover, move_role, other_monitor, preflight, promotion, states, trap
 from mmm.monitor.move_role import Ordered
 from mmm.monitor.preflight import Hosts, Looked
 from mmm.monitor.results import Awaited, Result, cannot_hold, error, no_agent, ok
@@ -125,7 +125,8 @@ def _set_online(world: World, host: str, now: float, *, pinged: bool, force: boo
     peer = world.peer(host)
     if peer is not None and peer != host:
         other = world.hosts[peer]
-        if other.state is State.ONLINE and not other.good("rep_threads", "rep_backlog"):
+        needed = world.active_master is None and promotion.lacks(world, peer)
+        if other.state is State.ONLINE and not other.good("rep_threads", "rep_backlog") and not needed:
             return error(
                 world,
                 f"The replication checks of its peer '{peer}' must be ok: see 'mmm_control checks {peer}'.",

@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterator
 from mmm.monitor import (
     diagnosis,
     divergence,
-    failover,
     loss,
     master_pair,
-    promotion,
     readiness,
     stall,
     unheld,
     waiting,
 )
 from mmm.monitor.states import rule_for
+from mmm.monitor.vacancy import Reason, Vacancy, vacancy
 from mmm.monitor.view import View
 from mmm.monitor.warnings import Level, Warned
 from mmm.monitor.world import CheckStatus, Mode, State, World
@@ -45,12 +44,8 @@ def _cluster(world: World, now: float, clock: Clock) -> Iterator[Warned]:
         yield Warned("network_down", level=Level.CRITICAL)
     if world.other_monitor:
         yield Warned("gives_way", fields={"address": world.other_monitor}, level=Level.CRITICAL)
-    if said := failover.blocked(world):
-        yield Warned("failover_blocked", fields={"said": said}, level=Level.CRITICAL)
-    elif said := promotion.held_back(world):
-        yield Warned("not_promoted", fields={"said": said}, level=Level.CRITICAL)
-    elif world.mode is not Mode.PASSIVE and world.network_up:
-        yield from _no_holder(world, world.conf.active_master_role)
+    if (vacant := vacancy(world)) is not None:
+        yield from _vacant(world, vacant)
     if said := waiting.sentence(world, now):
         yield Warned("role_waits", fields={"said": said}, level=Level.CRITICAL)
     if world.mode is not Mode.PASSIVE and world.network_up:
@@ -61,6 +56,18 @@ def _cluster(world: World, now: float, clock: Clock) -> Iterator[Warned]:
         hosts = (world.loss.host, world.loss.taker)
         fields = {"said": loss.said(world.loss, clock), "most": world.loss.most}
         yield Warned("transactions_lost", hosts, fields)
+
+
+def _vacant(world: World, vacant: Vacancy) -> Iterator[Warned]:
+    """Say why nobody has the active master role; not that the network is down, nor what the next turn ends."""
+    vip = world.conf.master_vip
+    if vacant.code is Reason.NETWORK_DOWN or (vip is not None and unheld.is_due(world, vip)):
+        return
+    code = {Reason.BLOCKED: "failover_blocked", Reason.HELD_BACK: "not_promoted"}.get(
+        vacant.code, "no_holder"
+    )
+    fields = {"role": vacant.role, "ips": "", "why": vacant.text, "reason": str(vacant.code)}
+    yield Warned(code, fields=fields, level=Level.CRITICAL)
 
 
 def _no_holder(world: World, role: str) -> Iterator[Warned]:

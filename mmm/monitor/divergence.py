@@ -5,7 +5,6 @@ note      keeps what the active master had when a host was lost, for later it ma
 unshared  what a returning host has and the active master had not: by GTID, else by the active master's place in its
           binary log
 to_look_through  from where on that log is to be looked through for it
-unproved  why a host is not proved to have everything, after all were lost
 """
 
 from math import inf
@@ -213,32 +212,3 @@ def is_fresh(world: World, name: str) -> bool:
 def _reference(world: World, name: str) -> Transactions | None:
     reference = world.hosts[name].reference
     return reference.transactions if reference and reference.host == opposite(world) else None
-
-
-def unproved(world: World, name: str) -> str:
-    """Return why the host is not proved to have all that the others have; empty when it is.
-
-    What possible masters have must have been read since they came back. What slaves have came from one of
-    these: they count as far as they were heard. Hosts that the admin took out do not.
-    """
-    if not is_fresh(world, name):
-        return "what it has was not read since it came back"
-    mine = world.hosts[name].transactions
-    if mine is None or mine.executed is None:
-        return "it has no GTIDs, so that nothing can be proved"
-    for other, host in world.hosts.items():
-        if other == name or host.state is State.ADMIN_OFFLINE:
-            continue
-        needed = world.can_be_active_master(other)
-        if needed and (host.state is State.HARD_OFFLINE or not is_fresh(world, other)):
-            return f"what {other} has is not known: it is {host.state}"
-        if needed and host.transactions is not None and host.transactions.writable:
-            return f"{other} may still be written to: it is not read-only"
-        if host.transactions is None or host.transactions.executed is None:
-            if needed:
-                return f"{other} has no GTIDs, so that nothing can be proved"
-            continue
-        more = surplus(host.transactions.executed, mine.executed)
-        if more:
-            return f"{other} has {more} that it lacks"
-    return ""

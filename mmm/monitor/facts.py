@@ -90,12 +90,13 @@ COMPARED = Fact(
     "{v.comparing_sentence}",
 )
 NOBODY_ELSE = Fact(
-    "it can be active master, and there is none, nor another host that is ONLINE and can become it",
+    "it can be active master, and there is none, nor another host that is ONLINE and may be promoted",
     lambda v: v.nobody_else,
     "there is an active master, or another host that can become it, or it cannot be one itself",
 )
 HAS_EVERYTHING = Fact(
-    "by GTID it is proved to have all transactions that the others have",
+    "it was in use before, the masters replicate from each other, and by GTID it is proved to have all transactions"
+    " that the others have",
     lambda v: not v.unproved,
     "{v.unproved}",
 )

@@ -5,7 +5,7 @@ Not one of which it is known, or must be feared, that it lacks much of what the 
 
 from mmm.gtid.transactions import surplus
 from mmm.monitor import stall
-from mmm.monitor.world import HostWorld, Mode, Phase, World
+from mmm.monitor.world import HostWorld, Mode, Phase, State, World
 
 
 def lacks(world: World, name: str) -> str:
@@ -38,7 +38,7 @@ def lacks(world: World, name: str) -> str:
 
 
 def held_back(world: World) -> str:
-    """Return the sentence that says who is not promoted and why, empty while the role is held or can be given."""
+    """Return who is not promoted, why, and the ways out; empty while the role is held or can be given."""
     role = world.conf.roles.get(world.conf.active_master_role)
     if role is None or world.active_master is not None or world.mode is Mode.PASSIVE:
         return ""
@@ -46,8 +46,25 @@ def held_back(world: World) -> str:
     if not able or not all(able.values()):
         return ""
     name, why = next(iter(able.items()))
-    force = f"'mmm_control move_role --force {role.name} {name}' promotes it all the same"
-    return f"{role.name} is nobody's: {name} is not promoted: {why}. What it lacks would be lost; {force}"
+    force = f"'mmm_control move_role --force {role.name} {name}' promotes it all the same, and what it lacks is lost"
+    lossless = _lossless(world, name)
+    return f"{name} is not promoted: {why}. {f'{lossless}. Else ' if lossless else ''}{force}"
+
+
+def _lossless(world: World, name: str) -> str:
+    """Return what to do so that the host which wrote last, and lacks nothing, gets the role; empty if none is known."""
+    last = world.last_writer
+    if last is None or last == name or last not in world.hosts:
+        return ""
+    match world.hosts[last].state:
+        case State.AWAITING_RECOVERY | State.ADMIN_OFFLINE:
+            return (
+                f"Nothing is lost if {last}, which wrote last, has it again: 'mmm_control set_online {last}'"
+            )
+        case State.HARD_OFFLINE:
+            return f"Nothing is lost if {last}, which wrote last, has it again: start its server"
+        case _:
+            return ""
 
 
 def caught_up(world: World, name: str) -> bool:

@@ -36,6 +36,8 @@ class Stored:
     """`finite`, `forever`, or empty where nothing of the active master role was granted or recorded."""
     lost: bool = False
     """It was lost and is not in use again."""
+    used: bool = False
+    """It has been in use since the cluster was set up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
             unreachable=silent,
         ),
         lost=not online and _was_lost(found),
+        used=_was_used(found),
         rule="start",
         sentence="as stored and as its agent says",
     )
@@ -137,6 +140,19 @@ def _was_lost(found: Found) -> bool:
     states = {witness.state for witness in (found.stored, found.agent) if witness is not None}
     out_of_use = {State.HARD_OFFLINE, State.AWAITING_RECOVERY, *_FAILED_BY_STATE}
     return bool(states & out_of_use) or (found.stored is not None and found.stored.lost)
+
+
+def _was_used(found: Found) -> bool:
+    """Tell whether the status file or the agent says that the host has been in use.
+
+    Only who was ONLINE can be set offline, hold a role, or have been lost. A host that was never in use can be
+    HARD_OFFLINE, and a slave REPLICATION_FAIL.
+    """
+    stored, agent = found.stored, found.agent
+    states = {witness.state for witness in (stored, agent) if witness is not None}
+    if states & {State.ONLINE, State.ADMIN_OFFLINE} or (agent is not None and agent.vips):
+        return True
+    return stored is not None and bool(stored.used or stored.lost or stored.vips)
 
 
 def _given(conf: Cluster, stored: Stored | None, may_hold: frozenset[Vip], now: float) -> Given:
@@ -267,6 +283,7 @@ def _online(world: World, name: str, now: float, sentence: str) -> World:
         state=State.ONLINE,
         since=now,
         online_since=now,
+        used=True,
         last_uptime=uptime,
         rule="start",
         sentence=sentence,

@@ -157,7 +157,7 @@ RULES: tuple[Rule, ...] = (
         (AWAITING,),
         (facts.ALIVE, facts.NOBODY_ELSE, facts.HAS_EVERYTHING),
         ONLINE,
-        "there is no active master, and it is proved to have all transactions that the others have",
+        "no host is active master or can become it, and it is proved to have all transactions that the others have",
     ),
     Rule(
         "back_without_replication",
@@ -262,9 +262,9 @@ def enter(world: World, name: str, state: State, rule: str, sentence: str, now: 
     changed = replace(host, state=state, since=now, rule=rule, sentence=sentence, lost=lost, looks=0)
     if state is ONLINE:
         changed = (
-            replace(changed, online_since=now, flapping=False, flap_start=None, flap_count=0)
+            replace(changed, online_since=now, used=True, flapping=False, flap_start=None, flap_count=0)
             if (host.flapping)
-            else replace(changed, online_since=now)
+            else replace(changed, online_since=now, used=True)
         )
     elif host.state is ONLINE and state is not ADMIN:
         changed = _count_flap(changed, world, now)

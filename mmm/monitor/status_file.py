@@ -1,9 +1,10 @@
-"""The status file: `HOST|STATE|ROLES|LEASE|LOST` a line, so that a monitor that restarts goes on (SPEC section 6).
+"""The status file: `HOST|STATE|ROLES|LEASE|LOST|USED` a line, so that a monitor that restarts goes on (SPEC section 6).
 
 ROLES are the VIPs assigned to the host and those that it may still have bound: a monitor that died in the middle
 of a failover finishes it. LEASE tells whether what was granted of the active master role has an end: `finite`,
 `forever`, or empty where nothing was; who finds no record takes it to be for ever (SPEC 11.1). LOST is `lost` where
-the host was lost and is not in use again, though its state does not say so. Empty columns at the end are left out.
+the host was lost and is not in use again, though its state does not say so. USED is `used` where the host has been
+in use since the cluster was set up, though its state does not say so. Empty columns at the end are left out.
 """
 
 import os
@@ -66,14 +67,15 @@ def _soon(world: World, name: str) -> str:
 
 def _more(host: HostWorld, soon: str = "") -> str:
     lost = "lost" if host.lost and host.state not in (State.HARD_OFFLINE, State.AWAITING_RECOVERY) else ""
-    columns = f"|{recorded(host.agent) or soon}|{lost}"
+    used = "used" if host.used and host.state not in (State.ONLINE, State.ADMIN_OFFLINE) else ""
+    columns = f"|{recorded(host.agent) or soon}|{lost}|{used}"
     return columns.rstrip("|")
 
 
 def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
     """Return what is stored of each host, and a sentence for all that was left out (SPEC 10.25).
 
-    Columns after the fifth are ignored.
+    Columns after the sixth are ignored.
     """
     stored: dict[str, Stored] = {}
     warnings: list[str] = []
@@ -91,7 +93,8 @@ def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
                 warnings.append(f"line {number}: {error}: left out")
         columns = rest.split("|")
         lease = columns[1] if columns[1:] and columns[1] in {"finite", "forever"} else ""
-        stored[name] = Stored(state, tuple(vips), lease, lost="lost" in columns[2:3])
+        lost, used = "lost" in columns[2:3], "used" in columns[3:4]
+        stored[name] = Stored(state, tuple(vips), lease, lost=lost, used=used)
     return stored, tuple(warnings)
 
 

@@ -6,9 +6,10 @@ The order within a turn is the classic's: states, end of wait mode, roles, then 
 from dataclasses import dataclass, replace
 
 from mmm.config.model import Vip
-from mmm.monitor import divergence, failover, loss, moves, promotion, states, tell
+from mmm.monitor import divergence, failover, loss, moves, states, tell
 from mmm.monitor.orders import Order, ReadLog
 from mmm.monitor.states import Change
+from mmm.monitor.vacancy import Reason, vacancy
 from mmm.monitor.world import Loss, Mode, State, World
 
 
@@ -99,8 +100,8 @@ def _looks_at_logs(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
 
 def _waits(world: World) -> dict[str, str]:
     """Return the sentences that say why nobody gets the active master role, by their kind."""
-    said = {"blocked": failover.blocked(world), "held back": promotion.held_back(world)}
-    return {kind: sentence for kind, sentence in said.items() if sentence}
+    found = vacancy(world)
+    return {} if found is None or found.code is Reason.SOON else {found.code: str(found)}
 
 
 def assign_and_tell(world: World, now: float) -> tuple[World, tuple[Order, ...]]:

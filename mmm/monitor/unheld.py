@@ -1,7 +1,8 @@
 """Why a VIP is nobody's. Pure."""
 
 from mmm.config.model import Vip
-from mmm.monitor import failover, moves, promotion, roles
+from mmm.monitor import roles
+from mmm.monitor.vacancy import Reason, unfit, vacancy
 from mmm.monitor.world import Mode, World
 
 
@@ -12,10 +13,9 @@ def is_due(world: World, vip: Vip) -> bool:
 
 def why(world: World, vip: Vip) -> str:
     """Return why no host holds the VIP."""
-    if vip.role == world.conf.active_master_role:
-        said = failover.blocked(world) or promotion.held_back(world)
-        if said:
-            return said
+    vacant = vacancy(world) if vip.role == world.conf.active_master_role else None
+    if vacant is not None and not is_due(world, vip):
+        return f"no host can take it: {vacant.text}" if vacant.code is Reason.NO_HOST else vacant.text
     if is_due(world, vip):
         return "it is assigned at the next turn"
     return "passive mode" if world.mode is Mode.PASSIVE else f"no host can take it: {no_host(world, vip)}"
@@ -23,5 +23,4 @@ def why(world: World, vip: Vip) -> str:
 
 def no_host(world: World, vip: Vip) -> str:
     """Return what each host of the VIP's role is, none of which can take it."""
-    hosts = world.conf.roles[vip.role].hosts
-    return ", ".join(f"{name} is {moves.unfit(world, name)}" for name in hosts)
+    return unfit(world, world.conf.roles[vip.role])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mmm.config.model import Monitor
 from mmm.gtid.place import Written
 from mmm.gtid.transactions import Surplus
-from mmm.monitor import divergence, second_opinion
+from mmm.monitor import divergence, promotion, proof, second_opinion
 from mmm.monitor.world import HostWorld, State, World
 
 PEER_GRACE = 60.0
@@ -181,17 +181,22 @@ class View:
 
     @property
     def nobody_else(self) -> bool:
-        """Tell whether there is no active master, and it is the only host that might become it."""
+        """Tell whether there is no active master, and it is the only host that might become it.
+
+        One that is in use and is not promoted, for it lacks too much, cannot.
+        """
         world = self.world
         if world.active_master is not None or not world.can_be_active_master(self.name):
             return False
         others = (host.name for host in world.masters() if host.name != self.name)
-        return not any(world.hosts[other].state is State.ONLINE for other in others)
+        return not any(
+            world.hosts[other].state is State.ONLINE and not promotion.lacks(world, other) for other in others
+        )
 
     @property
     def unproved(self) -> str:
         """Return why it is not proved to have all that the others have; empty when it is."""
-        return divergence.unproved(self.world, self.name)
+        return proof.unproved(self.world, self.name)
 
     @property
     def failing(self) -> str:

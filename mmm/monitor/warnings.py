@@ -35,8 +35,8 @@ class Warned:
 
 SENTENCES: Mapping[str, str] = {
     "network_down": "the monitor reaches none of its ping_ips: no check counts, nothing is sent",
-    "failover_blocked": "{said}",
-    "not_promoted": "{said}",
+    "failover_blocked": "no host holds {role}{ips}: {why}",
+    "not_promoted": "no host holds {role}{ips}: {why}",
     "role_waits": "{said}",
     "no_holder": "no host holds {role}{ips}: {why}",
     "transactions_lost": "{said}",

@@ -251,6 +251,8 @@ class HostWorld:
     """What it has not got of the last writer; of hosts that can be active master. None: nothing, or not known."""
     lost: bool = False
     """It was HARD_OFFLINE or AWAITING_RECOVERY since it was in use last."""
+    used: bool = False
+    """It has been in use (ONLINE) since the cluster was set up; False where nothing tells that it was."""
     reference: Reference | None = None
     """What it is compared with when it comes back; of possible masters only."""
     tail: Tail | None = None

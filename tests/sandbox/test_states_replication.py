@@ -197,7 +197,7 @@ def test_a_master_with_broken_replication_takes_over_from_a_dead_peer_only_when_
     inject(sandbox, "stop-replication", "db2")
     log.wait_change("db2", "REPLICATION_FAIL")
     inject(sandbox, "kill-mysqld", "db1")
-    why = "writer is nobody's: db2 is not promoted: its replication is broken"
+    why = "no host holds writer: db2 is not promoted: its replication is broken"
     log.wait(f"WARN {why}")
     assert f"# Warning: {why}" in sandbox.ask("show")
     assert f"nobody: {why}" in sandbox.ask("explain")

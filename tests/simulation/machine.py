@@ -334,10 +334,12 @@ class Machine:
 
     def transactions(self) -> Transactions:
         """Return what its server says of them."""
+        source = self.others[self.source].host
         if self.gtid:
             executed = GtidSet({name: ((1, last),) for name, last in self.has.items()})
-            return Transactions(self.clock.now, self.name, executed)
-        source = self.others[self.source].host
+            return Transactions(
+                self.clock.now, self.name, executed, source_ip=source.ip, source_port=source.mysql_port
+            )
         return Transactions(
             self.clock.now, self.name, None, _place(len(self.log)), source.ip, source.mysql_port,
             read=_place(self.applied), applied=_place(self.applied), detached=self.detached, server_id=self.server_id,

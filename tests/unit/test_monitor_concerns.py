@@ -85,8 +85,9 @@ def test_a_role_that_no_host_holds_is_said_and_why() -> None:
     nobody = world({}, {"db1": State.ADMIN_OFFLINE, "db2": State.ADMIN_OFFLINE})
     warned = found(nobody)["no_holder"]
     assert warned.level is Level.CRITICAL
-    assert "# Warning: no host holds writer: db1 is ADMIN_OFFLINE, db2 is ADMIN_OFFLINE\n" in answers.show(
-        nobody
+    assert (
+        "# Warning: no host holds writer: db1 is ADMIN_OFFLINE, db2 is ADMIN_OFFLINE: 'mmm"
+        in answers.show(nobody)
     )
     assert "no_holder" not in found(world({WRITER: "db1"})), "the next turn gives them to somebody"
     some = world(

@@ -16,7 +16,7 @@ from mmm.monitor.explain import explain
 from mmm.monitor.notices import between
 from mmm.monitor.orders import ReadLog
 from mmm.monitor.startup import Found, start
-from mmm.monitor.states import enter, judge
+from mmm.monitor.states import Change, enter, judge
 from mmm.monitor.tell import wanted
 from mmm.monitor.turn import turn
 from mmm.monitor.world import Outcome, State, World
@@ -26,15 +26,20 @@ from tests.unit.worlds import NOW, WRITER, checks, cluster, world
 ONE = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 TWO = "4d22fa47-71ca-11e1-9e33-c80aa9429562"
 AWAITING = State.AWAITING_RECOVERY
+PORT = 3306
 
 
 def mariadb(logged: str, applied: str = "") -> History:
     return History(parse(applied), parse(logged))
 
 
-def read(before: World, name: str, executed: Executed | None, origin: str, at: float) -> World:
-    """Let a replication check of the host end."""
-    has = Transactions(at, origin, executed)
+def read(
+    before: World, name: str, executed: Executed | None, origin: str, at: float, source: str | None = None
+) -> World:
+    """Let a replication check of the host end, which replicates from its peer."""
+    peer = {"db1": "10.0.0.2", "db2": "10.0.0.1"}.get(name, "10.0.0.1")
+    ip = peer if source is None else source
+    has = Transactions(at, origin, executed, source_ip=ip, source_port=PORT if ip else 0)
     return apply(before, CheckResult(name, "rep_threads", Outcome.OK, "OK", transactions=has), at)
 
 
@@ -234,7 +239,6 @@ def test_a_standby_that_writes_while_it_is_in_use_is_not_held_up_for_it() -> Non
 
 
 AT = LogPlace("bin.000002", 500)
-PORT = 3306
 
 
 def by_place(
@@ -386,6 +390,79 @@ def test_equals_come_back_in_conf_order_and_only_one_by_this_rule() -> None:
     for name, origin in (("db1", "1"), ("db2", "2"), ("db3", "3")):
         after = read(after, name, mariadb("0-1-100", "0-1-100"), origin, NOW + 1)
     assert [change.host for change in judge(after, NOW + 2)[1]] == ["db1"]
+
+
+def equals(after: World, **source: str) -> World:
+    """All tell the same transactions."""
+    for name, origin in (("db1", "1"), ("db2", "2"), ("db3", "3")):
+        after = read(after, name, mariadb("0-1-100", "0-1-100"), origin, NOW + 1, source.get(name))
+    return after
+
+
+def test_at_a_first_start_nobody_becomes_active_master_by_itself() -> None:
+    """Equal transactions are no reason: that they are this cluster's nobody knows but the admin."""
+    conf = cluster(split_brain_guard=True)
+    agents = {name: Found(agent=Status("UNKNOWN", ())) for name in conf.hosts}
+    first = start(conf, {name: checks() for name in conf.hosts}, agents, NOW).world
+    after = equals(first)
+    for at in range(1, 30):
+        result = turn(after, NOW + at)
+        assert not [change for change in result.changes if isinstance(change, Change)]
+        after = result.world
+    assert {host.state for host in after.hosts.values()} == {AWAITING}
+    said = explain(after, "db1", NOW + 2, lambda m: m)
+    assert "nothing tells that it was in use before: at a first start the admin chooses" in said
+    assert "# Warning: no host holds writer: this is a first start, db1 is AWAITING_RECOVERY" in show(after)
+    chosen = commands.run(after, ["set_online", "db2"], NOW + 30, pinged=True)
+    assert chosen is not None
+    assert state(chosen.world, "db2") is State.ONLINE
+
+
+def test_a_monitor_that_is_started_again_before_anybody_was_in_use_still_waits() -> None:
+    conf = cluster()
+    first = start(
+        conf, {name: checks() for name in conf.hosts}, dict.fromkeys(conf.hosts, Found()), NOW
+    ).world
+    first = enter(first, "db1", State.HARD_OFFLINE, "failed_again", "mysql", NOW)
+    stored, _ = status_file.decode(status_file.encode(first))
+    agents = {name: Found(stored[name], Status("AWAITING_RECOVERY", ())) for name in conf.hosts}
+    again = start(conf, {name: checks() for name in conf.hosts}, agents, NOW).world
+    assert not any(host.used for host in again.hosts.values())
+
+
+def test_a_monitor_that_is_started_again_after_a_total_outage_knows_who_was_in_use() -> None:
+    for last in (State.HARD_OFFLINE, AWAITING, State.REPLICATION_FAIL, State.ONLINE, State.ADMIN_OFFLINE):
+        before = all_lost().with_host("db1", state=last)
+        stored, warnings = status_file.decode(status_file.encode(before))
+        found = {name: Found(stored[name]) for name in before.hosts}
+        again = start(before.conf, {name: checks() for name in before.hosts}, found, NOW).world
+        assert again.hosts["db1"].used
+        assert not warnings
+
+
+@pytest.mark.parametrize(
+    ("executed", "sources", "why"),
+    [
+        (mariadb(""), {}, "it has no transaction by GTID"),
+        (mysql.parse(""), {}, "it has no transaction by GTID"),
+        (mariadb("0-1-100"), {"db1": ""}, "db1 replicates from nobody, not from db2"),
+        (mariadb("0-1-100"), {"db2": ""}, "db2 replicates from nobody, not from db1"),
+        (mariadb("0-1-100"), {"db2": "10.0.0.9"}, "db2 replicates from 10.0.0.9:3306, not from db1"),
+    ],
+)
+def test_what_says_nothing_proves_nothing(executed: Executed, sources: dict[str, str], why: str) -> None:
+    """Rows that were there before the binary log was on are in no GTID, and servers apart may have any rows."""
+    after = all_lost()
+    for name, origin in (("db1", "1"), ("db2", "2"), ("db3", "3")):
+        after = read(after, name, executed, origin, NOW + 1, sources.get(name))
+    assert judge(after, NOW + 2)[1] == ()
+    assert why in explain(after, "db1", NOW + 2, lambda m: m)
+
+
+def test_a_possible_master_without_a_transaction_is_no_less_than_the_other() -> None:
+    after = read(read(all_lost(), "db1", mariadb("0-1-9"), "1", NOW + 1), "db2", mariadb(""), "2", NOW + 1)
+    assert judge(after, NOW + 2)[1] == ()
+    assert "db2 has no transaction by GTID" in explain(after, "db1", NOW + 2, lambda m: m)
 
 
 def test_nothing_is_compared_with_a_master_that_has_not_taken_over_yet() -> None:

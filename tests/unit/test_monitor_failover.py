@@ -47,7 +47,7 @@ def test_the_next_failover_waits_where_the_writers_host_has_not_let_go() -> None
 def test_it_is_said_once() -> None:
     waits = turn(lost(failed_over(), "db2", NOW + 20, "ping", "mysql"), NOW + 20)
     assert [str(each) for each in waits.changes if isinstance(each, Blocked)] == [
-        failover.blocked(waits.world)
+        f"no host holds writer: {failover.blocked(waits.world)}"
     ]
     assert not [each for each in turn(waits.world, NOW + 21).changes if isinstance(each, Blocked)]
 

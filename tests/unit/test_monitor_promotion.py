@@ -10,6 +10,7 @@ from mmm.monitor import answers, commands, promotion
 from mmm.monitor.explain import explain
 from mmm.monitor.history import Entry, decode, encode, last_holder
 from mmm.monitor.preflight import Looked
+from mmm.monitor.states import enter
 from mmm.monitor.turn import Blocked, turn
 from mmm.monitor.world import CheckStatus, Move, State, World
 from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, world
@@ -50,9 +51,12 @@ def known(behind: float, seen: float = NOW - 2, limit: float | None = None) -> W
 def test_a_master_that_lacks_much_is_not_promoted_and_that_is_said(standby: World, why: str) -> None:
     after = lost(standby)
     assert after.owner[WRITER] is None
-    said = f"writer is nobody's: db2 is not promoted: {why}"
+    said = f"db2 is not promoted: {why}"
     assert promotion.held_back(after).startswith(said)
-    assert f"# Warning: {said}" in answers.show(after)
+    assert f"# Warning: no host holds writer: {said}" in answers.show(after)
+    assert "Nothing is lost if db1, which wrote last, has it again: start its server. Else " in answers.show(
+        after
+    )
     assert f"{WRITER}: nobody: {said}" in explain(after, "all", NOW, lambda moment: moment)
     assert "'mmm_control move_role --force writer db2' promotes it all the same" in promotion.held_back(after)
     refused = commands.run(after, ["move_role", "writer", "db2"], NOW, pinged=True, looked=Looked())
@@ -61,6 +65,45 @@ def test_a_master_that_lacks_much_is_not_promoted_and_that_is_said(standby: Worl
     forced = commands.run(after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
     assert forced is not None
     assert settle(forced.world)[0].owner[WRITER] == "db2"
+
+
+def old_writer_back(db2: State = State.ONLINE, lacks: int = 0) -> World:
+    """Return the world in which db1 is back after a reboot, and db2, whose replication is broken, is not promoted."""
+    after = lost(world().with_host("db2", checks=checks(**BROKEN)))
+    after = after.with_host("db2", state=db2).with_host("db1", checks=checks(), rebooted=True)
+    after = enter(after, "db1", State.AWAITING_RECOVERY, "back", "it answers again", NOW + 20)
+    for name, last, peer in (("db1", 7, "10.0.0.2"), ("db2", 5 + lacks, "10.0.0.1")):
+        has = replace(transactions(NOW + 21, last), source_ip=peer, source_port=3306)
+        after = after.with_host(name, transactions=has)
+    return after
+
+
+def test_the_old_writer_that_has_everything_gets_the_role_again_though_another_host_is_in_use() -> None:
+    back = old_writer_back()
+    assert promotion.lacks(back, "db2")
+    after = settle(back, NOW + 21)[0]
+    assert (after.hosts["db1"].rule, after.owner[WRITER]) == ("has_everything", "db1")
+
+
+def test_the_old_writer_can_be_set_online_though_its_peer_does_not_replicate() -> None:
+    back = old_writer_back(lacks=9)
+    assert settle(back, NOW + 21)[0].owner[WRITER] is None, "db2 has something that it lacks"
+    assert "'mmm_control set_online db1'. Else 'mmm_control move_role --force writer db2'" in answers.show(
+        back
+    )
+    result = commands.run(back, ["set_online", "db1"], NOW + 22, pinged=True)
+    assert result is not None
+    assert result.text.startswith("OK: ")
+    assert settle(result.world, NOW + 22)[0].owner[WRITER] == "db1"
+
+
+def test_set_online_still_wants_a_peer_that_replicates_where_there_is_a_writer() -> None:
+    before = world({WRITER: "db2"}, {"db1": State.AWAITING_RECOVERY}).with_host(
+        "db2", checks=checks(**BROKEN)
+    )
+    result = commands.run(before, ["set_online", "db1"], NOW, pinged=True)
+    assert result is not None
+    assert result.text.startswith("ERROR: The replication checks of its peer 'db2' must be ok")
 
 
 def test_it_is_said_once_in_the_log() -> None:

@@ -16,11 +16,13 @@ from mmm.monitor.view import View
 from mmm.monitor.world import Opinion, Reference, State
 from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, world
 
-THERE = Transactions(NOW, "1", History(parse("0-2-7"), parse("0-1-9")))
+THERE = Transactions(
+    NOW, "1", History(parse("0-2-7"), parse("0-1-9")), source_ip="10.0.0.2", source_port=3306
+)
 HAS = {
     "unknown": None,
     "more": Transactions(NOW, "2", History((), parse("0-2-8"))),
-    "less": Transactions(NOW, "2", History((), parse("0-1-9,0-2-7"))),
+    "less": Transactions(NOW, "2", History((), parse("0-1-9,0-2-7")), source_ip="10.0.0.1", source_port=3306),
 }
 CHECKS = ("ping", "mysql", "rep_threads", "rep_backlog")
 

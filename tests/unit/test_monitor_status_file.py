@@ -17,12 +17,12 @@ from tests.unit.worlds import READER1, WRITER, world
 
 def test_what_is_written_is_read_back() -> None:
     text = status_file.encode(world({WRITER: "db1", READER1: "db2"}, states={"db3": State.HARD_OFFLINE}))
-    assert text == "db1|ONLINE|writer(10.0.0.80)\ndb2|ONLINE|reader(10.0.0.91)\ndb3|HARD_OFFLINE|\n"
+    assert text == "db1|ONLINE|writer(10.0.0.80)\ndb2|ONLINE|reader(10.0.0.91)\ndb3|HARD_OFFLINE||||used\n"
     stored, warnings = status_file.decode(text)
     assert stored == {
         "db1": Stored("ONLINE", (WRITER,)),
         "db2": Stored("ONLINE", (READER1,)),
-        "db3": Stored("HARD_OFFLINE", ()),
+        "db3": Stored("HARD_OFFLINE", (), used=True),
     }
     assert warnings == ()
 

@@ -74,7 +74,7 @@ def world(
         link = AgentLink(told=told, may_hold=frozenset(vips), clear=False, last_order=NOW)
         hosts[name] = HostWorld(
             state=state, since=0.0, online_since=0.0 if state is State.ONLINE else None, checks=checks(),
-            uptime=500.0, last_uptime=500.0, agent=link, uses_gtid=True,
+            uptime=500.0, last_uptime=500.0, agent=link, uses_gtid=True, used=True,
         )  # fmt: skip
     return World(conf, mode, hosts, owned)
 
