@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, NoReturn
 from mmm import __version__
 from mmm.config.endpoint import Endpoint, find_monitor
 from mmm.config.tree import ConfError
-from mmm.control.forms import FORMS, Form, failed, render
+from mmm.control.forms import FORMS, WARNINGS, Form, failed, question, render
+from mmm.control.health import HEALTH, status_of, unknown
 from mmm.control.vouch import NotVouchedError, vouched
 from mmm.wire.command import HELP, encode_command
 from mmm.wire.lines import WireError
@@ -42,24 +43,34 @@ def main() -> int:
     command, form = arguments.command, arguments.format
     try:
         command = vouched(command)
-        request = encode_command(command)
+        request = encode_command(question(command, form))
         monitor = find_monitor(arguments.config, arguments.cluster)
         wrap = _tls(monitor.socket)
     except (WireError, ConfError, NotVouchedError) as error:
-        return _fail(USAGE, *getattr(error, "errors", (str(error),)))
+        errors = getattr(error, "errors", (str(error),))
+        return unknown(errors[0], form) if command[0] == HEALTH else _fail(USAGE, *errors)
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a monitor that hangs up is an error to be told
         answer = _ask(monitor, wrap, request)
+        if command[0] == HEALTH and failed(answer):
+            return unknown("the monitor does not know this command: is it one of MMM 2.x?", form)
+        warnings = _ask(monitor, wrap, encode_command(WARNINGS)) if _has_codes(command, form) else ""
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        sys.stdout.write(render(command, answer, form))
+        sys.stdout.write(render(command, answer, form, warnings))
         sys.stdout.flush()
     except NoAnswerError as error:
-        return _fail(NO_ANSWER, str(error))
+        return unknown(str(error), form) if command[0] == HEALTH else _fail(NO_ANSWER, str(error))
     except WireError as error:
         return _fail(NO_ANSWER, f"the monitor's answer cannot be shown as {form}: {error}")
     except OSError as error:
         return _fail(NO_ANSWER, f"the monitor's answer cannot be written: {error.strerror}")
+    if command[0] == HEALTH:
+        return status_of(answer)
     return REFUSED if failed(answer) else OK
+
+
+def _has_codes(command: Sequence[str], form: Form) -> bool:
+    return form != "text" and command[0] == "show"
 
 
 def run() -> NoReturn:

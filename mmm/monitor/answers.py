@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from mmm.config.names import CHECK_NAMES
 from mmm.monitor import concerns
 from mmm.monitor.explain import explain
+from mmm.monitor.health import health
 from mmm.monitor.history import Entry, shown
+from mmm.monitor.structured import structured
 from mmm.monitor.world import Mode, World
 from mmm.wire import control as wire
 from mmm.wire.command import HELP
@@ -25,6 +27,11 @@ def answer(
             return "OK: Pinged successfully!"
         case ["show"]:
             return show(world, now, clock)
+        case ["health"]:
+            return str(health(world, now, clock))
+        case ["json", *question]:
+            values = structured(world, question, now, clock, entries)
+            return answer(world, question, now, clock, entries) if values is None else values
         case ["checks"]:
             return checks(world, "all", "all", clock)
         case ["checks", host]:

@@ -40,7 +40,7 @@ def found(world: World, now: float, clock: Clock) -> tuple[Warned, ...]:
 
 
 def _cluster(world: World, now: float, clock: Clock) -> Iterator[Warned]:
-    if world.guarded and not world.network_up:
+    if not world.network_up:
         yield Warned("network_down", level=Level.CRITICAL)
     if world.other_monitor:
         yield Warned("gives_way", fields={"address": world.other_monitor}, level=Level.CRITICAL)

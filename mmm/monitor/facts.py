@@ -31,10 +31,14 @@ REACHED = Fact(
     lambda v: bool(v.reached_by),
     "no other host says that it reaches its server",
 )
-ALIVE = Fact("it is not dead", lambda v: not v.dead, "{v.failing}")
-ALL_GOOD = Fact("it is not dead, both replication checks are good", lambda v: v.all_good, "{v.failing}")
+ALIVE = Fact("it is not dead", lambda v: not v.dead, "its server has to answer")
+ALL_GOOD = Fact(
+    "it is not dead, both replication checks are good",
+    lambda v: v.all_good,
+    "{v.failing_checks} has to be good",
+)
 THREADS_FAILED = Fact("rep_threads has failed", lambda v: v.threads_failed, "rep_threads is good")
-THREADS_GOOD = Fact("rep_threads is good", lambda v: not v.threads_failed, "{v.failing}")
+THREADS_GOOD = Fact("rep_threads is good", lambda v: not v.threads_failed, "rep_threads has to be good")
 BACKLOG_FAILED = Fact("rep_backlog has failed", lambda v: v.backlog_failed, "rep_backlog is good")
 ACTIVE_MASTER = Fact("it is the active master", lambda v: v.is_active_master, "it is not the active master")
 PEER_IS_NEW = Fact(
@@ -55,7 +59,7 @@ PEER_ALIVE = Fact(
 REPLICATION_EXCUSED = Fact(
     "both replication checks are good, or its peer is not ONLINE",
     lambda v: v.all_good or not v.peer_online,
-    "{v.failing}",
+    "{v.failing_checks} has to be good",
 )
 HAS_SOURCE = Fact(
     "there is an active master, or it cannot be one itself",
@@ -70,7 +74,7 @@ REFUSES = Fact(
 FOLLOWS = Fact(
     "its agent does not refuse to follow the active master",
     lambda v: not v.refuses_to_follow,
-    "{v.refuses_to_follow}",
+    "its agent has to follow the active master",
 )
 UNSHARED = Fact(
     "it can be active master, was lost, and has transactions that the active master had not when it was lost or that"

@@ -31,7 +31,7 @@ def between(before: World, after: World) -> Iterator[Notice]:
         if old is host:
             continue
         if after.only_ping_lost(name) and not before.only_ping_lost(name):
-            yield logging.WARNING, f"{name}: ping is lost, but its server answers: nothing follows from that"
+            yield logging.WARNING, f"{name}: ping is lost, but its server answers: ignored"
         yield from _unshared(before, after, name)
         yield from _diagnosis(before, after, name)
         yield from _unreadable(before, after, name)
@@ -116,9 +116,9 @@ def _check(what: str, before: CheckStatus, after: CheckStatus) -> Iterator[Notic
     elif after.unknown and not before.unknown:
         # A server that turns the monitor away is one that the monitor does not watch.
         level = logging.ERROR if what.endswith(": mysql") else logging.WARNING
-        yield level, f"{what} does not say: {after.message}"
+        yield level, f"{what} unknown: {after.message.removeprefix('UNKNOWN: ')}"
     elif before.unknown and not after.unknown and after.error_since is None:
-        yield logging.INFO, f"{what} says again: {after.message}"
+        yield logging.INFO, f"{what} is known again: {after.message}"
 
 
 def _agent(name: str, before: AgentLink, after: AgentLink) -> Iterator[Notice]:

@@ -199,6 +199,15 @@ class View:
         return proof.unproved(self.world, self.name)
 
     @property
+    def failing_checks(self) -> str:
+        """Return the names of the checks that have failed and count."""
+        checks = self.host.checks
+        counts = (
+            ("mysql", "rep_threads", "rep_backlog") if self.world.only_ping_lost(self.name) else tuple(checks)
+        )
+        return ", ".join(name for name in counts if checks[name].failed)
+
+    @property
     def failing(self) -> str:
         """Return what has failed with its message: also a server that counts with ping, no ping that does not."""
         world, checks = self.world, self.host.checks

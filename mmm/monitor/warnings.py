@@ -67,6 +67,9 @@ SENTENCES: Mapping[str, str] = {
     "same_server_id": "{names} have the same server_id {server_id}: they end each other's replication",
     "disk_full": "the server of {names} has waited {seconds} s for disk space: free some{move}",
     "events_enabled": "MySQL events are ENABLED on {names}, which is not the writer: see docs/moving.md",
+    "admin_offline": "{names} set offline by the admin",
+    "passive": "the monitor is passive and does nothing: {cause}",
+    "not_active": "mode is {mode}: roles are not taken from failed hosts",
     "offsets_equal": "auto_increment_offset is {offset} on both {one} and {two}: they must differ",
 }
 """What is said of each kind, formatted with its fields, and with the hosts as `names`."""

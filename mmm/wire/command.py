@@ -30,6 +30,7 @@ Valid commands are:
                                       - say what that would do, and change nothing
     confirm_dead [--yes] <host>       - say that host <host> is switched off: nothing waits for it any more
                                         (Two servers take writes if it is not!)
+    health                            - the state in one line, for Nagios: exit status 0, 1, 2 or 3
     explain [<host>|all]              - say why a host is in its state and what would change it
     history [<count>]                 - show the last changes and moves of roles
 """

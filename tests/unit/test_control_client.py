@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmm.control.forms import render
 from mmm.control.vouch import NotVouchedError, user, vouched
 from tests.authority import Authority
 from tests.unit.test_tls import server_of
@@ -49,7 +50,7 @@ db1  rep_backlog  [last change: 2026/11/21 03:07:23]  ERROR: Backlog: 99 s
 
 
 class Monitor:
-    """Answers one client with ready bytes, and keeps what it was sent."""
+    """Answers every client with the same bytes, and keeps what it was sent."""
 
     def __init__(self, answer: bytes, tls: Authority | None = None) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -61,16 +62,19 @@ class Monitor:
         self._thread.start()
 
     def _serve(self) -> None:
-        try:
-            connection, _ = self.listener.accept()
-        except OSError:  # closed before anybody came
-            return
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                self._serve_one(self.listener.accept()[0])
+
+    def _serve_one(self, connection: socket.socket) -> None:
         if self._tls is not None:
             connection = server_of(self._tls.issue("monitor")).wrap_socket(connection, server_side=True)
         with connection:
             connection.settimeout(LIMIT)
-            while b"quit\n" not in self.received:
-                self.received += connection.recv(4096)
+            asked = b""
+            while b"quit\n" not in asked:
+                asked += connection.recv(4096)
+            self.received += asked
             connection.sendall(self._answer)
 
     def close(self) -> None:
@@ -187,6 +191,55 @@ def test_other_answers_in_structured_forms(client: Client) -> None:
     done, _ = client.ask("ERROR: no", "--format", "json", "checks", "dbx")
     assert json.loads(done.stdout) == {"ok": False, "message": "ERROR: no"}
     assert done.returncode == 1
+
+
+def test_the_warnings_of_show_have_codes_where_the_monitor_tells_them(client: Client) -> None:
+    done, received = client.ask(f"# Warning: db1 is not watched\n{SHOW}", "--format", "json", "show")
+    assert json.loads(done.stdout)["warnings"] == [{"code": None, "text": "db1 is not watched"}]
+    assert received == b"show\nquit\njson warnings\nquit\n"
+    known = [{"code": "not_watched", "level": "CRITICAL", "hosts": ["db1"], "fields": {}, "text": "…"}]
+    told = json.loads(render(["show"], SHOW, "json", json.dumps({"warnings": known})))
+    assert told["warnings"] == known
+
+
+def test_what_has_values_is_asked_for_them(client: Client) -> None:
+    done, received = client.ask('{"hosts": []}', "--format", "json", "explain", "db1")
+    assert json.loads(done.stdout) == {"hosts": []}
+    assert received == b"json explain db1\nquit\n"
+    done, _ = client.ask("ERROR: Unknown host name", "--format", "yaml", "explain", "dbx")
+    assert yaml.safe_load(done.stdout) == {"ok": False, "message": "ERROR: Unknown host name"}
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("MMM OK: writer on db1, 3 of 3 hosts ONLINE | hosts=3\n", 0),
+        ("MMM WARNING: db3 is REPLICATION_FAIL | hosts=3\n", 1),
+        ("MMM CRITICAL: no host holds writer | hosts=3\n", 2),
+    ],
+)
+def test_health_ends_as_a_plugin_of_nagios(client: Client, answer: str, status: int) -> None:
+    done, received = client.ask(answer, "health")
+    assert (done.stdout, done.stderr, done.returncode) == (answer, "", status)
+    assert received == b"health\nquit\n"
+    done, _ = client.ask(json.dumps({"status": answer.split()[1][:-1]}), "--format", "json", "health")
+    assert done.returncode == status
+
+
+@pytest.mark.parametrize("form", ["text", "json", "yaml"])
+def test_health_that_cannot_be_told_is_unknown(client: Client, nobody: int, form: str) -> None:
+    client.write_conf(nobody)
+    done = client.run("--config", str(client.conf), "--format", form, "health")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert "UNKNOWN" in done.stdout
+    assert "is mmm_mond running?" in done.stdout
+    done, _ = client.ask("Invalid command 'health'\n\nValid commands are:\n", "--format", form, "health")
+    assert done.returncode == 3
+    assert "does not know this command" in done.stdout
+    assert len(done.stdout.splitlines()) <= 2
+    done = client.run("--config", str(client.conf.parent / "none.conf"), "health")
+    assert (done.returncode, done.stderr) == (3, "")
 
 
 def test_an_answer_that_cannot_be_read_is_said(client: Client) -> None:

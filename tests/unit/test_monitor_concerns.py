@@ -1,6 +1,7 @@
 """What `show` warns of, for as long as it is true, and in which words."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
@@ -136,3 +137,10 @@ def test_a_slave_or_a_cluster_of_one_master_has_no_pair_to_warn_of() -> None:
     writer = replace(conf.roles["writer"], hosts=("db1",))
     alone = world(conf=replace(conf, roles={**conf.roles, "writer": writer}))
     assert "not_replicating" not in found(read(alone, "db1", ""))
+
+
+def test_every_code_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text("utf-8")
+    assert [code for code in SENTENCES if f"`{code}`" not in page] == [], (
+        "name it in docs/monitoring.md, Codes"
+    )

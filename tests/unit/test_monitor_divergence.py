@@ -159,7 +159,7 @@ def test_the_active_master_is_detached_from_a_lost_one_until_that_is_in_use_agai
     assert detached(after) == {"db1": False, "db2": True, "db3": False}
     after = read(back(after), "db1", mariadb("0-1-101"), "1", NOW + 22)
     assert detached(judge(after, NOW + 22)[0])["db2"]
-    assert "does not replicate from db1 until" in explain(after, "db2", NOW + 22, lambda moment: moment)
+    assert "replication from db1 is suspended until" in explain(after, "db2", NOW + 22, lambda moment: moment)
     forced = commands.run(after, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
     assert forced is not None
     assert not any(detached(forced.world).values())

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from mmm.monitor.explain import explain
+from mmm.monitor.explain import explain, explained
 from mmm.monitor.world import CheckStatus, Mode, State
 from mmm.wire.control import moment
 from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, world
@@ -20,12 +20,10 @@ def test_a_delayed_host_shows_the_figures_that_keep_it_away() -> None:
     )
     text = said(before, "db3")
     assert f"db3: REPLICATION_DELAY since {moment(0.0)} (replication_delayed): rep_backlog: 75 s" in text
-    assert f"rep_backlog has failed: ERROR: 75 s behind, limit 60, since {moment(NOW - 50.0)}" in text
-    assert (
-        "ONLINE by replication_good (it is not dead, both replication checks are good,"
-        " its agent does not refuse to follow the active master," in text
-    )
-    assert "): missing: rep_backlog: ERROR: 75 s behind" in text
+    assert f"    rep_backlog has failed since {moment(NOW - 50.0)}: ERROR: 75 s behind, limit 60\n" in text
+    assert text.endswith("    would become ONLINE by replication_good; missing: rep_backlog has to be good\n")
+    same = before.with_host("db3", sentence="rep_backlog: ERROR: 75 s behind, limit 60")
+    assert said(same, "db3").count("75 s behind") == 1, "once is enough"
 
 
 def test_a_waiting_host_shows_every_way_back_and_what_it_lacks() -> None:
@@ -33,14 +31,16 @@ def test_a_waiting_host_shows_every_way_back_and_what_it_lacks() -> None:
     text = said(before.with_host("db3", since=NOW - 12.0, uptime=20.0), "db3")
     assert "missing: auto_set_online is 30 (0: off), it has waited for 12 s" in text
     assert "its uptime is 20 s, and was 500 s when it was last seen ONLINE" in text
-    assert "or by the admin: mmm_control set_online db3" in text
+    assert "    the admin brings it back with: mmm_control set_online db3\n" in text
+    assert "has_everything" not in text, "there is an active master"
+    assert "auto_set_online" not in said(world(states={"db3": State.AWAITING_RECOVERY}), "db3"), "it is off"
     assert "calm_again" not in text, "it is not flapping"
     assert "calm_again" in said(before.with_host("db3", flapping=True), "db3")
 
 
 def test_what_holds_a_host_where_it_is_has_the_name_of_its_rule() -> None:
-    assert "it stays so by active_master: it is the active master" in said(world(), "db1")
-    assert "what would change it: mmm_control set_online db3" in said(
+    assert "kept ONLINE (active_master): it is the active master" in said(world(), "db1")
+    assert "the admin brings it back with: mmm_control set_online db3" in said(
         world(states={"db3": State.ADMIN_OFFLINE}), "db3"
     )
 
@@ -60,7 +60,7 @@ def test_a_role_that_nobody_holds_says_why() -> None:
 
 def test_a_move_under_way_says_whom_it_waits_for() -> None:
     moving = world({WRITER: "db2"}).with_agent("db1", may_hold=frozenset({WRITER}))
-    assert f"{WRITER}: db2 is to have it once db1 has let it go" in said(moving)
+    assert f"{WRITER}: db2 gets it once db1 has released it" in said(moving)
 
 
 def test_modes_and_a_lost_network_are_said() -> None:
@@ -69,3 +69,24 @@ def test_modes_and_a_lost_network_are_said() -> None:
     )
     assert "mode: MANUAL" in said(world(mode=Mode.MANUAL))
     assert "none of the ping_ips answers" in said(replace(world(), network_up=False))
+
+
+def test_set_online_is_not_offered_where_it_would_be_refused() -> None:
+    dead = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", checks=checks(mysql=NOW))
+    text = said(dead, "db3")
+    assert "set_online is refused now: Checks 'ping' and 'mysql' must be ok for host 'db3'" in text
+    assert "brings it back" not in text
+
+
+def test_the_values_behind_the_words() -> None:
+    waiting = world(states={"db3": State.AWAITING_RECOVERY}).with_host(
+        "db3", rule="back", sentence="it answers"
+    )
+    told = explained(waiting, "all", NOW, lambda moment: moment)
+    assert [host["host"] for host in told["hosts"]] == ["db1", "db2", "db3"]
+    assert told["mode"] == "ACTIVE"
+    db3 = told["hosts"][2]
+    assert (db3["state"], db3["rule"], db3["checks"]) == ("AWAITING_RECOVERY", "back", [])
+    assert db3["set_online"] == {"command": "mmm_control set_online db3", "refused": None}
+    assert [way["rule"] for way in db3["ways"]] == ["short_outage"]
+    assert told["hosts"][0]["set_online"] is None

@@ -31,8 +31,8 @@ def test_a_server_that_turns_the_monitor_away_is_said_loudly_once_and_its_end_to
     denied = CheckResult("db1", "mysql", Outcome.UNKNOWN, "UNKNOWN: denied; check the password")
     blind = apply(world(), denied, NOW)
     assert list(between(world(), blind)) == [
-        (logging.ERROR, "db1: mysql does not say: UNKNOWN: denied; check the password")
+        (logging.ERROR, "db1: mysql unknown: denied; check the password")
     ]
     assert list(between(blind, apply(blind, denied, NOW + 1))) == []
     good = apply(blind, CheckResult("db1", "mysql", Outcome.OK, "OK"), NOW + 2)
-    assert list(between(blind, good)) == [(logging.INFO, "db1: mysql says again: OK")]
+    assert list(between(blind, good)) == [(logging.INFO, "db1: mysql is known again: OK")]

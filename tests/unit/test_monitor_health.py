@@ -1,0 +1,78 @@
+"""What `mmm_control health` says, and the JSON behind the other answers."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from mmm.monitor import answers
+from mmm.monitor.health import health
+from mmm.monitor.history import Entry
+from mmm.monitor.world import Mode, State, World
+from tests.unit.worlds import NOW, checks, world
+
+
+def said(of: World) -> str:
+    return str(health(of, NOW, lambda moment: moment))
+
+
+def asked(of: World, *words: str) -> dict[str, Any]:
+    entries = (
+        Entry(1.0, "writer(10.0.0.80): db1 -> db2", "why", ("db1 OK",), 0.5, ("writer(10.0.0.80)", "db2")),
+    )
+    text = answers.answer(of, ["json", *words], NOW, lambda moment: moment, entries)
+    assert text is not None
+    return dict(json.loads(text))
+
+
+def test_a_healthy_cluster_is_ok_in_one_line_with_figures() -> None:
+    assert said(world()) == (
+        "MMM OK: writer on db1, 3 of 3 hosts ONLINE | hosts=3 online=3 critical=0 warnings=0\n"
+    )
+
+
+def test_a_broken_slave_is_a_warning_and_a_cluster_that_nobody_writes_to_is_critical() -> None:
+    broken = world(states={"db3": State.REPLICATION_FAIL}).with_host("db3", checks=checks(rep_threads=NOW))
+    assert said(broken).startswith("MMM WARNING: db3 is REPLICATION_FAIL: rep_threads: ")
+    assert said(broken).endswith(" | hosts=3 online=2 critical=0 warnings=1\n")
+    nobody = world({}, {"db1": State.HARD_OFFLINE, "db2": State.HARD_OFFLINE})
+    assert said(nobody).startswith("MMM CRITICAL: no host holds writer: ")
+    assert said(nobody).count("\n") == 1
+
+
+def test_what_the_admin_ordered_is_not_forgotten() -> None:
+    assert "db3 set offline by the admin" in said(world(states={"db3": State.ADMIN_OFFLINE}))
+    assert said(world(mode=Mode.MANUAL)).startswith("MMM WARNING: mode is MANUAL")
+    passive = replace(world(mode=Mode.PASSIVE), passive_cause="writer is bound on db1 | and db2.")
+    assert said(passive).startswith(
+        "MMM WARNING: the monitor is passive and does nothing: writer is bound on db1 / and"
+    )
+
+
+def test_many_reasons_are_cut_short() -> None:
+    many = world()
+    for name in many.hosts:
+        many = many.with_agent(name, unreachable=True, refusal="ERROR: no")
+    assert "; and 2 more, see mmm_control show |" in said(many)
+
+
+def test_the_same_values_as_json() -> None:
+    broken = world(states={"db3": State.REPLICATION_FAIL}).with_host("db3", checks=checks(rep_threads=NOW))
+    told = asked(broken, "health")
+    assert (told["status"], told["writer"]) == ("WARNING", "db1")
+    (reason,) = asked(broken, "warnings")["warnings"]
+    assert (reason["code"], reason["hosts"], reason["fields"]["state"]) == (
+        "out_of_use",
+        ["db3"],
+        "REPLICATION_FAIL",
+    )
+    assert asked(broken, "explain", "db3").keys() == {"hosts"}
+    (entry,) = asked(broken, "history", "5")["history"]
+    assert (entry["vip"], entry["holder"], entry["took"]) == ("writer(10.0.0.80)", "db2", 0.5)
+
+
+def test_what_has_no_values_is_answered_as_ever() -> None:
+    error = answers.answer(world(), ["json", "explain", "db9"], NOW, lambda moment: moment)
+    assert error is not None
+    assert error.startswith("ERROR: Unknown host name 'db9'")
+    assert answers.answer(world(), ["json", "mode"], NOW, lambda moment: moment) == "ACTIVE"
+    assert answers.answer(world(), ["json", "set_offline", "db1"], NOW, lambda moment: moment) is None
