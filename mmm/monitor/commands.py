@@ -9,11 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mmm.config.model import Role
-from mmm.monitor import confirm_dead, failover, move_role, other_monitor, preflight, promotion, states, trap
+from mmm.monitor import (
+    confirm_dead,
+    failover,
+    move_role,
+    other_monitor,
+    preflight,
+    promotion,
+    roles,
+    states,
+    trap,
+)
 from mmm.monitor.move_role import Ordered
 from mmm.monitor.preflight import Hosts, Looked
 from mmm.monitor.results import Awaited, Result, cannot_hold, error, no_agent, ok
 from mmm.monitor.turn import become_active
+from mmm.monitor.vacancy import unfit
 from mmm.monitor.view import View
 from mmm.monitor.world import CheckStatus, HostWorld, Mode, State, World
 
@@ -154,7 +165,7 @@ def _set_online(world: World, host: str, now: float, *, pinged: bool, force: boo
     world = states.enter(world, host, State.ONLINE, "set_online", "set online by the admin", now)
     world = world.with_host(host, flapping=False, flap_start=None, flap_count=0)
     done = f"State of '{host}' changed to ONLINE. Now you can wait some time and check its new roles!"
-    return Result(world, f"OK: {done}", Awaited(host, done))
+    return _when_confirmed(world, host, done)
 
 
 def _replication_stays_stopped(world: World, name: str) -> bool:
@@ -186,8 +197,27 @@ def _set_offline(world: World, host: str, now: float, *, pinged: bool) -> Result
     if not pinged:
         return no_agent(world, host)
     world = states.enter(world, host, State.ADMIN_OFFLINE, "set_offline", "set offline by the admin", now)
+    was_writer = world.active_master == host
     world = world.without_roles(host)
-    done = f"State of '{host}' changed to ADMIN_OFFLINE. Now you can wait some time and check all roles!"
+    alone = _nobody_writes(world) if was_writer else ""
+    done = (
+        f"State of '{host}' changed to ADMIN_OFFLINE. {alone}Now you can wait some time and check all roles!"
+    )
+    return _when_confirmed(world, host, done)
+
+
+def _nobody_writes(world: World) -> str:
+    """Return the sentence that says that no host can take the active master role now; empty where one can."""
+    role = world.conf.roles[world.conf.active_master_role]
+    if world.mode is Mode.PASSIVE or roles.eligible(world, role):
+        return ""
+    return f"No other host can take {role.name}, so nobody takes writes now: {unfit(world, role)}. "
+
+
+def _when_confirmed(world: World, host: str, done: str) -> Result:
+    """Return the answer that comes once the host's agent has done it: in passive mode at once, for nothing is sent."""
+    if world.mode is Mode.PASSIVE:
+        return Result(world, f"OK: {done} It is sent when the mode changes.")
     return Result(world, f"OK: {done}", Awaited(host, done))
 
 

@@ -10,7 +10,7 @@ from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.lease import FOREVER, NOT_OBEYED, NOTHING, Given
 from mmm.monitor import divergence, loss, moves, other_monitor, stall, trap
-from mmm.monitor.world import NO_CAUSE, AgentLink, Cause, HostWorld, Outcome, State, World
+from mmm.monitor.world import NO_CAUSE, AgentLink, Cause, HostWorld, Mode, Outcome, State, World
 from mmm.wire.agent import Note, refusal_to_follow
 
 
@@ -213,7 +213,7 @@ def _checked(world: World, event: CheckResult, now: float) -> World:
     if event.delay is not None and event.delay != host.delay:
         changes["delay"] = event.delay
     changes |= _replicated(world, event, host, now)
-    if event.writable and world.active_master != event.host:
+    if event.writable and world.active_master != event.host and world.mode is not Mode.PASSIVE:
         changes.update(writable_since=host.writable_since or now, writable_seen=now)
     elif event.writable is not None and host.writable_since is not None:
         changes.update(writable_since=None, writable_seen=None)

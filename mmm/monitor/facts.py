@@ -105,7 +105,7 @@ HAS_EVERYTHING = Fact(
     "{v.unproved}",
 )
 WRITABLE = Fact(
-    f"its server has been writable without the writer role for {WRITABLE_GRACE:g} s",
+    f"its server has been writable without the writer role for {WRITABLE_GRACE:g} s, not counting passive mode",
     lambda v: v.writable_unasked,
     "its server is read_only, or it has the writer role",
 )

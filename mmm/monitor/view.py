@@ -6,7 +6,7 @@ from mmm.config.model import Monitor
 from mmm.gtid.place import Written
 from mmm.gtid.transactions import Surplus
 from mmm.monitor import divergence, promotion, proof, second_opinion
-from mmm.monitor.world import HostWorld, State, World
+from mmm.monitor.world import HostWorld, Mode, State, World
 
 PEER_GRACE = 60.0
 """Seconds after its peer came ONLINE in which a host's replication problems are not held against it."""
@@ -144,7 +144,8 @@ class View:
     def writable_unasked(self) -> bool:
         """Tell whether its server stays writable though it has not the writer role (SPEC 10.36)."""
         since, seen = self.host.writable_since, self.host.writable_seen
-        if since is None or seen is None or self.is_active_master:
+        passive = self.world.mode is Mode.PASSIVE  # nobody was told who is to write: it may be right to
+        if since is None or seen is None or self.is_active_master or passive:
             return False
         return seen - since >= WRITABLE_GRACE
 

@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from mmm.monitor import commands, results
-from mmm.monitor.events import Answer
+from mmm.monitor.events import Answer, CheckResult, apply
 from mmm.monitor.results import Result
-from mmm.monitor.world import Mode, State, World
+from mmm.monitor.turn import turn
+from mmm.monitor.world import Mode, Outcome, State, World
 from tests.unit.worlds import NOW, READER1, READER2, WRITER, answer, checks, cluster, settle, take_turn, world
 
 
@@ -211,3 +212,41 @@ def test_a_role_moves_to_a_host_whose_agent_answers_ping_though_not_its_last_ord
     back = world().with_agent("db2", unreachable=True)
     moved, _ = take_turn(run(back, "move_role writer db2").world)
     assert moved.owner[WRITER] == "db2"
+
+
+def seen_writable_for(before: World, name: str, seconds: int) -> World:
+    for at in range(seconds + 1):
+        before = apply(before, CheckResult(name, "mysql", Outcome.OK, "OK", writable=True), NOW + at)
+        before = turn(before, NOW + at).world
+    return before
+
+
+def test_in_passive_mode_the_host_that_writes_stays_online_though_another_is_to_have_the_role() -> None:
+    """Nothing is sent: it does not know better, and is right to take writes."""
+    passive = run(world(), "set_passive").world
+    planned = run(passive, f"set_ip {WRITER.ip} db2").world
+    after = seen_writable_for(planned, "db1", 7)
+    assert after.hosts["db1"].state is State.ONLINE
+    back = run(after, f"set_ip {WRITER.ip} db1")
+    assert back.text.startswith("OK: ")
+    active = run(after, "set_active").world
+    assert turn(active, NOW + 8).world.hosts["db1"].state is State.ONLINE, "it is told first"
+    assert seen_writable_for(active, "db1", 7).hosts["db1"].state is State.AWAITING_RECOVERY
+
+
+@pytest.mark.parametrize("words", ["set_offline db3", "set_online db3"])
+def test_in_passive_mode_nothing_is_awaited_for_nothing_is_sent(words: str) -> None:
+    state = State.ONLINE if words.startswith("set_offline") else State.ADMIN_OFFLINE
+    result = run(world(states={"db3": state}, mode=Mode.PASSIVE), words)
+    assert result.awaits is None
+    assert result.text.startswith("OK: State of 'db3' changed to ")
+    assert result.text.endswith("It is sent when the mode changes.")
+
+
+def test_set_offline_of_the_last_host_that_can_write_says_so() -> None:
+    last = run(world(states={"db2": State.HARD_OFFLINE}), "set_offline db1")
+    assert "No other host can take writer, so nobody takes writes now: db1 is ADMIN_OFFLINE" in last.text
+    assert last.awaits is not None
+    assert "No other host can take writer" in last.awaits.done
+    assert "No other host" not in run(world(), "set_offline db1").text
+    assert "No other host" not in run(world(states={"db2": State.HARD_OFFLINE}), "set_offline db3").text
