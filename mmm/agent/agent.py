@@ -485,7 +485,7 @@ class Agent:
             return Changed(Outcome((f"error of the agent's own: {type(error).__name__}",)))
 
     def _reply(self, text: str, fields: tuple[str, ...] = (), why: str = "") -> bytes:
-        token, uptime = self._tenure.token() if self._leases else "", clock()
+        token, uptime = self._tenure.token() if self._leases else wire.NO_LEASE, clock()
         try:
             reply = wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token, why)
             return wire.encode_reply(reply)

@@ -163,7 +163,7 @@ def _set_online(world: World, host: str, now: float, *, pinged: bool, force: boo
     if known.state is State.ADMIN_OFFLINE:
         world = world.with_host(host, checks=_stopped_by_order(known, now))
     world = states.enter(world, host, State.ONLINE, "set_online", "set online by the admin", now)
-    world = world.with_host(host, flapping=False, flap_start=None, flap_count=0)
+    world = world.with_host(host, flapping=False, flap_start=None, flap_count=0, skipped_at="")
     done = f"State of '{host}' changed to ONLINE. Now you can wait some time and check its new roles!"
     return _when_confirmed(world, host, done)
 

@@ -140,6 +140,8 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
     if extra:
         fields = {"extra": str(extra), "master": divergence.opposite(world)}
         yield Warned("extra_transactions", about, fields)
+    if host.skipped_at:
+        yield Warned("rows_skipped", about, {"master": host.skipped_at})
     if stalled := stall.said(world, name):
         yield Warned("silent_lag", about, {"said": stalled, "seconds": stall.lag(world, name)})
     if host.agent.unreachable:

@@ -9,9 +9,9 @@ from mmm.gtid.place import Tail
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.lease import FOREVER, NOT_OBEYED, NOTHING, Given
-from mmm.monitor import divergence, loss, moves, other_monitor, stall, trap
+from mmm.monitor import divergence, loss, moves, other_monitor, slaves_first, stall, trap
 from mmm.monitor.world import NO_CAUSE, AgentLink, Cause, HostWorld, Mode, Outcome, State, World
-from mmm.wire.agent import Note, refusal_to_follow
+from mmm.wire.agent import NO_LEASE, Note, refusal_to_follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +228,12 @@ def _replicated(world: World, event: CheckResult, host: HostWorld, now: float) -
         changes["looks"] = host.looks + 1
     if event.transactions is not None and event.transactions is not host.transactions:
         changes["transactions"] = event.transactions
-    if world.can_be_active_master(event.host):
-        if event.transactions is not None:
-            changes["rates"] = loss.rates(host, event.transactions)
-            changes["missed"] = stall.note(world, event.host, event.transactions)
-        if event.behind is not None:
-            changes.update(behind=event.behind, behind_at=now)
+    can_be_master = world.can_be_active_master(event.host)
+    if event.behind is not None and (can_be_master or host.agent.mmm2):
+        changes.update(behind=event.behind, behind_at=now)
+    if can_be_master and event.transactions is not None:
+        changes["rates"] = loss.rates(host, event.transactions)
+        changes["missed"] = stall.note(world, event.host, event.transactions)
     return changes
 
 
@@ -278,7 +278,9 @@ def _answered(world: World, event: Answered, now: float) -> World:
         return world
     if event.uptime is not None:
         online = host.state is State.ONLINE
-        link = replace(host.agent, token=event.token, token_at=now, classic=not event.token, unkillable=False)
+        token = "" if event.token == NO_LEASE else event.token
+        link = replace(host.agent, token=token, token_at=now, classic=not token, unkillable=False)
+        link = replace(link, mmm2=not event.token)
         if not host.agent.greeting:
             link = replace(link, stranger=event.stranger)
         world = world.with_host(
@@ -296,6 +298,7 @@ def _answered(world: World, event: Answered, now: float) -> World:
     sent, overtaken = host.agent.sent, host.agent.overtaken
     world = _link_after(world, event, host, now)
     if event.answer is Answer.OK and not overtaken:
+        world = slaves_first.followed(world, event.host, sent, now)
         if any(vip.role == world.conf.active_master_role for vip in sent.vips):
             world = replace(world, last_writer=event.host, unsure=world.unsure - frozenset(sent.vips))
         if world.forced == event.host and sent.force:

@@ -11,6 +11,7 @@ the middle of one finds it by what it sees: see `resumed`.
 from dataclasses import replace
 
 from mmm.config.model import Vip
+from mmm.monitor import slaves_first
 from mmm.monitor.world import Move, Phase, State, World
 from mmm.wire.agent import Status
 
@@ -91,6 +92,8 @@ def overdue(world: World, now: float) -> World:
     if move.vip in world.hosts[move.target].agent.may_hold or not world.can_take(move.source):
         return world
     target = world.hosts[move.target]
+    if slaves_first.waits_for_mmm2(world, move.target):
+        return replace(world, move=replace(move, since=now))  # its time begins when they have answered
     if target.state is not State.ONLINE or target.agent.unreachable:
         return _back(world, move, f"{move.target} is {unfit(world, move.target)}", now)
     if now - move.since > TELL_LIMIT:

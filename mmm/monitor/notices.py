@@ -37,6 +37,9 @@ def between(before: World, after: World) -> Iterator[Notice]:
         yield from _unreadable(before, after, name)
         yield from _stalled(before, after, name)
         yield from _stranger(before, after, name)
+        if host.skipped_at and host.skipped_at != old.skipped_at:
+            skipped = Warned("rows_skipped", (name,), {"master": host.skipped_at})
+            yield logging.ERROR, str(skipped)
         if after.network_up:  # without it no check has said anything
             for check, status in host.checks.items():
                 yield from _check(f"{name}: {check}", old.checks[check], status)

@@ -7,7 +7,7 @@ A move that would leave nobody to write for longer than a moment, or would end a
 from dataclasses import dataclass
 
 from mmm.config.model import Vip
-from mmm.monitor import promotion, readiness
+from mmm.monitor import promotion, readiness, slaves_first
 from mmm.monitor.world import State, World
 from mmm.wire.agent import Clients
 
@@ -53,6 +53,7 @@ def objections(world: World, vip: Vip, target: str, looked: Looked | None) -> tu
         *_replication(world, target),
         *_server(world, source),
         *_way_back(world, source),
+        *slaves_first.too_slow(world, CAUGHT_UP),
         *_clients(world, source, looked),
     ]
     return tuple(against)

@@ -5,7 +5,7 @@ confirmed, an order goes out, one at a time for each host, and again with every 
 
 A VIP is in a host's status only when no other host may still have it bound. The active master role comes last:
 the old holder first confirms that it is gone, then the slaves follow the new one, then the new one takes writes.
-A slave that follows by GTID is not waited for, any other at most SLAVES_FIRST seconds.
+Which slaves it waits for, and for how long, is in `slaves_first`.
 """
 
 from dataclasses import replace
@@ -13,9 +13,9 @@ from dataclasses import replace
 from mmm import lead
 from mmm.config.model import Vip
 from mmm.lease import FOREVER
-from mmm.monitor import divergence, grants, second_opinion
+from mmm.monitor import divergence, grants, second_opinion, slaves_first
 from mmm.monitor.orders import KillHost, Order, Tell
-from mmm.monitor.world import HostWorld, Mode, State, World
+from mmm.monitor.world import Mode, World
 from mmm.wire.agent import PROBE_SAY, PROBE_STOP, Status
 
 MERE_HEARTBEATS = 10
@@ -23,8 +23,6 @@ MERE_HEARTBEATS = 10
 ago. The others follow in the next turns, and so the heartbeats of a large cluster are spread over their period."""
 KILL_AGAIN = 30.0
 """Seconds until kill_host is tried again for a host that may have the writer's VIP and has no lease that ends."""
-SLAVES_FIRST = 2.0
-"""Longest time, in seconds, that a new active master waits for slaves to follow it."""
 
 
 def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
@@ -166,26 +164,7 @@ def _may_take(world: World, vip: Vip, name: str, now: float) -> bool:
         return False
     if vip.role != world.conf.active_master_role or vip in link.may_hold:
         return True
-    since = world.slaves_first_since
-    return not _slaves_to_wait_for(world, name) or (since is not None and now - since >= SLAVES_FIRST)
-
-
-def _slaves_to_wait_for(world: World, master: str) -> list[str]:
-    return [
-        name
-        for name, host in world.hosts.items()
-        if world.conf.hosts[name].mode == "slave"
-        and name != master
-        and not world.is_silent(name)
-        and not _settled(host, master)
-    ]
-
-
-def _settled(host: HostWorld, master: str) -> bool:
-    link = host.agent
-    if host.uses_gtid or host.state is not State.ONLINE or link.unreachable:
-        return True
-    return any(status is not None and status.master == master for status in (link.told, link.refused))
+    return not slaves_first.keep_waiting(world, name, now)
 
 
 def _note_waiting_for_slaves(world: World, now: float) -> World:

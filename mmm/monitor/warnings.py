@@ -47,6 +47,10 @@ SENTENCES: Mapping[str, str] = {
     "extra_transactions": (
         "host {names} has {extra} that {master} lacked when it went on without it: see explain {names}"
     ),
+    "rows_skipped": (
+        "host {names} may lack rows: its agent, one of MMM 2.x, went on at the end of {master}'s binary log when"
+        " {master} took writes already; compare its data or set it up anew, then set it offline and online"
+    ),
     "silent_lag": "{said}",
     "agent_unreachable": "agent on host {names} is not reachable",
     "second_monitor": (

@@ -161,7 +161,9 @@ class AgentLink:
     token_at: float = 0.0
     """When that one was received."""
     classic: bool = False
-    """Its agent gives no tokens: what it holds it holds for good."""
+    """Its agent gives no tokens for leases: what it holds it holds for good."""
+    mmm2: bool = False
+    """Its agent is one of MMM 2.x."""
     greeting: bool = False
     """The order under way is a PING for a token."""
     stranger: str = ""
@@ -207,6 +209,14 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
+class Switched:
+    """The active master that a slave's agent has confirmed to follow, and when."""
+
+    master: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class HostWorld:
     """All that is known of one host."""
 
@@ -244,7 +254,10 @@ class HostWorld:
     rates: tuple[float, ...] = ()
     """Transactions a second in the last looks at what it has; of hosts that can be active master."""
     behind: float | None = None
-    """Seconds that it was behind its source when that was last known; of hosts that can be active master."""
+    """Seconds that it was behind its source when that was last known.
+
+    Of hosts that can be active master, and of those whose agent is of MMM 2.x.
+    """
     behind_at: float = 0.0
     """When that was."""
     missed: Missed | None = None
@@ -257,6 +270,10 @@ class HostWorld:
     """What it is compared with when it comes back; of possible masters only."""
     tail: Tail | None = None
     """What its binary log has behind the place up to which the active master had it; where GTIDs do not tell."""
+    switched: Switched | None = None
+    """Whom its agent, one of MMM 2.x, has last confirmed to follow; of slaves only."""
+    skipped_at: str = ""
+    """The active master at the end of whose binary log it went on, so that it may lack rows; empty: it did not."""
     reads_log: bool = False
     """Its binary log is being looked at."""
     log_read: float | None = None

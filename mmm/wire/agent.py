@@ -57,6 +57,9 @@ EVENTS, DISK_FULL = "events", "disk_full"
 
 PROBE_STOP, PROBE_SAY = f"{PROBE}:stop", f"{PROBE}:say"
 
+NO_LEASE = "-"
+"""The token in the answers of an agent whose conf has no leases; one of MMM 2.x gives no token at all."""
+
 _UNSAYABLE = re.compile(r"[|\r\n\0\ud800-\udfff]")
 _VIP = re.compile(r"([^(),|\s]+)\(([^(),|\s]+)\)")
 _TOKEN = re.compile(r"T:([A-Za-z0-9.-]{1,80})")

@@ -234,10 +234,13 @@ def test_a_client_that_holds_a_classic_agent_up_holds_up_nobody_else(hosts: Clus
 @pytest.mark.parametrize("name", HOSTS)
 def test_one_classic_agent_among_ours(hosts: Cluster, name: str) -> None:
     """Whichever host is upgraded last: roles come and go, the writer moves there and back."""
+    hosts.replicate(
+        slave_of="db1"
+    )  # the first writer: an agent of MMM 2.x may lose rows where it changes sources late
     journal = Journal()
     with ExitStack() as stack:
         agents = {other: stack.enter_context(hosts.agent(other)) for other in HOSTS if other != name}
-        stack.enter_context(classic_agent(hosts, name, journal, SOURCES[name]))
+        stack.enter_context(classic_agent(hosts, name, journal, "db2" if name == "db1" else "db1"))
         monitor = stack.enter_context(hosts.monitor())
         set_all_online(monitor)
         for command in (
@@ -252,4 +255,4 @@ def test_one_classic_agent_among_ours(hosts: Cluster, name: str) -> None:
         for other in agents:
             assert hosts.bound(other) == shown()[other][1], "what show says is on the interface"
         assert "# Warning" not in control("show")
-        assert not any("ERROR" in line for line in monitor.lines), monitor.log()
+        assert not any(" ERROR " in line for line in monitor.lines), monitor.log()

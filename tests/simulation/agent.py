@@ -20,7 +20,7 @@ from mmm.agent.plan import (
 )
 from mmm.config.model import Cluster
 from mmm.lease import Grant
-from mmm.wire.agent import Status
+from mmm.wire.agent import NO_LEASE, Status
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine
 from tests.simulation.tenancy import Tenancy
@@ -91,7 +91,7 @@ class Agent:
     @property
     def token(self) -> str:
         """Return what its answers carry."""
-        return self.tenancy.tenure.token() if self.tenancy is not None else ""
+        return self.tenancy.tenure.token() if self.tenancy is not None else NO_LEASE
 
     def stop(self) -> None:
         """Be stopped in order; who is frozen is killed instead."""

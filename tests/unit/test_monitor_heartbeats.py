@@ -18,7 +18,7 @@ def beating() -> World:
 
 
 def said(before: World, host: str, how: Answer = Answer.OK, uptime: float = 5000.0) -> tuple[World, bool]:
-    event = Answered(host, before.hosts[host].agent.order, how, str(how), uptime)
+    event = Answered(host, before.hosts[host].agent.order, how, str(how), uptime, "b.1")
     after = apply(before, event, AGAIN)
     return after, only_heartbeat(before, after, event, AGAIN)
 

@@ -9,7 +9,8 @@ from mmm.lead import HEARTBEAT
 from mmm.monitor import commands
 from mmm.monitor.events import Answer, Answered, Killed, apply
 from mmm.monitor.orders import KillHost, Order, Tell
-from mmm.monitor.tell import SLAVES_FIRST, heartbeat
+from mmm.monitor.slaves_first import SLAVES_FIRST
+from mmm.monitor.tell import heartbeat
 from mmm.monitor.world import Mode, State, World
 from mmm.wire.agent import Status
 from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world

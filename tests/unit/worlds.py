@@ -93,8 +93,10 @@ def answer(before: World, order: Order, how: Answer = Answer.OK, text: str = "",
         return apply(before, VipLooked(order.host, order.vip, absent=False), now)
     if isinstance(order, AskOthers):
         return apply(before, Opinions(order.host), now)
-    uptime = 501.0 if how in (Answer.OK, Answer.ERROR) else None
-    return apply(before, Answered(order.host, order.number, how, text, uptime), now)
+    answered = how in (Answer.OK, Answer.ERROR)
+    token = "b.1" if answered and not before.hosts[order.host].agent.classic else ""
+    uptime = 501.0 if answered else None
+    return apply(before, Answered(order.host, order.number, how, text, uptime, token), now)
 
 
 def settle(
