@@ -11,6 +11,10 @@ from mmm.monitor.warnings import Warned
 from mmm.monitor.world import AgentLink, CheckStatus, Phase, World
 
 Notice = tuple[int, str]
+_MMM2 = (
+    "{0}: its agent is one of MMM 2.x, which keeps its VIPs for good: if {0} falls silent, its roles stay there until"
+    " it answers, kill_host succeeds, or the admin says confirm_dead {0}"
+)
 
 
 def between(before: World, after: World) -> Iterator[Notice]:
@@ -37,9 +41,7 @@ def between(before: World, after: World) -> Iterator[Notice]:
         yield from _unreadable(before, after, name)
         yield from _stalled(before, after, name)
         yield from _stranger(before, after, name)
-        if host.skipped_at and host.skipped_at != old.skipped_at:
-            skipped = Warned("rows_skipped", (name,), {"master": host.skipped_at})
-            yield logging.ERROR, str(skipped)
+        yield from _mmm2(before, after, name)
         if after.network_up:  # without it no check has said anything
             for check, status in host.checks.items():
                 yield from _check(f"{name}: {check}", old.checks[check], status)
@@ -122,6 +124,15 @@ def _check(what: str, before: CheckStatus, after: CheckStatus) -> Iterator[Notic
         yield level, f"{what} unknown: {after.message.removeprefix('UNKNOWN: ')}"
     elif before.unknown and not after.unknown and after.error_since is None:
         yield logging.INFO, f"{what} is known again: {after.message}"
+
+
+def _mmm2(before: World, after: World, name: str) -> Iterator[Notice]:
+    """Say what follows from an agent of MMM 2.x."""
+    old, host = before.hosts[name], after.hosts[name]
+    if host.agent.mmm2 and not old.agent.mmm2 and after.guarded:
+        yield logging.WARNING, _MMM2.format(name)
+    if host.skipped_at and host.skipped_at != old.skipped_at:
+        yield logging.ERROR, str(Warned("rows_skipped", (name,), {"master": host.skipped_at}))
 
 
 def _agent(name: str, before: AgentLink, after: AgentLink) -> Iterator[Notice]:

@@ -2,10 +2,11 @@
 
 import logging
 
-from mmm.monitor.events import CheckResult, Network, apply
+from mmm.monitor.events import Answer, Answered, CheckResult, Network, apply
 from mmm.monitor.notices import between
 from mmm.monitor.world import Outcome, World
-from tests.unit.worlds import NOW, world
+from mmm.wire.agent import NO_LEASE
+from tests.unit.worlds import NOW, cluster, take_turn, world
 
 
 def failing() -> World:
@@ -36,3 +37,21 @@ def test_a_server_that_turns_the_monitor_away_is_said_loudly_once_and_its_end_to
     assert list(between(blind, apply(blind, denied, NOW + 1))) == []
     good = apply(blind, CheckResult("db1", "mysql", Outcome.OK, "OK"), NOW + 2)
     assert list(between(blind, good)) == [(logging.INFO, "db1: mysql is known again: OK")]
+
+
+def test_an_agent_of_mmm_2_is_named_once_with_what_it_means_and_ours_is_not() -> None:
+    guarded = world(conf=cluster(split_brain_guard=True))
+    told, _ = take_turn(guarded, NOW + 99)
+
+    def heard(before: World, token: str) -> World:
+        number = before.hosts["db3"].agent.order
+        return apply(before, Answered("db3", number, Answer.OK, "OK", 5000.0, token), NOW + 99)
+
+    for ours in ("b.1", NO_LEASE):
+        assert not [line for _, line in between(told, heard(told, ours)) if "MMM 2.x" in line]
+    level, line = next(said for said in between(told, heard(told, "")) if "MMM 2.x" in said[1])
+    assert level == logging.WARNING
+    assert line.startswith("db3: its agent is one of MMM 2.x")
+    assert "confirm_dead db3" in line
+    again, _ = take_turn(heard(told, ""), NOW + 199)
+    assert not [line for _, line in between(again, heard(again, "")) if "MMM 2.x" in line]
