@@ -91,9 +91,9 @@ def test_only_a_whole_answer_is_an_answer(line: bytes) -> None:
         agent.decode_reply(line)
 
 
-FIELD = st.text(st.characters(exclude_characters="|\r\n\0", exclude_categories=["Cs"]))
+FIELD = st.text(st.characters(exclude_characters="|\r\n\0", exclude_categories=["Cs"]), max_size=40)
 WORD = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,12}", fullmatch=True)
-VIPS = st.frozensets(st.builds(Vip, WORD, st.ip_addresses().map(str))).map(
+VIPS = st.frozensets(st.builds(Vip, WORD, st.ip_addresses().map(str)), max_size=4).map(
     lambda v: tuple(sorted(v, key=str))
 )
 STATUS = st.builds(Status, WORD, VIPS, WORD | st.just(""))

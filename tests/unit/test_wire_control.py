@@ -204,14 +204,17 @@ def test_what_is_no_show_is_refused(text: str) -> None:
 
 NAME = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,12}", fullmatch=True)
 IP = st.ip_addresses().map(str)
-SENTENCE = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))
-VIPS = st.frozensets(st.builds(Vip, NAME, IP)).map(lambda vips: tuple(sorted(vips, key=str)))
+SENTENCE = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=60)
+VIPS = st.frozensets(st.builds(Vip, NAME, IP), max_size=4).map(lambda vips: tuple(sorted(vips, key=str)))
 STATE = st.sampled_from(["ONLINE", "ADMIN_OFFLINE", "HARD_OFFLINE", "AWAITING_RECOVERY"])
 HOSTS = st.lists(
     st.builds(ShowHost, NAME, IP, st.sampled_from(["master", "slave"]), STATE, VIPS),
     unique_by=lambda h: h.name,
+    max_size=5,
 ).map(lambda hosts: tuple(sorted(hosts, key=lambda h: h.name)))
-CAUSE = st.lists(SENTENCE.filter(lambda line: not line.startswith("Warning: ")), min_size=1).map("\n".join)
+CAUSE = st.lists(SENTENCE.filter(lambda line: not line.startswith("Warning: ")), min_size=1, max_size=3).map(
+    "\n".join
+)
 PREFERENCE = st.builds(Preference, NAME, NAME, NAME | st.just(""))
 
 
@@ -220,8 +223,8 @@ PREFERENCE = st.builds(Preference, NAME, NAME, NAME | st.just(""))
         Show,
         HOSTS,
         st.none() | CAUSE,
-        st.lists(SENTENCE).map(tuple),
-        st.lists(PREFERENCE).map(tuple),
+        st.lists(SENTENCE, max_size=4).map(tuple),
+        st.lists(PREFERENCE, max_size=4).map(tuple),
     ),
     st.sampled_from([1, 2]),
 )
@@ -230,7 +233,9 @@ def test_show_reads_back(show: Show, dialect: int) -> None:
 
 
 @given(
-    st.lists(st.builds(CheckLine, NAME, NAME, st.floats(0, 4e9).map(moment), SENTENCE), min_size=1).map(tuple)
+    st.lists(
+        st.builds(CheckLine, NAME, NAME, st.floats(0, 4e9).map(moment), SENTENCE), min_size=1, max_size=6
+    ).map(tuple)
 )
 def test_checks_read_back(lines: tuple[CheckLine, ...]) -> None:
     assert decode_checks(encode_checks(lines)) == lines
