@@ -145,26 +145,37 @@ def monitor_away(sandbox: Sandbox) -> Iterator[None]:
 
 
 def restart(sandbox: Sandbox, machine: str, daemon: str) -> None:
-    """Restart a daemon by its init script."""
+    """Restart a daemon by its init script; it listens then."""
     done = sandbox.init(machine, DAEMONS[daemon], "restart")
     assert done.returncode == 0, done.stderr
+    monitor = sandbox.layout.cluster.monitor
+    assert monitor is not None
+    host = sandbox.layout.hosts.get(machine)
+    connect(
+        sandbox, (host.ip, host.agent_port) if host and daemon == "mmm_agentd" else (monitor.ip, monitor.port)
+    ).close()
 
 
-def request(sandbox: Sandbox, host: str, line: str, port: int | None = None) -> str:
-    """Send a line to a host's agent from the monitor's machine and return its reply without token and uptime.
-
-    An agent that has just been started need not listen yet: that is waited for.
-    """
-    where = sandbox.layout.hosts[host]
+def connect(sandbox: Sandbox, address: tuple[str, int]) -> socket.socket:
+    """Return a connection from the monitor's machine to a daemon, once that listens: it may have just been started."""
     made: list[socket.socket] = []
 
     def connected() -> bool:
         with contextlib.suppress(ConnectionRefusedError):
-            made.append(sandbox.monitor.connect((where.ip, port or where.agent_port), LIMIT))
+            made.append(sandbox.monitor.connect(address, LIMIT))
         return bool(made)
 
-    sandbox.wait_until(connected, LIMIT, f"the agent of {host} listens")
-    with made[0] as connection, connection.makefile("r") as stream:
+    sandbox.wait_until(connected, LIMIT, f"{address[0]} listens at {address[1]}")
+    return made[0]
+
+
+def request(sandbox: Sandbox, host: str, line: str, port: int | None = None) -> str:
+    """Send a line to a host's agent from the monitor's machine and return its reply without token and uptime."""
+    where = sandbox.layout.hosts[host]
+    with (
+        connect(sandbox, (where.ip, port or where.agent_port)) as connection,
+        connection.makefile("r") as stream,
+    ):
         connection.sendall(line.encode() + b"\n")
         return re.sub(r"(\|T:[0-9a-z.]+)?\|UP:[0-9.]+\n", "", stream.readline())
 

@@ -141,6 +141,9 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
         "After the active master role has moved by itself it waits this long before it does so again, unless its"
         " host confirmed that it let go; 0: never.",
         default="60", old=_top("failover_block")),
+    Key("peer_grace", "seconds",
+        "For this long after its peer came ONLINE a host stays ONLINE though its replication fails: it may settle.",
+        default="60", old=_top("peer_grace")),
     Key("max_lag_on_failover", "limit",
         "A master that was further behind than this when the writer was lost, or whose replication was broken, is not"
         " promoted by itself; `unlimited`: it is, as in MMM 2.x. Without it: `max_backlog` of rep_backlog.",

@@ -117,6 +117,7 @@ class Monitor:
     wait_for_other_master: float = 120.0
     ping_alone_kills: bool = False
     failover_block: float = 60.0
+    peer_grace: float = 60.0
     max_lag_on_failover: float | None = None
     """None: as rep_backlog's max_backlog; infinite: no limit."""
     split_brain_guard: bool = True

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmm.monitor.divergence import LOOKS
-from mmm.monitor.view import PEER_GRACE, SHORT_OUTAGE, WRITABLE_GRACE, View
+from mmm.monitor.view import SHORT_OUTAGE, WRITABLE_GRACE, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ THREADS_GOOD = Fact("rep_threads is good", lambda v: not v.threads_failed, "rep_
 BACKLOG_FAILED = Fact("rep_backlog has failed", lambda v: v.backlog_failed, "rep_backlog is good")
 ACTIVE_MASTER = Fact("it is the active master", lambda v: v.is_active_master, "it is not the active master")
 PEER_IS_NEW = Fact(
-    f"its peer came ONLINE less than {PEER_GRACE:g} s ago",
+    "its peer came ONLINE less than `peer_grace` seconds ago",
     lambda v: v.peer_is_new,
-    f"its peer is not ONLINE, or came ONLINE more than {PEER_GRACE:g} s ago",
+    "its peer is not ONLINE, or came ONLINE more than `peer_grace` seconds ago",
 )
 MAY_SETTLE = Fact(
     "its source neither refuses the replication account nor lacks the binary log that it asks for",

@@ -95,7 +95,7 @@ RULES: tuple[Rule, ...] = (
         (ONLINE,),
         (facts.PEER_IS_NEW, facts.MAY_SETTLE),
         None,
-        "its peer came ONLINE less than a minute ago: replication may settle",
+        "its peer came ONLINE less than {v.monitor.peer_grace:g} s ago: replication may settle",
     ),
     Rule(
         "replication_failed",

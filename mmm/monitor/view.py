@@ -8,8 +8,6 @@ from mmm.gtid.transactions import Surplus
 from mmm.monitor import divergence, promotion, proof, second_opinion
 from mmm.monitor.world import HostWorld, Mode, State, World
 
-PEER_GRACE = 60.0
-"""Seconds after its peer came ONLINE in which a host's replication problems are not held against it."""
 SHORT_OUTAGE = 60.0
 """Growth of the system's uptime, in seconds, up to which a host that was gone comes back by itself."""
 WRITABLE_GRACE = 6.0
@@ -96,7 +94,7 @@ class View:
         peer = self.peer
         if peer is None or peer.state is not State.ONLINE or peer.online_since is None:
             return False
-        return self.now - peer.online_since <= PEER_GRACE
+        return self.now - peer.online_since <= self.monitor.peer_grace
 
     @property
     def beyond_settling(self) -> bool:

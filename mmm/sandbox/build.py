@@ -5,13 +5,13 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import mmm
 from mmm.config.conf import SEARCH, Cluster, ConfError, Disk, Program, check, read
 from mmm.sandbox import clock, servers
-from mmm.sandbox.layout import Layout, plan
+from mmm.sandbox.layout import Layout, free_address, plan
 from mmm.sandbox.machine import Machine, SandboxError
 from mmm.sandbox.sql import SOCKET
 
@@ -24,6 +24,27 @@ ENABLED={}
 DAEMON={}
 # The wall clock can be shifted: mmm_sandbox fault clock-ahead.
 export PYTHONPATH={}
+"""
+
+_AGENT = """\
+include mmm_common.conf
+this none
+"""
+_MON = """\
+include mmm_common.conf
+
+<monitor>
+    ip                      127.0.0.1
+    pid_path                /var/run/mmm_mond.pid
+    bin_path                /usr/lib/mysql-mmm/
+    status_path             /var/lib/misc/mmm_mond.status
+    ping_ips                {gateway}
+</monitor>
+
+<host default>
+    monitor_user            mmm_monitor
+    monitor_password        monitor-secret
+</host>
 """
 
 _RC_SCRIPT = """\
@@ -58,26 +79,48 @@ esac
 """
 
 
-def install_conf(source: Path, homes: Path) -> Layout:
-    """Copy the conf files to every machine and return the layout they describe; raises SandboxError."""
-    mon = source / "mmm_mon.conf"
-    if not mon.is_file():
-        raise SandboxError(f"{source}: no mmm_mon.conf there; --conf wants the folder of all conf files")
+def install_conf(source: Path, homes: Path, say: Callable[[str], None]) -> Layout:
+    """Copy the conf files to every machine and return the layout they describe; raises SandboxError.
+
+    The folder may be that of one machine of a cluster: what only the others have is made, and said.
+    """
+    if not source.is_dir():
+        raise SandboxError(f"{source}: no such folder; --conf wants the folder with a cluster's conf files")
     staged = homes / ".conf"
     _copy(source, staged)
+    _complete(source, staged, say)
     cluster = _load(staged, "mmm_mon", "MONITOR")
     for name in cluster.hosts:
         etc = _machine(homes, name).etc
-        _copy(source, etc)
+        _copy(staged, etc)
         if (source / name).is_dir():
             _copy(source / name, etc)
         else:
             _own_name(etc, name, cluster)
     layout = read_layout(cluster, homes)
     if layout.monitor not in cluster.hosts:
-        _copy(source, _machine(homes, layout.monitor).etc)
+        _copy(staged, _machine(homes, layout.monitor).etc)
     shutil.rmtree(staged)
     return layout
+
+
+def _complete(source: Path, staged: Path, say: Callable[[str], None]) -> None:
+    """Make what the folder of one machine lacks: a monitor host has no agent's conf, a MySQL host no monitor's."""
+    mon, agent = staged / "mmm_mon.conf", staged / "mmm_agent.conf"
+    if not (staged / "mmm_common.conf").is_file() or not (mon.is_file() or agent.is_file()):
+        if mon.is_file():
+            return
+        raise SandboxError(
+            f"{source}: neither mmm_mon.conf nor mmm_common.conf with mmm_agent.conf there: "
+            "--conf wants the folder with a cluster's conf files"
+        )
+    if not mon.is_file():
+        cluster = _load(staged, "mmm_agent", "AGENT")
+        _write(mon, _MON.format(gateway=free_address(cluster)), 0o640)
+        say(f"{source} has no mmm_mon.conf: made one with the defaults and a monitor_user of the sandbox's")
+    if not agent.is_file():
+        _write(agent, _AGENT, 0o640)
+        say(f"{source} has no mmm_agent.conf: made one for each host")
 
 
 def read_layout(cluster: Cluster | None, homes: Path) -> Layout:

@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from mmm.sandbox.cluster import NotInTimeError, Sandbox
+from mmm.sandbox.cluster import NotInTimeError, Sandbox, directory
 from mmm.sandbox.conf import Conf, fast
 from mmm.sandbox.faults import heal, inject
 from mmm.sandbox.inspect import catch_up, settle
@@ -74,9 +74,8 @@ def main() -> int:
         return 1
     _table(report, rows)
     left = Sandbox(name).directory.exists()
-    print(
-        f"\nThe sandbox {'could not be removed' if left else 'is gone: no process and no file of it is left'}."
-    )
+    gone = f"is gone; {directory() / '.templates'}, an empty database, stays for the next one"
+    print(f"\nThe sandbox {'could not be removed' if left else gone}.")
     return 1 if report.doubled or left else 0
 
 

@@ -156,6 +156,11 @@ def _daemon(sandbox: Sandbox, machine: str, daemon: str) -> list[Process]:
     return found
 
 
+def _freeze(process: Process) -> None:
+    if not process.freeze(_END_LIMIT):
+        raise SandboxError(f"process {process.pid} ({process.argv[0]}) does not stop")
+
+
 def _end(process: Process, number: signal.Signals) -> None:
     if not process.end(number, _END_LIMIT):
         raise SandboxError(f"process {process.pid} ({process.argv[0]}) does not end")
@@ -170,7 +175,7 @@ def _stop_mysqld(at: _Target) -> None:
 
 
 def _freeze_mysqld(at: _Target) -> None:
-    os.kill(_server(at.sandbox, at.host).pid, signal.SIGSTOP)
+    _freeze(_server(at.sandbox, at.host))
 
 
 def _cut(at: _Target) -> None:
@@ -226,7 +231,7 @@ def _signal(name: str, *, angel: bool, worker: bool) -> Callable[[_Target], None
     def freeze(at: _Target) -> None:
         parent, *workers = _daemon(at.sandbox, at.host, name)
         for process in [parent] * angel + workers * worker:
-            os.kill(process.pid, signal.SIGSTOP)
+            _freeze(process)
 
     return freeze
 
@@ -291,7 +296,7 @@ def _kill_daemon(sandbox: Sandbox, machine: str, daemon: str, *, angel: bool) ->
     if (
         angel
     ):  # held fast meanwhile: it would start the worker again, and its death would end the worker in order
-        os.kill(parent.pid, signal.SIGSTOP)
+        _freeze(parent)
     for process in workers:
         _end(process, signal.SIGKILL)
     if angel:
@@ -383,3 +388,11 @@ FAULTS: dict[str, Fault] = {
         "{host}: a lock holds up replication while rows are written: the lag grows", _lag, _no_lock, "replication"
     ),
 }  # fmt: skip
+
+
+def faults_told() -> str:
+    """Return what each fault does, one in a line."""
+    return "\n".join(
+        f"  {name:<18}{'' if fault.anywhere else 'HOST  '}{fault.sentence.removeprefix('{host}: ')}"
+        for name, fault in FAULTS.items()
+    )

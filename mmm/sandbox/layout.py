@@ -105,6 +105,11 @@ def plan(cluster: Cluster, agents: Mapping[str, Cluster]) -> Layout:
     return Layout(cluster, agents, plugs, tuple(answering), owner or MONITOR, cluster.monitor.ip)
 
 
+def free_address(cluster: Cluster) -> str:
+    """Return an address near the hosts that the conf does not use; raises SandboxError."""
+    return _Addresses(cluster).free()
+
+
 class _Addresses:
     """Gives out addresses near the hosts that the conf does not use."""
 

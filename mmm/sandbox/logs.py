@@ -2,15 +2,30 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machine import SandboxError
 
 _STAMP = re.compile(r"(\d{4})[/-](\d\d)[/-](\d\d)[ T] ?(\d\d?):(\d\d):(\d\d)")
 _NAP = 0.1
 _PATTERNS = ("var/log/mysql-mmm/*.log", "var/log/mysql/error.log", "var/log/*mmm*.log")
+
+
+def moment(text: str, now: float) -> tuple[str, ...]:
+    """Return the moment that is meant, as lines have it: HH:MM or HH:MM:SS of today, or seconds ago.
+
+    `now` is the Unix time. Raises SandboxError.
+    """
+    if text.isascii() and text.isdigit():
+        return tuple(time.strftime("%Y %m %d %H %M %S", time.localtime(now - int(text))).split())
+    match = re.fullmatch(r"(\d\d?):(\d\d)(?::(\d\d))?", text)
+    if match is None:
+        raise SandboxError(f"--since {text}: write HH:MM or HH:MM:SS of today, or how many seconds ago")
+    today = time.strftime("%Y %m %d", time.localtime(now)).split()
+    return (*today, *(part.zfill(2) for part in match.groups("00")))
 
 
 @dataclass(slots=True)
@@ -40,28 +55,41 @@ class _Tail:
                 line = raw.decode(errors="replace").rstrip()
                 if match := _STAMP.match(line):
                     self.stamp = tuple(part.zfill(2) for part in match.groups())
+                    line = f"{'/'.join(self.stamp[:3])} {':'.join(self.stamp[3:])}{line[match.end() :]}"
                 if not self.is_server or "[ERROR]" in line or "[Warning]" in line:
                     yield self.stamp, f"{self.machine:<8} {line}"
 
 
 class Logs:
-    """Reads what was logged on all machines since the last time."""
+    """Reads what was logged on the machines since the last time; on all of them, without `machines`.
 
-    def __init__(self, sandbox: Sandbox, *, servers: bool = True) -> None:
+    At the first time from the moment `since` on, as `moment` returns it.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        *,
+        servers: bool = True,
+        machines: Collection[str] = (),
+        since: tuple[str, ...] = (),
+    ) -> None:
         self._sandbox = sandbox
+        self._machines = machines or sandbox.layout.plugs
+        self._since = since
         self._patterns = _PATTERNS if servers else (_PATTERNS[0], _PATTERNS[2])
         self._tails: dict[Path, _Tail] = {}
 
     def read(self) -> list[str]:
         """Return the new lines of all logs, in the order of their times."""
-        for name in self._sandbox.layout.plugs:
+        for name in self._machines:
             home = self._sandbox.machine(name).home
             for path in (found for pattern in self._patterns for found in home.glob(pattern)):
                 self._tails.setdefault(path, _Tail(name, path))
         found: list[tuple[tuple[str, ...], str]] = []
         for tail in self._tails.values():
             found.extend(tail.lines())
-        return [line for _, line in sorted(found, key=lambda timed: timed[0])]
+        return [line for stamp, line in sorted(found, key=lambda timed: timed[0]) if stamp >= self._since]
 
     def follow(self) -> Iterator[str]:
         """Yield lines as they are written, for ever."""

@@ -19,10 +19,10 @@ from mmm.sandbox import build, conf, sql
 from mmm.sandbox.chaos import history
 from mmm.sandbox.chaos.command import Wanted, chaos, judged
 from mmm.sandbox.cluster import NotInTimeError, Sandbox, names
-from mmm.sandbox.faults import FAULTS, heal, inject
+from mmm.sandbox.faults import FAULTS, faults_told, heal, inject
 from mmm.sandbox.fetch import ORIGINS
 from mmm.sandbox.layout import SWITCH
-from mmm.sandbox.logs import Logs
+from mmm.sandbox.logs import Logs, moment
 from mmm.sandbox.machine import SandboxError
 from mmm.sandbox.status import status
 from mmm.sandbox.up import down, up
@@ -87,9 +87,13 @@ def _parser() -> argparse.ArgumentParser:
     command("control", _control, "run mmm_control on the monitor's machine: control ARGS...")
     command("mysql", _mysql, "speak to a host's server: mysql HOST [SQL]")
     command("shell", _shell, "a shell on a machine: shell HOST|monitor|client|switch [COMMAND...]")
-    logs = command("logs", _logs, "print the logs of all machines as one")
+    logs = command("logs", _logs, "print the logs of all machines as one, or of those that are named")
+    logs.add_argument("machines", nargs="*", metavar="MACHINE")
+    logs.add_argument("--since", metavar="TIME", help="from then on: HH:MM, HH:MM:SS, or seconds ago")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
-    fault = command("fault", _fault, "break something: " + ", ".join(FAULTS))
+    fault = command("fault", _fault, "break something; `fault --help` says what there is")
+    fault.formatter_class = argparse.RawDescriptionHelpFormatter
+    fault.epilog = faults_told()
     fault.add_argument("fault", choices=FAULTS, metavar="FAULT")
     fault.add_argument("host", nargs="?", metavar="HOST")
     fault.add_argument("--angel", action="store_true", help="kill the daemon for good: its angel too")
@@ -130,7 +134,10 @@ def _up(args: argparse.Namespace) -> None:
 
 
 def _status(args: argparse.Namespace) -> None:
-    _say(status(Sandbox.attach(_chosen(args))))
+    name = _chosen(args)
+    if not hasattr(args, "name") and name != DEFAULT:
+        _say(f"sandbox {name}, the only one there is:")
+    _say(status(Sandbox.attach(name)))
 
 
 def _control(args: argparse.Namespace) -> NoReturn:
@@ -166,7 +173,12 @@ def _shell(args: argparse.Namespace) -> NoReturn:
 
 
 def _logs(args: argparse.Namespace) -> None:
-    logs = Logs(Sandbox.attach(_chosen(args)))
+    sandbox = Sandbox.attach(_chosen(args))
+    unknown = sorted(set(args.machines) - set(sandbox.layout.plugs))
+    if unknown:
+        raise SandboxError(f"logs: no machine {unknown[0]}: there are {', '.join(sandbox.layout.plugs)}")
+    since = moment(args.since, time.time()) if args.since else ()
+    logs = Logs(sandbox, machines=args.machines, since=since)
     with contextlib.suppress(BrokenPipeError):
         for line in logs.follow() if args.follow else logs.read():
             _say(line)

@@ -32,6 +32,17 @@ class Process:
         """Tell whether it has ended since."""
         return _ended(self.pid)
 
+    def freeze(self, limit: float) -> bool:
+        """Stop the process; tells whether none of its threads ran any more within `limit` seconds."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGSTOP)
+        deadline = time.monotonic() + limit
+        while not all(state in "TtZX" for state in _states(self.pid)):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_NAP)
+        return True
+
     def end(self, number: signal.Signals, limit: float) -> bool:
         """Send a signal that ends the process; tells whether it was gone within `limit` seconds."""
         with contextlib.suppress(ProcessLookupError):
@@ -49,6 +60,13 @@ def argv_of(pid: int) -> tuple[str, ...]:
     return tuple(
         (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
     )
+
+
+def _states(pid: int) -> Iterator[str]:
+    """Yield the state of each thread of a process, as in ps."""
+    for stat in (_PROC / str(pid)).glob("task/*/stat"):
+        with contextlib.suppress(OSError):
+            yield stat.read_text(errors="replace").rpartition(")")[2].split()[0]
 
 
 def processes_beside(pid: int) -> Iterator[Process]:

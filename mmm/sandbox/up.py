@@ -79,7 +79,7 @@ def _build(sandbox: Sandbox, conf: Conf | Path, server: servers.Server, options:
     sandbox.homes.mkdir(parents=True)
     sandbox.directory.chmod(0o700)
     sandbox.server = server
-    sandbox.layout = layout = _installed(conf, sandbox.homes)
+    sandbox.layout = layout = _installed(conf, sandbox.homes, say)
     template = server.template(directory() / ".templates")
     switch = sandbox.machine(SWITCH)
     switch.home.mkdir(exist_ok=True)
@@ -110,13 +110,13 @@ def _furnish(sandbox: Sandbox, name: str, template: Path, options: Values) -> No
         data.set_up(machine, layout, sandbox.server)
 
 
-def _installed(conf: Conf | Path, homes: Path) -> Layout:
+def _installed(conf: Conf | Path, homes: Path, say: Say) -> Layout:
     if isinstance(conf, Path):
-        return build.install_conf(conf, homes)
+        return build.install_conf(conf, homes, say)
     with tempfile.TemporaryDirectory(prefix="mmm-sandbox-") as made:
         for name, text in conf.files().items():
             Path(made, name).write_text(text)
-        return build.install_conf(Path(made), homes)
+        return build.install_conf(Path(made), homes, say)
 
 
 def _remove(sandbox: Sandbox) -> None:

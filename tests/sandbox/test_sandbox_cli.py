@@ -1,6 +1,7 @@
 """What the command line says and how it ends."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.faults import FAULTS
 from mmm.sandbox.main import main
 
 pytestmark = pytest.mark.sandbox
@@ -27,7 +29,7 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
         (("up", "--hosts", "2x"), "as in 2m1s"),
         (("up", "--hosts", "3m"), "2 masters"),
         (("up", "--name", "a/b"), "cannot be a sandbox's name"),
-        (("up", "--name", "noconf", "--conf", "/nowhere"), "no mmm_mon.conf there"),
+        (("up", "--name", "noconf", "--conf", "/nowhere"), "/nowhere: no such folder"),
         (("status", "--name", "nobody"), "no sandbox nobody"),
     ],
 )
@@ -93,6 +95,25 @@ def test_fault_status_and_heal(bare_sandbox: Sandbox) -> None:
 def test_logs_are_one_stream_with_the_machine_in_front(sandbox: Sandbox) -> None:
     lines = run("--name", sandbox.name, "logs").stdout.splitlines()
     assert {"monitor", "db1", "db2", "db3"} <= {line.split()[0] for line in lines}
+
+
+def test_logs_of_one_machine_since_a_moment(sandbox: Sandbox) -> None:
+    assert sandbox.ask("move_role writer db2").startswith("OK")
+    lines = run("--name", sandbox.name, "logs", "db2", "--since", "3600").stdout.splitlines()
+    assert lines
+    assert {line.split()[0] for line in lines} == {"db2"}
+    assert all(re.match(r"db2 +(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d )?", line) for line in lines)
+    assert run("--name", sandbox.name, "logs", "--since", "0").stdout.splitlines() != lines
+    refused = run("--name", sandbox.name, "logs", "db9")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "mmm_sandbox: logs: no machine db9: there are db1, db2, db3, monitor, client\n",
+    )
+
+
+def test_what_each_fault_does_is_told() -> None:
+    told = run("fault", "--help").stdout
+    assert all(re.search(rf"^  {name} +\S", told, re.MULTILINE) for name in FAULTS)
 
 
 def test_the_probe_ends_with_a_signal_and_says_what_it_saw(sandbox: Sandbox) -> None:

@@ -1,6 +1,7 @@
 """From conf files to a cluster: which machines, addresses, users; and an old 1.x conf rebuilt for real."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 from mmm.config.conf import Memory, check, read
 from mmm.config.model import Cluster
 from mmm.config.names import Program
+from mmm.sandbox.build import install_conf, read_layout
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.conf import Conf, fast, hosts
 from mmm.sandbox.inspect import settle
 from mmm.sandbox.layout import Layout, plan
+from mmm.sandbox.logs import moment
 from mmm.sandbox.machine import SandboxError
 from mmm.sandbox.network import prefix_lengths
 from mmm.sandbox.up import down, up
@@ -148,6 +151,48 @@ def test_other_sizes_are_refused(text: str) -> None:
 )
 def test_one_subnet_where_the_addresses_allow_it(addresses: list[str], lengths: dict[int, int]) -> None:
     assert prefix_lengths(addresses) == lengths
+
+
+@pytest.mark.parametrize(
+    ("there", "made"), [("mmm_mon.conf", "mmm_agent.conf"), ("mmm_agent.conf", "mmm_mon.conf")]
+)
+def test_what_the_folder_of_one_machine_lacks_is_made(tmp_path: Path, there: str, made: str) -> None:
+    """On a monitor host there is no agent's conf, on a MySQL host no monitor's."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    files = Conf().files()
+    for name in ("mmm_common.conf", there):
+        (folder / name).write_text(files[name])
+    said: list[str] = []
+    built = install_conf(folder, tmp_path / "homes", said.append)
+    assert [line.split(": made")[0] for line in said] == [f"{folder} has no {made}"]
+    assert list(built.hosts) == ["db1", "db2", "db3"]
+    for name in built.hosts:
+        assert f"this {name}\n" in (tmp_path / "homes" / name / "etc/mysql-mmm/mmm_agent.conf").read_text()
+    monitor = built.cluster.monitor
+    assert monitor is not None
+    assert built.gateways == monitor.ping_ips
+    assert sorted(path.name for path in folder.iterdir()) == sorted(["mmm_common.conf", there])
+    assert read_layout(None, tmp_path / "homes").plugs == built.plugs
+
+
+def test_a_folder_without_a_cluster_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match=rf"^{tmp_path}: neither mmm_mon.conf nor mmm_common.conf"):
+        install_conf(tmp_path, tmp_path / "homes", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("text", "since"),
+    [("90", "2001 09 09 01 45 10"), ("7:05", "2001 09 09 07 05 00"), ("23:59:58", "2001 09 09 23 59 58")],
+)
+def test_a_moment_is_a_time_of_today_or_seconds_ago(
+    monkeypatch: pytest.MonkeyPatch, text: str, since: str
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert moment(text, 1_000_000_000.0) == tuple(since.split())
+    with pytest.raises(SandboxError, match="--since yesterday: write HH:MM"):
+        moment("yesterday", 1_000_000_000.0)
 
 
 @pytest.fixture

@@ -116,8 +116,10 @@ def test_the_logging_example_is_taken_by_dict_config(tmp_path: Path) -> None:
 def test_all_states_modes_and_faults_are_named() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", section("States"), re.MULTILINE)) == set(State)
     assert set(re.findall(r"^\| `(\w+)` \|", section("Modes"), re.MULTILINE)) == set(Mode)
-    (row,) = (line for line in SANDBOX.splitlines() if line.startswith("| `fault FAULT HOST`"))
-    assert set(re.findall(r"`([a-z-]+)`", row)) == set(FAULTS)
+    faults = SANDBOX.partition("## Faults")[2]
+    assert dict(re.findall(r"^\| `([a-z-]+)(?: HOST)?` \| (.*) \|$", faults, re.MULTILINE)) == {
+        name: fault.sentence.removeprefix("{host}: ") for name, fault in FAULTS.items()
+    }
 
 
 def test_the_commands_of_mmm_control_are_there() -> None:

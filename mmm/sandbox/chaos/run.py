@@ -200,9 +200,14 @@ class Run:
 
     def _rebuild(self, name: str) -> None:
         """Give a host that came apart the data of another that has not, of the writer when there is none."""
-        sandbox, writer = self._sandbox, self._sandbox.writer()
+        sandbox = self._sandbox
+        # The copy made before this one may have stopped the writer's server.
+        sandbox.wait_until(
+            sandbox.writer, _LIMIT, f"a host has the writer's VIP, so that {name} can be copied"
+        )
+        writer = sandbox.writer()
         if writer is None:
-            raise SandboxError(f"{name} has come apart, and no host has the writer's VIP")
+            raise SandboxError(f"{name} has come apart, and the writer's VIP is on no host for long")
         others = [other for other in sandbox.hosts if other not in {name, writer}]
         origin = next((other for other in others if not surplus(sandbox, other, writer)), writer)
         self._say(f"     {name} has {surplus(sandbox, name, writer)} alone and gets the data of {origin}")
