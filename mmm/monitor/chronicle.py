@@ -61,8 +61,9 @@ class Chronicle:
                 self._assigned(world, change, history.cause_of(states, change) or _failure(world, change))
 
     def _lost(self, lost: Loss) -> None:
-        log.warning("%s", loss.said(lost, self._wall))
-        self._add(Entry(self._wall(time.monotonic()), loss.said(lost, self._wall)))
+        said = loss.said(lost, self._wall)
+        log.warning("%s", said)
+        self._add(Entry(self._wall(time.monotonic()), said, loss=loss.encoded(lost, self._wall)))
 
     def commanded(self, before: World, after: World) -> None:
         """Say what an admin's command changed."""

@@ -54,7 +54,7 @@ def _cluster(world: World, now: float, clock: Clock) -> Iterator[Warned]:
                 yield from _no_holder(world, role)
     if world.loss is not None and world.loss.known and world.loss.most != 0:
         hosts = (world.loss.host, world.loss.taker)
-        fields = {"said": loss.said(world.loss, clock), "most": world.loss.most}
+        fields = {"said": loss.said(world.loss, clock), **loss.encoded(world.loss, clock)}
         yield Warned("transactions_lost", hosts, fields)
 
 

@@ -85,7 +85,9 @@ def unshared(world: World, name: str) -> Surplus | Written | None:
         return None
     reference, tail = _reference(world, name), world.hosts[name].tail
     if tail is None or reference is None or tail.seen < reference.seen or tail.since != _place(world, name):
-        return _more(world.hosts[name].transactions, reference)
+        return _more(
+            world.hosts[name].transactions, reference, world.hosts[opposite(world) or name].transactions
+        )
     return tail.not_of(reference.server_id)
 
 
@@ -196,11 +198,20 @@ def _seen(host: HostWorld) -> float:
     return -inf if host.transactions is None else host.transactions.seen
 
 
-def _more(ours: Transactions | None, theirs: Transactions | None) -> Surplus | None:
-    """Return what is here and not there; None: nothing, or it is not known."""
-    if ours is None or theirs is None or ours.executed is None or theirs.got is None:
+def _more(
+    ours: Transactions | None, theirs: Transactions | None, later: Transactions | None = None
+) -> Surplus | None:
+    """Return what is here and not there; None: nothing, or it is not known.
+
+    What was received there and not applied is lacking, unless it is applied by now: `later` is a look since then.
+    """
+    if ours is None or theirs is None or ours.executed is None or theirs.executed is None:
         return None
-    return surplus(ours.executed, theirs.got, not_of=theirs.origin)
+    had = theirs.executed
+    now = later.executed if later is not None and later.executed is not None else had
+    if theirs.got is not None and surplus(theirs.got, now) is None:
+        had = theirs.got
+    return surplus(ours.executed, had, not_of=theirs.origin)
 
 
 def is_fresh(world: World, name: str) -> bool:

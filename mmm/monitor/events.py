@@ -301,6 +301,7 @@ def _answered(world: World, event: Answered, now: float) -> World:
         world = slaves_first.followed(world, event.host, sent, now)
         if any(vip.role == world.conf.active_master_role for vip in sent.vips):
             world = replace(world, last_writer=event.host, unsure=world.unsure - frozenset(sent.vips))
+            world = loss.taken(world, event.host, now)
         if world.forced == event.host and sent.force:
             # What it had received may have been thrown away since it was looked at last.
             world = replace(world, forced=None).with_host(event.host, transactions=None)

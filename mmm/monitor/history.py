@@ -7,6 +7,7 @@ its new holder has confirmed it, or when it has become another one.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from mmm.config.model import Vip
 from mmm.monitor.states import Change
@@ -33,6 +34,8 @@ class Entry:
     took: float | None = None
     holder: tuple[str, str] | None = None
     """Of a move that is complete: the VIP, and who has it."""
+    loss: Mapping[str, Any] | None = None
+    """What a failover has lost, as values, see `mmm.monitor.loss.encoded`."""
 
     def __str__(self) -> str:
         took = f", {1e3 * self.took:.0f} ms" if self.took is not None else ""
@@ -68,7 +71,8 @@ def decode(text: str) -> tuple[Entry, ...]:
             steps = tuple(str(step) for step in raw["steps"])
             took = None if raw["took"] is None else float(raw["took"])
             holder = _pair(raw.get("holder"))
-            entry = Entry(float(raw["at"]), str(raw["text"]), str(raw["cause"]), steps, took, holder)
+            loss = raw.get("loss") if isinstance(raw.get("loss"), dict) else None
+            entry = Entry(float(raw["at"]), str(raw["text"]), str(raw["cause"]), steps, took, holder, loss)
             moment(entry.at)
         except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
             continue

@@ -50,7 +50,7 @@ def objections(world: World, vip: Vip, target: str, looked: Looked | None) -> tu
         lacks = promotion.lacks(world, target)
         return (*against, *([f"{target}: {lacks}"] if lacks else ()))
     against += [
-        *_replication(world, target),
+        *_replication(world, target, source),
         *_server(world, source),
         *_way_back(world, source),
         *slaves_first.too_slow(world, CAUGHT_UP),
@@ -71,11 +71,12 @@ def _agent(world: World, name: str) -> list[str]:
     return [f"the agent of {name} answers '{refusal}'"] if refusal else []
 
 
-def _replication(world: World, name: str) -> list[str]:
+def _replication(world: World, name: str, source: str) -> list[str]:
     host = world.hosts[name]
     threads, backlog = host.checks["rep_threads"], host.checks["rep_backlog"]
     if threads.failed or threads.error_since is not None:
-        return [f"replication of {name} does not run: {threads.message}"]
+        gap = promotion.gap_to(world, name, source)
+        return [f"replication of {name} does not run: {threads.message}{f'; {gap}' if gap else ''}"]
     if host.connecting_since is not None:
         return [f"replication of {name} is not connected to its source: {threads.message}"]
     if backlog.failed or backlog.error_since is not None:

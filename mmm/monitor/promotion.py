@@ -22,7 +22,7 @@ def lacks(world: World, name: str) -> str:
     host = world.hosts[name]
     threads, backlog = host.checks["rep_threads"], host.checks["rep_backlog"]
     if threads.failed or threads.error_since is not None:
-        gap = _gap(world, host, last) or f"how far it is behind {last} is not known"
+        gap = gap_to(world, name, last) or f"how far it is behind {last} is not known"
         return f"its replication is broken ({threads.message.removeprefix('ERROR: ')}), {gap}"
     if (stalled := stall.lag(world, name)) > limit:
         return (
@@ -90,12 +90,16 @@ def _gives_role_away(world: World, name: str) -> bool:
     return move.phase is Phase.RETURNING or move.vip in world.hosts[name].agent.may_hold
 
 
-def _gap(world: World, host: HostWorld, last: str) -> str:
-    ours, theirs = host.transactions, world.hosts[last].transactions
-    if ours is None or theirs is None or ours.got is None or theirs.executed is None:
+def gap_to(world: World, name: str, last: str) -> str:
+    """Return what the host lacks of the last writer, as far as is known, and has not applied; empty: nothing known."""
+    ours, theirs = world.hosts[name].transactions, world.hosts[last].transactions
+    if ours is None or ours.executed is None or ours.got is None:
         return ""
-    more = surplus(theirs.executed, ours.got)
-    return f"when last looked at it lacked {more} of {last}" if more else ""
+    unapplied = surplus(ours.got, ours.executed)
+    received = f"it has received {unapplied} that it has not applied" if unapplied else ""
+    more = surplus(theirs.executed, ours.got) if theirs is not None and theirs.executed is not None else None
+    lacked = f"when last looked at it lacked {more} of {last}" if more else ""
+    return " and ".join(part for part in (received, lacked) if part)
 
 
 def _blind(world: World, host: HostWorld, last: str) -> float:

@@ -18,7 +18,8 @@ def first(
     """Return the belief after the very first run, which waits for no trap."""
     failed = outcome is Outcome.ERROR
     since, unknown = (now if failed else None), outcome is Outcome.UNKNOWN
-    return CheckStatus(failed, message, now, since, unknown, refused, cause=cause)
+    refused_since = now if refused else None
+    return CheckStatus(failed, message, now, since, unknown, refused, refused_since, cause=cause)
 
 
 def step(
@@ -44,7 +45,16 @@ def step(
     since = now if status.error_since is None else status.error_since
     failed = status.failed or now - since >= trap_period
     changed = now if failed and not status.failed else status.changed
-    return CheckStatus(failed, message, changed, since, refused=refused, cause=cause)
+    first = now if status.refused_since is None else status.refused_since
+    return CheckStatus(
+        failed,
+        message,
+        changed,
+        since,
+        refused=refused,
+        refused_since=first if refused else None,
+        cause=cause,
+    )
 
 
 def due(

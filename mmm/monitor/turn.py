@@ -84,7 +84,7 @@ def turn(world: World, now: float) -> Turn:
     if waiting.keys() != world.waits:
         world = replace(world, waits=frozenset(waiting))
     lost, world = world.loss, loss.step(world, now)
-    losses = (Lost(world.loss),) if world.loss is not None and world.loss.known and lost != world.loss else ()
+    losses = (Lost(world.loss),) if world.loss is not None and loss.is_news(lost, world.loss) else ()
     return Turn(world, (*changes, *ended, *assigned, *waits, *losses), (*orders, *looks))
 
 

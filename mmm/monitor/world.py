@@ -81,6 +81,8 @@ class CheckStatus:
     """The newest result was UNKNOWN (said once)."""
     refused: bool = False
     """The newest ERROR was the refusal of a connection: the host's system lives."""
+    refused_since: float | None = None
+    """The first refusal since which every ERROR was one; None where the newest was none."""
     saturated: bool = False
     """The newest result was that the server has no connection left to give."""
     cause: Cause = NO_CAUSE
@@ -217,6 +219,15 @@ class Switched:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How many transactions a second a server got between two looks, the later one `at`, `over` seconds apart."""
+
+    at: float
+    rate: float
+    over: float
+
+
+@dataclass(frozen=True, slots=True)
 class HostWorld:
     """All that is known of one host."""
 
@@ -251,8 +262,8 @@ class HostWorld:
     """Its replication follows a source by GTID, so that the moment of a switch does not matter."""
     transactions: Transactions | None = None
     """What its server has, as last read; it stays when the server is gone. None: never read."""
-    rates: tuple[float, ...] = ()
-    """Transactions a second in the last looks at what it has; of hosts that can be active master."""
+    rates: tuple[Pace, ...] = ()
+    """How fast it got transactions in the last looks at what it has; of hosts that can be active master."""
     behind: float | None = None
     """Seconds that it was behind its source when that was last known.
 
@@ -332,25 +343,70 @@ class Move:
         return self.source if self.phase is Phase.RETURNING else self.target
 
 
+class LossCode(StrEnum):
+    """What is known of a loss. Only AT_MOST, COMPARED and ACKNOWLEDGED come with a number that it does not exceed."""
+
+    AT_MOST = "at_most"
+    """`most` were lost if the host wrote no faster than it was seen to."""
+    COMPARED = "compared"
+    """The host is back, and `most` is what it has and the taker lacks."""
+    ACKNOWLEDGED = "acknowledged"
+    """Nothing that clients were told of: the taker acknowledged every commit (semi-sync)."""
+    NEVER_SEEN = "never_seen"
+    """What one of the two has was never read."""
+    NO_GTIDS = "no_gtids"
+    """Places in the binary log are all that is known."""
+    LOOKED_ONCE = "looked_once"
+    """How fast the host wrote was never measured."""
+    UNSEEN = "unseen"
+    """It can have written for longer, unseen, than it was measured, or from rest: `likely` is an estimate only."""
+    WRITES_ON = "writes_on"
+    """It may take writes still: nothing keeps it from that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """What may have been lost when the active master role went from `host` to `taker` (SPEC 11.3)."""
 
     host: str
     taker: str
-    ended: float
-    """When the host was found to have failed."""
     began: float
     """When the role was given to the other one."""
-    known: bool = False
-    """It has been estimated."""
+    dead: float | None = None
+    """Since when nothing listened at the host's port, where it was so when the other one took over."""
+    released: float | None = None
+    """When the host's agent had confirmed that it let the role go; None: it did not."""
+    sure: bool = True
+    """It has the role no more, for certain."""
+    taken: float | None = None
+    """When the other one had confirmed that it has the role; None: not yet."""
+    ended: float | None = None
+    """Until when the host can have written, at the latest."""
+    code: LossCode | None = None
+    """None: it was not estimated yet."""
     most: int | None = None
     """Transactions; None: unknown."""
+    likely: int | None = None
+    """Transactions, where `most` is unknown: at the fastest rate that was seen."""
+    missing: int = 0
+    """Transactions that were seen on the host and that the other one lacks."""
+    rate: float | None = None
+    """The fastest that the host was seen to write, in transactions a second."""
+    rate_age: float = 0.0
+    """How many seconds that was before `ended`."""
     acknowledged: tuple[str, ...] = ()
     """The hosts that have received all that clients were told of, one or another of them (semi-sync); none: unknown."""
     seen: float | None = None
     """When the host was last looked at: transactions since then, and those that were missing then, count."""
+    looked: float | None = None
+    """When the other one was looked at for this; None: not since it took over."""
     why: str = ""
+    """The rest of its sentence."""
+
+    @property
+    def known(self) -> bool:
+        """Tell whether it has been estimated."""
+        return self.code is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,25 +9,31 @@ from mmm.gtid.semi_sync import SemiSync
 from mmm.gtid.transactions import Transactions
 from mmm.monitor import answers, loss
 from mmm.monitor.events import CheckResult, apply
+from mmm.monitor.history import Entry, decode, encode
+from mmm.monitor.states import enter
 from mmm.monitor.turn import Lost, turn
-from mmm.monitor.world import Outcome, State, World
+from mmm.monitor.world import LossCode, Outcome, Pace, State, World
 from tests.unit.worlds import NOW, WRITER, checks, settle, world
 
 
 def mariadb(seen: float, **last: int) -> Transactions:
     """What a server has whose log ends with these of db1 and db2."""
     logged = tuple(Gtid(0, int(name[2:]), number) for name, number in last.items())
-    return Transactions(seen, origin="1", executed=History(applied=(), logged=logged))
+    return Transactions(
+        seen, origin="1" if len(last) == 1 else "2", executed=History(applied=(), logged=logged)
+    )
 
 
 def seen(before: World, name: str, has: Transactions) -> World:
     return apply(before, CheckResult(name, "rep_threads", Outcome.OK, "OK", transactions=has), has.seen)
 
 
-def failed_over(before: World) -> World:
-    """Return the world in which db2 has taken over from db1, which was found dead at NOW."""
-    before = replace(before, last_writer="db1").with_host("db1", checks=checks(mysql=NOW))
-    after, _ = settle(before, NOW + 1)
+def failed_over(before: World, *, refuses: bool = True, taken: float = NOW + 1) -> World:
+    """Return the world in which db2 has taken over from db1, which refused from NOW on, or fell silent."""
+    failed = checks(mysql=NOW)
+    refused = replace(failed["mysql"], refused=refuses, refused_since=NOW if refuses else None)
+    before = replace(before, last_writer="db1").with_host("db1", checks={**failed, "mysql": refused})
+    after, _ = settle(before, taken)
     assert after.owner[WRITER] == "db2"
     return after
 
@@ -41,7 +47,7 @@ def said(after: World) -> str:
 def test_two_looks_at_once_are_no_rate() -> None:
     """A group of commits between them would make thousands a second of it."""
     again = seen(writing(), "db1", mariadb(NOW - 1.999, db1=153))
-    assert again.hosts["db1"].rates == writing().hosts["db1"].rates == (10.0,)
+    assert again.hosts["db1"].rates == writing().hosts["db1"].rates == (Pace(NOW - 2, 10.0, 5.0),)
 
 
 def writing() -> World:
@@ -56,7 +62,9 @@ def test_the_most_is_what_was_seen_and_what_can_have_come_since_less_what_arrive
     after = seen(after, "db2", mariadb(NOW + 1.1, db1=112, db2=113))
     result = turn(after, NOW + 1.2)
     assert [type(change) for change in result.changes] == [Lost]
-    assert "at most 13 transactions since " in said(result.world), "25 in 2 s, 12 of them arrived"
+    assert "at most 51 transactions since " in said(result.world), (
+        "50 and a quarter at once, 12 of them arrived"
+    )
     assert "if it wrote no faster than the 10.0 a second before" in said(result.world)
     assert f"# Warning: {said(result.world)}" in answers.show(result.world)
     assert not [change for change in turn(result.world, NOW + 2).changes if isinstance(change, Lost)]
@@ -65,7 +73,7 @@ def test_the_most_is_what_was_seen_and_what_can_have_come_since_less_what_arrive
 def test_what_was_seen_and_is_missing_is_counted_and_named() -> None:
     after = seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=97))
     text = said(turn(after, NOW + 1.2).world)
-    assert "at most 28 transactions since " in text
+    assert "at most 66 transactions since " in text
     assert "3 transactions (0-1-98 to 0-1-100) of db1 were seen there and are not on db2" in text
 
 
@@ -77,7 +85,7 @@ def test_by_mysqls_sets_too() -> None:
     before = seen(world(), "db1", has(NOW - 7, f"{one}:1-50", one))
     before = seen(before, "db1", has(NOW - 2, f"{one}:1-100", one))
     after = seen(failed_over(before), "db2", has(NOW + 1.1, f"{one}:1-112,{two}:1-9", two))
-    assert "at most 13 transactions since " in said(turn(after, NOW + 1.2).world)
+    assert "at most 51 transactions since " in said(turn(after, NOW + 1.2).world)
 
 
 def test_an_idle_writer_has_lost_nothing() -> None:
@@ -161,3 +169,96 @@ def test_semi_sync_that_proves_nothing_is_not_spoken_of() -> None:
         text = lost(semi_sync(state, *replicas))
         assert "at most " in text
         assert "semi-sync" not in text
+
+
+def test_one_that_fell_silent_can_have_written_until_another_has_its_role() -> None:
+    """Its clients may be on its side: it acknowledges for as long as its lease lasts."""
+    before = writing()
+    for at in range(-70, -7, 5):
+        before = before.with_host("db1", rates=(*before.hosts["db1"].rates, Pace(NOW + at, 9.0, 5.0)))
+    released = failed_over(before, refuses=False, taken=NOW + 20)
+    assert released.loss is not None
+    unheard = replace(released, loss=replace(released.loss, released=None))
+    after = turn(seen(unheard, "db2", mariadb(NOW + 20.1, db1=100)), NOW + 20.2).world
+    assert after.loss is not None
+    assert after.loss.most is not None
+    assert after.loss.most >= 22 * 10, "10 a second from 2 s before it fell silent to 20 s after that"
+
+
+def test_where_it_can_have_written_for_longer_than_it_was_measured_the_loss_is_unknown() -> None:
+    for before, rate in ((writing(), "10.0"), (idle(), "0.0")):
+        silent = failed_over(before, refuses=False, taken=NOW + 20)
+        after = turn(seen(silent, "db2", mariadb(NOW + 20.1, db1=100)), NOW + 20.2).world
+        assert after.loss is not None
+        assert (after.loss.code, after.loss.most) == (LossCode.UNSEEN, None)
+        assert "lost with db1 when db2 took over: unknown since " in said(after)
+        assert (
+            f"may have taken writes for 22 s unseen, of clients that reached it; at the {rate} a second"
+            in said(after)
+        )
+        assert f"# Warning: {said(after)}" in answers.show(after)
+
+
+def idle() -> World:
+    return seen(seen(world(), "db1", mariadb(NOW - 7, db1=100)), "db1", mariadb(NOW - 2, db1=100))
+
+
+def test_a_port_that_refused_while_the_server_wrote_on_proves_nothing() -> None:
+    """A firewall may refuse the monitor only: the taker has got more than can have come before."""
+    after = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=400)), NOW + 1.2).world
+    assert after.loss is not None
+    assert (after.loss.dead, after.loss.ended) == (None, NOW + 1)
+
+
+def test_a_look_from_before_the_taker_had_the_role_says_nothing_of_what_it_lacks() -> None:
+    before = seen(writing(), "db2", mariadb(NOW + 0.5, db1=97))
+    early = turn(failed_over(before), NOW + 1.1).world
+    assert early.loss is not None
+    assert not early.loss.known
+    after = turn(seen(early, "db2", mariadb(NOW + 1.2, db1=100)), NOW + 1.3).world
+    assert "were seen there and are not on db2" not in said(after)
+
+
+def test_a_later_look_corrects_it() -> None:
+    first = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=97)), NOW + 1.2).world
+    assert "at most 66 transactions" in said(first)
+    same = turn(seen(first, "db2", mariadb(NOW + 2, db1=97, db2=120)), NOW + 2)
+    assert not [change for change in same.changes if isinstance(change, Lost)]
+    later = turn(seen(same.world, "db2", mariadb(NOW + 3, db1=100, db2=120)), NOW + 3)
+    assert [type(change) for change in later.changes] == [Lost]
+    assert "at most 63 transactions" in said(later.world)
+
+
+def test_the_host_that_is_back_tells_it_exactly() -> None:
+    after = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=100, db2=7)), NOW + 1.2).world
+    back = enter(after, "db1", State.AWAITING_RECOVERY, "back", "it answers again", NOW + 5)
+    back = seen(back.with_host("db1", checks=checks()), "db1", mariadb(NOW + 6, db1=139))
+    result = turn(back, NOW + 6)
+    assert [type(change) for change in result.changes] == [Lost]
+    exact = "at most 39 transactions, by a comparison when it came back: it has 39 transactions (0-1-101 to 0-1-139)"
+    assert exact in said(result.world)
+    assert result.world.hosts["db1"].state is State.AWAITING_RECOVERY
+
+
+def test_what_was_received_and_not_applied_is_lacking() -> None:
+    """A promotion by force goes on though the rest of the relay log cannot be applied."""
+    stuck = replace(
+        mariadb(NOW + 1.1, db1=100, db2=7), received=History(applied=(Gtid(0, 1, 139),), logged=())
+    )
+    after = turn(seen(failed_over(writing()), "db2", stuck), NOW + 1.2).world
+    back = enter(after, "db1", State.AWAITING_RECOVERY, "back", "it answers again", NOW + 5)
+    back = seen(back.with_host("db1", checks=checks(), uptime=510.0), "db1", mariadb(NOW + 6, db1=139))
+    waits = turn(back, NOW + 6).world
+    assert waits.hosts["db1"].state is State.AWAITING_RECOVERY, "it was gone for a moment only"
+    assert "host db1 has 39 transactions (0-1-101 to 0-1-139) that db2 lacked" in answers.show(waits)
+    applied = turn(seen(back, "db2", mariadb(NOW + 7, db1=139, db2=200)), NOW + 7).world
+    assert applied.hosts["db1"].state is State.ONLINE, "what it had received it has applied since"
+
+
+def test_history_has_the_loss_as_values() -> None:
+    after = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=97)), NOW + 1.2).world
+    assert after.loss is not None
+    values = loss.encoded(after.loss, lambda moment: moment)
+    assert (values["loss"], values["most"], values["missing"], values["rate"]) == ("at_most", 66, 3, 10.0)
+    kept = decode(encode(Entry(1.0, said(after), loss=values)))
+    assert kept[0].loss == values

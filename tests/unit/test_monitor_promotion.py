@@ -67,6 +67,25 @@ def test_a_master_that_lacks_much_is_not_promoted_and_that_is_said(standby: Worl
     assert settle(forced.world)[0].owner[WRITER] == "db2"
 
 
+def test_a_promotion_by_force_says_what_was_received_and_cannot_be_applied() -> None:
+    stuck = replace(transactions(NOW - 2, 100), received=History((Gtid(0, 1, 139),), ()))
+    standby = world().with_host("db2", checks=checks(**BROKEN), transactions=stuck)
+    after = lost(standby.with_host("db1", transactions=transactions(NOW - 1, 141)))
+    received = "it has received 39 transactions (0-1-101 to 0-1-139) that it has not applied"
+    assert (
+        f"{received} and when last looked at it lacked 2 transactions (0-1-140 to 0-1-141) of db1"
+        in answers.show(after)
+    )
+    forced = commands.run(after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    assert forced is not None
+    assert received in forced.text
+    moved = commands.run(
+        standby, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
+    )
+    assert moved is not None
+    assert received in moved.text
+
+
 def old_writer_back(db2: State = State.ONLINE, lacks: int = 0) -> World:
     """Return the world in which db1 is back after a reboot, and db2, whose replication is broken, is not promoted."""
     after = lost(world().with_host("db2", checks=checks(**BROKEN)))
