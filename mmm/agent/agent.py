@@ -19,6 +19,7 @@ from pathlib import Path
 from mmm.agent import notes
 from mmm.agent.authority import Authority
 from mmm.agent.change import Changes, Prepared
+from mmm.agent.doubts import Doubts
 from mmm.agent.fence import deny
 from mmm.agent.guard import Guard
 from mmm.agent.look import ANSWER_LIMIT, Session, look
@@ -37,6 +38,7 @@ from mmm.network.vips import Interface, InterfaceError
 from mmm.process.ward import clock
 from mmm.wire import agent as wire
 from mmm.wire.agent import Status
+from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import lead_of
 
 ORDER_LIMIT = 90.0
@@ -89,6 +91,7 @@ class Agent:
         self._steps = Steps(conf, interface, announcer, self._guard.lifetime)
         self._reach = Reaching(conf)
         self._authority = Authority(conf)
+        self._doubts = Doubts(conf)
         self._ips = tuple(vip.ip for vip in conf.vips)
         self._writer_ips = frozenset(vip.ip for vip in conf.vips if vip.role == conf.active_master_role)
         self._status = Status(UNKNOWN)
@@ -120,6 +123,14 @@ class Agent:
         writes = {True: "writable", False: "read_only"}.get(seen.writable is True, "")
         server = writes if seen.writable is not None else f"server {seen.server.value} ({seen.problem})"
         source = f", replicates from {seen.source.ip}" if seen.source else ""
+        if seen.stray:
+            log.warning(
+                "start: %s has %s bound on another interface than %s: a former cluster_interface? It is removed there"
+                " with the first order",
+                self._here.name,
+                ", ".join(sorted(seen.stray)),
+                self._interface.name,
+            )
         log.info(
             "start: %s has %s bound on %s, %s%s", self._here.name, vips, self._interface.name, server, source
         )
@@ -199,6 +210,7 @@ class Agent:
                 await asyncio.get_running_loop().run_in_executor(self._looker, self._leave_for_good)
         self._guard.close()
         self._reach.close()
+        self._doubts.close()
         self._changer.submit(self._changes.close)
         self._changer.shutdown(wait=False)
         self._looker.shutdown(wait=False, cancel_futures=True)
@@ -237,7 +249,10 @@ class Agent:
     def _told_besides(self, request: wire.Request, outcome: Outcome) -> tuple[str, ...]:
         """Return the fields of an answer to SET_STATUS; a classic monitor is told none."""
         ours = wire.granted(request) is not None or lead_of(request) is not None
-        return (*wire.took_fields(outcome.took), *self._authority.fields()) if ours else ()
+        if not ours:
+            return ()
+        doubts = doubt_fields(self._doubts.found)
+        return (*wire.took_fields(outcome.took), *self._authority.fields(), *doubts)
 
     def _run_soon(self) -> None:
         """See to it that the newest order is carried out, or the present one looked after again."""
@@ -373,10 +388,15 @@ class Agent:
         self._announcer.end(vip.ip)
 
     async def watch(self, tls: ssl.SSLContext | None) -> None:
-        """Watch over the leases until cancelled; `tls` is for questions to other agents, those of the monitor too."""
+        """Watch over the leases, and for what is wrong here, until cancelled.
+
+        `tls` is for questions to other agents, those of the monitor too.
+        """
         self._reach.tls = tls
-        if self._leases:
-            await self._guard.watch(tls)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._doubts.watch())
+            if self._leases:
+                both.create_task(self._guard.watch(tls))
 
     def _leave_for_good(self) -> None:
         """Have the VIPs stay after the agent, if the monitor has said lately that they belong here (SPEC 11.1)."""
@@ -415,7 +435,7 @@ class Agent:
         seen = await self._look()
         if isinstance(seen, str):
             return self._reply(f"ERROR: {seen}")
-        bound = tuple(vip for vip in self._facts.vips if vip.ip in seen.bound)
+        bound = tuple(vip for vip in self._facts.vips if vip.ip in seen.bound | seen.stray)
         source = seen.source.ip if seen.source else ""
         fields = wire.system_status_fields(wire.SystemStatus(seen.writable is True, bound, source))
         return self._reply("OK: Returning status!", fields)
@@ -433,8 +453,10 @@ class Agent:
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._looker, self._look_at_threads)
         except MysqlError as error:
-            return self._reply(f"ERROR: {error.text}")
-        return self._reply("OK: Returning notes!", wire.notes_fields(found))
+            return self._reply(f"ERROR: {error.text}", doubt_fields(self._doubts.found))
+        return self._reply(
+            "OK: Returning notes!", (*wire.notes_fields(found), *doubt_fields(self._doubts.found))
+        )
 
     def _look_at_threads(self) -> tuple[wire.Note, ...]:
         with connect(self._address, ANSWER_LIMIT) as server:
@@ -451,8 +473,9 @@ class Agent:
 
     async def _prepare(self) -> bytes:
         loop = asyncio.get_running_loop()
+        doubts = doubt_fields(await self._doubts.look(anew=True))
         self._prepared, problem = await loop.run_in_executor(self._changer, self._changes.get_ready)
-        return self._reply(f"ERROR: {problem}" if problem else "OK: Prepared!")
+        return self._reply(f"ERROR: {problem}" if problem else "OK: Prepared!", doubts)
 
     def _survey(self) -> Survey:
         with connect(self._address, ANSWER_LIMIT) as server:

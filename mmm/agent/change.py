@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from mmm.agent.guard import UNDISTURBED
 from mmm.agent.look import ANSWER_LIMIT, Session, look
 from mmm.agent.obedience import Changed, Outcome
-from mmm.agent.plan import HARD_OFFLINE, Facts, Past, Plan, Seen, Unbind, clear, plan, put_right
+from mmm.agent.plan import (
+    HARD_OFFLINE,
+    Facts,
+    Past,
+    Plan,
+    Seen,
+    Unbind,
+    UnbindElsewhere,
+    clear,
+    plan,
+    put_right,
+)
 from mmm.agent.steps import Steps, agent_at
 from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster
@@ -78,7 +89,7 @@ class Changes:
             return Changed(Outcome((str(error),)))
         finally:
             session.rest()
-        removed = sum(isinstance(step, Unbind) for step in done.steps)
+        removed = len({step.vip for step in done.steps if isinstance(step, Unbind | UnbindElsewhere)})
         return Changed(Outcome(done.failures, planned.notes, removed=removed))
 
     def get_ready(self) -> tuple[Prepared | None, str]:
@@ -123,7 +134,7 @@ class Changes:
         finally:
             session.rest()
         failures = (*planned.refusals, *done.failures, *not_renewed)
-        outcome = Outcome(failures, planned.notes, took=done.took)
+        outcome = Outcome(failures, planned.notes, took=done.took, why=done.why)
         return Changed(outcome, seen, done.unfinished, self._bound() if failures else None, done.writes)
 
     def _bound(self) -> frozenset[str] | None:

@@ -59,5 +59,8 @@ def take_away(interface: Interface, here: Host, ip: str) -> int:
     """
     leaving = end_clients_of(ip, here.mysql_port, Session(agent_at(here)), frozenset())
     cut_off(ip, here.mysql_port, leaving.kept)
-    interface.unbind(ip)
+    try:
+        interface.unbind(ip)
+    finally:
+        interface.unbind_elsewhere(ip)
     return leaving.ended

@@ -90,14 +90,17 @@ def look(interface: Interface, vips: Collection[str], session: Session) -> Seen:
         bound = interface.bound()
     ours = frozenset(vips) & bound.keys()
     wide = frozenset(ip for ip in ours if bound[ip] != (whole(ip),))
+    stray = frozenset(interface.elsewhere(vips))
     try:
         may, semi_sync = session.ask(_access)
     except MysqlError as error:
         session.close()
-        return Seen(ours, wide, _SERVER.get(error.kind, Server.REFUSING), None, problem=error.text)
+        return Seen(
+            ours, wide, _SERVER.get(error.kind, Server.REFUSING), None, problem=error.text, stray=stray
+        )
     source, problem = _source(session)
     semi_sync = semi_sync or _semi_sync(session)
-    return Seen(ours, wide, Server.UP, may.writable, source, problem, may.sealed, semi_sync)
+    return Seen(ours, wide, Server.UP, may.writable, source, problem, may.sealed, semi_sync, stray)
 
 
 def _access(connection: Connection) -> tuple[Access, SemiSync | None]:
@@ -119,7 +122,9 @@ def _source(session: Session) -> tuple[Source | None, str]:
         return None, ""
     receives = status.io_running != "No"
     running = status.sql_running or receives
-    return Source(status.source_ip, status.source_port, running, receives, status.detached), ""
+    return Source(
+        status.source_ip, status.source_port, running, receives, status.detached, status.refused
+    ), ""
 
 
 def _semi_sync(session: Session) -> SemiSync | None:

@@ -52,6 +52,8 @@ class Source:
     """The thread that receives runs, or tries to connect."""
     detached: bool = False
     """It was made unreachable on purpose."""
+    refused: bool = False
+    """The source does not let the replica in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Seen:
     """Not even administrators may write, where the server can forbid it them (super_read_only)."""
     semi_sync: SemiSync | None = None
     """None when it could not be asked."""
+    stray: frozenset[str] = frozenset()
+    """The cluster's virtual IPs that are bound on other interfaces of this host, a former cluster_interface say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,16 @@ class Unbind:
 
 
 @dataclass(frozen=True, slots=True)
+class UnbindElsewhere:
+    """Unbind a VIP from all other interfaces."""
+
+    vip: Vip
+
+    def __str__(self) -> str:
+        return f"unbind {self.vip} elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
 class StopReceiving:
     """Take nothing more from the source; where that is to `finish`, what came since the sync is applied."""
 
@@ -227,6 +241,16 @@ class StartReplication:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewLogin:
+    """Log in to the source, which turns the replica away, as the conf says. That it fails fails no order."""
+
+    host: str
+
+    def __str__(self) -> str:
+        return f"renew the login at {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
 class StopReplication:
     """Stop replication."""
 
@@ -234,8 +258,19 @@ class StopReplication:
         return "stop replication"
 
 
-Replicate = StopReceiving | ThrowAway | Detach | Attach | StartReplication | StopReplication
-Step = Follow | DenyWrites | AllowWrites | SemiSyncRole | Sync | Probe | Bind | Unbind | Replicate
+Replicate = StopReceiving | ThrowAway | Detach | Attach | StartReplication | StopReplication | RenewLogin
+Step = (
+    Follow
+    | DenyWrites
+    | AllowWrites
+    | SemiSyncRole
+    | Sync
+    | Probe
+    | Bind
+    | Unbind
+    | UnbindElsewhere
+    | Replicate
+)
 Chain = tuple[Step, ...]
 
 
@@ -279,6 +314,7 @@ def plan(wanted: Status, seen: Seen, known: Facts, past: Past) -> Plan:
         *deny,
         *_removals(vips, seen, known),
         *_additions(wanted, vips, seen, known, past),
+        *_strays(vips, seen, known),
         *_replication(wanted, seen, known, past),
     )
     refusals = [f"{vip} is not in the conf of {known.this}" for vip in strangers] + unknown_master
@@ -375,8 +411,20 @@ def _lame(seen: Seen) -> bool:
 
 def _removals(vips: Iterable[Vip], seen: Seen, known: Facts) -> list[Chain]:
     wanted = {vip.ip for vip in vips}
-    gone = [vip for vip in known.vips if vip.ip in seen.bound - wanted]
-    return [(Unbind(vip),) for vip in sorted(gone, key=lambda vip: vip.role != known.writer)]
+    gone = [vip for vip in known.vips if vip.ip in (seen.bound | seen.stray) - wanted]
+    return [
+        tuple(
+            step
+            for step, there in ((Unbind(vip), seen.bound), (UnbindElsewhere(vip), seen.stray))
+            if vip.ip in there
+        )
+        for vip in sorted(gone, key=lambda vip: vip.role != known.writer)
+    ]
+
+
+def _strays(vips: Iterable[Vip], seen: Seen, known: Facts) -> list[Chain]:
+    """Return the removal of what is assigned here and stands on another interface: last, for it serves till then."""
+    return [(UnbindElsewhere(vip),) for vip in vips if vip.ip in seen.stray and vip in known.vips]
 
 
 def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, past: Past) -> list[Chain]:
@@ -416,4 +464,9 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
         follows = wanted.master not in {"", known.this}
         compared = not wanted.detach and any(vip.role == known.writer for vip in wanted.vips)
         return [(Attach(),)] if follows or compared else []
-    return [(StartReplication(),)] if past.offline and not source.running else []
+    if past.offline and not source.running:
+        return [(StartReplication(),)]
+    if source.refused:
+        names = [name for name, place in known.sources.items() if place == (source.ip, source.port)]
+        return [(RenewLogin(name),) for name in names[:1]]
+    return []

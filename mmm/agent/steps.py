@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from mmm.agent.catch_up import LOST_LIMIT, CatchUpError, Patience, apply_received, catch_up
 from mmm.agent.clients import cut_off, end_clients_of
+from mmm.agent.listening import deaf_at
 from mmm.agent.look import ANSWER_LIMIT, Session
 from mmm.agent.plan import (
     AllowWrites,
@@ -23,6 +24,7 @@ from mmm.agent.plan import (
     Follow,
     Plan,
     Probe,
+    RenewLogin,
     Replicate,
     SemiSyncRole,
     StartReplication,
@@ -32,6 +34,7 @@ from mmm.agent.plan import (
     Sync,
     ThrowAway,
     Unbind,
+    UnbindElsewhere,
 )
 from mmm.agent.stopwatch import Laps, Stopwatch
 from mmm.config.model import Cluster, Host, Vip
@@ -39,7 +42,8 @@ from mmm.mysql.access import access, allow_writes, calm, deny_writes, writers
 from mmm.mysql.blockers import end_blockers
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
 from mmm.mysql.detach import attach, detach, stop_receiving
-from mmm.mysql.follow import follow
+from mmm.mysql.follow import follow, renew_login
+from mmm.mysql.login import refused_login, replicates_from
 from mmm.mysql.replication import start_replica, stop_replica
 from mmm.mysql.semi_sync import become_replica, become_source
 from mmm.mysql.sessions import TRANSACTIONS_AGE
@@ -49,6 +53,7 @@ from mmm.network.arp import Announcer
 from mmm.network.farewell import Farewell
 from mmm.network.probe import holder
 from mmm.network.vips import Interface, InterfaceError
+from mmm.wire.doubts import NOT_LISTENING, REPLICATION_LOGIN
 
 PROBE_FRESH = 0.5
 """Seconds after its end up to which a probe counts; it ran while other steps were done."""
@@ -66,7 +71,11 @@ log = logging.getLogger(__name__)
 
 
 class StepError(Exception):
-    """A step was not done; the text says why, in one line."""
+    """A step was not done; the text says why, in one line, and `why` is its code, if it has one."""
+
+    def __init__(self, text: str, why: str = "") -> None:
+        super().__init__(text)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,8 @@ class Done:
     """The chains of which a step failed."""
     took: Laps = ()
     """How long each part took."""
+    why: str = ""
+    """The code of the first failure that has one."""
     writes: bool | None = None
     """The server was left writable, or read_only; None: as it was."""
 
@@ -107,6 +118,7 @@ class Steps:
         """When denying writes ended all clients in this change, and which sessions it let stay."""
         self._writes: bool | None = None
         """What this change has made of the server: writable, read_only, None: nothing."""
+        self._why = ""
         self._promoted = -PROMOTED
         """When writes were allowed last."""
         self._blocks = can_block(conf)
@@ -131,12 +143,13 @@ class Steps:
         failures: list[str] = []
         unfinished: list[Chain] = []
         self._writes = None
+        self._why = ""
         for chain in plan.chains:
             for step in chain:
                 failure = self._timed(step, session)
                 if failure and isinstance(step, SemiSyncRole | ThrowAway):
                     continue
-                if failure and isinstance(step, Detach):
+                if failure and isinstance(step, Detach | RenewLogin):
                     break
                 if failure:
                     failures.append(f"{step}: {failure}")
@@ -151,7 +164,9 @@ class Steps:
             log.info("move: %s: %s%s, %.0f ms", self._here.name, what, rest, _milliseconds(begin))
         if self._peer is not None:
             self._peer.rest()
-        return Done(tuple(done), tuple(failures), tuple(unfinished), self._watch.laps, self._writes)
+        return Done(
+            tuple(done), tuple(failures), tuple(unfinished), self._watch.laps, self._why, self._writes
+        )
 
     def _take_back(self, chain: Chain, failed: Step, session: Session) -> None:
         """Deny the writes again that the chain may have allowed before a step of it failed."""
@@ -193,6 +208,7 @@ class Steps:
             failure = error.text
         except (CatchUpError, InterfaceError, StepError) as error:
             failure = str(error)
+            self._why = self._why or getattr(error, "why", "")
         else:
             self._complaints.pop(str(step), None)
             log.info("%s: %s: %s, %.0f ms", step, self._here.name, said, _milliseconds(begin))
@@ -213,11 +229,14 @@ class Steps:
                     return self._probed(step)
             case Unbind(vip):
                 return self._unbind(vip, session)
+            case UnbindElsewhere(vip):
+                return self._unbind_elsewhere(vip)
             case DenyWrites():
                 self._promoted = -PROMOTED
                 return self._deny_writes(session)
             case AllowWrites(vip):
                 self._lease_of(vip)
+                self._see_listening(vip.ip)
                 with self._watch.lap("promote"):
                     server = session.open()
                     self._writes = True
@@ -252,6 +271,8 @@ class Steps:
                 return "done, until what the other master has is compared"
             case Attach():
                 return self._attach(session)
+            case RenewLogin(host):
+                return self._renew_login(self._conf.hosts[host], session)
             case StartReplication():
                 start_replica(session.open())
                 return "started"
@@ -301,6 +322,7 @@ class Steps:
 
     def _bind(self, vip: Vip) -> str:
         lifetime = self._lease_of(vip)
+        self._see_listening(vip.ip)
         with self._watch.lap(self._named("bind", vip)):
             self._farewell.stop(vip.ip)
             self._interface.bind(vip.ip, lifetime)
@@ -308,6 +330,11 @@ class Steps:
             self._announcer.begin(vip.ip)
         self._announcer.ask(vip.ip)
         return f"bound on {self._interface.name}" + (f" for {lifetime} s" if lifetime else "")
+
+    def _see_listening(self, ip: str) -> None:
+        """Raise StepError where the server lives and would refuse whoever comes through the VIP."""
+        if why_not := deaf_at(ip, self._here.mysql_port):
+            raise StepError(why_not, NOT_LISTENING)
 
     def _unbind(self, vip: Vip, session: Session) -> str:
         ip = vip.ip
@@ -320,6 +347,11 @@ class Steps:
         self._announcer.ask(ip)
         ended = leaving.ended
         return f"gone from {self._interface.name}" + (f", {ended} clients ended" if ended else "")
+
+    def _unbind_elsewhere(self, vip: Vip) -> str:
+        where = ", ".join(self._interface.elsewhere([vip.ip]).get(vip.ip, ()))
+        self._interface.unbind_elsewhere(vip.ip)
+        return f"gone from {where or 'there'}"
 
     def _stay(self) -> tuple[Listed, ...] | None:
         """Return the sessions that stay when all others were ended a moment ago, None when they were not."""
@@ -414,9 +446,20 @@ class Steps:
             _command("iptables_unblock_cmd", self._conf.iptables_unblock_cmd)
 
     def _follow(self, master: Host, session: Session) -> str:
-        source = Address(master.ip, master.mysql_port, master.replication_user, master.replication_password)
+        self._see_login(master)
         with connect(agent_at(master), ANSWER_LIMIT) as at_source:
+            source = replicates_from(master)
             return follow(session.open(), source, at_source, self._conf.sync_timeout).value
+
+    def _renew_login(self, master: Host, session: Session) -> str:
+        self._see_login(master)
+        renew_login(session.open(), replicates_from(master), self._conf.sync_timeout)
+        return f"as {master.replication_user}"
+
+    def _see_login(self, master: Host) -> None:
+        """Raise StepError where a replica could not log in: one that works is not to be broken."""
+        if why_not := refused_login(master, ANSWER_LIMIT):
+            raise StepError(why_not, REPLICATION_LOGIN)
 
 
 def can_block(conf: Cluster) -> bool:

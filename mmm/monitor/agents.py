@@ -15,6 +15,7 @@ from mmm.monitor.events import Answer, Opinions
 from mmm.monitor.orders import Tell
 from mmm.monitor.preflight import Looked
 from mmm.wire import agent as wire
+from mmm.wire.doubts import Doubt, doubts_in
 from mmm.wire.lead import FREE, signed_by
 
 CONNECT_TIMEOUT = 3.0
@@ -170,22 +171,25 @@ class Agents:
                 return wire.reach(spoken.reply)
         return None
 
-    async def prepare(self, host: Host) -> None:
+    async def prepare(self, host: Host) -> tuple[Doubt, ...] | None:
         """Have the host's agent open what it needs to take the active master role, and stay connected for the order.
 
-        That it cannot is no matter, nor that it does not know what is meant, as one of MMM 2.x.
+        That it cannot is no matter, nor that it does not know what is meant, as one of MMM 2.x. Returns what it says
+        that is wrong on its host, None where it says nothing of that.
         """
         connected = await self._connect(host)
         if isinstance(connected, Spoken):
-            return
+            return None
         reader, writer = connected
         request = wire.Request(wire.PREPARE, host.name)
         spoken = await self._exchanged(reader, writer, request, QUESTION_TIMEOUT)
+        doubts = doubts_in(spoken.reply) if spoken.reply is not None else None
         if spoken.answer is not Answer.OK or host.name in self._kept:
             writer.close()
-            return
+            return doubts
         self._kept[host.name] = connected
         asyncio.get_running_loop().call_later(KEPT, self._forget, host.name, connected)
+        return doubts
 
     def _forget(self, name: str, kept: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
         """Close a connection that nobody has used."""
@@ -193,11 +197,13 @@ class Agents:
             del self._kept[name]
             kept[1].close()
 
-    async def notes(self, host: Host) -> tuple[wire.Note, ...] | None:
-        """Return what the agent sees of its server, None where it does not say."""
+    async def notes(self, host: Host) -> tuple[tuple[wire.Note, ...] | None, tuple[Doubt, ...] | None]:
+        """Return what the agent sees of its server, and what is wrong on its host; None where it does not say."""
         spoken = await self.ask(host, wire.Request(wire.NOTES, host.name))
-        told = spoken.reply is not None and spoken.answer is Answer.OK
-        return wire.notes(spoken.reply) if told and spoken.reply is not None else None
+        if spoken.reply is None:
+            return None, None
+        notes = wire.notes(spoken.reply) if spoken.answer is Answer.OK else None
+        return notes, doubts_in(spoken.reply)
 
     async def clients(self, host: Host) -> Looked:
         """Return what the agent tells of its server's clients; one of MMM 2.x tells nothing of them."""

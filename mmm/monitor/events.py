@@ -12,6 +12,7 @@ from mmm.lease import FOREVER, NOT_OBEYED, NOTHING, Given
 from mmm.monitor import divergence, loss, moves, other_monitor, slaves_first, stall, trap
 from mmm.monitor.world import NO_CAUSE, AgentLink, Cause, HostWorld, Mode, Outcome, State, World
 from mmm.wire.agent import NO_LEASE, Note, refusal_to_follow
+from mmm.wire.doubts import Doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +118,21 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """A host's agent has said what is wrong on its host."""
+
+    host: str
+    doubts: tuple[Doubt, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """None of the ping_ips answers any more, or one does again."""
 
     up: bool
 
 
-Event = CheckResult | Answered | Killed | VipLooked | LogRead | Opinions | Noted | Network
+Event = CheckResult | Answered | Killed | VipLooked | LogRead | Opinions | Noted | Doubted | Network
 
 
 def apply(world: World, event: Event, now: float) -> World:
@@ -144,6 +153,9 @@ def apply(world: World, event: Event, now: float) -> World:
         case Noted():
             same = world.hosts[event.host].notes == event.notes
             return world if same else world.with_host(event.host, notes=event.notes)
+        case Doubted():
+            same = world.hosts[event.host].doubts == event.doubts
+            return world if same else world.with_host(event.host, doubts=event.doubts)
         case Network():
             return _network(world, event)
 

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from mmm.monitor.warnings import Level, Value, Warned
 from mmm.monitor.world import State, World
 from mmm.wire.agent import DISK_FULL, EVENTS
+from mmm.wire.doubts import GRANTS, KNOWN, NOT_LISTENING, REPLICATION_LOGIN
+
+_AGAINST = ("no_binlog", "delayed", GRANTS, NOT_LISTENING, REPLICATION_LOGIN)
+"""Codes of what keeps a host from being made the writer."""
 
 
 def found(world: World) -> tuple[Warned, ...]:
@@ -20,13 +24,17 @@ def found(world: World) -> tuple[Warned, ...]:
         for name in masters
         for warned in (*_logs(world, name), *_delay(world, name), *_notes(world, name))
     ]
-    return (*said, *_server_ids(world))
+    doubts = [warned for name in world.hosts for warned in _doubts(world, name)]
+    return (*said, *doubts, *_server_ids(world))
 
 
 def against(world: World, name: str) -> list[str]:
     """Return why the role is not moved to the host."""
-    said = [*_logs(world, name), *_delay(world, name)]
-    return [str(warned) for warned in said if warned.code in ("no_binlog", "delayed")]
+    said = [*_logs(world, name), *_delay(world, name), *_doubts(world, name)]
+    for other in world.hosts:
+        if other != name and world.hosts[other].state is State.ONLINE:
+            said += [warned for warned in _doubts(world, other) if warned.code == REPLICATION_LOGIN]
+    return [str(warned) for warned in said if warned.code in _AGAINST]
 
 
 def on_paper(world: World, source: str | None, target: str) -> list[str]:
@@ -68,6 +76,12 @@ def _notes(world: World, name: str) -> Iterator[Warned]:
         yield Warned("disk_full", (name,), fields, Level.CRITICAL if writer else Level.WARNING)
     if world.hosts[name].noted(EVENTS) and not writer and world.active_master is not None:
         yield Warned("events_enabled", (name,))
+
+
+def _doubts(world: World, name: str) -> Iterator[Warned]:
+    for doubt in world.hosts[name].doubts:
+        if doubt.code in KNOWN:  # an agent that is newer than this monitor may have others
+            yield Warned(doubt.code, (name,), {"said": doubt.text})
 
 
 def _server_ids(world: World) -> Iterator[Warned]:

@@ -22,6 +22,7 @@ from mmm.monitor.chronicle import Chronicle
 from mmm.monitor.events import (
     Answer,
     Answered,
+    Doubted,
     Event,
     Killed,
     LogRead,
@@ -44,6 +45,7 @@ from mmm.network.icmp import Pinger
 from mmm.network.neighbours import is_absent
 from mmm.wire import agent as wire
 from mmm.wire import lead
+from mmm.wire.doubts import doubts_in
 
 log = logging.getLogger(__name__)
 
@@ -188,13 +190,12 @@ class Shell:
         names = [name for name in (hosts.source, hosts.target) if name is not None]
         results = asyncio.gather(*(self._checks.look_anew(conf[name]) for name in names))
         classic = self.world.conf.vip_lease > 0 and self.world.hosts[hosts.target].agent.classic
-        prepared = asyncio.create_task(
-            asyncio.sleep(0) if classic else self._agents.prepare(conf[hosts.target])
-        )
+        prepared = None if classic else asyncio.create_task(self._agents.prepare(conf[hosts.target]))
         looked = Looked() if hosts.source is None else await self._agents.clients(conf[hosts.source])
         for result in (each for pair in await results for each in pair):
             self.post(result)
-        await prepared
+        if prepared is not None and (doubts := await prepared) is not None:
+            self.post(Doubted(hosts.target, doubts))
         return looked
 
     async def _await(self, awaited: Awaited) -> str:
@@ -293,6 +294,8 @@ class Shell:
         except Exception as error:
             log.exception("%s: telling its agent ended by an error of its own", order.host)
             spoken = Spoken(Answer.SILENT, f"error of the monitor: {error}")
+        if spoken.reply is not None and (doubts := doubts_in(spoken.reply)) is not None:
+            self.post(Doubted(order.host, doubts))
         before, uptime = self.world, spoken.reply.uptime if spoken.reply is not None else None
         self.post(_answered(order, spoken))
         if order.greet and uptime is not None:
@@ -343,9 +346,11 @@ class Shell:
         while True:
             link = self.world.hosts[host.name].agent
             if link.told is not None and not (link.classic or link.unreachable):
-                notes = await self._agents.notes(host)
+                notes, doubts = await self._agents.notes(host)
                 if notes is not None:
                     self.post(Noted(host.name, notes))
+                if doubts is not None:
+                    self.post(Doubted(host.name, doubts))
             await asyncio.sleep(NOTES_PERIOD)
 
     async def _save_changes(self) -> None:

@@ -74,6 +74,10 @@ SENTENCES: Mapping[str, str] = {
     "admin_offline": "{names} set offline by the admin",
     "passive": "the monitor is passive and does nothing: {cause}",
     "not_active": "mode is {mode}: roles are not taken from failed hosts",
+    "grants": "{names}: {said}",
+    "grants_wanted": "{names}: {said}",
+    "not_listening": "{names}: {said}",
+    "replication_login": "{names} could not replicate: {said}",
     "offsets_equal": "auto_increment_offset is {offset} on both {one} and {two}: they must differ",
 }
 """What is said of each kind, formatted with its fields, and with the hosts as `names`."""

@@ -16,6 +16,7 @@ from mmm.gtid.transactions import Executed, Transactions
 from mmm.lease import NOTHING, Given
 from mmm.monitor.indexed import Hosts, Owners
 from mmm.wire.agent import Note, Status
+from mmm.wire.doubts import Doubt
 
 
 class State(StrEnum):
@@ -256,6 +257,8 @@ class HostWorld:
     """What its server is set to, as last read; of hosts that can be active master. None: never read."""
     notes: tuple[Note, ...] = ()
     """What its agent sees of its server that the monitor may not; of hosts that can be active master."""
+    doubts: tuple[Doubt, ...] = ()
+    """What is wrong on the host, as its agent said last."""
     delay: int = 0
     """Seconds by which its replication is set to stay behind."""
     uses_gtid: bool = False

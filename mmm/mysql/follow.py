@@ -27,7 +27,7 @@ from mmm.mysql.replication import (
     stop_replica,
     wait_applied,
 )
-from mmm.mysql.source import change_source, heartbeat
+from mmm.mysql.source import change_login, change_source, heartbeat
 from mmm.wire.agent import REFUSES
 
 _LOOK_AGAIN = 0.01
@@ -111,6 +111,20 @@ def follow(replica: Connection, source: Address, at_source: Connection, timeout:
     start_replica(replica)
     _see_connected(replica, deadline)
     return Followed.SWITCHED
+
+
+def renew_login(replica: Connection, source: Address, timeout: float) -> None:
+    """Have the replica log in to the source that it has with this user and password; raises MysqlError."""
+    status = replica_status(replica)
+    channel = status.channel if status else ""
+    stop_replica(replica, timeout)
+    try:
+        _execute(
+            replica, *change_login(replica.flavour, source, heartbeat(replica, channel), channel), source
+        )
+    finally:
+        start_replica(replica, channel)
+    _see_connected(replica, time.monotonic() + timeout)
 
 
 def same_place(replica: ReplicaStatus | None, source: ReplicaStatus | None, source_writable: bool) -> str:  # noqa: FBT001
@@ -234,6 +248,11 @@ def _change_source(replica: Connection, source: Address, start: _Start, channel:
     )
     if start.set_position:
         replica.execute("SET GLOBAL gtid_slave_pos=%s", (start.set_position,))
+    _execute(replica, statement, args, source)
+
+
+def _execute(replica: Connection, statement: str, args: tuple[object, ...], source: Address) -> None:
+    """Execute what holds the password of `source`, which no error is to show."""
     try:
         replica.execute(statement, args)
     except MysqlError as error:

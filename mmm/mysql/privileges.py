@@ -24,6 +24,9 @@ _GRANT = re.compile(
 _QUOTED = re.compile(r"'((?:[^'\\]|''|\\.)*)'")
 _HEARTBEAT = "performance_schema.replication_connection_configuration"
 
+BESIDES = frozenset({"REPLICATION MASTER ADMIN", "SYSTEM_USER", "SELECT"})
+"""What the agent needs for semi-sync, administrators' sessions and the heartbeat period only."""
+
 _OF_SUPER_MARIADB = frozenset(
     {
         "CONNECTION ADMIN",

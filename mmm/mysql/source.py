@@ -28,6 +28,17 @@ def change_source(
     )
 
 
+def change_login(
+    flavour: Flavour, source: Address, more: Mapping[str, object], channel: str = ""
+) -> tuple[str, tuple[object, ...]]:
+    """Return statement and arguments that change with what user and password the source is logged in to.
+
+    The server goes on where it was; `more` as above.
+    """
+    login = {"USER": source.user, "PASSWORD": source.password, **more}
+    return _change(flavour, login, [*filter(None, [flavour.password_exchange])], channel)
+
+
 def rename_source(
     flavour: Flavour, host: str, place: LogPlace | None, more: Mapping[str, object], channel: str = ""
 ) -> tuple[str, tuple[object, ...]]:

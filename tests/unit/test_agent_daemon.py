@@ -19,7 +19,7 @@ import pytest
 from mmm.agent.change import PREPARED
 from mmm.mysql.errors import MysqlError
 from mmm.mysql.grants import Account, grants
-from tests.namespaces import addresses, cable, ip, listening, own_network
+from tests.namespaces import addresses, cable, ip, listening, neighbour, own_network
 from tests.servers import Server, Servers
 
 pytestmark = [pytest.mark.netns, pytest.mark.mysql]
@@ -237,6 +237,41 @@ def test_the_writer_role_comes_and_goes(host: Host) -> None:
         assert re.search(r"INFO move: db1: deny writes, unbind writer\(.*\), \d+ ms", agent.log())
 
 
+def test_vips_on_another_interface_are_seen_and_go_with_the_first_order(host: Host) -> None:
+    for address in (f"{WRITER}/24", f"{READER}/32"):
+        ip(f"addr add {address} dev {FAR}")
+    with host.agent() as agent:
+        vips = f"reader({READER}),writer({WRITER})"
+        assert agent.ask("GET_SYSTEM_STATUS|1|db1") == f"OK: Returning status!||{vips}|{DB2}"
+        assert "bound on another interface" in agent.log()
+        assert agent.order("ONLINE", f"reader({READER})", "db2") == "OK: Status applied successfully!"
+        assert (addresses(NEAR), addresses(FAR)) == ({f"{READER}/32"}, set())
+        ip(f"addr add {WRITER}/32 dev {FAR}")
+        assert agent.ask("CLEAR_BAD_ROLES|1|db1") == "OK: Removed 1 roles"
+        assert addresses(FAR) == set()
+
+
+def test_a_vip_that_the_server_does_not_listen_on_is_not_bound(host: Host, server_pool: Servers) -> None:
+    with server_pool.lent() as servers:
+        deaf = servers.start(f"--bind-address=127.0.0.1,{DB1}", "--read-only=1")
+        with deaf.connect() as root:
+            for statement in grants(
+                root.flavour, Account("monitor", "secret"), Account("mmm_agent", "secret"),
+                Account("replication", "secret"),
+            ):  # fmt: skip
+                root.execute(statement)
+        with Host(host.folder, deaf, host.peer).agent() as agent:
+            for role in (f"reader({READER})", f"writer({WRITER})"):
+                answer = agent.order("ONLINE", role, "db1")
+                assert answer.startswith("ERROR: ")
+                assert answer.endswith("|WHY:not_listening")
+            assert addresses(NEAR) == set()
+            assert deaf.value("@@global.read_only") == "1"
+            assert f"|DOUBT:not_listening:its server does not listen on {WRITER}," in agent.ask(
+                "PREPARE|1|db1"
+            )
+
+
 def test_the_reply_to_an_order_says_how_long_each_part_took(host: Host) -> None:
     with host.agent() as agent:
         comes = agent.took(f"SET_STATUS|1|db1|ONLINE|reader({READER}),writer({WRITER})|db1")
@@ -252,7 +287,7 @@ def test_the_reply_to_an_order_says_how_long_each_part_took(host: Host) -> None:
 def test_what_a_move_needs_is_open_once_the_agent_is_prepared(host: Host) -> None:
     ours = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER='mmm_agent'"
     with host.agent() as agent:
-        assert agent.ask("PREPARE|1|db1") == "OK: Prepared!"
+        assert agent.ask("PREPARE|1|db1") == "OK: Prepared!|DOUBT:"
         with host.server.connect() as server, host.peer.connect() as peer:
             before = [connection.query(ours) for connection in (server, peer)]
             assert [len(sessions) for sessions in before] == [1, 1]
@@ -427,7 +462,7 @@ def test_what_was_seen_to_be_prepared_counts_for_one_order_and_not_for_long(host
     order = f"SET_STATUS|1|db1|ONLINE|reader({READER})|db2"
     with host.agent() as agent:
         for seen_before in (False, True):
-            assert agent.ask("PREPARE|1|db1") == "OK: Prepared!"
+            assert agent.ask("PREPARE|1|db1") == "OK: Prepared!|DOUBT:"
             if seen_before:
                 assert agent.ask(order) == "OK: Status applied successfully!"
             else:
@@ -620,9 +655,11 @@ def test_bad_conf_is_refused_with_all_that_is_wrong(tmp_path: Path) -> None:
 
 def test_a_vip_that_somebody_has_is_not_bound_after_an_unsafe_move(host: Host) -> None:
     """The neighbour at the other end of the cable has it (SPEC 10.19)."""
-    with host.agent() as agent:
+    with host.agent() as agent, neighbour() as far:
         order = f"SET_STATUS|1|db1|ONLINE|writer({WRITER})|db1"
-        ip(f"address add {WRITER}/32 dev {FAR}")
+        ip(f"link set {FAR} netns {far.pid}")
+        far.ip(f"link set {FAR} up")
+        far.ip(f"address add {WRITER}/32 dev {FAR}")
         said = agent.ask(f"{order}|PROBE:stop")
         assert re.match(rf"ERROR: probe writer\({WRITER}\): [0-9a-f:]{{17}} on {NEAR} has it", said), said
         assert f"{WRITER}/32" not in addresses(NEAR)
@@ -630,3 +667,4 @@ def test_a_vip_that_somebody_has_is_not_bound_after_an_unsafe_move(host: Host) -
         assert agent.ask(f"{order}|PROBE:say").startswith("OK")
         assert f"{WRITER}/32" in addresses(NEAR)
         assert "it is bound all the same" in agent.log()
+        far.ip(f"link set {FAR} netns {threading.get_native_id()}")

@@ -18,6 +18,7 @@ from mmm.agent.plan import (
     Past,
     Plan,
     Probe,
+    RenewLogin,
     Seen,
     SemiSyncRole,
     Server,
@@ -29,8 +30,10 @@ from mmm.agent.plan import (
     Sync,
     ThrowAway,
     Unbind,
+    UnbindElsewhere,
     clear,
     plan,
+    put_right,
     remember,
 )
 from mmm.config.model import Vip
@@ -296,6 +299,36 @@ def test_strangers_are_refused_by_name() -> None:
 def test_unconfirmed_read_only(state: str, server: Server, said: str) -> None:
     planned = plan(status(state), seen(server=server), MASTER, NOTHING)
     assert (bool(planned.notes), bool(planned.refusals)) == (said == "note", said == "refusal")
+
+
+def test_a_vip_on_another_interface_goes_once_it_is_where_it_belongs_or_nowhere() -> None:
+    stray = replace(seen(READ1), stray=frozenset({READ1.ip, WRITER.ip}))
+    assert plan(status("ONLINE", READ1), stray, MASTER, NOTHING).steps == (
+        UnbindElsewhere(WRITER),
+        UnbindElsewhere(READ1),
+    )
+    moved = replace(stray, bound=frozenset())
+    assert plan(status("ONLINE", READ1), moved, MASTER, NOTHING).steps == (
+        UnbindElsewhere(WRITER),
+        Bind(READ1),
+        UnbindElsewhere(READ1),
+    )
+    assert clear([], stray, MASTER).steps == (UnbindElsewhere(WRITER), Unbind(READ1), UnbindElsewhere(READ1))
+    assert put_right(status("ONLINE", READ1), stray, MASTER, NOTHING).steps == ()
+
+
+@pytest.mark.parametrize("state", ["ONLINE", "AWAITING_RECOVERY", "REPLICATION_FAIL"])
+def test_a_replica_that_is_turned_away_gets_the_login_of_the_conf(state: str) -> None:
+    turned_away = replace(FROM_DB2, refused=True)
+    for known in (MASTER, SLAVE):
+        assert plan(status(state), seen(source=turned_away), known, NOTHING).steps == (RenewLogin("db2"),)
+    stranger = replace(turned_away, ip="10.0.0.99")
+    assert plan(status(state), seen(source=stranger), MASTER, NOTHING).steps == ()
+    detached = replace(turned_away, detached=True)
+    assert RenewLogin("db2") not in plan(status(state), seen(source=detached), MASTER, NOTHING).steps
+    assert plan(status("ADMIN_OFFLINE"), seen(source=turned_away), MASTER, NOTHING).steps == (
+        StopReplication(),
+    )
 
 
 def test_clear_removes_what_is_bound_and_not_assigned_and_nothing_else() -> None:
