@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml setup/packages
+$(VENV)/.installed: pyproject.toml setup/packages setup/constraints.txt
 	setup/packages
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint setup/constraints.txt --editable '.[test]'
 	touch $@
 
 # The servers of other Debian suites that tests and `mmm_sandbox up --server` run; those fetch what is missing, too.

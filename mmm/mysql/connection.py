@@ -212,6 +212,14 @@ def login(sock: Limited, address: Address, timeout: float, context: LimitedConte
         shown = bool(address.tls and address.tls.cert) and isinstance(limits.sock, ssl.SSLSocket)
         limits.sock.close()
         raise classify(error, str(address), certificate=shown) from error
+    strange = text_protocol.not_understood(session.client_flag & session.server_capabilities)  # type: ignore[attr-defined]
+    if strange:
+        limits.sock.close()
+        raise MysqlError(
+            ErrorKind.FAILED, 0,
+            f"MySQL at {address}: not asked: PyMySQL {pymysql.__version__} agrees with the server on capabilities "
+            f"({strange}) that MMM cannot read: install the PyMySQL of setup/constraints.txt",
+        )  # fmt: skip
     return Connection(address, timeout, session, limits)
 
 

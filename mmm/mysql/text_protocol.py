@@ -11,6 +11,8 @@ Row = dict[str, str | None]
 MAX_STATEMENT = 0xFFFFFF - 1
 AT_ONCE = 64 * 1024
 """Bytes of an answer that are read at once."""
+_UNDERSTOOD = 0x3EBE8F
+"""The capabilities (bits) with which answers are as they are read here: neither compressed nor without EOF packets."""
 _COM_QUERY = b"\x03"
 _HEADER = 4
 _LONGEST = 0xFFFFFF
@@ -55,6 +57,12 @@ class _Begun:
     at: int
     sequence: int
     rows: list[Row]
+
+
+def not_understood(agreed: int) -> str:
+    """Return the capabilities that were agreed on at login and change answers in a way unknown here; empty: none."""
+    bits = agreed & ~_UNDERSTOOD
+    return ", ".join(f"1 << {bit}" for bit in range(bits.bit_length()) if bits >> bit & 1)
 
 
 class Exchange:

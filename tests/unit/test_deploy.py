@@ -6,9 +6,11 @@ nothing is fetched.
 
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 TREE = Path(__file__).parents[2]
 PROGRAMS = ("mmm_agentd", "mmm_control", "mmm_mond", "mmm_sandbox")
@@ -172,3 +174,14 @@ def test_undeploy_refuses_while_a_daemon_runs(machine: Machine) -> None:
     assert done.returncode == 1
     assert done.stderr == "setup/undeploy: its daemon runs: /etc/init.d/mysql-mmm-monitor stop\n"
     assert machine.files() == before
+
+
+def test_the_versions_that_are_installed_satisfy_what_the_project_asks_for() -> None:
+    project = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
+    lines = (TREE / "setup/constraints.txt").read_text().splitlines()
+    pinned = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+    wanted = [
+        Requirement(text) for text in (*project["dependencies"], *project["optional-dependencies"]["test"])
+    ]
+    assert all(one.specifier.contains(pinned[one.name.lower()]) for one in wanted)
+    assert all("<" in str(one.specifier) for one in map(Requirement, project["dependencies"]))

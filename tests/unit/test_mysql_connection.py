@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pymysql
+import pymysql.constants.CLIENT
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from mmm.mysql import limited
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, Row, connect
 from mmm.mysql.errors import classify
 from mmm.mysql.question import only
+from mmm.mysql.text_protocol import not_understood
 from tests.servers import Server
 
 LIMIT = 0.3
@@ -274,3 +276,27 @@ def test_the_server_is_recognised(server: Server) -> None:
     with server.connect() as connection:
         assert connection.flavour.mariadb
         assert connection.flavour.version >= (10, 5, 0)
+
+
+@pytest.mark.mysql
+def test_a_login_that_agrees_on_what_is_not_read_here_is_refused_in_one_line(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a newer PyMySQL might, which then reads answers otherwise: MySQL and MariaDB 11.8 offer that already."""
+    track = 1 << 23  # the state of sessions, which every server offers
+    monkeypatch.setattr(
+        "pymysql.connections.CLIENT.CAPABILITIES", pymysql.constants.CLIENT.CAPABILITIES | track
+    )
+    with pytest.raises(MysqlError) as caught:
+        server.connect()
+    assert caught.value.kind is ErrorKind.FAILED
+    assert "not asked: PyMySQL" in str(caught.value)
+    assert "(1 << 23) that MMM cannot read: install the PyMySQL of setup/constraints.txt" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_answers_look_like_follows_from_what_was_agreed_on() -> None:
+    flags = pymysql.constants.CLIENT
+    assert not not_understood(flags.CAPABILITIES | flags.SSL | flags.CONNECT_WITH_DB | flags.LOCAL_FILES)
+    assert not_understood(flags.CAPABILITIES | 1 << 24) == "1 << 24"
+    assert not_understood(flags.COMPRESS | flags.MULTI_STATEMENTS) == "1 << 5, 1 << 16"
