@@ -34,6 +34,10 @@ class Lead(NamedTuple):
     """What tells this start of the daemon from every other."""
 
 
+UNKNOWN = Lead(0, "unknown", "")
+"""A monitor of ours that an earlier start of the agent has followed."""
+
+
 class Following(NamedTuple):
     """Which monitor an agent follows. Moments are on the agent's clock."""
 

@@ -40,6 +40,7 @@ from mmm.wire import agent as wire
 from mmm.wire.agent import Status
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import lead_of
+from mmm.wire.signature import fresh_field, sign_reply
 
 ORDER_LIMIT = 90.0
 """Seconds that an order may wait and take; everything in it has limits of its own that are shorter."""
@@ -86,11 +87,13 @@ class Agent:
         self._announcer = announcer
         promises = Path(f"{here.pid_path}.promise") if here.pid_path else None
         self._tenure = Tenure(conf.vip_lease, promises, ends=fence_at)
-        self._guard = Guard(conf, self._tenure, interface, self._held, self._fence, self._lost)
+        self._authority = Authority(conf, given=self._tenure.given)
+        self._guard = Guard(
+            conf, self._tenure, interface, self._held, self._fence, self._lost, self._authority.is_alone
+        )
         self._leases = conf.vip_lease > 0
         self._steps = Steps(conf, interface, announcer, self._guard.lifetime)
         self._reach = Reaching(conf)
-        self._authority = Authority(conf)
         self._doubts = Doubts(conf)
         self._ips = tuple(vip.ip for vip in conf.vips)
         self._writer_ips = frozenset(vip.ip for vip in conf.vips if vip.role == conf.active_master_role)
@@ -149,6 +152,9 @@ class Agent:
             return self._reply(
                 f"ERROR: Invalid hostname in command ({request.host[:80]})! My name is '{self._here.name}'"
             )
+        return self._signed(request, await self._answer(request, peer))
+
+    async def _answer(self, request: wire.Request, peer: Peer) -> bytes:
         self._guard.heard()
         if refused := self._authority.refusal(request, peer):
             return self._reply(f"ERROR: {refused.text}", refused.fields, refused.why)
@@ -337,6 +343,8 @@ class Agent:
             if vip.role == self._facts.writer and vip.ip in bound and self._leases:
                 with suppress(InterfaceError):
                     self._tenure.found(self._interface.left(vip.ip))
+                    if self._tenure.leased:
+                        self._authority.followed_before()
 
     def _promise(self, request: wire.Request) -> bytes:
         try:
@@ -509,11 +517,18 @@ class Agent:
 
     def _reply(self, text: str, fields: tuple[str, ...] = (), why: str = "") -> bytes:
         token, uptime = self._tenure.token() if self._leases else wire.NO_LEASE, clock()
+        if self._conf.auth_key and not self._leases:
+            fields = (*fields, fresh_field(self._tenure.token()))
         try:
             reply = wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token, why)
             return wire.encode_reply(reply)
         except wire.WireError as error:
             return wire.encode_reply(wire.Reply(f"ERROR: {wire.sayable(str(error))}", (), uptime, token))
+
+    def _signed(self, request: wire.Request, line: bytes) -> bytes:
+        """Return the reply with the signature that a signed request is answered with."""
+        key = self._conf.auth_key
+        return wire.encode_reply(sign_reply(key, wire.decode_reply(line), request)) if key else line
 
     def _log_change(self, old: Status, new: Status) -> None:
         if old != new:

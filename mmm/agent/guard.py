@@ -17,11 +17,13 @@ from contextlib import suppress
 
 from mmm.agent.fence import take_away
 from mmm.agent.tenure import Tenure
+from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host, Vip
-from mmm.network.line_client import ask
+from mmm.network.agent_port import AgentPort
 from mmm.network.vips import Interface, InterfaceError
 from mmm.process.ward import clock
 from mmm.wire import agent as wire
+from mmm.wire.lead import with_conf
 
 LOOK = 0.2
 """Longest time, in seconds, between two looks at the lease of a host that holds the role."""
@@ -48,6 +50,7 @@ class Guard:
         held: Callable[[], frozenset[Vip]],
         fence: Callable[[], Awaitable[str]],
         lost: Callable[[Vip], None],
+        is_alone: Callable[[], bool],
     ) -> None:
         self._conf = conf
         self._tenure = tenure
@@ -55,10 +58,12 @@ class Guard:
         self._held = held
         self._fence = fence
         self._lost = lost
+        self._is_alone = is_alone
+        self._port = AgentPort(conf.auth_key)
+        self._digests = digests(conf)
         self._vips = tuple(vip for vip in conf.vips if vip.role == conf.active_master_role)
         self._reached = clock()
         self._renewed = 0.0
-        self._tls: ssl.SSLContext | None = None
         self._asking: asyncio.Task[None] | None = None
         self._reaching: asyncio.Task[None] | None = None
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="fence")
@@ -75,7 +80,7 @@ class Guard:
 
     async def watch(self, tls: ssl.SSLContext | None) -> None:
         """Watch until cancelled."""
-        self._tls = tls
+        self._port.tls = tls
         while True:
             await self._look()
             await self._rest()
@@ -182,7 +187,7 @@ class Guard:
         tenure, conf = self._tenure, self._conf
         role = conf.roles[conf.active_master_role]
         others = [conf.hosts[name] for name in role.hosts if name != conf.this]
-        if conf.this not in role.hosts:
+        if conf.this not in role.hosts or not (others or self._is_alone()):
             return
         asked, token = tenure.asks()
         answers = await asyncio.gather(*(self._promised(host, token) for host in others))
@@ -204,7 +209,7 @@ class Guard:
     async def _promised(self, host: Host, token: str) -> str | None:
         """Return why the host has not promised, in words behind its name; None: it has."""
         asked = wire.AskedPromise(self._conf.this, self._tenure.length, token)
-        reply = await self._ask(host, wire.promise(host.name, asked))
+        reply = await self._ask(host, with_conf(wire.promise(host.name, asked), self._digests))
         if reply is None:
             return ""
         if not reply.token:
@@ -229,12 +234,10 @@ class Guard:
 
     async def _ask(self, host: Host, request: wire.Request, limit: float | None = None) -> wire.Reply | None:
         limit = limit or max(0.5, min(1.0, self._tenure.length / 4))
-        line = await ask(host.ip, host.agent_port, wire.encode_request(request), limit, self._tls)
-        with suppress(wire.WireError):
-            reply = wire.decode_reply(line)
+        reply = await self._port.ask(host.ip, host.agent_port, request, limit)
+        if reply is not None:
             self.heard()
-            return reply
-        return None
+        return reply
 
     async def _renew_readers(self) -> None:
         readers = [vip for vip in self._held() if vip.role != self._conf.active_master_role]

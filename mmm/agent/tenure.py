@@ -67,7 +67,7 @@ class Tenure:
         """The monitor has ordered the role away, and that is not done yet: nobody is asked to let it stay."""
         self.leased = False
         """The monitor grants leases; a classic one does not, and then VIPs are for good."""
-        began = self._now()
+        self._began = began = self._now()
         self.lease = self._read(Lease(began), began)
 
     @property
@@ -89,9 +89,18 @@ class Tenure:
 
     def grant(self, granted: Granted) -> Grant:
         """Return what the monitor's order grants; a token of another boot is as old as can be."""
-        name, _, moment = granted.token.partition(".")
+        moment = self._moment(granted.token)
+        return Grant(granted.length, NEVER if moment is None else moment)
+
+    def given(self, token: str) -> float | None:
+        """Return when this start of the agent gave the token, None when it did not."""
+        moment = self._moment(token)
+        return moment if moment is not None and moment >= self._began else None
+
+    def _moment(self, token: str) -> float | None:
+        name, _, moment = token.partition(".")
         valid = name == self._boot and moment.isascii() and moment.isdigit() and len(moment) < 25
-        return Grant(granted.length, int(moment) / _UNIT if valid else NEVER)
+        return int(moment) / _UNIT if valid else None
 
     def refusal(self, grant: Grant, *, role: bool) -> str:
         """Return why an order is not obeyed, empty when it is."""

@@ -16,6 +16,8 @@ class Endpoint(NamedTuple):
     port: int
     socket: dict[str, Any]
     """The settings of the `<socket>` section."""
+    key: str = ""
+    """The auth_key."""
 
 
 def find_monitor(path: str | None, cluster: str | None, directories: Sequence[str] = SEARCH) -> Endpoint:
@@ -24,4 +26,10 @@ def find_monitor(path: str | None, cluster: str | None, directories: Sequence[st
     monitor = world["monitor"].get("")
     socket = {name: setting.value for name, setting in world["socket"].get("", {}).items()}
     ip, port = world.value("monitor", "", "ip"), world.value("monitor", "", "port")
-    return Endpoint(world.tree.file, None if monitor is None else ip, port or 0, socket)
+    return Endpoint(
+        world.tree.file,
+        None if monitor is None else ip,
+        port or 0,
+        socket,
+        world.value("top", "", "auth_key") or "",
+    )

@@ -87,6 +87,10 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
     Key("allow_from", "networks",
         "Who may connect to the agents and to the control port, besides the hosts and the monitor that the conf"
         " names: addresses and networks. See docs/security.md."),
+    Key("auth_key", "text",
+        "A secret of this cluster, the same on all hosts and for mmm_control: orders, promises, their answers and"
+        " commands are signed by it, and what is not is refused. See docs/security.md.",
+        secret=True),
     Key("keep_users", "list", "MySQL users, besides those of MMM itself, whose sessions are never ended."),
     Key("sync_timeout", "seconds", "Longest wait for a replica to catch up.", default="10"),
     Key("vip_lease", "seconds",

@@ -179,6 +179,8 @@ class Cluster:
     iptables_unblock_cmd: str = "iptables -D INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"
     allow_from: tuple[str, ...] = ()
     """Addresses and networks that may connect besides the cluster's own (SPEC 10.21)."""
+    auth_key: str = ""
+    """By which requests to agents and commands to the monitor are signed; empty: they are not."""
     keep_users: tuple[str, ...] = ()
     """Users whose sessions are never ended (SPEC 10.12)."""
     sync_timeout: float = 10.0

@@ -17,6 +17,7 @@ from mmm.config.endpoint import Endpoint, find_monitor
 from mmm.config.tree import ConfError
 from mmm.control.forms import FORMS, WARNINGS, Form, failed, question, render
 from mmm.control.health import HEALTH, status_of, unknown
+from mmm.control.signing import is_signed, signed
 from mmm.control.vouch import NotVouchedError, vouched
 from mmm.wire.command import HELP, encode_command
 from mmm.wire.lines import WireError
@@ -51,10 +52,11 @@ def main() -> int:
         return unknown(errors[0], form) if command[0] == HEALTH else _fail(USAGE, *errors)
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a monitor that hangs up is an error to be told
-        answer = _ask(monitor, wrap, request)
+        answer = _ask(monitor, wrap, request, command)
         if command[0] == HEALTH and failed(answer):
             return unknown("the monitor does not know this command: is it one of MMM 2.x?", form)
-        warnings = _ask(monitor, wrap, encode_command(WARNINGS)) if _has_codes(command, form) else ""
+        asks = _has_codes(command, form)
+        warnings = _ask(monitor, wrap, encode_command(WARNINGS), WARNINGS) if asks else ""
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.stdout.write(render(command, answer, form, warnings))
         sys.stdout.flush()
@@ -119,14 +121,16 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     return _Arguments(command, cluster, arguments.config, arguments.format)
 
 
-def _ask(monitor: Endpoint, wrap: Wrap, request: bytes) -> str:
+def _ask(monitor: Endpoint, wrap: Wrap, request: bytes, command: Sequence[str]) -> str:
     if monitor.ip is None:
         raise NoAnswerError(f"{monitor.path} names no monitor")
     where = f"monitor at {monitor.ip}:{monitor.port}"
     try:
-        with wrap(socket.create_connection((monitor.ip, monitor.port), CONNECT_LIMIT)) as connection:
-            connection.sendall(request)
-            answer = _receive(connection)
+        answer = _signed(monitor, wrap, command) if is_signed(monitor.key, command) else None
+        if answer is None:
+            with wrap(socket.create_connection((monitor.ip, monitor.port), CONNECT_LIMIT)) as connection:
+                connection.sendall(request)
+                answer = _receive(connection)
     except TimeoutError:
         raise NoAnswerError(f"{where} did not answer in time; see its log") from None
     except OSError as error:
@@ -135,6 +139,17 @@ def _ask(monitor: Endpoint, wrap: Wrap, request: bytes) -> str:
     if not answer:
         raise NoAnswerError(f"{where} closed the connection without an answer; see its log")
     return answer
+
+
+def _signed(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> str | None:
+    """Return the answer to the command, sent signed; None where the monitor knows no signatures."""
+    assert monitor.ip is not None  # noqa: S101 - for mypy
+    with wrap(socket.create_connection((monitor.ip, monitor.port), CONNECT_LIMIT)) as connection:
+        request = signed(connection, monitor.key, command)
+        if request is None:
+            return None
+        connection.sendall(request)
+        return _receive(connection)
 
 
 def _receive(connection: socket.socket) -> str:

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mmm.config.model import Host
+from mmm.config.agreement import digests
+from mmm.config.model import Cluster, Host
 from mmm.lead import Lead
 from mmm.monitor.events import Answer, Opinions
 from mmm.monitor.orders import Tell
 from mmm.monitor.preflight import Looked
+from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.wire import agent as wire
 from mmm.wire.doubts import Doubt, doubts_in
 from mmm.wire.lead import FREE, signed_by
@@ -46,8 +48,11 @@ class Spoken:
 class Agents:
     """The agents of a cluster, as the monitor reaches them."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None, lead: Lead | None = None) -> None:
-        self._tls = tls
+    def __init__(
+        self, tls: ssl.SSLContext | None = None, lead: Lead | None = None, conf: Cluster | None = None
+    ) -> None:
+        self._port = AgentPort(conf.auth_key if conf else "", tls)
+        self._digests = digests(conf) if conf else {}
         self._lead = lead
         self._kept: dict[str, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
         """Connections to agents that are prepared for what comes next."""
@@ -66,9 +71,7 @@ class Agents:
     async def _connect(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | Spoken:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                return await asyncio.open_connection(
-                    host.ip, host.agent_port, ssl=self._tls, limit=wire.MAX_LINE
-                )
+                return await self._port.connect(host.ip, host.agent_port)
         except TimeoutError:
             return Spoken(Answer.REFUSED, f"no connection within {CONNECT_TIMEOUT:g} s")
         except OSError as error:
@@ -102,15 +105,14 @@ class Agents:
                 Answer.SILENT,
                 f"no answer to {request.command}: connection reset; does its log say that allow_from lacks this host?",
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, UnsignedError) as error:
             return Spoken(Answer.SILENT, f"no answer to {request.command}: {error}")
 
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: wire.Request
     ) -> Spoken:
-        writer.write(wire.encode_request(signed_by(self._lead, request) if self._lead else request))
-        await writer.drain()
-        reply = wire.decode_reply(await reader.readuntil(b"\n"))
+        named = signed_by(self._lead, request, self._digests) if self._lead else request
+        reply = await self._port.exchange((reader, writer), named)
         return Spoken(Answer.OK if reply.ok else Answer.ERROR, reply.text, reply)
 
     async def tell(self, host: Host, order: Tell) -> Spoken:

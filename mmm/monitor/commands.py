@@ -31,6 +31,11 @@ from mmm.monitor.world import CheckStatus, HostWorld, Mode, State, World
 _REPLICATION = frozenset({"rep_threads", "rep_backlog"})
 
 
+def changes(world: World, words: Sequence[str]) -> bool:
+    """Tell whether this is a command that changes something."""
+    return run(world, words, 0.0, pinged=False) is not None and "--dry-run" not in words
+
+
 def agent_to_ping(world: World, words: Sequence[str]) -> str | None:
     """Return the host whose agent must answer PING before the command is run, None when none has to."""
     host = words[-1] if words else ""

@@ -146,6 +146,8 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
         yield Warned("silent_lag", about, {"said": stalled, "seconds": stall.lag(world, name)})
     if host.agent.unreachable:
         yield Warned("agent_unreachable", about, {"reason": host.agent.silence})
+    if host.agent.differs:
+        yield Warned("conf_differs", about, {"keys": ", ".join(host.agent.differs)}, Level.CRITICAL)
     if stranger := host.agent.stranger:
         yield Warned("second_monitor", about, {"address": stranger})
     if host.agent.refusal:

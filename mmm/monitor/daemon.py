@@ -12,12 +12,14 @@ from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster, Monitor
 from mmm.lead import Lead, authority
 from mmm.monitor import gather, master_pair, startup
+from mmm.monitor.admission import Admission
 from mmm.monitor.agents import Agents
 from mmm.monitor.checks import Checks
 from mmm.monitor.control_port import serve_control
 from mmm.monitor.kill_host import program
 from mmm.monitor.shell import Shell
 from mmm.monitor.world import State, World
+from mmm.network import privileged_port
 from mmm.network.icmp import Pinger
 from mmm.network.line_server import see_free
 from mmm.network.own import own_addresses
@@ -93,6 +95,11 @@ async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
         log.warning(
             "kill_host_bin %s does not exist: a host that cannot be told cannot be killed", program(monitor)
         )
+    if not conf.auth_key and conf.socket.type == "plain" and (reason := privileged_port.usable()):
+        log.critical(
+            "no port below 1024 can be sent from (%s): agents refuse all orders; run mmm_mond as root, or set auth_key",
+            reason,
+        )
     task = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         asyncio.get_running_loop().add_signal_handler(number, lambda: task.cancel() if task else None)
@@ -115,7 +122,7 @@ async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
 
 async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
     lead = Lead(0, authority(monitor.ip, monitor.port), secrets.token_hex(8))
-    agents = Agents(tls.client_context(conf.socket), lead)
+    agents = Agents(tls.client_context(conf.socket), lead, conf)
     checks = Checks(conf, pinger)
     try:
         await gather.wait_for_network(monitor, pinger)
@@ -129,7 +136,9 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
         shell = Shell(world, monitor, agents, checks, pinger)
         log.info("%s", sentence(conf))
         collect_seldom()
-        async with serve_control(monitor, tls.server_context(conf.socket), shell.command, allowed(conf)):
+        async with serve_control(
+            monitor, tls.server_context(conf.socket), shell.command, allowed(conf), Admission(conf)
+        ):
             await shell.run()
     finally:
         checks.close()

@@ -71,6 +71,8 @@ class Answered:
     """The host's system said that no agent listens."""
     follows: str = ""
     """The address of another monitor that the agent obeys: it has refused this one."""
+    differs: tuple[str, ...] = ()
+    """The keys in which the agent's conf differs from this monitor's, of what leases rest on."""
     stranger: str = ""
     """The address of another monitor that the agent has refused lately."""
 
@@ -294,7 +296,7 @@ def _answered(world: World, event: Answered, now: float) -> World:
         link = replace(host.agent, token=token, token_at=now, classic=not token, unkillable=False)
         link = replace(link, mmm2=not event.token)
         if not host.agent.greeting:
-            link = replace(link, stranger=event.stranger)
+            link = replace(link, stranger=event.stranger, differs=event.differs)
         world = world.with_host(
             event.host,
             uptime=event.uptime,

@@ -7,7 +7,7 @@ and a decision follows an event at once.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -152,11 +152,16 @@ class Shell:
         if self._turn_due is None:
             self._turn_due = asyncio.get_running_loop().call_at(self._rested, self._take_turn)
 
-    async def command(self, words: Sequence[str]) -> str | None:
-        """Return the answer to an admin's command, None where there is no such command."""
+    async def command(self, words: Sequence[str], lack: Callable[[], str] = str) -> str | None:
+        """Return the answer to an admin's command, None where there is no such command.
+
+        `lack` says why the client may change nothing, empty when it may.
+        """
         text = answers.answer(self.world, words, time.monotonic(), self._wall, self._chronicle.entries)
         if text is not None:
             return text
+        if commands.changes(self.world, words) and (why := lack()):
+            return f"ERROR: {why}"
         ping = commands.agent_to_ping(self.world, words)
         pinged = ping is None or (
             not self.world.is_silent(ping) and await self._agents.ping(self.world.conf.hosts[ping])
@@ -403,5 +408,10 @@ def _answered(order: Tell, spoken: Spoken) -> Answered:
         return event
     follows = lead.followed(reply) if reply.why == lead.OTHER_MONITOR else ""
     return replace(
-        event, uptime=reply.uptime, token=reply.token, follows=follows, stranger=lead.stranger(reply)
+        event,
+        uptime=reply.uptime,
+        token=reply.token,
+        follows=follows,
+        stranger=lead.stranger(reply),
+        differs=lead.differs(reply),
     )

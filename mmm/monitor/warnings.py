@@ -56,6 +56,9 @@ SENTENCES: Mapping[str, str] = {
     "second_monitor": (
         "another monitor, at {address}, gives orders to the agent of {names}, which refuses them: stop that monitor"
     ),
+    "conf_differs": (
+        "the conf of {names} differs from the monitor's in {keys}: {names} cannot be the writer; make them the same"
+    ),
     "gives_way": "agents obey another monitor, the one at {address}: this one gives no orders",
     "agent_error": "agent on host {names} answered: {answer}",
     "diagnosis": "{diagnosis}: {said}",

@@ -169,6 +169,8 @@ class AgentLink:
     """Its agent is one of MMM 2.x."""
     greeting: bool = False
     """The order under way is a PING for a token."""
+    differs: tuple[str, ...] = ()
+    """The keys in which its conf differs from this monitor's, of what leases rest on."""
     stranger: str = ""
     """The address of another monitor that gave it orders lately, which it has refused; empty: there was none."""
     stale: bool = False

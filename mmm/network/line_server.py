@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mmm.config.allow import Allowed
+from mmm.network.privileged_port import FIRST_UNPRIVILEGED
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,10 @@ class Peer(NamedTuple):
     port: int
     own: str
     """The address of this machine that it has connected to."""
+    own_port: int
 
+
+NOBODY = Peer("?", FIRST_UNPRIVILEGED, "", 0)
 
 Answer = Callable[[bytes, Peer], Awaitable[bytes | None]]
 """Takes a line without its LF, and who sent it; returns what to send, None to end the connection.
@@ -74,7 +78,7 @@ class _Client:
         self.quiet_since = time.monotonic()
         self.answering = False
         peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
-        self.peer = Peer(str(peer[0]), int(peer[1]), str(own[0])) if peer and own else Peer("?", 0, "")
+        self.peer = Peer(str(peer[0]), int(peer[1]), str(own[0]), int(own[1])) if peer and own else NOBODY
         self.address = self.peer.ip
 
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 _NETLINK_SOCK_DIAG = 4
-_TCPDIAG_GETSOCK, _SOCK_DESTROY = 18, 21
+_TCPDIAG_GETSOCK, _DIAG_BY_FAMILY, _SOCK_DESTROY = 18, 20, 21
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _ERROR, _DONE = 2, 3
 _ESTABLISHED, _LISTEN = 1, 10
@@ -27,6 +27,7 @@ _REQUEST_V2 = struct.Struct(
 )  # inet_diag_req_v2: family, protocol, extensions, pad, states; then the id
 _ID = struct.Struct("!HH16s16s4s8s")  # inet_diag_sockid: ports, addresses, interface, cookie
 _MESSAGE_ID = 4  # where the id begins in inet_diag_msg, behind family, state, timer, retransmits
+_MESSAGE_USER = _MESSAGE_ID + _ID.size + 12  # where the user stands in it, behind expires and both queues
 _BUFFER = 1 << 16
 _LIMIT = 1.0
 
@@ -66,6 +67,29 @@ def takes(addresses: Iterable[str], ip: str) -> bool:
     """Tell whether who listens at `addresses` takes connections to `ip`; a server at `::` takes IPv4 too."""
     everywhere = {"::"} if ":" in ip else {"::", "0.0.0.0"}  # noqa: S104  (told by the kernel)
     return bool({ip, *everywhere} & set(addresses))
+
+
+def owner(ip: str, port: int, other_ip: str, other_port: int) -> int | None:
+    """Return the user whose socket on this machine is at `ip` and `port`, connected to the other end.
+
+    None where there is no such socket, or no process has it any more: then its user is not known. Raises OSError.
+    """
+    ends = [ipaddress.ip_address(end) for end in (ip, other_ip)]
+    family = socket.AF_INET if ends[0].version == 4 else socket.AF_INET6
+    packed = [end.packed.ljust(16, b"\0") for end in ends]
+    place = _ID.pack(port, other_port, *packed, bytes(4), b"\xff" * 8)
+    body = _REQUEST_V2.pack(family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + place
+    with closing(_open()) as kernel:
+        kernel.send(_HEADER.pack(_HEADER.size + len(body), _DIAG_BY_FAMILY, _REQUEST, 1, 0) + body)
+        data = kernel.recv(_BUFFER)
+    kind = _HEADER.unpack_from(data)[1]
+    if kind == _ERROR:
+        number = -struct.unpack_from("=i", data, _HEADER.size)[0]
+        if number in {errno.ENOENT, errno.ESTALE}:
+            return None
+        raise OSError(number, os.strerror(number))
+    user, inode = struct.unpack_from("=II", data, _HEADER.size + _MESSAGE_USER)
+    return int(user) if inode else None
 
 
 def destroy(ended: Iterable[Connection]) -> int:

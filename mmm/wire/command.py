@@ -6,6 +6,12 @@ from collections.abc import Sequence
 from mmm.wire.lines import MAX_LINE, WireError
 
 QUIT = "quit"
+CHALLENGE = "challenge"
+"""Asks for what the next command is to be signed with; a monitor without auth_key does not know it."""
+SIGNED = "signed"
+"""`signed NONCE MAC COMMAND…`: a command that is signed with a challenge."""
+READING = frozenset({"help", "ping", "show", "checks", "mode", "explain", "history", "health", "json", QUIT})
+"""Commands that need no signature."""
 LINE_END = re.compile(r"[\r\n]+")
 
 HELP = """\
@@ -34,6 +40,15 @@ Valid commands are:
     explain [<host>|all]              - say why a host is in its state and what would change it
     history [<count>]                 - show the last changes and moves of roles
 """
+
+
+def command_mac(key: str, nonce: str, words: Sequence[str]) -> str:
+    """Return the signature of a command with a challenge, by auth_key."""
+    import hmac  # noqa: PLC0415 - mmm_control is ready sooner without it
+
+    text = " ".join(" ".join(words).split())
+    said = f"{nonce} {text}".encode("utf-8", "surrogateescape")
+    return hmac.new(key.encode(), b"command " + said, "sha256").hexdigest()
 
 
 def encode_command(words: Sequence[str]) -> bytes:

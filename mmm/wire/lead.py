@@ -3,9 +3,12 @@
 request   …|LEAD:NUMBER.ADDRESS.NONCE             the monitor that speaks; agents of MMM 2.x ignore it
 reply     …|FOLLOWS:ADDRESS|WHY:other_monitor     refused, for the agent obeys the monitor there
 …|STRANGER:ADDRESS                      obeyed, and another monitor was refused lately
+    request   …|CONF:KEY=DIGEST,…                     what leases rest on in the sender's conf
+    reply     …|DIFFERS:KEY,…                         the agent's conf has something else there
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from mmm.lead import Lead
@@ -15,9 +18,18 @@ OTHER_MONITOR = "other_monitor"
 """Why an order is refused by an agent that obeys another monitor."""
 ORDERS = frozenset({SET_STATUS, CLEAR_BAD_ROLES, PREPARE, CLIENTS})
 """What only the monitor that an agent follows may send."""
+AUTH = "auth"
+"""Why a request is refused that does not show that it comes from a daemon of the cluster."""
+STALE = "stale_signature"
+"""Why one is refused that was signed with a token from before this start of the agent, or too long ago."""
 FREE = "FREE"
 """A parameter of PING: the monitor ends, and the agent may follow another at once."""
 
+CONF = "conf"
+"""Why what would prolong a lease is refused: the confs differ in what leases rest on."""
+
+_CONF = re.compile(r"CONF:([a-z_]{1,20}=[0-9a-f]{4,64}(?:,[a-z_]{1,20}=[0-9a-f]{4,64}){0,9})")
+_DIFFERS = re.compile(r"DIFFERS:([a-z_]{1,20}(?:,[a-z_]{1,20}){0,9})")
 _ADDRESS = r"[A-Za-z0-9_.:%\[\]-]{1,80}"
 _LEAD = re.compile(rf"LEAD:([0-9]{{1,15}})\.({_ADDRESS})\.([A-Za-z0-9-]{{1,40}})")
 _FOLLOWS = re.compile(rf"FOLLOWS:({_ADDRESS})")
@@ -29,11 +41,39 @@ def lead_field(lead: Lead) -> str:
     return f"LEAD:{lead.number}.{lead.address}.{lead.nonce}"
 
 
-def signed_by(lead: Lead, request: Request) -> Request:
-    """Return the request with the name of the monitor that speaks, where it is an order or ends the following."""
-    if request.command in ORDERS or is_free(request):
-        return replace(request, params=(*request.params, lead_field(lead)))
-    return request
+def signed_by(lead: Lead, request: Request, digests: Mapping[str, str] | None = None) -> Request:
+    """Return the request with the name of the monitor that speaks, where it is an order or ends the following.
+
+    `digests` are those of the conf, see `with_conf`.
+    """
+    if request.command not in ORDERS and not is_free(request):
+        return request
+    request = with_conf(request, digests) if digests and request.command == SET_STATUS else request
+    return replace(request, params=(*request.params, lead_field(lead)))
+
+
+def with_conf(request: Request, digests: Mapping[str, str]) -> Request:
+    """Return the request with the digests of what leases rest on in the conf of who sends it."""
+    said = ",".join(f"{key}={digest}" for key, digest in digests.items())
+    return replace(request, params=(*request.params, f"CONF:{said}"))
+
+
+def conf_of(request: Request) -> Mapping[str, str]:
+    """Return the digests in a request, none where it has none."""
+    found = next((match for param in request.params if (match := _CONF.fullmatch(param))), None)
+    pairs = (part.partition("=") for part in found[1].split(",")) if found else ()
+    return {key: digest for key, _, digest in pairs}
+
+
+def differs_field(keys: Iterable[str]) -> str:
+    """Return the field that names the keys in which the confs differ."""
+    return f"DIFFERS:{','.join(keys)}"
+
+
+def differs(reply: Reply) -> tuple[str, ...]:
+    """Return the keys in which the agent's conf differs from that of who asked, by its reply."""
+    said = _first(_DIFFERS, reply)
+    return tuple(said.split(",")) if said else ()
 
 
 def is_free(request: Request) -> bool:

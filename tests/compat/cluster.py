@@ -55,7 +55,7 @@ MONITOR = """
     pid_path {folder}/mond.pid
     bin_path {folder}
     status_path {folder}/mond.status
-    ping_ips 127.0.0.1
+    ping_ips 10.77.0.5
     flap_count 0
 </monitor>
 <check default>

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ from mmm.sandbox.conf import Conf
 from mmm.sandbox.faults import daemon_processes, heal, inject
 from mmm.sandbox.inspect import host_facts, settle
 from mmm.sandbox.machine import Machine
-from tests.clusters import LIMIT, Kept, bound, kept, log, monitor_log, shown
+from tests.clusters import LIMIT, Kept, bound, kept, log, monitor_away, monitor_log, request, restart, shown
 
 pytestmark = pytest.mark.sandbox
 
@@ -137,6 +138,66 @@ def test_of_two_monitors_one_gives_way_and_both_name_the_other(cluster: Sandbox)
             "the second one gives orders",
         )
     cluster.start_daemon(cluster.layout.monitor, "mmm_mond")
+    settle(cluster)
+
+
+# --- a key
+
+
+@contextmanager
+def watch_writer(sandbox: Sandbox) -> Iterator[set[str]]:
+    """Give the hosts that had the writer's VIP meanwhile, looked at without a pause."""
+    seen: set[str] = set()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            seen.update(sandbox.holders(WRITER) or ("nobody",))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
+
+
+def kill_monitor(sandbox: Sandbox) -> None:
+    for process in daemon_processes(sandbox, sandbox.layout.monitor, "mmm_mond"):
+        process.end(signal.SIGKILL, LIMIT)
+
+
+def rewrite(sandbox: Sandbox, old: str, new: str) -> None:
+    """Change every mmm_common.conf while the monitor is stopped in order, as docs/security.md says, then start anew."""
+    with monitor_away(sandbox):
+        for name in (*sandbox.hosts, sandbox.layout.monitor):
+            path = sandbox.machine(name).etc / "mmm_common.conf"
+            path.write_text(path.read_text().replace(old, new, 1))
+        for host in sandbox.hosts:
+            restart(sandbox, host, "mmm_agentd")
+
+
+def test_with_a_key_what_is_not_signed_is_refused_and_all_else_is_as_ever(cluster: Sandbox) -> None:
+    top = "active_master_role"
+    with watch_writer(cluster) as seen:
+        rewrite(cluster, top, f"auth_key   a-secret-of-this-cluster\n{top}")
+        settle(cluster)
+    assert seen == {"db1"}
+    try:
+        assert "|WHY:auth" in request(cluster, "db2", "PREPARE|1|db2|LEAD:0.10.77.0.2:9988.x")
+        assert "|WHY:auth" in request(cluster, "db2", "PROMISE|1|db2|db1|3")
+        assert ok(cluster, "set_offline", "db2").startswith("OK")
+        cluster.wait_states(LIMIT, db2="ADMIN_OFFLINE")
+        assert ok(cluster, "set_online", "db2").startswith("OK")
+        told = log(cluster, "db1", "mmm_agentd")
+        kill_monitor(cluster)
+        cluster.wait_until(
+            lambda: told.count("the lease is renewed by promises of db2"), LIMIT, "db2 promises"
+        )
+        assert WRITER in bound(cluster, "db1")
+    finally:
+        rewrite(cluster, "auth_key   a-secret-of-this-cluster\n", "")
     settle(cluster)
 
 

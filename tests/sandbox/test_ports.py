@@ -4,6 +4,7 @@ import contextlib
 import random
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.inspect import settle
 from mmm.sandbox.network import bound_addresses
-from tests.clusters import LIMIT, Log, log, pids, restart
+from tests.clusters import LIMIT, Log, bound, log, pids, restart
 
 pytestmark = pytest.mark.sandbox
 
@@ -220,3 +221,44 @@ def test_a_stranger_gets_nothing_and_is_named(sandbox: Sandbox, target: Target) 
     assert len(said) == 1
     assert "allow_from" in said[0]
     sandbox.client.run(["ip", "address", "del", f"{stranger}/32", "dev", "eth0"])
+
+
+SEND = """
+import os, socket, sys
+"".encode("idna")  # loaded while it may be read
+os.setuid(65534)
+for line in sys.argv[3:]:
+    with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as connection:
+        connection.sendall(line.encode() + b"\\n")
+        print(connection.makefile().readline().rstrip("\\n"))
+"""
+"""Send each line, as a user without any right."""
+
+
+def test_a_user_of_a_host_gives_no_orders(sandbox: Sandbox) -> None:
+    """Nobody on db3 has an address that is let in, and no port below 1024."""
+    before, bound_before = sandbox.show(), {name: bound(sandbox, name) for name in sandbox.hosts}
+    db2, vip = sandbox.layout.plugs["db2"].ip, sandbox.layout.writer_ip
+    lines = (
+        f"SET_STATUS|1|db2|ONLINE|writer({vip})|db2",
+        f"SET_STATUS|1|db2|ONLINE|writer({vip})|db2|LEASE:forever:boot.1|LEAD:0.10.77.0.2:9988.x",
+        "CLEAR_BAD_ROLES|1|db2",
+        "PROMISE|1|db2|db1|999999",
+        "CLIENTS|1|db2|app",
+    )
+    said = sandbox.machine("db3").run([sys.executable, "-c", SEND, db2, "9989", *lines]).stdout.splitlines()
+    codes = [re.search(r"\|WHY:(\w+)", line) for line in said]
+    assert [code and code[1] for code in codes] == [
+        "other_monitor",
+        "auth",
+        "other_monitor",
+        "auth",
+        "auth",
+    ], said
+    monitor = sandbox.layout.monitor_ip
+    said = sandbox.monitor.run(
+        [sys.executable, "-c", SEND, monitor, "9988", "set_offline db2\nquit"]
+    ).stdout.splitlines()
+    assert said == ["ERROR: Only root can change something here: run mmm_control as root, or set auth_key."]
+    assert sandbox.show() == before
+    assert {name: bound(sandbox, name) for name in sandbox.hosts} == bound_before

@@ -20,10 +20,11 @@ from mmm.agent.obedience import believes
 from mmm.agent.plan import Seen
 from mmm.config.model import Cluster, Host, Role
 from mmm.lease import NEVER
+from mmm.network.agent_port import AgentPort
 from mmm.network.arp import Announcer
 from mmm.network.line_server import Peer
 from mmm.network.vips import InterfaceError
-from mmm.wire.agent import LEASE_OVER, PROMISE, RELEASE, Reply, Request, decode_reply, decode_request
+from mmm.wire.agent import LEASE_OVER, PROMISE, RELEASE, Reply, Request, decode_reply
 
 WRITER, READER = "10.88.0.80", "10.88.0.90"
 ROLE = f"writer({WRITER})"
@@ -77,10 +78,10 @@ class Machine:
 
     # The other host
 
-    async def neighbour(self, _ip: str, _port: int, request: bytes, *_: object) -> bytes:
-        self.heard.append(decode_request(request))
+    async def neighbour(self, _ip: str, _port: int, request: Request, *_: object) -> Reply:
+        self.heard.append(request)
         self.asked.set()
-        return b"OK|T:other.1|UP:1.00\n"
+        return decode_reply(b"OK|T:other.1|UP:1.00\n")
 
     # The server
 
@@ -134,7 +135,7 @@ class Frames:
         self.allow = machine.allow_frames
 
 
-MONITOR = Peer("10.88.0.9", 1000, "10.88.0.1")
+MONITOR = Peer("10.88.0.9", 1000, "10.88.0.1", 9989)
 
 
 @dataclass
@@ -194,7 +195,7 @@ async def running(
     monkeypatch.setattr(agent_module, "deny", machine.fence)
     monkeypatch.setattr(guard, "take_away", machine.take_away)
     if promises:
-        monkeypatch.setattr(guard, "ask", machine.neighbour)
+        monkeypatch.setattr(AgentPort, "ask", lambda _, *said: machine.neighbour(*said))
     network: Any = machine
     frames: Any = Frames(machine)
     announcer = Announcer(frames)

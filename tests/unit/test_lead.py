@@ -24,7 +24,7 @@ from tests.unit.worlds import NOW, cluster, take_turn, world
 FIRST = Lead(0, "10.0.0.8:9988", "a1")
 AGAIN = Lead(0, "10.0.0.8:9988", "a2")
 SECOND = Lead(0, "[fd00::9]:9988", "b1")
-PEER = Peer("10.0.0.8", 50000, "10.0.0.1")
+PEER = Peer("10.0.0.8", 1000, "10.0.0.1", 9989)
 SILENCE = 11.0
 
 
@@ -122,7 +122,7 @@ def test_an_agent_refuses_another_monitor_and_names_each_to_the_other(command: s
     said = Authority(replace(cluster(), vip_lease=10.0), clock)
     assert said.refusal(order(FIRST), PEER) is None
     assert said.fields() == ()
-    refused = said.refusal(order(SECOND, command), Peer("fd00::9", 50000, "fd00::1"))
+    refused = said.refusal(order(SECOND, command), Peer("fd00::9", 1000, "fd00::1", 9989))
     assert refused is not None
     assert (refused.why, refused.fields) == (OTHER_MONITOR, ("FOLLOWS:10.0.0.8:9988",))
     assert said.refusal(order(FIRST), PEER) is None
@@ -135,7 +135,7 @@ def test_an_agent_refuses_another_monitor_and_names_each_to_the_other(command: s
 def test_an_agent_names_a_classic_monitor_by_where_it_comes_from() -> None:
     said = Authority(replace(cluster(), vip_lease=10.0), Clock())
     assert said.refusal(order(FIRST), PEER) is None
-    assert said.refusal(order(None), Peer("10.0.0.9", 50000, "10.0.0.1")) is not None
+    assert said.refusal(order(None), Peer("10.0.0.9", 1000, "10.0.0.1", 9989)) is not None
     assert said.fields() == ("STRANGER:10.0.0.9",)
 
 
@@ -143,7 +143,9 @@ def test_two_monitors_at_loopback_addresses_are_two() -> None:
     said = Authority(replace(cluster(), vip_lease=10.0), Clock())
     here = Lead(0, "127.0.0.1:9988", "a1")
     assert said.refusal(order(here), PEER) is None
-    assert said.refusal(order(here._replace(nonce="b1")), Peer("10.0.0.9", 50000, "10.0.0.1")) is not None
+    assert (
+        said.refusal(order(here._replace(nonce="b1")), Peer("10.0.0.9", 1000, "10.0.0.1", 9989)) is not None
+    )
     assert said.refusal(order(here._replace(nonce="a2")), PEER) is None
 
 

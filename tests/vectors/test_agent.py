@@ -158,7 +158,9 @@ async def _play(vector: Json, monkeypatch: pytest.MonkeyPatch) -> set[str]:
             answer = b""
             if given["do"] == "line":
                 try:
-                    answer = await agent.answer(given["line"].encode(), Peer("10.0.0.250", 50000, "10.0.0.1"))
+                    answer = await agent.answer(
+                        given["line"].encode(), Peer("10.0.0.250", 1000, "10.0.0.1", 9989)
+                    )
                 except GarbageError as garbage:
                     answer = garbage.answer
             else:
