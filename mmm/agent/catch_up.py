@@ -134,5 +134,9 @@ def _hindrance(
             more = f" or {len(found.kept) - 1} others" if len(found.kept) > 1 else ""
             return f"{waits} that {named(who)}{more} may hold, which keep_users keeps: end it there, KILL {who.id}"
         return f"{waits}{' that ' + named(found.holders[0]) + ' may hold' if found.holders else ''}"
+    if status.delay:
+        return (
+            f"replication is set to stay {status.delay} s behind (MASTER_DELAY, SOURCE_DELAY): set that to 0"
+        )
     io_counts = not received and status.io_running != "Yes"
     return (status if io_counts else replace(status, io_errno=0)).last_error

@@ -29,6 +29,10 @@ FOLLOWS = frozenset({ONLINE, "REPLICATION_FAIL", "REPLICATION_DELAY"})
 """States in which a slave follows the active master: one with broken replication has no other way back."""
 
 
+UNUSED = frozenset({"AWAITING_RECOVERY", HARD_OFFLINE})
+"""States of hosts that are not in use: a server that was started meanwhile need not have started its replication."""
+
+
 class Server(Enum):
     """How this host's own server answers."""
 
@@ -87,6 +91,8 @@ class Past:
 
     held: frozenset[Vip] = frozenset()
     offline: bool = False
+    unused: bool = False
+    """It was told a state in which it is not in use, and not yet one in which its replication was seen to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +358,8 @@ def remember(wanted: Status, seen: Seen, known: Facts, past: Past, unfinished: I
     )
     asked = seen.server is Server.UP and not seen.problem
     offline = wanted.state == ADMIN_OFFLINE or (past.offline and (bool(chains) or not asked))
-    return Past(held, offline)
+    unused = wanted.state in UNUSED or (past.unused and (bool(chains) or not asked))
+    return Past(held, offline, unused)
 
 
 def clear(assigned: Iterable[Vip], seen: Seen, known: Facts) -> Plan:
@@ -464,7 +471,10 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
         follows = wanted.master not in {"", known.this}
         compared = not wanted.detach and any(vip.role == known.writer for vip in wanted.vips)
         return [(Attach(),)] if follows or compared else []
-    if past.offline and not source.running:
+    comes = (
+        past.unused and wanted.state == ONLINE and not any(vip.role == known.writer for vip in wanted.vips)
+    )
+    if not source.running and (past.offline or comes):
         return [(StartReplication(),)]
     if source.refused:
         names = [name for name, place in known.sources.items() if place == (source.ip, source.port)]

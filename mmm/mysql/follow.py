@@ -7,6 +7,7 @@ by position   both have applied the same place of the same old source and the ne
 refuse        anything else, in one sentence that names the transactions; the old source stays
 """
 
+import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from mmm.gtid.place import LogPlace
 from mmm.gtid.transactions import Executed, Surplus, named, surplus
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError
 from mmm.mysql.order import passed_over
+from mmm.mysql.question import only
 from mmm.mysql.replication import (
     ReplicaStatus,
     binlog_position,
@@ -29,6 +31,8 @@ from mmm.mysql.replication import (
 )
 from mmm.mysql.source import change_login, change_source, heartbeat
 from mmm.wire.agent import REFUSES
+
+log = logging.getLogger(__name__)
 
 _LOOK_AGAIN = 0.01
 _SEARCH = 2.0  # seconds that the new source's log is searched for what would be skipped
@@ -108,6 +112,7 @@ def follow(replica: Connection, source: Address, at_source: Connection, timeout:
             with suppress(MysqlError):
                 start_replica(replica)
         raise
+    _warn_of_own(replica, at_source)
     start_replica(replica)
     _see_connected(replica, deadline)
     return Followed.SWITCHED
@@ -171,19 +176,42 @@ def _refused(replica: Connection, source: Connection, why: str) -> MysqlError:
     here, there = executed(replica), executed(source)
     if here is None or there is None:
         return FollowRefusedError(replica, source, why)
-    status = replica_status(source)
-    if status is None or status.detached or _lacks(here, there) is None:
+    status, own = replica_status(source), _origin(replica)
+    if status is None or status.detached or _lacks(here, there, own) is None:
         return FollowRefusedError(replica, source, why)
-    if _lacks(here, received_in(there, status)) is None:
+    if _lacks(here, received_in(there, status), own) is None:
         return SourceBehindError(replica, source)
     return FollowRefusedError(replica, source, why)
 
 
-def _lacks(here: Executed, there: Executed) -> Surplus | None:
-    """Return what is here and not there, and would keep this one from following."""
+def _lacks(here: Executed, there: Executed, own: str) -> Surplus | None:
+    """Return what is here and not there, and would keep this one, whose own transactions `own` marks, from following.
+
+    MySQL's auto-position does not mind what a replica has written itself: nobody else has such a transaction, and
+    a slave never becomes writer.
+    """
     if isinstance(here, gtid.History) and isinstance(there, gtid.History):
         return named(gtid.surplus(here, there), here, there)
-    return surplus(here, there)
+    return surplus(here, there, not_of=own)
+
+
+def _origin(server: Connection) -> str:
+    """Return what the server's own transactions carry."""
+    return str(server.ask(only(server.flavour.gtid_state))[0]["origin"])
+
+
+def _warn_of_own(replica: Connection, source: Connection) -> None:
+    """Name the transactions that the replica has written itself and follows in spite of."""
+    here, there = executed(replica), executed(source)
+    if replica.flavour.mariadb or here is None or there is None:
+        return
+    if own := surplus(here, there):
+        log.warning(
+            "%s has %s of its own that %s lacks: it follows all the same, its data may differ",
+            replica.address.ip,
+            own,
+            source.address.ip,
+        )
 
 
 def _see_no_surplus(replica: Connection, source: Connection, deadline: float) -> None:
@@ -209,7 +237,7 @@ def _have_gtids(*servers: Connection) -> bool:
 def _by_gtid(replica: Connection, source: Connection, has: Executed | None = None) -> _Start | str:
     """Return the start by GTID, or which transactions the source lacks of what the replica has, or had."""
     here, there = has or executed(replica), executed(source)
-    lacking = _lacks(here, there) if here is not None and there is not None else None
+    lacking = _lacks(here, there, _origin(replica)) if here is not None and there is not None else None
     if lacking:
         return _lacking(lacking)
     if not (isinstance(here, gtid.History) and isinstance(there, gtid.History)):

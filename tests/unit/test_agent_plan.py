@@ -331,6 +331,19 @@ def test_a_replica_that_is_turned_away_gets_the_login_of_the_conf(state: str) ->
     )
 
 
+@pytest.mark.parametrize("known", [MASTER, SLAVE])
+def test_a_host_that_comes_into_use_replicates_and_one_in_use_is_the_admins(known: Facts) -> None:
+    stopped, online = seen(source=STOPPED), status("ONLINE")
+    past = remember(status("AWAITING_RECOVERY"), stopped, known, NOTHING, ())
+    assert plan(status("AWAITING_RECOVERY"), stopped, known, past).steps == ()
+    assert plan(online, stopped, known, past).steps == (StartReplication(),)
+    assert plan(replace(online, vips=(WRITER,)), stopped, MASTER, past).steps == PROMOTE
+    failed = remember(online, stopped, known, past, plan(online, stopped, known, past).chains)
+    assert plan(online, stopped, known, failed).steps == (StartReplication(),)
+    in_use = remember(online, replace(seen(), problem=""), known, past, ())
+    assert plan(online, stopped, known, in_use).steps == ()
+
+
 def test_clear_removes_what_is_bound_and_not_assigned_and_nothing_else() -> None:
     found = seen(WRITER, READ1, READ2, writable=True)
     assert clear([READ1], found, MASTER).steps == (DenyWrites(), Unbind(WRITER), Unbind(READ2))

@@ -168,16 +168,24 @@ def test_administrators_are_kept_out_too_where_the_server_can(trio: Trio) -> Non
         allow_writes(connection)
 
 
-def test_a_slave_with_a_write_of_its_own_is_refused_by_its_name(trio: Trio) -> None:
-    with agent(trio.slave) as slave, agent(trio.two) as two:
+def test_a_slave_with_a_write_of_its_own_follows_on_mysql_and_is_refused_by_name_on_mariadb(
+    trio: Trio, caplog: pytest.LogCaptureFixture
+) -> None:
+    with agent(trio.slave) as slave, agent(trio.two) as two, agent(trio.one) as one:
         allow_writes(slave)
         assert caught(trio.slave, trio.one) is Caught.REACHED
         assert caught(trio.two, trio.one) is Caught.REACHED
         insert(trio.slave, "stray")
-        stray = binlog_position(slave).gtid
-        named = stray if slave.flavour.mariadb else trio.slave.value("@@server_uuid")
-        with pytest.raises(FollowRefusedError, match=named):
-            follow(slave, source(trio.two), two, 2.0)
+        if slave.flavour.mariadb:
+            with pytest.raises(FollowRefusedError, match=binlog_position(slave).gtid):
+                follow(slave, source(trio.two), two, 2.0)
+        else:
+            assert follow(slave, source(trio.two), two, LONG) is Followed.SWITCHED
+            assert trio.slave.value("@@server_uuid") in caplog.text
+            insert(trio.two, "goes on")
+            assert caught(trio.slave, trio.two) is Caught.REACHED
+            assert caught(trio.one, trio.two) is Caught.REACHED
+            assert follow(slave, source(trio.one), one, LONG) is Followed.SWITCHED
         status = replica_status(slave)
         assert status is not None
         assert status.source_port == trio.one.port
