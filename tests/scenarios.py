@@ -105,9 +105,9 @@ class Patient:
 
 @contextmanager
 def move_under_way(sandbox: Sandbox) -> Iterator[list[tuple[int, str]]]:
-    """Let the writer be on its way from db1 to db2, db1 waiting for a client that has not committed.
+    """Let the writer be on its way from db1 to db2, db1 waiting for a client's statement.
 
-    It commits when the block ends. Gives the list that exit status and answer of mmm_control come into.
+    It is done when the block ends. Gives the list that exit status and answer of mmm_control come into.
     """
     answers: list[tuple[int, str]] = []
 
@@ -125,14 +125,27 @@ def move_under_way(sandbox: Sandbox) -> Iterator[list[tuple[int, str]]]:
 
 @contextmanager
 def at_work(sandbox: Sandbox, host: str) -> Iterator[None]:
-    """Give a host a session with a transaction that has written; it commits when the block ends, if it still can."""
-    with sql.session(sandbox.machine(host), LIMIT) as connection:
-        connection.begin()
-        with connection.cursor() as cursor:
-            cursor.execute(f"INSERT INTO {TICK_TABLE} () VALUES ()")  # noqa: S608
-        yield
-        with suppress(sql.SqlError):
-            connection.commit()
+    """Give a host a session whose statement has been writing for a second; it is done when the block ends."""
+    machine = sandbox.machine(host)
+    with sql.session(machine, LIMIT) as gate, sql.session(machine, LIMIT) as worker:
+
+        def work() -> None:
+            with suppress(sql.SqlError), worker.cursor() as cursor:
+                cursor.execute(
+                    f"INSERT INTO {TICK_TABLE} (id) SELECT NULL FROM DUAL WHERE GET_LOCK('at work', 60)"  # noqa: S608
+                )
+
+        long = "SELECT 1 FROM information_schema.PROCESSLIST WHERE ID=%s AND COMMAND='Query' AND TIME >= 1"
+        number = worker.thread_id()  # type: ignore[no-untyped-call]
+        thread = threading.Thread(target=work)
+        with gate.cursor() as cursor:
+            cursor.execute("SELECT GET_LOCK('at work', 0)")
+            thread.start()
+            sandbox.wait_until(lambda: cursor.execute(long, (number,)), LIMIT, "a statement is long")
+            yield
+            with suppress(sql.SqlError):
+                cursor.execute("SELECT RELEASE_LOCK('at work')")
+        thread.join()
 
 
 def wait_failed(log: Log, host: str, *checks: str) -> None:
