@@ -112,7 +112,8 @@ def read_files(source: Source, name: str) -> tuple[File, list[str], list[Problem
     try:
         path, content = source.open(name, None)
     except Unreadable as e:
-        reading.problems.append(Problem(e.path or name, 0, e.text))
+        text = e.text.replace(e.path, "it", 1) if e.path else e.text  # the file stands before it
+        reading.problems.append(Problem(e.path or name, 0, text))
         return File(name, [], {}), [], reading.problems
     return reading.file(path, content, ()), reading.paths, reading.problems
 
@@ -214,12 +215,39 @@ def _content(path: str) -> bytes | None:
             os.close(handle)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError:
+        raise Unreadable(
+            path, f"{_user()} may not read {path}: run this with sudo{_or_in_group(path)}"
+        ) from None
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
         raise Unreadable(path, f"{path} cannot be read: {reason}; make it readable for this user") from None
     if len(content) > MAX_SIZE:
         raise Unreadable(path, f"{path} is larger than {MAX_SIZE // 1024 // 1024} MiB; name a conf file")
     return content
+
+
+def _user() -> str:
+    import pwd  # noqa: PLC0415 - only an error needs it
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"
+
+
+def _or_in_group(path: str) -> str:
+    """Return how else the file may be read: by a member of its group, where that is another than root's."""
+    import grp  # noqa: PLC0415
+
+    try:
+        state = os.stat(path)  # noqa: PTH116
+        group = grp.getgrgid(state.st_gid).gr_name
+    except (OSError, KeyError):
+        return ""
+    if not state.st_mode & stat.S_IRGRP or not state.st_gid:
+        return ""
+    return f", or become a member of its group {group}"
 
 
 def _refuse(path: str, state: os.stat_result) -> None:

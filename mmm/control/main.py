@@ -19,7 +19,7 @@ from mmm.control.forms import FORMS, WARNINGS, Form, failed, question, render
 from mmm.control.health import HEALTH, status_of, unknown
 from mmm.control.signing import is_signed, signed
 from mmm.control.vouch import NotVouchedError, vouched
-from mmm.wire.command import HELP, encode_command
+from mmm.wire.command import HELP, encode_command, incomplete
 from mmm.wire.lines import WireError
 
 CONNECT_LIMIT = 10.0
@@ -43,6 +43,8 @@ def main() -> int:
     arguments = _arguments(sys.argv[1:])
     command, form = arguments.command, arguments.format
     try:
+        if lacks := incomplete(command):
+            return _fail(USAGE, lacks)
         command = vouched(command)
         request = encode_command(question(command, form))
         monitor = find_monitor(arguments.config, arguments.cluster)
@@ -102,8 +104,8 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     parser = argparse.ArgumentParser(
         prog="mmm_control",
         usage="mmm_control [@CLUSTER] [--config FILE] [--format text|json|yaml] COMMAND [ARG...]",
-        epilog=f"{HELP}\nexit status: 0 OK, 1 refused by the monitor, 2 usage or conf error, 3 no answer, or none that"
-        " can be written",
+        epilog=f"{HELP}\nexit status: 0 OK, 1 refused by the monitor, 2 usage or conf error, 3 no answer, or output"
+        " failed; of health as of a Nagios plugin",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         add_help=False,
@@ -111,9 +113,9 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     parser.add_argument(
         "--config", metavar="FILE", help="read this conf file instead of looking for mmm_mon.conf"
     )
-    parser.add_argument("--format", choices=FORMS, default="text", help="of show, checks and mode (text)")
+    parser.add_argument("--format", choices=FORMS, default="text", help="of answers (text)")
     parser.add_argument("--version", action="version", version=f"mmm_control {__version__}")
-    parser.add_argument("--help", action="help", help="print this and end")
+    parser.add_argument("--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
     arguments, command = parser.parse_known_args(rest)
     if not command or command[0].startswith("-"):
@@ -134,10 +136,9 @@ def _ask(monitor: Endpoint, wrap: Wrap, request: bytes, command: Sequence[str]) 
     except TimeoutError:
         raise NoAnswerError(f"{where} did not answer in time; see its log") from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise NoAnswerError(f"cannot talk to {where}: {reason}; is mmm_mond running?") from error
+        raise NoAnswerError(f"cannot talk to {where}: {_reason(error)}") from error
     if not answer:
-        raise NoAnswerError(f"{where} closed the connection without an answer; see its log")
+        raise NoAnswerError(f"{where} closed the connection without an answer: {_CLOSED}")
     return answer
 
 
@@ -150,6 +151,23 @@ def _signed(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> str | None
             return None
         connection.sendall(request)
         return _receive(connection)
+
+
+_CLOSED = "see its log; is its <socket> type ssl, or is this host not in allow_from?"
+
+
+def _reason(error: OSError) -> str:
+    """Return why there was no talking to the monitor, and what to look at."""
+    tls = getattr(error, "verify_message", "") or getattr(error, "reason", "")  # of ssl.SSLError
+    if tls:
+        return (
+            f"TLS failed ({str(tls).replace('_', ' ').lower()}); is <socket> the same in its conf and here?"
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return "Connection refused; is mmm_mond running?"
+    if isinstance(error, ConnectionResetError):
+        return f"Connection reset by peer; {_CLOSED}"
+    return error.strerror or str(error)
 
 
 def _receive(connection: socket.socket) -> str:

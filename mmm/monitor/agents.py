@@ -4,6 +4,7 @@ Everything has a limit, every failure becomes an answer; nothing here raises for
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
@@ -76,7 +77,8 @@ class Agents:
             return Spoken(Answer.REFUSED, f"no connection within {CONNECT_TIMEOUT:g} s")
         except OSError as error:
             closed = isinstance(error, ConnectionRefusedError)
-            return Spoken(Answer.REFUSED, f"no connection: {error.strerror or error}", closed=closed)
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            return Spoken(Answer.REFUSED, f"no connection: {reason}", closed=closed)
 
     def _taken(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """Return the connection that is kept to a host and still good, and keep it no more."""

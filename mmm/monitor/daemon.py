@@ -14,9 +14,11 @@ from mmm.lead import Lead, authority
 from mmm.monitor import gather, master_pair, startup
 from mmm.monitor.admission import Admission
 from mmm.monitor.agents import Agents
+from mmm.monitor.before_start import waits_for_network
 from mmm.monitor.checks import Checks
 from mmm.monitor.control_port import serve_control
 from mmm.monitor.kill_host import program
+from mmm.monitor.network_check import is_up
 from mmm.monitor.shell import Shell
 from mmm.monitor.world import State, World
 from mmm.network import privileged_port
@@ -124,8 +126,13 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
     lead = Lead(0, authority(monitor.ip, monitor.port), secrets.token_hex(8))
     agents = Agents(tls.client_context(conf.socket), lead, conf)
     checks = Checks(conf, pinger)
+    server_tls, admission = tls.server_context(conf.socket), Admission(conf)
     try:
-        await gather.wait_for_network(monitor, pinger)
+        if not await is_up(monitor, pinger):
+            async with serve_control(
+                monitor, server_tls, waits_for_network(monitor), allowed(conf), admission
+            ):
+                await gather.wait_for_network(monitor, pinger)
         checked, has, settings = await gather.first_checks(conf, checks, time.monotonic())
         found = await gather.ask_everybody(conf, monitor, agents, checked)
         started = startup.start(conf, checked, found, time.monotonic(), has)
@@ -136,9 +143,7 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
         shell = Shell(world, monitor, agents, checks, pinger)
         log.info("%s", sentence(conf))
         collect_seldom()
-        async with serve_control(
-            monitor, tls.server_context(conf.socket), shell.command, allowed(conf), Admission(conf)
-        ):
+        async with serve_control(monitor, server_tls, shell.command, allowed(conf), admission):
             await shell.run()
     finally:
         checks.close()

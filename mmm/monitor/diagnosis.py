@@ -13,7 +13,7 @@ from mmm.monitor.world import HostWorld, State, World
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A row of the table. `sentence` is formatted with the host's name as `name` and what others said as `others`.
+    """A row of the table. `sentence` is formatted with the host's `name`, its agent's `port`, `others` that reach it.
 
     `causes` are what it may come from; `writer`, `when` and `then` tell what becomes of the writer role of such a host,
     after how long, and what an admin does. All three are words for the page.
@@ -131,21 +131,24 @@ TABLE: tuple[Diagnosis, ...] = (
     Diagnosis(
         "agent_dead",
         _host(lambda host: host.agent.closed),
-        "the agent of {name} does not run, its server works",
-        "stopped, killed, never started",
+        "nothing listens at the agent's port {port} of {name}, or a firewall rejects it; its server works",
+        "the agent was stopped, killed or never started; a firewall that rejects its port",
         "stays; stopped in order the agent has left the VIP for good, killed it loses it with its lease",
         "never",
-        "start the agent",
+        "start the agent; open its port",
     ),
     Diagnosis(
         "agent_frozen",
         _host(_agent_silent),
-        "the agent of {name} says nothing, its server works",
-        "SIGSTOP, a machine out of memory",
+        (
+            "the agent of {name} says nothing, its server works: it hangs, a firewall drops TCP {port}, or its"
+            " allow_from lacks this monitor"
+        ),
+        "SIGSTOP, a machine out of memory; a firewall that drops its port; allow_from without the monitor",
         "nobody has it once the lease is over: the angel sets read_only, ends clients and unbinds, or the kernel"
         " removes the VIP. It does not go to another, for the host is not dead",
         "`vip_lease` after the agent was last heard",
-        "thaw or restart the agent",
+        "thaw or restart the agent; look at its log and the firewall",
     ),
 )  # fmt: skip
 
@@ -168,5 +171,5 @@ def said(world: World, name: str) -> str:
     found = diagnose(world, name)
     if found is None:
         return ""
-    others = ", ".join(second_opinion.reached_by(world, name))
-    return f"{found.name}: {found.sentence.format(name=name, others=others)}"
+    others, port = ", ".join(second_opinion.reached_by(world, name)), world.conf.hosts[name].agent_port
+    return f"{found.name}: {found.sentence.format(name=name, others=others, port=port)}"

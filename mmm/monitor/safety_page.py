@@ -16,7 +16,7 @@ def table() -> str:
 
 
 def _row(row: Diagnosis) -> str:
-    sentence = row.sentence.format(name="db1", others="db2, db3")
+    sentence = row.sentence.format(name="db1", others="db2, db3", port=9989)
     return f"| `{row.name}` | {sentence} | {row.causes} | {row.writer} | {row.when} | {row.then} |\n"
 
 

@@ -29,13 +29,13 @@ Valid commands are:
     move_role [--force] <role> <host> - move exclusive role <role> to host <host>
                                         (Only use --force if you know what you are doing!)
     set_ip <ip> <host>                - set role with ip <ip> to host <host>
-    failover_method [<method>]        - print the mode, or switch to auto, wait or manual
-                                        (The way MMM 1.x says set_active and set_manual.)
-    set_online --force <host>         - though it has transactions that the active master lacked
     move_role --dry-run [--force] <role> <host>
-                                      - say what that would do, and change nothing
+                                      - say what a move would do, and change nothing
+    set_online --force <host>         - set it online though it has transactions that the active master lacked
     confirm_dead [--yes] <host>       - say that host <host> is switched off: nothing waits for it any more
                                         (Two servers take writes if it is not!)
+    failover_method [<method>]        - print the mode, or switch to auto, wait or manual
+                                        (The way MMM 1.x says set_active and set_manual.)
     health                            - the state in one line, for Nagios: exit status 0, 1, 2 or 3
     explain [<host>|all]              - say why a host is in its state and what would change it
     history [<count>]                 - show the last changes and moves of roles
@@ -49,6 +49,21 @@ def command_mac(key: str, nonce: str, words: Sequence[str]) -> str:
     text = " ".join(" ".join(words).split())
     said = f"{nonce} {text}".encode("utf-8", "surrogateescape")
     return hmac.new(key.encode(), b"command " + said, "sha256").hexdigest()
+
+
+_NEEDS = {
+    "set_online": (1, "a host: set_online [--force] HOST"),
+    "set_offline": (1, "a host: set_offline HOST"),
+    "move_role": (2, "a role and a host: move_role [--dry-run] [--force] ROLE HOST"),
+    "set_ip": (2, "an IP and a host: set_ip IP HOST"),
+}
+
+
+def incomplete(words: Sequence[str]) -> str:
+    """Return what the command lacks, empty where it has all that it needs or is not known here."""
+    count, needs = _NEEDS.get(words[0], (0, ""))
+    given = [word for word in words[1:] if not word.startswith("-")]
+    return f"{words[0]} needs {needs}" if len(given) < count else ""
 
 
 def encode_command(words: Sequence[str]) -> bytes:

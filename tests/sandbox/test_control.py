@@ -113,10 +113,7 @@ def test_what_cannot_be_answered_is_an_error(sandbox: Sandbox, args: tuple[str, 
     "args",
     [
         ("nonsense",),
-        ("set_online",),
-        ("move_role", "writer"),
         ("show", "me", "all"),
-        ("set_ip", "1.2.3.4"),
         ("",),
     ],
 )

@@ -1,6 +1,8 @@
 """Where conf files are found, which are refused, and that no content of a file ends in a traceback."""
 
+import grp
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -83,9 +85,29 @@ def test_files_open_to_everybody_are_refused(tmp_path: Path, mode: int, may: str
     assert mon(tmp_path).path == path
 
 
+def test_who_may_not_read_the_conf_is_told_how_to_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mmm_mon.conf"
+    path.write_text("")
+    path.chmod(0o640)
+    os.chown(path, 0, 1)
+    real = os.open
+
+    def denied(name: str, *args: int) -> int:
+        if name == str(path):
+            raise PermissionError(13, "Permission denied")
+        return real(name, *args)
+
+    monkeypatch.setattr(os, "open", denied)
+    group = grp.getgrgid(1).gr_name
+    said = f"may not read it: run this with sudo, or become a member of its group {group}"
+    assert refused(tmp_path) == (f"{path}: {pwd.getpwuid(os.geteuid()).pw_name} {said}",)
+
+
 def test_what_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "mmm_mon.conf").mkdir()
-    assert refused(tmp_path)[0].endswith("mmm_mon.conf is a directory; name a file")
+    assert refused(tmp_path)[0].endswith("mmm_mon.conf: it is a directory; name a file")
     os.mkfifo(tmp_path / "fifo.conf", 0o600)
     assert refused(path=tmp_path / "fifo.conf")[0].endswith("is not a plain file; name a plain file")
     large = put(tmp_path / "large.conf", b"# \n" * 2_000_000)

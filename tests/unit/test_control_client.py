@@ -72,7 +72,9 @@ class Monitor:
         with connection:
             connection.settimeout(LIMIT)
             asked = b""
-            while b"quit\n" not in asked:
+            while b"quit\n" not in asked and not asked.startswith(
+                b"\x16\x03"
+            ):  # TLS, to one that speaks none
                 asked += connection.recv(4096)
             self.received += asked
             connection.sendall(self._answer)
@@ -272,6 +274,34 @@ def test_wrong_usage_ends_with_2(client: Client, arguments: list[str]) -> None:
     assert done.returncode == 2
     assert done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "needs"),
+    [
+        (["set_online"], "set_online needs a host: set_online [--force] HOST"),
+        (["set_online", "--force"], "set_online needs a host"),
+        (["move_role", "--dry-run", "writer"], "move_role needs a role and a host"),
+        (["set_ip", "1.2.3.4"], "set_ip needs an IP and a host"),
+    ],
+)
+def test_a_command_that_lacks_something_is_told_what(client: Client, command: list[str], needs: str) -> None:
+    client.write_conf(1)
+    done = client.run("--config", str(client.conf), *command)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"mmm_control: {needs}")
+
+
+def test_a_monitor_that_speaks_no_tls_is_named(client: Client, tmp_path: Path) -> None:
+    settings = Authority(tmp_path, "ours").issue("admin")
+    client.extra = (
+        f"<socket>\n    type ssl\n    cert_file {settings.cert_file}\n    key_file {settings.key_file}\n"
+        f"    ca_file {settings.ca_file}\n</socket>\n"
+    )
+    done, _ = client.ask("ACTIVE", "mode")
+    assert done.returncode == 3
+    assert "TLS failed (" in done.stderr
+    assert "is <socket> the same in its conf and here?" in done.stderr
 
 
 def test_a_bad_conf_ends_with_2(client: Client) -> None:

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from mmm.monitor import answers
+from mmm.monitor import answers, before_start
 from mmm.monitor.health import health
 from mmm.monitor.history import Entry
 from mmm.monitor.world import Mode, State, World
@@ -76,3 +76,14 @@ def test_what_has_no_values_is_answered_as_ever() -> None:
     assert error.startswith("ERROR: Unknown host name 'db9'")
     assert answers.answer(world(), ["json", "mode"], NOW, lambda moment: moment) == "ACTIVE"
     assert answers.answer(world(), ["json", "set_offline", "db1"], NOW, lambda moment: moment) is None
+
+
+def test_a_monitor_that_waits_for_its_network_says_so() -> None:
+    monitor = world().conf.monitor
+    assert monitor is not None
+    waiting = replace(monitor, ping_ips=("192.168.100.1",))
+    waits = "the monitor has not begun: it waits until one of its ping_ips answers (192.168.100.1)"
+    assert before_start.answer(waiting, ["ping"]).startswith("OK")
+    assert before_start.answer(waiting, ["show"]) == f"# Warning: {waits}\n"
+    assert before_start.answer(waiting, ["health"]).startswith(f"MMM CRITICAL: {waits} | ")
+    assert before_start.answer(waiting, ["set_online", "db1"]) == f"ERROR: {waits}"
