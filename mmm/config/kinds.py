@@ -156,7 +156,7 @@ def _items(text: str, *, words: bool = False) -> list[str]:
     if items[-1] == "":
         items.pop()
     if not items or "" in items:
-        raise ValueError(f"has an empty entry in `{text}`; delete the comma too many")
+        raise ValueError(f"has an empty entry in `{text}`; delete the extra comma")
     if words and not note_in(text) and any(_NO_COMMAS.search(item) for item in items):
         parts = (part for item in items for part in _NO_COMMAS.split(item) if part)
         raise ValueError(f"is a list, not `{text}`; separate by commas: {', '.join(parts)}")

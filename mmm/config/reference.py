@@ -63,7 +63,7 @@ active master role is exclusive.
 OLD_HEAD = """\
 ## Files of MMM 1.x
 
-Older files load unchanged. They are recognised by what they hold, not by an option; all files of a conf are of one
+Older files load unchanged. The format is detected from the contents, not set by an option; all files are of one
 dialect. `TYPE NAME` at the left margin opens a block, the indented lines below are its values, all other lines are
 global:
 

@@ -62,7 +62,7 @@ TABLE: tuple[Diagnosis, ...] = (
         "the monitor's own network",
         "stays; the masters promise each other that it does",
         "at once",
-        "mend the monitor's network",
+        "fix the monitor's network",
     ),
     Diagnosis(
         "cut_off_from_monitor",
@@ -71,7 +71,7 @@ TABLE: tuple[Diagnosis, ...] = (
         "a link or a filter between monitor and host",
         "stays; its peers promise that it does",
         "never",
-        "mend the link",
+        "fix the link",
     ),
     Diagnosis(
         "host_stopped_serving",
@@ -89,7 +89,7 @@ TABLE: tuple[Diagnosis, ...] = (
         "stopped, crashed or killed",
         "goes to another once the agent has let it go",
         f"{_FAILED}; no lease is waited for",
-        "start the server; it comes back by itself if it holds nothing that the new writer lacks",
+        "start the server; it comes back automatically if it holds nothing that the new writer lacks",
     ),
     Diagnosis(
         "host_silent",
@@ -98,7 +98,7 @@ TABLE: tuple[Diagnosis, ...] = (
         "no power, a kernel that hangs, a cable that is pulled",
         "goes to another; a host that lives has set read_only by then, ended its clients and lost the VIP",
         f"{_SILENT}, and {_LEASE}; at once when kill_host succeeds",
-        "switch it off or mend its network; make kill_host do it",
+        "switch it off or fix its network; make kill_host do it",
     ),
     Diagnosis(
         "host_frozen",

@@ -54,7 +54,7 @@ MAY_SETTLE = Fact(
 PEER_ALIVE = Fact(
     "its peer is ONLINE and not dead",
     lambda v: v.peer_alive,
-    "its peer is not ONLINE or does not answer, so that broken replication is not held against this host",
+    "its peer is not ONLINE or does not answer, so that broken replication of this host is ignored",
 )
 REPLICATION_EXCUSED = Fact(
     "both replication checks are good, or its peer is not ONLINE",
@@ -77,14 +77,13 @@ FOLLOWS = Fact(
     "its agent has to follow the active master",
 )
 UNSHARED = Fact(
-    "it can be active master, was lost, and has transactions that the active master had not when it was lost or that"
-    " one took over",
+    "it can be active master, was lost, and has transactions that the active master lacked at the time of the failover",
     lambda v: v.unshared is not None,
     "nothing is known that it has and the active master lacks",
 )
 BEING_COMPARED = Fact(
-    "it can be active master, was lost, and its transactions were not compared with the active master's yet;"
-    f" where neither GTIDs nor the active master's place in its binary log tell, for {LOOKS} runs of rep_threads only",
+    "it can be active master, was lost, and its transactions are not compared with the active master's yet;"
+    f" without GTIDs and without a known position it waits for {LOOKS} runs of rep_threads at most",
     lambda v: v.being_compared,
     "its transactions were compared with the active master's, or cannot be",
 )

@@ -63,8 +63,8 @@ def _masters(before: World, after: World) -> Iterator[Notice]:
     """Say what is wrong with the masters from now on, where either of them was looked at."""
     if all(before.hosts[host.name] is after.hosts[host.name] for host in after.masters()):
         return
-    known = {_kind(warned) for warned in (*master_pair.found(before), *readiness.found(before))}
-    for warned in (*master_pair.found(after), *readiness.found(after)):
+    known = {_kind(warned) for warned in (*master_pair.found(before), *readiness.of_masters(before))}
+    for warned in (*master_pair.found(after), *readiness.of_masters(after)):
         if _kind(warned) not in known:
             yield logging.WARNING, str(warned)
 

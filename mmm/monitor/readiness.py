@@ -1,12 +1,15 @@
 """What would go wrong at the next move or failover of the active master role, seen before it does. Pure.
 
-found     everything, as warnings
-against   what keeps the role from being moved to a host
-on_paper  what a move does not change by itself, for its rehearsal
+found       everything, as warnings
+of_masters  what is of the possible masters alone
+against     what keeps the role from being moved to a host
+on_paper    what a move does not change by itself, for its rehearsal
 """
 
 from collections.abc import Iterator
 
+from mmm.gtid.mysql import GtidSet
+from mmm.gtid.transactions import surplus
 from mmm.monitor.warnings import Level, Value, Warned
 from mmm.monitor.world import State, World
 from mmm.wire.agent import DISK_FULL, EVENTS
@@ -18,14 +21,19 @@ _AGAINST = ("no_binlog", "delayed", GRANTS, NOT_LISTENING, REPLICATION_LOGIN)
 
 def found(world: World) -> tuple[Warned, ...]:
     """Return all that would hurt, as far as the hosts were asked."""
+    others = (name for name in world.hosts if not world.can_be_active_master(name))
+    doubts = (warned for name in others for warned in _doubts(world, name))
+    return (*of_masters(world), *doubts, *_server_ids(world))
+
+
+def of_masters(world: World) -> tuple[Warned, ...]:
+    """Return what of that a look at the possible masters alone tells."""
     masters = [host.name for host in world.masters() if _in_use(world, host.name)]
-    said = [
+    return tuple(
         warned
         for name in masters
-        for warned in (*_logs(world, name), *_delay(world, name), *_notes(world, name))
-    ]
-    doubts = [warned for name in world.hosts for warned in _doubts(world, name)]
-    return (*said, *doubts, *_server_ids(world))
+        for warned in (*_logs(world, name), *_delay(world, name), *_notes(world, name), *_doubts(world, name))
+    )
 
 
 def against(world: World, name: str) -> list[str]:
@@ -44,7 +52,20 @@ def on_paper(world: World, source: str | None, target: str) -> list[str]:
         said.append(
             f"{source}: its MySQL events stay ENABLED there, and {target} does not run them: see docs/moving.md"
         )
-    return said
+    return [*said, *_of_their_own(world, target)]
+
+
+def _of_their_own(world: World, target: str) -> Iterator[str]:
+    """Yield which slaves of MySQL wrote what the new writer lacks, for they may refuse to follow it."""
+    theirs = world.hosts[target].transactions
+    for name, host in world.hosts.items():
+        ours = host.transactions
+        slave = world.conf.hosts[name].mode == "slave" and host.state is State.ONLINE
+        if not slave or ours is None or theirs is None or not isinstance(ours.executed, GtidSet):
+            continue
+        own = ours.executed.minus(ours.executed.without(ours.origin))
+        if theirs.got is not None and (more := surplus(own, theirs.got)):
+            yield f"{name}: has {more} of its own, which {target} lacks: it may refuse to follow {target}"
 
 
 def _in_use(world: World, name: str) -> bool:

@@ -261,7 +261,7 @@ def test_all_errors_are_said_at_once_in_order() -> None:
         (
             "hosts db1, db2\n",
             "hosts db1,, db2\n",
-            "m.conf:28: hosts has an empty entry in `db1,, db2`; delete the comma too many",
+            "m.conf:28: hosts has an empty entry in `db1,, db2`; delete the extra comma",
         ),
         ("hosts db1, db2\n", "hosts db1, db1\n", "m.conf:28: db1 is listed twice; delete one of them"),
         (

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mmm.gtid.mysql import parse
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.monitor import answers, concerns, notices, readiness
@@ -151,3 +152,15 @@ def test_set_online_with_a_classic_agent_wants_replication_to_run() -> None:
     assert answer(classic).startswith("ERROR: Replication of 'db3' does not run: rep_threads. Start it there")
     assert answer(classic, "--force").startswith("OK")
     assert answer(stopped).startswith("OK"), "its agent starts it"
+
+
+def test_a_slave_of_mysql_that_wrote_by_itself_is_named_on_paper() -> None:
+    source, own = "aaaaaaaa-0000-0000-0000-000000000001", "bbbbbbbb-0000-0000-0000-000000000003"
+    ready = caught_up(world()).with_host(
+        "db2", transactions=Transactions(NOW, source, parse(f"{source}:1-90"))
+    )
+    slave = Transactions(NOW, own, parse(f"{source}:1-99,{own}:1-3"))
+    said = "db3: has 3 transactions"
+    assert said in move(ready.with_host("db3", transactions=slave), "--dry-run"), "but not the nine under way"
+    clean = Transactions(NOW, own, parse(f"{source}:1-99"))
+    assert said not in move(ready.with_host("db3", transactions=clean), "--dry-run")
