@@ -147,9 +147,25 @@ def _check_machine() -> None:
             raise SandboxError(f"{name} is missing: apt-get install {package}")
     if any(directory().is_relative_to(hidden) for hidden in _HIDDEN):
         raise SandboxError(f"MMM_SANDBOX_DIR is {directory()}: it must not be below {', '.join(_HIDDEN)}")
+    _check_root_mount()
     tried = subprocess.run(
         ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "true"],
         capture_output=True, text=True, check=False, timeout=10,
     )  # fmt: skip
     if tried.returncode:
         raise SandboxError(f"no namespaces on this machine: {tried.stderr.strip()}")
+
+
+def _check_root_mount() -> None:
+    """Raise SandboxError in a chroot: who enters a machine finds itself outside of it, without our programs."""
+    # By mount and inode: a chroot can be another mount of the same folder, or another folder of the same mount.
+    look = ["sh", "-c", "exec 3</; cat /proc/self/fdinfo/3"]
+    ways = (look, ["nsenter", "--mount=/proc/self/ns/mnt", *look])
+    seen = [
+        subprocess.run(way, capture_output=True, text=True, check=False, timeout=10).stdout for way in ways
+    ]
+    if seen[0] != seen[1]:
+        raise SandboxError(
+            "this is a chroot, which the sandbox's machines would not be in: enter it with "
+            "'systemd-nspawn -D DIR', or with pivot_root instead of chroot"
+        )

@@ -114,3 +114,23 @@ def test_a_server_that_does_not_start_is_said_and_nothing_stays(name: str, tmp_p
         up(name, server=str(broken))
     assert holders(name) == []
     assert not (directory() / name).exists()
+
+
+def test_a_chroot_is_named_before_anything_is_built(tmp_path: Path) -> None:
+    script = 'mount --rbind / "$0" && exec chroot "$0" "$@"'
+    argv = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        str(tmp_path),
+        sys.executable,
+        "-m",
+        "mmm.sandbox.main",
+        "up",
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("mmm_sandbox: this is a chroot, ")
+    assert done.stderr.count("\n") == 1
