@@ -15,8 +15,8 @@ from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT, Log, Patient
 
 HERE = Path(__file__).parent
-LONG_FIRST: tuple[str, ...] = ()
-"""The files that take longest, so that no worker begins one of them when the others have nothing left to do."""
+LONG_FIRST = ("chaos", "torture", "mysql_cluster", "mariadb_versions", "semi_sync", "states_replication")
+"""Files that take long, so that no worker begins one of them when the others have nothing left to do."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

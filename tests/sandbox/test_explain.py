@@ -42,8 +42,10 @@ def test_a_host_that_lags_shows_how_far_and_since_when(settled_sandbox: Sandbox)
     inject(sandbox, "lag", "db3")
     log.wait_change("db3", "REPLICATION_DELAY")
     said = explained(sandbox, "db3")
-    assert re.search(rf"db3: REPLICATION_DELAY since {MOMENT} \(replication_delayed\): ", said)
-    assert re.search(rf"rep_backlog has failed since {MOMENT}: .*\d+ s behind, limit 2", said)
+    assert re.search(
+        rf"db3: REPLICATION_DELAY since {MOMENT} \(replication_delayed\): .*\d+ s behind, limit 2", said
+    )
+    assert re.search(rf"rep_backlog has failed since {MOMENT}", said)
     assert re.search(r"would become ONLINE by replication_good; missing: rep_backlog has to be good", said)
     heal(sandbox)
     log.wait_change("db3", "ONLINE")
