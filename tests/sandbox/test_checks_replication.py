@@ -25,30 +25,51 @@ def log_in_with(sandbox: Sandbox, host: str, password: str) -> None:
     sql.execute(sandbox.machine(host), statements)
 
 
+def let_in_with(sandbox: Sandbox, password: str) -> None:
+    """Have db1 let replicas in with a password."""
+    user = sandbox.layout.agents["db1"].hosts["db1"].replication_user
+    statements = [
+        "SET SESSION sql_log_bin=0",
+        f"ALTER USER {sql.quoted(user)}@'%' IDENTIFIED BY {sql.quoted(password)}",
+    ]
+    sql.execute(sandbox.machine("db1"), statements)
+
+
 @pytest.fixture
 def locked_out(settled_sandbox: Sandbox) -> Iterator[Sandbox]:
-    """Give the cluster with a db3 that replicates with a wrong password."""
-    log_in_with(settled_sandbox, "db3", "wrong")
+    """Give the cluster with a db3 that db1 does not let in, whatever the conf says."""
+    let_in_with(settled_sandbox, "other")
     try:
+        sql.execute(settled_sandbox.machine("db3"), ["STOP SLAVE", "START SLAVE"])
         yield settled_sandbox
     finally:
-        password = settled_sandbox.layout.agents["db3"].hosts["db3"].replication_password
-        log_in_with(settled_sandbox, "db3", password)
+        let_in_with(settled_sandbox, replication_password(settled_sandbox))
         settle(settled_sandbox)
 
 
-def test_a_replica_with_a_wrong_password_fails_after_connect_grace(locked_out: Sandbox) -> None:
+def replication_password(sandbox: Sandbox) -> str:
+    return sandbox.layout.agents["db3"].hosts["db3"].replication_password
+
+
+def test_a_replica_that_is_turned_away_fails_at_once(locked_out: Sandbox) -> None:
     sandbox, log = locked_out, Log(locked_out)
-    log.wait(f"WARN db3: rep_threads begins to fail: ERROR: {CONNECTING} .*Access denied.*, limit 2 s")
+    log.wait("WARN db3: rep_threads begins to fail: ERROR: .*Access denied")
     change = log.wait_change("db3", "REPLICATION_FAIL")
     assert change.rule == "replication_failed"
     assert "Access denied" in change.sentence
     assert "]  UNKNOWN: Backlog is null" in check_line(sandbox, "db3", "rep_backlog")
     sandbox.wait_until(lambda: not has_readers(sandbox, "db3"), LIMIT, "db3 has no role")
-    log_in_with(sandbox, "db3", sandbox.layout.agents["db3"].hosts["db3"].replication_password)
+    let_in_with(sandbox, replication_password(sandbox))
     log.wait_change("db3", "ONLINE")
     sandbox.wait_until(lambda: has_readers(sandbox, "db3"), LIMIT, "db3 gets its share of readers")
     assert [rule for _, _, rule in log.story("db3")] == ["replication_failed", "replication_good"]
+
+
+def test_a_replica_with_a_wrong_password_gets_that_of_the_conf(settled_sandbox: Sandbox) -> None:
+    sandbox, agent_log = settled_sandbox, Log(settled_sandbox, "db3", "mmm_agentd")
+    log_in_with(sandbox, "db3", "wrong")
+    agent_log.wait("INFO renew the login at db1: db3")
+    settle(sandbox)
 
 
 def test_a_source_that_is_down_is_not_held_against_those_that_connect_to_it(settled_sandbox: Sandbox) -> None:
