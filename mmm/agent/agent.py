@@ -29,6 +29,8 @@ from mmm.agent.reach import Reaching
 from mmm.agent.steps import Steps, agent_at, kept_users
 from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster, Vip
+from mmm.doctor.look import HostLook, encoded
+from mmm.doctor.look_host import look_host
 from mmm.lease import Grant
 from mmm.mysql.connection import MysqlError, connect
 from mmm.mysql.sessions import Survey, survey
@@ -107,6 +109,7 @@ class Agent:
         self._again: asyncio.TimerHandle | None = None
         self._looked = -LOOK_AGAIN
         self._looking: asyncio.Task[Seen | str] | None = None
+        self._examined: asyncio.Future[HostLook] | None = None
         self._changes = Changes(conf, interface, self._steps, self._tenure, self._facts)
         self._prepared: Prepared | None = None
         self._fenced = -math.inf
@@ -171,7 +174,7 @@ class Agent:
                 return await self._set_status(request)
             case wire.CLEAR_BAD_ROLES:
                 return await self._clear_bad_roles()
-            case wire.CLIENTS | wire.NOTES | wire.REACHABLE | wire.PREPARE | wire.RELEASE:
+            case wire.CLIENTS | wire.NOTES | wire.REACHABLE | wire.PREPARE | wire.RELEASE | wire.DOCTOR:
                 return await self._answer_more(request)
             case _:
                 return self._reply(f"ERROR: Invalid command '{request.command[:80]}'!")
@@ -187,6 +190,8 @@ class Agent:
                 return await self._reachable(request)
             case wire.RELEASE:
                 return self._release(request)
+            case wire.DOCTOR:
+                return await self._doctor()
             case _:
                 return await self._prepare()
 
@@ -456,6 +461,14 @@ class Agent:
             return self._reply(f"ERROR: {error.text}")
         fields = wire.Clients(found.at_rest, found.writing, found.oldest, found.who)
         return self._reply("OK: Returning clients!", wire.clients_fields(fields))
+
+    async def _doctor(self) -> bytes:
+        """Return the reply with a look at this host; those who ask at the same time get one look."""
+        if self._examined is None or self._examined.done():
+            loop = asyncio.get_running_loop()
+            self._examined = loop.run_in_executor(None, look_host, self._conf)
+        look = await asyncio.shield(self._examined)
+        return self._reply("OK: Looked!", wire.looked_fields(encoded(look)))
 
     async def _notes(self) -> bytes:
         try:

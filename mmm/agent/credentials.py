@@ -19,7 +19,7 @@ from mmm.wire.lead import AUTH, ORDERS, STALE, is_free, lead_of
 
 WINDOW = 60.0
 """Seconds for which a token may be signed with."""
-NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE}
+NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE, wire.DOCTOR}
 """What changes something here, or makes this agent try the ways to another host."""
 _OURS = NEEDED - {wire.SET_STATUS, wire.CLEAR_BAD_ROLES}
 """Those of them that no classic monitor sends."""

@@ -40,8 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         work,
         lambda conf: Ward(lambda: fence(conf)),
         inspect,
+        _doctor,
     )
     return run(daemon, argv)
+
+
+def _doctor(conf: Cluster) -> int:
+    """Look at this host, say what is found, and return the exit status."""
+    from mmm.doctor.command import of_host  # noqa: PLC0415 - the daemon does without
+
+    return of_host(conf)
 
 
 def inspect(conf: Cluster) -> Inspection:
@@ -51,7 +59,7 @@ def inspect(conf: Cluster) -> Inspection:
         own, known = own_addresses(), interfaces()
     except OSError as error:
         return Inspection(warnings=(f"this machine's addresses cannot be asked for: {error}",))
-    wrong = not_here(conf, f"the address of `this {here.name}`", here.ip, own)
+    wrong = not_here(conf, f"the address of 'this {here.name}'", here.ip, own)
     if wrong:
         wrong += f"; correct `this`, or the ip of host {here.name}"
     name = here.cluster_interface

@@ -42,6 +42,10 @@ def main() -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     arguments = _arguments(sys.argv[1:])
     command, form = arguments.command, arguments.format
+    if command == ["doctor"]:
+        from mmm.doctor.command import of_cluster  # noqa: PLC0415 - other commands are ready sooner
+
+        return of_cluster(arguments.config, arguments.cluster, form)
     try:
         if lacks := incomplete(command):
             return _fail(USAGE, lacks)

@@ -6,6 +6,7 @@ Each is there for as long as it is true.
 from collections.abc import Callable, Iterator
 
 from mmm.monitor import (
+    checkup,
     diagnosis,
     divergence,
     loss,
@@ -33,7 +34,7 @@ _UNSEEN = frozenset({State.ADMIN_OFFLINE, State.HARD_OFFLINE})
 def found(world: World, now: float, clock: Clock) -> tuple[Warned, ...]:
     """Return all that is to be warned of."""
     everything = [*_cluster(world, now, clock), *_not_watched(world), *master_pair.found(world)]
-    everything += readiness.found(world)
+    everything += [*readiness.found(world), *checkup.warned(world)]
     for name in world.hosts:
         everything += _host(world, name, now)
     return tuple(sorted(everything, key=lambda warned: warned.level is not Level.CRITICAL))

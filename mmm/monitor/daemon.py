@@ -44,8 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         work,
         lambda _: no_ward(),
         inspect,
+        _doctor,
     )
     return run(daemon, argv)
+
+
+def _doctor(conf: Cluster) -> int:
+    """Look at the whole cluster, say what is found, and return the exit status."""
+    from mmm.doctor.command import of_conf  # noqa: PLC0415 - the daemon does without
+
+    return of_conf(conf)
 
 
 def inspect(conf: Cluster) -> Inspection:

@@ -134,7 +134,16 @@ class Network:
     up: bool
 
 
-Event = CheckResult | Answered | Killed | VipLooked | LogRead | Opinions | Noted | Doubted | Network
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The doctor has looked at the cluster; what it found that the next failover would meet."""
+
+    errors: frozenset[str]
+
+
+Event = (
+    Examined | CheckResult | Answered | Killed | VipLooked | LogRead | Opinions | Noted | Doubted | Network
+)
 
 
 def apply(world: World, event: Event, now: float) -> World:
@@ -160,6 +169,8 @@ def apply(world: World, event: Event, now: float) -> World:
             return world if same else world.with_host(event.host, doubts=event.doubts)
         case Network():
             return _network(world, event)
+        case Examined():
+            return replace(world, examined=event.errors, examined_before=world.examined)
 
 
 def only_transactions(before: World, after: World, event: Event) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any
 
 from mmm.config.model import Host, Monitor
 from mmm.config.names import CHECK_NAMES
-from mmm.monitor import answers, commands, grants, other_monitor, status_file, trap
+from mmm.doctor.look_monitor import agents_only
+from mmm.doctor.rules import examine
+from mmm.monitor import answers, checkup, commands, grants, other_monitor, status_file, trap
 from mmm.monitor.agents import Agents, Spoken
 from mmm.monitor.checks import Checks
 from mmm.monitor.chronicle import Chronicle
@@ -24,6 +27,7 @@ from mmm.monitor.events import (
     Answered,
     Doubted,
     Event,
+    Examined,
     Killed,
     LogRead,
     Network,
@@ -102,6 +106,7 @@ class Shell:
             self._start(self._repeat(host, check, position / len(CHECK_NAMES) / len(self.world.hosts)))
         for host in self.world.conf.masters:
             self._start(self._ask_for_notes(host))
+        self._start(self._check_up())
         self._start(watch(self._monitor, self._pinger, lambda up: self.post(Network(up))))
         self._start(self._save_changes())
         try:
@@ -357,6 +362,19 @@ class Shell:
                 if doubts is not None:
                     self.post(Doubted(host.name, doubts))
             await asyncio.sleep(NOTES_PERIOD)
+
+    async def _check_up(self) -> None:
+        """Have the doctor ask the agents for ever whether the next failover would go well."""
+        loop = asyncio.get_running_loop()
+        thread = ThreadPoolExecutor(1, thread_name_prefix="doctor")
+        try:
+            while True:
+                await asyncio.sleep(checkup.next_look(self.world))
+                if self.world.network_up and self.world.move is None:
+                    found = examine(await loop.run_in_executor(thread, agents_only, self.world.conf))
+                    self.post(Examined(checkup.errors(self.world, found)))
+        finally:
+            thread.shutdown(wait=False, cancel_futures=True)
 
     async def _save_changes(self) -> None:
         while True:

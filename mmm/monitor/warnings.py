@@ -63,6 +63,11 @@ SENTENCES: Mapping[str, str] = {
     "gives_way": "agents obey another monitor, the one at {address}: this one gives no orders",
     "agent_error": "agent on host {names} answered: {answer}",
     "diagnosis": "{diagnosis}: {said}",
+    "agents_apart": (
+        "the agent of {names}, which holds the writer role, does not reach that of {others}: when the monitor is silent"
+        " the role is given up; open TCP {ports} between the hosts, both ways"
+    ),
+    "doctor": "the doctor finds {number} that the next failover would meet: run mmm_control doctor",
     "not_replicating": "{names} does not replicate from {sources} ({now}): set up replication in both directions",
     "increment_differs": "auto_increment_increment differs: {first} on {one}, {second} on {two}",
     "increment_too_small": "auto_increment_increment is {increment} on {names}: two masters need at least 2",

@@ -434,6 +434,10 @@ class World:
     owner: Mapping[Vip, str | None]
     """Every configured VIP in conf order, with the host that it is assigned to."""
     network_up: bool = True
+    examined: frozenset[str] = frozenset()
+    """What the doctor found at its last look that the next failover would meet."""
+    examined_before: frozenset[str] = frozenset()
+    """The same at the look before."""
     passive_cause: str = ""
     other_monitor: str = ""
     """The address of another monitor that agents obey: this one gives no orders until the admin says so."""

@@ -60,6 +60,8 @@ class ReplicaStatus:
     """The source was made unreachable on purpose, see mmm.mysql.detach."""
     delay: int = 0
     """Seconds by which it is to stay behind: MASTER_DELAY, SOURCE_DELAY."""
+    source_user: str = ""
+    """The user that it logs in as at the source."""
 
     @property
     def last_error(self) -> str:
@@ -134,6 +136,7 @@ def parse_status(row: Row) -> ReplicaStatus:
         channel=text("Channel_Name") or text("Connection_name"),
         detached=text("Master_Host").startswith(DETACHED),
         delay=number("SQL_Delay"),
+        source_user=text("Master_User"),
     )
 
 

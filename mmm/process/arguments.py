@@ -15,6 +15,7 @@ class Arguments(NamedTuple):
     cluster: str | None = None
     config: Path | None = None
     check: bool = False
+    doctor: bool = False
     print_conf: bool = False
     foreground: bool = False
 
@@ -34,6 +35,11 @@ def parse(program: str, argv: Sequence[str]) -> Arguments:
         "--foreground", action="store_true", help="do not go to the background, log to stdout too"
     )
     parser.add_argument("--check", action="store_true", help="read the conf, report all errors, and end")
+    parser.add_argument(
+        "--doctor",
+        action="store_true",
+        help="look whether all is ready for a failover, and end: 0 OK, 1 warnings, 2 errors",
+    )
     parser.add_argument(
         "--print-conf", action="store_true", help="print the effective conf, passwords hidden, and end"
     )

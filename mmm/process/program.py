@@ -26,7 +26,8 @@ class Daemon:
     """A daemon: the name of its program and its conf file, and its work, which returns an exit status.
 
     Its angel looks after what `ward` makes of the conf; the work is handed that too, and what to call once it serves.
-    `inspect` says what the conf means on this machine.
+    `inspect` says what the conf means on this machine. `doctor` looks further, prints what it finds and returns an
+    exit status.
     """
 
     program: str
@@ -36,6 +37,7 @@ class Daemon:
     work: Callable[[Cluster, Ward, Callable[[], None]], Coroutine[Any, Any, int]]
     ward: Callable[[Cluster], Ward]
     inspect: Inspect
+    doctor: Callable[[Cluster], int]
 
 
 def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
@@ -54,6 +56,8 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
     if args.print_conf:
         print(config.effective(conf), end="")
         return 0
+    if args.doctor:
+        return daemon.doctor(conf)
     service = Service(
         program=daemon.program,
         cluster=args.cluster,

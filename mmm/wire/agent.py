@@ -54,6 +54,8 @@ NOTES = "NOTES"
 """Asks what the agent sees of its server that the monitor may not; agents of MMM 2.x answer ERROR to it."""
 EVENTS, DISK_FULL = "events", "disk_full"
 """Codes of notes: a MySQL event is ENABLED; threads wait for space on a disk."""
+DOCTOR = "DOCTOR"
+"""Asks for a look at this host and from it at others, see `mmm.doctor`; agents of MMM 2.x answer ERROR to it."""
 
 PROBE_STOP, PROBE_SAY = f"{PROBE}:stop", f"{PROBE}:say"
 
@@ -344,6 +346,18 @@ def reach(reply: Reply) -> Reach:
 
 
 _REACH = {"": None, "0": False, "1": True}
+
+
+def looked_fields(look: str) -> tuple[str, ...]:
+    """Return the reply field with a look, a text without line ends and `|`."""
+    return (look,)
+
+
+def looked(reply: Reply) -> str:
+    """Return the look in the reply to DOCTOR; raises WireError."""
+    if not reply.fields:
+        raise WireError(f"{DOCTOR} answer without a look")
+    return reply.fields[0]
 
 
 def agent_status_fields(status: Status) -> tuple[str, ...]:

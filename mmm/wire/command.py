@@ -39,6 +39,8 @@ Valid commands are:
     health                            - the state in one line, for Nagios: exit status 0, 1, 2 or 3
     explain [<host>|all]              - say why a host is in its state and what would change it
     history [<count>]                 - show the last changes and moves of roles
+    doctor                            - look whether all hosts are ready for a failover, and say what to mend
+                                        (mmm_control does it by itself: the monitor need not run)
 """
 
 

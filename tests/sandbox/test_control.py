@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmm.sandbox import sql
+from mmm.sandbox.build import program
 from mmm.sandbox.cluster import Sandbox
 from tests.clusters import LIMIT, shown
 
@@ -46,6 +48,67 @@ def test_help_begins_as_the_classic_says_it(sandbox: Sandbox) -> None:
     done = sandbox.control("help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(CLASSIC_HELP)
+
+
+def test_the_doctor_finds_nothing_in_a_healthy_cluster_and_names_each_thing_that_is_broken(
+    sandbox: Sandbox,
+) -> None:
+    healthy = sandbox.control("--format", "json", "doctor")
+    findings = json.loads(healthy.stdout)["findings"]
+    assert [each for each in findings if each["level"] != "OK"] == []
+    assert healthy.returncode == 0
+    number = sandbox.sql("db3", "SELECT @@global.server_id AS id")[0]["id"]
+    password = sandbox.layout.cluster.hosts["db2"].replication_password
+    try:
+        _set_password(sandbox, "another")
+        for statement in ("STOP SLAVE", "SET GLOBAL server_id=2", "SET GLOBAL binlog_format=MIXED"):
+            sandbox.sql("db3", statement)
+        sandbox.sql("db2", "SET GLOBAL auto_increment_offset=1")
+        sandbox.sql("db1", "SET GLOBAL auto_increment_increment=3")
+        sandbox.sql("db3", "CHANGE MASTER TO MASTER_DELAY=5")
+        broken = sandbox.control("--format", "json", "doctor")
+    finally:
+        sandbox.sql("db3", "CHANGE MASTER TO MASTER_DELAY=0")
+        sandbox.sql("db1", "SET GLOBAL auto_increment_increment=2")
+        sandbox.sql("db2", "SET GLOBAL auto_increment_offset=2")
+        for statement in (f"SET GLOBAL server_id={number}", "SET GLOBAL binlog_format=ROW", "START SLAVE"):
+            sandbox.sql("db3", statement)
+        _set_password(sandbox, password)
+    assert broken.returncode == 2
+    found = {
+        (each["code"], each["host"])
+        for each in json.loads(broken.stdout)["findings"]
+        if each["level"] != "OK"
+    }
+    assert found >= {
+        ("login_refused", "db1"),
+        ("login_refused", "db3"),
+        ("server_ids_equal", "db3"),
+        ("not_row", "db3"),
+        ("replication_stopped", "db3"),
+        ("increments_differ", "db2"),
+        ("offsets_equal", "db2"),
+        ("delayed", "db3"),
+    }
+
+
+def _set_password(sandbox: Sandbox, password: str) -> None:
+    """Set that of replication at db2 alone."""
+    statements = ["SET SESSION sql_log_bin=0", f"ALTER USER 'replication'@'%' IDENTIFIED BY '{password}'"]
+    sql.execute(sandbox.machine("db2"), statements)
+
+
+def test_the_doctor_works_without_the_monitor_and_on_a_host(sandbox: Sandbox) -> None:
+    sandbox.init("monitor", "mysql-mmm-monitor", "stop")
+    try:
+        done = sandbox.control("doctor")
+    finally:
+        sandbox.init("monitor", "mysql-mmm-monitor", "start")
+    assert done.returncode == 1
+    assert "monitor_not_running" in done.stdout
+    assert "OK       db3      replication: runs" in done.stdout
+    host = sandbox.machine("db2").run([program("mmm_agentd"), "--doctor"], check=False)
+    assert (host.returncode, host.stdout.splitlines()[-1]) == (0, "no errors, no warnings")
 
 
 def test_ping(sandbox: Sandbox) -> None:

@@ -30,16 +30,16 @@ def here(text: str) -> str:
 def test_an_agent_whose_address_is_not_here_does_not_start() -> None:
     found = agent.inspect(conf("this db1\n" + COMMON.replace("10.0.0.1\n", f"{NOWHERE}\n"), "AGENT"))
     (error,) = found.errors
-    assert error.startswith(f"the address of `this db1` is {NOWHERE}, which is no address of this machine (")
+    assert error.startswith(f"the address of 'this db1' is {NOWHERE}, which is no address of this machine (")
     assert error.endswith("correct `this`, or the ip of host db1")
 
 
 def test_who_this_machine_is_by_the_conf_is_named() -> None:
     cluster = conf("this db2\n" + COMMON, "AGENT")
-    said = not_here(cluster, "the address of `this db2`", "10.0.0.2", {"127.0.0.1": "lo", "10.0.0.3": "eth0"})
+    said = not_here(cluster, "the address of 'this db2'", "10.0.0.2", {"127.0.0.1": "lo", "10.0.0.3": "eth0"})
     assert (
         said
-        == "the address of `this db2` is 10.0.0.2, which is no address of this machine (10.0.0.3, which is db3)"
+        == "the address of 'this db2' is 10.0.0.2, which is no address of this machine (10.0.0.3, which is db3)"
     )
 
 

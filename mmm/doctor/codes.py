@@ -1,0 +1,225 @@
+"""Everything that the doctor can find, by its code: how bad it is, what is said, what to do. Pure.
+
+`docs/doctor.md` is made from this table. Words in braces are the fields of a finding.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "OK"
+    """Nothing to do; worth knowing at most."""
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class Code(NamedTuple):
+    """A row of the table."""
+
+    level: Level
+    says: str
+    todo: str = ""
+    failover: bool = False
+    """The next failover or move would meet it."""
+
+
+_OK, _W, _E = Level.OK, Level.WARNING, Level.ERROR
+
+CODES: dict[str, Code] = {
+    "fine": Code(_OK, "{what}"),
+    # --- who can be asked
+    "monitor_not_running": Code(
+        _W, "mmm_mond does not answer: {why}", "start it: /etc/init.d/mysql-mmm-monitor start"
+    ),
+    "agent_not_running": Code(
+        _W,
+        "the agent does not answer ({why}): nothing was looked at from there",
+        "start it, or open TCP {port} from the monitor",
+    ),
+    "agent_silent": Code(
+        _E,
+        "the agent does not answer ({why}), though the monitor runs",
+        "start it, open TCP {port} from the monitor, or add the monitor to its allow_from",
+        failover=True,
+    ),
+    "classic_agent": Code(
+        _W, "its agent is a Perl one: nothing was looked at from there", "replace it when you can"
+    ),
+    "no_ping": Code(_W, "does not answer ping from the monitor", "let ping in from the monitor"),
+    "clock_apart": Code(
+        _W, "its clock is {seconds} s {way} the monitor's", "set both by NTP: logs are read by their times"
+    ),
+    "conf_differs": Code(
+        _E,
+        "its conf has {part} {here}, the monitor's {there}",
+        "make mmm_common.conf the same on all hosts, then restart the agent",
+        failover=True,
+    ),
+    # --- accounts
+    "login_refused": Code(
+        _E,
+        "the {account} account cannot log in at {to}: {why}",
+        "see the accounts of README step 3; user and password in the conf",
+        failover=True,
+    ),
+    "server_silent": Code(
+        _E,
+        "the {account} account does not reach the server of {to}: {why}",
+        "start it, see its bind-address, or open its port",
+        failover=True,
+    ),
+    "grant_missing": Code(
+        _E, "the {account} account lacks {privilege} at {to}", "run there: {statement}", failover=True
+    ),
+    # --- servers
+    "old_version": Code(
+        _W, "{version} is older than what is supported", "MariaDB 10.5 or later, MySQL 5.7 or later"
+    ),
+    "families_differ": Code(
+        _E, "runs {here}, {other} runs {there}", "run one kind of server on all hosts", failover=True
+    ),
+    "source_is_newer": Code(
+        _W,
+        "runs {here}, older than {there} of {other}, from which it may have to replicate",
+        "bring it up to date",
+    ),
+    "server_ids_equal": Code(
+        _E,
+        "has server_id {id}, as {other} has",
+        "give each server another server_id in my.cnf",
+        failover=True,
+    ),
+    "writable": Code(
+        _W,
+        "read_only is off, and it does not hold the writer role",
+        "SET GLOBAL read_only=1, and read_only=1 in my.cnf",
+    ),
+    "no_binary_log": Code(
+        _E, "writes no binary log: nobody could follow it", "log_bin in my.cnf, restart", failover=True
+    ),
+    "no_replicated_log": Code(
+        _E,
+        "log_slave_updates is off: who follows it lacks what it replicated",
+        "log_slave_updates=1 in my.cnf, restart",
+        failover=True,
+    ),
+    "not_row": Code(
+        _W,
+        "binlog_format is {format}: a slave that is switched loses temporary tables",
+        "binlog_format=ROW in my.cnf",
+    ),
+    "gtid_off": Code(_W, "gtid_mode is {value}", "gtid_mode=ON in my.cnf, see README step 2"),
+    "gtid_not_strict": Code(
+        _OK,
+        "gtid_strict_mode is off: transactions that are only here do not stop replication",
+        "gtid_strict_mode=ON in my.cnf, see README step 2",
+    ),
+    "increment_too_small": Code(
+        _W,
+        "auto_increment_increment is {value}: two masters need at least 2",
+        "auto_increment_increment=2 in my.cnf",
+    ),
+    "increments_differ": Code(
+        _W, "auto_increment_increment is {here}, {there} on {other}", "make them equal in my.cnf"
+    ),
+    "offsets_equal": Code(
+        _W, "auto_increment_offset is {value}, as on {other}", "auto_increment_offset=1 and 2 in my.cnf"
+    ),
+    "not_listening": Code(
+        _E,
+        "the server does not listen on {ips}, only on {where}: clients there are refused",
+        "bind-address=* in my.cnf, restart",
+        failover=True,
+    ),
+    # --- replication
+    "replication_unseen": Code(
+        _W, "its replication cannot be looked at: {why}", "see the accounts of README step 3"
+    ),
+    "not_replicating": Code(
+        _E, "does not replicate from {wanted}, but {now}", "set it up, see README step 4", failover=True
+    ),
+    "replication_stopped": Code(
+        _E,
+        "replication from {source} does not run: {why}",
+        "START SLAVE, after mending what it complains of",
+        failover=True,
+    ),
+    "replication_detached": Code(
+        _W,
+        "replication from {source}, which was lost, is suspended until that is back in use",
+        "bring {source} back",
+    ),
+    "other_replication_user": Code(
+        _W,
+        "replicates as {now}, the conf says {wanted}: it will be {wanted} after the next switch",
+        "make the account and replication_user agree",
+    ),
+    "replication_without_gtid": Code(
+        _W, "replicates by file and position", "use GTID, see README step 4: switches are safer and faster"
+    ),
+    "delayed": Code(_W, "is to stay {seconds} s behind", "CHANGE MASTER TO MASTER_DELAY=0", failover=True),
+    # --- the machine
+    "not_this_host": Code(
+        _E,
+        "its address {ip} is not on the machine that it runs on ({here})",
+        "correct `this`, or the ip of the host",
+        failover=True,
+    ),
+    "no_interface": Code(
+        _E,
+        "cluster_interface {name} does not exist",
+        "correct it in the conf: VIPs cannot be bound",
+        failover=True,
+    ),
+    "wrong_interface": Code(
+        _E,
+        "{vip} stands on {interface}, not on cluster_interface {wanted}",
+        "ip address del {vip} dev {interface}",
+        failover=True,
+    ),
+    "misplaced_vip": Code(
+        _E, "{vip} is bound here, and the role is not for this host", "ip address del {vip} dev {interface}"
+    ),
+    "vip_twice": Code(
+        _E, "{vip} is bound on {hosts}", "see mmm_control show who holds it, remove it elsewhere"
+    ),
+    "no_block_command": Code(
+        _OK,
+        "{name} is not installed: the agent does as with blocking_type hard",
+        "install it if writers should get a grace",
+    ),
+    "unwritable": Code(_E, "{folder} cannot be written", "mend its rights or its file system", failover=True),
+    "disk_low": Code(
+        _W, "{folder} has {free} MB left", "make room: logs, pid files and promises are written there"
+    ),
+    "disk_full": Code(
+        _E, "{folder} has {free} MB left", "make room: logs, pid files and promises are written there"
+    ),
+    # --- between the hosts
+    "no_way_to_agent": Code(
+        _E,
+        "does not reach the agent of {other}: {why}",
+        "open TCP {port} between the hosts, both ways, and see allow_from of {other}",
+        failover=True,
+    ),
+    "no_ping_between": Code(_W, "{other} does not answer its ping", "let ping in between the hosts"),
+    # --- the monitor's machine
+    "no_kill_host": Code(
+        _OK,
+        "{why}; a host that is cut off loses its VIPs by its lease",
+        "put a kill_host there to switch it off too",
+    ),
+    "cannot_kill": Code(
+        _W, "{why}, and without {what} nothing else ends a host that cannot be told", "put a kill_host there"
+    ),
+    "ping_ip_silent": Code(_W, "{ip} of ping_ips does not answer", "write an address that answers ping"),
+    "ping_ips_silent": Code(
+        _E,
+        "none of the ping_ips answers: the monitor changes nothing",
+        "write addresses that answer ping",
+        failover=True,
+    ),
+}

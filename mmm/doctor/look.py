@@ -1,0 +1,183 @@
+"""What the doctor sees, as frozen values that travel as JSON. Pure.
+
+A look is made at the edge (`look_host`, `look_monitor`); `rules` says what is wrong with it. Unknown keys of another
+version are left out, and what that one does not tell has its default.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class LookError(ValueError):
+    """A text that is no look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A privilege that an account lacks, and the statement that gives it."""
+
+    privilege: str
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How an account of MMM got on at a server: `problem` is empty where it was let in."""
+
+    account: str
+    """monitor, agent or replication."""
+    user: str
+    to: str
+    """The host of the server."""
+    problem: str = ""
+    answered: bool = True
+    """The server answered, if only to turn it away."""
+    lacks: tuple[Lack, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """Where a server replicates from."""
+
+    source_ip: str
+    source_port: int
+    user: str
+    receives: bool
+    applies: bool
+    error: str = ""
+    uses_gtid: bool = True
+    delay: int = 0
+    detached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server by what it says of itself."""
+
+    family: str
+    version: tuple[int, int, int]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    replica: Replica | None = None
+    unseen: str = ""
+    """Why its replication is not known, empty where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The space of a folder's disk, in megabytes."""
+
+    path: str
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostLook:
+    """A host with a server, looked at from itself."""
+
+    conf: Mapping[str, str] = field(default_factory=dict)
+    """What has to be alike on all hosts, see `mmm.doctor.alike`."""
+    clock: float = 0.0
+    """Seconds since 1970."""
+    addresses: tuple[str, ...] = ()
+    """Of this machine."""
+    address_here: bool = True
+    interface_here: bool = True
+    bound: tuple[tuple[str, str], ...] = ()
+    """The cluster's VIPs on this machine, each with its interface."""
+    listens: tuple[str, ...] = ()
+    """Where something listens on the server's port; empty where nothing does, or nobody can tell."""
+    block_command: str = ""
+    """The program that keeps clients out and is not there; empty where it is, or is not needed."""
+    unwritable: tuple[str, ...] = ()
+    room: tuple[Room, ...] = ()
+    server: Server | None = None
+    logins: tuple[Login, ...] = ()
+    """Of the agent here, and of the agent and of replication at the possible masters."""
+    agents: Mapping[str, str] = field(default_factory=dict)
+    """Why another host's agent did not answer, by host; empty where it did."""
+    pings: Mapping[str, bool] = field(default_factory=dict)
+    """Whether another host answers ping; hosts are left out where this machine cannot ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A host as the monitor's machine sees it."""
+
+    login: Login
+    server: Server | None = None
+    ping: bool | None = None
+    agent: str = ""
+    """Why its agent did not answer; empty where it did."""
+    classic: bool = False
+    """Its agent is a Perl one: it cannot be asked."""
+    look: HostLook | None = None
+    """What the agent told."""
+    apart: float = 0.0
+    """Seconds by which its clock is ahead of the monitor's machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorLook:
+    """The monitor's own machine."""
+
+    conf: Mapping[str, str] = field(default_factory=dict)
+    runs: bool = True
+    """mmm_mond answers at its control port."""
+    answer: str = ""
+    """Why it does not."""
+    silent_ips: tuple[str, ...] = ()
+    """The ping_ips that do not answer."""
+    kill_host: str = ""
+    """Why kill_host_bin cannot be run; empty where it can."""
+    unwritable: tuple[str, ...] = ()
+    room: tuple[Room, ...] = ()
+
+
+def encoded(look: HostLook) -> str:
+    """Return a look as JSON in one line that fits into a field of the wire: ASCII without `|`."""
+    return json.dumps(dataclasses.asdict(look), separators=(",", ":")).replace("|", "\\u007c")
+
+
+def decoded(text: str) -> HostLook:
+    """Return the look in a JSON text; raises LookError."""
+    try:
+        return _built(HostLook, json.loads(text))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise LookError(f"{text[:60]!r} is no look: {error}") from error
+
+
+def _built(kind: type[T], value: Any) -> T:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _value(hints[name], each) for name, each in value.items() if name in hints})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    """Return a value of JSON as the type that a field has; raises TypeError."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        return None if value is None else _value(arguments[0], value)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f"{value!r:.40} is no list")
+        kinds = arguments[:1] * len(value) if arguments[-1] is ... else arguments
+        return tuple(_value(kind, each) for kind, each in zip(kinds, value, strict=True))
+    if origin is Mapping:
+        if not isinstance(value, dict):
+            raise TypeError(f"{value!r:.40} is no mapping")
+        return {str(name): _value(arguments[1], each) for name, each in value.items()}
+    if dataclasses.is_dataclass(hint):
+        return _built(typing.cast("type[Any]", hint), value)
+    if hint is float and isinstance(value, int):
+        return float(value)
+    if not isinstance(value, hint):
+        raise TypeError(f"{value!r:.40} is no {hint.__name__}")
+    return value

@@ -1,0 +1,112 @@
+"""Looks at this host and from it at the others: what the agent answers to DOCTOR, within some 10 s. Changes nothing."""
+
+import shlex
+import shutil
+import ssl
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from mmm.config.model import Cluster, Host
+from mmm.doctor.alike import alike
+from mmm.doctor.look import HostLook
+from mmm.doctor.machine import asked, pinged, room, unwritable
+from mmm.doctor.servers import log_in, look_at
+from mmm.network.own import interfaces, own_addresses
+from mmm.network.socket_table import listening
+from mmm.process import tls
+from mmm.process.logs import LOG_DIR
+from mmm.wire import agent as wire
+
+AGENT_LIMIT = 1.0
+"""Seconds for another agent to answer PING."""
+_AT_ONCE = 8
+_FEW = 20
+"""Up to so many hosts each master looks at all others; else at the possible masters alone, as slaves do."""
+
+
+def look_host(conf: Cluster) -> HostLook:
+    """Return what is seen of the host that the conf names by `this`, and from it."""
+    here = conf.hosts[conf.this]
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="doctor") as threads:
+        own = threads.submit(look_at, here, "agent")
+        at_masters = [
+            threads.submit(log_in, host, kind, of=here, grants=kind == "replication")
+            for host in conf.masters
+            for kind in ("agent", "replication")
+            if kind == "replication" or host != here
+            if kind == "agent" or here.replication_user
+        ]
+        context = tls.client_context(conf.socket)
+        others = _others(conf, here)
+        agents = {host.name: threads.submit(_agent, host, context) for host in others}
+        pings = pinged(host.ip for host in others)
+        login, server = own.result()
+        addresses = _addresses()
+        return HostLook(
+            conf=alike(conf),
+            addresses=tuple(addresses),
+            address_here=not addresses or here.ip in addresses,
+            interface_here=_has_interface(here.cluster_interface),
+            bound=tuple((vip.ip, addresses[vip.ip]) for vip in conf.vips if vip.ip in addresses),
+            listens=_listens(here.mysql_port),
+            block_command=_missing_command(conf),
+            unwritable=unwritable((here.pid_path, f"{LOG_DIR}/x")),
+            room=room((str(LOG_DIR),)),
+            server=server,
+            logins=(login, *(each.result() for each in at_masters)),
+            agents={name: said.result() for name, said in agents.items()},
+            pings={host.name: pings[host.ip] for host in others if host.ip in pings},
+            clock=time.time(),
+        )
+
+
+def _others(conf: Cluster, here: Host) -> list[Host]:
+    near: Iterable[Host] = conf.masters
+    if here in conf.masters and len(conf.hosts) <= _FEW:
+        near = conf.hosts.values()
+    return [host for host in near if host != here]
+
+
+def _agent(host: Host, context: ssl.SSLContext | None) -> str:
+    """Return why the agent of another host does not answer, empty where it does."""
+    request = wire.encode_request(wire.Request(wire.PING, host.name))
+    try:
+        wire.decode_reply(asked(host.ip, host.agent_port, request, AGENT_LIMIT, context))
+    except TimeoutError:
+        return f"no answer within {AGENT_LIMIT:g} s"
+    except OSError as error:
+        return error.strerror or str(error)
+    except wire.WireError as error:
+        return str(error)
+    return ""
+
+
+def _addresses() -> dict[str, str]:
+    with suppress(OSError):
+        return own_addresses()
+    return {}
+
+
+def _has_interface(name: str) -> bool:
+    with suppress(OSError):
+        return name in interfaces()
+    return True
+
+
+def _listens(port: int) -> tuple[str, ...]:
+    with suppress(OSError):
+        return tuple(sorted(listening(port)))
+    return ()
+
+
+def _missing_command(conf: Cluster) -> str:
+    """Return the program of iptables_block_cmd where it is needed and not there."""
+    if conf.blocking_type != "soft":
+        return ""
+    with suppress(ValueError):
+        words = shlex.split(conf.iptables_block_cmd)
+        if words and shutil.which(words[0]) is None:
+            return words[0]
+    return ""

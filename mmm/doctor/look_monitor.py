@@ -1,0 +1,130 @@
+"""Looks at the whole cluster from the monitor's machine; the monitor need not run, nor any agent. Changes nothing."""
+
+import asyncio
+import os
+import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from mmm.config.model import Cluster, Host, Monitor
+from mmm.doctor.alike import alike
+from mmm.doctor.look import HostLook, LookError, MonitorLook, Seen, decoded
+from mmm.doctor.machine import asked, pinged, room, unwritable
+from mmm.doctor.rules import Picture
+from mmm.doctor.servers import look_at
+from mmm.network.agent_port import AgentPort
+from mmm.process import tls
+from mmm.process.logs import LOG_DIR
+from mmm.wire import agent as wire
+
+AGENT_LIMIT = 20.0
+"""Seconds for an agent's look."""
+CONNECT_LIMIT = 3.0
+_AT_ONCE = 16
+
+
+def look_at_cluster(conf: Cluster, monitor: Monitor) -> Picture:
+    """Return what is seen from here, and what agents tell of their hosts; within some 30 s."""
+    context = tls.client_context(conf.socket)
+    port = AgentPort(conf.auth_key, context)
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="doctor") as threads:
+        looks = {name: threads.submit(_seen, host, port) for name, host in conf.hosts.items()}
+        runs = threads.submit(_runs, monitor, context)
+        pings = pinged((*(host.ip for host in conf.hosts.values()), *monitor.ping_ips))
+        seen = {
+            name: _with_ping(each.result(), pings.get(conf.hosts[name].ip)) for name, each in looks.items()
+        }
+        answer = runs.result()
+    return Picture(
+        conf,
+        seen,
+        {name: each.look for name, each in seen.items() if each.look is not None},
+        MonitorLook(
+            conf=alike(conf),
+            runs=not answer,
+            answer=answer,
+            silent_ips=tuple(ip for ip in monitor.ping_ips if pings.get(ip) is False),
+            kill_host=_kill_host(monitor),
+            unwritable=unwritable((monitor.pid_path, monitor.status_path, f"{LOG_DIR}/x")),
+            room=room((str(LOG_DIR), str(Path(monitor.status_path).parent))),
+        ),
+    )
+
+
+def agents_only(conf: Cluster) -> Picture:
+    """Return what agents tell of their hosts: the part that the monitor looks at by itself."""
+    context = tls.client_context(conf.socket)
+    port = AgentPort(conf.auth_key, context)
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="doctor") as threads:
+        found = dict(
+            zip(conf.hosts, threads.map(lambda host: _ask(host, port), conf.hosts.values()), strict=True)
+        )
+    return Picture(conf, {}, {name: look for name, (_, _, look) in found.items() if look is not None})
+
+
+def _seen(host: Host, port: AgentPort) -> Seen:
+    login, server = look_at(host, "monitor")
+    why, classic, look = _ask(host, port)
+    apart = look.clock - time.time() if look else 0.0
+    return Seen(login, server, None, why, classic, look, apart)
+
+
+def _with_ping(seen: Seen, ping: bool | None) -> Seen:  # noqa: FBT001
+    return Seen(seen.login, seen.server, ping, seen.agent, seen.classic, seen.look, seen.apart)
+
+
+def _ask(host: Host, port: AgentPort) -> tuple[str, bool, HostLook | None]:
+    """Return why the agent did not answer, whether it does not know the question, and its look."""
+    try:
+        ping = wire.encode_request(wire.Request(wire.PING, host.name))
+        wire.decode_reply(asked(host.ip, host.agent_port, ping, CONNECT_LIMIT, port.tls))
+        request = wire.Request(wire.DOCTOR, host.name)
+        reply = asyncio.run(port.ask(host.ip, host.agent_port, request, AGENT_LIMIT))
+        if reply is None:
+            return (
+                f"PING is answered, but not {wire.DOCTOR} within {AGENT_LIMIT:g} s",
+                False,
+                None,
+            )
+        if not reply.ok:
+            return (reply.text, False, None) if reply.why else ("", True, None)
+        return "", False, decoded(wire.looked(reply))
+    except TimeoutError:
+        return "no answer in time", False, None
+    except OSError as error:
+        return error.strerror or str(error), False, None
+    except (wire.WireError, LookError) as error:
+        return str(error), False, None
+
+
+def _runs(monitor: Monitor, context: ssl.SSLContext | None) -> str:
+    """Return why the monitor does not answer, empty where it does."""
+    try:
+        asked_monitor(monitor, context)
+    except TimeoutError:
+        return "no answer in time"
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def asked_monitor(monitor: Monitor, context: ssl.SSLContext | None) -> None:
+    """Ask the monitor whether it lives; raises OSError, TimeoutError."""
+    import socket  # noqa: PLC0415
+
+    with socket.create_connection((monitor.ip, monitor.port), CONNECT_LIMIT) as plain:
+        plain.settimeout(CONNECT_LIMIT)
+        with context.wrap_socket(plain) if context else plain as connection:
+            connection.sendall(b"ping\nquit\n")
+            if not connection.recv(100):
+                raise ConnectionResetError("it closed the connection")
+
+
+def _kill_host(monitor: Monitor) -> str:
+    path = Path(monitor.bin_path or ".") / "monitor" / monitor.kill_host_bin
+    with suppress(OSError):
+        if not path.exists():
+            return f"kill_host_bin {path} does not exist"
+    return "" if os.access(path, os.X_OK) else f"kill_host_bin {path} cannot be run"

@@ -1,0 +1,113 @@
+"""Looks at servers as MMM's accounts see them; every server has a limit, and no error is raised."""
+
+from collections.abc import Callable, Iterable
+
+from mmm.config.model import Host
+from mmm.doctor.look import Lack, Login, Replica, Server
+from mmm.mysql.connection import Address, Connection, MysqlError, connect
+from mmm.mysql.flavour import Flavour
+from mmm.mysql.privileges import (
+    Need,
+    agent_needs,
+    look_at_missing_grants,
+    monitor_needs,
+    replication_needs,
+)
+from mmm.mysql.replication import ReplicaStatus, replica_status
+from mmm.mysql.tls import tls_of
+from mmm.mysql.variables import look_at_variables
+
+LIMIT = 2.0
+"""Seconds that a server may take to let a user in, and for each answer."""
+
+SETTINGS = (
+    "server_id",
+    "server_uuid",
+    "read_only",
+    "log_bin",
+    "log_slave_updates",
+    "log_replica_updates",
+    "gtid_mode",
+    "gtid_strict_mode",
+    "binlog_format",
+    "auto_increment_increment",
+    "auto_increment_offset",
+)
+
+_NEEDS: dict[str, Callable[[Flavour], Iterable[Need]]] = {
+    "monitor": monitor_needs,
+    "agent": agent_needs,
+    "replication": replication_needs,
+}
+
+
+def account(host: Host, kind: str, of: Host | None = None) -> Address:
+    """Return where an account reaches a host's server; user and password are those of the conf of host `of`."""
+    of = of or host
+    user, password = {
+        "monitor": (of.monitor_user, of.monitor_password),
+        "agent": (of.agent_user, of.agent_password),
+        "replication": (of.replication_user, of.replication_password),
+    }[kind]
+    return Address(host.ip, host.mysql_port, user, password, tls_of(host))
+
+
+def log_in(host: Host, kind: str, *, of: Host | None = None, grants: bool = True) -> Login:
+    """Return how an account gets on at a host's server, and with `grants` what it lacks there."""
+    address = account(host, kind, of)
+    try:
+        with connect(address, LIMIT) as connection:
+            lacks = _lacks(connection, kind) if grants else ()
+    except MysqlError as error:
+        return _refused(kind, host, address, error)
+    return Login(kind, address.user, host.name, lacks=lacks)
+
+
+def look_at(host: Host, kind: str) -> tuple[Login, Server | None]:
+    """Return how an account gets on at a host's server, and the server where it was let in."""
+    address = account(host, kind)
+    try:
+        with connect(address, LIMIT) as connection:
+            lacks = _lacks(connection, kind)
+            return Login(kind, address.user, host.name, lacks=lacks), _server(connection)
+    except MysqlError as error:
+        return _refused(kind, host, address, error), None
+
+
+def _refused(kind: str, host: Host, address: Address, error: MysqlError) -> Login:
+    return Login(kind, address.user, host.name, error.text, answered=error.server_alive)
+
+
+def _lacks(connection: Connection, kind: str) -> tuple[Lack, ...]:
+    needs = _NEEDS[kind](connection.flavour)
+    missing = connection.ask(look_at_missing_grants(connection, needs))
+    return tuple(Lack(each.privilege, each.statement) for each in missing)
+
+
+def _server(connection: Connection) -> Server:
+    flavour = connection.flavour
+    settings = connection.ask(look_at_variables(connection, SETTINGS))
+    replica, unseen = None, ""
+    try:
+        status = replica_status(connection)
+    except MysqlError as error:
+        if not error.server_alive:
+            raise
+        unseen = error.text
+    else:
+        replica = None if status is None else _replica(status)
+    return Server(flavour.family, flavour.version, settings, replica, unseen)
+
+
+def _replica(status: ReplicaStatus) -> Replica:
+    return Replica(
+        source_ip=status.source_ip,
+        source_port=status.source_port,
+        user=status.source_user,
+        receives=status.io_running == "Yes",
+        applies=status.sql_running,
+        error=status.last_error,
+        uses_gtid=status.uses_gtid,
+        delay=status.delay,
+        detached=status.detached,
+    )

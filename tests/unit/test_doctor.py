@@ -1,0 +1,291 @@
+"""The doctor's rules: a picture of the cluster in, findings out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mmm.config.conf import Cluster, Memory, check, read
+from mmm.doctor import report
+from mmm.doctor.alike import alike
+from mmm.doctor.codes import CODES, Level
+from mmm.doctor.look import (
+    HostLook,
+    Lack,
+    Login,
+    LookError,
+    MonitorLook,
+    Replica,
+    Room,
+    Seen,
+    Server,
+    decoded,
+    encoded,
+)
+from mmm.doctor.page import page
+from mmm.doctor.rules import TOPICS, Finding, Picture, examine, status, would_fail
+from tests.unit.test_config_sections import COMMON, MONITOR
+
+HOSTS = ("db1", "db2", "db3")
+IPS = {"db1": "10.0.0.1", "db2": "10.0.0.2", "db3": "10.0.0.3"}
+SETTINGS = {
+    "read_only": "ON",
+    "log_bin": "ON",
+    "log_slave_updates": "ON",
+    "gtid_strict_mode": "ON",
+    "binlog_format": "ROW",
+    "auto_increment_increment": "2",
+}
+
+
+def conf(text: str = COMMON + MONITOR) -> Cluster:
+    return check(read(Memory({"m.conf": text}), "m.conf"), "MONITOR", "", lambda _: "")
+
+
+def server(name: str, **more: str) -> Server:
+    number = name[-1]
+    source = "db1" if name != "db1" else "db2"
+    settings = {**SETTINGS, "server_id": number, "auto_increment_offset": number, **more}
+    return Server(
+        "MariaDB", (10, 11, 6), settings, Replica(IPS[source], 3306, "repl", receives=True, applies=True)
+    )
+
+
+def look(name: str) -> HostLook:
+    others = [other for other in HOSTS if other != name]
+    return HostLook(
+        conf=alike(conf()),
+        addresses=(IPS[name], "127.0.0.1"),
+        listens=("0.0.0.0",),  # noqa: S104
+        server=server(name),
+        logins=(Login("agent", "mmm_agent", name), Login("replication", "repl", "db1")),
+        agents=dict.fromkeys(others, ""),
+        pings=dict.fromkeys(others, True),
+        room=(Room("/var/log/mysql-mmm", 9000),),
+    )
+
+
+def picture(**more: HostLook) -> Picture:
+    looks = {name: more.get(name, look(name)) for name in HOSTS}
+    seen = {name: Seen(Login("monitor", "mon", name), server(name), True, look=looks[name]) for name in HOSTS}
+    return Picture(conf(), seen, looks, MonitorLook(conf=alike(conf())))
+
+
+def codes(seen: Picture) -> dict[str, str]:
+    """Return what is wrong, each code with its host."""
+    return {finding.code: finding.host for finding in examine(seen) if finding.level is not Level.OK}
+
+
+def changed(name: str, change: Callable[[HostLook], HostLook]) -> Picture:
+    return picture(**{name: change(look(name))})
+
+
+def with_server(name: str, change: Callable[[Server], Server]) -> Picture:
+    return changed(name, lambda seen: replace(seen, server=change(server(name))))
+
+
+def with_settings(name: str, **settings: str) -> Picture:
+    return with_server(name, lambda _: server(name, **settings))
+
+
+def with_replica(name: str, **more: object) -> Picture:
+    def change(old: Server) -> Server:
+        assert old.replica
+        return replace(old, replica=replace(old.replica, **more))  # type: ignore[arg-type]
+
+    return with_server(name, change)
+
+
+def test_of_a_healthy_cluster_every_topic_of_every_host_is_fine() -> None:
+    found = examine(picture())
+    assert {finding.code for finding in found} == {"fine"}
+    assert len(found) == len(HOSTS) * len(TOPICS)
+    assert status(found) == 0
+    assert report.text(found).endswith("no errors, no warnings\n")
+
+
+LOST = "Access denied for user 'x' (1045)"
+
+
+@pytest.mark.parametrize(
+    ("code", "host", "seen"),
+    [
+        (
+            "login_refused",
+            "db2",
+            changed("db2", lambda old: replace(old, logins=(Login("agent", "a", "db2", LOST),))),
+        ),
+        (
+            "server_silent",
+            "db2",
+            changed(
+                "db2", lambda old: replace(old, logins=(Login("agent", "a", "db1", LOST, answered=False),))
+            ),
+        ),
+        (
+            "grant_missing",
+            "db2",
+            changed(
+                "db2",
+                lambda old: replace(
+                    old,
+                    logins=(
+                        Login("agent", "a", "db2", lacks=(Lack("PROCESS", "GRANT PROCESS ON *.* TO a"),)),
+                    ),
+                ),
+            ),
+        ),
+        (
+            "conf_differs",
+            "db3",
+            changed("db3", lambda old: replace(old, conf={**old.conf, "vip_lease": "3"})),
+        ),
+        ("old_version", "db1", with_server("db1", lambda old: replace(old, version=(10, 3, 1)))),
+        (
+            "families_differ",
+            "db3",
+            with_server("db3", lambda old: replace(old, family="MySQL", version=(8, 0, 4))),
+        ),
+        ("source_is_newer", "db3", with_server("db3", lambda old: replace(old, version=(10, 6, 1)))),
+        ("server_ids_equal", "db3", with_settings("db3", server_id="2")),
+        ("writable", "db2", with_settings("db2", read_only="OFF")),
+        ("no_binary_log", "db2", with_settings("db2", log_bin="OFF")),
+        ("no_replicated_log", "db2", with_settings("db2", log_slave_updates="OFF")),
+        ("not_row", "db3", with_settings("db3", binlog_format="MIXED")),
+        ("gtid_off", "db3", with_settings("db3", gtid_mode="OFF_PERMISSIVE")),
+        ("increments_differ", "db2", with_settings("db2", auto_increment_increment="4")),
+        ("offsets_equal", "db2", with_settings("db2", auto_increment_offset="1")),
+        ("not_listening", "db2", changed("db2", lambda old: replace(old, listens=("127.0.0.1",)))),
+        (
+            "replication_unseen",
+            "db2",
+            with_server("db2", lambda old: replace(old, replica=None, unseen="denied")),
+        ),
+        ("not_replicating", "db2", with_server("db2", lambda old: replace(old, replica=None))),
+        ("not_replicating", "db3", with_replica("db3", source_ip="10.0.0.77")),
+        ("replication_stopped", "db3", with_replica("db3", applies=False)),
+        ("replication_detached", "db2", with_replica("db2", detached=True, receives=False)),
+        ("other_replication_user", "db3", with_replica("db3", user="root")),
+        ("replication_without_gtid", "db3", with_replica("db3", uses_gtid=False)),
+        ("delayed", "db2", with_replica("db2", delay=3600)),
+        ("not_this_host", "db2", changed("db2", lambda old: replace(old, address_here=False))),
+        ("no_interface", "db2", changed("db2", lambda old: replace(old, interface_here=False))),
+        ("wrong_interface", "db2", changed("db2", lambda old: replace(old, bound=(("10.0.0.90", "eth1"),)))),
+        ("misplaced_vip", "db3", changed("db3", lambda old: replace(old, bound=(("10.0.0.80", "eth0"),)))),
+        ("unwritable", "db1", changed("db1", lambda old: replace(old, unwritable=("/run",)))),
+        ("disk_low", "db1", changed("db1", lambda old: replace(old, room=(Room("/var/log", 400),)))),
+        ("disk_full", "db1", changed("db1", lambda old: replace(old, room=(Room("/var/log", 10),)))),
+        (
+            "no_way_to_agent",
+            "db1",
+            changed("db1", lambda old: replace(old, agents={"db2": "No route to host", "db3": ""})),
+        ),
+        ("no_ping_between", "db1", changed("db1", lambda old: replace(old, pings={"db2": False}))),
+    ],
+)
+def test_each_fault_is_named_alone(code: str, host: str, seen: Picture) -> None:
+    assert {"source_is_newer": host, **codes(seen)} == {"source_is_newer": host, code: host}
+    finding = next(each for each in examine(seen) if each.code == code)
+    assert "{" not in finding.says + finding.todo
+    assert status([finding]) == (2 if finding.level is Level.ERROR else 1)
+
+
+def test_what_only_the_monitor_sees_is_named() -> None:
+    whole = picture()
+    for change, code in (
+        ({"ping": False}, "no_ping"),
+        ({"apart": -3600.0}, "clock_apart"),
+        ({"classic": True, "look": None}, "classic_agent"),
+        ({"agent": "Connection refused", "look": None}, "agent_silent"),
+    ):
+        seen = replace(whole.seen["db2"], **change)
+        looks = {name: each for name, each in whole.looks.items() if seen.look or name != "db2"}
+        assert codes(replace(whole, seen={**whole.seen, "db2": seen}, looks=looks)) == {code: "db2"}
+
+
+def test_before_the_start_agents_and_monitor_that_do_not_run_are_warnings() -> None:
+    whole = picture()
+    seen = {name: replace(each, agent="Connection refused", look=None) for name, each in whole.seen.items()}
+    found = examine(Picture(whole.conf, seen, {}, MonitorLook(runs=False, answer="Connection refused")))
+    assert {finding.code for finding in found} == {"fine", "agent_not_running", "monitor_not_running"}
+    assert status(found) == 1
+
+
+def test_what_is_wrong_with_the_monitors_machine_is_named() -> None:
+    def said(**more: object) -> set[str]:
+        machine = replace(picture().monitor or MonitorLook(), **more)  # type: ignore[arg-type]
+        return {finding.code for finding in examine(replace(picture(), monitor=machine))} - {"fine"}
+
+    assert said(silent_ips=("10.0.0.254",)) == {"ping_ips_silent"}
+    assert said(kill_host="no such file") == {"no_kill_host"}
+    assert said(unwritable=("/var/lib",)) == {"unwritable"}
+    without = conf("vip_lease 0\n" + COMMON + MONITOR)
+    found = examine(replace(picture(), conf=without, monitor=MonitorLook(kill_host="no such file")))
+    assert "cannot_kill" in {finding.code for finding in found}
+
+
+def test_a_vip_on_two_hosts_and_a_writer_are_seen() -> None:
+    both = {name: replace(look(name), bound=(("10.0.0.80", "eth0"),)) for name in ("db1", "db2")}
+    assert codes(picture(**both)) == {"vip_twice": ""}
+    writer = replace(look("db1"), bound=(("10.0.0.80", "eth0"),), server=server("db1", read_only="OFF"))
+    assert codes(picture(db1=writer)) == {}
+
+
+def test_what_is_only_worth_knowing_is_no_warning() -> None:
+    found = examine(with_settings("db3", gtid_strict_mode="OFF"))
+    assert {finding.code for finding in found} == {"fine", "gtid_not_strict"}
+    assert status(found) == 0
+
+
+def test_what_the_next_failover_would_meet_is_an_error_of_that_kind() -> None:
+    found = [
+        Finding("login_refused", "db2"),
+        Finding("vip_twice"),
+        Finding("delayed", "db2"),
+        Finding("no_ping"),
+    ]
+    assert [finding.code for finding in would_fail(found)] == ["login_refused"]
+
+
+def test_a_look_travels_as_one_field_of_the_wire() -> None:
+    sent = replace(look("db1"), block_command="a|b\nc", clock=12.5)
+    text = encoded(sent)
+    assert not set(text) & set("|\n\r")
+    assert text.isascii()
+    assert decoded(text) == sent
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"clock": "x"}', '{"bound": [["a"]]}', '{"server": 3}', "3"]
+)
+def test_what_is_no_look_is_refused(text: str) -> None:
+    with pytest.raises(LookError):
+        decoded(text)
+
+
+def test_a_look_of_another_version_is_read_as_far_as_it_is_known() -> None:
+    assert decoded('{"news": 1, "address_here": false}') == HostLook(address_here=False)
+
+
+def test_every_code_can_be_found_and_stands_in_the_page() -> None:
+    path = Path(__file__).parents[2] / "docs/doctor.md"
+    assert path.read_text() == page(), "run: python -m mmm.doctor.page > docs/doctor.md"
+    rules = (Path(__file__).parents[2] / "mmm/doctor/rules.py").read_text()
+    for name, code in CODES.items():
+        assert f'"{name}"' in rules, name
+        assert code.todo or name == "fine"
+        assert not code.failover or code.level is not Level.OK
+
+
+def test_json_has_code_level_host_and_what_to_do() -> None:
+    (first, *_) = report.encoded([Finding("no_ping", "db2")])["findings"]
+    assert first == {
+        "level": "WARNING",
+        "host": "db2",
+        "code": "no_ping",
+        "text": "does not answer ping from the monitor",
+        "todo": "let ping in from the monitor",
+        "fields": {},
+    }
+    assert report.text([Finding("no_ping", "db2")]).startswith("WARNING  db2  no_ping: does not answer ping")

@@ -1,0 +1,68 @@
+"""What the monitor's own look at the agents comes to in show."""
+
+from dataclasses import replace
+
+from mmm.doctor.rules import Finding
+from mmm.monitor import checkup
+from mmm.monitor.events import Examined, apply
+from mmm.monitor.warnings import text
+from mmm.monitor.world import State, World
+from tests.unit.worlds import world
+
+LACKS = Finding(
+    "grant_missing", "db2", {"account": "agent", "privilege": "PROCESS", "to": "db2", "statement": "GRANT"}
+)
+SILENT = Finding("server_silent", "db2", {"account": "agent", "to": "db1", "why": "refused"})
+SMALL = Finding("clock_apart", "db2", {"seconds": "9", "way": "behind"})
+
+
+def all_online() -> World:
+    made = world()
+    return replace(made, hosts={name: replace(host, state=State.ONLINE) for name, host in made.hosts.items()})
+
+
+def said(seen: World) -> list[str]:
+    return [text(warned) for warned in checkup.warned(seen)]
+
+
+def examined(seen: World, *found: Finding) -> World:
+    return apply(seen, Examined(checkup.errors(seen, found)), 0.0)
+
+
+def test_what_is_found_twice_is_one_line_and_goes_with_its_cause() -> None:
+    once = examined(all_online(), LACKS, SMALL)
+    assert said(once) == []
+    twice = examined(once, LACKS, SILENT, SMALL)
+    assert said(twice) == [
+        "the doctor finds 1 error that the next failover would meet: run mmm_control doctor"
+    ]
+    assert said(examined(twice, LACKS, SILENT)) == [
+        "the doctor finds 2 errors that the next failover would meet: run mmm_control doctor"
+    ]
+    assert said(examined(twice)) == []
+
+
+def test_a_host_that_is_not_in_use_is_not_held_against_the_next_failover() -> None:
+    seen = all_online()
+    out = seen.with_host("db1", state=State.HARD_OFFLINE)
+    assert checkup.errors(seen, [SILENT])
+    assert not checkup.errors(out, [SILENT])
+    assert checkup.errors(out, [LACKS])
+
+
+def test_a_look_that_found_something_is_repeated_soon() -> None:
+    seen = all_online()
+    assert checkup.next_look(seen) > 5 * checkup.next_look(examined(seen, LACKS))
+
+
+def test_a_writer_whose_agent_does_not_reach_the_others_is_named() -> None:
+    apart = Finding("no_way_to_agent", "db1", {"other": "db2", "why": "timed out", "port": "9989"})
+    seen = all_online()
+    vip = seen.conf.master_vip
+    assert vip
+    seen = replace(seen, owner={**seen.owner, vip: "db1"})
+    first, second = said(examined(examined(seen, apart), apart))
+    assert first.startswith("the agent of db1, which holds the writer role, does not reach that of db2: ")
+    assert first.endswith("open TCP 9989 between the hosts, both ways")
+    assert "1 error" in second
+    assert len(said(examined(examined(replace(seen, owner={**seen.owner, vip: "db2"}), apart), apart))) == 1
