@@ -44,7 +44,7 @@ def margin(length: float) -> float:
 
     It covers clocks that run differently during the lease, and how late the kernel may be: `Tenure.lifetime`.
     """
-    return min(LONGEST_MARGIN, length / 2)
+    return min(LONGEST_MARGIN, 0.75 * length)
 
 
 class Grant(NamedTuple):

@@ -23,7 +23,16 @@ from mmm.agent.doubts import Doubts
 from mmm.agent.fence import deny
 from mmm.agent.guard import Guard
 from mmm.agent.look import ANSWER_LIMIT, Session, look
-from mmm.agent.obedience import Changed, Outcome, believes, is_without, judged, remembered
+from mmm.agent.obedience import (
+    Changed,
+    Outcome,
+    believes,
+    is_without,
+    judged,
+    ready_until,
+    remembered,
+    still_ready,
+)
 from mmm.agent.plan import UNKNOWN, Past, Seen, facts
 from mmm.agent.reach import Reaching
 from mmm.agent.steps import Steps, agent_at, kept_users
@@ -112,6 +121,8 @@ class Agent:
         self._examined: asyncio.Future[HostLook] | None = None
         self._changes = Changes(conf, interface, self._steps, self._tenure, self._facts)
         self._prepared: Prepared | None = None
+        self._ready_until = -math.inf
+        """Until when, on the clock of leases, what was done for the writer role counts for the next order."""
         self._fenced = -math.inf
         """When writes were last denied because the lease was over; infinite while that is under way."""
         self._changer = ThreadPoolExecutor(1, thread_name_prefix="change")
@@ -292,7 +303,8 @@ class Agent:
         By then the lease may have ended, and what was assigned was lost: what was bound or allowed in just that
         moment is taken back.
         """
-        begun, past = self._status, self._past
+        begun = self._status
+        past = still_ready(self._past, begun, self._facts, self._ready_until, clock())
         if order is not None or self._outcome.notes:
             prepared, self._prepared = self._prepared, None
             counts = prepared is not None and prepared.counts(time.monotonic(), self._fenced)
@@ -308,7 +320,15 @@ class Agent:
         if order is not None:
             self._conclude(order, changed, outcome)
             await self._guard.give_back()
+            if self._past.ready:
+                await self._be_ready(order)
         return outcome
+
+    async def _be_ready(self, order: _Order) -> None:
+        """Have all at hand for the same order with a younger token, which comes at once."""
+        self._ready_until = ready_until(order.grant, clock())
+        loop = asyncio.get_running_loop()
+        self._prepared, _ = await loop.run_in_executor(self._changer, self._changes.get_ready)
 
     def _conclude(self, order: _Order, changed: Changed, outcome: Outcome) -> None:
         """Keep no lease for a role that was given up, nor for one that this host could not take."""

@@ -135,7 +135,8 @@ class Changes:
             session.rest()
         failures = (*planned.refusals, *done.failures, *not_renewed)
         outcome = Outcome(failures, planned.notes, took=done.took, why=done.why)
-        return Changed(outcome, seen, done.unfinished, self._bound() if failures else None, done.writes)
+        bound = self._bound() if failures else None
+        return Changed(outcome, seen, done.steps, done.unfinished, bound, done.writes)
 
     def _bound(self) -> frozenset[str] | None:
         """Return the cluster's VIPs that are bound, None when the kernel does not tell."""

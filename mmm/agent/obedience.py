@@ -7,11 +7,30 @@ that is held, and announced, and an order that has lost its lease was not obeyed
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
-from mmm.agent.plan import Chain, Facts, Past, Seen, Server, remember
+from mmm.agent.plan import (
+    AllowWrites,
+    Bind,
+    Chain,
+    Facts,
+    Past,
+    Probe,
+    Seen,
+    SemiSyncRole,
+    Server,
+    Step,
+    Sync,
+    ThrowAway,
+    remember,
+)
 from mmm.agent.stopwatch import Laps
 from mmm.config.model import Vip
+from mmm.lease import Grant
 from mmm.wire.agent import LEASE_OVER, Status
+
+READY = 10.0
+"""Seconds for which what was done for an order counts for the next one, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +54,7 @@ class Changed:
     outcome: Outcome
     seen: Seen | None = None
     """What stood before it."""
+    done: tuple[Step, ...] = ()
     unfinished: tuple[Chain, ...] = ()
     """The chains in which a step failed."""
     bound: frozenset[str] | None = None
@@ -47,7 +67,35 @@ def remembered(changed: Changed, now: Status, known: Facts, past: Past) -> Past:
     """Return what is to be known at the next plan, by what is assigned `now`."""
     if changed.seen is None:
         return replace(past, held=past.held & frozenset(now.vips))
-    return remember(now, changed.seen, known, past, changed.unfinished)
+    after = remember(now, changed.seen, known, past, changed.unfinished)
+    return replace(after, ready=_ready(changed, past))
+
+
+def _ready(changed: Changed, past: Past) -> frozenset[Vip]:
+    """Return the VIPs of which a change has done all, or found it done, but to allow writes and to bind."""
+    found: set[Vip] = set()
+    for chain in changed.unfinished:
+        before = list(takewhile(lambda step: not isinstance(step, AllowWrites | Bind), chain))
+        last = chain[len(before)] if len(before) < len(chain) else None
+        needed = [step for step in before if isinstance(step, Sync | Probe)]
+        done = all(step in changed.done for step in before if not isinstance(step, SemiSyncRole | ThrowAway))
+        if isinstance(last, AllowWrites | Bind) and done and (needed or last.vip in past.ready):
+            found.add(last.vip)
+    return frozenset(found)
+
+
+def still_ready(past: Past, wanted: Status, known: Facts, until: float, now: float) -> Past:
+    """Return what is known at a plan: what was done for the writer role counts up to a moment, for that role only."""
+    writes = any(vip.role == known.writer for vip in wanted.vips)
+    return past if writes and now < until else replace(past, ready=frozenset())
+
+
+def ready_until(grant: Grant | None, now: float) -> float:
+    """Return until when what was done for an order counts for the next one.
+
+    That is as long as its lease keeps the role from others by the monitor's count, so that nobody else has written.
+    """
+    return now + READY if grant is None else grant.token + min(grant.length, READY)
 
 
 def judged(changed: Changed, begun: Status, now: Status, past: Past) -> Outcome:

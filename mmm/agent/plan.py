@@ -93,6 +93,8 @@ class Past:
     offline: bool = False
     unused: bool = False
     """It was told a state in which it is not in use, and not yet one in which its replication was seen to run."""
+    ready: frozenset[Vip] = frozenset()
+    """VIPs for which all was done but to allow writes and to bind, a moment ago: it need not be done again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,14 +451,20 @@ def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, pa
         wait: Chain = (SemiSyncRole(source=True),) if state and state.on and state.source is False else ()
         # What is bound here, or was taken over completely, has synced: it is only put right again.
         sync: Chain = (
-            () if bound or vip in past.held else (Sync(wanted.force, wanted.detach and not wanted.force),)
+            ()
+            if bound or vip in past.held or vip in past.ready
+            else (Sync(wanted.force, wanted.detach and not wanted.force),)
         )
         alone = wanted.detach and wanted.master == known.this
         leaves = alone and seen.source is not None and not seen.source.detached
         stop: Chain = (StopReceiving(finish=bool(sync) and not wanted.force),) if leaves else ()
         cut: Chain = (ThrowAway(),) if leaves and sync and wanted.force else ()
         detach: Chain = (Detach(),) if leaves else ()
-        probe: Chain = (Probe(vip, wanted.probe == PROBE_STOP),) if wanted.probe and not bound else ()
+        probe: Chain = (
+            (Probe(vip, wanted.probe == PROBE_STOP),)
+            if wanted.probe and not (bound or vip in past.ready)
+            else ()
+        )
         chains.append((*sync, *stop, *cut, *probe, *wait, *allow, *bind, *detach))
     return chains
 

@@ -53,6 +53,7 @@ from mmm.network.arp import Announcer
 from mmm.network.farewell import Farewell
 from mmm.network.probe import holder
 from mmm.network.vips import Interface, InterfaceError
+from mmm.wire.agent import LEASE_OVER
 from mmm.wire.doubts import NOT_LISTENING, REPLICATION_LOGIN
 
 PROBE_FRESH = 0.5
@@ -393,7 +394,7 @@ class Steps:
         """Return for how many seconds the VIP may be bound now; raises StepError."""
         lifetime = self._lifetime(vip)
         if lifetime < 0:
-            raise StepError("the lease of the order has run out meanwhile; it is ordered again")
+            raise StepError("the lease of the order has run out meanwhile; it is ordered again", LEASE_OVER)
         return lifetime
 
     def _deny_writes(self, session: Session) -> str:

@@ -5,10 +5,13 @@ Everything has a limit, every failure becomes an answer; nothing here raises for
 
 import asyncio
 import os
+import socket
 import ssl
-from collections.abc import Sequence
+import time
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host
@@ -33,6 +36,14 @@ FREEING = 1.0
 """Seconds in which all agents are told that this monitor ends."""
 KEPT = 5.0
 """Seconds that the connection to an agent that is prepared waits for the order."""
+DEAD_AFTER = 10
+"""Seconds without a sign of life of the host's kernel after which a connection has ended.
+
+A host that has booted since says so at the first sign that it is asked for, every KEEP_ALIVE seconds.
+"""
+KEEP_ALIVE = 2
+CLOCKS = 0.5
+"""Seconds by which the age of a host's system may differ from what this clock makes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,8 @@ class Agents:
         self._lead = lead
         self._kept: dict[str, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
         """Connections to agents that are prepared for what comes next."""
+        self._under_way: dict[str, tuple[float, asyncio.Future[None]]] = {}
+        """When the order to each host went out that is under way, and what ends when its system has booted since."""
 
     async def ask(self, host: Host, request: wire.Request, limit: float = QUESTION_TIMEOUT) -> Spoken:
         """Return what the host's agent answered to the request within `limit` seconds."""
@@ -65,20 +78,48 @@ class Agents:
             return connected
         reader, writer = connected
         try:
-            return await self._exchanged(reader, writer, request, limit)
+            spoken = await self._exchanged(reader, writer, request, limit)
         finally:
             writer.close()
+        if spoken.reply is not None:
+            self._heard(host, spoken.reply.uptime)
+        return spoken
+
+    def _heard(self, host: Host, uptime: float) -> None:
+        """End what is waited for of a host whose system is younger than that: it will not be answered any more."""
+        began, booted = self._under_way.get(host.name, (0.0, None))
+        if booted is not None and not booted.done() and uptime + CLOCKS < time.monotonic() - began:
+            booted.set_result(None)
+
+    async def _unless_booted(self, host: Host, asking: Coroutine[Any, Any, Spoken]) -> Spoken:
+        """Return what asking comes to, or that there will be no answer, once another question shows that."""
+        loop = asyncio.get_running_loop()
+        asked, booted = loop.create_task(asking), loop.create_future()
+        self._under_way[host.name] = time.monotonic(), booted
+        try:
+            await asyncio.wait({asked, booted}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                return asked.result()
+            return Spoken(
+                Answer.SILENT, f"no answer to {wire.SET_STATUS}: the system of {host.name} has booted since"
+            )
+        finally:
+            asked.cancel()
+            if self._under_way.get(host.name, (0.0, None))[1] is booted:
+                del self._under_way[host.name]
 
     async def _connect(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | Spoken:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                return await self._port.connect(host.ip, host.agent_port)
+                connected = await self._port.connect(host.ip, host.agent_port)
         except TimeoutError:
             return Spoken(Answer.REFUSED, f"no connection within {CONNECT_TIMEOUT:g} s")
         except OSError as error:
             closed = isinstance(error, ConnectionRefusedError)
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             return Spoken(Answer.REFUSED, f"no connection: {reason}", closed=closed)
+        _keep_alive(connected[1])
+        return connected
 
     def _taken(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """Return the connection that is kept to a host and still good, and keep it no more."""
@@ -94,8 +135,11 @@ class Agents:
         try:
             async with asyncio.timeout(limit):
                 return await self._exchange(reader, writer, request)
-        except TimeoutError:
-            return Spoken(Answer.SILENT, f"no answer to {request.command} within {limit:g} s")
+        except TimeoutError as error:
+            why = (
+                f": {error.strerror}" if error.errno else f" within {limit:g} s"
+            )  # the kernel's, or this limit
+            return Spoken(Answer.SILENT, f"no answer to {request.command}{why}")
         except asyncio.IncompleteReadError:
             return Spoken(Answer.SILENT, f"no answer to {request.command}: connection closed")
         except asyncio.LimitOverrunError:
@@ -121,7 +165,8 @@ class Agents:
         """Return the answer to SET_STATUS, or where `clear` and that was OK, to CLEAR_BAD_ROLES after it."""
         if order.greet:
             return await self.ask(host, wire.Request(wire.PING, host.name))
-        told = await self.ask(host, wire.set_status(host.name, order.status, order.lease), ORDER_TIMEOUT)
+        asking = self.ask(host, wire.set_status(host.name, order.status, order.lease), ORDER_TIMEOUT)
+        told = await self._unless_booted(host, asking)
         if told.answer is Answer.OK and order.clear:
             return await self.ask(host, wire.Request(wire.CLEAR_BAD_ROLES, host.name), ORDER_TIMEOUT)
         return told
@@ -221,3 +266,13 @@ class Agents:
             return Looked(wire.clients(spoken.reply))
         except wire.WireError:
             return Looked()
+
+
+def _keep_alive(writer: asyncio.StreamWriter) -> None:
+    """Have the kernel end the connection when the host is gone, or has booted since."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEP_ALIVE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, DEAD_AFTER // KEEP_ALIVE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * DEAD_AFTER)

@@ -11,7 +11,7 @@ from mmm.gtid.transactions import Transactions
 from mmm.lease import FOREVER, NOT_OBEYED, NOTHING, Given
 from mmm.monitor import divergence, loss, moves, other_monitor, slaves_first, stall, trap
 from mmm.monitor.world import NO_CAUSE, AgentLink, Cause, HostWorld, Mode, Outcome, State, World
-from mmm.wire.agent import NO_LEASE, Note, refusal_to_follow
+from mmm.wire.agent import LEASE_OVER, NO_LEASE, Note, refusal_to_follow
 from mmm.wire.doubts import Doubt
 
 
@@ -69,6 +69,8 @@ class Answered:
     """The token that the answer brought; empty where there was none."""
     closed: bool = False
     """The host's system said that no agent listens."""
+    why: str = ""
+    """The code of an ERROR; empty where it has none."""
     follows: str = ""
     """The address of another monitor that the agent obeys: it has refused this one."""
     differs: tuple[str, ...] = ()
@@ -343,7 +345,8 @@ def _answered(world: World, event: Answered, now: float) -> World:
 
 def _is_stale(event: Answered, link: AgentLink) -> bool:
     """Tell whether the order has to be repeated with the token that its refusal has brought; once only."""
-    refused = event.answer is Answer.ERROR and event.text.endswith(NOT_OBEYED)
+    late = event.why == LEASE_OVER
+    refused = event.answer is Answer.ERROR and (late or event.text.endswith(NOT_OBEYED))
     return refused and bool(event.token) and not (link.stale or link.overtaken)
 
 

@@ -30,13 +30,13 @@ def run(world: World, role: Role, ordered: Ordered, now: float) -> Result:
     elif FORCE in ordered.flags:
         result = _force(world, role, ordered, now)
     else:
-        result = _move(world, role, ordered)
+        result = _move(world, role, ordered, now)
     if DRY_RUN not in ordered.flags or result.text == no_agent(world, ordered.host).text:
         return result
     return Result(world, rehearsed(world, result, role, ordered.host, ordered.looked, now))
 
 
-def _move(world: World, role: Role, ordered: Ordered) -> Result:
+def _move(world: World, role: Role, ordered: Ordered, now: float) -> Result:
     host, vip = ordered.host, role.vips[0]
     state, source = world.hosts[host].state, world.owner[vip]
     if state is not State.ONLINE:
@@ -55,7 +55,7 @@ def _move(world: World, role: Role, ordered: Ordered) -> Result:
         )
     if under_way := _under_way(world, vip):
         return error(world, under_way)
-    against = objections(world, vip, host, ordered.looked) if _master(world, role) else ()
+    against = objections(world, vip, host, ordered.looked, now) if _master(world, role) else ()
     if against:
         return error(
             world,
@@ -69,7 +69,7 @@ def _force(world: World, role: Role, ordered: Ordered, now: float) -> Result:
     if not _master(world, role):
         return error(world, f"--force is for the active master role '{world.conf.active_master_role}' only.")
     source, state = world.owner[vip], world.hosts[host].state
-    against = objections(world, vip, host, ordered.looked) if source != host else ()
+    against = objections(world, vip, host, ordered.looked, now) if source != host else ()
     broken = state in (State.REPLICATION_FAIL, State.REPLICATION_DELAY)
     stuck = source == host and vip not in _held(world, host)
     if not broken and (state is not State.ONLINE or not (against or stuck)):

@@ -58,7 +58,8 @@ def confirmed(world: World, host: str, sent: Status, now: float) -> World:
         return world
     if move.phase is Phase.FREEZING and host == move.source and move.vip not in sent.vips:
         return replace(world, move=replace(move, phase=Phase.PROMOTING, since=now))
-    if move.phase is Phase.PROMOTING and host == move.target and move.vip in sent.vips:
+    # Also when the old holder has not answered and its lease has run out: then the new one was told all the same.
+    if move.phase is not Phase.RETURNING and host == move.target and move.vip in sent.vips:
         return replace(world, move=None)
     if move.phase is Phase.RETURNING and host == move.source and move.vip in sent.vips:
         return replace(world, move=None, failed_move=replace(move, since=now))

@@ -11,6 +11,8 @@ from mmm.monitor import promotion, readiness, slaves_first
 from mmm.monitor.world import State, World
 from mmm.wire.agent import Clients
 
+PROMPT = 1.0
+"""Seconds in which an agent has answered, unless it is at something that a move would have to wait for."""
 CAUGHT_UP = 1.0
 """Seconds that the new host may be behind; it applies the rest while nobody writes."""
 
@@ -42,16 +44,22 @@ def to_look_at(world: World, role: str, host: str) -> Hosts | None:
     return Hosts(None if source == host else source, host)
 
 
-def objections(world: World, vip: Vip, target: str, looked: Looked | None) -> tuple[str, ...]:
+def objections(world: World, vip: Vip, target: str, looked: Looked | None, now: float) -> tuple[str, ...]:
     """Return why the role should not be moved to the host now, a sentence each."""
     source = world.owner[vip]
-    against = [*_server(world, target), *_agent(world, target), *readiness.against(world, target)]
+    against = [
+        *_server(world, target),
+        *_agent(world, target),
+        *_unanswered(world, target, now),
+        *readiness.against(world, target),
+    ]
     if source is None or world.hosts[source].state is not State.ONLINE:  # nobody can be asked what is missing
         lacks = promotion.lacks(world, target)
         return (*against, *([f"{target}: {lacks}"] if lacks else ()))
     against += [
         *_replication(world, target, source),
         *_server(world, source),
+        *_unanswered(world, source, now),
         *_way_back(world, source),
         *slaves_first.too_slow(world, CAUGHT_UP),
         *_clients(world, source, looked),
@@ -69,6 +77,16 @@ def _agent(world: World, name: str) -> list[str]:
     """Say that the new holder's agent cannot do what it is told even now."""
     refusal = world.hosts[name].agent.refusal
     return [f"the agent of {name} answers '{refusal}'"] if refusal else []
+
+
+def _unanswered(world: World, name: str, now: float) -> list[str]:
+    """Say that the next order to a host has to wait, for its agent has not answered the last one."""
+    link = world.hosts[name].agent
+    if link.sent is None or now - link.sent_at <= PROMPT:
+        return []
+    return [
+        f"the agent of {name} has not answered the last order, {now - link.sent_at:.0f} s ago: see its log"
+    ]
 
 
 def _replication(world: World, name: str, source: str) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mmm.config.model import Role, Vip
 from mmm.monitor import waiting
-from mmm.monitor.world import World
+from mmm.monitor.world import State, World
 
 CHECK_ROLES = "Now you can wait some time and check new roles info!"
 
@@ -76,7 +76,7 @@ def _moved(world: World, awaited: Awaited, vip: Vip) -> str | None:
     if owner == awaited.host:
         link = world.hosts[awaited.host].agent
         if link.told is not None and vip in link.told.vips:
-            return f"OK: {awaited.done}"
+            return _unconfirmed(world, awaited, vip) or f"OK: {awaited.done}"
         if waits := waiting.endless(world, vip):
             return f"ERROR: ordered, and done as soon as it can be: {waits}"
         return None if move is not None and move.vip == vip else _not_confirmed(world, awaited)
@@ -91,6 +91,24 @@ def _moved(world: World, awaited: Awaited, vip: Vip) -> str | None:
         return f"ERROR: {vip.role} could not be moved to {awaited.host}: {owner} keeps it: {failed.cause}"
     why = _why(world, awaited.source) if awaited.source else ""
     return f"ERROR: {vip.role} could not be moved to {awaited.host}: {owner or 'nobody'} keeps it{why}"
+
+
+def _unconfirmed(world: World, awaited: Awaited, vip: Vip) -> str:
+    """Return the answer to a move whose old holder lives and has not said that it let go; empty where it has.
+
+    Its lease has run out, so it has not got the VIP; whether its server is read_only nobody has said.
+    """
+    source = awaited.source
+    if (
+        source is None
+        or world.hosts[source].state is not State.ONLINE
+        or world.hosts[source].agent.told is not None
+    ):
+        return ""
+    return (
+        f"ERROR: {vip.role} is on {awaited.host}, but {source} has not confirmed that it let go{_why(world, source)}:"
+        f" its lease ran out. See that the server of {source} is read_only"
+    )
 
 
 def _not_confirmed(world: World, awaited: Awaited) -> str | None:

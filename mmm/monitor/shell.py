@@ -429,6 +429,7 @@ def _answered(order: Tell, spoken: Spoken) -> Answered:
         event,
         uptime=reply.uptime,
         token=reply.token,
+        why=reply.why,
         follows=follows,
         stranger=lead.stranger(reply),
         differs=lead.differs(reply),

@@ -31,7 +31,7 @@ def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
         return world, ()
     if world.mode is Mode.PASSIVE:
         last = grants.farewell(world)
-        return (world, ()) if last is None else (_sent(world, last), (last,))
+        return (world, ()) if last is None else (_sent(world, last, now), (last,))
     world = grants.without_run_out(world, now)
     world = _note_waiting_for_slaves(world, now)
     given: list[Order] = []
@@ -47,7 +47,7 @@ def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
         if isinstance(order, KillHost):
             world = world.with_agent(name, killing=True)
         elif isinstance(order, Tell):
-            world = _sent(world, order)
+            world = _sent(world, order, now)
         if order is not None:
             given.append(order)
     return world, tuple(given)
@@ -140,14 +140,15 @@ def _says_the_same(world: World, name: str, status: Status, said: Status | None)
     return (status.state, status.vips, status.detach) == (said.state, said.vips, said.detach)
 
 
-def _sent(world: World, order: Tell) -> World:
+def _sent(world: World, order: Tell, now: float) -> World:
     link = world.hosts[order.host].agent
     if order.greet:
-        return world.with_agent(order.host, sent=order.status, order=order.number, greeting=True)
+        return world.with_agent(order.host, sent=order.status, order=order.number, sent_at=now, greeting=True)
     return world.with_agent(
         order.host,
         sent=order.status,
         order=order.number,
+        sent_at=now,
         given=grants.sent(world, order),
         token="",
         sent_new=frozenset(order.status.vips) - link.may_hold,

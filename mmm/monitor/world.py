@@ -123,6 +123,8 @@ class AgentLink:
     """VIPs that were seen bound there at the start; it has not been ordered anything since."""
     sent: Status | None = None
     """The status of the order under way, None when none is."""
+    sent_at: float = 0.0
+    """When the last order went out."""
     sent_new: frozenset[Vip] = frozenset()
     """The VIPs of that order which were not there before."""
     overtaken: bool = False

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from mmm.agent.obedience import Changed, Outcome, judged, remembered
+from mmm.agent.obedience import Changed, Outcome, judged, ready_until, remembered, still_ready
 from mmm.agent.plan import (
     UNKNOWN,
     AllowWrites,
@@ -13,6 +13,7 @@ from mmm.agent.plan import (
     Plan,
     Seen,
     Server,
+    Step,
     clear,
     facts,
     plan,
@@ -59,6 +60,8 @@ class _Work:
     chain: int = 0
     step: int = 0
     failures: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    """Those that were done."""
     unfinished: tuple[Chain, ...] = ()
     writes: bool | None = None
     """Writes were allowed, or denied; None: neither."""
@@ -67,8 +70,8 @@ class _Work:
 class Agent:
     """A running agent; a restart makes a new one, which remembers nothing."""
 
-    __slots__ = ("_facts", "_next", "_past", "_work", "clock", "failed", "gone", "looked", "machine", "notes", "peers",
-                 "status", "tenancy", "watch")  # fmt: skip
+    __slots__ = ("_facts", "_next", "_past", "_ready_until", "_work", "clock", "failed", "gone", "looked", "machine",
+                 "notes", "peers", "status", "tenancy", "watch")  # fmt: skip
 
     def __init__(
         self, conf: Cluster, machine: Machine, clock: Clock, watch: Watch, peers: Mapping[str, "Agent"]
@@ -84,6 +87,7 @@ class Agent:
         self.failed = self.notes = False
         self._facts = facts(replace(conf, this=machine.name, program="AGENT"))
         self._past = Past()
+        self._ready_until = 0.0
         self._next: Order | None = None
         self._work: _Work | None = None
         self.tenancy = Tenancy(conf, machine, clock, self) if conf.vip_lease else None
@@ -173,6 +177,8 @@ class Agent:
             if order.status.vips and not order.live():
                 self.machine.excuse_until_told("an order arrived when the monitor no longer waited for it")
         seen = self.machine.look()
+        now = self.machine.boottime
+        self._past = still_ready(self._past, self.status, self._facts, self._ready_until, now)
         planned = decide(self.status, seen, self._facts, self._past)
         self._work = _Work(planned, seen, self.status, order, self._settle)
         if seen.server is Server.SILENT:
@@ -207,6 +213,8 @@ class Agent:
             self.tenancy.bound(step)
         if self.clock.history is not None:
             self.clock.say(f"    {self.machine.name}: {step}{f': FAILED: {failure}' if failure else ''}")
+        if not failure:
+            work.steps += (step,)
         if not failure and isinstance(step, AllowWrites | DenyWrites):
             work.writes = isinstance(step, AllowWrites)
         if failure:
@@ -221,8 +229,12 @@ class Agent:
 
     def _settle(self, work: _Work) -> None:
         outcome = Outcome(work.planned.refusals + work.failures, work.planned.notes)
-        changed = Changed(outcome, work.seen, work.unfinished, frozenset(self.machine.bound), work.writes)
+        changed = Changed(
+            outcome, work.seen, work.steps, work.unfinished, frozenset(self.machine.bound), work.writes
+        )
         self._past = remembered(changed, self.status, self._facts, self._past)
+        if self._past.ready and work.order is not None:
+            self._ready_until = ready_until(work.order.grant, self.machine.boottime)
         failures = judged(changed, work.begun, self.status, self._past).failures
         self._work, self.looked = None, self.clock.now
         self.failed, self.notes = bool(failures), bool(work.planned.notes)

@@ -27,6 +27,8 @@ from mmm.monitor.orders import AskOthers, KillHost, LookForVip, ReadLog, Tell
 from mmm.monitor.startup import Started
 from mmm.monitor.turn import turn
 from mmm.monitor.world import Mode, Outcome, State, World
+from mmm.wire.agent import LEASE_OVER
+from tests.simulation.tenancy import LATE
 from tests.simulation.watch import ViolationError
 
 if TYPE_CHECKING:
@@ -208,7 +210,8 @@ class Monitor:
             self.clock.say(f"  <- {host} {order.number}: {answer}{text.removeprefix(answer)}")
         spoken = answer in (Answer.OK, Answer.ERROR)
         uptime = self.cluster.machines[host].uptime if spoken else None
-        self.post(Answered(host, order.number, answer, text, uptime, token, closed))
+        why = LEASE_OVER if answer is Answer.ERROR and LATE in text else ""
+        self.post(Answered(host, order.number, answer, text, uptime, token, closed, why))
 
     def _looked(self, order: LookForVip) -> None:
         if not self._sleeps(self._looked, order):

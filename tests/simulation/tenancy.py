@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.simulation.agent import Agent
 
 _FILE = Path("promise")
+LATE = "the lease of the order has run out meanwhile"
+"""Why a step is not done whose lease is over."""
 
 
 class _OnMachine(Tenure):
@@ -108,7 +110,7 @@ class Tenancy:
     def hinders(self, step: Step) -> str:
         """Return why a step may not be done now: the lease is over."""
         writer = isinstance(step, Bind | AllowWrites) and step.vip.ip in self.ips
-        return "the lease of the order has run out meanwhile" if writer and self.tenure.lifetime() < 0 else ""
+        return LATE if writer and self.tenure.lifetime() < 0 else ""
 
     def bound(self, step: Step) -> None:
         """Give a VIP that was just bound its lifetime."""

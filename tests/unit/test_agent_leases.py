@@ -43,6 +43,9 @@ class Machine:
     """The watch over the lease has unbound the writer's VIP."""
     slow_look: bool = False
     """What is seen is told only when the lease is over."""
+    slow_peer: bool = False
+    """All that the peer has is applied only when the lease is over."""
+    caught_up: int = 0
     slow_server: bool = False
     """Writes are allowed only when the lease is over."""
     refuses: set[str] = field(default_factory=set)
@@ -90,6 +93,12 @@ class Machine:
         if self.slow_look:
             self.gone.wait(LIMIT)
         return seen
+
+    def catch_up(self, *_: object) -> str:
+        self.caught_up += 1
+        if self.slow_peer:
+            self.gone.wait(LIMIT)
+        return "nothing was missing"
 
     def allow(self, _server: object) -> None:
         if self.slow_server:
@@ -190,7 +199,7 @@ async def running(
     monkeypatch.setattr(steps, "allow_writes", machine.allow)
     monkeypatch.setattr(steps, "deny_writes", machine.deny)
     monkeypatch.setattr(steps, "calm", lambda *_, **__: None)
-    monkeypatch.setattr(steps, "catch_up", lambda *_: "nothing was missing")
+    monkeypatch.setattr(steps, "catch_up", machine.catch_up)
     monkeypatch.setattr(Session, "open", lambda _: None)
     monkeypatch.setattr(agent_module, "deny", machine.fence)
     monkeypatch.setattr(guard, "take_away", machine.take_away)
@@ -310,3 +319,28 @@ def test_what_the_monitor_said_of_the_active_master_counts_for_half_a_lease(
     master: str, heard: float, other: str
 ) -> None:
     assert believes(master, "db1", heard, 10.0) == other
+
+
+async def test_an_order_that_took_longer_than_its_lease_is_done_at_once_by_a_younger_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        rig.machine.slow_peer = True
+        late = await rig.order(ROLE)
+        assert (late.ok, late.why, rig.machine.caught_up) == (False, LEASE_OVER, 1)
+        rig.agent._ready_until += LIMIT  # the test may be slower than a second
+        assert (await rig.order(ROLE, length=600)).ok
+        assert rig.machine.caught_up == 1
+        assert rig.machine.writable
+
+
+async def test_what_was_done_for_a_role_is_done_anew_when_the_role_was_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        rig.machine.refuses = {WRITER}
+        assert not (await rig.order(ROLE, length=600)).ok
+        assert (await rig.order("")).ok
+        rig.machine.refuses = set()
+        assert (await rig.order(ROLE, length=600)).ok
+        assert rig.machine.caught_up == 2

@@ -1,14 +1,17 @@
 """What the monitor makes of what comes from an agent's port: an answer or a sentence, never an exception."""
 
 import asyncio
+import socket
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mmm.config.model import Host
+from mmm.monitor import agents as module
 from mmm.monitor.agents import Agents, Spoken
 from mmm.monitor.events import Answer
+from mmm.monitor.orders import Tell
 from mmm.wire import agent as wire
 from mmm.wire.agent import MAX_LINE
 
@@ -96,3 +99,44 @@ def test_an_agent_that_has_closed_that_connection_is_connected_anew() -> None:
     said, spoken = prepared(stays=False)
     assert said == [[b"PREPARE|1|db1\n"], [b"PING|1|db1\n"]]
     assert spoken.answer is Answer.OK
+
+
+@pytest.mark.parametrize(("uptime", "ended"), [(0.1, True), (5000.0, False)])
+async def test_what_is_waited_for_ends_when_a_younger_system_answers(
+    monkeypatch: pytest.MonkeyPatch, uptime: float, *, ended: bool
+) -> None:
+    """An agent that never answers an order, for its host was switched off over it."""
+    ordered, gone = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(module, "CLOCKS", -60.0)  # the order has been under way for a minute
+
+    async def agent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (await reader.readline()).startswith(b"SET_STATUS"):
+            ordered.set()
+            await gone.wait()
+        else:
+            writer.write(f"OK: Pinged!|UP:{uptime:.2f}\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(agent, "127.0.0.1", 0) as server:
+        host = Host("db1", "127.0.0.1", "master", agent_port=server.sockets[0].getsockname()[1])
+        agents = Agents()
+        telling = asyncio.create_task(agents.tell(host, Tell("db1", 1, wire.Status("ONLINE"))))
+        await ordered.wait()
+        assert await agents.ping(host)
+        if not ended:
+            gone.set()
+        spoken = await telling
+        gone.set()
+    assert spoken.answer is Answer.SILENT
+    assert ("has booted since" in spoken.text) is ended
+
+
+async def test_the_kernel_watches_over_the_connection_to_an_agent() -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        host = Host("db1", "127.0.0.1", "master", agent_port=server.sockets[0].getsockname()[1])
+        connected = await Agents()._connect(host)
+        assert not isinstance(connected, Spoken)
+        sock = connected[1].get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000 * module.DEAD_AFTER
+        connected[1].close()

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from mmm.lease import FOREVER, NOTHING, PROBING, Given, margin
-from mmm.monitor import grants, status_file
+from mmm.monitor import commands, grants, results, status_file
 from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
 from mmm.monitor.orders import LookForVip, Order, Tell
+from mmm.monitor.preflight import PROMPT, Looked
 from mmm.monitor.startup import Found, Stored, start
 from mmm.monitor.tell import wanted
 from mmm.monitor.world import CheckStatus, Mode, Opinion, State, World
-from mmm.wire.agent import PROBE_STOP
+from mmm.wire.agent import LEASE_OVER, PROBE_STOP
 from tests.unit.worlds import NOW, WRITER, checks, cluster, take_turn, world
 
 LENGTH = 10.0
@@ -100,6 +101,41 @@ def test_an_order_that_is_refused_for_its_token_is_repeated_at_once_with_the_new
     assert again.lease.token == "boot.2"
     twice = apply(after, Answered("db2", again.number, Answer.ERROR, text, 1.0, "boot.3"), begun)
     assert twice.hosts["db2"].agent.refusal == text
+
+
+def test_an_order_whose_lease_was_over_before_it_was_done_is_repeated_at_once_with_a_young_token() -> None:
+    begun = NOW + 30.0
+    before, order = quiet().with_owner({WRITER: "db2"}), None
+    while order is None:
+        before, orders = take_turn(before, begun)
+        for each in orders:
+            if isinstance(each, Tell) and each.status.vips and not each.greet:
+                order = each
+            else:
+                before = answered(before, each, now=begun)
+    late = Answered("db2", order.number, Answer.ERROR, "ERROR", 500.0, "boot.7", why=LEASE_OVER)
+    _, orders = take_turn(apply(before, late, begun + 1.0), begun + 1.0)
+    (again,) = (each for each in orders if each.host == "db2" and isinstance(each, Tell))
+    assert again.status == order.status
+    assert again.lease is not None
+    assert again.lease.token == "boot.7"
+
+
+def test_a_move_whose_old_holder_never_answers_ends_when_its_lease_has_run_out_and_is_not_called_done() -> (
+    None
+):
+    result = commands.run(quiet(), ["move_role", "writer", "db2"], NOW + 3.0, pinged=True, looked=Looked())
+    assert result is not None
+    assert result.awaits is not None
+    after, orders = take_turn(result.world, NOW + 3.0)
+    assert [order.host for order in orders] == ["db1"]
+    assert results.outcome(after, result.awaits) is None
+    after, _ = rest(after, NOW + 3.0 + LENGTH + margin(LENGTH))
+    assert after.hosts["db2"].agent.may_hold == {WRITER}
+    assert after.move is None
+    said = results.outcome(after, result.awaits)
+    assert said is not None
+    assert said.startswith("ERROR: writer is on db2, but db1 has not confirmed that it let go")
 
 
 def test_a_role_that_was_let_go_in_order_is_taken_without_asking_on_the_wire() -> None:
@@ -239,3 +275,21 @@ def test_the_status_file_tells_a_monitor_that_restarts_what_was_granted() -> Non
     assert again.hosts["db2"].agent.given == NOTHING
     unknown = start(CONF, seen, {**found, "db1": Found(Stored("ONLINE", (WRITER,)))}, NOW).world
     assert unknown.hosts["db1"].agent.given.until == FOREVER
+
+
+@pytest.mark.parametrize("name", ["db1", "db2"])
+def test_no_move_is_begun_while_an_agent_has_not_answered_the_last_order(name: str) -> None:
+    begun = NOW + 30.0
+    before, orders = take_turn(quiet().with_agent(name, last_order=None), begun)
+    for order in orders:
+        if order.host != name:
+            before = answered(before, order, now=begun)
+    assert before.hosts[name].agent.sent is not None
+
+    def answer(now: float) -> str:
+        result = commands.run(before, ["move_role", "writer", "db2"], now, pinged=True, looked=Looked())
+        assert result is not None
+        return result.text
+
+    assert answer(begun + PROMPT / 2).startswith("OK")
+    assert f"the agent of {name} has not answered the last order" in answer(begun + 4.0)

@@ -68,6 +68,9 @@ class Machine:
         source = Source(self.slave_of, 3306, self.running) if self.slave_of else None
         return Seen(bound, writable=self.writable, source=source)
 
+    def prepare(self) -> None:
+        """Have nothing to open."""
+
     def carry_out(self, plan: Plan, _: object) -> Done:
         """Do the steps; a helper that fails does nothing."""
         done: list[Step] = []
