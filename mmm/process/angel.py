@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn, Protocol
 
-from mmm.process.logs import reopen
+from mmm.process.logs import reopen, shut_down
 from mmm.process.restart import Again, End, GiveUp, Policy, after
 
 Worker = Callable[[], int]
@@ -128,7 +128,7 @@ def _end_with(angel: int) -> None:
 
 
 def _leave(status: int) -> NoReturn:
-    logging.shutdown()
+    shut_down()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(status & 0xFF)

@@ -3,9 +3,11 @@
 By default `/var/log/mysql-mmm/PROGRAM.log`, INFO and above, `YYYY/MM/DD HH:MM:SS LEVEL message`; `log`
 blocks of a 1.x conf name other files and levels; a YAML document for `logging.config.dictConfig` beside the
 conf (`mmm_mon_log.conf`) replaces all that. Files moved away by logrotate are noticed and opened anew. A log
-that cannot be written never ends a daemon: syslog takes over, and is told why.
+that cannot be written never ends a daemon: syslog takes over, and is told why; nor does one that hangs keep it from
+anything: `log_queue`.
 """
 
+import atexit
 import logging
 import logging.config
 import os
@@ -19,10 +21,14 @@ from pathlib import Path
 from typing import IO
 
 from mmm.config.model import LogFile
+from mmm.process.log_queue import Queued, queued
 
 LOG_DIR = Path("/var/log/mysql-mmm")
 LINE = "%(asctime)s %(levelname)s %(message)s"
 TIME = "%Y/%m/%d %H:%M:%S"
+
+LAST_LINES = 1.0
+"""Seconds that a process which ends waits for its last lines to be written."""
 
 _SYSLOG = Path("/dev/log")
 _LEVELS = {
@@ -78,7 +84,8 @@ class _LogFile(WatchedFileHandler):
     def __init__(self, path: Path, level: int, *, takes_stderr: bool) -> None:
         self.takes_stderr = takes_stderr
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        # To open a fifo is to wait for its reader: that is for the thread that writes.
+        super().__init__(path, encoding="utf-8", errors="backslashreplace", delay=path.is_fifo())
         self.setLevel(level)
         self.setFormatter(_LineFormatter())
 
@@ -104,6 +111,14 @@ def set_up(setup: LogSetup) -> tuple[str, ...]:
     for level, name in ((logging.WARNING, "WARN"), (logging.CRITICAL, "FATAL")):
         logging.addLevelName(level, name)
     logging.captureWarnings(capture=True)
+    atexit.unregister(logging.shutdown)  # it would wait for a log that hangs
+    atexit.register(shut_down)
+    warnings = _set_up(setup)
+    _queue()
+    return warnings
+
+
+def _set_up(setup: LogSetup) -> tuple[str, ...]:
     if setup.replacement.exists():
         problem = _replace(setup.replacement)
         if problem is None:
@@ -116,10 +131,24 @@ def set_up(setup: LogSetup) -> tuple[str, ...]:
 
 def reopen() -> None:
     """Open every log file anew with the next line."""
+    for handler in queued():
+        handler.reopen()
+
+
+def shut_down() -> None:
+    """Have all lines written and the files closed, as far as that is done within LAST_LINES seconds."""
+    if all(handler.drain(LAST_LINES) for handler in queued()):
+        logging.shutdown()
+
+
+def _queue() -> None:
+    """Have a thread write what the loggers have handlers for."""
     for logger in (logging.root, *logging.root.manager.loggerDict.values()):
-        for handler in getattr(logger, "handlers", ()):
-            if isinstance(handler, logging.FileHandler):
-                handler.close()
+        if isinstance(logger, logging.Logger) and logger.handlers:
+            handlers = logger.handlers[:]
+            for handler in handlers:
+                logger.removeHandler(handler)
+            logger.addHandler(Queued(handlers))
 
 
 def catch_strays() -> None:

@@ -24,7 +24,7 @@ from daemon import DaemonContext
 from mmm import __version__
 from mmm.config.model import LogFile
 from mmm.process.angel import SIGNALS, run, supervise
-from mmm.process.logs import LOG_DIR, LogError, LogSetup, catch_strays, set_up
+from mmm.process.logs import LOG_DIR, LogError, LogSetup, catch_strays, set_up, shut_down
 from mmm.process.pidfile import Keeper, StartError, claim, hold_lock, release
 from mmm.process.restart import Policy
 from mmm.process.ward import Ward, no_ward
@@ -113,7 +113,7 @@ def _in_background(service: Service, worker: Worker, ward: Ward) -> int:
             os.close(reader)
             status = _daemon(service, worker, ward, writer)
         finally:
-            logging.shutdown()
+            shut_down()
             os._exit(status)
     os.close(writer)
     os.waitpid(child, 0)

@@ -13,6 +13,8 @@ import signal
 import time
 from collections.abc import Callable
 
+from mmm.process.logs import shut_down
+
 NONE = math.inf
 """The deadline when there is nothing to watch over."""
 GRACE = 0.2
@@ -79,7 +81,7 @@ class Ward:
             except Exception:
                 log.critical("the angel's act ended by an error of its own", exc_info=True)
             finally:
-                logging.shutdown()
+                shut_down()
                 os._exit(status)
 
     def _reap(self) -> None:

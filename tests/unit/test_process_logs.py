@@ -1,16 +1,21 @@
 """What a daemon logs, where, and what happens when it cannot: seen in its files, from outside."""
 
+import logging
 import os
+import queue
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from mmm.process import log_queue
 from tests.unit.test_process_service import LIMIT, Daemons
 
 STAMP = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d "
@@ -167,6 +172,62 @@ def test_hup_opens_the_files_of_a_yaml_document_anew(daemons: Daemons) -> None:
     path.rename(daemons.folder / "rotated")
     os.kill(worker, signal.SIGHUP)
     assert next_line(daemons, worker).replace(" ", "=", 1) in path.read_text()
+
+
+def full_fifo(path: Path) -> int:
+    """Make a fifo that takes no more, and that somebody has open who does not read; returns that descriptor."""
+    path.parent.mkdir()
+    os.mkfifo(path)
+    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(descriptor, b"-" * 4096)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(descriptor, b"-")
+    return descriptor
+
+
+def test_the_angel_acts_though_nobody_takes_its_log(daemons: Daemons) -> None:
+    descriptor = full_fifo(daemons.log_path)
+    daemons.start("due:stopped")
+    daemons.worker()
+    assert daemons.event() == 0
+    os.close(descriptor)
+
+
+def test_a_daemon_works_and_ends_though_nobody_takes_its_log(daemons: Daemons) -> None:
+    descriptor = full_fifo(daemons.log_path)
+    daemons.start("log-at-usr1")
+    angel, worker = daemons.angel, daemons.worker()
+    for number in range(3):
+        os.kill(worker, signal.SIGUSR1)
+        assert daemons.event() == number + 1
+    os.kill(angel, signal.SIGTERM)
+    daemons.await_end(angel)
+    os.close(descriptor)
+
+
+def test_what_a_log_that_hung_has_missed_is_counted_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_queue, "BOUND", 3)
+    goes_on, written = threading.Event(), queue.SimpleQueue[str]()
+
+    class Hanging(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            goes_on.wait(LIMIT)
+            written.put(record.getMessage())
+
+    log = logging.getLogger("hangs")
+    log.setLevel(logging.INFO)
+    log.addHandler(log_queue.Queued([Hanging()]))
+    for number in range(6):  # the first is being written, three are kept
+        log.info("line %d", number)
+    goes_on.set()
+    said = [written.get(timeout=LIMIT) for _ in range(5)]
+    assert [text for text in said if text.startswith("line")] == ["line 0", "line 1", "line 2", "line 3"]
+    assert "2 lines before this one are missing: the log hung" in said
+    log.info("line 6")
+    assert written.get(timeout=LIMIT) == "line 6"
 
 
 ON_SYSLOG = """
