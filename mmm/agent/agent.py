@@ -367,7 +367,11 @@ class Agent:
         for vip in self._facts.vips:
             if vip.role == self._facts.writer and vip.ip in bound and self._leases:
                 with suppress(InterfaceError):
-                    self._tenure.found(self._interface.left(vip.ip))
+                    left = self._interface.left(vip.ip)
+                    if self._conf.vip_lease < left < math.inf:  # bound by a conf with longer leases
+                        left = self._conf.vip_lease
+                        self._interface.renew(vip.ip, math.floor(left))
+                    self._tenure.found(left)
                     if self._tenure.leased:
                         self._authority.followed_before()
 

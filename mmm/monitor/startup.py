@@ -34,6 +34,8 @@ class Stored:
     vips: tuple[Vip, ...] = ()
     lease: str = ""
     """`finite`, `forever`, or empty where nothing of the active master role was granted or recorded."""
+    length: float = 0.0
+    """Seconds of a lease that is finite, by the conf under which it was granted; 0: not recorded."""
     lost: bool = False
     """It was lost and is not in use again."""
     used: bool = False
@@ -161,7 +163,7 @@ def _given(conf: Cluster, stored: Stored | None, may_hold: frozenset[Vip], now: 
         return NOTHING
     if stored is None or stored.lease != "finite":
         return Given(FOREVER, FOREVER)
-    return Given(now, now).restored(conf.vip_lease, now)
+    return Given(now, now).restored(max(conf.vip_lease, stored.length), now)
 
 
 def _believed(checks: Mapping[str, CheckStatus], state: State) -> Mapping[str, CheckStatus]:

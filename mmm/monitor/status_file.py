@@ -1,13 +1,15 @@
 """The status file: `HOST|STATE|ROLES|LEASE|LOST|USED` a line, so that a monitor that restarts goes on (SPEC section 6).
 
 ROLES are the VIPs assigned to the host and those that it may still have bound: a monitor that died in the middle
-of a failover finishes it. LEASE tells whether what was granted of the active master role has an end: `finite`,
-`forever`, or empty where nothing was; who finds no record takes it to be for ever (SPEC 11.1). LOST is `lost` where
+of a failover finishes it. LEASE tells whether what was granted of the active master role has an end: `finite:LENGTH`
+with the seconds of the conf's `vip_lease`, `forever`, or empty where nothing was; who finds no record takes it to be
+for ever (SPEC 11.1). LOST is `lost` where
 the host was lost and is not in use again, though its state does not say so. USED is `used` where the host has been
 in use since the cluster was set up, though its state does not say so. Empty columns at the end are left out.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,12 +21,15 @@ from mmm.monitor.startup import Stored
 from mmm.monitor.world import HostWorld, State, World
 from mmm.wire.agent import WireError, decode_vips, encode_vips
 
+FINITE = "finite"
+_LENGTH = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
+
 
 def encode(world: World) -> str:
     """Return the text of the file for this world."""
     return "".join(
         f"{name}|{host.state}|{encode_vips(world.vips_of(name) | host.agent.may_hold)}"
-        f"{_more(host, _soon(world, name))}\n"
+        f"{_more(world, host, _soon(world, name))}\n"
         for name, host in world.hosts.items()
     )
 
@@ -40,7 +45,7 @@ def covers(text: str, order: Tell) -> bool:
     if stored is None or not set(order.status.vips) <= set(stored.vips):
         return False
     ends = order.lease is not None and order.lease.length < FOREVER
-    return stored.lease == "forever" or (stored.lease == "finite" and ends)
+    return stored.lease == "forever" or (stored.lease == FINITE and ends)
 
 
 def with_leases(text: str, world: World) -> str:
@@ -49,7 +54,7 @@ def with_leases(text: str, world: World) -> str:
     for line in text.splitlines():
         columns = line.split("|")
         host = world.hosts.get(columns[0])
-        more = _more(host) if host else ""
+        more = _more(world, host) if host else ""
         lines.append("|".join(columns[:3]) + more + "\n")
     return "".join(lines)
 
@@ -59,16 +64,19 @@ def _soon(world: World, name: str) -> str:
     move = world.move
     comes = move is not None and move.target == name == world.owner[move.vip]
     return (
-        "finite"
+        FINITE
         if comes and move is not None and move.vip in world.master_vips and world.conf.vip_lease
         else ""
     )
 
 
-def _more(host: HostWorld, soon: str = "") -> str:
+def _more(world: World, host: HostWorld, soon: str = "") -> str:
+    lease = recorded(host.agent) or soon
+    if lease == FINITE:
+        lease = f"{FINITE}:{world.conf.vip_lease:g}"
     lost = "lost" if host.lost and host.state not in (State.HARD_OFFLINE, State.AWAITING_RECOVERY) else ""
     used = "used" if host.used and host.state not in (State.ONLINE, State.ADMIN_OFFLINE) else ""
-    columns = f"|{recorded(host.agent) or soon}|{lost}|{used}"
+    columns = f"|{lease}|{lost}|{used}"
     return columns.rstrip("|")
 
 
@@ -92,9 +100,11 @@ def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
             except WireError as error:
                 warnings.append(f"line {number}: {error}: left out")
         columns = rest.split("|")
-        lease = columns[1] if columns[1:] and columns[1] in {"finite", "forever"} else ""
+        lease, _, length = columns[1].partition(":") if columns[1:] else ("", "", "")
+        lease = lease if lease in {FINITE, "forever"} else ""
+        seconds = float(length) if _LENGTH.fullmatch(length) else 0.0
         lost, used = "lost" in columns[2:3], "used" in columns[3:4]
-        stored[name] = Stored(state, tuple(vips), lease, lost=lost, used=used)
+        stored[name] = Stored(state, tuple(vips), lease, lost=lost, used=used, length=seconds)
     return stored, tuple(warnings)
 
 

@@ -265,14 +265,18 @@ def test_agents_without_tokens_hold_what_they_are_told_for_good() -> None:
 
 def test_the_status_file_tells_a_monitor_that_restarts_what_was_granted() -> None:
     text = status_file.encode(quiet())
-    assert text == f"db1|ONLINE|{WRITER}|finite\ndb2|ONLINE|\n"
+    assert text == f"db1|ONLINE|{WRITER}|finite:10\ndb2|ONLINE|\n"
     stored, warnings = status_file.decode(text)
-    assert (stored["db1"], warnings) == (Stored("ONLINE", (WRITER,), "finite"), ())
+    assert (stored["db1"], warnings) == (Stored("ONLINE", (WRITER,), "finite", length=10.0), ())
     found = {name: Found(stored[name]) for name in CONF.hosts}
     seen = {name: dict.fromkeys(checks(), CheckStatus()) for name in CONF.hosts}
     again = start(CONF, seen, found, NOW).world
     assert again.hosts["db1"].agent.given == Given(NOW + LENGTH, NOW + LENGTH)
     assert again.hosts["db2"].agent.given == NOTHING
+    shorter = start(
+        replace(CONF, vip_lease=3.0), seen, found, NOW
+    ).world  # the host may have the longer one still
+    assert shorter.hosts["db1"].agent.given == Given(NOW + LENGTH, NOW + LENGTH)
     unknown = start(CONF, seen, {**found, "db1": Found(Stored("ONLINE", (WRITER,)))}, NOW).world
     assert unknown.hosts["db1"].agent.given.until == FOREVER
 
