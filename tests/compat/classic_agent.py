@@ -23,9 +23,9 @@ class Journal:
     _news: threading.Condition = field(default_factory=threading.Condition)
 
     def add(self, entry: str) -> None:
-        """Add an entry; that our monitor names itself behind what the classic one says is left out."""
+        """Add an entry; what our monitor says of itself behind what the classic one says is left out."""
         with self._news:
-            self.entries.append(re.sub(r"\|LEAD:[^|]+$", "", entry))
+            self.entries.append(re.sub(r"(\|CONF:[^|]+)?\|LEAD:[^|]+$", "", entry))
             self._news.notify_all()
 
     def wait(self, *wanted: str, after: int = 0) -> int:
