@@ -43,7 +43,7 @@ def test_a_writer_that_is_cut_off_after_a_failover_is_waited_for_until_the_admin
     sandbox, log = failed_over, Log(failed_over)
     with Probe(sandbox) as probe:
         inject(sandbox, "cut", "db2")
-        log.wait(f"WARN {BLOCKED}")
+        log.wait(f"WARN no host holds writer: {BLOCKED}")
         log.wait("FATAL db2: could not be killed")
         assert "# Warning: no host holds writer: failover of writer is blocked for another" in sandbox.ask(
             "show"
