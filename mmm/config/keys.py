@@ -115,8 +115,8 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
     Key("ping_interval", "seconds", "How often the network check pings.", default="1", least=0.01,
         old=_top("ping_interval")),
     Key("ping_ips", "ips",
-        "Addresses of which one must answer, or the monitor's own network is down: of two or more routers, not the"
-        " monitor's own, nor a host's.", "M",
+        "Addresses of which one must answer while no host does, or the monitor's own network is down: of two or more"
+        " routers, not the monitor's own, nor a host's.", "M",
         old=_top("ping_ips"), old_default=""),
     Key("flap_duration", "seconds", "Time in which `flap_count` is counted.", default="3600",
         old=_top("flap_duration")),

@@ -78,7 +78,7 @@ global:
 Where a copy has lost its indentation, keys that belong to the block go on being its values up to the first other line.
 Types are {types}.
 `email`, `service` and `admin_email` are accepted and have no effect; `log` blocks (`file`, `level`) set log files.
-Without `ping_ips` the network check is off.
+Without `ping_ips` the network counts as up unless all hosts fall silent at once.
 
 | 1.x | is now | |
 |---|---|---|

@@ -42,7 +42,8 @@ def found(world: World, now: float, clock: Clock) -> tuple[Warned, ...]:
 
 def _cluster(world: World, now: float, clock: Clock) -> Iterator[Warned]:
     if not world.network_up:
-        yield Warned("network_down", level=Level.CRITICAL)
+        reached = "no host" if world.hosts_silent else "none of its ping_ips"
+        yield Warned("network_down", fields={"reached": reached}, level=Level.CRITICAL)
     if world.other_monitor:
         yield Warned("gives_way", fields={"address": world.other_monitor}, level=Level.CRITICAL)
     if (vacant := vacancy(world)) is not None:

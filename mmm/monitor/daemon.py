@@ -18,7 +18,7 @@ from mmm.monitor.before_start import waits_for_network
 from mmm.monitor.checks import Checks
 from mmm.monitor.control_port import serve_control
 from mmm.monitor.kill_host import program
-from mmm.monitor.network_check import is_up
+from mmm.monitor.network_check import a_host_answers, is_up
 from mmm.monitor.shell import Shell
 from mmm.monitor.world import State, World
 from mmm.network import privileged_port
@@ -136,11 +136,11 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
     checks = Checks(conf, pinger)
     server_tls, admission = tls.server_context(conf.socket), Admission(conf)
     try:
-        if not await is_up(monitor, pinger):
+        if not (await is_up(monitor, pinger) or await a_host_answers(conf, pinger)):
             async with serve_control(
                 monitor, server_tls, waits_for_network(monitor), allowed(conf), admission
             ):
-                await gather.wait_for_network(monitor, pinger)
+                await gather.wait_for_network(conf, monitor, pinger)
         checked, has, settings = await gather.first_checks(conf, checks, time.monotonic())
         found = await gather.ask_everybody(conf, monitor, agents, checked)
         started = startup.start(conf, checked, found, time.monotonic(), has)

@@ -44,6 +44,12 @@ class CheckResult:
     delay: int | None = None
     """Seconds by which its replication is set to stay behind, where the check sees that."""
 
+    @property
+    def answered(self) -> bool:
+        """Tell whether the host answered, be it by a refusal: what passed over the network."""
+        turned_away = self.check == "mysql" and self.outcome is Outcome.UNKNOWN
+        return self.outcome is Outcome.OK or self.refused or turned_away
+
 
 class Answer(StrEnum):
     """How an order to an agent ended."""
@@ -131,9 +137,10 @@ class Doubted:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """None of the ping_ips answers any more, or one does again."""
+    """The monitor is cut off, or no more. `by_hosts`: for all hosts fell silent at once."""
 
     up: bool
+    by_hosts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,4 +486,4 @@ def _network(world: World, event: Network) -> World:
             )
             for name, host in hosts.items()
         }
-    return replace(world, network_up=event.up, hosts=hosts)
+    return replace(world, network_up=event.up, hosts_silent=event.by_hosts, hosts=hosts)

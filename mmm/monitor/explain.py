@@ -25,6 +25,7 @@ def explained(world: World, name: str, now: float, clock: Clock) -> dict[str, An
     if name == "all":
         passive = world.passive_cause if world.mode is Mode.PASSIVE else None
         found |= {"mode": str(world.mode), "cause": passive, "network_up": world.network_up}
+        found["hosts_silent"] = world.hosts_silent
         found["roles"] = list(_roles(world))
     return found
 
@@ -188,7 +189,8 @@ def _mode_lines(found: Mapping[str, Any]) -> Iterator[str]:
     elif mode != Mode.ACTIVE:
         yield f"mode: {mode}: roles are not taken from failed hosts; set_active ends it."
     if not found["network_up"]:
-        yield "network: none of the ping_ips answers: no check counts and nothing is sent"
+        why = "all hosts fell silent at once" if found["hosts_silent"] else "none of the ping_ips answers"
+        yield f"network: {why}: no check counts and nothing is sent"
 
 
 def _roles(world: World) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from mmm.monitor import status_file, trap
 from mmm.monitor.agents import Agents
 from mmm.monitor.checks import Checks
 from mmm.monitor.events import CheckResult
-from mmm.monitor.network_check import is_up
+from mmm.monitor.network_check import a_host_answers, is_up
 from mmm.monitor.startup import Found, Stored
 from mmm.monitor.world import CheckStatus, Outcome, silent
 from mmm.network.icmp import Pinger
@@ -25,10 +25,10 @@ AT_ONCE = 100
 _TRIES = 3
 
 
-async def wait_for_network(monitor: Monitor, pinger: Pinger) -> None:
-    """Return once one of the ping_ips answers."""
+async def wait_for_network(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
+    """Return once one of the ping_ips answers, or a host does."""
     said = False
-    while not await is_up(monitor, pinger):
+    while not (await is_up(monitor, pinger) or await a_host_answers(conf, pinger)):
         if not said:
             log.critical("network: none of the ping_ips answers (%s): waiting", ", ".join(monitor.ping_ips))
             said = True

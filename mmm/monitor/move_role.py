@@ -166,5 +166,19 @@ def _spread_again(world: World, role: Role, host: str) -> Result:
     held = [vip for vip in role.vips if world.owner[vip] == host]
     if not held:
         return ok(world, f"Host '{host}' has no role '{role.name}'. Nothing to move.")
-    text = f"Balanced role '{role.name}' has been removed from host '{host}'. {CHECK_ROLES}"
-    return ok(roles.move_away(world, role, host), text)
+    after = roles.move_away(world, role, host)
+    where = ", ".join(f"{vip.ip} goes to {after.owner[vip] or 'nobody yet'}" for vip in held)
+    text = f"Balanced role '{role.name}' has been removed from host '{host}'. {where}. "
+    return ok(after, f"{text}{_in_exchange(after, role, host)}{CHECK_ROLES}")
+
+
+def _in_exchange(world: World, role: Role, host: str) -> str:
+    """Return what the host gets of the role when it is spread evenly again, and how to keep it free; empty: nothing."""
+    level = roles.level(world)
+    got = [vip.ip for vip in role.vips if level.owner[vip] == host]
+    if not got:
+        return ""
+    return (
+        f"'{host}' gets {', '.join(got)} in exchange, for the role is spread evenly over the hosts that are ONLINE;"
+        f" 'mmm_control set_offline {host}' keeps all roles away from it. "
+    )

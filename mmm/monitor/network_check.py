@@ -1,22 +1,55 @@
 """Whether the monitor itself is on the network (SPEC section 6, Network check).
 
-One of the ping_ips that answers is enough. While none does, nothing that the checks find is held against a host.
+A host or one of the ping_ips that answers is enough; `cut_off` judges what was heard. While the network is down,
+nothing that the checks find is held against a host.
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
-from mmm.config.model import Monitor
+from mmm.config.model import Cluster, Monitor
+from mmm.monitor import cut_off
 from mmm.monitor.checks import PING_TIMEOUT
+from mmm.monitor.events import Network
+from mmm.monitor.world import World
 from mmm.network.icmp import Pinger
+
+_PINGED = 8
+"""So many hosts are pinged beside the ping_ips."""
 
 
 async def is_up(monitor: Monitor, pinger: Pinger) -> bool:
     """Tell whether one of the ping_ips answers; True where none is configured (1.x dialect)."""
-    if not monitor.ping_ips:
-        return True
-    # Side by side, so that a dead first address does not delay the good second one.
-    pings = [asyncio.ensure_future(pinger.ping(ip, PING_TIMEOUT)) for ip in monitor.ping_ips]
+    return not monitor.ping_ips or await _one_answers(monitor.ping_ips, pinger)
+
+
+async def a_host_answers(conf: Cluster, pinger: Pinger) -> bool:
+    """Tell whether one of the first hosts answers ping."""
+    return await _one_answers([host.ip for host in conf.hosts.values()][:_PINGED], pinger)
+
+
+async def watch(
+    monitor: Monitor,
+    pinger: Pinger,
+    world: Callable[[], World],
+    heard: Callable[[], float],
+    say: Callable[[Network], None],
+) -> None:
+    """Say every `ping_interval` seconds whether the network is up, for ever; `heard` is when a host last answered."""
+    known = cut_off.Known(up=world().network_up, by_hosts=world().hosts_silent)
+    while True:
+        began = time.monotonic()
+        answers, host = await asyncio.gather(is_up(monitor, pinger), a_host_answers(world().conf, pinger))
+        last = time.monotonic() if host else heard()
+        known = cut_off.judged(known, world(), last, began, answers=answers)
+        say(Network(known.up, known.by_hosts))
+        await asyncio.sleep(monitor.ping_interval)
+
+
+async def _one_answers(ips: Sequence[str], pinger: Pinger) -> bool:
+    """Tell whether one of the addresses answers ping. Side by side: a dead first one does not delay a good second."""
+    pings = [asyncio.ensure_future(pinger.ping(ip, PING_TIMEOUT)) for ip in ips]
     try:
         for ping in asyncio.as_completed(pings):
             if await ping is not None:
@@ -25,12 +58,3 @@ async def is_up(monitor: Monitor, pinger: Pinger) -> bool:
     finally:
         for ping in pings:
             ping.cancel()
-
-
-async def watch(monitor: Monitor, pinger: Pinger, say: Callable[[bool], None]) -> None:
-    """Say every `ping_interval` seconds whether the network is up, for ever."""
-    if not monitor.ping_ips:
-        return
-    while True:
-        say(await is_up(monitor, pinger))
-        await asyncio.sleep(monitor.ping_interval)

@@ -20,9 +20,10 @@ _MMM2 = (
 def between(before: World, after: World) -> Iterator[Notice]:
     """Return log levels and lines for what changed from one world to the next."""
     if before.network_up and not after.network_up:
-        yield logging.CRITICAL, "network: none of the ping_ips answers. No check counts and nothing is sent."
+        why = "all hosts fell silent at once" if after.hosts_silent else "none of the ping_ips answers"
+        yield logging.CRITICAL, f"network: {why}. No check counts and nothing is sent."
     if after.network_up and not before.network_up:
-        yield logging.INFO, "network: a ping_ip answers again"
+        yield logging.INFO, f"network: {'a host' if before.hosts_silent else 'a ping_ip'} answers again"
     if before.mode is not after.mode:
         yield logging.INFO, f"mode: {before.mode} -> {after.mode}"
     if after.other_monitor and not before.other_monitor:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mmm.config.model import Host, Monitor
 from mmm.config.names import CHECK_NAMES
 from mmm.doctor.look_monitor import agents_only
 from mmm.doctor.rules import examine
-from mmm.monitor import answers, checkup, commands, grants, other_monitor, status_file, trap
+from mmm.monitor import answers, checkup, commands, cut_off, grants, other_monitor, status_file, trap
 from mmm.monitor.agents import Agents, Spoken
 from mmm.monitor.checks import Checks
 from mmm.monitor.chronicle import Chronicle
@@ -30,7 +31,6 @@ from mmm.monitor.events import (
     Examined,
     Killed,
     LogRead,
-    Network,
     Noted,
     VipLooked,
     apply,
@@ -92,6 +92,8 @@ class Shell:
         self._turn_due: asyncio.TimerHandle | None = None
         self._lease_due: asyncio.TimerHandle | None = None
         self._rested = 0.0
+        self._heard = -inf
+        """When the newest check began that a host answered."""
         self._saved = ""
         self._save_wanted = asyncio.Event()
         self._saving = asyncio.Lock()
@@ -107,7 +109,11 @@ class Shell:
         for host in self.world.conf.masters:
             self._start(self._ask_for_notes(host))
         self._start(self._check_up())
-        self._start(watch(self._monitor, self._pinger, lambda up: self.post(Network(up))))
+        if cut_off.fell_silent_together(self.world):
+            self.world = cut_off.unjudged(self.world)
+            log.critical("network: no host answers: the monitor takes itself to be cut off")
+        looks = watch(self._monitor, self._pinger, lambda: self.world, lambda: self._heard, self.post)
+        self._start(looks)
         self._start(self._save_changes())
         try:
             while True:
@@ -339,8 +345,11 @@ class Shell:
             started = time.monotonic()
             if started - due > conf.check_period or due > started:  # late by more than a run, or woken early
                 due = started
+            result = await self._checks.run(host, name)
+            if result.answered:
+                self._heard = started
             if self.world.network_up:
-                self.post(await self._checks.run(host, name))
+                self.post(result)
             status = self.world.hosts[host.name].checks[name]
             ended = time.monotonic()
             due = trap.due(status, due, conf.check_period, conf.trap_period, ended - started)

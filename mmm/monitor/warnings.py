@@ -34,7 +34,7 @@ class Warned:
 
 
 SENTENCES: Mapping[str, str] = {
-    "network_down": "the monitor reaches none of its ping_ips: no check counts, nothing is sent",
+    "network_down": "the monitor reaches {reached}: no check counts, nothing is sent",
     "waits_for_network": "the monitor has not begun: it waits until one of its ping_ips answers ({ips})",
     "failover_blocked": "no host holds {role}{ips}: {why}",
     "not_promoted": "no host holds {role}{ips}: {why}",

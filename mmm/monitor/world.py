@@ -436,6 +436,8 @@ class World:
     owner: Mapping[Vip, str | None]
     """Every configured VIP in conf order, with the host that it is assigned to."""
     network_up: bool = True
+    hosts_silent: bool = False
+    """The network is taken to be down because all hosts fell silent at once."""
     examined: frozenset[str] = frozenset()
     """What the doctor found at its last look that the next failover would meet."""
     examined_before: frozenset[str] = frozenset()

@@ -250,3 +250,17 @@ def test_set_offline_of_the_last_host_that_can_write_says_so() -> None:
     assert "No other host can take writer" in last.awaits.done
     assert "No other host" not in run(world(), "set_offline db1").text
     assert "No other host" not in run(world(states={"db2": State.HARD_OFFLINE}), "set_offline db3").text
+
+
+def test_taking_a_balanced_role_away_says_where_it_goes_and_what_comes_in_exchange() -> None:
+    exchanged = run(world(), "move_role reader db1").text
+    assert exchanged.startswith(
+        "OK: Balanced role 'reader' has been removed from host 'db1'. 10.0.0.91 goes to db2. 'db1' gets "
+    )
+    assert "in exchange, for the role is spread evenly" in exchanged
+    assert "'mmm_control set_offline db1' keeps all roles away from it" in exchanged
+    fewer = run(
+        world({WRITER: "db1", READER1: "db1", READER2: "db2"}, conf=cluster(readers=2)),
+        "move_role reader db1",
+    )
+    assert "10.0.0.91 goes to db3. Now you can" in fewer.text
