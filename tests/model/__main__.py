@@ -1,11 +1,13 @@
 """Goes through every state of some instances of the model: `python -m tests.model` (`make model`; docs/safety.md).
 
-Ends with status 1 where two hosts can hold the role, or where no writer comes back.
+Ends with status 1 where two hosts can hold the role, or where no writer comes back, and where it does not find two
+holders though a rule about promises that are given back is left out.
 """
 
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 
 from tests.model.explore import Explorer, Result
 from tests.model.protocol import Rules
@@ -17,6 +19,13 @@ INSTANCES: dict[str, Rules] = {
     "a fault, clocks drift": Rules(orders=1, faults=1),
     "leases of two ticks, a fault": Rules(length=2, orders=1, faults=1, drift=False, kept=False),
     "leases of two ticks, clocks drift": Rules(length=2, orders=1, faults=0, forever=False),
+}
+
+GIVEN_BACK = Rules(length=2, orders=1, faults=0, drift=False, forever=False, kept=False, returns=True)
+INSTANCES["leases of two ticks, promises are given back"] = GIVEN_BACK
+UNSAFE: dict[str, Rules] = {
+    "promises are given back by a host that still holds the role": replace(GIVEN_BACK, early=True),
+    "a promise is given back by a word about an older one": replace(GIVEN_BACK, any_promise=True),
 }
 
 
@@ -33,6 +42,10 @@ def main() -> int:
             for step in result.way or result.stuck:
                 print(f"    {step}")
             wrong += bool(result.way or result.stuck)
+        for name, result in zip(UNSAFE, pool.map(_explored, UNSAFE.values()), strict=True):
+            verdict = f"two holders after {len(result.way)} steps" if result.way else "not found to be unsafe"
+            print(f"{name}: {verdict}", flush=True)
+            wrong += not result.way
     return 1 if wrong else 0
 
 

@@ -59,8 +59,8 @@ class Explorer:
     def explore(self, say: Callable[[str], None] = lambda _: None) -> Result:
         """Return what all states come to."""
         began = monotonic()
-        number = self._number(protocol.start(self._rules))
-        first = self._pack(number, number, self._even, self._rules.faults)
+        a, b = (self._number(protocol.start(self._rules, first=each)) for each in (True, False))
+        first = self._pack(a, b, self._even, self._rules.faults)
         came = {first: first}
         layer, depth = [first], 0
         known = self._known

@@ -39,7 +39,7 @@ class Rules:
     """The monitor may also send a token that it has kept from an answer, not only fresh ones."""
     lease: type[Lease] = Lease
     returns: bool = False
-    """A holder that has given the role up gives back the promises that it was given."""
+    """The first master gives back the promises that it was given, once it has let go; the second asks for none."""
     early: bool = False
     """It does so while it still holds the role: what must not be."""
     any_promise: bool = False
@@ -81,13 +81,15 @@ class Master(NamedTuple):
     """Up to when it has asked for the promises that a word on its way to the other gives back."""
     agreed: float = NEVER
     """When it asked for the newest promise that the other has given and that this word may be about."""
+    asks: bool = True
+    """It asks for promises."""
     owes: bool = False
     """It has asked for promises since it last gave any back."""
 
 
-def start(rules: Rules) -> Master:
+def start(rules: Rules, *, first: bool) -> Master:
     """Return a master that has not held the role yet."""
-    return _canonical(Master(rules.lease(-rules.length - 1.0)), rules)
+    return _canonical(Master(rules.lease(-rules.length - 1.0), asks=first or not rules.returns), rules)
 
 
 def holds(it: Master) -> bool:
@@ -213,7 +215,7 @@ def _steps(it: Master, rules: Rules, *, other_free: bool) -> Iterator[tuple[str,
 
 
 def _promise_steps(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
-    if holds(it) and it.lease.until < FOREVER:
+    if it.asks and holds(it) and it.lease.until < FOREVER:
         yield (
             "asks for a promise",
             it._replace(asked=_ask_stamp(it) if rules.returns else 0.0, owes=rules.returns),
@@ -333,6 +335,7 @@ def _canonical(it: Master, rules: Rules) -> Master:
         asks[it.promised],
         asks[it.returned],
         asks[it.agreed],
+        it.asks,
         it.owes,
     )
 
