@@ -67,10 +67,11 @@ def inspect(conf: Cluster) -> Inspection:
         warnings.append(f"this machine's addresses cannot be asked for: {error}")
     wrong = not_here(conf, "the monitor's ip", monitor.ip, own)
     errors.append(f"{wrong}; correct it in <monitor>" if wrong else "")
+    for_trying = all(host.ip in own for host in conf.hosts.values())  # the whole cluster is on one machine
     errors += [
         f"ping_ips has {ip}, an address of this machine ({own[ip]}), {USELESS}"
         for ip in monitor.ping_ips
-        if ip in own and not is_loopback(ip)
+        if ip in own and not is_loopback(ip) and not for_trying
     ]
     return Inspection(tuple(filter(None, errors)), tuple(warnings))
 
