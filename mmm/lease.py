@@ -13,6 +13,8 @@ The agent (`Lease`)
     gives back the promises that it was given, once it has obeyed an order to give the role up: who gave one is free at
     once. It renews by no answer to what it had asked before, and what is given back is named by when it was asked for:
     a word that comes late frees nobody from a newer promise.
+    makes no lease one without an end by itself, however it ends: it asks the monitor for a grant for ever, or leaves
+    to the kernel what is left.
 
 The monitor (`Given`, one for each host)
     takes a host to hold the role until the end of the longest lease that it sent, arrived or not;
@@ -122,14 +124,6 @@ class Lease(NamedTuple):
         """
         return self._replace(promised=NEVER) if asked <= returned else self
 
-    def stopped(self, length: float, now: float) -> "Lease":
-        """Return the lease of an agent that is stopped in order: for ever if it has the monitor's word.
-
-        A lease that only promises prolong stays as it is: the monitor may be about to give the role to another.
-        """
-        heard = self.holds(now) and now < self.heard + length
-        return self._replace(until=FOREVER) if heard else self
-
     def restarted(self, now: float) -> "Lease":
         """Return the lease of an agent that starts now: the kernel kept `until`, a file `promised`."""
         return self._replace(newest=now, heard=NEVER)
@@ -162,10 +156,6 @@ class Given(NamedTuple):
     def unanswered(self) -> "Given":
         """Return what is given when the last order will not be answered: no answer to it counts any more."""
         return Given(self.until, self.until)
-
-    def stopped(self) -> "Given":
-        """Return what is given when the agent's port refuses: stopped in order, it left its VIPs for good."""
-        return self if self.until == NEVER else Given(FOREVER, FOREVER)
 
     def restored(self, length: float, now: float) -> "Given":
         """Return what a monitor that starts takes to be given; what has an end begins now."""

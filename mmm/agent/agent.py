@@ -22,6 +22,7 @@ from mmm.agent.change import Changes, Prepared
 from mmm.agent.doubts import Doubts
 from mmm.agent.fence import deny
 from mmm.agent.guard import Guard
+from mmm.agent.leave import Leave
 from mmm.agent.look import ANSWER_LIMIT, Session, look
 from mmm.agent.obedience import (
     Changed,
@@ -40,7 +41,7 @@ from mmm.agent.tenure import Tenure
 from mmm.config.model import Cluster, Vip
 from mmm.doctor.look import HostLook, encoded
 from mmm.doctor.look_host import look_host
-from mmm.lease import Grant
+from mmm.lease import FOREVER, Grant
 from mmm.mysql.connection import MysqlError, connect
 from mmm.mysql.sessions import Survey, survey
 from mmm.network.arp import Announcer
@@ -102,6 +103,7 @@ class Agent:
         self._guard = Guard(
             conf, self._tenure, interface, self._held, self._fence, self._lost, self._authority.is_alone
         )
+        self._leave = Leave(self._tenure)
         self._leases = conf.vip_lease > 0
         self._steps = Steps(conf, interface, announcer, self._guard.lifetime)
         self._reach = Reaching(conf)
@@ -185,7 +187,15 @@ class Agent:
                 return await self._set_status(request)
             case wire.CLEAR_BAD_ROLES:
                 return await self._clear_bad_roles()
-            case wire.CLIENTS | wire.NOTES | wire.REACHABLE | wire.PREPARE | wire.RELEASE | wire.DOCTOR:
+            case (
+                wire.CLIENTS
+                | wire.NOTES
+                | wire.REACHABLE
+                | wire.PREPARE
+                | wire.RELEASE
+                | wire.DOCTOR
+                | wire.ABSENT
+            ):
                 return await self._answer_more(request)
             case _:
                 return self._reply(f"ERROR: Invalid command '{request.command[:80]}'!")
@@ -203,6 +213,8 @@ class Agent:
                 return self._release(request)
             case wire.DOCTOR:
                 return await self._doctor()
+            case wire.ABSENT:
+                return await self._absent(request)
             case _:
                 return await self._prepare()
 
@@ -216,6 +228,11 @@ class Agent:
             return
         self._looked = time.monotonic()
         self._run_soon()
+
+    async def leave(self) -> None:
+        """Wait until the monitor knows that the writer's VIP stays here, where it is bound, or is not heard in time."""
+        if self._is_writer(self._status) and await self._leave.granted() and self._runner is not None:
+            await asyncio.wait({self._runner}, timeout=CLOSE_LIMIT)
 
     async def close(self) -> None:
         """Let the change that is being made come to its end; VIPs and read_only stay as they are."""
@@ -355,6 +372,7 @@ class Agent:
         self._status = order.status
         if self._is_writer(order.status):
             self._tenure.obeyed(order.grant, role=True)
+            self._leave.obeyed()
             self._guard.is_writer_again()
         elif order.grant is not None:
             self._tenure.noted(order.grant)
@@ -436,12 +454,14 @@ class Agent:
                 both.create_task(self._guard.watch(tls))
 
     def _leave_for_good(self) -> None:
-        """Have the VIPs stay after the agent, if the monitor has said lately that they belong here (SPEC 11.1)."""
+        """Have the VIPs stay after the agent: the writer's where the monitor has granted it for good (SPEC 11.1)."""
         if not self._tenure.leased:
             return
         for vip in self._status.vips:
-            if self._is_writer(Status("", (vip,))) and not self._tenure.stopped():
-                log.warning("%s is left with the rest of its lease: the monitor is not heard", vip)
+            if self._is_writer(Status("", (vip,))) and (left := self._tenure.left) < FOREVER:
+                log.warning(
+                    "%s is left with the rest of its lease, %.1f s: the monitor is not heard", vip, left
+                )
                 continue
             try:
                 self._interface.renew(vip.ip, 0)
@@ -516,6 +536,17 @@ class Agent:
             return self._reply(f"ERROR: {request.params[0][:80]} is no other host of this cluster")
         return self._reply("OK: Returning reach!", wire.reach_fields(await self._reach.of(other)))
 
+    async def _absent(self, request: wire.Request) -> bytes:
+        try:
+            name, ip = wire.asked_absent(request)
+        except wire.WireError as error:
+            return self._reply(f"ERROR: {error}")
+        other = self._conf.hosts.get(name)
+        if other is None or other == self._here or ip not in self._ips:
+            return self._reply(f"ERROR: {name[:80]} is no other host of this cluster, or {ip[:80]} no VIP")
+        nobody = await self._reach.absent(other, ip)
+        return self._reply("OK: Returning absence!", wire.absent_fields(nobody=nobody))
+
     async def _prepare(self) -> bytes:
         loop = asyncio.get_running_loop()
         doubts = doubt_fields(await self._doubts.look(anew=True))
@@ -557,6 +588,7 @@ class Agent:
         if self._conf.auth_key and not self._leases:
             fields = (*fields, fresh_field(self._tenure.token()))
         try:
+            fields = (*fields, *self._leave.fields)
             reply = wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token, why)
             return wire.encode_reply(reply)
         except wire.WireError as error:

@@ -118,6 +118,7 @@ async def _serve(
             await agent.take_stock()
             leases = asyncio.create_task(agent.watch(tls.client_context(conf.socket)))
             await ended.wait()
+            await agent.leave()
             leases.cancel()
     finally:
         await agent.close()

@@ -212,8 +212,9 @@ class Guard:
         reply = await self._ask(host, with_conf(wire.promise(host.name, asked), self._digests))
         if reply is None:
             return ""
-        if not reply.token:
-            return ", whose agent is one of the Perl MMM, or has vip_lease 0: it cannot promise"
+        if reply.token in ("", wire.NO_LEASE):
+            why = "whose conf has vip_lease 0" if reply.token else "whose agent is one of the Perl MMM"
+            return f", {why}: it cannot promise"
         return None if reply.ok else f", which answers '{reply.text}'"
 
     async def give_back(self) -> None:

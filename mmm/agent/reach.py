@@ -11,6 +11,7 @@ from mmm.mysql.connection import MysqlError, connect
 from mmm.mysql.replication import replica_status
 from mmm.network.icmp import Pinger
 from mmm.network.line_client import ask
+from mmm.network.neighbours import is_absent
 from mmm.wire import agent as wire
 
 LIMIT = 0.3
@@ -35,6 +36,14 @@ class Reaching:
             _ping(other),
         )
         return wire.Reach(mysql, agent, ping, replicates)
+
+    async def absent(self, other: Host, ip: str) -> bool:
+        """Tell whether nothing answers ARP for the other host and a VIP, after asking for about 1.5 s."""
+        with suppress(OSError):
+            async with Pinger() as pinger:
+                looks = await asyncio.gather(is_absent(pinger, other.ip), is_absent(pinger, ip))
+                return all(looks)
+        return False
 
     def close(self) -> None:
         """Try nothing more."""

@@ -211,11 +211,6 @@ class Tenure:
         """Keep in mind that the role is not held any more."""
         self.lease = self.lease._replace(until=NEVER)
 
-    def stopped(self) -> bool:
-        """Tell whether the VIPs stay bound for good when the agent is stopped in order now."""
-        self.lease = self.lease.stopped(self.length, self._now())
-        return self.lease.until == FOREVER
-
     @property
     def left(self) -> float:
         """Return for how many seconds the role is still held: FOREVER, or less than 0."""

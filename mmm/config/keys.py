@@ -148,6 +148,14 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
     Key("peer_grace", "seconds",
         "For this long after its peer came ONLINE a host stays ONLINE though its replication fails: it may settle.",
         default="60", old=_top("peer_grace")),
+    Key("dead_when_silent", "bool",
+        "A host whose lease has no end counts as off when nothing answers ARP for its address and its VIP for as long"
+        " as a lease lasts, neither to the monitor nor to the other hosts: docs/safety.md says what that risks.",
+        default="0", old=_top("dead_when_silent")),
+    Key("agent_failover", "seconds",
+        "The active master role leaves a host whose agent nobody reaches, though its server works, this long after its"
+        " lease is over: then nobody can write; 0: it stays.",
+        default="10", old=_top("agent_failover")),
     Key("max_lag_on_failover", "limit",
         "A master that was further behind than this when the writer was lost, or whose replication was broken, is not"
         " promoted by itself; `unlimited`: it is, as in MMM 2.x. Without it: `max_backlog` of rep_backlog.",

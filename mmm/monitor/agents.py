@@ -209,7 +209,8 @@ class Agents:
         reached = tuple(
             other.name for other, reach in zip(others, said, strict=True) if reach and reach.mysql
         )
-        return Opinions(host.name, heard, reached)
+        met = tuple(other.name for other, reach in zip(others, said, strict=True) if reach and reach.agent)
+        return Opinions(host.name, heard, reached, met)
 
     async def _opinion(self, host: Host, other: Host) -> wire.Reach | None:
         """Return what an agent says of the host; None: it has no opinion, as one of MMM 2.x has none."""
@@ -219,6 +220,12 @@ class Agents:
             if spoken.reply is not None and spoken.answer is Answer.OK:
                 return wire.reach(spoken.reply)
         return None
+
+    async def absent(self, host: Host, ip: str, witnesses: Sequence[Host]) -> bool:
+        """Tell whether all witnesses say that nothing answers ARP for the host and for the VIP `ip`."""
+        requests = (wire.absent(other.name, host.name, ip) for other in witnesses)
+        said = await asyncio.gather(*map(self.ask, witnesses, requests))
+        return all(spoken.reply is not None and wire.is_absent(spoken.reply) for spoken in said)
 
     async def prepare(self, host: Host) -> tuple[Doubt, ...] | None:
         """Have the host's agent open what it needs to take the active master role, and stay connected for the order.

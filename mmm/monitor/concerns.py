@@ -10,6 +10,7 @@ from mmm.monitor import (
     diagnosis,
     divergence,
     loss,
+    lost_agent,
     master_pair,
     readiness,
     stall,
@@ -50,6 +51,8 @@ def _cluster(world: World, now: float, clock: Clock) -> Iterator[Warned]:
         yield from _vacant(world, vacant)
     if said := waiting.sentence(world, now):
         yield Warned("role_waits", fields={"said": said}, level=Level.CRITICAL)
+    if said := lost_agent.sentence(world, now):
+        yield Warned("writer_without_agent", (world.active_master or "",), {"said": said}, Level.CRITICAL)
     if world.mode is not Mode.PASSIVE and world.network_up:
         for role in world.conf.roles:
             if role != world.conf.active_master_role:

@@ -52,6 +52,7 @@ def _agent_silent(host: HostWorld) -> bool:
 
 _FAILED = "`check_period` + `trap_period` of mysql"
 _SILENT = f"{_FAILED} + `timeout`"
+_GONE = "`agent_failover` after the end of the lease, `vip_lease` + 1 s after the agent was last heard"
 _LEASE = "`vip_lease` + 1 s after the host was last heard"
 
 TABLE: tuple[Diagnosis, ...] = (
@@ -133,8 +134,9 @@ TABLE: tuple[Diagnosis, ...] = (
         _host(lambda host: host.agent.closed),
         "nothing listens at the agent's port {port} of {name}, or a firewall rejects it; its server works",
         "the agent was stopped, killed or never started; a firewall that rejects its port",
-        "stays; stopped in order the agent has left the VIP for good, killed it loses it with its lease",
-        "never",
+        "stopped in order the agent has left the VIP for good, and the role stays; killed it loses the VIP with its"
+        " lease: it is given the role again when it is back, or another host gets it",
+        _GONE,
         "start the agent; open its port",
     ),
     Diagnosis(
@@ -146,8 +148,8 @@ TABLE: tuple[Diagnosis, ...] = (
         ),
         "SIGSTOP, a machine out of memory; a firewall that drops its port; allow_from without the monitor",
         "nobody has it once the lease is over: the angel sets read_only, ends clients and unbinds, or the kernel"
-        " removes the VIP. It does not go to another, for the host is not dead",
-        "`vip_lease` after the agent was last heard",
+        " removes the VIP. It is given the role again when it thaws, or another host gets it",
+        _GONE,
         "thaw or restart the agent; look at its log and the firewall",
     ),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from mmm.gtid.place import Tail
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.lease import FOREVER, NOT_OBEYED, NOTHING, Given
-from mmm.monitor import divergence, loss, moves, other_monitor, slaves_first, stall, trap
+from mmm.monitor import divergence, grants, loss, moves, other_monitor, slaves_first, stall, trap
 from mmm.monitor.world import NO_CAUSE, AgentLink, Cause, HostWorld, Mode, Outcome, State, World
 from mmm.wire.agent import LEASE_OVER, NO_LEASE, Note, refusal_to_follow
 from mmm.wire.doubts import Doubt
@@ -83,6 +83,8 @@ class Answered:
     """The keys in which the agent's conf differs from this monitor's, of what leases rest on."""
     stranger: str = ""
     """The address of another monitor that the agent has refused lately."""
+    leaving: bool = False
+    """The agent is being stopped, and is to be granted the active master role for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,15 @@ class VipLooked:
 
 @dataclass(frozen=True, slots=True)
 class Opinions:
-    """Others were asked about a host: those that `heard` the question and had an opinion, those that `reached` it."""
+    """Others were asked about a host: those that `heard` the question and had an opinion, those that `reached` it.
+
+    `reached` its server, that is; `met` are those whom its agent answered.
+    """
 
     host: str
     heard: tuple[str, ...] = ()
     reached: tuple[str, ...] = ()
+    met: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,7 @@ def apply(world: World, event: Event, now: float) -> World:
         case Killed():
             return _killed(world, event, now)
         case VipLooked():
-            return _looked(world, event, now)
+            return grants.looked(world, event.host, event.vip, absent=event.absent, now=now)
         case Opinions():
             return _opined(world, event)
         case LogRead():
@@ -314,7 +320,7 @@ def _answered(world: World, event: Answered, now: float) -> World:
         online = host.state is State.ONLINE
         token = "" if event.token == NO_LEASE else event.token
         link = replace(host.agent, token=token, token_at=now, classic=not token, unkillable=False)
-        link = replace(link, mmm2=not event.token)
+        link = replace(link, mmm2=not event.token, leaving=event.leaving)
         if not host.agent.greeting:
             link = replace(link, stranger=event.stranger, differs=event.differs)
         world = world.with_host(
@@ -411,22 +417,11 @@ def _link_after(world: World, event: Answered, host: HostWorld, now: float) -> W
     )
 
 
-def _looked(world: World, event: VipLooked, now: float) -> World:
-    """Return the world in which the host has not got the VIP, if it is absent and its agent is still away."""
-    link = world.hosts[event.host].agent
-    world = world.with_agent(event.host, looking=False, looked=now)
-    if not event.absent or not link.closed or link.sent is not None:
-        return world
-    held = link.may_hold - {event.vip}
-    world = replace(world, unsure=world.unsure | {event.vip})
-    return world.with_agent(event.host, may_hold=held, given=NOTHING, told=None, clear=True)
-
-
 def _opined(world: World, event: Opinions) -> World:
     said = world.hosts[event.host].opinion
     if said is None:
         return world
-    said = replace(said, pending=False, known=True, heard=event.heard, reached=event.reached)
+    said = replace(said, pending=False, known=True, heard=event.heard, reached=event.reached, met=event.met)
     return world.with_host(event.host, opinion=said)
 
 
@@ -438,14 +433,14 @@ def _given_after(world: World, event: Answered, link: AgentLink) -> Given:
     sent = link.sent.vips if link.sent is not None else ()
     if (
         event.uptime is not None
-        and not event.token
+        and event.token in ("", NO_LEASE)
         and world.conf.vip_lease > 0
         and world.master_vips & set(sent)
     ):
         return Given(FOREVER, FOREVER)
     if event.answer is Answer.OK:
         return link.given.confirmed()
-    return link.given.stopped() if event.closed else link.given.unanswered()
+    return link.given.unanswered()
 
 
 def _killed(world: World, event: Killed, now: float) -> World:

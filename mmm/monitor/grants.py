@@ -9,12 +9,15 @@ from dataclasses import replace
 
 from mmm.config.model import Vip
 from mmm.lease import FOREVER, NOTHING, PROBING, Given, margin
+from mmm.monitor import lost_agent, second_opinion
 from mmm.monitor.orders import LookForVip, Tell
 from mmm.monitor.world import AgentLink, World
 from mmm.wire.agent import Granted, Status
 
 LOOK_AGAIN = 1.0
 """Seconds between two looks for a VIP."""
+UNBROKEN = 8.0
+"""Seconds after a look at a silent host in which the next one has to end, or all begins anew."""
 HEARTBEATS = 4
 """How many times a lease is renewed before it would end."""
 
@@ -36,6 +39,11 @@ def with_lease(world: World, order: Tell, now: float) -> Tell:
     return replace(order, lease=Granted(_length(world, order), link.token))
 
 
+def is_awaited(world: World, status: Status, link: AgentLink) -> bool:
+    """Tell whether an agent that is being stopped waits to be granted the active master role for good."""
+    return link.leaving and link.given.until < FOREVER and bool(world.master_vips & set(status.vips))
+
+
 def sent(world: World, order: Tell) -> Given:
     """Return what is given to the host once the order is on its way."""
     link = world.hosts[order.host].agent
@@ -54,6 +62,8 @@ def without_run_out(world: World, now: float) -> World:
         return world
     for name, host in world.hosts.items():
         lost = _lost(world, name)
+        if lost_agent.is_lost(world, name, second_opinion.of_agent(world, name), now):
+            lost |= world.master_vips
         if lost and host.agent.given.run_out(now, _margin(world)):
             held = host.agent.may_hold - lost
             world = world.with_agent(name, may_hold=held, told=None, clear=True, given=NOTHING)
@@ -88,17 +98,61 @@ def _margin(world: World) -> float:
 def to_look_for(world: World, name: str, now: float) -> LookForVip | None:
     """Return the look at a host whose system lives while neither server nor agent does (SPEC 11.1, case d).
 
-    Where nothing answers ARP for the VIP then, the host has not got it, and no agent can bind it.
+    Where nothing answers ARP for the VIP then, the host has not got it, and no agent can bind it. With
+    `dead_when_silent` a host that does not even ping is looked at too.
     """
-    host, link = world.hosts[name], world.hosts[name].agent
-    if not (link.closed and world.guarded and host.checks["mysql"].refused and host.good("ping")):
+    link, left = world.hosts[name].agent, sorted(_lost(world, name))
+    if not left or not world.guarded or link.looking or link.killing:
         return None
-    left = sorted(_lost(world, name))
-    if not left:
+    if link.looked is not None and now - link.looked < LOOK_AGAIN:
         return None
-    if link.looking or link.killing or (link.looked is not None and now - link.looked < LOOK_AGAIN):
-        return None
-    return LookForVip(name, left[0])
+    if _stopped_serving(world, name):
+        return LookForVip(name, left[0])
+    seen_by = _witnesses(world, name)
+    return LookForVip(name, left[0], seen_by) if seen_by else None
+
+
+def _stopped_serving(world: World, name: str) -> bool:
+    host = world.hosts[name]
+    return host.agent.closed and host.checks["mysql"].refused and host.good("ping")
+
+
+def _witnesses(world: World, name: str) -> tuple[str, ...]:
+    """Return the hosts that are to say whether they see as little of a silent host as the monitor.
+
+    Who is to have the role is among them. None: the host is not looked for.
+    """
+    monitor, link = world.conf.monitor, world.hosts[name].agent
+    endless = world.conf.vip_lease > 0 and link.given.until == FOREVER and not link.classic
+    if monitor is None or not (monitor.dead_when_silent and endless and world.is_silent(name)):
+        return ()
+    others = tuple(
+        other for other in second_opinion.others(world, name) if not world.hosts[other].agent.classic
+    )
+    return others if world.active_master in others else ()
+
+
+def looked(world: World, name: str, vip: Vip, *, absent: bool, now: float) -> World:
+    """Return the world after a look for a VIP: without it there, if that is sure enough."""
+    link = world.hosts[name].agent
+    silent = bool(_witnesses(world, name))
+    unbroken = link.absent_since is not None and link.looked is not None and now - link.looked < UNBROKEN
+    since = (link.absent_since if unbroken else now) if silent and absent else None
+    world = world.with_agent(name, looking=False, looked=now, absent_since=since)
+    long_enough = since is not None and now - since >= world.conf.vip_lease + margin(world.conf.vip_lease)
+    gone = long_enough if silent else _stopped_serving(world, name) and link.sent is None
+    if not (absent and gone):
+        return world
+    world = replace(world, unsure=world.unsure | {vip})
+    return world.with_agent(
+        name,
+        may_hold=link.may_hold - {vip},
+        given=NOTHING,
+        told=None,
+        clear=True,
+        absent_since=None,
+        overtaken=link.sent is not None,
+    )
 
 
 def recorded(link: AgentLink) -> str:
@@ -140,10 +194,12 @@ def _length(world: World, order: Tell) -> float:
     """
     role = world.conf.roles.get(world.conf.active_master_role)
     others = [] if role is None else [name for name in role.hosts if name != order.host]
+    if world.hosts[order.host].agent.leaving:
+        return FOREVER
     return world.conf.vip_lease if others and all(_can_promise(world, name) for name in others) else FOREVER
 
 
 def _can_promise(world: World, name: str) -> bool:
     """Tell whether the host's agent can promise another to refuse the role, whatever state the host is in."""
     link = world.hosts[name].agent
-    return not (link.classic or link.unreachable or world.is_silent(name))
+    return not (link.classic or link.differs or link.unreachable or world.is_silent(name))

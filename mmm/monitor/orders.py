@@ -32,10 +32,14 @@ class KillHost:
 
 @dataclass(frozen=True, slots=True)
 class LookForVip:
-    """Find out whether anything answers ARP for the VIP that the host may hold; ends in VipLooked."""
+    """Find out whether anything answers ARP for the VIP that the host may hold; ends in VipLooked.
+
+    With `witnesses` for the host itself too, and they are asked the same: absent is what all agree on.
+    """
 
     host: str
     vip: Vip
+    witnesses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

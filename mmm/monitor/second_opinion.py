@@ -7,6 +7,7 @@ While one of them reaches its server nothing follows, and they are asked again.
 
 from dataclasses import replace
 
+from mmm.monitor import lost_agent
 from mmm.monitor.orders import AskOthers
 from mmm.monitor.world import Mode, Opinion, State, World
 
@@ -30,6 +31,12 @@ def opinion(world: World, name: str) -> Opinion | None:
     return said
 
 
+def of_agent(world: World, name: str) -> Opinion | None:
+    """Return what others said of the host since the lease of the active master role there was over."""
+    said, over = world.hosts[name].opinion, world.hosts[name].agent.given.until
+    return said if said is not None and said.asked >= over else None
+
+
 def reached_by(world: World, name: str) -> tuple[str, ...]:
     """Return the hosts that reach the server which fell silent."""
     said = opinion(world, name)
@@ -46,10 +53,11 @@ def is_awaited(world: World, name: str) -> bool:
 
 def to_ask(world: World, name: str, now: float) -> AskOthers | None:
     """Return the question that is due about the host, None when none is."""
-    if not _asks(world, name):
+    if not _asks(world, name) and not lost_agent.is_without(world, name, now):
         return None
     last = world.hosts[name].opinion
-    if last is not None and (last.pending or (opinion(world, name) is last and now - last.asked < AGAIN)):
+    current = opinion(world, name) or of_agent(world, name)
+    if last is not None and (last.pending or (current is last and now - last.asked < AGAIN)):
         return None
     asked = others(world, name)
     return AskOthers(name, asked) if asked else None
@@ -57,7 +65,7 @@ def to_ask(world: World, name: str, now: float) -> AskOthers | None:
 
 def asked(world: World, order: AskOthers, now: float) -> World:
     """Return the world that knows the question is under way; what was said before stands until it is answered."""
-    before = opinion(world, order.host)
+    before = opinion(world, order.host) or of_agent(world, order.host)
     said = Opinion(now, pending=True) if before is None else replace(before, asked=now, pending=True)
     return world.with_host(order.host, opinion=said)
 

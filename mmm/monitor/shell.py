@@ -141,6 +141,7 @@ class Shell:
         link = replace(self.world.hosts[last.host].agent, given=grants.sent(self.world, last))
         self.world = self.world.with_host(last.host, agent=link)
         self._save(self._to_save())
+        last = status_file.as_recorded(self._saved, last, self.world.conf.vip_lease)
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
                 await self._agents.tell(self.world.conf.hosts[last.host], last)
@@ -280,10 +281,7 @@ class Shell:
             case KillHost():
                 await self._kill(order)
             case LookForVip():
-                absent = await is_absent(self._pinger, order.vip.ip)
-                if absent:
-                    log.warning("%s: nothing answers ARP for %s: it has not got it", order.host, order.vip)
-                self.post(VipLooked(order.host, order.vip, absent))
+                await self._look_for(order)
             case AskOthers():
                 conf = self.world.conf.hosts
                 others = [conf[name] for name in order.others]
@@ -291,6 +289,22 @@ class Shell:
             case ReadLog():
                 host = self.world.conf.hosts[order.host]
                 self.post(LogRead(order.host, await self._checks.read_log(host, order.since)))
+
+    async def _look_for(self, order: LookForVip) -> None:
+        host = self.world.conf.hosts[order.host]
+        looks = [is_absent(self._pinger, order.vip.ip)]
+        if order.witnesses:
+            others = [self.world.conf.hosts[name] for name in order.witnesses]
+            looks += [is_absent(self._pinger, host.ip), self._agents.absent(host, order.vip.ip, others)]
+        absent = all(await asyncio.gather(*looks))
+        before = self.world
+        self.post(VipLooked(order.host, order.vip, absent))
+        held = before.hosts[order.host].agent.may_hold - self.world.hosts[order.host].agent.may_hold
+        if held:
+            silent = f"{host.name} and " if order.witnesses else ""
+            said = f"{host.name}: nothing answers ARP for {silent}{order.vip}: it has not got it"
+            log.warning("%s", said)
+            self._chronicle.noted(said)
 
     async def _kill(self, order: KillHost) -> None:
         log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)
@@ -306,7 +320,8 @@ class Shell:
         try:
             if order.lease is not None and not status_file.covers(self._saved, order):
                 await self._record()
-            spoken = await self._agents.tell(host, order)
+            sent = status_file.as_recorded(self._saved, order, self.world.conf.vip_lease)
+            spoken = await self._agents.tell(host, sent)
         except Exception as error:
             log.exception("%s: telling its agent ended by an error of its own", order.host)
             spoken = Spoken(Answer.SILENT, f"error of the monitor: {error}")
@@ -439,6 +454,7 @@ def _answered(order: Tell, spoken: Spoken) -> Answered:
         uptime=reply.uptime,
         token=reply.token,
         why=reply.why,
+        leaving=wire.is_leaving(reply),
         follows=follows,
         stranger=lead.stranger(reply),
         differs=lead.differs(reply),

@@ -11,11 +11,12 @@ in use since the cluster was set up, though its state does not say so. Empty col
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mmm.config.model import Vip
 from mmm.lease import FOREVER
-from mmm.monitor.grants import recorded
+from mmm.monitor import grants
 from mmm.monitor.orders import Tell
 from mmm.monitor.startup import Stored
 from mmm.monitor.world import HostWorld, State, World
@@ -48,6 +49,16 @@ def covers(text: str, order: Tell) -> bool:
     return stored.lease == "forever" or (stored.lease == FINITE and ends)
 
 
+def as_recorded(text: str, order: Tell, length: float) -> Tell:
+    """Return the order as it may be sent, `text` being what stands on the disk.
+
+    No lease without an end is granted that a monitor which starts would not know of; one of `length` seconds is then.
+    """
+    if order.lease is None or order.lease.length < FOREVER or covers(text, order):
+        return order
+    return replace(order, lease=replace(order.lease, length=length))
+
+
 def with_leases(text: str, world: World) -> str:
     """Return what the file said, with the leases of this world: in passive mode nothing else changes."""
     lines = []
@@ -71,7 +82,7 @@ def _soon(world: World, name: str) -> str:
 
 
 def _more(world: World, host: HostWorld, soon: str = "") -> str:
-    lease = recorded(host.agent) or soon
+    lease = grants.recorded(host.agent) or soon
     if lease == FINITE:
         lease = f"{FINITE}:{world.conf.vip_lease:g}"
     lost = "lost" if host.lost and host.state not in (State.HARD_OFFLINE, State.AWAITING_RECOVERY) else ""

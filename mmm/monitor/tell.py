@@ -119,6 +119,7 @@ def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FO
         and link.last_order > latest_heartbeat
     )
     due = link.last_order is None or (now - link.last_order >= beat and not waits)
+    due = due or grants.is_awaited(world, status, link)
     known = any(_says_the_same(world, name, status, said) for said in (link.told, link.refused))
     news = not known or (link.clear and link.refused is None)
     order = Tell(name, link.order + 1, status, link.clear)

@@ -30,7 +30,7 @@ def sentence(world: World, now: float) -> str:
     if name is None or vip is None:
         return ""
     left = seconds(world, name, now)
-    until = f"for another {left:.0f} s" if left < FOREVER else _why_endless(world, name)
+    until = f"for another {left:.0f} s" if left < FOREVER else _why_endless(world, name, now)
     return f"{vip} waits for {name}, which may still have it: {until}. {way_out(world, name)}"
 
 
@@ -41,6 +41,8 @@ def endless(world: World, vip: Vip) -> str:
     """
     name = waited_for(world)
     if name is None or vip != world.conf.master_vip or world.hosts[name].agent.killing:
+        return ""
+    if world.hosts[name].agent.absent_since is not None:
         return ""
     return sentence(world, 0.0) if seconds(world, name, 0.0) == FOREVER else ""
 
@@ -55,9 +57,13 @@ def way_out(world: World, name: str) -> str:
     )
 
 
-def _why_endless(world: World, name: str) -> str:
+def _why_endless(world: World, name: str, now: float) -> str:
     if world.hosts[name].agent.classic:
         return "its agent is one of the Perl MMM, which holds it for good"
+    if (since := world.hosts[name].agent.absent_since) is not None:
+        longest = world.conf.vip_lease + margin(world.conf.vip_lease)
+        silent = f"nothing answers for it since {now - since:.0f} s, after {longest:.0f} s it counts as off"
+        return f"its lease has no end; {silent}"
     return "its lease has no end" if world.conf.vip_lease > 0 else "its VIP has no lease (vip_lease is 0)"
 
 

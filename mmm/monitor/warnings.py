@@ -39,6 +39,7 @@ SENTENCES: Mapping[str, str] = {
     "failover_blocked": "no host holds {role}{ips}: {why}",
     "not_promoted": "no host holds {role}{ips}: {why}",
     "role_waits": "{said}",
+    "writer_without_agent": "{said}",
     "no_holder": "no host holds {role}{ips}: {why}",
     "transactions_lost": "{said}",
     "not_watched": "{names} {are} not watched: {checks} unknown: {reason}",

@@ -159,6 +159,8 @@ class AgentLink:
     """Its VIP is being looked for."""
     looked: float | None = None
     """When that ended last."""
+    absent_since: float | None = None
+    """Since when every look has found that nothing answers ARP for the host and its VIP."""
     given: Given = NOTHING
     """What the active master role was granted to it for."""
     token: str = ""
@@ -169,6 +171,8 @@ class AgentLink:
     """Its agent gives no tokens for leases: what it holds it holds for good."""
     mmm2: bool = False
     """Its agent is one of MMM 2.x."""
+    leaving: bool = False
+    """Its agent is being stopped, and waits to be granted the active master role for good."""
     greeting: bool = False
     """The order under way is a PING for a token."""
     differs: tuple[str, ...] = ()
@@ -193,6 +197,8 @@ class Opinion:
     """The hosts that had an opinion."""
     reached: tuple[str, ...] = ()
     """Those of them that reach its server."""
+    met: tuple[str, ...] = ()
+    """Those of them that its agent answers."""
 
 
 @dataclass(frozen=True, slots=True)

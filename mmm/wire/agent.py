@@ -56,6 +56,14 @@ EVENTS, DISK_FULL = "events", "disk_full"
 """Codes of notes: a MySQL event is ENABLED; threads wait for space on a disk."""
 DOCTOR = "DOCTOR"
 """Asks for a look at this host and from it at others, see `mmm.doctor`; agents of MMM 2.x answer ERROR to it."""
+LEAVING = "LEAVING"
+"""A field of an answer: the agent is being stopped, and its host holds the active master role by a lease that ends.
+
+The next order is to grant the role for good; then the VIP stays after the agent.
+"""
+
+ABSENT = "ABSENT"
+"""Asks whether nothing answers this host's ARP for another host and a VIP; agents of MMM 2.x answer ERROR to it."""
 
 PROBE_STOP, PROBE_SAY = f"{PROBE}:stop", f"{PROBE}:say"
 
@@ -281,6 +289,11 @@ def took(reply: Reply) -> tuple[tuple[str, float], ...]:
     return tuple((part[1], float(part[2]) / 1000) for part in parts if part)
 
 
+def is_leaving(reply: Reply) -> bool:
+    """Tell whether the agent that answered is being stopped and leaves the active master role to its host."""
+    return LEAVING in reply.fields
+
+
 class AskedPromise(NamedTuple):
     """The question for a promise: that the writer role is refused for `length` seconds, for `holder` has it."""
 
@@ -326,6 +339,28 @@ def asked_reachable(request: Request) -> str:
     if not request.params:
         raise WireError(f"{REACHABLE} needs the name of a host")
     return request.params[0]
+
+
+def absent(host: str, other: str, ip: str) -> Request:
+    """Return the request that asks `host` whether nothing answers ARP for `other` and for the VIP `ip`."""
+    return Request(ABSENT, host, (other, ip))
+
+
+def asked_absent(request: Request) -> tuple[str, str]:
+    """Return the host and the VIP that are asked about; raises WireError."""
+    if len(request.params) < 2:
+        raise WireError(f"{ABSENT} needs the name of a host and a VIP")
+    return request.params[0], request.params[1]
+
+
+def absent_fields(*, nobody: bool) -> tuple[str, ...]:
+    """Return the reply field that tells whether nobody has answered."""
+    return (str(int(nobody)),)
+
+
+def is_absent(reply: Reply) -> bool:
+    """Tell whether the reply to ABSENT says that nobody has answered."""
+    return reply.ok and reply.fields[:1] == ("1",)
 
 
 def reach_fields(reach: Reach) -> tuple[str, ...]:

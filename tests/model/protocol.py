@@ -32,7 +32,10 @@ class Rules:
     drift: bool = True
     """The clock of the first master may lose a tick in each length and margin."""
     faults: int = 1
-    """How many restarts, boots, kills and stops there are."""
+    """How many restarts, boots and kills there are.
+
+    An agent that is stopped in order is one that is asked nothing more: its lease is what it was, for ever or not.
+    """
     forever: bool = True
     """Leases without an end are granted too."""
     kept: bool = True
@@ -238,9 +241,6 @@ def _faults(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
     booted = silent._replace(lease=lease, orders=frozenset(), token=NEVER)  # tokens of the last boot are void
     yield "reboots", booted
     yield "is killed, and boots", booted._replace(given=Given(), answers=frozenset())
-    if holds(it):
-        left = silent._replace(lease=it.lease.stopped(rules.length, NOW), given=it.given.stopped())
-        yield "has its agent stopped in order, which the monitor sees", left
 
 
 def _ordered(it: Master, length: float) -> Master:
@@ -322,7 +322,7 @@ def _canonical(it: Master, rules: Rules) -> Master:
             newest=place[it.lease.newest],
             until=_round(it.lease.until),
             promised=it.lease.promised if it.lease.promised > NOW else NEVER,
-            heard=_heard(it.lease, rules),
+            heard=NEVER,
             returned=asks[it.lease.returned],
             booted=it.lease.booted if it.lease.booted > NOW else NEVER,
         ),
@@ -367,12 +367,6 @@ def _places(moments: set[float], oldest: int) -> dict[float, float]:
         base = tick
         places[moment] = tick + rank * _GRAIN
     return places
-
-
-def _heard(lease: Lease, rules: Rules) -> float:
-    """Return in which tick the monitor was heard, where an agent that is stopped in order would ask."""
-    fresh = lease.holds(NOW) and lease.until < FOREVER and lease.heard + rules.length > NOW
-    return float(floor(lease.heard)) if fresh and rules.faults else NEVER
 
 
 def _round(until: float) -> float:

@@ -5,7 +5,7 @@ The larger instances are those of `make model`.
 
 import pytest
 
-from mmm.lease import NEVER, Grant, Lease
+from mmm.lease import FOREVER, NEVER, Grant, Lease
 from tests.model.explore import Explorer
 from tests.model.protocol import Rules
 
@@ -24,11 +24,11 @@ class ForgetsPromises(Lease):
         return self._replace(newest=now, heard=NEVER, promised=NEVER)
 
 
-class StopsForGood(Lease):
-    """Leaves its VIP for good when its agent is stopped, though only promises prolong its lease."""
+class StaysForGood(Lease):
+    """Has left its VIP for good when its agent was stopped, without having been granted it for ever."""
 
-    def stopped(self, length: float, now: float) -> "Lease":
-        return Lease.stopped(self._replace(heard=now), length, now)
+    def restarted(self, now: float) -> "Lease":
+        return self._replace(newest=now, heard=NEVER, until=FOREVER if self.holds(now) else self.until)
 
 
 TICKS = Rules(length=2, orders=1, faults=0, drift=False, forever=False, kept=False)
@@ -52,14 +52,14 @@ def test_no_two_hosts_hold_the_role_and_a_writer_comes_back(rules: Rules) -> Non
         Rules(lease=ObeysTwice, faults=0, drift=False),
         Rules(lease=ForgetsPromises, length=2, orders=1, drift=False, forever=False, kept=False),
         Rules(any_answer=True, faults=0, drift=False),
-        Rules(lease=StopsForGood, length=2, orders=1, drift=False, forever=False, kept=False),
+        Rules(lease=StaysForGood, orders=1, drift=False),
         Rules(margin=0, orders=1, faults=0),
     ],
     ids=[
         "a token is obeyed twice",
         "a promise is forgotten in a restart",
         "an answer counts for another order",
-        "an agent is stopped whose lease lives by promises",
+        "an agent that is stopped leaves its VIP for good without the monitor's grant",
         "no margin for clocks that drift",
     ],
 )

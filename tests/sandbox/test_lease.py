@@ -24,7 +24,7 @@ def own_cluster() -> Iterator[Kept]:
     conf = Conf(
         slaves=0,
         top={"vip_lease": 3},
-        monitor={"flap_count": 0, "failover_block": 0, "split_brain_guard": 1},
+        monitor={"flap_count": 0, "failover_block": 0, "split_brain_guard": 1, "agent_failover": 4},
     )
     with kept("lease", conf) as cluster:
         yield cluster
@@ -125,5 +125,66 @@ def test_clients_of_a_frozen_server_are_reset_when_its_lease_is_over(leased: San
             inject(leased, fault, "db1")
         with pytest.raises(ConnectionResetError):
             known.recv(1)
+    heal(leased)
+    settle(leased)
+
+
+def lives_for_good(sandbox: Sandbox, host: str) -> bool:
+    """Tell whether the writer's VIP is bound there without a lifetime."""
+    shown = sandbox.machine(host).run(["ip", "-o", "address", "show", "to", sandbox.layout.writer_ip]).stdout
+    return "valid_lft forever" in shown
+
+
+def test_an_agent_that_is_stopped_in_order_leaves_the_vip_once_the_monitor_knows(leased: Sandbox) -> None:
+    agent_log = Log(leased, "db1", "mmm_agentd")
+    with Probe(leased, readers=False) as probe:
+        assert not lives_for_good(leased, "db1")
+        assert leased.init("db1", "mysql-mmm-agent", "stop").returncode == 0
+        assert lives_for_good(leased, "db1")
+        leased.start_daemon("db1", "mmm_agentd")
+        leased.wait_until(lambda: not lives_for_good(leased, "db1"), LIMIT, "its lease ends again")
+        probe.wait_writes(LIMIT)
+    assert probe.report.outages == ()
+    assert agent_log.lines("is left with the rest of its lease") == []
+    settle(leased)
+
+
+def test_a_writer_whose_agent_and_angel_are_dead_goes_to_another_host(leased: Sandbox) -> None:
+    vip, log = leased.layout.writer_ip, Log(leased)
+    with Addresses(leased) as addresses:
+        inject(leased, "kill-agent", "db1", angel=True)
+        leased.wait_until(lambda: leased.holders(vip) == (), LIMIT, "the kernel removes the VIP")
+        leased.wait_until(lambda: leased.holders(vip) == ("db2",), LIMIT, "db2 takes over")
+        heal(leased)
+        leased.wait_until(lambda: not writable(leased, "db1"), LIMIT, "db1 is read_only")
+        settle(leased)
+    assert addresses.together(vip) == []
+    assert log.lines(r"writer\(.*: nobody -> db2|writer\(.*: db1 -> db2")
+
+
+def test_a_host_that_lost_its_power_while_the_monitor_was_stopped_is_off_by_the_admins_word(
+    leased: Sandbox,
+) -> None:
+    vip, machine = leased.layout.writer_ip, leased.machine("db1")
+    assert leased.init(leased.layout.monitor, "mysql-mmm-monitor", "stop").returncode == 0
+    inject(leased, "kill-agent", "db1", angel=True)  # as a host without power
+    inject(leased, "kill-mysqld", "db1")
+    machine.run(["ip", "address", "del", f"{vip}/32", "dev", leased.layout.plugs["db1"].interface])
+    inject(leased, "cut", "db1")
+    leased.start_daemon(leased.layout.monitor, "mmm_mond")
+    leased.wait_until(
+        lambda: "its lease has no end" in leased.control("show").stdout, LIMIT, "db1 is waited for"
+    )
+    moved = leased.control("move_role", "--force", "writer", "db2", limit=LIMIT)
+    assert moved.returncode == 1
+    assert "'mmm_control confirm_dead db1'" in moved.stdout
+    assert leased.control("confirm_dead", "db2", "--yes", limit=LIMIT).stdout.startswith(
+        "ERROR: 'db2' does not count as off: its agent answers."
+    )
+    assert leased.control("confirm_dead", "db1", limit=LIMIT).returncode == 2, "nobody can be asked back"
+    done = leased.control("confirm_dead", "db1", "--yes", limit=LIMIT)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    leased.wait_until(lambda: leased.holders(vip) == ("db2",), LIMIT, "db2 takes over")
+    assert "db1: confirmed dead by root" in leased.ask("history")
     heal(leased)
     settle(leased)

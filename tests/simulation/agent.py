@@ -70,7 +70,8 @@ class _Work:
 class Agent:
     """A running agent; a restart makes a new one, which remembers nothing."""
 
-    __slots__ = ("_facts", "_next", "_past", "_ready_until", "_work", "clock", "failed", "gone", "looked", "machine",
+    __slots__ = ("_facts", "_next", "_past", "_ready_until", "_work", "clock", "failed", "gone", "leaving", "looked",
+                 "machine",
                  "notes", "peers", "status", "tenancy", "watch")  # fmt: skip
 
     def __init__(
@@ -81,7 +82,7 @@ class Agent:
         """The agents that run now."""
         self.clock = clock
         self.watch = watch
-        self.gone = False
+        self.gone = self.leaving = False
         self.status = Status(UNKNOWN)
         self.looked = -_AGAIN
         self.failed = self.notes = False
@@ -97,11 +98,21 @@ class Agent:
         """Return what its answers carry."""
         return self.tenancy.tenure.token() if self.tenancy is not None else NO_LEASE
 
-    def stop(self) -> None:
-        """Be stopped in order; who is frozen is killed instead."""
+    def stop(self, end: Callable[[], None]) -> None:
+        """Be stopped in order: `end` once the role is granted for good, or that takes too long.
+
+        Who is frozen is killed instead.
+        """
         frozen = max(self.machine.agent_frozen_until, self.machine.frozen_until) > self.clock.now
-        if self.tenancy is not None and not frozen:
-            self.tenancy.stop()
+        self.leaving = True
+        self._leave(self.clock.now + (self.tenancy.leaves if self.tenancy and not frozen else 0.0), end)
+
+    def _leave(self, until: float, end: Callable[[], None]) -> None:
+        waits = self.tenancy is not None and self.tenancy.leaves > 0 and self.clock.now < until
+        if (waits or self._work is not None) and self.clock.now < until + 1.0 and not self.gone:
+            self.clock.after(0.1, self._leave, until, end)
+        elif not self.gone:
+            end()
 
     def lost(self, status: Status) -> None:
         """Forget VIPs that were assigned here: their lease is over."""

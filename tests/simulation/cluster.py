@@ -137,6 +137,12 @@ class Cluster:
         self.agents[host].reassert()
         return True
 
+    def agents_speak(self, name: str, other: str) -> bool:
+        """Tell whether another host's agent answers the one of the first."""
+        machine = self.machines[other]
+        awake = self.clock.now >= max(machine.agent_frozen_until, machine.frozen_until)
+        return machine.agent_up and awake and self.machines[name].speaks_with(machine)
+
     def look_at_clients(self, host: str) -> Looked:
         """Return what a host's agent says of its server's clients: some are at long work."""
         machine = self.machines[host]

@@ -88,11 +88,17 @@ def _begin_on(cluster: Cluster, machine: Machine, action: Action, until: float) 
 
 
 def _end_agent(cluster: Cluster, machine: Machine, until: float, *, stop: bool) -> None:
-    if machine.agent_up:
-        if stop:
-            cluster.agents[machine.name].stop()
+    if not machine.agent_up:
+        return
+
+    def end() -> None:
         cluster.end_agent(machine)
-        cluster.clock.at(until, cluster.start_agent, machine)
+        cluster.clock.at(max(until, cluster.clock.now), cluster.start_agent, machine)
+
+    if stop:
+        cluster.agents[machine.name].stop(end)
+    else:
+        end()
 
 
 def _kill_fails(cluster: Cluster, until: float) -> None:
@@ -128,6 +134,12 @@ def _monitor_crash(cluster: Cluster, until: float) -> None:
         cluster.clock.at(until, start_monitor, cluster)
 
 
+def _monitor_stop(cluster: Cluster, until: float) -> None:
+    if cluster.monitor is not None:
+        cluster.monitor.leave()
+    _monitor_crash(cluster, until)
+
+
 def _monitor_freeze(cluster: Cluster, until: float) -> None:
     if cluster.monitor is not None:
         cluster.monitor.frozen_until = max(cluster.monitor.frozen_until, until)
@@ -139,6 +151,7 @@ _OF_THE_MONITOR: dict[Kind, Callable[[Cluster, float], None]] = {
     Kind.FILE_LOST: _file_lost,
     Kind.NETWORK_LOST: _network_lost,
     Kind.MONITOR_CRASH: _monitor_crash,
+    Kind.MONITOR_STOP: _monitor_stop,
     Kind.MONITOR_FREEZE: _monitor_freeze,
 }
 

@@ -65,7 +65,6 @@ class Machine:
         "host",
         "ips",
         "lag_until",
-        "left_for_good",
         "lies_until",
         "log",
         "name",
@@ -98,8 +97,6 @@ class Machine:
         self.boot_name = "0"
         self.promise = ""
         """What its agent has written below /run."""
-        self.left_for_good = ""
-        """What its agent left bound when it was stopped in order; the monitor has not seen its port refuse since."""
         self.hand: set[str] = set()
         """What somebody has bound by hand, as long as it is."""
         self.expires: dict[str, float] = {}
@@ -145,7 +142,6 @@ class Machine:
         self.bound.clear()
         self.expires.clear()
         self.hand.clear()
-        self.left_for_good = ""
         self.promise = ""
         self.excuse = ""
 
@@ -186,8 +182,6 @@ class Machine:
             self.expires.pop(ip, None)
             return
         self.hand.discard(ip)
-        if self.left_for_good == ip:
-            self.left_for_good = ""
         self.expires[ip] = self.clock.now + lifetime + 0.3 * self.clock.random()
         if not waits:
             self.clock.at(self.expires[ip], self._expired, ip)
@@ -209,6 +203,10 @@ class Machine:
         """Tell whether packets pass between the two hosts."""
         now = self.clock.now
         return self.on and other.on and now >= max(self.apart_until, other.apart_until)
+
+    def sees(self, other: "Machine") -> bool:
+        """Tell whether the other host's kernel answers this one."""
+        return self.speaks_with(other) and self.clock.now >= other.frozen_until
 
     @property
     def server(self) -> Server:
@@ -373,8 +371,6 @@ class Machine:
             else:
                 self.bound.discard(step.vip.ip)
                 self.hand.discard(step.vip.ip)
-                if self.left_for_good == step.vip.ip:
-                    self.left_for_good = ""
                 self.expires.pop(step.vip.ip, None)
             return ""
         return self._do_in_server(step) if self.server is Server.UP else f"the server is {self.server.value}"

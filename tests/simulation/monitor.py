@@ -150,9 +150,8 @@ class Monitor:
         if not order.greet:
             self.watch.ordered(self.world, order)
         self.orders[order.host] = order
-        if order.lease is not None and not self._record():
-            self.clock.after(0.001, self._ended, order, Answer.REFUSED)
-            return
+        order = self._recorded(order)
+        self.orders[order.host] = order
         cluster, machine = self.cluster, self.cluster.machines[order.host]
         if not machine.link_to_monitor():
             self.clock.after(CONNECT_TIMEOUT, self._ended, order, Answer.REFUSED)
@@ -198,8 +197,6 @@ class Monitor:
         del self.orders[order.host]
         host = order.host
         link = self.world.hosts[host].agent
-        if closed:
-            self.cluster.machines[host].left_for_good = ""
         if order.greet:
             pass
         elif answer is Answer.OK:
@@ -211,17 +208,24 @@ class Monitor:
         spoken = answer in (Answer.OK, Answer.ERROR)
         uptime = self.cluster.machines[host].uptime if spoken else None
         why = LEASE_OVER if answer is Answer.ERROR and LATE in text else ""
-        self.post(Answered(host, order.number, answer, text, uptime, token, closed, why))
+        leaving = spoken and self.cluster.agents[host].leaving
+        self.post(Answered(host, order.number, answer, text, uptime, token, closed, why=why, leaving=leaving))
 
     def _looked(self, order: LookForVip) -> None:
         if not self._sleeps(self._looked, order):
-            self.post(VipLooked(order.host, order.vip, not self.cluster.answers_arp(order.vip.ip)))
+            cluster, machine = self.cluster, self.cluster.machines[order.host]
+            answers = cluster.answers_arp(order.vip.ip)
+            for name in order.witnesses:
+                answers |= machine.link_to_monitor() or cluster.machines[name].sees(machine)
+                answers |= not cluster.ping_agent(name)
+            self.post(VipLooked(order.host, order.vip, not answers))
 
     def _opined(self, order: AskOthers) -> None:
         if not self._sleeps(self._opined, order):
             heard = tuple(name for name in order.others if self.cluster.ping_agent(name))
             reached = tuple(name for name in heard if self._reaches(name, order.host))
-            self.post(Opinions(order.host, heard, reached))
+            met = tuple(name for name in heard if self.cluster.agents_speak(name, order.host))
+            self.post(Opinions(order.host, heard, reached, met))
 
     def _reaches(self, name: str, other: str) -> bool:
         machines = self.cluster.machines
@@ -377,12 +381,23 @@ class Monitor:
         self.cluster.file = text
         self.cluster.file_behind = False
 
-    def _record(self) -> bool:
-        """Have the status file say what is granted before it is; tells whether it does."""
-        if self.clock.now >= self.cluster.file_lost_until:
+    def _recorded(self, order: Tell) -> Tell:
+        """Return the order as it may be sent once the status file says what it grants, where it can be written."""
+        if order.lease is not None and self.clock.now >= self.cluster.file_lost_until:
             self.cluster.file = self._to_save()
-            return True
-        return True
+        return status_file.as_recorded(self.cluster.file, order, self.world.conf.vip_lease)
+
+    def leave(self) -> None:
+        """Be stopped in order: who holds the role is granted it for good, as the shell does."""
+        last = grants.farewell(self.world)
+        if self.frozen_until > self.clock.now or last is None or not self.world.network_up:
+            return
+        link = replace(self.world.hosts[last.host].agent, given=grants.sent(self.world, last))
+        self.world = self.world.with_host(last.host, agent=link)
+        last = self._recorded(last)
+        machine = self.cluster.machines[last.host]
+        if machine.link_to_monitor() and machine.agent_up:
+            self.cluster.send(self, last)
 
     def _to_save(self) -> str:
         if self.world.mode is Mode.PASSIVE:

@@ -47,6 +47,7 @@ class Kind(StrEnum):
     KILL_MISSING = "kill_host is missing"
     NETWORK_LOST = "the monitor loses the network"
     MONITOR_CRASH = "the monitor dies"
+    MONITOR_STOP = "the monitor is stopped in order"
     MONITOR_FREEZE = "the monitor freezes"
     FILE_LOST = "the status file cannot be written"
     COMMAND = "the admin says"
@@ -67,6 +68,7 @@ _OF_THE_MONITOR = {
     Kind.KILL_MISSING,
     Kind.NETWORK_LOST,
     Kind.MONITOR_CRASH,
+    Kind.MONITOR_STOP,
     Kind.MONITOR_FREEZE,
     Kind.FILE_LOST,
     Kind.COMMAND,

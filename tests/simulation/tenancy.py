@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmm.agent.guard import LOOK, asks_at, lead_of
+from mmm.agent.leave import HEARTBEAT
 from mmm.agent.obedience import Changed, believes, is_without
 from mmm.agent.plan import AllowWrites, Bind, Server, Step
 from mmm.agent.tenure import Tenure
@@ -117,12 +118,13 @@ class Tenancy:
         if isinstance(step, Bind) and step.vip.ip in self.ips:
             self.machine.expire(step.vip.ip, self.tenure.lifetime())
 
-    def stop(self) -> None:
-        """Leave the VIPs for good, if the monitor has said lately that they belong here."""
-        if self.tenure.leased and self.is_writer(self.agent.status) and self.tenure.stopped():
-            for ip in self.ips & self.machine.bound:
-                self.machine.expire(ip, 0)
-                self.machine.left_for_good = ip
+    @property
+    def leaves(self) -> float:
+        """Return for how many seconds an agent that is stopped in order waits for a grant for ever."""
+        tenure = self.tenure
+        if not (tenure.leased and self.is_writer(self.agent.status) and 0 < tenure.left < FOREVER):
+            return 0.0
+        return min(1.0 + min(HEARTBEAT, tenure.length / 4), tenure.left)
 
     # The guard
 

@@ -104,20 +104,11 @@ class Watch:
         return self.leased and ip in self.writer_ips
 
     def one_writer(self) -> None:
-        """Check that with leases no two hosts have the writer's VIP, unless somebody bound it by hand.
-
-        Counted apart is what the rules of the lease do not cover (docs/safety.md): an agent that was stopped in order
-        while, or before, its host was cut off from the monitor, which has not seen its port refuse.
-        """
+        """Check that with leases no two hosts have the writer's VIP, unless somebody bound it by hand."""
         if not self.leased:
             return
         bound = [machine for machine in self.machines.values() if machine.bound & self.writer_ips]
         if len(bound) < 2 or any(machine.hand & self.writer_ips for machine in bound):
-            return
-        if any(machine.left_for_good for machine in bound):
-            self.limits[
-                "two hosts had the writer's VIP, an agent was stopped and the monitor cut off from it"
-            ] += 1
             return
         names = " and ".join(machine.name for machine in bound)
         writers = ", ".join(machine.name for machine in bound if machine.writable and machine.server_up)

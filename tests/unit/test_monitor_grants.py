@@ -12,7 +12,7 @@ from mmm.monitor.preflight import PROMPT, Looked
 from mmm.monitor.startup import Found, Stored, start
 from mmm.monitor.tell import wanted
 from mmm.monitor.world import CheckStatus, Mode, Opinion, State, World
-from mmm.wire.agent import LEASE_OVER, PROBE_STOP
+from mmm.wire.agent import LEASE_OVER, PROBE_STOP, Granted, Status
 from tests.unit.worlds import NOW, WRITER, checks, cluster, take_turn, world
 
 LENGTH = 10.0
@@ -146,17 +146,45 @@ def test_a_role_that_was_let_go_in_order_is_taken_without_asking_on_the_wire() -
     assert not any(order.status.probe for order in orders)
 
 
-def test_a_host_whose_agent_refuses_connections_may_hold_the_role_for_good() -> None:
-    begun = NOW + 3.0
-    before, renewals = take_turn(quiet(), begun + 3.0)
-    for order in renewals:
-        before = answered(before, order, Answer.REFUSED if order.host == "db1" else Answer.OK, begun + 3.0)
-    assert before.hosts["db1"].agent.given.until == FOREVER
-    before = cut_off(before, "db1", begun + 4.0)
-    before, _ = take_turn(before, begun + 4.0)
-    before = apply(before, Killed("db1", "no such program"), begun + 4.0)
-    _, orders = rest(before, begun + 1000.0)
+def without_agent(before: World, now: float) -> World:
+    """Return the world in which the agent of db1 has been killed, which a renewal has found."""
+    before, orders = take_turn(before, now)
+    for order in orders:
+        if isinstance(order, Tell):
+            before = answered(before, order, Answer.REFUSED if order.host == "db1" else Answer.OK, now)
+    assert before.hosts["db1"].agent.closed
+    return before
+
+
+def test_a_host_whose_agent_was_killed_has_the_role_no_longer_than_its_lease() -> None:
+    """A port that refuses says nothing of the VIP: only a grant without an end has left it there for good."""
+    begun = NOW + 6.0
+    before = without_agent(quiet(), begun)
+    assert before.hosts["db1"].agent.given.until == NOW + 3.0 + LENGTH
+    before, _ = take_turn(cut_off(before, "db1", begun + 1.0), begun + 1.0)
+    before = apply(before, Killed("db1", "no such program"), begun + 1.0)
+    before, orders = rest(before, begun + 2.0)
     assert not any(WRITER in order.status.vips for order in orders)
+    after, _ = rest(before, NOW + 3.0 + LENGTH + margin(LENGTH))
+    assert after.hosts["db2"].agent.may_hold == {WRITER}
+
+
+def test_an_agent_that_is_being_stopped_is_granted_the_role_for_good_at_once() -> None:
+    begun = NOW + 6.0
+    before, orders = take_turn(quiet(), begun)
+    (order,) = (each for each in orders if each.host == "db1")
+    assert isinstance(order, Tell)
+    leaving = Answered("db1", order.number, Answer.OK, "", 500.0, "boot.9", leaving=True)
+    before, orders = take_turn(apply(before, leaving, begun), begun)
+    (stay,) = (each for each in orders if each.host == "db1")
+    assert isinstance(stay, Tell)
+    assert stay.lease == Granted(FOREVER, "boot.9")
+    gone = answered(before, stay, Answer.REFUSED, begun + 0.1)
+    assert gone.hosts["db1"].agent.given.until == FOREVER, "it may have obeyed, and its answer be lost"
+    before = answered(before, stay, now=begun + 0.1)
+    assert not any(order.host == "db1" for order in take_turn(before, begun + 0.2)[1]), "once is enough"
+    back, _ = rest(before, begun + 3.0)
+    assert back.hosts["db1"].agent.given.until < FOREVER, "it runs again: its lease ends again"
 
 
 def test_a_host_that_pings_without_server_and_agent_has_not_got_a_vip_that_nothing_answers_for() -> None:
@@ -200,6 +228,7 @@ def able_to_promise(name: str, **changes: object) -> World:
     [
         able_to_promise("db2", unreachable=True),
         able_to_promise("db2", classic=True),
+        able_to_promise("db2", differs=("vip_lease",)),
         world({WRITER: "db1"}, {"db2": State.HARD_OFFLINE}, CONF).with_host(
             "db2", checks=checks(ping=NOW, mysql=NOW)
         ),
@@ -208,7 +237,7 @@ def able_to_promise(name: str, **changes: object) -> World:
             conf=replace(CONF, roles={"writer": replace(CONF.roles["writer"], hosts=("db1",))}),
         ),
     ],
-    ids=["agent away", "agent of the Perl MMM", "host away", "no other host"],
+    ids=["agent away", "agent of the Perl MMM", "another conf", "host away", "no other host"],
 )
 def test_a_lease_has_no_end_where_nobody_could_promise_that_it_goes_on(before: World) -> None:
     """The monitor's death alone would take the role from a holder that is well."""
@@ -297,3 +326,15 @@ def test_no_move_is_begun_while_an_agent_has_not_answered_the_last_order(name: s
 
     assert answer(begun + PROMPT / 2).startswith("OK")
     assert f"the agent of {name} has not answered the last order" in answer(begun + 4.0)
+
+
+def test_no_lease_without_an_end_is_granted_that_the_status_file_does_not_tell_of() -> None:
+    """Where it cannot be written, a monitor that dies and starts would wait for a lease that ends."""
+    endless = Tell("db1", 5, Status("ONLINE", (WRITER,), "db1"), lease=Granted(FOREVER, "boot.1"))
+    behind, told = f"db1|ONLINE|{WRITER}|finite\n", f"db1|ONLINE|{WRITER}|forever\n"
+    assert status_file.as_recorded(behind, endless, LENGTH) == replace(
+        endless, lease=Granted(LENGTH, "boot.1")
+    )
+    assert status_file.as_recorded(told, endless, LENGTH) == endless
+    ends = replace(endless, lease=Granted(LENGTH, "boot.1"))
+    assert status_file.as_recorded("", ends, LENGTH) == ends
