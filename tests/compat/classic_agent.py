@@ -25,7 +25,7 @@ class Journal:
     def add(self, entry: str) -> None:
         """Add an entry; what our monitor says of itself behind what the classic one says is left out."""
         with self._news:
-            self.entries.append(re.sub(r"(\|CONF:[^|]+)?\|LEAD:[^|]+$", "", entry))
+            self.entries.append(as_classic(entry))
             self._news.notify_all()
 
     def wait(self, *wanted: str, after: int = 0) -> int:
@@ -51,6 +51,11 @@ class Journal:
     def end(self) -> int:
         """Return the position behind the newest entry."""
         return len(self.entries)
+
+
+def as_classic(request: str) -> str:
+    """Return a request without what our monitor says of itself behind what the classic one says."""
+    return re.sub(r"(\|CONF:[^|]+)?\|LEAD:[^|]+$", "", request)
 
 
 @dataclass
@@ -84,7 +89,7 @@ class ClassicAgent:
         """Return the answer to a request line, as it was recorded."""
         request = line.decode().removesuffix("\n")
         self.journal.add(f"> {self.name} {request}")
-        self.before_answer(request)
+        self.before_answer(as_classic(request))
         answer = self._answer(request)
         self.journal.add(f"< {self.name} {request}")
         return f"{answer}|UP:2672.20\n".encode()

@@ -168,6 +168,10 @@ def cluster(servers: Servers) -> Iterator[dict[str, Server]]:
         yield started
 
 
+_ONE_KERNEL = "from mmm.network.vips import Interface; Interface.elsewhere = lambda *_: {}"
+"""The hosts share one kernel here: what stands on another interface is another host's, and no leftover of this one."""
+
+
 @contextmanager
 def interfaces() -> Iterator[None]:
     """Give every host an interface without a VIP."""
@@ -204,7 +208,7 @@ def until(holds: Callable[[], bool], said: Callable[[], str] = lambda: "") -> No
 
 @contextmanager
 def _daemon(package: str, conf: Path, runs: Callable[[str], bool]) -> Iterator[Daemon]:
-    program = f"import sys; from mmm.{package}.daemon import main; sys.exit(main())"
+    program = f"import sys; {_ONE_KERNEL}; from mmm.{package}.daemon import main; sys.exit(main())"
     process = subprocess.Popen(
         [sys.executable, "-c", program, "--config", str(conf), "--foreground"],
         stdout=subprocess.PIPE,
