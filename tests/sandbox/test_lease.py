@@ -187,4 +187,3 @@ def test_a_host_that_lost_its_power_while_the_monitor_was_stopped_is_off_by_the_
     leased.wait_until(lambda: leased.holders(vip) == ("db2",), LIMIT, "db2 takes over")
     assert "db1: confirmed dead by root" in leased.ask("history")
     heal(leased)
-    settle(leased)
