@@ -2,6 +2,7 @@
 
 peer answers        the end of its binary log at this moment must be reached
 peer is gone        everything received must be applied
+a delay is set      it is set to 0 first, and what was received is applied (MASTER_DELAY, SOURCE_DELAY)
 no replication      nothing to wait for; so it is with a peer that this server is detached from
 
 Short of that, within the limit, writes are not allowed: promoting would lose transactions. Sessions that hold up what
@@ -16,10 +17,12 @@ from dataclasses import dataclass, replace
 from mmm.agent.look import ANSWER_LIMIT, Session
 from mmm.mysql.blockers import blocked, end_blockers, named
 from mmm.mysql.connection import Connection, MysqlError
+from mmm.mysql.delay import lift_delay, why_not_lifted
 from mmm.mysql.replication import (
     BinlogPosition,
     Caught,
     ReplicaStatus,
+    half_lifted,
     has_all,
     replica_status,
     to_reach,
@@ -68,6 +71,8 @@ def catch_up(server: Connection, peer: Session | None, patience: Patience) -> st
         return "no replication configured, nothing to wait for"
     if status.detached:
         return f"detached from {status.source_ip}, nothing to wait for"
+    if status.delay:
+        _lift(server, status, replace(patience, limit=limit - (time.monotonic() - begin)))
     if peer is not None:
         try:
             target = target or peer.ask(to_reach)
@@ -80,6 +85,29 @@ def catch_up(server: Connection, peer: Session | None, patience: Patience) -> st
             reached = wait_for_source(server, target, left, _rid_of_blockers(server, patience))
             return _judged(server, reached, f"{peer.address.ip}'s position {target}", patience)
     return apply_received(server, replace(patience, limit=limit - (time.monotonic() - begin)))
+
+
+def _lift(server: Connection, status: ReplicaStatus, patience: Patience) -> None:
+    """Set the delay to 0 where that is safe, and have what was received applied; raises as `catch_up`."""
+    if why_not := why_not_lifted(server, status):
+        log.warning(
+            "sync: replication stays %d s behind (MASTER_DELAY, SOURCE_DELAY), which is not set to 0: %s",
+            status.delay,
+            why_not,
+        )
+        return
+    if half_lifted(server.flavour, status):
+        log.warning(
+            "sync: the delay was about to be set to 0: going on with that, up to %s", status.gtid_received
+        )
+    else:
+        log.warning(
+            "sync: replication stays %d s behind (MASTER_DELAY, SOURCE_DELAY): that is set to 0 for good, and all that"
+            " was received is applied",
+            status.delay,
+        )
+    caught = lift_delay(server, status, patience.limit, _rid_of_blockers(server, patience))
+    _judged(server, caught, f"all that was received up to {status.gtid_received}", patience, received=True)
 
 
 def _known_position(peer: Session) -> BinlogPosition | None:
@@ -134,9 +162,10 @@ def _hindrance(
             more = f" or {len(found.kept) - 1} others" if len(found.kept) > 1 else ""
             return f"{waits} that {named(who)}{more} may hold, which keep_users keeps: end it there, KILL {who.id}"
         return f"{waits}{' that ' + named(found.holders[0]) + ' may hold' if found.holders else ''}"
+    if half_lifted(server.flavour, status):
+        return replace(status, io_errno=0).last_error or "the delay is set to 0 as soon as it is"
     if status.delay:
-        return (
-            f"replication is set to stay {status.delay} s behind (MASTER_DELAY, SOURCE_DELAY): set that to 0"
-        )
+        why_not = why_not_lifted(server, status)
+        return f"replication stays {status.delay} s behind (MASTER_DELAY, SOURCE_DELAY): {why_not}"
     io_counts = not received and status.io_running != "Yes"
     return (status if io_counts else replace(status, io_errno=0)).last_error

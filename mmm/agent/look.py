@@ -10,7 +10,7 @@ from mmm.agent.plan import Seen, Server, Source
 from mmm.gtid.semi_sync import SemiSync
 from mmm.mysql.access import Access, access, access_in
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
-from mmm.mysql.replication import replica_status
+from mmm.mysql.replication import half_lifted, replica_status
 from mmm.mysql.semi_sync import ask_with_settings, switches
 from mmm.network.vips import Interface, NoInterfaceError, whole
 
@@ -123,7 +123,13 @@ def _source(session: Session) -> tuple[Source | None, str]:
     receives = status.io_running != "No"
     running = status.sql_running or receives
     return Source(
-        status.source_ip, status.source_port, running, receives, status.detached, status.refused
+        status.source_ip,
+        status.source_port,
+        running,
+        receives,
+        status.detached,
+        status.refused,
+        half_lifted(session.open().flavour, status),
     ), ""
 
 

@@ -58,6 +58,8 @@ class Source:
     """It was made unreachable on purpose."""
     refused: bool = False
     """The source does not let the replica in."""
+    half_lifted: bool = False
+    """Its delay was about to be set to 0, and what was received is being applied first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,14 @@ class Attach:
 
 
 @dataclass(frozen=True, slots=True)
+class FinishLifting:
+    """Finish setting the delay to 0 that a promotion has begun; what is not applied yet is waited for, until later."""
+
+    def __str__(self) -> str:
+        return "finish setting the delay to 0"
+
+
+@dataclass(frozen=True, slots=True)
 class StartReplication:
     """Start replication."""
 
@@ -266,7 +276,16 @@ class StopReplication:
         return "stop replication"
 
 
-Replicate = StopReceiving | ThrowAway | Detach | Attach | StartReplication | StopReplication | RenewLogin
+Replicate = (
+    StopReceiving
+    | ThrowAway
+    | Detach
+    | Attach
+    | FinishLifting
+    | StartReplication
+    | StopReplication
+    | RenewLogin
+)
 Step = (
     Follow
     | DenyWrites
@@ -475,6 +494,8 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
         return []
     if wanted.state == ADMIN_OFFLINE:
         return [(StopReplication(),)] if source.running else []
+    if source.half_lifted:
+        return [(FinishLifting(),)]
     if source.detached:
         follows = wanted.master not in {"", known.this}
         compared = not wanted.detach and any(vip.role == known.writer for vip in wanted.vips)

@@ -21,6 +21,7 @@ from mmm.agent.plan import (
     Chain,
     DenyWrites,
     Detach,
+    FinishLifting,
     Follow,
     Plan,
     Probe,
@@ -41,6 +42,7 @@ from mmm.config.model import Cluster, Host, Vip
 from mmm.mysql.access import access, allow_writes, calm, deny_writes, writers
 from mmm.mysql.blockers import end_blockers
 from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
+from mmm.mysql.delay import finish_lifting
 from mmm.mysql.detach import attach, detach, stop_receiving
 from mmm.mysql.follow import follow, renew_login
 from mmm.mysql.login import refused_login, replicates_from
@@ -274,6 +276,16 @@ class Steps:
                 return self._attach(session)
             case RenewLogin(host):
                 return self._renew_login(self._conf.hosts[host], session)
+            case FinishLifting() | StartReplication() | StopReplication():
+                return self._start_or_stop(step, session)
+
+    def _start_or_stop(
+        self, step: FinishLifting | StartReplication | StopReplication, session: Session
+    ) -> str:
+        match step:
+            case FinishLifting():
+                why_not = finish_lifting(session.open())
+                return f"waits: {why_not}" if why_not else "done, replicates by GTID again"
             case StartReplication():
                 start_replica(session.open())
                 return "started"

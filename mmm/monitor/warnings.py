@@ -77,7 +77,7 @@ SENTENCES: Mapping[str, str] = {
     "log_slave_updates_off": (
         "{names} does not log what it replicates (log_slave_updates): as the writer it gives slaves its own writes only"
     ),
-    "delayed": "replication of {names} is set to stay {seconds} s behind (MASTER_DELAY): a failover waits for that",
+    "delayed": "replication of {names} is set to stay {seconds} s behind (MASTER_DELAY): a failover sets that to 0",
     "same_server_id": "{names} have the same server_id {server_id}: they end each other's replication",
     "disk_full": "the server of {names} has waited {seconds} s for disk space: free some{move}",
     "events_enabled": "MySQL events are ENABLED on {names}, which is not the writer: see docs/moving.md",

@@ -10,13 +10,14 @@ from mmm.mysql.replication import (
     DETACHED,
     Caught,
     ReplicaStatus,
+    half_lifted,
     replica_status,
     start_replica,
     stop_replica,
     wait_applied,
 )
 from mmm.mysql.resume import go_on_from_own
-from mmm.mysql.source import heartbeat, rename_source
+from mmm.mysql.source import heartbeat, rename_source, set_delay
 
 STOP_LIMIT = 1.0
 """Seconds that receiving may take to stop. MySQL needs 2 s where it tries to connect to a host that is silent."""
@@ -78,8 +79,11 @@ def attach(connection: Connection, source: Connection | None = None) -> str:
 
 
 def _rename(connection: Connection, status: ReplicaStatus, host: str, timeout: float | None = None) -> None:
+    half = half_lifted(connection.flavour, status)
     stop_replica(connection, timeout)
     stopped = replica_status(connection) or status
-    place = None if status.uses_gtid or not stopped.executed.file else stopped.executed
+    place = None if half or status.uses_gtid or not stopped.executed.file else stopped.executed
     more = heartbeat(connection, status.channel)
+    if half:  # without the relay log the delay has no end to wait for
+        connection.execute(*set_delay(connection.flavour, status.channel, more, by_gtid=True))
     connection.execute(*rename_source(connection.flavour, host, place, more, status.channel))

@@ -42,6 +42,10 @@ class Flavour:
     """Stops the thread that receives from the source, of one channel, an argument."""
     start_receiver: str
     """Starts it."""
+    stop_applier: str
+    """Stops the thread that applies what was received, likewise."""
+    start_applier: str
+    """Starts it."""
     reset_replica: str
     """Forgets the source and what was received."""
     binlog_status: str
@@ -122,6 +126,8 @@ def _mariadb(version: tuple[int, int, int]) -> Flavour:
         stop_replica="STOP SLAVE",
         stop_receiver="STOP SLAVE %s IO_THREAD",
         start_receiver="START SLAVE %s IO_THREAD",
+        stop_applier="STOP SLAVE %s SQL_THREAD",
+        start_applier="START SLAVE %s SQL_THREAD",
         reset_replica="RESET SLAVE ALL",
         binlog_status="SHOW MASTER STATUS",
         binlog_files=_BINLOG_FILES,
@@ -166,6 +172,8 @@ def _mysql(version: tuple[int, int, int]) -> Flavour:
         stop_replica=f"STOP {replica}",
         stop_receiver=f"STOP {replica} IO_THREAD FOR CHANNEL %s",
         start_receiver=f"START {replica} IO_THREAD FOR CHANNEL %s",
+        stop_applier=f"STOP {replica} SQL_THREAD FOR CHANNEL %s",
+        start_applier=f"START {replica} SQL_THREAD FOR CHANNEL %s",
         reset_replica=f"RESET {replica} ALL",
         binlog_status="SHOW BINARY LOG STATUS" if version >= (8, 2, 0) else "SHOW MASTER STATUS",
         binlog_files=_BINLOG_FILES,

@@ -20,6 +20,9 @@ IoRunning = Literal["Yes", "No", "Connecting"]
 DETACHED = "//"
 """Begins the host name of a source that is not to be reached: no resolver takes it, and people read what follows."""
 
+HALF = 1
+"""Seconds of delay that say that MariaDB's relay log is read to its end, see mmm.mysql.delay."""
+
 _DIGITS = 20
 _SHORT_NAP = 0.001
 _LONG_NAP = 0.02
@@ -170,6 +173,12 @@ def look_at_replica(connection: Connection) -> Question[ReplicaStatus | None]:
     )
 
 
+def half_lifted(flavour: Flavour, status: ReplicaStatus) -> bool:
+    """Tell whether setting the delay to 0 was begun on a server and not finished, see mmm.mysql.delay."""
+    marked = flavour.mariadb and status.delay == HALF and not status.uses_gtid and not status.detached
+    return marked and status.io_running == "No" and bool(gtid.parse(status.gtid_received))
+
+
 def start_replica(connection: Connection, channel: str | None = None) -> None:
     """Start both threads of a channel, by default this cluster's; nothing happens where they run. Raises MysqlError."""
     flavour, name = connection.flavour, _channel(connection) if channel is None else channel
@@ -273,6 +282,8 @@ def wait_applied(
     status = replica_status(connection)
     if status is None:
         return Caught.NOT_RUNNING
+    if half_lifted(connection.flavour, status):
+        return wait_applying(connection, status.gtid_received, timeout, between)
     if status.uses_gtid:
         return _wait(connection, *_gtids(connection, status.gtid_received), timeout, between)
     row = connection.query(connection.flavour.workers)[0]
@@ -311,6 +322,18 @@ def wait_for_source(
     return _wait(connection, reached, "", timeout, between)
 
 
+def wait_applying(
+    connection: Connection, received: str, timeout: float, between: Callable[[], object] = lambda: None
+) -> Caught:
+    """Wait until these GTIDs, which are in the relay log, are applied, at most `timeout` seconds.
+
+    NOT_RUNNING as soon as the applying thread stands still, whatever places of logs say. `between` as in
+    `wait_applied`. Raises MysqlError.
+    """
+    runs: Callable[[ReplicaStatus | None], bool] = lambda status: status is not None and status.sql_running  # noqa: E731
+    return _wait(connection, *_gtids(connection, received), timeout, between, runs)
+
+
 def has_all(connection: Connection, target: BinlogPosition) -> bool:
     """Tell whether this server has what another tells `to_reach`, where that has GTIDs. Raises MysqlError."""
     return _gtids(connection, target.gtid)[0]()
@@ -325,12 +348,20 @@ def _gtids(connection: Connection, wanted: str) -> tuple[Callable[[], bool], str
     return lambda: bool(connection.query(subset, (wanted,))[0]["inside"]), wanted
 
 
+def _can_advance(status: ReplicaStatus | None) -> bool:
+    """Tell whether waiting can help: something received is being applied, or more may come."""
+    if status is None or not status.sql_running:
+        return False
+    return status.io_running != "No" or not status.all_applied
+
+
 def _wait(
     connection: Connection,
     reached: Callable[[], bool],
     awaited: str,
     timeout: float,
     between: Callable[[], object],
+    can_advance: Callable[[ReplicaStatus | None], bool] = _can_advance,
 ) -> Caught:
     """Ask `reached` until it is so; between, sleep in the server on the GTIDs `awaited`, else here."""
     deadline = time.monotonic() + timeout
@@ -341,7 +372,7 @@ def _wait(
             between()
             looks_at = time.monotonic() + _LOOK_BETWEEN
         status = replica_status(connection)
-        if not _can_advance(status):
+        if not can_advance(status):
             return Caught.REACHED if reached() else Caught.NOT_RUNNING
         left = deadline - time.monotonic()
         if left <= 0:
@@ -355,13 +386,6 @@ def _wait(
             time.sleep(min(nap, left))
             nap = min(nap * 1.5, _LONG_NAP)
     return Caught.REACHED
-
-
-def _can_advance(status: ReplicaStatus | None) -> bool:
-    """Tell whether waiting can help: something received is being applied, or more may come."""
-    if status is None or not status.sql_running:
-        return False
-    return status.io_running != "No" or not status.all_applied
 
 
 def _number(value: object) -> int | None:

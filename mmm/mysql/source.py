@@ -49,6 +49,22 @@ def rename_source(
     return _change(flavour, {"HOST": host, **more, **_at(place)}, [], channel)
 
 
+def read_relay_log(
+    flavour: Flavour, relay: LogPlace, more: Mapping[str, object], channel: str = ""
+) -> tuple[str, tuple[object, ...]]:
+    """Return what has a stopped MariaDB go on from a place of its relay log, without GTID; `more` as above."""
+    words = [flavour.by_position, "RELAY_LOG_FILE=%s", "RELAY_LOG_POS=%s"]
+    statement, args = _change(flavour, more, words, channel)
+    return statement, (*args, relay.file, relay.position)
+
+
+def set_delay(
+    flavour: Flavour, channel: str, more: Mapping[str, object], *, by_gtid: bool = False
+) -> tuple[str, tuple[object, ...]]:
+    """Return what sets the delay to 0; `by_gtid`: and goes on by GTID; `more` as above."""
+    return _change(flavour, {"DELAY": 0, **more}, [flavour.by_gtid] * by_gtid, channel)
+
+
 def _at(place: LogPlace | None) -> dict[str, object]:
     return {"LOG_FILE": place.file, "LOG_POS": place.position} if place else {}
 

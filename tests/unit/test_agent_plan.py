@@ -14,6 +14,7 @@ from mmm.agent.plan import (
     DenyWrites,
     Detach,
     Facts,
+    FinishLifting,
     Follow,
     Past,
     Plan,
@@ -329,6 +330,16 @@ def test_a_replica_that_is_turned_away_gets_the_login_of_the_conf(state: str) ->
     assert plan(status("ADMIN_OFFLINE"), seen(source=turned_away), MASTER, NOTHING).steps == (
         StopReplication(),
     )
+
+
+@pytest.mark.parametrize("known", [MASTER, SLAVE])
+def test_a_delay_that_is_half_lifted_is_finished_by_whatever_order_comes_next(known: Facts) -> None:
+    half = seen(source=replace(FROM_DB2, receives=False, half_lifted=True))
+    came = replace(NOTHING, offline=True)
+    for state in ("ONLINE", "AWAITING_RECOVERY", "HARD_OFFLINE"):
+        assert FinishLifting() in plan(status(state), half, known, NOTHING).steps
+    assert plan(status("ADMIN_OFFLINE"), half, known, NOTHING).steps == (StopReplication(),)
+    assert StartReplication() not in plan(status("ONLINE"), half, known, came).steps
 
 
 @pytest.mark.parametrize("known", [MASTER, SLAVE])
