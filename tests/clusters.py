@@ -172,10 +172,25 @@ def connect(sandbox: Sandbox, address: tuple[str, int]) -> socket.socket:
 def request(sandbox: Sandbox, host: str, line: str, port: int | None = None) -> str:
     """Send a line to a host's agent from the monitor's machine and return its reply without token and uptime."""
     where = sandbox.layout.hosts[host]
-    with (
-        connect(sandbox, (where.ip, port or where.agent_port)) as connection,
-        connection.makefile("r") as stream,
-    ):
+    with connect(sandbox, (where.ip, port or where.agent_port)) as connection:
+        return _exchanged(connection, line)
+
+
+def order(sandbox: Sandbox, host: str, line: str) -> str:
+    """Send a line as the monitor's daemon does, from a port that only root has, and return the reply likewise."""
+    where = sandbox.layout.hosts[host]
+    with sandbox.monitor.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
+        made.settimeout(LIMIT)
+        for local in range(1023, 600, -1):
+            with contextlib.suppress(OSError):
+                made.bind(("", local))
+                break
+        made.connect((where.ip, where.agent_port))
+        return _exchanged(made, line)
+
+
+def _exchanged(connection: socket.socket, line: str) -> str:
+    with connection.makefile("r") as stream:
         connection.sendall(line.encode() + b"\n")
         return re.sub(r"(\|T:[0-9a-z.]+)?\|UP:[0-9.]+\n", "", stream.readline())
 

@@ -163,7 +163,7 @@ def test_a_second_monitor_is_refused_also_when_the_pid_file_is_lost(sandbox: San
     finally:
         path.write_text(text)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert done.stderr.startswith("mmm_mond: runs already, though")
+    assert done.stderr.startswith(f"mmm_mond: runs already, with pid {inner(sandbox, 'monitor', before[0])}")
     assert pids(sandbox, "monitor", "mmm_mond") == before
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from mmm.config.model import Vip
+from mmm.sandbox import network
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.conf import Conf
 from mmm.sandbox.faults import heal, inject
 from mmm.sandbox.inspect import settle
 from mmm.sandbox.layout import SWITCH
-from mmm.sandbox.network import BRIDGE, bound_addresses
+from mmm.sandbox.network import bound_addresses
 from tests.clusters import Kept, kept
 from tests.scenarios import ALL_ONLINE, LIMIT, Log, wait_failed
 
@@ -88,9 +89,8 @@ def test_a_balanced_role_that_is_moved_off_a_host_goes_to_another(cluster: Sandb
 
 def test_nothing_changes_while_the_monitor_has_no_network(cluster: Sandbox) -> None:
     log, before, shown = Log(cluster), balanced(cluster), cluster.ask("show")
-    gateway = cluster.layout.gateways[0]
-    switch = cluster.machine(SWITCH)
-    switch.run(["ip", "address", "del", f"{gateway}/24", "dev", BRIDGE])
+    switch, port = cluster.machine(SWITCH), cluster.layout.plugs[cluster.layout.monitor].port
+    network.set_port(switch, port, up=False)
     try:
         log.wait(r"network: ")
         inject(cluster, "kill-mysqld", "db1")
@@ -99,7 +99,7 @@ def test_nothing_changes_while_the_monitor_has_no_network(cluster: Sandbox) -> N
         assert "network" in cluster.ask("explain")
         assert all(line in cluster.ask("show") for line in shown.splitlines())
     finally:
-        switch.run(["ip", "address", "add", f"{gateway}/24", "dev", BRIDGE])
+        network.set_port(switch, port, up=True)
     wait_failed(log, "db1", "mysql")
     log.wait_change("db1", "HARD_OFFLINE")
     cluster.wait_until(lambda: cluster.writer() == "db2", LIMIT, "db2 takes over")

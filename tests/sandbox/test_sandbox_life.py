@@ -105,7 +105,9 @@ def test_only_one_builds_at_a_time(name: str) -> None:
 
 
 def test_a_server_that_does_not_start_is_said_and_nothing_stays(name: str, tmp_path: Path) -> None:
-    broken = tmp_path / "mariadbd"
+    (tmp_path / "share").symlink_to("/usr/share")
+    broken = tmp_path / "sbin" / "mariadbd"
+    broken.parent.mkdir()
     broken.write_text(
         '#!/bin/sh\n[ "$2" = --version ] && exec mariadbd --version\necho ERROR no such luck >&2; exit 1\n'
     )
