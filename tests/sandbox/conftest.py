@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmm.sandbox.cluster import NotInTimeError, Sandbox
+from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.conf import NET, Conf
 from mmm.sandbox.faults import inject
 from mmm.sandbox.up import down, up
@@ -20,10 +20,9 @@ LONG_FIRST = ("chaos", "torture", "mysql_cluster", "mariadb_versions", "semi_syn
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give a scenario that missed a limit a second try: real servers on a busy machine do so now and then.
+    """Give a scenario a second try, in clusters of its own: real servers on a busy machine need one now and then.
 
-    Whatever else fails has failed. Each second try is reported, and more than a few fail the run (tests/conftest.py).
-    `--reruns 0` takes them away.
+    Each second try is reported, and more than a few fail the run (tests/conftest.py). `--reruns 0` takes them away.
     """
     here = [item for item in items if HERE in item.path.parents]
     order = {HERE / f"test_{name}.py": place for place, name in enumerate(LONG_FIRST)}
@@ -31,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if HERE not in item.path.parents] + here
     if config.getoption("reruns") is None:
         for item in here:
-            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=[NotInTimeError, TimeoutError]))
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,9 @@ def history(sandbox: Sandbox, number: int) -> list[str]:
 
 
 def test_a_healthy_cluster_has_nothing_to_explain_away(sandbox: Sandbox) -> None:
+    sandbox.wait_until(
+        lambda: "fail" not in explained(sandbox), LIMIT, "all checks are good since the cluster was put right"
+    )
     told = explained(sandbox)
     assert re.findall(rf"^(db\d): ONLINE since {MOMENT}", told, re.MULTILINE) == ["db1", "db2", "db3"]
     assert "fail" not in told
