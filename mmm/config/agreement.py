@@ -15,7 +15,12 @@ def digests(conf: Cluster) -> Mapping[str, str]:
     told = {VIP_LEASE: f"{conf.vip_lease:g}"}
     if role is not None:
         told |= {HOSTS: " ".join(sorted(role.hosts)), IPS: " ".join(role.ips)}
-    return {key: hashlib.sha256(text.encode()).hexdigest()[:12] for key, text in told.items() if text}
+    return {key: digest(text) for key, text in told.items() if text}
+
+
+def digest(text: str) -> str:
+    """Return 12 hexadecimal digits by which two hosts can compare a text without sending it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def differing(own: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:

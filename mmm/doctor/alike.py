@@ -1,7 +1,6 @@
 """What of a conf has to be alike on all hosts, as words that can be compared. Pure."""
 
-import hashlib
-
+from mmm.config.agreement import digest
 from mmm.config.model import Cluster
 
 NOT_COMPARED = 1
@@ -21,10 +20,6 @@ def alike(conf: Cluster) -> dict[str, str]:
         "active_master_role": conf.active_master_role,
         "vip_lease": f"{conf.vip_lease:g}",
         "socket type": conf.socket.type,
-        "hosts": _digest(hosts),
-        "roles": _digest(roles),
+        "hosts": digest(repr(hosts)),
+        "roles": digest(repr(roles)),
     }
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]

@@ -18,10 +18,9 @@ SLAVES_FIRST = 2.0
 
 def keep_waiting(world: World, master: str, now: float) -> bool:
     """Tell whether `master`, which is to take writes, has to wait for slaves."""
-    since, slaves = world.slaves_first_since, _unsettled(world, master)
-    if any(world.hosts[slave].agent.mmm2 for slave in slaves):
-        return True
-    return bool(slaves) and (since is None or now - since < SLAVES_FIRST)
+    since = world.slaves_first_since
+    in_time = since is None or now - since < SLAVES_FIRST
+    return waits_for_mmm2(world, master) or (in_time and bool(_unsettled(world, master)))
 
 
 def waits_for_mmm2(world: World, master: str) -> bool:
@@ -41,6 +40,8 @@ def followed(world: World, name: str, done: Status, now: float) -> World:
     if master not in world.hosts:
         return world
     source = _source(world, host)
+    if source == master and host.switched is not None and host.switched.master == master:
+        return world  # a heartbeat: nothing follows from it
     late = source not in ("", master) and bool(world.master_vips & world.hosts[master].agent.may_hold)
     at = master if late else host.skipped_at
     return world.with_host(name, switched=Switched(master, now), skipped_at=at)
