@@ -23,12 +23,12 @@ from pathlib import Path
 
 from bench.tables import Table, write_json
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
-from mmm.sandbox.faults import inject
-from mmm.sandbox.inspect import catch_up
+from mmm.sandbox.machines.conf import Conf, fast
 from mmm.sandbox.restore import restore
+from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.up import down, up
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.witness.health import catch_up
+from mmm.sandbox.witness.probe_run import Probe
 
 _NAME = "bench_failover"
 _LIMIT = 60.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.tables import Table, write_json
 from bench.usage import usage
-from mmm.sandbox.conf import Conf
+from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.restore import restore
 from mmm.sandbox.up import down, up
 

@@ -27,13 +27,13 @@ from typing import Self
 
 from bench import straight, writers
 from bench.tables import Table, write_json
-from mmm.sandbox.build import DAEMONS
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf
-from mmm.sandbox.inspect import catch_up, settle
+from mmm.sandbox.machines.build import DAEMONS
+from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.restore import restore
 from mmm.sandbox.up import down, up
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.witness.health import catch_up, settle
+from mmm.sandbox.witness.probe_run import Probe
 
 _NAME = "bench_move"
 _WRITERS = str(Path(__file__).with_name("writers.py"))

@@ -21,14 +21,14 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from mmm.sandbox import addresses
-from mmm.sandbox.chaos.recorders import Writers
-from mmm.sandbox.chaos.run import prepare
+from mmm.proving.chaos.recorders import Writers
+from mmm.proving.chaos.run import prepare
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
-from mmm.sandbox.data import CLIENT_PASSWORD, CLIENT_USER
-from mmm.sandbox.faults import inject
+from mmm.sandbox.machines import addresses
+from mmm.sandbox.machines.conf import Conf, fast
+from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER
 from mmm.sandbox.restore import restore
+from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.up import down, up
 from tests.taps import Towards, mac_of
 

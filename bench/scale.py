@@ -39,7 +39,7 @@ from pathlib import Path
 
 from bench.tables import Table, write_json
 from bench.usage import running, usage
-from mmm.sandbox.machine import Machine
+from mmm.sandbox.machines.machine import Machine
 
 _STAND_INS = str(Path(__file__).with_name("stand_ins.py"))
 _PROFILED = str(Path(__file__).with_name("profiled.py"))

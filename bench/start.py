@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from bench.tables import Table, write_json
-from mmm.sandbox.build import program
-from mmm.sandbox.conf import Conf
+from mmm.sandbox.machines.build import program
+from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.up import down, up
 
 _NAME = "bench_start"

@@ -17,12 +17,12 @@ from ctypes import CDLL
 from pathlib import Path
 from typing import Self, TypeVar
 
-from mmm.mysql.connection import Address, MysqlError, connect
-from mmm.mysql.sessions import Fate, fate, list_sessions, open_transactions
+from mmm.mysql.server.processlist import Fate, fate, list_sessions, open_transactions
+from mmm.mysql.session.connection import Address, MysqlError, connect
 from mmm.network.farewell import Farewell
 from mmm.network.socket_table import connections, destroy
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.machine import Machine
+from mmm.sandbox.machines.machine import Machine
 
 _CLONE_NEWNET = 0x40000000
 _NEW_ADDRESS, _DELETE_ADDRESS = 20, 21

@@ -11,10 +11,10 @@ import sys
 import time
 from collections import Counter
 
-from mmm.sandbox.conf import Conf, fast
-from mmm.sandbox.rounds import ROUNDS
-from mmm.sandbox.semi_sync import options
-from mmm.sandbox.torture import Found, prepare, torture
+from mmm.proving.rounds import ROUNDS
+from mmm.proving.torture import Found, prepare, torture
+from mmm.sandbox.machines.conf import Conf, fast
+from mmm.sandbox.machines.semi_sync import options
 from mmm.sandbox.up import down, up
 
 _HEADER = f"{'round':<40}{'rounds':>7}{'moves':>7}{'deeds':>9}{'unknown':>9}{'lost':>6}{'apart':>7}{'bad':>5}"

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from mmm.sandbox.machine import Machine
-from mmm.sandbox.processes import Process
+from mmm.sandbox.machines.machine import Machine
+from mmm.sandbox.machines.processes import Process
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -19,7 +19,7 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from mmm.sandbox.data import CLIENT_PASSWORD, CLIENT_USER, PROBE_TABLE
+from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER, PROBE_TABLE
 
 WAITING = 0.1
 """Seconds from which on a transaction counts as waiting."""

@@ -12,14 +12,14 @@ from typing import ClassVar
 
 import pytest
 
-from mmm.sandbox.build import DAEMONS
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, Values, fast
-from mmm.sandbox.faults import daemon_processes
-from mmm.sandbox.machine import SandboxError
-from mmm.sandbox.network import bound_addresses
+from mmm.sandbox.machines.build import DAEMONS
+from mmm.sandbox.machines.conf import Conf, Values, fast
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.network import bound_addresses
+from mmm.sandbox.machines.sql import SqlError
 from mmm.sandbox.restore import restore
-from mmm.sandbox.sql import SqlError
+from mmm.sandbox.trouble.faults import daemon_processes
 from mmm.sandbox.up import down, up
 
 LIMIT = 30.0

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from mmm.sandbox import sql
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.data import TICK_TABLE
-from mmm.sandbox.inspect import host_facts
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.data import TICK_TABLE
+from mmm.sandbox.witness.health import host_facts
 
 LIMIT = 40.0
 """Seconds that any awaited event may take; what is waited for usually comes within five."""

@@ -19,12 +19,12 @@ from typing import TypeAlias
 import pymysql
 import pytest
 
-from mmm.mysql.connection import Address, Connection, connect
-from mmm.mysql.errors import MysqlError
+from mmm.mysql.session.connection import Address, Connection, connect
+from mmm.mysql.session.errors import MysqlError
 from mmm.sandbox.cluster import directory as templates
-from mmm.sandbox.machine import SandboxError
-from mmm.sandbox.servers import Server as Kind
-from mmm.sandbox.servers import find
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.servers import Server as Kind
+from mmm.sandbox.machines.servers import find
 
 START_LIMIT = 60.0
 WAIT_LIMIT = 20.0

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Self
 
 from mmm.network.claims import claim
-from mmm.sandbox import addresses
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.layout import SWITCH
-from mmm.sandbox.machine import Machine
+from mmm.sandbox.machines import addresses
+from mmm.sandbox.machines.layout import SWITCH
+from mmm.sandbox.machines.machine import Machine
 
 _NAP = 0.05
 _ETH_P_ALL, _ETH_P_IP, _ETH_P_ARP, _ETH_P_IPV6 = 0x0003, 0x0800, 0x0806, 0x86DD

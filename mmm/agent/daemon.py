@@ -6,8 +6,8 @@ import signal
 import ssl
 from collections.abc import Callable, Sequence
 
-from mmm.agent.agent import Agent
-from mmm.agent.fence import fence
+from mmm.agent.act.agent import Agent
+from mmm.agent.act.fence import fence
 from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster
 from mmm.network.arp import Announcer, Sender
@@ -19,7 +19,7 @@ from mmm.network.vips import Interface
 from mmm.process import tls
 from mmm.process.inspection import Inspection, not_here
 from mmm.process.program import Daemon, run
-from mmm.process.ward import Ward
+from mmm.process.watchdog import Ward
 from mmm.wire.agent import MAX_LINE
 
 CLIENTS = 256

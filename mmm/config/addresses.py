@@ -1,6 +1,6 @@
 """Addresses that cannot be meant: used twice, no machine's, or of no use for what they are written for."""
 
-from mmm.config.world import Setting, World, at, each_of
+from mmm.config.settings import Setting, World, at, each_of
 
 USELESS = "which answers whatever becomes of its network; write that of a router"
 """What is said of such an address in ping_ips."""

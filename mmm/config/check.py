@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmm.config.checked import verified
 from mmm.config.model import (
     Check,
     Cluster,
@@ -17,8 +16,9 @@ from mmm.config.model import (
 )
 from mmm.config.names import CHECK_NAMES, Program
 from mmm.config.resolve import Resolve
+from mmm.config.settings import Settings, World
 from mmm.config.tree import Tree
-from mmm.config.world import Settings, World
+from mmm.config.validate import verified
 
 
 def check(

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mmm.config.checked import load_settings
 from mmm.config.files import SEARCH, Disk
+from mmm.config.validate import load_settings
 
 
 class Endpoint(NamedTuple):

@@ -7,9 +7,9 @@ key that only 1.x has, make it 1.x. All files of a conf are of one dialect.
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from mmm.config.dialect2 import read_sections
 from mmm.config.files import File, Line, Source, read_files
 from mmm.config.keys import KEYS, OLD_BLOCKS, old_names
-from mmm.config.sections import read_sections
 from mmm.config.tree import Problem, Tree
 
 _OLD_GLOBALS = frozenset(old_names("top")) - KEYS["top"].keys()
@@ -39,7 +39,7 @@ def read(source: Source, name: str, dialect: Literal[1, 2] | None = None) -> Tre
             tree.incomplete = True
             _empty(file, path)
     if tree.dialect == 1:
-        from mmm.config.flat import read_flat  # noqa: PLC0415 - few confs are that old
+        from mmm.config.dialect1 import read_flat  # noqa: PLC0415 - few confs are that old
 
         read_flat(file, tree)
     else:

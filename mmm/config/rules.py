@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterable
 from mmm.config.addresses import addresses, pinged
 from mmm.config.keys import SECTIONS, Key, Section
 from mmm.config.kinds import did_you_mean, sample, suggestion
+from mmm.config.settings import (
+    Setting,
+    Settings,
+    World,
+    at,
+    each_of,
+)
 from mmm.config.tree import Problem
-from mmm.config.world import Setting, Settings, World, at, each_of
 
 PROGRAMS = {"AGENT": "mmm_agentd", "MONITOR": "mmm_mond", "CONTROL": "mmm_control", "TOOLS": "a tool"}
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmm.config import conf as config
+from mmm.config import load as config
 from mmm.config.model import Cluster
 from mmm.doctor import report
 from mmm.doctor.look_host import look_host

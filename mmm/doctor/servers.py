@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterable
 
 from mmm.config.model import Host
 from mmm.doctor.look import Lack, Login, Replica, Server
-from mmm.mysql.connection import Address, Connection, MysqlError, connect
-from mmm.mysql.flavour import Flavour
-from mmm.mysql.privileges import (
+from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.server.privileges import (
     Need,
     agent_needs,
     look_at_missing_grants,
     monitor_needs,
     replication_needs,
 )
-from mmm.mysql.replication import ReplicaStatus, replica_status
-from mmm.mysql.tls import tls_of
-from mmm.mysql.variables import look_at_variables
+from mmm.mysql.server.replication import ReplicaStatus, replica_status
+from mmm.mysql.server.variables import look_at_variables
+from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
+from mmm.mysql.session.tls import tls_of
 
 LIMIT = 2.0
 """Seconds that a server may take to let a user in, and for each answer."""

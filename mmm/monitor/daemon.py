@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from mmm.config.addresses import USELESS, is_loopback
 from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster, Monitor
-from mmm.lead import Lead, authority
-from mmm.monitor import gather, master_pair, startup
-from mmm.monitor.admission import Admission
-from mmm.monitor.agents import Agents
-from mmm.monitor.before_start import waits_for_network
-from mmm.monitor.checks import Checks
-from mmm.monitor.control_port import serve_control
-from mmm.monitor.kill_host import program
-from mmm.monitor.network_check import a_host_answers, is_up
-from mmm.monitor.shell import Shell
-from mmm.monitor.world import State, World
+from mmm.lease.lead import Lead, authority
+from mmm.monitor.act import witnesses
+from mmm.monitor.act.admission import Admission
+from mmm.monitor.act.agents import Agents
+from mmm.monitor.act.before_start import waits_for_network
+from mmm.monitor.act.checks import Checks
+from mmm.monitor.act.control_port import serve_control
+from mmm.monitor.act.kill_host import program
+from mmm.monitor.act.network_check import a_host_answers, is_up
+from mmm.monitor.act.shell import Shell
+from mmm.monitor.assess import pair_warnings
+from mmm.monitor.decide import startup
+from mmm.monitor.world.world import State, World
 from mmm.network import privileged_port
 from mmm.network.icmp import Pinger
 from mmm.network.line_server import see_free
@@ -29,7 +31,7 @@ from mmm.process import tls
 from mmm.process.garbage import collect_seldom
 from mmm.process.inspection import Inspection, not_here
 from mmm.process.program import Daemon, run
-from mmm.process.ward import Ward, no_ward
+from mmm.process.watchdog import Ward, no_ward
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,7 @@ def _doctor(conf: Cluster) -> int:
 def inspect(conf: Cluster) -> Inspection:
     """Return what is wrong with the conf on this machine, and what would hurt when it is needed."""
     monitor = _monitor(conf)
-    errors, warnings = [master_pair.too_many(conf)], list(_cautions(conf))
+    errors, warnings = [pair_warnings.too_many(conf)], list(_cautions(conf))
     try:
         own = own_addresses()
     except OSError as error:
@@ -141,9 +143,9 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
             async with serve_control(
                 monitor, server_tls, waits_for_network(monitor), allowed(conf), admission
             ):
-                await gather.wait_for_network(conf, monitor, pinger)
-        checked, has, settings = await gather.first_checks(conf, checks, time.monotonic())
-        found = await gather.ask_everybody(conf, monitor, agents, checked)
+                await witnesses.wait_for_network(conf, monitor, pinger)
+        checked, has, settings = await witnesses.first_checks(conf, checks, time.monotonic())
+        found = await witnesses.ask_everybody(conf, monitor, agents, checked)
         started = startup.start(conf, checked, found, time.monotonic(), has)
         world = started.world
         for name, known in settings.items():
@@ -159,8 +161,8 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
 
 
 def _say_start(started: startup.Started, world: World) -> None:
-    alone = master_pair.alone(world.conf)
-    for warning in (*started.warnings, *([alone] if alone else ()), *master_pair.found(world)):
+    alone = pair_warnings.alone(world.conf)
+    for warning in (*started.warnings, *([alone] if alone else ()), *pair_warnings.found(world)):
         log.warning("%s", warning)
     if started.conflict:
         log.critical("%s", started.conflict)

@@ -5,7 +5,7 @@ import select
 import socket
 import time
 
-from mmm.lease import PROBING
+from mmm.lease.rules import PROBING
 from mmm.network.arp import Sender
 from mmm.network.claims import ETH_P_ARP, ETH_P_IPV6, claim
 from mmm.network.conflicts import ADVERTISEMENTS, own_macs

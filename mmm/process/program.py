@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmm.config import conf as config
+from mmm.config import load as config
 from mmm.config.allow import sentence
 from mmm.config.model import Cluster
 from mmm.config.names import Program
@@ -15,7 +15,7 @@ from mmm.process import arguments, tls
 from mmm.process.inspection import Inspect, Inspection
 from mmm.process.logs import replacement_problem
 from mmm.process.service import Service, serve
-from mmm.process.ward import Ward
+from mmm.process.watchdog import Ward
 
 USAGE = 2
 """Exit status for wrong usage and for a conf that cannot be used."""

@@ -27,7 +27,7 @@ from mmm.process.angel import SIGNALS, run, supervise
 from mmm.process.logs import LOG_DIR, LogError, LogSetup, catch_strays, set_up, shut_down
 from mmm.process.pidfile import Keeper, StartError, claim, hold_lock, release
 from mmm.process.restart import Policy
-from mmm.process.ward import Ward, no_ward
+from mmm.process.watchdog import Ward, no_ward
 
 log = logging.getLogger(__name__)
 

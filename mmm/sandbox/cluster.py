@@ -17,9 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmm.sandbox import build, network, servers, sql
-from mmm.sandbox.layout import CLIENT, SWITCH, Layout
-from mmm.sandbox.machine import Machine, SandboxError
+from mmm.sandbox.machines import build, network, servers, sql
+from mmm.sandbox.machines.layout import CLIENT, SWITCH, Layout
+from mmm.sandbox.machines.machine import Machine, SandboxError
 
 Say = Callable[[str], None]
 UP_LIMIT = 60.0

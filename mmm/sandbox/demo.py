@@ -8,14 +8,14 @@ import sys
 import time
 from dataclasses import dataclass
 
+from mmm.proving.torture import come_apart, reunite
 from mmm.sandbox.cluster import NotInTimeError, Sandbox, directory
-from mmm.sandbox.conf import Conf, fast
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import catch_up, settle
-from mmm.sandbox.machine import SandboxError
-from mmm.sandbox.torture import come_apart, reunite
+from mmm.sandbox.machines.conf import Conf, fast
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.up import down, up
-from mmm.sandbox.watch import Outage, Probe, Report
+from mmm.sandbox.witness.health import catch_up, settle
+from mmm.sandbox.witness.probe_run import Outage, Probe, Report
 
 _LIMIT = 40.0
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.machines.machine import SandboxError
 
 _LIMIT = 900.0
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"

@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mmm import __version__
-from mmm.sandbox import build, conf, sql
-from mmm.sandbox.chaos import history
-from mmm.sandbox.chaos.command import Wanted, chaos, judged
+from mmm.proving.chaos import history
+from mmm.proving.chaos.command import Wanted, chaos, judged
 from mmm.sandbox.cluster import NotInTimeError, Sandbox, names
-from mmm.sandbox.faults import FAULTS, faults_told, heal, inject
 from mmm.sandbox.fetch import ORIGINS
-from mmm.sandbox.layout import SWITCH
-from mmm.sandbox.logs import Logs, moment
-from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.machines import build, conf, sql
+from mmm.sandbox.machines.layout import SWITCH
+from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.status import status
+from mmm.sandbox.trouble.faults import FAULTS, faults_told, heal, inject
 from mmm.sandbox.up import down, up
-from mmm.sandbox.watch import Event, Probe, Report
+from mmm.sandbox.witness.logs import Logs, moment
+from mmm.sandbox.witness.probe_run import Event, Probe, Report
 
 DEFAULT = "default"
 _PASS_ON = {"control", "mysql", "shell"}

@@ -4,11 +4,11 @@ import shutil
 import signal
 import subprocess
 
-from mmm.sandbox import data
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import server_process
-from mmm.sandbox.machine import SandboxError
-from mmm.sandbox.servers import DATADIR
+from mmm.sandbox.machines import data
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.servers import DATADIR
+from mmm.sandbox.trouble.faults import server_process
 
 _STOP_LIMIT = 60.0
 _KILL_LIMIT = 10.0

@@ -1,9 +1,9 @@
 """Brings a cluster back to how `up` left it, whatever was done to it: between two tests or two rehearsals."""
 
-from mmm.sandbox import data
 from mmm.sandbox.cluster import NotInTimeError, Sandbox
-from mmm.sandbox.faults import heal
-from mmm.sandbox.inspect import settle
+from mmm.sandbox.machines import data
+from mmm.sandbox.trouble.faults import heal
+from mmm.sandbox.witness.health import settle
 
 _PATIENCE = 10.0
 """How long the cluster may take by itself before the servers' data is made equal by force, in seconds."""

@@ -1,12 +1,12 @@
 """`mmm_sandbox status`: what each machine looks like, and what the monitor says."""
 
-from mmm.sandbox import network
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import daemon_processes, server_process
-from mmm.sandbox.inspect import HostFacts, Replica, host_facts, problems
-from mmm.sandbox.layout import SWITCH
-from mmm.sandbox.machine import SandboxError
-from mmm.sandbox.processes import Process
+from mmm.sandbox.machines import network
+from mmm.sandbox.machines.layout import SWITCH
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.processes import Process
+from mmm.sandbox.trouble.faults import daemon_processes, server_process
+from mmm.sandbox.witness.health import HostFacts, Replica, host_facts, problems
 
 _HEAD = ("host", "address", "cable", "server", "agent", "writes", "VIPs", "replication")
 

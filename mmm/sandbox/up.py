@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mmm.sandbox import build, data, network, servers
 from mmm.sandbox.cluster import Sandbox, Say, check_root, directory
-from mmm.sandbox.conf import Conf, Values
 from mmm.sandbox.interrupts import deferred
-from mmm.sandbox.layout import SWITCH, Layout
-from mmm.sandbox.machine import SandboxError
-from mmm.sandbox.processes import end_holders
+from mmm.sandbox.machines import build, data, network, servers
+from mmm.sandbox.machines.conf import Conf, Values
+from mmm.sandbox.machines.layout import SWITCH, Layout
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.processes import end_holders
 
 _NEEDED = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2", "timeout": "coreutils"}
 _HIDDEN = ("/run", "/etc", "/var/lib", "/var/log")

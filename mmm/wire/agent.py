@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mmm.config.model import Vip
-from mmm.lease import FOREVER
+from mmm.lease.rules import FOREVER
 from mmm.wire import lines
 
 VERSION = 1
@@ -113,7 +113,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class LeaseOffer:
     """The fourth parameter of SET_STATUS: a lease of `length` seconds, or FOREVER, from the token's moment on."""
 
     length: float
@@ -249,7 +249,7 @@ def refusal_to_follow(text: str) -> str:
     return found[0] if found else ""
 
 
-def set_status(host: str, status: Status, lease: Granted | None = None) -> Request:
+def set_status(host: str, status: Status, lease: LeaseOffer | None = None) -> Request:
     """Return the request that makes `status` the agent's, with the lease for it."""
     more = [FORCE] * status.force + [DETACH] * status.detach + [status.probe] * bool(status.probe)
     if lease is not None:
@@ -267,13 +267,13 @@ def ordered_status(request: Request) -> Status:
     )
 
 
-def granted(request: Request) -> Granted | None:
+def granted(request: Request) -> LeaseOffer | None:
     """Return the lease in a SET_STATUS request, None where there is none, as from a classic monitor."""
     found = (match for each in request.params[3:] if (match := _LEASE.fullmatch(each)))
     match = next(found, None)
     if match is None:
         return None
-    return Granted(FOREVER if match[1] == "forever" else float(match[1]), match[2])
+    return LeaseOffer(FOREVER if match[1] == "forever" else float(match[1]), match[2])
 
 
 def took_fields(parts: Iterable[tuple[str, float]]) -> tuple[str, ...]:

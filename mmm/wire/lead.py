@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from mmm.lead import Lead
+from mmm.lease.lead import Lead
 from mmm.wire.agent import CLEAR_BAD_ROLES, CLIENTS, PING, PREPARE, SET_STATUS, Reply, Request
 
 OTHER_MONITOR = "other_monitor"

@@ -3,7 +3,7 @@
     request   …|SIG:TOKEN:NONCE:MAC      TOKEN was given by the agent that is asked, lately; NONCE is the sender's
     reply     …|SIG:MAC|…                by the request's MAC: it answers that request and no other
 
-A MAC is HMAC-SHA256. What a signature says of time is the agent's to judge: see `mmm.agent.authority`.
+A MAC is HMAC-SHA256. What a signature says of time is the agent's to judge: see `mmm.agent.act.authority`.
 """
 
 import hmac

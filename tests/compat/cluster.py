@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmm.mysql.grants import Account, grants
+from mmm.mysql.server.accounts import Account, grants
 from tests.namespaces import addresses, cable, ip, own_network
 from tests.servers import Server, Servers
 

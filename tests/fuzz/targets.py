@@ -10,18 +10,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from mmm.agent import plan
-from mmm.config.conf import Cluster, ConfError, Memory, Program, check, effective, read
+from mmm.agent.decide import plan
+from mmm.config.load import (
+    Cluster,
+    ConfError,
+    Memory,
+    Program,
+    check,
+    effective,
+    read,
+)
 from mmm.config.model import Vip
 from mmm.config.names import CHECK_NAMES
 from mmm.control.forms import FORMS, render
 from mmm.gtid import mariadb as gtid
-from mmm.monitor import answers, commands, history, results, startup, status_file
-from mmm.monitor.startup import Found
-from mmm.monitor.turn import turn
-from mmm.monitor.world import CheckStatus, Mode, State, World
-from mmm.mysql import text_protocol
-from mmm.mysql.replication import parse_status
+from mmm.monitor.act import status_file
+from mmm.monitor.command import command_result, dispatch
+from mmm.monitor.decide import startup
+from mmm.monitor.decide.startup import Found
+from mmm.monitor.decide.turn import turn
+from mmm.monitor.report import answers, history
+from mmm.monitor.world.world import CheckStatus, Mode, State, World
+from mmm.mysql.server.replication import parse_status
+from mmm.mysql.session import text_protocol
 from mmm.wire import agent as wire
 from mmm.wire import control
 from mmm.wire.agent import WireError
@@ -99,16 +110,16 @@ def commanded(data: bytes) -> None:
         if text is not None:
             text.encode()
             continue
-        commands.agent_to_ping(before, words)
+        dispatch.agent_to_ping(before, words)
         for pinged in (True, False):
-            result = commands.run(before, words, NOW, pinged=pinged)
+            result = dispatch.run(before, words, NOW, pinged=pinged)
             if result is None:
                 continue
             result.text.encode()
             after = turn(result.world, NOW).world
             status_file.encode(after)
             if result.awaits is not None:
-                results.outcome(after, result.awaits)
+                command_result.outcome(after, result.awaits)
 
 
 def answered(data: bytes) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
 
-from mmm.lease import NEVER
+from mmm.lease.rules import NEVER
 from tests.model import protocol
 from tests.model.protocol import Master, Rules
 

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from math import floor
 from typing import NamedTuple
 
-from mmm.lease import FOREVER, NEVER, Given, Grant, Lease
+from mmm.lease.rules import (
+    FOREVER,
+    NEVER,
+    Grant,
+    Lease,
+    Outstanding,
+)
 
 NOW = 0.5
 """An agent's clock; what it stamps within a tick lies before that, in the order in which it stamps."""
@@ -70,7 +76,7 @@ class Master(NamedTuple):
     """A host with its agent, what is on the way to and from it, and what the monitor knows of it."""
 
     lease: Lease
-    given: Given = Given()
+    given: Outstanding = Outstanding()
     token: float = NEVER
     """The newest token that the monitor has by an answer; NEVER is none."""
     received: float = NEVER
@@ -173,7 +179,9 @@ def forgotten(it: Master, rules: Rules) -> Master:
 
 def passed(it: Master, rules: Rules, *, agent: bool) -> Master:
     """Return a master a tick later; its own clock only where `agent`."""
-    after = it._replace(given=Given(it.given.until - 1, it.given.confirms - 1), received=it.received - 1)
+    after = it._replace(
+        given=Outstanding(it.given.until - 1, it.given.confirms - 1), received=it.received - 1
+    )
     if agent:
         lease = it.lease
         after = after._replace(
@@ -240,7 +248,7 @@ def _faults(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
     lease = it.lease.rebooted(NOW, rules.length, rules.margin)._replace(newest=_stamp(it))
     booted = silent._replace(lease=lease, orders=frozenset(), token=NEVER)  # tokens of the last boot are void
     yield "reboots", booted
-    yield "is killed, and boots", booted._replace(given=Given(), answers=frozenset())
+    yield "is killed, and boots", booted._replace(given=Outstanding(), answers=frozenset())
 
 
 def _ordered(it: Master, length: float) -> Master:
@@ -326,7 +334,7 @@ def _canonical(it: Master, rules: Rules) -> Master:
             returned=asks[it.lease.returned],
             booted=it.lease.booted if it.lease.booted > NOW else NEVER,
         ),
-        Given(until, _clip(it.given.confirms, rules) if awaited else until),
+        Outstanding(until, _clip(it.given.confirms, rules) if awaited else until),
         place[it.token],
         max(it.received, -rules.length - rules.margin) if it.token != NEVER else NEVER,
         frozenset(order._replace(token=place[order.token]) for order in orders),

@@ -5,7 +5,7 @@ The larger instances are those of `make model`.
 
 import pytest
 
-from mmm.lease import FOREVER, NEVER, Grant, Lease
+from mmm.lease.rules import FOREVER, NEVER, Grant, Lease
 from tests.model.explore import Explorer
 from tests.model.protocol import Rules
 

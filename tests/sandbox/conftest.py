@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import NET, Conf
-from mmm.sandbox.faults import inject
+from mmm.sandbox.machines.conf import NET, Conf
+from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.up import down, up
 from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT, Log, Patient

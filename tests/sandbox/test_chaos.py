@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmm.sandbox.chaos.checker import Overlap, judge
-from mmm.sandbox.chaos.plan import WRITER, Round, Strike, rounds
-from mmm.sandbox.chaos.report import report
-from mmm.sandbox.chaos.run import CLASSIC, CONF, Run
+from mmm.proving.chaos.checker import Overlap, judge
+from mmm.proving.chaos.plan import WRITER, Round, Strike, rounds
+from mmm.proving.chaos.report import report
+from mmm.proving.chaos.run import CLASSIC, CONF, Run
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.up import down, up
 from tests.clusters import Kept, kept

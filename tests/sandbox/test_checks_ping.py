@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import ALL_ONLINE, LIMIT, Log, check_line, wait_back, wait_failed, was_away
 
 pytestmark = pytest.mark.sandbox

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmm.sandbox import sql
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import settle
+from mmm.sandbox.machines import sql
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import settle
 from tests.scenarios import LIMIT, Log, check_line, has_readers, wait_failed
 
 pytestmark = pytest.mark.sandbox

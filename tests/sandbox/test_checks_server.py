@@ -9,12 +9,12 @@ from typing import Any, TypeAlias
 import pymysql
 import pytest
 
-from mmm.sandbox import sql
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.data import CLIENT_PASSWORD, CLIENT_USER
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.servers import CNF
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER
+from mmm.sandbox.machines.servers import CNF
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import ALL_ONLINE, LIMIT, Log, check_line
 
 pytestmark = pytest.mark.sandbox
@@ -35,7 +35,9 @@ def wait_unknown(sandbox: Sandbox, log: Log, host: str, inside: Session, said: s
     sandbox.wait_until(lambda: connections(inside) >= wanted, LIMIT, f"{host} is asked again")
     turned_away = ["mysql unknown" in line for line in log.lines(f"{host}: mysql (unknown|is known again)")]
     assert turned_away == [True, False] * (len(turned_away) // 2) + [True] * (len(turned_away) % 2)
-    sandbox.wait_until(lambda: "]  UNKNOWN: " in check_line(sandbox, host, "mysql"), LIMIT, f"{host} is unknown")
+    sandbox.wait_until(
+        lambda: "]  UNKNOWN: " in check_line(sandbox, host, "mysql"), LIMIT, f"{host} is unknown"
+    )
     assert log.changes() == []
     assert sandbox.states() == ALL_ONLINE
     assert sandbox.writer() == "db1"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import settle
+from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.up import down, up
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import LIMIT
 
 pytestmark = pytest.mark.sandbox

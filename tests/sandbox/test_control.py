@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmm.sandbox import sql
-from mmm.sandbox.build import program
 from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.build import program
 from tests.clusters import LIMIT, shown
 
 pytestmark = pytest.mark.sandbox

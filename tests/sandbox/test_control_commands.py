@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import daemon_processes, inject, server_process
-from mmm.sandbox.inspect import host_facts, settle
+from mmm.sandbox.trouble.faults import daemon_processes, inject, server_process
+from mmm.sandbox.witness.health import host_facts, settle
 from tests.clusters import LIMIT, bound, knows, monitor_log, shown
 from tests.scenarios import move_under_way
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from mmm.sandbox.build import program
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf
-from mmm.sandbox.faults import daemon_processes, heal, inject
-from mmm.sandbox.inspect import host_facts, settle
-from mmm.sandbox.machine import Machine
+from mmm.sandbox.machines.build import program
+from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.machines.machine import Machine
+from mmm.sandbox.trouble.faults import daemon_processes, heal, inject
+from mmm.sandbox.witness.health import host_facts, settle
 from tests.clusters import LIMIT, Kept, bound, kept, log, monitor_away, monitor_log, request, restart, shown
 
 pytestmark = pytest.mark.sandbox

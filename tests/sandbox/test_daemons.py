@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mmm.sandbox.build import DAEMONS, program
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import inject
-from mmm.sandbox.inspect import host_facts, look, settle
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.machines.build import DAEMONS, program
+from mmm.sandbox.trouble.faults import inject
+from mmm.sandbox.witness.health import host_facts, look, settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import LIMIT, bound, log, pids, request
 
 pytestmark = pytest.mark.sandbox

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmm.sandbox import sql
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import catch_up, host_facts, settle
+from mmm.sandbox.machines import sql
 from mmm.sandbox.restore import make_equal
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import catch_up, host_facts, settle
 from tests.scenarios import (
     ALL_ONLINE,
     LIMIT,

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import settle
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import settle
 from tests.clusters import monitor_away
 from tests.scenarios import LIMIT, Log, wait_failed
 

@@ -7,9 +7,9 @@ host, all replicas running (`settle`), and with the rows that the client was tol
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import (
     ALL_ONLINE,
     LIMIT,

@@ -3,9 +3,9 @@
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import daemon_processes, heal, inject, server_process
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.trouble.faults import daemon_processes, heal, inject, server_process
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import LIMIT, MORE_THAN_THE_NEXT, Log, wait_back, was_away
 from tests.taps import Addresses
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT, Log, check_line
 from tests.taps import Traffic

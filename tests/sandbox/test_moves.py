@@ -5,10 +5,10 @@ import re
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import inject
-from mmm.sandbox.inspect import host_facts
 from mmm.sandbox.restore import make_equal
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.trouble.faults import inject
+from mmm.sandbox.witness.health import host_facts
+from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import ALL_ONLINE, LIMIT, Log, move_under_way
 
 pytestmark = pytest.mark.sandbox

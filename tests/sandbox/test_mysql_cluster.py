@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmm.sandbox import sql
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept, restart
 from tests.scenarios import ALL_ONLINE, LIMIT, Log, wait_back
 from tests.servers import kind

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.network import bound_addresses
+from mmm.sandbox.machines.network import bound_addresses
+from mmm.sandbox.witness.health import settle
 from tests.clusters import LIMIT, Log, bound, log, pids, restart
 
 pytestmark = pytest.mark.sandbox

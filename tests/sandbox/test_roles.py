@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from mmm.config.model import Vip
-from mmm.sandbox import network
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.layout import SWITCH
-from mmm.sandbox.network import bound_addresses
+from mmm.sandbox.machines import network
+from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.machines.layout import SWITCH
+from mmm.sandbox.machines.network import bound_addresses
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import settle
 from tests.clusters import Kept, kept
 from tests.scenarios import ALL_ONLINE, LIMIT, Log, wait_failed
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import FAULTS
 from mmm.sandbox.main import main
+from mmm.sandbox.trouble.faults import FAULTS
 
 pytestmark = pytest.mark.sandbox
 

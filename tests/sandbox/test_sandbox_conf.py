@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from mmm.config.conf import Memory, check, read
+from mmm.config.load import Memory, check, read
 from mmm.config.model import Cluster
 from mmm.config.names import Program
-from mmm.sandbox.build import install_conf, read_layout
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast, hosts
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.layout import Layout, plan
-from mmm.sandbox.logs import moment
-from mmm.sandbox.machine import SandboxError
-from mmm.sandbox.network import prefix_lengths
+from mmm.sandbox.machines.build import install_conf, read_layout
+from mmm.sandbox.machines.conf import Conf, fast, hosts
+from mmm.sandbox.machines.layout import Layout, plan
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.network import prefix_lengths
 from mmm.sandbox.up import down, up
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.logs import moment
+from mmm.sandbox.witness.probe_run import Probe
 
 COMMON_1X = """\
 # Written for MMM 1.2

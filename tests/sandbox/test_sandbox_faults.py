@@ -7,11 +7,17 @@ from datetime import datetime
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import daemon_processes, heal, inject, server_process, undo
-from mmm.sandbox.inspect import Replica, host_facts, problems, settle
-from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.status import status
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.trouble.faults import (
+    daemon_processes,
+    heal,
+    inject,
+    server_process,
+    undo,
+)
+from mmm.sandbox.witness.health import Replica, host_facts, problems, settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import Log
 
 pytestmark = pytest.mark.sandbox

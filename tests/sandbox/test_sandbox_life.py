@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mmm.sandbox.cluster import Sandbox, directory, names
-from mmm.sandbox.conf import Conf
-from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.up import down, up
 
 pytestmark = pytest.mark.sandbox

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.restore import make_equal
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.witness.probe_run import Probe
 
 pytestmark = pytest.mark.sandbox
 
@@ -65,6 +65,6 @@ def test_an_outage_goes_from_success_to_success_and_refused_rows_are_not_missing
 
 
 def test_a_vip_that_nobody_has_is_said(bare_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmm.sandbox.watch._START_LIMIT", 1.0)
+    monkeypatch.setattr("mmm.sandbox.witness.probe_run._START_LIMIT", 1.0)
     with pytest.raises(SandboxError, match=r"no row can be written to 10\.77\.0\.80"), Probe(bare_sandbox):
         pass

@@ -5,13 +5,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from mmm.sandbox import sql
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf, fast
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.semi_sync import options
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.conf import Conf, fast
+from mmm.sandbox.machines.semi_sync import options
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT, Log, check_line, wait_back
 from tests.servers import kind

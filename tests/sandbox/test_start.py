@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mmm.sandbox import network
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import daemon_processes, heal, inject
-from mmm.sandbox.inspect import host_facts, settle
-from mmm.sandbox.layout import SWITCH
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.machines import network
+from mmm.sandbox.machines.layout import SWITCH
+from mmm.sandbox.trouble.faults import daemon_processes, heal, inject
+from mmm.sandbox.witness.health import host_facts, settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import (
     LIMIT,
     bound,

@@ -2,11 +2,11 @@
 
 import pytest
 
-from mmm.sandbox import sql
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import host_facts, settle
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.machines import sql
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import host_facts, settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import (
     ALL_ONLINE,
     LIMIT,

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf
-from mmm.sandbox.faults import inject
-from mmm.sandbox.inspect import settle
+from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.trouble.faults import inject
+from mmm.sandbox.witness.health import settle
 from tests.clusters import Kept, kept
 from tests.scenarios import SHORT_OUTAGE, Log, switch_off
 

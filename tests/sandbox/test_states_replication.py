@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmm.monitor.view import SHORT_OUTAGE as LONGEST_SHORT_OUTAGE
-from mmm.sandbox import network, sql
+from mmm.monitor.states.host_view import SHORT_OUTAGE as LONGEST_SHORT_OUTAGE
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.faults import heal, inject
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.layout import SWITCH
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.machines import network, sql
+from mmm.sandbox.machines.layout import SWITCH
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import (
     ALL_ONLINE,
     LIMIT,

@@ -12,12 +12,12 @@ import pytest
 
 from mmm.config.model import Socket
 from mmm.process.tls import client_context
-from mmm.sandbox import sql
-from mmm.sandbox.build import program
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import NET, WRITER_IP, Conf, fast
-from mmm.sandbox.faults import inject
-from mmm.sandbox.inspect import settle
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.build import program
+from mmm.sandbox.machines.conf import NET, WRITER_IP, Conf, fast
+from mmm.sandbox.trouble.faults import inject
+from mmm.sandbox.witness.health import settle
 from tests.authority import Authority
 from tests.clusters import LIMIT, Kept, kept, monitor_log, shown
 

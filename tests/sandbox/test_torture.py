@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from mmm.proving.rounds import ROUNDS
+from mmm.proving.torture import prepare, torture
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.conf import Conf
-from mmm.sandbox.rounds import ROUNDS
-from mmm.sandbox.semi_sync import options
-from mmm.sandbox.torture import prepare, torture
+from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.machines.semi_sync import options
 from tests.clusters import Kept, kept
 
 pytestmark = pytest.mark.sandbox

@@ -10,9 +10,9 @@ import pytest
 from pymysql.connections import Connection
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.data import CLIENT_PASSWORD, CLIENT_USER
-from mmm.sandbox.faults import inject
-from mmm.sandbox.inspect import settle
+from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER
+from mmm.sandbox.trouble.faults import inject
+from mmm.sandbox.witness.health import settle
 from tests.scenarios import LIMIT, Log
 
 pytestmark = pytest.mark.sandbox

@@ -6,8 +6,8 @@ import pytest
 
 from mmm.network.frames import announcement
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.inspect import settle
-from mmm.sandbox.watch import Probe
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import LIMIT, Log, writable
 from tests.taps import Addresses, Arp, ArpTap, Towards, mac_of
 

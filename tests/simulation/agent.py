@@ -1,10 +1,17 @@
-"""A host's agent: the real plan, carried out step by step on the simulated machine (as mmm.agent.agent does)."""
+"""A host's agent: the real plan, carried out step by step on the simulated machine (as mmm.agent.act.agent does)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from mmm.agent.obedience import Changed, Outcome, judged, ready_until, remembered, still_ready
-from mmm.agent.plan import (
+from mmm.agent.decide.obedience import (
+    Changed,
+    Outcome,
+    judged,
+    ready_until,
+    remembered,
+    still_ready,
+)
+from mmm.agent.decide.plan import (
     UNKNOWN,
     AllowWrites,
     Chain,
@@ -20,7 +27,7 @@ from mmm.agent.plan import (
     put_right,
 )
 from mmm.config.model import Cluster
-from mmm.lease import Grant
+from mmm.lease.rules import Grant
 from mmm.wire.agent import NO_LEASE, Status
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine

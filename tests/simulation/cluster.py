@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable
 
-from mmm.monitor.orders import Tell
-from mmm.monitor.preflight import Looked
+from mmm.monitor.command.preflight import Looked
+from mmm.monitor.world.orders import Tell
 from mmm.wire.agent import Clients
 from tests.simulation.agent import Agent, Order
 from tests.simulation.clock import Clock

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from mmm.config.names import CHECK_NAMES
-from mmm.monitor import startup, status_file, trap
-from mmm.monitor.startup import Found
-from mmm.monitor.world import CheckStatus
+from mmm.monitor.act import status_file
+from mmm.monitor.assess import trap
+from mmm.monitor.decide import startup
+from mmm.monitor.decide.startup import Found
+from mmm.monitor.world.world import CheckStatus
 from mmm.wire.agent import SystemStatus
 from tests.simulation.cluster import Cluster
 from tests.simulation.machine import Machine

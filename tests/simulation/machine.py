@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mmm.agent.plan import (
+from mmm.agent.decide.plan import (
     AllowWrites,
     Attach,
     Bind,
@@ -25,8 +25,8 @@ from mmm.config.model import Cluster, Host
 from mmm.gtid.mysql import GtidSet
 from mmm.gtid.place import LogPlace, Tail, Written
 from mmm.gtid.transactions import Transactions
-from mmm.lease import FOREVER, PROBING
-from mmm.monitor.world import Outcome
+from mmm.lease.rules import FOREVER, PROBING
+from mmm.monitor.world.world import Outcome
 from tests.simulation.clock import Clock
 
 LAG = 100.0

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
-from mmm.lead import HEARTBEAT
-from mmm.monitor import commands, grants, results, status_file, trap
-from mmm.monitor.events import (
+from mmm.lease.lead import HEARTBEAT
+from mmm.monitor.act import status_file
+from mmm.monitor.apply.events import (
     Answer,
     Answered,
     CheckResult,
@@ -22,11 +22,20 @@ from mmm.monitor.events import (
     apply,
     only_transactions,
 )
-from mmm.monitor.heartbeats import only_heartbeat
-from mmm.monitor.orders import AskOthers, KillHost, LookForVip, ReadLog, Tell
-from mmm.monitor.startup import Started
-from mmm.monitor.turn import turn
-from mmm.monitor.world import Mode, Outcome, State, World
+from mmm.monitor.apply.quiet_events import only_heartbeat
+from mmm.monitor.assess import trap
+from mmm.monitor.command import command_result, dispatch
+from mmm.monitor.decide import leases
+from mmm.monitor.decide.startup import Started
+from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.orders import (
+    AskOthers,
+    KillHost,
+    LookForVip,
+    ReadLog,
+    Tell,
+)
+from mmm.monitor.world.world import Mode, Outcome, State, World
 from mmm.wire.agent import LEASE_OVER
 from tests.simulation.tenancy import LATE
 from tests.simulation.watch import ViolationError
@@ -68,7 +77,7 @@ class Monitor:
         self.orders: dict[str, Tell] = {}
         """The order under way to each host's agent."""
         self._kills: set[str] = set()
-        self._asked: list[tuple[results.Awaited, float]] = []
+        self._asked: list[tuple[command_result.Awaited, float]] = []
         self._file: tuple[object, ...] = ()
         self._writing = False
         self._results: dict[tuple[str, str, Outcome, bool, str, bool, float | None, bool], CheckResult] = {}
@@ -326,13 +335,13 @@ class Monitor:
         if self._sleeps(self.command, words):
             return
         asked = words.split()
-        host = commands.agent_to_ping(self.world, asked)
+        host = dispatch.agent_to_ping(self.world, asked)
         pinged = host is None or (not self.world.is_silent(host) and self.cluster.ping_agent(host))
-        hosts = commands.to_look_at(self.world, asked)
+        hosts = dispatch.to_look_at(self.world, asked)
         looked = self.cluster.look_at_clients(hosts.source) if hosts is not None and hosts.source else None
-        dead = commands.to_look_for_life(self.world, asked)
+        dead = dispatch.to_look_for_life(self.world, asked)
         life = "it has power" if dead is not None and self.cluster.machines[dead].on else ""
-        result = commands.run(self.world, asked, self.clock.now, pinged=pinged, looked=looked, life=life)
+        result = dispatch.run(self.world, asked, self.clock.now, pinged=pinged, looked=looked, life=life)
         if result is None:
             raise ViolationError(f"the command {words!r} is unknown")
         self.clock.say(f"  answer: {result.text}")
@@ -347,7 +356,7 @@ class Monitor:
     def _answer_the_admin(self) -> None:
         waiting = []
         for awaited, until in self._asked:
-            text = results.outcome(self.world, awaited)
+            text = command_result.outcome(self.world, awaited)
             if text is None and self.clock.now < until:
                 waiting.append((awaited, until))
         self._asked = waiting
@@ -358,7 +367,7 @@ class Monitor:
         said = (
             world.owner,
             *(
-                (host.state, host.agent.may_hold, grants.recorded(host.agent))
+                (host.state, host.agent.may_hold, leases.recorded(host.agent))
                 for host in world.hosts.values()
             ),
         )
@@ -389,10 +398,10 @@ class Monitor:
 
     def leave(self) -> None:
         """Be stopped in order: who holds the role is granted it for good, as the shell does."""
-        last = grants.farewell(self.world)
+        last = leases.farewell(self.world)
         if self.frozen_until > self.clock.now or last is None or not self.world.network_up:
             return
-        link = replace(self.world.hosts[last.host].agent, given=grants.sent(self.world, last))
+        link = replace(self.world.hosts[last.host].agent, given=leases.sent(self.world, last))
         self.world = self.world.with_host(last.host, agent=link)
         last = self._recorded(last)
         machine = self.cluster.machines[last.host]

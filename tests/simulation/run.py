@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mmm.lead import HEARTBEAT
-from mmm.monitor import status_file
-from mmm.monitor.world import Mode, State
+from mmm.lease.lead import HEARTBEAT
+from mmm.monitor.act import status_file
+from mmm.monitor.world.world import Mode, State
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import begin, start_monitor
 from tests.simulation.scenario import Kind, Scenario

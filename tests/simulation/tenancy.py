@@ -1,17 +1,17 @@
-"""The writer's lease at a simulated host: the real `Tenure`, and what `mmm.agent.guard` does with it, as events."""
+"""The writer's lease at a simulated host: the real `Tenure`, and what `mmm.agent.act.lease_watch` does with it, as events."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmm.agent.guard import LOOK, asks_at, lead_of
-from mmm.agent.leave import HEARTBEAT
-from mmm.agent.obedience import Changed, believes, is_without
-from mmm.agent.plan import AllowWrites, Bind, Server, Step
-from mmm.agent.tenure import Tenure
+from mmm.agent.act.held_lease import Tenure
+from mmm.agent.act.lease_watch import LOOK, asks_at, lead_of
+from mmm.agent.act.leave import HEARTBEAT
+from mmm.agent.decide.obedience import Changed, believes, is_without
+from mmm.agent.decide.plan import AllowWrites, Bind, Server, Step
 from mmm.config.model import Cluster
-from mmm.lease import FOREVER, Grant
-from mmm.wire.agent import Granted, Status
+from mmm.lease.rules import FOREVER, Grant
+from mmm.wire.agent import LeaseOffer, Status
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine
 
@@ -64,7 +64,7 @@ class Tenancy:
             return "a newer order waits: not obeyed"
         return self.tenure.refusal(grant, role=self.is_writer(status))
 
-    def grant(self, granted: Granted) -> Grant:
+    def grant(self, granted: LeaseOffer) -> Grant:
         """Return what an order grants."""
         return self.tenure.grant(granted)
 

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from mmm.agent import plan
+from mmm.agent.decide import plan
 from mmm.config.model import Vip
-from mmm.lease import Given, Lease
-from mmm.monitor import events, roles, startup, states, tell
-from mmm.monitor.states import Follows
-from mmm.monitor.world import World
+from mmm.lease.rules import Lease, Outstanding
+from mmm.monitor.apply import events
+from mmm.monitor.decide import reconcile, roles, startup
+from mmm.monitor.states import table
+from mmm.monitor.states.table import Consequence
+from mmm.monitor.world.world import World
 from tests.simulation import agent
 from tests.simulation.run import Run
 from tests.simulation.scenario import scenario
@@ -67,7 +69,7 @@ def no_holders(_: World, __: Vip) -> frozenset[str]:
     return frozenset()
 
 
-def keep_roles(world: World, _: str, __: Follows) -> World:
+def keep_roles(world: World, _: str, __: Consequence) -> World:
     return world
 
 
@@ -111,9 +113,9 @@ def never_waits(*_: Any) -> bool:
 PLANTED = [
     (Lease, "refusal", never_refuses, "have the writer's VIP"),
     (Lease, "promise", keeps_no_promise, "have the writer's VIP"),
-    (Given, "run_out", never_waits, "have the writer's VIP"),
-    (tell, "holders", no_holders, "may still hold|is bound on"),
-    (states, "_follow", keep_roles, "is HARD_OFFLINE"),
+    (Outstanding, "run_out", never_waits, "have the writer's VIP"),
+    (reconcile, "holders", no_holders, "may still hold|is bound on"),
+    (table, "_follow", keep_roles, "is HARD_OFFLINE"),
     (roles, "level", never_level, "spread unevenly"),
     (startup, "_note_what_is_left", forgets_what_is_left, "may still hold|is bound on"),
     (events, "_link_after", silence_is_refusal, "may still hold|is bound on|the status file"),
@@ -126,15 +128,15 @@ def test_a_planted_mistake_is_found(
     monkeypatch: pytest.MonkeyPatch, module: Any, name: str, wrong: object, said: str
 ) -> None:
     monkeypatch.setattr(module, name, wrong)
-    if module in {Lease, Given}:  # whom the rules let through finds the other one on the wire
-        monkeypatch.setattr(tell, "_probe", lambda _: "")
+    if module in {Lease, Outstanding}:  # whom the rules let through finds the other one on the wire
+        monkeypatch.setattr(reconcile, "_probe", lambda _: "")
     found = next((result for seed in range(400) if (result := Run(scenario(seed)).result()).violation), None)
     assert found is not None
     assert re.search(said, found.violation), found.violation
 
 
 def test_the_history_of_a_failing_seed_is_made_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tell, "holders", no_holders)
+    monkeypatch.setattr(reconcile, "holders", no_holders)
     seed = next(seed for seed in range(40) if Run(scenario(seed)).result().violation)
     before = scenario(seed)
     after, result = shortest(before)

@@ -9,14 +9,16 @@ violation.
 from collections import Counter
 from collections.abc import Mapping
 
-from mmm.agent.plan import AllowWrites, Bind, Step
+from mmm.agent.decide.plan import AllowWrites, Bind, Step
 from mmm.config.model import Cluster, Vip
-from mmm.monitor import divergence, roles, startup, status_file
-from mmm.monitor.orders import Tell
-from mmm.monitor.startup import Found
-from mmm.monitor.states import Change
-from mmm.monitor.turn import Assigned, Turn
-from mmm.monitor.world import Mode, State, World
+from mmm.monitor.act import status_file
+from mmm.monitor.assess import divergence
+from mmm.monitor.decide import roles, startup
+from mmm.monitor.decide.startup import Found
+from mmm.monitor.decide.turn import Assigned, Turn
+from mmm.monitor.states.table import Change
+from mmm.monitor.world.orders import Tell
+from mmm.monitor.world.world import Mode, State, World
 from tests.simulation.machine import Machine
 
 UNASKED = (Mode.MANUAL, Mode.WAIT)

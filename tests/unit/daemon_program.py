@@ -16,7 +16,7 @@ from typing import NoReturn
 from mmm.config.model import LogFile
 from mmm.process.restart import Policy
 from mmm.process.service import Limits, Service, serve
-from mmm.process.ward import GRACE, NONE, Ward, clock
+from mmm.process.watchdog import GRACE, NONE, Ward, clock
 
 folder, behaviour, *options = Path(sys.argv[1]), *sys.argv[2:]
 given = dict(option.split("=") for option in options if "=" in option)

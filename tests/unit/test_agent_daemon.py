@@ -16,9 +16,9 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from mmm.agent.change import PREPARED
-from mmm.mysql.errors import MysqlError
-from mmm.mysql.grants import Account, grants
+from mmm.agent.act.change import PREPARED
+from mmm.mysql.server.accounts import Account, grants
+from mmm.mysql.session.errors import MysqlError
 from tests.namespaces import addresses, cable, ip, listening, neighbour, own_network
 from tests.servers import Server, Servers
 

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from mmm.agent.catch_up import CatchUpError, Patience, catch_up
-from mmm.agent.look import Session
-from mmm.mysql.delay import finish_lifting, lift_delay
-from mmm.mysql.detach import detach
-from mmm.mysql.grants import grants
-from mmm.mysql.replication import HALF, Caught, half_lifted, replica_status, stop_replica
-from mmm.mysql.source import read_relay_log
+from mmm.agent.act.catch_up import CatchUpError, Patience, catch_up
+from mmm.agent.act.observe import Session
+from mmm.mysql.server.accounts import grants
+from mmm.mysql.server.change_source import read_relay_log
+from mmm.mysql.server.delay import finish_lifting, lift_delay
+from mmm.mysql.server.detach import detach
+from mmm.mysql.server.replication import (
+    HALF,
+    Caught,
+    half_lifted,
+    replica_status,
+    stop_replica,
+)
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.test_agent_catch_up import OURS, wait_applied_here, wait_received
 from tests.unit.test_mysql_servers import LONG, replicate

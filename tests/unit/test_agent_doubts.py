@@ -7,14 +7,14 @@ from typing import cast
 
 import pytest
 
-from mmm.agent.doubts import Doubts
-from mmm.agent.listening import deaf_at
-from mmm.agent.look import Session
-from mmm.agent.plan import Follow, Plan, RenewLogin
-from mmm.agent.steps import Steps
+from mmm.agent.act.doubts import Doubts
+from mmm.agent.act.listening import deaf_at
+from mmm.agent.act.observe import Session
+from mmm.agent.act.steps import Steps
+from mmm.agent.decide.plan import Follow, Plan, RenewLogin
 from mmm.config.model import Cluster, Host
-from mmm.mysql.replication import replica_status, start_replica
-from mmm.mysql.source import change_source
+from mmm.mysql.server.change_source import change_source
+from mmm.mysql.server.replication import replica_status, start_replica
 from mmm.network.arp import Announcer
 from mmm.network.vips import Interface
 from mmm.wire.doubts import GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN, Doubt

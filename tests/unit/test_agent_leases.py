@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from mmm.agent import agent as agent_module
-from mmm.agent import change, guard, steps
-from mmm.agent.agent import Agent
-from mmm.agent.look import Session
-from mmm.agent.obedience import believes
-from mmm.agent.plan import Seen
+from mmm.agent.act import agent as agent_module
+from mmm.agent.act import change, lease_watch, steps
+from mmm.agent.act.agent import Agent
+from mmm.agent.act.observe import Session
+from mmm.agent.decide.obedience import believes
+from mmm.agent.decide.plan import Seen
 from mmm.config.model import Cluster, Host, Role
-from mmm.lease import NEVER
+from mmm.lease.rules import NEVER
 from mmm.network.agent_port import AgentPort
 from mmm.network.arp import Announcer
 from mmm.network.line_server import Peer
@@ -202,7 +202,7 @@ async def running(
     monkeypatch.setattr(steps, "catch_up", machine.catch_up)
     monkeypatch.setattr(Session, "open", lambda _: None)
     monkeypatch.setattr(agent_module, "deny", machine.fence)
-    monkeypatch.setattr(guard, "take_away", machine.take_away)
+    monkeypatch.setattr(lease_watch, "take_away", machine.take_away)
     if promises:
         monkeypatch.setattr(AgentPort, "ask", lambda _, *said: machine.neighbour(*said))
     network: Any = machine

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from mmm.agent.leave import Leave
-from mmm.agent.tenure import Tenure
-from mmm.lease import FOREVER, Grant
+from mmm.agent.act.held_lease import Tenure
+from mmm.agent.act.leave import Leave
+from mmm.lease.rules import FOREVER, Grant
 from mmm.wire import agent as wire
 
 

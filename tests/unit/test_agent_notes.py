@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from mmm.agent import notes
-from mmm.mysql.connection import Connection
+from mmm.agent.act import notes
+from mmm.mysql.session.connection import Connection
 from mmm.wire.agent import DISK_FULL, EVENTS, Note
 from tests.servers import Server
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.agent.plan import (
+from mmm.agent.decide.plan import (
     AllowWrites,
     Attach,
     Bind,

@@ -4,10 +4,26 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from mmm.sandbox.chaos.checker import NOTICED, RETURN, SLACK, Verdict, judge
-from mmm.sandbox.chaos.history import Contents, Held, History, Look, Row, Said, Struck, read, write
-from mmm.sandbox.chaos.report import report
-from mmm.sandbox.outcomes import ACKNOWLEDGED, REFUSED, UNKNOWN
+from mmm.proving.chaos.checker import (
+    NOTICED,
+    RETURN,
+    SLACK,
+    Verdict,
+    judge,
+)
+from mmm.proving.chaos.history import (
+    Contents,
+    Held,
+    History,
+    Look,
+    Row,
+    Said,
+    Struck,
+    read,
+    write,
+)
+from mmm.proving.chaos.report import report
+from mmm.proving.outcomes import ACKNOWLEDGED, REFUSED, UNKNOWN
 
 PERIOD = 0.05
 

@@ -2,8 +2,8 @@
 
 from itertools import islice
 
-from mmm.sandbox.chaos.plan import MONITOR, rounds
-from mmm.sandbox.faults import FAULTS
+from mmm.proving.chaos.plan import MONITOR, rounds
+from mmm.sandbox.trouble.faults import FAULTS
 
 
 def test_a_seed_makes_the_same_rounds_and_another_seed_others() -> None:

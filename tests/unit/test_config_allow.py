@@ -3,7 +3,13 @@
 import pytest
 
 from mmm.config.allow import allowed, sentence
-from mmm.config.conf import ConfError, Memory, Program, check, read
+from mmm.config.load import (
+    ConfError,
+    Memory,
+    Program,
+    check,
+    read,
+)
 from mmm.config.model import Cluster
 
 COMMON = """

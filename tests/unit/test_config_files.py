@@ -11,10 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.config.conf import Cluster, ConfError, Memory, Program, check, effective, load, read
 from mmm.config.keys import KEYS, OLD_BLOCKS, SECTIONS
-from tests.unit.test_config_flat import MON as OLD_MON
-from tests.unit.test_config_sections import COMMON, MON, MONITOR
+from mmm.config.load import (
+    Cluster,
+    ConfError,
+    Memory,
+    Program,
+    check,
+    effective,
+    load,
+    read,
+)
+from tests.unit.test_config_dialect1 import MON as OLD_MON
+from tests.unit.test_config_dialect2 import COMMON, MON, MONITOR
 
 PROGRAMS: tuple[Program, ...] = ("AGENT", "MONITOR", "CONTROL", "TOOLS")
 

@@ -10,7 +10,7 @@ from mmm.config.keys import KEYS, SECTIONS
 from mmm.config.kinds import convert
 from mmm.config.model import Check, Cluster, CopyMethod, Host, LogFile, Monitor, Role, Socket
 from mmm.config.reader import read
-from mmm.config.reference import reference
+from pages.configuration import reference
 
 MODELS: dict[str, type[Any]] = {
     "top": Cluster,
@@ -46,7 +46,7 @@ def test_passwords_are_secret() -> None:
 
 def test_documentation_is_up_to_date() -> None:
     path = Path(__file__).parents[2] / "docs/configuration.md"
-    assert path.read_text() == reference(), "run: python -m mmm.config.reference > docs/configuration.md"
+    assert path.read_text() == reference(), "run: python -m pages.configuration > docs/configuration.md"
 
 
 def test_documentation_names_every_key() -> None:

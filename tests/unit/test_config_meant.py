@@ -2,8 +2,15 @@
 
 import pytest
 
-from mmm.config.conf import Cluster, ConfError, Memory, Program, check, read
-from tests.unit.test_config_sections import COMMON, MONITOR
+from mmm.config.load import (
+    Cluster,
+    ConfError,
+    Memory,
+    Program,
+    check,
+    read,
+)
+from tests.unit.test_config_dialect2 import COMMON, MONITOR
 
 NAMES = {
     "gw1": ("10.0.0.254",),

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from mmm.agent.authority import Authority
-from mmm.agent.credentials import NEEDED, WINDOW, Credentials
-from mmm.agent.tenure import Tenure
+from mmm.agent.act.authority import Authority
+from mmm.agent.act.credentials import NEEDED, WINDOW, Credentials
+from mmm.agent.act.held_lease import Tenure
 from mmm.config.agreement import HOSTS, VIP_LEASE, digests
 from mmm.config.model import Cluster, Role, Socket, Vip
-from mmm.lead import Lead
-from mmm.monitor.admission import KEPT, Admission
+from mmm.lease.lead import Lead
+from mmm.monitor.act.admission import KEPT, Admission
 from mmm.network import privileged_port, socket_table
 from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.network.line_server import Limits, LineServer, Peer
@@ -67,7 +67,7 @@ def test_what_only_daemons_of_ours_say_has_to_come_from_root(command: str) -> No
 
 
 def test_an_order_of_ours_has_to_come_from_root() -> None:
-    leased = wire.set_status("db1", wire.Status("ONLINE"), wire.Granted(10.0, "boot.1"))
+    leased = wire.set_status("db1", wire.Status("ONLINE"), wire.LeaseOffer(10.0, "boot.1"))
     for request in (order(), leased, signed_by(LEAD, wire.Request(wire.PING, "db1", (FREE,)))):
         assert (lack(conf(), request, USER), lack(conf(), request, ROOT)) == (AUTH, "")
 

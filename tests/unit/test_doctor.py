@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmm.config.conf import Cluster, Memory, check, read
+from mmm.config.load import Cluster, Memory, check, read
 from mmm.doctor import report
 from mmm.doctor.alike import alike
 from mmm.doctor.codes import CODES, Level
@@ -23,9 +23,9 @@ from mmm.doctor.look import (
     decoded,
     encoded,
 )
-from mmm.doctor.page import page
 from mmm.doctor.rules import TOPICS, Finding, Picture, examine, status, would_fail
-from tests.unit.test_config_sections import COMMON, MONITOR
+from pages.doctor import page
+from tests.unit.test_config_dialect2 import COMMON, MONITOR
 
 HOSTS = ("db1", "db2", "db3")
 IPS = {"db1": "10.0.0.1", "db2": "10.0.0.2", "db3": "10.0.0.3"}
@@ -270,7 +270,7 @@ def test_a_look_of_another_version_is_read_as_far_as_it_is_known() -> None:
 
 def test_every_code_can_be_found_and_stands_in_the_page() -> None:
     path = Path(__file__).parents[2] / "docs/doctor.md"
-    assert path.read_text() == page(), "run: python -m mmm.doctor.page > docs/doctor.md"
+    assert path.read_text() == page(), "run: python -m pages.doctor > docs/doctor.md"
     rules = (Path(__file__).parents[2] / "mmm/doctor/rules.py").read_text()
     for name, code in CODES.items():
         assert f'"{name}"' in rules, name

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.agent.authority import Authority
-from mmm.lead import Following, Lead, authority, silence
-from mmm.monitor import grants
-from mmm.monitor.answers import show
-from mmm.monitor.commands import run
-from mmm.monitor.events import Answer, Answered, apply
-from mmm.monitor.notices import between
-from mmm.monitor.orders import Order, Tell
-from mmm.monitor.world import Mode, World
+from mmm.agent.act.authority import Authority
+from mmm.lease.lead import Following, Lead, authority, silence
+from mmm.monitor.apply.events import Answer, Answered, apply
+from mmm.monitor.command.dispatch import run
+from mmm.monitor.decide import leases
+from mmm.monitor.report.answers import show
+from mmm.monitor.report.log_lines import between
+from mmm.monitor.world.orders import Order, Tell
+from mmm.monitor.world.world import Mode, World
 from mmm.network.line_server import Peer
 from mmm.wire import agent as wire
 from mmm.wire.lead import FREE, OTHER_MONITOR, follows_field, lead_of, signed_by, stranger_field
@@ -176,7 +176,7 @@ def test_a_monitor_that_an_agent_refuses_gives_no_more_orders_until_the_admin_sa
     assert f"the one at {FIRST.address}" in show(met)
     assert any(FIRST.address in line for _, line in between(before, met))
     assert take_turn(met, NOW + 10.0)[1] == ()
-    assert grants.farewell(replace(met, conf=replace(met.conf, vip_lease=10.0))) is None
+    assert leases.farewell(replace(met, conf=replace(met.conf, vip_lease=10.0))) is None
     result = run(met, ["set_active"], NOW + 10.0, pinged=True)
     assert result is not None
     assert (result.world.mode, result.world.other_monitor, result.world.passive_cause) == (

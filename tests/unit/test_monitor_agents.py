@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmm.config.model import Host
-from mmm.monitor import agents as module
-from mmm.monitor.agents import Agents, Spoken
-from mmm.monitor.events import Answer
-from mmm.monitor.orders import Tell
+from mmm.monitor.act import agents as module
+from mmm.monitor.act.agents import Agents, Spoken
+from mmm.monitor.apply.events import Answer
+from mmm.monitor.world.orders import Tell
 from mmm.wire import agent as wire
 from mmm.wire.agent import MAX_LINE
 

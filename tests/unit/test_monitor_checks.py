@@ -6,10 +6,10 @@ import pytest
 
 from mmm.config.model import Host
 from mmm.config.names import CHECK_NAMES
-from mmm.monitor.checks import Checks
-from mmm.monitor.events import CheckResult
-from mmm.monitor.world import Outcome
-from mmm.mysql import connection
+from mmm.monitor.act.checks import Checks
+from mmm.monitor.apply.events import CheckResult
+from mmm.monitor.world.world import Outcome
+from mmm.mysql.session import connection
 from mmm.network.icmp import Pinger
 from tests.servers import Server
 from tests.unit.worlds import cluster

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from mmm.doctor.rules import Finding
-from mmm.monitor import checkup
-from mmm.monitor.events import Examined, apply
-from mmm.monitor.warnings import text
-from mmm.monitor.world import State, World
+from mmm.monitor.apply.events import Examined, apply
+from mmm.monitor.assess import checkup
+from mmm.monitor.world.warnings import text
+from mmm.monitor.world.world import State, World
 from tests.unit.worlds import world
 
 LACKS = Finding(

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
-from mmm.monitor import answers, concerns, notices
-from mmm.monitor.checks import Reading, judge_threads, replica_result
-from mmm.monitor.events import CheckResult, apply
-from mmm.monitor.warnings import SENTENCES, Level, Warned, text
-from mmm.monitor.world import Cause, Outcome, State, World
-from mmm.mysql.connection import ErrorKind, MysqlError
+from mmm.monitor.act.checks import Reading, judge_threads, replica_result
+from mmm.monitor.apply.events import CheckResult, apply
+from mmm.monitor.report import answers, concerns, log_lines
+from mmm.monitor.world.warnings import SENTENCES, Level, Warned, text
+from mmm.monitor.world.world import Cause, Outcome, State, World
+from mmm.mysql.session.connection import ErrorKind, MysqlError
 from tests.unit.worlds import NOW, READER3, WRITER, checks, cluster, world
 
 DENIED = Cause("denied", 1045)
@@ -102,7 +102,7 @@ def test_masters_that_do_not_replicate_from_each_other_are_said_until_they_do() 
     alone = read(read(world(), "db1", ""), "db2", "10.0.0.1")
     said = "db1 does not replicate from db2 (not at all): set up replication in both directions"
     assert f"# Warning: {said}\n" in answers.show(alone)
-    assert said in [line for _, line in notices.between(world(), alone)]
+    assert said in [line for _, line in log_lines.between(world(), alone)]
     elsewhere = found(read(alone, "db1", "10.9.9.9"))["not_replicating"]
     assert "(from 10.9.9.9)" in str(elsewhere)
     assert "not_replicating" not in found(read(alone, "db1", "10.0.0.2"))

@@ -7,17 +7,18 @@ from dataclasses import replace
 import pytest
 
 from mmm.config.model import Host
-from mmm.lease import FOREVER, NOTHING, Given
-from mmm.monitor import answers, commands, results
-from mmm.monitor.agents import Agents
-from mmm.monitor.events import Killed, apply
-from mmm.monitor.orders import KillHost, Tell
-from mmm.monitor.results import Result
-from mmm.monitor.sign_of_life import sign_of_life
-from mmm.monitor.world import Opinion, State, World
+from mmm.lease.rules import FOREVER, NOTHING, Outstanding
+from mmm.monitor.act.agents import Agents
+from mmm.monitor.act.sign_of_life import sign_of_life
+from mmm.monitor.apply.events import Killed, apply
+from mmm.monitor.command import command_result, dispatch
+from mmm.monitor.command.command_result import Result
+from mmm.monitor.report import answers
+from mmm.monitor.world.orders import KillHost, Tell
+from mmm.monitor.world.world import Opinion, State, World
 from mmm.network.icmp import Pinger
 from mmm.wire.agent import PROBE_STOP
-from tests.unit.test_monitor_grants import CONF, LENGTH, cut_off, quiet, rest
+from tests.unit.test_monitor_leases import CONF, LENGTH, cut_off, quiet, rest
 from tests.unit.worlds import NOW, WRITER, checks, settle, take_turn, world
 
 BEGUN = NOW + 3.0
@@ -25,14 +26,14 @@ BEGUN = NOW + 3.0
 
 def endless() -> World:
     """Return the world in which db1, the writer, is dead with a lease that has no end, and kill_host is missing."""
-    before = cut_off(quiet().with_agent("db1", given=Given(FOREVER, FOREVER)), "db1", BEGUN)
+    before = cut_off(quiet().with_agent("db1", given=Outstanding(FOREVER, FOREVER)), "db1", BEGUN)
     before, orders = take_turn(before, BEGUN)
     assert any(isinstance(order, KillHost) for order in orders)
     return rest(apply(before, Killed("db1", "no such program"), BEGUN), BEGUN, ("db1",))[0]
 
 
 def confirmed(before: World, *, host: str = "db1", who: str = "root(alice)", life: str = "") -> Result:
-    done = commands.run(before, ["confirm_dead", host, who], BEGUN + 60, pinged=True, life=life)
+    done = dispatch.run(before, ["confirm_dead", host, who], BEGUN + 60, pinged=True, life=life)
     assert done is not None
     return done
 
@@ -58,7 +59,7 @@ def test_a_host_that_is_off_by_the_admins_word_is_waited_for_no_more() -> None:
 
 def test_who_said_it_is_kept_where_it_is_a_name() -> None:
     assert "by somebody" in confirmed(endless(), who="a|b").entry
-    without = commands.run(endless(), ["confirm_dead", "db1"], BEGUN, pinged=True)
+    without = dispatch.run(endless(), ["confirm_dead", "db1"], BEGUN, pinged=True)
     assert without is not None
     assert "by somebody" in without.entry
 
@@ -96,42 +97,42 @@ def test_a_host_that_may_live_does_not_count_as_off(before: World, life: str, wh
 
 
 def test_only_confirm_dead_looks_for_life_and_only_at_hosts_of_the_conf() -> None:
-    assert commands.to_look_for_life(quiet(), ["confirm_dead", "db1", "root"]) == "db1"
-    assert commands.to_look_for_life(quiet(), ["confirm_dead", "db9", "root"]) is None
-    assert commands.to_look_for_life(quiet(), ["set_offline", "db1"]) is None
-    assert commands.agent_to_ping(quiet(), ["confirm_dead", "db1", "root"]) is None
-    assert commands.agent_to_ping(quiet(), ["set_online", "db9"]) is None
+    assert dispatch.to_look_for_life(quiet(), ["confirm_dead", "db1", "root"]) == "db1"
+    assert dispatch.to_look_for_life(quiet(), ["confirm_dead", "db9", "root"]) is None
+    assert dispatch.to_look_for_life(quiet(), ["set_offline", "db1"]) is None
+    assert dispatch.agent_to_ping(quiet(), ["confirm_dead", "db1", "root"]) is None
+    assert dispatch.agent_to_ping(quiet(), ["set_online", "db9"]) is None
     assert confirmed(quiet(), host="db9").text.startswith("ERROR: Unknown host name 'db9'!")
-    assert commands.run(quiet(), ["confirm_dead"], NOW, pinged=True) is None
+    assert dispatch.run(quiet(), ["confirm_dead"], NOW, pinged=True) is None
 
 
 def test_a_move_that_waits_for_ever_is_answered_at_once_with_what_ends_it() -> None:
     before = endless().with_agent("db2", token="boot.1", token_at=BEGUN + 60)
-    forced = commands.run(before, ["move_role", "--force", "writer", "db2"], BEGUN + 60, pinged=True)
+    forced = dispatch.run(before, ["move_role", "--force", "writer", "db2"], BEGUN + 60, pinged=True)
     assert forced is not None
     assert forced.awaits is not None
-    assert results.outcome(forced.world, forced.awaits) == (
+    assert command_result.outcome(forced.world, forced.awaits) == (
         f"ERROR: ordered, and done as soon as it can be: {WRITER} waits for db1, which may still have it: its lease has"
         " no end. That ends at once when the agent of db1 answers, kill_host succeeds, or you vouch that db1 is off:"
         " 'mmm_control confirm_dead db1'"
     )
     killing = forced.world.with_agent("db1", killing=True)
-    assert results.outcome(killing, forced.awaits) is None, "kill_host may succeed"
-    ends = forced.world.with_agent("db1", given=Given(BEGUN + 65, BEGUN + 65))
-    assert results.outcome(ends, forced.awaits) is None, "it is done in some seconds"
+    assert command_result.outcome(killing, forced.awaits) is None, "kill_host may succeed"
+    ends = forced.world.with_agent("db1", given=Outstanding(BEGUN + 65, BEGUN + 65))
+    assert command_result.outcome(ends, forced.awaits) is None, "it is done in some seconds"
 
 
 def test_a_move_in_manual_mode_whose_old_holder_is_dead_is_answered_at_once_too() -> None:
     before = replace(endless(), mode=endless().mode.MANUAL).with_owner({WRITER: "db1"})
     before, _ = settle(before.with_agent("db1", unkillable=True), BEGUN + 60)
-    moved = commands.run(before, ["move_role", "writer", "db2"], BEGUN + 60, pinged=True)
+    moved = dispatch.run(before, ["move_role", "writer", "db2"], BEGUN + 60, pinged=True)
     assert moved is not None
     assert moved.awaits is not None
     world_then, orders = take_turn(moved.world, BEGUN + 60)
     for order in orders:
         if isinstance(order, KillHost):
             world_then = apply(world_then, Killed("db1", "no such program"), BEGUN + 60)
-    said = results.outcome(world_then, moved.awaits)
+    said = command_result.outcome(world_then, moved.awaits)
     assert said is not None
     assert "'mmm_control confirm_dead db1'" in said
     assert confirmed(world_then).text.startswith("OK: ")
@@ -140,7 +141,7 @@ def test_a_move_in_manual_mode_whose_old_holder_is_dead_is_answered_at_once_too(
 def test_show_says_how_long_a_wait_lasts_and_what_ends_it() -> None:
     before = endless()
     assert "its lease has no end. That ends at once when" in answers.show(before, BEGUN)
-    ends = before.with_agent("db1", given=Given(BEGUN + LENGTH, BEGUN + LENGTH))
+    ends = before.with_agent("db1", given=Outstanding(BEGUN + LENGTH, BEGUN + LENGTH))
     assert "which may still have it: for another 9 s. That ends" in answers.show(ends, BEGUN + 2)
     assert "'mmm_control confirm_dead db1'" in answers.show(ends, BEGUN + 2)
     perl = before.with_agent("db1", classic=True)
@@ -165,13 +166,13 @@ def test_a_vip_without_a_lease_waits_too_where_the_guard_is_on() -> None:
 
 
 def test_a_command_for_an_agent_that_does_not_answer_names_the_way_out_of_a_dead_host() -> None:
-    refused = commands.run(endless(), ["set_online", "db1"], BEGUN, pinged=False)
+    refused = dispatch.run(endless(), ["set_online", "db1"], BEGUN, pinged=False)
     assert refused is not None
     failing = replace(endless(), hosts=endless().hosts).with_host("db1", state=State.REPLICATION_FAIL)
-    offline = commands.run(failing, ["set_offline", "db1"], BEGUN, pinged=False)
+    offline = dispatch.run(failing, ["set_offline", "db1"], BEGUN, pinged=False)
     assert offline is not None
     assert offline.text.endswith("If it is off: 'mmm_control confirm_dead db1'.")
-    healthy = commands.run(quiet(), ["set_offline", "db1"], BEGUN, pinged=False)
+    healthy = dispatch.run(quiet(), ["set_offline", "db1"], BEGUN, pinged=False)
     assert healthy is not None
     assert "confirm_dead" not in healthy.text
 

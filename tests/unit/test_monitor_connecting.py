@@ -2,9 +2,9 @@
 
 import pytest
 
-from mmm.monitor.events import CheckResult, Network, apply
-from mmm.monitor.startup import Found, Stored, start
-from mmm.monitor.world import CheckStatus, Outcome, State, World
+from mmm.monitor.apply.events import CheckResult, Network, apply
+from mmm.monitor.decide.startup import Found, Stored, start
+from mmm.monitor.world.world import CheckStatus, Outcome, State, World
 from tests.unit.worlds import NOW, checks, cluster, world
 
 SOURCE = "10.0.0.1"

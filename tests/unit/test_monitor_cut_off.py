@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from mmm.monitor.cut_off import Known, fell_silent_together, judged, unjudged
-from mmm.monitor.events import CheckResult, Network, apply
-from mmm.monitor.turn import turn
-from mmm.monitor.world import Outcome, State, World
+from mmm.monitor.apply.events import CheckResult, Network, apply
+from mmm.monitor.assess.cut_off import Known, fell_silent_together, judged, unjudged
+from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.world import Outcome, State, World
 from tests.unit.worlds import NOW, checks, world
 
 LONG_AGO = NOW - 1000

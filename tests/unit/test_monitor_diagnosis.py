@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mmm.monitor import answers, diagnosis, notices, safety_page
-from mmm.monitor.world import HostWorld, Opinion, State, World
+from mmm.monitor.assess import diagnosis
+from mmm.monitor.report import answers, log_lines
+from mmm.monitor.world.world import HostWorld, Opinion, State, World
+from pages import safety
 from tests.unit.worlds import NOW, checks, cluster, world
 
 CONF = cluster(split_brain_guard=True)
@@ -50,7 +52,7 @@ def test_every_diagnosis_is_made_said_and_logged(host: HostWorld, name: str) -> 
     assert found is not None
     assert found.name == name
     assert f"# Warning: {name}: " in answers.show(after)
-    assert any(f"db1: diagnosis: {name}: " in line for _, line in notices.between(of(HEALTHY), after))
+    assert any(f"db1: diagnosis: {name}: " in line for _, line in log_lines.between(of(HEALTHY), after))
 
 
 def test_without_network_nothing_is_known_of_any_host() -> None:
@@ -70,5 +72,5 @@ def test_each_row_of_the_table_is_made() -> None:
 
 
 def test_the_table_in_the_docs_is_fresh() -> None:
-    page = (Path(__file__).parents[2] / safety_page.PAGE).read_text("utf-8")
-    assert page == safety_page.with_table(page), "run: python -m mmm.monitor.safety_page"
+    page = (Path(__file__).parents[2] / safety.PAGE).read_text("utf-8")
+    assert page == safety.with_table(page), "run: python -m pages.safety"

@@ -2,10 +2,12 @@
 
 import pytest
 
-from mmm.monitor import commands, notices, readiness
-from mmm.monitor.events import Doubted, apply
-from mmm.monitor.preflight import Looked
-from mmm.monitor.world import World
+from mmm.monitor.apply.events import Doubted, apply
+from mmm.monitor.assess import readiness
+from mmm.monitor.command import dispatch
+from mmm.monitor.command.preflight import Looked
+from mmm.monitor.report import log_lines
+from mmm.monitor.world.world import World
 from mmm.wire.agent import Reply, decode_reply, encode_reply
 from mmm.wire.doubts import (
     GRANTS,
@@ -26,7 +28,7 @@ def doubted(host: str, *doubts: Doubt) -> World:
 
 
 def moved(before: World, text: str = "move_role writer db2") -> str:
-    result = commands.run(before, text.split(), NOW, pinged=True, looked=Looked())
+    result = dispatch.run(before, text.split(), NOW, pinged=True, looked=Looked())
     assert result is not None
     return result.text
 
@@ -55,7 +57,7 @@ def test_a_move_is_refused_for_what_would_hurt_it(host: str, code: str, *, refus
 
 def test_it_is_said_once_and_shown_for_as_long_as_it_is_so() -> None:
     before, after = world(), doubted("db2", Doubt(GRANTS, GRANT))
-    assert any(GRANT in text for _, text in notices.between(before, after))
+    assert any(GRANT in text for _, text in log_lines.between(before, after))
     assert [warned.code for warned in readiness.found(after)] == [GRANTS]
     assert apply(after, Doubted("db2", (Doubt(GRANTS, GRANT),)), NOW) is after
     assert readiness.found(apply(after, Doubted("db2", ()), NOW)) == ()

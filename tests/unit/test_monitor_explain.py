@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from mmm.monitor.explain import explain, explained
-from mmm.monitor.world import CheckStatus, Mode, State
+from mmm.monitor.report.explain import explain, explained
+from mmm.monitor.world.world import CheckStatus, Mode, State
 from mmm.wire.control import moment
 from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, world
 

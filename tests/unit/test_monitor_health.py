@@ -4,10 +4,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from mmm.monitor import answers, before_start
-from mmm.monitor.health import health
-from mmm.monitor.history import Entry
-from mmm.monitor.world import Mode, State, World
+from mmm.monitor.act import before_start
+from mmm.monitor.report import answers
+from mmm.monitor.report.health import health
+from mmm.monitor.report.history import Entry
+from mmm.monitor.world.world import Mode, State, World
 from tests.unit.worlds import NOW, checks, world
 
 

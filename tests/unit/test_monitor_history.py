@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.monitor import answers, history
-from mmm.monitor.chronicle import Chronicle
-from mmm.monitor.history import Entry, Ledger
-from mmm.monitor.states import Change
-from mmm.monitor.turn import Assigned
-from mmm.monitor.world import State
+from mmm.monitor.act.journal import Chronicle
+from mmm.monitor.decide.turn import Assigned
+from mmm.monitor.report import answers, history
+from mmm.monitor.report.history import Entry, Ledger
+from mmm.monitor.states.table import Change
+from mmm.monitor.world.world import State
 from mmm.wire.agent import Status
 from mmm.wire.control import moment
 from tests.unit.worlds import READER1, WRITER, world

@@ -7,12 +7,19 @@ from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.place import LogPlace
 from mmm.gtid.semi_sync import SemiSync
 from mmm.gtid.transactions import Transactions
-from mmm.monitor import answers, loss
-from mmm.monitor.events import CheckResult, apply
-from mmm.monitor.history import Entry, decode, encode
-from mmm.monitor.states import enter
-from mmm.monitor.turn import Lost, turn
-from mmm.monitor.world import LossCode, Outcome, Pace, State, World
+from mmm.monitor.apply.events import CheckResult, apply
+from mmm.monitor.assess import loss
+from mmm.monitor.decide.turn import Lost, turn
+from mmm.monitor.report import answers
+from mmm.monitor.report.history import Entry, decode, encode
+from mmm.monitor.states.table import enter
+from mmm.monitor.world.world import (
+    LossCode,
+    Outcome,
+    Pace,
+    State,
+    World,
+)
 from tests.unit.worlds import NOW, WRITER, checks, settle, world
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from mmm.lease import margin
-from mmm.monitor import answers, lost_agent
-from mmm.monitor.events import Answer, Opinions, apply
-from mmm.monitor.orders import AskOthers, Tell
-from mmm.monitor.world import Mode, State, World
+from mmm.lease.rules import margin
+from mmm.monitor.apply.events import Answer, Opinions, apply
+from mmm.monitor.assess import lost_agent
+from mmm.monitor.report import answers
+from mmm.monitor.world.orders import AskOthers, Tell
+from mmm.monitor.world.world import Mode, State, World
 from mmm.wire.agent import PROBE_STOP
-from tests.unit.test_monitor_grants import CONF, LENGTH, answered, quiet, rest, without_agent
+from tests.unit.test_monitor_leases import CONF, LENGTH, answered, quiet, rest, without_agent
 from tests.unit.worlds import NOW, WRITER, checks, take_turn
 
 OVER = NOW + 3.0 + LENGTH + margin(LENGTH)

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from mmm.lead import HEARTBEAT
-from mmm.monitor import answers, commands
-from mmm.monitor.events import Answer, CheckResult, apply
-from mmm.monitor.notices import between
-from mmm.monitor.orders import KillHost, Tell
-from mmm.monitor.world import CheckStatus, Outcome, State, World
+from mmm.lease.lead import HEARTBEAT
+from mmm.monitor.apply.events import Answer, CheckResult, apply
+from mmm.monitor.command import dispatch
+from mmm.monitor.report import answers
+from mmm.monitor.report.log_lines import between
+from mmm.monitor.world.orders import KillHost, Tell
+from mmm.monitor.world.world import CheckStatus, Outcome, State, World
 from tests.unit.worlds import NOW, WRITER, checks, cluster, settle, world
 
 
@@ -74,6 +75,6 @@ def test_a_host_that_only_ping_does_not_reach_comes_back_and_can_be_set_online()
     after, _ = settle(before.with_host("db1", last_uptime=500.0, uptime=520.0))
     assert after.hosts["db1"].state is State.ONLINE
     waiting = lost(before=world({WRITER: "db2"}, {"db1": State.AWAITING_RECOVERY}))
-    result = commands.run(waiting, ["set_online", "db1"], NOW, pinged=True)
+    result = dispatch.run(waiting, ["set_online", "db1"], NOW, pinged=True)
     assert result is not None
     assert result.text.startswith("OK")

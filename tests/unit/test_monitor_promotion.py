@@ -6,13 +6,15 @@ import pytest
 
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Transactions
-from mmm.monitor import answers, commands, promotion
-from mmm.monitor.explain import explain
-from mmm.monitor.history import Entry, decode, encode, last_holder
-from mmm.monitor.preflight import Looked
-from mmm.monitor.states import enter
-from mmm.monitor.turn import Blocked, turn
-from mmm.monitor.world import CheckStatus, Move, State, World
+from mmm.monitor.assess import promotion
+from mmm.monitor.command import dispatch
+from mmm.monitor.command.preflight import Looked
+from mmm.monitor.decide.turn import Blocked, turn
+from mmm.monitor.report import answers
+from mmm.monitor.report.explain import explain
+from mmm.monitor.report.history import Entry, decode, encode, last_holder
+from mmm.monitor.states.table import enter
+from mmm.monitor.world.world import CheckStatus, Move, State, World
 from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, world
 
 BROKEN = {"rep_threads": NOW - 30}
@@ -59,10 +61,10 @@ def test_a_master_that_lacks_much_is_not_promoted_and_that_is_said(standby: Worl
     )
     assert f"{WRITER}: nobody: {said}" in explain(after, "all", NOW, lambda moment: moment)
     assert "'mmm_control move_role --force writer db2' promotes it all the same" in promotion.held_back(after)
-    refused = commands.run(after, ["move_role", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    refused = dispatch.run(after, ["move_role", "writer", "db2"], NOW, pinged=True, looked=Looked())
     assert refused is not None
     assert refused.text.startswith("ERROR: ")
-    forced = commands.run(after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    forced = dispatch.run(after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
     assert forced is not None
     assert settle(forced.world)[0].owner[WRITER] == "db2"
 
@@ -76,10 +78,10 @@ def test_a_promotion_by_force_says_what_was_received_and_cannot_be_applied() -> 
         f"{received} and when last looked at it lacked 2 transactions (0-1-140 to 0-1-141) of db1"
         in answers.show(after)
     )
-    forced = commands.run(after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    forced = dispatch.run(after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
     assert forced is not None
     assert received in forced.text
-    moved = commands.run(
+    moved = dispatch.run(
         standby, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
     )
     assert moved is not None
@@ -110,7 +112,7 @@ def test_the_old_writer_can_be_set_online_though_its_peer_does_not_replicate() -
     assert "'mmm_control set_online db1'. Else 'mmm_control move_role --force writer db2'" in answers.show(
         back
     )
-    result = commands.run(back, ["set_online", "db1"], NOW + 22, pinged=True)
+    result = dispatch.run(back, ["set_online", "db1"], NOW + 22, pinged=True)
     assert result is not None
     assert result.text.startswith("OK: ")
     assert settle(result.world, NOW + 22)[0].owner[WRITER] == "db1"
@@ -120,7 +122,7 @@ def test_set_online_still_wants_a_peer_that_replicates_where_there_is_a_writer()
     before = world({WRITER: "db2"}, {"db1": State.AWAITING_RECOVERY}).with_host(
         "db2", checks=checks(**BROKEN)
     )
-    result = commands.run(before, ["set_online", "db1"], NOW, pinged=True)
+    result = dispatch.run(before, ["set_online", "db1"], NOW, pinged=True)
     assert result is not None
     assert result.text.startswith("ERROR: The replication checks of its peer 'db2' must be ok")
 
@@ -157,7 +159,7 @@ def test_a_host_that_wrote_last_lacks_nothing_whatever_its_replication_does() ->
 
 def test_the_old_writer_gets_the_role_when_the_new_one_fails_before_it_was_told() -> None:
     before = replace(world(), last_writer="db1").with_host("db1", checks=checks(**BROKEN))
-    result = commands.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
+    result = dispatch.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
     assert result is not None
     after = settle(result.world.with_host("db2", checks=checks(mysql=NOW)))[0]
     assert after.owner[WRITER] == "db1"

@@ -7,14 +7,15 @@ import pytest
 from mmm.gtid.mysql import parse
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
-from mmm.monitor import answers, concerns, notices, readiness
-from mmm.monitor.checks import Reading, judge_threads, replica_result
-from mmm.monitor.commands import run
-from mmm.monitor.events import CheckResult, Noted, apply
-from mmm.monitor.preflight import Looked
-from mmm.monitor.warnings import Level
-from mmm.monitor.world import Outcome, State, World
-from mmm.mysql.replication import parse_status
+from mmm.monitor.act.checks import Reading, judge_threads, replica_result
+from mmm.monitor.apply.events import CheckResult, Noted, apply
+from mmm.monitor.assess import readiness
+from mmm.monitor.command.dispatch import run
+from mmm.monitor.command.preflight import Looked
+from mmm.monitor.report import answers, concerns, log_lines
+from mmm.monitor.world.warnings import Level
+from mmm.monitor.world.world import Outcome, State, World
+from mmm.mysql.server.replication import parse_status
 from mmm.wire.agent import DISK_FULL, EVENTS, Clients, Note
 from tests.unit.worlds import NOW, WRITER, checks, cluster, settle, world
 
@@ -49,7 +50,7 @@ def test_a_standby_that_could_not_be_the_writer_is_said_and_no_move_is_begun(
     bad = caught_up(world()).with_host("db2", **changes)
     assert why in codes(bad)[code]
     assert f"# Warning: {codes(bad)[code]}\n" in answers.show(bad)
-    assert codes(bad)[code] in [line for _, line in notices.between(world(), bad)]
+    assert codes(bad)[code] in [line for _, line in log_lines.between(world(), bad)]
     assert why in move(bad)
     assert move(bad).startswith("ERROR: writer is not moved to db2")
     assert move(bad, "--dry-run").startswith("ERROR")
@@ -83,7 +84,7 @@ def test_a_disk_that_is_full_is_said_with_the_way_out() -> None:
     (warned,) = concerns.found(full, NOW, lambda moment: moment)
     assert (str(warned), warned.level) == (said, Level.CRITICAL)
     longer = apply(full, Noted("db1", (Note(DISK_FULL, 52.0),)), NOW)
-    assert list(notices.between(full, longer)) == [], "the log has it once"
+    assert list(log_lines.between(full, longer)) == [], "the log has it once"
     assert readiness.found(apply(longer, Noted("db1", ()), NOW)) == ()
     assert apply(full, Noted("db1", (Note(DISK_FULL, 37.0),)), NOW) is full
 

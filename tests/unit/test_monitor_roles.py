@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmm.config.model import Vip
-from mmm.monitor import roles
-from mmm.monitor.world import Mode, Move, State, World
+from mmm.monitor.decide import roles
+from mmm.monitor.world.world import Mode, Move, State, World
 from tests.unit.worlds import READER1, READER2, READER3, WRITER, cluster, world
 
 READERS = (READER1, READER2, READER3)

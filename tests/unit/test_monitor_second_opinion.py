@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mmm.monitor import answers, second_opinion
-from mmm.monitor.events import CheckResult, Opinions, apply
-from mmm.monitor.explain import explain
-from mmm.monitor.orders import AskOthers, KillHost, Order
-from mmm.monitor.world import Outcome, State, World
+from mmm.monitor.apply.events import CheckResult, Opinions, apply
+from mmm.monitor.assess import second_opinion
+from mmm.monitor.report import answers
+from mmm.monitor.report.explain import explain
+from mmm.monitor.world.orders import AskOthers, KillHost, Order
+from mmm.monitor.world.world import Outcome, State, World
 from tests.unit.worlds import NOW, READER1, WRITER, cluster, settle, take_turn, world
 
 CONF = cluster(slaves=1, split_brain_guard=True, failover_block=0)

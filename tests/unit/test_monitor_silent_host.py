@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from mmm.lease import FOREVER, NOTHING, Given, margin
-from mmm.monitor import answers, results
-from mmm.monitor.events import Killed, VipLooked, apply
-from mmm.monitor.orders import KillHost, LookForVip
-from mmm.monitor.results import Awaited
-from mmm.monitor.world import World
+from mmm.lease.rules import FOREVER, NOTHING, Outstanding, margin
+from mmm.monitor.apply.events import Killed, VipLooked, apply
+from mmm.monitor.command import command_result
+from mmm.monitor.command.command_result import Awaited
+from mmm.monitor.report import answers
+from mmm.monitor.world.orders import KillHost, LookForVip
+from mmm.monitor.world.world import World
 from tests.unit.test_monitor_confirm_dead import BEGUN, endless
-from tests.unit.test_monitor_grants import CONF, LENGTH, cut_off
+from tests.unit.test_monitor_leases import CONF, LENGTH, cut_off
 from tests.unit.worlds import WRITER, checks, take_turn
 
 LOOK = LookForVip("db1", WRITER, ("db2",))
@@ -68,7 +69,7 @@ def test_looks_with_a_gap_between_begin_anew() -> None:
     [
         allowed(endless(), on=False),
         silent().with_agent("db1", classic=True),
-        silent().with_agent("db1", given=Given(BEGUN + LENGTH, BEGUN + LENGTH)),
+        silent().with_agent("db1", given=Outstanding(BEGUN + LENGTH, BEGUN + LENGTH)),
         silent().with_agent("db2", classic=True),
         silent().with_agent("db2", unreachable=True),
         cut_off(silent(), "db2", BEGUN),
@@ -88,4 +89,4 @@ def test_show_says_since_when_and_a_move_waits_for_it() -> None:
         in text
     )
     assert before.hosts["db1"].agent.given.until == FOREVER
-    assert results.outcome(before, Awaited("db2", "done", WRITER, "db1")) is None
+    assert command_result.outcome(before, Awaited("db2", "done", WRITER, "db1")) is None

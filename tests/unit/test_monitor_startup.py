@@ -5,10 +5,10 @@ import pytest
 from mmm.config.model import Vip
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Transactions
-from mmm.monitor.orders import KillHost, Tell
-from mmm.monitor.startup import Found, Started, Stored, start
-from mmm.monitor.turn import turn
-from mmm.monitor.world import Mode, State
+from mmm.monitor.decide.startup import Found, Started, Stored, start
+from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.orders import KillHost, Tell
+from mmm.monitor.world.world import Mode, State
 from mmm.wire.agent import Status, SystemStatus
 from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, take_turn
 

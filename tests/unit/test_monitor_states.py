@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from mmm.lead import HEARTBEAT
-from mmm.monitor.events import Answer, Answered, CheckResult, apply
-from mmm.monitor.explain import explain
-from mmm.monitor.states import judge
-from mmm.monitor.world import Mode, Outcome, State, World
+from mmm.lease.lead import HEARTBEAT
+from mmm.monitor.apply.events import Answer, Answered, CheckResult, apply
+from mmm.monitor.report.explain import explain
+from mmm.monitor.states.table import judge
+from mmm.monitor.world.world import Mode, Outcome, State, World
 from mmm.wire.agent import Status
 from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
 

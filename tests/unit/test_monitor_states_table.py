@@ -5,15 +5,15 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from mmm.agent import plan as agent_plan
-from mmm.agent.agent import _STATE as STATES_THE_AGENT_TAKES
+from mmm.agent.act.agent import _STATE as STATES_THE_AGENT_TAKES
+from mmm.agent.decide import plan as agent_plan
 from mmm.gtid.mariadb import History, parse
 from mmm.gtid.transactions import Transactions
-from mmm.monitor.orders import KillHost, Tell
-from mmm.monitor.states import RULES, Follows, rule_for
-from mmm.monitor.states_page import page
-from mmm.monitor.view import View
-from mmm.monitor.world import Opinion, Reference, State
+from mmm.monitor.states.host_view import View
+from mmm.monitor.states.table import RULES, Consequence, rule_for
+from mmm.monitor.world.orders import KillHost, Tell
+from mmm.monitor.world.world import Opinion, Reference, State
+from pages.states import page
 from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, world
 
 THERE = Transactions(
@@ -101,7 +101,9 @@ def test_every_sentence_and_every_missing_condition_can_be_said_of_any_host() ->
 
 def test_only_failures_take_roles_and_kill() -> None:
     for rule in RULES:
-        if rule.follows & (Follows.TAKE_ROLES | Follows.KILL_UNLESS_TOLD | Follows.KILL_IN_ANY_MODE):
+        if rule.follows & (
+            Consequence.TAKE_ROLES | Consequence.KILL_UNLESS_TOLD | Consequence.KILL_IN_ANY_MODE
+        ):
             assert rule.to not in (None, State.ONLINE)
 
 
@@ -114,4 +116,4 @@ def test_every_order_that_can_be_given_is_one_that_the_agent_knows() -> None:
 
 def test_the_page_of_states_is_fresh() -> None:
     written = (Path(__file__).parents[2] / "docs" / "states.md").read_text()
-    assert written == page(), "run: python -m mmm.monitor.states_page > docs/states.md"
+    assert written == page(), "run: python -m pages.states > docs/states.md"

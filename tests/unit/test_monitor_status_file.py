@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.lease import FOREVER
-from mmm.monitor import moves, status_file
-from mmm.monitor.orders import Tell
-from mmm.monitor.startup import Stored
-from mmm.monitor.world import State
-from mmm.wire.agent import Granted, Status
+from mmm.lease.rules import FOREVER
+from mmm.monitor.act import status_file
+from mmm.monitor.decide.move import phases
+from mmm.monitor.decide.startup import Stored
+from mmm.monitor.world.orders import Tell
+from mmm.monitor.world.world import State
+from mmm.wire.agent import LeaseOffer, Status
 from tests.unit.worlds import READER1, WRITER, world
 
 
@@ -48,14 +49,14 @@ def test_what_a_host_may_still_have_bound_is_written_too() -> None:
 def test_a_lease_is_granted_only_once_the_file_reckons_with_it(
     text: str, length: float, *, covered: bool
 ) -> None:
-    order = Tell("db1", 1, Status("ONLINE", (WRITER,)), lease=Granted(length, "1.2"))
+    order = Tell("db1", 1, Status("ONLINE", (WRITER,)), lease=LeaseOffer(length, "1.2"))
     assert status_file.covers(text, order) == covered
 
 
 def test_the_lease_of_a_planned_moves_new_holder_is_recorded_while_the_old_one_lets_go() -> None:
-    moving = moves.begin(world({WRITER: "db1"}), WRITER, "db1", "db2")
+    moving = phases.begin(world({WRITER: "db1"}), WRITER, "db1", "db2")
     moving = replace(moving, conf=replace(moving.conf, vip_lease=10.0))
-    order = Tell("db2", 1, Status("ONLINE", (WRITER,)), lease=Granted(10.0, "1.2"))
+    order = Tell("db2", 1, Status("ONLINE", (WRITER,)), lease=LeaseOffer(10.0, "1.2"))
     assert status_file.covers(status_file.encode(moving), order)
 
 

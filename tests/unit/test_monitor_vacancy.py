@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from mmm.monitor.answers import show
-from mmm.monitor.turn import turn
-from mmm.monitor.vacancy import Reason, vacancy
-from mmm.monitor.world import Hold, Mode, State, World
+from mmm.monitor.decide.turn import turn
+from mmm.monitor.decide.vacancy import Reason, vacancy
+from mmm.monitor.report.answers import show
+from mmm.monitor.world.world import Hold, Mode, State, World
 from tests.unit.worlds import NOW, READER1, cluster, world
 
 GUARDED = cluster(split_brain_guard=True)

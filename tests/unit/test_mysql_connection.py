@@ -14,11 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.mysql import limited
-from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, Row, connect
-from mmm.mysql.errors import classify
-from mmm.mysql.question import only
-from mmm.mysql.text_protocol import not_understood
+from mmm.mysql.session import deadline_socket
+from mmm.mysql.session.connection import (
+    Address,
+    Connection,
+    ErrorKind,
+    MysqlError,
+    Row,
+    connect,
+)
+from mmm.mysql.session.errors import classify
+from mmm.mysql.session.question import only
+from mmm.mysql.session.text_protocol import not_understood
 from tests.servers import Server
 
 LIMIT = 0.3
@@ -120,7 +127,7 @@ def test_a_server_that_hangs_up_is_unreachable() -> None:
 
 
 def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limited, "MAX_ANSWER", 100_000)
+    monkeypatch.setattr(deadline_socket, "MAX_ANSWER", 100_000)
 
     def flood(client: socket.socket) -> None:
         while True:
@@ -247,7 +254,7 @@ def test_no_answer_is_taken_for_that_of_the_next_question(
 
     with server.connect() as connection:
         with monkeypatch.context() as patched:
-            patched.setattr(limited.Limited, "receive", fails)
+            patched.setattr(deadline_socket.Limited, "receive", fails)
             with pytest.raises(MysqlError):
                 connection.ask(only("SELECT 1 AS stale"))
         with pytest.raises(MysqlError):

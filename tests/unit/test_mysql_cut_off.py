@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from mmm.mysql.replication import Caught, replica_status, wait_applied
+from mmm.mysql.server.replication import Caught, replica_status, wait_applied
 from tests.servers import Servers
 
 pytestmark = pytest.mark.mysql

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmm.mysql.connection import Connection
-from mmm.mysql.follow import Followed, follow
-from mmm.mysql.grants import grants
-from mmm.mysql.replication import Caught, binlog_position, start_replica, wait_for_source
-from mmm.mysql.source import change_source
+from mmm.mysql.server.accounts import grants
+from mmm.mysql.server.change_source import change_source
+from mmm.mysql.server.follow import Followed, follow
+from mmm.mysql.server.replication import Caught, binlog_position, start_replica, wait_for_source
+from mmm.mysql.session.connection import Connection
 from tests.authority import Authority
 from tests.servers import OTHERS, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, source

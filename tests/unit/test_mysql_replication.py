@@ -12,13 +12,13 @@ from dataclasses import replace
 import pytest
 
 from mmm.gtid.place import LogPlace
-from mmm.mysql.access import deny_writes, writable
-from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError
-from mmm.mysql.detach import attach, detach
-from mmm.mysql.flavour import detect
-from mmm.mysql.follow import Followed, FollowRefusedError, SourceBehindError, follow
-from mmm.mysql.grants import agent_privileges, grants
-from mmm.mysql.replication import (
+from mmm.mysql.server.accounts import agent_privileges, grants
+from mmm.mysql.server.change_source import change_source
+from mmm.mysql.server.detach import attach, detach
+from mmm.mysql.server.flavour import detect
+from mmm.mysql.server.follow import Followed, FollowRefusedError, SourceBehindError, follow
+from mmm.mysql.server.read_only import deny_writes, writable
+from mmm.mysql.server.replication import (
     BinlogPosition,
     Caught,
     binlog_position,
@@ -29,8 +29,8 @@ from mmm.mysql.replication import (
     wait_applied,
     wait_for_source,
 )
-from mmm.mysql.semi_sync import become_source
-from mmm.mysql.source import change_source
+from mmm.mysql.server.semi_sync import become_source
+from mmm.mysql.session.connection import Address, Connection, ErrorKind, MysqlError
 from tests.servers import Server, Servers
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, insert, rows_of, source
 

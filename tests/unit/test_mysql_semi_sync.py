@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 
 from mmm.gtid.semi_sync import SemiSync, said
-from mmm.mysql.grants import grants
-from mmm.mysql.replication import start_replica
-from mmm.mysql.semi_sync import become_replica, become_source, look_at_semi_sync, switches
-from mmm.mysql.source import change_source
+from mmm.mysql.server.accounts import grants
+from mmm.mysql.server.change_source import change_source
+from mmm.mysql.server.replication import start_replica
+from mmm.mysql.server.semi_sync import become_replica, become_source, look_at_semi_sync, switches
 from tests.servers import OTHERS, WAIT_LIMIT, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent, source
 

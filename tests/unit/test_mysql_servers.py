@@ -12,12 +12,13 @@ import pymysql
 import pytest
 
 from mmm.gtid.place import LogPlace
-from mmm.mysql.access import access, allow_writes, deny_writes
-from mmm.mysql.connection import Connection, MysqlError
-from mmm.mysql.detach import attach, detach, stop_receiving
-from mmm.mysql.follow import Followed, FollowRefusedError, follow
-from mmm.mysql.grants import grants
-from mmm.mysql.replication import (
+from mmm.mysql.server.accounts import grants
+from mmm.mysql.server.binlog_tail import read_tail
+from mmm.mysql.server.change_source import change_source
+from mmm.mysql.server.detach import attach, detach, stop_receiving
+from mmm.mysql.server.follow import Followed, FollowRefusedError, follow
+from mmm.mysql.server.read_only import access, allow_writes, deny_writes
+from mmm.mysql.server.replication import (
     Caught,
     ReplicaStatus,
     binlog_position,
@@ -28,9 +29,8 @@ from mmm.mysql.replication import (
     wait_applied,
     wait_for_source,
 )
-from mmm.mysql.source import change_source
-from mmm.mysql.tail import read_tail
-from mmm.mysql.transactions import look_at_transactions
+from mmm.mysql.server.transactions import look_at_transactions
+from mmm.mysql.session.connection import Connection, MysqlError
 from tests.servers import MARIADB, OTHERS, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, insert, rows_of, source
 

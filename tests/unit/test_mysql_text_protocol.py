@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from mmm.mysql.text_protocol import Answer, Exchange, Failed, NotMysqlError, query
+from mmm.mysql.session.text_protocol import (
+    Answer,
+    Exchange,
+    Failed,
+    NotMysqlError,
+    query,
+)
 from tests.fuzz.targets import CORPUS
 
 RECORDED = sorted((CORPUS / "said").iterdir())

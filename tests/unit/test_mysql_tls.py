@@ -11,12 +11,18 @@ from pathlib import Path
 import pytest
 
 from mmm.config.model import Check, Host, Socket, SslMode
-from mmm.monitor.checks import check_mysql
-from mmm.monitor.world import Outcome
-from mmm.mysql import limited
-from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, connect
-from mmm.mysql.kept import Kept
-from mmm.mysql.tls import Tls
+from mmm.monitor.act.checks import check_mysql
+from mmm.monitor.world.world import Outcome
+from mmm.mysql.session import deadline_socket
+from mmm.mysql.session.connection import (
+    Address,
+    Connection,
+    ErrorKind,
+    MysqlError,
+    connect,
+)
+from mmm.mysql.session.reused import Kept
+from mmm.mysql.session.tls import Tls
 from tests.authority import Authority
 from tests.servers import OTHERS, Server, Servers, kind
 
@@ -133,7 +139,7 @@ def test_a_frozen_server_times_out_in_the_handshake_and_in_a_statement(secured: 
 
 def test_an_answer_without_end_is_cut_off(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
     with connect(secured.address(secured.checked), LONG) as connection:
-        monkeypatch.setattr(limited, "MAX_ANSWER", 100_000)
+        monkeypatch.setattr(deadline_socket, "MAX_ANSWER", 100_000)
         with pytest.raises(MysqlError, match="longer than"):
             connection.query("SELECT REPEAT('x', 1000000)")
 

@@ -8,10 +8,10 @@ import pytest
 from mmm.config.model import Host
 from mmm.gtid.place import NOWHERE
 from mmm.gtid.transactions import Transactions, surplus
-from mmm.monitor.checks import Reading, monitor_address, read_replica
-from mmm.mysql.grants import Account, grants
-from mmm.mysql.kept import Kept
-from mmm.mysql.replication import binlog_position, wait_for_source
+from mmm.monitor.act.checks import Reading, monitor_address, read_replica
+from mmm.mysql.server.accounts import Account, grants
+from mmm.mysql.server.replication import binlog_position, wait_for_source
+from mmm.mysql.session.reused import Kept
 from tests.servers import Server, Servers
 
 MONITOR = Account("mmm_monitor", "secret")

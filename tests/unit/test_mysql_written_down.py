@@ -13,11 +13,10 @@ import pytest
 from mmm.gtid.mysql import parse
 from mmm.gtid.place import LogPlace
 from mmm.gtid.semi_sync import said
-from mmm.mysql.access import access, allow_writes, deny_writes
-from mmm.mysql.connection import Address, Connection, ErrorKind, MysqlError, Row
-from mmm.mysql.flavour import detect
-from mmm.mysql.follow import Followed, FollowRefusedError, follow
-from mmm.mysql.replication import (
+from mmm.mysql.server.flavour import detect
+from mmm.mysql.server.follow import Followed, FollowRefusedError, follow
+from mmm.mysql.server.read_only import access, allow_writes, deny_writes
+from mmm.mysql.server.replication import (
     Caught,
     binlog_position,
     replica_status,
@@ -25,8 +24,15 @@ from mmm.mysql.replication import (
     stop_replica,
     wait_for_source,
 )
-from mmm.mysql.semi_sync import become_replica, become_source, look_at_semi_sync
-from mmm.mysql.transactions import look_at_transactions
+from mmm.mysql.server.semi_sync import become_replica, become_source, look_at_semi_sync
+from mmm.mysql.server.transactions import look_at_transactions
+from mmm.mysql.session.connection import (
+    Address,
+    Connection,
+    ErrorKind,
+    MysqlError,
+    Row,
+)
 
 VERSIONS = ("5.7.44-log", "8.0.21", "8.0.22", "8.0.23", "8.0.36-28.1", "8.4.3", "9.7.4-2")
 ONE, TWO = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "4e11fa47-71ca-11e1-9e33-c80aa9429562"

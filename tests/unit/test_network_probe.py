@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmm.lease import PROBING
+from mmm.lease.rules import PROBING
 from mmm.network.arp import Sender
 from mmm.network.probe import holder
 from tests.namespaces import Neighbour, cable, ip, neighbour, own_network

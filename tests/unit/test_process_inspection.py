@@ -5,12 +5,18 @@ from pathlib import Path
 import pytest
 
 from mmm.agent import daemon as agent
-from mmm.config.conf import Cluster, Memory, Program, check, read
+from mmm.config.load import (
+    Cluster,
+    Memory,
+    Program,
+    check,
+    read,
+)
 from mmm.monitor import daemon as monitor
 from mmm.process import program
 from mmm.process.inspection import not_here
 from mmm.process.logs import replacement_problem
-from tests.unit.test_config_sections import COMMON, MONITOR
+from tests.unit.test_config_dialect2 import COMMON, MONITOR
 
 NOWHERE = "192.0.2.7"
 """An address that no machine has."""

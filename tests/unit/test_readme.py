@@ -8,12 +8,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmm.config.conf import Cluster, Memory, Program, check, read
+from mmm.config.load import (
+    Cluster,
+    Memory,
+    Program,
+    check,
+    read,
+)
 from mmm.control.main import NO_ANSWER, OK, REFUSED, USAGE
-from mmm.monitor.world import Mode, State
-from mmm.mysql.flavour import detect
-from mmm.mysql.grants import Account, grants
-from mmm.sandbox.faults import FAULTS
+from mmm.monitor.world.world import Mode, State
+from mmm.mysql.server.accounts import Account, grants
+from mmm.mysql.server.flavour import detect
+from mmm.sandbox.trouble.faults import FAULTS
 from mmm.wire.command import HELP
 
 TREE = Path(__file__).parents[2]

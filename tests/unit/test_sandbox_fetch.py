@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmm.sandbox import fetch
-from mmm.sandbox.machine import SandboxError
+from mmm.sandbox.machines.machine import SandboxError
 
 
 @pytest.fixture

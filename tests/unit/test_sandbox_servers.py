@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mmm.sandbox.machine import SandboxError
-from mmm.sandbox.mariadb import MariaDb
-from mmm.sandbox.servers import find
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.mariadb import MariaDb
+from mmm.sandbox.machines.servers import find
 from tests.servers import OTHERS, kind
 
 SCRIPTS = ("system_tables.sql", "performance_tables.sql", "system_tables_data.sql")

@@ -41,7 +41,7 @@ def test_recorded_replies() -> None:
 
 def test_what_only_newer_agents_know_is_said_behind_what_the_classic_ones_read() -> None:
     status = Status("ONLINE", (Vip("writer", "10.77.0.80"),), "db1", force=True, detach=True)
-    request = agent.set_status("db1", status, agent.Granted(10.0, "abc"))
+    request = agent.set_status("db1", status, agent.LeaseOffer(10.0, "abc"))
     line = b"SET_STATUS|1|db1|ONLINE|writer(10.77.0.80)|db1|LEASE:10:abc|FORCE|DETACH\n"
     assert agent.encode_request(request) == line
     assert agent.ordered_status(agent.decode_request(line)) == status

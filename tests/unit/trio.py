@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from mmm.mysql.connection import Address, Connection
-from mmm.mysql.grants import Account
+from mmm.mysql.server.accounts import Account
+from mmm.mysql.session.connection import Address, Connection
 from tests.servers import Server
 
 MONITOR = Account("mmm_monitor", "m'm")

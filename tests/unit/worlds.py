@@ -7,10 +7,31 @@ from typing import Any
 from mmm.config.model import Check, Cluster, Host, Monitor, Role, Vip
 from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
-from mmm.monitor.events import Answer, Answered, Killed, LogRead, Opinions, VipLooked, apply
-from mmm.monitor.orders import AskOthers, KillHost, LookForVip, Order, ReadLog
-from mmm.monitor.turn import turn
-from mmm.monitor.world import AgentLink, CheckStatus, HostWorld, Mode, State, World
+from mmm.monitor.apply.events import (
+    Answer,
+    Answered,
+    Killed,
+    LogRead,
+    Opinions,
+    VipLooked,
+    apply,
+)
+from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.orders import (
+    AskOthers,
+    KillHost,
+    LookForVip,
+    Order,
+    ReadLog,
+)
+from mmm.monitor.world.world import (
+    AgentLink,
+    CheckStatus,
+    HostWorld,
+    Mode,
+    State,
+    World,
+)
 from mmm.wire.agent import Status
 
 WRITER = Vip("writer", "10.0.0.80")

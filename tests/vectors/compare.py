@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mmm.monitor.events import Answer
-from mmm.monitor.world import World
+from mmm.monitor.apply.events import Answer
+from mmm.monitor.world.world import World
 from tests.vectors.recordings import Json
 from tests.vectors.replay import Heard, Replay
 

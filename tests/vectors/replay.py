@@ -10,12 +10,28 @@ from dataclasses import dataclass, field, replace
 
 from mmm.config.model import Cluster, Vip
 from mmm.config.names import CHECK_NAMES
-from mmm.lead import HEARTBEAT
-from mmm.monitor import answers, commands, failover, states, tell
-from mmm.monitor.events import Answer, Answered, Killed, VipLooked, apply
-from mmm.monitor.orders import KillHost, LookForVip, Order, Tell
-from mmm.monitor.turn import end_wait
-from mmm.monitor.world import AgentLink, CheckStatus, HostWorld, Mode, State, World
+from mmm.lease.lead import HEARTBEAT
+from mmm.monitor.apply.events import (
+    Answer,
+    Answered,
+    Killed,
+    VipLooked,
+    apply,
+)
+from mmm.monitor.command import dispatch
+from mmm.monitor.decide import failover_block, reconcile
+from mmm.monitor.decide.turn import end_wait
+from mmm.monitor.report import answers
+from mmm.monitor.states import table
+from mmm.monitor.world.orders import KillHost, LookForVip, Order, Tell
+from mmm.monitor.world.world import (
+    AgentLink,
+    CheckStatus,
+    HostWorld,
+    Mode,
+    State,
+    World,
+)
 from mmm.wire.agent import Status
 from mmm.wire.control import decode_command, invalid_command
 from tests.vectors.recordings import Json
@@ -89,7 +105,7 @@ class Replay:
             self._exchange(heard, now)
             return heard
         if self.world.network_up:
-            self.world, _ = states.judge(self.world, now)
+            self.world, _ = table.judge(self.world, now)
             self.world, _ = end_wait(self.world, now)
             self._exchange(heard, now)
         for line in given.get("cmds", ()):
@@ -97,7 +113,7 @@ class Replay:
             self._exchange(heard, now)
         self._heartbeats(now - HEARTBEAT)
         if self.world.network_up:
-            self.world = failover.assign(self.world, now)
+            self.world = failover_block.assign(self.world, now)
         self._exchange(heard, now)
         return heard
 
@@ -121,9 +137,9 @@ class Replay:
             return
         text = answers.answer(self.world, words, now, lambda moment: moment)
         if text is None:
-            asked = commands.agent_to_ping(self.world, words)
+            asked = dispatch.agent_to_ping(self.world, words)
             pinged = asked is None or self._ping(asked, heard)
-            result = commands.run(self.world, words, now, pinged=pinged)
+            result = dispatch.run(self.world, words, now, pinged=pinged)
             if result is not None:
                 self.world, text = result.world, result.text
         heard.replies.append(invalid_command(line.encode()) if text is None else text)
@@ -147,7 +163,7 @@ class Replay:
     def _exchange(self, heard: Heard, now: float) -> None:
         """Carry orders out until none is left."""
         for _ in range(_MOST_ROUNDS):
-            self.world, orders = tell.orders(self.world, now)
+            self.world, orders = reconcile.orders(self.world, now)
             if not orders:
                 return
             for order in orders:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mmm.config.model import Cluster
-from mmm.monitor import tell
-from mmm.monitor.world import World
+from mmm.monitor.decide import reconcile
+from mmm.monitor.world.world import World
 from tests.vectors.compare import Difference
 from tests.vectors.recordings import Json
 from tests.vectors.replay import Heard, Replay
@@ -107,7 +107,9 @@ def _killed_first(difference: Difference, story: Story) -> bool:
     if difference.what != "kill" or difference.recorded or not difference.ours:
         return False
     moved = any(command.startswith("move_role") for command in story.commands)
-    left = tell.left_behind(story.before, difference.key) - tell.left_behind(story.after, difference.key)
+    left = reconcile.left_behind(story.before, difference.key) - reconcile.left_behind(
+        story.after, difference.key
+    )
     return moved or bool(left)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from mmm.agent import agent as module
-from mmm.agent import change
-from mmm.agent.agent import Agent
-from mmm.agent.plan import (
+from mmm.agent.act import agent as module
+from mmm.agent.act import change
+from mmm.agent.act.agent import Agent
+from mmm.agent.act.steps import Done
+from mmm.agent.decide.plan import (
     AllowWrites,
     Bind,
     DenyWrites,
@@ -29,7 +30,6 @@ from mmm.agent.plan import (
     Sync,
     Unbind,
 )
-from mmm.agent.steps import Done
 from mmm.config.model import Cluster, Host, Role, Vip
 from mmm.network.line_server import GarbageError, Peer
 from mmm.wire.agent import decode_reply, encode_vips

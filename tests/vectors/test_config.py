@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmm.config.conf import Cluster, ConfError, Disk, Memory, check, read
+from mmm.config.load import (
+    Cluster,
+    ConfError,
+    Disk,
+    Memory,
+    check,
+    read,
+)
 from mmm.config.names import Program
 from tests.vectors.recordings import Json, vectors
 from tests.vectors.tally import Tally

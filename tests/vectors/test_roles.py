@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from mmm.config.model import Role
-from mmm.monitor import roles
-from mmm.monitor.world import World
+from mmm.monitor.decide import roles
+from mmm.monitor.world.world import World
 from tests.vectors.compare import fits
 from tests.vectors.recordings import Json, cluster, vectors
 from tests.vectors.replay import first_world

@@ -1,0 +1,1 @@
+"""Sockets, servers, interfaces, files, threads and the clock of the agent."""

@@ -1,0 +1,137 @@
+"""Whom this host's agent obeys: the rules of `mmm.lease.lead`, and what is said of who was refused."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from mmm.agent.act.credentials import Credentials
+from mmm.config.agreement import differing, digests
+from mmm.config.model import Cluster
+from mmm.lease.lead import UNKNOWN, Following, Lead, silence
+from mmm.network.line_server import Peer
+from mmm.process.watchdog import clock
+from mmm.wire import agent as wire
+from mmm.wire import lead as show
+
+AGAIN = 60.0
+"""Seconds until a refusal for the same reason is logged again."""
+
+log = logging.getLogger(__name__)
+
+
+class Refusal(NamedTuple):
+    """Why a request is refused: the text, its code, and the fields that go with it."""
+
+    text: str
+    why: str
+    fields: tuple[str, ...] = ()
+
+
+class Authority:
+    """The monitor that an agent follows, and the one that it has refused."""
+
+    def __init__(
+        self,
+        conf: Cluster,
+        now: Callable[[], float] = clock,
+        given: Callable[[str], float | None] = lambda _: None,
+    ) -> None:
+        self._now = now
+        self._credentials = Credentials(conf, now, given)
+        self._silence = silence(conf.vip_lease, len(conf.hosts))
+        self._following = Following()
+        self._stranger, self._refused = "", -self._silence
+        self._said: dict[str, float] = {}
+        self._classic = False
+        self._own = digests(conf)
+        self._writer = conf.active_master_role
+        self._differs: tuple[str, ...] = ()
+        self._agreed = False
+
+    def followed_before(self) -> None:
+        """Note that an earlier start of this agent was given a lease: the monitor is none of MMM 2.x."""
+        self._following = Following(UNKNOWN, self._now(), free=True)
+
+    def refusal(self, request: wire.Request, peer: Peer) -> Refusal | None:
+        """Return why the request is refused; None: it is not, and its sender is followed from now on if it orders."""
+        if lack := self._credentials.lack(request, peer):
+            self._warn(f"{peer.ip} {lack.why}", f"refused, from {peer.ip}: {lack.text}")
+            return Refusal(lack.text, lack.why)
+        if show.is_free(request):
+            self._following = self._following.freed(_lead(request, peer))
+        if request.command == wire.PROMISE:
+            return self._disagreement(request)
+        if request.command not in show.ORDERS:
+            return None
+        now, lead = self._now(), _lead(request, peer)
+        followed = self._following.refuses(lead, now, self._silence)
+        if followed is None:
+            self._follow(lead, peer, now)
+            return self._disagreement(request) if request.command == wire.SET_STATUS else None
+        self._stranger, self._refused = lead.address if lead is not None else peer.ip, now
+        text = f"this agent obeys the monitor at {followed.address}, not another one at {self._stranger}"
+        self._warn(self._stranger, f"refused: {text}; stop one of the two")
+        return Refusal(text, show.OTHER_MONITOR, (show.follows_field(followed),))
+
+    def fields(self) -> tuple[str, ...]:
+        """Return what the answer to an order tells the monitor that is followed.
+
+        Who else has given orders lately, and in what the confs differ.
+        """
+        lately = self._stranger and self._now() < self._refused + self._silence
+        stranger = (show.stranger_field(self._stranger),) if lately else ()
+        return (*stranger, show.differs_field(self._differs)) if self._differs else stranger
+
+    def is_alone(self) -> bool:
+        """Tell whether the monitor has said that it knows of the same hosts of the active master role."""
+        return self._agreed
+
+    def _disagreement(self, request: wire.Request) -> Refusal | None:
+        """Return why a request is refused that would prolong a lease: by another conf than this one."""
+        said = show.conf_of(request)
+        differs = differing(self._own, said)
+        if request.command == wire.SET_STATUS:
+            self._differs, self._agreed = differs, bool(said) and not differs
+        if not differs or (request.command == wire.SET_STATUS and not self._holds(request)):
+            return None
+        text = f"the conf of this agent and that of the sender differ in {', '.join(differs)}: make them the same"
+        self._warn(f"{request.command} {differs}", f"{request.command} refused: {text}")
+        return Refusal(text, show.CONF, (show.differs_field(differs),))
+
+    def _holds(self, request: wire.Request) -> bool:
+        """Tell whether the order gives this host the active master role, or leaves it there."""
+        with suppress(wire.WireError):
+            return any(vip.role == self._writer for vip in wire.ordered_status(request).vips)
+        return False
+
+    def _follow(self, lead: Lead | None, peer: Peer, now: float) -> None:
+        before = self._following
+        self._following = before.obeyed(lead, now)
+        if lead is None and not self._classic:
+            self._classic = True
+            log.warning(
+                "obeys a monitor at %s that does not name itself, as one of MMM 2.x: any user of a machine"
+                " that is let in can give such orders",
+                peer.ip,
+            )
+        if lead is not None and lead != before.followed(now, self._silence):
+            self._stranger = ""
+            log.info("obeys the monitor at %s, started as %s", lead.address, lead.nonce)
+
+    def _warn(self, key: str, text: str) -> None:
+        now = self._now()
+        if now - self._said.get(key, -AGAIN) < AGAIN:
+            return
+        if len(self._said) >= 100:
+            self._said.clear()
+        self._said[key] = now
+        log.warning("%s", text)
+
+
+def _lead(request: wire.Request, peer: Peer) -> Lead | None:
+    """Return who gives the order; a monitor whose port is at a loopback address is known by where it comes from."""
+    lead = show.lead_of(request)
+    if lead is None or not lead.address.startswith(("127.", "[::1]:", "0.0.0.0:", "[::]:")):
+        return lead
+    return lead._replace(address=f"{peer.ip}, {lead.address}")

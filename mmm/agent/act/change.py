@@ -1,0 +1,163 @@
+"""Changes of this host, and the looks they begin with; all of it blocks and runs in the changing thread.
+
+What a change comes to is returned, nothing is kept here: the loop alone knows what is assigned, and that may be less
+by then than when the change began.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmm.agent.act.held_lease import Tenure
+from mmm.agent.act.lease_watch import UNDISTURBED
+from mmm.agent.act.observe import ANSWER_LIMIT, Session, look
+from mmm.agent.act.steps import Steps, agent_at
+from mmm.agent.decide.obedience import Changed, Outcome
+from mmm.agent.decide.plan import (
+    HARD_OFFLINE,
+    Facts,
+    Past,
+    Plan,
+    Seen,
+    Unbind,
+    UnbindElsewhere,
+    clear,
+    plan,
+    put_right,
+)
+from mmm.config.model import Cluster
+from mmm.mysql.session.connection import MysqlError
+from mmm.network.vips import Interface, InterfaceError, NoInterfaceError
+from mmm.wire.agent import Status
+
+FAILED_LIMIT = 0.3
+"""Seconds that a server which the monitor has found failed may take to answer: others wait for its VIPs.
+
+What it is late for is confirmed later.
+"""
+SHORTEST_LIMIT = 0.25
+"""Seconds that a server may take at least; with short leases less than ANSWER_LIMIT.
+
+While an order waits for a server that is silent, the monitor cannot send the next one, which renews the lease.
+"""
+PREPARED = 0.25
+"""Seconds for which a look counts that was taken to be prepared for an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was seen to be prepared for the next order, and when that look began."""
+
+    began: float
+    seen: Seen
+
+    def counts(self, now: float, undisturbed: float) -> bool:
+        """Tell whether it still does: it is young, and began after this host was last `undisturbed`."""
+        return now - self.began < PREPARED and self.began > undisturbed
+
+
+class Changes:
+    """What an agent does to its host. Only `close` is for another thread than the changing one."""
+
+    def __init__(
+        self, conf: Cluster, interface: Interface, steps: Steps, tenure: Tenure, known: Facts
+    ) -> None:
+        self._interface = interface
+        self._steps = steps
+        self._tenure = tenure
+        self._facts = known
+        self._leases = conf.vip_lease > 0
+        self._ips = tuple(vip.ip for vip in conf.vips)
+        self._session = Session(agent_at(conf.hosts[conf.this]))
+
+    def apply(self, status: Status, past: Past, seen: Seen | None = None) -> Changed:
+        """Make the system what the order wants, from what is `seen`; None: from what stands now."""
+        return self._carry_out(status, plan, past, seen)
+
+    def put_right(self, status: Status, past: Past) -> Changed:
+        """Bring back what is assigned."""
+        return self._carry_out(status, put_right, past)
+
+    def clear(self, status: Status) -> Changed:
+        """Remove the cluster's VIPs that are not assigned."""
+        session = self._session
+        try:
+            seen = look(self._interface, self._ips, session)
+            planned: Plan = clear(status.vips, seen, self._facts)
+            done = self._steps.carry_out(planned, session)
+        except InterfaceError as error:
+            return Changed(Outcome((str(error),)))
+        finally:
+            session.rest()
+        removed = len({step.vip for step in done.steps if isinstance(step, Unbind | UnbindElsewhere)})
+        return Changed(Outcome(done.failures, planned.notes, removed=removed))
+
+    def get_ready(self) -> tuple[Prepared | None, str]:
+        """Look, and open what the next order needs; returns what was seen, and what is wrong with a server."""
+        self._session.rest()
+        began = time.monotonic()
+        try:
+            seen = look(self._interface, self._ips, self._session)
+        except InterfaceError as error:
+            return None, str(error)
+        prepared = None if seen.problem else Prepared(began, seen)
+        try:
+            self._steps.prepare()
+        except MysqlError as error:
+            return prepared, error.text
+        return prepared, seen.problem
+
+    def close(self) -> None:
+        """End the connection to the server."""
+        self._session.close()
+
+    def _carry_out(
+        self,
+        status: Status,
+        decide: Callable[[Status, Seen, Facts, Past], Plan],
+        past: Past,
+        seen: Seen | None = None,
+    ) -> Changed:
+        session = self._session
+        session.limit = self._answer_limit(status)
+        try:
+            seen = seen or look(self._interface, self._ips, session)
+            planned = decide(status, seen, self._facts, past)
+            # Who is to take over waits for what leaves, and clients for what is bound.
+            leaves = any(isinstance(step, Unbind) for step in planned.steps)
+            before = leaves and not 0 < self._tenure.left < UNDISTURBED
+            not_renewed = self._renew(status, seen) if before else ()
+            done = self._steps.carry_out(planned, session)
+            not_renewed = not_renewed if before else self._renew(status, seen)
+        except InterfaceError as error:
+            return Changed(Outcome((str(error),)))
+        finally:
+            session.rest()
+        failures = (*planned.refusals, *done.failures, *not_renewed)
+        outcome = Outcome(failures, planned.notes, took=done.took, why=done.why)
+        bound = self._bound() if failures else None
+        return Changed(outcome, seen, done.steps, done.unfinished, bound, done.writes)
+
+    def _bound(self) -> frozenset[str] | None:
+        """Return the cluster's VIPs that are bound, None when the kernel does not tell."""
+        try:
+            return frozenset(self._ips) & self._interface.bound().keys()
+        except NoInterfaceError:
+            return frozenset()
+        except InterfaceError:
+            return None
+
+    def _renew(self, status: Status, seen: Seen) -> tuple[str, ...]:
+        """Renew what stays bound; returns why that failed."""
+        if not self._leases:
+            return ()
+        try:
+            self._steps.renew(vip for vip in status.vips if vip.ip in seen.bound)
+        except InterfaceError as error:
+            return (str(error),)
+        return ()
+
+    def _answer_limit(self, status: Status) -> float:
+        """Return the seconds that the server may take for each answer while an order is carried out."""
+        limit = FAILED_LIMIT if status.state == HARD_OFFLINE else ANSWER_LIMIT
+        return min(limit, max(SHORTEST_LIMIT, self._tenure.length / 4)) if self._tenure.leased else limit

@@ -1,0 +1,93 @@
+"""Ends the clients of a VIP that is about to leave, so that they notice at once (SPEC 10.13).
+
+The kernel tells who is connected through the VIP, the server ends their sessions, and what it has not ended within
+a moment, because it does not answer or is at a long statement, the kernel ends. Connections to the host's own
+address stay, and so do replication's and those of MMM itself, as long as the server can tell which they are.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mmm.agent.act.observe import Session
+from mmm.mysql.server.client_sessions import Client, end_clients, sort_out
+from mmm.mysql.server.processlist import Session as Listed
+from mmm.mysql.session.connection import MysqlError
+from mmm.network.socket_table import Connection, connections, destroy
+
+SERVER_LIMIT = 0.1
+"""Seconds that the server may take to be told whom to end."""
+GONE_LIMIT = 0.02
+"""Seconds from then on until the kernel ends what is left: the VIP leaves without waiting any longer."""
+_NAP = 0.0003
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The clients of a VIP that is about to leave: how many were ended, and who stays."""
+
+    ended: int = 0
+    kept: frozenset[Client] = frozenset()
+
+
+def end_clients_of(
+    ip: str, port: int, session: Session, keep: frozenset[str], stay: Iterable[Listed] | None = None
+) -> Leaving:
+    """Have the server end the clients that are connected to it through `ip`, and see them go.
+
+    Where it was told a moment ago to end all but those that `stay`, whoever has come since is left to the kernel.
+    Takes at most SERVER_LIMIT and GONE_LIMIT; never fails, for the VIP has to leave in any case.
+    """
+    try:
+        there = connections(ip, port)
+        if not there:
+            return Leaving()
+        if stay is not None:
+            return Leaving(kept=sort_out(stay, map(_client, there), keep)[1])
+        kept = _tell_server(there, session, keep)
+        ended = [one for one in there if _client(one) not in kept]
+        if session.is_open:
+            _await_end(ip, port, ended)
+        return Leaving(len(ended), kept)
+    except OSError as error:
+        _complain(ip, error)
+        return Leaving()
+
+
+def cut_off(ip: str, port: int, kept: frozenset[Client]) -> None:
+    """End all connections through `ip` but those of `kept`, those that have just come too: nothing answers them now."""
+    try:
+        destroy(one for one in connections(ip, port) if _client(one) not in kept)
+    except OSError as error:
+        _complain(ip, error)
+
+
+def _complain(ip: str, error: OSError) -> None:
+    why = error.strerror or error
+    log.warning("%s: its clients could not be ended and may hang for a while: %s", ip, why)
+
+
+def _tell_server(there: list[Connection], session: Session, keep: frozenset[str]) -> frozenset[Client]:
+    """Have the server end these clients; returns those that are to stay."""
+    if not session.is_open:  # it did not answer a moment ago
+        return frozenset()
+    try:
+        return end_clients(session.open(), [_client(one) for one in there], keep, SERVER_LIMIT).kept
+    except MysqlError as error:
+        log.debug("clients are ended by the kernel: %s", error.text)
+        session.close()
+        return frozenset()
+
+
+def _await_end(ip: str, port: int, ended: list[Connection]) -> None:
+    deadline = time.monotonic() + GONE_LIMIT
+    keys = {one.key for one in ended}
+    while time.monotonic() < deadline and any(one.key in keys for one in connections(ip, port)):
+        time.sleep(_NAP)
+
+
+def _client(one: Connection) -> Client:
+    return one.ip, one.port

@@ -1,0 +1,1 @@
+"""What the agent obeys, and in which order it changes its host. Pure."""

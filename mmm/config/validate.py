@@ -1,0 +1,68 @@
+"""Conf files to settings that are checked, or all errors at once; `mmm.config.check` makes the model of them.
+
+A program that is to start fast and needs no more than an address, as mmm_control does, ends here.
+"""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable
+
+from mmm.config.files import Source
+from mmm.config.names import Program
+from mmm.config.reader import read
+from mmm.config.resolve import Resolve, look_up
+from mmm.config.rules import apply_rules
+from mmm.config.settings import World
+from mmm.config.tree import ConfError, Tree
+
+
+def load_settings(
+    source: Source, path: str | None, program: Program, cluster: str | None, name: str
+) -> World:
+    """Return the checked settings of `program`.
+
+    They are read from `path`, or when that is None from the file called `name`, with `_CLUSTER` appended for @CLUSTER.
+    Raises ConfError with everything that is wrong.
+    """
+    suffix = cluster or ""
+    if suffix and not re.fullmatch(r"[A-Za-z0-9_.-]+", suffix):
+        raise ConfError((f"@{suffix}: not the name of a cluster; use letters, digits, `_`, `-` and `.`",))
+    wanted = os.path.abspath(path) if path else f"{name}_{suffix}" if suffix else name  # noqa: PTH100
+    return verified(read(source, wanted), program, suffix, _unreadable, look_up)
+
+
+def verified(
+    tree: Tree,
+    program: Program,
+    cluster: str,
+    unreadable: Callable[[str], str],
+    resolve: Resolve | None = None,
+) -> World:
+    """Return the settings that `tree` says; raises ConfError with all that is wrong.
+
+    `cluster` is the name behind the @, or empty. `unreadable` says why a file cannot be read, or nothing. Without
+    `resolve` names are not taken for addresses.
+    """
+    if tree.dialect == 1:
+        from mmm.config.upgrade import translated  # noqa: PLC0415 - few confs are that old
+
+        tree = translated(tree, program)
+    world = World(tree, program, cluster, unreadable, resolve)
+    if not tree.incomplete:
+        apply_rules(world)
+    if world.tree.problems:
+        raise world.tree.error()
+    return world
+
+
+def _unreadable(path: str) -> str:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+            return "is not a file"
+    except (OSError, ValueError) as e:
+        if isinstance(e, ValueError) or e.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            return "is not a file"
+        return f"cannot be looked at ({e})"
+    return "" if os.access(path, os.R_OK) else "cannot be read by this user"

@@ -1,0 +1,174 @@
+"""The writer lease: why no two hosts can be written to under one VIP (SPEC 11.1). Pure; times are handed in.
+
+A *token* is a moment on the clock of the agent that gave it. A *grant* is a token with a length: the role for so
+long from that moment on, or for ever. Both sides count from the same moment: the agent from when it gave the token,
+the monitor from when it received it, which is later. So a lease has ended at the agent before it has at the monitor.
+
+The agent (`Lease`)
+    obeys a token once, and only one that is newer than any it has obeyed and than its own start, and not one that it
+    has not given yet: an order that lay in a buffer binds nothing;
+    holds the role until the lease ends, whoever is frozen: the kernel removes the VIP at that moment;
+    promises another holder to refuse the role for the length and the margin, unless it holds the role itself;
+    renews by the promises of all other hosts from the moment at which it asked, while it still holds the role;
+    gives back the promises that it was given, once it has obeyed an order to give the role up: who gave one is free at
+    once. It renews by no answer to what it had asked before, and what is given back is named by when it was asked for:
+    a word that comes late frees nobody from a newer promise.
+    makes no lease one without an end by itself, however it ends: it asks the monitor for a grant for ever, or leaves
+    to the kernel what is left.
+
+The monitor (`Outstanding`, one for each host)
+    takes a host to hold the role until the end of the longest lease that it sent, arrived or not;
+    believes of a host what it answers to the last order, and nothing it answers to an earlier one;
+    gives the role to another only when every other lease has run out, with the margin, or its end was confirmed.
+
+The monitor need not know of promises: who gave one refuses the monitor too. The margin covers clocks that do not run
+alike, how late the kernel may be, and the time between a look at the lease and what follows.
+"""
+
+from math import inf
+from typing import NamedTuple
+
+NOT_OBEYED = "not obeyed"
+"""How the sentence ends with which an order is refused for its token: one with a newer token may be obeyed."""
+NEVER = -inf
+FOREVER = inf
+PROBING = 0.4
+"""Seconds for which a host that is to take the role after a lease has run out asks first who has its VIP.
+
+Nothing is bound meanwhile, so it is told that much before the margin is over.
+"""
+LONGEST_MARGIN = 1.0
+"""Seconds that everybody but the holder waits after the end of a lease of two seconds or more."""
+
+
+def margin(length: float) -> float:
+    """Return for how many seconds everybody but the holder waits after the end of a lease of `length` seconds.
+
+    It covers clocks that run differently during the lease, and how late the kernel may be: `Tenure.lifetime`.
+    """
+    return min(LONGEST_MARGIN, 0.75 * length)
+
+
+class Grant(NamedTuple):
+    """The role for `length` seconds from `token` on; FOREVER has no end."""
+
+    length: float
+    token: float
+
+
+class Lease(NamedTuple):
+    """The agent's side. Moments are on its own clock, which runs on while the host sleeps."""
+
+    newest: float
+    """No token up to this one is obeyed: the newest obeyed, or the agent's start."""
+    until: float = NEVER
+    """The end of the lease: the role is held before it."""
+    promised: float = NEVER
+    """The role is refused before this moment: another host was promised so."""
+    heard: float = NEVER
+    """The token of the last order that this agent obeyed."""
+    returned: float = NEVER
+    """The promises asked for up to this moment were given back: no answer to such a question counts any more."""
+    booted: float = NEVER
+    """The role is refused before this moment: what was promised before the host's boot is not known."""
+
+    def holds(self, now: float) -> bool:
+        """Tell whether this host holds the role."""
+        return now < self.until
+
+    def refusal(self, grant: Grant, now: float, *, role: bool) -> str:
+        """Return why an order with this grant is not obeyed, empty if it is; `role`: it is to hold the role."""
+        if grant.token <= self.newest:
+            return f"this order is older than one obeyed before, or than the agent: {NOT_OBEYED}"
+        if grant.token > now:
+            return f"this order is for an agent of another boot of this host: {NOT_OBEYED}"
+        if not role:
+            return ""
+        if now >= grant.token + grant.length:
+            return f"the lease of this order has run out on the way: {NOT_OBEYED}"
+        refused = max(self.promised, self.booted)
+        if now < refused and not self.holds(now):
+            return f"another host was promised that this one refuses the role for {refused - now:.1f} s more"
+        return ""
+
+    def obeyed(self, grant: Grant, now: float, *, role: bool) -> "Lease":
+        """Return the lease after an order that is not refused. What promises have added stays."""
+        if not role:
+            return self._replace(newest=grant.token, heard=grant.token, until=NEVER)
+        renewed = self.until if self.holds(now) and self.until < FOREVER else NEVER
+        until = max(renewed, grant.token + grant.length)
+        return self._replace(newest=grant.token, heard=grant.token, until=until)
+
+    def promise(self, length: float, now: float, after: float | None = None) -> "Lease | None":
+        """Return the lease after another holder's request for a promise, None when it is refused.
+
+        `after` is the margin, where it is not that of the length.
+        """
+        if self.holds(now):
+            return None
+        return self._replace(promised=max(self.promised, now + length + _margin(length, after)))
+
+    def renewed(self, asked: float, length: float, now: float) -> "Lease":
+        """Return the lease with all promises in hand that were asked for at `asked`; void if it has ended since."""
+        counts = self.holds(now) and asked > self.returned
+        return self._replace(until=max(self.until, asked + length)) if counts else self
+
+    def giving_back(self, now: float) -> "Lease | None":
+        """Return the lease of who gives back all promises that it has asked for; None while it holds the role."""
+        return None if self.holds(now) else self._replace(returned=now)
+
+    def given_back(self, asked: float, returned: float) -> "Lease":
+        """Return the lease of who hears that a promise is given back; the newest it gave was asked for at `asked`.
+
+        Both moments are on the clock of the one it was given to.
+        """
+        return self._replace(promised=NEVER) if asked <= returned else self
+
+    def restarted(self, now: float) -> "Lease":
+        """Return the lease of an agent that starts now: the kernel kept `until`, a file `promised`."""
+        return self._replace(newest=now, heard=NEVER)
+
+    def rebooted(self, now: float, length: float, after: float | None = None) -> "Lease":
+        """Return the lease of an agent whose host has booted at `now`: what it has promised is not known."""
+        return Lease(now, booted=now + length + _margin(length, after))
+
+
+class Outstanding(NamedTuple):
+    """The monitor's side, for one host. Moments are on the monitor's clock."""
+
+    until: float = NEVER
+    """The host may hold the role before this moment."""
+    confirms: float = NEVER
+    """What `until` becomes when the last order is answered OK."""
+
+    def sent(self, length: float, received: float) -> "Outstanding":
+        """Return what is given once an order is on its way to hold the role, by a token received then."""
+        return Outstanding(max(self.until, received + length), received + length)
+
+    def withdrawn(self) -> "Outstanding":
+        """Return what is given once an order is on its way that does not name the role: as much as before."""
+        return Outstanding(self.until, NEVER)
+
+    def confirmed(self) -> "Outstanding":
+        """Return what is given after the answer OK to the last order."""
+        return Outstanding(self.confirms, self.confirms)
+
+    def unanswered(self) -> "Outstanding":
+        """Return what is given when the last order will not be answered: no answer to it counts any more."""
+        return Outstanding(self.until, self.until)
+
+    def restored(self, length: float, now: float) -> "Outstanding":
+        """Return what a monitor that starts takes to be given; what has an end begins now."""
+        return self if self.until in {NEVER, FOREVER} else Outstanding(now + length, now + length)
+
+    def run_out(self, now: float, after: float) -> bool:
+        """Tell whether the lease ended `after` seconds ago or more; with the margin another may have the role."""
+        return now >= self.until + after
+
+
+def _margin(length: float, given: float | None) -> float:
+    return margin(length) if given is None else given
+
+
+NOTHING = Outstanding()
+"""What is given to a host that was never granted the role, or is proved to be without it."""

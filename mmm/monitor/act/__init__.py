@@ -1,0 +1,1 @@
+"""Sockets, servers, files, threads and the clock of the monitor."""

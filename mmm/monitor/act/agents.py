@@ -1,0 +1,285 @@
+"""Talking to agents: one connection for each request, as the classic monitor does (SPEC section 4).
+
+Everything has a limit, every failure becomes an answer; nothing here raises for what an agent does.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from mmm.config.agreement import digests
+from mmm.config.model import Cluster, Host
+from mmm.lease.lead import Lead
+from mmm.monitor.apply.events import Answer, Opinions
+from mmm.monitor.command.preflight import Looked
+from mmm.monitor.world.orders import Tell
+from mmm.network.agent_port import AgentPort, UnsignedError
+from mmm.wire import agent as wire
+from mmm.wire.doubts import Doubt, doubts_in
+from mmm.wire.lead import FREE, signed_by
+
+CONNECT_TIMEOUT = 3.0
+"""Seconds to connect; the classic's are 10, and it stood still meanwhile."""
+QUESTION_TIMEOUT = 3.0
+"""Seconds for the answer to PING and GET_…, which an agent has at hand."""
+OPINION_LIMIT = 0.6
+"""Seconds in which another agent has to say whether it reaches a host: it takes up to `reach.LIMIT` to find out."""
+ORDER_TIMEOUT = 30.0
+"""Seconds for the answer to SET_STATUS: it may wait for sync_timeout and for writers to end."""
+FREEING = 1.0
+"""Seconds in which all agents are told that this monitor ends."""
+KEPT = 5.0
+"""Seconds that the connection to an agent that is prepared waits for the order."""
+DEAD_AFTER = 10
+"""Seconds without a sign of life of the host's kernel after which a connection has ended.
+
+A host that has booted since says so at the first sign that it is asked for, every KEEP_ALIVE seconds.
+"""
+KEEP_ALIVE = 2
+CLOCKS = 0.5
+"""Seconds by which the age of a host's system may differ from what this clock makes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What became of a request: the reply where there was one, else why not."""
+
+    answer: Answer
+    text: str
+    reply: wire.Reply | None = None
+    closed: bool = False
+    """The host's system said that no agent listens."""
+
+
+class Agents:
+    """The agents of a cluster, as the monitor reaches them."""
+
+    def __init__(
+        self, tls: ssl.SSLContext | None = None, lead: Lead | None = None, conf: Cluster | None = None
+    ) -> None:
+        self._port = AgentPort(conf.auth_key if conf else "", tls)
+        self._digests = digests(conf) if conf else {}
+        self._lead = lead
+        self._kept: dict[str, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
+        """Connections to agents that are prepared for what comes next."""
+        self._under_way: dict[str, tuple[float, asyncio.Future[None]]] = {}
+        """When the order to each host went out that is under way, and what ends when its system has booted since."""
+
+    async def ask(self, host: Host, request: wire.Request, limit: float = QUESTION_TIMEOUT) -> Spoken:
+        """Return what the host's agent answered to the request within `limit` seconds."""
+        connected = self._taken(host) or await self._connect(host)
+        if isinstance(connected, Spoken):
+            return connected
+        reader, writer = connected
+        try:
+            spoken = await self._exchanged(reader, writer, request, limit)
+        finally:
+            writer.close()
+        if spoken.reply is not None:
+            self._heard(host, spoken.reply.uptime)
+        return spoken
+
+    def _heard(self, host: Host, uptime: float) -> None:
+        """End what is waited for of a host whose system is younger than that: it will not be answered any more."""
+        began, booted = self._under_way.get(host.name, (0.0, None))
+        if booted is not None and not booted.done() and uptime + CLOCKS < time.monotonic() - began:
+            booted.set_result(None)
+
+    async def _unless_booted(self, host: Host, asking: Coroutine[Any, Any, Spoken]) -> Spoken:
+        """Return what asking comes to, or that there will be no answer, once another question shows that."""
+        loop = asyncio.get_running_loop()
+        asked, booted = loop.create_task(asking), loop.create_future()
+        self._under_way[host.name] = time.monotonic(), booted
+        try:
+            await asyncio.wait({asked, booted}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                return asked.result()
+            return Spoken(
+                Answer.SILENT, f"no answer to {wire.SET_STATUS}: the system of {host.name} has booted since"
+            )
+        finally:
+            asked.cancel()
+            if self._under_way.get(host.name, (0.0, None))[1] is booted:
+                del self._under_way[host.name]
+
+    async def _connect(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | Spoken:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                connected = await self._port.connect(host.ip, host.agent_port)
+        except TimeoutError:
+            return Spoken(Answer.REFUSED, f"no connection within {CONNECT_TIMEOUT:g} s")
+        except OSError as error:
+            closed = isinstance(error, ConnectionRefusedError)
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            return Spoken(Answer.REFUSED, f"no connection: {reason}", closed=closed)
+        _keep_alive(connected[1])
+        return connected
+
+    def _taken(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Return the connection that is kept to a host and still good, and keep it no more."""
+        kept = self._kept.pop(host.name, None)
+        if kept is not None and (kept[0].at_eof() or kept[0].exception() or kept[1].is_closing()):
+            kept[1].close()
+            return None
+        return kept
+
+    async def _exchanged(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: wire.Request, limit: float
+    ) -> Spoken:
+        try:
+            async with asyncio.timeout(limit):
+                return await self._exchange(reader, writer, request)
+        except TimeoutError as error:
+            why = (
+                f": {error.strerror}" if error.errno else f" within {limit:g} s"
+            )  # the kernel's, or this limit
+            return Spoken(Answer.SILENT, f"no answer to {request.command}{why}")
+        except asyncio.IncompleteReadError:
+            return Spoken(Answer.SILENT, f"no answer to {request.command}: connection closed")
+        except asyncio.LimitOverrunError:
+            return Spoken(
+                Answer.SILENT, f"no answer to {request.command}: a line longer than {wire.MAX_LINE} bytes"
+            )
+        except ConnectionResetError:
+            return Spoken(
+                Answer.SILENT,
+                f"no answer to {request.command}: connection reset; does its log say that allow_from lacks this host?",
+            )
+        except (OSError, ValueError, UnsignedError) as error:
+            return Spoken(Answer.SILENT, f"no answer to {request.command}: {error}")
+
+    async def _exchange(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: wire.Request
+    ) -> Spoken:
+        named = signed_by(self._lead, request, self._digests) if self._lead else request
+        reply = await self._port.exchange((reader, writer), named)
+        return Spoken(Answer.OK if reply.ok else Answer.ERROR, reply.text, reply)
+
+    async def tell(self, host: Host, order: Tell) -> Spoken:
+        """Return the answer to SET_STATUS, or where `clear` and that was OK, to CLEAR_BAD_ROLES after it."""
+        if order.greet:
+            return await self.ask(host, wire.Request(wire.PING, host.name))
+        asking = self.ask(host, wire.set_status(host.name, order.status, order.lease), ORDER_TIMEOUT)
+        told = await self._unless_booted(host, asking)
+        if told.answer is Answer.OK and order.clear:
+            return await self.ask(host, wire.Request(wire.CLEAR_BAD_ROLES, host.name), ORDER_TIMEOUT)
+        return told
+
+    async def free(self, hosts: Sequence[Host]) -> None:
+        """Let the agents of the hosts follow another monitor from now on, as far as they answer within FREEING."""
+        requests = (self.ask(host, wire.Request(wire.PING, host.name, (FREE,))) for host in hosts)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FREEING):
+                await asyncio.gather(*requests)
+
+    async def ping(self, host: Host) -> bool:
+        """Tell whether the host's agent answers PING with OK."""
+        return (await self.ask(host, wire.Request(wire.PING, host.name))).answer is Answer.OK
+
+    async def status(self, host: Host) -> tuple[wire.Status | None, float | None]:
+        """Return what the agent was last told, None if it does not say, and its system's uptime in s."""
+        spoken = await self.ask(host, wire.Request(wire.GET_AGENT_STATUS, host.name))
+        if spoken.reply is None or spoken.answer is not Answer.OK:
+            return None, None
+        try:
+            return wire.agent_status(spoken.reply), spoken.reply.uptime
+        except wire.WireError:
+            return None, spoken.reply.uptime
+
+    async def system(self, host: Host) -> wire.SystemStatus | None:
+        """Return what the agent sees on its system, None if it does not say."""
+        spoken = await self.ask(host, wire.Request(wire.GET_SYSTEM_STATUS, host.name), ORDER_TIMEOUT / 3)
+        if spoken.reply is None or spoken.answer is not Answer.OK:
+            return None
+        try:
+            return wire.system_status(spoken.reply)
+        except wire.WireError:
+            return None
+
+    async def opinions(self, host: Host, others: Sequence[Host]) -> Opinions:
+        """Return which of the other hosts' agents say that they reach the host's server, within OPINION_LIMIT."""
+        said = await asyncio.gather(*(self._opinion(host, other) for other in others))
+        heard = tuple(other.name for other, reach in zip(others, said, strict=True) if reach is not None)
+        reached = tuple(
+            other.name for other, reach in zip(others, said, strict=True) if reach and reach.mysql
+        )
+        met = tuple(other.name for other, reach in zip(others, said, strict=True) if reach and reach.agent)
+        return Opinions(host.name, heard, reached, met)
+
+    async def _opinion(self, host: Host, other: Host) -> wire.Reach | None:
+        """Return what an agent says of the host; None: it has no opinion, as one of MMM 2.x has none."""
+        with suppress(TimeoutError, wire.WireError):
+            async with asyncio.timeout(OPINION_LIMIT):
+                spoken = await self.ask(other, wire.reachable(other.name, host.name), OPINION_LIMIT)
+            if spoken.reply is not None and spoken.answer is Answer.OK:
+                return wire.reach(spoken.reply)
+        return None
+
+    async def absent(self, host: Host, ip: str, witnesses: Sequence[Host]) -> bool:
+        """Tell whether all witnesses say that nothing answers ARP for the host and for the VIP `ip`."""
+        requests = (wire.absent(other.name, host.name, ip) for other in witnesses)
+        said = await asyncio.gather(*map(self.ask, witnesses, requests))
+        return all(spoken.reply is not None and wire.is_absent(spoken.reply) for spoken in said)
+
+    async def prepare(self, host: Host) -> tuple[Doubt, ...] | None:
+        """Have the host's agent open what it needs to take the active master role, and stay connected for the order.
+
+        That it cannot is no matter, nor that it does not know what is meant, as one of MMM 2.x. Returns what it says
+        that is wrong on its host, None where it says nothing of that.
+        """
+        connected = await self._connect(host)
+        if isinstance(connected, Spoken):
+            return None
+        reader, writer = connected
+        request = wire.Request(wire.PREPARE, host.name)
+        spoken = await self._exchanged(reader, writer, request, QUESTION_TIMEOUT)
+        doubts = doubts_in(spoken.reply) if spoken.reply is not None else None
+        if spoken.answer is not Answer.OK or host.name in self._kept:
+            writer.close()
+            return doubts
+        self._kept[host.name] = connected
+        asyncio.get_running_loop().call_later(KEPT, self._forget, host.name, connected)
+        return doubts
+
+    def _forget(self, name: str, kept: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        """Close a connection that nobody has used."""
+        if self._kept.get(name) is kept:
+            del self._kept[name]
+            kept[1].close()
+
+    async def notes(self, host: Host) -> tuple[tuple[wire.Note, ...] | None, tuple[Doubt, ...] | None]:
+        """Return what the agent sees of its server, and what is wrong on its host; None where it does not say."""
+        spoken = await self.ask(host, wire.Request(wire.NOTES, host.name))
+        if spoken.reply is None:
+            return None, None
+        notes = wire.notes(spoken.reply) if spoken.answer is Answer.OK else None
+        return notes, doubts_in(spoken.reply)
+
+    async def clients(self, host: Host) -> Looked:
+        """Return what the agent tells of its server's clients; one of MMM 2.x tells nothing of them."""
+        spoken = await self.ask(host, wire.ask_clients(host.name, host.monitor_user))
+        if spoken.reply is None:
+            return Looked(silence=spoken.text)
+        if spoken.answer is not Answer.OK:
+            classic = spoken.text.startswith("ERROR: Invalid command")
+            return Looked() if classic else Looked(silence=f"it answered '{spoken.text}'")
+        try:
+            return Looked(wire.clients(spoken.reply))
+        except wire.WireError:
+            return Looked()
+
+
+def _keep_alive(writer: asyncio.StreamWriter) -> None:
+    """Have the kernel end the connection when the host is gone, or has booted since."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEP_ALIVE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, DEAD_AFTER // KEEP_ALIVE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * DEAD_AFTER)

@@ -1,0 +1,366 @@
+"""The four checks, run against a host (SPEC section 6, 10.5). Each ends within its timeout, none raises."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from mmm.config.model import Check, Cluster, Host
+from mmm.gtid.place import LogPlace, Tail
+from mmm.gtid.semi_sync import said
+from mmm.gtid.settings import Settings
+from mmm.gtid.transactions import Transactions
+from mmm.monitor.apply.events import CheckResult
+from mmm.monitor.world.world import NO_CAUSE, Cause, Outcome
+from mmm.mysql.server.accounts import look_at_missing_grant
+from mmm.mysql.server.binlog_tail import read_tail
+from mmm.mysql.server.read_only import look_at_read_only
+from mmm.mysql.server.replication import ReplicaStatus, look_at_replica
+from mmm.mysql.server.settings import look_at_settings
+from mmm.mysql.server.transactions import look_at_transactions
+from mmm.mysql.session.connection import (
+    Address,
+    Connection,
+    ErrorKind,
+    MysqlError,
+    connect,
+)
+from mmm.mysql.session.question import Question
+from mmm.mysql.session.reused import RENEWED, Kept
+from mmm.mysql.session.tls import tls_of
+from mmm.network.icmp import Pinger
+
+PING_TIMEOUT = 0.5
+"""Seconds that a host has to answer an ICMP echo."""
+_MOST_THREADS = 64
+_MOST_ENCRYPTED = 256
+"""Threads that log in, at most; where sessions are encrypted they also ask, one for each question."""
+_LOGINS = 20.0
+"""Times a second that the monitor logs in to servers at most, only to see that they let it in."""
+_SELDOM = 6
+"""So many times longer a look at the replica uses its connection: it is to see grants that have changed."""
+_LOG_LIMIT = 5.0
+"""Seconds for a look at a binary log; as long again for its last question."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one look at a replica found; `error` instead, where the server did not tell."""
+
+    status: ReplicaStatus | None = None
+    transactions: Transactions | None = None
+    error: MysqlError | None = None
+    grant: str = ""
+    """The statement that would have let the monitor look."""
+    settings: Settings | None = None
+    """What the server is set to; None where it was not asked that now."""
+
+
+class _Server:
+    """A host's server as it is asked: on a connection for each kind of question, so that neither waits for the other.
+
+    A look at the replica can hang in a server that is quick to answer everything else.
+    """
+
+    def __init__(self, host: Host, threads: Executor, renewed: float) -> None:
+        self.ended = asyncio.Event()
+        """The server has ended the connection of `alive` since the check that used it."""
+        address = monitor_address(host)
+        self.alive = Kept(address, threads, renewed=renewed, ended=self.ended.set)
+        self.replica = Kept(address, threads, renewed=_SELDOM * renewed)
+        self.reading: asyncio.Future[Reading] | None = None
+        self.read_began = -math.inf
+        self._seen: Connection | None = None
+
+    def is_new(self, session: Connection) -> bool:
+        """Tell whether the session is another one than when this was asked last."""
+        new, self._seen = self._seen is not session, session
+        return new
+
+    def close(self) -> None:
+        """End its connections."""
+        self.alive.close()
+        self.replica.close()
+
+
+class Checks:
+    """Runs checks, all in the event loop but for logging in, so that a dead host delays nobody (SPEC 10.8)."""
+
+    def __init__(self, conf: Cluster, pinger: Pinger) -> None:
+        self._conf = conf
+        self._pinger = pinger
+        asked_in_threads = any(monitor_address(host).tls for host in conf.hosts.values())
+        threads = min(_MOST_ENCRYPTED if asked_in_threads else _MOST_THREADS, 2 * len(conf.hosts) + 2)
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="log")
+        self._renewed = max(RENEWED, len(conf.hosts) / _LOGINS)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="check")
+        self._masters = frozenset(master.name for master in conf.masters)
+        self._servers: dict[str, _Server] = {}
+        both = [conf.checks[name].check_period for name in ("rep_threads", "rep_backlog")]
+        self._fresh = min(both) / 2
+
+    async def run(self, host: Host, name: str) -> CheckResult:
+        """Return what the named check finds on the host; UNKNOWN where it cannot make sense of an answer."""
+        try:
+            return await self._run(host, name)
+        except Exception as error:
+            log.exception("%s: check %s ended by an internal error", host.name, name)
+            cause = Cause("internal")
+            return CheckResult(host.name, name, Outcome.UNKNOWN, f"UNKNOWN: {error}", cause=cause)
+
+    async def look_anew(self, host: Host) -> tuple[CheckResult, CheckResult]:
+        """Return what both checks of the replica find now, not what a check has found a moment ago."""
+        self._server(host).read_began = -math.inf
+        return await self.run(host, "rep_threads"), await self.run(host, "rep_backlog")
+
+    async def read_log(self, host: Host, since: LogPlace) -> Tail:
+        """Return what the binary log of a host's server has behind the place."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read_log, host, since)
+
+    async def wait(self, host: Host, name: str, seconds: float) -> bool:
+        """Wait so many seconds, but no longer than the mysql check's connection stands; returns whether it broke.
+
+        A server that dies ends its connections at that moment, and there is no need to wait for the next check.
+        """
+        ended = self._server(host).ended
+        if name != "mysql":
+            await asyncio.sleep(seconds)
+            return False
+        try:
+            async with asyncio.timeout(seconds):
+                await ended.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _run(self, host: Host, name: str) -> CheckResult:
+        if name == "ping":
+            return await self._ping(host)
+        if name == "mysql":
+            return await self._mysql(host, self._conf.checks[name])
+        judge = {"rep_threads": judge_threads, "rep_backlog": _judge_backlog}[name]
+        check = self._conf.checks[name]
+        return replica_result(host, check, judge, await self._read(host, check))
+
+    async def _ping(self, host: Host) -> CheckResult:
+        if await self._pinger.ping(host.ip, PING_TIMEOUT) is not None:
+            return CheckResult(host.name, "ping", Outcome.OK, "OK")
+        return CheckResult(
+            host.name, "ping", Outcome.ERROR, f"ERROR: {host.ip} did not answer in {PING_TIMEOUT:g} s"
+        )
+
+    async def _mysql(self, host: Host, check: Check) -> CheckResult:
+        server = self._server(host)
+        server.ended.clear()
+        return await check_mysql(host, check, server.alive)
+
+    async def _read(self, host: Host, check: Check) -> Reading:
+        """Return what the replica says now; both checks of it share a look where they are due together."""
+        server, loop = self._server(host), asyncio.get_running_loop()
+        at_work = server.reading is not None and not server.reading.done()
+        if server.reading is None or not (at_work or loop.time() - server.read_began < self._fresh):
+            server.read_began = loop.time()
+            server.reading = loop.create_task(
+                read_replica(
+                    server.replica, check.timeout, master=host.name in self._masters, new=server.is_new
+                )
+            )
+        return await asyncio.shield(server.reading)
+
+    def _server(self, host: Host) -> _Server:
+        found = self._servers.get(host.name)
+        if found is None:
+            # The first sessions are all made at once: the next ones are not to be.
+            part = 0.75 + 0.5 * len(self._servers) / len(self._conf.hosts)
+            found = self._servers[host.name] = _Server(host, self._threads, part * self._renewed)
+        return found
+
+    def close(self) -> None:
+        """End the threads as they come to their limits."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        for server in self._servers.values():
+            server.close()
+
+
+def monitor_address(host: Host) -> Address:
+    """Return where the monitor user reaches the host's server."""
+    return Address(host.ip, host.mysql_port, host.monitor_user, host.monitor_password, tls_of(host))
+
+
+async def check_mysql(host: Host, check: Check, server: Kept) -> CheckResult:
+    """Connect and run a trivial query. Any error packet proves the server alive: UNKNOWN (SPEC 10.5)."""
+    try:
+        may_write = await server.ask(look_at_read_only, check.timeout)
+    except MysqlError as error:
+        outcome = Outcome.UNKNOWN if error.server_alive else Outcome.ERROR
+        refused = error.kind is ErrorKind.REFUSED
+        saturated = error.kind is ErrorKind.SATURATED
+        return CheckResult(
+            host.name,
+            "mysql",
+            outcome,
+            f"{outcome}: {error.text}",
+            refused=refused,
+            saturated=saturated,
+            cause=_cause(error),
+        )
+    return CheckResult(host.name, "mysql", Outcome.OK, "OK", writable=may_write)
+
+
+def _cause(error: MysqlError, grant: str = "") -> Cause:
+    return Cause(error.kind.name.lower(), error.number, grant)
+
+
+def read_log(host: Host, since: LogPlace) -> Tail:
+    """Return what the server's binary log has behind the place, or why that cannot be told, in some seconds."""
+    seen = time.monotonic()
+    try:
+        with connect(monitor_address(host), _LOG_LIMIT) as connection:
+            return read_tail(connection, since, _LOG_LIMIT)
+    except MysqlError as error:
+        return Tail(since, seen, problem=error.text)
+    except (LookupError, TypeError, ValueError) as error:  # a proxy may answer anything
+        return Tail(since, seen, problem=f"its binary log makes no sense: {error}")
+
+
+async def read_replica(
+    server: Kept, limit: float, *, master: bool = True, new: Callable[[Connection], bool] = lambda _: False
+) -> Reading:
+    """Return what a server says of its replication and its transactions within `limit` seconds.
+
+    The end of its binary log and its settings only count of one that may be `master`; the settings are read on a
+    session that is `new`.
+    """
+    try:
+        reading = await server.ask(lambda connection: _look(connection, new, master=master), limit)
+    except MysqlError as error:
+        return Reading(error=error)
+    if reading.error is not None:
+        server.close()  # only a new session sees a privilege that was granted meanwhile
+    return reading
+
+
+def _look(connection: Connection, new: Callable[[Connection], bool], *, master: bool) -> Question[Reading]:
+    reading = yield from _look_at_replica(connection, with_end=master)
+    if master and new(connection):
+        reading = replace(reading, settings=(yield from _settings(connection)))
+    return reading
+
+
+def _look_at_replica(connection: Connection, *, with_end: bool) -> Question[Reading]:
+    try:
+        status = yield from look_at_replica(connection)
+    except MysqlError as error:
+        if error.kind is not ErrorKind.DENIED:
+            raise
+        return Reading(error=error, grant=(yield from look_at_missing_grant(connection)))
+    return Reading(status, (yield from _transactions(connection, status, with_end=with_end)))
+
+
+def replica_result(
+    host: Host, check: Check, judge: Callable[[ReplicaStatus, Check], str], reading: Reading
+) -> CheckResult:
+    """Return what a check of the replica makes of what was read."""
+    if (error := reading.error) is not None:
+        # Whatever keeps the monitor from looking says nothing of replication.
+        cause, message = _cause(error, reading.grant), f"UNKNOWN: {error.text}"
+        return CheckResult(
+            host.name, check.name, Outcome.UNKNOWN, message, cause=cause, settings=reading.settings
+        )
+    status = reading.status
+    if status is None:
+        missing = "ERROR: replication is not configured"
+        return CheckResult(
+            host.name,
+            check.name,
+            Outcome.ERROR,
+            missing,
+            transactions=reading.transactions,
+            settings=reading.settings,
+            delay=0,
+        )
+    message = _DETACHED.format(status.source_ip) if status.detached else judge(status, check)
+    if check.name == "rep_threads" and message == "OK" and reading.transactions is not None:
+        message = ": ".join(filter(None, (message, said(reading.transactions.semi_sync))))
+    connecting = status.io_running == "Connecting" and not status.detached
+    connecting_to = status.source_ip if connecting else ""
+    return CheckResult(
+        host.name,
+        check.name,
+        Outcome(message.partition(":")[0]),
+        message,
+        uses_gtid=status.uses_gtid,
+        connecting_to=connecting_to,
+        transactions=reading.transactions,
+        behind=status.seconds_behind,
+        detached=status.detached,
+        cause=_lasting(status),
+        settings=reading.settings,
+        delay=status.delay,
+    )
+
+
+def _transactions(
+    connection: Connection, status: ReplicaStatus | None, *, with_end: bool
+) -> Question[Transactions | None]:
+    """Ask what the server has; the check does not depend on it."""
+    try:
+        return (yield from look_at_transactions(connection, status, with_end=with_end))
+    except (MysqlError, LookupError, TypeError, ValueError):  # a proxy may answer anything
+        return None
+
+
+def _settings(connection: Connection) -> Question[Settings | None]:
+    try:
+        return (yield from look_at_settings(connection))
+    except (MysqlError, LookupError, TypeError, ValueError):  # a proxy may answer anything
+        return None
+
+
+_DETACHED = "ERROR: detached from {}, which was lost, until that is back in use"
+
+
+def judge_threads(status: ReplicaStatus, _: Check) -> str:
+    """Return the outcome of rep_threads and its reason."""
+    stopped = []
+    if status.io_running == "No":
+        stopped.append(f"IO thread is not running{_because(status.io_error)}")
+    if not status.sql_running:
+        stopped.append(f"SQL thread is not running{_because(status.sql_error)}")
+    if stopped:
+        return f"ERROR: {', '.join(stopped)}"
+    source = f"{status.source_ip}:{status.source_port}"
+    if status.refused:
+        return f"ERROR: {source} refuses the IO thread{_because(status.io_error)}"
+    if status.io_running == "Connecting":
+        return f"OK: IO thread is connecting to {source}{_because(status.io_error)}"
+    return "OK"
+
+
+_LACKS_LOG = 1236
+"""The source has no binary log, or not what the replica asks for."""
+
+
+def _lasting(status: ReplicaStatus) -> Cause:
+    """Return what a replica's error says that no waiting mends."""
+    if status.io_running != "Yes" and (status.refused or status.io_errno == _LACKS_LOG):
+        return Cause("refused_by_source" if status.refused else "source_lacks_log", status.io_errno)
+    return NO_CAUSE
+
+
+def _because(error: str) -> str:
+    return f" ({' '.join(error.split())[:200]})" if error else ""
+
+
+def _judge_backlog(status: ReplicaStatus, check: Check) -> str:
+    if status.seconds_behind is None:
+        return "UNKNOWN: Backlog is null: replication does not run, or is not connected to its source"
+    if status.seconds_behind > check.max_backlog:
+        return f"ERROR: {status.seconds_behind} s behind, limit {check.max_backlog:g}"
+    return "OK" if status.seconds_behind == 0 else f"OK: {status.seconds_behind} s behind"

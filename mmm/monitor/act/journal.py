@@ -1,0 +1,145 @@
+"""Says what the monitor does: in the log, and in the history that outlives it (SPEC 10.38, 11.3)."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from mmm.monitor.act import status_file
+from mmm.monitor.assess import loss
+from mmm.monitor.decide.turn import Assigned, Blocked, Lost, News
+from mmm.monitor.report import history, log_lines
+from mmm.monitor.report.history import Entry, Ledger, Parts
+from mmm.monitor.states.table import Change
+from mmm.monitor.world.orders import Tell
+from mmm.monitor.world.world import Loss, Phase, State, World
+
+log = logging.getLogger(__name__)
+
+_LEVELS = {State.ONLINE: logging.INFO, State.AWAITING_RECOVERY: logging.WARNING}
+"""How loudly a change of state is said; failures are FATAL, as in the classic, for they cost redundancy."""
+
+
+class Chronicle:
+    """The monitor's log lines and its history; `wall` turns monotonic seconds into wall-clock ones."""
+
+    def __init__(self, path: Path, wall: Callable[[float], float]) -> None:
+        self._path = path
+        self._wall = wall
+        self._ledger = Ledger()
+        self._complained = False
+        self.entries = _read(path)
+
+    def with_last_writer(self, world: World) -> World:
+        """Return the world that knows who wrote last, if the history tells and the world does not."""
+        role = world.conf.roles.get(world.conf.active_master_role)
+        if role is None or world.last_writer is not None:
+            return world
+        last = history.last_holder(self.entries, role.vips[0])
+        return replace(world, last_writer=last) if last in world.hosts else world
+
+    def between(self, before: World, after: World) -> None:
+        """Say what else is different between two worlds."""
+        for level, line in log_lines.between(before, after):
+            log.log(level, "%s", line)
+        move = after.move
+        if move is not None and move.phase is Phase.RETURNING and before.owner[move.vip] != move.source:
+            self._assigned(after, Assigned(move.vip, move.target, move.source), move.cause)
+
+    def turn(self, world: World, changes: Iterable[News]) -> None:
+        """Say what a turn changed; `world` is the one after it."""
+        states: dict[str, Change] = {}
+        for change in changes:
+            if isinstance(change, Change):
+                states[change.host] = change
+                log.log(_LEVELS.get(change.after, logging.CRITICAL), "%s", change)
+                self._add(self._ledger.changed(change, self._wall(time.monotonic())))
+            elif isinstance(change, Lost):
+                self._lost(change.loss)
+            else:
+                log.log(logging.WARNING if isinstance(change, Blocked) else logging.INFO, "%s", change)
+            if isinstance(change, Assigned):
+                self._assigned(world, change, history.cause_of(states, change) or _failure(world, change))
+
+    def _lost(self, lost: Loss) -> None:
+        said = loss.said(lost, self._wall)
+        log.warning("%s", said)
+        self._add(Entry(self._wall(time.monotonic()), said, loss=loss.encoded(lost, self._wall)))
+
+    def commanded(self, before: World, after: World) -> None:
+        """Say what an admin's command changed."""
+        for name, host in after.hosts.items():
+            old = before.hosts[name].state
+            if old is not host.state:
+                change = Change(name, old, host.state, host.rule, host.sentence)
+                log.info("%s", change)
+                self._add(self._ledger.changed(change, self._wall(time.monotonic())))
+        for vip, owner in after.owner.items():
+            if before.owner[vip] != owner:
+                log.info("%s: %s -> %s, by the admin", vip, before.owner[vip] or "nobody", owner or "nobody")
+                self._assigned(after, Assigned(vip, before.owner[vip], owner), "ordered by the admin")
+
+    def noted(self, text: str) -> None:
+        """Keep what an admin's command was in the history."""
+        self._add(Entry(self._wall(time.monotonic()), text))
+
+    def told(
+        self, before: World, after: World, order: Tell, took: float, answer: str, parts: Parts = ()
+    ) -> None:
+        """Say what became of an order: `before` and `after` are the worlds around its answer, `took` is seconds.
+
+        `parts` are what the agent says that each part of it took.
+        """
+        news = before.hosts[order.host].agent.told != order.status
+        roles = ", ".join(map(str, order.status.vips)) or "no roles"
+        detached = ", detached from the lost master" if order.status.detach else ""
+        log.log(
+            logging.INFO if news else logging.DEBUG,
+            "%s: told %s, %s%s: %s in %.0f ms",
+            order.host,
+            order.status.state,
+            roles,
+            detached,
+            answer,
+            1e3 * took,
+        )
+        if news:
+            for entry in self._ledger.told(after, order.host, answer, took, time.monotonic(), parts):
+                self._add(entry)
+
+    def _assigned(self, world: World, assigned: Assigned, cause: str) -> None:
+        now = time.monotonic()
+        entry = self._ledger.assigned(world, assigned, cause, now, self._wall(now))
+        if entry is not None:
+            self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
+        self.entries = (*self.entries, entry)
+        try:
+            if len(self.entries) >= 2 * history.KEPT:
+                self.entries = self.entries[-history.KEPT :]
+                status_file.write(self._path, "".join(map(history.encode, self.entries)))
+            else:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(history.encode(entry))
+        except OSError as error:
+            if not self._complained:
+                log.error("history %s cannot be written: %s", self._path, error.strerror or error)
+            self._complained = True
+
+
+def _failure(world: World, assigned: Assigned) -> str:
+    """Return why a planned move failed that this assignment undoes."""
+    move = world.move
+    return move.cause if move is not None and (move.vip, move.goal) == (assigned.vip, assigned.after) else ""
+
+
+def _read(path: Path) -> tuple[Entry, ...]:
+    try:
+        return history.decode(path.read_text(encoding="utf-8", errors="replace"))[-history.KEPT :]
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        log.error("history %s cannot be read: %s", path, error.strerror or error)
+        return ()

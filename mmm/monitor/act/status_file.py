@@ -1,0 +1,145 @@
+"""The status file: `HOST|STATE|ROLES|LEASE|LOST|USED` a line, so that a monitor that restarts goes on (SPEC section 6).
+
+ROLES are the VIPs assigned to the host and those that it may still have bound: a monitor that died in the middle
+of a failover finishes it. LEASE tells whether what was granted of the active master role has an end: `finite:LENGTH`
+with the seconds of the conf's `vip_lease`, `forever`, or empty where nothing was; who finds no record takes it to be
+for ever (SPEC 11.1). LOST is `lost` where
+the host was lost and is not in use again, though its state does not say so. USED is `used` where the host has been
+in use since the cluster was set up, though its state does not say so. Empty columns at the end are left out.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mmm.config.model import Vip
+from mmm.lease.rules import FOREVER
+from mmm.monitor.decide import leases
+from mmm.monitor.decide.startup import Stored
+from mmm.monitor.world.orders import Tell
+from mmm.monitor.world.world import HostWorld, State, World
+from mmm.wire.agent import WireError, decode_vips, encode_vips
+
+FINITE = "finite"
+_LENGTH = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
+
+
+def encode(world: World) -> str:
+    """Return the text of the file for this world."""
+    return "".join(
+        f"{name}|{host.state}|{encode_vips(world.vips_of(name) | host.agent.may_hold)}"
+        f"{_more(world, host, _soon(world, name))}\n"
+        for name, host in world.hosts.items()
+    )
+
+
+def covers(text: str, order: Tell) -> bool:
+    """Tell whether a monitor that starts from this text knows all that matters of an order it did not see sent.
+
+    The VIPs are there, and their lease is recorded: as one without an end, which is safe in any case, or with an end
+    where the order gives such a one. Where none is recorded, nobody would reckon with an order that is still under way.
+    """
+    line = next((line for line in text.splitlines() if line.startswith(f"{order.host}|")), "")
+    stored = decode(line)[0].get(order.host)
+    if stored is None or not set(order.status.vips) <= set(stored.vips):
+        return False
+    ends = order.lease is not None and order.lease.length < FOREVER
+    return stored.lease == "forever" or (stored.lease == FINITE and ends)
+
+
+def as_recorded(text: str, order: Tell, length: float) -> Tell:
+    """Return the order as it may be sent, `text` being what stands on the disk.
+
+    No lease without an end is granted that a monitor which starts would not know of; one of `length` seconds is then.
+    """
+    if order.lease is None or order.lease.length < FOREVER or covers(text, order):
+        return order
+    return replace(order, lease=replace(order.lease, length=length))
+
+
+def with_leases(text: str, world: World) -> str:
+    """Return what the file said, with the leases of this world: in passive mode nothing else changes."""
+    lines = []
+    for line in text.splitlines():
+        columns = line.split("|")
+        host = world.hosts.get(columns[0])
+        more = _more(world, host) if host else ""
+        lines.append("|".join(columns[:3]) + more + "\n")
+    return "".join(lines)
+
+
+def _soon(world: World, name: str) -> str:
+    """Return what is recorded of a lease that the host is about to get: it is written while the old holder lets go."""
+    move = world.move
+    comes = move is not None and move.target == name == world.owner[move.vip]
+    return (
+        FINITE
+        if comes and move is not None and move.vip in world.master_vips and world.conf.vip_lease
+        else ""
+    )
+
+
+def _more(world: World, host: HostWorld, soon: str = "") -> str:
+    lease = leases.recorded(host.agent) or soon
+    if lease == FINITE:
+        lease = f"{FINITE}:{world.conf.vip_lease:g}"
+    lost = "lost" if host.lost and host.state not in (State.HARD_OFFLINE, State.AWAITING_RECOVERY) else ""
+    used = "used" if host.used and host.state not in (State.ONLINE, State.ADMIN_OFFLINE) else ""
+    columns = f"|{lease}|{lost}|{used}"
+    return columns.rstrip("|")
+
+
+def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
+    """Return what is stored of each host, and a sentence for all that was left out (SPEC 10.25).
+
+    Columns after the sixth are ignored.
+    """
+    stored: dict[str, Stored] = {}
+    warnings: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        name, _, rest = line.partition("|")
+        state, bar, rest = rest.partition("|")
+        if not (name and bar and state in State.__members__):
+            warnings.append(f"line {number}: {line[:60]!r} is not HOST|STATE|ROLES: left out")
+            continue
+        vips: list[Vip] = []
+        for role in filter(None, rest.split("|")[0].split(",")):
+            try:
+                vips += decode_vips(role)
+            except WireError as error:
+                warnings.append(f"line {number}: {error}: left out")
+        columns = rest.split("|")
+        lease, _, length = columns[1].partition(":") if columns[1:] else ("", "", "")
+        lease = lease if lease in {FINITE, "forever"} else ""
+        seconds = float(length) if _LENGTH.fullmatch(length) else 0.0
+        lost, used = "lost" in columns[2:3], "used" in columns[3:4]
+        stored[name] = Stored(state, tuple(vips), lease, lost=lost, used=used, length=seconds)
+    return stored, tuple(warnings)
+
+
+def read(path: Path) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
+    """Return what the file says, nothing where there is none. Raises OSError if it cannot be read."""
+    try:
+        return decode(path.read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
+        return {}, ()
+
+
+def write(path: Path, text: str) -> None:
+    """Put `text` in the file's place, whole or not at all; raises OSError. One write of a file at a time."""
+    # Always the same name: what a monitor leaves that is killed in the middle, the next write replaces.
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        handle = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

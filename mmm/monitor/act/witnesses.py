@@ -1,0 +1,118 @@
+"""What the monitor asks everybody before it decides anything (SPEC section 6, Start)."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmm.config.model import Cluster, Host, Monitor
+from mmm.config.names import CHECK_NAMES
+from mmm.gtid.settings import Settings
+from mmm.gtid.transactions import Transactions
+from mmm.monitor.act import status_file
+from mmm.monitor.act.agents import Agents
+from mmm.monitor.act.checks import Checks
+from mmm.monitor.act.network_check import a_host_answers, is_up
+from mmm.monitor.apply.events import CheckResult
+from mmm.monitor.assess import trap
+from mmm.monitor.decide.startup import Found, Stored
+from mmm.monitor.world.world import CheckStatus, Outcome, silent
+from mmm.network.icmp import Pinger
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 100
+"""Hosts that are asked side by side: of many more the first to answer would wait for the last to be asked."""
+_TRIES = 3
+
+
+SETTLING = 3.0
+"""Seconds between the first answer of a network that was down and the first checks.
+
+At the start one failing check is enough to take a host for dead, and not all neighbours answer in the same moment.
+"""
+
+
+async def wait_for_network(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
+    """Return once one of the ping_ips answers, or a host does; SETTLING later where nobody had answered before."""
+    said = False
+    while not (await is_up(monitor, pinger) or await a_host_answers(conf, pinger)):
+        if not said:
+            log.critical("network: none of the ping_ips answers (%s): waiting", ", ".join(monitor.ping_ips))
+            said = True
+        await asyncio.sleep(monitor.ping_interval)
+    if said:
+        await asyncio.sleep(SETTLING)
+
+
+async def first_checks(
+    conf: Cluster, checks: Checks, now: float
+) -> tuple[Mapping[str, Mapping[str, CheckStatus]], Mapping[str, Transactions], Mapping[str, Settings]]:
+    """Return what every check found on every host, run once and side by side.
+
+    With it the transactions and the settings that were read.
+    """
+    at_work = asyncio.Semaphore(AT_ONCE)
+    by_host = await asyncio.gather(*(_check(host, checks, at_work) for host in conf.hosts.values()))
+    found: dict[str, dict[str, CheckStatus]] = {name: {} for name in conf.hosts}
+    has: dict[str, Transactions] = {}
+    settings: dict[str, Settings] = {}
+    for result in (each for results in by_host for each in results):
+        # That a replica is connecting says nothing yet: it may have been at it for hours. That it is detached is good
+        # of the active master, and who that is, is not known yet.
+        connecting = result.connecting_to and result.outcome is Outcome.OK
+        outcome = Outcome.UNKNOWN if connecting or result.detached else result.outcome
+        found[result.host][result.check] = trap.first(
+            outcome, result.message, now, refused=result.refused, cause=result.cause
+        )
+        if result.transactions is not None:
+            has[result.host] = result.transactions
+        if result.settings is not None:
+            settings[result.host] = result.settings
+        if not result.message.startswith("OK"):
+            log.warning("%s: %s: %s", result.host, result.check, result.message)
+    return found, has, settings
+
+
+async def _check(host: Host, checks: Checks, at_work: asyncio.Semaphore) -> list[CheckResult]:
+    async with at_work:
+        return await asyncio.gather(*(checks.run(host, name) for name in CHECK_NAMES))
+
+
+async def ask_everybody(
+    conf: Cluster, monitor: Monitor, agents: Agents, checked: Mapping[str, Mapping[str, CheckStatus]]
+) -> Mapping[str, Found]:
+    """Return what the status file, the agents and their systems say of every host."""
+    stored = read_stored(Path(monitor.status_path))
+    at_work = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(host: Host) -> Found:
+        async with at_work:
+            may_answer = not silent(checked[host.name], conf)
+            return await _ask(host, stored.get(host.name), agents, may_answer=may_answer)
+
+    asked = await asyncio.gather(*map(ask, conf.hosts.values()))
+    return dict(zip(conf.hosts, asked, strict=True))
+
+
+def read_stored(path: Path) -> Mapping[str, Stored]:
+    """Return what the status file says; what is wrong with it is logged."""
+    try:
+        stored, warnings = status_file.read(path)
+    except OSError as error:
+        log.error("status file %s cannot be read: %s", path, error.strerror or error)
+        return {}
+    for warning in warnings:
+        log.warning("status file %s, %s", path, warning)
+    return stored
+
+
+async def _ask(host: Host, stored: Stored | None, agents: Agents, *, may_answer: bool) -> Found:
+    if not may_answer:
+        return Found(stored)
+    for _ in range(_TRIES):
+        (status, uptime), system = await asyncio.gather(agents.status(host), agents.system(host))
+        if status is not None and system is not None:
+            return Found(stored, status, system, uptime)
+    log.error("%s: its agent does not tell its status", host.name)
+    return Found(stored, status, system, uptime)

@@ -1,0 +1,1 @@
+"""What the world's values mean: who has which transactions, who is lost, who may be promoted. Pure."""

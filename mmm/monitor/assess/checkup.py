@@ -1,0 +1,55 @@
+"""What the doctor finds by itself that the next failover would meet. Pure; the shell keeps the time.
+
+What is found twice, one look after the other, is shown: in the middle of a move or a restart much looks broken.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from mmm.doctor.rules import Finding, would_fail
+from mmm.monitor.world.warnings import Warned
+from mmm.monitor.world.world import State, World
+
+PERIOD = 300.0
+"""Seconds between two looks where all is well."""
+AGAIN = 10.0
+"""Seconds after which a look that found something is repeated; of many hosts it takes longer."""
+_APART = "no_way_to_agent"
+_HOSTS_A_SECOND = 10.0
+
+
+def errors(world: World, found: Iterable[Finding]) -> frozenset[str]:
+    """Return what is wrong with hosts in use that the next failover would meet, each a word that can be compared.
+
+    What is the matter with a host that is not in use is said elsewhere.
+    """
+    hosts = world.hosts.items()
+    out = {name for name, host in hosts if host.state is not State.ONLINE or host.agent.unreachable}
+    return frozenset(
+        f"{finding.host} {finding.code} {finding.fields.get('other', '-')} {' '.join(finding.fields.values())}"
+        for finding in would_fail(found)
+        if not out & {finding.host, finding.fields.get("to"), finding.fields.get("other")}
+    )
+
+
+def next_look(world: World) -> float:
+    """Return the seconds until the next look."""
+    return max(AGAIN, len(world.hosts) / _HOSTS_A_SECOND) if world.examined else PERIOD
+
+
+def _words(error: str) -> list[str]:
+    """Return host, code and the first field of an error."""
+    return error.split(" ", 3)[:3]
+
+
+def warned(world: World) -> Iterator[Warned]:
+    """Return the line of `show`, none where the doctor has found nothing twice."""
+    both = world.examined & world.examined_before
+    apart = {_words(each)[2] for each in both if _words(each)[:2] == [world.active_master, _APART]}
+    if apart:
+        others = [name for name in world.hosts if name in apart]
+        ports = sorted({str(world.conf.hosts[name].agent_port) for name in others})
+        fields = {"others": ", ".join(others), "ports": ", ".join(ports)}
+        yield Warned("agents_apart", (str(world.active_master),), fields)
+    if both:
+        number = "1 error" if len(both) == 1 else f"{len(both)} errors"
+        yield Warned("doctor", fields={"number": number, "count": len(both)})

@@ -1,0 +1,296 @@
+"""What a failover has lost: transactions that the dead writer had and nobody got (SPEC 10.10, 11.3).
+
+It goes by the last look at the dead writer, and by what the new one has when it has taken over. What the dead one wrote
+after that look nobody knows. It can have written until nothing listened at its port, or its agent confirmed that it let
+the role go; one that fell silent may only be cut off, and goes on acknowledging to clients on its side for as long as
+its lease lasts, until the new one has the role at the latest. It is taken to have written no faster than in the fastest
+of the last looks, and a quarter more. Where that is no measure, the loss is unknown, and what it comes to by that rate
+is said as an estimate.
+
+A semi-sync source tells its clients nothing that was not received elsewhere. So it stays, if it was so at the last
+look, for as long as it waits for an acknowledgement before it falls back.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from mmm.gtid.transactions import Executed, Transactions, surplus
+from mmm.monitor.assess import divergence
+from mmm.monitor.world.world import (
+    HostWorld,
+    Loss,
+    LossCode,
+    Pace,
+    State,
+    World,
+)
+from mmm.wire.control import moment
+
+LOOKS = 12
+"""So many looks tell how fast a server writes."""
+CLOSE = 0.1
+"""Seconds between two looks from which on they tell how fast a server writes."""
+PATIENCE = 10.0
+"""Seconds after which the loss is estimated though nobody has looked at the new writer."""
+_BURST = 1.25
+
+
+def begin(world: World, now: float) -> World:
+    """Return the world in which the active master role has gone from a host that may not have given all it had."""
+    writer, taker = world.last_writer, world.active_master
+    if writer is None or taker is None or writer == taker:
+        return world
+    return replace(world, loss=Loss(writer, taker, now, acknowledged=_acknowledged(world, writer, taker)))
+
+
+def taken(world: World, host: str, now: float) -> World:
+    """Return the world after the host has confirmed that it has the active master role."""
+    loss = world.loss
+    if loss is None or loss.taker != host or loss.taken is not None:
+        return world
+    return replace(world, loss=replace(loss, taken=now))
+
+
+def step(world: World, now: float) -> World:
+    """Return the world with the loss estimated once it can be, corrected, and forgotten once its host is back."""
+    loss = world.loss
+    if loss is None:
+        return world
+    if loss.known and world.hosts[loss.host].state is State.ONLINE:
+        return replace(world, loss=None)
+    if loss.taken is None:
+        loss = _witnessed(world, loss, now)
+    elif loss.code is not LossCode.COMPARED:
+        loss = _compared(world, loss) or _estimated_anew(world, loss, now)
+    return world if loss == world.loss else replace(world, loss=loss)
+
+
+def is_news(before: Loss | None, after: Loss) -> bool:
+    """Tell whether there is something to be said of the loss that was not said before."""
+    if before is None or not after.known:
+        return after.known
+    return (before.code, before.most, before.missing) != (after.code, after.most, after.missing)
+
+
+def rates(host: HostWorld, news: Transactions) -> tuple[Pace, ...]:
+    """Return how fast a server has got transactions in the last looks, this one included.
+
+    A look that follows another at once says nothing of that: what is committed together in a moment is no rate.
+    """
+    before = host.transactions
+    if before is None or before.executed is None or news.executed is None or news.seen - before.seen < CLOSE:
+        return host.rates
+    more, over = surplus(news.executed, before.executed), news.seen - before.seen
+    pace = Pace(news.seen, (more.count if more else 0) / over, over)
+    return (*host.rates, pace)[-LOOKS:]
+
+
+def said(loss: Loss, clock: Callable[[float], float]) -> str:
+    """Return the loss in words; `clock` turns monotonic seconds into wall-clock ones."""
+    begins = f"lost with {loss.host} when {loss.taker} took over: "
+    if loss.code is LossCode.ACKNOWLEDGED:
+        return f"{begins}nothing that clients were told of: {loss.why}"
+    since = f" since {moment(clock(loss.seen))}" if loss.seen is not None else ""
+    if loss.code is LossCode.COMPARED:
+        return f"{begins}{_at_most(loss.most or 0)}, {loss.why}"
+    if loss.most is None:
+        return f"{begins}unknown{since}: {loss.why}"
+    return f"{begins}{_at_most(loss.most)}{since}, {loss.why}"
+
+
+def encoded(loss: Loss, clock: Callable[[float], float]) -> dict[str, Any]:
+    """Return the loss as values for JSON; moments are wall-clock seconds since 1970."""
+    ends = loss.ended is not None and loss.ended < math.inf
+    return {
+        "host": loss.host,
+        "taker": loss.taker,
+        "loss": str(loss.code or ""),
+        "most": loss.most,
+        "likely": loss.likely,
+        "missing": loss.missing,
+        "rate": loss.rate,
+        "seen": None if loss.seen is None else clock(loss.seen),
+        "ended": clock(loss.ended) if ends and loss.ended is not None else None,
+    }
+
+
+def _at_most(count: int) -> str:
+    return f"at most {count} transaction{'' if count == 1 else 's'}"
+
+
+def _witnessed(world: World, loss: Loss, now: float) -> Loss:
+    """Return the loss with what tells, before another takes over, until when its host can have written."""
+    host, vip = world.hosts[loss.host], world.conf.master_vip
+    told = host.agent.told
+    gone = told is not None and vip not in told.vips and vip not in host.agent.may_hold
+    released = (loss.released if loss.released is not None else now) if gone else None
+    sure = world.guarded or vip not in world.unsure
+    return replace(loss, dead=host.checks["mysql"].refused_since, released=released, sure=sure)
+
+
+def _acknowledged(world: World, writer: str, taker: str) -> tuple[str, ...]:
+    """Return the hosts of which one or another acknowledged every commit of the lost writer, `taker` alone if it did.
+
+    Empty where nothing is certain: commits did not wait, or waited for hosts that are not known.
+    """
+    theirs = world.hosts[writer].transactions
+    state = theirs.semi_sync if theirs is not None else None
+    if theirs is None or state is None or not state.waits or not state.clients:
+        return ()
+    here = world.conf.hosts[writer]
+    replicas = tuple(
+        name
+        for name, host in world.hosts.items()
+        if host.transactions is not None
+        and (host.transactions.source_ip, host.transactions.source_port) == (here.ip, here.mysql_port)
+        and host.transactions.semi_sync is not None
+        and host.transactions.semi_sync.replica
+    )
+    if len(replicas) < state.clients:
+        return ()
+    return (taker,) if taker in replicas and state.needed >= len(replicas) else replicas
+
+
+def _compared(world: World, loss: Loss) -> Loss | None:
+    """Return the loss as its host tells it, which is back; None where it does not yet."""
+    host = world.hosts[loss.host]
+    back = divergence.applies(world, loss.host) and divergence.opposite(world) == loss.taker
+    if not back or host.state is State.HARD_OFFLINE or divergence.awaited(world, loss.host):
+        return None
+    if not divergence.is_fresh(world, loss.host):
+        return None
+    extra = divergence.unshared(world, loss.host)
+    if extra is None:
+        return None
+    why = f"by a comparison when it came back: it has {extra}"
+    return replace(loss, code=LossCode.COMPARED, most=extra.count, missing=extra.count, likely=None, why=why)
+
+
+def _estimated_anew(world: World, loss: Loss, now: float) -> Loss:
+    """Return the loss estimated, where it is due for the first time or a look at the taker shows something else.
+
+    Only a look since the taker has the role tells what it lacks.
+    """
+    ours, since = world.hosts[loss.taker].transactions, loss.taken or now
+    looked = ours is not None and ours.seen >= since
+    if not looked and (loss.known or now - since <= PATIENCE):
+        return loss
+    if loss.known and (ours is None or loss.looked == ours.seen or world.active_master != loss.taker):
+        return loss
+    found = _estimated(world, replace(loss, looked=ours.seen if looked and ours is not None else None))
+    same = loss.looked is not None and (loss.code, loss.missing) == (found.code, found.missing)
+    return replace(loss, looked=found.looked) if same else found
+
+
+def _estimated(world: World, loss: Loss) -> Loss:
+    theirs, ours = world.hosts[loss.host].transactions, world.hosts[loss.taker].transactions
+    ended = _end(loss)
+    if theirs is None or ours is None:
+        nobody = loss.host if theirs is None else loss.taker
+        return replace(loss, code=LossCode.NEVER_SEEN, ended=ended, why=f"what {nobody} had was never seen")
+    loss = replace(loss, seen=theirs.seen, ended=ended)
+    state = theirs.semi_sync
+    if state is None or ended - theirs.seen >= state.patience:
+        loss = replace(loss, acknowledged=())  # it may have ceased to wait for them
+    elif loss.acknowledged == (loss.taker,):
+        return replace(loss, code=LossCode.ACKNOWLEDGED, most=0, why="semi-sync was on")
+    if theirs.executed is None or ours.executed is None or ours.got is None:
+        return replace(loss, code=LossCode.NO_GTIDS, why=_by_position(loss, theirs, ours))
+    return _counted(world, loss, theirs.executed, ours)
+
+
+def _end(loss: Loss) -> float:
+    """Return until when the host can have written, at the latest."""
+    if loss.dead is not None:
+        return loss.dead
+    if not loss.sure:
+        return math.inf
+    taken = math.inf if loss.taken is None else loss.taken
+    return taken if loss.released is None else min(loss.released, taken)
+
+
+def _counted(world: World, loss: Loss, theirs: Executed, ours: Transactions) -> Loss:
+    """Return the loss by what is missing and by how fast its host wrote."""
+    has = (
+        ours.got if loss.looked is None else ours.executed
+    )  # what was received was applied when it took over
+    paces, missing = world.hosts[loss.host].rates, None if has is None else surplus(theirs, has)
+    count = missing.count if missing else 0
+    loss = replace(loss, missing=count)
+    more = f"; {missing} of {loss.host} were seen there and are not on {loss.taker}" if missing else ""
+    if not paces:
+        why = f"{loss.host} was looked at once only, how fast it wrote is not known{more}"
+        return replace(loss, code=LossCode.LOOKED_ONCE, why=why)
+    arrived = 0 if has is None else _got_since(world, loss.host, has)
+    if loss.dead is not None and arrived > _written(loss, paces):  # what refused was not its server
+        loss = replace(loss, dead=None)
+        loss = replace(loss, ended=_end(loss))
+    fastest = max(paces, key=lambda pace: pace.rate)
+    end = loss.ended if loss.ended is not None else math.inf
+    loss = replace(loss, rate=fastest.rate, rate_age=max(0.0, end - fastest.at))
+    if loss.acknowledged:
+        others = ", ".join(name for name in loss.acknowledged if name != loss.taker)
+        more += f"; semi-sync was on: what clients were told of and {loss.taker} lacks has reached {others}"
+    if end == math.inf:
+        why = f"{loss.host} may take writes still, for nothing made sure that it does not{more}"
+        return replace(loss, code=LossCode.WRITES_ON, why=why)
+    written = _written(loss, paces) - arrived
+    most = max(count + math.ceil(written), count, 1 if fastest.rate else 0)
+    return _judged(loss, paces, most, more)
+
+
+def _judged(loss: Loss, paces: tuple[Pace, ...], most: int, more: str) -> Loss:
+    """Return the loss of `most` by the fastest rate, or as unknown where that rate is no measure."""
+    if loss.dead is None and loss.ended is not None and not _measured(loss, paces):
+        unseen = _unseen(loss)
+        why = (
+            f"{loss.host} fell silent and may have taken writes for {unseen:.0f} s unseen, of clients that"
+            f" reached it; at {_speed(loss)} that would be {most}{more}"
+        )
+        return replace(loss, code=LossCode.UNSEEN, most=None, likely=most, why=why)
+    why = f"if it wrote no faster than {_speed(loss)}{more}"
+    return replace(loss, code=LossCode.AT_MOST, most=most, why=why)
+
+
+def _measured(loss: Loss, paces: tuple[Pace, ...]) -> bool:
+    """Tell whether what a host can have written unseen follows from how fast it wrote: it was seen to for as long."""
+    return bool(loss.rate) and _unseen(loss) <= sum(pace.over for pace in paces)
+
+
+def _speed(loss: Loss) -> str:
+    return f"the {loss.rate or 0.0:.1f} a second before (the fastest of its last looks, {loss.rate_age:.0f} s earlier)"
+
+
+def _unseen(loss: Loss) -> float:
+    """Return for how many seconds after the last look at it the host can have written."""
+    if loss.seen is None or loss.ended is None:
+        return math.inf
+    return max(0.0, loss.ended - loss.seen)
+
+
+def _written(loss: Loss, paces: tuple[Pace, ...]) -> float:
+    """Return how many transactions that makes at the most: what a look found may have come all at once."""
+    unseen = _unseen(loss)
+    return (
+        max((_BURST * pace.rate * max(unseen, pace.over) for pace in paces), default=0.0) if unseen else 0.0
+    )
+
+
+def _got_since(world: World, lost: str, got: Executed) -> int:
+    """Return how many transactions written on the lost host after the last look at it have arrived."""
+    theirs = world.hosts[lost].transactions
+    if theirs is None or theirs.executed is None:
+        return 0
+    more = surplus(got, theirs.executed)
+    of_others = surplus(got, theirs.executed, not_of=theirs.origin)
+    return (more.count if more else 0) - (of_others.count if of_others else 0)
+
+
+def _by_position(loss: Loss, theirs: Transactions, ours: Transactions) -> str:
+    if not theirs.end.file or not ours.read.file:
+        return "there are no GTIDs, and places in the binary log are not known"
+    place = f"its binary log was at {theirs.end} then, and {loss.taker} has received it up to {ours.read}"
+    behind = "" if ours.read.reaches(theirs.end) else ": the rest is lost"
+    return f"without GTIDs nobody counts; {place}{behind}"

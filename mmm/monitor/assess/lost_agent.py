@@ -1,0 +1,59 @@
+"""A writer whose agent is gone and whose lease is over, though its server works: nobody can write (SPEC 11.1).
+
+The role is given to its agent again when that returns. When it has not for `agent_failover` seconds, and no other host
+gets an answer of it either, the role goes to a host that can take it.
+"""
+
+from mmm.lease.rules import FOREVER, margin
+from mmm.monitor.decide import roles
+from mmm.monitor.world.world import Mode, Opinion, State, World
+
+
+def is_without(world: World, name: str, now: float) -> bool:
+    """Tell whether the host is to have the active master role, and its lease is over for its agent is away."""
+    link, vip = world.hosts[name].agent, world.conf.master_vip
+    if vip is None or world.owner[vip] != name or vip not in link.may_hold or not link.unreachable:
+        return False
+    in_use = world.guarded and world.mode is Mode.ACTIVE and world.hosts[name].state is State.ONLINE
+    return in_use and world.conf.vip_lease > 0 and link.given.run_out(now, margin(world.conf.vip_lease))
+
+
+def moves_in(world: World, name: str, now: float) -> float:
+    """Return in how many seconds the role may go to another host; FOREVER: it does not."""
+    monitor = world.conf.monitor
+    if monitor is None or monitor.agent_failover <= 0:
+        return FOREVER
+    over = world.hosts[name].agent.given.until + margin(world.conf.vip_lease)
+    blocked = over if world.failed_over is None else world.failed_over + monitor.failover_block
+    return max(0.0, over + monitor.agent_failover - now, blocked - now)
+
+
+def is_lost(world: World, name: str, said: Opinion | None, now: float) -> bool:
+    """Tell whether another host is to have the role now; `said` is what others say of the agent."""
+    if not is_without(world, name, now) or moves_in(world, name, now) > 0:
+        return False
+    alone = said is not None and said.known and bool(said.heard) and not said.met
+    return alone and _another_can(world, name)
+
+
+def _another_can(world: World, name: str) -> bool:
+    role = world.conf.roles[world.conf.active_master_role]
+    return any(other != name for other in roles.eligible(world, role))
+
+
+def sentence(world: World, now: float) -> str:
+    """Return what `show` says of a writer without an agent; empty where there is none."""
+    name, vip = world.active_master, world.conf.master_vip
+    if name is None or not is_without(world, name, now):
+        return ""
+    left = moves_in(world, name, now)
+    goes = "it stays there (agent_failover is 0)"
+    if left < FOREVER:
+        goes = (
+            f"it goes to another host in {left:.0f} s"
+            if _another_can(world, name)
+            else "no other host can take it"
+        )
+    return (
+        f"nobody has {vip}: the lease of {name} is over and its agent does not answer: start it; else {goes}"
+    )

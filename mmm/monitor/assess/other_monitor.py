@@ -1,0 +1,31 @@
+"""Two monitors with one conf: the one that an agent refuses gives way, and both say what they know (SPEC 14)."""
+
+from dataclasses import replace
+
+from mmm.monitor.world.world import Mode, World
+
+
+def met(world: World, host: str, other: str) -> World:
+    """Return the world after the agent of `host` has refused an order, for it obeys the monitor at `other`."""
+    cause = (
+        f"The agent of {host} obeys another monitor, the one at {other}: no orders are given here."
+        " Stop one of the two, then set_active at the other."
+    )
+    return replace(world, mode=Mode.PASSIVE, passive_cause=cause, other_monitor=other, move=None)
+
+
+def forgotten(world: World) -> World:
+    """Return the world in which nothing is known of another monitor: it is tried again."""
+    return replace(world, other_monitor="")
+
+
+def followers(world: World) -> tuple[str, ...]:
+    """Return the hosts whose agents follow this monitor, as far as is known, and can be told that it ends."""
+    if world.other_monitor:
+        return ()
+    return tuple(
+        name
+        for name, host in world.hosts.items()
+        if host.agent.told is not None
+        and not (host.agent.unreachable or host.agent.classic or world.is_silent(name))
+    )

@@ -1,0 +1,53 @@
+"""Lag that a server does not tell of (SPEC 10.10). Pure.
+
+A replica whose connection to its source is half dead runs, waits, and says that it is 0 s behind, for as long as
+slave_net_timeout (replica_net_timeout) is. By GTID it is seen what it has not got of the last writer.
+
+note  keeps the earliest look at the writer that the host has not got everything of
+lag   tells for how long, before the last look at the writer, it got nothing of that
+said  is what the admin is told of it, where the checks see nothing
+"""
+
+from dataclasses import replace
+
+from mmm.gtid.transactions import Transactions, is_past
+from mmm.monitor.world.world import Missed, World
+
+NOTABLE = 10.0
+"""Seconds of a stall from which on it is said."""
+
+
+def note(world: World, name: str, news: Transactions) -> Missed | None:
+    """Return what the host still misses after it was asked what it has; None: nothing, or it is not known."""
+    last = world.last_writer
+    theirs = None if last in (None, name) else world.hosts[last].transactions
+    if last is None or theirs is None or theirs.executed is None or news.got is None:
+        return None
+    before = world.hosts[name].missed
+    if before is not None and before.host == last and not is_past(news.got, before.executed, theirs.origin):
+        return replace(before, lag=max(0.0, theirs.seen - before.seen))
+    if is_past(news.got, theirs.executed, theirs.origin):
+        return None
+    return Missed(last, theirs.seen, theirs.executed)
+
+
+def said(world: World, name: str) -> str:
+    """Return the sentence for a stall of NOTABLE seconds that no check tells of; empty where there is none."""
+    host, seconds = world.hosts[name], lag(world, name)
+    if seconds < NOTABLE or host.missed is None or not host.good("rep_threads", "rep_backlog"):
+        return ""
+    if host.behind is None or host.behind >= NOTABLE:
+        return ""
+    return (
+        f"host {name} has got nothing of what {host.missed.host} wrote in {seconds:.0f} s, though its replication runs"
+        " and says nothing: its connection to its source may be half dead (slave_net_timeout)"
+    )
+
+
+def lag(world: World, name: str) -> float:
+    """Return for how many seconds the host has got nothing that the last writer had, 0.0 where it has or none knows.
+
+    It ends with the last look at the writer: what is lost with that is no lag.
+    """
+    missed = world.hosts[name].missed
+    return 0.0 if missed is None or missed.host != world.last_writer else missed.lag

@@ -1,0 +1,84 @@
+"""When a check's results count as a failure (SPEC section 6, 10.7, 10.27).
+
+A check has failed once it has been ERROR for its trap period without an OK in between.
+One OK makes it good again at once. UNKNOWN changes nothing but the message.
+"""
+
+from dataclasses import replace
+
+from mmm.monitor.world.world import NO_CAUSE, Cause, CheckStatus, Outcome
+
+SLACK = 0.01
+"""Seconds by which a run may be shorter than the one before."""
+
+
+def first(
+    outcome: Outcome, message: str, now: float, *, refused: bool = False, cause: Cause = NO_CAUSE
+) -> CheckStatus:
+    """Return the belief after the very first run, which waits for no trap."""
+    failed = outcome is Outcome.ERROR
+    since, unknown = (now if failed else None), outcome is Outcome.UNKNOWN
+    refused_since = now if refused else None
+    return CheckStatus(failed, message, now, since, unknown, refused, refused_since, cause=cause)
+
+
+def step(
+    status: CheckStatus,
+    outcome: Outcome,
+    message: str,
+    now: float,
+    trap_period: float,
+    *,
+    refused: bool = False,
+    saturated: bool = False,
+    cause: Cause = NO_CAUSE,
+) -> CheckStatus:
+    """Return the belief after one more result, seen at `now`.
+
+    An ERROR may be a connection that was `refused`, UNKNOWN a server that is `saturated`; both may have a `cause`.
+    """
+    if outcome is Outcome.UNKNOWN:
+        return replace(status, message=message, unknown=True, saturated=saturated, cause=cause)
+    if outcome is Outcome.OK:
+        changed = now if status.failed else status.changed
+        return CheckStatus(failed=False, message=message, changed=changed)
+    since = now if status.error_since is None else status.error_since
+    failed = status.failed or now - since >= trap_period
+    changed = now if failed and not status.failed else status.changed
+    first = now if status.refused_since is None else status.refused_since
+    return CheckStatus(
+        failed,
+        message,
+        changed,
+        since,
+        refused=refused,
+        refused_since=first if refused else None,
+        cause=cause,
+    )
+
+
+def due(
+    status: CheckStatus, started: float, check_period: float, trap_period: float, lasted: float = 0.0
+) -> float:
+    """Return when the check is to run next: earlier than its period where that is the end of its trap.
+
+    The run before `lasted` so many seconds. One that waits for an answer until its time is over begins as much before
+    the end of the trap, so that its result is there then. UNKNOWN ends no trap: after it there is nothing to hurry for.
+    """
+    regular = started + check_period
+    if status.failed or status.error_since is None:
+        return regular
+    early = status.error_since + trap_period - max(0.0, lasted - SLACK)
+    if status.unknown and early <= started:
+        return regular
+    return min(regular, max(early, started))
+
+
+def excused(status: CheckStatus, now: float) -> CheckStatus:
+    """Return the belief without a failure: what it was measured by is gone."""
+    return replace(status, failed=False, error_since=None, changed=now if status.failed else status.changed)
+
+
+def network_lost(status: CheckStatus) -> CheckStatus:
+    """Return the belief without a trap under way: its ERRORs may have been the network's."""
+    return status if status.failed else replace(status, error_since=None)

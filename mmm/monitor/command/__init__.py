@@ -1,0 +1,1 @@
+"""What the admin orders with mmm_control. Pure."""

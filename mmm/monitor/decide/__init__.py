@@ -1,0 +1,1 @@
+"""Who gets which role, who is told what, and when. Pure."""

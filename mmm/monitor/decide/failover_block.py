@@ -1,0 +1,113 @@
+"""How often the active master role moves by itself (SPEC 10.18).
+
+After such a move the next one waits for failover_block: a lost role is nobody's meanwhile, the way home to the
+preferred host waits. That the host which lost the role let it go, which its agent confirms or a successful kill_host
+proves, ends the wait: then nothing is guessed. So does the admin, by a move of the role or by set_online of a host
+that can have it.
+
+A lost role goes to the host that wrote last, where that is back before another has it: nobody lacks less. It is given
+a moment to confirm that it is ONLINE.
+"""
+
+import math
+from dataclasses import replace
+
+from mmm.config.model import Role, Vip
+from mmm.monitor.assess import loss
+from mmm.monitor.decide import roles
+from mmm.monitor.decide.move.phases import TELL_LIMIT, TRY_AGAIN
+from mmm.monitor.world.world import Hold, State, World
+
+
+def assign(world: World, now: float) -> World:
+    """Return the world with every role where it belongs now."""
+    return _note_move(roles.assign(_with_hold(_note_admin(world, now), now)), now)
+
+
+def unblocked(world: World) -> World:
+    """Return the world in which the next failover does not wait."""
+    return replace(world, failed_over=None, hold=None)
+
+
+def blocked(world: World) -> str:
+    """Return the sentence that says what waits, for whom and how long; empty when nothing does."""
+    hold, role = world.hold, world.conf.active_master_role
+    if hold is None or hold.returning or world.active_master is not None or world.conf.monitor is None:
+        return ""
+    return (
+        f"failover of {role} is blocked for another {hold.left} s: {hold.host} lost it within"
+        f" {world.conf.monitor.failover_block:g} s (failover_block) of the last failover and has not confirmed that"
+        f" it let go. set_online of a host that can have it ends this"
+    )
+
+
+def _note_admin(world: World, now: float) -> World:
+    """Return the world that knows who has the role; a move outside of a turn was the admin's."""
+    master = world.active_master
+    if master is None or master == world.last_master:
+        return world
+    world = replace(world, last_master=master, failed_over=None)
+    orderly = world.forced is None and world.last_writer is not None
+    lost = not (orderly and world.hosts[world.last_writer or ""].state in _ANSWERS)
+    return loss.begin(world, now) if lost else world
+
+
+_ANSWERS = (State.ONLINE, State.ADMIN_OFFLINE)
+"""States of a host that can be asked what it has."""
+
+
+def _with_hold(world: World, now: float) -> World:
+    hold = _hold(world, now)
+    return world if hold == world.hold else replace(world, hold=hold)
+
+
+def _hold(world: World, now: float) -> Hold | None:
+    monitor, role = world.conf.monitor, world.conf.roles.get(world.conf.active_master_role)
+    if (back := _returning(world, role, now)) is not None:
+        return back
+    last, moved, tried = world.last_master, world.failed_over, world.failed_move
+    if tried is not None and tried.source == world.active_master and now - tried.since < TRY_AGAIN:
+        return Hold(tried.source, math.ceil(tried.since + TRY_AGAIN - now))
+    if monitor is None or role is None or last is None or moved is None:
+        return None
+    left = moved + monitor.failover_block - now
+    if left <= 0 or world.hosts[last].state is State.ADMIN_OFFLINE or not _wanted(world, role, last):
+        return None
+    return Hold(last, math.ceil(left))
+
+
+def _returning(world: World, role: Role | None, now: float) -> Hold | None:
+    """Return the hold for the host that wrote last, where nobody has the role and it can take it, now or soon."""
+    name = world.last_writer
+    if role is None or name not in role.hosts or world.active_master is not None:
+        return None
+    host = world.hosts[name]
+    if host.state is not State.ONLINE or host.agent.unreachable or host.online_since is None:
+        return None
+    left = host.online_since + TELL_LIMIT - now
+    return Hold(name, math.ceil(left), returning=True) if world.can_take(name) or left > 0 else None
+
+
+def _wanted(world: World, role: Role, last: str) -> bool:
+    """Tell whether the role would move if nothing held it."""
+    if world.active_master is not None:
+        return role.prefer not in (None, last)
+    return not all(_let_go(world, vip, last) for vip in role.vips)
+
+
+def _let_go(world: World, vip: Vip, name: str) -> bool:
+    link = world.hosts[name].agent
+    return link.told is not None and vip not in link.may_hold
+
+
+def _note_move(world: World, now: float) -> World:
+    """Return the world that knows when the role moved by itself: not when the admin took its host offline."""
+    master, last = world.active_master, world.last_master
+    if master is None or master == last:
+        return world
+    by_itself = last is not None and world.hosts[last].state is not State.ADMIN_OFFLINE
+    world = replace(world, last_master=master, failed_over=now if by_itself else None)
+    writer = world.last_writer
+    return (
+        loss.begin(world, now) if writer is not None and world.hosts[writer].state not in _ANSWERS else world
+    )

@@ -1,0 +1,211 @@
+"""The monitor's side of the writer lease: what is granted to whom, and when it has run out (SPEC 11.1).
+
+The rules are those of `mmm.lease`. A host that has lost its lease holds the active master role no more, whether it
+can be told or not. A lease without an end is granted where nobody could promise the holder that it goes on, and where
+nobody renews it for a time that is not known: in passive mode, and when the monitor is stopped in order.
+"""
+
+from dataclasses import replace
+
+from mmm.config.model import Vip
+from mmm.lease.rules import (
+    FOREVER,
+    NOTHING,
+    PROBING,
+    Outstanding,
+    margin,
+)
+from mmm.monitor.assess import lost_agent, second_opinion
+from mmm.monitor.world.orders import LookForVip, Tell
+from mmm.monitor.world.world import AgentLink, World
+from mmm.wire.agent import LeaseOffer, Status
+
+LOOK_AGAIN = 1.0
+"""Seconds between two looks for a VIP."""
+UNBROKEN = 8.0
+"""Seconds after a look at a silent host in which the next one has to end, or all begins anew."""
+HEARTBEATS = 4
+"""How many times a lease is renewed before it would end."""
+
+
+def renewal(world: World, status: Status) -> float:
+    """Return the longest time, in seconds, between two orders to a host with that status."""
+    leased = world.conf.vip_lease > 0 and world.master_vips & set(status.vips)
+    return world.conf.vip_lease / HEARTBEATS if leased else FOREVER
+
+
+def with_lease(world: World, order: Tell, now: float) -> Tell:
+    """Return the order with the lease for it, or as a greeting where no token is at hand."""
+    link = world.hosts[order.host].agent
+    if world.conf.vip_lease <= 0 or link.classic:
+        return order
+    old = world.master_vips & set(order.status.vips) and now - link.token_at > _fresh(world.conf.vip_lease)
+    if old or not link.token:
+        return replace(order, greet=True)
+    return replace(order, lease=LeaseOffer(_length(world, order), link.token))
+
+
+def is_awaited(world: World, status: Status, link: AgentLink) -> bool:
+    """Tell whether an agent that is being stopped waits to be granted the active master role for good."""
+    return link.leaving and link.given.until < FOREVER and bool(world.master_vips & set(status.vips))
+
+
+def sent(world: World, order: Tell) -> Outstanding:
+    """Return what is given to the host once the order is on its way."""
+    link = world.hosts[order.host].agent
+    if world.conf.vip_lease <= 0:
+        return NOTHING
+    if not world.master_vips & set(order.status.vips):
+        return link.given.withdrawn()
+    if order.lease is None:
+        return Outstanding(FOREVER, FOREVER)
+    return link.given.sent(order.lease.length, link.token_at)
+
+
+def without_run_out(world: World, now: float) -> World:
+    """Return the world in which no host is thought to hold a role that it was not renewed in time."""
+    if world.conf.vip_lease <= 0:
+        return world
+    for name, host in world.hosts.items():
+        lost = _lost(world, name)
+        if lost_agent.is_lost(world, name, second_opinion.of_agent(world, name), now):
+            lost |= world.master_vips
+        if lost and host.agent.given.run_out(now, _margin(world)):
+            held = host.agent.may_hold - lost
+            world = world.with_agent(name, may_hold=held, told=None, clear=True, given=NOTHING)
+            world = replace(world, unsure=world.unsure | lost)
+    return world
+
+
+def next_run_out(world: World, now: float) -> float:
+    """Return the moment at which the next lease will have run out that somebody waits for; FOREVER: there is none."""
+    if world.conf.vip_lease <= 0:
+        return FOREVER
+    ends = (world.hosts[name].agent.given.until for name in world.hosts if _lost(world, name))
+    moments = (end + _margin(world) for end in ends)
+    return min((moment for moment in moments if moment > now), default=FOREVER)
+
+
+def _lost(world: World, name: str) -> frozenset[Vip]:
+    """Return the active master's VIP where the host may hold it and is not to."""
+    return world.hosts[name].agent.may_hold & world.master_vips - world.vips_of(name)
+
+
+def _margin(world: World) -> float:
+    """Return the seconds after the end of a lease at which another host is told to take the role.
+
+    Its agent asks on the wire first whether somebody has the VIP: that takes PROBING, the end of the margin.
+    """
+    whole = margin(world.conf.vip_lease)
+    probes = not any(world.hosts[host.name].agent.classic for host in world.masters())
+    return whole - PROBING if probes else whole
+
+
+def to_look_for(world: World, name: str, now: float) -> LookForVip | None:
+    """Return the look at a host whose system lives while neither server nor agent does (SPEC 11.1, case d).
+
+    Where nothing answers ARP for the VIP then, the host has not got it, and no agent can bind it. With
+    `dead_when_silent` a host that does not even ping is looked at too.
+    """
+    link, left = world.hosts[name].agent, sorted(_lost(world, name))
+    if not left or not world.guarded or link.looking or link.killing:
+        return None
+    if link.looked is not None and now - link.looked < LOOK_AGAIN:
+        return None
+    if _stopped_serving(world, name):
+        return LookForVip(name, left[0])
+    seen_by = _witnesses(world, name)
+    return LookForVip(name, left[0], seen_by) if seen_by else None
+
+
+def _stopped_serving(world: World, name: str) -> bool:
+    host = world.hosts[name]
+    return host.agent.closed and host.checks["mysql"].refused and host.good("ping")
+
+
+def _witnesses(world: World, name: str) -> tuple[str, ...]:
+    """Return the hosts that are to say whether they see as little of a silent host as the monitor.
+
+    Who is to have the role is among them. None: the host is not looked for.
+    """
+    monitor, link = world.conf.monitor, world.hosts[name].agent
+    endless = world.conf.vip_lease > 0 and link.given.until == FOREVER and not link.classic
+    if monitor is None or not (monitor.dead_when_silent and endless and world.is_silent(name)):
+        return ()
+    others = tuple(
+        other for other in second_opinion.others(world, name) if not world.hosts[other].agent.classic
+    )
+    return others if world.active_master in others else ()
+
+
+def looked(world: World, name: str, vip: Vip, *, absent: bool, now: float) -> World:
+    """Return the world after a look for a VIP: without it there, if that is sure enough."""
+    link = world.hosts[name].agent
+    silent = bool(_witnesses(world, name))
+    unbroken = link.absent_since is not None and link.looked is not None and now - link.looked < UNBROKEN
+    since = (link.absent_since if unbroken else now) if silent and absent else None
+    world = world.with_agent(name, looking=False, looked=now, absent_since=since)
+    long_enough = since is not None and now - since >= world.conf.vip_lease + margin(world.conf.vip_lease)
+    gone = long_enough if silent else _stopped_serving(world, name) and link.sent is None
+    if not (absent and gone):
+        return world
+    world = replace(world, unsure=world.unsure | {vip})
+    return world.with_agent(
+        name,
+        may_hold=link.may_hold - {vip},
+        given=NOTHING,
+        told=None,
+        clear=True,
+        absent_since=None,
+        overtaken=link.sent is not None,
+    )
+
+
+def recorded(link: AgentLink) -> str:
+    """Return what the status file says of a host's lease: nothing, `forever` or `finite`.
+
+    Of a classic agent nothing, for it has no lease; a monitor that finds nothing takes that for one without an end.
+    """
+    if link.given == NOTHING or link.classic:
+        return ""
+    return "forever" if link.given.until == FOREVER else "finite"
+
+
+def farewell(world: World) -> Tell | None:
+    """Return the order that makes the holder's lease one without an end, before nobody renews it any more."""
+    if world.conf.vip_lease <= 0 or world.other_monitor:
+        return None
+    for name, host in world.hosts.items():
+        link = host.agent
+        holds = link.told is not None and world.master_vips & set(link.told.vips) & link.may_hold
+        if holds and link.told is not None and link.token and not link.classic and link.sent is None:
+            if link.given.until == FOREVER:
+                return None
+            return Tell(name, link.order + 1, link.told, lease=LeaseOffer(FOREVER, link.token))
+    return None
+
+
+def _fresh(length: float) -> float:
+    """Return the age, in seconds, up to which a token is sent with an order for the role.
+
+    The kernel counts whole seconds: of a short lease hardly anything may have gone by.
+    """
+    return length / 2 if length >= 5 else length / 10
+
+
+def _length(world: World, order: Tell) -> float:
+    """Return the length of a lease: it ends where every other host of the role can promise that it may go on.
+
+    Where one cannot, the holder would lose the role as soon as it does not hear the monitor: then it has no end.
+    """
+    role = world.conf.roles.get(world.conf.active_master_role)
+    others = [] if role is None else [name for name in role.hosts if name != order.host]
+    if world.hosts[order.host].agent.leaving:
+        return FOREVER
+    return world.conf.vip_lease if others and all(_can_promise(world, name) for name in others) else FOREVER
+
+
+def _can_promise(world: World, name: str) -> bool:
+    """Tell whether the host's agent can promise another to refuse the role, whatever state the host is in."""
+    link = world.hosts[name].agent
+    return not (link.classic or link.differs or link.unreachable or world.is_silent(name))

@@ -1,0 +1,1 @@
+"""The planned move, phase by phase. Pure."""

@@ -1,0 +1,119 @@
+"""A planned move of an exclusive role, all or nothing (SPEC 11.7).
+
+    FREEZING    the old holder is to let go: read_only, its clients ended, the VIP gone
+    PROMOTING   the new holder applies what the old one has, and takes the role
+    RETURNING   one of the two could not: the old holder is to have the role as before
+
+Who is told what follows from who is to have the role, so a move is no more than its phase. A monitor that starts in
+the middle of one finds it by what it sees: see `resumed`.
+"""
+
+from dataclasses import replace
+
+from mmm.config.model import Vip
+from mmm.monitor.assess import slaves_first
+from mmm.monitor.world.world import Move, Phase, State, World
+from mmm.wire.agent import Status
+
+TELL_LIMIT = 5.0
+"""Seconds in which the new holder has to be told, from the moment that the old one has let go."""
+TRY_AGAIN = 60.0
+"""Seconds that a role stays where it is, after it could not go home to its preferred host."""
+
+
+def begin(world: World, vip: Vip, source: str, target: str) -> World:
+    """Return the world in which the role is to go from one host to another.
+
+    A holder that is not ONLINE cannot simply keep the role when it does not answer: then it is killed. One move at a
+    time is all or nothing; the active master's role comes first.
+    """
+    world = world.with_owner({vip: target})
+    if world.hosts[source].state is not State.ONLINE:
+        return world.with_agent(source, kill_unless_told=True)
+    if world.move is not None and vip.role != world.conf.active_master_role:
+        return world
+    return replace(world, move=Move(vip, source, target))
+
+
+def resumed(world: World, vip: Vip, now: float) -> World:
+    """Return the world that may be in the middle of a move: nobody writes, another host could be the old holder.
+
+    Where the host that the role is assigned to cannot take it, the other one gets it.
+    """
+    target = world.owner[vip]
+    others = [
+        name
+        for name in world.conf.roles[vip.role].hosts
+        if name != target and world.hosts[name].state is State.ONLINE
+    ]
+    if target is None or not others or vip in world.hosts[target].agent.found:
+        return world
+    return replace(world, move=Move(vip, others[0], target, Phase.PROMOTING, now))
+
+
+def confirmed(world: World, host: str, sent: Status, now: float) -> World:
+    """Return the world after a host's agent has done what it was `sent`."""
+    move = world.move
+    if move is None:
+        return world
+    if move.phase is Phase.FREEZING and host == move.source and move.vip not in sent.vips:
+        return replace(world, move=replace(move, phase=Phase.PROMOTING, since=now))
+    # Also when the old holder has not answered and its lease has run out: then the new one was told all the same.
+    if move.phase is not Phase.RETURNING and host == move.target and move.vip in sent.vips:
+        return replace(world, move=None)
+    if move.phase is Phase.RETURNING and host == move.source and move.vip in sent.vips:
+        return replace(world, move=None, failed_move=replace(move, since=now))
+    return world
+
+
+def failed(world: World, host: str, sent: Status, why: str, now: float, *, undone: bool) -> World:
+    """Return the world after a host's agent has not done, or not answered, what it was `sent`.
+
+    `undone` tells whether that is certain: it said so, or the order never reached it.
+    """
+    move = world.move
+    if move is None or world.owner[move.vip] != move.goal:
+        return world
+    if move.phase is Phase.FREEZING and host == move.source and move.vip not in sent.vips:
+        source = world.hosts[move.source]
+        if source.state is State.ONLINE and move.vip in source.agent.may_hold:
+            return _back(world, move, why, now)
+        return replace(world, move=None)
+    promoting = move.phase is Phase.PROMOTING and host == move.target and move.vip in sent.vips
+    if promoting and undone and world.can_take(move.source):
+        return _back(world, move, why, now)
+    return world
+
+
+def overdue(world: World, now: float) -> World:
+    """Return the world without a move whose new holder has not been told and will not be in time."""
+    move = world.move
+    if move is None or move.phase is not Phase.PROMOTING or world.owner[move.vip] != move.target:
+        return world
+    if move.vip in world.hosts[move.target].agent.may_hold or not world.can_take(move.source):
+        return world
+    target = world.hosts[move.target]
+    if slaves_first.waits_for_mmm2(world, move.target):
+        return replace(world, move=replace(move, since=now))  # its time begins when they have answered
+    if target.state is not State.ONLINE or target.agent.unreachable:
+        return _back(world, move, f"{move.target} is {unfit(world, move.target)}", now)
+    if now - move.since > TELL_LIMIT:
+        return _back(world, move, f"the agent of {move.target} was busy for {TELL_LIMIT:g} s", now)
+    return world
+
+
+def unfit(world: World, name: str) -> str:
+    """Return why a host cannot be given a VIP."""
+    host = world.hosts[name]
+    if host.state is not State.ONLINE:
+        return str(host.state)
+    if host.agent.unreachable:
+        return "ONLINE but its agent cannot be reached"
+    return "ONLINE but has not confirmed it"
+
+
+def _back(world: World, move: Move, why: str, now: float) -> World:
+    """Return the world in which the one that failed is told at once: what it last confirmed says nothing new."""
+    failing = move.source if move.phase is Phase.FREEZING else move.target
+    world = world.with_owner({move.vip: move.source}).with_agent(failing, last_order=None)
+    return replace(world, move=replace(move, phase=Phase.RETURNING, since=now, cause=why))

@@ -1,0 +1,202 @@
+"""Who is told what, and when (SPEC sections 6 and 8, 10.2, 10.3).
+
+Level-triggered: each host has a status that it should have been told; where it differs from what its agent
+confirmed, an order goes out, one at a time for each host, and again with every heartbeat.
+
+A VIP is in a host's status only when no other host may still have it bound. The active master role comes last:
+the old holder first confirms that it is gone, then the slaves follow the new one, then the new one takes writes.
+Which slaves it waits for, and for how long, is in `slaves_first`.
+"""
+
+from dataclasses import replace
+
+from mmm.config.model import Vip
+from mmm.lease import lead
+from mmm.lease.rules import FOREVER
+from mmm.monitor.assess import divergence, second_opinion, slaves_first
+from mmm.monitor.decide import leases
+from mmm.monitor.world.orders import KillHost, Order, Tell
+from mmm.monitor.world.world import Mode, World
+from mmm.wire.agent import PROBE_SAY, PROBE_STOP, Status
+
+MERE_HEARTBEATS = 10
+"""So many orders of a turn that say nothing new go out at once, or as many as a tenth of the hosts: those told longest
+ago. The others follow in the next turns, and so the heartbeats of a large cluster are spread over their period."""
+KILL_AGAIN = 30.0
+"""Seconds until kill_host is tried again for a host that may have the writer's VIP and has no lease that ends."""
+
+
+def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
+    """Return the orders that are due, and the world that knows they are under way."""
+    if not world.network_up:
+        return world, ()
+    if world.mode is Mode.PASSIVE:
+        last = leases.farewell(world)
+        return (world, ()) if last is None else (_sent(world, last, now), (last,))
+    world = leases.without_run_out(world, now)
+    world = _note_waiting_for_slaves(world, now)
+    given: list[Order] = []
+    latest = _latest_heartbeat(world, now)
+    for name in world.hosts:
+        order = _order_for(world, name, now, latest)
+        if (look := leases.to_look_for(world, name, now)) is not None:
+            world = world.with_agent(name, looking=True)
+            given.append(look)
+        if (question := second_opinion.to_ask(world, name, now)) is not None:
+            world = second_opinion.asked(world, question, now)
+            given.append(question)
+        if isinstance(order, KillHost):
+            world = world.with_agent(name, killing=True)
+        elif isinstance(order, Tell):
+            world = _sent(world, order, now)
+        if order is not None:
+            given.append(order)
+    return world, tuple(given)
+
+
+def wanted(world: World, name: str, now: float) -> Status:
+    """Return the status that the host should have been told."""
+    vips = tuple(sorted(vip for vip in world.vips_of(name) if _may_take(world, vip, name, now)))
+    writes = world.conf.master_vip in vips
+    force = writes and world.forced == name
+    detach = writes and divergence.keeps_away(world, name)
+    probe = _probe(world) if writes and world.unsure & world.master_vips else ""
+    return Status(str(world.hosts[name].state), vips, _master_for(world, name), force, detach, probe)
+
+
+def _probe(world: World) -> str:
+    return PROBE_STOP if world.guarded else PROBE_SAY
+
+
+def is_due(world: World, name: str, now: float) -> bool:
+    """Tell whether something is to be said to the host's agent now, or the host to be killed."""
+    return _order_for(world, name, now) is not None
+
+
+def heartbeat(world: World) -> float:
+    """Return the seconds between two orders to an agent when nothing changes."""
+    return lead.heartbeat(len(world.hosts))
+
+
+def holders(world: World, vip: Vip) -> frozenset[str]:
+    """Return the hosts that may have the VIP bound."""
+    return world.holders(vip)
+
+
+def left_behind(world: World, name: str) -> frozenset[Vip]:
+    """Return the VIPs that the host may still have bound though they are not assigned to it."""
+    return world.hosts[name].agent.may_hold - world.vips_of(name)
+
+
+def _latest_heartbeat(world: World, now: float) -> float:
+    """Return when those hosts were told last, at the latest, that are due for a heartbeat and get it in this turn."""
+    most, period = max(MERE_HEARTBEATS, len(world.hosts) // 10), heartbeat(world)
+    due = [
+        host.agent.last_order
+        for name, host in world.hosts.items()
+        if host.agent.last_order is not None
+        and now - host.agent.last_order >= period
+        and not (host.agent.sent is not None or host.agent.killing or world.is_silent(name))
+    ]
+    return sorted(due)[most - 1] if len(due) > most else now
+
+
+def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FOREVER) -> Order | None:
+    host, link = world.hosts[name], world.hosts[name].agent
+    if link.killing:
+        return None
+    if world.is_silent(name):  # what is under way to it will not arrive
+        kill = link.kill_unless_told or left_behind(world, name)
+        return KillHost(name, pings=False) if kill and _may_kill(world, name, now) else None
+    if link.sent is not None:
+        return None
+    status = wanted(world, name, now)
+    if link.kill_unless_told and link.unreachable and _says_the_same(world, name, status, link.refused):
+        return KillHost(name, pings=host.good("ping"))
+    beat = min(heartbeat(world), leases.renewal(world, status))
+    waits = (
+        leases.renewal(world, status) == FOREVER
+        and link.last_order is not None
+        and link.last_order > latest_heartbeat
+    )
+    due = link.last_order is None or (now - link.last_order >= beat and not waits)
+    due = due or leases.is_awaited(world, status, link)
+    known = any(_says_the_same(world, name, status, said) for said in (link.told, link.refused))
+    news = not known or (link.clear and link.refused is None)
+    order = Tell(name, link.order + 1, status, link.clear)
+    return leases.with_lease(world, order, now) if news or due else None
+
+
+def _may_kill(world: World, name: str, now: float) -> bool:
+    """Tell whether kill_host is run for the host: once it has failed only for what cannot be had otherwise."""
+    link = world.hosts[name].agent
+    if not link.unkillable or link.kill_tried is None:
+        return True
+    return bool(left_behind(world, name) & world.master_vips) and now - link.kill_tried >= KILL_AGAIN
+
+
+def _says_the_same(world: World, name: str, status: Status, said: Status | None) -> bool:
+    """Tell whether the host knows all of `status` that concerns it: who is active master concerns slaves."""
+    if said is None or world.conf.hosts[name].mode == "slave":
+        return status == said
+    return (status.state, status.vips, status.detach) == (said.state, said.vips, said.detach)
+
+
+def _sent(world: World, order: Tell, now: float) -> World:
+    link = world.hosts[order.host].agent
+    if order.greet:
+        return world.with_agent(order.host, sent=order.status, order=order.number, sent_at=now, greeting=True)
+    return world.with_agent(
+        order.host,
+        sent=order.status,
+        order=order.number,
+        sent_at=now,
+        given=leases.sent(world, order),
+        token="",
+        sent_new=frozenset(order.status.vips) - link.may_hold,
+        may_hold=link.may_hold | frozenset(order.status.vips),
+        found=frozenset(),
+    )
+
+
+def _may_take(world: World, vip: Vip, name: str, now: float) -> bool:
+    link = world.hosts[name].agent
+    if vip in link.found or (link.told is not None and vip in link.told.vips):
+        return True
+    if holders(world, vip) - {name}:
+        return False
+    if vip.role != world.conf.active_master_role or vip in link.may_hold:
+        return True
+    return not slaves_first.keep_waiting(world, name, now)
+
+
+def _note_waiting_for_slaves(world: World, now: float) -> World:
+    waiting = _move_under_way(world) is not None and not _others_may_write(world)
+    if waiting == (world.slaves_first_since is not None):
+        return world
+    return replace(world, slaves_first_since=now if waiting else None)
+
+
+def _move_under_way(world: World) -> Vip | None:
+    """Return the active master's VIP while its owner has not been told to take it."""
+    vip = world.conf.master_vip
+    owner = None if vip is None else world.owner[vip]
+    return (
+        vip
+        if vip is not None and owner is not None and vip not in world.hosts[owner].agent.may_hold
+        else None
+    )
+
+
+def _others_may_write(world: World) -> bool:
+    vip = world.conf.master_vip
+    return vip is not None and bool(holders(world, vip) - {world.owner[vip]})
+
+
+def _master_for(world: World, name: str) -> str:
+    """Return the active master that the host is told; slaves stay with the old one until it has let go."""
+    master = world.active_master or ""
+    link = world.hosts[name].agent
+    if master and world.conf.hosts[name].mode == "slave" and _others_may_write(world):
+        return link.told.master if link.told is not None else ""
+    return master

@@ -1,0 +1,311 @@
+"""What the monitor believes when it starts (SPEC section 6, Start; 10.31).
+
+Three witnesses for each host: the status file, the agent's memory, the system itself. Host states go by the
+worst that is known, roles by votes; equal votes go to the stored owner, then in conf order.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from mmm.config.model import Cluster, Role, Vip
+from mmm.gtid.transactions import Transactions
+from mmm.lease.rules import FOREVER, NOTHING, Outstanding
+from mmm.monitor.decide.move import phases
+from mmm.monitor.world.world import (
+    AgentLink,
+    CheckStatus,
+    HostWorld,
+    Mode,
+    State,
+    World,
+    dead,
+)
+from mmm.wire.agent import Status, SystemStatus
+
+_WORST_FIRST = (
+    State.ADMIN_OFFLINE,
+    State.HARD_OFFLINE,
+    State.REPLICATION_FAIL,
+    State.REPLICATION_DELAY,
+    State.ONLINE,
+)
+
+
+_FAILED_BY_STATE = {State.REPLICATION_FAIL: "rep_threads", State.REPLICATION_DELAY: "rep_backlog"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A host's line of the status file."""
+
+    state: str
+    vips: tuple[Vip, ...] = ()
+    lease: str = ""
+    """`finite`, `forever`, or empty where nothing of the active master role was granted or recorded."""
+    length: float = 0.0
+    """Seconds of a lease that is finite, by the conf under which it was granted; 0: not recorded."""
+    lost: bool = False
+    """It was lost and is not in use again."""
+    used: bool = False
+    """It has been in use since the cluster was set up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of a host at start; None where a witness could not be asked."""
+
+    stored: Stored | None = None
+    agent: Status | None = None
+    system: SystemStatus | None = None
+    uptime: float | None = None
+
+    def claims(self, vip: Vip) -> tuple[bool, bool, bool]:
+        """Tell whether the VIP is stored, known to the agent, and bound."""
+        return (
+            self.stored is not None and vip in self.stored.vips,
+            self.agent is not None and vip in self.agent.vips,
+            self.system is not None and vip in self.system.vips,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first world, and what is to be said about it."""
+
+    world: World
+    warnings: tuple[str, ...]
+    conflict: str = ""
+    """Set when the active master role is bound on several hosts."""
+
+
+def start(
+    conf: Cluster,
+    checks: Mapping[str, Mapping[str, CheckStatus]],
+    found: Mapping[str, Found],
+    now: float,
+    has: Mapping[str, Transactions] | None = None,
+) -> Started:
+    """Return the world to begin with; `has` is what the first checks have read of the servers' transactions."""
+    mode = Mode(conf.monitor.mode.upper()) if conf.monitor else Mode.ACTIVE
+    hosts = {name: _host(conf, found[name], checks[name], now) for name in conf.hosts}
+    owner: dict[Vip, str | None] = dict.fromkeys(conf.vips)
+    world = World(conf, mode, hosts, owner)
+    for name, read in (has or {}).items():
+        world = world.with_host(name, transactions=read)
+    warnings = _misplaced(conf, found)
+    conflict = _conflict(conf, found)
+    for role in conf.roles.values():
+        active = role.name == conf.active_master_role
+        for vip in role.vips:
+            world = (
+                _elect_active_master(world, role, vip, found, now)
+                if active
+                else _elect(world, role, vip, found, now)
+            )
+    for name in conf.hosts:
+        world = _note_what_is_left(world, name)
+    careful = conf.monitor is None or conf.monitor.careful_startup
+    if conflict and careful:
+        world = replace(world, mode=Mode.PASSIVE, passive_cause=conflict)
+    return Started(world, warnings, conflict)
+
+
+def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: float) -> HostWorld:
+    state = _worst(found)
+    uptime = found.uptime or 0.0
+    seen = (
+        frozenset(found.system.vips) if found.system else frozenset(found.stored.vips if found.stored else ())
+    )
+    known = frozenset(found.agent.vips) if found.agent else frozenset()
+    if (
+        found.stored is not None and found.stored.lease and conf.vip_lease > 0
+    ):  # what was sent may still arrive
+        known |= frozenset(vip for vip in found.stored.vips if vip.role == conf.active_master_role)
+    may_hold = (seen | known) & frozenset(conf.vips)
+    online = state is State.ONLINE
+    in_use = state is not State.ADMIN_OFFLINE and not dead(checks, conf)
+    silent = in_use and (found.agent is None or found.system is None)
+    return HostWorld(
+        state=state,
+        since=now,
+        online_since=now if online else None,
+        checks=_believed(checks, state),
+        uptime=uptime,
+        last_uptime=uptime if online else 0.0,
+        agent=AgentLink(
+            may_hold=may_hold,
+            given=_given(conf, found.stored, may_hold, now),
+            found=frozenset(found.system.vips if found.system else ()) & frozenset(conf.vips),
+            unreachable=silent,
+        ),
+        lost=not online and _was_lost(found),
+        used=_was_used(found),
+        rule="start",
+        sentence="as stored and as its agent says",
+    )
+
+
+def _was_lost(found: Found) -> bool:
+    """Tell whether it was lost before the start, or may have been; one of which nothing is known is new."""
+    states = {witness.state for witness in (found.stored, found.agent) if witness is not None}
+    out_of_use = {State.HARD_OFFLINE, State.AWAITING_RECOVERY, *_FAILED_BY_STATE}
+    return bool(states & out_of_use) or (found.stored is not None and found.stored.lost)
+
+
+def _was_used(found: Found) -> bool:
+    """Tell whether the status file or the agent says that the host has been in use.
+
+    Only who was ONLINE can be set offline, hold a role, or have been lost. A host that was never in use can be
+    HARD_OFFLINE, and a slave REPLICATION_FAIL.
+    """
+    stored, agent = found.stored, found.agent
+    states = {witness.state for witness in (stored, agent) if witness is not None}
+    if states & {State.ONLINE, State.ADMIN_OFFLINE} or (agent is not None and agent.vips):
+        return True
+    return stored is not None and bool(stored.used or stored.lost or stored.vips)
+
+
+def _given(conf: Cluster, stored: Stored | None, may_hold: frozenset[Vip], now: float) -> Outstanding:
+    """Return what is taken to be granted: a lease with an end begins now, without a record it has none."""
+    if conf.vip_lease <= 0 or not any(vip.role == conf.active_master_role for vip in may_hold):
+        return NOTHING
+    if stored is None or stored.lease != "finite":
+        return Outstanding(FOREVER, FOREVER)
+    return Outstanding(now, now).restored(max(conf.vip_lease, stored.length), now)
+
+
+def _believed(checks: Mapping[str, CheckStatus], state: State) -> Mapping[str, CheckStatus]:
+    """Return the checks; where one does not say, the state still tells that it has failed (SPEC 10.7)."""
+    known = _FAILED_BY_STATE.get(state)
+    if known is None or not checks[known].unknown:
+        return dict(checks)
+    failed = replace(checks[known], failed=True, error_since=checks[known].changed)
+    return {**checks, known: failed}
+
+
+def _worst(found: Found) -> State:
+    known = {witness.state for witness in (found.stored, found.agent) if witness is not None}
+    return next((state for state in _WORST_FIRST if state in known), State.AWAITING_RECOVERY)
+
+
+def _misplaced(conf: Cluster, found: Mapping[str, Found]) -> tuple[str, ...]:
+    warnings = []
+    for name, host in found.items():
+        for witness, source in (
+            (host.stored, "the status file"),
+            (host.agent, "its agent"),
+            (host.system, "its interface"),
+        ):
+            for vip in witness.vips if witness else ():
+                if vip not in conf.vips:
+                    warnings.append(f"{name}: {source} names {vip}, which is not configured: left out")
+                elif name not in conf.roles[vip.role].hosts:
+                    warnings.append(f"{name}: {source} names {vip}, which it may not hold: left out")
+    return tuple(warnings)
+
+
+def _conflict(conf: Cluster, found: Mapping[str, Found]) -> str:
+    role = conf.roles.get(conf.active_master_role)
+    if role is None:
+        return ""
+    for vip in role.vips:
+        bound = [name for name, host in found.items() if host.claims(vip)[2] and name in role.hosts]
+        if len(bound) > 1:
+            return (
+                f"{vip} is bound on {' and '.join(bound)}. Unbind it on all but the true active master,"
+                " then 'mmm_control set_active'."
+            )
+    return ""
+
+
+def _elect_active_master(world: World, role: Role, vip: Vip, found: Mapping[str, Found], now: float) -> World:
+    manual = world.mode in (Mode.MANUAL, Mode.WAIT)
+    excluded = {State.ADMIN_OFFLINE} if manual else {State.ADMIN_OFFLINE, State.HARD_OFFLINE}
+
+    def votes(name: str) -> int:
+        stored, agent, bound = found[name].claims(vip)
+        system = found[name].system
+        writable = system is not None and system.writable
+        return 4 * writable + 2 * bound + stored + agent + _slaves_of(world, name, found)
+
+    winner = _winner(world, role, vip, found, votes, excluded)
+    if winner is None:
+        return world
+    world = world.with_owner({vip: winner})
+    state = world.hosts[winner].state
+    promoted = (State.REPLICATION_FAIL, State.REPLICATION_DELAY) if manual else tuple(State)
+    if state is not State.ONLINE and state in promoted:
+        world = _online(world, winner, now, "it holds the active master role")
+    if found[winner].claims(vip)[2]:
+        world = replace(world, last_writer=winner)
+    writes = any(host.system is not None and host.system.writable for host in found.values())
+    return world if writes else phases.resumed(world, vip, now)
+
+
+def _elect(world: World, role: Role, vip: Vip, found: Mapping[str, Found], now: float) -> World:
+    excluded = {State.ADMIN_OFFLINE}
+    if world.mode not in (Mode.MANUAL, Mode.WAIT):
+        excluded = set(State) - {State.ONLINE, State.AWAITING_RECOVERY}
+
+    def votes(name: str) -> int:
+        stored, agent, bound = found[name].claims(vip)
+        return 4 * bound + 2 * stored + agent
+
+    winner = _winner(world, role, vip, found, votes, excluded)
+    if winner is None:
+        return world
+    world = world.with_owner({vip: winner})
+    if world.hosts[winner].state is State.AWAITING_RECOVERY:
+        world = _online(world, winner, now, f"it holds {vip}")
+    return world
+
+
+def _winner(
+    world: World,
+    role: Role,
+    vip: Vip,
+    found: Mapping[str, Found],
+    votes: Callable[[str], int],
+    excluded: set[State],
+) -> str | None:
+    """Return the host with most votes among those that somebody says to hold the VIP."""
+    names = [
+        name
+        for name, host in world.hosts.items()
+        if name in role.hosts and host.state not in excluded and any(found[name].claims(vip))
+    ]
+    return max(names, key=lambda name: (votes(name), found[name].claims(vip)[0]), default=None)
+
+
+def _slaves_of(world: World, name: str, found: Mapping[str, Found]) -> int:
+    ip = world.conf.hosts[name].ip
+    return sum(
+        1
+        for slave, host in found.items()
+        if world.conf.hosts[slave].mode == "slave" and host.system is not None and host.system.source_ip == ip
+    )
+
+
+def _online(world: World, name: str, now: float, sentence: str) -> World:
+    uptime = world.hosts[name].uptime
+    return world.with_host(
+        name,
+        state=State.ONLINE,
+        since=now,
+        online_since=now,
+        used=True,
+        last_uptime=uptime,
+        rule="start",
+        sentence=sentence,
+    )
+
+
+def _note_what_is_left(world: World, name: str) -> World:
+    """Owe the kill of a dead host that a crash of the monitor came before (SPEC section 6, Kill host)."""
+    link = world.hosts[name].agent
+    offline = world.hosts[name].state is State.HARD_OFFLINE
+    return (
+        world.with_agent(name, kill_unless_told=True)
+        if offline and link.may_hold - world.vips_of(name)
+        else world
+    )

@@ -1,0 +1,136 @@
+"""The monitor's turn: a world in, a world, what changed and orders out (SPEC section 6).
+
+The order within a turn is the classic's: states, end of wait mode, roles, then who is told.
+"""
+
+from dataclasses import dataclass, replace
+
+from mmm.config.model import Vip
+from mmm.monitor.assess import divergence, loss
+from mmm.monitor.decide import failover_block, reconcile
+from mmm.monitor.decide.move import phases
+from mmm.monitor.decide.vacancy import Reason, vacancy
+from mmm.monitor.states import table
+from mmm.monitor.states.table import Change
+from mmm.monitor.world.orders import Order, ReadLog
+from mmm.monitor.world.world import Loss, Mode, State, World
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """A VIP that went from one host to another in the plan; None is nobody."""
+
+    vip: Vip
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        return f"{self.vip}: {self.before or 'nobody'} -> {self.after or 'nobody'}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModeEnded:
+    """Wait mode became active mode."""
+
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"mode: WAIT -> ACTIVE: {self.sentence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A failover has to wait."""
+
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What a failover has lost is known as well as it can be."""
+
+    loss: Loss
+
+
+News = Change | Assigned | ModeEnded | Blocked | Lost
+"""What a turn has to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The result of a turn."""
+
+    world: World
+    changes: tuple[News, ...]
+    orders: tuple[Order, ...]
+
+
+def turn(world: World, now: float) -> Turn:
+    """Return what the monitor makes of its world now."""
+    if not world.network_up:
+        return Turn(world, (), ())
+    before, last_master = world.owner, world.last_master
+    world, changes = table.judge(world, now)
+    world, ended = end_wait(world, now)
+    world, orders = assign_and_tell(world, now)
+    if world.last_master != last_master:
+        world = divergence.begun_anew(world)
+    world, looks = _looks_at_logs(world, now)
+    assigned = tuple(
+        Assigned(vip, before[vip], host) for vip, host in world.owner.items() if before[vip] != host
+    )
+    waiting = _waits(world)
+    waits = tuple(Blocked(said) for kind, said in waiting.items() if kind not in world.waits)
+    if waiting.keys() != world.waits:
+        world = replace(world, waits=frozenset(waiting))
+    lost, world = world.loss, loss.step(world, now)
+    losses = (Lost(world.loss),) if world.loss is not None and loss.is_news(lost, world.loss) else ()
+    return Turn(world, (*changes, *ended, *assigned, *waits, *losses), (*orders, *looks))
+
+
+def _looks_at_logs(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
+    """Return the orders to look at the binary logs of hosts that are to be compared by them."""
+    looks: list[Order] = []
+    for host in world.masters():
+        if (since := divergence.to_look_through(world, host.name, now)) is not None:
+            world = world.with_host(host.name, reads_log=True)
+            looks.append(ReadLog(host.name, since))
+    return world, tuple(looks)
+
+
+def _waits(world: World) -> dict[str, str]:
+    """Return the sentences that say why nobody gets the active master role, by their kind."""
+    found = vacancy(world)
+    return {} if found is None or found.code is Reason.SOON else {found.code: str(found)}
+
+
+def assign_and_tell(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
+    """Return the second half of a turn, which no state depends on: roles, and who is told."""
+    return reconcile.orders(failover_block.assign(phases.overdue(world, now), now), now)
+
+
+def end_wait(world: World, now: float) -> tuple[World, tuple[ModeEnded, ...]]:
+    """Return the world in active mode once wait mode has what it waits for."""
+    monitor = world.conf.monitor
+    if world.mode is not Mode.WAIT or monitor is None:
+        return world, ()
+    online = [host for master in world.masters() if (host := world.hosts[master.name]).state is State.ONLINE]
+    waited = max((now - (host.online_since or 0.0) for host in online), default=0.0)
+    if len(online) >= 2:
+        sentence = "both masters are ONLINE"
+    elif online and 0 < monitor.wait_for_other_master <= waited:
+        sentence = f"one master has been ONLINE for {waited:.0f} s, the other has not come"
+    else:
+        return world, ()
+    return become_active(world), (ModeEnded(sentence),)
+
+
+def become_active(world: World) -> World:
+    """Return the world in active mode, with the roles of hosts that are not ONLINE taken from them."""
+    for name, host in world.hosts.items():
+        if host.state is not State.ONLINE and world.vips_of(name):
+            world = world.without_roles(name).with_agent(name, kill_unless_told=True)
+    return replace(world, mode=Mode.ACTIVE)

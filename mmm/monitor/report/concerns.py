@@ -1,0 +1,190 @@
+"""What there is to warn of in a world, worst first: the values behind `show` and `health`. Pure.
+
+Each is there for as long as it is true.
+"""
+
+from collections.abc import Callable, Iterator
+
+from mmm.monitor.assess import (
+    checkup,
+    diagnosis,
+    divergence,
+    loss,
+    lost_agent,
+    pair_warnings,
+    readiness,
+    silent_lag,
+)
+from mmm.monitor.decide import unheld, waiting
+from mmm.monitor.decide.vacancy import Reason, Vacancy, vacancy
+from mmm.monitor.states.host_view import View
+from mmm.monitor.states.table import rule_for
+from mmm.monitor.world.warnings import Level, Warned
+from mmm.monitor.world.world import CheckStatus, Mode, State, World
+
+Clock = Callable[[float], float]
+"""Turns a monotonic time of the world into wall-clock seconds since 1970."""
+
+_STILL_SERVES = frozenset({"monitor_cut_off", "cut_off_from_monitor", "agent_dead"})
+"""Diagnoses of a writer to which clients can go on writing."""
+_UNSEEN = frozenset({State.ADMIN_OFFLINE, State.HARD_OFFLINE})
+"""States of hosts of which checks are not expected to say much."""
+
+
+def found(world: World, now: float, clock: Clock) -> tuple[Warned, ...]:
+    """Return all that is to be warned of."""
+    everything = [*_cluster(world, now, clock), *_not_watched(world), *pair_warnings.found(world)]
+    everything += [*readiness.found(world), *checkup.warned(world)]
+    for name in world.hosts:
+        everything += _host(world, name, now)
+    return tuple(sorted(everything, key=lambda warned: warned.level is not Level.CRITICAL))
+
+
+def _cluster(world: World, now: float, clock: Clock) -> Iterator[Warned]:
+    if not world.network_up:
+        reached = "no host" if world.hosts_silent else "none of its ping_ips"
+        yield Warned("network_down", fields={"reached": reached}, level=Level.CRITICAL)
+    if world.other_monitor:
+        yield Warned("gives_way", fields={"address": world.other_monitor}, level=Level.CRITICAL)
+    if (vacant := vacancy(world)) is not None:
+        yield from _vacant(world, vacant)
+    if said := waiting.sentence(world, now):
+        yield Warned("role_waits", fields={"said": said}, level=Level.CRITICAL)
+    if said := lost_agent.sentence(world, now):
+        yield Warned("writer_without_agent", (world.active_master or "",), {"said": said}, Level.CRITICAL)
+    if world.mode is not Mode.PASSIVE and world.network_up:
+        for role in world.conf.roles:
+            if role != world.conf.active_master_role:
+                yield from _no_holder(world, role)
+    if world.loss is not None and world.loss.known and world.loss.most != 0:
+        hosts = (world.loss.host, world.loss.taker)
+        fields = {"said": loss.said(world.loss, clock), **loss.encoded(world.loss, clock)}
+        yield Warned("transactions_lost", hosts, fields)
+
+
+def _vacant(world: World, vacant: Vacancy) -> Iterator[Warned]:
+    """Say why nobody has the active master role; not that the network is down, nor what the next turn ends."""
+    vip = world.conf.master_vip
+    if vacant.code is Reason.NETWORK_DOWN or (vip is not None and unheld.is_due(world, vip)):
+        return
+    code = {Reason.BLOCKED: "failover_blocked", Reason.HELD_BACK: "not_promoted"}.get(
+        vacant.code, "no_holder"
+    )
+    fields = {"role": vacant.role, "ips": "", "why": vacant.text, "reason": str(vacant.code)}
+    yield Warned(code, fields=fields, level=Level.CRITICAL)
+
+
+def _no_holder(world: World, role: str) -> Iterator[Warned]:
+    """Say that IPs of the role are nowhere and stay so: that one is given in the next turn is not worth a word."""
+    vips = [vip for vip, owner in world.owner.items() if vip.role == role and owner is None]
+    if not vips or unheld.is_due(world, vips[0]):
+        return
+    all_of_them = len(vips) == len(world.conf.roles[role].vips)
+    ips = "" if all_of_them else f" ({', '.join(vip.ip for vip in vips)})"
+    why = unheld.no_host(world, vips[0])
+    yield Warned("no_holder", fields={"role": role, "ips": ips, "why": why}, level=Level.CRITICAL)
+
+
+def _not_watched(world: World) -> Iterator[Warned]:
+    """Say which checks cannot look, those that are kept from it by the same thing in one line."""
+    if not world.network_up:
+        return
+    groups: dict[tuple[str, str, int, str], dict[str, list[str]]] = {}
+    for name, host in world.hosts.items():
+        for check, status in host.checks.items():
+            if _is_blind(world, name, check, status):
+                kind = "mysql" if check == "mysql" else "replication"
+                key = (kind, status.cause.code, status.cause.number, status.cause.grant)
+                groups.setdefault(key, {}).setdefault(name, []).append(check)
+    for (kind, code, number, grant), blind in groups.items():
+        first = next(iter(blind))
+        status = world.hosts[first].checks[blind[first][0]]
+        hosts, names = tuple(blind), {check for checks in blind.values() for check in checks}
+        if grant:
+            yield Warned("missing_grant", hosts, {"grant": grant, "number": number})
+            continue
+        whole = kind == "mysql" and (world.active_master in hosts or _nobody_else(world, hosts))
+        yield Warned(
+            "not_watched",
+            hosts,
+            {
+                "checks": " and ".join(
+                    check for check in ("mysql", "rep_threads", "rep_backlog") if check in names
+                ),
+                "are": "are" if len(hosts) > 1 else "is",
+                "reason": status.message.removeprefix("UNKNOWN: "),
+                "cause": code,
+                "number": number,
+            },
+            Level.CRITICAL if whole else Level.WARNING,
+        )
+
+
+def _is_blind(world: World, name: str, check: str, status: CheckStatus) -> bool:
+    """Tell whether a check of a host in use cannot look, and no other line says why."""
+    mysql = world.hosts[name].checks["mysql"]
+    if not status.unknown or not status.cause.code or world.hosts[name].state in _UNSEEN:
+        return False
+    if check == "mysql":
+        return not status.saturated
+    return not mysql.unknown and mysql.error_since is None
+
+
+def _nobody_else(world: World, hosts: tuple[str, ...]) -> bool:
+    return all(name in hosts or host.state in _UNSEEN for name, host in world.hosts.items())
+
+
+def _host(world: World, name: str, now: float) -> Iterator[Warned]:
+    host = world.hosts[name]
+    about = (name,)
+    extra = divergence.unshared(world, name)
+    diagnosed = world.guarded and world.network_up and diagnosis.notable(world, name) is not None
+    if world.only_ping_lost(name):
+        yield Warned("ping_ignored", about)
+    if extra:
+        fields = {"extra": str(extra), "master": divergence.opposite(world)}
+        yield Warned("extra_transactions", about, fields)
+    if host.skipped_at:
+        yield Warned("rows_skipped", about, {"master": host.skipped_at})
+    if stalled := silent_lag.said(world, name):
+        yield Warned("silent_lag", about, {"said": stalled, "seconds": silent_lag.lag(world, name)})
+    if host.agent.unreachable:
+        yield Warned("agent_unreachable", about, {"reason": host.agent.silence})
+    if host.agent.differs:
+        yield Warned("conf_differs", about, {"keys": ", ".join(host.agent.differs)}, Level.CRITICAL)
+    if stranger := host.agent.stranger:
+        yield Warned("second_monitor", about, {"address": stranger})
+    if host.agent.refusal:
+        yield Warned("agent_error", about, {"answer": host.agent.refusal})
+    if diagnosed:
+        yield _diagnosis(world, name)
+    told_already = (extra and host.state is State.AWAITING_RECOVERY) or (
+        diagnosed and host.state is State.HARD_OFFLINE
+    )
+    if host.state not in (State.ONLINE, State.ADMIN_OFFLINE) and not told_already:
+        yield Warned("out_of_use", about, {"state": str(host.state), "why": _why_out(View(world, name, now))})
+
+
+def _diagnosis(world: World, name: str) -> Warned:
+    row = diagnosis.diagnose(world, name)
+    code, _, said = diagnosis.said(world, name).partition(": ")
+    hurts = world.active_master == name and row is not None and row.name not in _STILL_SERVES
+    return Warned(
+        "diagnosis",
+        (name,),
+        {"diagnosis": code, "said": said},
+        Level.CRITICAL if hurts else Level.WARNING,
+    )
+
+
+def _why_out(view: View) -> str:
+    """Return why a host is not in use, as it is now: what brought it here may have changed since."""
+    holding = rule_for(view)
+    if holding is not None and holding.to is None:
+        return f"{holding.sentence.format(v=view)}; see explain {view.name}"
+    counts = {State.REPLICATION_DELAY: ("rep_backlog",), State.REPLICATION_FAIL: ("rep_threads",)}
+    checks = counts.get(view.host.state, ("mysql", "ping"))
+    failing = [
+        f"{name}: {view.host.checks[name].message}" for name in checks if view.host.checks[name].failed
+    ]
+    return f"{', '.join(failing) or view.host.sentence or 'not known'}; see explain {view.name}"

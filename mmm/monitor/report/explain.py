@@ -1,0 +1,212 @@
+"""What `mmm_control explain` answers: which rule holds a host where it is, and what would change it (SPEC 11.3).
+
+The values come first; the text is made of them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from mmm.monitor.assess import diagnosis, divergence
+from mmm.monitor.command import dispatch
+from mmm.monitor.decide import unheld
+from mmm.monitor.decide.reconcile import holders
+from mmm.monitor.states import conditions
+from mmm.monitor.states.conditions import Condition
+from mmm.monitor.states.host_view import View
+from mmm.monitor.states.table import RULES, Rule, rule_for
+from mmm.monitor.world.world import Mode, State, World
+from mmm.wire.control import moment
+
+Clock = Callable[[float], float]
+"""Turns a monotonic time of the world into wall-clock seconds since 1970."""
+
+
+def explained(world: World, name: str, now: float, clock: Clock) -> dict[str, Any]:
+    """Return the explanation of one host, or of all hosts and roles with `all`, as JSON has it."""
+    names = world.hosts if name == "all" else (name,)
+    found: dict[str, Any] = {"hosts": [_host(View(world, host, now), clock) for host in names]}
+    if name == "all":
+        passive = world.passive_cause if world.mode is Mode.PASSIVE else None
+        found |= {"mode": str(world.mode), "cause": passive, "network_up": world.network_up}
+        found["hosts_silent"] = world.hosts_silent
+        found["roles"] = list(_roles(world))
+    return found
+
+
+def explain(world: World, name: str, now: float, clock: Clock) -> str:
+    """Return the same in words, several lines."""
+    found = explained(world, name, now, clock)
+    lines = [line for host in found["hosts"] for line in _host_lines(host)]
+    if name == "all":
+        lines += [*_mode_lines(found), *map(_role_line, found["roles"])]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _host(view: View, clock: Clock) -> dict[str, Any]:
+    host, link = view.host, view.host.agent
+    row = diagnosis.diagnose(view.world, view.name)
+    code, _, said = diagnosis.said(view.world, view.name).partition(": ")
+    holding = rule_for(view)
+    kept = holding is not None and holding.to is None and holding.name != host.rule
+    return {
+        "host": view.name,
+        "state": str(host.state),
+        "since": moment(clock(host.since)),
+        "rule": host.rule,
+        "sentence": host.sentence,
+        "diagnosis": None if row is None else {"code": code, "text": said},
+        "kept_by": {"rule": holding.name, "text": holding.sentence.format(v=view)}
+        if kept and holding
+        else None,
+        "checks": list(_checks(view, clock)),
+        "suspended": list(divergence.lost_masters(view.world, view.name))
+        if divergence.keeps_away(view.world, view.name)
+        else [],
+        "ways": list(_ways(view)),
+        "set_online": _set_online(view),
+        "agent": {
+            "unreachable": (link.silence or "no answer") if link.unreachable else None,
+            "error": link.refusal or None,
+            "kill_host": link.killing,
+        },
+    }
+
+
+def _checks(view: View, clock: Clock) -> Iterator[dict[str, Any]]:
+    for check, status in view.host.checks.items():
+        since = status.changed
+        if check == "ping" and view.world.only_ping_lost(view.name):
+            kind = "ignored"
+        elif status.failed:
+            kind = "failed"
+        elif status.error_since is not None:
+            kind, since = "failing", status.error_since
+        elif status.unknown:
+            kind = "unknown"
+        else:
+            continue
+        message = status.message.removeprefix("UNKNOWN: ")
+        yield {"check": check, "result": kind, "message": message, "since": moment(clock(since))}
+
+
+def _ways(view: View) -> Iterator[dict[str, Any]]:
+    """Yield the rules that would lead on from here, with what is missing for each."""
+    state = view.host.state
+    for rule in RULES:
+        if state in rule.sources and rule.to in _BETTER.get(state, ()) and _may_apply(rule, view):
+            missing = [_missing(fact, view) for fact in rule.when if not fact.holds(view)]
+            yield {"to": str(rule.to), "rule": rule.name, "missing": missing}
+
+
+_BETTER = {
+    State.HARD_OFFLINE: (State.AWAITING_RECOVERY,),
+    State.AWAITING_RECOVERY: (State.ONLINE,),
+    State.REPLICATION_FAIL: (State.ONLINE,),
+    State.REPLICATION_DELAY: (State.ONLINE,),
+}
+
+
+def _may_apply(rule: Rule, view: View) -> bool:
+    """Tell whether the rule can come to fit: what has to hold for it is not ruled out by conf and cluster."""
+    when = set(rule.when)
+    if view.host.flapping != (conditions.FLAPPING in when) and view.host.state is State.AWAITING_RECOVERY:
+        return False
+    if conditions.NOBODY_ELSE in when and not conditions.NOBODY_ELSE.holds(view):
+        return False
+    if conditions.REPLICATION_EXCUSED in when and view.peer_online:
+        return False
+    return not ({conditions.WAITED, conditions.CALM} & when and view.monitor.auto_set_online <= 0)
+
+
+def _set_online(view: View) -> dict[str, Any] | None:
+    """Return whether set_online would be taken, where it is for the admin to decide; else why it would be refused."""
+    if view.host.state not in (State.ADMIN_OFFLINE, State.AWAITING_RECOVERY):
+        return None
+    result = dispatch.run(view.world, ["set_online", view.name], view.now, pinged=True)
+    taken = result is not None and result.awaits is not None
+    why = "" if taken or result is None else result.text.removeprefix("ERROR: ")
+    return {"command": f"mmm_control set_online {view.name}", "refused": why or None}
+
+
+def _missing(fact: Condition, view: View) -> str:
+    return fact.missing.format(v=view)
+
+
+def _host_lines(host: Mapping[str, Any]) -> Iterator[str]:
+    why = f" ({host['rule']}): {host['sentence']}" if host["rule"] else ""
+    yield f"{host['host']}: {host['state']} since {host['since']}{why}"
+    if found := host["diagnosis"]:
+        yield f"    diagnosis: {found['code']}: {found['text']}"
+    if kept := host["kept_by"]:
+        yield f"    kept {host['state']} ({kept['rule']}): {kept['text']}"
+    for check in host["checks"]:
+        yield f"    {_check_line(check, why)}"
+    if host["suspended"]:
+        lost = ", ".join(host["suspended"])
+        yield f"    replication from {lost} is suspended until that is compared and back in use"
+    for way in host["ways"]:
+        missing = f"; missing: {'; '.join(way['missing'])}" if way["missing"] else " now"
+        yield f"    would become {way['to']} by {way['rule']}{missing}"
+    yield from _set_online_lines(host)
+    yield from _agent_lines(host["agent"])
+
+
+def _check_line(check: Mapping[str, Any], why: str) -> str:
+    """Return what there is to say of a check; its message only where the host's own line has it not."""
+    message = "" if check["message"] in why else f": {check['message']}"
+    name, since = check["check"], check["since"]
+    match check["result"]:
+        case "ignored":
+            return f"{name} has failed{message}; ignored, for its server answers"
+        case "failed":
+            return f"{name} has failed since {since}{message}"
+        case "failing":
+            return f"{name} began to fail at {since}{message}; it counts after its trap_period"
+        case _:
+            return f"{name}: unknown{message}; no action taken"
+
+
+def _set_online_lines(host: Mapping[str, Any]) -> Iterator[str]:
+    order = host["set_online"]
+    if order is None:
+        return
+    if order["refused"]:
+        yield f"    set_online is refused now: {order['refused']}"
+    else:
+        yield f"    the admin brings it back with: {order['command']}"
+
+
+def _agent_lines(agent: Mapping[str, Any]) -> Iterator[str]:
+    if agent["unreachable"]:
+        yield f"    its agent cannot be reached: {agent['unreachable']}; it gets no new roles"
+    if agent["error"]:
+        yield f"    its agent answered: {agent['error']}; retried every few seconds"
+    if agent["kill_host"]:
+        yield "    kill_host is running for it"
+
+
+def _mode_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    mode = found["mode"]
+    if mode == Mode.PASSIVE:
+        yield f"mode: PASSIVE: {found['cause']} Nothing is sent; set_active, or set_manual, ends it."
+    elif mode != Mode.ACTIVE:
+        yield f"mode: {mode}: roles are not taken from failed hosts; set_active ends it."
+    if not found["network_up"]:
+        why = "all hosts fell silent at once" if found["hosts_silent"] else "none of the ping_ips answers"
+        yield f"network: {why}: no check counts and nothing is sent"
+
+
+def _roles(world: World) -> Iterator[dict[str, Any]]:
+    """Yield the IPs that are not simply held by their host."""
+    for vip, owner in world.owner.items():
+        others = sorted(holders(world, vip) - {owner}) if owner is not None else []
+        if owner is None or others:
+            why = unheld.why(world, vip) if owner is None else None
+            yield {"role": vip.role, "ip": vip.ip, "holder": owner, "waits_for": others, "why": why}
+
+
+def _role_line(role: Mapping[str, Any]) -> str:
+    vip = f"{role['role']}({role['ip']})"
+    if role["holder"] is None:
+        return f"{vip}: nobody: {role['why']}"
+    return f"{vip}: {role['holder']} gets it once {', '.join(role['waits_for'])} has released it"

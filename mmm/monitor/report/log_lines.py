@@ -1,0 +1,153 @@
+"""What is worth a log line between two worlds, apart from changes of state and roles, which say themselves.
+
+A fact is said when it begins and when it ends, not in between.
+"""
+
+import logging
+from collections.abc import Iterator
+
+from mmm.monitor.assess import (
+    diagnosis,
+    divergence,
+    pair_warnings,
+    readiness,
+    silent_lag,
+)
+from mmm.monitor.world.warnings import Warned
+from mmm.monitor.world.world import AgentLink, CheckStatus, Phase, World
+
+Notice = tuple[int, str]
+_MMM2 = (
+    "{0}: its agent is one of MMM 2.x, which keeps its VIPs for good: if {0} falls silent, its roles stay there until"
+    " it answers, kill_host succeeds, or the admin says confirm_dead {0}"
+)
+
+
+def between(before: World, after: World) -> Iterator[Notice]:
+    """Return log levels and lines for what changed from one world to the next."""
+    if before.network_up and not after.network_up:
+        why = "all hosts fell silent at once" if after.hosts_silent else "none of the ping_ips answers"
+        yield logging.CRITICAL, f"network: {why}. No check counts and nothing is sent."
+    if after.network_up and not before.network_up:
+        yield logging.INFO, f"network: {'a host' if before.hosts_silent else 'a ping_ip'} answers again"
+    if before.mode is not after.mode:
+        yield logging.INFO, f"mode: {before.mode} -> {after.mode}"
+    if after.other_monitor and not before.other_monitor:
+        yield logging.CRITICAL, after.passive_cause
+    if after.move is not before.move or after.failed_move is not before.failed_move:
+        yield from _move(before, after)
+    yield from _masters(before, after)
+    for name, host in after.hosts.items():
+        old = before.hosts[name]
+        if old is host:
+            continue
+        if after.only_ping_lost(name) and not before.only_ping_lost(name):
+            yield logging.WARNING, f"{name}: ping is lost, but its server answers: ignored"
+        yield from _unshared(before, after, name)
+        yield from _diagnosis(before, after, name)
+        yield from _unreadable(before, after, name)
+        yield from _stalled(before, after, name)
+        yield from _stranger(before, after, name)
+        yield from _mmm2(before, after, name)
+        if after.network_up:  # without it no check has said anything
+            for check, status in host.checks.items():
+                yield from _check(f"{name}: {check}", old.checks[check], status)
+        yield from _agent(name, old.agent, host.agent)
+
+
+def _move(before: World, after: World) -> Iterator[Notice]:
+    move, failed = after.move, after.failed_move
+    returning = move is not None and move.phase is Phase.RETURNING
+    if move is not None and returning and (before.move is None or before.move.phase is not Phase.RETURNING):
+        back = f"{move.source} gets it back, {move.target} did not take it"
+        yield logging.ERROR, f"{move.vip}: {back}: {move.cause}"
+    if failed is not None and failed is not before.failed_move and before.move is not None:
+        took = 1e3 * (failed.since - before.move.since)
+        yield logging.WARNING, f"{failed.vip}: {failed.source} has it again, {took:.0f} ms after that"
+
+
+def _masters(before: World, after: World) -> Iterator[Notice]:
+    """Say what is wrong with the masters from now on, where either of them was looked at."""
+    if all(before.hosts[host.name] is after.hosts[host.name] for host in after.masters()):
+        return
+    known = {_kind(warned) for warned in (*pair_warnings.found(before), *readiness.of_masters(before))}
+    for warned in (*pair_warnings.found(after), *readiness.of_masters(after)):
+        if _kind(warned) not in known:
+            yield logging.WARNING, str(warned)
+
+
+def _kind(warned: Warned) -> tuple[str, tuple[str, ...]]:
+    """Return what makes a warning another one; its figures do not."""
+    return warned.code, warned.hosts
+
+
+def _unshared(before: World, after: World, name: str) -> Iterator[Notice]:
+    more = divergence.unshared(after, name)
+    if more and not divergence.unshared(before, name):
+        known = f"{name}: it has {more} that {divergence.opposite(after)} lacked when it went on without it"
+        yield logging.ERROR, f"{known}: it does not come back by itself, see mmm_control explain {name}"
+
+
+def _diagnosis(before: World, after: World, name: str) -> Iterator[Notice]:
+    if not (before.network_up and after.network_up):
+        return
+    was, found = diagnosis.notable(before, name), diagnosis.notable(after, name)
+    if found is not None and found is not was:
+        yield logging.WARNING, f"{name}: diagnosis: {diagnosis.said(after, name)}"
+
+
+def _stalled(before: World, after: World, name: str) -> Iterator[Notice]:
+    was, found = silent_lag.said(before, name), silent_lag.said(after, name)
+    if found and not was:
+        yield logging.WARNING, found.removeprefix("host ")
+    elif silent_lag.lag(before, name) >= silent_lag.NOTABLE and not silent_lag.lag(after, name):
+        yield logging.INFO, f"{name}: it gets again what is written"
+
+
+def _stranger(before: World, after: World, name: str) -> Iterator[Notice]:
+    stranger = after.hosts[name].agent.stranger
+    if stranger and stranger != before.hosts[name].agent.stranger:
+        yield logging.ERROR, str(Warned("second_monitor", (name,), {"address": stranger}))
+
+
+def _unreadable(before: World, after: World, name: str) -> Iterator[Notice]:
+    why = divergence.unreadable(after, name)
+    if why and why != divergence.unreadable(before, name):
+        yield logging.ERROR, f"{name}: it cannot be compared with {divergence.opposite(after)}: {why}"
+
+
+def _check(what: str, before: CheckStatus, after: CheckStatus) -> Iterator[Notice]:
+    if after.failed and not before.failed:
+        yield logging.ERROR, f"{what} has failed: {after.message}"
+    elif before.failed and not after.failed:
+        yield logging.INFO, f"{what} is good again: {after.message}"
+    elif after.error_since is not None and before.error_since is None:
+        yield logging.WARNING, f"{what} begins to fail: {after.message}"
+    elif before.error_since is not None and after.error_since is None:
+        yield logging.INFO, f"{what} is good again: {after.message}"
+    elif after.unknown and not before.unknown:
+        # A server that turns the monitor away is one that the monitor does not watch.
+        level = logging.ERROR if what.endswith(": mysql") else logging.WARNING
+        yield level, f"{what} unknown: {after.message.removeprefix('UNKNOWN: ')}"
+    elif before.unknown and not after.unknown and after.error_since is None:
+        yield logging.INFO, f"{what} is known again: {after.message}"
+
+
+def _mmm2(before: World, after: World, name: str) -> Iterator[Notice]:
+    """Say what follows from an agent of MMM 2.x."""
+    old, host = before.hosts[name], after.hosts[name]
+    if host.agent.mmm2 and not old.agent.mmm2 and after.guarded:
+        yield logging.WARNING, _MMM2.format(name)
+    if host.skipped_at and host.skipped_at != old.skipped_at:
+        yield logging.ERROR, str(Warned("rows_skipped", (name,), {"master": host.skipped_at}))
+
+
+def _agent(name: str, before: AgentLink, after: AgentLink) -> Iterator[Notice]:
+    if after.unreachable and not before.unreachable:
+        yield logging.ERROR, f"{name}: its agent cannot be reached: {after.silence}"
+    elif before.unreachable and not after.unreachable:
+        yield logging.INFO, f"{name}: its agent answers again"
+    if after.refusal and after.refusal != before.refusal:
+        yield logging.ERROR, f"{name}: its agent answered '{after.refusal}'; tried again every few seconds"
+    elif before.refusal and not after.refusal:
+        yield logging.INFO, f"{name}: its agent has done what it was told"

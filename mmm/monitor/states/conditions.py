@@ -1,0 +1,131 @@
+"""The conditions of the state rules, each with its words (SPEC section 6).
+
+A fact says what it means, for the page of states, and what is missing where it does not hold, with figures, for
+`mmm_control explain`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmm.monitor.assess.divergence import LOOKS
+from mmm.monitor.states.host_view import SHORT_OUTAGE, WRITABLE_GRACE, View
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition: `text` says it; `missing` is formatted with the View as `v` where it does not hold."""
+
+    text: str
+    holds: Callable[[View], bool]
+    missing: str
+
+
+DEAD = Condition("it is dead", lambda v: v.dead, "it is not dead")
+OTHERS_AWAITED = Condition(
+    "its server fell silent and did not refuse, and other agents are asked whether they reach it",
+    lambda v: v.others_awaited,
+    "nobody is asked about it",
+)
+REACHED = Condition(
+    "its server fell silent and did not refuse, and another host reaches it",
+    lambda v: bool(v.reached_by),
+    "no other host says that it reaches its server",
+)
+ALIVE = Condition("it is not dead", lambda v: not v.dead, "its server has to answer")
+ALL_GOOD = Condition(
+    "it is not dead, both replication checks are good",
+    lambda v: v.all_good,
+    "{v.failing_checks} has to be good",
+)
+THREADS_FAILED = Condition("rep_threads has failed", lambda v: v.threads_failed, "rep_threads is good")
+THREADS_GOOD = Condition("rep_threads is good", lambda v: not v.threads_failed, "rep_threads has to be good")
+BACKLOG_FAILED = Condition("rep_backlog has failed", lambda v: v.backlog_failed, "rep_backlog is good")
+ACTIVE_MASTER = Condition(
+    "it is the active master", lambda v: v.is_active_master, "it is not the active master"
+)
+PEER_IS_NEW = Condition(
+    "its peer came ONLINE less than `peer_grace` seconds ago",
+    lambda v: v.peer_is_new,
+    "its peer is not ONLINE, or came ONLINE more than `peer_grace` seconds ago",
+)
+MAY_SETTLE = Condition(
+    "its source neither refuses the replication account nor lacks the binary log that it asks for",
+    lambda v: not v.beyond_settling,
+    "{v.failing}",
+)
+PEER_ALIVE = Condition(
+    "its peer is ONLINE and not dead",
+    lambda v: v.peer_alive,
+    "its peer is not ONLINE or does not answer, so that broken replication of this host is ignored",
+)
+REPLICATION_EXCUSED = Condition(
+    "both replication checks are good, or its peer is not ONLINE",
+    lambda v: v.all_good or not v.peer_online,
+    "{v.failing_checks} has to be good",
+)
+HAS_SOURCE = Condition(
+    "there is an active master, or it cannot be one itself",
+    lambda v: v.has_source,
+    "there is no active master to replicate from",
+)
+REFUSES = Condition(
+    "its agent refuses to follow the active master, for transactions would be lost or repeated",
+    lambda v: bool(v.refuses_to_follow),
+    "its agent has not refused to follow the active master",
+)
+FOLLOWS = Condition(
+    "its agent does not refuse to follow the active master",
+    lambda v: not v.refuses_to_follow,
+    "its agent has to follow the active master",
+)
+UNSHARED = Condition(
+    "it can be active master, was lost, and has transactions that the active master lacked at the time of the failover",
+    lambda v: v.unshared is not None,
+    "nothing is known that it has and the active master lacks",
+)
+BEING_COMPARED = Condition(
+    "it can be active master, was lost, and its transactions are not compared with the active master's yet;"
+    f" without GTIDs and without a known position it waits for {LOOKS} runs of rep_threads at most",
+    lambda v: v.being_compared,
+    "its transactions were compared with the active master's, or cannot be",
+)
+COMPARED = Condition(
+    "its transactions need no comparison with the active master's any more",
+    lambda v: not v.being_compared,
+    "{v.comparing_sentence}",
+)
+NOBODY_ELSE = Condition(
+    "it can be active master, and there is none, nor another host that is ONLINE and may be promoted",
+    lambda v: v.nobody_else,
+    "there is an active master, or another host that can become it, or it cannot be one itself",
+)
+HAS_EVERYTHING = Condition(
+    "it was in use before, the masters replicate from each other, and by GTID it is proved to have all transactions"
+    " that the others have",
+    lambda v: not v.unproved,
+    "{v.unproved}",
+)
+WRITABLE = Condition(
+    f"its server has been writable without the writer role for {WRITABLE_GRACE:g} s, not counting passive mode",
+    lambda v: v.writable_unasked,
+    "its server is read_only, or it has the writer role",
+)
+FLAPPING = Condition("it is flapping", lambda v: v.host.flapping, "it is not flapping")
+CALM = Condition(
+    "auto_set_online is set and no check has changed for flap_duration",
+    lambda v: v.calm,
+    "auto_set_online is {v.monitor.auto_set_online:g}, a check changed {v.calm_for:.0f} s ago, flap_duration is"
+    " {v.monitor.flap_duration:g} s",
+)
+SHORT = Condition(
+    f"its system's uptime has grown by less than {SHORT_OUTAGE:g} s since it was last seen ONLINE",
+    lambda v: v.short_outage,
+    "it was gone for too long, or has rebooted: its uptime is {v.host.uptime:.0f} s, and was {v.host.last_uptime:.0f} s"
+    " when it was last seen ONLINE",
+)
+WAITED = Condition(
+    "it has been in this state for auto_set_online seconds",
+    lambda v: v.waited_enough,
+    "auto_set_online is {v.monitor.auto_set_online:g} (0: off), it has waited for {v.waited:.0f} s",
+)
+ALWAYS = Condition("always", lambda _: True, "")

@@ -1,0 +1,219 @@
+"""One host as the state rules look at it: the facts that their conditions and sentences name."""
+
+from dataclasses import dataclass
+
+from mmm.config.model import Monitor
+from mmm.gtid.place import Written
+from mmm.gtid.transactions import Surplus
+from mmm.monitor.assess import divergence, promotion, proof, second_opinion
+from mmm.monitor.world.world import HostWorld, Mode, State, World
+
+SHORT_OUTAGE = 60.0
+"""Growth of the system's uptime, in seconds, up to which a host that was gone comes back by itself."""
+WRITABLE_GRACE = 6.0
+"""Seconds, two heartbeats, after which a host without the writer role has to be read_only."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A host in its world at a moment (SPEC section 6)."""
+
+    world: World
+    name: str
+    now: float
+
+    @property
+    def host(self) -> HostWorld:
+        """Return what is known of the host."""
+        return self.world.hosts[self.name]
+
+    @property
+    def monitor(self) -> Monitor:
+        """Return the monitor's settings."""
+        monitor = self.world.conf.monitor
+        if monitor is None:
+            raise ValueError("a monitor's world has a <monitor> section")
+        return monitor
+
+    @property
+    def peer(self) -> HostWorld | None:
+        """Return what is known of its peer, for a slave of the active master."""
+        name = self.world.peer(self.name)
+        return None if name is None else self.world.hosts[name]
+
+    @property
+    def dead(self) -> bool:
+        """Tell whether its server has failed, or all of it."""
+        return self.world.is_dead(self.name)
+
+    @property
+    def others_awaited(self) -> bool:
+        """Tell whether other agents are asked first whether they reach it."""
+        return second_opinion.is_awaited(self.world, self.name)
+
+    @property
+    def reached_by(self) -> str:
+        """Return the hosts that reach its server though the monitor does not; empty when none does."""
+        return ", ".join(second_opinion.reached_by(self.world, self.name))
+
+    @property
+    def all_good(self) -> bool:
+        """Tell whether it is not dead and its replication checks are good."""
+        return not self.dead and self.host.good("rep_threads", "rep_backlog")
+
+    @property
+    def threads_failed(self) -> bool:
+        """Tell whether its replication is broken."""
+        return self.host.checks["rep_threads"].failed
+
+    @property
+    def backlog_failed(self) -> bool:
+        """Tell whether it is too far behind."""
+        return self.host.checks["rep_backlog"].failed
+
+    @property
+    def is_active_master(self) -> bool:
+        """Tell whether the active master role is assigned to it."""
+        return self.world.active_master == self.name
+
+    @property
+    def peer_online(self) -> bool:
+        """Tell whether its peer is ONLINE."""
+        peer = self.peer
+        return peer is not None and peer.state is State.ONLINE
+
+    @property
+    def peer_alive(self) -> bool:
+        """Tell whether its peer is ONLINE and answers, so that broken replication is this host's fault."""
+        name = self.world.peer(self.name)
+        return name is not None and self.peer_online and not self.world.is_dead(name)
+
+    @property
+    def peer_is_new(self) -> bool:
+        """Tell whether its peer came ONLINE so lately that replication may still be settling."""
+        peer = self.peer
+        if peer is None or peer.state is not State.ONLINE or peer.online_since is None:
+            return False
+        return self.now - peer.online_since <= self.monitor.peer_grace
+
+    @property
+    def beyond_settling(self) -> bool:
+        """Tell whether its replication is broken by what no waiting mends."""
+        threads = self.host.checks["rep_threads"]
+        return threads.failed and bool(threads.cause.code) and not threads.unknown
+
+    @property
+    def has_source(self) -> bool:
+        """Tell whether its replication is to be judged: there is an active master, or it cannot be one."""
+        return self.world.active_master is not None or not self.world.can_be_active_master(self.name)
+
+    @property
+    def outage(self) -> float:
+        """Return by how many seconds the system's uptime has grown since it was last seen ONLINE."""
+        return self.host.uptime - self.host.last_uptime
+
+    @property
+    def short_outage(self) -> bool:
+        """Tell whether it was gone for less than a minute, without a reboot."""
+        known = self.host.last_uptime > 0 and not self.host.rebooted
+        return known and 0 < self.outage < SHORT_OUTAGE
+
+    @property
+    def waited(self) -> float:
+        """Return for how many seconds it has been in its state."""
+        return self.now - self.host.since
+
+    @property
+    def waited_enough(self) -> bool:
+        """Tell whether auto_set_online brings it back now."""
+        return 0 < self.monitor.auto_set_online <= self.waited
+
+    @property
+    def calm_for(self) -> float:
+        """Return for how many seconds no check has changed."""
+        return self.now - max(check.changed for check in self.host.checks.values())
+
+    @property
+    def calm(self) -> bool:
+        """Tell whether a flapping host may come back: no check has changed for flap_duration."""
+        return self.monitor.auto_set_online > 0 and self.calm_for >= self.monitor.flap_duration
+
+    @property
+    def writable_unasked(self) -> bool:
+        """Tell whether its server stays writable though it has not the writer role (SPEC 10.36)."""
+        since, seen = self.host.writable_since, self.host.writable_seen
+        passive = self.world.mode is Mode.PASSIVE  # nobody was told who is to write: it may be right to
+        if since is None or seen is None or self.is_active_master or passive:
+            return False
+        return seen - since >= WRITABLE_GRACE
+
+    @property
+    def refuses_to_follow(self) -> str:
+        """Return why its agent refuses to replicate from the active master; empty when it does not."""
+        return self.host.agent.refuses_to_follow
+
+    @property
+    def unshared(self) -> Surplus | Written | None:
+        """Return what it has and the active master lacked when they lost each other."""
+        return divergence.unshared(self.world, self.name)
+
+    @property
+    def unshared_sentence(self) -> str:
+        """Return what it has too much, and the way out."""
+        master = divergence.opposite(self.world)
+        return (
+            f"it has {self.unshared or 'nothing'} that {master} lacked when it went on without it: set its data up"
+            f" anew from {master}, or take it as it is with 'mmm_control set_online --force {self.name}'"
+        )
+
+    @property
+    def being_compared(self) -> bool:
+        """Tell whether it waits for its transactions to be compared with the active master's."""
+        return divergence.awaited(self.world, self.name)
+
+    @property
+    def comparing_sentence(self) -> str:
+        """Return what it waits for."""
+        why = divergence.unreadable(self.world, self.name)
+        begins = f"its transactions are not compared with those of {self.world.active_master} yet"
+        return f"{begins}: {why}" if why else begins
+
+    @property
+    def nobody_else(self) -> bool:
+        """Tell whether there is no active master, and it is the only host that might become it.
+
+        One that is in use and is not promoted, for it lacks too much, cannot.
+        """
+        world = self.world
+        if world.active_master is not None or not world.can_be_active_master(self.name):
+            return False
+        others = (host.name for host in world.masters() if host.name != self.name)
+        return not any(
+            world.hosts[other].state is State.ONLINE and not promotion.lacks(world, other) for other in others
+        )
+
+    @property
+    def unproved(self) -> str:
+        """Return why it is not proved to have all that the others have; empty when it is."""
+        return proof.unproved(self.world, self.name)
+
+    @property
+    def failing_checks(self) -> str:
+        """Return the names of the checks that have failed and count."""
+        checks = self.host.checks
+        counts = (
+            ("mysql", "rep_threads", "rep_backlog") if self.world.only_ping_lost(self.name) else tuple(checks)
+        )
+        return ", ".join(name for name in counts if checks[name].failed)
+
+    @property
+    def failing(self) -> str:
+        """Return what has failed with its message: also a server that counts with ping, no ping that does not."""
+        world, checks = self.world, self.host.checks
+        names = {name for name, check in checks.items() if check.failed}
+        if world.only_ping_lost(self.name):
+            names.discard("ping")
+        elif world.is_silent(self.name) and checks["mysql"].error_since is not None:
+            names.add("mysql")
+        failed = [f"{name}: {check.message}" for name, check in checks.items() if name in names]
+        return ", ".join(failed) or "no check has failed"

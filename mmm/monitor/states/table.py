@@ -1,0 +1,291 @@
+"""The state rules: one table, first rule that fits wins (SPEC section 6).
+
+Each row: the states it starts from, when it fits, where it leads (None: it stays), its name, the sentence
+that the log and `mmm_control` print, and what follows from the change.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Flag, auto
+
+from mmm.monitor.states import conditions
+from mmm.monitor.states.conditions import Condition
+from mmm.monitor.states.host_view import View
+from mmm.monitor.world.world import HostWorld, Mode, State, World
+
+
+class Consequence(Flag):
+    """What a change of state brings with it, passive mode apart (SPEC 10.23)."""
+
+    NOTHING = 0
+    TAKE_ROLES = auto()
+    """Its roles go to others; not in manual and wait mode."""
+    KILL_UNLESS_TOLD = auto()
+    """Where its roles are taken, the host is killed if its agent cannot be told."""
+    KILL_IN_ANY_MODE = auto()
+    """It is killed if it cannot be told in manual and wait mode too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of the table: it fits when all facts of `when` hold. `sentence` is formatted with the View as `v`."""
+
+    name: str
+    sources: tuple[State, ...]
+    when: tuple[Condition, ...]
+    to: State | None
+    sentence: str
+    follows: Consequence = Consequence.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A host that went from one state to another, and why (SPEC 10.38)."""
+
+    host: str
+    before: State
+    after: State
+    rule: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.before} -> {self.after} ({self.rule}): {self.sentence}"
+
+
+ONLINE, ADMIN, HARD = State.ONLINE, State.ADMIN_OFFLINE, State.HARD_OFFLINE
+AWAITING, FAIL, DELAY = State.AWAITING_RECOVERY, State.REPLICATION_FAIL, State.REPLICATION_DELAY
+_LOST = Consequence.TAKE_ROLES | Consequence.KILL_UNLESS_TOLD
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("admin_offline", (ADMIN,), (conditions.ALWAYS,), None, "set offline by the admin"),
+    Rule(
+        "others_asked",
+        (ONLINE,),
+        (conditions.DEAD, conditions.OTHERS_AWAITED),
+        None,
+        "{v.failing}: the other hosts are asked whether they reach it",
+    ),
+    Rule(
+        "cut_off_from_monitor",
+        (ONLINE,),
+        (conditions.DEAD, conditions.REACHED),
+        None,
+        "only the monitor does not reach it: its server answers {v.reached_by}. Nothing moves",
+    ),
+    Rule("host_failed", (ONLINE,), (conditions.DEAD,), HARD, "{v.failing}", _LOST),
+    Rule(
+        "not_read_only",
+        (ONLINE,),
+        (conditions.WRITABLE,),
+        AWAITING,
+        "its server takes writes without the writer role and does not become read_only",
+        _LOST,
+    ),
+    Rule("active_master", (ONLINE,), (conditions.ACTIVE_MASTER,), None, "it is the active master"),
+    Rule(
+        "refuses_to_follow",
+        (ONLINE, DELAY),
+        (conditions.ALIVE, conditions.REFUSES),
+        FAIL,
+        "{v.refuses_to_follow}",
+        _LOST,
+    ),
+    Rule(
+        "peer_is_new",
+        (ONLINE,),
+        (conditions.PEER_IS_NEW, conditions.MAY_SETTLE),
+        None,
+        "its peer came ONLINE less than {v.monitor.peer_grace:g} s ago: replication may settle",
+    ),
+    Rule(
+        "replication_failed",
+        (ONLINE,),
+        (conditions.THREADS_FAILED, conditions.PEER_ALIVE),
+        FAIL,
+        "{v.failing}",
+        _LOST,
+    ),
+    Rule(
+        "replication_delayed",
+        (ONLINE,),
+        (conditions.BACKLOG_FAILED, conditions.THREADS_GOOD, conditions.PEER_ALIVE),
+        DELAY,
+        "{v.failing}",
+        _LOST,
+    ),
+    Rule("failed_again", (AWAITING,), (conditions.DEAD,), HARD, "{v.failing}"),
+    Rule(
+        "still_writable",
+        (AWAITING,),
+        (conditions.WRITABLE,),
+        None,
+        "its server takes writes without the writer role: it has to be read_only first",
+    ),
+    Rule("has_more_than_active_master", (AWAITING,), (conditions.UNSHARED,), None, "{v.unshared_sentence}"),
+    Rule("being_compared", (AWAITING,), (conditions.BEING_COMPARED,), None, "{v.comparing_sentence}"),
+    Rule(
+        "calm_again",
+        (AWAITING,),
+        (conditions.ALL_GOOD, conditions.FLAPPING, conditions.CALM),
+        ONLINE,
+        "it was flapping, and no check has changed for {v.monitor.flap_duration:g} s",
+    ),
+    Rule(
+        "flapping",
+        (AWAITING,),
+        (conditions.FLAPPING,),
+        None,
+        "it failed too often: it waits for set_online, or with auto_set_online for"
+        " {v.monitor.flap_duration:g} s without a change",
+    ),
+    Rule(
+        "short_outage",
+        (AWAITING,),
+        (conditions.ALL_GOOD, conditions.SHORT),
+        ONLINE,
+        "all checks are good, it was gone for {v.outage:.0f} s only and has not rebooted",
+    ),
+    Rule(
+        "auto_set_online",
+        (AWAITING,),
+        (conditions.ALL_GOOD, conditions.WAITED),
+        ONLINE,
+        "all checks are good for {v.waited:.0f} s, auto_set_online is {v.monitor.auto_set_online:g}",
+    ),
+    Rule(
+        "has_everything",
+        (AWAITING,),
+        (conditions.ALIVE, conditions.NOBODY_ELSE, conditions.HAS_EVERYTHING),
+        ONLINE,
+        "no host is active master or can become it, and it is proved to have all transactions that the others have",
+    ),
+    Rule(
+        "back_without_replication",
+        (HARD,),
+        (conditions.ALIVE, conditions.HAS_SOURCE, conditions.THREADS_FAILED),
+        FAIL,
+        "it answers again, but {v.failing}",
+    ),
+    Rule(
+        "back_with_delay",
+        (HARD,),
+        (conditions.ALIVE, conditions.HAS_SOURCE, conditions.BACKLOG_FAILED),
+        DELAY,
+        "it answers again, but {v.failing}",
+    ),
+    Rule("back", (HARD,), (conditions.ALIVE,), AWAITING, "it answers again"),
+    Rule(
+        "back_with_extra_transactions",
+        (FAIL, DELAY),
+        (conditions.ALIVE, conditions.UNSHARED),
+        AWAITING,
+        "{v.unshared_sentence}",
+    ),
+    Rule(
+        "threads_run_again",
+        (FAIL,),
+        (conditions.ALIVE, conditions.FOLLOWS, conditions.THREADS_GOOD, conditions.BACKLOG_FAILED),
+        DELAY,
+        "{v.failing}",
+    ),
+    Rule("threads_failed", (DELAY,), (conditions.ALIVE, conditions.THREADS_FAILED), FAIL, "{v.failing}"),
+    Rule(
+        "flapping_replication",
+        (FAIL, DELAY),
+        (conditions.FLAPPING, conditions.ALIVE, conditions.FOLLOWS, conditions.REPLICATION_EXCUSED),
+        AWAITING,
+        "replication is good again or has no source to be judged by, but it failed too often",
+    ),
+    Rule(
+        "replication_good",
+        (FAIL, DELAY),
+        (conditions.ALL_GOOD, conditions.FOLLOWS, conditions.COMPARED),
+        ONLINE,
+        "replication is good again",
+    ),
+    Rule(
+        "peer_gone",
+        (FAIL, DELAY),
+        (conditions.ALIVE, conditions.FOLLOWS, conditions.REPLICATION_EXCUSED, conditions.COMPARED),
+        ONLINE,
+        "it answers, and its peer is not ONLINE: there is nothing to judge its replication by",
+    ),
+    Rule(
+        "failed_without_replication",
+        (FAIL, DELAY),
+        (conditions.DEAD,),
+        HARD,
+        "{v.failing}",
+        _LOST | Consequence.KILL_IN_ANY_MODE,
+    ),
+)
+
+
+_RULES_OF = {state: tuple(rule for rule in RULES if state in rule.sources) for state in State}
+
+
+def rule_for(view: View) -> Rule | None:
+    """Return the first rule that fits the host, None when nothing is to be said of it."""
+    for rule in _RULES_OF[
+        view.host.state
+    ]:  # asked for every host at every event: faster than any() and all()
+        for fact in rule.when:
+            if not fact.holds(view):
+                break
+        else:
+            return rule
+    return None
+
+
+def judge(world: World, now: float) -> tuple[World, tuple[Change, ...]]:
+    """Return the world after every host went where its rule leads, and the changes.
+
+    Without network nothing changes (SPEC 10.29).
+    """
+    changes: list[Change] = []
+    if not world.network_up:
+        return world, ()
+    for name in world.hosts:
+        view = View(world, name, now)
+        rule = rule_for(view)
+        if rule is not None and rule.to is not None:
+            sentence = rule.sentence.format(v=view)
+            changes.append(Change(name, view.host.state, rule.to, rule.name, sentence))
+            world = _follow(enter(world, name, rule.to, rule.name, sentence, now), name, rule.follows)
+    return world, tuple(changes)
+
+
+def enter(world: World, name: str, state: State, rule: str, sentence: str, now: float) -> World:
+    """Return the world with the host in `state` since now."""
+    host = world.hosts[name]
+    lost = state in (HARD, AWAITING) or (state is not ONLINE and host.is_lost)
+    changed = replace(host, state=state, since=now, rule=rule, sentence=sentence, lost=lost, looks=0)
+    if state is ONLINE:
+        changed = (
+            replace(changed, online_since=now, used=True, flapping=False, flap_start=None, flap_count=0)
+            if (host.flapping)
+            else replace(changed, online_since=now, used=True)
+        )
+    elif host.state is ONLINE and state is not ADMIN:
+        changed = _count_flap(changed, world, now)
+    return replace(world, hosts={**world.hosts, name: changed})
+
+
+def _count_flap(host: HostWorld, world: World, now: float) -> HostWorld:
+    monitor = world.conf.monitor
+    if monitor is None or not monitor.flap_count:
+        return host
+    if host.flap_start is None or now - host.flap_start > monitor.flap_duration:
+        return replace(host, flap_start=now, flap_count=1)
+    count = host.flap_count + 1
+    return replace(host, flap_count=count, flapping=host.flapping or count > monitor.flap_count)
+
+
+def _follow(world: World, name: str, follows: Consequence) -> World:
+    if world.mode is Mode.PASSIVE:
+        return world
+    manual = world.mode is not Mode.ACTIVE
+    if Consequence.TAKE_ROLES in follows and not manual:
+        world = world.without_roles(name)
+    kill = Consequence.KILL_IN_ANY_MODE in follows or (Consequence.KILL_UNLESS_TOLD in follows and not manual)
+    return world.with_agent(name, kill_unless_told=True) if kill else world

@@ -1,0 +1,111 @@
+"""What an admin is warned of, as values with a code; the words are made here and nowhere else. Pure.
+
+What there is to warn of is found by `mmm.monitor.report.concerns`; `show`, `health`, the log and JSON are made of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Value = str | int | float | bool | None
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    WARNING = "WARNING"
+    """Clients are served; something is broken, or would fail at the next failover."""
+    CRITICAL = "CRITICAL"
+    """Clients are not served, or nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something to be warned of. `hosts` are those that it is about; `fields` is what its sentence names."""
+
+    code: str
+    hosts: tuple[str, ...] = ()
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    level: Level = Level.WARNING
+
+    def __str__(self) -> str:
+        return text(self)
+
+
+SENTENCES: Mapping[str, str] = {
+    "network_down": "the monitor reaches {reached}: no check counts, nothing is sent",
+    "waits_for_network": "the monitor has not begun: it waits until one of its ping_ips answers ({ips})",
+    "failover_blocked": "no host holds {role}{ips}: {why}",
+    "not_promoted": "no host holds {role}{ips}: {why}",
+    "role_waits": "{said}",
+    "writer_without_agent": "{said}",
+    "no_holder": "no host holds {role}{ips}: {why}",
+    "transactions_lost": "{said}",
+    "not_watched": "{names} {are} not watched: {checks} unknown: {reason}",
+    "missing_grant": "the monitor may not see the replication of {names}: run {grant}",
+    "out_of_use": "{names} is {state}: {why}",
+    "ping_ignored": "host {names} does not answer ping, but its server does: ping is ignored",
+    "extra_transactions": (
+        "host {names} has {extra} that {master} lacked when it went on without it: see explain {names}"
+    ),
+    "rows_skipped": (
+        "host {names} may lack rows: its agent, one of MMM 2.x, went on at the end of {master}'s binary log when"
+        " {master} took writes already; compare its data or set it up anew, then set it offline and online"
+    ),
+    "silent_lag": "{said}",
+    "agent_unreachable": "agent on host {names} is not reachable",
+    "second_monitor": (
+        "another monitor, at {address}, gives orders to the agent of {names}, which refuses them: stop that monitor"
+    ),
+    "conf_differs": (
+        "the conf of {names} differs from the monitor's in {keys}: {names} cannot be the writer; make them the same"
+    ),
+    "gives_way": "agents obey another monitor, the one at {address}: this one gives no orders",
+    "agent_error": "agent on host {names} answered: {answer}",
+    "diagnosis": "{diagnosis}: {said}",
+    "agents_apart": (
+        "the agent of {names}, which holds the writer role, does not reach that of {others}: when the monitor is silent"
+        " the role is given up; open TCP {ports} between the hosts, both ways"
+    ),
+    "doctor": "the doctor finds {number} that the next failover would meet: run mmm_control doctor",
+    "not_replicating": "{names} does not replicate from {sources} ({now}): set up replication in both directions",
+    "increment_differs": "auto_increment_increment differs: {first} on {one}, {second} on {two}",
+    "increment_too_small": "auto_increment_increment is {increment} on {names}: two masters need at least 2",
+    "offset_too_big": "auto_increment_offset is {offset} on {names}, more than the increment {increment}",
+    "no_binlog": "{names} writes no binary log (log_bin): once it is the writer nobody can replicate from it",
+    "log_slave_updates_off": (
+        "{names} does not log what it replicates (log_slave_updates): as the writer it gives slaves its own writes only"
+    ),
+    "delayed": "replication of {names} is set to stay {seconds} s behind (MASTER_DELAY): a failover sets that to 0",
+    "same_server_id": "{names} have the same server_id {server_id}: they end each other's replication",
+    "disk_full": "the server of {names} has waited {seconds} s for disk space: free some{move}",
+    "events_enabled": "MySQL events are ENABLED on {names}, which is not the writer: see docs/moving.md",
+    "admin_offline": "{names} set offline by the admin",
+    "passive": "the monitor is passive and does nothing: {cause}",
+    "not_active": "mode is {mode}: roles are not taken from failed hosts",
+    "grants": "{names}: {said}",
+    "grants_wanted": "{names}: {said}",
+    "not_listening": "{names}: {said}",
+    "replication_login": "{names} could not replicate: {said}",
+    "offsets_equal": "auto_increment_offset is {offset} on both {one} and {two}: they must differ",
+}
+"""What is said of each kind, formatted with its fields, and with the hosts as `names`."""
+
+
+def text(warned: Warned) -> str:
+    """Return the sentence, one line."""
+    names = ", ".join(warned.hosts)
+    said = SENTENCES[warned.code].format(names=names, **warned.fields)
+    return " ".join(said.split())
+
+
+def encoded(warned: Warned) -> dict[str, Any]:
+    """Return the warning as JSON has it."""
+    return {
+        "code": warned.code,
+        "level": str(warned.level),
+        "hosts": list(warned.hosts),
+        "fields": dict(warned.fields),
+        "text": text(warned),
+    }

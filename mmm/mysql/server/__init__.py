@@ -1,0 +1,1 @@
+"""What is asked of a server and said to it, by flavour."""

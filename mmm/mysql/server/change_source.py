@@ -1,0 +1,91 @@
+"""The statements that name a replica's source, in each flavour's words."""
+
+from collections.abc import Mapping
+
+from mmm.gtid.place import LogPlace
+from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.session.connection import Address, Connection, MysqlError
+
+
+def change_source(
+    flavour: Flavour, source: Address, place: LogPlace | None, more: Mapping[str, object], channel: str = ""
+) -> tuple[str, tuple[object, ...]]:
+    """Return statement and arguments that make `source`, with the user who replicates, the source.
+
+    To go on from `place` of its log, else by GTID. `more` are other options by their names without the prefix,
+    such as HEARTBEAT_PERIOD; the server keeps those that are not named, but for that one. No other channel is touched.
+    """
+    options = {
+        "HOST": source.ip,
+        "PORT": source.port,
+        "USER": source.user,
+        "PASSWORD": source.password,
+        **more,
+    }
+    finds = [flavour.by_position if place else flavour.by_gtid]
+    return _change(
+        flavour, options | _at(place), [*finds, *filter(None, [flavour.password_exchange])], channel
+    )
+
+
+def change_login(
+    flavour: Flavour, source: Address, more: Mapping[str, object], channel: str = ""
+) -> tuple[str, tuple[object, ...]]:
+    """Return statement and arguments that change with what user and password the source is logged in to.
+
+    The server goes on where it was; `more` as above.
+    """
+    login = {"USER": source.user, "PASSWORD": source.password, **more}
+    return _change(flavour, login, [*filter(None, [flavour.password_exchange])], channel)
+
+
+def rename_source(
+    flavour: Flavour, host: str, place: LogPlace | None, more: Mapping[str, object], channel: str = ""
+) -> tuple[str, tuple[object, ...]]:
+    """Return statement and arguments that change the source's host name, and nothing else that the server keeps.
+
+    A replica without GTID goes on from `place`, which a new name would make the server forget; `more` as above.
+    """
+    return _change(flavour, {"HOST": host, **more, **_at(place)}, [], channel)
+
+
+def read_relay_log(
+    flavour: Flavour, relay: LogPlace, more: Mapping[str, object], channel: str = ""
+) -> tuple[str, tuple[object, ...]]:
+    """Return what has a stopped MariaDB go on from a place of its relay log, without GTID; `more` as above."""
+    words = [flavour.by_position, "RELAY_LOG_FILE=%s", "RELAY_LOG_POS=%s"]
+    statement, args = _change(flavour, more, words, channel)
+    return statement, (*args, relay.file, relay.position)
+
+
+def set_delay(
+    flavour: Flavour, channel: str, more: Mapping[str, object], *, by_gtid: bool = False
+) -> tuple[str, tuple[object, ...]]:
+    """Return what sets the delay to 0; `by_gtid`: and goes on by GTID; `more` as above."""
+    return _change(flavour, {"DELAY": 0, **more}, [flavour.by_gtid] * by_gtid, channel)
+
+
+def _at(place: LogPlace | None) -> dict[str, object]:
+    return {"LOG_FILE": place.file, "LOG_POS": place.position} if place else {}
+
+
+def _change(
+    flavour: Flavour, options: Mapping[str, object], more: list[str], channel: str
+) -> tuple[str, tuple[object, ...]]:
+    words = [*(f"{flavour.option_prefix}{name}=%s" for name in options), *more]
+    statement = f"{flavour.change_source} {', '.join(words)}{flavour.change_source_end}"
+    # The channel is named before the options or behind them.
+    before, after = ("%s" in part for part in (flavour.change_source, flavour.change_source_end))
+    return statement, (*[channel] * before, *options.values(), *[channel] * after)
+
+
+def heartbeat(replica: Connection, channel: str) -> dict[str, float]:
+    """Return the option that keeps the heartbeat period, which these statements would forget.
+
+    Empty where it cannot be read.
+    """
+    try:
+        rows = replica.query(replica.flavour.heartbeat, (channel,))
+        return {"HEARTBEAT_PERIOD": float(rows[0]["value"])} if rows else {}
+    except (MysqlError, TypeError, ValueError):
+        return {}

@@ -1,0 +1,150 @@
+"""Which privileges an account lacks, by what SHOW GRANTS says of it. Pure but for `look_at_missing_grants`.
+
+    missing_grants(flavour, agent_needs(flavour), rows)  ->  (Missing("PROCESS", "GRANT PROCESS ON *.* TO …"),)
+
+What the server itself takes for the same counts: ALL PRIVILEGES, roles that are active, SUPER where it still holds
+what was taken out of it later, and a privilege on all databases for that on a table.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mmm.mysql.server.accounts import agent_privileges, monitor_privileges
+from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.session.connection import Connection
+from mmm.mysql.session.question import Question
+
+_EVERYTHING = "*.*"
+_ALL = frozenset({"ALL PRIVILEGES", "ALL"})
+_NAME = r"`(?:[^`]|``)*`"
+_GRANT = re.compile(
+    rf"GRANT (?P<privileges>.+?) ON (?P<on>(?:{_NAME}|\*)\.(?:{_NAME}|\*)) TO (?P<account>{_NAME}(?:@{_NAME})?)"
+)
+_QUOTED = re.compile(r"'((?:[^'\\]|''|\\.)*)'")
+_HEARTBEAT = "performance_schema.replication_connection_configuration"
+
+BESIDES = frozenset({"REPLICATION MASTER ADMIN", "SYSTEM_USER", "SELECT"})
+"""What the agent needs for semi-sync, administrators' sessions and the heartbeat period only."""
+
+_OF_SUPER_MARIADB = frozenset(
+    {
+        "CONNECTION ADMIN",
+        "BINLOG MONITOR",
+        "SLAVE MONITOR",
+        "REPLICATION SLAVE ADMIN",
+        "REPLICATION MASTER ADMIN",
+    }
+)
+_OF_SUPER_MYSQL = frozenset(
+    {"SYSTEM_VARIABLES_ADMIN", "CONNECTION_ADMIN", "REPLICATION CLIENT", "REPLICATION_SLAVE_ADMIN"}
+)
+_OTHER_NAMES = {
+    "REPLICATION CLIENT": "BINLOG MONITOR",
+    "REPLICA MONITOR": "SLAVE MONITOR",
+    "REPLICATION REPLICA": "REPLICATION SLAVE",
+    "REPLICATION REPLICA ADMIN": "REPLICATION SLAVE ADMIN",
+}
+"""What MariaDB understands, and what it shows for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A privilege, on all databases or on a table."""
+
+    privilege: str
+    on: str = _EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A privilege that an account lacks, and the statement that gives it."""
+
+    privilege: str
+    statement: str
+
+
+def agent_needs(flavour: Flavour) -> tuple[Need, ...]:
+    """Return what the agent's account needs on its own server; it asks the peer's for less."""
+    heartbeat = () if flavour.mariadb else (Need("SELECT", _HEARTBEAT),)
+    return (*map(Need, agent_privileges(flavour)), *heartbeat)
+
+
+def monitor_needs(flavour: Flavour) -> tuple[Need, ...]:
+    """Return what the monitor's account needs on every server."""
+    return tuple(map(Need, monitor_privileges(flavour)))
+
+
+def replication_needs(_: Flavour) -> tuple[Need, ...]:
+    """Return what the replication account needs on every server that others replicate from."""
+    return (Need("REPLICATION SLAVE"),)
+
+
+def look_at_missing_grants(connection: Connection, needs: Iterable[Need]) -> Question[tuple[Missing, ...]]:
+    """Ask which of `needs` the account that is logged in lacks."""
+    rows = yield "SHOW GRANTS"
+    texts = [str(value) for row in rows for value in row.values()]
+    return missing_grants(connection.flavour, needs, texts)
+
+
+def missing_grants(flavour: Flavour, needs: Iterable[Need], rows: Iterable[str]) -> tuple[Missing, ...]:
+    """Return those of `needs` that the `rows` of SHOW GRANTS, for one account and its active roles, do not give."""
+    granted: dict[str, set[str]] = {}
+    account = ""
+    for row in rows:
+        found = _GRANT.match(_backquoted(row))
+        if found is None:
+            continue
+        if not account and "@" in found["account"]:
+            account = found["account"]
+        granted.setdefault(found["on"].replace("`", ""), set()).update(
+            _privileges(flavour, found["privileges"])
+        )
+    return tuple(
+        Missing(need.privilege, f"GRANT {need.privilege} ON {need.on} TO {account or 'the account'}")
+        for need in needs
+        if not any(
+            granted.get(on, set()) & {_named(flavour, need.privilege), *_ALL} for on in _places(need.on)
+        )
+    )
+
+
+def _places(on: str) -> Iterator[str]:
+    """Return all that a grant may be given on to hold there."""
+    yield _EVERYTHING
+    if on != _EVERYTHING:
+        yield f"{on.partition('.')[0]}.*"
+        yield on
+
+
+def _privileges(flavour: Flavour, text: str) -> Iterator[str]:
+    """Return the privileges that a row gives; those on single columns are no privileges on their table."""
+    for part in re.sub(r"\w+ \([^)]*\)", "", text).split(","):
+        name = _named(flavour, part.strip())
+        yield name
+        if name == "SUPER":
+            yield from _of_super(flavour)
+
+
+def _of_super(flavour: Flavour) -> Iterator[str]:
+    """Return what SUPER still gives: MariaDB has taken it to pieces, the last ones in 11.0."""
+    if not flavour.mariadb:
+        yield from _OF_SUPER_MYSQL
+        return
+    if flavour.version < (11, 0, 0):
+        yield from _OF_SUPER_MARIADB
+    if flavour.version < (10, 11, 0):
+        yield "READ_ONLY ADMIN"
+
+
+def _named(flavour: Flavour, privilege: str) -> str:
+    """Return a privilege as the server shows it."""
+    name = privilege.upper()
+    if not flavour.mariadb or flavour.version < (10, 5, 2):
+        return name
+    return _OTHER_NAMES.get(name, name)
+
+
+def _backquoted(row: str) -> str:
+    """Return a row with names as newer servers quote them; MySQL 5.7 and old MariaDB write 'user'@'host'."""
+    return _QUOTED.sub(lambda found: f"`{found[1]}`", row)

@@ -1,0 +1,1 @@
+"""A session with a server: login, deadlines, questions and answers."""

@@ -1,0 +1,70 @@
+"""Questions to a server whose session is encrypted: they are asked in a thread."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from mmm.mysql.session.connection import Connection
+from mmm.mysql.session.question import Question
+
+T = TypeVar("T")
+
+
+class InThread:
+    """A session that a thread uses when something is asked; `close` it.
+
+    `ended` is called when the server ends the session, or says anything, while nothing is asked.
+    """
+
+    def __init__(self, connection: Connection, threads: Executor, ended: Callable[[], None]) -> None:
+        self._connection = connection
+        self._threads = threads
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._watched = -1
+        self._watch()
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether the session has ended."""
+        return self._connection.socket.fileno() < 0
+
+    async def ask(self, question: Callable[[Connection], Question[T]], limit: float) -> T:
+        """Return what a question comes to, each of its statements within `limit` seconds.
+
+        Raises MysqlError, and what the question makes of an answer that makes no sense. One question at a time.
+        """
+        self._unwatch()
+        self._connection.timeout = limit
+        try:
+            answer = await self._loop.run_in_executor(self._threads, self._ask, question)
+        except asyncio.CancelledError:  # the thread may still use it
+            raise
+        except BaseException:
+            self._watch()
+            raise
+        self._watch()
+        return answer
+
+    def _ask(self, question: Callable[[Connection], Question[T]]) -> T:
+        return self._connection.ask(question(self._connection))
+
+    def close(self) -> None:
+        """End the session; waits for nothing, closing twice is fine."""
+        self._unwatch()
+        self._connection.close()
+
+    def _watch(self) -> None:
+        if not self.closed:
+            self._watched = self._connection.socket.fileno()
+            self._loop.add_reader(self._watched, self._end)
+
+    def _unwatch(self) -> None:
+        if self._watched >= 0:
+            self._loop.remove_reader(self._watched)
+            self._watched = -1
+
+    def _end(self) -> None:
+        self.close()
+        self._ended()

@@ -1,0 +1,297 @@
+"""Judges a run of chaos by its history alone: what the clients were told, what the kernels and servers showed. Pure.
+
+    two writers     A row that a server acknowledged was committed between `sent` and `answered`. Where server A has
+                    committed, then certainly B, then certainly A again, the role has gone and come back. MMM needs a
+                    failed check or an order for each way; where all of it lies within RETURN seconds, both took writes.
+                    Every acknowledged row is looked at as the one in the middle, so a single stray one is found, too.
+    strays          A server acknowledged a row while its host had not had the VIP bound for SLACK seconds.
+    two holders     The VIP was bound on two hosts at the same time.
+    lost            Acknowledged, and not on the writer at the end. MMM must have said so of the server that took it:
+                    "at most N" covers N rows, "unknown" and "it has N that … lacked" are counted apart.
+    not as told     Refused, and yet there; there twice; not on all hosts at the end.
+    without writer  Between two acknowledged rows more than NOTICED seconds passed, and in part of them there was a
+                    candidate: a master without a fault on it, whose server answered the client's machine and had all
+                    rows that were acknowledged until then. Not a mistake by itself: told with its cause.
+
+What it cannot see: two servers that take writes in turns of more than RETURN seconds each, while each has the VIP
+bound in its turn, are two moves of the role. Two that overlap for less than three periods of the clients may not
+alternate for certain; then only the VIPs tell.
+"""
+
+import math
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, combinations, pairwise, permutations
+
+from mmm.proving.chaos.history import History, Look, Row, Struck
+from mmm.proving.outcomes import ACKNOWLEDGED, REFUSED
+
+RETURN = 1.0
+SLACK = 0.5
+NOTICED = 0.5
+_LINGERS = 1.0
+"""Seconds for which a fault that was undone still counts as the cause of what follows."""
+
+_LOST = re.compile(r"lost with (\S+) when \S+ took over: (?:at most (\d+) transaction|(nothing)|unknown)")
+_ALONE = re.compile(r"(\S+): it has (?:up to )?(\d+) transactions? .*that \S+ lacked when")
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """A time in which two hosts did what only one may do."""
+
+    hosts: tuple[str, str]
+    since: float
+    until: float
+
+    def __str__(self) -> str:
+        return f"{' and '.join(self.hosts)} from {self.since:.3f} for {self.until - self.since:.3f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time without an acknowledged row; `candidate`: how many seconds of it there was a candidate."""
+
+    since: float
+    until: float
+    candidate: float
+    causes: tuple[str, ...]
+    """The faults of that time; none: something was still being put right."""
+
+    def __str__(self) -> str:
+        why = " and ".join(self.causes) or "nothing broken any more"
+        return f"{self.until - self.since:.1f} s, {self.candidate:.1f} s of them with a candidate: {why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a history comes to; empty lists where all is as it must be. `gaps` are no mistakes."""
+
+    two_writers: list[Overlap]
+    strays: list[Row]
+    two_holders: list[Overlap]
+    unannounced: list[str]
+    not_as_told: list[str]
+    unhealed: list[str]
+    announced: int
+    """Rows that were lost, as MMM said."""
+    unquantified: int
+    """Those of them of which it said only that it is not known how many are lost."""
+    gaps: list[Gap]
+    acknowledged: Mapping[str, int] = field(default_factory=dict)
+    """By server."""
+    reigns: int = 0
+    """How often the acknowledging server changed, and one."""
+
+    @property
+    def clean(self) -> bool:
+        """Tell whether no promise was broken."""
+        broken = (self.two_writers, self.strays, self.two_holders, self.unannounced, self.not_as_told)
+        return not any(broken) and not self.unhealed
+
+
+def judge(history: History) -> Verdict:
+    """Return what the history comes to."""
+    acknowledged = sorted((row for row in history.rows if row.outcome == ACKNOWLEDGED), key=_answered)
+    unannounced, announced, unquantified = _losses(history, acknowledged)
+    reigns = 1 + sum(before.server != after.server for before, after in pairwise(acknowledged))
+    return Verdict(
+        two_writers=two_writers(acknowledged),
+        strays=list(_strays(history, acknowledged)),
+        two_holders=two_holders(history),
+        unannounced=unannounced,
+        not_as_told=list(_not_as_told(history)),
+        unhealed=list(history.unhealed),
+        announced=announced,
+        unquantified=unquantified,
+        gaps=list(_gaps(history, acknowledged)),
+        acknowledged=Counter(row.server for row in acknowledged),
+        reigns=reigns if acknowledged else 0,
+    )
+
+
+def two_writers(acknowledged: Iterable[Row]) -> list[Overlap]:
+    """Return the times in which two servers acknowledged writes."""
+    by_server: dict[str, list[Row]] = defaultdict(list)
+    for row in acknowledged:
+        by_server[row.server].append(row)
+    found: list[Overlap] = []
+    for around, middle in permutations(sorted(by_server), 2):
+        ended, begun = sorted(by_server[around], key=_answered), sorted(by_server[around], key=_sent)
+        ends, begins = [row.answered for row in ended], [row.sent for row in begun]
+        # Of the rows that had ended by a moment the latest beginning; of those that begin after it the earliest end.
+        latest = list(accumulate((row.sent for row in ended), max))
+        earliest = list(accumulate((row.answered for row in reversed(begun)), min))[::-1]
+        spans = []
+        for row in by_server[middle]:
+            before, after = bisect_right(ends, row.sent), bisect_left(begins, row.answered)
+            if before and after < len(begins) and earliest[after] - latest[before - 1] < RETURN:
+                spans.append((latest[before - 1], earliest[after]))
+        found += [Overlap((around, middle), *span) for span in merged(spans)]
+    return sorted(found, key=lambda overlap: overlap.since)
+
+
+def two_holders(history: History) -> list[Overlap]:
+    """Return the times in which two hosts had the VIP bound."""
+    return [
+        Overlap((one.host, other.host), max(one.since, other.since), min(one.until, other.until))
+        for one, other in combinations(history.held, 2)
+        if one.host != other.host and one.since < other.until and other.since < one.until
+    ]
+
+
+def _strays(history: History, acknowledged: Iterable[Row]) -> Iterator[Row]:
+    held: dict[str, list[Span]] = defaultdict(list)
+    for each in history.held:
+        held[each.host].append((each.since - SLACK, each.until + SLACK))
+    for row in acknowledged:
+        if not any(since <= row.answered and row.sent <= until for since, until in held[row.server]):
+            yield row
+
+
+def _losses(history: History, acknowledged: Sequence[Row]) -> tuple[list[str], int, int]:
+    """Return in words what was lost without a word, how many rows as was said, how many where it was not known."""
+    there = {
+        (client, number)
+        for contents in history.contents
+        if contents.host == history.writer
+        for client, numbers in contents.rows.items()
+        for number in numbers
+    }
+    lost: dict[str, list[Row]] = defaultdict(list)
+    for row in acknowledged:
+        if (row.client, row.number) not in there:
+            lost[row.server].append(row)
+    bad: list[str] = []
+    announced = unquantified = 0
+    for server, rows in lost.items():
+        words = _words(history, server)
+        wrote = sorted(row.answered for row in acknowledged if row.server == server)
+        for most, until, group in _by_word(rows, words, wrote):
+            if len(group) > most:
+                said = f"said was at most {most:g}" if until < math.inf else "nothing was said"
+                bad.append(f"{len(group)} rows of {server} are lost ({_named(group)}), {said}")
+            else:
+                announced += len(group)
+                unquantified += len(group) * (most == math.inf)
+    return bad, announced, unquantified
+
+
+def _words(history: History, server: str) -> list[tuple[float, float]]:
+    """Return when MMM said how much was lost with a server at most."""
+    words = []
+    for said in history.said:
+        if (match := _LOST.search(said.line)) and match[1] == server:
+            most = float(match[2]) if match[2] else 0.0 if match[3] else math.inf
+            words.append((said.at, most))
+        elif (match := _ALONE.search(said.line)) and match[1] == server:
+            words.append((said.at, float(match[2])))
+    return sorted(words)
+
+
+def _by_word(
+    rows: Iterable[Row], words: Sequence[tuple[float, float]], wrote: Sequence[float]
+) -> Iterator[tuple[float, float, list[Row]]]:
+    """Yield the rows that one loss concerns: with what was said of it at most, and until when that was said.
+
+    Words without a row acknowledged by the server in between are about the same loss; the largest of them counts.
+    """
+    losses: list[tuple[float, float]] = []
+    for at, most in words:
+        if losses and bisect_left(wrote, losses[-1][0]) == bisect_left(wrote, at):
+            losses[-1] = (at, max(losses[-1][1], most))
+        else:
+            losses.append((at, most))
+    since = -math.inf
+    for until, most in [*losses, (math.inf, 0.0)]:
+        group = [row for row in rows if since < row.sent <= until]
+        if group:
+            yield most, until, group
+        since = until
+
+
+def _not_as_told(history: History) -> Iterator[str]:
+    refused = {(row.client, row.number) for row in history.rows if row.outcome == REFUSED}
+    has = {
+        contents.host: Counter(
+            (client, number) for client, numbers in contents.rows.items() for number in numbers
+        )
+        for contents in history.contents
+    }
+    writer = has.get(history.writer, Counter())
+    for host, rows in has.items():
+        if twice := [key for key, times in rows.items() if times > 1]:
+            yield f"{len(twice)} rows are on {host} more than once: {_keys(twice)}"
+        if ghosts := refused & rows.keys():
+            yield f"{len(ghosts)} rows were refused and are on {host}: {_keys(ghosts)}"
+        if (differs := rows.keys() ^ writer.keys()) and not history.unhealed:
+            yield f"{host} and {history.writer} differ in {len(differs)} rows: {_keys(differs)}"
+
+
+def _gaps(history: History, acknowledged: Sequence[Row]) -> Iterator[Gap]:
+    looks: dict[str, list[Look]] = defaultdict(list)
+    for look in sorted(history.looks, key=lambda look: look.at):
+        looks[look.host].append(look)
+    last: dict[str, int] = {}
+    for before, after in pairwise(acknowledged):
+        last[before.client] = max(before.number, last.get(before.client, 0))
+        since, until = before.answered, after.answered
+        if until - since <= NOTICED:
+            continue
+        spans = [span for each in looks.values() for span in _candidate(history, each, last, since, until)]
+        seconds = sum(end - begin for begin, end in merged(spans))
+        causes = tuple(str(struck) for struck in _active(history, since, until, _LINGERS))
+        if seconds:
+            yield Gap(since, until, seconds, causes)
+
+
+def _candidate(
+    history: History, looks: Sequence[Look], last: Mapping[str, int], since: float, until: float
+) -> Iterator[Span]:
+    """Yield the spans between two looks at a master of which both showed a candidate."""
+    first = bisect_left(looks, since, key=lambda look: look.at)
+    end = bisect_right(looks, until, key=lambda look: look.at)
+    for before, after in pairwise(looks[first:end]):
+        if all(
+            look.rows is not None and all(look.rows.get(client, 0) >= n for client, n in last.items())
+            for look in (before, after)
+        ) and not any(struck.host == before.host for struck in _active(history, before.at, after.at, 0.0)):
+            yield before.at, after.at
+
+
+def _active(history: History, since: float, until: float, lingers: float) -> list[Struck]:
+    every = (*history.struck, *history.repairs)
+    return [each for each in every if each.since <= until and each.until + lingers >= since]
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Return spans that touch as one."""
+    found: list[Span] = []
+    for since, until in sorted(spans):
+        if found and since <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], until))
+        else:
+            found.append((since, until))
+    return found
+
+
+def _named(rows: Iterable[Row]) -> str:
+    return _keys((row.client, row.number) for row in rows)
+
+
+def _keys(keys: Iterable[tuple[str, int]]) -> str:
+    known = sorted(keys)
+    return ", ".join(f"{client} {number}" for client, number in known[:5]) + (", …" if len(known) > 5 else "")
+
+
+def _answered(row: Row) -> float:
+    return row.answered
+
+
+def _sent(row: Row) -> float:
+    return row.sent

@@ -1,0 +1,416 @@
+"""Moves the writer while clients write, in every way there is, and looks afterwards for what was lost or doubled.
+
+A round: clients write (mmm.proving.workload), the writer moves or is made to, clients write on and stop, what was
+broken is healed, and every deed is looked for on every host. A host that has transactions which the others never got
+is said and gets a copy of another's data, as it would from an admin.
+"""
+
+import json
+import re
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from mmm.gtid import mariadb
+from mmm.proving import workload
+from mmm.proving.outcomes import ACKNOWLEDGED, REFUSED, UNKNOWN
+from mmm.proving.rounds import Round, peer
+from mmm.proving.workload import COUNTER_TABLE, DATABASE, DEED_TABLE, Plan
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.build import DAEMONS
+from mmm.sandbox.machines.machine import SandboxError, python
+from mmm.sandbox.machines.semi_sync import only_masters_acknowledge
+from mmm.sandbox.machines.sql import quoted
+from mmm.sandbox.rebuild import rebuild
+from mmm.sandbox.trouble.faults import heal
+from mmm.sandbox.witness.health import catch_up, host_facts, settle
+
+LIMIT = 90.0
+_END_LIMIT = 15.0
+_ARRIVAL = 5.0
+"""What a host logged last, the end of a temporary table say, may be on its way to the writer, in seconds."""
+_DEEDS = 150
+"""Acknowledged before the strike, and again after it."""
+_ATOMIC_DDL = (10, 6, 0)
+"""Since then MariaDB makes a table and logs that, or neither, when it is killed over it."""
+Deed = tuple[int, int]
+"""Client and number."""
+
+
+@dataclass
+class Found:
+    """What a round came to."""
+
+    name: str
+    moves: int
+    acknowledged: int
+    unknown: int
+    answer: str = ""
+    lost: int = 0
+    """Acknowledged, and not on the writer."""
+    bad: list[str] = field(default_factory=list)
+    """What must never be: rows doubled, refused rows that are there, hosts that differ."""
+    apart: list[str] = field(default_factory=list)
+    """Hosts with transactions of their own, with these."""
+    told: str = ""
+    """What MMM said is lost."""
+
+    def __str__(self) -> str:
+        moved = f"{self.moves} moves" if self.moves else f"not moved ({self.answer})"
+        rest = [f"{self.lost} LOST"] * bool(self.lost) + self.apart + [f"BAD: {bad}" for bad in self.bad]
+        return f"{self.name}: {moved}, {self.acknowledged} deeds, {self.unknown} unknown" + "".join(
+            f"; {each}" for each in rest
+        )
+
+
+class Clients:
+    """The workload of one round, from `with` to its end; then `deeds` is there."""
+
+    def __init__(self, sandbox: Sandbox, run: int) -> None:
+        layout = sandbox.layout
+        port = layout.hosts[layout.masters[0]].mysql_port
+        self.deeds: dict[str, dict[Deed, str]] = {ACKNOWLEDGED: {}, UNKNOWN: {}, REFUSED: {}}
+        """Of each outcome, the deeds with their kinds."""
+        self._sandbox, self._plan = sandbox, Plan(run, layout.writer_ip, port)
+        self._acknowledged = 0
+        self._over = ""
+
+    def __enter__(self) -> Self:
+        argv = self._sandbox.client.enter(python("mmm.proving.workload", self._plan.text()))
+        self._child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._child.stdin:
+            self._child.stdin.close()
+        try:
+            self._child.wait(_END_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+        self._listener.join(_END_LIMIT)
+        if kind is None and not self._over:
+            raise SandboxError(
+                "the clients ended without their book: look for python in the client's machine"
+            )
+        for client, number, what, outcome in json.loads(self._over or '{"deeds": []}')["deeds"]:
+            self.deeds[outcome][client, number] = what
+
+    def wait(self, more: int) -> None:
+        """Wait until so many more deeds are acknowledged; raises NotInTimeError."""
+        wanted = self._acknowledged + more
+        self._sandbox.wait_until(lambda: self._acknowledged >= wanted, LIMIT, f"clients write {more} more")
+
+    def _listen(self) -> None:
+        for line in self._child.stdout or ():
+            if line.startswith('{"deeds"'):
+                self._over = line
+            else:
+                self._acknowledged = json.loads(line)["acknowledged"]
+
+
+def prepare(sandbox: Sandbox) -> None:
+    """Make the clients' user and tables on every host, out of the binary logs; raises SqlError."""
+    user = f"{quoted(workload.USER)}@'%'"
+    flavour = sandbox.server.flavour
+    counters = ", ".join(f"({each}, 0)" for each in range(workload.COUNTERS))
+    for name in sandbox.hosts:
+        sealed = not flavour.mariadb and name != sandbox.writer()
+        statements = [
+            "SET SESSION sql_log_bin=0",
+            *([flavour.allow_writes] if sealed else []),
+            f"CREATE DATABASE IF NOT EXISTS {DATABASE}",
+            f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY {quoted(workload.PASSWORD)}",
+            f"GRANT ALL ON {DATABASE}.* TO {user}",
+            (
+                f"CREATE TABLE IF NOT EXISTS {DEED_TABLE} (id BIGINT AUTO_INCREMENT PRIMARY KEY, run INT NOT NULL,"
+                " client INT NOT NULL,"
+                " n INT NOT NULL, counter INT, KEY (run, client, n), KEY (counter))"
+            ),
+            f"CREATE TABLE IF NOT EXISTS {COUNTER_TABLE} (id INT PRIMARY KEY, value INT NOT NULL)",
+            f"INSERT IGNORE INTO {COUNTER_TABLE} VALUES {counters}",  # noqa: S608
+            *(["SET GLOBAL read_only=1"] if sealed else []),
+        ]
+        sql.execute(sandbox.machine(name), statements)
+
+
+def torture(sandbox: Sandbox, way: Round, number: int, *, semi_sync: bool = False) -> Found:
+    """Do one round on a healthy cluster and leave it healthy; raises SandboxError, NotInTimeError, SqlError.
+
+    With `semi_sync` the masters acknowledge each other's commits, see mmm.sandbox.machines.semi_sync, and nothing may be lost.
+    """
+    moves, answer = 0, ""
+    if semi_sync:
+        only_masters_acknowledge(sandbox, LIMIT)
+    with Clients(sandbox, number) as clients:
+        for _ in range(way.times):
+            clients.wait(_DEEDS // way.times)
+            writer = sandbox.writer()
+            if writer is None:
+                raise SandboxError("no host has the writer's VIP, or several have")
+            answer = _strike(sandbox, way, writer)
+            moves += peer(sandbox, writer) in sandbox.holders(sandbox.layout.writer_ip)
+        clients.wait(_DEEDS)
+    found = Found(way.name, moves, len(clients.deeds[ACKNOWLEDGED]), len(clients.deeds[UNKNOWN]), answer)
+    found.told = _told(sandbox)
+    _mend(sandbox, found)
+    if sandbox.server.flavour.mariadb and sandbox.server.flavour.version < _ATOMIC_DDL:
+        found.apart += _without_unlogged(sandbox, number, clients.deeds[UNKNOWN])
+    _verify(sandbox, number, clients.deeds, found)
+    said = re.search(r"at most (\d+) transaction", found.told)
+    most = (
+        0
+        if semi_sync or "nothing that clients were told of" in found.told
+        else int(said[1])
+        if said
+        else None
+    )
+    if most is not None and found.lost > most:
+        found.bad.append(f"{found.lost} acknowledged deeds are lost, and MMM said: {found.told}")
+    if way.planned and (found.lost or found.apart):
+        found.bad.append("a planned move lost something")
+    if way.planned and not way.refusable and not found.moves:
+        found.bad.append("a planned move was not made")
+    _tidy(sandbox, number)
+    return found
+
+
+def _strike(sandbox: Sandbox, way: Round, writer: str) -> str:
+    """Make the writer move to its peer and wait for it; returns the answer to a move that was ordered."""
+    target, vip = peer(sandbox, writer), sandbox.layout.writer_ip
+    way.strike(sandbox, writer)
+    answer = _move(sandbox, target) if way.planned else ""
+    if not way.planned or (answer.startswith("OK") and not way.refusable):
+        sandbox.wait_until(lambda: target in sandbox.holders(vip), LIMIT, f"{way.name}: the writer moves")
+    return answer
+
+
+def _move(sandbox: Sandbox, target: str) -> str:
+    """Order the move as an admin does; returns the answer.
+
+    It is ordered again while the monitor is away.
+    """
+    deadline = time.monotonic() + LIMIT
+    role = sandbox.layout.cluster.active_master_role
+    while True:
+        try:
+            return sandbox.ask(f"move_role {role} {target}", limit=LIMIT).strip()
+        except (OSError, SandboxError):
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+def _told(sandbox: Sandbox) -> str:
+    """Return what MMM's history says is lost, empty where nothing is."""
+    try:
+        found = re.findall(r"lost with .*", sandbox.ask("history 5"))
+    except (OSError, SandboxError):
+        return ""
+    return found[-1].strip() if found else ""
+
+
+def _mend(sandbox: Sandbox, found: Found) -> None:
+    """Heal, find the hosts that have come apart, copy data to them, and wait for a healthy cluster."""
+    heal(sandbox)
+    apart = come_apart(sandbox)
+    states = sandbox.states()
+    found.apart += [f"{name} has {extra} alone ({states.get(name, '?')})" for name, extra in apart.items()]
+    reunite(sandbox, apart)
+    settle(sandbox, LIMIT)
+    catch_up(sandbox, LIMIT)
+
+
+def come_apart(sandbox: Sandbox) -> dict[str, str]:
+    """Return the hosts with transactions that the writer does not get, and these, once all others are read-only.
+
+    Raises NotInTimeError, SqlError.
+    """
+    sandbox.wait_until(lambda: sandbox.writer() is not None, LIMIT, "somebody has the writer's VIP")
+    writer = sandbox.writer()
+    assert writer is not None  # noqa: S101
+    others = [name for name in sandbox.hosts if name != writer]
+    for name in others:  # until then a commit may wait for a semi-sync replica, and be none of the GTIDs
+        sandbox.wait_until(lambda name=name: _is_read_only(sandbox, name), LIMIT, f"{name} is read-only")  # type: ignore[misc]
+    return {name: extra for name in others if (extra := _alone(sandbox, name, writer))}
+
+
+def reunite(sandbox: Sandbox, apart: Mapping[str, str]) -> None:
+    """Copy another host's data to those that have come apart, and wait until all are ONLINE.
+
+    Raises SandboxError, NotInTimeError, SqlError.
+    """
+    writer = sandbox.writer()
+    assert writer is not None  # noqa: S101
+    whole = next((name for name in sandbox.hosts if name not in {writer, *apart}), None)
+    if apart and whole is not None:
+        _catch_up_one(sandbox, whole, writer)
+        for name in apart:
+            rebuild(sandbox, name, whole, writer)
+    elif apart:
+        with _unwatched(sandbox):
+            for name in apart:
+                rebuild(sandbox, name, writer, writer)
+    sandbox.bring_online(limit=LIMIT, force=False)
+
+
+def _is_read_only(sandbox: Sandbox, host: str) -> bool:
+    try:
+        return bool(sandbox.sql(host, "SELECT @@global.read_only AS value")[0]["value"])
+    except sql.SqlError:  # it still starts
+        return False
+
+
+@contextmanager
+def _unwatched(sandbox: Sandbox) -> Iterator[None]:
+    """Stop the monitor in order meanwhile, so that the writer's server may be stopped."""
+    sandbox.init(sandbox.layout.monitor, DAEMONS["mmm_mond"], "stop")
+    yield
+    sandbox.start_daemon(sandbox.layout.monitor, "mmm_mond")
+    sandbox.wait_until(sandbox.show, LIMIT, "the monitor answers")
+
+
+def _alone(sandbox: Sandbox, host: str, writer: str) -> str:
+    """Return the transactions of `host` that `writer` does not get from it either; empty when none."""
+    deadline = time.monotonic() + _ARRIVAL
+    while (extra := surplus(sandbox, host, writer)) and time.monotonic() < deadline:
+        replica = host_facts(sandbox, writer).replica
+        if replica is not None and replica.detached and host in sandbox.layout.masters:
+            break
+        time.sleep(0.1)
+    return extra
+
+
+def _catch_up_one(sandbox: Sandbox, host: str, writer: str) -> None:
+    sandbox.wait_until(lambda: not surplus(sandbox, writer, host), LIMIT, f"{host} has all that {writer} has")
+
+
+def surplus(sandbox: Sandbox, host: str, other: str) -> str:
+    """Return the transactions of `host` that `other` lacks, empty when none; raises SqlError."""
+    flavour = sandbox.server.flavour
+    here, there = (sandbox.sql(name, flavour.gtid_state)[0] for name in (host, other))
+    if not flavour.mariadb:
+        question = f"SELECT GTID_SUBTRACT('{here['executed']}', '{there['executed']}') AS extra"
+        return str(sandbox.sql(other, question)[0]["extra"]).replace("\n", "")
+    mine, theirs = (_logged(row["binlog_state"]) for row in (here, there))
+    return ", ".join(
+        f"{domain}-{server}-{last}"
+        for (domain, server), last in mine.items()
+        if theirs.get((domain, server), 0) < last
+    )
+
+
+def _logged(state: str | None) -> dict[tuple[int, int], int]:
+    return {(one.domain, one.server): one.sequence for one in mariadb.parse(str(state or ""))}
+
+
+def _without_unlogged(sandbox: Sandbox, run: int, unknown: Mapping[Deed, str]) -> list[str]:
+    """Remove the tables that a server was making when it was killed, and say them.
+
+    It has them, its binary log has not, so that nobody gets them and no GTID tells.
+    """
+    made = {name: _made(sandbox, name, run) for name in sandbox.hosts}
+    found = []
+    for name, tables in made.items():
+        others = set().union(*(of for other, of in made.items() if other != name))
+        for deed in (tables - others) & unknown.keys():
+            table = workload.table(run, *deed)
+            sql.execute(
+                sandbox.machine(name), ["SET SESSION sql_log_bin=0", f"DROP TABLE {DATABASE}.{table}"]
+            )
+            found.append(f"{name} has the table {table} alone, and not in its log")
+    return found
+
+
+def _made(sandbox: Sandbox, host: str, run: int) -> set[Deed]:
+    """Return the deeds that were to make a table which is there."""
+    rows = sandbox.sql(host, f"SHOW TABLES FROM {DATABASE} LIKE 'made\\_{run}\\_%'")
+    parts = (str(next(iter(row.values()))).split("_") for row in rows)
+    return {(int(client), int(number)) for _, _, client, number in parts}
+
+
+def _verify(sandbox: Sandbox, run: int, deeds: Mapping[str, Mapping[Deed, str]], found: Found) -> None:
+    """Look for every deed of the run on every host, and for differences between hosts."""
+    writer = sandbox.writer()
+    seen = {name: _seen(sandbox, name, run) for name in sandbox.hosts}
+    for name, there in seen.items():
+        missing = [deed for deed in deeds[ACKNOWLEDGED] if deed not in there]
+        if name == writer:
+            found.lost = len(missing)
+        if missing and not found.apart:
+            found.bad.append(f"{len(missing)} acknowledged deeds missing on {name}: {_some(missing)}")
+        doubled = [deed for deed, times in there.items() if times > 1]
+        if doubled:
+            found.bad.append(f"doubled on {name}: {_some(doubled)}")
+        ghosts = [deed for deed in deeds[REFUSED] if deed in there]
+        if ghosts:
+            found.bad.append(f"refused and yet on {name}: {_some(ghosts)}")
+    found.bad += _differences(sandbox)
+
+
+def _seen(sandbox: Sandbox, host: str, run: int) -> Counter[Deed]:
+    """Return how often each deed of the run is on a host."""
+    question = f"SELECT client, n, COUNT(*) AS times FROM {DEED_TABLE} WHERE run={run} GROUP BY client, n"  # noqa: S608
+    rows = sandbox.sql(host, question, limit=30)
+    there: Counter[Deed] = Counter({(row["client"], row["n"]): row["times"] for row in rows})
+    there.update(_made(sandbox, host, run))
+    return there
+
+
+def _differences(sandbox: Sandbox) -> list[str]:
+    """Return what differs between hosts, or within one between the counters and the rows that counted."""
+    sums = {name: _sums(sandbox, name) for name in sandbox.hosts}
+    first = sandbox.hosts[0]
+    found = []
+    for name, tables in sums.items():
+        counted = sandbox.sql(
+            name,
+            f"SELECT id, value, (SELECT COUNT(*) FROM {DEED_TABLE} WHERE counter = c.id) AS deeds"  # noqa: S608
+            f" FROM {COUNTER_TABLE} c",
+            limit=60,
+        )
+        found += [
+            f"counter {row['id']} of {name}: {row['value']}, {row['deeds']} rows"
+            for row in counted
+            if row["value"] != row["deeds"]
+        ]
+        differing = sorted(
+            table
+            for table in tables.keys() | sums[first].keys()
+            if tables.get(table) != sums[first].get(table)
+        )
+        if differing:
+            found.append(f"{name} differs from {first} in {', '.join(differing[:5])}")
+    return found
+
+
+def _sums(sandbox: Sandbox, host: str) -> dict[str, object]:
+    """Return the clients' tables on a host with their checksums."""
+    names = [str(next(iter(row.values()))) for row in sandbox.sql(host, f"SHOW TABLES FROM {DATABASE}")]
+    tables = ", ".join(f"{DATABASE}.{name}" for name in names)
+    return {row["Table"]: row["Checksum"] for row in sandbox.sql(host, f"CHECKSUM TABLE {tables}", limit=60)}
+
+
+def _tidy(sandbox: Sandbox, run: int) -> None:
+    """Remove the tables that the run made."""
+    writer = sandbox.writer()
+    if writer is not None:
+        for row in sandbox.sql(writer, f"SHOW TABLES FROM {DATABASE} LIKE 'made\\_{run}\\_%'"):
+            sandbox.sql(writer, f"DROP TABLE {DATABASE}.{next(iter(row.values()))}")
+
+
+def _some(deeds: Iterable[Deed]) -> str:
+    known = sorted(deeds)
+    return ", ".join(f"{client}/{number}" for client, number in known[:5]) + (
+        ", ..." if len(known) > 5 else ""
+    )

@@ -1,0 +1,1 @@
+"""The machines of a sandbox: network namespaces, servers, their confs."""

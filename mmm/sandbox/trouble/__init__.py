@@ -1,0 +1,1 @@
+"""What is broken on purpose in a sandbox, and mended again."""

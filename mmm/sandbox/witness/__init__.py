@@ -1,0 +1,1 @@
+"""What is seen of a sandbox from outside: its health, its clients, its logs."""

@@ -1,0 +1,1 @@
+"""What makes pages of docs/ from the tables in the code."""

@@ -1,0 +1,158 @@
+"""docs/configuration.md, made from the table of keys: `python -m pages.configuration > docs/configuration.md`."""
+
+from collections.abc import Iterator
+
+from mmm.config.keys import EVERY, OLD, OLD_BLOCKS, OLD_IGNORED, SECTIONS, Key, Old, Section
+from mmm.config.kinds import sample
+
+_PROGRAMS = {"A": "agent", "M": "monitor", "C": "control", "T": "tools"}
+
+HEAD = """\
+# Configuration
+
+This page is made from the table of keys in `mmm/config/keys.py` (`python -m pages.configuration`).
+
+## Files
+
+| program | file |
+|---|---|
+| `mmm_agentd` | `mmm_agent.conf` |
+| `mmm_mond`, `mmm_control` | `mmm_mon.conf` |
+| `mmm_backup`, `mmm_clone`, `mmm_restore` | `mmm_tools.conf` |
+
+They are looked for in `/etc`, `/etc/mmm`, `/etc/mysql-mmm` (the usual place) and `/usr/local/mmm/etc`, in this
+order; `--config FILE` names another one. `@C1` as first argument selects `mmm_mon_C1.conf`, `mmm_agent_C1.conf`
+and so on. `include FILE` reads another file, usually `mmm_common.conf`: it is looked for beside the file that
+includes it, then in the folders above. `.conf` is appended when missing.
+
+A file that everybody may read or write is refused, as it holds passwords: `chmod 640`.
+
+`mmm_mond --check` and `mmm_agentd --check` read the conf, say everything that is wrong with it and end with status 2,
+or 0 when the daemon would start. Warnings, on stderr, do not change that. They look at this machine too: whether the
+address and the interface are here.
+After every change `mmm_control doctor` looks at the whole cluster: [doctor.md](doctor.md).
+`--print-conf` shows what is in effect, defaults included and passwords hidden. Examples are in `etc/`.
+
+## How it is written
+
+    # A comment has a line of its own.
+    KEY VALUE
+
+    <TYPE NAME>
+        KEY VALUE
+    </TYPE>
+
+    include FILE
+
+- Lists are separated by commas. Yes is `1 yes on true`, no is `0 no off false`, in any case.
+- Durations are seconds; fractions such as `0.5` are fine.
+- The same section may be written again, also in another file, and adds to the first; a later value wins.
+- In `host`, `check` and `copy_method`, the section named `default` gives its values to all others of the type.
+- Names of hosts, roles and copy methods are letters, digits, `_`, `-` and `.`.
+- Files are UTF-8. A byte order mark, CRLF line ends and blanks of any sort are accepted.
+
+- A note behind a user name or a path is an error: it would be part of it. Behind a password it is a warning.
+- A name in `ip` or `ping_ips` is looked up once, when the program starts, with a warning: names may change, and cannot
+  be looked up while the network is down.
+
+No address may be used twice by hosts and roles, and none is a loopback address, unless the whole cluster is on one
+machine's. `ping_ips` has neither the monitor's own address nor a virtual IP: they answer, or move, whatever becomes of
+the monitor's network. A host is not its own peer. An exclusive role has one IP, and the
+active master role is exclusive.
+"""
+
+OLD_HEAD = """\
+## Files of MMM 1.x
+
+Older files load unchanged. The format is detected from the contents, not set by an option; all files are of one
+dialect. `TYPE NAME` at the left margin opens a block, the indented lines below are its values, all other lines are
+global:
+
+    cluster_interface eth0
+
+    host db1
+        ip 10.0.0.1
+        mode master
+        peer db2
+
+Where a copy has lost its indentation, keys that belong to the block go on being its values up to the first other line.
+Types are {types}.
+`email`, `service` and `admin_email` are accepted and have no effect; `log` blocks (`file`, `level`) set log files.
+Without `ping_ips` the network counts as up unless all hosts fall silent at once.
+
+| 1.x | is now | |
+|---|---|---|
+"""
+
+
+def reference() -> str:
+    """Return the whole page."""
+    return "\n".join([HEAD, *_sections(), *_old()]) + "\n"
+
+
+def _sections() -> Iterator[str]:
+    for section in SECTIONS.values():
+        if section.old_only:
+            continue
+        yield f"## {_title(section)}\n"
+        needed = f" Required by {_listed(section.required)}." if section.required else ""
+        yield f"{section.text}{needed}\n"
+        yield "| key | value | default | required by | |\n|---|---|---|---|---|"
+        yield from (_row(key) for key in section.keys if key.kind != "ignored")
+        yield ""
+
+
+def _title(section: Section) -> str:
+    if section.name == "top":
+        return "Outside of sections"
+    return f"`<{section.name} {'NAME' if section.named else ''}".rstrip() + ">`"
+
+
+def _row(key: Key) -> str:
+    value = sample(key).replace("|", "`, `")
+    default = f"`{key.default}`" if key.default else ""
+    required = _listed(key.required) if key.required else ""
+    if key.needed_if:
+        required = f"with `{' '.join(key.needed_if).removesuffix(' 1')}`"
+    return f"| `{key.name}` | `{value}` | {default} | {required} | {key.text} |"
+
+
+def _listed(letters: str) -> str:
+    return "all" if letters == EVERY else ", ".join(_PROGRAMS[letter] for letter in letters)
+
+
+def _old() -> Iterator[str]:
+    yield OLD_HEAD.format(types=", ".join(f"`{name}`" for name in OLD_BLOCKS)).rstrip("\n")
+    for (where, name), meanings in OLD.items():
+        for old, section, key in meanings:
+            same = where == section.name and name == key.name
+            if not same and key.kind != "ignored":
+                place = f"`{key.name}`" if section.name == "top" else f"`{key.name}` of `<{section.name}>`"
+                yield f"| {_spelt(where, name)} | {place} | {_remark(old)} |"
+    yield from (f"| {_spelt('top', name)} | | no effect |" for name in OLD_IGNORED)
+
+
+def _spelt(where: str, name: str) -> str:
+    return f"`{name}`" if where == "top" else f"`{name}` of `{where}`"
+
+
+def _remark(old: Old) -> str:
+    remarks = []
+    if old.programs != EVERY:
+        files = {"A": "mmm_agent.conf", "M": "mmm_mon.conf", "C": "mmm_mon.conf", "T": "mmm_tools.conf"}
+        remarks.append(
+            "in " + " and ".join(f"`{file}`" for file in dict.fromkeys(files[p] for p in old.programs))
+        )
+    if old.this_host:
+        remarks.append("of the host `this`")
+    remarks += [f"`{before}` is `{now}`" for before, now in old.values if before != now]
+    return ", ".join(remarks)
+
+
+def main() -> None:
+    """Print the page."""
+    print(reference(), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,360 @@
+"""Who is granted the active master role for how long, and when it may go elsewhere (SPEC 11.1)."""
+
+from dataclasses import replace
+
+import pytest
+
+from mmm.lease.rules import (
+    FOREVER,
+    NOTHING,
+    PROBING,
+    Outstanding,
+    margin,
+)
+from mmm.monitor.act import status_file
+from mmm.monitor.apply.events import (
+    Answer,
+    Answered,
+    Killed,
+    VipLooked,
+    apply,
+)
+from mmm.monitor.command import command_result, dispatch
+from mmm.monitor.command.preflight import PROMPT, Looked
+from mmm.monitor.decide import leases
+from mmm.monitor.decide.reconcile import wanted
+from mmm.monitor.decide.startup import Found, Stored, start
+from mmm.monitor.world.orders import LookForVip, Order, Tell
+from mmm.monitor.world.world import (
+    CheckStatus,
+    Mode,
+    Opinion,
+    State,
+    World,
+)
+from mmm.wire.agent import LEASE_OVER, PROBE_STOP, LeaseOffer, Status
+from tests.unit.worlds import NOW, WRITER, checks, cluster, take_turn, world
+
+LENGTH = 10.0
+CONF = replace(cluster(readers=0, slaves=0, split_brain_guard=True, failover_block=0), vip_lease=LENGTH)
+
+
+def answered(before: World, order: Order, how: Answer = Answer.OK, now: float = NOW) -> World:
+    assert isinstance(order, Tell)
+    spoken = how in (Answer.OK, Answer.ERROR)
+    token = f"boot.{now}" if spoken else ""
+    closed = how is Answer.REFUSED
+    uptime = 500.0 if spoken else None
+    return apply(before, Answered(order.host, order.number, how, "", uptime, token, closed), now)
+
+
+def rest(before: World, now: float, deaf: tuple[str, ...] = ()) -> tuple[World, list[Tell]]:
+    """Let every agent but the deaf answer OK until nothing is left to say."""
+    given = []
+    for _ in range(20):
+        before, orders = take_turn(before, now)
+        told = [order for order in orders if isinstance(order, Tell)]
+        given += told
+        if not told:
+            return before, given
+        for order in told:
+            before = answered(before, order, Answer.SILENT if order.host in deaf else Answer.OK, now)
+    raise AssertionError(given)
+
+
+def quiet(now: float = NOW) -> World:
+    return rest(world({WRITER: "db1"}, conf=CONF), now + 3.0)[0]
+
+
+def cut_off(before: World, name: str, now: float) -> World:
+    """Return the world in which nothing reaches the host, the others neither."""
+    return before.with_host(name, checks=checks(ping=now, mysql=now), opinion=Opinion(now, known=True))
+
+
+def test_an_agent_is_asked_for_a_token_before_it_is_granted_anything() -> None:
+    _, orders = rest(world({WRITER: "db1"}, conf=CONF), NOW + 3.0)
+    first, second = (order for order in orders if order.host == "db1")
+    assert (first.greet, first.lease) == (True, None)
+    assert second.lease is not None
+    assert (second.lease.length, second.lease.token) == (LENGTH, f"boot.{NOW + 3.0}")
+
+
+def test_the_holder_is_renewed_several_times_in_a_lease() -> None:
+    after, orders = take_turn(quiet(), NOW + 3.0 + LENGTH / leases.HEARTBEATS)
+    assert [order.host for order in orders] == ["db1"]
+    assert after.hosts["db1"].agent.given.until == NOW + 3.0 + LENGTH
+
+
+@pytest.mark.parametrize("classic", [False, True])
+def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_not_before(
+    *, classic: bool
+) -> None:
+    """What a new holder asks on the wire first is the end of the margin; a classic one asks nothing."""
+    begun = NOW + 3.0
+    before, _ = take_turn(cut_off(quiet(), "db1", begun), begun)
+    before = apply(before, Killed("db1", "no such program"), begun).with_agent("db2", classic=classic)
+    told = begun + LENGTH + margin(LENGTH) - (0.0 if classic else PROBING)
+    early, orders = take_turn(before, told - 0.1)
+    assert early.owner[WRITER] == "db2"
+    moment = leases.next_run_out(early, told - 0.1)
+    assert moment == pytest.approx(told)
+    assert leases.next_run_out(quiet(), begun) == leases.next_run_out(early, moment) == FOREVER
+    assert not any(WRITER in order.status.vips for order in orders if isinstance(order, Tell))
+    late, orders = take_turn(early.with_agent("db2", sent=None, token="boot.1", token_at=told), moment)
+    (taken,) = (order for order in orders if isinstance(order, Tell) and WRITER in order.status.vips)
+    assert (taken.host, taken.status.probe) == ("db2", PROBE_STOP)
+    assert late.hosts["db1"].agent.may_hold == frozenset()
+
+
+def test_an_order_that_is_refused_for_its_token_is_repeated_at_once_with_the_new_one() -> None:
+    """As by an agent that was started since it gave the old one; the second refusal is one."""
+    begun = NOW + 30.0
+    before, orders = take_turn(quiet().with_agent("db2", token="boot.1", token_at=begun), begun)
+    (order,) = (each for each in orders if each.host == "db2" and isinstance(each, Tell))
+    text = "ERROR: this order is older than one obeyed before, or than the agent: not obeyed"
+    refused = apply(before, Answered("db2", order.number, Answer.ERROR, text, 1.0, "boot.2"), begun)
+    assert refused.hosts["db2"].agent.refusal == ""
+    after, orders = take_turn(refused, begun)
+    (again,) = (each for each in orders if each.host == "db2" and isinstance(each, Tell))
+    assert again.status == order.status
+    assert again.lease is not None
+    assert again.lease.token == "boot.2"
+    twice = apply(after, Answered("db2", again.number, Answer.ERROR, text, 1.0, "boot.3"), begun)
+    assert twice.hosts["db2"].agent.refusal == text
+
+
+def test_an_order_whose_lease_was_over_before_it_was_done_is_repeated_at_once_with_a_young_token() -> None:
+    begun = NOW + 30.0
+    before, order = quiet().with_owner({WRITER: "db2"}), None
+    while order is None:
+        before, orders = take_turn(before, begun)
+        for each in orders:
+            if isinstance(each, Tell) and each.status.vips and not each.greet:
+                order = each
+            else:
+                before = answered(before, each, now=begun)
+    late = Answered("db2", order.number, Answer.ERROR, "ERROR", 500.0, "boot.7", why=LEASE_OVER)
+    _, orders = take_turn(apply(before, late, begun + 1.0), begun + 1.0)
+    (again,) = (each for each in orders if each.host == "db2" and isinstance(each, Tell))
+    assert again.status == order.status
+    assert again.lease is not None
+    assert again.lease.token == "boot.7"
+
+
+def test_a_move_whose_old_holder_never_answers_ends_when_its_lease_has_run_out_and_is_not_called_done() -> (
+    None
+):
+    result = dispatch.run(quiet(), ["move_role", "writer", "db2"], NOW + 3.0, pinged=True, looked=Looked())
+    assert result is not None
+    assert result.awaits is not None
+    after, orders = take_turn(result.world, NOW + 3.0)
+    assert [order.host for order in orders] == ["db1"]
+    assert command_result.outcome(after, result.awaits) is None
+    after, _ = rest(after, NOW + 3.0 + LENGTH + margin(LENGTH))
+    assert after.hosts["db2"].agent.may_hold == {WRITER}
+    assert after.move is None
+    said = command_result.outcome(after, result.awaits)
+    assert said is not None
+    assert said.startswith("ERROR: writer is on db2, but db1 has not confirmed that it let go")
+
+
+def test_a_role_that_was_let_go_in_order_is_taken_without_asking_on_the_wire() -> None:
+    begun = NOW + 3.0
+    moving = quiet().with_owner({WRITER: "db2"})
+    after, orders = rest(moving, begun)
+    assert after.hosts["db2"].agent.may_hold == {WRITER}
+    assert not any(order.status.probe for order in orders)
+
+
+def without_agent(before: World, now: float) -> World:
+    """Return the world in which the agent of db1 has been killed, which a renewal has found."""
+    before, orders = take_turn(before, now)
+    for order in orders:
+        if isinstance(order, Tell):
+            before = answered(before, order, Answer.REFUSED if order.host == "db1" else Answer.OK, now)
+    assert before.hosts["db1"].agent.closed
+    return before
+
+
+def test_a_host_whose_agent_was_killed_has_the_role_no_longer_than_its_lease() -> None:
+    """A port that refuses says nothing of the VIP: only a grant without an end has left it there for good."""
+    begun = NOW + 6.0
+    before = without_agent(quiet(), begun)
+    assert before.hosts["db1"].agent.given.until == NOW + 3.0 + LENGTH
+    before, _ = take_turn(cut_off(before, "db1", begun + 1.0), begun + 1.0)
+    before = apply(before, Killed("db1", "no such program"), begun + 1.0)
+    before, orders = rest(before, begun + 2.0)
+    assert not any(WRITER in order.status.vips for order in orders)
+    after, _ = rest(before, NOW + 3.0 + LENGTH + margin(LENGTH))
+    assert after.hosts["db2"].agent.may_hold == {WRITER}
+
+
+def test_an_agent_that_is_being_stopped_is_granted_the_role_for_good_at_once() -> None:
+    begun = NOW + 6.0
+    before, orders = take_turn(quiet(), begun)
+    (order,) = (each for each in orders if each.host == "db1")
+    assert isinstance(order, Tell)
+    leaving = Answered("db1", order.number, Answer.OK, "", 500.0, "boot.9", leaving=True)
+    before, orders = take_turn(apply(before, leaving, begun), begun)
+    (stay,) = (each for each in orders if each.host == "db1")
+    assert isinstance(stay, Tell)
+    assert stay.lease == LeaseOffer(FOREVER, "boot.9")
+    gone = answered(before, stay, Answer.REFUSED, begun + 0.1)
+    assert gone.hosts["db1"].agent.given.until == FOREVER, "it may have obeyed, and its answer be lost"
+    before = answered(before, stay, now=begun + 0.1)
+    assert not any(order.host == "db1" for order in take_turn(before, begun + 0.2)[1]), "once is enough"
+    back, _ = rest(before, begun + 3.0)
+    assert back.hosts["db1"].agent.given.until < FOREVER, "it runs again: its lease ends again"
+
+
+def test_a_host_that_pings_without_server_and_agent_has_not_got_a_vip_that_nothing_answers_for() -> None:
+    begun = NOW + 3.0
+    refused = replace(checks(mysql=begun)["mysql"], refused=True)
+    before = quiet().with_host("db1", checks={**checks(), "mysql": refused})
+    looks = []
+    for _ in range(8):
+        before, orders = take_turn(before, begun + 0.1)
+        for order in orders:
+            if isinstance(order, LookForVip):
+                looks.append(order)
+            elif isinstance(order, Tell):
+                how = Answer.REFUSED if order.host == "db1" else Answer.OK
+                before = answered(before, order, how, begun + 0.1)
+            else:
+                before = apply(before, Killed(order.host, "no such program"), begun + 0.1)
+    assert looks == [LookForVip("db1", WRITER)]
+    before = apply(before, VipLooked("db1", WRITER, absent=True), begun + 0.2)
+    assert (before.hosts["db1"].agent.given, before.hosts["db1"].agent.may_hold) == (NOTHING, frozenset())
+
+
+@pytest.mark.parametrize("mode", [Mode.ACTIVE, Mode.MANUAL, Mode.WAIT])
+@pytest.mark.parametrize(
+    "state", [State.ONLINE, State.ADMIN_OFFLINE, State.REPLICATION_FAIL, State.AWAITING_RECOVERY]
+)
+def test_a_lease_has_an_end_in_every_mode_while_the_other_hosts_agent_can_promise(
+    mode: Mode, state: State
+) -> None:
+    """Else a holder that loses power then would be waited for by a standby that is set online later."""
+    after, _ = rest(world({WRITER: "db1"}, {"db2": state}, CONF, mode), NOW + 3.0)
+    assert after.hosts["db1"].agent.given.until == NOW + 3.0 + LENGTH
+
+
+def able_to_promise(name: str, **changes: object) -> World:
+    return world({WRITER: "db1"}, conf=CONF).with_agent(name, **changes)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        able_to_promise("db2", unreachable=True),
+        able_to_promise("db2", classic=True),
+        able_to_promise("db2", differs=("vip_lease",)),
+        world({WRITER: "db1"}, {"db2": State.HARD_OFFLINE}, CONF).with_host(
+            "db2", checks=checks(ping=NOW, mysql=NOW)
+        ),
+        world(
+            {WRITER: "db1"},
+            conf=replace(CONF, roles={"writer": replace(CONF.roles["writer"], hosts=("db1",))}),
+        ),
+    ],
+    ids=["agent away", "agent of the Perl MMM", "another conf", "host away", "no other host"],
+)
+def test_a_lease_has_no_end_where_nobody_could_promise_that_it_goes_on(before: World) -> None:
+    """The monitor's death alone would take the role from a holder that is well."""
+    before = before.with_agent("db1", token="boot.1", token_at=NOW + 4.0, last_order=None)
+    order = leases.with_lease(before, Tell("db1", 5, wanted(before, "db1", NOW + 4.0)), NOW + 4.0)
+    assert order.lease is not None
+    assert order.lease.length == FOREVER
+
+
+def test_an_answer_without_a_token_is_of_an_agent_that_holds_what_it_was_sent_for_good() -> None:
+    """An agent of the Perl MMM that took the place of ours between two heartbeats obeys an order with a lease."""
+    begun = NOW + 3.0 + LENGTH / leases.HEARTBEATS
+    before, (order,) = take_turn(quiet(), begun)
+    assert isinstance(order, Tell)
+    assert before.hosts["db1"].agent.given.until == NOW + 3.0 + LENGTH
+    for how in (Answer.OK, Answer.ERROR):
+        after = apply(before, Answered("db1", order.number, how, "", 500.0), begun)
+        assert (after.hosts["db1"].agent.given.until, after.hosts["db1"].agent.classic) == (FOREVER, True)
+
+
+def test_the_first_lease_has_an_end_though_the_other_host_has_not_answered_yet() -> None:
+    before = quiet()
+    for (
+        name
+    ) in CONF.hosts:  # as after a start: the status file and the agents say ONLINE, nothing was told yet
+        before = before.with_agent(name, told=None, last_order=None)
+    after, orders = take_turn(before, NOW + 4.0)
+    grant = next(order.lease for order in orders if isinstance(order, Tell) and order.host == "db1")
+    assert grant is not None
+    assert grant.length == LENGTH
+    assert after.hosts["db1"].agent.given.confirms < FOREVER
+
+
+def test_passive_mode_begins_with_a_lease_without_an_end_and_says_nothing_more() -> None:
+    passive = replace(quiet(), mode=Mode.PASSIVE)
+    passive, orders = take_turn(passive, NOW + 4.0)
+    (order,) = orders
+    assert isinstance(order, Tell)
+    assert (order.host, order.lease and order.lease.length) == ("db1", FOREVER)
+    passive = answered(passive, order)
+    assert take_turn(passive, NOW + 60.0)[1] == ()
+
+
+def test_agents_without_tokens_hold_what_they_are_told_for_good() -> None:
+    before, orders = take_turn(world({WRITER: "db1"}, conf=CONF), NOW + 3.0)
+    for order in orders:
+        before = apply(
+            before, Answered(order.host, getattr(order, "number", 0), Answer.OK, "", 5.0), NOW + 3.0
+        )
+    before, orders = take_turn(before, NOW + 3.0)
+    assert all(isinstance(order, Tell) and order.lease is None for order in orders)
+    assert before.hosts["db1"].agent.given.until == FOREVER
+
+
+def test_the_status_file_tells_a_monitor_that_restarts_what_was_granted() -> None:
+    text = status_file.encode(quiet())
+    assert text == f"db1|ONLINE|{WRITER}|finite:10\ndb2|ONLINE|\n"
+    stored, warnings = status_file.decode(text)
+    assert (stored["db1"], warnings) == (Stored("ONLINE", (WRITER,), "finite", length=10.0), ())
+    found = {name: Found(stored[name]) for name in CONF.hosts}
+    seen = {name: dict.fromkeys(checks(), CheckStatus()) for name in CONF.hosts}
+    again = start(CONF, seen, found, NOW).world
+    assert again.hosts["db1"].agent.given == Outstanding(NOW + LENGTH, NOW + LENGTH)
+    assert again.hosts["db2"].agent.given == NOTHING
+    shorter = start(
+        replace(CONF, vip_lease=3.0), seen, found, NOW
+    ).world  # the host may have the longer one still
+    assert shorter.hosts["db1"].agent.given == Outstanding(NOW + LENGTH, NOW + LENGTH)
+    unknown = start(CONF, seen, {**found, "db1": Found(Stored("ONLINE", (WRITER,)))}, NOW).world
+    assert unknown.hosts["db1"].agent.given.until == FOREVER
+
+
+@pytest.mark.parametrize("name", ["db1", "db2"])
+def test_no_move_is_begun_while_an_agent_has_not_answered_the_last_order(name: str) -> None:
+    begun = NOW + 30.0
+    before, orders = take_turn(quiet().with_agent(name, last_order=None), begun)
+    for order in orders:
+        if order.host != name:
+            before = answered(before, order, now=begun)
+    assert before.hosts[name].agent.sent is not None
+
+    def answer(now: float) -> str:
+        result = dispatch.run(before, ["move_role", "writer", "db2"], now, pinged=True, looked=Looked())
+        assert result is not None
+        return result.text
+
+    assert answer(begun + PROMPT / 2).startswith("OK")
+    assert f"the agent of {name} has not answered the last order" in answer(begun + 4.0)
+
+
+def test_no_lease_without_an_end_is_granted_that_the_status_file_does_not_tell_of() -> None:
+    """Where it cannot be written, a monitor that dies and starts would wait for a lease that ends."""
+    endless = Tell("db1", 5, Status("ONLINE", (WRITER,), "db1"), lease=LeaseOffer(FOREVER, "boot.1"))
+    behind, told = f"db1|ONLINE|{WRITER}|finite\n", f"db1|ONLINE|{WRITER}|forever\n"
+    assert status_file.as_recorded(behind, endless, LENGTH) == replace(
+        endless, lease=LeaseOffer(LENGTH, "boot.1")
+    )
+    assert status_file.as_recorded(told, endless, LENGTH) == endless
+    ends = replace(endless, lease=LeaseOffer(LENGTH, "boot.1"))
+    assert status_file.as_recorded("", ends, LENGTH) == ends

@@ -1,0 +1,360 @@
+"""A planned move is all or nothing (SPEC 11.7)."""
+
+from dataclasses import replace
+
+import pytest
+
+from mmm.gtid.mariadb import History, parse
+from mmm.gtid.transactions import Transactions
+from mmm.monitor.apply.events import Answer, CheckResult, apply
+from mmm.monitor.command import command_result, dispatch
+from mmm.monitor.command.command_result import Awaited
+from mmm.monitor.command.preflight import Looked
+from mmm.monitor.decide.move.phases import TELL_LIMIT, TRY_AGAIN
+from mmm.monitor.decide.reconcile import wanted
+from mmm.monitor.decide.startup import Found, Stored, start
+from mmm.monitor.report import log_lines
+from mmm.monitor.report.explain import explain
+from mmm.monitor.world.orders import KillHost, Order, Tell
+from mmm.monitor.world.world import (
+    CheckStatus,
+    Outcome,
+    Phase,
+    State,
+    World,
+)
+from mmm.wire.agent import Clients, Status, SystemStatus
+from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
+
+
+def moving(before: World, text: str = "move_role writer db2") -> tuple[World, Awaited]:
+    result = dispatch.run(before, text.split(), NOW, pinged=True, looked=Looked())
+    assert result is not None
+    assert result.awaits is not None, result.text
+    return result.world, result.awaits
+
+
+def frozen(before: World) -> tuple[World, Awaited, Tell]:
+    """Return the world in which db1 has let go, and the order to db2 to take the role."""
+    after, awaited = moving(before)
+    after, orders = take_turn(after)
+    for order in orders:
+        after = answer(after, order)
+    after, orders = take_turn(after)
+    for order in orders:
+        if order.host != "db2":
+            after = answer(after, order)
+    return after, awaited, to(orders, "db2")
+
+
+def to(orders: tuple[Order, ...] | list[Order], host: str) -> Tell:
+    return next(order for order in orders if isinstance(order, Tell) and order.host == host)
+
+
+def test_its_phases() -> None:
+    before = world()
+    after, _ = moving(before)
+    assert after.move is not None
+    assert after.move.phase is Phase.FREEZING
+    after, _, order = frozen(before)
+    assert after.move is not None
+    assert after.move.phase is Phase.PROMOTING
+    after = answer(after, order)
+    assert (after.move, after.owner[WRITER]) == (None, "db2")
+
+
+@pytest.mark.parametrize("how", [Answer.ERROR, Answer.SILENT, Answer.REFUSED])
+def test_a_holder_that_cannot_let_go_is_told_at_once_to_take_writes_again(how: Answer) -> None:
+    after, awaited = moving(world())
+    after, orders = take_turn(after)
+    after = answer(after, to(orders, "db1"), how, "ERROR: read_only could not be set")
+    after, orders = take_turn(after)
+    assert WRITER in to(orders, "db1").status.vips, "though the last it confirmed says nothing else"
+    assert command_result.outcome(after, awaited) is None
+    after = answer(after, to(orders, "db1"))
+    said = command_result.outcome(after, awaited)
+    assert said is not None
+    assert said.startswith("ERROR: writer could not be moved to db2: db1 keeps it: the agent of db1 ")
+    assert after.move is None
+
+
+def test_where_the_new_host_cannot_catch_up_the_old_one_gets_the_role_back() -> None:
+    before, awaited, order = frozen(world())
+    after = answer(before, order, Answer.ERROR, "ERROR: sync: SQL thread is not running")
+    lines = [line for _, line in log_lines.between(before, after)]
+    assert any("db1 gets it back, db2 did not take it: the agent of db2 answered" in line for line in lines)
+    after, orders = take_turn(after)
+    assert WRITER not in to(orders, "db2").status.vips
+    assert not any(WRITER in each.status.vips for each in orders if isinstance(each, Tell)), (
+        "db2 may still have it"
+    )
+    after = answer(after, to(orders, "db2"))
+    after, orders = take_turn(after)
+    assert WRITER in to(orders, "db1").status.vips
+    assert command_result.outcome(after, awaited) is None, "nobody can write yet"
+    after, given = settle(answer(after, to(orders, "db1")))
+    assert command_result.outcome(after, awaited) == (
+        "ERROR: writer could not be moved to db2: db1 keeps it: the agent of db2 answered"
+        " 'ERROR: sync: SQL thread is not running'"
+    )
+    assert not any(isinstance(each, KillHost) for each in given)
+    assert after.owner[WRITER] == "db1"
+
+
+def test_an_order_that_never_reached_the_new_host_gives_the_role_back() -> None:
+    after, _, order = frozen(world())
+    after = answer(after, order, Answer.REFUSED)
+    assert after.owner[WRITER] == "db1"
+    after, orders = take_turn(after)
+    assert WRITER in to(orders, "db1").status.vips
+
+
+def test_a_new_host_that_fell_silent_may_have_taken_the_role_and_keeps_it() -> None:
+    after, _, order = frozen(world())
+    after = answer(after, order, Answer.SILENT)
+    after, orders = take_turn(after)
+    assert after.owner[WRITER] == "db2"
+    assert not any(
+        WRITER in each.status.vips for each in orders if isinstance(each, Tell) and each.host != "db2"
+    )
+
+
+def test_a_new_host_that_is_not_told_in_time_does_not_get_the_role() -> None:
+    after, _ = moving(world())
+    after = after.with_agent("db2", sent=Status("ONLINE"), order=7)
+    after, orders = take_turn(after)
+    after = answer(after, to(orders, "db1"))
+    assert take_turn(after, NOW + TELL_LIMIT)[0].owner[WRITER] == "db2"
+    after, orders = take_turn(after, NOW + TELL_LIMIT + 0.1)
+    assert after.owner[WRITER] == "db1"
+    assert WRITER in to(orders, "db1").status.vips
+
+
+def test_a_new_host_that_fails_meanwhile_does_not_get_the_role() -> None:
+    after, _ = moving(world())
+    after, orders = take_turn(after)
+    after = answer(after, to(orders, "db1")).with_host("db2", checks=checks(mysql=NOW))
+    after, _ = settle(after)
+    assert after.owner[WRITER] == "db1"
+    assert after.hosts["db1"].agent.told is not None
+    assert WRITER in after.hosts["db1"].agent.told.vips
+
+
+def test_the_way_home_is_a_move_too_and_is_not_tried_again_at_once() -> None:
+    conf = cluster(prefer="db2", slaves=0, readers=1)
+    after, orders = take_turn(world({WRITER: "db1", READER1: "db1"}, conf=conf))
+    assert after.move is not None
+    after = answer(after, to(orders, "db1"))
+    after, orders = take_turn(after)
+    after = answer(after, to(orders, "db2"), Answer.ERROR, "ERROR: sync: not in time")
+    after, _ = settle(after)
+    assert after.owner[WRITER] == "db1"
+    assert after.failed_move is not None
+    assert settle(after, NOW + TRY_AGAIN - 1)[0].owner[WRITER] == "db1"
+    assert settle(after, NOW + TRY_AGAIN)[0].owner[WRITER] == "db2"
+    dead, _ = settle(after.with_host("db1", checks=checks(mysql=NOW)))
+    assert dead.owner[WRITER] == "db2", "a failover does not wait for that"
+
+
+def test_a_second_move_waits_for_the_end_of_the_first() -> None:
+    after, _ = moving(world())
+    said = dispatch.run(after, ["move_role", "writer", "db1"], NOW, pinged=True)
+    assert said is not None
+    assert said.text.startswith("ERROR: writer is being moved from db1 to db2 at the moment.")
+
+
+def restarted(bound: str, writable: str) -> World:
+    """Return the world of a monitor that starts in the middle of a move from db1 to db2."""
+    conf = cluster(slaves=0)
+    found = {
+        name: Found(
+            Stored("ONLINE", (WRITER,) if name in (bound, "db2") else ()),
+            Status("ONLINE", (WRITER,) if name == bound else (), "db2"),
+            SystemStatus(name == writable, (WRITER,) if name == bound else ()),
+            500.0,
+        )
+        for name in conf.hosts
+    }
+    good = {name: {check: CheckStatus(message="OK") for check in checks()} for name in conf.hosts}
+    return start(conf, good, found, NOW).world
+
+
+def test_a_monitor_that_starts_in_the_middle_finishes_the_move_or_undoes_it() -> None:
+    assert settle(restarted("db1", "db1"))[0].owner[WRITER] == "db1", "it was not frozen yet"
+    after = restarted("", "")
+    assert settle(after)[0].owner[WRITER] == "db2"
+    for _ in range(3):
+        after, orders = take_turn(after)
+        for order in orders:
+            promoting = isinstance(order, Tell) and order.host == "db2" and WRITER in order.status.vips
+            after = answer(after, order, Answer.ERROR if promoting else Answer.OK, "ERROR: sync: not running")
+    assert settle(after)[0].owner[WRITER] == "db1"
+
+
+def look(**found: object) -> Looked:
+    return replace(Looked(), **found)  # type: ignore[arg-type]
+
+
+BEGINNING = CheckStatus(message="ERROR: SQL thread is not running", error_since=NOW)
+BEGINS = world().with_host("db2", checks={**checks(), "rep_threads": BEGINNING})
+
+
+@pytest.mark.parametrize(
+    ("before", "looked", "said"),
+    [
+        (BEGINS, look(), "replication of db2 does not run: ERROR: SQL thread is not running"),
+        (world().with_host("db2", behind=3.0), look(), "db2 is 3 s behind, a move wants 1 s at most"),
+        (
+            world().with_host("db2", connecting_since=NOW),
+            look(),
+            "replication of db2 is not connected to its source",
+        ),
+        (
+            world().with_host("db1", checks={**checks(), "mysql": BEGINNING}),
+            look(),
+            "the server of db1 does not answer: ERROR",
+        ),
+        (world(), look(silence="no connection"), "the agent of db1 cannot be told to let go: no connection"),
+        (
+            world(),
+            look(clients=Clients(3, 1, 11.0, "session 17 of shop")),
+            "session 17 of shop of db1 has been writing in one transaction for 11 s and would be ended after 10 s",
+        ),
+        (
+            world().with_host("db1", uses_gtid=False, checks=checks(rep_threads=0.0)),
+            look(),
+            "replication of db1 does not run and is without GTID, so that it could not take the role back",
+        ),
+    ],
+)
+def test_a_move_that_cannot_go_well_is_not_begun_and_can_be_forced(
+    before: World, looked: Looked, said: str
+) -> None:
+    words = ["move_role", "writer", "db2"]
+    refused = dispatch.run(before, words, NOW, pinged=True, looked=looked)
+    assert refused is not None
+    assert refused.text.startswith(f"ERROR: writer is not moved to db2: {said}"), refused.text
+    assert refused.world is before
+    forced = dispatch.run(before, ["move_role", "--force", *words[1:]], NOW, pinged=True, looked=looked)
+    assert forced is not None
+    assert f"Forced in spite of: {said}" in forced.text
+    assert forced.world.owner[WRITER] == "db2"
+
+
+@pytest.mark.parametrize(
+    "looked",
+    [look(), look(clients=Clients(5, 2, 10.0, "session 17 of shop"))],
+    ids=["classic agent", "short work"],
+)
+def test_what_does_not_keep_a_move_from_going_well(looked: Looked) -> None:
+    before = world().with_host("db2", behind=1.0)
+    result = dispatch.run(before, ["move_role", "writer", "db2"], NOW, pinged=True, looked=looked)
+    assert result is not None
+    assert result.text.startswith("OK")
+
+
+def test_a_forced_role_is_taken_whatever_is_missing_and_that_is_ordered_once() -> None:
+    before = BEGINS
+    result = dispatch.run(
+        before, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
+    )
+    assert result is not None
+    after, given = settle(result.world)
+    taken = [order for order in given if isinstance(order, Tell) and WRITER in order.status.vips]
+    assert [(order.host, order.status.force) for order in taken] == [("db2", True)]
+    assert after.forced is None
+    assert not to(take_turn(after, NOW + 99)[1], "db2").status.force
+
+
+def test_who_wrote_before_a_forced_move_is_out_of_use_until_it_is_compared() -> None:
+    """It lives, and may have what the new writer could not apply: that is not to come among newer transactions."""
+    before = seen(seen(BEGINS, "db1", "0-1-103", NOW - 1), "db2", "0-1-100", NOW - 1)
+    result = dispatch.run(
+        before, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
+    )
+    assert result is not None
+    after, given = settle(result.world)
+    assert after.hosts["db1"].state is State.AWAITING_RECOVERY
+    assert not after.vips_of("db1")
+    taken = [order for order in given if isinstance(order, Tell) and WRITER in order.status.vips]
+    assert [(order.status.force, order.status.detach) for order in taken] == [(True, True)]
+    after = seen(seen(after, "db2", "0-1-100", NOW + 1), "db1", "0-1-103", NOW + 1)
+    assert "it has 3 transactions (0-1-101 to 0-1-103) that db2 lacked" in explain(
+        after, "db1", NOW + 1, lambda moment: moment
+    )
+    equal, _ = settle(seen(after, "db1", "0-1-100", NOW + 2), NOW + 2)
+    assert equal.hosts["db1"].state is State.ONLINE
+    assert not wanted(equal, "db2", NOW + 2).detach
+
+
+def seen(before: World, name: str, logged: str, at: float) -> World:
+    """Let a replication check of the host read what its server has."""
+    has = Transactions(at, name[-1], History((), parse(logged)))
+    outcome = Outcome.OK if not before.hosts[name].checks["rep_threads"].error_since else Outcome.ERROR
+    return apply(before, CheckResult(name, "rep_threads", outcome, "ERROR: x", transactions=has), at)
+
+
+def test_an_old_writer_that_the_admin_took_out_is_compared_after_a_forced_move_too() -> None:
+    out = world({WRITER: None}, {"db1": State.ADMIN_OFFLINE}).with_host("db2", behind=99.0)
+    out = replace(out, last_writer="db1", last_master="db1")
+    result = dispatch.run(out, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    assert result is not None
+    assert result.text.startswith("OK"), result.text
+    assert result.world.hosts["db1"].state is State.ADMIN_OFFLINE
+    assert wanted(result.world, "db2", NOW).detach
+
+
+def test_a_host_that_the_role_is_assigned_to_and_cannot_take_it_can_be_forced() -> None:
+    dead = world().with_host("db1", checks=checks(mysql=NOW))
+    stuck, _ = settle(dead, answers={"db2": Answer.ERROR})
+    assert stuck.owner[WRITER] == "db2"
+    result = dispatch.run(stuck, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    assert result is not None
+    assert result.text.startswith("OK")
+    _, orders = take_turn(result.world)
+    assert to(orders, "db2").status.force
+
+
+DRY = ["move_role", "--dry-run", "writer", "db2"]
+
+
+def test_a_dry_run_says_each_step_and_changes_nothing() -> None:
+    before = world()
+    looked = look(clients=Clients(3, 1, 0.4, "session 17 of shop"))
+    result = dispatch.run(before, DRY, NOW, pinged=True, looked=looked)
+    assert result is not None
+    assert result.world is before
+    assert result.awaits is None
+    assert result.text.splitlines() == [
+        "OK: Dry run, nothing was changed. writer would be moved to db2:",
+        "db2: behind: not known; rep_threads: OK",
+        (
+            "db1: 3 clients would be ended at once, 1 that write get 10 s to finish (the oldest has been at it for 0 s,"
+            " session 17 of shop)"
+        ),
+        "1. db1 is told ONLINE: lets writer(10.0.0.80) go, after it has become read_only and its clients were ended",
+        (
+            "2. db2 is told ONLINE: takes writer(10.0.0.80), after it has applied what the old writer has, within 10 s,"
+            " and takes writes"
+        ),
+        "3. db3 is told ONLINE: replicates from db2",
+        "If db2 cannot take it, db1 is told to take writes again at once.",
+    ]
+
+
+def test_a_dry_run_says_what_blocks_the_move_and_what_force_would_do() -> None:
+    refused = dispatch.run(BEGINS, DRY, NOW, pinged=True, looked=Looked())
+    assert refused is not None
+    assert refused.text.startswith("ERROR: writer is not moved to db2: replication of db2 does not run")
+    forced = dispatch.run(BEGINS, ["move_role", "--force", *DRY[1:]], NOW, pinged=True, looked=Looked())
+    assert forced is not None
+    assert forced.world is BEGINS
+    assert "as much of that as it can" in forced.text
+    assert "Forced in spite of: replication of db2 does not run" in forced.text
+
+
+def test_a_dry_run_knows_of_hosts_that_are_not_online() -> None:
+    broken = world(states={"db2": State.REPLICATION_FAIL})
+    said = dispatch.run(broken, DRY, NOW, pinged=True, looked=Looked())
+    assert said is not None
+    assert said.text.startswith("ERROR: Can't move role to host 'db2': it is REPLICATION_FAIL.")

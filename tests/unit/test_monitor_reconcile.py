@@ -1,0 +1,278 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmm.config.model import Vip
+from mmm.lease.lead import HEARTBEAT
+from mmm.monitor.apply.events import Answer, Answered, Killed, apply
+from mmm.monitor.assess.slaves_first import SLAVES_FIRST
+from mmm.monitor.command import dispatch
+from mmm.monitor.decide.reconcile import heartbeat
+from mmm.monitor.world.orders import KillHost, Order, Tell
+from mmm.monitor.world.world import Mode, State, World
+from mmm.wire.agent import Status
+from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
+
+
+def tells(orders: Sequence[Order]) -> dict[str, Status]:
+    return {order.host: order.status for order in orders if isinstance(order, Tell)}
+
+
+def command(before: World, text: str) -> World:
+    result = dispatch.run(before, text.split(), NOW, pinged=True)
+    assert result is not None
+    assert result.text.startswith("OK"), result.text
+    return result.world
+
+
+def with_file_positions(before: World) -> World:
+    for name in before.hosts:
+        before = before.with_host(name, uses_gtid=False)
+    return before
+
+
+def test_a_quiet_cluster_is_told_nothing_until_the_heartbeat() -> None:
+    after, orders = take_turn(world(), NOW + HEARTBEAT - 0.1)
+    assert orders == ()
+    assert set(tells(take_turn(after, NOW + HEARTBEAT)[1])) == {"db1", "db2", "db3"}
+
+
+def test_the_heartbeats_of_many_hosts_are_spread_over_turns_and_none_is_forgotten() -> None:
+    after, _ = settle(world(conf=cluster(slaves=58)))
+    for number in range(60):  # told one after the other
+        after = after.with_agent(f"db{number + 1}", last_order=NOW + number / 1e3)
+    told: list[str] = []
+    for turns in range(1, 7):
+        after, orders = take_turn(after, NOW + HEARTBEAT + 0.25 * turns)
+        told += tells(orders)
+        assert len(told) == 10 * turns
+    assert told == [f"db{number + 1}" for number in range(60)]
+
+
+def test_in_a_large_cluster_a_hundred_are_told_a_second_and_a_lease_is_renewed_as_ever() -> None:
+    many = world(conf=cluster(slaves=998))
+    assert heartbeat(world()) == HEARTBEAT
+    assert heartbeat(many) == 10.0
+    leased = replace(cluster(slaves=998), vip_lease=8.0)
+    after, _ = settle(world(conf=leased))
+    assert "db1" in tells(take_turn(after, NOW + 2.5)[1])
+
+
+def test_a_planned_move_asks_the_old_holder_first_then_slaves_then_the_new_one() -> None:
+    moving = command(with_file_positions(world()), "move_role writer db2")
+    moving, orders = take_turn(moving)
+    assert WRITER not in tells(orders)["db1"].vips
+    assert "db2" not in tells(orders)
+    assert tells(orders).get("db3", Status("", (), "db1")).master == "db1"
+    for order in orders:
+        moving = answer(moving, order)
+    moving, orders = take_turn(moving)
+    assert tells(orders)["db3"].master == "db2"
+    assert WRITER not in tells(orders).get("db2", Status("")).vips
+    moving = answer(moving, next(order for order in orders if order.host == "db3"))
+    moving, orders = take_turn(moving)
+    assert WRITER in tells(orders)["db2"].vips
+
+
+def test_slaves_that_follow_by_gtid_are_told_together_with_the_new_master() -> None:
+    moving = command(world(), "move_role writer db2")
+    moving, orders = take_turn(moving)
+    for order in orders:
+        moving = answer(moving, order)
+    _, orders = take_turn(moving)
+    assert tells(orders)["db3"].master == "db2"
+    assert WRITER in tells(orders)["db2"].vips
+
+
+def test_a_slow_slave_holds_the_new_master_up_for_a_limited_time_only() -> None:
+    moving = command(with_file_positions(world()), "move_role writer db2")
+    moving, orders = take_turn(moving)
+    for order in orders:
+        moving = answer(moving, order)
+    moving, orders = take_turn(moving)
+    assert WRITER not in tells(orders).get("db2", Status("")).vips
+    moving, orders = take_turn(moving, NOW + SLAVES_FIRST)
+    assert WRITER in tells(orders)["db2"].vips
+
+
+def test_a_move_that_the_old_holder_cannot_do_puts_it_back() -> None:
+    for how in (Answer.ERROR, Answer.SILENT, Answer.REFUSED):
+        moving, orders = take_turn(command(world(), "move_role writer db2"))
+        for order in orders:
+            moving = answer(moving, order, how if order.host == "db1" else Answer.OK)
+        assert moving.owner[WRITER] == "db1", how
+        assert not any(isinstance(order, KillHost) for order in take_turn(moving)[1])
+
+
+def test_a_dead_server_gives_its_roles_away_once_its_agent_has_let_them_go() -> None:
+    dead = world().with_host("db1", checks=checks(mysql=NOW))
+    after, orders = take_turn(dead)
+    assert tells(orders)["db1"] == Status("HARD_OFFLINE", (), "db2")
+    assert WRITER not in tells(orders).get("db2", Status("")).vips
+    after = answer(after, next(order for order in orders if order.host == "db1"))
+    assert WRITER in tells(take_turn(after)[1])["db2"].vips
+
+
+def test_a_host_that_cannot_be_told_is_killed_before_its_roles_go_elsewhere() -> None:
+    dead = world().with_host("db1", checks=checks(ping=NOW, mysql=NOW))
+    after, orders = take_turn(dead)
+    assert KillHost("db1", pings=False) in orders
+    assert not any(WRITER in status.vips for status in tells(orders).values())
+    after = apply(after, Killed("db1", "no such program"), NOW)
+    after, given = settle(after)
+    assert after.hosts["db2"].agent.told is not None
+    assert WRITER in after.hosts["db2"].agent.told.vips
+    assert not any(isinstance(order, KillHost) for order in given)
+
+
+def test_a_host_that_does_not_ping_is_killed_without_waiting_for_an_order_under_way() -> None:
+    under_way, _ = take_turn(world(), NOW + HEARTBEAT)
+    dead = under_way.with_host("db1", checks=checks(ping=NOW, mysql=NOW))
+    after, orders = take_turn(dead, NOW + HEARTBEAT)
+    assert orders == (KillHost("db1", pings=False),)
+    after = apply(after, Killed("db1"), NOW + HEARTBEAT)
+    after = apply(after, Answered("db1", after.hosts["db1"].agent.order, Answer.SILENT), NOW + HEARTBEAT)
+    assert not after.hosts["db1"].agent.may_hold
+
+
+def test_an_answer_that_kill_host_overtook_confirms_nothing() -> None:
+    after, orders = take_turn(world(conf=cluster(prefer="db1")), NOW + HEARTBEAT)
+    late = next(order for order in orders if order.host == "db1")
+    after, _ = take_turn(after.with_host("db1", checks=checks(ping=NOW, mysql=NOW)), NOW + HEARTBEAT)
+    after = apply(after, Killed("db1", "no such program"), NOW)
+    after, _ = settle(after, NOW + HEARTBEAT, {"db1": Answer.SILENT})
+    assert after.owner[WRITER] == "db2"
+    after = answer(after.with_host("db1", checks=checks(), state=State.ONLINE), late, now=NOW + HEARTBEAT)
+    assert after.hosts["db1"].agent.told is None
+    assert WRITER in after.hosts["db1"].agent.may_hold
+    after, orders = take_turn(after, NOW + HEARTBEAT)
+    assert after.owner[WRITER] == "db2"
+    assert tells(orders)["db1"].vips == ()
+
+
+def test_a_host_that_pings_is_killed_only_after_its_agent_did_not_answer() -> None:
+    dead = world().with_host("db1", checks=checks(mysql=NOW))
+    _, orders = settle(dead, answers={"db1": Answer.SILENT})
+    assert [type(order) for order in orders if order.host == "db1"][:2] == [Tell, KillHost]
+    assert KillHost("db1", pings=True) in orders
+
+
+def test_an_error_answer_leaves_the_role_where_it_may_be_and_is_tried_again() -> None:
+    dead = world().with_host("db1", checks=checks(mysql=NOW))
+    after, orders = settle(dead, answers={"db1": Answer.ERROR})
+    assert not any(isinstance(order, KillHost) for order in orders)
+    assert not any(WRITER in status.vips for status in tells(orders).values())
+    assert after.hosts["db1"].agent.refusal
+    assert "db1" in tells(take_turn(after, NOW + HEARTBEAT)[1])
+
+
+def test_an_agent_that_does_not_answer_is_unreachable_until_it_does() -> None:
+    after, _ = settle(world(), NOW + HEARTBEAT, {"db3": Answer.SILENT})
+    assert after.hosts["db3"].agent.unreachable
+    after, orders = settle(after, NOW + 2 * HEARTBEAT)
+    assert not after.hosts["db3"].agent.unreachable
+    assert next(order for order in orders if order.host == "db3" and isinstance(order, Tell)).clear
+
+
+def test_the_answer_to_an_older_order_counts_for_nothing() -> None:
+    before, orders = take_turn(world(), NOW + HEARTBEAT)
+    late = Answered("db1", orders[0].number - 1 if isinstance(orders[0], Tell) else 0, Answer.SILENT)
+    assert apply(before, late, NOW) is before
+
+
+def test_nothing_is_sent_in_passive_mode_without_network_or_to_a_host_that_nothing_reaches() -> None:
+    assert take_turn(world(mode=Mode.PASSIVE), NOW + 99)[1] == ()
+    without_network = replace(world({}), network_up=False)
+    assert take_turn(without_network, NOW + 99) == (without_network, ())
+    silent = world(states={"db3": State.ADMIN_OFFLINE}, owner={WRITER: "db1"}).with_host(
+        "db3", checks=checks(ping=0.0, mysql=0.0)
+    )
+    assert "db3" not in tells(take_turn(silent, NOW + 99)[1])
+
+
+def test_leaving_passive_mode_tells_everybody_and_clears_what_is_bound_unasked() -> None:
+    after = command(world(mode=Mode.PASSIVE), "set_active")
+    _, orders = take_turn(after)
+    assert {order.host for order in orders if isinstance(order, Tell) and order.clear} == {
+        "db1",
+        "db2",
+        "db3",
+    }
+
+
+ANSWERS = st.sampled_from(list(Answer))
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("check"),
+            st.sampled_from(["db1", "db2", "db3"]),
+            st.sampled_from(["ping", "mysql", "ping mysql", ""]),
+        ),
+        st.tuples(st.just("answer"), st.integers(0, 5), ANSWERS),
+        st.tuples(
+            st.just("admin"), st.sampled_from(["db1", "db2"]), st.sampled_from(["move", "online", "offline"])
+        ),
+        st.tuples(st.just("wait"), st.sampled_from([0.5, 3.0, 70.0]), st.none()),
+    ),
+    max_size=60,
+)
+
+
+@given(EVENTS, st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_no_vip_is_ever_ordered_to_a_host_while_another_may_hold_it(
+    events: list[tuple[str, object, object]],
+    gtid: bool,  # noqa: FBT001 - drawn by hypothesis
+) -> None:
+    conf = cluster(auto_set_online=10.0)
+    now, after = NOW, world(conf=conf)
+    after = after if gtid else with_file_positions(after)
+    bound: dict[str, set[Vip]] = {name: set(host.agent.may_hold) for name, host in after.hosts.items()}
+    pending: list[Order] = []
+    for kind, first, second in events:
+        if kind == "wait":
+            now += float(str(first))
+        elif kind == "check":
+            found = dict.fromkeys(str(second).split(), now)
+            after = after.with_host(str(first), checks=checks(**found))
+        elif kind == "admin":
+            text = {
+                "move": f"move_role writer {first}",
+                "online": f"set_online {first}",
+                "offline": f"set_offline {first}",
+            }
+            result = dispatch.run(after, text[str(second)].split(), now, pinged=True)
+            assert result is not None
+            after = result.world
+        elif pending:
+            order = pending.pop(int(str(first)) % len(pending))
+            after = _carried_out(after, order, Answer(str(second)), bound, now)
+            if isinstance(order, KillHost):  # what was under way to it reaches it no more
+                pending = [other for other in pending if other.host != order.host]
+        after, orders = take_turn(after, now)
+        pending += orders
+        for order in orders:
+            if isinstance(order, Tell):
+                for vip in order.status.vips:
+                    others = {name for name, vips in bound.items() if vip in vips and name != order.host}
+                    assert not others, (order, bound)
+
+
+def _carried_out(after: World, order: Order, how: Answer, bound: dict[str, set[Vip]], now: float) -> World:
+    """The host does what it is told when it answers OK, perhaps when it does not answer, and dies when killed."""
+    if isinstance(order, KillHost):
+        bound[order.host].clear()
+        return apply(after, Killed(order.host), now)
+    assert isinstance(order, Tell)
+    if how is Answer.OK:
+        bound[order.host] = set(order.status.vips)
+    elif how is Answer.SILENT:
+        bound[order.host] |= set(order.status.vips)
+    return answer(after, order, how, "ERROR: no", now)
+
+
+def test_the_reader_of_a_dead_host_moves_too() -> None:
+    after, _ = settle(world().with_host("db1", checks=checks(mysql=NOW)))
+    assert after.owner[READER1] in ("db2", "db3")
