@@ -10,9 +10,9 @@ import math
 import mmap
 import os
 import signal
-import time
 from collections.abc import Callable
 
+from mmm.clock import clock
 from mmm.process.logs import shut_down
 
 NONE = math.inf
@@ -25,11 +25,6 @@ LIMIT = 10.0
 """Seconds after which an attempt is killed."""
 
 log = logging.getLogger(__name__)
-
-
-def clock() -> float:
-    """Return seconds since the boot, those included in which the host slept."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Ward:

@@ -147,7 +147,8 @@ def prepare(sandbox: Sandbox) -> None:
 def torture(sandbox: Sandbox, way: Round, number: int, *, semi_sync: bool = False) -> Found:
     """Do one round on a healthy cluster and leave it healthy; raises SandboxError, NotInTimeError, SqlError.
 
-    With `semi_sync` the masters acknowledge each other's commits, see mmm.sandbox.machines.semi_sync, and nothing may be lost.
+    With `semi_sync` the masters acknowledge each other's commits (mmm.sandbox.machines.semi_sync), and nothing may be
+    lost.
     """
     moves, answer = 0, ""
     if semi_sync:

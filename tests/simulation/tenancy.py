@@ -1,4 +1,4 @@
-"""The writer's lease at a simulated host: the real `Tenure`, and what `mmm.agent.act.lease_watch` does with it, as events."""
+"""The writer's lease at a simulated host: the real `Tenure`, and as events what `mmm.agent.act.lease_watch` does."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from mmm.agent.decide.plan import AllowWrites, Bind, Step
 from mmm.config.model import Cluster, Vip
 from mmm.monitor.act import status_file
-from mmm.monitor.assess import divergence
-from mmm.monitor.decide import roles, startup
+from mmm.monitor.assess import divergence, promotion
+from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Found
 from mmm.monitor.decide.turn import Assigned, Turn
 from mmm.monitor.states.table import Change
@@ -207,7 +207,7 @@ class Watch:
         """Check that balanced roles are spread evenly among those that can take them."""
         for role in world.conf.roles.values():
             if role.mode == "balanced":
-                able = roles.eligible(world, role)
+                able = promotion.eligible(world, role)
                 held = [sum(world.owner[vip] == name for vip in role.vips) for name in able]
                 if held and max(held) - min(held) > 1:
                     raise ViolationError(
@@ -288,7 +288,7 @@ def _unplaced(world: World) -> list[str]:
     return [
         f"{vip} is nobody's, though {able} could have it"
         for vip, name in world.owner.items()
-        if name is None and (able := roles.eligible(world, world.conf.roles[vip.role]))
+        if name is None and (able := promotion.eligible(world, world.conf.roles[vip.role]))
     ]
 
 

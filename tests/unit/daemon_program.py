@@ -13,10 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from mmm.clock import clock
 from mmm.config.model import LogFile
 from mmm.process.restart import Policy
 from mmm.process.service import Limits, Service, serve
-from mmm.process.watchdog import GRACE, NONE, Ward, clock
+from mmm.process.watchdog import GRACE, NONE, Ward
 
 folder, behaviour, *options = Path(sys.argv[1]), *sys.argv[2:]
 given = dict(option.split("=") for option in options if "=" in option)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from mmm.config.model import Role
+from mmm.monitor.assess import promotion
 from mmm.monitor.decide import roles
 from mmm.monitor.world.world import World
 from tests.vectors.compare import fits
@@ -59,7 +60,7 @@ def _differences(world: World, recorded: Json) -> list[str]:
 def _level(world: World, name: str) -> bool:
     """Tell whether a balanced role is as level as its hosts allow, no address of it being left over."""
     role: Role = world.conf.roles[name]
-    hosts = roles.eligible(world, role)
+    hosts = promotion.eligible(world, role)
     if role.mode != "balanced" or not hosts:
         return False
     held = [sum(world.owner[vip] == host for vip in role.vips) for host in hosts]

@@ -38,6 +38,7 @@ from mmm.agent.decide.obedience import (
     still_ready,
 )
 from mmm.agent.decide.plan import UNKNOWN, Past, Seen, facts
+from mmm.clock import clock
 from mmm.config.model import Cluster, Vip
 from mmm.doctor.look import HostLook, encoded
 from mmm.doctor.look_host import look_host
@@ -47,7 +48,6 @@ from mmm.mysql.session.connection import MysqlError, connect
 from mmm.network.arp import Announcer
 from mmm.network.line_server import GarbageError, Peer
 from mmm.network.vips import Interface, InterfaceError
-from mmm.process.watchdog import clock
 from mmm.wire import agent as wire
 from mmm.wire.agent import Status
 from mmm.wire.doubts import doubt_fields

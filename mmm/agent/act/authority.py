@@ -6,11 +6,11 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from mmm.agent.act.credentials import Credentials
+from mmm.clock import clock
 from mmm.config.agreement import differing, digests
 from mmm.config.model import Cluster
 from mmm.lease.lead import UNKNOWN, Following, Lead, silence
 from mmm.network.line_server import Peer
-from mmm.process.watchdog import clock
 from mmm.wire import agent as wire
 from mmm.wire import lead as show
 

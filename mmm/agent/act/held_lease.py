@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from mmm.clock import clock
 from mmm.lease.rules import (
     FOREVER,
     NEVER,
@@ -18,7 +19,6 @@ from mmm.lease.rules import (
     Lease,
     margin,
 )
-from mmm.process.watchdog import clock
 from mmm.wire.agent import LeaseOffer
 
 log = logging.getLogger(__name__)

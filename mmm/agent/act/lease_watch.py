@@ -17,11 +17,11 @@ from contextlib import suppress
 
 from mmm.agent.act.fence import take_away
 from mmm.agent.act.held_lease import Tenure
+from mmm.clock import clock
 from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host, Vip
 from mmm.network.agent_port import AgentPort
 from mmm.network.vips import Interface, InterfaceError
-from mmm.process.watchdog import clock
 from mmm.wire import agent as wire
 from mmm.wire.lead import with_conf
 

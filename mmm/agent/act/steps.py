@@ -20,7 +20,8 @@ from mmm.agent.act.catch_up import (
 from mmm.agent.act.clients import cut_off, end_clients_of
 from mmm.agent.act.listening import deaf_at
 from mmm.agent.act.observe import ANSWER_LIMIT, Session
-from mmm.agent.act.stopwatch import Laps, Stopwatch
+from mmm.agent.act.stopwatch import Stopwatch
+from mmm.agent.decide.obedience import Laps
 from mmm.agent.decide.plan import (
     AllowWrites,
     Attach,

@@ -4,8 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-Laps = tuple[tuple[str, float], ...]
-"""Names and seconds, in order."""
+from mmm.agent.decide.obedience import Laps
 
 
 class Stopwatch:

@@ -9,7 +9,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from mmm.agent.act.stopwatch import Laps
 from mmm.agent.decide.plan import (
     AllowWrites,
     Bind,
@@ -28,6 +27,9 @@ from mmm.agent.decide.plan import (
 from mmm.config.model import Vip
 from mmm.lease.rules import Grant
 from mmm.wire.agent import LEASE_OVER, Status
+
+Laps = tuple[tuple[str, float], ...]
+"""Names of what was done and the seconds that it took, in order."""
 
 READY = 10.0
 """Seconds for which what was done for an order counts for the next one, at most."""

@@ -5,7 +5,7 @@ gets an answer of it either, the role goes to a host that can take it.
 """
 
 from mmm.lease.rules import FOREVER, margin
-from mmm.monitor.decide import roles
+from mmm.monitor.assess import promotion
 from mmm.monitor.world.world import Mode, Opinion, State, World
 
 
@@ -38,7 +38,7 @@ def is_lost(world: World, name: str, said: Opinion | None, now: float) -> bool:
 
 def _another_can(world: World, name: str) -> bool:
     role = world.conf.roles[world.conf.active_master_role]
-    return any(other != name for other in roles.eligible(world, role))
+    return any(other != name for other in promotion.eligible(world, role))
 
 
 def sentence(world: World, now: float) -> str:

@@ -3,6 +3,7 @@
 Not one of which it is known, or must be feared, that it lacks much of what the last writer has acknowledged.
 """
 
+from mmm.config.model import Role
 from mmm.gtid.transactions import surplus
 from mmm.monitor.assess import silent_lag
 from mmm.monitor.world.world import (
@@ -12,6 +13,15 @@ from mmm.monitor.world.world import (
     State,
     World,
 )
+
+
+def eligible(world: World, role: Role) -> list[str]:
+    """Return the hosts that may get a VIP of the role now, in the role's order."""
+    names = [name for name in role.hosts if world.can_take(name)]
+    if role.name != world.conf.active_master_role:
+        return names
+    held = [name for name in names if world.hold is None or name == world.hold.host]
+    return [name for name in held if not lacks(world, name)]
 
 
 def lacks(world: World, name: str) -> str:

@@ -21,7 +21,7 @@ from mmm.monitor.command.command_result import (
 )
 from mmm.monitor.command.move_role import Ordered
 from mmm.monitor.command.preflight import Hosts, Looked
-from mmm.monitor.decide import failover_block, roles
+from mmm.monitor.decide import failover_block
 from mmm.monitor.decide.turn import become_active
 from mmm.monitor.decide.vacancy import unfit
 from mmm.monitor.states import table
@@ -221,7 +221,7 @@ def _set_offline(world: World, host: str, now: float, *, pinged: bool) -> Result
 def _nobody_writes(world: World) -> str:
     """Return the sentence that says that no host can take the active master role now; empty where one can."""
     role = world.conf.roles[world.conf.active_master_role]
-    if world.mode is Mode.PASSIVE or roles.eligible(world, role):
+    if world.mode is Mode.PASSIVE or promotion.eligible(world, role):
         return ""
     return f"No other host can take {role.name}, so nobody takes writes now: {unfit(world, role)}. "
 

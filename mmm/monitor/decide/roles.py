@@ -34,15 +34,6 @@ def _without_ended_move(world: World) -> World:
     return replace(world, move=None) if move and world.owner[move.vip] != move.goal else world
 
 
-def eligible(world: World, role: Role) -> list[str]:
-    """Return the hosts that may get a VIP of the role now, in the role's order."""
-    names = [name for name in role.hosts if world.can_take(name)]
-    if role.name != world.conf.active_master_role:
-        return names
-    held = [name for name in names if world.hold is None or name == world.hold.host]
-    return [name for name in held if not promotion.lacks(world, name)]
-
-
 def take_back(world: World) -> World:
     """Return the world without assignments that never reached their host while others could take them.
 
@@ -55,7 +46,7 @@ def take_back(world: World) -> World:
         and world.hosts[name].state is State.ONLINE
         and world.hosts[name].agent.unreachable
         and vip not in world.hosts[name].agent.may_hold
-        and eligible(world, world.conf.roles[vip.role])
+        and promotion.eligible(world, world.conf.roles[vip.role])
     }
     return world.with_owner(lost) if lost else world
 
@@ -66,7 +57,7 @@ def assign_orphans(world: World, mode: str) -> World:
         role = world.conf.roles[vip.role]
         if owner is not None or role.mode != mode:
             continue
-        hosts = eligible(world, role)
+        hosts = promotion.eligible(world, role)
         if role.prefer in hosts:
             world = world.with_owner({vip: role.prefer})
         elif hosts:
@@ -78,7 +69,7 @@ def move_away(world: World, role: Role, host: str) -> World:
     """Return the world with the role's VIPs of the host given to other eligible hosts, where there are any."""
     for vip in role.vips:
         if world.owner[vip] == host:
-            others = [name for name in eligible(world, role) if name != host]
+            others = [name for name in promotion.eligible(world, role) if name != host]
             target = min(
                 others, key=lambda name: (_count(world, role, name), load(world, name)), default=None
             )
@@ -99,7 +90,11 @@ def load(world: World, name: str) -> float:
 def move_to_preferred(world: World) -> World:
     """Return the world with exclusive roles at their preferred hosts, where these can take them."""
     for role in world.conf.roles.values():
-        if role.mode == "exclusive" and role.prefer is not None and role.prefer in eligible(world, role):
+        if (
+            role.mode == "exclusive"
+            and role.prefer is not None
+            and role.prefer in promotion.eligible(world, role)
+        ):
             for vip in role.vips:
                 world = _home(world, vip, role.prefer)
     return world
@@ -131,7 +126,7 @@ def level(world: World) -> World:
 
 
 def _levelling_move(world: World, role: Role) -> dict[Vip, str] | None:
-    hosts = eligible(world, role)
+    hosts = promotion.eligible(world, role)
     if not hosts:
         return None
     held: dict[str, list[Vip]] = {name: [] for name in hosts}

@@ -1,14 +1,14 @@
 """Why a VIP is nobody's. Pure."""
 
 from mmm.config.model import Vip
-from mmm.monitor.decide import roles
+from mmm.monitor.assess import promotion
 from mmm.monitor.decide.vacancy import Reason, unfit, vacancy
 from mmm.monitor.world.world import Mode, World
 
 
 def is_due(world: World, vip: Vip) -> bool:
     """Tell whether a host can take the VIP, so that the next turn gives it to one."""
-    return world.mode is not Mode.PASSIVE and bool(roles.eligible(world, world.conf.roles[vip.role]))
+    return world.mode is not Mode.PASSIVE and bool(promotion.eligible(world, world.conf.roles[vip.role]))
 
 
 def why(world: World, vip: Vip) -> str:

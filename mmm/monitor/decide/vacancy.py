@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from mmm.config.model import Role
 from mmm.monitor.assess import promotion
-from mmm.monitor.decide import failover_block, roles
+from mmm.monitor.decide import failover_block
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.world import Mode, State, World
 
@@ -56,7 +56,7 @@ def vacancy(world: World) -> Vacancy | None:
         return Vacancy(role.name, Reason.BLOCKED, waits)
     if held := promotion.held_back(world):
         return Vacancy(role.name, Reason.HELD_BACK, held)
-    if roles.eligible(world, role) or any(_is_coming(world, name) for name in role.hosts):
+    if promotion.eligible(world, role) or any(_is_coming(world, name) for name in role.hosts):
         return Vacancy(
             role.name, Reason.SOON, f"{unfit(world, role)}; it is assigned as soon as one of them can have it"
         )

@@ -1,6 +1,7 @@
 """Makes a host lag: locks the sandbox's tables on its own server and writes rows through the writer's VIP.
 
-Run on the host: `python -m mmm.sandbox.trouble.lag WRITER_IP PORT`. Prints "locked" when the lock is held; ends when killed.
+Run on the host: `python -m mmm.sandbox.trouble.lag WRITER_IP PORT`. Prints "locked" when the lock is held; ends when
+killed.
 """
 
 import contextlib
