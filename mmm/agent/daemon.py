@@ -1,4 +1,4 @@
-"""mmm_agentd: reads the conf, goes to the background, answers on the agent's port (SPEC sections 1 and 4)."""
+"""mmm_agentd: reads the conf, goes to the background, answers on the agent's port (rules 1, 4)."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Who may connect to a daemon's port (SPEC 10.21): the cluster's own addresses and those in `allow_from`."""
+"""Who may connect to a daemon's port (rule 10.21): the cluster's own addresses and those in `allow_from`."""
 
 import ipaddress
 from collections.abc import Iterator

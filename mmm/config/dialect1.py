@@ -1,4 +1,4 @@
-"""The 1.x dialect: global `KEY VALUE` lines and blocks `TYPE NAME` with values below (SPEC section 3).
+"""The 1.x dialect: global `KEY VALUE` lines and blocks `TYPE NAME` with values below (rule 3).
 
 A block goes on while lines are indented. Where the first line below its header is not indented, the
 indentation was lost in a copy: then it goes on while the keys are ones of such a block.

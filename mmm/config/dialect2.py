@@ -1,4 +1,4 @@
-"""The 2.x dialect: `KEY VALUE` lines inside and outside of `<TYPE NAME>` … `</TYPE>` (SPEC section 2).
+"""The 2.x dialect: `KEY VALUE` lines inside and outside of `<TYPE NAME>` … `</TYPE>` (rule 2).
 
 Only the form is looked at here, not what keys and sections there are. After an error reading goes on, so that
 one mistake does not hide the next one.

@@ -1,4 +1,4 @@
-"""Conf files: where they are looked for, who may read them, bytes to lines, includes (SPEC section 1).
+"""Conf files: where they are looked for, who may read them, bytes to lines, includes (rule 1).
 
 A file is refused when everybody may read or write it: it holds passwords. A file may begin with a byte order
 mark, end its lines with CRLF and lack the last line end. Bytes that are not UTF-8 are accepted in comments.

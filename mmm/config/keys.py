@@ -1,4 +1,4 @@
-"""Every section and key of the conf files in one table (SPEC sections 2 and 3).
+"""Every section and key of the conf files in one table (rules 2, 3).
 
 From it come the reader's checks, the defaults, `--print-conf`, "did you mean" and docs/configuration.md.
 A new key is one row here and one field of the same name in `mmm.config.model`.

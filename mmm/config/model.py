@@ -1,6 +1,6 @@
 """The one checked, frozen model of a cluster that every program works with.
 
-Both conf dialects end here (SPEC sections 2 and 3). Durations are seconds as float.
+Both conf dialects end here (rules 2, 3). Durations are seconds as float.
 Mappings keep the order of the conf files: ties anywhere in MMM go in conf order.
 """
 
@@ -180,15 +180,15 @@ class Cluster:
     iptables_block_cmd: str = "iptables -A INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"
     iptables_unblock_cmd: str = "iptables -D INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"
     allow_from: tuple[str, ...] = ()
-    """Addresses and networks that may connect besides the cluster's own (SPEC 10.21)."""
+    """Addresses and networks that may connect besides the cluster's own (rule 10.21)."""
     auth_key: str = ""
     """By which requests to agents and commands to the monitor are signed; empty: they are not."""
     keep_users: tuple[str, ...] = ()
-    """Users whose sessions are never ended (SPEC 10.12)."""
+    """Users whose sessions are never ended (rule 10.12)."""
     sync_timeout: float = 10.0
-    """Longest wait for a replica to catch up (SPEC 10.2)."""
+    """Longest wait for a replica to catch up (rule 10.2)."""
     vip_lease: float = 10.0
-    """Length of a lease (SPEC 11.1); 0 is none: VIPs are bound for good."""
+    """Length of a lease (rule 11.1); 0 is none: VIPs are bound for good."""
     default_copy_method: str = ""
     clone_dirs: tuple[str, ...] = ()
     socket: Socket = Socket()
@@ -199,7 +199,7 @@ class Cluster:
 
     @property
     def max_lag_on_failover(self) -> float:
-        """Return how many seconds a master may be behind to be promoted by itself (SPEC 10.10)."""
+        """Return how many seconds a master may be behind to be promoted by itself (rule 10.10)."""
         own = self.monitor.max_lag_on_failover if self.monitor else None
         return self.checks["rep_backlog"].max_backlog if own is None else own
 

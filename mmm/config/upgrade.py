@@ -1,4 +1,4 @@
-"""A tree of the 1.x dialect to one of the 2.x dialect, by the table of keys (SPEC section 3).
+"""A tree of the 1.x dialect to one of the 2.x dialect, by the table of keys (rule 3).
 
 Values keep file, line and the key as it was written, so that errors speak of what stands there.
 """

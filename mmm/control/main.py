@@ -1,4 +1,4 @@
-"""mmm_control: sends one command to the monitor and prints what it answers (SPEC sections 1 and 5).
+"""mmm_control: sends one command to the monitor and prints what it answers (rules 1, 5).
 
 Exit status: 0 OK, 1 the monitor answered ERROR or does not know the command, 2 usage or conf error,
 3 no answer from the monitor, or none that can be written.

@@ -1,4 +1,4 @@
-"""Whose orders an agent obeys: those of one monitor at a time (SPEC 14, rule 1). Pure; times are handed in.
+"""Whose orders an agent obeys: those of one monitor at a time (rule 14.1). Pure; times are handed in.
 
 A *lead* names one start of a monitor: a number, the address of its control port, and a nonce. Nobody else can serve on
 that address while the monitor lives, so another nonce at the same address is the same monitor, started anew, and is

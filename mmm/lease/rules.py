@@ -1,4 +1,4 @@
-"""The writer lease: why no two hosts can be written to under one VIP (SPEC 11.1). Pure; times are handed in.
+"""The writer lease: why no two hosts can be written to under one VIP (rule 11.1). Pure; times are handed in.
 
 A *token* is a moment on the clock of the agent that gave it. A *grant* is a token with a length: the role for so
 long from that moment on, or for ever. Both sides count from the same moment: the agent from when it gave the token,

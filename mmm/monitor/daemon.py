@@ -1,4 +1,4 @@
-"""mmm_mond: reads the conf, goes to the background, starts the shell (SPEC sections 1 and 6)."""
+"""mmm_mond: reads the conf, goes to the background, starts the shell (rules 1, 6)."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Gratuitous ARP, and for IPv6 neighbour advertisements: neighbours are told that a VIP lives here (SPEC 10.19).
+"""Gratuitous ARP, and for IPv6 neighbour advertisements: neighbours are told that a VIP lives here (rule 10.19).
 
 At once, and again on a schedule, when the cable is back, and when somebody says otherwise. scapy builds the frames
 beforehand, in a process of its own; what is sent in a move are ready bytes on an open packet socket.
@@ -204,8 +204,8 @@ class Announcer:
     def ask(self, ip: str) -> None:
         """Ask everybody who has `ip`, once, in ASK_AFTER seconds, and wait for no answer.
 
-        When it has just left this host, whoever has it now announces it again (SPEC 10.37). When it was bound here
-        just now, an answer means that another host has it too, and is noticed as a conflict (SPEC 10.19).
+        When it has just left this host, whoever has it now announces it again (rule 10.37). When it was bound here
+        just now, an answer means that another host has it too, and is noticed as a conflict (rule 10.19).
         """
         self._loop.call_soon_threadsafe(self._loop.call_later, ASK_AFTER, self._ask, ip)
 

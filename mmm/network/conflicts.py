@@ -1,4 +1,4 @@
-"""Notices who else claims the VIPs of this host, and has them announced again (SPEC 10.19, 10.37).
+"""Notices who else claims the VIPs of this host, and has them announced again (rules 10.19, 10.37).
 
 A frame that says that one of them is at another MAC means that two hosts have it, or that somebody pretends to. A
 frame that asks who has it, without an address of its own, comes from a host that let it go or is about to take it.

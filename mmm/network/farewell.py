@@ -1,4 +1,4 @@
-"""Tells clients of a VIP that has just left that it is gone, until they find its new host (SPEC 10.13).
+"""Tells clients of a VIP that has just left that it is gone, until they find its new host (rule 10.13).
 
 For a moment neighbours still send to this host what is meant for the VIP. The kernel drops it without a word: whoever
 connects waits for a whole retransmission, a second or more, though the new host is there after a few milliseconds.

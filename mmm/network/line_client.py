@@ -1,4 +1,4 @@
-"""One line to a line server and one back, with a limit: how an agent asks another (SPEC section 4)."""
+"""One line to a line server and one back, with a limit: how an agent asks another (rule 4)."""
 
 import asyncio
 import ssl

@@ -1,6 +1,6 @@
 """A TCP server for line protocols that no client can block or fill up: the agent's port and the control port.
 
-Many clients at once (SPEC 10.20); every read, write and line has a limit (10.21). A line that does not end before
+Many clients at once (rule 10.20); every read, write and line has a limit (10.21). A line that does not end before
 the connection does is no line. What a client does wrong is logged once for each address and kind of fault in
 FAULT_SILENCE seconds. Who is not let in is reset before anything is read or said, TLS included.
 """

@@ -1,4 +1,4 @@
-"""Tells when an interface gets its cable back (SPEC 10.19)."""
+"""Tells when an interface gets its cable back (rule 10.19)."""
 
 import asyncio
 import logging

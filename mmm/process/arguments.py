@@ -1,4 +1,4 @@
-"""The command line of the daemons: `mmm_agentd|mmm_mond [@CLUSTER] [OPTION…]` (SPEC section 1)."""
+"""The command line of the daemons: `mmm_agentd|mmm_mond [@CLUSTER] [OPTION…]` (rule 1)."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`@CLUSTER`, the first argument of every program where several clusters share a host (SPEC section 1)."""
+"""`@CLUSTER`, the first argument of every program where several clusters share a host (rule 1)."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""Where and how a daemon logs (SPEC section 1).
+"""Where and how a daemon logs (rule 1).
 
 By default `/var/log/mysql-mmm/PROGRAM.log`, INFO and above, `YYYY/MM/DD HH:MM:SS LEVEL message`; `log`
 blocks of a 1.x conf name other files and levels; a YAML document for `logging.config.dictConfig` beside the

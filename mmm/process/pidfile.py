@@ -3,7 +3,7 @@
 The pid file is for people and init scripts. What counts is a lock: a socket whose name is made of the pid file's path
 and stands in no folder, so that nobody can remove it. The angel holds it and, inherited, its worker, and the kernel
 takes it away when the last of them has ended. So a stale or missing pid file, a wiped /run, or an angel killed alone,
-never lets two copies run (SPEC 10.35).
+never lets two copies run (rule 10.35).
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What both daemons do from their command line to their first instruction (SPEC section 1)."""
+"""What both daemons do from their command line to their first instruction (rule 1)."""
 
 import asyncio
 import sys

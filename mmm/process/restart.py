@@ -1,4 +1,4 @@
-"""When the angel starts its worker again, as a pure decision (SPEC section 1).
+"""When the angel starts its worker again, as a pure decision (rule 1).
 
 worker ended with 0            the angel ends too
 worker killed by a signal      again at once

@@ -1,4 +1,4 @@
-"""TLS for the agent's and the control port, as `<socket> type ssl` asks (SPEC section 4).
+"""TLS for the agent's and the control port, as `<socket> type ssl` asks (rule 4).
 
 Both ends show a certificate signed by `ca_file` and demand one of the other: the CA of the cluster is the
 admission. Host names are not compared, because the certificates of classic installations name none, and

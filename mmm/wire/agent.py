@@ -1,4 +1,4 @@
-r"""The line protocol between monitor and agent (SPEC section 4): encode and decode, no sockets.
+r"""The line protocol between monitor and agent (rule 4): encode and decode, no sockets.
 
     request   COMMAND|VERSION|HOST|param|param…\n       VERSION is 1, HOST the agent's own name
     reply     TEXT|field|…|WHY:CODE|T:TOKEN|UP:SECONDS\n   TEXT begins with OK or ERROR; the classic has no T:TOKEN,
@@ -108,7 +108,7 @@ class Reply:
 
     @property
     def ok(self) -> bool:
-        """Tell whether the agent did what it was asked (SPEC 10.24: only OK is success)."""
+        """Tell whether the agent did what it was asked (rule 10.24: only OK is success)."""
         return self.text.startswith("OK")
 
 
@@ -128,7 +128,7 @@ class Status:
     vips: tuple[Vip, ...] = ()
     master: str = ""
     force: bool = False
-    """The writer role is to be taken though not everything may be there (SPEC 10.10)."""
+    """The writer role is to be taken though not everything may be there (rule 10.10)."""
     detach: bool = False
     """The active master is not to replicate from the other master: that one was lost and is not compared (10.16)."""
     probe: str = ""
@@ -162,7 +162,7 @@ class Clients:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How a host reaches another one (SPEC 11.2); None where that cannot be told."""
+    """How a host reaches another one (rule 11.2); None where that cannot be told."""
 
     mysql: bool
     """Its server let the agent in, or turned it away with an answer."""

@@ -1,4 +1,4 @@
-"""A command of mmm_control on its way to the monitor, and the list of them (SPEC section 5)."""
+"""A command of mmm_control on its way to the monitor, and the list of them (rule 5)."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The control protocol between mmm_control and the monitor (SPEC section 5): encode and decode, no sockets.
+"""The control protocol between mmm_control and the monitor (rule 5): encode and decode, no sockets.
 
 The client sends `COMMAND ARG…` LF `quit` LF; the monitor answers each command and closes. Nothing marks
 the end of an answer but the end of file. The layouts of `show`, `checks` and `mode` are kept to the blank,

@@ -1,4 +1,4 @@
-"""A second failover right after the first (SPEC 10.18), in a cluster of its own: the shared one does not wait."""
+"""A second failover right after the first (rule 10.18), in a cluster of its own: the shared one does not wait."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A host that does not answer ping while its server lives (SPEC 10.9)."""
+"""A host that does not answer ping while its server lives (rule 10.9)."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A replica that cannot log in to its source: it is connecting for ever, and its lag is not known (SPEC 10.6)."""
+"""A replica that cannot log in to its source: it is connecting for ever, and its lag is not known (rule 10.6)."""
 
 from collections.abc import Iterator
 

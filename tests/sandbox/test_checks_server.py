@@ -1,4 +1,4 @@
-"""Servers that live and turn the monitor away: said loudly with what to fix, and nothing moves (SPEC 10.5)."""
+"""Servers that live and turn the monitor away: said loudly with what to fix, and nothing moves (rule 10.5)."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""What `mmm_control explain` and `history` say of a cluster at work (SPEC 11.3)."""
+"""What `mmm_control explain` and `history` say of a cluster at work (rule 11.3)."""
 
 import re
 

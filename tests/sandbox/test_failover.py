@@ -56,7 +56,7 @@ def test_the_peer_takes_over_when_the_writers_server_fails(sandbox: Sandbox, fau
 
 
 def test_a_thawed_server_is_read_only_before_it_is_trusted(sandbox: Sandbox) -> None:
-    """It comes back with read_only=0 and sessions that were about to write (SPEC 10.36)."""
+    """It comes back with read_only=0 and sessions that were about to write (rule 10.36)."""
     inject(sandbox, "freeze-mysqld", "db1")
     sandbox.wait_until(lambda: sandbox.writer() == "db2", LIMIT, "db2 is the writer")
     before, log = Log(sandbox, "db1", "mmm_agentd"), Log(sandbox)

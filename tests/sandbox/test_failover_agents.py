@@ -85,7 +85,7 @@ def test_a_frozen_agent_does_not_hold_up_the_failover_of_another_host(sandbox: S
 
 
 def test_an_agent_that_starts_late_gives_up_what_has_moved_meanwhile(sandbox: Sandbox) -> None:
-    """Its server and itself are dead; the kernel takes the VIP, and somebody binds it by hand (SPEC 10.4)."""
+    """Its server and itself are dead; the kernel takes the VIP, and somebody binds it by hand (rule 10.4)."""
     vip = sandbox.layout.writer_ip
     log = Log(sandbox)
     inject(sandbox, "kill-agent", "db1", angel=True)

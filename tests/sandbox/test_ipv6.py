@@ -1,4 +1,4 @@
-"""IPv6 VIPs, beside IPv4 ones in the same role: bound, announced, moved, shown (SPEC 11.5)."""
+"""IPv6 VIPs, beside IPv4 ones in the same role: bound, announced, moved, shown (rule 11.5)."""
 
 from collections.abc import Iterator
 

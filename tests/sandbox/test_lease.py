@@ -1,4 +1,4 @@
-"""The writer lease on real interfaces: a host that is cut off is no writer any more before another is (SPEC 11.1)."""
+"""The writer lease on real interfaces: a host that is cut off is no writer any more before another is (rule 11.1)."""
 
 import os
 import signal

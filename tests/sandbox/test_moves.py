@@ -1,4 +1,4 @@
-"""A planned move is all or nothing, by real causes (SPEC 11.7)."""
+"""A planned move is all or nothing, by real causes (rule 11.7)."""
 
 import re
 

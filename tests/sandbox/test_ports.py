@@ -201,7 +201,7 @@ def fill(connection: socket.socket, request: bytes) -> None:
 
 
 def test_a_stranger_gets_nothing_and_is_named(sandbox: Sandbox, target: Target) -> None:
-    """Somebody on the segment with an address that the conf does not know: no order, no answer (SPEC 10.21)."""
+    """Somebody on the segment with an address that the conf does not know: no order, no answer (rule 10.21)."""
     stranger = "10.99.0.9"
     orders = (b"SET_STATUS|1|db2|ONLINE||db1\n", b"set_offline db2\n", target.request)
     sandbox.client.run(["ip", "address", "replace", f"{stranger}/32", "dev", "eth0"])

@@ -149,7 +149,7 @@ def test_a_rebooted_writer_comes_back_as_a_read_only_standby(sandbox: Sandbox) -
 
 
 def test_a_host_that_cannot_be_made_read_only_is_not_online(sandbox: Sandbox) -> None:
-    """SPEC 10.36: tried again with every heartbeat, said, and trusted again once it worked."""
+    """rule 10.36: tried again with every heartbeat, said, and trusted again once it worked."""
     log, machine = Log(sandbox), sandbox.machine("db2")
     privilege = "READ_ONLY ADMIN ON *.*"
     unlogged = "SET SESSION sql_log_bin=0"

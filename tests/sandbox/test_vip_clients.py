@@ -1,4 +1,4 @@
-"""What clients notice of a VIP that leaves: at once, whether they ask or wait (SPEC 10.13)."""
+"""What clients notice of a VIP that leaves: at once, whether they ask or wait (rule 10.13)."""
 
 import contextlib
 import threading

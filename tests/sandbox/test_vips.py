@@ -89,7 +89,7 @@ def test_a_vip_bound_by_hand_on_a_wrong_host_goes_with_the_next_heartbeat(
 
 
 def test_the_owner_speaks_up_when_another_host_lets_its_vip_go(sandbox: Sandbox) -> None:
-    """Neighbours that asked meanwhile know the other host (SPEC 10.37); the owner's agent warns of it."""
+    """Neighbours that asked meanwhile know the other host (rule 10.37); the owner's agent warns of it."""
     vip = sandbox.layout.writer_ip
     owner, other = (mac_of(sandbox.machine(host)) for host in ("db1", "db2"))
     agent_log = Log(sandbox, "db1", "mmm_agentd")
@@ -138,7 +138,7 @@ def test_a_vip_bound_with_another_length_on_its_own_host_stays_reachable_as_a_si
 
 @pytest.mark.parametrize(("host", "wanted"), [("db1", True), ("db2", False), ("db3", False)])
 def test_read_only_changed_by_hand_is_put_right(sandbox: Sandbox, host: str, *, wanted: bool) -> None:
-    """On the writer and on others (SPEC 10.36)."""
+    """On the writer and on others (rule 10.36)."""
     log = Log(sandbox)
     sandbox.sql(host, f"SET GLOBAL read_only={int(wanted)}")
     sandbox.wait_until(

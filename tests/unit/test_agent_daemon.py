@@ -654,7 +654,7 @@ def test_bad_conf_is_refused_with_all_that_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_vip_that_somebody_has_is_not_bound_after_an_unsafe_move(host: Host) -> None:
-    """The neighbour at the other end of the cable has it (SPEC 10.19)."""
+    """The neighbour at the other end of the cable has it (rule 10.19)."""
     with host.agent() as agent, neighbour() as far:
         order = f"SET_STATUS|1|db1|ONLINE|writer({WRITER})|db1"
         ip(f"link set {FAR} netns {far.pid}")

@@ -1,4 +1,4 @@
-"""An agent that is stopped in order: what it waits for, and what it says meanwhile (SPEC 11.1)."""
+"""An agent that is stopped in order: what it waits for, and what it says meanwhile (rule 11.1)."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A host that is off by the admin's word, and what is said of a wait for one that cannot be told (SPEC 11.1)."""
+"""A host that is off by the admin's word, and what is said of a wait for one that cannot be told (rule 11.1)."""
 
 import asyncio
 import socket

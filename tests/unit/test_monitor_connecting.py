@@ -1,4 +1,4 @@
-"""A replica that tries to connect to its source (SPEC 10.6)."""
+"""A replica that tries to connect to its source (rule 10.6)."""
 
 import pytest
 

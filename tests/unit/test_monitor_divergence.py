@@ -1,4 +1,4 @@
-"""Masters that come back with transactions of their own (SPEC 10.16), or all at once (SPEC 10.28)."""
+"""Masters that come back with transactions of their own (rule 10.16), or all at once (rule 10.28)."""
 
 from dataclasses import replace
 

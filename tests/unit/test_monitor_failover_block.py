@@ -1,4 +1,4 @@
-"""How often the active master role moves by itself (SPEC 10.18)."""
+"""How often the active master role moves by itself (rule 10.18)."""
 
 from mmm.monitor.apply.events import Killed, apply
 from mmm.monitor.command import dispatch

@@ -1,4 +1,4 @@
-"""Who is granted the active master role for how long, and when it may go elsewhere (SPEC 11.1)."""
+"""Who is granted the active master role for how long, and when it may go elsewhere (rule 11.1)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a failover has lost is said, as a most or as unknown, never not at all (SPEC 10.10)."""
+"""What a failover has lost is said, as a most or as unknown, never not at all (rule 10.10)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A writer whose agent is dead while its server works: nobody can write once its lease is over (SPEC 11.1)."""
+"""A writer whose agent is dead while its server works: nobody can write once its lease is over (rule 11.1)."""
 
 from dataclasses import replace
 from typing import Any

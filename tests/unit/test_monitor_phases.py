@@ -1,4 +1,4 @@
-"""A planned move is all or nothing (SPEC 11.7)."""
+"""A planned move is all or nothing (rule 11.7)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A host that only ping does not reach (SPEC 10.9)."""
+"""A host that only ping does not reach (rule 10.9)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Who may become active master without being ordered to (SPEC 10.10, 10.17)."""
+"""Who may become active master without being ordered to (rules 10.10, 10.17)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A server that fell silent is failed over only when no other host reaches it (SPEC 11.2)."""
+"""A server that fell silent is failed over only when no other host reaches it (rule 11.2)."""
 
 from collections.abc import Iterable
 from dataclasses import replace

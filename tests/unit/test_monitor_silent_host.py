@@ -1,4 +1,4 @@
-"""A host without an end of its lease that answers no ARP: with dead_when_silent it counts as off (SPEC 11.1)."""
+"""A host without an end of its lease that answers no ARP: with dead_when_silent it counts as off (rule 11.1)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A standby that receives nothing, though its server says that it is not behind (SPEC 10.10)."""
+"""A standby that receives nothing, though its server says that it is not behind (rule 10.10)."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Where ours is meant to differ: the rules of SPEC section 10, and how each changes a recorded outcome.
+"""Where ours is meant to differ, by rules 10.1 to 10.38, and how each changes a recorded outcome.
 
 A rule explains a difference or it does not, by what it says and by what happened in the recording, never by the
 recording's name. What no rule explains is wrong.

@@ -1,6 +1,6 @@
 """Conf files of both dialects: config.jsonl, config1.jsonl.
 
-SPEC 10.33: where the classic misreads or does not look, ours says what is wrong.
+rule 10.33: where the classic misreads or does not look, ours says what is wrong.
 """
 
 import re

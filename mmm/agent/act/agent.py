@@ -1,4 +1,4 @@
-"""Answers the monitor: one line in, one line out (SPEC sections 4 and 7).
+"""Answers the monitor: one line in, one line out (rules 4, 7).
 
 Changes of the system are made one after the other in one thread; questions are answered meanwhile. Of the
 SET_STATUS orders that wait only the newest counts, for it is the monitor's latest word.
@@ -132,7 +132,7 @@ class Agent:
         self._fencer = ThreadPoolExecutor(1, thread_name_prefix="fence")
 
     async def take_stock(self) -> None:
-        """Log what stands on this host; nothing is changed before the monitor's first order (SPEC 10.4)."""
+        """Log what stands on this host; nothing is changed before the monitor's first order (rule 10.4)."""
         seen = await self._look()
         if isinstance(seen, str):
             log.warning("start: %s", seen)
@@ -219,7 +219,7 @@ class Agent:
                 return await self._prepare()
 
     async def reassert(self) -> None:
-        """Put right what is assigned and has changed since, unless it was looked at just now (SPEC 7).
+        """Put right what is assigned and has changed since, unless it was looked at just now (rule 7).
 
         What an order could not reach is not tried again here: the monitor decides about that.
         """
@@ -454,7 +454,7 @@ class Agent:
                 both.create_task(self._guard.watch(tls))
 
     def _leave_for_good(self) -> None:
-        """Have the VIPs stay after the agent: the writer's where the monitor has granted it for good (SPEC 11.1)."""
+        """Have the VIPs stay after the agent: the writer's where the monitor has granted it for good (rule 11.1)."""
         if not self._tenure.leased:
             return
         for vip in self._status.vips:

@@ -1,4 +1,4 @@
-"""Before writes are allowed here: everything that the peer has, or all that was received, is applied (SPEC 7, 10.2).
+"""Before writes are allowed here: everything that the peer has, or all that was received, is applied (rules 7, 10.2).
 
 peer answers        the end of its binary log at this moment must be reached
 peer is gone        everything received must be applied

@@ -1,4 +1,4 @@
-"""Ends the clients of a VIP that is about to leave, so that they notice at once (SPEC 10.13).
+"""Ends the clients of a VIP that is about to leave, so that they notice at once (rule 10.13).
 
 The kernel tells who is connected through the VIP, the server ends their sessions, and what it has not ended within
 a moment, because it does not answer or is at a long statement, the kernel ends. Connections to the host's own

@@ -1,4 +1,4 @@
-"""Whether a request comes from a daemon of this cluster and not from any user of some machine (SPEC section 4).
+"""Whether a request comes from a daemon of this cluster and not from any user of some machine (rule 4).
 
     TLS             the certificate has shown it
     auth_key        a signature by the key, with a token of this agent that is younger than WINDOW, once only

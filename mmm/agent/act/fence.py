@@ -1,4 +1,4 @@
-"""Takes the writer role from this host when its lease is over and its agent is dead or stuck (SPEC 11.1).
+"""Takes the writer role from this host when its lease is over and its agent is dead or stuck (rule 11.1).
 
 It runs in a process of the angel's. The VIP goes first, which needs nobody's answer; meanwhile the server is told.
 """

@@ -1,4 +1,4 @@
-"""This host's lease: kept by the rules of `mmm.lease`, on the clock that runs on while the host sleeps (SPEC 11.1).
+"""This host's lease: kept by the rules of `mmm.lease`, on the clock that runs on while the host sleeps (rule 11.1).
 
 What outlives the agent stands elsewhere: the VIP's lifetime in the kernel, promises in a file below /run.
 """

@@ -1,4 +1,4 @@
-"""How an agent that is stopped in order leaves the writer's VIP to its host (SPEC 11.1).
+"""How an agent that is stopped in order leaves the writer's VIP to its host (rule 11.1).
 
 Nothing but the monitor's word makes a lease one without an end, and so a VIP stays after its agent only where the
 monitor reckons with that. The agent says in every answer that it is about to end; the monitor grants the role for good

@@ -1,4 +1,4 @@
-"""Whether this host reaches another one: the second opinion that the monitor asks for (SPEC 11.2)."""
+"""Whether this host reaches another one: the second opinion that the monitor asks for (rule 11.2)."""
 
 import asyncio
 import ssl

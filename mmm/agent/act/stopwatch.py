@@ -1,4 +1,4 @@
-"""How long each part of a change took: said in the agent's answer, and shown by `mmm_control history` (SPEC 11.3)."""
+"""How long each part of a change took: said in the agent's answer, and shown by `mmm_control history` (rule 11.3)."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the agent has to do: wanted against seen, as ordered steps (SPEC 7, 10.3, 10.4, 10.36). Pure.
+"""What the agent has to do: wanted against seen, as ordered steps (rules 7, 10.3, 10.4, 10.36). Pure.
 
 Nothing is done because it was ordered, and nothing is left because it was done before: each time the steps
 are those that lead from what stands on interface and server to what is wanted. The order is
@@ -8,7 +8,7 @@ are those that lead from what stands on interface and server to what is wanted. 
     3. add        bind the others, then for the writer's: sync, receive no more where a lost master is the source,
                   probe where somebody may still have it, allow writes, bind
     4. replicate  ADMIN_OFFLINE stops replication, its end starts it; the active master is detached from a master
-                  that was lost, and attached again once that one is compared (SPEC 10.16)
+                  that was lost, and attached again once that one is compared (rule 10.16)
 
 A step is done only if those before it in its chain were. Unbinding never waits for denying to succeed.
 """
@@ -154,7 +154,7 @@ class SemiSyncRole:
 class Sync:
     """Apply all that the peer has, or where it does not answer, all that was received.
 
-    With `force` as much of that as can be had in time is enough (SPEC 10.10). A peer that is `lost` is not waited for.
+    With `force` as much of that as can be had in time is enough (rule 10.10). A peer that is `lost` is not waited for.
     """
 
     force: bool = False

@@ -1,4 +1,4 @@
-"""Whose commands may change something (SPEC section 5): root's here, an allowed machine's, or those that are signed.
+"""Whose commands may change something (rule 5): root's here, an allowed machine's, or those that are signed.
 
 Without `auth_key` whoever is let in from another machine may; with it only what is signed by it, or root here. With TLS
 the certificate has shown it.

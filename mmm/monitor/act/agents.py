@@ -1,4 +1,4 @@
-"""Talking to agents: one connection for each request, as the classic monitor does (SPEC section 4).
+"""Talking to agents: one connection for each request, as the classic monitor does (rule 4).
 
 Everything has a limit, every failure becomes an answer; nothing here raises for what an agent does.
 """

@@ -1,4 +1,4 @@
-"""The four checks, run against a host (SPEC section 6, 10.5). Each ends within its timeout, none raises."""
+"""The four checks, run against a host (rules 6.3, 10.5). Each ends within its timeout, none raises."""
 
 import asyncio
 import logging
@@ -89,7 +89,7 @@ class _Server:
 
 
 class Checks:
-    """Runs checks, all in the event loop but for logging in, so that a dead host delays nobody (SPEC 10.8)."""
+    """Runs checks, all in the event loop but for logging in, so that a dead host delays nobody (rule 10.8)."""
 
     def __init__(self, conf: Cluster, pinger: Pinger) -> None:
         self._conf = conf
@@ -194,7 +194,7 @@ def monitor_address(host: Host) -> Address:
 
 
 async def check_mysql(host: Host, check: Check, server: Kept) -> CheckResult:
-    """Connect and run a trivial query. Any error packet proves the server alive: UNKNOWN (SPEC 10.5)."""
+    """Connect and run a trivial query. Any error packet proves the server alive: UNKNOWN (rule 10.5)."""
     try:
         may_write = await server.ask(look_at_read_only, check.timeout)
     except MysqlError as error:

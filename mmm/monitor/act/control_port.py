@@ -1,4 +1,4 @@
-"""The control port, where mmm_control's commands arrive (SPEC section 5)."""
+"""The control port, where mmm_control's commands arrive (rule 5)."""
 
 import ssl
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""Says what the monitor does: in the log, and in the history that outlives it (SPEC 10.38, 11.3)."""
+"""Says what the monitor does: in the log, and in the history that outlives it (rules 10.38, 11.3)."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""Running the admin's kill_host_bin, which switches a host off that cannot be told (SPEC section 6)."""
+"""Running the admin's kill_host_bin, which switches a host off that cannot be told (rule 6.6)."""
 
 import asyncio
 import shlex

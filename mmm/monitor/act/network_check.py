@@ -1,4 +1,4 @@
-"""Whether the monitor itself is on the network (SPEC section 6, Network check).
+"""Whether the monitor itself is on the network (rule 6.2).
 
 A host or one of the ping_ips that answers is enough; `cut_off` judges what was heard. While the network is down,
 nothing that the checks find is held against a host.

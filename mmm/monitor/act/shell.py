@@ -424,7 +424,7 @@ class Shell:
             await asyncio.get_running_loop().run_in_executor(None, self._save, text)
 
     def _to_save(self) -> str:
-        """Return what the status file is to say; in passive mode it stays, but for leases (SPEC section 6)."""
+        """Return what the status file is to say; in passive mode it stays, but for leases (rule 6.7)."""
         if self.world.mode is Mode.PASSIVE:
             return status_file.with_leases(self._saved, self.world)
         return status_file.encode(self.world)

@@ -1,9 +1,9 @@
-"""The status file: `HOST|STATE|ROLES|LEASE|LOST|USED` a line, so that a monitor that restarts goes on (SPEC section 6).
+"""The status file: `HOST|STATE|ROLES|LEASE|LOST|USED` a line, so that a monitor that restarts goes on (rule 6.7).
 
 ROLES are the VIPs assigned to the host and those that it may still have bound: a monitor that died in the middle
 of a failover finishes it. LEASE tells whether what was granted of the active master role has an end: `finite:LENGTH`
 with the seconds of the conf's `vip_lease`, `forever`, or empty where nothing was; who finds no record takes it to be
-for ever (SPEC 11.1). LOST is `lost` where
+for ever (rule 11.1). LOST is `lost` where
 the host was lost and is not in use again, though its state does not say so. USED is `used` where the host has been
 in use since the cluster was set up, though its state does not say so. Empty columns at the end are left out.
 """
@@ -92,7 +92,7 @@ def _more(world: World, host: HostWorld, soon: str = "") -> str:
 
 
 def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
-    """Return what is stored of each host, and a sentence for all that was left out (SPEC 10.25).
+    """Return what is stored of each host, and a sentence for all that was left out (rule 10.25).
 
     Columns after the sixth are ignored.
     """

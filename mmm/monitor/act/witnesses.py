@@ -1,4 +1,4 @@
-"""What the monitor asks everybody before it decides anything (SPEC section 6, Start)."""
+"""What the monitor asks everybody before it decides anything (rule 6.1)."""
 
 import asyncio
 import logging

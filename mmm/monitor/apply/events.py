@@ -305,7 +305,7 @@ def _excused(world: World, event: CheckResult) -> CheckResult:
 def _connecting(
     world: World, event: CheckResult, host: HostWorld, now: float
 ) -> tuple[CheckResult, float | None]:
-    """Return what a look at the replication threads is worth, and since when they try to connect (SPEC 10.6).
+    """Return what a look at the replication threads is worth, and since when they try to connect (rule 10.6).
 
     That a replica is connecting is good for connect_grace, and as long as its source does not work; it makes no
     check good that has failed while its source works.
@@ -462,9 +462,9 @@ def _given_after(world: World, event: Answered, link: AgentLink) -> Outstanding:
 
 
 def _killed(world: World, event: Killed, now: float) -> World:
-    """Return the world after kill_host. Where it succeeded no failover waits for that host (SPEC 10.18).
+    """Return the world after kill_host. Where it succeeded no failover waits for that host (rule 10.18).
 
-    Where it failed, the active master role stays where it may be until its lease has run out (SPEC 10.14).
+    Where it failed, the active master role stays where it may be until its lease has run out (rule 10.14).
     """
     link = world.hosts[event.host].agent
     kept = world.master_vips & link.may_hold if event.failure and world.guarded else frozenset[Vip]()

@@ -1,4 +1,4 @@
-"""What is the matter with a host, by name: the table behind `show`, `explain`, the log and docs/safety.md (SPEC 11.3).
+"""What is the matter with a host, by name: the table behind `show`, `explain`, the log and docs/safety.md (rule 11.3).
 
 A diagnosis says what is seen, not what follows: that the state rules decide, the lease and the promises. The first
 that fits counts.

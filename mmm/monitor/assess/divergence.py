@@ -1,4 +1,4 @@
-"""What a master that comes back has and others lack (SPEC 10.16, 10.28). Pure.
+"""What a master that comes back has and others lack (rules 10.16, 10.28). Pure.
 
 keeps_away  tells whether the active master is detached from a lost one until that one is back in use
 note      keeps what the active master had when a host was lost, for later it may fetch what that host has

@@ -1,4 +1,4 @@
-"""What a failover has lost: transactions that the dead writer had and nobody got (SPEC 10.10, 11.3).
+"""What a failover has lost: transactions that the dead writer had and nobody got (rules 10.10, 11.3).
 
 It goes by the last look at the dead writer, and by what the new one has when it has taken over. What the dead one wrote
 after that look nobody knows. It can have written until nothing listened at its port, or its agent confirmed that it let

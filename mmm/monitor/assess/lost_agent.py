@@ -1,4 +1,4 @@
-"""A writer whose agent is gone and whose lease is over, though its server works: nobody can write (SPEC 11.1).
+"""A writer whose agent is gone and whose lease is over, though its server works: nobody can write (rule 11.1).
 
 The role is given to its agent again when that returns. When it has not for `agent_failover` seconds, and no other host
 gets an answer of it either, the role goes to a host that can take it.

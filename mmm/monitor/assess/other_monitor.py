@@ -1,4 +1,4 @@
-"""Two monitors with one conf: the one that an agent refuses gives way, and both say what they know (SPEC 14)."""
+"""Two monitors with one conf: the one that an agent refuses gives way, and both say what they know (rule 14.1)."""
 
 from dataclasses import replace
 

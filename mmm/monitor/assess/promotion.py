@@ -1,4 +1,4 @@
-"""Which host may become active master without being ordered to (SPEC 10.10, 10.17).
+"""Which host may become active master without being ordered to (rules 10.10, 10.17).
 
 Not one of which it is known, or must be feared, that it lacks much of what the last writer has acknowledged.
 """
@@ -84,7 +84,7 @@ def _lossless(world: World, name: str) -> str:
 
 
 def caught_up(world: World, name: str) -> bool:
-    """Tell whether the host has applied what the active master has, as far as is known (SPEC 10.17)."""
+    """Tell whether the host has applied what the active master has, as far as is known (rule 10.17)."""
     host, master = world.hosts[name], world.active_master
     checks = (host.checks["rep_threads"], host.checks["rep_backlog"])
     bad = any(check.failed or check.error_since is not None or check.unknown for check in checks)

@@ -1,4 +1,4 @@
-"""Whether a host is proved to have everything, while nobody is active master (SPEC 10.28). Pure.
+"""Whether a host is proved to have everything, while nobody is active master (rule 10.28). Pure.
 
 Nobody comes back on the ground that nothing is known: what proves nothing has its reason here.
 """

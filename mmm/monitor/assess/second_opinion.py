@@ -1,4 +1,4 @@
-"""Whether other hosts reach the server of one that fell silent (SPEC 11.2).
+"""Whether other hosts reach the server of one that fell silent (rule 11.2).
 
 A server that fell silent, and did not refuse, may only be cut off from the monitor. From the first time on that it
 does not answer, the agents of other hosts are asked, all at once; the answers are there before its check has failed.

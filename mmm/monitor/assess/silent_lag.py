@@ -1,4 +1,4 @@
-"""Lag that a server does not tell of (SPEC 10.10). Pure.
+"""Lag that a server does not tell of (rule 10.10). Pure.
 
 A replica whose connection to its source is half dead runs, waits, and says that it is 0 s behind, for as long as
 slave_net_timeout (replica_net_timeout) is. By GTID it is seen what it has not got of the last writer.

@@ -1,4 +1,4 @@
-"""Which slaves leave the old active master before the new one takes writes (SPEC section 8). Pure.
+"""Which slaves leave the old active master before the new one takes writes (rule 8). Pure.
 
     follows by GTID            is not waited for: it goes on where it was, whenever it is told
     follows by file and place  is waited for, at most SLAVES_FIRST seconds: its own agent proves the place or refuses

@@ -1,4 +1,4 @@
-"""When a check's results count as a failure (SPEC section 6, 10.7, 10.27).
+"""When a check's results count as a failure (rules 6.3, 10.7, 10.27).
 
 A check has failed once it has been ERROR for its trap period without an OK in between.
 One OK makes it good again at once. UNKNOWN changes nothing but the message.

@@ -1,4 +1,4 @@
-"""What a command comes to, and what commands have in common to say (SPEC section 5)."""
+"""What a command comes to, and what commands have in common to say (rule 5)."""
 
 from dataclasses import dataclass
 

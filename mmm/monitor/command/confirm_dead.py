@@ -1,4 +1,4 @@
-"""The command confirm_dead: the admin vouches that a host is off, and all that waits for it goes on (SPEC 11.1).
+"""The command confirm_dead: the admin vouches that a host is off, and all that waits for it goes on (rule 11.1).
 
 It is what a kill_host that succeeded would be. The active master's VIP is asked for on the wire before another host
 binds it, so that a host which has it after all is noticed where it can be.

@@ -1,4 +1,4 @@
-"""What the admin orders through mmm_control, and what is answered (SPEC section 5).
+"""What the admin orders through mmm_control, and what is answered (rule 5).
 
 A command is carried out in two steps, both pure: `agent_to_ping` names the agent that has to answer first,
 `run` does the rest. What takes effect only when agents confirm it says what it awaits; `results.outcome` tells when

@@ -1,4 +1,4 @@
-"""The command move_role: planned, forced, or only rehearsed (SPEC 5, 10.10, 11.7)."""
+"""The command move_role: planned, forced, or only rehearsed (rules 5, 10.10, 11.7)."""
 
 from dataclasses import dataclass, replace
 

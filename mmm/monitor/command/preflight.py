@@ -1,4 +1,4 @@
-"""What is looked at before the active master role is moved by order: is the new host ready for it (SPEC 11.7).
+"""What is looked at before the active master role is moved by order: is the new host ready for it (rule 11.7).
 
 A move that would leave nobody to write for longer than a moment, or would end a client's long work, is not begun.
 `move_role --force` begins it all the same.

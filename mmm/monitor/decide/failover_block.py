@@ -1,4 +1,4 @@
-"""How often the active master role moves by itself (SPEC 10.18).
+"""How often the active master role moves by itself (rule 10.18).
 
 After such a move the next one waits for failover_block: a lost role is nobody's meanwhile, the way home to the
 preferred host waits. That the host which lost the role let it go, which its agent confirms or a successful kill_host

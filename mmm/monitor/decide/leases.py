@@ -1,4 +1,4 @@
-"""The monitor's side of the writer lease: what is granted to whom, and when it has run out (SPEC 11.1).
+"""The monitor's side of the writer lease: what is granted to whom, and when it has run out (rule 11.1).
 
 The rules are those of `mmm.lease`. A host that has lost its lease holds the active master role no more, whether it
 can be told or not. A lease without an end is granted where nobody could promise the holder that it goes on, and where
@@ -102,7 +102,7 @@ def _margin(world: World) -> float:
 
 
 def to_look_for(world: World, name: str, now: float) -> LookForVip | None:
-    """Return the look at a host whose system lives while neither server nor agent does (SPEC 11.1, case d).
+    """Return the look at a host whose system lives while neither server nor agent does (rule 11.1, case d).
 
     Where nothing answers ARP for the VIP then, the host has not got it, and no agent can bind it. With
     `dead_when_silent` a host that does not even ping is looked at too.

@@ -1,4 +1,4 @@
-"""Who is told what, and when (SPEC sections 6 and 8, 10.2, 10.3).
+"""Who is told what, and when (rules 6.5, 8, 10.2, 10.3).
 
 Level-triggered: each host has a status that it should have been told; where it differs from what its agent
 confirmed, an order goes out, one at a time for each host, and again with every heartbeat.

@@ -1,8 +1,8 @@
-"""Which host is to hold which VIP (SPEC section 6, Roles). Ties go in conf order.
+"""Which host is to hold which VIP (rule 6.5). Ties go in conf order.
 
 A cycle: orphaned VIPs of exclusive roles, then of balanced ones, then preferred hosts (active mode), then
 levelling. A host gets something new only when its agent can be reached and has confirmed that the host is ONLINE,
-which it does only once the server is read_only (SPEC 10.36).
+which it does only once the server is read_only (rule 10.36).
 """
 
 from dataclasses import replace
@@ -37,7 +37,7 @@ def _without_ended_move(world: World) -> World:
 def take_back(world: World) -> World:
     """Return the world without assignments that never reached their host while others could take them.
 
-    Its agent refused the connection, so it cannot have bound anything (SPEC 10.3: it is not held).
+    Its agent refused the connection, so it cannot have bound anything (rule 10.3: it is not held).
     """
     lost = {
         vip: None
@@ -114,7 +114,7 @@ def _home(world: World, vip: Vip, prefer: str) -> World:
 
 
 def level(world: World) -> World:
-    """Return the world with balanced roles spread evenly (SPEC 10.32).
+    """Return the world with balanced roles spread evenly (rule 10.32).
 
     In each role no two eligible hosts differ by two or more; where that leaves a choice their totals are level.
     """
@@ -146,6 +146,6 @@ def _levelling_move(world: World, role: Role) -> dict[Vip, str] | None:
 
 
 def _best_to_move(world: World, vips: list[Vip], source: str, target: str) -> Vip:
-    """Return one that does not go back where it comes from (SPEC 10.30), and rather one that is not bound yet."""
+    """Return one that does not go back where it comes from (rule 10.30), and rather one that is not bound yet."""
     coming, bound = world.hosts[target].agent.may_hold, world.hosts[source].agent.may_hold
     return min(vips, key=lambda vip: (vip in coming, vip in bound))

@@ -1,4 +1,4 @@
-"""What the monitor believes when it starts (SPEC section 6, Start; 10.31).
+"""What the monitor believes when it starts (rules 6.1, 10.31).
 
 Three witnesses for each host: the status file, the agent's memory, the system itself. Host states go by the
 worst that is known, roles by votes; equal votes go to the stored owner, then in conf order.
@@ -175,7 +175,7 @@ def _given(conf: Cluster, stored: Stored | None, may_hold: frozenset[Vip], now: 
 
 
 def _believed(checks: Mapping[str, CheckStatus], state: State) -> Mapping[str, CheckStatus]:
-    """Return the checks; where one does not say, the state still tells that it has failed (SPEC 10.7)."""
+    """Return the checks; where one does not say, the state still tells that it has failed (rule 10.7)."""
     known = _FAILED_BY_STATE.get(state)
     if known is None or not checks[known].unknown:
         return dict(checks)
@@ -301,7 +301,7 @@ def _online(world: World, name: str, now: float, sentence: str) -> World:
 
 
 def _note_what_is_left(world: World, name: str) -> World:
-    """Owe the kill of a dead host that a crash of the monitor came before (SPEC section 6, Kill host)."""
+    """Owe the kill of a dead host that a crash of the monitor came before (rule 6.6)."""
     link = world.hosts[name].agent
     offline = world.hosts[name].state is State.HARD_OFFLINE
     return (

@@ -1,4 +1,4 @@
-"""The monitor's turn: a world in, a world, what changed and orders out (SPEC section 6).
+"""The monitor's turn: a world in, a world, what changed and orders out (rule 6).
 
 The order within a turn is the classic's: states, end of wait mode, roles, then who is told.
 """

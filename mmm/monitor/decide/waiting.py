@@ -1,4 +1,4 @@
-"""Whom the active master role waits for, for how long, and what ends that (SPEC 11.1)."""
+"""Whom the active master role waits for, for how long, and what ends that (rule 11.1)."""
 
 from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER, margin

@@ -1,4 +1,4 @@
-"""What `show`, `checks` and `mode` answer: the world as people and their scripts read it (SPEC section 5)."""
+"""What `show`, `checks` and `mode` answer: the world as people and their scripts read it (rule 5)."""
 
 from collections.abc import Callable, Sequence
 

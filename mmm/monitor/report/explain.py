@@ -1,4 +1,4 @@
-"""What `mmm_control explain` answers: which rule holds a host where it is, and what would change it (SPEC 11.3).
+"""What `mmm_control explain` answers: which rule holds a host where it is, and what would change it (rule 11.3).
 
 The values come first; the text is made of them.
 """

@@ -1,4 +1,4 @@
-"""The last moves of roles and changes of states, which `mmm_control history` shows (SPEC 11.3).
+"""The last moves of roles and changes of states, which `mmm_control history` shows (rule 11.3).
 
 An entry is a line of JSON in a file beside the status file, so that it survives the monitor. A move is written when
 its new holder has confirmed it, or when it has become another one.

@@ -1,4 +1,4 @@
-"""The answers that mmm_control shows as JSON or YAML: the values behind the texts (SPEC section 5)."""
+"""The answers that mmm_control shows as JSON or YAML: the values behind the texts (rule 5)."""
 
 import json
 from collections.abc import Sequence

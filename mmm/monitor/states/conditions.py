@@ -1,4 +1,4 @@
-"""The conditions of the state rules, each with its words (SPEC section 6).
+"""The conditions of the state rules, each with its words (rule 6.4).
 
 A fact says what it means, for the page of states, and what is missing where it does not hold, with figures, for
 `mmm_control explain`.

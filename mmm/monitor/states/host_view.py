@@ -16,7 +16,7 @@ WRITABLE_GRACE = 6.0
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A host in its world at a moment (SPEC section 6)."""
+    """A host in its world at a moment (rule 6.4)."""
 
     world: World
     name: str
@@ -140,7 +140,7 @@ class View:
 
     @property
     def writable_unasked(self) -> bool:
-        """Tell whether its server stays writable though it has not the writer role (SPEC 10.36)."""
+        """Tell whether its server stays writable though it has not the writer role (rule 10.36)."""
         since, seen = self.host.writable_since, self.host.writable_seen
         passive = self.world.mode is Mode.PASSIVE  # nobody was told who is to write: it may be right to
         if since is None or seen is None or self.is_active_master or passive:

@@ -1,4 +1,4 @@
-"""The state rules: one table, first rule that fits wins (SPEC section 6).
+"""The state rules: one table, first rule that fits wins (rule 6.4).
 
 Each row: the states it starts from, when it fits, where it leads (None: it stays), its name, the sentence
 that the log and `mmm_control` print, and what follows from the change.
@@ -14,7 +14,7 @@ from mmm.monitor.world.world import HostWorld, Mode, State, World
 
 
 class Consequence(Flag):
-    """What a change of state brings with it, passive mode apart (SPEC 10.23)."""
+    """What a change of state brings with it, passive mode apart (rule 10.23)."""
 
     NOTHING = 0
     TAKE_ROLES = auto()
@@ -39,7 +39,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A host that went from one state to another, and why (SPEC 10.38)."""
+    """A host that went from one state to another, and why (rule 10.38)."""
 
     host: str
     before: State
@@ -240,7 +240,7 @@ def rule_for(view: View) -> Rule | None:
 def judge(world: World, now: float) -> tuple[World, tuple[Change, ...]]:
     """Return the world after every host went where its rule leads, and the changes.
 
-    Without network nothing changes (SPEC 10.29).
+    Without network nothing changes (rule 10.29).
     """
     changes: list[Change] = []
     if not world.network_up:

@@ -20,7 +20,7 @@ from mmm.wire.doubts import Doubt
 
 
 class State(StrEnum):
-    """The state of a host (SPEC section 6). Only ONLINE hosts hold roles."""
+    """The state of a host (rule 6.4). Only ONLINE hosts hold roles."""
 
     ONLINE = "ONLINE"
     ADMIN_OFFLINE = "ADMIN_OFFLINE"
@@ -93,7 +93,7 @@ class CheckStatus:
 def silent(checks: Mapping[str, CheckStatus], conf: Cluster) -> bool:
     """Tell whether nothing reaches the host of these checks, so that its agent cannot be told anything.
 
-    That is so when ping has failed and nothing answered when the server was asked next (SPEC 10.9); with
+    That is so when ping has failed and nothing answered when the server was asked next (rule 10.9); with
     ping_alone_kills, when ping has failed.
     """
     ping, mysql = checks["ping"], checks["mysql"]
@@ -113,7 +113,7 @@ def dead(checks: Mapping[str, CheckStatus], conf: Cluster) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AgentLink:
-    """What was said to a host's agent and what came back (SPEC 10.3, 10.24)."""
+    """What was said to a host's agent and what came back (rules 10.3, 10.24)."""
 
     told: Status | None = None
     """The last status that the agent confirmed."""
@@ -185,7 +185,7 @@ class AgentLink:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What the agents of other hosts said of one whose server fell silent (SPEC 11.2)."""
+    """What the agents of other hosts said of one whose server fell silent (rule 11.2)."""
 
     asked: float
     """When they were asked last."""
@@ -327,7 +327,7 @@ class HostWorld:
 
 
 class Phase(StrEnum):
-    """How far a planned move is (SPEC 11.7)."""
+    """How far a planned move is (rule 11.7)."""
 
     FREEZING = "FREEZING"
     """The old holder is to let go; until it confirms, it keeps the role if anything fails."""
@@ -379,7 +379,7 @@ class LossCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What may have been lost when the active master role went from `host` to `taker` (SPEC 11.3)."""
+    """What may have been lost when the active master role went from `host` to `taker` (rule 11.3)."""
 
     host: str
     taker: str
@@ -424,7 +424,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """The active master role stays with `host`, or with nobody, for another `left` seconds (SPEC 10.18)."""
+    """The active master role stays with `host`, or with nobody, for another `left` seconds (rule 10.18)."""
 
     host: str
     left: int
@@ -456,7 +456,7 @@ class World:
     failed_move: Move | None = None
     """The last planned move that failed; its `since` is when the role went back."""
     unsure: frozenset[Vip] = frozenset()
-    """VIPs whose last host did not confirm that it let them go, until another has them (SPEC 10.19)."""
+    """VIPs whose last host did not confirm that it let them go, until another has them (rule 10.19)."""
     forced: str | None = None
     """The host that the admin has forced to be active master, until it is."""
     slaves_first_since: float | None = None
@@ -487,7 +487,7 @@ class World:
         return None if vip is None else self.owner.get(vip)
 
     def peer(self, name: str) -> str | None:
-        """Return the host's peer: for a slave the active master (SPEC section 6)."""
+        """Return the host's peer: for a slave the active master (rule 6.4)."""
         host = self.conf.hosts[name]
         return self.active_master if host.mode == "slave" else host.peer
 
@@ -541,7 +541,7 @@ class World:
 
     @property
     def guarded(self) -> bool:
-        """Tell whether the active master role waits for its last host to be safely without it (SPEC 10.14)."""
+        """Tell whether the active master role waits for its last host to be safely without it (rule 10.14)."""
         return self.conf.monitor is None or self.conf.monitor.split_brain_guard
 
     def masters(self) -> tuple[Host, ...]:

@@ -1,4 +1,4 @@
-"""What a server's binary log has behind a place: what it has written that a replica had not received (SPEC 10.16)."""
+"""What a server's binary log has behind a place: what it has written that a replica had not received (rule 10.16)."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What each kind of server is told: the one place where their words differ (SPEC 11.4).
+"""What each kind of server is told: the one place where their words differ (rule 11.4).
 
 A server is recognised by what it says of itself, never by the conf. Everything else in this package takes
 the statement from a `Flavour` and is the same for all.

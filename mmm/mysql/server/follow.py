@@ -1,4 +1,4 @@
-"""Switch a replica to a new source, or refuse: never guess the place to go on from (SPEC 10.1).
+"""Switch a replica to a new source, or refuse: never guess the place to go on from (rule 10.1).
 
 by GTID       the new source is proved to have all that the replica has, and nothing before it that the replica
               lacks; the server finds the place itself

@@ -1,4 +1,4 @@
-"""Whether a MariaDB server's log has a replica's transactions before all that the replica lacks (SPEC 10.1).
+"""Whether a MariaDB server's log has a replica's transactions before all that the replica lacks (rule 10.1).
 
 A replica goes on after its last transaction, at the place where the new source's log has that one. With
 gtid_strict_mode the numbers of a domain only grow in a log, so nothing that the replica lacks stands before that

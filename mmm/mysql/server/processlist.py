@@ -1,4 +1,4 @@
-"""A server's client sessions: who is replication, who writes, and how they are ended (SPEC 7, 10.12)."""
+"""A server's client sessions: who is replication, who writes, and how they are ended (rules 7, 10.12)."""
 
 import re
 import time

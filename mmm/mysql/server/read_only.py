@@ -1,4 +1,4 @@
-"""Who may write: read_only, and the sessions that would go on in spite of it (SPEC 7, 10.11)."""
+"""Who may write: read_only, and the sessions that would go on in spite of it (rules 7, 10.11)."""
 
 import time
 from dataclasses import dataclass, replace

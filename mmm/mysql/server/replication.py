@@ -1,4 +1,4 @@
-"""Replication as a replica's server tells it, and waiting for it with a limit (SPEC 6, 7, 10.2)."""
+"""Replication as a replica's server tells it, and waiting for it with a limit (rules 6.3, 7, 10.2)."""
 
 import time
 from collections.abc import Callable
@@ -84,7 +84,7 @@ class ReplicaStatus:
 
 
 class Caught(Enum):
-    """How a wait for replication ended (SPEC 10.2)."""
+    """How a wait for replication ended (rule 10.2)."""
 
     REACHED = "reached"
     NOT_IN_TIME = "not in time"

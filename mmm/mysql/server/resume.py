@@ -1,4 +1,4 @@
-"""Where a MariaDB master goes on in a source whose data were copied from it (SPEC 10.1).
+"""Where a MariaDB master goes on in a source whose data were copied from it (rule 10.1).
 
 MariaDB goes on after gtid_slave_pos, the last transaction it got from others. A source that was set up anew from this
 very server has a new binary log, which need not have that one: error 1236. What this server wrote itself after it is in

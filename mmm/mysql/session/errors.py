@@ -1,4 +1,4 @@
-"""What went wrong with a server: the one place that classifies (SPEC 10.5).
+"""What went wrong with a server: the one place that classifies (rule 10.5).
 
 An error packet of any number proves the server alive; only silence, refusal and broken connections
 speak against it. Numbers below 1000 are the errno of this machine, 2000-2999 are PyMySQL's own.

@@ -1,4 +1,4 @@
-"""TLS to a server, as the host's `mysql_ssl_…` keys ask (SPEC 11.4).
+"""TLS to a server, as the host's `mysql_ssl_…` keys ask (rule 11.4).
 
 The modes are those of MySQL's own clients. Files are read for every connection, so that a renewed certificate needs
 no restart.

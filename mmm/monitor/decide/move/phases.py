@@ -1,4 +1,4 @@
-"""A planned move of an exclusive role, all or nothing (SPEC 11.7).
+"""A planned move of an exclusive role, all or nothing (rule 11.7).
 
     FREEZING    the old holder is to let go: read_only, its clients ended, the VIP gone
     PROMOTING   the new holder applies what the old one has, and takes the role
