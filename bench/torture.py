@@ -17,7 +17,11 @@ from mmm.sandbox.machines.conf import Conf, fast
 from mmm.sandbox.machines.semi_sync import options
 from mmm.sandbox.up import down, up
 
-_HEADER = f"{'round':<40}{'rounds':>7}{'moves':>7}{'deeds':>9}{'unknown':>9}{'lost':>6}{'apart':>7}{'bad':>5}"
+_HEADER = (
+    f"{'round':<40}{'rounds':>7}{'moves':>7}{'deeds':>9}{'unknown':>9}{'lost':>6}{'said':>7}{'no figure':>11}"
+    f"{'apart':>7}{'hands':>7}{'bad':>5}"
+)
+"""`said`: the upper bounds of the loss that MMM gave at the failovers; `no figure`: failovers with an unknown loss."""
 
 
 def main() -> int:
@@ -58,16 +62,18 @@ def main() -> int:
 
 def _table(found: list[Found]) -> str:
     names = Counter(each.name for each in found)
-    return "\n".join(
-        [_HEADER, *(_line(name, [each for each in found if each.name == name]) for name in names)]
-    )
+    lines = [_line(name, [each for each in found if each.name == name]) for name in names]
+    return "\n".join([_HEADER, *lines, _line("all", found)])
 
 
 def _line(name: str, found: list[Found]) -> str:
+    first = [each.told[0].most for each in found if each.told]
     figures = (
         f"{len(found):>7}{sum(each.moves for each in found):>7}{sum(each.acknowledged for each in found):>9}"
         f"{sum(each.unknown for each in found):>9}{sum(each.lost for each in found):>6}"
-        f"{sum(len(each.apart) for each in found):>7}{sum(len(each.bad) for each in found):>5}"
+        f"{sum(most or 0 for most in first):>7}{sum(most is None for most in first):>11}"
+        f"{sum(len(each.apart) for each in found):>7}{sum(len(each.hands) for each in found):>7}"
+        f"{sum(len(each.bad) for each in found):>5}"
     )
     return f"{name:<40}{figures}"
 

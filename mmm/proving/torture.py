@@ -6,36 +6,31 @@ is said and gets a copy of another's data, as it would from an admin.
 """
 
 import json
-import re
 import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from mmm.gtid import mariadb
 from mmm.proving import workload
+from mmm.proving.announced import Announced
+from mmm.proving.losses import Losses
 from mmm.proving.outcomes import ACKNOWLEDGED, REFUSED, UNKNOWN
 from mmm.proving.rounds import Round, peer
 from mmm.proving.workload import COUNTER_TABLE, DATABASE, DEED_TABLE, Plan
+from mmm.sandbox.apart import LIMIT, come_apart, out_of_use, reunite
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
-from mmm.sandbox.machines.build import DAEMONS
 from mmm.sandbox.machines.machine import SandboxError, python
 from mmm.sandbox.machines.semi_sync import only_masters_acknowledge
 from mmm.sandbox.machines.sql import quoted
-from mmm.sandbox.rebuild import rebuild
 from mmm.sandbox.trouble.faults import heal
-from mmm.sandbox.witness.health import catch_up, host_facts, settle
+from mmm.sandbox.witness.health import catch_up, settle
 
-LIMIT = 90.0
 _END_LIMIT = 15.0
-_ARRIVAL = 5.0
-"""What a host logged last, the end of a temporary table say, may be on its way to the writer, in seconds."""
 _DEEDS = 150
 """Acknowledged before the strike, and again after it."""
 _ATOMIC_DDL = (10, 6, 0)
@@ -59,12 +54,16 @@ class Found:
     """What must never be: rows doubled, refused rows that are there, hosts that differ."""
     apart: list[str] = field(default_factory=list)
     """Hosts with transactions of their own, with these."""
-    told: str = ""
-    """What MMM said is lost."""
+    told: list[Announced] = field(default_factory=list)
+    """What MMM said of the loss, in the order in which it said so: the last is what it knew at the end."""
+    hands: dict[str, str] = field(default_factory=dict)
+    """The hosts that did not come back by themselves, with what they were."""
 
     def __str__(self) -> str:
         moved = f"{self.moves} moves" if self.moves else f"not moved ({self.answer})"
-        rest = [f"{self.lost} LOST"] * bool(self.lost) + self.apart + [f"BAD: {bad}" for bad in self.bad]
+        rest = [f"{self.lost} LOST"] * bool(self.lost) + [f"said: {said}" for said in self.told]
+        rest += [f"{name} needed hands: {why}" for name, why in self.hands.items()]
+        rest += [f"BAD: {bad}" for bad in self.bad]
         return f"{self.name}: {moved}, {self.acknowledged} deeds, {self.unknown} unknown" + "".join(
             f"; {each}" for each in rest
         )
@@ -150,7 +149,8 @@ def torture(sandbox: Sandbox, way: Round, number: int, *, semi_sync: bool = Fals
     With `semi_sync` the masters acknowledge each other's commits (mmm.sandbox.machines.semi_sync), and nothing may be
     lost.
     """
-    moves, answer = 0, ""
+    moves, answer, writer = 0, "", None
+    losses = Losses(sandbox, time.monotonic)
     if semi_sync:
         only_masters_acknowledge(sandbox, LIMIT)
     with Clients(sandbox, number) as clients:
@@ -163,27 +163,34 @@ def torture(sandbox: Sandbox, way: Round, number: int, *, semi_sync: bool = Fals
             moves += peer(sandbox, writer) in sandbox.holders(sandbox.layout.writer_ip)
         clients.wait(_DEEDS)
     found = Found(way.name, moves, len(clients.deeds[ACKNOWLEDGED]), len(clients.deeds[UNKNOWN]), answer)
-    found.told = _told(sandbox)
     _mend(sandbox, found)
+    found.told = [said for said in losses.read() if said.host == writer]
     if sandbox.server.flavour.mariadb and sandbox.server.flavour.version < _ATOMIC_DDL:
         found.apart += _without_unlogged(sandbox, number, clients.deeds[UNKNOWN])
     _verify(sandbox, number, clients.deeds, found)
-    said = re.search(r"at most (\d+) transaction", found.told)
-    most = (
-        0
-        if semi_sync or "nothing that clients were told of" in found.told
-        else int(said[1])
-        if said
-        else None
-    )
-    if most is not None and found.lost > most:
-        found.bad.append(f"{found.lost} acknowledged deeds are lost, and MMM said: {found.told}")
-    if way.planned and (found.lost or found.apart):
-        found.bad.append("a planned move lost something")
-    if way.planned and not way.refusable and not found.moves:
-        found.bad.append("a planned move was not made")
+    found.bad += judged(way, found, semi_sync=semi_sync)
     _tidy(sandbox, number)
     return found
+
+
+def judged(way: Round, found: Found, *, semi_sync: bool = False) -> list[str]:
+    """Return what must not be of what a round came to."""
+    bad = [
+        f"{found.lost} acknowledged deeds are lost, and MMM said: {said}"
+        for said in found.told
+        if said.too_low(found.lost)
+    ]
+    if found.lost and not found.told:
+        bad.append(f"{found.lost} acknowledged deeds are lost, and MMM said nothing")
+    if found.lost and semi_sync:
+        bad.append(f"{found.lost} acknowledged deeds are lost, and semi-sync was on")
+    if way.planned and (found.lost or found.apart):
+        bad.append("a planned move lost something")
+    if way.planned and not way.refusable and not found.moves:
+        bad.append("a planned move was not made")
+    if found.hands and not found.apart:
+        bad.append("a host without extra transactions did not come back")
+    return bad
 
 
 def _strike(sandbox: Sandbox, way: Round, writer: str) -> str:
@@ -212,107 +219,15 @@ def _move(sandbox: Sandbox, target: str) -> str:
         time.sleep(0.05)
 
 
-def _told(sandbox: Sandbox) -> str:
-    """Return what MMM's history says is lost, empty where nothing is."""
-    try:
-        found = re.findall(r"lost with .*", sandbox.ask("history 5"))
-    except (OSError, SandboxError):
-        return ""
-    return found[-1].strip() if found else ""
-
-
 def _mend(sandbox: Sandbox, found: Found) -> None:
     """Heal, find the hosts that have come apart, copy data to them, and wait for a healthy cluster."""
     heal(sandbox)
     apart = come_apart(sandbox)
-    states = sandbox.states()
-    found.apart += [f"{name} has {extra} alone ({states.get(name, '?')})" for name, extra in apart.items()]
+    found.apart += [f"{name} has {extra} alone" for name, extra in apart.items()]
+    found.hands = out_of_use(sandbox, apart)
     reunite(sandbox, apart)
     settle(sandbox, LIMIT)
     catch_up(sandbox, LIMIT)
-
-
-def come_apart(sandbox: Sandbox) -> dict[str, str]:
-    """Return the hosts with transactions that the writer does not get, and these, once all others are read-only.
-
-    Raises NotInTimeError, SqlError.
-    """
-    sandbox.wait_until(lambda: sandbox.writer() is not None, LIMIT, "somebody has the writer's VIP")
-    writer = sandbox.writer()
-    assert writer is not None  # noqa: S101
-    others = [name for name in sandbox.hosts if name != writer]
-    for name in others:  # until then a commit may wait for a semi-sync replica, and be none of the GTIDs
-        sandbox.wait_until(lambda name=name: _is_read_only(sandbox, name), LIMIT, f"{name} is read-only")  # type: ignore[misc]
-    return {name: extra for name in others if (extra := _alone(sandbox, name, writer))}
-
-
-def reunite(sandbox: Sandbox, apart: Mapping[str, str]) -> None:
-    """Copy another host's data to those that have come apart, and wait until all are ONLINE.
-
-    Raises SandboxError, NotInTimeError, SqlError.
-    """
-    writer = sandbox.writer()
-    assert writer is not None  # noqa: S101
-    whole = next((name for name in sandbox.hosts if name not in {writer, *apart}), None)
-    if apart and whole is not None:
-        _catch_up_one(sandbox, whole, writer)
-        for name in apart:
-            rebuild(sandbox, name, whole, writer)
-    elif apart:
-        with _unwatched(sandbox):
-            for name in apart:
-                rebuild(sandbox, name, writer, writer)
-    sandbox.bring_online(limit=LIMIT, force=False)
-
-
-def _is_read_only(sandbox: Sandbox, host: str) -> bool:
-    try:
-        return bool(sandbox.sql(host, "SELECT @@global.read_only AS value")[0]["value"])
-    except sql.SqlError:  # it still starts
-        return False
-
-
-@contextmanager
-def _unwatched(sandbox: Sandbox) -> Iterator[None]:
-    """Stop the monitor in order meanwhile, so that the writer's server may be stopped."""
-    sandbox.init(sandbox.layout.monitor, DAEMONS["mmm_mond"], "stop")
-    yield
-    sandbox.start_daemon(sandbox.layout.monitor, "mmm_mond")
-    sandbox.wait_until(sandbox.show, LIMIT, "the monitor answers")
-
-
-def _alone(sandbox: Sandbox, host: str, writer: str) -> str:
-    """Return the transactions of `host` that `writer` does not get from it either; empty when none."""
-    deadline = time.monotonic() + _ARRIVAL
-    while (extra := surplus(sandbox, host, writer)) and time.monotonic() < deadline:
-        replica = host_facts(sandbox, writer).replica
-        if replica is not None and replica.detached and host in sandbox.layout.masters:
-            break
-        time.sleep(0.1)
-    return extra
-
-
-def _catch_up_one(sandbox: Sandbox, host: str, writer: str) -> None:
-    sandbox.wait_until(lambda: not surplus(sandbox, writer, host), LIMIT, f"{host} has all that {writer} has")
-
-
-def surplus(sandbox: Sandbox, host: str, other: str) -> str:
-    """Return the transactions of `host` that `other` lacks, empty when none; raises SqlError."""
-    flavour = sandbox.server.flavour
-    here, there = (sandbox.sql(name, flavour.gtid_state)[0] for name in (host, other))
-    if not flavour.mariadb:
-        question = f"SELECT GTID_SUBTRACT('{here['executed']}', '{there['executed']}') AS extra"
-        return str(sandbox.sql(other, question)[0]["extra"]).replace("\n", "")
-    mine, theirs = (_logged(row["binlog_state"]) for row in (here, there))
-    return ", ".join(
-        f"{domain}-{server}-{last}"
-        for (domain, server), last in mine.items()
-        if theirs.get((domain, server), 0) < last
-    )
-
-
-def _logged(state: str | None) -> dict[tuple[int, int], int]:
-    return {(one.domain, one.server): one.sequence for one in mariadb.parse(str(state or ""))}
 
 
 def _without_unlogged(sandbox: Sandbox, run: int, unknown: Mapping[Deed, str]) -> list[str]:

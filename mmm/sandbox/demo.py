@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from mmm.proving.torture import come_apart, reunite
+from mmm.sandbox.apart import come_apart, reunite
 from mmm.sandbox.cluster import NotInTimeError, Sandbox, directory
 from mmm.sandbox.machines.conf import Conf, fast
 from mmm.sandbox.machines.machine import SandboxError

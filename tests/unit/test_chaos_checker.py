@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from mmm.monitor.world.world import LossCode
+from mmm.proving.announced import Announced
 from mmm.proving.chaos.checker import (
     NOTICED,
     RETURN,
@@ -13,6 +15,7 @@ from mmm.proving.chaos.checker import (
 )
 from mmm.proving.chaos.history import (
     Contents,
+    Hand,
     Held,
     History,
     Look,
@@ -70,7 +73,7 @@ def lacking(history: History, *gone: Row) -> History:
 
 def only(verdict: Verdict, what: str) -> bool:
     """Tell whether this is the only thing wrong."""
-    kinds = ("two_writers", "strays", "two_holders", "unannounced", "not_as_told", "unhealed")
+    kinds = ("two_writers", "strays", "two_holders", "wrong_losses", "not_as_told", "unhealed")
     return [kind for kind in kinds if getattr(verdict, kind)] == [what] and not verdict.clean
 
 
@@ -135,44 +138,60 @@ def test_a_vip_that_is_bound_twice_is_found_though_nobody_writes() -> None:
     assert "db1 and db2 from 13.900 for 0.100 s" in str(verdict.two_holders[0])
 
 
-def test_lost_rows_are_wrong_unless_mmm_has_said_so() -> None:
+def said(at: float, most: int | None, host: str = "db1", code: LossCode = LossCode.AT_MOST) -> Announced:
+    return Announced(at, host, "db2" if host == "db1" else "db1", str(code), most)
+
+
+def test_lost_rows_are_wrong_unless_mmm_has_said_as_many() -> None:
     lost = lacking(RIGHT, *BEFORE[-3:])
     verdict = judge(lost)
-    assert only(verdict, "unannounced")
-    assert "3 rows of db1" in verdict.unannounced[0]
-    for line, clean in [
-        ("2026/11/26 08:13:17 WARN lost with db1 when db2 took over: at most 3 transactions since …", True),
-        ("2026/11/26 08:13:17 WARN lost with db1 when db2 took over: at most 2 transactions since …", False),
-        (
-            "2026/11/26 08:13:17 WARN lost with db1 when db2 took over: unknown: what db1 had was never seen",
-            True,
-        ),
-        (
-            "2026/11/26 08:13:17 WARN lost with db1 when db2 took over: nothing that clients were told of: …",
-            False,
-        ),
-        ("2026/11/26 08:13:17 WARN lost with db2 when db1 took over: at most 9 transactions since …", False),
-        (
-            "… ERROR db1: it has 3 transactions (0-1-9 to 0-1-11) that db2 lacked when it went on without it: …",
-            True,
-        ),
-        ("… ERROR db1: it has 1 transaction (0-1-9) that db2 lacked when it went on without it: …", False),
+    assert only(verdict, "wrong_losses")
+    assert "3 rows of db1" in str(verdict.wrong_losses[0])
+    for announced, clean in [
+        ((said(14.5, 3),), True),
+        ((said(14.5, 2),), False),
+        ((said(14.5, None, code=LossCode.UNSEEN),), True),
+        ((said(14.5, 0, code=LossCode.ACKNOWLEDGED),), False),
+        ((said(14.5, 9, host="db2"),), False),
+        ((said(14.5, None, code=LossCode.UNSEEN), said(16, 3, code=LossCode.COMPARED)), True),
+        ((said(14.5, None, code=LossCode.UNSEEN), said(16, 2, code=LossCode.COMPARED)), False),
+        ((said(14.5, 2), said(16, 3, code=LossCode.COMPARED)), False),  # too low when it was said
     ]:
-        verdict = judge(replace(lost, said=(Said("monitor", 14.5, line),)))
-        assert verdict.clean is clean, line
-        assert verdict.announced == (3 if clean else 0)
-        assert verdict.unquantified == (3 if "unknown" in line else 0)
+        verdict = judge(replace(lost, announced=announced))
+        assert verdict.clean is clean, announced
 
 
 def test_what_was_said_of_an_earlier_loss_does_not_cover_a_later_one() -> None:
     again = rows("db1", "client", 30, 34, first=401)
     last = rows("db2", "client", 38, 40, first=601)
     tried = with_rows(RIGHT, *again, *last)
-    early = Said("monitor", 14.5, "lost with db1 when db2 took over: at most 50 transactions since …")
-    late = replace(early, at=38.5)
+    early, late = said(14.5, 50), said(38.5, 50)
     lost = lacking(tried, *again[-2:])
-    assert judge(replace(lost, said=(early,))).unannounced
-    assert not judge(replace(lost, said=(early, late))).unannounced
+    assert judge(replace(lost, announced=(early,))).wrong_losses
+    assert not judge(replace(lost, announced=(early, late))).wrong_losses
+
+
+def test_the_report_tells_what_the_faults_of_a_round_cost() -> None:
+    struck = (
+        Struck("kill-mysqld", "db1", 9.99, 16.0, 1),
+        Struck("freeze-agent", "db2", 10.5, 11, 1),
+        Struck("cut", "db3", 18, 19, 2),
+    )
+    lost = replace(
+        lacking(RIGHT, *BEFORE[-3:]),
+        struck=struck,
+        announced=(said(14.5, 7), said(16, 3, code=LossCode.COMPARED)),
+        hands=(Hand("db1", "AWAITING_RECOVERY, has 0-1-9 alone", 1), Hand("db3", "HARD_OFFLINE", 2)),
+    )
+    told = report(lost, judge(lost)).split("lost, and what was said", 1)[1]
+    assert [line.split() for line in told.splitlines()[1:4]] == [
+        ["all", "2", "1", "3", "7", "0", "0", "2"],
+        ["freeze-agent", "+", "kill-mysqld", "1", "1", "3", "7", "0", "0", "1"],
+        ["cut", "1", "0", "0", "0", "0", "0", "1"],
+    ]
+    unknown = replace(lost, announced=(said(14.5, None, code=LossCode.UNSEEN),))
+    told = report(unknown, judge(unknown)).split("lost, and what was said", 1)[1]
+    assert told.splitlines()[1].split() == ["all", "2", "1", "3", "0", "1", "3", "2"]
 
 
 def test_rows_that_are_not_as_clients_were_told_are_found() -> None:
@@ -229,6 +248,8 @@ def test_a_history_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> 
         RIGHT,
         looks=tuple(looks("db2", 0, 2, None)),
         said=(Said("monitor", 1.0, "line"),),
+        announced=(said(2.0, None),),
+        hands=(Hand("db1", "why", 1),),
         repairs=(Struck("rebuild", "db1", 1, 2),),
         unhealed=("why",),
     )

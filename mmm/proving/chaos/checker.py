@@ -6,8 +6,8 @@
                     Every acknowledged row is looked at as the one in the middle, so a single stray one is found, too.
     strays          A server acknowledged a row while its host had not had the VIP bound for SLACK seconds.
     two holders     The VIP was bound on two hosts at the same time.
-    lost            Acknowledged, and not on the writer at the end. MMM must have said so of the server that took it:
-                    "at most N" covers N rows, "unknown" and "it has N that … lacked" are counted apart.
+    lost            Acknowledged, and not on the writer at the end. MMM must have said so of the server that took it,
+                    and every upper bound it gave must be one; what it said is unknown counts apart.
     not as told     Refused, and yet there; there twice; not on all hosts at the end.
     without writer  Between two acknowledged rows more than NOTICED seconds passed, and in part of them there was a
                     candidate: a master without a fault on it, whose server answered the client's machine and had all
@@ -19,13 +19,13 @@ alternate for certain; then only the VIPs tell.
 """
 
 import math
-import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, combinations, pairwise, permutations
 
+from mmm.proving.announced import Announced
 from mmm.proving.chaos.history import History, Look, Row, Struck
 from mmm.proving.outcomes import ACKNOWLEDGED, REFUSED
 
@@ -34,9 +34,6 @@ SLACK = 0.5
 NOTICED = 0.5
 _LINGERS = 1.0
 """Seconds for which a fault that was undone still counts as the cause of what follows."""
-
-_LOST = re.compile(r"lost with (\S+) when \S+ took over: (?:at most (\d+) transaction|(nothing)|unknown)")
-_ALONE = re.compile(r"(\S+): it has (?:up to )?(\d+) transactions? .*that \S+ lacked when")
 
 Span = tuple[float, float]
 
@@ -69,19 +66,38 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """The rows of a server that one failover has lost, and what MMM said of it."""
+
+    host: str
+    rows: tuple[Row, ...]
+    said: tuple[Announced, ...]
+    """In the order in which it was said; none: nothing."""
+    round: int
+    """In which it was said, or the last of the rows was answered; 0: before the first."""
+
+    @property
+    def wrong(self) -> bool:
+        """Tell whether more was lost than MMM said."""
+        lost = len(self.rows)
+        return any(said.too_low(lost) for said in self.said) if self.said else bool(lost)
+
+    def __str__(self) -> str:
+        said = ", then ".join(map(str, self.said)) or "nothing"
+        named = f" ({_named(self.rows)})" if self.rows else ""
+        return f"{len(self.rows)} rows of {self.host} are lost{named}, said was: {said}"
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a history comes to; empty lists where all is as it must be. `gaps` are no mistakes."""
 
     two_writers: list[Overlap]
     strays: list[Row]
     two_holders: list[Overlap]
-    unannounced: list[str]
+    losses: list[Loss]
     not_as_told: list[str]
     unhealed: list[str]
-    announced: int
-    """Rows that were lost, as MMM said."""
-    unquantified: int
-    """Those of them of which it said only that it is not known how many are lost."""
     gaps: list[Gap]
     acknowledged: Mapping[str, int] = field(default_factory=dict)
     """By server."""
@@ -91,24 +107,26 @@ class Verdict:
     @property
     def clean(self) -> bool:
         """Tell whether no promise was broken."""
-        broken = (self.two_writers, self.strays, self.two_holders, self.unannounced, self.not_as_told)
+        broken = (self.two_writers, self.strays, self.two_holders, self.wrong_losses, self.not_as_told)
         return not any(broken) and not self.unhealed
+
+    @property
+    def wrong_losses(self) -> list[Loss]:
+        """Return those of which MMM said nothing, or too little."""
+        return [loss for loss in self.losses if loss.wrong]
 
 
 def judge(history: History) -> Verdict:
     """Return what the history comes to."""
     acknowledged = sorted((row for row in history.rows if row.outcome == ACKNOWLEDGED), key=_answered)
-    unannounced, announced, unquantified = _losses(history, acknowledged)
     reigns = 1 + sum(before.server != after.server for before, after in pairwise(acknowledged))
     return Verdict(
         two_writers=two_writers(acknowledged),
         strays=list(_strays(history, acknowledged)),
         two_holders=two_holders(history),
-        unannounced=unannounced,
+        losses=list(_losses(history, acknowledged)),
         not_as_told=list(_not_as_told(history)),
         unhealed=list(history.unhealed),
-        announced=announced,
-        unquantified=unquantified,
         gaps=list(_gaps(history, acknowledged)),
         acknowledged=Counter(row.server for row in acknowledged),
         reigns=reigns if acknowledged else 0,
@@ -154,8 +172,8 @@ def _strays(history: History, acknowledged: Iterable[Row]) -> Iterator[Row]:
             yield row
 
 
-def _losses(history: History, acknowledged: Sequence[Row]) -> tuple[list[str], int, int]:
-    """Return in words what was lost without a word, how many rows as was said, how many where it was not known."""
+def _losses(history: History, acknowledged: Sequence[Row]) -> Iterator[Loss]:
+    """Yield each loss that was said, with the rows that are lost, and rows that are lost without a word."""
     there = {
         (client, number)
         for contents in history.contents
@@ -163,56 +181,42 @@ def _losses(history: History, acknowledged: Sequence[Row]) -> tuple[list[str], i
         for client, numbers in contents.rows.items()
         for number in numbers
     }
-    lost: dict[str, list[Row]] = defaultdict(list)
+    by_server: dict[str, list[Row]] = defaultdict(list)
     for row in acknowledged:
-        if (row.client, row.number) not in there:
-            lost[row.server].append(row)
-    bad: list[str] = []
-    announced = unquantified = 0
-    for server, rows in lost.items():
-        words = _words(history, server)
-        wrote = sorted(row.answered for row in acknowledged if row.server == server)
-        for most, until, group in _by_word(rows, words, wrote):
-            if len(group) > most:
-                said = f"said was at most {most:g}" if until < math.inf else "nothing was said"
-                bad.append(f"{len(group)} rows of {server} are lost ({_named(group)}), {said}")
-            else:
-                announced += len(group)
-                unquantified += len(group) * (most == math.inf)
-    return bad, announced, unquantified
+        by_server[row.server].append(row)
+    for server in sorted({said.host for said in history.announced} | by_server.keys()):
+        wrote = [row.answered for row in by_server[server]]
+        since = -math.inf
+        for said in [*_failovers(history, server, wrote), ()]:
+            until = said[-1].at if said else math.inf
+            lost = tuple(
+                row
+                for row in by_server[server]
+                if since < row.sent <= until and (row.client, row.number) not in there
+            )
+            if said or lost:
+                at = said[0].at if said else lost[-1].answered
+                yield Loss(server, lost, said, _round(history, at))
+            since = until
 
 
-def _words(history: History, server: str) -> list[tuple[float, float]]:
-    """Return when MMM said how much was lost with a server at most."""
-    words = []
-    for said in history.said:
-        if (match := _LOST.search(said.line)) and match[1] == server:
-            most = float(match[2]) if match[2] else 0.0 if match[3] else math.inf
-            words.append((said.at, most))
-        elif (match := _ALONE.search(said.line)) and match[1] == server:
-            words.append((said.at, float(match[2])))
-    return sorted(words)
+def _failovers(history: History, server: str, wrote: Sequence[float]) -> list[tuple[Announced, ...]]:
+    """Return what was said of each loss of a server; `wrote` is when it acknowledged rows.
 
-
-def _by_word(
-    rows: Iterable[Row], words: Sequence[tuple[float, float]], wrote: Sequence[float]
-) -> Iterator[tuple[float, float, list[Row]]]:
-    """Yield the rows that one loss concerns: with what was said of it at most, and until when that was said.
-
-    Words without a row acknowledged by the server in between are about the same loss; the largest of them counts.
+    Without a row that it acknowledged in between it is about the same loss.
     """
-    losses: list[tuple[float, float]] = []
-    for at, most in words:
-        if losses and bisect_left(wrote, losses[-1][0]) == bisect_left(wrote, at):
-            losses[-1] = (at, max(losses[-1][1], most))
+    found: list[tuple[Announced, ...]] = []
+    for said in sorted((said for said in history.announced if said.host == server), key=lambda said: said.at):
+        if found and bisect_left(wrote, found[-1][-1].at) == bisect_left(wrote, said.at):
+            found[-1] = (*found[-1], said)
         else:
-            losses.append((at, most))
-    since = -math.inf
-    for until, most in [*losses, (math.inf, 0.0)]:
-        group = [row for row in rows if since < row.sent <= until]
-        if group:
-            yield most, until, group
-        since = until
+            found.append((said,))
+    return found
+
+
+def _round(history: History, at: float) -> int:
+    """Return the round of the faults that were under way at a moment, or were the last before it."""
+    return max((struck.round for struck in history.struck if struck.since <= at), default=0)
 
 
 def _not_as_told(history: History) -> Iterator[str]:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmm.proving.announced import Announced
+
 STALL = "stall"
 """Among the repairs: a time in which the machine that the sandbox is on was busy otherwise."""
 
@@ -34,6 +36,8 @@ class Struck:
     host: str
     since: float
     until: float
+    round: int = 0
+    """Counted from 1."""
 
     def __str__(self) -> str:
         return f"{self.fault} {self.host} for {self.until - self.since:.1f} s"
@@ -46,6 +50,15 @@ class Held:
     host: str
     since: float
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """A host that did not come back by itself after a round, and what it was then."""
+
+    host: str
+    why: str
+    round: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,9 @@ class History:
     """What was no fault and can keep a writer away all the same: copies of data to a host, STALL."""
     held: tuple[Held, ...] = ()
     said: tuple[Said, ...] = ()
+    """For people: nothing is judged by it."""
+    announced: tuple[Announced, ...] = ()
+    hands: tuple[Hand, ...] = ()
     looks: tuple[Look, ...] = ()
     contents: tuple[Contents, ...] = ()
     unhealed: tuple[str, ...] = field(default=())
@@ -96,7 +112,8 @@ class History:
 
 
 _KINDS: Mapping[str, type] = {
-    "rows": Row, "struck": Struck, "repairs": Struck, "held": Held, "said": Said, "looks": Look, "contents": Contents
+    "rows": Row, "struck": Struck, "repairs": Struck, "held": Held, "said": Said, "announced": Announced,
+    "hands": Hand, "looks": Look, "contents": Contents,
 }  # fmt: skip
 
 

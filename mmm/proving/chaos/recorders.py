@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from pymysql.connections import Connection
 
+from mmm.proving.announced import Announced
 from mmm.proving.chaos.client import PERIOD, TABLE, Plan
 from mmm.proving.chaos.history import (
     STALL,
@@ -24,6 +25,7 @@ from mmm.proving.chaos.history import (
     Said,
     Struck,
 )
+from mmm.proving.losses import Losses
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import addresses, sql
 from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER
@@ -110,6 +112,21 @@ class Listener(Recorder):
             for line in self._logs.read():
                 machine, _, text = line.partition(" ")
                 self.said.append(Said(machine, now, text.strip()))
+
+
+class Told(Recorder):
+    """What the monitor's history says of losses, with the moment at which each was read."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self._losses = Losses(sandbox, time.monotonic)
+        self.announced: list[Announced] = []
+
+    def _run(self) -> None:
+        over = False
+        while not over:
+            over = self._over.wait(_NAP)
+            self.announced += self._losses.read()
 
 
 class Looks(Recorder):

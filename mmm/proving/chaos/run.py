@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mmm.proving.chaos.client import TABLE
-from mmm.proving.chaos.history import Contents, History, Struck
+from mmm.proving.chaos.history import Contents, Hand, History, Struck
 from mmm.proving.chaos.plan import (
     MONITOR,
     SLAVE,
@@ -25,14 +25,14 @@ from mmm.proving.chaos.recorders import (
     Listener,
     Looks,
     Stalls,
+    Told,
     Writers,
 )
-from mmm.proving.torture import surplus
+from mmm.sandbox.apart import come_apart, out_of_use, reunite
 from mmm.sandbox.cluster import NotInTimeError, Sandbox, Say
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import Conf, fast
 from mmm.sandbox.machines.machine import SandboxError
-from mmm.sandbox.rebuild import rebuild
 from mmm.sandbox.trouble.faults import heal, inject, undo
 from mmm.sandbox.witness.health import catch_up, settle
 
@@ -59,8 +59,6 @@ _CALM = 1.0
 """Seconds in which the clients write through a healthy cluster before the next round."""
 _MOST_UNHEALED = 3
 """Rounds after which the cluster was not healthy in time: then it is over."""
-_ARRIVAL = 5.0
-"""Seconds that what a host logged last may be on its way to the writer."""
 
 
 def prepare(sandbox: Sandbox) -> None:
@@ -89,6 +87,7 @@ class Run:
         self._sandbox, self._about, self._say = sandbox, about, say
         self._struck: list[Struck] = []
         self._repairs: list[Struck] = []
+        self._hands: list[Hand] = []
         self._over = threading.Event()
         self._began = time.monotonic()
 
@@ -114,6 +113,7 @@ class Run:
         with contextlib.ExitStack() as stack:
             holders = stack.enter_context(Holders(sandbox))
             listener = stack.enter_context(Listener(sandbox))
+            told = stack.enter_context(Told(sandbox))
             stalls = stack.enter_context(Stalls(sandbox))
             looks = [stack.enter_context(Looks(sandbox, name)) for name in sandbox.layout.masters]
             with Writers(sandbox, folder) as writers:
@@ -138,6 +138,8 @@ class Run:
             repairs=(*self._repairs, *stalls.stalls),
             held=holders.held(),
             said=tuple(listener.said),
+            announced=tuple(told.announced),
+            hands=tuple(self._hands),
             looks=tuple(look for each in looks for look in each.looks),
             contents=tuple(self._contents()),
             unhealed=tuple(unhealed),
@@ -147,11 +149,11 @@ class Run:
         began, before = time.monotonic(), self.faults
         hosts = self._hosts()
         with ThreadPoolExecutor() as pool:
-            jobs = [pool.submit(self._strike, strike, hosts[strike.who]) for strike in strikes]
+            jobs = [pool.submit(self._strike, strike, hosts[strike.who], number) for strike in strikes]
             for job in jobs:
                 job.result()
         broken = time.monotonic() - began
-        self._mend()
+        self._mend(number)
         done = "; ".join(map(str, self._struck[before:])) or "nothing could be broken"
         now = self._sandbox.writer()
         move = hosts[WRITER] if now == hosts[WRITER] else f"{hosts[WRITER]} -> {now}"
@@ -173,7 +175,7 @@ class Run:
             MONITOR: sandbox.layout.monitor,
         }
 
-    def _strike(self, strike: Strike, host: str) -> None:
+    def _strike(self, strike: Strike, host: str, number: int) -> None:
         self._over.wait(strike.after)
         since = time.monotonic()
         try:
@@ -184,53 +186,26 @@ class Run:
             return
         self._over.wait(strike.lasts)
         undo(self._sandbox, strike.fault, host)
-        self._struck.append(Struck(strike.fault, host, since, time.monotonic()))
+        self._struck.append(Struck(strike.fault, host, since, time.monotonic(), number))
 
-    def _mend(self) -> None:
-        """Heal what is left, copy data to hosts that have come apart, and wait for a healthy cluster."""
+    def _mend(self, number: int) -> None:
+        """Heal what is left, see who comes back, copy data to the others, and wait for a healthy cluster."""
         sandbox = self._sandbox
         heal(sandbox)
-        sandbox.wait_until(sandbox.writer, _LIMIT, "somebody has the writer's VIP")
-        for name in self._apart():
-            with self._noted("rebuild", name):
-                self._rebuild(name)
-        sandbox.bring_online(limit=_LIMIT)
+        apart = come_apart(sandbox)
+        for name, why in out_of_use(sandbox, apart).items():
+            self._say(f"     {name} needs hands: {why}")
+            self._hands.append(Hand(name, why, number))
+        with self._noted("rebuild", apart):
+            reunite(sandbox, apart)
         settle(sandbox, _LIMIT)
         catch_up(sandbox, _LIMIT)  # a replica whose connection is half dead runs and is not behind
 
-    def _apart(self) -> list[str]:
-        """Return the hosts with transactions that the writer will not get."""
-        sandbox = self._sandbox
-        deadline = time.monotonic() + _ARRIVAL
-        while True:
-            writer = sandbox.writer()
-            apart = [
-                name for name in sandbox.hosts if writer and name != writer and surplus(sandbox, name, writer)
-            ]
-            if not apart or time.monotonic() > deadline:
-                return apart
-            time.sleep(0.1)
-
-    def _rebuild(self, name: str) -> None:
-        """Give a host that came apart the data of another that has not, of the writer when there is none."""
-        sandbox = self._sandbox
-        # The copy made before this one may have stopped the writer's server.
-        sandbox.wait_until(
-            sandbox.writer, _LIMIT, f"a host has the writer's VIP, so that {name} can be copied"
-        )
-        writer = sandbox.writer()
-        if writer is None:
-            raise SandboxError(f"{name} has come apart, and the writer's VIP is on no host for long")
-        others = [other for other in sandbox.hosts if other not in {name, writer}]
-        origin = next((other for other in others if not surplus(sandbox, other, writer)), writer)
-        self._say(f"     {name} has {surplus(sandbox, name, writer)} alone and gets the data of {origin}")
-        rebuild(sandbox, name, origin, writer)
-
     @contextlib.contextmanager
-    def _noted(self, what: str, host: str) -> Iterator[None]:
+    def _noted(self, what: str, hosts: Iterable[str]) -> Iterator[None]:
         since = time.monotonic()
         yield
-        self._repairs.append(Struck(what, host, since, time.monotonic()))
+        self._repairs += [Struck(what, host, since, time.monotonic()) for host in hosts]
 
     def _last(self) -> str:
         return f"after {self._struck[-1]}" if self._struck else "before the first fault"

@@ -1,0 +1,54 @@
+"""What MMM says of the transactions that a failover has lost, as values, from the monitor's history file.
+
+The file and not an answer: the monitor may be dead, frozen or cut off when somebody wants to know.
+"""
+
+from collections.abc import Callable
+
+from mmm.monitor.report import history
+from mmm.monitor.report.history import Entry
+from mmm.proving.announced import Announced
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines.machine import SandboxError
+
+
+class Losses:
+    """Reads what has been added to the history since it was made, or last read; `clock` says when that is."""
+
+    def __init__(self, sandbox: Sandbox, clock: Callable[[], float]) -> None:
+        """Read what is there; raises SandboxError where the sandbox has no monitor, OSError."""
+        monitor = sandbox.layout.cluster.monitor
+        if monitor is None:
+            raise SandboxError(f"sandbox {sandbox.name} has no monitor: nobody says what a failover loses")
+        self._path = sandbox.monitor.path(f"{monitor.status_path}.history")
+        self._clock = clock
+        self._known: frozenset[str] = frozenset()
+        self._size = (0, 0)
+        self.read()
+
+    def read(self) -> list[Announced]:
+        """Return what is new, in the order in which it was said; raises OSError."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return []
+        size = (found.st_ino, found.st_size)
+        if size == self._size:
+            return []
+        # Whole lines only; when the monitor shortens the file it has lines that are known.
+        lines = self._path.read_text(errors="replace").splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith("\n")]
+        new = [line for line in whole if line not in self._known]
+        self._known, self._size = frozenset(whole), size
+        return [self._announced(entry) for entry in history.decode("".join(new)) if entry.loss]
+
+    def _announced(self, entry: Entry) -> Announced:
+        said = entry.loss or {}
+        most = said["most"]
+        return Announced(
+            self._clock(),
+            str(said["host"]),
+            str(said["taker"]),
+            str(said["loss"]),
+            None if most is None else int(most),
+        )

@@ -1,0 +1,128 @@
+"""Hosts that have come apart: what each has alone, who comes back without hands, and another's data for the rest.
+
+Replication is asynchronous: a writer that is lost may have transactions that nobody got.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+
+from mmm.gtid import mariadb
+from mmm.sandbox.cluster import NotInTimeError, Sandbox
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.build import DAEMONS
+from mmm.sandbox.rebuild import rebuild
+from mmm.sandbox.witness.health import host_facts
+
+LIMIT = 90.0
+BY_ITSELF = 30.0
+"""Seconds in which a host that can be used again is ONLINE without anybody's help, with the checks of the sandbox."""
+_ARRIVAL = 5.0
+"""What a host logged last, the end of a temporary table say, may be on its way to the writer, in seconds."""
+
+
+def come_apart(sandbox: Sandbox) -> dict[str, str]:
+    """Return the hosts with transactions that the writer does not get, and these, once all others are read-only.
+
+    Raises NotInTimeError, SqlError.
+    """
+    sandbox.wait_until(lambda: sandbox.writer() is not None, LIMIT, "somebody has the writer's VIP")
+    writer = sandbox.writer()
+    assert writer is not None  # noqa: S101
+    others = [name for name in sandbox.hosts if name != writer]
+    for name in others:  # until then a commit may wait for a semi-sync replica, and be none of the GTIDs
+        sandbox.wait_until(lambda name=name: _is_read_only(sandbox, name), LIMIT, f"{name} is read-only")  # type: ignore[misc]
+    return {name: extra for name in others if (extra := _alone(sandbox, name, writer))}
+
+
+def out_of_use(sandbox: Sandbox, apart: Mapping[str, str]) -> dict[str, str]:
+    """Return the hosts that do not come back by themselves, each with its state and what it has alone.
+
+    Of those `apart` it is waited only until the monitor has noticed that they are there again; `BY_ITSELF` seconds at
+    the most.
+    """
+    states: dict[str, str] = {}
+
+    def back() -> bool:
+        states.update(sandbox.states())
+        return bool(states) and all(
+            state == "ONLINE" or (name in apart and state != "HARD_OFFLINE") for name, state in states.items()
+        )
+
+    with contextlib.suppress(NotInTimeError):
+        sandbox.wait_until(back, BY_ITSELF, "the hosts come back")
+    alone = {name: f", has {extra} alone" for name, extra in apart.items()}
+    return {
+        name: f"{state}{alone.get(name, '')}"
+        for name in sandbox.hosts
+        if (state := states.get(name, "?")) != "ONLINE" or name in apart
+    }
+
+
+def reunite(sandbox: Sandbox, apart: Mapping[str, str]) -> None:
+    """Copy another host's data to those that have come apart, and wait until all are ONLINE.
+
+    Raises SandboxError, NotInTimeError, SqlError.
+    """
+    writer = sandbox.writer()
+    assert writer is not None  # noqa: S101
+    whole = next((name for name in sandbox.hosts if name not in {writer, *apart}), None)
+    if apart and whole is not None:
+        _catch_up_one(sandbox, whole, writer)
+        for name in apart:
+            rebuild(sandbox, name, whole, writer)
+    elif apart:
+        with _unwatched(sandbox):
+            for name in apart:
+                rebuild(sandbox, name, writer, writer)
+    sandbox.bring_online(limit=LIMIT, force=False)
+
+
+def _is_read_only(sandbox: Sandbox, host: str) -> bool:
+    try:
+        return bool(sandbox.sql(host, "SELECT @@global.read_only AS value")[0]["value"])
+    except sql.SqlError:  # it still starts
+        return False
+
+
+@contextlib.contextmanager
+def _unwatched(sandbox: Sandbox) -> Iterator[None]:
+    """Stop the monitor in order meanwhile, so that the writer's server may be stopped."""
+    sandbox.init(sandbox.layout.monitor, DAEMONS["mmm_mond"], "stop")
+    yield
+    sandbox.start_daemon(sandbox.layout.monitor, "mmm_mond")
+    sandbox.wait_until(sandbox.show, LIMIT, "the monitor answers")
+
+
+def _alone(sandbox: Sandbox, host: str, writer: str) -> str:
+    """Return the transactions of `host` that `writer` does not get from it either; empty when none."""
+    deadline = time.monotonic() + _ARRIVAL
+    while (extra := surplus(sandbox, host, writer)) and time.monotonic() < deadline:
+        replica = host_facts(sandbox, writer).replica
+        if replica is not None and replica.detached and host in sandbox.layout.masters:
+            break
+        time.sleep(0.1)
+    return extra
+
+
+def _catch_up_one(sandbox: Sandbox, host: str, writer: str) -> None:
+    sandbox.wait_until(lambda: not surplus(sandbox, writer, host), LIMIT, f"{host} has all that {writer} has")
+
+
+def surplus(sandbox: Sandbox, host: str, other: str) -> str:
+    """Return the transactions of `host` that `other` lacks, empty when none; raises SqlError."""
+    flavour = sandbox.server.flavour
+    here, there = (sandbox.sql(name, flavour.gtid_state)[0] for name in (host, other))
+    if not flavour.mariadb:
+        question = f"SELECT GTID_SUBTRACT('{here['executed']}', '{there['executed']}') AS extra"
+        return str(sandbox.sql(other, question)[0]["extra"]).replace("\n", "")
+    mine, theirs = (_logged(row["binlog_state"]) for row in (here, there))
+    return ", ".join(
+        f"{domain}-{server}-{last}"
+        for (domain, server), last in mine.items()
+        if theirs.get((domain, server), 0) < last
+    )
+
+
+def _logged(state: str | None) -> dict[tuple[int, int], int]:
+    return {(one.domain, one.server): one.sequence for one in mariadb.parse(str(state or ""))}
