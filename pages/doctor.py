@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from mmm.doctor.codes import CODES, Code, Level
-from mmm.doctor.rules import CLOCKS, FULL, LOW, TOPICS
+from mmm.doctor.look import FULL, LOW
+from mmm.doctor.rules import CLOCKS, TOPICS
 
 HEAD = """\
 # The doctor
@@ -34,9 +35,18 @@ The monitor asks the agents by itself every five minutes. When something is wron
 What is looked at for each host:
 
 """
+
+
+def _share(limit: tuple[float, int]) -> str:
+    share, most = limit
+    return f"{share * 100:g} % (at most {most} MB)"
+
+
 TAIL = f"""
-Clocks may be {CLOCKS:g} s apart. A disk is low below {LOW} MB and full below {FULL} MB. Of a host whose agent is a Perl
-one only that is seen which can be seen from the monitor. Files of MMM 1.x are not compared between the hosts.
+Clocks may be {CLOCKS:g} s apart. A disk is low with less than {_share(LOW)} free, and full with less than
+{_share(FULL)}; looked at are those with data, binary logs, relay logs, logs, pid files, and the monitor's
+status file. Of a host whose agent is a Perl one only that is seen which can be seen from the monitor. Files of MMM 1.x
+are not compared between the hosts.
 """
 
 

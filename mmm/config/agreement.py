@@ -1,21 +1,93 @@
-"""What leases rest on, which has to be the same in the confs of monitor and agents: a short digest for each key."""
+"""What has to be the same in the confs of the monitor and of all agents: one list. Pure.
+
+digests    of what leases rest on: they go with orders and promises, and who has another takes no such order
+alike      of all of it, for the doctor
+differing  what of it is not the same
+"""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from mmm.config.model import Cluster
 
 VIP_LEASE, HOSTS, IPS = "vip_lease", "hosts", "ips"
-"""The keys: the last two of the active master role."""
+"""The keys of what leases rest on: the last two of the active master role."""
+NOT_COMPARED = 1
+"""The dialect in which agents' files hold less than the monitor's."""
+
+
+class Part(NamedTuple):
+    """Something of a conf that has to be the same everywhere."""
+
+    value: Callable[[Cluster], str]
+    """Empty: this conf says nothing of it."""
+    lease: str = ""
+    """Its key in orders and promises; empty: leases do not rest on it."""
+    name: str = ""
+    """What the doctor calls it; empty: another part has it in it."""
+    short: bool = False
+    """The doctor shows it as it is."""
+
+
+def _lease(conf: Cluster) -> str:
+    return f"{conf.vip_lease:g}"
+
+
+def _writer_hosts(conf: Cluster) -> str:
+    role = conf.roles.get(conf.active_master_role)
+    return " ".join(sorted(role.hosts)) if role is not None else ""
+
+
+def _writer_ips(conf: Cluster) -> str:
+    role = conf.roles.get(conf.active_master_role)
+    return " ".join(role.ips) if role is not None else ""
+
+
+def _guard(conf: Cluster) -> str:
+    """Return it where the conf has the whole <monitor> section: an agent's may have the monitor's address alone."""
+    if conf.monitor is None or not conf.monitor.status_path:
+        return ""
+    return "yes" if conf.monitor.split_brain_guard else "no"
+
+
+def _hosts(conf: Cluster) -> str:
+    return repr(
+        [
+            (host.name, host.ip, host.mode, host.peer, host.agent_port, host.mysql_port)
+            for host in conf.hosts.values()
+        ]
+    )
+
+
+def _roles(conf: Cluster) -> str:
+    return repr([(role.name, role.mode, role.hosts, role.ips) for role in conf.roles.values()])
+
+
+PARTS = (
+    Part(lambda conf: conf.active_master_role, name="active_master_role", short=True),
+    Part(_lease, VIP_LEASE, "vip_lease", short=True),
+    Part(_guard, name="split_brain_guard", short=True),
+    Part(lambda conf: conf.socket.type, name="socket type", short=True),
+    Part(_hosts, name="hosts"),
+    Part(_roles, name="roles"),
+    Part(_writer_hosts, HOSTS),
+    Part(_writer_ips, IPS),
+)
 
 
 def digests(conf: Cluster) -> Mapping[str, str]:
-    """Return a digest of each of the keys that this conf says something of."""
-    role = conf.roles.get(conf.active_master_role)
-    told = {VIP_LEASE: f"{conf.vip_lease:g}"}
-    if role is not None:
-        told |= {HOSTS: " ".join(sorted(role.hosts)), IPS: " ".join(role.ips)}
+    """Return a digest of each of the lease's keys that this conf says something of."""
+    told = {part.lease: part.value(conf) for part in PARTS if part.lease}
     return {key: digest(text) for key, text in told.items() if text}
+
+
+def alike(conf: Cluster) -> dict[str, str]:
+    """Return each part with its value, or with a digest of it where it is long; nothing for files of MMM 1.x."""
+    if conf.dialect == NOT_COMPARED:
+        return {}
+    told = {part: part.value(conf) for part in PARTS if part.name}
+    return {part.name: text if part.short else digest(text) for part, text in told.items() if text}
 
 
 def digest(text: str) -> str:

@@ -112,6 +112,11 @@ CODES: dict[str, Code] = {
         "binlog_format=ROW in my.cnf",
     ),
     "gtid_off": Code(_W, "gtid_mode is {value}", "gtid_mode=ON in my.cnf, see README step 2"),
+    "gtid_not_enforced": Code(
+        _W,
+        "enforce_gtid_consistency is {value}: it takes statements that cannot be replicated by GTID",
+        "enforce_gtid_consistency=ON in my.cnf, see README step 2: gtid_mode=ON wants it",
+    ),
     "gtid_not_strict": Code(
         _OK,
         "gtid_strict_mode is off: transactions that are only here do not stop replication",
@@ -192,11 +197,12 @@ CODES: dict[str, Code] = {
         "install it if writers should get a grace",
     ),
     "unwritable": Code(_E, "{folder} cannot be written", "mend its rights or its file system", failover=True),
-    "disk_low": Code(
-        _W, "{folder} has {free} MB left", "make room: logs, pid files and promises are written there"
-    ),
+    "disk_low": Code(_W, "the disk of {folder} has {free} MB left ({holds})", "make room"),
     "disk_full": Code(
-        _E, "{folder} has {free} MB left", "make room: logs, pid files and promises are written there"
+        _E,
+        "the disk of {folder} has {free} MB left ({holds})",
+        "make room: a server waits for space, its clients with it, and daemons cannot write down what they promise",
+        failover=True,
     ),
     # --- between the hosts
     "no_way_to_agent": Code(

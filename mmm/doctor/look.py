@@ -69,12 +69,35 @@ class Server:
     """Why its replication is not known, empty where it is."""
 
 
+LOW, FULL = (0.05, 10_240), (0.01, 500)
+"""A disk is low, and full, below this share of its size, and at most so many megabytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The space of a folder's disk, in megabytes."""
+    """The space of a folder's disk that others than root may use, in megabytes."""
 
     path: str
     free: int
+    size: int = 10_000
+    """Where an older agent does not tell: of a disk of that size 500 MB are low."""
+    holds: str = ""
+    """What is written there."""
+
+    @property
+    def is_low(self) -> bool:
+        """Tell whether it is time to make room."""
+        return self.free < _least(self.size, LOW)
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether there is next to nothing left."""
+        return self.free < _least(self.size, FULL)
+
+
+def _least(size: int, limit: tuple[float, int]) -> float:
+    share, most = limit
+    return min(size * share, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +105,7 @@ class HostLook:
     """A host with a server, looked at from itself."""
 
     conf: Mapping[str, str] = field(default_factory=dict)
-    """What has to be alike on all hosts, see `mmm.doctor.alike`."""
+    """What has to be alike on all hosts, see `mmm.config.agreement`."""
     clock: float = 0.0
     """Seconds since 1970."""
     addresses: tuple[str, ...] = ()

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from mmm.config.agreement import alike
 from mmm.config.model import Cluster, Host
-from mmm.doctor.alike import alike
 from mmm.doctor.look import HostLook
-from mmm.doctor.machine import asked, pinged, room, unwritable
+from mmm.doctor.machine import asked, own_files, pinged, room, unwritable, written_by
 from mmm.doctor.servers import log_in, look_at
 from mmm.network.own import interfaces, own_addresses
 from mmm.network.socket_table import listening
@@ -53,7 +53,7 @@ def look_host(conf: Cluster) -> HostLook:
             listens=_listens(here.mysql_port),
             block_command=_missing_command(conf),
             unwritable=unwritable((here.pid_path, f"{LOG_DIR}/x")),
-            room=room((str(LOG_DIR),)),
+            room=room((*written_by(server.settings if server else {}), *own_files(here.pid_path))),
             server=server,
             logins=(login, *(each.result() for each in at_masters)),
             agents={name: said.result() for name, said in agents.items()},

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from mmm.config.agreement import alike
 from mmm.config.model import Cluster, Host, Monitor
-from mmm.doctor.alike import alike
-from mmm.doctor.look import HostLook, LookError, MonitorLook, Seen, decoded
-from mmm.doctor.machine import asked, pinged, room, unwritable
+from mmm.doctor.look import HostLook, LookError, MonitorLook, Room, Seen, decoded
+from mmm.doctor.machine import asked, own_files, pinged, room, unwritable
 from mmm.doctor.rules import Picture
 from mmm.doctor.servers import look_at
 from mmm.network.agent_port import AgentPort
@@ -47,21 +47,30 @@ def look_at_cluster(conf: Cluster, monitor: Monitor) -> Picture:
             answer=answer,
             silent_ips=tuple(ip for ip in monitor.ping_ips if pings.get(ip) is False),
             kill_host=_kill_host(monitor),
-            unwritable=unwritable((monitor.pid_path, monitor.status_path, f"{LOG_DIR}/x")),
-            room=room((str(LOG_DIR), str(Path(monitor.status_path).parent))),
+            unwritable=_unwritable(monitor),
+            room=_room(monitor),
         ),
     )
 
 
-def agents_only(conf: Cluster) -> Picture:
-    """Return what agents tell of their hosts: the part that the monitor looks at by itself."""
+def _unwritable(monitor: Monitor) -> tuple[str, ...]:
+    return unwritable((monitor.pid_path, monitor.status_path, f"{LOG_DIR}/x"))
+
+
+def _room(monitor: Monitor) -> tuple[Room, ...]:
+    return room(((str(Path(monitor.status_path).parent), "status file"), *own_files(monitor.pid_path)))
+
+
+def from_within(conf: Cluster, monitor: Monitor) -> Picture:
+    """Return what agents tell of their hosts, and the monitor's disks: the part that the monitor looks at by itself."""
     context = tls.client_context(conf.socket)
     port = AgentPort(conf.auth_key, context)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="doctor") as threads:
         found = dict(
             zip(conf.hosts, threads.map(lambda host: _ask(host, port), conf.hosts.values()), strict=True)
         )
-    return Picture(conf, {}, {name: look for name, (_, _, look) in found.items() if look is not None})
+    looks = {name: look for name, (_, _, look) in found.items() if look is not None}
+    return Picture(conf, {}, looks, MonitorLook(unwritable=_unwritable(monitor), room=_room(monitor)))
 
 
 def _seen(host: Host, port: AgentPort) -> Seen:

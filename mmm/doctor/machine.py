@@ -5,12 +5,15 @@ import os
 import shutil
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from mmm.doctor.look import Room
+from mmm.doctor.servers import FOLDERS
 from mmm.network.icmp import Pinger
+from mmm.process.logs import LOG_DIR
 
 PING_LIMIT = 1.0
 """Seconds for the answer to a ping; two are sent."""
@@ -23,15 +26,36 @@ def unwritable(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(str(folder) for folder in folders if not os.access(folder, os.W_OK | os.X_OK))
 
 
-def room(folders: Iterable[str]) -> tuple[Room, ...]:
-    """Return the room on the disks of these folders, each disk once; those that cannot be asked are left out."""
+def room(folders: Iterable[tuple[str, str]]) -> tuple[Room, ...]:
+    """Return the room on the disks of these folders, each with what it holds; those that cannot be asked are left out.
+
+    Each disk once, by the first of its folders.
+    """
     found: dict[int, Room] = {}
-    for folder in folders:
+    for folder, holds in folders:
         with suppress(OSError):
             path = _existing(Path(folder))
             device = path.stat().st_dev
-            found.setdefault(device, Room(folder, shutil.disk_usage(path).free // _MEGABYTE))
+            if (known := found.get(device)) is not None:
+                found[device] = replace(known, holds=f"{known.holds}, {holds}")
+                continue
+            disk = shutil.disk_usage(path)
+            found[device] = Room(folder, disk.free // _MEGABYTE, -(-disk.total // _MEGABYTE), holds)
     return tuple(found.values())
+
+
+def written_by(server: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the folders that a server on this machine writes to, by its settings, and what that is."""
+    for name, holds in FOLDERS.items():
+        if path := server.get(name, ""):
+            yield str(Path(path) if name == "datadir" else Path(path).parent), holds
+
+
+def own_files(pid_path: str) -> Iterator[tuple[str, str]]:
+    """Yield the folders that a daemon writes to, and what that is."""
+    yield str(LOG_DIR), "logs"
+    if pid_path:
+        yield str(Path(pid_path).parent), "pid file, promises"
 
 
 def pinged(ips: Iterable[str]) -> dict[str, bool]:

@@ -12,8 +12,6 @@ from mmm.doctor.look import HostLook, Login, MonitorLook, Replica, Room, Seen, S
 
 CLOCKS = 2.0
 """Seconds by which clocks may be apart."""
-LOW, FULL = 500, 50
-"""Megabytes."""
 _OLDEST = {"MariaDB": (10, 5), "MySQL": (5, 7)}
 
 
@@ -112,9 +110,9 @@ def _files(host: str, unwritable: Iterable[str], rooms: Iterable[Room]) -> Itera
     for folder in unwritable:
         yield Finding("unwritable", host, {"folder": folder})
     for room in rooms:
-        if room.free < LOW:
-            code = "disk_full" if room.free < FULL else "disk_low"
-            yield Finding(code, host, {"folder": room.path, "free": str(room.free)})
+        if room.is_low:
+            fields = {"folder": room.path, "free": str(room.free), "holds": room.holds}
+            yield Finding("disk_full" if room.is_full else "disk_low", host, fields)
 
 
 def _vips_twice(picture: Picture) -> Iterator[Finding]:
@@ -191,6 +189,8 @@ def _server_of(picture: Picture, name: str, server: Server) -> Iterator[Finding]
         yield Finding("not_row", name, {"format": settings["binlog_format"]})
     if settings.get("gtid_mode", "ON").upper() != "ON":
         yield Finding("gtid_off", name, {"value": settings["gtid_mode"]})
+    if settings.get("enforce_gtid_consistency", "ON").upper() not in {"ON", "1"}:
+        yield Finding("gtid_not_enforced", name, {"value": settings["enforce_gtid_consistency"]})
     if _off(settings, "gtid_strict_mode"):
         yield Finding("gtid_not_strict", name)
     if picture.conf.hosts[name] in picture.conf.masters:

@@ -20,6 +20,9 @@ from mmm.mysql.session.tls import tls_of
 LIMIT = 2.0
 """Seconds that a server may take to let a user in, and for each answer."""
 
+FOLDERS = {"datadir": "data", "log_bin_basename": "binary logs", "relay_log_basename": "relay logs"}
+"""Settings that name where a server writes what grows, and what that is; the last two with the beginning of a name."""
+
 SETTINGS = (
     "server_id",
     "server_uuid",
@@ -28,10 +31,12 @@ SETTINGS = (
     "log_slave_updates",
     "log_replica_updates",
     "gtid_mode",
+    "enforce_gtid_consistency",
     "gtid_strict_mode",
     "binlog_format",
     "auto_increment_increment",
     "auto_increment_offset",
+    *FOLDERS,
 )
 
 _NEEDS: dict[str, Callable[[Flavour], Iterable[Need]]] = {

@@ -30,6 +30,7 @@ Valid commands are:
                                         (Only use --force if you know what you are doing!)
     set_ip <ip> <host>                - set role with ip <ip> to host <host>
 """
+LOGS = "/var/log/mysql-mmm"
 MOMENT = r"\[last change: \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\]"
 
 
@@ -59,7 +60,9 @@ def test_the_doctor_finds_nothing_in_a_healthy_cluster_and_names_each_thing_that
     assert healthy.returncode == 0
     number = sandbox.sql("db3", "SELECT @@global.server_id AS id")[0]["id"]
     password = sandbox.layout.cluster.hosts["db2"].replication_password
+    sandbox.machine("monitor").run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", LOGS])
     try:
+        sandbox.machine("monitor").run(["dd", "if=/dev/zero", f"of={LOGS}/large", "bs=64k", "count=1"])
         _set_password(sandbox, "another")
         for statement in ("STOP SLAVE", "SET GLOBAL server_id=2", "SET GLOBAL binlog_format=MIXED"):
             sandbox.sql("db3", statement)
@@ -68,6 +71,7 @@ def test_the_doctor_finds_nothing_in_a_healthy_cluster_and_names_each_thing_that
         sandbox.sql("db3", "CHANGE MASTER TO MASTER_DELAY=5")
         broken = sandbox.control("--format", "json", "doctor")
     finally:
+        sandbox.machine("monitor").run(["umount", "-l", LOGS])
         sandbox.sql("db3", "CHANGE MASTER TO MASTER_DELAY=0")
         sandbox.sql("db1", "SET GLOBAL auto_increment_increment=2")
         sandbox.sql("db2", "SET GLOBAL auto_increment_offset=2")
@@ -81,6 +85,7 @@ def test_the_doctor_finds_nothing_in_a_healthy_cluster_and_names_each_thing_that
         if each["level"] != "OK"
     }
     assert found >= {
+        ("disk_full", None),
         ("login_refused", "db1"),
         ("login_refused", "db3"),
         ("server_ids_equal", "db3"),

@@ -1,14 +1,15 @@
 """The doctor's rules: a picture of the cluster in, findings out."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mmm.config.agreement import alike, differing, digests
 from mmm.config.load import Cluster, Memory, check, read
 from mmm.doctor import report
-from mmm.doctor.alike import alike
 from mmm.doctor.codes import CODES, Level
 from mmm.doctor.look import (
     HostLook,
@@ -23,6 +24,7 @@ from mmm.doctor.look import (
     decoded,
     encoded,
 )
+from mmm.doctor.machine import room, written_by
 from mmm.doctor.rules import TOPICS, Finding, Picture, examine, status, would_fail
 from pages.doctor import page
 from tests.unit.test_config_dialect2 import COMMON, MONITOR
@@ -154,6 +156,7 @@ LOST = "Access denied for user 'x' (1045)"
         ("no_replicated_log", "db2", with_settings("db2", log_slave_updates="OFF")),
         ("not_row", "db3", with_settings("db3", binlog_format="MIXED")),
         ("gtid_off", "db3", with_settings("db3", gtid_mode="OFF_PERMISSIVE")),
+        ("gtid_not_enforced", "db3", with_settings("db3", enforce_gtid_consistency="WARN")),
         ("increments_differ", "db2", with_settings("db2", auto_increment_increment="4")),
         ("offsets_equal", "db2", with_settings("db2", auto_increment_offset="1")),
         ("not_listening", "db2", changed("db2", lambda old: replace(old, listens=("127.0.0.1",)))),
@@ -176,6 +179,12 @@ LOST = "Access denied for user 'x' (1045)"
         ("unwritable", "db1", changed("db1", lambda old: replace(old, unwritable=("/run",)))),
         ("disk_low", "db1", changed("db1", lambda old: replace(old, room=(Room("/var/log", 400),)))),
         ("disk_full", "db1", changed("db1", lambda old: replace(old, room=(Room("/var/log", 10),)))),
+        (
+            "disk_low",
+            "db1",
+            changed("db1", lambda old: replace(old, room=(Room("/data", 9_000, 1_000_000),))),
+        ),
+        ("disk_full", "db1", changed("db1", lambda old: replace(old, room=(Room("/data", 400, 1_000_000),)))),
         (
             "no_way_to_agent",
             "db1",
@@ -246,6 +255,49 @@ def test_what_the_next_failover_would_meet_is_an_error_of_that_kind() -> None:
         Finding("no_ping"),
     ]
     assert [finding.code for finding in would_fail(found)] == ["login_refused"]
+
+
+def test_a_guard_that_is_another_in_a_whole_conf_is_named() -> None:
+    unguarded = MONITOR.replace("<monitor>\n", "<monitor>\nsplit_brain_guard no\n")
+    there = MonitorLook(conf=alike(conf(COMMON + unguarded)))
+    (finding,) = (
+        each
+        for each in examine(replace(picture(), monitor=there))
+        if each.host == "db1" and each.code != "fine"
+    )
+    assert (finding.code, finding.fields) == (
+        "conf_differs",
+        {"part": "split_brain_guard", "here": "yes", "there": "no"},
+    )
+    address_only = "<monitor>\nip 10.0.0.9\n</monitor>\n"
+    agents = check(
+        read(Memory({"m.conf": "this db1\n" + COMMON + address_only}), "m.conf"), "AGENT", "", lambda _: ""
+    )
+    assert "split_brain_guard" not in alike(agents)
+
+
+def test_what_leases_rest_on_is_of_the_list_that_the_doctor_compares() -> None:
+    for other in ("vip_lease 3\n" + COMMON, COMMON.replace("10.0.0.80", "10.0.0.81")):
+        assert differing(digests(conf()), digests(conf(other + MONITOR)))
+        assert differing(alike(conf()), alike(conf(other + MONITOR)))
+
+
+def test_a_disk_is_looked_at_once_with_all_that_it_holds(tmp_path: Path) -> None:
+    settings = {
+        "datadir": f"{tmp_path}/",
+        "log_bin_basename": f"{tmp_path}/logs/bin",
+        "relay_log_basename": "",
+    }
+    own, *others = room(
+        (*written_by(settings), (str(tmp_path / "not/yet"), "pid file"), ("/proc", "nothing"))
+    )
+    usage = shutil.disk_usage(tmp_path)
+    assert (own.path, own.size, own.holds) == (
+        str(tmp_path),
+        -(-usage.total >> 20),
+        "data, binary logs, pid file",
+    )
+    assert [(other.path, other.holds) for other in others] == [("/proc", "nothing")]
 
 
 def test_a_look_travels_as_one_field_of_the_wire() -> None:

@@ -55,6 +55,16 @@ def test_a_look_that_found_something_is_repeated_soon() -> None:
     assert checkup.next_look(seen) > 5 * checkup.next_look(examined(seen, LACKS))
 
 
+def test_an_error_is_the_same_though_its_figures_change() -> None:
+    full = [
+        Finding("disk_full", "", {"folder": "/var/log", "free": free, "holds": "logs"}) for free in ("9", "8")
+    ]
+    seen = all_online()
+    for each in full:
+        seen = examined(seen, each)
+    assert "1 error" in "".join(said(seen))
+
+
 def test_a_writer_whose_agent_does_not_reach_the_others_is_named() -> None:
     apart = Finding("no_way_to_agent", "db1", {"other": "db2", "why": "timed out", "port": "9989"})
     seen = all_online()

@@ -11,13 +11,14 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from mmm.config.model import Host, Monitor
 from mmm.config.names import CHECK_NAMES
-from mmm.doctor.look_monitor import agents_only
+from mmm.doctor.look_monitor import from_within
 from mmm.doctor.rules import examine
 from mmm.monitor.act import status_file
 from mmm.monitor.act.agents import Agents, Spoken
@@ -406,7 +407,8 @@ class Shell:
             while True:
                 await asyncio.sleep(checkup.next_look(self.world))
                 if self.world.network_up and self.world.move is None:
-                    found = examine(await loop.run_in_executor(thread, agents_only, self.world.conf))
+                    look = partial(from_within, self.world.conf, self._monitor)
+                    found = examine(await loop.run_in_executor(thread, look))
                     self.post(Examined(checkup.errors(self.world, found)))
         finally:
             thread.shutdown(wait=False, cancel_futures=True)

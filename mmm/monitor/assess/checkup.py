@@ -13,6 +13,8 @@ PERIOD = 300.0
 """Seconds between two looks where all is well."""
 AGAIN = 10.0
 """Seconds after which a look that found something is repeated; of many hosts it takes longer."""
+_FIGURES = frozenset({"free", "seconds"})
+"""Fields that may be others at the next look, of the same error."""
 _APART = "no_way_to_agent"
 _HOSTS_A_SECOND = 10.0
 
@@ -25,10 +27,14 @@ def errors(world: World, found: Iterable[Finding]) -> frozenset[str]:
     hosts = world.hosts.items()
     out = {name for name, host in hosts if host.state is not State.ONLINE or host.agent.unreachable}
     return frozenset(
-        f"{finding.host} {finding.code} {finding.fields.get('other', '-')} {' '.join(finding.fields.values())}"
+        f"{finding.host} {finding.code} {finding.fields.get('other', '-')} {_fields(finding)}"
         for finding in would_fail(found)
         if not out & {finding.host, finding.fields.get("to"), finding.fields.get("other")}
     )
+
+
+def _fields(finding: Finding) -> str:
+    return " ".join(value for name, value in finding.fields.items() if name not in _FIGURES)
 
 
 def next_look(world: World) -> float:
