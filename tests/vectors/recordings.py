@@ -16,9 +16,13 @@ Json = dict[str, Any]
 DATA = Path(__file__).parent / "data"
 
 
+def elsewhere() -> str | None:
+    """Return the folder of recordings that are used in place of the kept ones."""
+    return os.environ.get("MMM_VECTORS")
+
+
 def _text(name: str) -> str:
-    folder = os.environ.get("MMM_VECTORS")
-    if folder:
+    if folder := elsewhere():
         return Path(folder, name).read_text(encoding="utf-8")
     return lzma.decompress((DATA / f"{name}.xz").read_bytes()).decode()
 

@@ -137,7 +137,7 @@ def test_recorded(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
         else:
             own.agrees()
     tally.add(own)
-    own.check()
+    own.check("agent")
 
 
 async def _play(vector: Json, monkeypatch: pytest.MonkeyPatch) -> set[str]:

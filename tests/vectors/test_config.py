@@ -32,7 +32,7 @@ def test_recorded_2x(tmp_path: Path, tally: Tally) -> None:
         folder.mkdir()
         _count(own, vector, *_load(vector, folder))
     tally.add(own)
-    own.check()
+    own.check("config")
 
 
 def _load(vector: Json, folder: Path) -> tuple[Cluster | None, tuple[str, ...]]:
@@ -140,7 +140,7 @@ def test_recorded_1x(tally: Tally) -> None:
         else:
             own.wrong.append(f"{vector['id']}: recorded {_plain(vector['out']['tree'])}, ours {tree.plain()}")
     tally.add(own)
-    own.check()
+    own.check("config1")
 
 
 def _refused(vector: Json) -> bool:

@@ -23,7 +23,7 @@ def test_recorded(family: str, tally: Tally) -> None:
     for vector in vectors(family):
         own.take(vector["id"], _explained(configs()[vector["config"]], vector))
     tally.add(own)
-    own.check()
+    own.check(family)
 
 
 def _explained(conf: Cluster, vector: Json) -> Explained:
