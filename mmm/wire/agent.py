@@ -67,6 +67,7 @@ ABSENT = "ABSENT"
 
 PROBE_STOP, PROBE_SAY = f"{PROBE}:stop", f"{PROBE}:say"
 
+_CLIENTS_FIELDS = 9
 NO_LEASE = "-"
 """The token in the answers of an agent whose conf has no leases; one of MMM 2.x gives no token at all."""
 
@@ -158,6 +159,16 @@ class Clients:
     """Seconds that the oldest of these has been at its transaction."""
     who: str = ""
     """That session, in words."""
+    idle: int = 0
+    """Sessions without a statement that hold a transaction open which has changed rows, or locks some."""
+    idle_for: float = 0.0
+    """Seconds that the one of these which has rested longest has been without a statement."""
+    idle_who: str = ""
+    """That session, in words."""
+    waiting: int = 0
+    """Sessions that wait for a lock."""
+    waited: float = 0.0
+    """Seconds that the first of these has waited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,18 +447,29 @@ def ask_clients(host: str, monitor_user: str) -> Request:
 
 def clients_fields(clients: Clients) -> tuple[str, ...]:
     """Return the reply fields that tell of the clients."""
-    return (str(clients.at_rest), str(clients.writing), f"{clients.oldest:.1f}", sayable(clients.who))
+    known = (str(clients.at_rest), str(clients.writing), f"{clients.oldest:.1f}", sayable(clients.who))
+    idle = (str(clients.idle), f"{clients.idle_for:.1f}", sayable(clients.idle_who))
+    return (*known, *idle, str(clients.waiting), f"{clients.waited:.1f}")
 
 
 def clients(reply: Reply) -> Clients:
     """Return what the reply to CLIENTS tells; raises WireError."""
     try:
         at_rest, writing, oldest, who = reply.fields[:4]
-        return Clients(_count(at_rest), _count(writing), float(_count(oldest.partition(".")[0])), who)
+        known = Clients(_count(at_rest), _count(writing), _whole(oldest), who)
+        if len(reply.fields) < _CLIENTS_FIELDS:  # of an older agent
+            return known
+        idle, idle_for, idle_who, waiting, waited = reply.fields[4:_CLIENTS_FIELDS]
+        known = replace(known, idle=_count(idle), idle_for=_whole(idle_for), idle_who=idle_who)
+        return replace(known, waiting=_count(waiting), waited=_whole(waited))
     except ValueError as error:
         raise WireError(
             f"CLIENTS answer {reply.fields!r:.80} is not at rest, writing, oldest, who"
         ) from error
+
+
+def _whole(text: str) -> float:
+    return float(_count(text.partition(".")[0]))
 
 
 def _count(text: str) -> int:

@@ -1,10 +1,13 @@
 """A planned move is all or nothing, by real causes (rule 11.7)."""
 
 import re
+import threading
+from contextlib import suppress
 
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines import sql
 from mmm.sandbox.restore import make_equal
 from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.witness.health import host_facts
@@ -79,6 +82,38 @@ def test_a_dry_run_says_who_would_be_told_what_and_changes_nothing(sandbox: Sand
     assert probe.report.outages == ()
     assert (sandbox.writer(), sandbox.states()) == ("db1", ALL_ONLINE)
     assert not log.lines(r"INFO db\d: told")
+
+
+def test_a_dry_run_names_who_is_idle_in_a_transaction_and_who_waits_for_it(sandbox: Sandbox) -> None:
+    machine = sandbox.machine("db1")
+    with sql.session(machine, LIMIT) as idle, sql.session(machine, LIMIT) as waiter:
+        number = idle.thread_id()  # type: ignore[no-untyped-call]
+        with idle.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("INSERT INTO sandbox.tick () VALUES ()")
+
+        def wait() -> None:
+            with suppress(sql.SqlError), waiter.cursor() as cursor:
+                cursor.execute("SELECT * FROM sandbox.tick FOR UPDATE")
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        dry = ("move_role", "--dry-run", "writer", "db2")
+        said = [
+            (
+                rf"db1: 1 idle session holds a transaction open .* idle for \d+ s, session {number} of root@localhost,"
+                r" whose transaction has changed 1 row$"
+            ),
+            r"db1: 1 session waits for a lock, the first for \d+ s",
+        ]
+        sandbox.wait_until(
+            lambda: all(re.search(line, sandbox.control(*dry).stdout, re.MULTILINE) for line in said),
+            LIMIT,
+            "the dry run names both",
+        )
+        assert control(sandbox, "move_role", "writer", "db2")[0] == 0
+        waiting.join()
+    assert sandbox.writer() == "db2"
 
 
 def test_a_forced_role_is_taken_without_what_is_missing_and_nothing_of_it_comes_later(

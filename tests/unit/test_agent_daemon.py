@@ -480,13 +480,15 @@ def test_the_clients_are_told_and_users_to_keep_are_none_of_them(host: Host) -> 
     client = host.server.client("app", "")
     client.query("SELECT 1")
     with host.agent(keep_users="root, app") as agent:
-        assert agent.ask("CLIENTS|1|db1") == "OK: Returning clients!|0|0|0.0|"
+        assert agent.ask("CLIENTS|1|db1") == "OK: Returning clients!|0|0|0.0||0|0.0||0|0.0"
         assert agent.order("ONLINE") == "OK: Status applied successfully!"
         client.ping(reconnect=False)
     with host.agent(keep_users="root") as agent:
-        assert agent.ask("CLIENTS|1|db1") == "OK: Returning clients!|1|0|0.0|"
-        assert agent.ask("CLIENTS|1|db1|app") == "OK: Returning clients!|0|0|0.0|"  # it is the monitor's own
-        assert agent.ask("CLIENTS|1|db1|monitor") == "OK: Returning clients!|1|0|0.0|"
+        assert agent.ask("CLIENTS|1|db1") == "OK: Returning clients!|1|0|0.0||0|0.0||0|0.0"
+        assert (
+            agent.ask("CLIENTS|1|db1|app") == "OK: Returning clients!|0|0|0.0||0|0.0||0|0.0"
+        )  # it is the monitor's own
+        assert agent.ask("CLIENTS|1|db1|monitor") == "OK: Returning clients!|1|0|0.0||0|0.0||0|0.0"
     client.close()
 
 

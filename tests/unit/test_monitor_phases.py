@@ -342,6 +342,25 @@ def test_a_dry_run_says_each_step_and_changes_nothing() -> None:
     ]
 
 
+def test_a_dry_run_names_who_is_idle_and_holds_others_up() -> None:
+    who = "session 17 of shop@10.0.0.9:4711, whose transaction has changed 3 rows"
+    looked = look(clients=Clients(3, 1, 5.0, "session 17 of shop", 1, 4.0, who, 2, 3.0))
+    result = dispatch.run(world(), DRY, NOW, pinged=True, looked=looked)
+    assert result is not None
+    assert result.text.splitlines()[3:5] == [
+        (
+            "db1: 1 idle session holds a transaction open and would be ended, what is not committed rolled back: the"
+            f" longest has been idle for 4 s, {who}"
+        ),
+        "db1: 2 sessions wait for a lock, the first for 3 s: see SHOW PROCESSLIST for who holds it",
+    ]
+    refused = dispatch.run(
+        world(), DRY, NOW, pinged=True, looked=look(clients=Clients(3, 1, 11.0, "session 17", 1, 11.0, who))
+    )
+    assert refused is not None
+    assert f"the longest has been idle for 11 s, {who}" in refused.text
+
+
 def test_a_dry_run_says_what_blocks_the_move_and_what_force_would_do() -> None:
     refused = dispatch.run(BEGINS, DRY, NOW, pinged=True, looked=Looked())
     assert refused is not None

@@ -291,6 +291,31 @@ def test_the_survey_tells_who_would_be_ended_and_how_old_the_oldest_work_is(
     idle.close()
 
 
+def test_the_survey_names_who_is_idle_in_a_transaction(
+    shop: Server, agent: Connection, client: Client
+) -> None:
+    only_shop = frozenset({"root"})
+    client.query("BEGIN")
+    client.query("SELECT * FROM shop.orders FOR UPDATE")
+    wait_for_age(shop, "Sleep")
+    found = survey(agent, keep=only_shop)
+    assert (found.idle, found.at_rest, found.writing) == (1, 1, 0)
+    assert found.idle_for >= 1
+    assert "of shop@" in found.idle_who
+    assert found.idle_who.endswith("whose transaction holds locks on rows")
+    client.query("INSERT INTO shop.orders (what) VALUES ('idle')")
+    limit = time.monotonic() + 10
+    while not (found := survey(agent, keep=only_shop)).idle_who.endswith("has changed 1 row"):
+        assert time.monotonic() < limit, found
+        time.sleep(TRANSACTIONS_AGE)
+    client.query("COMMIT")
+    client.query("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+    while (found := survey(agent, keep=only_shop)).idle:
+        assert time.monotonic() < limit, found
+        time.sleep(TRANSACTIONS_AGE)
+    assert found.idle_who == ""
+
+
 def test_writers_that_wait_for_each_other_do_not_hold_the_move_up(shop: Server, agent: Connection) -> None:
     """One waits for a row of the other, whose next statement would wait behind read_only."""
     holder, waiter = shop.client("shop", "x"), shop.client("shop", "x")

@@ -43,7 +43,8 @@ from mmm.config.model import Cluster, Vip
 from mmm.doctor.look import HostLook, encoded
 from mmm.doctor.look_host import look_host
 from mmm.lease.rules import FOREVER, Grant
-from mmm.mysql.server.processlist import Survey, survey
+from mmm.mysql.server.blockers import blocked
+from mmm.mysql.server.processlist import survey
 from mmm.mysql.session.connection import MysqlError, connect
 from mmm.network.arp import Announcer
 from mmm.network.line_server import GarbageError, Peer
@@ -503,8 +504,7 @@ class Agent:
             found = await asyncio.get_running_loop().run_in_executor(self._looker, self._survey)
         except MysqlError as error:
             return self._reply(f"ERROR: {error.text}")
-        fields = wire.Clients(found.at_rest, found.writing, found.oldest, found.who)
-        return self._reply("OK: Returning clients!", wire.clients_fields(fields))
+        return self._reply("OK: Returning clients!", wire.clients_fields(found))
 
     async def _doctor(self) -> bytes:
         """Return the reply with a look at this host; those who ask at the same time get one look."""
@@ -553,9 +553,22 @@ class Agent:
         self._prepared, problem = await loop.run_in_executor(self._changer, self._changes.get_ready)
         return self._reply(f"ERROR: {problem}" if problem else "OK: Prepared!", doubts)
 
-    def _survey(self) -> Survey:
+    def _survey(self) -> wire.Clients:
+        keep = self._steps.keep
         with connect(self._address, ANSWER_LIMIT) as server:
-            return survey(server, keep=self._steps.keep)
+            found, waiting = survey(server, keep=keep), blocked(server, keep, clients_for=0.0).waiting
+        waits = [each.seconds for each in waiting if each.seconds >= LOOK_AGAIN]
+        return wire.Clients(
+            found.at_rest,
+            found.writing,
+            found.oldest,
+            found.who,
+            found.idle,
+            found.idle_for,
+            found.idle_who,
+            len(waits),
+            max(waits, default=0.0),
+        )
 
     async def _look(self) -> Seen | str:
         """Return what is seen, or why nothing could be; those who ask at the same time get one look."""

@@ -60,6 +60,7 @@ def _standing(world: World, role: Role, target: str, looked: Looked | None) -> I
         yield f"{source}: its clients are not known: {looked.silence if looked else 'not looked at'}"
     else:
         yield f"{source}: {_clients(looked.clients, world.conf.max_kill_retries)}"
+        yield from (f"{source}: {said}" for said in looked.clients_at_rest)
 
 
 def _clients(clients: Clients, grace: int) -> str:

@@ -26,6 +26,24 @@ class Looked:
     silence: str = ""
     """Why the old holder's agent did not answer."""
 
+    @property
+    def clients_at_rest(self) -> tuple[str, ...]:
+        """Return what is said of clients that do nothing and hold others up, and of those that are held up."""
+        clients = self.clients
+        said: list[str] = []
+        if clients is not None and clients.idle:
+            many = "1 idle session holds" if clients.idle == 1 else f"{clients.idle} idle sessions hold"
+            said.append(
+                f"{many} a transaction open and would be ended, what is not committed rolled back: the longest has been"
+                f" idle for {clients.idle_for:.0f} s, {clients.idle_who}"
+            )
+        if clients is not None and clients.waiting:
+            many = "1 session waits" if clients.waiting == 1 else f"{clients.waiting} sessions wait"
+            said.append(
+                f"{many} for a lock, the first for {clients.waited:.0f} s: see SHOW PROCESSLIST for who holds it"
+            )
+        return tuple(said)
+
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
@@ -126,5 +144,6 @@ def _clients(world: World, name: str, looked: Looked | None) -> list[str]:
         return []
     long = f"has been writing in one transaction for {clients.oldest:.0f} s"
     return [
-        f"{clients.who or 'a client'} of {name} {long} and would be ended after {grace} s (max_kill_retries)"
+        f"{clients.who or 'a client'} of {name} {long} and would be ended after {grace} s (max_kill_retries)",
+        *(f"{name}: {said}" for said in looked.clients_at_rest),
     ]

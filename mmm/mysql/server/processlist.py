@@ -36,10 +36,10 @@ _TRANSACTIONS = """
     SELECT trx_mysql_thread_id AS id, MAX(trx_rows_modified) AS modified
     FROM information_schema.INNODB_TRX GROUP BY trx_mysql_thread_id"""
 
-_AGES = """
-    SELECT trx_mysql_thread_id AS id,
+_OPEN = """
+    SELECT trx_mysql_thread_id AS id, MAX(trx_rows_modified) AS modified, MAX(trx_lock_structs) AS locks,
         MAX(TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(NOW(), @@session.time_zone, 'SYSTEM'))) AS age
-    FROM information_schema.INNODB_TRX WHERE trx_rows_modified > 0 GROUP BY trx_mysql_thread_id"""
+    FROM information_schema.INNODB_TRX GROUP BY trx_mysql_thread_id"""
 
 
 class Fate(Enum):
@@ -136,22 +136,70 @@ class Survey:
     """Seconds that the oldest of these has been at its transaction or statement."""
     who: str = ""
     """That session: its number and user."""
+    idle: int = 0
+    """Sessions at rest whose open transaction has changed rows, or holds locks on some."""
+    idle_for: float = 0.0
+    """Seconds that the one of these which has rested longest has been without a statement."""
+    idle_who: str = ""
+    """That session: its number, user and client, and what it has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A session's open transaction."""
+
+    modified: int
+    locks: int
+    age: float
 
 
 def survey(connection: Connection, *, keep: frozenset[str] = frozenset()) -> Survey:
     """Return how the client sessions stand; ends nobody. Raises MysqlError."""
-    ages = {int(row["id"]): float(row["age"] or 0) for row in connection.query(_AGES)}
-    at_rest = writing = 0
-    oldest, who = 0.0, ""
-    for session in list_sessions(connection, open_transactions(connection)):
-        verdict = fate(session, keep)
-        at_rest += verdict is Fate.END
-        if verdict is Fate.GRACE:
-            writing += 1
-            age = max(ages.get(session.id, 0.0), session.seconds if session.command in _STATEMENTS else 0.0)
-            if age >= oldest:
-                oldest, who = age, f"session {session.id} of {session.user}"
-    return Survey(at_rest, writing, oldest, who)
+    transactions = {
+        int(row["id"]): _Open(int(row["modified"] or 0), int(row["locks"] or 0), float(row["age"] or 0))
+        for row in connection.query(_OPEN)
+    }
+    modified = {number: each.modified for number, each in transactions.items()}
+    clients = [(each, fate(each, keep)) for each in list_sessions(connection, modified)]
+    writing = [session for session, verdict in clients if verdict is Fate.GRACE]
+    ages = [(_age(session, transactions.get(session.id)), session) for session in writing]
+    oldest, who = max(ages, key=lambda each: each[0], default=(0.0, None))
+    idle = [
+        (session, transactions[session.id])
+        for session, verdict in clients
+        if verdict is not Fate.KEEP and rests(session) and _holds(transactions.get(session.id))
+    ]
+    longest = max(idle, key=lambda each: each[0].seconds, default=None)
+    return Survey(
+        at_rest=sum(verdict is Fate.END for _, verdict in clients),
+        writing=len(writing),
+        oldest=oldest,
+        who=f"session {who.id} of {who.user}" if who else "",
+        idle=len(idle),
+        idle_for=longest[0].seconds if longest else 0.0,
+        idle_who=_idle(*longest) if longest else "",
+    )
+
+
+def _age(session: Session, transaction: _Open | None) -> float:
+    """Return for how many seconds a session has been writing."""
+    at_work = session.seconds if session.command in _STATEMENTS else 0.0
+    return max(transaction.age if transaction and transaction.modified else 0.0, at_work)
+
+
+def rests(session: Session) -> bool:
+    """Tell whether a session has been without a statement for longer than between two of one transaction."""
+    return session.command == _RESTS and session.seconds >= _LONG
+
+
+def _holds(transaction: _Open | None) -> bool:
+    return transaction is not None and (transaction.modified > 0 or transaction.locks > 0)
+
+
+def _idle(session: Session, transaction: _Open) -> str:
+    rows = "1 row" if transaction.modified == 1 else f"{transaction.modified} rows"
+    did = f"has changed {rows}" if transaction.modified else "holds locks on rows"
+    return f"session {session.id} of {session.user}@{session.client}, whose transaction {did}"
 
 
 class Ending:
@@ -205,7 +253,7 @@ class Ending:
             for session in self._sessions():
                 if session.id in self._killed or fate(session, self._keep) is not Fate.GRACE:
                     continue
-                if session.command == _RESTS and session.seconds >= _LONG:
+                if rests(session):
                     self._kill(session.id, writing=True)
                 elif session.command in _STATEMENTS and session.seconds >= _LONG:
                     at_work.add(session.id)
