@@ -5,7 +5,7 @@ import sys
 from collections import defaultdict
 
 from mmm.monitor.states.table import RULES, Consequence, Rule
-from mmm.monitor.world.world import State
+from mmm.monitor.world.host import State
 
 _MEANINGS = {
     State.ONLINE: "in use; the only state in which a host holds roles",

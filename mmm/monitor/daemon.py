@@ -6,6 +6,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from mmm.config.addresses import USELESS, is_loopback
 from mmm.config.allow import allowed, sentence
@@ -22,7 +23,8 @@ from mmm.monitor.act.network_check import a_host_answers, is_up
 from mmm.monitor.act.shell import Shell
 from mmm.monitor.assess import pair_warnings
 from mmm.monitor.decide import startup
-from mmm.monitor.world.world import State, World
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import World
 from mmm.network import privileged_port
 from mmm.network.icmp import Pinger
 from mmm.network.line_server import see_free
@@ -149,7 +151,7 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
         started = startup.start(conf, checked, found, time.monotonic(), has)
         world = started.world
         for name, known in settings.items():
-            world = world.with_host(name, settings=known)
+            world = world.with_host(name, replace(world.hosts[name], settings=known))
         _say_start(started, world)
         shell = Shell(world, monitor, agents, checks, pinger)
         log.info("%s", sentence(conf))

@@ -30,7 +30,9 @@ from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Found
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.report import answers, history
-from mmm.monitor.world.world import CheckStatus, Mode, State, World
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import Mode, World
 from mmm.mysql.server.replication import parse_status
 from mmm.mysql.session import text_protocol
 from mmm.wire import agent as wire

@@ -8,7 +8,7 @@ from mmm.monitor.act import status_file
 from mmm.monitor.assess import trap
 from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Found
-from mmm.monitor.world.world import CheckStatus
+from mmm.monitor.world.checks import CheckStatus
 from mmm.wire.agent import SystemStatus
 from tests.simulation.cluster import Cluster
 from tests.simulation.machine import Machine

@@ -26,7 +26,7 @@ from mmm.gtid.mysql import GtidSet
 from mmm.gtid.place import LogPlace, Tail, Written
 from mmm.gtid.transactions import Transactions
 from mmm.lease.rules import FOREVER, PROBING
-from mmm.monitor.world.world import Outcome
+from mmm.monitor.world.checks import Outcome
 from tests.simulation.clock import Clock
 
 LAG = 100.0

@@ -28,6 +28,8 @@ from mmm.monitor.command import command_result, dispatch
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.startup import Started
 from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import (
     AskOthers,
     KillHost,
@@ -35,7 +37,7 @@ from mmm.monitor.world.orders import (
     ReadLog,
     Tell,
 )
-from mmm.monitor.world.world import Mode, Outcome, State, World
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import LEASE_OVER
 from tests.simulation.tenancy import LATE
 from tests.simulation.watch import ViolationError
@@ -402,7 +404,7 @@ class Monitor:
         if self.frozen_until > self.clock.now or last is None or not self.world.network_up:
             return
         link = replace(self.world.hosts[last.host].agent, given=leases.sent(self.world, last))
-        self.world = self.world.with_host(last.host, agent=link)
+        self.world = self.world.with_agent(last.host, link)
         last = self._recorded(last)
         machine = self.cluster.machines[last.host]
         if machine.link_to_monitor() and machine.agent_up:

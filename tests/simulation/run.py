@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.act import status_file
-from mmm.monitor.world.world import Mode, State
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import Mode
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import begin, start_monitor
 from tests.simulation.scenario import Kind, Scenario

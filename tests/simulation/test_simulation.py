@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from random import SystemRandom
 from typing import Any
 
@@ -78,14 +79,16 @@ def never_level(world: World) -> World:
 
 
 def forgets_what_is_left(world: World, name: str) -> World:
-    return world.with_agent(name, may_hold=frozenset())
+    return _without(world, name)
+
+
+def _without(world: World, name: str) -> World:
+    return world.with_agent(name, replace(world.hosts[name].agent, may_hold=frozenset()))
 
 
 def silence_is_refusal(world: World, event: Any, host: Any, now: float) -> World:
     after = _link_after(world, event, host, now)
-    return (
-        after.with_agent(event.host, may_hold=frozenset()) if event.answer is events.Answer.SILENT else after
-    )
+    return _without(after, event.host) if event.answer is events.Answer.SILENT else after
 
 
 def never_syncs(*args: Any) -> plan.Plan:

@@ -17,8 +17,9 @@ from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Found
 from mmm.monitor.decide.turn import Assigned, Turn
 from mmm.monitor.states.table import Change
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import Tell
-from mmm.monitor.world.world import Mode, State, World
+from mmm.monitor.world.world import Mode, World
 from tests.simulation.machine import Machine
 
 UNASKED = (Mode.MANUAL, Mode.WAIT)

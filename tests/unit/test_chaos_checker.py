@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from mmm.monitor.world.world import LossCode
+from mmm.monitor.world.loss import LossCode
 from mmm.proving.announced import Announced
 from mmm.proving.chaos.checker import (
     NOTICED,

@@ -1,13 +1,15 @@
 """What the monitor's own look at the agents comes to in show."""
 
-from dataclasses import replace
-
 from mmm.doctor.rules import Finding
 from mmm.monitor.apply.events import Examined, apply
 from mmm.monitor.assess import checkup
+from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import text
-from mmm.monitor.world.world import State, World
-from tests.unit.worlds import world
+from mmm.monitor.world.world import World
+from tests.unit.worlds import (
+    with_host,
+    world,
+)
 
 LACKS = Finding(
     "grant_missing", "db2", {"account": "agent", "privilege": "PROCESS", "to": "db2", "statement": "GRANT"}
@@ -18,7 +20,9 @@ SMALL = Finding("clock_apart", "db2", {"seconds": "9", "way": "behind"})
 
 def all_online() -> World:
     made = world()
-    return replace(made, hosts={name: replace(host, state=State.ONLINE) for name, host in made.hosts.items()})
+    for name in made.hosts:
+        made = with_host(made, name, state=State.ONLINE)
+    return made
 
 
 def said(seen: World) -> list[str]:
@@ -44,7 +48,7 @@ def test_what_is_found_twice_is_one_line_and_goes_with_its_cause() -> None:
 
 def test_a_host_that_is_not_in_use_is_not_held_against_the_next_failover() -> None:
     seen = all_online()
-    out = seen.with_host("db1", state=State.HARD_OFFLINE)
+    out = with_host(seen, "db1", state=State.HARD_OFFLINE)
     assert checkup.errors(seen, [SILENT])
     assert not checkup.errors(out, [SILENT])
     assert checkup.errors(out, [LACKS])
@@ -70,9 +74,9 @@ def test_a_writer_whose_agent_does_not_reach_the_others_is_named() -> None:
     seen = all_online()
     vip = seen.conf.master_vip
     assert vip
-    seen = replace(seen, owner={**seen.owner, vip: "db1"})
+    seen = seen.with_owner({vip: "db1"})
     first, second = said(examined(examined(seen, apart), apart))
     assert first.startswith("the agent of db1, which holds the writer role, does not reach that of db2: ")
     assert first.endswith("open TCP 9989 between the hosts, both ways")
     assert "1 error" in second
-    assert len(said(examined(examined(replace(seen, owner={**seen.owner, vip: "db2"}), apart), apart))) == 1
+    assert len(said(examined(examined(seen.with_owner({vip: "db2"}), apart), apart))) == 1

@@ -8,10 +8,20 @@ from mmm.gtid.transactions import Transactions
 from mmm.monitor.act.checks import Reading, judge_threads, replica_result
 from mmm.monitor.apply.events import CheckResult, apply
 from mmm.monitor.report import answers, concerns, log_lines
+from mmm.monitor.world.checks import Cause, Outcome
+from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import SENTENCES, Level, Warned, text
-from mmm.monitor.world.world import Cause, Outcome, State, World
+from mmm.monitor.world.world import World
 from mmm.mysql.session.connection import ErrorKind, MysqlError
-from tests.unit.worlds import NOW, READER3, WRITER, checks, cluster, world
+from tests.unit.worlds import (
+    NOW,
+    READER3,
+    WRITER,
+    checks,
+    cluster,
+    with_host,
+    world,
+)
 
 DENIED = Cause("denied", 1045)
 
@@ -25,7 +35,7 @@ def unknown(of: World, name: str, check: str, cause: Cause, message: str = "UNKN
 
 
 def read(of: World, name: str, source: str, server_id: int = 0) -> World:
-    return of.with_host(name, transactions=Transactions(NOW, source_ip=source, server_id=server_id))
+    return with_host(of, name, transactions=Transactions(NOW, source_ip=source, server_id=server_id))
 
 
 def test_nothing_is_said_of_a_healthy_cluster() -> None:
@@ -71,13 +81,16 @@ def test_a_backlog_that_is_null_is_no_check_that_cannot_look() -> None:
 
 
 def test_a_host_that_is_out_of_use_says_why_it_is_now() -> None:
-    failed = world(states={"db3": State.REPLICATION_FAIL}).with_host(
-        "db3", checks=checks(rep_threads=NOW - 9), sentence="rep_threads: something older"
+    failed = with_host(
+        world(states={"db3": State.REPLICATION_FAIL}),
+        "db3",
+        checks=checks(rep_threads=NOW - 9),
+        sentence="rep_threads: something older",
     )
     assert "# Warning: db3 is REPLICATION_FAIL: rep_threads: ERROR: rep_threads; see explain db3\n" in (
         answers.show(failed)
     )
-    waiting = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", sentence="it answers again")
+    waiting = with_host(world(states={"db3": State.AWAITING_RECOVERY}), "db3", sentence="it answers again")
     assert "# Warning: db3 is AWAITING_RECOVERY: it answers again; see explain db3\n" in answers.show(waiting)
     assert "# Warning" not in answers.show(world(states={"db3": State.ADMIN_OFFLINE}))
 
@@ -94,7 +107,7 @@ def test_a_role_that_no_host_holds_is_said_and_why() -> None:
     some = world(
         {WRITER: "db1"}, {"db1": State.ONLINE, "db2": State.ADMIN_OFFLINE, "db3": State.ADMIN_OFFLINE}
     )
-    one = some.with_owner({READER3: None}).with_host("db1", state=State.ADMIN_OFFLINE)
+    one = with_host(some.with_owner({READER3: None}), "db1", state=State.ADMIN_OFFLINE)
     assert "reader" in str(found(one)["no_holder"])
 
 
@@ -107,12 +120,12 @@ def test_masters_that_do_not_replicate_from_each_other_are_said_until_they_do() 
     assert "(from 10.9.9.9)" in str(elsewhere)
     assert "not_replicating" not in found(read(alone, "db1", "10.0.0.2"))
     detached = replace(alone.hosts["db1"].transactions or Transactions(NOW), detached=True)
-    assert "not_replicating" not in found(alone.with_host("db1", transactions=detached)), "on purpose"
+    assert "not_replicating" not in found(with_host(alone, "db1", transactions=detached)), "on purpose"
 
 
 def test_auto_increments_that_collide_are_said() -> None:
     def of(one: Settings, two: Settings) -> set[str]:
-        return set(found(world().with_host("db1", settings=one).with_host("db2", settings=two)))
+        return set(found(with_host(with_host(world(), "db1", settings=one), "db2", settings=two)))
 
     assert of(Settings(2, 1), Settings(2, 2)) == set()
     assert of(Settings(1, 1), Settings(1, 1)) == {"increment_too_small", "offsets_equal"}

@@ -14,19 +14,29 @@ from mmm.monitor.apply.events import Killed, apply
 from mmm.monitor.command import command_result, dispatch
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.report import answers
+from mmm.monitor.world.host import Opinion, State
 from mmm.monitor.world.orders import KillHost, Tell
-from mmm.monitor.world.world import Opinion, State, World
+from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.wire.agent import PROBE_STOP
 from tests.unit.test_monitor_leases import CONF, LENGTH, cut_off, quiet, rest
-from tests.unit.worlds import NOW, WRITER, checks, settle, take_turn, world
+from tests.unit.worlds import (
+    NOW,
+    WRITER,
+    checks,
+    settle,
+    take_turn,
+    with_agent,
+    with_host,
+    world,
+)
 
 BEGUN = NOW + 3.0
 
 
 def endless() -> World:
     """Return the world in which db1, the writer, is dead with a lease that has no end, and kill_host is missing."""
-    before = cut_off(quiet().with_agent("db1", given=Outstanding(FOREVER, FOREVER)), "db1", BEGUN)
+    before = cut_off(with_agent(quiet(), "db1", given=Outstanding(FOREVER, FOREVER)), "db1", BEGUN)
     before, orders = take_turn(before, BEGUN)
     assert any(isinstance(order, KillHost) for order in orders)
     return rest(apply(before, Killed("db1", "no such program"), BEGUN), BEGUN, ("db1",))[0]
@@ -70,7 +80,7 @@ def test_a_failover_block_does_not_wait_for_a_host_that_is_off() -> None:
 
 
 def test_a_host_that_nothing_waits_for_may_be_off_too() -> None:
-    off = cut_off(quiet(), "db2", BEGUN).with_host("db2", state=State.HARD_OFFLINE)
+    off = with_host(cut_off(quiet(), "db2", BEGUN), "db2", state=State.HARD_OFFLINE)
     done = confirmed(off, host="db2", who="root")
     assert done.entry == "db2: confirmed dead by root: nothing waited for it"
 
@@ -82,11 +92,11 @@ def test_a_host_that_nothing_waits_for_may_be_off_too() -> None:
         (replace(endless(), network_up=False), "", "the monitor reaches none of its ping_ips"),
         (quiet(), "", "its checks have not failed"),
         (
-            endless().with_host("db1", opinion=Opinion(BEGUN, known=True, reached=("db2",))),
+            with_host(endless(), "db1", opinion=Opinion(BEGUN, known=True, reached=("db2",))),
             "",
             "db2 reach its server",
         ),
-        (endless().with_host("db1", state=State.ONLINE), "", "the other hosts are asked"),
+        (with_host(endless(), "db1", state=State.ONLINE), "", "the other hosts are asked"),
     ],
     ids=["answers", "network", "good", "reached", "undecided"],
 )
@@ -107,7 +117,7 @@ def test_only_confirm_dead_looks_for_life_and_only_at_hosts_of_the_conf() -> Non
 
 
 def test_a_move_that_waits_for_ever_is_answered_at_once_with_what_ends_it() -> None:
-    before = endless().with_agent("db2", token="boot.1", token_at=BEGUN + 60)
+    before = with_agent(endless(), "db2", token="boot.1", token_at=BEGUN + 60)
     forced = dispatch.run(before, ["move_role", "--force", "writer", "db2"], BEGUN + 60, pinged=True)
     assert forced is not None
     assert forced.awaits is not None
@@ -116,15 +126,15 @@ def test_a_move_that_waits_for_ever_is_answered_at_once_with_what_ends_it() -> N
         " no end. That ends at once when the agent of db1 answers, kill_host succeeds, or you vouch that db1 is off:"
         " 'mmm_control confirm_dead db1'"
     )
-    killing = forced.world.with_agent("db1", killing=True)
+    killing = with_agent(forced.world, "db1", killing=True)
     assert command_result.outcome(killing, forced.awaits) is None, "kill_host may succeed"
-    ends = forced.world.with_agent("db1", given=Outstanding(BEGUN + 65, BEGUN + 65))
+    ends = with_agent(forced.world, "db1", given=Outstanding(BEGUN + 65, BEGUN + 65))
     assert command_result.outcome(ends, forced.awaits) is None, "it is done in some seconds"
 
 
 def test_a_move_in_manual_mode_whose_old_holder_is_dead_is_answered_at_once_too() -> None:
     before = replace(endless(), mode=endless().mode.MANUAL).with_owner({WRITER: "db1"})
-    before, _ = settle(before.with_agent("db1", unkillable=True), BEGUN + 60)
+    before, _ = settle(with_agent(before, "db1", unkillable=True), BEGUN + 60)
     moved = dispatch.run(before, ["move_role", "writer", "db2"], BEGUN + 60, pinged=True)
     assert moved is not None
     assert moved.awaits is not None
@@ -141,16 +151,16 @@ def test_a_move_in_manual_mode_whose_old_holder_is_dead_is_answered_at_once_too(
 def test_show_says_how_long_a_wait_lasts_and_what_ends_it() -> None:
     before = endless()
     assert "its lease has no end. That ends at once when" in answers.show(before, BEGUN)
-    ends = before.with_agent("db1", given=Outstanding(BEGUN + LENGTH, BEGUN + LENGTH))
+    ends = with_agent(before, "db1", given=Outstanding(BEGUN + LENGTH, BEGUN + LENGTH))
     assert "which may still have it: for another 9 s. That ends" in answers.show(ends, BEGUN + 2)
     assert "'mmm_control confirm_dead db1'" in answers.show(ends, BEGUN + 2)
-    perl = before.with_agent("db1", classic=True)
+    perl = with_agent(before, "db1", classic=True)
     assert "its agent is one of the Perl MMM, which holds it for good. That" in answers.show(perl, BEGUN)
 
 
 def test_who_waits_for_an_agent_alone_is_told_to_start_it() -> None:
-    lives = endless().with_host("db1", checks=checks(), opinion=None, state=State.AWAITING_RECOVERY)
-    lives = lives.with_agent("db1", unreachable=True)
+    lives = with_host(endless(), "db1", checks=checks(), opinion=None, state=State.AWAITING_RECOVERY)
+    lives = with_agent(lives, "db1", unreachable=True)
     assert "when the agent of db1 answers: start it" in answers.show(lives, BEGUN)
     assert "confirm_dead" not in answers.show(lives, BEGUN)
 
@@ -168,7 +178,7 @@ def test_a_vip_without_a_lease_waits_too_where_the_guard_is_on() -> None:
 def test_a_command_for_an_agent_that_does_not_answer_names_the_way_out_of_a_dead_host() -> None:
     refused = dispatch.run(endless(), ["set_online", "db1"], BEGUN, pinged=False)
     assert refused is not None
-    failing = replace(endless(), hosts=endless().hosts).with_host("db1", state=State.REPLICATION_FAIL)
+    failing = with_host(replace(endless(), hosts=endless().hosts), "db1", state=State.REPLICATION_FAIL)
     offline = dispatch.run(failing, ["set_offline", "db1"], BEGUN, pinged=False)
     assert offline is not None
     assert offline.text.endswith("If it is off: 'mmm_control confirm_dead db1'.")

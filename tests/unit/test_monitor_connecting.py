@@ -4,8 +4,16 @@ import pytest
 
 from mmm.monitor.apply.events import CheckResult, Network, apply
 from mmm.monitor.decide.startup import Found, Stored, start
-from mmm.monitor.world.world import CheckStatus, Outcome, State, World
-from tests.unit.worlds import NOW, checks, cluster, world
+from mmm.monitor.world.checks import CheckStatus, Outcome
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import World
+from tests.unit.worlds import (
+    NOW,
+    checks,
+    cluster,
+    with_host,
+    world,
+)
 
 SOURCE = "10.0.0.1"
 CONNECTING = CheckResult(
@@ -26,7 +34,7 @@ def seen(before: World, *moments: float, result: CheckResult = CONNECTING) -> Wo
 
 
 def source_fails(before: World, **failed: float) -> World:
-    return before.with_host("db1", checks=checks(**failed))
+    return with_host(before, "db1", checks=checks(**failed))
 
 
 def test_connecting_is_good_for_connect_grace_only_and_then_begins_the_trap() -> None:
@@ -68,14 +76,14 @@ def test_a_look_that_says_nothing_lets_the_grace_go_on() -> None:
 
 
 def test_what_has_failed_is_good_again_once_it_is_connected_or_its_source_has_failed_too() -> None:
-    failed = world().with_host("db3", checks=checks(rep_threads=NOW - 50.0))
+    failed = with_host(world(), "db3", checks=checks(rep_threads=NOW - 50.0))
     assert threads(seen(failed, 0.0)).failed
     assert not threads(seen(failed, 0.0, result=CONNECTED)).failed
     assert not threads(seen(source_fails(failed, mysql=NOW), 0.0)).failed
 
 
 def test_an_unknown_lag_leaves_the_trap_as_it_is_unless_its_source_has_failed() -> None:
-    behind = world().with_host("db3", checks=checks(rep_backlog=NOW - 50.0))
+    behind = with_host(world(), "db3", checks=checks(rep_backlog=NOW - 50.0))
     status = seen(behind, 0.0, result=NULL).hosts["db3"].checks["rep_backlog"]
     assert status.failed
     assert status.message == NULL.message

@@ -7,8 +7,16 @@ import pytest
 from mmm.monitor.apply.events import CheckResult, Network, apply
 from mmm.monitor.assess.cut_off import Known, fell_silent_together, judged, unjudged
 from mmm.monitor.decide.turn import turn
-from mmm.monitor.world.world import Outcome, State, World
-from tests.unit.worlds import NOW, checks, world
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import World
+from tests.unit.worlds import (
+    NOW,
+    checks,
+    with_agent,
+    with_host,
+    world,
+)
 
 LONG_AGO = NOW - 1000
 
@@ -16,8 +24,11 @@ LONG_AGO = NOW - 1000
 def silent(*names: str, at: float = NOW, before: World | None = None) -> World:
     after = world() if before is None else before
     for name in names:
-        after = after.with_host(
-            name, checks=checks(ping=at, mysql=at), agent=replace(after.hosts[name].agent, last_order=at - 1)
+        after = with_host(
+            after,
+            name,
+            checks=checks(ping=at, mysql=at),
+            agent=replace(after.hosts[name].agent, last_order=at - 1),
         )
     return after
 
@@ -33,18 +44,20 @@ REFUSED = replace(checks(mysql=NOW)["mysql"], refused=True)
         (silent("db1", "db2"), False),
         (silent("db3", at=NOW + 6, before=silent("db1", "db2")), True),
         (silent("db3", at=NOW + 30, before=silent("db1", "db2")), False),
-        (silent(*ALL).with_host("db3", checks={**checks(ping=NOW), "mysql": REFUSED}), False),
-        (silent(*ALL).with_agent("db2", last_order=NOW + 5), False),
+        (with_host(silent(*ALL), "db3", checks={**checks(ping=NOW), "mysql": REFUSED}), False),
+        (with_agent(silent(*ALL), "db2", last_order=NOW + 5), False),
         (
-            silent(*ALL)
-            .with_host("db3", state=State.HARD_OFFLINE, checks=checks(ping=1.0, mysql=1.0))
-            .with_agent("db3", last_order=0.5),
+            with_agent(
+                with_host(silent(*ALL), "db3", state=State.HARD_OFFLINE, checks=checks(ping=1.0, mysql=1.0)),
+                "db3",
+                last_order=0.5,
+            ),
             True,
         ),
         (
-            silent(*ALL)
-            .with_host("db3", state=State.HARD_OFFLINE)
-            .with_host("db2", state=State.HARD_OFFLINE),
+            with_host(
+                with_host(silent(*ALL), "db3", state=State.HARD_OFFLINE), "db2", state=State.HARD_OFFLINE
+            ),
             False,
         ),
     ],

@@ -7,9 +7,15 @@ import pytest
 
 from mmm.monitor.assess import diagnosis
 from mmm.monitor.report import answers, log_lines
-from mmm.monitor.world.world import HostWorld, Opinion, State, World
+from mmm.monitor.world.host import HostWorld, Opinion, State
+from mmm.monitor.world.world import World
 from pages import safety
-from tests.unit.worlds import NOW, checks, cluster, world
+from tests.unit.worlds import (
+    NOW,
+    checks,
+    cluster,
+    world,
+)
 
 CONF = cluster(split_brain_guard=True)
 
@@ -21,9 +27,7 @@ def seen(host: HostWorld, *failed: str, refused: bool = False, saturated: bool =
 
 
 def of(host: HostWorld, *, network_up: bool = True) -> World:
-    return replace(world(conf=CONF).with_host("db1"), network_up=network_up, hosts={
-        **world(conf=CONF).hosts, "db1": host,
-    })  # fmt: skip
+    return replace(world(conf=CONF).with_host("db1", host), network_up=network_up)
 
 
 HEALTHY = world(conf=CONF).hosts["db1"]

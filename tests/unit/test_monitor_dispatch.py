@@ -6,8 +6,23 @@ from mmm.monitor.apply.events import Answer, CheckResult, apply
 from mmm.monitor.command import command_result, dispatch
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.decide.turn import turn
-from mmm.monitor.world.world import Mode, Outcome, State, World
-from tests.unit.worlds import NOW, READER1, READER2, WRITER, answer, checks, cluster, settle, take_turn, world
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import Mode, World
+from tests.unit.worlds import (
+    NOW,
+    READER1,
+    READER2,
+    WRITER,
+    answer,
+    checks,
+    cluster,
+    settle,
+    take_turn,
+    with_agent,
+    with_host,
+    world,
+)
 
 
 def run(before: World, text: str, *, pinged: bool = True) -> Result:
@@ -17,7 +32,7 @@ def run(before: World, text: str, *, pinged: bool = True) -> Result:
 
 
 WAITING = world(states={"db2": State.AWAITING_RECOVERY})
-BROKEN_DB1 = WAITING.with_host("db1", checks=checks(rep_threads=0.0))
+BROKEN_DB1 = with_host(WAITING, "db1", checks=checks(rep_threads=0.0))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +42,7 @@ BROKEN_DB1 = WAITING.with_host("db1", checks=checks(rep_threads=0.0))
         (WAITING, "set_online db1", "OK: This host is already ONLINE"),
         (WAITING, "set_online db9", "ERROR: Unknown host name 'db9'! Known are db1, db2, db3."),
         (
-            WAITING.with_host("db2", checks=checks(mysql=0.0)),
+            with_host(WAITING, "db2", checks=checks(mysql=0.0)),
             "set_online db2",
             "ERROR: Checks 'ping' and 'mysql' must",
         ),
@@ -112,17 +127,17 @@ def test_words_that_are_no_command_are_none() -> None:
 def test_set_offline_takes_every_role_and_set_online_ends_flapping() -> None:
     after = run(world(), "set_offline db1").world
     assert not after.vips_of("db1")
-    flapping = WAITING.with_host("db2", flapping=True, flap_start=1.0, flap_count=4)
+    flapping = with_host(WAITING, "db2", flapping=True, flap_start=1.0, flap_count=4)
     assert not run(flapping, "set_online db2").world.hosts["db2"].flapping
 
 
 def test_replication_that_set_offline_stopped_is_not_held_against_the_host_that_comes_back() -> None:
     offline = run(world(), "set_offline db3").world
-    stopped = offline.with_host("db3", checks=checks(rep_threads=NOW + 3))
+    stopped = with_host(offline, "db3", checks=checks(rep_threads=NOW + 3))
     after = run(stopped, "set_online db3").world
     assert settle(after, NOW + 1)[0].hosts["db3"].state is State.ONLINE
     # What had failed before is another matter.
-    broken = offline.with_host("db3", checks=checks(rep_threads=NOW - 3))
+    broken = with_host(offline, "db3", checks=checks(rep_threads=NOW - 3))
     after = run(broken, "set_online db3").world
     assert settle(after, NOW + 1)[0].hosts["db3"].state is State.REPLICATION_FAIL
 
@@ -152,8 +167,8 @@ def test_a_move_that_the_old_host_refuses_says_who_keeps_the_role_and_why() -> N
 
 
 def test_in_manual_mode_the_admin_can_move_the_role_off_a_dead_host() -> None:
-    dead = world(states={"db1": State.HARD_OFFLINE}, mode=Mode.MANUAL).with_host(
-        "db1", checks=checks(ping=0.0, mysql=0.0)
+    dead = with_host(
+        world(states={"db1": State.HARD_OFFLINE}, mode=Mode.MANUAL), "db1", checks=checks(ping=0.0, mysql=0.0)
     )
     after, orders = settle(run(dead, "move_role writer db2").world)
     assert after.hosts["db2"].agent.told is not None
@@ -162,7 +177,7 @@ def test_in_manual_mode_the_admin_can_move_the_role_off_a_dead_host() -> None:
 
 
 def test_force_makes_a_lagging_host_master_and_judges_the_old_one() -> None:
-    before = world(states={"db2": State.REPLICATION_DELAY}).with_host("db1", checks=checks(rep_threads=0.0))
+    before = with_host(world(states={"db2": State.REPLICATION_DELAY}), "db1", checks=checks(rep_threads=0.0))
     after = run(before, "move_role --force writer db2").world
     assert after.hosts["db2"].state is State.ONLINE
     assert after.hosts["db1"].state is State.REPLICATION_FAIL
@@ -201,15 +216,15 @@ def test_wait_mode_ends_when_both_masters_are_online_or_one_for_long_enough() ->
     one = world(
         states={"db2": State.AWAITING_RECOVERY}, mode=Mode.WAIT, conf=cluster(wait_for_other_master=120.0)
     )
-    one = one.with_host("db2", uptime=5.0)
-    assert take_turn(one.with_host("db1", online_since=NOW - 119.0))[0].mode is Mode.WAIT
-    assert take_turn(one.with_host("db1", online_since=NOW - 120.0))[0].mode is Mode.ACTIVE
+    one = with_host(one, "db2", uptime=5.0)
+    assert take_turn(with_host(one, "db1", online_since=NOW - 119.0))[0].mode is Mode.WAIT
+    assert take_turn(with_host(one, "db1", online_since=NOW - 120.0))[0].mode is Mode.ACTIVE
     never = replace(one, conf=cluster(wait_for_other_master=0.0))
     assert take_turn(never)[0].mode is Mode.WAIT
 
 
 def test_a_role_moves_to_a_host_whose_agent_answers_ping_though_not_its_last_order() -> None:
-    back = world().with_agent("db2", unreachable=True)
+    back = with_agent(world(), "db2", unreachable=True)
     moved, _ = take_turn(run(back, "move_role writer db2").world)
     assert moved.owner[WRITER] == "db2"
 

@@ -19,10 +19,20 @@ from mmm.monitor.report.answers import show
 from mmm.monitor.report.explain import explain
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.states.table import Change, enter, judge
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import ReadLog
-from mmm.monitor.world.world import Outcome, State, World
+from mmm.monitor.world.world import World
 from mmm.wire.agent import Status
-from tests.unit.worlds import NOW, WRITER, checks, cluster, world
+from tests.unit.worlds import (
+    NOW,
+    WRITER,
+    checks,
+    cluster,
+    with_agent,
+    with_host,
+    world,
+)
 
 ONE = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 TWO = "4d22fa47-71ca-11e1-9e33-c80aa9429562"
@@ -52,8 +62,8 @@ def failed_over(has: Executed | None = None, origin: str = "2") -> World:
 
 def back(before: World, at: float = NOW + 20) -> World:
     """db1 answers again after a short outage."""
-    return enter(before, "db1", AWAITING, "back", "it answers again", at).with_host(
-        "db1", uptime=520.0, last_uptime=500.0
+    return with_host(
+        enter(before, "db1", AWAITING, "back", "it answers again", at), "db1", uptime=520.0, last_uptime=500.0
     )
 
 
@@ -120,7 +130,7 @@ def test_where_nobody_tells_or_not_for_long_the_classic_rules_hold() -> None:
 def test_what_it_had_before_the_active_master_took_over_proves_nothing() -> None:
     """In manual mode it may have held the writer role, and written, while it was AWAITING_RECOVERY."""
     waiting = read(back(world({WRITER: "db2"}), NOW - 20), "db1", mariadb("0-1-100"), "1", NOW)
-    waiting = waiting.with_host("db1", state=AWAITING, since=NOW - 20)
+    waiting = with_host(waiting, "db1", state=AWAITING, since=NOW - 20)
     waiting = read(waiting, "db2", mariadb("0-1-100", "0-1-100"), "2", NOW + 5)
     assert state(judge(waiting, NOW + 5)[0]) is AWAITING
     same = read(waiting, "db1", mariadb("0-1-100"), "1", NOW + 6)
@@ -130,8 +140,8 @@ def test_what_it_had_before_the_active_master_took_over_proves_nothing() -> None
 
 
 def test_it_waits_for_an_active_master_that_lacks_some_and_has_not_taken_over_yet() -> None:
-    before = failed_over().with_host("db1", reference=None)
-    waiting = back(before.with_agent("db2", told=Status("ONLINE", (), "db2")))
+    before = with_host(failed_over(), "db1", reference=None)
+    waiting = back(with_agent(before, "db2", told=Status("ONLINE", (), "db2")))
     for at in range(5):
         waiting = read(waiting, "db1", mariadb("0-1-103"), "1", NOW + 21 + at)
     assert state(judge(waiting, NOW + 99)[0]) is AWAITING
@@ -209,7 +219,7 @@ def test_one_that_comes_back_with_broken_replication_waits_too() -> None:
 def test_it_waits_also_while_the_one_that_it_is_compared_with_is_lost() -> None:
     known = read(back(replace(failed_over(), last_master="db2")), "db1", mariadb("0-1-103"), "1", NOW + 22)
     alone = enter(known, "db2", State.HARD_OFFLINE, "host_failed", "mysql", NOW + 30).without_roles("db2")
-    alone = alone.with_host("db2", checks=checks(mysql=NOW + 30))
+    alone = with_host(alone, "db2", checks=checks(mysql=NOW + 30))
     assert state(judge(alone, NOW + 31)[0]) is AWAITING
     assert "transactions (0-1-101 to 0-1-103) that db2 lacked" in show(alone)
 
@@ -234,7 +244,7 @@ def test_a_standby_that_writes_while_it_is_in_use_is_not_held_up_for_it() -> Non
     after = read(after, "db1", mariadb("0-1-100,0-2-101"), "1", NOW + 5)
     after = enter(after, "db2", State.HARD_OFFLINE, "host_failed", "mysql", NOW + 10)
     after = enter(after, "db2", AWAITING, "back", "it answers again", NOW + 20)
-    after = after.with_host("db2", uptime=520.0, last_uptime=500.0)
+    after = with_host(after, "db2", uptime=520.0, last_uptime=500.0)
     after = read(after, "db2", mariadb("0-1-100,0-2-101"), "2", NOW + 21)
     assert state(judge(after, NOW + 21)[0], "db2") is State.ONLINE
 
@@ -341,7 +351,7 @@ def test_a_restarted_monitor_goes_on_from_the_place_at_which_the_new_master_is_d
     has = {name: known for name in before.hosts if (known := before.hosts[name].transactions) is not None}
     again = start(before.conf, {name: checks() for name in before.hosts}, found, NOW + 30, has).world
     again = replace(again, last_master="db2").with_owner({WRITER: "db2"})
-    again = again.with_agent("db2", told=Status("ONLINE", (WRITER,), "db2"))
+    again = with_agent(again, "db2", told=Status("ONLINE", (WRITER,), "db2"))
     again = by_place(by_place(again, "db2", NOW + 31, detached=True), "db1", NOW + 31)
     own = Written(1, AT, AT)
     assert state(judge(looked(again, Tail(AT, NOW + 32, {1: own})), NOW + 99)[0]) is AWAITING
@@ -360,7 +370,7 @@ def all_lost() -> World:
     rebooted = {"db1": AWAITING, "db2": AWAITING, "db3": AWAITING}
     after = world({WRITER: None}, rebooted, cluster(readers=1))
     for name in after.hosts:
-        after = after.with_host(name, since=NOW, uptime=20.0)
+        after = with_host(after, name, since=NOW, uptime=20.0)
     return after
 
 
@@ -381,7 +391,7 @@ def test_after_a_total_outage_nobody_comes_back_without_proof() -> None:
     assert judge(parted, NOW + 3)[1] == ()
     dead = read(all_lost(), "db1", mariadb("0-1-100"), "1", NOW + 1)
     dead = enter(dead, "db2", State.HARD_OFFLINE, "failed_again", "mysql", NOW + 1)
-    dead = dead.with_host("db2", checks=checks(mysql=NOW))
+    dead = with_host(dead, "db2", checks=checks(mysql=NOW))
     assert judge(dead, NOW + 3)[1] == ()
     assert "what db2 has is not known: it is HARD_OFFLINE" in explain(dead, "db1", NOW + 3, lambda m: m)
 
@@ -433,7 +443,7 @@ def test_a_monitor_that_is_started_again_before_anybody_was_in_use_still_waits()
 
 def test_a_monitor_that_is_started_again_after_a_total_outage_knows_who_was_in_use() -> None:
     for last in (State.HARD_OFFLINE, AWAITING, State.REPLICATION_FAIL, State.ONLINE, State.ADMIN_OFFLINE):
-        before = all_lost().with_host("db1", state=last)
+        before = with_host(all_lost(), "db1", state=last)
         stored, warnings = status_file.decode(status_file.encode(before))
         found = {name: Found(stored[name]) for name in before.hosts}
         again = start(before.conf, {name: checks() for name in before.hosts}, found, NOW).world
@@ -469,7 +479,7 @@ def test_a_possible_master_without_a_transaction_is_no_less_than_the_other() -> 
 def test_nothing_is_compared_with_a_master_that_has_not_taken_over_yet() -> None:
     """What it has received and not yet applied it applies first."""
     after = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW)
-    after = after.with_agent("db2", told=Status("ONLINE", (), "db2"))
+    after = with_agent(after, "db2", told=Status("ONLINE", (), "db2"))
     after = read(after, "db2", mariadb("0-1-90", "0-1-90"), "2", NOW + 1)
     assert after.hosts["db1"].reference is None
 
@@ -486,11 +496,11 @@ def test_without_gtids_it_waits_for_a_new_master_that_does_not_answer_after_the_
 ):
     """Its place in the returning one's log was read before the monitor's start, and is to be read once more."""
     back = back_without_gtids()
-    restarted = back.with_host("db1", reference=None, looks=LOOKS + 9)
+    restarted = with_host(back, "db1", reference=None, looks=LOOKS + 9)
     assert awaited(restarted, "db1")
-    elsewhere = by_place(restarted.with_agent("db2", told=None), "db2", NOW + 31, source="10.0.0.9")
+    elsewhere = by_place(with_agent(restarted, "db2", told=None), "db2", NOW + 31, source="10.0.0.9")
     assert not awaited(elsewhere, "db1")
-    silent = restarted.with_host("db2", transactions=None, checks=checks(mysql=NOW + 30))
+    silent = with_host(restarted, "db2", transactions=None, checks=checks(mysql=NOW + 30))
     assert awaited(silent, "db1")
 
 
@@ -512,7 +522,7 @@ def test_without_gtids_its_log_is_looked_through_once_it_is_read_only() -> None:
     before = back_without_gtids()
     has = before.hosts["db1"].transactions
     assert has is not None
-    open_still = before.with_host("db1", transactions=replace(has, writable=True))
+    open_still = with_host(before, "db1", transactions=replace(has, writable=True))
     assert not [order for order in turn(open_still, NOW + 21).orders if isinstance(order, ReadLog)]
     assert [order for order in turn(before, NOW + 21).orders if isinstance(order, ReadLog)]
 
@@ -523,6 +533,6 @@ def test_after_a_total_outage_nobody_is_proved_while_another_master_can_be_writt
     assert [change.rule for change in judge(after, NOW + 2)[1]] == ["has_everything"]
     has = after.hosts["db2"].transactions
     assert has is not None
-    open_still = after.with_host("db2", transactions=replace(has, writable=True))
+    open_still = with_host(after, "db2", transactions=replace(has, writable=True))
     assert "db2 may still be written to" in explain(open_still, "db1", NOW + 2, lambda m: m)
     assert "db1" not in {change.host for change in judge(open_still, NOW + 2)[1]}

@@ -1,9 +1,20 @@
 from dataclasses import replace
 
 from mmm.monitor.report.explain import explain, explained
-from mmm.monitor.world.world import CheckStatus, Mode, State
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import Mode
 from mmm.wire.control import moment
-from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, world
+from tests.unit.worlds import (
+    NOW,
+    READER1,
+    WRITER,
+    checks,
+    cluster,
+    with_agent,
+    with_host,
+    world,
+)
 
 
 def said(before: object, name: str = "all") -> str:
@@ -12,7 +23,8 @@ def said(before: object, name: str = "all") -> str:
 
 def test_a_delayed_host_shows_the_figures_that_keep_it_away() -> None:
     behind = CheckStatus(failed=True, message="ERROR: 75 s behind, limit 60", changed=NOW - 50.0)
-    before = world(states={"db3": State.REPLICATION_DELAY}).with_host(
+    before = with_host(
+        world(states={"db3": State.REPLICATION_DELAY}),
         "db3",
         checks={**checks(), "rep_backlog": behind},
         rule="replication_delayed",
@@ -22,20 +34,20 @@ def test_a_delayed_host_shows_the_figures_that_keep_it_away() -> None:
     assert f"db3: REPLICATION_DELAY since {moment(0.0)} (replication_delayed): rep_backlog: 75 s" in text
     assert f"    rep_backlog has failed since {moment(NOW - 50.0)}: ERROR: 75 s behind, limit 60\n" in text
     assert text.endswith("    would become ONLINE by replication_good; missing: rep_backlog has to be good\n")
-    same = before.with_host("db3", sentence="rep_backlog: ERROR: 75 s behind, limit 60")
+    same = with_host(before, "db3", sentence="rep_backlog: ERROR: 75 s behind, limit 60")
     assert said(same, "db3").count("75 s behind") == 1, "once is enough"
 
 
 def test_a_waiting_host_shows_every_way_back_and_what_it_lacks() -> None:
     before = world(states={"db3": State.AWAITING_RECOVERY}, conf=cluster(auto_set_online=30.0))
-    text = said(before.with_host("db3", since=NOW - 12.0, uptime=20.0), "db3")
+    text = said(with_host(before, "db3", since=NOW - 12.0, uptime=20.0), "db3")
     assert "missing: auto_set_online is 30 (0: off), it has waited for 12 s" in text
     assert "its uptime is 20 s, and was 500 s when it was last seen ONLINE" in text
     assert "    the admin brings it back with: mmm_control set_online db3\n" in text
     assert "has_everything" not in text, "there is an active master"
     assert "auto_set_online" not in said(world(states={"db3": State.AWAITING_RECOVERY}), "db3"), "it is off"
     assert "calm_again" not in text, "it is not flapping"
-    assert "calm_again" in said(before.with_host("db3", flapping=True), "db3")
+    assert "calm_again" in said(with_host(before, "db3", flapping=True), "db3")
 
 
 def test_what_holds_a_host_where_it_is_has_the_name_of_its_rule() -> None:
@@ -50,8 +62,8 @@ def test_a_role_that_nobody_holds_says_why() -> None:
     assert f"{WRITER}: nobody: no host can take it: db1 is HARD_OFFLINE, db2 is AWAITING_RECOVERY" in said(
         nobody
     )
-    unreachable = world({}, {"db1": State.HARD_OFFLINE}).with_agent(
-        "db2", unreachable=True, silence="no route"
+    unreachable = with_agent(
+        world({}, {"db1": State.HARD_OFFLINE}), "db2", unreachable=True, silence="no route"
     )
     text = said(unreachable)
     assert "db2 is ONLINE but its agent cannot be reached" in text
@@ -59,7 +71,7 @@ def test_a_role_that_nobody_holds_says_why() -> None:
 
 
 def test_a_move_under_way_says_whom_it_waits_for() -> None:
-    moving = world({WRITER: "db2"}).with_agent("db1", may_hold=frozenset({WRITER}))
+    moving = with_agent(world({WRITER: "db2"}), "db1", may_hold=frozenset({WRITER}))
     assert f"{WRITER}: db2 gets it once db1 has released it" in said(moving)
 
 
@@ -72,15 +84,15 @@ def test_modes_and_a_lost_network_are_said() -> None:
 
 
 def test_set_online_is_not_offered_where_it_would_be_refused() -> None:
-    dead = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", checks=checks(mysql=NOW))
+    dead = with_host(world(states={"db3": State.AWAITING_RECOVERY}), "db3", checks=checks(mysql=NOW))
     text = said(dead, "db3")
     assert "set_online is refused now: Checks 'ping' and 'mysql' must be ok for host 'db3'" in text
     assert "brings it back" not in text
 
 
 def test_the_values_behind_the_words() -> None:
-    waiting = world(states={"db3": State.AWAITING_RECOVERY}).with_host(
-        "db3", rule="back", sentence="it answers"
+    waiting = with_host(
+        world(states={"db3": State.AWAITING_RECOVERY}), "db3", rule="back", sentence="it answers"
     )
     told = explained(waiting, "all", NOW, lambda moment: moment)
     assert [host["host"] for host in told["hosts"]] == ["db1", "db2", "db3"]

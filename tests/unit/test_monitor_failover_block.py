@@ -4,15 +4,28 @@ from mmm.monitor.apply.events import Killed, apply
 from mmm.monitor.command import dispatch
 from mmm.monitor.decide import failover_block
 from mmm.monitor.decide.turn import Blocked, turn
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Order
-from mmm.monitor.world.world import State, World
+from mmm.monitor.world.world import World
 from mmm.wire.agent import Status
-from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
+from tests.unit.worlds import (
+    NOW,
+    READER1,
+    WRITER,
+    answer,
+    checks,
+    cluster,
+    settle,
+    take_turn,
+    with_agent,
+    with_host,
+    world,
+)
 
 
 def lost(before: World, name: str, now: float, *failed: str) -> World:
     """Return the world in which checks of a host fail."""
-    return before.with_host(name, checks=checks(**dict.fromkeys(failed, now)))
+    return with_host(before, name, checks=checks(**dict.fromkeys(failed, now)))
 
 
 def failed_over(prefer: str | None = None) -> World:
@@ -20,7 +33,7 @@ def failed_over(prefer: str | None = None) -> World:
     before = world({WRITER: "db1", READER1: "db2"}, conf=cluster(prefer=prefer, readers=1, slaves=0))
     after, _ = settle(lost(settle(before)[0], "db1", NOW, "mysql"))
     assert after.active_master == "db2"
-    after = settle(after.with_host("db1", checks=checks(), uptime=510.0), NOW + 10)[0]
+    after = settle(with_host(after, "db1", checks=checks(), uptime=510.0), NOW + 10)[0]
     assert after.hosts["db1"].state is State.ONLINE
     return after
 
@@ -73,23 +86,23 @@ def test_a_host_that_is_killed_is_not_waited_for() -> None:
 def test_a_host_that_is_back_and_lets_go_is_not_waited_for() -> None:
     after, _ = cut_off(failed_over(), NOW + 20)
     assert after.owner[WRITER] is None
-    after, _ = settle(after.with_host("db2", checks=checks()), NOW + 25)
+    after, _ = settle(with_host(after, "db2", checks=checks()), NOW + 25)
     assert after.owner[WRITER] == "db1"
 
 
 def test_a_lost_role_goes_back_to_the_host_that_wrote_last_while_nobody_has_it() -> None:
     """db2 has what db1 lacks: to give the role to db1 in the moment before db2 confirms would lose that."""
     lost_now = lost(failed_over(), "db2", NOW + 20, "ping", "mysql")
-    lost_now = lost_now.with_host("db1", state=State.AWAITING_RECOVERY, flapping=True)
+    lost_now = with_host(lost_now, "db1", state=State.AWAITING_RECOVERY, flapping=True)
     after, _ = cut_off(lost_now, NOW + 20, failure="")
     assert after.owner[WRITER] is None
     online = {"state": State.ONLINE, "online_since": NOW + 25}
-    after = after.with_host("db1", **online).with_host("db2", **online, checks=checks())
-    told = after.with_agent("db1", told=Status("ONLINE")).with_agent("db2", told=None)
+    after = with_host(with_host(after, "db1", **online), "db2", **online, checks=checks())
+    told = with_agent(with_agent(after, "db1", told=Status("ONLINE")), "db2", told=None)
     assert turn(told, NOW + 25).world.owner[WRITER] is None, "db2 has still to confirm that it is ONLINE"
     assert settle(told, NOW + 25)[0].owner[WRITER] == "db2"
     assert turn(told, NOW + 30).world.owner[WRITER] == "db1", "it does not confirm"
-    silent = told.with_agent("db2", told=None, unreachable=True)
+    silent = with_agent(told, "db2", told=None, unreachable=True)
     assert turn(silent, NOW + 25).world.owner[WRITER] == "db1"
 
 
@@ -99,7 +112,7 @@ def test_set_online_of_a_master_ends_it_also_of_one_that_is_online() -> None:
     assert result is not None
     assert result.text == "OK: 'db1' is already ONLINE. Failover is not blocked any more."
     assert settle(result.world, NOW + 21)[0].owner[WRITER] == "db1"
-    waiting = after.with_host("db1", state=State.AWAITING_RECOVERY, uptime=5.0)
+    waiting = with_host(after, "db1", state=State.AWAITING_RECOVERY, uptime=5.0)
     result = dispatch.run(waiting, ["set_online", "db1"], NOW + 21, pinged=True)
     assert result is not None
     assert settle(result.world, NOW + 21)[0].owner[WRITER] == "db1"
@@ -130,6 +143,6 @@ def test_nothing_waits_with_failover_block_0() -> None:
     conf = cluster(readers=1, slaves=0, failover_block=0.0)
     after, _ = settle(world({WRITER: "db1"}, conf=conf))
     after, _ = settle(lost(after, "db1", NOW, "mysql"))
-    after, _ = settle(after.with_host("db1", checks=checks(), uptime=501.0), NOW + 1)
+    after, _ = settle(with_host(after, "db1", checks=checks(), uptime=501.0), NOW + 1)
     after, _ = cut_off(after, NOW + 2)
     assert after.owner[WRITER] == "db1"

@@ -8,8 +8,15 @@ from mmm.monitor.act import before_start
 from mmm.monitor.report import answers
 from mmm.monitor.report.health import health
 from mmm.monitor.report.history import Entry
-from mmm.monitor.world.world import Mode, State, World
-from tests.unit.worlds import NOW, checks, world
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import Mode, World
+from tests.unit.worlds import (
+    NOW,
+    checks,
+    with_agent,
+    with_host,
+    world,
+)
 
 
 def said(of: World) -> str:
@@ -32,7 +39,7 @@ def test_a_healthy_cluster_is_ok_in_one_line_with_figures() -> None:
 
 
 def test_a_broken_slave_is_a_warning_and_a_cluster_that_nobody_writes_to_is_critical() -> None:
-    broken = world(states={"db3": State.REPLICATION_FAIL}).with_host("db3", checks=checks(rep_threads=NOW))
+    broken = with_host(world(states={"db3": State.REPLICATION_FAIL}), "db3", checks=checks(rep_threads=NOW))
     assert said(broken).startswith("MMM WARNING: db3 is REPLICATION_FAIL: rep_threads: ")
     assert said(broken).endswith(" | hosts=3 online=2 critical=0 warnings=1\n")
     nobody = world({}, {"db1": State.HARD_OFFLINE, "db2": State.HARD_OFFLINE})
@@ -52,12 +59,12 @@ def test_what_the_admin_ordered_is_not_forgotten() -> None:
 def test_many_reasons_are_cut_short() -> None:
     many = world()
     for name in many.hosts:
-        many = many.with_agent(name, unreachable=True, refusal="ERROR: no")
+        many = with_agent(many, name, unreachable=True, refusal="ERROR: no")
     assert "; and 2 more, see mmm_control show |" in said(many)
 
 
 def test_the_same_values_as_json() -> None:
-    broken = world(states={"db3": State.REPLICATION_FAIL}).with_host("db3", checks=checks(rep_threads=NOW))
+    broken = with_host(world(states={"db3": State.REPLICATION_FAIL}), "db3", checks=checks(rep_threads=NOW))
     told = asked(broken, "health")
     assert (told["status"], told["writer"]) == ("WARNING", "db1")
     (reason,) = asked(broken, "warnings")["warnings"]

@@ -9,10 +9,15 @@ from mmm.monitor.decide.turn import Assigned
 from mmm.monitor.report import answers, history
 from mmm.monitor.report.history import Entry, Ledger
 from mmm.monitor.states.table import Change
-from mmm.monitor.world.world import State
+from mmm.monitor.world.host import State
 from mmm.wire.agent import Status
 from mmm.wire.control import moment
-from tests.unit.worlds import READER1, WRITER, world
+from tests.unit.worlds import (
+    READER1,
+    WRITER,
+    with_agent,
+    world,
+)
 
 DEAD = Change("db1", State.ONLINE, State.HARD_OFFLINE, "host_failed", "mysql: refused")
 
@@ -21,9 +26,9 @@ def test_a_failover_is_an_entry_with_its_cause_its_steps_and_how_long_it_took() 
     ledger = Ledger()
     cause = history.cause_of({"db1": DEAD}, Assigned(WRITER, "db1", "db2"))
     assert ledger.assigned(world(), Assigned(WRITER, "db1", "db2"), cause, now=10.0, at=0.0) is None
-    before = world({WRITER: "db2"}).with_agent("db2", told=Status("ONLINE"))
+    before = with_agent(world({WRITER: "db2"}), "db2", told=Status("ONLINE"))
     assert ledger.told(before, "db1", "OK", 0.012, now=10.012) == ()
-    after = before.with_agent("db2", told=Status("ONLINE", (WRITER,)))
+    after = with_agent(before, "db2", told=Status("ONLINE", (WRITER,)))
     (entry,) = ledger.told(
         after, "db2", "OK", 0.02, now=10.04, parts=(("catch up", 0.0012), ("bind", 0.0004))
     )

@@ -4,8 +4,8 @@ import random
 from dataclasses import replace
 
 from mmm.config.model import Vip
-from mmm.monitor.world.indexed import Hosts, Owners
-from mmm.monitor.world.world import HostWorld
+from mmm.monitor.world.host import HostWorld
+from mmm.monitor.world.hosts import Hosts, Owners
 
 _NAMES = [f"db{number}" for number in range(6)]
 _VIPS = [Vip(f"10.0.0.{number}", "reader") for number in range(5)]

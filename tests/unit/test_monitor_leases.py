@@ -24,16 +24,21 @@ from mmm.monitor.command.preflight import PROMPT, Looked
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.reconcile import wanted
 from mmm.monitor.decide.startup import Found, Stored, start
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.host import Opinion, State
 from mmm.monitor.world.orders import LookForVip, Order, Tell
-from mmm.monitor.world.world import (
-    CheckStatus,
-    Mode,
-    Opinion,
-    State,
-    World,
-)
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import LEASE_OVER, PROBE_STOP, LeaseOffer, Status
-from tests.unit.worlds import NOW, WRITER, checks, cluster, take_turn, world
+from tests.unit.worlds import (
+    NOW,
+    WRITER,
+    checks,
+    cluster,
+    take_turn,
+    with_agent,
+    with_host,
+    world,
+)
 
 LENGTH = 10.0
 CONF = replace(cluster(readers=0, slaves=0, split_brain_guard=True, failover_block=0), vip_lease=LENGTH)
@@ -68,7 +73,7 @@ def quiet(now: float = NOW) -> World:
 
 def cut_off(before: World, name: str, now: float) -> World:
     """Return the world in which nothing reaches the host, the others neither."""
-    return before.with_host(name, checks=checks(ping=now, mysql=now), opinion=Opinion(now, known=True))
+    return with_host(before, name, checks=checks(ping=now, mysql=now), opinion=Opinion(now, known=True))
 
 
 def test_an_agent_is_asked_for_a_token_before_it_is_granted_anything() -> None:
@@ -92,7 +97,7 @@ def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_no
     """What a new holder asks on the wire first is the end of the margin; a classic one asks nothing."""
     begun = NOW + 3.0
     before, _ = take_turn(cut_off(quiet(), "db1", begun), begun)
-    before = apply(before, Killed("db1", "no such program"), begun).with_agent("db2", classic=classic)
+    before = with_agent(apply(before, Killed("db1", "no such program"), begun), "db2", classic=classic)
     told = begun + LENGTH + margin(LENGTH) - (0.0 if classic else PROBING)
     early, orders = take_turn(before, told - 0.1)
     assert early.owner[WRITER] == "db2"
@@ -100,7 +105,7 @@ def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_no
     assert moment == pytest.approx(told)
     assert leases.next_run_out(quiet(), begun) == leases.next_run_out(early, moment) == FOREVER
     assert not any(WRITER in order.status.vips for order in orders if isinstance(order, Tell))
-    late, orders = take_turn(early.with_agent("db2", sent=None, token="boot.1", token_at=told), moment)
+    late, orders = take_turn(with_agent(early, "db2", sent=None, token="boot.1", token_at=told), moment)
     (taken,) = (order for order in orders if isinstance(order, Tell) and WRITER in order.status.vips)
     assert (taken.host, taken.status.probe) == ("db2", PROBE_STOP)
     assert late.hosts["db1"].agent.may_hold == frozenset()
@@ -109,7 +114,7 @@ def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_no
 def test_an_order_that_is_refused_for_its_token_is_repeated_at_once_with_the_new_one() -> None:
     """As by an agent that was started since it gave the old one; the second refusal is one."""
     begun = NOW + 30.0
-    before, orders = take_turn(quiet().with_agent("db2", token="boot.1", token_at=begun), begun)
+    before, orders = take_turn(with_agent(quiet(), "db2", token="boot.1", token_at=begun), begun)
     (order,) = (each for each in orders if each.host == "db2" and isinstance(each, Tell))
     text = "ERROR: this order is older than one obeyed before, or than the agent: not obeyed"
     refused = apply(before, Answered("db2", order.number, Answer.ERROR, text, 1.0, "boot.2"), begun)
@@ -210,7 +215,7 @@ def test_an_agent_that_is_being_stopped_is_granted_the_role_for_good_at_once() -
 def test_a_host_that_pings_without_server_and_agent_has_not_got_a_vip_that_nothing_answers_for() -> None:
     begun = NOW + 3.0
     refused = replace(checks(mysql=begun)["mysql"], refused=True)
-    before = quiet().with_host("db1", checks={**checks(), "mysql": refused})
+    before = with_host(quiet(), "db1", checks={**checks(), "mysql": refused})
     looks = []
     for _ in range(8):
         before, orders = take_turn(before, begun + 0.1)
@@ -240,7 +245,7 @@ def test_a_lease_has_an_end_in_every_mode_while_the_other_hosts_agent_can_promis
 
 
 def able_to_promise(name: str, **changes: object) -> World:
-    return world({WRITER: "db1"}, conf=CONF).with_agent(name, **changes)
+    return with_agent(world({WRITER: "db1"}, conf=CONF), name, **changes)
 
 
 @pytest.mark.parametrize(
@@ -249,8 +254,10 @@ def able_to_promise(name: str, **changes: object) -> World:
         able_to_promise("db2", unreachable=True),
         able_to_promise("db2", classic=True),
         able_to_promise("db2", differs=("vip_lease",)),
-        world({WRITER: "db1"}, {"db2": State.HARD_OFFLINE}, CONF).with_host(
-            "db2", checks=checks(ping=NOW, mysql=NOW)
+        with_host(
+            world({WRITER: "db1"}, {"db2": State.HARD_OFFLINE}, CONF),
+            "db2",
+            checks=checks(ping=NOW, mysql=NOW),
         ),
         world(
             {WRITER: "db1"},
@@ -261,7 +268,7 @@ def able_to_promise(name: str, **changes: object) -> World:
 )
 def test_a_lease_has_no_end_where_nobody_could_promise_that_it_goes_on(before: World) -> None:
     """The monitor's death alone would take the role from a holder that is well."""
-    before = before.with_agent("db1", token="boot.1", token_at=NOW + 4.0, last_order=None)
+    before = with_agent(before, "db1", token="boot.1", token_at=NOW + 4.0, last_order=None)
     order = leases.with_lease(before, Tell("db1", 5, wanted(before, "db1", NOW + 4.0)), NOW + 4.0)
     assert order.lease is not None
     assert order.lease.length == FOREVER
@@ -283,7 +290,7 @@ def test_the_first_lease_has_an_end_though_the_other_host_has_not_answered_yet()
     for (
         name
     ) in CONF.hosts:  # as after a start: the status file and the agents say ONLINE, nothing was told yet
-        before = before.with_agent(name, told=None, last_order=None)
+        before = with_agent(before, name, told=None, last_order=None)
     after, orders = take_turn(before, NOW + 4.0)
     grant = next(order.lease for order in orders if isinstance(order, Tell) and order.host == "db1")
     assert grant is not None
@@ -333,7 +340,7 @@ def test_the_status_file_tells_a_monitor_that_restarts_what_was_granted() -> Non
 @pytest.mark.parametrize("name", ["db1", "db2"])
 def test_no_move_is_begun_while_an_agent_has_not_answered_the_last_order(name: str) -> None:
     begun = NOW + 30.0
-    before, orders = take_turn(quiet().with_agent(name, last_order=None), begun)
+    before, orders = take_turn(with_agent(quiet(), name, last_order=None), begun)
     for order in orders:
         if order.host != name:
             before = answered(before, order, now=begun)

@@ -10,7 +10,8 @@ from mmm.monitor.apply.events import (
     apply,
 )
 from mmm.monitor.report.log_lines import between
-from mmm.monitor.world.world import Outcome, World
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.world import World
 from mmm.wire.agent import NO_LEASE
 from tests.unit.worlds import NOW, cluster, take_turn, world
 

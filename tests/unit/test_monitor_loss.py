@@ -13,14 +13,18 @@ from mmm.monitor.decide.turn import Lost, turn
 from mmm.monitor.report import answers
 from mmm.monitor.report.history import Entry, decode, encode
 from mmm.monitor.states.table import enter
-from mmm.monitor.world.world import (
-    LossCode,
-    Outcome,
-    Pace,
-    State,
-    World,
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.host import Pace, State
+from mmm.monitor.world.loss import LossCode
+from mmm.monitor.world.world import World
+from tests.unit.worlds import (
+    NOW,
+    WRITER,
+    checks,
+    settle,
+    with_host,
+    world,
 )
-from tests.unit.worlds import NOW, WRITER, checks, settle, world
 
 
 def mariadb(seen: float, **last: int) -> Transactions:
@@ -39,7 +43,7 @@ def failed_over(before: World, *, refuses: bool = True, taken: float = NOW + 1) 
     """Return the world in which db2 has taken over from db1, which refused from NOW on, or fell silent."""
     failed = checks(mysql=NOW)
     refused = replace(failed["mysql"], refused=refuses, refused_since=NOW if refuses else None)
-    before = replace(before, last_writer="db1").with_host("db1", checks={**failed, "mysql": refused})
+    before = with_host(replace(before, last_writer="db1"), "db1", checks={**failed, "mysql": refused})
     after, _ = settle(before, taken)
     assert after.owner[WRITER] == "db2"
     return after
@@ -121,7 +125,7 @@ def test_without_gtids_the_places_are_said() -> None:
 def test_it_is_shown_until_the_host_is_back() -> None:
     after = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=100)), NOW + 1.2).world
     assert after.loss is not None
-    back = after.with_host("db1", state=State.ONLINE, checks=checks())
+    back = with_host(after, "db1", state=State.ONLINE, checks=checks())
     assert turn(back, NOW + 30).world.loss is None
 
 
@@ -182,7 +186,7 @@ def test_one_that_fell_silent_can_have_written_until_another_has_its_role() -> N
     """Its clients may be on its side: it acknowledges for as long as its lease lasts."""
     before = writing()
     for at in range(-70, -7, 5):
-        before = before.with_host("db1", rates=(*before.hosts["db1"].rates, Pace(NOW + at, 9.0, 5.0)))
+        before = with_host(before, "db1", rates=(*before.hosts["db1"].rates, Pace(NOW + at, 9.0, 5.0)))
     released = failed_over(before, refuses=False, taken=NOW + 20)
     assert released.loss is not None
     unheard = replace(released, loss=replace(released.loss, released=None))
@@ -239,7 +243,7 @@ def test_a_later_look_corrects_it() -> None:
 def test_the_host_that_is_back_tells_it_exactly() -> None:
     after = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=100, db2=7)), NOW + 1.2).world
     back = enter(after, "db1", State.AWAITING_RECOVERY, "back", "it answers again", NOW + 5)
-    back = seen(back.with_host("db1", checks=checks()), "db1", mariadb(NOW + 6, db1=139))
+    back = seen(with_host(back, "db1", checks=checks()), "db1", mariadb(NOW + 6, db1=139))
     result = turn(back, NOW + 6)
     assert [type(change) for change in result.changes] == [Lost]
     exact = "at most 39 transactions, by a comparison when it came back: it has 39 transactions (0-1-101 to 0-1-139)"
@@ -254,7 +258,7 @@ def test_what_was_received_and_not_applied_is_lacking() -> None:
     )
     after = turn(seen(failed_over(writing()), "db2", stuck), NOW + 1.2).world
     back = enter(after, "db1", State.AWAITING_RECOVERY, "back", "it answers again", NOW + 5)
-    back = seen(back.with_host("db1", checks=checks(), uptime=510.0), "db1", mariadb(NOW + 6, db1=139))
+    back = seen(with_host(back, "db1", checks=checks(), uptime=510.0), "db1", mariadb(NOW + 6, db1=139))
     waits = turn(back, NOW + 6).world
     assert waits.hosts["db1"].state is State.AWAITING_RECOVERY, "it was gone for a moment only"
     assert "host db1 has 39 transactions (0-1-101 to 0-1-139) that db2 lacked" in answers.show(waits)

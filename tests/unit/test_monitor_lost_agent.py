@@ -9,11 +9,19 @@ from mmm.lease.rules import margin
 from mmm.monitor.apply.events import Answer, Opinions, apply
 from mmm.monitor.assess import lost_agent
 from mmm.monitor.report import answers
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import AskOthers, Tell
-from mmm.monitor.world.world import Mode, State, World
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import PROBE_STOP
 from tests.unit.test_monitor_leases import CONF, LENGTH, answered, quiet, rest, without_agent
-from tests.unit.worlds import NOW, WRITER, checks, take_turn
+from tests.unit.worlds import (
+    NOW,
+    WRITER,
+    checks,
+    take_turn,
+    with_agent,
+    with_host,
+)
 
 OVER = NOW + 3.0 + LENGTH + margin(LENGTH)
 """When the lease of db1 is over."""
@@ -64,7 +72,7 @@ def test_the_role_goes_to_another_host_some_time_after_the_lease_is_over() -> No
         (lost(agent_failover=0.0), ()),
         (replace(lost(), mode=Mode.MANUAL), ()),
         (replace(lost(failover_block=60.0), failed_over=MOVES), ()),
-        (lost().with_host("db2", state=State.AWAITING_RECOVERY), ()),
+        (with_host(lost(), "db2", state=State.AWAITING_RECOVERY), ()),
         (lost(split_brain_guard=False), ()),
     ],
     ids=["another reaches it", "switched off", "manual", "blocked", "nobody can take it", "no guard"],
@@ -87,15 +95,15 @@ def test_others_are_asked_about_the_agent_only_once_the_lease_is_over() -> None:
 
 def test_an_agent_that_returns_before_is_given_the_role_again() -> None:
     before, _ = run(lost(), OVER + 1.0)
-    after, told = rest(before.with_agent("db1", last_order=None), OVER + 4.0)
+    after, told = rest(with_agent(before, "db1", last_order=None), OVER + 4.0)
     assert writers(told) == {"db1"}
     assert after.hosts["db1"].agent.given.until == OVER + 4.0 + LENGTH
 
 
 def test_an_agent_that_returns_when_no_other_host_could_take_the_role_is_given_it_again() -> None:
-    alone = lost().with_host("db2", state=State.AWAITING_RECOVERY, checks=checks(rep_threads=NOW))
+    alone = with_host(lost(), "db2", state=State.AWAITING_RECOVERY, checks=checks(rep_threads=NOW))
     before, _ = run(alone, MOVES + 100.0)
-    _, told = rest(before.with_agent("db1", last_order=None), MOVES + 103.0)
+    _, told = rest(with_agent(before, "db1", last_order=None), MOVES + 103.0)
     assert "db1" in writers(told)
 
 
@@ -104,7 +112,7 @@ def test_an_agent_that_returns_when_no_other_host_could_take_the_role_is_given_i
     [
         (lost(), "start it; else it goes to another host in 6 s"),
         (lost(agent_failover=0.0), "start it; else it stays there (agent_failover is 0)"),
-        (lost().with_host("db2", state=State.AWAITING_RECOVERY), "start it; else no other host can take it"),
+        (with_host(lost(), "db2", state=State.AWAITING_RECOVERY), "start it; else no other host can take it"),
     ],
 )
 def test_show_says_that_nobody_has_the_vip_and_when_it_moves(before: World, end: str) -> None:

@@ -15,16 +15,25 @@ from mmm.monitor.decide.reconcile import wanted
 from mmm.monitor.decide.startup import Found, Stored, start
 from mmm.monitor.report import log_lines
 from mmm.monitor.report.explain import explain
+from mmm.monitor.world.checks import CheckStatus, Outcome
+from mmm.monitor.world.host import State
+from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import KillHost, Order, Tell
-from mmm.monitor.world.world import (
-    CheckStatus,
-    Outcome,
-    Phase,
-    State,
-    World,
-)
+from mmm.monitor.world.world import World
 from mmm.wire.agent import Clients, Status, SystemStatus
-from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
+from tests.unit.worlds import (
+    NOW,
+    READER1,
+    WRITER,
+    answer,
+    checks,
+    cluster,
+    settle,
+    take_turn,
+    with_agent,
+    with_host,
+    world,
+)
 
 
 def moving(before: World, text: str = "move_role writer db2") -> tuple[World, Awaited]:
@@ -121,7 +130,7 @@ def test_a_new_host_that_fell_silent_may_have_taken_the_role_and_keeps_it() -> N
 
 def test_a_new_host_that_is_not_told_in_time_does_not_get_the_role() -> None:
     after, _ = moving(world())
-    after = after.with_agent("db2", sent=Status("ONLINE"), order=7)
+    after = with_agent(after, "db2", sent=Status("ONLINE"), order=7)
     after, orders = take_turn(after)
     after = answer(after, to(orders, "db1"))
     assert take_turn(after, NOW + TELL_LIMIT)[0].owner[WRITER] == "db2"
@@ -133,7 +142,7 @@ def test_a_new_host_that_is_not_told_in_time_does_not_get_the_role() -> None:
 def test_a_new_host_that_fails_meanwhile_does_not_get_the_role() -> None:
     after, _ = moving(world())
     after, orders = take_turn(after)
-    after = answer(after, to(orders, "db1")).with_host("db2", checks=checks(mysql=NOW))
+    after = with_host(answer(after, to(orders, "db1")), "db2", checks=checks(mysql=NOW))
     after, _ = settle(after)
     assert after.owner[WRITER] == "db1"
     assert after.hosts["db1"].agent.told is not None
@@ -152,7 +161,7 @@ def test_the_way_home_is_a_move_too_and_is_not_tried_again_at_once() -> None:
     assert after.failed_move is not None
     assert settle(after, NOW + TRY_AGAIN - 1)[0].owner[WRITER] == "db1"
     assert settle(after, NOW + TRY_AGAIN)[0].owner[WRITER] == "db2"
-    dead, _ = settle(after.with_host("db1", checks=checks(mysql=NOW)))
+    dead, _ = settle(with_host(after, "db1", checks=checks(mysql=NOW)))
     assert dead.owner[WRITER] == "db2", "a failover does not wait for that"
 
 
@@ -196,21 +205,21 @@ def look(**found: object) -> Looked:
 
 
 BEGINNING = CheckStatus(message="ERROR: SQL thread is not running", error_since=NOW)
-BEGINS = world().with_host("db2", checks={**checks(), "rep_threads": BEGINNING})
+BEGINS = with_host(world(), "db2", checks={**checks(), "rep_threads": BEGINNING})
 
 
 @pytest.mark.parametrize(
     ("before", "looked", "said"),
     [
         (BEGINS, look(), "replication of db2 does not run: ERROR: SQL thread is not running"),
-        (world().with_host("db2", behind=3.0), look(), "db2 is 3 s behind, a move wants 1 s at most"),
+        (with_host(world(), "db2", behind=3.0), look(), "db2 is 3 s behind, a move wants 1 s at most"),
         (
-            world().with_host("db2", connecting_since=NOW),
+            with_host(world(), "db2", connecting_since=NOW),
             look(),
             "replication of db2 is not connected to its source",
         ),
         (
-            world().with_host("db1", checks={**checks(), "mysql": BEGINNING}),
+            with_host(world(), "db1", checks={**checks(), "mysql": BEGINNING}),
             look(),
             "the server of db1 does not answer: ERROR",
         ),
@@ -221,7 +230,7 @@ BEGINS = world().with_host("db2", checks={**checks(), "rep_threads": BEGINNING})
             "session 17 of shop of db1 has been writing in one transaction for 11 s and would be ended after 10 s",
         ),
         (
-            world().with_host("db1", uses_gtid=False, checks=checks(rep_threads=0.0)),
+            with_host(world(), "db1", uses_gtid=False, checks=checks(rep_threads=0.0)),
             look(),
             "replication of db1 does not run and is without GTID, so that it could not take the role back",
         ),
@@ -247,7 +256,7 @@ def test_a_move_that_cannot_go_well_is_not_begun_and_can_be_forced(
     ids=["classic agent", "short work"],
 )
 def test_what_does_not_keep_a_move_from_going_well(looked: Looked) -> None:
-    before = world().with_host("db2", behind=1.0)
+    before = with_host(world(), "db2", behind=1.0)
     result = dispatch.run(before, ["move_role", "writer", "db2"], NOW, pinged=True, looked=looked)
     assert result is not None
     assert result.text.startswith("OK")
@@ -295,7 +304,7 @@ def seen(before: World, name: str, logged: str, at: float) -> World:
 
 
 def test_an_old_writer_that_the_admin_took_out_is_compared_after_a_forced_move_too() -> None:
-    out = world({WRITER: None}, {"db1": State.ADMIN_OFFLINE}).with_host("db2", behind=99.0)
+    out = with_host(world({WRITER: None}, {"db1": State.ADMIN_OFFLINE}), "db2", behind=99.0)
     out = replace(out, last_writer="db1", last_master="db1")
     result = dispatch.run(out, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
     assert result is not None
@@ -305,7 +314,7 @@ def test_an_old_writer_that_the_admin_took_out_is_compared_after_a_forced_move_t
 
 
 def test_a_host_that_the_role_is_assigned_to_and_cannot_take_it_can_be_forced() -> None:
-    dead = world().with_host("db1", checks=checks(mysql=NOW))
+    dead = with_host(world(), "db1", checks=checks(mysql=NOW))
     stuck, _ = settle(dead, answers={"db2": Answer.ERROR})
     assert stuck.owner[WRITER] == "db2"
     result = dispatch.run(stuck, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())

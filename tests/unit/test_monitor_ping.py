@@ -7,15 +7,25 @@ from mmm.monitor.apply.events import Answer, CheckResult, apply
 from mmm.monitor.command import dispatch
 from mmm.monitor.report import answers
 from mmm.monitor.report.log_lines import between
+from mmm.monitor.world.checks import CheckStatus, Outcome
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Tell
-from mmm.monitor.world.world import CheckStatus, Outcome, State, World
-from tests.unit.worlds import NOW, WRITER, checks, cluster, settle, world
+from mmm.monitor.world.world import World
+from tests.unit.worlds import (
+    NOW,
+    WRITER,
+    checks,
+    cluster,
+    settle,
+    with_host,
+    world,
+)
 
 
 def lost(began: float = NOW, failed: float = NOW, before: World | None = None, **other: float) -> World:
     """Return the world in which ping of db1 has not worked since `began`, and has failed at `failed`."""
     ping = CheckStatus(failed=True, message="ERROR: no echo", changed=failed, error_since=began)
-    return (before or world()).with_host("db1", checks={**checks(**other), "ping": ping})
+    return with_host(before or world(), "db1", checks={**checks(**other), "ping": ping})
 
 
 def test_lost_ping_alone_changes_nothing_and_is_shown() -> None:
@@ -43,16 +53,16 @@ def test_with_ping_alone_kills_the_host_is_dead() -> None:
 def test_a_server_that_stopped_answering_with_ping_needs_no_trap_of_its_own() -> None:
     mysql = CheckStatus(message="ERROR: no answer", error_since=NOW - 5.0)
     gone = lost(NOW - 10.0)
-    gone = gone.with_host("db1", checks={**gone.hosts["db1"].checks, "mysql": mysql})
+    gone = with_host(gone, "db1", checks={**gone.hosts["db1"].checks, "mysql": mysql})
     after, _ = settle(gone)
     assert after.hosts["db1"].state is State.HARD_OFFLINE
     assert after.hosts["db1"].sentence == "ping: ERROR: no echo, mysql: ERROR: no answer"
-    refusing = gone.with_host(
-        "db1", checks={**gone.hosts["db1"].checks, "mysql": replace(mysql, refused=True)}
+    refusing = with_host(
+        gone, "db1", checks={**gone.hosts["db1"].checks, "mysql": replace(mysql, refused=True)}
     )
     assert settle(refusing)[0].hosts["db1"].state is State.ONLINE
     later = replace(mysql, error_since=NOW + 7.1)
-    filtered = gone.with_host("db1", checks={**gone.hosts["db1"].checks, "mysql": later})
+    filtered = with_host(gone, "db1", checks={**gone.hosts["db1"].checks, "mysql": later})
     assert settle(filtered, NOW + 8.0)[0].hosts["db1"].state is State.ONLINE
 
 
@@ -72,7 +82,7 @@ def test_where_ping_was_lost_long_before_a_host_is_killed_once_its_agent_does_no
 
 def test_a_host_that_only_ping_does_not_reach_comes_back_and_can_be_set_online() -> None:
     before = lost(before=world({WRITER: "db2"}, {"db1": State.HARD_OFFLINE}))
-    after, _ = settle(before.with_host("db1", last_uptime=500.0, uptime=520.0))
+    after, _ = settle(with_host(before, "db1", last_uptime=500.0, uptime=520.0))
     assert after.hosts["db1"].state is State.ONLINE
     waiting = lost(before=world({WRITER: "db2"}, {"db1": State.AWAITING_RECOVERY}))
     result = dispatch.run(waiting, ["set_online", "db1"], NOW, pinged=True)

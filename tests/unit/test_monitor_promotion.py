@@ -14,32 +14,46 @@ from mmm.monitor.report import answers
 from mmm.monitor.report.explain import explain
 from mmm.monitor.report.history import Entry, decode, encode, last_holder
 from mmm.monitor.states.table import enter
-from mmm.monitor.world.world import CheckStatus, Move, State, World
-from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, world
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.host import State
+from mmm.monitor.world.move import Move
+from mmm.monitor.world.world import World
+from tests.unit.worlds import (
+    NOW,
+    READER1,
+    WRITER,
+    checks,
+    cluster,
+    settle,
+    with_agent,
+    with_host,
+    world,
+)
 
 BROKEN = {"rep_threads": NOW - 30}
 
 
 def lost(standby: World, now: float = NOW) -> World:
     """Return the world at rest after db1, the writer, was lost at `now`, its agent having let go."""
-    before = replace(standby, last_writer="db1").with_host("db1", checks=checks(mysql=now))
+    before = with_host(replace(standby, last_writer="db1"), "db1", checks=checks(mysql=now))
     return settle(before, now)[0]
 
 
 def known(behind: float, seen: float = NOW - 2, limit: float | None = None) -> World:
     """Return a quiet world in which db2 was last known to be so many seconds behind."""
-    return world(conf=cluster(max_lag_on_failover=limit)).with_host("db2", behind=behind, behind_at=seen)
+    return with_host(world(conf=cluster(max_lag_on_failover=limit)), "db2", behind=behind, behind_at=seen)
 
 
 @pytest.mark.parametrize(
     ("standby", "why"),
     [
         (
-            world().with_host("db2", checks=checks(**BROKEN)),
+            with_host(world(), "db2", checks=checks(**BROKEN)),
             "its replication is broken (rep_threads), how far it is",
         ),
         (
-            world().with_host(
+            with_host(
+                world(),
                 "db2",
                 checks={**checks(), "rep_threads": CheckStatus(message="ERROR: SQL", error_since=NOW - 1)},
             ),
@@ -71,8 +85,8 @@ def test_a_master_that_lacks_much_is_not_promoted_and_that_is_said(standby: Worl
 
 def test_a_promotion_by_force_says_what_was_received_and_cannot_be_applied() -> None:
     stuck = replace(transactions(NOW - 2, 100), received=History((Gtid(0, 1, 139),), ()))
-    standby = world().with_host("db2", checks=checks(**BROKEN), transactions=stuck)
-    after = lost(standby.with_host("db1", transactions=transactions(NOW - 1, 141)))
+    standby = with_host(world(), "db2", checks=checks(**BROKEN), transactions=stuck)
+    after = lost(with_host(standby, "db1", transactions=transactions(NOW - 1, 141)))
     received = "it has received 39 transactions (0-1-101 to 0-1-139) that it has not applied"
     assert (
         f"{received} and when last looked at it lacked 2 transactions (0-1-140 to 0-1-141) of db1"
@@ -90,12 +104,12 @@ def test_a_promotion_by_force_says_what_was_received_and_cannot_be_applied() -> 
 
 def old_writer_back(db2: State = State.ONLINE, lacks: int = 0) -> World:
     """Return the world in which db1 is back after a reboot, and db2, whose replication is broken, is not promoted."""
-    after = lost(world().with_host("db2", checks=checks(**BROKEN)))
-    after = after.with_host("db2", state=db2).with_host("db1", checks=checks(), rebooted=True)
+    after = lost(with_host(world(), "db2", checks=checks(**BROKEN)))
+    after = with_host(with_host(after, "db2", state=db2), "db1", checks=checks(), rebooted=True)
     after = enter(after, "db1", State.AWAITING_RECOVERY, "back", "it answers again", NOW + 20)
     for name, last, peer in (("db1", 7, "10.0.0.2"), ("db2", 5 + lacks, "10.0.0.1")):
         has = replace(transactions(NOW + 21, last), source_ip=peer, source_port=3306)
-        after = after.with_host(name, transactions=has)
+        after = with_host(after, name, transactions=has)
     return after
 
 
@@ -119,8 +133,8 @@ def test_the_old_writer_can_be_set_online_though_its_peer_does_not_replicate() -
 
 
 def test_set_online_still_wants_a_peer_that_replicates_where_there_is_a_writer() -> None:
-    before = world({WRITER: "db2"}, {"db1": State.AWAITING_RECOVERY}).with_host(
-        "db2", checks=checks(**BROKEN)
+    before = with_host(
+        world({WRITER: "db2"}, {"db1": State.AWAITING_RECOVERY}), "db2", checks=checks(**BROKEN)
     )
     result = dispatch.run(before, ["set_online", "db1"], NOW, pinged=True)
     assert result is not None
@@ -128,12 +142,12 @@ def test_set_online_still_wants_a_peer_that_replicates_where_there_is_a_writer()
 
 
 def test_it_is_said_once_in_the_log() -> None:
-    before = replace(known(61.0), last_writer="db1").with_host("db1", checks=checks(mysql=NOW))
+    before = with_host(replace(known(61.0), last_writer="db1"), "db1", checks=checks(mysql=NOW))
     first = turn(before, NOW)
     assert [type(change) for change in first.changes if isinstance(change, Blocked)] == [Blocked]
     assert not any(isinstance(change, Blocked) for change in turn(first.world, NOW).changes)
-    unconfirmed = turn(before.with_agent("db2", told=None), NOW).world
-    later = turn(unconfirmed.with_agent("db2", told=before.hosts["db2"].agent.told), NOW)
+    unconfirmed = turn(with_agent(before, "db2", told=None), NOW).world
+    later = turn(with_agent(unconfirmed, "db2", told=before.hosts["db2"].agent.told), NOW)
     assert [type(change) for change in later.changes] == [Blocked], "it is a wait only from then on"
 
 
@@ -144,7 +158,7 @@ def test_it_is_said_once_in_the_log() -> None:
         known(0.0, seen=NOW - 12),
         known(500.0, limit=600.0),
         known(500.0, limit=float("inf")),
-        world(conf=cluster(max_lag_on_failover=float("inf"))).with_host("db2", checks=checks(**BROKEN)),
+        with_host(world(conf=cluster(max_lag_on_failover=float("inf"))), "db2", checks=checks(**BROKEN)),
     ],
 )
 def test_a_master_that_lacks_little_is_promoted(standby: World) -> None:
@@ -152,16 +166,16 @@ def test_a_master_that_lacks_little_is_promoted(standby: World) -> None:
 
 
 def test_a_host_that_wrote_last_lacks_nothing_whatever_its_replication_does() -> None:
-    back = world({}).with_host("db1", checks=checks(**BROKEN)).with_host("db2", state=State.HARD_OFFLINE)
+    back = with_host(with_host(world({}), "db1", checks=checks(**BROKEN)), "db2", state=State.HARD_OFFLINE)
     assert settle(replace(back, last_writer="db1"))[0].owner[WRITER] == "db1"
     assert settle(back)[0].owner[WRITER] == "db1", "the first one ever"
 
 
 def test_the_old_writer_gets_the_role_when_the_new_one_fails_before_it_was_told() -> None:
-    before = replace(world(), last_writer="db1").with_host("db1", checks=checks(**BROKEN))
+    before = with_host(replace(world(), last_writer="db1"), "db1", checks=checks(**BROKEN))
     result = dispatch.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
     assert result is not None
-    after = settle(result.world.with_host("db2", checks=checks(mysql=NOW)))[0]
+    after = settle(with_host(result.world, "db2", checks=checks(mysql=NOW)))[0]
     assert after.owner[WRITER] == "db1"
 
 
@@ -181,21 +195,23 @@ def transactions(seen: float, last: int) -> Transactions:
     return Transactions(seen, executed=history)
 
 
-PREFERS_DB2 = world(
-    {WRITER: "db1", READER1: "db2"}, conf=cluster(prefer="db2", slaves=0, readers=1)
-).with_host("db1", transactions=transactions(NOW - 2, 7))
+PREFERS_DB2 = with_host(
+    world({WRITER: "db1", READER1: "db2"}, conf=cluster(prefer="db2", slaves=0, readers=1)),
+    "db1",
+    transactions=transactions(NOW - 2, 7),
+)
 
 
 @pytest.mark.parametrize(
     ("standby", "goes"),
     [
-        (PREFERS_DB2.with_host("db2", behind=0.0), True),
-        (PREFERS_DB2.with_host("db2", behind=1.0), False),
-        (PREFERS_DB2.with_host("db2", checks=checks(rep_backlog=NOW)), False),
-        (PREFERS_DB2.with_host("db2", connecting_since=NOW), False),
-        (PREFERS_DB2.with_host("db2", transactions=transactions(NOW - 1, 6)), False),
-        (PREFERS_DB2.with_host("db2", transactions=transactions(NOW - 1, 7)), True),
-        (PREFERS_DB2.with_host("db2", transactions=transactions(NOW - 3, 6)), True),
+        (with_host(PREFERS_DB2, "db2", behind=0.0), True),
+        (with_host(PREFERS_DB2, "db2", behind=1.0), False),
+        (with_host(PREFERS_DB2, "db2", checks=checks(rep_backlog=NOW)), False),
+        (with_host(PREFERS_DB2, "db2", connecting_since=NOW), False),
+        (with_host(PREFERS_DB2, "db2", transactions=transactions(NOW - 1, 6)), False),
+        (with_host(PREFERS_DB2, "db2", transactions=transactions(NOW - 1, 7)), True),
+        (with_host(PREFERS_DB2, "db2", transactions=transactions(NOW - 3, 6)), True),
     ],
 )
 def test_the_preferred_host_gets_its_role_only_when_it_has_applied_all(standby: World, *, goes: bool) -> None:
@@ -204,7 +220,7 @@ def test_the_preferred_host_gets_its_role_only_when_it_has_applied_all(standby: 
 
 def test_a_holder_that_was_never_sent_the_role_has_nothing_to_give_away() -> None:
     """db1 was to take over from db2, and db2 is back before db1 was told: db1 lacks what it lacked before."""
-    before = world({WRITER: "db1"}).with_host("db1", checks=checks(**BROKEN))
+    before = with_host(world({WRITER: "db1"}), "db1", checks=checks(**BROKEN))
     moving = replace(before, last_writer="db2", move=Move(WRITER, "db1", "db2"))
     assert promotion.lacks(moving, "db1") == "", "it may have written"
-    assert promotion.lacks(moving.with_agent("db1", may_hold=frozenset()), "db1")
+    assert promotion.lacks(with_agent(moving, "db1", may_hold=frozenset()), "db1")

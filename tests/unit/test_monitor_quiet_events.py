@@ -4,7 +4,13 @@ from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.apply.events import Answer, Answered, apply
 from mmm.monitor.apply.quiet_events import only_heartbeat
 from mmm.monitor.world.world import World
-from tests.unit.worlds import NOW, settle, take_turn, world
+from tests.unit.worlds import (
+    NOW,
+    settle,
+    take_turn,
+    with_host,
+    world,
+)
 
 AGAIN = NOW + 2 * HEARTBEAT
 
@@ -48,4 +54,4 @@ def test_an_ok_behind_which_news_wait_is_followed_at_once() -> None:
 def test_an_ok_to_news_is_no_heartbeat() -> None:
     before = beating()
     link = replace(before.hosts["db1"].agent, told=None)
-    assert not said(before.with_host("db1", agent=link), "db1")[1]
+    assert not said(with_host(before, "db1", agent=link), "db1")[1]

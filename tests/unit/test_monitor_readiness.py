@@ -13,11 +13,22 @@ from mmm.monitor.assess import readiness
 from mmm.monitor.command.dispatch import run
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.report import answers, concerns, log_lines
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Level
-from mmm.monitor.world.world import Outcome, State, World
+from mmm.monitor.world.world import World
 from mmm.mysql.server.replication import parse_status
 from mmm.wire.agent import DISK_FULL, EVENTS, Clients, Note
-from tests.unit.worlds import NOW, WRITER, checks, cluster, settle, world
+from tests.unit.worlds import (
+    NOW,
+    WRITER,
+    checks,
+    cluster,
+    settle,
+    with_agent,
+    with_host,
+    world,
+)
 
 GOOD = Settings(2, 1)
 
@@ -34,7 +45,7 @@ def move(of: World, *flags: str) -> str:
 
 
 def caught_up(of: World) -> World:
-    return of.with_host("db2", behind=0.0)
+    return with_host(of, "db2", behind=0.0)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +58,7 @@ def caught_up(of: World) -> World:
 def test_a_standby_that_could_not_be_the_writer_is_said_and_no_move_is_begun(
     changes: dict[str, object], code: str, why: str
 ) -> None:
-    bad = caught_up(world()).with_host("db2", **changes)
+    bad = with_host(caught_up(world()), "db2", **changes)
     assert why in codes(bad)[code]
     assert f"# Warning: {codes(bad)[code]}\n" in answers.show(bad)
     assert codes(bad)[code] in [line for _, line in log_lines.between(world(), bad)]
@@ -59,12 +70,12 @@ def test_a_standby_that_could_not_be_the_writer_is_said_and_no_move_is_begun(
 
 
 def test_without_log_slave_updates_slaves_would_lack_rows() -> None:
-    off = caught_up(world()).with_host("db2", settings=replace(GOOD, logs_replicated=False))
+    off = with_host(caught_up(world()), "db2", settings=replace(GOOD, logs_replicated=False))
     assert "log_slave_updates" in codes(off)["log_slave_updates_off"]
     assert codes(off)["log_slave_updates_off"] in move(off, "--dry-run")
     assert move(off).startswith("OK")
     alone = world({WRITER: "db1"}, conf=cluster(slaves=0, readers=0))
-    assert not codes(alone.with_host("db2", settings=replace(GOOD, logs_replicated=False)))
+    assert not codes(with_host(alone, "db2", settings=replace(GOOD, logs_replicated=False)))
 
 
 def test_servers_with_one_server_id_are_named_whoever_they_are() -> None:
@@ -72,10 +83,10 @@ def test_servers_with_one_server_id_are_named_whoever_they_are() -> None:
         return Transactions(NOW, source_ip="10.0.0.1", server_id=number)
 
     conf = cluster(slaves=2)
-    two = world(conf=conf).with_host("db3", transactions=has(7)).with_host("db4", transactions=has(7))
+    two = with_host(with_host(world(conf=conf), "db3", transactions=has(7)), "db4", transactions=has(7))
     assert codes(two)["same_server_id"].startswith("db3, db4 have the same server_id 7")
-    assert not codes(two.with_host("db4", transactions=has(8)))
-    assert not codes(two.with_host("db4", state=State.ADMIN_OFFLINE))
+    assert not codes(with_host(two, "db4", transactions=has(8)))
+    assert not codes(with_host(two, "db4", state=State.ADMIN_OFFLINE))
 
 
 def test_a_disk_that_is_full_is_said_with_the_way_out() -> None:
@@ -98,7 +109,7 @@ def test_events_that_stay_where_the_writer_leaves_are_said_before_and_after() ->
 
 
 def test_a_target_whose_agent_answers_error_is_refused_before_the_old_writer_lets_go() -> None:
-    bad = caught_up(world()).with_agent("db2", refusal="ERROR: interface eth9 does not exist")
+    bad = with_agent(caught_up(world()), "db2", refusal="ERROR: interface eth9 does not exist")
     assert "the agent of db2 answers 'ERROR: interface eth9 does not exist'" in move(bad)
     assert move(bad).startswith("ERROR")
     assert move(bad, "--dry-run").startswith("ERROR")
@@ -123,7 +134,7 @@ def test_an_account_that_the_source_refuses_is_an_error_at_once_and_does_not_wai
     assert refused.outcome is Outcome.ERROR
     assert "refuses the IO thread (Access denied for user 'repl')" in refused.message
     assert threads(status(Last_IO_Errno=2003)).outcome is Outcome.OK, "the source may be on its way"
-    new = world().with_host("db1", online_since=NOW - 1)
+    new = with_host(world(), "db1", online_since=NOW - 1)
     trap = new.conf.checks["rep_threads"].trap_period
     failed = apply(apply(new, refused, NOW), refused, NOW + trap)
     after, _ = settle(failed, NOW + trap)
@@ -134,7 +145,7 @@ def test_a_source_that_lacks_the_log_does_not_get_it_by_waiting() -> None:
     gone = threads(status(Slave_IO_Running="No", Last_IO_Errno=1236, Last_IO_Error="Binary log is not open"))
     assert (gone.outcome, gone.cause.code) == (Outcome.ERROR, "source_lacks_log")
     stopped = threads(status(Slave_IO_Running="No"))
-    new = world().with_host("db1", online_since=NOW - 1)
+    new = with_host(world(), "db1", online_since=NOW - 1)
     trap = new.conf.checks["rep_threads"].trap_period
     for result, state in ((gone, State.REPLICATION_FAIL), (stopped, State.ONLINE)):
         after, _ = settle(apply(apply(new, result, NOW), result, NOW + trap), NOW + trap)
@@ -142,8 +153,8 @@ def test_a_source_that_lacks_the_log_does_not_get_it_by_waiting() -> None:
 
 
 def test_set_online_with_a_classic_agent_wants_replication_to_run() -> None:
-    stopped = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", checks=checks(rep_threads=NOW))
-    classic = stopped.with_agent("db3", classic=True)
+    stopped = with_host(world(states={"db3": State.AWAITING_RECOVERY}), "db3", checks=checks(rep_threads=NOW))
+    classic = with_agent(stopped, "db3", classic=True)
 
     def answer(of: World, *words: str) -> str:
         result = run(of, ["set_online", *words, "db3"], NOW, pinged=True)
@@ -157,11 +168,13 @@ def test_set_online_with_a_classic_agent_wants_replication_to_run() -> None:
 
 def test_a_slave_of_mysql_that_wrote_by_itself_is_named_on_paper() -> None:
     source, own = "aaaaaaaa-0000-0000-0000-000000000001", "bbbbbbbb-0000-0000-0000-000000000003"
-    ready = caught_up(world()).with_host(
-        "db2", transactions=Transactions(NOW, source, parse(f"{source}:1-90"))
+    ready = with_host(
+        caught_up(world()), "db2", transactions=Transactions(NOW, source, parse(f"{source}:1-90"))
     )
     slave = Transactions(NOW, own, parse(f"{source}:1-99,{own}:1-3"))
     said = "db3: has 3 transactions"
-    assert said in move(ready.with_host("db3", transactions=slave), "--dry-run"), "but not the nine under way"
+    assert said in move(with_host(ready, "db3", transactions=slave), "--dry-run"), (
+        "but not the nine under way"
+    )
     clean = Transactions(NOW, own, parse(f"{source}:1-99"))
-    assert said not in move(ready.with_host("db3", transactions=clean), "--dry-run")
+    assert said not in move(with_host(ready, "db3", transactions=clean), "--dry-run")

@@ -10,10 +10,23 @@ from mmm.monitor.apply.events import Answer, Answered, Killed, apply
 from mmm.monitor.assess.slaves_first import SLAVES_FIRST
 from mmm.monitor.command import dispatch
 from mmm.monitor.decide.reconcile import heartbeat
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Order, Tell
-from mmm.monitor.world.world import Mode, State, World
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status
-from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
+from tests.unit.worlds import (
+    NOW,
+    READER1,
+    WRITER,
+    answer,
+    checks,
+    cluster,
+    settle,
+    take_turn,
+    with_agent,
+    with_host,
+    world,
+)
 
 
 def tells(orders: Sequence[Order]) -> dict[str, Status]:
@@ -29,7 +42,7 @@ def command(before: World, text: str) -> World:
 
 def with_file_positions(before: World) -> World:
     for name in before.hosts:
-        before = before.with_host(name, uses_gtid=False)
+        before = with_host(before, name, uses_gtid=False)
     return before
 
 
@@ -42,7 +55,7 @@ def test_a_quiet_cluster_is_told_nothing_until_the_heartbeat() -> None:
 def test_the_heartbeats_of_many_hosts_are_spread_over_turns_and_none_is_forgotten() -> None:
     after, _ = settle(world(conf=cluster(slaves=58)))
     for number in range(60):  # told one after the other
-        after = after.with_agent(f"db{number + 1}", last_order=NOW + number / 1e3)
+        after = with_agent(after, f"db{number + 1}", last_order=NOW + number / 1e3)
     told: list[str] = []
     for turns in range(1, 7):
         after, orders = take_turn(after, NOW + HEARTBEAT + 0.25 * turns)
@@ -107,7 +120,7 @@ def test_a_move_that_the_old_holder_cannot_do_puts_it_back() -> None:
 
 
 def test_a_dead_server_gives_its_roles_away_once_its_agent_has_let_them_go() -> None:
-    dead = world().with_host("db1", checks=checks(mysql=NOW))
+    dead = with_host(world(), "db1", checks=checks(mysql=NOW))
     after, orders = take_turn(dead)
     assert tells(orders)["db1"] == Status("HARD_OFFLINE", (), "db2")
     assert WRITER not in tells(orders).get("db2", Status("")).vips
@@ -116,7 +129,7 @@ def test_a_dead_server_gives_its_roles_away_once_its_agent_has_let_them_go() -> 
 
 
 def test_a_host_that_cannot_be_told_is_killed_before_its_roles_go_elsewhere() -> None:
-    dead = world().with_host("db1", checks=checks(ping=NOW, mysql=NOW))
+    dead = with_host(world(), "db1", checks=checks(ping=NOW, mysql=NOW))
     after, orders = take_turn(dead)
     assert KillHost("db1", pings=False) in orders
     assert not any(WRITER in status.vips for status in tells(orders).values())
@@ -129,7 +142,7 @@ def test_a_host_that_cannot_be_told_is_killed_before_its_roles_go_elsewhere() ->
 
 def test_a_host_that_does_not_ping_is_killed_without_waiting_for_an_order_under_way() -> None:
     under_way, _ = take_turn(world(), NOW + HEARTBEAT)
-    dead = under_way.with_host("db1", checks=checks(ping=NOW, mysql=NOW))
+    dead = with_host(under_way, "db1", checks=checks(ping=NOW, mysql=NOW))
     after, orders = take_turn(dead, NOW + HEARTBEAT)
     assert orders == (KillHost("db1", pings=False),)
     after = apply(after, Killed("db1"), NOW + HEARTBEAT)
@@ -140,11 +153,11 @@ def test_a_host_that_does_not_ping_is_killed_without_waiting_for_an_order_under_
 def test_an_answer_that_kill_host_overtook_confirms_nothing() -> None:
     after, orders = take_turn(world(conf=cluster(prefer="db1")), NOW + HEARTBEAT)
     late = next(order for order in orders if order.host == "db1")
-    after, _ = take_turn(after.with_host("db1", checks=checks(ping=NOW, mysql=NOW)), NOW + HEARTBEAT)
+    after, _ = take_turn(with_host(after, "db1", checks=checks(ping=NOW, mysql=NOW)), NOW + HEARTBEAT)
     after = apply(after, Killed("db1", "no such program"), NOW)
     after, _ = settle(after, NOW + HEARTBEAT, {"db1": Answer.SILENT})
     assert after.owner[WRITER] == "db2"
-    after = answer(after.with_host("db1", checks=checks(), state=State.ONLINE), late, now=NOW + HEARTBEAT)
+    after = answer(with_host(after, "db1", checks=checks(), state=State.ONLINE), late, now=NOW + HEARTBEAT)
     assert after.hosts["db1"].agent.told is None
     assert WRITER in after.hosts["db1"].agent.may_hold
     after, orders = take_turn(after, NOW + HEARTBEAT)
@@ -153,14 +166,14 @@ def test_an_answer_that_kill_host_overtook_confirms_nothing() -> None:
 
 
 def test_a_host_that_pings_is_killed_only_after_its_agent_did_not_answer() -> None:
-    dead = world().with_host("db1", checks=checks(mysql=NOW))
+    dead = with_host(world(), "db1", checks=checks(mysql=NOW))
     _, orders = settle(dead, answers={"db1": Answer.SILENT})
     assert [type(order) for order in orders if order.host == "db1"][:2] == [Tell, KillHost]
     assert KillHost("db1", pings=True) in orders
 
 
 def test_an_error_answer_leaves_the_role_where_it_may_be_and_is_tried_again() -> None:
-    dead = world().with_host("db1", checks=checks(mysql=NOW))
+    dead = with_host(world(), "db1", checks=checks(mysql=NOW))
     after, orders = settle(dead, answers={"db1": Answer.ERROR})
     assert not any(isinstance(order, KillHost) for order in orders)
     assert not any(WRITER in status.vips for status in tells(orders).values())
@@ -186,8 +199,10 @@ def test_nothing_is_sent_in_passive_mode_without_network_or_to_a_host_that_nothi
     assert take_turn(world(mode=Mode.PASSIVE), NOW + 99)[1] == ()
     without_network = replace(world({}), network_up=False)
     assert take_turn(without_network, NOW + 99) == (without_network, ())
-    silent = world(states={"db3": State.ADMIN_OFFLINE}, owner={WRITER: "db1"}).with_host(
-        "db3", checks=checks(ping=0.0, mysql=0.0)
+    silent = with_host(
+        world(states={"db3": State.ADMIN_OFFLINE}, owner={WRITER: "db1"}),
+        "db3",
+        checks=checks(ping=0.0, mysql=0.0),
     )
     assert "db3" not in tells(take_turn(silent, NOW + 99)[1])
 
@@ -236,7 +251,7 @@ def test_no_vip_is_ever_ordered_to_a_host_while_another_may_hold_it(
             now += float(str(first))
         elif kind == "check":
             found = dict.fromkeys(str(second).split(), now)
-            after = after.with_host(str(first), checks=checks(**found))
+            after = with_host(after, str(first), checks=checks(**found))
         elif kind == "admin":
             text = {
                 "move": f"move_role writer {first}",
@@ -274,5 +289,5 @@ def _carried_out(after: World, order: Order, how: Answer, bound: dict[str, set[V
 
 
 def test_the_reader_of_a_dead_host_moves_too() -> None:
-    after, _ = settle(world().with_host("db1", checks=checks(mysql=NOW)))
+    after, _ = settle(with_host(world(), "db1", checks=checks(mysql=NOW)))
     assert after.owner[READER1] in ("db2", "db3")

@@ -6,8 +6,18 @@ from hypothesis import strategies as st
 
 from mmm.config.model import Vip
 from mmm.monitor.decide import roles
-from mmm.monitor.world.world import Mode, Move, State, World
-from tests.unit.worlds import READER1, READER2, READER3, WRITER, cluster, world
+from mmm.monitor.world.host import State
+from mmm.monitor.world.move import Move
+from mmm.monitor.world.world import Mode, World
+from tests.unit.worlds import (
+    READER1,
+    READER2,
+    READER3,
+    WRITER,
+    cluster,
+    with_agent,
+    world,
+)
 
 READERS = (READER1, READER2, READER3)
 
@@ -31,14 +41,14 @@ def test_the_writer_goes_to_its_preferred_host_and_back_home_in_active_mode_only
 def test_nothing_goes_to_hosts_that_are_not_online_or_unreachable_or_have_not_confirmed() -> None:
     after = roles.assign(world({}, states={"db1": State.AWAITING_RECOVERY}))
     assert after.owner[WRITER] == "db2"
-    unreachable = world({}).with_agent("db1", unreachable=True)
+    unreachable = with_agent(world({}), "db1", unreachable=True)
     assert roles.assign(unreachable).owner[WRITER] == "db2"
-    unconfirmed = world({}).with_agent("db1", told=None)
+    unconfirmed = with_agent(world({}), "db1", told=None)
     assert roles.assign(unconfirmed).owner[WRITER] == "db2"
 
 
 def test_a_planned_move_ends_when_its_role_goes_elsewhere() -> None:
-    refused = world({WRITER: "db2"}).with_agent("db2", unreachable=True, may_hold=frozenset())
+    refused = with_agent(world({WRITER: "db2"}), "db2", unreachable=True, may_hold=frozenset())
     after = roles.assign(replace(refused, move=Move(WRITER, "db1", "db2")))
     assert (after.owner[WRITER], after.move) == ("db1", None)
     under_way = replace(world({WRITER: "db2"}), move=Move(WRITER, "db1", "db2"))
@@ -46,13 +56,13 @@ def test_a_planned_move_ends_when_its_role_goes_elsewhere() -> None:
 
 
 def test_an_unreachable_agent_keeps_what_it_holds() -> None:
-    after = roles.assign(world().with_agent("db1", unreachable=True))
+    after = roles.assign(with_agent(world(), "db1", unreachable=True))
     assert after.owner[WRITER] == "db1"
     assert after.owner[READER1] == "db1"
 
 
 def test_a_role_whose_order_was_refused_goes_to_somebody_else() -> None:
-    refused = world({WRITER: "db2"}).with_agent("db2", unreachable=True, may_hold=frozenset())
+    refused = with_agent(world({WRITER: "db2"}), "db2", unreachable=True, may_hold=frozenset())
     assert roles.assign(refused).owner[WRITER] == "db1"
 
 

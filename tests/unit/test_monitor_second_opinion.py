@@ -7,9 +7,20 @@ from mmm.monitor.apply.events import CheckResult, Opinions, apply
 from mmm.monitor.assess import second_opinion
 from mmm.monitor.report import answers
 from mmm.monitor.report.explain import explain
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import AskOthers, KillHost, Order
-from mmm.monitor.world.world import Outcome, State, World
-from tests.unit.worlds import NOW, READER1, WRITER, cluster, settle, take_turn, world
+from mmm.monitor.world.world import World
+from tests.unit.worlds import (
+    NOW,
+    READER1,
+    WRITER,
+    cluster,
+    settle,
+    take_turn,
+    with_agent,
+    world,
+)
 
 CONF = cluster(slaves=1, split_brain_guard=True, failover_block=0)
 TRAP = 10.0
@@ -98,9 +109,9 @@ def test_what_was_said_of_an_earlier_silence_counts_for_nothing() -> None:
 
 
 def test_those_who_do_not_answer_the_monitor_are_not_asked() -> None:
-    before = healthy().with_agent("db2", unreachable=True)
+    before = with_agent(healthy(), "db2", unreachable=True)
     _, orders = take_turn(fails(before, "db1", NOW), NOW)
     assert questions(orders) == [AskOthers("db1", ("db3",))]
-    alone = before.with_agent("db3", unreachable=True)
+    alone = with_agent(before, "db3", unreachable=True)
     after = fails(take_turn(fails(alone, "db1", NOW), NOW)[0], "db1", NOW + TRAP)
     assert take_turn(after, NOW + TRAP)[0].hosts["db1"].state is State.HARD_OFFLINE

@@ -13,7 +13,13 @@ from mmm.monitor.world.orders import KillHost, LookForVip
 from mmm.monitor.world.world import World
 from tests.unit.test_monitor_confirm_dead import BEGUN, endless
 from tests.unit.test_monitor_leases import CONF, LENGTH, cut_off
-from tests.unit.worlds import WRITER, checks, take_turn
+from tests.unit.worlds import (
+    WRITER,
+    checks,
+    take_turn,
+    with_agent,
+    with_host,
+)
 
 LOOK = LookForVip("db1", WRITER, ("db2",))
 LONG = LENGTH + margin(LENGTH)
@@ -68,12 +74,12 @@ def test_looks_with_a_gap_between_begin_anew() -> None:
     "before",
     [
         allowed(endless(), on=False),
-        silent().with_agent("db1", classic=True),
-        silent().with_agent("db1", given=Outstanding(BEGUN + LENGTH, BEGUN + LENGTH)),
-        silent().with_agent("db2", classic=True),
-        silent().with_agent("db2", unreachable=True),
+        with_agent(silent(), "db1", classic=True),
+        with_agent(silent(), "db1", given=Outstanding(BEGUN + LENGTH, BEGUN + LENGTH)),
+        with_agent(silent(), "db2", classic=True),
+        with_agent(silent(), "db2", unreachable=True),
         cut_off(silent(), "db2", BEGUN),
-        silent().with_host("db1", checks={**checks(mysql=BEGUN)}),
+        with_host(silent(), "db1", checks={**checks(mysql=BEGUN)}),
     ],
     ids=["off", "Perl agent", "its lease ends", "Perl witness", "no witness", "witness silent", "it pings"],
 )

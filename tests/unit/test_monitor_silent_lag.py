@@ -13,8 +13,17 @@ from mmm.monitor.apply.events import CheckResult, apply, only_transactions
 from mmm.monitor.assess import promotion, silent_lag
 from mmm.monitor.report.answers import show
 from mmm.monitor.report.log_lines import between
-from mmm.monitor.world.world import Outcome, World
-from tests.unit.worlds import NOW, WRITER, checks, cluster, settle, world
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.world import World
+from tests.unit.worlds import (
+    NOW,
+    WRITER,
+    checks,
+    cluster,
+    settle,
+    with_host,
+    world,
+)
 
 Has = Callable[[int], Executed]
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -94,7 +103,7 @@ def test_a_writer_at_rest_leaves_nobody_behind() -> None:
 def test_what_is_lost_with_the_writer_is_no_lag() -> None:
     after = look(look(writing(limit=1.0), "db1", mariadb(100), NOW), "db2", mariadb(99), NOW + 0.1)
     after = look(after, "db2", mariadb(99), NOW + 30)
-    assert promotion.lacks(after.with_host("db1", checks=checks(mysql=NOW)), "db2") == ""
+    assert promotion.lacks(with_host(after, "db1", checks=checks(mysql=NOW)), "db2") == ""
 
 
 def test_one_that_got_nothing_for_long_is_not_promoted_by_itself() -> None:
@@ -102,7 +111,7 @@ def test_one_that_got_nothing_for_long_is_not_promoted_by_itself() -> None:
     for second in range(63):
         after = look(after, "db1", mariadb(100 + second), NOW + second)
         after = look(after, "db2", mariadb(100), NOW + second + 0.1)
-    dead = settle(after.with_host("db1", checks=checks(mysql=NOW + 63)), NOW + 63)[0]
+    dead = settle(with_host(after, "db1", checks=checks(mysql=NOW + 63)), NOW + 63)[0]
     assert dead.owner[WRITER] is None
     why = "it has got nothing of what db1 wrote in 61 s, though its replication runs, max_lag_on_failover is 60 s"
     assert why in promotion.held_back(dead)

@@ -11,9 +11,21 @@ from mmm.monitor.assess.slaves_first import SLAVES_FIRST
 from mmm.monitor.command import dispatch
 from mmm.monitor.decide.move.phases import TELL_LIMIT
 from mmm.monitor.report import answers
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.host import State, Switched
 from mmm.monitor.world.orders import Tell
-from mmm.monitor.world.world import Outcome, State, Switched, World
-from tests.unit.worlds import NOW, WRITER, answer, checks, settle, take_turn, world
+from mmm.monitor.world.world import World
+from tests.unit.worlds import (
+    NOW,
+    WRITER,
+    answer,
+    checks,
+    settle,
+    take_turn,
+    with_agent,
+    with_host,
+    world,
+)
 
 LATER = NOW + 25.0
 
@@ -22,8 +34,11 @@ def classic(*, gtid: bool = True) -> World:
     """A quiet cluster whose agents are all of MMM 2.x."""
     quiet = world()
     for name in quiet.hosts:
-        quiet = quiet.with_host(name, uses_gtid=gtid, switched=Switched("db1", 0.0)).with_agent(
-            name, classic=True, mmm2=True
+        quiet = with_agent(
+            with_host(quiet, name, uses_gtid=gtid, switched=Switched("db1", 0.0)),
+            name,
+            classic=True,
+            mmm2=True,
         )
     return quiet
 
@@ -54,7 +69,7 @@ def test_the_new_writer_waits_until_a_slave_of_mmm_2_has_left_the_old_one(
     *, gtid: bool, planned: bool
 ) -> None:
     before = classic(gtid=gtid)
-    before = ordered_to_move(before) if planned else before.with_host("db1", checks=checks(mysql=NOW))
+    before = ordered_to_move(before) if planned else with_host(before, "db1", checks=checks(mysql=NOW))
     moving, told = let_go(before)
     assert told["db3"].status.master == "db2"
     assert not writes(moving, "db2")
@@ -86,7 +101,7 @@ def test_a_slave_of_mmm_2_that_comes_back_after_a_move_is_said_to_lack_rows_unti
     None
 ):
     had = Transactions(NOW, source_ip="10.0.0.1")
-    away = classic().with_host("db3", state=State.ADMIN_OFFLINE, transactions=had)
+    away = with_host(classic(), "db3", state=State.ADMIN_OFFLINE, transactions=had)
     moved, _ = settle(ordered_to_move(away))
     assert writes(moved, "db2")
     assert "lack rows" not in answers.show(moved)
@@ -94,7 +109,7 @@ def test_a_slave_of_mmm_2_that_comes_back_after_a_move_is_said_to_lack_rows_unti
     assert online is not None
     back, _ = settle(online.world, LATER)
     assert "host db3 may lack rows" in answers.show(back)
-    back = back.with_host("db3", transactions=replace(had, seen=LATER + 1, source_ip="10.0.0.2"))
+    back = with_host(back, "db3", transactions=replace(had, seen=LATER + 1, source_ip="10.0.0.2"))
     offline = dispatch.run(back, ["set_offline", "db3"], LATER, pinged=True)
     assert offline is not None
     back, _ = settle(offline.world, LATER)
@@ -115,7 +130,7 @@ def test_a_slave_of_mmm_2_that_is_behind_keeps_a_planned_move_from_beginning() -
 
 
 def test_a_slave_of_ours_is_waited_for_as_long_as_before() -> None:
-    before = world().with_host("db3", uses_gtid=False)
+    before = with_host(world(), "db3", uses_gtid=False)
     moving, _ = let_go(ordered_to_move(before))
     assert not writes(moving, "db2")
     moving, _ = take_turn(moving, NOW + SLAVES_FIRST)

@@ -7,10 +7,20 @@ from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.decide.startup import Found, Started, Stored, start
 from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Tell
-from mmm.monitor.world.world import Mode, State
+from mmm.monitor.world.world import Mode
 from mmm.wire.agent import Status, SystemStatus
-from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, take_turn
+from tests.unit.worlds import (
+    NOW,
+    READER1,
+    WRITER,
+    checks,
+    cluster,
+    settle,
+    take_turn,
+    with_host,
+)
 
 NOTHING = Found()
 MORE = {"db1": 101, "db2": 100}
@@ -61,12 +71,12 @@ def test_a_master_is_compared_though_the_monitor_has_just_started() -> None:
         hosts = {"db1": found(stored, stored), "db2": found("ONLINE", "ONLINE", WRITER, writable=True)}
         hosts["db3"] = NOTHING
         began = start(cluster(), dict.fromkeys(hosts, checks()), hosts, NOW, both).world
-        db1 = settle(began.with_host("db1", last_uptime=790.0))[0].hosts["db1"]
+        db1 = settle(with_host(began, "db1", last_uptime=790.0))[0].hosts["db1"]
         assert (db1.state, db1.rule) == (State(stored), "start")
-        known = turn(began.with_host("db1", transactions=None, last_uptime=790.0), NOW + 1).world
+        known = turn(with_host(began, "db1", transactions=None, last_uptime=790.0), NOW + 1).world
         assert known.hosts["db1"].state is State(stored), "what it has was not read yet"
         none = start(cluster(), dict.fromkeys(hosts, checks()), hosts, NOW).world
-        none = turn(none.with_host("db1", last_uptime=790.0), NOW).world
+        none = turn(with_host(none, "db1", last_uptime=790.0), NOW).world
         assert none.hosts["db1"].state is State.ONLINE, "nobody tells what it has"
 
 

@@ -6,15 +6,29 @@ from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.apply.events import Answer, Answered, CheckResult, apply
 from mmm.monitor.report.explain import explain
 from mmm.monitor.states.table import judge
-from mmm.monitor.world.world import Mode, Outcome, State, World
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status
-from tests.unit.worlds import NOW, READER1, WRITER, answer, checks, cluster, settle, take_turn, world
+from tests.unit.worlds import (
+    NOW,
+    READER1,
+    WRITER,
+    answer,
+    checks,
+    cluster,
+    settle,
+    take_turn,
+    with_agent,
+    with_host,
+    world,
+)
 
 LONG_AGO = 0.0
 
 
 def failing(before: World, name: str, *failed: str) -> World:
-    return before.with_host(name, checks=checks(**dict.fromkeys(failed, LONG_AGO)))
+    return with_host(before, name, checks=checks(**dict.fromkeys(failed, LONG_AGO)))
 
 
 def state_of(after: World, name: str) -> State:
@@ -60,7 +74,7 @@ def test_the_active_master_is_not_judged_by_its_replication() -> None:
 def test_replication_has_a_minute_to_settle_after_the_peer_came_online(
     online_for: float, state: State
 ) -> None:
-    before = failing(world(), "db3", "rep_threads").with_host("db1", online_since=NOW - online_for)
+    before = with_host(failing(world(), "db3", "rep_threads"), "db1", online_since=NOW - online_for)
     assert state_of(judge(before, NOW)[0], "db3") is state
 
 
@@ -70,45 +84,45 @@ def test_without_a_living_peer_replication_problems_are_nobodys_fault() -> None:
 
 
 def test_a_short_outage_without_reboot_comes_back_by_itself() -> None:
-    back = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", uptime=559.0, last_uptime=500.0)
+    back = with_host(world(states={"db3": State.AWAITING_RECOVERY}), "db3", uptime=559.0, last_uptime=500.0)
     assert state_of(judge(back, NOW)[0], "db3") is State.ONLINE
 
 
 @pytest.mark.parametrize("uptime", [560.0, 30.0], ids=["a minute or more", "rebooted"])
 def test_a_longer_outage_or_a_reboot_waits_for_the_admin(uptime: float) -> None:
-    back = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", uptime=uptime, last_uptime=500.0)
+    back = with_host(world(states={"db3": State.AWAITING_RECOVERY}), "db3", uptime=uptime, last_uptime=500.0)
     assert state_of(judge(back, NOW)[0], "db3") is State.AWAITING_RECOVERY
 
 
 def test_a_reboot_is_not_forgotten_when_the_system_has_been_up_for_longer_than_before_it() -> None:
     known = {"uptime": 100.0, "last_uptime": 100.0}
-    back = world(states={"db3": State.AWAITING_RECOVERY}).with_host("db3", **known)
+    back = with_host(world(states={"db3": State.AWAITING_RECOVERY}), "db3", **known)
     for uptime in (5.0, 110.0):
-        back = back.with_agent("db3", sent=Status("AWAITING_RECOVERY", (), "db1"), order=7)
+        back = with_agent(back, "db3", sent=Status("AWAITING_RECOVERY", (), "db1"), order=7)
         back = apply(back, Answered("db3", 7, Answer.OK, "", uptime), NOW)
     assert state_of(judge(back, NOW)[0], "db3") is State.AWAITING_RECOVERY
 
 
 def test_auto_set_online_brings_a_host_back_after_its_time() -> None:
     before = world(states={"db3": State.AWAITING_RECOVERY}, conf=cluster(auto_set_online=30.0))
-    before = before.with_host("db3", uptime=900.0)
+    before = with_host(before, "db3", uptime=900.0)
     assert (
-        state_of(judge(before.with_host("db3", since=NOW - 29.9), NOW)[0], "db3") is State.AWAITING_RECOVERY
+        state_of(judge(with_host(before, "db3", since=NOW - 29.9), NOW)[0], "db3") is State.AWAITING_RECOVERY
     )
-    assert state_of(judge(before.with_host("db3", since=NOW - 30.0), NOW)[0], "db3") is State.ONLINE
+    assert state_of(judge(with_host(before, "db3", since=NOW - 30.0), NOW)[0], "db3") is State.ONLINE
 
 
 def test_flapping_waits_until_nothing_has_changed_for_flap_duration_and_then_counts_anew() -> None:
     conf = cluster(auto_set_online=1.0, flap_duration=600.0)
-    flapping = world(states={"db3": State.AWAITING_RECOVERY}, conf=conf).with_host(
-        "db3", flapping=True, uptime=900.0
+    flapping = with_host(
+        world(states={"db3": State.AWAITING_RECOVERY}, conf=conf), "db3", flapping=True, uptime=900.0
     )
     calm = {name: replace(check, changed=NOW - 600.0) for name, check in checks().items()}
     restless = {**calm, "mysql": replace(calm["mysql"], changed=NOW - 599.0)}
     assert (
-        state_of(judge(flapping.with_host("db3", checks=restless), NOW)[0], "db3") is State.AWAITING_RECOVERY
+        state_of(judge(with_host(flapping, "db3", checks=restless), NOW)[0], "db3") is State.AWAITING_RECOVERY
     )
-    after, _ = judge(flapping.with_host("db3", checks=calm), NOW)
+    after, _ = judge(with_host(flapping, "db3", checks=calm), NOW)
     assert state_of(after, "db3") is State.ONLINE
     assert not after.hosts["db3"].flapping
     assert after.hosts["db3"].flap_count == 0
@@ -119,7 +133,7 @@ def test_more_than_flap_count_failures_within_flap_duration_are_flapping() -> No
     for failure in range(3):
         assert not after.hosts["db3"].flapping, failure
         after, _ = judge(failing(after, "db3", "mysql"), now)
-        after = after.with_host("db3", state=State.ONLINE, checks=checks())
+        after = with_host(after, "db3", state=State.ONLINE, checks=checks())
         now += 100.0
     assert after.hosts["db3"].flapping
 
@@ -133,14 +147,14 @@ def test_more_than_flap_count_failures_within_flap_duration_are_flapping() -> No
     ],
 )
 def test_a_host_that_answers_again_goes_where_its_replication_says(check: str | None, state: State) -> None:
-    before = world({WRITER: "db1"}, states={"db3": State.HARD_OFFLINE}).with_host("db3", uptime=900.0)
+    before = with_host(world({WRITER: "db1"}, states={"db3": State.HARD_OFFLINE}), "db3", uptime=900.0)
     before = failing(before, "db3", *([check] if check else []))
     assert state_of(judge(before, NOW)[0], "db3") is state
 
 
 def test_without_an_active_master_a_possible_one_is_not_asked_for_its_replication() -> None:
     before = world({WRITER: None}, states={"db1": State.HARD_OFFLINE, "db2": State.HARD_OFFLINE})
-    before = failing(failing(before, "db1", "mysql"), "db2", "rep_threads").with_host("db2", uptime=900.0)
+    before = with_host(failing(failing(before, "db1", "mysql"), "db2", "rep_threads"), "db2", uptime=900.0)
     assert state_of(judge(before, NOW)[0], "db2") is State.AWAITING_RECOVERY
 
 
@@ -154,7 +168,7 @@ def test_delay_and_failure_of_replication_turn_into_each_other() -> None:
 def test_good_replication_brings_a_host_back_unless_it_is_flapping() -> None:
     before = world(states={"db3": State.REPLICATION_FAIL})
     assert state_of(judge(before, NOW)[0], "db3") is State.ONLINE
-    assert state_of(judge(before.with_host("db3", flapping=True), NOW)[0], "db3") is State.AWAITING_RECOVERY
+    assert state_of(judge(with_host(before, "db3", flapping=True), NOW)[0], "db3") is State.AWAITING_RECOVERY
 
 
 def seen_writable(name: str, *moments: float) -> World:
@@ -177,8 +191,8 @@ def test_the_active_master_may_be_seen_writable_until_the_moment_it_is_moved_awa
 
 
 def test_it_comes_back_only_once_it_is_read_only() -> None:
-    before = world(states={"db2": State.AWAITING_RECOVERY}).with_host("db2", uptime=520.0)
-    writable = before.with_host("db2", writable_since=LONG_AGO, writable_seen=NOW)
+    before = with_host(world(states={"db2": State.AWAITING_RECOVERY}), "db2", uptime=520.0)
+    writable = with_host(before, "db2", writable_since=LONG_AGO, writable_seen=NOW)
     assert state_of(judge(writable, NOW)[0], "db2") is State.AWAITING_RECOVERY
     assert state_of(judge(before, NOW)[0], "db2") is State.ONLINE
 
@@ -198,7 +212,7 @@ def refusing(before: World, why: str = "10.0.0.3 refuses to follow 10.0.0.2:3306
 
 
 def test_a_slave_that_refuses_to_follow_loses_its_roles_until_it_can() -> None:
-    moved = world({WRITER: "db2", READER1: "db3"}).with_host("db2", online_since=NOW)
+    moved = with_host(world({WRITER: "db2", READER1: "db3"}), "db2", online_since=NOW)
     after, changes = judge(refusing(moved), NOW)
     assert state_of(after, "db3") is State.REPLICATION_FAIL
     assert not after.vips_of("db3")

@@ -11,10 +11,19 @@ from mmm.gtid.mariadb import History, parse
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.states.host_view import View
 from mmm.monitor.states.table import RULES, Consequence, rule_for
+from mmm.monitor.world.host import Opinion, Reference, State
 from mmm.monitor.world.orders import KillHost, Tell
-from mmm.monitor.world.world import Opinion, Reference, State
 from pages.states import page
-from tests.unit.worlds import NOW, READER1, WRITER, checks, cluster, settle, world
+from tests.unit.worlds import (
+    NOW,
+    READER1,
+    WRITER,
+    checks,
+    cluster,
+    settle,
+    with_host,
+    world,
+)
 
 THERE = Transactions(
     NOW, "1", History(parse("0-2-7"), parse("0-1-9")), source_ip="10.0.0.2", source_port=3306
@@ -46,19 +55,25 @@ def situations() -> Iterator[View]:
         changed = {
             name: replace(check, changed=0.0 if long_ago else NOW) for name, check in checks(**failed).items()
         }
-        before = before.with_host(
-            "db2",
-            checks=changed,
-            flapping=flapping,
-            since=0.0 if long_ago else NOW,
-            uptime=900.0 if long_ago else 520.0,
-            writable_since=0.0 if writable else None,
-            writable_seen=NOW if writable else None,
-            lost=True,
-            transactions=HAS[has],
-            reference=Reference("db1", THERE),
-            agent=replace(before.hosts["db2"].agent, refuses_to_follow="no" if refuses else ""),
-        ).with_host("db1", online_since=NOW - 1 if peer == "new" else 0.0, transactions=THERE)
+        before = with_host(
+            with_host(
+                before,
+                "db2",
+                checks=changed,
+                flapping=flapping,
+                since=0.0 if long_ago else NOW,
+                uptime=900.0 if long_ago else 520.0,
+                writable_since=0.0 if writable else None,
+                writable_seen=NOW if writable else None,
+                lost=True,
+                transactions=HAS[has],
+                reference=Reference("db1", THERE),
+                agent=replace(before.hosts["db2"].agent, refuses_to_follow="no" if refuses else ""),
+            ),
+            "db1",
+            online_since=NOW - 1 if peer == "new" else 0.0,
+            transactions=THERE,
+        )
         yield View(before, "db2", NOW)
     yield from silences()
 
@@ -74,7 +89,7 @@ def silences() -> Iterator[View]:
     for opinion, failed in product((None, *said, Opinion(NOW, known=True)), ({"ping": 0.0}, {})):
         before = world({WRITER: "db2"}, {"db2": State.ONLINE}, conf)
         yield View(
-            before.with_host("db2", checks=checks(mysql=NOW - 1, **failed), opinion=opinion), "db2", NOW
+            with_host(before, "db2", checks=checks(mysql=NOW - 1, **failed), opinion=opinion), "db2", NOW
         )
 
 
@@ -110,7 +125,7 @@ def test_only_failures_take_roles_and_kill() -> None:
 def test_every_order_that_can_be_given_is_one_that_the_agent_knows() -> None:
     assert all(STATES_THE_AGENT_TAKES.fullmatch(state) for state in State)
     assert {State.ONLINE, State.ADMIN_OFFLINE} == {agent_plan.ONLINE, agent_plan.ADMIN_OFFLINE}
-    dead = world().with_host("db1", checks=checks(ping=NOW, mysql=NOW))
+    dead = with_host(world(), "db1", checks=checks(ping=NOW, mysql=NOW))
     assert {type(order) for order in settle(dead)[1]} == {Tell, KillHost}
 
 

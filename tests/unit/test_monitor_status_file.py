@@ -10,10 +10,15 @@ from mmm.lease.rules import FOREVER
 from mmm.monitor.act import status_file
 from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.startup import Stored
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import Tell
-from mmm.monitor.world.world import State
 from mmm.wire.agent import LeaseOffer, Status
-from tests.unit.worlds import READER1, WRITER, world
+from tests.unit.worlds import (
+    READER1,
+    WRITER,
+    with_agent,
+    world,
+)
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -29,7 +34,7 @@ def test_what_is_written_is_read_back() -> None:
 
 
 def test_what_a_host_may_still_have_bound_is_written_too() -> None:
-    failing_over = world({WRITER: "db2"}).with_agent("db1", may_hold=frozenset({WRITER}))
+    failing_over = with_agent(world({WRITER: "db2"}), "db1", may_hold=frozenset({WRITER}))
     assert status_file.encode(failing_over).startswith("db1|ONLINE|writer(10.0.0.80)\n")
 
 

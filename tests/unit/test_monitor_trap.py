@@ -1,5 +1,5 @@
 from mmm.monitor.assess import trap
-from mmm.monitor.world.world import CheckStatus, Outcome
+from mmm.monitor.world.checks import CheckStatus, Outcome
 
 GOOD = CheckStatus(message="OK")
 

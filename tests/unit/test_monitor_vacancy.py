@@ -7,8 +7,17 @@ import pytest
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.decide.vacancy import Reason, vacancy
 from mmm.monitor.report.answers import show
-from mmm.monitor.world.world import Hold, Mode, State, World
-from tests.unit.worlds import NOW, READER1, cluster, world
+from mmm.monitor.world.host import State
+from mmm.monitor.world.move import Hold
+from mmm.monitor.world.world import Mode, World
+from tests.unit.worlds import (
+    NOW,
+    READER1,
+    cluster,
+    with_agent,
+    with_host,
+    world,
+)
 
 GUARDED = cluster(split_brain_guard=True)
 HARD, ADMIN, AWAITING = State.HARD_OFFLINE, State.ADMIN_OFFLINE, State.AWAITING_RECOVERY
@@ -18,7 +27,7 @@ def empty(db1: State = HARD, db2: State = HARD) -> World:
     return replace(world({READER1: "db3"}, {"db1": db1, "db2": db2}, GUARDED), last_writer="db2")
 
 
-NEVER_USED = empty(AWAITING, AWAITING).with_host("db1", used=False).with_host("db2", used=False)
+NEVER_USED = with_host(with_host(empty(AWAITING, AWAITING), "db1", used=False), "db2", used=False)
 CASES = [
     (replace(empty(), network_up=False), Reason.NETWORK_DOWN, "the monitor is cut off"),
     (replace(empty(HARD, ADMIN), hold=Hold("db1", 40)), Reason.BLOCKED, "failover of writer is blocked"),
@@ -34,9 +43,13 @@ CASES = [
         Reason.NO_HOST,
         "'mmm_control set_online db2', or see 'mmm_control explain db2'",
     ),
-    (empty(State.ONLINE).with_agent("db1", told=None), Reason.SOON, "db1 is ONLINE but has not confirmed it"),
     (
-        empty(State.ONLINE).with_agent("db1", unreachable=True),
+        with_agent(empty(State.ONLINE), "db1", told=None),
+        Reason.SOON,
+        "db1 is ONLINE but has not confirmed it",
+    ),
+    (
+        with_agent(empty(State.ONLINE), "db1", unreachable=True),
         Reason.NO_HOST,
         "db1 is ONLINE but its agent cannot be reached",
     ),
@@ -62,5 +75,5 @@ def test_the_log_has_it_once_and_not_while_a_host_is_about_to_get_the_role() -> 
     first = turn(empty(), NOW)
     assert "no host holds writer: db1 is AWAITING_RECOVERY" in "".join(map(str, first.changes))
     assert "no host holds" not in "".join(map(str, turn(first.world, NOW + 1).changes))
-    soon = turn(empty(State.ONLINE).with_agent("db1", told=None), NOW)
+    soon = turn(with_agent(empty(State.ONLINE), "db1", told=None), NOW)
     assert "no host holds" not in "".join(map(str, soon.changes))

@@ -12,7 +12,7 @@ import pytest
 
 from mmm.config.model import Check, Host, Socket, SslMode
 from mmm.monitor.act.checks import check_mysql
-from mmm.monitor.world.world import Outcome
+from mmm.monitor.world.checks import Outcome
 from mmm.mysql.session import deadline_socket
 from mmm.mysql.session.connection import (
     Address,

@@ -7,7 +7,7 @@ import pytest
 
 from mmm.monitor.report import history
 from mmm.monitor.report.history import Entry
-from mmm.monitor.world.world import LossCode
+from mmm.monitor.world.loss import LossCode
 from mmm.proving.announced import Announced
 from mmm.proving.losses import Losses
 from mmm.proving.rounds import ROUNDS

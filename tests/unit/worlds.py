@@ -1,6 +1,7 @@
 """Clusters and worlds for tests of the deciders, small enough to read."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from mmm.monitor.apply.events import (
     apply,
 )
 from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.hosts import Hosts, Owners
+from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.orders import (
     AskOthers,
     KillHost,
@@ -24,14 +29,7 @@ from mmm.monitor.world.orders import (
     Order,
     ReadLog,
 )
-from mmm.monitor.world.world import (
-    AgentLink,
-    CheckStatus,
-    HostWorld,
-    Mode,
-    State,
-    World,
-)
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status
 
 WRITER = Vip("writer", "10.0.0.80")
@@ -97,7 +95,17 @@ def world(
             state=state, since=0.0, online_since=0.0 if state is State.ONLINE else None, checks=checks(),
             uptime=500.0, last_uptime=500.0, agent=link, uses_gtid=True, used=True,
         )  # fmt: skip
-    return World(conf, mode, hosts, owned)
+    return World(conf, mode, Hosts(hosts), Owners(owned))
+
+
+def with_host(before: World, name: str, **changes: Any) -> World:
+    """The world with fields of one host changed."""
+    return before.with_host(name, replace(before.hosts[name], **changes))
+
+
+def with_agent(before: World, name: str, **changes: Any) -> World:
+    """The world with fields of what is known of one host's agent changed."""
+    return before.with_agent(name, replace(before.hosts[name].agent, **changes))
 
 
 def take_turn(before: World, now: float = NOW) -> tuple[World, tuple[Order, ...]]:

@@ -23,15 +23,12 @@ from mmm.monitor.decide import failover_block, reconcile
 from mmm.monitor.decide.turn import end_wait
 from mmm.monitor.report import answers
 from mmm.monitor.states import table
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.hosts import Hosts, Owners
+from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.orders import KillHost, LookForVip, Order, Tell
-from mmm.monitor.world.world import (
-    AgentLink,
-    CheckStatus,
-    HostWorld,
-    Mode,
-    State,
-    World,
-)
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status
 from mmm.wire.control import decode_command, invalid_command
 from tests.vectors.recordings import Json
@@ -53,7 +50,9 @@ def first_world(conf: Cluster, start: Json) -> World:
     """Return the world that a recording starts with: every host was last told exactly what `owner` says."""
     owner = {vip: start["owner"][vip.ip] or None for vip in conf.vips}
     hosts = {name: _host(name, start, owner) for name in conf.hosts}
-    return World(conf, Mode(start["mode"]), hosts, owner, passive_cause=start.get("passive_info", ""))
+    return World(
+        conf, Mode(start["mode"]), Hosts(hosts), Owners(owner), passive_cause=start.get("passive_info", "")
+    )
 
 
 def _host(name: str, start: Json, owner: Mapping[Vip, str | None]) -> HostWorld:
@@ -120,15 +119,17 @@ class Replay:
     def _heartbeats(self, last: float) -> None:
         """Let every agent have been told at `last`."""
         for name in self.world.hosts:
-            self.world = self.world.with_agent(name, last_order=last)
+            self.world = self.world.with_agent(name, replace(self.world.hosts[name].agent, last_order=last))
 
     def _check(self, results: Json, now: float) -> None:
         for name, found in results.items():
             for check, ok in found.items():
-                checks = self.world.hosts[name].checks
-                if checks[check].failed == bool(ok):
+                host = self.world.hosts[name]
+                if host.checks[check].failed == bool(ok):
                     status = CheckStatus(not ok, "OK" if ok else "ERROR: failed", now, None if ok else now)
-                    self.world = self.world.with_host(name, checks={**checks, check: status})
+                    self.world = self.world.with_host(
+                        name, replace(host, checks={**host.checks, check: status})
+                    )
 
     def _command(self, line: str, now: float, heard: Heard) -> None:
         words = decode_command(line.encode())

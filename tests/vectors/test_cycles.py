@@ -6,7 +6,7 @@ from mmm.config.model import Cluster, Vip
 from mmm.config.names import CHECK_NAMES as CHECKS
 from mmm.monitor.act import status_file
 from mmm.monitor.decide.startup import Found, Stored, start
-from mmm.monitor.world.world import CheckStatus, silent
+from mmm.monitor.world.checks import CheckStatus, silent
 from mmm.wire.agent import Status, SystemStatus, WireError, decode_vips
 from tests.vectors.compare import Difference, Expected
 from tests.vectors.recordings import Json, configs, vectors

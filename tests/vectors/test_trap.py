@@ -1,7 +1,7 @@
 """When results count as failures: trap.jsonl."""
 
 from mmm.monitor.assess import trap
-from mmm.monitor.world.world import CheckStatus, Outcome
+from mmm.monitor.world.checks import CheckStatus, Outcome
 from tests.vectors.recordings import Json, vectors
 from tests.vectors.tally import Tally
 

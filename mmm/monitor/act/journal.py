@@ -12,8 +12,11 @@ from mmm.monitor.decide.turn import Assigned, Blocked, Lost, News
 from mmm.monitor.report import history, log_lines
 from mmm.monitor.report.history import Entry, Ledger, Parts
 from mmm.monitor.states.table import Change
+from mmm.monitor.world.host import State
+from mmm.monitor.world.loss import Loss
+from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import Tell
-from mmm.monitor.world.world import Loss, Phase, State, World
+from mmm.monitor.world.world import World
 
 log = logging.getLogger(__name__)
 

@@ -151,7 +151,7 @@ class Shell:
 
     async def _tell_farewell(self, last: Tell) -> None:
         link = replace(self.world.hosts[last.host].agent, given=leases.sent(self.world, last))
-        self.world = self.world.with_host(last.host, agent=link)
+        self.world = self.world.with_agent(last.host, link)
         self._save(self._to_save())
         last = status_file.as_recorded(self._saved, last, self.world.conf.vip_lease)
         with suppress(TimeoutError):

@@ -18,8 +18,9 @@ from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.startup import Stored
+from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.orders import Tell
-from mmm.monitor.world.world import HostWorld, State, World
+from mmm.monitor.world.world import World
 from mmm.wire.agent import WireError, decode_vips, encode_vips
 
 FINITE = "finite"

@@ -16,7 +16,7 @@ from mmm.monitor.act.network_check import a_host_answers, is_up
 from mmm.monitor.apply.events import CheckResult
 from mmm.monitor.assess import trap
 from mmm.monitor.decide.startup import Found, Stored
-from mmm.monitor.world.world import CheckStatus, Outcome, silent
+from mmm.monitor.world.checks import CheckStatus, Outcome, silent
 from mmm.network.icmp import Pinger
 
 log = logging.getLogger(__name__)

@@ -19,16 +19,11 @@ from mmm.monitor.assess import (
 )
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.move import phases
-from mmm.monitor.world.world import (
-    NO_CAUSE,
-    AgentLink,
-    Cause,
-    HostWorld,
-    Mode,
-    Outcome,
-    State,
-    World,
-)
+from mmm.monitor.world.checks import NO_CAUSE, Cause, Outcome
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.hosts import Hosts
+from mmm.monitor.world.link import AgentLink
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import LEASE_OVER, NO_LEASE, Note, refusal_to_follow
 from mmm.wire.doubts import Doubt
 
@@ -193,13 +188,23 @@ def apply(world: World, event: Event, now: float) -> World:
         case Opinions():
             return _opined(world, event)
         case LogRead():
-            return world.with_host(event.host, tail=event.tail, reads_log=False, log_read=now)
+            return world.with_host(
+                event.host, replace(world.hosts[event.host], tail=event.tail, reads_log=False, log_read=now)
+            )
         case Noted():
             same = world.hosts[event.host].notes == event.notes
-            return world if same else world.with_host(event.host, notes=event.notes)
+            return (
+                world
+                if same
+                else world.with_host(event.host, replace(world.hosts[event.host], notes=event.notes))
+            )
         case Doubted():
             same = world.hosts[event.host].doubts == event.doubts
-            return world if same else world.with_host(event.host, doubts=event.doubts)
+            return (
+                world
+                if same
+                else world.with_host(event.host, replace(world.hosts[event.host], doubts=event.doubts))
+            )
         case Network():
             return _network(world, event)
         case Examined():
@@ -275,7 +280,7 @@ def _checked(world: World, event: CheckResult, now: float) -> World:
         changes.update(writable_since=host.writable_since or now, writable_seen=now)
     elif event.writable is not None and host.writable_since is not None:
         changes.update(writable_since=None, writable_seen=None)
-    world = world.with_host(event.host, **changes) if changes else world
+    world = world.with_host(event.host, replace(world.hosts[event.host], **changes)) if changes else world
     return world if event.transactions is None else divergence.note(world, event.host, event.transactions)
 
 
@@ -343,16 +348,23 @@ def _answered(world: World, event: Answered, now: float) -> World:
             link = replace(link, stranger=event.stranger, differs=event.differs)
         world = world.with_host(
             event.host,
-            uptime=event.uptime,
-            last_uptime=event.uptime if online else host.last_uptime,
-            rebooted=not online and (host.rebooted or event.uptime < host.last_uptime),
-            agent=link,
+            replace(
+                world.hosts[event.host],
+                uptime=event.uptime,
+                last_uptime=event.uptime if online else host.last_uptime,
+                rebooted=not online and (host.rebooted or event.uptime < host.last_uptime),
+                agent=link,
+            ),
         )
         if host.agent.greeting:
-            return world.with_agent(event.host, sent=None, greeting=False)
+            return world.with_agent(
+                event.host, replace(world.hosts[event.host].agent, sent=None, greeting=False)
+            )
     if _is_stale(event, host.agent):
         given = host.agent.given.unanswered()
-        return world.with_agent(event.host, sent=None, stale=True, given=given)
+        return world.with_agent(
+            event.host, replace(world.hosts[event.host].agent, sent=None, stale=True, given=given)
+        )
     sent, overtaken = host.agent.sent, host.agent.overtaken
     world = _link_after(world, event, host, now)
     if event.answer is Answer.OK and not overtaken:
@@ -362,7 +374,8 @@ def _answered(world: World, event: Answered, now: float) -> World:
             world = loss.taken(world, event.host, now)
         if world.forced == event.host and sent.force:
             # What it had received may have been thrown away since it was looked at last.
-            world = replace(world, forced=None).with_host(event.host, transactions=None)
+            world = replace(world, forced=None)
+            world = world.with_host(event.host, replace(world.hosts[event.host], transactions=None))
         return phases.confirmed(world, event.host, sent, now)
     if event.follows:
         return other_monitor.met(world, event.host, event.follows)
@@ -397,41 +410,58 @@ def _link_after(world: World, event: Answered, host: HostWorld, now: float) -> W
         if held & world.master_vips and world.conf.vip_lease > 0:
             ended["given"] = Outstanding(FOREVER, FOREVER)
         return world.with_agent(
-            event.host, **ended, may_hold=held, refused=None, refusal="", unreachable=False
+            event.host,
+            replace(
+                world.hosts[event.host].agent,
+                **ended,
+                may_hold=held,
+                refused=None,
+                refusal="",
+                unreachable=False,
+            ),
         )
     if event.answer is Answer.OK:
         return world.with_agent(
             event.host,
-            **ended,
-            told=sent,
-            may_hold=frozenset(sent.vips),
-            unreachable=False,
-            refusal="",
-            refused=None,
-            refuses_to_follow="",
-            clear=False,
-            kill_unless_told=False,
+            replace(
+                world.hosts[event.host].agent,
+                **ended,
+                told=sent,
+                may_hold=frozenset(sent.vips),
+                unreachable=False,
+                refusal="",
+                refused=None,
+                refuses_to_follow="",
+                clear=False,
+                kill_unless_told=False,
+            ),
         )
     if event.answer is Answer.ERROR:
         refuses = refusal_to_follow(event.text) or (link.refuses_to_follow if "follow" in event.text else "")
         return world.with_agent(
             event.host,
-            **ended,
-            refused=sent,
-            refusal=event.text,
-            refuses_to_follow=refuses,
-            unreachable=False,
+            replace(
+                world.hosts[event.host].agent,
+                **ended,
+                refused=sent,
+                refusal=event.text,
+                refuses_to_follow=refuses,
+                unreachable=False,
+            ),
         )
     held = link.may_hold - link.sent_new if event.answer is Answer.REFUSED else link.may_hold
     return world.with_agent(
         event.host,
-        **ended,
-        refused=sent,
-        refusal="",
-        silence=event.text,
-        may_hold=held,
-        clear=True,
-        unreachable=link.unreachable or not world.is_silent(event.host),
+        replace(
+            world.hosts[event.host].agent,
+            **ended,
+            refused=sent,
+            refusal="",
+            silence=event.text,
+            may_hold=held,
+            clear=True,
+            unreachable=link.unreachable or not world.is_silent(event.host),
+        ),
     )
 
 
@@ -440,7 +470,7 @@ def _opined(world: World, event: Opinions) -> World:
     if said is None:
         return world
     said = replace(said, pending=False, known=True, heard=event.heard, reached=event.reached, met=event.met)
-    return world.with_host(event.host, opinion=said)
+    return world.with_host(event.host, replace(world.hosts[event.host], opinion=said))
 
 
 def _given_after(world: World, event: Answered, link: AgentLink) -> Outstanding:
@@ -474,15 +504,18 @@ def _killed(world: World, event: Killed, now: float) -> World:
         world = replace(world, failed_over=None)
     return world.with_agent(
         event.host,
-        killing=False,
-        kill_unless_told=False,
-        unkillable=bool(event.failure) and world.guarded,
-        kill_tried=now,
-        may_hold=kept,
-        given=link.given if kept else NOTHING,
-        told=None,
-        clear=True,
-        overtaken=world.hosts[event.host].agent.sent is not None,
+        replace(
+            world.hosts[event.host].agent,
+            killing=False,
+            kill_unless_told=False,
+            unkillable=bool(event.failure) and world.guarded,
+            kill_tried=now,
+            may_hold=kept,
+            given=link.given if kept else NOTHING,
+            told=None,
+            clear=True,
+            overtaken=world.hosts[event.host].agent.sent is not None,
+        ),
     )
 
 
@@ -491,12 +524,14 @@ def _network(world: World, event: Network) -> World:
         return world
     hosts = world.hosts
     if not event.up:
-        hosts = {
-            name: replace(
-                host,
-                checks={check: trap.network_lost(status) for check, status in host.checks.items()},
-                connecting_since=None,
-            )
-            for name, host in hosts.items()
-        }
+        hosts = Hosts(
+            {
+                name: replace(
+                    host,
+                    checks={check: trap.network_lost(status) for check, status in host.checks.items()},
+                    connecting_since=None,
+                )
+                for name, host in hosts.items()
+            }
+        )
     return replace(world, network_up=event.up, hosts_silent=event.by_hosts, hosts=hosts)

@@ -6,8 +6,9 @@ What is found twice, one look after the other, is shown: in the middle of a move
 from collections.abc import Iterable, Iterator
 
 from mmm.doctor.rules import Finding, would_fail
+from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Warned
-from mmm.monitor.world.world import State, World
+from mmm.monitor.world.world import World
 
 PERIOD = 300.0
 """Seconds between two looks where all is well."""

@@ -7,7 +7,8 @@ in use fell silent at once: that is the monitor's own network, for ping_ips may 
 from dataclasses import dataclass, replace
 
 from mmm.monitor.assess import trap
-from mmm.monitor.world.world import HostWorld, State, World
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.world import World
 
 _OUT_OF_USE = (State.ADMIN_OFFLINE, State.HARD_OFFLINE)
 
@@ -53,7 +54,7 @@ def unjudged(world: World) -> World:
     """Return the world in which what the first checks found is held against no host: the monitor is cut off."""
     for name, host in world.hosts.items():
         excused = {kind: trap.excused(check, host.since) for kind, check in host.checks.items()}
-        world = world.with_host(name, checks=excused)
+        world = world.with_host(name, replace(world.hosts[name], checks=excused))
     return replace(world, network_up=False, hosts_silent=True)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmm.monitor.assess import second_opinion
-from mmm.monitor.world.world import HostWorld, State, World
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.world import World
 
 
 @dataclass(frozen=True, slots=True)

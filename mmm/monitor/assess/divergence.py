@@ -7,11 +7,13 @@ unshared  what a returning host has and the active master had not: by GTID, else
 to_look_through  from where on that log is to be looked through for it
 """
 
+from dataclasses import replace
 from math import inf
 
 from mmm.gtid.place import LogPlace, Written
 from mmm.gtid.transactions import Surplus, Transactions, surplus
-from mmm.monitor.world.world import HostWorld, Reference, State, World
+from mmm.monitor.world.host import HostWorld, Reference, State
+from mmm.monitor.world.world import World
 
 LOOKS = 3
 """So many times is the replication of a returning host checked before it is taken not to tell what it has."""
@@ -32,7 +34,9 @@ def note(world: World, name: str, read: Transactions) -> World:
         known = world.hosts[host.name]
         fixed = known.is_lost and known.reference is not None and known.reference.host == name
         if host.name != name and not fixed:
-            world = world.with_host(host.name, reference=Reference(name, read))
+            world = world.with_host(
+                host.name, replace(world.hosts[host.name], reference=Reference(name, read))
+            )
     return world
 
 
@@ -54,7 +58,7 @@ def begun_anew(world: World) -> World:
     """Return the world in which nothing is known to compare with yet: another host is the active master now."""
     for host in world.masters():
         if world.hosts[host.name].reference is not None:
-            world = world.with_host(host.name, reference=None)
+            world = world.with_host(host.name, replace(world.hosts[host.name], reference=None))
     return world
 
 

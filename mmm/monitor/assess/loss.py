@@ -18,14 +18,9 @@ from typing import Any
 
 from mmm.gtid.transactions import Executed, Transactions, surplus
 from mmm.monitor.assess import divergence
-from mmm.monitor.world.world import (
-    HostWorld,
-    Loss,
-    LossCode,
-    Pace,
-    State,
-    World,
-)
+from mmm.monitor.world.host import HostWorld, Pace, State
+from mmm.monitor.world.loss import Loss, LossCode
+from mmm.monitor.world.world import World
 from mmm.wire.control import moment
 
 LOOKS = 12

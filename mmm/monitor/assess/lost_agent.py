@@ -6,7 +6,8 @@ gets an answer of it either, the role goes to a host that can take it.
 
 from mmm.lease.rules import FOREVER, margin
 from mmm.monitor.assess import promotion
-from mmm.monitor.world.world import Mode, Opinion, State, World
+from mmm.monitor.world.host import Opinion, State
+from mmm.monitor.world.world import Mode, World
 
 
 def is_without(world: World, name: str, now: float) -> bool:

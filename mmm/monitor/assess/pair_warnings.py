@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from mmm.config.model import Cluster
 from mmm.gtid.settings import Settings
+from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Value, Warned
-from mmm.monitor.world.world import State, World
+from mmm.monitor.world.world import World
 
 
 def too_many(conf: Cluster) -> str:

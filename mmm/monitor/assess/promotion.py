@@ -6,13 +6,9 @@ Not one of which it is known, or must be feared, that it lacks much of what the 
 from mmm.config.model import Role
 from mmm.gtid.transactions import surplus
 from mmm.monitor.assess import silent_lag
-from mmm.monitor.world.world import (
-    HostWorld,
-    Mode,
-    Phase,
-    State,
-    World,
-)
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.move import Phase
+from mmm.monitor.world.world import Mode, World
 
 
 def eligible(world: World, role: Role) -> list[str]:

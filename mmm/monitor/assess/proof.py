@@ -5,7 +5,8 @@ Nobody comes back on the ground that nothing is known: what proves nothing has i
 
 from mmm.gtid.transactions import is_empty, surplus
 from mmm.monitor.assess.divergence import is_fresh
-from mmm.monitor.world.world import State, World
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import World
 
 
 def unproved(world: World, name: str) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from mmm.gtid.mysql import GtidSet
 from mmm.gtid.transactions import surplus
+from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Level, Value, Warned
-from mmm.monitor.world.world import State, World
+from mmm.monitor.world.world import World
 from mmm.wire.agent import DISK_FULL, EVENTS
 from mmm.wire.doubts import GRANTS, KNOWN, NOT_LISTENING, REPLICATION_LOGIN
 

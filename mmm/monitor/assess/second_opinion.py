@@ -8,8 +8,9 @@ While one of them reaches its server nothing follows, and they are asked again.
 from dataclasses import replace
 
 from mmm.monitor.assess import lost_agent
+from mmm.monitor.world.host import Opinion, State
 from mmm.monitor.world.orders import AskOthers
-from mmm.monitor.world.world import Mode, Opinion, State, World
+from mmm.monitor.world.world import Mode, World
 
 AGAIN = 2.0
 """Seconds between two questions about the same host."""
@@ -67,7 +68,7 @@ def asked(world: World, order: AskOthers, now: float) -> World:
     """Return the world that knows the question is under way; what was said before stands until it is answered."""
     before = opinion(world, order.host) or of_agent(world, order.host)
     said = Opinion(now, pending=True) if before is None else replace(before, asked=now, pending=True)
-    return world.with_host(order.host, opinion=said)
+    return world.with_host(order.host, replace(world.hosts[order.host], opinion=said))
 
 
 def others(world: World, name: str) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ said  is what the admin is told of it, where the checks see nothing
 from dataclasses import replace
 
 from mmm.gtid.transactions import Transactions, is_past
-from mmm.monitor.world.world import Missed, World
+from mmm.monitor.world.host import Missed
+from mmm.monitor.world.world import World
 
 NOTABLE = 10.0
 """Seconds of a stall from which on it is said."""

@@ -9,7 +9,10 @@
 Where a slave of the third kind was told too late all the same, it may lack rows, and nothing on it tells so.
 """
 
-from mmm.monitor.world.world import HostWorld, State, Switched, World
+from dataclasses import replace
+
+from mmm.monitor.world.host import HostWorld, State, Switched
+from mmm.monitor.world.world import World
 from mmm.wire.agent import Status
 
 SLAVES_FIRST = 2.0
@@ -44,7 +47,7 @@ def followed(world: World, name: str, done: Status, now: float) -> World:
         return world  # a heartbeat: nothing follows from it
     late = source not in ("", master) and bool(world.master_vips & world.hosts[master].agent.may_hold)
     at = master if late else host.skipped_at
-    return world.with_host(name, switched=Switched(master, now), skipped_at=at)
+    return world.with_host(name, replace(world.hosts[name], switched=Switched(master, now), skipped_at=at))
 
 
 def _source(world: World, host: HostWorld) -> str:

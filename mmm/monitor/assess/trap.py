@@ -6,7 +6,7 @@ One OK makes it good again at once. UNKNOWN changes nothing but the message.
 
 from dataclasses import replace
 
-from mmm.monitor.world.world import NO_CAUSE, Cause, CheckStatus, Outcome
+from mmm.monitor.world.checks import NO_CAUSE, Cause, CheckStatus, Outcome
 
 SLACK = 0.01
 """Seconds by which a run may be shorter than the one before."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from mmm.config.model import Role, Vip
 from mmm.monitor.decide import waiting
-from mmm.monitor.world.world import State, World
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import World
 
 CHECK_ROLES = "Now you can wait some time and check new roles info!"
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from mmm.lease.rules import NOTHING
 from mmm.monitor.assess import second_opinion
 from mmm.monitor.command.command_result import Result, error
-from mmm.monitor.world.world import State, World
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import World
 
 SOMEBODY = "somebody"
 _WHO = re.compile(r"[\w.@()-]{1,64}")
@@ -53,10 +54,13 @@ def _without(world: World, host: str) -> World:
         world = replace(world, failed_over=None)
     return world.with_agent(
         host,
-        kill_unless_told=False,
-        may_hold=frozenset(),
-        given=NOTHING,
-        told=None,
-        clear=True,
-        overtaken=link.sent is not None,
+        replace(
+            world.hosts[host].agent,
+            kill_unless_told=False,
+            may_hold=frozenset(),
+            given=NOTHING,
+            told=None,
+            clear=True,
+            overtaken=link.sent is not None,
+        ),
     )

@@ -26,13 +26,9 @@ from mmm.monitor.decide.turn import become_active
 from mmm.monitor.decide.vacancy import unfit
 from mmm.monitor.states import table
 from mmm.monitor.states.host_view import View
-from mmm.monitor.world.world import (
-    CheckStatus,
-    HostWorld,
-    Mode,
-    State,
-    World,
-)
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.world import Mode, World
 
 _REPLICATION = frozenset({"rep_threads", "rep_backlog"})
 
@@ -173,9 +169,11 @@ def _set_online(world: World, host: str, now: float, *, pinged: bool, force: boo
         return no_agent(world, host)
     world = failover_block.unblocked(world) if can_be_master else world
     if known.state is State.ADMIN_OFFLINE:
-        world = world.with_host(host, checks=_stopped_by_order(known, now))
+        world = world.with_host(host, replace(world.hosts[host], checks=_stopped_by_order(known, now)))
     world = table.enter(world, host, State.ONLINE, "set_online", "set online by the admin", now)
-    world = world.with_host(host, flapping=False, flap_start=None, flap_count=0, skipped_at="")
+    world = world.with_host(
+        host, replace(world.hosts[host], flapping=False, flap_start=None, flap_count=0, skipped_at="")
+    )
     done = f"State of '{host}' changed to ONLINE. Now you can wait some time and check its new roles!"
     return _when_confirmed(world, host, done)
 
@@ -270,5 +268,7 @@ def _set_mode(world: World, mode: Mode) -> Result:
 def _tell_everybody(world: World) -> World:
     """Return the world in which every agent is owed its status and CLEAR_BAD_ROLES."""
     for name in world.hosts:
-        world = world.with_agent(name, clear=True, refused=None, last_order=None)
+        world = world.with_agent(
+            name, replace(world.hosts[name].agent, clear=True, refused=None, last_order=None)
+        )
     return world

@@ -15,6 +15,7 @@ from mmm.monitor.assess import readiness
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import (
     AskOthers,
     KillHost,
@@ -23,7 +24,7 @@ from mmm.monitor.world.orders import (
     ReadLog,
     Tell,
 )
-from mmm.monitor.world.world import State, World
+from mmm.monitor.world.world import World
 from mmm.wire.agent import Clients
 
 _MOST_ROUNDS = 20

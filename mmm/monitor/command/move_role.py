@@ -17,7 +17,9 @@ from mmm.monitor.command.preflight import Looked, objections
 from mmm.monitor.decide import roles
 from mmm.monitor.decide.move import phases
 from mmm.monitor.states import table
-from mmm.monitor.world.world import Mode, Phase, State, World
+from mmm.monitor.world.host import State
+from mmm.monitor.world.move import Phase
+from mmm.monitor.world.world import Mode, World
 
 FORCE, DRY_RUN = "--force", "--dry-run"
 FLAGS = frozenset({FORCE, DRY_RUN})
@@ -100,10 +102,12 @@ def _force(world: World, role: Role, ordered: Ordered, now: float) -> Result:
         sentence = "made active master by 'move_role --force'"
         world = table.enter(world, host, State.ONLINE, "forced", sentence, now)
     if source not in (None, host):
-        world = _set_apart(world, source, now).with_agent(source, kill_unless_told=True)
+        world = _set_apart(world, source, now)
+        world = world.with_agent(source, replace(world.hosts[source].agent, kill_unless_told=True))
     elif world.last_writer not in (None, host):
         world = _set_apart(world, world.last_writer, now)
-    world = replace(world.with_owner({vip: host}), move=None, forced=host).with_agent(host, last_order=None)
+    world = replace(world.with_owner({vip: host}), move=None, forced=host)
+    world = world.with_agent(host, replace(world.hosts[host].agent, last_order=None))
     warning = f" Forced in spite of: {'; '.join(against)}." if against else ""
     return _answer(world, vip, None if source == host else source, host, warning)
 
@@ -140,7 +144,11 @@ def _under_way(world: World, vip: Vip) -> str:
 
 def _answering(world: World, host: str) -> World:
     """Return the world that knows what the answer to PING has shown: else the role would be taken back at once."""
-    return world.with_agent(host, unreachable=False) if world.hosts[host].agent.unreachable else world
+    return (
+        world.with_agent(host, replace(world.hosts[host].agent, unreachable=False))
+        if world.hosts[host].agent.unreachable
+        else world
+    )
 
 
 def _moved(world: World, vip: Vip, source: str | None, host: str) -> Result:
@@ -169,7 +177,7 @@ def _set_apart(world: World, name: str, now: float) -> World:
         sentence = "lost the active master role by 'move_role --force'"
         world = table.enter(world, name, state, "forced", sentence, now)
         world = world.without_roles(name) if world.mode is Mode.ACTIVE else world
-    return world.with_host(name, lost=True)
+    return world.with_host(name, replace(world.hosts[name], lost=True))
 
 
 def _spread_again(world: World, role: Role, host: str) -> Result:

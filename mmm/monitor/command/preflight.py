@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from mmm.config.model import Vip
 from mmm.monitor.assess import promotion, readiness, slaves_first
-from mmm.monitor.world.world import State, World
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import World
 from mmm.wire.agent import Clients
 
 PROMPT = 1.0

@@ -16,7 +16,9 @@ from mmm.config.model import Role, Vip
 from mmm.monitor.assess import loss
 from mmm.monitor.decide import roles
 from mmm.monitor.decide.move.phases import TELL_LIMIT, TRY_AGAIN
-from mmm.monitor.world.world import Hold, State, World
+from mmm.monitor.world.host import State
+from mmm.monitor.world.move import Hold
+from mmm.monitor.world.world import World
 
 
 def assign(world: World, now: float) -> World:

@@ -16,8 +16,9 @@ from mmm.lease.rules import (
     margin,
 )
 from mmm.monitor.assess import lost_agent, second_opinion
+from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.orders import LookForVip, Tell
-from mmm.monitor.world.world import AgentLink, World
+from mmm.monitor.world.world import World
 from mmm.wire.agent import LeaseOffer, Status
 
 LOOK_AGAIN = 1.0
@@ -72,7 +73,9 @@ def without_run_out(world: World, now: float) -> World:
             lost |= world.master_vips
         if lost and host.agent.given.run_out(now, _margin(world)):
             held = host.agent.may_hold - lost
-            world = world.with_agent(name, may_hold=held, told=None, clear=True, given=NOTHING)
+            world = world.with_agent(
+                name, replace(world.hosts[name].agent, may_hold=held, told=None, clear=True, given=NOTHING)
+            )
             world = replace(world, unsure=world.unsure | lost)
     return world
 
@@ -144,7 +147,9 @@ def looked(world: World, name: str, vip: Vip, *, absent: bool, now: float) -> Wo
     silent = bool(_witnesses(world, name))
     unbroken = link.absent_since is not None and link.looked is not None and now - link.looked < UNBROKEN
     since = (link.absent_since if unbroken else now) if silent and absent else None
-    world = world.with_agent(name, looking=False, looked=now, absent_since=since)
+    world = world.with_agent(
+        name, replace(world.hosts[name].agent, looking=False, looked=now, absent_since=since)
+    )
     long_enough = since is not None and now - since >= world.conf.vip_lease + margin(world.conf.vip_lease)
     gone = long_enough if silent else _stopped_serving(world, name) and link.sent is None
     if not (absent and gone):
@@ -152,12 +157,15 @@ def looked(world: World, name: str, vip: Vip, *, absent: bool, now: float) -> Wo
     world = replace(world, unsure=world.unsure | {vip})
     return world.with_agent(
         name,
-        may_hold=link.may_hold - {vip},
-        given=NOTHING,
-        told=None,
-        clear=True,
-        absent_since=None,
-        overtaken=link.sent is not None,
+        replace(
+            world.hosts[name].agent,
+            may_hold=link.may_hold - {vip},
+            given=NOTHING,
+            told=None,
+            clear=True,
+            absent_since=None,
+            overtaken=link.sent is not None,
+        ),
     )
 
 

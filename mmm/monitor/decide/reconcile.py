@@ -40,13 +40,13 @@ def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
     for name in world.hosts:
         order = _order_for(world, name, now, latest)
         if (look := leases.to_look_for(world, name, now)) is not None:
-            world = world.with_agent(name, looking=True)
+            world = world.with_agent(name, replace(world.hosts[name].agent, looking=True))
             given.append(look)
         if (question := second_opinion.to_ask(world, name, now)) is not None:
             world = second_opinion.asked(world, question, now)
             given.append(question)
         if isinstance(order, KillHost):
-            world = world.with_agent(name, killing=True)
+            world = world.with_agent(name, replace(world.hosts[name].agent, killing=True))
         elif isinstance(order, Tell):
             world = _sent(world, order, now)
         if order is not None:
@@ -145,17 +145,29 @@ def _says_the_same(world: World, name: str, status: Status, said: Status | None)
 def _sent(world: World, order: Tell, now: float) -> World:
     link = world.hosts[order.host].agent
     if order.greet:
-        return world.with_agent(order.host, sent=order.status, order=order.number, sent_at=now, greeting=True)
+        return world.with_agent(
+            order.host,
+            replace(
+                world.hosts[order.host].agent,
+                sent=order.status,
+                order=order.number,
+                sent_at=now,
+                greeting=True,
+            ),
+        )
     return world.with_agent(
         order.host,
-        sent=order.status,
-        order=order.number,
-        sent_at=now,
-        given=leases.sent(world, order),
-        token="",
-        sent_new=frozenset(order.status.vips) - link.may_hold,
-        may_hold=link.may_hold | frozenset(order.status.vips),
-        found=frozenset(),
+        replace(
+            world.hosts[order.host].agent,
+            sent=order.status,
+            order=order.number,
+            sent_at=now,
+            given=leases.sent(world, order),
+            token="",
+            sent_new=frozenset(order.status.vips) - link.may_hold,
+            may_hold=link.may_hold | frozenset(order.status.vips),
+            found=frozenset(),
+        ),
     )
 
 

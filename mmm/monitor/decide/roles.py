@@ -10,7 +10,8 @@ from dataclasses import replace
 from mmm.config.model import Role, Vip
 from mmm.monitor.assess import promotion
 from mmm.monitor.decide.move import phases
-from mmm.monitor.world.world import Mode, State, World
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import Mode, World
 
 _ACTIVE_MASTER_LOAD = 0.5
 

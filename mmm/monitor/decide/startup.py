@@ -11,15 +11,11 @@ from mmm.config.model import Cluster, Role, Vip
 from mmm.gtid.transactions import Transactions
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.decide.move import phases
-from mmm.monitor.world.world import (
-    AgentLink,
-    CheckStatus,
-    HostWorld,
-    Mode,
-    State,
-    World,
-    dead,
-)
+from mmm.monitor.world.checks import CheckStatus, dead
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.hosts import Hosts, Owners
+from mmm.monitor.world.link import AgentLink
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status, SystemStatus
 
 _WORST_FIRST = (
@@ -89,9 +85,9 @@ def start(
     mode = Mode(conf.monitor.mode.upper()) if conf.monitor else Mode.ACTIVE
     hosts = {name: _host(conf, found[name], checks[name], now) for name in conf.hosts}
     owner: dict[Vip, str | None] = dict.fromkeys(conf.vips)
-    world = World(conf, mode, hosts, owner)
+    world = World(conf, mode, Hosts(hosts), Owners(owner))
     for name, read in (has or {}).items():
-        world = world.with_host(name, transactions=read)
+        world = world.with_host(name, replace(world.hosts[name], transactions=read))
     warnings = _misplaced(conf, found)
     conflict = _conflict(conf, found)
     for role in conf.roles.values():
@@ -290,13 +286,16 @@ def _online(world: World, name: str, now: float, sentence: str) -> World:
     uptime = world.hosts[name].uptime
     return world.with_host(
         name,
-        state=State.ONLINE,
-        since=now,
-        online_since=now,
-        used=True,
-        last_uptime=uptime,
-        rule="start",
-        sentence=sentence,
+        replace(
+            world.hosts[name],
+            state=State.ONLINE,
+            since=now,
+            online_since=now,
+            used=True,
+            last_uptime=uptime,
+            rule="start",
+            sentence=sentence,
+        ),
     )
 
 
@@ -305,7 +304,7 @@ def _note_what_is_left(world: World, name: str) -> World:
     link = world.hosts[name].agent
     offline = world.hosts[name].state is State.HARD_OFFLINE
     return (
-        world.with_agent(name, kill_unless_told=True)
+        world.with_agent(name, replace(world.hosts[name].agent, kill_unless_told=True))
         if offline and link.may_hold - world.vips_of(name)
         else world
     )

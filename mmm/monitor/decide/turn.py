@@ -12,8 +12,10 @@ from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.vacancy import Reason, vacancy
 from mmm.monitor.states import table
 from mmm.monitor.states.table import Change
+from mmm.monitor.world.host import State
+from mmm.monitor.world.loss import Loss
 from mmm.monitor.world.orders import Order, ReadLog
-from mmm.monitor.world.world import Loss, Mode, State, World
+from mmm.monitor.world.world import Mode, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def _looks_at_logs(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
     looks: list[Order] = []
     for host in world.masters():
         if (since := divergence.to_look_through(world, host.name, now)) is not None:
-            world = world.with_host(host.name, reads_log=True)
+            world = world.with_host(host.name, replace(world.hosts[host.name], reads_log=True))
             looks.append(ReadLog(host.name, since))
     return world, tuple(looks)
 
@@ -132,5 +134,5 @@ def become_active(world: World) -> World:
     """Return the world in active mode, with the roles of hosts that are not ONLINE taken from them."""
     for name, host in world.hosts.items():
         if host.state is not State.ONLINE and world.vips_of(name):
-            world = world.without_roles(name).with_agent(name, kill_unless_told=True)
+            world = world.without_roles(name).with_agent(name, replace(host.agent, kill_unless_told=True))
     return replace(world, mode=Mode.ACTIVE)

@@ -11,7 +11,8 @@ from mmm.config.model import Role
 from mmm.monitor.assess import promotion
 from mmm.monitor.decide import failover_block
 from mmm.monitor.decide.move import phases
-from mmm.monitor.world.world import Mode, State, World
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import Mode, World
 
 
 class Reason(StrEnum):

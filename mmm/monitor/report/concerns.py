@@ -19,8 +19,10 @@ from mmm.monitor.decide import unheld, waiting
 from mmm.monitor.decide.vacancy import Reason, Vacancy, vacancy
 from mmm.monitor.states.host_view import View
 from mmm.monitor.states.table import rule_for
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Level, Warned
-from mmm.monitor.world.world import CheckStatus, Mode, State, World
+from mmm.monitor.world.world import Mode, World
 
 Clock = Callable[[float], float]
 """Turns a monotonic time of the world into wall-clock seconds since 1970."""

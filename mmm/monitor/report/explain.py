@@ -14,7 +14,8 @@ from mmm.monitor.states import conditions
 from mmm.monitor.states.conditions import Condition
 from mmm.monitor.states.host_view import View
 from mmm.monitor.states.table import RULES, Rule, rule_for
-from mmm.monitor.world.world import Mode, State, World
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.control import moment
 
 Clock = Callable[[float], float]

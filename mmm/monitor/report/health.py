@@ -8,8 +8,9 @@ CRITICAL  clients are not served, or nobody watches
 from dataclasses import dataclass
 
 from mmm.monitor.report.concerns import Clock, found
+from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Level, Warned, text
-from mmm.monitor.world.world import Mode, State, World
+from mmm.monitor.world.world import Mode, World
 
 _MOST_SAID = 4
 

@@ -13,8 +13,11 @@ from mmm.monitor.assess import (
     readiness,
     silent_lag,
 )
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.link import AgentLink
+from mmm.monitor.world.move import Phase
 from mmm.monitor.world.warnings import Warned
-from mmm.monitor.world.world import AgentLink, CheckStatus, Phase, World
+from mmm.monitor.world.world import World
 
 Notice = tuple[int, str]
 _MMM2 = (

@@ -6,7 +6,8 @@ from mmm.config.model import Monitor
 from mmm.gtid.place import Written
 from mmm.gtid.transactions import Surplus
 from mmm.monitor.assess import divergence, promotion, proof, second_opinion
-from mmm.monitor.world.world import HostWorld, Mode, State, World
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.world import Mode, World
 
 SHORT_OUTAGE = 60.0
 """Growth of the system's uptime, in seconds, up to which a host that was gone comes back by itself."""

@@ -10,7 +10,8 @@ from enum import Flag, auto
 from mmm.monitor.states import conditions
 from mmm.monitor.states.conditions import Condition
 from mmm.monitor.states.host_view import View
-from mmm.monitor.world.world import HostWorld, Mode, State, World
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.world import Mode, World
 
 
 class Consequence(Flag):
@@ -268,7 +269,7 @@ def enter(world: World, name: str, state: State, rule: str, sentence: str, now: 
         )
     elif host.state is ONLINE and state is not ADMIN:
         changed = _count_flap(changed, world, now)
-    return replace(world, hosts={**world.hosts, name: changed})
+    return world.with_host(name, changed)
 
 
 def _count_flap(host: HostWorld, world: World, now: float) -> HostWorld:
@@ -288,4 +289,4 @@ def _follow(world: World, name: str, follows: Consequence) -> World:
     if Consequence.TAKE_ROLES in follows and not manual:
         world = world.without_roles(name)
     kill = Consequence.KILL_IN_ANY_MODE in follows or (Consequence.KILL_UNLESS_TOLD in follows and not manual)
-    return world.with_agent(name, kill_unless_told=True) if kill else world
+    return world.with_agent(name, replace(world.hosts[name].agent, kill_unless_told=True)) if kill else world

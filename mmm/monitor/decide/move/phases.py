@@ -12,7 +12,9 @@ from dataclasses import replace
 
 from mmm.config.model import Vip
 from mmm.monitor.assess import slaves_first
-from mmm.monitor.world.world import Move, Phase, State, World
+from mmm.monitor.world.host import State
+from mmm.monitor.world.move import Move, Phase
+from mmm.monitor.world.world import World
 from mmm.wire.agent import Status
 
 TELL_LIMIT = 5.0
@@ -29,7 +31,7 @@ def begin(world: World, vip: Vip, source: str, target: str) -> World:
     """
     world = world.with_owner({vip: target})
     if world.hosts[source].state is not State.ONLINE:
-        return world.with_agent(source, kill_unless_told=True)
+        return world.with_agent(source, replace(world.hosts[source].agent, kill_unless_told=True))
     if world.move is not None and vip.role != world.conf.active_master_role:
         return world
     return replace(world, move=Move(vip, source, target))
@@ -115,5 +117,6 @@ def unfit(world: World, name: str) -> str:
 def _back(world: World, move: Move, why: str, now: float) -> World:
     """Return the world in which the one that failed is told at once: what it last confirmed says nothing new."""
     failing = move.source if move.phase is Phase.FREEZING else move.target
-    world = world.with_owner({move.vip: move.source}).with_agent(failing, last_order=None)
+    world = world.with_owner({move.vip: move.source})
+    world = world.with_agent(failing, replace(world.hosts[failing].agent, last_order=None))
     return replace(world, move=replace(move, phase=Phase.RETURNING, since=now, cause=why))

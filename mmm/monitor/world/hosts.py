@@ -5,27 +5,24 @@ walked through for each of a thousand hosts.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from mmm.config.model import Vip
-
-if TYPE_CHECKING:
-    from mmm.monitor.world.world import HostWorld
+from mmm.monitor.world.host import HostWorld
 
 _NOBODY: frozenset[str] = frozenset()
 _NOTHING: frozenset[Vip] = frozenset()
 
 
-class Hosts(dict[str, "HostWorld"]):
+class Hosts(dict[str, HostWorld]):
     """What is known of each host, in conf order."""
 
     __slots__ = ("_holders",)
 
-    def __init__(self, hosts: Mapping[str, "HostWorld"]) -> None:
+    def __init__(self, hosts: Mapping[str, HostWorld]) -> None:
         super().__init__(hosts)
         self._holders: dict[Vip, frozenset[str]] | None = None
 
-    def with_host(self, name: str, host: "HostWorld") -> "Hosts":
+    def with_host(self, name: str, host: HostWorld) -> "Hosts":
         """Return these with one of them changed."""
         changed = Hosts(self)
         changed[name] = host

@@ -1,0 +1,168 @@
+"""What is known of a host, as frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mmm.config.names import CHECK_NAMES
+from mmm.gtid.place import Tail
+from mmm.gtid.settings import Settings
+from mmm.gtid.transactions import Executed, Transactions
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.link import NEW_LINK, AgentLink
+from mmm.wire.agent import Note
+from mmm.wire.doubts import Doubt
+
+
+class State(StrEnum):
+    """The state of a host (rule 6.4). Only ONLINE hosts hold roles."""
+
+    ONLINE = "ONLINE"
+    ADMIN_OFFLINE = "ADMIN_OFFLINE"
+    HARD_OFFLINE = "HARD_OFFLINE"
+    AWAITING_RECOVERY = "AWAITING_RECOVERY"
+    REPLICATION_FAIL = "REPLICATION_FAIL"
+    REPLICATION_DELAY = "REPLICATION_DELAY"
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the agents of other hosts said of one whose server fell silent (rule 11.2)."""
+
+    asked: float
+    """When they were asked last."""
+    pending: bool = False
+    """Their answers are awaited."""
+    known: bool = False
+    """They have answered, or their time was over, at least once."""
+    heard: tuple[str, ...] = ()
+    """The hosts that had an opinion."""
+    reached: tuple[str, ...] = ()
+    """Those of them that reach its server."""
+    met: tuple[str, ...] = ()
+    """Those of them that its agent answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the active master had when a host was in use last, or when it took over while that host was lost."""
+
+    host: str
+    transactions: Transactions
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What the last writer, `host`, had when it was looked at, and another has not got yet."""
+
+    host: str
+    seen: float
+    """When it was looked at, in monotonic seconds."""
+    executed: Executed
+    lag: float = 0.0
+    """Seconds from then to the last look at it before the other one was looked at, and had got nothing of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """The active master that a slave's agent has confirmed to follow, and when."""
+
+    master: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many transactions a second a server got between two looks, the later one `at`, `over` seconds apart."""
+
+    at: float
+    rate: float
+    over: float
+
+
+@dataclass(frozen=True, slots=True)
+class HostWorld:
+    """All that is known of one host."""
+
+    state: State = State.AWAITING_RECOVERY
+    since: float = 0.0
+    online_since: float | None = None
+    checks: Mapping[str, CheckStatus] = field(
+        default_factory=lambda: dict.fromkeys(CHECK_NAMES, CheckStatus())
+    )
+    uptime: float = 0.0
+    """Seconds the host's system was up when its agent last answered."""
+    last_uptime: float = 0.0
+    """The same, when it last answered while the host was ONLINE; 0 is never."""
+    rebooted: bool = False
+    """Its uptime was less than before in an answer since then: it may have grown past `last_uptime` again."""
+    flapping: bool = False
+    flap_start: float | None = None
+    flap_count: int = 0
+    writable_since: float | None = None
+    """Since when every mysql check has found the server writable though it is not the active master."""
+    writable_seen: float | None = None
+    """When the newest mysql check found it so."""
+    connecting_since: float | None = None
+    """Since when its replica has been trying to connect to a source that works."""
+    settings: Settings | None = None
+    """What its server is set to, as last read; of hosts that can be active master. None: never read."""
+    notes: tuple[Note, ...] = ()
+    """What its agent sees of its server that the monitor may not; of hosts that can be active master."""
+    doubts: tuple[Doubt, ...] = ()
+    """What is wrong on the host, as its agent said last."""
+    delay: int = 0
+    """Seconds by which its replication is set to stay behind."""
+    uses_gtid: bool = False
+    """Its replication follows a source by GTID, so that the moment of a switch does not matter."""
+    transactions: Transactions | None = None
+    """What its server has, as last read; it stays when the server is gone. None: never read."""
+    rates: tuple[Pace, ...] = ()
+    """How fast it got transactions in the last looks at what it has; of hosts that can be active master."""
+    behind: float | None = None
+    """Seconds that it was behind its source when that was last known.
+
+    Of hosts that can be active master, and of those whose agent is of MMM 2.x.
+    """
+    behind_at: float = 0.0
+    """When that was."""
+    missed: Missed | None = None
+    """What it has not got of the last writer; of hosts that can be active master. None: nothing, or not known."""
+    lost: bool = False
+    """It was HARD_OFFLINE or AWAITING_RECOVERY since it was in use last."""
+    used: bool = False
+    """It has been in use (ONLINE) since the cluster was set up; False where nothing tells that it was."""
+    reference: Reference | None = None
+    """What it is compared with when it comes back; of possible masters only."""
+    tail: Tail | None = None
+    """What its binary log has behind the place up to which the active master had it; where GTIDs do not tell."""
+    switched: Switched | None = None
+    """Whom its agent, one of MMM 2.x, has last confirmed to follow; of slaves only."""
+    skipped_at: str = ""
+    """The active master at the end of whose binary log it went on, so that it may lack rows; empty: it did not."""
+    reads_log: bool = False
+    """Its binary log is being looked at."""
+    log_read: float | None = None
+    """When that ended last."""
+    looks: int = 0
+    """How often its replication was checked since it is in its state; counted while it may have to be compared."""
+    opinion: Opinion | None = None
+    """What others said when they were asked last whether they reach it."""
+    rule: str = ""
+    """Name of the state rule that brought it here."""
+    sentence: str = ""
+    """The sentence of that rule, with its figures."""
+    agent: AgentLink = NEW_LINK
+
+    def noted(self, code: str) -> Note | None:
+        """Return what its agent notes of that kind, None where it notes nothing."""
+        return next((note for note in self.notes if note.code == code), None)
+
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether it was out of the cluster's sight since it was in use last."""
+        return self.lost or self.state in (State.HARD_OFFLINE, State.AWAITING_RECOVERY)
+
+    def good(self, *names: str) -> bool:
+        """Tell whether none of the named checks has failed."""
+        return not any(self.checks[name].failed for name in names)

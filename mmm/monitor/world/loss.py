@@ -1,0 +1,70 @@
+"""What a failover may have lost, as a frozen value."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class LossCode(StrEnum):
+    """What is known of a loss. Only AT_MOST, COMPARED and ACKNOWLEDGED come with a number that it does not exceed."""
+
+    AT_MOST = "at_most"
+    """`most` were lost if the host wrote no faster than it was seen to."""
+    COMPARED = "compared"
+    """The host is back, and `most` is what it has and the taker lacks."""
+    ACKNOWLEDGED = "acknowledged"
+    """Nothing that clients were told of: the taker acknowledged every commit (semi-sync)."""
+    NEVER_SEEN = "never_seen"
+    """What one of the two has was never read."""
+    NO_GTIDS = "no_gtids"
+    """Places in the binary log are all that is known."""
+    LOOKED_ONCE = "looked_once"
+    """How fast the host wrote was never measured."""
+    UNSEEN = "unseen"
+    """It can have written for longer, unseen, than it was measured, or from rest: `likely` is an estimate only."""
+    WRITES_ON = "writes_on"
+    """It may take writes still: nothing keeps it from that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What may have been lost when the active master role went from `host` to `taker` (rule 11.3)."""
+
+    host: str
+    taker: str
+    began: float
+    """When the role was given to the other one."""
+    dead: float | None = None
+    """Since when nothing listened at the host's port, where it was so when the other one took over."""
+    released: float | None = None
+    """When the host's agent had confirmed that it let the role go; None: it did not."""
+    sure: bool = True
+    """It has the role no more, for certain."""
+    taken: float | None = None
+    """When the other one had confirmed that it has the role; None: not yet."""
+    ended: float | None = None
+    """Until when the host can have written, at the latest."""
+    code: LossCode | None = None
+    """None: it was not estimated yet."""
+    most: int | None = None
+    """Transactions; None: unknown."""
+    likely: int | None = None
+    """Transactions, where `most` is unknown: at the fastest rate that was seen."""
+    missing: int = 0
+    """Transactions that were seen on the host and that the other one lacks."""
+    rate: float | None = None
+    """The fastest that the host was seen to write, in transactions a second."""
+    rate_age: float = 0.0
+    """How many seconds that was before `ended`."""
+    acknowledged: tuple[str, ...] = ()
+    """The hosts that have received all that clients were told of, one or another of them (semi-sync); none: unknown."""
+    seen: float | None = None
+    """When the host was last looked at: transactions since then, and those that were missing then, count."""
+    looked: float | None = None
+    """When the other one was looked at for this; None: not since it took over."""
+    why: str = ""
+    """The rest of its sentence."""
+
+    @property
+    def known(self) -> bool:
+        """Tell whether it has been estimated."""
+        return self.code is not None

@@ -1,0 +1,46 @@
+"""A planned move of a role, and what holds a failover up, as frozen values."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mmm.config.model import Vip
+
+
+class Phase(StrEnum):
+    """How far a planned move is (rule 11.7)."""
+
+    FREEZING = "FREEZING"
+    """The old holder is to let go; until it confirms, it keeps the role if anything fails."""
+    PROMOTING = "PROMOTING"
+    """The old holder has let go, the new one is to take the role; if it cannot, the old one gets it back."""
+    RETURNING = "RETURNING"
+    """The move has failed: the old holder is to have the role as before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A planned move of an exclusive role that is under way."""
+
+    vip: Vip
+    source: str
+    target: str
+    phase: Phase = Phase.FREEZING
+    since: float = 0.0
+    """When the phase began; not known of the first."""
+    cause: str = ""
+    """Why it has failed."""
+
+    @property
+    def goal(self) -> str:
+        """Return the host that the role is assigned to while the move is in this phase."""
+        return self.source if self.phase is Phase.RETURNING else self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The active master role stays with `host`, or with nobody, for another `left` seconds (rule 10.18)."""
+
+    host: str
+    left: int
+    returning: bool = False
+    """It wrote last, is back, and only has to confirm it."""
