@@ -20,10 +20,12 @@ servers: install
 demo: install
 	$(BIN)/python -m mmm.sandbox.demo
 
+# The Python of Debian 12 and of Debian 13: the library's types differ between them.
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.11
+	$(BIN)/mypy --python-version 3.13
 	$(BIN)/lint-imports
 
 vectors: install

@@ -51,8 +51,8 @@ async def _one_answers(ips: Sequence[str], pinger: Pinger) -> bool:
     """Tell whether one of the addresses answers ping. Side by side: a dead first one does not delay a good second."""
     pings = [asyncio.ensure_future(pinger.ping(ip, PING_TIMEOUT)) for ip in ips]
     try:
-        for ping in asyncio.as_completed(pings):
-            if await ping is not None:
+        for answer in asyncio.as_completed(pings):
+            if await answer is not None:
                 return True
         return False
     finally:
