@@ -9,13 +9,10 @@ import pytest
 from mmm.agent.act.catch_up import CatchUpError, Patience, catch_up
 from mmm.agent.act.observe import Session
 from mmm.mysql.server.accounts import grants
-from mmm.mysql.server.change_source import read_relay_log
-from mmm.mysql.server.delay import finish_lifting, lift_delay
+from mmm.mysql.server.delay import begin_lifting, finish_lifting, lift_delay
 from mmm.mysql.server.detach import detach
 from mmm.mysql.server.replication import (
-    HALF,
     Caught,
-    half_lifted,
     replica_status,
     stop_replica,
 )
@@ -37,7 +34,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Serve
     """Give a source and a standby that has received two files of it and applied nothing."""
     servers = Servers(tmp_path, kind(request.param))
     try:
-        one, two = servers.start(), servers.start()
+        one, two = servers.start(), servers.start("--innodb-flush-log-at-trx-commit=1")
         for server in (one, two):
             server.run(
                 *grants(server.kind.flavour, MONITOR, AGENT, REPLICATION),
@@ -122,7 +119,7 @@ def half(server: Server) -> None:
         stop_replica(here)
         status = replica_status(here)
         assert status is not None
-        here.execute(*read_relay_log(here.flavour, status.relay, {"DELAY": HALF}))
+        begin_lifting(here, status)
 
 
 @pytest.fixture
@@ -141,6 +138,30 @@ def test_the_next_promotion_goes_on_where_one_was_broken_off(begun: Server) -> N
 
 
 @MARIADB_ALONE
+@pytest.mark.parametrize("option", ["", "--skip-slave-start", "--relay-log-recovery=1"])
+@pytest.mark.parametrize("lives", [True, False], ids=["source lives", "source is dead"])
+def test_a_server_that_is_killed_in_the_middle_loses_nothing_of_what_was_received(
+    pair: tuple[Server, Server], option: str, *, lives: bool
+) -> None:
+    one, two = pair
+    if not lives:
+        one.kill()
+    half(two)
+    two.kill()
+    two.options = (*two.options, *filter(None, [option]))
+    two.restart()
+    peer = Session(one.address(AGENT.user, AGENT.password)) if lives else None
+    if lives:
+        insert(one, "fourth")
+    with agent(two) as here:
+        catch_up(here, peer, PATIENCE)
+    if peer is not None:
+        peer.close()
+    assert rows_of(two) == (sorted([*ALL, "fourth"]) if lives else ALL)
+    assert status_of(two) == (0, True, True)
+
+
+@MARIADB_ALONE
 def test_what_a_lock_holds_up_is_waited_for_and_finished_by_another_order(begun: Server) -> None:
     client = begun.client()
     with client.cursor() as cursor:
@@ -154,7 +175,7 @@ def test_what_a_lock_holds_up_is_waited_for_and_finished_by_another_order(begun:
         assert "not all" in finish_lifting(here)
         status = replica_status(here)
         assert status is not None
-        assert half_lifted(here.flavour, status)
+        assert status.lifting
         client.close()
         while finish_lifting(here):
             status = replica_status(here)

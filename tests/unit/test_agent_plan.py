@@ -334,7 +334,7 @@ def test_a_replica_that_is_turned_away_gets_the_login_of_the_conf(state: str) ->
 
 @pytest.mark.parametrize("known", [MASTER, SLAVE])
 def test_a_delay_that_is_half_lifted_is_finished_by_whatever_order_comes_next(known: Facts) -> None:
-    half = seen(source=replace(FROM_DB2, receives=False, half_lifted=True))
+    half = seen(source=replace(FROM_DB2, receives=False, lifting=True))
     came = replace(NOTHING, offline=True)
     for state in ("ONLINE", "AWAITING_RECOVERY", "HARD_OFFLINE"):
         assert FinishLifting() in plan(status(state), half, known, NOTHING).steps

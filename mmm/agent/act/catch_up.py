@@ -16,12 +16,11 @@ from dataclasses import dataclass, replace
 
 from mmm.agent.act.observe import ANSWER_LIMIT, Session
 from mmm.mysql.server.blockers import blocked, end_blockers, named
-from mmm.mysql.server.delay import lift_delay, why_not_lifted
+from mmm.mysql.server.delay import lift_delay, up_to, why_not_lifted
 from mmm.mysql.server.replication import (
     BinlogPosition,
     Caught,
     ReplicaStatus,
-    half_lifted,
     has_all,
     replica_status,
     to_reach,
@@ -71,7 +70,7 @@ def catch_up(server: Connection, peer: Session | None, patience: Patience) -> st
         return "no replication configured, nothing to wait for"
     if status.detached:
         return f"detached from {status.source_ip}, nothing to wait for"
-    if status.delay:
+    if status.delay or status.lifting:
         _lift(server, status, replace(patience, limit=limit - (time.monotonic() - begin)))
     if peer is not None:
         try:
@@ -96,10 +95,8 @@ def _lift(server: Connection, status: ReplicaStatus, patience: Patience) -> None
             why_not,
         )
         return
-    if half_lifted(server.flavour, status):
-        log.warning(
-            "sync: the delay was about to be set to 0: going on with that, up to %s", status.gtid_received
-        )
+    if status.lifting:
+        log.warning("sync: the delay was about to be set to 0: going on with all%s", up_to(status))
     else:
         log.warning(
             "sync: replication stays %d s behind (MASTER_DELAY, SOURCE_DELAY): that is set to 0 for good, and all that"
@@ -107,7 +104,7 @@ def _lift(server: Connection, status: ReplicaStatus, patience: Patience) -> None
             status.delay,
         )
     caught = lift_delay(server, status, patience.limit, _rid_of_blockers(server, patience))
-    _judged(server, caught, f"all that was received up to {status.gtid_received}", patience, received=True)
+    _judged(server, caught, f"all{up_to(status)}", patience, received=True)
 
 
 def _known_position(peer: Session) -> BinlogPosition | None:
@@ -162,7 +159,7 @@ def _hindrance(
             more = f" or {len(found.kept) - 1} others" if len(found.kept) > 1 else ""
             return f"{waits} that {named(who)}{more} may hold, which keep_users keeps: end it there, KILL {who.id}"
         return f"{waits}{' that ' + named(found.holders[0]) + ' may hold' if found.holders else ''}"
-    if half_lifted(server.flavour, status):
+    if status.lifting:
         return replace(status, io_errno=0).last_error or "the delay is set to 0 as soon as it is"
     if status.delay:
         why_not = why_not_lifted(server, status)

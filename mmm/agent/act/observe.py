@@ -9,7 +9,7 @@ from typing import TypeVar
 from mmm.agent.decide.plan import Seen, Server, Source
 from mmm.gtid.semi_sync import SemiSync
 from mmm.mysql.server.read_only import Access, access, access_in
-from mmm.mysql.server.replication import half_lifted, replica_status
+from mmm.mysql.server.replication import replica_status
 from mmm.mysql.server.semi_sync import ask_with_settings, switches
 from mmm.mysql.session.connection import (
     Address,
@@ -135,7 +135,7 @@ def _source(session: Session) -> tuple[Source | None, str]:
         receives,
         status.detached,
         status.refused,
-        half_lifted(session.open().flavour, status),
+        status.lifting,
     ), ""
 
 

@@ -58,7 +58,7 @@ class Source:
     """It was made unreachable on purpose."""
     refused: bool = False
     """The source does not let the replica in."""
-    half_lifted: bool = False
+    lifting: bool = False
     """Its delay was about to be set to 0, and what was received is being applied first."""
 
 
@@ -494,7 +494,7 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
         return []
     if wanted.state == ADMIN_OFFLINE:
         return [(StopReplication(),)] if source.running else []
-    if source.half_lifted:
+    if source.lifting:
         return [(FinishLifting(),)]
     if source.detached:
         follows = wanted.master not in {"", known.this}

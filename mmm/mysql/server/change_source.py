@@ -50,19 +50,27 @@ def rename_source(
 
 
 def read_relay_log(
-    flavour: Flavour, relay: LogPlace, more: Mapping[str, object], channel: str = ""
+    flavour: Flavour, relay: LogPlace, host: str, more: Mapping[str, object], channel: str = ""
 ) -> tuple[str, tuple[object, ...]]:
-    """Return what has a stopped MariaDB go on from a place of its relay log, without GTID; `more` as above."""
+    """Return what has a stopped MariaDB go on from a place of its relay log, without GTID and delay.
+
+    `host` names the source meanwhile; `more` as above.
+    """
     words = [flavour.by_position, "RELAY_LOG_FILE=%s", "RELAY_LOG_POS=%s"]
-    statement, args = _change(flavour, more, words, channel)
+    statement, args = _change(flavour, {"HOST": host, "DELAY": 0, **more}, words, channel)
     return statement, (*args, relay.file, relay.position)
 
 
-def set_delay(
-    flavour: Flavour, channel: str, more: Mapping[str, object], *, by_gtid: bool = False
+def leave_relay_log(
+    flavour: Flavour, host: str, more: Mapping[str, object], channel: str = ""
 ) -> tuple[str, tuple[object, ...]]:
-    """Return what sets the delay to 0; `by_gtid`: and goes on by GTID; `more` as above."""
-    return _change(flavour, {"DELAY": 0, **more}, [flavour.by_gtid] * by_gtid, channel)
+    """Return what has it go on by GTID, from the source `host`, once all of that is applied; `more` as above."""
+    return _change(flavour, {"HOST": host, **more}, [flavour.by_gtid], channel)
+
+
+def set_delay(flavour: Flavour, channel: str, more: Mapping[str, object]) -> tuple[str, tuple[object, ...]]:
+    """Return what sets the delay to 0; `more` as above."""
+    return _change(flavour, {"DELAY": 0, **more}, [], channel)
 
 
 def _at(place: LogPlace | None) -> dict[str, object]:

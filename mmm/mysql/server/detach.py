@@ -5,12 +5,11 @@ reached, `//` and its own, as Orchestrator does it. Whatever looks at the server
 whom; nobody has to remember it. User, password, TLS options and GTID mode stay, and without GTID the place.
 """
 
-from mmm.mysql.server.change_source import heartbeat, rename_source, set_delay
+from mmm.mysql.server.change_source import heartbeat, leave_relay_log, rename_source
 from mmm.mysql.server.replication import (
     DETACHED,
     Caught,
     ReplicaStatus,
-    half_lifted,
     replica_status,
     start_replica,
     stop_replica,
@@ -79,11 +78,11 @@ def attach(connection: Connection, source: Connection | None = None) -> str:
 
 
 def _rename(connection: Connection, status: ReplicaStatus, host: str, timeout: float | None = None) -> None:
-    half = half_lifted(connection.flavour, status)
     stop_replica(connection, timeout)
     stopped = replica_status(connection) or status
-    place = None if half or status.uses_gtid or not stopped.executed.file else stopped.executed
+    place = None if status.uses_gtid or not stopped.executed.file else stopped.executed
     more = heartbeat(connection, status.channel)
-    if half:  # without the relay log the delay has no end to wait for
-        connection.execute(*set_delay(connection.flavour, status.channel, more, by_gtid=True))
-    connection.execute(*rename_source(connection.flavour, host, place, more, status.channel))
+    if status.lifting:  # without the relay log there is nothing more to read to its end
+        connection.execute(*leave_relay_log(connection.flavour, host, more, status.channel))
+    else:
+        connection.execute(*rename_source(connection.flavour, host, place, more, status.channel))

@@ -20,9 +20,12 @@ IoRunning = Literal["Yes", "No", "Connecting"]
 DETACHED = "//"
 """Begins the host name of a source that is not to be reached: no resolver takes it, and people read what follows."""
 
-HALF = 1
-"""Seconds of delay that say that MariaDB's relay log is read to its end, see mmm.mysql.server.delay."""
+LIFTING = "///"
+"""Begins it likewise while MariaDB's relay log is read to its end, see mmm.mysql.server.delay."""
 
+_WORKERS_AT_WORK = """
+    SELECT ID AS id FROM information_schema.PROCESSLIST
+    WHERE COMMAND = 'Slave_worker' AND STATE <> 'Waiting for work from SQL thread' LIMIT 1"""
 _DIGITS = 20
 _SHORT_NAP = 0.001
 _LONG_NAP = 0.02
@@ -63,6 +66,8 @@ class ReplicaStatus:
     """The source was made unreachable on purpose, see mmm.mysql.server.detach."""
     delay: int = 0
     """Seconds by which it is to stay behind: MASTER_DELAY, SOURCE_DELAY."""
+    lifting: bool = False
+    """Setting the delay to 0 was begun and not finished, see mmm.mysql.server.delay."""
     source_user: str = ""
     """The user that it logs in as at the source."""
 
@@ -118,11 +123,12 @@ def parse_status(row: Row) -> ReplicaStatus:
     def number(name: str) -> int:
         return _number(value(name)) or 0
 
+    lifting = text("Master_Host").startswith(LIFTING)
     return ReplicaStatus(
         io_running=_io_running(text("Slave_IO_Running")),
         sql_running=text("Slave_SQL_Running") == "Yes",
         seconds_behind=_number(value("Seconds_Behind_Master")),
-        source_ip=text("Master_Host").removeprefix(DETACHED),
+        source_ip=text("Master_Host").lstrip("/"),
         source_port=number("Master_Port"),
         source_server_id=number("Master_Server_Id"),
         uses_gtid=text("Using_Gtid") not in {"", "No"} or text("Auto_Position") == "1",
@@ -137,7 +143,8 @@ def parse_status(row: Row) -> ReplicaStatus:
         gtid_executed="".join(text("Executed_Gtid_Set").split()),
         idle="has read all relay log" in text("Slave_SQL_Running_State"),
         channel=text("Channel_Name") or text("Connection_name"),
-        detached=text("Master_Host").startswith(DETACHED),
+        detached=text("Master_Host").startswith(DETACHED) and not lifting,
+        lifting=lifting,
         delay=number("SQL_Delay"),
         source_user=text("Master_User"),
     )
@@ -171,12 +178,6 @@ def look_at_replica(connection: Connection) -> Question[ReplicaStatus | None]:
         f"MySQL at {connection.address}: it replicates over the channels {names}; MMM looks after the one without"
         " a name: set up this cluster's replication without FOR CHANNEL and connection name",
     )
-
-
-def half_lifted(flavour: Flavour, status: ReplicaStatus) -> bool:
-    """Tell whether setting the delay to 0 was begun on a server and not finished, see mmm.mysql.server.delay."""
-    marked = flavour.mariadb and status.delay == HALF and not status.uses_gtid and not status.detached
-    return marked and status.io_running == "No" and bool(gtid.parse(status.gtid_received))
 
 
 def start_replica(connection: Connection, channel: str | None = None) -> None:
@@ -282,7 +283,7 @@ def wait_applied(
     status = replica_status(connection)
     if status is None:
         return Caught.NOT_RUNNING
-    if half_lifted(connection.flavour, status):
+    if status.lifting:
         return wait_applying(connection, status.gtid_received, timeout, between)
     if status.uses_gtid:
         return _wait(connection, *_gtids(connection, status.gtid_received), timeout, between)
@@ -327,11 +328,18 @@ def wait_applying(
 ) -> Caught:
     """Wait until these GTIDs, which are in the relay log, are applied, at most `timeout` seconds.
 
-    NOT_RUNNING as soon as the applying thread stands still, whatever places of logs say. `between` as in
-    `wait_applied`. Raises MysqlError.
+    Where a server that has been started since does not know which they are, until all of the relay log is. NOT_RUNNING
+    as soon as the applying thread stands still, whatever places of logs say. `between` as in `wait_applied`. Raises
+    MysqlError.
     """
     runs: Callable[[ReplicaStatus | None], bool] = lambda status: status is not None and status.sql_running  # noqa: E731
-    return _wait(connection, *_gtids(connection, received), timeout, between, runs)
+
+    def all_read() -> bool:
+        now = replica_status(connection)
+        return now is not None and now.idle and not connection.ask(only(_WORKERS_AT_WORK))
+
+    reached, awaited = _gtids(connection, received) if received else (all_read, "")
+    return _wait(connection, reached, awaited, timeout, between, runs)
 
 
 def has_all(connection: Connection, target: BinlogPosition) -> bool:

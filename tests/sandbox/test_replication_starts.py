@@ -1,0 +1,88 @@
+"""Replication that does not run by itself: servers that do not start it, and a standby that is to stay behind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.data import TICK_TABLE
+from mmm.sandbox.machines.servers import CNF
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import settle
+from tests.scenarios import LIMIT, Log, has_readers, replicates, switch_off
+
+pytestmark = pytest.mark.sandbox
+
+DELAY = 3600
+ROWS = 30
+SLOW = 0.1
+"""Seconds that the standby takes for a row that it applies."""
+
+
+@contextmanager
+def told(sandbox: Sandbox, host: str, option: str) -> Iterator[None]:
+    """Have the host's my.cnf say an option too, from its server's next start on."""
+    path = sandbox.machine(host).skeleton / CNF.lstrip("/")
+    before = path.read_text()
+    path.write_text(f"{before}{option}\n")
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+def test_a_host_that_is_set_online_replicates_though_its_server_starts_nothing(sandbox: Sandbox) -> None:
+    log = Log(sandbox)
+    with told(sandbox, "db3", "skip_slave_start"):
+        switch_off(sandbox, log, "db3")
+        sandbox.power_on("db3")
+        log.wait_change("db3", "AWAITING_RECOVERY")
+        assert not replicates(sandbox, "db3")
+        assert sandbox.ask("set_online db3").startswith("OK")
+        sandbox.wait_until(lambda: has_readers(sandbox, "db3"), LIMIT, "db3 has a reader VIP")
+        sandbox.wait_until(lambda: replicates(sandbox, "db3"), LIMIT, "db3 replicates")
+    assert [change.after for change in log.changes("db3")][-1] == "ONLINE"
+
+
+def test_a_delayed_standby_that_dies_while_it_applies_takes_over_with_all_that_it_had_received(
+    sandbox: Sandbox,
+) -> None:
+    """Its delay is being set to 0, which MariaDB does in two steps; in between its server is killed."""
+    log, agent = Log(sandbox), Log(sandbox, "db2", "mmm_agentd")
+    for statement in ("STOP SLAVE", f"CHANGE MASTER TO MASTER_DELAY={DELAY}", "START SLAVE"):
+        sandbox.sql("db2", statement)
+    slow = f"CREATE TRIGGER sandbox.slow BEFORE INSERT ON {TICK_TABLE} FOR EACH ROW SET @slow=SLEEP({SLOW})"
+    sql.execute(sandbox.machine("db2"), ["SET SESSION sql_log_bin=0", slow])
+    sandbox.sql("db2", "SET GLOBAL slave_run_triggers_for_rbr=1")
+    already = rows(sandbox, "db2")
+    for _ in range(ROWS):
+        sandbox.sql("db1", f"INSERT INTO {TICK_TABLE} () VALUES ()")  # noqa: S608
+    wanted = rows(sandbox, "db1")
+    position = sandbox.sql("db1", "SELECT @@global.gtid_binlog_pos AS gtid")[0]["gtid"]
+    sandbox.wait_until(lambda: received(sandbox, "db2") == position, LIMIT, "db2 has received all")
+    assert rows(sandbox, "db2") == already
+    inject(sandbox, "kill-mysqld", "db1")
+    agent.wait(f"stays {DELAY} s behind .* that is set to 0 for good")
+    sandbox.wait_until(lambda: already < rows(sandbox, "db2") < wanted, LIMIT, "db2 is in the middle of it")
+    inject(sandbox, "kill-mysqld", "db2")
+    sandbox.start_server("db2")
+    sandbox.wait_until(lambda: sandbox.writer() == "db2", LIMIT, "db2 is the writer")
+    assert rows(sandbox, "db2") >= wanted
+    heal(sandbox)
+    log.wait_change("db1", "ONLINE")
+    settle(sandbox)
+    status = sandbox.sql("db2", "SHOW SLAVE STATUS")[0]
+    assert (status["Master_Host"], status["Using_Gtid"], status["SQL_Delay"]) == ("10.77.0.4", "Slave_Pos", 0)
+    sql.execute(sandbox.machine("db2"), ["SET SESSION sql_log_bin=0", "DROP TRIGGER sandbox.slow"])
+
+
+def rows(sandbox: Sandbox, host: str) -> int:
+    """Return how many rows a host has."""
+    return int(sandbox.sql(host, f"SELECT COUNT(*) AS n FROM {TICK_TABLE}")[0]["n"])  # noqa: S608
+
+
+def received(sandbox: Sandbox, host: str) -> str:
+    """Return the last GTID that a host has received."""
+    return str(sandbox.sql(host, "SHOW SLAVE STATUS")[0]["Gtid_IO_Pos"])
