@@ -27,11 +27,11 @@ from mmm.agent.decide.plan import (
     put_right,
 )
 from mmm.config.model import Cluster
-from mmm.lease.rules import Grant
+from mmm.lease.rules import NEVER, Grant
 from mmm.wire.agent import NO_LEASE, Status
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine
-from tests.simulation.tenancy import Tenancy
+from tests.simulation.tenancy import LATE, Tenancy
 from tests.simulation.watch import Watch
 
 Reply = Callable[[str], None]
@@ -238,7 +238,12 @@ class Agent:
         if failure:
             work.failures += (f"{step}: {failure}",)
             work.unfinished += (chain,)
-            if work.writes and any(isinstance(before, AllowWrites) for before in chain[: work.step]):
+            kept = failure == LATE and self.tenancy is not None and self.tenancy.holds
+            if (
+                work.writes
+                and not kept
+                and any(isinstance(before, AllowWrites) for before in chain[: work.step])
+            ):
                 work.writes = bool(self.machine.do(DenyWrites()))
         self.watch.stepped(self.machine, step)
         work.step += 1
@@ -252,7 +257,8 @@ class Agent:
         )
         self._past = remembered(changed, self.status, self._facts, self._past)
         if self._past.ready and work.order is not None:
-            self._ready_until = ready_until(work.order.grant, self.machine.boottime)
+            until = self.tenancy.tenure.lease.until if self.tenancy is not None else NEVER
+            self._ready_until = ready_until(work.order.grant, until, self.machine.boottime)
         failures = judged(changed, work.begun, self.status, self._past).failures
         self._work, self.looked = None, self.clock.now
         self.failed, self.notes = bool(failures), bool(work.planned.notes)

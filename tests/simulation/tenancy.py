@@ -119,6 +119,11 @@ class Tenancy:
             self.machine.expire(step.vip.ip, self.tenure.lifetime())
 
     @property
+    def holds(self) -> bool:
+        """Tell whether the lease is held, and the host does not begin to give the role up."""
+        return self.tenure.left > lead_of(self.tenure.length)
+
+    @property
     def leaves(self) -> float:
         """Return for how many seconds an agent that is stopped in order waits for a grant for ever."""
         tenure = self.tenure

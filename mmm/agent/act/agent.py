@@ -106,7 +106,7 @@ class Agent:
         )
         self._leave = Leave(self._tenure)
         self._leases = conf.vip_lease > 0
-        self._steps = Steps(conf, interface, announcer, self._guard.lifetime)
+        self._steps = Steps(conf, interface, announcer, self._guard.lifetime, self._guard.holds)
         self._reach = Reaching(conf)
         self._doubts = Doubts(conf)
         self._ips = tuple(vip.ip for vip in conf.vips)
@@ -336,15 +336,15 @@ class Agent:
             await self._guard.take_away()
         self._settle(outcome)
         if order is not None:
+            self._ready_until = ready_until(order.grant, self._tenure.lease.until, clock())
             self._conclude(order, changed, outcome)
             await self._guard.give_back()
-            if self._past.ready:
-                await self._be_ready(order)
+            if self._past.ready and not changed.writes:  # its lease runs on, and is not to run out meanwhile
+                await self._be_ready()
         return outcome
 
-    async def _be_ready(self, order: _Order) -> None:
+    async def _be_ready(self) -> None:
         """Have all at hand for the same order with a younger token, which comes at once."""
-        self._ready_until = ready_until(order.grant, clock())
         loop = asyncio.get_running_loop()
         self._prepared, _ = await loop.run_in_executor(self._changer, self._changes.get_ready)
 

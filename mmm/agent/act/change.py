@@ -36,7 +36,7 @@ FAILED_LIMIT = 0.3
 What it is late for is confirmed later.
 """
 SHORTEST_LIMIT = 0.25
-"""Seconds that a server may take at least; with short leases less than ANSWER_LIMIT.
+"""Seconds that a server may take at least where a short lease is renewed; less than ANSWER_LIMIT.
 
 While an order waits for a server that is silent, the monitor cannot send the next one, which renews the lease.
 """
@@ -46,14 +46,18 @@ PREPARED = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What was seen to be prepared for the next order, and when that look began."""
+    """What was seen to be prepared for the next order, and when that look began and ended."""
 
     began: float
+    ended: float
     seen: Seen
 
-    def counts(self, now: float, undisturbed: float) -> bool:
-        """Tell whether it still does: it is young, and began after this host was last `undisturbed`."""
-        return now - self.began < PREPARED and self.began > undisturbed
+    def counts(self, now: float, disturbed: float) -> bool:
+        """Tell whether it still does: it is young, and began after this host was last `disturbed`.
+
+        However long the look took: one that an order begins with would take as long.
+        """
+        return now - self.ended < PREPARED and self.began > disturbed
 
 
 class Changes:
@@ -100,7 +104,7 @@ class Changes:
             seen = look(self._interface, self._ips, self._session)
         except InterfaceError as error:
             return None, str(error)
-        prepared = None if seen.problem else Prepared(began, seen)
+        prepared = None if seen.problem else Prepared(began, time.monotonic(), seen)
         try:
             self._steps.prepare()
         except MysqlError as error:
@@ -119,7 +123,7 @@ class Changes:
         seen: Seen | None = None,
     ) -> Changed:
         session = self._session
-        session.limit = self._answer_limit(status)
+        session.limit = self._answer_limit(status, past)
         try:
             seen = seen or look(self._interface, self._ips, session)
             planned = decide(status, seen, self._facts, past)
@@ -157,7 +161,13 @@ class Changes:
             return (str(error),)
         return ()
 
-    def _answer_limit(self, status: Status) -> float:
-        """Return the seconds that the server may take for each answer while an order is carried out."""
+    def _answer_limit(self, status: Status, past: Past) -> float:
+        """Return the seconds that the server may take for each answer while an order is carried out.
+
+        With short leases it is short where the order renews one: who takes the role, or gives it up, has none to lose.
+        """
         limit = FAILED_LIMIT if status.state == HARD_OFFLINE else ANSWER_LIMIT
-        return min(limit, max(SHORTEST_LIMIT, self._tenure.length / 4)) if self._tenure.leased else limit
+        renews = any(vip.role == self._facts.writer and vip in past.held for vip in status.vips)
+        if renews and self._tenure.leased:
+            return min(limit, max(SHORTEST_LIMIT, self._tenure.length / 4))
+        return limit

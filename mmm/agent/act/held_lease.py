@@ -234,8 +234,8 @@ class Tenure:
         """
         if self.left == FOREVER:
             return 0
-        over = min(_MOST_OVER, margin(self.length) - KERNEL_LATE)
-        return math.floor(self.left + over) if self.left + over >= 1 else -1
+        left = self.left + _over(self.length)
+        return math.floor(left) if left >= 1 else -1
 
     def _read(self, lease: Lease, now: float) -> Lease:
         if self._file is None or not self.length:
@@ -271,6 +271,16 @@ class Tenure:
         new = file.with_name(file.name + ".new")
         new.write_text(text, "utf-8")
         new.replace(file)
+
+
+def least(length: float) -> float:
+    """Return the seconds that are left of a lease of `length` seconds where the kernel can be told just one more."""
+    return 1.0 - _over(length)
+
+
+def _over(length: float) -> float:
+    """Return how many seconds after the end of a lease the kernel may be told to keep the VIP."""
+    return min(_MOST_OVER, margin(length) - KERNEL_LATE)
 
 
 def _moments(asked: str, returned: str) -> tuple[float, float] | None:

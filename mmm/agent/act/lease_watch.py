@@ -1,7 +1,7 @@
 """Watches over this host's leases: renews what may be renewed, and fences the host when the writer's has ended.
 
     writer VIP     renewed by the monitor's orders; when a third of the lease is left, by promises of all other hosts
-                   of the role
+                   of the role, so also while an order takes longer than the lease it came with
     reader VIPs    renewed with the writer's, and for as long as any neighbour is reached
     lease lost     no new connections can come once the kernel removed the VIP; read_only is set, clients are ended
 
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from mmm.agent.act.fence import take_away
-from mmm.agent.act.held_lease import Tenure
+from mmm.agent.act.held_lease import Tenure, least
 from mmm.clock import clock
 from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host, Vip
@@ -98,7 +98,7 @@ class Guard:
     def _later(self) -> asyncio.TimerHandle:
         length = self._tenure.length
         urgent = self._writable or self._tenure.lease.until > 0
-        pause = min(LOOK, length / 20) if urgent else min(REST, length / 8)
+        pause = pause_of(length) if urgent else min(REST, length / 8)
         return asyncio.get_running_loop().call_later(pause, self._tick)
 
     def _tick(self) -> None:
@@ -264,6 +264,10 @@ class Guard:
                     self._threads, self._interface.renew, vip.ip, self.lifetime(vip)
                 )
 
+    def holds(self) -> bool:
+        """Tell whether the writer's lease is held, and the host does not begin to give the role up."""
+        return self._tenure.left > lead_of(self._tenure.length) and not self._giving_up.locked()
+
     def lifetime(self, vip: Vip) -> int:
         """Return the seconds that the VIP may be bound now: 0 is for good, -1 that it may not."""
         if vip.role == self._conf.active_master_role:
@@ -277,8 +281,16 @@ def lead_of(length: float) -> float:
 
 
 def asks_at(length: float) -> float:
-    """Return with how many seconds left of a lease of `length` seconds others are asked for promises."""
-    return max(length / 3, min(LEAD + 0.5, 0.4 * length))
+    """Return with how many seconds left of a lease of `length` seconds others are asked for promises.
+
+    Early enough for an order that takes longer than its token lasts: the kernel can be told a second all the while.
+    """
+    return max(length / 3, min(LEAD + 0.5, 0.4 * length), least(length) + pause_of(length))
+
+
+def pause_of(length: float) -> float:
+    """Return the seconds between two looks at a lease of `length` seconds that is held."""
+    return min(LOOK, length / 20)
 
 
 def _idle(task: "asyncio.Task[None] | None") -> bool:

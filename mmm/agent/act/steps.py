@@ -100,6 +100,13 @@ class StepError(Exception):
         self.why = why
 
 
+class LeaseOverError(StepError):
+    """The kernel cannot be told to keep the VIP: hardly anything is left of the order's lease."""
+
+    def __init__(self) -> None:
+        super().__init__("the lease of the order has run out meanwhile; it is ordered again", LEASE_OVER)
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What became of a plan: the steps that were done, and of those that were not each with its reason."""
@@ -125,8 +132,9 @@ class Steps:
         interface: Interface,
         announcer: Announcer,
         lifetime: Callable[[Vip], int] = lambda _: 0,
+        holds: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._lifetime = lifetime
+        self._lifetime, self._holds = lifetime, holds
         self._conf = conf
         self._here = conf.hosts[conf.this]
         self._interface = interface
@@ -141,6 +149,8 @@ class Steps:
         self._writes: bool | None = None
         """What this change has made of the server: writable, read_only, None: nothing."""
         self._why = ""
+        self._late = False
+        """The last step that failed did so for want of time: its lease."""
         self._promoted = -PROMOTED
         """When writes were allowed last."""
         self._blocks = can_block(conf)
@@ -191,9 +201,15 @@ class Steps:
         )
 
     def _take_back(self, chain: Chain, failed: Step, session: Session) -> None:
-        """Deny the writes again that the chain may have allowed before a step of it failed."""
+        """Deny the writes again that the chain may have allowed before a step of it failed.
+
+        Where it was only late, and the lease is still held, they stay allowed to its end: the same order comes anew at
+        once, and a slow host would never get further. The watch over the lease denies them else.
+        """
         tried = chain[: chain.index(failed) + 1]
         if not self._writes or not any(isinstance(step, AllowWrites) for step in tried):
+            return
+        if self._late and self._holds():
             return
         try:
             ended = deny_writes(session.open(), grace=0.0, keep=self.keep).ended
@@ -221,7 +237,7 @@ class Steps:
 
     def _timed(self, step: Step, session: Session) -> str:
         """Do one step and log it; returns why it failed, empty when it did not."""
-        begin = time.monotonic()
+        begin, self._late = time.monotonic(), False
         try:
             said = self._do(step, session)
         except MysqlError as error:
@@ -231,6 +247,7 @@ class Steps:
         except (CatchUpError, InterfaceError, StepError) as error:
             failure = str(error)
             self._why = self._why or getattr(error, "why", "")
+            self._late = isinstance(error, LeaseOverError)
         else:
             self._complaints.pop(str(step), None)
             log.info("%s: %s: %s, %.0f ms", step, self._here.name, said, _milliseconds(begin))
@@ -353,10 +370,10 @@ class Steps:
         return "nothing is left to apply"
 
     def _bind(self, vip: Vip) -> str:
-        lifetime = self._lease_of(vip)
         self._see_listening(vip.ip)
         with self._watch.lap(self._named("bind", vip)):
             self._farewell.stop(vip.ip)
+            lifetime = self._lease_of(vip)  # the kernel counts it from now on
             self._interface.bind(vip.ip, lifetime)
         with self._watch.lap(self._named("first ARP", vip)):
             self._announcer.begin(vip.ip)
@@ -425,7 +442,7 @@ class Steps:
         """Return for how many seconds the VIP may be bound now; raises StepError."""
         lifetime = self._lifetime(vip)
         if lifetime < 0:
-            raise StepError("the lease of the order has run out meanwhile; it is ordered again", LEASE_OVER)
+            raise LeaseOverError
         return lifetime
 
     def _deny_writes(self, session: Session) -> str:

@@ -92,12 +92,13 @@ def still_ready(past: Past, wanted: Status, known: Facts, until: float, now: flo
     return past if writes and now < until else replace(past, ready=frozenset())
 
 
-def ready_until(grant: Grant | None, now: float) -> float:
+def ready_until(grant: Grant | None, until: float, now: float) -> float:
     """Return until when what was done for an order counts for the next one.
 
-    That is as long as its lease keeps the role from others by the monitor's count, so that nobody else has written.
+    That is as long as its lease keeps the role from others by the monitor's count, or promises do that have prolonged
+    it `until` then, so that nobody else has written.
     """
-    return now + READY if grant is None else grant.token + min(grant.length, READY)
+    return now + READY if grant is None else min(max(grant.token + grant.length, until), grant.token + READY)
 
 
 def judged(changed: Changed, begun: Status, now: Status, past: Past) -> Outcome:

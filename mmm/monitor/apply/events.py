@@ -27,6 +27,9 @@ from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import LEASE_OVER, NO_LEASE, Note, refusal_to_follow
 from mmm.wire.doubts import Doubt
 
+LATE_REPEATS = 3
+"""How often an order is repeated at once to a host that needs longer than its lease."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
@@ -363,7 +366,8 @@ def _answered(world: World, event: Answered, now: float) -> World:
     if _is_stale(event, host.agent):
         given = host.agent.given.unanswered()
         return world.with_agent(
-            event.host, replace(world.hosts[event.host].agent, sent=None, stale=True, given=given)
+            event.host,
+            replace(world.hosts[event.host].agent, sent=None, stale=host.agent.stale + 1, given=given),
         )
     sent, overtaken = host.agent.sent, host.agent.overtaken
     world = _link_after(world, event, host, now)
@@ -388,10 +392,14 @@ def _answered(world: World, event: Answered, now: float) -> World:
 
 
 def _is_stale(event: Answered, link: AgentLink) -> bool:
-    """Tell whether the order has to be repeated with the token that its refusal has brought; once only."""
+    """Tell whether the order has to be repeated with the token that its refusal has brought.
+
+    One that was late is so several times: what was done for it is not done again.
+    """
     late = event.why == LEASE_OVER
     refused = event.answer is Answer.ERROR and (late or event.text.endswith(NOT_OBEYED))
-    return refused and bool(event.token) and not (link.stale or link.overtaken)
+    again = link.stale < (LATE_REPEATS if late else 1)
+    return refused and again and bool(event.token) and not link.overtaken
 
 
 def _link_after(world: World, event: Answered, host: HostWorld, now: float) -> World:
@@ -401,7 +409,7 @@ def _link_after(world: World, event: Answered, host: HostWorld, now: float) -> W
     ended: dict[str, Any] = {"sent": None, "last_order": now, "sent_new": frozenset(), "overtaken": False}
     ended |= {
         "greeting": False,
-        "stale": False,
+        "stale": 0,
         "given": _given_after(world, event, link),
         "closed": event.closed,
     }

@@ -75,8 +75,9 @@ class AgentLink:
     """The keys in which its conf differs from this monitor's, of what leases rest on."""
     stranger: str = ""
     """The address of another monitor that gave it orders lately, which it has refused; empty: there was none."""
-    stale: bool = False
-    """The last order was refused for its token, as by an agent that has just been started; it is repeated at once."""
+    stale: int = 0
+    """How often the last order was refused for its token, as by an agent that has just been started, or one that took
+    longer than the lease it came with; it is repeated at once."""
 
 
 NEW_LINK = AgentLink()
