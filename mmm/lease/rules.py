@@ -25,11 +25,10 @@ The monitor need not know of promises: who gave one refuses the monitor too. The
 alike, how late the kernel may be, and the time between a look at the lease and what follows.
 """
 
+from enum import StrEnum
 from math import inf
 from typing import NamedTuple
 
-NOT_OBEYED = "not obeyed"
-"""How the sentence ends with which an order is refused for its token: one with a newer token may be obeyed."""
 NEVER = -inf
 FOREVER = inf
 PROBING = 0.4
@@ -56,6 +55,31 @@ class Grant(NamedTuple):
     token: float
 
 
+class Reason(StrEnum):
+    """Why an order is not obeyed, and how that is said."""
+
+    OLDER = "this order is older than one obeyed before, or than the agent: not obeyed"
+    OVERTAKEN = "a newer order waits: not obeyed"
+    OTHER_BOOT = "this order is for an agent of another boot of this host: not obeyed"
+    EXPIRED = "the lease of this order has run out on the way: not obeyed"
+    PROMISED = "another host was promised that this one refuses the role"
+
+
+class Refusal(NamedTuple):
+    """An order that is not obeyed; `seconds` is for how much longer, where that is known."""
+
+    reason: Reason
+    seconds: float = 0.0
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether it is refused for its token: the same order with a newer token may be obeyed."""
+        return self.reason is not Reason.PROMISED
+
+    def __str__(self) -> str:
+        return f"{self.reason} for {self.seconds:.1f} s more" if self.seconds else str(self.reason)
+
+
 class Lease(NamedTuple):
     """The agent's side. Moments are on its own clock, which runs on while the host sleeps."""
 
@@ -76,20 +100,20 @@ class Lease(NamedTuple):
         """Tell whether this host holds the role."""
         return now < self.until
 
-    def refusal(self, grant: Grant, now: float, *, role: bool) -> str:
-        """Return why an order with this grant is not obeyed, empty if it is; `role`: it is to hold the role."""
+    def refusal(self, grant: Grant, now: float, *, role: bool) -> Refusal | None:
+        """Return why an order with this grant is not obeyed, None if it is; `role`: it is to hold the role."""
         if grant.token <= self.newest:
-            return f"this order is older than one obeyed before, or than the agent: {NOT_OBEYED}"
+            return Refusal(Reason.OLDER)
         if grant.token > now:
-            return f"this order is for an agent of another boot of this host: {NOT_OBEYED}"
+            return Refusal(Reason.OTHER_BOOT)
         if not role:
-            return ""
+            return None
         if now >= grant.token + grant.length:
-            return f"the lease of this order has run out on the way: {NOT_OBEYED}"
+            return Refusal(Reason.EXPIRED)
         refused = max(self.promised, self.booted)
         if now < refused and not self.holds(now):
-            return f"another host was promised that this one refuses the role for {refused - now:.1f} s more"
-        return ""
+            return Refusal(Reason.PROMISED, refused - now)
+        return None
 
     def obeyed(self, grant: Grant, now: float, *, role: bool) -> "Lease":
         """Return the lease after an order that is not refused. What promises have added stays."""

@@ -5,7 +5,7 @@ r"""The line protocol between monitor and agent (rule 4): encode and decode, no 
                                                         no WHY:CODE, and in answer to SET_STATUS no
                                                         TOOK:NAME=MS,NAME=MS
 
-Nothing is decided by the words of TEXT: an ERROR that the other side has to tell apart carries a code.
+Nothing is decided by the words of TEXT: an ERROR carries a code, see `mmm.wire.why`.
 
 Empty fields are kept, trailing ones too. What one side encodes the other side decodes to an equal value;
 what cannot be said on the wire (a line end or `|` inside a field) cannot be encoded.
@@ -46,9 +46,6 @@ RELEASE = "RELEASE"
 """Gives promises back: the host that they were given to has given the writer role up."""
 REACHABLE = "REACHABLE"
 """Asks whether this host reaches another one; agents of MMM 2.x answer ERROR to it: no opinion."""
-
-LEASE_OVER = "lease_over"
-"""The code of an ERROR: the lease of the order ended before it was carried out."""
 
 NOTES = "NOTES"
 """Asks what the agent sees of its server that the monitor may not; agents of MMM 2.x answer ERROR to it."""
@@ -105,7 +102,7 @@ class Reply:
     uptime: float = 0.0
     token: str = ""
     why: str = ""
-    """The code of an ERROR that the other side has to tell apart; empty where there is none."""
+    """The code of an ERROR, as the agent says it: `mmm.wire.why.why` knows those of agents that say none too."""
 
     @property
     def ok(self) -> bool:
@@ -248,16 +245,6 @@ def decode_vips(text: str) -> tuple[Vip, ...]:
     if not text.strip():
         return ()
     return tuple(dict.fromkeys(_vip(part.strip()) for part in text.split(",")))
-
-
-REFUSES = "refuses to follow"
-"""The words by which a monitor knows, in an answer of ERROR, that a slave would lose or repeat transactions."""
-
-
-def refusal_to_follow(text: str) -> str:
-    """Return the sentence in an answer by which a slave refuses to follow, empty when it does not."""
-    found = re.search(rf"\S+ {REFUSES} [^;]*(; set [^;]*)?", text)
-    return found[0] if found else ""
 
 
 def set_status(host: str, status: Status, lease: LeaseOffer | None = None) -> Request:

@@ -27,8 +27,8 @@ def exchanges(conversation: str) -> list[Exchange]:
 
 
 def without_uptime(answer: bytes) -> bytes:
-    """Return an agent's answer without the age of its system, which is never the same, and without ours' token."""
-    return re.sub(rb"(\|T:[a-z0-9.-]+)?\|UP:\d+\.\d\d\n", b"|UP:\n", answer)
+    """Return an agent's answer without the age of its system, and without the code and the token that ours adds."""
+    return re.sub(rb"(\|WHY:[a-z_]+)?(\|T:[a-z0-9.-]+)?\|UP:\d+\.\d\d\n", b"|UP:\n", answer)
 
 
 def without_times(answer: bytes) -> bytes:

@@ -5,7 +5,13 @@ The larger instances are those of `make model`.
 
 import pytest
 
-from mmm.lease.rules import FOREVER, NEVER, Grant, Lease
+from mmm.lease.rules import (
+    FOREVER,
+    NEVER,
+    Grant,
+    Lease,
+    Refusal,
+)
 from tests.model.explore import Explorer
 from tests.model.protocol import Rules
 
@@ -13,7 +19,7 @@ from tests.model.protocol import Rules
 class ObeysTwice(Lease):
     """Obeys a token again."""
 
-    def refusal(self, grant: Grant, now: float, *, role: bool) -> str:
+    def refusal(self, grant: Grant, now: float, *, role: bool) -> Refusal | None:
         return Lease.refusal(self._replace(newest=self.newest - 0.001), grant, now, role=role)
 
 

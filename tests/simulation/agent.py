@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from mmm.agent.decide.failure import Failure, code_of, failures
 from mmm.agent.decide.obedience import (
     Changed,
     Outcome,
@@ -16,6 +17,7 @@ from mmm.agent.decide.plan import (
     AllowWrites,
     Chain,
     DenyWrites,
+    Follow,
     Past,
     Plan,
     Seen,
@@ -27,16 +29,18 @@ from mmm.agent.decide.plan import (
     put_right,
 )
 from mmm.config.model import Cluster
-from mmm.lease.rules import NEVER, Grant
-from mmm.wire.agent import NO_LEASE, Status
+from mmm.lease.rules import NEVER, Grant, Refusal
+from mmm.wire.agent import NO_LEASE, Reply, Status
+from mmm.wire.why import LEASE_OVER, NOT_DONE, NOT_FOLLOWED, PROMISED, STALE, SUPERSEDED
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine
-from tests.simulation.tenancy import LATE, Tenancy
+from tests.simulation.tenancy import Tenancy
 from tests.simulation.watch import Watch
 
-Reply = Callable[[str], None]
-"""What the connection does with the answer; an empty one is a broken connection."""
+Take = Callable[[Reply], None]
+"""What the connection does with the answer."""
 
+_CODES: Mapping[type, str] = {Follow: NOT_FOLLOWED}
 _AGAIN = 1.0
 """Seconds after which what could not be confirmed is tried again, and that a look stays fresh."""
 
@@ -46,7 +50,7 @@ class Order:
     """A SET_STATUS that has arrived. `live` tells whether the monitor still waits for its answer."""
 
     status: Status
-    reply: Reply
+    reply: Take
     live: Callable[[], bool]
     sent: float = 0.0
     """When the monitor sent it."""
@@ -66,7 +70,7 @@ class _Work:
     done: Callable[["_Work"], None]
     chain: int = 0
     step: int = 0
-    failures: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
     steps: tuple[Step, ...] = ()
     """Those that were done."""
     unfinished: tuple[Chain, ...] = ()
@@ -133,18 +137,18 @@ class Agent:
 
     def set_status(self, order: Order) -> None:
         """Take an order; of those that wait only the newest counts."""
-        if why := self._refusal(order):
-            order.reply(f"ERROR: {why}")
+        if refusal := self._refusal(order):
+            order.reply(_refused(refusal))
             return
         if self._next is not None:
-            self._next.reply("ERROR: superseded by a newer order")
+            self._next.reply(_failed(Failure("superseded by a newer order", SUPERSEDED)))
         self._next = order
         if self._work is None:
             self._begin(plan)
 
-    def _refusal(self, order: Order) -> str:
+    def _refusal(self, order: Order) -> Refusal | None:
         if self.tenancy is None or order.grant is None:
-            return ""
+            return None
         return self.tenancy.refusal(order.status, order.grant, self._next.grant if self._next else None)
 
     def reassert(self) -> None:
@@ -153,7 +157,7 @@ class Agent:
         if self.status.state != UNKNOWN and not (fresh or self._work or self.failed):
             self._begin(plan if self.notes else put_right)
 
-    def clear_bad_roles(self, reply: Reply) -> None:
+    def clear_bad_roles(self, reply: Take) -> None:
         """Unbind what is not assigned."""
         if self.awake(self.clear_bad_roles, reply):
             return
@@ -165,9 +169,9 @@ class Agent:
         self._work = _Work(planned, seen, self.status, None, lambda work: self._cleared(work, reply))
         self._go_on(self._work)
 
-    def _cleared(self, work: _Work, reply: Reply) -> None:
+    def _cleared(self, work: _Work, reply: Take) -> None:
         self._work = None
-        reply(f"ERROR: {'; '.join(work.failures)}" if work.failures else "OK")
+        reply(_failed(*work.failures) if work.failures else Reply("OK"))
         if self._next is not None:
             self._begin(plan)
 
@@ -183,8 +187,8 @@ class Agent:
 
     def _begin(self, decide: Callable[..., Plan]) -> None:
         order, self._next = self._next, None
-        if order is not None and (why := self._refusal(order)):
-            order.reply(f"ERROR: {why}")
+        if order is not None and (refusal := self._refusal(order)):
+            order.reply(_refused(refusal))
             order, decide = None, put_right
         if order is not None:
             self.status = order.status
@@ -225,8 +229,8 @@ class Agent:
     def _do(self, work: _Work) -> None:
         chain = work.planned.chains[work.chain]
         step = chain[work.step]
-        failure = self.tenancy.hinders(step) if self.tenancy is not None else ""
-        failure = failure or self.machine.do(step)
+        over = self.tenancy.hinders(step) if self.tenancy is not None else ""
+        failure = over or self.machine.do(step)
         if self.tenancy is not None and not failure:
             self.tenancy.bound(step)
         if self.clock.history is not None:
@@ -236,9 +240,11 @@ class Agent:
         if not failure and isinstance(step, AllowWrites | DenyWrites):
             work.writes = isinstance(step, AllowWrites)
         if failure:
-            work.failures += (f"{step}: {failure}",)
+            work.failures += (
+                Failure(failure, LEASE_OVER if over else _CODES.get(type(step), NOT_DONE), str(step)),
+            )
             work.unfinished += (chain,)
-            kept = failure == LATE and self.tenancy is not None and self.tenancy.holds
+            kept = bool(over) and self.tenancy is not None and self.tenancy.holds
             if (
                 work.writes
                 and not kept
@@ -251,7 +257,7 @@ class Agent:
             work.chain, work.step = work.chain + 1, 0
 
     def _settle(self, work: _Work) -> None:
-        outcome = Outcome(work.planned.refusals + work.failures, work.planned.notes)
+        outcome = Outcome((*failures(*work.planned.refusals), *work.failures), work.planned.notes)
         changed = Changed(
             outcome, work.seen, work.steps, work.unfinished, frozenset(self.machine.bound), work.writes
         )
@@ -259,22 +265,30 @@ class Agent:
         if self._past.ready and work.order is not None:
             until = self.tenancy.tenure.lease.until if self.tenancy is not None else NEVER
             self._ready_until = ready_until(work.order.grant, until, self.machine.boottime)
-        failures = judged(changed, work.begun, self.status, self._past).failures
+        failed = judged(changed, work.begun, self.status, self._past).failures
         self._work, self.looked = None, self.clock.now
-        self.failed, self.notes = bool(failures), bool(work.planned.notes)
+        self.failed, self.notes = bool(failed), bool(work.planned.notes)
         if self.notes:
             self.clock.after(_AGAIN, self._look_again)
         if self.tenancy is not None:
             self.tenancy.renew()
         if work.order is not None:
             if self.tenancy is not None and work.order.grant is not None:
-                self.tenancy.done(work.order.status, work.order.grant, changed, failed=bool(failures))
-            if not failures and work.order.live():
+                self.tenancy.done(work.order.status, work.order.grant, changed, failed=bool(failed))
+            if not failed and work.order.live():
                 self.machine.told(work.order.sent)
-            work.order.reply(f"ERROR: {'; '.join(failures)}" if failures else "OK")
+            work.order.reply(_failed(*failed) if failed else Reply("OK"))
         if self._next is not None:
             self._begin(plan)
 
     def _look_again(self) -> None:
         if not self.awake(self._look_again) and self._work is None and self.notes:
             self._begin(plan)
+
+
+def _refused(refusal: Refusal) -> Reply:
+    return _failed(Failure(str(refusal), STALE if refusal.stale else PROMISED))
+
+
+def _failed(*failed: Failure) -> Reply:
+    return Reply(f"ERROR: {'; '.join(map(str, failed))}", why=code_of(failed))

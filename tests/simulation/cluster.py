@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.world.orders import Tell
-from mmm.wire.agent import Clients
+from mmm.wire.agent import Clients, Reply
 from tests.simulation.agent import Agent, Order
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine
@@ -80,39 +80,41 @@ class Cluster:
         """Give an order to the agent that the connection was made with: another one would break it."""
         machine = self.machines[order.host]
         if agent.gone:
-            self._answer(monitor.answered, order, "", "")
+            self._answer(monitor.answered, order, None, "")
             return
         held_up = max(machine.cut_to_until, machine.frozen_until, machine.agent_frozen_until)
         if held_up > self.clock.now:
             self.clock.at(held_up, self._arrive, monitor, order, agent, sent)
             return
         if order.greet:
-            self._answer(monitor.answered, order, "OK", agent.token)
+            self._answer(monitor.answered, order, Reply("OK"), agent.token)
             agent.reassert()
             return
         grant = agent.tenancy.grant(order.lease) if agent.tenancy is not None and order.lease else None
         agent.set_status(
             Order(
                 order.status,
-                lambda text: self._answer(monitor.answered, order, text, agent.token),
+                lambda reply: self._answer(monitor.answered, order, reply, agent.token),
                 lambda: monitor.waits_for(order),
                 sent,
                 grant,
             )
         )
 
-    def _answer(self, take: Callable[[Tell, str, str], None], order: Tell, text: str, token: str) -> None:
+    def _answer(
+        self, take: Callable[[Tell, Reply | None, str], None], order: Tell, reply: Reply | None, token: str
+    ) -> None:
         machine = self.machines[order.host]
         host, now = order.host, self.clock.now
         if not machine.on or self.armed.pop((host, Kind.ANSWER_LOST), None) is not None:
             return
         if self.armed.pop((host, Kind.ANSWER_GARBAGE), None) is not None:
-            text = "?"
+            reply = None
         moment = max(now + 0.001 + 0.01 * self.clock.random(), machine.cut_from_until)
         moment += self.armed.pop((host, Kind.ANSWER_LATE), 0.0)
-        self.clock.at(moment, take, order, text, token)
+        self.clock.at(moment, take, order, reply, token)
         if (twice := self.armed.pop((host, Kind.ANSWER_TWICE), 0.0)) > 0:
-            self.clock.at(moment + twice, take, order, text, token)
+            self.clock.at(moment + twice, take, order, reply, token)
 
     def send_clear(self, monitor: Monitor, order: Tell) -> None:
         """Send CLEAR_BAD_ROLES after an order that was obeyed."""
@@ -122,10 +124,10 @@ class Cluster:
             self.clock.after(
                 0.002,
                 agent.clear_bad_roles,
-                lambda text: self._answer(monitor.cleared, order, text, agent.token),
+                lambda reply: self._answer(monitor.cleared, order, reply, agent.token),
             )
         else:
-            self.clock.after(CONNECT_TIMEOUT, monitor.cleared, order, "", "")
+            self.clock.after(CONNECT_TIMEOUT, monitor.cleared, order, None, "")
 
     def ping_agent(self, host: str) -> bool:
         """Tell whether the host's agent answers PING."""

@@ -38,8 +38,8 @@ from mmm.monitor.world.orders import (
     Tell,
 )
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.agent import LEASE_OVER
-from tests.simulation.tenancy import LATE
+from mmm.wire.agent import Reply
+from mmm.wire.why import why
 from tests.simulation.watch import ViolationError
 
 if TYPE_CHECKING:
@@ -172,42 +172,43 @@ class Monitor:
             self.clock.after(cluster.scenario.order_limit, self._ended, order, Answer.SILENT)
             cluster.send(self, order)
 
-    def answered(self, order: Tell, text: str, token: str) -> None:
-        """Take an agent's answer to SET_STATUS; an empty one is a connection that broke."""
-        if self._sleeps(self.answered, order, text, token):
+    def answered(self, order: Tell, reply: Reply | None, token: str) -> None:
+        """Take an agent's answer to SET_STATUS; None is a connection that broke, or garbage."""
+        if self._sleeps(self.answered, order, reply, token):
             return
         if self.orders.get(order.host) is not order:
             return
-        if not text.startswith(("OK", "ERROR")):
-            self._ended(order, Answer.SILENT)
-        elif text.startswith("ERROR"):
-            self._ended(order, Answer.ERROR, text, token)
-        elif order.clear:
+        if reply is not None and reply.ok and order.clear:
             self.cluster.send_clear(self, order)
         else:
-            self._ended(order, Answer.OK, text, token)
+            self._ended(order, _answer(reply), reply, token)
 
-    def cleared(self, order: Tell, text: str, token: str) -> None:
+    def cleared(self, order: Tell, reply: Reply | None, token: str) -> None:
         """Take an agent's answer to CLEAR_BAD_ROLES."""
-        if not self._sleeps(self.cleared, order, text, token) and self.orders.get(order.host) is order:
-            answers = {"OK": Answer.OK, "ERROR": Answer.ERROR}
-            self._ended(order, answers.get(text.partition(":")[0], Answer.SILENT), text, token)
+        if not self._sleeps(self.cleared, order, reply, token) and self.orders.get(order.host) is order:
+            self._ended(order, _answer(reply), reply, token)
 
     def waits_for(self, order: Tell) -> bool:
         """Tell whether the answer to the order still counts."""
         return not self.gone and self.orders.get(order.host) is order
 
     def _ended(
-        self, order: Tell, answer: Answer, text: str = "", token: str = "", *, closed: bool = False
+        self,
+        order: Tell,
+        answer: Answer,
+        reply: Reply | None = None,
+        token: str = "",
+        *,
+        closed: bool = False,
     ) -> None:
         if (
-            self._sleeps(partial(self._ended, order, answer, text, token, closed=closed))
+            self._sleeps(partial(self._ended, order, answer, reply, token, closed=closed))
             or self.orders.get(order.host) is not order
         ):
             return
         del self.orders[order.host]
         host = order.host
-        link = self.world.hosts[host].agent
+        link, text = self.world.hosts[host].agent, reply.text if reply is not None else ""
         if order.greet:
             pass
         elif answer is Answer.OK:
@@ -215,12 +216,14 @@ class Monitor:
         elif answer is Answer.REFUSED:
             self.watch.taken_back(host, link.sent_new)
         if self.clock.history is not None and (answer is not Answer.OK or link.told != order.status):
-            self.clock.say(f"  <- {host} {order.number}: {answer}{text.removeprefix(answer)}")
+            self.clock.say(f"  <- {host} {order.number}: {answer} {text}")
         spoken = answer in (Answer.OK, Answer.ERROR)
         uptime = self.cluster.machines[host].uptime if spoken else None
-        why = LEASE_OVER if answer is Answer.ERROR and LATE in text else ""
+        code = why(reply) if reply is not None else ""
         leaving = spoken and self.cluster.agents[host].leaving
-        self.post(Answered(host, order.number, answer, text, uptime, token, closed, why=why, leaving=leaving))
+        self.post(
+            Answered(host, order.number, answer, text, uptime, token, closed, why=code, leaving=leaving)
+        )
 
     def _looked(self, order: LookForVip) -> None:
         if not self._sleeps(self._looked, order):
@@ -428,6 +431,12 @@ class Monitor:
     def online(self) -> int:
         """Return how many hosts are in use."""
         return sum(host.state is State.ONLINE for host in self.world.hosts.values())
+
+
+def _answer(reply: Reply | None) -> Answer:
+    if reply is None:
+        return Answer.SILENT
+    return Answer.OK if reply.ok else Answer.ERROR
 
 
 def _shown(order: Tell) -> str:

@@ -10,7 +10,7 @@ from mmm.agent.act.leave import HEARTBEAT
 from mmm.agent.decide.obedience import Changed, believes, is_without
 from mmm.agent.decide.plan import AllowWrites, Bind, Server, Step
 from mmm.config.model import Cluster
-from mmm.lease.rules import FOREVER, Grant
+from mmm.lease.rules import FOREVER, Grant, Reason, Refusal
 from mmm.wire.agent import LeaseOffer, Status
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from tests.simulation.agent import Agent
 
 _FILE = Path("promise")
-LATE = "the lease of the order has run out meanwhile"
-"""Why a step is not done whose lease is over."""
 
 
 class _OnMachine(Tenure):
@@ -58,10 +56,10 @@ class Tenancy:
 
     # Orders
 
-    def refusal(self, status: Status, grant: Grant, waits: Grant | None) -> str:
+    def refusal(self, status: Status, grant: Grant, waits: Grant | None) -> Refusal | None:
         """Return why an order is not obeyed; `waits` is the grant of the one that waits."""
         if waits is not None and waits.token > grant.token:
-            return "a newer order waits: not obeyed"
+            return Refusal(Reason.OVERTAKEN)
         return self.tenure.refusal(grant, role=self.is_writer(status))
 
     def grant(self, granted: LeaseOffer) -> Grant:
@@ -111,7 +109,7 @@ class Tenancy:
     def hinders(self, step: Step) -> str:
         """Return why a step may not be done now: the lease is over."""
         writer = isinstance(step, Bind | AllowWrites) and step.vip.ip in self.ips
-        return LATE if writer and self.tenure.lifetime() < 0 else ""
+        return "the lease of the order has run out meanwhile" if writer and self.tenure.lifetime() < 0 else ""
 
     def bound(self, step: Step) -> None:
         """Give a VIP that was just bound its lifetime."""

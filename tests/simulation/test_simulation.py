@@ -101,8 +101,8 @@ def never_syncs(*args: Any) -> plan.Plan:
 _link_after = events._link_after
 
 
-def never_refuses(*_: Any, **__: Any) -> str:
-    return ""
+def never_refuses(*_: Any, **__: Any) -> None:
+    return None
 
 
 def keeps_no_promise(lease: Lease, *_: Any) -> Lease:

@@ -231,6 +231,7 @@ async def running(
     monkeypatch.setattr(steps, "allow_writes", machine.allow)
     monkeypatch.setattr(steps, "deny_writes", machine.deny)
     monkeypatch.setattr(steps, "calm", lambda *_, **__: None)
+    monkeypatch.setattr(steps, "end_blockers", lambda *_, **__: None)
     monkeypatch.setattr(steps, "catch_up", machine.catch_up)
     monkeypatch.setattr(Session, "open", lambda _: None)
     monkeypatch.setattr(agent_module, "deny", machine.fence)

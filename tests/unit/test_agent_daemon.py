@@ -205,11 +205,14 @@ def test_the_words_of_the_protocol(host: Host) -> None:
     with host.agent() as agent:
         assert agent.ask("PING|1|db1") == "OK: Pinged!"
         assert agent.ask("PING|2|db1|x") == "OK: Pinged!"
-        assert agent.ask("PING|1|db2") == "ERROR: Invalid hostname in command (db2)! My name is 'db1'"
+        assert (
+            agent.ask("PING|1|db2")
+            == "ERROR: Invalid hostname in command (db2)! My name is 'db1'|WHY:wrong_host"
+        )
         assert agent.ask("PING|1|db1\r").startswith("ERROR: Invalid hostname")
-        assert agent.ask("ping|1|db1") == "ERROR: Invalid command 'ping'!"
-        assert agent.ask("PING") == "ERROR: Invalid command 'PING'!"
-        assert agent.ask("") == "ERROR: Invalid command ''!"
+        assert agent.ask("ping|1|db1") == "ERROR: Invalid command 'ping'!|WHY:unknown_command"
+        assert agent.ask("PING") == "ERROR: Invalid command 'PING'!|WHY:unknown_command"
+        assert agent.ask("") == "ERROR: Invalid command ''!|WHY:unknown_command"
         assert agent.ask("SET_STATUS|1|db1|ONLINE").startswith("ERROR: SET_STATUS has 1 fields")
         assert agent.ask("SET_STATUS|x|db1|ONLINE||").startswith("ERROR")
         assert agent.ask("SET_STATUS|1|db1|on\r|| ").startswith("ERROR")
@@ -325,7 +328,7 @@ def test_what_is_not_in_the_conf_is_refused_by_name_and_the_rest_is_done(host: H
     with host.agent() as agent:
         reply = agent.order("ONLINE", f"writer({READER}),reader({READER}),lost(10.88.0.7)", "db2")
         assert reply == (
-            f"ERROR: writer({READER}) is not in the conf of db1; lost(10.88.0.7) is not in the conf of db1"
+            f"ERROR: writer({READER}) is not in the conf of db1; lost(10.88.0.7) is not in the conf of db1|WHY:not_done"
         )
         assert addresses(NEAR) == {f"{READER}/32"}
 
@@ -496,7 +499,9 @@ def test_another_host_is_reached_by_its_server_though_its_agent_is_silent(host: 
     with host.agent() as agent:
         assert agent.ask("REACHABLE|1|db1|db2") == "OK: Returning reach!|1|0|1|1"
         assert agent.ask("REACHABLE|1|db1|db9") == "OK: Returning reach!|0|0|0|"
-        assert agent.ask("REACHABLE|1|db1|db1") == "ERROR: db1 is no other host of this cluster"
+        assert (
+            agent.ask("REACHABLE|1|db1|db1") == "ERROR: db1 is no other host of this cluster|WHY:bad_request"
+        )
         assert agent.ask("REACHABLE|1|db1").startswith("ERROR")
         with host.peer.frozen():
             assert agent.ask("REACHABLE|1|db1|db2").startswith("OK: Returning reach!|1|0|0|")
@@ -523,7 +528,7 @@ def test_questions_are_answered_while_an_order_is_carried_out(host: Host) -> Non
         for thread in waiting:
             thread.start()
         until(lambda: bool(replies))
-        assert replies == ["ERROR: superseded by a newer order"]
+        assert replies == ["ERROR: superseded by a newer order|WHY:superseded"]
         assert promote.is_alive()
         blocker.cursor().execute("UNLOCK TABLES")
         for thread in (promote, *waiting):
@@ -538,7 +543,10 @@ def test_a_slave_follows_the_active_master(host: Host) -> None:
     with host.agent("slave") as agent:
         assert agent.order("AWAITING_RECOVERY", "", "db2").startswith("OK")
         host.server.run("STOP SLAVE", replicating("10.88.0.9", 3306), "START SLAVE")
-        assert agent.order("ONLINE", "", "nobody") == "ERROR: active master nobody is not in the conf of db1"
+        assert (
+            agent.order("ONLINE", "", "nobody")
+            == "ERROR: active master nobody is not in the conf of db1|WHY:not_done"
+        )
         assert agent.order("ONLINE", "", "db2").startswith("OK")
         assert agent.ask("GET_SYSTEM_STATUS|1|db1") == f"OK: Returning status!|||{DB2}"
         reply = agent.order("ONLINE", "", "db9")

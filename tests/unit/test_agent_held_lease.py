@@ -6,7 +6,7 @@ import pytest
 
 from mmm.agent.act import held_lease as module
 from mmm.agent.act.held_lease import Tenure, boot
-from mmm.lease.rules import FOREVER
+from mmm.lease.rules import FOREVER, Reason
 from mmm.wire.agent import LeaseOffer
 
 START = 5000.0
@@ -67,9 +67,11 @@ def test_a_promise_outlives_the_agent(now: list[float], tmp_path: Path) -> None:
     now[0] += 1.0
     again = Tenure(10.0, file)
     now[0] += 1.0
-    assert "promised" in again.refusal(again.grant(granted(START + 1.5)), role=True)
+    refusal = again.refusal(again.grant(granted(START + 1.5)), role=True)
+    assert refusal is not None
+    assert (refusal.reason, refusal.stale) == (Reason.PROMISED, False)
     now[0] += 10.0
-    assert again.refusal(again.grant(granted(START + 11.5)), role=True) == ""
+    assert again.refusal(again.grant(granted(START + 11.5)), role=True) is None
 
 
 def test_a_promise_that_cannot_be_written_is_not_given(now: list[float], tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_after_a_boot_the_role_is_refused_for_as_long_as_a_promise_could_hold(
     now[0] = 5.0
     assert tenure.refusal(tenure.grant(granted(4.5)), role=True)
     now[0] = 11.5
-    assert tenure.refusal(tenure.grant(granted(11.2)), role=True) == ""
+    assert tenure.refusal(tenure.grant(granted(11.2)), role=True) is None
 
 
 def test_a_promise_is_given_back_by_who_asked_for_it_up_to_then(now: list[float], tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from mmm.agent.decide.obedience import believes
 from mmm.lease.rules import NEVER
-from mmm.wire.agent import LEASE_OVER, PROMISE, RELEASE, decode_reply
+from mmm.wire.agent import PROMISE, RELEASE, decode_reply
+from mmm.wire.why import LEASE_OVER
 from tests.unit.agents import LIMIT, MONITOR, READER, ROLE, WRITER, running
 
 

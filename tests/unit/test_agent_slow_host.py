@@ -11,7 +11,7 @@ from mmm.agent.act.observe import ANSWER_LIMIT
 from mmm.agent.decide.obedience import READY, ready_until
 from mmm.agent.decide.plan import Seen
 from mmm.lease.rules import FOREVER, NEVER, Grant
-from mmm.wire.agent import LEASE_OVER
+from mmm.wire.why import LEASE_OVER
 from tests.unit.agents import ROLE, WRITER, Time, running
 
 TOO_LONG = 0.5

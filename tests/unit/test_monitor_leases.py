@@ -28,7 +28,8 @@ from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import Opinion, State
 from mmm.monitor.world.orders import LookForVip, Order, Tell
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.agent import LEASE_OVER, PROBE_STOP, LeaseOffer, Status
+from mmm.wire.agent import PROBE_STOP, LeaseOffer, Status
+from mmm.wire.why import LEASE_OVER, STALE
 from tests.unit.worlds import (
     NOW,
     WRITER,
@@ -116,16 +117,16 @@ def test_an_order_that_is_refused_for_its_token_is_repeated_at_once_with_the_new
     begun = NOW + 30.0
     before, orders = take_turn(with_agent(quiet(), "db2", token="boot.1", token_at=begun), begun)
     (order,) = (each for each in orders if each.host == "db2" and isinstance(each, Tell))
-    text = "ERROR: this order is older than one obeyed before, or than the agent: not obeyed"
-    refused = apply(before, Answered("db2", order.number, Answer.ERROR, text, 1.0, "boot.2"), begun)
+    refusal = Answered("db2", order.number, Answer.ERROR, "ERROR", 1.0, "boot.2", why=STALE)
+    refused = apply(before, refusal, begun)
     assert refused.hosts["db2"].agent.refusal == ""
     after, orders = take_turn(refused, begun)
     (again,) = (each for each in orders if each.host == "db2" and isinstance(each, Tell))
     assert again.status == order.status
     assert again.lease is not None
     assert again.lease.token == "boot.2"
-    twice = apply(after, Answered("db2", again.number, Answer.ERROR, text, 1.0, "boot.3"), begun)
-    assert twice.hosts["db2"].agent.refusal == text
+    twice = apply(after, replace(refusal, number=again.number, token="boot.3"), begun)
+    assert twice.hosts["db2"].agent.refusal == "ERROR"
 
 
 def test_an_order_whose_lease_was_over_before_it_was_done_is_repeated_at_once_with_a_young_token() -> None:

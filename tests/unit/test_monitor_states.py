@@ -8,8 +8,10 @@ from mmm.monitor.report.explain import explain
 from mmm.monitor.states.table import judge
 from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.host import State
+from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status
+from mmm.wire.why import NOT_FOLLOWED, REFUSES_TO_FOLLOW
 from tests.unit.worlds import (
     NOW,
     READER1,
@@ -204,11 +206,14 @@ def test_without_network_and_for_admin_offline_hosts_nothing_changes() -> None:
     assert judge(offline, NOW) == (offline, ())
 
 
-def refusing(before: World, why: str = "10.0.0.3 refuses to follow 10.0.0.2:3306: it has more") -> World:
+def refusing(before: World, code: str = REFUSES_TO_FOLLOW, now: float = NOW + HEARTBEAT) -> World:
     """Take a turn, and let db3 answer its order so."""
-    before, orders = take_turn(before, NOW + HEARTBEAT)
+    before, orders = take_turn(before, now)
     order = next(order for order in orders if order.host == "db3")
-    return answer(before, order, Answer.ERROR, f"ERROR: follow db2: {why}; set its data up anew")
+    assert isinstance(order, Tell)
+    said = "it has more" if code == REFUSES_TO_FOLLOW else ""
+    answer = Answered("db3", order.number, Answer.ERROR, "ERROR: no", 501.0, why=code, refuses_to_follow=said)
+    return apply(before, answer, now)
 
 
 def test_a_slave_that_refuses_to_follow_loses_its_roles_until_it_can() -> None:
@@ -217,12 +222,14 @@ def test_a_slave_that_refuses_to_follow_loses_its_roles_until_it_can() -> None:
     assert state_of(after, "db3") is State.REPLICATION_FAIL
     assert not after.vips_of("db3")
     assert changes[0].rule == "refuses_to_follow"
-    assert changes[0].sentence.endswith("it has more; set its data up anew")
+    assert changes[0].sentence == "it has more"
     later = NOW + 60.0
+    untried = refusing(after, NOT_FOLLOWED, later)
+    assert judge(untried, later)[1] == (), "that it could not be tried makes nothing better"
+    assert "it has more" in explain(untried, "db3", later, lambda moment: moment)
     after, orders = take_turn(after, later)
     order = next(order for order in orders if order.host == "db3")
     silent = answer(after, order, Answer.SILENT, now=later)
-    assert judge(silent, later)[1] == (), "that it does not answer now makes nothing better"
-    assert "refuses to follow" in explain(silent, "db3", later, lambda moment: moment)
+    assert judge(silent, later)[1] == (), "nor that it does not answer now"
     after, _ = judge(answer(after, order, now=later), later)
     assert state_of(after, "db3") is State.ONLINE

@@ -15,6 +15,7 @@ from mmm.agent.act import agent as module
 from mmm.agent.act import change
 from mmm.agent.act.agent import Agent
 from mmm.agent.act.steps import Done
+from mmm.agent.decide.failure import Failure
 from mmm.agent.decide.plan import (
     AllowWrites,
     Bind,
@@ -74,17 +75,17 @@ class Machine:
     def carry_out(self, plan: Plan, _: object) -> Done:
         """Do the steps; a helper that fails does nothing."""
         done: list[Step] = []
-        failures: list[str] = []
+        failed: list[Failure] = []
         unfinished = []
         for chain in plan.chains:
             for step in chain:
                 if self._fails(step):
-                    failures.append(f"{step}: failed")
+                    failed.append(Failure("failed", step=str(step)))
                     unfinished.append(chain)
                     break
                 self._do(step)
                 done.append(step)
-        return Done(tuple(done), tuple(failures), tuple(unfinished))
+        return Done(tuple(done), tuple(failed), tuple(unfinished))
 
     def _fails(self, step: Step) -> bool:
         name = HELPERS[type(step)]

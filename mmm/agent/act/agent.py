@@ -27,6 +27,7 @@ from mmm.agent.act.leave import Leave
 from mmm.agent.act.observe import ANSWER_LIMIT, Session, look
 from mmm.agent.act.reachability import Reaching
 from mmm.agent.act.steps import Steps, agent_at, kept_users
+from mmm.agent.decide.failure import Failure, code_of, failures, refusal_to_follow
 from mmm.agent.decide.obedience import (
     Changed,
     Outcome,
@@ -42,7 +43,7 @@ from mmm.clock import clock
 from mmm.config.model import Cluster, Vip
 from mmm.doctor.look import HostLook, encoded
 from mmm.doctor.look_host import look_host
-from mmm.lease.rules import FOREVER, Grant
+from mmm.lease.rules import FOREVER, Grant, Reason, Refusal
 from mmm.mysql.server.blockers import blocked
 from mmm.mysql.server.processlist import survey
 from mmm.mysql.session.connection import MysqlError, connect
@@ -50,6 +51,7 @@ from mmm.network.arp import Announcer
 from mmm.network.line_server import GarbageError, Peer
 from mmm.network.vips import Interface, InterfaceError
 from mmm.wire import agent as wire
+from mmm.wire import why
 from mmm.wire.agent import Status
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import lead_of
@@ -162,19 +164,20 @@ class Agent:
         except wire.WireError as error:
             log.debug("bad request: %s", error)
             shown = line[:80].decode("utf-8", "backslashreplace")
-            raise GarbageError(self._reply(f"ERROR: Invalid command '{shown}'!")) from error
+            raise GarbageError(self._error(why.UNKNOWN_COMMAND, f"Invalid command '{shown}'!")) from error
         if request.version > wire.VERSION:
             log.warning("request of version %d, this agent speaks %d", request.version, wire.VERSION)
         if request.host != self._here.name:
-            return self._reply(
-                f"ERROR: Invalid hostname in command ({request.host[:80]})! My name is '{self._here.name}'"
+            return self._error(
+                why.WRONG_HOST,
+                f"Invalid hostname in command ({request.host[:80]})! My name is '{self._here.name}'",
             )
         return self._signed(request, await self._answer(request, peer))
 
     async def _answer(self, request: wire.Request, peer: Peer) -> bytes:
         self._guard.heard()
         if refused := self._authority.refusal(request, peer):
-            return self._reply(f"ERROR: {refused.text}", refused.fields, refused.why)
+            return self._error(refused.why, refused.text, refused.fields)
         match request.command:
             case wire.PROMISE:
                 return self._promise(request)
@@ -199,7 +202,7 @@ class Agent:
             ):
                 return await self._answer_more(request)
             case _:
-                return self._reply(f"ERROR: Invalid command '{request.command[:80]}'!")
+                return self._error(why.UNKNOWN_COMMAND, f"Invalid command '{request.command[:80]}'!")
 
     async def _answer_more(self, request: wire.Request) -> bytes:
         """Return the reply to what agents of MMM 2.x do not know."""
@@ -260,31 +263,32 @@ class Agent:
         try:
             status = wire.ordered_status(request)
         except wire.WireError as error:
-            return self._reply(f"ERROR: {error}")
+            return self._error(why.BAD_REQUEST, str(error))
         if not (_STATE.fullmatch(status.state) and _HOST.fullmatch(status.master)):
-            return self._reply(
-                f"ERROR: {status.state[:40]!r} with active master {status.master[:80]!r} is no status"
+            return self._error(
+                why.BAD_REQUEST,
+                f"{status.state[:40]!r} with active master {status.master[:80]!r} is no status",
             )
         granted = wire.granted(request) if self._leases else None
         order = _Order(status, self._tenure.grant(granted) if granted else None)
         if refusal := self._refusal(order):
-            return self._reply(f"ERROR: {refusal}")
+            return self._error(_code(refusal), str(refusal))
         self._announcer.confirm()
         if self._next is not None:
-            self._next.outcome.set_result(Outcome(("superseded by a newer order",)))
+            self._next.outcome.set_result(_not_begun("superseded by a newer order", why.SUPERSEDED))
         self._next = order
         self._run_soon()
         try:
             async with asyncio.timeout(ORDER_LIMIT):
                 outcome = await asyncio.shield(order.outcome)
         except TimeoutError:
-            return self._reply(f"ERROR: not done within {ORDER_LIMIT:g} s, still at it")
-        took = self._told_besides(request, outcome)
+            return self._error(why.BUSY, f"not done within {ORDER_LIMIT:g} s, still at it")
+        besides = self._told_besides(request, outcome)
         if outcome.failures:
-            return self._reply(f"ERROR: {'; '.join(outcome.failures)}", took, outcome.why)
+            return self._failed(outcome, besides)
         if outcome.notes:
-            return self._reply(f"OK: Status applied; {'; '.join(outcome.notes)}", took)
-        return self._reply("OK: Status applied successfully!", took)
+            return self._reply(f"OK: Status applied; {'; '.join(outcome.notes)}", besides)
+        return self._reply("OK: Status applied successfully!", besides)
 
     def _told_besides(self, request: wire.Request, outcome: Outcome) -> tuple[str, ...]:
         """Return the fields of an answer to SET_STATUS; a classic monitor is told none."""
@@ -292,7 +296,9 @@ class Agent:
         if not ours:
             return ()
         doubts = doubt_fields(self._doubts.found)
-        return (*wire.took_fields(outcome.took), *self._authority.fields(), *doubts)
+        refuses = refusal_to_follow(outcome.failures)
+        refusal = (why.refuses_field(refuses),) if refuses else ()
+        return (*wire.took_fields(outcome.took), *self._authority.fields(), *doubts, *refusal)
 
     def _run_soon(self) -> None:
         """See to it that the newest order is carried out, or the present one looked after again."""
@@ -305,7 +311,7 @@ class Agent:
                 await self._guard.at_rest()
                 order, self._next = self._next, None
                 if order is not None and (refusal := self._refusal(order)):
-                    order.outcome.set_result(Outcome((refusal,)))
+                    order.outcome.set_result(_not_begun(str(refusal), _code(refusal)))
                     order = None
                 if order is not None:
                     self._begin(order)
@@ -357,14 +363,14 @@ class Agent:
         elif without and outcome.failures:
             self._tenure.ended()
 
-    def _refusal(self, order: _Order) -> str:
-        """Return why the order is not obeyed, by the rules of the lease; empty when it is."""
+    def _refusal(self, order: _Order) -> Refusal | None:
+        """Return why the order is not obeyed, by the rules of the lease; None when it is."""
         if order.grant is None:
             promised = self._leases and self._is_writer(order.status) and self._tenure.promises
-            return "another host was promised that this one refuses the role" if promised else ""
+            return Refusal(Reason.PROMISED) if promised else None
         waits = self._next.grant if self._next is not None else None
         if waits is not None and waits.token > order.grant.token:
-            return "a newer order waits: not obeyed"
+            return Refusal(Reason.OVERTAKEN)
         return self._tenure.refusal(order.grant, role=self._is_writer(order.status))
 
     def _begin(self, order: _Order) -> None:
@@ -398,18 +404,20 @@ class Agent:
         try:
             asked = wire.asked_promise(request)
         except wire.WireError as error:
-            return self._reply(f"ERROR: {error}")
+            return self._error(why.BAD_REQUEST, str(error))
         if not self._leases:
-            return self._reply("ERROR: no vip_lease in the conf of this agent: it keeps no promises")
+            return self._error(why.NO_PROMISE, "no vip_lease in the conf of this agent: it keeps no promises")
         holder, bound = asked.holder, self._tenure.promises
         if holder == self._here.name or holder not in self._conf.roles[self._facts.writer].hosts:
-            return self._reply(f"ERROR: {holder[:80]} is no other host of role {self._facts.writer}")
+            return self._error(
+                why.BAD_REQUEST, f"{holder[:80]} is no other host of role {self._facts.writer}"
+            )
         if other := believes(self._status.master, holder, self._tenure.heard, self._tenure.length):
-            return self._reply(
-                f"ERROR: the active master is {other}, not {holder}: nothing is promised to it"
+            return self._error(
+                why.NO_PROMISE, f"the active master is {other}, not {holder}: nothing is promised to it"
             )
         if refusal := self._tenure.promise(*asked):
-            return self._reply(f"ERROR: {refusal}")
+            return self._error(why.NO_PROMISE, refusal)
         level = logging.DEBUG if bound else logging.INFO
         log.log(level, "promised %s: no writer role here for %g s", holder, asked.length)
         return self._reply("OK: Promised!")
@@ -418,7 +426,7 @@ class Agent:
         try:
             holder, token = wire.released(request)
         except wire.WireError as error:
-            return self._reply(f"ERROR: {error}")
+            return self._error(why.BAD_REQUEST, str(error))
         if self._tenure.given_back(holder, token):
             log.info("%s has given the role up: what it was promised is over", holder)
         return self._reply("OK: Released!")
@@ -486,13 +494,13 @@ class Agent:
             status = self._status
             outcome = (await self._change(lambda: self._changes.clear(status))).outcome
         if outcome.failures:
-            return self._reply(f"ERROR: {'; '.join(outcome.failures)}")
+            return self._failed(outcome)
         return self._reply(f"OK: Removed {outcome.removed} roles")
 
     async def _system_status(self) -> bytes:
         seen = await self._look()
         if isinstance(seen, str):
-            return self._reply(f"ERROR: {seen}")
+            return self._error(why.NOT_DONE, seen)
         bound = tuple(vip for vip in self._facts.vips if vip.ip in seen.bound | seen.stray)
         source = seen.source.ip if seen.source else ""
         fields = wire.system_status_fields(wire.SystemStatus(seen.writable is True, bound, source))
@@ -503,7 +511,7 @@ class Agent:
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._looker, self._survey)
         except MysqlError as error:
-            return self._reply(f"ERROR: {error.text}")
+            return self._error(why.NOT_DONE, error.text)
         return self._reply("OK: Returning clients!", wire.clients_fields(found))
 
     async def _doctor(self) -> bytes:
@@ -518,7 +526,7 @@ class Agent:
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._looker, self._look_at_threads)
         except MysqlError as error:
-            return self._reply(f"ERROR: {error.text}", doubt_fields(self._doubts.found))
+            return self._error(why.NOT_DONE, error.text, doubt_fields(self._doubts.found))
         return self._reply(
             "OK: Returning notes!", (*wire.notes_fields(found), *doubt_fields(self._doubts.found))
         )
@@ -531,19 +539,21 @@ class Agent:
         try:
             other = self._conf.hosts.get(wire.asked_reachable(request))
         except wire.WireError as error:
-            return self._reply(f"ERROR: {error}")
+            return self._error(why.BAD_REQUEST, str(error))
         if other is None or other == self._here:
-            return self._reply(f"ERROR: {request.params[0][:80]} is no other host of this cluster")
+            return self._error(why.BAD_REQUEST, f"{request.params[0][:80]} is no other host of this cluster")
         return self._reply("OK: Returning reach!", wire.reach_fields(await self._reach.of(other)))
 
     async def _absent(self, request: wire.Request) -> bytes:
         try:
             name, ip = wire.asked_absent(request)
         except wire.WireError as error:
-            return self._reply(f"ERROR: {error}")
+            return self._error(why.BAD_REQUEST, str(error))
         other = self._conf.hosts.get(name)
         if other is None or other == self._here or ip not in self._ips:
-            return self._reply(f"ERROR: {name[:80]} is no other host of this cluster, or {ip[:80]} no VIP")
+            return self._error(
+                why.BAD_REQUEST, f"{name[:80]} is no other host of this cluster, or {ip[:80]} no VIP"
+            )
         nobody = await self._reach.absent(other, ip)
         return self._reply("OK: Returning absence!", wire.absent_fields(nobody=nobody))
 
@@ -551,7 +561,9 @@ class Agent:
         loop = asyncio.get_running_loop()
         doubts = doubt_fields(await self._doubts.look(anew=True))
         self._prepared, problem = await loop.run_in_executor(self._changer, self._changes.get_ready)
-        return self._reply(f"ERROR: {problem}" if problem else "OK: Prepared!", doubts)
+        if problem:
+            return self._error(why.NOT_DONE, problem, doubts)
+        return self._reply("OK: Prepared!", doubts)
 
     def _survey(self) -> wire.Clients:
         keep = self._steps.keep
@@ -594,18 +606,25 @@ class Agent:
             return await asyncio.get_running_loop().run_in_executor(self._changer, job)
         except Exception as error:
             log.exception("a change ended by an error of its own")
-            return Changed(Outcome((f"error of the agent's own: {type(error).__name__}",)))
+            return Changed(Outcome(failures(f"error of the agent's own: {type(error).__name__}")))
 
-    def _reply(self, text: str, fields: tuple[str, ...] = (), why: str = "") -> bytes:
+    def _failed(self, outcome: Outcome, fields: tuple[str, ...] = ()) -> bytes:
+        return self._error(code_of(outcome.failures), "; ".join(map(str, outcome.failures)), fields)
+
+    def _error(self, code: str, text: str, fields: tuple[str, ...] = ()) -> bytes:
+        return self._reply(f"ERROR: {text}", fields, code)
+
+    def _reply(self, text: str, fields: tuple[str, ...] = (), code: str = "") -> bytes:
         token, uptime = self._tenure.token() if self._leases else wire.NO_LEASE, clock()
         if self._conf.auth_key and not self._leases:
             fields = (*fields, fresh_field(self._tenure.token()))
         try:
             fields = (*fields, *self._leave.fields)
-            reply = wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token, why)
+            reply = wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token, code)
             return wire.encode_reply(reply)
         except wire.WireError as error:
-            return wire.encode_reply(wire.Reply(f"ERROR: {wire.sayable(str(error))}", (), uptime, token))
+            text = f"ERROR: {wire.sayable(str(error))}"
+            return wire.encode_reply(wire.Reply(text, (), uptime, token, why.NOT_DONE))
 
     def _signed(self, request: wire.Request, line: bytes) -> bytes:
         """Return the reply with the signature that a signed request is answered with."""
@@ -615,6 +634,14 @@ class Agent:
     def _log_change(self, old: Status, new: Status) -> None:
         if old != new:
             log.info("status: %s: %s -> %s", self._here.name, _shown(old), _shown(new))
+
+
+def _code(refusal: Refusal) -> str:
+    return why.STALE if refusal.stale else why.PROMISED
+
+
+def _not_begun(text: str, code: str) -> Outcome:
+    return Outcome((Failure(text, code),))
 
 
 def _shown(status: Status) -> str:

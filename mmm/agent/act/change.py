@@ -12,6 +12,7 @@ from mmm.agent.act.held_lease import Tenure
 from mmm.agent.act.lease_watch import UNDISTURBED
 from mmm.agent.act.observe import ANSWER_LIMIT, Session, look
 from mmm.agent.act.steps import Steps, agent_at
+from mmm.agent.decide.failure import failures
 from mmm.agent.decide.obedience import Changed, Outcome
 from mmm.agent.decide.plan import (
     HARD_OFFLINE,
@@ -90,7 +91,7 @@ class Changes:
             planned: Plan = clear(status.vips, seen, self._facts)
             done = self._steps.carry_out(planned, session)
         except InterfaceError as error:
-            return Changed(Outcome((str(error),)))
+            return Changed(Outcome(failures(str(error))))
         finally:
             session.rest()
         removed = len({step.vip for step in done.steps if isinstance(step, Unbind | UnbindElsewhere)})
@@ -134,12 +135,12 @@ class Changes:
             done = self._steps.carry_out(planned, session)
             not_renewed = not_renewed if before else self._renew(status, seen)
         except InterfaceError as error:
-            return Changed(Outcome((str(error),)))
+            return Changed(Outcome(failures(str(error))))
         finally:
             session.rest()
-        failures = (*planned.refusals, *done.failures, *not_renewed)
-        outcome = Outcome(failures, planned.notes, took=done.took, why=done.why)
-        bound = self._bound() if failures else None
+        failed = (*failures(*planned.refusals), *done.failures, *failures(*not_renewed))
+        outcome = Outcome(failed, planned.notes, took=done.took)
+        bound = self._bound() if failed else None
         return Changed(outcome, seen, done.steps, done.unfinished, bound, done.writes)
 
     def _bound(self) -> frozenset[str] | None:

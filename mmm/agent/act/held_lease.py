@@ -17,6 +17,7 @@ from mmm.lease.rules import (
     NEVER,
     Grant,
     Lease,
+    Refusal,
     margin,
 )
 from mmm.wire.agent import LeaseOffer
@@ -108,8 +109,8 @@ class Tenure:
         valid = name == self._boot and moment.isascii() and moment.isdigit() and len(moment) < 25
         return int(moment) / _UNIT if valid else None
 
-    def refusal(self, grant: Grant, *, role: bool) -> str:
-        """Return why an order is not obeyed, empty when it is."""
+    def refusal(self, grant: Grant, *, role: bool) -> Refusal | None:
+        """Return why an order is not obeyed, None when it is."""
         return self.lease.refusal(grant, self._now(), role=role)
 
     def obeyed(self, grant: Grant | None, *, role: bool) -> None:

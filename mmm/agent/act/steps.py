@@ -21,6 +21,7 @@ from mmm.agent.act.clients import cut_off, end_clients_of
 from mmm.agent.act.listening import deaf_at
 from mmm.agent.act.observe import ANSWER_LIMIT, Session
 from mmm.agent.act.stopwatch import Stopwatch
+from mmm.agent.decide.failure import Failure
 from mmm.agent.decide.obedience import Laps
 from mmm.agent.decide.plan import (
     AllowWrites,
@@ -49,7 +50,7 @@ from mmm.config.model import Cluster, Host, Vip
 from mmm.mysql.server.blockers import end_blockers
 from mmm.mysql.server.delay import finish_lifting
 from mmm.mysql.server.detach import attach, detach, stop_receiving
-from mmm.mysql.server.follow import follow, renew_login
+from mmm.mysql.server.follow import FollowRefusedError, follow, renew_login
 from mmm.mysql.server.login import refused_login, replicates_from
 from mmm.mysql.server.processlist import TRANSACTIONS_AGE
 from mmm.mysql.server.processlist import Session as Listed
@@ -74,8 +75,14 @@ from mmm.network.arp import Announcer
 from mmm.network.farewell import Farewell
 from mmm.network.probe import holder
 from mmm.network.vips import Interface, InterfaceError
-from mmm.wire.agent import LEASE_OVER
-from mmm.wire.doubts import NOT_LISTENING, REPLICATION_LOGIN
+from mmm.wire.why import (
+    LEASE_OVER,
+    NO_LOGIN,
+    NOT_DONE,
+    NOT_FOLLOWED,
+    NOT_LISTENING,
+    REFUSES_TO_FOLLOW,
+)
 
 PROBE_FRESH = 0.5
 """Seconds after its end up to which a probe counts; it ran while other steps were done."""
@@ -93,11 +100,11 @@ log = logging.getLogger(__name__)
 
 
 class StepError(Exception):
-    """A step was not done; the text says why, in one line, and `why` is its code, if it has one."""
+    """A step was not done; the text says why, in one line, and `code` is one of `mmm.wire.why`."""
 
-    def __init__(self, text: str, why: str = "") -> None:
+    def __init__(self, text: str, code: str = NOT_DONE) -> None:
         super().__init__(text)
-        self.why = why
+        self.code = code
 
 
 class LeaseOverError(StepError):
@@ -112,13 +119,11 @@ class Done:
     """What became of a plan: the steps that were done, and of those that were not each with its reason."""
 
     steps: tuple[Step, ...] = ()
-    failures: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
     unfinished: tuple[Chain, ...] = ()
     """The chains of which a step failed."""
     took: Laps = ()
     """How long each part took."""
-    why: str = ""
-    """The code of the first failure that has one."""
     writes: bool | None = None
     """The server was left writable, or read_only; None: as it was."""
 
@@ -148,9 +153,6 @@ class Steps:
         """When denying writes ended all clients in this change, and which sessions it let stay."""
         self._writes: bool | None = None
         """What this change has made of the server: writable, read_only, None: nothing."""
-        self._why = ""
-        self._late = False
-        """The last step that failed did so for want of time: its lease."""
         self._promoted = -PROMOTED
         """When writes were allowed last."""
         self._blocks = can_block(conf)
@@ -172,10 +174,9 @@ class Steps:
         self._left = None
         self._begin_probes(plan)
         done: list[Step] = []
-        failures: list[str] = []
+        failures: list[Failure] = []
         unfinished: list[Chain] = []
         self._writes = None
-        self._why = ""
         for chain in plan.chains:
             for step in chain:
                 failure = self._timed(step, session)
@@ -184,9 +185,9 @@ class Steps:
                 if failure and isinstance(step, Detach | RenewLogin):
                     break
                 if failure:
-                    failures.append(f"{step}: {failure}")
+                    failures.append(failure)
                     unfinished.append(chain)
-                    self._take_back(chain, step, session)
+                    self._take_back(chain, step, failure, session)
                     break
                 done.append(step)
         self._free_the_way(session)
@@ -196,11 +197,9 @@ class Steps:
             log.info("move: %s: %s%s, %.0f ms", self._here.name, what, rest, _milliseconds(begin))
         if self._peer is not None:
             self._peer.rest()
-        return Done(
-            tuple(done), tuple(failures), tuple(unfinished), self._watch.laps, self._why, self._writes
-        )
+        return Done(tuple(done), tuple(failures), tuple(unfinished), self._watch.laps, self._writes)
 
-    def _take_back(self, chain: Chain, failed: Step, session: Session) -> None:
+    def _take_back(self, chain: Chain, failed: Step, failure: Failure, session: Session) -> None:
         """Deny the writes again that the chain may have allowed before a step of it failed.
 
         Where it was only late, and the lease is still held, they stay allowed to its end: the same order comes anew at
@@ -209,7 +208,7 @@ class Steps:
         tried = chain[: chain.index(failed) + 1]
         if not self._writes or not any(isinstance(step, AllowWrites) for step in tried):
             return
-        if self._late and self._holds():
+        if failure.code == LEASE_OVER and self._holds():
             return
         try:
             ended = deny_writes(session.open(), grace=0.0, keep=self.keep).ended
@@ -235,27 +234,27 @@ class Steps:
             if not error.server_alive:
                 session.close()
 
-    def _timed(self, step: Step, session: Session) -> str:
-        """Do one step and log it; returns why it failed, empty when it did not."""
-        begin, self._late = time.monotonic(), False
+    def _timed(self, step: Step, session: Session) -> Failure | None:
+        """Do one step and log it; returns why it failed, None when it did not."""
+        begin = time.monotonic()
         try:
             said = self._do(step, session)
         except MysqlError as error:
             if not error.server_alive:
                 session.close()
-            failure = error.text
+            failure = Failure(error.text, _code(step, error), str(step))
         except (CatchUpError, InterfaceError, StepError) as error:
-            failure = str(error)
-            self._why = self._why or getattr(error, "why", "")
-            self._late = isinstance(error, LeaseOverError)
+            failure = Failure(str(error), _code(step, error), str(step))
         else:
             self._complaints.pop(str(step), None)
             log.info("%s: %s: %s, %.0f ms", step, self._here.name, said, _milliseconds(begin))
-            return ""
-        known = self._complaints.get(str(step)) == failure
-        self._complaints[str(step)] = failure
+            return None
+        known = self._complaints.get(failure.step) == failure.text
+        self._complaints[failure.step] = failure.text
         level = logging.DEBUG if known else logging.ERROR
-        log.log(level, "%s: %s: FAILED, %.0f ms: %s", step, self._here.name, _milliseconds(begin), failure)
+        log.log(
+            level, "%s: %s: FAILED, %.0f ms: %s", step, self._here.name, _milliseconds(begin), failure.text
+        )
         return failure
 
     def _do(self, step: Step, session: Session) -> str:
@@ -508,7 +507,16 @@ class Steps:
     def _see_login(self, master: Host) -> None:
         """Raise StepError where a replica could not log in: one that works is not to be broken."""
         if why_not := refused_login(master, ANSWER_LIMIT):
-            raise StepError(why_not, REPLICATION_LOGIN)
+            raise StepError(why_not, NO_LOGIN)
+
+
+def _code(step: Step, error: Exception) -> str:
+    """Return the code of why a step failed."""
+    if isinstance(error, FollowRefusedError):
+        return REFUSES_TO_FOLLOW
+    if isinstance(error, StepError) and error.code != NOT_DONE:
+        return error.code
+    return NOT_FOLLOWED if isinstance(step, Follow) else NOT_DONE
 
 
 def can_block(conf: Cluster) -> bool:

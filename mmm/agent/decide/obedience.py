@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from mmm.agent.decide.failure import Failure
 from mmm.agent.decide.plan import (
     AllowWrites,
     Bind,
@@ -26,7 +27,8 @@ from mmm.agent.decide.plan import (
 )
 from mmm.config.model import Vip
 from mmm.lease.rules import Grant
-from mmm.wire.agent import LEASE_OVER, Status
+from mmm.wire.agent import Status
+from mmm.wire.why import LEASE_OVER
 
 Laps = tuple[tuple[str, float], ...]
 """Names of what was done and the seconds that it took, in order."""
@@ -39,14 +41,12 @@ READY = 10.0
 class Outcome:
     """What became of an order: no failures means it stands as wanted; notes could not be confirmed."""
 
-    failures: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     held: frozenset[Vip] = frozenset()
     """The assigned VIPs that stand as wanted."""
     removed: int = 0
     took: Laps = ()
-    why: str = ""
-    """The code of what failed; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,10 @@ def judged(changed: Changed, begun: Status, now: Status, past: Past) -> Outcome:
     lost = [vip for vip in begun.vips if vip not in now.vips]
     if not lost:
         return outcome
-    said = tuple(f"{vip}: its lease ended while this order was carried out" for vip in lost)
-    return replace(outcome, failures=(*outcome.failures, *said), why=LEASE_OVER)
+    ended = (
+        Failure("its lease ended while this order was carried out", LEASE_OVER, str(vip)) for vip in lost
+    )
+    return replace(outcome, failures=(*outcome.failures, *ended))
 
 
 def is_without(changed: Changed, ips: Collection[str]) -> bool:

@@ -23,6 +23,7 @@ from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.wire import agent as wire
 from mmm.wire.doubts import Doubt, doubts_in
 from mmm.wire.lead import FREE, signed_by
+from mmm.wire.why import UNKNOWN_COMMAND, why
 
 CONNECT_TIMEOUT = 3.0
 """Seconds to connect; the classic's are 10, and it stood still meanwhile."""
@@ -267,7 +268,7 @@ class Agents:
         if spoken.reply is None:
             return Looked(silence=spoken.text)
         if spoken.answer is not Answer.OK:
-            classic = spoken.text.startswith("ERROR: Invalid command")
+            classic = why(spoken.reply) == UNKNOWN_COMMAND
             return Looked() if classic else Looked(silence=f"it answered '{spoken.text}'")
         try:
             return Looked(wire.clients(spoken.reply))

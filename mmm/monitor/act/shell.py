@@ -62,6 +62,7 @@ from mmm.network.neighbours import is_absent
 from mmm.wire import agent as wire
 from mmm.wire import lead
 from mmm.wire.doubts import doubts_in
+from mmm.wire.why import refusal_to_follow, why
 
 log = logging.getLogger(__name__)
 
@@ -184,8 +185,8 @@ class Shell:
         text = answers.answer(self.world, words, time.monotonic(), self._wall, self._chronicle.entries)
         if text is not None:
             return text
-        if dispatch.changes(self.world, words) and (why := lack()):
-            return f"ERROR: {why}"
+        if dispatch.changes(self.world, words) and (lacks := lack()):
+            return f"ERROR: {lacks}"
         ping = dispatch.agent_to_ping(self.world, words)
         pinged = ping is None or (
             not self.world.is_silent(ping) and await self._agents.ping(self.world.conf.hosts[ping])
@@ -466,7 +467,8 @@ def _answered(order: Tell, spoken: Spoken) -> Answered:
         event,
         uptime=reply.uptime,
         token=reply.token,
-        why=reply.why,
+        why=why(reply),
+        refuses_to_follow=refusal_to_follow(reply),
         leaving=wire.is_leaving(reply),
         follows=follows,
         stranger=lead.stranger(reply),

@@ -8,7 +8,7 @@ from mmm.config.model import Vip
 from mmm.gtid.place import Tail
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
-from mmm.lease.rules import FOREVER, NOT_OBEYED, NOTHING, Outstanding
+from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.assess import (
     divergence,
     loss,
@@ -24,8 +24,9 @@ from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.hosts import Hosts
 from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.agent import LEASE_OVER, NO_LEASE, Note, refusal_to_follow
+from mmm.wire.agent import NO_LEASE, Note
 from mmm.wire.doubts import Doubt
+from mmm.wire.why import LEASE_OVER, NO_LOGIN, NOT_FOLLOWED, STALE
 
 LATE_REPEATS = 3
 """How often an order is repeated at once to a host that needs longer than its lease."""
@@ -92,7 +93,9 @@ class Answered:
     closed: bool = False
     """The host's system said that no agent listens."""
     why: str = ""
-    """The code of an ERROR; empty where it has none."""
+    """The code of an ERROR, one of `mmm.wire.why` or `mmm.wire.lead`; empty where it has none."""
+    refuses_to_follow: str = ""
+    """The sentence by which a slave refuses to follow the active master."""
     follows: str = ""
     """The address of another monitor that the agent obeys: it has refused this one."""
     differs: tuple[str, ...] = ()
@@ -397,7 +400,7 @@ def _is_stale(event: Answered, link: AgentLink) -> bool:
     One that was late is so several times: what was done for it is not done again.
     """
     late = event.why == LEASE_OVER
-    refused = event.answer is Answer.ERROR and (late or event.text.endswith(NOT_OBEYED))
+    refused = event.answer is Answer.ERROR and (late or event.why == STALE)
     again = link.stale < (LATE_REPEATS if late else 1)
     return refused and again and bool(event.token) and not link.overtaken
 
@@ -445,7 +448,8 @@ def _link_after(world: World, event: Answered, host: HostWorld, now: float) -> W
             ),
         )
     if event.answer is Answer.ERROR:
-        refuses = refusal_to_follow(event.text) or (link.refuses_to_follow if "follow" in event.text else "")
+        untried = event.why in (NOT_FOLLOWED, NO_LOGIN)
+        refuses = link.refuses_to_follow if untried else event.refuses_to_follow
         return world.with_agent(
             event.host,
             replace(

@@ -30,7 +30,6 @@ from mmm.mysql.server.replication import (
 )
 from mmm.mysql.session.connection import Address, Connection, ErrorKind, MysqlError
 from mmm.mysql.session.question import only
-from mmm.wire.agent import REFUSES
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class FollowRefusedError(MysqlError):
 
     def __init__(self, replica: Connection, source: Connection, why: str) -> None:
         sentence = (
-            f"{replica.address.ip} {REFUSES} {source.address.ip}:{source.address.port}: {why}; set its data up"
+            f"{replica.address.ip} refuses to follow {source.address.ip}:{source.address.port}: {why}; set its data up"
             " anew from the active master"
         )
         super().__init__(ErrorKind.FAILED, 0, sentence)
