@@ -193,7 +193,8 @@ class Rig:
         return self.agent._tenure.lease.until
 
 
-def _conf(folder: Path) -> Cluster:
+def conf(folder: Path, length: float = 1.0) -> Cluster:
+    """Return the conf of db1, a master whose peer does not run, with leases of `length` seconds."""
     hosts = {
         name: Host(name, f"127.0.0.{number}", "master", cluster_interface="eth0", mysql_port=1, agent_port=1)
         for number, name in enumerate(("db1", "db2"), 1)
@@ -212,7 +213,7 @@ def _conf(folder: Path) -> Cluster:
         monitor=None,
         active_master_role="writer",
         this="db1",
-        vip_lease=1.0,
+        vip_lease=length,
     )
 
 
@@ -241,7 +242,7 @@ async def running(
     network: Any = machine
     frames: Any = Frames(machine)
     announcer = Announcer(frames)
-    agent = Agent(_conf(folder), network, announcer)
+    agent = Agent(conf(folder), network, announcer)
     watch = asyncio.create_task(agent.watch(None))
     try:
         yield Rig(agent, machine, announcer)

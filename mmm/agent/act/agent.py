@@ -21,6 +21,7 @@ from mmm.agent.act.authority import Authority
 from mmm.agent.act.change import Changes, Prepared
 from mmm.agent.act.doubts import Doubts
 from mmm.agent.act.fence import deny
+from mmm.agent.act.found_lease import found_lease
 from mmm.agent.act.held_lease import Tenure
 from mmm.agent.act.lease_watch import Guard
 from mmm.agent.act.leave import Leave
@@ -392,11 +393,7 @@ class Agent:
         for vip in self._facts.vips:
             if vip.role == self._facts.writer and vip.ip in bound and self._leases:
                 with suppress(InterfaceError):
-                    left = self._interface.left(vip.ip)
-                    if self._conf.vip_lease < left < math.inf:  # bound by a conf with longer leases
-                        left = self._conf.vip_lease
-                        self._interface.renew(vip.ip, math.floor(left))
-                    self._tenure.found(left)
+                    self._tenure.found(found_lease(self._interface, vip, self._conf.vip_lease))
                     if self._tenure.leased:
                         self._authority.followed_before()
 

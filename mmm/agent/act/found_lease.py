@@ -1,0 +1,31 @@
+"""The lease that an earlier agent of this host was given, as far as the kernel knows it (SPEC 11.1)."""
+
+import logging
+import math
+
+from mmm.config.model import Vip
+from mmm.network.vips import Interface, InterfaceError
+
+log = logging.getLogger(__name__)
+
+
+def found_lease(interface: Interface, vip: Vip, longest: float) -> float:
+    """Return for how many seconds the VIP may stay bound by an earlier lease: infinite for good, 0 where it is not.
+
+    That is no longer than `longest`, the `vip_lease` of this agent's conf: the monitor, which has the same conf, counts
+    no more for a host that it does not hear. The kernel is told so where it has more, as after a conf with longer
+    leases; where it does not do it, the watch over the lease unbinds the VIP. Raises InterfaceError where the kernel
+    does not tell.
+    """
+    left = interface.left(vip.ip)
+    if not longest < left < math.inf:
+        return left
+    log.warning(
+        "start: %s was bound on %s for %.0f s more, longer than vip_lease %g in this agent's conf: cut down to that",
+        vip, interface.name, left, longest,
+    )  # fmt: skip
+    try:
+        interface.bind(vip.ip, math.floor(longest))
+    except InterfaceError as error:
+        log.error("start: %s: %s; it is unbound in %g s unless the monitor renews it", vip, error, longest)
+    return longest
