@@ -234,6 +234,7 @@ async def running(
     monkeypatch.setattr(steps, "calm", lambda *_, **__: None)
     monkeypatch.setattr(steps, "end_blockers", lambda *_, **__: None)
     monkeypatch.setattr(steps, "catch_up", machine.catch_up)
+    monkeypatch.setattr(steps, "end_blockers", lambda *_, **__: None)
     monkeypatch.setattr(Session, "open", lambda _: None)
     monkeypatch.setattr(agent_module, "deny", machine.fence)
     monkeypatch.setattr(lease_watch, "take_away", machine.take_away)
