@@ -1,8 +1,10 @@
 """A planned move is all or nothing, by real causes (rule 11.7)."""
 
+import os
 import re
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -10,8 +12,9 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.restore import make_equal
 from mmm.sandbox.trouble.faults import inject
-from mmm.sandbox.witness.health import host_facts
+from mmm.sandbox.witness.health import host_facts, settle
 from mmm.sandbox.witness.probe_run import Probe
+from tests.fifo import drained, full_fifo
 from tests.scenarios import ALL_ONLINE, LIMIT, Log, move_under_way
 
 pytestmark = pytest.mark.sandbox
@@ -114,6 +117,48 @@ def test_a_dry_run_names_who_is_idle_in_a_transaction_and_who_waits_for_it(sandb
         assert control(sandbox, "move_role", "writer", "db2")[0] == 0
         waiting.join()
     assert sandbox.writer() == "db2"
+
+
+@pytest.mark.parametrize("hosts", [("db1",), ("db1", "db2")], ids=["old writer's", "both"])
+def test_a_move_ends_right_though_the_agents_log_hangs(sandbox: Sandbox, hosts: tuple[str, ...]) -> None:
+    with ExitStack() as logs:
+        hung = [logs.enter_context(hanging_log(sandbox, host)) for host in hosts]
+        status, answer = control(sandbox, "move_role", "writer", "db2")
+        assert (status, sandbox.writer()) == (0, "db2"), answer
+        assert not host_facts(sandbox, "db1").writable
+        assert host_facts(sandbox, "db2").writable
+        assert sandbox.holders(sandbox.layout.writer_ip) == ("db2",)
+        assert sandbox.states() == ALL_ONLINE
+        assert control(sandbox, "move_role", "writer", "db1")[0] == 0
+        assert (host_facts(sandbox, "db1").writable, host_facts(sandbox, "db2").writable) == (True, False)
+        for descriptor in hung:
+            wait_said(sandbox, descriptor, b"deny writes")
+    settle(sandbox)
+
+
+def wait_said(sandbox: Sandbox, descriptor: int, text: bytes) -> None:
+    """Take a log that hung, until it says that."""
+    said = bytearray()
+
+    def found() -> bool:
+        said.extend(drained(descriptor))
+        return text in said
+
+    sandbox.wait_until(found, LIMIT, f"the log goes on, with {text!r}")
+
+
+@contextmanager
+def hanging_log(sandbox: Sandbox, host: str) -> Iterator[int]:
+    """Have the disk of the host's agent's log hang; gives a descriptor by which that ends."""
+    path = sandbox.machine(host).log / "mmm_agentd.log"
+    kept = path.rename(path.with_suffix(".kept"))
+    descriptor = full_fifo(path)
+    try:
+        yield descriptor
+    finally:
+        kept.replace(path)
+        drained(descriptor)
+        os.close(descriptor)
 
 
 def test_a_forced_role_is_taken_without_what_is_missing_and_nothing_of_it_comes_later(

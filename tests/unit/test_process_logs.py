@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from mmm.process import log_queue
+from tests.fifo import full_fifo
 from tests.unit.test_process_service import LIMIT, Daemons
 
 STAMP = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d "
@@ -172,20 +172,6 @@ def test_hup_opens_the_files_of_a_yaml_document_anew(daemons: Daemons) -> None:
     path.rename(daemons.folder / "rotated")
     os.kill(worker, signal.SIGHUP)
     assert next_line(daemons, worker).replace(" ", "=", 1) in path.read_text()
-
-
-def full_fifo(path: Path) -> int:
-    """Make a fifo that takes no more, and that somebody has open who does not read; returns that descriptor."""
-    path.parent.mkdir()
-    os.mkfifo(path)
-    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(descriptor, b"-" * 4096)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(descriptor, b"-")
-    return descriptor
 
 
 def test_the_angel_acts_though_nobody_takes_its_log(daemons: Daemons) -> None:
