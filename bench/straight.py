@@ -6,7 +6,6 @@ agent, no monitor and no question between: the least that moving a writer takes 
 
 import json
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -19,15 +18,13 @@ from typing import Self, TypeVar
 
 from mmm.mysql.server.processlist import Fate, fate, list_sessions, open_transactions
 from mmm.mysql.session.connection import Address, MysqlError, connect
+from mmm.network.addresses import AddressTable
 from mmm.network.farewell import Farewell
 from mmm.network.socket_table import connections, destroy
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.machine import Machine
 
 _CLONE_NEWNET = 0x40000000
-_NEW_ADDRESS, _DELETE_ADDRESS = 20, 21
-_REQUEST, _ACK, _CREATE, _REPLACE = 0x1, 0x4, 0x400, 0x100
-_LOCAL, _ADDRESS = 2, 1
 _LIMIT = 5.0
 
 T = TypeVar("T")
@@ -45,7 +42,8 @@ class Host:
         at = Address(own.ip, own.mysql_port, own.agent_user, own.agent_password)
         self.server = self._stack.enter_context(self._there(lambda: connect(at, _LIMIT)))
         self.keep = frozenset({own.agent_user, own.replication_user, sandbox.layout.hosts[name].monitor_user})
-        self._kernel = self._stack.enter_context(machine.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
+        self._addresses = self._there(AddressTable)
+        self._stack.callback(self._addresses.close)
         self._wire = self._stack.enter_context(machine.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
         self._wire.bind((own.cluster_interface, 0))
         self._index = self._there(lambda: socket.if_nametoindex(own.cluster_interface))
@@ -101,7 +99,7 @@ class Host:
     def bind(self) -> None:
         """Have the VIP."""
         self._farewell.stop(self._ip)
-        self._ask(_NEW_ADDRESS, _CREATE | _REPLACE)
+        self._addresses.replace(self._index, self._ip, 32)
 
     def unbind(self) -> None:
         """Have the VIP no more; who is connected through it, or comes late, is told."""
@@ -110,7 +108,7 @@ class Host:
     def _unbind(self) -> None:
         with self._farewell.of(self._ip):
             destroy(connections(self._ip, self._port))
-            self._ask(_DELETE_ADDRESS, 0)
+            self._addresses.delete(self._index, self._ip, 32)
 
     def announce(self) -> None:
         """Say once where the VIP is."""
@@ -120,14 +118,6 @@ class Host:
     def _there(self, call: Callable[[], T]) -> T:
         """Return what `call` returns in the machine's network."""
         return self._inside.submit(call).result()
-
-    def _ask(self, kind: int, flags: int) -> None:
-        ip = socket.inet_aton(self._ip)
-        body = struct.pack("=BBBBi", socket.AF_INET, 32, 0, 0, self._index)
-        body += b"".join(struct.pack("=HH", 8, name) + ip for name in (_LOCAL, _ADDRESS))
-        self._kernel.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _ACK | flags, 1, 0) + body)
-        error = struct.unpack_from("=i", self._kernel.recv(4096), 16)[0]
-        assert error == 0, error
 
 
 def move(old: Host, new: Host) -> dict[str, float]:

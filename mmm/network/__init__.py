@@ -1,1 +1,1 @@
-"""Virtual IPs, ARP announcements and ICMP; scapy lives only here."""
+"""Virtual IPs, ARP announcements and ICMP; pyroute2 and scapy live only here."""

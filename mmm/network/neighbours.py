@@ -1,60 +1,75 @@
 """Whether anybody on this segment answers for an address, as the kernel's table of neighbours has it."""
 
-import fcntl
 import logging
 import socket
-import struct
-from pathlib import Path
+from collections.abc import Iterable
+from typing import NamedTuple
 
+from pyroute2.netlink import NETLINK_ROUTE
+from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_GETNEIGH
+from pyroute2.netlink.rtnl.ndmsg import (
+    NUD_DELAY,
+    NUD_FAILED,
+    NUD_INCOMPLETE,
+    NUD_PERMANENT,
+    NUD_PROBE,
+    NUD_REACHABLE,
+    NUD_STALE,
+    ndmsg,
+)
+
+from mmm.network.addresses import packed
 from mmm.network.icmp import Pinger
+from mmm.network.netlink import Kernel, decoded, encoded
 
-_TABLE = Path("/proc/net/arp")
 _TRIES = 3
 _WAIT = 0.5
-_COMPLETE, _PERMANENT = 0x2, 0x4  # ATF_COM, ATF_PERM
-_SIOCDARP = 0x8953
-_REQUEST = struct.Struct(
-    "=H2x4s8x16xi16x16s"
-)  # struct arpreq: address, hardware address, flags, mask, device
+_LEARNT = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE
+_UNANSWERED = NUD_INCOMPLETE | NUD_FAILED
 
 log = logging.getLogger(__name__)
 
 
+class _Neighbour(NamedTuple):
+    family: int
+    interface: int
+    state: int
+
+
 async def is_absent(pinger: Pinger, ip: str) -> bool:
-    """Tell whether nothing answers ARP for `ip`, after asking for about 1.5 s.
+    """Tell whether nothing answers ARP for `ip`, after asking for about 1.5 s; raises OSError.
 
     What the kernel remembers is forgotten first: it believes an answer for up to a minute. An address behind a gateway,
     whose neighbours cannot be asked, is not known to be absent, and neither is one that an admin has entered by hand.
     """
-    _forget(_table(), ip)
-    for _ in range(_TRIES):
-        if await pinger.ping(ip, _WAIT) is not None:
-            return False
-    return _unanswered(_table(), ip)
+    with Kernel(NETLINK_ROUTE) as kernel:
+        _forget(kernel, ip)
+        for _ in range(_TRIES):
+            if await pinger.ping(ip, _WAIT) is not None:
+                return False
+        return _is_unanswered(_entries(kernel, ip))
 
 
-def _table() -> str:
-    return _TABLE.read_text("ascii")
+def _entries(kernel: Kernel, ip: str) -> list[_Neighbour]:
+    """Return the entries of the address, one for each interface."""
+    wanted = packed(ip)
+    told = kernel.dump(RTM_GETNEIGH, encoded(ndmsg, {"family": socket.AF_INET}))
+    found = [decoded(ndmsg, message) for message in told if wanted in message]
+    return [_Neighbour(each["family"], each["ifindex"], each["state"])
+            for each in found if each.get_attr("NDA_DST") == ip]  # fmt: skip
 
 
-def _rows(table: str, ip: str) -> list[tuple[int, str]]:
-    """Return flags and interface of each entry of the address."""
-    rows = [line.split() for line in table.splitlines()[1:]]
-    return [(int(row[2], 16), row[-1]) for row in rows if row and row[0] == ip]
+def _forget(kernel: Kernel, ip: str) -> None:
+    for family, interface, state in _entries(kernel, ip):
+        if state & _LEARNT:
+            try:
+                body = encoded(ndmsg, {"family": family, "ifindex": interface}, {"NDA_DST": ip})
+                kernel.change(RTM_DELNEIGH, 0, body)
+            except OSError as error:
+                log.debug("cannot forget who has %s: %s", ip, error.strerror)
 
 
-def _forget(table: str, ip: str) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        for flags, interface in _rows(table, ip):
-            if flags & _COMPLETE and not flags & _PERMANENT:
-                request = _REQUEST.pack(socket.AF_INET, socket.inet_aton(ip), flags, interface.encode())
-                try:
-                    fcntl.ioctl(sock, _SIOCDARP, request)
-                except OSError as error:
-                    log.debug("cannot forget who has %s: %s", ip, error.strerror)
-
-
-def _unanswered(table: str, ip: str) -> bool:
+def _is_unanswered(entries: Iterable[_Neighbour]) -> bool:
     """Tell whether the table has the address, asked for and not answered."""
-    flags = [flags for flags, _ in _rows(table, ip)]
-    return bool(flags) and not any(each & _COMPLETE for each in flags)
+    states = [entry.state for entry in entries]
+    return bool(states) and not any(state & (_LEARNT | NUD_PERMANENT) for state in states)

@@ -9,7 +9,9 @@ def own_addresses() -> dict[str, str]:
     """Return all addresses of this machine, each with its interface; raises OSError."""
     kernel = AddressTable()
     try:
-        return {bound.ip: name for index, name in socket.if_nameindex() for bound in kernel.of(index)}
+        names = dict(socket.if_nameindex())
+        found = sorted(kernel.of(None), key=lambda bound: bound.index)
+        return {bound.ip: names[bound.index] for bound in found if bound.index in names}
     finally:
         kernel.close()
 

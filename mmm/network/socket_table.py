@@ -1,4 +1,4 @@
-"""The kernel's table of TCP sockets (sock_diag): who is connected through an address, to end them, and who listens.
+"""The kernel's table of TCP sockets (sock_diag(7)): who is connected through an address, to end them, and who listens.
 
 The kernel picks the connections out itself, so asking costs little on a host with thousands of others. A server that
 listens on `::` has IPv4 clients at addresses such as `::ffff:10.0.0.9`: these are found and told as IPv4.
@@ -6,30 +6,51 @@ listens on `::` has IPv4 clients at addresses such as `::ffff:10.0.0.9`: these a
 
 import errno
 import ipaddress
-import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
 
-_NETLINK_SOCK_DIAG = 4
-_TCPDIAG_GETSOCK, _DIAG_BY_FAMILY, _SOCK_DESTROY = 18, 20, 21
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-_ERROR, _DONE = 2, 3
-_ESTABLISHED, _LISTEN = 1, 10
-_REQ_BYTECODE = 1
-_BC_JMP, _BC_S_COND = 1, 7
+from pyroute2.netlink import NETLINK_SOCK_DIAG, nlmsg
+from pyroute2.netlink.diag import (
+    SOCK_DESTROY,
+    SOCK_DIAG_BY_FAMILY,
+    SS_ALL,
+    SS_ESTABLISHED,
+    SS_LISTEN,
+    inet_diag_msg,
+    inet_diag_req,
+)
 
-_HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, sender
-_REQUEST_V2 = struct.Struct(
-    "=BBBBI"
-)  # inet_diag_req_v2: family, protocol, extensions, pad, states; then the id
-_ID = struct.Struct("!HH16s16s4s8s")  # inet_diag_sockid: ports, addresses, interface, cookie
-_MESSAGE_ID = 4  # where the id begins in inet_diag_msg, behind family, state, timer, retransmits
-_MESSAGE_USER = _MESSAGE_ID + _ID.size + 12  # where the user stands in it, behind expires and both queues
-_BUFFER = 1 << 16
+from mmm.network.netlink import Kernel, decoded, encoded, places
+
+_TCPDIAG_GETSOCK = 18
+_BC_S_COND = 7
 _LIMIT = 1.0
+_GONE = frozenset({errno.ENOENT, errno.ESTALE})
+
+_AT = places(inet_diag_msg)
+_FAMILY: int = _AT["idiag_family"].start
+_KEY = slice(_AT["idiag_sport"].start, _AT["idiag_cookie"].stop)
+_ANY_COOKIE = 0xFFFFFFFFFFFFFFFF
+_ANY_ENDS = {"idiag_src": (0, 0, 0, 0), "idiag_dst": (0, 0, 0, 0)}
+
+
+class _OfBothFamilies(nlmsg):
+    """The older question (struct inet_diag_req): of both families at once, as each pass over the table takes ms."""
+
+    fields: Any = (
+        ("idiag_family", "B"),
+        ("idiag_src_len", "B"),
+        ("idiag_dst_len", "B"),
+        ("idiag_ext", "B"),
+        *(field for field in inet_diag_msg.fields if _KEY.start <= _AT[field[0]].start < _KEY.stop),
+        ("idiag_states", "I"),
+        ("idiag_dbs", "I"),
+    )
+    nla_map: Any = (("INET_DIAG_REQ_NONE", "none"), ("INET_DIAG_REQ_BYTECODE", "cdata"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +69,8 @@ class Connection:
 
 def connections(ip: str, port: int) -> list[Connection]:
     """Return the established connections whose end on this host is `ip` and `port`; raises OSError."""
-    wanted = ipaddress.ip_address(ip)
-    with closing(_open()) as kernel:
-        return list(map(_connection, _dump(kernel, _ESTABLISHED, _condition(wanted, port))))
+    with _open() as kernel:
+        return list(map(_connection, kernel.dump(_TCPDIAG_GETSOCK, _connected_at(ip, port))))
 
 
 def listening(port: int) -> frozenset[str]:
@@ -58,9 +78,9 @@ def listening(port: int) -> frozenset[str]:
 
     Raises OSError.
     """
-    with closing(_open()) as kernel:
-        found = [(message[0], _ID.unpack_from(message, _MESSAGE_ID)) for message in _dump(kernel, _LISTEN)]
-    return frozenset(_shown(family, own[2]) for family, own in found if own[0] == port)
+    with _open() as kernel:
+        told = kernel.dump(_TCPDIAG_GETSOCK, _listening_at(port))
+    return frozenset(_ip(message, "idiag_src") for message in told)
 
 
 def takes(addresses: Iterable[str], ip: str) -> bool:
@@ -74,22 +94,17 @@ def owner(ip: str, port: int, other_ip: str, other_port: int) -> int | None:
 
     None where there is no such socket, or no process has it any more: then its user is not known. Raises OSError.
     """
-    ends = [ipaddress.ip_address(end) for end in (ip, other_ip)]
-    family = socket.AF_INET if ends[0].version == 4 else socket.AF_INET6
-    packed = [end.packed.ljust(16, b"\0") for end in ends]
-    place = _ID.pack(port, other_port, *packed, bytes(4), b"\xff" * 8)
-    body = _REQUEST_V2.pack(family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + place
-    with closing(_open()) as kernel:
-        kernel.send(_HEADER.pack(_HEADER.size + len(body), _DIAG_BY_FAMILY, _REQUEST, 1, 0) + body)
-        data = kernel.recv(_BUFFER)
-    kind = _HEADER.unpack_from(data)[1]
-    if kind == _ERROR:
-        number = -struct.unpack_from("=i", data, _HEADER.size)[0]
-        if number in {errno.ENOENT, errno.ESTALE}:
+    ends = {"idiag_src": _words(ip), "idiag_dst": _words(other_ip)}
+    ports = {"idiag_sport": port, "idiag_dport": other_port, "idiag_cookie": _ANY_COOKIE}
+    body = encoded(inet_diag_req, _one(_family(ip), SS_ALL) | ends | ports)
+    try:
+        with _open() as kernel:
+            found = decoded(inet_diag_msg, kernel.get(SOCK_DIAG_BY_FAMILY, body))
+    except OSError as error:
+        if error.errno in _GONE:
             return None
-        raise OSError(number, os.strerror(number))
-    user, inode = struct.unpack_from("=II", data, _HEADER.size + _MESSAGE_USER)
-    return int(user) if inode else None
+        raise
+    return int(found["idiag_uid"]) if found["idiag_inode"] else None
 
 
 def destroy(ended: Iterable[Connection]) -> int:
@@ -97,23 +112,43 @@ def destroy(ended: Iterable[Connection]) -> int:
 
     OSError with EOPNOTSUPP: the kernel cannot do that (it was built without INET_DIAG_DESTROY).
     """
-    with closing(_open()) as kernel:
+    with _open() as kernel:
         return sum(_destroy(kernel, connection) for connection in ended)
 
 
-def _destroy(kernel: socket.socket, connection: Connection) -> bool:
-    body = _REQUEST_V2.pack(connection.family, socket.IPPROTO_TCP, 0, 0, 1 << _ESTABLISHED) + connection.key
-    kernel.send(_HEADER.pack(_HEADER.size + len(body), _SOCK_DESTROY, _REQUEST | _ACK, 1, 0) + body)
-    number = -struct.unpack_from("=i", kernel.recv(_BUFFER), _HEADER.size)[0]
-    if number and number not in {errno.ENOENT, errno.ESTALE}:
-        raise OSError(number, os.strerror(number))
-    return not number
+def _destroy(kernel: Kernel, connection: Connection) -> bool:
+    try:
+        kernel.change(SOCK_DESTROY, 0, _any_of(connection.family) + connection.key)
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+        return False
+    return True
 
 
-def _open() -> socket.socket:
-    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
-    sock.settimeout(_LIMIT)
-    return sock
+@cache
+def _any_of(family: int) -> bytes:
+    """Return how a request begins that names an established connection; its key follows."""
+    return encoded(inet_diag_req, _ANY_ENDS | _one(family, 1 << SS_ESTABLISHED))[: _KEY.start - _KEY.stop]
+
+
+def _one(family: int, states: int) -> dict[str, int]:
+    return {"sdiag_family": family, "sdiag_protocol": socket.IPPROTO_TCP, "idiag_states": states}
+
+
+@lru_cache
+def _connected_at(ip: str, port: int) -> bytes:
+    condition = {"INET_DIAG_REQ_BYTECODE": _condition(ipaddress.ip_address(ip), port)}
+    return encoded(_OfBothFamilies, _ANY_ENDS | {"idiag_states": 1 << SS_ESTABLISHED}, condition)
+
+
+@lru_cache
+def _listening_at(port: int) -> bytes:
+    return encoded(_OfBothFamilies, _ANY_ENDS | {"idiag_states": 1 << SS_LISTEN, "idiag_sport": port})
+
+
+def _open() -> Kernel:
+    return Kernel(NETLINK_SOCK_DIAG, limit=_LIMIT)
 
 
 def _condition(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> bytes:
@@ -122,37 +157,30 @@ def _condition(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> 
     host = struct.pack("=BBxxi", family, length, port) + ip.packed
     size = 4 + len(host)
     # A condition that does not hold jumps past the end, which means no.
-    code = struct.pack("=BBH", _BC_S_COND, size, size + 4) + host
-    return struct.pack("=HH", 4 + len(code), _REQ_BYTECODE) + code
-
-
-def _dump(kernel: socket.socket, state: int, condition: bytes = b"") -> Iterator[bytes]:
-    """Yield the kernel's messages about the sockets in a state."""
-    # The old form of the question asks for both families at once: each pass over the whole table takes milliseconds.
-    body = bytes(4 + _ID.size) + struct.pack("=II", 1 << state, 0) + condition
-    kernel.send(_HEADER.pack(_HEADER.size + len(body), _TCPDIAG_GETSOCK, _REQUEST | _DUMP, 1, 0) + body)
-    while True:
-        data = kernel.recv(_BUFFER)
-        while data:
-            length, kind = _HEADER.unpack_from(data)[:2]
-            if kind == _DONE:
-                return
-            if kind == _ERROR:
-                number = -struct.unpack_from("=i", data, _HEADER.size)[0]
-                raise OSError(number, os.strerror(number))
-            yield data[_HEADER.size : length]
-            data = data[(length + 3) & ~3 :]
+    return struct.pack("=BBH", _BC_S_COND, size, size + 4) + host
 
 
 def _connection(message: bytes) -> Connection:
-    family = message[0]
-    key = message[_MESSAGE_ID : _MESSAGE_ID + _ID.size]
-    _, port, _, address, _, _ = _ID.unpack(key)
-    return Connection(_shown(family, address), port, family, key)
+    port = int.from_bytes(message[_AT["idiag_dport"]])
+    return Connection(_ip(message, "idiag_dst"), port, _family_of(message), message[_KEY])
 
 
-def _shown(family: int, address: bytes) -> str:
-    if family == socket.AF_INET:
+def _family_of(message: bytes) -> int:
+    return message[_FAMILY]
+
+
+def _ip(message: bytes, end: str) -> str:
+    address = message[_AT[end]]
+    if _family_of(message) == socket.AF_INET:
         return socket.inet_ntoa(address[:4])
     found = ipaddress.IPv6Address(address)
     return str(found.ipv4_mapped or found)
+
+
+def _family(ip: str) -> int:
+    return socket.AF_INET6 if ":" in ip else socket.AF_INET
+
+
+def _words(ip: str) -> tuple[int, ...]:
+    words: tuple[int, ...] = struct.unpack("!4I", ipaddress.ip_address(ip).packed.ljust(16, b"\0"))
+    return words

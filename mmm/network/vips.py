@@ -16,16 +16,16 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mmm.network.addresses import FOR_EVER, LINK_LOCAL, AddressTable, Bound
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD
 
-_NO_DAD = 0x02  # IFA_F_NODAD: an address that is to be used now cannot wait a second for duplicates
+from mmm.network.addresses import FOR_EVER, LINK_LOCAL, AddressTable, Bound
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +62,13 @@ class Interface:
     ) -> None:
         self.close()
 
-    def bound(self) -> dict[str, tuple[int, ...]]:
-        """Return every address of the interface but link-local ones, with the prefix lengths it is bound with."""
+    def bound(self, ips: Collection[str] | None = None) -> dict[str, tuple[int, ...]]:
+        """Return the addresses of the interface but link-local ones, with the prefix lengths they are bound with.
+
+        Only `ips` if given: that is quicker.
+        """
         with self._kernel("look at its addresses") as (table, index):
-            found = _addresses(table, index)
+            found = _addresses(table, index, ips)
         return {
             ip: tuple(a.prefixlen for a in found if a.ip == ip) for ip in dict.fromkeys(a.ip for a in found)
         }
@@ -73,7 +76,7 @@ class Interface:
     def bind(self, ip: str, lifetime: int = 0) -> None:
         """Have `ip` bound as a single address and as nothing else, for `lifetime` seconds or (0) for good."""
         with self._kernel(f"bind {ip}") as (table, index):
-            bound = [address for address in _addresses(table, index) if address.ip == ip]
+            bound = _addresses(table, index, [ip])
             wide = [address for address in bound if address.prefixlen != whole(ip)]
             if ":" in ip:  # the kernel knows an IPv6 address once only, whatever its prefix length
                 self._remove_all(table, index, wide)
@@ -85,7 +88,7 @@ class Interface:
     def unbind(self, ip: str) -> None:
         """Have `ip` not bound, whatever prefix length it had; nothing happens when it is so."""
         with self._kernel(f"unbind {ip}") as (table, index):
-            self._remove_all(table, index, [a for a in _addresses(table, index) if a.ip == ip])
+            self._remove_all(table, index, _addresses(table, index, [ip]))
 
     def elsewhere(self, ips: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return which of `ips` are bound on other interfaces than this one, with the names of these."""
@@ -111,30 +114,28 @@ class Interface:
             try:
                 if self._table is None:
                     self._table = AddressTable()
-                every = self._table.of(None)
+                every = self._table.of(None, ips)
             except OSError as error:
                 self._drop()
                 raise InterfaceError(f"cannot look at all interfaces: {error.strerror or error}") from error
-        return list(
-            dict.fromkeys((each.ip, each.index) for each in every if each.ip in ips and each.index != here)
-        )
+        return list(dict.fromkeys((each.ip, each.index) for each in every if each.index != here))
 
     def renew(self, ip: str, lifetime: int) -> None:
         """Have `ip`, which is bound as a single address, stay so for `lifetime` seconds or (0) for good.
 
-        Nothing happens where it is not bound, nor with a negative lifetime. It takes about 1 ms.
+        Nothing happens where it is not bound, nor with a negative lifetime.
         """
         if lifetime < 0:
             return
         with self._kernel(f"renew {ip}") as (table, index):
-            bound = [address for address in _addresses(table, index) if address.ip == ip]
+            bound = _addresses(table, index, [ip])
             if any(address.prefixlen == whole(ip) for address in bound):
                 table.replace(index, ip, whole(ip), **_options(ip, lifetime))
 
     def left(self, ip: str) -> float:
         """Return for how many seconds `ip` stays bound: infinite for good, 0 where it is not."""
         with self._kernel("look at its addresses") as (table, index):
-            return max((a.left for a in _addresses(table, index) if a.ip == ip), default=0.0)
+            return max((address.left for address in _addresses(table, index, [ip])), default=0.0)
 
     def close(self) -> None:
         """Close the netlink socket; the next call opens it again."""
@@ -158,7 +159,8 @@ class Interface:
             except OSError as error:
                 self._drop()
                 why = error.strerror or error
-                raise InterfaceError(f"interface {self.name}: cannot {what}: {why}") from error
+                kind = NoInterfaceError if error.errno == errno.ENODEV else InterfaceError
+                raise kind(f"interface {self.name}: cannot {what}: {why}") from error
 
     def _drop(self) -> None:
         if self._table is not None:
@@ -189,11 +191,12 @@ class Interface:
 def _options(ip: str, lifetime: int) -> dict[str, int]:
     """Return how netlink is told a lifetime in seconds, 0 for good, and what an IPv6 VIP needs besides.
 
-    It is to be there at once. One with an end, and any of IPv6, is no source of outgoing connections.
+    It is to be there at once, and cannot wait a second for duplicates (IFA_F_NODAD). One with an end, and any of IPv6,
+    is no source of outgoing connections.
     """
     valid = lifetime or FOR_EVER
     if ":" in ip:
-        return {"flags": _NO_DAD, "preferred": 0, "valid": valid}
+        return {"flags": IFA_F_NODAD, "preferred": 0, "valid": valid}
     return {"preferred": 0 if lifetime else FOR_EVER, "valid": valid}
 
 
@@ -205,8 +208,8 @@ def _name(index: int) -> str:
         raise NoInterfaceError(f"interface {index} does not exist any more") from error
 
 
-def _addresses(table: AddressTable, index: int) -> list[Bound]:
-    return [address for address in table.of(index) if address.scope != LINK_LOCAL]
+def _addresses(table: AddressTable, index: int, ips: Collection[str] | None = None) -> list[Bound]:
+    return [address for address in table.of(index, ips) if address.scope != LINK_LOCAL]
 
 
 @contextmanager

@@ -72,8 +72,8 @@ class Machine:
 
     # The interface
 
-    def bound(self) -> dict[str, tuple[int, ...]]:
-        return dict.fromkeys(self.addresses, (32,))
+    def bound(self, ips: Collection[str]) -> dict[str, tuple[int, ...]]:
+        return dict.fromkeys(self.addresses & set(ips), (32,))
 
     def bind(self, ip: str, _lifetime: int = 0) -> None:
         if ip in self.refuses:

@@ -381,7 +381,7 @@ def test_a_closed_stderr_does_not_change_the_exit_status(client: Client) -> None
 
 def test_it_starts_without_what_it_does_not_need() -> None:
     program = (
-        "import sys, mmm.control.main; heavy = {'pymysql', 'scapy', 'yaml', 'ssl', 'asyncio', 'daemon', "
+        "import sys, mmm.control.main; heavy = {'pymysql', 'pyroute2', 'scapy', 'yaml', 'ssl', 'asyncio', 'daemon', "
         "'argparse', 'dataclasses', 'json'}; "
         "print(*sorted(heavy & set(sys.modules)))"
     )

@@ -115,7 +115,7 @@ class Quiet:
 
     name = "quiet0"
 
-    def bound(self) -> dict[str, tuple[int, ...]]:
+    def bound(self, _ips: object) -> dict[str, tuple[int, ...]]:
         """Have nothing bound."""
         return {}
 

@@ -146,7 +146,7 @@ class Changes:
     def _bound(self) -> frozenset[str] | None:
         """Return the cluster's VIPs that are bound, None when the kernel does not tell."""
         try:
-            return frozenset(self._ips) & self._interface.bound().keys()
+            return frozenset(self._interface.bound(self._ips))
         except NoInterfaceError:
             return frozenset()
         except InterfaceError:

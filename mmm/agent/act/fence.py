@@ -42,7 +42,7 @@ def _unbind(conf: Cluster, ip: str) -> bool:
     here = conf.hosts[conf.this]
     with Interface(here.cluster_interface) as interface:
         try:
-            bound = ip in interface.bound()
+            bound = ip in interface.bound([ip])
             ended = take_away(interface, here, ip)
         except InterfaceError as error:
             log.error("fence: %s: %s", conf.this, error)

@@ -93,8 +93,8 @@ def look(interface: Interface, vips: Collection[str], session: Session) -> Seen:
     """
     bound: dict[str, tuple[int, ...]] = {}
     with suppress(NoInterfaceError):
-        bound = interface.bound()
-    ours = frozenset(vips) & bound.keys()
+        bound = interface.bound(vips)
+    ours = frozenset(bound)
     wide = frozenset(ip for ip in ours if bound[ip] != (whole(ip),))
     stray = frozenset(interface.elsewhere(vips))
     try:
