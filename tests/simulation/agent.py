@@ -1,48 +1,43 @@
-"""A host's agent: the real plan, carried out step by step on the simulated machine (as mmm.agent.act.agent does)."""
+"""A host's agent: the real core, whose actions are carried out on the simulated machine in virtual time."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from mmm.agent.decide.failure import Failure, code_of, failures
-from mmm.agent.decide.obedience import (
-    Changed,
-    Outcome,
-    judged,
-    ready_until,
-    remembered,
-    still_ready,
+from mmm.agent.decide import core as decide
+from mmm.agent.decide import lease_watch
+from mmm.agent.decide.actions import (
+    Action,
+    Answer,
+    AnswerClear,
+    AskPromises,
+    Change,
+    Deny,
+    GetReady,
+    GiveBack,
+    How,
+    LeaseOver,
+    LookAgain,
+    Reach,
+    Renew,
+    Unbind,
 )
-from mmm.agent.decide.plan import (
-    UNKNOWN,
-    AllowWrites,
-    Chain,
-    DenyWrites,
-    Follow,
-    Past,
-    Plan,
-    Seen,
-    Server,
-    Step,
-    clear,
-    facts,
-    plan,
-    put_right,
-)
-from mmm.config.model import Cluster
-from mmm.lease.rules import NEVER, Grant, Refusal
-from mmm.wire.agent import NO_LEASE, Reply, Status
-from mmm.wire.why import LEASE_OVER, NOT_DONE, NOT_FOLLOWED, PROMISED, STALE, SUPERSEDED
+from mmm.agent.decide.actions import Order as Ordered
+from mmm.agent.decide.core import Core, Step
+from mmm.agent.decide.failure import code_of
+from mmm.agent.decide.held_lease import begun
+from mmm.agent.decide.obedience import Changed, Outcome
+from mmm.agent.decide.plan import Server, clear, facts, plan, put_right
+from mmm.config.model import Cluster, Vip
+from mmm.lease.rules import FOREVER, Grant
+from mmm.wire.agent import NO_LEASE, AskedPromise, Reply, Status
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine
-from tests.simulation.tenancy import Tenancy
+from tests.simulation.steps import Hands, Work
 from tests.simulation.watch import Watch
 
 Take = Callable[[Reply], None]
 """What the connection does with the answer."""
-
-_CODES: Mapping[type, str] = {Follow: NOT_FOLLOWED}
-_AGAIN = 1.0
-"""Seconds after which what could not be confirmed is tried again, and that a look stays fresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +53,13 @@ class Order:
     """The lease that it grants."""
 
 
-@dataclass(slots=True)
-class _Work:
-    """A plan that is being carried out."""
-
-    planned: Plan
-    seen: Seen
-    begun: Status
-    """What was assigned when it began."""
-    order: Order | None
-    done: Callable[["_Work"], None]
-    chain: int = 0
-    step: int = 0
-    failures: tuple[Failure, ...] = ()
-    steps: tuple[Step, ...] = ()
-    """Those that were done."""
-    unfinished: tuple[Chain, ...] = ()
-    writes: bool | None = None
-    """Writes were allowed, or denied; None: neither."""
-
-
 class Agent:
-    """A running agent; a restart makes a new one, which remembers nothing."""
+    """A running agent; a restart makes a new one, which remembers nothing but its promises."""
 
-    __slots__ = ("_facts", "_next", "_past", "_ready_until", "_work", "clock", "failed", "gone", "leaving", "looked",
-                 "machine",
-                 "notes", "peers", "status", "tenancy", "watch")  # fmt: skip
+    __slots__ = (
+        "_again", "_conf", "_facts", "_hands", "_heard", "_missing", "_numbers", "_orders", "_replies", "_tick_due",
+        "_todo", "clock", "core", "gone", "leaving", "machine", "peers", "watch",
+    )  # fmt: skip
 
     def __init__(
         self, conf: Cluster, machine: Machine, clock: Clock, watch: Watch, peers: Mapping[str, "Agent"]
@@ -94,20 +70,48 @@ class Agent:
         self.clock = clock
         self.watch = watch
         self.gone = self.leaving = False
-        self.status = Status(UNKNOWN)
-        self.looked = -_AGAIN
-        self.failed = self.notes = False
+        self._conf = conf
         self._facts = facts(replace(conf, this=machine.name, program="AGENT"))
-        self._past = Past()
-        self._ready_until = 0.0
-        self._next: Order | None = None
-        self._work: _Work | None = None
-        self.tenancy = Tenancy(conf, machine, clock, self) if conf.vip_lease else None
+        self._numbers = 0
+        self._orders: dict[int, Order] = {}
+        self._replies: dict[int, Take] = {}
+        self._missing: set[str] = set()
+        self._again = self._tick_due = -1.0
+        self._todo: deque[Action] = deque()
+        now = machine.boottime
+        held = begun(conf.vip_lease, machine.boot_name, now, machine.promise)
+        self.core: Core = decide.begun(decide.site(conf, self._facts), held)
+        self._heard = now
+        self._hands = Hands(machine, clock, watch, self.awake, self._lifetime, self._holds)
+        for vip in self.core.site.writer_vips:
+            if conf.vip_lease and vip.ip in machine.bound:
+                self.core = lease_watch.found(self.core, machine.left(vip.ip), now)
+        self._arm()
+
+    @property
+    def now(self) -> float:
+        """Return the moment on the clock of leases."""
+        return self.machine.boottime
+
+    @property
+    def status(self) -> Status:
+        """Return what is assigned."""
+        return self.core.status
+
+    @property
+    def leases(self) -> bool:
+        """Tell whether there are leases."""
+        return self.core.site.leases
 
     @property
     def token(self) -> str:
         """Return what its answers carry."""
-        return self.tenancy.tenure.token() if self.tenancy is not None else NO_LEASE
+        return self.core.held.token(self.now) if self.leases else NO_LEASE
+
+    @property
+    def stopped_replication(self) -> bool:
+        """Tell whether replication is to be started when ADMIN_OFFLINE ends."""
+        return self.core.past.offline
 
     def stop(self, end: Callable[[], None]) -> None:
         """Be stopped in order: `end` once the role is granted for good, or that takes too long.
@@ -116,64 +120,36 @@ class Agent:
         """
         frozen = max(self.machine.agent_frozen_until, self.machine.frozen_until) > self.clock.now
         self.leaving = True
-        self._leave(self.clock.now + (self.tenancy.leaves if self.tenancy and not frozen else 0.0), end)
+        self._leave(self.clock.now + (0.0 if frozen else lease_watch.patience(self.core, self.now)), end)
 
     def _leave(self, until: float, end: Callable[[], None]) -> None:
-        waits = self.tenancy is not None and self.tenancy.leaves > 0 and self.clock.now < until
-        if (waits or self._work is not None) and self.clock.now < until + 1.0 and not self.gone:
+        waits = lease_watch.patience(self.core, self.now) > 0 and self.clock.now < until
+        if (waits or self.core.work is not None) and self.clock.now < until + 1.0 and not self.gone:
             self.clock.after(0.1, self._leave, until, end)
         elif not self.gone:
             end()
 
-    def lost(self, status: Status) -> None:
-        """Forget VIPs that were assigned here: their lease is over."""
-        self._past = replace(self._past, held=self._past.held & frozenset(status.vips))
-        self.status = status
-
-    @property
-    def stopped_replication(self) -> bool:
-        """Tell whether replication is to be started when ADMIN_OFFLINE ends."""
-        return self._past.offline
+    # What is asked of it
 
     def set_status(self, order: Order) -> None:
-        """Take an order; of those that wait only the newest counts."""
-        if refusal := self._refusal(order):
-            order.reply(_refused(refusal))
-            return
-        if self._next is not None:
-            self._next.reply(_failed(Failure("superseded by a newer order", SUPERSEDED)))
-        self._next = order
-        if self._work is None:
-            self._begin(plan)
-
-    def _refusal(self, order: Order) -> Refusal | None:
-        if self.tenancy is None or order.grant is None:
-            return None
-        return self.tenancy.refusal(order.status, order.grant, self._next.grant if self._next else None)
+        """Take an order."""
+        self._numbers += 1
+        self._orders[self._numbers] = order
+        self._heard = self.now
+        self._take(decide.ordered(self.core, Ordered(self._numbers, order.status, order.grant), self.now))
 
     def reassert(self) -> None:
         """Put right what is assigned here, as after every connection."""
-        fresh = self.clock.now - self.looked < _AGAIN
-        if self.status.state != UNKNOWN and not (fresh or self._work or self.failed):
-            self._begin(plan if self.notes else put_right)
+        self._heard = self.now
+        self._take(decide.reassert(self.core, self.now))
 
     def clear_bad_roles(self, reply: Take) -> None:
         """Unbind what is not assigned."""
         if self.awake(self.clear_bad_roles, reply):
             return
-        if self._work is not None:
-            self.clock.after(0.1, self.clear_bad_roles, reply)
-            return
-        seen = self.machine.look()
-        planned = clear(self.status.vips, seen, self._facts)
-        self._work = _Work(planned, seen, self.status, None, lambda work: self._cleared(work, reply))
-        self._go_on(self._work)
-
-    def _cleared(self, work: _Work, reply: Take) -> None:
-        self._work = None
-        reply(_failed(*work.failures) if work.failures else Reply("OK"))
-        if self._next is not None:
-            self._begin(plan)
+        self._numbers += 1
+        self._replies[self._numbers] = reply
+        self._take(decide.clear(self.core, self._numbers, self.now))
 
     def awake(self, call: Callable[..., None], *arguments: object) -> bool:
         """Tell whether there is nothing to do now: the agent is gone, or frozen and goes on when it thaws."""
@@ -185,110 +161,185 @@ class Agent:
             return True
         return False
 
-    def _begin(self, decide: Callable[..., Plan]) -> None:
-        order, self._next = self._next, None
-        if order is not None and (refusal := self._refusal(order)):
-            order.reply(_refused(refusal))
-            order, decide = None, put_right
-        if order is not None:
-            self.status = order.status
-            if self.tenancy is not None and order.grant is not None:
-                self.tenancy.begin(order.status, order.grant)
-            if not self.watch.writer_ips & {vip.ip for vip in order.status.vips}:
-                self.machine.caught_up = False
-            if order.status.vips and not order.live():
-                self.machine.excuse_until_told("an order arrived when the monitor no longer waited for it")
+    # What follows
+
+    def _take(self, step: Step) -> None:
+        """Know what is known from now on, and do what follows, in its order."""
+        self.core, actions = step
+        idle = not self._todo
+        self._todo.extend(actions)
+        while idle and self._todo:
+            self._do(self._todo[0])
+            self._todo.popleft()
+        self._arm()
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Answer(order, outcome):
+                self._answer(order.number, outcome)
+            case AnswerClear(number, outcome):
+                self._replies.pop(number)(_reply(outcome))
+            case LookAgain(seconds):
+                self._again = self.clock.now + seconds
+                self.clock.at(self._again, self._look_again, self._again)
+            case LeaseOver():
+                self.clock.say(f"    {self.machine.name}: its lease is over: read_only, and no VIP")
+            case Change():
+                self._change(action)
+            case _:
+                self._do_for_the_lease(action)
+
+    def _do_for_the_lease(self, action: Action) -> None:
+        match action:
+            case GetReady():
+                self._take(decide.ready(self.core, None, self.now))
+            case GiveBack(token):
+                self._give_back(token)
+            case Deny():
+                self._take(lease_watch.denied(self.core, self._hands.fence(), self.now))
+            case Unbind(vips):
+                self._hands.drop(vips)
+                self._take(lease_watch.unbound(self.core, self.now))
+            case AskPromises():
+                self._ask_promises(action)
+            case Reach():
+                self._reach()
+            case Renew(vips):
+                self._renew(vips)
+
+    def _answer(self, number: int, outcome: Outcome) -> None:
+        order = self._orders.pop(number)
+        if not outcome.failures and order.live():
+            self.machine.told(order.sent)
+        order.reply(_reply(outcome))
+
+    def _look_again(self, due: float) -> None:
+        if due == self._again and not self.awake(self._look_again, due):
+            self._take(decide.look_after(self.core, self.now))
+
+    def _change(self, wanted: Change) -> None:
+        """Begin a change; a server that says nothing is waited for first."""
+        writes = self.watch.writer_ips & {vip.ip for vip in wanted.status.vips}
+        order = self._order_under_way()
+        if order is not None and not writes:
+            self.machine.caught_up = False
+        if order is not None and order.status.vips and not order.live():
+            self.machine.excuse_until_told("an order arrived when the monitor no longer waited for it")
         seen = self.machine.look()
-        now = self.machine.boottime
-        self._past = still_ready(self._past, self.status, self._facts, self._ready_until, now)
-        planned = decide(self.status, seen, self._facts, self._past)
-        self._work = _Work(planned, seen, self.status, order, self._settle)
+        match wanted.how:
+            case How.APPLY:
+                planned = plan(wanted.status, seen, self._facts, wanted.past)
+            case How.PUT_RIGHT:
+                planned = put_right(wanted.status, seen, self._facts, wanted.past)
+            case How.CLEAR:
+                planned = clear(wanted.status.vips, seen, self._facts)
+        work = Work(planned, seen, self._changed)
         if seen.server is Server.SILENT:
-            self.clock.after(1.0, self._go_on, self._work)
+            self.clock.after(1.0, self._hands.go_on, work)
         else:
-            self._go_on(self._work)
+            self._hands.go_on(work)
 
-    def _go_on(self, work: _Work) -> None:
-        """Do steps until one takes time, then go on when it is over."""
-        if self.awake(self._go_on, work):
+    def _order_under_way(self) -> Order | None:
+        work = self.core.work
+        number = work.order.number if isinstance(work, decide.Changing) and work.order else 0
+        return self._orders.get(number)
+
+    def _changed(self, came: Changed) -> None:
+        self._renew(tuple(vip for vip in self.core.status.vips if vip.ip in self.machine.bound))
+        self._take(lease_watch.changed(self.core, came, self.now))
+
+    # The lease
+
+    def _lifetime(self, vip: Vip) -> int:
+        """Return for how long the kernel may keep a VIP; readers' have no end here, for a reader harms nobody."""
+        if vip not in self.core.site.writer_vips or not self.leases:
+            return 0
+        return lease_watch.lifetime(self.core, vip, self.now)
+
+    def _holds(self) -> bool:
+        return self.leases and lease_watch.holds(self.core, self.now)
+
+    def _renew(self, vips: tuple[Vip, ...]) -> None:
+        for vip in vips:
+            writer = self.leases and vip in self.core.site.writer_vips and vip.ip in self.machine.bound
+            if writer and self._lifetime(vip) >= 0:
+                self.machine.expire(vip.ip, self._lifetime(vip))
+
+    def _arm(self) -> None:
+        """Have the lease looked at when something is next to be done about it."""
+        if not self.leases:
             return
-        while work.chain < len(work.planned.chains):
-            chain = work.planned.chains[work.chain]
-            takes = self.machine.duration(chain[work.step])
-            if takes:
-                self.clock.after(takes, self._finish_step, work)
-                return
-            self._do(work)
-        work.done(work)
+        moment = self.clock.now + lease_watch.next_look(self.core, self.now)
+        if moment < FOREVER and (self._tick_due <= self.clock.now or moment < self._tick_due):
+            self._tick_due = moment + lease_watch.LOOK * self.clock.random()
+            self.clock.at(self._tick_due, self._tick, self._tick_due)
 
-    def _finish_step(self, work: _Work) -> None:
-        if not self.awake(self._finish_step, work):
-            self._do(work)
-            self._go_on(work)
+    def _tick(self, due: float) -> None:
+        if due != self._tick_due or self.awake(self._tick, due):
+            return
+        self._tick_due = -1.0
+        if lease_watch.is_due(self.core, self.now):
+            self._take(lease_watch.look(self.core, self.now, alone=False, heard=self._heard))
+        else:
+            self._arm()
 
-    def _do(self, work: _Work) -> None:
-        chain = work.planned.chains[work.chain]
-        step = chain[work.step]
-        over = self.tenancy.hinders(step) if self.tenancy is not None else ""
-        failure = over or self.machine.do(step)
-        if self.tenancy is not None and not failure:
-            self.tenancy.bound(step)
-        if self.clock.history is not None:
-            self.clock.say(f"    {self.machine.name}: {step}{f': FAILED: {failure}' if failure else ''}")
-        if not failure:
-            work.steps += (step,)
-        if not failure and isinstance(step, AllowWrites | DenyWrites):
-            work.writes = isinstance(step, AllowWrites)
-        if failure:
-            work.failures += (
-                Failure(failure, LEASE_OVER if over else _CODES.get(type(step), NOT_DONE), str(step)),
+    def _give_back(self, token: str) -> None:
+        """Have others hear that their promises are given back, later where one is frozen."""
+        for name in self.core.site.rivals:
+            other = self.peers[name]
+            if not other.gone and self.machine.speaks_with(other.machine):
+                other.take_back(self.machine.name, token)
+        self._take(decide.given_back(self.core, self.now))
+
+    def take_back(self, holder: str, token: str) -> None:
+        """Be bound no more by what another host was promised."""
+        if self.awake(self.take_back, holder, token):
+            return
+        self.core = lease_watch.promise_returned(self.core, holder, token)
+        self.machine.promise = self.core.held.kept(self.now)
+
+    def _ask_promises(self, wanted: AskPromises) -> None:
+        self._missing = set(wanted.rivals)
+        for name in wanted.rivals:
+            self.clock.after(
+                0.001 + 0.01 * self.clock.random(), self.peers[name].asked, self, wanted.asked, wanted.token
             )
-            work.unfinished += (chain,)
-            kept = bool(over) and self.tenancy is not None and self.tenancy.holds
-            if (
-                work.writes
-                and not kept
-                and any(isinstance(before, AllowWrites) for before in chain[: work.step])
-            ):
-                work.writes = bool(self.machine.do(DenyWrites()))
-        self.watch.stepped(self.machine, step)
-        work.step += 1
-        if failure or work.step == len(chain):
-            work.chain, work.step = work.chain + 1, 0
+        limit = max(0.5, min(1.0, self.core.held.length / 4))
+        self.clock.after(limit, self._unanswered, wanted.asked)
 
-    def _settle(self, work: _Work) -> None:
-        outcome = Outcome((*failures(*work.planned.refusals), *work.failures), work.planned.notes)
-        changed = Changed(
-            outcome, work.seen, work.steps, work.unfinished, frozenset(self.machine.bound), work.writes
-        )
-        self._past = remembered(changed, self.status, self._facts, self._past)
-        if self._past.ready and work.order is not None:
-            until = self.tenancy.tenure.lease.until if self.tenancy is not None else NEVER
-            self._ready_until = ready_until(work.order.grant, until, self.machine.boottime)
-        failed = judged(changed, work.begun, self.status, self._past).failures
-        self._work, self.looked = None, self.clock.now
-        self.failed, self.notes = bool(failed), bool(work.planned.notes)
-        if self.notes:
-            self.clock.after(_AGAIN, self._look_again)
-        if self.tenancy is not None:
-            self.tenancy.renew()
-        if work.order is not None:
-            if self.tenancy is not None and work.order.grant is not None:
-                self.tenancy.done(work.order.status, work.order.grant, changed, failed=bool(failed))
-            if not failed and work.order.live():
-                self.machine.told(work.order.sent)
-            work.order.reply(_failed(*failed) if failed else Reply("OK"))
-        if self._next is not None:
-            self._begin(plan)
+    def asked(self, holder: "Agent", asked: float, token: str) -> None:
+        """Be asked for a promise by another host."""
+        if not self.machine.speaks_with(holder.machine) or self.awake(self.asked, holder, asked, token):
+            return
+        length = holder.core.held.length
+        core, why = lease_watch.promise(self.core, AskedPromise(holder.machine.name, length, token), self.now)
+        if not why:
+            self.core = core
+            self.machine.promise = core.held.kept(self.now)
+            moment = 0.001 + 0.01 * self.clock.random()
+            self.clock.after(moment, holder.promised, asked, self)
 
-    def _look_again(self) -> None:
-        if not self.awake(self._look_again) and self._work is None and self.notes:
-            self._begin(plan)
+    def promised(self, asked: float, other: "Agent") -> None:
+        """Hear that another host has promised what it was asked for at `asked`."""
+        if not self.machine.speaks_with(other.machine) or self.awake(self.promised, asked, other):
+            return
+        if self.core.watch.asking == asked:
+            self._missing.discard(other.machine.name)
+            if not self._missing:
+                self._take(lease_watch.promised(self.core, asked, self.now))
+
+    def _unanswered(self, asked: float) -> None:
+        if not self.awake(self._unanswered, asked):
+            self._take(lease_watch.not_promised(self.core, asked, self.now))
+
+    def _reach(self) -> None:
+        others = (agent for name, agent in self.peers.items() if name != self.machine.name)
+        if any(not other.gone and self.machine.speaks_with(other.machine) for other in others):
+            self._heard = self.now
+        self.core = lease_watch.reached(self.core)
 
 
-def _refused(refusal: Refusal) -> Reply:
-    return _failed(Failure(str(refusal), STALE if refusal.stale else PROMISED))
-
-
-def _failed(*failed: Failure) -> Reply:
-    return Reply(f"ERROR: {'; '.join(map(str, failed))}", why=code_of(failed))
+def _reply(outcome: Outcome) -> Reply:
+    if not outcome.failures:
+        return Reply("OK")
+    return Reply(f"ERROR: {'; '.join(map(str, outcome.failures))}", why=code_of(outcome.failures))

@@ -90,7 +90,7 @@ class Cluster:
             self._answer(monitor.answered, order, Reply("OK"), agent.token)
             agent.reassert()
             return
-        grant = agent.tenancy.grant(order.lease) if agent.tenancy is not None and order.lease else None
+        grant = agent.core.held.grant(order.lease) if agent.leases and order.lease else None
         agent.set_status(
             Order(
                 order.status,

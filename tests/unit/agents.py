@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mmm.agent.act import agent as agent_module
-from mmm.agent.act import change, held_lease, lease_watch, steps
+from mmm.agent.act import change, shell, steps
 from mmm.agent.act.agent import Agent
 from mmm.agent.act.observe import Session
 from mmm.agent.decide.plan import Seen
@@ -182,7 +182,7 @@ class Rig:
     machine: Machine
     announcer: Announcer
 
-    async def order(self, roles: str, length: int = 1) -> Reply:
+    async def order(self, roles: str, length: int | str = 1) -> Reply:
         ping = decode_reply(await self.agent.answer(b"PING|1|db1", MONITOR))
         line = f"SET_STATUS|1|db1|ONLINE|{roles}|db1|LEASE:{length}:{ping.token}"
         async with asyncio.timeout(LIMIT):
@@ -190,7 +190,7 @@ class Rig:
 
     @property
     def until(self) -> float:
-        return self.agent._tenure.lease.until
+        return self.agent._shell.core.held.lease.until
 
 
 def conf(folder: Path, length: float = 1.0) -> Cluster:
@@ -224,7 +224,7 @@ async def running(
     """Give an agent that others promise what it asks for, or not, by a clock that runs or `stands_still`."""
     machine = Machine()
     if stands_still:
-        for module in (agent_module, held_lease):
+        for module in (agent_module, change, shell):
             monkeypatch.setattr(module, "clock", machine.time)
     for where in (agent_module, change):
         monkeypatch.setattr(where, "look", machine.look)
@@ -236,8 +236,8 @@ async def running(
     monkeypatch.setattr(steps, "catch_up", machine.catch_up)
     monkeypatch.setattr(steps, "end_blockers", lambda *_, **__: None)
     monkeypatch.setattr(Session, "open", lambda _: None)
-    monkeypatch.setattr(agent_module, "deny", machine.fence)
-    monkeypatch.setattr(lease_watch, "take_away", machine.take_away)
+    monkeypatch.setattr(shell, "deny", machine.fence)
+    monkeypatch.setattr(shell, "take_away", machine.take_away)
     if promises:
         monkeypatch.setattr(AgentPort, "ask", lambda _, *said: machine.neighbour(*said))
     network: Any = machine

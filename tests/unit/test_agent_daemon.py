@@ -16,7 +16,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from mmm.agent.act.change import PREPARED
+from mmm.agent.decide.actions import PREPARED
 from mmm.mysql.server.accounts import Account, grants
 from mmm.mysql.session.errors import MysqlError
 from tests.namespaces import addresses, cable, ip, listening, neighbour, own_network

@@ -1,4 +1,4 @@
-"""An agent that starts finds the writer's VIP bound by an earlier one, on a real interface (SPEC 11.1)."""
+"""An agent that starts finds the writer's VIP bound by an earlier one, on a real interface (rule 11.1)."""
 
 import asyncio
 import logging
@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from mmm.agent.act import agent as agent_module
+from mmm.agent.act import shell
 from mmm.agent.act.agent import Agent
 from mmm.agent.act.found_lease import found_lease
+from mmm.clock import clock
 from mmm.network.arp import Announcer
 from mmm.network.vips import Interface
 from tests.namespaces import addresses, cable, ip, own_network
@@ -57,7 +58,7 @@ async def test_a_vip_that_a_longer_lease_left_bound_is_cut_down_and_that_is_said
     with caplog.at_level(logging.WARNING):
         async with started(interface, tmp_path, 20.0) as agent:
             assert 0 < interface.left(WRITER) <= 20
-            assert 0 < agent._tenure.left <= 20
+            assert 0 < agent._shell.core.held.left(clock()) <= 20
     assert f"writer({WRITER}) was bound on {NEAR} for" in caplog.text
     assert "longer than vip_lease 20" in caplog.text
 
@@ -65,7 +66,7 @@ async def test_a_vip_that_a_longer_lease_left_bound_is_cut_down_and_that_is_said
 async def test_one_that_was_cut_down_is_gone_at_the_end_of_the_shorter_lease(
     interface: Interface, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_module, "deny", lambda *_: "")
+    monkeypatch.setattr(shell, "deny", lambda *_: "")
     interface.bind(WRITER, LONG)
     monitor = await asyncio.create_subprocess_exec("ip", "monitor", "address", stdout=asyncio.subprocess.PIPE)
     assert monitor.stdout is not None

@@ -1,72 +1,49 @@
 """An agent that is stopped in order: what it waits for, and what it says meanwhile (rule 11.1)."""
 
 import asyncio
+from pathlib import Path
 
-from mmm.agent.act.held_lease import Tenure
-from mmm.agent.act.leave import Leave
+import pytest
+
+from mmm.agent.decide.lease_watch import HEARTBEAT, patience
 from mmm.lease.rules import FOREVER, Grant
 from mmm.wire import agent as wire
+from tests.unit.agents import LIMIT, MONITOR, ROLE, running
+from tests.unit.test_agent_core import NOW, idle, writer
 
 
-class Time:
-    """A clock that stands still."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def holding(length: float = 10.0) -> tuple[Tenure, Time]:
-    time = Time()
-    tenure = Tenure(length, None, time, "boot")
-    time.now += 1.0
-    tenure.obeyed(Grant(length, time.now), role=True)
-    return tenure, time
-
-
-def leaves(tenure: Tenure, *, grant: Grant | None = None) -> tuple[bool, tuple[str, ...]]:
-    async def run() -> tuple[bool, tuple[str, ...]]:
-        leave = Leave(tenure)
-        assert leave.fields == ()
-        waiting = asyncio.ensure_future(leave.granted())
+async def test_it_says_so_until_the_monitor_has_granted_the_role_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        assert (await rig.order(ROLE, length=600)).ok
+        leaving = asyncio.create_task(rig.agent.leave())
         await asyncio.sleep(0)
-        said = leave.fields
-        if grant is not None:
-            tenure.obeyed(grant, role=True)
-            leave.obeyed()
-        return await waiting, said
-
-    return asyncio.run(run())
-
-
-def test_it_says_so_until_the_monitor_has_granted_the_role_for_good() -> None:
-    tenure, time = holding()
-    time.now += 1.0
-    assert leaves(tenure, grant=Grant(FOREVER, time.now)) == (True, (wire.LEAVING,))
-    assert tenure.lifetime() == 0
+        assert wire.is_leaving(wire.decode_reply(await rig.agent.answer(b"PING|1|db1", MONITOR)))
+        assert not leaving.done()
+        assert (await rig.order(ROLE, length="forever")).ok
+        async with asyncio.timeout(LIMIT):
+            await leaving
+        assert rig.until == FOREVER
 
 
-def test_it_waits_no_longer_than_its_lease_lasts() -> None:
-    tenure, time = holding()
-    time.now += 9.99
-    assert leaves(tenure) == (False, (wire.LEAVING,))
-    assert tenure.lease.until < FOREVER
+def test_it_waits_for_a_heartbeat_and_no_longer_than_its_lease_lasts() -> None:
+    held = writer(length=10.0)
+    assert patience(held, NOW) == 1.0 + 10.0 / 4
+    assert patience(writer(length=60.0), NOW) == 1.0 + HEARTBEAT
+    assert patience(held, NOW + 9.75) == 0.25
+
+
+def test_one_that_does_not_hold_the_role_or_has_it_for_good_waits_for_nothing() -> None:
+    assert patience(idle(), NOW) == 0.0
+    assert patience(writer(length=10.0), NOW + 20.0) == 0.0
+    assert patience(writer(length=FOREVER), NOW) == 0.0
+    assert patience(writer(grant=None), NOW) == 0.0, "without leases all is for good"
 
 
 def test_a_grant_that_ends_is_not_what_it_waits_for() -> None:
-    tenure, time = holding()
-    time.now += 9.99
-    assert leaves(tenure, grant=Grant(10.0, 1001.5)) == (False, (wire.LEAVING,))
-
-
-def test_one_that_does_not_hold_the_role_waits_for_nothing() -> None:
-    tenure, time = holding()
-    time.now += 20.0
-    assert leaves(tenure) == (False, ())
-    bare = Tenure(10.0, None, Time(), "boot")
-    bare.obeyed(None, role=True)
-    assert leaves(bare) == (False, ()), "without leases all is for good"
+    again = writer(grant=Grant(10.0, NOW + 1.0), now=NOW + 1.0)
+    assert patience(again, NOW + 1.0) > 0
 
 
 def test_an_answer_tells_of_it_in_a_field_that_others_ignore() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from mmm.agent.act.authority import Authority
 from mmm.agent.act.credentials import NEEDED, WINDOW, Credentials
-from mmm.agent.act.held_lease import Tenure
+from mmm.agent.decide.held_lease import begun
 from mmm.config.agreement import HOSTS, VIP_LEASE, digests
 from mmm.config.model import Cluster, Role, Socket, Vip
 from mmm.lease.lead import Lead
@@ -154,20 +154,20 @@ def test_the_kernel_tells_whose_socket_it_is_and_not_that_of_one_that_is_closed(
 
 def test_a_signed_request_is_obeyed_once_and_while_its_token_is_young() -> None:
     clock = Clock()
-    tenure = Tenure(10.0, None, clock, "boot")
-    admission = Credentials(conf(KEY), clock, tenure.given)
+    held = begun(10.0, "boot", clock.now)
+    admission = Credentials(conf(KEY), clock, held.given)
 
     def why(request: wire.Request) -> str:
         found = admission.lack(request, USER)
         return "" if found is None else found.why
 
     clock.now += 1.0
-    signed = signature.sign(KEY, order(), tenure.token(), "0123456789abcdef")
+    signed = signature.sign(KEY, order(), held.token(clock.now), "0123456789abcdef")
     assert (why(order()), why(signed), why(signed)) == (AUTH, "", STALE)
-    assert why(signature.sign("another", order(), tenure.token(), "0123456789abcdef")) == AUTH
+    assert why(signature.sign("another", order(), held.token(clock.now), "0123456789abcdef")) == AUTH
     changed = replace(signed, params=("ONLINE", f"{WRITER}", *signed.params[2:]))
     assert why(changed) == AUTH
-    late = signature.sign(KEY, order(), tenure.token(), "0123456789abcdef")
+    late = signature.sign(KEY, order(), held.token(clock.now), "0123456789abcdef")
     clock.now += WINDOW
     assert why(late) == STALE
     for token in ("boot.1", f"other.{int(clock.now * 1e9)}", f"boot.{int((clock.now + 1) * 1e9)}"):
@@ -190,8 +190,8 @@ def spoken(key: str, agent_key: str, *, started_again: bool = False) -> tuple[li
     """Return what an agent with `agent_key` heard from a monitor with `key`, and what that made of the answer."""
     heard: list[bytes] = []
     clock = Clock()
-    tenure = Tenure(10.0, None, clock, "boot")
-    admission = Credentials(conf(agent_key), clock, tenure.given)
+    held = begun(10.0, "boot", clock.now)
+    admission = Credentials(conf(agent_key), clock, held.given)
 
     async def answer(line: bytes, peer: Peer) -> bytes:
         request = wire.decode_request(line)
@@ -202,7 +202,7 @@ def spoken(key: str, agent_key: str, *, started_again: bool = False) -> tuple[li
             f"ERROR: {found.text}" if found else "OK: done",
             (),
             5.0,
-            tenure.token(),
+            held.token(clock.now),
             found.why if found else "",
         )
         return wire.encode_reply(signature.sign_reply(agent_key, reply, request))

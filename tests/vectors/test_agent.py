@@ -15,6 +15,7 @@ from mmm.agent.act import agent as module
 from mmm.agent.act import change
 from mmm.agent.act.agent import Agent
 from mmm.agent.act.steps import Done
+from mmm.agent.decide import core
 from mmm.agent.decide.failure import Failure
 from mmm.agent.decide.plan import (
     AllowWrites,
@@ -128,7 +129,7 @@ class Quiet:
 
 def test_recorded(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Tally()
-    monkeypatch.setattr(module, "LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(core, "LOOK_AGAIN", 0.0)
     for vector in vectors("agent"):
         rules = asyncio.run(_play(vector, monkeypatch))
         if rules is None or "" in rules:
@@ -150,7 +151,7 @@ async def _play(vector: Json, monkeypatch: pytest.MonkeyPatch) -> set[str]:
         monkeypatch.setattr(where, "look", lambda _interface, ips, _session: machine.seen(ips))
     interface: Any = Quiet()
     agent = Agent(conf, interface, interface)
-    monkeypatch.setattr(agent._changes, "_steps", machine)
+    monkeypatch.setattr(agent._shell._changes, "_steps", machine)
     try:
         for step in vector["steps"]:
             given, recorded = step["in"], step["out"]
@@ -169,8 +170,7 @@ async def _play(vector: Json, monkeypatch: pytest.MonkeyPatch) -> set[str]:
                     answer = garbage.answer
             else:
                 await agent.reassert()
-                while agent._runner is not None and not agent._runner.done():
-                    await agent._runner
+                await agent._shell._at_rest()
             found = set(_differences(step, agent, machine, answer, conf))
             if found:
                 return found
@@ -209,7 +209,7 @@ def _differences(step: Json, agent: Agent, machine: Machine, answer: bytes, conf
     words = given.get("line", "").split("|")
     if "reply" in recorded:
         yield from _reply(recorded["reply"], answer, words, conf, failed=failed)
-    status = agent._status
+    status = agent._shell.core.status
     ours = (status.state, sorted(map(str, status.vips)))
     if ours != (recorded["state"], sorted(recorded["roles"])):
         yield _status_rule(words, conf)

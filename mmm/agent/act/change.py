@@ -4,15 +4,14 @@ What a change comes to is returned, nothing is kept here: the loop alone knows w
 by then than when the change began.
 """
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from mmm.agent.act.held_lease import Tenure
-from mmm.agent.act.lease_watch import UNDISTURBED
 from mmm.agent.act.observe import ANSWER_LIMIT, Session, look
 from mmm.agent.act.steps import Steps, agent_at
+from mmm.agent.decide.actions import Change, How, Prepared
 from mmm.agent.decide.failure import failures
+from mmm.agent.decide.held_lease import HeldLease
+from mmm.agent.decide.lease_watch import UNDISTURBED
 from mmm.agent.decide.obedience import Changed, Outcome
 from mmm.agent.decide.plan import (
     HARD_OFFLINE,
@@ -26,6 +25,7 @@ from mmm.agent.decide.plan import (
     plan,
     put_right,
 )
+from mmm.clock import clock
 from mmm.config.model import Cluster
 from mmm.mysql.session.connection import MysqlError
 from mmm.network.vips import Interface, InterfaceError, NoInterfaceError
@@ -41,49 +41,39 @@ SHORTEST_LIMIT = 0.25
 
 While an order waits for a server that is silent, the monitor cannot send the next one, which renews the lease.
 """
-PREPARED = 0.25
-"""Seconds for which a look counts that was taken to be prepared for an order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What was seen to be prepared for the next order, and when that look began and ended."""
-
-    began: float
-    ended: float
-    seen: Seen
-
-    def counts(self, now: float, disturbed: float) -> bool:
-        """Tell whether it still does: it is young, and began after this host was last `disturbed`.
-
-        However long the look took: one that an order begins with would take as long.
-        """
-        return now - self.ended < PREPARED and self.began > disturbed
 
 
 class Changes:
     """What an agent does to its host. Only `close` is for another thread than the changing one."""
 
     def __init__(
-        self, conf: Cluster, interface: Interface, steps: Steps, tenure: Tenure, known: Facts
+        self,
+        conf: Cluster,
+        interface: Interface,
+        steps: Steps,
+        held: Callable[[], HeldLease],
+        known: Facts,
     ) -> None:
         self._interface = interface
         self._steps = steps
-        self._tenure = tenure
+        self._held = held
+        """The lease as it stands when it is asked for."""
         self._facts = known
         self._leases = conf.vip_lease > 0
         self._ips = tuple(vip.ip for vip in conf.vips)
         self._session = Session(agent_at(conf.hosts[conf.this]))
 
-    def apply(self, status: Status, past: Past, seen: Seen | None = None) -> Changed:
-        """Make the system what the order wants, from what is `seen`; None: from what stands now."""
-        return self._carry_out(status, plan, past, seen)
+    def carry_out(self, wanted: Change) -> Changed:
+        """Look, plan and do the steps; returns what that came to."""
+        match wanted.how:
+            case How.CLEAR:
+                return self._clear(wanted.status)
+            case How.PUT_RIGHT:
+                return self._make(wanted, put_right)
+            case How.APPLY:
+                return self._make(wanted, plan)
 
-    def put_right(self, status: Status, past: Past) -> Changed:
-        """Bring back what is assigned."""
-        return self._carry_out(status, put_right, past)
-
-    def clear(self, status: Status) -> Changed:
+    def _clear(self, status: Status) -> Changed:
         """Remove the cluster's VIPs that are not assigned."""
         session = self._session
         try:
@@ -100,12 +90,12 @@ class Changes:
     def get_ready(self) -> tuple[Prepared | None, str]:
         """Look, and open what the next order needs; returns what was seen, and what is wrong with a server."""
         self._session.rest()
-        began = time.monotonic()
+        began = clock()
         try:
             seen = look(self._interface, self._ips, self._session)
         except InterfaceError as error:
             return None, str(error)
-        prepared = None if seen.problem else Prepared(began, time.monotonic(), seen)
+        prepared = None if seen.problem else Prepared(began, clock(), seen)
         try:
             self._steps.prepare()
         except MysqlError as error:
@@ -116,21 +106,15 @@ class Changes:
         """End the connection to the server."""
         self._session.close()
 
-    def _carry_out(
-        self,
-        status: Status,
-        decide: Callable[[Status, Seen, Facts, Past], Plan],
-        past: Past,
-        seen: Seen | None = None,
-    ) -> Changed:
-        session = self._session
-        session.limit = self._answer_limit(status, past)
+    def _make(self, wanted: Change, decide: Callable[[Status, Seen, Facts, Past], Plan]) -> Changed:
+        session, status = self._session, wanted.status
+        session.limit = self._answer_limit(status, wanted.past)
         try:
-            seen = seen or look(self._interface, self._ips, session)
-            planned = decide(status, seen, self._facts, past)
+            seen = wanted.seen or look(self._interface, self._ips, session)
+            planned = decide(status, seen, self._facts, wanted.past)
             # Who is to take over waits for what leaves, and clients for what is bound.
             leaves = any(isinstance(step, Unbind) for step in planned.steps)
-            before = leaves and not 0 < self._tenure.left < UNDISTURBED
+            before = leaves and not 0 < self._held().left(clock()) < UNDISTURBED
             not_renewed = self._renew(status, seen) if before else ()
             done = self._steps.carry_out(planned, session)
             not_renewed = not_renewed if before else self._renew(status, seen)
@@ -168,7 +152,6 @@ class Changes:
         With short leases it is short where the order renews one: who takes the role, or gives it up, has none to lose.
         """
         limit = FAILED_LIMIT if status.state == HARD_OFFLINE else ANSWER_LIMIT
+        held = self._held()
         renews = any(vip.role == self._facts.writer and vip in past.held for vip in status.vips)
-        if renews and self._tenure.leased:
-            return min(limit, max(SHORTEST_LIMIT, self._tenure.length / 4))
-        return limit
+        return min(limit, max(SHORTEST_LIMIT, held.length / 4)) if renews and held.leased else limit

@@ -1,4 +1,4 @@
-"""The lease that an earlier agent of this host was given, as far as the kernel knows it (SPEC 11.1)."""
+"""The lease that an earlier agent of this host was given, as far as the kernel knows it (rule 11.1)."""
 
 import logging
 import math

@@ -1,0 +1,30 @@
+"""The file below /run in which an agent keeps what it has promised, for the agent that is started after it."""
+
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot() -> str:
+    """Return what tells this boot of the host from every other."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip().replace("-", "")[:12]
+    except OSError:
+        return "0"
+
+
+def load(file: Path | None) -> str:
+    """Return what the file says, empty where it cannot be read."""
+    try:
+        return file.read_text("utf-8") if file is not None else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def store(file: Path | None, text: str) -> None:
+    """Put `text` in the file's place; raises OSError."""
+    if file is None:
+        return
+    new = file.with_name(file.name + ".new")
+    new.write_text(text, "utf-8")
+    new.replace(file)

@@ -1,0 +1,74 @@
+"""Questions to the agents of other hosts about the writer's lease: promises, their return, a sign of life."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+from mmm.config.agreement import digests
+from mmm.config.model import Cluster, Host
+from mmm.network.agent_port import AgentPort
+from mmm.wire import agent as wire
+from mmm.wire.lead import with_conf
+
+GIVE_BACK_LIMIT = 0.3
+"""Seconds for which the answer to an order waits until others have heard that their promises are given back."""
+
+
+class Rivals:
+    """The other hosts of the cluster; `heard` is called whenever one answers."""
+
+    def __init__(self, conf: Cluster, heard: Callable[[], None]) -> None:
+        self._conf = conf
+        self._heard = heard
+        self._port = AgentPort(conf.auth_key)
+        self._digests = digests(conf)
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """What questions are asked over."""
+        return self._port.tls
+
+    @tls.setter
+    def tls(self, context: ssl.SSLContext | None) -> None:
+        self._port.tls = context
+
+    async def ask_promises(self, names: tuple[str, ...], length: float, token: str) -> list[str]:
+        """Ask all for a promise of `length` seconds; returns who has not given one, and why where that is known."""
+        asked = wire.AskedPromise(self._conf.this, length, token)
+        answers = await asyncio.gather(*(self._promised(name, asked) for name in names))
+        return [f"{name}{why}" for name, why in zip(names, answers, strict=True) if why is not None]
+
+    async def _promised(self, name: str, asked: wire.AskedPromise) -> str | None:
+        """Return why the host has not promised, in words behind its name; None: it has."""
+        request = with_conf(wire.promise(name, asked), self._digests)
+        reply = await self._ask(self._conf.hosts[name], request, _limit(asked.length))
+        if reply is None:
+            return ""
+        if reply.token in ("", wire.NO_LEASE):
+            why = "whose conf has vip_lease 0" if reply.token else "whose agent is one of the Perl MMM"
+            return f", {why}: it cannot promise"
+        return None if reply.ok else f", which answers '{reply.text}'"
+
+    async def give_back(self, names: tuple[str, ...], token: str) -> None:
+        """Give back the promises of others, now that this host has given the role up: one of them may be next.
+
+        Whoever does not hear it refuses the role until what it has promised is over.
+        """
+        releases = [(self._conf.hosts[name], wire.release(name, self._conf.this, token)) for name in names]
+        await asyncio.gather(*(self._ask(host, request, GIVE_BACK_LIMIT) for host, request in releases))
+
+    async def reach(self, length: float) -> None:
+        """Try whether any other host of the cluster answers; `length` is that of a lease in seconds."""
+        others = [host for host in self._conf.hosts.values() if host.name != self._conf.this]
+        pings = [(host, wire.Request(wire.PING, host.name)) for host in others]
+        await asyncio.gather(*(self._ask(host, ping, _limit(length)) for host, ping in pings))
+
+    async def _ask(self, host: Host, request: wire.Request, limit: float) -> wire.Reply | None:
+        reply = await self._port.ask(host.ip, host.agent_port, request, limit)
+        if reply is not None:
+            self._heard()
+        return reply
+
+
+def _limit(length: float) -> float:
+    return max(0.5, min(1.0, length / 4))

@@ -1,0 +1,35 @@
+"""The log lines of what the agent's core decides."""
+
+import logging
+
+from mmm.agent.decide.actions import Assigned, LeaseOver, RenewedByPromises
+from mmm.wire.agent import Status
+
+log = logging.getLogger(__name__)
+
+
+def say(host: str, what: Assigned | LeaseOver | RenewedByPromises) -> None:
+    """Log it."""
+    match what:
+        case Assigned(before, after):
+            log.info("status: %s: %s -> %s", host, _shown(before), _shown(after))
+        case LeaseOver(vips, heard):
+            log.critical(
+                "%s: the lease of %s is over: not renewed by the monitor, which was heard %.1f s ago, nor by promises;"
+                " setting read_only, ending clients",
+                host,
+                ", ".join(map(str, vips)),
+                heard,
+            )
+        case RenewedByPromises(heard, rivals):
+            log.warning(
+                "%s: the monitor was heard %.1f s ago: the lease is renewed by promises of %s",
+                host,
+                heard,
+                ", ".join(rivals) or "nobody, for there is no other host",
+            )
+
+
+def _shown(status: Status) -> str:
+    roles = ", ".join(sorted(map(str, status.vips))) or "no roles"
+    return f"{status.state}, {roles}, active master {status.master or 'none'}"

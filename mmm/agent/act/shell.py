@@ -1,0 +1,411 @@
+"""Carries out what the agent's core decides: sockets, threads, timers. The loop alone assigns what is known.
+
+Jobs in threads return values. Each action that ends in an event ends in exactly one, whatever goes wrong.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from mmm.agent.act import promise_file
+from mmm.agent.act.change import Changes
+from mmm.agent.act.fence import deny, take_away
+from mmm.agent.act.observe import Session
+from mmm.agent.act.rivals import Rivals
+from mmm.agent.act.sayings import say
+from mmm.agent.act.steps import Steps, agent_at
+from mmm.agent.decide import core as decide
+from mmm.agent.decide import held_lease, lease_watch
+from mmm.agent.decide.actions import (
+    Action,
+    Announce,
+    Answer,
+    AnswerClear,
+    AskPromises,
+    Assigned,
+    Change,
+    Confirm,
+    Deny,
+    EndAnnouncing,
+    GetReady,
+    GiveBack,
+    LeaseOver,
+    LookAgain,
+    Order,
+    Prepared,
+    Reach,
+    Renew,
+    RenewedByPromises,
+    Unbind,
+)
+from mmm.agent.decide.core import Core, Step
+from mmm.agent.decide.failure import failures
+from mmm.agent.decide.obedience import Changed, Outcome
+from mmm.agent.decide.plan import Facts
+from mmm.clock import clock
+from mmm.config.model import Cluster, Vip
+from mmm.lease.rules import FOREVER, Grant
+from mmm.network.arp import Announcer
+from mmm.network.vips import Interface, InterfaceError
+from mmm.wire.agent import AskedPromise, Status
+
+CLOSE_LIMIT = 15.0
+"""Seconds that a change may still take when the agent is to end."""
+INTERNAL = "internal error of the agent"
+
+log = logging.getLogger(__name__)
+
+
+class Shell:
+    """The hands of one agent; lives in an asyncio loop. `close` it.
+
+    `fence_at` is told when the lease ends, whenever that changes. `is_alone` tells whether the monitor knows of no
+    other host of the active master role.
+    """
+
+    def __init__(
+        self,
+        conf: Cluster,
+        known: Facts,
+        interface: Interface,
+        announcer: Announcer,
+        fence_at: Callable[[float], None],
+        is_alone: Callable[[], bool],
+    ) -> None:
+        self._conf = conf
+        self._here = here = conf.hosts[conf.this]
+        self._interface = interface
+        self._announcer = announcer
+        self._fence_at = fence_at
+        self._is_alone = is_alone
+        self._promises = Path(f"{here.pid_path}.promise") if here.pid_path else None
+        kept, now = promise_file.load(self._promises), clock()
+        held = held_lease.begun(
+            conf.vip_lease, promise_file.boot(), now, kept, keeps=self._promises is not None
+        )
+        self._core = decide.begun(decide.site(conf, known), held)
+        self._heard = now
+        """When another host, or the monitor, was heard last."""
+        fence_at(held.ends)
+        self.steps = Steps(conf, interface, announcer, self._lifetime, self._holds)
+        self._changes = Changes(conf, interface, self.steps, lambda: self._core.held, known)
+        self._rivals = Rivals(conf, self.heard)
+        self._numbers = 0
+        self._answers: dict[int, asyncio.Future[Outcome]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._watching = False
+        self._rest = asyncio.Event()
+        self._granted = asyncio.Event()
+        self._changer = ThreadPoolExecutor(1, thread_name_prefix="change")
+        self._fencer = ThreadPoolExecutor(1, thread_name_prefix="fence")
+        self._binder = ThreadPoolExecutor(1, thread_name_prefix="bind")
+
+    @property
+    def core(self) -> Core:
+        """What is known now."""
+        return self._core
+
+    # What is asked of the agent
+
+    async def order(self, status: Status, grant: Grant | None) -> Outcome:
+        """Have an order carried out; returns what it came to."""
+        number, answer = self._number()
+        self._take(decide.ordered(self._core, Order(number, status, grant), clock()))
+        return await answer
+
+    async def clear(self) -> Outcome:
+        """Have unbound what is not assigned; returns what that came to."""
+        number, answer = self._number()
+        self._take(decide.clear(self._core, number, clock()))
+        return await answer
+
+    async def prepare(self) -> str:
+        """Be prepared for the next order; returns what is wrong with a server."""
+        prepared, problem = await self._get_ready()
+        self._take(decide.ready(self._core, prepared, clock()))
+        return problem
+
+    def promise(self, asked: AskedPromise) -> str:
+        """Promise to another host that this one refuses the writer role, once that is written; returns why not."""
+        now = clock()
+        core, why = lease_watch.promise(self._core, asked, now)
+        if why:
+            return why
+        try:
+            promise_file.store(self._promises, core.held.kept(now))
+        except OSError as error:
+            return f"the promise cannot be kept in {self._promises}: {error.strerror or error}"
+        self._take((core, ()))
+        return ""
+
+    def give_back(self, holder: str, token: str) -> bool:
+        """Be bound no more by what was promised to `holder` up to the token; tells whether anything was."""
+        core = lease_watch.promise_returned(self._core, holder, token)
+        if core is self._core:
+            return False
+        with suppress(OSError):  # then it is kept to for longer than need be, if this agent is restarted
+            promise_file.store(self._promises, core.held.kept(clock()))
+        self._take((core, ()))
+        return True
+
+    def found(self, left: float) -> None:
+        """Keep to the lease that an earlier agent was given, of which the kernel still has `left` seconds."""
+        now = clock()
+        self._take((lease_watch.found(self._core, left, now), ()))
+
+    def heard(self) -> None:
+        """Note that somebody was heard: the host is not alone."""
+        self._heard = clock()
+
+    def reassert(self) -> None:
+        """Put right what is assigned and has changed since."""
+        self._take(decide.reassert(self._core, clock()))
+
+    async def leave(self) -> None:
+        """Wait until the monitor knows that the writer's VIP stays here, where it is bound, or is not heard in time."""
+        if not (limit := lease_watch.patience(self._core, clock())):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await self._granted.wait()
+        await self._at_rest()
+
+    async def _at_rest(self) -> None:
+        """Wait until no change is being made, but not for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_LIMIT):
+                while self._core.work is not None:
+                    self._rest.clear()
+                    await self._rest.wait()
+
+    async def close(self, before: Awaitable[None]) -> None:
+        """Let the change that is being made come to its end, have `before` done, and end; nothing is unbound."""
+        self._core = decide.close(self._core)
+        await self._at_rest()
+        await before
+        for timer in (self._again, self._timer):
+            if timer is not None:
+                timer.cancel()
+        self._watching = False
+        for task in self._tasks:
+            task.cancel()
+        self._changer.submit(self._changes.close)
+        for threads in (self._changer, self._fencer, self._binder):
+            threads.shutdown(wait=False, cancel_futures=threads is not self._changer)
+
+    def watch(self, tls: ssl.SSLContext | None) -> None:
+        """Watch over the leases from now on; `tls` is for questions to other agents."""
+        self._rivals.tls = tls
+        self._watching = True
+        self._tick()
+
+    # What is known
+
+    def _lifetime(self, vip: Vip) -> int:
+        return lease_watch.lifetime(self._core, vip, clock())
+
+    def _holds(self) -> bool:
+        return lease_watch.holds(self._core, clock())
+
+    def _number(self) -> "tuple[int, asyncio.Future[Outcome]]":
+        self._numbers += 1
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._answers[self._numbers] = answer
+        return self._numbers, answer
+
+    def _take(self, step: Step) -> None:
+        """Know what is known from now on, and do what follows."""
+        before, (self._core, actions) = self._core, step
+        held = self._core.held
+        if held.ends != before.held.ends:
+            self._fence_at(held.ends)
+        if held.lease.until == FOREVER and self._core.site.is_writer(self._core.status):
+            self._granted.set()
+        else:
+            self._granted.clear()
+        if self._core.work is None:
+            self._rest.set()
+        for action in actions:
+            self._do(action)
+        if self._watching:
+            self._arm()
+
+    def _tick(self) -> None:
+        """Look at the lease if there is something to see: to be woken for nothing would cost twice as much."""
+        self._timer = None
+        now = clock()
+        if lease_watch.is_due(self._core, now):
+            self._take(lease_watch.look(self._core, now, alone=self._is_alone(), heard=self._heard))
+        self._arm()
+
+    def _arm(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + lease_watch.pause(self._core, clock())
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(due, self._tick)
+
+    # What is done
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Answer(order, outcome):
+                self._answer(order.number, outcome)
+            case AnswerClear(number, outcome):
+                self._answer(number, outcome)
+            case Confirm():
+                self._announcer.confirm()
+            case Announce(vips):
+                self._announcer.hold(vip.ip for vip in vips)
+                self._look_again(None)
+            case EndAnnouncing(vips):
+                for vip in vips:
+                    self._announcer.end(vip.ip)
+            case LookAgain(seconds):
+                self._look_again(seconds)
+            case Assigned() | LeaseOver() | RenewedByPromises():
+                say(self._here.name, action)
+            case _:
+                self._start(action)
+
+    def _start(self, action: Action) -> None:
+        """Begin what takes time."""
+        match action:
+            case Change():
+                self._run(self._change(action))
+            case GetReady():
+                self._run(self._be_ready())
+            case Deny():
+                self._run(self._deny())
+            case Unbind(vips):
+                self._run(self._unbind(vips))
+            case Renew(vips):
+                self._run(self._renew(vips))
+            case Reach():
+                self._run(self._reach())
+            case AskPromises():
+                self._asking = self._run(self._ask_promises(action))
+            case GiveBack(token):
+                if self._asking is not None:
+                    self._asking.cancel()
+                self._run(self._give_back(token))
+
+    def _run(self, work: "Awaitable[None]") -> "asyncio.Task[None]":
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _answer(self, number: int, outcome: Outcome) -> None:
+        answer = self._answers.pop(number, None)
+        if answer is not None and not answer.done():
+            answer.set_result(outcome)
+
+    def _look_again(self, seconds: float | None) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        self._again = None
+        if seconds is not None:
+            self._again = asyncio.get_running_loop().call_later(seconds, self._look_after)
+
+    def _look_after(self) -> None:
+        self._take(decide.look_after(self._core, clock()))
+
+    async def _change(self, wanted: Change) -> None:
+        try:
+            job = asyncio.get_running_loop().run_in_executor(self._changer, self._changes.carry_out, wanted)
+            came = await job
+        except Exception as error:
+            log.exception("a change ended by an internal error")
+            came = Changed(Outcome(failures(f"{INTERNAL}: {type(error).__name__}")))
+        self._take(lease_watch.changed(self._core, came, clock()))
+
+    async def _get_ready(self) -> tuple[Prepared | None, str]:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._changer, self._changes.get_ready)
+        except Exception as error:
+            log.exception("getting ready ended by an internal error")
+            return None, f"{INTERNAL}: {type(error).__name__}"
+
+    async def _be_ready(self) -> None:
+        prepared, _ = await self._get_ready()
+        self._take(decide.ready(self._core, prepared, clock()))
+
+    async def _deny(self) -> None:
+        """Set read_only and end clients."""
+        session = Session(agent_at(self._here))
+        try:
+            failure = await asyncio.get_running_loop().run_in_executor(
+                self._fencer, deny, session, self._conf
+            )
+        except Exception as error:
+            log.exception("setting read_only ended by an internal error")
+            failure = f"{INTERNAL}: {type(error).__name__}"
+        self._take(lease_watch.denied(self._core, failure, clock()))
+
+    async def _unbind(self, vips: tuple[Vip, ...]) -> None:
+        """Have the kernel end the clients that a server which says nothing has not, and remove the VIPs."""
+        for vip in vips:
+            try:
+                loop = asyncio.get_running_loop()
+                ended = await loop.run_in_executor(
+                    self._binder, take_away, self._interface, self._here, vip.ip
+                )
+            except InterfaceError as error:
+                log.error("unbind %s: %s", vip, error)
+            except Exception:
+                log.exception("unbinding %s ended by an internal error", vip)
+            else:
+                if ended:
+                    text = "%s: %s is gone, %d clients that the server did not end"
+                    log.warning(text, self._here.name, vip.ip, ended)
+        self._take(lease_watch.unbound(self._core, clock()))
+
+    async def _renew(self, vips: tuple[Vip, ...]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._binder, self._renew_now, vips)
+
+    def _renew_now(self, vips: tuple[Vip, ...]) -> None:
+        for vip in vips:
+            if (lifetime := self._lifetime(vip)) >= 0:
+                with suppress(InterfaceError):
+                    self._interface.renew(vip.ip, lifetime)
+
+    async def _ask_promises(self, wanted: AskPromises) -> None:
+        missing = await self._rivals.ask_promises(wanted.rivals, self._core.held.length, wanted.token)
+        if missing:
+            log.warning("the monitor is not heard, and no promise comes from %s", "; ".join(missing))
+            self._take(lease_watch.not_promised(self._core, wanted.asked, clock()))
+        else:
+            self._take(lease_watch.promised(self._core, wanted.asked, clock()))
+
+    async def _give_back(self, token: str) -> None:
+        await self._rivals.give_back(self._core.site.rivals, token)
+        self._take(decide.given_back(self._core, clock()))
+
+    async def _reach(self) -> None:
+        await self._rivals.reach(self._core.held.length)
+        self._take((lease_watch.reached(self._core), ()))
+
+    def left_for_good(self) -> None:
+        """Have the VIPs stay after the agent: the writer's where the monitor has granted it for good (rule 11.1)."""
+        held, now = self._core.held, clock()
+        if not held.leased:
+            return
+        for vip in self._core.status.vips:
+            left = held.left(now)
+            if vip.role == self._core.site.facts.writer and left < FOREVER:
+                log.warning("%s keeps the rest of its lease, %.1f s: the monitor is not heard", vip, left)
+                continue
+            try:
+                self._interface.renew(vip.ip, 0)
+            except InterfaceError as error:
+                log.error("%s: %s", vip, error)

@@ -1,0 +1,224 @@
+"""This host's lease as a value: the rules of `mmm.lease` with this host's tokens and promises (rule 11.1). Pure.
+
+Moments are on the clock that runs on while the host sleeps. What outlives the agent stands elsewhere: the VIP's
+lifetime in the kernel, promises in a file below /run, whose text is made and read here.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from mmm.lease.rules import FOREVER, NEVER, Grant, Lease, margin
+from mmm.wire.agent import LeaseOffer
+
+_UNIT = 1_000_000_000
+KERNEL_LATE = 0.35
+"""Seconds after its lifetime up to which the kernel may keep a VIP bound, if no other address changes meanwhile.
+
+It looks no more often than once a second after any address of the host has changed, and rounds that up.
+"""
+_MOST_OVER = 0.5
+
+
+class Promised(NamedTuple):
+    """What was promised to another host: until when, and the token of when it asked last, empty where it said none."""
+
+    until: float
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """The writer role's lease at this host. Every change returns a new value."""
+
+    longest: float
+    """Seconds of a lease by this host's conf."""
+    boot: str
+    """What tells this boot of the host from every other."""
+    began: float
+    """When the agent started."""
+    lease: Lease
+    length: float
+    """Seconds of the newest lease, or what the conf says."""
+    leaving: bool = False
+    """The monitor has ordered the role away, and that is not done yet: nobody is asked to let it stay."""
+    leased: bool = False
+    """The monitor grants leases; a classic one does not, and then VIPs are for good."""
+    owes: bool = False
+    """Promises were asked for, and not given back since."""
+    promises: Mapping[str, Promised] = field(default_factory=dict)
+
+    def token(self, now: float) -> str:
+        """Return the token of this moment."""
+        return f"{self.boot}.{int(now * _UNIT)}"
+
+    def grant(self, offered: LeaseOffer) -> Grant:
+        """Return what the monitor's order grants; a token of another boot is as old as can be."""
+        moment = self._moment(offered.token)
+        return Grant(offered.length, NEVER if moment is None else moment)
+
+    def given(self, token: str) -> float | None:
+        """Return when this start of the agent gave the token, None when it did not."""
+        moment = self._moment(token)
+        return moment if moment is not None and moment >= self.began else None
+
+    def _moment(self, token: str) -> float | None:
+        name, _, moment = token.partition(".")
+        return int(moment) / _UNIT if name == self.boot and _is_moment(moment) else None
+
+    def obeyed(self, grant: Grant | None, now: float, *, role: bool) -> "HeldLease":
+        """Return the lease after what an order granted; None is an order without a lease, which is for good."""
+        if grant is None:
+            until = FOREVER if role else NEVER
+            return replace(self, leaving=False, leased=False, lease=self.lease._replace(until=until))
+        length = grant.length if grant.length < FOREVER else self.length
+        # No token is newer than itself: an order without the role was noted when it was begun.
+        lease = self.lease.obeyed(grant, now, role=role) if role else self.lease._replace(until=NEVER)
+        return replace(self, leaving=False, leased=True, length=length, lease=lease)
+
+    def noted(self, grant: Grant) -> "HeldLease":
+        """Return the lease that obeys no older order; whether the role is given up is not known yet."""
+        return replace(self, leaving=True, lease=self.lease._replace(newest=grant.token, heard=grant.token))
+
+    def found(self, left: float, now: float) -> "HeldLease":
+        """Return the lease that the kernel still keeps of an earlier agent: `left` seconds, FOREVER for good."""
+        return replace(self, leased=left < FOREVER, lease=self.lease._replace(until=now + left))
+
+    def promise(self, holder: str, length: float, token: str, now: float) -> "tuple[HeldLease, str]":
+        """Return the lease after a promise to refuse the role for `length` seconds and the margin, and why not.
+
+        `token` is when the holder asked, by which it may give the promise back. No longer lease is promised for than
+        that of this host's conf: who has a longer one has another conf.
+        """
+        if length > self.longest:
+            return self, (
+                f"vip_lease is {self.longest:g} in the conf of this host: no promise for {length:g} s;"
+                " have the same vip_lease on all hosts"
+            )
+        promised = self.lease.promise(length, now)
+        if promised is None:
+            return self, "this host holds the role itself"
+        known = self.promises.get(holder)
+        if known is not None and now < known.until:
+            token = _newer(known.token, token)
+        promises = {**self.promises, holder: Promised(promised.promised, token)}
+        return replace(self, lease=promised, promises=promises), ""
+
+    def given_back(self, holder: str, token: str) -> "HeldLease":
+        """Return the lease without what was promised to `holder`, if it asked for that up to the token's moment."""
+        known = self.promises.get(holder)
+        moments = None if known is None else _moments(known.token, token)
+        if moments is None or self.lease.given_back(*moments) == self.lease:
+            return self
+        others = {name: each for name, each in self.promises.items() if name != holder}
+        promised = max((each.until for each in others.values()), default=NEVER)
+        return replace(self, promises=others, lease=self.lease._replace(promised=promised))
+
+    def gives_back(self, now: float) -> "tuple[HeldLease, str]":
+        """Return the lease without the promises of others, and the token up to which they are given back.
+
+        The token is empty where none were asked for since the last time, and while the role is held.
+        """
+        lease = self.lease.giving_back(now) if self.owes else None
+        if lease is None:
+            return self, ""
+        return replace(self, owes=False, lease=lease), self.token(now)
+
+    def renewed(self, asked: float, now: float) -> "HeldLease":
+        """Return the lease with all promises in hand that were asked for at `asked`."""
+        return replace(self, lease=self.lease.renewed(asked, self.length, now))
+
+    def ended(self) -> "HeldLease":
+        """Return the lease of a host that does not hold the role any more."""
+        return replace(self, lease=self.lease._replace(until=NEVER))
+
+    def bound(self, now: float) -> bool:
+        """Tell whether this host is bound by a promise."""
+        return now < max(self.lease.promised, self.lease.booted)
+
+    def left(self, now: float) -> float:
+        """Return for how many seconds the role is still held: FOREVER, or less than 0."""
+        return self.lease.until - now
+
+    def heard(self, now: float) -> float:
+        """Return how many seconds ago the token was given that the monitor last sent."""
+        return now - self.lease.heard
+
+    @property
+    def ends(self) -> float:
+        """Return the moment at which the role is held no more: FOREVER where it is not held, or for good."""
+        return FOREVER if self.lease.until == NEVER else self.lease.until
+
+    def lifetime(self, now: float) -> int:
+        """Return the seconds that the kernel may keep the VIP bound: 0 is for good, -1 that the lease is over.
+
+        The kernel counts whole seconds: together with how late it may be they end within the margin.
+        """
+        if self.left(now) == FOREVER:
+            return 0
+        left = self.left(now) + _over(self.length)
+        return math.floor(left) if left >= 1 else -1
+
+    def kept(self, now: float) -> str:
+        """Return what of the promises is to outlive the agent."""
+        to = {name: list(each) for name, each in self.promises.items() if each.until > now}
+        promised = max(self.lease.promised, 0.0)
+        return json.dumps({"boot": self.boot, "promised": promised, "length": self.longest, "to": to})
+
+
+def begun(length: float, boot: str, now: float, kept: str = "", *, keeps: bool = True) -> HeldLease:
+    """Return the lease of an agent that starts, with leases of `length` seconds; 0 is none.
+
+    `kept` is what an earlier one wrote, empty where nothing can be read, and `keeps` whether anything is written.
+    After a boot nobody knows what was promised: the role is refused for as long as a promise could hold.
+    """
+    held = HeldLease(length, boot, now, Lease(now), length)
+    if not (keeps and length):
+        return held
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        read = json.loads(kept)
+        if read["boot"] == boot:
+            # A conf that was changed since may have had longer leases, and what was promised then still holds.
+            longest = max(length, float(read.get("length", 0)))
+            latest = now + longest + margin(longest)
+            promises = {
+                name: Promised(min(float(until), latest), str(token))
+                for name, (until, token) in read.get("to", {}).items()
+            }
+            promised = min(float(read["promised"]), latest)
+            return replace(held, promises=promises, lease=held.lease._replace(promised=promised))
+    if now < length + margin(length):
+        return replace(held, lease=held.lease.rebooted(0.0, length)._replace(newest=now))
+    return held
+
+
+def least(length: float) -> float:
+    """Return the seconds that are left of a lease of `length` seconds where the kernel can be told just one more."""
+    return 1.0 - _over(length)
+
+
+def _over(length: float) -> float:
+    """Return how many seconds after the end of a lease the kernel may be told to keep the VIP."""
+    return min(_MOST_OVER, margin(length) - KERNEL_LATE)
+
+
+def _is_moment(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 25
+
+
+def _moments(asked: str, returned: str) -> tuple[float, float] | None:
+    """Return the moments of two tokens, None where they are not of one boot of one host."""
+    (name, _, first), (other, _, second) = asked.partition("."), returned.partition(".")
+    same = name == other and _is_moment(first) and _is_moment(second)
+    return (int(first) / _UNIT, int(second) / _UNIT) if same else None
+
+
+def _newer(known: str, token: str) -> str:
+    """Return the newer of two tokens; none by which a promise could be given back where that cannot be told."""
+    moments = _moments(known, token)
+    if moments is None:
+        return ""
+    return token if moments[1] > moments[0] else known
