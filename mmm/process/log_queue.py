@@ -2,6 +2,8 @@
 
 A thread writes. Whoever logs waits for that a moment, so that a line is there once what follows it happens; when the
 log hangs nobody waits any more, lines are kept up to a bound, and those beyond it are counted. Made anew after a fork.
+
+While clients wait for what is done, lines are held: handing one over takes as long as a statement or a netlink call.
 """
 
 import copy
@@ -11,7 +13,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from weakref import WeakSet
 
@@ -19,6 +21,8 @@ PATIENCE = 0.05
 """Seconds that a line is waited for, while the log is not known to hang."""
 BOUND = 10_000
 """Lines that are kept while it hangs."""
+HELD = 0.03
+"""Longest time, in seconds, for which lines are held."""
 
 _FORMATTER = logging.Formatter()
 
@@ -46,9 +50,23 @@ class Queued(logging.Handler):
                 return
             self._lines.append(record)
             self._handed += 1
+            if time.monotonic() < self._held_until:
+                return
             self._wake()
             if not self._hangs:
                 self._hangs = not self._wait_for(self._handed, PATIENCE)
+
+    def hold_lines(self, seconds: float) -> None:
+        """Keep lines for so many seconds from now on, or until `hand_over`: they are written together then."""
+        with self._changed:
+            self._held_until = time.monotonic() + seconds
+
+    def hand_over(self) -> None:
+        """Have the lines written that were held; waits for nothing."""
+        with self._changed:
+            self._held_until = 0.0
+            if self._lines:
+                self._wake()
 
     def reopen(self) -> None:
         """Have every file opened anew with the next line."""
@@ -58,6 +76,7 @@ class Queued(logging.Handler):
 
     def drain(self, limit: float) -> bool:
         """Wait until all is written, `limit` seconds at most; tells whether it is."""
+        self.hand_over()
         with self._changed:
             return self._wait_for(self._handed, limit)
 
@@ -84,6 +103,7 @@ class Queued(logging.Handler):
         self._lines: deque[logging.LogRecord] = deque()
         self._handed = self._written = self._dropped = 0
         self._hangs = self._anew = False
+        self._held_until = 0.0
         self._thread: threading.Thread | None = None
 
     def _wake(self) -> None:
@@ -129,6 +149,22 @@ class Queued(logging.Handler):
         for handler in self.handlers:
             if isinstance(handler, logging.FileHandler):
                 handler.close()
+
+
+def hold(later: Callable[[float, Callable[[], None]], object]) -> None:
+    """Have all lines held from now on, on the way to every log, until `release`, or for HELD seconds.
+
+    `later` is the `call_later` of the loop that calls.
+    """
+    for each in queued():
+        each.hold_lines(HELD)
+    later(HELD, release)
+
+
+def release() -> None:
+    """Have all lines written that were held; waits for nothing."""
+    for each in queued():
+        each.hand_over()
 
 
 def queued() -> tuple[Queued, ...]:

@@ -4,6 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
@@ -14,6 +15,7 @@ from mmm.sandbox.restore import make_equal
 from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.witness.health import host_facts, settle
 from mmm.sandbox.witness.probe_run import Probe
+from tests.clusters import status_file
 from tests.fifo import drained, full_fifo
 from tests.scenarios import ALL_ONLINE, LIMIT, Log, move_under_way
 
@@ -62,6 +64,24 @@ def test_a_move_to_a_host_that_does_not_replicate_is_not_begun(sandbox: Sandbox)
         probe.wait_writes(LIMIT)
     assert probe.report.outages == ()
     assert sandbox.writer() == "db1"
+
+
+def test_a_move_waits_for_a_disk_that_hangs_while_clients_go_on_writing(sandbox: Sandbox) -> None:
+    """The new holder is told nothing that is not in the status file: so that is written before the old one lets go."""
+    log, file = Log(sandbox), status_file(sandbox)
+    hangs = file.with_name(f".{file.name}.new")
+    with Probe(sandbox, readers=False) as probe, ThreadPoolExecutor(1) as admin:
+        probe.wait_writes(LIMIT)
+        os.mkfifo(hangs)  # to open it is to wait for a reader
+        moved = admin.submit(sandbox.ask, "move_role writer db2", limit=LIMIT)
+        log.wait(r"INFO command 'move_role writer db2': OK")
+        probe.wait_writes(LIMIT, 300)
+        assert (sandbox.writer(), probe.outages) == ("db1", ())
+        with hangs.open("rb"):
+            assert moved.result().startswith("OK")
+        probe.wait_outage(LIMIT)
+    assert sandbox.writer() == "db2"
+    assert (probe.report.missing, probe.report.doubled) == ((), ())
 
 
 def test_a_dry_run_says_who_would_be_told_what_and_changes_nothing(sandbox: Sandbox) -> None:

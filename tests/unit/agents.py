@@ -14,6 +14,7 @@ import pytest
 from mmm.agent.act import agent as agent_module
 from mmm.agent.act import change, shell, steps
 from mmm.agent.act.agent import Agent
+from mmm.agent.act.listening import Listening
 from mmm.agent.act.observe import Session
 from mmm.agent.decide.plan import Seen
 from mmm.config.model import Cluster, Host, Role
@@ -228,7 +229,7 @@ async def running(
             monkeypatch.setattr(module, "clock", machine.time)
     for where in (agent_module, change):
         monkeypatch.setattr(where, "look", machine.look)
-    monkeypatch.setattr(steps, "deaf_at", machine.deaf_at)
+    monkeypatch.setattr(Listening, "deaf_at", machine.deaf_at)
     monkeypatch.setattr(steps, "allow_writes", machine.allow)
     monkeypatch.setattr(steps, "deny_writes", machine.deny)
     monkeypatch.setattr(steps, "calm", lambda *_, **__: None)

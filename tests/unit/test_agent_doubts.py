@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from mmm.agent.act.doubts import Doubts
-from mmm.agent.act.listening import deaf_at
+from mmm.agent.act.listening import Listening
 from mmm.agent.act.observe import Session
 from mmm.agent.act.steps import Steps
 from mmm.agent.decide.failure import Failure
@@ -72,8 +72,8 @@ def test_a_server_that_does_not_listen_on_a_vip_is_told_with_where_it_does(trio:
     assert list(found) == [NOT_LISTENING]
     assert f"port {trio.two.port} is open at 127.0.0.1 only" in found[NOT_LISTENING][0]
     assert cluster().vips[0].ip in found[NOT_LISTENING][0]
-    assert deaf_at("127.0.0.1", trio.two.port) == ""
-    assert deaf_at("10.0.0.80", 1) == ""  # nothing listens at all: the server is dead
+    assert Listening(trio.two.port).deaf_at("127.0.0.1") == ""
+    assert Listening(1).deaf_at("10.0.0.80") == ""  # nothing listens at all: the server is dead
 
 
 def test_grants_that_are_missing_are_told_with_the_statement(trio: Trio) -> None:

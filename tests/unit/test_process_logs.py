@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -214,6 +214,37 @@ def test_what_a_log_that_hung_has_missed_is_counted_and_said(monkeypatch: pytest
     assert "2 lines before this one are missing: the log hung" in said
     log.info("line 6")
     assert written.get(timeout=LIMIT) == "line 6"
+
+
+def test_held_lines_are_written_together_in_their_order_and_no_later_than_the_next_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_queue, "HELD", LIMIT)
+    written = queue.SimpleQueue[str]()
+
+    class Written(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            written.put(record.getMessage())
+
+    log, handler = logging.getLogger("held"), log_queue.Queued([Written()])
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    due: list[Callable[[], None]] = []
+    log_queue.hold(lambda _, release: due.append(release))
+    log.info("line 0")
+    log.info("line 1")
+    assert written.empty()
+    due[0]()
+    assert [written.get(timeout=LIMIT) for _ in range(2)] == ["line 0", "line 1"]
+    handler.hold_lines(LIMIT)
+    log.info("line 2")
+    handler.hold_lines(0.0)
+    log.info("line 3")  # nobody has released them
+    assert [written.get(timeout=LIMIT) for _ in range(2)] == ["line 2", "line 3"]
+    handler.hold_lines(LIMIT)
+    log.info("line 4")
+    assert handler.drain(LIMIT)  # the process ends
+    assert written.get(timeout=LIMIT) == "line 4"
 
 
 ON_SYSLOG = """

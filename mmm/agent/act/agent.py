@@ -36,6 +36,7 @@ from mmm.mysql.session.connection import MysqlError, connect
 from mmm.network.arp import Announcer
 from mmm.network.line_server import GarbageError, Peer
 from mmm.network.vips import Interface, InterfaceError
+from mmm.process import log_queue
 from mmm.wire import agent as wire
 from mmm.wire import why
 from mmm.wire.doubts import doubt_fields
@@ -209,6 +210,8 @@ class Agent:
                 outcome = await asyncio.shield(asyncio.ensure_future(self._shell.order(status, grant)))
         except TimeoutError:
             return self._error(why.BUSY, f"not done within {ORDER_LIMIT:g} s, still at it")
+        finally:
+            asyncio.get_running_loop().call_soon(log_queue.release)  # once it is answered
         besides = self._told_besides(request, outcome)
         if outcome.failures:
             return self._failed(outcome, besides)

@@ -31,6 +31,14 @@ class Leaving:
 
     ended: int = 0
     kept: frozenset[Client] = frozenset()
+    stay: tuple[Listed, ...] = ()
+    """What the server listed of those that stay, where it ended all others a moment ago."""
+    keep: frozenset[str] = frozenset()
+    """The users whose sessions are among these."""
+
+    def among(self, clients: Iterable[Client]) -> frozenset[Client]:
+        """Return those of the clients that stay."""
+        return self.kept | sort_out(self.stay, clients, self.keep)[1] if self.stay else self.kept
 
 
 def end_clients_of(
@@ -38,15 +46,15 @@ def end_clients_of(
 ) -> Leaving:
     """Have the server end the clients that are connected to it through `ip`, and see them go.
 
-    Where it was told a moment ago to end all but those that `stay`, whoever has come since is left to the kernel.
+    Where it was told a moment ago to end all but those that `stay`, whoever has come since is left to `cut_off`.
     Takes at most SERVER_LIMIT and GONE_LIMIT; never fails, for the VIP has to leave in any case.
     """
+    if stay is not None:
+        return Leaving(stay=tuple(stay), keep=keep)
     try:
         there = connections(ip, port)
         if not there:
             return Leaving()
-        if stay is not None:
-            return Leaving(kept=sort_out(stay, map(_client, there), keep)[1])
         kept = _tell_server(there, session, keep)
         ended = [one for one in there if _client(one) not in kept]
         if session.is_open:
@@ -57,10 +65,12 @@ def end_clients_of(
         return Leaving()
 
 
-def cut_off(ip: str, port: int, kept: frozenset[Client]) -> None:
-    """End all connections through `ip` but those of `kept`, those that have just come too: nothing answers them now."""
+def cut_off(ip: str, port: int, leaving: Leaving) -> None:
+    """End all connections through `ip` but those that stay, those that have just come too: nothing answers them now."""
     try:
-        destroy(one for one in connections(ip, port) if _client(one) not in kept)
+        there = connections(ip, port)
+        stay = leaving.among(map(_client, there))
+        destroy(one for one in there if _client(one) not in stay)
     except OSError as error:
         _complain(ip, error)
 

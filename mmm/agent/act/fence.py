@@ -58,7 +58,7 @@ def take_away(interface: Interface, here: Host, ip: str) -> int:
     The server is not asked, for it may say nothing. Raises InterfaceError.
     """
     leaving = end_clients_of(ip, here.mysql_port, Session(agent_at(here)), frozenset())
-    cut_off(ip, here.mysql_port, leaving.kept)
+    cut_off(ip, here.mysql_port, leaving)
     try:
         interface.unbind(ip)
     finally:

@@ -51,6 +51,7 @@ from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import FOREVER, Grant
 from mmm.network.arp import Announcer
 from mmm.network.vips import Interface, InterfaceError
+from mmm.process import log_queue
 from mmm.wire.agent import AskedPromise, Status
 
 CLOSE_LIMIT = 15.0
@@ -272,7 +273,11 @@ class Shell:
                     self._announcer.end(vip.ip)
             case LookAgain(seconds):
                 self._look_again(seconds)
-            case Assigned() | LeaseOver() | RenewedByPromises():
+            case Assigned(before, after):
+                if self._core.site.is_writer(before) != self._core.site.is_writer(after):
+                    log_queue.hold(asyncio.get_running_loop().call_later)  # clients wait for the change
+                say(self._here.name, action)
+            case LeaseOver() | RenewedByPromises():
                 say(self._here.name, action)
             case _:
                 self._start(action)

@@ -18,7 +18,7 @@ from mmm.agent.act.catch_up import (
     catch_up,
 )
 from mmm.agent.act.clients import cut_off, end_clients_of
-from mmm.agent.act.listening import deaf_at
+from mmm.agent.act.listening import Listening
 from mmm.agent.act.observe import ANSWER_LIMIT, Session
 from mmm.agent.act.stopwatch import Stopwatch
 from mmm.agent.decide.failure import Failure
@@ -155,6 +155,7 @@ class Steps:
         """What this change has made of the server: writable, read_only, None: nothing."""
         self._promoted = -PROMOTED
         """When writes were allowed last."""
+        self._listening = Listening(self._here.mysql_port)
         self._blocks = can_block(conf)
         peer = conf.hosts.get(self._here.peer or "")
         self._peer = Session(agent_at(peer)) if peer else None
@@ -162,7 +163,11 @@ class Steps:
         """Whose sessions no order ends; the monitor's user too, once it has said who that is."""
 
     def prepare(self) -> None:
-        """Connect to the peer, which is asked how far to catch up, so that nobody waits for it; raises MysqlError."""
+        """Look and connect, so that nobody waits for it; raises MysqlError.
+
+        The peer will be asked how far to catch up.
+        """
+        self._listening.look()
         if self._peer is not None:
             self._peer.rest()
             self._peer.ask(access)
@@ -381,7 +386,7 @@ class Steps:
 
     def _see_listening(self, ip: str) -> None:
         """Raise StepError where the server lives and would refuse whoever comes through the VIP."""
-        if why_not := deaf_at(ip, self._here.mysql_port):
+        if why_not := self._listening.deaf_at(ip):
             raise StepError(why_not, NOT_LISTENING)
 
     def _unbind(self, vip: Vip, session: Session) -> str:
@@ -390,7 +395,7 @@ class Steps:
         with self._watch.lap(self._named("end clients", vip)):
             leaving = end_clients_of(ip, self._here.mysql_port, session, self.keep, self._stay())
         with self._watch.lap(self._named("unbind", vip)), self._farewell.of(ip):
-            cut_off(ip, self._here.mysql_port, leaving.kept)
+            cut_off(ip, self._here.mysql_port, leaving)
             self._interface.unbind(ip)
         self._announcer.ask(ip)
         ended = leaving.ended

@@ -46,8 +46,10 @@ from mmm.monitor.command import dispatch
 from mmm.monitor.command.command_result import Awaited, outcome
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.decide import leases
+from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.report import answers
+from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import (
     AskOthers,
     KillHost,
@@ -59,6 +61,7 @@ from mmm.monitor.world.orders import (
 from mmm.monitor.world.world import Mode, World
 from mmm.network.icmp import Pinger
 from mmm.network.neighbours import is_absent
+from mmm.process import log_queue
 from mmm.wire import agent as wire
 from mmm.wire import lead
 from mmm.wire.doubts import doubts_in
@@ -240,6 +243,7 @@ class Shell:
             return f"ERROR: ordered, but not confirmed within {COMMAND_LIMIT:g} s; see 'mmm_control show'"
         finally:
             self._waiting.remove(waiting)
+            log_queue.release()
 
     def _answer_waiting(self) -> None:
         for waiting in self._waiting:
@@ -331,21 +335,20 @@ class Shell:
     async def _tell(self, order: Tell) -> None:
         started, host = time.monotonic(), self.world.conf.hosts[order.host]
         try:
-            if order.lease is not None and not status_file.covers(self._saved, order):
+            if self._is_to_be_recorded(order):
                 await self._record()
             sent = status_file.as_recorded(self._saved, order, self.world.conf.vip_lease)
             spoken = await self._agents.tell(host, sent)
         except Exception as error:
             log.exception("%s: telling its agent ended by an error of its own", order.host)
             spoken = Spoken(Answer.SILENT, f"error of the monitor: {error}")
-        if spoken.reply is not None and (doubts := doubts_in(spoken.reply)) is not None:
+        took, before, reply = time.monotonic() - started, self.world, spoken.reply
+        await self._go_on(_answered(order, spoken))
+        if reply is not None and (doubts := doubts_in(reply)) is not None:
             self.post(Doubted(order.host, doubts))
-        before, uptime = self.world, spoken.reply.uptime if spoken.reply is not None else None
-        self.post(_answered(order, spoken))
-        if order.greet and uptime is not None:
+        if order.greet and reply is not None:
             return
-        took = time.monotonic() - started
-        parts = wire.took(spoken.reply) if spoken.reply is not None else ()
+        parts = wire.took(reply) if reply is not None else ()
         self._chronicle.told(before, self.world, order, took, str(spoken.answer), parts)
         lost = self.world.loss
         if (
@@ -353,6 +356,25 @@ class Shell:
         ):  # what it has got says what was lost
             for result in await self._checks.look_anew(host):
                 self.post(result)
+
+    def _is_to_be_recorded(self, order: Tell) -> bool:
+        """Tell whether the status file has to be written before an order: for what it grants, or for what follows it.
+
+        Once a host has let go of the role that moves, nobody can write until the next one is told.
+        """
+        if phases.lets_go(self.world.move, order.host, order.status):
+            return True
+        return order.lease is not None and not status_file.covers(self._saved, order)
+
+    async def _go_on(self, answered: Answered) -> None:
+        """Take an answer in. Where a move waited for it, the next order goes out before anything is said or written."""
+        if self.world.move is not None:
+            log_queue.hold(asyncio.get_running_loop().call_later)
+        self.post(answered)
+        if self.world.move is not None and self.world.move.phase is Phase.PROMOTING:
+            self._take_turn()
+            for _ in range(2):  # the order is a task, and so is the wait for its answer
+                await asyncio.sleep(0)
 
     def _unkilled(self, name: str) -> str:
         """Return what follows when a host could not be killed."""
@@ -418,6 +440,7 @@ class Shell:
         while True:
             await self._save_wanted.wait()
             self._save_wanted.clear()
+            await asyncio.sleep(0)  # the orders of the turn go out first
             await self._record()
 
     async def _record(self) -> None:

@@ -53,12 +53,22 @@ def resumed(world: World, vip: Vip, now: float) -> World:
     return replace(world, move=Move(vip, others[0], target, Phase.PROMOTING, now))
 
 
+def lets_go(move: Move | None, host: str, sent: Status) -> bool:
+    """Tell whether by what it is `sent` a host lets go of the role that moves: from then on nobody can write."""
+    return (
+        move is not None
+        and move.phase is Phase.FREEZING
+        and host == move.source
+        and move.vip not in sent.vips
+    )
+
+
 def confirmed(world: World, host: str, sent: Status, now: float) -> World:
     """Return the world after a host's agent has done what it was `sent`."""
     move = world.move
     if move is None:
         return world
-    if move.phase is Phase.FREEZING and host == move.source and move.vip not in sent.vips:
+    if lets_go(move, host, sent):
         return replace(world, move=replace(move, phase=Phase.PROMOTING, since=now))
     # Also when the old holder has not answered and its lease has run out: then the new one was told all the same.
     if move.phase is not Phase.RETURNING and host == move.target and move.vip in sent.vips:
@@ -76,7 +86,7 @@ def failed(world: World, host: str, sent: Status, why: str, now: float, *, undon
     move = world.move
     if move is None or world.owner[move.vip] != move.goal:
         return world
-    if move.phase is Phase.FREEZING and host == move.source and move.vip not in sent.vips:
+    if lets_go(move, host, sent):
         source = world.hosts[move.source]
         if source.state is State.ONLINE and move.vip in source.agent.may_hold:
             return _back(world, move, why, now)
