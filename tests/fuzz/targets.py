@@ -25,7 +25,7 @@ from mmm.config.names import CHECK_NAMES
 from mmm.control.forms import FORMS, render
 from mmm.gtid import mariadb as gtid
 from mmm.monitor.act import status_file
-from mmm.monitor.command import command_result, dispatch
+from mmm.monitor.command import command_result
 from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Found
 from mmm.monitor.decide.turn import turn
@@ -38,6 +38,7 @@ from mmm.mysql.session import text_protocol
 from mmm.wire import agent as wire
 from mmm.wire import control
 from mmm.wire.agent import WireError
+from tests import commanding
 from tests.unit.worlds import NOW, WRITER, cluster, world
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -112,9 +113,8 @@ def commanded(data: bytes) -> None:
         if text is not None:
             text.encode()
             continue
-        dispatch.agent_to_ping(before, words)
         for pinged in (True, False):
-            result = dispatch.run(before, words, NOW, pinged=pinged)
+            result = commanding.run(before, words, NOW, pinged=pinged)
             if result is None:
                 continue
             result.text.encode()

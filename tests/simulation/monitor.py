@@ -24,7 +24,9 @@ from mmm.monitor.apply.events import (
 )
 from mmm.monitor.apply.quiet_events import only_heartbeat
 from mmm.monitor.assess import trap
-from mmm.monitor.command import command_result, dispatch
+from mmm.monitor.command import asking, command_result
+from mmm.monitor.command.dispatch import ordered
+from mmm.monitor.command.sign import Sign
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.startup import Started
 from mmm.monitor.decide.turn import turn
@@ -339,16 +341,10 @@ class Monitor:
         """Carry out a command."""
         if self._sleeps(self.command, words):
             return
-        asked = words.split()
-        host = dispatch.agent_to_ping(self.world, asked)
-        pinged = host is None or (not self.world.is_silent(host) and self.cluster.ping_agent(host))
-        hosts = dispatch.to_look_at(self.world, asked)
-        looked = self.cluster.look_at_clients(hosts.source) if hosts is not None and hosts.source else None
-        dead = dispatch.to_look_for_life(self.world, asked)
-        life = "it has power" if dead is not None and self.cluster.machines[dead].on else ""
-        result = dispatch.run(self.world, asked, self.clock.now, pinged=pinged, looked=looked, life=life)
-        if result is None:
+        command = ordered(words.split())
+        if command is None:
             raise ViolationError(f"the command {words!r} is unknown")
+        dead, result = self._carried(command(self.world, self.clock.now))
         self.clock.say(f"  answer: {result.text}")
         self.world = result.world
         if dead is not None and result.entry:
@@ -358,11 +354,36 @@ class Monitor:
             self._asked.append((result.awaits, self.clock.now + COMMAND_LIMIT))
         self.take_turn()
 
+    def _carried(
+        self, command: asking.Asking[command_result.Result]
+    ) -> tuple[str | None, command_result.Result]:
+        """Return the host that is thought to be off, if the command is about one, and what the command comes to."""
+        dead: str | None = None
+        try:
+            ask = next(command)
+            while True:
+                heard = asking.Heard(self.world, self.clock.now)
+                match ask:
+                    case asking.Ping(host):
+                        pinged = not self.world.is_silent(host) and self.cluster.ping_agent(host)
+                        heard = heard._replace(pinged=pinged)
+                    case asking.LookAt(source):
+                        heard = heard._replace(
+                            looked=self.cluster.look_at_clients(source) if source else None
+                        )
+                    case asking.LookForLife(host):
+                        dead = host
+                        heard = heard._replace(sign=Sign("agent") if self.cluster.machines[host].on else None)
+                ask = command.send(heard)
+        except StopIteration as ended:
+            result: command_result.Result = ended.value
+            return dead, result
+
     def _answer_the_admin(self) -> None:
         waiting = []
         for awaited, until in self._asked:
-            text = command_result.outcome(self.world, awaited)
-            if text is None and self.clock.now < until:
+            answer = command_result.outcome(self.world, awaited)
+            if answer is None and self.clock.now < until:
                 waiting.append((awaited, until))
         self._asked = waiting
 

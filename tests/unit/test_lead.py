@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from mmm.agent.act.authority import Authority
 from mmm.lease.lead import Following, Lead, authority, silence
 from mmm.monitor.apply.events import Answer, Answered, apply
-from mmm.monitor.command.dispatch import run
 from mmm.monitor.decide import leases
 from mmm.monitor.report.answers import show
 from mmm.monitor.report.log_lines import between
@@ -19,6 +18,7 @@ from mmm.monitor.world.world import Mode, World
 from mmm.network.line_server import Peer
 from mmm.wire import agent as wire
 from mmm.wire.lead import FREE, OTHER_MONITOR, follows_field, lead_of, signed_by, stranger_field
+from tests.commanding import run
 from tests.unit.worlds import NOW, cluster, take_turn, world
 
 FIRST = Lead(0, "10.0.0.8:9988", "a1")

@@ -11,14 +11,17 @@ from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.sign_of_life import sign_of_life
 from mmm.monitor.apply.events import Killed, apply
-from mmm.monitor.command import command_result, dispatch
+from mmm.monitor.command import command_result
+from mmm.monitor.command.asking import LookForLife, Ping
 from mmm.monitor.command.command_result import Result
+from mmm.monitor.command.sign import Sign
 from mmm.monitor.report import answers
 from mmm.monitor.world.host import Opinion, State
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.wire.agent import PROBE_STOP
+from tests import commanding
 from tests.unit.test_monitor_leases import CONF, LENGTH, cut_off, quiet, rest
 from tests.unit.worlds import (
     NOW,
@@ -42,8 +45,10 @@ def endless() -> World:
     return rest(apply(before, Killed("db1", "no such program"), BEGUN), BEGUN, ("db1",))[0]
 
 
-def confirmed(before: World, *, host: str = "db1", who: str = "root(alice)", life: str = "") -> Result:
-    done = dispatch.run(before, ["confirm_dead", host, who], BEGUN + 60, pinged=True, life=life)
+def confirmed(
+    before: World, *, host: str = "db1", who: str = "root(alice)", sign: Sign | None = None
+) -> Result:
+    done = commanding.run(before, ["confirm_dead", host, who], BEGUN + 60, sign=sign)
     assert done is not None
     return done
 
@@ -69,7 +74,7 @@ def test_a_host_that_is_off_by_the_admins_word_is_waited_for_no_more() -> None:
 
 def test_who_said_it_is_kept_where_it_is_a_name() -> None:
     assert "by somebody" in confirmed(endless(), who="a|b").entry
-    without = dispatch.run(endless(), ["confirm_dead", "db1"], BEGUN, pinged=True)
+    without = commanding.run(endless(), ["confirm_dead", "db1"], BEGUN, pinged=True)
     assert without is not None
     assert "by somebody" in without.entry
 
@@ -86,42 +91,42 @@ def test_a_host_that_nothing_waits_for_may_be_off_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "life", "why"),
+    ("before", "sign", "why"),
     [
-        (endless(), "its agent answers", "its agent answers. Switch it off"),
-        (replace(endless(), network_up=False), "", "the monitor reaches none of its ping_ips"),
-        (quiet(), "", "its checks have not failed"),
+        (endless(), Sign("agent"), "its agent answers. Switch it off"),
+        (replace(endless(), network_up=False), None, "the monitor reaches none of its ping_ips"),
+        (quiet(), None, "its checks have not failed"),
         (
             with_host(endless(), "db1", opinion=Opinion(BEGUN, known=True, reached=("db2",))),
-            "",
+            None,
             "db2 reach its server",
         ),
-        (with_host(endless(), "db1", state=State.ONLINE), "", "the other hosts are asked"),
+        (with_host(endless(), "db1", state=State.ONLINE), None, "the other hosts are asked"),
     ],
     ids=["answers", "network", "good", "reached", "undecided"],
 )
-def test_a_host_that_may_live_does_not_count_as_off(before: World, life: str, why: str) -> None:
-    done = confirmed(before, life=life)
+def test_a_host_that_may_live_does_not_count_as_off(before: World, sign: Sign | None, why: str) -> None:
+    done = confirmed(before, sign=sign)
     assert done.text.startswith(f"ERROR: 'db1' does not count as off: {why}")
     assert (done.world, done.entry) == (before, "")
 
 
 def test_only_confirm_dead_looks_for_life_and_only_at_hosts_of_the_conf() -> None:
-    assert dispatch.to_look_for_life(quiet(), ["confirm_dead", "db1", "root"]) == "db1"
-    assert dispatch.to_look_for_life(quiet(), ["confirm_dead", "db9", "root"]) is None
-    assert dispatch.to_look_for_life(quiet(), ["set_offline", "db1"]) is None
-    assert dispatch.agent_to_ping(quiet(), ["confirm_dead", "db1", "root"]) is None
-    assert dispatch.agent_to_ping(quiet(), ["set_online", "db9"]) is None
+    asks = {
+        words: commanding.asked(quiet(), words.split(), NOW)[0]
+        for words in ("confirm_dead db1 root", "confirm_dead db9 root", "set_offline db1", "set_online db9")
+    }
+    assert list(asks.values()) == [[LookForLife("db1")], [], [Ping("db1")], []]
     assert confirmed(quiet(), host="db9").text.startswith("ERROR: Unknown host name 'db9'!")
-    assert dispatch.run(quiet(), ["confirm_dead"], NOW, pinged=True) is None
+    assert commanding.run(quiet(), ["confirm_dead"], NOW, pinged=True) is None
 
 
 def test_a_move_that_waits_for_ever_is_answered_at_once_with_what_ends_it() -> None:
     before = with_agent(endless(), "db2", token="boot.1", token_at=BEGUN + 60)
-    forced = dispatch.run(before, ["move_role", "--force", "writer", "db2"], BEGUN + 60, pinged=True)
+    forced = commanding.run(before, ["move_role", "--force", "writer", "db2"], BEGUN + 60, pinged=True)
     assert forced is not None
     assert forced.awaits is not None
-    assert command_result.outcome(forced.world, forced.awaits) == (
+    assert str(command_result.outcome(forced.world, forced.awaits)) == (
         f"ERROR: ordered, and done as soon as it can be: {WRITER} waits for db1, which may still have it: its lease has"
         " no end. That ends at once when the agent of db1 answers, kill_host succeeds, or you vouch that db1 is off:"
         " 'mmm_control confirm_dead db1'"
@@ -135,7 +140,7 @@ def test_a_move_that_waits_for_ever_is_answered_at_once_with_what_ends_it() -> N
 def test_a_move_in_manual_mode_whose_old_holder_is_dead_is_answered_at_once_too() -> None:
     before = replace(endless(), mode=endless().mode.MANUAL).with_owner({WRITER: "db1"})
     before, _ = settle(with_agent(before, "db1", unkillable=True), BEGUN + 60)
-    moved = dispatch.run(before, ["move_role", "writer", "db2"], BEGUN + 60, pinged=True)
+    moved = commanding.run(before, ["move_role", "writer", "db2"], BEGUN + 60, pinged=True)
     assert moved is not None
     assert moved.awaits is not None
     world_then, orders = take_turn(moved.world, BEGUN + 60)
@@ -144,7 +149,8 @@ def test_a_move_in_manual_mode_whose_old_holder_is_dead_is_answered_at_once_too(
             world_then = apply(world_then, Killed("db1", "no such program"), BEGUN + 60)
     said = command_result.outcome(world_then, moved.awaits)
     assert said is not None
-    assert "'mmm_control confirm_dead db1'" in said
+    assert said.code == "waits_endless"
+    assert "'mmm_control confirm_dead db1'" in str(said)
     assert confirmed(world_then).text.startswith("OK: ")
 
 
@@ -176,18 +182,18 @@ def test_a_vip_without_a_lease_waits_too_where_the_guard_is_on() -> None:
 
 
 def test_a_command_for_an_agent_that_does_not_answer_names_the_way_out_of_a_dead_host() -> None:
-    refused = dispatch.run(endless(), ["set_online", "db1"], BEGUN, pinged=False)
+    refused = commanding.run(endless(), ["set_online", "db1"], BEGUN, pinged=False)
     assert refused is not None
     failing = with_host(replace(endless(), hosts=endless().hosts), "db1", state=State.REPLICATION_FAIL)
-    offline = dispatch.run(failing, ["set_offline", "db1"], BEGUN, pinged=False)
+    offline = commanding.run(failing, ["set_offline", "db1"], BEGUN, pinged=False)
     assert offline is not None
     assert offline.text.endswith("If it is off: 'mmm_control confirm_dead db1'.")
-    healthy = dispatch.run(quiet(), ["set_offline", "db1"], BEGUN, pinged=False)
+    healthy = commanding.run(quiet(), ["set_offline", "db1"], BEGUN, pinged=False)
     assert healthy is not None
     assert "confirm_dead" not in healthy.text
 
 
-def looked_at(host: Host) -> str:
+def looked_at(host: Host) -> Sign | None:
     class Deaf(Pinger):
         async def ping(self, *_: object) -> float | None:
             return None
@@ -199,6 +205,6 @@ def test_what_answers_of_a_host_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         lives = looked_at(Host("db1", "127.0.0.1", "master", agent_port=1, mysql_port=port))
-        assert lives == f"its system takes connections at 127.0.0.1:{port}"
+        assert str(lives) == f"its system takes connections at 127.0.0.1:{port}"
     refuses = looked_at(Host("db1", "127.0.0.1", "master", agent_port=1, mysql_port=port))
-    assert refuses == f"its system refuses connections at 127.0.0.1:{port}"
+    assert str(refuses) == f"its system refuses connections at 127.0.0.1:{port}"

@@ -3,12 +3,16 @@ from dataclasses import replace
 import pytest
 
 from mmm.monitor.apply.events import Answer, CheckResult, apply
-from mmm.monitor.command import command_result, dispatch
+from mmm.monitor.command import command_result
+from mmm.monitor.command.asking import Ask, Heard, LookAt, Ping
 from mmm.monitor.command.command_result import Result
+from mmm.monitor.command.dispatch import ordered
+from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import Mode, World
+from tests import commanding
 from tests.unit.worlds import (
     NOW,
     READER1,
@@ -26,7 +30,7 @@ from tests.unit.worlds import (
 
 
 def run(before: World, text: str, *, pinged: bool = True) -> Result:
-    result = dispatch.run(before, text.split(), NOW, pinged=pinged)
+    result = commanding.run(before, text.split(), NOW, pinged=pinged)
     assert result is not None, text
     return result
 
@@ -105,15 +109,38 @@ def test_a_move_that_is_under_way_already_is_answered_when_it_is_done() -> None:
     assert again.awaits is not None
     assert command_result.outcome(again.world, again.awaits) is None
     done = settle(again.world)[0]
-    assert command_result.outcome(done, again.awaits) == "OK: Role is already on 'db2'. Skipping command."
+    assert command_result.outcome(done, again.awaits) == Verdict("already_there", {"host": "db2"})
     assert run(done, "move_role writer db1").text.startswith("OK: Role 'writer' has been moved from 'db2'")
 
 
 def test_commands_that_need_the_agent_ask_it_only_when_they_would_go_on() -> None:
-    assert dispatch.agent_to_ping(WAITING, ["set_online", "db2"]) == "db2"
-    assert dispatch.agent_to_ping(WAITING, ["set_online", "db1"]) is None
-    assert dispatch.agent_to_ping(world(), ["move_role", "writer", "db2"]) == "db2"
-    assert dispatch.agent_to_ping(world(), ["move_role", "reader", "db2"]) is None
+    def asks(before: World, words: str, *, pinged: bool = True) -> list[Ask]:
+        return commanding.asked(before, words.split(), NOW, pinged=pinged)[0]
+
+    assert asks(WAITING, "set_online db2") == [Ping("db2")]
+    assert asks(WAITING, "set_online db1") == []
+    assert asks(world(), "move_role writer db2") == [Ping("db2"), LookAt("db1", "db2")]
+    assert asks(world(), "move_role writer db2", pinged=False) == [Ping("db2")]
+    assert asks(world(), "move_role reader db2") == []
+    assert asks(world(), "move_role --force writer db2") == [LookAt("db1", "db2")], (
+        "nothing speaks against it"
+    )
+    late = with_host(world(), "db2", checks=checks(rep_backlog=1.0))
+    assert asks(late, "move_role --force writer db2") == [Ping("db2"), LookAt("db1", "db2")]
+    assert asks(late, "move_role --dry-run writer db2") == [Ping("db2"), LookAt("db1", "db2")]
+    assert asks(late, "set_ip 10.0.0.80 db2") == []
+
+
+def test_what_a_command_is_told_may_have_changed_the_world() -> None:
+    command = ordered(["set_offline", "db2"])
+    assert command is not None
+    asking = command(world(), NOW)
+    assert next(asking) == Ping("db2")
+    dead = world(states={"db2": State.HARD_OFFLINE})
+    with pytest.raises(StopIteration) as ended:
+        asking.send(Heard(dead, NOW + 3.0, pinged=True))
+    assert ended.value.value.answer == Verdict("not_in_use", {"host": "db2", "state": State.HARD_OFFLINE})
+    assert ended.value.value.world is dead
     assert run(world(), "set_offline db3", pinged=False).text.startswith(
         "ERROR: Can't reach the agent of host 'db3'"
     )
@@ -121,7 +148,7 @@ def test_commands_that_need_the_agent_ask_it_only_when_they_would_go_on() -> Non
 
 def test_words_that_are_no_command_are_none() -> None:
     for text in ("nonsense", "move_role writer", "set_online db1 db2", "SET_ONLINE db1"):
-        assert dispatch.run(world(), text.split(), NOW, pinged=True) is None
+        assert commanding.run(world(), text.split(), NOW, pinged=True) is None
 
 
 def test_set_offline_takes_every_role_and_set_online_ends_flapping() -> None:
@@ -147,7 +174,7 @@ def test_a_move_is_answered_when_the_new_host_has_taken_the_role() -> None:
     assert result.awaits is not None
     assert command_result.outcome(result.world, result.awaits) is None
     after, _ = settle(result.world)
-    assert command_result.outcome(after, result.awaits) == result.text
+    assert command_result.outcome(after, result.awaits) == result.answer
 
 
 def test_a_move_that_the_old_host_refuses_says_who_keeps_the_role_and_why() -> None:
@@ -161,7 +188,7 @@ def test_a_move_that_the_old_host_refuses_says_who_keeps_the_role_and_why() -> N
     assert command_result.outcome(after, result.awaits) is None, "db1 is told to take writes again first"
     after, _ = settle(after)
     said = command_result.outcome(after, result.awaits)
-    assert said == (
+    assert str(said) == (
         "ERROR: writer could not be moved to db2: db1 keeps it: the agent of db1 answered 'ERROR: writers do not end'"
     )
 
@@ -262,7 +289,7 @@ def test_set_offline_of_the_last_host_that_can_write_says_so() -> None:
     last = run(world(states={"db2": State.HARD_OFFLINE}), "set_offline db1")
     assert "No other host can take writer, so nobody takes writes now: db1 is ADMIN_OFFLINE" in last.text
     assert last.awaits is not None
-    assert "No other host can take writer" in last.awaits.done
+    assert "No other host can take writer" in str(last.awaits.done)
     assert "No other host" not in run(world(), "set_offline db1").text
     assert "No other host" not in run(world(states={"db2": State.HARD_OFFLINE}), "set_offline db3").text
 

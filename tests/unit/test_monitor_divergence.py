@@ -11,7 +11,6 @@ from mmm.gtid.transactions import Executed, Transactions
 from mmm.monitor.act import status_file
 from mmm.monitor.apply.events import CheckResult, LogRead, apply
 from mmm.monitor.assess.divergence import LOOKS, awaited
-from mmm.monitor.command import dispatch
 from mmm.monitor.decide.reconcile import wanted
 from mmm.monitor.decide.startup import Found, start
 from mmm.monitor.decide.turn import turn
@@ -24,6 +23,7 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import ReadLog
 from mmm.monitor.world.world import World
 from mmm.wire.agent import Status
+from tests import commanding
 from tests.unit.worlds import (
     NOW,
     WRITER,
@@ -152,10 +152,10 @@ def test_it_waits_for_an_active_master_that_lacks_some_and_has_not_taken_over_ye
 def test_where_the_active_master_tells_what_it_had_the_other_waits_for_as_long_as_it_does_not() -> None:
     waiting = back(failed_over())
     assert state(judge(waiting, NOW + 9999)[0]) is AWAITING
-    refused = dispatch.run(waiting, ["set_online", "db1"], NOW + 30, pinged=True)
+    refused = commanding.run(waiting, ["set_online", "db1"], NOW + 30, pinged=True)
     assert refused is not None
     assert "its transactions are not compared with those of db2 yet" in refused.text
-    forced = dispatch.run(waiting, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
+    forced = commanding.run(waiting, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
     assert forced is not None
     assert state(forced.world) is State.ONLINE
 
@@ -171,7 +171,7 @@ def test_the_active_master_is_detached_from_a_lost_one_until_that_is_in_use_agai
     after = read(back(after), "db1", mariadb("0-1-101"), "1", NOW + 22)
     assert detached(judge(after, NOW + 22)[0])["db2"]
     assert "replication from db1 is suspended until" in explain(after, "db2", NOW + 22, lambda moment: moment)
-    forced = dispatch.run(after, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
+    forced = commanding.run(after, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
     assert forced is not None
     assert not any(detached(forced.world).values())
 
@@ -226,13 +226,13 @@ def test_it_waits_also_while_the_one_that_it_is_compared_with_is_lost() -> None:
 
 def test_set_online_says_why_not_and_force_does_it() -> None:
     known = read(back(failed_over()), "db1", mariadb("0-1-101"), "1", NOW + 22)
-    refused = dispatch.run(known, ["set_online", "db1"], NOW + 30, pinged=True)
+    refused = commanding.run(known, ["set_online", "db1"], NOW + 30, pinged=True)
     assert refused is not None
     assert refused.text.startswith(
         "ERROR: Host 'db1' stays AWAITING_RECOVERY: it has 1 transaction (0-1-101)"
     )
     assert "set_online --force db1" in refused.text
-    forced = dispatch.run(known, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
+    forced = commanding.run(known, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
     assert forced is not None
     assert state(forced.world) is State.ONLINE
     assert "# Warning: host db1" not in show(forced.world)
@@ -306,10 +306,10 @@ def test_without_gtids_it_is_compared_by_what_its_log_has_behind_the_place_that_
     assert f"# Warning: host db1 has {said} that db2 lacked" in show(known)
     assert said in explain(known, "db1", NOW + 30, lambda moment: moment)
     assert state(judge(known, NOW + 999)[0]) is AWAITING
-    refused = dispatch.run(known, ["set_online", "db1"], NOW + 30, pinged=True)
+    refused = commanding.run(known, ["set_online", "db1"], NOW + 30, pinged=True)
     assert refused is not None
     assert refused.text.startswith(f"ERROR: Host 'db1' stays AWAITING_RECOVERY: it has {said}")
-    forced = dispatch.run(known, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
+    forced = commanding.run(known, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
     assert forced is not None
     assert state(forced.world) is State.ONLINE
 
@@ -327,7 +327,7 @@ def test_a_log_that_does_not_tell_is_said_and_looked_at_again() -> None:
     assert state(judge(waiting, NOW + 999)[0]) is AWAITING
     assert any(problem in line for _, line in between(back_without_gtids(), waiting))
     assert problem in explain(waiting, "db1", NOW + 30, lambda moment: moment)
-    refused = dispatch.run(waiting, ["set_online", "db1"], NOW + 30, pinged=True)
+    refused = commanding.run(waiting, ["set_online", "db1"], NOW + 30, pinged=True)
     assert refused is not None
     assert problem in refused.text
     assert not [order for order in turn(waiting, NOW + 23).orders if isinstance(order, ReadLog)]
@@ -424,7 +424,7 @@ def test_at_a_first_start_nobody_becomes_active_master_by_itself() -> None:
     said = explain(after, "db1", NOW + 2, lambda m: m)
     assert "nothing tells that it was in use before: at a first start the admin chooses" in said
     assert "# Warning: no host holds writer: this is a first start, db1 is AWAITING_RECOVERY" in show(after)
-    chosen = dispatch.run(after, ["set_online", "db2"], NOW + 30, pinged=True)
+    chosen = commanding.run(after, ["set_online", "db2"], NOW + 30, pinged=True)
     assert chosen is not None
     assert state(chosen.world, "db2") is State.ONLINE
 

@@ -4,7 +4,6 @@ import pytest
 
 from mmm.monitor.apply.events import Doubted, apply
 from mmm.monitor.assess import readiness
-from mmm.monitor.command import dispatch
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.report import log_lines
 from mmm.monitor.world.world import World
@@ -18,6 +17,7 @@ from mmm.wire.doubts import (
     doubt_fields,
     doubts_in,
 )
+from tests import commanding
 from tests.unit.worlds import NOW, world
 
 GRANT = "GRANT PROCESS ON *.* TO `a`@`%`"
@@ -28,7 +28,7 @@ def doubted(host: str, *doubts: Doubt) -> World:
 
 
 def moved(before: World, text: str = "move_role writer db2") -> str:
-    result = dispatch.run(before, text.split(), NOW, pinged=True, looked=Looked())
+    result = commanding.run(before, text.split(), NOW, pinged=True, looked=Looked())
     assert result is not None
     return result.text
 

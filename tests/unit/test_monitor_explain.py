@@ -99,6 +99,17 @@ def test_the_values_behind_the_words() -> None:
     assert told["mode"] == "ACTIVE"
     db3 = told["hosts"][2]
     assert (db3["state"], db3["rule"], db3["checks"]) == ("AWAITING_RECOVERY", "back", [])
-    assert db3["set_online"] == {"command": "mmm_control set_online db3", "refused": None}
+    assert db3["set_online"] == {
+        "command": "mmm_control set_online db3",
+        "refused": None,
+        "code": None,
+    }
     assert [way["rule"] for way in db3["ways"]] == ["short_outage"]
     assert told["hosts"][0]["set_online"] is None
+
+
+def test_in_passive_mode_set_online_is_offered_too() -> None:
+    waiting = world(states={"db3": State.AWAITING_RECOVERY}, mode=Mode.PASSIVE)
+    assert "the admin brings it back with: mmm_control set_online db3" in explain(
+        waiting, "db3", NOW, lambda moment: moment
+    )

@@ -1,13 +1,13 @@
 """How often the active master role moves by itself (rule 10.18)."""
 
 from mmm.monitor.apply.events import Killed, apply
-from mmm.monitor.command import dispatch
 from mmm.monitor.decide import failover_block
 from mmm.monitor.decide.turn import Blocked, turn
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Order
 from mmm.monitor.world.world import World
 from mmm.wire.agent import Status
+from tests import commanding
 from tests.unit.worlds import (
     NOW,
     READER1,
@@ -108,12 +108,12 @@ def test_a_lost_role_goes_back_to_the_host_that_wrote_last_while_nobody_has_it()
 
 def test_set_online_of_a_master_ends_it_also_of_one_that_is_online() -> None:
     after, _ = cut_off(failed_over(), NOW + 20)
-    result = dispatch.run(after, ["set_online", "db1"], NOW + 21, pinged=True)
+    result = commanding.run(after, ["set_online", "db1"], NOW + 21, pinged=True)
     assert result is not None
     assert result.text == "OK: 'db1' is already ONLINE. Failover is not blocked any more."
     assert settle(result.world, NOW + 21)[0].owner[WRITER] == "db1"
     waiting = with_host(after, "db1", state=State.AWAITING_RECOVERY, uptime=5.0)
-    result = dispatch.run(waiting, ["set_online", "db1"], NOW + 21, pinged=True)
+    result = commanding.run(waiting, ["set_online", "db1"], NOW + 21, pinged=True)
     assert result is not None
     assert settle(result.world, NOW + 21)[0].owner[WRITER] == "db1"
 
@@ -121,13 +121,13 @@ def test_set_online_of_a_master_ends_it_also_of_one_that_is_online() -> None:
 def test_what_the_admin_orders_neither_waits_nor_makes_the_next_failover_wait() -> None:
     after, _ = settle(world())
     for host, now in (("db2", NOW + 1), ("db1", NOW + 2), ("db2", NOW + 3)):
-        result = dispatch.run(after, ["move_role", "writer", host], now, pinged=True)
+        result = commanding.run(after, ["move_role", "writer", host], now, pinged=True)
         assert result is not None
         after, _ = settle(result.world, now)
         assert after.owner[WRITER] == host
     after, _ = cut_off(after, NOW + 10)
     assert after.owner[WRITER] == "db1"
-    moved = dispatch.run(failed_over(), ["set_offline", "db2"], NOW + 20, pinged=True)
+    moved = commanding.run(failed_over(), ["set_offline", "db2"], NOW + 20, pinged=True)
     assert moved is not None
     assert settle(moved.world, NOW + 20)[0].owner[WRITER] == "db1"
 

@@ -19,7 +19,7 @@ from mmm.monitor.apply.events import (
     VipLooked,
     apply,
 )
-from mmm.monitor.command import command_result, dispatch
+from mmm.monitor.command import command_result
 from mmm.monitor.command.preflight import PROMPT, Looked
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.reconcile import wanted
@@ -30,6 +30,7 @@ from mmm.monitor.world.orders import LookForVip, Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import PROBE_STOP, LeaseOffer, Status
 from mmm.wire.why import LEASE_OVER, STALE
+from tests import commanding
 from tests.unit.worlds import (
     NOW,
     WRITER,
@@ -158,7 +159,7 @@ def test_an_order_whose_lease_was_over_before_it_was_done_is_repeated_at_once_wi
 def test_a_move_whose_old_holder_never_answers_ends_when_its_lease_has_run_out_and_is_not_called_done() -> (
     None
 ):
-    result = dispatch.run(quiet(), ["move_role", "writer", "db2"], NOW + 3.0, pinged=True, looked=Looked())
+    result = commanding.run(quiet(), ["move_role", "writer", "db2"], NOW + 3.0, pinged=True, looked=Looked())
     assert result is not None
     assert result.awaits is not None
     after, orders = take_turn(result.world, NOW + 3.0)
@@ -169,7 +170,7 @@ def test_a_move_whose_old_holder_never_answers_ends_when_its_lease_has_run_out_a
     assert after.move is None
     said = command_result.outcome(after, result.awaits)
     assert said is not None
-    assert said.startswith("ERROR: writer is on db2, but db1 has not confirmed that it let go")
+    assert str(said).startswith("ERROR: writer is on db2, but db1 has not confirmed that it let go")
 
 
 def test_a_role_that_was_let_go_in_order_is_taken_without_asking_on_the_wire() -> None:
@@ -356,7 +357,7 @@ def test_no_move_is_begun_while_an_agent_has_not_answered_the_last_order(name: s
     assert before.hosts[name].agent.sent is not None
 
     def answer(now: float) -> str:
-        result = dispatch.run(before, ["move_role", "writer", "db2"], now, pinged=True, looked=Looked())
+        result = commanding.run(before, ["move_role", "writer", "db2"], now, pinged=True, looked=Looked())
         assert result is not None
         return result.text
 

@@ -7,7 +7,7 @@ import pytest
 from mmm.gtid.mariadb import History, parse
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.apply.events import Answer, CheckResult, apply
-from mmm.monitor.command import command_result, dispatch
+from mmm.monitor.command import command_result
 from mmm.monitor.command.command_result import Awaited
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.decide.move.phases import TELL_LIMIT, TRY_AGAIN
@@ -21,6 +21,7 @@ from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import World
 from mmm.wire.agent import Clients, Status, SystemStatus
+from tests import commanding
 from tests.unit.worlds import (
     NOW,
     READER1,
@@ -37,7 +38,7 @@ from tests.unit.worlds import (
 
 
 def moving(before: World, text: str = "move_role writer db2") -> tuple[World, Awaited]:
-    result = dispatch.run(before, text.split(), NOW, pinged=True, looked=Looked())
+    result = commanding.run(before, text.split(), NOW, pinged=True, looked=Looked())
     assert result is not None
     assert result.awaits is not None, result.text
     return result.world, result.awaits
@@ -83,7 +84,7 @@ def test_a_holder_that_cannot_let_go_is_told_at_once_to_take_writes_again(how: A
     after = answer(after, to(orders, "db1"))
     said = command_result.outcome(after, awaited)
     assert said is not None
-    assert said.startswith("ERROR: writer could not be moved to db2: db1 keeps it: the agent of db1 ")
+    assert str(said).startswith("ERROR: writer could not be moved to db2: db1 keeps it: the agent of db1 ")
     assert after.move is None
 
 
@@ -102,7 +103,7 @@ def test_where_the_new_host_cannot_catch_up_the_old_one_gets_the_role_back() -> 
     assert WRITER in to(orders, "db1").status.vips
     assert command_result.outcome(after, awaited) is None, "nobody can write yet"
     after, given = settle(answer(after, to(orders, "db1")))
-    assert command_result.outcome(after, awaited) == (
+    assert str(command_result.outcome(after, awaited)) == (
         "ERROR: writer could not be moved to db2: db1 keeps it: the agent of db2 answered"
         " 'ERROR: sync: SQL thread is not running'"
     )
@@ -167,7 +168,7 @@ def test_the_way_home_is_a_move_too_and_is_not_tried_again_at_once() -> None:
 
 def test_a_second_move_waits_for_the_end_of_the_first() -> None:
     after, _ = moving(world())
-    said = dispatch.run(after, ["move_role", "writer", "db1"], NOW, pinged=True)
+    said = commanding.run(after, ["move_role", "writer", "db1"], NOW, pinged=True)
     assert said is not None
     assert said.text.startswith("ERROR: writer is being moved from db1 to db2 at the moment.")
 
@@ -240,11 +241,11 @@ def test_a_move_that_cannot_go_well_is_not_begun_and_can_be_forced(
     before: World, looked: Looked, said: str
 ) -> None:
     words = ["move_role", "writer", "db2"]
-    refused = dispatch.run(before, words, NOW, pinged=True, looked=looked)
+    refused = commanding.run(before, words, NOW, pinged=True, looked=looked)
     assert refused is not None
     assert refused.text.startswith(f"ERROR: writer is not moved to db2: {said}"), refused.text
     assert refused.world is before
-    forced = dispatch.run(before, ["move_role", "--force", *words[1:]], NOW, pinged=True, looked=looked)
+    forced = commanding.run(before, ["move_role", "--force", *words[1:]], NOW, pinged=True, looked=looked)
     assert forced is not None
     assert f"Forced in spite of: {said}" in forced.text
     assert forced.world.owner[WRITER] == "db2"
@@ -257,14 +258,14 @@ def test_a_move_that_cannot_go_well_is_not_begun_and_can_be_forced(
 )
 def test_what_does_not_keep_a_move_from_going_well(looked: Looked) -> None:
     before = with_host(world(), "db2", behind=1.0)
-    result = dispatch.run(before, ["move_role", "writer", "db2"], NOW, pinged=True, looked=looked)
+    result = commanding.run(before, ["move_role", "writer", "db2"], NOW, pinged=True, looked=looked)
     assert result is not None
     assert result.text.startswith("OK")
 
 
 def test_a_forced_role_is_taken_whatever_is_missing_and_that_is_ordered_once() -> None:
     before = BEGINS
-    result = dispatch.run(
+    result = commanding.run(
         before, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
     )
     assert result is not None
@@ -278,7 +279,7 @@ def test_a_forced_role_is_taken_whatever_is_missing_and_that_is_ordered_once() -
 def test_who_wrote_before_a_forced_move_is_out_of_use_until_it_is_compared() -> None:
     """It lives, and may have what the new writer could not apply: that is not to come among newer transactions."""
     before = seen(seen(BEGINS, "db1", "0-1-103", NOW - 1), "db2", "0-1-100", NOW - 1)
-    result = dispatch.run(
+    result = commanding.run(
         before, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
     )
     assert result is not None
@@ -306,7 +307,7 @@ def seen(before: World, name: str, logged: str, at: float) -> World:
 def test_an_old_writer_that_the_admin_took_out_is_compared_after_a_forced_move_too() -> None:
     out = with_host(world({WRITER: None}, {"db1": State.ADMIN_OFFLINE}), "db2", behind=99.0)
     out = replace(out, last_writer="db1", last_master="db1")
-    result = dispatch.run(out, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    result = commanding.run(out, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
     assert result is not None
     assert result.text.startswith("OK"), result.text
     assert result.world.hosts["db1"].state is State.ADMIN_OFFLINE
@@ -317,7 +318,9 @@ def test_a_host_that_the_role_is_assigned_to_and_cannot_take_it_can_be_forced() 
     dead = with_host(world(), "db1", checks=checks(mysql=NOW))
     stuck, _ = settle(dead, answers={"db2": Answer.ERROR})
     assert stuck.owner[WRITER] == "db2"
-    result = dispatch.run(stuck, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    result = commanding.run(
+        stuck, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
+    )
     assert result is not None
     assert result.text.startswith("OK")
     _, orders = take_turn(result.world)
@@ -330,7 +333,7 @@ DRY = ["move_role", "--dry-run", "writer", "db2"]
 def test_a_dry_run_says_each_step_and_changes_nothing() -> None:
     before = world()
     looked = look(clients=Clients(3, 1, 0.4, "session 17 of shop"))
-    result = dispatch.run(before, DRY, NOW, pinged=True, looked=looked)
+    result = commanding.run(before, DRY, NOW, pinged=True, looked=looked)
     assert result is not None
     assert result.world is before
     assert result.awaits is None
@@ -354,7 +357,7 @@ def test_a_dry_run_says_each_step_and_changes_nothing() -> None:
 def test_a_dry_run_names_who_is_idle_and_holds_others_up() -> None:
     who = "session 17 of shop@10.0.0.9:4711, whose transaction has changed 3 rows"
     looked = look(clients=Clients(3, 1, 5.0, "session 17 of shop", 1, 4.0, who, 2, 3.0))
-    result = dispatch.run(world(), DRY, NOW, pinged=True, looked=looked)
+    result = commanding.run(world(), DRY, NOW, pinged=True, looked=looked)
     assert result is not None
     assert result.text.splitlines()[3:5] == [
         (
@@ -363,7 +366,7 @@ def test_a_dry_run_names_who_is_idle_and_holds_others_up() -> None:
         ),
         "db1: 2 sessions wait for a lock, the first for 3 s: see SHOW PROCESSLIST for who holds it",
     ]
-    refused = dispatch.run(
+    refused = commanding.run(
         world(), DRY, NOW, pinged=True, looked=look(clients=Clients(3, 1, 11.0, "session 17", 1, 11.0, who))
     )
     assert refused is not None
@@ -371,10 +374,10 @@ def test_a_dry_run_names_who_is_idle_and_holds_others_up() -> None:
 
 
 def test_a_dry_run_says_what_blocks_the_move_and_what_force_would_do() -> None:
-    refused = dispatch.run(BEGINS, DRY, NOW, pinged=True, looked=Looked())
+    refused = commanding.run(BEGINS, DRY, NOW, pinged=True, looked=Looked())
     assert refused is not None
     assert refused.text.startswith("ERROR: writer is not moved to db2: replication of db2 does not run")
-    forced = dispatch.run(BEGINS, ["move_role", "--force", *DRY[1:]], NOW, pinged=True, looked=Looked())
+    forced = commanding.run(BEGINS, ["move_role", "--force", *DRY[1:]], NOW, pinged=True, looked=Looked())
     assert forced is not None
     assert forced.world is BEGINS
     assert "as much of that as it can" in forced.text
@@ -383,6 +386,6 @@ def test_a_dry_run_says_what_blocks_the_move_and_what_force_would_do() -> None:
 
 def test_a_dry_run_knows_of_hosts_that_are_not_online() -> None:
     broken = world(states={"db2": State.REPLICATION_FAIL})
-    said = dispatch.run(broken, DRY, NOW, pinged=True, looked=Looked())
+    said = commanding.run(broken, DRY, NOW, pinged=True, looked=Looked())
     assert said is not None
     assert said.text.startswith("ERROR: Can't move role to host 'db2': it is REPLICATION_FAIL.")

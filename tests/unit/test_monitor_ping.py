@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.apply.events import Answer, CheckResult, apply
-from mmm.monitor.command import dispatch
 from mmm.monitor.report import answers
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.world.checks import CheckStatus, Outcome
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.world import World
+from tests import commanding
 from tests.unit.worlds import (
     NOW,
     WRITER,
@@ -85,6 +85,6 @@ def test_a_host_that_only_ping_does_not_reach_comes_back_and_can_be_set_online()
     after, _ = settle(with_host(before, "db1", last_uptime=500.0, uptime=520.0))
     assert after.hosts["db1"].state is State.ONLINE
     waiting = lost(before=world({WRITER: "db2"}, {"db1": State.AWAITING_RECOVERY}))
-    result = dispatch.run(waiting, ["set_online", "db1"], NOW, pinged=True)
+    result = commanding.run(waiting, ["set_online", "db1"], NOW, pinged=True)
     assert result is not None
     assert result.text.startswith("OK")

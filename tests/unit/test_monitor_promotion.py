@@ -7,7 +7,6 @@ import pytest
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.assess import promotion
-from mmm.monitor.command import dispatch
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.decide.turn import Blocked, turn
 from mmm.monitor.report import answers
@@ -18,6 +17,7 @@ from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import State
 from mmm.monitor.world.move import Move
 from mmm.monitor.world.world import World
+from tests import commanding
 from tests.unit.worlds import (
     NOW,
     READER1,
@@ -75,10 +75,12 @@ def test_a_master_that_lacks_much_is_not_promoted_and_that_is_said(standby: Worl
     )
     assert f"{WRITER}: nobody: {said}" in explain(after, "all", NOW, lambda moment: moment)
     assert "'mmm_control move_role --force writer db2' promotes it all the same" in promotion.held_back(after)
-    refused = dispatch.run(after, ["move_role", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    refused = commanding.run(after, ["move_role", "writer", "db2"], NOW, pinged=True, looked=Looked())
     assert refused is not None
     assert refused.text.startswith("ERROR: ")
-    forced = dispatch.run(after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    forced = commanding.run(
+        after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
+    )
     assert forced is not None
     assert settle(forced.world)[0].owner[WRITER] == "db2"
 
@@ -92,10 +94,12 @@ def test_a_promotion_by_force_says_what_was_received_and_cannot_be_applied() -> 
         f"{received} and when last looked at it lacked 2 transactions (0-1-140 to 0-1-141) of db1"
         in answers.show(after)
     )
-    forced = dispatch.run(after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
+    forced = commanding.run(
+        after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
+    )
     assert forced is not None
     assert received in forced.text
-    moved = dispatch.run(
+    moved = commanding.run(
         standby, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
     )
     assert moved is not None
@@ -126,7 +130,7 @@ def test_the_old_writer_can_be_set_online_though_its_peer_does_not_replicate() -
     assert "'mmm_control set_online db1'. Else 'mmm_control move_role --force writer db2'" in answers.show(
         back
     )
-    result = dispatch.run(back, ["set_online", "db1"], NOW + 22, pinged=True)
+    result = commanding.run(back, ["set_online", "db1"], NOW + 22, pinged=True)
     assert result is not None
     assert result.text.startswith("OK: ")
     assert settle(result.world, NOW + 22)[0].owner[WRITER] == "db1"
@@ -136,7 +140,7 @@ def test_set_online_still_wants_a_peer_that_replicates_where_there_is_a_writer()
     before = with_host(
         world({WRITER: "db2"}, {"db1": State.AWAITING_RECOVERY}), "db2", checks=checks(**BROKEN)
     )
-    result = dispatch.run(before, ["set_online", "db1"], NOW, pinged=True)
+    result = commanding.run(before, ["set_online", "db1"], NOW, pinged=True)
     assert result is not None
     assert result.text.startswith("ERROR: The replication checks of its peer 'db2' must be ok")
 
@@ -173,7 +177,7 @@ def test_a_host_that_wrote_last_lacks_nothing_whatever_its_replication_does() ->
 
 def test_the_old_writer_gets_the_role_when_the_new_one_fails_before_it_was_told() -> None:
     before = with_host(replace(world(), last_writer="db1"), "db1", checks=checks(**BROKEN))
-    result = dispatch.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
+    result = commanding.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
     assert result is not None
     after = settle(with_host(result.world, "db2", checks=checks(mysql=NOW)))[0]
     assert after.owner[WRITER] == "db1"

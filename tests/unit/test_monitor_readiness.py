@@ -10,7 +10,6 @@ from mmm.gtid.transactions import Transactions
 from mmm.monitor.act.checks import Reading, judge_threads, replica_result
 from mmm.monitor.apply.events import CheckResult, Noted, apply
 from mmm.monitor.assess import readiness
-from mmm.monitor.command.dispatch import run
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.report import answers, concerns, log_lines
 from mmm.monitor.world.checks import Outcome
@@ -19,6 +18,7 @@ from mmm.monitor.world.warnings import Level
 from mmm.monitor.world.world import World
 from mmm.mysql.server.replication import parse_status
 from mmm.wire.agent import DISK_FULL, EVENTS, Clients, Note
+from tests.commanding import run
 from tests.unit.worlds import (
     NOW,
     WRITER,

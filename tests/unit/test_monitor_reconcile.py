@@ -8,12 +8,12 @@ from mmm.config.model import Vip
 from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.apply.events import Answer, Answered, Killed, apply
 from mmm.monitor.assess.slaves_first import SLAVES_FIRST
-from mmm.monitor.command import dispatch
 from mmm.monitor.decide.reconcile import heartbeat
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status
+from tests import commanding
 from tests.unit.worlds import (
     NOW,
     READER1,
@@ -34,7 +34,7 @@ def tells(orders: Sequence[Order]) -> dict[str, Status]:
 
 
 def command(before: World, text: str) -> World:
-    result = dispatch.run(before, text.split(), NOW, pinged=True)
+    result = commanding.run(before, text.split(), NOW, pinged=True)
     assert result is not None
     assert result.text.startswith("OK"), result.text
     return result.world
@@ -258,7 +258,7 @@ def test_no_vip_is_ever_ordered_to_a_host_while_another_may_hold_it(
                 "online": f"set_online {first}",
                 "offline": f"set_offline {first}",
             }
-            result = dispatch.run(after, text[str(second)].split(), now, pinged=True)
+            result = commanding.run(after, text[str(second)].split(), now, pinged=True)
             assert result is not None
             after = result.world
         elif pending:

@@ -8,6 +8,7 @@ from mmm.lease.rules import FOREVER, NOTHING, Outstanding, margin
 from mmm.monitor.apply.events import Killed, VipLooked, apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.command_result import Awaited
+from mmm.monitor.command.texts import Verdict
 from mmm.monitor.report import answers
 from mmm.monitor.world.orders import KillHost, LookForVip
 from mmm.monitor.world.world import World
@@ -95,4 +96,4 @@ def test_show_says_since_when_and_a_move_waits_for_it() -> None:
         in text
     )
     assert before.hosts["db1"].agent.given.until == FOREVER
-    assert command_result.outcome(before, Awaited("db2", "done", WRITER, "db1")) is None
+    assert command_result.outcome(before, Awaited("db2", Verdict("moved"), WRITER, "db1")) is None

@@ -8,13 +8,13 @@ from mmm.gtid.transactions import Transactions
 from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.apply.events import Answer, CheckResult, apply
 from mmm.monitor.assess.slaves_first import SLAVES_FIRST
-from mmm.monitor.command import dispatch
 from mmm.monitor.decide.move.phases import TELL_LIMIT
 from mmm.monitor.report import answers
 from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.host import State, Switched
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
+from tests import commanding
 from tests.unit.worlds import (
     NOW,
     WRITER,
@@ -53,7 +53,7 @@ def let_go(moving: World) -> tuple[World, dict[str, Tell]]:
 
 
 def ordered_to_move(before: World) -> World:
-    result = dispatch.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
+    result = commanding.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
     assert result is not None
     assert result.text.startswith("OK"), result.text
     return result.world
@@ -105,15 +105,15 @@ def test_a_slave_of_mmm_2_that_comes_back_after_a_move_is_said_to_lack_rows_unti
     moved, _ = settle(ordered_to_move(away))
     assert writes(moved, "db2")
     assert "lack rows" not in answers.show(moved)
-    online = dispatch.run(moved, ["set_online", "db3"], LATER, pinged=True)
+    online = commanding.run(moved, ["set_online", "db3"], LATER, pinged=True)
     assert online is not None
     back, _ = settle(online.world, LATER)
     assert "host db3 may lack rows" in answers.show(back)
     back = with_host(back, "db3", transactions=replace(had, seen=LATER + 1, source_ip="10.0.0.2"))
-    offline = dispatch.run(back, ["set_offline", "db3"], LATER, pinged=True)
+    offline = commanding.run(back, ["set_offline", "db3"], LATER, pinged=True)
     assert offline is not None
     back, _ = settle(offline.world, LATER)
-    online = dispatch.run(back, ["set_online", "db3"], LATER, pinged=True)
+    online = commanding.run(back, ["set_online", "db3"], LATER, pinged=True)
     assert online is not None
     back, _ = settle(online.world, LATER)
     assert "lack rows" not in answers.show(back)
@@ -122,7 +122,7 @@ def test_a_slave_of_mmm_2_that_comes_back_after_a_move_is_said_to_lack_rows_unti
 def test_a_slave_of_mmm_2_that_is_behind_keeps_a_planned_move_from_beginning() -> None:
     late = CheckResult("db3", "rep_backlog", Outcome.OK, "OK: 6 s behind", behind=6)
     before = apply(classic(), late, NOW)
-    result = dispatch.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
+    result = commanding.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
     assert result is not None
     assert result.text.startswith("ERROR: writer is not moved to db2: db3 is 6 s behind")
     ours = apply(world(), late, NOW)

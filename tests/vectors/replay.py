@@ -18,7 +18,9 @@ from mmm.monitor.apply.events import (
     VipLooked,
     apply,
 )
-from mmm.monitor.command import dispatch
+from mmm.monitor.command import asking
+from mmm.monitor.command.command_result import Result
+from mmm.monitor.command.dispatch import ordered
 from mmm.monitor.decide import failover_block, reconcile
 from mmm.monitor.decide.turn import end_wait
 from mmm.monitor.report import answers
@@ -138,12 +140,21 @@ class Replay:
             return
         text = answers.answer(self.world, words, now, lambda moment: moment)
         if text is None:
-            asked = dispatch.agent_to_ping(self.world, words)
-            pinged = asked is None or self._ping(asked, heard)
-            result = dispatch.run(self.world, words, now, pinged=pinged)
-            if result is not None:
+            command = ordered(words)
+            if command is not None:
+                result = self._carried(command(self.world, now), now, heard)
                 self.world, text = result.world, result.text
         heard.replies.append(invalid_command(line.encode()) if text is None else text)
+
+    def _carried(self, command: asking.Asking[Result], now: float, heard: Heard) -> Result:
+        try:
+            ask = next(command)
+            while True:
+                pinged = isinstance(ask, asking.Ping) and self._ping(ask.host, heard)
+                ask = command.send(asking.Heard(self.world, now, pinged))
+        except StopIteration as ended:
+            result: Result = ended.value
+            return result
 
     def _ping(self, name: str, heard: Heard) -> bool:
         if self.world.is_silent(name):

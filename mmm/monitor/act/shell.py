@@ -23,10 +23,10 @@ from mmm.doctor.rules import examine
 from mmm.monitor.act import status_file
 from mmm.monitor.act.agents import Agents, Spoken
 from mmm.monitor.act.checks import Checks
+from mmm.monitor.act.find_out import Finder
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.kill_host import kill_host
 from mmm.monitor.act.network_check import watch
-from mmm.monitor.act.sign_of_life import sign_of_life
 from mmm.monitor.apply.events import (
     Answer,
     Answered,
@@ -44,7 +44,7 @@ from mmm.monitor.apply.quiet_events import only_heartbeat
 from mmm.monitor.assess import checkup, cut_off, other_monitor, trap
 from mmm.monitor.command import dispatch
 from mmm.monitor.command.command_result import Awaited, outcome
-from mmm.monitor.command.preflight import Looked
+from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.turn import turn
@@ -87,7 +87,7 @@ COMMAND_LIMIT = 40.0
 @dataclass
 class _Waiting:
     awaited: Awaited
-    answer: "asyncio.Future[str]"
+    answer: "asyncio.Future[Verdict]"
 
 
 class Shell:
@@ -101,6 +101,7 @@ class Shell:
         self._agents = agents
         self._checks = checks
         self._pinger = pinger
+        self._finder = Finder(agents, checks, pinger, lambda: self.world, self.post)
         lease = world.conf.vip_lease
         self._tick = min(TICK, lease / 10) if lease > 0 else TICK
         self._tasks: set[asyncio.Task[None]] = set()
@@ -188,51 +189,23 @@ class Shell:
         text = answers.answer(self.world, words, time.monotonic(), self._wall, self._chronicle.entries)
         if text is not None:
             return text
-        if dispatch.changes(self.world, words) and (lacks := lack()):
-            return f"ERROR: {lacks}"
-        ping = dispatch.agent_to_ping(self.world, words)
-        pinged = ping is None or (
-            not self.world.is_silent(ping) and await self._agents.ping(self.world.conf.hosts[ping])
-        )
-        looked = await self._look(words) if pinged else None
-        thought_dead = dispatch.to_look_for_life(self.world, words)
-        life = "" if thought_dead is None else await self._life(thought_dead)
-        before = self.world
-        result = dispatch.run(before, words, time.monotonic(), pinged=pinged, looked=looked, life=life)
-        if result is None:
+        command = dispatch.ordered(words)
+        if command is None:
             return None
+        if dispatch.changes(words) and (lacks := lack()):
+            return str(Verdict("not_allowed", {"why": lacks}))
+        result = await self._finder.carried(command)
         log.info("command '%s': %s", " ".join(words), result.text.partition("\n")[0])
-        self.world = result.world
+        before, self.world = self.world, result.world
         self._chronicle.between(before, self.world)
         if result.entry:
             self._chronicle.noted(result.entry)
         self._chronicle.commanded(before, self.world)
         self._take_turn()
-        return result.text if result.awaits is None else await self._await(result.awaits)
+        return result.text if result.awaits is None else str(await self._await(result.awaits))
 
-    async def _life(self, name: str) -> str:
-        """Return the sentence that says what of the host answers now, empty where nothing does."""
-        return await sign_of_life(self.world.conf.hosts[name], self._agents, self._pinger)
-
-    async def _look(self, words: Sequence[str]) -> Looked | None:
-        """Look anew at what a move of the active master role depends on; returns what no check finds."""
-        hosts = dispatch.to_look_at(self.world, words)
-        if hosts is None or not self.world.network_up:
-            return None
-        conf = self.world.conf.hosts
-        names = [name for name in (hosts.source, hosts.target) if name is not None]
-        results = asyncio.gather(*(self._checks.look_anew(conf[name]) for name in names))
-        classic = self.world.conf.vip_lease > 0 and self.world.hosts[hosts.target].agent.classic
-        prepared = None if classic else asyncio.create_task(self._agents.prepare(conf[hosts.target]))
-        looked = Looked() if hosts.source is None else await self._agents.clients(conf[hosts.source])
-        for result in (each for pair in await results for each in pair):
-            self.post(result)
-        if prepared is not None and (doubts := await prepared) is not None:
-            self.post(Doubted(hosts.target, doubts))
-        return looked
-
-    async def _await(self, awaited: Awaited) -> str:
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async def _await(self, awaited: Awaited) -> Verdict:
+        answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(awaited, answer)
         self._waiting.append(waiting)
         self._answer_waiting()
@@ -240,16 +213,16 @@ class Shell:
             async with asyncio.timeout(COMMAND_LIMIT):
                 return await answer
         except TimeoutError:
-            return f"ERROR: ordered, but not confirmed within {COMMAND_LIMIT:g} s; see 'mmm_control show'"
+            return Verdict("not_in_time", {"limit": COMMAND_LIMIT})
         finally:
             self._waiting.remove(waiting)
             log_queue.release()
 
     def _answer_waiting(self) -> None:
         for waiting in self._waiting:
-            text = outcome(self.world, waiting.awaited)
-            if text is not None and not waiting.answer.done():
-                waiting.answer.set_result(text)
+            answer = outcome(self.world, waiting.awaited)
+            if answer is not None and not waiting.answer.done():
+                waiting.answer.set_result(answer)
 
     def _take_turn(self) -> None:
         self._cancel_turns()

@@ -37,13 +37,13 @@ def of_masters(world: World) -> tuple[Warned, ...]:
     )
 
 
-def against(world: World, name: str) -> list[str]:
+def against(world: World, name: str) -> list[Warned]:
     """Return why the role is not moved to the host."""
     said = [*_logs(world, name), *_delay(world, name), *_doubts(world, name)]
     for other in world.hosts:
         if other != name and world.hosts[other].state is State.ONLINE:
             said += [warned for warned in _doubts(world, other) if warned.code == REPLICATION_LOGIN]
-    return [str(warned) for warned in said if warned.code in _AGAINST]
+    return [warned for warned in said if warned.code in _AGAINST]
 
 
 def on_paper(world: World, source: str | None, target: str) -> list[str]:

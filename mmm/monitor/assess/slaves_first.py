@@ -9,9 +9,12 @@
 Where a slave of the third kind was told too late all the same, it may lack rows, and nothing on it tells so.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import ClassVar
 
 from mmm.monitor.world.host import HostWorld, State, Switched
+from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import World
 from mmm.wire.agent import Status
 
@@ -62,24 +65,30 @@ def _source(world: World, host: HostWorld) -> str:
     )
 
 
-def too_slow(world: World, limit: float) -> list[str]:
-    """Return why slaves would keep a new active master waiting for longer than `limit` seconds, a sentence each."""
-    return [
-        sentence
-        for name, host in world.hosts.items()
-        if world.conf.hosts[name].mode == "slave" and host.agent.mmm2 and host.state is State.ONLINE
-        if (sentence := _slow(name, host, limit))
-    ]
+_WAIT = "nobody could write until it has caught up, for the agent of {host} is one of MMM 2.x"
 
 
-def _slow(name: str, host: HostWorld, limit: float) -> str:
-    wait = f"nobody could write until it has caught up, for the agent of {name} is one of MMM 2.x"
-    backlog = host.checks["rep_backlog"]
-    if backlog.failed or backlog.error_since is not None:
-        return f"{name} is behind ({backlog.message}): {wait}"
-    if host.behind is not None and host.behind > limit:
-        return f"{name} is {host.behind:g} s behind, a move wants {limit:g} s at most: {wait}"
-    return ""
+class Slow(Said):
+    """A slave that would keep a new active master waiting."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "slave_behind": "{host} is behind ({check}): " + _WAIT,
+        "slave_behind_by": "{host} is {seconds:g} s behind, a move wants {limit:g} s at most: " + _WAIT,
+    }
+
+
+def too_slow(world: World, limit: float) -> Iterator[Slow]:
+    """Yield which slaves would keep a new active master waiting for longer than `limit` seconds."""
+    for name, host in world.hosts.items():
+        if world.conf.hosts[name].mode != "slave" or not host.agent.mmm2 or host.state is not State.ONLINE:
+            continue
+        backlog = host.checks["rep_backlog"]
+        if backlog.failed or backlog.error_since is not None:
+            yield Slow("slave_behind", {"host": name, "check": backlog.message})
+        elif host.behind is not None and host.behind > limit:
+            yield Slow("slave_behind_by", {"host": name, "seconds": host.behind, "limit": limit})
 
 
 def _unsettled(world: World, master: str) -> list[str]:

@@ -6,44 +6,65 @@ binds it, so that a host which has it after all is noticed where it can be.
 
 import re
 from dataclasses import replace
+from typing import ClassVar
 
 from mmm.lease.rules import NOTHING
 from mmm.monitor.assess import second_opinion
-from mmm.monitor.command.command_result import Result, error
+from mmm.monitor.command.asking import Asking, LookForLife
+from mmm.monitor.command.command_result import Result
+from mmm.monitor.command.sign import Sign
+from mmm.monitor.command.texts import Verdict, waited_for
 from mmm.monitor.world.host import State
+from mmm.monitor.world.said import Said, Texts, listed
 from mmm.monitor.world.world import World
 
 SOMEBODY = "somebody"
 _WHO = re.compile(r"[\w.@()-]{1,64}")
 
 
-def run(world: World, host: str, who: str, life: str) -> Result:
-    """Return what the command does to a host of the conf; `life` says what of it answers, empty: nothing does."""
-    who = who if _WHO.fullmatch(who) else SOMEBODY
-    if refusal := _refusal(world, host, life):
-        return error(world, f"'{host}' does not count as off: {refusal}")
-    link = world.hosts[host].agent
-    held = ", ".join(map(str, sorted(link.may_hold)))
-    waited = f"nothing waits any more for it to let {held} go" if held else "nothing waited for it"
+def run(world: World, host: str, who: str = "") -> Asking[Result]:
+    """Have a host of the conf count as off, by the word of `who`."""
+    heard = yield LookForLife(host)
+    world = heard.world
+    if refusal := _refusal(world, host, heard.sign):
+        return Result(world, Verdict("not_off", {"host": host, "why": refusal}))
+    held = tuple(sorted(world.hosts[host].agent.may_hold))
+    vouched = who if _WHO.fullmatch(who) else SOMEBODY
     return Result(
         _without(world, host),
-        f"OK: '{host}' counts as off now; {waited}. See 'mmm_control show'.",
-        entry=f"{host}: confirmed dead by {who}: {waited}",
+        Verdict("counts_as_off", {"host": host, "held": held}),
+        entry=f"{host}: confirmed dead by {vouched}: {waited_for(held)}",
     )
 
 
-def _refusal(world: World, host: str, life: str) -> str:
-    if life:
-        return f"{life}. Switch it off, or mend what is wrong there: its agent's word ends any wait."
+class NotOff(Said):
+    """Why a host does not count as off."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "lives": "{sign}. Switch it off, or mend what is wrong there: its agent's word ends any wait.",
+        "cut_off": "the monitor reaches none of its ping_ips: it is cut off itself.",
+        "not_failed": (
+            "its checks have not failed: see 'mmm_control checks {host}'. If it is off, try again in some seconds."
+        ),
+        "reached": (
+            lambda of: f"{listed(of['others'])} reach its server: only the monitor is cut off from it."
+        ),
+        "asked": "the other hosts are asked whether they reach it. Try again in some seconds.",
+    }
+
+
+def _refusal(world: World, host: str, sign: Sign | None) -> NotOff | None:
+    if sign is not None:
+        return NotOff("lives", {"sign": sign})
     if not world.network_up:
-        return "the monitor reaches none of its ping_ips: it is cut off itself."
+        return NotOff("cut_off")
     if not world.is_dead(host):
-        return f"its checks have not failed: see 'mmm_control checks {host}'. If it is off, try again in some seconds."
+        return NotOff("not_failed", {"host": host})
     if others := second_opinion.reached_by(world, host):
-        return f"{', '.join(others)} reach its server: only the monitor is cut off from it."
-    if world.hosts[host].state is State.ONLINE:
-        return "the other hosts are asked whether they reach it. Try again in some seconds."
-    return ""
+        return NotOff("reached", {"others": others})
+    return NotOff("asked") if world.hosts[host].state is State.ONLINE else None
 
 
 def _without(world: World, host: str) -> World:

@@ -14,6 +14,7 @@ from mmm.monitor.apply.events import (
 from mmm.monitor.assess import readiness
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.preflight import Looked
+from mmm.monitor.command.texts import said_of
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import (
@@ -30,11 +31,13 @@ from mmm.wire.agent import Clients
 _MOST_ROUNDS = 20
 
 
-def rehearsed(world: World, result: Result, role: Role, host: str, looked: Looked | None, now: float) -> str:
-    """Return what the command would do, line by line; `result` is what it comes to. It begins with OK or ERROR."""
+def rehearsed(
+    world: World, result: Result, role: Role, host: str, looked: Looked | None, now: float
+) -> tuple[str, ...]:
+    """Return what the command would do, line by line; `result` is what it comes to. Empty: it would change nothing."""
     if result.world is world:
-        return f"{result.text}\nDry run: nothing was changed, and nothing would be.\n"
-    lines = [f"OK: Dry run, nothing was changed. {role.name} would be moved to {host}:"]
+        return ()
+    lines: list[str] = []
     if role.name == world.conf.active_master_role:
         lines += _standing(world, role, host, looked)
     lines += [f"{number}. {step}" for number, step in enumerate(_steps(world, result.world, now), 1)]
@@ -43,10 +46,9 @@ def rehearsed(world: World, result: Result, role: Role, host: str, looked: Looke
         lines.append(
             f"If {moved.target} cannot take it, {moved.source} is told to take writes again at once."
         )
-    _, _, warning = result.text.partition(" Forced in spite of: ")
-    if warning:
-        lines.append(f"Forced in spite of: {warning} What {host} lacks would be lost.")
-    return "".join(f"{line}\n" for line in lines)
+    if against := result.answer.fields.get("against"):
+        lines.append(f"Forced in spite of: {said_of(against)}. What {host} lacks would be lost.")
+    return tuple(lines)
 
 
 def _standing(world: World, role: Role, target: str, looked: Looked | None) -> Iterator[str]:

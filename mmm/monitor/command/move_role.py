@@ -1,24 +1,21 @@
 """The command move_role: planned, forced, or only rehearsed (rules 5, 10.10, 11.7)."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from mmm.config.model import Role, Vip
-from mmm.monitor.command.command_result import (
-    CHECK_ROLES,
-    Awaited,
-    Result,
-    cannot_hold,
-    error,
-    no_agent,
-    ok,
-)
+from mmm.monitor.command.asking import Asking, LookAt, Moment, answering
+from mmm.monitor.command.command_result import Awaited, Result, cannot_hold
 from mmm.monitor.command.dry_run import rehearsed
 from mmm.monitor.command.preflight import Looked, objections
+from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import roles
 from mmm.monitor.decide.move import phases
 from mmm.monitor.states import table
 from mmm.monitor.world.host import State
 from mmm.monitor.world.move import Phase
+from mmm.monitor.world.said import Said
+from mmm.monitor.world.warnings import Warned
 from mmm.monitor.world.world import Mode, World
 
 FORCE, DRY_RUN = "--force", "--dry-run"
@@ -27,76 +24,164 @@ FLAGS = frozenset({FORCE, DRY_RUN})
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """What the admin wants: the role on `host`. `pinged`: its agent has answered PING."""
+    """What the admin wants: the role on `host`."""
 
     host: str
     flags: frozenset[str]
-    pinged: bool
+
+
+def run(world: World, now: float, role: Role, ordered: Ordered) -> Asking[Result]:
+    """Move a role of the conf to a host of it, or say what that would do."""
+    if role.mode == "balanced" and FORCE not in ordered.flags:
+        found = _Found(world, now, _spread_again(world, role, ordered.host))
+    elif FORCE in ordered.flags:
+        found = yield from _force(world, now, role, ordered.host)
+    else:
+        found = yield from _move(world, now, role, ordered.host)
+    result = found.result
+    if DRY_RUN not in ordered.flags or result.answer.code == "no_agent":
+        return result
+    lines = rehearsed(found.world, result, role, ordered.host, found.looked, found.now)
+    return Result(found.world, _rehearsal(result, role, ordered.host, lines))
+
+
+def _rehearsal(result: Result, role: Role, host: str, lines: tuple[str, ...]) -> Verdict:
+    if lines:
+        return Verdict("dry_run", {"role": role.name, "host": host, "lines": lines})
+    code = "dry_run_idle" if result.answer.ok else "dry_run_refused"
+    return Verdict(code, {"answer": result.answer})
+
+
+class _Found(NamedTuple):
+    """What a move comes to, in the world that it was decided in, with what was looked at for it."""
+
+    world: World
+    now: float
+    result: Result
     looked: Looked | None = None
 
 
-def run(world: World, role: Role, ordered: Ordered, now: float) -> Result:
-    """Return what the command does to a role of the conf."""
-    if role.mode == "balanced" and FORCE not in ordered.flags:
-        result = _spread_again(world, role, ordered.host)
-    elif FORCE in ordered.flags:
-        result = _force(world, role, ordered, now)
-    else:
-        result = _move(world, role, ordered, now)
-    if DRY_RUN not in ordered.flags or result.text == no_agent(world, ordered.host).text:
-        return result
-    return Result(world, rehearsed(world, result, role, ordered.host, ordered.looked, now))
+def _move(world: World, now: float, role: Role, host: str) -> Asking[_Found]:
+    at = yield from answering(world, now, host, lambda world, _: _not_to_be_moved(world, role, host))
+    if isinstance(at, Result):
+        return _Found(at.world, now, at)
+    if refused := _not_now(at.world, role):
+        return _Found(*at, refused)
+    looked = None
+    if _master(at.world, role):
+        heard = yield _to_look_at(at.world, role, host)
+        at, looked = Moment(heard.world, heard.now), heard.looked
+        if refused := _not_to_be_moved(at.world, role, host) or _not_now(at.world, role):
+            return _Found(*at, refused, looked)
+        if against := objections(at.world, role.vips[0], host, looked, at.now):
+            about = {"role": role.name, "host": host, "against": against}
+            return _Found(*at, Result(at.world, Verdict("objections", about)), looked)
+    return _Found(*at, _moved(_answering(at.world, host), role.vips[0], host), looked)
 
 
-def _move(world: World, role: Role, ordered: Ordered, now: float) -> Result:
-    host, vip = ordered.host, role.vips[0]
-    state, source = world.hosts[host].state, world.owner[vip]
+def _to_look_at(world: World, role: Role, host: str) -> LookAt:
+    source = world.owner[role.vips[0]]
+    return LookAt(None if source == host else source, host)
+
+
+def _not_to_be_moved(world: World, role: Role, host: str) -> Result | None:
+    """Return the answer where the host cannot have the role, or has it, whatever its agent says."""
+    state, vip = world.hosts[host].state, role.vips[0]
     if state is not State.ONLINE:
-        return error(world, f"Can't move role to host '{host}': it is {state}.")
-    refused = cannot_hold(world, role, host)
-    if refused:
+        return Result(world, Verdict("not_online", {"host": host, "state": state}))
+    if refused := cannot_hold(world, role, host):
         return refused
-    if source == host:
-        return _already(world, vip, host)
-    if not ordered.pinged:
-        return no_agent(world, host)
+    return _already(world, vip, host) if world.owner[vip] == host else None
+
+
+def _not_now(world: World, role: Role) -> Result | None:
+    """Return the refusal where the role is not to leave its host, or is on its way already."""
+    vip, move = role.vips[0], world.move
+    source = world.owner[vip]
     if world.mode is Mode.ACTIVE and source is not None and source == role.prefer:
-        return error(
-            world,
-            f"Role '{role.name}' is on its preferred host '{source}': set_manual first to move it away.",
-        )
-    if under_way := _under_way(world, vip):
-        return error(world, under_way)
-    against = objections(world, vip, host, ordered.looked, now) if _master(world, role) else ()
-    if against:
-        return error(
-            world,
-            f"{role.name} is not moved to {host}: {'; '.join(against)}. 'move_role --force' moves it all the same.",
-        )
-    return _moved(_answering(world, host), vip, source, host)
+        return Result(world, Verdict("preferred", {"role": role.name, "source": source}))
+    if move is None or move.vip != vip or move.phase is Phase.RETURNING:
+        return None
+    if any(world.hosts[name].agent.unreachable for name in (move.source, move.target)):
+        return None
+    about = {"role": role.name, "source": move.source, "target": move.target}
+    return Result(world, Verdict("under_way", about))
 
 
-def _force(world: World, role: Role, ordered: Ordered, now: float) -> Result:
-    host, vip = ordered.host, role.vips[0]
-    if not _master(world, role):
-        return error(world, f"--force is for the active master role '{world.conf.active_master_role}' only.")
-    source, state = world.owner[vip], world.hosts[host].state
-    against = objections(world, vip, host, ordered.looked, now) if source != host else ()
-    broken = state in (State.REPLICATION_FAIL, State.REPLICATION_DELAY)
-    stuck = source == host and vip not in _held(world, host)
-    if not broken and (state is not State.ONLINE or not (against or stuck)):
-        why = _no_force(role, host) if state is State.ONLINE else "it has to answer first"
-        return error(
-            world,
-            f"Can't force role to host '{host}': it is {state}, not REPLICATION_FAIL or REPLICATION_DELAY; {why}.",
-        )
-    refused = cannot_hold(world, role, host)
+def _force(world: World, now: float, role: Role, host: str) -> Asking[_Found]:
+    looked: Looked | None = None
+
+    def refusal(world: World, now: float) -> Result | None:
+        return _not_to_be_forced(world, now, role, host, looked)
+
+    refused = refusal(world, now)
+    first = refused is not None and _may_be_held_up(world, role, host)
+    if first:
+        heard = yield _to_look_at(world, role, host)
+        world, now, looked = heard.world, heard.now, heard.looked
+        refused = refusal(world, now)
     if refused:
+        return _Found(world, now, refused, looked)
+    at = yield from answering(world, now, host, refusal)
+    if isinstance(at, Result):
+        return _Found(at.world, now, at, looked)
+    if not first:
+        heard = yield _to_look_at(at.world, role, host)
+        at, looked = Moment(heard.world, heard.now), heard.looked
+        if refused := refusal(*at):
+            return _Found(*at, refused, looked)
+    return _Found(*at, _forced(*at, role, host, _against(*at, role, host, looked)), looked)
+
+
+def _may_be_held_up(world: World, role: Role, host: str) -> bool:
+    """Tell whether only a look at the old holder's clients may speak against a move to the host."""
+    online = world.hosts[host].state is State.ONLINE
+    return _master(world, role) and online and host in role.hosts and world.owner[role.vips[0]] != host
+
+
+def _not_to_be_forced(
+    world: World, now: float, role: Role, host: str, looked: Looked | None
+) -> Result | None:
+    """Return the answer where the role cannot be forced to the host, has no need to be, or is there."""
+    vip = role.vips[0]
+    if not _master(world, role):
+        return Result(world, Verdict("only_the_writer", {"role": world.conf.active_master_role}))
+    stuck = _stuck(world, vip, host)
+    needed = stuck or bool(_against(world, now, role, host, looked))
+    if not _broken(world, host) and not (world.hosts[host].state is State.ONLINE and needed):
+        return _cannot_force(world, role, host)
+    if refused := cannot_hold(world, role, host):
         return refused
-    if source == host and not stuck:
-        return _already(world, vip, host)
-    if not ordered.pinged:
-        return no_agent(world, host)
+    return _already(world, vip, host) if world.owner[vip] == host and not stuck else None
+
+
+def _against(
+    world: World, now: float, role: Role, host: str, looked: Looked | None
+) -> tuple[Said | Warned, ...]:
+    vip = role.vips[0]
+    return () if world.owner[vip] == host else objections(world, vip, host, looked, now)
+
+
+def _broken(world: World, host: str) -> bool:
+    return world.hosts[host].state in (State.REPLICATION_FAIL, State.REPLICATION_DELAY)
+
+
+def _stuck(world: World, vip: Vip, host: str) -> bool:
+    """Tell whether the VIP is the host's and its agent has not confirmed that it has it."""
+    told = world.hosts[host].agent.told
+    return world.owner[vip] == host and (told is None or vip not in told.vips)
+
+
+def _cannot_force(world: World, role: Role, host: str) -> Result:
+    state = world.hosts[host].state
+    about = {"role": role.name, "host": host, "state": state, "online": state is State.ONLINE}
+    return Result(world, Verdict("cannot_force", about))
+
+
+def _forced(world: World, now: float, role: Role, host: str, against: tuple[Said | Warned, ...]) -> Result:
+    vip = role.vips[0]
+    source = world.owner[vip]
+    broken = _broken(world, host)
     world = _answering(world, host)
     if broken:
         sentence = "made active master by 'move_role --force'"
@@ -108,38 +193,18 @@ def _force(world: World, role: Role, ordered: Ordered, now: float) -> Result:
         world = _set_apart(world, world.last_writer, now)
     world = replace(world.with_owner({vip: host}), move=None, forced=host)
     world = world.with_agent(host, replace(world.hosts[host].agent, last_order=None))
-    warning = f" Forced in spite of: {'; '.join(against)}." if against else ""
-    return _answer(world, vip, None if source == host else source, host, warning)
+    return _answer(world, vip, None if source == host else source, host, against)
 
 
 def _already(world: World, vip: Vip, host: str) -> Result:
     """Return the answer where the role is the host's already: once that is confirmed, if it is on its way."""
-    done = f"Role is already on '{host}'. Skipping command."
-    move = world.move
+    done, move = Verdict("already_there", {"host": host}), world.move
     moving = move is not None and (move.vip, move.goal) == (vip, host)
-    return Result(world, f"OK: {done}", Awaited(host, done, vip) if moving else None)
-
-
-def _no_force(role: Role, host: str) -> str:
-    return f"nothing speaks against 'move_role {role.name} {host}'"
+    return Result(world, done, Awaited(host, done, vip) if moving else None)
 
 
 def _master(world: World, role: Role) -> bool:
     return role.name == world.conf.active_master_role
-
-
-def _held(world: World, host: str) -> tuple[Vip, ...]:
-    told = world.hosts[host].agent.told
-    return () if told is None else told.vips
-
-
-def _under_way(world: World, vip: Vip) -> str:
-    move = world.move
-    if move is None or move.vip != vip or move.phase is Phase.RETURNING:
-        return ""
-    if any(world.hosts[name].agent.unreachable for name in (move.source, move.target)):
-        return ""
-    return f"{vip.role} is being moved from {move.source} to {move.target} at the moment. Wait for the end of that."
 
 
 def _answering(world: World, host: str) -> World:
@@ -151,16 +216,19 @@ def _answering(world: World, host: str) -> World:
     )
 
 
-def _moved(world: World, vip: Vip, source: str | None, host: str) -> Result:
+def _moved(world: World, vip: Vip, host: str) -> Result:
+    source = world.owner[vip]
     if source is None:
         return _answer(world.with_owner({vip: host}), vip, source, host)
     return _answer(phases.begin(world, vip, source, host), vip, source, host)
 
 
-def _answer(world: World, vip: Vip, source: str | None, host: str, warning: str = "") -> Result:
-    left = f" from '{source}'" if source else ""
-    done = f"Role '{vip.role}' has been moved{left} to '{host}'. {CHECK_ROLES}{warning}"
-    return Result(world, f"OK: {done}", Awaited(host, done, vip, source))
+def _answer(
+    world: World, vip: Vip, source: str | None, host: str, against: tuple[Said | Warned, ...] = ()
+) -> Result:
+    about = {"role": vip.role, "source": source, "host": host, "against": against}
+    done = Verdict("moved", about)
+    return Result(world, done, Awaited(host, done, vip, source))
 
 
 def _set_apart(world: World, name: str, now: float) -> World:
@@ -183,20 +251,9 @@ def _set_apart(world: World, name: str, now: float) -> World:
 def _spread_again(world: World, role: Role, host: str) -> Result:
     held = [vip for vip in role.vips if world.owner[vip] == host]
     if not held:
-        return ok(world, f"Host '{host}' has no role '{role.name}'. Nothing to move.")
+        return Result(world, Verdict("has_none", {"host": host, "role": role.name}))
     after = roles.move_away(world, role, host)
-    where = ", ".join(f"{vip.ip} goes to {after.owner[vip] or 'nobody yet'}" for vip in held)
-    text = f"Balanced role '{role.name}' has been removed from host '{host}'. {where}. "
-    return ok(after, f"{text}{_in_exchange(after, role, host)}{CHECK_ROLES}")
-
-
-def _in_exchange(world: World, role: Role, host: str) -> str:
-    """Return what the host gets of the role when it is spread evenly again, and how to keep it free; empty: nothing."""
-    level = roles.level(world)
-    got = [vip.ip for vip in role.vips if level.owner[vip] == host]
-    if not got:
-        return ""
-    return (
-        f"'{host}' gets {', '.join(got)} in exchange, for the role is spread evenly over the hosts that are ONLINE;"
-        f" 'mmm_control set_offline {host}' keeps all roles away from it. "
-    )
+    level = roles.level(after)
+    goes = tuple((vip.ip, after.owner[vip]) for vip in held)
+    got = tuple(vip.ip for vip in role.vips if level.owner[vip] == host)
+    return Result(after, Verdict("spread", {"role": role.name, "host": host, "goes": goes, "got": got}))

@@ -4,11 +4,15 @@ A move that would leave nobody to write for longer than a moment, or would end a
 `move_role --force` begins it all the same.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mmm.config.model import Vip
 from mmm.monitor.assess import promotion, readiness, slaves_first
 from mmm.monitor.world.host import State
+from mmm.monitor.world.said import Said, Texts
+from mmm.monitor.world.warnings import Warned
 from mmm.monitor.world.world import World
 from mmm.wire.agent import Clients
 
@@ -46,27 +50,42 @@ class Looked:
         return tuple(said)
 
 
-@dataclass(frozen=True, slots=True)
-class Hosts:
-    """The two hosts that have to be looked at before a move; nobody may hold the role."""
+class Objection(Said):
+    """Why the role should not be moved now."""
 
-    source: str | None
-    target: str
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "server_silent": "the server of {host} does not answer: {check}",
+        "agent_refuses": "the agent of {host} answers '{answer}'",
+        "agent_at_work": "the agent of {host} has not answered the last order, {seconds:.0f} s ago: see its log",
+        "lacks": "{host}: {why}",
+        "not_replicating": lambda of: (
+            f"replication of {of['host']} does not run: {of['check']}{'; ' if of['gap'] else ''}{of['gap']}"
+        ),
+        "not_connected": "replication of {host} is not connected to its source: {check}",
+        "behind": "{host} is behind: {check}",
+        "behind_unknown": "how far {host} is behind is not known: {check}",
+        "behind_by": "{host} is {seconds:g} s behind, a move wants {limit:g} s at most",
+        "no_way_back": (
+            "replication of {host} does not run and is without GTID, so that it could not take the role back if the"
+            " move failed: {check}"
+        ),
+        "agent_silent": "the agent of {host} cannot be told to let go: {why}",
+        "long_transaction": (
+            "{who} of {host} has been writing in one transaction for {seconds:.0f} s and would be ended after {grace} s"
+            " (max_kill_retries)"
+        ),
+        "clients_at_rest": "{host}: {said}",
+    }
 
 
-def to_look_at(world: World, role: str, host: str) -> Hosts | None:
-    """Return what a move of the role to the host has to be preceded by looking at, None for nothing."""
-    found = world.conf.roles.get(role)
-    if found is None or role != world.conf.active_master_role or host not in found.hosts:
-        return None
-    source = world.owner[found.vips[0]]
-    return Hosts(None if source == host else source, host)
-
-
-def objections(world: World, vip: Vip, target: str, looked: Looked | None, now: float) -> tuple[str, ...]:
-    """Return why the role should not be moved to the host now, a sentence each."""
+def objections(
+    world: World, vip: Vip, target: str, looked: Looked | None, now: float
+) -> tuple[Said | Warned, ...]:
+    """Return why the role should not be moved to the host now."""
     source = world.owner[vip]
-    against = [
+    against: list[Said | Warned] = [
         *_server(world, target),
         *_agent(world, target),
         *_unanswered(world, target, now),
@@ -74,7 +93,7 @@ def objections(world: World, vip: Vip, target: str, looked: Looked | None, now: 
     ]
     if source is None or world.hosts[source].state is not State.ONLINE:  # nobody can be asked what is missing
         lacks = promotion.lacks(world, target)
-        return (*against, *([f"{target}: {lacks}"] if lacks else ()))
+        return (*against, *([Objection("lacks", {"host": target, "why": lacks})] if lacks else ()))
     against += [
         *_replication(world, target, source),
         *_server(world, source),
@@ -86,65 +105,59 @@ def objections(world: World, vip: Vip, target: str, looked: Looked | None, now: 
     return tuple(against)
 
 
-def _server(world: World, name: str) -> list[str]:
+def _server(world: World, name: str) -> Iterator[Objection]:
     check = world.hosts[name].checks["mysql"]
-    bad = check.failed or check.error_since is not None
-    return [f"the server of {name} does not answer: {check.message}"] if bad else []
+    if check.failed or check.error_since is not None:
+        yield Objection("server_silent", {"host": name, "check": check.message})
 
 
-def _agent(world: World, name: str) -> list[str]:
-    """Say that the new holder's agent cannot do what it is told even now."""
-    refusal = world.hosts[name].agent.refusal
-    return [f"the agent of {name} answers '{refusal}'"] if refusal else []
+def _agent(world: World, name: str) -> Iterator[Objection]:
+    """Yield that the new holder's agent cannot do what it is told even now."""
+    if refusal := world.hosts[name].agent.refusal:
+        yield Objection("agent_refuses", {"host": name, "answer": refusal})
 
 
-def _unanswered(world: World, name: str, now: float) -> list[str]:
-    """Say that the next order to a host has to wait, for its agent has not answered the last one."""
+def _unanswered(world: World, name: str, now: float) -> Iterator[Objection]:
+    """Yield that the next order to a host has to wait, for its agent has not answered the last one."""
     link = world.hosts[name].agent
-    if link.sent is None or now - link.sent_at <= PROMPT:
-        return []
-    return [
-        f"the agent of {name} has not answered the last order, {now - link.sent_at:.0f} s ago: see its log"
-    ]
+    if link.sent is not None and now - link.sent_at > PROMPT:
+        yield Objection("agent_at_work", {"host": name, "seconds": now - link.sent_at})
 
 
-def _replication(world: World, name: str, source: str) -> list[str]:
+def _replication(world: World, name: str, source: str) -> Iterator[Objection]:
     host = world.hosts[name]
     threads, backlog = host.checks["rep_threads"], host.checks["rep_backlog"]
     if threads.failed or threads.error_since is not None:
         gap = promotion.gap_to(world, name, source)
-        return [f"replication of {name} does not run: {threads.message}{f'; {gap}' if gap else ''}"]
-    if host.connecting_since is not None:
-        return [f"replication of {name} is not connected to its source: {threads.message}"]
-    if backlog.failed or backlog.error_since is not None:
-        return [f"{name} is behind: {backlog.message}"]
-    if backlog.unknown:
-        return [f"how far {name} is behind is not known: {backlog.message}"]
-    if host.behind is not None and host.behind > CAUGHT_UP:
-        return [f"{name} is {host.behind:g} s behind, a move wants {CAUGHT_UP:g} s at most"]
-    return []
+        yield Objection("not_replicating", {"host": name, "check": threads.message, "gap": gap})
+    elif host.connecting_since is not None:
+        yield Objection("not_connected", {"host": name, "check": threads.message})
+    elif backlog.failed or backlog.error_since is not None:
+        yield Objection("behind", {"host": name, "check": backlog.message})
+    elif backlog.unknown:
+        yield Objection("behind_unknown", {"host": name, "check": backlog.message})
+    elif host.behind is not None and host.behind > CAUGHT_UP:
+        yield Objection("behind_by", {"host": name, "seconds": host.behind, "limit": CAUGHT_UP})
 
 
-def _way_back(world: World, name: str) -> list[str]:
-    """Say whether the old holder could be unable to take the role back: it has to have what the new one has."""
+def _way_back(world: World, name: str) -> Iterator[Objection]:
+    """Yield whether the old holder could be unable to take the role back: it has to have what the new one has."""
     host = world.hosts[name]
     threads = host.checks["rep_threads"]
-    if host.uses_gtid or not (threads.failed or threads.error_since is not None):
-        return []
-    why = "so that it could not take the role back if the move failed"
-    return [f"replication of {name} does not run and is without GTID, {why}: {threads.message}"]
+    if not host.uses_gtid and (threads.failed or threads.error_since is not None):
+        yield Objection("no_way_back", {"host": name, "check": threads.message})
 
 
-def _clients(world: World, name: str, looked: Looked | None) -> list[str]:
+def _clients(world: World, name: str, looked: Looked | None) -> Iterator[Objection]:
     if looked is None:
-        return []
+        return
     if looked.silence:
-        return [f"the agent of {name} cannot be told to let go: {looked.silence}"]
+        yield Objection("agent_silent", {"host": name, "why": looked.silence})
+        return
     grace, clients = world.conf.max_kill_retries, looked.clients
     if clients is None or clients.oldest <= grace:
-        return []
-    long = f"has been writing in one transaction for {clients.oldest:.0f} s"
-    return [
-        f"{clients.who or 'a client'} of {name} {long} and would be ended after {grace} s (max_kill_retries)",
-        *(f"{name}: {said}" for said in looked.clients_at_rest),
-    ]
+        return
+    who = clients.who or "a client"
+    yield Objection("long_transaction", {"host": name, "who": who, "seconds": clients.oldest, "grace": grace})
+    for said in looked.clients_at_rest:
+        yield Objection("clients_at_rest", {"host": name, "said": said})

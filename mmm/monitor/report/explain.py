@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mmm.monitor.assess import diagnosis, divergence
-from mmm.monitor.command import dispatch
+from mmm.monitor.command.in_use import refusal
 from mmm.monitor.decide import unheld
 from mmm.monitor.decide.reconcile import holders
 from mmm.monitor.states import conditions
@@ -123,10 +123,12 @@ def _set_online(view: View) -> dict[str, Any] | None:
     """Return whether set_online would be taken, where it is for the admin to decide; else why it would be refused."""
     if view.host.state not in (State.ADMIN_OFFLINE, State.AWAITING_RECOVERY):
         return None
-    result = dispatch.run(view.world, ["set_online", view.name], view.now, pinged=True)
-    taken = result is not None and result.awaits is not None
-    why = "" if taken or result is None else result.text.removeprefix("ERROR: ")
-    return {"command": f"mmm_control set_online {view.name}", "refused": why or None}
+    answer = refusal(view.world, view.now, view.name)
+    return {
+        "command": f"mmm_control set_online {view.name}",
+        "refused": None if answer is None else answer.sentence,
+        "code": None if answer is None else answer.code,
+    }
 
 
 def _missing(fact: Condition, view: View) -> str:

@@ -1,0 +1,74 @@
+"""Finds out what commands ask for."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from mmm.monitor.act.agents import Agents
+from mmm.monitor.act.checks import Checks
+from mmm.monitor.act.sign_of_life import sign_of_life
+from mmm.monitor.apply.events import Doubted, Event
+from mmm.monitor.command.asking import Ask, Command, Heard, LookAt, LookForLife, Ping
+from mmm.monitor.command.command_result import Result
+from mmm.monitor.command.preflight import Looked
+from mmm.monitor.world.world import World
+from mmm.network.icmp import Pinger
+
+
+class Finder:
+    """Runs commands on the world of a monitor, and looks for what they have to know."""
+
+    def __init__(
+        self,
+        agents: Agents,
+        checks: Checks,
+        pinger: Pinger,
+        world: Callable[[], World],
+        post: Callable[[Event], None],
+    ) -> None:
+        self._agents = agents
+        self._checks = checks
+        self._pinger = pinger
+        self._world = world
+        self._post = post
+
+    async def carried(self, command: Command) -> Result:
+        """Return what a command comes to, once it was told all that it asks for."""
+        asking = command(self._world(), time.monotonic())
+        try:
+            ask = next(asking)
+            while True:
+                ask = asking.send(await self._find_out(ask))
+        except StopIteration as ended:
+            result: Result = ended.value
+            return result
+
+    async def _find_out(self, ask: Ask) -> Heard:
+        """Return what a command asks for; the world is the one by then."""
+        match ask:
+            case Ping(host):
+                silent = self._world().is_silent(host)
+                pinged = not silent and await self._agents.ping(self._world().conf.hosts[host])
+                return Heard(self._world(), time.monotonic(), pinged=pinged)
+            case LookAt():
+                looked = await self._look(ask)
+                return Heard(self._world(), time.monotonic(), looked=looked)
+            case LookForLife(host):
+                sign = await sign_of_life(self._world().conf.hosts[host], self._agents, self._pinger)
+                return Heard(self._world(), time.monotonic(), sign=sign)
+
+    async def _look(self, hosts: LookAt) -> Looked | None:
+        """Look anew at what a move of the active master role depends on; returns what no check finds."""
+        if not self._world().network_up:
+            return None
+        conf = self._world().conf.hosts
+        names = [name for name in (hosts.source, hosts.target) if name is not None]
+        results = asyncio.gather(*(self._checks.look_anew(conf[name]) for name in names))
+        classic = self._world().conf.vip_lease > 0 and self._world().hosts[hosts.target].agent.classic
+        prepared = None if classic else asyncio.create_task(self._agents.prepare(conf[hosts.target]))
+        looked = Looked() if hosts.source is None else await self._agents.clients(conf[hosts.source])
+        for result in (each for pair in await results for each in pair):
+            self._post(result)
+        if prepared is not None and (doubts := await prepared) is not None:
+            self._post(Doubted(hosts.target, doubts))
+        return looked

@@ -1,0 +1,83 @@
+"""What a command has to know that the world does not tell, and how it asks for it.
+
+A command is a generator: it yields what it wants to know, is sent what was found with the world and the time by then,
+and returns what it comes to. So it decides, and who runs it finds out; see also `mmm.mysql.session.question`.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+from mmm.monitor.command.command_result import Result, no_agent
+from mmm.monitor.command.preflight import Looked
+from mmm.monitor.command.sign import Sign
+from mmm.monitor.world.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Asks whether the host's agent answers."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookAt:
+    """Asks what is to be seen before the active master role goes from a host, or from nobody, to another one.
+
+    The checks of both are run anew, and their results are in the world by then.
+    """
+
+    source: str | None
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookForLife:
+    """Asks whether anything of the host answers."""
+
+    host: str
+
+
+Ask = Ping | LookAt | LookForLife
+
+
+class Heard(NamedTuple):
+    """What was found, and when."""
+
+    world: World
+    now: float
+    pinged: bool = False
+    """Ping: it answers."""
+    looked: Looked | None = None
+    """LookAt: what no check finds; None where nobody could look."""
+    sign: Sign | None = None
+    """LookForLife: what answers; None where nothing does."""
+
+
+T = TypeVar("T")
+Asking = Generator[Ask, Heard, T]
+Command = Callable[[World, float], Asking[Result]]
+"""Takes the world and the time at its begin."""
+
+
+class Moment(NamedTuple):
+    """The world at a time."""
+
+    world: World
+    now: float
+
+
+def answering(
+    world: World, now: float, host: str, refusal: Callable[[World, float], Result | None]
+) -> Asking[Moment | Result]:
+    """Ask the host's agent for an answer, unless the command is refused anyway; `refusal` says so, before and after.
+
+    Returns the world and the time after the answer, or the refusal.
+    """
+    if refused := refusal(world, now):
+        return refused
+    heard = yield Ping(host)
+    if refused := refusal(heard.world, heard.now):
+        return refused
+    return Moment(heard.world, heard.now) if heard.pinged else no_agent(heard.world, host)

@@ -1,0 +1,137 @@
+"""The commands set_online and set_offline (rule 5)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mmm.monitor.assess import promotion, trap
+from mmm.monitor.command.asking import Asking, answering
+from mmm.monitor.command.command_result import Awaited, Result
+from mmm.monitor.command.texts import Verdict
+from mmm.monitor.decide import failover_block
+from mmm.monitor.decide.vacancy import unfit
+from mmm.monitor.states import table
+from mmm.monitor.states.host_view import View
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.world import Mode, World
+
+_REPLICATION = frozenset({"rep_threads", "rep_backlog"})
+
+
+def set_online(world: World, now: float, host: str, *, force: bool = False) -> Asking[Result]:
+    """Take a host of the conf into use again."""
+    known = world.hosts[host]
+    if known.state is State.ONLINE:
+        if world.can_be_active_master(host) and failover_block.blocked(world):
+            return Result(failover_block.unblocked(world), Verdict("unblocked", {"host": host}))
+        return Result(world, Verdict("already_online"))
+
+    def refused(world: World, now: float) -> Result | None:
+        answer = refusal(world, now, host, force=force)
+        return None if answer is None else Result(world, answer)
+
+    at = yield from answering(world, now, host, refused)
+    return at if isinstance(at, Result) else _online(at.world, at.now, host)
+
+
+def refusal(world: World, now: float, host: str, *, force: bool = False) -> Verdict | None:
+    """Return why a host that is not ONLINE cannot be set online, whatever its agent says; None where it can."""
+    known = world.hosts[host]
+    about = {"host": host, "state": known.state}
+    if known.state not in (State.ADMIN_OFFLINE, State.AWAITING_RECOVERY):
+        return Verdict("not_switchable", {**about, "sentence": known.sentence})
+    if world.is_dead(host):
+        return Verdict("checks_failed", {"host": host})
+    if (peer := _failed_peer(world, host)) is not None:
+        return Verdict("peer_failed", {"peer": peer})
+    return None if force else _left_apart(View(world, host, now))
+
+
+def _left_apart(view: View) -> Verdict | None:
+    """Return why only `--force` sets the host online."""
+    known = view.host
+    about = {"host": view.name, "state": known.state}
+    if view.unshared is not None:
+        return Verdict("extra_transactions", {**about, "why": view.unshared_sentence})
+    if view.being_compared and known.lost:
+        return Verdict("not_compared", {**about, "why": view.comparing_sentence})
+    if _replication_stays_stopped(view.world, view.name):
+        why = known.checks["rep_threads"].message.removeprefix("ERROR: ")
+        return Verdict("not_replicating", {"host": view.name, "why": why})
+    return None
+
+
+def _failed_peer(world: World, host: str) -> str | None:
+    """Return the host's peer where that is in use with broken replication, and is not the only one to write."""
+    peer = world.peer(host)
+    if peer is None or peer == host:
+        return None
+    other = world.hosts[peer]
+    needed = world.active_master is None and promotion.lacks(world, peer)
+    broken = other.state is State.ONLINE and not other.good("rep_threads", "rep_backlog")
+    return peer if broken and not needed else None
+
+
+def _replication_stays_stopped(world: World, name: str) -> bool:
+    """Tell whether the host would be used with old data: an agent without leases does not start its replication."""
+    host = world.hosts[name]
+    if host.state is not State.AWAITING_RECOVERY or world.active_master in (None, name):
+        return False
+    threads = host.checks["rep_threads"]
+    return host.agent.classic and threads.error_since is not None and host.connecting_since is None
+
+
+def _online(world: World, now: float, host: str) -> Result:
+    known = world.hosts[host]
+    world = failover_block.unblocked(world) if world.can_be_active_master(host) else world
+    if known.state is State.ADMIN_OFFLINE:
+        world = world.with_host(host, replace(known, checks=_stopped_by_order(known, now)))
+    world = table.enter(world, host, State.ONLINE, "set_online", "set online by the admin", now)
+    calm = replace(world.hosts[host], flapping=False, flap_start=None, flap_count=0, skipped_at="")
+    return _when_confirmed(world.with_host(host, calm), host, Verdict("set_online", {"host": host}))
+
+
+def _stopped_by_order(host: HostWorld, now: float) -> Mapping[str, CheckStatus]:
+    """Return the checks of a host that leaves ADMIN_OFFLINE: what failed in it was stopped by order."""
+    return {
+        name: trap.excused(check, now) if name in _REPLICATION and check.changed >= host.since else check
+        for name, check in host.checks.items()
+    }
+
+
+def set_offline(world: World, now: float, host: str) -> Asking[Result]:
+    """Take a host of the conf out of use."""
+    if world.hosts[host].state is State.ADMIN_OFFLINE:
+        return Result(world, Verdict("already_offline"))
+    at = yield from answering(world, now, host, lambda world, _: _not_in_use(world, host))
+    return at if isinstance(at, Result) else _offline(at.world, at.now, host)
+
+
+def _not_in_use(world: World, host: str) -> Result | None:
+    state = world.hosts[host].state
+    if state in (State.ONLINE, State.REPLICATION_FAIL, State.REPLICATION_DELAY):
+        return None
+    return Result(world, Verdict("not_in_use", {"host": host, "state": state}))
+
+
+def _offline(world: World, now: float, host: str) -> Result:
+    world = table.enter(world, host, State.ADMIN_OFFLINE, "set_offline", "set offline by the admin", now)
+    was_writer = world.active_master == host
+    world = world.without_roles(host)
+    fields = {"host": host, "role": world.conf.active_master_role, "unfit": ""}
+    if was_writer:
+        fields["unfit"] = _nobody_writes(world)
+    return _when_confirmed(world, host, Verdict("set_offline", fields))
+
+
+def _nobody_writes(world: World) -> str:
+    """Return why no host can take the active master role now; empty where one can."""
+    role = world.conf.roles[world.conf.active_master_role]
+    return "" if world.mode is Mode.PASSIVE or promotion.eligible(world, role) else unfit(world, role)
+
+
+def _when_confirmed(world: World, host: str, done: Verdict) -> Result:
+    """Return the answer that comes once the host's agent has done it: in passive mode at once, for nothing is sent."""
+    if world.mode is Mode.PASSIVE:
+        return Result(world, Verdict("when_the_mode_changes", {"done": done}))
+    return Result(world, done, Awaited(host, done))

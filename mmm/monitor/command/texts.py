@@ -1,0 +1,203 @@
+"""What the admin is answered, in words: all sentences of commands, by code (rule 5).
+
+Scripts of the classic look at the first word of an answer, which says whether the command was taken.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from mmm.monitor.world.said import Fields, Said, Texts, listed
+
+_CHECK_ROLES = "Now you can wait some time and check new roles info!"
+
+
+def _set_offline(fields: Fields) -> str:
+    alone = ""
+    if fields["unfit"]:
+        role, unfit = fields["role"], fields["unfit"]
+        alone = f"No other host can take {role}, so nobody takes writes now: {unfit}. "
+    host = fields["host"]
+    return (
+        f"State of '{host}' changed to ADMIN_OFFLINE. {alone}Now you can wait some time and check all roles!"
+    )
+
+
+def _moved(fields: Fields) -> str:
+    left = f" from '{fields['source']}'" if fields["source"] else ""
+    against = f" Forced in spite of: {said_of(fields['against'])}." if fields["against"] else ""
+    return f"Role '{fields['role']}' has been moved{left} to '{fields['host']}'. {_CHECK_ROLES}{against}"
+
+
+def _spread(fields: Fields) -> str:
+    host, got = fields["host"], fields["got"]
+    where = ", ".join(f"{ip} goes to {to or 'nobody yet'}" for ip, to in fields["goes"])
+    exchange = (
+        f"'{host}' gets {listed(got)} in exchange, for the role is spread evenly over the hosts that are ONLINE;"
+        f" 'mmm_control set_offline {host}' keeps all roles away from it. "
+        if got
+        else ""
+    )
+    removed = f"Balanced role '{fields['role']}' has been removed from host '{host}'. {where}. "
+    return f"{removed}{exchange}{_CHECK_ROLES}"
+
+
+def _counts_as_off(fields: Fields) -> str:
+    return f"'{fields['host']}' counts as off now; {waited_for(fields['held'])}. See 'mmm_control show'."
+
+
+def waited_for(held: tuple[object, ...]) -> str:
+    """Return what waits no more for a host that counts as off, and may have `held` VIPs."""
+    return f"nothing waits any more for it to let {listed(held)} go" if held else "nothing waited for it"
+
+
+def said_of(reasons: Iterable[object]) -> str:
+    """Return reasons in words, one after the other."""
+    return "; ".join(map(str, reasons))
+
+
+def _when_the_mode_changes(fields: Fields) -> str:
+    return f"{fields['done'].sentence} It is sent when the mode changes."
+
+
+def _dry_run(fields: Fields) -> str:
+    first = f"Dry run, nothing was changed. {fields['role']} would be moved to {fields['host']}:"
+    return "".join(f"{line}\n" for line in (first, *fields["lines"]))
+
+
+def _nothing_to_do(fields: Fields) -> str:
+    return f"{fields['answer'].sentence}\nDry run: nothing was changed, and nothing would be.\n"
+
+
+DONE: Texts = {
+    "unblocked": "'{host}' is already ONLINE. Failover is not blocked any more.",
+    "already_online": "This host is already ONLINE. Skipping command.",
+    "set_online": "State of '{host}' changed to ONLINE. Now you can wait some time and check its new roles!",
+    "already_offline": "This host is already ADMIN_OFFLINE. Skipping command.",
+    "set_offline": _set_offline,
+    "when_the_mode_changes": _when_the_mode_changes,
+    "ip_set": "Set role '{vip}' to host '{host}'. It is sent when the mode changes.",
+    "same_mode": "Already in {mode} mode.",
+    "mode": "Switched into {mode} mode.",
+    "already_there": "Role is already on '{host}'. Skipping command.",
+    "moved": _moved,
+    "has_none": "Host '{host}' has no role '{role}'. Nothing to move.",
+    "spread": _spread,
+    "counts_as_off": _counts_as_off,
+    "dry_run": _dry_run,
+    "dry_run_idle": _nothing_to_do,
+}
+"""Of commands that were taken."""
+
+
+def _no_agent(fields: Fields) -> str:
+    host = fields["host"]
+    off = f" If it is off: 'mmm_control confirm_dead {host}'." if fields["may_hold"] else ""
+    return f"Can't reach the agent of host '{host}'! Start mmm_agentd there, or look at its log.{off}"
+
+
+def _cannot_force(fields: Fields) -> str:
+    role, host, state = fields["role"], fields["host"], fields["state"]
+    why = (
+        f"nothing speaks against 'move_role {role} {host}'" if fields["online"] else "it has to answer first"
+    )
+    return (
+        f"Can't force role to host '{host}': it is {state}, not REPLICATION_FAIL or REPLICATION_DELAY; {why}."
+    )
+
+
+def _not_moved_back(fields: Fields) -> str:
+    back = f"it is to go back to {fields['owner']}, not confirmed yet{_why(fields)}"
+    return f"{_NOT_MOVED.format(**fields)}: {fields['cause']}; {back}"
+
+
+def _keeps(fields: Fields) -> str:
+    return f"{_NOT_MOVED.format(**fields)}: {fields['owner'] or 'nobody'} keeps it{_why(fields)}"
+
+
+def _source_silent(fields: Fields) -> str:
+    return (
+        "{role} is on {host}, but {source} has not confirmed that it let go{why}: its lease ran out. See that the"
+        " server of {source} is read_only"
+    ).format(**{**fields, "why": _why(fields)})
+
+
+def _not_confirmed(fields: Fields) -> str:
+    return f"ordered, not confirmed yet{_why(fields)}; it is tried again every few seconds"
+
+
+def _why(fields: Fields) -> str:
+    """Return what the agent of `agent` said to the last order, empty where no agent is to blame."""
+    if fields["agent"] is None:
+        return ""
+    if fields["refusal"]:
+        return f": the agent of {fields['agent']} answered '{fields['refusal']}'"
+    return f": the agent of {fields['agent']} did not answer"
+
+
+_NOT_MOVED = "{role} could not be moved to {host}"
+
+REFUSED: Texts = {
+    "unknown_method": "Unknown method '{method}': use auto, wait or manual.",
+    "unknown_host": lambda of: f"Unknown host name '{of['host']}'! Known are {listed(of['known'])}.",
+    "unknown_role": lambda of: f"Unknown role name '{of['role']}'! Known are {listed(of['known'])}.",
+    "unknown_ip": lambda of: f"Unknown IP address '{of['ip']}'! Known are {listed(of['known'])}.",
+    "passive": "Not possible in passive mode: use set_ip, or set_active first.",
+    "not_passive": "This command is only allowed in passive mode: set_passive first.",
+    "not_switchable": "Host '{host}' is {state}: {sentence}. It can't be switched to ONLINE.",
+    "checks_failed": "Checks 'ping' and 'mysql' must be ok for host '{host}': see 'mmm_control checks {host}'.",
+    "peer_failed": "The replication checks of its peer '{peer}' must be ok: see 'mmm_control checks {peer}'.",
+    "extra_transactions": "Host '{host}' stays {state}: {why}.",
+    "not_compared": "Host '{host}' stays {state}: {why}. Try again in a moment; --force takes it uncompared.",
+    "not_replicating": "Replication of '{host}' does not run: {why}. Start it there (START SLAVE), or use --force.",
+    "not_in_use": "Host '{host}' is {state}: only a host that is ONLINE or REPLICATION_* can be set offline.",
+    "no_agent": _no_agent,
+    "not_of_the_role": (
+        lambda of: (
+            f"Host '{of['host']}' can't handle role '{of['role']}'. It is for {listed(of['hosts'])} only."
+        )
+    ),
+    "cannot_assign": "Can't assign role to host '{host}': it is {state}.",
+    "not_online": "Can't move role to host '{host}': it is {state}.",
+    "preferred": "Role '{role}' is on its preferred host '{source}': set_manual first to move it away.",
+    "under_way": "{role} is being moved from {source} to {target} at the moment. Wait for the end of that.",
+    "objections": (
+        lambda of: (
+            f"{of['role']} is not moved to {of['host']}: {said_of(of['against'])}. 'move_role --force' moves it all the"
+            " same."
+        )
+    ),
+    "only_the_writer": "--force is for the active master role '{role}' only.",
+    "cannot_force": _cannot_force,
+    "not_off": "'{host}' does not count as off: {why}",
+    "waits_endless": "ordered, and done as soon as it can be: {why}",
+    "not_moved_back": _not_moved_back,
+    "moved_back": _NOT_MOVED + ": {owner} keeps it: {cause}",
+    "keeps": _keeps,
+    "source_silent": _source_silent,
+    "not_confirmed": _not_confirmed,
+    "not_in_time": "ordered, but not confirmed within {limit:g} s; see 'mmm_control show'",
+    "not_allowed": "{why}",
+    "dry_run_refused": _nothing_to_do,
+}
+"""Of commands that were refused, or that came to nothing."""
+
+
+class Verdict(Said):
+    """What the admin is answered."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {**DONE, **REFUSED}
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the command was taken."""
+        return self.code in DONE
+
+    @property
+    def sentence(self) -> str:
+        """Return the answer behind its first word."""
+        return Said.__str__(self)
+
+    def __str__(self) -> str:
+        return f"{'OK' if self.ok else 'ERROR'}: {self.sentence}"
