@@ -66,8 +66,8 @@ def test_without_network_nothing_is_known_of_any_host() -> None:
 
 
 def test_nothing_is_the_matter_with_a_healthy_host_nor_with_one_that_the_admin_took_out() -> None:
-    assert diagnosis.said(of(HEALTHY), "db1") == ""
-    assert diagnosis.said(of(replace(seen(CLOSED, "mysql"), state=State.ADMIN_OFFLINE)), "db1") == ""
+    assert diagnosis.said(of(HEALTHY), "db1") is None
+    assert diagnosis.said(of(replace(seen(CLOSED, "mysql"), state=State.ADMIN_OFFLINE)), "db1") is None
 
 
 def test_each_row_of_the_table_is_made() -> None:

@@ -68,13 +68,15 @@ def test_a_master_that_lacks_much_is_not_promoted_and_that_is_said(standby: Worl
     after = lost(standby)
     assert after.owner[WRITER] is None
     said = f"db2 is not promoted: {why}"
-    assert promotion.held_back(after).startswith(said)
+    assert str(promotion.held_back(after)).startswith(said)
     assert f"# Warning: no host holds writer: {said}" in answers.show(after)
     assert "Nothing is lost if db1, which wrote last, has it again: start its server. Else " in answers.show(
         after
     )
     assert f"{WRITER}: nobody: {said}" in explain(after, "all", NOW, lambda moment: moment)
-    assert "'mmm_control move_role --force writer db2' promotes it all the same" in promotion.held_back(after)
+    assert "'mmm_control move_role --force writer db2' promotes it all the same" in str(
+        promotion.held_back(after)
+    )
     refused = commanding.run(after, ["move_role", "writer", "db2"], NOW, pinged=True, looked=Looked())
     assert refused is not None
     assert refused.text.startswith("ERROR: ")
@@ -226,5 +228,5 @@ def test_a_holder_that_was_never_sent_the_role_has_nothing_to_give_away() -> Non
     """db1 was to take over from db2, and db2 is back before db1 was told: db1 lacks what it lacked before."""
     before = with_host(world({WRITER: "db1"}), "db1", checks=checks(**BROKEN))
     moving = replace(before, last_writer="db2", move=Move(WRITER, "db1", "db2"))
-    assert promotion.lacks(moving, "db1") == "", "it may have written"
+    assert promotion.lacks(moving, "db1") is None, "it may have written"
     assert promotion.lacks(with_agent(moving, "db1", may_hold=frozenset()), "db1")

@@ -103,7 +103,7 @@ def test_a_writer_at_rest_leaves_nobody_behind() -> None:
 def test_what_is_lost_with_the_writer_is_no_lag() -> None:
     after = look(look(writing(limit=1.0), "db1", mariadb(100), NOW), "db2", mariadb(99), NOW + 0.1)
     after = look(after, "db2", mariadb(99), NOW + 30)
-    assert promotion.lacks(with_host(after, "db1", checks=checks(mysql=NOW)), "db2") == ""
+    assert promotion.lacks(with_host(after, "db1", checks=checks(mysql=NOW)), "db2") is None
 
 
 def test_one_that_got_nothing_for_long_is_not_promoted_by_itself() -> None:
@@ -114,7 +114,7 @@ def test_one_that_got_nothing_for_long_is_not_promoted_by_itself() -> None:
     dead = settle(with_host(after, "db1", checks=checks(mysql=NOW + 63)), NOW + 63)[0]
     assert dead.owner[WRITER] is None
     why = "it has got nothing of what db1 wrote in 61 s, though its replication runs, max_lag_on_failover is 60 s"
-    assert why in promotion.held_back(dead)
+    assert why in str(promotion.held_back(dead))
 
 
 def test_what_it_never_gets_is_no_stall() -> None:

@@ -48,7 +48,7 @@ class Chronicle:
             log.log(level, "%s", line)
         move = after.move
         if move is not None and move.phase is Phase.RETURNING and before.owner[move.vip] != move.source:
-            self._assigned(after, Assigned(move.vip, move.target, move.source), move.cause)
+            self._assigned(after, Assigned(move.vip, move.target, move.source), str(move.cause or ""))
 
     def turn(self, world: World, changes: Iterable[News]) -> None:
         """Say what a turn changed; `world` is the one after it."""
@@ -135,7 +135,8 @@ class Chronicle:
 def _failure(world: World, assigned: Assigned) -> str:
     """Return why a planned move failed that this assignment undoes."""
     move = world.move
-    return move.cause if move is not None and (move.vip, move.goal) == (assigned.vip, assigned.after) else ""
+    undone = move is not None and (move.vip, move.goal) == (assigned.vip, assigned.after)
+    return str(move.cause or "") if move is not None and undone else ""
 
 
 def _read(path: Path) -> tuple[Entry, ...]:

@@ -20,9 +20,11 @@ from mmm.monitor.assess import (
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.checks import NO_CAUSE, Cause, Outcome
+from mmm.monitor.world.examined import Met
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.hosts import Hosts
 from mmm.monitor.world.link import AgentLink
+from mmm.monitor.world.move import Failed
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import NO_LEASE, Note
 from mmm.wire.doubts import Doubt
@@ -172,7 +174,7 @@ class Network:
 class Examined:
     """The doctor has looked at the cluster; what it found that the next failover would meet."""
 
-    errors: frozenset[str]
+    errors: frozenset[Met]
 
 
 Event = (
@@ -388,9 +390,9 @@ def _answered(world: World, event: Answered, now: float) -> World:
         return other_monitor.met(world, event.host, event.follows)
     unsent = world.move is not None and world.move.vip not in world.hosts[event.host].agent.may_hold
     undone = unsent or event.answer is Answer.ERROR
-    why = f"the agent of {event.host} answered '{event.text}'"
-    if event.answer is not Answer.ERROR:
-        why = f"the agent of {event.host} did not answer: {event.text}"
+    why = Failed("agent_silent", {"host": event.host, "why": event.text})
+    if event.answer is Answer.ERROR:
+        why = Failed("agent_error", {"host": event.host, "answer": event.text})
     return phases.failed(world, event.host, sent, why, now, undone=undone)
 
 

@@ -6,6 +6,7 @@ What is found twice, one look after the other, is shown: in the middle of a move
 from collections.abc import Iterable, Iterator
 
 from mmm.doctor.rules import Finding, would_fail
+from mmm.monitor.world.examined import Met
 from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Warned
 from mmm.monitor.world.world import World
@@ -20,22 +21,22 @@ _APART = "no_way_to_agent"
 _HOSTS_A_SECOND = 10.0
 
 
-def errors(world: World, found: Iterable[Finding]) -> frozenset[str]:
-    """Return what is wrong with hosts in use that the next failover would meet, each a word that can be compared.
+def errors(world: World, found: Iterable[Finding]) -> frozenset[Met]:
+    """Return what is wrong with hosts in use that the next failover would meet.
 
     What is the matter with a host that is not in use is said elsewhere.
     """
     hosts = world.hosts.items()
     out = {name for name, host in hosts if host.state is not State.ONLINE or host.agent.unreachable}
     return frozenset(
-        f"{finding.host} {finding.code} {finding.fields.get('other', '-')} {_fields(finding)}"
+        Met(finding.host, finding.code, finding.fields.get("other", ""), _fields(finding))
         for finding in would_fail(found)
         if not out & {finding.host, finding.fields.get("to"), finding.fields.get("other")}
     )
 
 
-def _fields(finding: Finding) -> str:
-    return " ".join(value for name, value in finding.fields.items() if name not in _FIGURES)
+def _fields(finding: Finding) -> tuple[str, ...]:
+    return tuple(value for name, value in finding.fields.items() if name not in _FIGURES)
 
 
 def next_look(world: World) -> float:
@@ -43,15 +44,10 @@ def next_look(world: World) -> float:
     return max(AGAIN, len(world.hosts) / _HOSTS_A_SECOND) if world.examined else PERIOD
 
 
-def _words(error: str) -> list[str]:
-    """Return host, code and the first field of an error."""
-    return error.split(" ", 3)[:3]
-
-
 def warned(world: World) -> Iterator[Warned]:
     """Return the line of `show`, none where the doctor has found nothing twice."""
     both = world.examined & world.examined_before
-    apart = {_words(each)[2] for each in both if _words(each)[:2] == [world.active_master, _APART]}
+    apart = {each.other for each in both if (each.host, each.code) == (world.active_master, _APART)}
     if apart:
         others = [name for name in world.hosts if name in apart]
         ports = sorted({str(world.conf.hosts[name].agent_port) for name in others})

@@ -6,9 +6,11 @@ that fits counts.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mmm.monitor.assess import second_opinion
 from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.said import Said, Texts, listed
 from mmm.monitor.world.world import World
 
 
@@ -169,10 +171,18 @@ def notable(world: World, name: str) -> Diagnosis | None:
     return None if failing and not world.is_dead(name) else diagnose(world, name)
 
 
-def said(world: World, name: str) -> str:
-    """Return the name of the host's diagnosis and its sentence; empty when nothing is the matter."""
+class Diagnosed(Said):
+    """What is the matter with a host: the name of its diagnosis, and the sentence."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {row.name: row.sentence for row in TABLE}
+
+
+def said(world: World, name: str) -> Diagnosed | None:
+    """Return the host's diagnosis with its figures; None when nothing is the matter."""
     found = diagnose(world, name)
     if found is None:
-        return ""
-    others, port = ", ".join(second_opinion.reached_by(world, name)), world.conf.hosts[name].agent_port
-    return f"{found.name}: {found.sentence.format(name=name, others=others, port=port)}"
+        return None
+    others, port = listed(second_opinion.reached_by(world, name)), world.conf.hosts[name].agent_port
+    return Diagnosed(found.name, {"name": name, "others": others, "port": port})

@@ -3,11 +3,14 @@
 Not one of which it is known, or must be feared, that it lacks much of what the last writer has acknowledged.
 """
 
+from typing import ClassVar
+
 from mmm.config.model import Role
 from mmm.gtid.transactions import surplus
 from mmm.monitor.assess import silent_lag
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.move import Phase
+from mmm.monitor.world.said import Fields, Said, Texts
 from mmm.monitor.world.world import Mode, World
 
 
@@ -20,63 +23,105 @@ def eligible(world: World, role: Role) -> list[str]:
     return [name for name in held if not lacks(world, name)]
 
 
-def lacks(world: World, name: str) -> str:
-    """Return why the host is not promoted by itself, empty where it may be.
+def _broken(of: Fields) -> str:
+    gap = of["gap"] or f"how far it is behind {of['last']} is not known"
+    return f"its replication is broken ({of['check']}), {gap}"
+
+
+class Lack(Said):
+    """Why a host is not promoted by itself."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "replication_broken": _broken,
+        "got_nothing": (
+            "it has got nothing of what {last} wrote in {seconds:.0f} s, though its replication runs,"
+            " max_lag_on_failover is {limit:g} s"
+        ),
+        "behind": "it is behind {last} ({check})",
+        "may_be_behind": "it may be {seconds:.0f} s behind {last}, max_lag_on_failover is {limit:g} s",
+    }
+
+
+class Gap(Said):
+    """What a host has not applied of what the last writer had, as far as is known."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "received": "it has received {unapplied} that it has not applied",
+        "lacked": "when last looked at it lacked {more} of {last}",
+        "both": (
+            "it has received {unapplied} that it has not applied and when last looked at it lacked {more} of {last}"
+        ),
+    }
+
+
+def _held_back(of: Fields) -> str:
+    said = f"{of['host']} is not promoted: {of['lack']}. "
+    if of["lossless"]:
+        said += f"Nothing is lost if {of['last']}, which wrote last, has it again: {of['lossless'].format(**of)}. Else "
+    force = f"'mmm_control move_role --force {of['role']} {of['host']}'"
+    return f"{said}{force} promotes it all the same, and what it lacks is lost"
+
+
+class HeldBack(Said):
+    """Who could be promoted and is not, why, and the ways out."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {"lacks": _held_back}
+
+
+def lacks(world: World, name: str) -> Lack | None:
+    """Return why the host is not promoted by itself, None where it may be.
 
     Whoever wrote last lacks nothing, and so does the old holder in a planned move until the new one is told.
     """
     last, monitor = world.last_writer, world.conf.monitor
     if last is None or last == name or monitor is None or _gives_role_away(world, name):
-        return ""
+        return None
     limit = world.conf.max_lag_on_failover
     if limit == float("inf"):
-        return ""
+        return None
     host = world.hosts[name]
     threads, backlog = host.checks["rep_threads"], host.checks["rep_backlog"]
     if threads.failed or threads.error_since is not None:
-        gap = gap_to(world, name, last) or f"how far it is behind {last} is not known"
-        return f"its replication is broken ({threads.message.removeprefix('ERROR: ')}), {gap}"
+        check = threads.message.removeprefix("ERROR: ")
+        return Lack("replication_broken", {"last": last, "check": check, "gap": gap_to(world, name, last)})
     if (stalled := silent_lag.lag(world, name)) > limit:
-        return (
-            f"it has got nothing of what {last} wrote in {stalled:.0f} s, though its replication runs,"
-            f" max_lag_on_failover is {limit:g} s"
-        )
+        return Lack("got_nothing", {"last": last, "seconds": stalled, "limit": limit})
     if host.behind is None:
-        return f"it is behind {last} ({backlog.message})" if backlog.failed else ""
+        return Lack("behind", {"last": last, "check": backlog.message}) if backlog.failed else None
     behind = host.behind + _blind(world, host, last)
-    if behind <= limit:
-        return ""
-    return f"it may be {behind:.0f} s behind {last}, max_lag_on_failover is {limit:g} s"
+    return (
+        Lack("may_be_behind", {"last": last, "seconds": behind, "limit": limit}) if behind > limit else None
+    )
 
 
-def held_back(world: World) -> str:
-    """Return who is not promoted, why, and the ways out; empty while the role is held or can be given."""
+def held_back(world: World) -> HeldBack | None:
+    """Return who is not promoted, why, and the ways out; None while the role is held or can be given."""
     role = world.conf.roles.get(world.conf.active_master_role)
     if role is None or world.active_master is not None or world.mode is Mode.PASSIVE:
-        return ""
+        return None
     able = {name: lacks(world, name) for name in role.hosts if world.can_take(name)}
     if not able or not all(able.values()):
-        return ""
-    name, why = next(iter(able.items()))
-    force = f"'mmm_control move_role --force {role.name} {name}' promotes it all the same, and what it lacks is lost"
-    lossless = _lossless(world, name)
-    return f"{name} is not promoted: {why}. {f'{lossless}. Else ' if lossless else ''}{force}"
+        return None
+    name, lack = next(iter(able.items()))
+    last = world.last_writer if world.last_writer in world.hosts and world.last_writer != name else None
+    lossless = "" if last is None else _LOSSLESS.get(world.hosts[last].state, "")
+    about = {"role": role.name, "host": name, "lack": lack, "last": last, "lossless": lossless}
+    return HeldBack("lacks", about)
 
 
-def _lossless(world: World, name: str) -> str:
-    """Return what to do so that the host which wrote last, and lacks nothing, gets the role; empty if none is known."""
-    last = world.last_writer
-    if last is None or last == name or last not in world.hosts:
-        return ""
-    match world.hosts[last].state:
-        case State.AWAITING_RECOVERY | State.ADMIN_OFFLINE:
-            return (
-                f"Nothing is lost if {last}, which wrote last, has it again: 'mmm_control set_online {last}'"
-            )
-        case State.HARD_OFFLINE:
-            return f"Nothing is lost if {last}, which wrote last, has it again: start its server"
-        case _:
-            return ""
+_SET_ONLINE = "'mmm_control set_online {last}'"
+_LOSSLESS = {
+    State.AWAITING_RECOVERY: _SET_ONLINE,
+    State.ADMIN_OFFLINE: _SET_ONLINE,
+    State.HARD_OFFLINE: "start its server",
+}
+"""What to do so that the host which wrote last, and lacks nothing, gets the role."""
 
 
 def caught_up(world: World, name: str) -> bool:
@@ -102,16 +147,15 @@ def _gives_role_away(world: World, name: str) -> bool:
     return move.phase is Phase.RETURNING or move.vip in world.hosts[name].agent.may_hold
 
 
-def gap_to(world: World, name: str, last: str) -> str:
-    """Return what the host lacks of the last writer, as far as is known, and has not applied; empty: nothing known."""
+def gap_to(world: World, name: str, last: str) -> Gap | None:
+    """Return what the host lacks of the last writer, as far as is known, and has not applied; None: nothing known."""
     ours, theirs = world.hosts[name].transactions, world.hosts[last].transactions
     if ours is None or ours.executed is None or ours.got is None:
-        return ""
+        return None
     unapplied = surplus(ours.got, ours.executed)
-    received = f"it has received {unapplied} that it has not applied" if unapplied else ""
     more = surplus(theirs.executed, ours.got) if theirs is not None and theirs.executed is not None else None
-    lacked = f"when last looked at it lacked {more} of {last}" if more else ""
-    return " and ".join(part for part in (received, lacked) if part)
+    code = "both" if unapplied and more else "received" if unapplied else "lacked"
+    return Gap(code, {"unapplied": unapplied, "more": more, "last": last}) if unapplied or more else None
 
 
 def _blind(world: World, host: HostWorld, last: str) -> float:

@@ -9,9 +9,11 @@ said  is what the admin is told of it, where the checks see nothing
 """
 
 from dataclasses import replace
+from typing import ClassVar
 
 from mmm.gtid.transactions import Transactions, is_past
 from mmm.monitor.world.host import Missed
+from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import World
 
 NOTABLE = 10.0
@@ -32,17 +34,27 @@ def note(world: World, name: str, news: Transactions) -> Missed | None:
     return Missed(last, theirs.seen, theirs.executed)
 
 
-def said(world: World, name: str) -> str:
-    """Return the sentence for a stall of NOTABLE seconds that no check tells of; empty where there is none."""
+class SilentLag(Said):
+    """A stall that no check tells of."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "got_nothing": (
+            "{host} has got nothing of what {writer} wrote in {seconds:.0f} s, though its replication runs and says"
+            " nothing: its connection to its source may be half dead (slave_net_timeout)"
+        )
+    }
+
+
+def said(world: World, name: str) -> SilentLag | None:
+    """Return a stall of NOTABLE seconds that no check tells of; None where there is none."""
     host, seconds = world.hosts[name], lag(world, name)
     if seconds < NOTABLE or host.missed is None or not host.good("rep_threads", "rep_backlog"):
-        return ""
+        return None
     if host.behind is None or host.behind >= NOTABLE:
-        return ""
-    return (
-        f"host {name} has got nothing of what {host.missed.host} wrote in {seconds:.0f} s, though its replication runs"
-        " and says nothing: its connection to its source may be half dead (slave_net_timeout)"
-    )
+        return None
+    return SilentLag("got_nothing", {"host": name, "writer": host.missed.host, "seconds": seconds})
 
 
 def lag(world: World, name: str) -> float:

@@ -13,6 +13,7 @@ from mmm.monitor.states import table
 from mmm.monitor.states.host_view import View
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.move import Unfit
 from mmm.monitor.world.world import Mode, World
 
 _REPLICATION = frozenset({"rep_threads", "rep_backlog"})
@@ -118,16 +119,15 @@ def _offline(world: World, now: float, host: str) -> Result:
     world = table.enter(world, host, State.ADMIN_OFFLINE, "set_offline", "set offline by the admin", now)
     was_writer = world.active_master == host
     world = world.without_roles(host)
-    fields = {"host": host, "role": world.conf.active_master_role, "unfit": ""}
-    if was_writer:
-        fields["unfit"] = _nobody_writes(world)
-    return _when_confirmed(world, host, Verdict("set_offline", fields))
+    left = _nobody_writes(world) if was_writer else ()
+    about = {"host": host, "role": world.conf.active_master_role, "unfit": left}
+    return _when_confirmed(world, host, Verdict("set_offline", about))
 
 
-def _nobody_writes(world: World) -> str:
+def _nobody_writes(world: World) -> tuple[Unfit, ...]:
     """Return why no host can take the active master role now; empty where one can."""
     role = world.conf.roles[world.conf.active_master_role]
-    return "" if world.mode is Mode.PASSIVE or promotion.eligible(world, role) else unfit(world, role)
+    return () if world.mode is Mode.PASSIVE or promotion.eligible(world, role) else unfit(world, role)
 
 
 def _when_confirmed(world: World, host: str, done: Verdict) -> Result:

@@ -61,7 +61,7 @@ class Objection(Said):
         "agent_at_work": "the agent of {host} has not answered the last order, {seconds:.0f} s ago: see its log",
         "lacks": "{host}: {why}",
         "not_replicating": lambda of: (
-            f"replication of {of['host']} does not run: {of['check']}{'; ' if of['gap'] else ''}{of['gap']}"
+            f"replication of {of['host']} does not run: {of['check']}{'; ' if of['gap'] else ''}{of['gap'] or ''}"
         ),
         "not_connected": "replication of {host} is not connected to its source: {check}",
         "behind": "{host} is behind: {check}",

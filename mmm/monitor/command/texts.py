@@ -14,7 +14,7 @@ _CHECK_ROLES = "Now you can wait some time and check new roles info!"
 def _set_offline(fields: Fields) -> str:
     alone = ""
     if fields["unfit"]:
-        role, unfit = fields["role"], fields["unfit"]
+        role, unfit = fields["role"], listed(fields["unfit"])
         alone = f"No other host can take {role}, so nobody takes writes now: {unfit}. "
     host = fields["host"]
     return (

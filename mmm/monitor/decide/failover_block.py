@@ -11,6 +11,7 @@ a moment to confirm that it is ONLINE.
 
 import math
 from dataclasses import replace
+from typing import ClassVar
 
 from mmm.config.model import Role, Vip
 from mmm.monitor.assess import loss
@@ -18,6 +19,7 @@ from mmm.monitor.decide import roles
 from mmm.monitor.decide.move.phases import TELL_LIMIT, TRY_AGAIN
 from mmm.monitor.world.host import State
 from mmm.monitor.world.move import Hold
+from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import World
 
 
@@ -31,16 +33,27 @@ def unblocked(world: World) -> World:
     return replace(world, failed_over=None, hold=None)
 
 
-def blocked(world: World) -> str:
-    """Return the sentence that says what waits, for whom and how long; empty when nothing does."""
+class Blocked(Said):
+    """A failover has to wait."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "failover_block": (
+            "failover of {role} is blocked for another {seconds} s: {host} lost it within {limit:g} s (failover_block)"
+            " of the last failover and has not confirmed that it let go. set_online of a host that can have it ends"
+            " this"
+        )
+    }
+
+
+def blocked(world: World) -> Blocked | None:
+    """Return what waits, for whom and how long; None when nothing does."""
     hold, role = world.hold, world.conf.active_master_role
     if hold is None or hold.returning or world.active_master is not None or world.conf.monitor is None:
-        return ""
-    return (
-        f"failover of {role} is blocked for another {hold.left} s: {hold.host} lost it within"
-        f" {world.conf.monitor.failover_block:g} s (failover_block) of the last failover and has not confirmed that"
-        f" it let go. set_online of a host that can have it ends this"
-    )
+        return None
+    limit = world.conf.monitor.failover_block
+    return Blocked("failover_block", {"role": role, "host": hold.host, "seconds": hold.left, "limit": limit})
 
 
 def _note_admin(world: World, now: float) -> World:

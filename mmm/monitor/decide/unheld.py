@@ -3,6 +3,7 @@
 from mmm.config.model import Vip
 from mmm.monitor.assess import promotion
 from mmm.monitor.decide.vacancy import Reason, unfit, vacancy
+from mmm.monitor.world.said import listed
 from mmm.monitor.world.world import Mode, World
 
 
@@ -23,4 +24,4 @@ def why(world: World, vip: Vip) -> str:
 
 def no_host(world: World, vip: Vip) -> str:
     """Return what each host of the VIP's role is, none of which can take it."""
-    return unfit(world, world.conf.roles[vip.role])
+    return listed(unfit(world, world.conf.roles[vip.role]))

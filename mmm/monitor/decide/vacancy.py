@@ -4,14 +4,16 @@ found = vacancy(world)
 if found is not None: print(found.code, found)
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from mmm.config.model import Role
 from mmm.monitor.assess import promotion
 from mmm.monitor.decide import failover_block
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.host import State
+from mmm.monitor.world.move import Unfit
+from mmm.monitor.world.said import Said, Texts, listed
 from mmm.monitor.world.world import Mode, World
 
 
@@ -32,16 +34,33 @@ class Reason(StrEnum):
     """A host is about to get it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Vacancy:
-    """The active master role is assigned to no host. `text` is the reason and what to do about it."""
+class Vacancy(Said):
+    """The active master role is assigned to no host; `text` is the reason and what to do about it."""
 
-    role: str
-    code: Reason
-    text: str
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        Reason.NETWORK_DOWN: "the monitor is cut off, and assigns nothing until it is not",
+        Reason.BLOCKED: "{block}",
+        Reason.HELD_BACK: "{held}",
+        Reason.SOON: lambda of: f"{listed(of['unfit'])}; it is assigned as soon as one of them can have it",
+        Reason.FIRST_START: lambda of: (
+            f"this is a first start, {listed(of['unfit'])}: 'mmm_control set_online HOST' of the one whose data are to"
+            " be kept"
+        ),
+        Reason.NO_HOST: lambda of: listed(of["unfit"]) + (_SET_ONLINE.format(**of) if of["best"] else ""),
+    }
+
+    @property
+    def text(self) -> str:
+        """Return the sentence without the role."""
+        return Said.__str__(self)
 
     def __str__(self) -> str:
-        return f"no host holds {self.role}: {self.text}"
+        return f"no host holds {self.fields['role']}: {self.text}"
+
+
+_SET_ONLINE = ": 'mmm_control set_online {best}', or see 'mmm_control explain {best}'"
 
 
 def vacancy(world: World) -> Vacancy | None:
@@ -49,24 +68,21 @@ def vacancy(world: World) -> Vacancy | None:
     role = world.conf.roles.get(world.conf.active_master_role)
     if role is None or world.active_master is not None or world.mode is Mode.PASSIVE:
         return None
+    about = {"role": role.name}
     if not world.network_up:
-        return Vacancy(
-            role.name, Reason.NETWORK_DOWN, "the monitor is cut off, and assigns nothing until it is not"
-        )
-    if waits := failover_block.blocked(world):
-        return Vacancy(role.name, Reason.BLOCKED, waits)
+        return Vacancy(Reason.NETWORK_DOWN, about)
+    if block := failover_block.blocked(world):
+        return Vacancy(Reason.BLOCKED, {**about, "block": block})
     if held := promotion.held_back(world):
-        return Vacancy(role.name, Reason.HELD_BACK, held)
+        return Vacancy(Reason.HELD_BACK, {**about, "held": held})
     if promotion.eligible(world, role) or any(_is_coming(world, name) for name in role.hosts):
-        return Vacancy(
-            role.name, Reason.SOON, f"{unfit(world, role)}; it is assigned as soon as one of them can have it"
-        )
+        return Vacancy(Reason.SOON, {**about, "unfit": unfit(world, role)})
     return _without_hosts(world, role)
 
 
-def unfit(world: World, role: Role) -> str:
+def unfit(world: World, role: Role) -> tuple[Unfit, ...]:
     """Return what keeps each host of the role from getting it."""
-    return ", ".join(f"{name} is {phases.unfit(world, name)}" for name in role.hosts)
+    return tuple(phases.unfit(world, name) for name in role.hosts)
 
 
 def _is_coming(world: World, name: str) -> bool:
@@ -76,17 +92,13 @@ def _is_coming(world: World, name: str) -> bool:
 
 
 def _without_hosts(world: World, role: Role) -> Vacancy:
-    states = unfit(world, role)
-    ready = [
-        name for name in role.hosts if world.hosts[name].state in _SET_ONLINE and not world.is_dead(name)
-    ]
+    about = {"role": role.name, "unfit": unfit(world, role)}
     if not any(world.hosts[name].used for name in role.hosts):
-        text = f"this is a first start, {states}: 'mmm_control set_online HOST' of the one whose data are to be kept"
-        return Vacancy(role.name, Reason.FIRST_START, text)
+        return Vacancy(Reason.FIRST_START, about)
+    ready = [name for name in role.hosts if world.hosts[name].state in _OFF and not world.is_dead(name)]
     best = world.last_writer if world.last_writer in ready else ready[0] if ready else None
-    order = f": 'mmm_control set_online {best}', or see 'mmm_control explain {best}'" if best else ""
-    return Vacancy(role.name, Reason.NO_HOST, f"{states}{order}")
+    return Vacancy(Reason.NO_HOST, {**about, "best": best})
 
 
-_SET_ONLINE = (State.AWAITING_RECOVERY, State.ADMIN_OFFLINE)
+_OFF = (State.AWAITING_RECOVERY, State.ADMIN_OFFLINE)
 """States that set_online ends."""

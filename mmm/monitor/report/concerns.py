@@ -3,7 +3,7 @@
 Each is there for as long as it is true.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from mmm.monitor.assess import (
     checkup,
@@ -21,7 +21,7 @@ from mmm.monitor.states.host_view import View
 from mmm.monitor.states.table import rule_for
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import State
-from mmm.monitor.world.warnings import Level, Warned
+from mmm.monitor.world.warnings import Level, Value, Warned
 from mmm.monitor.world.world import Mode, World
 
 Clock = Callable[[float], float]
@@ -69,11 +69,14 @@ def _vacant(world: World, vacant: Vacancy) -> Iterator[Warned]:
     vip = world.conf.master_vip
     if vacant.code is Reason.NETWORK_DOWN or (vip is not None and unheld.is_due(world, vip)):
         return
-    code = {Reason.BLOCKED: "failover_blocked", Reason.HELD_BACK: "not_promoted"}.get(
-        vacant.code, "no_holder"
-    )
-    fields = {"role": vacant.role, "ips": "", "why": vacant.text, "reason": str(vacant.code)}
+    code = _VACANT.get(vacant.code, "no_holder")
+    role = vacant.fields["role"]
+    fields: dict[str, Value] = {"role": role, "ips": "", "why": vacant.text, "reason": str(vacant.code)}
     yield Warned(code, fields=fields, level=Level.CRITICAL)
+
+
+_VACANT: Mapping[str, str] = {Reason.BLOCKED: "failover_blocked", Reason.HELD_BACK: "not_promoted"}
+"""Codes of warnings for reasons that have one of their own."""
 
 
 def _no_holder(world: World, role: str) -> Iterator[Warned]:
@@ -140,7 +143,8 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
     host = world.hosts[name]
     about = (name,)
     extra = divergence.unshared(world, name)
-    diagnosed = world.guarded and world.network_up and diagnosis.notable(world, name) is not None
+    looks = world.guarded and world.network_up and diagnosis.notable(world, name) is not None
+    diagnosed = diagnosis.said(world, name) if looks else None
     if world.only_ping_lost(name):
         yield Warned("ping_ignored", about)
     if extra:
@@ -149,7 +153,7 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
     if host.skipped_at:
         yield Warned("rows_skipped", about, {"master": host.skipped_at})
     if stalled := silent_lag.said(world, name):
-        yield Warned("silent_lag", about, {"said": stalled, "seconds": silent_lag.lag(world, name)})
+        yield Warned("silent_lag", about, {"said": str(stalled), "seconds": stalled.fields["seconds"]})
     if host.agent.unreachable:
         yield Warned("agent_unreachable", about, {"reason": host.agent.silence})
     if host.agent.differs:
@@ -158,25 +162,19 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
         yield Warned("second_monitor", about, {"address": stranger})
     if host.agent.refusal:
         yield Warned("agent_error", about, {"answer": host.agent.refusal})
-    if diagnosed:
-        yield _diagnosis(world, name)
+    if diagnosed is not None:
+        yield _diagnosis(world, name, diagnosed)
     told_already = (extra and host.state is State.AWAITING_RECOVERY) or (
-        diagnosed and host.state is State.HARD_OFFLINE
+        diagnosed is not None and host.state is State.HARD_OFFLINE
     )
     if host.state not in (State.ONLINE, State.ADMIN_OFFLINE) and not told_already:
         yield Warned("out_of_use", about, {"state": str(host.state), "why": _why_out(View(world, name, now))})
 
 
-def _diagnosis(world: World, name: str) -> Warned:
-    row = diagnosis.diagnose(world, name)
-    code, _, said = diagnosis.said(world, name).partition(": ")
-    hurts = world.active_master == name and row is not None and row.name not in _STILL_SERVES
-    return Warned(
-        "diagnosis",
-        (name,),
-        {"diagnosis": code, "said": said},
-        Level.CRITICAL if hurts else Level.WARNING,
-    )
+def _diagnosis(world: World, name: str, found: diagnosis.Diagnosed) -> Warned:
+    hurts = world.active_master == name and found.code not in _STILL_SERVES
+    level = Level.CRITICAL if hurts else Level.WARNING
+    return Warned("diagnosis", (name,), {"diagnosis": found.code, "said": str(found)}, level)
 
 
 def _why_out(view: View) -> str:

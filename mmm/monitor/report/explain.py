@@ -45,8 +45,7 @@ def explain(world: World, name: str, now: float, clock: Clock) -> str:
 
 def _host(view: View, clock: Clock) -> dict[str, Any]:
     host, link = view.host, view.host.agent
-    row = diagnosis.diagnose(view.world, view.name)
-    code, _, said = diagnosis.said(view.world, view.name).partition(": ")
+    found = diagnosis.said(view.world, view.name)
     holding = rule_for(view)
     kept = holding is not None and holding.to is None and holding.name != host.rule
     return {
@@ -55,7 +54,7 @@ def _host(view: View, clock: Clock) -> dict[str, Any]:
         "since": moment(clock(host.since)),
         "rule": host.rule,
         "sentence": host.sentence,
-        "diagnosis": None if row is None else {"code": code, "text": said},
+        "diagnosis": None if found is None else {"code": found.code, "text": str(found)},
         "kept_by": {"rule": holding.name, "text": holding.sentence.format(v=view)}
         if kept and holding
         else None,

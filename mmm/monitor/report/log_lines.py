@@ -54,7 +54,7 @@ def between(before: World, after: World) -> Iterator[Notice]:
         yield from _mmm2(before, after, name)
         if after.network_up:  # without it no check has said anything
             for check, status in host.checks.items():
-                yield from _check(f"{name}: {check}", old.checks[check], status)
+                yield from _check(name, check, old.checks[check], status)
         yield from _agent(name, old.agent, host.agent)
 
 
@@ -96,13 +96,13 @@ def _diagnosis(before: World, after: World, name: str) -> Iterator[Notice]:
         return
     was, found = diagnosis.notable(before, name), diagnosis.notable(after, name)
     if found is not None and found is not was:
-        yield logging.WARNING, f"{name}: diagnosis: {diagnosis.said(after, name)}"
+        yield logging.WARNING, f"{name}: diagnosis: {found.name}: {diagnosis.said(after, name)}"
 
 
 def _stalled(before: World, after: World, name: str) -> Iterator[Notice]:
     was, found = silent_lag.said(before, name), silent_lag.said(after, name)
     if found and not was:
-        yield logging.WARNING, found.removeprefix("host ")
+        yield logging.WARNING, str(found)
     elif silent_lag.lag(before, name) >= silent_lag.NOTABLE and not silent_lag.lag(after, name):
         yield logging.INFO, f"{name}: it gets again what is written"
 
@@ -119,7 +119,8 @@ def _unreadable(before: World, after: World, name: str) -> Iterator[Notice]:
         yield logging.ERROR, f"{name}: it cannot be compared with {divergence.opposite(after)}: {why}"
 
 
-def _check(what: str, before: CheckStatus, after: CheckStatus) -> Iterator[Notice]:
+def _check(name: str, check: str, before: CheckStatus, after: CheckStatus) -> Iterator[Notice]:
+    what = f"{name}: {check}"
     if after.failed and not before.failed:
         yield logging.ERROR, f"{what} has failed: {after.message}"
     elif before.failed and not after.failed:
@@ -130,7 +131,7 @@ def _check(what: str, before: CheckStatus, after: CheckStatus) -> Iterator[Notic
         yield logging.INFO, f"{what} is good again: {after.message}"
     elif after.unknown and not before.unknown:
         # A server that turns the monitor away is one that the monitor does not watch.
-        level = logging.ERROR if what.endswith(": mysql") else logging.WARNING
+        level = logging.ERROR if check == "mysql" else logging.WARNING
         yield level, f"{what} unknown: {after.message.removeprefix('UNKNOWN: ')}"
     elif before.unknown and not after.unknown and after.error_since is None:
         yield logging.INFO, f"{what} is known again: {after.message}"

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from mmm.config.model import Vip
+from mmm.monitor.world.said import Said, Texts
 
 
 class Phase(StrEnum):
@@ -17,6 +19,31 @@ class Phase(StrEnum):
     """The move has failed: the old holder is to have the role as before."""
 
 
+class Unfit(Said):
+    """Why a host cannot be given a VIP."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "state": "{host} is {state}",
+        "no_agent": "{host} is ONLINE but its agent cannot be reached",
+        "unconfirmed": "{host} is ONLINE but has not confirmed it",
+    }
+
+
+class Failed(Said):
+    """Why a planned move has failed."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "agent_error": "the agent of {host} answered '{answer}'",
+        "agent_silent": "the agent of {host} did not answer: {why}",
+        "agent_busy": "the agent of {host} was busy for {seconds:g} s",
+        "unfit": "{unfit}",
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A planned move of an exclusive role that is under way."""
@@ -27,7 +54,7 @@ class Move:
     phase: Phase = Phase.FREEZING
     since: float = 0.0
     """When the phase began; not known of the first."""
-    cause: str = ""
+    cause: Failed | None = None
     """Why it has failed."""
 
     @property

@@ -53,7 +53,7 @@ SENTENCES: Mapping[str, str] = {
         "host {names} may lack rows: its agent, one of MMM 2.x, went on at the end of {master}'s binary log when"
         " {master} took writes already; compare its data or set it up anew, then set it offline and online"
     ),
-    "silent_lag": "{said}",
+    "silent_lag": "host {said}",
     "agent_unreachable": "agent on host {names} is not reachable",
     "second_monitor": (
         "another monitor, at {address}, gives orders to the agent of {names}, which refuses them: stop that monitor"

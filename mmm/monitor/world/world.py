@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from mmm.config.model import Cluster, Host, Vip
 from mmm.monitor.world.checks import dead, silent
+from mmm.monitor.world.examined import Met
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.hosts import Hosts, Owners
 from mmm.monitor.world.link import AgentLink
@@ -37,9 +38,9 @@ class World:
     network_up: bool = True
     hosts_silent: bool = False
     """The network is taken to be down because all hosts fell silent at once."""
-    examined: frozenset[str] = frozenset()
+    examined: frozenset[Met] = frozenset()
     """What the doctor found at its last look that the next failover would meet."""
-    examined_before: frozenset[str] = frozenset()
+    examined_before: frozenset[Met] = frozenset()
     """The same at the look before."""
     passive_cause: str = ""
     other_monitor: str = ""

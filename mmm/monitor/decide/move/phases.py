@@ -13,7 +13,7 @@ from dataclasses import replace
 from mmm.config.model import Vip
 from mmm.monitor.assess import slaves_first
 from mmm.monitor.world.host import State
-from mmm.monitor.world.move import Move, Phase
+from mmm.monitor.world.move import Failed, Move, Phase, Unfit
 from mmm.monitor.world.world import World
 from mmm.wire.agent import Status
 
@@ -78,7 +78,7 @@ def confirmed(world: World, host: str, sent: Status, now: float) -> World:
     return world
 
 
-def failed(world: World, host: str, sent: Status, why: str, now: float, *, undone: bool) -> World:
+def failed(world: World, host: str, sent: Status, why: Failed, now: float, *, undone: bool) -> World:
     """Return the world after a host's agent has not done, or not answered, what it was `sent`.
 
     `undone` tells whether that is certain: it said so, or the order never reached it.
@@ -108,23 +108,22 @@ def overdue(world: World, now: float) -> World:
     if slaves_first.waits_for_mmm2(world, move.target):
         return replace(world, move=replace(move, since=now))  # its time begins when they have answered
     if target.state is not State.ONLINE or target.agent.unreachable:
-        return _back(world, move, f"{move.target} is {unfit(world, move.target)}", now)
+        return _back(world, move, Failed("unfit", {"unfit": unfit(world, move.target)}), now)
     if now - move.since > TELL_LIMIT:
-        return _back(world, move, f"the agent of {move.target} was busy for {TELL_LIMIT:g} s", now)
+        busy = Failed("agent_busy", {"host": move.target, "seconds": TELL_LIMIT})
+        return _back(world, move, busy, now)
     return world
 
 
-def unfit(world: World, name: str) -> str:
+def unfit(world: World, name: str) -> Unfit:
     """Return why a host cannot be given a VIP."""
     host = world.hosts[name]
     if host.state is not State.ONLINE:
-        return str(host.state)
-    if host.agent.unreachable:
-        return "ONLINE but its agent cannot be reached"
-    return "ONLINE but has not confirmed it"
+        return Unfit("state", {"host": name, "state": host.state})
+    return Unfit("no_agent" if host.agent.unreachable else "unconfirmed", {"host": name})
 
 
-def _back(world: World, move: Move, why: str, now: float) -> World:
+def _back(world: World, move: Move, why: Failed, now: float) -> World:
     """Return the world in which the one that failed is told at once: what it last confirmed says nothing new."""
     failing = move.source if move.phase is Phase.FREEZING else move.target
     world = world.with_owner({move.vip: move.source})

@@ -1,0 +1,14 @@
+"""What the doctor has found that the next failover would meet."""
+
+from typing import NamedTuple
+
+
+class Met(NamedTuple):
+    """An error of a host in use; two looks find the same one where all of it is equal."""
+
+    host: str
+    code: str
+    other: str = ""
+    """The other host that it is about; empty where it is about none."""
+    about: tuple[str, ...] = ()
+    """What else names it, apart from figures that may be others at the next look."""
