@@ -63,6 +63,18 @@ def test_the_peer_takes_over_when_the_server_fails(mysql: Sandbox, fault: str) -
     assert mysql.writer() != before
 
 
+def test_a_host_lags_until_it_is_healed(mysql: Sandbox) -> None:
+    def behind(host: str) -> int:
+        return int(mysql.sql(host, "SHOW REPLICA STATUS")[0]["Seconds_Behind_Source"] or 0)
+
+    inject(mysql, "lag", "db3")
+    mysql.wait_until(lambda: behind("db3") >= 2, LIMIT, "db3 is 2 s behind")
+    assert behind("db2") < 2
+    heal(mysql)
+    mysql.wait_until(lambda: behind("db3") == 0, LIMIT, "db3 has caught up")
+    settle(mysql)
+
+
 NO_GTIDS = {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"}
 
 

@@ -1,6 +1,7 @@
 """Each fault is done to the real part, and heal undoes it."""
 
 import contextlib
+import re
 import socket
 from datetime import datetime
 
@@ -18,7 +19,7 @@ from mmm.sandbox.trouble.faults import (
 )
 from mmm.sandbox.witness.health import Replica, host_facts, problems, settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.scenarios import Log
+from tests.scenarios import LIMIT, Log
 
 pytestmark = pytest.mark.sandbox
 
@@ -118,6 +119,18 @@ def test_a_lagging_host_stays_behind_until_healed(sandbox: Sandbox) -> None:
     assert sandbox.sql("db3", "SELECT COUNT(*) AS n FROM sandbox.probe")
     heal(sandbox)
     sandbox.wait_until(lambda: replica(sandbox, "db3").behind == 0, 20, "db3 has caught up")
+
+
+def test_a_promotion_of_a_lagging_host_has_to_wait_for_what_it_has_not_applied(sandbox: Sandbox) -> None:
+    agent = Log(sandbox, "db2", "mmm_agentd")
+    inject(sandbox, "lag", "db2")
+    sandbox.wait_until(lambda: (replica(sandbox, "db2").behind or 0) >= 3, 20, "db2 is 3 s behind")
+    inject(sandbox, "kill-mysqld", "db1")
+    sandbox.wait_until(lambda: sandbox.writer() == "db2", LIMIT, "db2 is the writer")
+    took = re.search(r"sync: db2: .*, (\d+) ms", agent.wait("INFO sync: db2"))
+    assert took is not None
+    assert int(took[1]) > 1000
+    assert not agent.lines("it is ended")
 
 
 def test_the_writer_cannot_lag(sandbox: Sandbox) -> None:

@@ -26,6 +26,8 @@ _RUNS = frozenset({1198, 3081})
 """MariaDB's and MySQL's errors for what cannot be done while replication runs."""
 _TRIES = 20
 _UNLOGGED = "SET SESSION sql_log_bin=0"
+_STATEMENTS: Mapping[Family, str] = {"MariaDB": "BINLOG ADMIN", "MySQL": "SESSION_VARIABLES_ADMIN"}
+"""What a user needs whose statements are to be replicated as such."""
 _ID = "id BIGINT AUTO_INCREMENT PRIMARY KEY"
 _AT = "at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)"
 _TABLES = (
@@ -56,6 +58,7 @@ def users(layout: Layout, name: str, server: Server) -> list[str]:
         _UNLOGGED,
         f"CREATE USER {client} IDENTIFIED BY {quoted(CLIENT_PASSWORD)}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {DATABASE}.* TO {client}",
+        f"GRANT {_STATEMENTS[server.flavour.family]} ON *.* TO {client}",
     ]
 
 

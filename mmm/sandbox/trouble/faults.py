@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,13 +11,13 @@ from mmm.sandbox.clock.sitecustomize import SHIFT
 from mmm.sandbox.cluster import Sandbox, Say
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.build import DAEMONS
-from mmm.sandbox.machines.machine import SandboxError, python
+from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.processes import Process
 from mmm.sandbox.machines.servers import CNF
 from mmm.sandbox.trouble import cuts
+from mmm.sandbox.trouble.lag import MODULE, slow_down, speed_up
 
 _END_LIMIT = 60.0
-_LAG = "mmm.sandbox.trouble.lag"
 _SHIFT = 3600
 """Seconds by which a wall clock is shifted: further than anything that a daemon waits for."""
 
@@ -73,7 +72,7 @@ def _resolved(sandbox: Sandbox, fault: str, host: str | None, *, angel: bool) ->
 
 
 def heal(sandbox: Sandbox, say: Say = lambda _: None) -> None:
-    """Undo every fault: cables, frozen processes, locks, servers, replication, daemons; raises SandboxError."""
+    """Undo every fault: cables, frozen processes, servers, lag, replication, daemons; raises SandboxError."""
     for name in sandbox.layout.plugs:
         for done in cuts.join(sandbox, name):
             say(done)
@@ -88,6 +87,8 @@ def heal(sandbox: Sandbox, say: Say = lambda _: None) -> None:
         for name, job in [(name, pool.submit(sandbox.start_server, name)) for name in down]:
             job.result()
             say(f"{name}: its server runs again")
+    for name in sandbox.hosts:
+        _hurry(sandbox, name, say)
     offline = {name for name, state in sandbox.states().items() if state == "ADMIN_OFFLINE"}
     for name in sandbox.hosts:
         if name not in offline and _start_replication(sandbox, name):
@@ -103,14 +104,15 @@ def _thaw(sandbox: Sandbox, name: str, say: Say) -> None:
         if process.state == "T" and (_is_server(process) or any(map(process.runs, DAEMONS))):
             os.kill(process.pid, signal.SIGCONT)
             say(f"{name}: process {process.inner} goes on")
-    _unlock(sandbox, name, say)
 
 
-def _unlock(sandbox: Sandbox, name: str, say: Say = lambda _: None) -> None:
+def _hurry(sandbox: Sandbox, name: str, say: Say = lambda _: None) -> None:
     for process in sandbox.machine(name).processes():
-        if _LAG in process.argv:
+        if MODULE in process.argv:
             _end(process, signal.SIGKILL)
-            say(f"{name}: the lock that made it lag is gone")
+            say(f"{name}: nothing makes it lag any more")
+    if server_process(sandbox, name) is not None:
+        speed_up(sandbox.machine(name))
 
 
 def _true_clock(sandbox: Sandbox, name: str) -> bool:
@@ -280,8 +282,8 @@ def _replicate(at: _Target) -> None:
     _start_replication(at.sandbox, at.host)
 
 
-def _no_lock(at: _Target) -> None:
-    _unlock(at.sandbox, at.host)
+def _no_lag(at: _Target) -> None:
+    _hurry(at.sandbox, at.host)
 
 
 def _kill_agent(at: _Target) -> None:
@@ -327,16 +329,8 @@ def _lag(at: _Target) -> None:
         raise SandboxError(
             f"{at.host} has the writer's VIP, so it replicates nothing that could lag: choose another"
         )
-    machine = at.sandbox.machine(at.host)
-    log = machine.home / "lag.log"
-    log.unlink(missing_ok=True)
     port = at.sandbox.layout.hosts[at.host].mysql_port
-    machine.spawn(python(_LAG, at.sandbox.layout.writer_ip, str(port)), log=log)
-    deadline = time.monotonic() + 20
-    while not (log.exists() and "locked" in log.read_text()):
-        if time.monotonic() > deadline:
-            raise SandboxError(f"{at.host}: no lock: {log.read_text().strip() or 'no answer'}")
-        time.sleep(0.01)
+    slow_down(at.sandbox.machine(at.host), at.sandbox.layout.writer_ip, port)
 
 
 _AGENT, _MONITOR = "mmm_agentd", "mmm_mond"
@@ -386,7 +380,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "stop-replication": Fault("{host}: replication stopped", _stop_replication, _replicate, "replication"),
     "lag": Fault(
-        "{host}: a lock holds up replication while rows are written: the lag grows", _lag, _no_lock, "replication"
+        "{host}: rows are written that it applies in half a second each: the lag grows", _lag, _no_lag, "replication"
     ),
 }  # fmt: skip
 
