@@ -51,6 +51,9 @@ def agent(shop: Server) -> Iterator[Connection]:
 @pytest.fixture
 def client(shop: Server) -> Iterator[Client]:
     session = shop.client("shop", "x")
+    at_rest = "SELECT 1 FROM information_schema.processlist WHERE id = %s AND command = 'Sleep'"
+    number = session.thread_id()  # type: ignore[no-untyped-call]
+    shop.wait_for_rows(at_rest, number)  # an answer is there before its statement is over
     yield session
     if session.open:
         session.close()

@@ -137,6 +137,8 @@ class Init:
 
     def kill(self) -> None:
         for pid in self.family():
+            if pid == os.getpid():
+                continue  # a pid file may name this very process
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
