@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from mmm.clock import clock
 from mmm.config.model import LogFile
+from mmm.process.log_queue import queued
 from mmm.process.restart import Policy
 from mmm.process.service import Limits, Service, serve
 from mmm.process.watchdog import GRACE, NONE, Ward
@@ -22,6 +23,8 @@ from mmm.process.watchdog import GRACE, NONE, Ward
 folder, behaviour, *options = Path(sys.argv[1]), *sys.argv[2:]
 given = dict(option.split("=") for option in options if "=" in option)
 log = logging.getLogger("test")
+LAST = 60.0
+"""Seconds that a line may take to its file where the option `written` asks for that."""
 
 
 def worker(ready: Callable[[], None]) -> int:
@@ -96,6 +99,8 @@ def log_at_usr1() -> NoReturn:
         number += 1
         signal.sigwait({signal.SIGUSR1})
         log.info("line %d", number)
+        if "written" in options:
+            assert all(handler.drain(LAST) for handler in queued())
         with (folder / "events").open("w") as events:
             print(number, file=events)
 

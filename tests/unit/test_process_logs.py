@@ -132,7 +132,7 @@ def next_line(daemons: Daemons, worker: int) -> str:
 
 
 def test_a_rotated_log_is_opened_anew_and_stderr_with_it(daemons: Daemons) -> None:
-    daemons.start("log-at-usr1", "failures=1")
+    daemons.start("log-at-usr1", "written", "failures=1")
     angel, worker = daemons.angel, daemons.worker()
     first = next_line(daemons, worker)
     daemons.log_path.rename(rotated := daemons.folder / "rotated")
@@ -145,7 +145,7 @@ def test_a_rotated_log_is_opened_anew_and_stderr_with_it(daemons: Daemons) -> No
 
 
 def test_a_log_folder_that_vanishes_is_made_again(daemons: Daemons) -> None:
-    daemons.start("log-at-usr1")
+    daemons.start("log-at-usr1", "written")
     worker = daemons.worker()
     daemons.log_path.unlink()
     daemons.log_path.parent.rmdir()
@@ -154,7 +154,7 @@ def test_a_log_folder_that_vanishes_is_made_again(daemons: Daemons) -> None:
 
 
 def test_a_log_that_becomes_unwritable_ends_nobody(daemons: Daemons) -> None:
-    daemons.start("log-at-usr1")
+    daemons.start("log-at-usr1", "written")
     worker = daemons.worker()
     daemons.log_path.unlink()
     daemons.log_path.parent.rmdir()
@@ -167,7 +167,7 @@ def test_a_log_that_becomes_unwritable_ends_nobody(daemons: Daemons) -> None:
 def test_hup_opens_the_files_of_a_yaml_document_anew(daemons: Daemons) -> None:
     path = daemons.folder / "own.log"
     (daemons.folder / "mmm_test_log.conf").write_text(YAML.replace("FILE", str(path)))
-    daemons.start("log-at-usr1")
+    daemons.start("log-at-usr1", "written")
     worker = daemons.worker()
     path.rename(daemons.folder / "rotated")
     os.kill(worker, signal.SIGHUP)
