@@ -23,11 +23,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Give a scenario a second try, in clusters of its own: real servers on a busy machine need one now and then.
 
     Each second try is reported, and more than a few fail the run (tests/conftest.py). `--reruns 0` takes them away.
+    The time-out is the scenario's alone: the first one of a file may have three clusters to build, which has limits.
     """
     here = [item for item in items if HERE in item.path.parents]
     order = {HERE / f"test_{name}.py": place for place, name in enumerate(LONG_FIRST)}
     here.sort(key=lambda item: order.get(item.path, len(order)))
     items[:] = [item for item in items if HERE not in item.path.parents] + here
+    for item in here:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(func_only=True))
     if config.getoption("reruns") is None:
         for item in here:
             item.add_marker(pytest.mark.flaky(reruns=1))
