@@ -21,6 +21,7 @@ from tests.scenarios import (
     SHORT_OUTAGE,
     Log,
     Patient,
+    check_line,
     has_readers,
     replicates,
     wait_failed,
@@ -218,6 +219,11 @@ def test_nobody_is_blamed_in_the_minute_after_its_peer_came_online(sandbox: Sand
     log = Log(sandbox)
     assert sandbox.ask("set_offline db1").startswith("OK")
     assert sandbox.ask("set_online db1").startswith("OK")
+    sandbox.wait_until(lambda: replicates(sandbox, "db1"), LIMIT, "db1 replicates again")
+    connecting = "IO thread is connecting"
+    sandbox.wait_until(
+        lambda: connecting not in check_line(sandbox, "db1", "rep_threads"), LIMIT, "the monitor knows that"
+    )
     assert sandbox.ask("move_role writer db1", limit=LIMIT).startswith("OK")
     settle(sandbox)  # db3 follows at its own time, and would start again what is stopped too early
     inject(sandbox, "stop-replication", "db3")
