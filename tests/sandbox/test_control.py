@@ -78,6 +78,7 @@ def test_the_doctor_finds_nothing_in_a_healthy_cluster_and_names_each_thing_that
         for statement in (f"SET GLOBAL server_id={number}", "SET GLOBAL binlog_format=ROW", "START SLAVE"):
             sandbox.sql("db3", statement)
         _set_password(sandbox, password)
+    sandbox.wait_until(lambda: "# Warning" not in sandbox.ask("show"), LIMIT, "agents know that it is mended")
     assert broken.returncode == 2
     found = {
         (each["code"], each["host"])
