@@ -26,7 +26,7 @@ from mmm.agent.decide.actions import (
     Unbind,
 )
 from mmm.agent.decide.core import Core, Site, Step
-from mmm.agent.decide.failure import code_of, failures
+from mmm.agent.decide.failure import Failure, code_of, failures
 from mmm.agent.decide.held_lease import begun
 from mmm.agent.decide.obedience import Changed, Outcome
 from mmm.agent.decide.plan import AllowWrites, Bind, Facts, Seen
@@ -223,6 +223,21 @@ def test_what_was_done_for_an_order_is_at_hand_for_the_next_before_the_answer() 
     change = only(decide.ordered(step[0], order(WRITER, number=2, token=NOW + 1.15), NOW + 1.2), Change)
     assert isinstance(change, Change)
     assert (change.seen, change.past.ready) == (SEEN, frozenset({WRITER}))
+
+
+def test_an_order_that_comes_again_does_not_wait_for_a_rival_that_may_be_dead() -> None:
+    core, _ = decide.ordered(idle(), order(WRITER), NOW)
+    core, _ = look(core, NOW + 7.0)
+    work = core.work
+    assert isinstance(work, decide.Changing)
+    core = replace(core, work=replace(work, past=replace(core.past, ready=frozenset({WRITER}))))
+    late = Outcome((Failure("too late", LEASE_OVER),))
+    over = Changed(late, SEEN, unfinished=((Bind(WRITER),),), bound=frozenset(), writes=False)
+    step = lease_watch.changed(core, over, NOW + 7.5)
+    assert kinds(step) == [Announce, GiveBack, GetReady]
+    answered = decide.ready(step[0], Prepared(NOW + 7.5, NOW + 7.51, SEEN), NOW + 7.51)
+    assert kinds(answered) == [Answer]
+    assert decide.given_back(answered[0], NOW + 7.8) == (answered[0], ())
 
 
 def test_a_look_that_began_before_writes_were_denied_does_not_count() -> None:

@@ -89,18 +89,22 @@ class Changes:
 
     def get_ready(self) -> tuple[Prepared | None, str]:
         """Look, and open what the next order needs; returns what was seen, and what is wrong with a server."""
+        prepared, problem = self.look_ahead()
+        try:
+            self._steps.prepare()
+        except MysqlError as error:
+            return prepared, error.text
+        return prepared, problem
+
+    def look_ahead(self) -> tuple[Prepared | None, str]:
+        """Look for the next order, which needs no peer any more; returns what was seen, and what is wrong."""
         self._session.rest()
         began = clock()
         try:
             seen = look(self._interface, self._ips, self._session)
         except InterfaceError as error:
             return None, str(error)
-        prepared = None if seen.problem else Prepared(began, clock(), seen)
-        try:
-            self._steps.prepare()
-        except MysqlError as error:
-            return prepared, error.text
-        return prepared, seen.problem
+        return None if seen.problem else Prepared(began, clock(), seen), seen.problem
 
     def close(self) -> None:
         """End the connection to the server."""

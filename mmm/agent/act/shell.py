@@ -129,7 +129,7 @@ class Shell:
 
     async def prepare(self) -> str:
         """Be prepared for the next order; returns what is wrong with a server."""
-        prepared, problem = await self._get_ready()
+        prepared, problem = await self._get_ready(self._changes.get_ready)
         self._take(decide.ready(self._core, prepared, clock()))
         return problem
 
@@ -334,15 +334,15 @@ class Shell:
             came = Changed(Outcome(failures(f"{INTERNAL}: {type(error).__name__}")))
         self._take(lease_watch.changed(self._core, came, clock()))
 
-    async def _get_ready(self) -> tuple[Prepared | None, str]:
+    async def _get_ready(self, job: Callable[[], tuple[Prepared | None, str]]) -> tuple[Prepared | None, str]:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._changer, self._changes.get_ready)
+            return await asyncio.get_running_loop().run_in_executor(self._changer, job)
         except Exception as error:
             log.exception("getting ready ended by an internal error")
             return None, f"{INTERNAL}: {type(error).__name__}"
 
     async def _be_ready(self) -> None:
-        prepared, _ = await self._get_ready()
+        prepared, _ = await self._get_ready(self._changes.look_ahead)
         self._take(decide.ready(self._core, prepared, clock()))
 
     async def _deny(self) -> None:

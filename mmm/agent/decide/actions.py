@@ -114,7 +114,7 @@ class LookAgain:
 
 @dataclass(frozen=True, slots=True)
 class GetReady:
-    """Look, and open what the next order needs; ends in `ready`."""
+    """Look for the same order, which comes again at once; ends in `ready`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from mmm.agent.decide.actions import (
     Order,
     Prepared,
 )
-from mmm.agent.decide.failure import Failure
+from mmm.agent.decide.failure import Failure, code_of
 from mmm.agent.decide.held_lease import HeldLease
 from mmm.agent.decide.obedience import (
     Changed,
@@ -44,7 +44,7 @@ from mmm.agent.decide.plan import UNKNOWN, Facts, Past
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import Reason, Refusal
 from mmm.wire.agent import Status
-from mmm.wire.why import PROMISED, STALE, SUPERSEDED
+from mmm.wire.why import LEASE_OVER, PROMISED, STALE, SUPERSEDED
 
 LOOK_AGAIN = 1.0
 """Seconds after which what could not be confirmed is tried again, and that a look stays fresh."""
@@ -320,7 +320,10 @@ def settle(core: Core, now: float) -> Step:
     core = replace(core, held=held, ready_until=until, work=replace(work, stage=Stage.GIVING_BACK))
     if not token:
         return _and(actions, given_back(core, now))
-    return replace(core, watch=replace(core.watch, asking=None)), (*actions, GiveBack(token))
+    core, actions = replace(core, watch=replace(core.watch, asking=None)), (*actions, GiveBack(token))
+    # The same order comes at once: nobody can write, and who is to hear of the promises may be dead.
+    again = core.past.ready and code_of(work.outcome.failures) == LEASE_OVER
+    return _and(actions, given_back(core, now)) if again else (core, actions)
 
 
 def _concluded(core: Core, order: Order, work: Concluding, now: float) -> HeldLease:
