@@ -5,11 +5,22 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mmm.config.model import Vip
 from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
 from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.act import status_file
-from mmm.monitor.apply.events import (
+from mmm.monitor.apply.apply import apply
+from mmm.monitor.apply.quiet import only_heartbeat, only_transactions
+from mmm.monitor.assess import trap
+from mmm.monitor.command import asking, command_result
+from mmm.monitor.command.dispatch import ordered
+from mmm.monitor.command.sign import Sign
+from mmm.monitor.decide import leases
+from mmm.monitor.decide.startup import Started
+from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.events import (
     Answer,
     Answered,
     CheckResult,
@@ -19,19 +30,9 @@ from mmm.monitor.apply.events import (
     Network,
     Opinions,
     VipLooked,
-    apply,
-    only_transactions,
 )
-from mmm.monitor.apply.quiet_events import only_heartbeat
-from mmm.monitor.assess import trap
-from mmm.monitor.command import asking, command_result
-from mmm.monitor.command.dispatch import ordered
-from mmm.monitor.command.sign import Sign
-from mmm.monitor.decide import leases
-from mmm.monitor.decide.startup import Started
-from mmm.monitor.decide.turn import turn
-from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.host import State
+from mmm.monitor.world.link import Ordered
 from mmm.monitor.world.orders import (
     AskOthers,
     KillHost,
@@ -216,7 +217,8 @@ class Monitor:
         elif answer is Answer.OK:
             self.watch.confirmed(host, order.status.vips)
         elif answer is Answer.REFUSED:
-            self.watch.taken_back(host, link.sent_new)
+            new = link.in_flight.new if isinstance(link.in_flight, Ordered) else frozenset[Vip]()
+            self.watch.taken_back(host, new)
         if self.clock.history is not None and (answer is not Answer.OK or link.told != order.status):
             self.clock.say(f"  <- {host} {order.number}: {answer} {text}")
         spoken = answer in (Answer.OK, Answer.ERROR)
@@ -280,11 +282,11 @@ class Monitor:
     def _every_order_ends(self) -> None:
         for name, host in self.world.hosts.items():
             sent = self.orders.get(name)
-            if (host.agent.sent is not None) != (sent is not None):
+            if (host.agent.in_flight is not None) != (sent is not None):
                 raise ViolationError(
                     f"{name}: the order under way is {sent}, the monitor believes {host.agent}"
                 )
-            if host.agent.killing != (name in self._kills):
+            if host.agent.kill.running != (name in self._kills):
                 raise ViolationError(
                     f"{name}: kill_host runs: {name in self._kills}, the monitor: {host.agent}"
                 )

@@ -14,10 +14,12 @@ import pytest
 from mmm.agent.decide import plan
 from mmm.config.model import Vip
 from mmm.lease.rules import Lease, Outstanding
-from mmm.monitor.apply import events
+from mmm.monitor.apply import answered
 from mmm.monitor.decide import reconcile, roles, startup
 from mmm.monitor.states import table
 from mmm.monitor.states.table import Consequence
+from mmm.monitor.world.events import Answer, Answered
+from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.world import World
 from tests.simulation import agent
 from tests.simulation.run import Run
@@ -86,9 +88,9 @@ def _without(world: World, name: str) -> World:
     return world.with_agent(name, replace(world.hosts[name].agent, may_hold=frozenset()))
 
 
-def silence_is_refusal(world: World, event: Any, host: Any, now: float) -> World:
-    after = _link_after(world, event, host, now)
-    return _without(after, event.host) if event.answer is events.Answer.SILENT else after
+def silence_is_refusal(world: World, event: Answered, *args: Any) -> AgentLink:
+    after = _link_after(world, event, *args)
+    return replace(after, may_hold=frozenset()) if event.answer is Answer.SILENT else after
 
 
 def never_syncs(*args: Any) -> plan.Plan:
@@ -98,7 +100,7 @@ def never_syncs(*args: Any) -> plan.Plan:
     )
 
 
-_link_after = events._link_after
+_link_after = answered.link_after
 
 
 def never_refuses(*_: Any, **__: Any) -> None:
@@ -121,7 +123,7 @@ PLANTED = [
     (table, "_follow", keep_roles, "is HARD_OFFLINE"),
     (roles, "level", never_level, "spread unevenly"),
     (startup, "_note_what_is_left", forgets_what_is_left, "may still hold|is bound on"),
-    (events, "_link_after", silence_is_refusal, "may still hold|is bound on|the status file"),
+    (answered, "link_after", silence_is_refusal, "may still hold|is bound on|the status file"),
     (agent, "plan", never_syncs, "before it has applied"),
 ]
 

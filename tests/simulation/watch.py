@@ -197,7 +197,7 @@ class Watch:
             for name, last in ours.items()
             if last > theirs.get(name, 0)
         ]
-        theirs_read = world.hosts[master].transactions is not None
+        theirs_read = world.hosts[master].progress.transactions is not None
         unread = not theirs_read or not divergence.is_fresh(world, change.host)
         if more and unread:
             self.limits["a master came back that could not be compared with the active one"] += 1

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from mmm.agent.act.authority import Authority
 from mmm.lease.lead import Following, Lead, authority, silence
-from mmm.monitor.apply.events import Answer, Answered, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide import leases
 from mmm.monitor.report.answers import show
 from mmm.monitor.report.log_lines import between
+from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.orders import Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.network.line_server import Peer

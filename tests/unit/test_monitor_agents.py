@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mmm.config.model import Host
 from mmm.monitor.act import agents as module
 from mmm.monitor.act.agents import Agents, Spoken
-from mmm.monitor.apply.events import Answer
+from mmm.monitor.world.events import Answer
 from mmm.monitor.world.orders import Tell
 from mmm.wire import agent as wire
 from mmm.wire.agent import MAX_LINE

@@ -7,8 +7,8 @@ import pytest
 from mmm.config.model import Host
 from mmm.config.names import CHECK_NAMES
 from mmm.monitor.act.checks import Checks
-from mmm.monitor.apply.events import CheckResult
 from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.events import CheckResult
 from mmm.mysql.session import connection
 from mmm.network.icmp import Pinger
 from tests.servers import Server

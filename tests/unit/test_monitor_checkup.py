@@ -1,8 +1,9 @@
 """What the monitor's own look at the agents comes to in show."""
 
 from mmm.doctor.rules import Finding
-from mmm.monitor.apply.events import Examined, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import checkup
+from mmm.monitor.world.events import Examined
 from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import text
 from mmm.monitor.world.world import World

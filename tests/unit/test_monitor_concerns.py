@@ -6,9 +6,10 @@ from pathlib import Path
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.act.checks import Reading, judge_threads, replica_result
-from mmm.monitor.apply.events import CheckResult, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.report import answers, concerns, log_lines
 from mmm.monitor.world.checks import Cause, Outcome
+from mmm.monitor.world.events import CheckResult
 from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import SENTENCES, Level, Warned, text
 from mmm.monitor.world.world import World
@@ -119,7 +120,7 @@ def test_masters_that_do_not_replicate_from_each_other_are_said_until_they_do() 
     elsewhere = found(read(alone, "db1", "10.9.9.9"))["not_replicating"]
     assert "(from 10.9.9.9)" in str(elsewhere)
     assert "not_replicating" not in found(read(alone, "db1", "10.0.0.2"))
-    detached = replace(alone.hosts["db1"].transactions or Transactions(NOW), detached=True)
+    detached = replace(alone.hosts["db1"].progress.transactions or Transactions(NOW), detached=True)
     assert "not_replicating" not in found(with_host(alone, "db1", transactions=detached)), "on purpose"
 
 

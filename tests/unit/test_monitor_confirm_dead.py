@@ -10,13 +10,20 @@ from mmm.config.model import Host
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.sign_of_life import sign_of_life
-from mmm.monitor.apply.events import Killed, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.asking import LookForLife, Ping
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.sign import Sign
 from mmm.monitor.report import answers
+from mmm.monitor.world.events import Killed
 from mmm.monitor.world.host import Opinion, State
+from mmm.monitor.world.link import (
+    Kill,
+    KillStep,
+    Kind,
+    Token,
+)
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
@@ -29,6 +36,7 @@ from tests.unit.worlds import (
     checks,
     settle,
     take_turn,
+    unreachable,
     with_agent,
     with_host,
     world,
@@ -65,7 +73,7 @@ def test_a_host_that_is_off_by_the_admins_word_is_waited_for_no_more() -> None:
         done.entry == f"db1: confirmed dead by root(alice): nothing waits any more for it to let {WRITER} go"
     )
     link = done.world.hosts["db1"].agent
-    assert (link.may_hold, link.given, link.kill_unless_told) == (frozenset(), NOTHING, False)
+    assert (link.may_hold, link.given, link.kill.step) == (frozenset(), NOTHING, KillStep.NONE)
     after, orders = rest(done.world, BEGUN + 60)
     (taken,) = (order for order in orders if WRITER in order.status.vips and not order.greet)
     assert (taken.host, taken.status.probe) == ("db2", PROBE_STOP), "who is wrong is noticed where it can be"
@@ -122,7 +130,7 @@ def test_only_confirm_dead_looks_for_life_and_only_at_hosts_of_the_conf() -> Non
 
 
 def test_a_move_that_waits_for_ever_is_answered_at_once_with_what_ends_it() -> None:
-    before = with_agent(endless(), "db2", token="boot.1", token_at=BEGUN + 60)
+    before = with_agent(endless(), "db2", token=Token("boot.1", BEGUN + 60))
     forced = commanding.run(before, ["move_role", "--force", "writer", "db2"], BEGUN + 60, pinged=True)
     assert forced is not None
     assert forced.awaits is not None
@@ -131,7 +139,7 @@ def test_a_move_that_waits_for_ever_is_answered_at_once_with_what_ends_it() -> N
         " no end. That ends at once when the agent of db1 answers, kill_host succeeds, or you vouch that db1 is off:"
         " 'mmm_control confirm_dead db1'"
     )
-    killing = with_agent(forced.world, "db1", killing=True)
+    killing = with_agent(forced.world, "db1", step=KillStep.RUNNING)
     assert command_result.outcome(killing, forced.awaits) is None, "kill_host may succeed"
     ends = with_agent(forced.world, "db1", given=Outstanding(BEGUN + 65, BEGUN + 65))
     assert command_result.outcome(ends, forced.awaits) is None, "it is done in some seconds"
@@ -139,7 +147,7 @@ def test_a_move_that_waits_for_ever_is_answered_at_once_with_what_ends_it() -> N
 
 def test_a_move_in_manual_mode_whose_old_holder_is_dead_is_answered_at_once_too() -> None:
     before = replace(endless(), mode=endless().mode.MANUAL).with_owner({WRITER: "db1"})
-    before, _ = settle(with_agent(before, "db1", unkillable=True), BEGUN + 60)
+    before, _ = settle(with_agent(before, "db1", kill=Kill(failed=BEGUN)), BEGUN + 60)
     moved = commanding.run(before, ["move_role", "writer", "db2"], BEGUN + 60, pinged=True)
     assert moved is not None
     assert moved.awaits is not None
@@ -160,13 +168,13 @@ def test_show_says_how_long_a_wait_lasts_and_what_ends_it() -> None:
     ends = with_agent(before, "db1", given=Outstanding(BEGUN + LENGTH, BEGUN + LENGTH))
     assert "which may still have it: for another 9 s. That ends" in answers.show(ends, BEGUN + 2)
     assert "'mmm_control confirm_dead db1'" in answers.show(ends, BEGUN + 2)
-    perl = with_agent(before, "db1", classic=True)
+    perl = with_agent(before, "db1", kind=Kind.UNLEASED)
     assert "its agent is one of the Perl MMM, which holds it for good. That" in answers.show(perl, BEGUN)
 
 
 def test_who_waits_for_an_agent_alone_is_told_to_start_it() -> None:
     lives = with_host(endless(), "db1", checks=checks(), opinion=None, state=State.AWAITING_RECOVERY)
-    lives = with_agent(lives, "db1", unreachable=True)
+    lives = unreachable(lives, "db1")
     assert "when the agent of db1 answers: start it" in answers.show(lives, BEGUN)
     assert "confirm_dead" not in answers.show(lives, BEGUN)
 

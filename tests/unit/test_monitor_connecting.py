@@ -2,9 +2,10 @@
 
 import pytest
 
-from mmm.monitor.apply.events import CheckResult, Network, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide.startup import Found, Stored, start
 from mmm.monitor.world.checks import CheckStatus, Outcome
+from mmm.monitor.world.events import CheckResult, Network
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
 from tests.unit.worlds import (

@@ -4,16 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from mmm.monitor.apply.events import CheckResult, Network, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess.cut_off import Known, fell_silent_together, judged, unjudged
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.events import CheckResult, Network
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
 from tests.unit.worlds import (
     NOW,
     checks,
-    with_agent,
+    told_at,
     with_host,
     world,
 )
@@ -24,12 +25,7 @@ LONG_AGO = NOW - 1000
 def silent(*names: str, at: float = NOW, before: World | None = None) -> World:
     after = world() if before is None else before
     for name in names:
-        after = with_host(
-            after,
-            name,
-            checks=checks(ping=at, mysql=at),
-            agent=replace(after.hosts[name].agent, last_order=at - 1),
-        )
+        after = told_at(with_host(after, name, checks=checks(ping=at, mysql=at)), name, at - 1)
     return after
 
 
@@ -45,12 +41,12 @@ REFUSED = replace(checks(mysql=NOW)["mysql"], refused=True)
         (silent("db3", at=NOW + 6, before=silent("db1", "db2")), True),
         (silent("db3", at=NOW + 30, before=silent("db1", "db2")), False),
         (with_host(silent(*ALL), "db3", checks={**checks(ping=NOW), "mysql": REFUSED}), False),
-        (with_agent(silent(*ALL), "db2", last_order=NOW + 5), False),
+        (told_at(silent(*ALL), "db2", NOW + 5), False),
         (
-            with_agent(
+            told_at(
                 with_host(silent(*ALL), "db3", state=State.HARD_OFFLINE, checks=checks(ping=1.0, mysql=1.0)),
                 "db3",
-                last_order=0.5,
+                0.5,
             ),
             True,
         ),

@@ -8,6 +8,9 @@ import pytest
 from mmm.monitor.assess import diagnosis
 from mmm.monitor.report import answers, log_lines
 from mmm.monitor.world.host import HostWorld, Opinion, State
+from mmm.monitor.world.link import (
+    Silence,
+)
 from mmm.monitor.world.world import World
 from pages import safety
 from tests.unit.worlds import (
@@ -31,8 +34,10 @@ def of(host: HostWorld, *, network_up: bool = True) -> World:
 
 
 HEALTHY = world(conf=CONF).hosts["db1"]
-CLOSED = replace(HEALTHY, agent=replace(HEALTHY.agent, unreachable=True, closed=True))
-DEAF = replace(HEALTHY, agent=replace(HEALTHY.agent, unreachable=True))
+CLOSED = replace(
+    HEALTHY, agent=replace(HEALTHY.agent, failure=Silence("", None, unreachable=True, closed=True))
+)
+DEAF = replace(HEALTHY, agent=replace(HEALTHY.agent, failure=Silence("", None, unreachable=True)))
 REACHED = replace(HEALTHY, opinion=Opinion(NOW, known=True, heard=("db2",), reached=("db2",)))
 
 

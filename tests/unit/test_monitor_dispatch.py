@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmm.monitor.apply.events import Answer, CheckResult, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.asking import Ask, Heard, LookAt, Ping
 from mmm.monitor.command.command_result import Result
@@ -10,7 +10,11 @@ from mmm.monitor.command.dispatch import ordered
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.host import State
+from mmm.monitor.world.events import Answer, CheckResult
+from mmm.monitor.world.host import (
+    Flaps,
+    State,
+)
 from mmm.monitor.world.world import Mode, World
 from tests import commanding
 from tests.unit.worlds import (
@@ -23,7 +27,7 @@ from tests.unit.worlds import (
     cluster,
     settle,
     take_turn,
-    with_agent,
+    unreachable,
     with_host,
     world,
 )
@@ -154,7 +158,7 @@ def test_words_that_are_no_command_are_none() -> None:
 def test_set_offline_takes_every_role_and_set_online_ends_flapping() -> None:
     after = run(world(), "set_offline db1").world
     assert not after.vips_of("db1")
-    flapping = with_host(WAITING, "db2", flapping=True, flap_start=1.0, flap_count=4)
+    flapping = with_host(WAITING, "db2", flaps=Flaps(1.0, 4, too_many=True))
     assert not run(flapping, "set_online db2").world.hosts["db2"].flapping
 
 
@@ -251,7 +255,7 @@ def test_wait_mode_ends_when_both_masters_are_online_or_one_for_long_enough() ->
 
 
 def test_a_role_moves_to_a_host_whose_agent_answers_ping_though_not_its_last_order() -> None:
-    back = with_agent(world(), "db2", unreachable=True)
+    back = unreachable(world(), "db2")
     moved, _ = take_turn(run(back, "move_role writer db2").world)
     assert moved.owner[WRITER] == "db2"
 

@@ -9,7 +9,7 @@ from mmm.gtid.mariadb import History, parse
 from mmm.gtid.place import LogPlace, Tail, Written
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.monitor.act import status_file
-from mmm.monitor.apply.events import CheckResult, LogRead, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess.divergence import LOOKS, awaited
 from mmm.monitor.decide.reconcile import wanted
 from mmm.monitor.decide.startup import Found, start
@@ -19,6 +19,7 @@ from mmm.monitor.report.explain import explain
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.states.table import Change, enter, judge
 from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.events import CheckResult, LogRead
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import ReadLog
 from mmm.monitor.world.world import World
@@ -348,7 +349,11 @@ def test_a_restarted_monitor_goes_on_from_the_place_at_which_the_new_master_is_d
     before = back_without_gtids()
     stored, _ = status_file.decode(status_file.encode(before))
     found = {name: Found(stored[name]) for name in before.hosts}
-    has = {name: known for name in before.hosts if (known := before.hosts[name].transactions) is not None}
+    has = {
+        name: known
+        for name in before.hosts
+        if (known := before.hosts[name].progress.transactions) is not None
+    }
     again = start(before.conf, {name: checks() for name in before.hosts}, found, NOW + 30, has).world
     again = replace(again, last_master="db2").with_owner({WRITER: "db2"})
     again = with_agent(again, "db2", told=Status("ONLINE", (WRITER,), "db2"))
@@ -481,14 +486,14 @@ def test_nothing_is_compared_with_a_master_that_has_not_taken_over_yet() -> None
     after = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW)
     after = with_agent(after, "db2", told=Status("ONLINE", (), "db2"))
     after = read(after, "db2", mariadb("0-1-90", "0-1-90"), "2", NOW + 1)
-    assert after.hosts["db1"].reference is None
+    assert after.hosts["db1"].comparison.reference is None
 
 
 def test_what_a_master_had_in_an_earlier_reign_counts_no_more() -> None:
     after = read(turn(world({WRITER: "db2"}), NOW).world, "db2", mariadb("0-1-90", "0-1-90"), "2", NOW)
-    assert after.hosts["db1"].reference is not None
+    assert after.hosts["db1"].comparison.reference is not None
     after = turn(after.with_owner({WRITER: "db1"}), NOW).world
-    assert after.hosts["db1"].reference is None
+    assert after.hosts["db1"].comparison.reference is None
 
 
 def test_without_gtids_it_waits_for_a_new_master_that_does_not_answer_after_the_monitor_has_restarted() -> (
@@ -520,7 +525,7 @@ def test_while_it_can_still_be_written_to_nothing_that_it_tells_is_all() -> None
 
 def test_without_gtids_its_log_is_looked_through_once_it_is_read_only() -> None:
     before = back_without_gtids()
-    has = before.hosts["db1"].transactions
+    has = before.hosts["db1"].progress.transactions
     assert has is not None
     open_still = with_host(before, "db1", transactions=replace(has, writable=True))
     assert not [order for order in turn(open_still, NOW + 21).orders if isinstance(order, ReadLog)]
@@ -531,7 +536,7 @@ def test_after_a_total_outage_nobody_is_proved_while_another_master_can_be_writt
     after = read(all_lost(), "db1", mariadb("0-1-100", "0-1-90"), "1", NOW + 1)
     after = read(after, "db2", mariadb("0-1-100", "0-1-100"), "2", NOW + 2)
     assert [change.rule for change in judge(after, NOW + 2)[1]] == ["has_everything"]
-    has = after.hosts["db2"].transactions
+    has = after.hosts["db2"].progress.transactions
     assert has is not None
     open_still = with_host(after, "db2", transactions=replace(has, writable=True))
     assert "db2 may still be written to" in explain(open_still, "db1", NOW + 2, lambda m: m)

@@ -2,10 +2,11 @@
 
 import pytest
 
-from mmm.monitor.apply.events import Doubted, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import readiness
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.report import log_lines
+from mmm.monitor.world.events import Doubted
 from mmm.monitor.world.world import World
 from mmm.wire.agent import Reply, decode_reply, encode_reply
 from mmm.wire.doubts import (

@@ -6,11 +6,13 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.world import Mode
 from mmm.wire.control import moment
 from tests.unit.worlds import (
+    FLAPPING,
     NOW,
     READER1,
     WRITER,
     checks,
     cluster,
+    unreachable,
     with_agent,
     with_host,
     world,
@@ -47,7 +49,7 @@ def test_a_waiting_host_shows_every_way_back_and_what_it_lacks() -> None:
     assert "has_everything" not in text, "there is an active master"
     assert "auto_set_online" not in said(world(states={"db3": State.AWAITING_RECOVERY}), "db3"), "it is off"
     assert "calm_again" not in text, "it is not flapping"
-    assert "calm_again" in said(with_host(before, "db3", flapping=True), "db3")
+    assert "calm_again" in said(with_host(before, "db3", flaps=FLAPPING), "db3")
 
 
 def test_what_holds_a_host_where_it_is_has_the_name_of_its_rule() -> None:
@@ -62,10 +64,7 @@ def test_a_role_that_nobody_holds_says_why() -> None:
     assert f"{WRITER}: nobody: no host can take it: db1 is HARD_OFFLINE, db2 is AWAITING_RECOVERY" in said(
         nobody
     )
-    unreachable = with_agent(
-        world({}, {"db1": State.HARD_OFFLINE}), "db2", unreachable=True, silence="no route"
-    )
-    text = said(unreachable)
+    text = said(unreachable(world({}, {"db1": State.HARD_OFFLINE}), "db2", "no route"))
     assert "db2 is ONLINE but its agent cannot be reached" in text
     assert "its agent cannot be reached: no route; it gets no new roles" in text
 

@@ -1,14 +1,16 @@
 """How often the active master role moves by itself (rule 10.18)."""
 
-from mmm.monitor.apply.events import Killed, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide import failover_block
 from mmm.monitor.decide.turn import Blocked, turn
+from mmm.monitor.world.events import Killed
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Order
 from mmm.monitor.world.world import World
 from mmm.wire.agent import Status
 from tests import commanding
 from tests.unit.worlds import (
+    FLAPPING,
     NOW,
     READER1,
     WRITER,
@@ -17,6 +19,7 @@ from tests.unit.worlds import (
     cluster,
     settle,
     take_turn,
+    unreachable,
     with_agent,
     with_host,
     world,
@@ -93,7 +96,7 @@ def test_a_host_that_is_back_and_lets_go_is_not_waited_for() -> None:
 def test_a_lost_role_goes_back_to_the_host_that_wrote_last_while_nobody_has_it() -> None:
     """db2 has what db1 lacks: to give the role to db1 in the moment before db2 confirms would lose that."""
     lost_now = lost(failed_over(), "db2", NOW + 20, "ping", "mysql")
-    lost_now = with_host(lost_now, "db1", state=State.AWAITING_RECOVERY, flapping=True)
+    lost_now = with_host(lost_now, "db1", state=State.AWAITING_RECOVERY, flaps=FLAPPING)
     after, _ = cut_off(lost_now, NOW + 20, failure="")
     assert after.owner[WRITER] is None
     online = {"state": State.ONLINE, "online_since": NOW + 25}
@@ -102,7 +105,7 @@ def test_a_lost_role_goes_back_to_the_host_that_wrote_last_while_nobody_has_it()
     assert turn(told, NOW + 25).world.owner[WRITER] is None, "db2 has still to confirm that it is ONLINE"
     assert settle(told, NOW + 25)[0].owner[WRITER] == "db2"
     assert turn(told, NOW + 30).world.owner[WRITER] == "db1", "it does not confirm"
-    silent = with_agent(told, "db2", told=None, unreachable=True)
+    silent = unreachable(with_agent(told, "db2", told=None), "db2")
     assert turn(silent, NOW + 25).world.owner[WRITER] == "db1"
 
 

@@ -9,6 +9,9 @@ from mmm.monitor.report import answers
 from mmm.monitor.report.health import health
 from mmm.monitor.report.history import Entry
 from mmm.monitor.world.host import State
+from mmm.monitor.world.link import (
+    ErrorReply,
+)
 from mmm.monitor.world.world import Mode, World
 from tests.unit.worlds import (
     NOW,
@@ -59,7 +62,7 @@ def test_what_the_admin_ordered_is_not_forgotten() -> None:
 def test_many_reasons_are_cut_short() -> None:
     many = world()
     for name in many.hosts:
-        many = with_agent(many, name, unreachable=True, refusal="ERROR: no")
+        many = with_agent(many, name, failure=ErrorReply("ERROR: no", None), differs=("vip_lease",))
     assert "; and 2 more, see mmm_control show |" in said(many)
 
 

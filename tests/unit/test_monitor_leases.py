@@ -12,20 +12,19 @@ from mmm.lease.rules import (
     margin,
 )
 from mmm.monitor.act import status_file
-from mmm.monitor.apply.events import (
-    Answer,
-    Answered,
-    Killed,
-    VipLooked,
-    apply,
-)
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.preflight import PROMPT, Looked
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.reconcile import wanted
 from mmm.monitor.decide.startup import Found, Stored, start
 from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.events import Answer, Answered, Killed, VipLooked
 from mmm.monitor.world.host import Opinion, State
+from mmm.monitor.world.link import (
+    Kind,
+    Token,
+)
 from mmm.monitor.world.orders import LookForVip, Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import PROBE_STOP, LeaseOffer, Status
@@ -37,6 +36,8 @@ from tests.unit.worlds import (
     checks,
     cluster,
     take_turn,
+    told_at,
+    unreachable,
     with_agent,
     with_host,
     world,
@@ -99,7 +100,11 @@ def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_no
     """What a new holder asks on the wire first is the end of the margin; a classic one asks nothing."""
     begun = NOW + 3.0
     before, _ = take_turn(cut_off(quiet(), "db1", begun), begun)
-    before = with_agent(apply(before, Killed("db1", "no such program"), begun), "db2", classic=classic)
+    before = with_agent(
+        apply(before, Killed("db1", "no such program"), begun),
+        "db2",
+        kind=Kind.UNLEASED if classic else Kind.LEASED,
+    )
     told = begun + LENGTH + margin(LENGTH) - (0.0 if classic else PROBING)
     early, orders = take_turn(before, told - 0.1)
     assert early.owner[WRITER] == "db2"
@@ -107,7 +112,7 @@ def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_no
     assert moment == pytest.approx(told)
     assert leases.next_run_out(quiet(), begun) == leases.next_run_out(early, moment) == FOREVER
     assert not any(WRITER in order.status.vips for order in orders if isinstance(order, Tell))
-    late, orders = take_turn(with_agent(early, "db2", sent=None, token="boot.1", token_at=told), moment)
+    late, orders = take_turn(with_agent(early, "db2", in_flight=None, token=Token("boot.1", told)), moment)
     (taken,) = (order for order in orders if isinstance(order, Tell) and WRITER in order.status.vips)
     assert (taken.host, taken.status.probe) == ("db2", PROBE_STOP)
     assert late.hosts["db1"].agent.may_hold == frozenset()
@@ -116,7 +121,7 @@ def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_no
 def test_an_order_that_is_refused_for_its_token_is_repeated_at_once_with_the_new_one() -> None:
     """As by an agent that was started since it gave the old one; the second refusal is one."""
     begun = NOW + 30.0
-    before, orders = take_turn(with_agent(quiet(), "db2", token="boot.1", token_at=begun), begun)
+    before, orders = take_turn(with_agent(quiet(), "db2", token=Token("boot.1", begun)), begun)
     (order,) = (each for each in orders if each.host == "db2" and isinstance(each, Tell))
     refusal = Answered("db2", order.number, Answer.ERROR, "ERROR", 1.0, "boot.2", why=STALE)
     refused = apply(before, refusal, begun)
@@ -261,8 +266,8 @@ def able_to_promise(name: str, **changes: object) -> World:
 @pytest.mark.parametrize(
     "before",
     [
-        able_to_promise("db2", unreachable=True),
-        able_to_promise("db2", classic=True),
+        unreachable(world({WRITER: "db1"}, conf=CONF), "db2"),
+        able_to_promise("db2", kind=Kind.UNLEASED),
         able_to_promise("db2", differs=("vip_lease",)),
         with_host(
             world({WRITER: "db1"}, {"db2": State.HARD_OFFLINE}, CONF),
@@ -278,7 +283,7 @@ def able_to_promise(name: str, **changes: object) -> World:
 )
 def test_a_lease_has_no_end_where_nobody_could_promise_that_it_goes_on(before: World) -> None:
     """The monitor's death alone would take the role from a holder that is well."""
-    before = with_agent(before, "db1", token="boot.1", token_at=NOW + 4.0, last_order=None)
+    before = with_agent(before, "db1", token=Token("boot.1", NOW + 4.0), ended=None)
     order = leases.with_lease(before, Tell("db1", 5, wanted(before, "db1", NOW + 4.0)), NOW + 4.0)
     assert order.lease is not None
     assert order.lease.length == FOREVER
@@ -292,7 +297,10 @@ def test_an_answer_without_a_token_is_of_an_agent_that_holds_what_it_was_sent_fo
     assert before.hosts["db1"].agent.given.until == NOW + 3.0 + LENGTH
     for how in (Answer.OK, Answer.ERROR):
         after = apply(before, Answered("db1", order.number, how, "", 500.0), begun)
-        assert (after.hosts["db1"].agent.given.until, after.hosts["db1"].agent.classic) == (FOREVER, True)
+        assert (after.hosts["db1"].agent.given.until, after.hosts["db1"].agent.about.classic) == (
+            FOREVER,
+            True,
+        )
 
 
 def test_the_first_lease_has_an_end_though_the_other_host_has_not_answered_yet() -> None:
@@ -300,7 +308,7 @@ def test_the_first_lease_has_an_end_though_the_other_host_has_not_answered_yet()
     for (
         name
     ) in CONF.hosts:  # as after a start: the status file and the agents say ONLINE, nothing was told yet
-        before = with_agent(before, name, told=None, last_order=None)
+        before = with_agent(before, name, told=None, ended=None)
     after, orders = take_turn(before, NOW + 4.0)
     grant = next(order.lease for order in orders if isinstance(order, Tell) and order.host == "db1")
     assert grant is not None
@@ -350,11 +358,11 @@ def test_the_status_file_tells_a_monitor_that_restarts_what_was_granted() -> Non
 @pytest.mark.parametrize("name", ["db1", "db2"])
 def test_no_move_is_begun_while_an_agent_has_not_answered_the_last_order(name: str) -> None:
     begun = NOW + 30.0
-    before, orders = take_turn(with_agent(quiet(), name, last_order=None), begun)
+    before, orders = take_turn(told_at(quiet(), name, None), begun)
     for order in orders:
         if order.host != name:
             before = answered(before, order, now=begun)
-    assert before.hosts[name].agent.sent is not None
+    assert before.hosts[name].agent.in_flight is not None
 
     def answer(now: float) -> str:
         result = commanding.run(before, ["move_role", "writer", "db2"], now, pinged=True, looked=Looked())

@@ -2,15 +2,10 @@
 
 import logging
 
-from mmm.monitor.apply.events import (
-    Answer,
-    Answered,
-    CheckResult,
-    Network,
-    apply,
-)
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.events import Answer, Answered, CheckResult, Network
 from mmm.monitor.world.world import World
 from mmm.wire.agent import NO_LEASE
 from tests.unit.worlds import NOW, cluster, take_turn, world
@@ -51,7 +46,7 @@ def test_an_agent_of_mmm_2_is_named_once_with_what_it_means_and_ours_is_not() ->
     told, _ = take_turn(guarded, NOW + 99)
 
     def heard(before: World, token: str) -> World:
-        number = before.hosts["db3"].agent.order
+        number = before.hosts["db3"].agent.orders.number
         return apply(before, Answered("db3", number, Answer.OK, "OK", 5000.0, token), NOW + 99)
 
     for ours in ("b.1", NO_LEASE):

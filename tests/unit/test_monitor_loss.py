@@ -7,13 +7,14 @@ from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.place import LogPlace
 from mmm.gtid.semi_sync import SemiSync
 from mmm.gtid.transactions import Transactions
-from mmm.monitor.apply.events import CheckResult, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import loss
 from mmm.monitor.decide.turn import Lost, turn
 from mmm.monitor.report import answers
 from mmm.monitor.report.history import Entry, decode, encode
 from mmm.monitor.states.table import enter
 from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.events import CheckResult
 from mmm.monitor.world.host import Pace, State
 from mmm.monitor.world.loss import LossCode
 from mmm.monitor.world.world import World
@@ -58,7 +59,11 @@ def said(after: World) -> str:
 def test_two_looks_at_once_are_no_rate() -> None:
     """A group of commits between them would make thousands a second of it."""
     again = seen(writing(), "db1", mariadb(NOW - 1.999, db1=153))
-    assert again.hosts["db1"].rates == writing().hosts["db1"].rates == (Pace(NOW - 2, 10.0, 5.0),)
+    assert (
+        again.hosts["db1"].progress.rates
+        == writing().hosts["db1"].progress.rates
+        == (Pace(NOW - 2, 10.0, 5.0),)
+    )
 
 
 def writing() -> World:
@@ -186,7 +191,9 @@ def test_one_that_fell_silent_can_have_written_until_another_has_its_role() -> N
     """Its clients may be on its side: it acknowledges for as long as its lease lasts."""
     before = writing()
     for at in range(-70, -7, 5):
-        before = with_host(before, "db1", rates=(*before.hosts["db1"].rates, Pace(NOW + at, 9.0, 5.0)))
+        before = with_host(
+            before, "db1", rates=(*before.hosts["db1"].progress.rates, Pace(NOW + at, 9.0, 5.0))
+        )
     released = failed_over(before, refuses=False, taken=NOW + 20)
     assert released.loss is not None
     unheard = replace(released, loss=replace(released.loss, released=None))

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from mmm.lease.rules import margin
-from mmm.monitor.apply.events import Answer, Opinions, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import lost_agent
 from mmm.monitor.report import answers
+from mmm.monitor.world.events import Answer, Opinions
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import AskOthers, Tell
 from mmm.monitor.world.world import Mode, World
@@ -19,7 +20,7 @@ from tests.unit.worlds import (
     WRITER,
     checks,
     take_turn,
-    with_agent,
+    told_at,
     with_host,
 )
 
@@ -95,7 +96,7 @@ def test_others_are_asked_about_the_agent_only_once_the_lease_is_over() -> None:
 
 def test_an_agent_that_returns_before_is_given_the_role_again() -> None:
     before, _ = run(lost(), OVER + 1.0)
-    after, told = rest(with_agent(before, "db1", last_order=None), OVER + 4.0)
+    after, told = rest(told_at(before, "db1", None), OVER + 4.0)
     assert writers(told) == {"db1"}
     assert after.hosts["db1"].agent.given.until == OVER + 4.0 + LENGTH
 
@@ -103,7 +104,7 @@ def test_an_agent_that_returns_before_is_given_the_role_again() -> None:
 def test_an_agent_that_returns_when_no_other_host_could_take_the_role_is_given_it_again() -> None:
     alone = with_host(lost(), "db2", state=State.AWAITING_RECOVERY, checks=checks(rep_threads=NOW))
     before, _ = run(alone, MOVES + 100.0)
-    _, told = rest(with_agent(before, "db1", last_order=None), MOVES + 103.0)
+    _, told = rest(told_at(before, "db1", None), MOVES + 103.0)
     assert "db1" in writers(told)
 
 

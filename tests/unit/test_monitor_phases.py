@@ -6,7 +6,7 @@ import pytest
 
 from mmm.gtid.mariadb import History, parse
 from mmm.gtid.transactions import Transactions
-from mmm.monitor.apply.events import Answer, CheckResult, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.command_result import Awaited
 from mmm.monitor.command.preflight import Looked
@@ -16,7 +16,14 @@ from mmm.monitor.decide.startup import Found, Stored, start
 from mmm.monitor.report import log_lines
 from mmm.monitor.report.explain import explain
 from mmm.monitor.world.checks import CheckStatus, Outcome
-from mmm.monitor.world.host import State
+from mmm.monitor.world.events import Answer, CheckResult
+from mmm.monitor.world.host import (
+    Behind,
+    State,
+)
+from mmm.monitor.world.link import (
+    Ordered,
+)
 from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import World
@@ -131,7 +138,7 @@ def test_a_new_host_that_fell_silent_may_have_taken_the_role_and_keeps_it() -> N
 
 def test_a_new_host_that_is_not_told_in_time_does_not_get_the_role() -> None:
     after, _ = moving(world())
-    after = with_agent(after, "db2", sent=Status("ONLINE"), order=7)
+    after = with_agent(after, "db2", in_flight=Ordered(Status("ONLINE"), NOW), number=7)
     after, orders = take_turn(after)
     after = answer(after, to(orders, "db1"))
     assert take_turn(after, NOW + TELL_LIMIT)[0].owner[WRITER] == "db2"
@@ -213,7 +220,11 @@ BEGINS = with_host(world(), "db2", checks={**checks(), "rep_threads": BEGINNING}
     ("before", "looked", "said"),
     [
         (BEGINS, look(), "replication of db2 does not run: ERROR: SQL thread is not running"),
-        (with_host(world(), "db2", behind=3.0), look(), "db2 is 3 s behind, a move wants 1 s at most"),
+        (
+            with_host(world(), "db2", behind=Behind(3.0, NOW)),
+            look(),
+            "db2 is 3 s behind, a move wants 1 s at most",
+        ),
         (
             with_host(world(), "db2", connecting_since=NOW),
             look(),
@@ -257,7 +268,7 @@ def test_a_move_that_cannot_go_well_is_not_begun_and_can_be_forced(
     ids=["classic agent", "short work"],
 )
 def test_what_does_not_keep_a_move_from_going_well(looked: Looked) -> None:
-    before = with_host(world(), "db2", behind=1.0)
+    before = with_host(world(), "db2", behind=Behind(1.0, NOW))
     result = commanding.run(before, ["move_role", "writer", "db2"], NOW, pinged=True, looked=looked)
     assert result is not None
     assert result.text.startswith("OK")
@@ -305,7 +316,7 @@ def seen(before: World, name: str, logged: str, at: float) -> World:
 
 
 def test_an_old_writer_that_the_admin_took_out_is_compared_after_a_forced_move_too() -> None:
-    out = with_host(world({WRITER: None}, {"db1": State.ADMIN_OFFLINE}), "db2", behind=99.0)
+    out = with_host(world({WRITER: None}, {"db1": State.ADMIN_OFFLINE}), "db2", behind=Behind(99.0, NOW))
     out = replace(out, last_writer="db1", last_master="db1")
     result = commanding.run(out, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked())
     assert result is not None

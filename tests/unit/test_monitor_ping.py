@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from mmm.lease.lead import HEARTBEAT
-from mmm.monitor.apply.events import Answer, CheckResult, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.report import answers
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.world.checks import CheckStatus, Outcome
+from mmm.monitor.world.events import Answer, CheckResult
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.world import World

@@ -14,7 +14,10 @@ from mmm.monitor.report.explain import explain
 from mmm.monitor.report.history import Entry, decode, encode, last_holder
 from mmm.monitor.states.table import enter
 from mmm.monitor.world.checks import CheckStatus
-from mmm.monitor.world.host import State
+from mmm.monitor.world.host import (
+    Behind,
+    State,
+)
 from mmm.monitor.world.move import Move
 from mmm.monitor.world.world import World
 from tests import commanding
@@ -41,7 +44,7 @@ def lost(standby: World, now: float = NOW) -> World:
 
 def known(behind: float, seen: float = NOW - 2, limit: float | None = None) -> World:
     """Return a quiet world in which db2 was last known to be so many seconds behind."""
-    return with_host(world(conf=cluster(max_lag_on_failover=limit)), "db2", behind=behind, behind_at=seen)
+    return with_host(world(conf=cluster(max_lag_on_failover=limit)), "db2", behind=Behind(behind, seen))
 
 
 @pytest.mark.parametrize(
@@ -211,8 +214,8 @@ PREFERS_DB2 = with_host(
 @pytest.mark.parametrize(
     ("standby", "goes"),
     [
-        (with_host(PREFERS_DB2, "db2", behind=0.0), True),
-        (with_host(PREFERS_DB2, "db2", behind=1.0), False),
+        (with_host(PREFERS_DB2, "db2", behind=Behind(0.0, NOW)), True),
+        (with_host(PREFERS_DB2, "db2", behind=Behind(1.0, NOW)), False),
         (with_host(PREFERS_DB2, "db2", checks=checks(rep_backlog=NOW)), False),
         (with_host(PREFERS_DB2, "db2", connecting_since=NOW), False),
         (with_host(PREFERS_DB2, "db2", transactions=transactions(NOW - 1, 6)), False),

@@ -8,12 +8,20 @@ from mmm.gtid.mysql import parse
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.act.checks import Reading, judge_threads, replica_result
-from mmm.monitor.apply.events import CheckResult, Noted, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import readiness
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.report import answers, concerns, log_lines
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.host import State
+from mmm.monitor.world.events import CheckResult, Noted
+from mmm.monitor.world.host import (
+    Behind,
+    State,
+)
+from mmm.monitor.world.link import (
+    ErrorReply,
+    Kind,
+)
 from mmm.monitor.world.warnings import Level
 from mmm.monitor.world.world import World
 from mmm.mysql.server.replication import parse_status
@@ -45,7 +53,7 @@ def move(of: World, *flags: str) -> str:
 
 
 def caught_up(of: World) -> World:
-    return with_host(of, "db2", behind=0.0)
+    return with_host(of, "db2", behind=Behind(0.0, NOW))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +117,9 @@ def test_events_that_stay_where_the_writer_leaves_are_said_before_and_after() ->
 
 
 def test_a_target_whose_agent_answers_error_is_refused_before_the_old_writer_lets_go() -> None:
-    bad = with_agent(caught_up(world()), "db2", refusal="ERROR: interface eth9 does not exist")
+    bad = with_agent(
+        caught_up(world()), "db2", failure=ErrorReply("ERROR: interface eth9 does not exist", None)
+    )
     assert "the agent of db2 answers 'ERROR: interface eth9 does not exist'" in move(bad)
     assert move(bad).startswith("ERROR")
     assert move(bad, "--dry-run").startswith("ERROR")
@@ -154,7 +164,7 @@ def test_a_source_that_lacks_the_log_does_not_get_it_by_waiting() -> None:
 
 def test_set_online_with_a_classic_agent_wants_replication_to_run() -> None:
     stopped = with_host(world(states={"db3": State.AWAITING_RECOVERY}), "db3", checks=checks(rep_threads=NOW))
-    classic = with_agent(stopped, "db3", classic=True)
+    classic = with_agent(stopped, "db3", kind=Kind.UNLEASED)
 
     def answer(of: World, *words: str) -> str:
         result = run(of, ["set_online", *words, "db3"], NOW, pinged=True)

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from mmm.config.model import Vip
 from mmm.lease.lead import HEARTBEAT
-from mmm.monitor.apply.events import Answer, Answered, Killed, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess.slaves_first import SLAVES_FIRST
 from mmm.monitor.decide.reconcile import heartbeat
+from mmm.monitor.world.events import Answer, Answered, Killed
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import Mode, World
@@ -23,7 +24,7 @@ from tests.unit.worlds import (
     cluster,
     settle,
     take_turn,
-    with_agent,
+    told_at,
     with_host,
     world,
 )
@@ -55,7 +56,7 @@ def test_a_quiet_cluster_is_told_nothing_until_the_heartbeat() -> None:
 def test_the_heartbeats_of_many_hosts_are_spread_over_turns_and_none_is_forgotten() -> None:
     after, _ = settle(world(conf=cluster(slaves=58)))
     for number in range(60):  # told one after the other
-        after = with_agent(after, f"db{number + 1}", last_order=NOW + number / 1e3)
+        after = told_at(after, f"db{number + 1}", NOW + number / 1e3)
     told: list[str] = []
     for turns in range(1, 7):
         after, orders = take_turn(after, NOW + HEARTBEAT + 0.25 * turns)
@@ -146,7 +147,9 @@ def test_a_host_that_does_not_ping_is_killed_without_waiting_for_an_order_under_
     after, orders = take_turn(dead, NOW + HEARTBEAT)
     assert orders == (KillHost("db1", pings=False),)
     after = apply(after, Killed("db1"), NOW + HEARTBEAT)
-    after = apply(after, Answered("db1", after.hosts["db1"].agent.order, Answer.SILENT), NOW + HEARTBEAT)
+    after = apply(
+        after, Answered("db1", after.hosts["db1"].agent.orders.number, Answer.SILENT), NOW + HEARTBEAT
+    )
     assert not after.hosts["db1"].agent.may_hold
 
 

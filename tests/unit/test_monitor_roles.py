@@ -15,6 +15,7 @@ from tests.unit.worlds import (
     READER3,
     WRITER,
     cluster,
+    unreachable,
     with_agent,
     world,
 )
@@ -41,14 +42,14 @@ def test_the_writer_goes_to_its_preferred_host_and_back_home_in_active_mode_only
 def test_nothing_goes_to_hosts_that_are_not_online_or_unreachable_or_have_not_confirmed() -> None:
     after = roles.assign(world({}, states={"db1": State.AWAITING_RECOVERY}))
     assert after.owner[WRITER] == "db2"
-    unreachable = with_agent(world({}), "db1", unreachable=True)
-    assert roles.assign(unreachable).owner[WRITER] == "db2"
+    away = unreachable(world({}), "db1")
+    assert roles.assign(away).owner[WRITER] == "db2"
     unconfirmed = with_agent(world({}), "db1", told=None)
     assert roles.assign(unconfirmed).owner[WRITER] == "db2"
 
 
 def test_a_planned_move_ends_when_its_role_goes_elsewhere() -> None:
-    refused = with_agent(world({WRITER: "db2"}), "db2", unreachable=True, may_hold=frozenset())
+    refused = unreachable(with_agent(world({WRITER: "db2"}), "db2", may_hold=frozenset()), "db2")
     after = roles.assign(replace(refused, move=Move(WRITER, "db1", "db2")))
     assert (after.owner[WRITER], after.move) == ("db1", None)
     under_way = replace(world({WRITER: "db2"}), move=Move(WRITER, "db1", "db2"))
@@ -56,13 +57,13 @@ def test_a_planned_move_ends_when_its_role_goes_elsewhere() -> None:
 
 
 def test_an_unreachable_agent_keeps_what_it_holds() -> None:
-    after = roles.assign(with_agent(world(), "db1", unreachable=True))
+    after = roles.assign(unreachable(world(), "db1"))
     assert after.owner[WRITER] == "db1"
     assert after.owner[READER1] == "db1"
 
 
 def test_a_role_whose_order_was_refused_goes_to_somebody_else() -> None:
-    refused = with_agent(world({WRITER: "db2"}), "db2", unreachable=True, may_hold=frozenset())
+    refused = unreachable(with_agent(world({WRITER: "db2"}), "db2", may_hold=frozenset()), "db2")
     assert roles.assign(refused).owner[WRITER] == "db1"
 
 

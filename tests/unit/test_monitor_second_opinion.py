@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mmm.monitor.apply.events import CheckResult, Opinions, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import second_opinion
 from mmm.monitor.report import answers
 from mmm.monitor.report.explain import explain
 from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.events import CheckResult, Opinions
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import AskOthers, KillHost, Order
 from mmm.monitor.world.world import World
@@ -18,7 +19,7 @@ from tests.unit.worlds import (
     cluster,
     settle,
     take_turn,
-    with_agent,
+    unreachable,
     world,
 )
 
@@ -109,9 +110,9 @@ def test_what_was_said_of_an_earlier_silence_counts_for_nothing() -> None:
 
 
 def test_those_who_do_not_answer_the_monitor_are_not_asked() -> None:
-    before = with_agent(healthy(), "db2", unreachable=True)
+    before = unreachable(healthy(), "db2")
     _, orders = take_turn(fails(before, "db1", NOW), NOW)
     assert questions(orders) == [AskOthers("db1", ("db3",))]
-    alone = with_agent(before, "db3", unreachable=True)
+    alone = unreachable(before, "db3")
     after = fails(take_turn(fails(alone, "db1", NOW), NOW)[0], "db1", NOW + TRAP)
     assert take_turn(after, NOW + TRAP)[0].hosts["db1"].state is State.HARD_OFFLINE

@@ -5,11 +5,15 @@ from dataclasses import replace
 import pytest
 
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding, margin
-from mmm.monitor.apply.events import Killed, VipLooked, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.command_result import Awaited
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.report import answers
+from mmm.monitor.world.events import Killed, VipLooked
+from mmm.monitor.world.link import (
+    Kind,
+)
 from mmm.monitor.world.orders import KillHost, LookForVip
 from mmm.monitor.world.world import World
 from tests.unit.test_monitor_confirm_dead import BEGUN, endless
@@ -18,6 +22,7 @@ from tests.unit.worlds import (
     WRITER,
     checks,
     take_turn,
+    unreachable,
     with_agent,
     with_host,
 )
@@ -75,10 +80,10 @@ def test_looks_with_a_gap_between_begin_anew() -> None:
     "before",
     [
         allowed(endless(), on=False),
-        with_agent(silent(), "db1", classic=True),
+        with_agent(silent(), "db1", kind=Kind.UNLEASED),
         with_agent(silent(), "db1", given=Outstanding(BEGUN + LENGTH, BEGUN + LENGTH)),
-        with_agent(silent(), "db2", classic=True),
-        with_agent(silent(), "db2", unreachable=True),
+        with_agent(silent(), "db2", kind=Kind.UNLEASED),
+        unreachable(silent(), "db2"),
         cut_off(silent(), "db2", BEGUN),
         with_host(silent(), "db1", checks={**checks(mysql=BEGUN)}),
     ],

@@ -9,11 +9,13 @@ import pytest
 from mmm.gtid import mysql
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Executed, Transactions
-from mmm.monitor.apply.events import CheckResult, apply, only_transactions
+from mmm.monitor.apply.apply import apply
+from mmm.monitor.apply.quiet import only_transactions
 from mmm.monitor.assess import promotion, silent_lag
 from mmm.monitor.report.answers import show
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.events import CheckResult
 from mmm.monitor.world.world import World
 from tests.unit.worlds import (
     NOW,

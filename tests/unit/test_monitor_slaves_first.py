@@ -6,12 +6,16 @@ import pytest
 
 from mmm.gtid.transactions import Transactions
 from mmm.lease.lead import HEARTBEAT
-from mmm.monitor.apply.events import Answer, CheckResult, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess.slaves_first import SLAVES_FIRST
 from mmm.monitor.decide.move.phases import TELL_LIMIT
 from mmm.monitor.report import answers
 from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.events import Answer, CheckResult
 from mmm.monitor.world.host import State, Switched
+from mmm.monitor.world.link import (
+    Kind,
+)
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
 from tests import commanding
@@ -37,8 +41,7 @@ def classic(*, gtid: bool = True) -> World:
         quiet = with_agent(
             with_host(quiet, name, uses_gtid=gtid, switched=Switched("db1", 0.0)),
             name,
-            classic=True,
-            mmm2=True,
+            kind=Kind.MMM2,
         )
     return quiet
 
@@ -81,7 +84,7 @@ def test_the_new_writer_waits_until_a_slave_of_mmm_2_has_left_the_old_one(
             moving = answer(moving, order, now=moment)
     moving, _ = settle(answer(moving, told["db3"], now=LATER), LATER)
     assert writes(moving, "db2")
-    assert not moving.hosts["db3"].skipped_at
+    assert not moving.hosts["db3"].replication.skipped_at
 
 
 def test_a_slave_of_mmm_2_that_does_not_answer_is_given_up_and_said_to_lack_rows_once_it_does() -> None:
@@ -93,7 +96,7 @@ def test_a_slave_of_mmm_2_that_does_not_answer_is_given_up_and_said_to_lack_rows
     moving, _ = settle(moving, LATER)
     assert writes(moving, "db2")
     moving, _ = settle(moving, LATER + HEARTBEAT)
-    assert moving.hosts["db3"].skipped_at == "db2"
+    assert moving.hosts["db3"].replication.skipped_at == "db2"
     assert "host db3 may lack rows" in answers.show(moving)
 
 

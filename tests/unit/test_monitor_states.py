@@ -3,16 +3,24 @@ from dataclasses import replace
 import pytest
 
 from mmm.lease.lead import HEARTBEAT
-from mmm.monitor.apply.events import Answer, Answered, CheckResult, apply
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.report.explain import explain
 from mmm.monitor.states.table import judge
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.host import State
+from mmm.monitor.world.events import Answer, Answered, CheckResult
+from mmm.monitor.world.host import (
+    State,
+    Writable,
+)
+from mmm.monitor.world.link import (
+    Ordered,
+)
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status
 from mmm.wire.why import NOT_FOLLOWED, REFUSES_TO_FOLLOW
 from tests.unit.worlds import (
+    FLAPPING,
     NOW,
     READER1,
     WRITER,
@@ -100,7 +108,9 @@ def test_a_reboot_is_not_forgotten_when_the_system_has_been_up_for_longer_than_b
     known = {"uptime": 100.0, "last_uptime": 100.0}
     back = with_host(world(states={"db3": State.AWAITING_RECOVERY}), "db3", **known)
     for uptime in (5.0, 110.0):
-        back = with_agent(back, "db3", sent=Status("AWAITING_RECOVERY", (), "db1"), order=7)
+        back = with_agent(
+            back, "db3", in_flight=Ordered(Status("AWAITING_RECOVERY", (), "db1"), NOW), number=7
+        )
         back = apply(back, Answered("db3", 7, Answer.OK, "", uptime), NOW)
     assert state_of(judge(back, NOW)[0], "db3") is State.AWAITING_RECOVERY
 
@@ -117,7 +127,7 @@ def test_auto_set_online_brings_a_host_back_after_its_time() -> None:
 def test_flapping_waits_until_nothing_has_changed_for_flap_duration_and_then_counts_anew() -> None:
     conf = cluster(auto_set_online=1.0, flap_duration=600.0)
     flapping = with_host(
-        world(states={"db3": State.AWAITING_RECOVERY}, conf=conf), "db3", flapping=True, uptime=900.0
+        world(states={"db3": State.AWAITING_RECOVERY}, conf=conf), "db3", flaps=FLAPPING, uptime=900.0
     )
     calm = {name: replace(check, changed=NOW - 600.0) for name, check in checks().items()}
     restless = {**calm, "mysql": replace(calm["mysql"], changed=NOW - 599.0)}
@@ -127,7 +137,7 @@ def test_flapping_waits_until_nothing_has_changed_for_flap_duration_and_then_cou
     after, _ = judge(with_host(flapping, "db3", checks=calm), NOW)
     assert state_of(after, "db3") is State.ONLINE
     assert not after.hosts["db3"].flapping
-    assert after.hosts["db3"].flap_count == 0
+    assert after.hosts["db3"].flaps is None
 
 
 def test_more_than_flap_count_failures_within_flap_duration_are_flapping() -> None:
@@ -170,7 +180,7 @@ def test_delay_and_failure_of_replication_turn_into_each_other() -> None:
 def test_good_replication_brings_a_host_back_unless_it_is_flapping() -> None:
     before = world(states={"db3": State.REPLICATION_FAIL})
     assert state_of(judge(before, NOW)[0], "db3") is State.ONLINE
-    assert state_of(judge(with_host(before, "db3", flapping=True), NOW)[0], "db3") is State.AWAITING_RECOVERY
+    assert state_of(judge(with_host(before, "db3", flaps=FLAPPING), NOW)[0], "db3") is State.AWAITING_RECOVERY
 
 
 def seen_writable(name: str, *moments: float) -> World:
@@ -194,7 +204,7 @@ def test_the_active_master_may_be_seen_writable_until_the_moment_it_is_moved_awa
 
 def test_it_comes_back_only_once_it_is_read_only() -> None:
     before = with_host(world(states={"db2": State.AWAITING_RECOVERY}), "db2", uptime=520.0)
-    writable = with_host(before, "db2", writable_since=LONG_AGO, writable_seen=NOW)
+    writable = with_host(before, "db2", writable=Writable(LONG_AGO, NOW))
     assert state_of(judge(writable, NOW)[0], "db2") is State.AWAITING_RECOVERY
     assert state_of(judge(before, NOW)[0], "db2") is State.ONLINE
 

@@ -11,10 +11,16 @@ from mmm.gtid.mariadb import History, parse
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.states.host_view import View
 from mmm.monitor.states.table import RULES, Consequence, rule_for
-from mmm.monitor.world.host import Opinion, Reference, State
+from mmm.monitor.world.host import (
+    Opinion,
+    Reference,
+    State,
+    Writable,
+)
 from mmm.monitor.world.orders import KillHost, Tell
 from pages.states import page
 from tests.unit.worlds import (
+    FLAPPING,
     NOW,
     READER1,
     WRITER,
@@ -60,11 +66,10 @@ def situations() -> Iterator[View]:
                 before,
                 "db2",
                 checks=changed,
-                flapping=flapping,
+                flaps=FLAPPING if flapping else None,
                 since=0.0 if long_ago else NOW,
                 uptime=900.0 if long_ago else 520.0,
-                writable_since=0.0 if writable else None,
-                writable_seen=NOW if writable else None,
+                writable=Writable(0.0, NOW) if writable else None,
                 lost=True,
                 transactions=HAS[has],
                 reference=Reference("db1", THERE),

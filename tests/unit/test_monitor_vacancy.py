@@ -14,6 +14,7 @@ from tests.unit.worlds import (
     NOW,
     READER1,
     cluster,
+    unreachable,
     with_agent,
     with_host,
     world,
@@ -49,7 +50,7 @@ CASES = [
         "db1 is ONLINE but has not confirmed it",
     ),
     (
-        with_agent(empty(State.ONLINE), "db1", unreachable=True),
+        unreachable(empty(State.ONLINE), "db1"),
         Reason.NO_HOST,
         "db1 is ONLINE but its agent cannot be reached",
     ),

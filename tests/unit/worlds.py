@@ -1,27 +1,31 @@
 """Clusters and worlds for tests of the deciders, small enough to read."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mmm.config.model import Check, Cluster, Host, Monitor, Role, Vip
 from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
-from mmm.monitor.apply.events import (
+from mmm.monitor.apply.apply import apply
+from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.events import (
     Answer,
     Answered,
     Killed,
     LogRead,
     Opinions,
     VipLooked,
-    apply,
 )
-from mmm.monitor.decide.turn import turn
-from mmm.monitor.world.checks import CheckStatus
-from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.host import Flaps, HostWorld, Replication, State, System
 from mmm.monitor.world.hosts import Hosts, Owners
-from mmm.monitor.world.link import AgentLink
+from mmm.monitor.world.link import (
+    AgentLink,
+    Orders,
+    Silence,
+)
 from mmm.monitor.world.orders import (
     AskOthers,
     KillHost,
@@ -37,6 +41,7 @@ READER1 = Vip("reader", "10.0.0.91")
 READER2 = Vip("reader", "10.0.0.92")
 READER3 = Vip("reader", "10.0.0.93")
 NOW = 10_000.0
+FLAPPING = Flaps(NOW, 4, too_many=True)
 
 
 def cluster(*, prefer: str | None = None, slaves: int = 1, readers: int = 3, **monitor: Any) -> Cluster:
@@ -90,22 +95,44 @@ def world(
         state = (states or {}).get(name, State.ONLINE)
         vips = tuple(sorted(vip for vip, host in owned.items() if host == name))
         told = Status(str(state), vips, owned[WRITER] or "")
-        link = AgentLink(told=told, may_hold=frozenset(vips), clear=False, last_order=NOW)
+        link = AgentLink(told=told, may_hold=frozenset(vips), clear=False, orders=Orders(ended=NOW))
         hosts[name] = HostWorld(
             state=state, since=0.0, online_since=0.0 if state is State.ONLINE else None, checks=checks(),
-            uptime=500.0, last_uptime=500.0, agent=link, uses_gtid=True, used=True,
+            system=System(500.0, 500.0), agent=link, replication=Replication(uses_gtid=True), used=True,
         )  # fmt: skip
     return World(conf, mode, Hosts(hosts), Owners(owned))
 
 
 def with_host(before: World, name: str, **changes: Any) -> World:
-    """The world with fields of one host changed."""
-    return before.with_host(name, replace(before.hosts[name], **changes))
+    """The world with fields of one host changed, each in the part of it that has it."""
+    return before.with_host(name, changed(before.hosts[name], changes))
 
 
 def with_agent(before: World, name: str, **changes: Any) -> World:
-    """The world with fields of what is known of one host's agent changed."""
-    return before.with_agent(name, replace(before.hosts[name].agent, **changes))
+    """The world with fields of what is known of one host's agent changed, each in the part of it that has it."""
+    return before.with_agent(name, changed(before.hosts[name].agent, changes))
+
+
+def changed(value: Any, changes: Mapping[str, Any]) -> Any:
+    """The value with fields changed: its own, or those of the values that it is made of."""
+    parts = {field.name: getattr(value, field.name) for field in fields(value)}
+    own = {name: new for name, new in changes.items() if name in parts}
+    left = {name: new for name, new in changes.items() if name not in parts}
+    for name, part in parts.items():
+        inner = {field.name for field in fields(part)} & left.keys() if is_dataclass(part) else set()
+        if inner:
+            own[name] = replace(part, **{field: left.pop(field) for field in inner})
+    return replace(value, **own, **left)
+
+
+def unreachable(before: World, name: str, why: str = "no route") -> World:
+    """The world in which the agent of a host did not answer its last order."""
+    return with_agent(before, name, failure=Silence(why, None, unreachable=True))
+
+
+def told_at(before: World, name: str, moment: float | None) -> World:
+    """The world in which the last order to a host ended then; None: the next one is due at once."""
+    return with_agent(before, name, ended=moment)
 
 
 def take_turn(before: World, now: float = NOW) -> tuple[World, tuple[Order, ...]]:
@@ -123,7 +150,7 @@ def answer(before: World, order: Order, how: Answer = Answer.OK, text: str = "",
     if isinstance(order, AskOthers):
         return apply(before, Opinions(order.host), now)
     answered = how in (Answer.OK, Answer.ERROR)
-    token = "b.1" if answered and not before.hosts[order.host].agent.classic else ""
+    token = "b.1" if answered and not before.hosts[order.host].agent.about.classic else ""
     uptime = 501.0 if answered else None
     return apply(before, Answered(order.host, order.number, how, text, uptime, token), now)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mmm.monitor.apply.events import Answer
+from mmm.monitor.world.events import Answer
 from mmm.monitor.world.world import World
 from tests.vectors.recordings import Json
 from tests.vectors.replay import Heard, Replay
@@ -147,8 +147,8 @@ def _sent(recorded: Json, replay: Replay) -> Iterator[Difference]:
         if told is None or (told.state, told.vips) != (str(host.state), vips):
             yield Difference("send", name, (str(host.state), vips), told)
     for name in set(replay.world.hosts) - set(recorded.get("send", replay.world.hosts)):
-        if replay.world.hosts[name].agent.sent is not None:
-            yield Difference("send", name, None, replay.world.hosts[name].agent.sent)
+        if replay.world.hosts[name].agent.in_flight is not None:
+            yield Difference("send", name, None, replay.world.hosts[name].agent.in_flight)
 
 
 def _replies(recorded: Json, heard: Heard) -> Iterator[Difference]:

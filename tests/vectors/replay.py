@@ -11,13 +11,7 @@ from dataclasses import dataclass, field, replace
 from mmm.config.model import Cluster, Vip
 from mmm.config.names import CHECK_NAMES
 from mmm.lease.lead import HEARTBEAT
-from mmm.monitor.apply.events import (
-    Answer,
-    Answered,
-    Killed,
-    VipLooked,
-    apply,
-)
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import asking
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.dispatch import ordered
@@ -26,9 +20,10 @@ from mmm.monitor.decide.turn import end_wait
 from mmm.monitor.report import answers
 from mmm.monitor.states import table
 from mmm.monitor.world.checks import CheckStatus
-from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.events import Answer, Answered, Killed, VipLooked
+from mmm.monitor.world.host import Flaps, HostWorld, State, System
 from mmm.monitor.world.hosts import Hosts, Owners
-from mmm.monitor.world.link import AgentLink
+from mmm.monitor.world.link import AgentLink, Silence
 from mmm.monitor.world.orders import KillHost, LookForVip, Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status
@@ -72,18 +67,22 @@ def _host(name: str, start: Json, owner: Mapping[Vip, str | None]) -> HostWorld:
             check: CheckStatus(not ok, "OK" if ok else "ERROR: failed", moment, None if ok else moment)
             for check, ok, moment in zip(CHECK_NAMES, good, moments, strict=True)
         },
-        uptime=given.get("uptime", 0),
-        last_uptime=given.get("last_uptime", 0),
-        flapping=bool(given.get("flapping")),
-        flap_start=given.get("flapstart"),
-        flap_count=given.get("flapcount", 0),
+        system=System(given.get("uptime", 0), given.get("last_uptime", 0)),
+        flaps=_flaps(given),
         agent=AgentLink(
             told=Status(given["state"], vips, master),
             may_hold=frozenset(vips),
-            unreachable=bool(given.get("down")),
+            failure=Silence("", None, unreachable=True) if given.get("down") else None,
             clear=False,
         ),
     )
+
+
+def _flaps(given: Json) -> Flaps | None:
+    since, too_many = given.get("flapstart"), bool(given.get("flapping"))
+    if since is None and not too_many:
+        return None
+    return Flaps(float("-inf") if since is None else since, given.get("flapcount", 0), too_many)
 
 
 class Replay:
@@ -121,7 +120,8 @@ class Replay:
     def _heartbeats(self, last: float) -> None:
         """Let every agent have been told at `last`."""
         for name in self.world.hosts:
-            self.world = self.world.with_agent(name, replace(self.world.hosts[name].agent, last_order=last))
+            link = self.world.hosts[name].agent
+            self.world = self.world.with_agent(name, replace(link, orders=replace(link.orders, ended=last)))
 
     def _check(self, results: Json, now: float) -> None:
         for name, found in results.items():

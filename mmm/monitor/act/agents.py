@@ -16,8 +16,8 @@ from typing import Any
 from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host
 from mmm.lease.lead import Lead
-from mmm.monitor.apply.events import Answer, Opinions
 from mmm.monitor.command.preflight import Looked
+from mmm.monitor.world.events import Answer, Opinions
 from mmm.monitor.world.orders import Tell
 from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.wire import agent as wire

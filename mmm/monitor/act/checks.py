@@ -13,8 +13,8 @@ from mmm.gtid.place import LogPlace, Tail
 from mmm.gtid.semi_sync import said
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
-from mmm.monitor.apply.events import CheckResult
 from mmm.monitor.world.checks import NO_CAUSE, Cause, Outcome
+from mmm.monitor.world.events import CheckResult
 from mmm.mysql.server.accounts import look_at_missing_grant
 from mmm.mysql.server.binlog_tail import read_tail
 from mmm.mysql.server.read_only import look_at_read_only

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.sign_of_life import sign_of_life
-from mmm.monitor.apply.events import Doubted, Event
 from mmm.monitor.command.asking import Ask, Command, Heard, LookAt, LookForLife, Ping
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.preflight import Looked
+from mmm.monitor.world.events import Doubted, Event
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 
@@ -64,7 +64,7 @@ class Finder:
         conf = self._world().conf.hosts
         names = [name for name in (hosts.source, hosts.target) if name is not None]
         results = asyncio.gather(*(self._checks.look_anew(conf[name]) for name in names))
-        classic = self._world().conf.vip_lease > 0 and self._world().hosts[hosts.target].agent.classic
+        classic = self._world().conf.vip_lease > 0 and self._world().hosts[hosts.target].agent.about.classic
         prepared = None if classic else asyncio.create_task(self._agents.prepare(conf[hosts.target]))
         looked = Looked() if hosts.source is None else await self._agents.clients(conf[hosts.source])
         for result in (each for pair in await results for each in pair):

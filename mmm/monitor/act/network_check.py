@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from mmm.config.model import Cluster, Monitor
 from mmm.monitor.act.checks import PING_TIMEOUT
-from mmm.monitor.apply.events import Network
 from mmm.monitor.assess import cut_off
+from mmm.monitor.world.events import Network
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 

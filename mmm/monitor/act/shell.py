@@ -27,7 +27,17 @@ from mmm.monitor.act.find_out import Finder
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.kill_host import kill_host
 from mmm.monitor.act.network_check import watch
-from mmm.monitor.apply.events import (
+from mmm.monitor.apply.apply import apply
+from mmm.monitor.apply.quiet import only_heartbeat, only_transactions
+from mmm.monitor.assess import checkup, cut_off, other_monitor, trap
+from mmm.monitor.command import dispatch
+from mmm.monitor.command.command_result import Awaited, outcome
+from mmm.monitor.command.texts import Verdict
+from mmm.monitor.decide import leases
+from mmm.monitor.decide.move import phases
+from mmm.monitor.decide.turn import turn
+from mmm.monitor.report import answers
+from mmm.monitor.world.events import (
     Answer,
     Answered,
     Doubted,
@@ -37,18 +47,7 @@ from mmm.monitor.apply.events import (
     LogRead,
     Noted,
     VipLooked,
-    apply,
-    only_transactions,
 )
-from mmm.monitor.apply.quiet_events import only_heartbeat
-from mmm.monitor.assess import checkup, cut_off, other_monitor, trap
-from mmm.monitor.command import dispatch
-from mmm.monitor.command.command_result import Awaited, outcome
-from mmm.monitor.command.texts import Verdict
-from mmm.monitor.decide import leases
-from mmm.monitor.decide.move import phases
-from mmm.monitor.decide.turn import turn
-from mmm.monitor.report import answers
 from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import (
     AskOthers,
@@ -387,7 +386,7 @@ class Shell:
         """Ask for ever what the host's agent sees of its server; one of MMM 2.x is not asked."""
         while True:
             link = self.world.hosts[host.name].agent
-            if link.told is not None and not (link.classic or link.unreachable):
+            if link.told is not None and not (link.about.classic or link.unreachable):
                 notes, doubts = await self._agents.notes(host)
                 if notes is not None:
                     self.post(Noted(host.name, notes))

@@ -13,10 +13,10 @@ from mmm.monitor.act import status_file
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.network_check import a_host_answers, is_up
-from mmm.monitor.apply.events import CheckResult
 from mmm.monitor.assess import trap
 from mmm.monitor.decide.startup import Found, Stored
 from mmm.monitor.world.checks import CheckStatus, Outcome, silent
+from mmm.monitor.world.events import CheckResult
 from mmm.network.icmp import Pinger
 
 log = logging.getLogger(__name__)

@@ -64,7 +64,7 @@ def _silent_since(host: HostWorld) -> float | None:
     if ping.error_since is None or mysql.error_since is None or mysql.refused or mysql.unknown:
         return None
     since = max(ping.error_since, mysql.error_since)
-    told = link.last_order is not None and link.last_order > since
+    told = link.orders.ended is not None and link.orders.ended > since
     answered = told and link.refused is None and not link.unreachable
     return None if answered else since
 

@@ -32,11 +32,11 @@ def note(world: World, name: str, read: Transactions) -> World:
         return world
     for host in world.masters():
         known = world.hosts[host.name]
-        fixed = known.is_lost and known.reference is not None and known.reference.host == name
+        before = known.comparison.reference
+        fixed = known.is_lost and before is not None and before.host == name
         if host.name != name and not fixed:
-            world = world.with_host(
-                host.name, replace(world.hosts[host.name], reference=Reference(name, read))
-            )
+            comparison = replace(known.comparison, reference=Reference(name, read))
+            world = world.with_host(host.name, replace(known, comparison=comparison))
     return world
 
 
@@ -57,8 +57,10 @@ def lost_masters(world: World, name: str) -> tuple[str, ...]:
 def begun_anew(world: World) -> World:
     """Return the world in which nothing is known to compare with yet: another host is the active master now."""
     for host in world.masters():
-        if world.hosts[host.name].reference is not None:
-            world = world.with_host(host.name, replace(world.hosts[host.name], reference=None))
+        known = world.hosts[host.name]
+        if known.comparison.reference is not None:
+            comparison = replace(known.comparison, reference=None)
+            world = world.with_host(host.name, replace(known, comparison=comparison))
     return world
 
 
@@ -87,10 +89,12 @@ def unshared(world: World, name: str) -> Surplus | Written | None:
     """Return what a returning host has and the active master had not; None: nothing, or it is not known."""
     if not applies(world, name):
         return None
-    reference, tail = _reference(world, name), world.hosts[name].tail
+    reference, tail = _reference(world, name), world.hosts[name].comparison.tail
     if tail is None or reference is None or tail.seen < reference.seen or tail.since != _place(world, name):
         return _more(
-            world.hosts[name].transactions, reference, world.hosts[opposite(world) or name].transactions
+            world.hosts[name].progress.transactions,
+            reference,
+            world.hosts[opposite(world) or name].progress.transactions,
         )
     return tail.not_of(reference.server_id)
 
@@ -98,11 +102,16 @@ def unshared(world: World, name: str) -> Surplus | Written | None:
 def to_look_through(world: World, name: str, now: float) -> LogPlace | None:
     """Return the place from which on the binary log of a returning host is to be looked through now, None for not."""
     host = world.hosts[name]
-    if host.reads_log or host.checks["mysql"].error_since is not None or host.state is State.HARD_OFFLINE:
+    if (
+        host.comparison.reads_log
+        or host.checks["mysql"].error_since is not None
+        or host.state is State.HARD_OFFLINE
+    ):
         return None
     if _may_get_more(world, name):
         return None
-    if host.log_read is not None and now - host.log_read < LOOK_AGAIN:
+    read = host.comparison.read
+    if read is not None and now - read.ended < LOOK_AGAIN:
         return None
     place = _place(world, name)
     return None if place is None or _is_looked_through(world, name, place) else place
@@ -110,7 +119,7 @@ def to_look_through(world: World, name: str, now: float) -> LogPlace | None:
 
 def unreadable(world: World, name: str) -> str:
     """Return why the binary log of a returning host, which has to tell what it has, does not; empty: it does."""
-    tail, place = world.hosts[name].tail, _place(world, name)
+    tail, place = world.hosts[name].comparison.tail, _place(world, name)
     if tail is None or place is None or tail.since != place:
         return ""
     return tail.problem or ("" if tail.complete else f"its binary log is too long behind {place}")
@@ -123,10 +132,10 @@ def _place(world: World, name: str) -> LogPlace | None:
     does not count.
     """
     reference = _reference(world, name) if applies(world, name) else None
-    ours = world.hosts[name].transactions
+    ours = world.hosts[name].progress.transactions
     if reference is None or ours is None or (ours.executed is not None and reference.executed is not None):
         return None
-    newest = world.hosts[opposite(world) or name].transactions
+    newest = world.hosts[opposite(world) or name].progress.transactions
     known = newest if newest is not None and newest.detached else reference
     here = world.conf.hosts[name]
     if (known.source_ip, known.source_port) != (here.ip, here.mysql_port) or not known.applied.file:
@@ -136,7 +145,7 @@ def _place(world: World, name: str) -> LogPlace | None:
 
 def _is_looked_through(world: World, name: str, place: LogPlace) -> bool:
     host, reference = world.hosts[name], _reference(world, name)
-    tail = host.tail
+    tail = host.comparison.tail
     if tail is None or reference is None or tail.since != place or tail.problem:
         return False
     found = tail.complete or tail.not_of(reference.server_id) is not None
@@ -153,22 +162,22 @@ def awaited(world: World, name: str) -> bool:
     host, master = world.hosts[name], world.active_master
     if not applies(world, name) or master is None:
         return False
-    theirs = world.hosts[master].transactions
-    if host.transactions is None and theirs is None:
+    theirs = world.hosts[master].progress.transactions
+    if host.progress.transactions is None and theirs is None:
         return False  # nobody tells
     if _may_get_more(world, name):
         return True
     reference = _reference(world, name)
     if reference is None:
         return (
-            host.looks < LOOKS
+            host.comparison.looks < LOOKS
             or _will_tell(world, name, master)
-            or _more(host.transactions, theirs) is not None
+            or _more(host.progress.transactions, theirs) is not None
         )
     if (place := _place(world, name)) is not None:
         return not _is_looked_through(world, name, place)
     compared = is_fresh(world, name) and _seen(host) >= reference.seen
-    return not compared and (reference.executed is not None or host.looks < LOOKS)
+    return not compared and (reference.executed is not None or host.comparison.looks < LOOKS)
 
 
 def _may_get_more(world: World, name: str) -> bool:
@@ -177,9 +186,9 @@ def _may_get_more(world: World, name: str) -> bool:
     A commit that waits for a semi-sync replica is one such, which MySQL counts among its GTIDs only when it has ended.
     """
     host = world.hosts[name]
-    if host.transactions is None:
+    if host.progress.transactions is None:
         return False
-    return host.transactions.writable if is_fresh(world, name) else host.looks < LOOKS
+    return host.progress.transactions.writable if is_fresh(world, name) else host.comparison.looks < LOOKS
 
 
 def _will_tell(world: World, name: str, master: str) -> bool:
@@ -188,7 +197,7 @@ def _will_tell(world: World, name: str, master: str) -> bool:
     Without GTIDs that is where it is in the host's binary log.
     """
     theirs, checks, here = (
-        world.hosts[master].transactions,
+        world.hosts[master].progress.transactions,
         world.hosts[master].checks,
         world.conf.hosts[name],
     )
@@ -199,7 +208,7 @@ def _will_tell(world: World, name: str, master: str) -> bool:
 
 
 def _seen(host: HostWorld) -> float:
-    return -inf if host.transactions is None else host.transactions.seen
+    return -inf if host.progress.transactions is None else host.progress.transactions.seen
 
 
 def _more(
@@ -225,5 +234,5 @@ def is_fresh(world: World, name: str) -> bool:
 
 
 def _reference(world: World, name: str) -> Transactions | None:
-    reference = world.hosts[name].reference
+    reference = world.hosts[name].comparison.reference
     return reference.transactions if reference and reference.host == opposite(world) else None

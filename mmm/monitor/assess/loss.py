@@ -74,12 +74,12 @@ def rates(host: HostWorld, news: Transactions) -> tuple[Pace, ...]:
 
     A look that follows another at once says nothing of that: what is committed together in a moment is no rate.
     """
-    before = host.transactions
+    before = host.progress.transactions
     if before is None or before.executed is None or news.executed is None or news.seen - before.seen < CLOSE:
-        return host.rates
+        return host.progress.rates
     more, over = surplus(news.executed, before.executed), news.seen - before.seen
     pace = Pace(news.seen, (more.count if more else 0) / over, over)
-    return (*host.rates, pace)[-LOOKS:]
+    return (*host.progress.rates, pace)[-LOOKS:]
 
 
 def said(loss: Loss, clock: Callable[[float], float]) -> str:
@@ -130,7 +130,7 @@ def _acknowledged(world: World, writer: str, taker: str) -> tuple[str, ...]:
 
     Empty where nothing is certain: commits did not wait, or waited for hosts that are not known.
     """
-    theirs = world.hosts[writer].transactions
+    theirs = world.hosts[writer].progress.transactions
     state = theirs.semi_sync if theirs is not None else None
     if theirs is None or state is None or not state.waits or not state.clients:
         return ()
@@ -138,10 +138,11 @@ def _acknowledged(world: World, writer: str, taker: str) -> tuple[str, ...]:
     replicas = tuple(
         name
         for name, host in world.hosts.items()
-        if host.transactions is not None
-        and (host.transactions.source_ip, host.transactions.source_port) == (here.ip, here.mysql_port)
-        and host.transactions.semi_sync is not None
-        and host.transactions.semi_sync.replica
+        if host.progress.transactions is not None
+        and (host.progress.transactions.source_ip, host.progress.transactions.source_port)
+        == (here.ip, here.mysql_port)
+        and host.progress.transactions.semi_sync is not None
+        and host.progress.transactions.semi_sync.replica
     )
     if len(replicas) < state.clients:
         return ()
@@ -168,7 +169,7 @@ def _estimated_anew(world: World, loss: Loss, now: float) -> Loss:
 
     Only a look since the taker has the role tells what it lacks.
     """
-    ours, since = world.hosts[loss.taker].transactions, loss.taken or now
+    ours, since = world.hosts[loss.taker].progress.transactions, loss.taken or now
     looked = ours is not None and ours.seen >= since
     if not looked and (loss.known or now - since <= PATIENCE):
         return loss
@@ -180,7 +181,7 @@ def _estimated_anew(world: World, loss: Loss, now: float) -> Loss:
 
 
 def _estimated(world: World, loss: Loss) -> Loss:
-    theirs, ours = world.hosts[loss.host].transactions, world.hosts[loss.taker].transactions
+    theirs, ours = world.hosts[loss.host].progress.transactions, world.hosts[loss.taker].progress.transactions
     ended = _end(loss)
     if theirs is None or ours is None:
         nobody = loss.host if theirs is None else loss.taker
@@ -211,7 +212,7 @@ def _counted(world: World, loss: Loss, theirs: Executed, ours: Transactions) -> 
     has = (
         ours.got if loss.looked is None else ours.executed
     )  # what was received was applied when it took over
-    paces, missing = world.hosts[loss.host].rates, None if has is None else surplus(theirs, has)
+    paces, missing = world.hosts[loss.host].progress.rates, None if has is None else surplus(theirs, has)
     count = missing.count if missing else 0
     loss = replace(loss, missing=count)
     more = f"; {missing} of {loss.host} were seen there and are not on {loss.taker}" if missing else ""
@@ -275,7 +276,7 @@ def _written(loss: Loss, paces: tuple[Pace, ...]) -> float:
 
 def _got_since(world: World, lost: str, got: Executed) -> int:
     """Return how many transactions written on the lost host after the last look at it have arrived."""
-    theirs = world.hosts[lost].transactions
+    theirs = world.hosts[lost].progress.transactions
     if theirs is None or theirs.executed is None:
         return 0
     more = surplus(got, theirs.executed)

@@ -27,5 +27,5 @@ def followers(world: World) -> tuple[str, ...]:
         name
         for name, host in world.hosts.items()
         if host.agent.told is not None
-        and not (host.agent.unreachable or host.agent.classic or world.is_silent(name))
+        and not (host.agent.unreachable or host.agent.about.classic or world.is_silent(name))
     )

@@ -50,7 +50,7 @@ def _names(conf: Cluster) -> tuple[str, ...]:
 
 
 def _replication(world: World, name: str) -> Iterator[Warned]:
-    read = world.hosts[name].transactions
+    read = world.hosts[name].progress.transactions
     ips = {world.conf.hosts[other].ip: other for other in _names(world.conf) if other != name}
     if read is None or not ips or read.detached or read.source_ip in ips:
         return

@@ -8,7 +8,7 @@ from typing import ClassVar
 from mmm.config.model import Role
 from mmm.gtid.transactions import surplus
 from mmm.monitor.assess import silent_lag
-from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.host import Behind, State
 from mmm.monitor.world.move import Phase
 from mmm.monitor.world.said import Fields, Said, Texts
 from mmm.monitor.world.world import Mode, World
@@ -92,9 +92,10 @@ def lacks(world: World, name: str) -> Lack | None:
         return Lack("replication_broken", {"last": last, "check": check, "gap": gap_to(world, name, last)})
     if (stalled := silent_lag.lag(world, name)) > limit:
         return Lack("got_nothing", {"last": last, "seconds": stalled, "limit": limit})
-    if host.behind is None:
+    known = host.progress.behind
+    if known is None:
         return Lack("behind", {"last": last, "check": backlog.message}) if backlog.failed else None
-    behind = host.behind + _blind(world, host, last)
+    behind = known.seconds + _blind(world, known, last)
     return (
         Lack("may_be_behind", {"last": last, "seconds": behind, "limit": limit}) if behind > limit else None
     )
@@ -128,10 +129,14 @@ def caught_up(world: World, name: str) -> bool:
     """Tell whether the host has applied what the active master has, as far as is known (rule 10.17)."""
     host, master = world.hosts[name], world.active_master
     checks = (host.checks["rep_threads"], host.checks["rep_backlog"])
+    behind = host.progress.behind
     bad = any(check.failed or check.error_since is not None or check.unknown for check in checks)
-    if bad or host.connecting_since is not None or (host.behind or 0.0) > 0:
+    if bad or host.replication.connecting_since is not None or (behind is not None and behind.seconds > 0):
         return False
-    ours, theirs = host.transactions, None if master is None else world.hosts[master].transactions
+    ours, theirs = (
+        host.progress.transactions,
+        None if master is None else world.hosts[master].progress.transactions,
+    )
     if ours is None or theirs is None or ours.executed is None or theirs.executed is None:
         return True
     if ours.seen < theirs.seen:  # it may have applied meanwhile what the other has written since
@@ -149,7 +154,7 @@ def _gives_role_away(world: World, name: str) -> bool:
 
 def gap_to(world: World, name: str, last: str) -> Gap | None:
     """Return what the host lacks of the last writer, as far as is known, and has not applied; None: nothing known."""
-    ours, theirs = world.hosts[name].transactions, world.hosts[last].transactions
+    ours, theirs = world.hosts[name].progress.transactions, world.hosts[last].progress.transactions
     if ours is None or ours.executed is None or ours.got is None:
         return None
     unapplied = surplus(ours.got, ours.executed)
@@ -158,12 +163,12 @@ def gap_to(world: World, name: str, last: str) -> Gap | None:
     return Gap(code, {"unapplied": unapplied, "more": more, "last": last}) if unapplied or more else None
 
 
-def _blind(world: World, host: HostWorld, last: str) -> float:
+def _blind(world: World, behind: Behind, last: str) -> float:
     """Return for how many seconds before the last writer failed nobody knew how far the host was behind."""
     failing = [
         check.error_since for check in world.hosts[last].checks.values() if check.error_since is not None
     ]
     check = world.conf.checks["rep_backlog"]
     usual = 2 * check.check_period + check.timeout
-    unseen = max(failing) - host.behind_at - usual if failing else 0.0
+    unseen = max(failing) - behind.at - usual if failing else 0.0
     return max(0.0, unseen)

@@ -32,9 +32,9 @@ def _against(world: World, name: str, other: str) -> str:
     needed, host = world.can_be_active_master(other), world.hosts[other]
     if needed and (host.state is State.HARD_OFFLINE or not is_fresh(world, other)):
         return f"what {other} has is not known: it is {host.state}"
-    if needed and host.transactions is not None and host.transactions.writable:
+    if needed and host.progress.transactions is not None and host.progress.transactions.writable:
         return f"{other} may still be written to: it is not read-only"
-    ours, theirs = world.hosts[name].transactions, host.transactions
+    ours, theirs = world.hosts[name].progress.transactions, host.progress.transactions
     if ours is not None and theirs is not None and ours.executed is not None and theirs.executed is not None:
         more = surplus(theirs.executed, ours.executed)
         if more:
@@ -51,7 +51,7 @@ def _says_nothing(world: World, name: str) -> str:
 
     Data that were there before the binary log was on are in no GTID.
     """
-    has = world.hosts[name].transactions
+    has = world.hosts[name].progress.transactions
     if has is None or has.executed is None:
         return "has no GTIDs, so that nothing can be proved"
     return "has no transaction by GTID, so that nothing can be proved" if is_empty(has.executed) else ""
@@ -59,7 +59,7 @@ def _says_nothing(world: World, name: str) -> str:
 
 def _apart(world: World, name: str, source: str) -> str:
     """Return why the host does not count as a replica of the other; empty where it does, also detached from it."""
-    has, wanted = world.hosts[name].transactions, world.conf.hosts[source]
+    has, wanted = world.hosts[name].progress.transactions, world.conf.hosts[source]
     if has is not None and (has.source_ip, has.source_port) == (wanted.ip, wanted.mysql_port):
         return ""
     from_whom = f"{has.source_ip}:{has.source_port}" if has is not None and has.source_ip else "nobody"

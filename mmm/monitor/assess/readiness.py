@@ -58,9 +58,9 @@ def on_paper(world: World, source: str | None, target: str) -> list[str]:
 
 def _of_their_own(world: World, target: str) -> Iterator[str]:
     """Yield which slaves of MySQL wrote what the new writer lacks, for they may refuse to follow it."""
-    theirs = world.hosts[target].transactions
+    theirs = world.hosts[target].progress.transactions
     for name, host in world.hosts.items():
-        ours = host.transactions
+        ours = host.progress.transactions
         slave = world.conf.hosts[name].mode == "slave" and host.state is State.ONLINE
         if not slave or ours is None or theirs is None or not isinstance(ours.executed, GtidSet):
             continue
@@ -84,8 +84,8 @@ def _logs(world: World, name: str) -> Iterator[Warned]:
 
 
 def _delay(world: World, name: str) -> Iterator[Warned]:
-    if world.hosts[name].delay > 0 and world.active_master != name:
-        yield Warned("delayed", (name,), {"seconds": world.hosts[name].delay})
+    if world.hosts[name].replication.delay > 0 and world.active_master != name:
+        yield Warned("delayed", (name,), {"seconds": world.hosts[name].replication.delay})
 
 
 def _notes(world: World, name: str) -> Iterator[Warned]:
@@ -110,8 +110,12 @@ def _server_ids(world: World) -> Iterator[Warned]:
     """Say which servers have one server_id: a source ends the connection of the one when the other comes."""
     by_id: dict[int, list[str]] = {}
     for name, host in world.hosts.items():
-        if host.transactions is not None and host.transactions.server_id and _in_use(world, name):
-            by_id.setdefault(host.transactions.server_id, []).append(name)
+        if (
+            host.progress.transactions is not None
+            and host.progress.transactions.server_id
+            and _in_use(world, name)
+        ):
+            by_id.setdefault(host.progress.transactions.server_id, []).append(name)
     for number, names in by_id.items():
         if len(names) > 1:
             yield Warned("same_server_id", tuple(names), {"server_id": number})

@@ -23,10 +23,10 @@ NOTABLE = 10.0
 def note(world: World, name: str, news: Transactions) -> Missed | None:
     """Return what the host still misses after it was asked what it has; None: nothing, or it is not known."""
     last = world.last_writer
-    theirs = None if last in (None, name) else world.hosts[last].transactions
+    theirs = None if last in (None, name) else world.hosts[last].progress.transactions
     if last is None or theirs is None or theirs.executed is None or news.got is None:
         return None
-    before = world.hosts[name].missed
+    before = world.hosts[name].progress.missed
     if before is not None and before.host == last and not is_past(news.got, before.executed, theirs.origin):
         return replace(before, lag=max(0.0, theirs.seen - before.seen))
     if is_past(news.got, theirs.executed, theirs.origin):
@@ -50,11 +50,12 @@ class SilentLag(Said):
 def said(world: World, name: str) -> SilentLag | None:
     """Return a stall of NOTABLE seconds that no check tells of; None where there is none."""
     host, seconds = world.hosts[name], lag(world, name)
-    if seconds < NOTABLE or host.missed is None or not host.good("rep_threads", "rep_backlog"):
+    missed, behind = host.progress.missed, host.progress.behind
+    if seconds < NOTABLE or missed is None or not host.good("rep_threads", "rep_backlog"):
         return None
-    if host.behind is None or host.behind >= NOTABLE:
+    if behind is None or behind.seconds >= NOTABLE:
         return None
-    return SilentLag("got_nothing", {"host": name, "writer": host.missed.host, "seconds": seconds})
+    return SilentLag("got_nothing", {"host": name, "writer": missed.host, "seconds": seconds})
 
 
 def lag(world: World, name: str) -> float:
@@ -62,5 +63,5 @@ def lag(world: World, name: str) -> float:
 
     It ends with the last look at the writer: what is lost with that is no lag.
     """
-    missed = world.hosts[name].missed
+    missed = world.hosts[name].progress.missed
     return 0.0 if missed is None or missed.host != world.last_writer else missed.lag

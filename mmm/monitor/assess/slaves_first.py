@@ -31,7 +31,7 @@ def keep_waiting(world: World, master: str, now: float) -> bool:
 
 def waits_for_mmm2(world: World, master: str) -> bool:
     """Tell whether `master` waits for a slave that may not be left behind, however long that takes."""
-    return any(world.hosts[slave].agent.mmm2 for slave in _unsettled(world, master))
+    return any(world.hosts[slave].agent.about.mmm2 for slave in _unsettled(world, master))
 
 
 def followed(world: World, name: str, done: Status, now: float) -> World:
@@ -41,21 +41,23 @@ def followed(world: World, name: str, done: Status, now: float) -> World:
     already, the slave may lack rows from now on.
     """
     host, master = world.hosts[name], done.master
-    if not host.agent.mmm2 or world.conf.hosts[name].mode != "slave" or done.state != State.ONLINE:
+    if not host.agent.about.mmm2 or world.conf.hosts[name].mode != "slave" or done.state != State.ONLINE:
         return world
     if master not in world.hosts:
         return world
     source = _source(world, host)
-    if source == master and host.switched is not None and host.switched.master == master:
+    switched = host.replication.switched
+    if source == master and switched is not None and switched.master == master:
         return world  # a heartbeat: nothing follows from it
     late = source not in ("", master) and bool(world.master_vips & world.hosts[master].agent.may_hold)
-    at = master if late else host.skipped_at
-    return world.with_host(name, replace(world.hosts[name], switched=Switched(master, now), skipped_at=at))
+    at = master if late else host.replication.skipped_at
+    replication = replace(host.replication, switched=Switched(master, now), skipped_at=at)
+    return world.with_host(name, replace(host, replication=replication))
 
 
 def _source(world: World, host: HostWorld) -> str:
     """Return the host that a slave replicated from when it was last seen or told, empty where that is not known."""
-    seen, told = host.transactions, host.switched
+    seen, told = host.progress.transactions, host.replication.switched
     if told is not None and (seen is None or seen.seen <= told.at):
         return told.master
     if seen is None or not seen.source_ip:
@@ -82,13 +84,17 @@ class Slow(Said):
 def too_slow(world: World, limit: float) -> Iterator[Slow]:
     """Yield which slaves would keep a new active master waiting for longer than `limit` seconds."""
     for name, host in world.hosts.items():
-        if world.conf.hosts[name].mode != "slave" or not host.agent.mmm2 or host.state is not State.ONLINE:
+        if (
+            world.conf.hosts[name].mode != "slave"
+            or not host.agent.about.mmm2
+            or host.state is not State.ONLINE
+        ):
             continue
-        backlog = host.checks["rep_backlog"]
+        backlog, behind = host.checks["rep_backlog"], host.progress.behind
         if backlog.failed or backlog.error_since is not None:
             yield Slow("slave_behind", {"host": name, "check": backlog.message})
-        elif host.behind is not None and host.behind > limit:
-            yield Slow("slave_behind_by", {"host": name, "seconds": host.behind, "limit": limit})
+        elif behind is not None and behind.seconds > limit:
+            yield Slow("slave_behind_by", {"host": name, "seconds": behind.seconds, "limit": limit})
 
 
 def _unsettled(world: World, master: str) -> list[str]:
@@ -104,7 +110,7 @@ def _unsettled(world: World, master: str) -> list[str]:
 
 def _settled(host: HostWorld, master: str) -> bool:
     link = host.agent
-    by_gtid = host.uses_gtid and not link.mmm2
+    by_gtid = host.replication.uses_gtid and not link.about.mmm2
     if by_gtid or host.state is not State.ONLINE or link.unreachable:
         return True
     return any(status is not None and status.master == master for status in (link.told, link.refused))

@@ -56,7 +56,11 @@ def outcome(world: World, awaited: Awaited) -> Verdict | None:
     """
     if awaited.vip is None:
         link = world.hosts[awaited.host].agent
-        if link.told is not None and link.told.state == world.hosts[awaited.host].state and link.sent is None:
+        if (
+            link.told is not None
+            and link.told.state == world.hosts[awaited.host].state
+            and link.in_flight is None
+        ):
             return awaited.done
         return _not_confirmed(world, awaited)
     return _moved(world, awaited, awaited.vip)
@@ -74,7 +78,7 @@ def _moved(world: World, awaited: Awaited, vip: Vip) -> Verdict | None:
     about = {"role": vip.role, "host": host, "owner": owner}
     if move is not None and (move.vip, move.target) == (vip, host):
         link = world.hosts[move.source].agent
-        if link.sent is not None or link.refused is None or vip not in link.refused.vips:
+        if link.in_flight is not None or link.refused is None or vip not in link.refused.vips:
             return None
         return Verdict("not_moved_back", {**about, "cause": move.cause, **_agent(world, move.source)})
     failed = world.failed_move
@@ -101,7 +105,7 @@ def _unconfirmed(world: World, awaited: Awaited, vip: Vip) -> Verdict | None:
 
 def _not_confirmed(world: World, awaited: Awaited) -> Verdict | None:
     link = world.hosts[awaited.host].agent
-    if link.sent is not None or link.refused is None:
+    if link.in_flight is not None or link.refused is None:
         return None
     if awaited.vip is not None and awaited.vip not in link.refused.vips:
         return None

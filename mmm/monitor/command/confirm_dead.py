@@ -73,15 +73,5 @@ def _without(world: World, host: str) -> World:
     world = replace(world, unsure=world.unsure | (world.master_vips & link.may_hold))
     if world.last_master == host:
         world = replace(world, failed_over=None)
-    return world.with_agent(
-        host,
-        replace(
-            world.hosts[host].agent,
-            kill_unless_told=False,
-            may_hold=frozenset(),
-            given=NOTHING,
-            told=None,
-            clear=True,
-            overtaken=link.sent is not None,
-        ),
-    )
+    link = link.emptied(frozenset(), NOTHING).overtaken()
+    return world.with_agent(host, replace(link, kill=link.kill.settled()))

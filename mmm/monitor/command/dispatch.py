@@ -120,7 +120,7 @@ def _set_mode(world: World, mode: Mode) -> Result:
 def _tell_everybody(world: World) -> World:
     """Return the world in which every agent is owed its status and CLEAR_BAD_ROLES."""
     for name in world.hosts:
-        world = world.with_agent(
-            name, replace(world.hosts[name].agent, clear=True, refused=None, last_order=None)
-        )
+        link = world.hosts[name].agent.due()
+        failure = None if link.failure is None else replace(link.failure, status=None)
+        world = world.with_agent(name, replace(link, clear=True, failure=failure))
     return world

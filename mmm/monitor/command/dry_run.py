@@ -3,19 +3,13 @@
 from collections.abc import Iterator
 
 from mmm.config.model import Role
-from mmm.monitor.apply.events import (
-    Answer,
-    Answered,
-    Killed,
-    Opinions,
-    VipLooked,
-    apply,
-)
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import readiness
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.command.texts import said_of
 from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.events import Answer, Answered, Killed, Opinions, VipLooked
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import (
     AskOthers,
@@ -53,7 +47,8 @@ def rehearsed(
 
 def _standing(world: World, role: Role, target: str, looked: Looked | None) -> Iterator[str]:
     host = world.hosts[target]
-    behind = "not known" if host.behind is None else f"{host.behind:g} s"
+    known = host.progress.behind
+    behind = "not known" if known is None else f"{known.seconds:g} s"
     yield f"{target}: behind: {behind}; rep_threads: {host.checks['rep_threads'].message}"
     source = world.owner[role.vips[0]]
     yield from readiness.on_paper(world, None if source == target else source, target)

@@ -79,7 +79,11 @@ def _replication_stays_stopped(world: World, name: str) -> bool:
     if host.state is not State.AWAITING_RECOVERY or world.active_master in (None, name):
         return False
     threads = host.checks["rep_threads"]
-    return host.agent.classic and threads.error_since is not None and host.connecting_since is None
+    return (
+        host.agent.about.classic
+        and threads.error_since is not None
+        and host.replication.connecting_since is None
+    )
 
 
 def _online(world: World, now: float, host: str) -> Result:
@@ -88,7 +92,8 @@ def _online(world: World, now: float, host: str) -> Result:
     if known.state is State.ADMIN_OFFLINE:
         world = world.with_host(host, replace(known, checks=_stopped_by_order(known, now)))
     world = table.enter(world, host, State.ONLINE, "set_online", "set online by the admin", now)
-    calm = replace(world.hosts[host], flapping=False, flap_start=None, flap_count=0, skipped_at="")
+    entered = world.hosts[host]
+    calm = replace(entered, flaps=None, replication=replace(entered.replication, skipped_at=""))
     return _when_confirmed(world.with_host(host, calm), host, Verdict("set_online", {"host": host}))
 
 

@@ -188,11 +188,11 @@ def _forced(world: World, now: float, role: Role, host: str, against: tuple[Said
         world = table.enter(world, host, State.ONLINE, "forced", sentence, now)
     if source not in (None, host):
         world = _set_apart(world, source, now)
-        world = world.with_agent(source, replace(world.hosts[source].agent, kill_unless_told=True))
+        world = world.kill_unless_told(source)
     elif world.last_writer not in (None, host):
         world = _set_apart(world, world.last_writer, now)
     world = replace(world.with_owner({vip: host}), move=None, forced=host)
-    world = world.with_agent(host, replace(world.hosts[host].agent, last_order=None))
+    world = world.with_agent(host, world.hosts[host].agent.due())
     return _answer(world, vip, None if source == host else source, host, against)
 
 
@@ -209,11 +209,7 @@ def _master(world: World, role: Role) -> bool:
 
 def _answering(world: World, host: str) -> World:
     """Return the world that knows what the answer to PING has shown: else the role would be taken back at once."""
-    return (
-        world.with_agent(host, replace(world.hosts[host].agent, unreachable=False))
-        if world.hosts[host].agent.unreachable
-        else world
-    )
+    return world.with_agent(host, world.hosts[host].agent.reached())
 
 
 def _moved(world: World, vip: Vip, host: str) -> Result:

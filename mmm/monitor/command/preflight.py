@@ -120,31 +120,31 @@ def _agent(world: World, name: str) -> Iterator[Objection]:
 def _unanswered(world: World, name: str, now: float) -> Iterator[Objection]:
     """Yield that the next order to a host has to wait, for its agent has not answered the last one."""
     link = world.hosts[name].agent
-    if link.sent is not None and now - link.sent_at > PROMPT:
-        yield Objection("agent_at_work", {"host": name, "seconds": now - link.sent_at})
+    if link.in_flight is not None and now - link.in_flight.at > PROMPT:
+        yield Objection("agent_at_work", {"host": name, "seconds": now - link.in_flight.at})
 
 
 def _replication(world: World, name: str, source: str) -> Iterator[Objection]:
     host = world.hosts[name]
-    threads, backlog = host.checks["rep_threads"], host.checks["rep_backlog"]
+    threads, backlog, behind = host.checks["rep_threads"], host.checks["rep_backlog"], host.progress.behind
     if threads.failed or threads.error_since is not None:
         gap = promotion.gap_to(world, name, source)
         yield Objection("not_replicating", {"host": name, "check": threads.message, "gap": gap})
-    elif host.connecting_since is not None:
+    elif host.replication.connecting_since is not None:
         yield Objection("not_connected", {"host": name, "check": threads.message})
     elif backlog.failed or backlog.error_since is not None:
         yield Objection("behind", {"host": name, "check": backlog.message})
     elif backlog.unknown:
         yield Objection("behind_unknown", {"host": name, "check": backlog.message})
-    elif host.behind is not None and host.behind > CAUGHT_UP:
-        yield Objection("behind_by", {"host": name, "seconds": host.behind, "limit": CAUGHT_UP})
+    elif behind is not None and behind.seconds > CAUGHT_UP:
+        yield Objection("behind_by", {"host": name, "seconds": behind.seconds, "limit": CAUGHT_UP})
 
 
 def _way_back(world: World, name: str) -> Iterator[Objection]:
     """Yield whether the old holder could be unable to take the role back: it has to have what the new one has."""
     host = world.hosts[name]
     threads = host.checks["rep_threads"]
-    if not host.uses_gtid and (threads.failed or threads.error_since is not None):
+    if not host.replication.uses_gtid and (threads.failed or threads.error_since is not None):
         yield Objection("no_way_back", {"host": name, "check": threads.message})
 
 

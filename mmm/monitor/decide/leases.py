@@ -16,7 +16,7 @@ from mmm.lease.rules import (
     margin,
 )
 from mmm.monitor.assess import lost_agent, second_opinion
-from mmm.monitor.world.link import AgentLink
+from mmm.monitor.world.link import AgentLink, Look, Search
 from mmm.monitor.world.orders import LookForVip, Tell
 from mmm.monitor.world.world import World
 from mmm.wire.agent import LeaseOffer, Status
@@ -38,17 +38,17 @@ def renewal(world: World, status: Status) -> float:
 def with_lease(world: World, order: Tell, now: float) -> Tell:
     """Return the order with the lease for it, or as a greeting where no token is at hand."""
     link = world.hosts[order.host].agent
-    if world.conf.vip_lease <= 0 or link.classic:
+    if world.conf.vip_lease <= 0 or link.about.classic:
         return order
-    old = world.master_vips & set(order.status.vips) and now - link.token_at > _fresh(world.conf.vip_lease)
-    if old or not link.token:
+    token, holds = link.orders.token, world.master_vips & set(order.status.vips)
+    if token is None or (holds and now - token.received > _fresh(world.conf.vip_lease)):
         return replace(order, greet=True)
-    return replace(order, lease=LeaseOffer(_length(world, order), link.token))
+    return replace(order, lease=LeaseOffer(_length(world, order), token.text))
 
 
 def is_awaited(world: World, status: Status, link: AgentLink) -> bool:
     """Tell whether an agent that is being stopped waits to be granted the active master role for good."""
-    return link.leaving and link.given.until < FOREVER and bool(world.master_vips & set(status.vips))
+    return link.about.leaving and link.given.until < FOREVER and bool(world.master_vips & set(status.vips))
 
 
 def sent(world: World, order: Tell) -> Outstanding:
@@ -58,9 +58,10 @@ def sent(world: World, order: Tell) -> Outstanding:
         return NOTHING
     if not world.master_vips & set(order.status.vips):
         return link.given.withdrawn()
-    if order.lease is None:
+    token = link.orders.token
+    if order.lease is None or token is None:
         return Outstanding(FOREVER, FOREVER)
-    return link.given.sent(order.lease.length, link.token_at)
+    return link.given.sent(order.lease.length, token.received)
 
 
 def without_run_out(world: World, now: float) -> World:
@@ -73,9 +74,7 @@ def without_run_out(world: World, now: float) -> World:
             lost |= world.master_vips
         if lost and host.agent.given.run_out(now, _margin(world)):
             held = host.agent.may_hold - lost
-            world = world.with_agent(
-                name, replace(world.hosts[name].agent, may_hold=held, told=None, clear=True, given=NOTHING)
-            )
+            world = world.with_agent(name, host.agent.emptied(held, NOTHING))
             world = replace(world, unsure=world.unsure | lost)
     return world
 
@@ -100,7 +99,7 @@ def _margin(world: World) -> float:
     Its agent asks on the wire first whether somebody has the VIP: that takes PROBING, the end of the margin.
     """
     whole = margin(world.conf.vip_lease)
-    probes = not any(world.hosts[host.name].agent.classic for host in world.masters())
+    probes = not any(world.hosts[host.name].agent.about.classic for host in world.masters())
     return whole - PROBING if probes else whole
 
 
@@ -111,9 +110,9 @@ def to_look_for(world: World, name: str, now: float) -> LookForVip | None:
     `dead_when_silent` a host that does not even ping is looked at too.
     """
     link, left = world.hosts[name].agent, sorted(_lost(world, name))
-    if not left or not world.guarded or link.looking or link.killing:
+    if not left or not world.guarded or link.search.under_way or link.kill.running:
         return None
-    if link.looked is not None and now - link.looked < LOOK_AGAIN:
+    if link.search.last is not None and now - link.search.last.ended < LOOK_AGAIN:
         return None
     if _stopped_serving(world, name):
         return LookForVip(name, left[0])
@@ -132,11 +131,11 @@ def _witnesses(world: World, name: str) -> tuple[str, ...]:
     Who is to have the role is among them. None: the host is not looked for.
     """
     monitor, link = world.conf.monitor, world.hosts[name].agent
-    endless = world.conf.vip_lease > 0 and link.given.until == FOREVER and not link.classic
+    endless = world.conf.vip_lease > 0 and link.given.until == FOREVER and not link.about.classic
     if monitor is None or not (monitor.dead_when_silent and endless and world.is_silent(name)):
         return ()
     others = tuple(
-        other for other in second_opinion.others(world, name) if not world.hosts[other].agent.classic
+        other for other in second_opinion.others(world, name) if not world.hosts[other].agent.about.classic
     )
     return others if world.active_master in others else ()
 
@@ -145,28 +144,18 @@ def looked(world: World, name: str, vip: Vip, *, absent: bool, now: float) -> Wo
     """Return the world after a look for a VIP: without it there, if that is sure enough."""
     link = world.hosts[name].agent
     silent = bool(_witnesses(world, name))
-    unbroken = link.absent_since is not None and link.looked is not None and now - link.looked < UNBROKEN
-    since = (link.absent_since if unbroken else now) if silent and absent else None
-    world = world.with_agent(
-        name, replace(world.hosts[name].agent, looking=False, looked=now, absent_since=since)
-    )
+    last, since = link.search.last, None
+    if silent and absent:
+        unbroken = last is not None and last.absent_since is not None and now - last.ended < UNBROKEN
+        since = last.absent_since if last is not None and unbroken else now
+    world = world.with_agent(name, replace(link, search=Search(last=Look(now, since))))
     long_enough = since is not None and now - since >= world.conf.vip_lease + margin(world.conf.vip_lease)
-    gone = long_enough if silent else _stopped_serving(world, name) and link.sent is None
+    gone = long_enough if silent else _stopped_serving(world, name) and link.in_flight is None
     if not (absent and gone):
         return world
     world = replace(world, unsure=world.unsure | {vip})
-    return world.with_agent(
-        name,
-        replace(
-            world.hosts[name].agent,
-            may_hold=link.may_hold - {vip},
-            given=NOTHING,
-            told=None,
-            clear=True,
-            absent_since=None,
-            overtaken=link.sent is not None,
-        ),
-    )
+    link = link.emptied(link.may_hold - {vip}, NOTHING).overtaken()
+    return world.with_agent(name, replace(link, search=Search(last=Look(now))))
 
 
 def recorded(link: AgentLink) -> str:
@@ -174,7 +163,7 @@ def recorded(link: AgentLink) -> str:
 
     Of a classic agent nothing, for it has no lease; a monitor that finds nothing takes that for one without an end.
     """
-    if link.given == NOTHING or link.classic:
+    if link.given == NOTHING or link.about.classic:
         return ""
     return "forever" if link.given.until == FOREVER else "finite"
 
@@ -186,10 +175,11 @@ def farewell(world: World) -> Tell | None:
     for name, host in world.hosts.items():
         link = host.agent
         holds = link.told is not None and world.master_vips & set(link.told.vips) & link.may_hold
-        if holds and link.told is not None and link.token and not link.classic and link.sent is None:
+        token = link.orders.token
+        if holds and link.told is not None and token and not link.about.classic and link.in_flight is None:
             if link.given.until == FOREVER:
                 return None
-            return Tell(name, link.order + 1, link.told, lease=LeaseOffer(FOREVER, link.token))
+            return Tell(name, link.orders.number + 1, link.told, lease=LeaseOffer(FOREVER, token.text))
     return None
 
 
@@ -208,7 +198,7 @@ def _length(world: World, order: Tell) -> float:
     """
     role = world.conf.roles.get(world.conf.active_master_role)
     others = [] if role is None else [name for name in role.hosts if name != order.host]
-    if world.hosts[order.host].agent.leaving:
+    if world.hosts[order.host].agent.about.leaving:
         return FOREVER
     return world.conf.vip_lease if others and all(_can_promise(world, name) for name in others) else FOREVER
 
@@ -216,4 +206,4 @@ def _length(world: World, order: Tell) -> float:
 def _can_promise(world: World, name: str) -> bool:
     """Tell whether the host's agent can promise another to refuse the role, whatever state the host is in."""
     link = world.hosts[name].agent
-    return not (link.classic or link.differs or link.unreachable or world.is_silent(name))
+    return not (link.about.classic or link.about.differs or link.unreachable or world.is_silent(name))

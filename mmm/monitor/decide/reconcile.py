@@ -15,6 +15,7 @@ from mmm.lease import lead
 from mmm.lease.rules import FOREVER
 from mmm.monitor.assess import divergence, second_opinion, slaves_first
 from mmm.monitor.decide import leases
+from mmm.monitor.world.link import Greeting, KillStep, Ordered
 from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import PROBE_SAY, PROBE_STOP, Status
@@ -40,13 +41,16 @@ def orders(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
     for name in world.hosts:
         order = _order_for(world, name, now, latest)
         if (look := leases.to_look_for(world, name, now)) is not None:
-            world = world.with_agent(name, replace(world.hosts[name].agent, looking=True))
+            link = world.hosts[name].agent
+            world = world.with_agent(name, replace(link, search=replace(link.search, under_way=True)))
             given.append(look)
         if (question := second_opinion.to_ask(world, name, now)) is not None:
             world = second_opinion.asked(world, question, now)
             given.append(question)
         if isinstance(order, KillHost):
-            world = world.with_agent(name, replace(world.hosts[name].agent, killing=True))
+            link = world.hosts[name].agent
+            kill = replace(link.kill, step=KillStep.RUNNING)
+            world = world.with_agent(name, replace(link, kill=kill))
         elif isinstance(order, Tell):
             world = _sent(world, order, now)
         if order is not None:
@@ -92,47 +96,48 @@ def _latest_heartbeat(world: World, now: float) -> float:
     """Return when those hosts were told last, at the latest, that are due for a heartbeat and get it in this turn."""
     most, period = max(MERE_HEARTBEATS, len(world.hosts) // 10), heartbeat(world)
     due = [
-        host.agent.last_order
+        host.agent.orders.ended
         for name, host in world.hosts.items()
-        if host.agent.last_order is not None
-        and now - host.agent.last_order >= period
-        and not (host.agent.sent is not None or host.agent.killing or world.is_silent(name))
+        if host.agent.orders.ended is not None
+        and now - host.agent.orders.ended >= period
+        and not (host.agent.in_flight is not None or host.agent.kill.running or world.is_silent(name))
     ]
     return sorted(due)[most - 1] if len(due) > most else now
 
 
 def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FOREVER) -> Order | None:
     host, link = world.hosts[name], world.hosts[name].agent
-    if link.killing:
+    if link.kill.running:
         return None
     if world.is_silent(name):  # what is under way to it will not arrive
-        kill = link.kill_unless_told or left_behind(world, name)
+        kill = link.kill.step is KillStep.OWED or left_behind(world, name)
         return KillHost(name, pings=False) if kill and _may_kill(world, name, now) else None
-    if link.sent is not None:
+    if link.in_flight is not None:
         return None
     status = wanted(world, name, now)
-    if link.kill_unless_told and link.unreachable and _says_the_same(world, name, status, link.refused):
+    owed = link.kill.step is KillStep.OWED
+    if owed and link.unreachable and _says_the_same(world, name, status, link.refused):
         return KillHost(name, pings=host.good("ping"))
     beat = min(heartbeat(world), leases.renewal(world, status))
     waits = (
         leases.renewal(world, status) == FOREVER
-        and link.last_order is not None
-        and link.last_order > latest_heartbeat
+        and link.orders.ended is not None
+        and link.orders.ended > latest_heartbeat
     )
-    due = link.last_order is None or (now - link.last_order >= beat and not waits)
+    due = link.orders.ended is None or (now - link.orders.ended >= beat and not waits)
     due = due or leases.is_awaited(world, status, link)
     known = any(_says_the_same(world, name, status, said) for said in (link.told, link.refused))
     news = not known or (link.clear and link.refused is None)
-    order = Tell(name, link.order + 1, status, link.clear)
+    order = Tell(name, link.orders.number + 1, status, link.clear)
     return leases.with_lease(world, order, now) if news or due else None
 
 
 def _may_kill(world: World, name: str, now: float) -> bool:
     """Tell whether kill_host is run for the host: once it has failed only for what cannot be had otherwise."""
-    link = world.hosts[name].agent
-    if not link.unkillable or link.kill_tried is None:
+    failed = world.hosts[name].agent.kill.failed
+    if failed is None:
         return True
-    return bool(left_behind(world, name) & world.master_vips) and now - link.kill_tried >= KILL_AGAIN
+    return bool(left_behind(world, name) & world.master_vips) and now - failed >= KILL_AGAIN
 
 
 def _says_the_same(world: World, name: str, status: Status, said: Status | None) -> bool:
@@ -143,32 +148,20 @@ def _says_the_same(world: World, name: str, status: Status, said: Status | None)
 
 
 def _sent(world: World, order: Tell, now: float) -> World:
-    link = world.hosts[order.host].agent
+    link, vips = world.hosts[order.host].agent, frozenset(order.status.vips)
     if order.greet:
-        return world.with_agent(
-            order.host,
-            replace(
-                world.hosts[order.host].agent,
-                sent=order.status,
-                order=order.number,
-                sent_at=now,
-                greeting=True,
-            ),
-        )
-    return world.with_agent(
-        order.host,
-        replace(
-            world.hosts[order.host].agent,
-            sent=order.status,
-            order=order.number,
-            sent_at=now,
-            given=leases.sent(world, order),
-            token="",
-            sent_new=frozenset(order.status.vips) - link.may_hold,
-            may_hold=link.may_hold | frozenset(order.status.vips),
-            found=frozenset(),
-        ),
+        greeting = Greeting(order.status, now)
+        orders = replace(link.orders, in_flight=greeting, number=order.number)
+        return world.with_agent(order.host, replace(link, orders=orders))
+    ordered = Ordered(order.status, now, new=vips - link.may_hold)
+    link = replace(
+        link,
+        orders=replace(link.orders, in_flight=ordered, number=order.number, token=None),
+        given=leases.sent(world, order),
+        may_hold=link.may_hold | vips,
+        found=frozenset(),
     )
+    return world.with_agent(order.host, link)
 
 
 def _may_take(world: World, vip: Vip, name: str, now: float) -> bool:

@@ -12,9 +12,9 @@ from mmm.gtid.transactions import Transactions
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.checks import CheckStatus, dead
-from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.host import HostWorld, State, System
 from mmm.monitor.world.hosts import Hosts, Owners
-from mmm.monitor.world.link import AgentLink
+from mmm.monitor.world.link import AgentLink, Silence
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status, SystemStatus
 
@@ -87,7 +87,8 @@ def start(
     owner: dict[Vip, str | None] = dict.fromkeys(conf.vips)
     world = World(conf, mode, Hosts(hosts), Owners(owner))
     for name, read in (has or {}).items():
-        world = world.with_host(name, replace(world.hosts[name], transactions=read))
+        host = world.hosts[name]
+        world = world.with_host(name, replace(host, progress=replace(host.progress, transactions=read)))
     warnings = _misplaced(conf, found)
     conflict = _conflict(conf, found)
     for role in conf.roles.values():
@@ -126,13 +127,12 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
         since=now,
         online_since=now if online else None,
         checks=_believed(checks, state),
-        uptime=uptime,
-        last_uptime=uptime if online else 0.0,
+        system=System(uptime, uptime if online else 0.0),
         agent=AgentLink(
             may_hold=may_hold,
             given=_given(conf, found.stored, may_hold, now),
             found=frozenset(found.system.vips if found.system else ()) & frozenset(conf.vips),
-            unreachable=silent,
+            failure=Silence("", None, unreachable=True) if silent else None,
         ),
         lost=not online and _was_lost(found),
         used=_was_used(found),
@@ -283,28 +283,22 @@ def _slaves_of(world: World, name: str, found: Mapping[str, Found]) -> int:
 
 
 def _online(world: World, name: str, now: float, sentence: str) -> World:
-    uptime = world.hosts[name].uptime
-    return world.with_host(
-        name,
-        replace(
-            world.hosts[name],
-            state=State.ONLINE,
-            since=now,
-            online_since=now,
-            used=True,
-            last_uptime=uptime,
-            rule="start",
-            sentence=sentence,
-        ),
+    host = world.hosts[name]
+    online = replace(
+        host,
+        state=State.ONLINE,
+        since=now,
+        online_since=now,
+        used=True,
+        system=replace(host.system, last_uptime=host.system.uptime),
+        rule="start",
+        sentence=sentence,
     )
+    return world.with_host(name, online)
 
 
 def _note_what_is_left(world: World, name: str) -> World:
     """Owe the kill of a dead host that a crash of the monitor came before (rule 6.6)."""
     link = world.hosts[name].agent
     offline = world.hosts[name].state is State.HARD_OFFLINE
-    return (
-        world.with_agent(name, replace(world.hosts[name].agent, kill_unless_told=True))
-        if offline and link.may_hold - world.vips_of(name)
-        else world
-    )
+    return world.kill_unless_told(name) if offline and link.may_hold - world.vips_of(name) else world

@@ -98,7 +98,9 @@ def _looks_at_logs(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
     looks: list[Order] = []
     for host in world.masters():
         if (since := divergence.to_look_through(world, host.name, now)) is not None:
-            world = world.with_host(host.name, replace(world.hosts[host.name], reads_log=True))
+            known = world.hosts[host.name]
+            comparison = replace(known.comparison, reads_log=True)
+            world = world.with_host(host.name, replace(known, comparison=comparison))
             looks.append(ReadLog(host.name, since))
     return world, tuple(looks)
 
@@ -134,5 +136,5 @@ def become_active(world: World) -> World:
     """Return the world in active mode, with the roles of hosts that are not ONLINE taken from them."""
     for name, host in world.hosts.items():
         if host.state is not State.ONLINE and world.vips_of(name):
-            world = world.without_roles(name).with_agent(name, replace(host.agent, kill_unless_told=True))
+            world = world.without_roles(name).kill_unless_told(name)
     return replace(world, mode=Mode.ACTIVE)

@@ -40,9 +40,9 @@ def endless(world: World, vip: Vip) -> str:
     While kill_host runs for the host it is not known yet.
     """
     name = waited_for(world)
-    if name is None or vip != world.conf.master_vip or world.hosts[name].agent.killing:
+    if name is None or vip != world.conf.master_vip or world.hosts[name].agent.kill.running:
         return ""
-    if world.hosts[name].agent.absent_since is not None:
+    if world.hosts[name].agent.search.absent_since is not None:
         return ""
     return sentence(world, 0.0) if seconds(world, name, 0.0) == FOREVER else ""
 
@@ -58,9 +58,9 @@ def way_out(world: World, name: str) -> str:
 
 
 def _why_endless(world: World, name: str, now: float) -> str:
-    if world.hosts[name].agent.classic:
+    if world.hosts[name].agent.about.classic:
         return "its agent is one of the Perl MMM, which holds it for good"
-    if (since := world.hosts[name].agent.absent_since) is not None:
+    if (since := world.hosts[name].agent.search.absent_since) is not None:
         longest = world.conf.vip_lease + margin(world.conf.vip_lease)
         silent = f"nothing answers for it since {now - since:.0f} s, after {longest:.0f} s it counts as off"
         return f"its lease has no end; {silent}"

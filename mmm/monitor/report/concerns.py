@@ -150,15 +150,15 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
     if extra:
         fields = {"extra": str(extra), "master": divergence.opposite(world)}
         yield Warned("extra_transactions", about, fields)
-    if host.skipped_at:
-        yield Warned("rows_skipped", about, {"master": host.skipped_at})
+    if host.replication.skipped_at:
+        yield Warned("rows_skipped", about, {"master": host.replication.skipped_at})
     if stalled := silent_lag.said(world, name):
         yield Warned("silent_lag", about, {"said": str(stalled), "seconds": stalled.fields["seconds"]})
     if host.agent.unreachable:
         yield Warned("agent_unreachable", about, {"reason": host.agent.silence})
-    if host.agent.differs:
-        yield Warned("conf_differs", about, {"keys": ", ".join(host.agent.differs)}, Level.CRITICAL)
-    if stranger := host.agent.stranger:
+    if host.agent.about.differs:
+        yield Warned("conf_differs", about, {"keys": ", ".join(host.agent.about.differs)}, Level.CRITICAL)
+    if stranger := host.agent.about.stranger:
         yield Warned("second_monitor", about, {"address": stranger})
     if host.agent.refusal:
         yield Warned("agent_error", about, {"answer": host.agent.refusal})

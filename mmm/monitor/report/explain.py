@@ -67,7 +67,7 @@ def _host(view: View, clock: Clock) -> dict[str, Any]:
         "agent": {
             "unreachable": (link.silence or "no answer") if link.unreachable else None,
             "error": link.refusal or None,
-            "kill_host": link.killing,
+            "kill_host": link.kill.running,
         },
     }
 

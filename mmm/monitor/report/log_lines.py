@@ -108,8 +108,8 @@ def _stalled(before: World, after: World, name: str) -> Iterator[Notice]:
 
 
 def _stranger(before: World, after: World, name: str) -> Iterator[Notice]:
-    stranger = after.hosts[name].agent.stranger
-    if stranger and stranger != before.hosts[name].agent.stranger:
+    stranger = after.hosts[name].agent.about.stranger
+    if stranger and stranger != before.hosts[name].agent.about.stranger:
         yield logging.ERROR, str(Warned("second_monitor", (name,), {"address": stranger}))
 
 
@@ -140,10 +140,10 @@ def _check(name: str, check: str, before: CheckStatus, after: CheckStatus) -> It
 def _mmm2(before: World, after: World, name: str) -> Iterator[Notice]:
     """Say what follows from an agent of MMM 2.x."""
     old, host = before.hosts[name], after.hosts[name]
-    if host.agent.mmm2 and not old.agent.mmm2 and after.guarded:
+    if host.agent.about.mmm2 and not old.agent.about.mmm2 and after.guarded:
         yield logging.WARNING, _MMM2.format(name)
-    if host.skipped_at and host.skipped_at != old.skipped_at:
-        yield logging.ERROR, str(Warned("rows_skipped", (name,), {"master": host.skipped_at}))
+    if host.replication.skipped_at and host.replication.skipped_at != old.replication.skipped_at:
+        yield logging.ERROR, str(Warned("rows_skipped", (name,), {"master": host.replication.skipped_at}))
 
 
 def _agent(name: str, before: AgentLink, after: AgentLink) -> Iterator[Notice]:

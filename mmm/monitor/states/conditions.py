@@ -120,8 +120,8 @@ CALM = Condition(
 SHORT = Condition(
     f"its system's uptime has grown by less than {SHORT_OUTAGE:g} s since it was last seen ONLINE",
     lambda v: v.short_outage,
-    "it was gone for too long, or has rebooted: its uptime is {v.host.uptime:.0f} s, and was {v.host.last_uptime:.0f} s"
-    " when it was last seen ONLINE",
+    "it was gone for too long, or has rebooted: its uptime is {v.host.system.uptime:.0f} s, and was"
+    " {v.host.system.last_uptime:.0f} s when it was last seen ONLINE",
 )
 WAITED = Condition(
     "it has been in this state for auto_set_online seconds",

@@ -111,12 +111,12 @@ class View:
     @property
     def outage(self) -> float:
         """Return by how many seconds the system's uptime has grown since it was last seen ONLINE."""
-        return self.host.uptime - self.host.last_uptime
+        return self.host.system.uptime - self.host.system.last_uptime
 
     @property
     def short_outage(self) -> bool:
         """Tell whether it was gone for less than a minute, without a reboot."""
-        known = self.host.last_uptime > 0 and not self.host.rebooted
+        known = self.host.system.last_uptime > 0 and not self.host.system.rebooted
         return known and 0 < self.outage < SHORT_OUTAGE
 
     @property
@@ -142,11 +142,11 @@ class View:
     @property
     def writable_unasked(self) -> bool:
         """Tell whether its server stays writable though it has not the writer role (rule 10.36)."""
-        since, seen = self.host.writable_since, self.host.writable_seen
+        writable = self.host.writable
         passive = self.world.mode is Mode.PASSIVE  # nobody was told who is to write: it may be right to
-        if since is None or seen is None or self.is_active_master or passive:
+        if writable is None or self.is_active_master or passive:
             return False
-        return seen - since >= WRITABLE_GRACE
+        return writable.seen - writable.since >= WRITABLE_GRACE
 
     @property
     def refuses_to_follow(self) -> str:

@@ -10,7 +10,7 @@ from enum import Flag, auto
 from mmm.monitor.states import conditions
 from mmm.monitor.states.conditions import Condition
 from mmm.monitor.states.host_view import View
-from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.host import Flaps, HostWorld, State
 from mmm.monitor.world.world import Mode, World
 
 
@@ -260,26 +260,32 @@ def enter(world: World, name: str, state: State, rule: str, sentence: str, now: 
     """Return the world with the host in `state` since now."""
     host = world.hosts[name]
     lost = state in (HARD, AWAITING) or (state is not ONLINE and host.is_lost)
-    changed = replace(host, state=state, since=now, rule=rule, sentence=sentence, lost=lost, looks=0)
+    changed = replace(
+        host,
+        state=state,
+        since=now,
+        rule=rule,
+        sentence=sentence,
+        lost=lost,
+        comparison=replace(host.comparison, looks=0),
+    )
     if state is ONLINE:
-        changed = (
-            replace(changed, online_since=now, used=True, flapping=False, flap_start=None, flap_count=0)
-            if (host.flapping)
-            else replace(changed, online_since=now, used=True)
-        )
+        flaps = None if host.flapping else host.flaps
+        changed = replace(changed, online_since=now, used=True, flaps=flaps)
     elif host.state is ONLINE and state is not ADMIN:
-        changed = _count_flap(changed, world, now)
+        changed = replace(changed, flaps=_flapped(host, world, now))
     return world.with_host(name, changed)
 
 
-def _count_flap(host: HostWorld, world: World, now: float) -> HostWorld:
-    monitor = world.conf.monitor
+def _flapped(host: HostWorld, world: World, now: float) -> Flaps | None:
+    """Return what it counts that the host goes out of use now."""
+    monitor, flaps = world.conf.monitor, host.flaps
     if monitor is None or not monitor.flap_count:
-        return host
-    if host.flap_start is None or now - host.flap_start > monitor.flap_duration:
-        return replace(host, flap_start=now, flap_count=1)
-    count = host.flap_count + 1
-    return replace(host, flap_count=count, flapping=host.flapping or count > monitor.flap_count)
+        return flaps
+    if flaps is None or now - flaps.since > monitor.flap_duration:
+        return Flaps(now, 1, too_many=host.flapping)
+    count = flaps.count + 1
+    return Flaps(flaps.since, count, too_many=flaps.too_many or count > monitor.flap_count)
 
 
 def _follow(world: World, name: str, follows: Consequence) -> World:
@@ -289,4 +295,4 @@ def _follow(world: World, name: str, follows: Consequence) -> World:
     if Consequence.TAKE_ROLES in follows and not manual:
         world = world.without_roles(name)
     kill = Consequence.KILL_IN_ANY_MODE in follows or (Consequence.KILL_UNLESS_TOLD in follows and not manual)
-    return world.with_agent(name, replace(world.hosts[name].agent, kill_unless_told=True)) if kill else world
+    return world.kill_unless_told(name) if kill else world

@@ -9,7 +9,7 @@ from mmm.gtid.place import Tail
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.monitor.world.checks import CheckStatus
-from mmm.monitor.world.link import NEW_LINK, AgentLink
+from mmm.monitor.world.link import AgentLink
 from mmm.wire.agent import Note
 from mmm.wire.doubts import Doubt
 
@@ -81,78 +81,148 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class System:
+    """How long the host's system has been up, in seconds, as its agent says with every answer."""
+
+    uptime: float = 0.0
+    """When its agent last answered."""
+    last_uptime: float = 0.0
+    """When it last answered while the host was ONLINE; 0 is never."""
+    rebooted: bool = False
+    """It was less than before in an answer since then: it may have grown past `last_uptime` again."""
+
+    def heard(self, uptime: float, *, online: bool) -> "System":
+        """Return this after an answer, of a host that is `online` or not."""
+        if online:
+            return System(uptime, uptime)
+        return System(uptime, self.last_uptime, self.rebooted or uptime < self.last_uptime)
+
+
+@dataclass(frozen=True, slots=True)
+class Flaps:
+    """How often a host went out of use since it began to."""
+
+    since: float
+    count: int
+    too_many: bool = False
+    """It is flapping: it went out of use too often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writable:
+    """Every mysql check found the server writable, though it is not the active master's, in this time."""
+
+    since: float
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """By how many seconds a server was behind its source, and when that was seen."""
+
+    seconds: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """How a server replicates."""
+
+    connecting_since: float | None = None
+    """Since when its replica has been trying to connect to a source that works."""
+    delay: int = 0
+    """Seconds by which it is set to stay behind."""
+    uses_gtid: bool = False
+    """It follows a source by GTID, so that the moment of a switch does not matter."""
+    switched: Switched | None = None
+    """Whom its agent, one of MMM 2.x, has last confirmed to follow; of slaves only."""
+    skipped_at: str = ""
+    """The active master at the end of whose binary log it went on, so that it may lack rows; empty: it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a server has, and what it lacks: of one that is written to it changes with every look."""
+
+    transactions: Transactions | None = None
+    """What it has, as last read; it stays when the server is gone. None: never read."""
+    rates: tuple[Pace, ...] = ()
+    """How fast it got transactions in the last looks at what it has; of hosts that can be active master."""
+    behind: Behind | None = None
+    """How far it was behind its source when that was last known.
+
+    Of hosts that can be active master, and of those whose agent is of MMM 2.x.
+    """
+    missed: Missed | None = None
+    """What it has not got of the last writer; of hosts that can be active master. None: nothing, or not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class TailRead:
+    """What a look at a server's binary log found, and when it ended."""
+
+    tail: Tail
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How what a host has that was lost is compared with what the active master has."""
+
+    reference: Reference | None = None
+    """What it is compared with when it comes back; of possible masters only."""
+    looks: int = 0
+    """How often its replication was checked since it is in its state; counted while it may have to be compared."""
+    reads_log: bool = False
+    """Its binary log is being looked at."""
+    read: TailRead | None = None
+    """What the last look at that found."""
+
+    @property
+    def tail(self) -> Tail | None:
+        """Return what its binary log has behind the place up to which the active master had it, as far as is known."""
+        return None if self.read is None else self.read.tail
+
+
+@dataclass(frozen=True, slots=True)
 class HostWorld:
     """All that is known of one host."""
 
     state: State = State.AWAITING_RECOVERY
     since: float = 0.0
     online_since: float | None = None
+    rule: str = ""
+    """Name of the state rule that brought it here."""
+    sentence: str = ""
+    """The sentence of that rule, with its figures."""
+    lost: bool = False
+    """It was HARD_OFFLINE or AWAITING_RECOVERY since it was in use last."""
+    used: bool = False
+    """It has been in use (ONLINE) since the cluster was set up; False where nothing tells that it was."""
+    flaps: Flaps | None = None
     checks: Mapping[str, CheckStatus] = field(
         default_factory=lambda: dict.fromkeys(CHECK_NAMES, CheckStatus())
     )
-    uptime: float = 0.0
-    """Seconds the host's system was up when its agent last answered."""
-    last_uptime: float = 0.0
-    """The same, when it last answered while the host was ONLINE; 0 is never."""
-    rebooted: bool = False
-    """Its uptime was less than before in an answer since then: it may have grown past `last_uptime` again."""
-    flapping: bool = False
-    flap_start: float | None = None
-    flap_count: int = 0
-    writable_since: float | None = None
-    """Since when every mysql check has found the server writable though it is not the active master."""
-    writable_seen: float | None = None
-    """When the newest mysql check found it so."""
-    connecting_since: float | None = None
-    """Since when its replica has been trying to connect to a source that works."""
+    system: System = System()
+    writable: Writable | None = None
+    """Set while its server is writable though it is not the active master."""
     settings: Settings | None = None
     """What its server is set to, as last read; of hosts that can be active master. None: never read."""
     notes: tuple[Note, ...] = ()
     """What its agent sees of its server that the monitor may not; of hosts that can be active master."""
     doubts: tuple[Doubt, ...] = ()
     """What is wrong on the host, as its agent said last."""
-    delay: int = 0
-    """Seconds by which its replication is set to stay behind."""
-    uses_gtid: bool = False
-    """Its replication follows a source by GTID, so that the moment of a switch does not matter."""
-    transactions: Transactions | None = None
-    """What its server has, as last read; it stays when the server is gone. None: never read."""
-    rates: tuple[Pace, ...] = ()
-    """How fast it got transactions in the last looks at what it has; of hosts that can be active master."""
-    behind: float | None = None
-    """Seconds that it was behind its source when that was last known.
-
-    Of hosts that can be active master, and of those whose agent is of MMM 2.x.
-    """
-    behind_at: float = 0.0
-    """When that was."""
-    missed: Missed | None = None
-    """What it has not got of the last writer; of hosts that can be active master. None: nothing, or not known."""
-    lost: bool = False
-    """It was HARD_OFFLINE or AWAITING_RECOVERY since it was in use last."""
-    used: bool = False
-    """It has been in use (ONLINE) since the cluster was set up; False where nothing tells that it was."""
-    reference: Reference | None = None
-    """What it is compared with when it comes back; of possible masters only."""
-    tail: Tail | None = None
-    """What its binary log has behind the place up to which the active master had it; where GTIDs do not tell."""
-    switched: Switched | None = None
-    """Whom its agent, one of MMM 2.x, has last confirmed to follow; of slaves only."""
-    skipped_at: str = ""
-    """The active master at the end of whose binary log it went on, so that it may lack rows; empty: it did not."""
-    reads_log: bool = False
-    """Its binary log is being looked at."""
-    log_read: float | None = None
-    """When that ended last."""
-    looks: int = 0
-    """How often its replication was checked since it is in its state; counted while it may have to be compared."""
+    replication: Replication = Replication()
+    progress: Progress = Progress()
+    comparison: Comparison = Comparison()
     opinion: Opinion | None = None
     """What others said when they were asked last whether they reach it."""
-    rule: str = ""
-    """Name of the state rule that brought it here."""
-    sentence: str = ""
-    """The sentence of that rule, with its figures."""
-    agent: AgentLink = NEW_LINK
+    agent: AgentLink = field(default_factory=AgentLink)
+
+    @property
+    def flapping(self) -> bool:
+        """Tell whether it went out of use too often to come back by itself."""
+        return self.flaps is not None and self.flaps.too_many
 
     def noted(self, code: str) -> Note | None:
         """Return what its agent notes of that kind, None where it notes nothing."""

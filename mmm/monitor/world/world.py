@@ -136,6 +136,11 @@ class World:
         """Return this world with that known of a host's agent."""
         return self.with_host(name, replace(self.hosts[name], agent=link))
 
+    def kill_unless_told(self, name: str) -> "World":
+        """Return this world in which the host is killed if its agent does not answer the next order."""
+        link = self.hosts[name].agent
+        return self.with_agent(name, replace(link, kill=link.kill.owed()))
+
     def with_owner(self, changes: Mapping[Vip, str | None]) -> "World":
         """Return this world with VIPs assigned to other hosts, or to none."""
         return replace(self, owner=Owners({**self.owner, **changes}))

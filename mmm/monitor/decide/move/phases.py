@@ -31,7 +31,7 @@ def begin(world: World, vip: Vip, source: str, target: str) -> World:
     """
     world = world.with_owner({vip: target})
     if world.hosts[source].state is not State.ONLINE:
-        return world.with_agent(source, replace(world.hosts[source].agent, kill_unless_told=True))
+        return world.kill_unless_told(source)
     if world.move is not None and vip.role != world.conf.active_master_role:
         return world
     return replace(world, move=Move(vip, source, target))
@@ -127,5 +127,5 @@ def _back(world: World, move: Move, why: Failed, now: float) -> World:
     """Return the world in which the one that failed is told at once: what it last confirmed says nothing new."""
     failing = move.source if move.phase is Phase.FREEZING else move.target
     world = world.with_owner({move.vip: move.source})
-    world = world.with_agent(failing, replace(world.hosts[failing].agent, last_order=None))
+    world = world.with_agent(failing, world.hosts[failing].agent.due())
     return replace(world, move=replace(move, phase=Phase.RETURNING, since=now, cause=why))

@@ -1,8 +1,9 @@
 from dataclasses import replace
 
 from mmm.lease.lead import HEARTBEAT
-from mmm.monitor.apply.events import Answer, Answered, apply
-from mmm.monitor.apply.quiet_events import only_heartbeat
+from mmm.monitor.apply.apply import apply
+from mmm.monitor.apply.quiet import only_heartbeat
+from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.world import World
 from tests.unit.worlds import (
     NOW,
@@ -24,7 +25,7 @@ def beating() -> World:
 
 
 def said(before: World, host: str, how: Answer = Answer.OK, uptime: float = 5000.0) -> tuple[World, bool]:
-    event = Answered(host, before.hosts[host].agent.order, how, str(how), uptime, "b.1")
+    event = Answered(host, before.hosts[host].agent.orders.number, how, str(how), uptime, "b.1")
     after = apply(before, event, AGAIN)
     return after, only_heartbeat(before, after, event, AGAIN)
 

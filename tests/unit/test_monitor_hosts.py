@@ -21,7 +21,7 @@ def test_holders_after_any_changes() -> None:
             held = frozenset(chance.sample(_VIPS, chance.randrange(4)))
             host = replace(host, agent=replace(host.agent, may_hold=held))
         before = {vip: hosts.holders(vip) for vip in _VIPS}
-        changed = hosts.with_host(name, replace(host, uptime=chance.random()))
+        changed = hosts.with_host(name, replace(host, since=chance.random()))
         for vip in _VIPS:
             assert changed.holders(vip) == {n for n, h in changed.items() if vip in h.agent.may_hold}
             assert hosts.holders(vip) == before[vip]

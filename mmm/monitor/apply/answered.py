@@ -1,0 +1,164 @@
+"""What an agent's answer changes, or that there was none (rules 10.3, 10.24)."""
+
+from dataclasses import replace
+
+from mmm.lease.rules import FOREVER, Outstanding
+from mmm.monitor.assess import loss, other_monitor, slaves_first
+from mmm.monitor.decide.move import phases
+from mmm.monitor.world.events import Answer, Answered
+from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.link import (
+    About,
+    AgentLink,
+    ErrorReply,
+    Greeting,
+    InFlight,
+    Kind,
+    Ordered,
+    Silence,
+    Token,
+)
+from mmm.monitor.world.move import Failed
+from mmm.monitor.world.world import World
+from mmm.wire.agent import NO_LEASE, Status
+from mmm.wire.why import LEASE_OVER, NO_LOGIN, NOT_FOLLOWED, STALE
+
+LATE_REPEATS = 3
+"""How often an order is repeated at once to a host that needs longer than its lease."""
+
+
+def answered(world: World, event: Answered, now: float) -> World:
+    """Return the world after an order has ended. What answers an earlier one than the last counts no more."""
+    host = world.hosts[event.host]
+    flight = host.agent.in_flight
+    if flight is None or event.number != host.agent.orders.number:
+        return world
+    if event.uptime is not None:
+        host = _heard(host, event, event.uptime, now)
+    link = host.agent
+    if isinstance(flight, Greeting) and event.uptime is not None:
+        link = replace(link, orders=replace(link.orders, in_flight=None))
+        return world.with_host(event.host, replace(host, agent=link))
+    if _is_stale(event, link):
+        orders = replace(link.orders, in_flight=None, stale=link.orders.stale + 1)
+        link = replace(link, orders=orders, given=link.given.unanswered())
+        return world.with_host(event.host, replace(host, agent=link))
+    world = world.with_host(event.host, replace(host, agent=link_after(world, event, link, flight, now)))
+    if event.answer is Answer.OK and not _is_overtaken(flight):
+        return _obeyed(world, event.host, flight.status, now)
+    if event.follows:
+        return other_monitor.met(world, event.host, event.follows)
+    return _failed(world, event, flight.status, now)
+
+
+def _heard(host: HostWorld, event: Answered, uptime: float, now: float) -> HostWorld:
+    """Return the host whose agent has said something, whatever it was asked."""
+    online, link = host.state is State.ONLINE, host.agent
+    token = Token(event.token, now) if event.token not in ("", NO_LEASE) else None
+    link = replace(
+        link,
+        orders=replace(link.orders, token=token),
+        about=_about(event, link),
+        kill=replace(link.kill, failed=None),
+    )
+    return replace(host, system=host.system.heard(uptime, online=online), agent=link)
+
+
+def _about(event: Answered, link: AgentLink) -> About:
+    kind = Kind.LEASED
+    if event.token in ("", NO_LEASE):
+        kind = Kind.UNLEASED if event.token else Kind.MMM2
+    if isinstance(link.in_flight, Greeting):  # a PING is answered without the rest
+        return replace(link.about, kind=kind, leaving=event.leaving)
+    return About(kind, event.leaving, event.differs, event.stranger)
+
+
+def _is_overtaken(flight: InFlight) -> bool:
+    return isinstance(flight, Ordered) and flight.overtaken
+
+
+def _is_stale(event: Answered, link: AgentLink) -> bool:
+    """Tell whether the order has to be repeated with the token that its refusal has brought.
+
+    One that was late is so several times: what was done for it is not done again.
+    """
+    late = event.why == LEASE_OVER
+    refused = event.answer is Answer.ERROR and (late or event.why == STALE)
+    again = link.orders.stale < (LATE_REPEATS if late else 1)
+    overtaken = link.in_flight is not None and _is_overtaken(link.in_flight)
+    return refused and again and bool(event.token) and not overtaken
+
+
+def link_after(world: World, event: Answered, link: AgentLink, flight: InFlight, now: float) -> AgentLink:
+    """Return what is known of the agent once the order in `flight` has ended."""
+    sent = flight.status
+    orders = replace(link.orders, in_flight=None, ended=now, stale=0)
+    link = replace(link, orders=orders, given=_given_after(world, event, link, flight))
+    match event.answer:
+        case Answer.OK | Answer.ERROR if _is_overtaken(flight):  # it lives: what it was sent it may hold
+            held = link.may_hold | frozenset(sent.vips)
+            leased = held & world.master_vips and world.conf.vip_lease > 0
+            given = Outstanding(FOREVER, FOREVER) if leased else link.given
+            return replace(link, may_hold=held, given=given, failure=None)
+        case Answer.OK:
+            return replace(
+                link,
+                told=sent,
+                may_hold=frozenset(sent.vips),
+                failure=None,
+                refuses_to_follow="",
+                clear=False,
+                kill=link.kill.settled(),
+            )
+        case Answer.ERROR:
+            untried = event.why in (NOT_FOLLOWED, NO_LOGIN)
+            refuses = link.refuses_to_follow if untried else event.refuses_to_follow
+            return replace(link, failure=ErrorReply(event.text, sent), refuses_to_follow=refuses)
+        case Answer.REFUSED | Answer.SILENT:
+            held = link.may_hold
+            if event.answer is Answer.REFUSED and isinstance(flight, Ordered):  # it cannot have arrived
+                held -= flight.new
+            unreachable = link.unreachable or not world.is_silent(event.host)
+            silence = Silence(event.text, sent, unreachable, event.closed)
+            return replace(link, failure=silence, may_hold=held, clear=True)
+
+
+def _given_after(world: World, event: Answered, link: AgentLink, flight: InFlight) -> Outstanding:
+    """Return what is given to a host after an order ended: an OK confirms what it granted or took back.
+
+    An agent that answers without a token knows nothing of leases: what it was sent it may hold for good.
+    """
+    if (
+        event.uptime is not None
+        and event.token in ("", NO_LEASE)
+        and world.conf.vip_lease > 0
+        and world.master_vips & set(flight.status.vips)
+    ):
+        return Outstanding(FOREVER, FOREVER)
+    if event.answer is Answer.OK:
+        return link.given.confirmed()
+    return link.given.unanswered()
+
+
+def _obeyed(world: World, name: str, sent: Status, now: float) -> World:
+    """Return the world after a host's agent has done what it was sent."""
+    world = slaves_first.followed(world, name, sent, now)
+    if any(vip.role == world.conf.active_master_role for vip in sent.vips):
+        world = replace(world, last_writer=name, unsure=world.unsure - frozenset(sent.vips))
+        world = loss.taken(world, name, now)
+    if world.forced == name and sent.force:
+        # What it had received may have been thrown away since it was looked at last.
+        world = replace(world, forced=None)
+        host = world.hosts[name]
+        world = world.with_host(name, replace(host, progress=replace(host.progress, transactions=None)))
+    return phases.confirmed(world, name, sent, now)
+
+
+def _failed(world: World, event: Answered, sent: Status, now: float) -> World:
+    """Return the world after a host's agent has not done what it was sent, or has not answered."""
+    unsent = world.move is not None and world.move.vip not in world.hosts[event.host].agent.may_hold
+    undone = unsent or event.answer is Answer.ERROR
+    why = Failed("agent_silent", {"host": event.host, "why": event.text})
+    if event.answer is Answer.ERROR:
+        why = Failed("agent_error", {"host": event.host, "answer": event.text})
+    return phases.failed(world, event.host, sent, why, now, undone=undone)

@@ -1,0 +1,62 @@
+"""What each event makes of the monitor's world."""
+
+from dataclasses import replace
+
+from mmm.monitor.apply.answered import answered
+from mmm.monitor.apply.checked import checked
+from mmm.monitor.apply.killed import killed
+from mmm.monitor.apply.network import network
+from mmm.monitor.decide import leases
+from mmm.monitor.world.events import (
+    Answered,
+    CheckResult,
+    Doubted,
+    Event,
+    Examined,
+    Killed,
+    LogRead,
+    Network,
+    Noted,
+    Opinions,
+    VipLooked,
+)
+from mmm.monitor.world.host import Opinion, TailRead
+from mmm.monitor.world.world import World
+
+
+def apply(world: World, event: Event, now: float) -> World:
+    """Return the world after the event. It is the same object when nothing that matters changed."""
+    match event:
+        case CheckResult():
+            return checked(world, event, now)
+        case Answered():
+            return answered(world, event, now)
+        case Killed():
+            return killed(world, event, now)
+        case VipLooked():
+            return leases.looked(world, event.host, event.vip, absent=event.absent, now=now)
+        case Network():
+            return network(world, event)
+        case Examined():
+            return replace(world, examined=event.errors, examined_before=world.examined)
+        case Opinions() | LogRead() | Noted() | Doubted():
+            return _told(world, event, now)
+
+
+def _told(world: World, event: Opinions | LogRead | Noted | Doubted, now: float) -> World:
+    """Return the world after somebody has said what was asked of a host."""
+    host = world.hosts[event.host]
+    match event:
+        case LogRead():
+            read = TailRead(event.tail, now)
+            host = replace(host, comparison=replace(host.comparison, reads_log=False, read=read))
+        case Noted() if event.notes != host.notes:
+            host = replace(host, notes=event.notes)
+        case Doubted() if event.doubts != host.doubts:
+            host = replace(host, doubts=event.doubts)
+        case Opinions() if host.opinion is not None:
+            said = Opinion(host.opinion.asked, False, True, event.heard, event.reached, event.met)
+            host = replace(host, opinion=said)
+        case _:
+            return world
+    return world.with_host(event.host, host)

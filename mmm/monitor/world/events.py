@@ -1,0 +1,161 @@
+"""What happens to the monitor: each event is the end of something that it asked for."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mmm.config.model import Vip
+from mmm.gtid.place import Tail
+from mmm.gtid.settings import Settings
+from mmm.gtid.transactions import Transactions
+from mmm.monitor.world.checks import NO_CAUSE, Cause, Outcome
+from mmm.monitor.world.examined import Met
+from mmm.wire.agent import Note
+from mmm.wire.doubts import Doubt
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One run of a check has ended. `writable` and `uses_gtid` are None where the check does not see them."""
+
+    host: str
+    check: str
+    outcome: Outcome
+    message: str
+    writable: bool | None = None
+    uses_gtid: bool | None = None
+    connecting_to: str = ""
+    """Address of the source that its replica is trying to connect to; empty when it is not."""
+    refused: bool = False
+    """An ERROR because the host's system answered that no server listens."""
+    saturated: bool = False
+    """UNKNOWN because the server has no connection left to give."""
+    transactions: Transactions | None = None
+    """What the server has; None where the check did not see it."""
+    behind: float | None = None
+    """Seconds that it is behind its source, where the check sees that."""
+    detached: bool = False
+    """Its replica is detached from its source, which is an ERROR only of a host that should follow another."""
+    cause: Cause = NO_CAUSE
+    """Why it is UNKNOWN or ERROR."""
+    settings: Settings | None = None
+    """What the server is set to; None where it was not asked now."""
+    delay: int | None = None
+    """Seconds by which its replication is set to stay behind, where the check sees that."""
+
+    @property
+    def answered(self) -> bool:
+        """Tell whether the host answered, be it by a refusal: what passed over the network."""
+        turned_away = self.check == "mysql" and self.outcome is Outcome.UNKNOWN
+        return self.outcome is Outcome.OK or self.refused or turned_away
+
+
+class Answer(StrEnum):
+    """How an order to an agent ended."""
+
+    OK = "OK"
+    ERROR = "ERROR"
+    REFUSED = "REFUSED"
+    """No connection: the order cannot have arrived."""
+    SILENT = "SILENT"
+    """No answer, or garbage: it may have been carried out or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An order of `number` to a host's agent has ended; `uptime` only where it answered."""
+
+    host: str
+    number: int
+    answer: Answer
+    text: str = ""
+    uptime: float | None = None
+    token: str = ""
+    """The token that the answer brought; empty where there was none."""
+    closed: bool = False
+    """The host's system said that no agent listens."""
+    why: str = ""
+    """The code of an ERROR, one of `mmm.wire.why` or `mmm.wire.lead`; empty where it has none."""
+    refuses_to_follow: str = ""
+    """The sentence by which a slave refuses to follow the active master."""
+    follows: str = ""
+    """The address of another monitor that the agent obeys: it has refused this one."""
+    differs: tuple[str, ...] = ()
+    """The keys in which the agent's conf differs from this monitor's, of what leases rest on."""
+    stranger: str = ""
+    """The address of another monitor that the agent has refused lately."""
+    leaving: bool = False
+    """The agent is being stopped, and is to be granted the active master role for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """kill_host_bin has ended; `failure` is empty where it succeeded."""
+
+    host: str
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VipLooked:
+    """A look for a VIP has ended; `absent` where nothing answers for it."""
+
+    host: str
+    vip: Vip
+    absent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """Others were asked about a host: those that `heard` the question and had an opinion, those that `reached` it.
+
+    `reached` its server, that is; `met` are those whom its agent answered.
+    """
+
+    host: str
+    heard: tuple[str, ...] = ()
+    reached: tuple[str, ...] = ()
+    met: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogRead:
+    """A look at the binary log of a host's server has ended."""
+
+    host: str
+    tail: Tail
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A host's agent has said what it sees of its server."""
+
+    host: str
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """A host's agent has said what is wrong on its host."""
+
+    host: str
+    doubts: tuple[Doubt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The monitor is cut off, or no more. `by_hosts`: for all hosts fell silent at once."""
+
+    up: bool
+    by_hosts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The doctor has looked at the cluster; what it found that the next failover would meet."""
+
+    errors: frozenset[Met]
+
+
+Event = (
+    Examined | CheckResult | Answered | Killed | VipLooked | LogRead | Opinions | Noted | Doubted | Network
+)
