@@ -1,13 +1,14 @@
-"""What a frame of ARP or neighbour discovery says: who has an address. Taken apart by hand, for there may be many."""
+"""What a frame of ARP or neighbour discovery says: who has an address."""
 
 import ipaddress
 import socket
-import struct
 from typing import NamedTuple
 
-ETH_P_ARP, ETH_P_IPV6 = 0x0806, 0x86DD
+from mmm.network.layouts import ARP, DISCOVERY
 
-_SOLICITATION, _ADVERTISEMENT = 135, 136
+ETH_P_ARP, ETH_P_IPV6 = 0x0806, 0x86DD
+SOLICITATION, ADVERTISEMENT = 135, 136
+
 _TARGET_MAC = 2
 
 
@@ -21,18 +22,33 @@ class Claim(NamedTuple):
 
 def claim(frame: bytes) -> Claim | None:
     """Return what a frame of ARP or neighbour discovery says; None when it is none, or says nothing."""
-    kind = struct.unpack_from("!H", frame, 12)[0] if len(frame) >= 14 else 0
-    if kind == ETH_P_ARP and len(frame) >= 42:
-        source = socket.inet_ntoa(frame[28:32])
-        asks = source == "0.0.0.0"  # noqa: S104  (of a probe, not an address to bind)
-        return Claim(socket.inet_ntoa(frame[38:42]) if asks else source, _mac(frame[22:28]), asks)
-    if kind == ETH_P_IPV6 and len(frame) >= 78 and frame[20] == socket.IPPROTO_ICMPV6:
-        target, asks = str(ipaddress.IPv6Address(frame[62:78])), frame[54] == _SOLICITATION
-        if frame[54] == _ADVERTISEMENT or (asks and not any(frame[22:38])):
-            told = frame[80:86] if frame[78:79] == bytes([_TARGET_MAC]) and len(frame) >= 86 else frame[6:12]
-            return Claim(target, _mac(told), asks)
+    kind = _number(frame, ARP["Ether.type"])
+    if kind == ETH_P_ARP and len(frame) >= ARP["ARP.pdst"].stop:
+        return _of_arp(frame)
+    if kind == ETH_P_IPV6 and len(frame) >= DISCOVERY["ICMPv6ND_NA.tgt"].stop:
+        return _of_discovery(frame)
     return None
 
 
-def _mac(data: bytes) -> str:
-    return data.hex(":")
+def _of_arp(frame: bytes) -> Claim:
+    source = frame[ARP["ARP.psrc"]]
+    asks = not any(source)
+    return Claim(
+        socket.inet_ntoa(frame[ARP["ARP.pdst"]] if asks else source), frame[ARP["ARP.hwsrc"]].hex(":"), asks
+    )
+
+
+def _of_discovery(frame: bytes) -> Claim | None:
+    kind = _number(frame, DISCOVERY["ICMPv6ND_NA.type"])
+    asks = kind == SOLICITATION and not any(frame[DISCOVERY["IPv6.src"]])
+    if _number(frame, DISCOVERY["IPv6.nh"]) != socket.IPPROTO_ICMPV6 or not (kind == ADVERTISEMENT or asks):
+        return None
+    mac = frame[DISCOVERY["Ether.src"]]
+    told = frame[DISCOVERY["ICMPv6NDOptDstLLAddr.lladdr"]]
+    if len(told) == len(mac) and _number(frame, DISCOVERY["ICMPv6NDOptDstLLAddr.type"]) == _TARGET_MAC:
+        mac = told
+    return Claim(str(ipaddress.IPv6Address(frame[DISCOVERY["ICMPv6ND_NA.tgt"]])), mac.hex(":"), asks)
+
+
+def _number(frame: bytes, place: slice) -> int:
+    return int.from_bytes(frame[place])

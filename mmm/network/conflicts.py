@@ -14,8 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from mmm.network.arp import Announcer
-from mmm.network.claims import ETH_P_ARP, ETH_P_IPV6, Claim, claim
-from mmm.network.packet_filter import Check, packet_socket
+from mmm.network.claims import ADVERTISEMENT, ETH_P_ARP, ETH_P_IPV6, Claim, claim
+from mmm.network.layouts import ARP, DISCOVERY
+from mmm.network.packet_filter import Check, packet_socket, stands
 
 SAID_EVERY = 60.0
 """Seconds between two log lines about the same VIP at the same MAC."""
@@ -23,7 +24,12 @@ OPEN_AGAIN = 5.0
 """Seconds after which an interface that was not there is tried again."""
 _AT_ONCE, _PAUSE = 64, 0.05
 """So many frames are read before a pause of so many seconds: a flood costs a hundredth of a processor."""
-ADVERTISEMENTS: tuple[Check, ...] = ((12, 2, ETH_P_IPV6), (20, 1, socket.IPPROTO_ICMPV6), (54, 1, 136))
+ALL_ARP = stands(ARP["Ether.type"], ETH_P_ARP)
+ADVERTISEMENTS = (
+    stands(DISCOVERY["Ether.type"], ETH_P_IPV6)
+    + stands(DISCOVERY["IPv6.nh"], socket.IPPROTO_ICMPV6)
+    + stands(DISCOVERY["ICMPv6ND_NA.type"], ADVERTISEMENT)
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +40,7 @@ class Watch:
     def __init__(self, interface: str, ips: Iterable[str], announcer: Announcer) -> None:
         self._interface = interface
         self._announcer = announcer
-        self._kinds: list[tuple[int, tuple[Check, ...]]] = [(ETH_P_ARP, ((12, 2, ETH_P_ARP),))]
+        self._kinds: list[tuple[int, tuple[Check, ...]]] = [(ETH_P_ARP, ALL_ARP)]
         if any(":" in ip for ip in ips):
             self._kinds.append((ETH_P_IPV6, ADVERTISEMENTS))
         self._loop = asyncio.get_running_loop()

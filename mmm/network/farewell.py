@@ -16,15 +16,15 @@ import ipaddress
 import logging
 import select
 import socket
-import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from mmm.network.claims import ETH_P_IPV6
 from mmm.network.icmp import checksum
-from mmm.network.packet_filter import ETHERNET, packet_socket, words
+from mmm.network.layouts import TCP, TCP_6, TCP_6_FRAME, TCP_FRAME
+from mmm.network.packet_filter import ETHERNET, packet_socket, stands
 
 LINGER = 2.0
 """Seconds after a VIP has left for which clients are told; neighbours know its new host long before."""
@@ -36,7 +36,11 @@ _AT_ONCE = 1000
 _NAP = 0.1
 _PAUSE = 0.001
 """Seconds between two answers to all that has arrived: so many who try again at once leave the agent time for more."""
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+_RST, _ACK = 0x04, 0x10
+_TURNED = {"Ether.dst": "Ether.src", "Ether.src": "Ether.dst", "IP.src": "IP.dst", "IP.dst": "IP.src",
+           "TCP.sport": "TCP.dport", "TCP.dport": "TCP.sport"}  # fmt: skip
+_SUMS = {"IP.chksum": ("IP.",), "TCP.chksum": ("IP.", "TCP.")}
+"""The checksums and what they are of."""
 
 log = logging.getLogger(__name__)
 
@@ -91,62 +95,59 @@ class Farewell:
 
 
 def reset(frame: bytes) -> bytes | None:
-    """Return the frame that resets the connection a TCP packet belongs to; None for what needs no answer."""
-    kind = struct.unpack_from("!H", frame, 12)[0]
-    packet = frame[14:]
-    if kind == _ETH_P_IP:
-        header, places = (packet[0] & 0x0F) * 4, (12, 16, 20)
-        size = struct.unpack_from("!H", packet, 2)[0] - header
-    else:
-        header, places = 40, (8, 24, 40)
-        size = struct.unpack_from("!H", packet, 4)[0]
-    if len(packet) < header + 20:
-        return None
-    client, vip = packet[places[0] : places[1]], packet[places[1] : places[2]]
-    port, own_port, sequence, acknowledged, offset, flags = struct.unpack_from("!HHIIBB", packet, header)
+    """Return the frame that resets the connection a TCP packet belongs to (RFC 9293, 3.5.2); None for a reset."""
+    at, empty = _layout(int.from_bytes(frame[TCP["Ether.type"]]))
+    flags = frame[at["TCP.flags"]][0]
     if flags & _RST:
         return None
     if flags & _ACK:
-        numbers, answer = (acknowledged, 0), _RST
-    else:
-        length = size - (offset >> 4) * 4 + bool(flags & _SYN) + bool(flags & _FIN)
-        numbers, answer = (0, (sequence + length) & 0xFFFFFFFF), _RST | _ACK
-    tcp = struct.pack("!HHIIBBHHH", own_port, port, *numbers, 5 << 4, answer, 0, 0, 0)
-    pseudo = vip + client + struct.pack("!II", len(tcp), socket.IPPROTO_TCP)
-    tcp = tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:]
-    return frame[6:12] + frame[:6] + frame[12:14] + _ip_header(vip, client, len(tcp)) + tcp
+        numbers = {"TCP.seq": frame[at["TCP.ack"]], "TCP.flags": bytes([_RST])}
+    else:  # it begins a connection: nobody sends other packets without an acknowledgement
+        after = (int.from_bytes(frame[at["TCP.seq"]]) + 1) & 0xFFFFFFFF
+        numbers = {"TCP.ack": after.to_bytes(4), "TCP.flags": bytes([_RST | _ACK])}
+    turned = {one: frame[at[other]] for one, other in _TURNED.items()}
+    return _filled(empty, at, turned | numbers)
 
 
-def _ip_header(source: bytes, target: bytes, size: int) -> bytes:
-    if len(source) == 16:
-        return struct.pack("!IHBB", 6 << 28, size, socket.IPPROTO_TCP, 64) + source + target
-    head = (
-        struct.pack("!BBHHHBBH", 0x45, 0, 20 + size, 0, 0x4000, 64, socket.IPPROTO_TCP, 0) + source + target
-    )
-    return head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+def _layout(kind: int) -> tuple[Mapping[str, slice], bytes]:
+    """Return where the fields of a TCP packet of that Ethernet type stand, and an empty one."""
+    return (TCP, TCP_FRAME) if kind == _ETH_P_IP else (TCP_6, TCP_6_FRAME)
+
+
+def _filled(empty: bytes, at: Mapping[str, slice], fields: Mapping[str, bytes]) -> bytes:
+    """Return a frame with what it had zeros for; its checksums grow by that (RFC 1624)."""
+    frame = bytearray(empty)
+    for name, value in fields.items():
+        frame[at[name]] = value
+    for sum_, of in _SUMS.items():
+        if sum_ in at:
+            words = b"".join(value.rjust(2, b"\0") for name, value in fields.items() if name.startswith(of))
+            before = ~int.from_bytes(empty[at[sum_]]) & 0xFFFF
+            frame[at[sum_]] = checksum(before.to_bytes(2) + words).to_bytes(2)
+    return bytes(frame)
 
 
 def _frames(sock: socket.socket) -> list[bytes]:
     """Return the answers to what has arrived: one for each connection, to the last that its client sent."""
-    last: dict[bytes, bytes] = {}
+    last: dict[tuple[bytes, ...], bytes] = {}
     with suppress(BlockingIOError):
         for _ in range(_AT_ONCE):
-            frame, (_, _, direction, hardware, _) = sock.recvfrom(_SNAP)
-            if direction == socket.PACKET_HOST and hardware == ETHERNET and len(frame) >= 54:
-                answer = reset(frame)
-                if answer is not None:
-                    ends = answer[26:38] if answer[14] >> 4 == 4 else answer[22:58]  # addresses and ports
-                    last[ends] = answer
-    return list(last.values())
+            frame, (_, kind, direction, hardware, _) = sock.recvfrom(_SNAP)
+            at, empty = _layout(kind)
+            if direction == socket.PACKET_HOST and hardware == ETHERNET and len(frame) >= len(empty):
+                last[frame[at["IP.src"]], frame[at["TCP.sport"]], frame[at["TCP.dport"]]] = frame
+    return [answer for answer in map(reset, last.values()) if answer is not None]
 
 
 def _listen(interface: str, ip: str) -> socket.socket:
     """Return a packet socket that receives the TCP packets for `ip` and nothing else; raises OSError."""
     address = ipaddress.ip_address(ip)
     if address.version == 4:
-        kind, protocol, target = _ETH_P_IP, (23, 1, socket.IPPROTO_TCP), 30
+        kind, at = _ETH_P_IP, TCP
+        plain = stands(at["IP.ihl"], TCP_FRAME[at["IP.ihl"]])  # options would shift what follows
     else:
-        kind, protocol, target = ETH_P_IPV6, (20, 1, socket.IPPROTO_TCP), 38
-    sock = packet_socket(interface, kind, [protocol, *words(target, address.packed)], _SNAP)
+        kind, at, plain = ETH_P_IPV6, TCP_6, ()
+    of_vip = stands(at["IP.proto"], socket.IPPROTO_TCP) + stands(at["IP.dst"], address.packed)
+    sock = packet_socket(interface, kind, plain + of_vip, _SNAP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     return sock

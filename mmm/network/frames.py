@@ -1,7 +1,7 @@
 """Frames that say at which MAC an address is, or ask it: ARP for IPv4, neighbour discovery for IPv6.
 
-scapy builds them. It takes more memory than the rest of an agent, so `python -m mmm.network.frames` builds them in a
-process that ends: it gets a MAC and addresses, and writes one JSON object with the frames in hex.
+scapy builds them. It takes 23 MB, half as much as an agent, and 0.3 s to load, so `python -m mmm.network.frames` builds
+them in a process that ends: it gets a MAC and addresses, and writes one JSON object with the frames in hex.
 """
 
 import ipaddress

@@ -34,10 +34,13 @@ def packet_socket(interface: str, kind: int, checks: Sequence[Check], snap: int 
     return sock
 
 
-def words(offset: int, data: bytes) -> list[Check]:
-    """Return the checks that `data`, of whole words, stands at `offset`."""
-    values = struct.unpack(f"!{len(data) // 4}I", data)
-    return [(offset + 4 * place, 4, value) for place, value in enumerate(values)]
+def stands(place: slice, value: bytes | int) -> tuple[Check, ...]:
+    """Return the checks that `value` stands in that place of the frame."""
+    data = value.to_bytes(place.stop - place.start) if isinstance(value, int) else value
+    size = min(len(data), 4)
+    return tuple(
+        (place.start + at, size, int.from_bytes(data[at : at + size])) for at in range(0, len(data), size)
+    )
 
 
 def _program(checks: Sequence[Check], snap: int) -> bytes:

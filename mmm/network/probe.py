@@ -8,14 +8,13 @@ import time
 from mmm.lease.rules import PROBING
 from mmm.network.arp import Sender
 from mmm.network.claims import ETH_P_ARP, ETH_P_IPV6, claim
-from mmm.network.conflicts import ADVERTISEMENTS, own_macs
-from mmm.network.packet_filter import Check, packet_socket
+from mmm.network.conflicts import ADVERTISEMENTS, ALL_ARP, own_macs
+from mmm.network.packet_filter import packet_socket
 
 COUNT = 2
 """How often it is asked."""
 INTERVAL = PROBING / COUNT
 """Seconds from one question to the next, and from the last one to the end."""
-_ARP: tuple[Check, ...] = ((12, 2, ETH_P_ARP),)
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ def holder(sender: Sender, ip: str) -> str:
     may count on that.
     """
     end = time.monotonic() + PROBING
-    kind, checks = (ETH_P_IPV6, ADVERTISEMENTS) if ":" in ip else (ETH_P_ARP, _ARP)
+    kind, checks = (ETH_P_IPV6, ADVERTISEMENTS) if ":" in ip else (ETH_P_ARP, ALL_ARP)
     found = ""
     try:
         with packet_socket(sender.interface, kind, checks) as sock:
