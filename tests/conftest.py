@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.servers import MISSING, Server, Servers
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 MOST_AGAIN = 3
 """How many tests may need a second try before the run fails."""
