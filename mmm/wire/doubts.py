@@ -20,8 +20,10 @@ NOT_LISTENING = "not_listening"
 """The server does not listen where it is to be reached."""
 REPLICATION_LOGIN = "replication_login"
 """A server that this host is to replicate from turns the conf's replication user away."""
+DISK_LOW = "disk_low"
+"""A disk that server or agent write to is nearly full."""
 
-KNOWN = frozenset({GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN})
+KNOWN = frozenset({GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN, DISK_LOW})
 
 _NONE = "DOUBT:"
 _MOST = 12

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -18,7 +20,7 @@ from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.replication import replica_status, start_replica
 from mmm.network.arp import Announcer
 from mmm.network.vips import Interface
-from mmm.wire.doubts import GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN, Doubt
+from mmm.wire.doubts import DISK_LOW, GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN, Doubt
 from mmm.wire.why import NO_LOGIN
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.test_mysql_servers import LONG, build, caught, wait_until
@@ -74,6 +76,19 @@ def test_a_server_that_does_not_listen_on_a_vip_is_told_with_where_it_does(trio:
     assert cluster().vips[0].ip in found[NOT_LISTENING][0]
     assert Listening(trio.two.port).deaf_at("127.0.0.1") == ""
     assert Listening(1).deaf_at("10.0.0.80") == ""  # nothing listens at all: the server is dead
+
+
+def test_a_disk_that_is_nearly_full_is_told_with_what_is_on_it(
+    trio: Trio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def usage(_: Path) -> SimpleNamespace:
+        return SimpleNamespace(total=1000 << 20, free=40 << 20)
+
+    monkeypatch.setattr("mmm.doctor.machine.shutil.disk_usage", usage)
+    (said, *_) = doubts(conf(trio, "db2"))[DISK_LOW]
+    assert said.startswith(f"the disk of {trio.two.directory}")
+    assert "(data, binary logs, relay logs" in said
+    assert "is 96 % full" in said
 
 
 def test_grants_that_are_missing_are_told_with_the_statement(trio: Trio) -> None:

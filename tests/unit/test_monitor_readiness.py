@@ -97,6 +97,13 @@ def test_servers_with_one_server_id_are_named_whoever_they_are() -> None:
     assert not codes(with_host(two, "db4", state=State.ADMIN_OFFLINE))
 
 
+def test_no_move_is_begun_to_a_host_whose_disk_is_full() -> None:
+    full = apply(caught_up(world()), Noted("db2", (Note(DISK_FULL, 7.0),)), NOW)
+    said = move(full)
+    assert said.startswith("ERROR")
+    assert "the server of db2 has waited 7 s for disk space" in said
+
+
 def test_a_disk_that_is_full_is_said_with_the_way_out() -> None:
     full = apply(world(), Noted("db1", (Note(DISK_FULL, 37.0),)), NOW)
     said = "the server of db1 has waited 37 s for disk space: free some, or 'mmm_control move_role --force writer db2'"

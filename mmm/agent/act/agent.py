@@ -83,6 +83,8 @@ class Agent:
         self._looking: asyncio.Task[Seen | str] | None = None
         self._examined: asyncio.Future[HostLook] | None = None
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
+        self._onlooker = Session(self._address)
+        """Is kept: a server whose disk is full may soon let nobody in any more."""
 
     async def take_stock(self) -> None:
         """Log what stands on this host; nothing is changed before the monitor's first order (rule 10.4)."""
@@ -187,6 +189,7 @@ class Agent:
         self._reach.close()
         self._doubts.close()
         self._looker.shutdown(wait=False, cancel_futures=True)
+        self._onlooker.close()
 
     async def _leave_for_good(self) -> None:
         with suppress(TimeoutError):
@@ -319,8 +322,7 @@ class Agent:
         )
 
     def _look_at_threads(self) -> tuple[wire.Note, ...]:
-        with connect(self._address, ANSWER_LIMIT) as server:
-            return notes.look(server)
+        return self._onlooker.ask(notes.look)
 
     async def _reachable(self, request: wire.Request) -> bytes:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from mmm.agent.act.disks import Disks
 from mmm.agent.act.listening import not_listening
 from mmm.agent.act.observe import ANSWER_LIMIT
 from mmm.agent.act.steps import agent_at
@@ -38,6 +39,7 @@ class Doubts:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="doubts")
         self._logins: tuple[Doubt, ...] = ()
         self._logins_due = 0.0
+        self._disks = Disks(self._here)
         self.found: tuple[Doubt, ...] = ()
 
     async def watch(self) -> None:
@@ -67,7 +69,9 @@ class Doubts:
     def _look(self) -> tuple[Doubt, ...]:
         found: list[Doubt] = []
         with suppress(MysqlError), connect(agent_at(self._here), ANSWER_LIMIT) as server:
+            self._disks.learn(server)
             found += _grants(server)
+        found += self._disks.doubts()
         found += self._listening()
         if time.monotonic() >= self._logins_due:
             self._logins = tuple(self._tried())

@@ -79,6 +79,8 @@ _SPREAD = 0.02
 """So many orders of a turn are begun at once, the next ones so many seconds later: the first do not wait for all."""
 NOTES_PERIOD = 15.0
 """Seconds between two questions to the agent of a possible master what it sees of its server."""
+NOTES_AGAIN = 3.0
+"""The same while its server waits for space on its disk."""
 COMMAND_LIMIT = 40.0
 """Seconds after which a command is answered though agents have not confirmed it yet."""
 
@@ -392,7 +394,8 @@ class Shell:
                     self.post(Noted(host.name, notes))
                 if doubts is not None:
                     self.post(Doubted(host.name, doubts))
-            await asyncio.sleep(NOTES_PERIOD)
+            full = self.world.hosts[host.name].noted(wire.DISK_FULL)
+            await asyncio.sleep(NOTES_AGAIN if full else NOTES_PERIOD)
 
     async def _check_up(self) -> None:
         """Have the doctor ask the agents for ever whether the next failover would go well."""

@@ -16,7 +16,7 @@ from mmm.monitor.world.world import World
 from mmm.wire.agent import DISK_FULL, EVENTS
 from mmm.wire.doubts import GRANTS, KNOWN, NOT_LISTENING, REPLICATION_LOGIN
 
-_AGAINST = ("no_binlog", "delayed", GRANTS, NOT_LISTENING, REPLICATION_LOGIN)
+_AGAINST = ("no_binlog", "delayed", "disk_full", GRANTS, NOT_LISTENING, REPLICATION_LOGIN)
 """Codes of what keeps a host from being made the writer."""
 
 
@@ -39,7 +39,7 @@ def of_masters(world: World) -> tuple[Warned, ...]:
 
 def against(world: World, name: str) -> list[Warned]:
     """Return why the role is not moved to the host."""
-    said = [*_logs(world, name), *_delay(world, name), *_doubts(world, name)]
+    said = [*_logs(world, name), *_delay(world, name), *_notes(world, name), *_doubts(world, name)]
     for other in world.hosts:
         if other != name and world.hosts[other].state is State.ONLINE:
             said += [warned for warned in _doubts(world, other) if warned.code == REPLICATION_LOGIN]

@@ -84,6 +84,7 @@ SENTENCES: Mapping[str, str] = {
     "admin_offline": "{names} set offline by the admin",
     "passive": "the monitor is passive and does nothing: {cause}",
     "not_active": "mode is {mode}: roles are not taken from failed hosts",
+    "disk_low": "{names}: {said}",
     "grants": "{names}: {said}",
     "grants_wanted": "{names}: {said}",
     "not_listening": "{names}: {said}",
