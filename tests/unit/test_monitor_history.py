@@ -9,6 +9,7 @@ from mmm.monitor.decide.turn import Assigned
 from mmm.monitor.report import answers, history
 from mmm.monitor.report.history import Entry, Ledger
 from mmm.monitor.states.table import Change
+from mmm.monitor.world.happened import Why
 from mmm.monitor.world.host import State
 from mmm.wire.agent import Status
 from mmm.wire.control import moment
@@ -36,14 +37,31 @@ def test_a_failover_is_an_entry_with_its_cause_its_steps_and_how_long_it_took() 
         f"{moment(0.0)}  writer(10.0.0.80): db1 -> db2, 40 ms: db1 HARD_OFFLINE by host_failed: mysql: refused"
         " [db1 OK after 12 ms; db2 OK after 20 ms (catch up 1.2, bind 0.4)]"
     )
+    assert entry.event == {"code": "moved", "fields": {"vip": str(WRITER), "source": "db1", "target": "db2"}}
+    assert entry.why == {
+        "code": "state",
+        "fields": {
+            "host": "db1",
+            "state": "HARD_OFFLINE",
+            "rule": "host_failed",
+            "sentence": "mysql: refused",
+        },
+    }
+    assert entry.orders[1] == {
+        "host": "db2",
+        "answer": "OK",
+        "seconds": 0.02,
+        "parts": {"catch up": 0.0012, "bind": 0.0004},
+    }
+    assert history.decode(history.encode(entry)) == (entry,)
     assert ledger.told(after, "db2", "OK", 0.02, now=11.0) == ()
 
 
 def test_a_move_that_is_taken_back_says_that_the_role_stays() -> None:
     ledger = Ledger()
-    ledger.assigned(world(), Assigned(WRITER, "db1", "db2"), "ordered by the admin", now=10.0, at=0.0)
+    ledger.assigned(world(), Assigned(WRITER, "db1", "db2"), Why("admin"), now=10.0, at=0.0)
     ledger.told(world(), "db1", "ERROR", 0.5, now=10.5)
-    entry = ledger.assigned(world(), Assigned(WRITER, "db2", "db1"), "", now=10.6, at=0.6)
+    entry = ledger.assigned(world(), Assigned(WRITER, "db2", "db1"), None, now=10.6, at=0.6)
     assert entry is not None
     assert entry.text == "writer(10.0.0.80): stays with db1"
     assert entry.steps == ("db1 ERROR after 500 ms",)
@@ -51,10 +69,10 @@ def test_a_move_that_is_taken_back_says_that_the_role_stays() -> None:
 
 def test_a_writer_that_is_lost_is_an_entry_at_once_and_readers_are_none() -> None:
     ledger = Ledger()
-    lost = ledger.assigned(world(), Assigned(WRITER, "db1", None), "db1 is dead", now=1.0, at=1.0)
+    lost = ledger.assigned(world(), Assigned(WRITER, "db1", None), None, now=1.0, at=1.0)
     assert lost is not None
     assert lost.text == "writer(10.0.0.80): db1 -> nobody"
-    assert ledger.assigned(world(), Assigned(READER1, "db1", "db2"), "", now=1.0, at=1.0) is None
+    assert ledger.assigned(world(), Assigned(READER1, "db1", "db2"), None, now=1.0, at=1.0) is None
 
 
 def test_history_survives_the_monitor_and_bad_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

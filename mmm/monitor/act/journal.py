@@ -12,10 +12,12 @@ from mmm.monitor.decide.turn import Assigned, Blocked, Lost, News
 from mmm.monitor.report import history, log_lines
 from mmm.monitor.report.history import Entry, Ledger, Parts
 from mmm.monitor.states.table import Change
+from mmm.monitor.world.happened import Happened, Why
 from mmm.monitor.world.host import State
 from mmm.monitor.world.loss import Loss
 from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import Tell
+from mmm.monitor.world.said import Said
 from mmm.monitor.world.world import World
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ class Chronicle:
             log.log(level, "%s", line)
         move = after.move
         if move is not None and move.phase is Phase.RETURNING and before.owner[move.vip] != move.source:
-            self._assigned(after, Assigned(move.vip, move.target, move.source), str(move.cause or ""))
+            self._assigned(after, Assigned(move.vip, move.target, move.source), move.cause)
 
     def turn(self, world: World, changes: Iterable[News]) -> None:
         """Say what a turn changed; `world` is the one after it."""
@@ -68,7 +70,8 @@ class Chronicle:
     def _lost(self, lost: Loss) -> None:
         said = loss.said(lost, self._wall)
         log.warning("%s", said)
-        self._add(Entry(self._wall(time.monotonic()), said, loss=loss.encoded(lost, self._wall)))
+        entry = history.entry(self._wall(time.monotonic()), Happened("loss", {"said": said}))
+        self._add(replace(entry, loss=loss.encoded(lost, self._wall), event={"code": "loss", "fields": {}}))
 
     def commanded(self, before: World, after: World) -> None:
         """Say what an admin's command changed."""
@@ -81,11 +84,11 @@ class Chronicle:
         for vip, owner in after.owner.items():
             if before.owner[vip] != owner:
                 log.info("%s: %s -> %s, by the admin", vip, before.owner[vip] or "nobody", owner or "nobody")
-                self._assigned(after, Assigned(vip, before.owner[vip], owner), "ordered by the admin")
+                self._assigned(after, Assigned(vip, before.owner[vip], owner), Why("admin"))
 
-    def noted(self, text: str) -> None:
-        """Keep what an admin's command was in the history."""
-        self._add(Entry(self._wall(time.monotonic()), text))
+    def noted(self, happened: Happened) -> None:
+        """Keep in the history what is no change of a state, nor a move."""
+        self._add(history.entry(self._wall(time.monotonic()), happened))
 
     def told(
         self, before: World, after: World, order: Tell, took: float, answer: str, parts: Parts = ()
@@ -111,7 +114,7 @@ class Chronicle:
             for entry in self._ledger.told(after, order.host, answer, took, time.monotonic(), parts):
                 self._add(entry)
 
-    def _assigned(self, world: World, assigned: Assigned, cause: str) -> None:
+    def _assigned(self, world: World, assigned: Assigned, cause: Said | None) -> None:
         now = time.monotonic()
         entry = self._ledger.assigned(world, assigned, cause, now, self._wall(now))
         if entry is not None:
@@ -132,11 +135,11 @@ class Chronicle:
             self._complained = True
 
 
-def _failure(world: World, assigned: Assigned) -> str:
+def _failure(world: World, assigned: Assigned) -> Said | None:
     """Return why a planned move failed that this assignment undoes."""
     move = world.move
     undone = move is not None and (move.vip, move.goal) == (assigned.vip, assigned.after)
-    return str(move.cause or "") if move is not None and undone else ""
+    return move.cause if move is not None and undone else None
 
 
 def _read(path: Path) -> tuple[Entry, ...]:

@@ -48,6 +48,7 @@ from mmm.monitor.world.events import (
     Noted,
     VipLooked,
 )
+from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import (
     AskOthers,
@@ -199,7 +200,7 @@ class Shell:
         log.info("command '%s': %s", " ".join(words), result.text.partition("\n")[0])
         before, self.world = self.world, result.world
         self._chronicle.between(before, self.world)
-        if result.entry:
+        if result.entry is not None:
             self._chronicle.noted(result.entry)
         self._chronicle.commanded(before, self.world)
         self._take_turn()
@@ -292,10 +293,10 @@ class Shell:
         self.post(VipLooked(order.host, order.vip, absent))
         held = before.hosts[order.host].agent.may_hold - self.world.hosts[order.host].agent.may_hold
         if held:
-            silent = f"{host.name} and " if order.witnesses else ""
-            said = f"{host.name}: nothing answers ARP for {silent}{order.vip}: it has not got it"
-            log.warning("%s", said)
-            self._chronicle.noted(said)
+            about = {"host": host.name, "vip": order.vip, "host_too": bool(order.witnesses)}
+            absent_now = Happened("absent", about)
+            log.warning("%s", absent_now)
+            self._chronicle.noted(absent_now)
 
     async def _kill(self, order: KillHost) -> None:
         log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)

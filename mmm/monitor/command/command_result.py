@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mmm.config.model import Role, Vip
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import waiting
+from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
 
@@ -27,7 +28,7 @@ class Result:
     world: World
     answer: Verdict
     awaits: Awaited | None = None
-    entry: str = ""
+    entry: Happened | None = None
     """What the history is to say of it, beside changes of states and roles."""
 
     @property

@@ -13,7 +13,8 @@ from mmm.monitor.assess import second_opinion
 from mmm.monitor.command.asking import Asking, LookForLife
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.sign import Sign
-from mmm.monitor.command.texts import Verdict, waited_for
+from mmm.monitor.command.texts import Verdict
+from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.host import State
 from mmm.monitor.world.said import Said, Texts, listed
 from mmm.monitor.world.world import World
@@ -33,7 +34,7 @@ def run(world: World, host: str, who: str = "") -> Asking[Result]:
     return Result(
         _without(world, host),
         Verdict("counts_as_off", {"host": host, "held": held}),
-        entry=f"{host}: confirmed dead by {vouched}: {waited_for(held)}",
+        entry=Happened("confirmed_dead", {"host": host, "who": vouched, "held": held}),
     )
 
 

@@ -6,6 +6,7 @@ Scripts of the classic look at the first word of an answer, which says whether t
 from collections.abc import Iterable
 from typing import ClassVar
 
+from mmm.monitor.world.happened import waited_for
 from mmm.monitor.world.said import Fields, Said, Texts, listed
 
 _CHECK_ROLES = "Now you can wait some time and check new roles info!"
@@ -43,11 +44,6 @@ def _spread(fields: Fields) -> str:
 
 def _counts_as_off(fields: Fields) -> str:
     return f"'{fields['host']}' counts as off now; {waited_for(fields['held'])}. See 'mmm_control show'."
-
-
-def waited_for(held: tuple[object, ...]) -> str:
-    """Return what waits no more for a host that counts as off, and may have `held` VIPs."""
-    return f"nothing waits any more for it to let {listed(held)} go" if held else "nothing waited for it"
 
 
 def said_of(reasons: Iterable[object]) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 from mmm.config.model import Vip
 from mmm.monitor.decide.turn import Assigned
 from mmm.monitor.states.table import Change
+from mmm.monitor.world.happened import Happened, Why
+from mmm.monitor.world.said import Said, encoded
 from mmm.monitor.world.world import World
 from mmm.wire.control import moment
 
@@ -36,12 +38,48 @@ class Entry:
     """Of a move that is complete: the VIP, and who has it."""
     loss: Mapping[str, Any] | None = None
     """What a failover has lost, as values, see `mmm.monitor.assess.loss.encoded`."""
+    event: Mapping[str, Any] | None = None
+    """The value that `text` was made of, see `mmm.monitor.world.said.encoded`."""
+    why: Mapping[str, Any] | None = None
+    """The value that `cause` was made of."""
+    orders: tuple[Mapping[str, Any], ...] = ()
+    """The values that `steps` were made of."""
 
     def __str__(self) -> str:
         took = f", {1e3 * self.took:.0f} ms" if self.took is not None else ""
         steps = f" [{'; '.join(self.steps)}]" if self.steps else ""
         cause = f": {self.cause}" if self.cause else ""
         return f"{moment(self.at)}  {self.text}{took}{cause}{steps}"
+
+
+def entry(at: float, happened: Happened, cause: Said | None = None) -> Entry:
+    """Return the entry for what happened at wall-clock time `at`."""
+    event, why = encoded(happened), None if cause is None else encoded(cause)
+    return Entry(at, event.pop("text"), why.pop("text") if why else "", event=event, why=why)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order that was part of a move: how it ended and when, in seconds from its begin, and what the agent did."""
+
+    host: str
+    answer: str
+    seconds: float
+    parts: Parts = ()
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {1e3 * part:.1f}" for name, part in self.parts)
+        return f"{self.host} {self.answer} after {1e3 * self.seconds:.0f} ms{parts and f' ({parts})'}"
+
+    @property
+    def encoded(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "host": self.host,
+            "answer": self.answer,
+            "seconds": self.seconds,
+            "parts": dict(self.parts),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +91,14 @@ class Moving:
     target: str
     began: float
     at: float
-    cause: str
-    steps: tuple[str, ...] = ()
+    cause: Said | None
+    orders: tuple[Order, ...] = ()
+
+    def ended(self, happened: Happened, now: float) -> Entry:
+        """Return the entry of the move that has ended."""
+        said = entry(self.at, happened, self.cause)
+        steps, orders = tuple(map(str, self.orders)), tuple(order.encoded for order in self.orders)
+        return replace(said, steps=steps, orders=orders, took=now - self.began)
 
 
 def encode(entry: Entry) -> str:
@@ -71,13 +115,19 @@ def decode(text: str) -> tuple[Entry, ...]:
             steps = tuple(str(step) for step in raw["steps"])
             took = None if raw["took"] is None else float(raw["took"])
             holder = _pair(raw.get("holder"))
-            loss = raw.get("loss") if isinstance(raw.get("loss"), dict) else None
-            entry = Entry(float(raw["at"]), str(raw["text"]), str(raw["cause"]), steps, took, holder, loss)
-            moment(entry.at)
+            loss, event, why = (_value(raw.get(name)) for name in ("loss", "event", "why"))
+            orders = tuple(each for each in raw.get("orders") or () if isinstance(each, dict))
+            at, text, cause = float(raw["at"]), str(raw["text"]), str(raw["cause"])
+            found = Entry(at, text, cause, steps, took, holder, loss, event, why, orders)
+            moment(found.at)
         except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
             continue
-        entries.append(entry)
+        entries.append(found)
     return tuple(entries)
+
+
+def _value(raw: object) -> Mapping[str, Any] | None:
+    return raw if isinstance(raw, dict) else None
 
 
 def _pair(raw: object) -> tuple[str, str] | None:
@@ -103,22 +153,25 @@ class Ledger:
 
     def changed(self, change: Change, at: float) -> Entry:
         """Return the entry for a change of state."""
-        return Entry(
-            at, f"{change.host}: {change.before} -> {change.after}", f"{change.rule}: {change.sentence}"
-        )
+        states = {"host": change.host, "before": change.before, "after": change.after}
+        why = Why("rule", {"rule": change.rule, "sentence": change.sentence})
+        return entry(at, Happened("state", states), why)
 
-    def assigned(self, world: World, assigned: Assigned, cause: str, now: float, at: float) -> Entry | None:
+    def assigned(
+        self, world: World, assigned: Assigned, cause: Said | None, now: float, at: float
+    ) -> Entry | None:
         """Note a VIP with a new owner; returns an entry where nothing is left to wait for."""
         vip = assigned.vip
         under_way = self._moving.pop(vip, None)
         if world.conf.roles[vip.role].mode != "exclusive":
             return None
         source = assigned.before if under_way is None else under_way.source
-        cause = under_way.cause if under_way is not None and not cause else cause
+        cause = under_way.cause if under_way is not None and cause is None else cause
         if assigned.after is None:
-            return Entry(at, f"{vip}: {source or 'nobody'} -> nobody", cause)
+            return entry(at, Happened("moved", {"vip": vip, "source": source, "target": None}), cause)
         if assigned.after == source and under_way is not None:
-            return Entry(at, f"{vip}: stays with {source}", cause, under_way.steps, now - under_way.began)
+            stays = replace(under_way, at=at, cause=cause)
+            return stays.ended(Happened("stays", {"vip": vip, "source": source}), now)
         self._moving[vip] = Moving(vip, source, assigned.after, now, at, cause)
         return None
 
@@ -127,22 +180,22 @@ class Ledger:
     ) -> tuple[Entry, ...]:
         """Note that an order to a host has ended; returns the entries of the moves that are complete now."""
         finished = []
-        step = f"{host} {what} after {1e3 * took:.0f} ms"
-        if parts:
-            step += f" ({', '.join(f'{name} {1e3 * part:.1f}' for name, part in parts)})"
+        order = Order(host, what, took, parts)
         for vip, under_way in tuple(self._moving.items()):
-            moving = replace(under_way, steps=(*under_way.steps, step))
+            moving = replace(under_way, orders=(*under_way.orders, order))
             self._moving[vip] = moving
             told = world.hosts[moving.target].agent.told
             if told is not None and vip in told.vips:
                 del self._moving[vip]
-                text = f"{vip}: {moving.source or 'nobody'} -> {moving.target}"
-                holder, whole = (str(vip), moving.target), now - moving.began
-                finished.append(Entry(moving.at, text, moving.cause, moving.steps, whole, holder))
+                moved = Happened("moved", {"vip": vip, "source": moving.source, "target": moving.target})
+                finished.append(replace(moving.ended(moved, now), holder=(str(vip), moving.target)))
         return tuple(finished)
 
 
-def cause_of(changes: Mapping[str, Change], assigned: Assigned) -> str:
+def cause_of(changes: Mapping[str, Change], assigned: Assigned) -> Why | None:
     """Return why a VIP moves: the change of state in the same turn of its old or new holder, if there was one."""
     change = changes.get(assigned.before or "") or changes.get(assigned.after or "")
-    return f"{change.host} {change.after} by {change.rule}: {change.sentence}" if change else ""
+    if change is None:
+        return None
+    about = {"host": change.host, "state": change.after, "rule": change.rule, "sentence": change.sentence}
+    return Why("state", about)

@@ -55,5 +55,5 @@ def _health(world: World, now: float, clock: Clock) -> dict[str, Any]:
 
 def _entry(entry: Entry) -> dict[str, Any]:
     vip, host = entry.holder or (None, None)
-    value = asdict(entry)
-    return {**value, "at": moment(entry.at), "steps": list(entry.steps), "holder": host, "vip": vip}
+    value = {**asdict(entry), "at": moment(entry.at), "holder": host, "vip": vip}
+    return {**value, "steps": list(entry.steps), "orders": list(entry.orders)}
