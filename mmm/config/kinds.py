@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from mmm.config.files import BLANKS
 from mmm.config.keys import Key
@@ -201,8 +202,11 @@ def _network(_: Key, text: str) -> str:
 
     try:
         network = ipaddress.ip_network(text)
-    except ValueError as e:
-        bits = " has bits set behind its prefix;" if "host bits" in str(e) else " is no address or network;"
+    except ValueError:
+        bits = " is no address or network;"
+        with suppress(ValueError):
+            ipaddress.ip_network(text, strict=False)
+            bits = " has bits set behind its prefix;"
         raise ValueError(f"`{text}`{bits} write such as 10.0.0.9 or 10.0.0.0/24") from None
     return str(network.network_address) if network.num_addresses == 1 else str(network)
 

@@ -7,6 +7,8 @@ behind its text is asked for these by `question`.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from mmm.wire.command import failed
+
 if TYPE_CHECKING:
     from mmm.wire.control import CheckLine, Show
 
@@ -22,11 +24,6 @@ WARNINGS = ("json", "warnings")
 def question(command: Sequence[str], form: Form) -> list[str]:
     """Return what the monitor is asked for the command to be shown in that form."""
     return ["json", *command] if form != "text" and command[0] in _HAVE_VALUES else list(command)
-
-
-def failed(answer: str) -> bool:
-    """Tell whether the monitor refused the command, or did not know it."""
-    return answer.startswith(("ERROR", "Invalid command"))
 
 
 def render(command: Sequence[str], answer: str, form: Form, warnings: str = "") -> str:

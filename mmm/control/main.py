@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, NoReturn
 from mmm import __version__
 from mmm.config.endpoint import Endpoint, find_monitor
 from mmm.config.tree import ConfError
-from mmm.control.forms import FORMS, WARNINGS, Form, failed, question, render
+from mmm.control.forms import FORMS, WARNINGS, Form, question, render
 from mmm.control.health import HEALTH, status_of, unknown
 from mmm.control.signing import is_signed, signed
 from mmm.control.vouch import NotVouchedError, vouched
-from mmm.wire.command import HELP, encode_command, incomplete
+from mmm.wire.command import HELP, encode_command, failed, incomplete
 from mmm.wire.lines import WireError
 
 CONNECT_LIMIT = 10.0

@@ -20,14 +20,14 @@ from typing import Any
 from mmm.sandbox.machines import build, network, servers, sql
 from mmm.sandbox.machines.layout import CLIENT, SWITCH, Layout
 from mmm.sandbox.machines.machine import Machine, SandboxError
+from mmm.wire.control import decode_show
+from mmm.wire.lines import WireError
 
 Say = Callable[[str], None]
 UP_LIMIT = 60.0
 _SERVER_LIMIT = 60.0
 _NAP = 0.02
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}")
-_SHOWN = re.compile(r"^  ([^\s(]+)\(([^)]*)\):? (master|slave)/([A-Z_]+)\. Roles: ?(.*)$")
-_ROLE = re.compile(r"([^\s(),]+)\(([^();]+);?\)")
 
 
 class NotInTimeError(AssertionError):
@@ -150,10 +150,10 @@ class Sandbox:
     def show(self) -> dict[str, Shown]:
         """Return every host as the monitor shows it; empty when the monitor does not answer."""
         try:
-            answer = self.ask("show")
-        except (OSError, SandboxError):
+            hosts = decode_show(self.ask("show")).hosts
+        except (OSError, SandboxError, WireError):
             return {}
-        return {shown.name: shown for shown in map(_shown, answer.splitlines()) if shown is not None}
+        return {host.name: Shown(host.name, host.ip, host.mode, host.state, host.vips) for host in hosts}
 
     def states(self) -> dict[str, str]:
         """Return the state of every host; empty when the monitor does not answer."""
@@ -244,14 +244,20 @@ class Sandbox:
                     told.add(host.name)
                     say(f"{host.name} is ONLINE")
                 elif host.state in {"AWAITING_RECOVERY", "ADMIN_OFFLINE"}:
-                    said = self.ask(f"set_online {host.name}")
-                    if force and "set_online --force" in said:
+                    self.ask(f"set_online {host.name}")
+                    if force and self.refused(host.name) == "extra_transactions":
                         self.ask(f"set_online --force {host.name}")
             return len(told) == len(self.hosts) and all(host.state == "ONLINE" for host in shown.values())
 
         self.wait_until(_quietly(online), limit, "every host is ONLINE")
         self.wait_until(lambda: self.writer() is not None, limit, "the writer's VIP is bound")
         say(f"{self.writer()} has the writer's VIP {self.layout.writer_ip}")
+
+    def refused(self, name: str) -> str | None:
+        """Return the code of why set_online of the host would be refused now, None where it would not."""
+        (host,) = json.loads(self.ask(f"json explain {name}"))["hosts"]
+        code: str | None = (host["set_online"] or {}).get("code")
+        return code
 
     def holders(self, ip: str) -> tuple[str, ...]:
         """Return the hosts that have the address on an interface."""
@@ -311,11 +317,3 @@ def _quietly(true: Callable[[], bool]) -> Callable[[], bool]:
             return False
 
     return test
-
-
-def _shown(line: str) -> Shown | None:
-    match = _SHOWN.match(line)
-    if match is None:
-        return None
-    roles = tuple((role, ip) for role, ip in _ROLE.findall(match[5]))
-    return Shown(match[1], match[2], match[3], match[4], roles)

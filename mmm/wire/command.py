@@ -53,6 +53,15 @@ def command_mac(key: str, nonce: str, words: Sequence[str]) -> str:
     return hmac.new(key.encode(), b"command " + said, "sha256").hexdigest()
 
 
+INVALID = "Invalid command"
+"""How the answer begins to what is no command: the classic's words, which are ours too."""
+
+
+def failed(answer: str) -> bool:
+    """Tell whether the monitor refused the command, or did not know it."""
+    return answer.startswith(("ERROR", INVALID))
+
+
 _NEEDS = {
     "set_online": (1, "a host: set_online [--force] HOST"),
     "set_offline": (1, "a host: set_offline HOST"),

@@ -15,7 +15,7 @@ from typing import Literal
 
 from mmm.config.model import Vip
 from mmm.wire.agent import WireError, decode_vips
-from mmm.wire.command import HELP, LINE_END
+from mmm.wire.command import HELP, INVALID, LINE_END
 
 MODES = ("ACTIVE", "MANUAL", "WAIT", "PASSIVE")
 """What `mode` answers, without a line end."""
@@ -91,7 +91,7 @@ def decode_command(line: bytes) -> tuple[str, ...] | None:
 
 def invalid_command(line: bytes) -> str:
     """Return the answer to a line that is no command, or has too few or too many words."""
-    return f"Invalid command '{_one_line(line[:200].decode(errors='replace').rstrip())}'\n\n{HELP}"
+    return f"{INVALID} '{_one_line(line[:200].decode(errors='replace').rstrip())}'\n\n{HELP}"
 
 
 def moment(seconds: float) -> str:

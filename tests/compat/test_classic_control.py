@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from mmm.control.forms import failed, render
+from mmm.control.forms import render
+from mmm.wire.command import failed
 from tests.compat.cluster import CONTROL_PORT, HOSTS, Cluster, Daemon, control, talk, until
 from tests.compat.recorded import Exchange, exchanges, without_times
 

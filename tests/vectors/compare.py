@@ -5,32 +5,38 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mmm.monitor.command.texts import DONE, Verdict
 from mmm.monitor.world.events import Answer
 from mmm.monitor.world.world import World
 from tests.vectors.recordings import Json
 from tests.vectors.replay import Heard, Replay
 
-REASONS = {
-    "already": ("lready",),
-    "done": ("OK",),
-    "pong": ("Pinged",),
-    "help": ("Valid commands",),
-    "invalid_command": ("Invalid command",),
-    "unknown_host": ("Unknown host",),
-    "unknown_role": ("Unknown role",),
-    "unknown_ip": ("Unknown IP",),
-    "unknown_check": ("Unknown check",),
-    "wrong_state": ("it is ", "can be set offline", "It can't"),
-    "checks_not_ok": ("must be ok for host",),
-    "peer_replication": ("of its peer",),
-    "agent_unreachable": ("Can't reach the agent",),
-    "only_in_passive": ("only allowed in passive",),
-    "not_in_passive": ("Not possible in passive",),
-    "cannot_handle": ("can't handle",),
-    "preferred": ("preferred host",),
-    "only_active_master_role": ("--force is for",),
+CODES = {
+    "already": {"already_online", "unblocked", "already_offline", "same_mode", "already_there"},
+    "done": set(DONE),
+    "unknown_host": {"unknown_host"},
+    "unknown_role": {"unknown_role"},
+    "unknown_ip": {"unknown_ip"},
+    "wrong_state": {"not_switchable", "not_in_use", "not_online", "cannot_assign", "cannot_force"},
+    "checks_not_ok": {"checks_failed"},
+    "peer_replication": {"peer_failed"},
+    "agent_unreachable": {"no_agent"},
+    "only_in_passive": {"not_passive"},
+    "not_in_passive": {"passive"},
+    "cannot_handle": {"not_of_the_role"},
+    "preferred": {"preferred"},
+    "only_active_master_role": {"only_the_writer"},
 }
-"""Words of ours for the neutral reasons of recorded answers."""
+"""Our codes for the neutral reasons of recorded answers."""
+WORDS = {
+    "done": "OK",
+    "pong": "Pinged",
+    "help": "Valid commands",
+    "invalid_command": "Invalid command",
+    "unknown_host": "Unknown host",
+    "unknown_check": "Unknown check",
+}
+"""Words of ours for those of answers to questions, which are the classic's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +158,9 @@ def _sent(recorded: Json, replay: Replay) -> Iterator[Difference]:
 
 
 def _replies(recorded: Json, heard: Heard) -> Iterator[Difference]:
-    for reply, ours in zip(recorded.get("replies", ()), heard.replies, strict=False):
-        if not _same_reply(reply, ours):
+    replies = zip(recorded.get("replies", ()), heard.replies, heard.verdicts, strict=False)
+    for reply, ours, verdict in replies:
+        if not _same_reply(reply, ours, verdict):
             yield Difference("reply", reply.get("why", ""), reply, ours)
 
 
@@ -163,7 +170,7 @@ def _classic(reply: str) -> str:
     return "".join(line for line in lines if not line.startswith("# Warning: ") or "reachable" in line)
 
 
-def _same_reply(reply: Json, ours: str) -> bool:
+def _same_reply(reply: Json, ours: str, verdict: Verdict | None) -> bool:
     ours = _classic(ours)
     if reply["class"] in ("OK", "ERROR") and not ours.startswith(reply["class"]):
         return False
@@ -177,4 +184,5 @@ def _same_reply(reply: Json, ours: str) -> bool:
         begins = ours.startswith(reply["text_head"])
         expected = "".join(blocks).splitlines()
         return bool(begins and sorted(rest.splitlines()) == sorted(expected))
-    return any(words in ours for words in REASONS.get(reply.get("why", ""), ("",)))
+    why = reply.get("why", "")
+    return WORDS.get(why, "") in ours if verdict is None else why not in CODES or verdict.code in CODES[why]

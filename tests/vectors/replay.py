@@ -15,6 +15,7 @@ from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import asking
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.dispatch import ordered
+from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import failover_block, reconcile
 from mmm.monitor.decide.turn import end_wait
 from mmm.monitor.report import answers
@@ -41,6 +42,8 @@ class Heard:
     kills: set[tuple[str, int]] = field(default_factory=set)
     pings: list[tuple[str, int]] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
+    verdicts: list[Verdict | None] = field(default_factory=list)
+    """What each reply was made of; None for answers to questions."""
 
 
 def first_world(conf: Cluster, start: Json) -> World:
@@ -137,14 +140,16 @@ class Replay:
         words = decode_command(line.encode())
         if words is None:
             heard.replies.append(invalid_command(line.encode()))
+            heard.verdicts.append(None)
             return
-        text = answers.answer(self.world, words, now, lambda moment: moment)
+        text, verdict = answers.answer(self.world, words, now, lambda moment: moment), None
         if text is None:
             command = ordered(words)
             if command is not None:
                 result = self._carried(command(self.world, now), now, heard)
-                self.world, text = result.world, result.text
+                self.world, text, verdict = result.world, result.text, result.answer
         heard.replies.append(invalid_command(line.encode()) if text is None else text)
+        heard.verdicts.append(verdict)
 
     def _carried(self, command: asking.Asking[Result], now: float, heard: Heard) -> Result:
         try:

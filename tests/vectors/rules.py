@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mmm.config.model import Cluster
+from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import reconcile
 from mmm.monitor.world.world import World
 from tests.vectors.compare import Difference
@@ -160,13 +161,13 @@ def _not_ready(difference: Difference, story: Story) -> bool:
     """A move was refused, or had to be forced, because replication of one of the two hosts, or both, has failed."""
     moved = any(command.startswith("move_role") for command in story.commands)
     broken = any(not host.good("rep_threads", "rep_backlog") for host in story.after.hosts.values())
-    said = any(words in reply for words in _NOT_READY for reply in story.heard.replies)
+    said = any(verdict.code == "objections" or verdict.fields.get("against") for verdict in _verdicts(story))
     return moved and broken and said and difference.what in ("reply", "state", "kill", "ping", *PLACES)
 
 
 def _stays_stopped(difference: Difference, story: Story) -> bool:
     """A host whose replication has failed was to be set ONLINE; ours wants it to run first."""
-    said = any("Start it there (START SLAVE)" in reply for reply in story.heard.replies)
+    said = any(verdict.code == "not_replicating" for verdict in _verdicts(story))
     return said and difference.what in ("reply", "state", "ping", *PLACES)
 
 
@@ -178,7 +179,8 @@ def _not_home(difference: Difference, story: Story) -> bool:
     return not story.after.hosts[role.prefer].good("rep_threads", "rep_backlog")
 
 
-_NOT_READY = (" is not moved to ", "Forced in spite of")
+def _verdicts(story: Story) -> list[Verdict]:
+    return [verdict for verdict in story.heard.verdicts if verdict is not None]
 
 
 RULES: tuple[Rule, ...] = (

@@ -6,7 +6,6 @@ from mmm.sandbox.machines.servers import find
 
 _PATIENCE = 3000
 """Milliseconds that a commit waits for an acknowledgement: longer than a failure takes to be found."""
-_READY = "OK: semi-sync source, 1 replica acknowledges"
 
 
 def options(server: str) -> Values:
@@ -41,4 +40,9 @@ def only_masters_acknowledge(sandbox: Sandbox, limit: float) -> None:
 
 def _is_ready(sandbox: Sandbox) -> bool:
     writer = sandbox.writer()
-    return writer is not None and sandbox.ask(f"checks {writer} rep_threads").strip().endswith(_READY)
+    if writer is None:
+        return False
+    source = "master" if sandbox.server.flavour.mariadb else "source"
+    rows = sandbox.sql(writer, f"SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_{source}%'")
+    state = {str(row["Variable_name"]).rpartition(f"{source}_")[2]: str(row["Value"]) for row in rows}
+    return (state["status"], state["clients"]) == ("ON", "1")

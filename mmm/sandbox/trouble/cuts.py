@@ -6,6 +6,7 @@ part            two machines and no others: each has a wrong MAC for all address
 blink           the port is off the bridge for a second: what is under way is late, for it has to be sent again
 """
 
+import json
 import time
 
 from mmm.sandbox.cluster import Sandbox
@@ -81,8 +82,10 @@ def plug(sandbox: Sandbox, name: str) -> list[str]:
 def hear(sandbox: Sandbox, name: str) -> list[str]:
     """Undo `unhear` and `mute`; see join."""
     port = sandbox.layout.plugs[name].port
-    shown = sandbox.machine(SWITCH).run(["bridge", "-d", "link", "show", "dev", port], limit=5, check=False)
-    if "learning off" not in shown.stdout:
+    shown = sandbox.machine(SWITCH).run(
+        ["bridge", "-j", "-d", "link", "show", "dev", port], limit=5, check=False
+    )
+    if any(link.get("learning", True) for link in json.loads(shown.stdout or "[{}]")):
         return []
     _port(sandbox, name, "learning on locked off flood on mcast_flood on bcast_flood on")
     return [f"{name}: packets pass both ways again"]
