@@ -26,9 +26,7 @@ def come_apart(sandbox: Sandbox) -> dict[str, str]:
 
     Raises NotInTimeError, SqlError.
     """
-    sandbox.wait_until(lambda: sandbox.writer() is not None, LIMIT, "somebody has the writer's VIP")
-    writer = sandbox.writer()
-    assert writer is not None  # noqa: S101
+    writer = _writer(sandbox)
     others = [name for name in sandbox.hosts if name != writer]
     for name in others:  # until then a commit may wait for a semi-sync replica, and be none of the GTIDs
         sandbox.wait_until(lambda name=name: _is_read_only(sandbox, name), LIMIT, f"{name} is read-only")  # type: ignore[misc]
@@ -64,8 +62,10 @@ def reunite(sandbox: Sandbox, apart: Mapping[str, str]) -> None:
 
     Raises SandboxError, NotInTimeError, SqlError.
     """
-    writer = sandbox.writer()
-    assert writer is not None  # noqa: S101
+    writer = _writer(sandbox)
+    apart = {
+        name: extra for name, extra in apart.items() if name != writer and surplus(sandbox, name, writer)
+    }
     whole = next((name for name in sandbox.hosts if name not in {writer, *apart}), None)
     if apart and whole is not None:
         _catch_up_one(sandbox, whole, writer)
@@ -76,6 +76,18 @@ def reunite(sandbox: Sandbox, apart: Mapping[str, str]) -> None:
             for name in apart:
                 rebuild(sandbox, name, writer, writer)
     sandbox.bring_online(limit=LIMIT, force=False)
+
+
+def _writer(sandbox: Sandbox) -> str:
+    """Return who has the writer's VIP, once somebody has: it may be on its way; raises NotInTimeError."""
+    found: list[str] = []
+
+    def bound() -> bool:
+        found.extend(filter(None, [sandbox.writer()]))
+        return bool(found)
+
+    sandbox.wait_until(bound, LIMIT, "a host has the writer's VIP")
+    return found[0]
 
 
 def _is_read_only(sandbox: Sandbox, host: str) -> bool:
