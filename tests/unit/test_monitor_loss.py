@@ -258,6 +258,28 @@ def test_the_host_that_is_back_tells_it_exactly() -> None:
     assert result.world.hosts["db1"].state is State.AWAITING_RECOVERY
 
 
+def test_a_copy_of_another_hosts_data_does_not_make_the_loss_smaller() -> None:
+    """The admin set the lost host up anew: what it had is lost all the same."""
+    first = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=97, db2=120)), NOW + 1.2).world
+    assert "at most 66 transactions" in said(first)
+    back = enter(first, "db1", State.AWAITING_RECOVERY, "back", "it answers again", NOW + 5)
+    rebooted = with_host(back, "db1", checks=checks(), rebooted=True)
+    back = seen(rebooted, "db1", mariadb(NOW + 6, db1=97, db2=120))
+    back = seen(back, "db2", mariadb(NOW + 6, db1=97, db2=130))
+    result = turn(back, NOW + 7)
+    assert not [change for change in result.changes if isinstance(change, Lost)]
+    assert "at most 66 transactions" in said(result.world)
+
+
+def test_what_a_lost_host_still_has_when_it_is_back_counts() -> None:
+    first = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=97)), NOW + 1.2).world
+    back = seen(
+        enter(first, "db1", State.AWAITING_RECOVERY, "back", "", NOW + 5), "db1", mariadb(NOW + 6, db1=120)
+    )
+    back = seen(back, "db2", mariadb(NOW + 6, db1=97, db2=120))
+    assert "at most 23 transactions" in said(turn(back, NOW + 7).world)
+
+
 def test_what_was_received_and_not_applied_is_lacking() -> None:
     """A promotion by force goes on though the rest of the relay log cannot be applied."""
     stuck = replace(

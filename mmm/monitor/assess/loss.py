@@ -55,6 +55,7 @@ def step(world: World, now: float) -> World:
         return world
     if loss.known and world.hosts[loss.host].state is State.ONLINE:
         return replace(world, loss=None)
+    loss = _last_look(loss, world.hosts[loss.host])
     if loss.taken is None:
         loss = _witnessed(world, loss, now)
     elif loss.code is not LossCode.COMPARED:
@@ -125,6 +126,20 @@ def _witnessed(world: World, loss: Loss, now: float) -> Loss:
     return replace(loss, dead=host.checks["mysql"].refused_since, released=released, sure=sure)
 
 
+def _last_look(loss: Loss, host: HostWorld) -> Loss:
+    """Return the loss with the newest look at its host, unless that lacks what the host had.
+
+    Then its data were replaced by a copy, or it crashed and lost its last commits: nothing follows for what is lost.
+    """
+    had, newest = loss.had, host.progress.transactions
+    if newest is None or newest is had:
+        return loss
+    before = had.executed if had is not None else None
+    if before is not None and newest.executed is not None and surplus(before, newest.executed):
+        return loss
+    return replace(loss, had=newest, paces=host.progress.rates)
+
+
 def _acknowledged(world: World, writer: str, taker: str) -> tuple[str, ...]:
     """Return the hosts of which one or another acknowledged every commit of the lost writer, `taker` alone if it did.
 
@@ -158,7 +173,7 @@ def _compared(world: World, loss: Loss) -> Loss | None:
     if not divergence.is_fresh(world, loss.host):
         return None
     extra = divergence.unshared(world, loss.host)
-    if extra is None:
+    if extra is None or loss.had is not host.progress.transactions:
         return None
     why = f"by a comparison when it came back: it has {extra}"
     return replace(loss, code=LossCode.COMPARED, most=extra.count, missing=extra.count, likely=None, why=why)
@@ -181,7 +196,7 @@ def _estimated_anew(world: World, loss: Loss, now: float) -> Loss:
 
 
 def _estimated(world: World, loss: Loss) -> Loss:
-    theirs, ours = world.hosts[loss.host].progress.transactions, world.hosts[loss.taker].progress.transactions
+    theirs, ours = loss.had, world.hosts[loss.taker].progress.transactions
     ended = _end(loss)
     if theirs is None or ours is None:
         nobody = loss.host if theirs is None else loss.taker
@@ -194,7 +209,7 @@ def _estimated(world: World, loss: Loss) -> Loss:
         return replace(loss, code=LossCode.ACKNOWLEDGED, most=0, why="semi-sync was on")
     if theirs.executed is None or ours.executed is None or ours.got is None:
         return replace(loss, code=LossCode.NO_GTIDS, why=_by_position(loss, theirs, ours))
-    return _counted(world, loss, theirs.executed, ours)
+    return _counted(loss, theirs.executed, ours)
 
 
 def _end(loss: Loss) -> float:
@@ -207,19 +222,19 @@ def _end(loss: Loss) -> float:
     return taken if loss.released is None else min(loss.released, taken)
 
 
-def _counted(world: World, loss: Loss, theirs: Executed, ours: Transactions) -> Loss:
+def _counted(loss: Loss, theirs: Executed, ours: Transactions) -> Loss:
     """Return the loss by what is missing and by how fast its host wrote."""
     has = (
         ours.got if loss.looked is None else ours.executed
     )  # what was received was applied when it took over
-    paces, missing = world.hosts[loss.host].progress.rates, None if has is None else surplus(theirs, has)
+    paces, missing = loss.paces, None if has is None else surplus(theirs, has)
     count = missing.count if missing else 0
     loss = replace(loss, missing=count)
     more = f"; {missing} of {loss.host} were seen there and are not on {loss.taker}" if missing else ""
     if not paces:
         why = f"{loss.host} was looked at once only, how fast it wrote is not known{more}"
         return replace(loss, code=LossCode.LOOKED_ONCE, why=why)
-    arrived = 0 if has is None else _got_since(world, loss.host, has)
+    arrived = 0 if has is None else _got_since(loss.had, has)
     if loss.dead is not None and arrived > _written(loss, paces):  # what refused was not its server
         loss = replace(loss, dead=None)
         loss = replace(loss, ended=_end(loss))
@@ -274,9 +289,8 @@ def _written(loss: Loss, paces: tuple[Pace, ...]) -> float:
     )
 
 
-def _got_since(world: World, lost: str, got: Executed) -> int:
+def _got_since(theirs: Transactions | None, got: Executed) -> int:
     """Return how many transactions written on the lost host after the last look at it have arrived."""
-    theirs = world.hosts[lost].progress.transactions
     if theirs is None or theirs.executed is None:
         return 0
     more = surplus(got, theirs.executed)

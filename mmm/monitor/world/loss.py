@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mmm.gtid.transactions import Transactions
+from mmm.monitor.world.host import Pace
+
 
 class LossCode(StrEnum):
     """What is known of a loss. Only AT_MOST, COMPARED and ACKNOWLEDGED come with a number that it does not exceed."""
@@ -61,6 +64,10 @@ class Loss:
     """When the host was last looked at: transactions since then, and those that were missing then, count."""
     looked: float | None = None
     """When the other one was looked at for this; None: not since it took over."""
+    had: Transactions | None = None
+    """What the host had at the last look that tells of it: not one at data that have replaced what was lost."""
+    paces: tuple[Pace, ...] = ()
+    """How fast the host wrote, up to that look."""
     why: str = ""
     """The rest of its sentence."""
 
