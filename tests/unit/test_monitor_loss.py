@@ -134,6 +134,17 @@ def test_it_is_shown_until_the_host_is_back() -> None:
     assert turn(back, NOW + 30).world.loss is None
 
 
+def test_nothing_is_lost_once_its_host_has_the_role_again() -> None:
+    """Before anybody looked at the other one, say: the admin set that offline."""
+    after = failed_over(writing())
+    assert after.loss is not None
+    again = with_host(after, "db1", state=State.ONLINE, checks=checks()).with_owner({WRITER: "db1"})
+    again = seen(again, "db2", mariadb(NOW + 1.1, db1=97))
+    result = turn(again, NOW + 2)
+    assert result.world.loss is None
+    assert not [change for change in result.changes if isinstance(change, Lost)]
+
+
 def test_a_planned_move_loses_nothing_and_says_nothing() -> None:
     before = replace(writing(), last_writer="db1").with_owner({WRITER: "db2"})
     assert settle(before, NOW)[0].loss is None

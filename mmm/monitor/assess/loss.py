@@ -53,7 +53,8 @@ def step(world: World, now: float) -> World:
     loss = world.loss
     if loss is None:
         return world
-    if loss.known and world.hosts[loss.host].state is State.ONLINE:
+    has_it_again = world.active_master == loss.host
+    if has_it_again or (loss.known and world.hosts[loss.host].state is State.ONLINE):
         return replace(world, loss=None)
     loss = _last_look(loss, world.hosts[loss.host])
     if loss.taken is None:
