@@ -87,12 +87,8 @@ def supervise(
 def run(worker: Worker) -> int:
     """Return the exit status of `worker`, run in this process; what it raises is logged.
 
-    Until it sets up its own, TERM, INT and QUIT end it with status 0; HUP opens the log files anew.
+    `HANDLERS` are to be set; until it sets up its own they hold.
     """
-    for number in _ENDING:
-        signal.signal(number, _end)
-    signal.signal(signal.SIGHUP, lambda _number, _frame: reopen())
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     faulthandler.enable()
     try:
@@ -176,6 +172,14 @@ def _next_signal(limit: float, duties: Sequence[Duty]) -> int | None:
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
+
+
+def _reopen(_number: int, _frame: FrameType | None) -> None:
+    reopen()
+
+
+HANDLERS = dict.fromkeys(_ENDING, _end) | {signal.SIGHUP: _reopen, signal.SIGCHLD: signal.SIG_DFL}
+"""What signals do to a worker: end it with status 0, or open its log files anew."""
 
 
 def _how(status: int) -> str:

@@ -23,7 +23,7 @@ from daemon import DaemonContext
 
 from mmm import __version__
 from mmm.config.model import LogFile
-from mmm.process.angel import SIGNALS, run, supervise
+from mmm.process.angel import HANDLERS, SIGNALS, run, supervise
 from mmm.process.logs import LOG_DIR, LogError, LogSetup, catch_strays, set_up, shut_down
 from mmm.process.pidfile import Keeper, StartError, claim, hold_lock, release
 from mmm.process.restart import Policy
@@ -91,10 +91,11 @@ def serve(service: Service, worker: Worker, ward: Ward | None = None) -> int:
     saying why on stderr; a worker that ends before takes the daemon with it); in the foreground when the worker has
     ended.
     """
+    _fill_standard_streams()
     if not service.in_foreground:
         return _in_background(service, worker, ward or no_ward())
     try:
-        with _one_copy(service, _say):
+        with _context(service, _say):
             return run(lambda: worker(_nothing))
     except StartError as error:
         _say(f"{service.program}: {error}")
@@ -102,7 +103,6 @@ def serve(service: Service, worker: Worker, ward: Ward | None = None) -> int:
 
 
 def _in_background(service: Service, worker: Worker, ward: Ward) -> int:
-    _fill_standard_streams()
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
@@ -132,12 +132,8 @@ def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
         with tell.what_is_fatal(service.program):
             return worker(tell.running)
 
-    context: Any = DaemonContext(  # type: ignore[no-untyped-call]
-        detach_process=True, umask=0o022, signal_map={}, files_preserve=[writer]
-    )
     try:
-        context.open()
-        with _one_copy(service, tell.warning):
+        with _context(service, tell.warning, writer):
             duties = ward, Keeper(service.pid_path, service.limits.keep)
             status = supervise(alone, service.limits.restart, service.limits.stop, tell.is_ready, duties)
             if not tell.is_ready():
@@ -149,6 +145,22 @@ def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
         log.critical("ended by an error of its own", exc_info=True)
         tell.failure(traceback.format_exc())
     return 1
+
+
+def _context(service: Service, tell: Tell, *keep: int) -> Any:
+    """Return the DaemonContext of the daemon, `keep` stays open; entering it raises StartError.
+
+    In the foreground the daemon stays with its terminal or supervisor, and in its folder.
+    """
+    stays: dict[str, Any] = {}
+    if service.in_foreground:
+        streams = {"stdin": sys.stdin, "stdout": sys.stdout, "stderr": sys.stderr}
+        stays = {"detach_process": False, "prevent_core": False, "working_directory": ".", **streams}
+    return DaemonContext(  # type: ignore[no-untyped-call]
+        **{"detach_process": True, "umask": 0o022, "signal_map": HANDLERS, "files_preserve": list(keep)}
+        | stays,
+        pidfile=_one_copy(service, tell),
+    )
 
 
 @contextmanager
