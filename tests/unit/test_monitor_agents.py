@@ -14,6 +14,7 @@ from mmm.monitor.world.events import Answer
 from mmm.monitor.world.orders import Tell
 from mmm.wire import agent as wire
 from mmm.wire.agent import MAX_LINE
+from mmm.wire.lead import differs
 
 
 def answered(said: bytes) -> Spoken:
@@ -140,3 +141,18 @@ async def test_the_kernel_watches_over_the_connection_to_an_agent() -> None:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000 * module.DEAD_AFTER
         connected[1].close()
+
+
+async def test_what_an_agent_says_besides_is_not_lost_when_it_is_told_to_clear_too() -> None:
+    async def agent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ordered = (await reader.readline()).startswith(b"SET_STATUS")
+        writer.write(
+            b"OK: Done!|DIFFERS:hosts|T:b.1|UP:1.00\n" if ordered else b"OK: Removed!|T:b.2|UP:1.00\n"
+        )
+        writer.close()
+
+    async with await asyncio.start_server(agent, "127.0.0.1", 0) as server:
+        host = Host("db1", "127.0.0.1", "master", agent_port=server.sockets[0].getsockname()[1])
+        spoken = await Agents().tell(host, Tell("db1", 1, wire.Status("ONLINE"), clear=True))
+    assert spoken.reply is not None
+    assert (spoken.text, spoken.reply.token, differs(spoken.reply)) == ("OK: Removed!", "b.2", ("hosts",))

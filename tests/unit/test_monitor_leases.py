@@ -28,6 +28,7 @@ from mmm.monitor.world.link import (
 from mmm.monitor.world.orders import LookForVip, Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import PROBE_STOP, LeaseOffer, Status
+from mmm.wire.lead import CONF as CONF_DIFFERS
 from mmm.wire.why import LEASE_OVER, STALE
 from tests import commanding
 from tests.unit.worlds import (
@@ -316,6 +317,19 @@ def test_the_first_lease_has_an_end_though_the_other_host_has_not_answered_yet()
     assert after.hosts["db1"].agent.given.confirms < FOREVER
 
 
+@pytest.mark.parametrize(("why", "grants"), [(CONF_DIFFERS, False), ("another", True)])
+def test_an_order_that_an_agent_refuses_for_its_conf_has_granted_nothing(why: str, *, grants: bool) -> None:
+    """As where both agents still have the conf from before: the other one cannot promise, so it has no end."""
+    before = with_agent(quiet(), "db2", differs=("vip_lease",))
+    given = before.hosts["db1"].agent.given
+    sent, orders = take_turn(with_agent(before, "db1", token=Token("boot.9", NOW + 6.0)), NOW + 6.0)
+    (order,) = (each for each in orders if isinstance(each, Tell) and each.host == "db1")
+    assert sent.hosts["db1"].agent.given.until == FOREVER
+    refused = Answered("db1", order.number, Answer.ERROR, "ERROR", 500.0, "boot.10", why=why)
+    after = apply(sent, refused, NOW + 6.0).hosts["db1"].agent
+    assert after.given.until == (FOREVER if grants else given.until)
+
+
 def test_passive_mode_begins_with_a_lease_without_an_end_and_says_nothing_more() -> None:
     passive = replace(quiet(), mode=Mode.PASSIVE)
     passive, orders = take_turn(passive, NOW + 4.0)
@@ -351,6 +365,10 @@ def test_the_status_file_tells_a_monitor_that_restarts_what_was_granted() -> Non
         replace(CONF, vip_lease=3.0), seen, found, NOW
     ).world  # the host may have the longer one still
     assert shorter.hosts["db1"].agent.given == Outstanding(NOW + LENGTH, NOW + LENGTH)
+    twice, _ = status_file.decode(status_file.encode(shorter))  # nor is that forgotten at one more start
+    assert twice["db1"].length == LENGTH
+    confirmed, _ = rest(shorter, NOW + 3.0)
+    assert confirmed.hosts["db1"].agent.granted_before == 0.0
     unknown = start(CONF, seen, {**found, "db1": Found(Stored("ONLINE", (WRITER,)))}, NOW).world
     assert unknown.hosts["db1"].agent.given.until == FOREVER
 

@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mmm.config.agreement import digests
@@ -163,13 +163,20 @@ class Agents:
         return Spoken(Answer.OK if reply.ok else Answer.ERROR, reply.text, reply)
 
     async def tell(self, host: Host, order: Tell) -> Spoken:
-        """Return the answer to SET_STATUS, or where `clear` and that was OK, to CLEAR_BAD_ROLES after it."""
+        """Return the answer to SET_STATUS, or where `clear` and that was OK, to CLEAR_BAD_ROLES after it.
+
+        What the first answer says besides is in the second one too.
+        """
         if order.greet:
             return await self.ask(host, wire.Request(wire.PING, host.name))
         asking = self.ask(host, wire.set_status(host.name, order.status, order.lease), ORDER_TIMEOUT)
         told = await self._unless_booted(host, asking)
         if told.answer is Answer.OK and order.clear:
-            return await self.ask(host, wire.Request(wire.CLEAR_BAD_ROLES, host.name), ORDER_TIMEOUT)
+            cleared = await self.ask(host, wire.Request(wire.CLEAR_BAD_ROLES, host.name), ORDER_TIMEOUT)
+            if cleared.reply is None or told.reply is None:
+                return cleared
+            fields = (*told.reply.fields, *cleared.reply.fields)
+            return replace(cleared, reply=replace(cleared.reply, fields=fields))
         return told
 
     async def free(self, hosts: Sequence[Host]) -> None:

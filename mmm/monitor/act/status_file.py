@@ -85,7 +85,7 @@ def _soon(world: World, name: str) -> str:
 def _more(world: World, host: HostWorld, soon: str = "") -> str:
     lease = leases.recorded(host.agent) or soon
     if lease == FINITE:
-        lease = f"{FINITE}:{world.conf.vip_lease:g}"
+        lease = f"{FINITE}:{max(world.conf.vip_lease, host.agent.granted_before):g}"
     lost = "lost" if host.lost and host.state not in (State.HARD_OFFLINE, State.AWAITING_RECOVERY) else ""
     used = "used" if host.used and host.state not in (State.ONLINE, State.ADMIN_OFFLINE) else ""
     columns = f"|{lease}|{lost}|{used}"

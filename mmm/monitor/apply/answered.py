@@ -21,6 +21,7 @@ from mmm.monitor.world.link import (
 from mmm.monitor.world.move import Failed
 from mmm.monitor.world.world import World
 from mmm.wire.agent import NO_LEASE, Status
+from mmm.wire.lead import CONF
 from mmm.wire.why import LEASE_OVER, NO_LOGIN, NOT_FOLLOWED, STALE
 
 LATE_REPEATS = 3
@@ -104,6 +105,7 @@ def link_after(world: World, event: Answered, link: AgentLink, flight: InFlight,
             return replace(
                 link,
                 told=sent,
+                granted_before=0.0,
                 may_hold=frozenset(sent.vips),
                 failure=None,
                 refuses_to_follow="",
@@ -126,7 +128,8 @@ def link_after(world: World, event: Answered, link: AgentLink, flight: InFlight,
 def _given_after(world: World, event: Answered, link: AgentLink, flight: InFlight) -> Outstanding:
     """Return what is given to a host after an order ended: an OK confirms what it granted or took back.
 
-    An agent that answers without a token knows nothing of leases: what it was sent it may hold for good.
+    An agent that answers without a token knows nothing of leases: what it was sent it may hold for good. One that
+    refuses for its conf never obeys that order: another conf it reads at a start, and then the token is too old.
     """
     if (
         event.uptime is not None
@@ -137,6 +140,8 @@ def _given_after(world: World, event: Answered, link: AgentLink, flight: InFligh
         return Outstanding(FOREVER, FOREVER)
     if event.answer is Answer.OK:
         return link.given.confirmed()
+    if event.why == CONF and isinstance(flight, Ordered):
+        return flight.before.unanswered()
     return link.given.unanswered()
 
 

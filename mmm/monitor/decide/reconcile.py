@@ -153,7 +153,7 @@ def _sent(world: World, order: Tell, now: float) -> World:
         greeting = Greeting(order.status, now)
         orders = replace(link.orders, in_flight=greeting, number=order.number)
         return world.with_agent(order.host, replace(link, orders=orders))
-    ordered = Ordered(order.status, now, new=vips - link.may_hold)
+    ordered = Ordered(order.status, now, new=vips - link.may_hold, before=link.given)
     link = replace(
         link,
         orders=replace(link.orders, in_flight=ordered, number=order.number, token=None),

@@ -131,6 +131,7 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
         agent=AgentLink(
             may_hold=may_hold,
             given=_given(conf, found.stored, may_hold, now),
+            granted_before=found.stored.length if found.stored else 0.0,
             found=frozenset(found.system.vips if found.system else ()) & frozenset(conf.vips),
             failure=Silence("", None, unreachable=True) if silent else None,
         ),

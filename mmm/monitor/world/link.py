@@ -28,6 +28,8 @@ class Ordered:
     """The VIPs of it that the host could not have before."""
     overtaken: bool = False
     """The host was killed or found without its VIP since: the answer says nothing of what is told or held now."""
+    before: Outstanding = NOTHING
+    """What the active master role was granted to the host for when it was not yet sent."""
 
 
 InFlight = Greeting | Ordered
@@ -189,6 +191,8 @@ class AgentLink:
     search: Search = Search()
     given: Outstanding = NOTHING
     """What the active master role was granted to it for."""
+    granted_before: float = 0.0
+    """Seconds of a lease that an earlier start of the monitor may have granted it; 0 once an order was confirmed."""
     about: About = About()
 
     @property

@@ -1,0 +1,88 @@
+"""Confs that differ in what leases rest on: nobody prolongs a lease by another, no second host writes (rule 11.1)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.probe_run import Probe
+from tests.clusters import Kept, kept, monitor_away, restart
+from tests.scenarios import LIMIT, Log, writable
+from tests.taps import Addresses
+
+pytestmark = pytest.mark.sandbox
+
+LONG, SHORT = f"{'vip_lease':<24}30\n", f"{'vip_lease':<24}3\n"
+BOTH, ALONE = f"    {'hosts':<24}db1, db2\n", f"    {'hosts':<24}db1\n"
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[Kept]:
+    """Give two masters whose leases are 30 s long: an agent is started anew within one."""
+    monitor = {"flap_count": 0, "failover_block": 0}
+    with kept("confs", Conf(slaves=0, top={"vip_lease": 30}, monitor=monitor)) as cluster:
+        yield cluster
+
+
+@contextmanager
+def written(sandbox: Sandbox, names: tuple[str, ...], old: str, new: str) -> Iterator[None]:
+    """Have mmm_common.conf of these machines say something else; at the end all daemons run as before."""
+    paths = [sandbox.machine(name).etc / "mmm_common.conf" for name in names]
+    before = [path.read_text() for path in paths]
+    for path, text in zip(paths, before, strict=True):
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+    try:
+        yield
+    finally:
+        heal(sandbox)
+        for path, text in zip(paths, before, strict=True):
+            path.write_text(text)
+        with monitor_away(sandbox):
+            for name in sandbox.hosts:
+                restart(sandbox, name, "mmm_agentd")
+
+
+def test_a_writer_whose_conf_names_no_other_host_renews_nothing_by_itself(own_cluster: Kept) -> None:
+    sandbox = own_cluster.healthy()
+    vip, log = sandbox.layout.writer_ip, Log(sandbox)
+    with written(sandbox, ("db1",), BOTH, ALONE), Addresses(sandbox) as addresses, Probe(sandbox) as probe:
+        inject(sandbox, "kill-agent", "db1", angel=True)
+        sandbox.start_daemon("db1", "mmm_agentd")
+        log.wait("db1: its agent answered .*differ in hosts: make them the same")
+        assert (
+            "# Warning: the conf of db1 differs from the monitor's in hosts: db1 cannot be the writer;"
+            in sandbox.ask("show")
+        )
+        inject(sandbox, "cut", "db1")
+        sandbox.wait_until(lambda: sandbox.holders(vip) == ("db2",), LIMIT, "db2 takes over")
+        assert not writable(sandbox, "db1")
+    assert addresses.together(vip) == []
+    assert probe.report.doubled == ()
+
+
+def test_a_monitor_with_shorter_leases_waits_for_what_a_host_was_granted_by_longer_ones(
+    own_cluster: Kept,
+) -> None:
+    sandbox = own_cluster.healthy()
+    vip, log = sandbox.layout.writer_ip, Log(sandbox)
+    machines = (*sandbox.hosts, sandbox.layout.monitor)
+    with written(sandbox, machines, LONG, SHORT), Addresses(sandbox) as addresses, Probe(sandbox) as probe:
+        inject(sandbox, "kill-monitor", angel=True)
+        sandbox.start_daemon(sandbox.layout.monitor, "mmm_mond")
+        log.wait("db1: its agent answered .*differ in vip_lease: make them the same")
+        assert "# Warning: the conf of db1 differs from the monitor's in vip_lease:" in sandbox.ask("show")
+        inject(sandbox, "cut", "db1")
+        sandbox.wait_until(
+            lambda: f"writer({vip}) waits for db1, which may still have it" in sandbox.ask("show"),
+            LIMIT,
+            "the role waits for db1",
+        )
+        restart(sandbox, "db2", "mmm_agentd")
+        sandbox.wait_until(lambda: sandbox.holders(vip) == ("db2",), LIMIT, "db2 takes over")
+        assert not writable(sandbox, "db1")
+    assert addresses.together(vip) == []
+    assert probe.report.doubled == ()
