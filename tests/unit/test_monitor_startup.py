@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,11 +5,8 @@ import pytest
 from mmm.config.model import Vip
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Transactions
-from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide.startup import Found, Started, Stored, start
 from mmm.monitor.decide.turn import turn
-from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import CheckResult
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.world import Mode
@@ -159,41 +155,3 @@ def test_a_failover_that_a_crash_of_the_monitor_interrupted_is_finished() -> Non
     after, _ = settle(world)
     assert after.hosts["db2"].agent.told is not None
     assert WRITER in after.hosts["db2"].agent.told.vips
-
-
-def test_a_host_in_use_is_not_dead_by_the_first_check_alone() -> None:
-    """The monitor was restarted, or the network has just come up: its neighbours do not answer in one moment."""
-    hosts = {
-        "db1": found("ONLINE", None, WRITER),
-        "db2": found("ONLINE", "ONLINE"),
-        "db3": found("HARD_OFFLINE", None),
-    }
-    silent = checks(ping=NOW, mysql=NOW)
-    began = start(cluster(), {"db1": silent, "db2": checks(), "db3": silent}, hosts, NOW).world
-    trap = began.conf.checks["mysql"].trap_period
-    soon = turn(began, NOW + trap - 1).world
-    assert (soon.hosts["db1"].state, soon.owner[WRITER]) == (State.ONLINE, "db1")
-    assert soon.hosts["db3"].state is State.HARD_OFFLINE, "one that was dead before is dead still"
-
-    late = began
-    for check in ("ping", "mysql"):
-        late = apply(late, CheckResult("db1", check, Outcome.ERROR, "ERROR: no answer in time"), NOW + trap)
-    assert turn(late, NOW + trap).world.hosts["db1"].state is State.HARD_OFFLINE
-
-
-def test_who_becomes_online_at_the_start_has_the_trap_before_it_too() -> None:
-    db1 = found("AWAITING_RECOVERY", None, WRITER)
-    hosts = {"db1": db1, "db2": NOTHING, "db3": NOTHING}
-    first = {"db1": checks(ping=NOW, mysql=NOW), "db2": checks(), "db3": checks()}
-    began = start(cluster(), first, hosts, NOW).world
-    assert turn(began, NOW).world.hosts["db1"].state is State.ONLINE
-
-
-def test_without_a_trap_the_first_check_counts() -> None:
-    conf = cluster()
-    conf = replace(
-        conf, checks={name: replace(check, trap_period=0.0) for name, check in conf.checks.items()}
-    )
-    hosts = {"db1": found("ONLINE", None, WRITER), "db2": found("ONLINE", "ONLINE"), "db3": NOTHING}
-    first = {"db1": checks(ping=NOW, mysql=NOW), "db2": checks(), "db3": checks()}
-    assert turn(start(conf, first, hosts, NOW).world, NOW).world.hosts["db1"].state is State.HARD_OFFLINE

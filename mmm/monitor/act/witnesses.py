@@ -26,14 +26,23 @@ AT_ONCE = 100
 _TRIES = 3
 
 
+SETTLING = 3.0
+"""Seconds between the first answer of a network that was down and the first checks.
+
+At the start one failing check is enough to take a host for dead, and not all neighbours answer in the same moment.
+"""
+
+
 async def wait_for_network(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
-    """Return once one of the ping_ips answers, or a host does."""
+    """Return once one of the ping_ips answers, or a host does; SETTLING later where nobody had answered before."""
     said = False
     while not (await is_up(monitor, pinger) or await a_host_answers(conf, pinger)):
         if not said:
             log.critical("network: none of the ping_ips answers (%s): waiting", ", ".join(monitor.ping_ips))
             said = True
         await asyncio.sleep(monitor.ping_interval)
+    if said:
+        await asyncio.sleep(SETTLING)
 
 
 async def first_checks(

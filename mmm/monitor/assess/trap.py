@@ -15,7 +15,7 @@ SLACK = 0.01
 def first(
     outcome: Outcome, message: str, now: float, *, refused: bool = False, cause: Cause = NO_CAUSE
 ) -> CheckStatus:
-    """Return the belief after the very first run; that of a host in use has its trap still before it, see startup."""
+    """Return the belief after the very first run, which waits for no trap."""
     failed = outcome is Outcome.ERROR
     since, unknown = (now if failed else None), outcome is Outcome.UNKNOWN
     refused_since = now if refused else None

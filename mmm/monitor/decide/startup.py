@@ -126,7 +126,7 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
         state=state,
         since=now,
         online_since=now if online else None,
-        checks=_trapped(conf, checks) if online else _believed(checks, state),
+        checks=_believed(checks, state),
         system=System(uptime, uptime if online else 0.0),
         agent=AgentLink(
             may_hold=may_hold,
@@ -178,17 +178,6 @@ def _believed(checks: Mapping[str, CheckStatus], state: State) -> Mapping[str, C
         return dict(checks)
     failed = replace(checks[known], failed=True, error_since=checks[known].changed)
     return {**checks, known: failed}
-
-
-def _trapped(conf: Cluster, checks: Mapping[str, CheckStatus]) -> Mapping[str, CheckStatus]:
-    """Return the checks of a host in use, which fail when their trap is over, at the start as at any time (rule 6.3).
-
-    One ERROR may be a lost packet, or a neighbour that is not found yet on a network that has just come up.
-    """
-    return {
-        name: replace(status, failed=status.failed and conf.checks[name].trap_period <= 0)
-        for name, status in checks.items()
-    }
 
 
 def _worst(found: Found) -> State:
@@ -302,7 +291,6 @@ def _online(world: World, name: str, now: float, sentence: str) -> World:
         since=now,
         online_since=now,
         used=True,
-        checks=_trapped(world.conf, host.checks),
         system=replace(host.system, last_uptime=host.system.uptime),
         rule="start",
         sentence=sentence,
