@@ -39,7 +39,8 @@ def test_a_host_that_is_set_online_replicates_though_its_server_starts_nothing(s
         switch_off(sandbox, log, "db3")
         sandbox.power_on("db3")
         log.wait_change("db3", "AWAITING_RECOVERY")
-        log.wait("db3: told AWAITING_RECOVERY, no roles: OK")  # an agent that has just started knows of no outage
+        # An agent that has just started knows of no outage.
+        log.wait("db3: told AWAITING_RECOVERY, no roles: OK")
         assert not replicates(sandbox, "db3")
         assert sandbox.ask("set_online db3").startswith("OK")
         sandbox.wait_until(lambda: has_readers(sandbox, "db3"), LIMIT, "db3 has a reader VIP")
