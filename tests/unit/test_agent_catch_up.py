@@ -144,6 +144,7 @@ def test_clients_of_a_new_writer_are_freed_of_a_lock_that_was_there_before(trio:
             "SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for %% lock'"
         )
         assert not end_blockers(server, OURS, 1000.0).holders
-        assert [each.id for each in end_blockers(server, OURS, 0.0).holders] == [number_of(old)]
+        holder = number_of(old)
+        assert holder in {each.id for each in end_blockers(server, OURS, 0.0).holders}
         writer.join(LONG)
     assert "free" in rows_of(trio.two)
