@@ -48,11 +48,11 @@ fuzz: install
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	for target in $(TARGETS); do $(BIN)/python -m tests.fuzz $$target -runs=$(RUNS) || exit 1; done
 
-# The scenarios mostly wait for servers and time-outs, so two go on side by side.
+# Tests with servers mostly wait for these and for time-outs, so two go on side by side.
 # Both parts run, whatever the first one says. The longest files of scenarios come first.
 test: lint
 	@failed=0; \
-	$(BIN)/pytest --ignore=tests/sandbox || failed=1; \
+	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/sandbox || failed=1; \
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
 	setup/leftovers; \
 	exit $$failed
