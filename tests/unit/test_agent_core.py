@@ -148,6 +148,14 @@ def test_a_server_that_cannot_be_made_read_only_keeps_no_vip_and_is_tried_again(
     assert not lease_watch.denied(step[0], "", NOW + 11.3)[0].watch.writable
 
 
+def test_an_unbinding_that_takes_long_is_not_looked_after_without_a_pause() -> None:
+    core, _ = look(writer(), NOW + 9.9)
+    core, actions = lease_watch.denied(core, "", NOW + 9.95)
+    assert Unbind((WRITER,)) in actions
+    assert lease_watch.pause(core, NOW + 9.95) > 0
+    assert lease_watch.pause(core, NOW + 12.0) == lease_watch.LOOK
+
+
 def test_an_order_waits_until_the_role_is_taken_away() -> None:
     core, _ = look(writer(), NOW + 9.9)
     again = order(WRITER, number=2, token=NOW + 9.92)

@@ -62,8 +62,8 @@ def pause_of(length: float) -> float:
 def pause(core: Core, now: float) -> float:
     """Return after how many seconds somebody is to see whether a look `is_due`."""
     length, away = core.held.length, core.watch.taking_away
-    if away is not None:
-        return max(0.0, min(LOOK, away.until - now))
+    if away is not None:  # past its moment only the end of the unbinding is waited for, which says itself
+        return min(LOOK, away.until - now) if away.until > now else LOOK
     urgent = core.watch.writable or core.held.lease.until > 0
     return pause_of(length) if urgent else min(REST, length / 8)
 
