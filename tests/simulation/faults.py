@@ -8,7 +8,7 @@ from mmm.monitor.act import status_file
 from mmm.monitor.assess import trap
 from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Found
-from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.checks import CheckStatus, Finding
 from mmm.wire.agent import SystemStatus
 from tests.simulation.cluster import Cluster
 from tests.simulation.machine import Machine
@@ -199,7 +199,9 @@ def _forgotten(cluster: Cluster, found: Mapping[str, Found]) -> None:
 def _first_checks(cluster: Cluster, machine: Machine) -> dict[str, CheckStatus]:
     now = cluster.clock.now
     outcomes = {name: machine.check(name)[0] for name in CHECK_NAMES}
-    return {name: trap.first(outcome, str(outcome), now) for name, outcome in outcomes.items()}
+    return {
+        name: trap.first(outcome, Finding("good", outcome=outcome), now) for name, outcome in outcomes.items()
+    }
 
 
 def _ask(cluster: Cluster, machine: Machine, stored: startup.Stored | None, *, pings: bool) -> Found:

@@ -19,7 +19,7 @@ from mmm.monitor.command.sign import Sign
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.startup import Started
 from mmm.monitor.decide.turn import turn
-from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.checks import GOOD, Finding, Outcome
 from mmm.monitor.world.events import (
     Answer,
     Answered,
@@ -308,8 +308,11 @@ class Monitor:
             writable = machine.writable if check == "mysql" and outcome is Outcome.OK else None
             replica = check.startswith("rep") and outcome is not Outcome.UNKNOWN
             gtid = cluster.scenario.gtid if replica else None
+            finding = Finding("error", {"text": "down"}, outcome) if outcome is not Outcome.OK else GOOD
+            if connecting and outcome is Outcome.OK:
+                finding = Finding("connecting", {"source": connecting, "error": ""})
             result = CheckResult(
-                host, check, outcome, str(outcome), writable, gtid, connecting, refused,
+                host, check, finding, writable, gtid, connecting, refused,
                 behind=behind, detached=detached,
             )  # fmt: skip
             self._results[key] = result

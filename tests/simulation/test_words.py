@@ -11,11 +11,9 @@ from mmm.agent.decide.failure import Failure
 from mmm.lease.rules import Refusal
 from mmm.monitor.apply import answered
 from mmm.monitor.apply.apply import apply
-from mmm.monitor.assess import trap
 from mmm.monitor.decide.turn import Turn, turn
 from mmm.monitor.states.table import RULES, Rule
 from mmm.monitor.world import warnings
-from mmm.monitor.world.checks import CheckStatus, Outcome
 from mmm.monitor.world.events import Answer, Answered, Event
 from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.orders import Tell
@@ -70,15 +68,10 @@ def without_words(value: Any) -> Any:
 
 def scramble(patched: pytest.MonkeyPatch) -> None:
     """Have every sentence be noise, or a code, wherever one is made."""
-    begin = trap.first
-
-    def begun(outcome: Outcome, message: str, now: float) -> CheckStatus:
-        return begin(outcome, noise(message), now)
 
     def taken(world: World, event: Event, now: float) -> World:
         return apply(world, without_words(event), now)
 
-    patched.setattr(trap, "first", begun)
     patched.setattr("tests.simulation.monitor.apply", taken)
     patched.setattr(Said, "__str__", lambda said: said.code)
     patched.setattr(Failure, "__str__", lambda _: "no")

@@ -20,6 +20,7 @@ from tests.unit.worlds import (
     WRITER,
     checks,
     cluster,
+    finds,
     with_host,
     world,
 )
@@ -31,8 +32,8 @@ def found(of: World) -> dict[str, Warned]:
     return {warned.code: warned for warned in concerns.found(of, NOW, lambda moment: moment)}
 
 
-def unknown(of: World, name: str, check: str, cause: Cause, message: str = "UNKNOWN: Access denied") -> World:
-    return apply(of, CheckResult(name, check, Outcome.UNKNOWN, message, cause=cause), NOW)
+def unknown(of: World, name: str, check: str, cause: Cause, text: str = "Access denied") -> World:
+    return apply(of, CheckResult(name, check, finds(Outcome.UNKNOWN, text), cause=cause), NOW)
 
 
 def read(of: World, name: str, source: str, server_id: int = 0) -> World:
@@ -52,7 +53,7 @@ def test_a_monitor_that_no_server_lets_in_says_that_nothing_is_watched() -> None
     (warned,) = concerns.found(blind, NOW, lambda moment: moment)
     assert (warned.code, warned.hosts, warned.level) == ("not_watched", ("db1", "db2", "db3"), Level.CRITICAL)
     assert "# Warning: db1, db2, db3 are not watched: mysql unknown: Access denied\n" in answers.show(blind)
-    seen = apply(blind, CheckResult("db1", "mysql", Outcome.OK, "OK"), NOW)
+    seen = apply(blind, CheckResult("db1", "mysql", finds(Outcome.OK)), NOW)
     assert found(seen)["not_watched"].hosts in {("db2", "db3"), ("db1",)}
 
 
@@ -77,7 +78,7 @@ def test_what_the_monitor_may_not_see_is_named_with_the_statement_that_grants_it
 
 
 def test_a_backlog_that_is_null_is_no_check_that_cannot_look() -> None:
-    null = CheckResult("db3", "rep_backlog", Outcome.UNKNOWN, "UNKNOWN: Backlog is null")
+    null = CheckResult("db3", "rep_backlog", finds(Outcome.UNKNOWN, "Backlog is null"))
     assert "not_watched" not in found(apply(world(), null, NOW))
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide.startup import Found, Stored, start
-from mmm.monitor.world.checks import CheckStatus, Outcome
+from mmm.monitor.world.checks import CheckStatus, Finding, Outcome
 from mmm.monitor.world.events import CheckResult, Network
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
@@ -12,16 +12,17 @@ from tests.unit.worlds import (
     NOW,
     checks,
     cluster,
+    finds,
     with_host,
     world,
 )
 
 SOURCE = "10.0.0.1"
 CONNECTING = CheckResult(
-    "db3", "rep_threads", Outcome.OK, "OK: IO thread is connecting (denied)", connecting_to=SOURCE
+    "db3", "rep_threads", Finding("connecting", {"source": SOURCE, "error": "denied"}), connecting_to=SOURCE
 )
-CONNECTED = CheckResult("db3", "rep_threads", Outcome.OK, "OK")
-NULL = CheckResult("db3", "rep_backlog", Outcome.UNKNOWN, "UNKNOWN: Backlog is null", connecting_to=SOURCE)
+CONNECTED = CheckResult("db3", "rep_threads", finds(Outcome.OK))
+NULL = CheckResult("db3", "rep_backlog", finds(Outcome.UNKNOWN, "Backlog is null"), connecting_to=SOURCE)
 
 
 def threads(after: World) -> CheckStatus:
@@ -43,7 +44,9 @@ def test_connecting_is_good_for_connect_grace_only_and_then_begins_the_trap() ->
     assert threads(after).error_since is None
     after = seen(after, 60.0)
     assert threads(after).error_since == NOW + 60.0
-    assert threads(after).message == "ERROR: IO thread is connecting (denied), for 60 s, limit 60 s"
+    assert str(threads(after).finding) == (
+        f"ERROR: IO thread is connecting to {SOURCE} (denied), for 60 s, limit 60 s"
+    )
     assert not threads(after).failed
     assert threads(seen(after, 70.0)).failed
 
@@ -58,9 +61,9 @@ def test_connecting_is_good_while_the_source_does_not_work_and_for_connect_grace
 
 
 def test_a_source_that_only_begins_to_fail_is_an_excuse_too_and_one_that_is_saturated_is_none() -> None:
-    beginning = apply(world(), CheckResult("db1", "mysql", Outcome.ERROR, "ERROR: no answer"), NOW)
+    beginning = apply(world(), CheckResult("db1", "mysql", finds(Outcome.ERROR, "no answer")), NOW)
     assert threads(seen(beginning, 0.0, 100.0)).error_since is None
-    saturated = apply(world(), CheckResult("db1", "mysql", Outcome.UNKNOWN, "UNKNOWN: too many"), NOW)
+    saturated = apply(world(), CheckResult("db1", "mysql", finds(Outcome.UNKNOWN, "too many")), NOW)
     assert threads(seen(saturated, 0.0, 100.0)).error_since == NOW + 100.0
 
 
@@ -72,7 +75,7 @@ def test_one_connection_and_a_lost_network_begin_the_grace_anew() -> None:
 
 
 def test_a_look_that_says_nothing_lets_the_grace_go_on() -> None:
-    blind = CheckResult("db3", "rep_threads", Outcome.UNKNOWN, "UNKNOWN: denied")
+    blind = CheckResult("db3", "rep_threads", finds(Outcome.UNKNOWN, "denied"))
     assert threads(seen(seen(seen(world(), 0.0), 30.0, result=blind), 60.0)).error_since == NOW + 60.0
 
 
@@ -87,7 +90,7 @@ def test_an_unknown_lag_leaves_the_trap_as_it_is_unless_its_source_has_failed() 
     behind = with_host(world(), "db3", checks=checks(rep_backlog=NOW - 50.0))
     status = seen(behind, 0.0, result=NULL).hosts["db3"].checks["rep_backlog"]
     assert status.failed
-    assert status.message == NULL.message
+    assert status.finding == NULL.finding
     gone = seen(source_fails(behind, mysql=NOW), 1.0, result=NULL).hosts["db3"].checks["rep_backlog"]
     assert not gone.failed
     assert gone.changed == NOW + 1.0
@@ -99,7 +102,7 @@ def test_an_unknown_lag_leaves_the_trap_as_it_is_unless_its_source_has_failed() 
 def test_after_a_start_a_check_that_does_not_say_is_as_the_stored_state_tells(
     state: State, check: str
 ) -> None:
-    silent = {**checks(), check: CheckStatus(message="UNKNOWN", unknown=True, changed=NOW)}
+    silent = {**checks(), check: CheckStatus(finding=finds(Outcome.UNKNOWN), unknown=True, changed=NOW)}
     found = {
         name: Found(Stored(str(state if name == "db3" else State.ONLINE))) for name in ("db1", "db2", "db3")
     }

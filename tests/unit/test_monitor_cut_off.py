@@ -14,6 +14,7 @@ from mmm.monitor.world.world import World
 from tests.unit.worlds import (
     NOW,
     checks,
+    finds,
     told_at,
     with_host,
     world,
@@ -106,5 +107,5 @@ def test_a_monitor_that_starts_cut_off_holds_nothing_against_its_hosts() -> None
 def test_a_server_that_turns_the_monitor_away_answers(
     outcome: Outcome, *, refused: bool, answered: bool
 ) -> None:
-    assert CheckResult("db1", "mysql", outcome, "", refused=refused).answered == answered
-    assert not CheckResult("db1", "rep_threads", Outcome.UNKNOWN, "").answered
+    assert CheckResult("db1", "mysql", finds(outcome), refused=refused).answered == answered
+    assert not CheckResult("db1", "rep_threads", finds(Outcome.UNKNOWN)).answered

@@ -25,6 +25,7 @@ from tests.unit.worlds import (
     answer,
     checks,
     cluster,
+    finds,
     settle,
     take_turn,
     unreachable,
@@ -262,7 +263,7 @@ def test_a_role_moves_to_a_host_whose_agent_answers_ping_though_not_its_last_ord
 
 def seen_writable_for(before: World, name: str, seconds: int) -> World:
     for at in range(seconds + 1):
-        before = apply(before, CheckResult(name, "mysql", Outcome.OK, "OK", writable=True), NOW + at)
+        before = apply(before, CheckResult(name, "mysql", finds(Outcome.OK), writable=True), NOW + at)
         before = turn(before, NOW + at).world
     return before
 

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from mmm.monitor.report.explain import explain, explained
-from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.checks import CheckStatus, Outcome
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import Mode
 from mmm.wire.control import moment
@@ -12,6 +12,7 @@ from tests.unit.worlds import (
     WRITER,
     checks,
     cluster,
+    finds,
     unreachable,
     with_agent,
     with_host,
@@ -24,7 +25,9 @@ def said(before: object, name: str = "all") -> str:
 
 
 def test_a_delayed_host_shows_the_figures_that_keep_it_away() -> None:
-    behind = CheckStatus(failed=True, message="ERROR: 75 s behind, limit 60", changed=NOW - 50.0)
+    behind = CheckStatus(
+        failed=True, finding=finds(Outcome.ERROR, "75 s behind, limit 60"), changed=NOW - 50.0
+    )
     before = with_host(
         world(states={"db3": State.REPLICATION_DELAY}),
         "db3",

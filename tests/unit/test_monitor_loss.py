@@ -22,6 +22,7 @@ from tests.unit.worlds import (
     NOW,
     WRITER,
     checks,
+    finds,
     settle,
     with_host,
     world,
@@ -37,7 +38,7 @@ def mariadb(seen: float, **last: int) -> Transactions:
 
 
 def seen(before: World, name: str, has: Transactions) -> World:
-    return apply(before, CheckResult(name, "rep_threads", Outcome.OK, "OK", transactions=has), has.seen)
+    return apply(before, CheckResult(name, "rep_threads", finds(Outcome.OK), transactions=has), has.seen)
 
 
 def failed_over(before: World, *, refuses: bool = True, taken: float = NOW + 1) -> World:

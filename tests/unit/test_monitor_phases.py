@@ -36,6 +36,7 @@ from tests.unit.worlds import (
     answer,
     checks,
     cluster,
+    finds,
     settle,
     take_turn,
     with_agent,
@@ -192,7 +193,9 @@ def restarted(bound: str, writable: str) -> World:
         )
         for name in conf.hosts
     }
-    good = {name: {check: CheckStatus(message="OK") for check in checks()} for name in conf.hosts}
+    good = {
+        name: {check: CheckStatus(finding=finds(Outcome.OK)) for check in checks()} for name in conf.hosts
+    }
     return start(conf, good, found, NOW).world
 
 
@@ -212,7 +215,7 @@ def look(**found: object) -> Looked:
     return replace(Looked(), **found)  # type: ignore[arg-type]
 
 
-BEGINNING = CheckStatus(message="ERROR: SQL thread is not running", error_since=NOW)
+BEGINNING = CheckStatus(finding=finds(Outcome.ERROR, "SQL thread is not running"), error_since=NOW)
 BEGINS = with_host(world(), "db2", checks={**checks(), "rep_threads": BEGINNING})
 
 
@@ -312,7 +315,7 @@ def seen(before: World, name: str, logged: str, at: float) -> World:
     """Let a replication check of the host read what its server has."""
     has = Transactions(at, name[-1], History((), parse(logged)))
     outcome = Outcome.OK if not before.hosts[name].checks["rep_threads"].error_since else Outcome.ERROR
-    return apply(before, CheckResult(name, "rep_threads", outcome, "ERROR: x", transactions=has), at)
+    return apply(before, CheckResult(name, "rep_threads", finds(outcome), transactions=has), at)
 
 
 def test_an_old_writer_that_the_admin_took_out_is_compared_after_a_forced_move_too() -> None:

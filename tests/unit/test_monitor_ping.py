@@ -17,6 +17,7 @@ from tests.unit.worlds import (
     WRITER,
     checks,
     cluster,
+    finds,
     settle,
     with_host,
     world,
@@ -25,7 +26,9 @@ from tests.unit.worlds import (
 
 def lost(began: float = NOW, failed: float = NOW, before: World | None = None, **other: float) -> World:
     """Return the world in which ping of db1 has not worked since `began`, and has failed at `failed`."""
-    ping = CheckStatus(failed=True, message="ERROR: no echo", changed=failed, error_since=began)
+    ping = CheckStatus(
+        failed=True, finding=finds(Outcome.ERROR, "no echo"), changed=failed, error_since=began
+    )
     return with_host(before or world(), "db1", checks={**checks(**other), "ping": ping})
 
 
@@ -38,8 +41,8 @@ def test_lost_ping_alone_changes_nothing_and_is_shown() -> None:
 
 
 def test_it_is_said_when_ping_has_failed() -> None:
-    before = apply(world(), CheckResult("db1", "ping", Outcome.ERROR, "ERROR: no echo"), NOW)
-    after = apply(before, CheckResult("db1", "ping", Outcome.ERROR, "ERROR: no echo"), NOW + 10)
+    before = apply(world(), CheckResult("db1", "ping", finds(Outcome.ERROR, "no echo")), NOW)
+    after = apply(before, CheckResult("db1", "ping", finds(Outcome.ERROR, "no echo")), NOW + 10)
     assert "db1: ping is lost, but its server answers: ignored" in [
         line for _, line in between(before, after)
     ]
@@ -52,7 +55,7 @@ def test_with_ping_alone_kills_the_host_is_dead() -> None:
 
 
 def test_a_server_that_stopped_answering_with_ping_needs_no_trap_of_its_own() -> None:
-    mysql = CheckStatus(message="ERROR: no answer", error_since=NOW - 5.0)
+    mysql = CheckStatus(finding=finds(Outcome.ERROR, "no answer"), error_since=NOW - 5.0)
     gone = lost(NOW - 10.0)
     gone = with_host(gone, "db1", checks={**gone.hosts["db1"].checks, "mysql": mysql})
     after, _ = settle(gone)

@@ -13,7 +13,7 @@ from mmm.monitor.report import answers
 from mmm.monitor.report.explain import explain
 from mmm.monitor.report.history import Entry, decode, encode, last_holder
 from mmm.monitor.states.table import enter
-from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.checks import CheckStatus, Outcome
 from mmm.monitor.world.host import (
     Behind,
     State,
@@ -27,6 +27,7 @@ from tests.unit.worlds import (
     WRITER,
     checks,
     cluster,
+    finds,
     settle,
     with_agent,
     with_host,
@@ -58,7 +59,10 @@ def known(behind: float, seen: float = NOW - 2, limit: float | None = None) -> W
             with_host(
                 world(),
                 "db2",
-                checks={**checks(), "rep_threads": CheckStatus(message="ERROR: SQL", error_since=NOW - 1)},
+                checks={
+                    **checks(),
+                    "rep_threads": CheckStatus(finding=finds(Outcome.ERROR, "SQL"), error_since=NOW - 1),
+                },
             ),
             "its replication is broken (SQL), how far it is behind db1 is not known",
         ),

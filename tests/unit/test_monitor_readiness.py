@@ -149,7 +149,7 @@ def threads(reading: Reading) -> CheckResult:
 def test_an_account_that_the_source_refuses_is_an_error_at_once_and_does_not_wait_for_a_new_peer() -> None:
     refused = threads(status(Last_IO_Errno=1045, Last_IO_Error="Access denied for user 'repl'"))
     assert refused.outcome is Outcome.ERROR
-    assert "refuses the IO thread (Access denied for user 'repl')" in refused.message
+    assert "refuses the IO thread (Access denied for user 'repl')" in str(refused.finding)
     assert threads(status(Last_IO_Errno=2003)).outcome is Outcome.OK, "the source may be on its way"
     new = with_host(world(), "db1", online_since=NOW - 1)
     trap = new.conf.checks["rep_threads"].trap_period

@@ -17,6 +17,7 @@ from tests.unit.worlds import (
     READER1,
     WRITER,
     cluster,
+    finds,
     settle,
     take_turn,
     unreachable,
@@ -33,8 +34,8 @@ def healthy() -> World:
 
 def fails(before: World, name: str, now: float, *, refused: bool = False) -> World:
     """Return the world after ping and mysql of the host were ERROR once more."""
-    ping = CheckResult(name, "ping", Outcome.ERROR, "ERROR: no answer")
-    mysql = CheckResult(name, "mysql", Outcome.ERROR, "ERROR: no answer", refused=refused)
+    ping = CheckResult(name, "ping", finds(Outcome.ERROR, "no answer"))
+    mysql = CheckResult(name, "mysql", finds(Outcome.ERROR, "no answer"), refused=refused)
     return apply(apply(before, ping, now), mysql, now)
 
 
@@ -103,7 +104,7 @@ def test_a_failover_waits_for_the_first_answers_and_for_none_after_them() -> Non
 
 
 def test_what_was_said_of_an_earlier_silence_counts_for_nothing() -> None:
-    spoke = apply(silent(("db2",)), CheckResult("db1", "mysql", Outcome.OK, "OK"), NOW + 2)
+    spoke = apply(silent(("db2",)), CheckResult("db1", "mysql", finds(Outcome.OK)), NOW + 2)
     before = fails(spoke, "db1", NOW + 3)
     assert second_opinion.reached_by(before, "db1") == ()
     assert questions(take_turn(before, NOW + 3)[1])

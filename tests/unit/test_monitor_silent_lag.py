@@ -22,6 +22,7 @@ from tests.unit.worlds import (
     WRITER,
     checks,
     cluster,
+    finds,
     settle,
     with_host,
     world,
@@ -46,7 +47,7 @@ def look(before: World, name: str, executed: Executed | None, at: float, origin:
     """Let a check of the host's replica end that found it not behind."""
     own = "1" if isinstance(executed, History) else UUID
     has = Transactions(at, origin=origin or (own if name == "db1" else "other"), executed=executed)
-    result = CheckResult(name, "rep_backlog", Outcome.OK, "OK", transactions=has, behind=0.0)
+    result = CheckResult(name, "rep_backlog", finds(Outcome.OK), transactions=has, behind=0.0)
     return apply(before, result, at)
 
 
@@ -88,7 +89,7 @@ def test_it_is_said_in_the_log_when_it_is_seen() -> None:
         after = look(before, "db2", mariadb(100), NOW + second + 0.1)
         found = [line for line in between(before, after) if "replicate" not in line[1]]
         has = Transactions(0.0)
-        result = CheckResult("db2", "rep_backlog", Outcome.OK, "OK", transactions=has)
+        result = CheckResult("db2", "rep_backlog", finds(Outcome.OK), transactions=has)
         assert not (found and only_transactions(before, after, result)), "the shell has to look at it"
         lines += found
     assert [line.partition(",")[0] for _, line in lines] == ["db2 has got nothing of what db1 wrote in 10 s"]

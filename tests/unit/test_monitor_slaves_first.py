@@ -24,6 +24,7 @@ from tests.unit.worlds import (
     WRITER,
     answer,
     checks,
+    finds,
     settle,
     take_turn,
     with_agent,
@@ -123,7 +124,7 @@ def test_a_slave_of_mmm_2_that_comes_back_after_a_move_is_said_to_lack_rows_unti
 
 
 def test_a_slave_of_mmm_2_that_is_behind_keeps_a_planned_move_from_beginning() -> None:
-    late = CheckResult("db3", "rep_backlog", Outcome.OK, "OK: 6 s behind", behind=6)
+    late = CheckResult("db3", "rep_backlog", finds(Outcome.OK, "6 s behind"), behind=6)
     before = apply(classic(), late, NOW)
     result = commanding.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
     assert result is not None

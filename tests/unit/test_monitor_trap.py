@@ -1,13 +1,14 @@
 from mmm.monitor.assess import trap
 from mmm.monitor.world.checks import CheckStatus, Outcome
+from tests.unit.worlds import finds
 
-GOOD = CheckStatus(message="OK")
+GOOD = CheckStatus(finding=finds(Outcome.OK))
 
 
 def steps(*results: tuple[Outcome, float], trap_period: float = 10.0) -> CheckStatus:
     status = GOOD
     for outcome, now in results:
-        status = trap.step(status, outcome, f"{outcome} at {now}", now, trap_period)
+        status = trap.step(status, finds(outcome, f"at {now}"), now, trap_period)
     return status
 
 
@@ -42,7 +43,7 @@ def test_ok_is_taken_whatever_came_before() -> None:
 
 def test_the_newest_message_is_kept_and_the_time_of_the_last_change() -> None:
     status = steps((Outcome.ERROR, 100.0), (Outcome.ERROR, 110.0), (Outcome.ERROR, 120.0))
-    assert status.message == "ERROR at 120.0"
+    assert str(status.finding) == "ERROR: at 120.0"
     assert status.changed == 110.0
 
 
@@ -62,9 +63,9 @@ def test_one_that_is_unknown_after_its_trap_is_repeated_no_faster_than_others() 
 
 def test_errors_seen_just_before_the_network_was_lost_do_not_count() -> None:
     status = trap.network_lost(steps((Outcome.ERROR, 100.0)))
-    assert not trap.step(status, Outcome.ERROR, "ERROR", 200.0, 10.0).failed
+    assert not trap.step(status, finds(Outcome.ERROR), 200.0, 10.0).failed
 
 
 def test_the_first_run_waits_for_no_trap() -> None:
-    assert trap.first(Outcome.ERROR, "ERROR", 5.0).failed
-    assert not trap.first(Outcome.UNKNOWN, "UNKNOWN", 5.0).failed
+    assert trap.first(Outcome.ERROR, finds(Outcome.ERROR), 5.0).failed
+    assert not trap.first(Outcome.UNKNOWN, finds(Outcome.UNKNOWN), 5.0).failed

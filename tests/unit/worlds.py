@@ -10,7 +10,7 @@ from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide.turn import turn
-from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.checks import CheckStatus, Finding, Outcome
 from mmm.monitor.world.events import (
     Answer,
     Answered,
@@ -68,14 +68,19 @@ def cluster(*, prefer: str | None = None, slaves: int = 1, readers: int = 3, **m
     )
 
 
+def finds(outcome: Outcome, text: str = "") -> Finding:
+    """What a run of a check has found, in words of no matter."""
+    return Finding("error", {"text": text}, outcome) if text else Finding("good", outcome=outcome)
+
+
 def checks(**failed: float) -> dict[str, CheckStatus]:
     """All checks good, but those named, which have failed since the given time."""
     return {
         name: CheckStatus(
-            failed=True, message=f"ERROR: {name}", changed=failed[name], error_since=failed[name]
+            failed=True, finding=finds(Outcome.ERROR, name), changed=failed[name], error_since=failed[name]
         )
         if name in failed
-        else CheckStatus(message="OK", changed=0.0)
+        else CheckStatus(finding=finds(Outcome.OK), changed=0.0)
         for name in CHECK_NAMES
     }
 

@@ -20,7 +20,7 @@ from mmm.monitor.decide import failover_block, reconcile
 from mmm.monitor.decide.turn import end_wait
 from mmm.monitor.report import answers
 from mmm.monitor.states import table
-from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.checks import CheckStatus, Outcome
 from mmm.monitor.world.events import Answer, Answered, Killed, VipLooked
 from mmm.monitor.world.host import Flaps, HostWorld, State, System
 from mmm.monitor.world.hosts import Hosts, Owners
@@ -29,6 +29,7 @@ from mmm.monitor.world.orders import KillHost, LookForVip, Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status
 from mmm.wire.control import decode_command, invalid_command
+from tests.unit.worlds import finds
 from tests.vectors.recordings import Json
 
 _MOST_ROUNDS = 60
@@ -67,7 +68,12 @@ def _host(name: str, start: Json, owner: Mapping[Vip, str | None]) -> HostWorld:
         since=given.get("since", 0),
         online_since=given.get("online_since"),
         checks={
-            check: CheckStatus(not ok, "OK" if ok else "ERROR: failed", moment, None if ok else moment)
+            check: CheckStatus(
+                not ok,
+                finds(Outcome.OK) if ok else finds(Outcome.ERROR, "failed"),
+                moment,
+                None if ok else moment,
+            )
             for check, ok, moment in zip(CHECK_NAMES, good, moments, strict=True)
         },
         system=System(given.get("uptime", 0), given.get("last_uptime", 0)),
@@ -131,7 +137,12 @@ class Replay:
             for check, ok in found.items():
                 host = self.world.hosts[name]
                 if host.checks[check].failed == bool(ok):
-                    status = CheckStatus(not ok, "OK" if ok else "ERROR: failed", now, None if ok else now)
+                    status = CheckStatus(
+                        not ok,
+                        finds(Outcome.OK) if ok else finds(Outcome.ERROR, "failed"),
+                        now,
+                        None if ok else now,
+                    )
                     self.world = self.world.with_host(
                         name, replace(host, checks={**host.checks, check: status})
                     )

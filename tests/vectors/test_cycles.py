@@ -6,8 +6,9 @@ from mmm.config.model import Cluster, Vip
 from mmm.config.names import CHECK_NAMES as CHECKS
 from mmm.monitor.act import status_file
 from mmm.monitor.decide.startup import Found, Stored, start
-from mmm.monitor.world.checks import CheckStatus, silent
+from mmm.monitor.world.checks import CheckStatus, Outcome, silent
 from mmm.wire.agent import Status, SystemStatus, WireError, decode_vips
+from tests.unit.worlds import finds
 from tests.vectors.compare import Difference, Expected
 from tests.vectors.recordings import Json, configs, vectors
 from tests.vectors.replay import Replay, first_world
@@ -88,7 +89,10 @@ def _start(conf: Cluster, vector: Json) -> tuple[Replay, list[Difference]]:
     checks = {
         name: {
             check: CheckStatus(
-                not good, "OK" if good else "ERROR: failed", given["t"], None if good else given["t"]
+                not good,
+                finds(Outcome.OK) if good else finds(Outcome.ERROR, "failed"),
+                given["t"],
+                None if good else given["t"],
             )
             for check, good in zip(
                 CHECKS, vector["start"].get("checks", {}).get(name, (1, 1, 1, 1)), strict=True

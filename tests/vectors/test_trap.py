@@ -2,6 +2,7 @@
 
 from mmm.monitor.assess import trap
 from mmm.monitor.world.checks import CheckStatus, Outcome
+from tests.unit.worlds import finds
 from tests.vectors.recordings import Json, vectors
 from tests.vectors.tally import Tally
 
@@ -33,7 +34,7 @@ def _changes(vector: Json) -> list[Change]:
         for host, outcome, message, took in results:
             now += took
             before = beliefs.get(host, CheckStatus())
-            after = trap.step(before, outcome, message, now, vector["config"]["trap_period"])
+            after = trap.step(before, finds(outcome, message), now, vector["config"]["trap_period"])
             beliefs[host] = after
             known = outcome is Outcome.OK or after.failed
             if known and said.get(host) != after.failed:

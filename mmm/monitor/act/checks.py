@@ -13,7 +13,7 @@ from mmm.gtid.place import LogPlace, Tail
 from mmm.gtid.semi_sync import said
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
-from mmm.monitor.world.checks import NO_CAUSE, Cause, Outcome
+from mmm.monitor.world.checks import GOOD, NO_CAUSE, Cause, Finding, Outcome
 from mmm.monitor.world.events import CheckResult
 from mmm.mysql.server.accounts import look_at_missing_grant
 from mmm.mysql.server.binlog_tail import read_tail
@@ -111,7 +111,7 @@ class Checks:
         except Exception as error:
             log.exception("%s: check %s ended by an internal error", host.name, name)
             cause = Cause("internal")
-            return CheckResult(host.name, name, Outcome.UNKNOWN, f"UNKNOWN: {error}", cause=cause)
+            return CheckResult(host.name, name, _error(error, Outcome.UNKNOWN), cause=cause)
 
     async def look_anew(self, host: Host) -> tuple[CheckResult, CheckResult]:
         """Return what both checks of the replica find now, not what a check has found a moment ago."""
@@ -149,10 +149,9 @@ class Checks:
 
     async def _ping(self, host: Host) -> CheckResult:
         if await self._pinger.ping(host.ip, PING_TIMEOUT) is not None:
-            return CheckResult(host.name, "ping", Outcome.OK, "OK")
-        return CheckResult(
-            host.name, "ping", Outcome.ERROR, f"ERROR: {host.ip} did not answer in {PING_TIMEOUT:g} s"
-        )
+            return CheckResult(host.name, "ping", GOOD)
+        about = {"ip": host.ip, "seconds": PING_TIMEOUT}
+        return CheckResult(host.name, "ping", Finding("no_echo", about, Outcome.ERROR))
 
     async def _mysql(self, host: Host, check: Check) -> CheckResult:
         server = self._server(host)
@@ -204,13 +203,16 @@ async def check_mysql(host: Host, check: Check, server: Kept) -> CheckResult:
         return CheckResult(
             host.name,
             "mysql",
-            outcome,
-            f"{outcome}: {error.text}",
+            _error(error.text, outcome),
             refused=refused,
             saturated=saturated,
             cause=_cause(error),
         )
-    return CheckResult(host.name, "mysql", Outcome.OK, "OK", writable=may_write)
+    return CheckResult(host.name, "mysql", GOOD, writable=may_write)
+
+
+def _error(text: object, outcome: Outcome) -> Finding:
+    return Finding("error", {"text": str(text)}, outcome)
 
 
 def _cause(error: MysqlError, grant: str = "") -> Cause:
@@ -264,37 +266,35 @@ def _look_at_replica(connection: Connection, *, with_end: bool) -> Question[Read
 
 
 def replica_result(
-    host: Host, check: Check, judge: Callable[[ReplicaStatus, Check], str], reading: Reading
+    host: Host, check: Check, judge: Callable[[ReplicaStatus, Check], Finding], reading: Reading
 ) -> CheckResult:
     """Return what a check of the replica makes of what was read."""
     if (error := reading.error) is not None:
         # Whatever keeps the monitor from looking says nothing of replication.
-        cause, message = _cause(error, reading.grant), f"UNKNOWN: {error.text}"
-        return CheckResult(
-            host.name, check.name, Outcome.UNKNOWN, message, cause=cause, settings=reading.settings
-        )
+        cause, finding = _cause(error, reading.grant), _error(error.text, Outcome.UNKNOWN)
+        return CheckResult(host.name, check.name, finding, cause=cause, settings=reading.settings)
     status = reading.status
     if status is None:
-        missing = "ERROR: replication is not configured"
         return CheckResult(
             host.name,
             check.name,
-            Outcome.ERROR,
-            missing,
+            Finding("not_configured", outcome=Outcome.ERROR),
             transactions=reading.transactions,
             settings=reading.settings,
             delay=0,
         )
-    message = _DETACHED.format(status.source_ip) if status.detached else judge(status, check)
-    if check.name == "rep_threads" and message == "OK" and reading.transactions is not None:
-        message = ": ".join(filter(None, (message, said(reading.transactions.semi_sync))))
+    finding = judge(status, check)
+    if status.detached:
+        finding = Finding("detached", {"source": status.source_ip}, Outcome.ERROR)
+    if check.name == "rep_threads" and finding == GOOD and reading.transactions is not None:
+        state = said(reading.transactions.semi_sync)
+        finding = Finding("semi_sync", {"state": state}) if state else GOOD
     connecting = status.io_running == "Connecting" and not status.detached
     connecting_to = status.source_ip if connecting else ""
     return CheckResult(
         host.name,
         check.name,
-        Outcome(message.partition(":")[0]),
-        message,
+        finding,
         uses_gtid=status.uses_gtid,
         connecting_to=connecting_to,
         transactions=reading.transactions,
@@ -323,24 +323,17 @@ def _settings(connection: Connection) -> Question[Settings | None]:
         return None
 
 
-_DETACHED = "ERROR: detached from {}, which was lost, until that is back in use"
-
-
-def judge_threads(status: ReplicaStatus, _: Check) -> str:
-    """Return the outcome of rep_threads and its reason."""
-    stopped = []
-    if status.io_running == "No":
-        stopped.append(f"IO thread is not running{_because(status.io_error)}")
+def judge_threads(status: ReplicaStatus, _: Check) -> Finding:
+    """Return what rep_threads finds."""
+    stopped = [("IO", status.io_error)] if status.io_running == "No" else []
     if not status.sql_running:
-        stopped.append(f"SQL thread is not running{_because(status.sql_error)}")
+        stopped.append(("SQL", status.sql_error))
     if stopped:
-        return f"ERROR: {', '.join(stopped)}"
-    source = f"{status.source_ip}:{status.source_port}"
+        return Finding("threads_stopped", {"stopped": tuple(stopped)}, Outcome.ERROR)
+    about = {"source": f"{status.source_ip}:{status.source_port}", "error": status.io_error}
     if status.refused:
-        return f"ERROR: {source} refuses the IO thread{_because(status.io_error)}"
-    if status.io_running == "Connecting":
-        return f"OK: IO thread is connecting to {source}{_because(status.io_error)}"
-    return "OK"
+        return Finding("refused_by_source", about, Outcome.ERROR)
+    return Finding("connecting", about) if status.io_running == "Connecting" else GOOD
 
 
 _LACKS_LOG = 1236
@@ -354,13 +347,10 @@ def _lasting(status: ReplicaStatus) -> Cause:
     return NO_CAUSE
 
 
-def _because(error: str) -> str:
-    return f" ({' '.join(error.split())[:200]})" if error else ""
-
-
-def _judge_backlog(status: ReplicaStatus, check: Check) -> str:
-    if status.seconds_behind is None:
-        return "UNKNOWN: Backlog is null: replication does not run, or is not connected to its source"
-    if status.seconds_behind > check.max_backlog:
-        return f"ERROR: {status.seconds_behind} s behind, limit {check.max_backlog:g}"
-    return "OK" if status.seconds_behind == 0 else f"OK: {status.seconds_behind} s behind"
+def _judge_backlog(status: ReplicaStatus, check: Check) -> Finding:
+    behind = status.seconds_behind
+    if behind is None:
+        return Finding("no_backlog", outcome=Outcome.UNKNOWN)
+    if behind > check.max_backlog:
+        return Finding("too_far_behind", {"seconds": behind, "limit": check.max_backlog}, Outcome.ERROR)
+    return Finding("behind", {"seconds": behind}) if behind else GOOD

@@ -63,14 +63,14 @@ async def first_checks(
         connecting = result.connecting_to and result.outcome is Outcome.OK
         outcome = Outcome.UNKNOWN if connecting or result.detached else result.outcome
         found[result.host][result.check] = trap.first(
-            outcome, result.message, now, refused=result.refused, cause=result.cause
+            outcome, result.finding, now, refused=result.refused, cause=result.cause
         )
         if result.transactions is not None:
             has[result.host] = result.transactions
         if result.settings is not None:
             settings[result.host] = result.settings
-        if not result.message.startswith("OK"):
-            log.warning("%s: %s: %s", result.host, result.check, result.message)
+        if result.outcome is not Outcome.OK:
+            log.warning("%s: %s: %s", result.host, result.check, result.finding)
     return found, has, settings
 
 

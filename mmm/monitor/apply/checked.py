@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mmm.monitor.assess import divergence, loss, silent_lag, trap
-from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.checks import Finding, Outcome
 from mmm.monitor.world.events import CheckResult
 from mmm.monitor.world.host import Behind, Comparison, HostWorld, Progress, Replication, Writable
 from mmm.monitor.world.world import Mode, World
@@ -22,8 +22,7 @@ def checked(world: World, event: CheckResult, now: float) -> World:
         before = trap.excused(before, now)
     status = trap.step(
         before,
-        event.outcome,
-        event.message,
+        event.finding,
         now,
         world.conf.checks[event.check].trap_period,
         refused=event.refused,
@@ -86,7 +85,7 @@ def _excused(world: World, event: CheckResult) -> CheckResult:
     """Return the result of a detached replica: good where nobody else is the active master."""
     if not event.detached or world.active_master not in (None, event.host):
         return event
-    return replace(event, outcome=Outcome.OK, message=f"OK: {event.message.removeprefix('ERROR: ')}")
+    return replace(event, finding=replace(event.finding, outcome=Outcome.OK))
 
 
 def _connecting(
@@ -105,8 +104,8 @@ def _connecting(
     grace, waited = world.conf.checks[event.check].connect_grace, now - since
     if event.outcome is Outcome.ERROR or (waited < grace and not host.checks[event.check].failed):
         return event, since
-    message = f"ERROR: {event.message.removeprefix('OK: ')}, for {waited:.0f} s, limit {grace:g} s"
-    return replace(event, outcome=Outcome.ERROR, message=message), since
+    about = {**event.finding.fields, "seconds": waited, "limit": grace}
+    return replace(event, finding=Finding("connecting_for_long", about, Outcome.ERROR)), since
 
 
 def _source_fails(world: World, event: CheckResult) -> bool:

@@ -88,13 +88,13 @@ def lacks(world: World, name: str) -> Lack | None:
     host = world.hosts[name]
     threads, backlog = host.checks["rep_threads"], host.checks["rep_backlog"]
     if threads.failed or threads.error_since is not None:
-        check = threads.message.removeprefix("ERROR: ")
+        check = threads.finding.detail
         return Lack("replication_broken", {"last": last, "check": check, "gap": gap_to(world, name, last)})
     if (stalled := silent_lag.lag(world, name)) > limit:
         return Lack("got_nothing", {"last": last, "seconds": stalled, "limit": limit})
     known = host.progress.behind
     if known is None:
-        return Lack("behind", {"last": last, "check": backlog.message}) if backlog.failed else None
+        return Lack("behind", {"last": last, "check": backlog.finding}) if backlog.failed else None
     behind = known.seconds + _blind(world, known, last)
     return (
         Lack("may_be_behind", {"last": last, "seconds": behind, "limit": limit}) if behind > limit else None

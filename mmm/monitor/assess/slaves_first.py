@@ -92,7 +92,7 @@ def too_slow(world: World, limit: float) -> Iterator[Slow]:
             continue
         backlog, behind = host.checks["rep_backlog"], host.progress.behind
         if backlog.failed or backlog.error_since is not None:
-            yield Slow("slave_behind", {"host": name, "check": backlog.message})
+            yield Slow("slave_behind", {"host": name, "check": backlog.finding})
         elif behind is not None and behind.seconds > limit:
             yield Slow("slave_behind_by", {"host": name, "seconds": behind.seconds, "limit": limit})
 

@@ -1,31 +1,30 @@
 """When a check's results count as a failure (rules 6.3, 10.7, 10.27).
 
 A check has failed once it has been ERROR for its trap period without an OK in between.
-One OK makes it good again at once. UNKNOWN changes nothing but the message.
+One OK makes it good again at once. UNKNOWN changes nothing but the finding.
 """
 
 from dataclasses import replace
 
-from mmm.monitor.world.checks import NO_CAUSE, Cause, CheckStatus, Outcome
+from mmm.monitor.world.checks import NO_CAUSE, Cause, CheckStatus, Finding, Outcome
 
 SLACK = 0.01
 """Seconds by which a run may be shorter than the one before."""
 
 
 def first(
-    outcome: Outcome, message: str, now: float, *, refused: bool = False, cause: Cause = NO_CAUSE
+    outcome: Outcome, finding: Finding, now: float, *, refused: bool = False, cause: Cause = NO_CAUSE
 ) -> CheckStatus:
     """Return the belief after the very first run, which waits for no trap."""
     failed = outcome is Outcome.ERROR
     since, unknown = (now if failed else None), outcome is Outcome.UNKNOWN
     refused_since = now if refused else None
-    return CheckStatus(failed, message, now, since, unknown, refused, refused_since, cause=cause)
+    return CheckStatus(failed, finding, now, since, unknown, refused, refused_since, cause=cause)
 
 
 def step(
     status: CheckStatus,
-    outcome: Outcome,
-    message: str,
+    finding: Finding,
     now: float,
     trap_period: float,
     *,
@@ -37,18 +36,18 @@ def step(
 
     An ERROR may be a connection that was `refused`, UNKNOWN a server that is `saturated`; both may have a `cause`.
     """
-    if outcome is Outcome.UNKNOWN:
-        return replace(status, message=message, unknown=True, saturated=saturated, cause=cause)
-    if outcome is Outcome.OK:
+    if finding.outcome is Outcome.UNKNOWN:
+        return replace(status, finding=finding, unknown=True, saturated=saturated, cause=cause)
+    if finding.outcome is Outcome.OK:
         changed = now if status.failed else status.changed
-        return CheckStatus(failed=False, message=message, changed=changed)
+        return CheckStatus(failed=False, finding=finding, changed=changed)
     since = now if status.error_since is None else status.error_since
     failed = status.failed or now - since >= trap_period
     changed = now if failed and not status.failed else status.changed
     first = now if status.refused_since is None else status.refused_since
     return CheckStatus(
         failed,
-        message,
+        finding,
         changed,
         since,
         refused=refused,

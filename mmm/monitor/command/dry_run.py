@@ -49,7 +49,7 @@ def _standing(world: World, role: Role, target: str, looked: Looked | None) -> I
     host = world.hosts[target]
     known = host.progress.behind
     behind = "not known" if known is None else f"{known.seconds:g} s"
-    yield f"{target}: behind: {behind}; rep_threads: {host.checks['rep_threads'].message}"
+    yield f"{target}: behind: {behind}; rep_threads: {host.checks['rep_threads'].finding}"
     source = world.owner[role.vips[0]]
     yield from readiness.on_paper(world, None if source == target else source, target)
     if source is None or source == target:

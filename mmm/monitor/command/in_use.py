@@ -57,7 +57,7 @@ def _left_apart(view: View) -> Verdict | None:
     if view.being_compared and known.lost:
         return Verdict("not_compared", {**about, "why": view.comparing_sentence})
     if _replication_stays_stopped(view.world, view.name):
-        why = known.checks["rep_threads"].message.removeprefix("ERROR: ")
+        why = known.checks["rep_threads"].finding.detail
         return Verdict("not_replicating", {"host": view.name, "why": why})
     return None
 

@@ -108,7 +108,7 @@ def objections(
 def _server(world: World, name: str) -> Iterator[Objection]:
     check = world.hosts[name].checks["mysql"]
     if check.failed or check.error_since is not None:
-        yield Objection("server_silent", {"host": name, "check": check.message})
+        yield Objection("server_silent", {"host": name, "check": check.finding})
 
 
 def _agent(world: World, name: str) -> Iterator[Objection]:
@@ -129,13 +129,13 @@ def _replication(world: World, name: str, source: str) -> Iterator[Objection]:
     threads, backlog, behind = host.checks["rep_threads"], host.checks["rep_backlog"], host.progress.behind
     if threads.failed or threads.error_since is not None:
         gap = promotion.gap_to(world, name, source)
-        yield Objection("not_replicating", {"host": name, "check": threads.message, "gap": gap})
+        yield Objection("not_replicating", {"host": name, "check": threads.finding, "gap": gap})
     elif host.replication.connecting_since is not None:
-        yield Objection("not_connected", {"host": name, "check": threads.message})
+        yield Objection("not_connected", {"host": name, "check": threads.finding})
     elif backlog.failed or backlog.error_since is not None:
-        yield Objection("behind", {"host": name, "check": backlog.message})
+        yield Objection("behind", {"host": name, "check": backlog.finding})
     elif backlog.unknown:
-        yield Objection("behind_unknown", {"host": name, "check": backlog.message})
+        yield Objection("behind_unknown", {"host": name, "check": backlog.finding})
     elif behind is not None and behind.seconds > CAUGHT_UP:
         yield Objection("behind_by", {"host": name, "seconds": behind.seconds, "limit": CAUGHT_UP})
 
@@ -145,7 +145,7 @@ def _way_back(world: World, name: str) -> Iterator[Objection]:
     host = world.hosts[name]
     threads = host.checks["rep_threads"]
     if not host.replication.uses_gtid and (threads.failed or threads.error_since is not None):
-        yield Objection("no_way_back", {"host": name, "check": threads.message})
+        yield Objection("no_way_back", {"host": name, "check": threads.finding})
 
 
 def _clients(world: World, name: str, looked: Looked | None) -> Iterator[Objection]:

@@ -94,7 +94,7 @@ def checks(world: World, host: str, check: str, clock: Clock) -> str:
     for name in names:
         for kind in kinds:
             status = world.hosts[name].checks[kind]
-            lines.append(wire.CheckLine(name, kind, wire.moment(clock(status.changed)), status.message))
+            lines.append(wire.CheckLine(name, kind, wire.moment(clock(status.changed)), str(status.finding)))
     return wire.encode_checks(lines)
 
 

@@ -117,7 +117,7 @@ def _not_watched(world: World) -> Iterator[Warned]:
                     check for check in ("mysql", "rep_threads", "rep_backlog") if check in names
                 ),
                 "are": "are" if len(hosts) > 1 else "is",
-                "reason": status.message.removeprefix("UNKNOWN: "),
+                "reason": status.finding.detail,
                 "cause": code,
                 "number": number,
             },
@@ -185,6 +185,6 @@ def _why_out(view: View) -> str:
     counts = {State.REPLICATION_DELAY: ("rep_backlog",), State.REPLICATION_FAIL: ("rep_threads",)}
     checks = counts.get(view.host.state, ("mysql", "ping"))
     failing = [
-        f"{name}: {view.host.checks[name].message}" for name in checks if view.host.checks[name].failed
+        f"{name}: {view.host.checks[name].finding}" for name in checks if view.host.checks[name].failed
     ]
     return f"{', '.join(failing) or view.host.sentence or 'not known'}; see explain {view.name}"

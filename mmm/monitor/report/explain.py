@@ -14,7 +14,9 @@ from mmm.monitor.states import conditions
 from mmm.monitor.states.conditions import Condition
 from mmm.monitor.states.host_view import View
 from mmm.monitor.states.table import RULES, Rule, rule_for
+from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.host import State
+from mmm.monitor.world.said import encoded
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.control import moment
 
@@ -85,8 +87,10 @@ def _checks(view: View, clock: Clock) -> Iterator[dict[str, Any]]:
             kind = "unknown"
         else:
             continue
-        message = status.message.removeprefix("UNKNOWN: ")
-        yield {"check": check, "result": kind, "message": message, "since": moment(clock(since))}
+        found = status.finding
+        message = found.detail if found.outcome is Outcome.UNKNOWN else str(found)
+        said = {"check": check, "result": kind, "message": message, "since": moment(clock(since))}
+        yield {**said, "finding": encoded(found)}
 
 
 def _ways(view: View) -> Iterator[dict[str, Any]]:

@@ -122,19 +122,19 @@ def _unreadable(before: World, after: World, name: str) -> Iterator[Notice]:
 def _check(name: str, check: str, before: CheckStatus, after: CheckStatus) -> Iterator[Notice]:
     what = f"{name}: {check}"
     if after.failed and not before.failed:
-        yield logging.ERROR, f"{what} has failed: {after.message}"
+        yield logging.ERROR, f"{what} has failed: {after.finding}"
     elif before.failed and not after.failed:
-        yield logging.INFO, f"{what} is good again: {after.message}"
+        yield logging.INFO, f"{what} is good again: {after.finding}"
     elif after.error_since is not None and before.error_since is None:
-        yield logging.WARNING, f"{what} begins to fail: {after.message}"
+        yield logging.WARNING, f"{what} begins to fail: {after.finding}"
     elif before.error_since is not None and after.error_since is None:
-        yield logging.INFO, f"{what} is good again: {after.message}"
+        yield logging.INFO, f"{what} is good again: {after.finding}"
     elif after.unknown and not before.unknown:
         # A server that turns the monitor away is one that the monitor does not watch.
         level = logging.ERROR if check == "mysql" else logging.WARNING
-        yield level, f"{what} unknown: {after.message.removeprefix('UNKNOWN: ')}"
+        yield level, f"{what} unknown: {after.finding.detail}"
     elif before.unknown and not after.unknown and after.error_since is None:
-        yield logging.INFO, f"{what} is known again: {after.message}"
+        yield logging.INFO, f"{what} is known again: {after.finding}"
 
 
 def _mmm2(before: World, after: World, name: str) -> Iterator[Notice]:

@@ -216,5 +216,5 @@ class View:
             names.discard("ping")
         elif world.is_silent(self.name) and checks["mysql"].error_since is not None:
             names.add("mysql")
-        failed = [f"{name}: {check.message}" for name, check in checks.items() if name in names]
+        failed = [f"{name}: {check.finding}" for name, check in checks.items() if name in names]
         return ", ".join(failed) or "no check has failed"

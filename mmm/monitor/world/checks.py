@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from mmm.config.model import Cluster
+from mmm.monitor.world.said import Fields, Said, Texts
 
 
 class Outcome(StrEnum):
@@ -13,6 +15,57 @@ class Outcome(StrEnum):
     OK = "OK"
     ERROR = "ERROR"
     UNKNOWN = "UNKNOWN"
+
+
+def _threads_stopped(of: Fields) -> str:
+    stopped = [f"{thread} thread is not running{_because(error)}" for thread, error in of["stopped"]]
+    return ", ".join(stopped)
+
+
+def _connecting(of: Fields) -> str:
+    return f"IO thread is connecting to {of['source']}{_because(of['error'])}"
+
+
+def _because(error: str) -> str:
+    return f" ({' '.join(error.split())[:200]})" if error else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding(Said):
+    """What one run of a check has found: the outcome, and why."""
+
+    outcome: Outcome = Outcome.OK
+
+    texts: ClassVar[Texts] = {
+        "good": "",
+        "not_checked": "not checked yet",
+        "error": "{text}",
+        "no_echo": "{ip} did not answer in {seconds:g} s",
+        "not_configured": "replication is not configured",
+        "detached": "detached from {source}, which was lost, until that is back in use",
+        "threads_stopped": _threads_stopped,
+        "refused_by_source": lambda of: f"{of['source']} refuses the IO thread{_because(of['error'])}",
+        "connecting": _connecting,
+        "connecting_for_long": (
+            lambda of: f"{_connecting(of)}, for {of['seconds']:.0f} s, limit {of['limit']:g} s"
+        ),
+        "semi_sync": "{state}",
+        "no_backlog": "Backlog is null: replication does not run, or is not connected to its source",
+        "behind": "{seconds} s behind",
+        "too_far_behind": "{seconds} s behind, limit {limit:g}",
+    }
+
+    @property
+    def detail(self) -> str:
+        """Return why, without the outcome; empty where there is nothing to say."""
+        return Said.__str__(self)
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.outcome, self.detail)))
+
+
+GOOD = Finding("good")
+NOT_CHECKED = Finding("not_checked", outcome=Outcome.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +94,8 @@ class CheckStatus:
     """What the monitor believes of one check of one host."""
 
     failed: bool = False
-    message: str = "UNKNOWN: not checked yet"
+    finding: Finding = NOT_CHECKED
+    """What the newest run has found."""
     changed: float = 0.0
     """When `failed` last changed."""
     error_since: float | None = None

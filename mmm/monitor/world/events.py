@@ -7,7 +7,7 @@ from mmm.config.model import Vip
 from mmm.gtid.place import Tail
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
-from mmm.monitor.world.checks import NO_CAUSE, Cause, Outcome
+from mmm.monitor.world.checks import NO_CAUSE, Cause, Finding, Outcome
 from mmm.monitor.world.examined import Met
 from mmm.wire.agent import Note
 from mmm.wire.doubts import Doubt
@@ -19,8 +19,7 @@ class CheckResult:
 
     host: str
     check: str
-    outcome: Outcome
-    message: str
+    finding: Finding
     writable: bool | None = None
     uses_gtid: bool | None = None
     connecting_to: str = ""
@@ -41,6 +40,11 @@ class CheckResult:
     """What the server is set to; None where it was not asked now."""
     delay: int | None = None
     """Seconds by which its replication is set to stay behind, where the check sees that."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Return what it has found, in a word."""
+        return self.finding.outcome
 
     @property
     def answered(self) -> bool:
