@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from mmm.agent.decide import plan
+from mmm.agent.decide import plan, seen
 from mmm.config.load import (
     Cluster,
     ConfError,
@@ -60,9 +60,9 @@ _FACTS = plan.Facts(
     sources={name: (host.ip, 3306) for name, host in _CONF.hosts.items()},
 )
 _SEEN = (
-    plan.Seen(frozenset()),
-    plan.Seen(frozenset({WRITER.ip}), writable=True, source=plan.Source("10.0.0.2", 3306, running=True)),
-    plan.Seen(frozenset({WRITER.ip}), server=plan.Server.SILENT, writable=None, problem="no answer"),
+    seen.Seen(frozenset()),
+    seen.Seen(frozenset({WRITER.ip}), writable=True, source=seen.Source("10.0.0.2", 3306, running=True)),
+    seen.Seen(frozenset({WRITER.ip}), server=seen.Server.SILENT, writable=None, problem="no answer"),
 )
 
 

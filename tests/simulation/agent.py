@@ -27,7 +27,8 @@ from mmm.agent.decide.core import Core, Step
 from mmm.agent.decide.failure import code_of
 from mmm.agent.decide.held_lease import begun
 from mmm.agent.decide.obedience import Changed, Outcome
-from mmm.agent.decide.plan import Server, clear, facts, plan, put_right
+from mmm.agent.decide.plan import clear, facts, plan, put_right
+from mmm.agent.decide.seen import Server
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import FOREVER, Grant
 from mmm.wire.agent import NO_LEASE, AskedPromise, Reply, Status

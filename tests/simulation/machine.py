@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from mmm.agent.decide.plan import (
+from mmm.agent.decide.seen import Seen, Server, Source
+from mmm.agent.decide.steps import (
     AllowWrites,
     Attach,
     Bind,
@@ -10,9 +11,6 @@ from mmm.agent.decide.plan import (
     Detach,
     Follow,
     Probe,
-    Seen,
-    Server,
-    Source,
     StartReplication,
     Step,
     StopReceiving,

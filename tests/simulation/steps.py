@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from mmm.agent.decide.failure import Failure, failures
 from mmm.agent.decide.obedience import Changed, Outcome
-from mmm.agent.decide.plan import AllowWrites, Bind, Chain, DenyWrites, Follow, Plan, Seen, Server, Step
+from mmm.agent.decide.seen import Seen, Server
+from mmm.agent.decide.steps import AllowWrites, Bind, Chain, DenyWrites, Follow, Plan, Step
 from mmm.config.model import Vip
 from mmm.wire.why import LEASE_OVER, NOT_DONE, NOT_FOLLOWED
 from tests.simulation.clock import Clock

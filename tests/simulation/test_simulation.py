@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mmm.agent.decide import plan
+from mmm.agent.decide import plan, steps
 from mmm.config.model import Vip
 from mmm.lease.rules import Lease, Outstanding
 from mmm.monitor.apply import answered
@@ -93,10 +93,10 @@ def silence_is_refusal(world: World, event: Answered, *args: Any) -> AgentLink:
     return replace(after, may_hold=frozenset()) if event.answer is Answer.SILENT else after
 
 
-def never_syncs(*args: Any) -> plan.Plan:
+def never_syncs(*args: Any) -> steps.Plan:
     planned = plan.plan(*args)
-    return plan.Plan(
-        tuple(tuple(step for step in chain if not isinstance(step, plan.Sync)) for chain in planned.chains)
+    return steps.Plan(
+        tuple(tuple(step for step in chain if not isinstance(step, steps.Sync)) for chain in planned.chains)
     )
 
 

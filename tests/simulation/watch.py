@@ -9,7 +9,7 @@ violation.
 from collections import Counter
 from collections.abc import Mapping
 
-from mmm.agent.decide.plan import AllowWrites, Bind, Step
+from mmm.agent.decide.steps import AllowWrites, Bind, Step
 from mmm.config.model import Cluster, Vip
 from mmm.monitor.act import status_file
 from mmm.monitor.assess import divergence, promotion

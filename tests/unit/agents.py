@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from mmm.agent.act import agent as agent_module
-from mmm.agent.act import change, shell, steps
+from mmm.agent.act import change, lease_jobs, questions, replication_steps, replies, shell, write_steps
 from mmm.agent.act.agent import Agent
 from mmm.agent.act.listening import Listening
 from mmm.agent.act.observe import Session
-from mmm.agent.decide.plan import Seen
+from mmm.agent.decide.seen import Seen
 from mmm.config.model import Cluster, Host, Role
 from mmm.network.agent_port import AgentPort
 from mmm.network.arp import Announcer
@@ -225,20 +225,20 @@ async def running(
     """Give an agent that others promise what it asks for, or not, by a clock that runs or `stands_still`."""
     machine = Machine()
     if stands_still:
-        for module in (agent_module, change, shell):
+        for module in (agent_module, replies, change, shell):
             monkeypatch.setattr(module, "clock", machine.time)
-    for where in (agent_module, change):
+    for where in (questions, change):
         monkeypatch.setattr(where, "look", machine.look)
     monkeypatch.setattr(Listening, "deaf_at", machine.deaf_at)
-    monkeypatch.setattr(steps, "allow_writes", machine.allow)
-    monkeypatch.setattr(steps, "deny_writes", machine.deny)
-    monkeypatch.setattr(steps, "calm", lambda *_, **__: None)
-    monkeypatch.setattr(steps, "end_blockers", lambda *_, **__: None)
-    monkeypatch.setattr(steps, "catch_up", machine.catch_up)
-    monkeypatch.setattr(steps, "end_blockers", lambda *_, **__: None)
+    monkeypatch.setattr(write_steps, "allow_writes", machine.allow)
+    monkeypatch.setattr(write_steps, "deny_writes", machine.deny)
+    monkeypatch.setattr(write_steps, "calm", lambda *_, **__: None)
+    monkeypatch.setattr(write_steps, "end_blockers", lambda *_, **__: None)
+    monkeypatch.setattr(replication_steps, "catch_up", machine.catch_up)
+    monkeypatch.setattr(write_steps, "end_blockers", lambda *_, **__: None)
     monkeypatch.setattr(Session, "open", lambda _: None)
-    monkeypatch.setattr(shell, "deny", machine.fence)
-    monkeypatch.setattr(shell, "take_away", machine.take_away)
+    monkeypatch.setattr(lease_jobs, "deny", machine.fence)
+    monkeypatch.setattr(lease_jobs, "take_away", machine.take_away)
     if promises:
         monkeypatch.setattr(AgentPort, "ask", lambda _, *said: machine.neighbour(*said))
     network: Any = machine

@@ -29,7 +29,9 @@ from mmm.agent.decide.core import Core, Site, Step
 from mmm.agent.decide.failure import Failure, code_of, failures
 from mmm.agent.decide.held_lease import begun
 from mmm.agent.decide.obedience import Changed, Outcome
-from mmm.agent.decide.plan import AllowWrites, Bind, Facts, Seen
+from mmm.agent.decide.plan import Facts
+from mmm.agent.decide.seen import Seen
+from mmm.agent.decide.steps import AllowWrites, Bind
 from mmm.config.model import Vip
 from mmm.lease.rules import Grant
 from mmm.wire.agent import AskedPromise, Status

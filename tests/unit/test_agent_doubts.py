@@ -14,7 +14,7 @@ from mmm.agent.act.listening import Listening
 from mmm.agent.act.observe import Session
 from mmm.agent.act.steps import Steps
 from mmm.agent.decide.failure import Failure
-from mmm.agent.decide.plan import Follow, Plan, RenewLogin
+from mmm.agent.decide.steps import Follow, Plan, RenewLogin
 from mmm.config.model import Cluster, Host
 from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.replication import replica_status, start_replica

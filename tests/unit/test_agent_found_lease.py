@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mmm.agent.act import shell
+from mmm.agent.act import lease_jobs
 from mmm.agent.act.agent import Agent
 from mmm.agent.act.found_lease import found_lease
 from mmm.clock import clock
@@ -66,7 +66,7 @@ async def test_a_vip_that_a_longer_lease_left_bound_is_cut_down_and_that_is_said
 async def test_one_that_was_cut_down_is_gone_at_the_end_of_the_shorter_lease(
     interface: Interface, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell, "deny", lambda *_: "")
+    monkeypatch.setattr(lease_jobs, "deny", lambda *_: "")
     interface.bind(WRITER, LONG)
     monitor = await asyncio.create_subprocess_exec("ip", "monitor", "address", stdout=asyncio.subprocess.PIPE)
     assert monitor.stdout is not None

@@ -7,23 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.agent.decide.plan import (
+from mmm.agent.decide.plan import Facts, Past, clear, plan, put_right, remember
+from mmm.agent.decide.seen import Seen, Server, Source
+from mmm.agent.decide.steps import (
     AllowWrites,
     Attach,
     Bind,
     DenyWrites,
     Detach,
-    Facts,
     FinishLifting,
     Follow,
-    Past,
     Plan,
     Probe,
     RenewLogin,
-    Seen,
     SemiSyncRole,
-    Server,
-    Source,
     StartReplication,
     Step,
     StopReceiving,
@@ -32,10 +29,6 @@ from mmm.agent.decide.plan import (
     ThrowAway,
     Unbind,
     UnbindElsewhere,
-    clear,
-    plan,
-    put_right,
-    remember,
 )
 from mmm.config.model import Vip
 from mmm.gtid.semi_sync import SemiSync

@@ -10,7 +10,7 @@ from mmm.agent.decide.actions import PREPARED, Prepared
 from mmm.agent.decide.held_lease import begun
 from mmm.agent.decide.lease_watch import asks_at, pause_of
 from mmm.agent.decide.obedience import READY, ready_until
-from mmm.agent.decide.plan import Seen
+from mmm.agent.decide.seen import Seen
 from mmm.lease.rules import FOREVER, NEVER, Grant
 from mmm.wire.why import LEASE_OVER
 from tests.unit.agents import ROLE, WRITER, running

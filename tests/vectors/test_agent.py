@@ -11,21 +11,18 @@ from typing import Any
 
 import pytest
 
-from mmm.agent.act import agent as module
-from mmm.agent.act import change
+from mmm.agent.act import change, questions
 from mmm.agent.act.agent import Agent
 from mmm.agent.act.steps import Done
 from mmm.agent.decide import core
 from mmm.agent.decide.failure import Failure
-from mmm.agent.decide.plan import (
+from mmm.agent.decide.seen import Seen, Server, Source
+from mmm.agent.decide.steps import (
     AllowWrites,
     Bind,
     DenyWrites,
     Follow,
     Plan,
-    Seen,
-    Server,
-    Source,
     StartReplication,
     Step,
     StopReplication,
@@ -147,7 +144,7 @@ async def _play(vector: Json, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     conf = _conf(vector["config"])
     start = vector["start"]
     machine = Machine(set(start["ips"]), bool(start["writable"]), bool(start["mysql"]), start.get("slave_of"))
-    for where in (module, change):
+    for where in (questions, change):
         monkeypatch.setattr(where, "look", lambda _interface, ips, _session: machine.seen(ips))
     interface: Any = Quiet()
     agent = Agent(conf, interface, interface)

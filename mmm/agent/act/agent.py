@@ -12,27 +12,20 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from mmm.agent.act import notes
 from mmm.agent.act.authority import Authority
 from mmm.agent.act.doubts import Doubts
 from mmm.agent.act.found_lease import found_lease
-from mmm.agent.act.observe import ANSWER_LIMIT, Session, look
-from mmm.agent.act.reachability import Reaching
+from mmm.agent.act.questions import Questions
+from mmm.agent.act.replies import Replies
 from mmm.agent.act.shell import Shell
-from mmm.agent.act.steps import agent_at, kept_users
 from mmm.agent.decide.core import LOOK_AGAIN
-from mmm.agent.decide.failure import code_of, refusal_to_follow
+from mmm.agent.decide.failure import refusal_to_follow
 from mmm.agent.decide.lease_watch import patience
 from mmm.agent.decide.obedience import Outcome
-from mmm.agent.decide.plan import Seen, facts
+from mmm.agent.decide.plan import facts
 from mmm.clock import clock
 from mmm.config.model import Cluster
-from mmm.doctor.look import HostLook, encoded
-from mmm.doctor.look_host import look_host
 from mmm.lease.rules import FOREVER
-from mmm.mysql.server.blockers import blocked
-from mmm.mysql.server.processlist import survey
-from mmm.mysql.session.connection import MysqlError, connect
 from mmm.network.arp import Announcer
 from mmm.network.line_server import GarbageError, Peer
 from mmm.network.vips import Interface, InterfaceError
@@ -41,14 +34,12 @@ from mmm.wire import agent as wire
 from mmm.wire import why
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import lead_of
-from mmm.wire.signature import fresh_field, sign_reply
 
 ORDER_LIMIT = 90.0
 """Seconds that an order may wait and take; everything in it has limits of its own that are shorter."""
 
 _STATE = re.compile(r"[A-Z_]{1,40}")
 _HOST = re.compile(r"[A-Za-z0-9_.-]{0,255}")
-_LONGEST_TEXT = 4000
 
 log = logging.getLogger(__name__)
 
@@ -69,26 +60,20 @@ class Agent:
     ) -> None:
         self._conf = conf
         self._facts = known = facts(conf)
-        self._here = here = conf.hosts[conf.this]
-        self._address = agent_at(here)
+        self._here = conf.hosts[conf.this]
         self._interface = interface
         self._authority = Authority(conf, given=self._given)
         self._shell = Shell(conf, known, interface, announcer, fence_at, self._authority.is_alone)
         self._leases = conf.vip_lease > 0
-        self._leaving = False
-        """This agent is about to end, and waits for the role to be granted for good."""
-        self._reach = Reaching(conf)
         self._doubts = Doubts(conf)
-        self._ips = tuple(vip.ip for vip in conf.vips)
-        self._looking: asyncio.Task[Seen | str] | None = None
-        self._examined: asyncio.Future[HostLook] | None = None
+        self._replies = Replies(conf, lambda: self._shell.core.held)
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
-        self._onlooker = Session(self._address)
-        """Is kept: a server whose disk is full may soon let nobody in any more."""
+        at = self._shell.steps.at
+        self._questions = Questions(at, interface, self._replies, self._doubts, self._looker)
 
     async def take_stock(self) -> None:
         """Log what stands on this host; nothing is changed before the monitor's first order (rule 10.4)."""
-        seen = await self._look()
+        seen = await self._questions.look()
         if isinstance(seen, str):
             log.warning("start: %s", seen)
             return
@@ -116,63 +101,41 @@ class Agent:
         except wire.WireError as error:
             log.debug("bad request: %s", error)
             shown = line[:80].decode("utf-8", "backslashreplace")
-            raise GarbageError(self._error(why.UNKNOWN_COMMAND, f"Invalid command '{shown}'!")) from error
+            raise GarbageError(
+                self._replies.error(why.UNKNOWN_COMMAND, f"Invalid command '{shown}'!")
+            ) from error
         if request.version > wire.VERSION:
             log.warning("request of version %d, this agent speaks %d", request.version, wire.VERSION)
         if request.host != self._here.name:
-            return self._error(
+            return self._replies.error(
                 why.WRONG_HOST,
                 f"Invalid hostname in command ({request.host[:80]})! My name is '{self._here.name}'",
             )
-        return self._signed(request, await self._answer(request, peer))
+        return self._replies.signed(request, await self._answer(request, peer))
 
     async def _answer(self, request: wire.Request, peer: Peer) -> bytes:
         self._shell.heard()
         if refused := self._authority.refusal(request, peer):
-            return self._error(refused.why, refused.text, refused.fields)
+            return self._replies.error(refused.why, refused.text, refused.fields)
         match request.command:
             case wire.PROMISE:
                 return self._promise(request)
             case wire.PING:
-                return self._reply("OK: Pinged!")
+                return self._replies.reply("OK: Pinged!")
             case wire.GET_AGENT_STATUS:
-                return self._reply("OK: Returning status!", wire.agent_status_fields(self._shell.core.status))
-            case wire.GET_SYSTEM_STATUS:
-                return await self._system_status()
+                return self._replies.reply(
+                    "OK: Returning status!", wire.agent_status_fields(self._shell.core.status)
+                )
             case wire.SET_STATUS:
                 return await self._set_status(request)
             case wire.CLEAR_BAD_ROLES:
                 return await self._clear_bad_roles()
-            case (
-                wire.CLIENTS
-                | wire.NOTES
-                | wire.REACHABLE
-                | wire.PREPARE
-                | wire.RELEASE
-                | wire.DOCTOR
-                | wire.ABSENT
-            ):
-                return await self._answer_more(request)
-            case _:
-                return self._error(why.UNKNOWN_COMMAND, f"Invalid command '{request.command[:80]}'!")
-
-    async def _answer_more(self, request: wire.Request) -> bytes:
-        """Return the reply to what agents of MMM 2.x do not know."""
-        match request.command:
-            case wire.CLIENTS:
-                return await self._clients(request)
-            case wire.NOTES:
-                return await self._notes()
-            case wire.REACHABLE:
-                return await self._reachable(request)
+            case wire.PREPARE:
+                return await self._prepare()
             case wire.RELEASE:
                 return self._release(request)
-            case wire.DOCTOR:
-                return await self._doctor()
-            case wire.ABSENT:
-                return await self._absent(request)
             case _:
-                return await self._prepare()
+                return await self._questions.answer(request)
 
     async def reassert(self) -> None:
         """Put right what is assigned and has changed since, unless it was looked at just now (rule 7)."""
@@ -180,29 +143,28 @@ class Agent:
 
     async def leave(self) -> None:
         """Wait until the monitor knows that the writer's VIP stays here, where it is bound, or is not heard in time."""
-        self._leaving = patience(self._shell.core, clock()) > 0
+        self._replies.leaving = patience(self._shell.core, clock()) > 0
         await self._shell.leave()
 
     async def close(self) -> None:
         """Let the change that is being made come to its end; VIPs and read_only stay as they are."""
         await self._shell.close(self._leave_for_good())
-        self._reach.close()
+        self._questions.close()
         self._doubts.close()
         self._looker.shutdown(wait=False, cancel_futures=True)
-        self._onlooker.close()
 
     async def _leave_for_good(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_AGAIN):
-                await asyncio.get_running_loop().run_in_executor(self._looker, self._shell.left_for_good)
+                await asyncio.get_running_loop().run_in_executor(self._looker, self._shell.leave_for_good)
 
     async def _set_status(self, request: wire.Request) -> bytes:
         try:
             status = wire.ordered_status(request)
         except wire.WireError as error:
-            return self._error(why.BAD_REQUEST, str(error))
+            return self._replies.error(why.BAD_REQUEST, str(error))
         if not (_STATE.fullmatch(status.state) and _HOST.fullmatch(status.master)):
-            return self._error(
+            return self._replies.error(
                 why.BAD_REQUEST,
                 f"{status.state[:40]!r} with active master {status.master[:80]!r} is no status",
             )
@@ -212,15 +174,15 @@ class Agent:
             async with asyncio.timeout(ORDER_LIMIT):
                 outcome = await asyncio.shield(asyncio.ensure_future(self._shell.order(status, grant)))
         except TimeoutError:
-            return self._error(why.BUSY, f"not done within {ORDER_LIMIT:g} s, still at it")
+            return self._replies.error(why.BUSY, f"not done within {ORDER_LIMIT:g} s, still at it")
         finally:
             asyncio.get_running_loop().call_soon(log_queue.release)  # once it is answered
         besides = self._told_besides(request, outcome)
         if outcome.failures:
-            return self._failed(outcome, besides)
+            return self._replies.failed(outcome, besides)
         if outcome.notes:
-            return self._reply(f"OK: Status applied; {'; '.join(outcome.notes)}", besides)
-        return self._reply("OK: Status applied successfully!", besides)
+            return self._replies.reply(f"OK: Status applied; {'; '.join(outcome.notes)}", besides)
+        return self._replies.reply("OK: Status applied successfully!", besides)
 
     def _told_besides(self, request: wire.Request, outcome: Outcome) -> tuple[str, ...]:
         """Return the fields of an answer to SET_STATUS; a classic monitor is told none."""
@@ -254,29 +216,29 @@ class Agent:
         try:
             asked = wire.asked_promise(request)
         except wire.WireError as error:
-            return self._error(why.BAD_REQUEST, str(error))
+            return self._replies.error(why.BAD_REQUEST, str(error))
         known = self._shell.core.held.bound(clock())
         if refusal := self._shell.promise(asked):
-            return self._error(why.NO_PROMISE, refusal)
+            return self._replies.error(why.NO_PROMISE, refusal)
         level = logging.DEBUG if known else logging.INFO
         log.log(level, "promised %s: no writer role here for %g s", asked.holder, asked.length)
-        return self._reply("OK: Promised!")
+        return self._replies.reply("OK: Promised!")
 
     def _release(self, request: wire.Request) -> bytes:
         try:
             holder, token = wire.released(request)
         except wire.WireError as error:
-            return self._error(why.BAD_REQUEST, str(error))
+            return self._replies.error(why.BAD_REQUEST, str(error))
         if self._shell.give_back(holder, token):
             log.info("%s has given the role up: what it was promised is over", holder)
-        return self._reply("OK: Released!")
+        return self._replies.reply("OK: Released!")
 
     async def watch(self, tls: ssl.SSLContext | None) -> None:
         """Watch over the leases, and for what is wrong here, until cancelled.
 
         `tls` is for questions to other agents, those of the monitor too.
         """
-        self._reach.tls = tls
+        self._questions.reach.tls = tls
         if self._leases:
             self._shell.watch(tls)
         await self._doubts.watch()
@@ -284,132 +246,12 @@ class Agent:
     async def _clear_bad_roles(self) -> bytes:
         outcome = await self._shell.clear()
         if outcome.failures:
-            return self._failed(outcome)
-        return self._reply(f"OK: Removed {outcome.removed} roles")
-
-    async def _system_status(self) -> bytes:
-        seen = await self._look()
-        if isinstance(seen, str):
-            return self._error(why.NOT_DONE, seen)
-        bound = tuple(vip for vip in self._facts.vips if vip.ip in seen.bound | seen.stray)
-        source = seen.source.ip if seen.source else ""
-        fields = wire.system_status_fields(wire.SystemStatus(seen.writable is True, bound, source))
-        return self._reply("OK: Returning status!", fields)
-
-    async def _clients(self, request: wire.Request) -> bytes:
-        self._shell.steps.keep = kept_users(self._conf) | {user for user in request.params[:1] if user}
-        try:
-            found = await asyncio.get_running_loop().run_in_executor(self._looker, self._survey)
-        except MysqlError as error:
-            return self._error(why.NOT_DONE, error.text)
-        return self._reply("OK: Returning clients!", wire.clients_fields(found))
-
-    async def _doctor(self) -> bytes:
-        """Return the reply with a look at this host; those who ask at the same time get one look."""
-        if self._examined is None or self._examined.done():
-            loop = asyncio.get_running_loop()
-            self._examined = loop.run_in_executor(None, look_host, self._conf)
-        look = await asyncio.shield(self._examined)
-        return self._reply("OK: Looked!", wire.looked_fields(encoded(look)))
-
-    async def _notes(self) -> bytes:
-        try:
-            found = await asyncio.get_running_loop().run_in_executor(self._looker, self._look_at_threads)
-        except MysqlError as error:
-            return self._error(why.NOT_DONE, error.text, doubt_fields(self._doubts.found))
-        return self._reply(
-            "OK: Returning notes!", (*wire.notes_fields(found), *doubt_fields(self._doubts.found))
-        )
-
-    def _look_at_threads(self) -> tuple[wire.Note, ...]:
-        return self._onlooker.ask(notes.look)
-
-    async def _reachable(self, request: wire.Request) -> bytes:
-        try:
-            other = self._conf.hosts.get(wire.asked_reachable(request))
-        except wire.WireError as error:
-            return self._error(why.BAD_REQUEST, str(error))
-        if other is None or other == self._here:
-            return self._error(why.BAD_REQUEST, f"{request.params[0][:80]} is no other host of this cluster")
-        return self._reply("OK: Returning reach!", wire.reach_fields(await self._reach.of(other)))
-
-    async def _absent(self, request: wire.Request) -> bytes:
-        try:
-            name, ip = wire.asked_absent(request)
-        except wire.WireError as error:
-            return self._error(why.BAD_REQUEST, str(error))
-        other = self._conf.hosts.get(name)
-        if other is None or other == self._here or ip not in self._ips:
-            return self._error(
-                why.BAD_REQUEST, f"{name[:80]} is no other host of this cluster, or {ip[:80]} no VIP"
-            )
-        nobody = await self._reach.absent(other, ip)
-        return self._reply("OK: Returning absence!", wire.absent_fields(nobody=nobody))
+            return self._replies.failed(outcome)
+        return self._replies.reply(f"OK: Removed {outcome.removed} roles")
 
     async def _prepare(self) -> bytes:
         doubts = doubt_fields(await self._doubts.look(anew=True))
         problem = await self._shell.prepare()
         if problem:
-            return self._error(why.NOT_DONE, problem, doubts)
-        return self._reply("OK: Prepared!", doubts)
-
-    def _survey(self) -> wire.Clients:
-        keep = self._shell.steps.keep
-        with connect(self._address, ANSWER_LIMIT) as server:
-            found, waiting = survey(server, keep=keep), blocked(server, keep, clients_for=0.0).waiting
-        waits = [each.seconds for each in waiting if each.seconds >= LOOK_AGAIN]
-        return wire.Clients(
-            found.at_rest,
-            found.writing,
-            found.oldest,
-            found.who,
-            found.idle,
-            found.idle_for,
-            found.idle_who,
-            len(waits),
-            max(waits, default=0.0),
-        )
-
-    async def _look(self) -> Seen | str:
-        """Return what is seen, or why nothing could be; those who ask at the same time get one look."""
-        if self._looking is None or self._looking.done():
-            loop = asyncio.get_running_loop()
-            self._looking = loop.create_task(self._look_once())
-        return await asyncio.shield(self._looking)
-
-    async def _look_once(self) -> Seen | str:
-        return await asyncio.get_running_loop().run_in_executor(self._looker, self._see)
-
-    def _see(self) -> Seen | str:
-        session = Session(self._address)
-        try:
-            return look(self._interface, self._ips, session)
-        except InterfaceError as error:
-            return str(error)
-        finally:
-            session.close()
-
-    def _failed(self, outcome: Outcome, fields: tuple[str, ...] = ()) -> bytes:
-        return self._error(code_of(outcome.failures), "; ".join(map(str, outcome.failures)), fields)
-
-    def _error(self, code: str, text: str, fields: tuple[str, ...] = ()) -> bytes:
-        return self._reply(f"ERROR: {text}", fields, code)
-
-    def _reply(self, text: str, fields: tuple[str, ...] = (), code: str = "") -> bytes:
-        uptime = clock()
-        fresh = self._shell.core.held.token(uptime)
-        token = fresh if self._leases else wire.NO_LEASE
-        if self._conf.auth_key and not self._leases:
-            fields = (*fields, fresh_field(fresh))
-        try:
-            fields = (*fields, wire.LEAVING) if self._leaving else fields
-            reply = wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token, code)
-            return wire.encode_reply(reply)
-        except wire.WireError as error:
-            text = f"ERROR: {wire.sayable(str(error))}"
-            return wire.encode_reply(wire.Reply(text, (), uptime, token, why.NOT_DONE))
-
-    def _signed(self, request: wire.Request, line: bytes) -> bytes:
-        """Return the reply with the signature that a signed request is answered with."""
-        key = self._conf.auth_key
-        return wire.encode_reply(sign_reply(key, wire.decode_reply(line), request)) if key else line
+            return self._replies.error(why.NOT_DONE, problem, doubts)
+        return self._replies.reply("OK: Prepared!", doubts)

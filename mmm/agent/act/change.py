@@ -6,25 +6,17 @@ by then than when the change began.
 
 from collections.abc import Callable
 
+from mmm.agent.act.accounts import agent_at
 from mmm.agent.act.observe import ANSWER_LIMIT, Session, look
-from mmm.agent.act.steps import Steps, agent_at
+from mmm.agent.act.steps import Steps
 from mmm.agent.decide.actions import Change, How, Prepared
 from mmm.agent.decide.failure import failures
 from mmm.agent.decide.held_lease import HeldLease
 from mmm.agent.decide.lease_watch import UNDISTURBED
 from mmm.agent.decide.obedience import Changed, Outcome
-from mmm.agent.decide.plan import (
-    HARD_OFFLINE,
-    Facts,
-    Past,
-    Plan,
-    Seen,
-    Unbind,
-    UnbindElsewhere,
-    clear,
-    plan,
-    put_right,
-)
+from mmm.agent.decide.plan import HARD_OFFLINE, Facts, Past, clear, plan, put_right
+from mmm.agent.decide.seen import Seen
+from mmm.agent.decide.steps import Plan, Unbind, UnbindElsewhere
 from mmm.clock import clock
 from mmm.config.model import Cluster
 from mmm.mysql.session.connection import MysqlError

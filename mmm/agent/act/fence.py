@@ -6,9 +6,9 @@ It runs in a process of the angel's. The VIP goes first, which needs nobody's an
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
+from mmm.agent.act.accounts import agent_at, kept_users
 from mmm.agent.act.clients import cut_off, end_clients_of
 from mmm.agent.act.observe import Session
-from mmm.agent.act.steps import agent_at, kept_users
 from mmm.config.model import Cluster, Host
 from mmm.mysql.server.read_only import deny_writes
 from mmm.mysql.session.connection import ErrorKind, MysqlError

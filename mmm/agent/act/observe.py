@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mmm.agent.decide.plan import Seen, Server, Source
+from mmm.agent.decide.seen import Seen, Server, Source
 from mmm.gtid.semi_sync import SemiSync
 from mmm.mysql.server.read_only import Access, access, access_in
 from mmm.mysql.server.replication import replica_status

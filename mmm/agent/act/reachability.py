@@ -5,7 +5,7 @@ import ssl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from mmm.agent.act.steps import agent_at
+from mmm.agent.act.accounts import agent_at
 from mmm.config.model import Cluster, Host
 from mmm.mysql.server.replication import replica_status
 from mmm.mysql.session.connection import MysqlError, connect

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from mmm.agent.act import promise_file
 from mmm.agent.act.change import Changes
-from mmm.agent.act.fence import deny, take_away
-from mmm.agent.act.observe import Session
+from mmm.agent.act.lease_jobs import INTERNAL, LeaseJobs
 from mmm.agent.act.rivals import Rivals
 from mmm.agent.act.sayings import say
-from mmm.agent.act.steps import Steps, agent_at
+from mmm.agent.act.steps import Steps
 from mmm.agent.decide import core as decide
 from mmm.agent.decide import held_lease, lease_watch
 from mmm.agent.decide.actions import (
@@ -50,13 +49,12 @@ from mmm.clock import clock
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import FOREVER, Grant
 from mmm.network.arp import Announcer
-from mmm.network.vips import Interface, InterfaceError
+from mmm.network.vips import Interface
 from mmm.process import log_queue
 from mmm.wire.agent import AskedPromise, Status
 
 CLOSE_LIMIT = 15.0
 """Seconds that a change may still take when the agent is to end."""
-INTERNAL = "internal error of the agent"
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +103,7 @@ class Shell:
         self._rest = asyncio.Event()
         self._granted = asyncio.Event()
         self._changer = ThreadPoolExecutor(1, thread_name_prefix="change")
-        self._fencer = ThreadPoolExecutor(1, thread_name_prefix="fence")
-        self._binder = ThreadPoolExecutor(1, thread_name_prefix="bind")
+        self._jobs = LeaseJobs(conf, interface, self._lifetime)
 
     @property
     def core(self) -> Core:
@@ -198,8 +195,8 @@ class Shell:
         for task in self._tasks:
             task.cancel()
         self._changer.submit(self._changes.close)
-        for threads in (self._changer, self._fencer, self._binder):
-            threads.shutdown(wait=False, cancel_futures=threads is not self._changer)
+        self._changer.shutdown(wait=False)
+        self._jobs.close()
 
     def watch(self, tls: ssl.SSLContext | None) -> None:
         """Watch over the leases from now on; `tls` is for questions to other agents."""
@@ -294,7 +291,7 @@ class Shell:
             case Unbind(vips):
                 self._run(self._unbind(vips))
             case Renew(vips):
-                self._run(self._renew(vips))
+                self._run(self._jobs.renew(vips))
             case Reach():
                 self._run(self._reach())
             case AskPromises():
@@ -346,43 +343,16 @@ class Shell:
         self._take(decide.ready(self._core, prepared, clock()))
 
     async def _deny(self) -> None:
-        """Set read_only and end clients."""
-        session = Session(agent_at(self._here))
-        try:
-            failure = await asyncio.get_running_loop().run_in_executor(
-                self._fencer, deny, session, self._conf
-            )
-        except Exception as error:
-            log.exception("setting read_only ended by an internal error")
-            failure = f"{INTERNAL}: {type(error).__name__}"
+        failure = await self._jobs.deny()
         self._take(lease_watch.denied(self._core, failure, clock()))
 
     async def _unbind(self, vips: tuple[Vip, ...]) -> None:
-        """Have the kernel end the clients that a server which says nothing has not, and remove the VIPs."""
-        for vip in vips:
-            try:
-                loop = asyncio.get_running_loop()
-                ended = await loop.run_in_executor(
-                    self._binder, take_away, self._interface, self._here, vip.ip
-                )
-            except InterfaceError as error:
-                log.error("unbind %s: %s", vip, error)
-            except Exception:
-                log.exception("unbinding %s ended by an internal error", vip)
-            else:
-                if ended:
-                    text = "%s: %s is gone, %d clients that the server did not end"
-                    log.warning(text, self._here.name, vip.ip, ended)
+        await self._jobs.unbind(vips)
         self._take(lease_watch.unbound(self._core, clock()))
 
-    async def _renew(self, vips: tuple[Vip, ...]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._binder, self._renew_now, vips)
-
-    def _renew_now(self, vips: tuple[Vip, ...]) -> None:
-        for vip in vips:
-            if (lifetime := self._lifetime(vip)) >= 0:
-                with suppress(InterfaceError):
-                    self._interface.renew(vip.ip, lifetime)
+    def leave_for_good(self) -> None:
+        """Have the VIPs stay after the agent, as far as the lease allows; blocks."""
+        self._jobs.leave_for_good(self._core, clock())
 
     async def _ask_promises(self, wanted: AskPromises) -> None:
         missing = await self._rivals.ask_promises(wanted.rivals, self._core.held.length, wanted.token)
@@ -399,18 +369,3 @@ class Shell:
     async def _reach(self) -> None:
         await self._rivals.reach(self._core.held.length)
         self._take((lease_watch.reached(self._core), ()))
-
-    def left_for_good(self) -> None:
-        """Have the VIPs stay after the agent: the writer's where the monitor has granted it for good (rule 11.1)."""
-        held, now = self._core.held, clock()
-        if not held.leased:
-            return
-        for vip in self._core.status.vips:
-            left = held.left(now)
-            if vip.role == self._core.site.facts.writer and left < FOREVER:
-                log.warning("%s keeps the rest of its lease, %.1f s: the monitor is not heard", vip, left)
-                continue
-            try:
-                self._interface.renew(vip.ip, 0)
-            except InterfaceError as error:
-                log.error("%s: %s", vip, error)

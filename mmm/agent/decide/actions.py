@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mmm.agent.decide.obedience import Outcome
-from mmm.agent.decide.plan import Past, Seen
+from mmm.agent.decide.plan import Past
+from mmm.agent.decide.seen import Seen
 from mmm.config.model import Vip
 from mmm.lease.rules import Grant
 from mmm.wire.agent import Status

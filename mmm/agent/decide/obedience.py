@@ -10,21 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from mmm.agent.decide.failure import Failure
-from mmm.agent.decide.plan import (
-    AllowWrites,
-    Bind,
-    Chain,
-    Facts,
-    Past,
-    Probe,
-    Seen,
-    SemiSyncRole,
-    Server,
-    Step,
-    Sync,
-    ThrowAway,
-    remember,
-)
+from mmm.agent.decide.plan import Facts, Past, remember
+from mmm.agent.decide.seen import Seen, Server
+from mmm.agent.decide.steps import AllowWrites, Bind, Chain, Probe, SemiSyncRole, Step, Sync, ThrowAway
 from mmm.config.model import Vip
 from mmm.lease.rules import Grant
 from mmm.wire.agent import Status

@@ -15,10 +15,30 @@ A step is done only if those before it in its chain were. Unbinding never waits 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 
+from mmm.agent.decide.seen import Seen, Server
+from mmm.agent.decide.steps import (
+    AllowWrites,
+    Attach,
+    Bind,
+    Chain,
+    DenyWrites,
+    Detach,
+    FinishLifting,
+    Follow,
+    Plan,
+    Probe,
+    RenewLogin,
+    SemiSyncRole,
+    StartReplication,
+    StopReceiving,
+    StopReplication,
+    Sync,
+    ThrowAway,
+    Unbind,
+    UnbindElsewhere,
+)
 from mmm.config.model import Cluster, Vip
-from mmm.gtid.semi_sync import SemiSync
 from mmm.wire.agent import PROBE_STOP, Status
 
 ONLINE = "ONLINE"
@@ -31,57 +51,6 @@ FOLLOWS = frozenset({ONLINE, "REPLICATION_FAIL", "REPLICATION_DELAY"})
 
 UNUSED = frozenset({"AWAITING_RECOVERY", HARD_OFFLINE})
 """States of hosts that are not in use: a server that was started meanwhile need not have started its replication."""
-
-
-class Server(Enum):
-    """How this host's own server answers."""
-
-    UP = "up"
-    DEAD = "dead"
-    """Nothing listens: nobody can write."""
-    SILENT = "silent"
-    """No answer in time, or no way to it: it may be frozen and thaw with sessions that write."""
-    REFUSING = "refusing"
-    """It lives and turns the agent away."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the server replicates from, and whether a thread of replication runs."""
-
-    ip: str
-    port: int
-    running: bool
-    receives: bool = True
-    """The thread that receives runs, or tries to connect."""
-    detached: bool = False
-    """It was made unreachable on purpose."""
-    refused: bool = False
-    """The source does not let the replica in."""
-    lifting: bool = False
-    """Its delay was about to be set to 0, and what was received is being applied first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What stands on interface and server. Unknown is None."""
-
-    bound: frozenset[str]
-    """The cluster's virtual IPs on the interface, whatever their prefix length."""
-    wide: frozenset[str] = frozenset()
-    """Those of them that are bound otherwise than as a /32."""
-    server: Server = Server.UP
-    writable: bool | None = False
-    source: Source | None = None
-    """None without replication, or when it could not be asked."""
-    problem: str = ""
-    """Why the server could not be asked."""
-    sealed: bool = True
-    """Not even administrators may write, where the server can forbid it them (super_read_only)."""
-    semi_sync: SemiSync | None = None
-    """None when it could not be asked."""
-    stray: frozenset[str] = frozenset()
-    """The cluster's virtual IPs that are bound on other interfaces of this host, a former cluster_interface say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,211 +79,6 @@ class Facts:
     vips: tuple[Vip, ...]
     sources: Mapping[str, tuple[str, int]]
     """Where each host's server listens: IP and port."""
-
-
-@dataclass(frozen=True, slots=True)
-class Follow:
-    """Replicate from `host`."""
-
-    host: str
-
-    def __str__(self) -> str:
-        return f"follow {self.host}"
-
-
-@dataclass(frozen=True, slots=True)
-class DenyWrites:
-    """Set read_only and end the clients."""
-
-    def __str__(self) -> str:
-        return "deny writes"
-
-
-@dataclass(frozen=True, slots=True)
-class AllowWrites:
-    """Lift read_only, for the writer's VIP."""
-
-    vip: Vip
-
-    def __str__(self) -> str:
-        return "allow writes"
-
-
-@dataclass(frozen=True, slots=True)
-class SemiSyncRole:
-    """Be the semi-sync source, whose commits wait, or a replica that acknowledges. That it fails fails no order."""
-
-    source: bool
-
-    def __str__(self) -> str:
-        return f"semi-sync {'source' if self.source else 'replica'}"
-
-
-@dataclass(frozen=True, slots=True)
-class Sync:
-    """Apply all that the peer has, or where it does not answer, all that was received.
-
-    With `force` as much of that as can be had in time is enough (rule 10.10). A peer that is `lost` is not waited for.
-    """
-
-    force: bool = False
-    lost: bool = False
-
-    def __str__(self) -> str:
-        return "sync as far as possible" if self.force else "sync"
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """Bind a VIP and announce it."""
-
-    vip: Vip
-
-    def __str__(self) -> str:
-        return f"bind {self.vip}"
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Ask whether somebody has the VIP; where somebody has and it is to `stop` that, it fails."""
-
-    vip: Vip
-    stop: bool = False
-
-    def __str__(self) -> str:
-        return f"probe {self.vip}"
-
-
-@dataclass(frozen=True, slots=True)
-class Unbind:
-    """Unbind a VIP."""
-
-    vip: Vip
-
-    def __str__(self) -> str:
-        return f"unbind {self.vip}"
-
-
-@dataclass(frozen=True, slots=True)
-class UnbindElsewhere:
-    """Unbind a VIP from all other interfaces."""
-
-    vip: Vip
-
-    def __str__(self) -> str:
-        return f"unbind {self.vip} elsewhere"
-
-
-@dataclass(frozen=True, slots=True)
-class StopReceiving:
-    """Take nothing more from the source; where that is to `finish`, what came since the sync is applied."""
-
-    finish: bool = False
-
-    def __str__(self) -> str:
-        return "stop receiving"
-
-
-@dataclass(frozen=True, slots=True)
-class ThrowAway:
-    """Throw away what was received and could not be applied in time: it is lost by order, and is not to come later.
-
-    Only while the peer, which has it, lives. That it fails fails no order.
-    """
-
-    def __str__(self) -> str:
-        return "throw away what is not applied"
-
-
-@dataclass(frozen=True, slots=True)
-class Detach:
-    """Make the source unreachable, also for a server that restarts. That it fails fails no order: it is tried again."""
-
-    def __str__(self) -> str:
-        return "detach from the source"
-
-
-@dataclass(frozen=True, slots=True)
-class Attach:
-    """Replicate from the source again. One that has still to catch up is waited for, until the next look."""
-
-    def __str__(self) -> str:
-        return "attach to the source"
-
-
-@dataclass(frozen=True, slots=True)
-class FinishLifting:
-    """Finish setting the delay to 0 that a promotion has begun; what is not applied yet is waited for, until later."""
-
-    def __str__(self) -> str:
-        return "finish setting the delay to 0"
-
-
-@dataclass(frozen=True, slots=True)
-class StartReplication:
-    """Start replication."""
-
-    def __str__(self) -> str:
-        return "start replication"
-
-
-@dataclass(frozen=True, slots=True)
-class RenewLogin:
-    """Log in to the source, which turns the replica away, as the conf says. That it fails fails no order."""
-
-    host: str
-
-    def __str__(self) -> str:
-        return f"renew the login at {self.host}"
-
-
-@dataclass(frozen=True, slots=True)
-class StopReplication:
-    """Stop replication."""
-
-    def __str__(self) -> str:
-        return "stop replication"
-
-
-Replicate = (
-    StopReceiving
-    | ThrowAway
-    | Detach
-    | Attach
-    | FinishLifting
-    | StartReplication
-    | StopReplication
-    | RenewLogin
-)
-Step = (
-    Follow
-    | DenyWrites
-    | AllowWrites
-    | SemiSyncRole
-    | Sync
-    | Probe
-    | Bind
-    | Unbind
-    | UnbindElsewhere
-    | Replicate
-)
-Chain = tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Chains of steps in order; a chain ends at its first step that fails."""
-
-    chains: tuple[Chain, ...] = ()
-    refusals: tuple[str, ...] = ()
-    """What was ordered and cannot be done, a sentence each: the answer is ERROR."""
-    notes: tuple[str, ...] = ()
-    """What could not be confirmed and does no harm now: the answer is OK, and it is looked at again soon."""
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """Return all steps in order."""
-        return tuple(step for chain in self.chains for step in chain)
 
 
 def facts(conf: Cluster) -> Facts:

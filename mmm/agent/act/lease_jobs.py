@@ -1,0 +1,93 @@
+"""What is done to this host for the sake of the lease: in threads, each job to its end.
+
+Denying writes, which a server that hangs holds up, has a thread apart from that which unbinds.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from mmm.agent.act.accounts import agent_at
+from mmm.agent.act.fence import deny, take_away
+from mmm.agent.act.observe import Session
+from mmm.agent.decide.core import Core
+from mmm.config.model import Cluster, Vip
+from mmm.lease.rules import FOREVER
+from mmm.network.vips import Interface, InterfaceError
+
+INTERNAL = "internal error of the agent"
+
+log = logging.getLogger(__name__)
+
+
+class LeaseJobs:
+    """Gives up what the lease was for, or has the kernel keep it. `close` it.
+
+    `lifetime` tells for how many seconds the kernel is to keep a VIP: 0 for ever, negative where it may not be bound.
+    """
+
+    def __init__(self, conf: Cluster, interface: Interface, lifetime: Callable[[Vip], int]) -> None:
+        self._conf = conf
+        self._here = conf.hosts[conf.this]
+        self._interface = interface
+        self._lifetime = lifetime
+        self._fencer = ThreadPoolExecutor(1, thread_name_prefix="fence")
+        self._binder = ThreadPoolExecutor(1, thread_name_prefix="bind")
+
+    def close(self) -> None:
+        """Begin no further job."""
+        for threads in (self._fencer, self._binder):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def deny(self) -> str:
+        """Set read_only and end clients; returns why that failed, empty when it did not."""
+        session = Session(agent_at(self._here))
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._fencer, deny, session, self._conf)
+        except Exception as error:
+            log.exception("setting read_only ended by an internal error")
+            return f"{INTERNAL}: {type(error).__name__}"
+
+    async def unbind(self, vips: tuple[Vip, ...]) -> None:
+        """Have the kernel end the clients that a server which says nothing has not, and remove the VIPs."""
+        for vip in vips:
+            try:
+                loop = asyncio.get_running_loop()
+                ended = await loop.run_in_executor(
+                    self._binder, take_away, self._interface, self._here, vip.ip
+                )
+            except InterfaceError as error:
+                log.error("unbind %s: %s", vip, error)
+            except Exception:
+                log.exception("unbinding %s ended by an internal error", vip)
+            else:
+                if ended:
+                    text = "%s: %s is gone, %d clients that the server did not end"
+                    log.warning(text, self._here.name, vip.ip, ended)
+
+    async def renew(self, vips: tuple[Vip, ...]) -> None:
+        """Have the kernel keep the VIPs for as long as they may be bound."""
+        await asyncio.get_running_loop().run_in_executor(self._binder, self._renew_now, vips)
+
+    def _renew_now(self, vips: tuple[Vip, ...]) -> None:
+        for vip in vips:
+            if (lifetime := self._lifetime(vip)) >= 0:
+                with suppress(InterfaceError):
+                    self._interface.renew(vip.ip, lifetime)
+
+    def leave_for_good(self, core: Core, now: float) -> None:
+        """Have the VIPs stay after the agent: the writer's where the monitor has granted it for good (rule 11.1)."""
+        held = core.held
+        if not held.leased:
+            return
+        for vip in core.status.vips:
+            left = held.left(now)
+            if vip.role == core.site.facts.writer and left < FOREVER:
+                log.warning("%s keeps the rest of its lease, %.1f s: the monitor is not heard", vip, left)
+                continue
+            try:
+                self._interface.renew(vip.ip, 0)
+            except InterfaceError as error:
+                log.error("%s: %s", vip, error)

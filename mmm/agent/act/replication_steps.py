@@ -1,0 +1,154 @@
+"""The steps on replication: whom the server follows, and what it has of the peer before it takes writes."""
+
+import logging
+
+from mmm.agent.act.accounts import agent_at
+from mmm.agent.act.catch_up import LOST_LIMIT, CatchUpError, Patience, apply_received, catch_up
+from mmm.agent.act.observe import ANSWER_LIMIT, Session
+from mmm.agent.act.step_error import StepError
+from mmm.agent.act.workplace import Workplace
+from mmm.agent.decide.steps import (
+    Attach,
+    Detach,
+    FinishLifting,
+    Follow,
+    RenewLogin,
+    Replicate,
+    SemiSyncRole,
+    StartReplication,
+    StopReceiving,
+    StopReplication,
+    Sync,
+    ThrowAway,
+)
+from mmm.config.model import Host
+from mmm.mysql.server.delay import finish_lifting
+from mmm.mysql.server.detach import attach, detach, stop_receiving
+from mmm.mysql.server.follow import follow, renew_login
+from mmm.mysql.server.login import refused_login, replicates_from
+from mmm.mysql.server.read_only import access
+from mmm.mysql.server.replication import start_replica, stop_replica
+from mmm.mysql.server.semi_sync import become_replica, become_source
+from mmm.mysql.session.connection import MysqlError, connect
+from mmm.wire.why import NO_LOGIN
+
+log = logging.getLogger(__name__)
+
+
+class ReplicationSteps:
+    """The replication of this host's server, with a connection to its peer."""
+
+    def __init__(self, at: Workplace) -> None:
+        self._at = at
+        peer = at.conf.hosts.get(at.here.peer or "")
+        self._peer = Session(agent_at(peer)) if peer else None
+
+    def prepare(self) -> None:
+        """Connect to the peer, which will be asked how far to catch up; raises MysqlError."""
+        if self._peer is not None:
+            self._peer.rest()
+            self._peer.ask(access)
+
+    def rest(self) -> None:
+        """Close the connection to the peer if it has served for long enough."""
+        if self._peer is not None:
+            self._peer.rest()
+
+    def do(self, step: SemiSyncRole | Follow | Replicate, session: Session) -> str:
+        """Do one step; returns what to say of it. Raises MysqlError, CatchUpError, StepError."""
+        match step:
+            case SemiSyncRole(True):
+                become_source(session.open())
+                return "commits wait for a replica"
+            case SemiSyncRole():
+                become_replica(session.open(), self._at.conf.sync_timeout)
+                return "acknowledges what it receives, if its source is one"
+            case Follow(host):
+                return self._follow(self._at.conf.hosts[host], session)
+            case StopReceiving(finish):
+                return self._stop_receiving(session, finish=finish)
+            case ThrowAway():
+                return self._throw_away(session)
+            case Detach():
+                if why_not := detach(session.open()):
+                    raise StepError(why_not)
+                return "done, until what the other master has is compared"
+            case Attach():
+                return self._attach(session)
+            case RenewLogin(host):
+                return self._renew_login(self._at.conf.hosts[host], session)
+            case FinishLifting() | StartReplication() | StopReplication():
+                return self._start_or_stop(step, session)
+
+    def _start_or_stop(
+        self, step: FinishLifting | StartReplication | StopReplication, session: Session
+    ) -> str:
+        match step:
+            case FinishLifting():
+                why_not = finish_lifting(session.open())
+                return f"waits: {why_not}" if why_not else "done, replicates by GTID again"
+            case StartReplication():
+                start_replica(session.open())
+                return "started"
+            case StopReplication():
+                stop_replica(session.open(), self._at.conf.sync_timeout)
+                return "stopped"
+
+    def sync(self, session: Session, sync: Sync) -> str:
+        """Apply what the peer has, see `Sync`. Raises MysqlError, CatchUpError."""
+        patience = self._patience(LOST_LIMIT if sync.lost else ANSWER_LIMIT)
+        try:
+            return catch_up(session.open(), self._peer, patience)
+        except CatchUpError as error:
+            if not sync.force:
+                raise
+            log.warning("sync: %s: goes on by 'move_role --force' though %s", self._at.here.name, error)
+            return f"forced to go on: {error}"
+
+    def _patience(self, peer_limit: float = ANSWER_LIMIT) -> Patience:
+        return Patience(self._at.conf.sync_timeout, self._at.keep, peer_limit)
+
+    def _stop_receiving(self, session: Session, *, finish: bool) -> str:
+        ended = stop_receiving(session.open())
+        if not ended:
+            session.close()
+        if finish:
+            apply_received(session.open(), self._patience())
+        return "stopped" if ended else "is about to end, and takes nothing more"
+
+    def _attach(self, session: Session) -> str:
+        try:
+            self.prepare()
+            source = self._peer.open() if self._peer else None
+        except MysqlError as error:
+            log.debug("attach: %s: %s", self._at.here.name, error.text)
+            source = None  # it says itself what it has no more
+        why_not = attach(session.open(), source)
+        return f"waits: {why_not}" if why_not else "replicates from it again"
+
+    def _throw_away(self, session: Session) -> str:
+        try:
+            connect(
+                agent_at(self._at.conf.hosts[self._at.here.peer or self._at.here.name]), ANSWER_LIMIT
+            ).close()
+        except MysqlError as error:
+            return f"kept, it may be nowhere else: {error.text}"
+        if why_not := detach(session.open(), throw_away=self._at.conf.sync_timeout):
+            raise StepError(why_not)
+        return "nothing is left to apply"
+
+    def _follow(self, master: Host, session: Session) -> str:
+        self._see_login(master)
+        with connect(agent_at(master), ANSWER_LIMIT) as at_source:
+            source = replicates_from(master)
+            return follow(session.open(), source, at_source, self._at.conf.sync_timeout).value
+
+    def _renew_login(self, master: Host, session: Session) -> str:
+        self._see_login(master)
+        renew_login(session.open(), replicates_from(master), self._at.conf.sync_timeout)
+        return f"as {master.replication_user}"
+
+    def _see_login(self, master: Host) -> None:
+        """Raise StepError where a replica could not log in: one that works is not to be broken."""
+        if why_not := refused_login(master, ANSWER_LIMIT):
+            raise StepError(why_not, NO_LOGIN)

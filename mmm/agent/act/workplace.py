@@ -1,0 +1,16 @@
+"""What all steps of a change share."""
+
+from mmm.agent.act.accounts import kept_users
+from mmm.agent.act.stopwatch import Stopwatch
+from mmm.config.model import Cluster
+
+
+class Workplace:
+    """The conf of this host, whose sessions stay, and the stopwatch of the change that is being made."""
+
+    def __init__(self, conf: Cluster) -> None:
+        self.conf = conf
+        self.here = conf.hosts[conf.this]
+        self.watch = Stopwatch()
+        self.keep = kept_users(conf)
+        """Whose sessions no order ends; the monitor's user too, once it has said who that is."""

@@ -1,0 +1,210 @@
+"""What an agent can do, one value a step, and plans made of them (rules 7, 10.3)."""
+
+from dataclasses import dataclass
+
+from mmm.config.model import Vip
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Replicate from `host`."""
+
+    host: str
+
+    def __str__(self) -> str:
+        return f"follow {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class DenyWrites:
+    """Set read_only and end the clients."""
+
+    def __str__(self) -> str:
+        return "deny writes"
+
+
+@dataclass(frozen=True, slots=True)
+class AllowWrites:
+    """Lift read_only, for the writer's VIP."""
+
+    vip: Vip
+
+    def __str__(self) -> str:
+        return "allow writes"
+
+
+@dataclass(frozen=True, slots=True)
+class SemiSyncRole:
+    """Be the semi-sync source, whose commits wait, or a replica that acknowledges. That it fails fails no order."""
+
+    source: bool
+
+    def __str__(self) -> str:
+        return f"semi-sync {'source' if self.source else 'replica'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Apply all that the peer has, or where it does not answer, all that was received.
+
+    With `force` as much of that as can be had in time is enough (rule 10.10). A peer that is `lost` is not waited for.
+    """
+
+    force: bool = False
+    lost: bool = False
+
+    def __str__(self) -> str:
+        return "sync as far as possible" if self.force else "sync"
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Bind a VIP and announce it."""
+
+    vip: Vip
+
+    def __str__(self) -> str:
+        return f"bind {self.vip}"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Ask whether somebody has the VIP; where somebody has and it is to `stop` that, it fails."""
+
+    vip: Vip
+    stop: bool = False
+
+    def __str__(self) -> str:
+        return f"probe {self.vip}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unbind:
+    """Unbind a VIP."""
+
+    vip: Vip
+
+    def __str__(self) -> str:
+        return f"unbind {self.vip}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnbindElsewhere:
+    """Unbind a VIP from all other interfaces."""
+
+    vip: Vip
+
+    def __str__(self) -> str:
+        return f"unbind {self.vip} elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class StopReceiving:
+    """Take nothing more from the source; where that is to `finish`, what came since the sync is applied."""
+
+    finish: bool = False
+
+    def __str__(self) -> str:
+        return "stop receiving"
+
+
+@dataclass(frozen=True, slots=True)
+class ThrowAway:
+    """Throw away what was received and could not be applied in time: it is lost by order, and is not to come later.
+
+    Only while the peer, which has it, lives. That it fails fails no order.
+    """
+
+    def __str__(self) -> str:
+        return "throw away what is not applied"
+
+
+@dataclass(frozen=True, slots=True)
+class Detach:
+    """Make the source unreachable, also for a server that restarts. That it fails fails no order: it is tried again."""
+
+    def __str__(self) -> str:
+        return "detach from the source"
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Replicate from the source again. One that has still to catch up is waited for, until the next look."""
+
+    def __str__(self) -> str:
+        return "attach to the source"
+
+
+@dataclass(frozen=True, slots=True)
+class FinishLifting:
+    """Finish setting the delay to 0 that a promotion has begun; what is not applied yet is waited for, until later."""
+
+    def __str__(self) -> str:
+        return "finish setting the delay to 0"
+
+
+@dataclass(frozen=True, slots=True)
+class StartReplication:
+    """Start replication."""
+
+    def __str__(self) -> str:
+        return "start replication"
+
+
+@dataclass(frozen=True, slots=True)
+class RenewLogin:
+    """Log in to the source, which turns the replica away, as the conf says. That it fails fails no order."""
+
+    host: str
+
+    def __str__(self) -> str:
+        return f"renew the login at {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class StopReplication:
+    """Stop replication."""
+
+    def __str__(self) -> str:
+        return "stop replication"
+
+
+Replicate = (
+    StopReceiving
+    | ThrowAway
+    | Detach
+    | Attach
+    | FinishLifting
+    | StartReplication
+    | StopReplication
+    | RenewLogin
+)
+Step = (
+    Follow
+    | DenyWrites
+    | AllowWrites
+    | SemiSyncRole
+    | Sync
+    | Probe
+    | Bind
+    | Unbind
+    | UnbindElsewhere
+    | Replicate
+)
+Chain = tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Chains of steps in order; a chain ends at its first step that fails."""
+
+    chains: tuple[Chain, ...] = ()
+    refusals: tuple[str, ...] = ()
+    """What was ordered and cannot be done, a sentence each: the answer is ERROR."""
+    notes: tuple[str, ...] = ()
+    """What could not be confirmed and does no harm now: the answer is OK, and it is looked at again soon."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Return all steps in order."""
+        return tuple(step for chain in self.chains for step in chain)
