@@ -39,13 +39,41 @@ def test_a_host_that_is_set_online_replicates_though_its_server_starts_nothing(s
         switch_off(sandbox, log, "db3")
         sandbox.power_on("db3")
         log.wait_change("db3", "AWAITING_RECOVERY")
-        # An agent that has just started knows of no outage.
-        log.wait("db3: told AWAITING_RECOVERY, no roles: OK")
         assert not replicates(sandbox, "db3")
         assert sandbox.ask("set_online db3").startswith("OK")
         sandbox.wait_until(lambda: has_readers(sandbox, "db3"), LIMIT, "db3 has a reader VIP")
         sandbox.wait_until(lambda: replicates(sandbox, "db3"), LIMIT, "db3 replicates")
     assert [change.after for change in log.changes("db3")][-1] == "ONLINE"
+
+
+def test_an_agent_that_was_told_nothing_yet_starts_what_nobody_has_stopped(sandbox: Sandbox) -> None:
+    """Its host boots and is set online before it hears of any state: a passive monitor tells it none."""
+    log, agent = Log(sandbox), Log(sandbox, "db3", "mmm_agentd")
+    with told(sandbox, "db3", "skip_slave_start"):
+        switch_off(sandbox, log, "db3")
+        assert sandbox.ask("set_passive").startswith("OK")
+        sandbox.power_on("db3")
+        log.wait_change("db3", "AWAITING_RECOVERY")
+        online = "set_online db3"
+        sandbox.wait_until(lambda: sandbox.ask(online).startswith("OK"), LIMIT, online)
+        assert not replicates(sandbox, "db3")
+        assert sandbox.ask("set_active").startswith("OK")
+        sandbox.wait_until(lambda: replicates(sandbox, "db3"), LIMIT, "db3 replicates")
+    assert not agent.lines("AWAITING_RECOVERY")
+
+
+def test_a_host_in_use_whose_replication_was_stopped_by_hand_stays_so_when_its_agent_is_started_again(
+    sandbox: Sandbox,
+) -> None:
+    log = Log(sandbox)
+    assert sandbox.ask("set_passive").startswith("OK")
+    sandbox.sql("db3", "STOP SLAVE")
+    inject(sandbox, "kill-agent", "db3")
+    assert sandbox.ask("set_active").startswith("OK")
+    log.wait("INFO db3: its agent answers again")
+    assert not replicates(sandbox, "db3")
+    heal(sandbox)
+    settle(sandbox)
 
 
 def test_a_delayed_standby_that_dies_while_it_applies_takes_over_with_all_that_it_had_received(

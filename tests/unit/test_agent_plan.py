@@ -348,6 +348,21 @@ def test_a_host_that_comes_into_use_replicates_and_one_in_use_is_the_admins(know
     assert plan(online, stopped, known, in_use).steps == ()
 
 
+@pytest.mark.parametrize("known", [MASTER, SLAVE])
+def test_an_agent_that_has_just_started_starts_what_nobody_has_stopped(known: Facts) -> None:
+    asleep, online, began = seen(source=replace(STOPPED, asleep=True)), status("ONLINE"), Past(fresh=True)
+    assert plan(online, asleep, known, began).steps == (StartReplication(),)
+    assert plan(online, seen(source=STOPPED), known, began).steps == ()
+    assert plan(replace(online, vips=(WRITER,)), asleep, MASTER, began).steps == PROMOTE
+    for state in ("HARD_OFFLINE", "AWAITING_RECOVERY", "REPLICATION_FAIL"):
+        assert plan(status(state), asleep, known, began).steps == ()
+        began = remember(status(state), asleep, known, began, ())
+    failed = remember(online, asleep, known, began, plan(online, asleep, known, began).chains)
+    assert plan(online, asleep, known, failed).steps == (StartReplication(),)
+    in_use = remember(online, replace(seen(), problem=""), known, Past(fresh=True), ())
+    assert plan(online, asleep, known, in_use).steps == ()
+
+
 def test_clear_removes_what_is_bound_and_not_assigned_and_nothing_else() -> None:
     found = seen(WRITER, READ1, READ2, writable=True)
     assert clear([READ1], found, MASTER).steps == (DenyWrites(), Unbind(WRITER), Unbind(READ2))

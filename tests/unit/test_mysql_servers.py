@@ -22,6 +22,7 @@ from mmm.mysql.server.replication import (
     Caught,
     ReplicaStatus,
     binlog_position,
+    is_untouched,
     parse_status,
     replica_status,
     start_replica,
@@ -110,6 +111,29 @@ def test_a_switch_by_gtid_keeps_every_row_once_and_the_options(trio: Trio) -> No
         assert float(slave.query(slave.flavour.heartbeat, ("",))[0]["value"]) == 3.5
     assert str(retry) == "7"
     assert rows_of(trio.slave) == rows_of(trio.one) == rows_of(trio.two)
+
+
+def test_a_server_knows_whether_somebody_has_started_or_stopped_its_replication(trio: Trio) -> None:
+    server = trio.slave
+    before = server.options
+    word = "slave" if server.kind.flavour.mariadb else "replica"
+    server.kill()
+    server.options = (*before, f"--skip-{word}-start")
+    server.restart()
+    with agent(server) as connection:
+        assert is_untouched(connection)
+        start_replica(connection)
+        assert not is_untouched(connection)
+    server.kill()
+    server.options = before
+    server.restart()
+    with agent(server) as connection:
+        assert is_untouched(connection)
+        server.run(
+            f"{connection.flavour.stop_replica} {'IO' if connection.flavour.mariadb else 'SQL'}_THREAD"
+        )
+        assert not is_untouched(connection)
+        start_replica(connection)
 
 
 def test_waiting_has_three_ends(trio: Trio) -> None:

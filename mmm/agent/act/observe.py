@@ -9,7 +9,7 @@ from typing import TypeVar
 from mmm.agent.decide.seen import Seen, Server, Source
 from mmm.gtid.semi_sync import SemiSync
 from mmm.mysql.server.read_only import Access, access, access_in
-from mmm.mysql.server.replication import replica_status
+from mmm.mysql.server.replication import ReplicaStatus, is_untouched, replica_status
 from mmm.mysql.server.semi_sync import ask_with_settings, switches
 from mmm.mysql.session.connection import (
     Address,
@@ -120,14 +120,15 @@ def _access(connection: Connection) -> tuple[Access, SemiSync | None]:
 def _source(session: Session) -> tuple[Source | None, str]:
     try:
         status = replica_status(session.open())
+        if status is None:
+            return None, ""
+        receives = status.io_running != "No"
+        running = status.sql_running or receives
+        asleep = not running and _is_asleep(session.open(), status)
     except MysqlError as error:
         if not error.server_alive:
             session.close()
         return None, error.text
-    if status is None:
-        return None, ""
-    receives = status.io_running != "No"
-    running = status.sql_running or receives
     return Source(
         status.source_ip,
         status.source_port,
@@ -136,7 +137,13 @@ def _source(session: Session) -> tuple[Source | None, str]:
         status.detached,
         status.refused,
         status.lifting,
+        asleep,
     ), ""
+
+
+def _is_asleep(connection: Connection, status: ReplicaStatus) -> bool:
+    """Tell whether replication that does not run waits for its first start; neither an error nor a hand ended it."""
+    return not (status.detached or status.last_error) and is_untouched(connection)
 
 
 def _semi_sync(session: Session) -> SemiSync | None:

@@ -194,7 +194,7 @@ Step = tuple[Core, tuple[Action, ...]]
 
 def begun(where: Site, held: HeldLease) -> Core:
     """Return the state of an agent that starts."""
-    return Core(where, held)
+    return Core(where, held, past=Past(fresh=True))
 
 
 def refusal(core: Core, order: Order, now: float) -> Refusal | None:

@@ -64,6 +64,8 @@ class Past:
     offline: bool = False
     unused: bool = False
     """It was told a state in which it is not in use, and not yet one in which its replication was seen to run."""
+    fresh: bool = False
+    """The agent was started since it was last told that this host is in use, and knows nothing of what was before."""
     ready: frozenset[Vip] = frozenset()
     """VIPs for which all was done but to allow writes and to bind, a moment ago: it need not be done again."""
 
@@ -144,7 +146,8 @@ def remember(wanted: Status, seen: Seen, known: Facts, past: Past, unfinished: I
     asked = seen.server is Server.UP and not seen.problem
     offline = wanted.state == ADMIN_OFFLINE or (past.offline and (bool(chains) or not asked))
     unused = wanted.state in UNUSED or (past.unused and (bool(chains) or not asked))
-    return Past(held, offline, unused)
+    fresh = past.fresh and (wanted.state != ONLINE or bool(chains) or not asked)
+    return Past(held, offline, unused, fresh)
 
 
 def clear(assigned: Iterable[Vip], seen: Seen, known: Facts) -> Plan:
@@ -264,9 +267,8 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
         follows = wanted.master not in {"", known.this}
         compared = not wanted.detach and any(vip.role == known.writer for vip in wanted.vips)
         return [(Attach(),)] if follows or compared else []
-    comes = (
-        past.unused and wanted.state == ONLINE and not any(vip.role == known.writer for vip in wanted.vips)
-    )
+    idle = past.unused or (past.fresh and source.asleep)  # what was stopped by hand on a host in use stays so
+    comes = idle and wanted.state == ONLINE and not any(vip.role == known.writer for vip in wanted.vips)
     if not source.running and (past.offline or comes):
         return [(StartReplication(),)]
     if source.refused:

@@ -33,6 +33,8 @@ class Source:
     """The source does not let the replica in."""
     lifting: bool = False
     """Its delay was about to be set to 0, and what was received is being applied first."""
+    asleep: bool = False
+    """It has not run since the server was started, and nobody has stopped it since."""
 
 
 @dataclass(frozen=True, slots=True)

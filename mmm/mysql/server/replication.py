@@ -186,6 +186,26 @@ def start_replica(connection: Connection, channel: str | None = None) -> None:
     connection.execute(f"{flavour.start_replica}{flavour.of_channel}", (name,))
 
 
+def is_untouched(connection: Connection) -> bool:
+    """Tell whether nobody has started or stopped replication since the server's start. Raises MysqlError.
+
+    A server that starts no replication by itself (`skip_slave_start`) then waits for somebody to do it, and one whose
+    replication was stopped by hand does not.
+    """
+    return not any(number != "0" for number in connection.ask(_look_at_orders(connection)).values())
+
+
+def _look_at_orders(_: Connection) -> Question[dict[str, str]]:
+    """Ask how often replication was started and stopped by a statement: every server has some of these counters."""
+    wanted = ",".join(
+        f"'Com_{name}'"
+        for verb in ("start", "stop")
+        for name in (f"{verb}_slave", f"{verb}_all_slaves", f"slave_{verb}", f"replica_{verb}")
+    )
+    rows = yield f"SHOW GLOBAL STATUS WHERE Variable_name IN ({wanted})"
+    return {str(row["Variable_name"]): str(row["Value"]) for row in rows}
+
+
 def stop_replica(connection: Connection, timeout: float | None = None) -> None:
     """Stop both threads of this cluster's channel; nothing happens where they are stopped.
 
