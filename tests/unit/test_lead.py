@@ -183,7 +183,7 @@ def test_a_monitor_that_an_agent_refuses_gives_no_more_orders_until_the_admin_sa
     assert (result.world.mode, result.world.other_monitor, result.world.passive_cause) == (
         Mode.ACTIVE,
         "",
-        "",
+        None,
     )
     assert set(tells(take_turn(result.world, NOW + 10.0)[1])) == {"db2"}
 

@@ -1,6 +1,7 @@
 """A host that is off by the admin's word, and what is said of a wait for one that cannot be told (rule 11.1)."""
 
 import asyncio
+import json
 import socket
 from dataclasses import replace
 
@@ -215,3 +216,13 @@ def test_what_answers_of_a_host_is_named() -> None:
         assert str(lives) == f"its system takes connections at 127.0.0.1:{port}"
     refuses = looked_at(Host("db1", "127.0.0.1", "master", agent_port=1, mysql_port=port))
     assert str(refuses) == f"its system refuses connections at 127.0.0.1:{port}"
+
+
+def test_what_is_waited_for_is_a_value_for_programs() -> None:
+    asked = answers.answer(endless(), ["json", "warnings"], BEGUN, lambda moment: moment)
+    assert asked is not None
+    waits = next(each for each in json.loads(asked)["warnings"] if each["code"] == "role_waits")["fields"][
+        "said"
+    ]
+    assert (waits["code"], waits["fields"]) == ("endless", {"vip": str(WRITER), "host": "db1", "dead": True})
+    assert waits["text"] in answers.show(endless(), BEGUN)

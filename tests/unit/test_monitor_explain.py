@@ -3,6 +3,7 @@ from dataclasses import replace
 from mmm.monitor.report.explain import explain, explained
 from mmm.monitor.world.checks import CheckStatus, Outcome
 from mmm.monitor.world.host import State
+from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode
 from mmm.wire.control import moment
 from tests.unit.worlds import (
@@ -78,9 +79,10 @@ def test_a_move_under_way_says_whom_it_waits_for() -> None:
 
 
 def test_modes_and_a_lost_network_are_said() -> None:
-    assert "mode: PASSIVE: two writers." in said(
-        replace(world(mode=Mode.PASSIVE), passive_cause="two writers.")
-    )
+    passive = replace(world(mode=Mode.PASSIVE), passive_cause=PassiveCause("by_admin"))
+    assert "mode: PASSIVE: Admin switched to passive mode. Nothing is sent;" in said(passive)
+    assert explained(passive, "all", NOW, lambda moment: moment)["cause"]["code"] == "by_admin"
+    assert "mode: PASSIVE: Nothing is sent;" in said(world(mode=Mode.PASSIVE))
     assert "mode: MANUAL" in said(world(mode=Mode.MANUAL))
     assert "none of the ping_ips answers" in said(replace(world(), network_up=False))
 

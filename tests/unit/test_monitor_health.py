@@ -12,6 +12,7 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.link import (
     ErrorReply,
 )
+from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode, World
 from tests.unit.worlds import (
     NOW,
@@ -53,9 +54,10 @@ def test_a_broken_slave_is_a_warning_and_a_cluster_that_nobody_writes_to_is_crit
 def test_what_the_admin_ordered_is_not_forgotten() -> None:
     assert "db3 set offline by the admin" in said(world(states={"db3": State.ADMIN_OFFLINE}))
     assert said(world(mode=Mode.MANUAL)).startswith("MMM WARNING: mode is MANUAL")
-    passive = replace(world(mode=Mode.PASSIVE), passive_cause="writer is bound on db1 | and db2.")
-    assert said(passive).startswith(
-        "MMM WARNING: the monitor is passive and does nothing: writer is bound on db1 / and"
+    cause = PassiveCause("other_monitor", {"host": "db1", "other": "10.0.0.8 | 9988"})
+    assert said(replace(world(mode=Mode.PASSIVE), passive_cause=cause)).startswith(
+        "MMM WARNING: the monitor is passive and does nothing: The agent of db1 obeys another monitor, the one at"
+        " 10.0.0.8 / 9988: no orders"
     )
 
 

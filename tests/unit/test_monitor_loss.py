@@ -10,7 +10,7 @@ from mmm.gtid.transactions import Transactions
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import loss
 from mmm.monitor.decide.turn import Lost, turn
-from mmm.monitor.report import answers
+from mmm.monitor.report import answers, losses
 from mmm.monitor.report.history import Entry, decode, encode
 from mmm.monitor.states.table import enter
 from mmm.monitor.world.checks import Outcome
@@ -54,7 +54,7 @@ def failed_over(before: World, *, refuses: bool = True, taken: float = NOW + 1) 
 def said(after: World) -> str:
     assert after.loss is not None
     assert after.loss.known
-    return loss.said(after.loss, lambda moment: moment)
+    return str(losses.said(after.loss, lambda moment: moment))
 
 
 def test_two_looks_at_once_are_no_rate() -> None:
@@ -310,7 +310,7 @@ def test_what_was_received_and_not_applied_is_lacking() -> None:
 def test_history_has_the_loss_as_values() -> None:
     after = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=97)), NOW + 1.2).world
     assert after.loss is not None
-    values = loss.encoded(after.loss, lambda moment: moment)
+    values = losses.encoded(after.loss, lambda moment: moment)
     assert (values["loss"], values["most"], values["missing"], values["rate"]) == ("at_most", 66, 3, 10.0)
     kept = decode(encode(Entry(1.0, said(after), loss=values)))
     assert kept[0].loss == values

@@ -120,4 +120,4 @@ def test_show_says_that_nobody_has_the_vip_and_when_it_moves(before: World, end:
     before, _ = run(before, OVER + 1.0)
     said = f"nobody has {WRITER}: the lease of db1 is over and its agent does not answer: {end}"
     assert f"# Warning: {said}\n" in answers.show(before, OVER + 4.0)
-    assert lost_agent.sentence(before, OVER - 1.0) == ""
+    assert lost_agent.without_agent(before, OVER - 1.0) is None

@@ -7,8 +7,10 @@ from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.decide.startup import Found, Started, Stored, start
 from mmm.monitor.decide.turn import turn
+from mmm.monitor.report import answers
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Tell
+from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode
 from mmm.wire.agent import Status, SystemStatus
 from tests.unit.worlds import (
@@ -111,7 +113,9 @@ def test_a_writer_bound_twice_makes_a_careful_monitor_passive_and_says_why() -> 
     both = found("ONLINE", "ONLINE", WRITER, writable=True)
     careful = started(both, both)
     assert careful.world.mode is Mode.PASSIVE
-    assert "db1 and db2" in careful.world.passive_cause
+    assert careful.world.passive_cause == careful.conflict
+    assert careful.conflict == PassiveCause("two_writers", {"vip": WRITER, "hosts": ("db1", "db2")})
+    assert "is bound on db1 and db2. Unbind it" in answers.show(careful.world)
     assert started(both, both, careful_startup=False).world.mode is Mode.ACTIVE
 
 

@@ -7,6 +7,7 @@ follow each other at once and again on every event; here, as in the classic, eac
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from mmm.config.model import Cluster, Vip
 from mmm.config.names import CHECK_NAMES
@@ -26,6 +27,8 @@ from mmm.monitor.world.host import Flaps, HostWorld, State, System
 from mmm.monitor.world.hosts import Hosts, Owners
 from mmm.monitor.world.link import AgentLink, Silence
 from mmm.monitor.world.orders import KillHost, LookForVip, Order, Tell
+from mmm.monitor.world.passive import PassiveCause
+from mmm.monitor.world.said import Texts
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status
 from mmm.wire.control import decode_command, invalid_command
@@ -47,13 +50,21 @@ class Heard:
     """What each reply was made of; None for answers to questions."""
 
 
+class RecordedCause(PassiveCause):
+    """Why the monitor is passive, in the recording's words."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {"recorded": "{text}"}
+
+
 def first_world(conf: Cluster, start: Json) -> World:
     """Return the world that a recording starts with: every host was last told exactly what `owner` says."""
     owner = {vip: start["owner"][vip.ip] or None for vip in conf.vips}
     hosts = {name: _host(name, start, owner) for name in conf.hosts}
-    return World(
-        conf, Mode(start["mode"]), Hosts(hosts), Owners(owner), passive_cause=start.get("passive_info", "")
-    )
+    text = start.get("passive_info")
+    cause = RecordedCause("recorded", {"text": text}) if text else None
+    return World(conf, Mode(start["mode"]), Hosts(hosts), Owners(owner), passive_cause=cause)
 
 
 def _host(name: str, start: Json, owner: Mapping[Vip, str | None]) -> HostWorld:

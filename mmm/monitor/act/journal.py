@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmm.monitor.act import status_file
-from mmm.monitor.assess import loss
 from mmm.monitor.decide.turn import Assigned, Blocked, Lost, News
-from mmm.monitor.report import history, log_lines
+from mmm.monitor.report import history, log_lines, losses
 from mmm.monitor.report.history import Entry, Ledger, Parts
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.happened import Happened, Why
@@ -68,10 +67,10 @@ class Chronicle:
                 self._assigned(world, change, history.cause_of(states, change) or _failure(world, change))
 
     def _lost(self, lost: Loss) -> None:
-        said = loss.said(lost, self._wall)
+        said = losses.said(lost, self._wall)
         log.warning("%s", said)
         entry = history.entry(self._wall(time.monotonic()), Happened("loss", {"said": said}))
-        self._add(replace(entry, loss=loss.encoded(lost, self._wall), event={"code": "loss", "fields": {}}))
+        self._add(replace(entry, loss=losses.encoded(lost, self._wall)))
 
     def commanded(self, before: World, after: World) -> None:
         """Say what an admin's command changed."""

@@ -9,10 +9,12 @@ to_look_through  from where on that log is to be looked through for it
 
 from dataclasses import replace
 from math import inf
+from typing import ClassVar
 
 from mmm.gtid.place import LogPlace, Written
 from mmm.gtid.transactions import Surplus, Transactions, surplus
 from mmm.monitor.world.host import HostWorld, Reference, State
+from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import World
 
 LOOKS = 3
@@ -117,12 +119,26 @@ def to_look_through(world: World, name: str, now: float) -> LogPlace | None:
     return None if place is None or _is_looked_through(world, name, place) else place
 
 
-def unreadable(world: World, name: str) -> str:
-    """Return why the binary log of a returning host, which has to tell what it has, does not; empty: it does."""
+class Unreadable(Said):
+    """Why the binary log of a returning host does not tell what it has."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "not_looked_at": "{problem}",
+        "too_long": "its binary log is too long behind {place}",
+    }
+
+
+def unreadable(world: World, name: str) -> Unreadable | None:
+    """Return why the binary log of a returning host, which has to tell what it has, does not; None: it does."""
     tail, place = world.hosts[name].comparison.tail, _place(world, name)
     if tail is None or place is None or tail.since != place:
-        return ""
-    return tail.problem or ("" if tail.complete else f"its binary log is too long behind {place}")
+        return None
+    about = {"host": name, "place": place}
+    if tail.problem:
+        return Unreadable("not_looked_at", {**about, "problem": tail.problem})
+    return None if tail.complete else Unreadable("too_long", about)
 
 
 def _place(world: World, name: str) -> LogPlace | None:

@@ -12,16 +12,14 @@ look, for as long as it waits for an acknowledgement before it falls back.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from mmm.gtid.transactions import Executed, Transactions, surplus
 from mmm.monitor.assess import divergence
 from mmm.monitor.world.host import HostWorld, Pace, State
 from mmm.monitor.world.loss import Loss, LossCode
+from mmm.monitor.world.said import Fields
 from mmm.monitor.world.world import World
-from mmm.wire.control import moment
 
 LOOKS = 12
 """So many looks tell how fast a server writes."""
@@ -84,39 +82,6 @@ def rates(host: HostWorld, news: Transactions) -> tuple[Pace, ...]:
     return (*host.progress.rates, pace)[-LOOKS:]
 
 
-def said(loss: Loss, clock: Callable[[float], float]) -> str:
-    """Return the loss in words; `clock` turns monotonic seconds into wall-clock ones."""
-    begins = f"lost with {loss.host} when {loss.taker} took over: "
-    if loss.code is LossCode.ACKNOWLEDGED:
-        return f"{begins}nothing that clients were told of: {loss.why}"
-    since = f" since {moment(clock(loss.seen))}" if loss.seen is not None else ""
-    if loss.code is LossCode.COMPARED:
-        return f"{begins}{_at_most(loss.most or 0)}, {loss.why}"
-    if loss.most is None:
-        return f"{begins}unknown{since}: {loss.why}"
-    return f"{begins}{_at_most(loss.most)}{since}, {loss.why}"
-
-
-def encoded(loss: Loss, clock: Callable[[float], float]) -> dict[str, Any]:
-    """Return the loss as values for JSON; moments are wall-clock seconds since 1970."""
-    ends = loss.ended is not None and loss.ended < math.inf
-    return {
-        "host": loss.host,
-        "taker": loss.taker,
-        "loss": str(loss.code or ""),
-        "most": loss.most,
-        "likely": loss.likely,
-        "missing": loss.missing,
-        "rate": loss.rate,
-        "seen": None if loss.seen is None else clock(loss.seen),
-        "ended": clock(loss.ended) if ends and loss.ended is not None else None,
-    }
-
-
-def _at_most(count: int) -> str:
-    return f"at most {count} transaction{'' if count == 1 else 's'}"
-
-
 def _witnessed(world: World, loss: Loss, now: float) -> Loss:
     """Return the loss with what tells, before another takes over, until when its host can have written."""
     host, vip = world.hosts[loss.host], world.conf.master_vip
@@ -176,8 +141,8 @@ def _compared(world: World, loss: Loss) -> Loss | None:
     extra = divergence.unshared(world, loss.host)
     if extra is None or loss.had is not host.progress.transactions:
         return None
-    why = f"by a comparison when it came back: it has {extra}"
-    return replace(loss, code=LossCode.COMPARED, most=extra.count, missing=extra.count, likely=None, why=why)
+    found, about = extra.count, {"extra": extra}
+    return replace(loss, code=LossCode.COMPARED, most=found, missing=found, likely=None, about=about)
 
 
 def _estimated_anew(world: World, loss: Loss, now: float) -> Loss:
@@ -200,16 +165,16 @@ def _estimated(world: World, loss: Loss) -> Loss:
     theirs, ours = loss.had, world.hosts[loss.taker].progress.transactions
     ended = _end(loss)
     if theirs is None or ours is None:
-        nobody = loss.host if theirs is None else loss.taker
-        return replace(loss, code=LossCode.NEVER_SEEN, ended=ended, why=f"what {nobody} had was never seen")
+        about = {"unseen": loss.host if theirs is None else loss.taker}
+        return replace(loss, code=LossCode.NEVER_SEEN, most=None, ended=ended, about=about)
     loss = replace(loss, seen=theirs.seen, ended=ended)
     state = theirs.semi_sync
     if state is None or ended - theirs.seen >= state.patience:
         loss = replace(loss, acknowledged=())  # it may have ceased to wait for them
     elif loss.acknowledged == (loss.taker,):
-        return replace(loss, code=LossCode.ACKNOWLEDGED, most=0, why="semi-sync was on")
+        return replace(loss, code=LossCode.ACKNOWLEDGED, most=0, about={})
     if theirs.executed is None or ours.executed is None or ours.got is None:
-        return replace(loss, code=LossCode.NO_GTIDS, why=_by_position(loss, theirs, ours))
+        return replace(loss, code=LossCode.NO_GTIDS, most=None, about=_places(theirs, ours))
     return _counted(loss, theirs.executed, ours)
 
 
@@ -231,10 +196,9 @@ def _counted(loss: Loss, theirs: Executed, ours: Transactions) -> Loss:
     paces, missing = loss.paces, None if has is None else surplus(theirs, has)
     count = missing.count if missing else 0
     loss = replace(loss, missing=count)
-    more = f"; {missing} of {loss.host} were seen there and are not on {loss.taker}" if missing else ""
+    about: Fields = {"lacks": missing}
     if not paces:
-        why = f"{loss.host} was looked at once only, how fast it wrote is not known{more}"
-        return replace(loss, code=LossCode.LOOKED_ONCE, why=why)
+        return replace(loss, code=LossCode.LOOKED_ONCE, most=None, about=about)
     arrived = 0 if has is None else _got_since(loss.had, has)
     if loss.dead is not None and arrived > _written(loss, paces):  # what refused was not its server
         loss = replace(loss, dead=None)
@@ -242,37 +206,25 @@ def _counted(loss: Loss, theirs: Executed, ours: Transactions) -> Loss:
     fastest = max(paces, key=lambda pace: pace.rate)
     end = loss.ended if loss.ended is not None else math.inf
     loss = replace(loss, rate=fastest.rate, rate_age=max(0.0, end - fastest.at))
-    if loss.acknowledged:
-        others = ", ".join(name for name in loss.acknowledged if name != loss.taker)
-        more += f"; semi-sync was on: what clients were told of and {loss.taker} lacks has reached {others}"
+    about = {**about, "reached": tuple(name for name in loss.acknowledged if name != loss.taker)}
     if end == math.inf:
-        why = f"{loss.host} may take writes still, for nothing made sure that it does not{more}"
-        return replace(loss, code=LossCode.WRITES_ON, why=why)
+        return replace(loss, code=LossCode.WRITES_ON, most=None, about=about)
     written = _written(loss, paces) - arrived
     most = max(count + math.ceil(written), count, 1 if fastest.rate else 0)
-    return _judged(loss, paces, most, more)
+    return _judged(loss, paces, most, about)
 
 
-def _judged(loss: Loss, paces: tuple[Pace, ...], most: int, more: str) -> Loss:
+def _judged(loss: Loss, paces: tuple[Pace, ...], most: int, about: Fields) -> Loss:
     """Return the loss of `most` by the fastest rate, or as unknown where that rate is no measure."""
     if loss.dead is None and loss.ended is not None and not _measured(loss, paces):
-        unseen = _unseen(loss)
-        why = (
-            f"{loss.host} fell silent and may have taken writes for {unseen:.0f} s unseen, of clients that"
-            f" reached it; at {_speed(loss)} that would be {most}{more}"
-        )
-        return replace(loss, code=LossCode.UNSEEN, most=None, likely=most, why=why)
-    why = f"if it wrote no faster than {_speed(loss)}{more}"
-    return replace(loss, code=LossCode.AT_MOST, most=most, why=why)
+        about = {**about, "seconds": _unseen(loss)}
+        return replace(loss, code=LossCode.UNSEEN, most=None, likely=most, about=about)
+    return replace(loss, code=LossCode.AT_MOST, most=most, about=about)
 
 
 def _measured(loss: Loss, paces: tuple[Pace, ...]) -> bool:
     """Tell whether what a host can have written unseen follows from how fast it wrote: it was seen to for as long."""
     return bool(loss.rate) and _unseen(loss) <= sum(pace.over for pace in paces)
-
-
-def _speed(loss: Loss) -> str:
-    return f"the {loss.rate or 0.0:.1f} a second before (the fastest of its last looks, {loss.rate_age:.0f} s earlier)"
 
 
 def _unseen(loss: Loss) -> float:
@@ -299,9 +251,8 @@ def _got_since(theirs: Transactions | None, got: Executed) -> int:
     return (more.count if more else 0) - (of_others.count if of_others else 0)
 
 
-def _by_position(loss: Loss, theirs: Transactions, ours: Transactions) -> str:
+def _places(theirs: Transactions, ours: Transactions) -> Fields:
+    """Return where the log of the lost host was, and up to where the other one has received it, where that is known."""
     if not theirs.end.file or not ours.read.file:
-        return "there are no GTIDs, and places in the binary log are not known"
-    place = f"its binary log was at {theirs.end} then, and {loss.taker} has received it up to {ours.read}"
-    behind = "" if ours.read.reaches(theirs.end) else ": the rest is lost"
-    return f"without GTIDs nobody counts; {place}{behind}"
+        return {}
+    return {"place": theirs.end, "received": ours.read, "reaches": ours.read.reaches(theirs.end)}

@@ -4,9 +4,12 @@ The role is given to its agent again when that returns. When it has not for `age
 gets an answer of it either, the role goes to a host that can take it.
 """
 
+from typing import ClassVar
+
 from mmm.lease.rules import FOREVER, margin
 from mmm.monitor.assess import promotion
 from mmm.monitor.world.host import Opinion, State
+from mmm.monitor.world.said import Fields, Said, Texts
 from mmm.monitor.world.world import Mode, World
 
 
@@ -42,19 +45,31 @@ def _another_can(world: World, name: str) -> bool:
     return any(other != name for other in promotion.eligible(world, role))
 
 
-def sentence(world: World, now: float) -> str:
-    """Return what `show` says of a writer without an agent; empty where there is none."""
+class WithoutAgent(Said):
+    """A writer whose agent is gone, and what becomes of its role."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "stays": lambda of: _else(of, "it stays there (agent_failover is 0)"),
+        "goes": lambda of: _else(of, f"it goes to another host in {of['seconds']:.0f} s"),
+        "no_other_host": lambda of: _else(of, "no other host can take it"),
+    }
+
+
+def _else(of: Fields, goes: str) -> str:
+    return (
+        f"nobody has {of['vip']}: the lease of {of['host']} is over and its agent does not answer: start it; else"
+        f" {goes}"
+    )
+
+
+def without_agent(world: World, now: float) -> WithoutAgent | None:
+    """Return what `show` says of a writer without an agent; None where there is none."""
     name, vip = world.active_master, world.conf.master_vip
     if name is None or not is_without(world, name, now):
-        return ""
-    left = moves_in(world, name, now)
-    goes = "it stays there (agent_failover is 0)"
-    if left < FOREVER:
-        goes = (
-            f"it goes to another host in {left:.0f} s"
-            if _another_can(world, name)
-            else "no other host can take it"
-        )
-    return (
-        f"nobody has {vip}: the lease of {name} is over and its agent does not answer: start it; else {goes}"
-    )
+        return None
+    left, about = moves_in(world, name, now), {"host": name, "vip": vip}
+    if left == FOREVER:
+        return WithoutAgent("stays", about)
+    return WithoutAgent("goes" if _another_can(world, name) else "no_other_host", {**about, "seconds": left})

@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 
+from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode, World
 
 
 def met(world: World, host: str, other: str) -> World:
     """Return the world after the agent of `host` has refused an order, for it obeys the monitor at `other`."""
-    cause = (
-        f"The agent of {host} obeys another monitor, the one at {other}: no orders are given here."
-        " Stop one of the two, then set_active at the other."
-    )
+    cause = PassiveCause("other_monitor", {"host": host, "other": other})
     return replace(world, mode=Mode.PASSIVE, passive_cause=cause, other_monitor=other, move=None)
 
 

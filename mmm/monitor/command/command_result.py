@@ -73,8 +73,8 @@ def _moved(world: World, awaited: Awaited, vip: Vip) -> Verdict | None:
         link = world.hosts[host].agent
         if link.told is not None and vip in link.told.vips:
             return _unconfirmed(world, awaited, vip) or awaited.done
-        if waits := waiting.endless(world, vip):
-            return Verdict("waits_endless", {"why": waits})
+        if (endless := waiting.endless(world, vip)) is not None:
+            return Verdict("waits_endless", {"why": endless})
         return None if move is not None and move.vip == vip else _not_confirmed(world, awaited)
     about = {"role": vip.role, "host": host, "owner": owner}
     if move is not None and (move.vip, move.target) == (vip, host):

@@ -15,6 +15,7 @@ from mmm.monitor.command.command_result import Result, cannot_hold
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide.turn import become_active
 from mmm.monitor.world.host import State
+from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode, World
 
 _MODES = {
@@ -109,11 +110,11 @@ def _set_mode(world: World, mode: Mode) -> Result:
     if world.mode is mode:
         return Result(world, Verdict("same_mode", said))
     if world.mode is Mode.PASSIVE:
-        world = _tell_everybody(replace(other_monitor.forgotten(world), passive_cause=""))
+        world = _tell_everybody(replace(other_monitor.forgotten(world), passive_cause=None))
     if mode is Mode.ACTIVE:
         world = become_active(world)
     if mode is Mode.PASSIVE:
-        world = replace(world, passive_cause="Admin switched to passive mode.", move=None)
+        world = replace(world, passive_cause=PassiveCause("by_admin"), move=None)
     return Result(replace(world, mode=mode), Verdict("mode", said))
 
 

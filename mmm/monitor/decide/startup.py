@@ -15,6 +15,7 @@ from mmm.monitor.world.checks import CheckStatus, dead
 from mmm.monitor.world.host import HostWorld, State, System
 from mmm.monitor.world.hosts import Hosts, Owners
 from mmm.monitor.world.link import AgentLink, Silence
+from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Status, SystemStatus
 
@@ -70,7 +71,7 @@ class Started:
 
     world: World
     warnings: tuple[str, ...]
-    conflict: str = ""
+    conflict: PassiveCause | None = None
     """Set when the active master role is bound on several hosts."""
 
 
@@ -201,18 +202,15 @@ def _misplaced(conf: Cluster, found: Mapping[str, Found]) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _conflict(conf: Cluster, found: Mapping[str, Found]) -> str:
+def _conflict(conf: Cluster, found: Mapping[str, Found]) -> PassiveCause | None:
     role = conf.roles.get(conf.active_master_role)
     if role is None:
-        return ""
+        return None
     for vip in role.vips:
         bound = [name for name, host in found.items() if host.claims(vip)[2] and name in role.hosts]
         if len(bound) > 1:
-            return (
-                f"{vip} is bound on {' and '.join(bound)}. Unbind it on all but the true active master,"
-                " then 'mmm_control set_active'."
-            )
-    return ""
+            return PassiveCause("two_writers", {"vip": vip, "hosts": tuple(bound)})
+    return None
 
 
 def _elect_active_master(world: World, role: Role, vip: Vip, found: Mapping[str, Found], now: float) -> World:

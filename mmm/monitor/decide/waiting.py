@@ -1,7 +1,10 @@
 """Whom the active master role waits for, for how long, and what ends that (rule 11.1)."""
 
+from typing import ClassVar
+
 from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER, margin
+from mmm.monitor.world.said import Fields, Said, Texts
 from mmm.monitor.world.world import World
 
 
@@ -24,47 +27,67 @@ def seconds(world: World, name: str, now: float) -> float:
     return max(0.0, world.hosts[name].agent.given.until + margin(world.conf.vip_lease) - now)
 
 
-def sentence(world: World, now: float) -> str:
-    """Return why the active master role waits for a host that cannot be told, and what to do; empty if it does not."""
+class Waits(Said):
+    """What the active master role waits for: a host that may still have its VIP, until when, and what ends it."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "lease": lambda of: _waits(of, f"for another {of['seconds']:.0f} s"),
+        "classic": lambda of: _waits(of, "its agent is one of the Perl MMM, which holds it for good"),
+        "absent": lambda of: _waits(
+            of,
+            f"its lease has no end; nothing answers for it since {of['silent']:.0f} s, after {of['longest']:.0f} s it"
+            " counts as off",
+        ),
+        "endless": lambda of: _waits(of, "its lease has no end"),
+        "no_lease": lambda of: _waits(of, "its VIP has no lease (vip_lease is 0)"),
+    }
+
+
+def _waits(of: Fields, until: str) -> str:
+    return f"{of['vip']} waits for {of['host']}, which may still have it: {until}. {_way_out(of)}"
+
+
+def _way_out(of: Fields) -> str:
+    host = of["host"]
+    answers = f"That ends at once when the agent of {host} answers"
+    if not of["dead"]:
+        return f"{answers}: start it"
+    return (
+        f"{answers}, kill_host succeeds, or you vouch that {host} is off: 'mmm_control confirm_dead {host}'"
+    )
+
+
+def waits(world: World, now: float) -> Waits | None:
+    """Return why the active master role waits for a host that cannot be told, and what to do; None if it does not."""
     name, vip = waited_for(world), world.conf.master_vip
     if name is None or vip is None:
-        return ""
-    left = seconds(world, name, now)
-    until = f"for another {left:.0f} s" if left < FOREVER else _why_endless(world, name, now)
-    return f"{vip} waits for {name}, which may still have it: {until}. {way_out(world, name)}"
+        return None
+    left, about = seconds(world, name, now), {"vip": vip, "host": name, "dead": world.is_dead(name)}
+    return Waits("lease", {**about, "seconds": left}) if left < FOREVER else _endless(world, name, now, about)
 
 
-def endless(world: World, vip: Vip) -> str:
-    """Return the sentence of a wait for the VIP that ends by somebody's hand only, empty where there is none.
+def endless(world: World, vip: Vip) -> Waits | None:
+    """Return a wait for the VIP that ends by somebody's hand only, None where there is none.
 
     While kill_host runs for the host it is not known yet.
     """
     name = waited_for(world)
     if name is None or vip != world.conf.master_vip or world.hosts[name].agent.kill.running:
-        return ""
+        return None
     if world.hosts[name].agent.search.absent_since is not None:
-        return ""
-    return sentence(world, 0.0) if seconds(world, name, 0.0) == FOREVER else ""
+        return None
+    return waits(world, 0.0) if seconds(world, name, 0.0) == FOREVER else None
 
 
-def way_out(world: World, name: str) -> str:
-    """Return the sentence that says what ends the wait for a host at once."""
-    answers = f"That ends at once when the agent of {name} answers"
-    if not world.is_dead(name):
-        return f"{answers}: start it"
-    return (
-        f"{answers}, kill_host succeeds, or you vouch that {name} is off: 'mmm_control confirm_dead {name}'"
-    )
-
-
-def _why_endless(world: World, name: str, now: float) -> str:
+def _endless(world: World, name: str, now: float, about: Fields) -> Waits:
     if world.hosts[name].agent.about.classic:
-        return "its agent is one of the Perl MMM, which holds it for good"
+        return Waits("classic", about)
     if (since := world.hosts[name].agent.search.absent_since) is not None:
         longest = world.conf.vip_lease + margin(world.conf.vip_lease)
-        silent = f"nothing answers for it since {now - since:.0f} s, after {longest:.0f} s it counts as off"
-        return f"its lease has no end; {silent}"
-    return "its lease has no end" if world.conf.vip_lease > 0 else "its VIP has no lease (vip_lease is 0)"
+        return Waits("absent", {**about, "silent": now - since, "longest": longest})
+    return Waits("endless" if world.conf.vip_lease > 0 else "no_lease", about)
 
 
 def _cannot_be_told(world: World, name: str) -> bool:

@@ -72,7 +72,7 @@ def show(world: World, now: float = 0.0, clock: Clock = lambda seconds: seconds)
     In passive mode nothing is sent that could be confirmed; roles that were set by hand show where they will be.
     """
     hosts = tuple(_host(world, name) for name in world.hosts)
-    passive = world.passive_cause if world.mode is Mode.PASSIVE else None
+    passive = str(world.passive_cause or "") if world.mode is Mode.PASSIVE else None
     preferences = tuple(
         wire.Preference(role.name, role.prefer, world.owner[role.vips[0]] or "")
         for role in world.conf.roles.values()

@@ -9,7 +9,6 @@ from mmm.monitor.assess import (
     checkup,
     diagnosis,
     divergence,
-    loss,
     lost_agent,
     pair_warnings,
     readiness,
@@ -17,6 +16,7 @@ from mmm.monitor.assess import (
 )
 from mmm.monitor.decide import unheld, waiting
 from mmm.monitor.decide.vacancy import Reason, Vacancy, vacancy
+from mmm.monitor.report import losses
 from mmm.monitor.states.host_view import View
 from mmm.monitor.states.table import rule_for
 from mmm.monitor.world.checks import CheckStatus
@@ -50,17 +50,17 @@ def _cluster(world: World, now: float, clock: Clock) -> Iterator[Warned]:
         yield Warned("gives_way", fields={"address": world.other_monitor}, level=Level.CRITICAL)
     if (vacant := vacancy(world)) is not None:
         yield from _vacant(world, vacant)
-    if said := waiting.sentence(world, now):
-        yield Warned("role_waits", fields={"said": said}, level=Level.CRITICAL)
-    if said := lost_agent.sentence(world, now):
-        yield Warned("writer_without_agent", (world.active_master or "",), {"said": said}, Level.CRITICAL)
+    if (waits := waiting.waits(world, now)) is not None:
+        yield Warned("role_waits", fields={"said": waits}, level=Level.CRITICAL)
+    if (lost := lost_agent.without_agent(world, now)) is not None:
+        yield Warned("writer_without_agent", (world.active_master or "",), {"said": lost}, Level.CRITICAL)
     if world.mode is not Mode.PASSIVE and world.network_up:
         for role in world.conf.roles:
             if role != world.conf.active_master_role:
                 yield from _no_holder(world, role)
     if world.loss is not None and world.loss.known and world.loss.most != 0:
         hosts = (world.loss.host, world.loss.taker)
-        fields = {"said": loss.said(world.loss, clock), **loss.encoded(world.loss, clock)}
+        fields = {"said": losses.said(world.loss, clock), **losses.encoded(world.loss, clock)}
         yield Warned("transactions_lost", hosts, fields)
 
 
@@ -153,7 +153,7 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
     if host.replication.skipped_at:
         yield Warned("rows_skipped", about, {"master": host.replication.skipped_at})
     if stalled := silent_lag.said(world, name):
-        yield Warned("silent_lag", about, {"said": str(stalled), "seconds": stalled.fields["seconds"]})
+        yield Warned("silent_lag", about, {"said": stalled})
     if host.agent.unreachable:
         yield Warned("agent_unreachable", about, {"reason": host.agent.silence})
     if host.agent.about.differs:
@@ -174,7 +174,7 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
 def _diagnosis(world: World, name: str, found: diagnosis.Diagnosed) -> Warned:
     hurts = world.active_master == name and found.code not in _STILL_SERVES
     level = Level.CRITICAL if hurts else Level.WARNING
-    return Warned("diagnosis", (name,), {"diagnosis": found.code, "said": str(found)}, level)
+    return Warned("diagnosis", (name,), {"diagnosis": found.code, "said": found}, level)
 
 
 def _why_out(view: View) -> str:

@@ -54,7 +54,7 @@ def _by_order(world: World) -> tuple[Warned, ...]:
     off = tuple(name for name, host in world.hosts.items() if host.state is State.ADMIN_OFFLINE)
     ordered = [Warned("admin_offline", off)] if off else []
     if world.mode is Mode.PASSIVE:
-        ordered.append(Warned("passive", fields={"cause": world.passive_cause}))
+        ordered.append(Warned("passive", fields={"cause": world.passive_cause or "the conf says so"}))
     elif world.mode is not Mode.ACTIVE:
         ordered.append(Warned("not_active", fields={"mode": str(world.mode)}))
     return tuple(ordered)

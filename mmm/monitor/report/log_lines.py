@@ -36,7 +36,7 @@ def between(before: World, after: World) -> Iterator[Notice]:
     if before.mode is not after.mode:
         yield logging.INFO, f"mode: {before.mode} -> {after.mode}"
     if after.other_monitor and not before.other_monitor:
-        yield logging.CRITICAL, after.passive_cause
+        yield logging.CRITICAL, str(after.passive_cause)
     if after.move is not before.move or after.failed_move is not before.failed_move:
         yield from _move(before, after)
     yield from _masters(before, after)
@@ -115,7 +115,7 @@ def _stranger(before: World, after: World, name: str) -> Iterator[Notice]:
 
 def _unreadable(before: World, after: World, name: str) -> Iterator[Notice]:
     why = divergence.unreadable(after, name)
-    if why and why != divergence.unreadable(before, name):
+    if why is not None and why != divergence.unreadable(before, name):
         yield logging.ERROR, f"{name}: it cannot be compared with {divergence.opposite(after)}: {why}"
 
 

@@ -102,7 +102,7 @@ NOBODY_ELSE = Condition(
 HAS_EVERYTHING = Condition(
     "it was in use before, the masters replicate from each other, and by GTID it is proved to have all transactions"
     " that the others have",
-    lambda v: not v.unproved,
+    lambda v: v.unproved is None,
     "{v.unproved}",
 )
 WRITABLE = Condition(

@@ -194,8 +194,8 @@ class View:
         )
 
     @property
-    def unproved(self) -> str:
-        """Return why it is not proved to have all that the others have; empty when it is."""
+    def unproved(self) -> proof.Unproved | None:
+        """Return why it is not proved to have all that the others have; None when it is."""
         return proof.unproved(self.world, self.name)
 
     @property

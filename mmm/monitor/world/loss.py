@@ -1,10 +1,11 @@
 """What a failover may have lost, as a frozen value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.world.host import Pace
+from mmm.monitor.world.said import Fields
 
 
 class LossCode(StrEnum):
@@ -68,8 +69,8 @@ class Loss:
     """What the host had at the last look that tells of it: not one at data that have replaced what was lost."""
     paces: tuple[Pace, ...] = ()
     """How fast the host wrote, up to that look."""
-    why: str = ""
-    """The rest of its sentence."""
+    about: Fields = field(default_factory=dict)
+    """What else its sentence names, by the code."""
 
     @property
     def known(self) -> bool:

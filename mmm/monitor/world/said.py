@@ -33,15 +33,19 @@ class Said:
         return sentence.format(**self.fields) if isinstance(sentence, str) else sentence(self.fields)
 
 
-def listed(values: Iterable[object]) -> str:
+def listed(values: Iterable[object], between: str = ", ") -> str:
     """Return the values in words, one after the other."""
-    return ", ".join(map(str, values))
+    return between.join(map(str, values))
 
 
 def encoded(said: Said) -> dict[str, Any]:
     """Return it as JSON has it: code, fields and text."""
-    fields = {name: _plain(value) for name, value in said.fields.items()}
-    return {"code": said.code, "fields": fields, "text": str(said)}
+    return {"code": said.code, "fields": plain(said.fields), "text": str(said)}
+
+
+def plain(fields: Fields) -> dict[str, Any]:
+    """Return fields as JSON has them."""
+    return {name: _plain(value) for name, value in fields.items()}
 
 
 def _plain(value: object) -> Any:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-Value = str | int | float | bool | None
+from mmm.monitor.world.said import Said, plain
+
+Value = str | int | float | bool | None | Said
 
 
 class Level(StrEnum):
@@ -107,6 +109,6 @@ def encoded(warned: Warned) -> dict[str, Any]:
         "code": warned.code,
         "level": str(warned.level),
         "hosts": list(warned.hosts),
-        "fields": dict(warned.fields),
+        "fields": plain(warned.fields),
         "text": text(warned),
     }

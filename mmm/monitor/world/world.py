@@ -15,6 +15,7 @@ from mmm.monitor.world.hosts import Hosts, Owners
 from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.loss import Loss
 from mmm.monitor.world.move import Hold, Move
+from mmm.monitor.world.passive import PassiveCause
 
 
 class Mode(StrEnum):
@@ -42,7 +43,8 @@ class World:
     """What the doctor found at its last look that the next failover would meet."""
     examined_before: frozenset[Met] = frozenset()
     """The same at the look before."""
-    passive_cause: str = ""
+    passive_cause: PassiveCause | None = None
+    """Why the mode is PASSIVE; None where the conf says so, and in other modes."""
     other_monitor: str = ""
     """The address of another monitor that agents obey: this one gives no orders until the admin says so."""
     move: Move | None = None
