@@ -19,7 +19,8 @@ import time
 from collections.abc import Iterable, Sequence
 
 from mmm.wire import agent as wire
-from mmm.wire.agent import Reply, Status
+from mmm.wire.agent import Reply
+from mmm.wire.status import Status, agent_status_fields, ordered_status
 
 _SALT = b"stand-in stand-in st"
 _CAPABILITIES = 0x000F_F7FF & ~0x0800 | 0x0008_0000
@@ -79,14 +80,14 @@ class Hosts:
     def order(self, address: str, request: wire.Request) -> Reply:
         """Return an agent's answer."""
         if request.command == wire.SET_STATUS:
-            status = wire.ordered_status(request)
+            status = ordered_status(request)
             before = self.told.get(address)
             self.told[address] = status
             if any(vip.role == "writer" for vip in status.vips) and before != status:
                 print(json.dumps({"writer": address, "at": time.monotonic()}), flush=True)
             return Reply("OK: Status applied successfully!", uptime=100_000.0)
         if request.command == wire.GET_AGENT_STATUS:
-            fields = wire.agent_status_fields(self.told.get(address, Status("UNKNOWN")))
+            fields = agent_status_fields(self.told.get(address, Status("UNKNOWN")))
             return Reply("OK: Returning status!", fields, 100_000.0)
         if request.command == wire.GET_SYSTEM_STATUS:
             vips = self.told.get(address, Status("UNKNOWN")).vips

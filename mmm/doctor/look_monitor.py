@@ -18,6 +18,7 @@ from mmm.network.agent_port import AgentPort
 from mmm.process import tls
 from mmm.process.logs import LOG_DIR
 from mmm.wire import agent as wire
+from mmm.wire import questions
 
 AGENT_LIMIT = 20.0
 """Seconds for an agent's look."""
@@ -99,7 +100,7 @@ def _ask(host: Host, port: AgentPort) -> tuple[str, bool, HostLook | None]:
             )
         if not reply.ok:
             return (reply.text, False, None) if reply.why else ("", True, None)
-        return "", False, decoded(wire.looked(reply))
+        return "", False, decoded(questions.looked(reply))
     except TimeoutError:
         return "no answer in time", False, None
     except OSError as error:

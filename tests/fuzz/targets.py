@@ -36,8 +36,9 @@ from mmm.monitor.world.world import Mode, World
 from mmm.mysql.server.replication import parse_status
 from mmm.mysql.session import text_protocol
 from mmm.wire import agent as wire
-from mmm.wire import control
+from mmm.wire import control, questions
 from mmm.wire.agent import WireError
+from mmm.wire.status import agent_status, ordered_status, system_status
 from tests import commanding
 from tests.unit.worlds import NOW, WRITER, cluster, world
 
@@ -71,7 +72,7 @@ def agent(data: bytes) -> None:
     with contextlib.suppress(WireError):
         request = wire.decode_request(data)
         _request_reads_back(request)
-        status = wire.ordered_status(request)
+        status = ordered_status(request)
         for facts in (_FACTS, replace(_FACTS, this="db3", slave=True)):
             for seen in _SEEN:
                 planned = plan.plan(status, seen, facts, plan.Past())
@@ -79,7 +80,7 @@ def agent(data: bytes) -> None:
     with contextlib.suppress(WireError):
         reply = wire.decode_reply(data)
         _reply_reads_back(reply)
-        for fields in (wire.agent_status, wire.system_status, wire.reach):
+        for fields in (agent_status, system_status, questions.reach):
             with contextlib.suppress(WireError):
                 str(fields(reply))
 

@@ -31,7 +31,9 @@ from mmm.agent.decide.plan import clear, facts, plan, put_right
 from mmm.agent.decide.seen import Server
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import FOREVER, Grant
-from mmm.wire.agent import NO_LEASE, AskedPromise, Reply, Status
+from mmm.wire.agent import NO_LEASE, Reply
+from mmm.wire.promises import AskedPromise
+from mmm.wire.status import Status
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine
 from tests.simulation.steps import Hands, Work

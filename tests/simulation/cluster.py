@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.world.orders import Tell
-from mmm.wire.agent import Clients, Reply
+from mmm.wire.agent import Reply
+from mmm.wire.questions import Clients
 from tests.simulation.agent import Agent, Order
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine

@@ -9,7 +9,7 @@ from mmm.monitor.assess import trap
 from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Found
 from mmm.monitor.world.checks import CheckStatus, Finding
-from mmm.wire.agent import SystemStatus
+from mmm.wire.status import SystemStatus
 from tests.simulation.cluster import Cluster
 from tests.simulation.machine import Machine
 from tests.simulation.monitor import Monitor

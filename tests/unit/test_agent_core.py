@@ -34,7 +34,8 @@ from mmm.agent.decide.seen import Seen
 from mmm.agent.decide.steps import AllowWrites, Bind
 from mmm.config.model import Vip
 from mmm.lease.rules import Grant
-from mmm.wire.agent import AskedPromise, Status
+from mmm.wire.promises import AskedPromise
+from mmm.wire.status import Status
 from mmm.wire.why import LEASE_OVER, SUPERSEDED
 
 NOW = 1000.0

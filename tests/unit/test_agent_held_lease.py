@@ -5,7 +5,7 @@ from pathlib import Path
 from mmm.agent.act import promise_file
 from mmm.agent.decide.held_lease import HeldLease, begun
 from mmm.lease.rules import FOREVER, Grant, Reason, Refusal
-from mmm.wire.agent import LeaseOffer
+from mmm.wire.status import LeaseOffer
 
 START = 5000.0
 BOOT = "0123456789ab"

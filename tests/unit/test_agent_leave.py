@@ -8,6 +8,7 @@ import pytest
 from mmm.agent.decide.lease_watch import HEARTBEAT, patience
 from mmm.lease.rules import FOREVER, Grant
 from mmm.wire import agent as wire
+from mmm.wire.status import LEAVING, is_leaving
 from tests.unit.agents import LIMIT, MONITOR, ROLE, running
 from tests.unit.test_agent_core import NOW, idle, writer
 
@@ -19,7 +20,7 @@ async def test_it_says_so_until_the_monitor_has_granted_the_role_for_good(
         assert (await rig.order(ROLE, length=600)).ok
         leaving = asyncio.create_task(rig.agent.leave())
         await asyncio.sleep(0)
-        assert wire.is_leaving(wire.decode_reply(await rig.agent.answer(b"PING|1|db1", MONITOR)))
+        assert is_leaving(wire.decode_reply(await rig.agent.answer(b"PING|1|db1", MONITOR)))
         assert not leaving.done()
         assert (await rig.order(ROLE, length="forever")).ok
         async with asyncio.timeout(LIMIT):
@@ -47,7 +48,7 @@ def test_a_grant_that_ends_is_not_what_it_waits_for() -> None:
 
 
 def test_an_answer_tells_of_it_in_a_field_that_others_ignore() -> None:
-    line = wire.encode_reply(wire.Reply("OK: Pinged!", (wire.LEAVING,), 5.0, "t.1"))
+    line = wire.encode_reply(wire.Reply("OK: Pinged!", (LEAVING,), 5.0, "t.1"))
     assert line == b"OK: Pinged!|LEAVING|T:t.1|UP:5.00\n"
-    assert wire.is_leaving(wire.decode_reply(line))
-    assert not wire.is_leaving(wire.Reply("OK: Pinged!", (), 5.0, "t.1"))
+    assert is_leaving(wire.decode_reply(line))
+    assert not is_leaving(wire.Reply("OK: Pinged!", (), 5.0, "t.1"))

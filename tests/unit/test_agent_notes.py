@@ -6,7 +6,7 @@ import pytest
 
 from mmm.agent.act import notes
 from mmm.mysql.session.connection import Connection
-from mmm.wire.agent import DISK_FULL, EVENTS, Note
+from mmm.wire.questions import DISK_FULL, EVENTS, Note
 from tests.servers import Server
 
 

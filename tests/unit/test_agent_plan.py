@@ -32,7 +32,7 @@ from mmm.agent.decide.steps import (
 )
 from mmm.config.model import Vip
 from mmm.gtid.semi_sync import SemiSync
-from mmm.wire.agent import PROBE_STOP, Status
+from mmm.wire.status import PROBE_STOP, Status
 
 WRITER, READ1, READ2 = Vip("writer", "10.0.0.80"), Vip("reader", "10.0.0.90"), Vip("reader", "10.0.0.91")
 HOSTS = {"db1": ("10.0.0.1", 3306), "db2": ("10.0.0.2", 3306), "db3": ("10.0.0.3", 3307)}

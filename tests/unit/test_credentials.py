@@ -21,9 +21,10 @@ from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.network.line_server import Limits, LineServer, Peer
 from mmm.network.root import is_root
 from mmm.wire import agent as wire
-from mmm.wire import signature
+from mmm.wire import promises, signature
 from mmm.wire.command import command_mac
 from mmm.wire.lead import AUTH, CONF, FREE, STALE, differs_field, signed_by, with_conf
+from mmm.wire.status import LeaseOffer, Status, set_status
 from tests.unit.worlds import READER1, WRITER, cluster
 
 KEY = "a secret of the cluster"
@@ -46,7 +47,7 @@ def conf(key: str = "", kind: str = "plain") -> Cluster:
 
 
 def order(*vips: Vip, lead: Lead | None = LEAD) -> wire.Request:
-    request = wire.set_status("db1", wire.Status("ONLINE", vips, "db1"))
+    request = set_status("db1", Status("ONLINE", vips, "db1"))
     return request if lead is None else signed_by(lead, request)
 
 
@@ -67,7 +68,7 @@ def test_what_only_daemons_of_ours_say_has_to_come_from_root(command: str) -> No
 
 
 def test_an_order_of_ours_has_to_come_from_root() -> None:
-    leased = wire.set_status("db1", wire.Status("ONLINE"), wire.LeaseOffer(10.0, "boot.1"))
+    leased = set_status("db1", Status("ONLINE"), LeaseOffer(10.0, "boot.1"))
     for request in (order(), leased, signed_by(LEAD, wire.Request(wire.PING, "db1", (FREE,)))):
         assert (lack(conf(), request, USER), lack(conf(), request, ROOT)) == (AUTH, "")
 
@@ -279,11 +280,11 @@ def test_nothing_prolongs_a_lease_that_rests_on_another_conf() -> None:
     assert asked(order(WRITER), own) == (CONF, told)
     assert asked(order(READER1), own) == ("", told)
     assert not said.is_alone()
-    assert asked(wire.promise("db1", wire.AskedPromise("db2", 10.0, "boot.1")), own) == (CONF, told)
+    assert asked(promises.promise("db1", promises.AskedPromise("db2", 10.0, "boot.1")), own) == (CONF, told)
     assert asked(order(WRITER), replace(fewer, vip_lease=20.0)) == (CONF, (differs_field((VIP_LEASE,)),))
     assert asked(order(WRITER), fewer) == ("", ())
     assert said.is_alone()
-    assert asked(wire.promise("db1", wire.AskedPromise("db2", 10.0, "boot.1")), fewer) == ("", ())
+    assert asked(promises.promise("db1", promises.AskedPromise("db2", 10.0, "boot.1")), fewer) == ("", ())
 
 
 def test_a_conf_that_does_not_name_the_hosts_of_the_role_agrees() -> None:

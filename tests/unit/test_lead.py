@@ -19,6 +19,7 @@ from mmm.monitor.world.world import Mode, World
 from mmm.network.line_server import Peer
 from mmm.wire import agent as wire
 from mmm.wire.lead import FREE, OTHER_MONITOR, follows_field, lead_of, signed_by, stranger_field
+from mmm.wire.status import Status, ordered_status, set_status
 from tests.commanding import run
 from tests.unit.worlds import NOW, cluster, take_turn, world
 
@@ -40,7 +41,7 @@ class Clock:
 
 def order(lead: Lead | None, command: str = wire.SET_STATUS) -> wire.Request:
     request = (
-        wire.set_status("db1", wire.Status("ONLINE", (), "db1"))
+        set_status("db1", Status("ONLINE", (), "db1"))
         if command == wire.SET_STATUS
         else wire.Request(command, "db1")
     )
@@ -90,7 +91,7 @@ def test_no_agent_takes_the_silence_between_heartbeats_for_the_end_of_its_monito
 def test_a_lead_on_the_wire(ip: str, text: str) -> None:
     request = order(Lead(0, authority(ip, 9988), "a1"))
     assert request.params[-1] == text
-    assert wire.ordered_status(request) == wire.Status("ONLINE", (), "db1")
+    assert ordered_status(request) == Status("ONLINE", (), "db1")
     assert lead_of(request) == Lead(0, authority(ip, 9988), "a1")
 
 

@@ -15,6 +15,7 @@ from mmm.monitor.world.orders import Tell
 from mmm.wire import agent as wire
 from mmm.wire.agent import MAX_LINE
 from mmm.wire.lead import differs
+from mmm.wire.status import Status
 
 
 def answered(said: bytes) -> Spoken:
@@ -121,7 +122,7 @@ async def test_what_is_waited_for_ends_when_a_younger_system_answers(
     async with await asyncio.start_server(agent, "127.0.0.1", 0) as server:
         host = Host("db1", "127.0.0.1", "master", agent_port=server.sockets[0].getsockname()[1])
         agents = Agents()
-        telling = asyncio.create_task(agents.tell(host, Tell("db1", 1, wire.Status("ONLINE"))))
+        telling = asyncio.create_task(agents.tell(host, Tell("db1", 1, Status("ONLINE"))))
         await ordered.wait()
         assert await agents.ping(host)
         if not ended:
@@ -153,6 +154,6 @@ async def test_what_an_agent_says_besides_is_not_lost_when_it_is_told_to_clear_t
 
     async with await asyncio.start_server(agent, "127.0.0.1", 0) as server:
         host = Host("db1", "127.0.0.1", "master", agent_port=server.sockets[0].getsockname()[1])
-        spoken = await Agents().tell(host, Tell("db1", 1, wire.Status("ONLINE"), clear=True))
+        spoken = await Agents().tell(host, Tell("db1", 1, Status("ONLINE"), clear=True))
     assert spoken.reply is not None
     assert (spoken.text, spoken.reply.token, differs(spoken.reply)) == ("OK: Removed!", "b.2", ("hosts",))

@@ -28,7 +28,7 @@ from mmm.monitor.world.link import (
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
-from mmm.wire.agent import PROBE_STOP
+from mmm.wire.status import PROBE_STOP
 from tests import commanding
 from tests.unit.test_monitor_leases import CONF, LENGTH, cut_off, quiet, rest
 from tests.unit.worlds import (

@@ -7,7 +7,7 @@ from mmm.monitor.world.events import Killed
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Order
 from mmm.monitor.world.world import World
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 from tests import commanding
 from tests.unit.worlds import (
     FLAPPING,

@@ -11,8 +11,8 @@ from mmm.monitor.report.history import Entry, Ledger
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.happened import Why
 from mmm.monitor.world.host import State
-from mmm.wire.agent import Status
 from mmm.wire.control import moment
+from mmm.wire.status import Status
 from tests.unit.worlds import (
     READER1,
     WRITER,

@@ -27,8 +27,8 @@ from mmm.monitor.world.link import (
 )
 from mmm.monitor.world.orders import LookForVip, Order, Tell
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.agent import PROBE_STOP, LeaseOffer, Status
 from mmm.wire.lead import CONF as CONF_DIFFERS
+from mmm.wire.status import PROBE_STOP, LeaseOffer, Status
 from mmm.wire.why import LEASE_OVER, STALE
 from tests import commanding
 from tests.unit.worlds import (

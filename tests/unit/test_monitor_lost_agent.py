@@ -13,7 +13,7 @@ from mmm.monitor.world.events import Answer, Opinions
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import AskOthers, Tell
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.agent import PROBE_STOP
+from mmm.wire.status import PROBE_STOP
 from tests.unit.test_monitor_leases import CONF, LENGTH, answered, quiet, rest, without_agent
 from tests.unit.worlds import (
     NOW,

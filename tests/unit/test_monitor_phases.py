@@ -27,7 +27,8 @@ from mmm.monitor.world.link import (
 from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import World
-from mmm.wire.agent import Clients, Status, SystemStatus
+from mmm.wire.questions import Clients
+from mmm.wire.status import Status, SystemStatus
 from tests import commanding
 from tests.unit.worlds import (
     NOW,

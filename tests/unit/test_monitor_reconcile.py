@@ -13,7 +13,7 @@ from mmm.monitor.world.events import Answer, Answered, Killed
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 from tests import commanding
 from tests.unit.worlds import (
     NOW,

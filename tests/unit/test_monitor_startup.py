@@ -12,7 +12,7 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode
-from mmm.wire.agent import Status, SystemStatus
+from mmm.wire.status import Status, SystemStatus
 from tests.unit.worlds import (
     NOW,
     READER1,

@@ -17,7 +17,7 @@ from mmm.monitor.world.link import (
 )
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 from mmm.wire.why import NOT_FOLLOWED, REFUSES_TO_FOLLOW
 from tests.unit.worlds import (
     FLAPPING,

@@ -12,7 +12,7 @@ from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import Tell
-from mmm.wire.agent import LeaseOffer, Status
+from mmm.wire.status import LeaseOffer, Status
 from tests.unit.worlds import (
     READER1,
     WRITER,

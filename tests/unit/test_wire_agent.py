@@ -7,15 +7,29 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmm.config.model import Vip
-from mmm.wire import agent
-from mmm.wire.agent import Reach, Reply, Request, Status, SystemStatus, WireError
+from mmm.wire import agent, questions
+from mmm.wire.agent import Reply, Request, WireError
+from mmm.wire.questions import Reach
+from mmm.wire.status import (
+    LeaseOffer,
+    Status,
+    SystemStatus,
+    agent_status,
+    agent_status_fields,
+    ordered_status,
+    set_status,
+    system_status,
+    system_status_fields,
+    took_fields,
+    took_in,
+)
 
 RECORDED_REQUESTS = [
     (b"PING|1|db1\n", Request("PING", "db1")),
     (b"SET_STATUS|1|db1|ONLINE||\n", Request("SET_STATUS", "db1", ("ONLINE", "", ""))),
     (
         b"SET_STATUS|1|db1|ONLINE|reader(10.77.0.90),writer(10.77.0.80)|db1\n",
-        agent.set_status(
+        set_status(
             "db1",
             Status("ONLINE", (Vip("writer", "10.77.0.80"), Vip("reader", "10.77.0.90")), "db1"),
         ),
@@ -32,25 +46,25 @@ def test_recorded_requests(line: bytes, request_: Request) -> None:
 def test_recorded_replies() -> None:
     unknown = b"OK: Returning status!|UNKNOWN|||UP:2672.20\n"
     reply = agent.decode_reply(unknown)
-    assert agent.agent_status(reply) == Status("UNKNOWN")
+    assert agent_status(reply) == Status("UNKNOWN")
     assert reply.uptime == 2672.2
     assert agent.encode_reply(reply) == unknown
     slave = agent.decode_reply(b"OK: Returning status!|||10.77.0.5|UP:2672.43\n")
-    assert agent.system_status(slave) == SystemStatus(writable=False, source_ip="10.77.0.5")
+    assert system_status(slave) == SystemStatus(writable=False, source_ip="10.77.0.5")
 
 
 def test_what_only_newer_agents_know_is_said_behind_what_the_classic_ones_read() -> None:
     status = Status("ONLINE", (Vip("writer", "10.77.0.80"),), "db1", force=True, detach=True)
-    request = agent.set_status("db1", status, agent.LeaseOffer(10.0, "abc"))
+    request = set_status("db1", status, LeaseOffer(10.0, "abc"))
     line = b"SET_STATUS|1|db1|ONLINE|writer(10.77.0.80)|db1|LEASE:10:abc|FORCE|DETACH\n"
     assert agent.encode_request(request) == line
-    assert agent.ordered_status(agent.decode_request(line)) == status
+    assert ordered_status(agent.decode_request(line)) == status
 
 
 def test_what_a_newer_monitor_adds_is_ignored() -> None:
     request = agent.decode_request(b"SET_STATUS|2|db1|ONLINE||db2|LEASE:10:abc\n")
     assert request.version == 2
-    assert agent.ordered_status(request) == Status("ONLINE", (), "db2")
+    assert ordered_status(request) == Status("ONLINE", (), "db2")
 
 
 @pytest.mark.parametrize(
@@ -121,43 +135,43 @@ def test_replies_read_back(reply: Reply) -> None:
     st.dictionaries(st.sampled_from(["freeze", "bind reader(10.0.0.90)", "odd,=|\n"]), st.integers(0, 10**6))
 )
 def test_durations_read_back(tenths: dict[str, int]) -> None:
-    fields = agent.took_fields((name, number / 10_000) for name, number in tenths.items())
+    fields = took_fields((name, number / 10_000) for name, number in tenths.items())
     reply = agent.decode_reply(agent.encode_reply(Reply("OK", fields)))
-    assert [round(seconds * 10_000) for _, seconds in agent.took(reply)] == list(tenths.values())
-    assert {name for name, _ in agent.took(reply)} == {name.translate(NAMED) for name in tenths}
+    assert [round(seconds * 10_000) for _, seconds in took_in(reply)] == list(tenths.values())
+    assert {name for name, _ in took_in(reply)} == {name.translate(NAMED) for name in tenths}
 
 
 @given(st.lists(FIELD))
 def test_any_field_may_stand_where_durations_do(fields: list[str]) -> None:
-    agent.took(Reply("OK", tuple(fields)))
+    took_in(Reply("OK", tuple(fields)))
 
 
 @given(STATUS, WORD)
 def test_statuses_read_back(status: Status, host: str) -> None:
-    request = agent.decode_request(agent.encode_request(agent.set_status(host, status)))
-    assert agent.ordered_status(request) == status
-    assert agent.agent_status(Reply("OK", agent.agent_status_fields(status))) == status
+    request = agent.decode_request(agent.encode_request(set_status(host, status)))
+    assert ordered_status(request) == status
+    assert agent_status(Reply("OK", agent_status_fields(status))) == status
 
 
 @given(st.builds(Reach, st.booleans(), st.booleans(), *[st.sampled_from((None, True, False))] * 2))
 def test_reach_reads_back(reach: Reach) -> None:
-    line = agent.encode_reply(Reply("OK: Returning reach!", agent.reach_fields(reach)))
-    assert agent.reach(agent.decode_reply(line)) == reach
+    line = agent.encode_reply(Reply("OK: Returning reach!", questions.reach_fields(reach)))
+    assert questions.reach(agent.decode_reply(line)) == reach
 
 
 def test_notes_read_back_and_what_cannot_be_read_is_left_out() -> None:
-    notes = (agent.Note(agent.DISK_FULL, 37.0), agent.Note(agent.EVENTS))
-    line = agent.encode_reply(agent.Reply("OK: Returning notes!", agent.notes_fields(notes)))
+    notes = (questions.Note(questions.DISK_FULL, 37.0), questions.Note(questions.EVENTS))
+    line = agent.encode_reply(agent.Reply("OK: Returning notes!", questions.notes_fields(notes)))
     assert line.startswith(b"OK: Returning notes!|disk_full=37|events=0|UP:")
-    assert agent.notes(agent.decode_reply(line)) == notes
+    assert questions.notes(agent.decode_reply(line)) == notes
     odd = agent.Reply("OK", ("", "events", "=3", "LATER=1", "new_kind=2"))
-    assert agent.notes(odd) == (agent.Note("new_kind", 2.0),)
+    assert questions.notes(odd) == (questions.Note("new_kind", 2.0),)
 
 
 @given(SYSTEM)
 def test_system_statuses_read_back(status: SystemStatus) -> None:
-    line = agent.encode_reply(Reply("OK", agent.system_status_fields(status)))
-    assert agent.system_status(agent.decode_reply(line)) == status
+    line = agent.encode_reply(Reply("OK", system_status_fields(status)))
+    assert system_status(agent.decode_reply(line)) == status
 
 
 @given(st.text(st.characters()))
@@ -178,15 +192,15 @@ GARBAGE = st.binary() | st.lists(st.sampled_from([b"OK", b"|", b"UP:1.00", b"1",
 
 
 def ordered(line: bytes) -> Status:
-    return agent.ordered_status(agent.decode_request(line))
+    return ordered_status(agent.decode_request(line))
 
 
 def told(line: bytes) -> Status:
-    return agent.agent_status(agent.decode_reply(line))
+    return agent_status(agent.decode_reply(line))
 
 
 def seen(line: bytes) -> SystemStatus:
-    return agent.system_status(agent.decode_reply(line))
+    return system_status(agent.decode_reply(line))
 
 
 @given(GARBAGE)

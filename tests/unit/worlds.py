@@ -34,7 +34,7 @@ from mmm.monitor.world.orders import (
     ReadLog,
 )
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 
 WRITER = Vip("writer", "10.0.0.80")
 READER1 = Vip("reader", "10.0.0.91")

@@ -30,8 +30,8 @@ from mmm.monitor.world.orders import KillHost, LookForVip, Order, Tell
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.said import Texts
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.agent import Status
 from mmm.wire.control import decode_command, invalid_command
+from mmm.wire.status import Status
 from tests.unit.worlds import finds
 from tests.vectors.recordings import Json
 

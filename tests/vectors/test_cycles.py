@@ -7,7 +7,8 @@ from mmm.config.names import CHECK_NAMES as CHECKS
 from mmm.monitor.act import status_file
 from mmm.monitor.decide.startup import Found, Stored, start
 from mmm.monitor.world.checks import CheckStatus, Outcome, silent
-from mmm.wire.agent import Status, SystemStatus, WireError, decode_vips
+from mmm.wire.agent import WireError, decode_vips
+from mmm.wire.status import Status, SystemStatus
 from tests.unit.worlds import finds
 from tests.vectors.compare import Difference, Expected
 from tests.vectors.recordings import Json, configs, vectors

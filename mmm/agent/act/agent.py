@@ -31,9 +31,10 @@ from mmm.network.line_server import GarbageError, Peer
 from mmm.network.vips import Interface, InterfaceError
 from mmm.process import log_queue
 from mmm.wire import agent as wire
-from mmm.wire import why
+from mmm.wire import promises, why
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import lead_of
+from mmm.wire.status import agent_status_fields, granted, ordered_status, took_fields
 
 ORDER_LIMIT = 90.0
 """Seconds that an order may wait and take; everything in it has limits of its own that are shorter."""
@@ -124,7 +125,7 @@ class Agent:
                 return self._replies.reply("OK: Pinged!")
             case wire.GET_AGENT_STATUS:
                 return self._replies.reply(
-                    "OK: Returning status!", wire.agent_status_fields(self._shell.core.status)
+                    "OK: Returning status!", agent_status_fields(self._shell.core.status)
                 )
             case wire.SET_STATUS:
                 return await self._set_status(request)
@@ -160,7 +161,7 @@ class Agent:
 
     async def _set_status(self, request: wire.Request) -> bytes:
         try:
-            status = wire.ordered_status(request)
+            status = ordered_status(request)
         except wire.WireError as error:
             return self._replies.error(why.BAD_REQUEST, str(error))
         if not (_STATE.fullmatch(status.state) and _HOST.fullmatch(status.master)):
@@ -168,7 +169,7 @@ class Agent:
                 why.BAD_REQUEST,
                 f"{status.state[:40]!r} with active master {status.master[:80]!r} is no status",
             )
-        offered = wire.granted(request) if self._leases else None
+        offered = granted(request) if self._leases else None
         grant = self._shell.core.held.grant(offered) if offered else None
         try:
             async with asyncio.timeout(ORDER_LIMIT):
@@ -186,13 +187,13 @@ class Agent:
 
     def _told_besides(self, request: wire.Request, outcome: Outcome) -> tuple[str, ...]:
         """Return the fields of an answer to SET_STATUS; a classic monitor is told none."""
-        ours = wire.granted(request) is not None or lead_of(request) is not None
+        ours = granted(request) is not None or lead_of(request) is not None
         if not ours:
             return ()
         doubts = doubt_fields(self._doubts.found)
         refuses = refusal_to_follow(outcome.failures)
         refusal = (why.refuses_field(refuses),) if refuses else ()
-        return (*wire.took_fields(outcome.took), *self._authority.fields(), *doubts, *refusal)
+        return (*took_fields(outcome.took), *self._authority.fields(), *doubts, *refusal)
 
     async def _take_over(self, bound: Collection[str]) -> None:
         """Keep to the lease that an earlier agent was given, as far as the kernel knows it."""
@@ -214,7 +215,7 @@ class Agent:
 
     def _promise(self, request: wire.Request) -> bytes:
         try:
-            asked = wire.asked_promise(request)
+            asked = promises.asked_promise(request)
         except wire.WireError as error:
             return self._replies.error(why.BAD_REQUEST, str(error))
         known = self._shell.core.held.bound(clock())
@@ -226,7 +227,7 @@ class Agent:
 
     def _release(self, request: wire.Request) -> bytes:
         try:
-            holder, token = wire.released(request)
+            holder, token = promises.released(request)
         except wire.WireError as error:
             return self._replies.error(why.BAD_REQUEST, str(error))
         if self._shell.give_back(holder, token):

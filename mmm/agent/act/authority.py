@@ -13,6 +13,7 @@ from mmm.lease.lead import UNKNOWN, Following, Lead, silence
 from mmm.network.line_server import Peer
 from mmm.wire import agent as wire
 from mmm.wire import lead as show
+from mmm.wire.status import ordered_status
 
 AGAIN = 60.0
 """Seconds until a refusal for the same reason is logged again."""
@@ -102,7 +103,7 @@ class Authority:
     def _holds(self, request: wire.Request) -> bool:
         """Tell whether the order gives this host the active master role, or leaves it there."""
         with suppress(wire.WireError):
-            return any(vip.role == self._writer for vip in wire.ordered_status(request).vips)
+            return any(vip.role == self._writer for vip in ordered_status(request).vips)
         return False
 
     def _follow(self, lead: Lead | None, peer: Peer, now: float) -> None:

@@ -21,7 +21,7 @@ from mmm.clock import clock
 from mmm.config.model import Cluster
 from mmm.mysql.session.connection import MysqlError
 from mmm.network.vips import Interface, InterfaceError, NoInterfaceError
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 
 FAILED_LIMIT = 0.3
 """Seconds that a server which the monitor has found failed may take to answer: others wait for its VIPs.

@@ -16,6 +16,7 @@ from mmm.network.root import is_root
 from mmm.wire import agent as wire
 from mmm.wire import signature
 from mmm.wire.lead import AUTH, ORDERS, STALE, is_free, lead_of
+from mmm.wire.status import granted
 
 WINDOW = 60.0
 """Seconds for which a token may be signed with."""
@@ -75,5 +76,5 @@ def _is_ours(request: wire.Request) -> bool:
         request.command in _OURS
         or is_free(request)
         or lead_of(request) is not None
-        or wire.granted(request) is not None
+        or granted(request) is not None
     )

@@ -2,7 +2,7 @@
 
 from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.question import only
-from mmm.wire.agent import DISK_FULL, EVENTS, Note
+from mmm.wire.questions import DISK_FULL, EVENTS, Note
 
 _FULL = ("Waiting for someone to free space", "Waiting for disk space")
 """The state of a thread that waits for space on a disk: MariaDB's, MySQL's."""

@@ -19,8 +19,9 @@ from mmm.mysql.server.processlist import survey
 from mmm.mysql.session.connection import MysqlError, connect
 from mmm.network.vips import Interface, InterfaceError
 from mmm.wire import agent as wire
-from mmm.wire import why
+from mmm.wire import questions, why
 from mmm.wire.doubts import doubt_fields
+from mmm.wire.status import SystemStatus, system_status_fields
 
 
 class Questions:
@@ -97,7 +98,7 @@ class Questions:
             return self._replies.error(why.NOT_DONE, seen)
         bound = tuple(vip for vip in self._conf.vips if vip.ip in seen.bound | seen.stray)
         source = seen.source.ip if seen.source else ""
-        fields = wire.system_status_fields(wire.SystemStatus(seen.writable is True, bound, source))
+        fields = system_status_fields(SystemStatus(seen.writable is True, bound, source))
         return self._replies.reply("OK: Returning status!", fields)
 
     async def _clients(self, request: wire.Request) -> bytes:
@@ -106,14 +107,14 @@ class Questions:
             found = await asyncio.get_running_loop().run_in_executor(self._looker, self._survey)
         except MysqlError as error:
             return self._replies.error(why.NOT_DONE, error.text)
-        return self._replies.reply("OK: Returning clients!", wire.clients_fields(found))
+        return self._replies.reply("OK: Returning clients!", questions.clients_fields(found))
 
-    def _survey(self) -> wire.Clients:
+    def _survey(self) -> questions.Clients:
         keep = self._at.keep
         with connect(self._address, ANSWER_LIMIT) as server:
             found, waiting = survey(server, keep=keep), blocked(server, keep, clients_for=0.0).waiting
         waits = [each.seconds for each in waiting if each.seconds >= LOOK_AGAIN]
-        return wire.Clients(
+        return questions.Clients(
             found.at_rest,
             found.writing,
             found.oldest,
@@ -131,7 +132,7 @@ class Questions:
             loop = asyncio.get_running_loop()
             self._examined = loop.run_in_executor(None, look_host, self._conf)
         look = await asyncio.shield(self._examined)
-        return self._replies.reply("OK: Looked!", wire.looked_fields(encoded(look)))
+        return self._replies.reply("OK: Looked!", questions.looked_fields(encoded(look)))
 
     async def _notes(self) -> bytes:
         try:
@@ -139,26 +140,26 @@ class Questions:
         except MysqlError as error:
             return self._replies.error(why.NOT_DONE, error.text, doubt_fields(self._doubts.found))
         return self._replies.reply(
-            "OK: Returning notes!", (*wire.notes_fields(found), *doubt_fields(self._doubts.found))
+            "OK: Returning notes!", (*questions.notes_fields(found), *doubt_fields(self._doubts.found))
         )
 
-    def _look_at_threads(self) -> tuple[wire.Note, ...]:
+    def _look_at_threads(self) -> tuple[questions.Note, ...]:
         return self._onlooker.ask(notes.look)
 
     async def _reachable(self, request: wire.Request) -> bytes:
         try:
-            other = self._conf.hosts.get(wire.asked_reachable(request))
+            other = self._conf.hosts.get(questions.asked_reachable(request))
         except wire.WireError as error:
             return self._replies.error(why.BAD_REQUEST, str(error))
         if other is None or other == self._here:
             return self._replies.error(
                 why.BAD_REQUEST, f"{request.params[0][:80]} is no other host of this cluster"
             )
-        return self._replies.reply("OK: Returning reach!", wire.reach_fields(await self.reach.of(other)))
+        return self._replies.reply("OK: Returning reach!", questions.reach_fields(await self.reach.of(other)))
 
     async def _absent(self, request: wire.Request) -> bytes:
         try:
-            name, ip = wire.asked_absent(request)
+            name, ip = questions.asked_absent(request)
         except wire.WireError as error:
             return self._replies.error(why.BAD_REQUEST, str(error))
         other = self._conf.hosts.get(name)
@@ -167,4 +168,4 @@ class Questions:
                 why.BAD_REQUEST, f"{name[:80]} is no other host of this cluster, or {ip[:80]} no VIP"
             )
         nobody = await self.reach.absent(other, ip)
-        return self._replies.reply("OK: Returning absence!", wire.absent_fields(nobody=nobody))
+        return self._replies.reply("OK: Returning absence!", questions.absent_fields(nobody=nobody))

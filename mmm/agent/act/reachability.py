@@ -13,6 +13,7 @@ from mmm.network.icmp import Pinger
 from mmm.network.line_client import ask
 from mmm.network.neighbours import is_absent
 from mmm.wire import agent as wire
+from mmm.wire import questions
 
 LIMIT = 0.3
 """Seconds that each way to the other host is tried for; all are tried side by side."""
@@ -26,7 +27,7 @@ class Reaching:
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="reach")
         self.tls: ssl.SSLContext | None = None
 
-    async def of(self, other: Host) -> wire.Reach:
+    async def of(self, other: Host) -> questions.Reach:
         """Return which ways lead to the other host, within little more than LIMIT."""
         loop = asyncio.get_running_loop()
         mysql, replicates, agent, ping = await asyncio.gather(
@@ -35,7 +36,7 @@ class Reaching:
             self._agent(other),
             _ping(other),
         )
-        return wire.Reach(mysql, agent, ping, replicates)
+        return questions.Reach(mysql, agent, ping, replicates)
 
     async def absent(self, other: Host, ip: str) -> bool:
         """Tell whether nothing answers ARP for the other host and a VIP, after asking for about 1.5 s."""

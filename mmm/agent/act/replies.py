@@ -10,6 +10,7 @@ from mmm.config.model import Cluster
 from mmm.wire import agent as wire
 from mmm.wire import why
 from mmm.wire.signature import fresh_field, sign_reply
+from mmm.wire.status import LEAVING
 
 _LONGEST_TEXT = 4000
 
@@ -32,7 +33,7 @@ class Replies:
         if self._key and not self._leases:
             fields = (*fields, fresh_field(fresh))
         try:
-            fields = (*fields, wire.LEAVING) if self.leaving else fields
+            fields = (*fields, LEAVING) if self.leaving else fields
             reply = wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token, code)
             return wire.encode_reply(reply)
         except wire.WireError as error:

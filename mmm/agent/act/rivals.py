@@ -8,6 +8,7 @@ from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host
 from mmm.network.agent_port import AgentPort
 from mmm.wire import agent as wire
+from mmm.wire import promises
 from mmm.wire.lead import with_conf
 
 GIVE_BACK_LIMIT = 0.3
@@ -34,13 +35,13 @@ class Rivals:
 
     async def ask_promises(self, names: tuple[str, ...], length: float, token: str) -> list[str]:
         """Ask all for a promise of `length` seconds; returns who has not given one, and why where that is known."""
-        asked = wire.AskedPromise(self._conf.this, length, token)
+        asked = promises.AskedPromise(self._conf.this, length, token)
         answers = await asyncio.gather(*(self._promised(name, asked) for name in names))
         return [f"{name}{why}" for name, why in zip(names, answers, strict=True) if why is not None]
 
-    async def _promised(self, name: str, asked: wire.AskedPromise) -> str | None:
+    async def _promised(self, name: str, asked: promises.AskedPromise) -> str | None:
         """Return why the host has not promised, in words behind its name; None: it has."""
-        request = with_conf(wire.promise(name, asked), self._digests)
+        request = with_conf(promises.promise(name, asked), self._digests)
         reply = await self._ask(self._conf.hosts[name], request, _limit(asked.length))
         if reply is None:
             return ""
@@ -54,7 +55,9 @@ class Rivals:
 
         Whoever does not hear it refuses the role until what it has promised is over.
         """
-        releases = [(self._conf.hosts[name], wire.release(name, self._conf.this, token)) for name in names]
+        releases = [
+            (self._conf.hosts[name], promises.release(name, self._conf.this, token)) for name in names
+        ]
         await asyncio.gather(*(self._ask(host, request, GIVE_BACK_LIMIT) for host, request in releases))
 
     async def reach(self, length: float) -> None:

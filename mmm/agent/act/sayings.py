@@ -3,7 +3,7 @@
 import logging
 
 from mmm.agent.decide.actions import Assigned, LeaseOver, RenewedByPromises
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 
 log = logging.getLogger(__name__)
 

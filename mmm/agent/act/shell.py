@@ -51,7 +51,8 @@ from mmm.lease.rules import FOREVER, Grant
 from mmm.network.arp import Announcer
 from mmm.network.vips import Interface
 from mmm.process import log_queue
-from mmm.wire.agent import AskedPromise, Status
+from mmm.wire.promises import AskedPromise
+from mmm.wire.status import Status
 
 CLOSE_LIMIT = 15.0
 """Seconds that a change may still take when the agent is to end."""

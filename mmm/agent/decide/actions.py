@@ -11,7 +11,7 @@ from mmm.agent.decide.plan import Past
 from mmm.agent.decide.seen import Seen
 from mmm.config.model import Vip
 from mmm.lease.rules import Grant
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 
 PREPARED = 0.25
 """Seconds for which a look counts that was taken to be prepared for an order."""

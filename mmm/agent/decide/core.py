@@ -43,7 +43,7 @@ from mmm.agent.decide.obedience import (
 from mmm.agent.decide.plan import UNKNOWN, Facts, Past
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import Reason, Refusal
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 from mmm.wire.why import LEASE_OVER, PROMISED, STALE, SUPERSEDED
 
 LOOK_AGAIN = 1.0

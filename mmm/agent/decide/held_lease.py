@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from mmm.lease.rules import FOREVER, NEVER, Grant, Lease, margin
-from mmm.wire.agent import LeaseOffer
+from mmm.wire.status import LeaseOffer
 
 _UNIT = 1_000_000_000
 KERNEL_LATE = 0.35

@@ -27,7 +27,7 @@ from mmm.agent.decide.held_lease import least
 from mmm.agent.decide.obedience import Changed, believes
 from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER
-from mmm.wire.agent import AskedPromise
+from mmm.wire.promises import AskedPromise
 
 LOOK = 0.2
 """Longest time, in seconds, between two looks at the lease of a host that holds the role."""

@@ -15,7 +15,7 @@ from mmm.agent.decide.seen import Seen, Server
 from mmm.agent.decide.steps import AllowWrites, Bind, Chain, Probe, SemiSyncRole, Step, Sync, ThrowAway
 from mmm.config.model import Vip
 from mmm.lease.rules import Grant
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 from mmm.wire.why import LEASE_OVER
 
 Laps = tuple[tuple[str, float], ...]

@@ -39,7 +39,7 @@ from mmm.agent.decide.steps import (
     UnbindElsewhere,
 )
 from mmm.config.model import Cluster, Vip
-from mmm.wire.agent import PROBE_STOP, Status
+from mmm.wire.status import PROBE_STOP, Status
 
 ONLINE = "ONLINE"
 ADMIN_OFFLINE = "ADMIN_OFFLINE"

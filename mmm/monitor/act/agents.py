@@ -21,8 +21,10 @@ from mmm.monitor.world.events import Answer, Opinions
 from mmm.monitor.world.orders import Tell
 from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.wire import agent as wire
+from mmm.wire import questions
 from mmm.wire.doubts import Doubt, doubts_in
 from mmm.wire.lead import FREE, signed_by
+from mmm.wire.status import Status, SystemStatus, agent_status, set_status, system_status
 from mmm.wire.why import UNKNOWN_COMMAND, why
 
 CONNECT_TIMEOUT = 3.0
@@ -169,7 +171,7 @@ class Agents:
         """
         if order.greet:
             return await self.ask(host, wire.Request(wire.PING, host.name))
-        asking = self.ask(host, wire.set_status(host.name, order.status, order.lease), ORDER_TIMEOUT)
+        asking = self.ask(host, set_status(host.name, order.status, order.lease), ORDER_TIMEOUT)
         told = await self._unless_booted(host, asking)
         if told.answer is Answer.OK and order.clear:
             cleared = await self.ask(host, wire.Request(wire.CLEAR_BAD_ROLES, host.name), ORDER_TIMEOUT)
@@ -190,23 +192,23 @@ class Agents:
         """Tell whether the host's agent answers PING with OK."""
         return (await self.ask(host, wire.Request(wire.PING, host.name))).answer is Answer.OK
 
-    async def status(self, host: Host) -> tuple[wire.Status | None, float | None]:
+    async def status(self, host: Host) -> tuple[Status | None, float | None]:
         """Return what the agent was last told, None if it does not say, and its system's uptime in s."""
         spoken = await self.ask(host, wire.Request(wire.GET_AGENT_STATUS, host.name))
         if spoken.reply is None or spoken.answer is not Answer.OK:
             return None, None
         try:
-            return wire.agent_status(spoken.reply), spoken.reply.uptime
+            return agent_status(spoken.reply), spoken.reply.uptime
         except wire.WireError:
             return None, spoken.reply.uptime
 
-    async def system(self, host: Host) -> wire.SystemStatus | None:
+    async def system(self, host: Host) -> SystemStatus | None:
         """Return what the agent sees on its system, None if it does not say."""
         spoken = await self.ask(host, wire.Request(wire.GET_SYSTEM_STATUS, host.name), ORDER_TIMEOUT / 3)
         if spoken.reply is None or spoken.answer is not Answer.OK:
             return None
         try:
-            return wire.system_status(spoken.reply)
+            return system_status(spoken.reply)
         except wire.WireError:
             return None
 
@@ -220,20 +222,20 @@ class Agents:
         met = tuple(other.name for other, reach in zip(others, said, strict=True) if reach and reach.agent)
         return Opinions(host.name, heard, reached, met)
 
-    async def _opinion(self, host: Host, other: Host) -> wire.Reach | None:
+    async def _opinion(self, host: Host, other: Host) -> questions.Reach | None:
         """Return what an agent says of the host; None: it has no opinion, as one of MMM 2.x has none."""
         with suppress(TimeoutError, wire.WireError):
             async with asyncio.timeout(OPINION_LIMIT):
-                spoken = await self.ask(other, wire.reachable(other.name, host.name), OPINION_LIMIT)
+                spoken = await self.ask(other, questions.reachable(other.name, host.name), OPINION_LIMIT)
             if spoken.reply is not None and spoken.answer is Answer.OK:
-                return wire.reach(spoken.reply)
+                return questions.reach(spoken.reply)
         return None
 
     async def absent(self, host: Host, ip: str, witnesses: Sequence[Host]) -> bool:
         """Tell whether all witnesses say that nothing answers ARP for the host and for the VIP `ip`."""
-        requests = (wire.absent(other.name, host.name, ip) for other in witnesses)
+        requests = (questions.absent(other.name, host.name, ip) for other in witnesses)
         said = await asyncio.gather(*map(self.ask, witnesses, requests))
-        return all(spoken.reply is not None and wire.is_absent(spoken.reply) for spoken in said)
+        return all(spoken.reply is not None and questions.is_absent(spoken.reply) for spoken in said)
 
     async def prepare(self, host: Host) -> tuple[Doubt, ...] | None:
         """Have the host's agent open what it needs to take the active master role, and stay connected for the order.
@@ -261,24 +263,24 @@ class Agents:
             del self._kept[name]
             kept[1].close()
 
-    async def notes(self, host: Host) -> tuple[tuple[wire.Note, ...] | None, tuple[Doubt, ...] | None]:
+    async def notes(self, host: Host) -> tuple[tuple[questions.Note, ...] | None, tuple[Doubt, ...] | None]:
         """Return what the agent sees of its server, and what is wrong on its host; None where it does not say."""
         spoken = await self.ask(host, wire.Request(wire.NOTES, host.name))
         if spoken.reply is None:
             return None, None
-        notes = wire.notes(spoken.reply) if spoken.answer is Answer.OK else None
+        notes = questions.notes(spoken.reply) if spoken.answer is Answer.OK else None
         return notes, doubts_in(spoken.reply)
 
     async def clients(self, host: Host) -> Looked:
         """Return what the agent tells of its server's clients; one of MMM 2.x tells nothing of them."""
-        spoken = await self.ask(host, wire.ask_clients(host.name, host.monitor_user))
+        spoken = await self.ask(host, questions.ask_clients(host.name, host.monitor_user))
         if spoken.reply is None:
             return Looked(silence=spoken.text)
         if spoken.answer is not Answer.OK:
             classic = why(spoken.reply) == UNKNOWN_COMMAND
             return Looked() if classic else Looked(silence=f"it answered '{spoken.text}'")
         try:
-            return Looked(wire.clients(spoken.reply))
+            return Looked(questions.clients(spoken.reply))
         except wire.WireError:
             return Looked()
 

@@ -62,9 +62,9 @@ from mmm.monitor.world.world import Mode, World
 from mmm.network.icmp import Pinger
 from mmm.network.neighbours import is_absent
 from mmm.process import log_queue
-from mmm.wire import agent as wire
-from mmm.wire import lead
+from mmm.wire import lead, questions
 from mmm.wire.doubts import doubts_in
+from mmm.wire.status import is_leaving, took_in
 from mmm.wire.why import refusal_to_follow, why
 
 log = logging.getLogger(__name__)
@@ -323,7 +323,7 @@ class Shell:
             self.post(Doubted(order.host, doubts))
         if order.greet and reply is not None:
             return
-        parts = wire.took(reply) if reply is not None else ()
+        parts = took_in(reply) if reply is not None else ()
         self._chronicle.told(before, self.world, order, took, str(spoken.answer), parts)
         lost = self.world.loss
         if (
@@ -395,7 +395,7 @@ class Shell:
                     self.post(Noted(host.name, notes))
                 if doubts is not None:
                     self.post(Doubted(host.name, doubts))
-            full = self.world.hosts[host.name].noted(wire.DISK_FULL)
+            full = self.world.hosts[host.name].noted(questions.DISK_FULL)
             await asyncio.sleep(NOTES_AGAIN if full else NOTES_PERIOD)
 
     async def _check_up(self) -> None:
@@ -468,7 +468,7 @@ def _answered(order: Tell, spoken: Spoken) -> Answered:
         token=reply.token,
         why=why(reply),
         refuses_to_follow=refusal_to_follow(reply),
-        leaving=wire.is_leaving(reply),
+        leaving=is_leaving(reply),
         follows=follows,
         stranger=lead.stranger(reply),
         differs=lead.differs(reply),

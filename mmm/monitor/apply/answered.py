@@ -20,8 +20,9 @@ from mmm.monitor.world.link import (
 )
 from mmm.monitor.world.move import Failed
 from mmm.monitor.world.world import World
-from mmm.wire.agent import NO_LEASE, Status
+from mmm.wire.agent import NO_LEASE
 from mmm.wire.lead import CONF
+from mmm.wire.status import Status
 from mmm.wire.why import LEASE_OVER, NO_LOGIN, NOT_FOLLOWED, STALE
 
 LATE_REPEATS = 3

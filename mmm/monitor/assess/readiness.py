@@ -13,8 +13,8 @@ from mmm.gtid.transactions import surplus
 from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Level, Value, Warned
 from mmm.monitor.world.world import World
-from mmm.wire.agent import DISK_FULL, EVENTS
 from mmm.wire.doubts import GRANTS, KNOWN, NOT_LISTENING, REPLICATION_LOGIN
+from mmm.wire.questions import DISK_FULL, EVENTS
 
 _AGAINST = ("no_binlog", "delayed", "disk_full", GRANTS, NOT_LISTENING, REPLICATION_LOGIN)
 """Codes of what keeps a host from being made the writer."""

@@ -16,7 +16,7 @@ from typing import ClassVar
 from mmm.monitor.world.host import HostWorld, State, Switched
 from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import World
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 
 SLAVES_FIRST = 2.0
 """Longest time, in seconds, that a new active master waits for slaves whose own agent refuses what would lose rows."""

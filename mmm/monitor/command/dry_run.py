@@ -20,7 +20,7 @@ from mmm.monitor.world.orders import (
     Tell,
 )
 from mmm.monitor.world.world import World
-from mmm.wire.agent import Clients
+from mmm.wire.questions import Clients
 
 _MOST_ROUNDS = 20
 

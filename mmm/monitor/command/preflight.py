@@ -14,7 +14,7 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.warnings import Warned
 from mmm.monitor.world.world import World
-from mmm.wire.agent import Clients
+from mmm.wire.questions import Clients
 
 PROMPT = 1.0
 """Seconds in which an agent has answered, unless it is at something that a move would have to wait for."""

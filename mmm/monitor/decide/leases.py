@@ -19,7 +19,7 @@ from mmm.monitor.assess import lost_agent, second_opinion
 from mmm.monitor.world.link import AgentLink, Look, Search
 from mmm.monitor.world.orders import LookForVip, Tell
 from mmm.monitor.world.world import World
-from mmm.wire.agent import LeaseOffer, Status
+from mmm.wire.status import LeaseOffer, Status
 
 LOOK_AGAIN = 1.0
 """Seconds between two looks for a VIP."""

@@ -18,7 +18,7 @@ from mmm.monitor.decide import leases
 from mmm.monitor.world.link import Greeting, KillStep, Ordered
 from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.agent import PROBE_SAY, PROBE_STOP, Status
+from mmm.wire.status import PROBE_SAY, PROBE_STOP, Status
 
 MERE_HEARTBEATS = 10
 """So many orders of a turn that say nothing new go out at once, or as many as a tenth of the hosts: those told longest

@@ -17,7 +17,7 @@ from mmm.monitor.world.hosts import Hosts, Owners
 from mmm.monitor.world.link import AgentLink, Silence
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.agent import Status, SystemStatus
+from mmm.wire.status import Status, SystemStatus
 
 _WORST_FIRST = (
     State.ADMIN_OFFLINE,

@@ -9,8 +9,8 @@ from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.world.checks import NO_CAUSE, Cause, Finding, Outcome
 from mmm.monitor.world.examined import Met
-from mmm.wire.agent import Note
 from mmm.wire.doubts import Doubt
+from mmm.wire.questions import Note
 
 
 @dataclass(frozen=True, slots=True)

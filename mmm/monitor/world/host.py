@@ -10,8 +10,8 @@ from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.link import AgentLink
-from mmm.wire.agent import Note
 from mmm.wire.doubts import Doubt
+from mmm.wire.questions import Note
 
 
 class State(StrEnum):

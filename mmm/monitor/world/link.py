@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from mmm.config.model import Vip
 from mmm.lease.rules import NOTHING, Outstanding
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 
 
 @dataclass(frozen=True, slots=True)

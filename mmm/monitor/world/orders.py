@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mmm.config.model import Vip
 from mmm.gtid.place import LogPlace
-from mmm.wire.agent import LeaseOffer, Status
+from mmm.wire.status import LeaseOffer, Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from mmm.monitor.assess import slaves_first
 from mmm.monitor.world.host import State
 from mmm.monitor.world.move import Failed, Move, Phase, Unfit
 from mmm.monitor.world.world import World
-from mmm.wire.agent import Status
+from mmm.wire.status import Status
 
 TELL_LIMIT = 5.0
 """Seconds in which the new holder has to be told, from the moment that the old one has let go."""

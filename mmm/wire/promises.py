@@ -1,0 +1,43 @@
+"""Promises between agents: that one refuses the writer role for a while, for another has it (rule 11.1)."""
+
+import re
+from typing import NamedTuple
+
+from mmm.wire.agent import PROMISE, RELEASE, Request, WireError
+
+_SECONDS = re.compile(r"[0-9]{1,6}")
+
+
+class AskedPromise(NamedTuple):
+    """The question for a promise: that the writer role is refused for `length` seconds, for `holder` has it."""
+
+    holder: str
+    length: float
+    token: str = ""
+    """When it was asked, on the holder's clock: the name by which the promise is given back. Empty: it is not."""
+
+
+def promise(host: str, asked: AskedPromise) -> Request:
+    """Return the request that `host` refuses the writer role."""
+    token = (asked.token,) if asked.token else ()
+    return Request(PROMISE, host, (asked.holder, f"{asked.length:.0f}", *token))
+
+
+def asked_promise(request: Request) -> AskedPromise:
+    """Return what is asked with PROMISE; raises WireError."""
+    if len(request.params) < 2 or not _SECONDS.fullmatch(request.params[1]):
+        raise WireError(f"{PROMISE} needs a holder and a number of seconds")
+    token = request.params[2] if len(request.params) > 2 else ""
+    return AskedPromise(request.params[0], float(request.params[1]), token)
+
+
+def release(host: str, holder: str, token: str) -> Request:
+    """Return the request that gives back to `host` the promises that `holder` asked for up to the token's moment."""
+    return Request(RELEASE, host, (holder, token))
+
+
+def released(request: Request) -> tuple[str, str]:
+    """Return the holder that gives promises back, and the token up to whose moment; raises WireError."""
+    if len(request.params) < 2:
+        raise WireError(f"{RELEASE} needs a holder and a token")
+    return request.params[0], request.params[1]

@@ -1,0 +1,139 @@
+"""What an agent is to be, and what it says that it is: SET_STATUS with its lease, and both questions (rules 4, 7)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from mmm.config.model import Vip
+from mmm.lease.rules import FOREVER
+from mmm.wire.agent import SET_STATUS, Reply, Request, WireError, decode_vips, encode_vips, sayable
+
+FORCE = "FORCE"
+"""A parameter of SET_STATUS behind the three that MMM 2.x knows: writes are to be allowed whatever is missing."""
+DETACH = "DETACH"
+"""Another such parameter: the other master was lost, the active master is not to take what that one has by itself."""
+PROBE = "PROBE"
+"""Another one, with `stop` or `say`: before the writer's VIP is bound it is asked whether somebody has it."""
+PROBE_STOP, PROBE_SAY = f"{PROBE}:stop", f"{PROBE}:say"
+LEAVING = "LEAVING"
+"""A field of an answer: the agent is being stopped, and its host holds the active master role by a lease that ends.
+
+The next order is to grant the role for good; then the VIP stays after the agent.
+"""
+_LEASE = re.compile(r"LEASE:(forever|[0-9]{1,6}):([A-Za-z0-9.-]{1,80})")
+_TOOK = re.compile(r"TOOK:([^|]{1,2000})")
+_PART = re.compile(r"([^=,]{1,100})=([0-9]{1,7}\.[0-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseOffer:
+    """The fourth parameter of SET_STATUS: a lease of `length` seconds, or FOREVER, from the token's moment on."""
+
+    length: float
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What SET_STATUS orders and GET_AGENT_STATUS repeats; `master` is empty when there is none."""
+
+    state: str
+    vips: tuple[Vip, ...] = ()
+    master: str = ""
+    force: bool = False
+    """The writer role is to be taken though not everything may be there (rule 10.10)."""
+    detach: bool = False
+    """The active master is not to replicate from the other master: that one was lost and is not compared (10.16)."""
+    probe: str = ""
+    """The writer's last host has not confirmed that it let go: somebody may have its VIP (10.19).
+
+    PROBE_STOP: then it is not bound, PROBE_SAY: it is said, and bound.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStatus:
+    """What GET_SYSTEM_STATUS saw on the system itself; `source_ip` is empty without replication."""
+
+    writable: bool
+    vips: tuple[Vip, ...] = ()
+    source_ip: str = ""
+
+
+def set_status(host: str, status: Status, lease: LeaseOffer | None = None) -> Request:
+    """Return the request that makes `status` the agent's, with the lease for it."""
+    more = [FORCE] * status.force + [DETACH] * status.detach + [status.probe] * bool(status.probe)
+    if lease is not None:
+        length = "forever" if lease.length == FOREVER else f"{lease.length:.0f}"
+        more = [f"LEASE:{length}:{lease.token}", *more]
+    return Request(SET_STATUS, host, (*_status_fields(status), *more))
+
+
+def ordered_status(request: Request) -> Status:
+    """Return what a SET_STATUS request orders, unknown extra parameters ignored; raises WireError."""
+    more = request.params[3:]
+    probe = next((each for each in (PROBE_STOP, PROBE_SAY) if each in more), "")
+    return replace(
+        _status(request.params, "SET_STATUS"), force=FORCE in more, detach=DETACH in more, probe=probe
+    )
+
+
+def granted(request: Request) -> LeaseOffer | None:
+    """Return the lease in a SET_STATUS request, None where there is none, as from a classic monitor."""
+    found = (match for each in request.params[3:] if (match := _LEASE.fullmatch(each)))
+    match = next(found, None)
+    if match is None:
+        return None
+    return LeaseOffer(FOREVER if match[1] == "forever" else float(match[1]), match[2])
+
+
+def took_fields(parts: Iterable[tuple[str, float]]) -> tuple[str, ...]:
+    """Return the reply field that tells how many seconds each part of a change took, none where nothing was done."""
+    said = ",".join(f"{re.sub('[=,|]', ' ', sayable(name))}={1000 * seconds:.1f}" for name, seconds in parts)
+    return (f"TOOK:{said}",) if said else ()
+
+
+def took_in(reply: Reply) -> tuple[tuple[str, float], ...]:
+    """Return the parts of a change and the seconds that each took, as far as the reply tells."""
+    said = next((match[1] for field in reply.fields if (match := _TOOK.fullmatch(field))), "")
+    parts = (_PART.fullmatch(part) for part in said.split(","))
+    return tuple((part[1], float(part[2]) / 1000) for part in parts if part)
+
+
+def is_leaving(reply: Reply) -> bool:
+    """Tell whether the agent that answered is being stopped and leaves the active master role to its host."""
+    return LEAVING in reply.fields
+
+
+def agent_status_fields(status: Status) -> tuple[str, ...]:
+    """Return the reply fields that tell the status last set."""
+    return _status_fields(status)
+
+
+def agent_status(reply: Reply) -> Status:
+    """Return the status in the reply to GET_AGENT_STATUS; raises WireError."""
+    return _status(reply.fields, "GET_AGENT_STATUS answer")
+
+
+def system_status_fields(status: SystemStatus) -> tuple[str, ...]:
+    """Return the reply fields that tell what was seen on the system."""
+    return ("1" if status.writable else "", encode_vips(status.vips), status.source_ip)
+
+
+def system_status(reply: Reply) -> SystemStatus:
+    """Return what the reply to GET_SYSTEM_STATUS saw; raises WireError."""
+    if len(reply.fields) < 3:
+        raise WireError(f"GET_SYSTEM_STATUS answer has {len(reply.fields)} fields instead of 3")
+    writable, vips, source_ip = reply.fields[:3]
+    return SystemStatus(writable == "1", decode_vips(vips), source_ip)
+
+
+def _status_fields(status: Status) -> tuple[str, ...]:
+    return (status.state, encode_vips(status.vips), status.master)
+
+
+def _status(fields: tuple[str, ...], what: str) -> Status:
+    if len(fields) < 3:
+        raise WireError(f"{what} has {len(fields)} fields instead of 3: state, roles, active master")
+    state, vips, master = fields[:3]
+    return Status(state, decode_vips(vips), master)
