@@ -20,7 +20,7 @@ from mmm.monitor.decide import leases
 from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.orders import Tell
-from mmm.monitor.world.world import World
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import WireError, decode_vips, encode_vips
 
 FINITE = "finite"
@@ -58,6 +58,11 @@ def as_recorded(text: str, order: Tell, length: float) -> Tell:
     if order.lease is None or order.lease.length < FOREVER or covers(text, order):
         return order
     return replace(order, lease=replace(order.lease, length=length))
+
+
+def to_save(saved: str, world: World) -> str:
+    """Return what the file is to say; in passive mode it stays as `saved`, but for leases (rule 6.7)."""
+    return with_leases(saved, world) if world.mode is Mode.PASSIVE else encode(world)
 
 
 def with_leases(text: str, world: World) -> str:

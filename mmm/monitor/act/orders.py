@@ -1,0 +1,172 @@
+"""Carries out what a turn orders: agents are told, hosts killed, VIPs, others and logs looked at.
+
+Each order ends in exactly one event, whatever goes wrong.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mmm.config.model import Monitor
+from mmm.monitor.act.agents import Agents, Spoken
+from mmm.monitor.act.checks import Checks
+from mmm.monitor.act.journal import Chronicle
+from mmm.monitor.act.kill_host import kill_host
+from mmm.monitor.act.saving import Saving
+from mmm.monitor.world.events import Answer, Answered, Doubted, Event, Killed, LogRead, VipLooked
+from mmm.monitor.world.happened import Happened
+from mmm.monitor.world.move import Phase
+from mmm.monitor.world.orders import AskOthers, KillHost, LookForVip, Order, ReadLog, Tell
+from mmm.monitor.world.world import World
+from mmm.network.icmp import Pinger
+from mmm.network.neighbours import is_absent
+from mmm.process import log_queue
+from mmm.wire import lead
+from mmm.wire.doubts import doubts_in
+from mmm.wire.status import is_leaving, took_in
+from mmm.wire.why import refusal_to_follow, why
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Means:
+    """What orders are carried out with."""
+
+    monitor: Monitor
+    agents: Agents
+    checks: Checks
+    pinger: Pinger
+    saving: Saving
+    chronicle: Chronicle
+
+
+class Orders:
+    """Carries out the orders of a monitor whose world `world` returns; `post` takes events, `turn` decides at once."""
+
+    def __init__(
+        self,
+        means: Means,
+        world: Callable[[], World],
+        post: Callable[[Event], None],
+        turn: Callable[[], None],
+    ) -> None:
+        self._monitor = means.monitor
+        self._agents = means.agents
+        self._checks = means.checks
+        self._pinger = means.pinger
+        self._saving = means.saving
+        self._chronicle = means.chronicle
+        self._world = world
+        self._post = post
+        self._take_turn = turn
+
+    async def carry_out(self, order: Order, *, after: float = 0.0) -> None:
+        """Carry an order out, `after` so many seconds; it ends in exactly one event."""
+        if after:
+            await asyncio.sleep(after)
+        match order:
+            case Tell():
+                await self._tell(order)
+            case KillHost():
+                await self._kill(order)
+            case LookForVip():
+                await self._look_for(order)
+            case AskOthers():
+                conf = self._world().conf.hosts
+                others = [conf[name] for name in order.others]
+                self._post(await self._agents.opinions(conf[order.host], others))
+            case ReadLog():
+                host = self._world().conf.hosts[order.host]
+                self._post(LogRead(order.host, await self._checks.read_log(host, order.since)))
+
+    async def _look_for(self, order: LookForVip) -> None:
+        host = self._world().conf.hosts[order.host]
+        looks = [is_absent(self._pinger, order.vip.ip)]
+        if order.witnesses:
+            others = [self._world().conf.hosts[name] for name in order.witnesses]
+            looks += [is_absent(self._pinger, host.ip), self._agents.absent(host, order.vip.ip, others)]
+        absent = all(await asyncio.gather(*looks))
+        before = self._world()
+        self._post(VipLooked(order.host, order.vip, absent))
+        held = before.hosts[order.host].agent.may_hold - self._world().hosts[order.host].agent.may_hold
+        if held:
+            about = {"host": host.name, "vip": order.vip, "host_too": bool(order.witnesses)}
+            absent_now = Happened("absent", about)
+            log.warning("%s", absent_now)
+            self._chronicle.noted(absent_now)
+
+    async def _kill(self, order: KillHost) -> None:
+        log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)
+        failure = await kill_host(self._monitor, order.host, pings=order.pings)
+        if failure:
+            log.critical("%s: could not be killed: %s. %s", order.host, failure, self._unkilled(order.host))
+        else:
+            log.warning("%s: killed by kill_host", order.host)
+        self._post(Killed(order.host, failure))
+
+    async def _tell(self, order: Tell) -> None:
+        started, host = time.monotonic(), self._world().conf.hosts[order.host]
+        try:
+            if self._saving.is_due_before(order):
+                await self._saving.record()
+            sent = self._saving.as_recorded(order)
+            spoken = await self._agents.tell(host, sent)
+        except Exception as error:
+            log.exception("%s: telling its agent ended by an error of its own", order.host)
+            spoken = Spoken(Answer.SILENT, f"error of the monitor: {error}")
+        took, before, reply = time.monotonic() - started, self._world(), spoken.reply
+        await self._go_on(_answered(order, spoken))
+        if reply is not None and (doubts := doubts_in(reply)) is not None:
+            self._post(Doubted(order.host, doubts))
+        if order.greet and reply is not None:
+            return
+        parts = took_in(reply) if reply is not None else ()
+        self._chronicle.told(before, self._world(), order, took, str(spoken.answer), parts)
+        lost = self._world().loss
+        if (
+            lost is not None and not lost.known and lost.taker == order.host
+        ):  # what it has got says what was lost
+            for result in await self._checks.look_anew(host):
+                self._post(result)
+
+    async def _go_on(self, answered: Answered) -> None:
+        """Take an answer in. Where a move waited for it, the next order goes out before anything is said or written."""
+        if self._world().move is not None:
+            log_queue.hold(asyncio.get_running_loop().call_later)
+        self._post(answered)
+        move = self._world().move
+        if move is not None and move.phase is Phase.PROMOTING:
+            self._take_turn()
+            for _ in range(2):  # the order is a task, and so is the wait for its answer
+                await asyncio.sleep(0)
+
+    def _unkilled(self, name: str) -> str:
+        """Return what follows when a host could not be killed."""
+        if self._world().guarded:
+            return f"What it may hold stays until its lease has run out; to be sure, switch {name} off."
+        return f"Two hosts may now hold the same IP: switch {name} off."
+
+
+def _answered(order: Tell, spoken: Spoken) -> Answered:
+    """Return the event that an order has come to."""
+    reply, event = (
+        spoken.reply,
+        Answered(order.host, order.number, spoken.answer, spoken.text, closed=spoken.closed),
+    )
+    if reply is None:
+        return event
+    follows = lead.followed(reply) if reply.why == lead.OTHER_MONITOR else ""
+    return replace(
+        event,
+        uptime=reply.uptime,
+        token=reply.token,
+        why=why(reply),
+        refuses_to_follow=refusal_to_follow(reply),
+        leaving=is_leaving(reply),
+        follows=follows,
+        stranger=lead.stranger(reply),
+        differs=lead.differs(reply),
+    )

@@ -1,0 +1,70 @@
+"""Keeps the status file as the world is, and has it written before what rests on it goes out (rules 6.2, 6.7)."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from mmm.monitor.act import status_file
+from mmm.monitor.decide.move import phases
+from mmm.monitor.world.orders import Tell
+from mmm.monitor.world.world import World
+
+log = logging.getLogger(__name__)
+
+
+class Saving:
+    """The status file at `path`, which is to say what `world` returns."""
+
+    def __init__(self, path: Path, world: Callable[[], World]) -> None:
+        self._path = path
+        self._world = world
+        self._text = ""
+        """What stands in it."""
+        self._wanted = asyncio.Event()
+        self._writing = asyncio.Lock()
+
+    def want(self) -> None:
+        """Have it written soon: the world has changed."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Write it whenever that is wanted, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            await asyncio.sleep(0)  # the orders of the turn go out first
+            await self.record()
+
+    async def record(self) -> None:
+        """Have the file say what the world is; returns once that is written, or cannot be."""
+        async with self._writing:
+            text = status_file.to_save(self._text, self._world())
+            await asyncio.get_running_loop().run_in_executor(None, self._write, text)
+
+    def record_now(self) -> None:
+        """Do the same in this thread: the monitor ends."""
+        self._write(status_file.to_save(self._text, self._world()))
+
+    def is_due_before(self, order: Tell) -> bool:
+        """Tell whether the file has to be written before an order: for what it grants, or for what follows it.
+
+        Once a host has let go of the role that moves, nobody can write until the next one is told.
+        """
+        if phases.lets_go(self._world().move, order.host, order.status):
+            return True
+        return order.lease is not None and not status_file.covers(self._text, order)
+
+    def as_recorded(self, order: Tell) -> Tell:
+        """Return the order as it may be sent, by what stands in the file."""
+        return status_file.as_recorded(self._text, order, self._world().conf.vip_lease)
+
+    def _write(self, text: str) -> None:
+        """Write the file where it has changed."""
+        if text == self._text:
+            return
+        try:
+            status_file.write(self._path, text)
+            self._text = text
+        except OSError as error:
+            log.error("status file %s cannot be written: %s", self._path, error.strerror or error)
