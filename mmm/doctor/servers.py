@@ -12,7 +12,8 @@ from mmm.mysql.server.privileges import (
     monitor_needs,
     replication_needs,
 )
-from mmm.mysql.server.replication import ReplicaStatus, replica_status
+from mmm.mysql.server.replica_status import ReplicaStatus
+from mmm.mysql.server.replication import replica_status
 from mmm.mysql.server.variables import look_at_variables
 from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
 from mmm.mysql.session.tls import tls_of

@@ -92,24 +92,32 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("--since", metavar="TIME", help="from then on: HH:MM, HH:MM:SS, or seconds ago")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
     fault = command("fault", _fault, "break something; `fault --help` says what there is")
-    fault.formatter_class = argparse.RawDescriptionHelpFormatter
-    fault.epilog = faults_told()
-    fault.add_argument("fault", choices=FAULTS, metavar="FAULT")
-    fault.add_argument("host", nargs="?", metavar="HOST")
-    fault.add_argument("--angel", action="store_true", help="kill the daemon for good: its angel too")
+    _fault_options(fault)
     command("heal", _heal, "undo every fault")
     probe = command("probe", _probe, "write and read as a client until Ctrl-C, and say what it saw")
     probe.add_argument("--seconds", type=float, help="stop after so long")
     probe.add_argument("--json", action="store_true", help="print the report as JSON")
     chaos = command("chaos", _chaos, "break things at random while clients write, and judge what came of it")
+    _chaos_options(chaos)
+    command("down", _down, "end and remove everything")
+    return parser
+
+
+def _fault_options(fault: argparse.ArgumentParser) -> None:
+    fault.formatter_class = argparse.RawDescriptionHelpFormatter
+    fault.epilog = faults_told()
+    fault.add_argument("fault", choices=FAULTS, metavar="FAULT")
+    fault.add_argument("host", nargs="?", metavar="HOST")
+    fault.add_argument("--angel", action="store_true", help="kill the daemon for good: its angel too")
+
+
+def _chaos_options(chaos: argparse.ArgumentParser) -> None:
     chaos.add_argument("--seconds", type=float, default=120.0, help="how long; 120 without")
     chaos.add_argument("--faults", type=int, help="end only after so many faults, however long it takes")
     chaos.add_argument("--seed", type=int, help="which faults; a new seed without")
     chaos.add_argument("--server", default="mariadb", help="as for up, when there is no sandbox of that name")
     chaos.add_argument("--history", type=Path, metavar="FILE", help="keep what was recorded")
     chaos.add_argument("--judge", type=Path, metavar="FILE", help="only judge what was recorded before")
-    command("down", _down, "end and remove everything")
-    return parser
 
 
 def _chosen(args: argparse.Namespace) -> str:

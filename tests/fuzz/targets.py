@@ -33,7 +33,7 @@ from mmm.monitor.report import answers, history
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import Mode, World
-from mmm.mysql.server.replication import parse_status
+from mmm.mysql.server.replica_status import parse_status
 from mmm.mysql.session import text_protocol
 from mmm.wire import agent as wire
 from mmm.wire import control, questions

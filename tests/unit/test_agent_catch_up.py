@@ -8,16 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from mmm.agent.act.catch_up import CatchUpError, Patience, catch_up
+from mmm.mysql.server.await_applied import Caught, wait_for_source
 from mmm.mysql.server.blockers import blocked, end_blockers
 from mmm.mysql.server.detach import stop_receiving
 from mmm.mysql.server.follow import Followed, SourceBehindError, follow
-from mmm.mysql.server.replication import (
-    Caught,
-    binlog_position,
-    replica_status,
-    start_replica,
-    wait_for_source,
-)
+from mmm.mysql.server.replication import binlog_position, replica_status, start_replica
 from tests.servers import MARIADB, Client, Server, Servers, kind
 from tests.unit.test_mysql_servers import LONG, build
 from tests.unit.trio import AGENT, REPLICATION, Trio, agent, insert, rows_of, source

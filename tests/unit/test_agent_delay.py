@@ -9,13 +9,10 @@ import pytest
 from mmm.agent.act.catch_up import CatchUpError, Patience, catch_up
 from mmm.agent.act.observe import Session
 from mmm.mysql.server.accounts import grants
+from mmm.mysql.server.await_applied import Caught
 from mmm.mysql.server.delay import begin_lifting, finish_lifting, lift_delay
 from mmm.mysql.server.detach import detach
-from mmm.mysql.server.replication import (
-    Caught,
-    replica_status,
-    stop_replica,
-)
+from mmm.mysql.server.replication import replica_status, stop_replica
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.test_agent_catch_up import OURS, wait_applied_here, wait_received
 from tests.unit.test_mysql_servers import LONG, replicate

@@ -24,7 +24,7 @@ from mmm.monitor.world.link import (
 )
 from mmm.monitor.world.warnings import Level
 from mmm.monitor.world.world import World
-from mmm.mysql.server.replication import parse_status
+from mmm.mysql.server.replica_status import parse_status
 from mmm.wire.questions import DISK_FULL, EVENTS, Clients, Note
 from tests.commanding import run
 from tests.unit.worlds import (

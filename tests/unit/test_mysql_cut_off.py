@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from mmm.mysql.server.replication import Caught, replica_status, wait_applied
+from mmm.mysql.server.await_applied import Caught, wait_applied
+from mmm.mysql.server.replication import replica_status
 from tests.servers import Servers
 
 pytestmark = pytest.mark.mysql

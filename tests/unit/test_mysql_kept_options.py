@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from mmm.mysql.server.accounts import grants
+from mmm.mysql.server.await_applied import Caught, wait_for_source
 from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.follow import Followed, follow
-from mmm.mysql.server.replication import Caught, binlog_position, start_replica, wait_for_source
+from mmm.mysql.server.replication import binlog_position, start_replica
 from mmm.mysql.session.connection import Connection
 from tests.authority import Authority
 from tests.servers import OTHERS, Server, Servers, kind

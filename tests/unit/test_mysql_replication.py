@@ -13,21 +13,19 @@ import pytest
 
 from mmm.gtid.place import LogPlace
 from mmm.mysql.server.accounts import agent_privileges, grants
+from mmm.mysql.server.await_applied import Caught, wait_applied, wait_for_source
 from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.detach import attach, detach
 from mmm.mysql.server.flavour import detect
 from mmm.mysql.server.follow import Followed, FollowRefusedError, SourceBehindError, follow
 from mmm.mysql.server.read_only import deny_writes, writable
+from mmm.mysql.server.replica_status import parse_status
 from mmm.mysql.server.replication import (
     BinlogPosition,
-    Caught,
     binlog_position,
-    parse_status,
     replica_status,
     start_replica,
     stop_replica,
-    wait_applied,
-    wait_for_source,
 )
 from mmm.mysql.server.semi_sync import become_source
 from mmm.mysql.session.connection import Address, Connection, ErrorKind, MysqlError

@@ -13,22 +13,19 @@ import pytest
 
 from mmm.gtid.place import LogPlace
 from mmm.mysql.server.accounts import grants
+from mmm.mysql.server.await_applied import Caught, wait_applied, wait_for_source
 from mmm.mysql.server.binlog_tail import read_tail
 from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.detach import attach, detach, stop_receiving
 from mmm.mysql.server.follow import Followed, FollowRefusedError, follow
 from mmm.mysql.server.read_only import access, allow_writes, deny_writes
+from mmm.mysql.server.replica_status import ReplicaStatus, parse_status
 from mmm.mysql.server.replication import (
-    Caught,
-    ReplicaStatus,
     binlog_position,
     is_untouched,
-    parse_status,
     replica_status,
     start_replica,
     stop_replica,
-    wait_applied,
-    wait_for_source,
 )
 from mmm.mysql.server.transactions import look_at_transactions
 from mmm.mysql.session.connection import Connection, MysqlError

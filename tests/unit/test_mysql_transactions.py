@@ -10,7 +10,8 @@ from mmm.gtid.place import NOWHERE
 from mmm.gtid.transactions import Transactions, surplus
 from mmm.monitor.act.checks import Reading, monitor_address, read_replica
 from mmm.mysql.server.accounts import Account, grants
-from mmm.mysql.server.replication import binlog_position, wait_for_source
+from mmm.mysql.server.await_applied import wait_for_source
+from mmm.mysql.server.replication import binlog_position
 from mmm.mysql.session.reused import Kept
 from tests.servers import Server, Servers
 

@@ -13,17 +13,11 @@ import pytest
 from mmm.gtid.mysql import parse
 from mmm.gtid.place import LogPlace
 from mmm.gtid.semi_sync import said
+from mmm.mysql.server.await_applied import Caught, wait_for_source
 from mmm.mysql.server.flavour import detect
 from mmm.mysql.server.follow import Followed, FollowRefusedError, follow
 from mmm.mysql.server.read_only import access, allow_writes, deny_writes
-from mmm.mysql.server.replication import (
-    Caught,
-    binlog_position,
-    replica_status,
-    start_replica,
-    stop_replica,
-    wait_for_source,
-)
+from mmm.mysql.server.replication import binlog_position, replica_status, start_replica, stop_replica
 from mmm.mysql.server.semi_sync import become_replica, become_source, look_at_semi_sync
 from mmm.mysql.server.transactions import look_at_transactions
 from mmm.mysql.session.connection import (

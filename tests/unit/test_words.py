@@ -16,7 +16,7 @@ LOOKS_INTO = {
 ALLOWED = {
     "wire/why.py": "agents without codes say nothing but words",
     "wire/control.py": "the layouts of show and checks, which a monitor of either generation answers",
-    "mysql/server/replication.py": "what the server says of its SQL thread, which has no code",
+    "mysql/server/replica_status.py": "what the server says of its SQL thread, which has no code",
     "config/rules.py": "copy method is a key",
 }
 

@@ -15,18 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mmm.agent.act.observe import ANSWER_LIMIT, Session
+from mmm.mysql.server.await_applied import Caught, has_all, wait_applied, wait_for_source
 from mmm.mysql.server.blockers import blocked, end_blockers, named
 from mmm.mysql.server.delay import lift_delay, up_to, why_not_lifted
-from mmm.mysql.server.replication import (
-    BinlogPosition,
-    Caught,
-    ReplicaStatus,
-    has_all,
-    replica_status,
-    to_reach,
-    wait_applied,
-    wait_for_source,
-)
+from mmm.mysql.server.replica_status import ReplicaStatus
+from mmm.mysql.server.replication import BinlogPosition, replica_status, to_reach
 from mmm.mysql.session.connection import Connection, MysqlError
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from typing import TypeVar
 from mmm.agent.decide.seen import Seen, Server, Source
 from mmm.gtid.semi_sync import SemiSync
 from mmm.mysql.server.read_only import Access, access, access_in
-from mmm.mysql.server.replication import ReplicaStatus, is_untouched, replica_status
+from mmm.mysql.server.replica_status import ReplicaStatus
+from mmm.mysql.server.replication import is_untouched, replica_status
 from mmm.mysql.server.semi_sync import ask_with_settings, switches
 from mmm.mysql.session.connection import (
     Address,

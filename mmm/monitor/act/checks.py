@@ -18,7 +18,8 @@ from mmm.monitor.world.events import CheckResult
 from mmm.mysql.server.accounts import look_at_missing_grant
 from mmm.mysql.server.binlog_tail import read_tail
 from mmm.mysql.server.read_only import look_at_read_only
-from mmm.mysql.server.replication import ReplicaStatus, look_at_replica
+from mmm.mysql.server.replica_status import ReplicaStatus
+from mmm.mysql.server.replication import look_at_replica
 from mmm.mysql.server.settings import look_at_settings
 from mmm.mysql.server.transactions import look_at_transactions
 from mmm.mysql.session.connection import (

@@ -21,17 +21,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mmm.gtid import mariadb
+from mmm.mysql.server.await_applied import Caught, wait_applied, wait_applying
 from mmm.mysql.server.change_source import heartbeat, leave_relay_log, read_relay_log, set_delay
-from mmm.mysql.server.replication import (
-    LIFTING,
-    Caught,
-    ReplicaStatus,
-    replica_status,
-    start_replica,
-    stop_replica,
-    wait_applied,
-    wait_applying,
-)
+from mmm.mysql.server.replica_status import LIFTING, ReplicaStatus
+from mmm.mysql.server.replication import replica_status, start_replica, stop_replica
 from mmm.mysql.session.connection import Connection
 
 _DOMAINS = ("Replicate_Do_Domain_Ids", "Replicate_Ignore_Domain_Ids")

@@ -5,16 +5,10 @@ reached, `//` and its own, as Orchestrator does it. Whatever looks at the server
 whom; nobody has to remember it. User, password, TLS options and GTID mode stay, and without GTID the place.
 """
 
+from mmm.mysql.server.await_applied import Caught, wait_applied
 from mmm.mysql.server.change_source import heartbeat, leave_relay_log, rename_source
-from mmm.mysql.server.replication import (
-    DETACHED,
-    Caught,
-    ReplicaStatus,
-    replica_status,
-    start_replica,
-    stop_replica,
-    wait_applied,
-)
+from mmm.mysql.server.replica_status import DETACHED, ReplicaStatus
+from mmm.mysql.server.replication import replica_status, start_replica, stop_replica
 from mmm.mysql.server.resume import go_on_from_own
 from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError
 

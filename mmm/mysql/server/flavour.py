@@ -10,10 +10,6 @@ from typing import Literal
 
 Family = Literal["MariaDB", "MySQL"]
 
-_BINLOG_FILES = "SHOW BINARY LOGS"
-_BINLOG_EVENTS = "SHOW BINLOG EVENTS IN %s FROM %s LIMIT %s"
-_SEMI_SYNC_SETTINGS = "SHOW GLOBAL VARIABLES LIKE 'rpl_semi_sync%'"
-_SEMI_SYNC_STATE = "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync%'"
 _SETTINGS = (
     "SELECT @@global.auto_increment_increment AS auto_step, @@global.auto_increment_offset AS auto_start,"
     " @@global.log_bin AS logs, @@global.log_{replica}_updates AS logs_replicated"
@@ -25,7 +21,7 @@ _SESSIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flavour:
     """The statements of one kind of server. `%s` in a statement stands for an argument."""
 
@@ -49,9 +45,9 @@ class Flavour:
     reset_replica: str
     """Forgets the source and what was received."""
     binlog_status: str
-    binlog_files: str
+    binlog_files: str = "SHOW BINARY LOGS"
     """Lists the files of the binary log in their order: `Log_name`, `File_size`."""
-    binlog_events: str
+    binlog_events: str = "SHOW BINLOG EVENTS IN %s FROM %s LIMIT %s"
     """Lists events: arguments file, position, how many."""
     reset_binlog: str
     """Removes the binary logs; on MySQL also the record of the transactions it has."""
@@ -83,15 +79,15 @@ class Flavour:
 
     settings: str
     """Asks what counts of an active master: auto_step, auto_start, logs, logs_replicated."""
-    semi_sync_settings: str
+    semi_sync_settings: str = "SHOW GLOBAL VARIABLES LIKE 'rpl_semi_sync%'"
     """Asks the settings of semi-sync: `Variable_name`, `Value`; none where there is none."""
-    semi_sync_state: str
+    semi_sync_state: str = "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync%'"
     """Asks how it goes, likewise."""
     sessions: str
     """Lists all sessions but this one: id, user, client, command, seconds, state, text, statement."""
     deny_writes: str
     """Forbids writes to all; argument: seconds to wait for statements at work, or longer (MySQL: whole ones)."""
-    allow_writes: str
+    allow_writes: str = "SET GLOBAL read_only=0"
     """Allows writes."""
     write_locks: str
     """Reads the switches of `deny_writes` back: every column is on when writes are denied."""
@@ -130,8 +126,6 @@ def _mariadb(version: tuple[int, int, int]) -> Flavour:
         start_applier="START SLAVE %s SQL_THREAD",
         reset_replica="RESET SLAVE ALL",
         binlog_status="SHOW MASTER STATUS",
-        binlog_files=_BINLOG_FILES,
-        binlog_events=_BINLOG_EVENTS,
         reset_binlog="RESET MASTER",
         option_prefix="MASTER_",
         change_source="CHANGE MASTER %s TO",
@@ -148,11 +142,8 @@ def _mariadb(version: tuple[int, int, int]) -> Flavour:
         heartbeat="SELECT VARIABLE_VALUE AS value FROM information_schema.global_status"
         " WHERE VARIABLE_NAME='Slave_heartbeat_period' AND %s=''",
         settings=_SETTINGS.format(replica="slave"),
-        semi_sync_settings=_SEMI_SYNC_SETTINGS,
-        semi_sync_state=_SEMI_SYNC_STATE,
         sessions=_SESSIONS.format(statement="QUERY_ID"),
         deny_writes="SET STATEMENT max_statement_time=%s, lock_wait_timeout=1 FOR SET GLOBAL read_only=1",
-        allow_writes="SET GLOBAL read_only=0",
         write_locks="SELECT @@global.read_only AS read_only",
     )
 
@@ -176,8 +167,6 @@ def _mysql(version: tuple[int, int, int]) -> Flavour:
         start_applier=f"START {replica} SQL_THREAD FOR CHANNEL %s",
         reset_replica=f"RESET {replica} ALL",
         binlog_status="SHOW BINARY LOG STATUS" if version >= (8, 2, 0) else "SHOW MASTER STATUS",
-        binlog_files=_BINLOG_FILES,
-        binlog_events=_BINLOG_EVENTS,
         reset_binlog="RESET BINARY LOGS AND GTIDS" if version >= (8, 2, 0) else "RESET MASTER",
         option_prefix=f"{source}_",
         change_source="CHANGE REPLICATION SOURCE TO" if new else "CHANGE MASTER TO",
@@ -194,10 +183,7 @@ def _mysql(version: tuple[int, int, int]) -> Flavour:
         heartbeat="SELECT HEARTBEAT_INTERVAL AS value"
         " FROM performance_schema.replication_connection_configuration WHERE CHANNEL_NAME=%s",
         settings=_SETTINGS.format(replica=applier),
-        semi_sync_settings=_SEMI_SYNC_SETTINGS,
-        semi_sync_state=_SEMI_SYNC_STATE,
         sessions=_SESSIONS.format(statement="0"),
         deny_writes="SET SESSION lock_wait_timeout=CAST(CEILING(%s) AS UNSIGNED), GLOBAL super_read_only=1",
-        allow_writes="SET GLOBAL read_only=0",
         write_locks="SELECT @@global.read_only AS read_only, @@global.super_read_only AS super_read_only",
     )

@@ -16,17 +16,17 @@ from enum import Enum
 from mmm.gtid import mariadb as gtid
 from mmm.gtid.place import LogPlace
 from mmm.gtid.transactions import Executed, Surplus, named, surplus
+from mmm.mysql.server.await_applied import wait_applied
 from mmm.mysql.server.change_source import change_login, change_source, heartbeat
 from mmm.mysql.server.log_order import passed_over
+from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import (
-    ReplicaStatus,
     binlog_position,
     executed,
     received_in,
     replica_status,
     start_replica,
     stop_replica,
-    wait_applied,
 )
 from mmm.mysql.session.connection import Address, Connection, ErrorKind, MysqlError
 from mmm.mysql.session.question import only

@@ -10,7 +10,8 @@ MySQL needs none of this: it asks by auto-position for what is not among all the
 import time
 
 from mmm.gtid import mariadb
-from mmm.mysql.server.replication import ReplicaStatus, history
+from mmm.mysql.server.replica_status import ReplicaStatus
+from mmm.mysql.server.replication import history
 from mmm.mysql.session.connection import Connection, MysqlError
 
 _CONFLICT = 1947  # in strict mode: this server has written since it was asked

@@ -8,7 +8,8 @@ from mmm.gtid.place import NOWHERE, LogPlace
 from mmm.gtid.semi_sync import SemiSync
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.mysql.server.read_only import is_on
-from mmm.mysql.server.replication import ReplicaStatus, executed_in, look_at_binlog_end
+from mmm.mysql.server.replica_status import ReplicaStatus
+from mmm.mysql.server.replication import executed_in, look_at_binlog_end
 from mmm.mysql.server.semi_sync import ask_with_settings, look_at_semi_sync
 from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError, Row
 from mmm.mysql.session.question import Question

@@ -106,7 +106,7 @@ class Run:
 
         Raises SandboxError, SqlError.
         """
-        sandbox, unhealed = self._sandbox, []
+        sandbox = self._sandbox
         folder = sandbox.directory / "chaos"
         folder.mkdir(exist_ok=True)
         prepare(sandbox)
@@ -117,17 +117,7 @@ class Run:
             stalls = stack.enter_context(Stalls(sandbox))
             looks = [stack.enter_context(Looks(sandbox, name)) for name in sandbox.layout.masters]
             with Writers(sandbox, folder) as writers:
-                self._began = time.monotonic()
-                for number, strikes in enumerate(rounds, 1):
-                    time.sleep(_CALM)
-                    try:
-                        self._round(number, strikes)
-                    except (NotInTimeError, SandboxError, sql.SqlError) as error:
-                        unhealed.append(f"{self.seconds:.0f} s after the start, {self._last()}: {error}")
-                        self._say(f"{number:>4} {unhealed[-1]}")
-                    if enough(self) or len(unhealed) >= _MOST_UNHEALED:
-                        break
-                time.sleep(_CALM)
+                unhealed = self._rounds(rounds, enough)
             if not unhealed:
                 catch_up(sandbox, _LIMIT)
         return History(
@@ -144,6 +134,22 @@ class Run:
             contents=tuple(self._contents()),
             unhealed=tuple(unhealed),
         )
+
+    def _rounds(self, rounds: Iterable[Round], enough: Callable[["Run"], bool]) -> list[str]:
+        """Do rounds; returns those after which the cluster was not healthy again, a line each."""
+        unhealed: list[str] = []
+        self._began = time.monotonic()
+        for number, strikes in enumerate(rounds, 1):
+            time.sleep(_CALM)
+            try:
+                self._round(number, strikes)
+            except (NotInTimeError, SandboxError, sql.SqlError) as error:
+                unhealed.append(f"{self.seconds:.0f} s after the start, {self._last()}: {error}")
+                self._say(f"{number:>4} {unhealed[-1]}")
+            if enough(self) or len(unhealed) >= _MOST_UNHEALED:
+                break
+        time.sleep(_CALM)
+        return unhealed
 
     def _round(self, number: int, strikes: Round) -> None:
         began, before = time.monotonic(), self.faults

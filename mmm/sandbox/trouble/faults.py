@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from mmm.mysql.server.replication import parse_status
+from mmm.mysql.server.replica_status import parse_status
 from mmm.sandbox.clock.sitecustomize import SHIFT
 from mmm.sandbox.cluster import Sandbox, Say
 from mmm.sandbox.machines import sql

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mmm.mysql.server.replication import parse_status
+from mmm.mysql.server.replica_status import parse_status
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import network, sql
 from mmm.sandbox.machines.machine import SandboxError

@@ -1,0 +1,143 @@
+"""SHOW REPLICA STATUS and SHOW SLAVE STATUS, in one spelling (rule 6.3)."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from mmm.gtid.place import LogPlace
+from mmm.mysql.session.connection import Row
+from mmm.mysql.session.errors import refuses
+
+IoRunning = Literal["Yes", "No", "Connecting"]
+DETACHED = "//"
+"""Begins the host name of a source that is not to be reached: no resolver takes it, and people read what follows."""
+
+LIFTING = "///"
+"""Begins it likewise while MariaDB's relay log is read to its end, see mmm.mysql.server.delay."""
+_DIGITS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """What SHOW REPLICA STATUS or SHOW SLAVE STATUS says, in one spelling."""
+
+    io_running: IoRunning
+    sql_running: bool
+    seconds_behind: int | None
+    """Lag in seconds; None is the server's NULL: it does not know."""
+    source_ip: str
+    """The source's host, without what detaches from it."""
+    source_port: int
+    source_server_id: int
+    uses_gtid: bool
+    io_errno: int
+    io_error: str
+    sql_errno: int
+    sql_error: str
+    read: LogPlace
+    """How far the source's log was received."""
+    executed: LogPlace
+    """How far the source's log was applied."""
+    relay: LogPlace
+    gtid_received: str
+    """What was received completely: MariaDB's last GTIDs, MySQL's set since the relay log began."""
+    gtid_executed: str
+    """MySQL's executed set; empty on MariaDB, see `binlog_position`."""
+    idle: bool
+    """The applying thread has read all of the relay log; with parallel workers these may still be at work."""
+    channel: str
+    """MySQL's channel or MariaDB's connection name; empty for the only one."""
+    detached: bool = False
+    """The source was made unreachable on purpose, see mmm.mysql.server.detach."""
+    delay: int = 0
+    """Seconds by which it is to stay behind: MASTER_DELAY, SOURCE_DELAY."""
+    lifting: bool = False
+    """Setting the delay to 0 was begun and not finished, see mmm.mysql.server.delay."""
+    source_user: str = ""
+    """The user that it logs in as at the source."""
+
+    @property
+    def last_error(self) -> str:
+        """Return what replication complains of, in one line; empty when nothing."""
+        found = ((self.sql_errno, self.sql_error), (self.io_errno, self.io_error))
+        return "; ".join(f"{' '.join(text.split())} ({number})" for number, text in found if number)
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether the source turns the account away that this replica comes with, which no waiting mends."""
+        return self.io_running != "Yes" and refuses(self.io_errno)
+
+    @property
+    def all_applied(self) -> bool:
+        """Tell whether everything received is applied."""
+        return self.executed.reaches(self.read)
+
+
+class _Columns:
+    """A row of either spelling, asked for by the old names; columns that a server lacks count as empty."""
+
+    def __init__(self, row: Row) -> None:
+        self._row, self._new = row, "Replica_IO_Running" in row
+
+    def value(self, name: str) -> object:
+        return self._row.get(_new(name) if self._new else name)
+
+    def text(self, name: str) -> str:
+        return str(self.value(name) or "")
+
+    def gtids(self, name: str) -> str:
+        return "".join(self.text(name).split())
+
+    def number(self, name: str) -> int:
+        return _number(self.value(name)) or 0
+
+    def place(self, file: str, position: str) -> LogPlace:
+        return LogPlace(self.text(file), self.number(position))
+
+
+def parse_status(row: Row) -> ReplicaStatus:
+    """Return the status in a row of either spelling; columns that a server lacks, or with no number, count as empty."""
+    of = _Columns(row)
+    source = of.text("Master_Host")
+    lifting = source.startswith(LIFTING)
+    return ReplicaStatus(
+        io_running=_io_running(of.text("Slave_IO_Running")),
+        sql_running=of.text("Slave_SQL_Running") == "Yes",
+        seconds_behind=_number(of.value("Seconds_Behind_Master")),
+        source_ip=source.lstrip("/"),
+        source_port=of.number("Master_Port"),
+        source_server_id=of.number("Master_Server_Id"),
+        uses_gtid=of.text("Using_Gtid") not in {"", "No"} or of.text("Auto_Position") == "1",
+        io_errno=of.number("Last_IO_Errno"),
+        io_error=of.text("Last_IO_Error"),
+        sql_errno=of.number("Last_SQL_Errno"),
+        sql_error=of.text("Last_SQL_Error"),
+        read=of.place("Master_Log_File", "Read_Master_Log_Pos"),
+        executed=of.place("Relay_Master_Log_File", "Exec_Master_Log_Pos"),
+        relay=of.place("Relay_Log_File", "Relay_Log_Pos"),
+        gtid_received=of.gtids("Gtid_IO_Pos") or of.gtids("Retrieved_Gtid_Set"),
+        gtid_executed=of.gtids("Executed_Gtid_Set"),
+        idle="has read all relay log" in of.text("Slave_SQL_Running_State"),
+        channel=of.text("Channel_Name") or of.text("Connection_name"),
+        detached=source.startswith(DETACHED) and not lifting,
+        lifting=lifting,
+        delay=of.number("SQL_Delay"),
+        source_user=of.text("Master_User"),
+    )
+
+
+@cache
+def _new(name: str) -> str:
+    return name.replace("Slave_", "Replica_").replace("Master", "Source")
+
+
+def _number(value: object) -> int | None:
+    """Return a column's value as a number, None when it is none."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+
+
+def _io_running(text: str) -> IoRunning:
+    if text == "Yes":
+        return "Yes"
+    return "Connecting" if text in {"Connecting", "Preparing"} else "No"
