@@ -1,7 +1,7 @@
 """Goes through every state of some instances of the model: `python -m tests.model` (`make model`; docs/safety.md).
 
 Ends with status 1 where two hosts can hold the role, or where no writer comes back, and where it does not find two
-holders though a rule about promises that are given back is left out.
+holders though a rule about promises is left out.
 """
 
 import os
@@ -23,9 +23,12 @@ INSTANCES: dict[str, Rules] = {
 
 GIVEN_BACK = Rules(length=2, orders=1, faults=0, drift=False, forever=False, kept=False, returns=True)
 INSTANCES["leases of two ticks, promises are given back"] = GIVEN_BACK
+OTHER_CONFS = Rules(length=2, orders=1, faults=1, drift=False, forever=False, kept=False, confs=True)
+INSTANCES["leases of two ticks, an agent is started with another conf"] = OTHER_CONFS
 UNSAFE: dict[str, Rules] = {
     "promises are given back by a host that still holds the role": replace(GIVEN_BACK, early=True),
     "a promise is given back by a word about an older one": replace(GIVEN_BACK, any_promise=True),
+    "a host renews by the promises of fewer hosts than the monitor knows": replace(OTHER_CONFS, unasked=True),
 }
 
 

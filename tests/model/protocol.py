@@ -53,6 +53,10 @@ class Rules:
     """It does so while it still holds the role: what must not be."""
     any_promise: bool = False
     """A promise is given back by a word about an older one: what must not be."""
+    confs: bool = False
+    """A fault may also be that the conf of a host loses the other one."""
+    unasked: bool = False
+    """Such a host renews by the promises of those that it knows, whatever the monitor says: what must not be."""
     any_answer: bool = False
     """An answer counts for the last order, whichever it answers: what must not be."""
 
@@ -94,6 +98,8 @@ class Master(NamedTuple):
     """It asks for promises."""
     owes: bool = False
     """It has asked for promises since it last gave any back."""
+    lacks: bool = False
+    """Its conf lacks the other: it asks nobody, and obeys no grant, for the monitor has another conf."""
 
 
 def start(rules: Rules, *, first: bool) -> Master:
@@ -145,7 +151,8 @@ def give_back(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] 
 
 
 def fair(it: Master, rules: Rules, *, other_free: bool) -> Master:
-    """Return a master to which all that is on the way has come, and the role where it may be given."""
+    """Return a master with its conf put right, to which all has come that is on the way, and the role where it may."""
+    it = it._replace(lacks=False)
     for _ in range(2 * rules.orders + 3):
         done = dict(steps(it, rules, other_free=other_free))
         names = [name for name in done if name.startswith(_PROGRESS) and done[name] != it]
@@ -226,7 +233,9 @@ def _steps(it: Master, rules: Rules, *, other_free: bool) -> Iterator[tuple[str,
 
 
 def _promise_steps(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
-    if it.asks and holds(it) and it.lease.until < FOREVER:
+    if it.lacks and rules.unasked and holds(it):
+        yield "renews by nobody's promise", it._replace(lease=it.lease.renewed(0.0, rules.length, NOW))
+    if it.asks and not it.lacks and holds(it) and it.lease.until < FOREVER:
         yield (
             "asks for a promise",
             it._replace(asked=_ask_stamp(it) if rules.returns else 0.0, owes=rules.returns),
@@ -244,7 +253,10 @@ def _promise_steps(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
 
 def _faults(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
     silent = it._replace(asked=NEVER, promised=NEVER, owes=False)
-    yield "has its agent restarted", silent._replace(lease=it.lease.restarted(_stamp(it)))
+    restarted = silent._replace(lease=it.lease.restarted(_stamp(it)))
+    yield "has its agent restarted", restarted
+    if rules.confs:
+        yield "has its agent restarted with another conf", restarted._replace(lacks=not it.lacks)
     lease = it.lease.rebooted(NOW, rules.length, rules.margin)._replace(newest=_stamp(it))
     booted = silent._replace(lease=lease, orders=frozenset(), token=NEVER)  # tokens of the last boot are void
     yield "reboots", booted
@@ -262,7 +274,7 @@ def _ordered(it: Master, length: float) -> Master:
 
 def _obey(it: Master, order: Order, rules: Rules) -> Master:
     grant, role = Grant(order.length, order.token), order.length > 0
-    if it.lease.refusal(grant, NOW, role=role):
+    if (role and it.lacks) or it.lease.refusal(grant, NOW, role=role):
         return it  # its answer brings a token, which the monitor may have at any time
     it = it._replace(lease=it.lease.obeyed(grant, NOW, role=role))
     if len(it.answers) >= rules.orders:
@@ -345,6 +357,7 @@ def _canonical(it: Master, rules: Rules) -> Master:
         asks[it.agreed],
         it.asks,
         it.owes,
+        it.lacks,
     )
 
 

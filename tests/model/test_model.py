@@ -3,6 +3,8 @@
 The larger instances are those of `make model`.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from mmm.lease.rules import (
@@ -60,6 +62,7 @@ def test_no_two_hosts_hold_the_role_and_a_writer_comes_back(rules: Rules) -> Non
         Rules(any_answer=True, faults=0, drift=False),
         Rules(lease=StaysForGood, orders=1, drift=False),
         Rules(margin=0, orders=1, faults=0),
+        replace(TICKS, faults=1, confs=True, unasked=True),
     ],
     ids=[
         "a token is obeyed twice",
@@ -67,6 +70,7 @@ def test_no_two_hosts_hold_the_role_and_a_writer_comes_back(rules: Rules) -> Non
         "an answer counts for another order",
         "an agent that is stopped leaves its VIP for good without the monitor's grant",
         "no margin for clocks that drift",
+        "a host renews by the promises of fewer hosts than the monitor knows",
     ],
 )
 def test_without_a_rule_the_model_finds_two_holders(rules: Rules) -> None:

@@ -8,6 +8,7 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept, monitor_away, restart
 from tests.scenarios import LIMIT, Log, writable
@@ -62,6 +63,22 @@ def test_a_writer_whose_conf_names_no_other_host_renews_nothing_by_itself(own_cl
         assert not writable(sandbox, "db1")
     assert addresses.together(vip) == []
     assert probe.report.doubled == ()
+
+
+def test_a_writer_whose_agent_is_started_again_with_the_same_conf_keeps_the_role_without_a_monitor(
+    own_cluster: Kept,
+) -> None:
+    sandbox = own_cluster.healthy()
+    agent = Log(sandbox, "db1", "mmm_agentd")
+    with Addresses(sandbox) as addresses, Probe(sandbox, readers=False) as probe:
+        inject(sandbox, "kill-monitor", angel=True)
+        inject(sandbox, "kill-agent", "db1")
+        agent.wait("the lease is renewed by promises of db2")
+        probe.wait_writes(LIMIT)
+        heal(sandbox)
+        settle(sandbox)
+    assert addresses.moved == []
+    assert probe.report.outages == ()
 
 
 def test_a_monitor_with_shorter_leases_waits_for_what_a_host_was_granted_by_longer_ones(

@@ -282,7 +282,7 @@ class Agent:
             return
         self._tick_due = -1.0
         if lease_watch.is_due(self.core, self.now):
-            self._take(lease_watch.look(self.core, self.now, alone=False, heard=self._heard))
+            self._take(lease_watch.look(self.core, self.now, agreed=True, heard=self._heard))
         else:
             self._arm()
 

@@ -17,12 +17,14 @@ from mmm.agent.act.agent import Agent
 from mmm.agent.act.listening import Listening
 from mmm.agent.act.observe import Session
 from mmm.agent.decide.seen import Seen
+from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host, Role
 from mmm.network.agent_port import AgentPort
 from mmm.network.arp import Announcer
 from mmm.network.line_server import Peer
 from mmm.network.vips import InterfaceError
-from mmm.wire.agent import Reply, Request, decode_reply
+from mmm.wire.agent import SET_STATUS, Reply, Request, decode_reply, encode_request
+from mmm.wire.lead import with_conf
 
 WRITER, READER = "10.88.0.80", "10.88.0.90"
 ROLE = f"writer({WRITER})"
@@ -182,12 +184,14 @@ class Rig:
     agent: Agent
     machine: Machine
     announcer: Announcer
+    conf: Cluster
 
     async def order(self, roles: str, length: int | str = 1) -> Reply:
         ping = decode_reply(await self.agent.answer(b"PING|1|db1", MONITOR))
-        line = f"SET_STATUS|1|db1|ONLINE|{roles}|db1|LEASE:{length}:{ping.token}"
+        request = Request(SET_STATUS, "db1", ("ONLINE", roles, "db1", f"LEASE:{length}:{ping.token}"))
+        line = encode_request(with_conf(request, digests(self.conf)))
         async with asyncio.timeout(LIMIT):
-            return decode_reply(await self.agent.answer(line.encode(), MONITOR))
+            return decode_reply(await self.agent.answer(line, MONITOR))
 
     @property
     def until(self) -> float:
@@ -244,10 +248,11 @@ async def running(
     network: Any = machine
     frames: Any = Frames(machine)
     announcer = Announcer(frames)
-    agent = Agent(conf(folder), network, announcer)
+    known = conf(folder)
+    agent = Agent(known, network, announcer)
     watch = asyncio.create_task(agent.watch(None))
     try:
-        yield Rig(agent, machine, announcer)
+        yield Rig(agent, machine, announcer, known)
     finally:
         watch.cancel()
         with suppress(asyncio.CancelledError):

@@ -69,8 +69,8 @@ def writer(
     return lease_watch.changed(core, DONE, now)[0]
 
 
-def look(core: Core, now: float, *, alone: bool = False, heard: float = NOW) -> Step:
-    return lease_watch.look(core, now, alone=alone, heard=heard)
+def look(core: Core, now: float, *, agreed: bool = True, heard: float = NOW) -> Step:
+    return lease_watch.look(core, now, agreed=agreed, heard=heard)
 
 
 def kinds(step: Step) -> list[type]:
@@ -184,14 +184,12 @@ def test_promises_are_asked_for_with_a_third_of_the_lease_left_and_renew_it_from
     assert any(isinstance(each, AskPromises) for each in look(core, NOW + 8.3)[1])
 
 
-@pytest.mark.parametrize(
-    ("rivals", "alone", "asks"), [(("db2",), False, True), ((), False, False), ((), True, True)]
-)
-def test_who_has_no_rival_renews_only_when_the_monitor_knows_of_none_either(
-    rivals: tuple[str, ...], *, alone: bool, asks: bool
+@pytest.mark.parametrize(("rivals", "agreed"), [(("db2",), False), (("db2",), True), ((), False), ((), True)])
+def test_promises_count_only_when_the_monitor_knows_of_the_same_hosts(
+    rivals: tuple[str, ...], *, agreed: bool
 ) -> None:
     core = replace(writer(), site=replace(SITE, rivals=rivals))
-    assert any(isinstance(each, AskPromises) for each in look(core, NOW + 8, alone=alone)[1]) is asks
+    assert any(isinstance(each, AskPromises) for each in look(core, NOW + 8, agreed=agreed)[1]) is agreed
 
 
 def test_who_gives_the_role_up_answers_once_others_were_told() -> None:

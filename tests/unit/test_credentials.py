@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -279,12 +280,29 @@ def test_nothing_prolongs_a_lease_that_rests_on_another_conf() -> None:
     told = (differs_field((HOSTS,)),)
     assert asked(order(WRITER), own) == (CONF, told)
     assert asked(order(READER1), own) == ("", told)
-    assert not said.is_alone()
+    assert not said.is_agreed()
     assert asked(promises.promise("db1", promises.AskedPromise("db2", 10.0, "boot.1")), own) == (CONF, told)
+    assert asked(promises.promise("db1", promises.AskedPromise("db2", 10.0, "boot.1")), fewer) == (CONF, told)
     assert asked(order(WRITER), replace(fewer, vip_lease=20.0)) == (CONF, (differs_field((VIP_LEASE,)),))
     assert asked(order(WRITER), fewer) == ("", ())
-    assert said.is_alone()
+    assert said.is_agreed()
     assert asked(promises.promise("db1", promises.AskedPromise("db2", 10.0, "boot.1")), fewer) == ("", ())
+
+
+def test_an_agent_that_is_started_with_another_conf_hears_the_monitor_before_promises_count(
+    tmp_path: Path,
+) -> None:
+    own, file = conf(), tmp_path / "agreed"
+    fewer = replace(own, roles={**own.roles, "writer": replace(own.roles["writer"], hosts=("db1",))})
+    said = Authority(own, Clock(), file=file)
+    assert not said.is_agreed()
+    assert said.refusal(with_conf(order(READER1), digests(own)), ROOT) is None
+    assert said.is_agreed()
+    assert Authority(own, Clock(), file=file).is_agreed()
+    again = Authority(fewer, Clock(), file=file)
+    assert not again.is_agreed()
+    assert again.refusal(with_conf(order(READER1), digests(fewer)), ROOT) is None
+    assert again.is_agreed()
 
 
 def test_a_conf_that_does_not_name_the_hosts_of_the_role_agrees() -> None:

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 from mmm.agent.act.authority import Authority
 from mmm.agent.act.doubts import Doubts
@@ -63,8 +64,9 @@ class Agent:
         self._facts = known = facts(conf)
         self._here = conf.hosts[conf.this]
         self._interface = interface
-        self._authority = Authority(conf, given=self._given)
-        self._shell = Shell(conf, known, interface, announcer, fence_at, self._authority.is_alone)
+        path = self._here.pid_path
+        self._authority = Authority(conf, given=self._given, file=Path(f"{path}.agreed") if path else None)
+        self._shell = Shell(conf, known, interface, announcer, fence_at, self._authority.is_agreed)
         self._leases = conf.vip_lease > 0
         self._doubts = Doubts(conf)
         self._replies = Replies(conf, lambda: self._shell.core.held)

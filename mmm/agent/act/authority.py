@@ -1,13 +1,15 @@
 """Whom this host's agent obeys: the rules of `mmm.lease.lead`, and what is said of who was refused."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
+from mmm.agent.act import promise_file
 from mmm.agent.act.credentials import Credentials
 from mmm.clock import clock
-from mmm.config.agreement import differing, digests
+from mmm.config.agreement import HOSTS, differing, digests
 from mmm.config.model import Cluster
 from mmm.lease.lead import UNKNOWN, Following, Lead, silence
 from mmm.network.line_server import Peer
@@ -30,13 +32,17 @@ class Refusal(NamedTuple):
 
 
 class Authority:
-    """The monitor that an agent follows, and the one that it has refused."""
+    """The monitor that an agent follows, and the one that it has refused.
+
+    `file` keeps, for an agent that is started later, what hosts of the active master role the monitor knows of.
+    """
 
     def __init__(
         self,
         conf: Cluster,
         now: Callable[[], float] = clock,
         given: Callable[[str], float | None] = lambda _: None,
+        file: Path | None = None,
     ) -> None:
         self._now = now
         self._credentials = Credentials(conf, now, given)
@@ -48,7 +54,8 @@ class Authority:
         self._own = digests(conf)
         self._writer = conf.active_master_role
         self._differs: tuple[str, ...] = ()
-        self._agreed = False
+        self._file = file
+        self._agreed = promise_file.load(file)
 
     def followed_before(self) -> None:
         """Note that an earlier start of this agent was given a lease: the monitor is none of MMM 2.x."""
@@ -84,19 +91,36 @@ class Authority:
         stranger = (show.stranger_field(self._stranger),) if lately else ()
         return (*stranger, show.differs_field(self._differs)) if self._differs else stranger
 
-    def is_alone(self) -> bool:
-        """Tell whether the monitor has said that it knows of the same hosts of the active master role."""
-        return self._agreed
+    def is_agreed(self) -> bool:
+        """Tell whether the monitor has said last that it knows of the same hosts of the active master role.
+
+        Who has another conf may lack a host that the monitor gives the role to: it would ask all but that one.
+        """
+        return bool(self._agreed) and self._agreed == self._own.get(HOSTS)
+
+    def _agree(self, said: Mapping[str, str]) -> None:
+        """Keep which hosts of the active master role the monitor knows of; a later start of the agent reads it."""
+        if (agreed := said.get(HOSTS, "")) == self._agreed:
+            return
+        self._agreed = agreed
+        with suppress(OSError):  # then an agent that is started later has to hear the monitor first
+            promise_file.store(self._file, agreed)
 
     def _disagreement(self, request: wire.Request) -> Refusal | None:
         """Return why a request is refused that would prolong a lease: by another conf than this one."""
         said = show.conf_of(request)
         differs = differing(self._own, said)
         if request.command == wire.SET_STATUS:
-            self._differs, self._agreed = differs, bool(said) and not differs
+            self._differs = differs
+            self._agree(said)
+        elif HOSTS in self._differs:
+            differs = self._differs  # a host that both confs lack is asked by nobody
         if not differs or (request.command == wire.SET_STATUS and not self._holds(request)):
             return None
-        text = f"the conf of this agent and that of the sender differ in {', '.join(differs)}: make them the same"
+        whose = "the monitor" if differs == self._differs else "the sender"
+        text = (
+            f"the conf of this agent and that of {whose} differ in {', '.join(differs)}: make them the same"
+        )
         self._warn(f"{request.command} {differs}", f"{request.command} refused: {text}")
         return Refusal(text, show.CONF, (show.differs_field(differs),))
 

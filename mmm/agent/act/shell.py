@@ -63,8 +63,8 @@ log = logging.getLogger(__name__)
 class Shell:
     """The hands of one agent; lives in an asyncio loop. `close` it.
 
-    `fence_at` is told when the lease ends, whenever that changes. `is_alone` tells whether the monitor knows of no
-    other host of the active master role.
+    `fence_at` is told when the lease ends, whenever that changes. `is_agreed` tells whether the monitor knows
+    of the same hosts of the active master role.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Shell:
         interface: Interface,
         announcer: Announcer,
         fence_at: Callable[[float], None],
-        is_alone: Callable[[], bool],
+        is_agreed: Callable[[], bool],
     ) -> None:
         self._conf = conf
         self._here = here = conf.hosts[conf.this]
         self._interface = interface
         self._announcer = announcer
         self._fence_at = fence_at
-        self._is_alone = is_alone
+        self._is_agreed = is_agreed
         self._promises = Path(f"{here.pid_path}.promise") if here.pid_path else None
         kept, now = promise_file.load(self._promises), clock()
         held = held_lease.begun(
@@ -241,7 +241,7 @@ class Shell:
         self._timer = None
         now = clock()
         if lease_watch.is_due(self._core, now):
-            self._take(lease_watch.look(self._core, now, alone=self._is_alone(), heard=self._heard))
+            self._take(lease_watch.look(self._core, now, agreed=self._is_agreed(), heard=self._heard))
         self._arm()
 
     def _arm(self) -> None:

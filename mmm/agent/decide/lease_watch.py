@@ -89,10 +89,10 @@ def is_due(core: Core, now: float) -> bool:
     return low or readers or watch.writable or watch.taking_away is not None
 
 
-def look(core: Core, now: float, *, alone: bool, heard: float) -> Step:
+def look(core: Core, now: float, *, agreed: bool, heard: float) -> Step:
     """Look at the lease; another host, or the monitor, was `heard` last at that moment.
 
-    `alone`: the monitor has said that it knows of no other host of the role than this conf.
+    `agreed`: the monitor has said that it knows of the same hosts of the role as this conf.
     """
     core, actions = _give_up_in_time(core, now)
     held = core.held
@@ -100,7 +100,7 @@ def look(core: Core, now: float, *, alone: bool, heard: float) -> Step:
         return core, actions
     said = core.watch.said and held.heard(now) > held.length
     core = replace(core, watch=replace(core.watch, said=said))
-    if _asks_now(core, now, alone=alone):
+    if _asks_now(core, now, agreed=agreed):
         core = replace(core, held=replace(held, owes=True), watch=replace(core.watch, asking=now))
         actions += (AskPromises(now, held.token(now), core.site.rivals),)
     if now - core.watch.renewed > held.length / 4:
@@ -187,11 +187,17 @@ def unbound(core: Core, now: float) -> Step:
     return _take_away(replace(core, watch=replace(core.watch, taking_away=away)), now)
 
 
-def _asks_now(core: Core, now: float, *, alone: bool) -> bool:
+def _asks_now(core: Core, now: float, *, agreed: bool) -> bool:
     held, watch, where = core.held, core.watch, core.site
     low = lead_of(held.length) < held.left(now) < asks_at(held.length)
-    may = where.candidate and (bool(where.rivals) or alone)
-    return low and may and not held.leaving and watch.asking is None and now >= watch.asks_from
+    return (
+        low
+        and where.candidate
+        and agreed
+        and not held.leaving
+        and watch.asking is None
+        and now >= watch.asks_from
+    )
 
 
 def promised(core: Core, asked: float, now: float) -> Step:
