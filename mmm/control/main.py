@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, NoReturn
 from mmm import __version__
 from mmm.config.endpoint import Endpoint, find_monitor
 from mmm.config.tree import ConfError
-from mmm.control.forms import FORMS, WARNINGS, Form, question, render
+from mmm.control.forms import FORMS, Form, is_refused, question, render
 from mmm.control.health import HEALTH, status_of, unknown
 from mmm.control.signing import is_signed, signed
 from mmm.control.vouch import NotVouchedError, vouched
-from mmm.wire.command import HELP, encode_command, failed, incomplete
+from mmm.wire.command import HELP, encode_command, incomplete, is_unknown
 from mmm.wire.lines import WireError
 
 CONNECT_LIMIT = 10.0
@@ -50,7 +50,8 @@ def main() -> int:
         if lacks := incomplete(command):
             return _fail(USAGE, lacks)
         command = vouched(command)
-        request = encode_command(question(command, form))
+        asked = question(command, form)
+        encode_command(asked)
         monitor = find_monitor(arguments.config, arguments.cluster)
         wrap = _tls(monitor.socket)
     except (WireError, ConfError, NotVouchedError) as error:
@@ -58,13 +59,13 @@ def main() -> int:
         return unknown(errors[0], form) if command[0] == HEALTH else _fail(USAGE, *errors)
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a monitor that hangs up is an error to be told
-        answer = _ask(monitor, wrap, request, command)
-        if command[0] == HEALTH and failed(answer):
+        answer = _ask(monitor, wrap, asked)
+        if asked != command and is_unknown(answer):
+            answer = _ask(monitor, wrap, command)
+        if command[0] == HEALTH and is_unknown(answer):
             return unknown("the monitor does not know this command: is it one of MMM 2.x?", form)
-        asks = _has_codes(command, form)
-        warnings = _ask(monitor, wrap, encode_command(WARNINGS), WARNINGS) if asks else ""
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        sys.stdout.write(render(command, answer, form, warnings))
+        sys.stdout.write(render(command, answer, form))
         sys.stdout.flush()
     except NoAnswerError as error:
         return unknown(str(error), form) if command[0] == HEALTH else _fail(NO_ANSWER, str(error))
@@ -74,11 +75,7 @@ def main() -> int:
         return _fail(NO_ANSWER, f"the monitor's answer cannot be written: {error.strerror}")
     if command[0] == HEALTH:
         return status_of(answer)
-    return REFUSED if failed(answer) else OK
-
-
-def _has_codes(command: Sequence[str], form: Form) -> bool:
-    return form != "text" and command[0] == "show"
+    return REFUSED if is_refused(answer) else OK
 
 
 def run() -> NoReturn:
@@ -127,7 +124,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     return _Arguments(command, cluster, arguments.config, arguments.format)
 
 
-def _ask(monitor: Endpoint, wrap: Wrap, request: bytes, command: Sequence[str]) -> str:
+def _ask(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> str:
     if monitor.ip is None:
         raise NoAnswerError(f"{monitor.path} names no monitor")
     where = f"monitor at {monitor.ip}:{monitor.port}"
@@ -135,7 +132,7 @@ def _ask(monitor: Endpoint, wrap: Wrap, request: bytes, command: Sequence[str]) 
         answer = _signed(monitor, wrap, command) if is_signed(monitor.key, command) else None
         if answer is None:
             with wrap(socket.create_connection((monitor.ip, monitor.port), CONNECT_LIMIT)) as connection:
-                connection.sendall(request)
+                connection.sendall(encode_command(command))
                 answer = _receive(connection)
     except TimeoutError:
         raise NoAnswerError(f"{where} did not answer in time; see its log") from None

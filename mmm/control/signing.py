@@ -4,7 +4,7 @@ import re
 import socket
 from collections.abc import Sequence
 
-from mmm.wire.command import CHALLENGE, READING, SIGNED, command_mac, encode_command
+from mmm.wire.command import CHALLENGE, SIGNED, changes_nothing, command_mac, encode_command
 
 _LIMIT = 10.0
 _CHALLENGE = re.compile(rb"([0-9a-f]{32})\n")
@@ -12,7 +12,7 @@ _CHALLENGE = re.compile(rb"([0-9a-f]{32})\n")
 
 def is_signed(key: str, command: Sequence[str]) -> bool:
     """Tell whether the command is sent signed."""
-    return bool(key) and command[0] not in READING
+    return bool(key) and not changes_nothing(command)
 
 
 def signed(connection: socket.socket, key: str, command: Sequence[str]) -> bytes | None:

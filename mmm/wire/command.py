@@ -10,7 +10,9 @@ CHALLENGE = "challenge"
 """Asks for what the next command is to be signed with; a monitor without auth_key does not know it."""
 SIGNED = "signed"
 """`signed NONCE MAC COMMAND…`: a command that is signed with a challenge."""
-READING = frozenset({"help", "ping", "show", "checks", "mode", "explain", "history", "health", "json", QUIT})
+JSON = "json"
+"""`json COMMAND…`: the same command, answered by values; a classic monitor says that this is no command."""
+_READING = frozenset({"help", "ping", "show", "checks", "mode", "explain", "history", "health", QUIT})
 """Commands that need no signature."""
 LINE_END = re.compile(r"[\r\n]+")
 
@@ -60,6 +62,21 @@ INVALID = "Invalid command"
 def failed(answer: str) -> bool:
     """Tell whether the monitor refused the command, or did not know it."""
     return answer.startswith(("ERROR", INVALID))
+
+
+def is_unknown(answer: str) -> bool:
+    """Tell whether the monitor does not know the command, so that nothing was done."""
+    return answer.startswith(INVALID)
+
+
+def without_json(words: Sequence[str]) -> Sequence[str]:
+    """Return the command, whichever way it is to be answered."""
+    return words[1:] if len(words) > 1 and words[0] == JSON else words
+
+
+def changes_nothing(words: Sequence[str]) -> bool:
+    """Tell whether the command only asks, so that it need not be signed."""
+    return without_json(words)[0] in _READING
 
 
 _NEEDS = {

@@ -235,7 +235,11 @@ def test_checks_mode_and_errors_as_json(sandbox: Sandbox) -> None:
     ]
     assert json.loads(sandbox.control("--format", "json", "mode").stdout) == {"mode": "ACTIVE"}
     refused = sandbox.control("--format", "json", "set_online", "db9")
-    assert (refused.returncode, json.loads(refused.stdout)["ok"]) == (1, False)
+    told = json.loads(refused.stdout)
+    assert (refused.returncode, told["ok"], told["code"]) == (1, False, "unknown_host")
+    assert told["fields"] == {"host": "db9", "known": ["db1", "db2", "db3"]}
+    done = json.loads(sandbox.control("--format", "json", "set_online", "db3").stdout)
+    assert (done["ok"], done["code"], done["fields"]) == (True, "already_online", {})
 
 
 @pytest.mark.parametrize(

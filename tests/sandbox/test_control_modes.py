@@ -1,5 +1,6 @@
 """Passive, manual and wait mode, and preferred hosts, on two masters."""
 
+import json
 import signal
 import socket
 import threading
@@ -189,7 +190,7 @@ def test_with_a_key_what_is_not_signed_is_refused_and_all_else_is_as_ever(cluste
         assert "|WHY:auth" in request(cluster, "db2", "PROMISE|1|db2|db1|3")
         assert ok(cluster, "set_offline", "db2").startswith("OK")
         cluster.wait_states(LIMIT, db2="ADMIN_OFFLINE")
-        assert ok(cluster, "set_online", "db2").startswith("OK")
+        assert json.loads(ok(cluster, "--format", "json", "set_online", "db2"))["code"] == "set_online"
         told = log(cluster, "db1", "mmm_agentd")
         kill_monitor(cluster)
         cluster.wait_until(

@@ -1,6 +1,7 @@
 """Clients that mean it ill, on the agent's and on the monitor's port of a cluster at work."""
 
 import contextlib
+import json
 import random
 import re
 import socket
@@ -256,9 +257,13 @@ def test_a_user_of_a_host_gives_no_orders(sandbox: Sandbox) -> None:
         "auth",
     ], said
     monitor = sandbox.layout.monitor_ip
-    said = sandbox.monitor.run(
-        [sys.executable, "-c", SEND, monitor, "9988", "set_offline db2\nquit"]
-    ).stdout.splitlines()
-    assert said == ["ERROR: Only root can change something here: run mmm_control as root, or set auth_key."]
+    asked = ("set_offline db2\nquit", "json set_offline db2\nquit")
+    said = [
+        sandbox.monitor.run([sys.executable, "-c", SEND, monitor, "9988", order]).stdout for order in asked
+    ]
+    refusal = "ERROR: Only root can change something here: run mmm_control as root, or set auth_key."
+    assert said[0].splitlines() == [refusal]
+    told = json.loads(said[1])
+    assert (told["code"], told["message"]) == ("not_allowed", refusal)
     assert sandbox.show() == before
     assert {name: bound(sandbox, name) for name in sandbox.hosts} == bound_before

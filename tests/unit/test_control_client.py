@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmm.control.forms import render
 from mmm.control.vouch import NotVouchedError, user, vouched
 from tests.authority import Authority
 from tests.unit.test_tls import server_of
@@ -50,14 +49,14 @@ db1  rep_backlog  [last change: 2026/11/21 03:07:23]  ERROR: Backlog: 99 s
 
 
 class Monitor:
-    """Answers every client with the same bytes, and keeps what it was sent."""
+    """Answers every client with the same bytes, and keeps what it was sent; one that is `classic` knows no JSON."""
 
-    def __init__(self, answer: bytes, tls: Authority | None = None) -> None:
+    def __init__(self, answer: bytes, tls: Authority | None = None, *, classic: bool = False) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(LIMIT)
         self.port: int = self.listener.getsockname()[1]
         self.received = b""
-        self._answer, self._tls = answer, tls
+        self._answer, self._tls, self._classic = answer, tls, classic
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -77,7 +76,11 @@ class Monitor:
             ):  # TLS, to one that speaks none
                 asked += connection.recv(4096)
             self.received += asked
-            connection.sendall(self._answer)
+            unknown = self._classic and asked.startswith(b"json ")
+            line = asked.partition(b"\n")[0]
+            connection.sendall(
+                b"Invalid command '%s'\n\nValid commands are:\n" % line if unknown else self._answer
+            )
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -106,9 +109,9 @@ class Client:
         )
 
     def ask(
-        self, answer: str, *arguments: str, tls: Authority | None = None
+        self, answer: str, *arguments: str, tls: Authority | None = None, classic: bool = False
     ) -> tuple[subprocess.CompletedProcess[str], bytes]:
-        monitor = Monitor(answer.encode(), tls)
+        monitor = Monitor(answer.encode(), tls, classic=classic)
         self.write_conf(monitor.port)
         done = self.run("--config", str(self.conf), *arguments)
         monitor.close()
@@ -149,15 +152,17 @@ def test_the_answer_is_printed_as_it_is(client: Client, answer: str, printed: st
 
 def test_options_of_commands_are_sent_on(client: Client) -> None:
     _, received = client.ask("OK", "move_role", "--force", "writer", "db2", "--format", "json")
-    assert received == b"move_role --force writer db2\nquit\n"
+    assert received == b"json move_role --force writer db2\nquit\n"
 
 
 @pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
 def test_show_in_structured_forms(client: Client, form: str, read: Callable[[str], object]) -> None:
-    done, _ = client.ask(SHOW, "--format", form, "show")
+    done, received = client.ask(SHOW, "--format", form, "show", classic=True)
+    assert received == b"json show\nquit\nshow\nquit\n"
     assert read(done.stdout) == {
         "passive": True,
         "cause": "Admin switched to passive mode.",
+        "why": None,
         "warnings": [],
         "hosts": [
             {
@@ -175,42 +180,43 @@ def test_show_in_structured_forms(client: Client, form: str, read: Callable[[str
 
 
 def test_checks_and_mode_in_structured_forms(client: Client) -> None:
-    done, _ = client.ask(CHECKS, "checks", "db1", "--format=json")
+    done, _ = client.ask(CHECKS, "checks", "db1", "--format=json", classic=True)
     assert json.loads(done.stdout)["checks"][1] == {
         "host": "db1",
         "check": "rep_backlog",
         "last_change": "2026/11/21 03:07:23",
         "result": "ERROR",
         "message": "Backlog: 99 s",
+        "code": None,
+        "fields": {},
     }
-    done, _ = client.ask("MANUAL", "--format", "json", "mode")
+    done, _ = client.ask("MANUAL", "--format", "json", "mode", classic=True)
     assert json.loads(done.stdout) == {"mode": "MANUAL"}
 
 
-def test_other_answers_in_structured_forms(client: Client) -> None:
-    done, _ = client.ask("OK: moved", "--format", "json", "move_role", "writer", "db2")
-    assert json.loads(done.stdout) == {"ok": True, "message": "OK: moved"}
-    done, _ = client.ask("ERROR: no", "--format", "json", "checks", "dbx")
-    assert json.loads(done.stdout) == {"ok": False, "message": "ERROR: no"}
+def test_a_command_is_answered_by_values_and_of_a_classic_monitor_by_its_words(client: Client) -> None:
+    values = {"ok": True, "code": "moved", "fields": {"role": "writer"}, "message": "OK: moved"}
+    done, received = client.ask(json.dumps(values), "--format", "json", "move_role", "writer", "db2")
+    assert (json.loads(done.stdout), done.returncode) == (values, 0)
+    assert received == b"json move_role writer db2\nquit\n"
+    done, received = client.ask("OK: moved", "--format", "json", "move_role", "writer", "db2", classic=True)
+    assert json.loads(done.stdout) == {"ok": True, "code": None, "fields": {}, "message": "OK: moved"}
+    assert received == b"json move_role writer db2\nquit\nmove_role writer db2\nquit\n"
+
+
+def test_a_refusal_ends_with_1_in_every_form(client: Client) -> None:
+    values = {"ok": False, "code": "unknown_host", "fields": {"host": "dbx"}, "message": "ERROR: no"}
+    done, _ = client.ask(json.dumps(values), "--format", "yaml", "explain", "dbx")
+    assert (yaml.safe_load(done.stdout), done.returncode) == (values, 1)
+    done, _ = client.ask("ERROR: no", "--format", "json", "checks", "dbx", classic=True)
+    assert json.loads(done.stdout) == {"ok": False, "code": None, "fields": {}, "message": "ERROR: no"}
     assert done.returncode == 1
 
 
-def test_the_warnings_of_show_have_codes_where_the_monitor_tells_them(client: Client) -> None:
-    done, received = client.ask(f"# Warning: db1 is not watched\n{SHOW}", "--format", "json", "show")
+def test_the_warnings_of_a_classic_monitor_have_no_codes(client: Client) -> None:
+    shown = f"# Warning: db1 is not watched\n{SHOW}"
+    done, _ = client.ask(shown, "--format", "json", "show", classic=True)
     assert json.loads(done.stdout)["warnings"] == [{"code": None, "text": "db1 is not watched"}]
-    assert received == b"show\nquit\njson warnings\nquit\n"
-    known = [{"code": "not_watched", "level": "CRITICAL", "hosts": ["db1"], "fields": {}, "text": "…"}]
-    told = json.loads(render(["show"], SHOW, "json", json.dumps({"warnings": known})))
-    assert told["warnings"] == known
-
-
-def test_what_has_values_is_asked_for_them(client: Client) -> None:
-    done, received = client.ask('{"hosts": []}', "--format", "json", "explain", "db1")
-    assert json.loads(done.stdout) == {"hosts": []}
-    assert received == b"json explain db1\nquit\n"
-    done, _ = client.ask("ERROR: Unknown host name", "--format", "yaml", "explain", "dbx")
-    assert yaml.safe_load(done.stdout) == {"ok": False, "message": "ERROR: Unknown host name"}
-    assert done.returncode == 1
 
 
 @pytest.mark.parametrize(
@@ -400,9 +406,8 @@ def test_confirm_dead_is_sent_with_the_name_of_its_user_once_it_is_vouched_for(c
     done, received = client.ask("OK: 'db1' counts as off now", "confirm_dead", "db1", "--yes")
     assert (done.returncode, done.stderr) == (0, "")
     assert received == f"confirm_dead db1 {user()}\nquit\n".encode()
-    done, received = client.ask("OK: off", "--format", "json", "confirm_dead", "--yes", "db1")
-    assert json.loads(done.stdout) == {"ok": True, "message": "OK: off"}
-    assert received.startswith(b"confirm_dead db1 ")
+    _, received = client.ask("OK: off", "--format", "json", "confirm_dead", "--yes", "db1")
+    assert received == f"json confirm_dead db1 {user()}\nquit\n".encode()
 
 
 def test_confirm_dead_without_a_terminal_and_without_yes_is_not_sent(client: Client, nobody: int) -> None:

@@ -15,6 +15,7 @@ from mmm.agent.act.credentials import NEEDED, WINDOW, Credentials
 from mmm.agent.decide.held_lease import begun
 from mmm.config.agreement import HOSTS, VIP_LEASE, digests
 from mmm.config.model import Cluster, Role, Socket, Vip
+from mmm.control.signing import is_signed
 from mmm.lease.lead import Lead
 from mmm.monitor.act.admission import KEPT, Admission
 from mmm.network import privileged_port, socket_table
@@ -262,6 +263,13 @@ def test_a_command_that_changes_something_is_roots_or_signed() -> None:
     nonce = signing.challenge()
     clock.now += KEPT
     assert not signing.is_signed(words, nonce, command_mac(KEY, nonce, words))
+
+
+def test_a_command_that_asks_for_json_is_signed_where_the_command_is() -> None:
+    for command in (["set_offline", "db1"], ["json", "set_offline", "db1"]):
+        assert is_signed(KEY, command)
+    for question in (["show"], ["json", "show"]):
+        assert not is_signed(KEY, question)
 
 
 # --- another conf

@@ -219,7 +219,7 @@ def test_what_answers_of_a_host_is_named() -> None:
 
 
 def test_what_is_waited_for_is_a_value_for_programs() -> None:
-    asked = answers.answer(endless(), ["json", "warnings"], BEGUN, lambda moment: moment)
+    asked = answers.answer(endless(), ["json", "show"], BEGUN, lambda moment: moment)
     assert asked is not None
     waits = next(each for each in json.loads(asked)["warnings"] if each["code"] == "role_waits")["fields"][
         "said"

@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from mmm.monitor.act import before_start
 from mmm.monitor.report import answers
 from mmm.monitor.report.health import health
@@ -14,6 +16,9 @@ from mmm.monitor.world.link import (
 )
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode, World
+from mmm.wire import values
+from mmm.wire.command import HELP
+from mmm.wire.control import decode_show
 from tests.unit.worlds import (
     NOW,
     checks,
@@ -72,7 +77,7 @@ def test_the_same_values_as_json() -> None:
     broken = with_host(world(states={"db3": State.REPLICATION_FAIL}), "db3", checks=checks(rep_threads=NOW))
     told = asked(broken, "health")
     assert (told["status"], told["writer"]) == ("WARNING", "db1")
-    (reason,) = asked(broken, "warnings")["warnings"]
+    (reason,) = asked(broken, "show")["warnings"]
     assert (reason["code"], reason["hosts"], reason["fields"]["state"]) == (
         "out_of_use",
         ["db3"],
@@ -83,11 +88,46 @@ def test_the_same_values_as_json() -> None:
     assert (entry["vip"], entry["holder"], entry["took"]) == ("writer(10.0.0.80)", "db2", 0.5)
 
 
+def test_show_and_checks_as_json_have_what_their_text_has_and_codes() -> None:
+    broken = with_host(
+        world(states={"db3": State.REPLICATION_FAIL}, mode=Mode.PASSIVE),
+        "db3",
+        checks=checks(rep_threads=NOW),
+    )
+    broken = replace(broken, passive_cause=PassiveCause("by_admin"))
+    told = asked(broken, "show")
+    assert (told["passive"], told["cause"]) == (True, "Admin switched to passive mode.")
+    assert told["why"] == {"code": "by_admin", "fields": {}, "text": told["cause"]}
+    read = values.of_show(decode_show(answers.show(broken, NOW)), told["warnings"], told["why"])
+    assert told == read
+    (threads,) = asked(broken, "checks", "db3", "rep_threads")["checks"]
+    assert (threads["result"], threads["code"], threads["fields"]) == (
+        "ERROR",
+        "error",
+        {"text": "rep_threads"},
+    )
+    assert threads["message"] in answers.checks(broken, "db3", "rep_threads", lambda moment: moment)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("explain", "db9"), "unknown_host"),
+        (("checks", "db9"), "unknown_host"),
+        (("checks", "db1", "disk"), "unknown_check"),
+        (("history", "0"), "no_count"),
+    ],
+)
+def test_what_cannot_be_answered_has_a_code(words: tuple[str, ...], code: str) -> None:
+    told = asked(world(), *words)
+    assert (told["ok"], told["code"]) == (False, code)
+    assert answers.answer(world(), words, NOW, lambda moment: moment) == told["message"]
+
+
 def test_what_has_no_values_is_answered_as_ever() -> None:
-    error = answers.answer(world(), ["json", "explain", "db9"], NOW, lambda moment: moment)
-    assert error is not None
-    assert error.startswith("ERROR: Unknown host name 'db9'")
-    assert answers.answer(world(), ["json", "mode"], NOW, lambda moment: moment) == "ACTIVE"
+    assert answers.answer(world(), ["json", "help"], NOW, lambda moment: moment) == HELP
+    assert asked(world(), "mode") == {"mode": "ACTIVE"}
+    assert asked(world(), "ping")["code"] == "pinged"
     assert answers.answer(world(), ["json", "set_offline", "db1"], NOW, lambda moment: moment) is None
 
 
@@ -100,3 +140,10 @@ def test_a_monitor_that_waits_for_its_network_says_so() -> None:
     assert before_start.answer(waiting, ["show"]) == f"# Warning: {waits}\n"
     assert before_start.answer(waiting, ["health"]).startswith(f"MMM CRITICAL: {waits} | ")
     assert before_start.answer(waiting, ["set_online", "db1"]) == f"ERROR: {waits}"
+    refused = json.loads(before_start.answer(waiting, ["json", "set_online", "db1"]))
+    assert (refused["ok"], refused["code"], refused["message"]) == (
+        False,
+        "waits_for_network",
+        f"ERROR: {waits}",
+    )
+    assert json.loads(before_start.answer(waiting, ["json", "health"]))["status"] == "CRITICAL"

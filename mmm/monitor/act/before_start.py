@@ -1,13 +1,17 @@
 """What a monitor answers while it waits for its network: that it is there, and what it waits for."""
 
+import json
 from collections.abc import Callable, Sequence
 
 from mmm.config.model import Monitor
 from mmm.monitor.act.control_port import Command
+from mmm.monitor.command.texts import Verdict
 from mmm.monitor.report.health import Health
-from mmm.monitor.world.warnings import Level, Warned, text
+from mmm.monitor.report.structured import answered, of_health
+from mmm.monitor.world.warnings import Level, Warned, encoded, text
 from mmm.wire import control as wire
-from mmm.wire.command import HELP
+from mmm.wire import values
+from mmm.wire.command import HELP, without_json
 
 
 def waits_for_network(monitor: Monitor) -> Command:
@@ -22,21 +26,20 @@ def waits_for_network(monitor: Monitor) -> Command:
 def answer(monitor: Monitor, words: Sequence[str]) -> str:
     """Return the answer to a command; an ERROR to all that would need the hosts to be known."""
     waits = Warned("waits_for_network", fields={"ips": ", ".join(monitor.ping_ips)}, level=Level.CRITICAL)
-    match list(words):
+    plain = without_json(words)
+    as_values = plain is not words
+    show = wire.Show((), warnings=(text(waits),))
+    figures = (("hosts", 0), ("online", 0), ("critical", 1), ("warnings", 0))
+    health = Health("CRITICAL", (waits,), figures, None)
+    match list(plain):
         case ["help"]:
             return HELP
-        case ["ping"]:
-            return "OK: Pinged successfully!"
         case ["show"]:
-            return wire.encode_show(wire.Show((), warnings=(text(waits),)))
+            return json.dumps(values.of_show(show, [encoded(waits)])) if as_values else wire.encode_show(show)
         case ["health"]:
-            return str(
-                Health(
-                    "CRITICAL",
-                    (waits,),
-                    (("hosts", 0), ("online", 0), ("critical", 1), ("warnings", 0)),
-                    None,
-                )
-            )
+            return json.dumps(of_health(health)) if as_values else str(health)
+        case ["ping"]:
+            verdict = Verdict("pinged")
         case _:
-            return f"ERROR: {text(waits)}"
+            verdict = Verdict("waits_for_network", {"why": waits})
+    return answered(verdict) if as_values else str(verdict)

@@ -31,6 +31,7 @@ from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.report import answers
+from mmm.monitor.report.structured import answered
 from mmm.monitor.world.events import (
     Event,
 )
@@ -41,6 +42,7 @@ from mmm.monitor.world.orders import (
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.process import log_queue
+from mmm.wire.command import without_json
 
 log = logging.getLogger(__name__)
 
@@ -159,11 +161,18 @@ class Shell:
         text = answers.answer(self.world, words, time.monotonic(), self._wall, self._chronicle.entries)
         if text is not None:
             return text
+        ordered = without_json(words)
+        verdict = await self._ordered(ordered, lack)
+        if verdict is None:
+            return None
+        return str(verdict) if ordered is words else answered(verdict)
+
+    async def _ordered(self, words: Sequence[str], lack: Callable[[], str]) -> Verdict | None:
         command = dispatch.ordered(words)
         if command is None:
             return None
         if dispatch.changes(words) and (lacks := lack()):
-            return str(Verdict("not_allowed", {"why": lacks}))
+            return Verdict("not_allowed", {"why": lacks})
         result = await self._finder.carried(command)
         log.info("command '%s': %s", " ".join(words), result.text.partition("\n")[0])
         before, self.world = self.world, result.world
@@ -172,7 +181,7 @@ class Shell:
             self._chronicle.noted(result.entry)
         self._chronicle.commanded(before, self.world)
         self._take_turn()
-        return result.text if result.awaits is None else str(await self._await(result.awaits))
+        return result.answer if result.awaits is None else await self._await(result.awaits)
 
     async def _await(self, awaited: Awaited) -> Verdict:
         answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()

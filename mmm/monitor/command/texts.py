@@ -4,10 +4,10 @@ Scripts of the classic look at the first word of an answer, which says whether t
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mmm.monitor.world.happened import waited_for
-from mmm.monitor.world.said import Fields, Said, Texts, listed
+from mmm.monitor.world.said import Fields, Said, Texts, listed, plain
 
 _CHECK_ROLES = "Now you can wait some time and check new roles info!"
 
@@ -65,6 +65,7 @@ def _nothing_to_do(fields: Fields) -> str:
 
 
 DONE: Texts = {
+    "pinged": "Pinged successfully!",
     "unblocked": "'{host}' is already ONLINE. Failover is not blocked any more.",
     "already_online": "This host is already ONLINE. Skipping command.",
     "set_online": "State of '{host}' changed to ONLINE. Now you can wait some time and check its new roles!",
@@ -134,6 +135,9 @@ _NOT_MOVED = "{role} could not be moved to {host}"
 
 REFUSED: Texts = {
     "unknown_method": "Unknown method '{method}': use auto, wait or manual.",
+    "unknown_check": lambda of: f"Unknown check '{of['check']}'! Known are {listed(of['known'])}.",
+    "no_count": "'{count}' is no number of entries: use a whole number from 1 on.",
+    "waits_for_network": "{why}",
     "unknown_host": lambda of: f"Unknown host name '{of['host']}'! Known are {listed(of['known'])}.",
     "unknown_role": lambda of: f"Unknown role name '{of['role']}'! Known are {listed(of['known'])}.",
     "unknown_ip": lambda of: f"Unknown IP address '{of['ip']}'! Known are {listed(of['known'])}.",
@@ -194,6 +198,11 @@ class Verdict(Said):
     def sentence(self) -> str:
         """Return the answer behind its first word."""
         return Said.__str__(self)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {"ok": self.ok, "code": self.code, "fields": plain(self.fields), "message": str(self)}
 
     def __str__(self) -> str:
         return f"{'OK' if self.ok else 'ERROR'}: {self.sentence}"

@@ -140,6 +140,11 @@ def last_holder(entries: tuple[Entry, ...], vip: Vip) -> str | None:
     return next(holders, None)
 
 
+def count_of(text: str) -> int | None:
+    """Return how many entries are asked for, None where the text is no such number."""
+    return (int(text) or None) if text.isdecimal() and len(text) < 10 else None
+
+
 def shown(entries: tuple[Entry, ...], count: int = SHOWN) -> str:
     """Return the answer to `history`: the last `count` entries, the newest last."""
     return "".join(f"{entry}\n" for entry in entries[-count:]) or "Nothing has happened yet.\n"

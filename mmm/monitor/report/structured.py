@@ -5,14 +5,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mmm.monitor.report import concerns
-from mmm.monitor.report.concerns import Clock
+from mmm.monitor.command.texts import Verdict
+from mmm.monitor.report import concerns, status
 from mmm.monitor.report.explain import explained
-from mmm.monitor.report.health import health
-from mmm.monitor.report.history import SHOWN, Entry
+from mmm.monitor.report.health import Health, health
+from mmm.monitor.report.history import SHOWN, Entry, count_of
+from mmm.monitor.report.status import Clock
+from mmm.monitor.world import said
 from mmm.monitor.world.warnings import encoded
-from mmm.monitor.world.world import World
+from mmm.monitor.world.world import Mode, World
+from mmm.wire import values
 from mmm.wire.control import moment
+from mmm.wire.values import Value
 
 
 def structured(
@@ -20,31 +24,74 @@ def structured(
 ) -> str | None:
     """Return the answer to a question as JSON, None where it has no values but its text."""
     value = _value(world, list(words), now, clock, entries)
+    if isinstance(value, Verdict):
+        return answered(value)
     return None if value is None else json.dumps(value)
+
+
+def answered(verdict: Verdict) -> str:
+    """Return the answer to a command as JSON."""
+    return json.dumps(verdict.values)
 
 
 def _value(
     world: World, words: list[str], now: float, clock: Clock, entries: tuple[Entry, ...]
-) -> dict[str, Any] | None:
+) -> Value | Verdict | None:
     match words:
-        case ["warnings"]:
-            return {"warnings": [encoded(warned) for warned in concerns.found(world, now, clock)]}
+        case ["ping"]:
+            return Verdict("pinged")
+        case ["show"]:
+            return _show(world, now, clock)
+        case ["checks", *which] if len(which) < 3:
+            host, check = (*which, "all", "all")[:2]
+            return _checks(world, host, check, clock)
+        case ["mode"] | ["failover_method"]:
+            return {"mode": str(world.mode)}
         case ["health"]:
-            return _health(world, now, clock)
-        case ["explain"]:
-            return explained(world, "all", now, clock)
-        case ["explain", host] if host == "all" or host in world.hosts:
-            return explained(world, host, now, clock)
+            return of_health(health(world, now, clock))
+        case ["explain", *which] if len(which) < 2:
+            return _explained(world, which[0] if which else "all", now, clock)
         case ["history"]:
-            return {"history": [_entry(entry) for entry in entries[-SHOWN:]]}
-        case ["history", count] if count.isdecimal() and len(count) < 10 and int(count):
-            return {"history": [_entry(entry) for entry in entries[-int(count) :]]}
+            return _history(entries, str(SHOWN))
+        case ["history", count]:
+            return _history(entries, count)
         case _:
             return None
 
 
-def _health(world: World, now: float, clock: Clock) -> dict[str, Any]:
-    found = health(world, now, clock)
+def _show(world: World, now: float, clock: Clock) -> Value:
+    warnings = [encoded(warned) for warned in concerns.found(world, now, clock)]
+    cause = world.passive_cause if world.mode is Mode.PASSIVE else None
+    why = None if cause is None else said.encoded(cause)
+    return values.of_show(status.of_show(world, now, clock), warnings, why)
+
+
+def _checks(world: World, host: str, check: str, clock: Clock) -> Value | Verdict:
+    found = status.of_checks(world, host, check, clock)
+    if isinstance(found, Verdict):
+        return found
+    lines = (
+        values.of_check(line, finding.outcome, finding.detail, finding.code, said.plain(finding.fields))
+        for line, finding in found
+    )
+    return {"checks": list(lines)}
+
+
+def _explained(world: World, host: str, now: float, clock: Clock) -> Value | Verdict:
+    if host != "all" and host not in world.hosts:
+        return Verdict("unknown_host", {"host": host, "known": tuple(world.hosts)})
+    return explained(world, host, now, clock)
+
+
+def _history(entries: tuple[Entry, ...], count: str) -> Value | Verdict:
+    number = count_of(count)
+    if number is None:
+        return Verdict("no_count", {"count": count})
+    return {"history": [_entry(entry) for entry in entries[-number:]]}
+
+
+def of_health(found: Health) -> Value:
+    """Return the health as JSON has it."""
     return {
         "status": found.status,
         "writer": found.writer,
