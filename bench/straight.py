@@ -88,7 +88,7 @@ class Host:
 
     def catch_up(self, old: "Host") -> None:
         """Wait until all that the old writer has is applied."""
-        assert self.server.query(self.server.flavour.wait_gtid, (old.position(), _LIMIT))[0]["result"] == 0
+        assert self.server.query(self.server.flavour.wait_gtid, (old.position(), _LIMIT))[0]["result"] == "0"
 
     def promote(self) -> None:
         """Take writes."""

@@ -68,13 +68,13 @@ def address(secured: Server, encrypted: bool) -> Address:  # noqa: FBT001
 
 
 def session_id(_: Connection) -> Question[int]:
-    return int((yield "SELECT CONNECTION_ID() AS id")[0]["id"])
+    return int((yield "SELECT CONNECTION_ID() AS id")[0]["id"] or 0)
 
 
 def sessions(server: Server) -> set[int]:
     with server.connect() as other:
         rows = other.query("SELECT ID AS id FROM information_schema.PROCESSLIST")
-    return {int(row["id"]) for row in rows}
+    return {int(row["id"] or 0) for row in rows}
 
 
 async def test_questions_go_over_one_session(secured: Server, address: Address) -> None:
@@ -124,7 +124,7 @@ async def test_an_error_of_the_server_is_raised_where_the_question_can_take_it(a
         try:
             yield "SELECT * FROM nowhere.nothing"
         except MysqlError as error:
-            return error.number + int((yield "SELECT 7 AS seven")[0]["seven"])
+            return error.number + int((yield "SELECT 7 AS seven")[0]["seven"] or 0)
         return 0
 
     async with kept(address) as watched:
@@ -137,7 +137,7 @@ async def test_an_answer_of_many_packets_and_null_comes_whole(address: Address) 
         assert rows[0]["nothing"] is None
         assert rows[0]["empty"] == ""
         assert tuple(rows[1].values()) == ("x", "y", "z")
-        return len(rows[0]["much"])
+        return len(rows[0]["much"] or "")
 
     async with kept(address) as watched:
         assert await watched.ask(question) == 300000
@@ -163,7 +163,7 @@ async def test_two_servers_are_asked_side_by_side_and_one_question_has_one_limit
 
 async def test_a_question_keeps_what_it_knows_when_a_later_statement_takes_too_long(address: Address) -> None:
     def question(_: Connection) -> Question[int]:
-        known = int((yield "SELECT 7 AS seven")[0]["seven"])
+        known = int((yield "SELECT 7 AS seven")[0]["seven"] or 0)
         try:
             yield "SELECT SLEEP(20)"
         except MysqlError as error:

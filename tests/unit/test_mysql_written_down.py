@@ -29,10 +29,12 @@ from mmm.mysql.session.connection import (
 )
 
 VERSIONS = ("5.7.44-log", "8.0.21", "8.0.22", "8.0.23", "8.0.36-28.1", "8.4.3", "9.7.4-2")
+Values = dict[str, object]
+"""A row, before its values are made text."""
 ONE, TWO = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "4e11fa47-71ca-11e1-9e33-c80aa9429562"
 SOURCE = Address("10.0.0.2", 3307, "repl", "p'w")
 
-SLAVE_STATUS: Row = {
+SLAVE_STATUS: Values = {
     "Slave_IO_State": "Waiting for master to send event",
     "Master_Host": "10.0.0.1",
     "Master_User": "repl",
@@ -133,9 +135,6 @@ class Written:
 
     ask = Connection.ask
 
-    def _rows(self, statement: str, timeout: float | None) -> list[Row]:
-        return self.query(statement, (), timeout)
-
     def close(self) -> None:
         """Nothing is open."""
 
@@ -147,7 +146,10 @@ class Written:
         self.said.append(sql)
         for pattern, since, until, answer in self._grammar():
             if re.fullmatch(pattern, sql, re.DOTALL) and since <= self.version < until:
-                return list(answer(sql, tuple(args)))
+                return [
+                    {name: None if value is None else str(value) for name, value in row.items()}
+                    for row in answer(sql, tuple(args))
+                ]
         raise MysqlError(ErrorKind.FAILED, 1064, f"You have an error in your SQL syntax near {sql!r}")
 
     def _plugin(self, name: str) -> str:
@@ -189,11 +191,11 @@ class Written:
             (r"SET GLOBAL rpl_semi_sync_\w+_enabled=[01]", first, never, self._set),
         ]  # fmt: skip
 
-    def _replica_status(self, sql: str, _: object) -> list[Row]:
+    def _replica_status(self, sql: str, _: object) -> list[Values]:
         new = "REPLICA" in sql
         return [{new_words(name) if new else name: value for name, value in self.status.items()}]
 
-    def _semi_sync_values(self, sql: str, _: object) -> list[Row]:
+    def _semi_sync_values(self, sql: str, _: object) -> list[Values]:
         asked = re.findall(r"@@global\.(\w+) AS (\w+)", sql)
         assert sql == f"SELECT {', '.join(f'@@global.{name} AS {name}' for name, _ in asked)}"
         missing = [name for name, _ in asked if name not in self.semi_sync]
@@ -201,7 +203,7 @@ class Written:
             raise MysqlError(ErrorKind.FAILED, 1193, f"Unknown system variable '{missing[0]}'")
         return [{name: self.semi_sync[name] for name, _ in asked}]
 
-    def _run(self, sql: str, args: tuple[object, ...]) -> list[Row]:
+    def _run(self, sql: str, args: tuple[object, ...]) -> list[Values]:
         assert args == ("",)
         running = "Yes" if sql.startswith("START") else "No"
         self.status |= {"Slave_IO_Running": running}
@@ -209,7 +211,7 @@ class Written:
             self.status |= {"Slave_SQL_Running": running}
         return []
 
-    def _change(self, sql: str, args: tuple[object, ...]) -> list[Row]:
+    def _change(self, sql: str, args: tuple[object, ...]) -> list[Values]:
         names = re.findall(r"(?:MASTER|SOURCE)_(\w+)=%s", sql)
         assert args[-1] == ""
         change = dict(zip(names, args, strict=False))
@@ -217,11 +219,11 @@ class Written:
         self.status |= {"Master_Host": change["HOST"], "Master_Port": change["PORT"]}
         return []
 
-    def _binlog(self, *_: object) -> list[Row]:
+    def _binlog(self, *_: object) -> list[Values]:
         row = {"File": "mysql-bin.000009", "Position": 412, "Binlog_Do_DB": "", "Binlog_Ignore_DB": ""}
         return [{**row, "Executed_Gtid_Set": self.executed if self.gtid_mode == "ON" else ""}]
 
-    def _gtid_state(self, *_: object) -> list[Row]:
+    def _gtid_state(self, *_: object) -> list[Values]:
         return [
             {
                 "read_only": self.read_only["read_only"],
@@ -232,30 +234,30 @@ class Written:
             }
         ]
 
-    def _subset(self, _: str, args: tuple[object, ...]) -> list[Row]:
+    def _subset(self, _: str, args: tuple[object, ...]) -> list[Values]:
         return [{"inside": int(not parse(str(args[0])).minus(parse(self.executed)))}]
 
-    def _locks(self, sql: str, _: object) -> list[Row]:
+    def _locks(self, sql: str, _: object) -> list[Values]:
         names = re.findall(r"AS (\w+)", sql)
         return [{name: self.read_only.get(name, self.read_only["read_only"]) for name in names}]
 
-    def _deny(self, *_: object) -> list[Row]:
+    def _deny(self, *_: object) -> list[Values]:
         self.read_only = {"read_only": 1, "super_read_only": 1}
         return []
 
-    def _allow(self, *_: object) -> list[Row]:
+    def _allow(self, *_: object) -> list[Values]:
         self.read_only = {"read_only": 0, "super_read_only": 0}
         return []
 
-    def _semi_sync(self, *_: object) -> list[Row]:
+    def _semi_sync(self, *_: object) -> list[Values]:
         return [{"Variable_name": name, "Value": value} for name, value in self.semi_sync.items()]
 
-    def _semi_sync_state(self, *_: object) -> list[Row]:
+    def _semi_sync_state(self, *_: object) -> list[Values]:
         return [
             {"Variable_name": self._plugin(name), "Value": value} for name, value in SEMI_SYNC_STATE.items()
         ]
 
-    def _set(self, sql: str, _: object) -> list[Row]:
+    def _set(self, sql: str, _: object) -> list[Values]:
         name, value = sql.removeprefix("SET GLOBAL ").split("=")
         if name not in self.semi_sync:
             raise MysqlError(ErrorKind.FAILED, 1193, f"Unknown system variable '{name}'")

@@ -8,7 +8,7 @@ from mmm.gtid import mariadb as gtid
 from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import BinlogPosition, history, replica_status
 from mmm.mysql.session.connection import Connection
-from mmm.mysql.session.question import only
+from mmm.mysql.session.question import only, whole
 
 _WORKERS_AT_WORK = """
     SELECT ID AS id FROM information_schema.PROCESSLIST
@@ -44,7 +44,7 @@ def wait_applied(
     if status.uses_gtid:
         return _wait(connection, *_gtids(connection, status.gtid_received), timeout, between)
     row = connection.query(connection.flavour.workers)[0]
-    one_thread = int(row["workers"] or 0) == 0
+    one_thread = whole(row["workers"]) == 0
     target = status.read
 
     def reached() -> bool:
@@ -109,7 +109,7 @@ def _gtids(connection: Connection, wanted: str) -> tuple[Callable[[], bool], str
         ids = gtid.parse(wanted)
         return lambda: not gtid.missing(history(connection), ids), gtid.text(ids)
     subset = "SELECT GTID_SUBSET(%s, @@global.gtid_executed) AS inside"
-    return lambda: bool(connection.query(subset, (wanted,))[0]["inside"]), wanted
+    return lambda: whole(connection.query(subset, (wanted,))[0]["inside"]) == 1, wanted
 
 
 def _can_advance(status: ReplicaStatus | None) -> bool:

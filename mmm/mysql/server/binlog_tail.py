@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from mmm.gtid.place import LogPlace, Tail, Written
 from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError
+from mmm.mysql.session.question import whole
 
 _EVENTS_AT_ONCE = 2000
 _HEAD = 4  # bytes before the first event of a file
@@ -23,7 +24,7 @@ def read_tail(connection: Connection, since: LogPlace, timeout: float) -> Tail:
     """
     seen = time.monotonic()
     files = [
-        (str(row["Log_name"]), int(row["File_size"]))
+        (str(row["Log_name"]), whole(row["File_size"]))
         for row in connection.query(connection.flavour.binlog_files)
     ]
     names = [name for name, _ in files]
@@ -62,7 +63,7 @@ def _transactions(
             rows = connection.query(events, (name, position, _EVENTS_AT_ONCE))
             for row in rows:
                 if row["Event_type"] in _BEGINNINGS:
-                    yield int(row["Server_id"]), LogPlace(name, int(row["Pos"]))
+                    yield whole(row["Server_id"]), LogPlace(name, whole(row["Pos"]))
             if not rows:
                 break
-            position = int(rows[-1]["End_log_pos"])
+            position = whole(rows[-1]["End_log_pos"])

@@ -16,7 +16,7 @@ from mmm.mysql.server.processlist import (
     list_sessions,
 )
 from mmm.mysql.session.connection import Connection, MysqlError
-from mmm.mysql.session.question import only
+from mmm.mysql.session.question import only, whole
 
 _TRANSACTIONS = """
     SELECT trx_mysql_thread_id AS id, trx_state AS state, trx_lock_structs AS locks
@@ -50,11 +50,11 @@ def blocked(connection: Connection, keep: frozenset[str], clients_for: float | N
     waiting = {each.id: each for each in concerned if waits_for_lock(each)}
     may_hold = {each.id for each in sessions if not waits_for_lock(each)} if waiting else set()
     rows = connection.ask(only(_TRANSACTIONS))
-    for_rows = {int(row["id"]) for row in rows if row["state"] == _WAITS_FOR_ROW}
+    for_rows = {whole(row["id"]) for row in rows if row["state"] == _WAITS_FOR_ROW}
     for each in concerned:
         if each.id in for_rows:
             waiting[each.id] = each
-            may_hold |= {int(row["id"]) for row in rows if int(row["locks"] or 0)} - for_rows
+            may_hold |= {whole(row["id"]) for row in rows if whole(row["locks"])} - for_rows
     found = [
         each
         for each in sessions

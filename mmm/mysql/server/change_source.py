@@ -94,6 +94,6 @@ def heartbeat(replica: Connection, channel: str) -> dict[str, float]:
     """
     try:
         rows = replica.query(replica.flavour.heartbeat, (channel,))
-        return {"HEARTBEAT_PERIOD": float(rows[0]["value"])} if rows else {}
+        return {"HEARTBEAT_PERIOD": float(rows[0]["value"] or "")} if rows else {}
     except (MysqlError, TypeError, ValueError):
         return {}

@@ -26,6 +26,7 @@ from mmm.mysql.server.change_source import heartbeat, leave_relay_log, read_rela
 from mmm.mysql.server.replica_status import LIFTING, ReplicaStatus
 from mmm.mysql.server.replication import replica_status, start_replica, stop_replica
 from mmm.mysql.session.connection import Connection
+from mmm.mysql.session.question import whole
 
 _DOMAINS = ("Replicate_Do_Domain_Ids", "Replicate_Ignore_Domain_Ids")
 
@@ -51,7 +52,7 @@ def why_not_lifted(connection: Connection, status: ReplicaStatus) -> str:
     if any(row.get(name) for row in rows for name in _DOMAINS):
         return "it leaves out domains of GTIDs, which MariaDB can do by GTID only"
     domains = {gtid.domain for gtid in mariadb.parse(status.gtid_received)}
-    workers = int(connection.query(connection.flavour.workers)[0]["workers"] or 0)
+    workers = whole(connection.query(connection.flavour.workers)[0]["workers"])
     if len(domains) > 1 and workers:
         return "its parallel threads need not be at one place of the relay log in all domains of GTIDs"
     return "" if domains else "it has received no GTID yet"

@@ -19,6 +19,7 @@ from mmm.gtid.transactions import Executed, Surplus, named, surplus
 from mmm.mysql.server.await_applied import wait_applied
 from mmm.mysql.server.change_source import change_login, change_source, heartbeat
 from mmm.mysql.server.log_order import passed_over
+from mmm.mysql.server.read_only import writable
 from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import (
     binlog_position,
@@ -258,12 +259,12 @@ def _lacking(more: Surplus) -> str:
 def _by_position(replica: Connection, source: Connection) -> _Start | str:
     """Return the end of the source's log if it is proved to be the replica's moment, or why not."""
     before = replica_status(source)
-    writable = bool(int(source.query("SELECT @@global.read_only AS value")[0]["value"]) == 0)
+    may_write = writable(source)
     end = binlog_position(source).place
     after = replica_status(source)
     if before is None or after is None or before.executed != after.executed:
         return "the new source is still applying"
-    why_not = same_place(replica_status(replica), after, writable)
+    why_not = same_place(replica_status(replica), after, may_write)
     if not why_not and not end.file:
         return "the new source writes no binary log; set log_bin there"
     return why_not or _Start(place=end)

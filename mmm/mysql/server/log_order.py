@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from mmm.gtid.mariadb import Gtid, History, newest_everywhere, parse
 from mmm.mysql.session.connection import Connection, Row
+from mmm.mysql.session.question import whole
 
 _EVENTS_AT_ONCE = 5000
 _FIRST = 4  # where a file's first event stands
@@ -36,7 +37,7 @@ def passed_over(source: Connection, there: History, here: History, timeout: floa
 
 
 def _is_strict(source: Connection) -> bool:
-    return bool(int(source.query("SELECT @@global.gtid_strict_mode AS strict")[0]["strict"]))
+    return whole(source.query("SELECT @@global.gtid_strict_mode AS strict")[0]["strict"]) == 1
 
 
 def _may_stand_before(gtid: Gtid, last: Gtid) -> bool:
@@ -88,4 +89,4 @@ def _events(source: Connection, file: str, deadline: float) -> Iterator[Row]:
         yield from rows
         if len(rows) < _EVENTS_AT_ONCE:
             return
-        position = int(rows[-1]["End_log_pos"])
+        position = whole(rows[-1]["End_log_pos"])

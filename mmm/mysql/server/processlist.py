@@ -4,10 +4,9 @@ import re
 import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from mmm.mysql.session.connection import Connection, MysqlError
-from mmm.mysql.session.question import only
+from mmm.mysql.session.question import only, whole
 
 _NO_SUCH_THREAD = 1094
 
@@ -112,8 +111,8 @@ def list_sessions(
     changed = modified or {}
     found = []
     for row in connection.ask(only(connection.flavour.sessions), timeout):
-        number, statement = int(row["id"]), int(row["statement"])
-        user, client, command, text, state = (_text(row[name]) for name in _TEXTS)
+        number, statement = whole(row["id"]), whole(row["statement"])
+        user, client, command, text, state = (row[name] or "" for name in _TEXTS)
         seconds, rows = float(row["seconds"] or 0), changed.get(number, 0)
         found.append(Session(number, user, command, text, rows, seconds, statement, client, state))
     return found
@@ -121,7 +120,7 @@ def list_sessions(
 
 def open_transactions(connection: Connection) -> dict[int, int]:
     """Return how many rows each session's open transaction has changed. Raises MysqlError."""
-    return {int(row["id"]): int(row["modified"] or 0) for row in connection.ask(only(_TRANSACTIONS))}
+    return {whole(row["id"]): whole(row["modified"]) for row in connection.ask(only(_TRANSACTIONS))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +155,7 @@ class _Open:
 def survey(connection: Connection, *, keep: frozenset[str] = frozenset()) -> Survey:
     """Return how the client sessions stand; ends nobody. Raises MysqlError."""
     transactions = {
-        int(row["id"]): _Open(int(row["modified"] or 0), int(row["locks"] or 0), float(row["age"] or 0))
+        whole(row["id"]): _Open(whole(row["modified"]), whole(row["locks"]), float(row["age"] or 0))
         for row in connection.query(_OPEN)
     }
     modified = {number: each.modified for number, each in transactions.items()}
@@ -292,7 +291,7 @@ class Ending:
         wanted = ", ".join(f"{one:d}" for one in ids)
         statement = f"SELECT ID AS id FROM information_schema.PROCESSLIST WHERE ID IN ({wanted})"  # noqa: S608  (numbers)
         rows = self._connection.ask(only(statement))
-        return frozenset(int(row["id"]) for row in rows)
+        return frozenset(whole(row["id"]) for row in rows)
 
     def _answered(self, session: Session, *, denied: bool) -> bool:
         """Tell whether a writer has had the answer to a statement since writes are denied."""
@@ -324,9 +323,3 @@ def _may_write(statement: str) -> bool:
     start = _BEFORE_FIRST_WORD.match(statement)
     rest = statement[start.end() if start else 0 :]
     return re.split(r"[\s(;/]", rest, maxsplit=1)[0].upper() not in _READS
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return "" if value is None else str(value)

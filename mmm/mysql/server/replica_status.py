@@ -1,11 +1,11 @@
 """SHOW REPLICA STATUS and SHOW SLAVE STATUS, in one spelling (rule 6.3)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 from mmm.gtid.place import LogPlace
-from mmm.mysql.session.connection import Row
 from mmm.mysql.session.errors import refuses
 
 IoRunning = Literal["Yes", "No", "Connecting"]
@@ -76,7 +76,7 @@ class ReplicaStatus:
 class _Columns:
     """A row of either spelling, asked for by the old names; columns that a server lacks count as empty."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Mapping[str, object]) -> None:
         self._row, self._new = row, "Replica_IO_Running" in row
 
     def value(self, name: str) -> object:
@@ -95,7 +95,7 @@ class _Columns:
         return LogPlace(self.text(file), self.number(position))
 
 
-def parse_status(row: Row) -> ReplicaStatus:
+def parse_status(row: Mapping[str, object]) -> ReplicaStatus:
     """Return the status in a row of either spelling; columns that a server lacks, or with no number, count as empty."""
     of = _Columns(row)
     source = of.text("Master_Host")

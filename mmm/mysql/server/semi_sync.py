@@ -92,11 +92,7 @@ def _settings(connection: Connection, answered: Row | None = None) -> Question[M
 
 
 def _in(connection: Connection, row: Row) -> Mapping[str, str]:
-    return {_old(name): _text(row[name]) for name in connection.semi_sync_names or ()}
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return {_old(name): str(row[name]) for name in connection.semi_sync_names or ()}
 
 
 def _named(rows: Sequence[Row]) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import executed_in, look_at_binlog_end
 from mmm.mysql.server.semi_sync import ask_with_settings, look_at_semi_sync
 from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError, Row
-from mmm.mysql.session.question import Question
+from mmm.mysql.session.question import Question, whole
 
 
 def look_at_transactions(
@@ -34,7 +34,7 @@ def look_at_transactions(
         end,
         writable=not is_on(state["read_only"]),
         semi_sync=semi_sync,
-        server_id=int(state["server_id"]),
+        server_id=whole(state["server_id"]),
     )
     if status is None:
         return known

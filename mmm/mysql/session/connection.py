@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import pymysql
 from pymysql.cursors import DictCursor
@@ -27,6 +27,7 @@ from mmm.mysql.session import text_protocol
 from mmm.mysql.session.deadline_socket import Limit, Limited, LimitedContext, limited_socket
 from mmm.mysql.session.errors import ErrorKind, MysqlError, classify, lost
 from mmm.mysql.session.question import Question
+from mmm.mysql.session.text_protocol import Row
 from mmm.mysql.session.tls import Tls, TlsFileError
 
 __all__ = [
@@ -43,7 +44,6 @@ __all__ = [
 
 _GOODBYE = 0.2
 
-Row = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -95,14 +95,23 @@ class Connection:
         return detect(str(row["version"]), str(row["comment"]))
 
     def query(self, sql: str, args: Sequence[object] = (), timeout: float | None = None) -> list[Row]:
-        """Return a statement's rows; `timeout` in seconds, by default the connection's. Raises MysqlError."""
+        """Return a statement's rows; `timeout` in seconds, by default the connection's. Raises MysqlError.
+
+        All values are text, NULL is None.
+        """
+        statement = self._session.cursor().mogrify(sql, tuple(args)) if args else sql
         self._limits.begin(self.timeout if timeout is None else timeout)
         try:
-            with self._session.cursor() as cursor:
-                cursor.execute(sql, tuple(args) or None)
-                return list(cursor.fetchall())
+            answer = self._exchanged(statement)
         except Exception as error:
-            raise self._failure(error) from error
+            self.close()  # whatever it was, what comes next might be the rest of this answer
+            raise classify(error, str(self.address)) from error
+        if isinstance(answer, text_protocol.Failed):
+            failure = classify(pymysql.err.OperationalError(answer.number, answer.text), str(self.address))
+            if not failure.server_alive:
+                self.close()
+            raise failure
+        return answer
 
     def execute(self, sql: str, args: Sequence[object] = (), timeout: float | None = None) -> None:
         """Run a statement for its effect; otherwise as `query`."""
@@ -111,14 +120,13 @@ class Connection:
     def ask(self, question: Question[T], timeout: float | None = None) -> T:
         """Return what a question comes to; `timeout` in seconds for each statement, by default the connection's.
 
-        All values are text. This takes a quarter of the time that `query` does for an answer of many columns. Raises
-        MysqlError, and what the question makes of an answer that makes no sense.
+        Raises MysqlError, and what the question makes of an answer that makes no sense.
         """
         try:
             statement = next(question)
             while True:
                 try:
-                    rows = self._rows(statement, timeout)
+                    rows = self.query(statement, timeout=timeout)
                 except MysqlError as error:
                     statement = question.throw(error)
                 else:
@@ -126,17 +134,6 @@ class Connection:
         except StopIteration as done:
             answer: T = done.value
             return answer
-
-    def _rows(self, statement: str, timeout: float | None) -> list[text_protocol.Row]:
-        self._limits.begin(self.timeout if timeout is None else timeout)
-        try:
-            answer = self._exchanged(statement)
-        except Exception as error:
-            self.close()  # whatever it was, what comes next might be the rest of this answer
-            raise classify(error, str(self.address)) from error
-        if isinstance(answer, text_protocol.Failed):
-            raise self._failure(pymysql.err.OperationalError(answer.number, answer.text))
-        return answer
 
     def _exchanged(self, statement: str) -> text_protocol.Answer:
         sock, answer = self._limits.sock, None
@@ -146,13 +143,6 @@ class Connection:
                 raise lost()
             answer = self._exchange.take_in(piece)
         return answer
-
-    def _failure(self, error: Exception) -> MysqlError:
-        """Return what an error says, with the connection closed where it speaks against the server."""
-        failure = classify(error, str(self.address))
-        if not failure.server_alive:
-            self.close()
-        return failure
 
     @property
     def socket(self) -> socket.socket:

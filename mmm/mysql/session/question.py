@@ -5,13 +5,20 @@ raised where the server refuses. It returns what it wanted to know.
 """
 
 from collections.abc import Generator
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from mmm.mysql.session.text_protocol import Row
 
 T = TypeVar("T")
 
-Question = Generator[str, list[dict[str, Any]], T]
+Question = Generator[str, list[Row], T]
 
 
-def only(statement: str) -> Question[list[dict[str, Any]]]:
+def only(statement: str) -> Question[list[Row]]:
     """Ask for the rows of one statement."""
     return (yield statement)
+
+
+def whole(value: str | None) -> int:
+    """Return a value of a row as a whole number, 0 for NULL; raises ValueError."""
+    return int(value or 0)
