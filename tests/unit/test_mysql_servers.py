@@ -40,17 +40,18 @@ LONG = 30.0
 def build(servers: Servers, *options: str) -> Trio:
     # MySQL tells of the heartbeat in its performance_schema only.
     tells = () if servers.kind.flavour.mariadb else ("--performance-schema=ON",)
-    trio = Trio(servers.start(*options), servers.start(*options), servers.start(*options, *tells))
+    one, two, slave = (
+        (*options, "--auto-increment-increment=10", f"--auto-increment-offset={number}")
+        for number in (1, 2, 3)
+    )
+    trio = Trio(servers.start(*one), servers.start(*two), servers.start(*slave, *tells))
     for server in trio.all:
         server.run(
             *grants(server.kind.flavour, MONITOR, AGENT, REPLICATION),
             "SET SESSION sql_log_bin=0",
             "CREATE DATABASE shop",
             "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(40))",
-            "SET GLOBAL auto_increment_increment=10",
         )
-    for number, server in enumerate(trio.all, 1):
-        server.run(f"SET GLOBAL auto_increment_offset={number}")
     for replica, origin in ((trio.one, trio.two), (trio.two, trio.one), (trio.slave, trio.one)):
         replicate(replica, origin, by_gtid=not options)
     return trio
