@@ -19,18 +19,17 @@ from mmm.monitor.command.sign import Sign
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.startup import Started
 from mmm.monitor.decide.turn import turn
-from mmm.monitor.world.checks import GOOD, Finding, Outcome
-from mmm.monitor.world.events import (
-    Answer,
-    Answered,
+from mmm.monitor.world.check_results import (
     CheckResult,
-    Event,
-    Killed,
-    LogRead,
-    Network,
-    Opinions,
-    VipLooked,
+    Link,
+    Look,
+    PingChecked,
+    Replica,
+    ReplicaChecked,
+    ServerChecked,
 )
+from mmm.monitor.world.checks import GOOD, NO_CAUSE, REFUSED, Cause, Finding, Outcome
+from mmm.monitor.world.events import Answer, Answered, Event, Killed, LogRead, Network, Opinions, VipLooked
 from mmm.monitor.world.host import State
 from mmm.monitor.world.link import Ordered
 from mmm.monitor.world.orders import (
@@ -47,6 +46,7 @@ from tests.simulation.watch import ViolationError
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
+    from tests.simulation.machine import Machine
 
 CONNECT_TIMEOUT = 3.0
 COMMAND_LIMIT = 40.0
@@ -305,24 +305,35 @@ class Monitor:
         key = (host, check, outcome, machine.writable, connecting, refused, behind, detached)
         result = self._results.get(key)
         if result is None:
-            writable = machine.writable if check == "mysql" and outcome is Outcome.OK else None
-            replica = check.startswith("rep") and outcome is not Outcome.UNKNOWN
-            gtid = cluster.scenario.gtid if replica else None
-            finding = Finding("error", {"text": "down"}, outcome) if outcome is not Outcome.OK else GOOD
-            if connecting and outcome is Outcome.OK:
-                finding = Finding("connecting", {"source": connecting, "error": ""})
-            result = CheckResult(
-                host, check, finding, writable, gtid, connecting, refused,
-                behind=behind, detached=detached,
-            )  # fmt: skip
+            result = self._result(machine, host, check, outcome, connecting, refused=refused)
             self._results[key] = result
-        if result.uses_gtid is not None:
-            result = replace(result, transactions=machine.transactions())
+        if isinstance(result, ReplicaChecked) and result.look is not None:
+            result = replace(result, look=replace(result.look, transactions=machine.transactions()))
         takes += cluster.late_checks.pop((host, check), 0.0)
         if takes:
             self.clock.after(takes, self._checked, result, now)
         else:
             self._checked(result, now)
+
+    def _result(
+        self, machine: "Machine", host: str, check: str, outcome: Outcome, connecting: str, *, refused: bool
+    ) -> CheckResult:
+        finding = Finding("error", {"text": "down"}, outcome) if outcome is not Outcome.OK else GOOD
+        if check == "ping":
+            return PingChecked(host, finding)
+        if check == "mysql":
+            writable = machine.writable if outcome is Outcome.OK else None
+            return ServerChecked(host, finding, writable, Cause(REFUSED) if refused else NO_CAUSE)
+        if outcome is Outcome.UNKNOWN:
+            return ReplicaChecked(host, check, finding)
+        if connecting and outcome is Outcome.OK:
+            finding = Finding("connecting", {"source": connecting, "error": ""})
+        link = Link.CONNECTING if connecting else Link.ATTACHED
+        if outcome is Outcome.ERROR and machine.detached:
+            link = Link.DETACHED
+        behind = machine.behind if check == "rep_backlog" else None
+        replica = Replica(connecting, self.cluster.scenario.gtid, behind, link)
+        return ReplicaChecked(host, check, finding, Look(replica))
 
     def _checked(self, result: CheckResult, started: float) -> None:
         if self._sleeps(self._checked, result, started):

@@ -7,8 +7,8 @@ import pytest
 from mmm.config.model import Host
 from mmm.config.names import CHECK_NAMES
 from mmm.monitor.act.checks import Checks
+from mmm.monitor.world.check_results import CheckResult
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import CheckResult
 from mmm.mysql.session import connection
 from mmm.network.icmp import Pinger
 from tests.servers import Server
@@ -31,5 +31,5 @@ def test_a_server_that_answers_without_rows_is_unknown(
             made.close()
 
     results = asyncio.run(run())
-    assert [result.outcome for result in results] == [Outcome.UNKNOWN] * 3
+    assert [result.finding.outcome for result in results] == [Outcome.UNKNOWN] * 3
     assert "db1: check mysql ended by an internal error" in caplog.text

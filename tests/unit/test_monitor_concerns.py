@@ -8,8 +8,8 @@ from mmm.gtid.transactions import Transactions
 from mmm.monitor.act.checks import Reading, judge_threads, replica_result
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.report import answers, concerns, log_lines
+from mmm.monitor.world.check_results import ReplicaChecked, ServerChecked
 from mmm.monitor.world.checks import Cause, Outcome
-from mmm.monitor.world.events import CheckResult
 from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import SENTENCES, Level, Warned, text
 from mmm.monitor.world.world import World
@@ -33,7 +33,13 @@ def found(of: World) -> dict[str, Warned]:
 
 
 def unknown(of: World, name: str, check: str, cause: Cause, text: str = "Access denied") -> World:
-    return apply(of, CheckResult(name, check, finds(Outcome.UNKNOWN, text), cause=cause), NOW)
+    finding = finds(Outcome.UNKNOWN, text)
+    result = (
+        ServerChecked(name, finding, cause=cause)
+        if check == "mysql"
+        else ReplicaChecked(name, check, finding, cause=cause)
+    )
+    return apply(of, result, NOW)
 
 
 def read(of: World, name: str, source: str, server_id: int = 0) -> World:
@@ -53,7 +59,7 @@ def test_a_monitor_that_no_server_lets_in_says_that_nothing_is_watched() -> None
     (warned,) = concerns.found(blind, NOW, lambda moment: moment)
     assert (warned.code, warned.hosts, warned.level) == ("not_watched", ("db1", "db2", "db3"), Level.CRITICAL)
     assert "# Warning: db1, db2, db3 are not watched: mysql unknown: Access denied\n" in answers.show(blind)
-    seen = apply(blind, CheckResult("db1", "mysql", finds(Outcome.OK)), NOW)
+    seen = apply(blind, ServerChecked("db1", finds(Outcome.OK)), NOW)
     assert found(seen)["not_watched"].hosts in {("db2", "db3"), ("db1",)}
 
 
@@ -71,14 +77,14 @@ def test_what_the_monitor_may_not_see_is_named_with_the_statement_that_grants_it
         for host in before.conf.hosts.values():
             reading = Reading(error=error, grant=grant)
             result = replica_result(host, before.conf.checks[check], judge_threads, reading)
-            assert result.outcome is Outcome.UNKNOWN, "it says nothing of replication"
+            assert result.finding.outcome is Outcome.UNKNOWN, "it says nothing of replication"
             before = apply(before, result, NOW)
     (warned,) = concerns.found(before, NOW, lambda moment: moment)
     assert text(warned) == f"the monitor may not see the replication of db1, db2, db3: run {grant}"
 
 
 def test_a_backlog_that_is_null_is_no_check_that_cannot_look() -> None:
-    null = CheckResult("db3", "rep_backlog", finds(Outcome.UNKNOWN, "Backlog is null"))
+    null = ReplicaChecked("db3", "rep_backlog", finds(Outcome.UNKNOWN, "Backlog is null"))
     assert "not_watched" not in found(apply(world(), null, NOW))
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide.startup import Found, Stored, start
+from mmm.monitor.world.check_results import Link, Look, Replica, ReplicaChecked, ServerChecked
 from mmm.monitor.world.checks import CheckStatus, Finding, Outcome
-from mmm.monitor.world.events import CheckResult, Network
+from mmm.monitor.world.events import Network
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
 from tests.unit.worlds import (
@@ -18,18 +19,19 @@ from tests.unit.worlds import (
 )
 
 SOURCE = "10.0.0.1"
-CONNECTING = CheckResult(
-    "db3", "rep_threads", Finding("connecting", {"source": SOURCE, "error": "denied"}), connecting_to=SOURCE
+LOOK = Look(Replica(SOURCE, uses_gtid=True, link=Link.CONNECTING))
+CONNECTING = ReplicaChecked(
+    "db3", "rep_threads", Finding("connecting", {"source": SOURCE, "error": "denied"}), LOOK
 )
-CONNECTED = CheckResult("db3", "rep_threads", finds(Outcome.OK))
-NULL = CheckResult("db3", "rep_backlog", finds(Outcome.UNKNOWN, "Backlog is null"), connecting_to=SOURCE)
+CONNECTED = ReplicaChecked("db3", "rep_threads", finds(Outcome.OK), Look(Replica(SOURCE, uses_gtid=True)))
+NULL = ReplicaChecked("db3", "rep_backlog", finds(Outcome.UNKNOWN, "Backlog is null"), LOOK)
 
 
 def threads(after: World) -> CheckStatus:
     return after.hosts["db3"].checks["rep_threads"]
 
 
-def seen(before: World, *moments: float, result: CheckResult = CONNECTING) -> World:
+def seen(before: World, *moments: float, result: ReplicaChecked = CONNECTING) -> World:
     for moment in moments:
         before = apply(before, result, NOW + moment)
     return before
@@ -61,9 +63,9 @@ def test_connecting_is_good_while_the_source_does_not_work_and_for_connect_grace
 
 
 def test_a_source_that_only_begins_to_fail_is_an_excuse_too_and_one_that_is_saturated_is_none() -> None:
-    beginning = apply(world(), CheckResult("db1", "mysql", finds(Outcome.ERROR, "no answer")), NOW)
+    beginning = apply(world(), ServerChecked("db1", finds(Outcome.ERROR, "no answer")), NOW)
     assert threads(seen(beginning, 0.0, 100.0)).error_since is None
-    saturated = apply(world(), CheckResult("db1", "mysql", finds(Outcome.UNKNOWN, "too many")), NOW)
+    saturated = apply(world(), ServerChecked("db1", finds(Outcome.UNKNOWN, "too many")), NOW)
     assert threads(seen(saturated, 0.0, 100.0)).error_since == NOW + 100.0
 
 
@@ -75,7 +77,7 @@ def test_one_connection_and_a_lost_network_begin_the_grace_anew() -> None:
 
 
 def test_a_look_that_says_nothing_lets_the_grace_go_on() -> None:
-    blind = CheckResult("db3", "rep_threads", finds(Outcome.UNKNOWN, "denied"))
+    blind = ReplicaChecked("db3", "rep_threads", finds(Outcome.UNKNOWN, "denied"))
     assert threads(seen(seen(seen(world(), 0.0), 30.0, result=blind), 60.0)).error_since == NOW + 60.0
 
 

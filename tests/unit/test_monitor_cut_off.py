@@ -7,8 +7,9 @@ import pytest
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess.cut_off import Known, fell_silent_together, judged, unjudged
 from mmm.monitor.decide.turn import turn
-from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import CheckResult, Network
+from mmm.monitor.world.check_results import ReplicaChecked, ServerChecked
+from mmm.monitor.world.checks import NO_CAUSE, REFUSED, Cause, Outcome
+from mmm.monitor.world.events import Network
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
 from tests.unit.worlds import (
@@ -31,7 +32,7 @@ def silent(*names: str, at: float = NOW, before: World | None = None) -> World:
 
 
 ALL = ("db1", "db2", "db3")
-REFUSED = replace(checks(mysql=NOW)["mysql"], refused=True)
+TURNED_AWAY = replace(checks(mysql=NOW)["mysql"], refused=True)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ REFUSED = replace(checks(mysql=NOW)["mysql"], refused=True)
         (silent("db1", "db2"), False),
         (silent("db3", at=NOW + 6, before=silent("db1", "db2")), True),
         (silent("db3", at=NOW + 30, before=silent("db1", "db2")), False),
-        (with_host(silent(*ALL), "db3", checks={**checks(ping=NOW), "mysql": REFUSED}), False),
+        (with_host(silent(*ALL), "db3", checks={**checks(ping=NOW), "mysql": TURNED_AWAY}), False),
         (told_at(silent(*ALL), "db2", NOW + 5), False),
         (
             told_at(
@@ -107,5 +108,8 @@ def test_a_monitor_that_starts_cut_off_holds_nothing_against_its_hosts() -> None
 def test_a_server_that_turns_the_monitor_away_answers(
     outcome: Outcome, *, refused: bool, answered: bool
 ) -> None:
-    assert CheckResult("db1", "mysql", finds(outcome), refused=refused).answered == answered
-    assert not CheckResult("db1", "rep_threads", finds(Outcome.UNKNOWN)).answered
+    assert (
+        ServerChecked("db1", finds(outcome), cause=Cause(REFUSED) if refused else NO_CAUSE).answered
+        == answered
+    )
+    assert not ReplicaChecked("db1", "rep_threads", finds(Outcome.UNKNOWN)).answered

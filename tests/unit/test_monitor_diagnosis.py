@@ -7,6 +7,7 @@ import pytest
 
 from mmm.monitor.assess import diagnosis
 from mmm.monitor.report import answers, log_lines
+from mmm.monitor.world.checks import NO_CAUSE, SATURATED, Cause
 from mmm.monitor.world.host import HostWorld, Opinion, State
 from mmm.monitor.world.link import (
     Silence,
@@ -25,7 +26,8 @@ CONF = cluster(split_brain_guard=True)
 
 def seen(host: HostWorld, *failed: str, refused: bool = False, saturated: bool = False) -> HostWorld:
     status = checks(**dict.fromkeys(failed, NOW - 1))
-    mysql = replace(status["mysql"], refused=refused, saturated=saturated)
+    full = Cause(SATURATED) if saturated else NO_CAUSE
+    mysql = replace(status["mysql"], refused=refused, unknown=saturated, cause=full)
     return replace(host, checks={**status, "mysql": mysql})
 
 

@@ -9,8 +9,9 @@ from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.dispatch import ordered
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.check_results import ServerChecked
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import Answer, CheckResult
+from mmm.monitor.world.events import Answer
 from mmm.monitor.world.host import (
     Flaps,
     State,
@@ -263,7 +264,7 @@ def test_a_role_moves_to_a_host_whose_agent_answers_ping_though_not_its_last_ord
 
 def seen_writable_for(before: World, name: str, seconds: int) -> World:
     for at in range(seconds + 1):
-        before = apply(before, CheckResult(name, "mysql", finds(Outcome.OK), writable=True), NOW + at)
+        before = apply(before, ServerChecked(name, finds(Outcome.OK), writable=True), NOW + at)
         before = turn(before, NOW + at).world
     return before
 

@@ -18,8 +18,9 @@ from mmm.monitor.report.answers import show
 from mmm.monitor.report.explain import explain
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.states.table import Change, enter, judge
+from mmm.monitor.world.check_results import Link, Look, Replica, ReplicaChecked
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import CheckResult, LogRead
+from mmm.monitor.world.events import LogRead
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import ReadLog
 from mmm.monitor.world.world import World
@@ -53,7 +54,7 @@ def read(
     peer = {"db1": "10.0.0.2", "db2": "10.0.0.1"}.get(name, "10.0.0.1")
     ip = peer if source is None else source
     has = Transactions(at, origin, executed, source_ip=ip, source_port=PORT if ip else 0)
-    return apply(before, CheckResult(name, "rep_threads", finds(Outcome.OK), transactions=has), at)
+    return apply(before, ReplicaChecked(name, "rep_threads", finds(Outcome.OK), Look(None, has)), at)
 
 
 def failed_over(has: Executed | None = None, origin: str = "2") -> World:
@@ -114,10 +115,10 @@ def test_where_nobody_tells_or_not_for_long_the_classic_rules_hold() -> None:
     nobody = back(enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW))
     assert state(judge(nobody, NOW + 20)[0]) is State.ONLINE
     none = Transactions(NOW + 1, ONE, None)
-    without = CheckResult("db2", "rep_threads", finds(Outcome.OK), transactions=none)
+    without = ReplicaChecked("db2", "rep_threads", finds(Outcome.OK), Look(None, none))
     gone = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW)
     waiting = back(apply(gone, without, NOW + 1))
-    silent = CheckResult("db1", "rep_threads", finds(Outcome.UNKNOWN, "no answer"))
+    silent = ReplicaChecked("db1", "rep_threads", finds(Outcome.UNKNOWN, "no answer"))
     for at in (25, 30):
         waiting = apply(waiting, silent, NOW + at)
         assert state(judge(waiting, NOW + 999)[0]) is AWAITING, (
@@ -125,7 +126,7 @@ def test_where_nobody_tells_or_not_for_long_the_classic_rules_hold() -> None:
         )
     assert state(judge(apply(waiting, silent, NOW + 35), NOW + 35)[0]) is State.ONLINE
     no_gtids = Transactions(NOW + 21, TWO, None)
-    result = CheckResult("db1", "rep_threads", finds(Outcome.OK), transactions=no_gtids)
+    result = ReplicaChecked("db1", "rep_threads", finds(Outcome.OK), Look(None, no_gtids))
     assert state(judge(apply(waiting, result, NOW + 21), NOW + 21)[0]) is State.ONLINE
 
 
@@ -205,7 +206,12 @@ def test_a_new_cluster_has_lost_nobody() -> None:
 
 
 def test_a_detached_replica_is_good_unless_another_is_the_active_master() -> None:
-    result = CheckResult("db2", "rep_threads", finds(Outcome.ERROR, "detached from 10.0.0.1"), detached=True)
+    result = ReplicaChecked(
+        "db2",
+        "rep_threads",
+        finds(Outcome.ERROR, "detached from 10.0.0.1"),
+        Look(Replica("10.0.0.1", uses_gtid=True, link=Link.DETACHED)),
+    )
     for owner, said in (("db2", "OK"), (None, "OK"), ("db1", "ERROR")):
         check = apply(world({WRITER: owner}), result, NOW).hosts["db2"].checks["rep_threads"]
         assert str(check.finding) == f"{said}: detached from 10.0.0.1"
@@ -273,7 +279,7 @@ def by_place(
         detached=detached,
         server_id=int(name[-1]),
     )
-    return apply(before, CheckResult(name, "rep_threads", finds(Outcome.OK), transactions=has), at)
+    return apply(before, ReplicaChecked(name, "rep_threads", finds(Outcome.OK), Look(None, has)), at)
 
 
 def back_without_gtids() -> World:
@@ -515,7 +521,7 @@ def test_while_it_can_still_be_written_to_nothing_that_it_tells_is_all() -> None
     waiting = back(failed_over())
     has = Transactions(NOW + 21, "1", mariadb("0-1-100"), writable=True)
     open_still = apply(
-        waiting, CheckResult("db1", "rep_threads", finds(Outcome.OK), transactions=has), NOW + 21
+        waiting, ReplicaChecked("db1", "rep_threads", finds(Outcome.OK), Look(None, has)), NOW + 21
     )
     assert state(judge(open_still, NOW + 22)[0]) is AWAITING
     closed = read(open_still, "db1", mariadb("0-1-100"), "1", NOW + 23)

@@ -4,23 +4,24 @@ import logging
 
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.report.log_lines import between
+from mmm.monitor.world.check_results import PingChecked, ServerChecked
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import Answer, Answered, CheckResult, Network
+from mmm.monitor.world.events import Answer, Answered, Network
 from mmm.monitor.world.world import World
 from mmm.wire.agent import NO_LEASE
 from tests.unit.worlds import NOW, cluster, finds, take_turn, world
 
 
 def failing() -> World:
-    return apply(world(), CheckResult("db1", "ping", finds(Outcome.ERROR, "no answer")), NOW)
+    return apply(world(), PingChecked("db1", finds(Outcome.ERROR, "no answer")), NOW)
 
 
 def test_a_check_that_begins_to_fail_and_is_good_again_is_said_once_each() -> None:
     begun = failing()
     assert [line for _, line in between(world(), begun)] == ["db1: ping begins to fail: ERROR: no answer"]
-    again = apply(begun, CheckResult("db1", "ping", finds(Outcome.ERROR, "no answer")), NOW + 1)
+    again = apply(begun, PingChecked("db1", finds(Outcome.ERROR, "no answer")), NOW + 1)
     assert list(between(begun, again)) == []
-    good = apply(again, CheckResult("db1", "ping", finds(Outcome.OK)), NOW + 2)
+    good = apply(again, PingChecked("db1", finds(Outcome.OK)), NOW + 2)
     assert [line for _, line in between(again, good)] == ["db1: ping is good again: OK"]
 
 
@@ -31,13 +32,13 @@ def test_a_lost_network_is_all_that_is_said_of_checks_that_begin_to_fail() -> No
 
 
 def test_a_server_that_turns_the_monitor_away_is_said_loudly_once_and_its_end_too() -> None:
-    denied = CheckResult("db1", "mysql", finds(Outcome.UNKNOWN, "denied; check the password"))
+    denied = ServerChecked("db1", finds(Outcome.UNKNOWN, "denied; check the password"))
     blind = apply(world(), denied, NOW)
     assert list(between(world(), blind)) == [
         (logging.ERROR, "db1: mysql unknown: denied; check the password")
     ]
     assert list(between(blind, apply(blind, denied, NOW + 1))) == []
-    good = apply(blind, CheckResult("db1", "mysql", finds(Outcome.OK)), NOW + 2)
+    good = apply(blind, ServerChecked("db1", finds(Outcome.OK)), NOW + 2)
     assert list(between(blind, good)) == [(logging.INFO, "db1: mysql is known again: OK")]
 
 

@@ -13,8 +13,8 @@ from mmm.monitor.decide.turn import Lost, turn
 from mmm.monitor.report import answers, losses
 from mmm.monitor.report.history import Entry, decode, encode
 from mmm.monitor.states.table import enter
+from mmm.monitor.world.check_results import Look, ReplicaChecked
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import CheckResult
 from mmm.monitor.world.host import Pace, State
 from mmm.monitor.world.loss import LossCode
 from mmm.monitor.world.world import World
@@ -38,7 +38,7 @@ def mariadb(seen: float, **last: int) -> Transactions:
 
 
 def seen(before: World, name: str, has: Transactions) -> World:
-    return apply(before, CheckResult(name, "rep_threads", finds(Outcome.OK), transactions=has), has.seen)
+    return apply(before, ReplicaChecked(name, "rep_threads", finds(Outcome.OK), Look(None, has)), has.seen)
 
 
 def failed_over(before: World, *, refuses: bool = True, taken: float = NOW + 1) -> World:

@@ -15,8 +15,9 @@ from mmm.monitor.decide.reconcile import wanted
 from mmm.monitor.decide.startup import Found, Stored, start
 from mmm.monitor.report import log_lines
 from mmm.monitor.report.explain import explain
+from mmm.monitor.world.check_results import Look, ReplicaChecked
 from mmm.monitor.world.checks import CheckStatus, Outcome
-from mmm.monitor.world.events import Answer, CheckResult
+from mmm.monitor.world.events import Answer
 from mmm.monitor.world.host import (
     Behind,
     State,
@@ -316,7 +317,7 @@ def seen(before: World, name: str, logged: str, at: float) -> World:
     """Let a replication check of the host read what its server has."""
     has = Transactions(at, name[-1], History((), parse(logged)))
     outcome = Outcome.OK if not before.hosts[name].checks["rep_threads"].error_since else Outcome.ERROR
-    return apply(before, CheckResult(name, "rep_threads", finds(outcome), transactions=has), at)
+    return apply(before, ReplicaChecked(name, "rep_threads", finds(outcome), Look(None, has)), at)
 
 
 def test_an_old_writer_that_the_admin_took_out_is_compared_after_a_forced_move_too() -> None:

@@ -6,8 +6,9 @@ from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.report import answers
 from mmm.monitor.report.log_lines import between
+from mmm.monitor.world.check_results import PingChecked
 from mmm.monitor.world.checks import CheckStatus, Outcome
-from mmm.monitor.world.events import Answer, CheckResult
+from mmm.monitor.world.events import Answer
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.world import World
@@ -41,8 +42,8 @@ def test_lost_ping_alone_changes_nothing_and_is_shown() -> None:
 
 
 def test_it_is_said_when_ping_has_failed() -> None:
-    before = apply(world(), CheckResult("db1", "ping", finds(Outcome.ERROR, "no echo")), NOW)
-    after = apply(before, CheckResult("db1", "ping", finds(Outcome.ERROR, "no echo")), NOW + 10)
+    before = apply(world(), PingChecked("db1", finds(Outcome.ERROR, "no echo")), NOW)
+    after = apply(before, PingChecked("db1", finds(Outcome.ERROR, "no echo")), NOW + 10)
     assert "db1: ping is lost, but its server answers: ignored" in [
         line for _, line in between(before, after)
     ]

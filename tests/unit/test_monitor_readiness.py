@@ -12,8 +12,9 @@ from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import readiness
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.report import answers, concerns, log_lines
+from mmm.monitor.world.check_results import ReplicaChecked
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import CheckResult, Noted
+from mmm.monitor.world.events import Noted
 from mmm.monitor.world.host import (
     Behind,
     State,
@@ -141,16 +142,16 @@ def status(**columns: object) -> Reading:
     return Reading(parse_status({**row, **columns}))
 
 
-def threads(reading: Reading) -> CheckResult:
+def threads(reading: Reading) -> ReplicaChecked:
     before = world()
     return replica_result(before.conf.hosts["db3"], before.conf.checks["rep_threads"], judge_threads, reading)
 
 
 def test_an_account_that_the_source_refuses_is_an_error_at_once_and_does_not_wait_for_a_new_peer() -> None:
     refused = threads(status(Last_IO_Errno=1045, Last_IO_Error="Access denied for user 'repl'"))
-    assert refused.outcome is Outcome.ERROR
+    assert refused.finding.outcome is Outcome.ERROR
     assert "refuses the IO thread (Access denied for user 'repl')" in str(refused.finding)
-    assert threads(status(Last_IO_Errno=2003)).outcome is Outcome.OK, "the source may be on its way"
+    assert threads(status(Last_IO_Errno=2003)).finding.outcome is Outcome.OK, "the source may be on its way"
     new = with_host(world(), "db1", online_since=NOW - 1)
     trap = new.conf.checks["rep_threads"].trap_period
     failed = apply(apply(new, refused, NOW), refused, NOW + trap)
@@ -160,7 +161,7 @@ def test_an_account_that_the_source_refuses_is_an_error_at_once_and_does_not_wai
 
 def test_a_source_that_lacks_the_log_does_not_get_it_by_waiting() -> None:
     gone = threads(status(Slave_IO_Running="No", Last_IO_Errno=1236, Last_IO_Error="Binary log is not open"))
-    assert (gone.outcome, gone.cause.code) == (Outcome.ERROR, "source_lacks_log")
+    assert (gone.finding.outcome, gone.cause.code) == (Outcome.ERROR, "source_lacks_log")
     stopped = threads(status(Slave_IO_Running="No"))
     new = with_host(world(), "db1", online_since=NOW - 1)
     trap = new.conf.checks["rep_threads"].trap_period

@@ -7,8 +7,9 @@ from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import second_opinion
 from mmm.monitor.report import answers
 from mmm.monitor.report.explain import explain
-from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import CheckResult, Opinions
+from mmm.monitor.world.check_results import PingChecked, ServerChecked
+from mmm.monitor.world.checks import NO_CAUSE, REFUSED, Cause, Outcome
+from mmm.monitor.world.events import Opinions
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import AskOthers, KillHost, Order
 from mmm.monitor.world.world import World
@@ -34,8 +35,10 @@ def healthy() -> World:
 
 def fails(before: World, name: str, now: float, *, refused: bool = False) -> World:
     """Return the world after ping and mysql of the host were ERROR once more."""
-    ping = CheckResult(name, "ping", finds(Outcome.ERROR, "no answer"))
-    mysql = CheckResult(name, "mysql", finds(Outcome.ERROR, "no answer"), refused=refused)
+    ping = PingChecked(name, finds(Outcome.ERROR, "no answer"))
+    mysql = ServerChecked(
+        name, finds(Outcome.ERROR, "no answer"), cause=Cause(REFUSED) if refused else NO_CAUSE
+    )
     return apply(apply(before, ping, now), mysql, now)
 
 
@@ -104,7 +107,7 @@ def test_a_failover_waits_for_the_first_answers_and_for_none_after_them() -> Non
 
 
 def test_what_was_said_of_an_earlier_silence_counts_for_nothing() -> None:
-    spoke = apply(silent(("db2",)), CheckResult("db1", "mysql", finds(Outcome.OK)), NOW + 2)
+    spoke = apply(silent(("db2",)), ServerChecked("db1", finds(Outcome.OK)), NOW + 2)
     before = fails(spoke, "db1", NOW + 3)
     assert second_opinion.reached_by(before, "db1") == ()
     assert questions(take_turn(before, NOW + 3)[1])

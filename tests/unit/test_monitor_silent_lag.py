@@ -14,8 +14,8 @@ from mmm.monitor.apply.quiet import only_transactions
 from mmm.monitor.assess import promotion, silent_lag
 from mmm.monitor.report.answers import show
 from mmm.monitor.report.log_lines import between
+from mmm.monitor.world.check_results import Look, Replica, ReplicaChecked
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import CheckResult
 from mmm.monitor.world.world import World
 from tests.unit.worlds import (
     NOW,
@@ -47,7 +47,9 @@ def look(before: World, name: str, executed: Executed | None, at: float, origin:
     """Let a check of the host's replica end that found it not behind."""
     own = "1" if isinstance(executed, History) else UUID
     has = Transactions(at, origin=origin or (own if name == "db1" else "other"), executed=executed)
-    result = CheckResult(name, "rep_backlog", finds(Outcome.OK), transactions=has, behind=0.0)
+    result = ReplicaChecked(
+        name, "rep_backlog", finds(Outcome.OK), Look(Replica("10.0.0.1", uses_gtid=True, behind=0.0), has)
+    )
     return apply(before, result, at)
 
 
@@ -89,7 +91,7 @@ def test_it_is_said_in_the_log_when_it_is_seen() -> None:
         after = look(before, "db2", mariadb(100), NOW + second + 0.1)
         found = [line for line in between(before, after) if "replicate" not in line[1]]
         has = Transactions(0.0)
-        result = CheckResult("db2", "rep_backlog", finds(Outcome.OK), transactions=has)
+        result = ReplicaChecked("db2", "rep_backlog", finds(Outcome.OK), Look(None, has))
         assert not (found and only_transactions(before, after, result)), "the shell has to look at it"
         lines += found
     assert [line.partition(",")[0] for _, line in lines] == ["db2 has got nothing of what db1 wrote in 10 s"]

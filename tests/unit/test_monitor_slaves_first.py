@@ -10,8 +10,9 @@ from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess.slaves_first import SLAVES_FIRST
 from mmm.monitor.decide.move.phases import TELL_LIMIT
 from mmm.monitor.report import answers
+from mmm.monitor.world.check_results import Look, Replica, ReplicaChecked
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import Answer, CheckResult
+from mmm.monitor.world.events import Answer
 from mmm.monitor.world.host import State, Switched
 from mmm.monitor.world.link import (
     Kind,
@@ -124,7 +125,12 @@ def test_a_slave_of_mmm_2_that_comes_back_after_a_move_is_said_to_lack_rows_unti
 
 
 def test_a_slave_of_mmm_2_that_is_behind_keeps_a_planned_move_from_beginning() -> None:
-    late = CheckResult("db3", "rep_backlog", finds(Outcome.OK, "6 s behind"), behind=6)
+    late = ReplicaChecked(
+        "db3",
+        "rep_backlog",
+        finds(Outcome.OK, "6 s behind"),
+        Look(Replica("10.0.0.1", uses_gtid=True, behind=6)),
+    )
     before = apply(classic(), late, NOW)
     result = commanding.run(before, ["move_role", "writer", "db2"], NOW, pinged=True)
     assert result is not None

@@ -6,8 +6,9 @@ from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.report.explain import explain
 from mmm.monitor.states.table import judge
+from mmm.monitor.world.check_results import ServerChecked
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import Answer, Answered, CheckResult
+from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.host import (
     State,
     Writable,
@@ -187,7 +188,7 @@ def test_good_replication_brings_a_host_back_unless_it_is_flapping() -> None:
 def seen_writable(name: str, *moments: float) -> World:
     after = world()
     for moment in moments:
-        after = apply(after, CheckResult(name, "mysql", finds(Outcome.OK), writable=True), moment)
+        after = apply(after, ServerChecked(name, finds(Outcome.OK), writable=True), moment)
     return after
 
 
@@ -199,7 +200,7 @@ def test_a_server_that_stays_writable_without_the_writer_role_is_not_online() ->
 
 def test_the_active_master_may_be_seen_writable_until_the_moment_it_is_moved_away() -> None:
     after = seen_writable("db1", 0.0, 100.0, NOW).with_owner({WRITER: "db2"})
-    after = apply(after, CheckResult("db1", "mysql", finds(Outcome.OK), writable=True), NOW)
+    after = apply(after, ServerChecked("db1", finds(Outcome.OK), writable=True), NOW)
     assert state_of(judge(after, NOW + 60.0)[0], "db1") is State.ONLINE
 
 

@@ -159,7 +159,7 @@ def test_a_certificate_of_another_ca_is_named_and_is_no_dead_server(secured: Sec
     )
     with ThreadPoolExecutor(1) as threads:
         result = asyncio.run(check_mysql(host, Check("mysql"), Kept(secured.address(strange), threads)))
-    assert result.outcome is Outcome.UNKNOWN
+    assert result.finding.outcome is Outcome.UNKNOWN
     assert str(result.finding).startswith(f"UNKNOWN: MySQL at {HERE}:{secured.server.port} as root: TLS: ")
 
 

@@ -13,8 +13,16 @@ from mmm.gtid.place import LogPlace, Tail
 from mmm.gtid.semi_sync import said
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
+from mmm.monitor.world.check_results import (
+    CheckResult,
+    Link,
+    Look,
+    PingChecked,
+    Replica,
+    ReplicaChecked,
+    ServerChecked,
+)
 from mmm.monitor.world.checks import GOOD, NO_CAUSE, Cause, Finding, Outcome
-from mmm.monitor.world.events import CheckResult
 from mmm.mysql.server.accounts import look_at_missing_grant
 from mmm.mysql.server.binlog_tail import read_tail
 from mmm.mysql.server.read_only import look_at_read_only
@@ -111,8 +119,7 @@ class Checks:
             return await self._run(host, name)
         except Exception as error:
             log.exception("%s: check %s ended by an internal error", host.name, name)
-            cause = Cause("internal")
-            return CheckResult(host.name, name, _error(error, Outcome.UNKNOWN), cause=cause)
+            return _internal(host.name, name, _error(error, Outcome.UNKNOWN))
 
     async def look_anew(self, host: Host) -> tuple[CheckResult, CheckResult]:
         """Return what both checks of the replica find now, not what a check has found a moment ago."""
@@ -148,13 +155,13 @@ class Checks:
         check = self._conf.checks[name]
         return replica_result(host, check, judge, await self._read(host, check))
 
-    async def _ping(self, host: Host) -> CheckResult:
+    async def _ping(self, host: Host) -> PingChecked:
         if await self._pinger.ping(host.ip, PING_TIMEOUT) is not None:
-            return CheckResult(host.name, "ping", GOOD)
+            return PingChecked(host.name, GOOD)
         about = {"ip": host.ip, "seconds": PING_TIMEOUT}
-        return CheckResult(host.name, "ping", Finding("no_echo", about, Outcome.ERROR))
+        return PingChecked(host.name, Finding("no_echo", about, Outcome.ERROR))
 
-    async def _mysql(self, host: Host, check: Check) -> CheckResult:
+    async def _mysql(self, host: Host, check: Check) -> ServerChecked:
         server = self._server(host)
         server.ended.clear()
         return await check_mysql(host, check, server.alive)
@@ -193,23 +200,26 @@ def monitor_address(host: Host) -> Address:
     return Address(host.ip, host.mysql_port, host.monitor_user, host.monitor_password, tls_of(host))
 
 
-async def check_mysql(host: Host, check: Check, server: Kept) -> CheckResult:
+async def check_mysql(host: Host, check: Check, server: Kept) -> ServerChecked:
     """Connect and run a trivial query. Any error packet proves the server alive: UNKNOWN (rule 10.5)."""
     try:
         may_write = await server.ask(look_at_read_only, check.timeout)
     except MysqlError as error:
         outcome = Outcome.UNKNOWN if error.server_alive else Outcome.ERROR
-        refused = error.kind is ErrorKind.REFUSED
-        saturated = error.kind is ErrorKind.SATURATED
-        return CheckResult(
-            host.name,
-            "mysql",
-            _error(error.text, outcome),
-            refused=refused,
-            saturated=saturated,
-            cause=_cause(error),
-        )
-    return CheckResult(host.name, "mysql", GOOD, writable=may_write)
+        return ServerChecked(host.name, _error(error.text, outcome), cause=_cause(error))
+    return ServerChecked(host.name, GOOD, writable=may_write)
+
+
+def _internal(host: str, name: str, finding: Finding) -> CheckResult:
+    """Return that the check has ended by an error of the monitor."""
+    cause = Cause("internal")
+    match name:
+        case "ping":
+            return PingChecked(host, finding)
+        case "mysql":
+            return ServerChecked(host, finding, cause=cause)
+        case _:
+            return ReplicaChecked(host, name, finding, cause=cause)
 
 
 def _error(text: object, outcome: Outcome) -> Finding:
@@ -268,42 +278,34 @@ def _look_at_replica(connection: Connection, *, with_end: bool) -> Question[Read
 
 def replica_result(
     host: Host, check: Check, judge: Callable[[ReplicaStatus, Check], Finding], reading: Reading
-) -> CheckResult:
+) -> ReplicaChecked:
     """Return what a check of the replica makes of what was read."""
     if (error := reading.error) is not None:
         # Whatever keeps the monitor from looking says nothing of replication.
         cause, finding = _cause(error, reading.grant), _error(error.text, Outcome.UNKNOWN)
-        return CheckResult(host.name, check.name, finding, cause=cause, settings=reading.settings)
+        return ReplicaChecked(host.name, check.name, finding, None, cause, reading.settings)
     status = reading.status
     if status is None:
-        return CheckResult(
-            host.name,
-            check.name,
-            Finding("not_configured", outcome=Outcome.ERROR),
-            transactions=reading.transactions,
-            settings=reading.settings,
-            delay=0,
-        )
+        finding, look = Finding("not_configured", outcome=Outcome.ERROR), Look(None, reading.transactions)
+        return ReplicaChecked(host.name, check.name, finding, look, settings=reading.settings)
     finding = judge(status, check)
     if status.detached:
         finding = Finding("detached", {"source": status.source_ip}, Outcome.ERROR)
     if check.name == "rep_threads" and finding == GOOD and reading.transactions is not None:
         state = said(reading.transactions.semi_sync)
         finding = Finding("semi_sync", {"state": state}) if state else GOOD
-    connecting = status.io_running == "Connecting" and not status.detached
-    connecting_to = status.source_ip if connecting else ""
-    return CheckResult(
-        host.name,
-        check.name,
-        finding,
-        uses_gtid=status.uses_gtid,
-        connecting_to=connecting_to,
-        transactions=reading.transactions,
-        behind=status.seconds_behind,
-        detached=status.detached,
-        cause=_lasting(status),
-        settings=reading.settings,
-        delay=status.delay,
+    look = Look(_replica(status), reading.transactions)
+    return ReplicaChecked(host.name, check.name, finding, look, _lasting(status), reading.settings)
+
+
+def _replica(status: ReplicaStatus) -> Replica:
+    link = Link.CONNECTING if status.io_running == "Connecting" else Link.ATTACHED
+    return Replica(
+        status.source_ip,
+        status.uses_gtid,
+        status.seconds_behind,
+        Link.DETACHED if status.detached else link,
+        status.delay,
     )
 
 

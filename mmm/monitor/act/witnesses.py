@@ -15,8 +15,8 @@ from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.network_check import a_host_answers, is_up
 from mmm.monitor.assess import trap
 from mmm.monitor.decide.startup import Found, Stored
+from mmm.monitor.world.check_results import CheckResult, PingChecked, ReplicaChecked
 from mmm.monitor.world.checks import CheckStatus, Outcome, silent
-from mmm.monitor.world.events import CheckResult
 from mmm.network.icmp import Pinger
 
 log = logging.getLogger(__name__)
@@ -58,20 +58,29 @@ async def first_checks(
     has: dict[str, Transactions] = {}
     settings: dict[str, Settings] = {}
     for result in (each for results in by_host for each in results):
-        # That a replica is connecting says nothing yet: it may have been at it for hours. That it is detached is good
-        # of the active master, and who that is, is not known yet.
-        connecting = result.connecting_to and result.outcome is Outcome.OK
-        outcome = Outcome.UNKNOWN if connecting or result.detached else result.outcome
-        found[result.host][result.check] = trap.first(
-            outcome, result.finding, now, refused=result.refused, cause=result.cause
-        )
-        if result.transactions is not None:
+        found[result.host][result.check] = _first(result, now)
+        if isinstance(result, ReplicaChecked) and result.transactions is not None:
             has[result.host] = result.transactions
-        if result.settings is not None:
+        if isinstance(result, ReplicaChecked) and result.settings is not None:
             settings[result.host] = result.settings
-        if result.outcome is not Outcome.OK:
+        if result.finding.outcome is not Outcome.OK:
             log.warning("%s: %s: %s", result.host, result.check, result.finding)
     return found, has, settings
+
+
+def _first(result: CheckResult, now: float) -> CheckStatus:
+    """Return what to believe of a check after its very first run.
+
+    That a replica is connecting says nothing yet: it may have been at it for hours. That it is detached is good of the
+    active master, and who that is, is not known yet.
+    """
+    outcome, finding = result.finding.outcome, result.finding
+    if isinstance(result, PingChecked):
+        return trap.first(outcome, finding, now)
+    if isinstance(result, ReplicaChecked):
+        connecting = result.connecting_to and outcome is Outcome.OK
+        outcome = Outcome.UNKNOWN if connecting or result.detached else outcome
+    return trap.first(outcome, finding, now, result.cause)
 
 
 async def _check(host: Host, checks: Checks, at_work: asyncio.Semaphore) -> list[CheckResult]:

@@ -7,9 +7,9 @@ from mmm.monitor.apply.checked import checked
 from mmm.monitor.apply.killed import killed
 from mmm.monitor.apply.network import network
 from mmm.monitor.decide import leases
+from mmm.monitor.world.check_results import PingChecked, ReplicaChecked, ServerChecked
 from mmm.monitor.world.events import (
     Answered,
-    CheckResult,
     Doubted,
     Event,
     Examined,
@@ -27,7 +27,7 @@ from mmm.monitor.world.world import World
 def apply(world: World, event: Event, now: float) -> World:
     """Return the world after the event. It is the same object when nothing that matters changed."""
     match event:
-        case CheckResult():
+        case PingChecked() | ServerChecked() | ReplicaChecked():
             return checked(world, event, now)
         case Answered():
             return answered(world, event, now)

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from mmm.monitor.assess import silent_lag
 from mmm.monitor.decide import reconcile
-from mmm.monitor.world.events import Answer, Answered, CheckResult, Event
+from mmm.monitor.world.check_results import ReplicaChecked
+from mmm.monitor.world.events import Answer, Answered, Event
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.link import Ordered
 from mmm.monitor.world.world import World
@@ -15,7 +16,7 @@ def only_transactions(before: World, after: World, event: Event) -> bool:
 
     No turn is due for it at once.
     """
-    if not isinstance(event, CheckResult) or event.transactions is None:
+    if not isinstance(event, ReplicaChecked) or event.transactions is None:
         return False
     waiting = (after.hosts[host.name] for host in after.masters())
     if any(host.is_lost and host.state is not State.HARD_OFFLINE for host in waiting):

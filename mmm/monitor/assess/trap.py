@@ -6,18 +6,20 @@ One OK makes it good again at once. UNKNOWN changes nothing but the finding.
 
 from dataclasses import replace
 
-from mmm.monitor.world.checks import NO_CAUSE, Cause, CheckStatus, Finding, Outcome
+from mmm.monitor.world.checks import NO_CAUSE, REFUSED, Cause, CheckStatus, Finding, Outcome
 
 SLACK = 0.01
 """Seconds by which a run may be shorter than the one before."""
 
 
-def first(
-    outcome: Outcome, finding: Finding, now: float, *, refused: bool = False, cause: Cause = NO_CAUSE
-) -> CheckStatus:
+def first(outcome: Outcome, finding: Finding, now: float, cause: Cause = NO_CAUSE) -> CheckStatus:
     """Return the belief after the very first run, which waits for no trap."""
     failed = outcome is Outcome.ERROR
-    since, unknown = (now if failed else None), outcome is Outcome.UNKNOWN
+    since, unknown, refused = (
+        (now if failed else None),
+        outcome is Outcome.UNKNOWN,
+        failed and cause.code == REFUSED,
+    )
     refused_since = now if refused else None
     return CheckStatus(failed, finding, now, since, unknown, refused, refused_since, cause=cause)
 
@@ -27,24 +29,23 @@ def step(
     finding: Finding,
     now: float,
     trap_period: float,
-    *,
-    refused: bool = False,
-    saturated: bool = False,
     cause: Cause = NO_CAUSE,
 ) -> CheckStatus:
-    """Return the belief after one more result, seen at `now`.
+    """Return the belief after one more result, seen at `now`: the same object after an OK that says nothing new.
 
-    An ERROR may be a connection that was `refused`, UNKNOWN a server that is `saturated`; both may have a `cause`.
+    UNKNOWN and ERROR may have a `cause`.
     """
     if finding.outcome is Outcome.UNKNOWN:
-        return replace(status, finding=finding, unknown=True, saturated=saturated, cause=cause)
+        return replace(status, finding=finding, unknown=True, cause=cause)
     if finding.outcome is Outcome.OK:
+        if status.error_since is None and not (status.failed or status.unknown) and status.finding == finding:
+            return status
         changed = now if status.failed else status.changed
         return CheckStatus(failed=False, finding=finding, changed=changed)
     since = now if status.error_since is None else status.error_since
     failed = status.failed or now - since >= trap_period
     changed = now if failed and not status.failed else status.changed
-    first = now if status.refused_since is None else status.refused_since
+    first, refused = now if status.refused_since is None else status.refused_since, cause.code == REFUSED
     return CheckStatus(
         failed,
         finding,

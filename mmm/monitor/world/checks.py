@@ -87,6 +87,10 @@ class Cause:
 
 
 NO_CAUSE = Cause()
+REFUSED = "refused"
+"""The code of an ERROR because the host's system answered that no server listens."""
+SATURATED = "saturated"
+"""The code of an UNKNOWN because the server has no connection left to give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +110,13 @@ class CheckStatus:
     """The newest ERROR was the refusal of a connection: the host's system lives."""
     refused_since: float | None = None
     """The first refusal since which every ERROR was one; None where the newest was none."""
-    saturated: bool = False
-    """The newest result was that the server has no connection left to give."""
     cause: Cause = NO_CAUSE
     """Why the newest result was UNKNOWN or ERROR."""
+
+    @property
+    def saturated(self) -> bool:
+        """Tell whether the newest result was that the server has no connection left to give."""
+        return self.unknown and self.cause.code == SATURATED
 
 
 def silent(checks: Mapping[str, CheckStatus], conf: Cluster) -> bool:

@@ -5,52 +5,10 @@ from enum import StrEnum
 
 from mmm.config.model import Vip
 from mmm.gtid.place import Tail
-from mmm.gtid.settings import Settings
-from mmm.gtid.transactions import Transactions
-from mmm.monitor.world.checks import NO_CAUSE, Cause, Finding, Outcome
+from mmm.monitor.world.check_results import PingChecked, ReplicaChecked, ServerChecked
 from mmm.monitor.world.examined import Met
 from mmm.wire.doubts import Doubt
 from mmm.wire.questions import Note
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """One run of a check has ended. `writable` and `uses_gtid` are None where the check does not see them."""
-
-    host: str
-    check: str
-    finding: Finding
-    writable: bool | None = None
-    uses_gtid: bool | None = None
-    connecting_to: str = ""
-    """Address of the source that its replica is trying to connect to; empty when it is not."""
-    refused: bool = False
-    """An ERROR because the host's system answered that no server listens."""
-    saturated: bool = False
-    """UNKNOWN because the server has no connection left to give."""
-    transactions: Transactions | None = None
-    """What the server has; None where the check did not see it."""
-    behind: float | None = None
-    """Seconds that it is behind its source, where the check sees that."""
-    detached: bool = False
-    """Its replica is detached from its source, which is an ERROR only of a host that should follow another."""
-    cause: Cause = NO_CAUSE
-    """Why it is UNKNOWN or ERROR."""
-    settings: Settings | None = None
-    """What the server is set to; None where it was not asked now."""
-    delay: int | None = None
-    """Seconds by which its replication is set to stay behind, where the check sees that."""
-
-    @property
-    def outcome(self) -> Outcome:
-        """Return what it has found, in a word."""
-        return self.finding.outcome
-
-    @property
-    def answered(self) -> bool:
-        """Tell whether the host answered, be it by a refusal: what passed over the network."""
-        turned_away = self.check == "mysql" and self.outcome is Outcome.UNKNOWN
-        return self.outcome is Outcome.OK or self.refused or turned_away
 
 
 class Answer(StrEnum):
@@ -161,5 +119,16 @@ class Examined:
 
 
 Event = (
-    Examined | CheckResult | Answered | Killed | VipLooked | LogRead | Opinions | Noted | Doubted | Network
+    PingChecked
+    | ServerChecked
+    | ReplicaChecked
+    | Answered
+    | Doubted
+    | Examined
+    | Killed
+    | LogRead
+    | Network
+    | Noted
+    | Opinions
+    | VipLooked
 )
