@@ -20,6 +20,11 @@ LEAVING = "LEAVING"
 
 The next order is to grant the role for good; then the VIP stays after the agent.
 """
+WITHOUT = "WITHOUT"
+"""A field of an ERROR for another conf: all of the order was done but for the active master role.
+
+The host does not hold that, and its server is read_only.
+"""
 _LEASE = re.compile(r"LEASE:(forever|[0-9]{1,6}):([A-Za-z0-9.-]{1,80})")
 _TOOK = re.compile(r"TOOK:([^|]{1,2000})")
 _PART = re.compile(r"([^=,]{1,100})=([0-9]{1,7}\.[0-9])")
@@ -103,6 +108,11 @@ def took_in(reply: Reply) -> tuple[tuple[str, float], ...]:
 def is_leaving(reply: Reply) -> bool:
     """Tell whether the agent that answered is being stopped and leaves the active master role to its host."""
     return LEAVING in reply.fields
+
+
+def is_without(reply: Reply) -> bool:
+    """Tell whether the agent that refused an order for its conf has done the rest, and is without the role."""
+    return not reply.ok and WITHOUT in reply.fields
 
 
 def agent_status_fields(status: Status) -> tuple[str, ...]:

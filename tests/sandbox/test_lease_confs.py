@@ -65,6 +65,22 @@ def test_a_writer_whose_conf_names_no_other_host_renews_nothing_by_itself(own_cl
     assert probe.report.doubled == ()
 
 
+def test_a_writer_whose_agent_comes_back_with_another_conf_after_its_lease_takes_no_writes(
+    own_cluster: Kept,
+) -> None:
+    sandbox = own_cluster.healthy()
+    vip, log = sandbox.layout.writer_ip, Log(sandbox)
+    with written(sandbox, ("db1",), BOTH, ALONE):
+        inject(sandbox, "kill-agent", "db1", angel=True)
+        sandbox.wait_until(lambda: sandbox.holders(vip) == (), 2 * LIMIT, "the kernel removes the VIP")
+        assert writable(sandbox, "db1")
+        sandbox.start_daemon("db1", "mmm_agentd")
+        log.wait("db1: its agent answered .*differ in hosts: make them the same")
+        sandbox.wait_until(lambda: not writable(sandbox, "db1"), LIMIT, "db1 is read_only")
+        sandbox.wait_until(lambda: sandbox.holders(vip) == ("db2",), LIMIT, "db2 takes over")
+        assert sandbox.writer() == "db2"
+
+
 def test_a_writer_whose_agent_is_started_again_with_the_same_conf_keeps_the_role_without_a_monitor(
     own_cluster: Kept,
 ) -> None:

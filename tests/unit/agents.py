@@ -186,10 +186,11 @@ class Rig:
     announcer: Announcer
     conf: Cluster
 
-    async def order(self, roles: str, length: int | str = 1) -> Reply:
+    async def order(self, roles: str, length: int | str = 1, by: Cluster | None = None) -> Reply:
+        """Return what the agent answers to an order, by the conf of a monitor that may be another."""
         ping = decode_reply(await self.agent.answer(b"PING|1|db1", MONITOR))
         request = Request(SET_STATUS, "db1", ("ONLINE", roles, "db1", f"LEASE:{length}:{ping.token}"))
-        line = encode_request(with_conf(request, digests(self.conf)))
+        line = encode_request(with_conf(request, digests(by or self.conf)))
         async with asyncio.timeout(LIMIT):
             return decode_reply(await self.agent.answer(line, MONITOR))
 

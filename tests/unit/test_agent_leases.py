@@ -10,6 +10,8 @@ import pytest
 from mmm.agent.decide.obedience import believes
 from mmm.lease.rules import NEVER
 from mmm.wire.agent import PROMISE, RELEASE, decode_reply
+from mmm.wire.lead import CONF
+from mmm.wire.status import is_without
 from mmm.wire.why import LEASE_OVER
 from tests.unit.agents import LIMIT, MONITOR, READER, ROLE, WRITER, running
 
@@ -38,6 +40,38 @@ async def test_writes_that_were_allowed_when_the_lease_was_over_are_denied_again
         assert (reply.ok, reply.why) == (False, LEASE_OVER)
         assert not rig.machine.writable
         assert rig.machine.addresses == set()
+
+
+@pytest.mark.parametrize("changed", [{"hosts": ("db1", "db2", "db9")}, {"ips": ("10.88.0.81",)}])
+async def test_who_refuses_the_role_for_its_conf_and_does_not_hold_it_is_made_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, tuple[str, ...]]
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        writer = replace(rig.conf.roles["writer"], **changed)
+        other = replace(rig.conf, roles={**rig.conf.roles, "writer": writer})
+        rig.machine.writable = True
+        assert not is_without(await rig.order(ROLE, by=other)), "an earlier agent may have left it a lease"
+        assert rig.machine.writable
+        await rig.agent.take_stock()
+        reply = await rig.order(f"{ROLE},reader({READER})", by=other)
+        assert (reply.ok, reply.why) == (False, CONF)
+        assert is_without(reply) is ("hosts" in changed), (
+            "the monitor's VIP may be bound, which it does not know"
+        )
+        assert not rig.machine.writable
+        assert rig.machine.addresses == {READER}
+
+
+async def test_who_refuses_the_role_for_its_conf_keeps_what_is_left_of_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        await rig.agent.take_stock()
+        assert (await rig.order(ROLE, length=600)).ok
+        reply = await rig.order(ROLE, by=replace(rig.conf, vip_lease=20.0))
+        assert (reply.why, is_without(reply)) == (CONF, False)
+        assert rig.machine.writable
+        assert rig.machine.addresses == {WRITER}
 
 
 async def test_no_lease_is_kept_for_a_vip_that_could_not_be_bound(

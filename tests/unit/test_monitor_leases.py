@@ -18,6 +18,7 @@ from mmm.monitor.command.preflight import PROMPT, Looked
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.reconcile import wanted
 from mmm.monitor.decide.startup import Found, Stored, start
+from mmm.monitor.report.answers import show
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.events import Answer, Answered, Killed, VipLooked
 from mmm.monitor.world.host import Opinion, State
@@ -315,6 +316,26 @@ def test_the_first_lease_has_an_end_though_the_other_host_has_not_answered_yet()
     assert grant is not None
     assert grant.length == LENGTH
     assert after.hosts["db1"].agent.given.confirms < FOREVER
+
+
+def test_the_role_leaves_a_host_that_refuses_it_for_its_conf_and_is_without_it() -> None:
+    begun = NOW + 4.0
+    before, orders = take_turn(told_at(quiet(), "db1", None), begun)
+    (order,) = (each for each in orders if isinstance(each, Tell) and each.host == "db1")
+    assert order.lease is not None
+    refused = Answered(
+        "db1", order.number, Answer.ERROR, "ERROR", 500.0, "b.9", why=CONF_DIFFERS, differs=("hosts",)
+    )
+    holds, _ = rest(apply(before, refused, begun), begun)
+    assert holds.owner[WRITER] == "db1", "what is left of its lease it keeps"
+    without = apply(before, replace(refused, without=True), begun)
+    assert "writer" not in next(line for line in show(without).splitlines() if line.startswith("  db1"))
+    assert without.hosts["db1"].agent.given == NOTHING
+    other = with_agent(without, "db2", differs=("hosts",))
+    assert take_turn(other, begun)[0].owner[WRITER] == "db1", "the other one would refuse it too"
+    after, orders = rest(without, begun)
+    assert after.owner[WRITER] == "db2"
+    assert any(each.host == "db2" and WRITER in each.status.vips for each in orders)
 
 
 @pytest.mark.parametrize(("why", "grants"), [(CONF_DIFFERS, False), ("another", True)])

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from mmm.agent.act.authority import Authority
@@ -34,8 +35,8 @@ from mmm.process import log_queue
 from mmm.wire import agent as wire
 from mmm.wire import promises, why
 from mmm.wire.doubts import doubt_fields
-from mmm.wire.lead import lead_of
-from mmm.wire.status import agent_status_fields, granted, ordered_status, took_fields
+from mmm.wire.lead import CONF, lead_of
+from mmm.wire.status import WITHOUT, Status, agent_status_fields, granted, ordered_status, took_fields
 
 ORDER_LIMIT = 90.0
 """Seconds that an order may wait and take; everything in it has limits of its own that are shorter."""
@@ -68,6 +69,8 @@ class Agent:
         self._authority = Authority(conf, given=self._given, file=Path(f"{path}.agreed") if path else None)
         self._shell = Shell(conf, known, interface, announcer, fence_at, self._authority.is_agreed)
         self._leases = conf.vip_lease > 0
+        self._took_stock = False
+        """What an earlier agent has left here is known."""
         self._doubts = Doubts(conf)
         self._replies = Replies(conf, lambda: self._shell.core.held)
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
@@ -79,8 +82,10 @@ class Agent:
         seen = await self._questions.look()
         if isinstance(seen, str):
             log.warning("start: %s", seen)
+            self._took_stock = True
             return
         await self._take_over(seen.bound)
+        self._took_stock = True
         vips = ", ".join(str(vip) for vip in self._facts.vips if vip.ip in seen.bound) or "no VIP"
         writes = {True: "writable", False: "read_only"}.get(seen.writable is True, "")
         server = writes if seen.writable is not None else f"server {seen.server.value} ({seen.problem})"
@@ -119,7 +124,9 @@ class Agent:
     async def _answer(self, request: wire.Request, peer: Peer) -> bytes:
         self._shell.heard()
         if refused := self._authority.refusal(request, peer):
-            return self._replies.error(refused.why, refused.text, refused.fields)
+            without = refused.why == CONF and await self._do_without_role(request)
+            told = (WITHOUT,) if without and not self._authority.has_other_vips() else ()
+            return self._replies.error(refused.why, refused.text, (*refused.fields, *told))
         match request.command:
             case wire.PROMISE:
                 return self._promise(request)
@@ -166,26 +173,46 @@ class Agent:
             status = ordered_status(request)
         except wire.WireError as error:
             return self._replies.error(why.BAD_REQUEST, str(error))
-        if not (_STATE.fullmatch(status.state) and _HOST.fullmatch(status.master)):
+        if not is_sound(status):
             return self._replies.error(
                 why.BAD_REQUEST,
                 f"{status.state[:40]!r} with active master {status.master[:80]!r} is no status",
             )
-        offered = granted(request) if self._leases else None
-        grant = self._shell.core.held.grant(offered) if offered else None
         try:
-            async with asyncio.timeout(ORDER_LIMIT):
-                outcome = await asyncio.shield(asyncio.ensure_future(self._shell.order(status, grant)))
+            outcome = await self._carry_out(status, request)
         except TimeoutError:
             return self._replies.error(why.BUSY, f"not done within {ORDER_LIMIT:g} s, still at it")
-        finally:
-            asyncio.get_running_loop().call_soon(log_queue.release)  # once it is answered
         besides = self._told_besides(request, outcome)
         if outcome.failures:
             return self._replies.failed(outcome, besides)
         if outcome.notes:
             return self._replies.reply(f"OK: Status applied; {'; '.join(outcome.notes)}", besides)
         return self._replies.reply("OK: Status applied successfully!", besides)
+
+    async def _carry_out(self, status: Status, request: wire.Request) -> Outcome:
+        """Return what an order has come to; raises TimeoutError."""
+        offered = granted(request) if self._leases else None
+        grant = self._shell.core.held.grant(offered) if offered else None
+        try:
+            async with asyncio.timeout(ORDER_LIMIT):
+                return await asyncio.shield(asyncio.ensure_future(self._shell.order(status, grant)))
+        finally:
+            asyncio.get_running_loop().call_soon(log_queue.release)  # once it is answered
+
+    async def _do_without_role(self, request: wire.Request) -> bool:
+        """Do what an order asks for that is refused for its conf, but for the writer role; tells whether that is done.
+
+        Whoever holds the role keeps what is left of its lease; one that does not is not to be left writable.
+        """
+        if request.command != wire.SET_STATUS or not self._took_stock:
+            return False
+        with suppress(wire.WireError, TimeoutError):
+            status = ordered_status(request)
+            if is_sound(status) and not self._shell.core.held.lease.holds(clock()):
+                others = tuple(vip for vip in status.vips if vip.role != self._facts.writer)
+                outcome = await self._carry_out(replace(status, vips=others), request)
+                return not (outcome.failures or outcome.notes)
+        return False
 
     def _told_besides(self, request: wire.Request, outcome: Outcome) -> tuple[str, ...]:
         """Return the fields of an answer to SET_STATUS; a classic monitor is told none."""
@@ -258,3 +285,8 @@ class Agent:
         if problem:
             return self._replies.error(why.NOT_DONE, problem, doubts)
         return self._replies.reply("OK: Prepared!", doubts)
+
+
+def is_sound(status: Status) -> bool:
+    """Tell whether state and active master are names."""
+    return bool(_STATE.fullmatch(status.state) and _HOST.fullmatch(status.master))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mmm.agent.act import promise_file
 from mmm.agent.act.credentials import Credentials
 from mmm.clock import clock
-from mmm.config.agreement import HOSTS, differing, digests
+from mmm.config.agreement import HOSTS, IPS, differing, digests
 from mmm.config.model import Cluster
 from mmm.lease.lead import UNKNOWN, Following, Lead, silence
 from mmm.network.line_server import Peer
@@ -90,6 +90,10 @@ class Authority:
         lately = self._stranger and self._now() < self._refused + self._silence
         stranger = (show.stranger_field(self._stranger),) if lately else ()
         return (*stranger, show.differs_field(self._differs)) if self._differs else stranger
+
+    def has_other_vips(self) -> bool:
+        """Tell whether the monitor's VIPs of the active master role are not those of this conf: one may be bound."""
+        return IPS in self._differs
 
     def is_agreed(self) -> bool:
         """Tell whether the monitor has said last that it knows of the same hosts of the active master role.

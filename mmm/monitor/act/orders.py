@@ -25,7 +25,7 @@ from mmm.network.neighbours import is_absent
 from mmm.process import log_queue
 from mmm.wire import lead
 from mmm.wire.doubts import doubts_in
-from mmm.wire.status import is_leaving, took_in
+from mmm.wire.status import is_leaving, is_without, took_in
 from mmm.wire.why import refusal_to_follow, why
 
 log = logging.getLogger(__name__)
@@ -166,6 +166,7 @@ def _answered(order: Tell, spoken: Spoken) -> Answered:
         why=why(reply),
         refuses_to_follow=refusal_to_follow(reply),
         leaving=is_leaving(reply),
+        without=is_without(reply),
         follows=follows,
         stranger=lead.stranger(reply),
         differs=lead.differs(reply),

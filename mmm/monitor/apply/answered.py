@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mmm.lease.rules import FOREVER, Outstanding
+from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.assess import loss, other_monitor, slaves_first
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.events import Answer, Answered
@@ -116,6 +116,9 @@ def link_after(world: World, event: Answered, link: AgentLink, flight: InFlight,
         case Answer.ERROR:
             untried = event.why in (NOT_FOLLOWED, NO_LOGIN)
             refuses = link.refuses_to_follow if untried else event.refuses_to_follow
+            if event.without:
+                done = replace(sent, vips=tuple(vip for vip in sent.vips if vip not in world.master_vips))
+                link = replace(link, told=done, may_hold=frozenset(done.vips))
             return replace(link, failure=ErrorReply(event.text, sent), refuses_to_follow=refuses)
         case Answer.REFUSED | Answer.SILENT:
             held = link.may_hold
@@ -141,6 +144,8 @@ def _given_after(world: World, event: Answered, link: AgentLink, flight: InFligh
         return Outstanding(FOREVER, FOREVER)
     if event.answer is Answer.OK:
         return link.given.confirmed()
+    if event.without:
+        return NOTHING
     if event.why == CONF and isinstance(flight, Ordered):
         return flight.before.unanswered()
     return link.given.unanswered()

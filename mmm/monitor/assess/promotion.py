@@ -15,12 +15,15 @@ from mmm.monitor.world.world import Mode, World
 
 
 def eligible(world: World, role: Role) -> list[str]:
-    """Return the hosts that may get a VIP of the role now, in the role's order."""
+    """Return the hosts that may get a VIP of the role now, in the role's order.
+
+    The active master's not where the agent refuses it, for its conf differs in what leases rest on.
+    """
     names = [name for name in role.hosts if world.can_take(name)]
     if role.name != world.conf.active_master_role:
         return names
     held = [name for name in names if world.hold is None or name == world.hold.host]
-    return [name for name in held if not lacks(world, name)]
+    return [name for name in held if not (lacks(world, name) or world.hosts[name].agent.about.differs)]
 
 
 def _broken(of: Fields) -> str:

@@ -38,18 +38,23 @@ def _without_ended_move(world: World) -> World:
 def take_back(world: World) -> World:
     """Return the world without assignments that never reached their host while others could take them.
 
-    Its agent refused the connection, so it cannot have bound anything (rule 10.3: it is not held).
+    Its agent refused the connection, so it cannot have bound anything (rule 10.3: it is not held), or it refuses the
+    active master role for its conf, and has let it go.
     """
     lost = {
         vip: None
         for vip, name in world.owner.items()
         if name is not None
         and world.hosts[name].state is State.ONLINE
-        and world.hosts[name].agent.unreachable
+        and (world.hosts[name].agent.unreachable or _refuses(world, vip, name))
         and vip not in world.hosts[name].agent.may_hold
         and promotion.eligible(world, world.conf.roles[vip.role])
     }
     return world.with_owner(lost) if lost else world
+
+
+def _refuses(world: World, vip: Vip, name: str) -> bool:
+    return vip in world.master_vips and bool(world.hosts[name].agent.about.differs)
 
 
 def assign_orphans(world: World, mode: str) -> World:

@@ -27,6 +27,7 @@ class Unfit(Said):
     texts: ClassVar[Texts] = {
         "state": "{host} is {state}",
         "no_agent": "{host} is ONLINE but its agent cannot be reached",
+        "other_conf": "the conf of {host} differs from the monitor's in {keys}",
         "unconfirmed": "{host} is ONLINE but has not confirmed it",
     }
 
