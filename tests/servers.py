@@ -128,7 +128,7 @@ class Server:
     def purge_logs(self) -> None:
         """Remove all binary logs but the newest."""
         with self.connect() as connection:
-            newest = connection.query("SHOW MASTER STATUS")[0]["File"]
+            newest = connection.query(connection.flavour.binlog_status)[0]["File"]
             connection.execute(f"PURGE BINARY LOGS TO '{newest}'")
 
     def kill(self) -> None:

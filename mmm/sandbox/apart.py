@@ -128,13 +128,10 @@ def surplus(sandbox: Sandbox, host: str, other: str) -> str:
     if not flavour.mariadb:
         question = f"SELECT GTID_SUBTRACT('{here['executed']}', '{there['executed']}') AS extra"
         return str(sandbox.sql(other, question)[0]["extra"]).replace("\n", "")
-    mine, theirs = (_logged(row["binlog_state"]) for row in (here, there))
-    return ", ".join(
-        f"{domain}-{server}-{last}"
-        for (domain, server), last in mine.items()
-        if theirs.get((domain, server), 0) < last
+    histories = (
+        mariadb.History(
+            mariadb.parse(str(row["slave_pos"] or "")), mariadb.parse(str(row["binlog_state"] or ""))
+        )
+        for row in (here, there)
     )
-
-
-def _logged(state: str | None) -> dict[tuple[int, int], int]:
-    return {(one.domain, one.server): one.sequence for one in mariadb.parse(str(state or ""))}
+    return mariadb.text(mariadb.surplus(*histories)).replace(",", ", ")

@@ -18,6 +18,8 @@ _COPY_LIMIT = 120.0
 def rebuild(sandbox: Sandbox, host: str, origin: str, source: str) -> None:
     """Replace the data of `host` by those of `origin`, then let it replicate from `source`.
 
+    It begins a new binary log, as after a dump or a backup.
+
     Both servers are stopped in order for it and run again afterwards. `origin` must have nothing that `source`
     lacks; where it is the source itself, nobody may take its end for a failure. Raises SandboxError, SqlError.
     """
@@ -33,8 +35,7 @@ def rebuild(sandbox: Sandbox, host: str, origin: str, source: str) -> None:
     for name in (origin, host):
         sandbox.start_server(name)
     data.while_stopped(sandbox.machine(host), flavour, lambda: sandbox.sql(host, flavour.reset_replica))
-    if flavour.mariadb:  # what the origin wrote itself the copy has too
-        sandbox.sql(host, "SET GLOBAL gtid_slave_pos=@@global.gtid_binlog_pos")
+    data.begin_log_anew(sandbox.machine(host), flavour)
     data.replicate(sandbox.machine(host), sandbox.layout, sandbox.server, source)
 
 

@@ -17,6 +17,7 @@ from mmm.agent.decide.steps import (
     Detach,
     FinishLifting,
     Follow,
+    GoOn,
     Plan,
     Probe,
     RenewLogin,
@@ -323,6 +324,18 @@ def test_a_replica_that_is_turned_away_gets_the_login_of_the_conf(state: str) ->
     assert plan(status("ADMIN_OFFLINE"), seen(source=turned_away), MASTER, NOTHING).steps == (
         StopReplication(),
     )
+
+
+def test_the_writer_goes_on_in_the_log_of_a_standby_that_was_set_up_anew_and_nobody_else_does() -> None:
+    lacks = replace(FROM_DB2, lacks_log=True, receives=False)
+    here = seen(WRITER, writable=True, source=lacks)
+    assert plan(status("ONLINE", WRITER, master="db1"), here, MASTER, NOTHING).steps == (GoOn("db2"),)
+    assert plan(status("ONLINE"), seen(source=lacks), MASTER, NOTHING).steps == ()
+    assert plan(status("AWAITING_RECOVERY"), seen(source=lacks), MASTER, NOTHING).steps == ()
+    assert GoOn("db2") not in plan(status("ONLINE"), seen(source=lacks), SLAVE, NOTHING).steps
+    assert GoOn("db2") not in plan(ALONE, here, MASTER, NOTHING).steps
+    stranger = seen(WRITER, writable=True, source=replace(lacks, ip="10.0.0.99"))
+    assert plan(status("ONLINE", WRITER, master="db1"), stranger, MASTER, NOTHING).steps == ()
 
 
 @pytest.mark.parametrize("known", [MASTER, SLAVE])

@@ -3,11 +3,13 @@
 Everything here is asked as the accounts that `grants` makes.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,7 @@ from mmm.mysql.server.replication import (
     start_replica,
     stop_replica,
 )
+from mmm.mysql.server.resume import go_on_after_rebuild
 from mmm.mysql.server.semi_sync import become_source
 from mmm.mysql.session.connection import Address, Connection, ErrorKind, MysqlError
 from tests.servers import Server, Servers
@@ -632,7 +635,7 @@ def test_strict_mode_keeps_the_new_master_from_taking_them_in(trio: Trio) -> Non
         follow(slave, source(trio.two), two, LONG)
 
 
-def copy(origin: Server, to: Server) -> None:
+def copy(origin: Server, to: Server, place: str = "") -> None:
     """Make `to` a copy of the rows and the place of a server, without its binary log, as a dump or a backup is."""
     with origin.connect() as connection:
         found = connection.query("SELECT id, what FROM shop.orders")
@@ -644,6 +647,7 @@ def copy(origin: Server, to: Server) -> None:
         "DELETE FROM shop.orders",
         f"INSERT INTO shop.orders VALUES {rows}",  # noqa: S608
         f"SET GLOBAL gtid_slave_pos='{origin.value('@@gtid_current_pos')}'",
+        *([f"CHANGE MASTER TO {place}"] if place else []),
         "START SLAVE",
     )
 
@@ -695,3 +699,147 @@ def test_a_source_with_more_is_gone_on_with_where_replication_was(trio: Trio) ->
         catch_up(trio.one, trio.two)
         assert attach(two, one) == ""
     trio.two.wait_for_rows("SELECT id FROM shop.orders WHERE what='more'")
+
+
+def wait_until_source_lacks_log(replica: Connection) -> None:
+    while (status := replica_status(replica)) is None or not status.source_lacks_log:
+        pass
+
+
+@pytest.fixture
+def rebuilt(trio: Trio) -> Trio:
+    """Have the standby, `one`, set up anew from the writer, `two`, which had got a transaction of it before."""
+    insert(trio.one, "old")
+    catch_up(trio.two, trio.one)
+    with agent(trio.two) as two:
+        stop_replica(two)  # its own transactions, which it is sent back, would move its place
+        insert(trio.two, "mine")
+        copy(trio.two, trio.one)
+        insert(trio.two, "later")
+        catch_up(trio.one, trio.two)
+        start_replica(two)
+        wait_until_source_lacks_log(two)
+    return trio
+
+
+@pytest.mark.parametrize("strict", [0, 1])
+def test_the_writer_goes_on_in_the_log_of_a_standby_that_was_set_up_anew(rebuilt: Trio, strict: int) -> None:
+    for server in (rebuilt.one, rebuilt.two):
+        server.run(f"SET GLOBAL gtid_strict_mode={strict}")
+    with agent(rebuilt.two) as two, agent(rebuilt.one) as one:
+        assert go_on_after_rebuild(two, one, LONG) == ""
+        insert(rebuilt.one, "back")
+        catch_up(rebuilt.two, rebuilt.one)
+        assert (status := replica_status(two)) is not None
+        assert (status.io_running, status.last_error) == ("Yes", "")
+    assert rows_of(rebuilt.one) == rows_of(rebuilt.two) == ["back", "later", "mine", "old"]
+
+
+def test_the_writer_skips_nothing_of_a_standby_that_has_more(rebuilt: Trio) -> None:
+    """What it has more may stand anywhere in its log."""
+    rebuilt.one.run("INSERT INTO shop.orders VALUES (100, 'more')")
+    place = rebuilt.two.value("@@gtid_slave_pos")
+    with agent(rebuilt.two) as two, agent(rebuilt.one) as one:
+        assert "which this server lacks" in go_on_after_rebuild(two, one, LONG)
+        assert (status := replica_status(two)) is not None
+        assert status.source_lacks_log
+    assert rebuilt.two.value("@@gtid_slave_pos") == place
+
+
+def test_the_writer_waits_until_the_standby_has_what_it_has(rebuilt: Trio) -> None:
+    place = rebuilt.two.value("@@gtid_slave_pos")
+    with agent(rebuilt.two) as two, agent(rebuilt.one) as one:
+        stop_replica(one)
+        insert(rebuilt.two, "not there yet")
+        assert "has not applied" in go_on_after_rebuild(two, one, 0.0)
+        assert rebuilt.two.value("@@gtid_slave_pos") == place
+        start_replica(one)
+        catch_up(rebuilt.one, rebuilt.two)
+        assert go_on_after_rebuild(two, one, LONG) == ""
+
+
+def test_a_replica_that_is_well_is_left_alone(trio: Trio) -> None:
+    insert(trio.one, "a")
+    catch_up(trio.two, trio.one)
+    place = trio.two.value("@@gtid_slave_pos")
+    with agent(trio.two) as two, agent(trio.one) as one:
+        assert go_on_after_rebuild(two, one, 0.0) == ""
+        assert (status := replica_status(two)) is not None
+        assert status.io_running == "Yes"
+    assert trio.two.value("@@gtid_slave_pos") == place
+
+
+def test_what_was_received_of_the_old_standby_is_not_thrown_away(trio: Trio) -> None:
+    """Nobody else may have it."""
+    insert(trio.one, "old")
+    catch_up(trio.two, trio.one)
+    blocker = trio.two.client()
+    blocker.query("LOCK TABLES shop.orders READ")
+    insert(trio.one, "pending")
+    wait_until_received(trio.two, trio.one)
+    trio.two.run("STOP SLAVE IO_THREAD")
+    copy(trio.two, trio.one)
+    trio.two.run("INSERT INTO shop.notes VALUES ('later')")
+    catch_up(trio.one, trio.two)
+    with agent(trio.two) as two, agent(trio.one) as one:
+        trio.two.run("START SLAVE IO_THREAD")
+        wait_until_source_lacks_log(two)
+        assert "would be thrown away" in go_on_after_rebuild(two, one, 0.1)
+        blocker.close()
+        catch_up(trio.two, trio.one)
+    assert rows_of(trio.two) == ["old", "pending"]
+
+
+def test_a_writer_that_replicates_by_position_goes_on_at_the_end_of_the_log(old_trio: Trio) -> None:
+    trio = old_trio
+    insert(trio.one, "old")
+    catch_up(trio.two, trio.one)
+    with agent(trio.two) as two, agent(trio.one) as one:
+        stop_replica(two)
+        insert(trio.two, "mine")
+        end = binlog_position(two).place
+        copy(trio.two, trio.one, f"MASTER_LOG_FILE='{end.file}', MASTER_LOG_POS={end.position}")
+        start_replica(two)
+        wait_until_source_lacks_log(two)
+        insert(trio.two, "later")
+        assert go_on_after_rebuild(two, one, LONG) == ""
+        catch_up(trio.one, trio.two)
+        insert(trio.one, "back")
+        catch_up(trio.two, trio.one)
+        assert (status := replica_status(two)) is not None
+        assert (status.io_running, status.last_error, status.uses_gtid) == ("Yes", "", False)
+    assert rows_of(trio.one) == rows_of(trio.two) == ["back", "later", "mine", "old"]
+
+
+def test_a_slave_with_a_transaction_thrown_away_since_is_not_fooled_by_its_number(trio: Trio) -> None:
+    """The server that wrote it was set up anew from one that has not got it, and numbers on past it."""
+    trio.two.run("STOP SLAVE")
+    insert(trio.one, "lost")
+    catch_up(trio.slave, trio.one)
+    trio.slave.run("STOP SLAVE")
+    insert(trio.two, "a", "b", "c")
+    copy(trio.two, trio.one)
+    insert(trio.two, "d")
+    catch_up(trio.one, trio.two)
+    insert(trio.one, "e")
+    with agent(trio.slave) as slave, agent(trio.one) as one:
+        slave.execute("CHANGE MASTER TO MASTER_HOST='127.0.0.9'")
+        with pytest.raises(
+            FollowRefusedError, match=r"it has 0-[0-9]+-[0-9]+, which the new source never had"
+        ):
+            follow(slave, source(trio.one), one, LONG)
+
+
+def test_the_numbers_of_a_domain_are_moved_past_those_that_were_thrown_away(trio: Trio) -> None:
+    """The statement that docs/diverged.md has for it: it is logged and changes nothing."""
+    insert(trio.one, "a")
+    catch_up(trio.two, trio.one)
+    page = (Path(__file__).parents[2] / "docs/diverged.md").read_text()
+    (found,) = re.findall(r"^ +(SET SESSION gtid_seq_no=\d+; .*);$", page, re.MULTILINE)
+    trio.two.run(*found.split("; "))
+    highest = re.search(r"seq_no=(\d+)", found)
+    assert highest is not None
+    assert trio.two.value("@@gtid_binlog_pos").endswith(f"-{highest[1]}")
+    catch_up(trio.one, trio.two)
+    insert(trio.one, "b")
+    assert trio.one.value("@@gtid_binlog_pos").endswith(f"-{int(highest[1]) + 1}")

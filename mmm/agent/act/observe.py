@@ -139,6 +139,7 @@ def _source(session: Session) -> tuple[Source | None, str]:
         status.refused,
         status.lifting,
         asleep,
+        status.source_lacks_log,
     ), ""
 
 

@@ -12,6 +12,7 @@ from mmm.agent.decide.steps import (
     Detach,
     FinishLifting,
     Follow,
+    GoOn,
     RenewLogin,
     Replicate,
     SemiSyncRole,
@@ -28,9 +29,13 @@ from mmm.mysql.server.follow import follow, renew_login
 from mmm.mysql.server.login import refused_login, replicates_from
 from mmm.mysql.server.read_only import access
 from mmm.mysql.server.replication import start_replica, stop_replica
+from mmm.mysql.server.resume import go_on_after_rebuild
 from mmm.mysql.server.semi_sync import become_replica, become_source
 from mmm.mysql.session.connection import MysqlError, connect
 from mmm.wire.why import NO_LOGIN
+
+REBUILT_LIMIT = 1.0
+"""Seconds that a source which was set up anew may take to get what it lacks of what is here."""
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +82,8 @@ class ReplicationSteps:
                 return self._attach(session)
             case RenewLogin(host):
                 return self._renew_login(self._at.conf.hosts[host], session)
+            case GoOn(host):
+                return self._go_on(host, session)
             case FinishLifting() | StartReplication() | StopReplication():
                 return self._start_or_stop(step, session)
 
@@ -125,6 +132,14 @@ class ReplicationSteps:
             source = None  # it says itself what it has no more
         why_not = attach(session.open(), source)
         return f"waits: {why_not}" if why_not else "replicates from it again"
+
+    def _go_on(self, host: str, session: Session) -> str:
+        if self._peer is None or host != self._at.here.peer:
+            raise StepError(f"{host} is not the peer of {self._at.here.name}")
+        self.prepare()
+        if why_not := go_on_after_rebuild(session.open(), self._peer.open(), REBUILT_LIMIT):
+            raise StepError(why_not)
+        return "goes on where nothing is skipped"
 
     def _throw_away(self, session: Session) -> str:
         try:

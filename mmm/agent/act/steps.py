@@ -22,6 +22,7 @@ from mmm.agent.decide.steps import (
     DenyWrites,
     Detach,
     Follow,
+    GoOn,
     Plan,
     Probe,
     RenewLogin,
@@ -97,7 +98,7 @@ class Steps:
                 failure = self._timed(step, session)
                 if failure and isinstance(step, SemiSyncRole | ThrowAway):
                     continue
-                if failure and isinstance(step, Detach | RenewLogin):
+                if failure and isinstance(step, Detach | RenewLogin | GoOn):
                     break
                 if failure:
                     failures.append(failure)

@@ -8,7 +8,8 @@ are those that lead from what stands on interface and server to what is wanted. 
     3. add        bind the others, then for the writer's: sync, receive no more where a lost master is the source,
                   probe where somebody may still have it, allow writes, bind
     4. replicate  ADMIN_OFFLINE stops replication, its end starts it; the active master is detached from a master
-                  that was lost, and attached again once that one is compared (rule 10.16)
+                  that was lost, and attached again once that one is compared (rule 10.16); it goes on in the log of one
+                  that was set up anew
 
 A step is done only if those before it in its chain were. Unbinding never waits for denying to succeed.
 """
@@ -26,6 +27,7 @@ from mmm.agent.decide.steps import (
     Detach,
     FinishLifting,
     Follow,
+    GoOn,
     Plan,
     Probe,
     RenewLogin,
@@ -271,7 +273,10 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
     comes = idle and wanted.state == ONLINE and not any(vip.role == known.writer for vip in wanted.vips)
     if not source.running and (past.offline or comes):
         return [(StartReplication(),)]
+    names = [name for name, place in known.sources.items() if place == (source.ip, source.port)][:1]
     if source.refused:
-        names = [name for name, place in known.sources.items() if place == (source.ip, source.port)]
-        return [(RenewLogin(name),) for name in names[:1]]
+        return [(RenewLogin(name),) for name in names]
+    writes = wanted.state == ONLINE and any(vip.role == known.writer for vip in wanted.vips)
+    if source.lacks_log and writes and not wanted.detach:
+        return [(GoOn(name),) for name in names]
     return []

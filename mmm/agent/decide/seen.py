@@ -35,6 +35,8 @@ class Source:
     """Its delay was about to be set to 0, and what was received is being applied first."""
     asleep: bool = False
     """It has not run since the server was started, and nobody has stopped it since."""
+    lacks_log: bool = False
+    """The source has no binary log from the replica's place on: it was set up anew, say."""
 
 
 @dataclass(frozen=True, slots=True)

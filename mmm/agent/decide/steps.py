@@ -162,6 +162,19 @@ class RenewLogin:
 
 
 @dataclass(frozen=True, slots=True)
+class GoOn:
+    """Go on in the log of a source that was set up anew, where that is proved to skip nothing.
+
+    Else replication stays stopped. That it fails fails no order.
+    """
+
+    host: str
+
+    def __str__(self) -> str:
+        return f"go on in the log of {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
 class StopReplication:
     """Stop replication."""
 
@@ -178,6 +191,7 @@ Replicate = (
     | StartReplication
     | StopReplication
     | RenewLogin
+    | GoOn
 )
 Step = (
     Follow

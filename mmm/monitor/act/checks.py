@@ -339,13 +339,9 @@ def judge_threads(status: ReplicaStatus, _: Check) -> Finding:
     return Finding("connecting", about) if status.io_running == "Connecting" else GOOD
 
 
-_LACKS_LOG = 1236
-"""The source has no binary log, or not what the replica asks for."""
-
-
 def _lasting(status: ReplicaStatus) -> Cause:
     """Return what a replica's error says that no waiting mends."""
-    if status.io_running != "Yes" and (status.refused or status.io_errno == _LACKS_LOG):
+    if status.refused or status.source_lacks_log:
         return Cause("refused_by_source" if status.refused else "source_lacks_log", status.io_errno)
     return NO_CAUSE
 

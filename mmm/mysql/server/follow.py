@@ -18,7 +18,7 @@ from mmm.gtid.place import LogPlace
 from mmm.gtid.transactions import Executed, Surplus, named, surplus
 from mmm.mysql.server.await_applied import wait_applied
 from mmm.mysql.server.change_source import change_login, change_source, heartbeat
-from mmm.mysql.server.log_order import passed_over
+from mmm.mysql.server.log_order import never_logged, passed_over
 from mmm.mysql.server.read_only import writable
 from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import (
@@ -248,6 +248,9 @@ def _by_gtid(replica: Connection, source: Connection, has: Executed | None = Non
             f"it lacks {skipped}, which stands before this replica's last transaction in the new source's log, so"
             " that it would be skipped"
         )
+    unknown = never_logged(replica, source, there, here, _SEARCH)
+    if unknown is not None:
+        return f"it has {unknown}, which the new source never had: its number was passed by later ones of that server"
     own = gtid.newest_everywhere(here)
     return _Start(set_position="" if own == tuple(sorted(here.applied)) else gtid.text(own))
 

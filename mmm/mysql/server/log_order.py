@@ -36,6 +36,39 @@ def passed_over(source: Connection, there: History, here: History, timeout: floa
     return None
 
 
+def never_logged(
+    replica: Connection, source: Connection, there: History, here: History, timeout: float
+) -> Gtid | None:
+    """Return a last transaction of the replica that the source never logged, though it has later ones of that server.
+
+    So it is where a server threw transactions away, with a copy of another's data, and went on to number its own past
+    them: whoever still has one of these seems to be behind. A replica with gtid_strict_mode does not go on there; one
+    without would skip all that stands before the later one. None as in `passed_over`. Raises MysqlError.
+    """
+    if _is_strict(replica):
+        return None
+    deadline = time.monotonic() + timeout
+    for last in newest_everywhere(here):
+        later = any(gtid[:2] == last[:2] and gtid.sequence > last.sequence for gtid in there.logged)
+        if later and _leaves_out(source, last, deadline):
+            return last
+    return None
+
+
+def _leaves_out(source: Connection, last: Gtid, deadline: float) -> bool:
+    """Tell whether the log is seen to pass over it; False too where the log does not reach back, or time is over."""
+    files = [str(row["Log_name"]) for row in source.query(source.flavour.binlog_files)]
+    for file in reversed(files):
+        older = _older(source, file)
+        if last in older:
+            return False
+        if not any(gtid[:2] == last[:2] and gtid.sequence > last.sequence for gtid in older):
+            events = _events(source, file, deadline)
+            found = any(row["Event_type"] == "Gtid" and last in parse(str(row["Info"])) for row in events)
+            return not found and time.monotonic() < deadline
+    return False
+
+
 def _is_strict(source: Connection) -> bool:
     return whole(source.query("SELECT @@global.gtid_strict_mode AS strict")[0]["strict"]) == 1
 

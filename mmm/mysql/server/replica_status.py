@@ -15,6 +15,7 @@ DETACHED = "//"
 LIFTING = "///"
 """Begins it likewise while MariaDB's relay log is read to its end, see mmm.mysql.server.delay."""
 _DIGITS = 20
+_LACKS_LOG = frozenset({1236, 13114})  # the second is what MySQL calls it since 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ class ReplicaStatus:
     def refused(self) -> bool:
         """Tell whether the source turns the account away that this replica comes with, which no waiting mends."""
         return self.io_running != "Yes" and refuses(self.io_errno)
+
+    @property
+    def source_lacks_log(self) -> bool:
+        """Tell whether the source has no binary log, or not what this replica asks for, which no waiting mends."""
+        return self.io_running != "Yes" and self.io_errno in _LACKS_LOG
 
     @property
     def all_applied(self) -> bool:

@@ -10,9 +10,18 @@ MySQL needs none of this: it asks by auto-position for what is not among all the
 import time
 
 from mmm.gtid import mariadb
+from mmm.mysql.server.await_applied import Caught, wait_applied
+from mmm.mysql.server.change_source import heartbeat, rename_source
 from mmm.mysql.server.replica_status import ReplicaStatus
-from mmm.mysql.server.replication import history
+from mmm.mysql.server.replication import (
+    binlog_position,
+    history,
+    replica_status,
+    start_replica,
+    stop_replica,
+)
 from mmm.mysql.session.connection import Connection, MysqlError
+from mmm.mysql.session.question import only, whole
 
 _CONFLICT = 1947  # in strict mode: this server has written since it was asked
 _ATTEMPTS = 20
@@ -35,6 +44,76 @@ def go_on_from_own(replica: Connection, status: ReplicaStatus, source: Connectio
         return why_not
     _set_position(replica)
     return _await(source, history(replica), deadline)
+
+
+def go_on_after_rebuild(replica: Connection, source: Connection, limit: float) -> str:
+    """Let a replica whose source has no log from its place any more go on in the log that the source has now.
+
+    Only where GTIDs prove that this skips nothing: all that was received is applied, and the source has no transaction
+    that is not here. By GTID the replica goes on after its own last transaction, which must be in the source's log; by
+    file and position at the end of that log. Each wait takes at most `limit` seconds. Returns why not, empty when it is
+    done or nothing is to be done. Raises MysqlError.
+    """
+    status = replica_status(replica)
+    if status is None or status.detached or not status.source_lacks_log:
+        return ""
+    name = source.address.ip
+    if not (replica.flavour.mariadb and source.flavour.mariadb):
+        return f"{name} does not have the log that is asked for any more, and no other place is proved to be right"
+    if wait_applied(replica, limit) is not Caught.REACHED:
+        return f"not all that was received of {name} is applied, and that would be thrown away"
+    if status.uses_gtid:
+        return _go_on_after_own(replica, status, source, limit)
+    return _go_on_at_the_end(replica, status, source)
+
+
+def _go_on_after_own(replica: Connection, status: ReplicaStatus, source: Connection, limit: float) -> str:
+    if why_not := _has_more(source, history(source), history(replica)):
+        return why_not
+    here = history(replica)
+    if why_not := _await(source, here, time.monotonic() + limit):
+        return why_not
+    logged = mariadb.History((), history(source).logged)
+    if unlogged := [gtid for gtid in mariadb.newest_everywhere(here) if not logged.proves(gtid)]:
+        return f"the binary log of {source.address.ip} does not have {mariadb.text(tuple(unlogged))}"
+    stop_replica(replica)
+    try:
+        return go_on_from_own(replica, status, source, limit)
+    finally:
+        start_replica(replica, status.channel)
+
+
+def _go_on_at_the_end(replica: Connection, status: ReplicaStatus, source: Connection) -> str:
+    """Nothing is skipped: all before that end is here. Nothing comes twice: a server leaves out what it wrote itself.
+
+    What a third server wrote must stand before the end, or it would be applied again.
+    """
+    before = history(source)
+    end = binlog_position(source).place
+    there, here = history(source), history(replica)
+    if why_not := _has_more(source, there, here):
+        return why_not
+    two = {_number(replica), _number(source)}
+    others = tuple(gtid for gtid in (*here.applied, *here.logged) if gtid.server not in two)
+    if lacking := mariadb.missing(before, others):
+        return f"{source.address.ip} has not applied {mariadb.text(lacking)} yet"
+    stop_replica(replica)
+    try:
+        more = heartbeat(replica, status.channel)
+        replica.execute(*rename_source(replica.flavour, status.source_ip, end, more, status.channel))
+    finally:
+        start_replica(replica, status.channel)
+    return ""
+
+
+def _has_more(source: Connection, there: mariadb.History, here: mariadb.History) -> str:
+    """Return what the source has and the replica lacks, as a reason; `here` was asked last."""
+    more, name = mariadb.surplus(there, here), source.address.ip
+    return f"{name} has {mariadb.text(more)}, which this server lacks and may skip" if more else ""
+
+
+def _number(server: Connection) -> int:
+    return whole(server.ask(only(server.flavour.gtid_state))[0]["server_id"])
 
 
 def _await(source: Connection, here: mariadb.History, deadline: float) -> str:

@@ -1,0 +1,113 @@
+"""A standby is set up anew from the active master by the words of docs/install.md: both follow each other again."""
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mmm.sandbox.apart import surplus
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines import data
+from mmm.sandbox.machines.servers import DATADIR, TMPDIR
+from mmm.sandbox.rebuild import rebuild
+from mmm.sandbox.trouble.faults import server_process
+from mmm.sandbox.witness.health import catch_up, settle
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, replicates
+
+pytestmark = pytest.mark.sandbox
+
+PAGE = Path(__file__).parents[2] / "docs/install.md"
+BACKUPS = "/var/backups"
+
+
+def said(what: str) -> str:
+    """Return a command of the page, with the machine's private folder in the place of the one that all share."""
+    lines = re.findall(rf"^    (.*{re.escape(what)}.*)$", PAGE.read_text(), re.MULTILINE)
+    assert len(lines) == 1, f"{what!r} is in {len(lines)} commands of {PAGE.name}"
+    return str(lines[0]).replace(BACKUPS, TMPDIR).replace("all.sql", f"{TMPDIR}/all.sql")
+
+
+def run(sandbox: Sandbox, host: str, command: str) -> None:
+    for program in ("mariadb-dump", "mariadb-backup"):
+        if program in command and shutil.which(program) is None:
+            pytest.skip(f"NO PROGRAM: {program}: apt-get install mariadb-client mariadb-backup")
+    where = os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+    sandbox.machine(host).run(["env", f"PATH={where}", "sh", "-ec", command], limit=LIMIT)
+
+
+def hand_over(sandbox: Sandbox, name: str) -> None:
+    origin, target = (sandbox.machine(host).path(TMPDIR) / name for host in ("db1", "db2"))
+    shutil.move(origin, target)
+
+
+def by_dump(sandbox: Sandbox) -> None:
+    run(sandbox, "db1", said("mariadb-dump --all"))
+    hand_over(sandbox, "all.sql")
+    run(sandbox, "db2", said("cat all.sql"))
+
+
+def by_backup(sandbox: Sandbox) -> None:
+    run(sandbox, "db1", said("--backup"))
+    hand_over(sandbox, "copy")
+    process = server_process(sandbox, "db2")
+    assert process is not None
+    assert process.end(signal.SIGTERM, LIMIT)
+    datadir = sandbox.machine("db2").path(DATADIR)
+    for path in datadir.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    run(sandbox, "db2", said("--prepare"))
+    run(
+        sandbox, "db2", said("--copy-back")
+    )  # the servers of the sandbox are root's, so nothing is left to chown
+    sandbox.start_server("db2")
+    run(sandbox, "db2", said("SET GLOBAL gtid_slave_pos='$("))
+    shutil.rmtree(sandbox.machine("db2").path(TMPDIR) / "copy")
+
+
+def by_the_sandbox(sandbox: Sandbox) -> None:
+    rebuild(sandbox, "db2", "db3", "db1")
+
+
+def move(sandbox: Sandbox, host: str) -> None:
+    assert sandbox.ask(f"move_role writer {host}", limit=LIMIT).startswith("OK")
+    sandbox.wait_until(lambda: sandbox.writer() == host, LIMIT, f"{host} is the writer")
+
+
+@pytest.mark.parametrize("set_up", [by_dump, by_backup, by_the_sandbox])
+def test_the_active_master_follows_the_standby_again(
+    sandbox: Sandbox, set_up: Callable[[Sandbox], None]
+) -> None:
+    """It once got a transaction from it, and asks for what comes after that, which is in no log any more."""
+    sandbox.sql("db1", "CREATE OR REPLACE TABLE sandbox.notes (what VARCHAR(20))")
+    catch_up(sandbox)
+    move(sandbox, "db2")
+    sandbox.sql("db2", "INSERT INTO sandbox.notes VALUES ('db2')")
+    catch_up(sandbox)
+    move(sandbox, "db1")
+    run(sandbox, "db2", said("STOP SLAVE'"))
+    sandbox.sql("db1", "INSERT INTO sandbox.notes VALUES ('db1')")
+    sandbox.sql(
+        "db1", "STOP SLAVE"
+    )  # one that is connected all the time may be let in while db2's log is empty
+    log = Log(sandbox, "db1", "mmm_agentd")
+    set_up(sandbox)
+    data.replicate(sandbox.machine("db2"), sandbox.layout, sandbox.server, "db1")
+    sandbox.sql("db1", "INSERT INTO sandbox.notes VALUES ('later')")
+    sandbox.wait_until(lambda: not surplus(sandbox, "db1", "db2"), LIMIT, "db2 has logged what db1 wrote")
+    sandbox.sql("db1", "START SLAVE")
+    sandbox.bring_online(limit=LIMIT, force=False)
+    sandbox.wait_states(LIMIT, **ALL_ONLINE)
+    # Where db2 was down for long enough, db1 was detached from it meanwhile, and attached again.
+    log.wait("(go on in the log of db2: db1: goes on|attach to the source: db1: replicates from it again)")
+    sandbox.wait_until(lambda: replicates(sandbox, "db1"), LIMIT, "db1 replicates from db2 again")
+    move(sandbox, "db2")
+    sandbox.sql("db2", "INSERT INTO sandbox.notes VALUES ('back')")
+    settle(sandbox)
+    told = [sandbox.sql(host, "SELECT what FROM sandbox.notes ORDER BY what") for host in sandbox.hosts]
+    assert [row["what"] for row in told[0]] == ["back", "db1", "db2", "later"]
+    assert told[0] == told[1] == told[2]
+    sandbox.sql("db2", "DROP TABLE sandbox.notes")
