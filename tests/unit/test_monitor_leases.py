@@ -333,9 +333,9 @@ def test_the_role_leaves_a_host_that_refuses_it_for_its_conf_and_is_without_it()
     assert without.hosts["db1"].agent.given == NOTHING
     other = with_agent(without, "db2", differs=("hosts",))
     assert take_turn(other, begun)[0].owner[WRITER] == "db1", "the other one would refuse it too"
-    after, orders = rest(without, begun)
+    after, told = rest(without, begun)
     assert after.owner[WRITER] == "db2"
-    assert any(each.host == "db2" and WRITER in each.status.vips for each in orders)
+    assert any(each.host == "db2" and WRITER in each.status.vips for each in told)
 
 
 @pytest.mark.parametrize(("why", "grants"), [(CONF_DIFFERS, False), ("another", True)])
