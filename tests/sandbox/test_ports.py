@@ -264,6 +264,6 @@ def test_a_user_of_a_host_gives_no_orders(sandbox: Sandbox) -> None:
     refusal = "ERROR: Only root can change something here: run mmm_control as root, or set auth_key."
     assert said[0].splitlines() == [refusal]
     told = json.loads(said[1])
-    assert (told["code"], told["message"]) == ("not_allowed", refusal)
+    assert (told["code"], told["message"]) == ("needs_root", refusal)
     assert sandbox.show() == before
     assert {name: bound(sandbox, name) for name in sandbox.hosts} == bound_before

@@ -3,17 +3,21 @@
 import codecs
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from types import ModuleType
+from typing import Any, get_args
 
 import pytest
 
 from mmm.agent.decide.failure import Failure
+from mmm.agent.decide.steps import Step
 from mmm.lease.rules import Refusal
 from mmm.monitor.apply import answered
 from mmm.monitor.apply.apply import apply
+from mmm.monitor.assess import trap
 from mmm.monitor.decide.turn import Turn, turn
 from mmm.monitor.states.table import RULES, Rule
 from mmm.monitor.world import warnings
+from mmm.monitor.world.checks import NO_CAUSE, Cause, CheckStatus, Finding, Outcome
 from mmm.monitor.world.events import Answer, Answered, Event
 from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.orders import Tell
@@ -23,8 +27,12 @@ from tests.simulation.run import Run
 from tests.simulation.scenario import scenario
 
 SEEDS = range(12)
-WORDS = {"text", "message", "failure", "problem", "refuses_to_follow"}
+STEPS = get_args(Step)
+STEP = trap.step
+WORDS = {"text", "failure", "problem", "refuses_to_follow"}
 """Fields of events that are for people."""
+TOLD = {"text", "error"}
+"""Fields of what checks find in which a server says something."""
 
 
 def noise(text: str) -> str:
@@ -55,6 +63,9 @@ def decisions(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def without_words(value: Any) -> Any:
     """Return an event, or a part of one, whose sentences are noise; what is empty stays so."""
+    if isinstance(value, Said):
+        told = {name: noise(text) if name in TOLD and text else text for name, text in value.fields.items()}
+        return replace(value, fields=told)
     if not is_dataclass(value) or isinstance(value, type):
         return value
     changes = {}
@@ -76,6 +87,8 @@ def scramble(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(Said, "__str__", lambda said: said.code)
     patched.setattr(Failure, "__str__", lambda _: "no")
     patched.setattr(Refusal, "__str__", lambda _: "no")
+    for step in STEPS:
+        patched.setattr(step, "__str__", lambda done: noise(type(done).__name__))
     patched.setattr(warnings, "SENTENCES", {code: code for code in warnings.SENTENCES})
     patched.setattr(Rule, "__setattr__", object.__setattr__)
     for rule in RULES:
@@ -96,11 +109,23 @@ def stale_by_words(event: Answered, link: AgentLink) -> bool:
     return refused and not link.orders.stale and bool(event.token)
 
 
-@pytest.mark.parametrize(("name", "planted"), [("_is_stale", stale_by_words)])
+def error_by_words(
+    status: CheckStatus, finding: Finding, now: float, trap_period: float, cause: Cause = NO_CAUSE
+) -> CheckStatus:
+    if finding.outcome is Outcome.ERROR and "down" not in str(finding):
+        finding = replace(finding, outcome=Outcome.OK)
+    return STEP(status, finding, now, trap_period, cause)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "planted"),
+    [(answered, "_is_stale", stale_by_words), (trap, "step", error_by_words)],
+    ids=["an agent's answer", "what a check finds"],
+)
 def test_what_decides_by_words_is_found(
-    monkeypatch: pytest.MonkeyPatch, name: str, planted: Callable[..., bool]
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, planted: Callable[..., object]
 ) -> None:
-    monkeypatch.setattr(answered, name, planted)
+    monkeypatch.setattr(module, name, planted)
     plain = [decisions(seed, monkeypatch) for seed in SEEDS]
     with monkeypatch.context() as patched:
         scramble(patched)

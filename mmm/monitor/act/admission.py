@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from mmm.config.model import Cluster
+from mmm.monitor.command.texts import Verdict
 from mmm.network.line_server import Peer
 from mmm.network.root import is_local, is_root
 from mmm.wire.command import command_mac
@@ -52,13 +53,11 @@ class Admission:
         fresh = given is not None and given > self._now() - KEPT
         return fresh and hmac.compare_digest(command_mac(self._key, nonce, words).encode(), mac.encode())
 
-    def lack(self, peer: Peer) -> str:
-        """Return why the client may change nothing with commands that are not signed; empty when it may."""
+    def lack(self, peer: Peer) -> Verdict | None:
+        """Return why the client may change nothing with commands that are not signed; None when it may."""
         if self._tls or (is_root(peer) if is_local(peer) else not self._key):
-            return ""
+            return None
         log.warning(
             "control port: a command from %s port %d is refused: it is not root's", peer.ip, peer.port
         )
-        if self._key:
-            return "Only root on the monitor's machine, or who may read auth_key in the conf, can change something."
-        return "Only root can change something here: run mmm_control as root, or set auth_key."
+        return Verdict("needs_root_or_key" if self._key else "needs_root")

@@ -1,10 +1,10 @@
 """What a monitor answers while it waits for its network: that it is there, and what it waits for."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from mmm.config.model import Monitor
-from mmm.monitor.act.control_port import Command
+from mmm.monitor.act.control_port import Command, Lack
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.report.health import Health
 from mmm.monitor.report.structured import answered, of_health
@@ -17,7 +17,7 @@ from mmm.wire.command import HELP, without_json
 def waits_for_network(monitor: Monitor) -> Command:
     """Return what answers the commands of mmm_control meanwhile."""
 
-    async def command(words: Sequence[str], _: Callable[[], str]) -> str | None:
+    async def command(words: Sequence[str], _: Lack) -> str | None:
         return answer(monitor, words)
 
     return command

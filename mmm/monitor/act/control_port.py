@@ -8,13 +8,15 @@ from functools import partial
 from mmm.config.allow import Allowed
 from mmm.config.model import Monitor
 from mmm.monitor.act.admission import Admission
+from mmm.monitor.command.texts import Verdict
 from mmm.network.line_server import GarbageError, Limits, LineServer, Peer
 from mmm.wire.agent import MAX_LINE
 from mmm.wire.command import CHALLENGE, QUIT, SIGNED
 from mmm.wire.control import decode_command, invalid_command
 
-Command = Callable[[Sequence[str], Callable[[], str]], Awaitable[str | None]]
-"""Takes the words, and what says why the client may change nothing: empty when it may."""
+Lack = Callable[[], Verdict | None]
+"""Says why the client may change nothing; None when it may."""
+Command = Callable[[Sequence[str], Lack], Awaitable[str | None]]
 
 
 def serve_control(
@@ -28,15 +30,19 @@ def serve_control(
             return None
         if words is None:
             raise GarbageError(invalid_command(line).encode())
-        lack = partial(admission.lack, peer)
+        lack: Lack = partial(admission.lack, peer)
         if admission.signs and words == (CHALLENGE,):
             return f"{admission.challenge()}\n".encode()
         if admission.signs and words[0] == SIGNED and len(words) > 3:
             nonce, mac, words = words[1], words[2], words[3:]
-            right = admission.is_signed(words, nonce, mac)
-            lack = partial(str, "" if right else "The command is not signed by the auth_key of this monitor.")
+            refusal = None if admission.is_signed(words, nonce, mac) else Verdict("wrong_signature")
+            lack = partial(_known, refusal)
         text = await command(words, lack)
         return (invalid_command(line) if text is None else text).encode()
 
     limits = Limits(line=MAX_LINE, clients=100, idle=30.0)
     return LineServer("control port", answer, limits, allowed=who).listen(monitor.ip, monitor.port, tls)
+
+
+def _known(refusal: Verdict | None) -> Verdict | None:
+    return refusal

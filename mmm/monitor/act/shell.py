@@ -7,7 +7,7 @@ and a decision follows an event at once.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from mmm.config.model import Monitor
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
+from mmm.monitor.act.control_port import Lack
 from mmm.monitor.act.find_out import Finder
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.network_check import watch
@@ -153,10 +154,10 @@ class Shell:
         if self._turn_due is None:
             self._turn_due = asyncio.get_running_loop().call_at(self._rested, self._take_turn)
 
-    async def command(self, words: Sequence[str], lack: Callable[[], str] = str) -> str | None:
+    async def command(self, words: Sequence[str], lack: Lack = lambda: None) -> str | None:
         """Return the answer to an admin's command, None where there is no such command.
 
-        `lack` says why the client may change nothing, empty when it may.
+        `lack` says why the client may change nothing, None when it may.
         """
         text = answers.answer(self.world, words, time.monotonic(), self._wall, self._chronicle.entries)
         if text is not None:
@@ -167,12 +168,12 @@ class Shell:
             return None
         return str(verdict) if ordered is words else answered(verdict)
 
-    async def _ordered(self, words: Sequence[str], lack: Callable[[], str]) -> Verdict | None:
+    async def _ordered(self, words: Sequence[str], lack: Lack) -> Verdict | None:
         command = dispatch.ordered(words)
         if command is None:
             return None
-        if dispatch.changes(words) and (lacks := lack()):
-            return Verdict("not_allowed", {"why": lacks})
+        if dispatch.changes(words) and (refusal := lack()) is not None:
+            return refusal
         result = await self._finder.carried(command)
         log.info("command '%s': %s", " ".join(words), result.text.partition("\n")[0])
         before, self.world = self.world, result.world

@@ -176,7 +176,11 @@ REFUSED: Texts = {
     "source_silent": _source_silent,
     "not_confirmed": _not_confirmed,
     "not_in_time": "ordered, but not confirmed within {limit:g} s; see 'mmm_control show'",
-    "not_allowed": "{why}",
+    "needs_root": "Only root can change something here: run mmm_control as root, or set auth_key.",
+    "needs_root_or_key": (
+        "Only root on the monitor's machine, or who may read auth_key in the conf, can change something."
+    ),
+    "wrong_signature": "The command is not signed by the auth_key of this monitor.",
     "dry_run_refused": _nothing_to_do,
 }
 """Of commands that were refused, or that came to nothing."""
