@@ -90,7 +90,7 @@ async def work(conf: Cluster, ward: Ward, ready: Callable[[], None]) -> int:
     except OSError as error:
         log.critical("cannot listen on %s:%d: %s", here.ip, here.agent_port, error.strerror or error)
         return 1
-    log.info("asked to end: VIPs and read_only stay as they are")
+    log.info("stopping: VIPs and read_only stay as they are")
     return 0
 
 

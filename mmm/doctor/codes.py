@@ -98,11 +98,14 @@ CODES: dict[str, Code] = {
         "SET GLOBAL read_only=1, and read_only=1 in my.cnf",
     ),
     "no_binary_log": Code(
-        _E, "writes no binary log: nobody could follow it", "log_bin in my.cnf, restart", failover=True
+        _E,
+        "writes no binary log: nobody could replicate from it",
+        "log_bin in my.cnf, restart",
+        failover=True,
     ),
     "no_replicated_log": Code(
         _E,
-        "log_slave_updates is off: who follows it lacks what it replicated",
+        "log_slave_updates is off: its replicas would lack what it replicated",
         "log_slave_updates=1 in my.cnf, restart",
         failover=True,
     ),
@@ -149,7 +152,7 @@ CODES: dict[str, Code] = {
     "replication_stopped": Code(
         _E,
         "replication from {source} does not run: {why}",
-        "START SLAVE, after mending what it complains of",
+        "fix what it complains about, then START SLAVE",
         failover=True,
     ),
     "replication_detached": Code(
@@ -181,22 +184,24 @@ CODES: dict[str, Code] = {
     ),
     "wrong_interface": Code(
         _E,
-        "{vip} stands on {interface}, not on cluster_interface {wanted}",
+        "{vip} is on {interface}, not on cluster_interface {wanted}",
         "ip address del {vip} dev {interface}",
         failover=True,
     ),
     "misplaced_vip": Code(
-        _E, "{vip} is bound here, and the role is not for this host", "ip address del {vip} dev {interface}"
+        _E, "{vip} is bound here, but this host may not hold the role", "ip address del {vip} dev {interface}"
     ),
     "vip_twice": Code(
-        _E, "{vip} is bound on {hosts}", "see mmm_control show who holds it, remove it elsewhere"
+        _E, "{vip} is bound on {hosts}", "mmm_control show says who holds it: remove it elsewhere"
     ),
     "no_block_command": Code(
         _OK,
         "{name} is not installed: the agent does as with blocking_type hard",
-        "install it if writers should get a grace",
+        "install it if writers should get a grace period",
     ),
-    "unwritable": Code(_E, "{folder} cannot be written", "mend its rights or its file system", failover=True),
+    "unwritable": Code(
+        _E, "{folder} cannot be written", "fix its permissions or its file system", failover=True
+    ),
     "disk_low": Code(_W, "the disk of {folder} has {free} MB left ({holds})", "make room"),
     "disk_full": Code(
         _E,
@@ -221,11 +226,11 @@ CODES: dict[str, Code] = {
     "cannot_kill": Code(
         _W, "{why}, and without {what} nothing else ends a host that cannot be told", "put a kill_host there"
     ),
-    "ping_ip_silent": Code(_W, "{ip} of ping_ips does not answer", "write an address that answers ping"),
+    "ping_ip_silent": Code(_W, "{ip} of ping_ips does not answer", "use an address that answers ping"),
     "ping_ips_silent": Code(
         _E,
         "none of the ping_ips answers: the monitor changes nothing",
-        "write addresses that answer ping",
+        "use addresses that answer ping",
         failover=True,
     ),
 }

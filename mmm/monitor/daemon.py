@@ -125,7 +125,7 @@ async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
             ready()
             await _watch(conf, monitor, pinger)
     except asyncio.CancelledError:
-        log.info("asked to end: roles stay where they are")
+        log.info("stopping: roles stay where they are")
     except tls.TlsError as error:
         log.critical("%s", error)
         return 1

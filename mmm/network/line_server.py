@@ -217,7 +217,7 @@ class LineServer:
             self._fault(client.address, "garbage", f"not understood: {line[:80]!r}")
             answer = garbage.answer
         except Exception:
-            log.exception("%s: answering %s ended by an error of its own", self._name, line[:80])
+            log.exception("%s: answering %s ended by an internal error", self._name, line[:80])
             return False
         finally:
             client.answering = False

@@ -98,7 +98,7 @@ def run(worker: Worker) -> int:
     except KeyboardInterrupt:
         return 0
     except Exception:
-        log.critical("ended by an error of its own", exc_info=True)
+        log.critical("ended by an internal error", exc_info=True)
         return 1
 
 

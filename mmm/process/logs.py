@@ -154,10 +154,10 @@ def _queue() -> None:
 def catch_strays() -> None:
     """Log, with its traceback, whatever is raised where nobody catches it."""
     sys.excepthook = lambda kind, error, trace: log.critical(
-        "ended by an error of its own", exc_info=(kind, error, trace)
+        "ended by an internal error", exc_info=(kind, error, trace)
     )
     threading.excepthook = lambda stray: log.error(
-        "thread %s ended by an error of its own",
+        "thread %s ended by an internal error",
         stray.thread.name if stray.thread else "?",
         exc_info=stray.exc_value,
     )

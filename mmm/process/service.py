@@ -142,7 +142,7 @@ def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
     except StartError as error:
         tell.failure(str(error))
     except Exception:
-        log.critical("ended by an error of its own", exc_info=True)
+        log.critical("ended by an internal error", exc_info=True)
         tell.failure(traceback.format_exc())
     return 1
 

@@ -74,7 +74,7 @@ class Ward:
                 signal.pthread_sigmask(signal.SIG_SETMASK, ())
                 status = 0 if self._act() else 1
             except Exception:
-                log.critical("the angel's act ended by an error of its own", exc_info=True)
+                log.critical("the angel's act ended by an internal error", exc_info=True)
             finally:
                 shut_down()
                 os._exit(status)

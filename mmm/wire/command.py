@@ -33,16 +33,16 @@ Valid commands are:
     set_ip <ip> <host>                - set role with ip <ip> to host <host>
     move_role --dry-run [--force] <role> <host>
                                       - say what a move would do, and change nothing
-    set_online --force <host>         - set it online though it has transactions that the active master lacked
-    confirm_dead [--yes] <host>       - say that host <host> is switched off: nothing waits for it any more
+    set_online --force <host>         - set it online even if it has transactions that the active master lacked
+    confirm_dead [--yes] <host>       - confirm that host <host> is switched off: nothing waits for it any longer
                                         (Two servers take writes if it is not!)
     failover_method [<method>]        - print the mode, or switch to auto, wait or manual
                                         (The way MMM 1.x says set_active and set_manual.)
     health                            - the state in one line, for Nagios: exit status 0, 1, 2 or 3
     explain [<host>|all]              - say why a host is in its state and what would change it
     history [<count>]                 - show the last changes and moves of roles
-    doctor                            - look whether all hosts are ready for a failover, and say what to mend
-                                        (mmm_control does it by itself: the monitor need not run)
+    doctor                            - check whether all hosts are ready for a failover, and say what to fix
+                                        (runs in mmm_control itself: the monitor need not run)
 """
 
 

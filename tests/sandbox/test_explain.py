@@ -49,7 +49,7 @@ def test_a_host_that_lags_shows_how_far_and_since_when(settled_sandbox: Sandbox)
         rf"db3: REPLICATION_DELAY since {MOMENT} \(replication_delayed\): .*\d+ s behind, limit 2", said
     )
     assert re.search(rf"rep_backlog has failed since {MOMENT}", said)
-    assert re.search(r"would become ONLINE by replication_good; missing: rep_backlog has to be good", said)
+    assert re.search(r"would become ONLINE by replication_good; missing: rep_backlog must be good", said)
     heal(sandbox)
     log.wait_change("db3", "ONLINE")
     settle(sandbox)
@@ -62,7 +62,7 @@ def test_a_dead_host_shows_what_is_missing_and_the_admin_what_to_say(sandbox: Sa
     said = explained(sandbox, "db3")
     assert re.search(r"db3: HARD_OFFLINE since .* \(host_failed\): ", said)
     assert re.search(r"mysql has failed since ", said)
-    assert re.search(r"would become AWAITING_RECOVERY by back; missing: its server has to answer", said)
+    assert re.search(r"would become AWAITING_RECOVERY by back; missing: its server must answer", said)
     heal(sandbox)
     log.wait_change("db3", "ONLINE")
     assert sandbox.control("set_offline", "db3").returncode == 0

@@ -84,7 +84,7 @@ def at_work(sandbox: Sandbox) -> Iterator[None]:
         assert done.returncode == 0, done
     settle(sandbox)
     assert set(sandbox.states().values()) == {"ONLINE"}
-    bad = re.compile(r"cannot be reached|(ping|mysql) begins to fail|error of its own|HARD_OFFLINE")
+    bad = re.compile(r"cannot be reached|(ping|mysql) begins to fail|internal error|HARD_OFFLINE")
     assert [line for line in mond.text.splitlines() if bad.search(line)] == []
     assert all(bound_addresses(sandbox.machine(name)) for name in sandbox.hosts)
 

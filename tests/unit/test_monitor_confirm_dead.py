@@ -109,7 +109,7 @@ def test_a_host_that_nothing_waits_for_may_be_off_too() -> None:
             None,
             "db2 reach its server",
         ),
-        (with_host(endless(), "db1", state=State.ONLINE), None, "the other hosts are asked"),
+        (with_host(endless(), "db1", state=State.ONLINE), None, "the other hosts are being asked"),
     ],
     ids=["answers", "network", "good", "reached", "undecided"],
 )
@@ -135,9 +135,9 @@ def test_a_move_that_waits_for_ever_is_answered_at_once_with_what_ends_it() -> N
     assert forced is not None
     assert forced.awaits is not None
     assert str(command_result.outcome(forced.world, forced.awaits)) == (
-        f"ERROR: ordered, and done as soon as it can be: {WRITER} waits for db1, which may still have it: its lease has"
-        " no end. That ends at once when the agent of db1 answers, kill_host succeeds, or you vouch that db1 is off:"
-        " 'mmm_control confirm_dead db1'"
+        f"ERROR: ordered, and will be done as soon as possible: {WRITER} waits for db1, which may still have it: its"
+        " lease has no end. The wait ends at once when the agent of db1 answers, kill_host succeeds, or you vouch that"
+        " db1 is off: 'mmm_control confirm_dead db1'"
     )
     killing = with_agent(forced.world, "db1", step=KillStep.RUNNING)
     assert command_result.outcome(killing, forced.awaits) is None, "kill_host may succeed"
@@ -164,12 +164,12 @@ def test_a_move_in_manual_mode_whose_old_holder_is_dead_is_answered_at_once_too(
 
 def test_show_says_how_long_a_wait_lasts_and_what_ends_it() -> None:
     before = endless()
-    assert "its lease has no end. That ends at once when" in answers.show(before, BEGUN)
+    assert "its lease has no end. The wait ends at once when" in answers.show(before, BEGUN)
     ends = with_agent(before, "db1", given=Outstanding(BEGUN + LENGTH, BEGUN + LENGTH))
-    assert "which may still have it: for another 9 s. That ends" in answers.show(ends, BEGUN + 2)
+    assert "which may still have it: for another 9 s. The wait ends" in answers.show(ends, BEGUN + 2)
     assert "'mmm_control confirm_dead db1'" in answers.show(ends, BEGUN + 2)
     perl = with_agent(before, "db1", kind=Kind.UNLEASED)
-    assert "its agent is one of the Perl MMM, which holds it for good. That" in answers.show(perl, BEGUN)
+    assert "its agent is a Perl one, which never gives it up by itself. The wait" in answers.show(perl, BEGUN)
 
 
 def test_who_waits_for_an_agent_alone_is_told_to_start_it() -> None:
@@ -183,7 +183,7 @@ def test_a_vip_without_a_lease_waits_too_where_the_guard_is_on() -> None:
     bare = replace(CONF, vip_lease=0.0)
     before, _ = rest(cut_off(world({WRITER: "db1"}, conf=bare), "db1", BEGUN), BEGUN)
     before, _ = rest(apply(before, Killed("db1", "no such program"), BEGUN), BEGUN)
-    assert "its VIP has no lease (vip_lease is 0). That ends" in answers.show(before, BEGUN)
+    assert "its VIP has no lease (vip_lease is 0). The wait ends" in answers.show(before, BEGUN)
     after, orders = take_turn(confirmed(before).world, BEGUN + 60)
     assert any(isinstance(order, Tell) and WRITER in order.status.vips for order in orders)
     assert after.owner[WRITER] == "db2"

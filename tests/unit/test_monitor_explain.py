@@ -39,7 +39,7 @@ def test_a_delayed_host_shows_the_figures_that_keep_it_away() -> None:
     text = said(before, "db3")
     assert f"db3: REPLICATION_DELAY since {moment(0.0)} (replication_delayed): rep_backlog: 75 s" in text
     assert f"    rep_backlog has failed since {moment(NOW - 50.0)}: ERROR: 75 s behind, limit 60\n" in text
-    assert text.endswith("    would become ONLINE by replication_good; missing: rep_backlog has to be good\n")
+    assert text.endswith("    would become ONLINE by replication_good; missing: rep_backlog must be good\n")
     same = with_host(before, "db3", sentence="rep_backlog: ERROR: 75 s behind, limit 60")
     assert said(same, "db3").count("75 s behind") == 1, "once is enough"
 

@@ -135,7 +135,7 @@ def test_a_monitor_that_waits_for_its_network_says_so() -> None:
     monitor = world().conf.monitor
     assert monitor is not None
     waiting = replace(monitor, ping_ips=("192.168.100.1",))
-    waits = "the monitor has not begun: it waits until one of its ping_ips answers (192.168.100.1)"
+    waits = "the monitor has not started yet: it waits for one of its ping_ips to answer (192.168.100.1)"
     assert before_start.answer(waiting, ["ping"]).startswith("OK")
     assert before_start.answer(waiting, ["show"]) == f"# Warning: {waits}\n"
     assert before_start.answer(waiting, ["health"]).startswith(f"MMM CRITICAL: {waits} | ")

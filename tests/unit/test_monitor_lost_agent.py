@@ -111,13 +111,16 @@ def test_an_agent_that_returns_when_no_other_host_could_take_the_role_is_given_i
 @pytest.mark.parametrize(
     ("before", "end"),
     [
-        (lost(), "start it; else it goes to another host in 6 s"),
-        (lost(agent_failover=0.0), "start it; else it stays there (agent_failover is 0)"),
-        (with_host(lost(), "db2", state=State.AWAITING_RECOVERY), "start it; else no other host can take it"),
+        (lost(), "Start it; otherwise it goes to another host in 6 s"),
+        (lost(agent_failover=0.0), "Start it; otherwise it stays there (agent_failover is 0)"),
+        (
+            with_host(lost(), "db2", state=State.AWAITING_RECOVERY),
+            "Start it; otherwise no other host can take it",
+        ),
     ],
 )
 def test_show_says_that_nobody_has_the_vip_and_when_it_moves(before: World, end: str) -> None:
     before, _ = run(before, OVER + 1.0)
-    said = f"nobody has {WRITER}: the lease of db1 is over and its agent does not answer: {end}"
+    said = f"nobody holds {WRITER}: the lease of db1 has run out and its agent does not answer. {end}"
     assert f"# Warning: {said}\n" in answers.show(before, OVER + 4.0)
     assert lost_agent.without_agent(before, OVER - 1.0) is None

@@ -228,7 +228,7 @@ BEGINS = with_host(world(), "db2", checks={**checks(), "rep_threads": BEGINNING}
         (
             with_host(world(), "db2", behind=Behind(3.0, NOW)),
             look(),
-            "db2 is 3 s behind, a move wants 1 s at most",
+            "db2 is 3 s behind, a move needs at most 1 s",
         ),
         (
             with_host(world(), "db2", connecting_since=NOW),
@@ -249,7 +249,7 @@ BEGINS = with_host(world(), "db2", checks={**checks(), "rep_threads": BEGINNING}
         (
             with_host(world(), "db1", uses_gtid=False, checks=checks(rep_threads=0.0)),
             look(),
-            "replication of db1 does not run and is without GTID, so that it could not take the role back",
+            "replication of db1 does not run and uses no GTID, so it could not take the role back",
         ),
     ],
 )
@@ -377,7 +377,7 @@ def test_a_dry_run_names_who_is_idle_and_holds_others_up() -> None:
     assert result is not None
     assert result.text.splitlines()[3:5] == [
         (
-            "db1: 1 idle session holds a transaction open and would be ended, what is not committed rolled back: the"
+            "db1: 1 idle session holds a transaction open and would be ended and rolled back: the"
             f" longest has been idle for 4 s, {who}"
         ),
         "db1: 2 sessions wait for a lock, the first for 3 s: see SHOW PROCESSLIST for who holds it",

@@ -78,7 +78,7 @@ def test_nothing_moves_while_another_host_reaches_it_and_show_says_so() -> None:
     assert after.hosts["db1"].state is State.ONLINE
     assert (after.owner[WRITER], after.owner[READER1]) == ("db1", "db1")
     assert not any(isinstance(order, KillHost) for order in orders)
-    said = "cut_off_from_monitor: only the monitor does not reach db1: its server answers db2"
+    said = "cut_off_from_monitor: only the monitor cannot reach db1: its server answers db2"
     assert f"# Warning: {said}" in answers.show(after)
     assert said in explain(after, "db1", NOW, lambda moment: moment)
     assert not after.can_take("db1")  # it could not be told
@@ -101,7 +101,7 @@ def test_a_failover_waits_for_the_first_answers_and_for_none_after_them() -> Non
     before, _ = take_turn(fails(healthy(), "db1", NOW), NOW)
     waiting, _ = take_turn(fails(before, "db1", NOW + TRAP), NOW + TRAP)
     assert waiting.hosts["db1"].state is State.ONLINE
-    assert "the other hosts are asked" in explain(waiting, "db1", NOW, lambda moment: moment)
+    assert "the other hosts are being asked" in explain(waiting, "db1", NOW, lambda moment: moment)
     after, _ = take_turn(apply(waiting, Opinions("db1"), NOW + TRAP), NOW + TRAP)
     assert after.hosts["db1"].state is State.HARD_OFFLINE
 

@@ -97,7 +97,7 @@ def test_show_says_since_when_and_a_move_waits_for_it() -> None:
     before = looked(silent(), range(0, 6, 3))
     text = answers.show(before, BEGUN + 6.5)
     assert (
-        "its lease has no end; nothing answers for it since 5 s, after 11 s it counts as off. That ends"
+        "its lease has no end; nothing has answered for it for 5 s, and after 11 s it counts as off. The wait ends"
         in text
     )
     assert before.hosts["db1"].agent.given.until == FOREVER

@@ -75,12 +75,12 @@ def test_one_that_gets_nothing_is_as_far_behind_as_the_writer_went_on(has: Has) 
         after = look(after, "db1", has(100 + second), NOW + second)
         after = look(after, "db2", has(100), NOW + second + 0.1)
     assert silent_lag.lag(after, "db2") == 11.0, "the first look that it lacks is that of the second"
-    said = "host db2 has got nothing of what db1 wrote in 11 s, though its replication runs"
+    said = "host db2 has received nothing that db1 wrote for 11 s, though its replication runs"
     assert f"# Warning: {said}" in show(after)
     later = look(after, "db2", has(112), NOW + 14)
     assert silent_lag.lag(later, "db2") == 0.0
     assert "got nothing" not in show(later)
-    assert (logging.INFO, "db2: it gets again what is written") in list(between(after, later))
+    assert (logging.INFO, "db2: it receives what is written again") in list(between(after, later))
 
 
 def test_it_is_said_in_the_log_when_it_is_seen() -> None:
@@ -94,7 +94,9 @@ def test_it_is_said_in_the_log_when_it_is_seen() -> None:
         result = ReplicaChecked("db2", "rep_backlog", finds(Outcome.OK), Look(None, has))
         assert not (found and only_transactions(before, after, result)), "the shell has to look at it"
         lines += found
-    assert [line.partition(",")[0] for _, line in lines] == ["db2 has got nothing of what db1 wrote in 10 s"]
+    assert [line.partition(",")[0] for _, line in lines] == [
+        "db2 has received nothing that db1 wrote for 10 s"
+    ]
 
 
 def test_a_writer_at_rest_leaves_nobody_behind() -> None:
@@ -118,7 +120,7 @@ def test_one_that_got_nothing_for_long_is_not_promoted_by_itself() -> None:
         after = look(after, "db2", mariadb(100), NOW + second + 0.1)
     dead = settle(with_host(after, "db1", checks=checks(mysql=NOW + 63)), NOW + 63)[0]
     assert dead.owner[WRITER] is None
-    why = "it has got nothing of what db1 wrote in 61 s, though its replication runs, max_lag_on_failover is 60 s"
+    why = "it has received nothing that db1 wrote for 61 s, though its replication runs; max_lag_on_failover is 60 s"
     assert why in str(promotion.held_back(dead))
 
 

@@ -272,7 +272,7 @@ def test_a_worker_that_stays_without_its_angel_keeps_a_new_start_away(daemons: D
 def test_what_is_raised_is_logged_with_its_traceback(daemons: Daemons) -> None:
     daemons.start("raise", "delay=0.01", "failures=1")
     daemons.await_end(daemons.angel)
-    assert " FATAL ended by an error of its own\nTraceback" in daemons.log()
+    assert " FATAL ended by an internal error\nTraceback" in daemons.log()
     assert "ValueError: wrong on purpose" in daemons.log()
 
 

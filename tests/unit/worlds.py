@@ -69,7 +69,7 @@ def cluster(*, prefer: str | None = None, slaves: int = 1, readers: int = 3, **m
 
 
 def finds(outcome: Outcome, text: str = "") -> Finding:
-    """What a run of a check has found, in words of no matter."""
+    """What a run of a check has found, in any words."""
     return Finding("error", {"text": text}, outcome) if text else Finding("good", outcome=outcome)
 
 

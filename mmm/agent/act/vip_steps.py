@@ -118,7 +118,7 @@ class VipSteps:
         said = f"{mac} on {self._interface.name} has it"
         if step.stop:
             raise StepError(f"{said}: it is not bound here too (split_brain_guard); find that host")
-        log.warning("conflict: %s: %s; it is bound all the same", step.vip, said)
+        log.warning("conflict: %s: %s; it is bound anyway", step.vip, said)
         return said
 
     def renew(self, vips: Iterable[Vip]) -> None:

@@ -115,7 +115,7 @@ class Orders:
             sent = self._saving.as_recorded(order)
             spoken = await self._agents.tell(host, sent)
         except Exception as error:
-            log.exception("%s: telling its agent ended by an error of its own", order.host)
+            log.exception("%s: telling its agent ended by an internal error", order.host)
             spoken = Spoken(Answer.SILENT, f"error of the monitor: {error}")
         took, before, reply = time.monotonic() - started, self._world(), spoken.reply
         await self._go_on(_answered(order, spoken))

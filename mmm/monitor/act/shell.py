@@ -99,7 +99,7 @@ class Shell:
             self._start(work)
         if cut_off.fell_silent_together(self.world):
             self.world = cut_off.unjudged(self.world)
-            log.critical("network: no host answers: the monitor takes itself to be cut off")
+            log.critical("network: no host answers: the monitor assumes that it is cut off itself")
         looks = watch(
             self._monitor, self._pinger, lambda: self.world, lambda: self._periodic.heard, self.post
         )
@@ -250,4 +250,4 @@ class Shell:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.critical("a task of the monitor ended by an error of its own", exc_info=error)
+            log.critical("a task of the monitor ended by an internal error", exc_info=error)

@@ -123,5 +123,5 @@ async def _ask(host: Host, stored: Stored | None, agents: Agents, *, may_answer:
         (status, uptime), system = await asyncio.gather(agents.status(host), agents.system(host))
         if status is not None and system is not None:
             return Found(stored, status, system, uptime)
-    log.error("%s: its agent does not tell its status", host.name)
+    log.error("%s: its agent does not report its status", host.name)
     return Found(stored, status, system, uptime)

@@ -71,7 +71,7 @@ TABLE: tuple[Diagnosis, ...] = (
     Diagnosis(
         "cut_off_from_monitor",
         lambda world, name: bool(second_opinion.reached_by(world, name)),
-        "only the monitor does not reach {name}: its server answers {others}",
+        "only the monitor cannot reach {name}: its server answers {others}",
         "a link or a filter between monitor and host",
         "stays; its peers promise that it does",
         "never",

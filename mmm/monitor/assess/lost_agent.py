@@ -59,8 +59,8 @@ class WithoutAgent(Said):
 
 def _else(of: Fields, goes: str) -> str:
     return (
-        f"nobody has {of['vip']}: the lease of {of['host']} is over and its agent does not answer: start it; else"
-        f" {goes}"
+        f"nobody holds {of['vip']}: the lease of {of['host']} has run out and its agent does not answer. Start it;"
+        f" otherwise {goes}"
     )
 
 

@@ -39,7 +39,7 @@ class Lack(Said):
     texts: ClassVar[Texts] = {
         "replication_broken": _broken,
         "got_nothing": (
-            "it has got nothing of what {last} wrote in {seconds:.0f} s, though its replication runs,"
+            "it has received nothing that {last} wrote for {seconds:.0f} s, though its replication runs;"
             " max_lag_on_failover is {limit:g} s"
         ),
         "behind": "it is behind {last} ({check})",
@@ -66,7 +66,7 @@ def _held_back(of: Fields) -> str:
     if of["lossless"]:
         said += f"Nothing is lost if {of['last']}, which wrote last, has it again: {of['lossless'].format(**of)}. Else "
     force = f"'mmm_control move_role --force {of['role']} {of['host']}'"
-    return f"{said}{force} promotes it all the same, and what it lacks is lost"
+    return f"{said}{force} promotes it anyway, and what it lacks is lost"
 
 
 class HeldBack(Said):

@@ -18,16 +18,14 @@ class Unproved(Said):
     __slots__ = ()
 
     texts: ClassVar[Texts] = {
-        "first_start": "nothing tells that it was in use before: at a first start the admin chooses",
-        "not_read": "what it has was not read since it came back",
+        "first_start": "it was never in use, as far as is known: at a first start the admin chooses",
+        "not_read": "its transactions have not been read since it came back",
         "not_known": "what {of} has is not known: it is {state}",
         "writable": "{of} may still be written to: it is not read-only",
         "lacks": "{of} has {more} that it lacks",
-        "no_gtids": lambda of: f"{_whose(of)} has no GTIDs, so that nothing can be proved",
-        "no_transaction": lambda of: (
-            f"{_whose(of)} has no transaction by GTID, so that nothing can be proved"
-        ),
-        "apart": "{of} replicates from {source}, not from {other}, so that nothing can be proved",
+        "no_gtids": lambda of: f"{_whose(of)} has no GTIDs, so nothing can be proved",
+        "no_transaction": lambda of: f"{_whose(of)} has no transaction by GTID, so nothing can be proved",
+        "apart": "{of} replicates from {source}, not from {other}, so nothing can be proved",
     }
 
 

@@ -41,8 +41,8 @@ class SilentLag(Said):
 
     texts: ClassVar[Texts] = {
         "got_nothing": (
-            "{host} has got nothing of what {writer} wrote in {seconds:.0f} s, though its replication runs and says"
-            " nothing: its connection to its source may be half dead (slave_net_timeout)"
+            "{host} has received nothing that {writer} wrote for {seconds:.0f} s, though its replication runs and"
+            " reports nothing: its connection to its source may be half dead (slave_net_timeout)"
         )
     }
 

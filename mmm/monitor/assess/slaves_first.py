@@ -67,7 +67,7 @@ def _source(world: World, host: HostWorld) -> str:
     )
 
 
-_WAIT = "nobody could write until it has caught up, for the agent of {host} is one of MMM 2.x"
+_WAIT = "nobody could write until it has caught up, because the agent of {host} is one of MMM 2.x"
 
 
 class Slow(Said):
@@ -77,7 +77,7 @@ class Slow(Said):
 
     texts: ClassVar[Texts] = {
         "slave_behind": "{host} is behind ({check}): " + _WAIT,
-        "slave_behind_by": "{host} is {seconds:g} s behind, a move wants {limit:g} s at most: " + _WAIT,
+        "slave_behind_by": "{host} is {seconds:g} s behind, a move needs at most {limit:g} s: " + _WAIT,
     }
 
 

@@ -44,15 +44,15 @@ class NotOff(Said):
     __slots__ = ()
 
     texts: ClassVar[Texts] = {
-        "lives": "{sign}. Switch it off, or mend what is wrong there: its agent's word ends any wait.",
+        "lives": "{sign}. Switch it off, or fix what is wrong there: any wait ends when its agent answers.",
         "cut_off": "the monitor reaches none of its ping_ips: it is cut off itself.",
         "not_failed": (
-            "its checks have not failed: see 'mmm_control checks {host}'. If it is off, try again in some seconds."
+            "its checks have not failed: see 'mmm_control checks {host}'. If it is off, try again in a few seconds."
         ),
         "reached": (
             lambda of: f"{listed(of['others'])} reach its server: only the monitor is cut off from it."
         ),
-        "asked": "the other hosts are asked whether they reach it. Try again in some seconds.",
+        "asked": "the other hosts are being asked whether they reach it. Try again in a few seconds.",
     }
 
 

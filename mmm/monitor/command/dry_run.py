@@ -99,9 +99,9 @@ def _said(before: World, world: World, order: Order) -> str:
     if isinstance(order, ReadLog):
         return ""
     if isinstance(order, KillHost):
-        return f"{order.host}: kill_host is run, for it cannot be told"
+        return f"{order.host}: kill_host is run, because it cannot be told"
     if isinstance(order, LookForVip):
-        return f"{order.host}: {order.vip} is looked for, for neither its agent nor its server is there"
+        return f"{order.host}: {order.vip} is looked for, because neither its agent nor its server is there"
     if isinstance(order, AskOthers):
         return f"{order.host}: {', '.join(order.others)} are asked whether they reach it"
     held = before.hosts[order.host].agent.may_hold

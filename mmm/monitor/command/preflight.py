@@ -39,8 +39,8 @@ class Looked:
         if clients is not None and clients.idle:
             many = "1 idle session holds" if clients.idle == 1 else f"{clients.idle} idle sessions hold"
             said.append(
-                f"{many} a transaction open and would be ended, what is not committed rolled back: the longest has been"
-                f" idle for {clients.idle_for:.0f} s, {clients.idle_who}"
+                f"{many} a transaction open and would be ended and rolled back: the longest has been idle"
+                f" for {clients.idle_for:.0f} s, {clients.idle_who}"
             )
         if clients is not None and clients.waiting:
             many = "1 session waits" if clients.waiting == 1 else f"{clients.waiting} sessions wait"
@@ -66,9 +66,9 @@ class Objection(Said):
         "not_connected": "replication of {host} is not connected to its source: {check}",
         "behind": "{host} is behind: {check}",
         "behind_unknown": "how far {host} is behind is not known: {check}",
-        "behind_by": "{host} is {seconds:g} s behind, a move wants {limit:g} s at most",
+        "behind_by": "{host} is {seconds:g} s behind, a move needs at most {limit:g} s",
         "no_way_back": (
-            "replication of {host} does not run and is without GTID, so that it could not take the role back if the"
+            "replication of {host} does not run and uses no GTID, so it could not take the role back if the"
             " move failed: {check}"
         ),
         "agent_silent": "the agent of {host} cannot be told to let go: {why}",

@@ -103,7 +103,7 @@ def _cannot_force(fields: Fields) -> str:
 
 
 def _not_moved_back(fields: Fields) -> str:
-    back = f"it is to go back to {fields['owner']}, not confirmed yet{_why(fields)}"
+    back = f"it is going back to {fields['owner']}, not confirmed yet{_why(fields)}"
     return f"{_NOT_MOVED.format(**fields)}: {fields['cause']}; {back}"
 
 
@@ -147,7 +147,7 @@ REFUSED: Texts = {
     "checks_failed": "Checks 'ping' and 'mysql' must be ok for host '{host}': see 'mmm_control checks {host}'.",
     "peer_failed": "The replication checks of its peer '{peer}' must be ok: see 'mmm_control checks {peer}'.",
     "extra_transactions": "Host '{host}' stays {state}: {why}.",
-    "not_compared": "Host '{host}' stays {state}: {why}. Try again in a moment; --force takes it uncompared.",
+    "not_compared": "Host '{host}' stays {state}: {why}. Try again in a moment; --force takes it without comparing.",
     "not_replicating": "Replication of '{host}' does not run: {why}. Start it there (START SLAVE), or use --force.",
     "not_in_use": "Host '{host}' is {state}: only a host that is ONLINE or REPLICATION_* can be set offline.",
     "no_agent": _no_agent,
@@ -162,14 +162,14 @@ REFUSED: Texts = {
     "under_way": "{role} is being moved from {source} to {target} at the moment. Wait for the end of that.",
     "objections": (
         lambda of: (
-            f"{of['role']} is not moved to {of['host']}: {said_of(of['against'])}. 'move_role --force' moves it all the"
-            " same."
+            f"{of['role']} is not moved to {of['host']}: {said_of(of['against'])}. 'move_role --force' moves it"
+            " anyway."
         )
     ),
     "only_the_writer": "--force is for the active master role '{role}' only.",
     "cannot_force": _cannot_force,
     "not_off": "'{host}' does not count as off: {why}",
-    "waits_endless": "ordered, and done as soon as it can be: {why}",
+    "waits_endless": "ordered, and will be done as soon as possible: {why}",
     "not_moved_back": _not_moved_back,
     "moved_back": _NOT_MOVED + ": {owner} keeps it: {cause}",
     "keeps": _keeps,

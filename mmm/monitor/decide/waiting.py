@@ -34,11 +34,11 @@ class Waits(Said):
 
     texts: ClassVar[Texts] = {
         "lease": lambda of: _waits(of, f"for another {of['seconds']:.0f} s"),
-        "classic": lambda of: _waits(of, "its agent is one of the Perl MMM, which holds it for good"),
+        "classic": lambda of: _waits(of, "its agent is a Perl one, which never gives it up by itself"),
         "absent": lambda of: _waits(
             of,
-            f"its lease has no end; nothing answers for it since {of['silent']:.0f} s, after {of['longest']:.0f} s it"
-            " counts as off",
+            f"its lease has no end; nothing has answered for it for {of['silent']:.0f} s, and after"
+            f" {of['longest']:.0f} s it counts as off",
         ),
         "endless": lambda of: _waits(of, "its lease has no end"),
         "no_lease": lambda of: _waits(of, "its VIP has no lease (vip_lease is 0)"),
@@ -51,7 +51,7 @@ def _waits(of: Fields, until: str) -> str:
 
 def _way_out(of: Fields) -> str:
     host = of["host"]
-    answers = f"That ends at once when the agent of {host} answers"
+    answers = f"The wait ends at once when the agent of {host} answers"
     if not of["dead"]:
         return f"{answers}: start it"
     return (

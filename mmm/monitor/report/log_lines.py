@@ -104,7 +104,7 @@ def _stalled(before: World, after: World, name: str) -> Iterator[Notice]:
     if found and not was:
         yield logging.WARNING, str(found)
     elif silent_lag.lag(before, name) >= silent_lag.NOTABLE and not silent_lag.lag(after, name):
-        yield logging.INFO, f"{name}: it gets again what is written"
+        yield logging.INFO, f"{name}: it receives what is written again"
 
 
 def _stranger(before: World, after: World, name: str) -> Iterator[Notice]:

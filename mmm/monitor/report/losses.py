@@ -62,7 +62,7 @@ def _by_position(of: Fields) -> str:
     place = (
         f"its binary log was at {of['place']} then, and {of['taker']} has received it up to {of['received']}"
     )
-    return f"without GTIDs nobody counts; {place}{'' if of['reaches'] else ': the rest is lost'}"
+    return f"without GTIDs nothing can be counted; {place}{'' if of['reaches'] else ': the rest is lost'}"
 
 
 def _speed(of: Fields) -> str:
@@ -83,8 +83,8 @@ def _more(of: Fields) -> str:
 
 def _unseen(of: Fields) -> str:
     return (
-        f"{of['host']} fell silent and may have taken writes for {of['seconds']:.0f} s unseen, of clients that reached"
-        f" it; at {_speed(of)} that would be {of['likely']}{_more(of)}"
+        f"{of['host']} fell silent and may have taken writes for {of['seconds']:.0f} s unseen, from clients that still"
+        f" reached it; at {_speed(of)} that makes {of['likely']}{_more(of)}"
     )
 
 
@@ -104,13 +104,11 @@ class Lossage(Said):
         LossCode.NEVER_SEEN: _unknown(lambda of: f"what {of['unseen']} had was never seen"),
         LossCode.NO_GTIDS: _unknown(_by_position),
         LossCode.LOOKED_ONCE: _unknown(
-            lambda of: f"{of['host']} was looked at once only, how fast it wrote is not known{_more(of)}"
+            lambda of: f"{of['host']} was looked at only once, so how fast it wrote is not known{_more(of)}"
         ),
         LossCode.UNSEEN: _unknown(_unseen),
         LossCode.WRITES_ON: _unknown(
-            lambda of: (
-                f"{of['host']} may take writes still, for nothing made sure that it does not{_more(of)}"
-            )
+            lambda of: f"{of['host']} may still take writes: nothing has stopped it{_more(of)}"
         ),
     }
 

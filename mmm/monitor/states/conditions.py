@@ -24,21 +24,21 @@ DEAD = Condition("it is dead", lambda v: v.dead, "it is not dead")
 OTHERS_AWAITED = Condition(
     "its server fell silent and did not refuse, and other agents are asked whether they reach it",
     lambda v: v.others_awaited,
-    "nobody is asked about it",
+    "no other agent is being asked about it",
 )
 REACHED = Condition(
     "its server fell silent and did not refuse, and another host reaches it",
     lambda v: bool(v.reached_by),
     "no other host says that it reaches its server",
 )
-ALIVE = Condition("it is not dead", lambda v: not v.dead, "its server has to answer")
+ALIVE = Condition("it is not dead", lambda v: not v.dead, "its server must answer")
 ALL_GOOD = Condition(
     "it is not dead, both replication checks are good",
     lambda v: v.all_good,
-    "{v.failing_checks} has to be good",
+    "{v.failing_checks} must be good",
 )
 THREADS_FAILED = Condition("rep_threads has failed", lambda v: v.threads_failed, "rep_threads is good")
-THREADS_GOOD = Condition("rep_threads is good", lambda v: not v.threads_failed, "rep_threads has to be good")
+THREADS_GOOD = Condition("rep_threads is good", lambda v: not v.threads_failed, "rep_threads must be good")
 BACKLOG_FAILED = Condition("rep_backlog has failed", lambda v: v.backlog_failed, "rep_backlog is good")
 ACTIVE_MASTER = Condition(
     "it is the active master", lambda v: v.is_active_master, "it is not the active master"
@@ -61,7 +61,7 @@ PEER_ALIVE = Condition(
 REPLICATION_EXCUSED = Condition(
     "both replication checks are good, or its peer is not ONLINE",
     lambda v: v.all_good or not v.peer_online,
-    "{v.failing_checks} has to be good",
+    "{v.failing_checks} must be good",
 )
 HAS_SOURCE = Condition(
     "there is an active master, or it cannot be one itself",
@@ -76,12 +76,12 @@ REFUSES = Condition(
 FOLLOWS = Condition(
     "its agent does not refuse to follow the active master",
     lambda v: not v.refuses_to_follow,
-    "its agent has to follow the active master",
+    "its agent must follow the active master",
 )
 UNSHARED = Condition(
     "it can be active master, was lost, and has transactions that the active master lacked at the time of the failover",
     lambda v: v.unshared is not None,
-    "nothing is known that it has and the active master lacks",
+    "it is not known to have transactions that the active master lacks",
 )
 BEING_COMPARED = Condition(
     "it can be active master, was lost, and its transactions are not compared with the active master's yet;"
@@ -90,7 +90,7 @@ BEING_COMPARED = Condition(
     "its transactions were compared with the active master's, or cannot be",
 )
 COMPARED = Condition(
-    "its transactions need no comparison with the active master's any more",
+    "its transactions have been compared with the active master's, or need not be",
     lambda v: not v.being_compared,
     "{v.comparing_sentence}",
 )

@@ -37,7 +37,7 @@ class Warned:
 
 SENTENCES: Mapping[str, str] = {
     "network_down": "the monitor reaches {reached}: no check counts, nothing is sent",
-    "waits_for_network": "the monitor has not begun: it waits until one of its ping_ips answers ({ips})",
+    "waits_for_network": "the monitor has not started yet: it waits for one of its ping_ips to answer ({ips})",
     "failover_blocked": "no host holds {role}{ips}: {why}",
     "not_promoted": "no host holds {role}{ips}: {why}",
     "role_waits": "{said}",

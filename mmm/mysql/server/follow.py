@@ -207,7 +207,7 @@ def _warn_of_own(replica: Connection, source: Connection) -> None:
         return
     if own := surplus(here, there):
         log.warning(
-            "%s has %s of its own that %s lacks: it follows all the same, its data may differ",
+            "%s has %s of its own that %s lacks: it follows anyway, its data may differ",
             replica.address.ip,
             own,
             source.address.ip,
