@@ -93,6 +93,12 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         secret=True),
     Key("keep_users", "list", "MySQL users, besides those of MMM itself, whose sessions are never ended."),
     Key("sync_timeout", "seconds", "Longest wait for a replica to catch up.", default="10"),
+    Key("salvage", "bool",
+        "A new writer first gets what the old one had committed and it lacks, out of the binary log of that one's dead"
+        " server: docs/salvage.md.",
+        default="1"),
+    Key("salvage_timeout", "seconds", "Longest time that this may take before the new writer goes on without.",
+        default="5"),
     Key("vip_lease", "seconds",
         "VIPs are bound for so long and renewed by every word of the monitor: a host that is cut off loses them"
         " after it. A failover of a host that cannot be told waits for it, and a second more (of 1 s: half a second)."
@@ -193,6 +199,9 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
         default="/var/run/mysqld/mysqld.pid"),
     Key("mysql_rcscript", "text", "Script that starts and stops the MySQL server, for the tools.",
         default="/etc/init.d/mysql"),
+    Key("mysqlbinlog", "text",
+        "Program that reads the server's binary log. Without it: `mariadb-binlog` or `mysqlbinlog`, whichever is the"
+        " server's, in the PATH of mmm_agentd."),
     Key("mysql_cnf", "path", "Option file of the MySQL server, for the tools.", default="/etc/my.cnf"),
     Key("agent_user", "user", "MySQL user of the agent.", "A", old=(Old("host", "user", "AT"),)),
     Key("agent_password", "text", "Its password.", "A", secret=True, old=(Old("host", "password", "AT"),)),

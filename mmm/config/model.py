@@ -45,6 +45,7 @@ class Host:
     bin_path: str = ""
     mysql_pidfile: str = "/var/run/mysqld/mysqld.pid"
     mysql_rcscript: str = "/etc/init.d/mysql"
+    mysqlbinlog: str = ""
     mysql_cnf: str = "/etc/my.cnf"
     agent_user: str = ""
     agent_password: str = field(default="", repr=False)
@@ -187,6 +188,10 @@ class Cluster:
     """Users whose sessions are never ended (rule 10.12)."""
     sync_timeout: float = 10.0
     """Longest wait for a replica to catch up (rule 10.2)."""
+    salvage: bool = True
+    """A new writer gets what only the old one's binary log has (rule 10.10)."""
+    salvage_timeout: float = 5.0
+    """Seconds that this may take."""
     vip_lease: float = 10.0
     """Length of a lease (rule 11.1); 0 is none: VIPs are bound for good."""
     default_copy_method: str = ""

@@ -26,7 +26,10 @@ _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _MIRROR = "http://deb.debian.org/debian"
 _NOT_NEEDED = re.compile(r"(lib)?perl|gcc-\d+-base|debconf|galera|init-system|passwd|login|libsystemd-shared")
 _UNUSED = ("doc", "man", "locale", "lintian", "bug", "i18n", "info", "zoneinfo", "perl", "perl5")
-_PROGRAMS = ("mariadbd", "mariadb", "mariadb-dump", "mariadb-backup", "mysqld", "mysql", "mysqldump")
+_PROGRAMS = (
+    *("mariadbd", "mariadb", "mariadb-dump", "mariadb-backup", "mariadb-binlog"),
+    *("mysqld", "mysql", "mysqldump", "mysqlbinlog"),
+)
 _WRAPPER = """\
 #!/bin/sh
 # Runs {program} of this folder with the folder's own loader and libraries.

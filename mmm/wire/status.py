@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER
 from mmm.wire.agent import SET_STATUS, Reply, Request, WireError, decode_vips, encode_vips, sayable
+from mmm.wire.salvaged import ordered_salvage, salvage_field
 
 FORCE = "FORCE"
 """A parameter of SET_STATUS behind the three that MMM 2.x knows: writes are to be allowed whatever is missing."""
@@ -54,6 +55,8 @@ class Status:
 
     PROBE_STOP: then it is not bound, PROBE_SAY: it is said, and bound.
     """
+    salvage: str = ""
+    """The host whose binary log may have what is to be here before writes are allowed (10.10); empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class SystemStatus:
 def set_status(host: str, status: Status, lease: LeaseOffer | None = None) -> Request:
     """Return the request that makes `status` the agent's, with the lease for it."""
     more = [FORCE] * status.force + [DETACH] * status.detach + [status.probe] * bool(status.probe)
+    more += [salvage_field(status.salvage)] if status.salvage else []
     if lease is not None:
         length = "forever" if lease.length == FOREVER else f"{lease.length:.0f}"
         more = [f"LEASE:{length}:{lease.token}", *more]
@@ -79,7 +83,11 @@ def ordered_status(request: Request) -> Status:
     more = request.params[3:]
     probe = next((each for each in (PROBE_STOP, PROBE_SAY) if each in more), "")
     return replace(
-        _status(request.params, "SET_STATUS"), force=FORCE in more, detach=DETACH in more, probe=probe
+        _status(request.params, "SET_STATUS"),
+        force=FORCE in more,
+        detach=DETACH in more,
+        probe=probe,
+        salvage=ordered_salvage(request),
     )
 
 

@@ -5,12 +5,13 @@ ConfError; what it has decoded must survive being encoded and decoded again, and
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from mmm.agent.decide import plan, seen
+from mmm.binlog import events, replay, transactions
 from mmm.config.load import (
     Cluster,
     ConfError,
@@ -24,6 +25,7 @@ from mmm.config.model import Vip
 from mmm.config.names import CHECK_NAMES
 from mmm.control.forms import FORMS, render
 from mmm.gtid import mariadb as gtid
+from mmm.gtid.mysql import GtidSet
 from mmm.monitor.act import status_file
 from mmm.monitor.command import command_result
 from mmm.monitor.decide import startup
@@ -38,6 +40,8 @@ from mmm.mysql.session import text_protocol
 from mmm.wire import agent as wire
 from mmm.wire import control, questions
 from mmm.wire.agent import WireError
+from mmm.wire.binlog import asked_binlog, piece, piece_fields
+from mmm.wire.salvaged import salvaged_fields, salvaged_in
 from mmm.wire.status import agent_status, ordered_status, system_status
 from tests import commanding
 from tests.unit.worlds import NOW, WRITER, cluster, world
@@ -72,6 +76,8 @@ def agent(data: bytes) -> None:
     with contextlib.suppress(WireError):
         request = wire.decode_request(data)
         _request_reads_back(request)
+        with contextlib.suppress(WireError):
+            asked_binlog(request)
         status = ordered_status(request)
         for facts in (_FACTS, replace(_FACTS, this="db3", slave=True)):
             for seen in _SEEN:
@@ -83,6 +89,11 @@ def agent(data: bytes) -> None:
         for fields in (agent_status, system_status, questions.reach):
             with contextlib.suppress(WireError):
                 str(fields(reply))
+        with contextlib.suppress(WireError):
+            part = piece(reply)
+            assert piece(replace(reply, fields=piece_fields(part))) == part
+        if (got := salvaged_in(reply)) is not None:
+            assert salvaged_in(replace(reply, fields=salvaged_fields(got))) == got
 
 
 def _request_reads_back(request: wire.Request) -> None:
@@ -212,6 +223,26 @@ def said(data: bytes) -> None:
         assert exchange.take_in(data[end:]) == answer
 
 
+def binlog(data: bytes) -> None:
+    """Take the bytes for a file of a binary log, then for what the program prints of one."""
+    with contextlib.suppress(events.DamagedError):
+        form = events.read_format(data[:4096])
+        found = transactions.find(form, "bin.000001", data[len(form.head) :])
+        assert sum(len(each.data) for each in found.transactions) + found.rest <= len(data)
+        for has in (gtid.History((), ()), GtidSet()):
+            lacking = transactions.lacking(found, has).transactions
+            assert transactions.missing(found, has) >= len(lacking)
+            printed = list(batches_of(form, lacking, data))
+            assert len(printed) <= len(lacking) + 1
+    list(replay.statements(data.splitlines(keepends=True)))
+
+
+def batches_of(
+    form: events.Format, wanted: Sequence[transactions.Whole], data: bytes
+) -> Iterator[replay.Batch]:
+    return replay.batches(replay.statements(data.splitlines(keepends=True)), form, wanted)
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "agent": agent,
     "commanded": commanded,
@@ -221,6 +252,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "remembered": remembered,
     "replica": replica,
     "said": said,
+    "binlog": binlog,
 }
 
 WORDS: Mapping[str, tuple[str, ...]] = {
@@ -401,6 +433,29 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "said": (
         *("\x01\0\0\x01\x01", "\x05\0\0\x03", "\x07\0\0\x01\0\0\0\x02\0\0\0", "\x01\0\0\x01\x02"),
         *("\0\0\x02", "\x03def", "#42000", "read_only", "\x0c-\0", "\0\0\0"),
+    ),
+    "binlog": (
+        *(
+            "\xfebin",
+            "\xfdbin",
+            "\0\0\0",
+            "\x13\0\0\0",
+            "\x01\0",
+            "COMMIT",
+            "BEGIN",
+            "XA START",
+            "\xa2",
+            "\x0f",
+        ),
+        *(
+            "# at 4\n",
+            "# at 256\n",
+            "DELIMITER /*!*/;\n",
+            "/*!*/;\n",
+            "DELIMITER ;\n",
+            "BINLOG '\n",
+            "COMMIT/*!*/;\n",
+        ),
     ),
 }
 """Pieces of what a target expects, for the fuzzer to put together."""

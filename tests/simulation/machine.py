@@ -11,6 +11,7 @@ from mmm.agent.decide.steps import (
     Detach,
     Follow,
     Probe,
+    Salvage,
     StartReplication,
     Step,
     StopReceiving,
@@ -27,6 +28,8 @@ from mmm.lease.rules import FOREVER, PROBING
 from mmm.monitor.world.checks import Outcome
 from tests.simulation.clock import Clock
 
+SALVAGING = 0.5
+"""Seconds that it takes to get the rest of another server's log."""
 LAG = 100.0
 """Seconds that a server is behind which is behind."""
 
@@ -297,6 +300,8 @@ class Machine:
             return 0.0
         if isinstance(step, Probe):
             return PROBING
+        if isinstance(step, Salvage):
+            return SALVAGING
         return 1.0 if self.server is Server.SILENT else 0.0
 
     def _can_catch_up(self) -> bool:
@@ -315,14 +320,24 @@ class Machine:
         source = self.others[self.source]
         takes = self.replicates and not self.detached and self._can_catch_up()
         if self.server is Server.UP and takes and self.reaches(source):
-            if self.gtid:
-                for name, number in source.has.items():
-                    self.has[name] = max(number, self.has.get(name, 0))
-                return
-            for origin in source.log[self.applied :]:
-                if origin != self.name:
-                    self._take(origin)
-            self.applied = len(source.log)
+            self._take_all(source)
+
+    def _take_all(self, source: "Machine") -> None:
+        if self.gtid:
+            for name, number in source.has.items():
+                self.has[name] = max(number, self.has.get(name, 0))
+            return
+        for origin in source.log[self.applied :]:
+            if origin != self.name:
+                self._take(origin)
+        self.applied = len(source.log)
+
+    def _salvage(self, host: str) -> None:
+        """Get what the log of a server has that is dead or frozen, where its agent answers."""
+        other, now = self.others[host], self.clock.now
+        answers = self.speaks_with(other) and other.agent_up and now >= other.agent_frozen_until
+        if answers and now >= other.frozen_until and self.source == host:
+            self._take_all(other)
 
     def _take(self, origin: str) -> None:
         self.has[origin] = self.has.get(origin, 0) + 1
@@ -399,6 +414,8 @@ class Machine:
                 self.applied = len(self.others[host].log)
             case StopReceiving():
                 pass
+            case Salvage(host):
+                self._salvage(host)
             case ThrowAway() | Detach() | Attach():
                 self._detach(step)
             case StartReplication() | StopReplication():

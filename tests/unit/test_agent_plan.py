@@ -21,6 +21,7 @@ from mmm.agent.decide.steps import (
     Plan,
     Probe,
     RenewLogin,
+    Salvage,
     SemiSyncRole,
     StartReplication,
     Step,
@@ -201,6 +202,23 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
             Sync(lost=True), StopReceiving(finish=True), Probe(WRITER, stop=True), AllowWrites(WRITER),
             Bind(WRITER), Detach(),
         ),
+    ),
+    (
+        "the peer's binary log may have more: once nothing comes by replication, and before anybody writes",
+        MASTER, replace(ALONE, probe=PROBE_STOP, salvage="db2"), seen(), NOTHING,
+        (
+            Sync(lost=True), StopReceiving(finish=True), Salvage("db2", WRITER), Probe(WRITER, stop=True),
+            AllowWrites(WRITER), Bind(WRITER), Detach(),
+        ),
+    ),
+    (
+        "it has taken writes since: what that log has is older than these",
+        MASTER, replace(ALONE, salvage="db2"), seen(WRITER, writable=True), NOTHING,
+        (StopReceiving(), Detach()),
+    ),
+    (
+        "nor where it replicates on from that one",
+        MASTER, Status("ONLINE", (WRITER,), "db1", salvage="db2"), seen(), NOTHING, PROMOTE,
     ),
     (
         "it has the VIP, nobody is to be asked",

@@ -9,21 +9,27 @@ from mmm.gtid.semi_sync import SemiSync
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import loss
+from mmm.monitor.decide import reconcile
 from mmm.monitor.decide.turn import Lost, turn
 from mmm.monitor.report import answers, losses
 from mmm.monitor.report.history import Entry, decode, encode
 from mmm.monitor.states.table import enter
 from mmm.monitor.world.check_results import Look, ReplicaChecked
 from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.host import Pace, State
 from mmm.monitor.world.loss import LossCode
+from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
+from mmm.wire.salvaged import Cause, Salvaged
 from tests.unit.worlds import (
     NOW,
     WRITER,
+    answer,
     checks,
     finds,
     settle,
+    take_turn,
     with_host,
     world,
 )
@@ -314,3 +320,73 @@ def test_history_has_the_loss_as_values() -> None:
     assert (values["loss"], values["most"], values["missing"], values["rate"]) == ("at_most", 66, 3, 10.0)
     kept = decode(encode(Entry(1.0, said(after), loss=values)))
     assert kept[0].loss == values
+
+
+GOT = Salvaged("db1", 3, "0-1-113", "0-1-115", 900, known=True, seconds=0.08)
+
+
+def salvaged(got: Salvaged, *, how: Answer = Answer.OK) -> World:
+    """Return the world in which db2 has taken over from db1 and said what it got of that one's binary log."""
+    failed = checks(mysql=NOW)
+    refused = replace(failed["mysql"], refused=True, refused_since=NOW)
+    after = with_host(replace(writing(), last_writer="db1"), "db1", checks={**failed, "mysql": refused})
+    for _ in range(20):
+        after, orders = take_turn(after, NOW + 1)
+        for order in orders:
+            if isinstance(order, Tell) and order.status.salvage:
+                token = Answered("db2", order.number, how, "", 501.0, "b.1", salvaged=got)
+                after = apply(after, token, NOW + 1)
+            else:
+                after = answer(after, order, now=NOW + 1)
+    return after
+
+
+def test_the_next_writer_is_told_whose_log_may_have_more_until_it_has_taken_over() -> None:
+    before = with_host(replace(writing(), last_writer="db1"), "db1", checks=checks(mysql=NOW))
+    after, given = settle(before, NOW + 1)
+    named = [(order.host, order.status.salvage) for order in given if isinstance(order, Tell)]
+    assert ("db2", "db1") in named
+    assert {host for host, name in named if name} == {"db2"}
+    assert not reconcile.wanted(after, "db2", NOW + 2).salvage
+    off = replace(before, conf=replace(before.conf, salvage=False))
+    assert not any(order.status.salvage for order in settle(off, NOW + 1)[1] if isinstance(order, Tell))
+
+
+def test_a_log_is_not_asked_for_where_no_agent_answers() -> None:
+    before = with_host(replace(writing(), last_writer="db1"), "db1", checks=checks(mysql=NOW, ping=NOW))
+    _, given = settle(before, NOW + 1, {"db1": Answer.SILENT})
+    assert not any(order.status.salvage for order in given if isinstance(order, Tell))
+
+
+def test_a_log_that_was_read_to_its_end_tells_what_is_lost() -> None:
+    assert said(turn(salvaged(GOT), NOW + 1.1).world) == (
+        "lost with db1 when db2 took over: nothing: 3 transactions got from the binary log of db1 (0-1-113 to 0-1-115)"
+    )
+    nothing = replace(GOT, count=0, first="", last="")
+    assert said(turn(salvaged(nothing), NOW + 1.1).world).endswith(
+        "nothing: the binary log of db1 had nothing more"
+    )
+    left = replace(GOT, left=2, cause=Cause.DENIED)
+    after = turn(salvaged(left), NOW + 1.1).world
+    assert "2 transactions that the binary log of db1 has: the agent's MySQL user may not" in said(after)
+    assert after.loss is not None
+    values = losses.encoded(after.loss, lambda moment: moment)
+    assert (values["most"], values["missing"]) == (2, 2)
+    assert (values["salvaged"]["count"], values["salvaged"]["why"]) == (3, "denied")
+
+
+def test_what_an_order_got_that_was_not_done_to_its_end_is_kept() -> None:
+    after = salvaged(GOT, how=Answer.ERROR)
+    assert after.loss is not None
+    assert after.loss.salvaged == GOT
+
+
+def test_a_log_that_was_not_read_to_its_end_leaves_the_estimate_and_is_named() -> None:
+    got = replace(GOT, known=False, cause=Cause.AGENT)
+    after = seen(salvaged(got), "db2", mariadb(NOW + 1.1, db1=115, db2=116))
+    text = said(turn(after, NOW + 1.2).world)
+    assert "at most 48 transactions since " in text
+    assert (
+        "; the rest of the binary log of db1 was not got: its agent did not send it; 3 transactions got"
+        in text
+    )

@@ -46,7 +46,7 @@ def lacks(flavour: Flavour, *rows: str) -> set[str]:
                 "GRANT SELECT, PROCESS ON `REPLICATION SLAVE ADMIN`.* TO `a`@`%`",
                 "SET DEFAULT ROLE `r` FOR `a`@`%`",
             ],
-            {"REPLICATION SLAVE ADMIN", "REPLICATION MASTER ADMIN"},
+            {"REPLICATION SLAVE ADMIN", "REPLICATION MASTER ADMIN", "BINLOG REPLAY"},
         ),
         (MYSQL_5_7, ["GRANT PROCESS, SUPER ON *.* TO 'a'@'%'"], {"SELECT"}),
         (MYSQL_5_7, ["GRANT ALL PRIVILEGES ON *.* TO 'a'@'10.0.0.%'"], set()),
@@ -57,7 +57,7 @@ def lacks(flavour: Flavour, *rows: str) -> set[str]:
                 "GRANT CONNECTION_ADMIN,SYSTEM_USER,SYSTEM_VARIABLES_ADMIN ON *.* TO `a`@`%`",
                 "GRANT SELECT (HOST) ON `performance_schema`.`replication_connection_configuration` TO `a`@`%`",
             ],
-            {"REPLICATION_SLAVE_ADMIN", "SELECT"},
+            {"REPLICATION_SLAVE_ADMIN", "REPLICATION_APPLIER", "SELECT"},
         ),
         (
             MYSQL_9_7,

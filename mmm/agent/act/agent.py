@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmm.agent.act.authority import Authority
+from mmm.agent.act.binlog_sender import BinlogSender
 from mmm.agent.act.doubts import Doubts
 from mmm.agent.act.found_lease import found_lease
 from mmm.agent.act.questions import Questions
@@ -28,14 +29,16 @@ from mmm.agent.decide.plan import facts
 from mmm.clock import clock
 from mmm.config.model import Cluster
 from mmm.lease.rules import FOREVER
+from mmm.mysql.session.connection import Connection
 from mmm.network.arp import Announcer
 from mmm.network.line_server import GarbageError, Peer
 from mmm.network.vips import Interface, InterfaceError
 from mmm.process import log_queue
 from mmm.wire import agent as wire
-from mmm.wire import promises, why
+from mmm.wire import binlog, promises, why
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import CONF, lead_of
+from mmm.wire.salvaged import salvaged_fields
 from mmm.wire.status import WITHOUT, Status, agent_status_fields, granted, ordered_status, took_fields
 
 ORDER_LIMIT = 90.0
@@ -71,8 +74,9 @@ class Agent:
         self._leases = conf.vip_lease > 0
         self._took_stock = False
         """What an earlier agent has left here is known."""
-        self._doubts = Doubts(conf)
         self._replies = Replies(conf, lambda: self._shell.core.held)
+        self._binlog = BinlogSender(self._here, self._replies, self._may_have_role)
+        self._doubts = Doubts(conf, self._learn)
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
         at = self._shell.steps.at
         self._questions = Questions(at, interface, self._replies, self._doubts, self._looker)
@@ -142,10 +146,20 @@ class Agent:
                 return await self._clear_bad_roles()
             case wire.PREPARE:
                 return await self._prepare()
+            case binlog.BINLOG:
+                return await self._binlog.answer(request)
             case wire.RELEASE:
                 return self._release(request)
             case _:
                 return await self._questions.answer(request)
+
+    def _learn(self, server: Connection) -> None:
+        """Find out, while the server lives, what is to be known of it once it is dead; raises MysqlError."""
+        self._binlog.learn(server)
+        self._shell.steps.salvage.prepare(server)
+
+    def _may_have_role(self) -> bool:
+        return self._shell.core.site.is_writer(self._shell.core.status)
 
     async def reassert(self) -> None:
         """Put right what is assigned and has changed since, unless it was looked at just now (rule 7)."""
@@ -161,6 +175,7 @@ class Agent:
         await self._shell.close(self._leave_for_good())
         self._questions.close()
         self._doubts.close()
+        self._binlog.close()
         self._looker.shutdown(wait=False, cancel_futures=True)
 
     async def _leave_for_good(self) -> None:
@@ -222,7 +237,8 @@ class Agent:
         doubts = doubt_fields(self._doubts.found)
         refuses = refusal_to_follow(outcome.failures)
         refusal = (why.refuses_field(refuses),) if refuses else ()
-        return (*took_fields(outcome.took), *self._authority.fields(), *doubts, *refusal)
+        salvaged = salvaged_fields(self._shell.steps.salvage.done)
+        return (*salvaged, *took_fields(outcome.took), *self._authority.fields(), *doubts, *refusal)
 
     async def _take_over(self, bound: Collection[str]) -> None:
         """Keep to the lease that an earlier agent was given, as far as the kernel knows it."""
@@ -269,6 +285,7 @@ class Agent:
         `tls` is for questions to other agents, those of the monitor too.
         """
         self._questions.reach.tls = tls
+        self._shell.steps.salvage.use(tls)
         if self._leases:
             self._shell.watch(tls)
         await self._doubts.watch()

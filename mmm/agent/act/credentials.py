@@ -15,13 +15,14 @@ from mmm.network.line_server import Peer
 from mmm.network.root import is_root
 from mmm.wire import agent as wire
 from mmm.wire import signature
+from mmm.wire.binlog import BINLOG
 from mmm.wire.lead import AUTH, ORDERS, STALE, is_free, lead_of
 from mmm.wire.status import granted
 
 WINDOW = 60.0
 """Seconds for which a token may be signed with."""
-NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE, wire.DOCTOR}
-"""What changes something here, or makes this agent try the ways to another host."""
+NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE, wire.DOCTOR, BINLOG}
+"""What changes something here, makes this agent try the ways to another host, or gets data of its server."""
 _OURS = NEEDED - {wire.SET_STATUS, wire.CLEAR_BAD_ROLES}
 """Those of them that no classic monitor sends."""
 

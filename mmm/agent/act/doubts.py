@@ -7,7 +7,7 @@ which shows it and begins no move to such a host.
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -31,10 +31,14 @@ log = logging.getLogger(__name__)
 
 
 class Doubts:
-    """What is wrong on this host; `found` is as old as the last look. `close` it."""
+    """What is wrong on this host; `found` is as old as the last look. `close` it.
 
-    def __init__(self, conf: Cluster) -> None:
+    `learn` is given a session of the server at each look, for what is to be known of it once it is dead.
+    """
+
+    def __init__(self, conf: Cluster, learn: Callable[[Connection], None] = lambda _: None) -> None:
         self._conf = conf
+        self._learn = learn
         self._here = conf.hosts[conf.this]
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="doubts")
         self._logins: tuple[Doubt, ...] = ()
@@ -69,6 +73,7 @@ class Doubts:
     def _look(self) -> tuple[Doubt, ...]:
         found: list[Doubt] = []
         with suppress(MysqlError), connect(agent_at(self._here), ANSWER_LIMIT) as server:
+            self._learn(server)
             self._disks.learn(server)
             found += _grants(server)
         found += self._disks.doubts()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mmm.agent.act.catch_up import CatchUpError
 from mmm.agent.act.observe import Session
 from mmm.agent.act.replication_steps import ReplicationSteps
+from mmm.agent.act.salvage_step import SalvageStep
 from mmm.agent.act.step_error import StepError
 from mmm.agent.act.stopwatch import Stopwatch
 from mmm.agent.act.vip_steps import VipSteps
@@ -26,6 +27,7 @@ from mmm.agent.decide.steps import (
     Plan,
     Probe,
     RenewLogin,
+    Salvage,
     SemiSyncRole,
     Step,
     Sync,
@@ -73,6 +75,7 @@ class Steps:
         self._vips = VipSteps(self.at, interface, announcer, lifetime)
         self._access = WriteSteps(self.at)
         self._replication = ReplicationSteps(self.at)
+        self.salvage = SalvageStep(self.at, lifetime)
         self._complaints: dict[str, str] = {}
 
     def prepare(self) -> None:
@@ -97,6 +100,8 @@ class Steps:
             for step in chain:
                 failure = self._timed(step, session)
                 if failure and isinstance(step, SemiSyncRole | ThrowAway):
+                    continue
+                if failure and isinstance(step, Salvage) and failure.code != LEASE_OVER:
                     continue
                 if failure and isinstance(step, Detach | RenewLogin | GoOn):
                     break
@@ -163,12 +168,16 @@ class Steps:
             case UnbindElsewhere(vip):
                 return self._vips.unbind_elsewhere(vip)
             case DenyWrites():
+                self.salvage.forget()
                 return self._access.deny(session)
             case AllowWrites(vip):
                 return self._allow(vip, session)
             case Sync():
                 with self.at.watch.lap("catch up"):
                     return self._replication.sync(session, step)
+            case Salvage():
+                with self.at.watch.lap("salvage"):
+                    return self.salvage.do(step, session)
             case _:
                 with self.at.watch.lap(str(step)):
                     return self._replication.do(step, session)

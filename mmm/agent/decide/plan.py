@@ -6,7 +6,7 @@ are those that lead from what stands on interface and server to what is wanted. 
     1. follow     a slave in use, or with broken replication, that replicates from another than the active master
     2. remove     deny writes, then unbind the writer's VIP, then the others that are not wanted
     3. add        bind the others, then for the writer's: sync, receive no more where a lost master is the source,
-                  probe where somebody may still have it, allow writes, bind
+                  get what only that one's binary log has, probe where somebody may still have it, allow writes, bind
     4. replicate  ADMIN_OFFLINE stops replication, its end starts it; the active master is detached from a master
                   that was lost, and attached again once that one is compared (rule 10.16); it goes on in the log of one
                   that was set up anew
@@ -31,6 +31,7 @@ from mmm.agent.decide.steps import (
     Plan,
     Probe,
     RenewLogin,
+    Salvage,
     SemiSyncRole,
     StartReplication,
     StopReceiving,
@@ -253,7 +254,9 @@ def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, pa
             if wanted.probe and not (bound or vip in past.ready)
             else ()
         )
-        chains.append((*sync, *stop, *cut, *probe, *wait, *allow, *bind, *detach))
+        # Once nothing more comes by replication, whose place is set behind what is got so.
+        rest: Chain = (Salvage(wanted.salvage, vip),) if leaves and sync and wanted.salvage else ()
+        chains.append((*sync, *stop, *cut, *rest, *probe, *wait, *allow, *bind, *detach))
     return chains
 
 

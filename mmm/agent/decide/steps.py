@@ -58,6 +58,20 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
+class Salvage:
+    """Get what only the binary log of the old writer's dead server has, while the lease of `vip` lasts.
+
+    That it fails fails no order: the failover goes on without, and says so.
+    """
+
+    host: str
+    vip: Vip
+
+    def __str__(self) -> str:
+        return f"get the rest of {self.host}'s binary log"
+
+
+@dataclass(frozen=True, slots=True)
 class Bind:
     """Bind a VIP and announce it."""
 
@@ -199,6 +213,7 @@ Step = (
     | AllowWrites
     | SemiSyncRole
     | Sync
+    | Salvage
     | Probe
     | Bind
     | Unbind

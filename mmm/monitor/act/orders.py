@@ -25,6 +25,7 @@ from mmm.network.neighbours import is_absent
 from mmm.process import log_queue
 from mmm.wire import lead
 from mmm.wire.doubts import doubts_in
+from mmm.wire.salvaged import salvaged_in
 from mmm.wire.status import is_leaving, is_without, took_in
 from mmm.wire.why import refusal_to_follow, why
 
@@ -167,6 +168,7 @@ def _answered(order: Tell, spoken: Spoken) -> Answered:
         refuses_to_follow=refusal_to_follow(reply),
         leaving=is_leaving(reply),
         without=is_without(reply),
+        salvaged=salvaged_in(reply),
         follows=follows,
         stranger=lead.stranger(reply),
         differs=lead.differs(reply),

@@ -37,6 +37,7 @@ def answered(world: World, event: Answered, now: float) -> World:
         return world
     if event.uptime is not None:
         host = _heard(host, event, event.uptime, now)
+        world = loss.salvaged(world, event.host, event.salvaged)
     link = host.agent
     if isinstance(flight, Greeting) and event.uptime is not None:
         link = replace(link, orders=replace(link.orders, in_flight=None))

@@ -7,6 +7,9 @@ its lease lasts, until the new one has the role at the latest. It is taken to ha
 of the last looks, and a quarter more. Where that is no measure, the loss is unknown, and what it comes to by that rate
 is said as an estimate.
 
+Where the new writer has read the old one's binary log to its end, nothing is estimated: what that has and the new one
+has not is lost, and nothing else.
+
 A semi-sync source tells its clients nothing that was not received elsewhere. So it stays, if it was so at the last
 look, for as long as it waits for an acknowledgement before it falls back.
 """
@@ -20,6 +23,7 @@ from mmm.monitor.world.host import HostWorld, Pace, State
 from mmm.monitor.world.loss import Loss, LossCode
 from mmm.monitor.world.said import Fields
 from mmm.monitor.world.world import World
+from mmm.wire.salvaged import Salvaged
 
 LOOKS = 12
 """So many looks tell how fast a server writes."""
@@ -46,6 +50,26 @@ def taken(world: World, host: str, now: float) -> World:
     return replace(world, loss=replace(loss, taken=now))
 
 
+def salvaged(world: World, host: str, got: Salvaged | None) -> World:
+    """Return the world after the host has said what it got of the binary log of the writer before it."""
+    loss = world.loss
+    if loss is None or got is None or (loss.host, loss.taker) != (got.host, host):
+        return world
+    return replace(world, loss=replace(loss, salvaged=got))
+
+
+def to_salvage(world: World, name: str) -> str:
+    """Return the host whose binary log may have what the next writer lacks, empty where nobody is to be asked.
+
+    It is the last writer, if its agent answers: what it has committed is in its log, whatever its server does now.
+    """
+    loss = world.loss
+    if not world.conf.salvage or loss is None or loss.taker != name or loss.taken is not None:
+        return ""
+    link = world.hosts[loss.host].agent
+    return loss.host if link.told is not None and not link.silence else ""
+
+
 def step(world: World, now: float) -> World:
     """Return the world with the loss estimated once it can be, corrected, and forgotten once its host is back."""
     loss = world.loss
@@ -58,7 +82,7 @@ def step(world: World, now: float) -> World:
     if loss.taken is None:
         loss = _witnessed(world, loss, now)
     elif loss.code is not LossCode.COMPARED:
-        loss = _compared(world, loss) or _estimated_anew(world, loss, now)
+        loss = _compared(world, loss) or _known(loss) or _estimated_anew(world, loss, now)
     return world if loss == world.loss else replace(world, loss=loss)
 
 
@@ -159,6 +183,14 @@ def _estimated_anew(world: World, loss: Loss, now: float) -> Loss:
     found = _estimated(world, replace(loss, looked=ours.seen if looked and ours is not None else None))
     same = loss.looked is not None and (loss.code, loss.missing) == (found.code, found.missing)
     return replace(loss, looked=found.looked) if same else found
+
+
+def _known(loss: Loss) -> Loss | None:
+    """Return the loss as the binary log of its host tells it, None where that was not read to its end."""
+    got = loss.salvaged
+    if got is None or not got.known:
+        return None
+    return replace(loss, code=LossCode.SALVAGED, most=got.left, missing=got.left, likely=None, about={})
 
 
 def _estimated(world: World, loss: Loss) -> Loss:

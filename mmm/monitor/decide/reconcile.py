@@ -13,7 +13,7 @@ from dataclasses import replace
 from mmm.config.model import Vip
 from mmm.lease import lead
 from mmm.lease.rules import FOREVER
-from mmm.monitor.assess import divergence, second_opinion, slaves_first
+from mmm.monitor.assess import divergence, loss, second_opinion, slaves_first
 from mmm.monitor.decide import leases
 from mmm.monitor.world.link import Greeting, KillStep, Ordered
 from mmm.monitor.world.orders import KillHost, Order, Tell
@@ -65,7 +65,8 @@ def wanted(world: World, name: str, now: float) -> Status:
     force = writes and world.forced == name
     detach = writes and divergence.keeps_away(world, name)
     probe = _probe(world) if writes and world.unsure & world.master_vips else ""
-    return Status(str(world.hosts[name].state), vips, _master_for(world, name), force, detach, probe)
+    salvage = loss.to_salvage(world, name) if detach else ""
+    return Status(str(world.hosts[name].state), vips, _master_for(world, name), force, detach, probe, salvage)
 
 
 def _probe(world: World) -> str:

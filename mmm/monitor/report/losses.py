@@ -1,12 +1,13 @@
 """What a failover has lost, in words and as JSON has it (rules 10.10, 11.3)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from mmm.monitor.world.loss import Loss, LossCode
 from mmm.monitor.world.said import Fields, Said, Texts, listed
 from mmm.wire.control import moment
+from mmm.wire.salvaged import Cause, Salvaged
 
 Clock = Callable[[float], float]
 """Turns monotonic seconds into wall-clock ones since 1970."""
@@ -22,6 +23,7 @@ def said(loss: Loss, clock: Clock) -> "Lossage":
         "likely": loss.likely,
         "rate": loss.rate,
         "rate_age": loss.rate_age,
+        "salvaged": loss.salvaged,
         **loss.about,
     }
     return Lossage(str(loss.code), about)
@@ -39,8 +41,74 @@ def encoded(loss: Loss, clock: Clock) -> dict[str, Any]:
         "missing": loss.missing,
         "rate": loss.rate,
         "seen": None if loss.seen is None else clock(loss.seen),
+        "salvaged": None if loss.salvaged is None else encoded_salvage(loss.salvaged),
         "ended": clock(loss.ended) if ends and loss.ended is not None else None,
     }
+
+
+def encoded_salvage(got: Salvaged) -> dict[str, Any]:
+    """Return what was got of a binary log as values for JSON."""
+    return {
+        "host": got.host,
+        "count": got.count,
+        "first": got.first,
+        "last": got.last,
+        "bytes": got.size,
+        "left": got.left,
+        "read_to_its_end": got.known,
+        "why": str(got.cause or ""),
+        "seconds": got.seconds,
+    }
+
+
+_REASONS: Mapping[Cause, str] = {
+    Cause.AGENT: "its agent did not send it",
+    Cause.HAS_ROLE: "its agent may hold the role still",
+    Cause.NO_LOG: "it cannot be read there",
+    Cause.PURGED: "it does not reach back so far",
+    Cause.WRONG_SERVER: "it is another server's",
+    Cause.ENCRYPTED: "it is encrypted",
+    Cause.DAMAGED: "it is damaged",
+    Cause.INCIDENT: "it notes an incident",
+    Cause.XA: "an XA transaction is in it",
+    Cause.NO_GTIDS: "its transactions have no GTIDs",
+    Cause.GAP: "it does not follow on what the new writer had",
+    Cause.DIVERGED: "the new writer has written something else in its place",
+    Cause.TOO_LARGE: "it is too long",
+    Cause.LATE: "it took longer than salvage_timeout, or the lease",
+    Cause.PROGRAM: "mariadb-binlog or mysqlbinlog could not be run on the new writer",
+    Cause.DENIED: "the agent's MySQL user may not apply it",
+    Cause.NOT_APPLIED: "the server did not take it",
+    Cause.SERVER: "the new writer's server could not be asked",
+}
+
+
+def _got(got: Salvaged) -> str:
+    """Return what was got, in words."""
+    return f"{_transactions(got.count)} got from the binary log of {got.host} ({got.names})"
+
+
+def _transactions(count: int) -> str:
+    return f"{count} transaction{'' if count == 1 else 's'}"
+
+
+def _salvaged(of: Fields) -> str:
+    got: Salvaged = of["salvaged"]
+    more = f"{_got(got)}" if got.count else f"the binary log of {got.host} had nothing more"
+    if not got.left:
+        return f"nothing: {more}"
+    why = _REASONS[got.cause or Cause.NOT_APPLIED]
+    more = f"; {_got(got)}" if got.count else ""
+    return f"{_transactions(got.left)} that the binary log of {got.host} has: {why}{more}"
+
+
+def _not_got(of: Fields) -> str:
+    """Return what is to be said of a binary log that was not read to its end, with its semicolon."""
+    got: Salvaged | None = of["salvaged"]
+    if got is None or got.cause is None:
+        return ""
+    more = f"; {_got(got)}" if got.count else ""
+    return f"; the rest of the binary log of {got.host} was not got: {_REASONS[got.cause]}{more}"
 
 
 def _most(of: Fields) -> str:
@@ -101,6 +169,7 @@ class Lossage(Said):
             lambda of: f"{_most(of)}, by a comparison when it came back: it has {of['extra']}"
         ),
         LossCode.ACKNOWLEDGED: "nothing that clients were told of: semi-sync was on",
+        LossCode.SALVAGED: _salvaged,
         LossCode.NEVER_SEEN: _unknown(lambda of: f"what {of['unseen']} had was never seen"),
         LossCode.NO_GTIDS: _unknown(_by_position),
         LossCode.LOOKED_ONCE: _unknown(
@@ -113,4 +182,5 @@ class Lossage(Said):
     }
 
     def __str__(self) -> str:
-        return f"lost with {self.fields['host']} when {self.fields['taker']} took over: {Said.__str__(self)}"
+        more = "" if self.code == LossCode.SALVAGED else _not_got(self.fields)
+        return f"lost with {self.fields['host']} when {self.fields['taker']} took over: {Said.__str__(self)}{more}"

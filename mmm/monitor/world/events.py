@@ -9,6 +9,7 @@ from mmm.monitor.world.check_results import PingChecked, ReplicaChecked, ServerC
 from mmm.monitor.world.examined import Met
 from mmm.wire.doubts import Doubt
 from mmm.wire.questions import Note
+from mmm.wire.salvaged import Salvaged
 
 
 class Answer(StrEnum):
@@ -49,6 +50,8 @@ class Answered:
     """The address of another monitor that the agent has refused lately."""
     leaving: bool = False
     """The agent is being stopped, and is to be granted the active master role for good."""
+    salvaged: Salvaged | None = None
+    """What it got of the binary log of the writer before it; None: nothing was tried."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,14 @@ from enum import StrEnum
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.world.host import Pace
 from mmm.monitor.world.said import Fields
+from mmm.wire.salvaged import Salvaged
 
 
 class LossCode(StrEnum):
-    """What is known of a loss. Only AT_MOST, COMPARED and ACKNOWLEDGED come with a number that it does not exceed."""
+    """What is known of a loss.
+
+    AT_MOST, COMPARED, ACKNOWLEDGED and SALVAGED alone come with a number that it does not exceed.
+    """
 
     AT_MOST = "at_most"
     """`most` were lost if the host wrote no faster than it was seen to."""
@@ -17,6 +21,8 @@ class LossCode(StrEnum):
     """The host is back, and `most` is what it has and the taker lacks."""
     ACKNOWLEDGED = "acknowledged"
     """Nothing that clients were told of: the taker acknowledged every commit (semi-sync)."""
+    SALVAGED = "salvaged"
+    """Its binary log was read to its end: `most` is what the taker did not get of that."""
     NEVER_SEEN = "never_seen"
     """What one of the two has was never read."""
     NO_GTIDS = "no_gtids"
@@ -69,6 +75,8 @@ class Loss:
     """What the host had at the last look that tells of it: not one at data that have replaced what was lost."""
     paces: tuple[Pace, ...] = ()
     """How fast the host wrote, up to that look."""
+    salvaged: Salvaged | None = None
+    """What the taker got of the binary log of the host; None: nothing was tried."""
     about: Fields = field(default_factory=dict)
     """What else its sentence names, by the code."""
 

@@ -66,6 +66,7 @@ def agent_privileges(flavour: Flavour) -> tuple[str, ...]:
             "SLAVE MONITOR",
             "REPLICATION SLAVE ADMIN",
             "REPLICATION MASTER ADMIN",  # semi-sync: the new master's commits wait
+            "BINLOG REPLAY",  # what only a dead server's log has is applied
         )
     if flavour.mariadb or flavour.version < (8, 0, 0):
         return ("SUPER", "PROCESS", "REPLICATION CLIENT")
@@ -76,6 +77,7 @@ def agent_privileges(flavour: Flavour) -> tuple[str, ...]:
         "PROCESS",
         "REPLICATION CLIENT",
         "REPLICATION_SLAVE_ADMIN",
+        "REPLICATION_APPLIER",  # what only a dead server's log has is applied
     )
 
 

@@ -24,8 +24,10 @@ _GRANT = re.compile(
 _QUOTED = re.compile(r"'((?:[^'\\]|''|\\.)*)'")
 _HEARTBEAT = "performance_schema.replication_connection_configuration"
 
-BESIDES = frozenset({"REPLICATION MASTER ADMIN", "SYSTEM_USER", "SELECT"})
-"""What the agent needs for semi-sync, administrators' sessions and the heartbeat period only."""
+SALVAGE = frozenset({"BINLOG REPLAY", "REPLICATION_APPLIER"})
+"""What the agent needs to apply what only a dead server's binary log has, on MariaDB and on MySQL."""
+BESIDES = SALVAGE | {"REPLICATION MASTER ADMIN", "SYSTEM_USER", "SELECT"}
+"""What it needs for that, semi-sync, administrators' sessions and the heartbeat period only."""
 
 _OF_SUPER_MARIADB = frozenset(
     {
@@ -34,10 +36,17 @@ _OF_SUPER_MARIADB = frozenset(
         "SLAVE MONITOR",
         "REPLICATION SLAVE ADMIN",
         "REPLICATION MASTER ADMIN",
+        "BINLOG REPLAY",
     }
 )
 _OF_SUPER_MYSQL = frozenset(
-    {"SYSTEM_VARIABLES_ADMIN", "CONNECTION_ADMIN", "REPLICATION CLIENT", "REPLICATION_SLAVE_ADMIN"}
+    {
+        "SYSTEM_VARIABLES_ADMIN",
+        "CONNECTION_ADMIN",
+        "REPLICATION CLIENT",
+        "REPLICATION_SLAVE_ADMIN",
+        "REPLICATION_APPLIER",
+    }
 )
 _OTHER_NAMES = {
     "REPLICATION CLIENT": "BINLOG MONITOR",

@@ -117,6 +117,20 @@ class Connection:
         """Run a statement for its effect; otherwise as `query`."""
         self.query(sql, args, timeout)
 
+    def send(self, statement: bytes, timeout: float | None = None) -> None:
+        """Run a statement of any length for its effect, in bytes as the session's character set has them.
+
+        Otherwise as `query`.
+        """
+        self._limits.begin(self.timeout if timeout is None else timeout)
+        try:
+            self._session.query(statement)
+        except Exception as error:
+            failure = classify(error, str(self.address))
+            if not failure.server_alive:
+                self.close()
+            raise failure from error
+
     def ask(self, question: Question[T], timeout: float | None = None) -> T:
         """Return what a question comes to; `timeout` in seconds for each statement, by default the connection's.
 

@@ -1,0 +1,102 @@
+"""The binary log of this host's own server, as files, for the agent of another host once the server is dead.
+
+Where it is the server says while it lives. That is kept below /run, for an agent that is started afterwards.
+"""
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from mmm.agent.act import promise_file
+from mmm.mysql.server.log_home import LogHome, look_at_log_home
+from mmm.mysql.session.connection import Connection
+from mmm.wire.binlog import NO_LOG, PURGED, WRONG_SERVER, Asked, Piece
+
+log = logging.getLogger(__name__)
+
+
+class LogRefusedError(Exception):
+    """The log cannot be read; the text says why, and `code` is one of `mmm.wire.binlog`."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class _Index(NamedTuple):
+    folder: Path
+    names: tuple[str, ...]
+
+    def path(self, name: str) -> Path:
+        """Return where a file of the log is."""
+        return self.folder / name
+
+
+class BinlogFiles:
+    """Reads the log; `file` keeps where it is, None: nothing does."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._home = _decoded(promise_file.load(file))
+
+    def learn(self, server: Connection) -> None:
+        """Ask the server where its log is; raises MysqlError."""
+        home = server.ask(look_at_log_home(server))
+        if home == self._home:
+            return
+        self._home = home
+        try:
+            promise_file.store(self._file, json.dumps(asdict(home)))
+        except OSError as error:
+            log.warning("where the server's binary log is cannot be kept in %s: %s", self._file, error)
+
+    def read(self, asked: Asked) -> Piece:
+        """Return the bytes that are asked for, fewer at the end of a file; raises LogRefusedError."""
+        home = self._home
+        if home is None or not home.index:
+            why = "where it is was never learned" if home is None else "its server writes none"
+            raise LogRefusedError(NO_LOG, f"no binary log: {why}")
+        if asked.server_id and asked.server_id != home.server_id:
+            text = f"the server here has server_id {home.server_id}, not {asked.server_id}"
+            raise LogRefusedError(WRONG_SERVER, text)
+        try:
+            return _read(_index(home), asked)
+        except OSError as error:
+            text = f"{error.filename or home.index}: {error.strerror or error}"
+            raise LogRefusedError(NO_LOG, f"the binary log cannot be read: {text}") from error
+
+
+def _index(home: LogHome) -> _Index:
+    lines = Path(home.index).read_text("utf-8", "surrogateescape").splitlines()
+    return _Index(Path(home.folder), tuple(line.strip() for line in lines if line.strip()))
+
+
+def _read(index: _Index, asked: Asked) -> Piece:
+    names = {Path(name).name: name for name in index.names}
+    if not names:
+        raise LogRefusedError(PURGED, "the binary log has no files")
+    order = list(names)
+    wanted = asked.file or order[-1]
+    if wanted not in names:
+        text = f"the binary log has no {wanted} any more: it begins with {order[0]}"
+        raise LogRefusedError(PURGED, text)
+    with index.path(names[wanted]).open("rb") as file:
+        size = file.seek(0, 2)
+        if asked.position > size:
+            raise LogRefusedError(PURGED, f"{wanted} ends at {size}, before {asked.position}")
+        file.seek(asked.position)
+        data = file.read(min(asked.length, size - asked.position))
+    following = order[order.index(wanted) + 1 :]
+    return Piece(wanted, asked.position, size, following[0] if following else "", data)
+
+
+def _decoded(text: str) -> LogHome | None:
+    try:
+        known = json.loads(text)
+        return LogHome(
+            str(known["index"]), str(known["folder"]), int(known["server_id"]), bool(known["mariadb"])
+        )
+    except (ValueError, TypeError, KeyError):
+        return None

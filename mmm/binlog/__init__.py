@@ -1,0 +1,1 @@
+"""Binary logs as bytes: their events, and the whole transactions among them. Pure."""

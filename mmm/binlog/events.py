@@ -1,0 +1,118 @@
+"""The events of a binary log, by what every version of MariaDB and MySQL has in common. Pure.
+
+A file begins with four bytes and a Format_description event, which says whether events end with a CRC-32. Each event
+has a head of 19 bytes: when, kind, server_id, length, where the next one begins, flags; numbers are little-endian.
+Source: MySQL's "Binary Log Event Structure" in its internals manual, MariaDB's "Replication Protocol".
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+MAGIC = b"\xfebin"
+"""Begins a binary log that is not encrypted."""
+_ENCRYPTED = b"\xfdbin"
+"""Begins one that MySQL has encrypted."""
+_HEAD = struct.Struct("<IBIIIH")
+_CRC = 4
+_IN_USE = 0x01
+"""A flag in a file's first event, set while the server has the file open; the checksum is made without it."""
+_FLAGS_AT = 17
+_LONGEST = 0xFFFFFFF0
+
+QUERY, STOP, ROTATE, FORMAT, XID, INCIDENT = 2, 3, 4, 15, 16, 26
+GTID, ANONYMOUS_GTID, PREVIOUS_GTIDS, XA_PREPARE, PAYLOAD, TAGGED_GTID = 33, 34, 35, 38, 40, 42
+"""MySQL's own."""
+CHECKPOINT, MARIADB_GTID, GTID_LIST, START_ENCRYPTION, QUERY_COMPRESSED = 161, 162, 163, 164, 165
+"""MariaDB's own."""
+
+
+class DamagedError(ValueError):
+    """Bytes that are no binary log that can be read; the text says why."""
+
+
+class EncryptedError(DamagedError):
+    """The binary log is encrypted, and only its server has the key."""
+
+    def __init__(self) -> None:
+        super().__init__("it is encrypted")
+
+
+class Event(NamedTuple):
+    """One event, and where its bytes begin and end in what was read."""
+
+    kind: int
+    server_id: int
+    begin: int
+    end: int
+    next_position: int
+    """Where the next one begins in the file."""
+    body: bytes
+    """What follows the head, without the checksum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a file begins: what a program that reads parts of it has to be given first."""
+
+    head: bytes
+    """The file's first bytes, up to the end of its Format_description event."""
+    version: str
+    """The version of the server that wrote it."""
+    server_id: int
+    checksums: bool
+    """Each event ends with a CRC-32."""
+
+
+def read_format(beginning: bytes) -> Format:
+    """Return how the file begins whose first bytes are given, some hundreds; raises DamagedError."""
+    if beginning.startswith(_ENCRYPTED):
+        raise EncryptedError
+    if not beginning.startswith(MAGIC):
+        raise DamagedError("it does not begin as a binary log does")
+    event = _event(beginning, len(MAGIC), checksums=True)
+    if event is None or event.kind != FORMAT or len(event.body) < 57:
+        raise DamagedError("it does not begin with a Format_description event")
+    version = event.body[2:52].split(b"\0", 1)[0].decode("ascii", "replace")
+    following = _HEAD.size + len(MAGIC)
+    second = beginning[event.end : event.end + following]
+    if len(second) > _KIND_AT and second[_KIND_AT] == START_ENCRYPTION:
+        raise EncryptedError
+    return Format(beginning[: event.end], version, event.server_id, event.body[-1] == 1)
+
+
+_KIND_AT = 4
+
+
+def events(data: bytes, *, checksums: bool, offset: int = 0) -> Iterator[Event]:
+    """Return the events from `offset` on, up to the first one that is not there to its end; raises DamagedError."""
+    while (event := _event(data, offset, checksums=checksums)) is not None:
+        yield event
+        offset = event.end
+
+
+def _event(data: bytes, begin: int, *, checksums: bool) -> Event | None:
+    """Return the event that begins there, None where it is cut off; raises DamagedError."""
+    if len(data) < begin + _HEAD.size:
+        return None
+    _, kind, server_id, length, following, flags = _HEAD.unpack_from(data, begin)
+    crc = _CRC if checksums else 0
+    if not _HEAD.size + crc <= length <= _LONGEST:
+        raise DamagedError(f"an event of {length} bytes at {begin}")
+    end = begin + length
+    if len(data) < end:
+        return None
+    if checksums:
+        _check(data, begin, end, in_use=kind == FORMAT and bool(flags & _IN_USE))
+    return Event(kind, server_id, begin, end, following, data[begin + _HEAD.size : end - crc])
+
+
+def _check(data: bytes, begin: int, end: int, *, in_use: bool) -> None:
+    covered = data[begin : end - _CRC]
+    if in_use:
+        flags = covered[_FLAGS_AT] & ~_IN_USE
+        covered = covered[:_FLAGS_AT] + bytes((flags,)) + covered[_FLAGS_AT + 1 :]
+    if zlib.crc32(covered) != int.from_bytes(data[end - _CRC : end], "little"):
+        raise DamagedError(f"the checksum of the event at {begin} is wrong")

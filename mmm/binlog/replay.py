@@ -1,0 +1,74 @@
+"""What mariadb-binlog and mysqlbinlog print, taken apart into the statements of each transaction. Pure.
+
+Statements end with what `DELIMITER` names, `/*!*/;`, at the end of a line. Between them lines that begin with `#` say
+where in the log one is: `# at 256`. Statements are bytes, for a log may hold some in any character set.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from mmm.binlog.events import Format
+from mmm.binlog.transactions import Whole
+
+_AT = b"# at "
+_DELIMITER = b"DELIMITER "
+_FOR_THE_CLIENT = (_DELIMITER, b"/*!\\C ")
+"""What the command line client reads itself, and no server is sent."""
+
+
+class Statement(NamedTuple):
+    """A statement, and the place in the log at which the event begins that it stands for."""
+
+    at: int
+    text: bytes
+
+
+Batch = tuple[Whole | None, list[bytes]]
+"""A transaction and its statements; None with those that prepare the session."""
+
+
+def log_of(form: Format, transactions: Iterable[Whole]) -> bytes:
+    """Return a binary log that holds these transactions alone."""
+    return form.head + b"".join(each.data for each in transactions)
+
+
+def statements(lines: Iterable[bytes]) -> Iterator[Statement]:
+    """Return the statements in the lines that the program prints, each with its line end."""
+    at, end = 0, b";\n"
+    parts: list[bytes] = []
+    for line in lines:
+        if not parts:
+            if line.startswith(_DELIMITER):
+                end = line.removeprefix(_DELIMITER)
+                if end == b";\n":  # the log is at its end: what follows puts the client's session back
+                    return
+            if line.startswith(_AT) and line[len(_AT) :].strip().isdigit():
+                at = int(line[len(_AT) :])
+            if line.startswith((b"#", *_FOR_THE_CLIENT)) or not line.strip():
+                continue
+        parts.append(line)
+        if line.endswith(end):
+            text = b"".join(parts)[: -len(end)].strip()
+            parts.clear()
+            if text:
+                yield Statement(at, text)
+
+
+def batches(found: Iterable[Statement], form: Format, transactions: Sequence[Whole]) -> Iterator[Batch]:
+    """Return what prepares a session, with None, then the statements of each transaction with it, in their order.
+
+    `found` is what was printed of `log_of` the same; a transaction of which nothing was printed is left out.
+    """
+    ends = len(form.head)
+    waiting = list(transactions)
+    current: Whole | None = None
+    texts: list[bytes] = []
+    for statement in found:
+        while waiting and statement.at >= ends:
+            if texts:
+                yield current, texts
+            current, texts = waiting.pop(0), []
+            ends += len(current.data)
+        texts.append(statement.text)
+    if texts:
+        yield current, texts

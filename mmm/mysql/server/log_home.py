@@ -1,0 +1,32 @@
+"""Where a server keeps its binary log: to be asked while it lives, for whoever reads that log once it is dead."""
+
+from dataclasses import dataclass
+
+from mmm.mysql.server.read_only import is_on
+from mmm.mysql.session.connection import Connection
+from mmm.mysql.session.question import Question
+
+_ASKS = (
+    "SELECT @@global.log_bin AS logs, @@global.log_bin_index AS place, @@global.datadir AS folder,"
+    " @@global.server_id AS server_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogHome:
+    """What reading the log takes; no index: the server writes none."""
+
+    index: str
+    """Path of the file that lists the log's files."""
+    folder: str
+    """What names in it begin from, where they are not whole paths: the data folder."""
+    server_id: int
+    """What its own events carry."""
+    mariadb: bool
+
+
+def look_at_log_home(connection: Connection) -> Question[LogHome]:
+    """Ask the server; needs no privilege."""
+    row = (yield _ASKS)[0]
+    place = str(row["place"] or "") if is_on(row["logs"]) else ""
+    return LogHome(place, str(row["folder"]), int(row["server_id"] or 0), connection.flavour.mariadb)

@@ -1,0 +1,140 @@
+"""What a writer's server had committed when it died, and no other had received, is on the next writer before it writes.
+
+The last rows are kept from the others: the writer's replication account is locked, and its dump sessions are ended.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines import sql
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import catch_up, settle
+from tests.scenarios import LIMIT, Log, wait_back
+
+pytestmark = pytest.mark.sandbox
+
+DUMPS = "information_schema.processlist WHERE command LIKE 'Binlog Dump%'"
+UNLOGGED = "SET SESSION sql_log_bin=0"
+ROWS = [str(number) for number in range(1, 6)]
+
+
+@pytest.fixture
+def notes(sandbox: Sandbox) -> Iterator[Sandbox]:
+    sandbox.sql("db1", "CREATE OR REPLACE TABLE sandbox.notes (id INT PRIMARY KEY, what VARCHAR(20))")
+    catch_up(sandbox)
+    yield sandbox
+    heal(sandbox)
+    sandbox.wait_until(sandbox.writer, LIMIT, "there is a writer")
+    writer = sandbox.writer()
+    assert writer is not None
+    sandbox.sql(writer, "DROP TABLE IF EXISTS sandbox.notes")
+
+
+def keep_to_itself(sandbox: Sandbox, host: str, *rows: str) -> None:
+    """Have the host commit rows that nobody gets."""
+    sql.execute(sandbox.machine(host), [UNLOGGED, "ALTER USER 'replication'@'%' ACCOUNT LOCK"])
+
+    def dumps() -> list[int]:
+        return [int(row["ID"]) for row in sandbox.sql(host, f"SELECT ID FROM {DUMPS}")]  # noqa: S608
+
+    for dump in dumps():
+        sandbox.sql(host, f"KILL {dump}")
+    sandbox.wait_until(lambda: not dumps(), LIMIT, f"{host} sends its log to nobody")
+    statements = [f"INSERT INTO sandbox.notes VALUES ({row}, 'kept')" for row in rows]  # noqa: S608
+    sql.execute(sandbox.machine(host), statements)
+
+
+def replicate_by(sandbox: Sandbox, gtid: str, *hosts: str) -> None:
+    """Have the hosts replicate by file and position, or by GTID, from where they are."""
+    for host in hosts:
+        statements = ["STOP SLAVE", f"CHANGE MASTER TO MASTER_USE_GTID={gtid}", "START SLAVE"]
+        sql.execute(sandbox.machine(host), statements)
+    catch_up(sandbox)
+
+
+def let_go(sandbox: Sandbox, host: str) -> None:
+    sql.execute(sandbox.machine(host), [UNLOGGED, "ALTER USER 'replication'@'%' ACCOUNT UNLOCK"])
+
+
+def rows(sandbox: Sandbox, host: str) -> list[str]:
+    return [str(row["id"]) for row in sandbox.sql(host, "SELECT id FROM sandbox.notes ORDER BY id")]
+
+
+def test_what_only_a_killed_writer_had_is_on_the_next_and_it_comes_back_by_itself(notes: Sandbox) -> None:
+    sandbox, log, agent = notes, Log(notes), Log(notes, "db2", "mmm_agentd")
+    keep_to_itself(sandbox, "db1", *ROWS)
+    inject(sandbox, "kill-mysqld", "db1")
+    log.wait("db2: told ONLINE, .*writer.*: OK")
+    assert rows(sandbox, "db2") == ROWS
+    said = log.wait("lost with db1 when db2 took over: ")
+    assert "nothing: 5 transactions got from the binary log of db1 (0-1-" in said
+    assert agent.lines("get the rest of db1's binary log: db2: 5 transactions got .*, nothing is missing")
+    heal(sandbox)
+    let_go(sandbox, "db1")
+    wait_back(sandbox, log, "db1")
+    settle(sandbox)
+    assert not log.lines("lacked when")
+    assert [rows(sandbox, host) for host in sandbox.hosts] == [ROWS] * 3
+
+
+def test_a_frozen_writers_log_is_read_once_it_has_let_go(notes: Sandbox) -> None:
+    sandbox, log = notes, Log(notes)
+    keep_to_itself(sandbox, "db1", *ROWS)
+    inject(sandbox, "freeze-mysqld", "db1")
+    log.wait("db2: told ONLINE, .*writer.*: OK")
+    assert rows(sandbox, "db2") == ROWS
+    assert "nothing: 5 transactions got" in log.wait("lost with db1 when db2 took over: ")
+    heal(sandbox)
+    let_go(sandbox, "db1")
+    wait_back(sandbox, log, "db1")
+    settle(sandbox)
+    assert not log.lines("lacked when")
+    assert [rows(sandbox, host) for host in sandbox.hosts] == [ROWS] * 3
+
+
+def test_masters_that_replicate_by_position_go_on_behind_it(notes: Sandbox) -> None:
+    sandbox, log = notes, Log(notes)
+    replicate_by(sandbox, "no", "db1", "db2")
+    keep_to_itself(sandbox, "db1", *ROWS)
+    inject(sandbox, "kill-mysqld", "db1")
+    log.wait("db2: told ONLINE, .*writer.*: OK")
+    assert rows(sandbox, "db2") == ROWS
+    heal(sandbox)
+    let_go(sandbox, "db1")
+    wait_back(sandbox, log, "db1")
+    settle(sandbox)
+    assert not log.lines("lacked when")
+    assert [rows(sandbox, host) for host in sandbox.hosts] == [ROWS] * 3
+    replicate_by(sandbox, "slave_pos", "db1", "db2")
+
+
+def test_an_agent_that_was_restarted_since_the_servers_death_knows_where_its_log_is(notes: Sandbox) -> None:
+    sandbox, log = notes, Log(notes)
+    keep_to_itself(sandbox, "db1", *ROWS)
+    inject(sandbox, "kill-mysqld", "db1")
+    sandbox.init("db1", "mysql-mmm-agent", "restart")
+    log.wait("db2: told ONLINE, .*writer.*: OK")
+    assert "nothing: 5 transactions got" in log.wait("lost with db1 when db2 took over: ")
+    heal(sandbox)
+    let_go(sandbox, "db1")
+    wait_back(sandbox, log, "db1")
+    settle(sandbox)
+
+
+def test_a_writer_whose_log_cannot_be_had_costs_no_time_and_is_named(notes: Sandbox) -> None:
+    sandbox, log = notes, Log(notes)
+    keep_to_itself(sandbox, "db1", *ROWS)
+    for file in sandbox.machine("db1").path("/var/lib/mysql").glob("mysql-bin.index"):
+        file.rename(file.with_name("hidden"))
+    inject(sandbox, "kill-mysqld", "db1")
+    log.wait("db2: told ONLINE, .*writer.*: OK")
+    said = log.wait("lost with db1 when db2 took over: ")
+    assert "the rest of the binary log of db1 was not got: it cannot be read there" in said
+    for file in sandbox.machine("db1").path("/var/lib/mysql").glob("hidden"):
+        file.rename(file.with_name("mysql-bin.index"))
+    heal(sandbox)
+    let_go(sandbox, "db1")
+    wait_back(sandbox, log, "db1")
+    settle(sandbox)

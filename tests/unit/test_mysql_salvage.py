@@ -1,0 +1,476 @@
+"""What a server had committed when it was killed gets into another one, whole, once, and with its own GTIDs.
+
+The log comes from a real server that is dead, over a real connection, and is applied by the agent's account.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from mmm.agent.act.binlog_files import BinlogFiles, LogRefusedError
+from mmm.agent.act.salvage import Salvage
+from mmm.config.model import Cluster, Host
+from mmm.mysql.server.accounts import grants
+from mmm.mysql.server.await_applied import Caught, wait_for_source
+from mmm.mysql.server.change_source import change_source
+from mmm.mysql.server.replication import binlog_position, replica_status, start_replica
+from mmm.mysql.session.connection import Connection
+from mmm.network.line_server import Limits, LineServer, Peer
+from mmm.sandbox.fetch import ORIGINS, fetched
+from mmm.wire import agent as wire
+from mmm.wire.binlog import asked_binlog, piece_fields
+from mmm.wire.salvaged import Cause, Salvaged
+from tests.servers import MARIADB, OTHERS, Server, Servers, kind
+from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent, source
+
+pytestmark = pytest.mark.mysql
+
+PLENTY = 60.0
+STATEMENTS = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX"
+
+
+@dataclass
+class Pair:
+    """A master, and another that replicates from it and is to take over; `old` is killed."""
+
+    old: Server
+    new: Server
+    by_gtid: bool = True
+    files: BinlogFiles = field(default_factory=lambda: BinlogFiles(None))
+
+    def lack(self, *statements: str) -> None:
+        """Have the old one commit what the new one does not get."""
+        with agent(self.new) as here:
+            here.execute(
+                here.flavour.stop_receiver if not here.flavour.mariadb else "STOP SLAVE IO_THREAD",
+                ("",) if not here.flavour.mariadb else (),
+            )
+        self.old.run("USE shop", *statements)
+
+    def checksums(self, *tables: str) -> list[list[str]]:
+        return [[checksum(server, table) for table in tables] for server in (self.old, self.new)]
+
+
+def checksum(server: Server, table: str) -> str:
+    with server.connect() as connection:
+        return str(connection.query(f"CHECKSUM TABLE shop.{table} EXTENDED")[0]["Checksum"])
+
+
+def gtids(server: Server) -> str:
+    """Return the transactions that a server names as its own log's."""
+    mariadb = server.kind.flavour.mariadb
+    return server.value("@@global.gtid_binlog_pos" if mariadb else "@@global.gtid_executed")
+
+
+def build(servers: Servers, *, by_gtid: bool = True, options: tuple[str, ...] = ()) -> Pair:
+    logs = "--log-slave-updates" if servers.kind.flavour.mariadb else "--log-replica-updates"
+    options = (
+        logs,
+        "--innodb-flush-log-at-trx-commit=2",
+        *options,
+    )  # else it forgets itself what it has logged
+    old, new = servers.start(*options), servers.start(*options)
+    for server in (old, new):
+        server.run(*grants(server.kind.flavour, MONITOR, AGENT, REPLICATION))
+        server.run("SET SESSION sql_log_bin=0", f"GRANT {STATEMENTS} ON *.* TO '{AGENT.user}'@'%'")
+    pair = Pair(old, new, by_gtid)
+    replicate(new, old, by_gtid=by_gtid)
+    old.run(
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(200)) ENGINE=InnoDB",
+        "INSERT INTO shop.orders (what) VALUES ('first')",
+    )
+    with agent(old) as there, agent(new) as here:
+        pair.files.learn(there)
+        caught_up(here, there)
+        here.execute("SET GLOBAL read_only=1" if here.flavour.mariadb else "SET GLOBAL super_read_only=1")
+    return pair
+
+
+def caught_up(here: Connection, there: Connection) -> None:
+    """Wait until a replica that has just been started has all that the other server has."""
+    target, deadline = binlog_position(there), time.monotonic() + PLENTY
+    while wait_for_source(here, target, PLENTY) is not Caught.REACHED:
+        assert time.monotonic() < deadline, replica_status(here)
+        time.sleep(0.05)
+
+
+def replicate(replica: Server, origin: Server, *, by_gtid: bool) -> None:
+    with origin.connect() as there, agent(replica) as here:
+        place = None if by_gtid else binlog_position(there).place
+        here.execute(*change_source(here.flavour, source(origin), place, {"CONNECT_RETRY": 1}))
+        start_replica(here)
+
+
+@contextmanager
+def served(answer: Callable[[wire.Request], bytes]) -> Iterator[int]:
+    """Serve the port of the old writer's agent, in a thread; gives the port."""
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+    ended, port = asyncio.Event(), 0
+
+    async def answered(line: bytes, _: Peer) -> bytes:
+        return answer(wire.decode_request(line))
+
+    async def serve() -> None:
+        nonlocal port
+        async with LineServer("agent", answered, Limits(line=wire.MAX_LINE)).listen("127.0.0.1", 0) as port:
+            ready.set()
+            await ended.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    ready.wait(PLENTY)
+    try:
+        yield port
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
+        loop.close()
+
+
+def reply(text: str, fields: tuple[str, ...] = (), why: str = "") -> bytes:
+    return wire.encode_reply(wire.Reply(text, fields, 1.0, "", why))
+
+
+def from_files(files: BinlogFiles) -> Callable[[wire.Request], bytes]:
+    def answer(request: wire.Request) -> bytes:
+        try:
+            return reply("OK: here!", piece_fields(files.read(asked_binlog(request))))
+        except LogRefusedError as error:
+            return reply(f"ERROR: {error}", (), error.code)
+
+    return answer
+
+
+def conf(pair: Pair, port: int) -> Cluster:
+    program = ""
+    for name in ORIGINS:
+        folder = fetched(name) if pair.new.kind.binary.is_relative_to(fetched(name)) else None
+        if folder is not None:
+            program = str(folder / "bin" / ("mariadb-binlog" if "mariadb" in name else "mysqlbinlog"))
+    hosts = {
+        "old": Host("old", "127.0.0.1", "master", agent_port=port),
+        "new": Host("new", "127.0.0.1", "master", mysqlbinlog=program),
+    }
+    return Cluster("AGENT", 2, Path("x"), (), hosts, {}, {}, None, this="new")
+
+
+def salvage(
+    pair: Pair,
+    *,
+    answer: Callable[[wire.Request], bytes] | None = None,
+    left: Callable[[], float] = lambda: PLENTY,
+) -> tuple[Salvaged, str]:
+    """Return what came of it, and what was said."""
+    with served(answer or from_files(pair.files)) as port, agent(pair.new) as server:
+        at_work = Salvage(conf(pair, port), pair.new.address(AGENT.user, AGENT.password))
+        return at_work.get("old", server, left), at_work.said
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
+    found = Servers(tmp_path, kind(getattr(request, "param", MARIADB)))
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.mark.parametrize("by_gtid", [True, False], ids=["gtid", "position"])
+@pytest.mark.parametrize("servers", [MARIADB, *OTHERS], indirect=True)
+def test_what_only_the_dead_servers_log_has_is_applied_and_replication_goes_on_behind_it(
+    servers: Servers, *, by_gtid: bool
+) -> None:
+    options = () if servers.kind.flavour.mariadb else ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+    pair = build(servers, by_gtid=by_gtid, options=options)
+    pair.lack(
+        "INSERT INTO orders (what) VALUES ('a'), ('b')",
+        "UPDATE orders SET what=CONCAT(what, '\n/*!*/ # at 7') WHERE id > 1",
+        "CREATE TABLE blobs (id INT PRIMARY KEY, b BLOB)",
+        "SET binlog_format=ROW",
+        "INSERT INTO blobs VALUES (1, UNHEX('00FF27220A5C0D1A')), (2, REPEAT('x', 60000)), (3, REPEAT('y', 60000))",
+        "FLUSH BINARY LOGS",
+        "DELETE FROM orders WHERE id = 1",
+    )
+    had = gtids(pair.old)
+    pair.old.kill()
+    done, said = salvage(pair)
+    assert (done.cause, said, done.known) == (None, "", True)
+    assert done.complete
+    assert (done.count, done.left) == (5, 0)
+    assert set(gtids(pair.new).split(",")) >= set(had.split(","))
+    assert pair.new.value("@@global.read_only") == "1"
+    pair.old.restart()
+    with agent(pair.new) as here:
+        start_replica(here)
+    pair.old.run("INSERT INTO shop.orders (what) VALUES ('later')")
+    with agent(pair.new) as here, agent(pair.old) as there:
+        caught_up(here, there)
+    one, other = pair.checksums("orders", "blobs")
+    assert one == other
+
+
+ROWS = ("SET binlog_format=ROW",)
+
+
+def inserts(*what: str) -> list[str]:
+    return [*ROWS, *(f"INSERT INTO orders (what) VALUES ('{one}')" for one in what)]  # noqa: S608
+
+
+def orders(server: Server) -> list[str]:
+    with server.connect() as connection:
+        return [str(row["what"]) for row in connection.query("SELECT what FROM shop.orders ORDER BY id")]
+
+
+def newest_log(pair: Pair) -> Path:
+    return max((pair.old.directory / "data").glob("bin.??????"))
+
+
+def test_one_that_was_cut_short_by_time_goes_on_where_it_was(servers: Servers) -> None:
+    pair = build(servers)
+    pair.lack(*inserts(*map(str, range(20))))
+    pair.old.kill()
+    times = iter([PLENTY] * 60)
+    first, said = salvage(pair, left=lambda: next(times, 0.0))
+    assert (first.cause, said) == (Cause.LATE, "the time is over")
+    assert 0 < first.count < 20
+    assert first.left == 20 - first.count
+    assert len(orders(pair.new)) == 1 + first.count
+    second, _ = salvage(pair)
+    assert second.complete
+    assert second.count == first.left
+    assert orders(pair.new) == ["first", *map(str, range(20))]
+
+
+def test_what_came_by_replication_is_not_applied_again(servers: Servers) -> None:
+    pair = build(servers, by_gtid=False)
+    pair.lack(*inserts("a", "b"))
+    with agent(pair.new) as here, agent(pair.old) as there:
+        start_replica(here)
+        caught_up(here, there)
+    pair.old.kill()
+    done, _ = salvage(pair)
+    assert (done.count, done.complete) == (0, True)
+    assert orders(pair.new) == ["first", "a", "b"]
+
+
+def test_a_transaction_that_is_cut_off_at_the_end_was_told_to_nobody(servers: Servers) -> None:
+    pair = build(servers)
+    pair.lack(*inserts("a", "b"))
+    pair.old.kill()
+    log = newest_log(pair)
+    os.truncate(log, log.stat().st_size - 10)
+    done, _ = salvage(pair)
+    assert (done.count, done.complete) == (1, True)
+    assert orders(pair.new) == ["first", "a"]
+
+
+def test_what_is_damaged_is_not_applied_and_what_stands_before_it_is(servers: Servers) -> None:
+    pair = build(servers)
+    pair.lack(*inserts("a", "ZZZZZ", "c"))
+    pair.old.kill()
+    log = newest_log(pair)
+    log.write_bytes(log.read_bytes().replace(b"ZZZZZ", b"ZZYZZ"))
+    done, said = salvage(pair)
+    assert (done.cause, done.known, done.count) == (Cause.DAMAGED, False, 1)
+    assert "checksum" in said
+    assert orders(pair.new) == ["first", "a"]
+
+
+def test_a_transaction_that_the_server_does_not_take_leaves_no_part_of_itself(servers: Servers) -> None:
+    pair = build(servers)
+    pair.new.run("SET SESSION sql_log_bin=0", "DELETE FROM shop.orders")
+    pair.lack(
+        *inserts("a"),
+        "BEGIN",
+        "INSERT INTO orders (what) VALUES ('b')",
+        "DELETE FROM orders WHERE id=1",
+        "COMMIT",
+    )
+    pair.old.kill()
+    done, said = salvage(pair)
+    assert (done.cause, done.known, done.count, done.left) == (Cause.NOT_APPLIED, True, 1, 1)
+    assert "1032" in said
+    assert orders(pair.new) == ["a"]
+
+
+def test_what_the_account_may_not_do_is_left_with_all_behind_it(servers: Servers) -> None:
+    pair = build(servers)
+    pair.new.run("SET SESSION sql_log_bin=0", f"REVOKE {STATEMENTS} ON *.* FROM '{AGENT.user}'@'%'")
+    pair.lack(*inserts("a"), "CREATE TABLE more (id INT)", *inserts("b"))
+    pair.old.kill()
+    done, _ = salvage(pair)
+    assert (done.cause, done.known, done.count, done.left) == (Cause.DENIED, True, 1, 2)
+
+
+def test_a_lock_that_stays_holds_it_up_no_longer_than_it_may(servers: Servers) -> None:
+    pair = build(servers)
+    pair.lack(*inserts("a"))
+    pair.old.kill()
+    with pair.new.connect() as holder:
+        holder.execute("LOCK TABLES shop.orders READ")
+        done, said = salvage(pair)
+        assert done.count == 0, said
+        assert done.cause in {Cause.LATE, Cause.NOT_APPLIED}
+    assert orders(pair.new) == ["first"]
+
+
+def test_settings_and_character_sets_of_statements_are_theirs(servers: Servers) -> None:
+    pair = build(servers)
+    pair.lack(
+        "SET binlog_format=STATEMENT, NAMES latin1, sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES', time_zone='+03:00'",
+        "INSERT INTO \"orders\" (what) VALUES ('a\\')",
+        'INSERT INTO "orders" (what) VALUES (FROM_UNIXTIME(0))',
+        "SET NAMES utf8mb4",
+        "INSERT INTO orders (what) VALUES ('\u00e9\u00df')",
+    )
+    pair.old.kill()
+    done, said = salvage(pair)
+    assert done.complete, said
+    assert orders(pair.new) == ["first", "a\\", "1970-01-01 03:00:00", "\u00e9\u00df"]
+
+
+def test_a_temporary_table_from_before_is_missing(servers: Servers) -> None:
+    pair = build(servers)
+    with pair.old.connect() as client:
+        client.execute("SET SESSION binlog_format=STATEMENT")
+        client.execute("CREATE TEMPORARY TABLE shop.t (what VARCHAR(9))")
+        client.execute("INSERT INTO shop.t VALUES ('x')")
+        with agent(pair.new) as here, agent(pair.old) as there:
+            caught_up(here, there)
+        pair.lack(*inserts("a"))
+        client.execute("INSERT INTO shop.orders (what) SELECT what FROM shop.t")
+    pair.old.kill()
+    done, said = salvage(pair)
+    assert (done.cause, done.count) == (Cause.NOT_APPLIED, 1)
+    assert "1146" in said
+
+
+def test_an_xa_transaction_is_in_the_way(servers: Servers) -> None:
+    pair = build(servers)
+    pair.lack(
+        *inserts("a"),
+        "XA START 'x'",
+        "INSERT INTO orders (what) VALUES ('b')",
+        "XA END 'x'",
+        "XA PREPARE 'x'",
+    )
+    pair.old.kill()
+    done, _ = salvage(pair)
+    assert (done.cause, done.known, done.count) == (Cause.XA, False, 1)
+
+
+def test_several_domains_go_each_their_way(servers: Servers) -> None:
+    pair = build(servers)
+    pair.lack(
+        *inserts("a"), "SET gtid_domain_id=7", *inserts("b", "c"), "SET gtid_domain_id=0", *inserts("d")
+    )
+    had = gtids(pair.old)
+    pair.old.kill()
+    done, said = salvage(pair)
+    assert done.complete, said
+    assert gtids(pair.new) == had == pair.new.value("@@global.gtid_slave_pos")
+
+
+def test_what_this_host_has_written_in_its_place_keeps_it_out(servers: Servers) -> None:
+    pair = build(servers)
+    pair.lack(*inserts("a"))
+    pair.new.run("INSERT INTO shop.orders (what) VALUES ('own')")
+    pair.old.kill()
+    done, _ = salvage(pair)
+    assert (done.cause, done.count, done.left) == (Cause.DIVERGED, 0, 1)
+
+
+def test_a_log_that_does_not_reach_back_is_no_use(servers: Servers) -> None:
+    pair = build(servers)
+    pair.lack(*inserts("a"), "FLUSH BINARY LOGS", *inserts("b"))
+    pair.old.kill()
+    index = pair.old.directory / "data/bin.index"
+    index.write_text(index.read_text().partition("\n")[2])
+    done, _ = salvage(pair)
+    assert (done.cause, done.known, done.count) == (Cause.PURGED, False, 0)
+
+
+@pytest.mark.parametrize("servers", ["mariadb:11.8"], indirect=True)
+def test_an_encrypted_log_is_known_for_one(servers: Servers, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("1;" + "a1" * 32 + "\n")
+    options = (
+        "--plugin-load-add=file_key_management",
+        f"--file-key-management-filename={keys}",
+        "--encrypt-binlog=1",
+    )
+    pair = build(servers, options=options)
+    pair.lack(*inserts("a"))
+    pair.old.kill()
+    done, _ = salvage(pair)
+    assert (done.cause, done.known, done.count) == (Cause.ENCRYPTED, False, 0)
+
+
+def test_another_servers_log_is_not_taken(servers: Servers) -> None:
+    pair = build(servers)
+    pair.lack(*inserts("a"))
+    pair.old.kill()
+    stranger = servers.start("--server-id=77")
+    with stranger.connect() as connection:
+        pair.files.learn(connection)
+    done, _ = salvage(pair)
+    assert (done.cause, done.count) == (Cause.WRONG_SERVER, 0)
+
+
+def test_an_agent_that_dies_in_the_middle_leaves_what_came_whole(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = build(servers)
+    pair.lack(*inserts(*(letter * 100 for letter in "abcdef")))
+    pair.old.kill()
+    monkeypatch.setattr("mmm.agent.act.binlog_fetch.LONGEST", 500)
+    whole, asked = from_files(pair.files), 0
+
+    def answer(request: wire.Request) -> bytes:
+        nonlocal asked
+        asked += 1
+        if asked > 3:
+            raise RuntimeError("the agent is killed")
+        return whole(request)
+
+    done, _ = salvage(pair, answer=answer)
+    assert (done.cause, done.known) == (Cause.AGENT, False)
+    assert 0 < done.count < 6
+    rest, _ = salvage(pair)
+    assert rest.complete
+    assert orders(pair.new) == ["first", *(letter * 100 for letter in "abcdef")]
+
+
+def test_more_than_can_be_kept_is_left(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = build(servers)
+    pair.lack(*ROWS, "INSERT INTO orders (what) SELECT REPEAT('x', 190) FROM seq_1_to_2000")
+    pair.old.kill()
+    monkeypatch.setattr("mmm.agent.act.binlog_fetch.MOST", 100_000)
+    done, _ = salvage(pair)
+    assert (done.cause, done.known, done.count) == (Cause.TOO_LARGE, False, 0)
+
+
+def test_without_the_program_nothing_is_applied_and_what_is_missing_is_known(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = build(servers)
+    pair.lack(*inserts("a", "b"))
+    pair.old.kill()
+    nowhere = replace(conf(pair, 0).hosts["new"], mysqlbinlog="/nowhere/mariadb-binlog")
+    monkeypatch.setattr(
+        "tests.unit.test_mysql_salvage.conf",
+        lambda pair, port, conf=conf: replace(
+            conf(pair, port), hosts={**conf(pair, port).hosts, "new": nowhere}
+        ),
+    )
+    done, said = salvage(pair)
+    assert (done.cause, done.known, done.count, done.left) == (Cause.PROGRAM, True, 0, 2)
+    assert "/nowhere/mariadb-binlog" in said

@@ -1,0 +1,63 @@
+"""What agents ask and tell each other, and the monitor, of a dead server's binary log."""
+
+from dataclasses import replace
+
+import pytest
+
+from mmm.wire import agent as wire
+from mmm.wire.agent import WireError
+from mmm.wire.binlog import LONGEST, Asked, Piece, ask_binlog, asked_binlog, piece, piece_fields
+from mmm.wire.salvaged import Cause, Salvaged, salvaged_fields, salvaged_in
+from mmm.wire.status import LeaseOffer, Status, ordered_status, set_status
+
+GOT = Salvaged("db1", 3, "0-1-4711", "0-1-4713", 1234, 2, Cause.DENIED, True, 0.085)
+
+
+def reply(*fields: str) -> wire.Reply:
+    return wire.decode_reply(wire.encode_reply(wire.Reply("OK: here!", fields, 1.0, "12.5")))
+
+
+@pytest.mark.parametrize("asked", [Asked(1, "bin.000002", 4711, 4096), Asked(0, "", 4, LONGEST)])
+def test_what_is_asked_for_arrives(asked: Asked) -> None:
+    line = wire.encode_request(ask_binlog("db1", asked))
+    assert asked_binlog(wire.decode_request(line)) == asked
+
+
+@pytest.mark.parametrize(
+    "params",
+    [(), ("1", "bin.1", "4"), ("x", "bin.1", "4", "9"), ("1", "../x", "4", "9"), ("1", "b", "-4", "9")],
+)
+def test_what_names_no_part_of_a_log_is_refused(params: tuple[str, ...]) -> None:
+    with pytest.raises(WireError):
+        asked_binlog(wire.Request("BINLOG", "db1", params))
+
+
+def test_the_longest_part_of_a_log_is_a_line_as_any_other() -> None:
+    sent = Piece("mysql-bin.000002", 4711, 10**12, "mysql-bin.000003", bytes(range(256)) * (LONGEST // 256))
+    assert piece(reply(*piece_fields(sent))) == sent
+
+
+@pytest.mark.parametrize("broken", ["", "AAAA", "not base64", "AAAA" * LONGEST])
+def test_bytes_that_are_not_those_that_were_sent_are_refused(broken: str) -> None:
+    fields = piece_fields(Piece("bin.000002", 4, 100, "", b"what was committed"))
+    with pytest.raises(WireError):
+        piece(replace(reply(), fields=(*fields[:-1], broken)))
+
+
+@pytest.mark.parametrize("got", [GOT, Salvaged("db1", known=True), replace(GOT, cause=None, left=0)])
+def test_what_was_got_arrives(got: Salvaged) -> None:
+    assert salvaged_in(reply("TOOK:x=1.0", *salvaged_fields(got))) == got
+
+
+def test_a_reason_of_a_later_version_is_a_reason() -> None:
+    (field,) = salvaged_fields(GOT)
+    got = salvaged_in(reply(field.replace("why=denied", "why=moon")))
+    assert got is not None
+    assert not got.complete
+
+
+def test_an_order_names_whose_log_is_to_be_got_behind_what_others_know() -> None:
+    status = Status("ONLINE", (), "db2", detach=True, salvage="db1")
+    request = set_status("db2", status, LeaseOffer(10, "12.5"))
+    assert request.params[3:] == ("LEASE:10:12.5", "DETACH", "SALVAGE:db1")
+    assert ordered_status(request) == status
