@@ -55,7 +55,7 @@ class Kept:
         if self._sandbox is not None:
             try:
                 restore(self._sandbox)
-            except (AssertionError, SandboxError, SqlError, OSError) as error:
+            except (SandboxError, SqlError, OSError) as error:
                 warnings.warn(f"cluster {self._name} is made anew: {error}", stacklevel=2)
                 self.down()
         if self._sandbox is None:

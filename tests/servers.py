@@ -102,12 +102,12 @@ class Server:
         )
 
     def wait_for_rows(self, sql: str, *args: object) -> None:
-        """Ask again and again until there is a row; fails after a while without one."""
+        """Ask again and again until there is a row; raises TimeoutError after a while without one."""
         deadline, nap = time.monotonic() + WAIT_LIMIT, 0.005
         with self.connect() as connection:
             while not connection.query(sql, args):
                 if time.monotonic() > deadline:
-                    raise AssertionError(f"no row in time: {sql} {args}")
+                    raise TimeoutError(f"no row in time: {sql} {args}")
                 time.sleep(nap)
                 nap = min(
                     nap * 2, 0.15

@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator, Mapping
 
 from mmm.gtid import mariadb
-from mmm.sandbox.cluster import NotInTimeError, Sandbox
+from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.build import DAEMONS
+from mmm.sandbox.machines.machine import NotInTimeError
 from mmm.sandbox.rebuild import rebuild
 from mmm.sandbox.witness.health import host_facts
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from mmm.sandbox.machines import build, network, servers, sql
 from mmm.sandbox.machines.layout import CLIENT, SWITCH, Layout
-from mmm.sandbox.machines.machine import Machine, SandboxError
+from mmm.sandbox.machines.machine import Machine, NotInTimeError, SandboxError
 from mmm.wire.control import decode_show
 from mmm.wire.lines import WireError
 
@@ -28,10 +28,6 @@ UP_LIMIT = 60.0
 _SERVER_LIMIT = 60.0
 _NAP = 0.02
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}")
-
-
-class NotInTimeError(AssertionError):
-    """What was waited for, and how the cluster looked when the time was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +199,7 @@ class Sandbox:
                 sql.query(machine, "SELECT 1")
             except sql.SqlError as error:
                 if time.monotonic() > deadline:
-                    raise SandboxError(
+                    raise NotInTimeError(
                         f"server of {name} does not answer: {error}; {self._why(machine)}"
                     ) from error
                 time.sleep(_NAP)

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from mmm.sandbox.apart import come_apart, reunite
-from mmm.sandbox.cluster import NotInTimeError, Sandbox, directory
+from mmm.sandbox.cluster import Sandbox, directory
 from mmm.sandbox.machines.conf import Conf, fast
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.trouble.faults import heal, inject
@@ -69,7 +69,7 @@ def main() -> int:
             report, rows = _story(sandbox, screen)
         finally:
             down(name)
-    except (SandboxError, NotInTimeError) as error:
+    except SandboxError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     _table(report, rows)

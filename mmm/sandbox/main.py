@@ -17,11 +17,11 @@ from typing import Any, NoReturn
 from mmm import __version__
 from mmm.proving.chaos import history
 from mmm.proving.chaos.command import Wanted, chaos, judged
-from mmm.sandbox.cluster import NotInTimeError, Sandbox, names
+from mmm.sandbox.cluster import Sandbox, names
 from mmm.sandbox.fetch import ORIGINS
 from mmm.sandbox.machines import build, conf, sql
 from mmm.sandbox.machines.layout import SWITCH
-from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
 from mmm.sandbox.status import status
 from mmm.sandbox.trouble.faults import FAULTS, faults_told, heal, inject
 from mmm.sandbox.up import down, up
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(args.run(args) or 0)
-    except (SandboxError, NotInTimeError) as error:
+    except SandboxError as error:
         print(f"mmm_sandbox: {error}", file=sys.stderr)
         return 1 if isinstance(error, NotInTimeError) else 2
     except (sql.SqlError, OSError) as error:

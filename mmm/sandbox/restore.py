@@ -1,7 +1,8 @@
 """Brings a cluster back to how `up` left it, whatever was done to it: between two tests or two rehearsals."""
 
-from mmm.sandbox.cluster import NotInTimeError, Sandbox
+from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import data
+from mmm.sandbox.machines.machine import NotInTimeError
 from mmm.sandbox.trouble.faults import heal
 from mmm.sandbox.witness.health import settle
 

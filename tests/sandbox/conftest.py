@@ -13,6 +13,7 @@ from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.up import down, up
 from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT, Log, Patient
+from tests.second_try import second_try
 
 HERE = Path(__file__).parent
 LONG_FIRST = ("chaos", "torture", "mysql_cluster", "mariadb_versions", "semi_sync", "states_replication")
@@ -20,7 +21,7 @@ LONG_FIRST = ("chaos", "torture", "mysql_cluster", "mariadb_versions", "semi_syn
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give a scenario a second try, in clusters of its own: real servers on a busy machine need one now and then.
+    """Give a scenario that runs out of time a second try, in other clusters: on a busy machine that says little.
 
     Each second try is reported, and more than a few fail the run (tests/conftest.py). `--reruns 0` takes them away.
     The time-out is the scenario's alone: the first one of a file may have three clusters to build, which has limits.
@@ -34,7 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(func_only=True))
     if config.getoption("reruns") is None:
         for item in here:
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(second_try())
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ from mmm.proving.chaos.recorders import (
     Writers,
 )
 from mmm.sandbox.apart import come_apart, out_of_use, reunite
-from mmm.sandbox.cluster import NotInTimeError, Sandbox, Say
+from mmm.sandbox.cluster import Sandbox, Say
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import Conf, fast
 from mmm.sandbox.machines.machine import SandboxError
@@ -143,7 +143,7 @@ class Run:
             time.sleep(_CALM)
             try:
                 self._round(number, strikes)
-            except (NotInTimeError, SandboxError, sql.SqlError) as error:
+            except (SandboxError, sql.SqlError) as error:
                 unhealed.append(f"{self.seconds:.0f} s after the start, {self._last()}: {error}")
                 self._say(f"{number:>4} {unhealed[-1]}")
             if enough(self) or len(unhealed) >= _MOST_UNHEALED:

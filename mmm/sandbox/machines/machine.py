@@ -42,6 +42,10 @@ class SandboxError(RuntimeError):
     """What went wrong in the sandbox and what to do about it, in one line."""
 
 
+class NotInTimeError(SandboxError):
+    """What was waited for in vain, and where it tells something, how the cluster looked when the time was over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """One machine; its files are below `home`, where `skeleton` holds what is laid over /etc and others."""
@@ -83,7 +87,8 @@ class Machine:
         while not (self.home / "booted").exists():
             if holder.poll() is not None or time.monotonic() > deadline:
                 told = (self.home / "boot.log").read_text(errors="replace").strip().replace("\n", "; ")
-                raise SandboxError(f"machine {self.name} does not start: {told or 'no answer in time'}")
+                kind = SandboxError if holder.poll() is not None else NotInTimeError
+                raise kind(f"machine {self.name} does not start: {told or 'no answer in time'}")
             time.sleep(0.005)
         threading.Thread(target=holder.wait, daemon=True).start()
         children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()
@@ -142,7 +147,7 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program inside to its end and return what it wrote.
 
-        Raises SandboxError when it takes longer than `limit` seconds, or (`check`) fails.
+        Raises NotInTimeError when it takes longer than `limit` seconds, SandboxError when (`check`) it fails.
         """
         limited = ["timeout", "-k", "1", f"{limit:.3f}", *argv]
         done = subprocess.run(
@@ -150,7 +155,7 @@ class Machine:
             stdin=subprocess.DEVNULL if text is None else None,
         )  # fmt: skip
         if done.returncode in {124, 137}:
-            raise SandboxError(f"{self.name}: {shlex.join(argv)} did not end within {limit:g} s")
+            raise NotInTimeError(f"{self.name}: {shlex.join(argv)} did not end within {limit:g} s")
         if check and done.returncode:
             told = (done.stderr.strip() or done.stdout.strip()).replace("\n", "; ")
             raise SandboxError(f"{self.name}: {shlex.join(argv)} exits {done.returncode}: {told}")
@@ -210,10 +215,10 @@ class Machine:
         return made[0]
 
     def halt(self) -> None:
-        """End the machine at once, as a power cut does, with all its processes; raises SandboxError."""
+        """End the machine at once, as a power cut does, with all its processes; raises NotInTimeError."""
         boot = str(self.home / "boot")
         if not end_holders(boot):
-            raise SandboxError(f"machine {self.name} does not end: look for {boot} in ps")
+            raise NotInTimeError(f"machine {self.name} does not end: look for {boot} in ps")
         (self.home / "pid").unlink(missing_ok=True)
 
 

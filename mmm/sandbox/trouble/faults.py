@@ -11,7 +11,7 @@ from mmm.sandbox.clock.sitecustomize import SHIFT
 from mmm.sandbox.cluster import Sandbox, Say
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.build import DAEMONS
-from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
 from mmm.sandbox.machines.processes import Process
 from mmm.sandbox.machines.servers import CNF
 from mmm.sandbox.trouble import cuts
@@ -161,12 +161,12 @@ def _daemon(sandbox: Sandbox, machine: str, daemon: str) -> list[Process]:
 
 def _freeze(process: Process) -> None:
     if not process.freeze(_END_LIMIT):
-        raise SandboxError(f"process {process.pid} ({process.argv[0]}) does not stop")
+        raise NotInTimeError(f"process {process.pid} ({process.argv[0]}) does not stop")
 
 
 def _end(process: Process, number: signal.Signals) -> None:
     if not process.end(number, _END_LIMIT):
-        raise SandboxError(f"process {process.pid} ({process.argv[0]}) does not end")
+        raise NotInTimeError(f"process {process.pid} ({process.argv[0]}) does not end")
 
 
 def _kill_mysqld(at: _Target) -> None:

@@ -15,7 +15,7 @@ import pymysql
 
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER, TICK_TABLE
-from mmm.sandbox.machines.machine import Machine, SandboxError, python
+from mmm.sandbox.machines.machine import Machine, NotInTimeError, python
 
 MODULE = "mmm.sandbox.trouble.lag"
 _VARIABLE = "default_week_format"
@@ -39,7 +39,7 @@ def slow_down(machine: Machine, writer_ip: str, port: int) -> None:
     while not (log.exists() and _WRITTEN in log.read_text()):
         if time.monotonic() > deadline:
             why = log.read_text().strip() or "no answer"
-            raise SandboxError(f"{machine.name}: no rows are written: {why}")
+            raise NotInTimeError(f"{machine.name}: no rows are written: {why}")
         time.sleep(0.01)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mmm.mysql.server.replica_status import parse_status
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import network, sql
-from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def settle(sandbox: Sandbox, limit: float = 30.0) -> float:
 
     try:
         return sandbox.wait_until(well, limit, "the cluster is healthy")
-    except AssertionError as error:
-        raise type(error)(f"{'; '.join(last)}\n{error}") from None
+    except NotInTimeError as error:
+        raise NotInTimeError(f"{'; '.join(last)}\n{error}") from None
 
 
 def catch_up(sandbox: Sandbox, limit: float = 30.0) -> None:
