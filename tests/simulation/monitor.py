@@ -10,8 +10,9 @@ from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
 from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.act import status_file
+from mmm.monitor.act.spoken import Spoken, answered, of_reply
 from mmm.monitor.apply.apply import apply
-from mmm.monitor.apply.quiet import only_heartbeat, only_transactions
+from mmm.monitor.apply.quiet import is_quiet
 from mmm.monitor.assess import trap
 from mmm.monitor.command import asking, command_result
 from mmm.monitor.command.dispatch import ordered
@@ -29,7 +30,7 @@ from mmm.monitor.world.check_results import (
     ServerChecked,
 )
 from mmm.monitor.world.checks import GOOD, NO_CAUSE, REFUSED, Cause, Finding, Outcome
-from mmm.monitor.world.events import Answer, Answered, Event, Killed, LogRead, Network, Opinions, VipLooked
+from mmm.monitor.world.events import Answer, Event, Killed, LogRead, Network, Opinions, VipLooked
 from mmm.monitor.world.host import State
 from mmm.monitor.world.link import Ordered
 from mmm.monitor.world.orders import (
@@ -41,7 +42,7 @@ from mmm.monitor.world.orders import (
 )
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Reply
-from mmm.wire.why import why
+from mmm.wire.status import LEAVING
 from tests.simulation.watch import ViolationError
 
 if TYPE_CHECKING:
@@ -102,10 +103,7 @@ class Monitor:
             self.cluster.last_writer = after.last_writer
             self.watch.returned(before, after)
             self.world = after
-            if only_transactions(before, after, event):
-                return
-            if not self._asked and only_heartbeat(before, after, event, self.clock.now):
-                return
+        if not is_quiet(before, after, event, self.clock.now, awaited=bool(self._asked)):
             self._save()
             self.take_turn()
 
@@ -221,13 +219,12 @@ class Monitor:
             self.watch.taken_back(host, new)
         if self.clock.history is not None and (answer is not Answer.OK or link.told != order.status):
             self.clock.say(f"  <- {host} {order.number}: {answer} {text}")
-        spoken = answer in (Answer.OK, Answer.ERROR)
-        uptime = self.cluster.machines[host].uptime if spoken else None
-        code = why(reply) if reply is not None else ""
-        leaving = spoken and self.cluster.agents[host].leaving
-        self.post(
-            Answered(host, order.number, answer, text, uptime, token, closed, why=code, leaving=leaving)
-        )
+        spoken = Spoken(answer, text, closed=closed)
+        if reply is not None:
+            fields = (*reply.fields, LEAVING) if self.cluster.agents[host].leaving else reply.fields
+            uptime = self.cluster.machines[host].uptime
+            spoken = of_reply(replace(reply, fields=fields, uptime=uptime, token=token))
+        self.post(answered(order, spoken))
 
     def _looked(self, order: LookForVip) -> None:
         if not self._sleeps(self._looked, order):
@@ -434,26 +431,21 @@ class Monitor:
 
     def _recorded(self, order: Tell) -> Tell:
         """Return the order as it may be sent once the status file says what it grants, where it can be written."""
-        if order.lease is not None and self.clock.now >= self.cluster.file_lost_until:
-            self.cluster.file = self._to_save()
+        due = status_file.is_due_before(self.cluster.file, self.world, order)
+        if due and self.clock.now >= self.cluster.file_lost_until:
+            self.cluster.file = status_file.to_save(self.cluster.file, self.world)
         return status_file.as_recorded(self.cluster.file, order, self.world.conf.vip_lease)
 
     def leave(self) -> None:
         """Be stopped in order: who holds the role is granted it for good, as the shell does."""
-        last = leases.farewell(self.world)
-        if self.frozen_until > self.clock.now or last is None or not self.world.network_up:
+        leaving = leases.farewell_sent(self.world)
+        if self.frozen_until > self.clock.now or leaving is None or not self.world.network_up:
             return
-        link = replace(self.world.hosts[last.host].agent, given=leases.sent(self.world, last))
-        self.world = self.world.with_agent(last.host, link)
+        self.world, last = leaving
         last = self._recorded(last)
         machine = self.cluster.machines[last.host]
         if machine.link_to_monitor() and machine.agent_up:
             self.cluster.send(self, last)
-
-    def _to_save(self) -> str:
-        if self.world.mode is Mode.PASSIVE:
-            return status_file.with_leases(self.cluster.file, self.world)
-        return status_file.encode(self.world)
 
     def settled(self) -> bool:
         """Tell whether nothing but heartbeats is under way."""
@@ -471,9 +463,7 @@ class Monitor:
 
 
 def _answer(reply: Reply | None) -> Answer:
-    if reply is None:
-        return Answer.SILENT
-    return Answer.OK if reply.ok else Answer.ERROR
+    return Answer.SILENT if reply is None else of_reply(reply).answer
 
 
 def _shown(order: Tell) -> str:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mmm.config.model import Host
 from mmm.monitor.act import agents as module
-from mmm.monitor.act.agents import Agents, Spoken
+from mmm.monitor.act.agents import Agents
+from mmm.monitor.act.spoken import Spoken
 from mmm.monitor.world.events import Answer
 from mmm.monitor.world.orders import Tell
 from mmm.wire import agent as wire

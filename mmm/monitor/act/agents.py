@@ -10,12 +10,13 @@ import ssl
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host
 from mmm.lease.lead import Lead
+from mmm.monitor.act.spoken import Spoken, of_reply
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.world.events import Answer, Opinions
 from mmm.monitor.world.orders import Tell
@@ -47,17 +48,6 @@ A host that has booted since says so at the first sign that it is asked for, eve
 KEEP_ALIVE = 2
 CLOCKS = 0.5
 """Seconds by which the age of a host's system may differ from what this clock makes of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """What became of a request: the reply where there was one, else why not."""
-
-    answer: Answer
-    text: str
-    reply: wire.Reply | None = None
-    closed: bool = False
-    """The host's system said that no agent listens."""
 
 
 class Agents:
@@ -162,7 +152,7 @@ class Agents:
     ) -> Spoken:
         named = signed_by(self._lead, request, self._digests) if self._lead else request
         reply = await self._port.exchange((reader, writer), named)
-        return Spoken(Answer.OK if reply.ok else Answer.ERROR, reply.text, reply)
+        return of_reply(reply)
 
     async def tell(self, host: Host, order: Tell) -> Spoken:
         """Return the answer to SET_STATUS, or where `clear` and that was OK, to CLEAR_BAD_ROLES after it.

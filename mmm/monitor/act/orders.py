@@ -7,14 +7,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mmm.config.model import Monitor
-from mmm.monitor.act.agents import Agents, Spoken
+from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.kill_host import kill_host
 from mmm.monitor.act.saving import Saving
+from mmm.monitor.act.spoken import Spoken, answered
 from mmm.monitor.world.events import Answer, Answered, Doubted, Event, Killed, LogRead, VipLooked
 from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.move import Phase
@@ -23,11 +24,8 @@ from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.network.neighbours import is_absent
 from mmm.process import log_queue
-from mmm.wire import lead
 from mmm.wire.doubts import doubts_in
-from mmm.wire.salvaged import salvaged_in
-from mmm.wire.status import is_leaving, is_without, took_in
-from mmm.wire.why import refusal_to_follow, why
+from mmm.wire.status import took_in
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +117,7 @@ class Orders:
             log.exception("%s: telling its agent ended by an internal error", order.host)
             spoken = Spoken(Answer.SILENT, f"error of the monitor: {error}")
         took, before, reply = time.monotonic() - started, self._world(), spoken.reply
-        await self._go_on(_answered(order, spoken))
+        await self._go_on(answered(order, spoken))
         if reply is not None and (doubts := doubts_in(reply)) is not None:
             self._post(Doubted(order.host, doubts))
         if order.greet and reply is not None:
@@ -149,27 +147,3 @@ class Orders:
         if self._world().guarded:
             return f"What it may hold stays until its lease has run out; to be sure, switch {name} off."
         return f"Two hosts may now hold the same IP: switch {name} off."
-
-
-def _answered(order: Tell, spoken: Spoken) -> Answered:
-    """Return the event that an order has come to."""
-    reply, event = (
-        spoken.reply,
-        Answered(order.host, order.number, spoken.answer, spoken.text, closed=spoken.closed),
-    )
-    if reply is None:
-        return event
-    follows = lead.followed(reply) if reply.why == lead.OTHER_MONITOR else ""
-    return replace(
-        event,
-        uptime=reply.uptime,
-        token=reply.token,
-        why=why(reply),
-        refuses_to_follow=refusal_to_follow(reply),
-        leaving=is_leaving(reply),
-        without=is_without(reply),
-        salvaged=salvaged_in(reply),
-        follows=follows,
-        stranger=lead.stranger(reply),
-        differs=lead.differs(reply),
-    )

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmm.monitor.act import status_file
-from mmm.monitor.decide.move import phases
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
 
@@ -47,13 +46,8 @@ class Saving:
         self._write(status_file.to_save(self._text, self._world()))
 
     def is_due_before(self, order: Tell) -> bool:
-        """Tell whether the file has to be written before an order: for what it grants, or for what follows it.
-
-        Once a host has let go of the role that moves, nobody can write until the next one is told.
-        """
-        if phases.lets_go(self._world().move, order.host, order.status):
-            return True
-        return order.lease is not None and not status_file.covers(self._text, order)
+        """Tell whether the file has to be written before an order."""
+        return status_file.is_due_before(self._text, self._world(), order)
 
     def as_recorded(self, order: Tell) -> Tell:
         """Return the order as it may be sent, by what stands in the file."""

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from mmm.monitor.act.orders import Means, Orders
 from mmm.monitor.act.periodic import Periodic
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.apply.apply import apply
-from mmm.monitor.apply.quiet import only_heartbeat, only_transactions
+from mmm.monitor.apply.quiet import is_quiet
 from mmm.monitor.assess import cut_off, other_monitor
 from mmm.monitor.command import dispatch
 from mmm.monitor.command.command_result import Awaited, outcome
@@ -123,13 +123,12 @@ class Shell:
         """
         if not self.world.network_up:
             return
-        if (last := leases.farewell(self.world)) is not None:
+        if (leaving := leases.farewell_sent(self.world)) is not None:
+            self.world, last = leaving
             await self._tell_farewell(last)
         await self._agents.free([self.world.conf.hosts[name] for name in other_monitor.followers(self.world)])
 
     async def _tell_farewell(self, last: Tell) -> None:
-        link = replace(self.world.hosts[last.host].agent, given=leases.sent(self.world, last))
-        self.world = self.world.with_agent(last.host, link)
         self._saving.record_now()
         last = self._saving.as_recorded(last)
         with suppress(TimeoutError):
@@ -144,11 +143,7 @@ class Shell:
         """
         before, now = self.world, time.monotonic()
         self.world = apply(before, event, now)
-        if self.world is before:
-            return
-        if only_transactions(before, self.world, event):
-            return
-        if not self._waiting and only_heartbeat(before, self.world, event, now):
+        if is_quiet(before, self.world, event, now, awaited=bool(self._waiting)):
             return
         self._chronicle.between(before, self.world)
         if self._turn_due is None:

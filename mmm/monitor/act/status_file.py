@@ -17,6 +17,7 @@ from pathlib import Path
 from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER
 from mmm.monitor.decide import leases
+from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.orders import Tell
@@ -48,6 +49,16 @@ def covers(text: str, order: Tell) -> bool:
         return False
     ends = order.lease is not None and order.lease.length < FOREVER
     return stored.lease == "forever" or (stored.lease == FINITE and ends)
+
+
+def is_due_before(text: str, world: World, order: Tell) -> bool:
+    """Tell whether the file, which says `text`, is to be written before an order: for what it grants, or what follows.
+
+    Once a host has let go of the role that moves, nobody can write until the next one is told.
+    """
+    if phases.lets_go(world.move, order.host, order.status):
+        return True
+    return order.lease is not None and not covers(text, order)
 
 
 def as_recorded(text: str, order: Tell, length: float) -> Tell:

@@ -11,6 +11,16 @@ from mmm.monitor.world.link import Ordered
 from mmm.monitor.world.world import World
 
 
+def is_quiet(before: World, after: World, event: Event, now: float, *, awaited: bool) -> bool:
+    """Tell whether no turn is due at once for what the event has made of the world.
+
+    Where a command is `awaited` each answer of an agent may be the one that it waits for.
+    """
+    if after is before or only_transactions(before, after, event):
+        return True
+    return not awaited and only_heartbeat(before, after, event, now)
+
+
 def only_transactions(before: World, after: World, event: Event) -> bool:
     """Tell whether the event did no more than say what a server has or lacks, which a busy one says anew each time.
 

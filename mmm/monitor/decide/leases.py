@@ -183,6 +183,15 @@ def farewell(world: World) -> Tell | None:
     return None
 
 
+def farewell_sent(world: World) -> tuple[World, Tell] | None:
+    """Return the world in which the farewell is on its way, and that order; None where there is none to send."""
+    last = farewell(world)
+    if last is None:
+        return None
+    link = replace(world.hosts[last.host].agent, given=sent(world, last))
+    return world.with_agent(last.host, link), last
+
+
 def _fresh(length: float) -> float:
     """Return the age, in seconds, up to which a token is sent with an order for the role.
 

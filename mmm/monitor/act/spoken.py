@@ -1,0 +1,51 @@
+"""What became of a request to an agent, and the event that this is."""
+
+from dataclasses import dataclass, replace
+
+from mmm.monitor.world.events import Answer, Answered
+from mmm.monitor.world.orders import Tell
+from mmm.wire import lead
+from mmm.wire.agent import Reply
+from mmm.wire.salvaged import salvaged_in
+from mmm.wire.status import is_leaving, is_without
+from mmm.wire.why import refusal_to_follow, why
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What became of a request: the reply where there was one, else why not."""
+
+    answer: Answer
+    text: str
+    reply: Reply | None = None
+    closed: bool = False
+    """The host's system said that no agent listens."""
+
+
+def of_reply(reply: Reply) -> Spoken:
+    """Return what became of a request that was answered."""
+    return Spoken(Answer.OK if reply.ok else Answer.ERROR, reply.text, reply)
+
+
+def answered(order: Tell, spoken: Spoken) -> Answered:
+    """Return the event that an order has come to."""
+    reply, event = (
+        spoken.reply,
+        Answered(order.host, order.number, spoken.answer, spoken.text, closed=spoken.closed),
+    )
+    if reply is None:
+        return event
+    follows = lead.followed(reply) if reply.why == lead.OTHER_MONITOR else ""
+    return replace(
+        event,
+        uptime=reply.uptime,
+        token=reply.token,
+        why=why(reply),
+        refuses_to_follow=refusal_to_follow(reply),
+        leaving=is_leaving(reply),
+        without=is_without(reply),
+        salvaged=salvaged_in(reply),
+        follows=follows,
+        stranger=lead.stranger(reply),
+        differs=lead.differs(reply),
+    )
