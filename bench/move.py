@@ -14,9 +14,7 @@ import os
 import re
 import signal
 import statistics
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,6 +25,7 @@ from typing import Self
 
 from bench import straight, writers
 from bench.tables import Table, write_json
+from mmm.proving.vip_clients import Plan, Started
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.build import DAEMONS
 from mmm.sandbox.machines.conf import Conf
@@ -122,39 +121,31 @@ class Load:
     def __init__(self, sandbox: Sandbox, clients: int) -> None:
         layout = sandbox.layout
         port = layout.hosts[layout.masters[0]].mysql_port
-        plan = writers.Plan(f"load{time.time_ns() // 1_000_000:x}", layout.writer_ip, port, clients)
-        self._argv = sandbox.client.enter([sys.executable, _WRITERS, plan.text()])
+        run = f"load{time.time_ns() // 1_000_000:x}"
+        plan = Plan(run, layout.writer_ip, port, clients, period=0.01)
+        self._program = Started(sandbox.client.enter([sys.executable, _WRITERS, plan.text()]), self._take)
         self._sandbox = sandbox
         self._done = 0
         self.book: list[list[writers.Deed]] = []
 
     def __enter__(self) -> Self:
-        self._child = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        self._program.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._child.stdin is not None
-        self._child.stdin.close()
-        try:
-            self._child.wait(_LIMIT)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-        self._listener.join(_LIMIT)
+        self._program.__exit__(kind, error, trace)
 
     def wait(self, more: int) -> None:
         """Wait until so many more rows are acknowledged; raises NotInTimeError."""
         wanted = self._done + more
         self._sandbox.wait_until(lambda: self._done >= wanted, _LIMIT, f"clients write {more} more rows")
 
-    def _listen(self) -> None:
-        for line in self._child.stdout or ():
-            said = json.loads(line)
-            self._done = said.get("done", self._done)
-            self.book = said.get("book", self.book)
+    def _take(self, line: str) -> None:
+        said = json.loads(line)
+        self._done = said.get("done", self._done)
+        self.book = said.get("book", self.book)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,41 +8,22 @@ took longer than WAITING.
 """
 
 import json
-import sys
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
 
+from mmm.proving import vip_clients
+from mmm.proving.vip_clients import Plan
 from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER, PROBE_TABLE
 
 WAITING = 0.1
 """Seconds from which on a transaction counts as waiting."""
 _BACKOFF = 0.002
-_TICK = 0.1
 
 Deed = tuple[float, float, list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the clients do; times in seconds."""
-
-    run: str
-    writer: str
-    port: int = 3306
-    clients: int = 8
-    period: float = 0.01
-    limit: float = 2.0
-
-    def text(self) -> str:
-        """Return the plan as an argument for the program."""
-        return json.dumps(asdict(self))
 
 
 class Client:
@@ -76,10 +57,9 @@ class Client:
         """Return why the statement was not acknowledged, empty when it was; `not sent` where no connection was had."""
         try:
             if self._connection is None:
-                self._connect()
+                self._connection = vip_clients.connect(self._plan, CLIENT_USER, CLIENT_PASSWORD)
         except (pymysql.err.MySQLError, OSError):
             return "not sent"
-        assert self._connection is not None
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement)
@@ -88,39 +68,18 @@ class Client:
             return str(error)[:80] or type(error).__name__
         return ""
 
-    def _connect(self) -> None:
-        plan = self._plan
-        self._connection = pymysql.connect(
-            host=plan.writer, port=plan.port, user=CLIENT_USER, password=CLIENT_PASSWORD, autocommit=True,
-            connect_timeout=plan.limit, read_timeout=plan.limit, write_timeout=plan.limit,
-            ssl_disabled=True,  # else PyMySQL reads all authorities for each connection: 20 ms
-        )  # fmt: skip
-
     def _drop(self) -> None:
-        if self._connection is not None:
-            with suppress(pymysql.err.MySQLError, OSError):
-                self._connection._force_close()  # type: ignore[attr-defined]  # noqa: SLF001
+        vip_clients.drop(self._connection)
         self._connection = None
 
 
 def main() -> None:
     """Run the plan in the first argument until the input ends."""
-    plan, over = Plan(**json.loads(sys.argv[1])), threading.Event()
+    plan = vip_clients.plan()
     clients = [Client(plan, number) for number in range(plan.clients)]
-    threads = [threading.Thread(target=client.work, args=(over.is_set,)) for client in clients]
-    threads.append(threading.Thread(target=_tick, args=(clients, over)))
-    for thread in threads:
-        thread.start()
-    sys.stdin.read()
-    over.set()
-    for thread in threads:
-        thread.join()
+    done = lambda: {"done": sum(client.done for client in clients)}  # noqa: E731
+    vip_clients.until_input_ends([client.work for client in clients], done)
     print(json.dumps({"book": [client.book for client in clients]}), flush=True)
-
-
-def _tick(clients: list[Client], over: threading.Event) -> None:
-    while not over.wait(_TICK):
-        print(json.dumps({"done": sum(client.done for client in clients)}), flush=True)
 
 
 if __name__ == "__main__":

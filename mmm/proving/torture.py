@@ -6,8 +6,6 @@ is said and gets a copy of another's data, as it would from an admin.
 """
 
 import json
-import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,7 +18,8 @@ from mmm.proving.announced import Announced
 from mmm.proving.losses import Losses
 from mmm.proving.outcomes import ACKNOWLEDGED, REFUSED, UNKNOWN
 from mmm.proving.rounds import Round, peer
-from mmm.proving.workload import COUNTER_TABLE, DATABASE, DEED_TABLE, Plan
+from mmm.proving.vip_clients import Plan, Started
+from mmm.proving.workload import COUNTER_TABLE, DATABASE, DEED_TABLE
 from mmm.sandbox.apart import LIMIT, come_apart, out_of_use, reunite
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
@@ -30,7 +29,7 @@ from mmm.sandbox.machines.sql import quoted
 from mmm.sandbox.trouble.faults import heal
 from mmm.sandbox.witness.health import catch_up, settle
 
-_END_LIMIT = 15.0
+_CLIENTS = 4
 _DEEDS = 150
 """Acknowledged before the strike, and again after it."""
 _ATOMIC_DDL = (10, 6, 0)
@@ -77,27 +76,20 @@ class Clients:
         port = layout.hosts[layout.masters[0]].mysql_port
         self.deeds: dict[str, dict[Deed, str]] = {ACKNOWLEDGED: {}, UNKNOWN: {}, REFUSED: {}}
         """Of each outcome, the deeds with their kinds."""
-        self._sandbox, self._plan = sandbox, Plan(run, layout.writer_ip, port)
+        self._sandbox = sandbox
+        plan = Plan(str(run), layout.writer_ip, port, clients=_CLIENTS)
+        self._program = Started(sandbox.client.enter(python("mmm.proving.workload", plan.text())), self._take)
         self._acknowledged = 0
         self._over = ""
 
     def __enter__(self) -> Self:
-        argv = self._sandbox.client.enter(python("mmm.proving.workload", self._plan.text()))
-        self._child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        self._program.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._child.stdin:
-            self._child.stdin.close()
-        try:
-            self._child.wait(_END_LIMIT)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-        self._listener.join(_END_LIMIT)
+        self._program.__exit__(kind, error, trace)
         if kind is None and not self._over:
             raise SandboxError(
                 "the clients ended without their book: look for python in the client's machine"
@@ -110,12 +102,11 @@ class Clients:
         wanted = self._acknowledged + more
         self._sandbox.wait_until(lambda: self._acknowledged >= wanted, LIMIT, f"clients write {more} more")
 
-    def _listen(self) -> None:
-        for line in self._child.stdout or ():
-            if line.startswith('{"deeds"'):
-                self._over = line
-            else:
-                self._acknowledged = json.loads(line)["acknowledged"]
+    def _take(self, line: str) -> None:
+        if line.startswith('{"deeds"'):
+            self._over = line
+        else:
+            self._acknowledged = json.loads(line)["acknowledged"]
 
 
 def prepare(sandbox: Sandbox) -> None:

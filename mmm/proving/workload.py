@@ -13,18 +13,18 @@ Each line it prints is a JSON object: {"acknowledged": 17} now and then, at last
 
 import json
 import random
-import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
 
+from mmm.proving import vip_clients
 from mmm.proving.outcomes import ACKNOWLEDGED, of_error
+from mmm.proving.vip_clients import Plan
 
 DATABASE = "torture"
 DEED_TABLE = f"{DATABASE}.deed"
@@ -34,28 +34,9 @@ USER = "torture"
 PASSWORD = "torture-secret"  # noqa: S105  (of a server that only this sandbox reaches)
 
 _BACKOFF = 0.01
-_TICK = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the clients do; times in seconds."""
-
-    run: int
-    writer: str
-    port: int = 3306
-    clients: int = 4
-    period: float = 0.005
-    """Between two deeds of a client."""
-    limit: float = 2.0
-    """For connecting and for every statement."""
-
-    def text(self) -> str:
-        """Return the plan as an argument for the program."""
-        return json.dumps(asdict(self))
-
-
-def table(run: int, client: int, number: int) -> str:
+def table(run: int | str, client: int, number: int) -> str:
     """Return the name of the table that a deed makes."""
     return f"made_{run}_{client}_{number}"
 
@@ -143,41 +124,25 @@ class Client:
             cursor.execute(statement)
 
     def _connect(self) -> bool:
-        plan = self._plan
         try:
-            self._connection = pymysql.connect(
-                host=plan.writer, port=plan.port, user=USER, password=PASSWORD, database=DATABASE, autocommit=True,
-                connect_timeout=plan.limit, read_timeout=plan.limit, write_timeout=plan.limit,
-                ssl_disabled=True,  # else PyMySQL reads all authorities for each connection: 20 ms
-            )  # fmt: skip
+            self._connection = vip_clients.connect(self._plan, USER, PASSWORD, DATABASE)
         except (pymysql.err.MySQLError, OSError):
             return False
         return True
 
     def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection._force_close()  # type: ignore[attr-defined]  # noqa: SLF001
+        vip_clients.drop(self._connection)
         self._connection = None
 
 
 def main() -> None:
     """Run the plan in the first argument until the input ends."""
-    plan, book, over = Plan(**json.loads(sys.argv[1])), Book(), threading.Event()
+    plan, book = vip_clients.plan(), Book()
     clients = [Client(plan, number, book) for number in range(plan.clients)]
-    threads = [threading.Thread(target=client.work, args=(over.is_set,)) for client in clients]
-    threads.append(threading.Thread(target=_tick, args=(book, over)))
-    for thread in threads:
-        thread.start()
-    sys.stdin.read()
-    over.set()
-    for thread in threads:
-        thread.join()
+    vip_clients.until_input_ends(
+        [client.work for client in clients], lambda: {"acknowledged": book.acknowledged}
+    )
     print(json.dumps({"deeds": book.deeds}), flush=True)
-
-
-def _tick(book: Book, over: threading.Event) -> None:
-    while not over.wait(_TICK):
-        print(json.dumps({"acknowledged": book.acknowledged}), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,34 +11,20 @@ import json
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
 
-from mmm.proving import outcomes
+from mmm.proving import outcomes, vip_clients
+from mmm.proving.vip_clients import Plan
 from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER, DATABASE
 
 TABLE = f"{DATABASE}.chaos"
 PERIOD = 0.05
 """Seconds between two rows of a client."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a client does; times in seconds."""
-
-    client: str
-    writer: str
-    port: int = 3306
-    period: float = PERIOD
-    limit: float = 1.0
-    """For connecting and for every row."""
-
-    def text(self) -> str:
-        """Return the plan as an argument for the program."""
-        return json.dumps(asdict(self))
+LIMIT = 1.0
+"""Seconds for connecting and for every row."""
 
 
 class Client:
@@ -58,7 +44,7 @@ class Client:
                 sent, committing = time.monotonic(), True
                 cursor.execute(
                     f"INSERT INTO {TABLE} VALUES (%s, %s, LAST_INSERT_ID(@@server_id))",  # noqa: S608
-                    (plan.client, number),
+                    (plan.run, number),
                 )
                 server = cursor.lastrowid
             outcome = outcomes.ACKNOWLEDGED
@@ -69,22 +55,17 @@ class Client:
 
     def drop(self) -> None:
         """Close the connection without a word."""
-        if self._connection is not None:
-            self._connection._force_close()  # type: ignore[attr-defined]  # noqa: SLF001
+        vip_clients.drop(self._connection)
         self._connection = None
 
     def _connect(self) -> "Connection[Any]":
-        plan = self._plan
-        self._connection = pymysql.connect(
-            host=plan.writer, port=plan.port, user=CLIENT_USER, password=CLIENT_PASSWORD, autocommit=True,
-            connect_timeout=plan.limit, read_timeout=plan.limit, write_timeout=plan.limit,
-        )  # fmt: skip
+        self._connection = vip_clients.connect(self._plan, CLIENT_USER, CLIENT_PASSWORD)
         return self._connection
 
 
 def main() -> None:
     """Run the plan in the first argument until the input ends."""
-    plan, over = Plan(**json.loads(sys.argv[1])), threading.Event()
+    plan, over = vip_clients.plan(), threading.Event()
     threading.Thread(target=_await_end, args=(over,), daemon=True).start()
     client, number = Client(plan), 0
     with contextlib.suppress(BrokenPipeError):

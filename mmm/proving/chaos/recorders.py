@@ -16,7 +16,7 @@ from typing import Any, Self
 from pymysql.connections import Connection
 
 from mmm.proving.announced import Announced
-from mmm.proving.chaos.client import PERIOD, TABLE, Plan
+from mmm.proving.chaos.client import LIMIT, PERIOD, TABLE
 from mmm.proving.chaos.history import (
     STALL,
     Held,
@@ -26,6 +26,7 @@ from mmm.proving.chaos.history import (
     Struck,
 )
 from mmm.proving.losses import Losses
+from mmm.proving.vip_clients import Plan
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import addresses, sql
 from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER
@@ -194,7 +195,7 @@ class Writers:
         layout = sandbox.layout
         port = layout.hosts[layout.masters[0]].mysql_port
         self._sandbox, self._folder = sandbox, folder
-        self._plans = {name: Plan(name, layout.writer_ip, port, period) for name in layout.plugs}
+        self._plans = {name: Plan(name, layout.writer_ip, port, 1, period, LIMIT) for name in layout.plugs}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         ids = {name: sandbox.sql(name, "SELECT @@server_id AS id")[0]["id"] for name in sandbox.hosts}
         self._names = {int(number): name for name, number in ids.items()}
