@@ -30,15 +30,15 @@ class Clients:
     writing: int
     """Would get a grace."""
     oldest: float = 0.0
-    """Seconds that the oldest of these has been at its transaction."""
+    """Seconds that the oldest of these has been at its transaction or statement."""
     who: str = ""
-    """That session, in words."""
+    """That session: its number and user."""
     idle: int = 0
     """Sessions without a statement that hold a transaction open which has changed rows, or locks some."""
     idle_for: float = 0.0
     """Seconds that the one of these which has rested longest has been without a statement."""
     idle_who: str = ""
-    """That session, in words."""
+    """That session: its number, user and client, and what it has changed."""
     waiting: int = 0
     """Sessions that wait for a lock."""
     waited: float = 0.0

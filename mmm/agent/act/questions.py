@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from mmm.agent.act import notes
 from mmm.agent.act.accounts import agent_at, kept_users
@@ -114,17 +115,7 @@ class Questions:
         with connect(self._address, ANSWER_LIMIT) as server:
             found, waiting = survey(server, keep=keep), blocked(server, keep, clients_for=0.0).waiting
         waits = [each.seconds for each in waiting if each.seconds >= LOOK_AGAIN]
-        return questions.Clients(
-            found.at_rest,
-            found.writing,
-            found.oldest,
-            found.who,
-            found.idle,
-            found.idle_for,
-            found.idle_who,
-            len(waits),
-            max(waits, default=0.0),
-        )
+        return replace(found, waiting=len(waits), waited=max(waits, default=0.0))
 
     async def _doctor(self) -> bytes:
         """Return the reply with a look at this host; those who ask at the same time get one look."""

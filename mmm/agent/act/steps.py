@@ -21,17 +21,13 @@ from mmm.agent.decide.steps import (
     Bind,
     Chain,
     DenyWrites,
-    Detach,
+    Dispensable,
     Follow,
-    GoOn,
     Plan,
     Probe,
-    RenewLogin,
     Salvage,
-    SemiSyncRole,
     Step,
     Sync,
-    ThrowAway,
     Unbind,
     UnbindElsewhere,
 )
@@ -99,18 +95,13 @@ class Steps:
         for chain in plan.chains:
             for step in chain:
                 failure = self._timed(step, session)
-                if failure and isinstance(step, SemiSyncRole | ThrowAway):
-                    continue
-                if failure and isinstance(step, Salvage) and failure.code != LEASE_OVER:
-                    continue
-                if failure and isinstance(step, Detach | RenewLogin | GoOn):
-                    break
-                if failure:
+                if failure is None:
+                    done.append(step)
+                elif not _is_dispensable(step, failure):
                     failures.append(failure)
                     unfinished.append(chain)
                     self._take_back(chain, step, failure, session)
                     break
-                done.append(step)
         self._access.free_the_way(session)
         if done:
             what = ", ".join(map(str, done))
@@ -189,6 +180,11 @@ class Steps:
         self._vips.lease_of(vip)  # it may have ended while the server took its time
         self._access.promoted()
         return "read_only=0"
+
+
+def _is_dispensable(step: Step, failure: Failure) -> bool:
+    """Tell whether the order goes on without the step; salvaging may fail, but not outlast the lease."""
+    return isinstance(step, Dispensable) or (isinstance(step, Salvage) and failure.code != LEASE_OVER)
 
 
 def _code(step: Step, error: Exception) -> str:

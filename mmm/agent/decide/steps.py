@@ -220,6 +220,9 @@ Step = (
     | UnbindElsewhere
     | Replicate
 )
+Dispensable = SemiSyncRole | ThrowAway | Detach | RenewLogin | GoOn
+"""Steps whose failure fails no order, and does not end their chain."""
+
 Chain = tuple[Step, ...]
 
 

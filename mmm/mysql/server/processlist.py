@@ -7,6 +7,7 @@ from enum import Enum
 
 from mmm.mysql.session.connection import Connection, MysqlError
 from mmm.mysql.session.question import only, whole
+from mmm.wire.questions import Clients
 
 _NO_SUCH_THREAD = 1094
 
@@ -124,26 +125,6 @@ def open_transactions(connection: Connection) -> dict[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What would become of the clients of a server if writes were denied now."""
-
-    at_rest: int
-    """Would be ended at once."""
-    writing: int
-    """Would get their grace."""
-    oldest: float = 0.0
-    """Seconds that the oldest of these has been at its transaction or statement."""
-    who: str = ""
-    """That session: its number and user."""
-    idle: int = 0
-    """Sessions at rest whose open transaction has changed rows, or holds locks on some."""
-    idle_for: float = 0.0
-    """Seconds that the one of these which has rested longest has been without a statement."""
-    idle_who: str = ""
-    """That session: its number, user and client, and what it has changed."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Open:
     """A session's open transaction."""
 
@@ -152,8 +133,8 @@ class _Open:
     age: float
 
 
-def survey(connection: Connection, *, keep: frozenset[str] = frozenset()) -> Survey:
-    """Return how the client sessions stand; ends nobody. Raises MysqlError."""
+def survey(connection: Connection, *, keep: frozenset[str] = frozenset()) -> Clients:
+    """Return how the client sessions stand, but for who waits; ends nobody. Raises MysqlError."""
     transactions = {
         whole(row["id"]): _Open(whole(row["modified"]), whole(row["locks"]), float(row["age"] or 0))
         for row in connection.query(_OPEN)
@@ -169,7 +150,7 @@ def survey(connection: Connection, *, keep: frozenset[str] = frozenset()) -> Sur
         if verdict is not Fate.KEEP and rests(session) and _holds(transactions.get(session.id))
     ]
     longest = max(idle, key=lambda each: each[0].seconds, default=None)
-    return Survey(
+    return Clients(
         at_rest=sum(verdict is Fate.END for _, verdict in clients),
         writing=len(writing),
         oldest=oldest,
