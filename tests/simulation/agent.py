@@ -272,7 +272,7 @@ class Agent:
         """Have the lease looked at when something is next to be done about it."""
         if not self.leases:
             return
-        moment = self.clock.now + lease_watch.next_look(self.core, self.now)
+        moment = self.clock.now + next_look(self.core, self.now)
         if moment < FOREVER and (self._tick_due <= self.clock.now or moment < self._tick_due):
             self._tick_due = moment + lease_watch.LOOK * self.clock.random()
             self.clock.at(self._tick_due, self._tick, self._tick_due)
@@ -346,3 +346,19 @@ def _reply(outcome: Outcome) -> Reply:
     if not outcome.failures:
         return Reply("OK")
     return Reply(f"ERROR: {'; '.join(map(str, outcome.failures))}", why=code_of(outcome.failures))
+
+
+def next_look(core: Core, now: float) -> float:
+    """Return in how many seconds a look at the lease is due by itself, FOREVER where nothing is to come.
+
+    The agent looks whether one `is_due` every `pause`; here nobody is woken for nothing. Readers are not renewed.
+    """
+    held, watch = core.held, core.watch
+    if watch.taking_away is not None or watch.writable:
+        return lease_watch.pause(core, now)
+    if not held.leased or not 0 < held.left(now) < FOREVER:
+        return FOREVER
+    left = held.left(now)
+    if left > lease_watch.asks_at(held.length):
+        return left - lease_watch.asks_at(held.length)
+    return lease_watch.pause(core, now) if left > lease_watch.lead_of(held.length) else 0.0

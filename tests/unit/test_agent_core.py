@@ -37,6 +37,7 @@ from mmm.lease.rules import Grant
 from mmm.wire.promises import AskedPromise
 from mmm.wire.status import Status
 from mmm.wire.why import LEASE_OVER, SUPERSEDED
+from tests.simulation.agent import next_look
 
 NOW = 1000.0
 WRITER, READER = Vip("writer", "10.0.0.80"), Vip("reader", "10.0.0.90")
@@ -297,3 +298,17 @@ def test_a_promise_binds_and_is_refused_where_the_monitor_says_that_another_has_
     assert "no other host" in lease_watch.promise(idle(), AskedPromise("db9", 10.0), NOW)[1]
     assert "holds the role" in lease_watch.promise(writer(), AskedPromise("db2", 10.0), NOW + 6)[1]
     assert "the active master is db1" in lease_watch.promise(writer(), AskedPromise("db2", 10.0), NOW + 1)[1]
+
+
+@pytest.mark.parametrize("length", [1.0, 3.0, 10.0, 60.0])
+def test_the_simulation_skips_no_look_that_would_find_something(length: float) -> None:
+    core = writer(length=length, grant=Grant(length, NOW))
+    for part in range(100):
+        now = NOW + part * length / 100
+        rests = replace(core, watch=replace(core.watch, renewed=now))  # readers are renewed besides
+        if lease_watch.is_due(rests, now):
+            assert next_look(rests, now) <= lease_watch.pause(rests, now)
+        else:
+            moment = now + next_look(rests, now) - 1e-6
+            assert moment > now
+            assert not lease_watch.is_due(replace(rests, watch=replace(core.watch, renewed=moment)), moment)

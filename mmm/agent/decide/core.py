@@ -290,8 +290,11 @@ def _begun(core: Core, order: Order, now: float) -> Step:
     return core, actions
 
 
-def changed(core: Core, came: Changed, now: float) -> Step:
-    """Take what a change has come to. By now the lease may have ended, and what was assigned was lost."""
+def conclude(core: Core, came: Changed, now: float) -> Step:
+    """Conclude a change from what it came to. By now the lease may have ended, and what was assigned was lost.
+
+    Then `mmm.agent.decide.lease_watch.changed` takes away first what the change has bound or allowed meanwhile.
+    """
     work = core.work
     if isinstance(work, Clearing):
         return _then(replace(core, work=None), (AnswerClear(work.number, came.outcome),), now)

@@ -21,8 +21,18 @@ from mmm.agent.decide.actions import (
     RenewedByPromises,
     Unbind,
 )
-from mmm.agent.decide.core import Concluding, Core, Denying, Stage, Step, TakingAway, lost, proceed, settle
-from mmm.agent.decide.core import changed as core_changed
+from mmm.agent.decide.core import (
+    Concluding,
+    Core,
+    Denying,
+    Stage,
+    Step,
+    TakingAway,
+    conclude,
+    lost,
+    proceed,
+    settle,
+)
 from mmm.agent.decide.held_lease import least
 from mmm.agent.decide.obedience import Changed, believes
 from mmm.config.model import Vip
@@ -68,19 +78,6 @@ def pause(core: Core, now: float) -> float:
     return pause_of(length) if urgent else min(REST, length / 8)
 
 
-def next_look(core: Core, now: float) -> float:
-    """Return in how many seconds a look `is_due` by itself, FOREVER where nothing is to come."""
-    held, watch = core.held, core.watch
-    if watch.taking_away is not None or watch.writable:
-        return pause(core, now)
-    if not held.leased or not 0 < held.left(now) < FOREVER:
-        return FOREVER
-    left = held.left(now)
-    if left > asks_at(held.length):
-        return left - asks_at(held.length)
-    return pause(core, now) if left > lead_of(held.length) else 0.0
-
-
 def is_due(core: Core, now: float) -> bool:
     """Tell whether there is something to look at: a look for nothing would cost more than this question."""
     held, watch = core.held, core.watch
@@ -122,7 +119,7 @@ def _give_up_in_time(core: Core, now: float) -> Step:
 
 def changed(core: Core, came: Changed, now: float) -> Step:
     """Take what a change has come to; what it has bound or allowed while the lease ended is taken back."""
-    core, actions = core_changed(core, came, now)
+    core, actions = conclude(core, came, now)
     if not (isinstance(core.work, Concluding) and core.work.stage is Stage.TAKING_AWAY):
         return core, actions
     core, more = take_away(core, now)
