@@ -70,7 +70,7 @@ class Server:
 
 
 LOW, FULL = (0.05, 10_240), (0.01, 500)
-"""A disk is low, and full, below this share of its size, and at most so many megabytes."""
+"""A disk is low, or full, when less than this share of it is free, and less than this number of megabytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ AGENT_LIMIT = 1.0
 """Seconds for another agent to answer PING."""
 _AT_ONCE = 8
 _FEW = 20
-"""Up to so many hosts each master looks at all others; else at the possible masters alone, as slaves do."""
+"""Up to this number of hosts a master looks at all others; in larger clusters at the possible masters, as slaves do."""
 
 
 def look_host(conf: Cluster) -> HostLook:

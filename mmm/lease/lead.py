@@ -79,7 +79,7 @@ class Following(NamedTuple):
 
 
 def heartbeat(hosts: int) -> float:
-    """Return the seconds between two orders to an agent when nothing changes, in a cluster of so many hosts."""
+    """Return the seconds between two orders to an agent when nothing changes, in a cluster of `hosts` hosts."""
     return max(HEARTBEAT, hosts / PACE)
 
 

@@ -1,7 +1,7 @@
 """Gratuitous ARP, and for IPv6 neighbour advertisements: neighbours are told that a VIP lives here (rule 10.19).
 
 At once, and again on a schedule, when the cable is back, and when somebody says otherwise. scapy builds the frames
-beforehand, in a process of its own; what is sent in a move are ready bytes on an open packet socket.
+beforehand, in a separate process; what is sent in a move are ready bytes on an open packet socket.
 """
 
 import asyncio

@@ -23,7 +23,7 @@ SAID_EVERY = 60.0
 OPEN_AGAIN = 5.0
 """Seconds after which an interface that was not there is tried again."""
 _AT_ONCE, _PAUSE = 64, 0.05
-"""So many frames are read before a pause of so many seconds: a flood costs a hundredth of a processor."""
+"""Frames that are read before a pause, and its seconds: so a flood costs a hundredth of a processor."""
 ALL_ARP = stands(ARP["Ether.type"], ETH_P_ARP)
 ADVERTISEMENTS = (
     stands(DISCOVERY["Ether.type"], ETH_P_IPV6)

@@ -35,7 +35,7 @@ _BUFFER = 1 << 20
 _AT_ONCE = 1000
 _NAP = 0.1
 _PAUSE = 0.001
-"""Seconds between two answers to all that has arrived: so many who try again at once leave the agent time for more."""
+"""Seconds between two rounds of answers, so that clients which try again leave the agent time for other work."""
 _RST, _ACK = 0x04, 0x10
 _TURNED = {"Ether.dst": "Ether.src", "Ether.src": "Ether.dst", "IP.src": "IP.dst", "IP.dst": "IP.src",
            "TCP.sport": "TCP.dport", "TCP.dport": "TCP.sport"}  # fmt: skip

@@ -57,7 +57,7 @@ class Queued(logging.Handler):
                 self._hangs = not self._wait_for(self._handed, PATIENCE)
 
     def hold_lines(self, seconds: float) -> None:
-        """Keep lines for so many seconds from now on, or until `hand_over`: they are written together then."""
+        """Keep lines back for some seconds, or until `hand_over`; they are then written together."""
         with self._changed:
             self._held_until = time.monotonic() + seconds
 

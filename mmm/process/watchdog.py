@@ -1,7 +1,7 @@
 """What the angel does when its worker should have, and is dead or stuck.
 
 The worker keeps moving a deadline, in memory that it shares with the angel. When it passes, the angel has the act done
-in a process of its own: again every second until it succeeds or the worker has moved the deadline after all.
+in a separate process: again every second until it succeeds or the worker has moved the deadline after all.
 """
 
 import ctypes

@@ -14,7 +14,7 @@ class Announced:
     code: str
     """See mmm.monitor.world.LossCode."""
     most: int | None
-    """So many transactions at most; None: MMM does not know."""
+    """Transactions that are lost at most; None: MMM does not know."""
 
     def __str__(self) -> str:
         said = "unknown" if self.most is None else f"at most {self.most}"

@@ -98,7 +98,7 @@ class Clients:
             self.deeds[outcome][client, number] = what
 
     def wait(self, more: int) -> None:
-        """Wait until so many more deeds are acknowledged; raises NotInTimeError."""
+        """Wait until that many more deeds are acknowledged; raises NotInTimeError."""
         wanted = self._acknowledged + more
         self._sandbox.wait_until(lambda: self._acknowledged >= wanted, LIMIT, f"clients write {more} more")
 

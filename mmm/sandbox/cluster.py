@@ -60,7 +60,7 @@ def names() -> list[str]:
 
 
 class Sandbox:
-    """One cluster with its monitor and a client, each on a machine of its own."""
+    """One cluster with its monitor and a client, each on its own machine."""
 
     def __init__(self, name: str) -> None:
         if not _NAME.fullmatch(name):

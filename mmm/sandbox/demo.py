@@ -63,7 +63,7 @@ def main() -> int:
     screen = _Screen()
     name = f"demo{os.getpid()}"
     try:
-        screen.step("Two masters, a slave, a monitor and a client, each in a network namespace of its own")
+        screen.step("Two masters, a slave, a monitor and a client, each in its own network namespace")
         sandbox = up(name, conf=fast(Conf(monitor={"failover_block": 0})), say=screen.said)
         try:
             report, rows = _story(sandbox, screen)

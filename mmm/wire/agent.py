@@ -161,7 +161,7 @@ def _vip(text: str) -> Vip:
 def _line(fields: tuple[str, ...]) -> bytes:
     for part in fields:
         if _UNSAYABLE.search(part):
-            raise WireError(f"{part[:60]!r} holds a character that ends a field or a line, or is none")
+            raise WireError(f"{part[:60]!r} holds a character that ends a field or a line, or an invalid one")
     line = "|".join(fields).encode() + b"\n"
     if len(line) > MAX_LINE:
         raise WireError(f"a line of {len(line)} bytes is longer than {MAX_LINE}")

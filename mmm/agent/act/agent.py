@@ -42,7 +42,7 @@ from mmm.wire.salvaged import salvaged_fields
 from mmm.wire.status import WITHOUT, Status, agent_status_fields, granted, ordered_status, took_fields
 
 ORDER_LIMIT = 90.0
-"""Seconds that an order may wait and take; everything in it has limits of its own that are shorter."""
+"""Seconds that an order may wait and take; each part of it has a shorter limit."""
 
 _STATE = re.compile(r"[A-Z_]{1,40}")
 _HOST = re.compile(r"[A-Za-z0-9_.-]{0,255}")

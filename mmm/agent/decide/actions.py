@@ -108,7 +108,7 @@ class EndAnnouncing:
 
 @dataclass(frozen=True, slots=True)
 class LookAgain:
-    """Call `look_after` in so many seconds, unless another change ends before."""
+    """Call `look_after` after that number of seconds, unless another change ends before."""
 
     seconds: float
 
@@ -160,7 +160,7 @@ class Renew:
 
 @dataclass(frozen=True, slots=True)
 class LeaseOver:
-    """Say that the lease is over; the monitor was `heard` so many seconds ago."""
+    """Say that the lease is over; the monitor was last `heard` that number of seconds ago."""
 
     vips: tuple[Vip, ...]
     heard: float
@@ -168,7 +168,7 @@ class LeaseOver:
 
 @dataclass(frozen=True, slots=True)
 class RenewedByPromises:
-    """Say that promises renew the lease; the monitor was `heard` so many seconds ago."""
+    """Say that promises renew the lease; the monitor was last `heard` that number of seconds ago."""
 
     heard: float
     rivals: tuple[str, ...]

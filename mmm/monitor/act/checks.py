@@ -50,7 +50,7 @@ _MOST_ENCRYPTED = 256
 _LOGINS = 20.0
 """Times a second that the monitor logs in to servers at most, only to see that they let it in."""
 _SELDOM = 6
-"""So many times longer a look at the replica uses its connection: it is to see grants that have changed."""
+"""Connections of the replica checks live this many times longer: they are renewed only to notice changed grants."""
 _LOG_LIMIT = 5.0
 """Seconds for a look at a binary log; as long again for its last question."""
 

@@ -16,7 +16,7 @@ from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 
 _PINGED = 8
-"""So many hosts are pinged beside the ping_ips."""
+"""Hosts that are pinged beside the ping_ips, at most."""
 
 
 async def is_up(monitor: Monitor, pinger: Pinger) -> bool:

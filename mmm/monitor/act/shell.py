@@ -55,7 +55,7 @@ _LONG_TURN = 0.005
 """Seconds that a turn takes where hosts are many; of few the next one waits for nothing."""
 _AT_ONCE = 50
 _SPREAD = 0.02
-"""So many orders of a turn are begun at once, the next ones so many seconds later: the first do not wait for all."""
+"""Orders are begun in batches of _AT_ONCE, _SPREAD seconds apart, so that the first are not held up by the rest."""
 COMMAND_LIMIT = 40.0
 """Seconds after which a command is answered though agents have not confirmed it yet."""
 

@@ -18,7 +18,7 @@ from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import World
 
 LOOKS = 3
-"""So many times is the replication of a returning host checked before it is taken not to tell what it has."""
+"""Replication checks of a returning host after which we give up waiting for it to say which transactions it has."""
 LOOK_AGAIN = 3.0
 """Seconds until a binary log that could not be looked through is looked at again."""
 

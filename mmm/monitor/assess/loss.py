@@ -26,7 +26,7 @@ from mmm.monitor.world.world import World
 from mmm.wire.salvaged import Salvaged
 
 LOOKS = 12
-"""So many looks tell how fast a server writes."""
+"""Looks from which we tell how fast a server writes."""
 CLOSE = 0.1
 """Seconds between two looks from which on they tell how fast a server writes."""
 PATIENCE = 10.0

@@ -62,8 +62,8 @@ def due(
 ) -> float:
     """Return when the check is to run next: earlier than its period where that is the end of its trap.
 
-    The run before `lasted` so many seconds. One that waits for an answer until its time is over begins as much before
-    the end of the trap, so that its result is there then. UNKNOWN ends no trap: after it there is nothing to hurry for.
+    `lasted` is the duration of the previous run. A check that runs into its timeout starts that much before the end of
+    the trap, so that its result is in by then. UNKNOWN ends no trap: after it there is nothing to hurry for.
     """
     regular = started + check_period
     if status.failed or status.error_since is None:

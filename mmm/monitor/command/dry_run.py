@@ -1,4 +1,4 @@
-"""What `move_role --dry-run` answers: the deciders do the move on a world of its own, every agent answering OK."""
+"""What `move_role --dry-run` answers: the deciders do the move on a copy of the world, every agent answering OK."""
 
 from collections.abc import Iterator
 

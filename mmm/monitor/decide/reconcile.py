@@ -21,8 +21,10 @@ from mmm.monitor.world.world import Mode, World
 from mmm.wire.status import PROBE_SAY, PROBE_STOP, Status
 
 MERE_HEARTBEATS = 10
-"""So many orders of a turn that say nothing new go out at once, or as many as a tenth of the hosts: those told longest
-ago. The others follow in the next turns, and so the heartbeats of a large cluster are spread over their period."""
+"""Heartbeats that a turn sends at most, or a tenth of the hosts where that is more: to those told longest ago.
+
+The others follow in the next turns, so that the heartbeats of a large cluster are spread over their period.
+"""
 KILL_AGAIN = 30.0
 """Seconds until kill_host is tried again for a host that may have the writer's VIP and has no lease that ends."""
 

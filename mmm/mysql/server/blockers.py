@@ -43,7 +43,7 @@ class Blocked:
 def blocked(connection: Connection, keep: frozenset[str], clients_for: float | None = None) -> Blocked:
     """Return what keeps the applying threads waiting. Raises MysqlError.
 
-    With `clients_for` any session: and then only those may hold it that have been at their command for so many seconds.
+    With `clients_for`: what keeps any session waiting, if it has been at its command for that number of seconds.
     """
     sessions = list_sessions(connection)
     concerned = [each for each in sessions if clients_for is not None or each.user == APPLIER]

@@ -43,7 +43,7 @@ def detach(connection: Connection, *, throw_away: float | None = None) -> str:
     """Make the source unreachable once all that was received is applied; returns why not, empty when it is done.
 
     Waits `APPLY_LIMIT` for that: what is not applied would be thrown away, and may be nowhere else. With `throw_away`
-    it is, if the transaction at work ends within so many seconds. Raises MysqlError.
+    it is, if the transaction at work ends within that number of seconds. Raises MysqlError.
     """
     status = replica_status(connection)
     if status is None or status.detached:

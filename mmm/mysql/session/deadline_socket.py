@@ -32,7 +32,7 @@ class Limit:
         return left
 
     def count(self, received: int) -> None:
-        """Take note of so many more bytes; raises ConnectionAbortedError beyond the greatest size."""
+        """Count bytes that have come; raises ConnectionAbortedError beyond the greatest size."""
         self._room -= received
         if self._room < 0:
             raise ConnectionAbortedError(f"answer longer than {MAX_ANSWER} bytes")
@@ -52,7 +52,7 @@ class Limited(socket.socket):
         super().connect(address)
 
     def receive(self, most: int) -> bytes:
-        """Return what has come, at most so many bytes, after waiting for it; nothing at its end. Raises OSError."""
+        """Wait for bytes and return them, at most `most`; nothing at the end of the stream. Raises OSError."""
         self.apply_deadline()
         data = self.recv(most)
         self.limits.count(len(data))

@@ -21,7 +21,7 @@ _OK, _NULL, _EOF, _ERROR = 0x00, 0xFB, 0xFE, 0xFF
 _MORE_RESULTS = 0x0008
 _EOF_SIZE = 5
 _KEPT = 64
-"""So many different statements are remembered with how their answers begin."""
+"""Statements for which the beginning of the last answer is kept, at most."""
 _NAME = 4
 """What comes before a column's name: catalog, schema, table, and the table's own name."""
 
@@ -231,7 +231,7 @@ def _length(data: bytes, at: int, end: int) -> tuple[int, int]:
     if first == _NULL:
         return -1, at + 1
     if first == _ERROR:
-        raise NotMysqlError("a length that is none")
+        raise NotMysqlError("a byte that is not a length")
     behind = at + {0xFC: 3, 0xFD: 4, 0xFE: 9}[first]
     if behind > end:
         raise NotMysqlError("a length is cut off")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SHIFT = Path("/run/clock-shift")
-"""In each machine a file of its own; that there is none is no shift."""
+"""Each machine has its own file; without one its clock is right."""
 _SECOND = 1_000_000_000
 
 

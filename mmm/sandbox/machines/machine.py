@@ -73,7 +73,7 @@ class Machine:
         return self.home / inside.lstrip("/")
 
     def boot(self, private: Iterable[str]) -> None:
-        """Start the machine with `private` directories of its own; raises SandboxError."""
+        """Start the machine with its own `private` directories; raises SandboxError."""
         (self.home / "booted").unlink(missing_ok=True)
         script = self.home / "boot"
         mounts = "\n".join(self._mounts([*private, "/etc/mysql-mmm"]))

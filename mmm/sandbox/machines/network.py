@@ -1,4 +1,4 @@
-"""The sandbox's network: a bridge in a machine of its own and a cable from each machine to it."""
+"""The sandbox's network: a bridge in its own machine, and a cable from each machine to it."""
 
 import ipaddress
 import subprocess
@@ -11,7 +11,7 @@ from mmm.sandbox.machines.machine import Machine, SandboxError
 
 BRIDGE = "br0"
 _BRIDGE_MAC = "02:00:00:4d:4d:01"
-"""A bridge without a MAC of its own takes that of a port, and another one when that machine is switched off."""
+"""A bridge without its own MAC takes that of a port, and another one when that machine is switched off."""
 _INTERFACE_LENGTH = 15
 Lengths = Mapping[int, int]
 """The prefix length of the machines' addresses, by IP version."""

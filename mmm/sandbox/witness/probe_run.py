@@ -167,7 +167,7 @@ class Probe:
             time.sleep(_NAP)
 
     def wait_writes(self, limit: float, rows: int = 20) -> float:
-        """Wait until so many more rows are acknowledged; returns the seconds; raises NotInTimeError."""
+        """Wait until that many more rows are acknowledged; returns the seconds; raises NotInTimeError."""
         wanted = self.acknowledged + rows
         return self._sandbox.wait_until(lambda: self.acknowledged >= wanted, limit, "the client writes")
 
