@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from mmm.gtid.place import LogPlace
 from mmm.mysql.server.accounts import agent_privileges, grants
 from mmm.mysql.server.await_applied import Caught, wait_applied, wait_for_source
 from mmm.mysql.server.change_source import change_source
@@ -21,7 +20,6 @@ from mmm.mysql.server.detach import attach, detach
 from mmm.mysql.server.flavour import detect
 from mmm.mysql.server.follow import Followed, FollowRefusedError, SourceBehindError, follow
 from mmm.mysql.server.read_only import deny_writes, writable
-from mmm.mysql.server.replica_status import parse_status
 from mmm.mysql.server.replication import (
     BinlogPosition,
     binlog_position,
@@ -544,50 +542,6 @@ def test_the_agents_privileges_suffice_and_each_is_needed(trio: Trio, revoked: s
     catch_up(trio.two, trio.one)
     catch_up(trio.slave, trio.one)
     assert bool(trouble(trio)) == bool(revoked)
-
-
-def test_both_spellings_are_read_alike() -> None:
-    old = {
-        "Slave_IO_Running": "Preparing",
-        "Slave_SQL_Running": "Yes",
-        "Master_Host": "10.0.0.4",
-        "Master_Port": 3306,
-        "Seconds_Behind_Master": None,
-        "Master_Log_File": "bin.000009",
-        "Read_Master_Log_Pos": 400,
-        "Relay_Master_Log_File": "bin.000008",
-        "Exec_Master_Log_Pos": 900,
-        "Last_IO_Errno": 2003,
-        "Last_IO_Error": "no\nroute",
-    }
-    new = {
-        name.replace("Slave_", "Replica_").replace("Master", "Source"): value for name, value in old.items()
-    }
-    status = parse_status(old)
-    assert status == parse_status(new)
-    assert (status.io_running, status.sql_running, status.seconds_behind) == ("Connecting", True, None)
-    assert (status.source_ip, status.last_error, status.all_applied) == ("10.0.0.4", "no route (2003)", False)
-
-
-def test_places_are_in_the_order_of_the_log() -> None:
-    assert LogPlace("bin.1000000", 4).reaches(LogPlace("bin.999999", 500))
-    assert not LogPlace("bin.000009", 499).reaches(LogPlace("bin.000009", 500))
-    assert LogPlace("", 4).reaches(LogPlace("", 4))
-    assert not LogPlace("", 0).reaches(LogPlace("bin.000001", 4))
-
-
-def test_a_server_that_answers_nonsense_is_read_as_one_that_says_nothing() -> None:
-    """A number that is none ended the monitor at its start."""
-    status = parse_status(
-        {
-            "Master_Host": "10.0.0.4",
-            "Master_Port": "x",
-            "Seconds_Behind_Master": "soon",
-            "Master_Log_File": "?",
-        }
-    )
-    assert (status.source_ip, status.source_port, status.seconds_behind) == ("10.0.0.4", 0, None)
-    assert LogPlace("bin." + "9" * 5000, 4).reaches(status.read)
 
 
 def part(trio: Trio) -> None:
