@@ -53,7 +53,7 @@ def sentence(conf: Cluster) -> str:
     if who.networks:
         return f"{port}: lets in {who}, and this host itself"
     return (
-        f"{port}: lets in everybody, for the conf does not name the monitor's address:"
+        f"{port}: lets everybody in, because the conf does not name the monitor's address:"
         " write `allow_from ADDRESS` with it in mmm_common.conf"
     )
 

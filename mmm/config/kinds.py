@@ -32,7 +32,7 @@ def convert(key: Key, text: str) -> object:
     try:
         return _CONVERT[key.kind](key, text)
     except ValueError as e:
-        comment = "; comments stand on lines of their own" if "#" in text else ""
+        comment = "; comments go on lines by themselves" if "#" in text else ""
         raise ValueError(f"{key.name} {e}{comment}") from None
 
 
@@ -71,7 +71,7 @@ def _plain(key: Key, text: str) -> str:
     """Return a user name or a path, which a note would become part of."""
     note = note_in(text)
     if note:
-        end = "" if "#" in note else "; comments stand on lines of their own"
+        end = "" if "#" in note else "; comments go on lines by themselves"
         raise ValueError(
             f"has the note `{note}` behind its value; write {key.name} {_before(text, note)}{end}"
         )
@@ -84,7 +84,7 @@ def _before(text: str, note: str) -> str:
 
 def _word(_: Key, text: str) -> str:
     if any(blank in text for blank in BLANKS):
-        raise ValueError(f"is one word, not `{text}`; delete what stands behind it")
+        raise ValueError(f"is one word, not `{text}`; delete what follows it")
     return text
 
 

@@ -174,7 +174,7 @@ def block_port(world: World) -> None:
         if ports and not any(_covers(each, port) for each in ports):
             world.warnings.append(
                 f"{at(setting.source)}{key} has port {', '.join(ports)}, but mysql_port is {port}:"
-                " delete the line, for the default has that port, or correct it"
+                " delete the line (the default has that port), or correct it"
             )
 
 

@@ -48,7 +48,7 @@ def user() -> str:
 def _ask(question: str) -> str:
     if not (sys.stdin and sys.stdin.isatty()):
         raise NotVouchedError(
-            f"{CONFIRM_DEAD} asks back on a terminal, and this is none; with {YES} it does not ask"
+            f"{CONFIRM_DEAD} asks for confirmation on a terminal, and this is not one; {YES} skips the question"
         )
     sys.stderr.write(question)
     sys.stderr.flush()

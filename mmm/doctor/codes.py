@@ -118,7 +118,7 @@ CODES: dict[str, Code] = {
     "gtid_not_enforced": Code(
         _W,
         "enforce_gtid_consistency is {value}: it takes statements that cannot be replicated by GTID",
-        "enforce_gtid_consistency=ON in my.cnf, see README step 2: gtid_mode=ON wants it",
+        "enforce_gtid_consistency=ON in my.cnf, see README step 2: gtid_mode=ON needs it",
     ),
     "gtid_not_strict": Code(
         _OK,

@@ -251,7 +251,7 @@ def _document(path: Path) -> Mapping[str, object] | str:
             return f"{path} is world-writable and was not read: chmod o-w it"
         text = path.read_text("utf-8")
         if re.search(r"(?m)^\s*log4perl\.", text):
-            return f"{path} is a Log4perl file, which has no effect: write it anew as YAML, or remove it"
+            return f"{path} is a Log4perl file, which has no effect: rewrite it as YAML, or remove it"
         document = yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         return f"{path} is no YAML document: {_first_line(error)} (a Log4perl file must be rewritten as YAML)"

@@ -235,7 +235,7 @@ def test_all_errors_are_said_at_once_in_order() -> None:
             "ip 10.0.0.1 # left\n",
             (
                 "m.conf:14: ip is an IP address, not `10.0.0.1 # left`; "
-                "write four numbers such as 10.0.0.1; comments stand on lines of their own"
+                "write four numbers such as 10.0.0.1; comments go on lines by themselves"
             ),
         ),
         ("ip 10.0.0.1\n", "ip\n", "m.conf:14: ip has no value; write ip ADDRESS"),

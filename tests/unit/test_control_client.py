@@ -414,7 +414,7 @@ def test_confirm_dead_without_a_terminal_and_without_yes_is_not_sent(client: Cli
     client.write_conf(nobody)
     done = client.run("--config", str(client.conf), "confirm_dead", "db1")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "asks back on a terminal, and this is none; with --yes it does not ask" in done.stderr
+    assert "asks for confirmation on a terminal, and this is not one; --yes skips the question" in done.stderr
     done = client.run("--config", str(client.conf), "confirm_dead", "--yes")
     assert (done.returncode, done.stdout) == (2, "")
     assert "confirm_dead needs the name of one host: confirm_dead [--yes] HOST" in done.stderr

@@ -276,7 +276,7 @@ class Agent:
         except wire.WireError as error:
             return self._replies.error(why.BAD_REQUEST, str(error))
         if self._shell.give_back(holder, token):
-            log.info("%s has given the role up: what it was promised is over", holder)
+            log.info("%s has given up the role: its promises are void", holder)
         return self._replies.reply("OK: Released!")
 
     async def watch(self, tls: ssl.SSLContext | None) -> None:

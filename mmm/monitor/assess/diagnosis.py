@@ -137,8 +137,8 @@ TABLE: tuple[Diagnosis, ...] = (
         _host(lambda host: host.agent.closed),
         "nothing listens at the agent's port {port} of {name}, or a firewall rejects it; its server works",
         "the agent was stopped, killed or never started; a firewall that rejects its port",
-        "stopped in order the agent has left the VIP for good, and the role stays; killed it loses the VIP with its"
-        " lease: it is given the role again when it is back, or another host gets it",
+        "if the agent was stopped in order, the VIP is left there for good and the role stays; if it was killed,"
+        " the VIP goes with its lease: the host gets the role again when its agent is back, or another host gets it",
         _GONE,
         "start the agent; open its port",
     ),

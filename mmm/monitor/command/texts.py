@@ -33,7 +33,7 @@ def _spread(fields: Fields) -> str:
     host, got = fields["host"], fields["got"]
     where = ", ".join(f"{ip} goes to {to or 'nobody yet'}" for ip, to in fields["goes"])
     exchange = (
-        f"'{host}' gets {listed(got)} in exchange, for the role is spread evenly over the hosts that are ONLINE;"
+        f"'{host}' gets {listed(got)} in exchange, because the role is spread evenly over the ONLINE hosts;"
         f" 'mmm_control set_offline {host}' keeps all roles away from it. "
         if got
         else ""

@@ -164,7 +164,7 @@ def _check_line(check: Mapping[str, Any], why: str) -> str:
     name, since = check["check"], check["since"]
     match check["result"]:
         case "ignored":
-            return f"{name} has failed{message}; ignored, for its server answers"
+            return f"{name} has failed{message}; ignored, because its server answers"
         case "failed":
             return f"{name} has failed since {since}{message}"
         case "failing":

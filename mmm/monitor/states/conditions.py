@@ -69,7 +69,7 @@ HAS_SOURCE = Condition(
     "there is no active master to replicate from",
 )
 REFUSES = Condition(
-    "its agent refuses to follow the active master, for transactions would be lost or repeated",
+    "its agent refuses to follow the active master, because transactions would be lost or repeated",
     lambda v: bool(v.refuses_to_follow),
     "its agent has not refused to follow the active master",
 )
@@ -95,7 +95,7 @@ COMPARED = Condition(
     "{v.comparing_sentence}",
 )
 NOBODY_ELSE = Condition(
-    "it can be active master, and there is none, nor another host that is ONLINE and may be promoted",
+    "it can be active master, and there is no active master and no other ONLINE host that may be promoted",
     lambda v: v.nobody_else,
     "there is an active master, or another host that can become it, or it cannot be one itself",
 )

@@ -163,8 +163,8 @@ class View:
         """Return what it has too much, and the way out."""
         master = divergence.opposite(self.world)
         return (
-            f"it has {self.unshared or 'nothing'} that {master} lacked when it went on without it: set its data up"
-            f" anew from {master}, or take it as it is with 'mmm_control set_online --force {self.name}'"
+            f"it has {self.unshared or 'nothing'} that {master} lacked when it went on without it: rebuild its data"
+            f" from {master}, or take it as it is with 'mmm_control set_online --force {self.name}'"
         )
 
     @property

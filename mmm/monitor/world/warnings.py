@@ -53,7 +53,7 @@ SENTENCES: Mapping[str, str] = {
     ),
     "rows_skipped": (
         "host {names} may lack rows: its agent, one of MMM 2.x, went on at the end of {master}'s binary log when"
-        " {master} took writes already; compare its data or set it up anew, then set it offline and online"
+        " {master} took writes already; compare its data or rebuild it, then set it offline and online"
     ),
     "silent_lag": "host {said}",
     "agent_unreachable": "agent on host {names} is not reachable",

@@ -54,8 +54,8 @@ class FollowRefusedError(MysqlError):
 
     def __init__(self, replica: Connection, source: Connection, why: str) -> None:
         sentence = (
-            f"{replica.address.ip} refuses to follow {source.address.ip}:{source.address.port}: {why}; set its data up"
-            " anew from the active master"
+            f"{replica.address.ip} refuses to follow {source.address.ip}:{source.address.port}: {why}; rebuild its"
+            " data from the active master"
         )
         super().__init__(ErrorKind.FAILED, 0, sentence)
 

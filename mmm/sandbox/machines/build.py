@@ -94,7 +94,7 @@ def install_conf(source: Path, homes: Path, say: Callable[[str], None]) -> Layou
     The folder may be that of one machine of a cluster: what only the others have is made, and said.
     """
     if not source.is_dir():
-        raise SandboxError(f"{source}: no such folder; --conf wants the folder with a cluster's conf files")
+        raise SandboxError(f"{source}: no such folder; --conf takes the folder with a cluster's conf files")
     staged = homes / ".conf"
     _copy(source, staged)
     _complete(source, staged, say)
@@ -121,7 +121,7 @@ def _complete(source: Path, staged: Path, say: Callable[[str], None]) -> None:
             return
         raise SandboxError(
             f"{source}: neither mmm_mon.conf nor mmm_common.conf with mmm_agent.conf there: "
-            "--conf wants the folder with a cluster's conf files"
+            "--conf takes the folder with a cluster's conf files"
         )
     if not mon.is_file():
         cluster = _load(staged, "mmm_agent", "AGENT")
