@@ -21,6 +21,8 @@ LEAVING = "LEAVING"
 
 The next order is to grant the role for good; then the VIP stays after the agent.
 """
+HALTING = "HALTING"
+"""Another one, in its place: the whole machine is being shut down or rebooted, and its roles are to go elsewhere."""
 WITHOUT = "WITHOUT"
 """A field of an ERROR for another conf: all of the order was done but for the active master role.
 
@@ -116,6 +118,11 @@ def took_in(reply: Reply) -> tuple[tuple[str, float], ...]:
 def is_leaving(reply: Reply) -> bool:
     """Tell whether the agent that answered is being stopped and leaves the active master role to its host."""
     return LEAVING in reply.fields
+
+
+def is_halting(reply: Reply) -> bool:
+    """Tell whether the machine of the agent that answered is being shut down or rebooted."""
+    return HALTING in reply.fields
 
 
 def is_without(reply: Reply) -> bool:

@@ -70,6 +70,10 @@ class Machine:
     listening: list[float] = field(default_factory=list)
     """The same of each look at where the server listens."""
     allowed: int = 0
+    halts: bool = False
+    """It is being shut down."""
+    renewed: list[tuple[str, int]] = field(default_factory=list)
+    """What the kernel was told to keep, and for how many seconds."""
     limits: list[float] = field(default_factory=list)
     """Seconds that the server was given for an answer, at each look."""
 
@@ -93,7 +97,8 @@ class Machine:
         """Have no other interface."""
 
     def renew(self, ip: str, lifetime: int) -> None:
-        """Have nothing to count."""
+        """Take it down."""
+        self.renewed.append((ip, lifetime))
 
     def left(self, ip: str) -> float:
         return 10.0 if ip in self.addresses else 0.0
@@ -234,6 +239,7 @@ async def running(
             monkeypatch.setattr(module, "clock", machine.time)
     for where in (questions, change):
         monkeypatch.setattr(where, "look", machine.look)
+    monkeypatch.setattr(agent_module, "machine_halts", lambda: machine.halts)
     monkeypatch.setattr(Listening, "deaf_at", machine.deaf_at)
     monkeypatch.setattr(write_steps, "allow_writes", machine.allow)
     monkeypatch.setattr(write_steps, "deny_writes", machine.deny)

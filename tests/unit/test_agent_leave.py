@@ -1,15 +1,17 @@
 """An agent that is stopped in order: what it waits for, and what it says meanwhile (rule 11.1)."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mmm.agent.decide import lease_watch
 from mmm.agent.decide.lease_watch import HEARTBEAT, patience
 from mmm.lease.rules import FOREVER, Grant
 from mmm.wire import agent as wire
-from mmm.wire.status import LEAVING, is_leaving
-from tests.unit.agents import LIMIT, MONITOR, ROLE, running
+from mmm.wire.status import LEAVING, is_halting, is_leaving
+from tests.unit.agents import LIMIT, MONITOR, READER, ROLE, WRITER, Rig, running
 from tests.unit.test_agent_core import NOW, idle, writer
 
 
@@ -19,13 +21,50 @@ async def test_it_says_so_until_the_monitor_has_granted_the_role_for_good(
     async with running(tmp_path, monkeypatch) as rig:
         assert (await rig.order(ROLE, length=600)).ok
         leaving = asyncio.create_task(rig.agent.leave())
-        await asyncio.sleep(0)
-        assert is_leaving(wire.decode_reply(await rig.agent.answer(b"PING|1|db1", MONITOR)))
+        await said(rig, is_leaving)
         assert not leaving.done()
         assert (await rig.order(ROLE, length="forever")).ok
         async with asyncio.timeout(LIMIT):
             await leaving
         assert rig.until == FOREVER
+
+
+async def said(rig: Rig, what: Callable[[wire.Reply], bool]) -> None:
+    """Wait until the agent's answers say so."""
+    async with asyncio.timeout(LIMIT):
+        while not what(wire.decode_reply(await rig.agent.answer(b"PING|1|db1", MONITOR))):  # noqa: ASYNC110 - they are all there is
+            await asyncio.sleep(0.01)
+
+
+async def test_one_whose_machine_goes_down_has_others_take_its_roles_and_is_told_when_they_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        rig.machine.halts = True
+        assert (await rig.order(f"{ROLE},reader({READER})", length=600)).ok
+        leaving = asyncio.create_task(rig.agent.leave())
+        await said(rig, is_halting)
+        assert (await rig.order(f"{ROLE}", length=600)).ok
+        assert (await rig.order("", length=600)).ok
+        assert not rig.machine.writable
+        await asyncio.sleep(0)
+        assert not leaving.done(), "who takes the role asks this server for what it lacks"
+        assert (await rig.order("", length=600)).ok
+        async with asyncio.timeout(LIMIT):
+            await leaving
+
+
+async def test_one_whose_machine_goes_down_leaves_nothing_for_good_where_no_monitor_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_watch, "HEARTBEAT", -0.9)
+    async with running(tmp_path, monkeypatch) as rig:
+        rig.machine.halts = True
+        assert (await rig.order(f"{ROLE},reader({READER})", length=600)).ok
+        async with asyncio.timeout(LIMIT):
+            await rig.agent.leave()
+    assert (READER, 0) not in rig.machine.renewed
+    assert rig.machine.addresses == {WRITER, READER}
 
 
 def test_it_waits_for_a_heartbeat_and_no_longer_than_its_lease_lasts() -> None:

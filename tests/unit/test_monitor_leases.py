@@ -24,6 +24,7 @@ from mmm.monitor.world.events import Answer, Answered, Killed, VipLooked
 from mmm.monitor.world.host import Opinion, State
 from mmm.monitor.world.link import (
     Kind,
+    Silence,
     Token,
 )
 from mmm.monitor.world.orders import LookForVip, Order, Tell
@@ -49,16 +50,21 @@ LENGTH = 10.0
 CONF = replace(cluster(readers=0, slaves=0, split_brain_guard=True, failover_block=0), vip_lease=LENGTH)
 
 
-def answered(before: World, order: Order, how: Answer = Answer.OK, now: float = NOW) -> World:
+def answered(
+    before: World, order: Order, how: Answer = Answer.OK, now: float = NOW, *, halting: bool = False
+) -> World:
     assert isinstance(order, Tell)
     spoken = how in (Answer.OK, Answer.ERROR)
     token = f"boot.{now}" if spoken else ""
     closed = how is Answer.REFUSED
     uptime = 500.0 if spoken else None
-    return apply(before, Answered(order.host, order.number, how, "", uptime, token, closed), now)
+    said = Answered(order.host, order.number, how, "", uptime, token, closed, halting=halting)
+    return apply(before, said, now)
 
 
-def rest(before: World, now: float, deaf: tuple[str, ...] = ()) -> tuple[World, list[Tell]]:
+def rest(
+    before: World, now: float, deaf: tuple[str, ...] = (), halting: tuple[str, ...] = ()
+) -> tuple[World, list[Tell]]:
     """Let every agent but the deaf answer OK until nothing is left to say."""
     given = []
     for _ in range(20):
@@ -68,7 +74,8 @@ def rest(before: World, now: float, deaf: tuple[str, ...] = ()) -> tuple[World, 
         if not told:
             return before, given
         for order in told:
-            before = answered(before, order, Answer.SILENT if order.host in deaf else Answer.OK, now)
+            how = Answer.SILENT if order.host in deaf else Answer.OK
+            before = answered(before, order, how, now, halting=order.host in halting)
     raise AssertionError(given)
 
 
@@ -316,6 +323,45 @@ def test_the_first_lease_has_an_end_though_the_other_host_has_not_answered_yet()
     assert grant is not None
     assert grant.length == LENGTH
     assert after.hosts["db1"].agent.given.confirms < FOREVER
+
+
+def test_a_role_leaves_a_host_whose_machine_goes_down_as_it_does_by_the_admins_order() -> None:
+    begun = NOW + 4.0
+    halts = with_agent(quiet(), "db1", halting=True)
+    before, _ = take_turn(halts, begun)
+    assert before.owner[WRITER] == "db2"
+    assert before.move is not None
+    after, orders = rest(told_at(halts, "db1", None), begun, halting=("db1",))
+    moved = [each.host for each in orders if (WRITER in each.status.vips) is (each.host == "db2")]
+    assert moved[:2] == ["db1", "db2"], "it lets go, and then the other host takes the role"
+    assert "db1" in [each.host for each in orders[orders.index(_taking(orders)) + 1 :]], (
+        "it is needed no more"
+    )
+    assert (after.failed_over, after.move) == (None, None)
+
+
+def _taking(orders: list[Tell]) -> Tell:
+    return next(each for each in orders if each.host == "db2" and WRITER in each.status.vips and each.lease)
+
+
+@pytest.mark.parametrize("mode", [Mode.MANUAL, Mode.PASSIVE])
+def test_a_role_stays_at_a_host_whose_machine_goes_down_where_roles_do_not_move_by_themselves(
+    mode: Mode,
+) -> None:
+    halts = replace(with_agent(quiet(), "db1", halting=True), mode=mode)
+    assert take_turn(halts, NOW + 4.0)[0].owner[WRITER] == "db1"
+
+
+@pytest.mark.parametrize("other", [{"halting": True}, {"failure": Silence("", None, unreachable=True)}])
+def test_a_role_that_nobody_else_can_take_has_a_lease_that_ends_where_its_machine_goes_down(
+    other: dict[str, object],
+) -> None:
+    halts = with_agent(with_agent(quiet(), "db1", halting=True), "db2", **other)
+    after, orders = rest(told_at(halts, "db1", None), NOW + 4.0, deaf=("db2",), halting=("db1",))
+    assert after.owner[WRITER] == "db1"
+    grants = [each.lease.length for each in orders if each.host == "db1" and each.lease is not None]
+    assert grants
+    assert set(grants) == {LENGTH}
 
 
 def test_the_role_leaves_a_host_that_refuses_it_for_its_conf_and_is_without_it() -> None:

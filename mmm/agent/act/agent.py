@@ -34,12 +34,22 @@ from mmm.network.arp import Announcer
 from mmm.network.line_server import GarbageError, Peer
 from mmm.network.vips import Interface, InterfaceError
 from mmm.process import log_queue
+from mmm.process.halt import machine_halts
 from mmm.wire import agent as wire
 from mmm.wire import binlog, promises, why
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import CONF, lead_of
 from mmm.wire.salvaged import salvaged_fields
-from mmm.wire.status import WITHOUT, Status, agent_status_fields, granted, ordered_status, took_fields
+from mmm.wire.status import (
+    HALTING,
+    LEAVING,
+    WITHOUT,
+    Status,
+    agent_status_fields,
+    granted,
+    ordered_status,
+    took_fields,
+)
 
 ORDER_LIMIT = 90.0
 """Seconds that an order may wait and take; each part of it has a shorter limit."""
@@ -166,9 +176,16 @@ class Agent:
         self._shell.reassert()
 
     async def leave(self) -> None:
-        """Wait until the monitor knows that the writer's VIP stays here, where it is bound, or is not heard in time."""
-        self._replies.leaving = patience(self._shell.core, clock()) > 0
-        await self._shell.leave()
+        """Wait until the monitor knows that the writer's VIP stays here, where it is bound, or is not heard in time.
+
+        Where the whole machine goes down, until others have its roles.
+        """
+        if self._leases and await asyncio.to_thread(machine_halts):
+            self._replies.ending = HALTING
+            await self._shell.hand_over()
+        elif patience(self._shell.core, clock()) > 0:
+            self._replies.ending = LEAVING
+            await self._shell.leave()
 
     async def close(self) -> None:
         """Let the change that is being made come to its end; VIPs and read_only stay as they are."""
@@ -179,6 +196,8 @@ class Agent:
         self._looker.shutdown(wait=False, cancel_futures=True)
 
     async def _leave_for_good(self) -> None:
+        if self._replies.ending == HALTING:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_AGAIN):
                 await asyncio.get_running_loop().run_in_executor(self._looker, self._shell.leave_for_good)

@@ -10,7 +10,6 @@ from mmm.config.model import Cluster
 from mmm.wire import agent as wire
 from mmm.wire import why
 from mmm.wire.signature import fresh_field, sign_reply
-from mmm.wire.status import LEAVING
 
 _LONGEST_TEXT = 4000
 
@@ -22,8 +21,8 @@ class Replies:
         self._key = conf.auth_key
         self._leases = conf.vip_lease > 0
         self._held = held
-        self.leaving = False
-        """This agent is about to end, and waits for the role to be granted for good."""
+        self.ending = ""
+        """What each answer says of the end of this agent: LEAVING or HALTING; empty while it goes on."""
 
     def reply(self, text: str, fields: tuple[str, ...] = (), code: str = "") -> bytes:
         """Return a reply with its LF."""
@@ -33,7 +32,7 @@ class Replies:
         if self._key and not self._leases:
             fields = (*fields, fresh_field(fresh))
         try:
-            fields = (*fields, LEAVING) if self.leaving else fields
+            fields = (*fields, self.ending) if self.ending else fields
             reply = wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token, code)
             return wire.encode_reply(reply)
         except wire.WireError as error:

@@ -54,6 +54,8 @@ from mmm.process import log_queue
 from mmm.wire.promises import AskedPromise
 from mmm.wire.status import Status
 
+HAND_OVER_LIMIT = 12.0
+"""Seconds that others have to take the roles of a machine that goes down; the angel ends the worker after 20."""
 CLOSE_LIMIT = 15.0
 """Seconds that a change may still take when the agent is to end."""
 
@@ -103,6 +105,7 @@ class Shell:
         self._watching = False
         self._rest = asyncio.Event()
         self._granted = asyncio.Event()
+        self._ordered = asyncio.Event()
         self._changer = ThreadPoolExecutor(1, thread_name_prefix="change")
         self._jobs = LeaseJobs(conf, interface, self._lifetime)
 
@@ -175,6 +178,29 @@ class Shell:
             async with asyncio.timeout(limit):
                 await self._granted.wait()
         await self._at_rest()
+
+    async def hand_over(self) -> None:
+        """Wait until others have the roles of this host, whose machine goes down, but not for long.
+
+        Who takes the writer role asks this server for what it lacks: the order that follows tells that it is done.
+        """
+        if not self._core.status.vips:
+            return
+        log.info("%s goes down with its machine: its roles are to go to other hosts", self._here.name)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0 + lease_watch.HEARTBEAT):  # else there is no monitor
+                await self._next_order()
+            async with asyncio.timeout(HAND_OVER_LIMIT):
+                while self._core.status.vips:
+                    await self._next_order()
+                await self._next_order()
+        if kept := ", ".join(map(str, self._core.status.vips)):
+            log.warning("%s: no other host has taken %s in time", self._here.name, kept)
+
+    async def _next_order(self) -> None:
+        """Wait until the next order has been carried out."""
+        self._ordered.clear()
+        await self._ordered.wait()
 
     async def _at_rest(self) -> None:
         """Wait until no change is being made, but not for ever."""
@@ -259,6 +285,7 @@ class Shell:
         match action:
             case Answer(order, outcome):
                 self._answer(order.number, outcome)
+                self._ordered.set()
             case AnswerClear(number, outcome):
                 self._answer(number, outcome)
             case Confirm():

@@ -7,7 +7,7 @@ from mmm.monitor.world.orders import Tell
 from mmm.wire import lead
 from mmm.wire.agent import Reply
 from mmm.wire.salvaged import salvaged_in
-from mmm.wire.status import is_leaving, is_without
+from mmm.wire.status import is_halting, is_leaving, is_without
 from mmm.wire.why import refusal_to_follow, why
 
 
@@ -43,6 +43,7 @@ def answered(order: Tell, spoken: Spoken) -> Answered:
         why=why(reply),
         refuses_to_follow=refusal_to_follow(reply),
         leaving=is_leaving(reply),
+        halting=is_halting(reply),
         without=is_without(reply),
         salvaged=salvaged_in(reply),
         follows=follows,

@@ -72,8 +72,8 @@ def _about(event: Answered, link: AgentLink) -> About:
     if event.token in ("", NO_LEASE):
         kind = Kind.UNLEASED if event.token else Kind.MMM2
     if isinstance(link.in_flight, Greeting):  # a PING is answered without the rest
-        return replace(link.about, kind=kind, leaving=event.leaving)
-    return About(kind, event.leaving, event.differs, event.stranger)
+        return replace(link.about, kind=kind, leaving=event.leaving, halting=event.halting)
+    return About(kind, event.leaving, event.halting, event.differs, event.stranger)
 
 
 def _is_overtaken(flight: InFlight) -> bool:
@@ -158,6 +158,11 @@ def _obeyed(world: World, name: str, sent: Status, now: float) -> World:
     if any(vip.role == world.conf.active_master_role for vip in sent.vips):
         world = replace(world, last_writer=name, unsure=world.unsure - frozenset(sent.vips))
         world = loss.taken(world, name, now)
+        for other, host in world.hosts.items():
+            if (
+                host.agent.about.halting and other != name
+            ):  # it waits for word that its server is needed no more
+                world = world.with_agent(other, host.agent.due())
     if world.forced == name and sent.force:
         # What it had received may have been thrown away since it was looked at last.
         world = replace(world, forced=None)

@@ -116,11 +116,12 @@ def _let_go(world: World, vip: Vip, name: str) -> bool:
 
 
 def _note_move(world: World, now: float) -> World:
-    """Return the world that knows when the role moved by itself: not when the admin took its host offline."""
+    """Return the world that knows when the role moved by itself: not when the admin took its host offline or down."""
     master, last = world.active_master, world.last_master
     if master is None or master == last:
         return world
-    by_itself = last is not None and world.hosts[last].state is not State.ADMIN_OFFLINE
+    old = world.hosts.get(last or "")
+    by_itself = old is not None and old.state is not State.ADMIN_OFFLINE and not old.agent.about.halting
     world = replace(world, last_master=master, failed_over=now if by_itself else None)
     writer = world.last_writer
     return (

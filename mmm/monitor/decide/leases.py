@@ -203,12 +203,15 @@ def _fresh(length: float) -> float:
 def _length(world: World, order: Tell) -> float:
     """Return the length of a lease: it ends where every other host of the role can promise that it may go on.
 
-    Where one cannot, the holder would lose the role as soon as it does not hear the monitor: then it has no end.
+    Where one cannot, the holder would lose the role as soon as it does not hear the monitor: then it has no end. That
+    of a host whose machine goes down has one in any case.
     """
     role = world.conf.roles.get(world.conf.active_master_role)
     others = [] if role is None else [name for name in role.hosts if name != order.host]
     if world.hosts[order.host].agent.about.leaving:
         return FOREVER
+    if world.hosts[order.host].agent.about.halting:
+        return world.conf.vip_lease
     return world.conf.vip_lease if others and all(_can_promise(world, name) for name in others) else FOREVER
 
 

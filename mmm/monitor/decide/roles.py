@@ -1,8 +1,8 @@
 """Which host is to hold which VIP (rule 6.5). Ties go in conf order.
 
-A cycle: orphaned VIPs of exclusive roles, then of balanced ones, then preferred hosts (active mode), then
-levelling. A host gets something new only when its agent can be reached and has confirmed that the host is ONLINE,
-which it does only once the server is read_only (rule 10.36).
+A cycle: orphaned VIPs of exclusive roles, then of balanced ones, those of machines that go down and preferred hosts
+(active mode), then levelling. A host gets something new only when its agent can be reached and has confirmed that the
+host is ONLINE, which it does only once the server is read_only (rule 10.36).
 """
 
 from dataclasses import replace
@@ -23,7 +23,7 @@ def assign(world: World) -> World:
     world = assign_orphans(take_back(world), "exclusive")
     world = assign_orphans(world, "balanced")
     if world.mode is Mode.ACTIVE:
-        world = move_to_preferred(world)
+        world = move_to_preferred(move_off_halting(world))
     return _without_ended_move(level(world))
 
 
@@ -91,6 +91,28 @@ def load(world: World, name: str) -> float:
     """Return how many VIPs the host has, the active master's counting half."""
     active = world.conf.active_master_role
     return sum(_ACTIVE_MASTER_LOAD if vip.role == active else 1.0 for vip in world.vips_of(name))
+
+
+def move_off_halting(world: World) -> World:
+    """Return the world with the roles of hosts whose machines go down at others, where there are any.
+
+    The active master's goes as it does when an admin moves it: all or nothing, and only to who has everything.
+    """
+    for name, host in world.hosts.items():
+        if not host.agent.about.halting or host.agent.unreachable:
+            continue
+        for vip in sorted(world.vips_of(name)):
+            role = world.conf.roles[vip.role]
+            able = promotion.eligible(world, role)
+            if vip in world.master_vips:
+                able = [other for other in able if promotion.caught_up(world, other)]
+            if able and (vip not in world.master_vips or world.move is None):
+                target = min(able, key=lambda other: (_count(world, role, other), load(world, other)))
+                exclusive = role.mode == "exclusive"
+                world = (
+                    phases.begin(world, vip, name, target) if exclusive else world.with_owner({vip: target})
+                )
+    return world
 
 
 def move_to_preferred(world: World) -> World:

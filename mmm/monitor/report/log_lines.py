@@ -151,6 +151,11 @@ def _agent(name: str, before: AgentLink, after: AgentLink) -> Iterator[Notice]:
         yield logging.ERROR, f"{name}: its agent cannot be reached: {after.silence}"
     elif before.unreachable and not after.unreachable:
         yield logging.INFO, f"{name}: its agent answers again"
+    if after.about.halting and not before.about.halting:
+        yield (
+            logging.WARNING,
+            f"{name}: its machine is being shut down or rebooted: its roles go to other hosts",
+        )
     if after.refusal and after.refusal != before.refusal:
         yield logging.ERROR, f"{name}: its agent answered '{after.refusal}'; tried again every few seconds"
     elif before.refusal and not after.refusal:

@@ -44,6 +44,8 @@ class Answered:
     """The address of another monitor that the agent obeys: it has refused this one."""
     differs: tuple[str, ...] = ()
     """The keys in which the agent's conf differs from this monitor's, of what leases rest on."""
+    halting: bool = False
+    """Its machine is being shut down or rebooted, and its roles are to go elsewhere."""
     without: bool = False
     """It has refused the active master role for its conf, and done the rest: the host is without the role."""
     stranger: str = ""

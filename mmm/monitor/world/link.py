@@ -154,6 +154,8 @@ class About:
     kind: Kind = Kind.LEASED
     leaving: bool = False
     """It is being stopped, and waits to be granted the active master role for good."""
+    halting: bool = False
+    """Its machine is being shut down or rebooted: nothing new is given to it, and its roles go elsewhere."""
     differs: tuple[str, ...] = ()
     """The keys in which its conf differs from this monitor's, of what leases rest on."""
     stranger: str = ""

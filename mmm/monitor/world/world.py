@@ -96,11 +96,13 @@ class World:
     def can_take(self, name: str) -> bool:
         """Tell whether the host may get a VIP now: it is ONLINE and has confirmed that, its agent answers.
 
-        One that is ONLINE and dead is cut off from the monitor only, or waits for others to say so.
+        One that is ONLINE and dead is cut off from the monitor only, or waits for others to say so. One whose machine
+        goes down gets nothing more.
         """
         host, link = self.hosts[name], self.hosts[name].agent
         confirmed = link.told is not None and link.told.state == State.ONLINE
-        return host.state is State.ONLINE and confirmed and not link.unreachable and not self.is_dead(name)
+        in_use = host.state is State.ONLINE and confirmed and not self.is_dead(name)
+        return in_use and not (link.unreachable or link.about.halting)
 
     def vips_of(self, name: str) -> frozenset[Vip]:
         """Return the VIPs assigned to the host."""

@@ -120,6 +120,8 @@ def unfit(world: World, name: str) -> Unfit:
     host = world.hosts[name]
     if host.state is not State.ONLINE:
         return Unfit("state", {"host": name, "state": host.state})
+    if host.agent.about.halting and not host.agent.unreachable:
+        return Unfit("halts", {"host": name})
     if (differs := host.agent.about.differs) and world.can_take(name):
         return Unfit("other_conf", {"host": name, "keys": ", ".join(differs)})
     return Unfit("no_agent" if host.agent.unreachable else "unconfirmed", {"host": name})

@@ -1,0 +1,63 @@
+"""A machine that is shut down hands its roles over before its server is stopped (rules 11.1, 11.7).
+
+No init runs in the sandbox's machines: the agent of db1 is given a `runlevel` that says what it does at a reboot.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.trouble.faults import heal
+from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.probe_run import Probe
+from tests.clusters import restart
+from tests.scenarios import LIMIT, Log, reader_holders, writable
+from tests.taps import Addresses
+
+pytestmark = pytest.mark.sandbox
+
+AGENT = "mysql-mmm-agent"
+
+
+@contextmanager
+def rebooting(sandbox: Sandbox, host: str) -> Iterator[None]:
+    """Have the host's agent find that its machine is about to reboot, when it is stopped."""
+    machine = sandbox.machine(host)
+    fake, default = machine.etc / "fake", machine.skeleton / "etc/default" / AGENT
+    fake.mkdir()
+    (fake / "runlevel").write_text("#!/bin/sh\necho 5 6\n")
+    (fake / "runlevel").chmod(0o755)
+    before = default.read_text()
+    default.write_text(f"{before}PATH=/etc/mysql-mmm/fake:$PATH\nexport PATH\n")
+    try:
+        restart(sandbox, host, "mmm_agentd")
+        yield
+    finally:
+        default.write_text(before)
+        heal(sandbox)
+        restart(sandbox, host, "mmm_agentd")
+        (fake / "runlevel").unlink()
+        fake.rmdir()
+
+
+def test_a_writer_that_is_rebooted_hands_all_its_roles_over_first(sandbox: Sandbox) -> None:
+    vip, log = sandbox.layout.writer_ip, Log(sandbox)
+    with rebooting(sandbox, "db1"):
+        settle(sandbox)
+        with Addresses(sandbox) as addresses, Probe(sandbox, readers=False) as probe:
+            probe.wait_writes(LIMIT)
+            assert sandbox.init("db1", AGENT, "stop").returncode == 0
+            assert sandbox.holders(vip) == ("db2",)
+            assert not writable(sandbox, "db1")
+            assert "db1" not in {host for hosts in reader_holders(sandbox).values() for host in hosts}
+            probe.wait_writes(LIMIT)
+            assert sandbox.init("db1", "mysql", "stop").returncode == 0
+            log.wait_change("db1", "HARD_OFFLINE")
+            probe.wait_writes(LIMIT)
+        assert addresses.together(vip) == []
+        assert [outage.after for outage in probe.report.outages][-1:] in ([], ["db2"])
+        assert probe.report.doubled == ()
+        assert log.lines("db1: its machine is being shut down or rebooted")
+        assert not log.lines("waits for db1")
