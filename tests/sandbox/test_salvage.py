@@ -11,6 +11,7 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import catch_up, settle
+from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import LIMIT, Log, wait_back
 
 pytestmark = pytest.mark.sandbox
@@ -138,3 +139,18 @@ def test_a_writer_whose_log_cannot_be_had_costs_no_time_and_is_named(notes: Sand
     let_go(sandbox, "db1")
     wait_back(sandbox, log, "db1")
     settle(sandbox)
+
+
+@pytest.mark.parametrize("fault", ["kill-mysqld", "freeze-mysqld"])
+def test_no_row_that_a_client_was_told_of_is_lost_with_a_server(sandbox: Sandbox, fault: str) -> None:
+    log = Log(sandbox)
+    with Probe(sandbox) as probe:
+        probe.wait_writes(LIMIT)
+        inject(sandbox, fault, "db1")
+        log.wait("lost with db1 when db2 took over: nothing: ")
+        probe.wait_writes(LIMIT)
+        heal(sandbox)
+        wait_back(sandbox, log, "db1")
+        settle(sandbox)
+    assert probe.report.writer == "db2"
+    assert (probe.report.missing, probe.report.doubled) == ((), ())
