@@ -30,6 +30,8 @@ _PROGRAMS = (
     *("mariadbd", "mariadb", "mariadb-dump", "mariadb-backup", "mariadb-binlog"),
     *("mysqld", "mysql", "mysqldump", "mysqlbinlog"),
 )
+_SINCE = ("mariadb-binlog", "mysqlbinlog")
+"""Folders that were fetched before have no wrappers for these."""
 _WRAPPER = """\
 #!/bin/sh
 # Runs {program} of this folder with the folder's own loader and libraries.
@@ -83,10 +85,12 @@ def fetched(name: str) -> Path:
     the middle leaves nothing behind that would be taken for a server.
     """
     folder = cache() / name.replace(":", "-")
-    if folder.is_dir():
-        return folder
     origin = ORIGINS[name]
     try:
+        if folder.is_dir():
+            if not any((folder / "bin" / program).exists() for program in _SINCE):
+                _wrap(folder)
+            return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (folder.parent / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

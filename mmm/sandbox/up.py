@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from mmm.sandbox.cluster import Sandbox, Say, check_root, directory
@@ -79,7 +80,7 @@ def _build(sandbox: Sandbox, conf: Conf | Path, server: servers.Server, options:
     sandbox.homes.mkdir(parents=True)
     sandbox.directory.chmod(0o700)
     sandbox.server = server
-    sandbox.layout = layout = _installed(conf, sandbox.homes, say)
+    sandbox.layout = layout = _installed(_with_program(conf, server), sandbox.homes, say)
     template = server.template(directory() / ".templates")
     switch = sandbox.machine(SWITCH)
     switch.home.mkdir(exist_ok=True)
@@ -108,6 +109,15 @@ def _furnish(sandbox: Sandbox, name: str, template: Path, options: Values) -> No
     if name in layout.hosts:
         sandbox.start_server(name)
         data.set_up(machine, layout, sandbox.server)
+
+
+def _with_program(conf: Conf | Path, server: servers.Server) -> Conf | Path:
+    """Return the conf with the program that reads the server's binary log, where that is in a folder of its own."""
+    program = server.binlog_program()
+    if program is None or not isinstance(conf, Conf):
+        return conf
+    default = {"mysqlbinlog": program, **conf.hosts.get("default", {})}
+    return replace(conf, hosts={**conf.hosts, "default": default})
 
 
 def _installed(conf: Conf | Path, homes: Path, say: Say) -> Layout:

@@ -48,3 +48,16 @@ def test_the_peer_takes_over_when_the_server_is_killed(other: Sandbox) -> None:
     wait_back(other, log, "db1")
     settle(other)
     assert other.writer() == "db2"
+
+
+def test_no_row_that_a_client_was_told_of_is_lost_with_the_server(other: Sandbox) -> None:
+    log = Log(other)
+    with Probe(other) as probe:
+        probe.wait_writes(LIMIT)
+        inject(other, "kill-mysqld", "db1")
+        log.wait("lost with db1 when db2 took over: nothing: ")
+        probe.wait_writes(LIMIT)
+        heal(other)
+        wait_back(other, log, "db1")
+        settle(other)
+    assert (probe.report.missing, probe.report.doubled) == ((), ())

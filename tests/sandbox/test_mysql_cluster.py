@@ -147,3 +147,16 @@ def wait_for_tables(sandbox: Sandbox) -> None:
     question = "SHOW TABLES FROM sandbox LIKE 'notes'"
     for name in sandbox.hosts:
         sandbox.wait_until(lambda name=name: sandbox.sql(name, question), LIMIT, f"{name} has the table")  # type: ignore[misc]
+
+
+def test_no_row_that_a_client_was_told_of_is_lost_with_the_server(mysql: Sandbox) -> None:
+    log = Log(mysql)
+    with Probe(mysql) as probe:
+        probe.wait_writes(LIMIT)
+        inject(mysql, "kill-mysqld", "db1")
+        log.wait("lost with db1 when db2 took over: nothing: ")
+        probe.wait_writes(LIMIT)
+        heal(mysql)
+        wait_back(mysql, log, "db1")
+        settle(mysql)
+    assert (probe.report.missing, probe.report.doubled) == ((), ())

@@ -23,7 +23,6 @@ from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.replication import binlog_position, replica_status, start_replica
 from mmm.mysql.session.connection import Connection
 from mmm.network.line_server import Limits, LineServer, Peer
-from mmm.sandbox.fetch import ORIGINS, fetched
 from mmm.wire import agent as wire
 from mmm.wire.binlog import asked_binlog, piece_fields
 from mmm.wire.salvaged import Cause, Salvaged
@@ -150,14 +149,10 @@ def from_files(files: BinlogFiles) -> Callable[[wire.Request], bytes]:
 
 
 def conf(pair: Pair, port: int) -> Cluster:
-    program = ""
-    for name in ORIGINS:
-        folder = fetched(name) if pair.new.kind.binary.is_relative_to(fetched(name)) else None
-        if folder is not None:
-            program = str(folder / "bin" / ("mariadb-binlog" if "mariadb" in name else "mysqlbinlog"))
+    program = pair.new.kind.binlog_program()
     hosts = {
         "old": Host("old", "127.0.0.1", "master", agent_port=port),
-        "new": Host("new", "127.0.0.1", "master", mysqlbinlog=program),
+        "new": Host("new", "127.0.0.1", "master", mysqlbinlog=str(program or "")),
     }
     return Cluster("AGENT", 2, Path("x"), (), hosts, {}, {}, None, this="new")
 

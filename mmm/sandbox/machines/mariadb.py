@@ -9,6 +9,7 @@ from typing import Self
 from mmm.mysql.server.flavour import Flavour, detect
 from mmm.sandbox.machines import template
 from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.template import own_program
 
 _TABLES = ("system_tables.sql", "performance_tables.sql", "system_tables_data.sql")
 _PREFIXES = ("mariadb_", "mysql_")
@@ -106,6 +107,10 @@ class MariaDb:
             *(f"--{name}={value}" for name, value in self._places.items()),
         ]  # fmt: skip
         template.run(argv, _HEAD + "\n".join(scripts) + _TAIL)
+
+    def binlog_program(self) -> Path | None:
+        """Return the program of its own folder that reads its binary log; None: the machine's does."""
+        return own_program(self.binary, "mariadb-binlog")
 
     def client(self) -> Path | None:
         """Return the command line client, if there is one."""

@@ -9,6 +9,7 @@ from typing import Self
 from mmm.mysql.server.flavour import Flavour, detect
 from mmm.sandbox.machines import template
 from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.template import own_program
 
 _OLDEST = (8, 4, 0)
 
@@ -91,6 +92,10 @@ class MySql:
         template.run([*argv, f"--datadir={making}", "--innodb-redo-log-capacity=16M", "--skip-log-bin"])
         # Every server makes itself a name of its own, server_uuid, where this file is missing.
         (making / "auto.cnf").unlink(missing_ok=True)
+
+    def binlog_program(self) -> Path | None:
+        """Return the program of its own folder that reads its binary log; None: the machine's does."""
+        return own_program(self.binary, "mysqlbinlog")
 
     def client(self) -> Path | None:
         """Return the command line client, if there is one."""

@@ -61,6 +61,9 @@ class Server(Protocol):
     def template(self, cache: Path) -> Path:
         """Return an empty datadir to copy, made in `cache` at the first call; raises SandboxError."""
 
+    def binlog_program(self) -> Path | None:
+        """Return the program of its own folder that reads its binary log; None: the machine's does."""
+
     def client(self) -> Path | None:
         """Return the command line client, if there is one."""
 

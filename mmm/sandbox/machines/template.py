@@ -30,6 +30,12 @@ def ready(cache: Path, binary: Path, recipe: str, fill: Callable[[Path], None]) 
     return datadir
 
 
+def own_program(binary: Path, name: str) -> Path | None:
+    """Return a program of the folder that a server was unpacked into, None for one that is installed."""
+    found = binary.parent.parent / "bin" / name
+    return found if found.is_file() and not binary.is_relative_to("/usr") else None
+
+
 def run(argv: list[str], script: str = "") -> None:
     """Run the server program that fills a datadir; raises SandboxError."""
     try:
