@@ -15,7 +15,7 @@ from mmm.agent.act import agent as agent_module
 from mmm.agent.act import change, lease_jobs, questions, replication_steps, replies, shell, write_steps
 from mmm.agent.act.agent import Agent
 from mmm.agent.act.listening import Listening
-from mmm.agent.act.observe import Session
+from mmm.agent.act.server_session import ServerSession
 from mmm.agent.decide.seen import Seen
 from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host, Role
@@ -112,7 +112,7 @@ class Machine:
 
     # The server
 
-    def look(self, _interface: object, ips: Collection[str], session: Session) -> Seen:
+    def look(self, _interface: object, ips: Collection[str], session: ServerSession) -> Seen:
         self.limits.append(session.limit)
         seen = Seen(frozenset(self.addresses & set(ips)), writable=self.writable)
         if self.slow_look:
@@ -229,6 +229,20 @@ def conf(folder: Path, length: float = 1.0) -> Cluster:
 
 
 @asynccontextmanager
+async def at_work(agent: Agent, announcer: Announcer) -> AsyncIterator[None]:
+    """Have the agent watch over its lease until the block ends, and close both then."""
+    watch = asyncio.create_task(agent.watch(None))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+        await agent.close()
+        await announcer.close()
+
+
+@asynccontextmanager
 async def running(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, promises: bool = False, stands_still: bool = False
 ) -> AsyncIterator[Rig]:
@@ -247,7 +261,7 @@ async def running(
     monkeypatch.setattr(write_steps, "end_blockers", lambda *_, **__: None)
     monkeypatch.setattr(replication_steps, "catch_up", machine.catch_up)
     monkeypatch.setattr(write_steps, "end_blockers", lambda *_, **__: None)
-    monkeypatch.setattr(Session, "open", lambda _: None)
+    monkeypatch.setattr(ServerSession, "open", lambda _: None)
     monkeypatch.setattr(lease_jobs, "deny", machine.fence)
     monkeypatch.setattr(lease_jobs, "take_away", machine.take_away)
     if promises:
@@ -257,12 +271,5 @@ async def running(
     announcer = Announcer(frames)
     known = conf(folder)
     agent = Agent(known, network, announcer)
-    watch = asyncio.create_task(agent.watch(None))
-    try:
+    async with at_work(agent, announcer):
         yield Rig(agent, machine, announcer, known)
-    finally:
-        watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
-        await agent.close()
-        await announcer.close()

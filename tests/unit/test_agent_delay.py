@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmm.agent.act.catch_up import CatchUpError, Patience, catch_up
-from mmm.agent.act.observe import Session
+from mmm.agent.act.server_session import ServerSession
 from mmm.mysql.server.accounts import grants
 from mmm.mysql.server.await_applied import Caught
 from mmm.mysql.server.delay import begin_lifting, finish_lifting, lift_delay
@@ -89,7 +89,7 @@ def test_the_delay_is_set_to_0_and_what_was_received_is_applied(
 @MARIADB_ALONE
 def test_with_a_source_that_lives_it_is_the_same_and_goes_on_from_there(pair: tuple[Server, Server]) -> None:
     one, two = pair
-    peer = Session(one.address(AGENT.user, AGENT.password))
+    peer = ServerSession(one.address(AGENT.user, AGENT.password))
     with agent(two) as here:
         insert(one, "fourth")
         catch_up(here, peer, PATIENCE)
@@ -147,7 +147,7 @@ def test_a_server_that_is_killed_in_the_middle_loses_nothing_of_what_was_receive
     two.kill()
     two.options = (*two.options, *filter(None, [option]))
     two.restart()
-    peer = Session(one.address(AGENT.user, AGENT.password)) if lives else None
+    peer = ServerSession(one.address(AGENT.user, AGENT.password)) if lives else None
     if lives:
         insert(one, "fourth")
     with agent(two) as here:

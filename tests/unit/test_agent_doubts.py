@@ -11,7 +11,7 @@ import pytest
 
 from mmm.agent.act.doubts import Doubts
 from mmm.agent.act.listening import Listening
-from mmm.agent.act.observe import Session
+from mmm.agent.act.server_session import ServerSession
 from mmm.agent.act.steps import Steps
 from mmm.agent.decide.failure import Failure
 from mmm.agent.decide.steps import Follow, Plan, RenewLogin
@@ -113,7 +113,7 @@ def test_a_replication_password_that_is_wrong_in_the_conf_is_told(trio: Trio, th
 def carry_out(conf: Cluster, server: Server, step: Follow | RenewLogin) -> tuple[Failure, ...]:
     with Interface("lo") as interface:
         steps = Steps(conf, interface, cast("Announcer", None))  # nothing is announced
-        session = Session(server.address(AGENT.user, AGENT.password))
+        session = ServerSession(server.address(AGENT.user, AGENT.password))
         try:
             done = steps.carry_out(Plan(((step,),)), session)
         finally:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from mmm.clock import clock
 from mmm.network.arp import Announcer
 from mmm.network.vips import Interface
 from tests.namespaces import addresses, cable, ip, own_network
-from tests.unit.agents import LIMIT, WRITER, Frames, Machine, conf
+from tests.unit.agents import LIMIT, WRITER, Frames, Machine, at_work, conf
 
 pytestmark = pytest.mark.netns
 
@@ -40,15 +40,8 @@ async def started(interface: Interface, folder: Path, length: float) -> AsyncIte
     announcer = Announcer(frames)
     agent = Agent(conf(folder, length), interface, announcer)
     await agent.take_stock()
-    watch = asyncio.create_task(agent.watch(None))
-    try:
+    async with at_work(agent, announcer):
         yield agent
-    finally:
-        watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
-        await agent.close()
-        await announcer.close()
 
 
 async def test_a_vip_that_a_longer_lease_left_bound_is_cut_down_and_that_is_said(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmm.agent.act.change import SHORTEST_LIMIT
-from mmm.agent.act.observe import ANSWER_LIMIT
+from mmm.agent.act.server_session import ANSWER_LIMIT
 from mmm.agent.decide.actions import PREPARED, Prepared
 from mmm.agent.decide.held_lease import begun
 from mmm.agent.decide.lease_watch import asks_at, pause_of

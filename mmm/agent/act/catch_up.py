@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mmm.agent.act.observe import ANSWER_LIMIT, Session
+from mmm.agent.act.server_session import ANSWER_LIMIT, ServerSession
 from mmm.mysql.server.await_applied import Caught, has_all, wait_applied, wait_for_source
 from mmm.mysql.server.blockers import blocked, end_blockers, named
 from mmm.mysql.server.delay import lift_delay, up_to, why_not_lifted
@@ -45,7 +45,7 @@ class Patience:
     """Seconds that the peer has to let the agent in, and for each answer."""
 
 
-def catch_up(server: Connection, peer: Session | None, patience: Patience) -> str:
+def catch_up(server: Connection, peer: ServerSession | None, patience: Patience) -> str:
     """Wait until `server` has what it must have; returns what was reached.
 
     Sessions that hold up what is to be applied are ended. Raises CatchUpError, and MysqlError when `server` cannot be
@@ -100,7 +100,7 @@ def _lift(server: Connection, status: ReplicaStatus, patience: Patience) -> None
     _judged(server, caught, f"all{up_to(status)}", patience, received=True)
 
 
-def _known_position(peer: Session) -> BinlogPosition | None:
+def _known_position(peer: ServerSession) -> BinlogPosition | None:
     """Return the position of a peer that was spoken to a moment ago, None where it does not answer any more."""
     if not peer.is_open:
         return None

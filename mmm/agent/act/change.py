@@ -7,7 +7,8 @@ by then than when the change began.
 from collections.abc import Callable
 
 from mmm.agent.act.accounts import agent_at
-from mmm.agent.act.observe import ANSWER_LIMIT, Session, look
+from mmm.agent.act.observe import look
+from mmm.agent.act.server_session import ANSWER_LIMIT, ServerSession
 from mmm.agent.act.steps import Steps
 from mmm.agent.decide.actions import Change, How, Prepared
 from mmm.agent.decide.failure import failures
@@ -53,7 +54,7 @@ class Changes:
         self._facts = known
         self._leases = conf.vip_lease > 0
         self._ips = tuple(vip.ip for vip in conf.vips)
-        self._session = Session(agent_at(conf.hosts[conf.this]))
+        self._session = ServerSession(agent_at(conf.hosts[conf.this]))
 
     def carry_out(self, wanted: Change) -> Changed:
         """Look, plan and do the steps; returns what that came to."""

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mmm.agent.act.observe import Session
+from mmm.agent.act.server_session import ServerSession
 from mmm.mysql.server.client_sessions import Client, end_clients, sort_out
-from mmm.mysql.server.processlist import Session as Listed
+from mmm.mysql.server.processlist import Session
 from mmm.mysql.session.connection import MysqlError
 from mmm.network.socket_table import Connection, connections, destroy
 
@@ -31,7 +31,7 @@ class Leaving:
 
     ended: int = 0
     kept: frozenset[Client] = frozenset()
-    stay: tuple[Listed, ...] = ()
+    stay: tuple[Session, ...] = ()
     """What the server listed of those that stay, where it ended all others a moment ago."""
     keep: frozenset[str] = frozenset()
     """The users whose sessions are among these."""
@@ -42,7 +42,7 @@ class Leaving:
 
 
 def end_clients_of(
-    ip: str, port: int, session: Session, keep: frozenset[str], stay: Iterable[Listed] | None = None
+    ip: str, port: int, session: ServerSession, keep: frozenset[str], stay: Iterable[Session] | None = None
 ) -> Leaving:
     """Have the server end the clients that are connected to it through `ip`, and see them go.
 
@@ -80,7 +80,7 @@ def _complain(ip: str, error: OSError) -> None:
     log.warning("%s: its clients could not be ended and may hang for a while: %s", ip, why)
 
 
-def _tell_server(there: list[Connection], session: Session, keep: frozenset[str]) -> frozenset[Client]:
+def _tell_server(there: list[Connection], session: ServerSession, keep: frozenset[str]) -> frozenset[Client]:
     """Have the server end these clients; returns those that are to stay."""
     if not session.is_open:  # it did not answer a moment ago
         return frozenset()

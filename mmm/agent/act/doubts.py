@@ -14,7 +14,7 @@ from contextlib import suppress
 from mmm.agent.act.accounts import agent_at
 from mmm.agent.act.disks import Disks
 from mmm.agent.act.listening import not_listening
-from mmm.agent.act.observe import ANSWER_LIMIT
+from mmm.agent.act.server_session import ANSWER_LIMIT
 from mmm.config.model import Cluster
 from mmm.mysql.server.login import refused_login
 from mmm.mysql.server.privileges import BESIDES, agent_needs, look_at_missing_grants

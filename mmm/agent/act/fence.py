@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mmm.agent.act.accounts import agent_at, kept_users
 from mmm.agent.act.clients import cut_off, end_clients_of
-from mmm.agent.act.observe import Session
+from mmm.agent.act.server_session import ServerSession
 from mmm.config.model import Cluster, Host
 from mmm.mysql.server.read_only import deny_writes
 from mmm.mysql.session.connection import ErrorKind, MysqlError
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 def fence(conf: Cluster) -> bool:
     """Have this host without the writer's VIP, read_only and its clients ended; returns whether all of it is so."""
     with ThreadPoolExecutor(1) as threads:
-        denied = threads.submit(deny, Session(agent_at(conf.hosts[conf.this])), conf)
+        denied = threads.submit(deny, ServerSession(agent_at(conf.hosts[conf.this])), conf)
         gone = [_unbind(conf, vip.ip) for vip in conf.vips if vip.role == conf.active_master_role]
         return not denied.result() and all(gone)
 
 
-def deny(session: Session, conf: Cluster) -> str:
+def deny(session: ServerSession, conf: Cluster) -> str:
     """Take no more writes, at once; returns why that is not so, empty when it is. The session is closed."""
     try:
         result = deny_writes(session.open(), grace=0.0, keep=kept_users(conf))
@@ -57,7 +57,7 @@ def take_away(interface: Interface, here: Host, ip: str) -> int:
 
     The server is not asked, for it may say nothing. Raises InterfaceError.
     """
-    leaving = end_clients_of(ip, here.mysql_port, Session(agent_at(here)), frozenset())
+    leaving = end_clients_of(ip, here.mysql_port, ServerSession(agent_at(here)), frozenset())
     cut_off(ip, here.mysql_port, leaving)
     try:
         interface.unbind(ip)

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from mmm.agent.act.accounts import agent_at
 from mmm.agent.act.fence import deny, take_away
-from mmm.agent.act.observe import Session
+from mmm.agent.act.server_session import ServerSession
 from mmm.agent.decide.core import Core
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import FOREVER
@@ -43,7 +43,7 @@ class LeaseJobs:
 
     async def deny(self) -> str:
         """Set read_only and end clients; returns why that failed, empty when it did not."""
-        session = Session(agent_at(self._here))
+        session = ServerSession(agent_at(self._here))
         try:
             return await asyncio.get_running_loop().run_in_executor(self._fencer, deny, session, self._conf)
         except Exception as error:

@@ -1,11 +1,9 @@
 """Looks at the system itself: the cluster's VIPs on the interface, read_only and replication in the server."""
 
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TypeVar
 
+from mmm.agent.act.server_session import ServerSession
 from mmm.agent.decide.seen import Seen, Server, Source
 from mmm.gtid.semi_sync import SemiSync
 from mmm.mysql.server.read_only import Access, access, access_in
@@ -13,16 +11,11 @@ from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import is_untouched, replica_status
 from mmm.mysql.server.semi_sync import ask_with_settings, switches
 from mmm.mysql.session.connection import (
-    Address,
     Connection,
     ErrorKind,
     MysqlError,
-    connect,
 )
 from mmm.network.vips import Interface, NoInterfaceError, whole
-
-ANSWER_LIMIT = 1.0
-"""Seconds that a server on this host may take to let the agent in, and to answer a plain question."""
 
 _SERVER = {
     ErrorKind.REFUSED: Server.DEAD,
@@ -31,63 +24,7 @@ _SERVER = {
 }
 
 
-RENEWED = 10.0
-"""Seconds that a connection serves."""
-
-T = TypeVar("T")
-
-
-@dataclass
-class Session:
-    """A connection to a server that is opened when it is first needed, and again after it broke."""
-
-    address: Address
-    limit: float = ANSWER_LIMIT
-    """Seconds that the server may take to let the agent in, and for each answer."""
-    _connection: Connection | None = None
-    _made: float = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """Tell whether there is a connection: the server answered a moment ago."""
-        return self._connection is not None
-
-    def open(self) -> Connection:
-        """Return the connection; raises MysqlError."""
-        if self._connection is None:
-            self._connection = connect(self.address, self.limit)
-            self._made = time.monotonic()
-        self._connection.timeout = self.limit
-        return self._connection
-
-    def ask(self, question: Callable[[Connection], T]) -> T:
-        """Return what `question` finds out; raises MysqlError.
-
-        A server that has ended the connection since it was last used is asked once more on a new one: only that
-        tells whether it lives.
-        """
-        kept = self.is_open
-        try:
-            return question(self.open())
-        except MysqlError as error:
-            if not kept or error.server_alive or error.kind is ErrorKind.TIMED_OUT:
-                raise
-        self.close()
-        return question(self.open())
-
-    def rest(self) -> None:
-        """Close the connection if it has served for long enough: a login shows what a kept one does not."""
-        if time.monotonic() - self._made > RENEWED:
-            self.close()
-
-    def close(self) -> None:
-        """Close the connection; `open` makes a new one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-def look(interface: Interface, vips: Collection[str], session: Session) -> Seen:
+def look(interface: Interface, vips: Collection[str], session: ServerSession) -> Seen:
     """Return what stands on interface and server, within about two times `ANSWER_LIMIT`.
 
     Raises InterfaceError when the kernel does not tell; an interface that does not exist has no addresses.
@@ -118,7 +55,7 @@ def _access(connection: Connection) -> tuple[Access, SemiSync | None]:
     return access_in(row), switches(connection, row)
 
 
-def _source(session: Session) -> tuple[Source | None, str]:
+def _source(session: ServerSession) -> tuple[Source | None, str]:
     try:
         status = replica_status(session.open())
         if status is None:
@@ -148,7 +85,7 @@ def _is_asleep(connection: Connection, status: ReplicaStatus) -> bool:
     return not (status.detached or status.last_error) and is_untouched(connection)
 
 
-def _semi_sync(session: Session) -> SemiSync | None:
+def _semi_sync(session: ServerSession) -> SemiSync | None:
     try:
         return switches(session.open())
     except MysqlError as error:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from mmm.agent.act import notes
 from mmm.agent.act.accounts import agent_at, kept_users
 from mmm.agent.act.doubts import Doubts
-from mmm.agent.act.observe import ANSWER_LIMIT, Session, look
+from mmm.agent.act.observe import look
 from mmm.agent.act.reachability import Reaching
 from mmm.agent.act.replies import Replies
+from mmm.agent.act.server_session import ANSWER_LIMIT, ServerSession
 from mmm.agent.act.workplace import Workplace
 from mmm.agent.decide.core import LOOK_AGAIN
 from mmm.agent.decide.seen import Seen
@@ -48,7 +49,7 @@ class Questions:
         self._ips = tuple(vip.ip for vip in at.conf.vips)
         self._looking: asyncio.Task[Seen | str] | None = None
         self._examined: asyncio.Future[HostLook] | None = None
-        self._onlooker = Session(self._address)
+        self._onlooker = ServerSession(self._address)
         """Is kept: a server whose disk is full may soon let nobody in any more."""
 
     async def answer(self, request: wire.Request) -> bytes:
@@ -85,7 +86,7 @@ class Questions:
         return await asyncio.get_running_loop().run_in_executor(self._looker, self._see)
 
     def _see(self) -> Seen | str:
-        session = Session(self._address)
+        session = ServerSession(self._address)
         try:
             return look(self._interface, self._ips, session)
         except InterfaceError as error:

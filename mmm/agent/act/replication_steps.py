@@ -4,7 +4,7 @@ import logging
 
 from mmm.agent.act.accounts import agent_at
 from mmm.agent.act.catch_up import LOST_LIMIT, CatchUpError, Patience, apply_received, catch_up
-from mmm.agent.act.observe import ANSWER_LIMIT, Session
+from mmm.agent.act.server_session import ANSWER_LIMIT, ServerSession
 from mmm.agent.act.step_error import StepError
 from mmm.agent.act.workplace import Workplace
 from mmm.agent.decide.steps import (
@@ -46,7 +46,7 @@ class ReplicationSteps:
     def __init__(self, at: Workplace) -> None:
         self._at = at
         peer = at.conf.hosts.get(at.here.peer or "")
-        self._peer = Session(agent_at(peer)) if peer else None
+        self._peer = ServerSession(agent_at(peer)) if peer else None
 
     def prepare(self) -> None:
         """Connect to the peer, which will be asked how far to catch up; raises MysqlError."""
@@ -59,7 +59,7 @@ class ReplicationSteps:
         if self._peer is not None:
             self._peer.rest()
 
-    def do(self, step: SemiSyncRole | Follow | Replicate, session: Session) -> str:
+    def do(self, step: SemiSyncRole | Follow | Replicate, session: ServerSession) -> str:
         """Do one step; returns what to say of it. Raises MysqlError, CatchUpError, StepError."""
         match step:
             case SemiSyncRole(True):
@@ -88,7 +88,7 @@ class ReplicationSteps:
                 return self._start_or_stop(step, session)
 
     def _start_or_stop(
-        self, step: FinishLifting | StartReplication | StopReplication, session: Session
+        self, step: FinishLifting | StartReplication | StopReplication, session: ServerSession
     ) -> str:
         match step:
             case FinishLifting():
@@ -101,7 +101,7 @@ class ReplicationSteps:
                 stop_replica(session.open(), self._at.conf.sync_timeout)
                 return "stopped"
 
-    def sync(self, session: Session, sync: Sync) -> str:
+    def sync(self, session: ServerSession, sync: Sync) -> str:
         """Apply what the peer has, see `Sync`. Raises MysqlError, CatchUpError."""
         patience = self._patience(LOST_LIMIT if sync.lost else ANSWER_LIMIT)
         try:
@@ -115,7 +115,7 @@ class ReplicationSteps:
     def _patience(self, peer_limit: float = ANSWER_LIMIT) -> Patience:
         return Patience(self._at.conf.sync_timeout, self._at.keep, peer_limit)
 
-    def _stop_receiving(self, session: Session, *, finish: bool) -> str:
+    def _stop_receiving(self, session: ServerSession, *, finish: bool) -> str:
         ended = stop_receiving(session.open())
         if not ended:
             session.close()
@@ -123,7 +123,7 @@ class ReplicationSteps:
             apply_received(session.open(), self._patience())
         return "stopped" if ended else "is about to end, and takes nothing more"
 
-    def _attach(self, session: Session) -> str:
+    def _attach(self, session: ServerSession) -> str:
         try:
             self.prepare()
             source = self._peer.open() if self._peer else None
@@ -133,7 +133,7 @@ class ReplicationSteps:
         why_not = attach(session.open(), source)
         return f"waits: {why_not}" if why_not else "replicates from it again"
 
-    def _go_on(self, host: str, session: Session) -> str:
+    def _go_on(self, host: str, session: ServerSession) -> str:
         if self._peer is None or host != self._at.here.peer:
             raise StepError(f"{host} is not the peer of {self._at.here.name}")
         self.prepare()
@@ -141,7 +141,7 @@ class ReplicationSteps:
             raise StepError(why_not)
         return "goes on where nothing is skipped"
 
-    def _throw_away(self, session: Session) -> str:
+    def _throw_away(self, session: ServerSession) -> str:
         try:
             connect(
                 agent_at(self._at.conf.hosts[self._at.here.peer or self._at.here.name]), ANSWER_LIMIT
@@ -152,13 +152,13 @@ class ReplicationSteps:
             raise StepError(why_not)
         return "nothing is left to apply"
 
-    def _follow(self, master: Host, session: Session) -> str:
+    def _follow(self, master: Host, session: ServerSession) -> str:
         self._see_login(master)
         with connect(agent_at(master), ANSWER_LIMIT) as at_source:
             source = replicates_from(master)
             return follow(session.open(), source, at_source, self._at.conf.sync_timeout).value
 
-    def _renew_login(self, master: Host, session: Session) -> str:
+    def _renew_login(self, master: Host, session: ServerSession) -> str:
         self._see_login(master)
         renew_login(session.open(), replicates_from(master), self._at.conf.sync_timeout)
         return f"as {master.replication_user}"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mmm.agent.act.accounts import agent_at
-from mmm.agent.act.observe import Session
 from mmm.agent.act.salvage import Salvage
+from mmm.agent.act.server_session import ServerSession
 from mmm.agent.act.step_error import LeaseOverError
 from mmm.agent.act.workplace import Workplace
 from mmm.agent.decide.steps import Salvage as Step
@@ -53,7 +53,7 @@ class SalvageStep:
         """Say no more what was got: the host is not the writer any more."""
         self.done, self._began = None, -math.inf
 
-    def do(self, step: Step, session: Session) -> str:
+    def do(self, step: Step, session: ServerSession) -> str:
         """Get it; returns what to say of it. Raises LeaseOverError, and MysqlError where the server cannot be asked."""
         if step.host not in self._at.conf.hosts or not self._at.conf.salvage:
             return "left alone: `salvage no`, or a host that is not in the conf"

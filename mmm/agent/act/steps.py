@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mmm.agent.act.catch_up import CatchUpError
-from mmm.agent.act.observe import Session
 from mmm.agent.act.replication_steps import ReplicationSteps
 from mmm.agent.act.salvage_step import SalvageStep
+from mmm.agent.act.server_session import ServerSession
 from mmm.agent.act.step_error import StepError
 from mmm.agent.act.stopwatch import Stopwatch
 from mmm.agent.act.vip_steps import VipSteps
@@ -83,7 +83,7 @@ class Steps:
         """Have the kernel keep what is bound for as long as it may be."""
         self._vips.renew(vips)
 
-    def carry_out(self, plan: Plan, session: Session) -> Done:
+    def carry_out(self, plan: Plan, session: ServerSession) -> Done:
         """Do the plan's steps in their order on the server of `session`; blocks, never raises for a step."""
         begin = time.monotonic()
         self.at.watch = Stopwatch()
@@ -110,7 +110,7 @@ class Steps:
         self._replication.rest()
         return Done(tuple(done), tuple(failures), tuple(unfinished), self.at.watch.laps, self._access.writes)
 
-    def _take_back(self, chain: Chain, failed: Step, failure: Failure, session: Session) -> None:
+    def _take_back(self, chain: Chain, failed: Step, failure: Failure, session: ServerSession) -> None:
         """Deny the writes again that the chain may have allowed before a step of it failed.
 
         Where it was only late, and the lease is still held, they stay allowed to its end: the same order comes anew at
@@ -123,7 +123,7 @@ class Steps:
             return
         self._access.deny_again(session)
 
-    def _timed(self, step: Step, session: Session) -> Failure | None:
+    def _timed(self, step: Step, session: ServerSession) -> Failure | None:
         """Do one step and log it; returns why it failed, None when it did not."""
         begin = time.monotonic()
         try:
@@ -146,7 +146,7 @@ class Steps:
         )
         return failure
 
-    def _do(self, step: Step, session: Session) -> str:
+    def _do(self, step: Step, session: ServerSession) -> str:
         """Do one step; returns what to say of it. Raises MysqlError, InterfaceError, CatchUpError, StepError."""
         match step:
             case Bind(vip):
@@ -173,7 +173,7 @@ class Steps:
                 with self.at.watch.lap(str(step)):
                     return self._replication.do(step, session)
 
-    def _allow(self, vip: Vip, session: Session) -> str:
+    def _allow(self, vip: Vip, session: ServerSession) -> str:
         self._vips.lease_of(vip)
         self._vips.see_listening(vip.ip)
         self._access.allow(session)

@@ -7,12 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from mmm.agent.act.clients import cut_off, end_clients_of
 from mmm.agent.act.listening import Listening
-from mmm.agent.act.observe import Session
+from mmm.agent.act.server_session import ServerSession
 from mmm.agent.act.step_error import LeaseOverError, StepError
 from mmm.agent.act.workplace import Workplace
 from mmm.agent.decide.steps import Plan, Probe
 from mmm.config.model import Vip
-from mmm.mysql.server.processlist import Session as Listed
+from mmm.mysql.server.processlist import Session
 from mmm.network.arp import Announcer
 from mmm.network.farewell import Farewell
 from mmm.network.probe import holder
@@ -75,7 +75,7 @@ class VipSteps:
             raise LeaseOverError
         return lifetime
 
-    def unbind(self, vip: Vip, session: Session, stay: tuple[Listed, ...] | None) -> str:
+    def unbind(self, vip: Vip, session: ServerSession, stay: tuple[Session, ...] | None) -> str:
         """Unbind a VIP, and end who came through it.
 
         `stay` are the sessions that stay where all others were ended a moment ago, else None. Raises InterfaceError.

@@ -5,11 +5,10 @@ import time
 from contextlib import nullcontext
 
 from mmm.agent.act.blocking import blocked, can_block
-from mmm.agent.act.observe import Session
+from mmm.agent.act.server_session import ServerSession
 from mmm.agent.act.workplace import Workplace
 from mmm.mysql.server.blockers import end_blockers
-from mmm.mysql.server.processlist import TRANSACTIONS_AGE
-from mmm.mysql.server.processlist import Session as Listed
+from mmm.mysql.server.processlist import TRANSACTIONS_AGE, Session
 from mmm.mysql.server.read_only import allow_writes, calm, deny_writes, writers
 from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError
 
@@ -30,7 +29,7 @@ class WriteSteps:
         self._at = at
         self.writes: bool | None = None
         """What this change has made of the server: writable, read_only, None: nothing."""
-        self._left: tuple[float, tuple[Listed, ...]] | None = None
+        self._left: tuple[float, tuple[Session, ...]] | None = None
         """When denying writes ended all clients in this change, and which sessions it let stay."""
         self._promoted = -PROMOTED
         """When writes were allowed last."""
@@ -40,11 +39,11 @@ class WriteSteps:
         """Forget what the last change has done."""
         self._left, self.writes = None, None
 
-    def stay(self) -> tuple[Listed, ...] | None:
+    def stay(self) -> tuple[Session, ...] | None:
         """Return the sessions that stay when all others were ended a moment ago, None when they were not."""
         return self._left[1] if self._left and time.monotonic() - self._left[0] < ENDED_FRESH else None
 
-    def allow(self, session: Session) -> None:
+    def allow(self, session: ServerSession) -> None:
         """Lift read_only. Raises MysqlError."""
         with self._at.watch.lap("promote"):
             server = session.open()
@@ -55,7 +54,7 @@ class WriteSteps:
         """Note that the server takes writes from now on."""
         self._promoted = time.monotonic()
 
-    def deny(self, session: Session) -> str:
+    def deny(self, session: ServerSession) -> str:
         """Set read_only and end the clients. Raises MysqlError."""
         self._promoted = -PROMOTED
         server = session.open()
@@ -82,7 +81,7 @@ class WriteSteps:
             log.warning("deny writes: %d sessions are not gone yet %s", result.remaining, result.problem)
         return said
 
-    def deny_again(self, session: Session) -> None:
+    def deny_again(self, session: ServerSession) -> None:
         """Deny the writes that this change has allowed; that it fails is logged."""
         try:
             ended = deny_writes(session.open(), grace=0.0, keep=self._at.keep).ended
@@ -96,7 +95,7 @@ class WriteSteps:
             log.warning("writes are denied again on %s, %d clients ended", self._at.here.name, ended)
         self.writes = False
 
-    def free_the_way(self, session: Session) -> None:
+    def free_the_way(self, session: ServerSession) -> None:
         """End what keeps clients from writing to a server that has just been promoted: a lock on all tables, say."""
         age = time.monotonic() - self._promoted
         if not NOTABLE < age < PROMOTED:
