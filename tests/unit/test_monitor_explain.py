@@ -81,7 +81,7 @@ def test_a_move_under_way_says_whom_it_waits_for() -> None:
 def test_modes_and_a_lost_network_are_said() -> None:
     passive = replace(world(mode=Mode.PASSIVE), passive_cause=PassiveCause("by_admin"))
     assert "mode: PASSIVE: Admin switched to passive mode. Nothing is sent;" in said(passive)
-    assert explained(passive, "all", NOW, lambda moment: moment)["cause"]["code"] == "by_admin"
+    assert explained(passive, "all", NOW, lambda moment: moment)["why"]["code"] == "by_admin"
     assert "mode: PASSIVE: Nothing is sent;" in said(world(mode=Mode.PASSIVE))
     assert "mode: MANUAL" in said(world(mode=Mode.MANUAL))
     assert "none of the ping_ips answers" in said(replace(world(), network_up=False))

@@ -30,7 +30,11 @@ def explained(world: World, name: str, now: float, clock: Clock) -> dict[str, An
     found: dict[str, Any] = {"hosts": [_host(View(world, host, now), clock) for host in names]}
     if name == "all":
         passive = world.passive_cause if world.mode is Mode.PASSIVE else None
-        found |= {"mode": str(world.mode), "cause": passive and encoded(passive)}
+        found |= {
+            "mode": str(world.mode),
+            "cause": passive and str(passive),
+            "why": passive and encoded(passive),
+        }
         found["network_up"] = world.network_up
         found["hosts_silent"] = world.hosts_silent
         found["roles"] = list(_roles(world))
@@ -195,7 +199,7 @@ def _agent_lines(agent: Mapping[str, Any]) -> Iterator[str]:
 def _mode_lines(found: Mapping[str, Any]) -> Iterator[str]:
     mode = found["mode"]
     if mode == Mode.PASSIVE:
-        cause = f"{found['cause']['text']} " if found["cause"] else ""
+        cause = f"{found['cause']} " if found["cause"] else ""
         yield f"mode: PASSIVE: {cause}Nothing is sent; set_active, or set_manual, ends it."
     elif mode != Mode.ACTIVE:
         yield f"mode: {mode}: roles are not taken from failed hosts; set_active ends it."
