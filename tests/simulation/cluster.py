@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from mmm.monitor.command.preflight import Looked
+from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.orders import Tell
 from mmm.wire.agent import Reply
 from mmm.wire.questions import Clients
@@ -14,6 +15,8 @@ from tests.simulation.monitor import CONNECT_TIMEOUT, Monitor
 from tests.simulation.scenario import Kind, Scenario
 from tests.simulation.watch import Watch
 
+WRITES_EVERY = 0.25
+"""Seconds between two transactions of the clients: far less than between two looks of the monitor."""
 BOOT = 10.0
 """Seconds after which a host that kill_host switched off is back."""
 
@@ -25,7 +28,7 @@ class Cluster:
         conf = scenario.conf
         self.scenario = scenario
         self.clock = Clock(scenario.seed ^ 0x5EED, tell=tell)
-        self.watch = Watch(conf)
+        self.watch = Watch(conf, first_start=scenario.first_start)
         self.machines = {
             name: Machine(
                 conf, host, self.clock, starts_writable=scenario.starts_writable, gtid=scenario.gtid
@@ -34,7 +37,7 @@ class Cluster:
         }
         for machine in self.machines.values():
             machine.others = self.machines
-        self.watch.machines = self.machines
+        self.watch.machines.update(self.machines)
         self.agents: dict[str, Agent] = {}
         self.agents |= {
             name: Agent(conf, machine, self.clock, self.watch, self.agents)
@@ -42,11 +45,12 @@ class Cluster:
         }
         self.file_behind = False
         """The status file is not what the last monitor wanted to write."""
-        self.file = "".join(f"{name}|ONLINE|\n" for name in conf.hosts)
+        self.file = "" if scenario.first_start else "".join(f"{name}|ONLINE|\n" for name in conf.hosts)
         self.monitor: Monitor | None = None
         self.last_writer: str | None = None
         """What the history of the monitor tells of it."""
-        self.kill_fails_until = self.kill_missing_until = self.file_lost_until = self.network_lost_until = 0.0
+        self.kill_fails_until = self.kill_missing_until = self.file_lost_until = 0.0
+        self.ping_ips_lost_until = 0.0
         self.late_checks: dict[tuple[str, str], float] = {}
         self.armed: dict[tuple[str, Kind], float] = {}
         """Faults that strike the next message of a host."""
@@ -55,13 +59,16 @@ class Cluster:
         self._clients_write()
 
     def _clients_write(self) -> None:
-        """Let a second's transactions be written and replicated."""
+        """Let a transaction be written and replicated."""
         for machine in self.machines.values():
-            machine.serve(self.watch.writer_ips)
+            if machine.serve(self.watch.writer_ips):
+                by_hand = bool(machine.hand & self.watch.writer_ips)
+                self.watch.losses.wrote(machine.name, excused=by_hand or bool(machine.excuse))
         for machine in self.machines.values():
             machine.receive()
+        self.watch.losses.look()
         self.watch.one_writer()
-        self.clock.after(1.0, self._clients_write)
+        self.clock.after(WRITES_EVERY, self._clients_write)
 
     # Messages
 
@@ -129,6 +136,16 @@ class Cluster:
             )
         else:
             self.clock.after(CONNECT_TIMEOUT, monitor.cleared, order, None, "")
+
+    @property
+    def ping_ips_answer(self) -> bool:
+        """Tell whether one of the ping_ips answers the monitor."""
+        return self.clock.now >= self.ping_ips_lost_until
+
+    @property
+    def a_host_answers(self) -> bool:
+        """Tell whether one of the hosts answers the monitor's ping."""
+        return any(machine.check("ping")[0] is Outcome.OK for machine in self.machines.values())
 
     def ping_agent(self, host: str) -> bool:
         """Tell whether the host's agent answers PING."""

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from mmm.config.names import CHECK_NAMES
 from mmm.monitor.act import status_file
+from mmm.monitor.act.witnesses import SETTLING
 from mmm.monitor.assess import trap
 from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Found
 from mmm.monitor.world.checks import CheckStatus, Finding
 from mmm.wire.status import SystemStatus
+from tests.simulation.books import ViolationError
 from tests.simulation.cluster import Cluster
 from tests.simulation.machine import Machine
 from tests.simulation.monitor import Monitor
 from tests.simulation.scenario import WRITER_HOST, Action, Kind
-from tests.simulation.watch import ViolationError
 
 _UNTIL = {
     Kind.HOST_FREEZE: ("frozen_until",),
@@ -116,17 +118,22 @@ def _file_lost(cluster: Cluster, until: float) -> None:
 
 
 def _network_lost(cluster: Cluster, until: float) -> None:
-    cluster.network_lost_until = max(cluster.network_lost_until, until)
-    for machine in cluster.machines.values():
-        machine.cut_to_until = max(machine.cut_to_until, until)
-        machine.cut_from_until = max(machine.cut_from_until, until)
-    cluster.clock.after(cluster.clock.random(), _look_at_network, cluster)
-    cluster.clock.at(until + cluster.clock.random(), _look_at_network, cluster)
+    _ping_ips_lost(cluster, until)
+    _network_unseen(cluster, until)
 
 
-def _look_at_network(cluster: Cluster) -> None:
+def _network_unseen(cluster: Cluster, until: float) -> None:
     if cluster.monitor is not None:
-        cluster.monitor.look_at_network()
+        cluster.watch.cut_off.begins(cluster.monitor.world, cluster.machines, until)
+    together = cluster.clock.random() < 0.5
+    for machine in cluster.machines.values():  # not all neighbours answer in the same moment
+        back = until if together else min(until + 2.0 * cluster.clock.random(), cluster.scenario.end)
+        machine.cut_to_until = max(machine.cut_to_until, back)
+        machine.cut_from_until = max(machine.cut_from_until, back)
+
+
+def _ping_ips_lost(cluster: Cluster, until: float) -> None:
+    cluster.ping_ips_lost_until = max(cluster.ping_ips_lost_until, until)
 
 
 def _monitor_crash(cluster: Cluster, until: float) -> None:
@@ -152,18 +159,26 @@ _OF_THE_MONITOR: dict[Kind, Callable[[Cluster, float], None]] = {
     Kind.KILL_MISSING: _kill_missing,
     Kind.FILE_LOST: _file_lost,
     Kind.NETWORK_LOST: _network_lost,
+    Kind.NETWORK_UNSEEN: _network_unseen,
+    Kind.PING_IPS_LOST: _ping_ips_lost,
     Kind.MONITOR_CRASH: _monitor_crash,
     Kind.MONITOR_STOP: _monitor_stop,
     Kind.MONITOR_FREEZE: _monitor_freeze,
 }
 
 
-def start_monitor(cluster: Cluster) -> None:
+def start_monitor(cluster: Cluster, *, waited: bool = False) -> None:
     """Start the monitor as it starts after a crash: wait for the network, check, read the file, ask everybody."""
     clock, conf = cluster.clock, cluster.scenario.conf
-    if clock.now < cluster.network_lost_until:
-        clock.at(cluster.network_lost_until + 0.01, start_monitor, cluster)
+    if not (cluster.ping_ips_answer or cluster.a_host_answers):
+        assert conf.monitor is not None
+        clock.after(conf.monitor.ping_interval, partial(start_monitor, waited=True), cluster)
         return
+    if waited:
+        clock.after(SETTLING, start_monitor, cluster)
+        return
+    cluster.watch.cut_off.starts()
+    cluster.watch.adopted |= any(each.hand & cluster.watch.writer_ips for each in cluster.machines.values())
     machines = cluster.machines
     checks = {name: _first_checks(cluster, machine) for name, machine in machines.items()}
     told = [name for name, of in checks.items() if not of["rep_threads"].unknown]
@@ -176,6 +191,8 @@ def start_monitor(cluster: Cluster) -> None:
     _forgotten(cluster, found)
     started = startup.start(conf, checks, found, clock.now, has)
     cluster.watch.found(found)
+    cluster.watch.first_start.begins(started.world)
+    cluster.watch.losses.begins(started.world)
     if clock.history is not None:
         owners = " ".join(f"{vip}={name}" for vip, name in started.world.owner.items())
         states = " ".join(f"{name}={host.state}" for name, host in started.world.hosts.items())

@@ -310,10 +310,12 @@ class Machine:
             (self.replicates or self.detached) and now >= max(self.broken_until, self.lag_until)
         )
 
-    def serve(self, writer_ips: frozenset[str]) -> None:
-        """Let a client commit something, where there is a writer's VIP to reach it by."""
-        if self.writable and self.server is Server.UP and self.bound & writer_ips:
+    def serve(self, writer_ips: frozenset[str]) -> bool:
+        """Let a client commit something, where there is a writer's VIP to reach it by; tells whether it did."""
+        serves = self.writable and self.server is Server.UP and bool(self.bound & writer_ips)
+        if serves:
             self._take(self.name)
+        return serves
 
     def receive(self) -> None:
         """Apply what the source has, as far as it can be reached: after one's own, as it comes."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from mmm.config.model import Vip
@@ -13,7 +14,7 @@ from mmm.monitor.act import status_file
 from mmm.monitor.act.spoken import Spoken, answered, of_reply
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.apply.quiet import is_quiet
-from mmm.monitor.assess import trap
+from mmm.monitor.assess import cut_off, trap
 from mmm.monitor.command import asking, command_result
 from mmm.monitor.command.dispatch import ordered
 from mmm.monitor.command.sign import Sign
@@ -43,13 +44,14 @@ from mmm.monitor.world.orders import (
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Reply
 from mmm.wire.status import LEAVING
-from tests.simulation.watch import ViolationError
+from tests.simulation.books import ViolationError
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
     from tests.simulation.machine import Machine
 
 CONNECT_TIMEOUT = 3.0
+PING_TIMEOUT = 0.5
 COMMAND_LIMIT = 40.0
 
 
@@ -59,7 +61,9 @@ class Monitor:
     __slots__ = (
         "_asked",
         "_file",
+        "_heard",
         "_kills",
+        "_network",
         "_results",
         "_writing",
         "clock",
@@ -80,6 +84,10 @@ class Monitor:
             self.world = replace(self.world, last_writer=cluster.last_writer)
         self.gone = False
         self.frozen_until = 0.0
+        self._heard = -inf
+        if cut_off.fell_silent_together(self.world):
+            self.world = cut_off.unjudged(self.world)
+        self._network = cut_off.Known(up=self.world.network_up, by_hosts=self.world.hosts_silent)
         self.orders: dict[str, Tell] = {}
         """The order under way to each host's agent."""
         self._kills: set[str] = set()
@@ -92,6 +100,7 @@ class Monitor:
             for check in CHECK_NAMES:
                 period = cluster.scenario.conf.checks[check].check_period
                 self.clock.at(now + period * self.clock.random(), self._check, host, check)
+        self._look_at_network()
         self._tick()
 
     def post(self, event: Event) -> None:
@@ -134,7 +143,7 @@ class Monitor:
             if self.clock.history is not None:
                 for change in result.changes:
                     self.clock.say(f"  {change}")
-            self.watch.turned(result)
+            self.watch.turned(result, self.clock.now)
         for order in result.orders:
             if isinstance(order, KillHost):
                 self._kill(order)
@@ -335,6 +344,8 @@ class Monitor:
     def _checked(self, result: CheckResult, started: float) -> None:
         if self._sleeps(self._checked, result, started):
             return
+        if result.answered:
+            self._heard = started
         if self.world.network_up:
             self.post(result)
         conf = self.world.conf.checks[result.check]
@@ -343,10 +354,22 @@ class Monitor:
         due = trap.due(status, started, conf.check_period, conf.trap_period, lasted)
         self.clock.at(max(due, self.clock.now + 0.001), self._check, result.host, result.check)
 
-    def look_at_network(self) -> None:
-        """Notice whether the ping_ips are gone or back."""
-        if not self._sleeps(self.look_at_network):
-            self.post(Network(self.clock.now >= self.cluster.network_lost_until))
+    def _look_at_network(self) -> None:
+        """Ask the ping_ips and the hosts whether anybody answers."""
+        if self._sleeps(self._look_at_network):
+            return
+        answers, host = self.cluster.ping_ips_answer, self.cluster.a_host_answers
+        takes = 0.001 if answers and host else PING_TIMEOUT
+        self.clock.after(takes, self._looked_at_network, self.clock.now, answers, host)
+
+    def _looked_at_network(self, began: float, answers: bool, host: bool) -> None:  # noqa: FBT001
+        if self._sleeps(self._looked_at_network, began, answers, host):
+            return
+        heard = self.clock.now if host else self._heard
+        self._network = cut_off.judged(self._network, self.world, heard, began, answers=answers)
+        self.post(Network(self._network.up, self._network.by_hosts))
+        assert self.world.conf.monitor is not None
+        self.clock.after(self.world.conf.monitor.ping_interval, self._look_at_network)
 
     # The admin, and the status file
 
@@ -360,6 +383,8 @@ class Monitor:
         dead, result = self._carried(command(self.world, self.clock.now))
         self.clock.say(f"  answer: {result.text}")
         self.world = result.world
+        self.watch.first_start.begins(result.world)
+        self.watch.losses.begins(result.world)
         if dead is not None and result.entry:
             self.watch.confirmed(dead, ())
         self._save()

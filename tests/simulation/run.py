@@ -7,10 +7,11 @@ from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.act import status_file
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import Mode
+from tests.simulation.books import ViolationError
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import begin, start_monitor
 from tests.simulation.scenario import Kind, Scenario
-from tests.simulation.watch import ViolationError, astray
+from tests.simulation.watch import astray
 
 SETTLED_FOR = 3
 """Heartbeats for which all has to stay as it should be."""

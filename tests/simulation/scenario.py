@@ -46,6 +46,8 @@ class Kind(StrEnum):
     KILL_FAILS = "kill_host fails"
     KILL_MISSING = "kill_host is missing"
     NETWORK_LOST = "the monitor loses the network"
+    NETWORK_UNSEEN = "the monitor loses the network, and an address of its own is among the ping_ips"
+    PING_IPS_LOST = "the ping_ips do not answer"
     MONITOR_CRASH = "the monitor dies"
     MONITOR_STOP = "the monitor is stopped in order"
     MONITOR_FREEZE = "the monitor freezes"
@@ -60,6 +62,7 @@ _WEIGHTS = {
     Kind.SERVER_FREEZE: 3,
     Kind.AGENT_CRASH: 3,
     Kind.CUT: 3,
+    Kind.NETWORK_UNSEEN: 4,
     Kind.MONITOR_CRASH: 2,
     Kind.COMMAND: 7,
 }
@@ -67,6 +70,8 @@ _OF_THE_MONITOR = {
     Kind.KILL_FAILS,
     Kind.KILL_MISSING,
     Kind.NETWORK_LOST,
+    Kind.NETWORK_UNSEEN,
+    Kind.PING_IPS_LOST,
     Kind.MONITOR_CRASH,
     Kind.MONITOR_STOP,
     Kind.MONITOR_FREEZE,
@@ -109,6 +114,8 @@ class Scenario:
     """Seconds after which the monitor stops waiting for the answer to an order."""
     starts_writable: bool = False
     """A server that starts takes writes (its my.cnf lacks read_only)."""
+    first_start: bool = False
+    """There is no status file, the agents know nothing, and the servers are empty."""
 
     def __str__(self) -> str:
         monitor = self.conf.monitor
@@ -127,7 +134,8 @@ class Scenario:
             f"{f' leases of {self.conf.vip_lease:g} s;' if self.conf.vip_lease else ''}"
             f" failover_block {monitor and monitor.failover_block:.0f}; connect_grace {checks.connect_grace:.0f};"
             f" {'GTID' if self.gtid else 'file positions'}; servers start"
-            f" {'writable' if self.starts_writable else 'read_only'}; orders wait {self.order_limit:.0f} s;"
+            f" {'writable' if self.starts_writable else 'read_only'};{' a first start;' if self.first_start else ''}"
+            f" orders wait {self.order_limit:.0f} s;"
             f" faults end at {self.end:.3f}"
         )
 
@@ -136,11 +144,13 @@ def scenario(seed: int) -> Scenario:
     """Return what the seed stands for."""
     draw = Random(seed)  # noqa: S311 - a run is to be repeated, not to be secret
     conf = _conf(draw)
-    gap = 0.1 * 20 ** draw.random()
-    longest = draw.choice((2.0, 10.0, 30.0, 90.0))
+    # Calm runs have faults one at a time, each in a cluster that is well.
+    calm = draw.random() < 0.2
+    gap = 0.1 * 20 ** draw.random() if not calm else draw.uniform(10.0, 40.0)
+    longest = draw.choice((2.0, 10.0, 30.0, 90.0)) if not calm else 30.0
     actions: list[Action] = []
     now = 1.0
-    for _ in range(draw.randint(50, 300)):
+    for _ in range(draw.randint(50, 300) if not calm else draw.randint(5, 20)):
         now += draw.expovariate(1 / gap)
         actions += _action(draw, conf, now, longest)
     end = now + draw.choice((1.0, 5.0, 20.0))
@@ -155,6 +165,7 @@ def scenario(seed: int) -> Scenario:
         starts_writable=draw.random() < 0.3,
     )
     lease = draw.choice((0.0, 0.0, 2.0, 5.0, 10.0)) if draw.random() < 0.5 else 0.0
+    made = replace(made, first_start=draw.random() < 0.15)
     return _with_leases(made, lease) if lease else made
 
 

@@ -15,6 +15,8 @@ from mmm.agent.decide import plan, steps
 from mmm.config.model import Vip
 from mmm.lease.rules import Lease, Outstanding
 from mmm.monitor.apply import answered
+from mmm.monitor.assess import cut_off, loss, proof
+from mmm.monitor.assess.cut_off import Known
 from mmm.monitor.decide import reconcile, roles, startup
 from mmm.monitor.states import table
 from mmm.monitor.states.table import Consequence
@@ -115,6 +117,14 @@ def never_waits(*_: Any) -> bool:
     return True
 
 
+def loses_nothing_unseen(*_: Any) -> float:
+    return 0.0
+
+
+def believes_ping_ips(_: Known, __: World, *___: float, answers: bool) -> Known:
+    return Known(up=answers)
+
+
 PLANTED = [
     (Lease, "refusal", never_refuses, "have the writer's VIP"),
     (Lease, "promise", keeps_no_promise, "have the writer's VIP"),
@@ -125,6 +135,9 @@ PLANTED = [
     (startup, "_note_what_is_left", forgets_what_is_left, "may still hold|is bound on"),
     (answered, "link_after", silence_is_refusal, "may still hold|is bound on|the status file"),
     (agent, "plan", never_syncs, "before it has applied"),
+    (loss, "_written", loses_nothing_unseen, "are lost, said were at most"),
+    (proof, "_says_nothing", never_refuses, "nobody has chosen it|it has nothing"),
+    (cut_off, "judged", believes_ping_ips, "it is the monitor that is cut off"),
 ]
 
 

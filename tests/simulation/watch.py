@@ -15,40 +15,46 @@ from mmm.monitor.act import status_file
 from mmm.monitor.assess import divergence, promotion
 from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Found
-from mmm.monitor.decide.turn import Assigned, Turn
+from mmm.monitor.decide.turn import Assigned, Lost, Turn
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode, World
+from tests.simulation.books import CutOff, FirstStart, Losses, ViolationError
 from tests.simulation.machine import Machine
 
 UNASKED = (Mode.MANUAL, Mode.WAIT)
 """Modes in which a host that is not ONLINE keeps its roles."""
 
 
-class ViolationError(AssertionError):
-    """Something that must hold does not."""
-
-
 class Watch:
     """Looks on."""
 
     __slots__ = (
+        "adopted",
         "books",
         "conf",
+        "cut_off",
         "failed_moves",
+        "first_start",
         "leased",
         "limits",
+        "losses",
         "machines",
         "orders",
         "writer_ips",
     )
 
-    def __init__(self, conf: Cluster) -> None:
+    def __init__(self, conf: Cluster, *, first_start: bool = False) -> None:
         self.conf = conf
         self.leased = conf.vip_lease > 0
-        self.machines: Mapping[str, Machine] = {}
+        self.machines: dict[str, Machine] = {}
+        self.losses = Losses(self.machines)
+        self.first_start = FirstStart(conf, self.machines, first=first_start)
+        self.cut_off = CutOff(conf)
         self.books: dict[Vip, set[str]] = {vip: set() for vip in conf.vips}
+        self.adopted = False
+        """A monitor has found the writer's VIP where somebody had bound it by hand, and may have left it there."""
         self.orders = 0
         self.limits: Counter[str] = Counter()
         """How often a known limit was met, in words."""
@@ -108,7 +114,7 @@ class Watch:
 
     def one_writer(self) -> None:
         """Check that with leases no two hosts have the writer's VIP, unless somebody bound it by hand."""
-        if not self.leased:
+        if not self.leased or self.adopted:
             return
         bound = [machine for machine in self.machines.values() if machine.bound & self.writer_ips]
         if len(bound) < 2 or any(machine.hand & self.writer_ips for machine in bound):
@@ -159,14 +165,20 @@ class Watch:
             raise ViolationError(f"{failed} has failed, {after.owner[failed.vip]} has the role")
         self.failed_moves += 1
 
-    def turned(self, turn: Turn) -> None:
+    def turned(self, turn: Turn, now: float) -> None:
         """Check a turn in which something changed."""
         world = turn.world
         for change in turn.changes:
             if isinstance(change, Assigned) and change.after is not None:
                 self._promoted(world, change.vip, change.after)
-            elif isinstance(change, Change) and change.after is State.ONLINE:
-                self._returned(world, change)
+            elif isinstance(change, Lost):
+                self.losses.said(change.loss, world)
+            elif isinstance(change, Change):
+                self.first_start.changed(world, change)
+                self.cut_off.changed(change, now)
+                if change.after is State.ONLINE:
+                    self._returned(world, change)
+        self.losses.begins(world)
         for vip, name in world.owner.items():
             if name is None:
                 continue
