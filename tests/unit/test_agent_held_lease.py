@@ -61,7 +61,7 @@ def test_a_promise_outlives_the_agent() -> None:
 
 
 def test_what_is_promised_is_found_in_the_file_by_the_next_agent(tmp_path: Path) -> None:
-    file = tmp_path / "agent.promise"
+    file = tmp_path / "removed" / "agent.promise"
     assert promise_file.load(file) == promise_file.load(None) == ""
     promise_file.store(file, fresh().promise("db2", 10.0, "", START)[0].kept(START))
     assert fresh(now=START + 1.0, kept=promise_file.load(file)).bound(START + 10.0)

@@ -22,9 +22,10 @@ def load(file: Path | None) -> str:
 
 
 def store(file: Path | None, text: str) -> None:
-    """Put `text` in the file's place; raises OSError."""
+    """Put `text` in the file's place, whose folder may have been removed, as with a wiped /run; raises OSError."""
     if file is None:
         return
+    file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(file.name + ".new")
     new.write_text(text, "utf-8")
     new.replace(file)
