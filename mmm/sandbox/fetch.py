@@ -88,7 +88,7 @@ def fetched(name: str) -> Path:
     origin = ORIGINS[name]
     try:
         if folder.is_dir():
-            if not any((folder / "bin" / program).exists() for program in _SINCE):
+            if (folder / "bin").is_dir() and not any((folder / "bin" / each).exists() for each in _SINCE):
                 _wrap(folder)
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from mmm.gtid import mysql
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.place import LogPlace
@@ -18,6 +20,7 @@ from mmm.monitor.world.check_results import Look, ReplicaChecked
 from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.host import Pace, State
+from mmm.monitor.world.link import Kind
 from mmm.monitor.world.loss import LossCode
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
@@ -30,6 +33,7 @@ from tests.unit.worlds import (
     finds,
     settle,
     take_turn,
+    with_agent,
     with_host,
     world,
 )
@@ -350,6 +354,19 @@ def test_the_next_writer_is_told_whose_log_may_have_more_until_it_has_taken_over
     assert not reconcile.wanted(after, "db2", NOW + 2).salvage
     off = replace(before, conf=replace(before.conf, salvage=False))
     assert not any(order.status.salvage for order in settle(off, NOW + 1)[1] if isinstance(order, Tell))
+
+
+@pytest.mark.parametrize("name", ["db1", "db2"])
+def test_an_agent_of_mmm_2_is_not_asked_for_what_it_does_not_know(name: str) -> None:
+    before = with_host(replace(writing(), last_writer="db1"), "db1", checks=checks(mysql=NOW))
+    for _ in range(20):
+        before, orders = take_turn(before, NOW + 1)
+        assert not any(order.status.salvage for order in orders if isinstance(order, Tell))
+        for order in orders:
+            before = answer(before, order, now=NOW + 1)
+            about = replace(before.hosts[name].agent.about, kind=Kind.MMM2)
+            before = with_agent(before, name, about=about)
+    assert before.owner[WRITER] == "db2"
 
 
 def test_a_log_is_not_asked_for_where_no_agent_answers() -> None:

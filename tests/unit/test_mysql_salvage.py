@@ -5,6 +5,7 @@ The log comes from a real server that is dead, over a real connection, and is ap
 
 import asyncio
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -442,6 +443,20 @@ def test_an_agent_that_dies_in_the_middle_leaves_what_came_whole(
     rest, _ = salvage(pair)
     assert rest.complete
     assert orders(pair.new) == ["first", *(letter * 100 for letter in "abcdef")]
+
+
+def test_an_agent_that_hangs_is_not_waited_for(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = build(servers)
+    pair.lack(*inserts("a"))
+    pair.old.kill()
+    monkeypatch.setattr("mmm.agent.act.binlog_fetch.ANSWER_LIMIT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as hangs, agent(pair.new) as server:
+        silent = conf(pair, hangs.getsockname()[1])
+        done = Salvage(silent, pair.new.address(AGENT.user, AGENT.password)).get(
+            "old", server, lambda: PLENTY
+        )
+    assert (done.cause, done.known, done.count) == (Cause.AGENT, False, 0)
+    assert done.seconds < PLENTY / 2
 
 
 def test_more_than_can_be_kept_is_left(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:

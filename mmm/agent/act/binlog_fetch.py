@@ -14,6 +14,8 @@ from mmm.wire.why import why
 
 MOST = 64 * 1024 * 1024
 """Bytes of a log that are got at most: they are kept in memory, and more would not be applied in time anyway."""
+ANSWER_LIMIT = 1.0
+"""Seconds that the agent has to take a connection, and for each answer: others wait for the failover."""
 _BEGINNING = 4096
 """Bytes within which a file's Format_description event ends."""
 _ERRORS = (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnsignedError)
@@ -79,7 +81,8 @@ class _Fetching:
         cause, text = None, ""
         try:
             async with asyncio.timeout(max(0.0, self._left())):
-                ends = await self._source.agents.connect(self._source.ip, self._source.port)
+                async with asyncio.timeout(ANSWER_LIMIT):
+                    ends = await self._source.agents.connect(self._source.ip, self._source.port)
                 try:
                     await self._files(ends, since)
                 finally:
@@ -87,7 +90,9 @@ class _Fetching:
         except _EndedError as error:
             cause, text = error.cause, str(error)
         except TimeoutError:
-            cause, text = Cause.LATE, f"the agent of {self._source.host} has not sent all in time"
+            late = self._left() <= 0
+            cause = Cause.LATE if late else Cause.AGENT
+            text = f"the agent of {self._source.host} {'has not sent all in time' if late else 'does not answer'}"
         except _ERRORS as error:
             cause, text = Cause.AGENT, f"the agent of {self._source.host}: {error}"
         return Fetched(tuple(self._parts), cause, text)
@@ -134,7 +139,8 @@ class _Fetching:
 
     async def _piece(self, ends: Ends, file: str, position: int, length: int) -> Piece:
         request = ask_binlog(self._source.host, Asked(self._server_id, file, position, length))
-        reply = await self._source.agents.exchange(ends, request)
+        async with asyncio.timeout(ANSWER_LIMIT):
+            reply = await self._source.agents.exchange(ends, request)
         if not reply.ok:
             code = why(reply)
             cause = Cause(code) if code in set(Cause) else Cause.AGENT

@@ -66,8 +66,9 @@ def to_salvage(world: World, name: str) -> str:
     loss = world.loss
     if not world.conf.salvage or loss is None or loss.taker != name or loss.taken is not None:
         return ""
-    link = world.hosts[loss.host].agent
-    return loss.host if link.told is not None and not link.silence else ""
+    link, taker = world.hosts[loss.host].agent, world.hosts[name].agent
+    knows = not (link.about.classic or taker.about.classic)  # agents of MMM 2.x neither send nor get it
+    return loss.host if knows and link.told is not None and not link.silence else ""
 
 
 def step(world: World, now: float) -> World:
