@@ -10,7 +10,7 @@ etc/mmm_mon.fast.conf.example with a lease of 1 s.
 What it should come to, beside which it is shown:
 
     dead      the server's port refuses: check_period/2 + trap_period + 0.3 s in the middle, check_period + trap_period
-              + 0.5 s at most; with the fast conf 0.5 s
+              + 0.5 s at most; with the fast conf and server_exit trap 0.5 s, killed with failover 0.1 s
     silent    nothing answers: timeout + trap_period + lease, and 0.5 s at most; with the fast conf 1.5 s
 """
 
@@ -18,7 +18,7 @@ import argparse
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.tables import Table, write_json
@@ -100,8 +100,15 @@ _MONITOR = {"flap_count": 0, "failover_block": 0}
 _EXAMPLE = Path(__file__).parents[1] / "etc/mmm_mon.fast.conf.example"
 DEFAULT, FAST = Conf(monitor=_MONITOR), fast(Conf(monitor=_MONITOR))
 FASTEST = Conf(monitor=_MONITOR, top={"vip_lease": 1}, extra={"mmm_mon.conf": _EXAMPLE.read_text("utf-8")})
+TRAPPED = replace(
+    FASTEST,
+    extra={
+        name: f"{text}\n<monitor>\n    server_exit trap\n</monitor>\n" for name, text in FASTEST.extra.items()
+    },
+)
+"""The same, where a server that has ended may be started again within the trap."""
 _DEFAULT, _FAST = Timing(5, 10, 2, 10), Timing(1, 1, 1, 2)
-_SOON, _SOON_SILENT = (0.5, 0.9), (1.5, 1.5)
+_AT_ONCE, _SOON, _SOON_SILENT = (0.1, 0.3), (0.5, 0.9), (1.5, 1.5)
 _KILL, _STOP, _CUT, _FREEZE = map(_fault, ("kill-mysqld", "stop-mysqld", "cut", "freeze-mysqld"))
 CASES = (
     Case("planned move, 1/1/1", FAST, _move, None, 1.0, 0.77, 0.26),
@@ -109,7 +116,8 @@ CASES = (
     Case("clean stop, 1/1/1", FAST, _STOP, dead(_FAST), 0.75),
     Case("host cut off, 1/1/1", FAST, _CUT, silent(_FAST), 0.75, 20.5, 3.45),
     Case("server frozen, 1/1/1", FAST, _FREEZE, silent(_FAST), 0.75, None, 2.95),
-    Case("kill -9, fast conf", FASTEST, _KILL, _SOON, 1.0, None, 2.2),
+    Case("kill -9, fast conf", FASTEST, _KILL, _AT_ONCE, 1.0, None, 2.2),
+    Case("kill -9, fast conf, server_exit trap", TRAPPED, _KILL, _SOON, 1.0, None, 2.2),
     Case("clean stop, fast conf", FASTEST, _STOP, _SOON),
     Case("host cut off, fast conf", FASTEST, _CUT, _SOON_SILENT, 1.0, None, 0.9),
     Case("server frozen, fast conf", FASTEST, _FREEZE, _SOON_SILENT, 1.0, None, 2.95),
@@ -166,7 +174,7 @@ def main() -> int:
     args = parser.parse_args()
     wanted = [case for case in CASES if any(part in case.name for part in args.only.split(","))]
     found: dict[str, list[Measured]] = {}
-    for conf in (FAST, FASTEST, DEFAULT):
+    for conf in (FAST, FASTEST, TRAPPED, DEFAULT):
         cases = [case for case in wanted if case.conf is conf]
         if not cases:
             continue

@@ -112,7 +112,10 @@ class AgentPort(asyncio.Protocol):
         """Answer a whole line."""
         self._data += data
         if self._data.endswith(b"\n"):
-            reply = self._hosts.order(self._address, wire.decode_request(self._data))
+            request = wire.decode_request(self._data)
+            if request.command == wire.WATCH:  # stays open, for no server here ever ends
+                return
+            reply = self._hosts.order(self._address, request)
             self._transport.write(wire.encode_reply(reply))
             self._transport.close()
 

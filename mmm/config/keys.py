@@ -147,6 +147,12 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
     Key("ping_alone_kills", "bool",
         "A host that only ping cannot reach, while its server answers, counts as dead, as in MMM 2.x.",
         default="0", old=_top("ping_alone_kills")),
+    Key("server_exit", "choice",
+        "What follows when an agent tells that the process of its server has ended. `trap`: the mysql check runs at"
+        " once, and has failed after its `trap_period`, for a supervisor may start the server again; `failover`: it has"
+        " failed as soon as nothing answers at the server's port, also where an admin or an upgrade restarts the"
+        " server. See docs/moving.md.",
+        default="trap", choices=("trap", "failover")),
     Key("failover_block", "seconds",
         "After the active master role has moved by itself it waits this long before it does so again, unless its"
         " host confirmed that it let go; 0: never.",

@@ -117,6 +117,7 @@ class Monitor:
     mode: MonitorMode = "active"
     wait_for_other_master: float = 120.0
     ping_alone_kills: bool = False
+    server_exit: Literal["trap", "failover"] = "trap"
     failover_block: float = 60.0
     peer_grace: float = 60.0
     dead_when_silent: bool = False

@@ -8,6 +8,7 @@ import errno
 import ipaddress
 import socket
 import struct
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -33,6 +34,7 @@ _GONE = frozenset({errno.ENOENT, errno.ESTALE})
 
 _AT = places(inet_diag_msg)
 _FAMILY: int = _AT["idiag_family"].start
+_INODE = _AT["idiag_inode"]
 _KEY = slice(_AT["idiag_sport"].start, _AT["idiag_cookie"].stop)
 _ANY_COOKIE = 0xFFFFFFFFFFFFFFFF
 _ANY_ENDS = {"idiag_src": (0, 0, 0, 0), "idiag_dst": (0, 0, 0, 0)}
@@ -81,6 +83,20 @@ def listening(port: int) -> frozenset[str]:
     with _open() as kernel:
         told = kernel.dump(_TCPDIAG_GETSOCK, _listening_at(port))
     return frozenset(_ip(message, "idiag_src") for message in told)
+
+
+def listening_sockets(ip: str, port: int) -> frozenset[int]:
+    """Return the inodes of the sockets that take connections to `ip` and `port`; raises OSError.
+
+    Where a server listens at the very address, those that listen at all addresses take none.
+    """
+    with _open() as kernel:
+        told = kernel.dump(_TCPDIAG_GETSOCK, _listening_at(port))
+    at: dict[str, set[int]] = {}
+    for message in told:
+        at.setdefault(_ip(message, "idiag_src"), set()).add(int.from_bytes(message[_INODE], sys.byteorder))
+    found = at.get(ip) or {inode for each, inodes in at.items() if takes((each,), ip) for inode in inodes}
+    return frozenset(found)
 
 
 def takes(addresses: Iterable[str], ip: str) -> bool:

@@ -44,6 +44,9 @@ NOTES = "NOTES"
 DOCTOR = "DOCTOR"
 """Asks for a look at this host and from it at others, see `mmm.doctor`; agents of MMM 2.x answer ERROR to it."""
 
+WATCH = "WATCH"
+"""Is answered when the server's process has ended, or after a while; agents of MMM 2.x are not asked."""
+
 ABSENT = "ABSENT"
 """Asks whether nothing answers this host's ARP for another host and a VIP; agents of MMM 2.x answer ERROR to it."""
 

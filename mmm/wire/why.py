@@ -41,6 +41,8 @@ NO_LOGIN = "replication_login"
 """Nor could it, for the active master turns the conf's replication user away."""
 NOT_LISTENING = "not_listening"
 """The server does not listen on the virtual IP."""
+NOT_WATCHED = "not_watched"
+"""No process is known that could be watched as the server's."""
 NOT_DONE = "not_done"
 """A step failed, or the host could not be looked at."""
 

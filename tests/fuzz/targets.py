@@ -38,7 +38,7 @@ from mmm.monitor.world.world import Mode, World
 from mmm.mysql.server.replica_status import parse_status
 from mmm.mysql.session import text_protocol
 from mmm.wire import agent as wire
-from mmm.wire import control, questions
+from mmm.wire import control, questions, watch
 from mmm.wire.agent import WireError
 from mmm.wire.binlog import asked_binlog, piece, piece_fields
 from mmm.wire.salvaged import salvaged_fields, salvaged_in
@@ -86,6 +86,8 @@ def agent(data: bytes) -> None:
     with contextlib.suppress(WireError):
         reply = wire.decode_reply(data)
         _reply_reads_back(reply)
+        assert watch.exited(reply) is None or reply.ok
+        watch.runs(reply)
         for fields in (agent_status, system_status, questions.reach):
             with contextlib.suppress(WireError):
                 str(fields(reply))
@@ -261,6 +263,9 @@ WORDS: Mapping[str, tuple[str, ...]] = {
             "PING|1|db1",
             "SET_STATUS|1|db1|ONLINE|",
             "GET_AGENT_STATUS",
+            "WATCH|1|db1",
+            "EXITED:4711",
+            "RUNS:4711",
             "OK: ",
             "ERROR: ",
             "|UP:1.00",

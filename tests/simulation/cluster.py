@@ -124,6 +124,29 @@ class Cluster:
         if (twice := self.armed.pop((host, Kind.ANSWER_TWICE), 0.0)) > 0:
             self.clock.at(moment + twice, take, order, reply, token)
 
+    def server_exited(self, machine: Machine) -> None:
+        """Have the agent tell the monitor, where it has a question open: most often at once, else late or never."""
+        agent, monitor, draw = self.agents[machine.name], self.monitor, self.clock.random()
+        if (
+            monitor is None
+            or agent.gone
+            or not monitor.world.hosts[machine.name].agent.serves_many
+            or draw < 0.2
+        ):
+            return
+        late = 20.0 * self.clock.random() if draw > 0.8 else 0.0
+        self.clock.after(0.001 + 0.01 * self.clock.random() + late, self._tell_exit, monitor, agent, machine)
+
+    def _tell_exit(self, monitor: Monitor, agent: Agent, machine: Machine) -> None:
+        """Let the news arrive; who is frozen or cut off says it later, who ends or boots never."""
+        held_up = max(machine.cut_from_until, machine.frozen_until, machine.agent_frozen_until)
+        if agent.gone or not machine.on:
+            return
+        if held_up > self.clock.now:
+            self.clock.at(held_up, self._tell_exit, monitor, agent, machine)
+            return
+        monitor.exited(machine.name)
+
     def send_clear(self, monitor: Monitor, order: Tell) -> None:
         """Send CLEAR_BAD_ROLES after an order that was obeyed."""
         machine = self.machines[order.host]

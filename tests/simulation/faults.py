@@ -84,6 +84,7 @@ def _begin_on(cluster: Cluster, machine: Machine, action: Action, until: float) 
     elif kind is Kind.SERVER_CRASH:
         if machine.server_up:
             machine.server_up = False
+            cluster.server_exited(machine)
             cluster.clock.at(until, machine.start_server)
     elif kind is Kind.SERVER_WRITABLE:
         machine.writable = True

@@ -31,7 +31,16 @@ from mmm.monitor.world.check_results import (
     ServerChecked,
 )
 from mmm.monitor.world.checks import GOOD, NO_CAUSE, REFUSED, Cause, Finding, Outcome
-from mmm.monitor.world.events import Answer, Event, Killed, LogRead, Network, Opinions, VipLooked
+from mmm.monitor.world.events import (
+    Answer,
+    Event,
+    Killed,
+    LogRead,
+    Network,
+    Opinions,
+    ServerExited,
+    VipLooked,
+)
 from mmm.monitor.world.host import State
 from mmm.monitor.world.link import Ordered
 from mmm.monitor.world.orders import (
@@ -299,8 +308,17 @@ class Monitor:
 
     # Checks
 
-    def _check(self, host: str, check: str) -> None:
-        if self._sleeps(self._check, host, check):
+    def exited(self, host: str) -> None:
+        """Take the news that the process of a host's server has ended, and check it at once."""
+        if self._sleeps(self.exited, host):
+            return
+        self.clock.say(f"  <- {host}: its server has ended")
+        self.post(ServerExited(host, 4711, self.clock.now))
+        self._check(host, "mysql", early=True)
+
+    def _check(self, host: str, check: str, *, early: bool = False) -> None:
+        """Run a check; one that is `early` is so beside those that come as regularly as ever."""
+        if self._sleeps(partial(self._check, host, check, early=early)):
             return
         cluster, now = self.cluster, self.clock.now
         machine = cluster.machines[host]
@@ -317,9 +335,9 @@ class Monitor:
             result = replace(result, look=replace(result.look, transactions=machine.transactions()))
         takes += cluster.late_checks.pop((host, check), 0.0)
         if takes:
-            self.clock.after(takes, self._checked, result, now)
+            self.clock.after(takes, partial(self._checked, result, now, early=early))
         else:
-            self._checked(result, now)
+            self._checked(result, now, early=early)
 
     def _result(
         self, machine: "Machine", host: str, check: str, outcome: Outcome, connecting: str, *, refused: bool
@@ -341,13 +359,15 @@ class Monitor:
         replica = Replica(connecting, self.cluster.scenario.gtid, behind, link)
         return ReplicaChecked(host, check, finding, Look(replica))
 
-    def _checked(self, result: CheckResult, started: float) -> None:
-        if self._sleeps(self._checked, result, started):
+    def _checked(self, result: CheckResult, started: float, *, early: bool = False) -> None:
+        if self._sleeps(partial(self._checked, result, started, early=early)):
             return
         if result.answered:
             self._heard = started
         if self.world.network_up:
             self.post(result)
+        if early:
+            return
         conf = self.world.conf.checks[result.check]
         status = self.world.hosts[result.host].checks[result.check]
         lasted = self.clock.now - started

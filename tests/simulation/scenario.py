@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from random import Random
-from typing import cast
+from typing import Literal, cast
 
 from mmm.config.model import Check, Cluster, Host, Monitor, MonitorMode, Role
 from mmm.config.names import CHECK_NAMES
@@ -132,6 +132,7 @@ class Scenario:
             f" flapping {monitor and monitor.flap_count} in {monitor and monitor.flap_duration:.0f} s;"
             f"{' ping alone kills;' if monitor and monitor.ping_alone_kills else ''}"
             f"{f' leases of {self.conf.vip_lease:g} s;' if self.conf.vip_lease else ''}"
+            f" server_exit {monitor and monitor.server_exit};"
             f" failover_block {monitor and monitor.failover_block:.0f}; connect_grace {checks.connect_grace:.0f};"
             f" {'GTID' if self.gtid else 'file positions'}; servers start"
             f" {'writable' if self.starts_writable else 'read_only'};{' a first start;' if self.first_start else ''}"
@@ -166,7 +167,15 @@ def scenario(seed: int) -> Scenario:
     )
     lease = draw.choice((0.0, 0.0, 2.0, 5.0, 10.0)) if draw.random() < 0.5 else 0.0
     made = replace(made, first_start=draw.random() < 0.15)
-    return _with_leases(made, lease) if lease else made
+    made = _with_leases(made, lease) if lease else made
+    return _with_exit(made, draw.choice(("trap", "failover")))
+
+
+def _with_exit(made: Scenario, server_exit: Literal["trap", "failover"]) -> Scenario:
+    """Return the scenario in which that follows from the end of a server's process."""
+    assert made.conf.monitor is not None
+    monitor = replace(made.conf.monitor, server_exit=server_exit)
+    return replace(made, conf=replace(made.conf, monitor=monitor))
 
 
 def _with_leases(made: Scenario, length: float) -> Scenario:

@@ -20,6 +20,7 @@ from mmm.agent.act.doubts import Doubts
 from mmm.agent.act.found_lease import found_lease
 from mmm.agent.act.questions import Questions
 from mmm.agent.act.replies import Replies
+from mmm.agent.act.server_process import NotWatchedError, ServerProcess
 from mmm.agent.act.shell import Shell
 from mmm.agent.decide.core import LOOK_AGAIN
 from mmm.agent.decide.failure import refusal_to_follow
@@ -36,7 +37,7 @@ from mmm.network.vips import Interface, InterfaceError
 from mmm.process import log_queue
 from mmm.process.halt import machine_halts
 from mmm.wire import agent as wire
-from mmm.wire import binlog, promises, why
+from mmm.wire import binlog, promises, watch, why
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import CONF, lead_of
 from mmm.wire.salvaged import salvaged_fields
@@ -87,6 +88,7 @@ class Agent:
         self._replies = Replies(conf, lambda: self._shell.core.held)
         self._binlog = BinlogSender(self._here, self._replies, self._may_have_role)
         self._doubts = Doubts(conf, self._learn)
+        self._server_process = ServerProcess(self._here)
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
         at = self._shell.steps.at
         self._questions = Questions(at, interface, self._replies, self._doubts, self._looker)
@@ -160,6 +162,8 @@ class Agent:
                 return await self._binlog.answer(request)
             case wire.RELEASE:
                 return self._release(request)
+            case wire.WATCH:
+                return await self._server_exit(peer)
             case _:
                 return await self._questions.answer(request)
 
@@ -191,6 +195,7 @@ class Agent:
         """Let the change that is being made come to its end; VIPs and read_only stay as they are."""
         await self._shell.close(self._leave_for_good())
         self._questions.close()
+        self._server_process.close()
         self._doubts.close()
         self._binlog.close()
         self._looker.shutdown(wait=False, cancel_futures=True)
@@ -297,6 +302,16 @@ class Agent:
         if self._shell.give_back(holder, token):
             log.info("%s has given up the role: its promises are void", holder)
         return self._replies.reply("OK: Released!")
+
+    async def _server_exit(self, peer: Peer) -> bytes:
+        """Return the reply once the server's process has ended; one client address has one question open."""
+        try:
+            told = await self._server_process.told(peer.ip)
+        except NotWatchedError as error:
+            return self._replies.error(why.NOT_WATCHED, str(error))
+        if told.ended:
+            return self._replies.reply("OK: Server process ended!", watch.exited_fields(told.pid))
+        return self._replies.reply("OK: Server process runs!", watch.runs_fields(told.pid))
 
     async def watch(self, tls: ssl.SSLContext | None) -> None:
         """Watch over the leases, and for what is wrong here, until cancelled.

@@ -21,8 +21,8 @@ from mmm.wire.status import granted
 
 WINDOW = 60.0
 """Seconds for which a token may be signed with."""
-NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE, wire.DOCTOR, BINLOG}
-"""What changes something here, makes this agent try the ways to another host, or gets data of its server."""
+NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE, wire.DOCTOR, wire.WATCH, BINLOG}
+"""What changes something here, makes this agent try ways to another host, stays open, or gets data of its server."""
 _OURS = NEEDED - {wire.SET_STATUS, wire.CLEAR_BAD_ROLES}
 """Those of them that no classic monitor sends."""
 

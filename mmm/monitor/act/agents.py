@@ -26,6 +26,7 @@ from mmm.wire import questions
 from mmm.wire.doubts import Doubt, doubts_in
 from mmm.wire.lead import FREE, signed_by
 from mmm.wire.status import Status, SystemStatus, agent_status, set_status, system_status
+from mmm.wire.watch import HOLD, watch
 from mmm.wire.why import UNKNOWN_COMMAND, why
 
 CONNECT_TIMEOUT = 3.0
@@ -260,6 +261,19 @@ class Agents:
             return None, None
         notes = questions.notes(spoken.reply) if spoken.answer is Answer.OK else None
         return notes, doubts_in(spoken.reply)
+
+    async def watch(self, host: Host) -> Spoken:
+        """Return the answer to WATCH, which stays open until the server's process ends or HOLD is over.
+
+        It has a connection for itself: one that is kept for an order is left to that.
+        """
+        connected = await self._connect(host)
+        if isinstance(connected, Spoken):
+            return connected
+        try:
+            return await self._exchanged(*connected, watch(host.name), HOLD + QUESTION_TIMEOUT)
+        finally:
+            connected[1].close()
 
     async def clients(self, host: Host) -> Looked:
         """Return what the agent tells of its server's clients; one of MMM 2.x tells nothing of them."""

@@ -78,7 +78,9 @@ class _Server:
 
     def __init__(self, host: Host, threads: Executor, renewed: float) -> None:
         self.ended = asyncio.Event()
-        """The server has ended the connection of `alive` since the check that used it."""
+        """The server has ended the connection of `alive` since the check that used it, or has `exited`."""
+        self.exited = asyncio.Event()
+        """Its process has ended since the last check began, as its agent tells."""
         address = monitor_address(host)
         self.alive = Kept(address, threads, renewed=renewed, ended=self.ended.set)
         self.replica = Kept(address, threads, renewed=_SELDOM * renewed)
@@ -130,18 +132,25 @@ class Checks:
         """Return what the binary log of a host's server has behind the place."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, read_log, host, since)
 
-    async def wait(self, host: Host, name: str, seconds: float) -> bool:
+    def exited(self, host: Host) -> None:
+        """Have the mysql check run at once: the process of the host's server has ended."""
+        server = self._server(host)
+        server.exited.set()
+        server.ended.set()
+
+    async def wait(self, host: Host, name: str, seconds: float, *, exit_only: bool = False) -> bool:
         """Wait so many seconds, but no longer than the mysql check's connection stands; returns whether it broke.
 
         A server that dies ends its connections at that moment, and there is no need to wait for the next check.
+        With `exit_only` only the end of the server's process ends the wait.
         """
-        ended = self._server(host).ended
         if name != "mysql":
             await asyncio.sleep(seconds)
             return False
+        server = self._server(host)
         try:
             async with asyncio.timeout(seconds):
-                await ended.wait()
+                await (server.exited if exit_only else server.ended).wait()
         except TimeoutError:
             return False
         return True
@@ -163,7 +172,15 @@ class Checks:
 
     async def _mysql(self, host: Host, check: Check) -> ServerChecked:
         server = self._server(host)
+        result = await self._asked(host, check, server)
+        if result.finding.outcome is Outcome.OK and server.exited.is_set():  # it has answered before its end
+            result = await self._asked(host, check, server)
+        return result
+
+    @staticmethod
+    async def _asked(host: Host, check: Check, server: _Server) -> ServerChecked:
         server.ended.clear()
+        server.exited.clear()
         return await check_mysql(host, check, server.alive)
 
     async def _read(self, host: Host, check: Check) -> Reading:

@@ -14,6 +14,7 @@ from mmm.doctor.look_monitor import from_within
 from mmm.doctor.rules import examine
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
+from mmm.monitor.act.server_watch import ServerWatch
 from mmm.monitor.assess import checkup, trap
 from mmm.monitor.world.events import Doubted, Event, Examined, Noted
 from mmm.monitor.world.world import World
@@ -41,6 +42,7 @@ class Periodic:
         self._checks = checks
         self._world = world
         self._post = post
+        self._server_watch = ServerWatch(agents, world, post, checks.exited)
         self.heard = -inf
         """When the newest check began that a host answered."""
 
@@ -52,6 +54,8 @@ class Periodic:
             yield self._repeat(host, check, position / len(CHECK_NAMES) / len(hosts))
         for host in world.conf.masters:
             yield self._ask_for_notes(host)
+        for host in hosts:
+            yield self._server_watch.run(host)
         yield self._check_up()
 
     async def _repeat(self, host: Host, name: str, phase: float) -> None:
@@ -73,11 +77,8 @@ class Periodic:
             ended = time.monotonic()
             due = trap.due(status, due, conf.check_period, conf.trap_period, ended - started)
             left = max(0.0, due - ended)
-            if early:  # once between two regular runs: a server may end every connection at once
-                await asyncio.sleep(left)
-                early = False
-            else:
-                early = await self._checks.wait(host, name, left)
+            # Once between two regular runs: a server may end every connection at once.
+            early = await self._checks.wait(host, name, left, exit_only=early)
 
     async def _ask_for_notes(self, host: Host) -> None:
         """Ask for ever what the host's agent sees of its server; one of MMM 2.x is not asked."""

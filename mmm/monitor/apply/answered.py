@@ -72,8 +72,8 @@ def _about(event: Answered, link: AgentLink) -> About:
     if event.token in ("", NO_LEASE):
         kind = Kind.UNLEASED if event.token else Kind.MMM2
     if isinstance(link.in_flight, Greeting):  # a PING is answered without the rest
-        return replace(link.about, kind=kind, leaving=event.leaving, halting=event.halting)
-    return About(kind, event.leaving, event.halting, event.differs, event.stranger)
+        return replace(link.about, kind=kind, leaving=event.leaving, halting=event.halting, heard=True)
+    return About(kind, event.leaving, event.halting, event.differs, event.stranger, heard=True)
 
 
 def _is_overtaken(flight: InFlight) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from mmm.monitor.apply.answered import answered
 from mmm.monitor.apply.checked import checked
+from mmm.monitor.apply.exited import exited
 from mmm.monitor.apply.killed import killed
 from mmm.monitor.apply.network import network
 from mmm.monitor.decide import leases
@@ -18,6 +19,7 @@ from mmm.monitor.world.events import (
     Network,
     Noted,
     Opinions,
+    ServerExited,
     VipLooked,
 )
 from mmm.monitor.world.host import Opinion, TailRead
@@ -29,6 +31,8 @@ def apply(world: World, event: Event, now: float) -> World:
     match event:
         case PingChecked() | ServerChecked() | ReplicaChecked():
             return checked(world, event, now)
+        case ServerExited():
+            return exited(world, event, now)
         case Answered():
             return answered(world, event, now)
         case Killed():

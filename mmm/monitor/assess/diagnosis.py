@@ -92,7 +92,7 @@ TABLE: tuple[Diagnosis, ...] = (
         "the server of {name} is dead: nothing listens at its port",
         "stopped, crashed or killed",
         "goes to another once the agent has let it go",
-        f"{_FAILED}; no lease is waited for",
+        f"{_FAILED}, with `server_exit failover` at once; no lease is waited for",
         "start the server; it comes back automatically if it holds nothing that the new writer lacks",
     ),
     Diagnosis(

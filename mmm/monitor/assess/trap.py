@@ -2,11 +2,13 @@
 
 A check has failed once it has been ERROR for its trap period without an OK in between.
 One OK makes it good again at once. UNKNOWN changes nothing but the finding.
+
+A server whose process has ended for certain needs no trap: it has failed as soon as nothing answers in its place.
 """
 
 from dataclasses import replace
 
-from mmm.monitor.world.checks import NO_CAUSE, REFUSED, Cause, CheckStatus, Finding, Outcome
+from mmm.monitor.world.checks import NO_CAUSE, REFUSED, Cause, CheckStatus, Exit, Finding, Outcome
 
 SLACK = 0.01
 """Seconds by which a run may be shorter than the one before."""
@@ -38,12 +40,14 @@ def step(
     if finding.outcome is Outcome.UNKNOWN:
         return replace(status, finding=finding, unknown=True, cause=cause)
     if finding.outcome is Outcome.OK:
-        if status.error_since is None and not (status.failed or status.unknown) and status.finding == finding:
+        quiet = status.error_since is None and not (status.failed or status.unknown or status.exited)
+        if quiet and status.finding == finding:
             return status
         changed = now if status.failed else status.changed
         return CheckStatus(failed=False, finding=finding, changed=changed)
     since = now if status.error_since is None else status.error_since
-    failed = status.failed or now - since >= trap_period
+    certain = status.exited is not None and status.exited.certain
+    failed = status.failed or certain or now - since >= trap_period
     changed = now if failed and not status.failed else status.changed
     first, refused = now if status.refused_since is None else status.refused_since, cause.code == REFUSED
     return CheckStatus(
@@ -54,7 +58,19 @@ def step(
         refused=refused,
         refused_since=first if refused else None,
         cause=cause,
+        exited=status.exited,
     )
+
+
+def exited(status: CheckStatus, exit_: Exit, now: float) -> CheckStatus:
+    """Return the belief once the end of the server's process is told.
+
+    A refusal seen before proves that no other server has taken its place; else the next result tells.
+    """
+    refused = status.refused and not status.unknown and status.error_since is not None
+    failed = status.failed or (refused and exit_.certain)
+    changed = now if failed and not status.failed else status.changed
+    return replace(status, failed=failed, changed=changed, exited=exit_)
 
 
 def due(
@@ -81,4 +97,4 @@ def excused(status: CheckStatus, now: float) -> CheckStatus:
 
 def network_lost(status: CheckStatus) -> CheckStatus:
     """Return the belief without a trap under way: its ERRORs may have been the network's."""
-    return status if status.failed else replace(status, error_since=None)
+    return status if status.failed else replace(status, error_since=None, exited=None)

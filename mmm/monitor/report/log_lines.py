@@ -121,6 +121,8 @@ def _unreadable(before: World, after: World, name: str) -> Iterator[Notice]:
 
 def _check(name: str, check: str, before: CheckStatus, after: CheckStatus) -> Iterator[Notice]:
     what = f"{name}: {check}"
+    if after.exited is not None and after.exited != before.exited:
+        yield logging.WARNING, f"{name}: its server's process {after.exited.pid} has ended"
     if after.failed and not before.failed:
         yield logging.ERROR, f"{what} has failed: {after.finding}"
     elif before.failed and not after.failed:

@@ -6,6 +6,7 @@ from mmm.config.model import Monitor
 from mmm.gtid.place import Written
 from mmm.gtid.transactions import Surplus
 from mmm.monitor.assess import divergence, promotion, proof, second_opinion
+from mmm.monitor.world.checks import Exit
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.world import Mode, World
 
@@ -216,5 +217,11 @@ class View:
             names.discard("ping")
         elif world.is_silent(self.name) and checks["mysql"].error_since is not None:
             names.add("mysql")
-        failed = [f"{name}: {check.finding}" for name, check in checks.items() if name in names]
+        failed = [
+            f"{name}: {check.finding}{_exit(check.exited)}" for name, check in checks.items() if name in names
+        ]
         return ", ".join(failed) or "no check has failed"
+
+
+def _exit(exited: Exit | None) -> str:
+    return "" if exited is None else f"; its process {exited.pid} has ended"

@@ -94,6 +94,16 @@ SATURATED = "saturated"
 
 
 @dataclass(frozen=True, slots=True)
+class Exit:
+    """The process of a server has ended, as its agent told at a moment."""
+
+    pid: int
+    at: float
+    certain: bool
+    """Nobody is waited for who may start the server again (`server_exit failover`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckStatus:
     """What the monitor believes of one check of one host."""
 
@@ -112,6 +122,8 @@ class CheckStatus:
     """The first refusal since which every ERROR was one; None where the newest was none."""
     cause: Cause = NO_CAUSE
     """Why the newest result was UNKNOWN or ERROR."""
+    exited: Exit | None = None
+    """Of the mysql check: the process of the server has ended, and the server has not answered since."""
 
     @property
     def saturated(self) -> bool:

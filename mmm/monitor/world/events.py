@@ -57,6 +57,16 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerExited:
+    """A host's agent has told that the process of its server has ended."""
+
+    host: str
+    pid: int
+    at: float
+    """When that was heard, on the monitor's own clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class Killed:
     """kill_host_bin has ended; `failure` is empty where it succeeded."""
 
@@ -129,6 +139,7 @@ Event = (
     PingChecked
     | ServerChecked
     | ReplicaChecked
+    | ServerExited
     | Answered
     | Doubted
     | Examined

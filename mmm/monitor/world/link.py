@@ -160,6 +160,8 @@ class About:
     """The keys in which its conf differs from this monitor's, of what leases rest on."""
     stranger: str = ""
     """The address of another monitor that gave it orders lately, which it has refused; empty: there was none."""
+    heard: bool = False
+    """It has answered since the monitor was started, so that its kind is known."""
 
     @property
     def classic(self) -> bool:
@@ -226,6 +228,11 @@ class AgentLink:
     def closed(self) -> bool:
         """Tell whether the host's system said, when the agent was last asked, that none listens."""
         return isinstance(self.failure, Silence) and self.failure.closed
+
+    @property
+    def serves_many(self) -> bool:
+        """Tell whether a question may stay open there: one of MMM 2.x would hear nobody else meanwhile."""
+        return self.about.heard and not self.about.mmm2 and not self.unreachable
 
     def reached(self) -> "AgentLink":
         """Return this of an agent that answers after all."""
