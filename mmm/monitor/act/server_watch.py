@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 from mmm.config.model import Host
-from mmm.monitor.act.agents import Agents, Spoken
+from mmm.monitor.act.agents import Agents
+from mmm.monitor.act.spoken import Spoken
 from mmm.monitor.world.events import Event, ServerExited
 from mmm.monitor.world.world import World
 from mmm.wire import watch
@@ -41,7 +42,7 @@ class ServerWatch:
     async def run(self, host: Host) -> None:
         """Ask a host's agent for ever."""
         while True:
-            began, until = time.monotonic(), SOONEST
+            began, until = time.monotonic(), min(SOONEST, self._world().conf.checks["mysql"].check_period)
             if self._world().hosts[host.name].agent.serves_many and self._works(host):
                 until = self._take(host, await self._agents.watch(host))
             await asyncio.sleep(began + until - time.monotonic())
