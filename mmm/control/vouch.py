@@ -11,7 +11,7 @@ CONFIRM_DEAD, YES = "confirm_dead", "--yes"
 _QUESTION = """\
 '{host}' will count as switched off: its roles go to other hosts at once, whatever its lease says.
 If it still runs and has its VIP, two servers take writes, and what one of them takes is lost for good.
-Is {host} off, and will it stay so until it boots anew? Answer yes or no: """
+Is {host} off, and will it stay so until it is booted again? Answer yes or no: """
 
 
 class NotVouchedError(Exception):

@@ -69,3 +69,9 @@ def test_errors_seen_just_before_the_network_was_lost_do_not_count() -> None:
 def test_the_first_run_waits_for_no_trap() -> None:
     assert trap.first(Outcome.ERROR, finds(Outcome.ERROR), 5.0).failed
     assert not trap.first(Outcome.UNKNOWN, finds(Outcome.UNKNOWN), 5.0).failed
+
+
+def test_an_ok_that_says_nothing_new_makes_nothing_new() -> None:
+    """It comes of every host every few seconds: neither is it compared field by field, nor is anything copied."""
+    assert trap.step(GOOD, finds(Outcome.OK), 200.0, 10.0) is GOOD
+    assert trap.step(GOOD, finds(Outcome.OK, "3 s behind"), 200.0, 10.0) is not GOOD
