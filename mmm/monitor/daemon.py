@@ -32,8 +32,12 @@ from mmm.network.own import own_addresses
 from mmm.process import tls
 from mmm.process.garbage import collect_seldom
 from mmm.process.inspection import Inspection, not_here
+from mmm.process.limits import allow_files
 from mmm.process.program import Daemon, run
 from mmm.process.watchdog import Ward, no_ward
+
+_FILES, _FILES_A_HOST = 512, 8
+"""Files that may be open at once: of a host two sessions, its agent, the question that stays open there, and spare."""
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +119,7 @@ async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
             "no port below 1024 can be sent from (%s): agents refuse all orders; run mmm_mond as root, or set auth_key",
             reason,
         )
+    allow_files(_FILES + _FILES_A_HOST * len(conf.hosts))
     task = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         asyncio.get_running_loop().add_signal_handler(number, lambda: task.cancel() if task else None)
