@@ -75,7 +75,7 @@ class Surplus:
     def __str__(self) -> str:
         most = "" if self.exact else "up to "
         shown = ", ".join(self.names[:_MOST_NAMED]) + (", …" if len(self.names) > _MOST_NAMED else "")
-        return f"{most}{self.count} transaction{'' if self.count == 1 else 's'} ({shown})"
+        return f"{most}{self.count} transaction{'' if self.count == 1 else 's'}{shown and f' ({shown})'}"
 
 
 def surplus(here: Executed, there: Executed, *, not_of: str = "") -> Surplus | None:
@@ -91,6 +91,16 @@ def surplus(here: Executed, there: Executed, *, not_of: str = "") -> Surplus | N
         case History(), History():
             return named([gtid for gtid in lacking(here, there) if str(gtid.server) != not_of], here, there)
     return None
+
+
+def union(here: Executed, there: Executed) -> Executed:
+    """Return what both have together; sets of two families cannot be put together: what is `here`."""
+    match here, there:
+        case GtidSet(), GtidSet():
+            return here.plus(there)
+        case History(), History():
+            return History(_last_of((*here.applied, *there.applied)), _last_of((*here.logged, *there.logged)))
+    return here
 
 
 def is_empty(executed: Executed) -> bool:
@@ -160,12 +170,17 @@ def _known_of(gtid: Gtid, here: History, there: History) -> int:
 
 def _last_ones(history: History) -> list[Gtid]:
     """Return the last transaction of each server in each domain, as far as it is known."""
+    return list(_last_of((*history.applied, *history.logged)))
+
+
+def _last_of(gtids: tuple[Gtid, ...]) -> tuple[Gtid, ...]:
+    """Return the last one of each server in each domain."""
     last: dict[tuple[int, int], Gtid] = {}
-    for gtid in (*history.applied, *history.logged):
+    for gtid in gtids:
         known = last.get((gtid.domain, gtid.server))
         if known is None or gtid.sequence > known.sequence:
             last[gtid.domain, gtid.server] = gtid
-    return sorted(last.values())
+    return tuple(sorted(last.values()))
 
 
 def shown(executed: Executed | None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER
 from mmm.wire.agent import SET_STATUS, Reply, Request, WireError, decode_vips, encode_vips, sayable
+from mmm.wire.caught_up import catch_up_field, ordered_catch_up
 from mmm.wire.salvaged import ordered_salvage, salvage_field
 
 FORCE = "FORCE"
@@ -59,6 +60,8 @@ class Status:
     """
     salvage: str = ""
     """The host whose binary log may have what is to be here before writes are allowed (10.10); empty: none."""
+    catch_up: tuple[str, ...] = ()
+    """The hosts to follow first, in order, up to what they have: they may have more of the lost writer's (10.10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ def set_status(host: str, status: Status, lease: LeaseOffer | None = None) -> Re
     """Return the request that makes `status` the agent's, with the lease for it."""
     more = [FORCE] * status.force + [DETACH] * status.detach + [status.probe] * bool(status.probe)
     more += [salvage_field(status.salvage)] if status.salvage else []
+    more += [catch_up_field(status.catch_up)] if status.catch_up else []
     if lease is not None:
         length = "forever" if lease.length == FOREVER else f"{lease.length:.0f}"
         more = [f"LEASE:{length}:{lease.token}", *more]
@@ -90,6 +94,7 @@ def ordered_status(request: Request) -> Status:
         detach=DETACH in more,
         probe=probe,
         salvage=ordered_salvage(request),
+        catch_up=ordered_catch_up(request),
     )
 
 

@@ -107,7 +107,7 @@ def test_the_new_writer_takes_nothing_of_the_lost_one_before_the_admin_says_so(n
 
 
 def said(sandbox: Sandbox, host: str) -> list[str]:
-    return [str(row["what"]) for row in sandbox.sql(host, "SELECT what FROM sandbox.notes")]
+    return [str(row["what"]) for row in sandbox.sql(host, "SELECT what FROM sandbox.notes ORDER BY what")]
 
 
 def wait_detached(sandbox: Sandbox) -> None:
@@ -118,6 +118,28 @@ def wait_detached(sandbox: Sandbox) -> None:
             LIMIT,
             f"{check} of db2 says that it is detached",
         )
+
+
+def test_what_only_a_slave_has_got_of_a_lost_writer_is_not_lost(notes: Sandbox) -> None:
+    """The standby heard the writer no more when the last rows came; they have reached the slave."""
+    sandbox, log, agent = notes, Log(notes), Log(notes, "db2", "mmm_agentd")
+    inject(sandbox, "cut-from-peer", "db2")
+    write(sandbox, "db1", "1", "2", "3")
+    sandbox.wait_until(lambda: len(said(sandbox, "db3")) == 3, LIMIT, "db3 has got the rows")
+    assert said(sandbox, "db2") == []
+    inject(sandbox, "cut", "db1")
+    log.wait("db2: told ONLINE, .*writer.*: OK")
+    assert said(sandbox, "db2") == ["1", "2", "3"]
+    agent.wait(r"catch up from db3: db2: (up to )?\d+ transactions \(0-1-.* got from db3")
+    log.wait(r"lost with db1 when db2 took over: .*; (up to )?\d+ transactions \(0-1-.* got from db3 first")
+    assert re.search(r"transactions \(0-1-.* got from db3 first", sandbox.ask("history"))
+    write(sandbox, "db2", "4")
+    sandbox.wait_until(lambda: said(sandbox, "db3") == ["1", "2", "3", "4"], LIMIT, "db3 follows db2")
+    assert log.story("db3") == []
+    heal(sandbox)
+    sandbox.wait_states(LIMIT, **ALL_ONLINE)
+    settle(sandbox)
+    assert said(sandbox, "db1") == ["1", "2", "3", "4"]
 
 
 def test_a_slave_with_a_write_of_its_own_loses_its_roles_until_it_can_follow(notes: Sandbox) -> None:

@@ -7,9 +7,11 @@ from mmm.agent.decide.steps import (
     AllowWrites,
     Attach,
     Bind,
+    CatchUp,
     DenyWrites,
     Detach,
     Follow,
+    OwnSource,
     Probe,
     Salvage,
     StartReplication,
@@ -390,8 +392,20 @@ class Machine:
             return ""
         return self._do_in_server(step) if self.server is Server.UP else f"the server is {self.server.value}"
 
-    def _detach(self, step: ThrowAway | Detach | Attach) -> None:
-        if isinstance(step, Attach):
+    def _catch_up(self, hosts: tuple[str, ...]) -> None:
+        """Get what these hosts have, as far as they can be reached, and be detached from the own source then."""
+        for other in (self.others[name] for name in hosts):
+            more = {name: last for name, last in other.has.items() if last > self.has.get(name, 0)}
+            if self.gtid and self.reaches(other) and more:
+                self.has |= more
+                self.source, self.detached = self.host.peer or self.source, True
+
+    def _detach(self, step: ThrowAway | Detach | Attach | CatchUp | OwnSource) -> None:
+        if isinstance(step, CatchUp):
+            self._catch_up(step.hosts)
+        elif isinstance(step, OwnSource):
+            self.source, self.replicates, self.detached = step.host, not step.detached, step.detached
+        elif isinstance(step, Attach):
             self.detached, self.replicates = False, True
         elif isinstance(step, Detach) or self.reaches(self.others[self.source]):
             self.detached = True
@@ -418,7 +432,7 @@ class Machine:
                 pass
             case Salvage(host):
                 self._salvage(host)
-            case ThrowAway() | Detach() | Attach():
+            case ThrowAway() | Detach() | Attach() | CatchUp() | OwnSource():
                 self._detach(step)
             case StartReplication() | StopReplication():
                 self.replicates = isinstance(step, StartReplication)

@@ -129,7 +129,18 @@ class Watch:
             self._overlap(step.vip.ip, machine.name, f"{machine.name} binds")
         elif isinstance(step, AllowWrites) and step.vip.ip not in machine.bound and not machine.caught_up:
             raise ViolationError(f"{machine.name} takes writes before it has applied what there is")
+        elif isinstance(step, AllowWrites) and step.vip.ip not in machine.bound:
+            self._lacking(machine)
         self.one_writer()
+
+    def _lacking(self, machine: Machine) -> None:
+        """Count that a slave which the new writer reaches has more than that one."""
+        slaves = (other for other in machine.others.values() if self.conf.hosts[other.name].mode == "slave")
+        for slave in slaves if machine.gtid else ():
+            has = ((name, last) for name, last in slave.has.items() if name != slave.name)
+            more = any(last > machine.has.get(name, 0) for name, last in has)
+            if more and machine.reaches(slave):
+                self.limits["a slave that was reached had more than the new writer"] += 1
 
     def bound_by_hand(self, machine: Machine, ip: str) -> None:
         """Bind a VIP as somebody might."""

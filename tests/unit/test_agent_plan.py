@@ -13,11 +13,13 @@ from mmm.agent.decide.steps import (
     AllowWrites,
     Attach,
     Bind,
+    CatchUp,
     DenyWrites,
     Detach,
     FinishLifting,
     Follow,
     GoOn,
+    OwnSource,
     Plan,
     Probe,
     RenewLogin,
@@ -38,11 +40,15 @@ from mmm.wire.status import PROBE_STOP, Status
 
 WRITER, READ1, READ2 = Vip("writer", "10.0.0.80"), Vip("reader", "10.0.0.90"), Vip("reader", "10.0.0.91")
 HOSTS = {"db1": ("10.0.0.1", 3306), "db2": ("10.0.0.2", 3306), "db3": ("10.0.0.3", 3307)}
-MASTER = Facts("db1", slave=False, writer="writer", vips=(WRITER, READ1, READ2), sources=HOSTS)
+MASTER = Facts(
+    "db1", slave=False, writer="writer", vips=(WRITER, READ1, READ2), sources=HOSTS, peer="db2",
+    slaves=frozenset({"db3"}),
+)  # fmt: skip
 SLAVE = replace(MASTER, this="db3", slave=True)
 FROM_DB2 = Source("10.0.0.2", 3306, running=True)
 STOPPED = replace(FROM_DB2, running=False, receives=False)
 DETACHED = replace(STOPPED, detached=True)
+AT_SLAVE = Source("10.0.0.3", 3307, running=True)
 ALONE = Status("ONLINE", (WRITER,), "db1", detach=True)
 SOURCE, REPLICA = SemiSync(source=True, replica=False), SemiSync(source=False, replica=True)
 BOTH, OFF = SemiSync(source=True, replica=True), SemiSync(source=False, replica=False)
@@ -232,6 +238,40 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
     (
         "the peer is lost while this one is the writer",
         MASTER, ALONE, seen(WRITER, writable=True), NOTHING, (StopReceiving(), Detach()),
+    ),
+    (
+        "what another replica has is got before writes are allowed, and the probe comes after it",
+        MASTER, replace(ALONE, catch_up=("db3",), probe=PROBE_STOP), seen(), NOTHING,
+        (
+            Sync(lost=True), StopReceiving(finish=True), CatchUp(("db3",), WRITER), Probe(WRITER, stop=True),
+            AllowWrites(WRITER), Bind(WRITER), Detach(),
+        ),
+    ),
+    (
+        "also by the same order again, once the own source is out of reach",
+        MASTER, replace(ALONE, catch_up=("db3",)), seen(source=DETACHED), NOTHING,
+        (Sync(lost=True), CatchUp(("db3",), WRITER), AllowWrites(WRITER), Bind(WRITER)),
+    ),
+    (
+        "not again where it was done a moment ago, nor where the role is held",
+        MASTER, replace(ALONE, catch_up=("db3",)), seen(source=DETACHED), Past(ready=frozenset({WRITER})),
+        (AllowWrites(WRITER), Bind(WRITER)),
+    ),
+    (
+        "where it was broken off it is gone on with, or brought to its end",
+        MASTER, ALONE, seen(source=AT_SLAVE), NOTHING,
+        (
+            Sync(lost=True), StopReceiving(finish=True), CatchUp((), WRITER), AllowWrites(WRITER), Bind(WRITER),
+        ),
+    ),
+    (
+        "a writer that is at a slave still takes the peer that was lost, out of reach",
+        MASTER, ALONE, seen(WRITER, writable=True, source=AT_SLAVE), NOTHING,
+        (StopReceiving(), OwnSource("db2", detached=True)),
+    ),
+    (
+        "a master that was to be the writer and is not takes its peer again",
+        MASTER, status("ONLINE"), seen(source=AT_SLAVE), NOTHING, (OwnSource("db2"),),
     ),
     ("detached already", MASTER, ALONE, seen(WRITER, writable=True, source=DETACHED), NOTHING, ()),
     ("a writer without replication", MASTER, ALONE, seen(WRITER, writable=True, source=None), NOTHING, ()),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mmm.config.model import Vip
 from mmm.wire import agent, questions
 from mmm.wire.agent import Reply, Request, WireError
+from mmm.wire.caught_up import CaughtUp, Cause, caught_up_fields, caught_up_in
 from mmm.wire.questions import Reach
 from mmm.wire.status import (
     LeaseOffer,
@@ -151,6 +152,20 @@ def test_statuses_read_back(status: Status, host: str) -> None:
     request = agent.decode_request(agent.encode_request(set_status(host, status)))
     assert ordered_status(request) == status
     assert agent_status(Reply("OK", agent_status_fields(status))) == status
+
+
+def test_whom_to_catch_up_from_and_what_came_of_it_read_back() -> None:
+    status = Status("ONLINE", (Vip("writer", "10.77.0.80"),), "db2", detach=True, catch_up=("db3", "db4"))
+    assert ordered_status(agent.decode_request(agent.encode_request(set_status("db2", status)))) == status
+    done = (
+        CaughtUp("db3", 3, ("0-1-11 to 0-1-12", "7-1-1"), seconds=0.085),
+        CaughtUp("db4", 0, (), 7, ("0-1-13 to 0-1-19",), exact=False, cause=Cause.LATE),
+    )
+    fields = (*caught_up_fields(done), "CAUGHTUP:host=,count=x", "TOOK:sync=1.0")
+    reply = agent.decode_reply(agent.encode_reply(Reply("OK", fields)))
+    assert caught_up_in(reply) == done
+    later = Reply("OK", ("CAUGHTUP:host=db3,count=0,names=,left=0,lacks=,exact=1,why=new,ms=1",))
+    assert [one.cause for one in caught_up_in(later)] == [Cause.STOPPED]
 
 
 @given(st.builds(Reach, st.booleans(), st.booleans(), *[st.sampled_from((None, True, False))] * 2))

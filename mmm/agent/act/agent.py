@@ -38,6 +38,7 @@ from mmm.process import log_queue
 from mmm.process.halt import machine_halts
 from mmm.wire import agent as wire
 from mmm.wire import binlog, promises, watch, why
+from mmm.wire.caught_up import caught_up_fields
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import CONF, lead_of
 from mmm.wire.salvaged import salvaged_fields
@@ -261,8 +262,11 @@ class Agent:
         doubts = doubt_fields(self._doubts.found)
         refuses = refusal_to_follow(outcome.failures)
         refusal = (why.refuses_field(refuses),) if refuses else ()
-        salvaged = salvaged_fields(self._shell.steps.salvage.done)
-        return (*salvaged, *took_fields(outcome.took), *self._authority.fields(), *doubts, *refusal)
+        got = (
+            *salvaged_fields(self._shell.steps.salvage.done),
+            *caught_up_fields(self._shell.steps.catch_up.done),
+        )
+        return (*got, *took_fields(outcome.took), *self._authority.fields(), *doubts, *refusal)
 
     async def _take_over(self, bound: Collection[str]) -> None:
         """Keep to the lease that an earlier agent was given, as far as the kernel knows it."""

@@ -13,6 +13,7 @@ from mmm.agent.decide.steps import (
     FinishLifting,
     Follow,
     GoOn,
+    OwnSource,
     RenewLogin,
     Replicate,
     SemiSyncRole,
@@ -23,6 +24,7 @@ from mmm.agent.decide.steps import (
     ThrowAway,
 )
 from mmm.config.model import Host
+from mmm.mysql.server.borrowed_source import take_own_source
 from mmm.mysql.server.delay import finish_lifting
 from mmm.mysql.server.detach import attach, detach, stop_receiving
 from mmm.mysql.server.follow import follow, renew_login
@@ -80,8 +82,8 @@ class ReplicationSteps:
                 return "done, until what the other master has is compared"
             case Attach():
                 return self._attach(session)
-            case RenewLogin(host):
-                return self._renew_login(self._at.conf.hosts[host], session)
+            case OwnSource() | RenewLogin():
+                return self._own_source(step, session)
             case GoOn(host):
                 return self._go_on(host, session)
             case FinishLifting() | StartReplication() | StopReplication():
@@ -157,6 +159,14 @@ class ReplicationSteps:
         with connect(agent_at(master), ANSWER_LIMIT) as at_source:
             source = replicates_from(master)
             return follow(session.open(), source, at_source, self._at.conf.sync_timeout).value
+
+    def _own_source(self, step: OwnSource | RenewLogin, session: ServerSession) -> str:
+        host = self._at.conf.hosts[step.host]
+        if isinstance(step, RenewLogin):
+            return self._renew_login(host, session)
+        peer, limit = replicates_from(host), self._at.conf.sync_timeout
+        take_own_source(session.open(), peer, limit, detached=step.detached)
+        return "catching up from a slave was broken off"
 
     def _renew_login(self, master: Host, session: ServerSession) -> str:
         self._see_login(master)

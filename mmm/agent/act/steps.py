@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mmm.agent.act.catch_up import CatchUpError
+from mmm.agent.act.catch_up_step import CatchUpStep
 from mmm.agent.act.replication_steps import ReplicationSteps
 from mmm.agent.act.salvage_step import SalvageStep
 from mmm.agent.act.server_session import ServerSession
@@ -19,6 +20,7 @@ from mmm.agent.decide.obedience import Laps
 from mmm.agent.decide.steps import (
     AllowWrites,
     Bind,
+    CatchUp,
     Chain,
     DenyWrites,
     Dispensable,
@@ -72,6 +74,7 @@ class Steps:
         self._access = WriteSteps(self.at)
         self._replication = ReplicationSteps(self.at)
         self.salvage = SalvageStep(self.at, lifetime)
+        self.catch_up = CatchUpStep(self.at, lifetime)
         self._complaints: dict[str, str] = {}
 
     def prepare(self) -> None:
@@ -160,15 +163,20 @@ class Steps:
                 return self._vips.unbind_elsewhere(vip)
             case DenyWrites():
                 self.salvage.forget()
+                self.catch_up.forget()
                 return self._access.deny(session)
             case AllowWrites(vip):
                 return self._allow(vip, session)
             case Sync():
+                self.catch_up.begin()
                 with self.at.watch.lap("catch up"):
                     return self._replication.sync(session, step)
             case Salvage():
                 with self.at.watch.lap("salvage"):
                     return self.salvage.do(step, session)
+            case CatchUp():
+                with self.at.watch.lap(str(step)):
+                    return self.catch_up.do(step, session)
             case _:
                 with self.at.watch.lap(str(step)):
                     return self._replication.do(step, session)

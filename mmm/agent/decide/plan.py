@@ -6,10 +6,12 @@ are those that lead from what stands on interface and server to what is wanted. 
     1. follow     a slave in use, or with broken replication, that replicates from another than the active master
     2. remove     deny writes, then unbind the writer's VIP, then the others that are not wanted
     3. add        bind the others, then for the writer's: sync, receive no more where a lost master is the source,
-                  get what only that one's binary log has, probe where somebody may still have it, allow writes, bind
+                  get what only that one's binary log has, then what other replicas of it have, probe where somebody may
+                  still have it, allow writes, bind
     4. replicate  ADMIN_OFFLINE stops replication, its end starts it; the active master is detached from a master
                   that was lost, and attached again once that one is compared (rule 10.16); it goes on in the log of one
-                  that was set up anew
+                  that was set up anew; a master whose source is a slave, for getting what that one had was broken off,
+                  takes its peer again
 
 A step is done only if those before it in its chain were. Unbinding never waits for denying to succeed.
 """
@@ -22,12 +24,14 @@ from mmm.agent.decide.steps import (
     AllowWrites,
     Attach,
     Bind,
+    CatchUp,
     Chain,
     DenyWrites,
     Detach,
     FinishLifting,
     Follow,
     GoOn,
+    OwnSource,
     Plan,
     Probe,
     RenewLogin,
@@ -84,6 +88,16 @@ class Facts:
     vips: tuple[Vip, ...]
     sources: Mapping[str, tuple[str, int]]
     """Where each host's server listens: IP and port."""
+    peer: str = ""
+    """The other master."""
+    slaves: frozenset[str] = frozenset()
+    """The hosts that are no masters."""
+
+    def is_astray(self, seen: Seen) -> bool:
+        """Tell whether this master replicates from a slave, as only a catching up leaves it that was broken off."""
+        source = (seen.source.ip, seen.source.port) if seen.source else None
+        places = {self.sources[name] for name in self.slaves if name in self.sources}
+        return bool(self.peer) and not self.slave and source in places
 
 
 def facts(conf: Cluster) -> Facts:
@@ -95,6 +109,8 @@ def facts(conf: Cluster) -> Facts:
         writer=conf.active_master_role,
         vips=conf.vips,
         sources={host.name: (host.ip, host.mysql_port) for host in conf.hosts.values()},
+        peer=here.peer or "",
+        slaves=frozenset(host.name for host in conf.hosts.values() if host.mode == "slave"),
     )
 
 
@@ -245,10 +261,15 @@ def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, pa
             else (Sync(wanted.force, wanted.detach and not wanted.force),)
         )
         alone = wanted.detach and wanted.master == known.this
+        astray = known.is_astray(seen)
         leaves = alone and seen.source is not None and not seen.source.detached
         stop: Chain = (StopReceiving(finish=bool(sync) and not wanted.force),) if leaves else ()
-        cut: Chain = (ThrowAway(),) if leaves and sync and wanted.force else ()
-        detach: Chain = (Detach(),) if leaves else ()
+        cut: Chain = (ThrowAway(),) if leaves and sync and wanted.force and not astray else ()
+        first: Chain = (
+            (CatchUp(wanted.catch_up, vip),) if alone and sync and (wanted.catch_up or astray) else ()
+        )
+        left: Chain = (OwnSource(known.peer, detached=True),) if astray else (Detach(),)
+        detach: Chain = left if leaves and not (astray and first) else ()
         probe: Chain = (
             (Probe(vip, wanted.probe == PROBE_STOP),)
             if wanted.probe and not (bound or vip in past.ready)
@@ -256,7 +277,7 @@ def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, pa
         )
         # Once nothing more comes by replication, whose place is set behind what is got so.
         rest: Chain = (Salvage(wanted.salvage, vip),) if leaves and sync and wanted.salvage else ()
-        chains.append((*sync, *stop, *cut, *rest, *probe, *wait, *allow, *bind, *detach))
+        chains.append((*sync, *stop, *cut, *rest, *first, *probe, *wait, *allow, *bind, *detach))
     return chains
 
 
@@ -266,6 +287,8 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
         return []
     if wanted.state == ADMIN_OFFLINE:
         return [(StopReplication(),)] if source.running else []
+    if known.is_astray(seen) and not any(vip.role == known.writer for vip in wanted.vips):
+        return [(OwnSource(known.peer, wanted.detach),)]
     if source.lifting:
         return [(FinishLifting(),)]
     if source.detached:

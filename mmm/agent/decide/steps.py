@@ -72,6 +72,33 @@ class Salvage:
 
 
 @dataclass(frozen=True, slots=True)
+class CatchUp:
+    """Follow other replicas of the lost writer, one after the other, up to what they have, while `vip` has a lease.
+
+    What cannot be got fails no order: the failover goes on without, and says so. At its end the peer is the source
+    again, and out of reach.
+    """
+
+    hosts: tuple[str, ...]
+    vip: Vip
+
+    def __str__(self) -> str:
+        return f"catch up from {', '.join(self.hosts)}" if self.hosts else "catch up no more"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSource:
+    """Replicate from `host`, the peer, again: catching up from a slave was broken off. That it fails fails no order."""
+
+    host: str
+    detached: bool = False
+    """The peer was lost: it is not to be reached."""
+
+    def __str__(self) -> str:
+        return f"take {self.host} as the source again"
+
+
+@dataclass(frozen=True, slots=True)
 class Bind:
     """Bind a VIP and announce it."""
 
@@ -206,6 +233,7 @@ Replicate = (
     | StopReplication
     | RenewLogin
     | GoOn
+    | OwnSource
 )
 Step = (
     Follow
@@ -214,13 +242,14 @@ Step = (
     | SemiSyncRole
     | Sync
     | Salvage
+    | CatchUp
     | Probe
     | Bind
     | Unbind
     | UnbindElsewhere
     | Replicate
 )
-Dispensable = SemiSyncRole | ThrowAway | Detach | RenewLogin | GoOn
+Dispensable = SemiSyncRole | ThrowAway | Detach | RenewLogin | GoOn | OwnSource
 """Steps whose failure fails no order, and does not end their chain."""
 
 Chain = tuple[Step, ...]

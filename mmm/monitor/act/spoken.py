@@ -6,6 +6,7 @@ from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.orders import Tell
 from mmm.wire import lead
 from mmm.wire.agent import Reply
+from mmm.wire.caught_up import caught_up_in
 from mmm.wire.salvaged import salvaged_in
 from mmm.wire.status import is_halting, is_leaving, is_without
 from mmm.wire.why import refusal_to_follow, why
@@ -46,6 +47,7 @@ def answered(order: Tell, spoken: Spoken) -> Answered:
         halting=is_halting(reply),
         without=is_without(reply),
         salvaged=salvaged_in(reply),
+        caught_up=caught_up_in(reply),
         follows=follows,
         stranger=lead.stranger(reply),
         differs=lead.differs(reply),

@@ -38,6 +38,7 @@ def answered(world: World, event: Answered, now: float) -> World:
     if event.uptime is not None:
         host = _heard(host, event, event.uptime, now)
         world = loss.salvaged(world, event.host, event.salvaged)
+        world = loss.caught_up(world, event.host, event.caught_up)
     link = host.agent
     if isinstance(flight, Greeting) and event.uptime is not None:
         link = replace(link, orders=replace(link.orders, in_flight=None))

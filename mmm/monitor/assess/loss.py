@@ -23,6 +23,7 @@ from mmm.monitor.world.host import HostWorld, Pace, State
 from mmm.monitor.world.loss import Loss, LossCode
 from mmm.monitor.world.said import Fields
 from mmm.monitor.world.world import World
+from mmm.wire.caught_up import CaughtUp
 from mmm.wire.salvaged import Salvaged
 
 LOOKS = 12
@@ -69,6 +70,14 @@ def to_salvage(world: World, name: str) -> str:
     link, taker = world.hosts[loss.host].agent, world.hosts[name].agent
     knows = not (link.about.classic or taker.about.classic)  # agents of MMM 2.x neither send nor get it
     return loss.host if knows and link.told is not None and not link.silence else ""
+
+
+def caught_up(world: World, host: str, done: tuple[CaughtUp, ...]) -> World:
+    """Return the world after the host has said what it got of other replicas before it takes writes."""
+    loss = world.loss
+    if loss is None or not done or loss.taker != host or loss.caught_up == done:
+        return world
+    return replace(world, loss=replace(loss, caught_up=done))
 
 
 def step(world: World, now: float) -> World:
@@ -187,9 +196,12 @@ def _estimated_anew(world: World, loss: Loss, now: float) -> Loss:
 
 
 def _known(loss: Loss) -> Loss | None:
-    """Return the loss as the binary log of its host tells it, None where that was not read to its end."""
+    """Return the loss as the binary log of its host tells it, None where that was not read to its end.
+
+    Nor where not all that it has could be applied, and another replica had some of it.
+    """
     got = loss.salvaged
-    if got is None or not got.known:
+    if got is None or not got.known or (got.left and any(one.count for one in loss.caught_up)):
         return None
     return replace(loss, code=LossCode.SALVAGED, most=got.left, missing=got.left, likely=None, about={})
 

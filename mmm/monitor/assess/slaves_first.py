@@ -2,6 +2,7 @@
 
     follows by GTID            is not waited for: it goes on where it was, whenever it is told
     follows by file and place  is waited for, at most SLAVES_FIRST seconds: its own agent proves the place or refuses
+    has more than that one     is told later: see `behind_others`
     has an agent of MMM 2.x    is waited for until it has answered or its order has failed, GTID or not: such an agent
                                goes on at the end of the new master's binary log as it is then, and what was written
                                before never comes to that slave
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
 
+from mmm.monitor.assess import behind_others
 from mmm.monitor.world.host import HostWorld, State, Switched
 from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import World
@@ -105,6 +107,7 @@ def _unsettled(world: World, master: str) -> list[str]:
         and name != master
         and not world.is_silent(name)
         and not _settled(host, master)
+        and not behind_others.holds_back(world, name)
     ]
 
 

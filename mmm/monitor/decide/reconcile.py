@@ -13,7 +13,7 @@ from dataclasses import replace
 from mmm.config.model import Vip
 from mmm.lease import lead
 from mmm.lease.rules import FOREVER
-from mmm.monitor.assess import divergence, loss, second_opinion, slaves_first
+from mmm.monitor.assess import behind_others, divergence, loss, second_opinion, slaves_first
 from mmm.monitor.decide import leases
 from mmm.monitor.world.link import Greeting, KillStep, Ordered
 from mmm.monitor.world.orders import KillHost, Order, Tell
@@ -68,7 +68,9 @@ def wanted(world: World, name: str, now: float) -> Status:
     detach = writes and divergence.keeps_away(world, name)
     probe = _probe(world) if writes and world.unsure & world.master_vips else ""
     salvage = loss.to_salvage(world, name) if detach else ""
-    return Status(str(world.hosts[name].state), vips, _master_for(world, name), force, detach, probe, salvage)
+    first = behind_others.to_follow(world, name) if detach else ()
+    state = str(world.hosts[name].state)
+    return Status(state, vips, _master_for(world, name), force, detach, probe, salvage, first)
 
 
 def _probe(world: World) -> str:
@@ -202,9 +204,12 @@ def _others_may_write(world: World) -> bool:
 
 
 def _master_for(world: World, name: str) -> str:
-    """Return the active master that the host is told; slaves stay with the old one until it has let go."""
+    """Return the active master that the host is told; slaves stay with the old one until it has let go.
+
+    One that has more than the new one stays until that has got it.
+    """
     master = world.active_master or ""
-    link = world.hosts[name].agent
-    if master and world.conf.hosts[name].mode == "slave" and _others_may_write(world):
+    link, slave = world.hosts[name].agent, world.conf.hosts[name].mode == "slave"
+    if master and slave and (_others_may_write(world) or behind_others.holds_back(world, name)):
         return link.told.master if link.told is not None else ""
     return master

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from mmm.monitor.world.loss import Loss, LossCode
 from mmm.monitor.world.said import Fields, Said, Texts, listed
+from mmm.wire import caught_up
 from mmm.wire.control import moment
 from mmm.wire.salvaged import Cause, Salvaged
 
@@ -24,6 +25,7 @@ def said(loss: Loss, clock: Clock) -> "Lossage":
         "rate": loss.rate,
         "rate_age": loss.rate_age,
         "salvaged": loss.salvaged,
+        "caught_up": loss.caught_up,
         **loss.about,
     }
     return Lossage(str(loss.code), about)
@@ -43,6 +45,7 @@ def encoded(loss: Loss, clock: Clock) -> dict[str, Any]:
         "seen": None if loss.seen is None else clock(loss.seen),
         "salvaged": None if loss.salvaged is None else encoded_salvage(loss.salvaged),
         "ended": clock(loss.ended) if ends and loss.ended is not None else None,
+        "caught_up": [_encoded_catch_up(each) for each in loss.caught_up],
     }
 
 
@@ -56,6 +59,19 @@ def encoded_salvage(got: Salvaged) -> dict[str, Any]:
         "bytes": got.size,
         "left": got.left,
         "read_to_its_end": got.known,
+        "why": str(got.cause or ""),
+        "seconds": got.seconds,
+    }
+
+
+def _encoded_catch_up(got: caught_up.CaughtUp) -> dict[str, Any]:
+    return {
+        "host": got.host,
+        "count": got.count,
+        "names": list(got.names),
+        "left": got.left,
+        "lacks": list(got.lacks),
+        "exact": got.exact,
         "why": str(got.cause or ""),
         "seconds": got.seconds,
     }
@@ -109,6 +125,29 @@ def _not_got(of: Fields) -> str:
         return ""
     more = f"; {_got(got)}" if got.count else ""
     return f"; the rest of the binary log of {got.host} was not got: {_REASONS[got.cause]}{more}"
+
+
+_NOT_HAD: Mapping[caught_up.Cause, str] = {
+    caught_up.Cause.SILENT: "its server did not answer",
+    caught_up.Cause.NO_GTIDS: "there are no GTIDs",
+    caught_up.Cause.FAMILY: "MariaDB and MySQL cannot follow each other",
+    caught_up.Cause.NO_LOG: "it does not log what it replicates (log_bin, log_slave_updates)",
+    caught_up.Cause.OWN: "what was written on it would have come along",
+    caught_up.Cause.LOGIN: "it turns the replication user of the conf away",
+    caught_up.Cause.PURGED: "its binary log does not reach back so far",
+    caught_up.Cause.BEYOND: "it lacks something that the new writer had",
+    caught_up.Cause.STOPPED: "replication from it stopped",
+    caught_up.Cause.LATE: "sync_timeout, or the lease, was over",
+}
+
+
+def _got_of(got: caught_up.CaughtUp) -> str:
+    """Return what was got of another replica and what was not, with its semicolon."""
+    had = f"; {got.got} got from {got.host} first" if got.count else ""
+    if got.cause is None:
+        return had
+    left = got.missing if got.left else "what else it may have"
+    return f"{had}; not got from {got.host}: {left}: {_NOT_HAD[got.cause]}"
 
 
 def _most(of: Fields) -> str:
@@ -183,4 +222,5 @@ class Lossage(Said):
 
     def __str__(self) -> str:
         more = "" if self.code == LossCode.SALVAGED else _not_got(self.fields)
+        more += "".join(map(_got_of, self.fields["caught_up"]))
         return f"lost with {self.fields['host']} when {self.fields['taker']} took over: {Said.__str__(self)}{more}"

@@ -7,6 +7,7 @@ from mmm.config.model import Vip
 from mmm.gtid.place import Tail
 from mmm.monitor.world.check_results import PingChecked, ReplicaChecked, ServerChecked
 from mmm.monitor.world.examined import Met
+from mmm.wire.caught_up import CaughtUp
 from mmm.wire.doubts import Doubt
 from mmm.wire.questions import Note
 from mmm.wire.salvaged import Salvaged
@@ -54,6 +55,8 @@ class Answered:
     """The agent is being stopped, and is to be granted the active master role for good."""
     salvaged: Salvaged | None = None
     """What it got of the binary log of the writer before it; None: nothing was tried."""
+    caught_up: tuple[CaughtUp, ...] = ()
+    """What it got of other replicas before it took writes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.world.host import Pace
 from mmm.monitor.world.said import Fields
+from mmm.wire.caught_up import CaughtUp
 from mmm.wire.salvaged import Salvaged
 
 
@@ -77,6 +78,8 @@ class Loss:
     """How fast the host wrote, up to that look."""
     salvaged: Salvaged | None = None
     """What the taker got of the binary log of the host; None: nothing was tried."""
+    caught_up: tuple[CaughtUp, ...] = ()
+    """What the taker got of other replicas before it took writes, or could not get."""
     about: Fields = field(default_factory=dict)
     """What else its sentence names, by the code."""
 

@@ -53,4 +53,6 @@ def _plain(value: object) -> Any:
         return encoded(value)
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return plain(value)
     return value if value is None or isinstance(value, (bool, int, float)) else str(value)

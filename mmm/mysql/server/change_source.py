@@ -87,6 +87,15 @@ def _change(
     return statement, (*[channel] * before, *options.values(), *[channel] * after)
 
 
+def execute(replica: Connection, statement: str, args: tuple[object, ...], source: Address) -> None:
+    """Execute what holds the password of `source`, which no error is to show. Raises MysqlError."""
+    try:
+        replica.execute(statement, args)
+    except MysqlError as error:
+        hidden = error.text.replace(source.password, "***") if source.password else error.text
+        raise MysqlError(error.kind, error.number, hidden) from None
+
+
 def heartbeat(replica: Connection, channel: str) -> dict[str, float]:
     """Return the option that keeps the heartbeat period, which these statements would forget.
 

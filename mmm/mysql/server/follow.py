@@ -17,7 +17,7 @@ from mmm.gtid import mariadb as gtid
 from mmm.gtid.place import LogPlace
 from mmm.gtid.transactions import Executed, Surplus, named, surplus
 from mmm.mysql.server.await_applied import wait_applied
-from mmm.mysql.server.change_source import change_login, change_source, heartbeat
+from mmm.mysql.server.change_source import change_login, change_source, execute, heartbeat
 from mmm.mysql.server.log_order import never_logged, passed_over
 from mmm.mysql.server.read_only import writable
 from mmm.mysql.server.replica_status import ReplicaStatus
@@ -98,7 +98,7 @@ def follow(replica: Connection, source: Address, at_source: Connection, timeout:
         if status.io_running != "No" and status.sql_running:
             return Followed.ALREADY
         start_replica(replica, status.channel)
-        _see_connected(replica, deadline)
+        see_connected(replica, deadline)
         return Followed.STARTED
     if status:
         _see_no_surplus(replica, at_source, deadline)
@@ -114,7 +114,7 @@ def follow(replica: Connection, source: Address, at_source: Connection, timeout:
         raise
     _warn_of_own(replica, at_source)
     start_replica(replica)
-    _see_connected(replica, deadline)
+    see_connected(replica, deadline)
     return Followed.SWITCHED
 
 
@@ -124,12 +124,10 @@ def renew_login(replica: Connection, source: Address, timeout: float) -> None:
     channel = status.channel if status else ""
     stop_replica(replica, timeout)
     try:
-        _execute(
-            replica, *change_login(replica.flavour, source, heartbeat(replica, channel), channel), source
-        )
+        execute(replica, *change_login(replica.flavour, source, heartbeat(replica, channel), channel), source)
     finally:
         start_replica(replica, channel)
-    _see_connected(replica, time.monotonic() + timeout)
+    see_connected(replica, time.monotonic() + timeout)
 
 
 def same_place(replica: ReplicaStatus | None, source: ReplicaStatus | None, source_writable: bool) -> str:  # noqa: FBT001
@@ -279,19 +277,10 @@ def _change_source(replica: Connection, source: Address, start: _Start, channel:
     )
     if start.set_position:
         replica.execute("SET GLOBAL gtid_slave_pos=%s", (start.set_position,))
-    _execute(replica, statement, args, source)
+    execute(replica, statement, args, source)
 
 
-def _execute(replica: Connection, statement: str, args: tuple[object, ...], source: Address) -> None:
-    """Execute what holds the password of `source`, which no error is to show."""
-    try:
-        replica.execute(statement, args)
-    except MysqlError as error:
-        hidden = error.text.replace(source.password, "***") if source.password else error.text
-        raise MysqlError(error.kind, error.number, hidden) from None
-
-
-def _see_connected(replica: Connection, deadline: float) -> None:
+def see_connected(replica: Connection, deadline: float) -> None:
     """Look until the replica is connected or finds nobody; raises MysqlError when it is turned away."""
     while True:
         status = replica_status(replica)
