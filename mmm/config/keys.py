@@ -168,6 +168,10 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
         "The active master role leaves a host whose agent nobody reaches, though its server works, this long after its"
         " lease is over: then nobody can write; 0: it stays.",
         default="10", old=_top("agent_failover")),
+    Key("disk_full_failover", "seconds",
+        "The active master role leaves a host whose server has waited for space on its disk for so long, if another"
+        " host can take it: the checks see nothing of it, and nobody can write; 0: it stays.",
+        default="0", old=_top("disk_full_failover")),
     Key("max_lag_on_failover", "limit",
         "A master that was further behind than this when the writer was lost, or whose replication was broken, is not"
         " promoted by itself; `unlimited`: it is, as in MMM 2.x. Without it: `max_backlog` of rep_backlog.",

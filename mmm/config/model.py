@@ -122,6 +122,7 @@ class Monitor:
     peer_grace: float = 60.0
     dead_when_silent: bool = False
     agent_failover: float = 10.0
+    disk_full_failover: float = 0.0
     max_lag_on_failover: float | None = None
     """None: as rep_backlog's max_backlog; infinite: no limit."""
     split_brain_guard: bool = True

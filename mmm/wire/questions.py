@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from mmm.wire.agent import ABSENT, CLIENTS, DOCTOR, REACHABLE, Reply, Request, WireError, is_sayable, sayable
 
-EVENTS, DISK_FULL = "events", "disk_full"
-"""Codes of notes: a MySQL event is ENABLED; threads wait for space on a disk."""
+EVENTS, DISK_FULL, NO_SPACE = "events", "disk_full", "no_space"
+"""Codes of notes: a MySQL event is ENABLED; threads wait for space on a disk; next to none is left there."""
 _CLIENTS_FIELDS = 9
 _NOTE = re.compile(r"([a-z][a-z0-9_]{0,39})=([0-9]{1,9})")
 _REACH = {"": None, "0": False, "1": True}

@@ -195,7 +195,7 @@ def test_a_forced_role_is_taken_without_what_is_missing_and_nothing_of_it_comes_
     assert sandbox.writer() == "db2"
     assert host_facts(sandbox, "db2").writable
     agent = sandbox.machine("db2").log / "mmm_agentd.log"
-    assert "sync: db2: goes on by 'move_role --force' though" in agent.read_text()
+    assert "sync: db2: goes on by order though" in agent.read_text()
     sandbox.sql("db2", "START SLAVE")
     log.wait("ERROR db1: it has 1 transaction .* that db2 lacked")
     assert log.wait_change("db1", "AWAITING_RECOVERY").rule == "forced"

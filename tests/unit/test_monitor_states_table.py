@@ -18,6 +18,7 @@ from mmm.monitor.world.host import (
     Writable,
 )
 from mmm.monitor.world.orders import KillHost, Tell
+from mmm.wire.questions import DISK_FULL, Note
 from pages.states import page
 from tests.unit.worlds import (
     FLAPPING,
@@ -81,6 +82,15 @@ def situations() -> Iterator[View]:
         )
         yield View(before, "db2", NOW)
     yield from silences()
+    yield from full_disks()
+
+
+def full_disks() -> Iterator[View]:
+    """The writer's disk is full, and afterwards that of the host which has lost the role for it."""
+    conf = cluster(disk_full_failover=10.0)
+    for state, owner in ((State.ONLINE, "db2"), (State.HARD_OFFLINE, "db1")):
+        before = world({WRITER: owner}, {"db2": state}, conf)
+        yield View(with_host(before, "db2", notes=(Note(DISK_FULL, 20.0),), noted_at=NOW), "db2", NOW)
 
 
 def silences() -> Iterator[View]:

@@ -25,6 +25,10 @@ class Disks:
         """Ask the server where it writes; raises MysqlError."""
         self._server = tuple(written_by(server.ask(look_at_variables(server, FOLDERS))))
 
+    def server_is_full(self) -> bool:
+        """Tell whether next to nothing is left where the server writes; not so while that is not known."""
+        return any(each.is_full for each in room(self._server))
+
     def doubts(self) -> Iterator[Doubt]:
         """Say which are nearly full."""
         for each in room((*self._server, *self._own)):

@@ -43,7 +43,7 @@ class Doubts:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="doubts")
         self._logins: tuple[Doubt, ...] = ()
         self._logins_due = 0.0
-        self._disks = Disks(self._here)
+        self.disks = Disks(self._here)
         self.found: tuple[Doubt, ...] = ()
 
     async def watch(self) -> None:
@@ -74,9 +74,9 @@ class Doubts:
         found: list[Doubt] = []
         with suppress(MysqlError), connect(agent_at(self._here), ANSWER_LIMIT) as server:
             self._learn(server)
-            self._disks.learn(server)
+            self.disks.learn(server)
             found += _grants(server)
-        found += self._disks.doubts()
+        found += self.disks.doubts()
         found += self._listening()
         if time.monotonic() >= self._logins_due:
             self._logins = tuple(self._tried())

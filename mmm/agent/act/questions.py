@@ -136,7 +136,8 @@ class Questions:
         )
 
     def _look_at_threads(self) -> tuple[questions.Note, ...]:
-        return self._onlooker.ask(notes.look)
+        full = (questions.Note(questions.NO_SPACE),) if self._doubts.disks.server_is_full() else ()
+        return (*self._onlooker.ask(notes.look), *full)
 
     async def _reachable(self, request: wire.Request) -> bytes:
         try:

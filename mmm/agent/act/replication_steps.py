@@ -111,7 +111,7 @@ class ReplicationSteps:
         except CatchUpError as error:
             if not sync.force:
                 raise
-            log.warning("sync: %s: goes on by 'move_role --force' though %s", self._at.here.name, error)
+            log.warning("sync: %s: goes on by order though %s", self._at.here.name, error)
             return f"forced to go on: {error}"
 
     def _patience(self, peer_limit: float = ANSWER_LIMIT) -> Patience:

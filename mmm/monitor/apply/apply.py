@@ -54,8 +54,8 @@ def _told(world: World, event: Opinions | LogRead | Noted | Doubted, now: float)
         case LogRead():
             read = TailRead(event.tail, now)
             host = replace(host, comparison=replace(host.comparison, reads_log=False, read=read))
-        case Noted() if event.notes != host.notes:
-            host = replace(host, notes=event.notes)
+        case Noted() if (event.notes, at := now if event.notes else 0.0) != (host.notes, host.noted_at):
+            host = replace(host, notes=event.notes, noted_at=at)
         case Doubted() if event.doubts != host.doubts:
             host = replace(host, doubts=event.doubts)
         case Opinions() if host.opinion is not None:

@@ -94,6 +94,9 @@ def _notes(world: World, name: str) -> Iterator[Warned]:
         others = [host.name for host in world.masters() if host.name != name]
         role = world.conf.active_master_role
         move = f", or 'mmm_control move_role --force {role} {others[0]}'" if writer and others else ""
+        limit = world.conf.monitor.disk_full_failover if world.conf.monitor else 0.0
+        if move and limit > 0:
+            move += f"; after {limit:g} s another host that can takes the role (disk_full_failover)"
         fields: dict[str, Value] = {"seconds": round(full.seconds), "move": move}
         yield Warned("disk_full", (name,), fields, Level.CRITICAL if writer else Level.WARNING)
     if world.hosts[name].noted(EVENTS) and not writer and world.active_master is not None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from mmm.config.model import Vip
 from mmm.lease import lead
 from mmm.lease.rules import FOREVER
-from mmm.monitor.assess import behind_others, divergence, loss, second_opinion, slaves_first
+from mmm.monitor.assess import behind_others, divergence, full_disk, loss, second_opinion, slaves_first
 from mmm.monitor.decide import leases
 from mmm.monitor.world.link import Greeting, KillStep, Ordered
 from mmm.monitor.world.orders import KillHost, Order, Tell
@@ -64,8 +64,9 @@ def wanted(world: World, name: str, now: float) -> Status:
     """Return the status that the host should have been told."""
     vips = tuple(sorted(vip for vip in world.vips_of(name) if _may_take(world, vip, name, now)))
     writes = world.conf.master_vip in vips
-    force = writes and world.forced == name
     detach = writes and divergence.keeps_away(world, name)
+    # A server that waits for space tells of a transaction that it has logged and never sends.
+    force = writes and (world.forced == name or (detach and full_disk.is_lost(world, name)))
     probe = _probe(world) if writes and world.unsure & world.master_vips else ""
     salvage = loss.to_salvage(world, name) if detach else ""
     first = behind_others.to_follow(world, name) if detach else ()

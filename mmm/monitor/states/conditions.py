@@ -31,6 +31,17 @@ REACHED = Condition(
     lambda v: bool(v.reached_by),
     "no other host says that it reaches its server",
 )
+DISK_FULL = Condition(
+    "it is the active master, its server has waited for space on its disk for `disk_full_failover` seconds, and another"
+    " host can take the role",
+    lambda v: v.disk_failed,
+    "its server does not wait for space on its disk, or disk_full_failover keeps the role here",
+)
+NO_ROOM = Condition(
+    "`disk_full_failover` is set, and its server waits for space on its disk, or next to none is left",
+    lambda v: v.no_room,
+    "there is room on its server's disk",
+)
 ALIVE = Condition("it is not dead", lambda v: not v.dead, "its server must answer")
 ALL_GOOD = Condition(
     "it is not dead, both replication checks are good",

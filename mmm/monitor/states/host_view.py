@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mmm.config.model import Monitor
 from mmm.gtid.place import Written
 from mmm.gtid.transactions import Surplus
-from mmm.monitor.assess import divergence, promotion, proof, second_opinion
+from mmm.monitor.assess import divergence, full_disk, promotion, proof, second_opinion
 from mmm.monitor.world.checks import Exit
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.world import Mode, World
@@ -148,6 +148,21 @@ class View:
         if writable is None or self.is_active_master or passive:
             return False
         return writable.seen - writable.since >= WRITABLE_GRACE
+
+    @property
+    def disk_failed(self) -> bool:
+        """Tell whether it counts as failed for its disk is full."""
+        return full_disk.is_failed(self.world, self.name, self.now)
+
+    @property
+    def waited_for_disk(self) -> float:
+        """Return for how many seconds its server has waited for space on its disk."""
+        return full_disk.waited(self.host, self.now)
+
+    @property
+    def no_room(self) -> bool:
+        """Tell whether it is kept out of use for its disk is full."""
+        return full_disk.keeps_out(self.world, self.name, self.now)
 
     @property
     def refuses_to_follow(self) -> str:

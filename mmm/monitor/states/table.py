@@ -7,6 +7,7 @@ that the log and `mmm_control` print, and what follows from the change.
 from dataclasses import dataclass, replace
 from enum import Flag, auto
 
+from mmm.monitor.assess import full_disk
 from mmm.monitor.states.conditions import (
     ACTIVE_MASTER,
     ALIVE,
@@ -17,11 +18,13 @@ from mmm.monitor.states.conditions import (
     CALM,
     COMPARED,
     DEAD,
+    DISK_FULL,
     FLAPPING,
     FOLLOWS,
     HAS_EVERYTHING,
     HAS_SOURCE,
     MAY_SETTLE,
+    NO_ROOM,
     NOBODY_ELSE,
     OTHERS_AWAITED,
     PEER_ALIVE,
@@ -93,6 +96,9 @@ RULES: tuple[Rule, ...] = (
     Rule("cut_off_from_monitor", (ONLINE,), (DEAD, REACHED), None,
          "only the monitor cannot reach it: its server answers {v.reached_by}. Nothing moves"),
     Rule("host_failed", (ONLINE,), (DEAD,), HARD, "{v.failing}", _LOST),
+    Rule(full_disk.RULE, (ONLINE,), (DISK_FULL,), HARD,
+         "its server has waited {v.waited_for_disk:.0f} s for space on its disk, disk_full_failover is"
+         " {v.monitor.disk_full_failover:g} s", _LOST),
     Rule("not_read_only", (ONLINE,), (WRITABLE,), AWAITING,
          "its server takes writes without the writer role and stays writable", _LOST),
     Rule("active_master", (ONLINE,), (ACTIVE_MASTER,), None, "it is the active master"),
@@ -117,6 +123,7 @@ RULES: tuple[Rule, ...] = (
          "all checks have been good for {v.waited:.0f} s, auto_set_online is {v.monitor.auto_set_online:g}"),
     Rule("has_everything", (AWAITING,), (ALIVE, NOBODY_ELSE, HAS_EVERYTHING), ONLINE,
          "no host is active master or can become it, and it is proved to have all transactions that the others have"),
+    Rule("still_full", (HARD,), (ALIVE, NO_ROOM), None, "its server has no space on its disk: free some"),
     Rule("back_without_replication", (HARD,), (ALIVE, HAS_SOURCE, THREADS_FAILED), FAIL,
          "it answers again, but {v.failing}"),
     Rule("back_with_delay", (HARD,), (ALIVE, HAS_SOURCE, BACKLOG_FAILED), DELAY, "it answers again, but {v.failing}"),

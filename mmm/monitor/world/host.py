@@ -210,6 +210,8 @@ class HostWorld:
     """What its server is set to, as last read; of hosts that can be active master. None: never read."""
     notes: tuple[Note, ...] = ()
     """What its agent sees of its server that the monitor may not; of hosts that can be active master."""
+    noted_at: float = 0.0
+    """When it said that, where it said anything."""
     doubts: tuple[Doubt, ...] = ()
     """What is wrong on the host, as its agent said last."""
     replication: Replication = Replication()
