@@ -179,7 +179,6 @@ def start_monitor(cluster: Cluster, *, waited: bool = False) -> None:
         clock.after(SETTLING, start_monitor, cluster)
         return
     cluster.watch.cut_off.starts()
-    cluster.watch.adopted |= any(each.hand & cluster.watch.writer_ips for each in cluster.machines.values())
     machines = cluster.machines
     checks = {name: _first_checks(cluster, machine) for name, machine in machines.items()}
     told = [name for name, of in checks.items() if not of["rep_threads"].unknown]

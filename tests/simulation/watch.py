@@ -31,7 +31,6 @@ class Watch:
     """Looks on."""
 
     __slots__ = (
-        "adopted",
         "books",
         "conf",
         "cut_off",
@@ -53,8 +52,6 @@ class Watch:
         self.first_start = FirstStart(conf, self.machines, first=first_start)
         self.cut_off = CutOff(conf)
         self.books: dict[Vip, set[str]] = {vip: set() for vip in conf.vips}
-        self.adopted = False
-        """A monitor has found the writer's VIP where somebody had bound it by hand, and may have left it there."""
         self.orders = 0
         self.limits: Counter[str] = Counter()
         """How often a known limit was met, in words."""
@@ -114,7 +111,7 @@ class Watch:
 
     def one_writer(self) -> None:
         """Check that with leases no two hosts have the writer's VIP, unless somebody bound it by hand."""
-        if not self.leased or self.adopted:
+        if not self.leased:
             return
         bound = [machine for machine in self.machines.values() if machine.bound & self.writer_ips]
         if len(bound) < 2 or any(machine.hand & self.writer_ips for machine in bound):

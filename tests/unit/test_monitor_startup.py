@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -146,6 +147,34 @@ def test_of_two_that_have_the_writers_vip_bound_the_true_one_keeps_it_without_a_
     }
     assert all(WRITER in vips for vips in to["db1"])
     assert not any(WRITER in vips for vips in to["db2"])
+
+
+@pytest.mark.parametrize("holder", ["ONLINE", "HARD_OFFLINE"])
+@pytest.mark.parametrize("lease", ["finite", "forever"])
+def test_a_writers_vip_bound_by_hand_is_not_left_there_while_a_silent_host_may_have_it(
+    holder: str, lease: str
+) -> None:
+    silent = Found(Stored(holder, (WRITER,), lease, 5.0))
+    stray = Found(Stored("ONLINE"), Status("ONLINE"), SystemStatus(writable=True, vips=(WRITER,)), 800.0)
+    conf = replace(cluster(), vip_lease=5.0)
+    hosts = {"db1": stray, "db2": silent, "db3": NOTHING}
+    world = start(conf, dict.fromkeys(hosts, checks()), hosts, NOW).world
+    if holder == "ONLINE":
+        assert world.owner[WRITER] == "db2"
+    _, orders = take_turn(world)
+    to_db1 = [order for order in orders if isinstance(order, Tell) and order.host == "db1"]
+    assert to_db1
+    assert not any(WRITER in order.status.vips for order in to_db1)
+
+
+def test_a_writer_that_its_agent_knows_of_stays_though_the_status_file_names_a_silent_host() -> None:
+    silent = Found(Stored("ONLINE", (WRITER,), "finite", 5.0))
+    hosts = {"db1": found("ONLINE", "ONLINE", WRITER, writable=True), "db2": silent, "db3": NOTHING}
+    conf = replace(cluster(), vip_lease=5.0)
+    world = start(conf, dict.fromkeys(hosts, checks()), hosts, NOW).world
+    assert world.owner[WRITER] == "db1"
+    told = [order for order in take_turn(world)[1] if isinstance(order, Tell) and order.host == "db1"]
+    assert all(WRITER in order.status.vips for order in told)
 
 
 def test_a_failover_that_a_crash_of_the_monitor_interrupted_is_finished() -> None:

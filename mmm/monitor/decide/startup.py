@@ -64,6 +64,14 @@ class Found:
             self.system is not None and vip in self.system.vips,
         )
 
+    def may_have_lease(self, vip: Vip) -> bool:
+        """Tell whether the status file grants it the VIP by a lease, and nobody who was asked denies that it has it."""
+        stored, agent, bound = self.claims(vip)
+        asked = self.agent is not None and self.system is not None
+        return (
+            self.stored is not None and bool(self.stored.lease) and stored and (agent or bound or not asked)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -84,7 +92,9 @@ def start(
 ) -> Started:
     """Return the world to begin with; `has` is what the first checks have read of the servers' transactions."""
     mode = Mode(conf.monitor.mode.upper()) if conf.monitor else Mode.ACTIVE
-    hosts = {name: _host(conf, found[name], checks[name], now) for name in conf.hosts}
+    hosts = {
+        name: _host(conf, found[name], checks[name], now, _foreign(conf, found, name)) for name in conf.hosts
+    }
     owner: dict[Vip, str | None] = dict.fromkeys(conf.vips)
     world = World(conf, mode, Hosts(hosts), Owners(owner))
     for name, read in (has or {}).items():
@@ -108,7 +118,25 @@ def start(
     return Started(world, warnings, conflict)
 
 
-def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: float) -> HostWorld:
+def _foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[Vip]:
+    """Return the active master's VIPs that are bound there though another host may have them by a lease on record.
+
+    Who bound them, the monitor did not: its order would stand in the status file, or its agent would know of it.
+    """
+    if conf.vip_lease <= 0:
+        return frozenset()
+    return frozenset(
+        vip
+        for vip in conf.vips
+        if vip.role == conf.active_master_role
+        and found[name].claims(vip) == (False, False, True)
+        and any(other != name and found[other].may_have_lease(vip) for other in conf.hosts)
+    )
+
+
+def _host(
+    conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: float, foreign: frozenset[Vip]
+) -> HostWorld:
     state = _worst(found)
     uptime = found.uptime or 0.0
     seen = (
@@ -133,7 +161,7 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
             may_hold=may_hold,
             given=_given(conf, found.stored, may_hold, now),
             granted_before=found.stored.length if found.stored else 0.0,
-            found=frozenset(found.system.vips if found.system else ()) & frozenset(conf.vips),
+            found=frozenset(found.system.vips if found.system else ()) & frozenset(conf.vips) - foreign,
             failure=Silence("", None, unreachable=True) if silent else None,
         ),
         lost=not online and _was_lost(found),
@@ -269,7 +297,8 @@ def _winner(
         for name, host in world.hosts.items()
         if name in role.hosts and host.state not in excluded and any(found[name].claims(vip))
     ]
-    return max(names, key=lambda name: (votes(name), found[name].claims(vip)[0]), default=None)
+    named = [name for name in names if vip not in _foreign(world.conf, found, name)]
+    return max(named or names, key=lambda name: (votes(name), found[name].claims(vip)[0]), default=None)
 
 
 def _slaves_of(world: World, name: str, found: Mapping[str, Found]) -> int:
