@@ -17,6 +17,8 @@ from tests.simulation.watch import Watch
 
 WRITES_EVERY = 0.25
 """Seconds between two transactions of the clients: far less than between two looks of the monitor."""
+PROMPT = 0.8
+"""Share of the moments at which a replica receives what there is: at others it is behind those that do."""
 BOOT = 10.0
 """Seconds after which a host that kill_host switched off is back."""
 
@@ -65,7 +67,8 @@ class Cluster:
                 by_hand = bool(machine.hand & self.watch.writer_ips)
                 self.watch.losses.wrote(machine.name, excused=by_hand or bool(machine.excuse))
         for machine in self.machines.values():
-            machine.receive()
+            if self.clock.random() < PROMPT:
+                machine.receive()
         self.watch.losses.look()
         self.watch.one_writer()
         self.clock.after(WRITES_EVERY, self._clients_write)
