@@ -140,6 +140,9 @@ PLANTED = [
     (cut_off, "judged", believes_ping_ips, "it is the monitor that is cut off"),
 ]
 
+SHOWS = {"refusal": 60, "promise": 130, "run_out": 15, "_written": 45}
+"""Seeds to begin with where a mistake shows late: any others find it too, and take longer."""
+
 
 @pytest.mark.parametrize(("module", "name", "wrong", "said"), PLANTED, ids=[bug[1] for bug in PLANTED])
 def test_a_planted_mistake_is_found(
@@ -148,7 +151,9 @@ def test_a_planted_mistake_is_found(
     monkeypatch.setattr(module, name, wrong)
     if module in {Lease, Outstanding}:  # whom the rules let through finds the other one on the wire
         monkeypatch.setattr(reconcile, "_probe", lambda _: "")
-    found = next((result for seed in range(400) if (result := Run(scenario(seed)).result()).violation), None)
+    first = SHOWS.get(name, 0)
+    runs = (Run(scenario(seed)).result() for seed in range(first, first + 400))
+    found = next((result for result in runs if result.violation), None)
     assert found is not None
     assert re.search(said, found.violation), found.violation
 
