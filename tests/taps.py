@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -19,6 +19,8 @@ from mmm.sandbox.machines.layout import SWITCH
 from mmm.sandbox.machines.machine import Machine
 
 _NAP = 0.05
+_LOOKS = 100
+"""Looks at all sockets before what they gave is taken in, where something comes all the time."""
 _ETH_P_ALL, _ETH_P_IP, _ETH_P_ARP, _ETH_P_IPV6 = 0x0003, 0x0800, 0x0806, 0x86DD
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
 
@@ -49,7 +51,19 @@ class _Tap:
         while not self._over.is_set():
             ready, _, _ = select.select(list(self.sockets), [], [], _NAP)
             if ready:
-                self.take([(self.sockets[each], each.recv(65536)) for each in ready])
+                self.take(self._waiting())
+
+    def _waiting(self) -> list[tuple[str, bytes]]:
+        """Read until a look at all sockets finds nothing: what came later must not be read before what came first."""
+        found: list[tuple[str, bytes]] = []
+        for _ in range(_LOOKS):
+            before = len(found)
+            for each, name in self.sockets.items():
+                with suppress(BlockingIOError):
+                    found.append((name, each.recv(65536, socket.MSG_DONTWAIT)))
+            if len(found) == before:
+                break
+        return found
 
     def take(self, messages: list[tuple[str, bytes]]) -> None:
         """Take in what came at about the same time, each with the name of its socket."""

@@ -165,8 +165,11 @@ def watch_writer(sandbox: Sandbox) -> Iterator[set[str]]:
 
 
 def kill_monitor(sandbox: Sandbox) -> None:
-    for process in daemon_processes(sandbox, sandbox.layout.monitor, "mmm_mond"):
-        process.end(signal.SIGKILL, LIMIT)
+    processes = daemon_processes(sandbox, sandbox.layout.monitor, "mmm_mond")
+    for process in processes:  # the angel's death would end the worker in order, with a lease for good
+        assert process.freeze(LIMIT)
+    for process in processes:
+        assert process.end(signal.SIGKILL, LIMIT)
 
 
 def rewrite(sandbox: Sandbox, old: str, new: str) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from mmm.network.frames import announcement
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.health import host_facts, settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.scenarios import LIMIT, Log, writable
+from tests.scenarios import LIMIT, Log
 from tests.taps import Addresses, Arp, ArpTap, Towards, mac_of
 
 pytestmark = pytest.mark.sandbox
@@ -141,8 +141,9 @@ def test_read_only_changed_by_hand_is_put_right(sandbox: Sandbox, host: str, *, 
     """On the writer and on others (rule 10.36)."""
     log = Log(sandbox)
     sandbox.sql(host, f"SET GLOBAL read_only={int(wanted)}")
+    # A session that is open when the server becomes read_only is ended: then it is asked again.
     sandbox.wait_until(
-        lambda: writable(sandbox, host) == wanted, LIMIT, f"read_only={int(not wanted)} on {host}"
+        lambda: host_facts(sandbox, host).writable is wanted, LIMIT, f"read_only={int(not wanted)} on {host}"
     )
     settle(sandbox)
     assert log.changes() == []
