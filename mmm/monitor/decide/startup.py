@@ -55,6 +55,8 @@ class Found:
     agent: Status | None = None
     system: SystemStatus | None = None
     uptime: float | None = None
+    foreign: frozenset[Vip] = frozenset()
+    """The active master's VIPs that are bound there though another host may have them by a lease on record."""
 
     def claims(self, vip: Vip) -> tuple[bool, bool, bool]:
         """Tell whether the VIP is stored, known to the agent, and bound."""
@@ -92,9 +94,8 @@ def start(
 ) -> Started:
     """Return the world to begin with; `has` is what the first checks have read of the servers' transactions."""
     mode = Mode(conf.monitor.mode.upper()) if conf.monitor else Mode.ACTIVE
-    hosts = {
-        name: _host(conf, found[name], checks[name], now, _foreign(conf, found, name)) for name in conf.hosts
-    }
+    found = {name: replace(found[name], foreign=_foreign(conf, found, name)) for name in conf.hosts}
+    hosts = {name: _host(conf, found[name], checks[name], now) for name in conf.hosts}
     owner: dict[Vip, str | None] = dict.fromkeys(conf.vips)
     world = World(conf, mode, Hosts(hosts), Owners(owner))
     for name, read in (has or {}).items():
@@ -119,9 +120,9 @@ def start(
 
 
 def _foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[Vip]:
-    """Return the active master's VIPs that are bound there though another host may have them by a lease on record.
+    """Return the active master's VIPs that somebody else than the monitor bound there (`Found.foreign`).
 
-    Who bound them, the monitor did not: its order would stand in the status file, or its agent would know of it.
+    An order of the monitor would stand in the status file, or its agent would know of it.
     """
     if conf.vip_lease <= 0:
         return frozenset()
@@ -134,9 +135,7 @@ def _foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[
     )
 
 
-def _host(
-    conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: float, foreign: frozenset[Vip]
-) -> HostWorld:
+def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: float) -> HostWorld:
     state = _worst(found)
     uptime = found.uptime or 0.0
     seen = (
@@ -161,7 +160,7 @@ def _host(
             may_hold=may_hold,
             given=_given(conf, found.stored, may_hold, now),
             granted_before=found.stored.length if found.stored else 0.0,
-            found=frozenset(found.system.vips if found.system else ()) & frozenset(conf.vips) - foreign,
+            found=frozenset(found.system.vips if found.system else ()) & frozenset(conf.vips) - found.foreign,
             failure=Silence("", None, unreachable=True) if silent else None,
         ),
         lost=not online and _was_lost(found),
@@ -297,7 +296,7 @@ def _winner(
         for name, host in world.hosts.items()
         if name in role.hosts and host.state not in excluded and any(found[name].claims(vip))
     ]
-    named = [name for name in names if vip not in _foreign(world.conf, found, name)]
+    named = [name for name in names if vip not in found[name].foreign]
     return max(named or names, key=lambda name: (votes(name), found[name].claims(vip)[0]), default=None)
 
 
