@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mmm.agent.act import binlog_sender, salvage_step
+from mmm.agent.act import binlog_sender, salvage_step, takeover
 from mmm.agent.act.binlog_files import BinlogFiles, LogRefusedError
 from mmm.agent.act.salvage_step import SalvageStep
 from mmm.agent.act.step_error import LeaseOverError
@@ -121,7 +121,7 @@ class Getting:
         self.limits: list[float] = []
         self.said = ""
         monkeypatch.setattr(salvage_step, "Salvage", lambda *_: self)
-        monkeypatch.setattr(salvage_step, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(takeover, "time", SimpleNamespace(monotonic=lambda: self.now))
 
     def get(self, host: str, _: object, left: Callable[[], float]) -> Salvaged:
         begins = self.now

@@ -6,14 +6,14 @@ cannot be got so is left: the failover goes on in time, and what is missing is n
 """
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mmm.agent.act.accounts import agent_at
 from mmm.agent.act.server_session import ANSWER_LIMIT, ServerSession
-from mmm.agent.act.step_error import LeaseOverError, StepError
+from mmm.agent.act.step_error import StepError
+from mmm.agent.act.takeover import Takeover
 from mmm.agent.act.workplace import Workplace
 from mmm.agent.decide.steps import CatchUp
 from mmm.config.model import Host, Vip
@@ -29,8 +29,6 @@ from mmm.mysql.server.transactions import look_at_transactions
 from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
 from mmm.wire.caught_up import CaughtUp, Cause
 
-AGAIN = 60.0
-"""Seconds after its begin up to which another order goes on with what one has begun, in the same time."""
 STOP_LIMIT = 2.0
 """Seconds that replication from another host may take to stop."""
 DEAD_LIMIT = 1.0
@@ -54,8 +52,7 @@ class CatchUpStep:
 
     def __init__(self, at: Workplace, lifetime: Callable[[Vip], int]) -> None:
         self._at = at
-        self._lifetime = lifetime
-        self._began = -math.inf
+        self._takeover = Takeover(lifetime)
         self._done: dict[str, CaughtUp] = {}
 
     @property
@@ -65,12 +62,13 @@ class CatchUpStep:
 
     def begin(self) -> None:
         """Forget what came of an earlier takeover, when another begins."""
-        if time.monotonic() - self._began > AGAIN:
+        if self._takeover.is_past:
             self.forget()
 
     def forget(self) -> None:
         """Say no more what was got: the host is not the writer any more."""
-        self._done, self._began = {}, -math.inf
+        self._done = {}
+        self._takeover.end()
 
     def do(self, step: CatchUp, session: ServerSession) -> str:
         """Follow the hosts; returns what to say of it.
@@ -79,10 +77,9 @@ class CatchUpStep:
         not come among newer writes; MysqlError where the server cannot be asked.
         """
         self.begin()
-        if self._began == -math.inf:
-            self._began = time.monotonic()
-        deadline = self._began + self._at.conf.sync_timeout
-        left: Callable[[], float] = lambda: self._left(step.vip, deadline)  # noqa: E731
+        self._takeover.begin()
+        limit = self._at.conf.sync_timeout
+        left: Callable[[], float] = lambda: self._takeover.left(step.vip, limit)  # noqa: E731
         try:
             for name in step.hosts:
                 host = self._at.conf.hosts.get(name)
@@ -90,14 +87,8 @@ class CatchUpStep:
                     self._keep(self._caught_up(host, session, left))
         finally:
             self._take_own_source(session)
-        if self._lifetime(step.vip) < 0:
-            raise LeaseOverError
+        self._takeover.see_lease(step.vip)
         return "; ".join(map(str, self.done)) or "they have nothing more"
-
-    def _left(self, vip: Vip, deadline: float) -> float:
-        """Return the seconds that are left of the time for it, and of the lease."""
-        lease = self._lifetime(vip)
-        return min(deadline - time.monotonic(), lease or math.inf)
 
     def _keep(self, one: CaughtUp) -> None:
         """Note what came of a host; what an attempt before this one got of it counts too."""

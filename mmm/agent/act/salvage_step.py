@@ -1,24 +1,19 @@
 """The step that gets what only the old writer's binary log has: its time, what came of it in all, and its words."""
 
 import logging
-import math
 import ssl
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from mmm.agent.act.accounts import agent_at
 from mmm.agent.act.salvage import Salvage
 from mmm.agent.act.server_session import ServerSession
-from mmm.agent.act.step_error import LeaseOverError
+from mmm.agent.act.takeover import Takeover
 from mmm.agent.act.workplace import Workplace
 from mmm.agent.decide.steps import Salvage as Step
 from mmm.config.model import Vip
 from mmm.mysql.session.connection import Connection
 from mmm.wire.salvaged import Cause, Salvaged
-
-AGAIN = 60.0
-"""Seconds after its begin up to which another order goes on with what one has begun, in the same time."""
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +23,8 @@ class SalvageStep:
 
     def __init__(self, at: Workplace, lifetime: Callable[[Vip], int]) -> None:
         self._at = at
-        self._lifetime = lifetime
+        self._takeover = Takeover(lifetime)
         self._salvage = Salvage(at.conf, agent_at(at.here))
-        self._began = -math.inf
         self._missing = ""
         self.done: Salvaged | None = None
         """What came of it since writes were denied here last."""
@@ -51,31 +45,26 @@ class SalvageStep:
 
     def forget(self) -> None:
         """Say no more what was got: the host is not the writer any more."""
-        self.done, self._began = None, -math.inf
+        self.done = None
+        self._takeover.end()
 
     def do(self, step: Step, session: ServerSession) -> str:
         """Get it; returns what to say of it. Raises LeaseOverError, and MysqlError where the server cannot be asked."""
         if step.host not in self._at.conf.hosts or not self._at.conf.salvage:
             return "left alone: `salvage no`, or a host that is not in the conf"
-        if time.monotonic() - self._began > AGAIN:
+        if self._takeover.is_past:
             self.forget()
-            self._began = time.monotonic()
-        deadline = self._began + self._at.conf.salvage_timeout
-        done = self._salvage.get(step.host, session.open(), lambda: self._left(step.vip, deadline))
+        self._takeover.begin()
+        limit = self._at.conf.salvage_timeout
+        done = self._salvage.get(step.host, session.open(), lambda: self._takeover.left(step.vip, limit))
         if done.cause is Cause.SERVER:
             session.close()
         self.done = _together(self.done, done)
-        if self._lifetime(step.vip) < 0:
-            raise LeaseOverError
+        self._takeover.see_lease(step.vip)
         if not self.done.complete:
             text = "%s: not all of the binary log of %s was got (%s): %s"
             log.warning(text, self._at.here.name, step.host, done.cause, self._salvage.said)
         return str(self.done)
-
-    def _left(self, vip: Vip, deadline: float) -> float:
-        """Return the seconds that are left of the time for it, and of the lease."""
-        lease = self._lifetime(vip)
-        return min(deadline - time.monotonic(), lease or math.inf)
 
 
 def _together(before: Salvaged | None, done: Salvaged) -> Salvaged:
