@@ -192,9 +192,11 @@ def test_move_role_of_a_balanced_role_empties_the_host_for_a_while(sandbox: Sand
         True,
     )
     assert log.count(r"reader\(10\.77\.0\.\d+\): db1 -> ")
-    settle(sandbox)
-    held = {name: sum(ip != WRITER for ip in bound(sandbox, name)) for name in sandbox.hosts}
-    assert held == {"db1": 1, "db2": 1, "db3": 1}
+
+    def held() -> dict[str, int]:
+        return {name: sum(ip != WRITER for ip in bound(sandbox, name)) for name in sandbox.hosts}
+
+    sandbox.wait_until(lambda: held() == {"db1": 1, "db2": 1, "db3": 1}, LIMIT, "each host has a reader")
 
 
 def test_move_role_when_the_old_holder_has_no_agent_leaves_it_there(sandbox: Sandbox) -> None:

@@ -54,27 +54,33 @@ def spread(numbers: list[int]) -> int:
     return max(numbers) - min(numbers)
 
 
-def assert_level(sandbox: Sandbox, hosts: int) -> None:
-    """Check that every VIP is bound once, and that no host has two more than another, of a role or of all."""
-    held = [vips for vips in balanced(sandbox).values() if vips]
-    assert len(held) == hosts
-    assert sum(map(len, held)) == 5
-    assert spread([len(vips) for vips in held]) <= 1
-    for role in ("reader", "report"):
-        assert spread([Counter(vip.role for vip in vips)[role] for vips in held]) <= 1
+def is_level(held: list[list[Vip]]) -> bool:
+    """Tell whether no host has two more than another, of a role or of all."""
+    counts = [Counter(vip.role for vip in vips) for vips in held]
+    roles = (spread([count[role] for count in counts]) for role in ("reader", "report"))
+    return max(spread([len(vips) for vips in held]), *roles) <= 1
+
+
+def wait_level(sandbox: Sandbox, hosts: int) -> None:
+    """Wait until every VIP is bound once, level on so many hosts: two hosts may swap VIPs on the way."""
+
+    def level() -> bool:
+        held = [vips for vips in balanced(sandbox).values() if vips]
+        return (len(held), sum(map(len, held))) == (hosts, 5) and is_level(held)
+
+    sandbox.wait_until(level, LIMIT, f"5 VIPs are level on {hosts} hosts")
 
 
 def test_each_balanced_role_is_level_and_so_are_all_together(cluster: Sandbox) -> None:
-    assert_level(cluster, hosts=3)
+    wait_level(cluster, hosts=3)
     log = Log(cluster)
     inject(cluster, "kill-mysqld", "db3")
     log.wait_change("db3", "HARD_OFFLINE")
-    cluster.wait_until(lambda: sum(map(len, balanced(cluster).values())) == 5, LIMIT, "all VIPs are bound")
-    assert_level(cluster, hosts=2)
+    wait_level(cluster, hosts=2)
     heal(cluster)
     log.wait_change("db3", "ONLINE")
     settle(cluster)
-    assert_level(cluster, hosts=3)
+    wait_level(cluster, hosts=3)
 
 
 def test_a_balanced_role_that_is_moved_off_a_host_goes_to_another(cluster: Sandbox) -> None:
@@ -84,7 +90,7 @@ def test_a_balanced_role_that_is_moved_off_a_host_goes_to_another(cluster: Sandb
         if vip.role == "reader":
             assert log.wait(rf"INFO {vip.role}\({vip.ip}\): db3 -> db[12]")
     settle(cluster)
-    assert_level(cluster, hosts=3)
+    wait_level(cluster, hosts=3)
 
 
 def test_nothing_changes_while_the_monitor_has_no_network(cluster: Sandbox) -> None:

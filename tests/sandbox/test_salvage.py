@@ -9,7 +9,7 @@ import pytest
 
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
-from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.trouble.faults import heal, inject, undo
 from mmm.sandbox.witness.health import catch_up, settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import LIMIT, Log, wait_back
@@ -27,6 +27,7 @@ def notes(sandbox: Sandbox) -> Iterator[Sandbox]:
     catch_up(sandbox)
     yield sandbox
     heal(sandbox)
+    let_go(sandbox, "db1")
     sandbox.wait_until(sandbox.writer, LIMIT, "there is a writer")
     writer = sandbox.writer()
     assert writer is not None
@@ -114,8 +115,11 @@ def test_masters_that_replicate_by_position_go_on_behind_it(notes: Sandbox) -> N
 def test_an_agent_that_was_restarted_since_the_servers_death_knows_where_its_log_is(notes: Sandbox) -> None:
     sandbox, log = notes, Log(notes)
     keep_to_itself(sandbox, "db1", *ROWS)
+    monitor = sandbox.layout.monitor
+    inject(sandbox, "freeze-monitor", monitor)  # for a restart takes longer than a failover
     inject(sandbox, "kill-mysqld", "db1")
     sandbox.init("db1", "mysql-mmm-agent", "restart")
+    undo(sandbox, "freeze-monitor", monitor)
     log.wait("db2: told ONLINE, .*writer.*: OK")
     assert "nothing: 5 transactions got" in log.wait("lost with db1 when db2 took over: ")
     heal(sandbox)
