@@ -127,6 +127,20 @@ def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_no
     assert late.hosts["db1"].agent.may_hold == frozenset()
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_the_log_of_a_host_is_asked_for_though_its_lease_ran_out_over_an_order(*, silent: bool) -> None:
+    """So a frozen server may have it; a host that nothing reaches would only be waited for."""
+    begun = NOW + 3.0
+    frozen = with_host(quiet(), "db1", checks=checks(mysql=begun), opinion=Opinion(begun, known=True))
+    before, orders = take_turn(frozen, begun)
+    assert [order.host for order in orders if isinstance(order, Tell)] == ["db1"]
+    if silent:
+        before = cut_off(before, "db1", begun + 1)
+    given = rest(before, begun + LENGTH + margin(LENGTH))[1]
+    assert _taking(given).host == "db2"
+    assert _taking(given).status.salvage == ("" if silent else "db1")
+
+
 def test_an_order_that_is_refused_for_its_token_is_repeated_at_once_with_the_new_one() -> None:
     """As by an agent that was started since it gave the old one; the second refusal is one."""
     begun = NOW + 30.0

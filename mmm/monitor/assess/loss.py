@@ -69,7 +69,18 @@ def to_salvage(world: World, name: str) -> str:
         return ""
     link, taker = world.hosts[loss.host].agent, world.hosts[name].agent
     knows = not (link.about.classic or taker.about.classic)  # agents of MMM 2.x neither send nor get it
-    return loss.host if knows and link.told is not None and not link.silence else ""
+    return loss.host if knows and _answers(world, loss.host) else ""
+
+
+def _answers(world: World, name: str) -> bool:
+    """Tell whether a host's agent answers, as far as that is known.
+
+    Where its lease ran out meanwhile, what it was told before counts no more, but that an order is under way: one to the
+    host of a frozen server may outlast the lease.
+    """
+    link = world.hosts[name].agent
+    heard = link.told is not None or link.in_flight is not None or bool(link.refusal)
+    return heard and not link.silence and not world.is_silent(name)
 
 
 def caught_up(world: World, host: str, done: tuple[CaughtUp, ...]) -> World:
