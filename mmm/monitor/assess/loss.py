@@ -75,7 +75,7 @@ def to_salvage(world: World, name: str) -> str:
 def _answers(world: World, name: str) -> bool:
     """Tell whether a host's agent answers, as far as that is known.
 
-    Where its lease ran out meanwhile, what it was told before counts no more, but that an order is under way: one to the
+    Where its lease has run out, what it was told before counts no more, but that an order is under way: one to the
     host of a frozen server may outlast the lease.
     """
     link = world.hosts[name].agent
