@@ -21,7 +21,7 @@ from mmm.network.line_server import Peer
 from mmm.wire.agent import Reply, decode_reply, encode_request
 from mmm.wire.binlog import HAS_ROLE, NO_LOG, PURGED, WRONG_SERVER, Asked, ask_binlog, piece
 from mmm.wire.lead import AUTH
-from mmm.wire.salvaged import Cause, Salvaged
+from mmm.wire.salvaged import Cause, Salvaged, salvaged_in
 from tests.unit.agents import MONITOR, ROLE, Rig, conf, running
 
 VIP = Vip("writer", "10.88.0.80")
@@ -123,6 +123,9 @@ class Getting:
         monkeypatch.setattr(salvage_step, "Salvage", lambda *_: self)
         monkeypatch.setattr(takeover, "time", SimpleNamespace(monotonic=lambda: self.now))
 
+    def use(self, _: object) -> None:
+        """Ask over TLS: there is nobody to ask."""
+
     def get(self, host: str, _: object, left: Callable[[], float]) -> Salvaged:
         begins = self.now
         self.limits.append(left())
@@ -180,6 +183,27 @@ def test_the_next_time_it_begins_anew(tmp_path: Path, monkeypatch: pytest.Monkey
     assert step.done is None
     getting.now += 10
     step.do(STEP, SESSION)
+    assert getting.limits == [5.0, 5.0]
+
+
+async def test_a_takeover_that_follows_another_at_once_has_its_own_time_and_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its server was never made read_only in between: it was killed, and is started read_only."""
+    getting = Getting(3.0, monkeypatch)
+    async with running(tmp_path, monkeypatch) as rig:
+        steps = rig.agent._shell.steps
+        monkeypatch.setattr(steps.salvage._takeover, "_lifetime", lambda _: 10)
+        steps.salvage.do(STEP, SESSION)
+        first = salvaged_in(await rig.order(ROLE, 10))
+        assert first is not None
+        rig.machine.writable = False
+        assert salvaged_in(await rig.order("")) is None
+        assert (await rig.order(ROLE, 10)).ok
+        steps.salvage.do(STEP, SESSION)
+        second = salvaged_in(await rig.order(ROLE, 10))
+        assert second is not None
+        assert (first.first, second.first) == ("0-1-100", "0-1-103")
     assert getting.limits == [5.0, 5.0]
 
 

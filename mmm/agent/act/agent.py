@@ -222,7 +222,7 @@ class Agent:
             outcome = await self._carry_out(status, request)
         except TimeoutError:
             return self._replies.error(why.BUSY, f"not done within {ORDER_LIMIT:g} s, still at it")
-        besides = self._told_besides(request, outcome)
+        besides = self._told_besides(request, status, outcome)
         if outcome.failures:
             return self._replies.failed(outcome, besides)
         if outcome.notes:
@@ -254,18 +254,20 @@ class Agent:
                 return not (outcome.failures or outcome.notes)
         return False
 
-    def _told_besides(self, request: wire.Request, outcome: Outcome) -> tuple[str, ...]:
-        """Return the fields of an answer to SET_STATUS; a classic monitor is told none."""
+    def _told_besides(self, request: wire.Request, status: Status, outcome: Outcome) -> tuple[str, ...]:
+        """Return the fields of an answer to SET_STATUS; a classic monitor is told none.
+
+        What was got at a takeover counts for that one alone, so a host without the role says nothing of it.
+        """
         ours = granted(request) is not None or lead_of(request) is not None
         if not ours:
             return ()
         doubts = doubt_fields(self._doubts.found)
         refuses = refusal_to_follow(outcome.failures)
         refusal = (why.refuses_field(refuses),) if refuses else ()
-        got = (
-            *salvaged_fields(self._shell.steps.salvage.done),
-            *caught_up_fields(self._shell.steps.catch_up.done),
-        )
+        steps = self._shell.steps
+        got = (*salvaged_fields(steps.salvage.done), *caught_up_fields(steps.catch_up.done))
+        got = got if self._shell.core.site.is_writer(status) else ()
         return (*got, *took_fields(outcome.took), *self._authority.fields(), *doubts, *refusal)
 
     async def _take_over(self, bound: Collection[str]) -> None:

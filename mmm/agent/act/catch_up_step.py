@@ -57,13 +57,17 @@ class CatchUpStep:
 
     @property
     def done(self) -> tuple[CaughtUp, ...]:
-        """Return what was got since writes were denied here last, or could not be got."""
+        """Return what was got in this takeover, or could not be got."""
         return tuple(self._done.values())
 
     def begin(self) -> None:
         """Forget what came of an earlier takeover, when another begins."""
         if self._takeover.is_past:
             self.forget()
+
+    def finish(self) -> None:
+        """Note that the host is the writer now."""
+        self._takeover.finish()
 
     def forget(self) -> None:
         """Say no more what was got: the host is not the writer any more."""

@@ -27,7 +27,7 @@ class SalvageStep:
         self._salvage = Salvage(at.conf, agent_at(at.here))
         self._missing = ""
         self.done: Salvaged | None = None
-        """What came of it since writes were denied here last."""
+        """What came of it in this takeover."""
 
     def use(self, tls: ssl.SSLContext | None) -> None:
         """Ask other agents over `tls` from now on."""
@@ -43,6 +43,15 @@ class SalvageStep:
             log.warning(text, self._at.here.name, missing)
         self._missing = missing
 
+    def begin(self) -> None:
+        """Forget what came of an earlier takeover, when another begins."""
+        if self._takeover.is_past:
+            self.forget()
+
+    def finish(self) -> None:
+        """Note that the host is the writer now."""
+        self._takeover.finish()
+
     def forget(self) -> None:
         """Say no more what was got: the host is not the writer any more."""
         self.done = None
@@ -52,8 +61,7 @@ class SalvageStep:
         """Get it; returns what to say of it. Raises LeaseOverError, and MysqlError where the server cannot be asked."""
         if step.host not in self._at.conf.hosts or not self._at.conf.salvage:
             return "left alone: `salvage no`, or a host that is not in the conf"
-        if self._takeover.is_past:
-            self.forget()
+        self.begin()
         self._takeover.begin()
         limit = self._at.conf.salvage_timeout
         done = self._salvage.get(step.host, session.open(), lambda: self._takeover.left(step.vip, limit))

@@ -168,6 +168,7 @@ class Steps:
             case AllowWrites(vip):
                 return self._allow(vip, session)
             case Sync():
+                self.salvage.begin()
                 self.catch_up.begin()
                 with self.at.watch.lap("catch up"):
                     return self._replication.sync(session, step)
@@ -187,6 +188,8 @@ class Steps:
         self._access.allow(session)
         self._vips.lease_of(vip)  # it may have ended while the server took its time
         self._access.promoted()
+        self.salvage.finish()
+        self.catch_up.finish()
         return "read_only=0"
 
 

@@ -17,20 +17,25 @@ class Takeover:
     def __init__(self, lifetime: Callable[[Vip], int]) -> None:
         self._lifetime = lifetime
         self._began = -math.inf
+        self._done = False
 
     @property
     def is_past(self) -> bool:
         """Tell whether the next attempt belongs to another takeover."""
-        return time.monotonic() - self._began > AGAIN
+        return self._done or time.monotonic() - self._began > AGAIN
 
     def begin(self) -> None:
         """Let the time run, if it does not."""
         if self._began == -math.inf:
             self._began = time.monotonic()
 
+    def finish(self) -> None:
+        """Note that the host is the writer now: what comes next is another takeover."""
+        self._done = True
+
     def end(self) -> None:
         """Let the next attempt begin anew."""
-        self._began = -math.inf
+        self._began, self._done = -math.inf, False
 
     def left(self, vip: Vip, limit: float) -> float:
         """Return the seconds that are left of `limit` seconds, and of the lease."""
