@@ -99,6 +99,10 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         default="1"),
     Key("salvage_timeout", "seconds", "Longest time that this may take before the new writer goes on without.",
         default="5"),
+    Key("kill_frozen_server", "bool",
+        "A server that does not answer is killed (SIGKILL) when the writer role leaves its host: what was under way in"
+        " it is not finished if it thaws, so its host needs no admin then. docs/salvage.md.",
+        default="0"),
     Key("vip_lease", "seconds",
         "VIPs are bound for so long and renewed by every word of the monitor: a host that is cut off loses them"
         " after it. A failover of a host that cannot be told waits for it, and a second more (of 1 s: half a second)."

@@ -194,6 +194,8 @@ class Cluster:
     """A new writer gets what only the old one's binary log has (rule 10.10)."""
     salvage_timeout: float = 5.0
     """Seconds that this may take."""
+    kill_frozen_server: bool = False
+    """A server that does not answer is killed when the active master role leaves its host."""
     vip_lease: float = 10.0
     """Length of a lease (rule 11.1); 0 is none: VIPs are bound for good."""
     default_copy_method: str = ""

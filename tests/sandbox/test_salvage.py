@@ -9,9 +9,11 @@ import pytest
 
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.conf import NET, Conf
 from mmm.sandbox.trouble.faults import heal, inject, undo
 from mmm.sandbox.witness.health import catch_up, settle
 from mmm.sandbox.witness.probe_run import Probe
+from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT, Log, wait_back
 
 pytestmark = pytest.mark.sandbox
@@ -157,4 +159,28 @@ def test_no_row_that_a_client_was_told_of_is_lost_with_a_server(sandbox: Sandbox
         wait_back(sandbox, log, "db1")
         settle(sandbox)
     assert probe.report.writer == "db2"
+    assert (probe.report.missing, probe.report.doubled) == ((), ())
+
+
+@pytest.fixture(scope="module")
+def killing() -> Iterator[Kept]:
+    top = {"allow_from": f"{NET}0/24", "kill_frozen_server": "yes"}
+    with kept("killing", Conf(top=top, monitor={"flap_count": 0, "failover_block": 0})) as cluster:
+        yield cluster
+
+
+def test_a_frozen_server_that_is_killed_comes_back_with_nothing_that_nobody_else_has(killing: Kept) -> None:
+    """What it was committing when it froze would be finished by one that thaws."""
+    sandbox = killing.healthy()
+    log, agent = Log(sandbox), Log(sandbox, "db1", "mmm_agentd")
+    with Probe(sandbox) as probe:
+        probe.wait_writes(LIMIT)
+        inject(sandbox, "freeze-mysqld", "db1")
+        agent.wait("kill the server: db1: process [0-9]+ did not answer and is")
+        log.wait("lost with db1 when db2 took over: nothing: ")
+        probe.wait_writes(LIMIT)
+        heal(sandbox)
+        wait_back(sandbox, log, "db1")
+        settle(sandbox)
+    assert not log.lines("lacked when")
     assert (probe.report.missing, probe.report.doubled) == ((), ())

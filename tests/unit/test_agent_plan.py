@@ -19,6 +19,7 @@ from mmm.agent.decide.steps import (
     FinishLifting,
     Follow,
     GoOn,
+    KillServer,
     OwnSource,
     Plan,
     Probe,
@@ -45,6 +46,7 @@ MASTER = Facts(
     slaves=frozenset({"db3"}),
 )  # fmt: skip
 SLAVE = replace(MASTER, this="db3", slave=True)
+KILLER = replace(MASTER, kills=True)
 FROM_DB2 = Source("10.0.0.2", 3306, running=True)
 STOPPED = replace(FROM_DB2, running=False, receives=False)
 DETACHED = replace(STOPPED, detached=True)
@@ -115,6 +117,27 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
     (
         "a silent server does not delay the VIP",
         MASTER, status("HARD_OFFLINE"), seen(WRITER, server=Server.SILENT), NOTHING, (Unbind(WRITER),),
+    ),
+    (
+        "a silent server is killed where the conf says so, once the writer's VIP is gone",
+        KILLER, status("HARD_OFFLINE"), seen(WRITER, READ1, server=Server.SILENT), NOTHING,
+        (Unbind(WRITER), Unbind(READ1), KillServer()),
+    ),
+    (
+        "a silent server that was not the writer is left alone",
+        KILLER, status("HARD_OFFLINE"), seen(READ1, server=Server.SILENT), NOTHING, (Unbind(READ1),),
+    ),
+    (
+        "a server that answers is not killed",
+        KILLER, status("HARD_OFFLINE"), seen(WRITER, writable=True), NOTHING, (DenyWrites(), Unbind(WRITER)),
+    ),
+    (
+        "a silent server whose host keeps the role is not killed",
+        KILLER, status("HARD_OFFLINE", WRITER), seen(WRITER, server=Server.SILENT), NOTHING, (),
+    ),
+    (
+        "a silent server that has not failed yet is not killed",
+        KILLER, status("ONLINE"), seen(WRITER, server=Server.SILENT), NOTHING, (Unbind(WRITER),),
     ),
     (
         "the writer that lost its VIP gets it back at once",

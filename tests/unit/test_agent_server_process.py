@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from mmm.agent.act.server_kill import kill_server
 from mmm.agent.act.server_process import NotWatchedError, ServerProcess, Told
+from mmm.agent.act.step_error import StepError
 from mmm.config.model import Host
 from mmm.process import socket_owner
 
@@ -227,3 +230,23 @@ async def test_who_waits_is_answered_when_the_agent_ends(tmp_path: Path) -> None
             question = await asked(watch)
             watch.close()
             assert await question == Told(process.pid, ended=False)
+
+
+def test_who_listens_is_killed_though_it_is_frozen_and_nobody_else(tmp_path: Path) -> None:
+    pid_file = tmp_path / "mysqld.pid"
+    with server() as (stranger, _), server() as (process, port):
+        pid_file.write_text(f"{stranger.pid}\n")
+        process.send_signal(signal.SIGSTOP)
+        host = Host("db1", "127.0.0.1", "master", mysql_port=port, mysql_pidfile=str(pid_file))
+        assert f"process {process.pid} " in kill_server(host)
+        assert process.wait(LIMIT) == -signal.SIGKILL
+        assert stranger.poll() is None
+        assert kill_server(host) == "nothing listens any more"
+
+
+def test_where_several_listen_and_none_is_named_nobody_is_killed(tmp_path: Path) -> None:
+    with server(0, "twice") as (process, port):
+        host = Host("db1", "127.0.0.1", "master", mysql_port=port, mysql_pidfile=str(tmp_path / "none"))
+        with pytest.raises(StepError, match="correct mysql_pidfile"):
+            kill_server(host)
+        assert process.poll() is None

@@ -9,6 +9,7 @@ from mmm.agent.act.catch_up import CatchUpError
 from mmm.agent.act.catch_up_step import CatchUpStep
 from mmm.agent.act.replication_steps import ReplicationSteps
 from mmm.agent.act.salvage_step import SalvageStep
+from mmm.agent.act.server_kill import kill_server
 from mmm.agent.act.server_session import ServerSession
 from mmm.agent.act.step_error import StepError
 from mmm.agent.act.stopwatch import Stopwatch
@@ -25,6 +26,7 @@ from mmm.agent.decide.steps import (
     DenyWrites,
     Dispensable,
     Follow,
+    KillServer,
     Plan,
     Probe,
     Salvage,
@@ -161,6 +163,9 @@ class Steps:
                 return self._vips.unbind(vip, session, self._access.stay())
             case UnbindElsewhere(vip):
                 return self._vips.unbind_elsewhere(vip)
+            case KillServer():
+                with self.at.watch.lap(str(step)):
+                    return kill_server(self.at.here)
             case DenyWrites():
                 self.salvage.forget()
                 self.catch_up.forget()

@@ -4,7 +4,8 @@ Nothing is done because it was ordered, and nothing is left because it was done 
 are those that lead from what stands on interface and server to what is wanted. The order is
 
     1. follow     a slave in use, or with broken replication, that replicates from another than the active master
-    2. remove     deny writes, then unbind the writer's VIP, then the others that are not wanted
+    2. remove     deny writes, then unbind the writer's VIP, then the others that are not wanted; a server that does not
+                  answer is killed then, where the conf says so
     3. add        bind the others, then for the writer's: sync, receive no more where a lost master is the source,
                   get what only that one's binary log has, then what other replicas of it have, probe where somebody may
                   still have it, allow writes, bind
@@ -31,6 +32,7 @@ from mmm.agent.decide.steps import (
     FinishLifting,
     Follow,
     GoOn,
+    KillServer,
     OwnSource,
     Plan,
     Probe,
@@ -92,6 +94,8 @@ class Facts:
     """The other master."""
     slaves: frozenset[str] = frozenset()
     """The hosts that are no masters."""
+    kills: bool = False
+    """A server that does not answer is killed when the active master role leaves it."""
 
     def is_astray(self, seen: Seen) -> bool:
         """Tell whether this master replicates from a slave, as only a catching up leaves it that was broken off."""
@@ -111,6 +115,7 @@ def facts(conf: Cluster) -> Facts:
         sources={host.name: (host.ip, host.mysql_port) for host in conf.hosts.values()},
         peer=here.peer or "",
         slaves=frozenset(host.name for host in conf.hosts.values() if host.mode == "slave"),
+        kills=conf.kill_frozen_server,
     )
 
 
@@ -125,6 +130,7 @@ def plan(wanted: Status, seen: Seen, known: Facts, past: Past) -> Plan:
         *follow,
         *deny,
         *_removals(vips, seen, known),
+        *_kill(wanted, vips, seen, known),
         *_additions(wanted, vips, seen, known, past),
         *_strays(vips, seen, known),
         *_replication(wanted, seen, known, past),
@@ -234,6 +240,13 @@ def _removals(vips: Iterable[Vip], seen: Seen, known: Facts) -> list[Chain]:
         )
         for vip in sorted(gone, key=lambda vip: vip.role != known.writer)
     ]
+
+
+def _kill(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts) -> list[Chain]:
+    """Return the killing of a server that has failed, at the moment in which the writer's VIP leaves it."""
+    frozen = known.kills and wanted.state == HARD_OFFLINE and seen.server is Server.SILENT
+    goes = {vip.ip for vip in known.vips if vip.role == known.writer} - {vip.ip for vip in vips}
+    return [(KillServer(),)] if frozen and goes & seen.bound else []
 
 
 def _strays(vips: Iterable[Vip], seen: Seen, known: Facts) -> list[Chain]:

@@ -140,6 +140,14 @@ class UnbindElsewhere:
 
 
 @dataclass(frozen=True, slots=True)
+class KillServer:
+    """Kill the server here, which does not answer: if it thaws it commits nothing. That it fails fails no order."""
+
+    def __str__(self) -> str:
+        return "kill the server"
+
+
+@dataclass(frozen=True, slots=True)
 class StopReceiving:
     """Take nothing more from the source; where that is to `finish`, what came since the sync is applied."""
 
@@ -247,9 +255,10 @@ Step = (
     | Bind
     | Unbind
     | UnbindElsewhere
+    | KillServer
     | Replicate
 )
-Dispensable = SemiSyncRole | ThrowAway | Detach | RenewLogin | GoOn | OwnSource
+Dispensable = KillServer | SemiSyncRole | ThrowAway | Detach | RenewLogin | GoOn | OwnSource
 """Steps whose failure fails no order, and does not end their chain."""
 
 Chain = tuple[Step, ...]

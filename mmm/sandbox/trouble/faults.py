@@ -262,8 +262,10 @@ def _serve(at: _Target) -> None:
 
 def _thaw_server(at: _Target) -> None:
     process = server_process(at.sandbox, at.host)
-    if process is not None:
-        os.kill(process.pid, signal.SIGCONT)
+    if process is None:  # it was killed meanwhile, as kill_frozen_server has it
+        at.sandbox.start_server(at.host)
+        return
+    os.kill(process.pid, signal.SIGCONT)
 
 
 def _shift_clock(seconds: int) -> Callable[[_Target], None]:
