@@ -7,7 +7,7 @@ Source: MySQL's "Binary Log Event Structure" in its internals manual, MariaDB's 
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,6 +51,8 @@ class Event(NamedTuple):
     """Where the next one begins in the file."""
     body: bytes
     """What follows the head, without the checksum."""
+    when: int = 0
+    """When it was begun, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,29 @@ def read_format(beginning: bytes) -> Format:
 _KIND_AT = 4
 
 
+def events_in(chunks: Iterable[bytes]) -> Iterator[Event]:
+    """Return the events of a whole file that comes in pieces, with their places in the file; raises DamagedError.
+
+    The first is its Format_description event. No more of the file is held than a piece, and an event.
+    """
+    parts: list[bytes] = []
+    size, need, begun, checksums = 0, 1, 0, None
+    for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size < need:
+            continue
+        data, done = b"".join(parts), 0
+        if checksums is None:
+            checksums, done = read_format(data).checksums, len(MAGIC)
+        for event in events(data, checksums=checksums, offset=done):
+            done = event.end
+            yield event._replace(begin=begun + event.begin, end=begun + event.end)
+        begun += done
+        parts, size = [data[done:]], len(data) - done
+        need = max(_HEAD.unpack_from(parts[0])[3] if size >= _HEAD.size else _HEAD.size, size + 1)
+
+
 def events(data: bytes, *, checksums: bool, offset: int = 0) -> Iterator[Event]:
     """Return the events from `offset` on, up to the first one that is not there to its end; raises DamagedError."""
     while (event := _event(data, offset, checksums=checksums)) is not None:
@@ -97,7 +122,7 @@ def _event(data: bytes, begin: int, *, checksums: bool) -> Event | None:
     """Return the event that begins there, None where it is cut off; raises DamagedError."""
     if len(data) < begin + _HEAD.size:
         return None
-    _, kind, server_id, length, following, flags = _HEAD.unpack_from(data, begin)
+    when, kind, server_id, length, following, flags = _HEAD.unpack_from(data, begin)
     crc = _CRC if checksums else 0
     if not _HEAD.size + crc <= length <= _LONGEST:
         raise DamagedError(f"an event of {length} bytes at {begin}")
@@ -106,7 +131,7 @@ def _event(data: bytes, begin: int, *, checksums: bool) -> Event | None:
         return None
     if checksums:
         _check(data, begin, end, in_use=kind == FORMAT and bool(flags & _IN_USE))
-    return Event(kind, server_id, begin, end, following, data[begin + _HEAD.size : end - crc])
+    return Event(kind, server_id, begin, end, following, data[begin + _HEAD.size : end - crc], when)
 
 
 def _check(data: bytes, begin: int, end: int, *, in_use: bool) -> None:

@@ -38,12 +38,12 @@ from mmm.gtid.mysql import GtidSet
 from mmm.gtid.place import LogPlace
 from mmm.gtid.transactions import Executed
 
-_STANDALONE, _PREPARED_XA, _COMPLETED_XA = 0x01, 0x40, 0x80
+STANDALONE, PREPARED_XA, COMPLETED_XA = 0x01, 0x40, 0x80
 """Flags in MariaDB's GTID event: one statement without a commit of its own; parts of an XA transaction."""
-_BEGINNINGS = frozenset({MARIADB_GTID, GTID, ANONYMOUS_GTID, TAGGED_GTID})
-_BETWEEN = frozenset({STOP, ROTATE, FORMAT, PREVIOUS_GTIDS, CHECKPOINT, GTID_LIST})
+BEGINNINGS = frozenset({MARIADB_GTID, GTID, ANONYMOUS_GTID, TAGGED_GTID})
+BETWEEN = frozenset({STOP, ROTATE, FORMAT, PREVIOUS_GTIDS, CHECKPOINT, GTID_LIST})
 """Events that are part of no transaction."""
-_ENDS = frozenset({b"COMMIT", b"ROLLBACK"})
+ENDS = frozenset({b"COMMIT", b"ROLLBACK"})
 _QUERY_HEAD = 13
 
 AnyGtid = Gtid | tuple[str, int]
@@ -97,7 +97,9 @@ class Found:
     """Bytes of a transaction that is not there to its end."""
 
 
-class _UnusableError(Exception):
+class UnusableError(Exception):
+    """A transaction, or what stands in a log's place for one, that cannot be used; `problem` is why."""
+
     def __init__(self, problem: Problem, why: str) -> None:
         super().__init__(why)
         self.problem = problem
@@ -109,7 +111,7 @@ def find(form: Format, file: str, data: bytes) -> Found:
     found: list[Whole] = []
     try:
         rest = _find(form, file, data, found)
-    except _UnusableError as error:
+    except UnusableError as error:
         return Found(tuple(found), error.problem, error.why)
     except (DamagedError, IndexError, ValueError) as error:
         return Found(tuple(found), Problem.DAMAGED, str(error))
@@ -122,22 +124,22 @@ def _find(form: Format, file: str, data: bytes, found: list[Whole]) -> int:
     end = 0
     for event in events(data, checksums=form.checksums):
         if event.kind == INCIDENT:
-            raise _UnusableError(Problem.INCIDENT, f"an incident is noted at {file}:{event.next_position}")
+            raise UnusableError(Problem.INCIDENT, f"an incident is noted at {file}:{event.next_position}")
         if event.kind == START_ENCRYPTION:
-            raise _UnusableError(Problem.ENCRYPTED, f"{file} is encrypted")
+            raise UnusableError(Problem.ENCRYPTED, f"{file} is encrypted")
         if began is None:
-            if event.kind in _BEGINNINGS:
+            if event.kind in BEGINNINGS:
                 began, alone = event, False
-            elif event.kind not in _BETWEEN:
+            elif event.kind not in BETWEEN:
                 raise DamagedError(f"an event of kind {event.kind} between transactions")
             end = event.end if began is None else end
             continue
-        if event.kind in _BEGINNINGS:
+        if event.kind in BEGINNINGS:
             raise DamagedError(f"a transaction without an end before {file}:{event.next_position}")
         alone, ended = _ends(event, began, alone=alone)
         if ended:
             found.append(
-                Whole(_gtid(began), data[began.begin : event.end], LogPlace(file, event.next_position))
+                Whole(gtid_of(began), data[began.begin : event.end], LogPlace(file, event.next_position))
             )
             began, end = None, event.end
     return len(data) - end
@@ -146,31 +148,32 @@ def _find(form: Format, file: str, data: bytes, found: list[Whole]) -> int:
 def _ends(event: Event, began: Event, *, alone: bool) -> tuple[bool, bool]:
     """Return whether the transaction is known to have a commit of its own, and whether this event is its end."""
     if event.kind == XA_PREPARE:
-        raise _UnusableError(Problem.XA, "an XA transaction is prepared")
+        raise UnusableError(Problem.XA, "an XA transaction is prepared")
     if event.kind in {XID, PAYLOAD}:
         return alone, True
     if event.kind not in {QUERY, QUERY_COMPRESSED}:
         return alone, False
     if began.kind == MARIADB_GTID:
         flags = began.body[12]
-        if flags & (_PREPARED_XA | _COMPLETED_XA):
-            raise _UnusableError(Problem.XA, "a part of an XA transaction")
-        return alone, bool(flags & _STANDALONE) or (event.kind == QUERY and _text(event) in _ENDS)
-    text = _text(event)
+        if flags & (PREPARED_XA | COMPLETED_XA):
+            raise UnusableError(Problem.XA, "a part of an XA transaction")
+        return alone, bool(flags & STANDALONE) or (event.kind == QUERY and statement_of(event) in ENDS)
+    text = statement_of(event)
     if text.startswith(b"XA "):
-        raise _UnusableError(Problem.XA, "a part of an XA transaction")
+        raise UnusableError(Problem.XA, "a part of an XA transaction")
     begins = text == b"BEGIN" or text.endswith(b"START TRANSACTION")
-    return alone or begins, not begins and (not alone or text in _ENDS)
+    return alone or begins, not begins and (not alone or text in ENDS)
 
 
-def _text(event: Event) -> bytes:
+def statement_of(event: Event) -> bytes:
     """Return the statement of a Query event."""
     body = event.body
     database = body[8]
     return body[_QUERY_HEAD + int.from_bytes(body[11:13], "little") + database + 1 :]
 
 
-def _gtid(event: Event) -> AnyGtid:
+def gtid_of(event: Event) -> AnyGtid:
+    """Return the GTID of the event that begins a transaction; raises UnusableError where it has none."""
     body = event.body
     if event.kind == MARIADB_GTID:
         number, domain = int.from_bytes(body[:8], "little"), int.from_bytes(body[8:12], "little")
@@ -178,7 +181,7 @@ def _gtid(event: Event) -> AnyGtid:
     if event.kind == GTID:
         return str(uuid.UUID(bytes=body[1:17])), int.from_bytes(body[17:25], "little")
     why = "it has a tag" if event.kind == TAGGED_GTID else "it has none"
-    raise _UnusableError(Problem.NO_GTIDS, f"a transaction whose GTID cannot be used: {why}")
+    raise UnusableError(Problem.NO_GTIDS, f"a transaction whose GTID cannot be used: {why}")
 
 
 def lacking(found: Found, has: Executed) -> Found:
@@ -186,7 +189,7 @@ def lacking(found: Found, has: Executed) -> Found:
     wanted: list[Whole] = []
     last: dict[str, int] = {}
     for transaction in found.transactions:
-        if _holds(has, transaction.gtid):
+        if holds(has, transaction.gtid):
             continue
         line, number = _line(transaction.gtid)
         if (problem := _unjoined(has, transaction.gtid, last.get(line))) is not None:
@@ -215,14 +218,14 @@ def joined(parts: Iterable[Found]) -> Found:
 
 def missing(found: Found, has: Executed) -> int:
     """Return how many of the transactions are not there, whether they can be applied or not."""
-    return sum(not _holds(has, each.gtid) for each in found.transactions)
+    return sum(not holds(has, each.gtid) for each in found.transactions)
 
 
 def reached(found: Found, has: Executed) -> LogPlace | None:
     """Return up to which place of its log a server has everything, None where it lacks the first already."""
     place = None
     for each in found.transactions:
-        if not _holds(has, each.gtid):
+        if not holds(has, each.gtid):
             break
         place = each.end
     return place
@@ -233,7 +236,8 @@ def _line(gtid: AnyGtid) -> tuple[str, int]:
     return (str(gtid.domain), gtid.sequence) if isinstance(gtid, Gtid) else gtid
 
 
-def _holds(has: Executed, gtid: AnyGtid) -> bool:
+def holds(has: Executed, gtid: AnyGtid) -> bool:
+    """Tell whether a server that `has` these has the transaction, as far as can be told."""
     match has, gtid:
         case History(), Gtid():
             return has.holds(gtid)
@@ -252,7 +256,7 @@ def _unjoined(has: Executed, gtid: AnyGtid, last: int | None) -> Problem | None:
                 return Problem.DIVERGED
             return None if before == gtid.sequence - 1 else Problem.GAP
         case GtidSet(), (str(origin), int(number)):
-            joined = number == 1 or last == number - 1 or _holds(has, (origin, number - 1))
+            joined = number == 1 or last == number - 1 or holds(has, (origin, number - 1))
             return None if joined else Problem.GAP
     return Problem.NO_GTIDS
 

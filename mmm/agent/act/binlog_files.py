@@ -7,10 +7,9 @@ import json
 import logging
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 from mmm.agent.act import promise_file
-from mmm.mysql.server.log_home import LogHome, look_at_log_home
+from mmm.mysql.server.log_home import LogHome, log_files, look_at_log_home
 from mmm.mysql.session.connection import Connection
 from mmm.wire.binlog import NO_LOG, PURGED, WRONG_SERVER, Asked, Piece
 
@@ -23,15 +22,6 @@ class LogRefusedError(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
-
-
-class _Index(NamedTuple):
-    folder: Path
-    names: tuple[str, ...]
-
-    def path(self, name: str) -> Path:
-        """Return where a file of the log is."""
-        return self.folder / name
 
 
 class BinlogFiles:
@@ -62,27 +52,21 @@ class BinlogFiles:
             text = f"the server here has server_id {home.server_id}, not {asked.server_id}"
             raise LogRefusedError(WRONG_SERVER, text)
         try:
-            return _read(_index(home), asked)
+            return _read(log_files(home), asked)
         except OSError as error:
             text = f"{error.filename or home.index}: {error.strerror or error}"
             raise LogRefusedError(NO_LOG, f"the binary log cannot be read: {text}") from error
 
 
-def _index(home: LogHome) -> _Index:
-    lines = Path(home.index).read_text("utf-8", "surrogateescape").splitlines()
-    return _Index(Path(home.folder), tuple(line.strip() for line in lines if line.strip()))
-
-
-def _read(index: _Index, asked: Asked) -> Piece:
-    names = {Path(name).name: name for name in index.names}
-    if not names:
+def _read(files: dict[str, Path], asked: Asked) -> Piece:
+    if not files:
         raise LogRefusedError(PURGED, "the binary log has no files")
-    order = list(names)
+    order = list(files)
     wanted = asked.file or order[-1]
-    if wanted not in names:
+    if wanted not in files:
         text = f"the binary log has no {wanted} any more: it begins with {order[0]}"
         raise LogRefusedError(PURGED, text)
-    with index.path(names[wanted]).open("rb") as file:
+    with files[wanted].open("rb") as file:
         size = file.seek(0, 2)
         if asked.position > size:
             raise LogRefusedError(PURGED, f"{wanted} ends at {size}, before {asked.position}")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mmm.agent.act.binlog_fetch import Fetched, Source, fetch
-from mmm.agent.act.binlog_program import ProgramError, find, printed
 from mmm.binlog.replay import batches, log_of, statements
 from mmm.binlog.transactions import Whole, joined, lacking, missing, reached
 from mmm.binlog.transactions import find as find_whole
@@ -23,6 +22,7 @@ from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import executed, replica_status, stop_replica
 from mmm.mysql.session.connection import Address, Connection, MysqlError
 from mmm.network.agent_port import AgentPort
+from mmm.process.binlog_program import ProgramError, find, printed
 from mmm.wire.salvaged import Cause, Salvaged
 
 STOP_LIMIT = 1.0

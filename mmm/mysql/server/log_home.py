@@ -1,6 +1,7 @@
 """Where a server keeps its binary log: to be asked while it lives, for whoever reads that log once it is dead."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmm.mysql.server.read_only import is_on
 from mmm.mysql.session.connection import Connection
@@ -30,3 +31,10 @@ def look_at_log_home(connection: Connection) -> Question[LogHome]:
     row = (yield _ASKS)[0]
     place = str(row["place"] or "") if is_on(row["logs"]) else ""
     return LogHome(place, str(row["folder"]), int(row["server_id"] or 0), connection.flavour.mariadb)
+
+
+def log_files(home: LogHome) -> dict[str, Path]:
+    """Return the files of the log by their names, in their order, as its index has them; raises OSError."""
+    lines = Path(home.index).read_text("utf-8", "surrogateescape").splitlines()
+    places = (Path(home.folder) / line.strip() for line in lines if line.strip())
+    return {place.name: place for place in places}

@@ -1,0 +1,284 @@
+"""What only one server has is found in its binary log, and saved whole, once, and so that a loss of it is noticed."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmm.binlog.transactions import Problem
+from mmm.gtid.mariadb import Gtid, History
+from mmm.gtid.mysql import parse
+from mmm.gtid.transactions import Executed
+from mmm.mysql.server.log_home import LogHome, look_at_log_home
+from mmm.mysql.server.replication import binlog_position, executed
+from mmm.tools.saved import save as saving
+from mmm.tools.saved.extras import Extras
+from mmm.tools.saved.find import NoLogError, find, find_behind
+from mmm.tools.saved.outcome import Saved
+from mmm.tools.saved.save import SaveError, Target, save, verify
+from tests.servers import MARIADB, OTHERS, Server, Servers, kind
+
+pytestmark = pytest.mark.mysql
+
+KINDS = (MARIADB, *OTHERS)
+GTIDS = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
+    found = Servers(tmp_path / "servers", kind(getattr(request, "param", MARIADB)))
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+def build(servers: Servers, *options: str) -> Server:
+    """Return a server with a table and two rows."""
+    by_gtid = () if servers.kind.flavour.mariadb else GTIDS
+    server = servers.start("--innodb-flush-log-at-trx-commit=2", *by_gtid, *options)
+    server.run(
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(200)) ENGINE=InnoDB",
+        *inserts("first", "second"),
+    )
+    return server
+
+
+def inserts(*what: str) -> list[str]:
+    return [f"INSERT INTO shop.orders (what) VALUES ('{one}')" for one in what]  # noqa: S608
+
+
+def has(server: Server) -> Executed:
+    with server.connect() as connection:
+        found = executed(connection)
+    assert found is not None
+    return found
+
+
+def home(server: Server) -> LogHome:
+    with server.connect() as connection:
+        return connection.ask(look_at_log_home(connection))
+
+
+def found(server: Server, there: Executed) -> Extras:
+    return find(home(server), there, has(server))
+
+
+def saved(extras: Extras, folder: Path) -> Saved:
+    return save(extras, Target(folder, "db1", "db2"))
+
+
+@pytest.mark.parametrize("servers", KINDS, indirect=True)
+def test_what_was_written_since_is_named_with_the_log_that_holds_it(servers: Servers) -> None:
+    server = build(servers)
+    there = has(server)
+    assert len(found(server, there)) == 0
+    server.run(
+        *inserts("a"), "FLUSH BINARY LOGS", "FLUSH BINARY LOGS", *inserts("b", "c"), "FLUSH BINARY LOGS"
+    )
+    where, here = home(server), has(server)
+    extras = find(where, there, here)
+    assert (len(extras), extras.problem, extras.uncertain) == (3, None, 0), extras.why
+    assert [extra.file for extra in extras.transactions] == ["bin.000001", "bin.000003", "bin.000003"]
+    assert [part.name for part in extras.parts] == ["bin.000001", "bin.000003"]
+    last = here.logged[-1] if isinstance(here, History) else str(here).rpartition("-")[2]
+    assert extras.names.endswith(str(last))
+    server.kill()
+    assert find(where, there) == extras
+
+
+def test_a_log_that_does_not_reach_back_is_not_taken_for_all(servers: Servers) -> None:
+    server = build(servers)
+    there = has(server)
+    server.run(*inserts("a"), "FLUSH BINARY LOGS", *inserts("b"))
+    where = home(server)
+    server.kill()
+    index = Path(where.index)
+    index.write_text(index.read_text().partition("\n")[2])
+    extras = find(where, there)
+    assert (len(extras), extras.problem) == (1, Problem.GAP)
+
+
+@pytest.mark.parametrize("servers", ["mysql:9.7"], indirect=True)
+def test_what_the_log_never_had_is_noticed(servers: Servers) -> None:
+    server = build(servers)
+    there, origin = has(server), server.value("@@server_uuid")
+    assert found(server, there).problem is None
+    extras = find(home(server), there, parse(f"{there},{origin}:1-900"))
+    assert extras.problem is Problem.GAP
+    assert "900" in extras.why
+
+
+def test_a_log_that_is_damaged_gives_what_stands_before_it(servers: Servers) -> None:
+    server = build(servers)
+    there = has(server)
+    server.run(*inserts("a", "ZZZZZ", "c"))
+    where = home(server)
+    server.kill()
+    log = server.directory / "data/bin.000001"
+    log.write_bytes(log.read_bytes().replace(b"ZZZZZ", b"ZZYZZ"))
+    extras = find(where, there)
+    assert (len(extras), extras.problem) == (1, Problem.DAMAGED)
+    assert str(log) in extras.why
+
+
+def test_every_domain_is_looked_at(servers: Servers) -> None:
+    server = build(servers)
+    there = has(server)
+    server.run(*inserts("a"), "SET gtid_domain_id=7", *inserts("b"), "FLUSH BINARY LOGS")
+    extras = found(server, there)
+    assert [extra.name for extra in extras.transactions] == ["0-1-5", "7-1-1"]
+    assert extras.highest() == {0: 5, 7: 1}
+
+
+def test_what_only_a_position_speaks_for_is_saved_too(servers: Servers) -> None:
+    server = build(servers)
+    server.run(*inserts("a"))
+    past = History((Gtid(0, 3, 9),), ())
+    extras = found(server, past)
+    assert (len(extras), extras.uncertain) == (5, 5)
+    proved = History((Gtid(0, 3, 9),), (Gtid(0, 1, 5),))
+    assert len(found(server, proved)) == 0
+
+
+@pytest.mark.parametrize("servers", ["mysql:9.7"], indirect=True)
+def test_without_gtids_it_is_found_by_position(servers: Servers) -> None:
+    server = servers.start("--gtid-mode=OFF")
+    server.run(
+        "CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what TEXT)"
+    )
+    with server.connect() as connection:
+        place = binlog_position(connection).place
+    server.run(*inserts("a"), "FLUSH BINARY LOGS", *inserts("b"))
+    extras = find_behind(home(server), place, 2)
+    assert [extra.file for extra in extras.transactions] == ["bin.000001", "bin.000002"]
+    assert extras.transactions[0].name == str(place)
+    assert len(find_behind(home(server), place, 1)) == 0
+
+
+def test_a_server_without_a_log_says_so(servers: Servers) -> None:
+    server = servers.start("--skip-log-bin")
+    with pytest.raises(NoLogError):
+        find(home(server), History((), ()))
+
+
+@pytest.mark.parametrize("servers", KINDS, indirect=True)
+def test_what_is_saved_is_whole_and_for_its_owner_alone(servers: Servers, tmp_path: Path) -> None:
+    server = build(servers)
+    there = has(server)
+    server.run(*inserts("a"), "FLUSH BINARY LOGS", *inserts("b", "c"))
+    done = saved(found(server, there), tmp_path / "saved")
+    assert done.folder is not None
+    assert (done.count, done.again) == (3, False)
+    assert {path.stat().st_mode & 0o077 for path in (done.folder, *done.folder.rglob("*"))} == {0}
+    for name in ("bin.000001", "bin.000002"):
+        assert (done.folder / "raw" / name).read_bytes() == (server.directory / "data" / name).read_bytes()
+    subprocess.run(
+        ["sha256sum", "--strict", "-c", "SHA256"], cwd=done.folder, check=True, capture_output=True
+    )
+    assert verify(done.folder) == done
+
+
+def test_nothing_is_saved_where_there_is_nothing(servers: Servers, tmp_path: Path) -> None:
+    server = build(servers)
+    done = saved(found(server, has(server)), tmp_path / "saved")
+    assert (done.folder, done.count) == (None, 0)
+    assert not (tmp_path / "saved").exists()
+
+
+def test_the_same_is_saved_once_and_more_of_it_anew(servers: Servers, tmp_path: Path) -> None:
+    server = build(servers)
+    there = has(server)
+    server.run(*inserts("a"))
+    first = saved(found(server, there), tmp_path)
+    again = saved(found(server, there), tmp_path)
+    assert (again.folder, again.again) == (first.folder, True)
+    server.run(*inserts("b"))
+    more = saved(found(server, there), tmp_path)
+    assert (more.count, more.again) == (2, False)
+    assert first.folder is not None
+    assert verify(first.folder).count == 1
+
+
+def test_a_save_that_was_tampered_with_is_not_taken_for_one(servers: Servers, tmp_path: Path) -> None:
+    server = build(servers)
+    there = has(server)
+    server.run(*inserts("a"))
+    first = saved(found(server, there), tmp_path / "saved")
+    assert first.folder is not None
+    raw = first.folder / "raw/bin.000001"
+    raw.write_bytes(raw.read_bytes()[:-1])
+    with pytest.raises(SaveError, match=r"bin\.000001"):
+        verify(first.folder)
+    second = saved(found(server, there), tmp_path / "saved")
+    assert second.folder != first.folder
+    assert not second.again
+
+
+@pytest.mark.parametrize("dies_after", ["_write", "_settle", "_compare", "_read_back"])
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_save_that_is_killed_is_made_anew_and_one_that_was_done_is_found(
+    servers: Servers, tmp_path: Path, dies_after: str, times: int
+) -> None:
+    server = build(servers)
+    there = has(server)
+    server.run(*inserts("a"), "FLUSH BINARY LOGS", *inserts("b"))
+    extras, does, left = found(server, there), getattr(saving, dies_after), times
+
+    def dies(*args: object) -> object:
+        nonlocal left
+        answer, left = does(*args), left - 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    if (child := os.fork()) == 0:
+        setattr(saving, dies_after, dies)
+        saved(extras, tmp_path / "saved")
+        os._exit(0)
+    os.waitpid(child, 0)
+    whole = [path for path in (tmp_path / "saved").iterdir() if path.suffix != ".part"]
+    done = saved(extras, tmp_path / "saved")
+    assert list((tmp_path / "saved").iterdir()) == [done.folder]
+    assert done.again == bool(whole)
+    assert done.folder is not None
+    assert verify(done.folder).count == 2
+
+
+def test_what_the_disk_gives_back_otherwise_gets_no_name(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = build(servers)
+    there = has(server)
+    server.run(*inserts("a"))
+    extras, settle = found(server, there), saving._settle
+
+    def damage(folder: Path) -> None:
+        settle(folder)
+        if folder.name == "raw":
+            log = folder / "bin.000001"
+            log.write_bytes(log.read_bytes()[:-1] + b"\0")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(saving, "_settle", damage)
+        with pytest.raises(SaveError, match="not what was written"):
+            saved(extras, tmp_path / "saved")
+    assert [path.suffix for path in (tmp_path / "saved").iterdir()] == [".part"]
+    done = saved(extras, tmp_path / "saved")
+    assert list((tmp_path / "saved").iterdir()) == [done.folder]
+
+
+def test_transactions_that_are_not_in_what_was_copied_are_missed(servers: Servers, tmp_path: Path) -> None:
+    server = build(servers)
+    there = has(server)
+    server.run(*inserts("a", "b"))
+    extras = found(server, there)
+    short = Extras(
+        extras.transactions, tuple(part._replace(size=part.size - 10) for part in extras.parts), mariadb=True
+    )
+    with pytest.raises(SaveError, match="missing"):
+        saved(short, tmp_path / "saved")
