@@ -1,4 +1,4 @@
-"""The clock that leases are measured by."""
+"""The clock that leases are measured by, and the one on the wall."""
 
 import time
 
@@ -6,3 +6,8 @@ import time
 def clock() -> float:
     """Return seconds since the boot, those included in which the host slept."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def local_time(seconds: float) -> str:
+    """Return the wall-clock time `seconds` since 1970 as `YYYY/MM/DD HH:MM:SS`, local."""
+    return time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(seconds))

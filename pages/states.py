@@ -18,8 +18,8 @@ _MEANINGS = {
 _HEAD = """\
 # States of a host
 
-This page is made from the table of rules in `mmm/monitor/states.py`; a test fails when it is stale. For each host,
-at every event, the first rule that fits counts; the rules stand here in their order. The name of the rule and its
+This page is made from the table of rules in `mmm/monitor/states/table.py`; a test fails when it is stale. For each
+host, at every event, the first rule that fits counts; the rules stand here in their order. The name of the rule and its
 sentence are in the log line of each change and in `mmm_control explain`. Without network nothing changes. For a
 slave its peer is the active master.
 
@@ -59,7 +59,7 @@ def _row(rule: Rule) -> str:
 
 def _sentence(text: str) -> str:
     """Return a sentence with what is filled in later in italics."""
-    return re.sub(r"\{v\.([a-z_.]+)[^}]*\}", lambda match: f"*{match[1].rpartition('.')[2]}*", text)
+    return re.sub(r"\{([a-z_]+)[^}]*\}", r"*\1*", text)
 
 
 def _diagram() -> str:

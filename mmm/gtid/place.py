@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 _NUMBER = re.compile("[0-9]{1,20}")
 
@@ -47,6 +48,34 @@ class Written:
         return f"{least}{self.count} transaction{'' if self.count == 1 else 's'} ({where} in its binary log)"
 
 
+class Hidden(StrEnum):
+    """Why it is not known what a server's binary log has behind a place."""
+
+    TOO_OLD = "too_old"
+    """It does not reach back to the place."""
+    CUT_SHORT = "cut_short"
+    """It ends before the place: it has lost what was there."""
+    DENIED = "denied"
+    """The account may not look at it."""
+    NO_ANSWER = "no_answer"
+    """The server, or the way to it, has failed."""
+    SENSELESS = "senseless"
+    """No binary log is like what was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Why a server's binary log was not looked through."""
+
+    why: Hidden
+    end: LogPlace = NOWHERE
+    """Where it ends, as far as that is known."""
+    size: int = 0
+    """The bytes behind the place."""
+    error: str = ""
+    """What the server said, or what is wrong with its answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tail:
     """What stands in a server's binary log behind a place."""
@@ -58,8 +87,8 @@ class Tail:
     """The transactions there by the server_id of the server that they were written on first."""
     complete: bool = True
     """The log was looked through to its end."""
-    problem: str = ""
-    """Why it could not be looked at, in a sentence."""
+    unread: Unread | None = None
+    """Why it could not be looked at; None: it could."""
 
     def not_of(self, server_id: int) -> Written | None:
         """Return the transactions that others than that server have written; None: none, as far as was seen."""

@@ -176,4 +176,4 @@ def _say_start(started: startup.Started, world: World) -> None:
     for name, host in world.hosts.items():
         roles = ", ".join(map(str, world.vips_of(name))) or "no roles"
         level = logging.INFO if host.state is State.ONLINE else logging.WARNING
-        log.log(level, "%s: starts as %s with %s: %s", name, host.state, roles, host.sentence)
+        log.log(level, "%s: starts as %s with %s: %s", name, host.state, roles, host.why)

@@ -7,7 +7,6 @@ classic monitor.
 """
 
 import re
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -69,7 +68,7 @@ class Show:
 
 @dataclass(frozen=True, slots=True)
 class CheckLine:
-    """One line of `checks`; `changed` is local time as `moment()` writes it."""
+    """One line of `checks`; `changed` is local time, `YYYY/MM/DD HH:MM:SS`."""
 
     host: str
     check: str
@@ -92,11 +91,6 @@ def decode_command(line: bytes) -> tuple[str, ...] | None:
 def invalid_command(line: bytes) -> str:
     """Return the answer to a line that is no command, or has too few or too many words."""
     return f"{INVALID} '{_one_line(line[:200].decode(errors='replace').rstrip())}'\n\n{HELP}"
-
-
-def moment(seconds: float) -> str:
-    """Return the wall-clock time `seconds` since 1970 as `YYYY/MM/DD HH:MM:SS`, local."""
-    return time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(seconds))
 
 
 def unreachable(host: str) -> str:

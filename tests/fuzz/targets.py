@@ -44,7 +44,7 @@ from mmm.wire.binlog import asked_binlog, piece, piece_fields
 from mmm.wire.salvaged import salvaged_fields, salvaged_in
 from mmm.wire.status import agent_status, ordered_status, system_status
 from tests import commanding
-from tests.unit.worlds import NOW, WRITER, cluster, world
+from tests.unit.worlds import CLOCK, NOW, WRITER, cluster, world
 
 CORPUS = Path(__file__).parent / "corpus"
 PROGRAMS: tuple[Program, ...] = ("AGENT", "MONITOR", "CONTROL", "TOOLS")
@@ -123,7 +123,7 @@ def commanded(data: bytes) -> None:
     if words is None:
         return
     for before in _WORLDS:
-        text = answers.answer(before, words, NOW, lambda moment: moment)
+        text = answers.answer(before, words, NOW, CLOCK)
         if text is not None:
             text.encode()
             continue
@@ -188,7 +188,7 @@ def stored(data: bytes) -> None:
 def remembered(data: bytes) -> None:
     """Take the bytes for the file of the history."""
     entries = history.decode(data.decode(errors="replace"))
-    history.shown(entries).encode()
+    history.shown(entries, CLOCK).encode()
     assert history.decode("".join(map(history.encode, entries))) == entries
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmm.config.model import Vip
 from mmm.config.names import CHECK_NAMES
-from mmm.gtid.place import Tail
+from mmm.gtid.place import Hidden, Tail, Unread
 from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.act import status_file
 from mmm.monitor.act.spoken import Spoken, answered, of_reply
@@ -270,7 +270,9 @@ class Monitor:
         machine = self.cluster.machines[order.host]
         answers = machine.check("mysql")[0] is Outcome.OK
         tail = (
-            machine.tail(order.since) if answers else Tail(order.since, self.clock.now, problem="no answer")
+            machine.tail(order.since)
+            if answers
+            else Tail(order.since, self.clock.now, unread=Unread(Hidden.NO_ANSWER))
         )
         self.post(LogRead(order.host, tail))
 

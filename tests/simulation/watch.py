@@ -271,7 +271,7 @@ def astray(world: World, machines: Mapping[str, Machine], agents: Mapping[str, o
         if host.state is State.AWAITING_RECOVERY:
             wrong += _waits_in_vain(world, name)
         elif host.state not in (State.ONLINE, State.ADMIN_OFFLINE):
-            wrong.append(f"{name} is {host.state} though all is well there: {host.sentence}")
+            wrong.append(f"{name} is {host.state} though all is well there: {host.why}")
         if link.unreachable or link.refusal or link.clear or link.may_hold != owned:
             wrong.append(f"{name}: link is {link}, roles are {sorted(owned)}")
         if link.told is None or set(link.told.vips) != owned or link.told.state != host.state:

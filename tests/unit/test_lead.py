@@ -11,7 +11,6 @@ from mmm.agent.act.authority import Authority
 from mmm.lease.lead import Following, Lead, authority, silence
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide import leases
-from mmm.monitor.report.answers import show
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.orders import Order, Tell
@@ -21,7 +20,7 @@ from mmm.wire import agent as wire
 from mmm.wire.lead import FREE, OTHER_MONITOR, follows_field, lead_of, signed_by, stranger_field
 from mmm.wire.status import Status, ordered_status, set_status
 from tests.commanding import run
-from tests.unit.worlds import NOW, cluster, take_turn, world
+from tests.unit.worlds import NOW, cluster, show, take_turn, world
 
 FIRST = Lead(0, "10.0.0.8:9988", "a1")
 AGAIN = Lead(0, "10.0.0.8:9988", "a2")

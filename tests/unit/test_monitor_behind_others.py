@@ -18,6 +18,7 @@ from mmm.monitor.world.orders import Order, Tell
 from mmm.monitor.world.world import World
 from mmm.wire.caught_up import CaughtUp, Cause
 from tests.unit.worlds import (
+    CLOCK,
     NOW,
     WRITER,
     answer,
@@ -126,12 +127,12 @@ def test_what_was_got_and_what_not_is_said_with_the_loss() -> None:
         before, orders = take_turn(before, LATER + 20)
     assert before.loss is not None
     assert before.loss.known
-    said = str(losses.said(before.loss, lambda moment: moment))
+    said = str(losses.said(before.loss, CLOCK))
     assert "; 3 transactions (0-1-101 to 0-1-103) got from db3 first" in said
     assert (
         "; not got from db4: 2 transactions (0-1-104 to 0-1-105): it does not log what it replicates" in said
     )
-    values = losses.encoded(before.loss, lambda moment: moment)["caught_up"]
+    values = losses.encoded(before.loss, CLOCK)["caught_up"]
     assert [(got["host"], got["count"], got["left"], got["why"]) for got in values] == [
         ("db3", 3, 0, ""),
         ("db4", 0, 2, "no_log"),

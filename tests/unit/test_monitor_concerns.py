@@ -7,20 +7,23 @@ from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.act.checks import Reading, judge_threads, replica_result
 from mmm.monitor.apply.apply import apply
-from mmm.monitor.report import answers, concerns, log_lines
+from mmm.monitor.report import concerns, log_lines
 from mmm.monitor.world.check_results import ReplicaChecked, ServerChecked
 from mmm.monitor.world.checks import Cause, Outcome
 from mmm.monitor.world.host import State
-from mmm.monitor.world.warnings import SENTENCES, Level, Warned, text
+from mmm.monitor.world.warnings import SENTENCES, Level, Warned, encoded, text
 from mmm.monitor.world.world import World
 from mmm.mysql.session.connection import ErrorKind, MysqlError
 from tests.unit.worlds import (
+    CLOCK,
     NOW,
     READER3,
     WRITER,
+    because,
     checks,
     cluster,
     finds,
+    show,
     with_host,
     world,
 )
@@ -29,7 +32,7 @@ DENIED = Cause("denied", 1045)
 
 
 def found(of: World) -> dict[str, Warned]:
-    return {warned.code: warned for warned in concerns.found(of, NOW, lambda moment: moment)}
+    return {warned.code: warned for warned in concerns.found(of, NOW, CLOCK)}
 
 
 def unknown(of: World, name: str, check: str, cause: Cause, text: str = "Access denied") -> World:
@@ -48,7 +51,7 @@ def read(of: World, name: str, source: str, server_id: int = 0) -> World:
 
 def test_nothing_is_said_of_a_healthy_cluster() -> None:
     healthy = read(read(world(), "db1", "10.0.0.2"), "db2", "10.0.0.1")
-    assert concerns.found(healthy, NOW, lambda moment: moment) == ()
+    assert concerns.found(healthy, NOW, CLOCK) == ()
 
 
 def test_a_monitor_that_no_server_lets_in_says_that_nothing_is_watched() -> None:
@@ -56,9 +59,9 @@ def test_a_monitor_that_no_server_lets_in_says_that_nothing_is_watched() -> None
     for name in ("db1", "db2", "db3"):
         blind = unknown(blind, name, "mysql", DENIED)
         blind = unknown(blind, name, "rep_threads", DENIED)
-    (warned,) = concerns.found(blind, NOW, lambda moment: moment)
+    (warned,) = concerns.found(blind, NOW, CLOCK)
     assert (warned.code, warned.hosts, warned.level) == ("not_watched", ("db1", "db2", "db3"), Level.CRITICAL)
-    assert "# Warning: db1, db2, db3 are not watched: mysql unknown: Access denied\n" in answers.show(blind)
+    assert "# Warning: db1, db2, db3 are not watched: mysql unknown: Access denied\n" in show(blind)
     seen = apply(blind, ServerChecked("db1", finds(Outcome.OK)), NOW)
     assert found(seen)["not_watched"].hosts in {("db2", "db3"), ("db1",)}
 
@@ -79,7 +82,7 @@ def test_what_the_monitor_may_not_see_is_named_with_the_statement_that_grants_it
             result = replica_result(host, before.conf.checks[check], judge_threads, reading)
             assert result.finding.outcome is Outcome.UNKNOWN, "it says nothing of replication"
             before = apply(before, result, NOW)
-    (warned,) = concerns.found(before, NOW, lambda moment: moment)
+    (warned,) = concerns.found(before, NOW, CLOCK)
     assert text(warned) == f"the monitor may not see the replication of db1, db2, db3: run {grant}"
 
 
@@ -93,24 +96,26 @@ def test_a_host_that_is_out_of_use_says_why_it_is_now() -> None:
         world(states={"db3": State.REPLICATION_FAIL}),
         "db3",
         checks=checks(rep_threads=NOW - 9),
-        sentence="rep_threads: something older",
+        why=because("threads_failed", "rep_threads: something older"),
     )
     assert "# Warning: db3 is REPLICATION_FAIL: rep_threads: ERROR: rep_threads; see explain db3\n" in (
-        answers.show(failed)
+        show(failed)
     )
-    waiting = with_host(world(states={"db3": State.AWAITING_RECOVERY}), "db3", sentence="it answers again")
-    assert "# Warning: db3 is AWAITING_RECOVERY: it answers again; see explain db3\n" in answers.show(waiting)
-    assert "# Warning" not in answers.show(world(states={"db3": State.ADMIN_OFFLINE}))
+    why = encoded(found(failed)["out_of_use"])["fields"]["why"]
+    (failing,) = why["fields"]["checks"]
+    assert (failing["check"], failing["finding"]["fields"]["text"]) == ("rep_threads", "rep_threads")
+    waiting = with_host(
+        world(states={"db3": State.AWAITING_RECOVERY}), "db3", why=because("back", "it answers again")
+    )
+    assert "# Warning: db3 is AWAITING_RECOVERY: it answers again; see explain db3\n" in show(waiting)
+    assert "# Warning" not in show(world(states={"db3": State.ADMIN_OFFLINE}))
 
 
 def test_a_role_that_no_host_holds_is_said_and_why() -> None:
     nobody = world({}, {"db1": State.ADMIN_OFFLINE, "db2": State.ADMIN_OFFLINE})
     warned = found(nobody)["no_holder"]
     assert warned.level is Level.CRITICAL
-    assert (
-        "# Warning: no host holds writer: db1 is ADMIN_OFFLINE, db2 is ADMIN_OFFLINE: 'mmm"
-        in answers.show(nobody)
-    )
+    assert "# Warning: no host holds writer: db1 is ADMIN_OFFLINE, db2 is ADMIN_OFFLINE: 'mmm" in show(nobody)
     assert "no_holder" not in found(world({WRITER: "db1"})), "the next turn gives them to somebody"
     some = world(
         {WRITER: "db1"}, {"db1": State.ONLINE, "db2": State.ADMIN_OFFLINE, "db3": State.ADMIN_OFFLINE}
@@ -122,7 +127,7 @@ def test_a_role_that_no_host_holds_is_said_and_why() -> None:
 def test_masters_that_do_not_replicate_from_each_other_are_said_until_they_do() -> None:
     alone = read(read(world(), "db1", ""), "db2", "10.0.0.1")
     said = "db1 does not replicate from db2 (not at all): set up replication in both directions"
-    assert f"# Warning: {said}\n" in answers.show(alone)
+    assert f"# Warning: {said}\n" in show(alone)
     assert said in [line for _, line in log_lines.between(world(), alone)]
     elsewhere = found(read(alone, "db1", "10.9.9.9"))["not_replicating"]
     assert "(from 10.9.9.9)" in str(elsewhere)
@@ -143,7 +148,7 @@ def test_auto_increments_that_collide_are_said() -> None:
 
 def test_the_worst_comes_first() -> None:
     broken = world({}, {"db1": State.HARD_OFFLINE, "db2": State.REPLICATION_FAIL, "db3": State.HARD_OFFLINE})
-    levels = [warned.level for warned in concerns.found(broken, NOW, lambda moment: moment)]
+    levels = [warned.level for warned in concerns.found(broken, NOW, CLOCK)]
     assert levels == sorted(levels, key=lambda level: level is Level.WARNING)
     assert {Level.CRITICAL, Level.WARNING} == set(levels)
 

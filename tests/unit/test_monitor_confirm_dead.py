@@ -32,10 +32,12 @@ from mmm.wire.status import PROBE_STOP
 from tests import commanding
 from tests.unit.test_monitor_leases import CONF, LENGTH, cut_off, quiet, rest
 from tests.unit.worlds import (
+    CLOCK,
     NOW,
     WRITER,
     checks,
     settle,
+    show,
     take_turn,
     unreachable,
     with_agent,
@@ -164,26 +166,26 @@ def test_a_move_in_manual_mode_whose_old_holder_is_dead_is_answered_at_once_too(
 
 def test_show_says_how_long_a_wait_lasts_and_what_ends_it() -> None:
     before = endless()
-    assert "its lease has no end. The wait ends at once when" in answers.show(before, BEGUN)
+    assert "its lease has no end. The wait ends at once when" in show(before, BEGUN)
     ends = with_agent(before, "db1", given=Outstanding(BEGUN + LENGTH, BEGUN + LENGTH))
-    assert "which may still have it: for another 9 s. The wait ends" in answers.show(ends, BEGUN + 2)
-    assert "'mmm_control confirm_dead db1'" in answers.show(ends, BEGUN + 2)
+    assert "which may still have it: for another 9 s. The wait ends" in show(ends, BEGUN + 2)
+    assert "'mmm_control confirm_dead db1'" in show(ends, BEGUN + 2)
     perl = with_agent(before, "db1", kind=Kind.UNLEASED)
-    assert "its agent is a Perl one, which never gives it up by itself. The wait" in answers.show(perl, BEGUN)
+    assert "its agent is a Perl one, which never gives it up by itself. The wait" in show(perl, BEGUN)
 
 
 def test_who_waits_for_an_agent_alone_is_told_to_start_it() -> None:
     lives = with_host(endless(), "db1", checks=checks(), opinion=None, state=State.AWAITING_RECOVERY)
     lives = unreachable(lives, "db1")
-    assert "when the agent of db1 answers: start it" in answers.show(lives, BEGUN)
-    assert "confirm_dead" not in answers.show(lives, BEGUN)
+    assert "when the agent of db1 answers: start it" in show(lives, BEGUN)
+    assert "confirm_dead" not in show(lives, BEGUN)
 
 
 def test_a_vip_without_a_lease_waits_too_where_the_guard_is_on() -> None:
     bare = replace(CONF, vip_lease=0.0)
     before, _ = rest(cut_off(world({WRITER: "db1"}, conf=bare), "db1", BEGUN), BEGUN)
     before, _ = rest(apply(before, Killed("db1", "no such program"), BEGUN), BEGUN)
-    assert "its VIP has no lease (vip_lease is 0). The wait ends" in answers.show(before, BEGUN)
+    assert "its VIP has no lease (vip_lease is 0). The wait ends" in show(before, BEGUN)
     after, orders = take_turn(confirmed(before).world, BEGUN + 60)
     assert any(isinstance(order, Tell) and WRITER in order.status.vips for order in orders)
     assert after.owner[WRITER] == "db2"
@@ -219,10 +221,10 @@ def test_what_answers_of_a_host_is_named() -> None:
 
 
 def test_what_is_waited_for_is_a_value_for_programs() -> None:
-    asked = answers.answer(endless(), ["json", "show"], BEGUN, lambda moment: moment)
+    asked = answers.answer(endless(), ["json", "show"], BEGUN, CLOCK)
     assert asked is not None
     waits = next(each for each in json.loads(asked)["warnings"] if each["code"] == "role_waits")["fields"][
         "said"
     ]
     assert (waits["code"], waits["fields"]) == ("endless", {"vip": str(WRITER), "host": "db1", "dead": True})
-    assert waits["text"] in answers.show(endless(), BEGUN)
+    assert waits["text"] in show(endless(), BEGUN)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmm.monitor.assess import diagnosis
-from mmm.monitor.report import answers, log_lines
+from mmm.monitor.report import log_lines
 from mmm.monitor.world.checks import NO_CAUSE, SATURATED, Cause
 from mmm.monitor.world.host import HostWorld, Opinion, State
 from mmm.monitor.world.link import (
@@ -18,6 +18,7 @@ from tests.unit.worlds import (
     NOW,
     checks,
     cluster,
+    show,
     world,
 )
 
@@ -62,7 +63,7 @@ def test_every_diagnosis_is_made_said_and_logged(host: HostWorld, name: str) -> 
     found = diagnosis.diagnose(after, "db1")
     assert found is not None
     assert found.name == name
-    assert f"# Warning: {name}: " in answers.show(after)
+    assert f"# Warning: {name}: " in show(after)
     assert any(f"db1: diagnosis: {name}: " in line for _, line in log_lines.between(of(HEALTHY), after))
 
 

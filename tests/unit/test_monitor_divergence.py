@@ -6,7 +6,7 @@ import pytest
 
 from mmm.gtid import mysql
 from mmm.gtid.mariadb import History, parse
-from mmm.gtid.place import LogPlace, Tail, Written
+from mmm.gtid.place import Hidden, LogPlace, Tail, Unread, Written
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.monitor.act import status_file
 from mmm.monitor.apply.apply import apply
@@ -14,7 +14,6 @@ from mmm.monitor.assess.divergence import LOOKS, awaited
 from mmm.monitor.decide.reconcile import wanted
 from mmm.monitor.decide.startup import Found, start
 from mmm.monitor.decide.turn import turn
-from mmm.monitor.report.answers import show
 from mmm.monitor.report.explain import explain
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.states.table import Change, enter, judge
@@ -27,11 +26,14 @@ from mmm.monitor.world.world import World
 from mmm.wire.status import Status
 from tests import commanding
 from tests.unit.worlds import (
+    CLOCK,
     NOW,
     WRITER,
+    because,
     checks,
     cluster,
     finds,
+    show,
     with_agent,
     with_host,
     world,
@@ -59,14 +61,17 @@ def read(
 
 def failed_over(has: Executed | None = None, origin: str = "2") -> World:
     """db1 was the writer, is gone, and db2 has taken over with what it had."""
-    after = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW)
+    after = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, because("host_failed", "mysql"), NOW)
     return read(after, "db2", mariadb("0-1-100", "0-1-100") if has is None else has, origin, NOW + 1)
 
 
 def back(before: World, at: float = NOW + 20) -> World:
     """db1 answers again after a short outage."""
     return with_host(
-        enter(before, "db1", AWAITING, "back", "it answers again", at), "db1", uptime=520.0, last_uptime=500.0
+        enter(before, "db1", AWAITING, because("back", "it answers again"), at),
+        "db1",
+        uptime=520.0,
+        last_uptime=500.0,
     )
 
 
@@ -82,7 +87,7 @@ def test_a_returning_master_with_more_than_the_new_one_had_waits_and_is_named() 
     assert any(said in line for _, line in between(waiting, known))
     assert state(judge(known, NOW + 999)[0]) is AWAITING
     assert f"# Warning: host db1 has {said} that db2 lacked" in show(known)
-    assert said in explain(known, "db1", NOW + 30, lambda moment: moment)
+    assert said in explain(known, "db1", NOW + 30, CLOCK)
 
 
 @pytest.mark.parametrize(
@@ -112,11 +117,13 @@ def test_a_returning_master_without_more_comes_back_by_itself_also_when_it_has_c
 
 
 def test_where_nobody_tells_or_not_for_long_the_classic_rules_hold() -> None:
-    nobody = back(enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW))
+    nobody = back(
+        enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, because("host_failed", "mysql"), NOW)
+    )
     assert state(judge(nobody, NOW + 20)[0]) is State.ONLINE
     none = Transactions(NOW + 1, ONE, None)
     without = ReplicaChecked("db2", "rep_threads", finds(Outcome.OK), Look(None, none))
-    gone = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW)
+    gone = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, because("host_failed", "mysql"), NOW)
     waiting = back(apply(gone, without, NOW + 1))
     silent = ReplicaChecked("db1", "rep_threads", finds(Outcome.UNKNOWN, "no answer"))
     for at in (25, 30):
@@ -173,21 +180,25 @@ def test_the_active_master_is_detached_from_a_lost_one_until_that_is_in_use_agai
     assert detached(after) == {"db1": False, "db2": True, "db3": False}
     after = read(back(after), "db1", mariadb("0-1-101"), "1", NOW + 22)
     assert detached(judge(after, NOW + 22)[0])["db2"]
-    assert "replication from db1 is suspended until" in explain(after, "db2", NOW + 22, lambda moment: moment)
+    assert "replication from db1 is suspended until" in explain(after, "db2", NOW + 22, CLOCK)
     forced = commanding.run(after, ["set_online", "--force", "db1"], NOW + 30, pinged=True)
     assert forced is not None
     assert not any(detached(forced.world).values())
 
 
 def test_a_lost_master_that_the_admin_takes_out_is_still_to_be_compared() -> None:
-    after = enter(failed_over(), "db1", State.REPLICATION_FAIL, "back_without_replication", "x", NOW + 20)
-    after = enter(after, "db1", State.ADMIN_OFFLINE, "set_offline", "set offline by the admin", NOW + 21)
+    after = enter(
+        failed_over(), "db1", State.REPLICATION_FAIL, because("back_without_replication", "x"), NOW + 20
+    )
+    after = enter(
+        after, "db1", State.ADMIN_OFFLINE, because("set_offline", "set offline by the admin"), NOW + 21
+    )
     assert detached(after)["db2"]
 
 
 def test_a_restarted_monitor_knows_who_was_lost() -> None:
     for state in (State.REPLICATION_FAIL, State.HARD_OFFLINE, AWAITING, State.ADMIN_OFFLINE):
-        before = enter(failed_over(), "db1", state, "", "", NOW + 20)
+        before = enter(failed_over(), "db1", state, because(""), NOW + 20)
         stored, _ = status_file.decode(status_file.encode(before))
         found = {name: Found(stored[name]) for name in before.hosts}
         again = start(before.conf, {name: checks() for name in before.hosts}, found, NOW + 30).world
@@ -218,7 +229,9 @@ def test_a_detached_replica_is_good_unless_another_is_the_active_master() -> Non
 
 
 def test_one_that_comes_back_with_broken_replication_waits_too() -> None:
-    after = enter(failed_over(), "db1", State.REPLICATION_FAIL, "back_without_replication", "x", NOW + 20)
+    after = enter(
+        failed_over(), "db1", State.REPLICATION_FAIL, because("back_without_replication", "x"), NOW + 20
+    )
     assert state(judge(after, NOW + 21)[0]) is State.REPLICATION_FAIL, "what it has is not known yet"
     after, changes = judge(read(after, "db1", mariadb("0-1-101"), "1", NOW + 22), NOW + 22)
     assert (state(after), changes[0].rule) == (AWAITING, "back_with_extra_transactions")
@@ -226,7 +239,9 @@ def test_one_that_comes_back_with_broken_replication_waits_too() -> None:
 
 def test_it_waits_also_while_the_one_that_it_is_compared_with_is_lost() -> None:
     known = read(back(replace(failed_over(), last_master="db2")), "db1", mariadb("0-1-103"), "1", NOW + 22)
-    alone = enter(known, "db2", State.HARD_OFFLINE, "host_failed", "mysql", NOW + 30).without_roles("db2")
+    alone = enter(known, "db2", State.HARD_OFFLINE, because("host_failed", "mysql"), NOW + 30).without_roles(
+        "db2"
+    )
     alone = with_host(alone, "db2", checks=checks(mysql=NOW + 30))
     assert state(judge(alone, NOW + 31)[0]) is AWAITING
     assert "transactions (0-1-101 to 0-1-103) that db2 lacked" in show(alone)
@@ -250,8 +265,8 @@ def test_a_standby_that_writes_while_it_is_in_use_is_not_held_up_for_it() -> Non
     """An account made on each host by itself, say: the active master has it by the time the standby fails."""
     after = read(world({WRITER: "db1"}), "db1", mariadb("0-1-100"), "1", NOW)
     after = read(after, "db1", mariadb("0-1-100,0-2-101"), "1", NOW + 5)
-    after = enter(after, "db2", State.HARD_OFFLINE, "host_failed", "mysql", NOW + 10)
-    after = enter(after, "db2", AWAITING, "back", "it answers again", NOW + 20)
+    after = enter(after, "db2", State.HARD_OFFLINE, because("host_failed", "mysql"), NOW + 10)
+    after = enter(after, "db2", AWAITING, because("back", "it answers again"), NOW + 20)
     after = with_host(after, "db2", uptime=520.0, last_uptime=500.0)
     after = read(after, "db2", mariadb("0-1-100,0-2-101"), "2", NOW + 21)
     assert state(judge(after, NOW + 21)[0], "db2") is State.ONLINE
@@ -290,7 +305,7 @@ def back_without_gtids() -> World:
 def gone() -> World:
     """db1 is lost, db2 has taken over."""
     before = replace(world({WRITER: "db2"}), last_master="db2")
-    return enter(before, "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW)
+    return enter(before, "db1", State.HARD_OFFLINE, because("host_failed", "mysql"), NOW)
 
 
 def looked(before: World, tail: Tail) -> World:
@@ -312,7 +327,7 @@ def test_without_gtids_it_is_compared_by_what_its_log_has_behind_the_place_that_
     said = "3 transactions (bin.000002:500 to bin.000003:200 in its binary log)"
     assert any(f"it has {said} that db2 lacked" in line for _, line in between(waiting, known))
     assert f"# Warning: host db1 has {said} that db2 lacked" in show(known)
-    assert said in explain(known, "db1", NOW + 30, lambda moment: moment)
+    assert said in explain(known, "db1", NOW + 30, CLOCK)
     assert state(judge(known, NOW + 999)[0]) is AWAITING
     refused = commanding.run(known, ["set_online", "db1"], NOW + 30, pinged=True)
     assert refused is not None
@@ -330,11 +345,12 @@ def test_without_gtids_what_came_from_the_new_master_is_no_more() -> None:
 
 
 def test_a_log_that_does_not_tell_is_said_and_looked_at_again() -> None:
-    problem = "its binary log goes on behind bin.000002:500, to bin.000003:157, and may not be looked at"
-    waiting = looked(back_without_gtids(), Tail(AT, NOW + 22, problem=problem))
+    denied = Unread(Hidden.DENIED, LogPlace("bin.000003", 157), 4711, "Access denied")
+    problem = "to bin.000003:157, 4711 bytes in all, and may not be looked at: Access denied"
+    waiting = looked(back_without_gtids(), Tail(AT, NOW + 22, unread=denied))
     assert state(judge(waiting, NOW + 999)[0]) is AWAITING
     assert any(problem in line for _, line in between(back_without_gtids(), waiting))
-    assert problem in explain(waiting, "db1", NOW + 30, lambda moment: moment)
+    assert problem in explain(waiting, "db1", NOW + 30, CLOCK)
     refused = commanding.run(waiting, ["set_online", "db1"], NOW + 30, pinged=True)
     assert refused is not None
     assert problem in refused.text
@@ -389,10 +405,10 @@ def all_lost() -> World:
 def test_after_a_total_outage_the_one_that_has_everything_comes_back() -> None:
     after = read(all_lost(), "db1", mariadb("0-1-100", "0-1-90"), "1", NOW + 1)
     assert judge(after, NOW + 1)[1] == ()
-    assert "what db2 has is not known" in explain(after, "db1", NOW + 1, lambda moment: moment)
+    assert "what db2 has is not known" in explain(after, "db1", NOW + 1, CLOCK)
     after = read(after, "db3", mariadb("", "0-1-100"), "3", NOW + 1)
     after = read(after, "db2", mariadb("0-1-100,0-2-101", "0-1-100"), "2", NOW + 2)
-    assert "db2 has 1 transaction (0-2-101) that it lacks" in explain(after, "db1", NOW + 2, lambda m: m)
+    assert "db2 has 1 transaction (0-2-101) that it lacks" in explain(after, "db1", NOW + 2, CLOCK)
     after, changes = judge(after, NOW + 2)
     assert [(change.host, change.rule) for change in changes] == [("db2", "has_everything")]
 
@@ -402,10 +418,10 @@ def test_after_a_total_outage_nobody_comes_back_without_proof() -> None:
     parted = read(parted, "db2", mariadb("0-1-100,0-2-101", "0-1-100"), "2", NOW + 2)
     assert judge(parted, NOW + 3)[1] == ()
     dead = read(all_lost(), "db1", mariadb("0-1-100"), "1", NOW + 1)
-    dead = enter(dead, "db2", State.HARD_OFFLINE, "failed_again", "mysql", NOW + 1)
+    dead = enter(dead, "db2", State.HARD_OFFLINE, because("failed_again", "mysql"), NOW + 1)
     dead = with_host(dead, "db2", checks=checks(mysql=NOW))
     assert judge(dead, NOW + 3)[1] == ()
-    assert "what db2 has is not known: it is HARD_OFFLINE" in explain(dead, "db1", NOW + 3, lambda m: m)
+    assert "what db2 has is not known: it is HARD_OFFLINE" in explain(dead, "db1", NOW + 3, CLOCK)
 
 
 def test_equals_come_back_in_conf_order_and_only_one_by_this_rule() -> None:
@@ -433,7 +449,7 @@ def test_at_a_first_start_nobody_becomes_active_master_by_itself() -> None:
         assert not [change for change in result.changes if isinstance(change, Change)]
         after = result.world
     assert {host.state for host in after.hosts.values()} == {AWAITING}
-    said = explain(after, "db1", NOW + 2, lambda m: m)
+    said = explain(after, "db1", NOW + 2, CLOCK)
     assert "it was never in use, as far as is known: at a first start the admin chooses" in said
     assert "# Warning: no host holds writer: this is a first start, db1 is AWAITING_RECOVERY" in show(after)
     chosen = commanding.run(after, ["set_online", "db2"], NOW + 30, pinged=True)
@@ -446,7 +462,7 @@ def test_a_monitor_that_is_started_again_before_anybody_was_in_use_still_waits()
     first = start(
         conf, {name: checks() for name in conf.hosts}, dict.fromkeys(conf.hosts, Found()), NOW
     ).world
-    first = enter(first, "db1", State.HARD_OFFLINE, "failed_again", "mysql", NOW)
+    first = enter(first, "db1", State.HARD_OFFLINE, because("failed_again", "mysql"), NOW)
     stored, _ = status_file.decode(status_file.encode(first))
     agents = {name: Found(stored[name], Status("AWAITING_RECOVERY", ())) for name in conf.hosts}
     again = start(conf, {name: checks() for name in conf.hosts}, agents, NOW).world
@@ -479,18 +495,18 @@ def test_what_says_nothing_proves_nothing(executed: Executed, sources: dict[str,
     for name, origin in (("db1", "1"), ("db2", "2"), ("db3", "3")):
         after = read(after, name, executed, origin, NOW + 1, sources.get(name))
     assert judge(after, NOW + 2)[1] == ()
-    assert why in explain(after, "db1", NOW + 2, lambda m: m)
+    assert why in explain(after, "db1", NOW + 2, CLOCK)
 
 
 def test_a_possible_master_without_a_transaction_is_no_less_than_the_other() -> None:
     after = read(read(all_lost(), "db1", mariadb("0-1-9"), "1", NOW + 1), "db2", mariadb(""), "2", NOW + 1)
     assert judge(after, NOW + 2)[1] == ()
-    assert "db2 has no transaction by GTID" in explain(after, "db1", NOW + 2, lambda m: m)
+    assert "db2 has no transaction by GTID" in explain(after, "db1", NOW + 2, CLOCK)
 
 
 def test_nothing_is_compared_with_a_master_that_has_not_taken_over_yet() -> None:
     """What it has received and not yet applied it applies first."""
-    after = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, "host_failed", "mysql", NOW)
+    after = enter(world({WRITER: "db2"}), "db1", State.HARD_OFFLINE, because("host_failed", "mysql"), NOW)
     after = with_agent(after, "db2", told=Status("ONLINE", (), "db2"))
     after = read(after, "db2", mariadb("0-1-90", "0-1-90"), "2", NOW + 1)
     assert after.hosts["db1"].comparison.reference is None
@@ -546,5 +562,5 @@ def test_after_a_total_outage_nobody_is_proved_while_another_master_can_be_writt
     has = after.hosts["db2"].progress.transactions
     assert has is not None
     open_still = with_host(after, "db2", transactions=replace(has, writable=True))
-    assert "db2 may still be written to" in explain(open_still, "db1", NOW + 2, lambda m: m)
+    assert "db2 may still be written to" in explain(open_still, "db1", NOW + 2, CLOCK)
     assert "db1" not in {change.host for change in judge(open_still, NOW + 2)[1]}

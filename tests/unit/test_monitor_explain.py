@@ -1,16 +1,20 @@
 from dataclasses import replace
 
+from mmm.clock import local_time
 from mmm.monitor.report.explain import explain, explained
+from mmm.monitor.states.host_view import failing
+from mmm.monitor.states.table import Judged
 from mmm.monitor.world.checks import CheckStatus, Outcome
 from mmm.monitor.world.host import State
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode
-from mmm.wire.control import moment
 from tests.unit.worlds import (
+    CLOCK,
     FLAPPING,
     NOW,
     READER1,
     WRITER,
+    because,
     checks,
     cluster,
     finds,
@@ -22,7 +26,7 @@ from tests.unit.worlds import (
 
 
 def said(before: object, name: str = "all") -> str:
-    return explain(before, name, NOW, lambda moment: moment)  # type: ignore[arg-type]
+    return explain(before, name, NOW, CLOCK)  # type: ignore[arg-type]
 
 
 def test_a_delayed_host_shows_the_figures_that_keep_it_away() -> None:
@@ -33,15 +37,20 @@ def test_a_delayed_host_shows_the_figures_that_keep_it_away() -> None:
         world(states={"db3": State.REPLICATION_DELAY}),
         "db3",
         checks={**checks(), "rep_backlog": behind},
-        rule="replication_delayed",
-        sentence="rep_backlog: 75 s",
+        why=because("replication_delayed", "rep_backlog: 75 s"),
     )
     text = said(before, "db3")
-    assert f"db3: REPLICATION_DELAY since {moment(0.0)} (replication_delayed): rep_backlog: 75 s" in text
-    assert f"    rep_backlog has failed since {moment(NOW - 50.0)}: ERROR: 75 s behind, limit 60\n" in text
+    assert f"db3: REPLICATION_DELAY since {local_time(0.0)} (replication_delayed): rep_backlog: 75 s" in text
+    assert (
+        f"    rep_backlog has failed since {local_time(NOW - 50.0)}: ERROR: 75 s behind, limit 60\n" in text
+    )
     assert text.endswith("    would become ONLINE by replication_good; missing: rep_backlog must be good\n")
-    same = with_host(before, "db3", sentence="rep_backlog: ERROR: 75 s behind, limit 60")
+    failed = Judged("threads_failed", {"failing": failing({"rep_backlog": behind})})
+    same = with_host(before, "db3", why=failed)
     assert said(same, "db3").count("75 s behind") == 1, "once is enough"
+    worse = replace(behind, finding=finds(Outcome.ERROR, "275 s behind, limit 60"))
+    later = with_host(same, "db3", checks={**checks(), "rep_backlog": worse})
+    assert ": ERROR: 275 s behind, limit 60\n" in said(later, "db3"), "it is another one by now"
 
 
 def test_a_waiting_host_shows_every_way_back_and_what_it_lacks() -> None:
@@ -81,7 +90,7 @@ def test_a_move_under_way_says_whom_it_waits_for() -> None:
 def test_modes_and_a_lost_network_are_said() -> None:
     passive = replace(world(mode=Mode.PASSIVE), passive_cause=PassiveCause("by_admin"))
     assert "mode: PASSIVE: Admin switched to passive mode. Nothing is sent;" in said(passive)
-    assert explained(passive, "all", NOW, lambda moment: moment)["why"]["code"] == "by_admin"
+    assert explained(passive, "all", NOW, CLOCK)["why"]["code"] == "by_admin"
     assert "mode: PASSIVE: Nothing is sent;" in said(world(mode=Mode.PASSIVE))
     assert "mode: MANUAL" in said(world(mode=Mode.MANUAL))
     assert "none of the ping_ips answers" in said(replace(world(), network_up=False))
@@ -96,9 +105,9 @@ def test_set_online_is_not_offered_where_it_would_be_refused() -> None:
 
 def test_the_values_behind_the_words() -> None:
     waiting = with_host(
-        world(states={"db3": State.AWAITING_RECOVERY}), "db3", rule="back", sentence="it answers"
+        world(states={"db3": State.AWAITING_RECOVERY}), "db3", why=because("back", "it answers")
     )
-    told = explained(waiting, "all", NOW, lambda moment: moment)
+    told = explained(waiting, "all", NOW, CLOCK)
     assert [host["host"] for host in told["hosts"]] == ["db1", "db2", "db3"]
     assert told["mode"] == "ACTIVE"
     db3 = told["hosts"][2]
@@ -114,6 +123,4 @@ def test_the_values_behind_the_words() -> None:
 
 def test_in_passive_mode_set_online_is_offered_too() -> None:
     waiting = world(states={"db3": State.AWAITING_RECOVERY}, mode=Mode.PASSIVE)
-    assert "the admin brings it back with: mmm_control set_online db3" in explain(
-        waiting, "db3", NOW, lambda moment: moment
-    )
+    assert "the admin brings it back with: mmm_control set_online db3" in explain(waiting, "db3", NOW, CLOCK)

@@ -31,7 +31,7 @@ def test_the_role_leaves_a_writer_whose_disk_has_been_full_for_long_enough() -> 
     after, _ = settle(after, NOW + 6)
     assert (after.owner[WRITER], after.hosts["db1"].state) == ("db2", State.HARD_OFFLINE)
     assert after.hosts["db1"].rule == "disk_full"
-    assert "has waited 31 s for space on its disk" in after.hosts["db1"].sentence
+    assert "has waited 31 s for space on its disk" in str(after.hosts["db1"].why)
     assert not after.vips_of("db1")
 
 

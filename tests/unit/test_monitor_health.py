@@ -20,8 +20,10 @@ from mmm.wire import values
 from mmm.wire.command import HELP
 from mmm.wire.control import decode_show
 from tests.unit.worlds import (
+    CLOCK,
     NOW,
     checks,
+    show,
     with_agent,
     with_host,
     world,
@@ -29,14 +31,14 @@ from tests.unit.worlds import (
 
 
 def said(of: World) -> str:
-    return str(health(of, NOW, lambda moment: moment))
+    return str(health(of, NOW, CLOCK))
 
 
 def asked(of: World, *words: str) -> dict[str, Any]:
     entries = (
         Entry(1.0, "writer(10.0.0.80): db1 -> db2", "why", ("db1 OK",), 0.5, ("writer(10.0.0.80)", "db2")),
     )
-    text = answers.answer(of, ["json", *words], NOW, lambda moment: moment, entries)
+    text = answers.answer(of, ["json", *words], NOW, CLOCK, entries)
     assert text is not None
     return dict(json.loads(text))
 
@@ -98,7 +100,7 @@ def test_show_and_checks_as_json_have_what_their_text_has_and_codes() -> None:
     told = asked(broken, "show")
     assert (told["passive"], told["cause"]) == (True, "Admin switched to passive mode.")
     assert told["why"] == {"code": "by_admin", "fields": {}, "text": told["cause"]}
-    read = values.of_show(decode_show(answers.show(broken, NOW)), told["warnings"], told["why"])
+    read = values.of_show(decode_show(show(broken, NOW)), told["warnings"], told["why"])
     assert told == read
     (threads,) = asked(broken, "checks", "db3", "rep_threads")["checks"]
     assert (threads["result"], threads["code"], threads["fields"]) == (
@@ -106,7 +108,7 @@ def test_show_and_checks_as_json_have_what_their_text_has_and_codes() -> None:
         "error",
         {"text": "rep_threads"},
     )
-    assert threads["message"] in answers.checks(broken, "db3", "rep_threads", lambda moment: moment)
+    assert threads["message"] in answers.checks(broken, "db3", "rep_threads", CLOCK)
 
 
 @pytest.mark.parametrize(
@@ -121,14 +123,14 @@ def test_show_and_checks_as_json_have_what_their_text_has_and_codes() -> None:
 def test_what_cannot_be_answered_has_a_code(words: tuple[str, ...], code: str) -> None:
     told = asked(world(), *words)
     assert (told["ok"], told["code"]) == (False, code)
-    assert answers.answer(world(), words, NOW, lambda moment: moment) == told["message"]
+    assert answers.answer(world(), words, NOW, CLOCK) == told["message"]
 
 
 def test_what_has_no_values_is_answered_as_ever() -> None:
-    assert answers.answer(world(), ["json", "help"], NOW, lambda moment: moment) == HELP
+    assert answers.answer(world(), ["json", "help"], NOW, CLOCK) == HELP
     assert asked(world(), "mode") == {"mode": "ACTIVE"}
     assert asked(world(), "ping")["code"] == "pinged"
-    assert answers.answer(world(), ["json", "set_offline", "db1"], NOW, lambda moment: moment) is None
+    assert answers.answer(world(), ["json", "set_offline", "db1"], NOW, CLOCK) is None
 
 
 def test_a_monitor_that_waits_for_its_network_says_so() -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmm.clock import local_time
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.decide.turn import Assigned
 from mmm.monitor.report import answers, history
@@ -11,16 +12,17 @@ from mmm.monitor.report.history import Entry, Ledger
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.happened import Why
 from mmm.monitor.world.host import State
-from mmm.wire.control import moment
 from mmm.wire.status import Status
 from tests.unit.worlds import (
+    CLOCK,
     READER1,
     WRITER,
+    because,
     with_agent,
     world,
 )
 
-DEAD = Change("db1", State.ONLINE, State.HARD_OFFLINE, "host_failed", "mysql: refused")
+DEAD = Change("db1", State.ONLINE, State.HARD_OFFLINE, because("host_failed", "mysql: refused"))
 
 
 def test_a_failover_is_an_entry_with_its_cause_its_steps_and_how_long_it_took() -> None:
@@ -33,8 +35,8 @@ def test_a_failover_is_an_entry_with_its_cause_its_steps_and_how_long_it_took() 
     (entry,) = ledger.told(
         after, "db2", "OK", 0.02, now=10.04, parts=(("catch up", 0.0012), ("bind", 0.0004))
     )
-    assert str(entry) == (
-        f"{moment(0.0)}  writer(10.0.0.80): db1 -> db2, 40 ms: db1 HARD_OFFLINE by host_failed: mysql: refused"
+    assert entry.said(CLOCK) == (
+        f"{local_time(0.0)}  writer(10.0.0.80): db1 -> db2, 40 ms: db1 HARD_OFFLINE by host_failed: mysql: refused"
         " [db1 OK after 12 ms; db2 OK after 20 ms (catch up 1.2, bind 0.4)]"
     )
     assert entry.event == {"code": "moved", "fields": {"vip": str(WRITER), "source": "db1", "target": "db2"}}
@@ -44,7 +46,7 @@ def test_a_failover_is_an_entry_with_its_cause_its_steps_and_how_long_it_took() 
             "host": "db1",
             "state": "HARD_OFFLINE",
             "rule": "host_failed",
-            "sentence": "mysql: refused",
+            "why": {"code": "host_failed", "fields": {"words": "mysql: refused"}, "text": "mysql: refused"},
         },
     }
     assert entry.orders[1] == {
@@ -77,10 +79,10 @@ def test_a_writer_that_is_lost_is_an_entry_at_once_and_readers_are_none() -> Non
 
 def test_history_survives_the_monitor_and_bad_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "status.history"
-    Chronicle(path, lambda moment: moment).turn(world(), [DEAD])
+    Chronicle(path, CLOCK).turn(world(), [DEAD])
     with path.open("a") as file:
         file.write('{"half a li')
-    entries = Chronicle(path, lambda moment: moment).entries
+    entries = Chronicle(path, CLOCK).entries
     assert [entry.text for entry in entries] == ["db1: ONLINE -> HARD_OFFLINE"]
     assert "db1: ONLINE -> HARD_OFFLINE (host_failed): mysql: refused" in caplog.text
 
@@ -88,7 +90,7 @@ def test_history_survives_the_monitor_and_bad_lines(tmp_path: Path, caplog: pyte
 def test_a_history_that_cannot_be_written_is_said_once_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chronicle = Chronicle(tmp_path / "nowhere" / "history", lambda moment: moment)
+    chronicle = Chronicle(tmp_path / "nowhere" / "history", CLOCK)
     chronicle.turn(world(), [DEAD, DEAD])
     assert len(chronicle.entries) == 2
     assert caplog.text.count("cannot be written") == 1
@@ -96,8 +98,8 @@ def test_a_history_that_cannot_be_written_is_said_once_and_stops_nothing(
 
 def test_the_last_entries_are_shown_the_newest_last() -> None:
     entries = tuple(Entry(float(number), f"event {number}") for number in range(30))
-    assert history.shown(entries, 2) == f"{moment(28.0)}  event 28\n{moment(29.0)}  event 29\n"
-    assert history.shown(()) == "Nothing has happened yet.\n"
+    assert history.shown(entries, CLOCK, 2) == f"{local_time(28.0)}  event 28\n{local_time(29.0)}  event 29\n"
+    assert history.shown((), CLOCK) == "Nothing has happened yet.\n"
 
 
 @given(st.text())
@@ -114,6 +116,6 @@ def test_a_line_with_a_moment_that_never_comes_is_left_out(at: str) -> None:
 
 @pytest.mark.parametrize("count", ["0", "-1", "x", pytest.param("9" * 5000, id="endless")])
 def test_a_number_of_entries_that_is_none_is_said(count: str) -> None:
-    answer = answers.answer(world(), ["history", count], 0.0, lambda moment: moment)
+    answer = answers.answer(world(), ["history", count], 0.0, CLOCK)
     assert answer is not None
     assert answer.startswith("ERROR: ")

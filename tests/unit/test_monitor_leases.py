@@ -18,7 +18,6 @@ from mmm.monitor.command.preflight import PROMPT, Looked
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.reconcile import wanted
 from mmm.monitor.decide.startup import Found, Stored, start
-from mmm.monitor.report.answers import show
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.events import Answer, Answered, Killed, VipLooked
 from mmm.monitor.world.host import Opinion, State
@@ -38,6 +37,7 @@ from tests.unit.worlds import (
     WRITER,
     checks,
     cluster,
+    show,
     take_turn,
     told_at,
     unreachable,

@@ -13,7 +13,7 @@ from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import loss
 from mmm.monitor.decide import reconcile
 from mmm.monitor.decide.turn import Lost, turn
-from mmm.monitor.report import answers, losses
+from mmm.monitor.report import losses
 from mmm.monitor.report.history import Entry, decode, encode
 from mmm.monitor.states.table import enter
 from mmm.monitor.world.check_results import Look, ReplicaChecked
@@ -26,12 +26,15 @@ from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
 from mmm.wire.salvaged import Cause, Salvaged
 from tests.unit.worlds import (
+    CLOCK,
     NOW,
     WRITER,
     answer,
+    because,
     checks,
     finds,
     settle,
+    show,
     take_turn,
     with_agent,
     with_host,
@@ -64,7 +67,7 @@ def failed_over(before: World, *, refuses: bool = True, taken: float = NOW + 1) 
 def said(after: World) -> str:
     assert after.loss is not None
     assert after.loss.known
-    return str(losses.said(after.loss, lambda moment: moment))
+    return str(losses.said(after.loss, CLOCK))
 
 
 def test_two_looks_at_once_are_no_rate() -> None:
@@ -93,7 +96,7 @@ def test_the_most_is_what_was_seen_and_what_can_have_come_since_less_what_arrive
         "50 and a quarter at once, 12 of them arrived"
     )
     assert "if it wrote no faster than the 10.0 a second before" in said(result.world)
-    assert f"# Warning: {said(result.world)}" in answers.show(result.world)
+    assert f"# Warning: {said(result.world)}" in show(result.world)
     assert not [change for change in turn(result.world, NOW + 2).changes if isinstance(change, Lost)]
 
 
@@ -236,7 +239,7 @@ def test_where_it_can_have_written_for_longer_than_it_was_measured_the_loss_is_u
             f"may have taken writes for 22 s unseen, from clients that still reached it; at the {rate} a second"
             in said(after)
         )
-        assert f"# Warning: {said(after)}" in answers.show(after)
+        assert f"# Warning: {said(after)}" in show(after)
 
 
 def idle() -> World:
@@ -271,7 +274,7 @@ def test_a_later_look_corrects_it() -> None:
 
 def test_the_host_that_is_back_tells_it_exactly() -> None:
     after = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=100, db2=7)), NOW + 1.2).world
-    back = enter(after, "db1", State.AWAITING_RECOVERY, "back", "it answers again", NOW + 5)
+    back = enter(after, "db1", State.AWAITING_RECOVERY, because("back", "it answers again"), NOW + 5)
     back = seen(with_host(back, "db1", checks=checks()), "db1", mariadb(NOW + 6, db1=139))
     result = turn(back, NOW + 6)
     assert [type(change) for change in result.changes] == [Lost]
@@ -284,7 +287,7 @@ def test_a_copy_of_another_hosts_data_does_not_make_the_loss_smaller() -> None:
     """The admin set the lost host up anew: what it had is lost all the same."""
     first = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=97, db2=120)), NOW + 1.2).world
     assert "at most 66 transactions" in said(first)
-    back = enter(first, "db1", State.AWAITING_RECOVERY, "back", "it answers again", NOW + 5)
+    back = enter(first, "db1", State.AWAITING_RECOVERY, because("back", "it answers again"), NOW + 5)
     rebooted = with_host(back, "db1", checks=checks(), rebooted=True)
     back = seen(rebooted, "db1", mariadb(NOW + 6, db1=97, db2=120))
     back = seen(back, "db2", mariadb(NOW + 6, db1=97, db2=130))
@@ -296,7 +299,9 @@ def test_a_copy_of_another_hosts_data_does_not_make_the_loss_smaller() -> None:
 def test_what_a_lost_host_still_has_when_it_is_back_counts() -> None:
     first = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=97)), NOW + 1.2).world
     back = seen(
-        enter(first, "db1", State.AWAITING_RECOVERY, "back", "", NOW + 5), "db1", mariadb(NOW + 6, db1=120)
+        enter(first, "db1", State.AWAITING_RECOVERY, because("back"), NOW + 5),
+        "db1",
+        mariadb(NOW + 6, db1=120),
     )
     back = seen(back, "db2", mariadb(NOW + 6, db1=97, db2=120))
     assert "at most 23 transactions" in said(turn(back, NOW + 7).world)
@@ -308,11 +313,11 @@ def test_what_was_received_and_not_applied_is_lacking() -> None:
         mariadb(NOW + 1.1, db1=100, db2=7), received=History(applied=(Gtid(0, 1, 139),), logged=())
     )
     after = turn(seen(failed_over(writing()), "db2", stuck), NOW + 1.2).world
-    back = enter(after, "db1", State.AWAITING_RECOVERY, "back", "it answers again", NOW + 5)
+    back = enter(after, "db1", State.AWAITING_RECOVERY, because("back", "it answers again"), NOW + 5)
     back = seen(with_host(back, "db1", checks=checks(), uptime=510.0), "db1", mariadb(NOW + 6, db1=139))
     waits = turn(back, NOW + 6).world
     assert waits.hosts["db1"].state is State.AWAITING_RECOVERY, "it was gone for a moment only"
-    assert "host db1 has 39 transactions (0-1-101 to 0-1-139) that db2 lacked" in answers.show(waits)
+    assert "host db1 has 39 transactions (0-1-101 to 0-1-139) that db2 lacked" in show(waits)
     applied = turn(seen(back, "db2", mariadb(NOW + 7, db1=139, db2=200)), NOW + 7).world
     assert applied.hosts["db1"].state is State.ONLINE, "what it had received it has applied since"
 
@@ -320,7 +325,7 @@ def test_what_was_received_and_not_applied_is_lacking() -> None:
 def test_history_has_the_loss_as_values() -> None:
     after = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=97)), NOW + 1.2).world
     assert after.loss is not None
-    values = losses.encoded(after.loss, lambda moment: moment)
+    values = losses.encoded(after.loss, CLOCK)
     assert (values["loss"], values["most"], values["missing"], values["rate"]) == ("at_most", 66, 3, 10.0)
     kept = decode(encode(Entry(1.0, said(after), loss=values)))
     assert kept[0].loss == values
@@ -387,7 +392,7 @@ def test_a_log_that_was_read_to_its_end_tells_what_is_lost() -> None:
     after = turn(salvaged(left), NOW + 1.1).world
     assert "2 transactions that the binary log of db1 has: the agent's MySQL user may not" in said(after)
     assert after.loss is not None
-    values = losses.encoded(after.loss, lambda moment: moment)
+    values = losses.encoded(after.loss, CLOCK)
     assert (values["most"], values["missing"]) == (2, 2)
     assert (values["salvaged"]["count"], values["salvaged"]["why"]) == (3, "denied")
 

@@ -8,7 +8,6 @@ import pytest
 from mmm.lease.rules import margin
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import lost_agent
-from mmm.monitor.report import answers
 from mmm.monitor.world.events import Answer, Opinions
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import AskOthers, Tell
@@ -19,6 +18,7 @@ from tests.unit.worlds import (
     NOW,
     WRITER,
     checks,
+    show,
     take_turn,
     told_at,
     with_host,
@@ -122,5 +122,5 @@ def test_an_agent_that_returns_when_no_other_host_could_take_the_role_is_given_i
 def test_show_says_that_nobody_has_the_vip_and_when_it_moves(before: World, end: str) -> None:
     before, _ = run(before, OVER + 1.0)
     said = f"nobody holds {WRITER}: the lease of db1 has run out and its agent does not answer. {end}"
-    assert f"# Warning: {said}\n" in answers.show(before, OVER + 4.0)
+    assert f"# Warning: {said}\n" in show(before, OVER + 4.0)
     assert lost_agent.without_agent(before, OVER - 1.0) is None

@@ -32,6 +32,7 @@ from mmm.wire.questions import Clients
 from mmm.wire.status import Status, SystemStatus
 from tests import commanding
 from tests.unit.worlds import (
+    CLOCK,
     NOW,
     READER1,
     WRITER,
@@ -306,7 +307,7 @@ def test_who_wrote_before_a_forced_move_is_out_of_use_until_it_is_compared() -> 
     assert [(order.status.force, order.status.detach) for order in taken] == [(True, True)]
     after = seen(seen(after, "db2", "0-1-100", NOW + 1), "db1", "0-1-103", NOW + 1)
     assert "it has 3 transactions (0-1-101 to 0-1-103) that db2 lacked" in explain(
-        after, "db1", NOW + 1, lambda moment: moment
+        after, "db1", NOW + 1, CLOCK
     )
     equal, _ = settle(seen(after, "db1", "0-1-100", NOW + 2), NOW + 2)
     assert equal.hosts["db1"].state is State.ONLINE

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.apply.apply import apply
-from mmm.monitor.report import answers
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.world.check_results import PingChecked
 from mmm.monitor.world.checks import CheckStatus, Outcome
@@ -20,6 +19,7 @@ from tests.unit.worlds import (
     cluster,
     finds,
     settle,
+    show,
     with_host,
     world,
 )
@@ -38,7 +38,7 @@ def test_lost_ping_alone_changes_nothing_and_is_shown() -> None:
     assert after.owner == world().owner
     assert after.hosts["db1"].state is State.ONLINE
     assert {order.host for order in orders if isinstance(order, Tell)} == {"db1", "db2", "db3"}
-    assert "# Warning: host db1 does not answer ping, but its server does" in answers.show(after)
+    assert "# Warning: host db1 does not answer ping, but its server does" in show(after)
 
 
 def test_it_is_said_when_ping_has_failed() -> None:
@@ -61,7 +61,7 @@ def test_a_server_that_stopped_answering_with_ping_needs_no_trap_of_its_own() ->
     gone = with_host(gone, "db1", checks={**gone.hosts["db1"].checks, "mysql": mysql})
     after, _ = settle(gone)
     assert after.hosts["db1"].state is State.HARD_OFFLINE
-    assert after.hosts["db1"].sentence == "ping: ERROR: no echo, mysql: ERROR: no answer"
+    assert str(after.hosts["db1"].why) == "ping: ERROR: no echo, mysql: ERROR: no answer"
     refusing = with_host(
         gone, "db1", checks={**gone.hosts["db1"].checks, "mysql": replace(mysql, refused=True)}
     )

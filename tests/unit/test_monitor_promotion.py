@@ -9,7 +9,6 @@ from mmm.gtid.transactions import Transactions
 from mmm.monitor.assess import promotion
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.decide.turn import Blocked, turn
-from mmm.monitor.report import answers
 from mmm.monitor.report.explain import explain
 from mmm.monitor.report.history import Entry, decode, encode, last_holder
 from mmm.monitor.states.table import enter
@@ -22,13 +21,16 @@ from mmm.monitor.world.move import Move
 from mmm.monitor.world.world import World
 from tests import commanding
 from tests.unit.worlds import (
+    CLOCK,
     NOW,
     READER1,
     WRITER,
+    because,
     checks,
     cluster,
     finds,
     settle,
+    show,
     with_agent,
     with_host,
     world,
@@ -76,11 +78,9 @@ def test_a_master_that_lacks_much_is_not_promoted_and_that_is_said(standby: Worl
     assert after.owner[WRITER] is None
     said = f"db2 is not promoted: {why}"
     assert str(promotion.held_back(after)).startswith(said)
-    assert f"# Warning: no host holds writer: {said}" in answers.show(after)
-    assert "Nothing is lost if db1, which wrote last, has it again: start its server. Else " in answers.show(
-        after
-    )
-    assert f"{WRITER}: nobody: {said}" in explain(after, "all", NOW, lambda moment: moment)
+    assert f"# Warning: no host holds writer: {said}" in show(after)
+    assert "Nothing is lost if db1, which wrote last, has it again: start its server. Else " in show(after)
+    assert f"{WRITER}: nobody: {said}" in explain(after, "all", NOW, CLOCK)
     assert "'mmm_control move_role --force writer db2' promotes it anyway" in str(promotion.held_back(after))
     refused = commanding.run(after, ["move_role", "writer", "db2"], NOW, pinged=True, looked=Looked())
     assert refused is not None
@@ -97,9 +97,8 @@ def test_a_promotion_by_force_says_what_was_received_and_cannot_be_applied() -> 
     standby = with_host(world(), "db2", checks=checks(**BROKEN), transactions=stuck)
     after = lost(with_host(standby, "db1", transactions=transactions(NOW - 1, 141)))
     received = "it has received 39 transactions (0-1-101 to 0-1-139) that it has not applied"
-    assert (
-        f"{received} and when last looked at it lacked 2 transactions (0-1-140 to 0-1-141) of db1"
-        in answers.show(after)
+    assert f"{received} and when last looked at it lacked 2 transactions (0-1-140 to 0-1-141) of db1" in show(
+        after
     )
     forced = commanding.run(
         after, ["move_role", "--force", "writer", "db2"], NOW, pinged=True, looked=Looked()
@@ -117,7 +116,7 @@ def old_writer_back(db2: State = State.ONLINE, lacks: int = 0) -> World:
     """Return the world in which db1 is back after a reboot, and db2, whose replication is broken, is not promoted."""
     after = lost(with_host(world(), "db2", checks=checks(**BROKEN)))
     after = with_host(with_host(after, "db2", state=db2), "db1", checks=checks(), rebooted=True)
-    after = enter(after, "db1", State.AWAITING_RECOVERY, "back", "it answers again", NOW + 20)
+    after = enter(after, "db1", State.AWAITING_RECOVERY, because("back", "it answers again"), NOW + 20)
     for name, last, peer in (("db1", 7, "10.0.0.2"), ("db2", 5 + lacks, "10.0.0.1")):
         has = replace(transactions(NOW + 21, last), source_ip=peer, source_port=3306)
         after = with_host(after, name, transactions=has)
@@ -134,9 +133,7 @@ def test_the_old_writer_that_has_everything_gets_the_role_again_though_another_h
 def test_the_old_writer_can_be_set_online_though_its_peer_does_not_replicate() -> None:
     back = old_writer_back(lacks=9)
     assert settle(back, NOW + 21)[0].owner[WRITER] is None, "db2 has something that it lacks"
-    assert "'mmm_control set_online db1'. Else 'mmm_control move_role --force writer db2'" in answers.show(
-        back
-    )
+    assert "'mmm_control set_online db1'. Else 'mmm_control move_role --force writer db2'" in show(back)
     result = commanding.run(back, ["set_online", "db1"], NOW + 22, pinged=True)
     assert result is not None
     assert result.text.startswith("OK: ")

@@ -11,7 +11,7 @@ from mmm.monitor.act.checks import Reading, judge_threads, replica_result
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import readiness
 from mmm.monitor.command.preflight import Looked
-from mmm.monitor.report import answers, concerns, log_lines
+from mmm.monitor.report import concerns, log_lines
 from mmm.monitor.world.check_results import ReplicaChecked
 from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.events import Noted
@@ -29,11 +29,13 @@ from mmm.mysql.server.replica_status import parse_status
 from mmm.wire.questions import DISK_FULL, EVENTS, Clients, Note
 from tests.commanding import run
 from tests.unit.worlds import (
+    CLOCK,
     NOW,
     WRITER,
     checks,
     cluster,
     settle,
+    show,
     with_agent,
     with_host,
     world,
@@ -69,7 +71,7 @@ def test_a_standby_that_could_not_be_the_writer_is_said_and_no_move_is_begun(
 ) -> None:
     bad = with_host(caught_up(world()), "db2", **changes)
     assert why in codes(bad)[code]
-    assert f"# Warning: {codes(bad)[code]}\n" in answers.show(bad)
+    assert f"# Warning: {codes(bad)[code]}\n" in show(bad)
     assert codes(bad)[code] in [line for _, line in log_lines.between(world(), bad)]
     assert why in move(bad)
     assert move(bad).startswith("ERROR: writer is not moved to db2")
@@ -108,7 +110,7 @@ def test_no_move_is_begun_to_a_host_whose_disk_is_full() -> None:
 def test_a_disk_that_is_full_is_said_with_the_way_out() -> None:
     full = apply(world(), Noted("db1", (Note(DISK_FULL, 37.0),)), NOW)
     said = "the server of db1 has waited 37 s for disk space: free some, or 'mmm_control move_role --force writer db2'"
-    (warned,) = concerns.found(full, NOW, lambda moment: moment)
+    (warned,) = concerns.found(full, NOW, CLOCK)
     assert (str(warned), warned.level) == (said, Level.CRITICAL)
     longer = apply(full, Noted("db1", (Note(DISK_FULL, 52.0),)), NOW)
     assert list(log_lines.between(full, longer)) == [], "the log has it once"

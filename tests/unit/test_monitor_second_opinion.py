@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import second_opinion
-from mmm.monitor.report import answers
 from mmm.monitor.report.explain import explain
 from mmm.monitor.world.check_results import PingChecked, ServerChecked
 from mmm.monitor.world.checks import NO_CAUSE, REFUSED, Cause, Outcome
@@ -14,12 +13,14 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import AskOthers, KillHost, Order
 from mmm.monitor.world.world import World
 from tests.unit.worlds import (
+    CLOCK,
     NOW,
     READER1,
     WRITER,
     cluster,
     finds,
     settle,
+    show,
     take_turn,
     unreachable,
     world,
@@ -79,8 +80,8 @@ def test_nothing_moves_while_another_host_reaches_it_and_show_says_so() -> None:
     assert (after.owner[WRITER], after.owner[READER1]) == ("db1", "db1")
     assert not any(isinstance(order, KillHost) for order in orders)
     said = "cut_off_from_monitor: only the monitor cannot reach db1: its server answers db2"
-    assert f"# Warning: {said}" in answers.show(after)
-    assert said in explain(after, "db1", NOW, lambda moment: moment)
+    assert f"# Warning: {said}" in show(after)
+    assert said in explain(after, "db1", NOW, CLOCK)
     assert not after.can_take("db1")  # it could not be told
 
 
@@ -101,7 +102,7 @@ def test_a_failover_waits_for_the_first_answers_and_for_none_after_them() -> Non
     before, _ = take_turn(fails(healthy(), "db1", NOW), NOW)
     waiting, _ = take_turn(fails(before, "db1", NOW + TRAP), NOW + TRAP)
     assert waiting.hosts["db1"].state is State.ONLINE
-    assert "the other hosts are being asked" in explain(waiting, "db1", NOW, lambda moment: moment)
+    assert "the other hosts are being asked" in explain(waiting, "db1", NOW, CLOCK)
     after, _ = take_turn(apply(waiting, Opinions("db1"), NOW + TRAP), NOW + TRAP)
     assert after.hosts["db1"].state is State.HARD_OFFLINE
 

@@ -77,7 +77,7 @@ def test_the_writer_goes_to_another_host_when_the_agent_has_let_it_go() -> None:
     before = after(quiet("failover"), EXITED, REFUSED)
     failed, orders = take_turn(before)
     assert failed.hosts["db1"].state is State.HARD_OFFLINE
-    assert failed.hosts["db1"].sentence.endswith("connection refused; its process 4711 has ended")
+    assert str(failed.hosts["db1"].why).endswith("connection refused; its process 4711 has ended")
     assert failed.active_master == "db2"
     (let_go,) = (order for order in orders if order.host == "db1")
     assert isinstance(let_go, Tell)

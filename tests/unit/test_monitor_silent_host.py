@@ -9,7 +9,6 @@ from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.command_result import Awaited
 from mmm.monitor.command.texts import Verdict
-from mmm.monitor.report import answers
 from mmm.monitor.world.events import Killed, VipLooked
 from mmm.monitor.world.link import (
     Kind,
@@ -21,6 +20,7 @@ from tests.unit.test_monitor_leases import CONF, LENGTH, cut_off
 from tests.unit.worlds import (
     WRITER,
     checks,
+    show,
     take_turn,
     unreachable,
     with_agent,
@@ -95,7 +95,7 @@ def test_it_is_not_looked_for_where_that_would_prove_nothing(before: World) -> N
 
 def test_show_says_since_when_and_a_move_waits_for_it() -> None:
     before = looked(silent(), range(0, 6, 3))
-    text = answers.show(before, BEGUN + 6.5)
+    text = show(before, BEGUN + 6.5)
     assert (
         "its lease has no end; nothing has answered for it for 5 s, and after 11 s it counts as off. The wait ends"
         in text

@@ -12,7 +12,6 @@ from mmm.gtid.transactions import Executed, Transactions
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.apply.quiet import only_transactions
 from mmm.monitor.assess import promotion, silent_lag
-from mmm.monitor.report.answers import show
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.world.check_results import Look, Replica, ReplicaChecked
 from mmm.monitor.world.checks import Outcome
@@ -24,6 +23,7 @@ from tests.unit.worlds import (
     cluster,
     finds,
     settle,
+    show,
     with_host,
     world,
 )

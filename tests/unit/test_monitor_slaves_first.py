@@ -9,7 +9,6 @@ from mmm.lease.lead import HEARTBEAT
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess.slaves_first import SLAVES_FIRST
 from mmm.monitor.decide.move.phases import TELL_LIMIT
-from mmm.monitor.report import answers
 from mmm.monitor.world.check_results import Look, Replica, ReplicaChecked
 from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.events import Answer
@@ -27,6 +26,7 @@ from tests.unit.worlds import (
     checks,
     finds,
     settle,
+    show,
     take_turn,
     with_agent,
     with_host,
@@ -99,7 +99,7 @@ def test_a_slave_of_mmm_2_that_does_not_answer_is_given_up_and_said_to_lack_rows
     assert writes(moving, "db2")
     moving, _ = settle(moving, LATER + HEARTBEAT)
     assert moving.hosts["db3"].replication.skipped_at == "db2"
-    assert "host db3 may lack rows" in answers.show(moving)
+    assert "host db3 may lack rows" in show(moving)
 
 
 def test_a_slave_of_mmm_2_that_comes_back_after_a_move_is_said_to_lack_rows_until_the_admin_takes_it() -> (
@@ -109,11 +109,11 @@ def test_a_slave_of_mmm_2_that_comes_back_after_a_move_is_said_to_lack_rows_unti
     away = with_host(classic(), "db3", state=State.ADMIN_OFFLINE, transactions=had)
     moved, _ = settle(ordered_to_move(away))
     assert writes(moved, "db2")
-    assert "lack rows" not in answers.show(moved)
+    assert "lack rows" not in show(moved)
     online = commanding.run(moved, ["set_online", "db3"], LATER, pinged=True)
     assert online is not None
     back, _ = settle(online.world, LATER)
-    assert "host db3 may lack rows" in answers.show(back)
+    assert "host db3 may lack rows" in show(back)
     back = with_host(back, "db3", transactions=replace(had, seen=LATER + 1, source_ip="10.0.0.2"))
     offline = commanding.run(back, ["set_offline", "db3"], LATER, pinged=True)
     assert offline is not None
@@ -121,7 +121,7 @@ def test_a_slave_of_mmm_2_that_comes_back_after_a_move_is_said_to_lack_rows_unti
     online = commanding.run(back, ["set_online", "db3"], LATER, pinged=True)
     assert online is not None
     back, _ = settle(online.world, LATER)
-    assert "lack rows" not in answers.show(back)
+    assert "lack rows" not in show(back)
 
 
 def test_a_slave_of_mmm_2_that_is_behind_keeps_a_planned_move_from_beginning() -> None:

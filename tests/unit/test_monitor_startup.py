@@ -8,7 +8,6 @@ from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.decide.startup import Found, Started, Stored, start
 from mmm.monitor.decide.turn import turn
-from mmm.monitor.report import answers
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.passive import PassiveCause
@@ -21,6 +20,7 @@ from tests.unit.worlds import (
     checks,
     cluster,
     settle,
+    show,
     take_turn,
     with_host,
 )
@@ -116,7 +116,7 @@ def test_a_writer_bound_twice_makes_a_careful_monitor_passive_and_says_why() -> 
     assert careful.world.mode is Mode.PASSIVE
     assert careful.world.passive_cause == careful.conflict
     assert careful.conflict == PassiveCause("two_writers", {"vip": WRITER, "hosts": ("db1", "db2")})
-    assert "is bound on db1 and db2. Unbind it" in answers.show(careful.world)
+    assert "is bound on db1 and db2. Unbind it" in show(careful.world)
     assert started(both, both, careful_startup=False).world.mode is Mode.ACTIVE
 
 

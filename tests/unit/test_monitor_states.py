@@ -21,6 +21,7 @@ from mmm.monitor.world.world import Mode, World
 from mmm.wire.status import Status
 from mmm.wire.why import NOT_FOLLOWED, REFUSES_TO_FOLLOW
 from tests.unit.worlds import (
+    CLOCK,
     FLAPPING,
     NOW,
     READER1,
@@ -234,11 +235,11 @@ def test_a_slave_that_refuses_to_follow_loses_its_roles_until_it_can() -> None:
     assert state_of(after, "db3") is State.REPLICATION_FAIL
     assert not after.vips_of("db3")
     assert changes[0].rule == "refuses_to_follow"
-    assert changes[0].sentence == "it has more"
+    assert str(changes[0].why) == "it has more"
     later = NOW + 60.0
     untried = refusing(after, NOT_FOLLOWED, later)
     assert judge(untried, later)[1] == (), "that it could not be tried makes nothing better"
-    assert "it has more" in explain(untried, "db3", later, lambda moment: moment)
+    assert "it has more" in explain(untried, "db3", later, CLOCK)
     after, orders = take_turn(after, later)
     order = next(order for order in orders if order.host == "db3")
     silent = answer(after, order, Answer.SILENT, now=later)

@@ -6,7 +6,6 @@ import pytest
 
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.decide.vacancy import Reason, vacancy
-from mmm.monitor.report.answers import show
 from mmm.monitor.world.host import State
 from mmm.monitor.world.move import Hold
 from mmm.monitor.world.world import Mode, World
@@ -14,6 +13,7 @@ from tests.unit.worlds import (
     NOW,
     READER1,
     cluster,
+    show,
     unreachable,
     with_agent,
     with_host,

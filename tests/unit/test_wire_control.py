@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmm.clock import local_time
 from mmm.config.model import Vip
 from mmm.wire.agent import WireError
 from mmm.wire.command import HELP, encode_command
@@ -22,7 +23,6 @@ from mmm.wire.control import (
     encode_checks,
     encode_show,
     invalid_command,
-    moment,
     unreachable,
 )
 
@@ -131,24 +131,25 @@ def test_a_single_check_has_no_padding_and_no_line_end() -> None:
 
 
 def test_a_message_of_several_lines_stays_one_line() -> None:
-    line = CheckLine("db1", "mysql", moment(0), "ERROR: lost\r\nconnection")
+    line = CheckLine("db1", "mysql", local_time(0), "ERROR: lost\r\nconnection")
     assert encode_checks([line]).endswith("ERROR: lost connection")
 
 
 def test_what_no_utf8_can_say_can_be_sent() -> None:
     odd = "no text: \udcff"
     lines = (
-        encode_checks([CheckLine("db1", "mysql", moment(0), odd)]),
+        encode_checks([CheckLine("db1", "mysql", local_time(0), odd)]),
         encode_show(Show((), passive=odd, warnings=(odd,))),
     )
     assert all(rb"no text: \udcff" in line.encode() for line in lines)
 
 
-def test_moment_has_the_classic_form() -> None:
+def test_local_time_has_the_classic_form() -> None:
     assert (
-        CheckLine("h", "c", moment(1e9), "OK") == decode_checks(f"h  c  [last change: {moment(1e9)}]  OK")[0]
+        CheckLine("h", "c", local_time(1e9), "OK")
+        == decode_checks(f"h  c  [last change: {local_time(1e9)}]  OK")[0]
     )
-    assert len(moment(1e9)) == len("2001/09/09 01:46:40")
+    assert len(local_time(1e9)) == len("2001/09/09 01:46:40")
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_show_reads_back(show: Show, dialect: int) -> None:
 
 @given(
     st.lists(
-        st.builds(CheckLine, NAME, NAME, st.floats(0, 4e9).map(moment), SENTENCE), min_size=1, max_size=6
+        st.builds(CheckLine, NAME, NAME, st.floats(0, 4e9).map(local_time), SENTENCE), min_size=1, max_size=6
     ).map(tuple)
 )
 def test_checks_read_back(lines: tuple[CheckLine, ...]) -> None:

@@ -5,11 +5,14 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mmm.clock import local_time
 from mmm.config.model import Check, Cluster, Host, Monitor, Role, Vip
 from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide.turn import turn
+from mmm.monitor.report import answers
+from mmm.monitor.report.clock import Clock
 from mmm.monitor.world.checks import CheckStatus, Finding, Outcome
 from mmm.monitor.world.events import (
     Answer,
@@ -33,6 +36,7 @@ from mmm.monitor.world.orders import (
     Order,
     ReadLog,
 )
+from mmm.monitor.world.said import Said
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.status import Status
 
@@ -41,6 +45,8 @@ READER1 = Vip("reader", "10.0.0.91")
 READER2 = Vip("reader", "10.0.0.92")
 READER3 = Vip("reader", "10.0.0.93")
 NOW = 10_000.0
+CLOCK = Clock(lambda moment: moment, local_time)
+"""Shows what a world has in monotonic seconds as if these had begun in 1970."""
 FLAPPING = Flaps(NOW, 4, too_many=True)
 
 
@@ -66,6 +72,16 @@ def cluster(*, prefer: str | None = None, slaves: int = 1, readers: int = 3, **m
         active_master_role="writer",
         vip_lease=0.0,
     )
+
+
+class _Because(Said):
+    def __str__(self) -> str:
+        return str(self.fields["words"])
+
+
+def because(rule: str, words: str = "") -> Said:
+    """What brought a host into its state: the rule, in any words."""
+    return _Because(rule, {"words": words})
 
 
 def finds(outcome: Outcome, text: str = "") -> Finding:
@@ -138,6 +154,11 @@ def unreachable(before: World, name: str, why: str = "no route") -> World:
 def told_at(before: World, name: str, moment: float | None) -> World:
     """The world in which the last order to a host ended then; None: the next one is due at once."""
     return with_agent(before, name, ended=moment)
+
+
+def show(before: World, now: float = 0.0) -> str:
+    """What `mmm_control show` prints."""
+    return answers.show(before, now, CLOCK)
 
 
 def take_turn(before: World, now: float = NOW) -> tuple[World, tuple[Order, ...]]:

@@ -32,7 +32,7 @@ from mmm.monitor.world.said import Texts
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.control import decode_command, invalid_command
 from mmm.wire.status import Status
-from tests.unit.worlds import finds
+from tests.unit.worlds import CLOCK, finds
 from tests.vectors.recordings import Json
 
 _MOST_ROUNDS = 60
@@ -164,7 +164,7 @@ class Replay:
             heard.replies.append(invalid_command(line.encode()))
             heard.verdicts.append(None)
             return
-        text, verdict = answers.answer(self.world, words, now, lambda moment: moment), None
+        text, verdict = answers.answer(self.world, words, now, CLOCK), None
         if text is None:
             command = ordered(words)
             if command is not None:

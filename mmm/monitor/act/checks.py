@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from mmm.config.model import Check, Cluster, Host
-from mmm.gtid.place import LogPlace, Tail
+from mmm.gtid.place import Hidden, LogPlace, Tail, Unread
 from mmm.gtid.semi_sync import said
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
@@ -254,9 +254,9 @@ def read_log(host: Host, since: LogPlace) -> Tail:
         with connect(monitor_address(host), _LOG_LIMIT) as connection:
             return read_tail(connection, since, _LOG_LIMIT)
     except MysqlError as error:
-        return Tail(since, seen, problem=error.text)
+        return Tail(since, seen, unread=Unread(Hidden.NO_ANSWER, error=error.text))
     except (LookupError, TypeError, ValueError) as error:  # a proxy may answer anything
-        return Tail(since, seen, problem=f"its binary log makes no sense: {error}")
+        return Tail(since, seen, unread=Unread(Hidden.SENSELESS, error=str(error)))
 
 
 async def read_replica(

@@ -2,13 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from mmm.monitor.act import status_file
 from mmm.monitor.decide.turn import Assigned, Blocked, Lost, News
 from mmm.monitor.report import history, log_lines, losses
+from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import Entry, Ledger, Parts
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.happened import Happened, Why
@@ -26,11 +27,11 @@ _LEVELS = {State.ONLINE: logging.INFO, State.AWAITING_RECOVERY: logging.WARNING}
 
 
 class Chronicle:
-    """The monitor's log lines and its history; `wall` turns monotonic seconds into wall-clock ones."""
+    """The monitor's log lines and its history; `clock` tells the time on the wall."""
 
-    def __init__(self, path: Path, wall: Callable[[float], float]) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
-        self._wall = wall
+        self._clock = clock
         self._ledger = Ledger()
         self._complained = False
         self.entries = _read(path)
@@ -58,7 +59,7 @@ class Chronicle:
             if isinstance(change, Change):
                 states[change.host] = change
                 log.log(_LEVELS.get(change.after, logging.CRITICAL), "%s", change)
-                self._add(self._ledger.changed(change, self._wall(time.monotonic())))
+                self._add(self._ledger.changed(change, self._clock.wall(time.monotonic())))
             elif isinstance(change, Lost):
                 self._lost(change.loss)
             else:
@@ -67,19 +68,19 @@ class Chronicle:
                 self._assigned(world, change, history.cause_of(states, change) or _failure(world, change))
 
     def _lost(self, lost: Loss) -> None:
-        said = losses.said(lost, self._wall)
+        said = losses.said(lost, self._clock)
         log.warning("%s", said)
-        entry = history.entry(self._wall(time.monotonic()), Happened("loss", {"said": said}))
-        self._add(replace(entry, loss=losses.encoded(lost, self._wall)))
+        entry = history.entry(self._clock.wall(time.monotonic()), Happened("loss", {"said": said}))
+        self._add(replace(entry, loss=losses.encoded(lost, self._clock)))
 
     def commanded(self, before: World, after: World) -> None:
         """Say what an admin's command changed."""
         for name, host in after.hosts.items():
             old = before.hosts[name].state
-            if old is not host.state:
-                change = Change(name, old, host.state, host.rule, host.sentence)
+            if old is not host.state and host.why is not None:
+                change = Change(name, old, host.state, host.why)
                 log.info("%s", change)
-                self._add(self._ledger.changed(change, self._wall(time.monotonic())))
+                self._add(self._ledger.changed(change, self._clock.wall(time.monotonic())))
         for vip, owner in after.owner.items():
             if before.owner[vip] != owner:
                 log.info("%s: %s -> %s, by the admin", vip, before.owner[vip] or "nobody", owner or "nobody")
@@ -87,7 +88,7 @@ class Chronicle:
 
     def noted(self, happened: Happened) -> None:
         """Keep in the history what is no change of a state, nor a move."""
-        self._add(history.entry(self._wall(time.monotonic()), happened))
+        self._add(history.entry(self._clock.wall(time.monotonic()), happened))
 
     def told(
         self, before: World, after: World, order: Tell, took: float, answer: str, parts: Parts = ()
@@ -115,7 +116,7 @@ class Chronicle:
 
     def _assigned(self, world: World, assigned: Assigned, cause: Said | None) -> None:
         now = time.monotonic()
-        entry = self._ledger.assigned(world, assigned, cause, now, self._wall(now))
+        entry = self._ledger.assigned(world, assigned, cause, now, self._clock.wall(now))
         if entry is not None:
             self._add(entry)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmm.clock import local_time
 from mmm.config.model import Monitor
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
@@ -32,6 +33,7 @@ from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.report import answers
+from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.structured import answered
 from mmm.monitor.world.events import (
     Event,
@@ -86,8 +88,8 @@ class Shell:
         self._rested = 0.0
         self._saving = Saving(Path(monitor.status_path), lambda: self.world)
         offset = time.time() - time.monotonic()
-        self._wall = lambda moment: moment + offset
-        self._chronicle = Chronicle(Path(f"{monitor.status_path}.history"), self._wall)
+        self._clock = Clock(lambda moment: moment + offset, local_time)
+        self._chronicle = Chronicle(Path(f"{monitor.status_path}.history"), self._clock)
         self.world = self._chronicle.with_last_writer(world)
         self._periodic = Periodic(monitor, agents, checks, lambda: self.world, self.post)
         means = Means(monitor, agents, checks, pinger, self._saving, self._chronicle)
@@ -154,7 +156,7 @@ class Shell:
 
         `lack` says why the client may change nothing, None when it may.
         """
-        text = answers.answer(self.world, words, time.monotonic(), self._wall, self._chronicle.entries)
+        text = answers.answer(self.world, words, time.monotonic(), self._clock, self._chronicle.entries)
         if text is not None:
             return text
         ordered = without_json(words)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import inf
 from typing import ClassVar
 
-from mmm.gtid.place import LogPlace, Written
+from mmm.gtid.place import Hidden, LogPlace, Written
 from mmm.gtid.transactions import Surplus, Transactions, surplus
 from mmm.monitor.world.host import HostWorld, Reference, State
 from mmm.monitor.world.said import Said, Texts
@@ -125,7 +125,13 @@ class Unreadable(Said):
     __slots__ = ()
 
     texts: ClassVar[Texts] = {
-        "not_looked_at": "{problem}",
+        Hidden.TOO_OLD: "its binary log does not reach back to {place}",
+        Hidden.CUT_SHORT: "its binary log has lost what stood between {end} and {place}",
+        Hidden.DENIED: (
+            "its binary log goes on behind {place}, to {end}, {size} bytes in all, and may not be looked at: {error}"
+        ),
+        Hidden.NO_ANSWER: "{error}",
+        Hidden.SENSELESS: "its binary log makes no sense: {error}",
         "too_long": "its binary log is too long behind {place}",
     }
 
@@ -136,8 +142,10 @@ def unreadable(world: World, name: str) -> Unreadable | None:
     if tail is None or place is None or tail.since != place:
         return None
     about = {"host": name, "place": place}
-    if tail.problem:
-        return Unreadable("not_looked_at", {**about, "problem": tail.problem})
+    if (unread := tail.unread) is not None:
+        return Unreadable(
+            unread.why, {**about, "end": unread.end, "size": unread.size, "error": unread.error}
+        )
     return None if tail.complete else Unreadable("too_long", about)
 
 
@@ -162,7 +170,7 @@ def _place(world: World, name: str) -> LogPlace | None:
 def _is_looked_through(world: World, name: str, place: LogPlace) -> bool:
     host, reference = world.hosts[name], _reference(world, name)
     tail = host.comparison.tail
-    if tail is None or reference is None or tail.since != place or tail.problem:
+    if tail is None or reference is None or tail.since != place or tail.unread is not None:
         return False
     found = tail.complete or tail.not_of(reference.server_id) is not None
     return found and tail.seen >= max(host.since, reference.seen)

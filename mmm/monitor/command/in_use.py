@@ -6,7 +6,7 @@ from dataclasses import replace
 from mmm.monitor.assess import promotion, trap
 from mmm.monitor.command.asking import Asking, answering
 from mmm.monitor.command.command_result import Awaited, Result
-from mmm.monitor.command.texts import Verdict
+from mmm.monitor.command.texts import ByCommand, Verdict
 from mmm.monitor.decide import failover_block
 from mmm.monitor.decide.vacancy import unfit
 from mmm.monitor.states import table
@@ -40,7 +40,7 @@ def refusal(world: World, now: float, host: str, *, force: bool = False) -> Verd
     known = world.hosts[host]
     about = {"host": host, "state": known.state}
     if known.state not in (State.ADMIN_OFFLINE, State.AWAITING_RECOVERY):
-        return Verdict("not_switchable", {**about, "sentence": known.sentence})
+        return Verdict("not_switchable", {**about, "why": known.why})
     if world.is_dead(host):
         return Verdict("checks_failed", {"host": host})
     if (peer := _failed_peer(world, host)) is not None:
@@ -53,9 +53,9 @@ def _left_apart(view: View) -> Verdict | None:
     known = view.host
     about = {"host": view.name, "state": known.state}
     if view.unshared is not None:
-        return Verdict("extra_transactions", {**about, "why": view.unshared_sentence})
+        return Verdict("extra_transactions", {**about, "why": view.extra})
     if view.being_compared and known.lost:
-        return Verdict("not_compared", {**about, "why": view.comparing_sentence})
+        return Verdict("not_compared", {**about, "why": view.comparing})
     if _replication_stays_stopped(view.world, view.name):
         why = known.checks["rep_threads"].finding.detail
         return Verdict("not_replicating", {"host": view.name, "why": why})
@@ -91,7 +91,7 @@ def _online(world: World, now: float, host: str) -> Result:
     world = failover_block.unblocked(world) if world.can_be_active_master(host) else world
     if known.state is State.ADMIN_OFFLINE:
         world = world.with_host(host, replace(known, checks=_stopped_by_order(known, now)))
-    world = table.enter(world, host, State.ONLINE, "set_online", "set online by the admin", now)
+    world = table.enter(world, host, State.ONLINE, ByCommand("set_online"), now)
     entered = world.hosts[host]
     calm = replace(entered, flaps=None, replication=replace(entered.replication, skipped_at=""))
     return _when_confirmed(world.with_host(host, calm), host, Verdict("set_online", {"host": host}))
@@ -121,7 +121,7 @@ def _not_in_use(world: World, host: str) -> Result | None:
 
 
 def _offline(world: World, now: float, host: str) -> Result:
-    world = table.enter(world, host, State.ADMIN_OFFLINE, "set_offline", "set offline by the admin", now)
+    world = table.enter(world, host, State.ADMIN_OFFLINE, ByCommand("set_offline"), now)
     was_writer = world.active_master == host
     world = world.without_roles(host)
     left = _nobody_writes(world) if was_writer else ()

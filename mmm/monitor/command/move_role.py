@@ -8,7 +8,7 @@ from mmm.monitor.command.asking import Asking, LookAt, Moment, answering
 from mmm.monitor.command.command_result import Awaited, Result, cannot_hold
 from mmm.monitor.command.dry_run import rehearsed
 from mmm.monitor.command.preflight import Looked, objections
-from mmm.monitor.command.texts import Verdict
+from mmm.monitor.command.texts import ByCommand, Verdict
 from mmm.monitor.decide import roles
 from mmm.monitor.decide.move import phases
 from mmm.monitor.states import table
@@ -184,8 +184,7 @@ def _forced(world: World, now: float, role: Role, host: str, against: tuple[Said
     broken = _broken(world, host)
     world = _answering(world, host)
     if broken:
-        sentence = "made active master by 'move_role --force'"
-        world = table.enter(world, host, State.ONLINE, "forced", sentence, now)
+        world = table.enter(world, host, State.ONLINE, ByCommand("forced", {"writes": True}), now)
     if source not in (None, host):
         world = _set_apart(world, source, now)
         world = world.kill_unless_told(source)
@@ -238,8 +237,7 @@ def _set_apart(world: World, name: str, now: float) -> World:
     if host.state is State.ONLINE or (not good and name in world.owner.values()):
         broken = State.REPLICATION_DELAY if host.good("rep_threads") else State.REPLICATION_FAIL
         state = State.AWAITING_RECOVERY if good else broken
-        sentence = "lost the active master role by 'move_role --force'"
-        world = table.enter(world, name, state, "forced", sentence, now)
+        world = table.enter(world, name, state, ByCommand("forced", {"writes": False}), now)
         world = world.without_roles(name) if world.mode is Mode.ACTIVE else world
     return world.with_host(name, replace(world.hosts[name], lost=True))
 

@@ -143,7 +143,7 @@ REFUSED: Texts = {
     "unknown_ip": lambda of: f"Unknown IP address '{of['ip']}'! Known are {listed(of['known'])}.",
     "passive": "Not possible in passive mode: use set_ip, or set_active first.",
     "not_passive": "This command is only allowed in passive mode: set_passive first.",
-    "not_switchable": "Host '{host}' is {state}: {sentence}. It can't be switched to ONLINE.",
+    "not_switchable": "Host '{host}' is {state}: {why}. It can't be switched to ONLINE.",
     "checks_failed": "Checks 'ping' and 'mysql' must be ok for host '{host}': see 'mmm_control checks {host}'.",
     "peer_failed": "The replication checks of its peer '{peer}' must be ok: see 'mmm_control checks {peer}'.",
     "extra_transactions": "Host '{host}' stays {state}: {why}.",
@@ -184,6 +184,20 @@ REFUSED: Texts = {
     "dry_run_refused": _nothing_to_do,
 }
 """Of commands that were refused, or that came to nothing."""
+
+
+class ByCommand(Said):
+    """What has brought a host into its state: a command."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "set_online": "set online by the admin",
+        "set_offline": "set offline by the admin",
+        "forced": lambda of: (
+            f"{'made active master' if of['writes'] else 'lost the active master role'} by 'move_role --force'"
+        ),
+    }
 
 
 class Verdict(Said):

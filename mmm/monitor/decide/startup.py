@@ -6,6 +6,7 @@ worst that is known, roles by votes; equal votes go to the stored owner, then in
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from mmm.config.model import Cluster, Role, Vip
 from mmm.gtid.transactions import Transactions
@@ -16,6 +17,7 @@ from mmm.monitor.world.host import HostWorld, State, System
 from mmm.monitor.world.hosts import Hosts, Owners
 from mmm.monitor.world.link import AgentLink, Silence
 from mmm.monitor.world.passive import PassiveCause
+from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.status import Status, SystemStatus
 
@@ -29,6 +31,16 @@ _WORST_FIRST = (
 
 
 _FAILED_BY_STATE = {State.REPLICATION_FAIL: "rep_threads", State.REPLICATION_DELAY: "rep_backlog"}
+
+
+class AtStart(Said):
+    """Why a host is in its state from the start on; `holds` is what it is ONLINE for, None where that is not so."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "start": lambda of: f"it holds {of['holds']}" if of["holds"] else "as stored and as its agent says"
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +177,7 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
         ),
         lost=not online and _was_lost(found),
         used=_was_used(found),
-        rule="start",
-        sentence="as stored and as its agent says",
+        why=AtStart("start", {"holds": None}),
     )
 
 
@@ -257,7 +268,7 @@ def _elect_active_master(world: World, role: Role, vip: Vip, found: Mapping[str,
     state = world.hosts[winner].state
     promoted = (State.REPLICATION_FAIL, State.REPLICATION_DELAY) if manual else tuple(State)
     if state is not State.ONLINE and state in promoted:
-        world = _online(world, winner, now, "it holds the active master role")
+        world = _online(world, winner, now, "the active master role")
     if found[winner].claims(vip)[2]:
         world = replace(world, last_writer=winner)
     writes = any(host.system is not None and host.system.writable for host in found.values())
@@ -278,7 +289,7 @@ def _elect(world: World, role: Role, vip: Vip, found: Mapping[str, Found], now: 
         return world
     world = world.with_owner({vip: winner})
     if world.hosts[winner].state is State.AWAITING_RECOVERY:
-        world = _online(world, winner, now, f"it holds {vip}")
+        world = _online(world, winner, now, vip)
     return world
 
 
@@ -309,7 +320,7 @@ def _slaves_of(world: World, name: str, found: Mapping[str, Found]) -> int:
     )
 
 
-def _online(world: World, name: str, now: float, sentence: str) -> World:
+def _online(world: World, name: str, now: float, holds: Vip | str) -> World:
     host = world.hosts[name]
     online = replace(
         host,
@@ -318,8 +329,7 @@ def _online(world: World, name: str, now: float, sentence: str) -> World:
         online_since=now,
         used=True,
         system=replace(host.system, last_uptime=host.system.uptime),
-        rule="start",
-        sentence=sentence,
+        why=AtStart("start", {"holds": holds}),
     )
     return world.with_host(name, online)
 

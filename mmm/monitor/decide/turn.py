@@ -4,17 +4,19 @@ The order within a turn is the classic's: states, end of wait mode, roles, then 
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from mmm.config.model import Vip
 from mmm.monitor.assess import divergence, loss
 from mmm.monitor.decide import failover_block, reconcile
 from mmm.monitor.decide.move import phases
-from mmm.monitor.decide.vacancy import Reason, vacancy
+from mmm.monitor.decide.vacancy import Reason, Vacancy, vacancy
 from mmm.monitor.states import table
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.host import State
 from mmm.monitor.world.loss import Loss
 from mmm.monitor.world.orders import Order, ReadLog
+from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import Mode, World
 
 
@@ -30,24 +32,27 @@ class Assigned:
         return f"{self.vip}: {self.before or 'nobody'} -> {self.after or 'nobody'}"
 
 
-@dataclass(frozen=True, slots=True)
-class ModeEnded:
+class ModeEnded(Said):
     """Wait mode became active mode."""
 
-    sentence: str
+    __slots__ = ()
 
-    def __str__(self) -> str:
-        return f"mode: WAIT -> ACTIVE: {self.sentence}"
+    texts: ClassVar[Texts] = {
+        "both_online": "mode: WAIT -> ACTIVE: both masters are ONLINE",
+        "waited": (
+            "mode: WAIT -> ACTIVE: one master has been ONLINE for {seconds:.0f} s, the other has not come"
+        ),
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
     """A failover has to wait."""
 
-    sentence: str
+    why: Vacancy
 
     def __str__(self) -> str:
-        return self.sentence
+        return str(self.why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ def turn(world: World, now: float) -> Turn:
         Assigned(vip, before[vip], host) for vip, host in world.owner.items() if before[vip] != host
     )
     waiting = _waits(world)
-    waits = tuple(Blocked(said) for kind, said in waiting.items() if kind not in world.waits)
+    waits = tuple(Blocked(why) for kind, why in waiting.items() if kind not in world.waits)
     if waiting.keys() != world.waits:
         world = replace(world, waits=frozenset(waiting))
     lost, world = world.loss, loss.step(world, now)
@@ -105,10 +110,10 @@ def _looks_at_logs(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
     return world, tuple(looks)
 
 
-def _waits(world: World) -> dict[str, str]:
-    """Return the sentences that say why nobody gets the active master role, by their kind."""
+def _waits(world: World) -> dict[str, Vacancy]:
+    """Return why nobody gets the active master role, by its kind."""
     found = vacancy(world)
-    return {} if found is None or found.code is Reason.SOON else {found.code: str(found)}
+    return {} if found is None or found.code is Reason.SOON else {found.code: found}
 
 
 def assign_and_tell(world: World, now: float) -> tuple[World, tuple[Order, ...]]:
@@ -124,12 +129,12 @@ def end_wait(world: World, now: float) -> tuple[World, tuple[ModeEnded, ...]]:
     online = [host for master in world.masters() if (host := world.hosts[master.name]).state is State.ONLINE]
     waited = max((now - (host.online_since or 0.0) for host in online), default=0.0)
     if len(online) >= 2:
-        sentence = "both masters are ONLINE"
+        ended = ModeEnded("both_online")
     elif online and 0 < monitor.wait_for_other_master <= waited:
-        sentence = f"one master has been ONLINE for {waited:.0f} s, the other has not come"
+        ended = ModeEnded("waited", {"seconds": waited})
     else:
         return world, ()
-    return become_active(world), (ModeEnded(sentence),)
+    return become_active(world), (ended,)
 
 
 def become_active(world: World) -> World:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.report import status
+from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.explain import explain
 from mmm.monitor.report.health import health
 from mmm.monitor.report.history import SHOWN, Entry, count_of, shown
-from mmm.monitor.report.status import Clock
 from mmm.monitor.report.structured import structured
 from mmm.monitor.world.world import World
 from mmm.wire import control as wire
@@ -52,15 +52,19 @@ def _why(
         case ["explain", host]:
             return str(Verdict("unknown_host", {"host": host, "known": tuple(world.hosts)}))
         case ["history"]:
-            return shown(entries, SHOWN)
+            return shown(entries, clock, SHOWN)
         case ["history", count]:
             number = count_of(count)
-            return str(Verdict("no_count", {"count": count})) if number is None else shown(entries, number)
+            return (
+                str(Verdict("no_count", {"count": count}))
+                if number is None
+                else shown(entries, clock, number)
+            )
         case _:
             return None
 
 
-def show(world: World, now: float = 0.0, clock: Clock = lambda seconds: seconds) -> str:
+def show(world: World, now: float, clock: Clock) -> str:
     """Return the answer to `show`, in the layout of the conf's dialect."""
     return wire.encode_show(status.of_show(world, now, clock), world.conf.dialect)
 

@@ -3,7 +3,7 @@
 Each is there for as long as it is true.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from mmm.monitor.assess import (
     checkup,
@@ -17,15 +17,14 @@ from mmm.monitor.assess import (
 from mmm.monitor.decide import unheld, waiting
 from mmm.monitor.decide.vacancy import Reason, Vacancy, vacancy
 from mmm.monitor.report import losses
-from mmm.monitor.states.host_view import View
-from mmm.monitor.states.table import rule_for
+from mmm.monitor.report.clock import Clock
+from mmm.monitor.states.host_view import View, failing
+from mmm.monitor.states.table import rule_for, said
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import State
+from mmm.monitor.world.said import Said
 from mmm.monitor.world.warnings import Level, Value, Warned
 from mmm.monitor.world.world import Mode, World
-
-Clock = Callable[[float], float]
-"""Turns a monotonic time of the world into wall-clock seconds since 1970."""
 
 _STILL_SERVES = frozenset({"monitor_cut_off", "cut_off_from_monitor", "agent_dead"})
 """Diagnoses of a writer to which clients can go on writing."""
@@ -117,7 +116,7 @@ def _not_watched(world: World) -> Iterator[Warned]:
                     check for check in ("mysql", "rep_threads", "rep_backlog") if check in names
                 ),
                 "are": "are" if len(hosts) > 1 else "is",
-                "reason": status.finding.detail,
+                "reason": status.finding,
                 "cause": code,
                 "number": number,
             },
@@ -177,14 +176,12 @@ def _diagnosis(world: World, name: str, found: diagnosis.Diagnosed) -> Warned:
     return Warned("diagnosis", (name,), {"diagnosis": found.code, "said": found}, level)
 
 
-def _why_out(view: View) -> str:
+def _why_out(view: View) -> Said:
     """Return why a host is not in use, as it is now: what brought it here may have changed since."""
     holding = rule_for(view)
     if holding is not None and holding.to is None:
-        return f"{holding.sentence.format(v=view)}; see explain {view.name}"
+        return said(holding, view)
     counts = {State.REPLICATION_DELAY: ("rep_backlog",), State.REPLICATION_FAIL: ("rep_threads",)}
     checks = counts.get(view.host.state, ("mysql", "ping"))
-    failing = [
-        f"{name}: {view.host.checks[name].finding}" for name in checks if view.host.checks[name].failed
-    ]
-    return f"{', '.join(failing) or view.host.sentence or 'not known'}; see explain {view.name}"
+    failed = {name: view.host.checks[name] for name in checks if view.host.checks[name].failed}
+    return failing(failed) if failed or view.host.why is None else view.host.why

@@ -3,25 +3,23 @@
 The values come first; the text is made of them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmm.monitor.assess import diagnosis, divergence
 from mmm.monitor.command.in_use import refusal
 from mmm.monitor.decide import unheld
 from mmm.monitor.decide.reconcile import holders
+from mmm.monitor.report.clock import Clock
 from mmm.monitor.states import conditions
 from mmm.monitor.states.conditions import Condition
+from mmm.monitor.states.figures import figures
 from mmm.monitor.states.host_view import View
-from mmm.monitor.states.table import RULES, Rule, rule_for
+from mmm.monitor.states.table import RULES, Rule, rule_for, said
 from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.host import State
 from mmm.monitor.world.said import encoded
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.control import moment
-
-Clock = Callable[[float], float]
-"""Turns a monotonic time of the world into wall-clock seconds since 1970."""
 
 
 def explained(world: World, name: str, now: float, clock: Clock) -> dict[str, Any]:
@@ -58,13 +56,12 @@ def _host(view: View, clock: Clock) -> dict[str, Any]:
     return {
         "host": view.name,
         "state": str(host.state),
-        "since": moment(clock(host.since)),
+        "since": clock.said(host.since),
         "rule": host.rule,
-        "sentence": host.sentence,
+        "sentence": "" if host.why is None else str(host.why),
+        "why": host.why and encoded(host.why),
         "diagnosis": None if found is None else {"code": found.code, "text": str(found)},
-        "kept_by": {"rule": holding.name, "text": holding.sentence.format(v=view)}
-        if kept and holding
-        else None,
+        "kept_by": _kept_by(holding, view) if kept and holding else None,
         "checks": list(_checks(view, clock)),
         "suspended": list(divergence.lost_masters(view.world, view.name))
         if divergence.keeps_away(view.world, view.name)
@@ -77,6 +74,11 @@ def _host(view: View, clock: Clock) -> dict[str, Any]:
             "kill_host": link.kill.running,
         },
     }
+
+
+def _kept_by(rule: Rule, view: View) -> dict[str, Any]:
+    why = encoded(said(rule, view))
+    return {"rule": why.pop("code"), **why}
 
 
 def _checks(view: View, clock: Clock) -> Iterator[dict[str, Any]]:
@@ -94,7 +96,7 @@ def _checks(view: View, clock: Clock) -> Iterator[dict[str, Any]]:
             continue
         found = status.finding
         message = found.detail if found.outcome is Outcome.UNKNOWN else str(found)
-        said = {"check": check, "result": kind, "message": message, "since": moment(clock(since))}
+        said = {"check": check, "result": kind, "message": message, "since": clock.said(since)}
         yield {**said, "finding": encoded(found)}
 
 
@@ -140,7 +142,7 @@ def _set_online(view: View) -> dict[str, Any] | None:
 
 
 def _missing(fact: Condition, view: View) -> str:
-    return fact.missing.format(v=view)
+    return fact.missing.format_map(figures(fact.missing, view))
 
 
 def _host_lines(host: Mapping[str, Any]) -> Iterator[str]:
@@ -150,8 +152,9 @@ def _host_lines(host: Mapping[str, Any]) -> Iterator[str]:
         yield f"    diagnosis: {found['code']}: {found['text']}"
     if kept := host["kept_by"]:
         yield f"    kept {host['state']} ({kept['rule']}): {kept['text']}"
+    told = _told(host["why"])
     for check in host["checks"]:
-        yield f"    {_check_line(check, why)}"
+        yield f"    {_check_line(check, told=told.get(check['check']) == check['finding'])}"
     if host["suspended"]:
         lost = ", ".join(host["suspended"])
         yield f"    replication from {lost} is suspended until that is compared and back in use"
@@ -162,9 +165,15 @@ def _host_lines(host: Mapping[str, Any]) -> Iterator[str]:
     yield from _agent_lines(host["agent"])
 
 
-def _check_line(check: Mapping[str, Any], why: str) -> str:
-    """Return what there is to say of a check; its message only where the host's own line has it not."""
-    message = "" if check["message"] in why else f": {check['message']}"
+def _told(why: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the host's own line says that checks have found, by check."""
+    failing = why["fields"].get("failing") if why else None
+    return {told["check"]: told["finding"] for told in failing["fields"].get("checks", ())} if failing else {}
+
+
+def _check_line(check: Mapping[str, Any], *, told: bool) -> str:
+    """Return what there is to say of a check; its message only where the host's own line has not `told` it."""
+    message = f": {check['message']}" if check["message"] and not told else ""
     name, since = check["check"], check["since"]
     match check["result"]:
         case "ignored":

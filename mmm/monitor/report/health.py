@@ -7,7 +7,8 @@ CRITICAL  clients are not served, or nobody watches
 
 from dataclasses import dataclass
 
-from mmm.monitor.report.concerns import Clock, found
+from mmm.monitor.report.clock import Clock
+from mmm.monitor.report.concerns import found
 from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Level, Warned, text
 from mmm.monitor.world.world import Mode, World

@@ -11,15 +11,17 @@ from typing import Any
 
 from mmm.config.model import Vip
 from mmm.monitor.decide.turn import Assigned
+from mmm.monitor.report.clock import Clock
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.happened import Happened, Why
 from mmm.monitor.world.said import Said, encoded
 from mmm.monitor.world.world import World
-from mmm.wire.control import moment
 
 KEPT = 1000
 """Entries that the file keeps; it is cut to these when it has grown to twice as many."""
 SHOWN = 20
+_LATEST = 1e11
+"""Seconds since 1970 that no entry is written at: some three thousand years."""
 
 Parts = tuple[tuple[str, float], ...]
 """The parts of what an agent was ordered, with the seconds that each took there."""
@@ -45,11 +47,12 @@ class Entry:
     orders: tuple[Mapping[str, Any], ...] = ()
     """The values that `steps` were made of."""
 
-    def __str__(self) -> str:
+    def said(self, clock: Clock) -> str:
+        """Return the line of `mmm_control history`."""
         took = f", {1e3 * self.took:.0f} ms" if self.took is not None else ""
         steps = f" [{'; '.join(self.steps)}]" if self.steps else ""
         cause = f": {self.cause}" if self.cause else ""
-        return f"{moment(self.at)}  {self.text}{took}{cause}{steps}"
+        return f"{clock.local(self.at)}  {self.text}{took}{cause}{steps}"
 
 
 def entry(at: float, happened: Happened, cause: Said | None = None) -> Entry:
@@ -119,8 +122,9 @@ def decode(text: str) -> tuple[Entry, ...]:
             orders = tuple(each for each in raw.get("orders") or () if isinstance(each, dict))
             at, text, cause = float(raw["at"]), str(raw["text"]), str(raw["cause"])
             found = Entry(at, text, cause, steps, took, holder, loss, event, why, orders)
-            moment(found.at)
-        except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
+            if not 0 <= found.at < _LATEST:
+                continue
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
         entries.append(found)
     return tuple(entries)
@@ -145,9 +149,9 @@ def count_of(text: str) -> int | None:
     return (int(text) or None) if text.isdecimal() and len(text) < 10 else None
 
 
-def shown(entries: tuple[Entry, ...], count: int = SHOWN) -> str:
+def shown(entries: tuple[Entry, ...], clock: Clock, count: int = SHOWN) -> str:
     """Return the answer to `history`: the last `count` entries, the newest last."""
-    return "".join(f"{entry}\n" for entry in entries[-count:]) or "Nothing has happened yet.\n"
+    return "".join(f"{entry.said(clock)}\n" for entry in entries[-count:]) or "Nothing has happened yet.\n"
 
 
 class Ledger:
@@ -159,7 +163,7 @@ class Ledger:
     def changed(self, change: Change, at: float) -> Entry:
         """Return the entry for a change of state."""
         states = {"host": change.host, "before": change.before, "after": change.after}
-        why = Why("rule", {"rule": change.rule, "sentence": change.sentence})
+        why = Why("rule", {"rule": change.rule, "why": change.why})
         return entry(at, Happened("state", states), why)
 
     def assigned(
@@ -202,5 +206,5 @@ def cause_of(changes: Mapping[str, Change], assigned: Assigned) -> Why | None:
     change = changes.get(assigned.before or "") or changes.get(assigned.after or "")
     if change is None:
         return None
-    about = {"host": change.host, "state": change.after, "rule": change.rule, "sentence": change.sentence}
+    about = {"host": change.host, "state": change.after, "rule": change.rule, "why": change.why}
     return Why("state", about)

@@ -4,14 +4,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from mmm.monitor.report.clock import Clock
 from mmm.monitor.world.loss import Loss, LossCode
 from mmm.monitor.world.said import Fields, Said, Texts, listed
 from mmm.wire import caught_up
-from mmm.wire.control import moment
 from mmm.wire.salvaged import Cause, Salvaged
-
-Clock = Callable[[float], float]
-"""Turns monotonic seconds into wall-clock ones since 1970."""
 
 
 def said(loss: Loss, clock: Clock) -> "Lossage":
@@ -19,7 +16,7 @@ def said(loss: Loss, clock: Clock) -> "Lossage":
     about = {
         "host": loss.host,
         "taker": loss.taker,
-        "since": None if loss.seen is None else moment(clock(loss.seen)),
+        "since": None if loss.seen is None else clock.said(loss.seen),
         "most": loss.most,
         "likely": loss.likely,
         "rate": loss.rate,
@@ -42,9 +39,9 @@ def encoded(loss: Loss, clock: Clock) -> dict[str, Any]:
         "likely": loss.likely,
         "missing": loss.missing,
         "rate": loss.rate,
-        "seen": None if loss.seen is None else clock(loss.seen),
+        "seen": None if loss.seen is None else clock.wall(loss.seen),
         "salvaged": None if loss.salvaged is None else encoded_salvage(loss.salvaged),
-        "ended": clock(loss.ended) if ends and loss.ended is not None else None,
+        "ended": clock.wall(loss.ended) if ends and loss.ended is not None else None,
         "caught_up": [_encoded_catch_up(each) for each in loss.caught_up],
     }
 

@@ -1,16 +1,12 @@
 """What `show` and `checks` tell, as values: the text is made of them, and JSON (rule 5)."""
 
-from collections.abc import Callable
-
 from mmm.config.names import CHECK_NAMES
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.report import concerns
+from mmm.monitor.report.clock import Clock
 from mmm.monitor.world.checks import Finding
 from mmm.monitor.world.world import Mode, World
 from mmm.wire import control as wire
-
-Clock = Callable[[float], float]
-"""Turns a monotonic time of the world into wall-clock seconds since 1970."""
 
 
 def of_show(world: World, now: float, clock: Clock) -> wire.Show:
@@ -43,7 +39,7 @@ def of_checks(
     for name in names:
         for kind in kinds:
             status = world.hosts[name].checks[kind]
-            changed, finding = wire.moment(clock(status.changed)), status.finding
+            changed, finding = clock.said(status.changed), status.finding
             lines.append((wire.CheckLine(name, kind, changed, str(finding)), finding))
     return lines
 

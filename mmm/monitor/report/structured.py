@@ -7,15 +7,14 @@ from typing import Any
 
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.report import concerns, status
+from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.explain import explained
 from mmm.monitor.report.health import Health, health
 from mmm.monitor.report.history import SHOWN, Entry, count_of
-from mmm.monitor.report.status import Clock
 from mmm.monitor.world import said
 from mmm.monitor.world.warnings import encoded
 from mmm.monitor.world.world import Mode, World
 from mmm.wire import values
-from mmm.wire.control import moment
 from mmm.wire.values import Value
 
 
@@ -52,9 +51,9 @@ def _value(
         case ["explain", *which] if len(which) < 2:
             return _explained(world, which[0] if which else "all", now, clock)
         case ["history"]:
-            return _history(entries, str(SHOWN))
+            return _history(entries, clock, str(SHOWN))
         case ["history", count]:
-            return _history(entries, count)
+            return _history(entries, clock, count)
         case _:
             return None
 
@@ -83,11 +82,11 @@ def _explained(world: World, host: str, now: float, clock: Clock) -> Value | Ver
     return explained(world, host, now, clock)
 
 
-def _history(entries: tuple[Entry, ...], count: str) -> Value | Verdict:
+def _history(entries: tuple[Entry, ...], clock: Clock, count: str) -> Value | Verdict:
     number = count_of(count)
     if number is None:
         return Verdict("no_count", {"count": count})
-    return {"history": [_entry(entry) for entry in entries[-number:]]}
+    return {"history": [_entry(entry, clock) for entry in entries[-number:]]}
 
 
 def of_health(found: Health) -> Value:
@@ -100,7 +99,7 @@ def of_health(found: Health) -> Value:
     }
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: Entry, clock: Clock) -> dict[str, Any]:
     vip, host = entry.holder or (None, None)
-    value = {**asdict(entry), "at": moment(entry.at), "holder": host, "vip": vip}
+    value = {**asdict(entry), "at": clock.local(entry.at), "holder": host, "vip": vip}
     return {**value, "steps": list(entry.steps), "orders": list(entry.orders)}

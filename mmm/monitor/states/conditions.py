@@ -13,7 +13,7 @@ from mmm.monitor.states.host_view import SHORT_OUTAGE, WRITABLE_GRACE, View
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition: `text` says it; `missing` is formatted with the View as `v` where it does not hold."""
+    """A condition: `text` says it, `missing` is said where it does not hold; `figures.FIGURES` has what that names."""
 
     text: str
     holds: Callable[[View], bool]
@@ -46,7 +46,7 @@ ALIVE = Condition("it is not dead", lambda v: not v.dead, "its server must answe
 ALL_GOOD = Condition(
     "it is not dead, both replication checks are good",
     lambda v: v.all_good,
-    "{v.failing_checks} must be good",
+    "{failing_checks} must be good",
 )
 THREADS_FAILED = Condition("rep_threads has failed", lambda v: v.threads_failed, "rep_threads is good")
 THREADS_GOOD = Condition("rep_threads is good", lambda v: not v.threads_failed, "rep_threads must be good")
@@ -62,7 +62,7 @@ PEER_IS_NEW = Condition(
 MAY_SETTLE = Condition(
     "its source neither refuses the replication account nor lacks the binary log that it asks for",
     lambda v: not v.beyond_settling,
-    "{v.failing}",
+    "{failing}",
 )
 PEER_ALIVE = Condition(
     "its peer is ONLINE and not dead",
@@ -72,7 +72,7 @@ PEER_ALIVE = Condition(
 REPLICATION_EXCUSED = Condition(
     "both replication checks are good, or its peer is not ONLINE",
     lambda v: v.all_good or not v.peer_online,
-    "{v.failing_checks} must be good",
+    "{failing_checks} must be good",
 )
 HAS_SOURCE = Condition(
     "there is an active master, or it cannot be one itself",
@@ -103,7 +103,7 @@ BEING_COMPARED = Condition(
 COMPARED = Condition(
     "its transactions have been compared with the active master's, or need not be",
     lambda v: not v.being_compared,
-    "{v.comparing_sentence}",
+    "{comparing}",
 )
 NOBODY_ELSE = Condition(
     "it can be active master, and there is no active master and no other ONLINE host that may be promoted",
@@ -114,7 +114,7 @@ HAS_EVERYTHING = Condition(
     "it was in use before, the masters replicate from each other, and by GTID it is proved to have all transactions"
     " that the others have",
     lambda v: v.unproved is None,
-    "{v.unproved}",
+    "{unproved}",
 )
 WRITABLE = Condition(
     f"its server has been writable without the writer role for {WRITABLE_GRACE:g} s, not counting passive mode",
@@ -125,18 +125,18 @@ FLAPPING = Condition("it is flapping", lambda v: v.host.flapping, "it is not fla
 CALM = Condition(
     "auto_set_online is set and no check has changed for flap_duration",
     lambda v: v.calm,
-    "auto_set_online is {v.monitor.auto_set_online:g}, a check changed {v.calm_for:.0f} s ago, flap_duration is"
-    " {v.monitor.flap_duration:g} s",
+    "auto_set_online is {auto_set_online:g}, a check changed {calm_for:.0f} s ago, flap_duration is"
+    " {flap_duration:g} s",
 )
 SHORT = Condition(
     f"its system's uptime has grown by less than {SHORT_OUTAGE:g} s since it was last seen ONLINE",
     lambda v: v.short_outage,
-    "it was gone for too long, or has rebooted: its uptime is {v.host.system.uptime:.0f} s, and was"
-    " {v.host.system.last_uptime:.0f} s when it was last seen ONLINE",
+    "it was gone for too long, or has rebooted: its uptime is {uptime:.0f} s, and was"
+    " {last_uptime:.0f} s when it was last seen ONLINE",
 )
 WAITED = Condition(
     "it has been in this state for auto_set_online seconds",
     lambda v: v.waited_enough,
-    "auto_set_online is {v.monitor.auto_set_online:g} (0: off), it has waited for {v.waited:.0f} s",
+    "auto_set_online is {auto_set_online:g} (0: off), it has waited for {waited:.0f} s",
 )
 ALWAYS = Condition("always", lambda _: True, "")

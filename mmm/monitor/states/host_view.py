@@ -1,19 +1,64 @@
 """One host as the state rules look at it: the facts that their conditions and sentences name."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mmm.config.model import Monitor
 from mmm.gtid.place import Written
 from mmm.gtid.transactions import Surplus
 from mmm.monitor.assess import divergence, full_disk, promotion, proof, second_opinion
-from mmm.monitor.world.checks import Exit
+from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.said import Fields, Said, Texts
 from mmm.monitor.world.world import Mode, World
 
 SHORT_OUTAGE = 60.0
 """Growth of the system's uptime, in seconds, up to which a host that was gone comes back by itself."""
 WRITABLE_GRACE = 6.0
 """Seconds, two heartbeats, after which a host without the writer role has to be read_only."""
+
+
+def _failed(of: Fields) -> str:
+    return ", ".join(
+        f"{check['check']}: {check['finding']}"
+        + (f"; its process {check['pid']} has ended" if check["pid"] else "")
+        for check in of["checks"]
+    )
+
+
+class Failing(Said):
+    """Which checks of a host have failed, each with what it has found."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {"failed": _failed, "nothing": "no check has failed"}
+
+
+def failing(checks: Mapping[str, CheckStatus]) -> Failing:
+    """Return what those checks have found."""
+    found = tuple(
+        {"check": name, "finding": check.finding, "pid": check.exited and check.exited.pid}
+        for name, check in checks.items()
+    )
+    return Failing("failed", {"checks": found}) if found else Failing("nothing")
+
+
+class Apart(Said):
+    """What keeps a host out of use that was lost while another went on."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {
+        "extra": (
+            "it has {extra} that {master} lacked when it went on without it: rebuild its data from {master}, or take it"
+            " as it is with 'mmm_control set_online --force {host}'"
+        ),
+        "not_compared": lambda of: (
+            f"its transactions are not compared with those of {of['master']} yet"
+            + (f": {of['why']}" if of["why"] else "")
+        ),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +99,9 @@ class View:
         return second_opinion.is_awaited(self.world, self.name)
 
     @property
-    def reached_by(self) -> str:
-        """Return the hosts that reach its server though the monitor does not; empty when none does."""
-        return ", ".join(second_opinion.reached_by(self.world, self.name))
+    def reached_by(self) -> tuple[str, ...]:
+        """Return the hosts that reach its server though the monitor does not."""
+        return tuple(second_opinion.reached_by(self.world, self.name))
 
     @property
     def all_good(self) -> bool:
@@ -175,13 +220,10 @@ class View:
         return divergence.unshared(self.world, self.name)
 
     @property
-    def unshared_sentence(self) -> str:
+    def extra(self) -> Apart:
         """Return what it has too much, and the way out."""
-        master = divergence.opposite(self.world)
-        return (
-            f"it has {self.unshared or 'nothing'} that {master} lacked when it went on without it: rebuild its data"
-            f" from {master}, or take it as it is with 'mmm_control set_online --force {self.name}'"
-        )
+        about = {"host": self.name, "extra": self.unshared or "nothing"}
+        return Apart("extra", {**about, "master": divergence.opposite(self.world)})
 
     @property
     def being_compared(self) -> bool:
@@ -189,11 +231,10 @@ class View:
         return divergence.awaited(self.world, self.name)
 
     @property
-    def comparing_sentence(self) -> str:
+    def comparing(self) -> Apart:
         """Return what it waits for."""
-        why = divergence.unreadable(self.world, self.name)
-        begins = f"its transactions are not compared with those of {self.world.active_master} yet"
-        return f"{begins}: {why}" if why else begins
+        about = {"host": self.name, "master": self.world.active_master}
+        return Apart("not_compared", {**about, "why": divergence.unreadable(self.world, self.name)})
 
     @property
     def nobody_else(self) -> bool:
@@ -215,16 +256,16 @@ class View:
         return proof.unproved(self.world, self.name)
 
     @property
-    def failing_checks(self) -> str:
+    def failing_checks(self) -> tuple[str, ...]:
         """Return the names of the checks that have failed and count."""
         checks = self.host.checks
         counts = (
             ("mysql", "rep_threads", "rep_backlog") if self.world.only_ping_lost(self.name) else tuple(checks)
         )
-        return ", ".join(name for name in counts if checks[name].failed)
+        return tuple(name for name in counts if checks[name].failed)
 
     @property
-    def failing(self) -> str:
+    def failing(self) -> Failing:
         """Return what has failed with its message: also a server that counts with ping, no ping that does not."""
         world, checks = self.world, self.host.checks
         names = {name for name, check in checks.items() if check.failed}
@@ -232,11 +273,4 @@ class View:
             names.discard("ping")
         elif world.is_silent(self.name) and checks["mysql"].error_since is not None:
             names.add("mysql")
-        failed = [
-            f"{name}: {check.finding}{_exit(check.exited)}" for name, check in checks.items() if name in names
-        ]
-        return ", ".join(failed) or "no check has failed"
-
-
-def _exit(exited: Exit | None) -> str:
-    return "" if exited is None else f"; its process {exited.pid} has ended"
+        return failing({name: check for name, check in checks.items() if name in names})

@@ -6,6 +6,7 @@ that the log and `mmm_control` print, and what follows from the change.
 
 from dataclasses import dataclass, replace
 from enum import Flag, auto
+from typing import ClassVar
 
 from mmm.monitor.assess import full_disk
 from mmm.monitor.states.conditions import (
@@ -40,8 +41,10 @@ from mmm.monitor.states.conditions import (
     WRITABLE,
     Condition,
 )
+from mmm.monitor.states.figures import figures
 from mmm.monitor.states.host_view import View
 from mmm.monitor.world.host import Flaps, HostWorld, State
+from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import Mode, World
 
 
@@ -59,7 +62,7 @@ class Consequence(Flag):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A row of the table: it fits when all facts of `when` hold. `sentence` is formatted with the View as `v`."""
+    """A row of the table: it fits when all facts of `when` hold. What `sentence` names is in `figures.FIGURES`."""
 
     name: str
     sources: tuple[State, ...]
@@ -76,11 +79,15 @@ class Change:
     host: str
     before: State
     after: State
-    rule: str
-    sentence: str
+    why: Said
+
+    @property
+    def rule(self) -> str:
+        """Return the name of the rule, or of the order."""
+        return self.why.code
 
     def __str__(self) -> str:
-        return f"{self.host}: {self.before} -> {self.after} ({self.rule}): {self.sentence}"
+        return f"{self.host}: {self.before} -> {self.after} ({self.rule}): {self.why}"
 
 
 ONLINE, ADMIN, HARD = State.ONLINE, State.ADMIN_OFFLINE, State.HARD_OFFLINE
@@ -92,54 +99,67 @@ _LOST = Consequence.TAKE_ROLES | Consequence.KILL_UNLESS_TOLD
 RULES: tuple[Rule, ...] = (
     Rule("admin_offline", (ADMIN,), (ALWAYS,), None, "set offline by the admin"),
     Rule("others_asked", (ONLINE,), (DEAD, OTHERS_AWAITED), None,
-         "{v.failing}: the other hosts are being asked whether they reach it"),
+         "{failing}: the other hosts are being asked whether they reach it"),
     Rule("cut_off_from_monitor", (ONLINE,), (DEAD, REACHED), None,
-         "only the monitor cannot reach it: its server answers {v.reached_by}. Nothing moves"),
-    Rule("host_failed", (ONLINE,), (DEAD,), HARD, "{v.failing}", _LOST),
+         "only the monitor cannot reach it: its server answers {reached_by}. Nothing moves"),
+    Rule("host_failed", (ONLINE,), (DEAD,), HARD, "{failing}", _LOST),
     Rule(full_disk.RULE, (ONLINE,), (DISK_FULL,), HARD,
-         "its server has waited {v.waited_for_disk:.0f} s for space on its disk, disk_full_failover is"
-         " {v.monitor.disk_full_failover:g} s", _LOST),
+         "its server has waited {waited_for_disk:.0f} s for space on its disk, disk_full_failover is"
+         " {disk_full_failover:g} s", _LOST),
     Rule("not_read_only", (ONLINE,), (WRITABLE,), AWAITING,
          "its server takes writes without the writer role and stays writable", _LOST),
     Rule("active_master", (ONLINE,), (ACTIVE_MASTER,), None, "it is the active master"),
-    Rule("refuses_to_follow", (ONLINE, DELAY), (ALIVE, REFUSES), FAIL, "{v.refuses_to_follow}", _LOST),
+    Rule("refuses_to_follow", (ONLINE, DELAY), (ALIVE, REFUSES), FAIL, "{refuses_to_follow}", _LOST),
     Rule("peer_is_new", (ONLINE,), (PEER_IS_NEW, MAY_SETTLE), None,
-         "its peer came ONLINE less than {v.monitor.peer_grace:g} s ago: replication may still be settling"),
-    Rule("replication_failed", (ONLINE,), (THREADS_FAILED, PEER_ALIVE), FAIL, "{v.failing}", _LOST),
-    Rule("replication_delayed", (ONLINE,), (BACKLOG_FAILED, THREADS_GOOD, PEER_ALIVE), DELAY, "{v.failing}", _LOST),
-    Rule("failed_again", (AWAITING,), (DEAD,), HARD, "{v.failing}"),
+         "its peer came ONLINE less than {peer_grace:g} s ago: replication may still be settling"),
+    Rule("replication_failed", (ONLINE,), (THREADS_FAILED, PEER_ALIVE), FAIL, "{failing}", _LOST),
+    Rule("replication_delayed", (ONLINE,), (BACKLOG_FAILED, THREADS_GOOD, PEER_ALIVE), DELAY, "{failing}", _LOST),
+    Rule("failed_again", (AWAITING,), (DEAD,), HARD, "{failing}"),
     Rule("still_writable", (AWAITING,), (WRITABLE,), None,
          "its server takes writes without the writer role: it must be read_only first"),
-    Rule("has_more_than_active_master", (AWAITING,), (UNSHARED,), None, "{v.unshared_sentence}"),
-    Rule("being_compared", (AWAITING,), (BEING_COMPARED,), None, "{v.comparing_sentence}"),
+    Rule("has_more_than_active_master", (AWAITING,), (UNSHARED,), None, "{extra}"),
+    Rule("being_compared", (AWAITING,), (BEING_COMPARED,), None, "{comparing}"),
     Rule("calm_again", (AWAITING,), (ALL_GOOD, FLAPPING, CALM), ONLINE,
-         "it was flapping, and no check has changed for {v.monitor.flap_duration:g} s"),
+         "it was flapping, and no check has changed for {flap_duration:g} s"),
     Rule("flapping", (AWAITING,), (FLAPPING,), None,
          "it failed too often: it waits for set_online, or with auto_set_online for"
-         " {v.monitor.flap_duration:g} s without a change"),
+         " {flap_duration:g} s without a change"),
     Rule("short_outage", (AWAITING,), (ALL_GOOD, SHORT), ONLINE,
-         "all checks are good, it was gone for only {v.outage:.0f} s and has not rebooted"),
+         "all checks are good, it was gone for only {outage:.0f} s and has not rebooted"),
     Rule("auto_set_online", (AWAITING,), (ALL_GOOD, WAITED), ONLINE,
-         "all checks have been good for {v.waited:.0f} s, auto_set_online is {v.monitor.auto_set_online:g}"),
+         "all checks have been good for {waited:.0f} s, auto_set_online is {auto_set_online:g}"),
     Rule("has_everything", (AWAITING,), (ALIVE, NOBODY_ELSE, HAS_EVERYTHING), ONLINE,
          "no host is active master or can become it, and it is proved to have all transactions that the others have"),
     Rule("still_full", (HARD,), (ALIVE, NO_ROOM), None, "its server has no space on its disk: free some"),
     Rule("back_without_replication", (HARD,), (ALIVE, HAS_SOURCE, THREADS_FAILED), FAIL,
-         "it answers again, but {v.failing}"),
-    Rule("back_with_delay", (HARD,), (ALIVE, HAS_SOURCE, BACKLOG_FAILED), DELAY, "it answers again, but {v.failing}"),
+         "it answers again, but {failing}"),
+    Rule("back_with_delay", (HARD,), (ALIVE, HAS_SOURCE, BACKLOG_FAILED), DELAY, "it answers again, but {failing}"),
     Rule("back", (HARD,), (ALIVE,), AWAITING, "it answers again"),
-    Rule("back_with_extra_transactions", (FAIL, DELAY), (ALIVE, UNSHARED), AWAITING, "{v.unshared_sentence}"),
-    Rule("threads_run_again", (FAIL,), (ALIVE, FOLLOWS, THREADS_GOOD, BACKLOG_FAILED), DELAY, "{v.failing}"),
-    Rule("threads_failed", (DELAY,), (ALIVE, THREADS_FAILED), FAIL, "{v.failing}"),
+    Rule("back_with_extra_transactions", (FAIL, DELAY), (ALIVE, UNSHARED), AWAITING, "{extra}"),
+    Rule("threads_run_again", (FAIL,), (ALIVE, FOLLOWS, THREADS_GOOD, BACKLOG_FAILED), DELAY, "{failing}"),
+    Rule("threads_failed", (DELAY,), (ALIVE, THREADS_FAILED), FAIL, "{failing}"),
     Rule("flapping_replication", (FAIL, DELAY), (FLAPPING, ALIVE, FOLLOWS, REPLICATION_EXCUSED), AWAITING,
          "replication is good again or has no source to be judged by, but it failed too often"),
     Rule("replication_good", (FAIL, DELAY), (ALL_GOOD, FOLLOWS, COMPARED), ONLINE, "replication is good again"),
     Rule("peer_gone", (FAIL, DELAY), (ALIVE, FOLLOWS, REPLICATION_EXCUSED, COMPARED), ONLINE,
          "it answers, and its peer is not ONLINE: there is nothing to judge its replication by"),
     Rule("failed_without_replication", (FAIL, DELAY), (DEAD,), HARD,
-         "{v.failing}", _LOST | Consequence.KILL_IN_ANY_MODE),
+         "{failing}", _LOST | Consequence.KILL_IN_ANY_MODE),
 )
 # fmt: on
+
+
+class Judged(Said):
+    """What a rule says of a host."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {rule.name: rule.sentence for rule in RULES}
+
+
+def said(rule: Rule, view: View) -> Judged:
+    """Return what the rule, which fits the host, says of it."""
+    return Judged(rule.name, figures(rule.sentence, view))
 
 
 _RULES_OF = {state: tuple(rule for rule in RULES if state in rule.sources) for state in State}
@@ -170,13 +190,13 @@ def judge(world: World, now: float) -> tuple[World, tuple[Change, ...]]:
         view = View(world, name, now)
         rule = rule_for(view)
         if rule is not None and rule.to is not None:
-            sentence = rule.sentence.format(v=view)
-            changes.append(Change(name, view.host.state, rule.to, rule.name, sentence))
-            world = _follow(enter(world, name, rule.to, rule.name, sentence, now), name, rule.follows)
+            why = said(rule, view)
+            changes.append(Change(name, view.host.state, rule.to, why))
+            world = _follow(enter(world, name, rule.to, why, now), name, rule.follows)
     return world, tuple(changes)
 
 
-def enter(world: World, name: str, state: State, rule: str, sentence: str, now: float) -> World:
+def enter(world: World, name: str, state: State, why: Said, now: float) -> World:
     """Return the world with the host in `state` since now."""
     host = world.hosts[name]
     lost = state in (HARD, AWAITING) or (state is not ONLINE and host.is_lost)
@@ -184,8 +204,7 @@ def enter(world: World, name: str, state: State, rule: str, sentence: str, now: 
         host,
         state=state,
         since=now,
-        rule=rule,
-        sentence=sentence,
+        why=why,
         lost=lost,
         comparison=replace(host.comparison, looks=0),
     )

@@ -40,7 +40,7 @@ class Why(Said):
     __slots__ = ()
 
     texts: ClassVar[Texts] = {
-        "rule": "{rule}: {sentence}",
-        "state": "{host} {state} by {rule}: {sentence}",
+        "rule": "{rule}: {why}",
+        "state": "{host} {state} by {rule}: {why}",
         "admin": "ordered by the admin",
     }

@@ -10,6 +10,7 @@ from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.link import AgentLink
+from mmm.monitor.world.said import Said
 from mmm.wire.doubts import Doubt
 from mmm.wire.questions import Note
 
@@ -191,10 +192,8 @@ class HostWorld:
     state: State = State.AWAITING_RECOVERY
     since: float = 0.0
     online_since: float | None = None
-    rule: str = ""
-    """Name of the state rule that brought it here."""
-    sentence: str = ""
-    """The sentence of that rule, with its figures."""
+    why: Said | None = None
+    """What brought it here, by the name of the state rule or of the order, with its figures."""
     lost: bool = False
     """It was HARD_OFFLINE or AWAITING_RECOVERY since it was in use last."""
     used: bool = False
@@ -220,6 +219,11 @@ class HostWorld:
     opinion: Opinion | None = None
     """What others said when they were asked last whether they reach it."""
     agent: AgentLink = field(default_factory=AgentLink)
+
+    @property
+    def rule(self) -> str:
+        """Return the name of what brought it here; empty where that is not known."""
+        return "" if self.why is None else self.why.code
 
     @property
     def flapping(self) -> bool:

@@ -33,6 +33,15 @@ class Said:
         return sentence.format(**self.fields) if isinstance(sentence, str) else sentence(self.fields)
 
 
+class Several(tuple[str, ...]):
+    """Names in one field: a list in JSON, and in words one after the other."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return listed(self)
+
+
 def listed(values: Iterable[object], between: str = ", ") -> str:
     """Return the values in words, one after the other."""
     return between.join(map(str, values))

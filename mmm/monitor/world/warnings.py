@@ -44,9 +44,9 @@ SENTENCES: Mapping[str, str] = {
     "writer_without_agent": "{said}",
     "no_holder": "no host holds {role}{ips}: {why}",
     "transactions_lost": "{said}",
-    "not_watched": "{names} {are} not watched: {checks} unknown: {reason}",
+    "not_watched": "{names} {are} not watched: {checks} unknown: {reason.detail}",
     "missing_grant": "the monitor may not see the replication of {names}: run {grant}",
-    "out_of_use": "{names} is {state}: {why}",
+    "out_of_use": "{names} is {state}: {why}; see explain {names}",
     "ping_ignored": "host {names} does not answer ping, but its server does: ping is ignored",
     "extra_transactions": (
         "host {names} has {extra} that {master} lacked when it went on without it: see explain {names}"

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from mmm.gtid.place import LogPlace, Tail, Written
+from mmm.gtid.place import Hidden, LogPlace, Tail, Unread, Written
 from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError
 from mmm.mysql.session.question import whole
 
@@ -29,11 +29,11 @@ def read_tail(connection: Connection, since: LogPlace, timeout: float) -> Tail:
     ]
     names = [name for name, _ in files]
     if since.file not in names:
-        return Tail(since, seen, problem=f"its binary log does not reach back to {since}")
+        return Tail(since, seen, unread=Unread(Hidden.TOO_OLD))
     rest = files[names.index(since.file) :]
     end = LogPlace(*rest[0])
     if not end.reaches(since):
-        return Tail(since, seen, problem=f"its binary log has lost what stood between {end} and {since}")
+        return Tail(since, seen, unread=Unread(Hidden.CUT_SHORT, end))
     of: dict[int, Written] = {}
     try:
         for server, at in _transactions(connection, since, rest):
@@ -45,10 +45,7 @@ def read_tail(connection: Connection, since: LogPlace, timeout: float) -> Tail:
         if error.kind is not ErrorKind.DENIED:
             raise
         more = sum(size for _, size in rest) - since.position
-        goes_on = f"its binary log goes on behind {since}, to {LogPlace(*rest[-1])}"
-        return Tail(
-            since, seen, problem=f"{goes_on}, {more} bytes in all, and may not be looked at: {error.text}"
-        )
+        return Tail(since, seen, unread=Unread(Hidden.DENIED, LogPlace(*rest[-1]), more, error.text))
     return Tail(since, seen, of)
 
 
