@@ -112,7 +112,7 @@ async def _serve(
         limits = Limits(line=MAX_LINE, clients=CLIENTS, idle=IDLE)
         who = allowed(conf)
         log.log(logging.INFO if who.networks else logging.WARNING, "%s", sentence(conf))
-        port = LineServer("agent port", agent.answer, limits, agent.reassert, who)
+        port = LineServer("agent port", agent.answer, limits, agent.reassert, who, agent.streams.claim)
         async with port.listen(here.ip, here.agent_port, context):
             ready()
             await agent.take_stock()

@@ -108,6 +108,15 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         " after it. A failover of a host that cannot be told waits for it, and a second more (of 1 s: half a second)."
         " Whole seconds, the same on all hosts; 0: VIPs are bound for good, as in MMM 2.x.",
         default="10"),
+    Key("providers", "list",
+        "How a full copy of another host's data is made, the best way first: `clone-plugin`, `mariadb-backup`. The"
+        " first that is fit is taken. Without it: in this order."),
+    Key("transfer", "choice",
+        "How such a copy comes from the donor. `auto`: from its agent where `<socket> type ssl`; `plain`: from its"
+        " agent without TLS, for everybody to read who sees the network; so the conf of both hosts has to say it.",
+        default="auto", choices=("auto", "tls", "plain")),
+    Key("transfer_rate", "int", "Most that a donor sends of it, in MB/s; 0: as fast as it can.", default="0"),
+    Key("compress", "choice", "What compresses it on its way.", default="zstd", choices=("zstd", "no")),
     Key("default_copy_method", "copy method", "The copy method of the tools.", "T"),
     Key("clone_dirs", "list", "Directories below the mount point that are copied.", "T"),
 ))  # fmt: skip
@@ -230,6 +239,7 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
     Key("ssh_parameters", "text", "More arguments of ssh."),
     Key("tools_user", "user", "MySQL user of the tools.", "T"),
     Key("tools_password", "text", "Its password.", "T", secret=True),
+    Key("tools_socket", "path", "Socket of the MySQL server, for the tools. Without it they log in by TCP."),
     Key("backup_dir", "path", "Where backups are kept.", "T"),
     Key("restore_dir", "path", "Where backups are restored to.", "T"),
     Key("lvm_bin_lvcreate", "text", "The lvcreate program.", default="lvcreate"),

@@ -58,6 +58,7 @@ class Host:
     ssh_parameters: str = ""
     tools_user: str = ""
     tools_password: str = field(default="", repr=False)
+    tools_socket: str = ""
     backup_dir: str = ""
     restore_dir: str = ""
     lvm_bin_lvcreate: str = "lvcreate"
@@ -198,6 +199,12 @@ class Cluster:
     """A server that does not answer is killed when the active master role leaves its host."""
     vip_lease: float = 10.0
     """Length of a lease (rule 11.1); 0 is none: VIPs are bound for good."""
+    providers: tuple[str, ...] = ()
+    """Ways to copy a host's data, the best first; empty: all that there are, in their own order."""
+    transfer: Literal["auto", "tls", "plain"] = "auto"
+    transfer_rate: int = 0
+    """MB/s that a donor sends at most; 0: no limit."""
+    compress: Literal["zstd", "no"] = "zstd"
     default_copy_method: str = ""
     clone_dirs: tuple[str, ...] = ()
     socket: Socket = Socket()

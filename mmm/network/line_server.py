@@ -47,6 +47,10 @@ May raise GarbageError.
 """
 
 
+Claims = Callable[[socket.socket, Peer], bool]
+"""Takes a new connection that is another process's to serve; tells whether it was one."""
+
+
 class GarbageError(Exception):
     """A line that cannot be a request of the protocol; `answer` is sent all the same."""
 
@@ -83,11 +87,14 @@ class _Client:
 
 
 class _Listener(socket.socket):
-    """A listening socket that gives out only the connections of those who are let in."""
+    """A listening socket that gives out only the connections of those who are let in, and that nobody else claims."""
 
-    def __init__(self, ip: str, port: int, admits: Callable[[str, str], bool]) -> None:
+    def __init__(
+        self, ip: str, port: int, admits: Callable[[str, str], bool], claims: Claims = lambda _, __: False
+    ) -> None:
         super().__init__(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
         self._admits = admits
+        self._claims = claims
         try:
             self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.setblocking(False)
@@ -97,13 +104,17 @@ class _Listener(socket.socket):
             raise
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Return the next connection; ConnectionAbortedError, which asyncio passes over, for a stranger's."""
+        """Return the next connection; ConnectionAbortedError, which asyncio passes over, for one that is not ours."""
         connection, peer = super().accept()
-        try:
-            if self._admits(str(peer[0]), str(connection.getsockname()[0])):
-                return connection, peer
-        except OSError:
-            pass  # it is gone again
+        claimed = False
+        with suppress(OSError):  # it may be gone again
+            own = connection.getsockname()
+            if self._admits(str(peer[0]), str(own[0])):
+                claimed = self._claims(connection, Peer(str(peer[0]), int(peer[1]), str(own[0]), int(own[1])))
+                if not claimed:
+                    return connection, peer
+        if claimed:
+            raise ConnectionAbortedError("another process serves it")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         connection.close()
         raise ConnectionAbortedError
@@ -115,7 +126,10 @@ def see_free(ip: str, port: int) -> None:
 
 
 class LineServer:
-    """Answers lines of those who are `allowed`; `closed` is called after each connection that sent any."""
+    """Answers lines of those who are `allowed`; `closed` is called after each connection that sent any.
+
+    What `claims` takes is neither read nor closed here.
+    """
 
     def __init__(
         self,
@@ -124,12 +138,14 @@ class LineServer:
         limits: Limits,
         closed: Callable[[], Awaitable[None]] | None = None,
         allowed: Allowed | None = None,
+        claims: Claims = lambda _, __: False,
     ) -> None:
         self._name = name
         self._answer = answer
         self._limits = limits
         self._closed = closed
         self._allowed = allowed or Allowed()
+        self._claims = claims
         self._clients: set[_Client] = set()
         self._faults: dict[tuple[str, str], float] = {}
 
@@ -138,7 +154,7 @@ class LineServer:
         """Serve on the address, and give the port; raises OSError when it cannot be had."""
         server = await asyncio.start_server(
             self._serve,
-            sock=_Listener(ip, port, self._admits),
+            sock=_Listener(ip, port, self._admits, self._claims),
             limit=self._limits.line,
             backlog=512,
             ssl=tls,

@@ -17,6 +17,7 @@ ALLOWED = {
     "wire/why.py": "agents without codes say nothing but words",
     "wire/control.py": "the layouts of show and checks, which a monitor of either generation answers",
     "mysql/server/replica_status.py": "what the server says of its SQL thread, which has no code",
+    "mysql/backup/mariadb_backup.py": "the program says its version, its stages and its end in lines alone",
     "config/rules.py": "copy method is a key",
 }
 

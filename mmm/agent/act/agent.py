@@ -22,6 +22,7 @@ from mmm.agent.act.questions import Questions
 from mmm.agent.act.replies import Replies
 from mmm.agent.act.server_process import NotWatchedError, ServerProcess
 from mmm.agent.act.shell import Shell
+from mmm.agent.act.streams import Streams
 from mmm.agent.decide.core import LOOK_AGAIN
 from mmm.agent.decide.failure import refusal_to_follow
 from mmm.agent.decide.lease_watch import patience
@@ -37,7 +38,7 @@ from mmm.network.vips import Interface, InterfaceError
 from mmm.process import log_queue
 from mmm.process.halt import machine_halts
 from mmm.wire import agent as wire
-from mmm.wire import binlog, promises, watch, why
+from mmm.wire import binlog, promises, stream, watch, why
 from mmm.wire.caught_up import caught_up_fields
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import CONF, lead_of
@@ -88,6 +89,7 @@ class Agent:
         """What an earlier agent has left here is known."""
         self._replies = Replies(conf, lambda: self._shell.core.held)
         self._binlog = BinlogSender(self._here, self._replies, self._may_have_role)
+        self.streams = Streams(conf, self._replies)
         self._doubts = Doubts(conf, self._learn)
         self._server_process = ServerProcess(self._here)
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
@@ -161,6 +163,8 @@ class Agent:
                 return await self._prepare()
             case binlog.BINLOG:
                 return await self._binlog.answer(request)
+            case stream.STREAM:
+                return self.streams.answer(request, peer)
             case wire.RELEASE:
                 return self._release(request)
             case wire.WATCH:
@@ -199,6 +203,7 @@ class Agent:
         self._server_process.close()
         self._doubts.close()
         self._binlog.close()
+        self.streams.close()
         self._looker.shutdown(wait=False, cancel_futures=True)
 
     async def _leave_for_good(self) -> None:

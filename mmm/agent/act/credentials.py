@@ -18,10 +18,11 @@ from mmm.wire import signature
 from mmm.wire.binlog import BINLOG
 from mmm.wire.lead import AUTH, ORDERS, STALE, is_free, lead_of
 from mmm.wire.status import granted
+from mmm.wire.stream import STREAM
 
 WINDOW = 60.0
 """Seconds for which a token may be signed with."""
-NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE, wire.DOCTOR, wire.WATCH, BINLOG}
+NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE, wire.DOCTOR, wire.WATCH, BINLOG, STREAM}
 """What changes something here, makes this agent try ways to another host, stays open, or gets data of its server."""
 _OURS = NEEDED - {wire.SET_STATUS, wire.CLEAR_BAD_ROLES}
 """Those of them that no classic monitor sends."""

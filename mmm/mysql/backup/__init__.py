@@ -1,0 +1,1 @@
+"""The servers' own programs that copy their data: how they are called, and what they say."""

@@ -1,0 +1,60 @@
+"""The stream of a donor's data: asked for on its agent's port, and connected to as agents do. Edge."""
+
+import asyncio
+import socket
+import ssl
+
+from mmm.config.model import Cluster, Host
+from mmm.network.agent_port import AgentPort, UnsignedError
+from mmm.network.privileged_port import open_connection
+from mmm.process import tls
+from mmm.tools.fetch.values import Cause, FailedError
+from mmm.wire import agent as wire
+from mmm.wire.stream import Asked, ask_stream
+
+LIMIT = 10.0
+"""Seconds that the donor's agent may take to answer, and for the connection."""
+_ERRORS = (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnsignedError)
+
+
+def open_stream(conf: Cluster, donor: Host, provider: str, job: str) -> socket.socket:
+    """Return the connection on which the donor's agent sends its data; raises FailedError."""
+    if conf.socket.type != "ssl" and conf.transfer != "plain":
+        text = "data comes over TLS only: write `type ssl` in <socket> of all hosts, or `transfer plain` in both confs"
+        raise FailedError(Cause.HERE, text)
+    try:
+        context = tls.client_context(conf.socket)
+    except tls.TlsError as error:
+        raise FailedError(Cause.HERE, str(error)) from error
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.bind(("", 0))
+        asyncio.run(_announce(conf, donor, Asked(provider, job, sock.getsockname()[1]), context))
+        return _connected(sock, donor, context)
+    except FailedError:
+        sock.close()
+        raise
+    except (*_ERRORS, TimeoutError) as error:
+        sock.close()
+        why = f"no answer within {LIMIT:g} s" if isinstance(error, TimeoutError) else str(error)
+        text = f"the agent of {donor.name} at {donor.ip}:{donor.agent_port}: {why}"
+        raise FailedError(Cause.UNREACHABLE, text) from error
+
+
+async def _announce(conf: Cluster, donor: Host, asked: Asked, context: ssl.SSLContext | None) -> None:
+    """Have the donor's agent take the next connection from that port for the stream; raises FailedError."""
+    agents = AgentPort(conf.auth_key, context)
+    async with asyncio.timeout(LIMIT):
+        ends = await open_connection(donor.ip, donor.agent_port, context, wire.MAX_LINE)
+        try:
+            reply = await agents.exchange(ends, ask_stream(donor.name, asked))
+        finally:
+            ends[1].close()
+    if not reply.ok:
+        raise FailedError(Cause.REFUSED, f"the agent of {donor.name} answers '{reply.text}'")
+
+
+def _connected(sock: socket.socket, donor: Host, context: ssl.SSLContext | None) -> socket.socket:
+    sock.settimeout(LIMIT)
+    sock.connect((donor.ip, donor.agent_port))
+    return context.wrap_socket(sock, server_hostname=donor.ip) if context else sock

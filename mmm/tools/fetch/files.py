@@ -1,0 +1,82 @@
+"""A staging folder: how much is in it, and whose it is. Edge."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmm.tools.fetch.values import Cause, FailedError
+
+FILE, FOLDER = 0o660, 0o700
+"""Modes of the servers' own files and folders, by their UMASK and UMASK_DIR."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a data directory is, and the mode of its top folder."""
+
+    uid: int
+    gid: int
+    mode: int = FOLDER
+
+    @classmethod
+    def of(cls, folder: Path) -> "Owner":
+        """Return that of a folder; raises OSError."""
+        found = folder.stat()
+        return cls(found.st_uid, found.st_gid, found.st_mode & 0o7777)
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Make the folder, for root alone, and remove it with all that is in it unless all goes well.
+
+    Raises FailedError where it cannot be made, or is there: that may be somebody's data.
+    """
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise FailedError(Cause.HERE, f"{folder} cannot be made: {error.strerror}") from error
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of all files in it."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += Path(place, name).lstat().st_size
+    return total
+
+
+def give(folder: Path, owner: Owner) -> None:
+    """Give all in it to the owner, with the modes that a server's files have; raises OSError."""
+    for place, folders, names in os.walk(folder):
+        for name in folders:
+            _own(Path(place, name), owner, FOLDER)
+        for name in names:
+            _own(Path(place, name), owner, FILE)
+    _own(folder, owner, owner.mode)
+
+
+def sync(folder: Path) -> None:
+    """Have all of it on the disk; raises OSError."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place), *(Path(place, name) for name in names)):
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+def _own(path: Path, owner: Owner, mode: int) -> None:
+    os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
+    if not path.is_symlink():
+        path.chmod(mode)

@@ -1,0 +1,316 @@
+"""A full copy of a real server's data comes whole over the real port of its agent, or not at all."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmm.agent.stream.bucket import Bucket
+from mmm.config.model import Socket
+from mmm.tools.fetch import fetch as fetching
+from mmm.tools.fetch import receive as receiving
+from mmm.tools.fetch.connect import open_stream
+from mmm.tools.fetch.fetch import PROVIDER
+from mmm.tools.fetch.unpack import Unpacking
+from mmm.tools.fetch.values import Cause, Failed, Fetched
+from mmm.wire.stream import FRAME, Frames, Head, Tail, framed, head_frame, tail_frames
+from tests.authority import Authority
+from tests.servers import Server, Servers
+from tests.unit import agents
+from tests.unit.copying import donor_of, gone, make_tools_user
+
+pytestmark = pytest.mark.mysql
+
+LIMIT = 60.0
+SLOW: dict[str, Any] = {"compress": "no", "transfer_rate": 1}
+"""The copy takes far longer than what is done meanwhile."""
+
+
+@pytest.fixture(scope="module")
+def donor(server_pool: Servers) -> Iterator[Server]:
+    with server_pool.lent() as pool:
+        server = pool.start()
+        make_tools_user(server)
+        server.run(
+            "CREATE DATABASE shop",
+            "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(200))",
+            "INSERT INTO shop.orders (what) SELECT REPEAT(MD5(seq), 6) FROM test.seq_1_to_3000",
+            "CREATE TABLE shop.notes (what VARCHAR(200)) ENGINE=Aria",
+            "INSERT INTO shop.notes VALUES ('a note')",
+        )
+        yield server
+
+
+def refused(came: Fetched | Failed, cause: Cause, *words: str) -> None:
+    assert isinstance(came, Failed)
+    assert came.cause is cause, came
+    assert all(word in came.text for word in words), came.text
+
+
+async def test_a_copy_is_what_the_donor_has(tmp_path: Path, donor: Server) -> None:
+    async with donor_of(tmp_path, donor) as copying:
+        came = await copying.fetch()
+    assert isinstance(came, Fetched), came
+    assert came.position.gtid == donor.value("@@gtid_binlog_pos")
+    assert came.server_version == donor.value("VERSION()")
+    assert (copying.staging / "shop/orders.ibd").is_file()
+    assert came.bytes > came.sent > 0
+
+
+async def test_without_tls_nothing_is_sent_unless_both_say_so(
+    tmp_path: Path, donor: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = Socket()
+    async with donor_of(tmp_path, donor, socket=plain) as copying:
+        refused(await copying.fetch(), Cause.HERE, "transfer plain")
+        refused(await copying.fetch(transfer="plain"), Cause.REFUSED, "db2 sends its data over TLS only")
+    async with donor_of(tmp_path, donor, socket=plain, transfer="plain") as copying:
+        came = await copying.fetch()
+    assert isinstance(came, Fetched), came
+    assert any("transfer plain" in each.message and each.levelname == "WARNING" for each in caplog.records)
+
+
+async def test_a_certificate_of_another_ca_gets_nothing(tmp_path: Path, donor: Server) -> None:
+    stranger = Authority(tmp_path, "theirs").issue("stranger")
+    async with donor_of(tmp_path, donor) as copying:
+        came = await copying.fetch(socket=replace(stranger, ca_file=copying.conf.socket.ca_file))
+        refused(came, Cause.UNREACHABLE, "db2")
+        assert not copying.staging.exists()
+
+
+async def test_one_copy_at_a_time(tmp_path: Path, donor: Server) -> None:
+    async with donor_of(tmp_path, donor, **SLOW) as copying:
+        first = asyncio.create_task(copying.fetch())
+        await copying.begun()
+        other = replace(copying, folder=tmp_path / "other")
+        other.folder.mkdir()
+        refused(await other.fetch(), Cause.REFUSED, "one at a time", "127.0.0.1")
+        assert copying.staging.exists()
+        copying.sender().kill()
+        await first
+
+
+@pytest.mark.parametrize(
+    ("whom", "cause", "words"),
+    [("sender", Cause.CUT, ("db2",)), ("producer", Cause.PRODUCER, ("db2", "ended with -9"))],
+)
+async def test_who_is_killed_in_the_middle_leaves_nothing(
+    tmp_path: Path, donor: Server, whom: str, cause: Cause, words: tuple[str, ...]
+) -> None:
+    async with donor_of(tmp_path, donor, **SLOW) as copying:
+        copy = asyncio.create_task(copying.fetch())
+        await copying.begun()
+        producer = copying.producer()
+        os.kill(copying.sender().pid if whom == "sender" else producer, signal.SIGKILL)
+        refused(await copy, cause, *words)
+        assert not copying.staging.exists()
+        await gone(producer)
+
+
+async def test_a_recipient_that_goes_away_ends_the_producer(tmp_path: Path, donor: Server) -> None:
+    async with donor_of(tmp_path, donor, **SLOW) as copying:
+        sock = await asyncio.to_thread(open_stream, copying.conf, copying.donor, PROVIDER, "job")
+        await asyncio.to_thread(sock.recv, 1)
+        await copying.begun()
+        producer = copying.producer()
+        sock.close()
+        await gone(producer)
+
+
+async def test_a_recipient_that_hangs_does_not_stop_the_donors_writers(
+    tmp_path: Path, donor: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it hangs at is copied while commits wait, and is more than fits into what lies between."""
+    hung, goes_on = threading.Event(), threading.Event()
+    write = Unpacking.write
+
+    def hanging(self: Unpacking, data: bytes) -> None:
+        if b"mysql/table_stats.MA" in data:
+            hung.set()
+            goes_on.wait(LIMIT)
+        write(self, data)
+
+    monkeypatch.setattr(Unpacking, "write", hanging)
+    names = [f"('shop', '{number:08}{'x' * 50}', 1)" for number in range(120_000)]
+    for at in range(0, len(names), 30_000):
+        donor.run(f"INSERT INTO mysql.table_stats VALUES {','.join(names[at : at + 30_000])}")  # noqa: S608
+    try:
+        async with donor_of(tmp_path, donor, compress="no") as copying:
+            copy = asyncio.create_task(copying.fetch())
+            assert await asyncio.to_thread(hung.wait, LIMIT)
+            await asyncio.to_thread(donor.run, "INSERT INTO shop.notes VALUES ('written meanwhile')")
+            await asyncio.to_thread(donor.run, "INSERT INTO shop.orders (what) VALUES ('written meanwhile')")
+            assert not copy.done()
+            goes_on.set()
+            refused(await copy, Cause.BLOCKED_WRITES, "db2", "commits")
+            assert not copying.staging.exists()
+    finally:
+        goes_on.set()
+        donor.run("TRUNCATE mysql.table_stats")
+    assert any("commits" in each.message and each.levelname == "WARNING" for each in caplog.records)
+
+
+async def test_a_tool_of_another_series_reads_nothing(
+    tmp_path: Path, donor: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "bin" / "mariadb-backup"
+    fake.parent.mkdir()
+    fake.write_text(
+        "#!/bin/sh\necho 'mariadb-backup based on MariaDB server 11.8.3-MariaDB Linux (x86_64)'\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    async with donor_of(tmp_path, donor) as copying:
+        refused(await copying.fetch(), Cause.REFUSED, "11.8.3", "10.11")
+
+
+async def test_files_that_are_not_the_servers_own_are_not_copied(
+    tmp_path: Path, server_pool: Servers
+) -> None:
+    with server_pool.lent() as pool:
+        server = pool.start()
+        make_tools_user(server)
+        data = server.directory / "data"
+        data.rename(server.directory / "moved")
+        shutil.copytree(server.directory / "moved", data)
+        async with donor_of(tmp_path, server) as copying:
+            refused(await copying.fetch(), Cause.REFUSED, "works in another folder")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", small], check=True)
+    yield small
+    subprocess.run(["umount", "-l", small], check=True)
+
+
+async def test_a_full_disk_is_named_and_left_empty(tmp_path: Path, small_disk: Path, donor: Server) -> None:
+    async with donor_of(tmp_path, donor) as copying:
+        refused(await replace(copying, folder=small_disk).fetch(), Cause.UNPACK, "MB are free")
+    assert not any(Path(small_disk).iterdir())  # noqa: ASYNC240
+
+
+@dataclass
+class Stream:
+    """A stream as a donor would send it, made of a real copy of its data."""
+
+    data: bytes
+    version: str
+
+    def sent(self, data: bytes, tail: Tail | None) -> socket.socket:
+        """Return the recipient's end of a connection on which so much is sent."""
+        here, there = socket.socketpair()
+
+        def send() -> None:
+            with there, suppress(OSError):
+                there.sendall(head_frame(Head(self.version)))
+                for at in range(0, len(data), FRAME):
+                    there.sendall(framed(data[at : at + FRAME]))
+                if tail is not None:
+                    there.sendall(tail_frames(tail))
+
+        threading.Thread(target=send, daemon=True).start()
+        return here
+
+    def tail(self, data: bytes) -> Tail:
+        return Tail(len(data), hashlib.blake2b(data, digest_size=32).hexdigest(), 0)
+
+
+@pytest.fixture(scope="module")
+def stream(donor: Server, tmp_path_factory: pytest.TempPathFactory) -> Stream:
+    scratch = tmp_path_factory.mktemp("scratch")
+    argv = [
+        "mariadb-backup",
+        "--no-defaults",
+        "--backup",
+        "--stream=mbstream",
+        "--host=127.0.0.1",
+        "--user=root",
+    ]
+    argv += [f"--port={donor.port}", f"--datadir={donor.directory}/data", f"--target-dir={scratch}"]
+    made = subprocess.run(argv, capture_output=True, check=True)
+    return Stream(made.stdout, donor.value("VERSION()"))
+
+
+def received(
+    stream: Stream, sock: socket.socket, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Fetched | Failed:
+    monkeypatch.setattr(fetching, "open_stream", lambda *_: sock)
+    conf = agents.conf(folder)
+    return fetching.fetch(conf, conf.hosts["db1"], folder / "staging", lambda _: None)
+
+
+def test_a_stream_that_is_cut_where_it_looks_whole_is_no_copy(
+    tmp_path: Path, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the border of a chunk the unpacking program finds nothing wrong, and files are missing."""
+    cut = stream.data[: stream.data.rindex(b"XBSTCK01")]
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    subprocess.run(["mbstream", "-x", "-C", unpacked], input=cut, check=True)
+    refused(received(stream, stream.sent(cut, None), tmp_path, monkeypatch), Cause.CUT, "cut after")
+    sock = stream.sent(cut, stream.tail(stream.data))
+    refused(received(stream, sock, tmp_path, monkeypatch), Cause.DAMAGED, f"{len(cut)} bytes")
+    assert not (tmp_path / "staging").exists()
+
+
+def test_a_changed_byte_is_noticed(tmp_path: Path, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = stream.data.index(b"InnoDB") if b"InnoDB" in stream.data else len(stream.data) // 2
+    changed = stream.data[:at] + b"?" + stream.data[at + 1 :]
+    sock = stream.sent(changed, stream.tail(stream.data))
+    came = received(stream, sock, tmp_path, monkeypatch)
+    assert isinstance(came, Failed)
+    assert came.cause in {Cause.DAMAGED, Cause.UNPACK}
+    assert not (tmp_path / "staging").exists()
+
+
+def test_a_donor_that_says_nothing_is_left(
+    tmp_path: Path, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "SILENT", 0.2)
+    here, there = socket.socketpair()
+    with there:
+        there.sendall(head_frame(Head(stream.version)))
+        refused(received(stream, here, tmp_path, monkeypatch), Cause.SILENT, "no byte came from db1")
+
+
+def test_what_is_there_already_stays(tmp_path: Path, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "staging" / "precious").touch()
+    sock = stream.sent(stream.data, stream.tail(stream.data))
+    with sock:
+        refused(received(stream, sock, tmp_path, monkeypatch), Cause.HERE, "staging")
+    assert (tmp_path / "staging" / "precious").exists()
+
+
+@given(st.lists(st.binary(min_size=1, max_size=200)), st.integers(1, 50))
+def test_frames_come_apart_as_they_were_put_together(data: list[bytes], step: int) -> None:
+    head, tail = Head("10.11", 7, compressed=True), Tail(3, "0" * 64, -9, "blocked", ("a", "b|c"))
+    whole = head_frame(head) + b"".join(map(framed, data)) + tail_frames(tail)
+    frames = Frames()
+    pieces = [piece for at in range(0, len(whole), step) for piece in frames.feed(whole[at : at + step])]
+    assert pieces == [head, *data, tail]
+    assert frames.ended
+
+
+def test_a_rate_is_kept_to_in_the_long_run() -> None:
+    bucket, now = Bucket(1000), 0.0
+    for _ in range(50):
+        now += bucket.wait(now, 100)
+    assert 4.5 < now < 5.5
+    assert not Bucket(0).wait(0.0, 1 << 30)
