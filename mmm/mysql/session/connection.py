@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens (an IPv4 or IPv6 address) and who asks."""
+    """Where a server listens (an IPv4 or IPv6 address, or the path of its socket) and who asks."""
 
     ip: str
     port: int
@@ -58,8 +58,18 @@ class Address:
     tls: Tls | None = None
     """How the connection is encrypted; None: not at all."""
 
+    @property
+    def endpoint(self) -> tuple[str, int] | str:
+        """Return what a socket connects to."""
+        return self.ip if self.is_local else (self.ip, self.port)
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether this is a Unix socket."""
+        return self.ip.startswith("/")
+
     def __str__(self) -> str:
-        return f"{self.ip}:{self.port} as {self.user}"
+        return f"{self.ip if self.is_local else f'{self.ip}:{self.port}'} as {self.user}"
 
 
 class Connection:
@@ -182,7 +192,7 @@ def connect(address: Address, timeout: float) -> Connection:
     try:
         sock = limited_socket(family(address))
         sock.limits.begin(timeout)
-        sock.connect((address.ip, address.port))
+        sock.connect(address.endpoint)
     except OSError as error:
         raise classify(error, str(address)) from error
     return login(sock, address, max(0.001, deadline - time.monotonic()), context)
@@ -201,6 +211,8 @@ def tls_context(address: Address) -> LimitedContext | None:
 
 def family(address: Address) -> socket.AddressFamily:
     """Return the family of the server's address."""
+    if address.is_local:
+        return socket.AF_UNIX
     return socket.AF_INET6 if ":" in address.ip else socket.AF_INET
 
 
@@ -210,7 +222,8 @@ def login(sock: Limited, address: Address, timeout: float, context: LimitedConte
     try:
         limits.begin(timeout)
         session = _session(address, timeout, context)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not address.is_local:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         session.connect(sock)
     except Exception as error:
         shown = bool(address.tls and address.tls.cert) and isinstance(limits.sock, ssl.SSLSocket)

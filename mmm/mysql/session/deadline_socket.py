@@ -114,5 +114,5 @@ def limited(sock: socket.socket) -> Limited:
 
 
 def limited_socket(family: socket.AddressFamily) -> Limited:
-    """Return a TCP socket that is not connected, with limits of its own."""
+    """Return a stream socket that is not connected, with limits of its own."""
     return limited(socket.socket(family, socket.SOCK_STREAM))

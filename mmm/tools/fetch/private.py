@@ -1,0 +1,137 @@
+"""A server that is started on a staging folder for a moment: on a socket that root alone reaches, without replication.
+
+It runs beside the server of this host, as that one was started otherwise. Nothing of it is outside of the staging
+folder and of a folder that is removed with it: no log, no temporary file, no binary log. It asks for no passwords until
+it is told to. Edge.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
+from mmm.tools.fetch.files import Owner
+from mmm.tools.fetch.values import Cause, FailedError
+
+START, STOP = 900.0, 300.0
+"""Seconds that it may take to start, and to stop."""
+ANSWER = 30.0
+"""Seconds that it may take for an answer."""
+_NAP = 0.05
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None).prctl
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """The server, while it runs."""
+
+    socket: str
+
+    def connect(self, user: str = "root", password: str = "") -> Connection:
+        """Return a session; raises MysqlError."""
+        return connect(Address(self.socket, 0, user, password), ANSWER)
+
+
+def _options(staging: Path, folder: Path) -> Sequence[str]:
+    """Return what is otherwise than in the option files: places, and what a look does not need."""
+    return (
+        f"--datadir={staging}", f"--socket={folder}/s", f"--pid-file={folder}/pid", f"--log-error={folder}/log",
+        f"--tmpdir={folder}", f"--relay-log={folder}/relay", f"--relay-log-index={folder}/relay.index",
+        f"--loose-slave-load-tmpdir={folder}", f"--loose-replica-load-tmpdir={folder}",
+        "--skip-networking", "--skip-grant-tables", "--skip-log-bin", "--loose-skip-slave-start",
+        "--loose-skip-replica-start", "--innodb-buffer-pool-size=64M", "--key-buffer-size=1M",
+        "--loose-innodb-buffer-pool-load-at-startup=OFF", "--loose-innodb-buffer-pool-dump-at-shutdown=OFF",
+        "--performance-schema=OFF", "--general-log=OFF", "--slow-query-log=OFF", "--loose-mysqlx=OFF",
+        "--loose-event-scheduler=DISABLED",
+    )  # fmt: skip
+
+
+@contextmanager
+def running(staging: Path, argv: Sequence[str]) -> Iterator[Private]:
+    """Give a server on the folder, which has ended in order afterwards; raises FailedError."""
+    owner = Owner.of(staging)
+    folder = Path(tempfile.mkdtemp(prefix="mmm-"))
+    try:
+        os.chown(folder, owner.uid, owner.gid)
+        process = _start([*argv, *_options(staging, folder)], folder, owner)
+        try:
+            _wait(process, folder)
+            yield Private(f"{folder}/s")
+            _stop(process, folder)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(argv: Sequence[str], folder: Path, owner: Owner) -> "subprocess.Popen[bytes]":
+    user = ("--user=root",) if owner.uid == 0 else ()
+    another = owner.uid != os.getuid()
+    try:
+        with (folder / "said").open("wb") as said:
+            return subprocess.Popen(
+                [*argv, *user],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                cwd="/",
+                start_new_session=True,
+                preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0),  # noqa: PLW1509
+                user=owner.uid if another else None,
+                group=owner.gid if another else None,
+                extra_groups=[] if another else None,
+            )
+    except OSError as error:
+        raise FailedError(Cause.START, f"{argv[0]} cannot be started: {error.strerror}") from error
+
+
+def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """Return once it answers; raises FailedError where it ends, or does not answer in time."""
+    deadline = time.monotonic() + START
+    address = Address(f"{folder}/s", 0, "root")
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            text = f"the server on the copy ended with {process.returncode}: {_said(folder)}"
+            raise FailedError(Cause.START, text)
+        try:
+            connect(address, ANSWER).close()
+        except MysqlError:
+            time.sleep(_NAP)
+        else:
+            return
+    raise FailedError(
+        Cause.START, f"the server on the copy has not answered within {START:g} s: {_said(folder)}"
+    )
+
+
+def _stop(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """End it as a server ends; raises FailedError where it does not, for then the copy is not clean."""
+    process.terminate()
+    try:
+        status = process.wait(STOP)
+    except subprocess.TimeoutExpired as error:
+        raise FailedError(Cause.START, f"the server on the copy has not ended within {STOP:g} s") from error
+    if status:
+        raise FailedError(Cause.START, f"the server on the copy ended with {status}: {_said(folder)}")
+
+
+def _said(folder: Path) -> str:
+    """Return the last error of its log, or else its last line."""
+    lines: list[str] = []
+    for name in ("log", "said"):
+        path = folder / name
+        if path.is_file():
+            lines += [line for line in path.read_text("utf-8", "replace").splitlines() if line.strip()]
+    errors = [line for line in lines if "[ERROR]" in line]
+    return (errors or lines or ["it said nothing"])[-1][-300:]
