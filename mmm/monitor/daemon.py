@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from mmm.config.addresses import USELESS, is_loopback
 from mmm.config.allow import allowed, sentence
@@ -146,13 +147,16 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
     checks = Checks(conf, pinger)
     server_tls, admission = tls.server_context(conf.socket), Admission(conf)
     try:
-        if not (await is_up(monitor, pinger) or await a_host_answers(conf, pinger)):
+        up = await is_up(monitor, pinger) or await a_host_answers(conf, pinger)
+        if not up:
             async with serve_control(
                 monitor, server_tls, waits_for_network(monitor), allowed(conf), admission
             ):
                 await witnesses.wait_for_network(conf, monitor, pinger)
-        checked, has, settings = await witnesses.first_checks(conf, checks, time.monotonic())
-        found = await witnesses.ask_everybody(conf, monitor, agents, checked)
+        stored = witnesses.read_stored(Path(monitor.status_path))
+        trusted = () if up else startup.in_use(stored)
+        checked, has, settings = await witnesses.first_checks(conf, checks, time.monotonic(), trusted)
+        found = await witnesses.ask_everybody(conf, stored, agents, checked)
         started = startup.start(conf, checked, found, time.monotonic(), has)
         world = started.world
         for name, known in settings.items():

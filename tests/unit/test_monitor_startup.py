@@ -3,11 +3,15 @@ from typing import Any
 
 import pytest
 
-from mmm.config.model import Vip
+from mmm.config.model import Host, Vip
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Transactions
-from mmm.monitor.decide.startup import Found, Started, Stored, start
+from mmm.monitor.act.checks import Checks
+from mmm.monitor.act.witnesses import first_checks
+from mmm.monitor.decide.startup import Found, Started, Stored, in_use, start
 from mmm.monitor.decide.turn import turn
+from mmm.monitor.world.check_results import CheckResult, PingChecked, ReplicaChecked, ServerChecked
+from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.passive import PassiveCause
@@ -19,6 +23,7 @@ from tests.unit.worlds import (
     WRITER,
     checks,
     cluster,
+    finds,
     settle,
     show,
     take_turn,
@@ -188,3 +193,34 @@ def test_a_failover_that_a_crash_of_the_monitor_interrupted_is_finished() -> Non
     after, _ = settle(world)
     assert after.hosts["db2"].agent.told is not None
     assert WRITER in after.hosts["db2"].agent.told.vips
+
+
+class Unreached(Checks):
+    """Checks for which db2 and db3 do not answer yet; the others do."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def run(self, host: Host, name: str) -> CheckResult:
+        seen = finds(Outcome.OK if host.name == "db1" else Outcome.ERROR)
+        match name:
+            case "ping":
+                return PingChecked(host.name, seen)
+            case "mysql":
+                return ServerChecked(host.name, seen)
+            case _:
+                return ReplicaChecked(host.name, name, seen)
+
+
+async def test_a_network_that_has_just_come_back_takes_no_host_in_use_for_dead() -> None:
+    """Not all hosts are reached in the same moment: each has the time of its trap, as at any other moment."""
+    stored = {"db1": Stored("ONLINE", (WRITER,)), "db2": Stored("ONLINE"), "db3": Stored("HARD_OFFLINE")}
+    hosts = {name: Found(line) for name, line in stored.items()}
+    conf = cluster()
+    checked, *_ = await first_checks(conf, Unreached(), NOW, in_use(stored))
+    world = start(conf, checked, hosts, NOW).world
+    after = turn(world, NOW + 9).world
+    assert after.hosts["db2"].state is State.ONLINE
+    assert after.hosts["db3"].state is State.HARD_OFFLINE
+    at_once, *_ = await first_checks(conf, Unreached(), NOW)
+    assert turn(start(conf, at_once, hosts, NOW).world, NOW).world.hosts["db2"].state is State.HARD_OFFLINE

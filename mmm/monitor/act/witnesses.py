@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mmm.config.model import Cluster, Host, Monitor
@@ -29,7 +29,7 @@ _TRIES = 3
 SETTLING = 3.0
 """Seconds between the first answer of a network that was down and the first checks.
 
-At the start one failing check is enough to take a host for dead, and not all neighbours answer in the same moment.
+Not all neighbours answer in the same moment.
 """
 
 
@@ -46,11 +46,12 @@ async def wait_for_network(conf: Cluster, monitor: Monitor, pinger: Pinger) -> N
 
 
 async def first_checks(
-    conf: Cluster, checks: Checks, now: float
+    conf: Cluster, checks: Checks, now: float, trusted: Collection[str] = ()
 ) -> tuple[Mapping[str, Mapping[str, CheckStatus]], Mapping[str, Transactions], Mapping[str, Settings]]:
     """Return what every check found on every host, run once and side by side.
 
-    With it the transactions and the settings that were read.
+    With it the transactions and the settings that were read. One failing check is enough to take a host for dead, but
+    for one that is `trusted`, whose checks have failed when their traps are over.
     """
     at_work = asyncio.Semaphore(AT_ONCE)
     by_host = await asyncio.gather(*(_check(host, checks, at_work) for host in conf.hosts.values()))
@@ -58,7 +59,7 @@ async def first_checks(
     has: dict[str, Transactions] = {}
     settings: dict[str, Settings] = {}
     for result in (each for results in by_host for each in results):
-        found[result.host][result.check] = _first(result, now)
+        found[result.host][result.check] = _first(result, now, waits=result.host in trusted)
         if isinstance(result, ReplicaChecked) and result.transactions is not None:
             has[result.host] = result.transactions
         if isinstance(result, ReplicaChecked) and result.settings is not None:
@@ -68,19 +69,19 @@ async def first_checks(
     return found, has, settings
 
 
-def _first(result: CheckResult, now: float) -> CheckStatus:
-    """Return what to believe of a check after its very first run.
+def _first(result: CheckResult, now: float, *, waits: bool) -> CheckStatus:
+    """Return what to believe of a check after its very first run; an ERROR `waits` for its trap or has failed at once.
 
     That a replica is connecting says nothing yet: it may have been at it for hours. That it is detached is good of the
     active master, and who that is, is not known yet.
     """
     outcome, finding = result.finding.outcome, result.finding
     if isinstance(result, PingChecked):
-        return trap.first(outcome, finding, now)
+        return trap.first(outcome, finding, now, waits=waits)
     if isinstance(result, ReplicaChecked):
         connecting = result.connecting_to and outcome is Outcome.OK
         outcome = Outcome.UNKNOWN if connecting or result.detached else outcome
-    return trap.first(outcome, finding, now, result.cause)
+    return trap.first(outcome, finding, now, result.cause, waits=waits)
 
 
 async def _check(host: Host, checks: Checks, at_work: asyncio.Semaphore) -> list[CheckResult]:
@@ -89,10 +90,12 @@ async def _check(host: Host, checks: Checks, at_work: asyncio.Semaphore) -> list
 
 
 async def ask_everybody(
-    conf: Cluster, monitor: Monitor, agents: Agents, checked: Mapping[str, Mapping[str, CheckStatus]]
+    conf: Cluster,
+    stored: Mapping[str, Stored],
+    agents: Agents,
+    checked: Mapping[str, Mapping[str, CheckStatus]],
 ) -> Mapping[str, Found]:
     """Return what the status file, the agents and their systems say of every host."""
-    stored = read_stored(Path(monitor.status_path))
     at_work = asyncio.Semaphore(AT_ONCE)
 
     async def ask(host: Host) -> Found:

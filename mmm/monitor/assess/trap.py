@@ -14,16 +14,14 @@ SLACK = 0.01
 """Seconds by which a run may be shorter than the one before."""
 
 
-def first(outcome: Outcome, finding: Finding, now: float, cause: Cause = NO_CAUSE) -> CheckStatus:
-    """Return the belief after the very first run, which waits for no trap."""
-    failed = outcome is Outcome.ERROR
-    since, unknown, refused = (
-        (now if failed else None),
-        outcome is Outcome.UNKNOWN,
-        failed and cause.code == REFUSED,
-    )
-    refused_since = now if refused else None
-    return CheckStatus(failed, finding, now, since, unknown, refused, refused_since, cause=cause)
+def first(
+    outcome: Outcome, finding: Finding, now: float, cause: Cause = NO_CAUSE, *, waits: bool = False
+) -> CheckStatus:
+    """Return the belief after the very first run: an ERROR has failed at once, or `waits` for its trap."""
+    wrong, unknown = outcome is Outcome.ERROR, outcome is Outcome.UNKNOWN
+    refused = wrong and cause.code == REFUSED
+    since, refused_since = (now if wrong else None), (now if refused else None)
+    return CheckStatus(wrong and not waits, finding, now, since, unknown, refused, refused_since, cause=cause)
 
 
 def step(

@@ -97,6 +97,14 @@ class Started:
     """Set when the active master role is bound on several hosts."""
 
 
+def in_use(stored: Mapping[str, Stored]) -> frozenset[str]:
+    """Return the hosts that the status file says were ONLINE.
+
+    Where the monitor's network has come back only now, a first check that fails proves nothing against them.
+    """
+    return frozenset(name for name, line in stored.items() if line.state == State.ONLINE)
+
+
 def start(
     conf: Cluster,
     checks: Mapping[str, Mapping[str, CheckStatus]],
