@@ -76,6 +76,23 @@ def test_a_host_in_use_whose_replication_was_stopped_by_hand_stays_so_when_its_a
     settle(sandbox)
 
 
+def test_a_host_that_was_set_offline_replicates_again_though_its_agent_was_started_anew_meanwhile(
+    sandbox: Sandbox,
+) -> None:
+    """The agent that is told ONLINE was never told that the host is offline: another one stopped replication."""
+    log, agent = Log(sandbox), Log(sandbox, "db3", "mmm_agentd")
+    assert sandbox.ask("set_offline db3").startswith("OK")
+    sandbox.wait_until(lambda: not replicates(sandbox, "db3"), LIMIT, "db3 does not replicate any more")
+    log.wait("db3: told ADMIN_OFFLINE, no roles: OK")
+    assert sandbox.ask("set_passive").startswith("OK")
+    inject(sandbox, "kill-agent", "db3")
+    agent.wait("start: db3 has")
+    assert sandbox.ask("set_online db3").startswith("OK")
+    assert sandbox.ask("set_active").startswith("OK")
+    sandbox.wait_until(lambda: replicates(sandbox, "db3"), LIMIT, "db3 replicates")
+    settle(sandbox)
+
+
 def test_a_delayed_standby_that_dies_while_it_applies_takes_over_with_all_that_it_had_received(
     sandbox: Sandbox,
 ) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mmm.agent.act import promise_file
+from mmm.agent.act.memory import Memory
 from mmm.agent.decide.held_lease import HeldLease, begun
 from mmm.lease.rules import FOREVER, Grant, Reason, Refusal
 from mmm.wire.status import LeaseOffer
@@ -74,6 +75,32 @@ def test_after_a_boot_the_role_is_refused_for_as_long_as_a_promise_could_hold() 
     assert refused(held, granted(4.5), 5.0)
     assert refused(held, granted(11.2), 11.5) is None
     assert not begun(10.0, BOOT, 4.0, keeps=False).bound(5.0)
+
+
+def test_a_restart_does_not_end_what_is_refused_since_the_boot() -> None:
+    first, _ = fresh(now=4.0).promise("db2", 2.0, fresh().token(3.0), 4.0)
+    again = fresh(now=6.0, kept=first.kept(5.0)).given_back("db2", fresh().token(3.5))
+    assert refused(again, granted(6.5), 7.0)
+    assert refused(again, granted(11.2), 11.5) is None
+
+
+def test_an_emptied_run_is_not_taken_for_a_host_that_has_promised_nothing(tmp_path: Path) -> None:
+    """Only who finds that no agent has run in this boot, or what that one has written, is free at once."""
+    memory = Memory(f"{tmp_path}/agent.pid")
+    assert not memory.lease(10.0, START).bound(START)
+    assert not memory.lease(10.0, START + 1.0).bound(START + 1.0)
+    (tmp_path / "agent.pid.promise").unlink()
+    assert memory.lease(10.0, START + 2.0).bound(START + 12.9)
+    again = memory.lease(10.0, START + 3.0)
+    assert again.bound(START + 12.9)
+    assert not again.bound(START + 13.1)
+
+
+def test_what_an_agent_of_another_boot_has_left_delays_nobody() -> None:
+    ran = fresh(now=START + 500.0).mark(START + 500.0)
+    assert not begun(10.0, BOOT, START, ran=ran).bound(START)
+    assert not begun(10.0, "ba9876543210", START + 600.0, ran=ran).bound(START + 600.0)
+    assert begun(10.0, BOOT, START + 600.0, ran=ran).bound(START + 610.0)
 
 
 def test_a_promise_is_given_back_by_who_asked_for_it_up_to_then() -> None:

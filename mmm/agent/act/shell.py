@@ -9,16 +9,15 @@ import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
-from mmm.agent.act import promise_file
 from mmm.agent.act.change import Changes
 from mmm.agent.act.lease_jobs import INTERNAL, LeaseJobs
+from mmm.agent.act.memory import Memory
 from mmm.agent.act.rivals import Rivals
 from mmm.agent.act.sayings import say
 from mmm.agent.act.steps import Steps
 from mmm.agent.decide import core as decide
-from mmm.agent.decide import held_lease, lease_watch
+from mmm.agent.decide import lease_watch
 from mmm.agent.decide.actions import (
     Action,
     Announce,
@@ -84,12 +83,9 @@ class Shell:
         self._announcer = announcer
         self._fence_at = fence_at
         self._is_agreed = is_agreed
-        self._promises = Path(f"{here.pid_path}.promise") if here.pid_path else None
-        kept, now = promise_file.load(self._promises), clock()
-        held = held_lease.begun(
-            conf.vip_lease, promise_file.boot(), now, kept, keeps=self._promises is not None
-        )
-        self._core = decide.begun(decide.site(conf, known), held)
+        self._memory, now = Memory(here.pid_path), clock()
+        held = self._memory.lease(conf.vip_lease, now)
+        self._core = decide.begun(decide.site(conf, known), held, offline=self._memory.is_offline())
         self._heard = now
         """When another host, or the monitor, was heard last."""
         fence_at(held.ends)
@@ -138,12 +134,8 @@ class Shell:
         """Promise to another host that this one refuses the writer role, once that is written; returns why not."""
         now = clock()
         core, why = lease_watch.promise(self._core, asked, now)
-        if why:
+        if why := why or self._memory.keep_promises(core.held, now):
             return why
-        try:
-            promise_file.store(self._promises, core.held.kept(now))
-        except OSError as error:
-            return f"the promise cannot be kept in {self._promises}: {error.strerror or error}"
         self._take((core, ()))
         return ""
 
@@ -152,8 +144,9 @@ class Shell:
         core = lease_watch.promise_returned(self._core, holder, token)
         if core is self._core:
             return False
-        with suppress(OSError):  # then it is kept to for longer than need be, if this agent is restarted
-            promise_file.store(self._promises, core.held.kept(clock()))
+        self._memory.keep_promises(
+            core.held, clock()
+        )  # else it is kept to for longer by an agent started later
         self._take((core, ()))
         return True
 
@@ -249,6 +242,8 @@ class Shell:
         """Know what is known from now on, and do what follows."""
         before, (self._core, actions) = self._core, step
         held = self._core.held
+        if self._core.offline != before.offline:
+            self._memory.keep_offline(offline=self._core.offline)
         if held.ends != before.held.ends:
             self._fence_at(held.ends)
         if held.lease.until == FOREVER and self._core.site.is_writer(self._core.status):

@@ -40,7 +40,7 @@ from mmm.agent.decide.obedience import (
     remembered,
     still_ready,
 )
-from mmm.agent.decide.plan import UNKNOWN, Facts, Past
+from mmm.agent.decide.plan import ADMIN_OFFLINE, UNKNOWN, Facts, Past
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import Reason, Refusal
 from mmm.wire.status import Status
@@ -188,13 +188,18 @@ class Core:
     """When writes were last denied because the lease was over; infinite while that is under way."""
     closing: bool = False
 
+    @property
+    def offline(self) -> bool:
+        """Tell whether replication stands still by order, or is about to: it is started when that ends."""
+        return self.past.offline or self.status.state == ADMIN_OFFLINE
+
 
 Step = tuple[Core, tuple[Action, ...]]
 
 
-def begun(where: Site, held: HeldLease) -> Core:
-    """Return the state of an agent that starts."""
-    return Core(where, held, past=Past(fresh=True))
+def begun(where: Site, held: HeldLease, *, offline: bool = False) -> Core:
+    """Return the state of an agent that starts; `offline`: an earlier one has stopped replication by order."""
+    return Core(where, held, past=Past(fresh=True, offline=offline))
 
 
 def refusal(core: Core, order: Order, now: float) -> Refusal | None:

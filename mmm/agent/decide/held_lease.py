@@ -1,7 +1,8 @@
 """This host's lease as a value: the rules of `mmm.lease` with this host's tokens and promises (rule 11.1). Pure.
 
 Moments are on the clock that runs on while the host sleeps. What outlives the agent stands elsewhere: the VIP's
-lifetime in the kernel, promises in a file below /run, whose text is made and read here.
+lifetime in the kernel, promises in a file below /run, whose text is made and read here, as is the text of the file
+that says that an agent has run.
 """
 
 import json
@@ -165,15 +166,23 @@ class HeldLease:
     def kept(self, now: float) -> str:
         """Return what of the promises is to outlive the agent."""
         to = {name: list(each) for name, each in self.promises.items() if each.until > now}
-        promised = max(self.lease.promised, 0.0)
-        return json.dumps({"boot": self.boot, "promised": promised, "length": self.longest, "to": to})
+        promised, unknown = max(self.lease.promised, 0.0), max(self.lease.booted, 0.0)
+        said = {"boot": self.boot, "promised": promised, "unknown": unknown, "length": self.longest, "to": to}
+        return json.dumps(said)
+
+    def mark(self, now: float) -> str:
+        """Return what says that an agent has run, and may have promised something."""
+        return json.dumps({"boot": self.boot, "at": now, "length": self.longest})
 
 
-def begun(length: float, boot: str, now: float, kept: str = "", *, keeps: bool = True) -> HeldLease:
+def begun(
+    length: float, boot: str, now: float, kept: str = "", *, keeps: bool = True, ran: str = ""
+) -> HeldLease:
     """Return the lease of an agent that starts, with leases of `length` seconds; 0 is none.
 
-    `kept` is what an earlier one wrote, empty where nothing can be read, and `keeps` whether anything is written.
-    After a boot nobody knows what was promised: the role is refused for as long as a promise could hold.
+    `kept` is what an earlier one wrote, empty where nothing can be read, `ran` its `mark`, and `keeps` whether anything
+    is written. Where nobody knows what was promised, after a boot or because what an agent of this boot wrote is gone,
+    the role is refused for as long as a promise could hold.
     """
     held = HeldLease(length, boot, now, Lease(now), length)
     if not (keeps and length):
@@ -189,10 +198,21 @@ def begun(length: float, boot: str, now: float, kept: str = "", *, keeps: bool =
                 for name, (until, token) in read.get("to", {}).items()
             }
             promised = min(float(read["promised"]), latest)
-            return replace(held, promises=promises, lease=held.lease._replace(promised=promised))
-    if now < length + margin(length):
-        return replace(held, lease=held.lease.rebooted(0.0, length)._replace(newest=now))
+            booted = min(float(read.get("unknown", 0.0)), latest)
+            return replace(held, promises=promises, lease=Lease(now, promised=promised, booted=booted))
+    since, longest = _unknown(length, boot, now, ran)
+    if now < since + longest + margin(longest):
+        return replace(held, lease=held.lease.rebooted(since, longest)._replace(newest=now))
     return held
+
+
+def _unknown(length: float, boot: str, now: float, ran: str) -> tuple[float, float]:
+    """Return the moment up to which promises may have been given that nobody knows, and how long they are at most."""
+    with suppress(ValueError, TypeError, KeyError):
+        read = json.loads(ran)
+        if read["boot"] == boot and float(read["at"]) <= now:
+            return now, max(length, float(read["length"]))
+    return 0.0, length
 
 
 def least(length: float) -> float:

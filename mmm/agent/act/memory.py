@@ -1,0 +1,73 @@
+"""What an agent leaves behind for the one that is started after it.
+
+Below /run, and so gone after a boot: what it has promised, and that replication stands still by order. That an agent
+has run in this boot stands below /var/lib: so a /run that was emptied meanwhile, as that of a container which was
+started again, is not taken for one in which nothing was promised yet.
+"""
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+
+from mmm.agent.act import promise_file
+from mmm.agent.decide.held_lease import HeldLease, begun
+
+STATE = Path("/var/lib/misc")
+"""Where that stands which is to outlast a /run that is emptied; the monitor's status file is there too."""
+
+log = logging.getLogger(__name__)
+
+
+class Memory:
+    """The files of one agent beside its pid file; without a pid file nothing is kept."""
+
+    def __init__(self, pid_path: str) -> None:
+        self._promises = _beside(pid_path, "promise")
+        self._offline = _beside(pid_path, "offline")
+        self._ran = _outlasting_run(pid_path)
+
+    def lease(self, length: float, now: float) -> HeldLease:
+        """Return the lease of an agent that starts, with leases of `length` seconds, and note that it has run."""
+        kept, ran = promise_file.load(self._promises), promise_file.load(self._ran)
+        held = begun(length, promise_file.boot(), now, kept, keeps=self._promises is not None, ran=ran)
+        if (seconds := held.lease.booted - now) > 0:
+            log.warning(
+                "start: nothing is known of what this host has promised before: it refuses the writer role for %.1f s",
+                seconds,
+            )
+        try:
+            promise_file.store(self._promises, held.kept(now))
+            promise_file.store(self._ran, held.mark(now))
+        except OSError as error:
+            log.warning("start: %s: %s", error.filename, error.strerror or error)
+        return held
+
+    def keep_promises(self, held: HeldLease, now: float) -> str:
+        """Write down what is promised; returns why that failed, empty when it did not."""
+        try:
+            promise_file.store(self._promises, held.kept(now))
+        except OSError as error:
+            return f"the promise cannot be kept in {self._promises}: {error.strerror or error}"
+        return ""
+
+    def is_offline(self) -> bool:
+        """Tell whether replication stood still by order when the agent ended."""
+        return bool(promise_file.load(self._offline))
+
+    def keep_offline(self, *, offline: bool) -> None:
+        """Note whether replication stands still by order."""
+        with suppress(
+            OSError
+        ):  # then an agent that is started later starts nothing before it is told so again
+            promise_file.store(self._offline, "ADMIN_OFFLINE\n" if offline else "")
+
+
+def _beside(pid_path: str, what: str) -> Path | None:
+    return Path(f"{pid_path}.{what}") if pid_path else None
+
+
+def _outlasting_run(pid_path: str) -> Path | None:
+    """Return the file that says that an agent has run, where emptying /run does not reach it."""
+    file = _beside(pid_path, "ran")
+    below = [Path("/run"), Path("/var/run")]
+    return STATE / file.name if file is not None and set(below) & set(file.parents) else file
