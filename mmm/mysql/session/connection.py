@@ -222,7 +222,9 @@ def login(sock: Limited, address: Address, timeout: float, context: LimitedConte
     try:
         limits.begin(timeout)
         session = _session(address, timeout, context)
-        if not address.is_local:
+        if address.is_local:
+            setattr(session, "_secure", True)  # noqa: B010  # as the server takes a Unix socket for
+        else:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         session.connect(sock)
     except Exception as error:

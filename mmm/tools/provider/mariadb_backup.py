@@ -1,0 +1,25 @@
+"""A copy by mariadb-backup on the donor, which its agent sends."""
+
+from mmm.mysql.backup import mariadb_backup
+from mmm.tools.fetch.fetch import fetch as fetch_stream
+from mmm.tools.fetch.values import Failed, Fetched
+from mmm.tools.provider.common import unlike
+from mmm.tools.provider.job import Job
+from mmm.tools.provider.sides import Side
+
+
+def unfit(here: Side | None, donor: Side) -> str:
+    """Return why this is not the way, empty where it is; whether the donor has the program its agent finds out."""
+    if not donor.flavour.mariadb:
+        return f"{donor.name} runs {donor.flavour.family}"
+    if why := unlike(here, donor):
+        return why
+    program = here.backup_program if here else ""
+    if program and mariadb_backup.series(program) != donor.series:
+        return f"mariadb-backup here is of {program}, the server of {donor.name} of {donor.version}"
+    return ""
+
+
+def fetch(job: Job) -> Fetched | Failed:
+    """Return what came."""
+    return fetch_stream(job.conf, job.donor, job.into, job.report, owner=job.owner, job=job.name)

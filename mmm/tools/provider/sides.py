@@ -1,0 +1,84 @@
+"""What is to be known of the two servers to choose a way: values, and the question that brings them."""
+
+from dataclasses import dataclass
+
+from mmm.mysql.backup import clone_plugin, mariadb_backup
+from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.session.connection import Connection
+from mmm.mysql.session.question import Question, whole
+
+_OUTSIDE = ("innodb_data_home_dir", "innodb_undo_directory", "innodb_log_group_home_dir", "aria_log_dir_path")
+"""Variables that may name another folder than the data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One server, recipient or donor."""
+
+    name: str
+    """Of its host."""
+    flavour: Flavour
+    version: str
+    datadir: str
+    page_size: int
+    lower_case_table_names: int
+    size: int
+    """Bytes of its tablespaces: about what a copy takes, the redo log aside."""
+    clone_plugin: bool = False
+    """MySQL's clone plugin is loaded."""
+    not_innodb: tuple[str, ...] = ()
+    """Users' tables of engines that the clone plugin leaves empty, a few of them."""
+    outside: tuple[str, ...] = ()
+    """Variables that name folders outside of the data directory, as NAME=VALUE."""
+    backup_program: str = ""
+    """Version of mariadb-backup on this host; empty: there is none, or it was not looked for."""
+
+    @property
+    def series(self) -> str:
+        """Return the series of its version: 10.11."""
+        return mariadb_backup.series(self.version)
+
+
+def look(connection: Connection, name: str, backup_program: str = "") -> Question[Side]:
+    """Ask a server what is to be known of it; needs PROCESS, and SELECT to see other engines' tables."""
+    flavour = connection.flavour
+    row = (
+        yield "SELECT VERSION() AS version, @@global.datadir AS datadir, @@global.innodb_page_size AS page,"
+        " @@global.lower_case_table_names AS lower_case"
+    )[0]
+    variables = yield "SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})".format(
+        ", ".join(f"'{each}'" for each in _OUTSIDE)
+    )
+    datadir = str(row["datadir"])
+    outside = tuple(
+        f"{each['Variable_name']}={each['Value']}"
+        for each in variables
+        if _is_outside(str(each["Value"] or ""), datadir)
+    )
+    table = "INNODB_SYS_TABLESPACES" if flavour.mariadb else "INNODB_TABLESPACES"
+    sizes = yield f"SELECT SUM(FILE_SIZE) AS size FROM information_schema.{table}"  # noqa: S608
+    active = False
+    others: tuple[str, ...] = ()
+    if clone_plugin.knows(flavour):
+        active = yield from clone_plugin.is_active(connection)
+        others = yield from _not_innodb()
+    return Side(
+        name, flavour, str(row["version"]), datadir, whole(row["page"]), whole(row["lower_case"]),
+        whole(str(sizes[0]["size"] or "0").partition(".")[0]), active, others, outside, backup_program,
+    )  # fmt: skip
+
+
+def _not_innodb() -> Question[tuple[str, ...]]:
+    rows = yield (
+        "SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) AS name FROM information_schema.TABLES"
+        " WHERE TABLE_TYPE='BASE TABLE' AND ENGINE <> 'InnoDB'"
+        " AND TABLE_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys') LIMIT 3"
+    )
+    return tuple(str(row["name"]) for row in rows)
+
+
+def _is_outside(folder: str, datadir: str) -> bool:
+    """Tell whether a folder is another one than the data directory, and not below it."""
+    if not folder.startswith("/"):
+        return False
+    return not f"{folder.rstrip('/')}/".startswith(f"{datadir.rstrip('/')}/")

@@ -1,0 +1,196 @@
+"""Which way a full copy comes, why each other one does not, and MySQL's own way on real servers."""
+
+import dataclasses
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmm.config.model import Host
+from mmm.mysql.backup import clone_plugin
+from mmm.mysql.server.flavour import detect
+from mmm.process.started_as import started_as
+from mmm.tools.fetch.files import Owner
+from mmm.tools.fetch.stage import Login, Proved, prove
+from mmm.tools.fetch.values import Cause, Failed, Fetched, Progress
+from mmm.tools.provider import clone
+from mmm.tools.provider.job import Job
+from mmm.tools.provider.sides import Side, look
+from mmm.tools.provider.table import choose
+from tests.servers import Server, Servers, kind
+from tests.unit import agents
+
+LIMIT = 120.0
+TOOLS = Login("mmm_tools", "t'o\"o\\l")
+PLUGIN = ("--plugin-load-add=mysql_clone.so", "--performance-schema=ON", "--log-replica-updates")
+
+
+def side(name: str, version: str = "10.11.19-MariaDB", **changes: Any) -> Side:
+    flavour = detect(version, "")
+    known = Side(
+        name, flavour, version, "/var/lib/mysql", 16384, 0, 1 << 30, clone_plugin=not flavour.mariadb
+    )
+    return dataclasses.replace(known, **changes)
+
+
+def mysql(name: str, **changes: Any) -> Side:
+    return side(name, "9.7.4", **changes)
+
+
+@pytest.mark.parametrize(
+    ("here", "donor", "way"),
+    [
+        (side("db1"), side("db2"), "mariadb-backup"),
+        (None, side("db2"), "mariadb-backup"),
+        (mysql("db1"), mysql("db2"), "clone-plugin"),
+    ],
+)
+def test_the_first_way_that_is_fit_is_taken(here: Side | None, donor: Side, way: str) -> None:
+    choice = choose(here, donor)
+    assert choice.provider is not None
+    assert choice.provider.name == way
+    assert len(choice.reasons) == 1
+
+
+@pytest.mark.parametrize(
+    ("here", "donor", "words"),
+    [
+        (side("db1"), side("db2", "11.8.3-MariaDB"), ("10.11", "11.8", "series")),
+        (side("db1"), mysql("db2"), ("MariaDB", "MySQL")),
+        (side("db1", page_size=4096), side("db2"), ("innodb_page_size", "4096", "16384")),
+        (side("db1", lower_case_table_names=1), side("db2"), ("lower_case_table_names",)),
+        (side("db1"), side("db2", outside=("innodb_undo_directory=/undo",)), ("/undo", "db2")),
+        (side("db1", backup_program="10.5.29"), side("db2"), ("10.5.29",)),
+        (mysql("db1", clone_plugin=False), mysql("db2"), ("db1", "plugin_load_add")),
+        (mysql("db1"), mysql("db2", not_innodb=("shop.old",)), ("shop.old", "empty")),
+        (None, mysql("db2"), ("no server",)),
+    ],
+)
+def test_what_is_not_fit_is_told(here: Side | None, donor: Side, words: tuple[str, ...]) -> None:
+    choice = choose(here, donor)
+    assert choice.provider is None
+    said = " ".join(why for _, why in choice.reasons)
+    assert all(word in said for word in words), said
+
+
+def test_the_conf_says_the_order_and_leaves_out() -> None:
+    choice = choose(side("db1"), side("db2"), ("clone-plugin", "mariadb-backup", "carrier-pigeon"))
+    assert [provider.name for provider in choice.fit] == ["mariadb-backup"]
+    assert [name for name, _ in choice.reasons] == ["clone-plugin", "carrier-pigeon"]
+    assert choose(side("db1"), side("db2"), ("clone-plugin",)).provider is None
+
+
+@dataclasses.dataclass
+class Pair:
+    """A donor, and this host's server; both have the plugin."""
+
+    donor: Server
+    here: Server
+    folder: Path
+    reports: list[Progress]
+
+    def job(self, **changes: Any) -> Job:
+        conf = agents.conf(self.folder)
+        hosts = {}
+        for name, server in (("db1", self.here), ("db2", self.donor)):
+            host = Host(name, "127.0.0.1", "master", mysql_port=server.port)
+            hosts[name] = dataclasses.replace(host, tools_user=TOOLS.user, tools_password=TOOLS.password)
+        conf = dataclasses.replace(conf, hosts=hosts, **changes)
+        owner = Owner.of(self.here.directory / "data")
+        staging = self.folder / "staging"
+        return Job(conf, hosts["db1"], hosts["db2"], staging, owner, self.reports.append, "job")
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    pool = Servers(tmp_path_factory.mktemp("servers"), kind("mysql:9.7"))
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture
+def pair(servers: Servers, tmp_path: Path) -> Pair:
+    donor, here = servers.start(*PLUGIN), servers.start(*PLUGIN)
+    name = f"'{TOOLS.user}'@'127.0.0.1'"
+    for server, rights in ((donor, clone_plugin.DONOR_PRIVILEGES), (here, clone_plugin.RECIPIENT_PRIVILEGES)):
+        with server.client() as session, session.cursor() as cursor:
+            cursor.execute("SET sql_log_bin=0")
+            cursor.execute(f"CREATE USER {name} IDENTIFIED BY %s", (TOOLS.password,))
+            cursor.execute(f"GRANT {', '.join(rights)} ON *.* TO {name}")
+            if server is here:
+                cursor.execute(f"GRANT SELECT ON performance_schema.clone_progress TO {name}")
+    donor.run(
+        "CREATE USER replica@'%' IDENTIFIED BY 'r'",
+        "GRANT REPLICATION SLAVE ON *.* TO replica@'%'",
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(200))",
+        "INSERT INTO shop.orders (what) VALUES (REPEAT('x', 200)), (REPEAT('y', 200))",
+        *["INSERT INTO shop.orders (what) SELECT what FROM shop.orders"] * 12,
+    )
+    return Pair(donor, here, tmp_path, [])
+
+
+@pytest.mark.mysql
+def test_mysqls_copy_comes_by_its_plugin_and_goes_on_behind_the_donor(pair: Pair) -> None:
+    """This host's server stays as it is meanwhile, read-only for everybody; the donor's own channel is left behind."""
+    donor, here, job = pair.donor, pair.here, pair.job()
+    donor.run("CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT=1, SOURCE_USER='replica'")
+    here.run("SET GLOBAL super_read_only=1")
+    with donor.connect() as two, here.connect() as one:
+        choice = choose(one.ask(look(one, "db1")), two.ask(look(two, "db2")))
+    assert choice.provider is not None, choice
+    came = choice.provider.fetch(job)
+    assert isinstance(came, Fetched), came
+    assert (came.position.gtid, came.server_version) == (
+        donor.value("@@gtid_executed"),
+        donor.value("VERSION()"),
+    )
+    assert pair.reports
+    found = prove(job.into, started_as(here.process.pid).argv, came.position, [Login("replica", "r")])
+    assert isinstance(found, Proved), found
+    assert (found.gtid, found.logged_in) == (came.position.gtid, ("replica",))
+    assert found.came_along
+    uuid = here.value("@@server_uuid")
+    here.kill()
+    shutil.rmtree(here.directory / "data")
+    job.into.rename(here.directory / "data")
+    here.restart()
+    assert here.value("@@server_uuid") not in {uuid, donor.value("@@server_uuid")}
+    assert here.value("(SELECT COUNT(*) FROM performance_schema.replication_connection_configuration)") == "0"
+    source = f"SOURCE_HOST='127.0.0.1', SOURCE_PORT={donor.port}, SOURCE_USER='replica', SOURCE_PASSWORD='r'"
+    here.run(
+        f"CHANGE REPLICATION SOURCE TO {source}, SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1",
+        "START REPLICA",
+    )
+    donor.run("INSERT INTO shop.orders (what) VALUES ('after the copy')")
+    here.wait_for_rows("SELECT 1 FROM shop.orders WHERE what = 'after the copy'")
+
+
+@pytest.mark.mysql
+def test_a_donor_that_hangs_is_left_and_leaves_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clone, "SILENT", 3.0)
+    pair.here.run("SET GLOBAL clone_max_data_bandwidth=1", "SET GLOBAL clone_max_network_bandwidth=1")
+    came: list[Fetched | Failed] = []
+    thread = threading.Thread(target=lambda: came.append(clone.fetch(pair.job())))
+    thread.start()
+    pair.here.wait_for_rows("SELECT 1 FROM performance_schema.clone_progress WHERE DATA > 0")
+    with pair.donor.frozen():
+        thread.join(LIMIT)
+        assert isinstance(came[0], Failed)
+        assert came[0].cause is Cause.SILENT
+        assert "db2" in came[0].text
+    assert not list(pair.folder.glob("staging*"))
+    assert pair.here.value("1") == "1"
+
+
+@pytest.mark.mysql
+def test_a_clone_that_the_donor_refuses_says_why(pair: Pair) -> None:
+    pair.donor.run(f"REVOKE BACKUP_ADMIN ON *.* FROM '{TOOLS.user}'@'127.0.0.1'")
+    came = clone.fetch(pair.job())
+    assert isinstance(came, Failed)
+    assert came.cause is Cause.PRODUCER
+    assert "BACKUP_ADMIN" in came.text
+    assert not list(pair.folder.glob("staging*"))
