@@ -27,11 +27,12 @@ _MIRROR = "http://deb.debian.org/debian"
 _NOT_NEEDED = re.compile(r"(lib)?perl|gcc-\d+-base|debconf|galera|init-system|passwd|login|libsystemd-shared")
 _UNUSED = ("doc", "man", "locale", "lintian", "bug", "i18n", "info", "zoneinfo", "perl", "perl5")
 _PROGRAMS = (
-    *("mariadbd", "mariadb", "mariadb-dump", "mariadb-backup", "mariadb-binlog"),
+    *("mariadbd", "mariadb", "mariadb-dump", "mariadb-backup", "mbstream", "mariadb-binlog"),
     *("mysqld", "mysql", "mysqldump", "mysqlbinlog"),
 )
 _SINCE = ("mariadb-binlog", "mysqlbinlog")
 """Folders that were fetched before have no wrappers for these."""
+_BACKUP = "mariadb-backup"
 _WRAPPER = """\
 #!/bin/sh
 # Runs {program} of this folder with the folder's own loader and libraries.
@@ -60,7 +61,9 @@ class Origin:
 
 _MARIADB = ("mariadb-server-core", "mariadb-client-core")
 ORIGINS = {
-    "mariadb:11.8": Origin("trixie", "trixie-security", (*_MARIADB, "mariadb-server"), "mariadbd", "11.8."),
+    "mariadb:11.8": Origin(
+        "trixie", "trixie-security", (*_MARIADB, "mariadb-server", "mariadb-backup"), "mariadbd", "11.8."
+    ),
     "mariadb:10.5": Origin(
         "bullseye",
         "bullseye-security",
@@ -87,7 +90,7 @@ def fetched(name: str) -> Path:
     folder = cache() / name.replace(":", "-")
     origin = ORIGINS[name]
     try:
-        if folder.is_dir():
+        if folder.is_dir() and not _lacks_backup(folder, origin):
             if (folder / "bin").is_dir() and not any((folder / "bin" / each).exists() for each in _SINCE):
                 _wrap(folder)
             return folder
@@ -96,6 +99,8 @@ def fetched(name: str) -> Path:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.is_dir():
                 _fetch(origin, folder)
+            elif _lacks_backup(folder, origin):
+                _add_backup(origin, folder)
     except (OSError, subprocess.SubprocessError, _FetchError) as error:
         raise SandboxError(f"{name} cannot be had from Debian's {origin.suite}: {error}") from error
     return folder
@@ -123,6 +128,21 @@ def _fetch(origin: Origin, folder: Path) -> None:
         if found is None or not found[1].startswith(origin.version):
             raise _FetchError(f"it has {found[1] if found else version[:100]} now, not {origin.version}x")
         made.rename(folder)
+
+
+def _lacks_backup(folder: Path, origin: Origin) -> bool:
+    """Tell whether the folder was fetched before its server's backup program was."""
+    bin_ = folder / "bin"
+    return _BACKUP in origin.packages and (bin_ / origin.program).exists() and not (bin_ / _BACKUP).exists()
+
+
+def _add_backup(origin: Origin, folder: Path) -> None:
+    """Add the program to a folder whose server may be running."""
+    with tempfile.TemporaryDirectory(prefix=".apt.", dir=folder.parent) as apt:
+        for package in _download(origin, Path(apt)):
+            if package.name.startswith(f"{_BACKUP}_"):
+                _run(["dpkg-deb", "-x", str(package), str(folder)])
+    _wrap(folder)
 
 
 @contextlib.contextmanager

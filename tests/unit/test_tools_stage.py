@@ -15,7 +15,7 @@ from mmm.mysql.server.accounts import grants
 from mmm.process.started_as import started_as
 from mmm.tools.fetch.stage import Login, Proved, prove, server_of
 from mmm.tools.fetch.values import Cause, Failed, Fetched
-from tests.servers import Server, Servers
+from tests.servers import Server, Servers, kind
 from tests.unit.copying import conf_of, donor_of, make_tools_user
 from tests.unit.trio import AGENT, MONITOR, REPLICATION
 
@@ -123,15 +123,29 @@ def test_a_copy_that_lets_mmm_not_in_is_none(
     assert not staging.exists()
 
 
-def test_a_copy_that_is_further_than_was_promised_is_none(
-    donor: Server, staging: Path, came: Fetched
+def test_a_copy_of_a_slave_that_logs_only_its_own_goes_on_behind_all_it_has(
+    pool: Servers, donor: Server, tmp_path: Path
 ) -> None:
-    first = prove(staging, argv(donor), came.position, ())
-    assert isinstance(first, Proved), first
-    found = prove(staging, argv(donor), Position(None, "0-1-1"), ())
+    slave = pool.start()
+    make_tools_user(slave)
+    slave.replicate_from(donor)
+    slave.value(f"MASTER_GTID_WAIT('{donor.value('@@gtid_binlog_pos')}', 60)")
+
+    async def fetched() -> tuple[Path, Fetched | Failed]:
+        async with donor_of(tmp_path, slave) as copying:
+            return copying.staging, await copying.fetch()
+
+    staging, came = asyncio.run(fetched())
+    assert isinstance(came, Fetched), came
+    found = prove(staging, argv(slave), came.position, ())
+    assert isinstance(found, Proved), found
+    assert found.gtid == slave.value("@@gtid_slave_pos") == donor.value("@@gtid_binlog_pos")
+
+
+def test_a_copy_that_names_no_gtid_is_none(pool: Servers, staging: Path, donor: Server) -> None:
+    found = prove(staging, argv(donor), Position(None, ""), ())
     assert isinstance(found, Failed)
     assert found.cause is Cause.STATE
-    assert came.position.gtid in found.text
 
 
 def test_a_copy_that_no_server_starts_on_is_none(donor: Server, staging: Path, came: Fetched) -> None:
@@ -142,3 +156,33 @@ def test_a_copy_that_no_server_starts_on_is_none(donor: Server, staging: Path, c
     assert "ended with" in found.text
     assert not staging.exists()
     assert donor.value("1") == "1"
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    pool = Servers(tmp_path_factory.mktemp("newer"), kind("mariadb:11.8"))
+    server = pool.start("--log-slave-updates")
+    make_tools_user(server)
+    server.run(
+        "CREATE DATABASE shop", "CREATE TABLE shop.orders (what INT)", "INSERT INTO shop.orders VALUES (7)"
+    )
+    yield server
+    pool.stop()
+
+
+async def test_a_newer_series_is_copied_by_its_own_program_alone(
+    newer: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files have other names; the program of this machine would copy them without a word."""
+    async with donor_of(tmp_path, newer) as copying:
+        refused = await copying.fetch()
+        assert isinstance(refused, Failed)
+        assert refused.cause is Cause.REFUSED
+        assert "11.8" in refused.text
+        monkeypatch.setenv("PATH", f"{newer.kind.binary.parent}:{os.environ['PATH']}")
+        came = await copying.fetch()
+    assert isinstance(came, Fetched), came
+    assert came.server_version == newer.value("VERSION()")
+    found = await asyncio.to_thread(prove, copying.staging, argv(newer), came.position, [])
+    assert isinstance(found, Proved), found
+    assert found.gtid == newer.value("@@gtid_binlog_pos")

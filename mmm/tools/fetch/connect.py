@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import time
 
 from mmm.config.model import Cluster, Host
 from mmm.network.agent_port import AgentPort, UnsignedError
@@ -10,10 +11,12 @@ from mmm.network.privileged_port import open_connection
 from mmm.process import tls
 from mmm.tools.fetch.values import Cause, FailedError
 from mmm.wire import agent as wire
-from mmm.wire.stream import Asked, ask_stream
+from mmm.wire.stream import BUSY, Asked, ask_stream
 
 LIMIT = 10.0
 """Seconds that the donor's agent may take to answer, and for the connection."""
+ENDING = 3.0
+"""Seconds within which a copy that has just failed is over on the donor too."""
 _ERRORS = (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnsignedError)
 
 
@@ -47,7 +50,12 @@ async def _announce(conf: Cluster, donor: Host, asked: Asked, context: ssl.SSLCo
     async with asyncio.timeout(LIMIT):
         ends = await open_connection(donor.ip, donor.agent_port, context, wire.MAX_LINE)
         try:
-            reply = await agents.exchange(ends, ask_stream(donor.name, asked))
+            until = time.monotonic() + ENDING
+            while True:
+                reply = await agents.exchange(ends, ask_stream(donor.name, asked))
+                if reply.why != BUSY or time.monotonic() > until:
+                    break
+                await asyncio.sleep(0.1)
         finally:
             ends[1].close()
     if not reply.ok:

@@ -104,22 +104,22 @@ def _set_up(session: Connection, promised: Position) -> tuple[str, str, str]:
 
 
 def _mariadb(session: Connection, promised: Position) -> tuple[str, str]:
+    """Set where the copy goes on: in each domain behind the newest that the donor has logged or replicated.
+
+    A donor without log_slave_updates logs only what was written on it.
+    """
     asks = "SELECT @@global.gtid_slave_pos AS gtid"
     came_along = str(session.query(asks)[0]["gtid"] or "")
-    behind = {gtid.domain: gtid.sequence for gtid in mariadb.parse(promised.gtid)}
-    for gtid in mariadb.parse(came_along):
-        if gtid.sequence > behind.get(gtid.domain, gtid.sequence):
-            text = (
-                f"the copy has {gtid} replicated, which is past {promised.gtid}, where it was said to stand"
-            )
-            raise FailedError(Cause.STATE, text)
-    session.execute("SET GLOBAL gtid_slave_pos=%s", (promised.gtid,))
-    gtid_now = str(session.query(asks)[0]["gtid"] or "")
-    if set(mariadb.parse(gtid_now)) != set(mariadb.parse(promised.gtid)):
-        raise FailedError(
-            Cause.STATE, f"gtid_slave_pos of the copy is {gtid_now!r} once set to {promised.gtid!r}"
-        )
-    return came_along, gtid_now
+    both = mariadb.History(mariadb.parse(came_along), mariadb.parse(promised.gtid))
+    behind = mariadb.newest_everywhere(both)
+    if not behind:
+        raise FailedError(Cause.STATE, "the copy names no GTID: it cannot be told where replication goes on")
+    session.execute("SET GLOBAL gtid_slave_pos=%s", (mariadb.text(behind),))
+    gtid = str(session.query(asks)[0]["gtid"] or "")
+    if set(mariadb.parse(gtid)) != set(behind):
+        text = f"gtid_slave_pos of the copy is {gtid!r} once set to {mariadb.text(behind)!r}"
+        raise FailedError(Cause.STATE, text)
+    return came_along, gtid
 
 
 def _mysql(session: Connection, promised: Position) -> tuple[str, str]:
