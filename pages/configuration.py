@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mmm.config.keys import EVERY, OLD, OLD_BLOCKS, OLD_IGNORED, SECTIONS, Key, Old, Section
 from mmm.config.kinds import sample
 
-_PROGRAMS = {"A": "agent", "M": "monitor", "C": "control", "T": "tools"}
+_PROGRAMS = {"A": "agent", "M": "monitor", "C": "control", "T": "tools", "R": "rejoin"}
 
 HEAD = """\
 # Configuration

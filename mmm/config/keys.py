@@ -3,7 +3,8 @@
 From it come the reader's checks, the defaults, `--print-conf`, "did you mean" and docs/configuration.md.
 A new key is one row here and one field of the same name in `mmm.config.model`.
 Defaults stand as they would be written in a file; an empty default is "not set".
-Programs are letters: A mmm_agentd, M mmm_mond, C mmm_control, T the tools.
+Programs are letters: A mmm_agentd, M mmm_mond, C mmm_control, T the classic tools,
+R mmm_rejoin.
 """
 
 from typing import Literal, NamedTuple
@@ -14,8 +15,8 @@ Kind = Literal[
     "text", "user", "word", "path", "file", "int", "port", "seconds", "bool", "choice",
     "ip", "ips", "vips", "networks", "list", "limit", "host", "hosts", "role", "copy method", "ignored",
 ]  # fmt: skip
-LETTERS: dict[Program, str] = {"AGENT": "A", "MONITOR": "M", "CONTROL": "C", "TOOLS": "T"}
-EVERY = "AMCT"
+LETTERS: dict[Program, str] = {"AGENT": "A", "MONITOR": "M", "CONTROL": "C", "TOOLS": "T", "REJOIN": "R"}
+EVERY = "AMCTR"
 
 
 class Old(NamedTuple):
@@ -70,9 +71,9 @@ def _top(name: str, programs: str = EVERY) -> tuple[Old, ...]:
 
 
 TOP = Section("top", named=False, text="Outside of all sections.", keys=(
-    Key("this", "host", "The host that this conf file lies on.", "AT"),
+    Key("this", "host", "The host that this conf file lies on.", "ATR"),
     Key("debug", "bool", "Stay in the foreground and log DEBUG to the terminal too.", default="0"),
-    Key("active_master_role", "role", "The role whose holder is the active master.", "AM", old_default=""),
+    Key("active_master_role", "role", "The role whose holder is the active master.", "AMR", old_default=""),
     Key("max_kill_retries", "int",
         "Seconds that writing sessions get to end before a master gives up the role.",
         default="10"),
@@ -117,6 +118,8 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         default="auto", choices=("auto", "tls", "plain")),
     Key("transfer_rate", "int", "Most that a donor sends of it, in MB/s; 0: as fast as it can.", default="0"),
     Key("compress", "choice", "What compresses it on its way.", default="zstd", choices=("zstd", "no")),
+    Key("saved_dir", "path", "Where transactions are kept that only a host had which was rebuilt.",
+        default="/var/lib/mysql-mmm/saved"),
     Key("default_copy_method", "copy method", "The copy method of the tools.", "T"),
     Key("clone_dirs", "list", "Directories below the mount point that are copied.", "T"),
 ))  # fmt: skip
@@ -196,7 +199,7 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
 ))  # fmt: skip
 
 HOST = Section("host", named=True, text="A server with its agent.", required=EVERY, template=True, keys=(
-    Key("ip", "ip", "Address of server and agent.", "AMT"),
+    Key("ip", "ip", "Address of server and agent.", "AMTR"),
     Key("mode", "choice", "Can it be the active master?", "AM", choices=("master", "slave"),
         old=(Old("top", "mode", this_host=True),)),
     Key("peer", "host", "The other master.", needed_if=("mode", "master"),
@@ -230,15 +233,15 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
     Key("agent_password", "text", "Its password.", "A", secret=True, old=(Old("host", "password", "AT"),)),
     Key("monitor_user", "user", "MySQL user of the monitor.", "M", old=(Old("host", "user", "MC"),)),
     Key("monitor_password", "text", "Its password.", "M", secret=True, old=(Old("host", "password", "MC"),)),
-    Key("replication_user", "user", "MySQL user of replication.", "AT", old=_top("replication_user"),
+    Key("replication_user", "user", "MySQL user of replication.", "ATR", old=_top("replication_user"),
         old_default=""),
-    Key("replication_password", "text", "Its password.", "AT", secret=True, old=_top("replication_password"),
+    Key("replication_password", "text", "Its password.", "ATR", secret=True, old=_top("replication_password"),
         old_default=""),
     Key("ssh_user", "user", "User that the tools log in as.", "T"),
     Key("ssh_port", "port", "Port of the SSH server.", default="22"),
     Key("ssh_parameters", "text", "More arguments of ssh."),
-    Key("tools_user", "user", "MySQL user of the tools.", "T"),
-    Key("tools_password", "text", "Its password.", "T", secret=True),
+    Key("tools_user", "user", "MySQL user of the tools.", "TR"),
+    Key("tools_password", "text", "Its password.", "TR", secret=True),
     Key("tools_socket", "path", "Socket of the MySQL server, for the tools. Without it they log in by TCP."),
     Key("backup_dir", "path", "Where backups are kept.", "T"),
     Key("restore_dir", "path", "Where backups are restored to.", "T"),
@@ -251,11 +254,11 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
     Key("lvm_mount_opts", "text", "Options of mount.", "T"),
 ))  # fmt: skip
 
-ROLE = Section("role", named=True, text="One or more virtual IPs that hosts may hold.", required="AM", keys=(
+ROLE = Section("role", named=True, text="One or more virtual IPs that hosts may hold.", required="AMR", keys=(
     Key("mode", "choice", "`exclusive`: one IP on one host; `balanced`: IPs spread over the hosts.", "M",
         choices=("exclusive", "balanced")),
     Key("hosts", "hosts", "The hosts that may hold it.", "M", old=(Old("role", "servers"),)),
-    Key("ips", "vips", "The virtual IPs, IPv4 or IPv6.", "AM", old=(Old("role", "ip"),)),
+    Key("ips", "vips", "The virtual IPs, IPv4 or IPv6.", "AMR", old=(Old("role", "ip"),)),
     Key("prefer", "host", "The host that gets it whenever it can (exclusive roles)."),
     Key("parent_role", "ignored", "", old=(Old("role", "parent_role"),)),
 ))  # fmt: skip

@@ -4,4 +4,4 @@ from typing import Literal
 
 CHECK_NAMES = ("ping", "mysql", "rep_threads", "rep_backlog")
 
-Program = Literal["AGENT", "MONITOR", "CONTROL", "TOOLS"]
+Program = Literal["AGENT", "MONITOR", "CONTROL", "TOOLS", "REJOIN"]

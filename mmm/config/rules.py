@@ -15,7 +15,13 @@ from mmm.config.settings import (
 )
 from mmm.config.tree import Problem
 
-PROGRAMS = {"AGENT": "mmm_agentd", "MONITOR": "mmm_mond", "CONTROL": "mmm_control", "TOOLS": "a tool"}
+PROGRAMS = {
+    "AGENT": "mmm_agentd",
+    "MONITOR": "mmm_mond",
+    "CONTROL": "mmm_control",
+    "TOOLS": "a tool",
+    "REJOIN": "mmm_rejoin",
+}
 
 
 def apply_rules(world: World) -> None:

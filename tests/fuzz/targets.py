@@ -47,7 +47,7 @@ from tests import commanding
 from tests.unit.worlds import CLOCK, NOW, WRITER, cluster, world
 
 CORPUS = Path(__file__).parent / "corpus"
-PROGRAMS: tuple[Program, ...] = ("AGENT", "MONITOR", "CONTROL", "TOOLS")
+PROGRAMS: tuple[Program, ...] = ("AGENT", "MONITOR", "CONTROL", "TOOLS", "REJOIN")
 DIALECTS: tuple[Literal[1, 2] | None, ...] = (None, 1, 2)
 
 _CONF = cluster(prefer="db2")

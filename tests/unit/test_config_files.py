@@ -25,7 +25,7 @@ from mmm.config.load import (
 from tests.unit.test_config_dialect1 import MON as OLD_MON
 from tests.unit.test_config_dialect2 import COMMON, MON, MONITOR
 
-PROGRAMS: tuple[Program, ...] = ("AGENT", "MONITOR", "CONTROL", "TOOLS")
+PROGRAMS: tuple[Program, ...] = ("AGENT", "MONITOR", "CONTROL", "TOOLS", "REJOIN")
 
 
 def put(path: Path, content: str | bytes, mode: int = 0o640) -> Path:

@@ -81,6 +81,42 @@ def agent_privileges(flavour: Flavour) -> tuple[str, ...]:
     )
 
 
+def tools_grants(flavour: Flavour, tools: Account) -> tuple[str, ...]:
+    """Return the statements that make the account of the tools, as `grants` does those of the daemons."""
+    return (_NOT_IN_BINLOG, *_account(tools, tools_privileges(flavour)), _IN_BINLOG)
+
+
+def tools_privileges(flavour: Flavour) -> tuple[str, ...]:
+    """Return what copying a host's data, saving what only it has, and bringing it back needs."""
+    if flavour.mariadb and flavour.version >= _TAKEN_TO_PIECES:
+        return (
+            "SELECT",  # the rows that are saved, beside what the active master has there
+            "RELOAD",  # tables are locked and flushed
+            "LOCK TABLES",
+            "PROCESS",
+            "BINLOG MONITOR",
+            "BINLOG ADMIN",  # where the log of the copy goes on
+            "BINLOG REPLAY",  # a number is passed that was thrown away
+            "SLAVE MONITOR",
+            "REPLICATION SLAVE ADMIN",
+            "READ_ONLY ADMIN",
+            "CONNECTION ADMIN",
+        )
+    if flavour.mariadb or flavour.version < (8, 0, 0):
+        return ("SELECT", "RELOAD", "LOCK TABLES", "PROCESS", "SUPER", "REPLICATION CLIENT")
+    return (
+        "SELECT",
+        "RELOAD",
+        "PROCESS",
+        "BACKUP_ADMIN",
+        "CLONE_ADMIN",
+        "SYSTEM_VARIABLES_ADMIN",
+        "CONNECTION_ADMIN",
+        "REPLICATION CLIENT",
+        "REPLICATION_SLAVE_ADMIN",
+    )
+
+
 def _heartbeat(flavour: Flavour, agent: Account) -> tuple[str, ...]:
     """Return the grant to read what a change of the source would forget; on MariaDB anybody may."""
     if flavour.mariadb:

@@ -56,6 +56,7 @@ class Conf:
             "mmm_common.conf": self._common(),
             "mmm_mon.conf": self._mon(),
             "mmm_agent.conf": self._agent(),
+            "mmm_tools.conf": self._agent(),
         }
         return {name: text + self.extra.get(name, "") for name, text in made.items()}
 
@@ -69,6 +70,8 @@ class Conf:
             "replication_password": "replication-secret",
             "agent_user": "mmm_agent",
             "agent_password": "agent-secret",
+            "tools_user": "mmm_tools",
+            "tools_password": "tools-secret",
         }
         readers = [f"{NET}{_FIRST_READER + place}" for place in range(len(names))]
         writer = {"hosts": ", ".join(names[: self.masters]), "ips": WRITER_IP, "mode": "exclusive"}

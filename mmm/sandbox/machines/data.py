@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from mmm.gtid.place import LogPlace
-from mmm.mysql.server.accounts import Account, grants
+from mmm.mysql.server.accounts import Account, grants, tools_grants
 from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.flavour import Family, Flavour
 from mmm.mysql.session.connection import Address
@@ -54,6 +54,11 @@ def users(layout: Layout, name: str, server: Server) -> list[str]:
             Account(watched.monitor_user, watched.monitor_password),
             Account(own.agent_user, own.agent_password),
             Account(own.replication_user, own.replication_password),
+        ),
+        *(
+            tools_grants(server.flavour, Account(own.tools_user, own.tools_password))
+            if own.tools_user
+            else ()
         ),
         _UNLOGGED,
         f"CREATE USER {client} IDENTIFIED BY {quoted(CLIENT_PASSWORD)}",

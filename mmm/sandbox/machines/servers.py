@@ -17,11 +17,11 @@ from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.sql import SOCKET
 
 CNF = "/etc/mysql/my.cnf"
-DATADIR = "/var/lib/mysql"
+DATADIR = "/var/lib/mysql/data"
 ERROR_LOG = "/var/log/mysql/error.log"
 TMPDIR = "/var/lib/mysql-tmp"
 """Not /tmp, which all machines share: a server removes there what it takes for its own of an earlier run."""
-PRIVATE = (DATADIR, "/var/log/mysql", TMPDIR)
+PRIVATE = ("/var/lib/mysql", "/var/lib/mysql-mmm", "/var/log/mysql", TMPDIR)
 _NAMES = ("mariadbd", "mysqld")
 _PLACES = ("bin", "usr/sbin", "sbin", "usr/bin", "libexec")
 

@@ -1,0 +1,243 @@
+"""The program `mmm_rejoin`: its arguments, what it says, its exit status (docs/rejoin.md)."""
+
+import argparse
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from mmm import __version__
+from mmm.config import load as config
+from mmm.config.model import Cluster
+from mmm.process.cluster import split_cluster
+from mmm.process.tls import TlsError
+from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
+from mmm.tools.rejoin.checks import Refusal, donor, refusals
+from mmm.tools.rejoin.copying import Copying
+from mmm.tools.rejoin.journal import ORDER, Journal, JournalError
+from mmm.tools.rejoin.journal_file import BusyError, JobFolder
+from mmm.tools.rejoin.look import Look, ServerLook
+from mmm.tools.rejoin.run import Ended, Status, run, take_back
+from mmm.tools.rejoin.saving import Saving
+from mmm.tools.rejoin.server_control import ControlError
+from mmm.tools.rejoin.steps import Means, Steps
+from mmm.tools.rejoin.texts import STEPS, sentence
+
+LOG = Path("/var/log/mysql-mmm/mmm_tools.log")
+_EPILOG = """\
+Run it on the host that is to come back. What only this host has is saved first, the old data folder is kept.
+exit status: 0 done, 1 failed and taken back, 2 usage, conf or refused, 3 another job runs, 4 half done: run it again"""
+
+
+class _Arguments(NamedTuple):
+    cluster: str | None
+    config: Path | None
+    donor: str | None
+    dry_run: bool
+    abort: bool
+    lose_extra: str | None
+
+
+class _CannotError(Exception):
+    """Nothing was begun; one line each says why."""
+
+    def __init__(self, status: Status, *lines: str) -> None:
+        super().__init__(*lines)
+        self.status = status
+        self.lines = lines
+
+
+def main() -> int:
+    """Run mmm_rejoin with the arguments of the process; returns its exit status."""
+    return rejoin(sys.argv[1:])
+
+
+def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
+    """Run mmm_rejoin with these arguments; returns its exit status."""
+    arguments = _arguments(argv)
+    _log_to(LOG)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        conf = _conf(arguments)
+        return _rejoin(conf, arguments, folder or JobFolder())
+    except _CannotError as error:
+        for line in error.lines:
+            _tell(line)
+        return error.status
+    except KeyboardInterrupt:
+        _tell("interrupted before anything was changed")
+        return Status.TAKEN_BACK
+
+
+def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
+    lose = arguments.lose_extra
+    if lose is not None and lose != conf.this:
+        raise _CannotError(Status.REFUSED, f"--lose-extra {lose}: this host is {conf.this}")
+    try:
+        folder.lock()
+        opened = folder.open_job()
+        look = looking.look(conf)
+    except BusyError as error:
+        raise _CannotError(Status.BUSY, f"a job runs on this host already: {error}") from error
+    except (JournalError, OSError, TlsError) as error:
+        raise _CannotError(Status.REFUSED, str(error)) from error
+    if arguments.abort:
+        return _abort(conf, folder, opened)
+    journal = _gone_on_with(look, opened) if opened else _new(conf, look, arguments.donor)
+    steps = Steps(_means(conf, journal, lose=lose is not None))
+    if arguments.dry_run:
+        print(_plan(look, journal))
+        return Status.DONE
+    _say(f"{journal.host}: rejoins {journal.source} with a copy of {journal.donor}: job {journal.job}")
+    try:
+        return _told(run(steps, folder, journal, _say))
+    finally:
+        steps.close()
+
+
+def _abort(conf: Cluster, folder: JobFolder, opened: Journal | None) -> int:
+    if opened is None:
+        raise _CannotError(Status.REFUSED, "there is no job to take back")
+    if not opened.revocable:
+        raise _CannotError(
+            Status.REFUSED,
+            f"job {opened.job} runs on the new data already: go on with it, or put {opened.old} back by hand",
+        )
+    steps = Steps(_means(conf, opened, lose=False))
+    return Status.DONE if take_back(steps, folder, opened, _say) is Status.TAKEN_BACK else Status.HALF_DONE
+
+
+def _gone_on_with(look: Look, opened: Journal) -> Journal:
+    """Return the job as it is gone on with; the active master may be another one by now."""
+    found = checks.of_the_host(look) if opened.swapped or opened.swapping else refusals(look)
+    _refuse(found)
+    _say(f"job {opened.job} is gone on with")
+    return replace(opened.again(), source=look.master)
+
+
+def _new(conf: Cluster, look: Look, wanted: str | None) -> Journal:
+    _refuse(refusals(look))
+    found = donor(look, wanted)
+    if isinstance(found, Refusal):
+        _refuse((found,))
+    folder = _datadir(conf, look)
+    job = time.strftime(f"{look.host}-%Y%m%d-%H%M%S")
+    staging, old = swap.places(folder, job)
+    return Journal(job, look.host, str(found), look.master, str(folder), str(staging), str(old))
+
+
+def _datadir(conf: Cluster, look: Look) -> Path:
+    if isinstance(look.server, ServerLook):
+        return Path(look.server.datadir).resolve()
+    try:
+        here = conf.hosts[conf.this]
+        return option_files.datadir(here, option_files.read(here)).resolve()
+    except option_files.UnknownError as error:
+        raise _CannotError(Status.REFUSED, str(error)) from error
+
+
+def _refuse(found: Sequence[Refusal]) -> None:
+    if found:
+        raise _CannotError(Status.REFUSED, *map(sentence, found))
+
+
+def _means(conf: Cluster, journal: Journal, *, lose: bool) -> Means:
+    try:
+        path = Path(journal.datadir)
+        here = conf.hosts[conf.this]
+        control = server_control.find(here, path, server_control.ServerControl((), path).processes())
+    except ControlError as error:
+        raise _CannotError(Status.REFUSED, str(error)) from error
+    saving = Saving(conf, Path(conf.saved_dir), lose=lose)
+    return Means(conf, control, save=saving, copy=Copying(conf, _say), say=_say)
+
+
+def _plan(look: Look, journal: Journal) -> str:
+    own = checks.own(look)
+    alone = (
+        f"it has {own} alone, which are saved first" if own else "it has nothing alone, as far as is known"
+    )
+    lines = [
+        f"{journal.host} would rejoin {journal.source} with a copy of {journal.donor}; {alone}",
+        *(f"  {number}. {STEPS[step]}" for number, step in enumerate(ORDER, 1)),
+        f"{journal.datadir} would be kept as {journal.old}",
+    ]
+    return "\n".join(lines)
+
+
+def _told(ended: Ended) -> int:
+    journal = ended.journal
+    if ended.failed is None:
+        saved = f" What only it had is in {journal.saved}." if journal.saved else ""
+        _say(
+            f"OK: {journal.host} is back after {ended.seconds:.1f} s and follows {journal.source}.{saved} Its old data"
+            f" are in {journal.old}."
+        )
+        return ended.status
+    _tell(f"{STEPS[ended.failed]}: {ended.why}")
+    after = {
+        Status.TAKEN_BACK: f"{journal.host} is as it was before",
+        Status.HALF_DONE: f"job {journal.job} is half done: mend that, and run mmm_rejoin again",
+    }
+    _tell(after[ended.status])
+    return ended.status
+
+
+def _conf(arguments: _Arguments) -> Cluster:
+    try:
+        conf = config.load(arguments.config, "REJOIN", cluster=arguments.cluster, name="mmm_tools")
+    except config.ConfError as error:
+        raise _CannotError(Status.REFUSED, *error.errors) from error
+    if conf.this not in conf.hosts:
+        raise _CannotError(Status.REFUSED, f"{conf.path}: `this` names no host of the cluster")
+    return conf
+
+
+def _arguments(argv: Sequence[str]) -> _Arguments:
+    parser = argparse.ArgumentParser(
+        prog="mmm_rejoin",
+        usage="mmm_rejoin [@CLUSTER] [OPTION...]",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="read this file instead of mmm_tools.conf"
+    )
+    parser.add_argument(
+        "--from", dest="donor", metavar="HOST", help="copy this host's data (a slave that is fit)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
+    parser.add_argument("--abort", action="store_true", help="take back a job that was broken off")
+    parser.add_argument(
+        "--lose-extra", metavar="HOST", help="go on where what only this host has cannot be saved: name it"
+    )
+    parser.add_argument("--version", action="version", version=f"mmm_rejoin {__version__}")
+    parser.add_argument("--help", action="help", help="show this help and exit")
+    cluster, rest = split_cluster(parser, argv)
+    return _Arguments(cluster, **vars(parser.parse_args(rest)))
+
+
+def _log_to(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler: logging.Handler = logging.FileHandler(path)
+    except OSError as error:
+        _tell(f"no log is kept in {path}: {error.strerror}")
+        return
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y/%m/%d %H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,126 @@
+"""What a rejoin has done and is about to do, so that the same command goes on after a crash. Pure.
+
+The journal is written before and after every step. What is done before the swap is done again, because nothing of the
+host's data has changed until then; the swap is finished by its list; what comes after it goes on where it was.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+
+_FORMAT = 1
+
+
+class Step(StrEnum):
+    """The steps in their order; each looks at what is there before it acts."""
+
+    FREEZE = "freeze"
+    SAVE = "save"
+    FETCH = "fetch"
+    STOP = "stop"
+    SWAP = "swap"
+    START = "start"
+    NUMBERS = "numbers"
+    FOLLOW = "follow"
+    CATCH_UP = "catch_up"
+
+
+ORDER = tuple(Step)
+
+
+class JournalError(ValueError):
+    """A journal that cannot be read; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """One rejoin."""
+
+    job: str
+    """`HOST-YYYYMMDD-HHMMSS`."""
+    host: str
+    donor: str
+    source: str
+    """The active master, which the host follows afterwards."""
+    datadir: str
+    staging: str
+    """Where the copy is made."""
+    old: str
+    """What the old data folder is called afterwards."""
+    running: bool = False
+    """The server ran when the job began."""
+    replicated: bool = False
+    """Its replication ran then, too."""
+    saved: str = ""
+    """The folder with the transactions that only this host had; empty: it had none, or they are not saved yet."""
+    highest: str = ""
+    """The last number of each domain among them, as a MariaDB position."""
+    position: str = ""
+    """What the copy has, by GTID."""
+    moves: tuple[tuple[str, str], ...] = ()
+    """The renames of the swap, in order, fixed before the first of them."""
+    begun: Step | None = None
+    """The last step that was begun."""
+    done: tuple[Step, ...] = ()
+
+    def begin(self, step: Step) -> "Journal":
+        """Return it with the step begun."""
+        return replace(self, begun=step)
+
+    def finish(self, step: Step) -> "Journal":
+        """Return it with the step done."""
+        return replace(self, done=(*self.done, step))
+
+    @property
+    def swapped(self) -> bool:
+        """Tell whether the copy is in place."""
+        return Step.SWAP in self.done
+
+    @property
+    def swapping(self) -> bool:
+        """Tell whether some of the renames may have been made, and not all."""
+        return self.begun is Step.SWAP and not self.swapped
+
+    @property
+    def following(self) -> tuple[Step, ...]:
+        """Return the steps that are left, in order, for whoever goes on with it."""
+        if self.swapped:
+            return tuple(step for step in ORDER[ORDER.index(Step.START) :] if step not in self.done)
+        return ORDER[ORDER.index(Step.SWAP) :] if self.swapping else ORDER
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether nothing is left to do."""
+        return not self.following
+
+    def again(self) -> "Journal":
+        """Return it as it is gone on with: what was done before the swap is done anew."""
+        if self.swapped or self.swapping:
+            return self
+        return replace(self, begun=None, done=(), position="", moves=())
+
+    @property
+    def revocable(self) -> bool:
+        """Tell whether a failure puts everything back: until the server has started on the copy."""
+        return Step.START not in self.done
+
+
+def encode(journal: Journal) -> str:
+    """Return it as text, one JSON object."""
+    return json.dumps({"format": _FORMAT, **asdict(journal)}, indent=1) + "\n"
+
+
+def decode(text: str) -> Journal:
+    """Return the journal in the text; raises JournalError."""
+    try:
+        found = json.loads(text)
+        if found.pop("format") != _FORMAT:
+            raise JournalError("it was written by another version of MMM")
+        moves = tuple((str(each[0]), str(each[1])) for each in found.pop("moves"))
+        begun, done = found.pop("begun"), tuple(map(Step, found.pop("done")))
+        flags = {key: bool(found.pop(key)) for key in ("running", "replicated")}
+        texts = {key: str(value) for key, value in found.items()}
+        step = Step(begun) if begun else None
+        return Journal(**texts, **flags, moves=moves, begun=step, done=done)  # type: ignore[arg-type]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise JournalError(f"it cannot be read: {error}") from error

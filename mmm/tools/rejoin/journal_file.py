@@ -1,0 +1,74 @@
+"""The journal of this host's jobs on the disk, and the lock that lets one of them run at a time."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from mmm.tools.rejoin.journal import Journal, JournalError, decode, encode
+
+FOLDER = Path("/var/lib/mysql-mmm/jobs")
+"""Where journals are; a job that has ended is renamed to `*.done`."""
+_OPEN, _ENDED = ".json", ".done"
+
+
+class BusyError(Exception):
+    """Another job runs; the text names its process where that is known."""
+
+
+class JobFolder:
+    """The journals in `folder`, which is made with mode 700."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder
+        self._lock: IO[str] | None = None
+
+    def lock(self) -> None:
+        """Let no other job run on this host until this process ends; raises BusyError, OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (self._folder / "lock").open("a+", encoding="ascii")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            who = lock.read().strip()
+            lock.close()
+            raise BusyError(f"process {who}" if who else "another process") from error
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        self._lock = lock
+
+    def open_job(self) -> Journal | None:
+        """Return the job that has not ended, None where there is none; raises JournalError, OSError."""
+        found = sorted(self._folder.glob(f"*{_OPEN}"))
+        if not found:
+            return None
+        try:
+            return decode(found[-1].read_text("utf-8"))
+        except (JournalError, UnicodeDecodeError) as error:
+            raise JournalError(f"{found[-1]}: {error}") from error
+
+    def keep(self, journal: Journal) -> None:
+        """Have the disk say what the journal is; raises OSError."""
+        path = self._folder / f"{journal.job}{_OPEN}"
+        new = path.with_suffix(".new")
+        with new.open("w", encoding="utf-8") as file:
+            file.write(encode(journal))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+        self._to_disk()
+
+    def end(self, journal: Journal) -> None:
+        """Put the journal away: nothing is left to do. Raises OSError."""
+        path = self._folder / f"{journal.job}{_OPEN}"
+        path.replace(path.with_suffix(_ENDED))
+        self._to_disk()
+
+    def _to_disk(self) -> None:
+        fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,66 @@
+"""The step that saves what only this host has, before anything of it is changed."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmm.config.model import Cluster
+from mmm.gtid.mariadb import Gtid, text
+from mmm.gtid.transactions import Executed
+from mmm.mysql.server.log_home import LogHome, look_at_log_home
+from mmm.mysql.server.replication import executed
+from mmm.mysql.session.connection import Connection, connect
+from mmm.tools.accounts import tools_at
+from mmm.tools.rejoin import option_files
+from mmm.tools.rejoin.journal import Journal
+from mmm.tools.rejoin.option_files import UnknownError
+from mmm.tools.rejoin.step_error import StepError
+from mmm.tools.saved.find import NoLogError, find
+from mmm.tools.saved.save import SaveError, Target, save
+
+_LIMIT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Saves into the `folder` of all that was ever saved; with `lose` it goes on where not all can be."""
+
+    conf: Cluster
+    folder: Path
+    lose: bool = False
+
+    def __call__(self, journal: Journal, server: Connection | None) -> Journal:
+        """Return the journal with what was saved; raises StepError, MysqlError. No server: it does not run."""
+        try:
+            return self._saved(journal, server)
+        except (NoLogError, SaveError, UnknownError) as error:
+            if self.lose:
+                return journal
+            raise StepError(f"{error}; --lose-extra {journal.host} goes on without") from error
+
+    def _saved(self, journal: Journal, server: Connection | None) -> Journal:
+        with connect(tools_at(self.conf.hosts[journal.source]), _LIMIT) as there:
+            known, mariadb = _known(there), there.flavour.mariadb
+        here = None if server is None else executed(server)
+        extras = find(self._home(server, mariadb=mariadb), known, here)
+        saved = save(extras, Target(self.folder, journal.host, journal.source))
+        numbers = tuple(Gtid(domain, 0, number) for domain, number in sorted(extras.highest().items()))
+        kept = replace(journal, saved=str(saved.folder or ""), highest=text(numbers))
+        if extras.problem is not None and not self.lose:
+            raise StepError(
+                f"{saved}, and there may be more that cannot be saved: {extras.why}; --lose-extra {journal.host} goes"
+                " on without"
+            )
+        return kept
+
+    def _home(self, server: Connection | None, *, mariadb: bool) -> LogHome:
+        if server is not None:
+            return server.ask(look_at_log_home(server))
+        here = self.conf.hosts[self.conf.this]
+        return option_files.log_home(here, option_files.read(here), mariadb=mariadb)
+
+
+def _known(server: Connection) -> Executed:
+    found = executed(server)
+    if found is None:
+        raise StepError(f"the server at {server.address.ip} tells no GTIDs any more")
+    return found

@@ -1,0 +1,254 @@
+"""The steps of a rejoin, carried out: each looks at what is there, acts, and returns the journal as it is then."""
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from mmm.config.model import Cluster
+from mmm.gtid import mariadb
+from mmm.gtid.transactions import Executed, surplus
+from mmm.mysql.server.follow import follow
+from mmm.mysql.server.login import replicates_from
+from mmm.mysql.server.read_only import access
+from mmm.mysql.server.replication import (
+    binlog_position,
+    executed,
+    replica_status,
+    start_replica,
+    stop_replica,
+)
+from mmm.mysql.session.connection import Connection, MysqlError, connect
+from mmm.tools.accounts import tools_at
+from mmm.tools.rejoin import numbers, swap
+from mmm.tools.rejoin.journal import Journal, Step
+from mmm.tools.rejoin.server_control import START_LIMIT, ControlError, ServerControl
+from mmm.tools.rejoin.step_error import StepError
+
+ANSWER_LIMIT = 10.0
+"""Seconds for a server to let the tool in, and for each answer."""
+FREEZE_LIMIT = 30.0
+"""Seconds in which the data have to stand still."""
+FOLLOW_LIMIT = 10.0
+CATCH_UP_LIMIT = 3600.0
+"""Seconds that the host may take to get what was written since the copy was made."""
+_NAP = 0.1
+
+
+class Saves(Protocol):
+    """Saves what only this host has."""
+
+    def __call__(self, journal: Journal, server: Connection | None) -> Journal:
+        """Return the journal with the folder and the highest numbers; `server` is None where it does not run."""
+
+
+class Copies(Protocol):
+    """Makes a copy of the donor's data in the staging folder, and proves it."""
+
+    def __call__(self, journal: Journal) -> Journal:
+        """Return the journal with what the copy has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the steps work with."""
+
+    conf: Cluster
+    control: ServerControl
+    save: Saves
+    copy: Copies
+    say: Callable[[str], None] = lambda _: None
+    start_limit: float = START_LIMIT
+    catch_up_limit: float = CATCH_UP_LIMIT
+
+
+class Steps:
+    """The steps of one job; `close` it. What it holds open, a lock on all tables, ends with it at the latest."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._here = means.conf.hosts[means.conf.this]
+        self._held = ExitStack()
+        self._server: Connection | None = None
+        """The session that keeps the data as they are."""
+
+    def close(self) -> None:
+        """Let go of what is held."""
+        self._server = None
+        self._held.close()
+
+    def do(self, step: Step, journal: Journal) -> Journal:
+        """Do a step and return the journal with what came of it; raises StepError."""
+        try:
+            return self._do(step, journal)
+        except (MysqlError, ControlError, swap.SwapError) as error:
+            raise StepError(str(error)) from error
+        except OSError as error:
+            raise StepError(f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")) from error
+
+    def _do(self, step: Step, journal: Journal) -> Journal:
+        match step:
+            case Step.FREEZE:
+                return self._freeze(journal)
+            case Step.SAVE:
+                return self._means.save(journal, self._server)
+            case Step.FETCH:
+                _without_copy(journal)
+                return self._means.copy(journal)
+            case Step.STOP:
+                return self._stop(journal)
+            case Step.SWAP:
+                swap.perform(journal.moves)
+                return journal
+            case Step.START:
+                return self._start(journal)
+            case Step.FOLLOW:
+                return self._follow(journal)
+            case Step.CATCH_UP:
+                return self._catch_up(journal)
+            case Step.NUMBERS:
+                return self._numbers(journal)
+
+    def undo(self, journal: Journal) -> None:
+        """Have the server run as before on its old data, which is possible until it has started on the new ones.
+
+        Raises StepError.
+        """
+        self.close()
+        try:
+            if journal.moves:
+                self._means.control.stop()
+                swap.undo(journal.moves)
+            _without_copy(journal)
+            if journal.running:
+                self._means.control.start()
+                self._thaw(journal)
+        except (MysqlError, ControlError, swap.SwapError) as error:
+            raise StepError(str(error)) from error
+        except OSError as error:
+            raise StepError(f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")) from error
+
+    def _thaw(self, journal: Journal) -> None:
+        with self._answering(self._means.start_limit) as server:
+            if journal.replicated:
+                start_replica(server)
+
+    def _connect(self, host: str, limit: float = ANSWER_LIMIT) -> Connection:
+        return connect(tools_at(self._means.conf.hosts[host]), limit)
+
+    # --- before anything changes
+
+    def _freeze(self, journal: Journal) -> Journal:
+        """Stop replication and lock all tables: what is saved is all there is. A server that is down is frozen."""
+        if not self._means.control.processes():
+            return replace(journal, running=False)
+        server = self._held.enter_context(self._connect(journal.host))
+        if access(server).writable:
+            raise StepError(f"the server of {journal.host} takes writes now: has it got the role back?")
+        status = replica_status(server)
+        runs = status is not None and status.sql_running and not status.detached
+        stop_replica(server, FREEZE_LIMIT)
+        # Who may write in spite of read_only is kept from it, too, until this session ends.
+        server.execute(f"SET SESSION lock_wait_timeout={FREEZE_LIMIT:.0f}")
+        server.execute("FLUSH TABLES WITH READ LOCK", timeout=FREEZE_LIMIT + ANSWER_LIMIT)
+        self._stands_still(server)
+        self._server = server
+        return replace(journal, running=True, replicated=journal.replicated or runs)
+
+    @staticmethod
+    def _stands_still(server: Connection) -> None:
+        deadline = time.monotonic() + FREEZE_LIMIT
+        last = binlog_position(server)
+        while True:
+            time.sleep(_NAP)
+            now = binlog_position(server)
+            if now == last:
+                return
+            if time.monotonic() > deadline:
+                raise StepError(
+                    f"the binary log still grows {FREEZE_LIMIT:g} s after all tables were locked: {now}"
+                )
+            last = now
+
+    # --- the swap
+
+    def _stop(self, journal: Journal) -> Journal:
+        self.close()
+        self._means.control.stop()
+        datadir, staging, old = (Path(each) for each in (journal.datadir, journal.staging, journal.old))
+        return replace(journal, moves=swap.plan(datadir, staging, old))
+
+    def _start(self, journal: Journal) -> Journal:
+        self._means.control.start()
+        server = self._answering(self._means.start_limit)
+        with server:
+            folder = Path(str(server.query("SELECT @@global.datadir AS folder")[0]["folder"])).resolve()
+            if folder != Path(journal.datadir):
+                raise StepError(f"the server of {journal.host} runs on {folder}, not on {journal.datadir}")
+            if access(server).writable:
+                raise StepError(
+                    f"the server of {journal.host} takes writes after its start: write read_only=1 into its my.cnf"
+                )
+        return journal
+
+    def _answering(self, limit: float) -> Connection:
+        deadline = time.monotonic() + limit
+        while True:
+            try:
+                return self._connect(self._here.name)
+            except MysqlError as error:
+                if time.monotonic() > deadline:
+                    raise StepError(
+                        f"the server of {self._here.name} does not answer {limit:g} s after its start: {error.text}"
+                    ) from error
+            time.sleep(_NAP)
+
+    # --- back in the cluster
+
+    def _follow(self, journal: Journal) -> Journal:
+        source = self._means.conf.hosts[journal.source]
+        with self._connect(journal.host) as server, self._connect(journal.source) as there:
+            follow(server, replicates_from(source), there, FOLLOW_LIMIT)
+        return journal
+
+    def _catch_up(self, journal: Journal) -> Journal:
+        """Wait until the host has all that the active master has at a moment."""
+        deadline = time.monotonic() + self._means.catch_up_limit
+        with self._connect(journal.host) as server, self._connect(journal.source) as there:
+            goal = _have(there)
+            while lacks := surplus(goal, _have(server)):
+                status = replica_status(server)
+                if status is not None and status.last_error:
+                    raise StepError(
+                        f"{journal.host} does not get on behind {journal.source}: {status.last_error}"
+                    )
+                if time.monotonic() > deadline:
+                    raise StepError(f"{journal.host} still lacks {lacks} of {journal.source}")
+                self._means.say(f"catching up: {lacks.count} to go")
+                time.sleep(_NAP)
+        return journal
+
+    def _numbers(self, journal: Journal) -> Journal:
+        """See that the numbers of what was thrown away are passed, or another transaction gets one of them."""
+        if not journal.highest:
+            return journal
+        with self._connect(journal.source) as there:
+            if there.flavour.mariadb:
+                numbers.pass_by(there, mariadb.parse(journal.highest))
+        return journal
+
+
+def _have(server: Connection) -> Executed:
+    found = executed(server)
+    if found is None:
+        raise StepError(f"the server at {server.address.ip} tells no GTIDs any more")
+    return found
+
+
+def _without_copy(journal: Journal) -> None:
+    """Remove what was copied: a job that is gone on with, or tried another way, begins with an empty folder."""
+    if Path(journal.staging).exists():
+        shutil.rmtree(journal.staging)

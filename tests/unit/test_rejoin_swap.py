@@ -1,0 +1,97 @@
+"""The copy takes the old data's place by renames, which can be broken off, gone on with and taken back anywhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmm.tools.rejoin import swap
+
+OLD, NEW = {"ibdata1": "old", "shop": "old"}, {"ibdata1": "new", "mysql": "new"}
+
+
+def fill(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def found(folder: Path) -> dict[str, str]:
+    return {entry.name: entry.read_text() for entry in folder.iterdir() if entry.is_file()}
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
+    datadir = tmp_path / "mysql"
+    staging, old = swap.places(datadir, "db1-1")
+    fill(datadir, OLD)
+    fill(staging, NEW)
+    return datadir, staging, old
+
+
+@pytest.mark.parametrize("made", range(3))
+def test_a_swap_that_was_broken_off_is_finished_or_taken_back(
+    folders: tuple[Path, Path, Path], made: int
+) -> None:
+    datadir, staging, old = folders
+    moves = swap.plan(datadir, staging, old)
+    for origin, goal in moves[:made]:
+        Path(origin).rename(goal)
+    assert swap.done(moves) == made
+    swap.perform(moves)
+    assert (found(datadir), found(old), staging.exists()) == (NEW, OLD, False)
+    swap.perform(moves)
+    assert found(datadir) == NEW
+    swap.undo(moves)
+    assert (found(datadir), found(staging), old.exists()) == (OLD, NEW, False)
+
+
+def test_nothing_that_is_there_is_overwritten(folders: tuple[Path, Path, Path]) -> None:
+    datadir, staging, old = folders
+    moves = swap.plan(datadir, staging, old)
+    fill(old, {"ibdata1": "of somebody"})
+    with pytest.raises(swap.SwapError, match=f"there is a {old} already"):
+        swap.perform(moves)
+    assert (found(datadir), found(staging), found(old)) == (OLD, NEW, {"ibdata1": "of somebody"})
+
+
+MOUNTED = """
+import subprocess, sys
+from pathlib import Path
+from mmm.tools.rejoin import swap
+from tests.unit.test_rejoin_swap import NEW, OLD, fill, found
+disk, made = Path(sys.argv[1]), int(sys.argv[2])
+datadir = disk / "mysql"
+datadir.mkdir()
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(datadir)], check=True)
+for name, text in OLD.items():
+    (datadir / name).write_text(text)
+(datadir / "lost+found").mkdir()
+(datadir / ".mmm-old-db1-0").mkdir()
+staging, old = swap.places(datadir, "db1-1")
+fill(staging, NEW)
+moves = swap.plan(datadir, staging, old)
+assert len(moves) == len(OLD) + len(NEW), moves
+for origin, goal in moves[:made]:
+    Path(goal).parent.mkdir(exist_ok=True)
+    Path(origin).rename(goal)
+assert swap.done(moves) == made, made
+swap.perform(moves)
+assert (found(datadir), found(old)) == (NEW, OLD)
+swap.perform(moves)
+swap.undo(moves)
+assert (found(datadir), found(staging)) == (OLD, NEW)
+assert (datadir / "lost+found").is_dir()
+assert (datadir / ".mmm-old-db1-0").is_dir()
+"""
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("made", range(len(OLD) + len(NEW) + 1))
+def test_where_the_data_folder_is_a_mount_point_its_entries_are_swapped(tmp_path: Path, made: int) -> None:
+    argv = ["unshare", "--mount", "--propagation", "private", sys.executable, "-c", MOUNTED]
+    ran = subprocess.run(
+        [*argv, str(tmp_path), str(made)], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert ran.returncode == 0, ran.stderr
