@@ -16,7 +16,8 @@ MAGIC = b"\xfebin"
 _ENCRYPTED = b"\xfdbin"
 """Begins one that MySQL has encrypted."""
 _HEAD = struct.Struct("<IBIIIH")
-_CRC = 4
+CRC = 4
+"""Bytes of the checksum at the end of an event."""
 _IN_USE = 0x01
 """A flag in a file's first event, set while the server has the file open; the checksum is made without it."""
 _FLAGS_AT = 17
@@ -123,7 +124,7 @@ def _event(data: bytes, begin: int, *, checksums: bool) -> Event | None:
     if len(data) < begin + _HEAD.size:
         return None
     when, kind, server_id, length, following, flags = _HEAD.unpack_from(data, begin)
-    crc = _CRC if checksums else 0
+    crc = CRC if checksums else 0
     if not _HEAD.size + crc <= length <= _LONGEST:
         raise DamagedError(f"an event of {length} bytes at {begin}")
     end = begin + length
@@ -135,9 +136,9 @@ def _event(data: bytes, begin: int, *, checksums: bool) -> Event | None:
 
 
 def _check(data: bytes, begin: int, end: int, *, in_use: bool) -> None:
-    covered = data[begin : end - _CRC]
+    covered = data[begin : end - CRC]
     if in_use:
         flags = covered[_FLAGS_AT] & ~_IN_USE
         covered = covered[:_FLAGS_AT] + bytes((flags,)) + covered[_FLAGS_AT + 1 :]
-    if zlib.crc32(covered) != int.from_bytes(data[end - _CRC : end], "little"):
+    if zlib.crc32(covered) != int.from_bytes(data[end - CRC : end], "little"):
         raise DamagedError(f"the checksum of the event at {begin} is wrong")

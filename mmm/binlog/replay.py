@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from mmm.binlog.events import Format
+from mmm.binlog.rows import in_parts
 from mmm.binlog.transactions import Whole
 
 _AT = b"# at "
@@ -35,9 +36,9 @@ def log_of(form: Format, transactions: Iterable[Whole]) -> bytes:
 def statements(lines: Iterable[bytes]) -> Iterator[Statement]:
     """Return the statements in the lines that the program prints, each with its line end."""
     at, end = 0, b";\n"
-    parts: list[bytes] = []
+    text = bytearray()  # it may be as long as the log: no list of its lines besides
     for line in lines:
-        if not parts:
+        if not text:
             if line.startswith(_DELIMITER):
                 end = line.removeprefix(_DELIMITER)
                 if end == b";\n":  # the log is at its end: what follows puts the client's session back
@@ -46,18 +47,19 @@ def statements(lines: Iterable[bytes]) -> Iterator[Statement]:
                 at = int(line[len(_AT) :])
             if line.startswith((b"#", *_FOR_THE_CLIENT)) or not line.strip():
                 continue
-        parts.append(line)
+        text += line
         if line.endswith(end):
-            text = b"".join(parts)[: -len(end)].strip()
-            parts.clear()
-            if text:
-                yield Statement(at, text)
+            del text[-len(end) :]
+            said, text = bytes(text.strip()), bytearray()
+            if said:
+                yield Statement(at, said)
 
 
 def batches(found: Iterable[Statement], form: Format, transactions: Sequence[Whole]) -> Iterator[Batch]:
     """Return what prepares a session, with None, then the statements of each transaction with it, in their order.
 
-    `found` is what was printed of `log_of` the same; a transaction of which nothing was printed is left out.
+    `found` is what was printed of `log_of` the same; a transaction of which nothing was printed is left out. Raises
+    DamagedError.
     """
     ends = len(form.head)
     waiting = list(transactions)
@@ -69,6 +71,6 @@ def batches(found: Iterable[Statement], form: Format, transactions: Sequence[Who
                 yield current, texts
             current, texts = waiting.pop(0), []
             ends += len(current.data)
-        texts.append(statement.text)
+        texts += in_parts(statement.text, checksums=form.checksums)
     if texts:
         yield current, texts

@@ -6,7 +6,8 @@ follows the last such event was told to nobody, for a server writes it before it
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mmm.binlog.events import (
@@ -73,15 +74,15 @@ class Whole:
 
     gtid: AnyGtid
     """MariaDB's id, or MySQL's server_uuid and number."""
-    data: bytes
-    """Its events."""
+    data: memoryview
+    """Its events, in what was read: it may be most of that, and is not copied."""
     end: LogPlace
     """Where it ends in its log."""
 
     @property
     def name(self) -> str:
         """Return its GTID as the server writes it."""
-        return str(self.gtid) if isinstance(self.gtid, Gtid) else f"{self.gtid[0]}:{self.gtid[1]}"
+        return _name(self.gtid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,8 @@ class Found:
     """The same in words."""
     rest: int = 0
     """Bytes of a transaction that is not there to its end."""
+    cut: str = ""
+    """Its GTID; empty where there is none."""
 
 
 class UnusableError(Exception):
@@ -110,16 +113,18 @@ def find(form: Format, file: str, data: bytes) -> Found:
     """Return the whole transactions in `data`, a part of `file` that begins with an event. Never raises."""
     found: list[Whole] = []
     try:
-        rest = _find(form, file, data, found)
+        rest, cut = _find(form, file, data, found)
     except UnusableError as error:
         return Found(tuple(found), error.problem, error.why)
     except (DamagedError, IndexError, ValueError) as error:
         return Found(tuple(found), Problem.DAMAGED, str(error))
-    return Found(tuple(found), rest=rest)
+    return Found(tuple(found), rest=rest, cut=cut)
 
 
-def _find(form: Format, file: str, data: bytes, found: list[Whole]) -> int:
+def _find(form: Format, file: str, data: bytes, found: list[Whole]) -> tuple[int, str]:
+    """Find them; returns the bytes that are left, and the GTID of the transaction that they begin."""
     began: Event | None = None
+    view = memoryview(data)
     alone = False
     end = 0
     for event in events(data, checksums=form.checksums):
@@ -139,10 +144,17 @@ def _find(form: Format, file: str, data: bytes, found: list[Whole]) -> int:
         alone, ended = _ends(event, began, alone=alone)
         if ended:
             found.append(
-                Whole(gtid_of(began), data[began.begin : event.end], LogPlace(file, event.next_position))
+                Whole(gtid_of(began), view[began.begin : event.end], LogPlace(file, event.next_position))
             )
             began, end = None, event.end
-    return len(data) - end
+    return len(data) - end, _cut(began)
+
+
+def _cut(began: Event | None) -> str:
+    """Return the GTID of a transaction that is not there to its end, empty where it has none that can be used."""
+    with suppress(UnusableError, IndexError, ValueError):
+        return "" if began is None else _name(gtid_of(began))
+    return ""
 
 
 def _ends(event: Event, began: Event, *, alone: bool) -> tuple[bool, bool]:
@@ -172,6 +184,10 @@ def statement_of(event: Event) -> bytes:
     return body[_QUERY_HEAD + int.from_bytes(body[11:13], "little") + database + 1 :]
 
 
+def _name(gtid: AnyGtid) -> str:
+    return str(gtid) if isinstance(gtid, Gtid) else f"{gtid[0]}:{gtid[1]}"
+
+
 def gtid_of(event: Event) -> AnyGtid:
     """Return the GTID of the event that begins a transaction; raises UnusableError where it has none."""
     body = event.body
@@ -197,7 +213,7 @@ def lacking(found: Found, has: Executed) -> Found:
             return Found(tuple(wanted), problem, why)
         last[line] = number
         wanted.append(transaction)
-    return Found(tuple(wanted), found.problem, found.why, found.rest)
+    return replace(found, transactions=tuple(wanted))
 
 
 def joined(parts: Iterable[Found]) -> Found:
@@ -213,12 +229,17 @@ def joined(parts: Iterable[Found]) -> Found:
         last = part
         if part.problem is not None:
             break
-    return Found(tuple(transactions), last.problem, last.why, last.rest)
+    return replace(last, transactions=tuple(transactions))
 
 
 def missing(found: Found, has: Executed) -> int:
     """Return how many of the transactions are not there, whether they can be applied or not."""
     return sum(not holds(has, each.gtid) for each in found.transactions)
+
+
+def first_missing(found: Found, has: Executed) -> str:
+    """Return the GTID of the first of the transactions that is not there, empty where all are."""
+    return next((each.name for each in found.transactions if not holds(has, each.gtid)), "")
 
 
 def reached(found: Found, has: Executed) -> LogPlace | None:
@@ -259,11 +280,3 @@ def _unjoined(has: Executed, gtid: AnyGtid, last: int | None) -> Problem | None:
             joined = number == 1 or last == number - 1 or holds(has, (origin, number - 1))
             return None if joined else Problem.GAP
     return Problem.NO_GTIDS
-
-
-def names(transactions: tuple[Whole, ...]) -> str:
-    """Return first and last, as people read it; empty without any."""
-    if not transactions:
-        return ""
-    first, last = transactions[0].name, transactions[-1].name
-    return first if first == last else f"{first} to {last}"

@@ -3,7 +3,7 @@
     request   …|SALVAGE:HOST|…                get the rest of that host's binary log before writes are allowed
     reply     …|SALVAGED:KEY=VALUE,…|…        what came of it
 
-    host=db1,count=3,first=0-1-4711,last=0-1-4713,bytes=1234,left=0,all=1,why=,ms=85
+    host=db1,count=3,first=0-1-4711,last=0-1-4713,bytes=1234,left=0,all=1,why=,ms=85,at=
 
 Agents and monitors of MMM 2.x neither send nor read it.
 """
@@ -74,6 +74,8 @@ class Salvaged:
     known: bool = False
     """The log was read to its end: nothing is missing but what is `left`."""
     seconds: float = 0.0
+    at: str = ""
+    """The first transaction that was seen in the log and is not here; empty where none was."""
 
     @property
     def complete(self) -> bool:
@@ -90,7 +92,8 @@ class Salvaged:
         names = f" ({self.names})" if self.names else ""
         if self.complete:
             return f"{got}{names}, nothing is missing"
-        return f"{got}{names}, {self.left}{'' if self.known else ' or more'} missing: {self.cause}"
+        at = f" from {self.at} on" if self.at else ""
+        return f"{got}{names}, {self.left}{'' if self.known else ' or more'} missing{at}: {self.cause}"
 
 
 def salvage_field(host: str) -> str:
@@ -118,6 +121,7 @@ def salvaged_fields(done: Salvaged | None) -> tuple[str, ...]:
         "all": int(done.known),
         "why": done.cause or "",
         "ms": round(1000 * done.seconds),
+        "at": done.at,
     }
     return (f"SALVAGED:{','.join(f'{key}={value}' for key, value in values.items())}",)
 
@@ -137,6 +141,7 @@ def salvaged_in(reply: Reply) -> Salvaged | None:
             _cause(values["why"]),
             values["all"] == "1",
             _count(values["ms"]) / 1000,
+            values.get("at", ""),
         )
     except (KeyError, ValueError):
         return None

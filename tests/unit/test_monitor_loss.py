@@ -397,6 +397,26 @@ def test_a_log_that_was_read_to_its_end_tells_what_is_lost() -> None:
     assert (values["salvaged"]["count"], values["salvaged"]["why"]) == (3, "denied")
 
 
+@pytest.mark.parametrize(
+    ("got", "text"),
+    [
+        (
+            replace(GOT, left=2, cause=Cause.DENIED, at="0-1-116"),
+            "2 transactions that the binary log of db1 has, from 0-1-116 on: the agent's MySQL user may not",
+        ),
+        (
+            replace(GOT, known=False, cause=Cause.TOO_LARGE, at="0-1-116"),
+            "the rest of the binary log of db1, from 0-1-116 on, was not got: it is too long; 3 transactions got",
+        ),
+    ],
+)
+def test_the_first_transaction_that_was_not_got_is_named(got: Salvaged, text: str) -> None:
+    after = turn(seen(salvaged(got), "db2", mariadb(NOW + 1.1, db1=115, db2=116)), NOW + 1.2).world
+    assert text in said(after)
+    assert after.loss is not None
+    assert losses.encoded(after.loss, CLOCK)["salvaged"]["at"] == "0-1-116"
+
+
 def test_what_an_order_got_that_was_not_done_to_its_end_is_kept() -> None:
     after = salvaged(GOT, how=Answer.ERROR)
     assert after.loss is not None

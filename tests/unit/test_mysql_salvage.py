@@ -5,16 +5,19 @@ The log comes from a real server that is dead, over a real connection, and is ap
 
 import asyncio
 import os
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from mmm.agent.act.binlog_fetch import MOST
 from mmm.agent.act.binlog_files import BinlogFiles, LogRefusedError
 from mmm.agent.act.salvage import Salvage
 from mmm.config.model import Cluster, Host
@@ -25,7 +28,7 @@ from mmm.mysql.server.replication import binlog_position, replica_status, start_
 from mmm.mysql.session.connection import Connection
 from mmm.network.line_server import Limits, LineServer, Peer
 from mmm.wire import agent as wire
-from mmm.wire.binlog import asked_binlog, piece_fields
+from mmm.wire.binlog import LONGEST, asked_binlog, piece_fields
 from mmm.wire.salvaged import Cause, Salvaged
 from tests.servers import MARIADB, OTHERS, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent, source
@@ -163,10 +166,11 @@ def salvage(
     *,
     answer: Callable[[wire.Request], bytes] | None = None,
     left: Callable[[], float] = lambda: PLENTY,
+    most: int = MOST,
 ) -> tuple[Salvaged, str]:
     """Return what came of it, and what was said."""
     with served(answer or from_files(pair.files)) as port, agent(pair.new) as server:
-        at_work = Salvage(conf(pair, port), pair.new.address(AGENT.user, AGENT.password))
+        at_work = Salvage(conf(pair, port), pair.new.address(AGENT.user, AGENT.password), most)
         return at_work.get("old", server, left), at_work.said
 
 
@@ -459,13 +463,121 @@ def test_an_agent_that_hangs_is_not_waited_for(servers: Servers, monkeypatch: py
     assert done.seconds < PLENTY / 2
 
 
-def test_more_than_can_be_kept_is_left(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_more_than_can_be_kept_what_came_whole_is_here_and_what_did_not_is_named(servers: Servers) -> None:
     pair = build(servers)
-    pair.lack(*ROWS, "INSERT INTO orders (what) SELECT REPEAT('x', 190) FROM seq_1_to_2000")
+    pair.lack(*inserts("a"), "INSERT INTO orders (what) SELECT REPEAT('x', 190) FROM seq_1_to_9000")
+    large = gtids(pair.old)
     pair.old.kill()
-    monkeypatch.setattr("mmm.agent.act.binlog_fetch.MOST", 100_000)
-    done, _ = salvage(pair)
-    assert (done.cause, done.known, done.count) == (Cause.TOO_LARGE, False, 0)
+    asked: list[int] = []
+    whole = from_files(pair.files)
+
+    def answer(request: wire.Request) -> bytes:
+        asked.append(asked_binlog(request).position)
+        return whole(request)
+
+    done, said = salvage(pair, answer=answer, most=1 << 20)
+    assert (done.cause, done.known, done.count) == (Cause.TOO_LARGE, False, 1)
+    assert done.at == large
+    assert "more than 1 MB" in said
+    assert done.size <= (1 << 20) + LONGEST, "no more is kept, however long it is"
+    assert newest_log(pair).stat().st_size > max(asked) + 2 * LONGEST, "nor asked for"
+    assert orders(pair.new) == ["first", "a"]
+
+
+@pytest.mark.parametrize("servers", [MARIADB, OTHERS[-1]], indirect=True)
+def test_rows_that_are_too_many_for_one_packet_are_applied_in_one_transaction(servers: Servers) -> None:
+    """The program prints them as one statement, which a server would end the session for."""
+    gtid = () if servers.kind.flavour.mariadb else ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+    pair = build(servers, options=(*gtid, "--max-allowed-packet=1M"))
+    more = "INSERT INTO orders (what) SELECT o.what FROM orders o, orders p LIMIT 4000"
+    pair.lack(
+        *inserts(*("x" * 190 for _ in range(70))),
+        more,
+        "BEGIN",
+        "UPDATE orders SET what=REPEAT('y', 180)",
+        "DELETE FROM orders WHERE id % 3 = 0",
+        "COMMIT",
+    )
+    had = gtids(pair.old)
+    pair.old.kill()
+    done, said = salvage(pair)
+    assert done.complete, said
+    assert set(gtids(pair.new).split(",")) >= set(had.split(","))
+    pair.old.restart()
+    one, other = pair.checksums("orders")
+    assert one == other
+
+
+def test_a_server_that_comes_back_in_the_middle_changes_nothing(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on in another file, and the transactions that it had are those that are got of it."""
+    pair = build(servers)
+    pair.lack(*inserts(*(letter * 100 for letter in "abcdef")))
+    had = gtids(pair.old)
+    pair.old.kill()
+    monkeypatch.setattr("mmm.agent.act.binlog_fetch.LONGEST", 500)
+    whole, asked = from_files(pair.files), 0
+
+    def answer(request: wire.Request) -> bytes:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            pair.old.restart()
+        return whole(request)
+
+    done, said = salvage(pair, answer=answer)
+    assert (done.complete, done.count) == (True, 6), said
+    assert gtids(pair.new) == gtids(pair.old) == had
+    with agent(pair.new) as here:
+        start_replica(here)
+    pair.old.run("INSERT INTO shop.orders (what) VALUES ('later')")
+    with agent(pair.new) as here, agent(pair.old) as there:
+        caught_up(here, there)
+    assert orders(pair.new) == orders(pair.old)
+
+
+@contextmanager
+def small_disk(server: Server, room: int) -> Iterator[None]:
+    """Have a server, which is started anew, with its data on a disk that has `room` bytes left."""
+    server.kill()
+    data, away = server.directory / "data", server.directory / "away"
+    used = sum(each.stat().st_blocks * 512 for each in data.rglob("*"))
+    data.rename(away)
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={used + room}", "none", data], check=True)
+    try:
+        shutil.copytree(away, data, dirs_exist_ok=True)
+        server.restart()
+        yield
+    finally:
+        server.kill()
+        subprocess.run(["umount", data], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+@pytest.mark.parametrize("filled", [False, True], ids=["table", "log"])
+def test_a_full_disk_costs_no_more_than_the_time_there_is_and_leaves_no_half_of_anything(
+    servers: Servers, *, filled: bool
+) -> None:
+    """A table that does not fit is refused at once; for a binary log that does not fit, MariaDB waits."""
+    pair = build(servers)
+    pair.lack(
+        *inserts("a"),
+        f"INSERT INTO orders (what) SELECT REPEAT('x', 190) FROM seq_1_to_{40 if filled else 60_000}",  # noqa: S608
+    )
+    pair.old.kill()
+    with small_disk(pair.new, 8 << 20):
+        if filled:
+            with (pair.new.directory / "data/filler").open("wb") as filler, suppress(OSError):
+                while True:
+                    os.write(filler.fileno(), bytes(4096))
+        ends = time.monotonic() + 3.0
+        done, said = salvage(pair, left=lambda: ends - time.monotonic())
+        assert done.cause in {Cause.LATE, Cause.NOT_APPLIED, Cause.SERVER}, said
+        assert (done.known, done.count + done.left) == (True, 2)
+        assert done.seconds < PLENTY / 2
+        assert orders(pair.new) == ["first", "a"][: 1 + done.count]
 
 
 def test_without_the_program_nothing_is_applied_and_what_is_missing_is_known(

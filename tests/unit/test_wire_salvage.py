@@ -10,7 +10,7 @@ from mmm.wire.binlog import LONGEST, Asked, Piece, ask_binlog, asked_binlog, pie
 from mmm.wire.salvaged import Cause, Salvaged, salvaged_fields, salvaged_in
 from mmm.wire.status import LeaseOffer, Status, ordered_status, set_status
 
-GOT = Salvaged("db1", 3, "0-1-4711", "0-1-4713", 1234, 2, Cause.DENIED, True, 0.085)
+GOT = Salvaged("db1", 3, "0-1-4711", "0-1-4713", 1234, 2, Cause.DENIED, True, 0.085, "0-1-4714")
 
 
 def reply(*fields: str) -> wire.Reply:
@@ -54,6 +54,11 @@ def test_a_reason_of_a_later_version_is_a_reason() -> None:
     got = salvaged_in(reply(field.replace("why=denied", "why=moon")))
     assert got is not None
     assert not got.complete
+
+
+def test_one_that_does_not_name_where_it_stopped_is_read() -> None:
+    (field,) = salvaged_fields(GOT)
+    assert salvaged_in(reply(field.replace(",at=0-1-4714", ""))) == replace(GOT, at="")
 
 
 def test_an_order_names_whose_log_is_to_be_got_behind_what_others_know() -> None:

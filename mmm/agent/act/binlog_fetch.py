@@ -60,6 +60,8 @@ class Source:
     ip: str
     port: int
     agents: AgentPort
+    most: int = MOST
+    """Bytes that are got of it."""
 
 
 def fetch(source: Source, server_id: int, since: LogPlace, left: Callable[[], float]) -> Fetched:
@@ -127,8 +129,8 @@ class _Fetching:
                 got += found.data
                 if part.begin + len(got) >= found.size:
                     return found.following
-                if before + len(got) > MOST:
-                    text = f"more than {MOST >> 20} MB of it are missing here"
+                if before + len(got) > self._source.most:
+                    text = f"more than {self._source.most / 2**20:g} MB of it are missing here"
                     raise _EndedError(Cause.TOO_LARGE, text)
                 if not found.data:
                     raise _EndedError(

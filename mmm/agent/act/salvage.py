@@ -9,10 +9,12 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from io import BytesIO
 
-from mmm.agent.act.binlog_fetch import Fetched, Source, fetch
+from mmm.agent.act.binlog_fetch import MOST, Fetched, Source, fetch
+from mmm.binlog.events import DamagedError
 from mmm.binlog.replay import batches, log_of, statements
-from mmm.binlog.transactions import Whole, joined, lacking, missing, reached
+from mmm.binlog.transactions import Whole, first_missing, joined, lacking, missing, reached
 from mmm.binlog.transactions import find as find_whole
 from mmm.config.model import Cluster
 from mmm.gtid.transactions import Executed
@@ -40,8 +42,10 @@ class SalvageError(Exception):
 class Salvage:
     """Gets the rest of another host's binary log into the server of this one."""
 
-    def __init__(self, conf: Cluster, server: Address) -> None:
+    def __init__(self, conf: Cluster, server: Address, most: int = MOST) -> None:
+        """`most` is how many bytes of a log are got."""
         self._conf = conf
+        self._most = most
         self._server = server
         self._agents = AgentPort(conf.auth_key)
         self.said = ""
@@ -81,14 +85,17 @@ class Salvage:
         status = self._stopped(server)
         has = self._executed(server)
         there = self._conf.hosts[host]
-        source = Source(host, there.ip, there.agent_port, self._agents)
+        source = Source(host, there.ip, there.agent_port, self._agents, self._most)
         got = fetch(source, status.source_server_id, status.executed, left)
         found = joined(find_whole(part.form, part.file, part.data) for part in got.parts)
         wanted = lacking(found, has)
         cause, self.said = self._apply(got, wanted.transactions, server.flavour, left)
         has = self._executed(server)
         if got.parts:
-            go_on_behind(server, status, reached(found, has), got.parts[0].form.server_id)
+            try:
+                go_on_behind(server, status, reached(found, has), got.parts[0].form.server_id)
+            except MysqlError as error:
+                cause, self.said = Cause.SERVER, error.text
         here = wanted.transactions[: len(wanted.transactions) - missing(wanted, has)]
         if cause is None and wanted.problem is not None:
             cause, self.said = Cause(wanted.problem.value), wanted.why
@@ -103,6 +110,7 @@ class Salvage:
             left=missing(found, has),
             cause=cause,
             known=got.cause is None and found.problem is None,
+            at=first_missing(found, has) or (found.cut if got.cause is not None else ""),
         )
 
     def _stopped(self, server: Connection) -> ReplicaStatus:
@@ -132,8 +140,11 @@ class Salvage:
                 text = printed(program, log_of(part.form, these), left())
             except ProgramError as error:
                 return Cause.PROGRAM, str(error)
-            found = statements(text.splitlines(keepends=True))
-            done = replay(self._server, batches(found, part.form, these), left)
+            found = batches(statements(BytesIO(text)), part.form, these)
+            try:
+                done = replay(self._server, found, left)
+            except DamagedError as error:
+                return Cause.DAMAGED, str(error)
             if done.problem:
                 return _cause(done), done.problem
         return None, ""

@@ -58,6 +58,7 @@ def encoded_salvage(got: Salvaged) -> dict[str, Any]:
         "read_to_its_end": got.known,
         "why": str(got.cause or ""),
         "seconds": got.seconds,
+        "at": got.at,
     }
 
 
@@ -112,7 +113,8 @@ def _salvaged(of: Fields) -> str:
         return f"nothing: {more}"
     why = _REASONS[got.cause or Cause.NOT_APPLIED]
     more = f"; {_got(got)}" if got.count else ""
-    return f"{_transactions(got.left)} that the binary log of {got.host} has: {why}{more}"
+    at = f", from {got.at} on" if got.at else ""
+    return f"{_transactions(got.left)} that the binary log of {got.host} has{at}: {why}{more}"
 
 
 def _not_got(of: Fields) -> str:
@@ -121,7 +123,8 @@ def _not_got(of: Fields) -> str:
     if got is None or got.cause is None:
         return ""
     more = f"; {_got(got)}" if got.count else ""
-    return f"; the rest of the binary log of {got.host} was not got: {_REASONS[got.cause]}{more}"
+    at = f", from {got.at} on," if got.at else ""
+    return f"; the rest of the binary log of {got.host}{at} was not got: {_REASONS[got.cause]}{more}"
 
 
 _NOT_HAD: Mapping[caught_up.Cause, str] = {
