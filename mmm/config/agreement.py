@@ -82,6 +82,11 @@ def digests(conf: Cluster) -> Mapping[str, str]:
     return {key: digest(text) for key, text in told.items() if text}
 
 
+def writer_hosts(conf: Cluster) -> str:
+    """Return the digest of the hosts that ask each other for promises; empty where there is no such role."""
+    return digests(conf).get(HOSTS, "")
+
+
 def alike(conf: Cluster) -> dict[str, str]:
     """Return each part with its value, or with a digest of it where it is long; nothing for files of MMM 1.x."""
     if conf.dialect == NOT_COMPARED:

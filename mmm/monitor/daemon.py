@@ -157,7 +157,7 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
         trusted = () if up else startup.in_use(stored)
         checked, has, settings = await witnesses.first_checks(conf, checks, time.monotonic(), trusted)
         found = await witnesses.ask_everybody(conf, stored, agents, checked)
-        started = startup.start(conf, checked, found, time.monotonic(), has)
+        started = startup.start(conf, checked, found, time.monotonic(), has, stored)
         world = started.world
         for name, known in settings.items():
             world = world.with_host(name, replace(world.hosts[name], settings=known))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mmm.config.agreement import writer_hosts
 from mmm.lease.rules import (
     FOREVER,
     NOTHING,
@@ -434,9 +435,10 @@ def test_agents_without_tokens_hold_what_they_are_told_for_good() -> None:
 
 def test_the_status_file_tells_a_monitor_that_restarts_what_was_granted() -> None:
     text = status_file.encode(quiet())
-    assert text == f"db1|ONLINE|{WRITER}|finite:10\ndb2|ONLINE|\n"
+    hosts = writer_hosts(CONF)
+    assert text == f"db1|ONLINE|{WRITER}|finite:10:{hosts}\ndb2|ONLINE|\n"
     stored, warnings = status_file.decode(text)
-    assert (stored["db1"], warnings) == (Stored("ONLINE", (WRITER,), "finite", length=10.0), ())
+    assert (stored["db1"], warnings) == (Stored("ONLINE", (WRITER,), "finite", length=10.0, hosts=hosts), ())
     found = {name: Found(stored[name]) for name in CONF.hosts}
     seen = {name: dict.fromkeys(checks(), CheckStatus()) for name in CONF.hosts}
     again = start(CONF, seen, found, NOW).world

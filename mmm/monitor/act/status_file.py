@@ -1,11 +1,11 @@
 """The status file: `HOST|STATE|ROLES|LEASE|LOST|USED` a line, so that a monitor that restarts goes on (rule 6.7).
 
 ROLES are the VIPs assigned to the host and those that it may still have bound: a monitor that died in the middle
-of a failover finishes it. LEASE tells whether what was granted of the active master role has an end: `finite:LENGTH`
-with the seconds of the conf's `vip_lease`, `forever`, or empty where nothing was; who finds no record takes it to be
-for ever (rule 11.1). LOST is `lost` where
-the host was lost and is not in use again, though its state does not say so. USED is `used` where the host has been
-in use since the cluster was set up, though its state does not say so. Empty columns at the end are left out.
+of a failover finishes it. LEASE tells whether what was granted of the active master role has an end:
+`finite:LENGTH:HOSTS` with the seconds of the conf's `vip_lease` and a digest of the role's hosts, whose promises can
+prolong it, `forever`, or empty where nothing was; who finds no record takes it to be for ever (rule 11.1). LOST is
+`lost` where the host was lost and is not in use again, though its state does not say so. USED is `used` where the host
+has been in use since the cluster was set up, though its state does not say so. Empty columns at the end are left out.
 """
 
 import os
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mmm.config import agreement
 from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER
 from mmm.monitor.decide import leases
@@ -101,7 +102,8 @@ def _soon(world: World, name: str) -> str:
 def _more(world: World, host: HostWorld, soon: str = "") -> str:
     lease = leases.recorded(host.agent) or soon
     if lease == FINITE:
-        lease = f"{FINITE}:{max(world.conf.vip_lease, host.agent.granted_before):g}"
+        length = max(world.conf.vip_lease, host.agent.granted_before)
+        lease = f"{FINITE}:{length:g}:{agreement.writer_hosts(world.conf)}"
     lost = "lost" if host.lost and host.state not in (State.HARD_OFFLINE, State.AWAITING_RECOVERY) else ""
     used = "used" if host.used and host.state not in (State.ONLINE, State.ADMIN_OFFLINE) else ""
     columns = f"|{lease}|{lost}|{used}"
@@ -128,11 +130,11 @@ def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
             except WireError as error:
                 warnings.append(f"line {number}: {error}: left out")
         columns = rest.split("|")
-        lease, _, length = columns[1].partition(":") if columns[1:] else ("", "", "")
+        lease, length, hosts, *_ = [*(columns[1:] or [""])[0].split(":"), "", ""]
         lease = lease if lease in {FINITE, "forever"} else ""
         seconds = float(length) if _LENGTH.fullmatch(length) else 0.0
         lost, used = "lost" in columns[2:3], "used" in columns[3:4]
-        stored[name] = Stored(state, tuple(vips), lease, lost=lost, used=used, length=seconds)
+        stored[name] = Stored(state, tuple(vips), lease, lost=lost, used=used, length=seconds, hosts=hosts)
     return stored, tuple(warnings)
 
 

@@ -6,8 +6,10 @@ worst that is known, roles by votes; equal votes go to the stored owner, then in
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import ClassVar
 
+from mmm.config.agreement import writer_hosts
 from mmm.config.model import Cluster, Role, Vip
 from mmm.gtid.transactions import Transactions
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
@@ -53,10 +55,15 @@ class Stored:
     """`finite`, `forever`, or empty where nothing of the active master role was granted or recorded."""
     length: float = 0.0
     """Seconds of a lease that is finite, by the conf under which it was granted; 0: not recorded."""
+    hosts: str = ""
+    """A digest of the hosts whose promises can prolong it, by that conf; empty: not recorded."""
     lost: bool = False
     """It was lost and is not in use again."""
     used: bool = False
     """It has been in use since the cluster was set up."""
+
+
+NOTHING_STORED: Mapping[str, Stored] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ class Started:
     world: World
     warnings: tuple[str, ...]
     conflict: PassiveCause | None = None
-    """Set when the active master role is bound on several hosts."""
+    """Set when the active master role is bound on several hosts, or may be where this conf knows nothing of."""
 
 
 def in_use(stored: Mapping[str, Stored]) -> frozenset[str]:
@@ -111,8 +118,12 @@ def start(
     found: Mapping[str, Found],
     now: float,
     has: Mapping[str, Transactions] | None = None,
+    stored: Mapping[str, Stored] = NOTHING_STORED,
 ) -> Started:
-    """Return the world to begin with; `has` is what the first checks have read of the servers' transactions."""
+    """Return the world to begin with; `has` is what the first checks have read of the servers' transactions.
+
+    `stored` is the whole status file: it may tell of hosts that are not in the conf any more.
+    """
     mode = Mode(conf.monitor.mode.upper()) if conf.monitor else Mode.ACTIVE
     found = {name: replace(found[name], foreign=_foreign(conf, found, name)) for name in conf.hosts}
     hosts = {name: _host(conf, found[name], checks[name], now) for name in conf.hosts}
@@ -134,9 +145,23 @@ def start(
     for name in conf.hosts:
         world = _note_what_is_left(world, name)
     careful = conf.monitor is None or conf.monitor.careful_startup
-    if conflict and careful:
+    conflict = (conflict if careful else None) or _unplaced(conf, found, stored) or conflict
+    if conflict and (careful or conflict.code != "two_writers"):
         world = replace(world, mode=Mode.PASSIVE, passive_cause=conflict)
     return Started(world, warnings, conflict)
+
+
+def _unplaced(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Stored]) -> PassiveCause | None:
+    """Return that the active master role may be held where nothing of this conf could wait for its end."""
+    if conf.vip_lease <= 0:
+        return None
+    writer = {vip for vip in conf.vips if vip.role == conf.active_master_role}
+    for name, line in stored.items():
+        told = name in found and found[name].agent is not None and found[name].system is not None
+        waits = told or (name in conf.hosts and not writer.isdisjoint(line.vips))
+        if line.lease and not waits:
+            return PassiveCause("unknown_holder", {"host": name, "vips": line.vips})
+    return None
 
 
 def _foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[Vip]:
@@ -210,10 +235,14 @@ def _was_used(found: Found) -> bool:
 
 
 def _given(conf: Cluster, stored: Stored | None, may_hold: frozenset[Vip], now: float) -> Outstanding:
-    """Return what is taken to be granted: a lease with an end begins now, without a record it has none."""
+    """Return what is taken to be granted: a lease with an end begins now, without a record it has none.
+
+    Nor has one that hosts can prolong by their promises which are not those of this conf: who may get the role by this
+    one was perhaps not among them, and has promised nothing.
+    """
     if conf.vip_lease <= 0 or not any(vip.role == conf.active_master_role for vip in may_hold):
         return NOTHING
-    if stored is None or stored.lease != "finite":
+    if stored is None or stored.lease != "finite" or stored.hosts not in {"", writer_hosts(conf)}:
         return Outstanding(FOREVER, FOREVER)
     return Outstanding(now, now).restored(max(conf.vip_lease, stored.length), now)
 

@@ -20,4 +20,8 @@ class PassiveCause(Said):
             f"{of['vip']} is bound on {listed(of['hosts'], ' and ')}. Unbind it on all but the true active master, then"
             " 'mmm_control set_active'."
         ),
+        "unknown_holder": lambda of: (
+            f"The status file says that {of['host']} may have {listed(of['vips'], ' and ')}, but this conf lacks the"
+            f" host or the VIP. Unbind it there and set read_only, or switch it off; then 'mmm_control set_active'."
+        ),
     }
