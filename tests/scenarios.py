@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.data import TICK_TABLE
-from mmm.sandbox.witness.health import host_facts
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.health import host_facts, settle
+from mmm.sandbox.witness.probe_run import Probe, Report
 
 LIMIT = 40.0
 """Seconds that any awaited event may take; what is waited for usually comes within five."""
@@ -169,6 +171,28 @@ def wait_back(sandbox: Sandbox, log: Log, host: str) -> None:
         force = f"set_online --force {host}"
         sandbox.wait_until(lambda: sandbox.ask(force, limit=LIMIT).startswith("OK"), LIMIT, force)
     sandbox.wait_states(LIMIT, **all_online)
+
+
+def come_back(sandbox: Sandbox, log: Log, host: str) -> None:
+    """Undo what was done to the cluster and wait until the writer `host`, which was lost, is back and all is well."""
+    heal(sandbox)
+    wait_back(sandbox, log, host)
+    settle(sandbox)
+
+
+def lose_the_server(sandbox: Sandbox, fault: str = "kill-mysqld") -> Report:
+    """Lose the server of db1, the writer, while a client writes; it says that nothing is lost, and comes back.
+
+    Returns what the client found.
+    """
+    log = Log(sandbox)
+    with Probe(sandbox) as probe:
+        probe.wait_writes(LIMIT)
+        inject(sandbox, fault, "db1")
+        log.wait("lost with db1 when db2 took over: nothing: ")
+        probe.wait_writes(LIMIT)
+        come_back(sandbox, log, "db1")
+    return probe.report
 
 
 def was_away(log: Log, host: str) -> bool:

@@ -6,11 +6,11 @@ import pytest
 
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.conf import Conf
-from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, Log, wait_back
+from tests.scenarios import LIMIT, Log, come_back, lose_the_server
 from tests.servers import kind
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.mysql]
@@ -44,20 +44,10 @@ def test_the_peer_takes_over_when_the_server_is_killed(other: Sandbox) -> None:
     log = Log(other)
     inject(other, "kill-mysqld", "db1")
     other.wait_until(lambda: other.writer() == "db2", LIMIT, "the peer has the writer's VIP")
-    heal(other)
-    wait_back(other, log, "db1")
-    settle(other)
+    come_back(other, log, "db1")
     assert other.writer() == "db2"
 
 
 def test_no_row_that_a_client_was_told_of_is_lost_with_the_server(other: Sandbox) -> None:
-    log = Log(other)
-    with Probe(other) as probe:
-        probe.wait_writes(LIMIT)
-        inject(other, "kill-mysqld", "db1")
-        log.wait("lost with db1 when db2 took over: nothing: ")
-        probe.wait_writes(LIMIT)
-        heal(other)
-        wait_back(other, log, "db1")
-        settle(other)
-    assert (probe.report.missing, probe.report.doubled) == ((), ())
+    report = lose_the_server(other)
+    assert (report.missing, report.doubled) == ((), ())

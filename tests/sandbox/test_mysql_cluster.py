@@ -11,7 +11,7 @@ from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept, restart
-from tests.scenarios import ALL_ONLINE, LIMIT, Log, wait_back
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, come_back, lose_the_server
 from tests.servers import kind
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.mysql]
@@ -135,9 +135,7 @@ def test_without_gtids_a_lost_writer_that_has_nothing_more_comes_back_by_itself(
     inject(sandbox, "kill-mysqld", "db1")
     log.wait("db2: told ONLINE, .*writer.*, detached from the lost master: OK")
     sandbox.sql("db2", "INSERT INTO sandbox.tick () VALUES ()")
-    heal(sandbox)
-    wait_back(sandbox, log, "db1")
-    settle(sandbox)
+    come_back(sandbox, log, "db1")
 
 
 GRANT = "GRANT REPLICATION SLAVE ON *.* TO 'mmm_monitor'@'%'"
@@ -150,13 +148,5 @@ def wait_for_tables(sandbox: Sandbox) -> None:
 
 
 def test_no_row_that_a_client_was_told_of_is_lost_with_the_server(mysql: Sandbox) -> None:
-    log = Log(mysql)
-    with Probe(mysql) as probe:
-        probe.wait_writes(LIMIT)
-        inject(mysql, "kill-mysqld", "db1")
-        log.wait("lost with db1 when db2 took over: nothing: ")
-        probe.wait_writes(LIMIT)
-        heal(mysql)
-        wait_back(mysql, log, "db1")
-        settle(mysql)
-    assert (probe.report.missing, probe.report.doubled) == ((), ())
+    report = lose_the_server(mysql)
+    assert (report.missing, report.doubled) == ((), ())

@@ -12,9 +12,8 @@ from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import NET, Conf
 from mmm.sandbox.trouble.faults import heal, inject, undo
 from mmm.sandbox.witness.health import catch_up, settle
-from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, Log, wait_back
+from tests.scenarios import LIMIT, Log, lose_the_server, wait_back
 
 pytestmark = pytest.mark.sandbox
 
@@ -62,6 +61,21 @@ def let_go(sandbox: Sandbox, host: str) -> None:
     sql.execute(sandbox.machine(host), [UNLOGGED, "ALTER USER 'replication'@'%' ACCOUNT UNLOCK"])
 
 
+def let_back(sandbox: Sandbox, log: Log) -> None:
+    """Undo what was done to db1, and wait until it is back."""
+    heal(sandbox)
+    let_go(sandbox, "db1")
+    wait_back(sandbox, log, "db1")
+    settle(sandbox)
+
+
+def assert_nothing_is_lost(sandbox: Sandbox, log: Log) -> None:
+    """Have db1 come back by itself, and every host have all rows."""
+    let_back(sandbox, log)
+    assert not log.lines("lacked when")
+    assert [rows(sandbox, host) for host in sandbox.hosts] == [ROWS] * 3
+
+
 def rows(sandbox: Sandbox, host: str) -> list[str]:
     return [str(row["id"]) for row in sandbox.sql(host, "SELECT id FROM sandbox.notes ORDER BY id")]
 
@@ -75,12 +89,7 @@ def test_what_only_a_killed_writer_had_is_on_the_next_and_it_comes_back_by_itsel
     said = log.wait("lost with db1 when db2 took over: ")
     assert "nothing: 5 transactions got from the binary log of db1 (0-1-" in said
     assert agent.lines("get the rest of db1's binary log: db2: 5 transactions got .*, nothing is missing")
-    heal(sandbox)
-    let_go(sandbox, "db1")
-    wait_back(sandbox, log, "db1")
-    settle(sandbox)
-    assert not log.lines("lacked when")
-    assert [rows(sandbox, host) for host in sandbox.hosts] == [ROWS] * 3
+    assert_nothing_is_lost(sandbox, log)
 
 
 def test_a_frozen_writers_log_is_read_once_it_has_let_go(notes: Sandbox) -> None:
@@ -90,12 +99,7 @@ def test_a_frozen_writers_log_is_read_once_it_has_let_go(notes: Sandbox) -> None
     log.wait("db2: told ONLINE, .*writer.*: OK")
     assert rows(sandbox, "db2") == ROWS
     assert "nothing: 5 transactions got" in log.wait("lost with db1 when db2 took over: ")
-    heal(sandbox)
-    let_go(sandbox, "db1")
-    wait_back(sandbox, log, "db1")
-    settle(sandbox)
-    assert not log.lines("lacked when")
-    assert [rows(sandbox, host) for host in sandbox.hosts] == [ROWS] * 3
+    assert_nothing_is_lost(sandbox, log)
 
 
 def test_masters_that_replicate_by_position_go_on_behind_it(notes: Sandbox) -> None:
@@ -105,12 +109,7 @@ def test_masters_that_replicate_by_position_go_on_behind_it(notes: Sandbox) -> N
     inject(sandbox, "kill-mysqld", "db1")
     log.wait("db2: told ONLINE, .*writer.*: OK")
     assert rows(sandbox, "db2") == ROWS
-    heal(sandbox)
-    let_go(sandbox, "db1")
-    wait_back(sandbox, log, "db1")
-    settle(sandbox)
-    assert not log.lines("lacked when")
-    assert [rows(sandbox, host) for host in sandbox.hosts] == [ROWS] * 3
+    assert_nothing_is_lost(sandbox, log)
     replicate_by(sandbox, "slave_pos", "db1", "db2")
 
 
@@ -124,10 +123,7 @@ def test_an_agent_that_was_restarted_since_the_servers_death_knows_where_its_log
     undo(sandbox, "freeze-monitor", monitor)
     log.wait("db2: told ONLINE, .*writer.*: OK")
     assert "nothing: 5 transactions got" in log.wait("lost with db1 when db2 took over: ")
-    heal(sandbox)
-    let_go(sandbox, "db1")
-    wait_back(sandbox, log, "db1")
-    settle(sandbox)
+    let_back(sandbox, log)
 
 
 def test_a_writer_whose_log_cannot_be_had_costs_no_time_and_is_named(notes: Sandbox) -> None:
@@ -141,25 +137,14 @@ def test_a_writer_whose_log_cannot_be_had_costs_no_time_and_is_named(notes: Sand
     assert "the rest of the binary log of db1 was not got: it cannot be read there" in said
     for file in sandbox.machine("db1").path("/var/lib/mysql").glob("hidden"):
         file.rename(file.with_name("mysql-bin.index"))
-    heal(sandbox)
-    let_go(sandbox, "db1")
-    wait_back(sandbox, log, "db1")
-    settle(sandbox)
+    let_back(sandbox, log)
 
 
 @pytest.mark.parametrize("fault", ["kill-mysqld", "freeze-mysqld"])
 def test_no_row_that_a_client_was_told_of_is_lost_with_a_server(sandbox: Sandbox, fault: str) -> None:
-    log = Log(sandbox)
-    with Probe(sandbox) as probe:
-        probe.wait_writes(LIMIT)
-        inject(sandbox, fault, "db1")
-        log.wait("lost with db1 when db2 took over: nothing: ")
-        probe.wait_writes(LIMIT)
-        heal(sandbox)
-        wait_back(sandbox, log, "db1")
-        settle(sandbox)
-    assert probe.report.writer == "db2"
-    assert (probe.report.missing, probe.report.doubled) == ((), ())
+    report = lose_the_server(sandbox, fault)
+    assert report.writer == "db2"
+    assert (report.missing, report.doubled) == ((), ())
 
 
 @pytest.fixture(scope="module")
@@ -173,14 +158,7 @@ def test_a_frozen_server_that_is_killed_comes_back_with_nothing_that_nobody_else
     """What it was committing when it froze would be finished by one that thaws."""
     sandbox = killing.healthy()
     log, agent = Log(sandbox), Log(sandbox, "db1", "mmm_agentd")
-    with Probe(sandbox) as probe:
-        probe.wait_writes(LIMIT)
-        inject(sandbox, "freeze-mysqld", "db1")
-        agent.wait("kill the server: db1: process [0-9]+ did not answer and is")
-        log.wait("lost with db1 when db2 took over: nothing: ")
-        probe.wait_writes(LIMIT)
-        heal(sandbox)
-        wait_back(sandbox, log, "db1")
-        settle(sandbox)
+    report = lose_the_server(sandbox, "freeze-mysqld")
+    assert agent.lines("kill the server: db1: process [0-9]+ did not answer and is")
     assert not log.lines("lacked when")
-    assert (probe.report.missing, probe.report.doubled) == ((), ())
+    assert (report.missing, report.doubled) == ((), ())

@@ -1,6 +1,7 @@
 """The same promises on every kind of server that can be had: followed, refused, waited for, closed to writers.
 
-All is asked as the accounts that `grants` makes, on real servers; MariaDB 10.11 is also in test_mysql_replication.
+All is asked as the accounts that `grants` makes, on real servers; MariaDB 10.11 is also in test_mysql_follow and
+test_mysql_replication.
 """
 
 import threading

@@ -1,6 +1,6 @@
 """Writes numbered rows through the writer's VIP for as long as it may, and tells of each what came of it.
 
-Run on a machine by mmm.proving.chaos.writers: `python -m mmm.proving.chaos.client PLAN`, until its input ends. Each
+Run on a machine by mmm.proving.chaos.recorders: `python -m mmm.proving.chaos.client PLAN`, until its input ends. Each
 line it prints is a JSON list: number, when it was sent, when answered, outcome, the server's id in the answer. Every
 number is tried once. What acknowledges a row says who it is in the same answer: LAST_INSERT_ID(@@server_id) comes back
 with it, so no proxy, cache or older answer can stand between the row and the name.

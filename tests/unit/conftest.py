@@ -1,0 +1,25 @@
+"""Fixtures that several files of unit tests share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import Servers
+from tests.unit.agent_host import host, machine
+from tests.unit.mariadb_trio import build
+from tests.unit.trio import Trio
+
+__all__ = ["host", "machine", "old_trio", "trio"]
+
+
+@pytest.fixture
+def trio(server_pool: Servers) -> Iterator[Trio]:
+    with server_pool.lent() as lent:
+        yield build(lent, "MASTER_USE_GTID=slave_pos")
+
+
+@pytest.fixture
+def old_trio(server_pool: Servers) -> Iterator[Trio]:
+    """The same, set up by file and position as the old handbooks say."""
+    with server_pool.lent() as lent:
+        yield build(lent, "MASTER_USE_GTID=no, MASTER_LOG_FILE='bin.000001', MASTER_LOG_POS=4")
