@@ -2,8 +2,13 @@
 
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryFile
 
 VERSION_LIMIT = 2.0
 """Seconds that the program may take to say its version."""
@@ -50,3 +55,35 @@ def _run(argv: list[str], log: bytes, limit: float) -> bytes:
         said = " ".join(done.stderr.decode("utf-8", "replace").split())[-300:]
         raise ProgramError(f"{argv[0]}: exit status {done.returncode}: {said}")
     return done.stdout
+
+
+@contextmanager
+def lines_of(program: str, arguments: Sequence[str], limit: float) -> Iterator[Iterator[bytes]]:
+    """Run the program and give the lines that it prints, as they come; it is killed after `limit` seconds.
+
+    Raises ProgramError at the end where it failed: what it has printed is not whole then.
+    """
+    with TemporaryFile() as errors:
+        argv = [program, "--no-defaults", *arguments]
+        try:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        except OSError as error:
+            raise ProgramError(f"{program}: {error.strerror or error}") from error
+        clock = threading.Timer(max(limit, 0.001), process.kill)
+        clock.start()
+        try:
+            with process.stdout or nullcontext(BytesIO()) as printed:
+                yield iter(printed)
+                for _ in printed:
+                    pass
+            status = process.wait()
+        finally:
+            clock.cancel()
+            process.kill()
+            process.wait()
+        if status < 0:
+            raise ProgramError(f"{program}: it was killed, or was not done within {limit:.0f} s")
+        if status:
+            errors.seek(0)
+            said = " ".join(errors.read().decode("utf-8", "replace").split())[-300:]
+            raise ProgramError(f"{program}: exit status {status}: {said}")

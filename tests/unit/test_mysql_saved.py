@@ -11,20 +11,15 @@ import pytest
 from mmm.binlog.transactions import Problem
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.mysql import parse
-from mmm.gtid.transactions import Executed
-from mmm.mysql.server.log_home import LogHome, look_at_log_home
-from mmm.mysql.server.replication import binlog_position, executed
+from mmm.mysql.server.replication import binlog_position
 from mmm.tools.saved import save as saving
 from mmm.tools.saved.extras import Extras
 from mmm.tools.saved.find import NoLogError, find, find_behind
-from mmm.tools.saved.outcome import Saved
-from mmm.tools.saved.save import SaveError, Target, save, verify
-from tests.servers import MARIADB, OTHERS, Server, Servers, kind
+from mmm.tools.saved.save import SaveError, verify
+from tests.servers import MARIADB, Servers, kind
+from tests.unit.saving import KINDS, build, found, has, home, inserts, saved
 
 pytestmark = pytest.mark.mysql
-
-KINDS = (MARIADB, *OTHERS)
-GTIDS = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
 
 
 @pytest.fixture
@@ -34,42 +29,6 @@ def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]
         yield found
     finally:
         found.stop()
-
-
-def build(servers: Servers, *options: str) -> Server:
-    """Return a server with a table and two rows."""
-    by_gtid = () if servers.kind.flavour.mariadb else GTIDS
-    server = servers.start("--innodb-flush-log-at-trx-commit=2", *by_gtid, *options)
-    server.run(
-        "CREATE DATABASE shop",
-        "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(200)) ENGINE=InnoDB",
-        *inserts("first", "second"),
-    )
-    return server
-
-
-def inserts(*what: str) -> list[str]:
-    return [f"INSERT INTO shop.orders (what) VALUES ('{one}')" for one in what]  # noqa: S608
-
-
-def has(server: Server) -> Executed:
-    with server.connect() as connection:
-        found = executed(connection)
-    assert found is not None
-    return found
-
-
-def home(server: Server) -> LogHome:
-    with server.connect() as connection:
-        return connection.ask(look_at_log_home(connection))
-
-
-def found(server: Server, there: Executed) -> Extras:
-    return find(home(server), there, has(server))
-
-
-def saved(extras: Extras, folder: Path) -> Saved:
-    return save(extras, Target(folder, "db1", "db2"))
 
 
 @pytest.mark.parametrize("servers", KINDS, indirect=True)
@@ -171,7 +130,7 @@ def test_what_is_saved_is_whole_and_for_its_owner_alone(servers: Servers, tmp_pa
     server = build(servers)
     there = has(server)
     server.run(*inserts("a"), "FLUSH BINARY LOGS", *inserts("b", "c"))
-    done = saved(found(server, there), tmp_path / "saved")
+    done = saved(server, found(server, there), tmp_path / "saved")
     assert done.folder is not None
     assert (done.count, done.again) == (3, False)
     assert {path.stat().st_mode & 0o077 for path in (done.folder, *done.folder.rglob("*"))} == {0}
@@ -185,7 +144,7 @@ def test_what_is_saved_is_whole_and_for_its_owner_alone(servers: Servers, tmp_pa
 
 def test_nothing_is_saved_where_there_is_nothing(servers: Servers, tmp_path: Path) -> None:
     server = build(servers)
-    done = saved(found(server, has(server)), tmp_path / "saved")
+    done = saved(server, found(server, has(server)), tmp_path / "saved")
     assert (done.folder, done.count) == (None, 0)
     assert not (tmp_path / "saved").exists()
 
@@ -194,11 +153,11 @@ def test_the_same_is_saved_once_and_more_of_it_anew(servers: Servers, tmp_path: 
     server = build(servers)
     there = has(server)
     server.run(*inserts("a"))
-    first = saved(found(server, there), tmp_path)
-    again = saved(found(server, there), tmp_path)
+    first = saved(server, found(server, there), tmp_path)
+    again = saved(server, found(server, there), tmp_path)
     assert (again.folder, again.again) == (first.folder, True)
     server.run(*inserts("b"))
-    more = saved(found(server, there), tmp_path)
+    more = saved(server, found(server, there), tmp_path)
     assert (more.count, more.again) == (2, False)
     assert first.folder is not None
     assert verify(first.folder).count == 1
@@ -208,13 +167,13 @@ def test_a_save_that_was_tampered_with_is_not_taken_for_one(servers: Servers, tm
     server = build(servers)
     there = has(server)
     server.run(*inserts("a"))
-    first = saved(found(server, there), tmp_path / "saved")
+    first = saved(server, found(server, there), tmp_path / "saved")
     assert first.folder is not None
     raw = first.folder / "raw/bin.000001"
     raw.write_bytes(raw.read_bytes()[:-1])
     with pytest.raises(SaveError, match=r"bin\.000001"):
         verify(first.folder)
-    second = saved(found(server, there), tmp_path / "saved")
+    second = saved(server, found(server, there), tmp_path / "saved")
     assert second.folder != first.folder
     assert not second.again
 
@@ -238,11 +197,11 @@ def test_a_save_that_is_killed_is_made_anew_and_one_that_was_done_is_found(
 
     if (child := os.fork()) == 0:
         setattr(saving, dies_after, dies)
-        saved(extras, tmp_path / "saved")
+        saved(server, extras, tmp_path / "saved")
         os._exit(0)
     os.waitpid(child, 0)
     whole = [path for path in (tmp_path / "saved").iterdir() if path.suffix != ".part"]
-    done = saved(extras, tmp_path / "saved")
+    done = saved(server, extras, tmp_path / "saved")
     assert list((tmp_path / "saved").iterdir()) == [done.folder]
     assert done.again == bool(whole)
     assert done.folder is not None
@@ -266,9 +225,9 @@ def test_what_the_disk_gives_back_otherwise_gets_no_name(
     with monkeypatch.context() as patched:
         patched.setattr(saving, "_settle", damage)
         with pytest.raises(SaveError, match="not what was written"):
-            saved(extras, tmp_path / "saved")
+            saved(server, extras, tmp_path / "saved")
     assert [path.suffix for path in (tmp_path / "saved").iterdir()] == [".part"]
-    done = saved(extras, tmp_path / "saved")
+    done = saved(server, extras, tmp_path / "saved")
     assert list((tmp_path / "saved").iterdir()) == [done.folder]
 
 
@@ -281,4 +240,4 @@ def test_transactions_that_are_not_in_what_was_copied_are_missed(servers: Server
         extras.transactions, tuple(part._replace(size=part.size - 10) for part in extras.parts), mariadb=True
     )
     with pytest.raises(SaveError, match="missing"):
-        saved(short, tmp_path / "saved")
+        saved(server, short, tmp_path / "saved")

@@ -1,5 +1,6 @@
 """The step that saves what only this host has, before anything of it is changed."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from mmm.gtid.transactions import Executed
 from mmm.mysql.server.log_home import LogHome, look_at_log_home
 from mmm.mysql.server.replication import executed
 from mmm.mysql.session.connection import Connection, connect
+from mmm.process import binlog_program
+from mmm.process.binlog_program import ProgramError
 from mmm.tools.accounts import tools_at
 from mmm.tools.rejoin import option_files
 from mmm.tools.rejoin.journal import Journal
@@ -16,6 +19,7 @@ from mmm.tools.rejoin.option_files import UnknownError
 from mmm.tools.rejoin.step_error import StepError
 from mmm.tools.saved.find import NoLogError, find
 from mmm.tools.saved.save import SaveError, Target, save
+from mmm.tools.saved.texts import Sources
 
 _LIMIT = 10.0
 
@@ -32,17 +36,19 @@ class Saving:
         """Return the journal with what was saved; raises StepError, MysqlError. No server: it does not run."""
         try:
             return self._saved(journal, server)
-        except (NoLogError, SaveError, UnknownError) as error:
+        except (NoLogError, ProgramError, SaveError, UnknownError) as error:
             if self.lose:
                 return journal
             raise StepError(f"{error}; --lose-extra {journal.host} goes on without") from error
 
     def _saved(self, journal: Journal, server: Connection | None) -> Journal:
-        with connect(tools_at(self.conf.hosts[journal.source]), _LIMIT) as there:
-            known, mariadb = _known(there), there.flavour.mariadb
         here = None if server is None else executed(server)
-        extras = find(self._home(server, mariadb=mariadb), known, here)
-        saved = save(extras, Target(self.folder, journal.host, journal.source))
+        with connect(tools_at(self.conf.hosts[journal.source]), _LIMIT) as there:
+            mariadb = there.flavour.mariadb
+            extras = find(self._home(server, mariadb=mariadb), _known(there), here)
+            program = self._program(mariadb=mariadb) if extras.transactions else ""
+            target = Target(self.folder, journal.host, journal.source)
+            saved = save(extras, target, Sources(program, server, there))
         numbers = tuple(Gtid(domain, 0, number) for domain, number in sorted(extras.highest().items()))
         kept = replace(journal, saved=str(saved.folder or ""), highest=text(numbers))
         if extras.problem is not None and not self.lose:
@@ -51,6 +57,10 @@ class Saving:
                 " on without"
             )
         return kept
+
+    def _program(self, *, mariadb: bool) -> str:
+        own = self.conf.hosts[self.conf.this].mysqlbinlog
+        return binlog_program.find(own, os.environ.get("PATH", ""), mariadb=mariadb)
 
     def _home(self, server: Connection | None, *, mariadb: bool) -> LogHome:
         if server is not None:

@@ -12,6 +12,27 @@ FORM = 1
 
 
 @dataclass(frozen=True, slots=True)
+class TableCount:
+    """What was done to the rows of a table."""
+
+    name: str
+    """`SCHEMA.TABLE`."""
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    rows: int = 0
+    """How many rows that was, each counted once."""
+    changed: int = 0
+    """How many of these rows the active master has changed or removed since."""
+    unfollowed: int = 0
+    """Changes of rows that have no key, or were too many to be listed."""
+
+    def __str__(self) -> str:
+        what = (("INSERT", self.inserted), ("UPDATE", self.updated), ("DELETE", self.deleted))
+        return ", ".join(f"{change} {self.name} {count}" for change, count in what if count)
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """What a folder holds; no folder: there was nothing to save."""
 
@@ -28,6 +49,13 @@ class Saved:
     """How many of them the active master may have; its GTIDs do not tell."""
     identity: str = ""
     """What tells the same transactions again."""
+    tables: tuple[TableCount, ...] = ()
+    statements: int = 0
+    """Of those that were logged as statements: DDL, grants, and what was written with binlog_format STATEMENT."""
+    unprinted: int = 0
+    """Rows that the program which reads the log could not print; the raw log has them."""
+    compared: bool = False
+    """The rows were compared with what the active master has."""
     size: int = 0
     """Bytes of the files of the log that hold them."""
     again: bool = False
@@ -37,7 +65,22 @@ class Saved:
         if not self.count:
             return f"{self.host} has no transactions that {self.peer} lacks"
         may = f", {self.uncertain} of which {self.peer} may have" if self.uncertain else ""
-        return f"{self.count} transaction{'' if self.count == 1 else 's'} ({self.names}{may})"
+        rows = f": {self.rows}" if self.rows else ""
+        return f"{self.count} transaction{'' if self.count == 1 else 's'} ({self.names}{may}){rows}"
+
+    @property
+    def rows(self) -> str:
+        """Return what was done to which tables, as people read it."""
+        parts = [text for table in self.tables if (text := str(table))]
+        if self.statements:
+            parts.append(f"{self.statements} other statement{'' if self.statements == 1 else 's'}")
+        changed = sum(table.changed for table in self.tables)
+        if not self.compared:
+            return ", ".join(parts)
+        has = "has" if changed == 1 else "have"
+        return ", ".join(parts) + (
+            f"; {changed} of these rows {has} changed on {self.peer} since" if changed else ""
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return it in words and numbers."""
@@ -47,12 +90,33 @@ class Saved:
 def summary(saved: Saved, extras: Extras) -> str:
     """Return what is said of it in the folder."""
     lines = [
-        f"What only {saved.host} had: {saved}. {saved.peer} was the active master.",
+        f"What only {saved.host} had, while {saved.peer} was the active master: {saved}.",
         "",
         *(
-            f"{part.name}: {sum(extra.file == part.name for extra in extras.transactions)} transactions"
+            f"raw/{part.name}: {sum(extra.file == part.name for extra in extras.transactions)} transactions"
             for part in extras.parts
         ),
+    ]
+    for table in saved.tables:
+        changed = f", {table.changed} changed on {saved.peer} since" if saved.compared else ""
+        lines.append(f"{table.name}: {table.rows} rows{changed}: {table}")
+        if table.unfollowed:
+            lines.append(
+                f"  {table.unfollowed} changes of rows that no key tells from others, or that were too many"
+            )
+    if saved.statements:
+        lines.append(f"Other statements, DDL say: {saved.statements}")
+    if saved.unprinted:
+        lines.append(f"Rows that could not be printed, and are in raw/ alone: {saved.unprinted} or more")
+    if not saved.compared:
+        lines.append(
+            f"The rows were not compared with what {saved.peer} has: it was not asked, or did not answer."
+        )
+    lines += [
+        "",
+        "transactions.sql: what they did, one after the other",
+        f"rows.sql: each row that they changed, once, and what {saved.peer} has",
+        "sha256sum -c SHA256: whether all of it is as it was written",
     ]
     return "\n".join(lines) + "\n"
 
@@ -68,6 +132,7 @@ def decode(text: str, folder: Path) -> Saved | None:
         known = json.loads(text)
         if known.pop("form") != FORM:
             return None
-        return replace(Saved(**known), folder=folder)
+        tables = tuple(TableCount(**each) for each in known.pop("tables"))
+        return replace(Saved(**known), folder=folder, tables=tables)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

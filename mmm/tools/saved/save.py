@@ -1,10 +1,12 @@
 """Saves transactions that only this host's server has into a folder of their own, and reads that back.
 
     SAVED_DIR/db1-20261128-143034/
-        raw/          the files of the binary log that hold them, as they are
-        summary.txt   what was saved, for people
-        saved.json    the same, for programs
-        SHA256        of every file; `sha256sum -c SHA256` checks it
+        raw/               the files of the binary log that hold them, as they are
+        transactions.sql   what they did, one after the other
+        rows.sql           each row that they changed, once, and what the active master has
+        summary.txt        what was saved, for people
+        saved.json         the same, for programs
+        SHA256             of every file; `sha256sum -c SHA256` checks it
 
 It is written under a name that ends with `.part`, and gets its own only when all of it was read back: what has a name
 is whole. Nothing here ever removes it. What a crash has left under the other name is removed by the next save.
@@ -22,12 +24,17 @@ from pathlib import Path
 
 from mmm.binlog.contents import Logged, contents
 from mmm.binlog.transactions import UnusableError
+from mmm.process.binlog_program import ProgramError
 from mmm.tools.saved.extras import Extra, Extras, name_of
 from mmm.tools.saved.find import pieces
 from mmm.tools.saved.outcome import Saved, decode, encode, summary
+from mmm.tools.saved.texts import Sources, Texts
 
 RAW, SUMMARY, KEPT, SUMS = "raw", "summary.txt", "saved.json", "SHA256"
+TRANSACTIONS, ROWS = "transactions.sql", "rows.sql"
 PART = ".part"
+LIMIT = 600.0
+"""Seconds that a save may take."""
 
 
 class SaveError(Exception):
@@ -45,13 +52,19 @@ class Target:
     """The active master."""
 
 
-def save(extras: Extras, target: Target) -> Saved:
-    """Save the transactions, or find that they are saved; returns what and where. Raises SaveError."""
+def save(extras: Extras, target: Target, sources: Sources, limit: float = LIMIT) -> Saved:
+    """Save the transactions, or find that they are saved, within `limit` seconds; returns what and where.
+
+    Raises SaveError: nothing of it may be taken for saved then. A server that cannot be asked is no reason: columns
+    have numbers then, and rows are not compared.
+    """
     if not extras.transactions:
         return Saved(target.host, target.peer)
     try:
         identity = _identity(extras)
-        return _again(target, identity) or _save(extras, target, identity)
+        return _again(target, identity) or _save(extras, target, identity, sources, limit)
+    except ProgramError as error:
+        raise SaveError(f"what only {target.host} has cannot be saved: {error}") from error
     except OSError as error:
         where = error.filename or target.folder
         text = f"what only {target.host} has cannot be saved: {where}: {error.strerror or error}"
@@ -99,7 +112,8 @@ def _folders(target: Target, *, whole: bool) -> list[Path]:
     return sorted(each for each in target.folder.glob("*") if ours.fullmatch(each.name))
 
 
-def _save(extras: Extras, target: Target, identity: str) -> Saved:
+def _save(extras: Extras, target: Target, identity: str, sources: Sources, limit: float) -> Saved:
+    deadline = time.monotonic() + limit
     target.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in _folders(target, whole=False):
         shutil.rmtree(left)
@@ -114,8 +128,19 @@ def _save(extras: Extras, target: Target, identity: str) -> Saved:
         f"{RAW}/{each.name}": _write(raw / each.name, pieces(each.path, each.size)) for each in extras.parts
     }
     saved = Saved(
-        target.host, target.peer, folder, len(extras), extras.names, extras.uncertain, identity, extras.size
+        target.host,
+        target.peer,
+        folder,
+        len(extras),
+        extras.names,
+        extras.uncertain,
+        identity,
+        size=extras.size,
     )
+    texts = Texts(sources, extras, raw, lambda: deadline - time.monotonic())
+    sums[TRANSACTIONS] = _write(part / TRANSACTIONS, texts.transactions(saved))
+    sums[ROWS] = _write(part / ROWS, texts.listed(saved))
+    saved = texts.counted(saved)
     sums[SUMMARY] = _write(part / SUMMARY, [summary(saved, extras).encode()])
     sums[KEPT] = _write(part / KEPT, [encode(saved).encode()])
     _write(part / SUMS, [f"{of}  {name}\n".encode() for name, of in sums.items()])

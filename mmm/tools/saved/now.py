@@ -1,0 +1,98 @@
+"""How a row is on the active master now: what to ask for each column, and whether that is what the log had. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from mmm.tools.saved.layouts import Table
+from mmm.tools.saved.values import WHOLE, Cell, Column, chosen, literal, name
+
+_NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint"}
+_TIMES = {"date": "DATE", "time": "TIME", "datetime": "DATETIME", "timestamp": "DATETIME"}
+_ADDRESSES = ("inet4", "inet6", "uuid")
+_CLOSE = 1e-5
+"""By how much a FLOAT may differ in proportion, which is printed with six digits."""
+
+
+def question(schema: str, table: str, layout: Table, key: Sequence[str]) -> str:
+    """Return the statement that asks for a row by the literals of its key, for a session in UTC."""
+    wanted = ", ".join(f"{_asked(column)} AS c{at}" for at, column in enumerate(layout.columns, 1))
+    found = " AND ".join(
+        f"{name(layout.columns[at - 1].name)}={text}" for at, text in zip(layout.key, key, strict=True)
+    )
+    return f"SELECT {wanted} FROM {name(schema)}.{name(table)} WHERE {found} LIMIT 1"  # noqa: S608
+
+
+def _asked(column: Column) -> str:
+    """Return what to ask for a column: a text that `answered` makes a value of."""
+    named = name(column.name)
+    if column.base in {"bit", "year", "enum", "set"}:
+        return f"{named}+0"
+    if column.base in _NUMBERS or column.base in {"decimal", "float", "double"}:
+        return named
+    if column.base in _TIMES or column.base in _ADDRESSES:
+        return f"CAST({named} AS CHAR)"
+    return f"HEX(CAST({named} AS CHAR))" if column.base == "json" else f"HEX({named})"
+
+
+def answered(row: Mapping[str, str | None], layout: Table) -> dict[int, Cell]:
+    """Return the values of a row that was asked for so, by the numbers of its columns."""
+    return {at: _cell(column, row[f"c{at}"]) for at, column in enumerate(layout.columns, 1)}
+
+
+def _cell(column: Column, text: str | None) -> Cell:
+    base = column.base
+    kind = _TIMES.get(base) or {
+        "year": "YEAR",
+        "enum": "ENUM",
+        "set": "SET",
+        "bit": "BIT",
+        "json": "JSON",
+    }.get(base, "")
+    if text is None:
+        return Cell(kind, None)
+    if base == "year":
+        return Cell(kind, b"1900" if text == "0" else text.encode())
+    if base in {"bit", "set"}:
+        return Cell(kind, f"b'{int(text):b}'".encode())
+    if base in _NUMBERS:
+        return Cell("INT", text.encode())
+    if base in {"decimal", "float", "double"}:
+        return Cell(base.upper(), text.encode())
+    if kind in {"ENUM", "DATE", "TIME", "DATETIME"} or base in _ADDRESSES:
+        return Cell(kind or "ADDRESS", text.encode())
+    return Cell(kind or "STRING", bytes.fromhex(text))
+
+
+def same(logged: Cell, now: Cell, column: Column) -> bool:
+    """Tell whether a value of the log is what the active master has."""
+    if logged.value is None or now.value is None:
+        return logged.value is now.value
+    match logged.kind:
+        case "FLOAT":
+            first, second = float(logged.value), float(now.value)
+            return abs(first - second) <= _CLOSE * max(abs(first), abs(second))
+        case "DOUBLE":
+            return float(logged.value) == float(now.value)
+        case "BIT" | "SET":
+            return chosen("SET", logged.value.decode()) == chosen("SET", now.value.decode())
+        case "ENUM" | "YEAR" | "DECIMAL":
+            return logged.value == now.value
+        case kind if kind in WHOLE or kind in {"DATE", "TIME", "DATETIME", "TIMESTAMP"}:
+            return literal(logged, column) == literal(now, column)
+    if now.kind == "ADDRESS":
+        return literal(logged, column).strip("'") == now.value.decode().lower()
+    return (
+        logged.value.rstrip(b"\0") == now.value.rstrip(b"\0")
+        if not column.charset
+        else logged.value == now.value
+    )
+
+
+def differing(image: Mapping[int, Cell], now: Mapping[int, Cell], layout: Table) -> list[int]:
+    """Return the columns of a row, as the log had it, in which the active master has something else."""
+    return [
+        at
+        for at, cell in image.items()
+        if at in now
+        and not layout.columns[at - 1].generated
+        and not same(cell, now[at], layout.columns[at - 1])
+    ]

@@ -1,0 +1,190 @@
+"""Each row that was changed, once: how it was before, how these transactions left it, and what the other has. Pure."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mmm.tools.saved.layouts import Table
+from mmm.tools.saved.now import differing
+from mmm.tools.saved.outcome import TableCount
+from mmm.tools.saved.printed import Change, Row
+from mmm.tools.saved.sql import plain, row_sql, shown
+from mmm.tools.saved.values import Cell, literal, name
+
+MOST = 100_000
+"""Rows that are followed one by one."""
+
+Image = Mapping[int, Cell]
+Now = Callable[[str, str, Table, tuple[str, ...]], Image | None]
+"""Asks the active master for a row by the literals of its key: None where it has none; raises UnaskedError."""
+
+
+class UnaskedError(Exception):
+    """The active master could not be asked for a row."""
+
+
+class Standing(StrEnum):
+    """How the active master has a row, against what was done to it here."""
+
+    SAME = "the same"
+    """As these transactions left it."""
+    BEFORE = "as before"
+    """As it was before them."""
+    CHANGED = "changed since"
+    """Neither: somebody has changed it there."""
+    GONE = "gone since"
+    """It was there before them, and is not any more."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(slots=True)
+class Touched:
+    """One row."""
+
+    before: Image | None
+    """None: it was not there."""
+    after: Image | None
+    """None: it was removed."""
+    table: Table
+
+
+@dataclass(slots=True)
+class Rows:
+    """All of them, by schema and table, and the literals of the key."""
+
+    found: dict[tuple[str, str], dict[tuple[str, ...], Touched]] = field(default_factory=dict)
+    counts: dict[tuple[str, str], Counter[Change]] = field(default_factory=dict)
+    unfollowed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Changes of rows that cannot be told from others, or were too many."""
+    total: int = 0
+
+    def add(self, row: Row, table: Table | None) -> None:
+        """Take in a change."""
+        where = (row.schema, row.table)
+        seen = plain(row, table)
+        if seen is None:
+            return
+        self.counts.setdefault(where, Counter())[seen.change] += 1
+        image = seen.old or seen.new
+        if table is None or not seen.whole or not table.key or not all(at in image for at in table.key):
+            self.unfollowed[where] += 1
+            return
+        if seen.change is not Change.UPDATE:
+            self._take(where, table, seen.old or None, seen.new or None)
+        elif _key({**seen.old, **seen.new}, table) == _key(seen.old, table):
+            self._take(where, table, seen.old, seen.new)
+        else:
+            self._take(where, table, seen.old, None)
+            self._take(where, table, None, {**seen.old, **seen.new})
+
+    def _take(self, where: tuple[str, str], table: Table, old: Image | None, new: Image | None) -> None:
+        rows = self.found.setdefault(where, {})
+        key = _key(old or new or {}, table)
+        known = rows.get(key)
+        if known is not None:
+            known.after = {**(known.after or {}), **new} if new is not None else None
+        elif self.total >= MOST:
+            self.unfollowed[where] += 1
+        else:
+            rows[key] = Touched(old, {**(old or {}), **new} if new is not None else None, table)
+            self.total += 1
+
+
+def _key(image: Image, table: Table) -> tuple[str, ...]:
+    return tuple(literal(image[at], table.column(at)) for at in table.key)
+
+
+def judge(row: Touched, now: Image | None) -> Standing:
+    """Return how the active master has a row; `now` is None where it has none."""
+    if now is None:
+        return (
+            Standing.SAME if row.after is None else Standing.BEFORE if row.before is None else Standing.GONE
+        )
+    if row.after is not None and not differing(row.after, now, row.table):
+        return Standing.SAME
+    if row.before is not None and not differing(row.before, now, row.table):
+        return Standing.BEFORE
+    return Standing.CHANGED
+
+
+@dataclass(slots=True)
+class Listing:
+    """Makes `rows.sql`, and counts for each table what came of it."""
+
+    rows: Rows
+    now: Now
+    peer: str
+    conflicts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unasked: int = 0
+    """Rows of which nobody knows what the active master has."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Return what the file has for each row."""
+        for (schema, table), changes in self.rows.counts.items():
+            said = ", ".join(f"{change} {changes[change]}" for change in Change if changes[change])
+            yield f"\n-- {schema}.{table}: {said}\n".encode("utf-8", "surrogateescape")
+            if left := self.rows.unfollowed[schema, table]:
+                yield f"-- {left} of these cannot be followed by a key: see transactions.sql\n".encode()
+            for key, row in self.rows.found.get((schema, table), {}).items():
+                yield from self._row(schema, table, key, row)
+
+    def _row(self, schema: str, table: str, key: tuple[str, ...], row: Touched) -> Iterator[bytes]:
+        there: Image | None = None
+        try:
+            there = self.now(schema, table, row.table, key)
+            standing = judge(row, there)
+        except UnaskedError:
+            standing = Standing.UNKNOWN
+            self.unasked += 1
+        conflict = standing in {Standing.CHANGED, Standing.GONE}
+        self.conflicts[schema, table] += conflict
+        doubtful = conflict or standing is Standing.UNKNOWN
+        named = ", ".join(
+            f"{name(row.table.columns[at - 1].name)}={text}"
+            for at, text in zip(row.table.key, key, strict=True)
+        )
+        text = f"-- {named}: {self._told(row, standing, there)}\n"
+        if (net := _net(schema, table, row)) is not None and standing is not Standing.SAME:
+            text += f"{'-- ' if doubtful else ''}{row_sql(net, row.table)}\n"
+        yield text.encode("utf-8", "surrogateescape")
+
+    def _told(self, row: Touched, standing: Standing, there: Image | None) -> str:
+        match standing:
+            case Standing.SAME:
+                return f"{self.peer} has the same"
+            case Standing.BEFORE:
+                return f"not on {self.peer}" if row.before is None else f"on {self.peer} as before"
+            case Standing.GONE:
+                return f"gone on {self.peer} since"
+            case Standing.UNKNOWN:
+                return f"{self.peer} could not be asked"
+        which = differing(row.after or row.before or {}, there or {}, row.table)
+        values = ", ".join(
+            f"{name(row.table.columns[at - 1].name)}={shown((there or {})[at], row.table, at)}"
+            for at in which
+        )
+        return f"{self.peer} now: {values}: changed on {self.peer} since"
+
+    def counted(self) -> tuple[TableCount, ...]:
+        """Return the counts of every table, once all lines were made."""
+        return tuple(
+            TableCount(
+                f"{schema}.{table}",
+                changes[Change.INSERT],
+                changes[Change.UPDATE],
+                changes[Change.DELETE],
+                len(self.rows.found.get((schema, table), {})),
+                self.conflicts[schema, table],
+                self.rows.unfollowed[schema, table],
+            )
+            for (schema, table), changes in self.rows.counts.items()
+        )
+
+
+def _net(schema: str, table: str, row: Touched) -> Row | None:
+    """Return what these transactions did to a row in all; None: nothing."""
+    if row.before is None and row.after is None:
+        return None
+    change = Change.INSERT if row.before is None else Change.DELETE if row.after is None else Change.UPDATE
+    return Row(change, schema, table, row.before or {}, row.after or {})

@@ -1,0 +1,233 @@
+r"""A column's value as mariadb-binlog and mysqlbinlog print it with `-vv`, and the same as a literal of SQL. Pure.
+
+    ###   @3='base' /* VARSTRING(80) meta=80 nullable=1 is_null=0 */
+
+Both print strings as bytes of the column's character set. MySQL's escapes are `\'`, `\\`, `\n` and the like, and
+`\xNN`; MariaDB's are `\xNN` for bytes below 0x20 alone, with quotes and backslashes as they are: what looks like such
+an escape there may be four characters of the value; the raw event tells (`resolved`).
+"""
+
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address
+
+_LINE = re.compile(
+    rb"###   @(?P<at>[0-9]+)=(?P<value>.*) /\* (?P<kind>[A-Z_]+)[^*]* meta=[0-9]+ nullable=[01] is_null=[01] \*/\s*",
+    re.DOTALL,
+)
+_UNSIGNED = re.compile(r"(-[0-9]+) \(([0-9]+)\)")
+_MYSQL_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_MARIADB_ESCAPE = re.compile(rb"\\x([01][0-9a-fA-F])")
+_OF_MYSQL = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"0": b"\0", b"Z": b"\x1a"}
+_LABEL = re.compile(r"'((?:[^']|'')*)'")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TEXT = {"utf8mb4": "utf-8", "utf8mb3": "utf-8", "utf8": "utf-8", "ascii": "ascii", "latin1": "cp1252"}
+_WIDE = {"ucs2": "utf-16-be", "utf16": "utf-16-be", "utf16le": "utf-16-le", "utf32": "utf-32-be"}
+_ADDRESSES: dict[str, tuple[int, Callable[[bytes], object]]] = {
+    "inet4": (4, IPv4Address),
+    "inet6": (16, IPv6Address),
+    "uuid": (16, lambda data: uuid.UUID(bytes=data)),
+}
+_SHOWN_ESCAPED = {"\\": "\\\\", "'": "''", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
+_BREAKS = str.maketrans(_SHOWN_ESCAPED)
+
+_LONGEST_IN_DOUBT = 100_000
+"""Bytes of a string that is looked for in both its readings."""
+
+WHOLE = frozenset({"TINYINT", "SHORTINT", "MEDIUMINT", "INT", "LONGINT"})
+"""Kinds of whole numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value: of a string its bytes, of anything else what is printed; None is NULL."""
+
+    kind: str
+    """As the program names the type: VARSTRING, INT, …"""
+    value: bytes | None
+    printed: bytes = field(default=b"", compare=False)
+    """What MariaDB prints of a string, where that can be read in more than one way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What information_schema says of a column."""
+
+    name: str
+    kind: str
+    """Its whole type: `int(10) unsigned`."""
+    charset: str = ""
+    generated: bool = False
+
+    @property
+    def base(self) -> str:
+        """Return the type alone: `int`."""
+        return re.split(r"[ (]", self.kind, maxsplit=1)[0]
+
+
+def read_cell(line: bytes, *, mariadb: bool) -> tuple[int, Cell] | None:
+    """Return a line's column, from 1, and value; None where the program could not print it."""
+    found = _LINE.fullmatch(line)
+    if found is None:
+        return None
+    at, text, kind = int(found["at"]), found["value"], found["kind"].decode()
+    if text == b"NULL":
+        return at, Cell(kind, None)
+    if not (len(text) >= 2 and text.startswith(b"'") and text.endswith(b"'")):
+        return at, Cell(kind, text.strip())
+    if kind in {"DATE", "TIME", "DATETIME"}:
+        return at, Cell(kind, text[1:-1])
+    if not mariadb:
+        return at, Cell(kind, _MYSQL_ESCAPE.sub(_unescaped, text[1:-1]))
+    return at, _of_mariadb(kind, text[1:-1])
+
+
+def _of_mariadb(kind: str, text: bytes) -> Cell:
+    value = _MARIADB_ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), text)
+    return Cell(kind, value, text if value != text else b"")
+
+
+def in_doubt(raw: bytes) -> bool:
+    """Tell whether a transaction of MariaDB has what looks like an escape: without it there are not two readings."""
+    return _MARIADB_ESCAPE.search(raw) is not None
+
+
+def resolved(cell: Cell, raw: bytes, begin: int) -> tuple[Cell, int]:
+    """Return a cell of MariaDB as the transaction's bytes have it, from `begin` on, and where these go on behind it.
+
+    There a string follows its length. What is not found, for the log is compressed, is left as it is read.
+    """
+    if not cell.printed or len(cell.printed) > _LONGEST_IN_DOUBT:
+        return cell, begin
+    parts = _MARIADB_ESCAPE.split(cell.printed)  # what is between escapes, and in turn the digits of these
+    either = b"".join(
+        b"(?:\\x%b|\\\\x%b)" % (part, part) if odd % 2 else re.escape(part) for odd, part in enumerate(parts)
+    )
+    for found in re.compile(either).finditer(raw, begin):
+        if _follows_its_length(raw, found.start(), len(found[0])):
+            return Cell(cell.kind, found[0]), found.end()
+    return cell, begin
+
+
+def _follows_its_length(raw: bytes, at: int, length: int) -> bool:
+    return any(
+        raw[at - size : at] == length.to_bytes(size, "little")
+        for size in range(1, 5)
+        if length < 1 << (8 * size)
+    )
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    what = found[1]
+    if len(what) == 3:
+        return bytes.fromhex(what[1:].decode())
+    return _OF_MYSQL.get(what, what)
+
+
+def literal(cell: Cell, column: Column | None) -> str:
+    """Return a value as SQL writes it, for a session in utf8mb4 and UTC with backslash escapes.
+
+    Without the column it is for people: what cannot be told then is whether a number is unsigned, and how letters
+    are coded.
+    """
+    if cell.value is None:
+        return "NULL"
+    text = cell.value.decode("utf-8", "replace")
+    match cell.kind:
+        case kind if kind in WHOLE:
+            return number(text, column)
+        case "DECIMAL" | "FLOAT" | "DOUBLE" | "BIT":
+            return text
+        case "YEAR":
+            return "0" if text == "1900" else text  # the log has years from 1900 on, and 0 for none
+        case "ENUM" | "SET":
+            return _labelled(cell.kind, text, column)
+        case "DATE":
+            return f"'{text.replace(':', '-')}'"
+        case "TIME" | "DATETIME":
+            return f"'{text}'"
+        case "TIMESTAMP":
+            return f"'{moment(text)}'"
+    return _string(cell, column)
+
+
+def number(text: str, column: Column | None) -> str:
+    """Return a whole number, of which the program prints both readings where they differ: `-1 (255)`."""
+    found = _UNSIGNED.fullmatch(text)
+    if found is None:
+        return text
+    return found[2] if column is not None and "unsigned" in column.kind else found[1]
+
+
+def moment(text: str) -> str:
+    """Return a TIMESTAMP, printed in seconds since 1970, in UTC."""
+    seconds, point, fraction = text.partition(".")
+    if not seconds.isdigit():
+        return text
+    if not int(seconds) and not fraction.strip("0"):
+        return f"0000-00-00 00:00:00{point}{fraction}"
+    return f"{_EPOCH + timedelta(seconds=int(seconds)):%Y-%m-%d %H:%M:%S}{point}{fraction}"
+
+
+def chosen(kind: str, text: str) -> int:
+    """Return what is stored of an ENUM or a SET: the number of the label, or the bits of several."""
+    return int(text.strip("b'"), 2) if kind == "SET" else int(text)
+
+
+def _labelled(kind: str, text: str, column: Column | None) -> str:
+    which = chosen(kind, text)
+    labels = [found[1].replace("''", "'") for found in _LABEL.finditer(column.kind)] if column else []
+    if kind == "ENUM":
+        return quoted(labels[which - 1]) if 0 < which <= len(labels) else str(which)
+    if which >> len(labels):
+        return str(which)
+    return quoted(",".join(label for bit, label in enumerate(labels) if which >> bit & 1))
+
+
+def _string(cell: Cell, column: Column | None) -> str:
+    value = cell.value or b""
+    if column is not None and column.base in _ADDRESSES:
+        size, shown = _ADDRESSES[column.base]
+        return f"'{shown(value.ljust(size, bytes(1)))}'"  # zeros at its end are not in the log
+    if column is not None and column.base == "binary" and (length := re.search("[0-9]+", column.kind)):
+        cell = Cell(cell.kind, value.ljust(int(length[0]), bytes(1)))
+        value = cell.value or b""
+    text = as_text(cell, column)
+    return quoted(text) if text is not None else f"X'{value.hex()}'"
+
+
+def as_text(cell: Cell, column: Column | None) -> str | None:
+    """Return a string's letters; None where it is none, or not to be shown as it is."""
+    value = cell.value or b""
+    if cell.kind == "GEOMETRY":
+        return None
+    if column is None or column.base == "json":
+        code = "utf-8"
+    elif not column.charset:
+        code = "ascii"
+    else:
+        code = (
+            _TEXT.get(column.charset)
+            or _WIDE.get(column.charset)
+            or ("" if column.charset == "swe7" else "ascii")
+        )
+    try:
+        text = value.decode(code) if code else None
+    except UnicodeDecodeError:
+        return None
+    if text is None or any((sign < " " and sign not in _SHOWN_ESCAPED) or sign == "\x7f" for sign in text):
+        return None
+    return text
+
+
+def quoted(text: str) -> str:
+    """Return a string of SQL, on one line."""
+    return f"'{text.translate(_BREAKS)}'"
+
+
+def name(text: str) -> str:
+    """Return a name of SQL."""
+    return f"`{text.replace('`', '``')}`"

@@ -1,0 +1,65 @@
+"""A server that has transactions of its own, and what it takes to save them."""
+
+import os
+from pathlib import Path
+
+from mmm.gtid.transactions import Executed
+from mmm.mysql.server.log_home import LogHome, look_at_log_home
+from mmm.mysql.server.replication import executed
+from mmm.mysql.session.connection import Connection
+from mmm.process import binlog_program
+from mmm.tools.saved.extras import Extras
+from mmm.tools.saved.find import find
+from mmm.tools.saved.outcome import Saved
+from mmm.tools.saved.save import Target, save
+from mmm.tools.saved.texts import Sources
+from tests.servers import MARIADB, OTHERS, Server, Servers
+
+KINDS = (MARIADB, *OTHERS)
+GTIDS = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+
+
+def build(servers: Servers, *options: str) -> Server:
+    """Return a server with a table and two rows."""
+    by_gtid = () if servers.kind.flavour.mariadb else GTIDS
+    server = servers.start("--innodb-flush-log-at-trx-commit=2", *by_gtid, *options)
+    server.run(
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(200)) ENGINE=InnoDB",
+        *inserts("first", "second"),
+    )
+    return server
+
+
+def inserts(*what: str) -> list[str]:
+    return [f"INSERT INTO shop.orders (what) VALUES ('{one}')" for one in what]  # noqa: S608
+
+
+def has(server: Server) -> Executed:
+    with server.connect() as connection:
+        found = executed(connection)
+    assert found is not None
+    return found
+
+
+def home(server: Server) -> LogHome:
+    with server.connect() as connection:
+        return connection.ask(look_at_log_home(connection))
+
+
+def found(server: Server, there: Executed) -> Extras:
+    return find(home(server), there, has(server))
+
+
+def saved(
+    server: Server,
+    extras: Extras,
+    folder: Path,
+    *,
+    here: Connection | None = None,
+    there: Connection | None = None,
+) -> Saved:
+    own = server.kind.binlog_program()
+    mariadb = server.kind.flavour.mariadb
+    program = binlog_program.find(str(own or ""), os.environ["PATH"], mariadb=mariadb)
+    return save(extras, Target(folder, "db1", "db2"), Sources(program, here, there))

@@ -1,0 +1,343 @@
+"""What is saved can be read, and run again: the same rows come of it, on every kind of server, for every type."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mmm.tools.saved.outcome import Saved, TableCount
+from tests.servers import MARIADB, Server, Servers, kind
+from tests.unit.saving import GTIDS, KINDS, found, has, home, saved
+
+pytestmark = pytest.mark.mysql
+
+NUMBERS = {
+    "ti": ("TINYINT", "-128"), "tu": ("TINYINT UNSIGNED", "255"), "su": ("SMALLINT UNSIGNED", "65535"),
+    "mi": ("MEDIUMINT", "-8388608"), "mu": ("MEDIUMINT UNSIGNED", "16777215"), "iu": ("INT UNSIGNED", "4294967295"),
+    "bi": ("BIGINT", "-9223372036854775808"), "bu": ("BIGINT UNSIGNED", "18446744073709551615"),
+    "de": ("DECIMAL(30,10)", "-12345678901234567890.0123456789"), "fl": ("FLOAT", "1.1"), "dou": ("DOUBLE", "1e100"),
+    "b1": ("BIT(1)", "b'1'"), "b9": ("BIT(9)", "b'100000001'"), "ye": ("YEAR", "2026"), "y0": ("YEAR", "0"),
+}  # fmt: skip
+TIMES = {
+    "da": ("DATE", "'0001-12-31'"), "t0": ("TIME", "'-838:59:59'"), "t6": ("TIME(6)", "'-00:00:01.500000'"),
+    "d0": ("DATETIME", "'9999-12-31 23:59:59'"), "d3": ("DATETIME(3)", "'2026-11-29 04:05:06.123'"),
+    "ts": ("TIMESTAMP NULL", "'2026-11-29 04:05:06'"), "t9": ("TIMESTAMP(6) NULL", "'1970-01-01 03:00:01.000001'"),
+}  # fmt: skip
+STRINGS = {
+    "ch": ("CHAR(10)", "'é''\\\\ \"x'"), "vc": ("VARCHAR(300)", "'line\\nnext\\t\\0\\r\\Z ''q'' \\\\x0a \\\\ end\\\\'"),
+    "la": ("VARCHAR(50) CHARACTER SET latin1", "'é€'"), "bn": ("BINARY(5)", "X'0001ff2700'"),
+    "vb": ("VARBINARY(20)", "X'00275c0a0dff'"), "te": ("TEXT", "'€ text 😀 /* INT meta=0 nullable=1 is_null=0 */'"),
+    "bl": ("BLOB", "X'ff00275c0a1a80'"), "en": ("ENUM('a','b''x')", "'b''x'"), "se": ("SET('x','y','z')", "'x,z'"),
+    "js": ("JSON", "'{\"a\": [1, \"x\\\\\\\\n\\\\u0007\"]}'"), "uc": ("VARCHAR(20) CHARACTER SET ucs2", "'AB\u4141'"),
+}  # fmt: skip
+TYPES = {**NUMBERS, **TIMES, **STRINGS}
+OF_MARIADB = {"ge": ("POINT", "ST_GeomFromText('POINT(1 2)')"), "ip": ("INET6", "'2001:db8::'")}
+UUID = {"uu": ("UUID", "'123e4567-e89b-12d3-a456-426655440000'")}
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
+    pool = Servers(tmp_path / "servers", kind(getattr(request, "param", MARIADB)))
+    try:
+        yield pool
+    finally:
+        pool.stop()
+
+
+@dataclass
+class Pair:
+    """Two servers with the same data; the first is to have transactions of its own."""
+
+    one: Server
+    two: Server
+    folder: Path
+
+    def save(self, *statements: str, asks: bool = True) -> Saved:
+        """Have the first run statements, and save what came of it."""
+        there = has(self.one)
+        self.one.run("SET NAMES utf8mb4, time_zone='+03:00', sql_mode=''", "USE shop", *statements)
+        with self.one.connect() as here, self.two.connect() as other:
+            extras = found(self.one, there)
+            servers = {"here": here, "there": other} if asks else {}
+            return saved(self.one, extras, self.folder, **servers)
+
+    def text(self, done: Saved, name: str = "transactions.sql") -> str:
+        assert done.folder is not None
+        return (done.folder / name).read_text("utf-8")
+
+    def apply(self, done: Saved) -> None:
+        """Run what was saved on the other server."""
+        client = self.two.kind.client()
+        assert client is not None
+        assert done.folder is not None
+        argv = [str(client), "--no-defaults", "--host=127.0.0.1", f"--port={self.two.port}", "--user=root"]
+        ran = subprocess.run(
+            argv, input=(done.folder / "transactions.sql").read_bytes(), capture_output=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr.decode()
+
+    def checksums(self, *tables: str) -> list[list[str | None]]:
+        return [[self._checksum(server, table) for table in tables] for server in (self.one, self.two)]
+
+    def _checksum(self, server: Server, table: str) -> str | None:
+        with server.connect() as connection:
+            return connection.query(f"CHECKSUM TABLE shop.{table} EXTENDED")[0]["Checksum"]
+
+
+def pair(servers: Servers, folder: Path, *statements: str, options: tuple[str, ...] = ()) -> Pair:
+    more = (
+        ("--binlog-annotate-row-events=ON",)
+        if servers.kind.flavour.mariadb
+        else (*GTIDS, "--binlog-rows-query-log-events=ON")
+    )
+    both = [
+        servers.start("--binlog-format=ROW", "--innodb-flush-log-at-trx-commit=2", *more, *options)
+        for _ in range(2)
+    ]
+    for server in both:
+        server.run(
+            "SET NAMES utf8mb4, time_zone='+03:00', sql_mode=''",
+            "CREATE DATABASE shop CHARACTER SET utf8mb4",
+            "USE shop",
+            "CREATE TABLE o (id INT PRIMARY KEY, c VARCHAR(50), d DECIMAL(9,2))",
+            "INSERT INTO o VALUES (1,'base',1), (2,'base',2), (3,'base',3), (4,'base',4)",
+            *statements,
+        )
+    return Pair(both[0], both[1], folder / "saved")
+
+
+def types(servers: Servers) -> dict[str, tuple[str, str]]:
+    if not servers.kind.flavour.mariadb:
+        return TYPES
+    return {**TYPES, **OF_MARIADB, **(UUID if servers.kind.flavour.version >= (10, 7, 0) else {})}
+
+
+@pytest.mark.parametrize("servers", KINDS, indirect=True)
+def test_all_types_come_out_as_they_went_in(servers: Servers, tmp_path: Path) -> None:
+    columns = types(servers)
+    names = ", ".join(columns)
+    kinds = ", ".join(f"{name} {each[0]}" for name, each in columns.items())
+    values = ", ".join(each[1] for each in columns.values())
+    generated = "vg VARCHAR(40) AS (CONCAT(vc,'!')) VIRTUAL, sg INT AS (ti+1) STORED"
+    both = pair(
+        servers,
+        tmp_path,
+        f"CREATE TABLE w (id INT PRIMARY KEY, {kinds}, {generated})",
+        f"CREATE TABLE bare ({kinds}, n INT)",
+        f"INSERT INTO w (id, {names}) VALUES (1, {values}), (2, {values}), (3, {values})",  # noqa: S608
+        f"INSERT INTO bare ({names}, n) VALUES ({values}, 1), ({values}, 2), ({values}, 2)",  # noqa: S608
+        "INSERT INTO bare (n) VALUES (3), (4)",
+    )
+    done = both.save(
+        f"INSERT INTO w (id, {names}) VALUES (10, {values})",  # noqa: S608
+        "INSERT INTO w (id) VALUES (11)",
+        *(f"UPDATE w SET {name}=NULL WHERE id=1" for name in columns),  # noqa: S608
+        *(f"UPDATE w SET {name}={each[1]} WHERE id=11" for name, each in columns.items()),  # noqa: S608
+        "DELETE FROM w WHERE id=2",
+        "DELETE FROM bare WHERE n=2 LIMIT 1",
+        "UPDATE bare SET n=30, te='x' WHERE n IN (1, 3)",
+        "DELETE FROM bare WHERE n=4",
+        f"INSERT INTO bare ({names}, n) VALUES ({values}, 5)",  # noqa: S608
+    )
+    assert done.unprinted == 0
+    both.apply(done)
+    one, two = both.checksums("w", "bare")
+    assert one == two
+    assert None not in one
+
+
+@pytest.mark.parametrize("servers", KINDS, indirect=True)
+def test_what_is_said_is_what_was_done(servers: Servers, tmp_path: Path) -> None:
+    both = pair(servers, tmp_path)
+    done = both.save(
+        "INSERT INTO o VALUES (5,'it''s',NULL)",
+        "update o set c='changed', d=NULL where id=1",
+        "DELETE FROM o WHERE id=2",
+    )
+    lines = both.text(done).splitlines()
+    assert "-- said as: update o set c='changed', d=NULL where id=1" in lines
+    assert "INSERT INTO `shop`.`o` (`id`, `c`, `d`) VALUES (5, 'it''s', NULL);" in lines
+    assert (
+        "UPDATE `shop`.`o` SET `c`='changed', `d`=NULL WHERE `id`=1 LIMIT 1; -- `c` was 'base'; `d` was 1.00"
+        in lines
+    )
+    assert "DELETE FROM `shop`.`o` WHERE `id`=2 LIMIT 1; -- was `id`=2, `c`='base', `d`=2.00" in lines
+    assert sum(line.startswith("-- transaction ") for line in lines) == 3
+    both.apply(done)
+    one, two = both.checksums("o")
+    assert one == two
+
+
+@pytest.mark.parametrize("servers", [MARIADB, "mysql:9.7"], indirect=True)
+def test_statements_and_ddl_run_again_under_what_they_were_said(servers: Servers, tmp_path: Path) -> None:
+    both = pair(servers, tmp_path)
+    done = both.save(
+        "CREATE TABLE new (id INT AUTO_INCREMENT PRIMARY KEY, t TIMESTAMP NULL, c VARCHAR(50)) -- new; table",
+        "INSERT INTO new (c) VALUES ('row'), ('next')",
+        "SET binlog_format=STATEMENT, sql_mode='ANSI_QUOTES', @x='it''s'",
+        'INSERT INTO "new" (t, c) VALUES (FROM_UNIXTIME(0), @x)',
+        "INSERT INTO \"new\" (t, c) VALUES (NOW(), CONCAT('a;', 'b'))",
+        "SET binlog_format=ROW, sql_mode=''",
+        "ALTER TABLE o DROP COLUMN d, ADD COLUMN e INT FIRST",
+        "UPDATE o SET e=id, c='after' WHERE id=1",
+        "CREATE PROCEDURE p() BEGIN SELECT ';'; SELECT '$$'; END",
+        "CREATE USER someone",
+    )
+    both.apply(done)
+    one, two = both.checksums("new", "o")
+    assert one == two
+    assert None not in one
+    assert both.two.value("(SELECT COUNT(*) FROM mysql.user WHERE user='someone')") == "1"
+    assert done.statements == 6
+
+
+@pytest.mark.parametrize("servers", [MARIADB, "mariadb:10.5"], indirect=True)
+def test_a_log_whose_numbers_go_back_is_read(servers: Servers, tmp_path: Path) -> None:
+    both = pair(servers, tmp_path)
+    done = both.save(
+        "INSERT INTO o VALUES (5,'own',5)",
+        "SET SESSION server_id=3, gtid_seq_no=4",
+        "INSERT INTO o VALUES (6,'of another',6)",
+    )
+    assert (done.count, done.names.split(" ")[-1]) == (2, "0-3-4")
+    both.apply(done)
+    one, two = both.checksums("o")
+    assert one == two
+
+
+def test_rows_from_before_a_change_of_their_table_have_the_names_of_then(
+    servers: Servers, tmp_path: Path
+) -> None:
+    both = pair(servers, tmp_path)
+    done = both.save(
+        "UPDATE o SET c='early' WHERE id=1",
+        "ALTER TABLE o DROP COLUMN c, ADD COLUMN f INT",
+        "UPDATE o SET f=7 WHERE id=2",
+        "ALTER TABLE o ADD COLUMN g INT FIRST",
+        "UPDATE o SET f=8 WHERE id=3",
+        "DROP TABLE o",
+    )
+    text = both.text(done)
+    assert "UPDATE `shop`.`o` SET `c`='early' WHERE `id`=1" in text
+    assert "-- UPDATE `shop`.`o` SET @1=2" in text
+
+
+def test_a_dead_server_leaves_numbers_for_names_where_nobody_else_knows_them(
+    servers: Servers, tmp_path: Path
+) -> None:
+    both = pair(servers, tmp_path)
+    there, where = has(both.one), home(both.one)
+    both.one.run("INSERT INTO shop.o VALUES (9,'x',9)", "UPDATE shop.o SET c='y' WHERE id=9")
+    extras = found(both.one, there)
+    both.one.kill()
+    assert where
+    alone = saved(both.one, extras, tmp_path / "alone")
+    assert "-- UPDATE `shop`.`o` SET @1=9, @2='y'" in both.text(alone)
+    assert not alone.compared
+    with both.two.connect() as other:
+        done = saved(both.one, extras, tmp_path / "asked", there=other)
+    assert "UPDATE `shop`.`o` SET `c`='y' WHERE `id`=9" in both.text(done)
+    both.apply(done)
+    assert both.two.value("(SELECT c FROM shop.o WHERE id=9)") == "y"
+
+
+def test_a_table_that_keeps_its_history_gets_what_people_did(servers: Servers, tmp_path: Path) -> None:
+    both = pair(
+        servers,
+        tmp_path,
+        "CREATE TABLE v (id INT PRIMARY KEY, c INT) WITH SYSTEM VERSIONING",
+        "INSERT INTO v VALUES (1,1),(2,2)",
+    )
+    done = both.save("UPDATE v SET c=9 WHERE id=1", "DELETE FROM v WHERE id=2", "INSERT INTO v VALUES (3,3)")
+    both.apply(done)
+    for server in (both.one, both.two):
+        assert server.value("(SELECT GROUP_CONCAT(id,':',c ORDER BY id) FROM shop.v)") == "1:9,3:3"
+    assert done.tables == (TableCount("shop.v", 1, 1, 1, 3, 0, 0),)
+
+
+@pytest.mark.parametrize(
+    ("servers", "options"),
+    [
+        (MARIADB, ("--log-bin-compress=ON", "--log-bin-compress-min-len=10")),
+        (MARIADB, ("--binlog-row-image=MINIMAL",)),
+        (MARIADB, ("--binlog-row-image=NOBLOB",)),
+        (MARIADB, ("--binlog-checksum=NONE",)),
+        ("mysql:9.7", ("--binlog-transaction-compression=ON",)),
+        ("mysql:9.7", ("--binlog-row-image=MINIMAL",)),
+    ],
+    indirect=["servers"],
+)
+def test_however_the_log_is_written(servers: Servers, tmp_path: Path, options: tuple[str, ...]) -> None:
+    both = pair(servers, tmp_path, options=options)
+    done = both.save(
+        "INSERT INTO o VALUES (5,REPEAT('x',40),5),(6,'line\\nline',6)",
+        r"INSERT INTO o VALUES (7,'\\x0a and \n, long enough for both',7),(8,'\n and \\x0a and \\x0a',8)",
+        "UPDATE o SET c='changed' WHERE id<3",
+        "FLUSH BINARY LOGS",
+        "DELETE FROM o WHERE id=3",
+        "SET binlog_format=STATEMENT",
+        "UPDATE o SET d=d+1 WHERE c IN ('changed', 'a long statement, which is compressed')",
+    )
+    assert done.count == 5
+    both.apply(done)
+    one, two = both.checksums("o")
+    assert one == two
+
+
+@pytest.mark.parametrize("servers", KINDS, indirect=True)
+def test_each_row_is_listed_with_what_the_other_has(servers: Servers, tmp_path: Path) -> None:
+    columns = types(servers)
+    kinds = ", ".join(f"{name} {each[0]}" for name, each in columns.items())
+    row = f"INSERT INTO w (id, {', '.join(columns)}) VALUES (7, {', '.join(each[1] for each in columns.values())})"  # noqa: S608
+    both = pair(
+        servers, tmp_path, f"CREATE TABLE w (id INT PRIMARY KEY, {kinds})", "CREATE TABLE bare (a INT)", row
+    )
+    both.two.run(
+        "SET time_zone='+03:00'",
+        "UPDATE shop.o SET c='other' WHERE id=2",
+        "DELETE FROM shop.o WHERE id=3",
+        "INSERT INTO shop.o VALUES (6,'six',6)",
+    )
+    done = both.save(
+        "UPDATE o SET c='mine'",
+        "INSERT INTO o VALUES (5,'five',5),(6,'six',6)",
+        "UPDATE o SET d=50 WHERE id=5",
+        "UPDATE w SET id=8",
+        "INSERT INTO bare VALUES (1)",
+    )
+    assert done.compared
+    assert done.tables == (
+        TableCount("shop.o", 2, 5, 0, 6, 2, 0),
+        TableCount("shop.w", 0, 1, 0, 2, 0, 0),
+        TableCount("shop.bare", 1, 0, 0, 0, 0, 1),
+    )
+    assert done.rows == (
+        "INSERT shop.o 2, UPDATE shop.o 5, UPDATE shop.w 1, INSERT shop.bare 1; "
+        "2 of these rows have changed on db2 since"
+    )
+    lines = both.text(done, "rows.sql").splitlines()
+    assert lines[lines.index("-- `id`=1: on db2 as before") + 1].startswith(
+        "UPDATE `shop`.`o` SET `c`='mine'"
+    )
+    assert lines[lines.index("-- `id`=2: db2 now: `c`='other': changed on db2 since") + 1].startswith(
+        "-- UPDATE "
+    )
+    assert lines[lines.index("-- `id`=3: gone on db2 since") + 1].startswith("-- UPDATE ")
+    assert lines[lines.index("-- `id`=5: not on db2") + 1].startswith("INSERT INTO `shop`.`o` ")
+    assert "-- `id`=6: db2 has the same" in lines
+    assert lines[lines.index("-- `id`=7: on db2 as before") + 1].startswith("DELETE FROM `shop`.`w` ")
+
+
+def test_a_master_that_cannot_be_asked_is_no_reason_not_to_save(servers: Servers, tmp_path: Path) -> None:
+    both = pair(servers, tmp_path)
+    there = has(both.one)
+    both.one.run("INSERT INTO shop.o VALUES (5,'five',5)")
+    extras = found(both.one, there)
+    with both.one.connect() as here, both.two.connect() as other:
+        both.two.kill()
+        done = saved(both.one, extras, tmp_path / "saved", here=here, there=other)
+    assert (done.count, done.compared, done.rows) == (1, False, "INSERT shop.o 1")
+    assert "could not be asked" in both.text(done, "rows.sql")
+    assert "were not compared" in both.text(done, "summary.txt")

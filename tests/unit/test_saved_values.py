@@ -1,0 +1,176 @@
+"""What the servers' programs print of values and events is read for what it was, whatever is in it."""
+
+import re
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mmm.tools.saved.layouts import Layouts, Table, alters
+from mmm.tools.saved.printed import Change, Row, Said, Statement, items
+from mmm.tools.saved.sql import Writer
+from mmm.tools.saved.values import Cell, Column, literal, quoted, read_cell, resolved
+
+OF_MYSQL = {0x5C: b"\\\\", 0x27: b"\\'", 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x08: b"\\b"}
+CLOSE = b"' /* INT meta=0 nullable=1 is_null=0 */"
+
+
+def of_mysql(value: bytes) -> bytes:
+    """Return what mysqlbinlog prints of a string."""
+    return b"".join(
+        OF_MYSQL.get(byte) or (b"\\x%02x" % byte if byte < 0x20 else bytes((byte,))) for byte in value
+    )
+
+
+def of_mariadb(value: bytes) -> bytes:
+    """Return what mariadb-binlog prints of it."""
+    return b"".join(b"\\x%02x" % byte if byte < 0x20 else bytes((byte,)) for byte in value)
+
+
+def line(text: bytes, kind: bytes = b"VARSTRING(80)") -> bytes:
+    return b"###   @3='" + text + b"' /* " + kind + b" meta=80 nullable=1 is_null=0 */\n"
+
+
+@given(st.binary())
+@example(b"\\x0a")
+@example(CLOSE)
+@example(b"''\\")
+def test_a_string_that_mysql_prints_is_what_it_was(value: bytes) -> None:
+    assert read_cell(line(of_mysql(value)), mariadb=False) == (3, Cell("VARSTRING", value))
+
+
+def packed(*values: bytes) -> bytes:
+    """Return strings as an event has them: each behind its length."""
+    return b"".join(len(value).to_bytes(2, "little") + value for value in values)
+
+
+@given(
+    st.lists(st.one_of(st.binary(max_size=300), st.text("\n\\x0a'", max_size=30).map(str.encode)), max_size=5)
+)
+@example([b"\\x0a", b"\n"])
+@example([b"\n", b"\\x0a\n", b"\\x0a"])
+@example([CLOSE])
+def test_a_string_that_mariadb_prints_is_what_the_event_has(values: list[bytes]) -> None:
+    raw, at = b"\0\7" + packed(*values), 0
+    for value in values:
+        read = read_cell(line(of_mariadb(value)), mariadb=True)
+        assert read is not None
+        cell, at = resolved(read[1], raw, at)
+        assert (cell.kind, cell.value) == ("VARSTRING", value)
+
+
+@given(st.binary())
+def test_what_no_event_tells_is_read_as_escapes(value: bytes) -> None:
+    read = read_cell(line(of_mariadb(value)), mariadb=True)
+    assert read is not None
+    assert resolved(read[1], b"", 0)[0].value == re.sub(
+        rb"\\x([01][0-9a-f])", lambda found: bytes((int(found[1], 16),)), value
+    )
+
+
+@given(st.text())
+def test_a_string_of_sql_stands_on_one_line_and_is_closed(text: str) -> None:
+    shown = quoted(text)
+    assert "\n" not in shown
+    assert "\r" not in shown
+    inner = re.fullmatch(r"'((?:[^'\\]|\\.|'')*)'", shown, re.DOTALL)
+    assert inner is not None
+    back = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "\\": "\\"}
+    assert re.sub(r"\\(.)|''", lambda found: back[found[1]] if found[1] else "'", inner[1]) == text
+
+
+@given(st.binary(min_size=1), st.sampled_from(["", "latin1", "utf8mb4", "gbk", "ucs2", "swe7"]))
+def test_letters_are_shown_where_the_column_says_how_they_are_coded(value: bytes, charset: str) -> None:
+    codes = {"latin1": "cp1252", "utf8mb4": "utf-8", "ucs2": "utf-16-be"}
+    shown = literal(Cell("VARSTRING", value), Column("c", "varchar(9)", charset))
+    if shown.startswith("X'"):
+        assert bytes.fromhex(shown[2:-1]) == value
+    else:
+        assert shown == quoted(value.decode(codes.get(charset, "ascii")))
+
+
+def test_numbers_are_read_by_what_the_column_is() -> None:
+    cases = {
+        (b"-1 (255)", b"TINYINT", "tinyint(3) unsigned"): "255",
+        (b"-1 (255)", b"TINYINT", "tinyint(4)"): "-1",
+        (b"7", b"INT", "int"): "7",
+        (b"1.1                  ", b"FLOAT", "float"): "1.1",
+        (b"1900", b"YEAR", "year(4)"): "0",
+        (b"2", b"ENUM(1 byte)", "enum('a','b''x')"): "'b''x'",
+        (b"0", b"ENUM(1 byte)", "enum('a','b')"): "0",
+        (b"b'00000101'", b"SET(1 bytes)", "set('x','y','z')"): "'x,z'",
+        (b"'2026:11:29'", b"DATE", "date"): "'2026-11-29'",
+        (b"0", b"TIMESTAMP(0)", "timestamp"): "'0000-00-00 00:00:00'",
+        (b"4294967295.999999", b"TIMESTAMP(6)", "timestamp(6)"): "'2106-02-07 06:28:15.999999'",
+        (b"NULL", b"INT", "int"): "NULL",
+    }
+    for (text, printed, kind), wanted in cases.items():
+        read = read_cell(
+            b"###   @1=" + text + b" /* " + printed + b" meta=0 nullable=1 is_null=0 */\n", mariadb=True
+        )
+        assert read is not None
+        assert literal(read[1], Column("c", kind)) == wanted
+
+
+def head(at: int, ends: int, what: str) -> str:
+    return f"# at {at}\n#261129  4:04:07 server id 1  end_log_pos {ends} CRC32 0x1 \t{what}\n"
+
+
+def test_what_a_client_said_is_not_taken_for_the_log() -> None:
+    spoofed = (
+        "SELECT '\n# at 400\n#261129  4:04:07 server id 1  end_log_pos 9 \tGTID\n### DELETE FROM `a`.`b`'"
+    )
+    said = "".join(f"# {each}\n" for each in spoofed.splitlines())
+    text = (
+        head(100, 150, "GTID\tlast_committed=0")
+        + "SET @@SESSION.GTID_NEXT= 'x:1'/*!*/;\n"
+        + head(150, 300, "Rows_query")
+        + said
+        + head(300, 350, "Table_map: `a`.`t` mapped to number 1")
+        + head(350, 390, "Write_rows: table id 1 flags: STMT_END_F")
+        + "### INSERT INTO `a`.`t`\n### SET\n###   @1=1 /* INT meta=0 nullable=0 is_null=0 */\n"
+        + head(390, 400, "Xid = 1")
+        + "COMMIT/*!*/;\n"
+        + head(400, 450, "GTID\tlast_committed=1")
+        + head(450, 500, "Query\tthread_id=1")
+        + "CREATE TABLE other (a INT)\n/*!*/;\nDELIMITER ;\n"
+    )
+    found = list(items(text.encode().splitlines(keepends=True), {100: "one"}, mariadb=False))
+    assert [one for one, _ in found] == ["one"] * 3
+    assert [type(item) for _, item in found] == [Said, Row, Statement]
+    assert found[0][1] == Said(spoofed.encode())
+    assert found[1][1] == Row(Change.INSERT, "a", "t", {}, {1: Cell("INT", b"1")})
+
+
+def test_a_row_that_is_not_printed_whole_is_no_statement() -> None:
+    text = (
+        head(4, 50, "GTID 0-1-5 trans")
+        + head(50, 99, "Write_rows: table id 1")
+        + "### INSERT INTO `a`.`t`\n### SET\n###   @1=1 /* INT meta=0 nullable=0 is_null=0 */\n"
+        + "###   @2=!! Don't know how to handle column type=255 meta=4 (0004)\n"
+        + "# at 99\n"
+    )
+    [(_, row)] = list(items(text.encode().splitlines(keepends=True), {4: 1}, mariadb=False))
+    assert isinstance(row, Row)
+    assert not row.whole
+    lines = b"".join(Writer().write(row, Table((Column("id", "int"), Column("g", "point"))))).decode()
+    assert all(line.startswith("-- ") for line in lines.splitlines())
+
+
+def test_a_remark_never_leaves_its_comment() -> None:
+    lines = list(Writer().write(Said(b"DELETE\r\nFROM t; -- x\x1b[2J\nDROP TABLE t"), None))
+    assert len(lines) == 3
+    assert all(line.startswith(b"-- ") and b"\x1b" not in line and b"\r" not in line for line in lines)
+
+
+def test_which_statements_change_a_table() -> None:
+    assert alters(b"alter table `shop`.`O` ADD x INT", "shop", "o")
+    assert alters(b"DROP DATABASE shop", "shop", "o")
+    assert not alters(b"ALTER TABLE orders ADD x INT", "shop", "o")
+    assert not alters(b"INSERT INTO o VALUES (1)", "shop", "o")
+
+
+def test_a_layout_is_that_of_its_time() -> None:
+    here, there = Table((Column("new", "int"),)), Table((Column("old", "int"),))
+    layouts = Layouts(lambda *_: here, lambda *_: there, [(3, b"ALTER TABLE o"), (5, b"ALTER TABLE o")])
+    assert [layouts.of(number, "shop", "o") for number in (2, 4, 5)] == [there, None, here]
+    assert layouts.of(2, "shop", "other") == here
