@@ -113,9 +113,10 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         "How a full copy of another host's data is made, the best way first: `clone-plugin`, `mariadb-backup`. The"
         " first that is fit is taken. Without it: in this order."),
     Key("transfer", "choice",
-        "How such a copy comes from the donor. `auto`: from its agent where `<socket> type ssl`; `plain`: from its"
+        "How such a copy comes from the donor. `tls`: from its agent, with `<socket> type ssl`; `ssh`: from"
+        " `mmm_stream` there, as `ssh_user`; `auto`: by TLS where agents have that, else by ssh; `plain`: from its"
         " agent without TLS, for everybody to read who sees the network; so the conf of both hosts has to say it.",
-        default="auto", choices=("auto", "tls", "plain")),
+        default="auto", choices=("auto", "tls", "ssh", "plain")),
     Key("transfer_rate", "int", "Most that a donor sends of it, in MB/s; 0: as fast as it can.", default="0"),
     Key("compress", "choice", "What compresses it on its way.", default="zstd", choices=("zstd", "no")),
     Key("saved_dir", "path", "Where transactions are kept that only a host had which was rebuilt.",

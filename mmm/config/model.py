@@ -201,7 +201,7 @@ class Cluster:
     """Length of a lease (rule 11.1); 0 is none: VIPs are bound for good."""
     providers: tuple[str, ...] = ()
     """Ways to copy a host's data, the best first; empty: all that there are, in their own order."""
-    transfer: Literal["auto", "tls", "plain"] = "auto"
+    transfer: Literal["auto", "tls", "ssh", "plain"] = "auto"
     transfer_rate: int = 0
     """MB/s that a donor sends at most; 0: no limit."""
     compress: Literal["zstd", "no"] = "zstd"

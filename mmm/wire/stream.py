@@ -20,6 +20,8 @@ from mmm.wire.agent import Request
 from mmm.wire.lines import WireError
 
 STREAM = "STREAM"
+STREAM_PROGRAM = "mmm_stream"
+"""What sends the same stream to its standard output, for those who come by ssh."""
 FRAME = 1 << 20
 """Bytes that a frame holds at most."""
 WAIT = 10.0

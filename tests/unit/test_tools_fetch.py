@@ -24,6 +24,7 @@ from mmm.tools.fetch import fetch as fetching
 from mmm.tools.fetch import receive as receiving
 from mmm.tools.fetch.connect import open_stream
 from mmm.tools.fetch.fetch import PROVIDER
+from mmm.tools.fetch.stream import Stream as Coming
 from mmm.tools.fetch.unpack import Unpacking
 from mmm.tools.fetch.values import Cause, Failed, Fetched
 from mmm.wire.stream import FRAME, Frames, Head, Tail, framed, head_frame, tail_frames
@@ -122,11 +123,11 @@ async def test_who_is_killed_in_the_middle_leaves_nothing(
 
 async def test_a_recipient_that_goes_away_ends_the_producer(tmp_path: Path, donor: Server) -> None:
     async with donor_of(tmp_path, donor, **SLOW) as copying:
-        sock = await asyncio.to_thread(open_stream, copying.conf, copying.donor, PROVIDER, "job")
-        await asyncio.to_thread(sock.recv, 1)
+        stream = await asyncio.to_thread(open_stream, copying.conf, copying.donor, PROVIDER, "job")
+        await asyncio.to_thread(stream.sock.recv, 1)
         await copying.begun()
         producer = copying.producer()
-        sock.close()
+        stream.sock.close()
         await gone(producer)
 
 
@@ -250,7 +251,7 @@ def stream(donor: Server, tmp_path_factory: pytest.TempPathFactory) -> Stream:
 def received(
     stream: Stream, sock: socket.socket, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Fetched | Failed:
-    monkeypatch.setattr(fetching, "open_stream", lambda *_: sock)
+    monkeypatch.setattr(fetching, "open_stream", lambda *_: Coming(sock))
     conf = agents.conf(folder)
     return fetching.fetch(conf, conf.hosts["db1"], folder / "staging", lambda _: None)
 

@@ -9,6 +9,8 @@ from mmm.config.model import Cluster, Host
 from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.network.privileged_port import open_connection
 from mmm.process import tls
+from mmm.tools.fetch.over_ssh import open_by_ssh
+from mmm.tools.fetch.stream import Stream
 from mmm.tools.fetch.values import Cause, FailedError
 from mmm.wire import agent as wire
 from mmm.wire.stream import BUSY, Asked, ask_stream
@@ -20,11 +22,21 @@ ENDING = 3.0
 _ERRORS = (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnsignedError)
 
 
-def open_stream(conf: Cluster, donor: Host, provider: str, job: str) -> socket.socket:
-    """Return the connection on which the donor's agent sends its data; raises FailedError."""
-    if conf.socket.type != "ssl" and conf.transfer != "plain":
-        text = "data comes over TLS only: write `type ssl` in <socket> of all hosts, or `transfer plain` in both confs"
+def open_stream(conf: Cluster, donor: Host, provider: str, job: str) -> Stream:
+    """Return the stream of the donor's data, by the way that the conf says; raises FailedError."""
+    tls_here = conf.socket.type == "ssl"
+    if conf.transfer == "ssh" or (conf.transfer == "auto" and not tls_here and donor.ssh_user):
+        if not donor.ssh_user:
+            raise FailedError(Cause.HERE, f"transfer ssh: host {donor.name} has no ssh_user in the conf")
+        return open_by_ssh(donor, provider, job)
+    if not tls_here and conf.transfer != "plain":
+        text = "data comes by TLS or ssh: write `type ssl` in <socket> of all hosts, an ssh_user, or `transfer plain`"
         raise FailedError(Cause.HERE, text)
+    return Stream(_by_agent(conf, donor, provider, job))
+
+
+def _by_agent(conf: Cluster, donor: Host, provider: str, job: str) -> socket.socket:
+    """Return the connection on which the donor's agent sends its data; raises FailedError."""
     try:
         context = tls.client_context(conf.socket)
     except tls.TlsError as error:

@@ -36,9 +36,8 @@ def fetch(
     try:
         program = _program()
         with files.made(into):
-            sock = open_stream(conf, donor, PROVIDER, job or uuid.uuid4().hex)
-            with sock:
-                came = receive(sock, donor.name, into, lambda head: _unpacking(program, head, into), report)
+            with open_stream(conf, donor, PROVIDER, job or uuid.uuid4().hex) as stream:
+                came = receive(stream, donor.name, into, lambda head: _unpacking(program, head, into), report)
             done = files.size(into)
             report(Progress("preparing", done, done, 0.0))
             position = _prepared(program, into)

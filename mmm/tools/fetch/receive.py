@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmm.tools.fetch import files
+from mmm.tools.fetch.stream import Stream
 from mmm.tools.fetch.unpack import Unpacking
 from mmm.tools.fetch.values import Cause, FailedError, Progress, Report
 from mmm.wire.lines import WireError
@@ -29,14 +30,15 @@ class Came:
 
 
 def receive(
-    sock: socket.socket, donor: str, into: Path, unpack: Callable[[Head], Unpacking], report: Report
+    stream: Stream, donor: str, into: Path, unpack: Callable[[Head], Unpacking], report: Report
 ) -> Came:
     """Unpack the stream into the folder; raises FailedError unless all came and is there."""
-    sock.settimeout(SILENT)
-    pieces = _pieces(sock, donor)
+    stream.sock.settimeout(SILENT)
+    pieces = _pieces(stream.sock, donor)
     head = next(pieces, None)
     if not isinstance(head, Head):
-        raise FailedError(Cause.CUT, f"the connection to {donor} ended before any data came")
+        text = _with(f"the connection to {donor} ended before any data came", stream)
+        raise FailedError(Cause.UNREACHABLE if stream.process else Cause.CUT, text)
     if head.refused:
         raise FailedError(Cause.REFUSED, head.refused)
     total, digest, meter = 0, hashlib.blake2b(digest_size=32), _Meter(into, head.size, report)
@@ -51,7 +53,14 @@ def receive(
                 total += len(piece)
                 unpacking.write(piece)
                 meter.look()
-    raise FailedError(Cause.CUT, f"the stream from {donor} was cut after {total} bytes: its end is missing")
+    text = f"the stream from {donor} was cut after {total} bytes: its end is missing"
+    raise FailedError(Cause.CUT, _with(text, stream))
+
+
+def _with(text: str, stream: Stream) -> str:
+    """Return the text with what the program says that the stream comes by."""
+    why = stream.why()
+    return f"{text}: {why}" if why else text
 
 
 def _pieces(sock: socket.socket, donor: str) -> Iterator[Piece]:
