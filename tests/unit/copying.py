@@ -2,7 +2,7 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,13 +91,13 @@ async def gone(pid: int) -> None:
     await until(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def make_tools_user(server: Server) -> None:
+def make_tools_user(server: Server, privileges: Sequence[str] = mariadb_backup.PRIVILEGES) -> None:
     """Make the account of the tools, with no privilege more than it needs."""
     name = f"'{TOOLS.user}'@'127.0.0.1'"
     with server.client() as session, session.cursor() as cursor:
         cursor.execute("SET sql_log_bin=0")
         cursor.execute(f"CREATE USER IF NOT EXISTS {name} IDENTIFIED BY %s", (TOOLS.password,))
-        cursor.execute(f"GRANT {', '.join(mariadb_backup.PRIVILEGES)} ON *.* TO {name}")
+        cursor.execute(f"GRANT {', '.join(privileges)} ON *.* TO {name}")
 
 
 def conf_of(folder: Path, server: Server, socket: Socket, **changes: Any) -> Cluster:

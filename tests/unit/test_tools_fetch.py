@@ -29,7 +29,7 @@ from mmm.tools.fetch.unpack import Unpacking
 from mmm.tools.fetch.values import Cause, Failed, Fetched
 from mmm.wire.stream import FRAME, Frames, Head, Tail, framed, head_frame, tail_frames
 from tests.authority import Authority
-from tests.servers import Server, Servers
+from tests.servers import Server, Servers, kind
 from tests.unit import agents
 from tests.unit.copying import donor_of, gone, make_tools_user
 
@@ -191,6 +191,23 @@ async def test_files_that_are_not_the_servers_own_are_not_copied(
             refused(await copying.fetch(), Cause.REFUSED, "works in another folder")
 
 
+@pytest.mark.parametrize("what", ["table", "schema"])
+async def test_data_outside_of_the_data_directory_is_named(tmp_path: Path, donor: Server, what: str) -> None:
+    """A server on the copy would take the other server's own file for its own."""
+    outside, inside = tmp_path / "outside", donor.directory / "data" / "apart"
+    outside.mkdir()
+    if what == "table":
+        donor.run(f"CREATE TABLE shop.apart (id INT) DATA DIRECTORY='{outside}'")
+    else:
+        inside.symlink_to(outside)
+    try:
+        async with donor_of(tmp_path, donor) as copying:
+            refused(await copying.fetch(), Cause.REFUSED, "outside of its data directory", "apart")
+    finally:
+        donor.run("DROP TABLE IF EXISTS shop.apart")
+        inside.unlink(missing_ok=True)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     small = tmp_path / "small"
@@ -315,3 +332,19 @@ def test_a_rate_is_kept_to_in_the_long_run() -> None:
         now += bucket.wait(now, 100)
     assert 4.5 < now < 5.5
     assert not Bucket(0).wait(0.0, 1 << 30)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("mariadb:10.5", ("10.5.", "10.11.")), ("mysql:9.7", ("db2", "no MariaDB"))]
+)
+async def test_a_server_that_the_program_is_not_for_is_refused(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, name: str, words: tuple[str, ...]
+) -> None:
+    pool = Servers(tmp_path_factory.mktemp("other"), kind(name))
+    try:
+        server = pool.start()
+        make_tools_user(server, ("PROCESS",))
+        async with donor_of(tmp_path, server) as copying:
+            refused(await copying.fetch(), Cause.REFUSED, *words)
+    finally:
+        pool.stop()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmm.agent.stream.order import Order
 from mmm.config.model import Host
-from mmm.mysql.backup import mariadb_backup
+from mmm.mysql.backup import mariadb_backup, outside
 from mmm.mysql.session.connection import Address, MysqlError, connect
 from mmm.mysql.session.tls import tls_of
 from mmm.network.socket_table import listening_sockets
@@ -66,7 +66,10 @@ def _mariadb_backup(order: Order, scratch: str) -> Producer:
         if why := mariadb_backup.unfit(program, subject.version):
             raise UnfitError(f"{here.name}: {why}")
         _see_same_files(here, subject.datadir)
-        size = mariadb_backup.size(subject)
+        files = mariadb_backup.files(subject)
+        if apart := (*subject.outside, *outside.links(files)):
+            raise UnfitError(f"{here.name} has data outside of its data directory: {', '.join(apart)}")
+        size = mariadb_backup.size(files)
     except (MysqlError, mariadb_backup.ProgramError, OSError) as error:
         raise UnfitError(f"{here.name}: {error}") from error
     login = _secret(mariadb_backup.login(address, here.tools_socket))

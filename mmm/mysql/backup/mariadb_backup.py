@@ -8,11 +8,13 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmm.gtid.place import LogPlace
+from mmm.mysql.backup import outside
 from mmm.mysql.session.connection import Address, Connection
 from mmm.mysql.session.question import Question
 
@@ -66,6 +68,8 @@ class Subject:
     datadir: str
     not_copied: tuple[str, ...]
     """What the names of files begin with that stay behind: its logs."""
+    outside: tuple[str, ...] = ()
+    """What it has outside of its data directory, by its own word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,24 +113,33 @@ def unfit(program: Program, version: str) -> str:
     return f"{program.path} is of {program.version}, the server of {version}: {wanted}"
 
 
-def look(_: Connection) -> Question[Subject]:
+def look(connection: Connection) -> Question[Subject]:
     """Ask the server what is to be known to copy it; needs no privilege."""
     row = (
         yield "SELECT VERSION() AS version, @@global.datadir AS datadir, @@global.log_bin_basename AS log,"
         " @@global.relay_log_basename AS relay"
     )[0]
     logs = tuple(Path(str(row[name])).name + "." for name in ("log", "relay") if row[name])
-    return Subject(str(row["version"]), str(row["datadir"]), (*logs, "ib_logfile"))
+    datadir = str(row["datadir"])
+    found = yield from outside.look(connection.flavour, datadir)
+    return Subject(str(row["version"]), datadir, (*logs, "ib_logfile"), found)
 
 
-def size(subject: Subject) -> int:
-    """Return how many bytes the server's files have that are copied, more or less; raises OSError."""
+def files(subject: Subject) -> list[Path]:
+    """Return the files of the server that are copied, more or less, and folders that are links; raises OSError."""
+    found = []
+    for folder, folders, names in os.walk(subject.datadir):
+        found += [path for name in folders if (path := Path(folder, name)).is_symlink()]
+        found += [Path(folder, name) for name in names if not name.startswith(subject.not_copied)]
+    return found
+
+
+def size(paths: Iterable[Path]) -> int:
+    """Return how many bytes the files have."""
     total = 0
-    for folder, _, names in os.walk(subject.datadir):
-        for name in names:
-            if not name.startswith(subject.not_copied):
-                with suppress(FileNotFoundError):  # dropped meanwhile
-                    total += Path(folder, name).stat().st_size
+    for path in paths:
+        with suppress(FileNotFoundError):  # dropped meanwhile
+            total += path.lstat().st_size
     return total
 
 

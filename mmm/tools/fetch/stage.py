@@ -7,6 +7,7 @@ what came along is the donor's own, which is older where that one was the writer
 the donor's replication.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -64,6 +65,8 @@ def server_of(host: Host) -> tuple[str, ...]:
         return started_as(held.pid).argv
     except OSError:
         return _installed(host)
+    finally:
+        os.close(held.fd)
 
 
 def _installed(host: Host) -> tuple[str, ...]:

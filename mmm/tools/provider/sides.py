@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass
 
-from mmm.mysql.backup import clone_plugin, mariadb_backup
+from mmm.mysql.backup import clone_plugin, mariadb_backup, outside
 from mmm.mysql.server.flavour import Flavour
 from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.question import Question, whole
-
-_OUTSIDE = ("innodb_data_home_dir", "innodb_undo_directory", "innodb_log_group_home_dir", "aria_log_dir_path")
-"""Variables that may name another folder than the data directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Side:
     not_innodb: tuple[str, ...] = ()
     """Users' tables of engines that the clone plugin leaves empty, a few of them."""
     outside: tuple[str, ...] = ()
-    """Variables that name folders outside of the data directory, as NAME=VALUE."""
+    """What it has outside of its data directory, as far as it says."""
     backup_program: str = ""
     """Version of mariadb-backup on this host; empty: there is none, or it was not looked for."""
 
@@ -46,15 +43,8 @@ def look(connection: Connection, name: str, backup_program: str = "") -> Questio
         yield "SELECT VERSION() AS version, @@global.datadir AS datadir, @@global.innodb_page_size AS page,"
         " @@global.lower_case_table_names AS lower_case"
     )[0]
-    variables = yield "SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})".format(
-        ", ".join(f"'{each}'" for each in _OUTSIDE)
-    )
     datadir = str(row["datadir"])
-    outside = tuple(
-        f"{each['Variable_name']}={each['Value']}"
-        for each in variables
-        if _is_outside(str(each["Value"] or ""), datadir)
-    )
+    apart = yield from outside.look(flavour, datadir)
     table = "INNODB_SYS_TABLESPACES" if flavour.mariadb else "INNODB_TABLESPACES"
     sizes = yield f"SELECT SUM(FILE_SIZE) AS size FROM information_schema.{table}"  # noqa: S608
     active = False
@@ -64,7 +54,7 @@ def look(connection: Connection, name: str, backup_program: str = "") -> Questio
         others = yield from _not_innodb()
     return Side(
         name, flavour, str(row["version"]), datadir, whole(row["page"]), whole(row["lower_case"]),
-        whole(str(sizes[0]["size"] or "0").partition(".")[0]), active, others, outside, backup_program,
+        whole(str(sizes[0]["size"] or "0").partition(".")[0]), active, others, apart, backup_program,
     )  # fmt: skip
 
 
@@ -75,10 +65,3 @@ def _not_innodb() -> Question[tuple[str, ...]]:
         " AND TABLE_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys') LIMIT 3"
     )
     return tuple(str(row["name"]) for row in rows)
-
-
-def _is_outside(folder: str, datadir: str) -> bool:
-    """Tell whether a folder is another one than the data directory, and not below it."""
-    if not folder.startswith("/"):
-        return False
-    return not f"{folder.rstrip('/')}/".startswith(f"{datadir.rstrip('/')}/")
