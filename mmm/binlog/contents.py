@@ -23,6 +23,7 @@ from mmm.binlog.events import (
     QUERY,
     QUERY_COMPRESSED,
     START_ENCRYPTION,
+    TAGGED_GTID,
     XA_PREPARE,
     XID,
     DamagedError,
@@ -30,6 +31,7 @@ from mmm.binlog.events import (
     Event,
     events_in,
 )
+from mmm.binlog.tagged import tagged_gtid, tagged_set
 from mmm.binlog.transactions import (
     BEGINNINGS,
     BETWEEN,
@@ -47,6 +49,8 @@ from mmm.gtid.transactions import Executed
 
 _COUNT = 0x0FFFFFFF
 """The bits of a MariaDB list's first number that count; the others are flags."""
+_SAY = frozenset({QUERY_COMPRESSED, PAYLOAD, XA_PREPARE})
+_OF_TRANSACTIONS = ENDS | {b"BEGIN", b"START TRANSACTION"}
 _COMMITS = frozenset({XID, XA_PREPARE, PAYLOAD})
 
 
@@ -70,6 +74,8 @@ class Logged:
     begin: int
     end: int
     """Where it begins, and what follows it, in the file."""
+    said: bool = False
+    """It holds a statement, or may: not all of it is rows."""
 
 
 def contents(pieces: Iterable[bytes]) -> Iterator[Before | Logged]:
@@ -78,32 +84,43 @@ def contents(pieces: Iterable[bytes]) -> Iterator[Before | Logged]:
         yield from _contents(events_in(pieces))
     except EncryptedError as error:
         raise UnusableError(Problem.ENCRYPTED, str(error)) from error
-    except (DamagedError, IndexError, ValueError) as error:
+    except (DamagedError, LookupError, ValueError) as error:
         raise UnusableError(Problem.DAMAGED, str(error)) from error
 
 
 def _contents(events: Iterator[Event]) -> Iterator[Before | Logged]:
     began: Event | None = None
-    many = False
+    many = said = False
     for event in events:
         if event.kind == INCIDENT:
             raise UnusableError(Problem.INCIDENT, f"an incident is noted at {event.next_position}")
         if event.kind == START_ENCRYPTION:
             raise UnusableError(Problem.ENCRYPTED, "it is encrypted")
         if event.kind in BEGINNINGS:
-            began, many = event, False
+            began, many, said = event, False, False
         elif event.kind in BETWEEN:
-            if event.kind in {GTID_LIST, PREVIOUS_GTIDS} and (before := _before(event)) is not None:
-                yield Before(before)
+            if event.kind in {GTID_LIST, PREVIOUS_GTIDS}:
+                yield Before(_before(event))
         elif began is None:
             raise UnusableError(
                 Problem.NO_GTIDS, "its server begins transactions without an event that says so"
             )
         else:
+            said = said or _says(event)
             ended, many = _ends(event, began, many=many)
             if ended:
-                gtid = None if began.kind == ANONYMOUS_GTID else gtid_of(began)
-                yield Logged(gtid, began.server_id, began.when, began.begin, event.end)
+                yield Logged(_gtid(began), began.server_id, began.when, began.begin, event.end, said)
+
+
+def _gtid(began: Event) -> AnyGtid | None:
+    if began.kind == TAGGED_GTID:
+        return tagged_gtid(began.body)
+    return None if began.kind == ANONYMOUS_GTID else gtid_of(began)
+
+
+def _says(event: Event) -> bool:
+    """Tell whether an event is a statement, or may hold one."""
+    return event.kind in _SAY or (event.kind == QUERY and statement_of(event) not in _OF_TRANSACTIONS)
 
 
 def _ends(event: Event, began: Event, *, many: bool) -> tuple[bool, bool]:
@@ -123,8 +140,8 @@ def _ends(event: Event, began: Event, *, many: bool) -> tuple[bool, bool]:
     return not begins and (not many or text in ENDS), many
 
 
-def _before(event: Event) -> Executed | None:
-    """Return what a list names that a file begins with; None: it is in a form that is not known here."""
+def _before(event: Event) -> Executed:
+    """Return what a list names that a file begins with."""
     return _mariadb_list(event.body) if event.kind == GTID_LIST else _mysql_set(event.body)
 
 
@@ -136,12 +153,12 @@ def _mariadb_list(body: bytes) -> History:
     return History((), tuple(Gtid(number(at, 4), number(at + 4, 4), number(at + 8, 8)) for at in places))
 
 
-def _mysql_set(body: bytes) -> GtidSet | None:
+def _mysql_set(body: bytes) -> GtidSet:
     def number(at: int) -> int:
         return int.from_bytes(body[at : at + 8], "little")
 
-    if body[7]:  # it has tags
-        return None
+    if body[7]:
+        return parse(",".join(tagged_set(body)))
     parts: list[str] = []
     at = 8
     for _ in range(number(0)):

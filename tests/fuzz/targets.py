@@ -12,6 +12,7 @@ from typing import Literal
 
 from mmm.agent.decide import plan, seen
 from mmm.binlog import events, replay, transactions
+from mmm.binlog.contents import contents
 from mmm.config.load import (
     Cluster,
     ConfError,
@@ -37,6 +38,8 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.world import Mode, World
 from mmm.mysql.server.replica_status import parse_status
 from mmm.mysql.session import text_protocol
+from mmm.tools.saved.printed import items
+from mmm.tools.saved.sql import Writer
 from mmm.wire import agent as wire
 from mmm.wire import control, questions, watch
 from mmm.wire.agent import WireError
@@ -236,7 +239,15 @@ def binlog(data: bytes) -> None:
             assert transactions.missing(found, has) >= len(lacking)
             printed = list(batches_of(form, lacking, data))
             assert len(printed) <= len(lacking) + 1
-    list(replay.statements(data.splitlines(keepends=True)))
+    with contextlib.suppress(transactions.UnusableError):
+        list(contents([data]))
+    lines = data.splitlines(keepends=True)
+    list(replay.statements(lines))
+    for mariadb in (True, False):
+        writer = Writer()
+        for _, item in items(lines, {4: "first", 256: "second", 373: "third"}, mariadb=mariadb):
+            for line in writer.write(item, None):
+                assert line.endswith(b"\n")
 
 
 def batches_of(

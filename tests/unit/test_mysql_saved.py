@@ -15,7 +15,8 @@ from mmm.mysql.server.replication import binlog_position
 from mmm.tools.saved import save as saving
 from mmm.tools.saved.extras import Extras
 from mmm.tools.saved.find import NoLogError, find, find_behind
-from mmm.tools.saved.save import SaveError, verify
+from mmm.tools.saved.save import SaveError, Target, save, verify
+from mmm.tools.saved.texts import Sources
 from tests.servers import MARIADB, Servers, kind
 from tests.unit.saving import KINDS, build, found, has, home, inserts, saved
 
@@ -105,7 +106,7 @@ def test_what_only_a_position_speaks_for_is_saved_too(servers: Servers) -> None:
 
 
 @pytest.mark.parametrize("servers", ["mysql:9.7"], indirect=True)
-def test_without_gtids_it_is_found_by_position(servers: Servers) -> None:
+def test_without_gtids_it_is_found_by_position(servers: Servers, tmp_path: Path) -> None:
     server = servers.start("--gtid-mode=OFF")
     server.run(
         "CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what TEXT)"
@@ -116,7 +117,80 @@ def test_without_gtids_it_is_found_by_position(servers: Servers) -> None:
     extras = find_behind(home(server), place, 2)
     assert [extra.file for extra in extras.transactions] == ["bin.000001", "bin.000002"]
     assert extras.transactions[0].name == str(place)
+    done = saved(server, extras, tmp_path / "saved")
+    assert (done.rows, done.names) == ("INSERT shop.orders 2", extras.names)
     assert len(find_behind(home(server), place, 1)) == 0
+
+
+@pytest.mark.parametrize("servers", ["mysql:9.7"], indirect=True)
+def test_gtids_with_a_tag_are_told_apart(servers: Servers, tmp_path: Path) -> None:
+    server = build(servers)
+    server.run("GRANT TRANSACTION_GTID_TAG ON *.* TO root@'127.0.0.1'")
+    server.run("SET gtid_next='AUTOMATIC:common'", *inserts("a", "b"))
+    there = has(server)
+    server.run("FLUSH BINARY LOGS", "SET gtid_next='AUTOMATIC:common'", *inserts("c"))
+    server.run("SET gtid_next='AUTOMATIC:own'", *inserts("d"))
+    extras, origin = found(server, there), server.value("@@server_uuid")
+    assert extras.problem is None, extras.why
+    assert [extra.name for extra in extras.transactions] == [f"{origin}:common:3", f"{origin}:own:1"]
+    assert [part.name for part in extras.parts] == ["bin.000002"]
+    assert saved(server, extras, tmp_path / "saved").rows == "INSERT shop.orders 2"
+
+
+@pytest.mark.parametrize("servers", ["mariadb:11.8"], indirect=True)
+def test_an_encrypted_log_is_named_for_one(servers: Servers, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("1;" + "a1" * 32 + "\n")
+    own = (
+        "--plugin-load-add=file_key_management",
+        f"--file-key-management-filename={keys}",
+        "--encrypt-binlog=1",
+    )
+    server = build(servers, *own)
+    there = has(server)
+    server.run(*inserts("a"))
+    extras = found(server, there)
+    assert (len(extras), extras.problem) == (0, Problem.ENCRYPTED)
+    assert "bin.000001" in extras.why
+
+
+def test_a_disk_that_is_full_is_named_and_the_next_save_begins_anew(servers: Servers, tmp_path: Path) -> None:
+    server = build(servers)
+    there = has(server)
+    server.run(*inserts(*("x" * 200 for _ in range(40))))
+    extras, folder = found(server, there), tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(folder)], check=True)
+    try:
+        with pytest.raises(SaveError, match="No space left") as failed:
+            saved(server, extras, folder)
+        assert str(folder) in str(failed.value)
+        subprocess.run(["mount", "-o", "remount,size=4m", str(folder)], check=True)
+        done = saved(server, extras, folder)
+        assert list(folder.iterdir()) == [done.folder]
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_program_that_fails_or_hangs_leaves_nothing_with_a_name(servers: Servers, tmp_path: Path) -> None:
+    server = build(servers)
+    there = has(server)
+    server.run(*inserts("a"))
+    extras, target = found(server, there), Target(tmp_path / "saved", "db1", "db2")
+    for text, limit, why in (
+        ("echo broken >&2; exit 3", 60.0, "exit status 3: broken"),
+        ("sleep 60", 0.3, "not done"),
+        ("kill -9 $$", 60.0, "killed"),
+    ):
+        program = tmp_path / "program"
+        program.write_text(f"#!/bin/sh\n{text.replace('sleep', 'exec sleep')}\n")
+        program.chmod(0o755)
+        with pytest.raises(SaveError, match=why):
+            save(extras, target, Sources(str(program)), limit)
+        program.unlink()
+    with pytest.raises(SaveError, match="No such file"):
+        save(extras, target, Sources(str(program)))
+    assert [path.suffix for path in target.folder.iterdir()] == [".part"]
 
 
 def test_a_server_without_a_log_says_so(servers: Servers) -> None:

@@ -207,6 +207,74 @@ def test_a_log_whose_numbers_go_back_is_read(servers: Servers, tmp_path: Path) -
     assert one == two
 
 
+@pytest.mark.parametrize("servers", [MARIADB, "mysql:9.7"], indirect=True)
+def test_xa_transactions_and_several_tables_at_once_come_out_too(servers: Servers, tmp_path: Path) -> None:
+    both = pair(servers, tmp_path, "CREATE TABLE p (id INT PRIMARY KEY, a INT, b INT, UNIQUE (a, b))")
+    done = both.save(
+        "XA START 'x'",
+        "INSERT INTO o VALUES (5,'xa',5)",
+        "XA END 'x'",
+        "XA PREPARE 'x'",
+        "XA COMMIT 'x'",
+        "BEGIN",
+        "INSERT INTO p VALUES (1,1,1),(2,2,2)",
+        "UPDATE o, p SET o.c='joined', p.a=9 WHERE o.id=p.id",
+        "COMMIT",
+    )
+    both.apply(done)
+    one, two = both.checksums("o", "p")
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ("key", "kind_of", "value"),
+    [
+        ("a", "VARCHAR(20)", "'it''s'"),
+        ("a", "VARBINARY(20)", "X'00ff27'"),
+        ("a", "BIGINT UNSIGNED", "18446744073709551615"),
+        ("a", "DATETIME(3)", "'2026-11-29 04:05:06.123'"),
+        ("a", "TIMESTAMP(2)", "'2026-11-29 04:05:06.12'"),
+        ("a", "DECIMAL(9,2)", "1.50"),
+        ("a", "ENUM('a','b''x')", "'b''x'"),
+        ("a", "BIT(9)", "b'000000101'"),
+        ("a", "INET6", "'2001:db8::1'"),
+        ("a, n", "CHAR(9)", "'two'"),
+    ],
+)
+def test_rows_are_found_by_whatever_key_they_have(
+    servers: Servers, tmp_path: Path, key: str, kind_of: str, value: str
+) -> None:
+    both = pair(
+        servers,
+        tmp_path,
+        f"CREATE TABLE k (a {kind_of} NOT NULL, n INT NOT NULL, b INT, UNIQUE ({key}))",
+        f"INSERT INTO k VALUES ({value}, 1, 1)",  # noqa: S608
+    )
+    done = both.save("UPDATE k SET b=2")
+    assert done.tables == (TableCount("shop.k", 0, 1, 0, 1, 0, 0),)
+    assert "on db2 as before" in both.text(done, "rows.sql")
+    both.two.run("UPDATE shop.k SET b=3")
+    again = both.save("UPDATE k SET b=4")
+    assert again.tables[0].changed == 1
+    both.two.run("DELETE FROM shop.k")
+    gone = both.save("UPDATE k SET b=5")
+    assert "gone on db2 since" in both.text(gone, "rows.sql")
+    both.apply(done)
+    assert both.one.value("(SELECT b FROM shop.k)") == "5"
+
+
+def test_letters_of_another_case_are_the_same_row_where_the_server_says_so(
+    servers: Servers, tmp_path: Path
+) -> None:
+    both = pair(
+        servers, tmp_path, "CREATE TABLE k (a VARCHAR(9) PRIMARY KEY, b INT)", "INSERT INTO k VALUES ('x',1)"
+    )
+    both.two.run("UPDATE shop.k SET a='X'")
+    done = both.save("UPDATE k SET b=2 WHERE a='x'", "INSERT INTO k VALUES ('y',1)")
+    assert [table.changed for table in done.tables] == [1]
+    assert "db2 now: `a`='X', `b`=1: changed on db2 since" in both.text(done, "rows.sql")
+
+
 def test_rows_from_before_a_change_of_their_table_have_the_names_of_then(
     servers: Servers, tmp_path: Path
 ) -> None:

@@ -34,6 +34,8 @@ class Extra:
     begin: int
     end: int
     """Where it begins, and what follows it, in the file of the log."""
+    said: bool = False
+    """It holds a statement, or may: not all of it is rows."""
     certain: bool = True
     """False: the other server may have it; its GTIDs do not tell."""
 
@@ -175,6 +177,7 @@ def sifted(file: str, found: Iterable[tuple[Logged, bool]]) -> tuple[Extra, ...]
             file,
             each.begin,
             each.end,
+            each.said,
             certain,
         )
         for each, certain in found

@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from mmm.tools.saved.layouts import Table
 from mmm.tools.saved.values import WHOLE, Cell, Column, chosen, literal, name
 
+Key = tuple[str, ...]
+"""What tells a row from the others of its table, as literals of SQL."""
+
 _NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint"}
 _TIMES = {"date": "DATE", "time": "TIME", "datetime": "DATETIME", "timestamp": "DATETIME"}
 _ADDRESSES = ("inet4", "inet6", "uuid")
@@ -12,13 +15,23 @@ _CLOSE = 1e-5
 """By how much a FLOAT may differ in proportion, which is printed with six digits."""
 
 
-def question(schema: str, table: str, layout: Table, key: Sequence[str]) -> str:
-    """Return the statement that asks for a row by the literals of its key, for a session in UTC."""
+def question(schema: str, table: str, layout: Table, keys: Sequence[Key]) -> str:
+    """Return the statement that asks for rows by the literals of their keys, for a session in UTC."""
     wanted = ", ".join(f"{_asked(column)} AS c{at}" for at, column in enumerate(layout.columns, 1))
-    found = " AND ".join(
-        f"{name(layout.columns[at - 1].name)}={text}" for at, text in zip(layout.key, key, strict=True)
-    )
-    return f"SELECT {wanted} FROM {name(schema)}.{name(table)} WHERE {found} LIMIT 1"  # noqa: S608
+    named = [name(layout.columns[at - 1].name) for at in layout.key]
+    if len(named) == 1:
+        found = f"{named[0]} IN ({', '.join(key[0] for key in keys)})"
+    else:
+        found = " OR ".join(
+            f"({' AND '.join(f'{column}={text}' for column, text in zip(named, key, strict=True))})"
+            for key in keys
+        )
+    return f"SELECT {wanted} FROM {name(schema)}.{name(table)} WHERE {found}"  # noqa: S608
+
+
+def key_of(image: Mapping[int, Cell], layout: Table) -> Key:
+    """Return the literals of a row's key."""
+    return tuple(literal(image[at], layout.column(at)) for at in layout.key)
 
 
 def _asked(column: Column) -> str:
@@ -79,7 +92,7 @@ def same(logged: Cell, now: Cell, column: Column) -> bool:
         case kind if kind in WHOLE or kind in {"DATE", "TIME", "DATETIME", "TIMESTAMP"}:
             return literal(logged, column) == literal(now, column)
     if now.kind == "ADDRESS":
-        return literal(logged, column).strip("'") == now.value.decode().lower()
+        return literal(logged, column) == literal(now, column)
     return (
         logged.value.rstrip(b"\0") == now.value.rstrip(b"\0")
         if not column.charset

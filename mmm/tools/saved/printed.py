@@ -18,7 +18,9 @@ _AT = re.compile(rb"# at ([0-9]+)\s*")
 _HEAD = re.compile(rb"#[0-9]{6} +[0-9:]+ server id [0-9]+  end_log_pos ([0-9]+)[^\t]*\t([A-Za-z_]+)")
 _ROW = re.compile(rb"### (INSERT INTO|UPDATE|DELETE FROM) `(.*?)`\.`(.*)`\s*")
 _BEGINNINGS = frozenset({b"GTID", b"Anonymous_GTID", b"GTID_TAGGED", b"Gtid_tagged"})
+_CELL = b"###   @"
 _SAID = b"#Q> "
+_AT_THE_END = b"DELIMITER ;\n"
 _END = b"/*!*/;\n"
 _SET = re.compile(rb"SET ([^=]+)=")
 _ONCE = (b"SET INSERT_ID", b"SET LAST_INSERT_ID", b"SET @@RAND_SEED1")
@@ -87,6 +89,7 @@ class _Reader:
     images: tuple[dict[int, Cell], dict[int, Cell]] = field(default_factory=lambda: ({}, {}))
     image: int = 0
     whole: bool = True
+    done: list[Item] = field(default_factory=list)
 
 
 def items(lines: Iterable[bytes], wanted: Mapping[int, T], *, mariadb: bool) -> Iterator[tuple[T, Item]]:
@@ -94,55 +97,62 @@ def items(lines: Iterable[bytes], wanted: Mapping[int, T], *, mariadb: bool) -> 
     reader = _Reader(mariadb)
     current: T | None = None
     for line in lines:
-        if line == b"DELIMITER ;\n" and not reader.text:  # the log is at its end
-            break
-        for item in _read(reader, line):
+        if line.startswith(_CELL) and not reader.text:  # most lines are
             if current is not None:
-                yield current, item
+                _cell(reader, line)
+            continue
+        if line == _AT_THE_END and not reader.text:
+            break
+        _read(reader, line)
+        if reader.done:
+            if current is not None:
+                yield from ((current, item) for item in reader.done)
+            reader.done.clear()
         if reader.head in _BEGINNINGS:
             current, reader.head = wanted.get(reader.at), b""
+    _flush(reader)
     if current is not None:
-        yield from ((current, item) for item in _flushed(reader))
+        yield from ((current, item) for item in reader.done)
 
 
-def _read(reader: _Reader, line: bytes) -> Iterator[Item]:
-    """Take a line in; returns what is complete with it."""
+def _cell(reader: _Reader, line: bytes) -> None:
+    if (cell := read_cell(line, mariadb=reader.mariadb)) is None:
+        reader.whole = False
+    else:
+        reader.images[reader.image][cell[0]] = cell[1]
+
+
+def _read(reader: _Reader, line: bytes) -> None:
+    """Take a line in; what is complete with it is done."""
     if reader.text:
-        yield from _go_on(reader, line)
+        _go_on(reader, line)
     elif line.startswith(b"###"):
-        yield from _said(reader)
-        yield from _row_line(reader, line)
+        _row_line(reader, line)
     elif line.startswith(b"#"):
-        yield from _remark(reader, line)
+        _remark(reader, line)
     elif line.strip() and not line.startswith(_FOR_THE_CLIENT):
-        yield from _flushed(reader)
-        yield from _go_on(reader, line)
+        _flush(reader)
+        _go_on(reader, line)
 
 
-def _remark(reader: _Reader, line: bytes) -> Iterator[Item]:
+def _remark(reader: _Reader, line: bytes) -> None:
     if line.startswith(_SAID) and reader.mariadb:
         reader.said.append(line.removeprefix(_SAID))
         return
     at = _AT.fullmatch(line)
     if reader.head == b"Rows_query" and not (at and int(at[1]) == reader.ends) and line.startswith(b"# "):
         reader.said.append(line.removeprefix(b"# "))
-        return
-    if at:
-        yield from _flushed(reader)
+    elif at:
+        _flush(reader)
         reader.at, reader.head = int(at[1]), b""
     elif head := _HEAD.match(line):
-        yield from _flushed(reader)
+        _flush(reader)
         reader.ends, reader.head = int(head[1]), head[2]
 
 
-def _row_line(reader: _Reader, line: bytes) -> Iterator[Item]:
-    if line.startswith(b"###   @"):
-        if (cell := read_cell(line, mariadb=reader.mariadb)) is None:
-            reader.whole = False
-        else:
-            reader.images[reader.image][cell[0]] = cell[1]
-    elif begins := _ROW.fullmatch(line):
-        yield from _flushed(reader)
+def _row_line(reader: _Reader, line: bytes) -> None:
+    if begins := _ROW.fullmatch(line):
+        _flush(reader)
         reader.row = (_CHANGES[begins[1]], _name(begins[2]), _name(begins[3]))
     elif line.startswith((b"### WHERE", b"### SET")):
         reader.image = int(line.startswith(b"### SET"))
@@ -154,7 +164,7 @@ def _name(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape").replace("``", "`")
 
 
-def _go_on(reader: _Reader, line: bytes) -> Iterator[Item]:
+def _go_on(reader: _Reader, line: bytes) -> None:
     """Take in a line of a statement."""
     reader.text.append(line)
     if not line.endswith((_END, _END[:-1])):
@@ -169,22 +179,18 @@ def _go_on(reader: _Reader, line: bytes) -> Iterator[Item]:
         if setting := _SET.match(text):
             reader.settings[setting[0].removesuffix(b"=").rstrip()] = text
     elif text:
-        yield Statement(text, dict(reader.settings))
+        reader.done.append(Statement(text, dict(reader.settings)))
         for once in _ONCE:
             reader.settings.pop(once, None)
 
 
-def _said(reader: _Reader) -> Iterator[Item]:
-    if reader.said:
-        yield Said(b"".join(reader.said).strip())
-        reader.said = []
-
-
-def _flushed(reader: _Reader) -> Iterator[Item]:
-    """Return what was read up to here and is complete now: a row, what was said."""
+def _flush(reader: _Reader) -> None:
+    """End what was read up to here: a row, what was said."""
     if reader.row is not None:
         change, schema, table = reader.row
         old, new = reader.images
-        yield Row(change, schema, table, old, new, reader.whole)
+        reader.done.append(Row(change, schema, table, old, new, reader.whole))
         reader.row, reader.images, reader.image, reader.whole = None, ({}, {}), 0, True
-    yield from _said(reader)
+    if reader.said:
+        reader.done.append(Said(b"".join(reader.said).strip()))
+        reader.said = []

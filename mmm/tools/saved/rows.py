@@ -1,27 +1,30 @@
 """Each row that was changed, once: how it was before, how these transactions left it, and what the other has. Pure."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 
 from mmm.tools.saved.layouts import Table
-from mmm.tools.saved.now import differing
+from mmm.tools.saved.now import Key, differing, key_of
 from mmm.tools.saved.outcome import TableCount
 from mmm.tools.saved.printed import Change, Row
 from mmm.tools.saved.sql import plain, row_sql, shown
-from mmm.tools.saved.values import Cell, literal, name
+from mmm.tools.saved.values import Cell, name
 
 MOST = 100_000
 """Rows that are followed one by one."""
+AT_ONCE = 200
+"""Rows that the active master is asked for in one statement."""
 
 Image = Mapping[int, Cell]
-Now = Callable[[str, str, Table, tuple[str, ...]], Image | None]
-"""Asks the active master for a row by the literals of its key: None where it has none; raises UnaskedError."""
+Now = Callable[[str, str, Table, Sequence[Key]], Mapping[Key, Image]]
+"""Asks the active master for rows of a table; those that it has not are not in the answer. Raises UnaskedError."""
 
 
 class UnaskedError(Exception):
-    """The active master could not be asked for a row."""
+    """The active master could not be asked for rows."""
 
 
 class Standing(StrEnum):
@@ -53,7 +56,7 @@ class Touched:
 class Rows:
     """All of them, by schema and table, and the literals of the key."""
 
-    found: dict[tuple[str, str], dict[tuple[str, ...], Touched]] = field(default_factory=dict)
+    found: dict[tuple[str, str], dict[Key, Touched]] = field(default_factory=dict)
     counts: dict[tuple[str, str], Counter[Change]] = field(default_factory=dict)
     unfollowed: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Changes of rows that cannot be told from others, or were too many."""
@@ -72,7 +75,7 @@ class Rows:
             return
         if seen.change is not Change.UPDATE:
             self._take(where, table, seen.old or None, seen.new or None)
-        elif _key({**seen.old, **seen.new}, table) == _key(seen.old, table):
+        elif key_of({**seen.old, **seen.new}, table) == key_of(seen.old, table):
             self._take(where, table, seen.old, seen.new)
         else:
             self._take(where, table, seen.old, None)
@@ -80,7 +83,7 @@ class Rows:
 
     def _take(self, where: tuple[str, str], table: Table, old: Image | None, new: Image | None) -> None:
         rows = self.found.setdefault(where, {})
-        key = _key(old or new or {}, table)
+        key = key_of(old or new or {}, table)
         known = rows.get(key)
         if known is not None:
             known.after = {**(known.after or {}), **new} if new is not None else None
@@ -89,10 +92,6 @@ class Rows:
         else:
             rows[key] = Touched(old, {**(old or {}), **new} if new is not None else None, table)
             self.total += 1
-
-
-def _key(image: Image, table: Table) -> tuple[str, ...]:
-    return tuple(literal(image[at], table.column(at)) for at in table.key)
 
 
 def judge(row: Touched, now: Image | None) -> Standing:
@@ -126,17 +125,31 @@ class Listing:
             yield f"\n-- {schema}.{table}: {said}\n".encode("utf-8", "surrogateescape")
             if left := self.rows.unfollowed[schema, table]:
                 yield f"-- {left} of these cannot be followed by a key: see transactions.sql\n".encode()
-            for key, row in self.rows.found.get((schema, table), {}).items():
-                yield from self._row(schema, table, key, row)
+            rows = iter(self.rows.found.get((schema, table), {}).items())
+            while batch := list(islice(rows, AT_ONCE)):
+                there = self._there(schema, table, batch)
+                for key, row in batch:
+                    yield self._row(schema, table, key, row, there)
 
-    def _row(self, schema: str, table: str, key: tuple[str, ...], row: Touched) -> Iterator[bytes]:
-        there: Image | None = None
-        try:
-            there = self.now(schema, table, row.table, key)
-            standing = judge(row, there)
-        except UnaskedError:
-            standing = Standing.UNKNOWN
-            self.unasked += 1
+    def _there(
+        self, schema: str, table: str, rows: Sequence[tuple[Key, Touched]]
+    ) -> Mapping[Key, Image] | None:
+        """Ask for rows; None: nobody knows."""
+        there: dict[Key, Image] = {}
+        for layout in {id(row.table): row.table for _, row in rows}.values():
+            keys = [key for key, row in rows if row.table is layout]
+            try:
+                there.update(self.now(schema, table, layout, keys))
+            except UnaskedError:
+                return None
+        return there
+
+    def _row(
+        self, schema: str, table: str, key: Key, row: Touched, found: Mapping[Key, Image] | None
+    ) -> bytes:
+        there = None if found is None else found.get(key)
+        standing = Standing.UNKNOWN if found is None else judge(row, there)
+        self.unasked += found is None
         conflict = standing in {Standing.CHANGED, Standing.GONE}
         self.conflicts[schema, table] += conflict
         doubtful = conflict or standing is Standing.UNKNOWN
@@ -147,7 +160,7 @@ class Listing:
         text = f"-- {named}: {self._told(row, standing, there)}\n"
         if (net := _net(schema, table, row)) is not None and standing is not Standing.SAME:
             text += f"{'-- ' if doubtful else ''}{row_sql(net, row.table)}\n"
-        yield text.encode("utf-8", "surrogateescape")
+        return text.encode("utf-8", "surrogateescape")
 
     def _told(self, row: Touched, standing: Standing, there: Image | None) -> str:
         match standing:

@@ -13,7 +13,7 @@ from mmm.mysql.session.connection import Connection, MysqlError
 from mmm.process.binlog_program import lines_of
 from mmm.tools.saved.extras import Extra, Extras
 from mmm.tools.saved.layouts import Layouts, Table
-from mmm.tools.saved.now import answered, question
+from mmm.tools.saved.now import Key, answered, key_of, question
 from mmm.tools.saved.outcome import Saved
 from mmm.tools.saved.printed import Item, Row, Statement, items
 from mmm.tools.saved.rows import Image, Listing, Rows, UnaskedError
@@ -29,7 +29,7 @@ _OF_MARIADB = ("--loose-skip-gtid-strict-mode",)
 _BEGINNING = 4096
 """Bytes of a log that say how it is written."""
 _LONGEST_QUESTION = 5.0
-"""Seconds that the active master may take for one row."""
+"""Seconds that the active master may take for one statement."""
 _NOT_COUNTED = (b"BEGIN", b"COMMIT", b"ROLLBACK", b"START TRANSACTION", b"XA ")
 
 
@@ -60,7 +60,9 @@ class Texts:
 
     def transactions(self, saved: Saved) -> Iterator[bytes]:
         """Return `transactions.sql`; raises ProgramError."""
-        said = [(number, item.text) for number, item in self._items() if isinstance(item, Statement)]
+        said = []
+        if any(extra.said for extra in self.extras.transactions):
+            said = [(number, item.text) for number, item in self._items() if isinstance(item, Statement)]
         self.statements = sum(not text.startswith(_NOT_COUNTED) for _, text in said)
         here, there = (Tables(server, self.left) for server in (self.sources.here, self.sources.there))
         layouts = Layouts(here, there, [one for one in said if not one[1].startswith(_NOT_COUNTED)])
@@ -101,16 +103,26 @@ class Texts:
             compared=self.sources.there is not None and not self._listing.unasked,
         )
 
-    def _now(self, schema: str, table: str, layout: Table, key: tuple[str, ...]) -> Image | None:
+    def _now(self, schema: str, table: str, layout: Table, keys: Sequence[Key]) -> dict[Key, Image]:
+        found = self._asked(schema, table, layout, keys)
+        there = {key_of(image, layout): image for image in found}
+        if rest := there.keys() - set(keys):  # its letters are others, 'a' for 'A': whose row is it?
+            missing = [key for key in keys if key not in there]
+            for key in missing:
+                there.update((key, image) for image in self._asked(schema, table, layout, [key]))
+            there = {key: image for key, image in there.items() if key not in rest}
+        return there
+
+    def _asked(self, schema: str, table: str, layout: Table, keys: Sequence[Key]) -> list[Image]:
         if self.sources.there is None or self.left() <= 0:
             raise UnaskedError
         try:
-            found = self.sources.there.query(
-                question(schema, table, layout, key), timeout=min(self.left(), _LONGEST_QUESTION)
+            rows = self.sources.there.query(
+                question(schema, table, layout, keys), timeout=min(self.left(), _LONGEST_QUESTION)
             )
         except MysqlError as error:
             raise UnaskedError from error
-        return answered(found[0], layout) if found else None
+        return [answered(row, layout) for row in rows]
 
     def _items(self) -> Iterator[tuple[int, Item]]:
         """Return what is printed of every transaction, each by its number."""

@@ -147,6 +147,8 @@ def literal(cell: Cell, column: Column | None) -> str:
             return _labelled(cell.kind, text, column)
         case "DATE":
             return f"'{text.replace(':', '-')}'"
+        case "ADDRESS":  # as a server tells it that is asked
+            return quoted(text.lower())
         case "TIME" | "DATETIME":
             return f"'{text}'"
         case "TIMESTAMP":
