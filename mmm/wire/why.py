@@ -43,6 +43,8 @@ NOT_LISTENING = "not_listening"
 """The server does not listen on the virtual IP."""
 NOT_WATCHED = "not_watched"
 """No process is known that could be watched as the server's."""
+BEING_REBUILT = "being_rebuilt"
+"""A job that gives the host other data is open: it cannot be the writer before that has ended."""
 NOT_DONE = "not_done"
 """A step failed, or the host could not be looked at."""
 

@@ -37,7 +37,9 @@ from mmm.agent.decide.steps import (
 )
 from mmm.config.model import Vip
 from mmm.gtid.semi_sync import SemiSync
+from mmm.wire.job import Job
 from mmm.wire.status import PROBE_STOP, Status
+from mmm.wire.why import BEING_REBUILT
 
 WRITER, READ1, READ2 = Vip("writer", "10.0.0.80"), Vip("reader", "10.0.0.90"), Vip("reader", "10.0.0.91")
 HOSTS = {"db1": ("10.0.0.1", 3306), "db2": ("10.0.0.2", 3306), "db3": ("10.0.0.3", 3307)}
@@ -345,6 +347,55 @@ def test_a_writer_role_that_was_not_taken_over_completely_is_synced_at_the_next_
         past = remember(wanted, before, MASTER, Past(frozenset([WRITER])), unfinished)
         assert past.held == {READ1}
         assert plan(wanted, thawed, MASTER, past).steps == PROMOTE
+
+
+REBUILD = Job("rejoin", "db3", "catch_up")
+
+
+@pytest.mark.parametrize("job", [REBUILD, replace(REBUILD, broken_off=True)])
+@pytest.mark.parametrize("known", [MASTER, SLAVE])
+@pytest.mark.parametrize(
+    "source", [FROM_DB2, STOPPED, DETACHED, AT_SLAVE, replace(STOPPED, asleep=True), None]
+)
+@pytest.mark.parametrize("state", ["ONLINE", "ADMIN_OFFLINE", "AWAITING_RECOVERY", "REPLICATION_FAIL"])
+def test_a_job_is_left_to_replicate_as_it_will_and_all_else_is_kept_as_ordered(
+    job: Job, known: Facts, source: Source | None, state: str
+) -> None:
+    found = replace(seen(WRITER, READ1, writable=True, source=source, semi_sync=SOURCE), job=job)
+    past = Past(offline=True, unused=True, fresh=True)
+    planned = plan(status(state, READ2, master="db1"), found, known, past)
+    assert planned == Plan(((DenyWrites(),), (Unbind(WRITER),), (Unbind(READ1),), (Bind(READ2),)))
+    after = remember(status(state, READ2), found, known, past, ())
+    assert (after.offline, after.unused, after.fresh) == (
+        True,
+        True,
+        True,
+    )  # it is started once the job is over
+
+
+@pytest.mark.parametrize(
+    ("job", "why"),
+    [
+        (REBUILD, "db1 is being rebuilt from db3"),
+        (replace(REBUILD, broken_off=True), "was broken off: run mmm_rejoin there again"),
+    ],
+)
+def test_a_host_whose_data_are_being_replaced_does_not_become_the_writer(job: Job, why: str) -> None:
+    wanted = Status("ONLINE", (WRITER, READ1), "db1", detach=True, salvage="db2", catch_up=("db3",))
+    found = replace(seen(), job=job)
+    planned = plan(wanted, found, MASTER, NOTHING)
+    assert (planned.steps, planned.code) == ((Bind(READ1),), BEING_REBUILT)
+    assert [why in refusal for refusal in planned.refusals] == [True]
+    assert remember(wanted, found, MASTER, Past(frozenset([WRITER])), ()).held == {READ1}
+    assert put_right(wanted, found, MASTER, Past(frozenset([WRITER]))).steps == (Bind(READ1),)
+
+
+def test_a_file_that_a_job_has_left_takes_no_role_from_the_host_that_has_it() -> None:
+    wanted = Status("ONLINE", (WRITER,), "db1")
+    planned = plan(
+        wanted, replace(seen(WRITER, writable=True), job=REBUILD), MASTER, Past(frozenset([WRITER]))
+    )
+    assert planned == Plan()
 
 
 def test_strangers_are_refused_by_name() -> None:

@@ -87,13 +87,17 @@ class Agent:
         self._leases = conf.vip_lease > 0
         self._took_stock = False
         """What an earlier agent has left here is known."""
-        self._replies = Replies(conf, lambda: self._shell.core.held)
+        at = self._shell.steps.at
+        if (job := at.jobs.look().job) is not None:  # nobody is answered yet
+            log.warning(
+                "start: a job that rebuilds %s from %s is open: %s", self._here.name, job.donor, job.step
+            )
+        self._replies = Replies(conf, lambda: self._shell.core.held, lambda: at.jobs.told)
         self._binlog = BinlogSender(self._here, self._replies, self._may_have_role)
         self.streams = Streams(conf, self._replies)
         self._doubts = Doubts(conf, self._learn)
         self._server_process = ServerProcess(self._here)
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
-        at = self._shell.steps.at
         self._questions = Questions(at, interface, self._replies, self._doubts, self._looker)
 
     async def take_stock(self) -> None:

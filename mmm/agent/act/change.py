@@ -5,13 +5,14 @@ by then than when the change began.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from mmm.agent.act.accounts import agent_at
 from mmm.agent.act.observe import look
 from mmm.agent.act.server_session import ANSWER_LIMIT, ServerSession
 from mmm.agent.act.steps import Steps
 from mmm.agent.decide.actions import Change, How, Prepared
-from mmm.agent.decide.failure import failures
+from mmm.agent.decide.failure import Failure, failures
 from mmm.agent.decide.held_lease import HeldLease
 from mmm.agent.decide.lease_watch import UNDISTURBED
 from mmm.agent.decide.obedience import Changed, Outcome
@@ -49,6 +50,7 @@ class Changes:
     ) -> None:
         self._interface = interface
         self._steps = steps
+        self._jobs = steps.at.jobs
         self._held = held
         """The lease as it stands when it is asked for."""
         self._facts = known
@@ -108,6 +110,7 @@ class Changes:
         session.limit = self._answer_limit(status, wanted.past)
         try:
             seen = wanted.seen or look(self._interface, self._ips, session)
+            seen = replace(seen, job=self._jobs.look().job)
             planned = decide(status, seen, self._facts, wanted.past)
             # Who is to take over waits for what leaves, and clients for what is bound.
             leaves = any(isinstance(step, Unbind) for step in planned.steps)
@@ -119,7 +122,8 @@ class Changes:
             return Changed(Outcome(failures(str(error))))
         finally:
             session.rest()
-        failed = (*failures(*planned.refusals), *done.failures, *failures(*not_renewed))
+        refused = tuple(Failure(text, planned.code) for text in planned.refusals)
+        failed = (*refused, *done.failures, *failures(*not_renewed))
         outcome = Outcome(failed, planned.notes, took=done.took)
         bound = self._bound() if failed else None
         return Changed(outcome, seen, done.steps, done.unfinished, bound, done.writes)

@@ -7,8 +7,10 @@ from mmm.agent.decide.held_lease import HeldLease
 from mmm.agent.decide.obedience import Outcome
 from mmm.clock import clock
 from mmm.config.model import Cluster
+from mmm.process.job_files import Told
 from mmm.wire import agent as wire
 from mmm.wire import why
+from mmm.wire.job import ended_fields, job_fields
 from mmm.wire.signature import fresh_field, sign_reply
 
 _LONGEST_TEXT = 4000
@@ -17,10 +19,11 @@ _LONGEST_TEXT = 4000
 class Replies:
     """Replies with what each of them carries: the token of the moment, and a signature where there is a key."""
 
-    def __init__(self, conf: Cluster, held: Callable[[], HeldLease]) -> None:
+    def __init__(self, conf: Cluster, held: Callable[[], HeldLease], jobs: Callable[[], Told] = Told) -> None:
         self._key = conf.auth_key
         self._leases = conf.vip_lease > 0
         self._held = held
+        self._jobs = jobs
         self.ending = ""
         """What each answer says of the end of this agent: LEAVING or HALTING; empty while it goes on."""
 
@@ -31,6 +34,8 @@ class Replies:
         token = fresh if self._leases else wire.NO_LEASE
         if self._key and not self._leases:
             fields = (*fields, fresh_field(fresh))
+        told = self._jobs()
+        fields = (*fields, *job_fields(told.job), *ended_fields(told.ended))
         try:
             fields = (*fields, self.ending) if self.ending else fields
             reply = wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token, code)

@@ -14,11 +14,13 @@ are those that lead from what stands on interface and server to what is wanted. 
                   that was set up anew; a master whose source is a slave, for getting what that one had was broken off,
                   takes its peer again
 
+While a job rebuilds the host its replication is left alone, and the writer role is not taken.
+
 A step is done only if those before it in its chain were. Unbinding never waits for denying to succeed.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmm.agent.decide.seen import Seen, Server
 from mmm.agent.decide.steps import (
@@ -49,6 +51,7 @@ from mmm.agent.decide.steps import (
 )
 from mmm.config.model import Cluster, Vip
 from mmm.wire.status import PROBE_STOP, Status
+from mmm.wire.why import BEING_REBUILT, NOT_DONE
 
 ONLINE = "ONLINE"
 ADMIN_OFFLINE = "ADMIN_OFFLINE"
@@ -131,16 +134,18 @@ def plan(wanted: Status, seen: Seen, known: Facts, past: Past) -> Plan:
         *deny,
         *_removals(vips, seen, known),
         *_kill(wanted, vips, seen, known),
-        *_additions(wanted, vips, seen, known, past),
+        *_additions(wanted, _takeable(vips, seen, known), seen, known, past),
         *_strays(vips, seen, known),
         *_replication(wanted, seen, known, past),
     )
     refusals = [f"{vip} is not in the conf of {known.this}" for vip in strangers] + unknown_master
     refusals += _unable(vips, seen, known)
+    rebuilt = [f"{vip}: {_job(seen, known)}" for vip in vips if _waits_for_job(vip, seen, known)]
     return Plan(
         tuple(chain for chain in chains if chain),
-        tuple(refusals + (unconfirmed if confirmed else [])),
+        tuple(rebuilt + refusals + (unconfirmed if confirmed else [])),
         tuple([] if confirmed else unconfirmed),
+        BEING_REBUILT if rebuilt else NOT_DONE,
     )
 
 
@@ -151,7 +156,7 @@ def put_right(wanted: Status, seen: Seen, known: Facts, past: Past) -> Plan:
     is to go, only an order says.
     """
     vips = [vip for vip in wanted.vips if vip in known.vips]
-    chains = _additions(wanted, vips, seen, known, past)
+    chains = _additions(wanted, _takeable(vips, seen, known), seen, known, past)
     return Plan(tuple(chain for chain in chains if chain))
 
 
@@ -166,8 +171,13 @@ def remember(wanted: Status, seen: Seen, known: Facts, past: Past, unfinished: I
     held = frozenset(
         vip
         for vip in wanted.vips
-        if vip in known.vips and vip not in missed and not (vip.role == known.writer and _lame(seen))
+        if vip in known.vips
+        and vip not in missed
+        and not (vip.role == known.writer and _lame(seen))
+        and not _waits_for_job(vip, seen, known)
     )
+    if seen.job is not None:
+        return replace(past, held=held, ready=frozenset())
     asked = seen.server is Server.UP and not seen.problem
     offline = wanted.state == ADMIN_OFFLINE or (past.offline and (bool(chains) or not asked))
     unused = wanted.state in UNUSED or (past.unused and (bool(chains) or not asked))
@@ -186,8 +196,28 @@ def clear(assigned: Iterable[Vip], seen: Seen, known: Facts) -> Plan:
     return Plan((*deny, *removals), notes=tuple(notes))
 
 
+def _waits_for_job(vip: Vip, seen: Seen, known: Facts) -> bool:
+    """Tell whether a VIP is the writer's, and not to be taken while a job rebuilds this host."""
+    return seen.job is not None and vip.role == known.writer and vip.ip not in seen.bound
+
+
+def _takeable(vips: Iterable[Vip], seen: Seen, known: Facts) -> list[Vip]:
+    return [vip for vip in vips if not _waits_for_job(vip, seen, known)]
+
+
+def _job(seen: Seen, known: Facts) -> str:
+    """Return in words what job keeps the role away."""
+    if seen.job is None:
+        return ""
+    if seen.job.broken_off:
+        return f"the rebuild of {known.this} from {seen.job.donor} was broken off: run mmm_rejoin there again"
+    return f"{known.this} is being rebuilt from {seen.job.donor}"
+
+
 def _follow(wanted: Status, seen: Seen, known: Facts) -> tuple[list[Chain], list[str]]:
     master = wanted.master
+    if seen.job is not None:
+        return [], []
     if not (known.slave and wanted.state in FOLLOWS and master) or master == known.this:
         return [], []
     if master not in known.sources:
@@ -211,7 +241,7 @@ def _deny(vips: Iterable[Vip], seen: Seen, known: Facts) -> tuple[list[Chain], l
 
 def _is_source(seen: Seen, known: Facts) -> bool:
     """Tell whether this master is a semi-sync source, or none that acknowledges; slaves are the admin's."""
-    state = seen.semi_sync
+    state = seen.semi_sync if seen.job is None else None
     return not known.slave and state is not None and state.on and (state.source or state.replica is False)
 
 
@@ -296,7 +326,7 @@ def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, pa
 
 def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[Chain]:
     source = seen.source
-    if source is None:
+    if source is None or seen.job is not None:
         return []
     if wanted.state == ADMIN_OFFLINE:
         return [(StopReplication(),)] if source.running else []

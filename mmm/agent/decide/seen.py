@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mmm.gtid.semi_sync import SemiSync
+from mmm.wire.job import Job
 
 
 class Server(Enum):
@@ -59,3 +60,5 @@ class Seen:
     """None when it could not be asked."""
     stray: frozenset[str] = frozenset()
     """The cluster's virtual IPs that are bound on other interfaces of this host, a former cluster_interface say."""
+    job: Job | None = None
+    """The job that rebuilds this host, and has not ended."""

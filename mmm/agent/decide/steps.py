@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mmm.config.model import Vip
+from mmm.wire.why import NOT_DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +274,8 @@ class Plan:
     """What was ordered and cannot be done, a sentence each: the answer is ERROR."""
     notes: tuple[str, ...] = ()
     """What could not be confirmed and does no harm now: the answer is OK, and it is looked at again soon."""
+    code: str = NOT_DONE
+    """What the refusals come from, one of `mmm.wire.why`."""
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -89,7 +89,7 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     if arguments.abort:
         return _abort(conf, folder, opened)
     journal = _gone_on_with(look, opened) if opened else _new(conf, look, arguments.donor)
-    steps = Steps(_means(conf, journal, lose=lose is not None))
+    steps = Steps(_means(conf, journal, folder, lose=lose is not None))
     if arguments.dry_run:
         print(_plan(look, journal))
         return Status.DONE
@@ -108,7 +108,7 @@ def _abort(conf: Cluster, folder: JobFolder, opened: Journal | None) -> int:
             Status.REFUSED,
             f"job {opened.job} runs on the new data already: go on with it, or put {opened.old} back by hand",
         )
-    steps = Steps(_means(conf, opened, lose=False))
+    steps = Steps(_means(conf, opened, folder, lose=False))
     return Status.DONE if take_back(steps, folder, opened, _say) is Status.TAKEN_BACK else Status.HALF_DONE
 
 
@@ -146,7 +146,7 @@ def _refuse(found: Sequence[Refusal]) -> None:
         raise _CannotError(Status.REFUSED, *map(sentence, found))
 
 
-def _means(conf: Cluster, journal: Journal, *, lose: bool) -> Means:
+def _means(conf: Cluster, journal: Journal, folder: JobFolder, *, lose: bool) -> Means:
     try:
         path = Path(journal.datadir)
         here = conf.hosts[conf.this]
@@ -154,7 +154,8 @@ def _means(conf: Cluster, journal: Journal, *, lose: bool) -> Means:
     except ControlError as error:
         raise _CannotError(Status.REFUSED, str(error)) from error
     saving = Saving(conf, Path(conf.saved_dir), lose=lose)
-    return Means(conf, control, save=saving, copy=Copying(conf, _say), say=_say)
+    copying = Copying(conf, _say, folder.note)
+    return Means(conf, control, save=saving, copy=copying, say=_say, note=folder.note)
 
 
 def _plan(look: Look, journal: Journal) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmm.config.model import Cluster
+from mmm.process import job_files
 from mmm.tools.fetch import stage
 from mmm.tools.fetch.fetch import fetch
 from mmm.tools.fetch.files import Owner
@@ -14,20 +15,28 @@ from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.step_error import StepError
 
 MEGABYTE = 1_000_000
+PREPARE = "prepare"
+"""The part of the step in which the copy has come, and is made one that a server starts on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """Copies the donor that the journal names; `say` is told how far it is."""
+    """Copies the donor that the journal names; `say` is told how far it is, and `note` for others to know."""
 
     conf: Cluster
     say: Callable[[str], None]
+    note: Callable[[Journal, job_files.Progress], None] = lambda _, __: None
 
     def __call__(self, journal: Journal) -> Journal:
         """Return the journal with what the copy has; raises StepError, OSError."""
         donor, staging = self.conf.hosts[journal.donor], Path(journal.staging)
         owner = Owner.of(Path(journal.datadir))
-        came = fetch(self.conf, donor, staging, self._report, owner=owner, job=journal.job)
+
+        def report(progress: Progress) -> None:
+            self.say(f"  {said(progress)}")
+            self.note(journal, noted(progress))
+
+        came = fetch(self.conf, donor, staging, report, owner=owner, job=journal.job)
         if isinstance(came, Failed):
             raise StepError(came.text)
         self.say(f"  {came.bytes / MEGABYTE:,.0f} MB from {donor.name} in {came.seconds:.1f} s")
@@ -50,8 +59,18 @@ class Copying:
         )
         return tuple(login for login in known if login.user)
 
-    def _report(self, progress: Progress) -> None:
-        self.say(f"  {said(progress)}")
+
+def noted(progress: Progress) -> job_files.Progress:
+    """Return how far a copy is, as others are told it."""
+    part = PREPARE if progress.phase == "preparing" else ""
+    return job_files.Progress("", "", part, percent(progress), progress.rate / MEGABYTE, progress.left)
+
+
+def percent(progress: Progress) -> int | None:
+    """Return how far a copy is in percent, None where that is not known."""
+    if not progress.total or not progress.rate:
+        return None
+    return min(99, 100 * progress.done // progress.total)
 
 
 def said(progress: Progress) -> str:

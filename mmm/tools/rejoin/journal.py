@@ -53,6 +53,8 @@ class Journal:
     """Its replication ran then, too."""
     saved: str = ""
     """The folder with the transactions that only this host had; empty: it had none, or they are not saved yet."""
+    count: int = 0
+    """How many they are."""
     highest: str = ""
     """The last number of each domain among them, as a MariaDB position."""
     position: str = ""
@@ -62,6 +64,10 @@ class Journal:
     begun: Step | None = None
     """The last step that was begun."""
     done: tuple[Step, ...] = ()
+    result: str = ""
+    """How it ended, of `mmm.wire.job.Result`; empty: it has not."""
+    seconds: float = 0.0
+    """How long its last run took."""
 
     def begin(self, step: Step) -> "Journal":
         """Return it with the step begun."""
@@ -118,9 +124,10 @@ def decode(text: str) -> Journal:
             raise JournalError("it was written by another version of MMM")
         moves = tuple((str(each[0]), str(each[1])) for each in found.pop("moves"))
         begun, done = found.pop("begun"), tuple(map(Step, found.pop("done")))
+        count, seconds = int(found.pop("count", 0)), float(found.pop("seconds", 0.0))
         flags = {key: bool(found.pop(key)) for key in ("running", "replicated")}
         texts = {key: str(value) for key, value in found.items()}
         step = Step(begun) if begun else None
-        return Journal(**texts, **flags, moves=moves, begun=step, done=done)  # type: ignore[arg-type]
+        return Journal(**texts, **flags, moves=moves, begun=step, done=done, count=count, seconds=seconds)  # type: ignore[arg-type]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise JournalError(f"it cannot be read: {error}") from error

@@ -2,14 +2,17 @@
 
 import fcntl
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from mmm.process.job_files import ENDED, FOLDER, LOCK, OPEN, Progress, ProgressFile
 from mmm.tools.rejoin.journal import Journal, JournalError, decode, encode
+from mmm.wire.job import Result
 
-FOLDER = Path("/var/lib/mysql-mmm/jobs")
-"""Where journals are; a job that has ended is renamed to `*.done`."""
-_OPEN, _ENDED = ".json", ".done"
+_TRIES, _NAP = 5, 0.02
+"""How often the lock is tried: who looks whether a job runs has it for a moment."""
 
 
 class BusyError(Exception):
@@ -22,13 +25,14 @@ class JobFolder:
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder
         self._lock: IO[str] | None = None
+        self._progress = ProgressFile(folder)
 
     def lock(self) -> None:
         """Let no other job run on this host until this process ends; raises BusyError, OSError."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (self._folder / "lock").open("a+", encoding="ascii")
+        lock = (self._folder / LOCK).open("a+", encoding="ascii")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock)
         except OSError as error:
             lock.seek(0)
             who = lock.read().strip()
@@ -41,7 +45,7 @@ class JobFolder:
 
     def open_job(self) -> Journal | None:
         """Return the job that has not ended, None where there is none; raises JournalError, OSError."""
-        found = sorted(self._folder.glob(f"*{_OPEN}"))
+        found = sorted(self._folder.glob(f"*{OPEN}"))
         if not found:
             return None
         try:
@@ -51,7 +55,7 @@ class JobFolder:
 
     def keep(self, journal: Journal) -> None:
         """Have the disk say what the journal is; raises OSError."""
-        path = self._folder / f"{journal.job}{_OPEN}"
+        path = self._folder / f"{journal.job}{OPEN}"
         new = path.with_suffix(".new")
         with new.open("w", encoding="utf-8") as file:
             file.write(encode(journal))
@@ -59,11 +63,19 @@ class JobFolder:
             os.fsync(file.fileno())
         new.replace(path)
         self._to_disk()
+        self.note(journal)
 
-    def end(self, journal: Journal) -> None:
+    def note(self, journal: Journal, of: Progress | None = None) -> None:
+        """Let others know how far the step is that was begun."""
+        step = journal.begun or ""
+        self._progress.write(replace(of or Progress(step), step=step, donor=journal.donor))
+
+    def end(self, journal: Journal, result: Result, seconds: float = 0.0) -> None:
         """Put the journal away: nothing is left to do. Raises OSError."""
-        path = self._folder / f"{journal.job}{_OPEN}"
-        path.replace(path.with_suffix(_ENDED))
+        self.keep(replace(journal, result=result, seconds=seconds))
+        path = self._folder / f"{journal.job}{OPEN}"
+        self._progress.remove()
+        path.replace(path.with_suffix(ENDED))
         self._to_disk()
 
     def _to_disk(self) -> None:
@@ -72,3 +84,16 @@ class JobFolder:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def _lock(file: IO[str]) -> None:
+    """Lock the file; raises OSError."""
+    for left in range(_TRIES - 1, -1, -1):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if not left:
+                raise
+            time.sleep(_NAP)
+        else:
+            return

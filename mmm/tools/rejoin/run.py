@@ -11,6 +11,7 @@ from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.step_error import StepError
 from mmm.tools.rejoin.steps import Steps
 from mmm.tools.rejoin.texts import STEPS
+from mmm.wire.job import Result
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def run(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> Ended:
                 return ended(Status.HALF_DONE, step, why)
             return ended(take_back(steps, folder, journal, say), step, why)
         folder.keep(journal)
-    folder.end(journal)
+    folder.end(journal, Result.DONE, time.monotonic() - began)
     return ended(Status.DONE)
 
 
@@ -82,6 +83,6 @@ def take_back(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> St
         log.error("%s: it cannot be taken back: %s", journal.host, error)
         say(f"it cannot be taken back: {error}")
         return Status.HALF_DONE
-    folder.end(journal)
+    folder.end(journal, Result.TAKEN_BACK)
     log.info("%s: all is as it was", journal.host)
     return Status.TAKEN_BACK

@@ -50,7 +50,7 @@ class Saving:
             target = Target(self.folder, journal.host, journal.source)
             saved = save(extras, target, Sources(program, server, there))
         numbers = tuple(Gtid(domain, 0, number) for domain, number in sorted(extras.highest().items()))
-        kept = replace(journal, saved=str(saved.folder or ""), highest=text(numbers))
+        kept = replace(journal, saved=str(saved.folder or ""), count=saved.count, highest=text(numbers))
         if extras.problem is not None and not self.lose:
             raise StepError(
                 f"{saved}, and there may be more that cannot be saved: {extras.why}; --lose-extra {journal.host} goes"

@@ -22,6 +22,7 @@ from mmm.mysql.server.replication import (
     stop_replica,
 )
 from mmm.mysql.session.connection import Connection, MysqlError, connect
+from mmm.process.job_files import Progress
 from mmm.tools.accounts import tools_at
 from mmm.tools.rejoin import numbers, swap
 from mmm.tools.rejoin.journal import Journal, Step
@@ -61,6 +62,8 @@ class Means:
     save: Saves
     copy: Copies
     say: Callable[[str], None] = lambda _: None
+    note: Callable[[Journal, Progress], None] = lambda _, __: None
+    """Is told how far a step is, for others to know."""
     start_limit: float = START_LIMIT
     catch_up_limit: float = CATCH_UP_LIMIT
 
@@ -216,7 +219,8 @@ class Steps:
 
     def _catch_up(self, journal: Journal) -> Journal:
         """Wait until the host has all that the active master has at a moment."""
-        deadline = time.monotonic() + self._means.catch_up_limit
+        began, most = time.monotonic(), 0
+        deadline = began + self._means.catch_up_limit
         with self._connect(journal.host) as server, self._connect(journal.source) as there:
             goal = _have(there)
             while lacks := surplus(goal, _have(server)):
@@ -228,6 +232,8 @@ class Steps:
                 if time.monotonic() > deadline:
                     raise StepError(f"{journal.host} still lacks {lacks} of {journal.source}")
                 self._means.say(f"catching up: {lacks.count} to go")
+                most = max(most, lacks.count)
+                self._means.note(journal, _caught_up(most, lacks.count, time.monotonic() - began))
                 time.sleep(_NAP)
         return journal
 
@@ -239,6 +245,13 @@ class Steps:
             if there.flavour.mariadb:
                 numbers.pass_by(there, mariadb.parse(journal.highest))
         return journal
+
+
+def _caught_up(most: int, lacks: int, seconds: float) -> Progress:
+    """Return how far a host is that lacked `most` transactions, and lacks fewer after so many seconds."""
+    got = most - lacks
+    left = seconds * lacks / got if got else None
+    return Progress("", percent=100 * got // most if most else None, left=left)
 
 
 def _have(server: Connection) -> Executed:
