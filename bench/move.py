@@ -11,7 +11,6 @@ clients write side by side instead, and what is counted is the transactions of e
 import argparse
 import json
 import os
-import re
 import signal
 import statistics
 import sys
@@ -39,7 +38,6 @@ _WRITERS = str(Path(__file__).with_name("writers.py"))
 _LIMIT = 60.0
 _ROWS = 150
 _STEPS = ("freeze", "end clients", "unbind", "catch up", "promote", "bind", "first ARP")
-_PART = re.compile(r"([a-zA-Z][^,(\[;]*?) ([0-9]+\.[0-9])(?=[,)])")
 _SECOND = {"check_period": 1, "trap_period": 1, "timeout": 1}
 _CONF = Conf(monitor={"flap_count": 0, "failover_block": 0}, check=_SECOND)
 OURS, FLOOR = "move_role", "floor"
@@ -67,7 +65,8 @@ def move_role(sandbox: Sandbox) -> None:
 
 def last_steps(sandbox: Sandbox) -> dict[str, float]:
     """Return the ms of each step of the last move, as `mmm_control history` tells them."""
-    return {name: float(ms) for name, ms in _PART.findall(sandbox.ask("history 1"))}
+    (entry,) = json.loads(sandbox.ask("json history 1"))["history"]
+    return {name: 1e3 * took for order in entry["orders"] for name, took in order["parts"].items()}
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from bench.tables import Table
 _HEAD = """\
 # Performance
 
-Made by `make bench`, in the sandbox: every server, agent, monitor and client on one machine, each in a network of its
-own. Seconds depend on the machine; what is compared from run to run is ratios, kept in `bench/ratios.json`.
+Made by `make bench`, in the sandbox: every server, agent, monitor and client on one machine, each in a network
+namespace. Seconds depend on the machine; from run to run ratios are compared, which are kept in `bench/ratios.json`.
 
 | | |
 |---|---|
@@ -26,51 +26,50 @@ _SAID = {
     "move": """\
 ## Planned move
 
-A client writes a row every 2 ms through the writer's VIP; an outage goes from its last acknowledged row to its next
-one. *Floor* is one script that does the same statements and netlink calls straight against both servers, on connections
-that are open already, with nothing between, in turn with `move_role` in the same cluster. The steps are those that
-`mmm_control history` tells of each move.
+A client writes a row every 2 ms through the writer's VIP; an outage is the time from its last acknowledged row to the
+next one. *Floor* is a single script that runs the same statements and netlink calls directly against both servers, on
+connections that are already open, alternating with `move_role` in the same cluster. The steps are those that
+`mmm_control history` shows for each move.
 """,
     "load": """\
 ## Planned move under load
 
-Clients write side by side, a row every 10 ms each. A client whose transaction fails drops the connection and tries it
-again until it is acknowledged. *Transactions hit*: those that failed at first, or took longer than 0.1 s. *Failed
-attempts*: those that were sent and not acknowledged.
+Clients write side by side, a row every 10 ms each. When a transaction fails its client drops the connection and retries
+it until it is acknowledged. *Transactions hit*: those that failed at first, or took longer than 0.1 s. *Failed
+attempts*: those that were sent but not acknowledged.
 """,
     "failover": """\
 ## Failover
 
-The same client, which gives up connecting after 50 ms, so that no more of its own is in it. *default* is the default
-conf (check_period 5, trap_period 10, timeout 2, vip_lease 10), *1/1/1* has 1 s for the first three and a lease of 2
-s, *fast conf* is `etc/mmm_mon.fast.conf.example` with a lease of 1 s. The median should be at most *aim*, the longest
-*at most*: for a server whose port refuses check_period/2 + trap_period + 0.3 s and check_period + trap_period + 0.5
-s; where nothing answers timeout + trap_period + lease, and 0.5 s more; with the fast conf 0.5 s (killed, with
-`server_exit failover`, 0.1 s) and 1.5 s. *missing*
-are rows that were acknowledged and are lost with the old writer, for replication is asynchronous. *classic* is MMM
-2.2.3 in Perl, *best of others* the best of keepalived, MHA, orchestrator and replication-manager, by such a client
-that gave up after 0.25 s, on a machine of the same kind; the best is mostly keepalived, which leaves two writers when
-a host is cut off.
+The same client, which gives up connecting after 50 ms, so that its own time-out adds no more than that. *default* is
+the default conf (check_period 5, trap_period 10, timeout 2, vip_lease 10), *1/1/1* has 1 s for the first three and a
+lease of 2 s, *fast conf* is `etc/mmm_mon.fast.conf.example` with a lease of 1 s. The median should be at most *aim*,
+the longest *at most*: for a server whose port refuses check_period/2 + trap_period + 0.3 s and check_period +
+trap_period + 0.5 s; where nothing answers timeout + trap_period + lease, and 0.5 s more; with the fast conf 0.5 s
+(killed, with `server_exit failover`, 0.1 s) and 1.5 s. *missing* are rows that were acknowledged and went down with
+the old writer: replication is asynchronous. *classic* is MMM 2.2.3 in Perl, *best of others* the best of keepalived,
+MHA, orchestrator and replication-manager, measured with such a client that gave up after 0.25 s, on a machine of the
+same kind. The best is mostly keepalived, which leaves two writers when a host is cut off.
 """,
     "scale": """\
 ## Scale
 
-One monitor, the real one, with real sockets; the hosts are stand-ins that speak the agents' protocol and as much of
-MySQL's as the checks ask. Every check has a period, trap and time-out of 1 s. [scale.md](scale.md) says what the
-columns mean and what it takes.
+One real monitor, with real sockets; the hosts are stand-ins that speak the agents' protocol and as much of
+MySQL's as the checks need. Every check has a period, trap period and time-out of 1 s. [scale.md](scale.md) explains the
+columns and how it is done.
 """,
     "idle": """\
 ## Idle
 
-What the daemons of a cluster of three hosts cost with the default conf while nothing happens: all their processes,
+What the daemons of a three-host cluster cost with the default conf while nothing happens: all their processes,
 memory as PSS. *classic* is MMM 2.2.3 in Perl.
 """,
     "start": """\
 ## mmm_control
 
-`mmm_control show` beside an interpreter that imports what it cannot do without, both in the editable installation of
-the tests, whose own modules the interpreter loads too. In a plain one, whose floor is a quarter lower, the ratio is
-1.45.
+`mmm_control show` beside a bare interpreter that imports only what it cannot do without. Both run in the editable
+installation of the tests, whose own modules every interpreter there loads. In a plain installation, where the bare
+interpreter takes a quarter less, the ratio is 1.45.
 """,
 }
 

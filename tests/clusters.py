@@ -104,6 +104,7 @@ def kept(
 class Log:
     """A daemon's log from a moment on."""
 
+    sandbox: Sandbox
     path: Path
     start: int
 
@@ -116,11 +117,16 @@ class Log:
         """Return how many of the lines match."""
         return sum(re.search(pattern, line) is not None for line in self.text.splitlines())
 
+    def wait(self, pattern: str) -> int:
+        """Wait until a line matches, for a thread writes them; return how many do then."""
+        self.sandbox.wait_until(lambda: self.count(pattern), LIMIT, f"{self.path.name} says {pattern!r}")
+        return self.count(pattern)
+
 
 def log(sandbox: Sandbox, machine: str, name: str) -> Log:
     """Return the log of a daemon (mmm_mond, mmm_agentd_C2) from now on."""
     path = sandbox.machine(machine).log / f"{name}.log"
-    return Log(path, path.stat().st_size if path.exists() else 0)
+    return Log(sandbox, path, path.stat().st_size if path.exists() else 0)
 
 
 def monitor_log(sandbox: Sandbox) -> Log:

@@ -1,4 +1,4 @@
-"""Addresses that cannot be meant: used twice, no machine's, or of no use for what they are written for."""
+"""Addresses that cannot be right: used twice, no machine's, or useless for their purpose."""
 
 from mmm.config.settings import Setting, World, at, each_of
 

@@ -1,4 +1,4 @@
-"""What has to be the same in the confs of the monitor and of all agents: one list. Pure.
+"""What must be the same in the confs of the monitor and of all agents, in one list. Pure.
 
 digests    of what leases rest on: they go with orders and promises, and who has another takes no such order
 alike      of all of it, for the doctor

@@ -72,7 +72,7 @@ class _Sections:
             return
         kind, name = match["type"], (match["name"] or "").strip()
         if match["rest"]:
-            self.wrong(line.number, f"text after the tag; move {match['rest']!r} to a line of its own")
+            self.wrong(line.number, f"text after the tag; move {match['rest']!r} to a separate line")
         if match["end"]:
             self.close(line, kind, name or match["empty"])
             return

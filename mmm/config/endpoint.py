@@ -1,4 +1,4 @@
-"""Where the monitor is, for a client that needs no more of the conf than that: it starts in half the time."""
+"""Where the monitor is, for a client that needs nothing else from the conf: it starts in half the time."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

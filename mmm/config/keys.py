@@ -71,58 +71,58 @@ def _top(name: str, programs: str = EVERY) -> tuple[Old, ...]:
 
 
 TOP = Section("top", named=False, text="Outside of all sections.", keys=(
-    Key("this", "host", "The host that this conf file lies on.", "ATR"),
+    Key("this", "host", "The host that this conf file is on.", "ATR"),
     Key("debug", "bool", "Stay in the foreground and log DEBUG to the terminal too.", default="0"),
     Key("active_master_role", "role", "The role whose holder is the active master.", "AMR", old_default=""),
     Key("max_kill_retries", "int",
-        "Seconds that writing sessions get to end before a master gives up the role.",
+        "Seconds that sessions which are writing get to finish before a master gives up the role.",
         default="10"),
     Key("blocking_type", "choice",
-        "`soft` keeps new connections out while writing sessions get `max_kill_retries` to end; `hard` does not.",
+        "`soft` keeps new connections out while writing sessions have `max_kill_retries` to finish; `hard` does not.",
         default="soft", choices=("hard", "soft")),
     Key("iptables_block_cmd", "text",
-        "Command that keeps new connections out, for `blocking_type soft`. The default has the host's `mysql_port`.",
+        "Command that keeps new connections out, for `blocking_type soft`. The default uses the host's `mysql_port`.",
         default="iptables -A INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"),
-    Key("iptables_unblock_cmd", "text", "Command that lets them in again; the same.",
+    Key("iptables_unblock_cmd", "text", "Command that lets them in again; its default likewise.",
         default="iptables -D INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"),
     Key("allow_from", "networks",
         "Who may connect to the agents and to the control port, besides the hosts and the monitor that the conf"
         " names: addresses and networks. See docs/security.md."),
     Key("auth_key", "text",
-        "A secret of this cluster, the same on all hosts and for mmm_control: orders, promises, their answers and"
-        " commands are signed by it, and what is not is refused. See docs/security.md.",
+        "The cluster's secret, the same on all hosts and for mmm_control. It signs orders, promises, their answers and"
+        " commands; anything unsigned is refused. See docs/security.md.",
         secret=True),
     Key("keep_users", "list", "MySQL users, besides those of MMM itself, whose sessions are never ended."),
     Key("sync_timeout", "seconds", "Longest wait for a replica to catch up.", default="10"),
     Key("salvage", "bool",
-        "A new writer first gets what the old one had committed and it lacks, out of the binary log of that one's dead"
-        " server: docs/salvage.md.",
+        "A new writer first gets the transactions that it lacks out of the binary log of the old writer's dead server:"
+        " docs/salvage.md.",
         default="1"),
-    Key("salvage_timeout", "seconds", "Longest time that this may take before the new writer goes on without.",
+    Key("salvage_timeout", "seconds", "Longest time that this may take; then the new writer goes on without them.",
         default="5"),
     Key("kill_frozen_server", "bool",
-        "A server that does not answer is killed (SIGKILL) when the writer role leaves its host: what was under way in"
-        " it is not finished if it thaws, so its host needs no admin then. docs/salvage.md.",
+        "Kill a server that does not answer (SIGKILL) when the writer role leaves its host. What it was doing is then"
+        " not finished when it thaws, so the host comes back without an admin. See docs/salvage.md.",
         default="0"),
     Key("vip_lease", "seconds",
-        "VIPs are bound for so long and renewed by every word of the monitor: a host that is cut off loses them"
-        " after it. A failover of a host that cannot be told waits for it, and a second more (of 1 s: half a second)."
-        " Whole seconds, the same on all hosts; 0: VIPs are bound for good, as in MMM 2.x.",
+        "VIPs are bound for this long, and every message of the monitor renews them: a host that is cut off loses them"
+        " when the time is over. The failover of a host that cannot be told waits for that and a second more (with 1 s:"
+        " half a second). Whole seconds, the same on all hosts; 0: VIPs are bound for good, as in MMM 2.x.",
         default="10"),
     Key("providers", "list",
-        "How a full copy of another host's data is made, the best way first: `clone-plugin`, `mariadb-backup`. The"
-        " first that is fit is taken. Without it: in this order."),
+        "Ways to make a full copy of another host's data, the best one first: `clone-plugin`, `mariadb-backup`. The"
+        " first that fits is used. Default: in this order."),
     Key("transfer", "choice",
         "How such a copy comes from the donor. `tls`: from its agent, with `<socket> type ssl`; `ssh`: from"
         " `mmm_stream` there, as `ssh_user`; `auto`: by TLS where agents have that, else by ssh; `plain`: from its"
-        " agent without TLS, for everybody to read who sees the network; so the conf of both hosts has to say it.",
+        " agent without TLS, readable by anybody on the network, so the confs of both hosts must say so.",
         default="auto", choices=("auto", "tls", "ssh", "plain")),
-    Key("transfer_rate", "int", "Most that a donor sends of it, in MB/s; 0: as fast as it can.", default="0"),
-    Key("compress", "choice", "What compresses it on its way.", default="zstd", choices=("zstd", "no")),
-    Key("saved_dir", "path", "Where transactions are kept that only a host had which was rebuilt.",
+    Key("transfer_rate", "int", "Rate at which a donor sends it at most, in MB/s; 0: as fast as it can.", default="0"),
+    Key("compress", "choice", "Compression on the way.", default="zstd", choices=("zstd", "no")),
+    Key("saved_dir", "path", "Where transactions are kept that only a rebuilt host had.",
         default="/var/lib/mysql-mmm/saved"),
-    Key("default_copy_method", "copy method", "The copy method of the tools.", "T"),
-    Key("clone_dirs", "list", "Directories below the mount point that are copied.", "T"),
+    Key("default_copy_method", "copy method", "The copy method that the tools use.", "T"),
+    Key("clone_dirs", "list", "Directories below the mount point to copy.", "T"),
 ))  # fmt: skip
 
 MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC", keys=(
@@ -130,18 +130,18 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
     Key("port", "port", "Control port.", default="9988", old=_top("bind_port", "MC")),
     Key("pid_path", "path", "Pid file of mmm_mond.", "M", old=_top("pid_path", "MC"),
         old_default="/var/run/mmm_mond{_cluster}.pid"),
-    Key("bin_path", "path", "`kill_host_bin` is looked for in its `monitor` folder.", "M",
+    Key("bin_path", "path", "`kill_host_bin` is looked up in its `monitor` folder.", "M",
         old=_top("bin_path", "MC"),
         old_default=""),
-    Key("status_path", "path", "Where states and roles are kept.", "M", old=_top("status_path", "MC"),
+    Key("status_path", "path", "File in which states and roles are kept.", "M", old=_top("status_path", "MC"),
         old_default="/var/lib/misc/mmm_mond{_cluster}.status"),
     Key("ping_interval", "seconds", "How often the network check pings.", default="1", least=0.01,
         old=_top("ping_interval")),
     Key("ping_ips", "ips",
-        "Addresses of which one must answer while no host does, or the monitor's own network is down: of two or more"
-        " routers, not the monitor's own, nor a host's.", "M",
+        "When no host answers, one of these must, or the monitor takes its own network for down. Use two or more"
+        " routers, no address of the monitor or of a host.", "M",
         old=_top("ping_ips"), old_default=""),
-    Key("flap_duration", "seconds", "Time in which `flap_count` is counted.", default="3600",
+    Key("flap_duration", "seconds", "Time over which `flap_count` is counted.", default="3600",
         old=_top("flap_duration")),
     Key("flap_count", "int", "A host that leaves ONLINE more often than this is flapping; 0: never.",
         default="3",
@@ -149,12 +149,12 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
     Key("auto_set_online", "seconds",
         "A recovered host becomes ONLINE by itself after this time; 0: the admin does it.",
         default="0", old=_top("auto_set_online")),
-    Key("kill_host_bin", "text", "Program that kills a host which lost its roles and cannot be told.",
+    Key("kill_host_bin", "text", "Program that kills a host that has lost its roles and cannot be told.",
         default="kill_host",
         old=_top("kill_host_bin")),
     Key("careful_startup", "bool", "Start passive when two hosts hold the active master role.", default="1",
         old=_top("careful_startup")),
-    Key("mode", "choice", "Mode after the start.", default="active",
+    Key("mode", "choice", "Mode at start-up.", default="active",
         choices=("active", "manual", "wait", "passive"),
         old=(Old("top", "failover_method",
                  values=(("auto", "active"), ("manual", "manual"), ("wait", "wait"))),)),
@@ -162,46 +162,46 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
         "Wait mode ends when one master has been ONLINE this long; 0: never.",
         default="120", old=_top("wait_for_other_master")),
     Key("ping_alone_kills", "bool",
-        "A host that only ping cannot reach, while its server answers, counts as dead, as in MMM 2.x.",
+        "A host that does not answer ping counts as dead though its server answers, as in MMM 2.x.",
         default="0", old=_top("ping_alone_kills")),
     Key("server_exit", "choice",
-        "What follows when an agent tells that the process of its server has ended. `trap`: the mysql check runs at"
-        " once, and has failed after its `trap_period`, for a supervisor may start the server again; `failover`: it has"
-        " failed as soon as nothing answers at the server's port, also where an admin or an upgrade restarts the"
-        " server. See docs/moving.md.",
+        "What to do when an agent reports that its server's process has ended. `trap`: run the mysql check at once; it"
+        " has failed after its `trap_period`, as a supervisor may restart the server. `failover`: it has failed as soon"
+        " as nothing answers at the server's port, even if an admin or an upgrade is restarting the server."
+        " See docs/moving.md.",
         default="trap", choices=("trap", "failover")),
     Key("failover_block", "seconds",
-        "After the active master role has moved by itself it waits this long before it does so again, unless its"
-        " host confirmed that it let go; 0: never.",
+        "After an automatic move of the active master role the next one waits this long, unless the old host has"
+        " confirmed that it let go; 0: never.",
         default="60", old=_top("failover_block")),
     Key("peer_grace", "seconds",
-        "For this long after its peer came ONLINE a host stays ONLINE though its replication fails: it may settle.",
+        "For this long after its peer came ONLINE a host stays ONLINE though its replication fails: it may settle yet.",
         default="60", old=_top("peer_grace")),
     Key("dead_when_silent", "bool",
-        "A host whose lease has no end counts as off when nothing answers ARP for its address and its VIP for as long"
-        " as a lease lasts, neither to the monitor nor to the other hosts: docs/safety.md says what that risks.",
+        "A host whose lease has no end counts as off when, for as long as a lease lasts, neither the monitor nor any"
+        " other host gets an ARP answer for its address and its VIP. docs/safety.md says what that risks.",
         default="0", old=_top("dead_when_silent")),
     Key("agent_failover", "seconds",
-        "The active master role leaves a host whose agent nobody reaches, though its server works, this long after its"
-        " lease is over: then nobody can write; 0: it stays.",
+        "When nobody reaches the agent of the active master, though its server works, the role moves this long after"
+        " the lease has run out, from when on nobody can write; 0: it stays.",
         default="10", old=_top("agent_failover")),
     Key("disk_full_failover", "seconds",
-        "The active master role leaves a host whose server has waited for space on its disk for so long, if another"
-        " host can take it: the checks see nothing of it, and nobody can write; 0: it stays.",
+        "When the active master's server has waited this long for space on its disk, the role moves if another host can"
+        " take it. Such a server passes all checks, but nobody can write; 0: it stays.",
         default="0", old=_top("disk_full_failover")),
     Key("max_lag_on_failover", "limit",
         "A master that was further behind than this when the writer was lost, or whose replication was broken, is not"
-        " promoted by itself; `unlimited`: it is, as in MMM 2.x. Without it: `max_backlog` of rep_backlog.",
+        " promoted automatically; `unlimited`: it is, as in MMM 2.x. Default: `max_backlog` of rep_backlog.",
         old=_top("max_lag_on_failover")),
     Key("split_brain_guard", "bool",
-        "The active master role goes to another host only when its last one let it go, was killed, or has lost its"
-        " lease; off: also when it cannot be told, as in MMM 2.x.",
+        "The active master role goes to another host only when the last holder has let it go, was killed, or has lost"
+        " its lease; off: also when that host cannot be told, as in MMM 2.x.",
         default="1", old=_top("split_brain_guard")),
 ))  # fmt: skip
 
 HOST = Section("host", named=True, text="A server with its agent.", required=EVERY, template=True, keys=(
     Key("ip", "ip", "Address of server and agent.", "AMTR"),
-    Key("mode", "choice", "Can it be the active master?", "AM", choices=("master", "slave"),
+    Key("mode", "choice", "Whether it can be the active master.", "AM", choices=("master", "slave"),
         old=(Old("top", "mode", this_host=True),)),
     Key("peer", "host", "The other master.", needed_if=("mode", "master"),
         old=(Old("top", "peer", this_host=True),)),
@@ -217,18 +217,18 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
     Key("mysql_ssl_mode", "choice",
         "TLS to the MySQL server, in the words of MySQL's `--ssl-mode`: `required` encrypts, `verify_ca` also checks"
         " who signed the server's certificate, `verify_identity` also that it names the host's `ip`. Replication"
-        " between the servers has settings of its own: docs/servers.md.",
+        " between the servers is configured separately: docs/servers.md.",
         default="disabled", choices=("disabled", "required", "verify_ca", "verify_identity")),
-    Key("mysql_ssl_ca", "file", "Certificates that the server's must be signed by (PEM); with a `verify_` mode."),
-    Key("mysql_ssl_cert", "file", "Certificate that is shown to the server (PEM), for accounts that demand one."),
+    Key("mysql_ssl_ca", "file", "CA certificates that must have signed the server's (PEM); for the `verify_` modes."),
+    Key("mysql_ssl_cert", "file", "Client certificate (PEM), for accounts that require one."),
     Key("mysql_ssl_key", "file", "Its key (PEM)."),
     Key("mysql_pidfile", "path", "Pid file of the MySQL server, for the tools.",
         default="/var/run/mysqld/mysqld.pid"),
     Key("mysql_rcscript", "text", "Script that starts and stops the MySQL server, for the tools.",
         default="/etc/init.d/mysql"),
     Key("mysqlbinlog", "text",
-        "Program that reads the server's binary log. Without it: `mariadb-binlog` or `mysqlbinlog`, whichever is the"
-        " server's, in the PATH of mmm_agentd."),
+        "Program that reads the server's binary log. Default: `mariadb-binlog` or `mysqlbinlog`, to match the server,"
+        " in the PATH of mmm_agentd."),
     Key("mysql_cnf", "path", "Option file of the MySQL server, for the tools.", default="/etc/my.cnf"),
     Key("agent_user", "user", "MySQL user of the agent.", "A", old=(Old("host", "user", "AT"),)),
     Key("agent_password", "text", "Its password.", "A", secret=True, old=(Old("host", "password", "AT"),)),
@@ -238,9 +238,9 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
         old_default=""),
     Key("replication_password", "text", "Its password.", "ATR", secret=True, old=_top("replication_password"),
         old_default=""),
-    Key("ssh_user", "user", "User that the tools log in as.", "T"),
+    Key("ssh_user", "user", "User the tools log in as.", "T"),
     Key("ssh_port", "port", "Port of the SSH server.", default="22"),
-    Key("ssh_parameters", "text", "More arguments of ssh."),
+    Key("ssh_parameters", "text", "Further arguments for ssh."),
     Key("tools_user", "user", "MySQL user of the tools.", "TR"),
     Key("tools_password", "text", "Its password.", "TR", secret=True),
     Key("tools_socket", "path", "Socket of the MySQL server, for the tools. Without it they log in by TCP."),
@@ -260,31 +260,31 @@ ROLE = Section("role", named=True, text="One or more virtual IPs that hosts may 
         choices=("exclusive", "balanced")),
     Key("hosts", "hosts", "The hosts that may hold it.", "M", old=(Old("role", "servers"),)),
     Key("ips", "vips", "The virtual IPs, IPv4 or IPv6.", "AMR", old=(Old("role", "ip"),)),
-    Key("prefer", "host", "The host that gets it whenever it can (exclusive roles)."),
+    Key("prefer", "host", "The host that gets it whenever possible (exclusive roles)."),
     Key("parent_role", "ignored", "", old=(Old("role", "parent_role"),)),
 ))  # fmt: skip
 
 CHECK = Section(
-    "check", named=True, text="How a check is run. Every check exists even when it is not written.",
+    "check", named=True, text="How a check is run. Every check exists, also when it is not in the file.",
     template=True, names=CHECK_NAMES, keys=(
         Key("check_period", "seconds", "How often each host is checked.", default="5", least=0.01),
-        Key("trap_period", "seconds", "A check is failed when it has not been good for this long.",
+        Key("trap_period", "seconds", "A check has failed when it has not been good for this long.",
             default="10"),
         Key("timeout", "seconds", "How long a server may take to answer.", default="2", least=0.01),
-        Key("max_backlog", "seconds", "A replica is behind beyond this (rep_backlog).", default="60"),
+        Key("max_backlog", "seconds", "Lag beyond which rep_backlog is ERROR.", default="60"),
         Key("connect_grace", "seconds",
-            "How long a replica may try to connect to a source that works (rep_threads).", default="60"),
+            "How long a replica may try to connect to a working source (rep_threads).", default="60"),
         Key("restart_after", "int", "Accepted for compatibility, no effect.", default="10000"),
         Key("bin_path", "ignored", "", old=(Old("check", "bin_path"),)),
     ),
 )  # fmt: skip
 
 SOCKET = Section("socket", named=False, text="Connections to monitor and agents.", keys=(
-    Key("type", "choice", "`ssl`: TLS, certificates demanded on both ends.", default="plain",
+    Key("type", "choice", "`ssl`: TLS, with certificates on both ends.", default="plain",
         choices=("plain", "ssl")),
     Key("cert_file", "file", "Own certificate (PEM).", needed_if=("type", "ssl")),
     Key("key_file", "file", "Its key (PEM).", needed_if=("type", "ssl")),
-    Key("ca_file", "file", "Certificates that the other end's must be signed by (PEM).",
+    Key("ca_file", "file", "CA certificates that must have signed the other end's (PEM).",
         needed_if=("type", "ssl")),
 ))  # fmt: skip
 
@@ -292,16 +292,16 @@ COPY_METHOD = Section(
     "copy_method", named=True, text="How the tools copy files.", required="T", template=True, keys=(
         Key("backup_command", "text", "Command that fetches a backup.", "T"),
         Key("restore_command", "text", "Command that puts it back.", "T"),
-        Key("incremental", "bool", "Can it copy only what has changed?", default="0"),
+        Key("incremental", "bool", "Whether it can copy only what has changed.", default="0"),
         Key("incremental_command", "text", "Command that does so.", needed_if=("incremental", "1")),
         Key("single_run", "bool", "One command for all `clone_dirs`.", default="0"),
-        Key("true_copy", "bool", "The copy is one that a server can run on.", default="0"),
+        Key("true_copy", "bool", "The copy is one a server can run on.", default="0"),
     ),
 )  # fmt: skip
 
 LOG = Section("log", named=True, text="A log file.", old_only=True, keys=(
     Key("file", "path", "Its path.", EVERY, old=(Old("log", "file"),)),
-    Key("level", "choice", "The least level that is written to it.", default="INFO",
+    Key("level", "choice", "The lowest level that is written to it.", default="INFO",
         choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"),
         old=(Old("log", "level", values=(
             ("debug", "DEBUG"), ("info", "INFO"), ("notice", "INFO"), ("warn", "WARN"), ("warning", "WARN"),

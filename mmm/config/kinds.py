@@ -1,4 +1,4 @@
-"""Text of a conf file to a value of the kind that its key has, or what is wrong and what to do."""
+"""Turns the text of a conf file into a value of the kind that its key has, or says what is wrong and what to do."""
 
 import re
 from collections.abc import Callable, Iterable

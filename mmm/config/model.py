@@ -198,7 +198,7 @@ class Cluster:
     kill_frozen_server: bool = False
     """A server that does not answer is killed when the active master role leaves its host."""
     vip_lease: float = 10.0
-    """Length of a lease (rule 11.1); 0 is none: VIPs are bound for good."""
+    """Length of a lease (rule 11.1); 0: there is no lease, VIPs are bound for good."""
     providers: tuple[str, ...] = ()
     """Ways to copy a host's data, the best first; empty: all that there are, in their own order."""
     transfer: Literal["auto", "tls", "ssh", "plain"] = "auto"

@@ -1,4 +1,4 @@
-"""Words that all of the conf has in common."""
+"""Names that all of the conf code shares."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Names where addresses are written: looked up once, when the conf is read, and warned of."""
+"""Host names in place of addresses: resolved once, when the conf is read, with a warning."""
 
 import re
 from collections.abc import Callable

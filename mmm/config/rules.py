@@ -1,4 +1,4 @@
-"""What must hold between the settings of a conf; one function a rule (rules 2, 10.33)."""
+"""What must hold between the settings of a conf; one function per rule (rules 2, 10.33)."""
 
 import re
 from collections.abc import Callable, Iterable

@@ -1,6 +1,6 @@
 """The output forms of mmm_control: the monitor's own text, JSON or YAML.
 
-A monitor is asked for JSON. Of one that does not know that, a classic one say, the text is read instead: without codes.
+The monitor is asked for JSON. If it does not know that, as a classic one, its text is parsed instead, and has no codes.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`mmm_control health` as a plugin of Nagios: one line, and the exit status that says how bad it is."""
+"""`mmm_control health` as a Nagios plugin: one line, and an exit status that says how bad it is."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What mmm_control does about a command by which its user vouches for something: it asks back, and says who it is."""
+"""How mmm_control treats a command by which its user vouches for something: it asks back, and says who the user is."""
 
 import os
 import pwd

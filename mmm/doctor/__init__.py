@@ -1,1 +1,1 @@
-"""The doctor: looks whether a cluster would do its work at the next failover, and says what to mend."""
+"""The doctor: checks whether a cluster is ready for the next failover, and says what to mend."""

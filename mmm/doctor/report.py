@@ -1,4 +1,4 @@
-"""What the doctor says: a line each, or JSON and YAML. Pure."""
+"""The doctor's findings, one per line, or as JSON and YAML. Pure."""
 
 from collections.abc import Iterable
 from typing import Any

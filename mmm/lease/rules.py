@@ -1,6 +1,6 @@
 """The writer lease: why no two hosts can be written to under one VIP (rule 11.1). Pure; times are handed in.
 
-A *token* is a moment on the clock of the agent that gave it. A *grant* is a token with a length: the role for so
+A *token* is a moment on the clock of the agent that gave it. A *grant* is a token with a length: the role for that
 long from that moment on, or for ever. Both sides count from the same moment: the agent from when it gave the token,
 the monitor from when it received it, which is later. So a lease has ended at the agent before it has at the monitor.
 
@@ -13,8 +13,8 @@ The agent (`Lease`)
     gives back the promises that it was given, once it has obeyed an order to give the role up: who gave one is free at
     once. It renews by no answer to what it had asked before, and what is given back is named by when it was asked for:
     a word that comes late frees nobody from a newer promise.
-    makes no lease one without an end by itself, however it ends: it asks the monitor for a grant for ever, or leaves
-    to the kernel what is left.
+    never makes its lease endless by itself, however it ends: it asks the monitor for a grant for ever, or leaves the
+    rest of the lease to the kernel.
 
 The monitor (`Outstanding`, one for each host)
     takes a host to hold the role until the end of the longest lease that it sent, arrived or not;

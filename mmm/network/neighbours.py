@@ -1,4 +1,4 @@
-"""Whether anybody on this segment answers for an address, as the kernel's table of neighbours has it."""
+"""Whether anybody on this segment answers for an address, by the kernel's neighbour table."""
 
 import logging
 import socket

@@ -1,4 +1,4 @@
-"""What this machine has: its addresses and interfaces, as the kernel tells."""
+"""The addresses and interfaces of this machine, as reported by the kernel."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Connections from ports below 1024, which only root may bind: by them a daemon knows another one from any user.
+"""Connections from ports below 1024, which only root may bind: they tell a daemon's connection from a user's.
 
 A port may serve several connections at once, to different places: so the few hundred suffice for a thousand hosts.
 Ports of well-known services are left to them.

@@ -1,4 +1,4 @@
-"""Whether a client is root, on its own machine or on another one: what tells the daemons of a cluster from any user."""
+"""Whether a client is root, on this machine or another one: that tells a cluster's daemons from ordinary users."""
 
 import ipaddress
 from contextlib import suppress

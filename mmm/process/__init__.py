@@ -1,1 +1,1 @@
-"""To the background, angel, pid file, lock, logging set-up, TLS contexts."""
+"""Daemonizing, angel, pid file, lock, logging set-up, TLS contexts."""

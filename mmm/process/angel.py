@@ -1,8 +1,8 @@
 """The angel: a parent that starts the worker, starts it again when it fails, and passes signals on.
 
 TERM, INT and QUIT end the worker, and then the angel. HUP opens the log files anew in both. A worker that
-does not end in time is killed. A worker whose angel is gone gets TERM from the kernel. The angel has duties beside:
-what the worker should have done and has not (`Ward`), and the pid file.
+does not end in time is killed. A worker whose angel is gone gets TERM from the kernel. The angel also looks after
+what the worker should have done and has not (`Ward`), and after the pid file.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""What a conf means on the machine that it lies on, looked at by `--check` and before a start."""
+"""What a conf means on the machine it is on, looked at by `--check` and before a start."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass

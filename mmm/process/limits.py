@@ -4,7 +4,7 @@ import resource
 
 
 def allow_files(number: int) -> None:
-    """Have so many files be allowed at once, or as many as may be; never fewer than before."""
+    """Allow that many open files, or as many as possible; never fewer than before."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = number if hard == resource.RLIM_INFINITY else min(number, hard)
     if soft != resource.RLIM_INFINITY and soft < most:

@@ -193,7 +193,7 @@ def _files(setup: LogSetup, warnings: list[str]) -> Iterable[tuple[Path, int]]:
         level = _LEVELS.get(block.level.upper())
         if level is None:
             warnings.append(
-                f"log {block.name}: level {block.level!r} is none of {', '.join(_LEVELS)}: INFO is used"
+                f"log {block.name}: level {block.level!r} is not one of {', '.join(_LEVELS)}: INFO is used"
             )
         yield setup.log_dir / block.file, level or logging.INFO
 

@@ -1,7 +1,7 @@
-"""What the angel does when its worker should have, and is dead or stuck.
+"""What the angel does in the place of a worker that is dead or stuck.
 
-The worker keeps moving a deadline, in memory that it shares with the angel. When it passes, the angel has the act done
-in a separate process: again every second until it succeeds or the worker has moved the deadline after all.
+The worker keeps moving a deadline in memory that it shares with the angel. When it passes, the angel has the act done
+in a separate process, every second until it succeeds or the worker has moved the deadline after all.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""What MMM said of a loss, as values, and whether that was true. Pure."""
+"""What MMM said about a loss, as values, and whether it was true. Pure."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""What MMM says of the transactions that a failover has lost, as values, from the monitor's history file.
+"""What MMM says about the transactions that a failover has lost, as values, from the monitor's history file.
 
-The file and not an answer: the monitor may be dead, frozen or cut off when somebody wants to know.
+From the file, not from an answer: the monitor may be dead, frozen or cut off when somebody wants to know.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What may have come of a row that a client tried to write."""
+"""The possible outcomes of a row that a client tried to write."""
 
 ACKNOWLEDGED, UNKNOWN, REFUSED = "acknowledged", "unknown", "refused"
 

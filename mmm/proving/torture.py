@@ -2,7 +2,7 @@
 
 A round: clients write (mmm.proving.workload), the writer moves or is made to, clients write on and stop, what was
 broken is healed, and every deed is looked for on every host. A host that has transactions which the others never got
-is said and gets a copy of another's data, as it would from an admin.
+is reported and gets a copy of another's data, as it would from an admin.
 """
 
 import json
@@ -52,7 +52,7 @@ class Found:
     bad: list[str] = field(default_factory=list)
     """What must never be: rows doubled, refused rows that are there, hosts that differ."""
     apart: list[str] = field(default_factory=list)
-    """Hosts with transactions of their own, with these."""
+    """Hosts with transactions that no other has, and these."""
     told: list[Announced] = field(default_factory=list)
     """What MMM said of the loss, in the order in which it said so: the last is what it knew at the end."""
     hands: dict[str, str] = field(default_factory=dict)

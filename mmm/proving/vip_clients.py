@@ -1,4 +1,4 @@
-"""What programs share that write through the writer's VIP as applications do, and who starts one and listens to it.
+"""What programs share that write through the writer's VIP as applications do, and how they are started and read.
 
 They run on a machine of the sandbox with a plan as their argument, print lines of JSON, and end with their input.
 """

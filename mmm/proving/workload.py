@@ -1,7 +1,7 @@
-"""Clients that write through the writer's VIP as applications do, and keep book of every single deed.
+"""Clients that write through the writer's VIP as applications do, and record every single deed.
 
 Run on the client's machine by mmm.proving.torture: `python -m mmm.proving.workload PLAN`, until its input ends. A
-deed is a row with a number of its own, tried once, in one of four ways: alone, in a transaction with an update of a
+deed is a row with a unique number, tried once, in one of four ways: alone, in a transaction with an update of a
 row that all clients update, from a temporary table, or as a table that is made. It is then
 
     acknowledged   the server said so: it must be on every host, once

@@ -1,4 +1,4 @@
-"""Hosts that have come apart: what each has alone, who comes back without hands, and another's data for the rest.
+"""Hosts that have come apart: what each alone has, which come back without an admin, and another's data for the rest.
 
 Replication is asynchronous: a writer that is lost may have transactions that nobody got.
 """

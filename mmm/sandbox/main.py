@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     _fault_options(fault)
     command("heal", _heal, "undo every fault")
     probe = command("probe", _probe, "write and read as a client until Ctrl-C, and say what it saw")
-    probe.add_argument("--seconds", type=float, help="stop after so long")
+    probe.add_argument("--seconds", type=float, help="stop after this many seconds")
     probe.add_argument("--json", action="store_true", help="print the report as JSON")
     chaos = command("chaos", _chaos, "break things at random while clients write, and judge what came of it")
     _chaos_options(chaos)
@@ -113,7 +113,7 @@ def _fault_options(fault: argparse.ArgumentParser) -> None:
 
 def _chaos_options(chaos: argparse.ArgumentParser) -> None:
     chaos.add_argument("--seconds", type=float, default=120.0, help="how long; 120 without")
-    chaos.add_argument("--faults", type=int, help="end only after so many faults, however long it takes")
+    chaos.add_argument("--faults", type=int, help="end only after this many faults, however long it takes")
     chaos.add_argument("--seed", type=int, help="which faults; a new seed without")
     chaos.add_argument("--server", default="mariadb", help="as for up, when there is no sandbox of that name")
     chaos.add_argument("--history", type=Path, metavar="FILE", help="keep what was recorded")

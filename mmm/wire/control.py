@@ -165,7 +165,7 @@ def decode_mode(text: str) -> str:
     """Return the mode in an answer to `mode`; raises WireError."""
     mode = text.strip()
     if mode not in MODES:
-        raise WireError(f"{text[:80]!r} is none of the modes {', '.join(MODES)}")
+        raise WireError(f"{text[:80]!r} is not one of the modes {', '.join(MODES)}")
     return mode
 
 

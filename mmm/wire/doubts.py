@@ -1,4 +1,4 @@
-"""What an agent's answers say besides: what is wrong on its host, harms nothing yet, and would be in the way of a role.
+"""What an agent's answers report besides: problems on its host that do no harm yet, but would be in the way of a role.
 
     reply     …|DOUBT:CODE:TEXT|DOUBT:CODE:TEXT|…      in answer to SET_STATUS, NOTES and PREPARE
               …|DOUBT:|…                               nothing is wrong

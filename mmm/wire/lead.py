@@ -1,4 +1,4 @@
-"""What shows who gives an order, in the last parameters of requests and fields of replies: no sockets.
+"""What tells who gives an order, in the last parameters of requests and the last fields of replies: no sockets.
 
 request   …|LEAD:NUMBER.ADDRESS.NONCE             the monitor that speaks; agents of MMM 2.x ignore it
 reply     …|FOLLOWS:ADDRESS|WHY:other_monitor     refused, for the agent obeys the monitor there

@@ -1,4 +1,4 @@
-"""Promises between agents: that one refuses the writer role for a while, for another has it (rule 11.1)."""
+"""Promises between agents: one refuses the writer role for a while, because another has it (rule 11.1)."""
 
 import re
 from typing import NamedTuple

@@ -32,7 +32,7 @@ def fresh_field(token: str) -> str:
 
 
 def fresh(reply: Reply) -> str:
-    """Return the token that a reply has brought to sign with, empty where there is none."""
+    """Return the token that a reply has brought to sign with; empty if it has none."""
     given = (match[1] for field in reply.fields if (match := _FRESH.fullmatch(field)))
     return next(given, "" if reply.token == NO_LEASE else reply.token)
 

@@ -1,4 +1,4 @@
-"""What an agent is to be, and what it says that it is: SET_STATUS with its lease, and both questions (rules 4, 7)."""
+"""What an agent is to be, and what it says it is: SET_STATUS with its lease, and both questions (rules 4, 7)."""
 
 import re
 from collections.abc import Iterable

@@ -5,8 +5,8 @@
               OK: …|RUNS:PID                        it has not: to be asked again
               ERROR: …|WHY:not_watched              no process is known that could be watched
 
-Agents of MMM 2.x serve one client at a time: while a question stays open there, nobody else is heard. So it is sent to
-agents alone that have shown by a token that they are none of those.
+Agents of MMM 2.x serve one client at a time: while a question stays open there, nobody else is heard. So it is sent
+only to agents that have shown by a token that they are not of MMM 2.x.
 """
 
 import re

@@ -191,7 +191,7 @@ def test_move_role_of_a_balanced_role_empties_the_host_for_a_while(sandbox: Sand
         0,
         True,
     )
-    assert log.count(r"reader\(10\.77\.0\.\d+\): db1 -> ")
+    assert log.wait(r"reader\(10\.77\.0\.\d+\): db1 -> ")
 
     def held() -> dict[str, int]:
         return {name: sum(ip != WRITER for ip in bound(sandbox, name)) for name in sandbox.hosts}

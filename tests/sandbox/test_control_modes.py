@@ -128,7 +128,8 @@ def test_of_two_monitors_one_gives_way_and_both_name_the_other(cluster: Sandbox)
             "the first says so",
         )
         assert ok(cluster, "mode") == "ACTIVE"
-        assert any(each.count(f"refused: this agent obeys the monitor at {first}:9988") for each in watched)
+        refused = f"refused: this agent obeys the monitor at {first}:9988"
+        cluster.wait_until(lambda: any(each.count(refused) for each in watched), LIMIT, "an agent says so")
         assert WRITER in bound(cluster, "db1")
         assert WRITER not in bound(cluster, "db2")
         assert cluster.init(cluster.layout.monitor, "mysql-mmm-monitor", "stop").returncode == 0
@@ -226,7 +227,11 @@ def test_in_passive_mode_a_dead_host_is_seen_and_nothing_is_done(cluster: Sandbo
     with agents_not_called(cluster):
         inject(cluster, "cut", "db1")
         cluster.wait_states(LIMIT, db1="HARD_OFFLINE")
-        assert f"master/HARD_OFFLINE. Roles: {held(cluster, 'db1')}" in cluster.ask("show")
+        cluster.wait_until(
+            lambda: f"master/HARD_OFFLINE. Roles: {held(cluster, 'db1')}" in cluster.ask("show"),
+            LIMIT,
+            "show has what is bound there",
+        )
     assert not cluster.monitor.path(KILLED).exists()
     assert (WRITER in bound(cluster, "db1"), WRITER in bound(cluster, "db2")) == (True, False)
     heal(cluster)
@@ -288,7 +293,7 @@ def test_leaving_passive_mode_removes_what_was_bound_meanwhile(cluster: Sandbox)
     ok(cluster, "set_active")
     settle(cluster)
     assert cluster.writer() == "db1"
-    assert agent.count(f"unbind writer.{WRITER}")
+    agent.wait(f"unbind writer.{WRITER}")
 
 
 # --- manual
@@ -332,7 +337,7 @@ def test_wait_mode_becomes_active_when_both_masters_are_online(cluster: Sandbox)
     heal(cluster)
     cluster.bring_online(limit=LIMIT)
     cluster.wait_until(lambda: ok(cluster, "failover_method") == "ACTIVE", LIMIT, "wait mode is over")
-    assert monitor.count("mode: WAIT -> ACTIVE: both masters are ONLINE") == 1
+    assert monitor.wait("mode: WAIT -> ACTIVE: both masters are ONLINE") == 1
 
 
 def test_manual_mode_ends_wait_mode(cluster: Sandbox) -> None:
@@ -367,8 +372,9 @@ def test_a_preferred_role_is_moved_away_in_manual_mode_only_and_comes_home(clust
 
 def test_a_host_that_cannot_be_told_is_killed_before_its_roles_go_elsewhere(cluster: Sandbox) -> None:
     inject(cluster, "cut", "db1")
-    cluster.wait_until(lambda: cluster.monitor.path(KILLED).exists(), LIMIT, "kill_host is called")
-    assert cluster.monitor.path(KILLED).read_text() == "db1 0\n"
+    killed = cluster.monitor.path(KILLED)
+    cluster.wait_until(lambda: killed.exists() and killed.read_text(), LIMIT, "kill_host is called")
+    assert killed.read_text() == "db1 0\n"
     cluster.wait_until(lambda: WRITER in bound(cluster, "db2"), LIMIT, "db2 has the writer's VIP")
     assert "# Warning: agent on host" not in cluster.control("show").stdout
     cluster.machine("db1").run(["ip", "address", "flush", "to", f"{WRITER}/32"])  # what a real kill does

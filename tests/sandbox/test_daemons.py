@@ -122,7 +122,7 @@ def test_the_angel_restarts_a_killed_monitor_and_clients_notice_nothing(sandbox:
         sandbox.wait_states(LIMIT, db1="ONLINE", db2="ONLINE", db3="ONLINE")
         probe.wait_writes(LIMIT)
     assert probe.report.outages == ()
-    assert monitor.count("ERROR worker was killed by SIGKILL; starting it again at once") == 1
+    assert monitor.wait("ERROR worker was killed by SIGKILL; starting it again at once") == 1
 
 
 def test_the_angel_restarts_a_killed_agent_that_finds_what_it_had(sandbox: Sandbox) -> None:
@@ -136,7 +136,7 @@ def test_the_angel_restarts_a_killed_agent_that_finds_what_it_had(sandbox: Sandb
         )
         probe.wait_writes(LIMIT)
     assert probe.report.outages == ()
-    assert agent.count(r"INFO start: db1 has .*writer\(10\.77\.0\.80\).* bound on eth0, writable") == 1
+    assert agent.wait(r"INFO start: db1 has .*writer\(10\.77\.0\.80\).* bound on eth0, writable") == 1
     assert sandbox.writer() == "db1"
     settle(sandbox)
 
@@ -203,8 +203,8 @@ def test_stopping_the_monitor_leaves_vips_and_read_only_as_they_are(sandbox: San
         sandbox.wait_until(lambda: not pids(sandbox, "monitor", "mmm_mond"), LIMIT, "the monitor has ended")
         probe.wait_writes(LIMIT)
     assert probe.report.outages == ()
-    assert monitor.count("INFO got SIGTERM, ending the worker") == 1
-    assert monitor.count("INFO mmm_mond stopped") == 1
+    assert monitor.wait("INFO got SIGTERM, ending the worker") == 1
+    assert monitor.wait("INFO mmm_mond stopped") == 1
 
 
 # --- the command line
@@ -299,6 +299,7 @@ def test_logging_can_be_set_up_by_a_yaml_file(sandbox: Sandbox) -> None:
     try:
         assert init(sandbox, "monitor", "mmm_mond", "restart") == 0
         sandbox.wait_until(sandbox.show, LIMIT, "the monitor answers")
+        sandbox.wait_until(lambda: special.exists() and special.read_text(), LIMIT, "it logs there")
         assert special.read_text().startswith("MMM INFO mmm_mond ")
     finally:
         conf.unlink()
@@ -309,7 +310,7 @@ def test_the_log_file_is_made_anew_when_it_was_moved_away(sandbox: Sandbox) -> N
     path = sandbox.monitor.log / "mmm_mond.log"
     path.rename(path.with_suffix(".log.1"))
     assert sandbox.control("set_offline", "db3").returncode == 0
-    assert "set_offline db3" in path.read_text()
+    sandbox.wait_until(lambda: path.exists() and "set_offline db3" in path.read_text(), LIMIT, "it is logged")
     assert re.match(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d INFO ", path.read_text())
 
 

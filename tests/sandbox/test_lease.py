@@ -157,7 +157,7 @@ def test_a_writer_whose_agent_and_angel_are_dead_goes_to_another_host(leased: Sa
         leased.wait_until(lambda: not writable(leased, "db1"), LIMIT, "db1 is read_only")
         settle(leased)
     assert addresses.together(vip) == []
-    assert log.lines(r"writer\(.*: nobody -> db2|writer\(.*: db1 -> db2")
+    log.wait(r"writer\(.*: nobody -> db2|writer\(.*: db1 -> db2")
 
 
 def test_a_host_that_lost_its_power_while_the_monitor_was_stopped_is_off_by_the_admins_word(

@@ -198,6 +198,7 @@ def test_a_forced_role_is_taken_without_what_is_missing_and_nothing_of_it_comes_
     """Both servers live. What the old writer has stays with it and is named: it is older than what is written now."""
     with without_salvage(sandbox, "db2"):
         log = Log(sandbox)
+        agent = Log(sandbox, "db2", "mmm_agentd")
         before = ticks(sandbox, "db2")
         sandbox.sql("db2", "STOP SLAVE SQL_THREAD")
         sandbox.sql("db3", "STOP SLAVE")  # nor is it to be got from there
@@ -209,8 +210,7 @@ def test_a_forced_role_is_taken_without_what_is_missing_and_nothing_of_it_comes_
         )
         assert sandbox.writer() == "db2"
         assert host_facts(sandbox, "db2").writable
-        agent = sandbox.machine("db2").log / "mmm_agentd.log"
-        assert "sync: db2: goes on by order though" in agent.read_text()
+        agent.wait("sync: db2: goes on by order though")
         sandbox.sql("db2", "START SLAVE")
         sandbox.sql("db3", "START SLAVE")
         log.wait("ERROR db1: it has 1 transaction .* that db2 lacked")

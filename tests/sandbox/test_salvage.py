@@ -88,7 +88,7 @@ def test_what_only_a_killed_writer_had_is_on_the_next_and_it_comes_back_by_itsel
     assert rows(sandbox, "db2") == ROWS
     said = log.wait("lost with db1 when db2 took over: ")
     assert "nothing: 5 transactions got from the binary log of db1 (0-1-" in said
-    assert agent.lines("get the rest of db1's binary log: db2: 5 transactions got .*, nothing is missing")
+    agent.wait("get the rest of db1's binary log: db2: 5 transactions got .*, nothing is missing")
     assert_nothing_is_lost(sandbox, log)
 
 
@@ -159,6 +159,6 @@ def test_a_frozen_server_that_is_killed_comes_back_with_nothing_that_nobody_else
     sandbox = killing.healthy()
     log, agent = Log(sandbox), Log(sandbox, "db1", "mmm_agentd")
     report = lose_the_server(sandbox, "freeze-mysqld")
-    assert agent.lines("kill the server: db1: process [0-9]+ did not answer and is")
+    agent.wait("kill the server: db1: process [0-9]+ did not answer and is")
     assert not log.lines("lacked when")
     assert (report.missing, report.doubled) == ((), ())

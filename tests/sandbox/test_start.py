@@ -106,7 +106,7 @@ def test_bad_lines_of_the_status_file_are_named_and_left_out(sandbox: Sandbox, b
     with undisturbed(sandbox), monitor_away(sandbox):
         good = [line for line in status_file(sandbox).read_text().splitlines() if not line.startswith("db1|")]
         status_file(sandbox).write_bytes("\n".join([broken, *good]).encode("latin-1"))
-    assert monitor.count(r"WARN status file /var/lib/misc/mmm_mond\.status, line 1: .*left out") == 1
+    assert monitor.wait(r"WARN status file /var/lib/misc/mmm_mond\.status, line 1: .*left out") == 1
 
 
 def test_what_is_stored_and_no_longer_configured_is_left_out_with_a_warning(sandbox: Sandbox) -> None:
@@ -118,7 +118,7 @@ def test_what_is_stored_and_no_longer_configured_is_left_out_with_a_warning(sand
         )
         status_file(sandbox).write_text(text + "db7|ONLINE|reader(10.77.0.97)\n")
     for vip in ("archive(10.77.0.99)", "reader(10.77.0.98)", "writer(10.77.0.80)"):
-        assert monitor.count(re.escape(f"WARN db3: the status file names {vip}")) == 1
+        assert monitor.wait(re.escape(f"WARN db3: the status file names {vip}")) == 1
 
 
 # --- something has changed meanwhile
@@ -255,7 +255,7 @@ def test_without_network_the_start_waits(sandbox: Sandbox) -> None:
         network.set_port(switch, port, up=True)
     sandbox.wait_until(sandbox.show, LIMIT, "the monitor answers")
     settle(sandbox)
-    assert monitor.count("FATAL network") == 1
+    assert monitor.wait("FATAL network") == 1
     assert shown(sandbox) == before
 
 

@@ -84,6 +84,7 @@ def test_a_vip_bound_by_hand_on_a_wrong_host_goes_with_the_next_heartbeat(
         sandbox.wait_until(lambda: sandbox.holders(vip) == ("db1",), LIMIT, f"{host} gives the VIP up")
     assert [(moved.host, moved.bound) for moved in addresses.of(vip)] == [(host, True), (host, False)]
     assert addresses.of(own) == []  # the first address of the subnet goes, and takes no other with it
+    agent_log.wait("move: ")
     assert len(agent_log.lines("move: ")) == 1
     settle(sandbox)
 

@@ -327,7 +327,7 @@ def test_errors_name_the_line_and_what_to_do(old: str, new: str, error: str) -> 
         (
             "<role writer>",
             "<role writer> # the one",
-            "m.conf:27: text after the tag; move '# the one' to a line of its own",
+            "m.conf:27: text after the tag; move '# the one' to a separate line",
         ),
         (
             "    mode slave\n</host>",

@@ -76,7 +76,7 @@ def test_a_1x_log_block_sets_file_and_level(daemons: Daemons) -> None:
 
 def test_an_unknown_level_of_a_1x_log_block_is_said(daemons: Daemons) -> None:
     done = daemons.start("log", "--foreground", "block=main.log,loud")
-    assert "log main: level 'loud' is none of" in done.stderr
+    assert "log main: level 'loud' is not one of" in done.stderr
     assert "INFO an info line" in lines((daemons.folder / "log" / "main.log").read_text())
 
 

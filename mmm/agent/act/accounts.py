@@ -1,4 +1,4 @@
-"""As whom the agent comes to servers, and whose sessions it never ends."""
+"""The accounts that the agent logs in with, and those whose sessions it never ends."""
 
 from mmm.config.model import Cluster, Host
 from mmm.mysql.session.connection import Address

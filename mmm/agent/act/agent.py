@@ -1,7 +1,7 @@
 """Answers the monitor: one line in, one line out (rules 4, 7).
 
 Changes of the system are made one after the other in one thread; questions are answered meanwhile. Of the
-SET_STATUS orders that wait only the newest counts, for it is the monitor's latest word.
+SET_STATUS orders that wait only the newest counts: it is the monitor's latest word.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Whom this host's agent obeys: the rules of `mmm.lease.lead`, and what is said of who was refused."""
+"""Whom this host's agent obeys, by the rules of `mmm.lease.lead`, and what it logs about those it refuses."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -58,7 +58,7 @@ class Authority:
         self._agreed = promise_file.load(file)
 
     def followed_before(self) -> None:
-        """Note that an earlier start of this agent was given a lease: the monitor is none of MMM 2.x."""
+        """Note that an earlier start of this agent was given a lease: the monitor is not of MMM 2.x."""
         self._following = Following(UNKNOWN, self._now(), free=True)
 
     def refusal(self, request: wire.Request, peer: Peer) -> Refusal | None:

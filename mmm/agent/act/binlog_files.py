@@ -1,6 +1,6 @@
 """The binary log of this host's own server, as files, for the agent of another host once the server is dead.
 
-Where it is the server says while it lives. That is kept below /run, for an agent that is started afterwards.
+The server tells where it is while it lives. That is kept below /run for an agent that starts later.
 """
 
 import json

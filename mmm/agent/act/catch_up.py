@@ -3,10 +3,10 @@
 peer answers        the end of its binary log at this moment must be reached
 peer is gone        everything received must be applied
 a delay is set      it is set to 0 first, and what was received is applied (MASTER_DELAY, SOURCE_DELAY)
-no replication      nothing to wait for; so it is with a peer that this server is detached from
+no replication      nothing to wait for; likewise where this server is detached from the peer
 
-Short of that, within the limit, writes are not allowed: promoting would lose transactions. Sessions that hold up what
-is to be applied, by a lock on all tables say, are ended: nobody could write before they are.
+If that is not reached within the limit, writes are not allowed: promoting would lose transactions. Sessions that block
+the applier, for instance by a lock on all tables, are ended: until then nobody could write anyway.
 """
 
 import logging

@@ -1,8 +1,8 @@
 """The step that gets what other replicas of a lost writer have and this host lacks, before writes (rule 10.10).
 
-The server follows each of them for a moment, by GTID, up to what that one has by then: received and applied, logged
-there with log_slave_updates. Its own source stands still by now, and is the peer again at the end, out of reach. What
-cannot be got so is left: the failover goes on in time, and what is missing is named.
+The server briefly follows each of them by GTID, up to what it has by then: received, applied, and logged there by
+log_slave_updates. The server's own source is stopped by now, and is the peer again at the end, out of reach. Whatever
+cannot be got this way is left: the failover goes on in time, and what is missing is named.
 """
 
 import logging

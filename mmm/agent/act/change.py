@@ -1,7 +1,7 @@
-"""Changes of this host, and the looks they begin with; all of it blocks and runs in the changing thread.
+"""Changes of this host, and the looks they begin with; all of this blocks, and runs in the changing thread.
 
-What a change comes to is returned, nothing is kept here: the loop alone knows what is assigned, and that may be less
-by then than when the change began.
+The outcome of a change is returned and nothing is kept here: only the loop knows what is assigned, and by then that may
+be less than when the change began.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Ends the clients of a VIP that is about to leave, so that they notice at once (rule 10.13).
 
-The kernel tells who is connected through the VIP, the server ends their sessions, and what it has not ended within
-a moment, because it does not answer or is at a long statement, the kernel ends. Connections to the host's own
+The kernel tells who is connected through the VIP, and the server ends their sessions. What it has not ended within
+a moment, because it does not answer or is busy with a long statement, the kernel ends. Connections to the host's own
 address stay, and so do replication's and those of MMM itself, as long as the server can tell which they are.
 """
 

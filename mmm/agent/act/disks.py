@@ -1,6 +1,6 @@
 """The disks that this host's server and agent write to, and how much is left there.
 
-Where the server writes it says itself; that is kept, for one whose disk is full may let nobody in any more.
+The server says where it writes. That is remembered, as a server whose disk is full may let nobody in any more.
 """
 
 from collections.abc import Iterator

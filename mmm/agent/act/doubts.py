@@ -1,7 +1,7 @@
-"""Looks, at the start and now and then, at what would be found wrong only when this host gets a role, or loses one.
+"""Looks, at the start and periodically, for problems that would show only when this host gets or loses a role.
 
-Nothing is changed. What is found is said in the log when it comes and when it goes, and in the answers to the monitor,
-which shows it and begins no move to such a host.
+Nothing is changed. What is found is logged when it appears and when it is gone, and goes to the monitor with the
+answers; the monitor shows it and begins no move to such a host.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Takes the writer role from this host when its lease is over and its agent is dead or stuck (rule 11.1).
 
-It runs in a process of the angel's. The VIP goes first, which needs nobody's answer; meanwhile the server is told.
+It runs in a child process of the angel. The VIP goes first, as that needs no answer; meanwhile the server is told.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """What is done to this host for the sake of the lease: in threads, each job to its end.
 
-Denying writes, which a server that hangs holds up, has a thread apart from that which unbinds.
+Denying writes, which a hanging server can hold up, has a separate thread from unbinding.
 """
 
 import asyncio

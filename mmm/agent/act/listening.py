@@ -1,4 +1,4 @@
-"""Whether the server on this host listens where it is to be reached: at a VIP that it does not, all are refused."""
+"""Whether the server on this host listens where clients connect: at a VIP where it does not, all are refused."""
 
 import time
 from collections.abc import Collection

@@ -1,8 +1,8 @@
-"""What an agent leaves behind for the one that is started after it.
+"""What an agent leaves behind for its successor.
 
-Below /run, and so gone after a boot: what it has promised, and that replication stands still by order. That an agent
-has run in this boot stands below /var/lib: so a /run that was emptied meanwhile, as that of a container which was
-started again, is not taken for one in which nothing was promised yet.
+Below /run, and so gone after a boot: what it has promised, and that replication is stopped by order. Below /var/lib:
+that an agent has run in this boot. So a /run that was emptied meanwhile, as in a restarted container, is not mistaken
+for one in which nothing was promised yet.
 """
 
 import logging

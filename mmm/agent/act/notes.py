@@ -1,4 +1,4 @@
-"""What a server's list of threads tells; the monitor may not see it, the agent has PROCESS."""
+"""What a server's processlist tells; the monitor may not see it, but the agent has PROCESS."""
 
 from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.question import only

@@ -1,4 +1,4 @@
-"""The file below /run in which an agent keeps what it has promised, for the agent that is started after it."""
+"""The file below /run in which an agent keeps what it has promised, for its successor."""
 
 from pathlib import Path
 

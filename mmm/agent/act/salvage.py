@@ -1,7 +1,7 @@
 """Gets what the old writer has committed and this host lacks out of that one's binary log, before writes are allowed.
 
-Its server is dead, its agent answers. Replication stands still by now, and all that was received is applied. What
-cannot be got so is left: the failover goes on in time, and what is missing is said. See docs/salvage.md.
+Its server is dead, its agent answers. Replication is stopped by now, and all that was received is applied. Whatever
+cannot be got this way is left: the failover goes on in time, and what is missing is reported. See docs/salvage.md.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The step that gets what only the old writer's binary log has: its time, what came of it in all, and its words."""
+"""The step that gets what only the old writer's binary log has: its time, its outcome, and its log lines."""
 
 import logging
 import ssl

@@ -1,6 +1,6 @@
 """Watches the process of this host's server, so that the monitor is told the moment it ends (rule 4).
 
-It is the process that listens where the server is to be reached: a pid file alone may be stale, and name anybody.
+That is the process which listens where clients connect: a pid file alone may be stale, and name anybody.
 """
 
 import asyncio

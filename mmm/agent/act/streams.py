@@ -1,4 +1,4 @@
-"""Admits whoever fetches a full copy of this host's data, and has a process of its own send it (rules 4, 10.20).
+"""Admits whoever fetches a full copy of this host's data, and has a separate process send it (rules 4, 10.20).
 
 The request names the port that the next connection comes from. That one is handed over as it was accepted, so the loop
 of the agent sees no byte of the copy; certificates are demanded by the process that has it then.

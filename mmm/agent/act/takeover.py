@@ -1,4 +1,4 @@
-"""The time that a step has which gets what is missing, while the writer role waits for it (rule 10.10)."""
+"""The time that the steps have to get what is missing, while the writer role waits for them (rule 10.10)."""
 
 import math
 import time

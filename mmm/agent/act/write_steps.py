@@ -1,4 +1,4 @@
-"""The steps that let clients write, or not: read_only, and who is at work when it is set (rule 10.13)."""
+"""The steps that allow and deny writes: read_only, and the sessions at work when it is set (rule 10.13)."""
 
 import logging
 import time

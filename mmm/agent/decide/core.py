@@ -1,7 +1,7 @@
 """What the agent obeys, remembers, renews and announces: a state, an event and a moment give a state and actions. Pure.
 
-    order     of those that wait only the newest is carried out, one after the other, and each is judged by what is
-              assigned when it has been; see `obedience`
+    order     only the newest of those that wait is carried out, one at a time, and each is judged by what is assigned
+              when it ends; see `obedience`
     lease     looked at by `watch`; when it is over the role is taken from this host, whatever else goes on
     answer    an order is answered once the role that it took away is gone, and promises are given back
 
@@ -129,7 +129,7 @@ class TakingAway:
     left: bool = False
     """The host is not the writer any more."""
     unbinding: int = 0
-    """So often VIPs are being unbound."""
+    """How many unbindings of VIPs are under way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What an order was not done for: a code, for the monitor, and words, for people."""
+"""Why an order was not carried out: a code for the monitor, and words for people."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Talking to agents: one connection for each request, as the classic monitor does (rule 4).
 
-Everything has a limit, every failure becomes an answer; nothing here raises for what an agent does.
+Everything has a limit, and every failure becomes an answer: nothing an agent does raises here.
 """
 
 import asyncio

@@ -139,7 +139,7 @@ class Checks:
         server.ended.set()
 
     async def wait(self, host: Host, name: str, seconds: float, *, exit_only: bool = False) -> bool:
-        """Wait so many seconds, but no longer than the mysql check's connection stands; returns whether it broke.
+        """Wait that many seconds, but no longer than the mysql check's connection stands; returns whether it broke.
 
         A server that dies ends its connections at that moment, and there is no need to wait for the next check.
         With `exit_only` only the end of the server's process ends the wait.

@@ -63,7 +63,7 @@ class Orders:
         self._take_turn = turn
 
     async def carry_out(self, order: Order, *, after: float = 0.0) -> None:
-        """Carry an order out, `after` so many seconds; it ends in exactly one event."""
+        """Carry an order out in `after` seconds; it ends in exactly one event."""
         if after:
             await asyncio.sleep(after)
         match order:

@@ -1,4 +1,4 @@
-"""Asks again and again, as long as the monitor runs: checks, what agents see of their servers, the doctor."""
+"""Asks periodically, as long as the monitor runs: checks, what agents see of their servers, the doctor."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What an agent's answer changes, or that there was none (rules 10.3, 10.24)."""
+"""What an agent's answer changes, or the lack of one (rules 10.3, 10.24)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What it changes that the process of a host's server has ended, as its agent tells (rule 6.3)."""
+"""What changes when an agent reports that its server's process has ended (rule 6.3)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What it changes that the monitor is cut off, or no more."""
+"""What changes when the monitor is cut off, and when it is back."""
 
 from dataclasses import replace
 

@@ -1,8 +1,8 @@
 """Which hosts the next writer follows first, up to what they have, before it takes writes (rule 10.10). Pure.
 
-The last writer was lost, and another replica may have got more of it than the next one. What that one has no log of, or
-cannot be had for another reason, its agent finds out and says. A slave that is to be followed is not told to follow the
-new writer before that one is done, for it would refuse.
+The last writer was lost, and another replica may have got more of it than the next writer. If that replica has no log
+of it, or it cannot be had for another reason, the new writer's agent finds out and says so. A slave that is to be
+followed is not told to follow the new writer before the new writer is done: it would refuse.
 """
 
 from mmm.gtid.transactions import Executed, Transactions, is_empty, surplus, union

@@ -1,6 +1,6 @@
-"""What the doctor finds by itself that the next failover would meet. Pure; the shell keeps the time.
+"""What the doctor finds on its own that the next failover would run into. Pure; the shell keeps the time.
 
-What is found twice, one look after the other, is shown: in the middle of a move or a restart much looks broken.
+Only what two looks in a row have found is shown: in the middle of a move or a restart much looks broken.
 """
 
 from collections.abc import Iterable, Iterator

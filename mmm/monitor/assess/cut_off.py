@@ -1,7 +1,7 @@
 """Whether it is the monitor that is cut off, and not its hosts that are dead. Pure.
 
 A host that answers proves the network. The ping_ips decide only while nobody answers, and not even then where all hosts
-in use fell silent at once: that is the monitor's own network, for ping_ips may be an address of its own.
+in use fell silent at once: then it is the monitor's own network, as ping_ips may contain one of its own addresses.
 """
 
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
 """What a master that comes back has and others lack (rules 10.16, 10.28). Pure.
 
 keeps_away  tells whether the active master is detached from a lost one until that one is back in use
-note      keeps what the active master had when a host was lost, for later it may fetch what that host has
+note      keeps what the active master had when a host was lost: later it may have fetched what that host has
 unshared  what a returning host has and the active master had not: by GTID, else by the active master's place in its
           binary log
 to_look_through  from where on that log is to be looked through for it

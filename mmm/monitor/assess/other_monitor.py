@@ -1,4 +1,4 @@
-"""Two monitors with one conf: the one that an agent refuses gives way, and both say what they know (rule 14.1)."""
+"""Two monitors with the same conf: the one that an agent refuses gives way, and each names the other (rule 14.1)."""
 
 from dataclasses import replace
 

@@ -1,6 +1,6 @@
 """Which host may become active master without being ordered to (rules 10.10, 10.17).
 
-Not one of which it is known, or must be feared, that it lacks much of what the last writer has acknowledged.
+Not one that is known, or must be feared, to lack much of what the last writer has acknowledged.
 """
 
 from typing import ClassVar

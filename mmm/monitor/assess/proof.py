@@ -1,6 +1,6 @@
 """Whether a host is proved to have everything, while nobody is active master (rule 10.28). Pure.
 
-Nobody comes back on the ground that nothing is known: what proves nothing has its reason here.
+Nobody comes back because nothing is known: each case without a proof has its reason here.
 """
 
 from typing import ClassVar

@@ -1,7 +1,7 @@
 """What a command has to know that the world does not tell, and how it asks for it.
 
-A command is a generator: it yields what it wants to know, is sent what was found with the world and the time by then,
-and returns what it comes to. So it decides, and who runs it finds out; see also `mmm.mysql.session.question`.
+A command is a generator: it yields what it wants to know, is sent the findings with the world and the time by then, and
+returns its result. It decides; its caller finds out. See also `mmm.mysql.session.question`.
 """
 
 from collections.abc import Callable, Generator

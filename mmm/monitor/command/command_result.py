@@ -1,4 +1,4 @@
-"""What a command comes to, and what commands have in common to say (rule 5)."""
+"""The result of a command, and the answers that commands have in common (rule 5)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def no_agent(world: World, host: str) -> Result:
 
 
 def cannot_hold(world: World, role: Role, host: str) -> Result | None:
-    """Return the refusal where the host is none of the role's."""
+    """Return the refusal where the host is not one of the role's."""
     if host in role.hosts:
         return None
     return Result(world, Verdict("not_of_the_role", {"host": host, "role": role.name, "hosts": role.hosts}))

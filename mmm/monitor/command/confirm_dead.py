@@ -1,7 +1,7 @@
 """The command confirm_dead: the admin vouches that a host is off, and all that waits for it goes on (rule 11.1).
 
-It is what a kill_host that succeeded would be. The active master's VIP is asked for on the wire before another host
-binds it, so that a host which has it after all is noticed where it can be.
+It has the effect of a kill_host that succeeded. The active master's VIP is probed on the wire before another host binds
+it, so that a host which has it after all is noticed if possible.
 """
 
 import re

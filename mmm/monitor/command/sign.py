@@ -1,4 +1,4 @@
-"""What answers of a host that is thought to be off."""
+"""What still answers on a host that is thought to be off."""
 
 from typing import ClassVar
 

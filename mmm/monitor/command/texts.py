@@ -1,6 +1,6 @@
 """What the admin is answered, in words: all sentences of commands, by code (rule 5).
 
-Scripts of the classic look at the first word of an answer, which says whether the command was taken.
+Classic scripts look at the first word of an answer, which says whether the command was accepted.
 """
 
 from collections.abc import Iterable

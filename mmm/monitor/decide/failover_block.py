@@ -1,12 +1,12 @@
 """How often the active master role moves by itself (rule 10.18).
 
-After such a move the next one waits for failover_block: a lost role is nobody's meanwhile, the way home to the
-preferred host waits. That the host which lost the role let it go, which its agent confirms or a successful kill_host
-proves, ends the wait: then nothing is guessed. So does the admin, by a move of the role or by set_online of a host
-that can have it.
+After an automatic move the next one is blocked for failover_block seconds. Until then a lost role stays unassigned, and
+no role goes home to its preferred host. The block ends early when the host that lost the role has let it go, as its
+agent confirms or a successful kill_host proves: then nothing is guessed. The admin ends it too, by a move of the role
+or by set_online of a host that can have it.
 
-A lost role goes to the host that wrote last, where that is back before another has it: nobody lacks less. It is given
-a moment to confirm that it is ONLINE.
+A lost role goes back to the host that wrote last, if it returns before another host has the role: no other lacks less.
+It is given a moment to confirm that it is ONLINE.
 """
 
 import math

@@ -1,8 +1,8 @@
 """The monitor's side of the writer lease: what is granted to whom, and when it has run out (rule 11.1).
 
-The rules are those of `mmm.lease`. A host that has lost its lease holds the active master role no more, whether it
-can be told or not. A lease without an end is granted where nobody could promise the holder that it goes on, and where
-nobody renews it for a time that is not known: in passive mode, and when the monitor is stopped in order.
+The rules are those of `mmm.lease`. A host that has lost its lease no longer holds the active master role, whether it
+can be told or not. An endless lease is granted where nobody could promise the holder to let it go on, and where nobody
+will renew it for an unknown time: in passive mode, and when the monitor is stopped in order.
 """
 
 from dataclasses import replace

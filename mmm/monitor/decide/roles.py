@@ -1,4 +1,4 @@
-"""Which host is to hold which VIP (rule 6.5). Ties go in conf order.
+"""Which host is to hold which VIP (rule 6.5). Ties are broken by conf order.
 
 A cycle: orphaned VIPs of exclusive roles, then of balanced ones, those of machines that go down and preferred hosts
 (active mode), then levelling. A host gets something new only when its agent can be reached and has confirmed that the

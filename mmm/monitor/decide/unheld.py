@@ -1,4 +1,4 @@
-"""Why a VIP is nobody's. Pure."""
+"""Why no host holds a VIP. Pure."""
 
 from mmm.config.model import Vip
 from mmm.monitor.assess import promotion

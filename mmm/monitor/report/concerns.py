@@ -1,4 +1,4 @@
-"""What there is to warn of in a world, worst first: the values behind `show` and `health`. Pure.
+"""The warnings about a world, worst first: the values behind `show` and `health`. Pure.
 
 Each is there for as long as it is true.
 """

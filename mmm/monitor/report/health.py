@@ -1,4 +1,4 @@
-"""What `mmm_control health` answers: the state of the cluster as a plugin of Nagios says it. Pure.
+"""What `mmm_control health` answers: the state of the cluster, as a Nagios plugin reports it. Pure.
 
 OK        every host is in use, and nothing is to be warned of
 WARNING   clients are served; something is broken, off, or would fail at the next failover

@@ -110,7 +110,7 @@ def encode(entry: Entry) -> str:
 
 
 def decode(text: str) -> tuple[Entry, ...]:
-    """Return the entries in the text of the file; lines that are none are left out."""
+    """Return the entries in the text of the file; invalid lines are left out."""
     entries = []
     for line in text.splitlines():
         try:

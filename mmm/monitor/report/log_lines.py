@@ -1,4 +1,4 @@
-"""What is worth a log line between two worlds, apart from changes of state and roles, which say themselves.
+"""What is worth a log line between two worlds, apart from changes of states and roles, which have their own.
 
 A fact is said when it begins and when it ends, not in between.
 """

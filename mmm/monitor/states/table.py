@@ -1,4 +1,4 @@
-"""The state rules: one table, first rule that fits wins (rule 6.4).
+"""The state rules: one table, of which the first rule that fits wins (rule 6.4).
 
 Each row: the states it starts from, when it fits, where it leads (None: it stays), its name, the sentence
 that the log and `mmm_control` print, and what follows from the change.

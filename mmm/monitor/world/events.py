@@ -1,4 +1,4 @@
-"""What happens to the monitor: each event is the end of something that it asked for."""
+"""What happens to the monitor: each event ends something that it asked for."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""What the doctor has found that the next failover would meet."""
+"""What the doctor has found that the next failover would run into."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The hosts and the owners of a world, with what is asked of them for each host at every turn worked out once.
+"""The hosts and the owners of a world, with answers that every turn needs for each host worked out only once.
 
 They are values like any mapping in a world: nobody changes one that is in use. A thousand hosts would otherwise be
 walked through for each of a thousand hosts.

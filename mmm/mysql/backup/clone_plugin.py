@@ -1,6 +1,6 @@
 """MySQL's clone plugin: what is said to the recipient's server, which gets the donor's data itself, and what it says.
 
-The copy goes into a folder of its own (DATA DIRECTORY), so the recipient's server and its data stay as they are; that
+The copy goes into a separate folder (DATA DIRECTORY), so the recipient's server and its data stay as they are; that
 works with super_read_only too, which a clone over the server's own data refuses (1290).
 """
 

@@ -1,4 +1,4 @@
-"""The accounts that MMM needs on every server, with no privilege more than this package uses."""
+"""The accounts that MMM needs on every server, with no more privileges than this package uses."""
 
 from dataclasses import dataclass, field
 

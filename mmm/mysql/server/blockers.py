@@ -1,4 +1,4 @@
-"""Whose sessions keep replication, or the clients of a new writer, waiting for a lock; and their end.
+"""Sessions that keep replication, or the clients of a new writer, waiting for a lock, and how they are ended.
 
 A lock on all tables or on one (FLUSH TABLES WITH READ LOCK, LOCK TABLES, a transaction that has read a table) does not
 say who holds it: any session that waits for none itself may. Of a lock on rows InnoDB tells who holds some.

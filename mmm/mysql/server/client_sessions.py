@@ -1,4 +1,4 @@
-"""The sessions of certain clients, told apart by where they come from, and their end (rule 10.13)."""
+"""The sessions of certain clients, told apart by where they come from, and how they are ended (rule 10.13)."""
 
 import ipaddress
 import time

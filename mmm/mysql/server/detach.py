@@ -1,4 +1,4 @@
-"""Detaches a master from its source: what that one has is not to arrive by itself, also after a restart of the server.
+"""Detaches a master from its source: nothing arrives from there by itself, not even after a restart of the server.
 
 A server that starts begins to replicate at once. So stopping is not enough: the source gets a host name that cannot be
 reached, `//` and its own, as Orchestrator does it. Whatever looks at the server sees that it is detached, and from

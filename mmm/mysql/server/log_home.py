@@ -1,4 +1,4 @@
-"""Where a server keeps its binary log: to be asked while it lives, for whoever reads that log once it is dead."""
+"""Where a server keeps its binary log: asked while it lives, for whoever reads the log once the server is dead."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whether a server lets in whom the conf says replicates, found out as the server itself would: by logging in."""
+"""Whether a server lets in the replication user of the conf, found out as a replica would: by logging in."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Which transactions a server has, asked on a connection that is there anyway (rules 10.1, 10.16)."""
+"""Which transactions a server has, asked on a connection that exists anyway (rules 10.1, 10.16)."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The settings of a server by their names, whatever kind it is."""
+"""The settings of a server by name, whatever its kind."""
 
 from collections.abc import Iterable
 

@@ -23,7 +23,7 @@ _LIMIT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What run is wanted: at least so many seconds and so many faults."""
+    """How long a run is wanted: at least that many seconds and faults."""
 
     seed: int
     seconds: float

@@ -4,8 +4,8 @@
     PROMOTING   the new holder applies what the old one has, and takes the role
     RETURNING   one of the two could not: the old holder is to have the role as before
 
-Who is told what follows from who is to have the role, so a move is no more than its phase. A monitor that starts in
-the middle of one finds it by what it sees: see `resumed`.
+Who is told what follows from who is to have the role, so a move consists of its phase alone. A monitor that starts in
+the middle of a move recognises it by what it sees: see `resumed`.
 """
 
 from dataclasses import replace
