@@ -28,6 +28,8 @@ class Part(NamedTuple):
     """What the doctor calls it; empty: another part has it in it."""
     short: bool = False
     """The doctor shows it as it is."""
+    section: str = ""
+    """The sections of the conf that it is about, where it is not shown."""
 
 
 def _lease(conf: Cluster) -> str:
@@ -69,11 +71,15 @@ PARTS = (
     Part(_lease, VIP_LEASE, "vip_lease", short=True),
     Part(_guard, name="split_brain_guard", short=True),
     Part(lambda conf: conf.socket.type, name="socket type", short=True),
-    Part(_hosts, name="hosts"),
-    Part(_roles, name="roles"),
+    Part(_hosts, name="hosts", section="host"),
+    Part(_roles, name="roles", section="role"),
     Part(_writer_hosts, HOSTS),
     Part(_writer_ips, IPS),
 )
+
+
+SECTIONS = {part.name: part.section for part in PARTS if part.section}
+"""The sections of the conf that a part is about of which the doctor compares a digest."""
 
 
 def digests(conf: Cluster) -> Mapping[str, str]:

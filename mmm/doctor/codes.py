@@ -58,6 +58,12 @@ CODES: dict[str, Code] = {
         "make mmm_common.conf the same on all hosts, then restart the agent",
         failover=True,
     ),
+    "sections_differ": Code(
+        _E,
+        "its conf has other <{section} …> sections than the monitor's",
+        "make mmm_common.conf the same on all hosts, then restart the agent",
+        failover=True,
+    ),
     # --- accounts
     "login_refused": Code(
         _E,
@@ -152,7 +158,7 @@ CODES: dict[str, Code] = {
     "replication_stopped": Code(
         _E,
         "replication from {source} does not run: {why}",
-        "fix what it complains about, then START SLAVE",
+        "fix what it complains about, else see the server's error log; then START SLAVE",
         failover=True,
     ),
     "replication_detached": Code(

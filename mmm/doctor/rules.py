@@ -6,12 +6,14 @@ A topic is looked at for each host; where nothing is found and there was somethi
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from mmm.config.agreement import SECTIONS
 from mmm.config.model import Cluster, Host
 from mmm.doctor.codes import CODES, Level
 from mmm.doctor.look import HostLook, Login, MonitorLook, Replica, Room, Seen, Server
 
 CLOCKS = 2.0
 """Seconds by which clocks may be apart."""
+_UNREACHED = "server_silent"
 _OLDEST = {"MariaDB": (10, 5), "MySQL": (5, 7)}
 
 
@@ -75,7 +77,33 @@ def examine(picture: Picture) -> tuple[Finding, ...]:
                 continue
             wrong = list(lines)
             found += wrong or [Finding("fine", name, {"what": what})]
-    return tuple(found)
+    return tuple(_told_once(picture.conf, found))
+
+
+def _told_once(conf: Cluster, found: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings, those without that a server is not reached where it is said why, or said already.
+
+    A server that does not listen on its host's address is reached by nobody. One that its own host does not reach is
+    down: that is said once; else once by each host, whatever account it has tried.
+    """
+    lines = tuple(found)
+    closed = {line.host for line in lines if line.code == "not_listening" and _is_shut(conf, line)}
+    down = {line.host for line in lines if line.code == _UNREACHED and line.fields["to"] == line.host}
+    said: set[tuple[str, str]] = set()
+    for line in lines:
+        if line.code != _UNREACHED:
+            yield line
+            continue
+        to = line.fields["to"]
+        by = to if to in down else line.host
+        if to in closed or line.host != by or (by, to) in said:
+            continue
+        said.add((by, to))
+        yield line
+
+
+def _is_shut(conf: Cluster, line: Finding) -> bool:
+    return conf.hosts[line.host].ip in line.fields["ips"].split(", ")
 
 
 def would_fail(found: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -145,10 +173,12 @@ def _conf(picture: Picture, name: str) -> Iterator[Finding] | None:
     if look is None or picture.monitor is None or not look.conf or not picture.monitor.conf:
         return None
     there = picture.monitor.conf
+    parts = {part: here for part, here in look.conf.items() if there.get(part, here) != here}
     return (
         Finding("conf_differs", name, {"part": part, "here": here, "there": there[part]})
-        for part, here in look.conf.items()
-        if there.get(part, here) != here
+        if part not in SECTIONS
+        else Finding("sections_differ", name, {"section": SECTIONS[part]})
+        for part, here in parts.items()
     )
 
 

@@ -143,6 +143,11 @@ LOST = "Access denied for user 'x' (1045)"
             "db3",
             changed("db3", lambda old: replace(old, conf={**old.conf, "vip_lease": "3"})),
         ),
+        (
+            "sections_differ",
+            "db3",
+            changed("db3", lambda old: replace(old, conf={**old.conf, "roles": "0123456789ab"})),
+        ),
         ("old_version", "db1", with_server("db1", lambda old: replace(old, version=(10, 3, 1)))),
         (
             "families_differ",
@@ -232,6 +237,27 @@ def test_what_is_wrong_with_the_monitors_machine_is_named() -> None:
     without = conf("vip_lease 0\n" + COMMON + MONITOR)
     found = examine(replace(picture(), conf=without, monitor=MonitorLook(kill_host="no such file")))
     assert "cannot_kill" in {finding.code for finding in found}
+
+
+def unreached(name: str, to: str) -> HostLook:
+    """A host that does not reach another's server, whatever the account."""
+    logins = [Login(account, account, to, LOST, answered=False) for account in ("agent", "replication")]
+    return replace(look(name), logins=(Login("agent", "mmm_agent", name), *logins))
+
+
+def test_a_server_that_nobody_reaches_is_one_line_and_goes_with_its_cause() -> None:
+    """Every host fails at it, with every account: the one line that helps is not to be lost among those."""
+    down = replace(unreached("db2", "db2"), logins=unreached("db2", "db2").logins[1:])
+    everywhere = {"db1": unreached("db1", "db2"), "db2": down, "db3": unreached("db3", "db2")}
+
+    def wrong(seen: Picture) -> list[tuple[str, str]]:
+        return [(each.host, each.code) for each in examine(seen) if each.level is Level.ERROR]
+
+    assert wrong(picture(**everywhere)) == [("db2", "server_silent")]
+    local = {**everywhere, "db2": replace(down, listens=("127.0.0.1",))}
+    assert wrong(picture(**local)) == [("db2", "not_listening")]
+    cut_off = {name: everywhere[name] for name in ("db1", "db3")}
+    assert wrong(picture(**cut_off)) == [("db1", "server_silent"), ("db3", "server_silent")]
 
 
 def test_a_vip_on_two_hosts_and_a_writer_are_seen() -> None:
