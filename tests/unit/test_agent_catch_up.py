@@ -3,22 +3,26 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pytest
 
-from mmm.agent.act.catch_up import CatchUpError, Patience, catch_up
+from mmm.agent.act.catch_up import LOST_LIMIT, CatchUpError, Patience, catch_up
+from mmm.agent.act.server_session import ServerSession
 from mmm.mysql.server.await_applied import Caught, wait_for_source
 from mmm.mysql.server.blockers import blocked, end_blockers
 from mmm.mysql.server.detach import stop_receiving
 from mmm.mysql.server.follow import Followed, SourceBehindError, follow
 from mmm.mysql.server.replication import binlog_position, replica_status, start_replica
+from mmm.mysql.session.connection import Address, Connection
 from tests.servers import MARIADB, Client, Server, Servers, kind
 from tests.unit.test_mysql_servers import LONG, build
 from tests.unit.trio import AGENT, REPLICATION, Trio, agent, insert, rows_of, source
 
 pytestmark = pytest.mark.mysql
 
+T = TypeVar("T")
 OURS = frozenset({AGENT.user, REPLICATION.user})
 
 
@@ -143,3 +147,19 @@ def test_clients_of_a_new_writer_are_freed_of_a_lock_that_was_there_before(trio:
         assert holder in {each.id for each in end_blockers(server, OURS, 0.0).holders}
         writer.join(LONG)
     assert "free" in rows_of(trio.two)
+
+
+def test_a_lost_peer_that_hangs_is_waited_for_once(trio: Trio) -> None:
+    """Clients wait for it, and with a lease of a second the order would be over before its end."""
+    peer = ServerSession(Address("127.0.0.1", trio.one.port, AGENT.user, AGENT.password))
+    asked: list[float] = []
+
+    def count(question: Callable[[Connection], T]) -> T:
+        asked.append(peer.limit)
+        return ServerSession.ask(peer, question)
+
+    peer.open()
+    with trio.one.frozen(), agent(trio.two) as here, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(peer, "ask", count)
+        assert catch_up(here, peer, Patience(LONG, OURS, LOST_LIMIT)) == "applied all that was received"
+        assert asked == [LOST_LIMIT]

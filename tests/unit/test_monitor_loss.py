@@ -380,6 +380,20 @@ def test_a_log_is_not_asked_for_where_no_agent_answers() -> None:
     assert not any(order.status.salvage for order in given if isinstance(order, Tell))
 
 
+@pytest.mark.parametrize(("pings", "asked"), [(True, True), (False, False)])
+def test_a_log_is_not_asked_for_where_a_host_has_begun_to_answer_nothing(*, pings: bool, asked: bool) -> None:
+    """An order to it is under way, and ping fails later than the server does."""
+    ping = replace(checks()["ping"], error_since=None if pings else NOW)
+    seen = with_host(replace(writing(), last_writer="db1"), "db1", checks={**checks(mysql=NOW), "ping": ping})
+    for _ in range(5):
+        seen, orders = take_turn(seen, NOW + 0.1)
+        for order in orders:
+            if order.host != "db1" or not isinstance(order, Tell):
+                seen = answer(seen, order, now=NOW + 0.1)
+    assert (seen.owner[WRITER], seen.is_silent("db1")) == ("db2", False)
+    assert loss.to_salvage(seen, "db2") == ("db1" if asked else "")
+
+
 def test_a_log_that_was_read_to_its_end_tells_what_is_lost() -> None:
     assert said(turn(salvaged(GOT), NOW + 1.1).world) == (
         "lost with db1 when db2 took over: nothing: 3 transactions got from the binary log of db1 (0-1-113 to 0-1-115)"

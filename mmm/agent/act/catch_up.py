@@ -20,7 +20,7 @@ from mmm.mysql.server.blockers import blocked, end_blockers, named
 from mmm.mysql.server.delay import lift_delay, up_to, why_not_lifted
 from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import BinlogPosition, replica_status, to_reach
-from mmm.mysql.session.connection import Connection, MysqlError
+from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,8 @@ def catch_up(server: Connection, peer: ServerSession | None, patience: Patience)
     limit = patience.limit
     if peer is not None:
         peer.limit = min(patience.peer_limit, limit)
-    target = _known_position(peer) if peer is not None else None
+    lost = patience.peer_limit < ANSWER_LIMIT
+    target, gone = _known_position(peer) if peer is not None else (None, None)
     if peer is not None and target is not None and target.gtid and has_all(server, target):
         return f"applied {peer.address.ip}'s position {target}"
     status = replica_status(server)
@@ -67,6 +68,10 @@ def catch_up(server: Connection, peer: ServerSession | None, patience: Patience)
         _lift(server, status, replace(patience, limit=limit - (time.monotonic() - begin)))
     if peer is not None:
         try:
+            if (
+                gone is not None and lost
+            ):  # it was asked on a connection that stands: a new one would take as long
+                raise gone
             target = target or peer.ask(to_reach)
         except MysqlError as error:
             if error.server_alive:
@@ -100,15 +105,15 @@ def _lift(server: Connection, status: ReplicaStatus, patience: Patience) -> None
     _judged(server, caught, f"all{up_to(status)}", patience, received=True)
 
 
-def _known_position(peer: ServerSession) -> BinlogPosition | None:
-    """Return the position of a peer that was spoken to a moment ago, None where it does not answer any more."""
+def _known_position(peer: ServerSession) -> tuple[BinlogPosition | None, MysqlError | None]:
+    """Return the position of a peer that was spoken to a moment ago, or why it did not answer in time any more."""
     if not peer.is_open:
-        return None
+        return None, None
     try:
-        return peer.ask(to_reach)
-    except MysqlError:
+        return peer.ask(to_reach), None
+    except MysqlError as error:
         peer.close()
-        return None
+        return None, error if error.kind is ErrorKind.TIMED_OUT else None
 
 
 def apply_received(server: Connection, patience: Patience) -> str:

@@ -41,7 +41,7 @@ def judged(known: Known, world: World, heard: float, began: float, *, answers: b
 
 def fell_silent_together(world: World) -> bool:
     """Tell whether no host answers any more, and those in use, two at least, fell silent within a run of the checks."""
-    moments = {name: _silent_since(host) for name, host in world.hosts.items()}
+    moments = {name: silent_since(host) for name, host in world.hosts.items()}
     if any(moment is None for moment in moments.values()):
         return False
     used = [moments[name] or 0.0 for name, host in world.hosts.items() if host.state not in _OUT_OF_USE]
@@ -58,7 +58,7 @@ def unjudged(world: World) -> World:
     return replace(world, network_up=False, hosts_silent=True)
 
 
-def _silent_since(host: HostWorld) -> float | None:
+def silent_since(host: HostWorld) -> float | None:
     """Return since when neither ping nor the server nor the agent of the host answers; None: one does."""
     ping, mysql, link = host.checks["ping"], host.checks["mysql"], host.agent
     if ping.error_since is None or mysql.error_since is None or mysql.refused or mysql.unknown:

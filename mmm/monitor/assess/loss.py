@@ -18,7 +18,7 @@ import math
 from dataclasses import replace
 
 from mmm.gtid.transactions import Executed, Transactions, surplus
-from mmm.monitor.assess import divergence
+from mmm.monitor.assess import cut_off, divergence
 from mmm.monitor.world.host import HostWorld, Pace, State
 from mmm.monitor.world.loss import Loss, LossCode
 from mmm.monitor.world.said import Fields
@@ -76,11 +76,13 @@ def _answers(world: World, name: str) -> bool:
     """Tell whether a host's agent answers, as far as that is known.
 
     Where its lease has run out, what it was told before counts no more, but that an order is under way: one to the
-    host of a frozen server may outlast the lease.
+    host of a frozen server may outlast the lease. Nor is one asked of which nothing is heard since it ceased to answer:
+    the next writer would wait for it while nobody can write.
     """
-    link = world.hosts[name].agent
+    host = world.hosts[name]
+    link = host.agent
     heard = link.told is not None or link.in_flight is not None or bool(link.refusal)
-    return heard and not link.silence and not world.is_silent(name)
+    return heard and not link.silence and not world.is_silent(name) and cut_off.silent_since(host) is None
 
 
 def caught_up(world: World, host: str, done: tuple[CaughtUp, ...]) -> World:
