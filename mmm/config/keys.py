@@ -243,7 +243,7 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
     Key("ssh_parameters", "text", "Further arguments for ssh."),
     Key("tools_user", "user", "MySQL user of the tools.", "TR"),
     Key("tools_password", "text", "Its password.", "TR", secret=True),
-    Key("tools_socket", "path", "Socket of the MySQL server, for the tools. Without it they log in by TCP."),
+    Key("tools_socket", "path", "Socket of the MySQL server, by which mariadb-backup logs in. Without it: by TCP."),
     Key("backup_dir", "path", "Where backups are kept.", "T"),
     Key("restore_dir", "path", "Where backups are restored to.", "T"),
     Key("lvm_bin_lvcreate", "text", "The lvcreate program.", default="lvcreate"),

@@ -31,7 +31,7 @@ from mmm.wire.stream import FRAME, Frames, Head, Tail, framed, head_frame, tail_
 from tests.authority import Authority
 from tests.servers import Server, Servers, kind
 from tests.unit import agents
-from tests.unit.copying import donor_of, gone, make_tools_user
+from tests.unit.copying import TOOLS, donor_of, gone, make_tools_user
 
 pytestmark = pytest.mark.mysql
 
@@ -122,13 +122,18 @@ async def test_who_is_killed_in_the_middle_leaves_nothing(
 
 
 async def test_a_recipient_that_goes_away_ends_the_producer(tmp_path: Path, donor: Server) -> None:
-    async with donor_of(tmp_path, donor, **SLOW) as copying:
-        stream = await asyncio.to_thread(open_stream, copying.conf, copying.donor, PROVIDER, "job")
-        await asyncio.to_thread(stream.sock.recv, 1)
-        await copying.begun()
-        producer = copying.producer()
-        stream.sock.close()
-        await gone(producer)
+    """At once, though it has nothing to send just then: it waits for a lock."""
+    waits = "SELECT 1 FROM information_schema.processlist WHERE user = %s AND state LIKE '%%backup lock%%'"
+    with donor.client() as session, session.cursor() as cursor:
+        cursor.execute("BACKUP STAGE START")
+        async with donor_of(tmp_path, donor) as copying:
+            stream = await asyncio.to_thread(open_stream, copying.conf, copying.donor, PROVIDER, "job")
+            await asyncio.to_thread(donor.wait_for_rows, waits, TOOLS.user)
+            producer = copying.producer()
+            with stream:
+                pass
+            await gone(producer)
+            assert await asyncio.to_thread(donor.value, "1") == "1"
 
 
 async def test_a_recipient_that_hangs_does_not_stop_the_donors_writers(

@@ -8,11 +8,10 @@ import threading
 import time
 from pathlib import Path
 
-from mmm.config.model import Host
 from mmm.mysql.backup import clone_plugin
 from mmm.mysql.backup.mariadb_backup import Position
 from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
-from mmm.mysql.session.tls import tls_of
+from mmm.tools.accounts import tools_at
 from mmm.tools.fetch import files
 from mmm.tools.fetch.values import Cause, Failed, FailedError, Fetched, Progress
 from mmm.tools.provider.common import unlike
@@ -26,6 +25,8 @@ SILENT = 60.0
 WHOLE = 86_400.0
 """Seconds that a clone may take."""
 _LOOK = 0.5
+_MADE = "cloning"
+"""The folder in the staging folder that the server clones into: it wants one that is not there."""
 
 
 def unfit(here: Side | None, donor: Side) -> str:
@@ -47,16 +48,17 @@ def fetch(job: Job) -> Fetched | Failed:
     """Return what came."""
     began = time.monotonic()
     try:
-        donor, here = _address(job.donor), _address(job.here)
-        holder = job.into.with_name(f"{job.into.name}.clone")
-        with files.made(holder):
-            files.give(holder, job.owner)  # the server makes the folder in it itself
+        donor, here = tools_at(job.donor), tools_at(job.here)
+        with files.made(job.into):
+            files.give(job.into, job.owner)  # the server makes the folder in it itself
             position, version = _state(donor)
-            _clone(job, here, donor, holder / "data")
-            files.give(holder / "data", job.owner)
-            files.sync(holder / "data")
-            (holder / "data").rename(job.into)
-            holder.rmdir()
+            made = job.into / _MADE
+            _clone(job, here, donor, made)
+            for entry in list(made.iterdir()):
+                entry.rename(job.into / entry.name)
+            made.rmdir()
+            files.give(job.into, job.owner)
+            files.sync(job.into)
         return Fetched(files.size(job.into), time.monotonic() - began, position, version)
     except FailedError as error:
         return error.failed
@@ -64,14 +66,6 @@ def fetch(job: Job) -> Fetched | Failed:
         return Failed(Cause.PRODUCER, error.text)
     except OSError as error:
         return Failed(Cause.HERE, f"{job.into}: {error.strerror or error}")
-
-
-def _address(host: Host) -> Address:
-    if not host.tools_user:
-        raise FailedError(
-            Cause.HERE, f"the conf has no tools_user for {host.name}: add it and tools_password"
-        )
-    return Address(host.ip, host.mysql_port, host.tools_user, host.tools_password, tls_of(host))
 
 
 def _state(donor: Address) -> tuple[Position, str]:
