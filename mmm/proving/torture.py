@@ -2,7 +2,7 @@
 
 A round: clients write (mmm.proving.workload), the writer moves or is made to, clients write on and stop, what was
 broken is healed, and every deed is looked for on every host. A host that has transactions which the others never got
-is reported and gets a copy of another's data, as it would from an admin.
+is reported, and brought back by mmm_rejoin.
 """
 
 import json

@@ -1,18 +1,17 @@
-"""Hosts that have come apart: what each alone has, which come back without an admin, and another's data for the rest.
+"""Hosts that have come apart: what each alone has, which come back without an admin, and mmm_rejoin for the rest.
 
 Replication is asynchronous: a writer that is lost may have transactions that nobody got.
 """
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from mmm.gtid import mariadb
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
-from mmm.sandbox.machines.build import DAEMONS
 from mmm.sandbox.machines.machine import NotInTimeError
-from mmm.sandbox.rebuild import rebuild
+from mmm.sandbox.rejoin import rejoin
 from mmm.sandbox.witness.health import host_facts
 
 LIMIT = 90.0
@@ -59,7 +58,7 @@ def out_of_use(sandbox: Sandbox, apart: Mapping[str, str]) -> dict[str, str]:
 
 
 def reunite(sandbox: Sandbox, apart: Mapping[str, str]) -> None:
-    """Copy another host's data to those that have come apart, and wait until all are ONLINE.
+    """Bring back those that have come apart, by mmm_rejoin, and wait until all are ONLINE.
 
     Raises SandboxError, NotInTimeError, SqlError.
     """
@@ -67,15 +66,8 @@ def reunite(sandbox: Sandbox, apart: Mapping[str, str]) -> None:
     apart = {
         name: extra for name, extra in apart.items() if name != writer and surplus(sandbox, name, writer)
     }
-    whole = next((name for name in sandbox.hosts if name not in {writer, *apart}), None)
-    if apart and whole is not None:
-        _catch_up_one(sandbox, whole, writer)
-        for name in apart:
-            rebuild(sandbox, name, whole, writer)
-    elif apart:
-        with _unwatched(sandbox):
-            for name in apart:
-                rebuild(sandbox, name, writer, writer)
+    for name in apart:
+        rejoin(sandbox, name)
     sandbox.bring_online(limit=LIMIT, force=False)
 
 
@@ -98,15 +90,6 @@ def _is_read_only(sandbox: Sandbox, host: str) -> bool:
         return False
 
 
-@contextlib.contextmanager
-def _unwatched(sandbox: Sandbox) -> Iterator[None]:
-    """Stop the monitor in order meanwhile, so that the writer's server may be stopped."""
-    sandbox.init(sandbox.layout.monitor, DAEMONS["mmm_mond"], "stop")
-    yield
-    sandbox.start_daemon(sandbox.layout.monitor, "mmm_mond")
-    sandbox.wait_until(sandbox.show, LIMIT, "the monitor answers")
-
-
 def _alone(sandbox: Sandbox, host: str, writer: str) -> str:
     """Return the transactions of `host` that `writer` does not get from it either; empty when none."""
     deadline = time.monotonic() + _ARRIVAL
@@ -116,10 +99,6 @@ def _alone(sandbox: Sandbox, host: str, writer: str) -> str:
             break
         time.sleep(0.1)
     return extra
-
-
-def _catch_up_one(sandbox: Sandbox, host: str, writer: str) -> None:
-    sandbox.wait_until(lambda: not surplus(sandbox, writer, host), LIMIT, f"{host} has all that {writer} has")
 
 
 def surplus(sandbox: Sandbox, host: str, other: str) -> str:

@@ -8,16 +8,20 @@ import sys
 import time
 from dataclasses import dataclass
 
-from mmm.sandbox.apart import come_apart, reunite
+from mmm.sandbox.apart import come_apart
 from mmm.sandbox.cluster import Sandbox, directory
+from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import Conf, fast
+from mmm.sandbox.machines.data import TICK_TABLE
 from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.rejoin import rejoin
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.up import down, up
 from mmm.sandbox.witness.health import catch_up, settle
 from mmm.sandbox.witness.probe_run import Outage, Probe, Report
 
 _LIMIT = 40.0
+_SAVED = "/var/lib/mysql-mmm/saved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,9 @@ def _fault(sandbox: Sandbox, screen: _Screen, probe: Probe, fault: str, event: s
     number = len(_writes(probe)) + 1
     screen.step(f"{event[0].upper()}{event[1:]} ({host})")
     screen.said(inject(sandbox, fault, host))
+    if fault == "cut":
+        sql.execute(sandbox.machine(host), [f"INSERT INTO {TICK_TABLE} () VALUES ()"] * 3)  # noqa: S608
+        screen.said(f"A job on {host} itself writes 3 rows more, which nobody gets")
     outage = probe.wait_outage(_LIMIT, number)
     sandbox.wait_states(_LIMIT, **{host: "HARD_OFFLINE"})
     screen.good(f"writes go on after {outage.ms:.0f} ms: {outage.before} -> {outage.after}")
@@ -112,14 +119,23 @@ def _back(sandbox: Sandbox, screen: _Screen, probe: Probe, text: str) -> None:
     screen.step(text)
     heal(sandbox, screen.said)
     apart = come_apart(sandbox)
-    for host in apart:  # replication is asynchronous: the last transactions may not have reached everybody
-        screen.said(f"{host} has what the new writer did not get: its data are copied anew")
-    if apart:
-        reunite(sandbox, apart)
+    for host, extra in apart.items():
+        _rejoin(sandbox, screen, host, extra)
+    sandbox.bring_online(limit=_LIMIT, force=False)
     settle(sandbox, _LIMIT)
     catch_up(sandbox, _LIMIT)
     probe.wait_writes(_LIMIT, 100)
     screen.show(sandbox)
+
+
+def _rejoin(sandbox: Sandbox, screen: _Screen, host: str, extra: str) -> None:
+    """Bring back a host that has what nobody else has: that is saved first."""
+    screen.said(f"{host} has {extra}, which the new writer did not get, so it is not used")
+    screen.said(f"{host}$ mmm_rejoin")
+    screen.said(rejoin(sandbox, host))
+    saved = max(sandbox.machine(host).path(_SAVED).iterdir())
+    screen.said(f"{host}$ cat {_SAVED}/{saved.name}/summary.txt")
+    screen.said((saved / "summary.txt").read_text())
 
 
 def _move(sandbox: Sandbox, screen: _Screen, probe: Probe) -> _Row:

@@ -22,6 +22,7 @@ from mmm.sandbox.fetch import ORIGINS
 from mmm.sandbox.machines import build, conf, sql
 from mmm.sandbox.machines.layout import SWITCH
 from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
+from mmm.sandbox.rejoin import diverge, rejoin
 from mmm.sandbox.status import status
 from mmm.sandbox.trouble.faults import FAULTS, faults_told, heal, inject
 from mmm.sandbox.up import down, up
@@ -29,7 +30,7 @@ from mmm.sandbox.witness.logs import Logs, moment
 from mmm.sandbox.witness.probe_run import Event, Probe, Report
 
 DEFAULT = "default"
-_PASS_ON = {"control", "mysql", "shell"}
+_PASS_ON = {"control", "mysql", "rejoin", "shell"}
 """Commands whose arguments are not ours to understand."""
 
 
@@ -77,12 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         made.add_argument("--name", default=argparse.SUPPRESS, help="which sandbox")
         return made
 
-    build_up = command("up", _up, "build a cluster and start everything")
-    build_up.add_argument("--hosts", default="2m1s", help="masters and slaves, 2m1s without")
-    build_up.add_argument(
-        "--server", default="mariadb", help=f"mariadb, {', '.join(ORIGINS)}, or the path of another server"
-    )
-    build_up.add_argument("--conf", type=Path, metavar="DIR", help="rebuild the cluster of these conf files")
+    _up_options(command("up", _up, "build a cluster and start everything"))
     command("status", _status, "show every host and what the monitor says")
     command("control", _control, "run mmm_control on the monitor's machine: control ARGS...")
     command("mysql", _mysql, "speak to a host's server: mysql HOST [SQL]")
@@ -91,16 +87,31 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("machines", nargs="*", metavar="MACHINE")
     logs.add_argument("--since", metavar="TIME", help="from then on: HH:MM, HH:MM:SS, or seconds ago")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
-    fault = command("fault", _fault, "break something; `fault --help` says what there is")
-    _fault_options(fault)
+    _fault_options(command("fault", _fault, "break something; `fault --help` says what there is"))
     command("heal", _heal, "undo every fault")
+    _diverge_options(command("diverge", _diverge, "make a host have transactions that nobody else has"))
+    command("rejoin", _rejoin, "bring a host back by mmm_rejoin: rejoin HOST [OPTION...]")
     probe = command("probe", _probe, "write and read as a client until Ctrl-C, and say what it saw")
     probe.add_argument("--seconds", type=float, help="stop after this many seconds")
     probe.add_argument("--json", action="store_true", help="print the report as JSON")
-    chaos = command("chaos", _chaos, "break things at random while clients write, and judge what came of it")
-    _chaos_options(chaos)
+    _chaos_options(
+        command("chaos", _chaos, "break things at random while clients write, and judge what came of it")
+    )
     command("down", _down, "end and remove everything")
     return parser
+
+
+def _up_options(build_up: argparse.ArgumentParser) -> None:
+    build_up.add_argument("--hosts", default="2m1s", help="masters and slaves, 2m1s without")
+    build_up.add_argument(
+        "--server", default="mariadb", help=f"mariadb, {', '.join(ORIGINS)}, or the path of another server"
+    )
+    build_up.add_argument("--conf", type=Path, metavar="DIR", help="rebuild the cluster of these conf files")
+
+
+def _diverge_options(diverging: argparse.ArgumentParser) -> None:
+    diverging.add_argument("host", metavar="HOST")
+    diverging.add_argument("number", type=int, nargs="?", default=3, metavar="N", help="how many; 3 without")
 
 
 def _fault_options(fault: argparse.ArgumentParser) -> None:
@@ -206,6 +217,25 @@ def _heal(args: argparse.Namespace) -> None:
     heal(Sandbox.attach(_chosen(args)), say)
     if not healed:
         _say("nothing was broken")
+
+
+def _diverge(args: argparse.Namespace) -> None:
+    sandbox = Sandbox.attach(_chosen(args))
+    _of_hosts(sandbox, "diverge", args.host)
+    diverge(sandbox, args.host, args.number)
+    _say(f"{args.host} has {args.number} transactions that nobody else has")
+
+
+def _rejoin(args: argparse.Namespace) -> None:
+    sandbox = Sandbox.attach(_chosen(args))
+    host, *options = args.rest or [""]
+    _of_hosts(sandbox, "rejoin", host)
+    _say(rejoin(sandbox, host, *options).rstrip("\n"))
+
+
+def _of_hosts(sandbox: Sandbox, command: str, host: str) -> None:
+    if host not in sandbox.hosts:
+        raise SandboxError(f"{command} takes a host: {', '.join(sandbox.hosts)}")
 
 
 def _down(args: argparse.Namespace) -> None:

@@ -1,15 +1,15 @@
 """A host that has come apart from the others is brought back by one command, and nothing that only it had is lost."""
 
 from collections.abc import Iterator
-from subprocess import CompletedProcess
 
 import pytest
 
 from mmm.sandbox.apart import surplus
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
-from mmm.sandbox.machines.build import program
 from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.rejoin import diverge, rejoin
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import catch_up, settle
 from tests.clusters import Kept, kept
@@ -19,12 +19,11 @@ pytestmark = pytest.mark.sandbox
 
 TABLE = "sandbox.notes"
 ALONE = ("alone", "alone too")
-REJOIN_LIMIT = 150.0
 
 
 @pytest.fixture(scope="module")
 def notes() -> Iterator[Kept]:
-    conf = Conf(top={"transfer": "plain"}, monitor={"flap_count": 0, "failover_block": 0})
+    conf = Conf(monitor={"flap_count": 0, "failover_block": 0})
     with kept("rejoin", conf) as cluster:
         yield cluster
 
@@ -49,7 +48,7 @@ def read(sandbox: Sandbox, host: str) -> list[str]:
     return [str(row["what"]) for row in sandbox.sql(host, f"SELECT what FROM {TABLE} ORDER BY what")]  # noqa: S608
 
 
-def diverge(sandbox: Sandbox, log: Log) -> None:
+def diverged(sandbox: Sandbox, log: Log) -> None:
     """Have db1 lose the writer's role while it is cut off, and write what nobody gets."""
     write(sandbox, "db1", "both")
     catch_up(sandbox)
@@ -62,28 +61,18 @@ def diverge(sandbox: Sandbox, log: Log) -> None:
     sandbox.wait_until(lambda: sandbox.refused("db1") == "extra_transactions", LIMIT, "db1 is compared")
 
 
-def rejoin(sandbox: Sandbox, host: str, *args: str) -> CompletedProcess[str]:
-    return sandbox.machine(host).run([program("mmm_rejoin"), *args], limit=REJOIN_LIMIT, check=False)
-
-
 def test_the_active_master_is_never_rebuilt(cluster: Sandbox) -> None:
-    done = rejoin(cluster, "db1")
-    assert (done.returncode, "db1 is the active master, whose data are never touched" in done.stderr) == (
-        2,
-        True,
-    )
-    done = rejoin(cluster, "db2")
-    assert (done.returncode, "db2 is ONLINE" in done.stderr) == (2, True)
+    with pytest.raises(SandboxError, match="db1 is the active master, whose data are never touched"):
+        rejoin(cluster, "db1")
+    assert cluster.writer() == "db1"
 
 
 def test_a_writer_that_was_cut_off_with_transactions_of_its_own_is_back_in_one_command(
     cluster: Sandbox,
 ) -> None:
     log = Log(cluster)
-    diverge(cluster, log)
-    done = rejoin(cluster, "db1")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "OK: db1 is back" in done.stdout
+    diverged(cluster, log)
+    assert "OK: db1 is back" in rejoin(cluster, "db1")
     log.wait_change("db1", "ONLINE")
     settle(cluster)
     catch_up(cluster)
@@ -94,3 +83,30 @@ def test_a_writer_that_was_cut_off_with_transactions_of_its_own_is_back_in_one_c
     assert "2 transactions" in summary
     assert "INSERT sandbox.notes 2" in summary
     assert "were not compared" not in summary
+
+
+def test_a_slave_that_somebody_has_written_to_is_brought_back(cluster: Sandbox) -> None:
+    diverge(cluster, "db3", 2)
+    rejoin(cluster, "db3")
+    cluster.bring_online(force=False)
+    settle(cluster)
+    assert not surplus(cluster, "db3", "db1")
+
+
+@pytest.fixture(scope="module")
+def mysql() -> Iterator[Kept]:
+    conf = Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 0})
+    with kept("rejoin_mysql", conf, server="mysql:9.7") as cluster:
+        yield cluster
+
+
+def test_a_mysql_master_gets_its_data_by_the_clone_plugin(mysql: Kept) -> None:
+    cluster = mysql.healthy()
+    before = cluster.sql("db1", "SELECT @@global.server_uuid AS uuid")[0]["uuid"]
+    diverge(cluster, "db1", 3)
+    assert "by clone-plugin" in rejoin(cluster, "db1")
+    cluster.bring_online(force=False)
+    settle(cluster)
+    catch_up(cluster)
+    assert not surplus(cluster, "db1", "db2")
+    assert cluster.sql("db1", "SELECT @@global.server_uuid AS uuid")[0]["uuid"] != before

@@ -74,7 +74,14 @@ def test_shell_is_on_the_machine(bare_sandbox: Sandbox) -> None:
         "-c",
         "hostname; cat /etc/hostname; ls /etc/mysql-mmm",
     )
-    assert done.stdout.split() == ["db3", "db3", "mmm_agent.conf", "mmm_common.conf", "mmm_mon.conf"]
+    assert done.stdout.split() == [
+        "db3",
+        "db3",
+        "mmm_agent.conf",
+        "mmm_common.conf",
+        "mmm_mon.conf",
+        "mmm_tools.conf",
+    ]
 
 
 def test_conf_files_are_closed_to_others(bare_sandbox: Sandbox) -> None:

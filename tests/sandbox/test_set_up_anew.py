@@ -13,7 +13,7 @@ from mmm.sandbox.apart import surplus
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import data
 from mmm.sandbox.machines.servers import DATADIR, TMPDIR
-from mmm.sandbox.rebuild import rebuild
+from mmm.sandbox.rejoin import rejoin
 from mmm.sandbox.trouble.faults import server_process
 from mmm.sandbox.witness.health import catch_up, settle
 from tests.scenarios import ALL_ONLINE, LIMIT, Log, replicates
@@ -68,8 +68,8 @@ def by_backup(sandbox: Sandbox) -> None:
     shutil.rmtree(sandbox.machine("db2").path(TMPDIR) / "copy")
 
 
-def by_the_sandbox(sandbox: Sandbox) -> None:
-    rebuild(sandbox, "db2", "db3", "db1")
+def by_rejoin(sandbox: Sandbox) -> None:
+    rejoin(sandbox, "db2")
 
 
 def move(sandbox: Sandbox, host: str) -> None:
@@ -80,7 +80,7 @@ def move(sandbox: Sandbox, host: str) -> None:
     sandbox.wait_until(lambda: sandbox.writer() == host, LIMIT, f"{host} is the writer")
 
 
-@pytest.mark.parametrize("set_up", [by_dump, by_backup, by_the_sandbox])
+@pytest.mark.parametrize("set_up", [by_dump, by_backup, by_rejoin])
 def test_the_active_master_follows_the_standby_again(
     sandbox: Sandbox, set_up: Callable[[Sandbox], None]
 ) -> None:

@@ -102,6 +102,12 @@ def test_a_session_that_is_left_of_a_replica_which_follows_another_host_by_now_i
     assert codes(replace(LOOK, server=here, others={"db2": DB2, "db3": moved})) == []
 
 
+def test_the_active_master_may_replicate_from_it_as_it_does_from_every_master() -> None:
+    ring = replace(DB2, source_ip=LOOK.ip, follows=True)
+    look = replace(LOOK, server=replace(DB1, replicas=("10.0.0.2",)), others={"db2": ring, "db3": DB3})
+    assert codes(look) == []
+
+
 def test_a_host_that_does_not_replicate_is_rebuilt_though_it_has_nothing_alone() -> None:
     assert codes(replace(LOOK, server=replace(DB3, follows=False))) == []
 

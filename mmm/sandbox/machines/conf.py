@@ -81,7 +81,7 @@ class Conf:
         sections.append(_section("role", "writer", {**writer, **self.roles.get("writer", {})}))
         sections.append(_section("role", "reader", {**reader, **self.roles.get("reader", {})}))
         allow = {} if "ip" in self.monitor else {"allow_from": MONITOR_IP}
-        top = {"active_master_role": "writer", **allow, **self.top}
+        top = {"active_master_role": "writer", "transfer": "plain", **allow, **self.top}
         return _lines(top, "") + "\n" + "\n".join(sections)
 
     def _host(self, name: str) -> dict[str, object]:

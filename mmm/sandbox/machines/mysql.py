@@ -12,6 +12,8 @@ from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.template import own_program
 
 _OLDEST = (8, 4, 0)
+_PLUGINS = ("lib/mysql/plugin", "lib/plugin")
+_CLONE = "mysql_clone.so"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +68,21 @@ class MySql:
             "thread_cache_size": 16,
             "performance_schema": "OFF",
             "mysqlx": "OFF",
+            **self._clone,
         }
+
+    @property
+    def _clone(self) -> Mapping[str, object]:
+        """Return the option that loads the clone plugin, where the server has it."""
+        found = any((self.root / path / _CLONE).is_file() for path in _PLUGINS)
+        return {"plugin_load_add": _CLONE} if found else {}
 
     @property
     def _places(self) -> Mapping[str, object]:
         share = self.root / "share/mysql"
         share = share if share.is_dir() else self.root / "share"
         found = {"basedir": self.root, "lc_messages_dir": share, "character_sets_dir": share / "charsets"}
-        plugins = next(
-            (path for path in ("lib/mysql/plugin", "lib/plugin") if (self.root / path).is_dir()), None
-        )
+        plugins = next((path for path in _PLUGINS if (self.root / path).is_dir()), None)
         return {
             **found,
             "secure_file_priv": "NULL",

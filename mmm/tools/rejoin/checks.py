@@ -77,10 +77,11 @@ def _of_the_server(look: Look) -> Iterator[Refusal]:
 def _replicas(look: Look, server: ServerLook) -> list[str]:
     """Return who replicates from this host; a session that is left of one that follows another host by now is nobody's.
 
-    The server that was cut off notices late that nobody is at the other end any more.
+    The server that was cut off notices late that nobody is at the other end any more. The active master, which
+    replicates from every other master, does not count: its agent has it go on in the new log.
     """
     names = [look.ips.get(ip, ip) for ip in server.replicas]
-    return [name for name in names if not _follows_nobody_here(look, name)]
+    return [name for name in names if name != look.master and not _follows_nobody_here(look, name)]
 
 
 def _follows_nobody_here(look: Look, name: str) -> bool:

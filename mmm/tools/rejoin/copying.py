@@ -1,22 +1,34 @@
 """The step that gets a copy of the donor's data beside the old ones, and has a server prove it."""
 
-from collections.abc import Callable
+import logging
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmm.config.model import Cluster
+from mmm.mysql.backup import mariadb_backup
+from mmm.mysql.backup.mariadb_backup import ProgramError
+from mmm.mysql.session.connection import MysqlError, connect
 from mmm.process import job_files
+from mmm.tools.accounts import tools_at
 from mmm.tools.fetch import stage
-from mmm.tools.fetch.fetch import fetch
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.stage import Login
-from mmm.tools.fetch.values import Failed, FailedError, Progress
+from mmm.tools.fetch.values import Failed, FailedError, Fetched, Progress
+from mmm.tools.provider import sides
+from mmm.tools.provider.job import Job
+from mmm.tools.provider.sides import Side
+from mmm.tools.provider.table import Choice, Provider, choose
 from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.step_error import StepError
 
 MEGABYTE = 1_000_000
 PREPARE = "prepare"
 """The part of the step in which the copy has come, and is made one that a server starts on."""
+_LIMIT = 10.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,36 +40,53 @@ class Copying:
     note: Callable[[Journal, job_files.Progress], None] = lambda _, __: None
 
     def __call__(self, journal: Journal) -> Journal:
-        """Return the journal with what the copy has; raises StepError, OSError."""
-        donor, staging = self.conf.hosts[journal.donor], Path(journal.staging)
+        """Return the journal with what the copy has; raises StepError, MysqlError, OSError.
+
+        The first way that is fit is taken, and where it fails the next one, once each.
+        """
+        choice = chosen(self.conf, journal.host, journal.donor)
+        failures = [f"{name}: {why}" for name, why in choice.reasons]
+        for provider in choice.fit:
+            came = self._copied(provider, journal)
+            if not isinstance(came, Failed):
+                return replace(journal, position=came)
+            log.warning("%s: %s: %s", journal.host, provider.name, came.text)
+            failures.append(f"{provider.name}: {came.text}")
+        raise StepError("; ".join(failures))
+
+    def _copied(self, provider: Provider, journal: Journal) -> str | Failed:
+        """Return what the copy has, by GTID."""
+        hosts = self.conf.hosts
+        donor, staging = hosts[journal.donor], Path(journal.staging)
         owner = Owner.of(Path(journal.datadir))
 
         def report(progress: Progress) -> None:
             self.say(f"  {said(progress)}")
             self.note(journal, noted(progress))
 
-        came = fetch(self.conf, donor, staging, report, owner=owner, job=journal.job)
+        came = provider.fetch(Job(self.conf, hosts[journal.host], donor, staging, owner, report, journal.job))
         if isinstance(came, Failed):
-            raise StepError(came.text)
-        self.say(f"  {came.bytes / MEGABYTE:,.0f} MB from {donor.name} in {came.seconds:.1f} s")
+            return came
+        self.say(f"  {came.bytes / MEGABYTE:,.0f} MB by {provider.name} in {came.seconds:.1f} s")
+        return self._proved(journal, came)
+
+    def _proved(self, journal: Journal, came: Fetched) -> str | Failed:
         try:
             argv = stage.server_of(self.conf.hosts[journal.host])
         except FailedError as error:
-            raise StepError(error.failed.text) from error
-        found = stage.prove(staging, argv, came.position, self._logins())
-        if isinstance(found, Failed):
-            raise StepError(found.text)
-        return replace(journal, position=found.gtid)
+            return error.failed
+        found = stage.prove(Path(journal.staging), argv, came.position, tuple(self._logins()))
+        return found if isinstance(found, Failed) else found.gtid
 
-    def _logins(self) -> tuple[Login, ...]:
-        """Return the accounts that have to be in the copy: the agent's is not in every tool's conf."""
+    def _logins(self) -> Iterator[Login]:
+        """Yield the accounts that have to be in the copy, as far as this conf names them."""
         here = self.conf.hosts[self.conf.this]
-        known = (
-            Login(here.tools_user, here.tools_password),
-            Login(here.agent_user, here.agent_password),
-            Login(here.replication_user, here.replication_password),
-        )
-        return tuple(login for login in known if login.user)
+        known = {
+            here.tools_user: here.tools_password,
+            here.agent_user: here.agent_password,
+            here.replication_user: here.replication_password,
+        }
+        yield from (Login(user, password) for user, password in known.items() if user)
 
 
 def noted(progress: Progress) -> job_files.Progress:
@@ -71,6 +100,25 @@ def percent(progress: Progress) -> int | None:
     if not progress.total or not progress.rate:
         return None
     return min(99, 100 * progress.done // progress.total)
+
+
+def chosen(conf: Cluster, host: str, donor: str) -> Choice:
+    """Return the ways to get a copy that are fit, and why others are not; raises MysqlError."""
+    with connect(tools_at(conf.hosts[donor]), _LIMIT) as there:
+        giving = there.ask(sides.look(there, donor))
+    return choose(_here(conf, host), giving, conf.providers)
+
+
+def _here(conf: Cluster, host: str) -> Side | None:
+    try:
+        program = mariadb_backup.find(os.environ.get("PATH", "")).version
+    except ProgramError:
+        program = ""
+    try:
+        with connect(tools_at(conf.hosts[host]), _LIMIT) as server:
+            return server.ask(sides.look(server, host, program))
+    except MysqlError:
+        return None
 
 
 def said(progress: Progress) -> str:

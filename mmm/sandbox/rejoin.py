@@ -1,0 +1,51 @@
+"""Makes a host of a sandbox come apart from the others, and brings it back as an admin does: by mmm_rejoin."""
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines import build, sql
+from mmm.sandbox.machines.data import TICK_TABLE
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.trouble.faults import inject, undo
+
+LIMIT = 60.0
+REJOIN_LIMIT = 300.0
+_OUT = frozenset({"AWAITING_RECOVERY", "REPLICATION_FAIL", "REPLICATION_DELAY", "ADMIN_OFFLINE"})
+
+
+def rejoin(sandbox: Sandbox, host: str, *options: str) -> str:
+    """Run mmm_rejoin on the host and return what it printed; raises SandboxError with what it could not do.
+
+    The host is set offline first where it is in use, but for the writer.
+    """
+    if sandbox.states().get(host) == "ONLINE" and sandbox.writer() != host:
+        sandbox.ask(f"set_offline {host}")
+    done = sandbox.machine(host).run([build.program("mmm_rejoin"), *options], limit=REJOIN_LIMIT, check=False)
+    if done.returncode:
+        told = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise SandboxError(f"{host} is not brought back: {told}")
+    return done.stdout
+
+
+def diverge(sandbox: Sandbox, host: str, number: int) -> None:
+    """Give the host so many transactions that nobody else has, and wait until the monitor has it out of use.
+
+    A master is cut off meanwhile, for the others would get them from it. Raises SandboxError, SqlError.
+    """
+    rows = [f"INSERT INTO {TICK_TABLE} () VALUES ()"] * number  # noqa: S608
+    if host not in sandbox.layout.masters:
+        sql.execute(sandbox.machine(host), [*_writable(sandbox), *rows])
+        return
+    inject(sandbox, "cut", host)
+    try:
+        sandbox.wait_until(
+            lambda: sandbox.writer() not in {None, host}, LIMIT, "another host has the writer's role"
+        )
+        sandbox.wait_states(LIMIT, **{host: "HARD_OFFLINE"})
+        sql.execute(sandbox.machine(host), [*_writable(sandbox), *rows])
+    finally:
+        undo(sandbox, "cut", host)
+    sandbox.wait_until(lambda: sandbox.states().get(host) in _OUT, LIMIT, f"{host} is back, and not in use")
+
+
+def _writable(sandbox: Sandbox) -> list[str]:
+    """Return what lets root write on a replica; MariaDB's may as it is."""
+    return [] if sandbox.server.flavour.mariadb else ["SET GLOBAL super_read_only=0"]
