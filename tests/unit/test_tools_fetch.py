@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmm.agent.act.streams import Streams
 from mmm.agent.stream.bucket import Bucket
 from mmm.config.model import Socket
 from mmm.tools.fetch import fetch as fetching
@@ -31,7 +32,7 @@ from mmm.wire.stream import FRAME, Frames, Head, Tail, framed, head_frame, tail_
 from tests.authority import Authority
 from tests.servers import Server, Servers, kind
 from tests.unit import agents
-from tests.unit.copying import TOOLS, donor_of, gone, make_tools_user
+from tests.unit.copying import TOOLS, donor_of, gone, make_tools_user, until
 
 pytestmark = pytest.mark.mysql
 
@@ -136,37 +137,72 @@ async def test_a_recipient_that_goes_away_ends_the_producer(tmp_path: Path, dono
             assert await asyncio.to_thread(donor.value, "1") == "1"
 
 
-async def test_a_recipient_that_hangs_does_not_stop_the_donors_writers(
-    tmp_path: Path, donor: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What it hangs at is copied while commits wait, and is more than fits into what lies between."""
-    hung, goes_on = threading.Event(), threading.Event()
+@dataclass
+class Hanging:
+    """A recipient that hangs at what is copied while commits wait, which is more than fits into pipes and sockets."""
+
+    hangs: threading.Event
+    goes_on: threading.Event
+
+    async def begun(self) -> None:
+        assert await asyncio.to_thread(self.hangs.wait, LIMIT)
+
+
+@pytest.fixture
+def hanging(donor: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
+    hanging = Hanging(threading.Event(), threading.Event())
     write = Unpacking.write
 
-    def hanging(self: Unpacking, data: bytes) -> None:
+    def written(self: Unpacking, data: bytes) -> None:
         if b"mysql/table_stats.MA" in data:
-            hung.set()
-            goes_on.wait(LIMIT)
+            hanging.hangs.set()
+            hanging.goes_on.wait(LIMIT)
         write(self, data)
 
-    monkeypatch.setattr(Unpacking, "write", hanging)
+    monkeypatch.setattr(Unpacking, "write", written)
     names = [f"('shop', '{number:08}{'x' * 50}', 1)" for number in range(120_000)]
     for at in range(0, len(names), 30_000):
         donor.run(f"INSERT INTO mysql.table_stats VALUES {','.join(names[at : at + 30_000])}")  # noqa: S608
-    try:
-        async with donor_of(tmp_path, donor, compress="no") as copying:
-            copy = asyncio.create_task(copying.fetch())
-            assert await asyncio.to_thread(hung.wait, LIMIT)
-            await asyncio.to_thread(donor.run, "INSERT INTO shop.notes VALUES ('written meanwhile')")
-            await asyncio.to_thread(donor.run, "INSERT INTO shop.orders (what) VALUES ('written meanwhile')")
-            assert not copy.done()
-            goes_on.set()
-            refused(await copy, Cause.BLOCKED_WRITES, "db2", "commits")
-            assert not copying.staging.exists()
-    finally:
-        goes_on.set()
-        donor.run("TRUNCATE mysql.table_stats")
+    yield hanging
+    hanging.goes_on.set()
+    donor.run("TRUNCATE mysql.table_stats")
+
+
+async def test_a_recipient_that_hangs_does_not_stop_the_donors_writers(
+    tmp_path: Path,
+    donor: Server,
+    hanging: Hanging,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where there is no room for the rest of the copy, the copy ends."""
+    ordered = Streams._order
+    monkeypatch.setattr(Streams, "_order", lambda *args: replace(ordered(*args), room=0))
+    async with donor_of(tmp_path, donor, compress="no") as copying:
+        copy = asyncio.create_task(copying.fetch())
+        await hanging.begun()
+        await asyncio.to_thread(donor.run, "INSERT INTO shop.notes VALUES ('written meanwhile')")
+        await asyncio.to_thread(donor.run, "INSERT INTO shop.orders (what) VALUES ('written meanwhile')")
+        assert not copy.done()
+        hanging.goes_on.set()
+        refused(await copy, Cause.BLOCKED_WRITES, "db2", "commits")
+        assert not copying.staging.exists()
     assert any("commits" in each.message and each.levelname == "WARNING" for each in caplog.records)
+
+
+async def test_a_recipient_that_is_late_when_commits_wait_gets_its_copy_all_the_same(
+    tmp_path: Path, donor: Server, hanging: Hanging
+) -> None:
+    """The rest is kept for it: the producer has ended, and writers go on, while it still hangs."""
+    async with donor_of(tmp_path, donor, compress="no") as copying:
+        copy = asyncio.create_task(copying.fetch())
+        await hanging.begun()
+        await until(lambda: not copying.producers())
+        await asyncio.to_thread(donor.run, "INSERT INTO shop.orders (what) VALUES ('written meanwhile')")
+        assert not copy.done()
+        hanging.goes_on.set()
+        came = await copy
+    assert isinstance(came, Fetched), came
 
 
 async def test_a_tool_of_another_series_reads_nothing(

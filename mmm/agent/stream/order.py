@@ -25,6 +25,8 @@ class Order:
     """Seconds after which a recipient that takes no byte counts as gone."""
     block: float = 2.0
     """Seconds for which the server's commits may wait for the producer."""
+    room: int = 256 << 20
+    """Bytes that are kept in memory at most, so that commits need not wait for the recipient."""
     path: str = ""
     """PATH of the agent, in which the programs are looked for."""
 

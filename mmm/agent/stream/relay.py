@@ -1,20 +1,21 @@
 """Sends what a producer writes, in frames, and watches over both ends meanwhile.
 
 The producer is killed the moment that the recipient is gone, and when the server's commits have waited for it for too
-long: a recipient that hangs while mariadb-backup holds BACKUP STAGE BLOCK_COMMIT would stop the writer with it.
+long: a recipient that hangs while mariadb-backup holds BACKUP STAGE BLOCK_COMMIT, and all that is read ahead then does
+not do, would stop the writer with it.
 """
 
 import hashlib
-import os
 import select
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mmm.agent.stream.ahead import Ahead
 from mmm.agent.stream.bucket import Bucket
 from mmm.agent.stream.running import Running
-from mmm.wire.stream import BLOCKED, FRAME, GONE, Tail, framed
+from mmm.wire.stream import BLOCKED, GONE, Tail, framed
 
 LOOK = 0.05
 """Seconds between two looks at both ends."""
@@ -36,11 +37,12 @@ class Way:
 class Relay:
     """Sends one copy."""
 
-    def __init__(self, running: Running, way: Way, bucket: Bucket, block: float) -> None:
+    def __init__(self, running: Running, way: Way, bucket: Bucket, block: float, room: int) -> None:
         self._running = running
         self._way = way
         self._bucket = bucket
         self._block = block
+        self._ahead = Ahead(running, room)
         self._cause = ""
         self._over = threading.Event()
 
@@ -50,7 +52,7 @@ class Relay:
         watch.start()
         total, digest = 0, hashlib.blake2b(digest_size=32)
         try:
-            while data := os.read(self._running.output, FRAME):
+            for data in self._ahead:
                 digest.update(data)
                 total += len(data)
                 self._slow_down(len(data))

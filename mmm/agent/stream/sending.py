@@ -47,7 +47,7 @@ def _send(order: Order, way: Way, say: Say, scratch: str) -> None:
     )
     began = time.monotonic()
     running = Running(producer, compress=compress)
-    relay = Relay(running, way, Bucket(order.rate * MEGABYTE), order.block)
+    relay = Relay(running, way, Bucket(order.rate * MEGABYTE), order.block, order.room)
     try:
         tail = relay.run()
         way.send(tail_frames(tail))
