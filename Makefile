@@ -15,7 +15,7 @@ $(VENV)/.installed: pyproject.toml setup/packages setup/constraints.txt
 
 # The servers of other Debian suites that tests and `mmm_sandbox up --server` run; those fetch what is missing, too.
 servers: install
-	$(BIN)/python -m mmm.sandbox.fetch
+	$(BIN)/python -m mmm.sandbox.machines.fetch
 
 demo: install
 	$(BIN)/python -m mmm.sandbox.demo

@@ -14,7 +14,7 @@ from collections import Counter
 from mmm.proving.rounds import ROUNDS
 from mmm.proving.torture import Found, prepare, torture
 from mmm.sandbox.machines.conf import Conf, fast
-from mmm.sandbox.machines.semi_sync import options
+from mmm.sandbox.semi_sync import options
 from mmm.sandbox.up import down, up
 
 _HEADER = (

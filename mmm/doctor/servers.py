@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from mmm.config.model import Host
 from mmm.doctor.look import Lack, Login, Replica, Server
-from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.flavour import Flavour
 from mmm.mysql.server.privileges import (
     Need,
     agent_needs,

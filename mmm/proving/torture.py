@@ -24,8 +24,8 @@ from mmm.sandbox.apart import LIMIT, come_apart, out_of_use, reunite
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.machine import SandboxError, python
-from mmm.sandbox.machines.semi_sync import only_masters_acknowledge
 from mmm.sandbox.machines.sql import quoted
+from mmm.sandbox.semi_sync import only_masters_acknowledge
 from mmm.sandbox.trouble.faults import heal
 from mmm.sandbox.witness.health import catch_up, settle
 
@@ -137,7 +137,7 @@ def prepare(sandbox: Sandbox) -> None:
 def torture(sandbox: Sandbox, way: Round, number: int, *, semi_sync: bool = False) -> Found:
     """Do one round on a healthy cluster and leave it healthy; raises SandboxError, NotInTimeError, SqlError.
 
-    With `semi_sync` the masters acknowledge each other's commits (mmm.sandbox.machines.semi_sync), and nothing may be
+    With `semi_sync` the masters acknowledge each other's commits (mmm.sandbox.semi_sync), and nothing may be
     lost.
     """
     moves, answer, writer = 0, "", None

@@ -18,8 +18,8 @@ from mmm import __version__
 from mmm.proving.chaos import history
 from mmm.proving.chaos.command import Wanted, chaos, judged
 from mmm.sandbox.cluster import Sandbox, names
-from mmm.sandbox.fetch import ORIGINS
 from mmm.sandbox.machines import build, conf, sql
+from mmm.sandbox.machines.fetch import ORIGINS
 from mmm.sandbox.machines.layout import SWITCH
 from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
 from mmm.sandbox.rejoin import diverge, rejoin

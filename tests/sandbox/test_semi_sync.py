@@ -8,7 +8,7 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import Conf, fast
-from mmm.sandbox.machines.semi_sync import options
+from mmm.sandbox.semi_sync import options
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe

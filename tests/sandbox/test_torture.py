@@ -9,7 +9,7 @@ from mmm.proving.rounds import ROUNDS
 from mmm.proving.torture import prepare, torture
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.conf import Conf
-from mmm.sandbox.machines.semi_sync import options
+from mmm.sandbox.semi_sync import options
 from tests.clusters import Kept, kept
 
 pytestmark = pytest.mark.sandbox

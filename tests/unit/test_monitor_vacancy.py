@@ -62,9 +62,9 @@ def test_show_says_in_every_case_why_nobody_is_writer(nobody: World, code: Reaso
     found = vacancy(nobody)
     assert found is not None
     assert found.code is code
-    assert text in found.text
+    assert text in str(found)
     if code is not Reason.NETWORK_DOWN:  # which is said itself
-        assert f"# Warning: no host holds writer: {found.text}" in show(nobody)
+        assert f"# Warning: no host holds writer: {found}" in show(nobody)
 
 
 def test_nothing_is_said_while_the_role_is_held_and_in_passive_mode() -> None:

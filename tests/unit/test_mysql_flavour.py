@@ -2,8 +2,8 @@
 
 import pytest
 
+from mmm.mysql.flavour import detect
 from mmm.mysql.server.accounts import Account, agent_privileges, grants
-from mmm.mysql.server.flavour import detect
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from mmm.mysql.flavour import Flavour, detect
 from mmm.mysql.server.accounts import agent_privileges, grants
-from mmm.mysql.server.flavour import Flavour, detect
 from mmm.mysql.server.privileges import (
     Missing,
     Need,

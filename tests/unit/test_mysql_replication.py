@@ -5,9 +5,9 @@ Everything here is asked as the accounts that `grants` makes.
 
 import pytest
 
+from mmm.mysql.flavour import detect
 from mmm.mysql.server.accounts import agent_privileges
 from mmm.mysql.server.await_applied import Caught, wait_applied, wait_for_source
-from mmm.mysql.server.flavour import detect
 from mmm.mysql.server.follow import follow
 from mmm.mysql.server.read_only import deny_writes, writable
 from mmm.mysql.server.replication import (

@@ -13,8 +13,8 @@ import pytest
 from mmm.gtid.mysql import parse
 from mmm.gtid.place import LogPlace
 from mmm.gtid.semi_sync import said
+from mmm.mysql.flavour import detect
 from mmm.mysql.server.await_applied import Caught, wait_for_source
-from mmm.mysql.server.flavour import detect
 from mmm.mysql.server.follow import Followed, FollowRefusedError, follow
 from mmm.mysql.server.read_only import access, allow_writes, deny_writes
 from mmm.mysql.server.replication import binlog_position, replica_status, start_replica, stop_replica

@@ -18,8 +18,8 @@ from mmm.config.load import (
 from mmm.control.main import NO_ANSWER, OK, REFUSED, USAGE
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import Mode
+from mmm.mysql.flavour import detect
 from mmm.mysql.server.accounts import Account, grants
-from mmm.mysql.server.flavour import detect
 from mmm.sandbox.trouble.faults import FAULTS
 from mmm.wire.command import HELP
 

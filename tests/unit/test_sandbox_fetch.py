@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmm.sandbox import fetch
+from mmm.sandbox.machines import fetch
 from mmm.sandbox.machines.machine import SandboxError
 
 

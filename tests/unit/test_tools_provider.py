@@ -11,7 +11,7 @@ import pytest
 
 from mmm.config.model import Host
 from mmm.mysql.backup import clone_plugin
-from mmm.mysql.server.flavour import detect
+from mmm.mysql.flavour import detect
 from mmm.process.started_as import started_as
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.stage import Login, Proved, prove

@@ -18,7 +18,7 @@ from mmm.binlog.transactions import Whole, first_missing, joined, lacking, missi
 from mmm.binlog.transactions import find as find_whole
 from mmm.config.model import Cluster
 from mmm.gtid.transactions import Executed
-from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.flavour import Flavour
 from mmm.mysql.server.replay import Replayed, go_on_behind, replay
 from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import executed, replica_status, stop_replica

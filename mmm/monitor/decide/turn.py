@@ -52,7 +52,7 @@ class Blocked:
     why: Vacancy
 
     def __str__(self) -> str:
-        return str(self.why)
+        return f"no host holds {self.why.fields['role']}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)

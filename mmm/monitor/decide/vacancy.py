@@ -35,7 +35,7 @@ class Reason(StrEnum):
 
 
 class Vacancy(Said):
-    """The active master role is assigned to no host; `text` is the reason and what to do about it."""
+    """Why the active master `role` is assigned to no host, and what to do about it."""
 
     __slots__ = ()
 
@@ -50,14 +50,6 @@ class Vacancy(Said):
         ),
         Reason.NO_HOST: lambda of: listed(of["unfit"]) + (_SET_ONLINE.format(**of) if of["best"] else ""),
     }
-
-    @property
-    def text(self) -> str:
-        """Return the sentence without the role."""
-        return Said.__str__(self)
-
-    def __str__(self) -> str:
-        return f"no host holds {self.fields['role']}: {self.text}"
 
 
 _SET_ONLINE = ": 'mmm_control set_online {best}', or see 'mmm_control explain {best}'"

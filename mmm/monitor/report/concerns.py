@@ -70,7 +70,7 @@ def _vacant(world: World, vacant: Vacancy) -> Iterator[Warned]:
         return
     code = _VACANT.get(vacant.code, "no_holder")
     role = vacant.fields["role"]
-    fields: dict[str, Value] = {"role": role, "ips": "", "why": vacant.text, "reason": str(vacant.code)}
+    fields: dict[str, Value] = {"role": role, "ips": "", "why": vacant, "reason": str(vacant.code)}
     yield Warned(code, fields=fields, level=Level.CRITICAL)
 
 

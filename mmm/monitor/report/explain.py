@@ -223,11 +223,12 @@ def _roles(world: World) -> Iterator[dict[str, Any]]:
         others = sorted(holders(world, vip) - {owner}) if owner is not None else []
         if owner is None or others:
             why = unheld.why(world, vip) if owner is None else None
-            yield {"role": vip.role, "ip": vip.ip, "holder": owner, "waits_for": others, "why": why}
+            told = why and encoded(why)
+            yield {"role": vip.role, "ip": vip.ip, "holder": owner, "waits_for": others, "why": told}
 
 
 def _role_line(role: Mapping[str, Any]) -> str:
     vip = f"{role['role']}({role['ip']})"
     if role["holder"] is None:
-        return f"{vip}: nobody: {role['why']}"
+        return f"{vip}: nobody: {role['why']['text']}"
     return f"{vip}: {role['holder']} gets it once {', '.join(role['waits_for'])} has released it"

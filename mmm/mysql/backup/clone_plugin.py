@@ -6,7 +6,7 @@ works with super_read_only too, which a clone over the server's own data refuses
 
 from dataclasses import dataclass
 
-from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.flavour import Flavour
 from mmm.mysql.session.connection import Address, Connection
 from mmm.mysql.session.question import Question, whole
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.flavour import Flavour
 from mmm.mysql.session.question import Question
 
 _VARIABLES = ("innodb_data_home_dir", "innodb_undo_directory", "innodb_log_group_home_dir")

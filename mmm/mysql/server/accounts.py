@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.flavour import Flavour
 from mmm.mysql.session.connection import Connection, MysqlError
 from mmm.mysql.session.question import Question
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mmm.gtid.place import LogPlace
-from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.flavour import Flavour
 from mmm.mysql.session.connection import Address, Connection, MysqlError
 
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from mmm.mysql.flavour import Flavour
 from mmm.mysql.server.accounts import agent_privileges, monitor_privileges
-from mmm.mysql.server.flavour import Flavour
 from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.question import Question
 

@@ -6,7 +6,7 @@ from mmm.gtid import mariadb as gtid
 from mmm.gtid.mysql import parse
 from mmm.gtid.place import NOWHERE, LogPlace
 from mmm.gtid.transactions import Executed
-from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.flavour import Flavour
 from mmm.mysql.server.replica_status import ReplicaStatus, parse_status
 from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError, Row
 from mmm.mysql.session.question import Question, only

@@ -22,7 +22,7 @@ from typing import Self, TypeVar
 import pymysql
 from pymysql.cursors import DictCursor
 
-from mmm.mysql.server.flavour import Flavour, detect
+from mmm.mysql.flavour import Flavour, detect
 from mmm.mysql.session import text_protocol
 from mmm.mysql.session.deadline_socket import Limit, Limited, LimitedContext, limited_socket
 from mmm.mysql.session.errors import ErrorKind, MysqlError, classify, lost

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from mmm.gtid.place import LogPlace
+from mmm.mysql.flavour import Family, Flavour
 from mmm.mysql.server.accounts import Account, grants, tools_grants
 from mmm.mysql.server.change_source import change_source
-from mmm.mysql.server.flavour import Family, Flavour
 from mmm.mysql.session.connection import Address
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.layout import Layout

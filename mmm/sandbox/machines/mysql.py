@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from mmm.mysql.server.flavour import Flavour, detect
+from mmm.mysql.flavour import Flavour, detect
 from mmm.sandbox.machines import template
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.template import own_program

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mmm.mysql.server.flavour import Flavour
-from mmm.sandbox import fetch
-from mmm.sandbox.machines import mariadb, mysql
+from mmm.mysql.flavour import Flavour
+from mmm.sandbox.machines import fetch, mariadb, mysql
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.sql import SOCKET
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mmm.mysql.backup import clone_plugin, mariadb_backup, outside
-from mmm.mysql.server.flavour import Flavour
+from mmm.mysql.flavour import Flavour
 from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.question import Question, whole
 

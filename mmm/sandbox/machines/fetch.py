@@ -1,6 +1,6 @@
 """Servers that this Debian does not have, from Debian's other suites, unpacked into folders: nothing is installed.
 
-    python -m mmm.sandbox.fetch mariadb:11.8 mysql:9.7
+    python -m mmm.sandbox.machines.fetch mariadb:11.8 mysql:9.7
 
 A server comes with its own libc and the loader of that, so it runs on any Debian, and /proc/PID/exe is the loader.
 The folders are in $MMM_SERVERS, else in /var/cache/mmm/servers; one that is there runs.
