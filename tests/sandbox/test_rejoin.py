@@ -72,7 +72,10 @@ def test_a_writer_that_was_cut_off_with_transactions_of_its_own_is_back_in_one_c
 ) -> None:
     log = Log(cluster)
     diverged(cluster, log)
-    assert "OK: db1 is back" in rejoin(cluster, "db1")
+    said = rejoin(cluster, "db1")
+    assert "OK: db1 is back" in said
+    assert "Its own 2 transactions are in " in said
+    assert ": INSERT sandbox.notes 2. Its old data" in said
     log.wait_change("db1", "ONLINE")
     settle(cluster)
     catch_up(cluster)

@@ -209,7 +209,10 @@ def test_what_is_saved_is_whole_and_for_its_owner_alone(servers: Servers, tmp_pa
     assert (done.count, done.again) == (3, False)
     assert {path.stat().st_mode & 0o077 for path in (done.folder, *done.folder.rglob("*"))} == {0}
     for name in ("bin.000001", "bin.000002"):
-        assert (done.folder / "raw" / name).read_bytes() == (server.directory / "data" / name).read_bytes()
+        raw = (done.folder / "raw" / name).read_bytes()
+        assert (
+            (server.directory / "data" / name).read_bytes().startswith(raw)
+        )  # it may write checkpoints meanwhile
     subprocess.run(
         ["sha256sum", "--strict", "-c", "SHA256"], cwd=done.folder, check=True, capture_output=True
     )

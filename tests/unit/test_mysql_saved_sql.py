@@ -311,18 +311,57 @@ def test_a_dead_server_leaves_numbers_for_names_where_nobody_else_knows_them(
     assert both.two.value("(SELECT c FROM shop.o WHERE id=9)") == "y"
 
 
-def test_a_table_that_keeps_its_history_gets_what_people_did(servers: Servers, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        ", s TIMESTAMP(6) AS ROW START, e TIMESTAMP(6) AS ROW END, PERIOD FOR SYSTEM_TIME (s, e)",
+    ],
+    ids=["hidden", "named"],
+)
+def test_a_table_that_keeps_its_history_gets_what_people_did(
+    servers: Servers, tmp_path: Path, more: str
+) -> None:
     both = pair(
         servers,
         tmp_path,
-        "CREATE TABLE v (id INT PRIMARY KEY, c INT) WITH SYSTEM VERSIONING",
-        "INSERT INTO v VALUES (1,1),(2,2)",
+        f"CREATE TABLE v (id INT PRIMARY KEY, c INT{more}) WITH SYSTEM VERSIONING",
+        "INSERT INTO v (id, c) VALUES (1,1),(2,2)",
     )
-    done = both.save("UPDATE v SET c=9 WHERE id=1", "DELETE FROM v WHERE id=2", "INSERT INTO v VALUES (3,3)")
+    done = both.save(
+        "UPDATE v SET c=9 WHERE id=1", "DELETE FROM v WHERE id=2", "INSERT INTO v (id, c) VALUES (3,3)"
+    )
     both.apply(done)
     for server in (both.one, both.two):
         assert server.value("(SELECT GROUP_CONCAT(id,':',c ORDER BY id) FROM shop.v)") == "1:9,3:3"
     assert done.tables == (TableCount("shop.v", 1, 1, 1, 3, 0, 0),)
+
+
+@pytest.mark.parametrize(
+    ("servers", "table", "values"),
+    [
+        (MARIADB, "a INT, t TEXT, UNIQUE (t, id)", "1, 'long'"),
+        (MARIADB, "a INT, t TEXT COMPRESSED, v VARCHAR(500) COMPRESSED", "1, REPEAT('abc', 200), 'short'"),
+        ("mariadb:11.8", "a INT, v VECTOR(3)", "1, VEC_FromText('[1,2.5,3]')"),
+        ("mysql:9.7", "a INT, t VARCHAR(20), KEY ((LOWER(t)))", "1, 'X'"),
+        ("mysql:9.7", "a INT, v VECTOR(3)", "1, TO_VECTOR('[1,2.5,3]')"),
+    ],
+    indirect=["servers"],
+)
+def test_what_servers_add_to_a_row_is_not_in_the_way(
+    servers: Servers, tmp_path: Path, table: str, values: str
+) -> None:
+    both = pair(
+        servers,
+        tmp_path,
+        f"CREATE TABLE k (id INT PRIMARY KEY, {table})",
+        f"INSERT INTO k VALUES (1, {values})",  # noqa: S608
+    )
+    done = both.save(f"INSERT INTO k VALUES (2, {values})", "UPDATE k SET a=a+1")  # noqa: S608
+    assert done.tables == (TableCount("shop.k", 1, 2, 0, 2, 0, 0),)
+    both.apply(done)
+    one, two = both.checksums("k")
+    assert one == two
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from mmm.tools.rejoin.saving import Saving
 from mmm.tools.rejoin.server_control import ControlError
 from mmm.tools.rejoin.steps import Means, Steps
 from mmm.tools.rejoin.texts import STEPS, sentence
+from mmm.tools.saved.save import kept
 
 LOG = Path("/var/log/mysql-mmm/mmm_tools.log")
 _EPILOG = """\
@@ -174,9 +175,12 @@ def _plan(look: Look, journal: Journal) -> str:
 def _told(ended: Ended) -> int:
     journal = ended.journal
     if ended.failed is None:
-        saved = f" What only it had is in {journal.saved}." if journal.saved else ""
+        own = ""
+        if journal.saved:
+            saved = kept(Path(journal.saved))
+            own = f" {saved.place}" if saved else f" What only it had is in {journal.saved}."
         _say(
-            f"OK: {journal.host} is back after {ended.seconds:.1f} s and follows {journal.source}.{saved} Its old data"
+            f"OK: {journal.host} is back after {ended.seconds:.1f} s and follows {journal.source}.{own} Its old data"
             f" are in {journal.old}."
         )
         return ended.status

@@ -1,5 +1,6 @@
 """How a row is on the active master now: what to ask for each column, and whether that is what the log had. Pure."""
 
+import struct
 from collections.abc import Mapping, Sequence
 
 from mmm.tools.saved.layouts import Table
@@ -81,10 +82,13 @@ def same(logged: Cell, now: Cell, column: Column) -> bool:
         return logged.value is now.value
     match logged.kind:
         case "FLOAT":
-            first, second = float(logged.value), float(now.value)
-            return abs(first - second) <= _CLOSE * max(abs(first), abs(second))
+            return _close(float(logged.value), float(now.value))
         case "DOUBLE":
             return float(logged.value) == float(now.value)
+        case "VECTOR":  # as it is printed, and as it is stored
+            printed = [float(number) for number in logged.value.strip(b"[]").split(b",")]
+            there = [number for (number,) in struct.iter_unpack("<f", now.value)]
+            return len(printed) == len(there) and all(map(_close, printed, there))
         case "BIT" | "SET":
             return chosen("SET", logged.value.decode()) == chosen("SET", now.value.decode())
         case "ENUM" | "YEAR" | "DECIMAL":
@@ -98,6 +102,10 @@ def same(logged: Cell, now: Cell, column: Column) -> bool:
         if not column.charset
         else logged.value == now.value
     )
+
+
+def _close(first: float, second: float) -> bool:
+    return abs(first - second) <= _CLOSE * max(abs(first), abs(second))
 
 
 def differing(image: Mapping[int, Cell], now: Mapping[int, Cell], layout: Table) -> list[int]:

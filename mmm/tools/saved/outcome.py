@@ -69,6 +69,14 @@ class Saved:
         return f"{self.count} transaction{'' if self.count == 1 else 's'} ({self.names}{may}){rows}"
 
     @property
+    def place(self) -> str:
+        """Return where they are and what they did, in a sentence; empty where there were none."""
+        if not self.count:
+            return ""
+        which = "own transaction is" if self.count == 1 else f"own {self.count} transactions are"
+        return f"Its {which} in {self.folder}{self.rows and f': {self.rows}'}."
+
+    @property
     def rows(self) -> str:
         """Return what was done to which tables, as people read it."""
         parts = [text for table in self.tables if (text := str(table))]

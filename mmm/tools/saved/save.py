@@ -71,6 +71,14 @@ def save(extras: Extras, target: Target, sources: Sources, limit: float = LIMIT)
         raise SaveError(text) from error
 
 
+def kept(folder: Path) -> Saved | None:
+    """Return what a folder says that it holds, without reading all of it; None where it does not say it."""
+    try:
+        return decode((folder / KEPT).read_text("utf-8"), folder)
+    except (OSError, ValueError):
+        return None
+
+
 def verify(folder: Path) -> Saved:
     """Read what was saved, all of it; returns what it is. Raises SaveError where anything is not as it was written."""
     try:
@@ -99,9 +107,9 @@ def _identity(extras: Extras) -> str:
 def _again(target: Target, identity: str) -> Saved | None:
     """Return what was saved before of the same transactions, if that is whole."""
     for folder in _folders(target, whole=True):
-        with suppress(SaveError, FileNotFoundError):
-            saved = decode((folder / KEPT).read_text("utf-8", "replace"), folder)
-            if saved is not None and saved.identity == identity:
+        saved = kept(folder)
+        if saved is not None and saved.identity == identity:
+            with suppress(SaveError):
                 return replace(verify(folder), again=True)
     return None
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from mmm.tools.saved.layouts import Table
 from mmm.tools.saved.printed import Change, Item, Row, Said, Statement
-from mmm.tools.saved.values import Cell, as_text, chosen, literal, name
+from mmm.tools.saved.values import Cell, as_text, chosen, literal, name, stored
 
 OURS = (
     "SET NAMES utf8mb4, TIMESTAMP=DEFAULT, time_zone='+00:00', foreign_key_checks=1, unique_checks=1,"
@@ -34,22 +34,27 @@ _FOREVER = ("2147483647.999999", "4294967295.999999")
 
 
 def plain(row: Row, table: Table | None) -> Row | None:
-    """Return a row of a system-versioned table as people changed it; None: it is history, which the server makes."""
-    hidden = (
-        table is not None
-        and table.versioned
-        and max((*row.old, *row.new), default=0) == len(table.columns) + 2
-    )
-    if table is None or not hidden:
+    """Return a row as people changed it: with what columns hold, and of a table that keeps its history without that.
+
+    None: it is history, which the server makes.
+    """
+    if table is None:
         return row
-    width, ends = len(table.columns), len(table.columns) + 2
-    was, lives = (_text(image.get(ends)) in _FOREVER for image in (row.old, row.new))
-    old, new = ({at: cell for at, cell in image.items() if at <= width} for image in (row.old, row.new))
-    if not (lives if row.change is Change.INSERT else was):
-        return None
-    if row.change is Change.UPDATE and not lives:
-        return Row(Change.DELETE, row.schema, row.table, old, {}, row.whole)
-    return Row(row.change, row.schema, row.table, old, new, row.whole)
+    change, old, new = row.change, _image(row.old, table), _image(row.new, table)
+    if table.ends and (table.ends in row.old or table.ends in row.new):
+        was, lives = (_text(image.get(table.ends)) in _FOREVER for image in (row.old, row.new))
+        if not (lives if change is Change.INSERT else was):
+            return None
+        if change is Change.UPDATE and not lives:
+            change, new = Change.DELETE, {}
+    return Row(change, row.schema, row.table, old, new, row.whole)
+
+
+def _image(image: Mapping[int, Cell], table: Table) -> dict[int, Cell]:
+    """Return the columns that people know: a server adds some, for long unique keys say."""
+    return {
+        at: stored(cell, column) for at, cell in image.items() if (column := table.column(at)) is not None
+    }
 
 
 def _text(cell: Cell | None) -> str:
@@ -133,11 +138,22 @@ def row_sql(row: Row, table: Table | None) -> str:
         return f"-- history of {where}, which the server makes itself"
     if table is None:
         return _unnamed(seen, where)
+    beyond = ", ".join(
+        f"@{at}={shown(cell, None, at)}"
+        for at, cell in (row.new or row.old).items()
+        if at > max(len(table.columns), table.ends)
+    )
+    return _named_sql(seen, table, where) + (beyond and f" -- and {beyond}: no column is known for that")
+
+
+def _named_sql(seen: Row, table: Table, where: str) -> str:
     match seen.change:
         case Change.INSERT:
             return _insert(seen, table, where)
         case Change.UPDATE:
-            changed = [at for at, cell in seen.new.items() if seen.old.get(at) != cell]
+            changed = [
+                at for at, cell in seen.new.items() if seen.old.get(at) != cell and _settable(at, table)
+            ]
             sets = ", ".join(_assignments(changed, seen.new, table))
             if not sets:
                 return f"-- UPDATE {where}: no column has changed that can be set"

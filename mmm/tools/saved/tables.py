@@ -15,7 +15,8 @@ The log is read as files, by root: that needs no privilege."""
 
 
 _COLUMNS = (
-    "SELECT COLUMN_NAME AS name, COLUMN_TYPE AS kind, CHARACTER_SET_NAME AS charset, EXTRA AS extra"
+    "SELECT COLUMN_NAME AS name, COLUMN_TYPE AS kind, CHARACTER_SET_NAME AS charset, EXTRA AS extra,"
+    " GENERATION_EXPRESSION AS made"
     " FROM information_schema.COLUMNS"
 )
 _KEYS = (
@@ -42,7 +43,10 @@ def look_at_table(schema: str, table: str) -> Question[Table | None]:
     )
     keys = yield f"{_KEYS} WHERE {of} AND NON_UNIQUE=0 ORDER BY INDEX_NAME<>'PRIMARY', INDEX_NAME, SEQ_IN_INDEX"
     kinds = yield f"{_KIND} WHERE {of}"
-    versioned = any(str(row["kind"]).upper() == "SYSTEM VERSIONED" for row in kinds)
+    ends = 0
+    if any(str(row["kind"]).upper() == "SYSTEM VERSIONED" for row in kinds):
+        named = (at for at, row in enumerate(rows, 1) if str(row["made"]).upper() == "ROW END")
+        ends = next(named, len(columns) + 2)
     parts: dict[str, list[str]] = {}
     for row in keys:
         usable = row["nullable"] != "YES" and row["prefix"] is None and row["part"] is not None
@@ -51,7 +55,7 @@ def look_at_table(schema: str, table: str) -> Question[Table | None]:
     whole = (
         tuple(names.index(part) + 1 for part in each) for each in parts.values() if set(each) <= set(names)
     )
-    return Table(columns, next(whole, ()), versioned)
+    return Table(columns, next(whole, ()), ends)
 
 
 class Tables:

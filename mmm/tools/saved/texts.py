@@ -12,7 +12,7 @@ from mmm.binlog.events import Format, read_format
 from mmm.mysql.session.connection import Connection, MysqlError
 from mmm.process.binlog_program import lines_of
 from mmm.tools.saved.extras import Extra, Extras
-from mmm.tools.saved.layouts import Layouts, Table
+from mmm.tools.saved.layouts import Layouts, Table, may_alter
 from mmm.tools.saved.now import Key, answered, key_of, question
 from mmm.tools.saved.outcome import Saved
 from mmm.tools.saved.printed import Item, Row, Statement, items
@@ -60,12 +60,14 @@ class Texts:
 
     def transactions(self, saved: Saved) -> Iterator[bytes]:
         """Return `transactions.sql`; raises ProgramError."""
-        said = []
+        altering: list[tuple[int, bytes]] = []
         if any(extra.said for extra in self.extras.transactions):
-            said = [(number, item.text) for number, item in self._items() if isinstance(item, Statement)]
-        self.statements = sum(not text.startswith(_NOT_COUNTED) for _, text in said)
+            for number, item in self._items():
+                if isinstance(item, Statement) and not item.text.startswith(_NOT_COUNTED):
+                    self.statements += 1
+                    altering += [(number, item.text)] if may_alter(item.text) else []
         here, there = (Tables(server, self.left) for server in (self.sources.here, self.sources.there))
-        layouts = Layouts(here, there, [one for one in said if not one[1].startswith(_NOT_COUNTED)])
+        layouts = Layouts(here, there, altering)
         yield f"-- What only {saved.host} had: {saved.count} transactions, {saved.names}.\n".encode()
         yield from (f"-- {line}\n".encode() for line in told(mariadb=self.extras.mariadb))
         yield f"{OURS}\n".encode()

@@ -9,6 +9,7 @@ an escape there may be four characters of the value; the raw event tells (`resol
 
 import re
 import uuid
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -61,6 +62,11 @@ class Column:
     """Its whole type: `int(10) unsigned`."""
     charset: str = ""
     generated: bool = False
+
+    @property
+    def compressed(self) -> bool:
+        """Tell whether MariaDB compresses it."""
+        return "COMPRESSED" in self.kind
 
     @property
     def base(self) -> str:
@@ -127,6 +133,23 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
     return _OF_MYSQL.get(what, what)
 
 
+def stored(cell: Cell, column: Column) -> Cell:
+    """Return what a column holds, of one that MariaDB compresses: the log has that as it lies on the disk.
+
+    A byte says how: 0 for not at all; else its upper half says by what, zlib, its bit 3 whether that has no head, and
+    its lower bits how many bytes of a length follow. Source: MariaDB's `Field_longstr::uncompress`.
+    """
+    if not column.compressed or not cell.value:
+        return cell
+    how = cell.value[0]
+    if not how:
+        return Cell(cell.kind, cell.value[1:])
+    try:
+        return Cell(cell.kind, zlib.decompress(cell.value[1 + (how & 7) :], -15 if how & 8 else 15))
+    except zlib.error:
+        return cell
+
+
 def literal(cell: Cell, column: Column | None) -> str:
     """Return a value as SQL writes it, for a session in utf8mb4 and UTC with backslash escapes.
 
@@ -147,6 +170,8 @@ def literal(cell: Cell, column: Column | None) -> str:
             return _labelled(cell.kind, text, column)
         case "DATE":
             return f"'{text.replace(':', '-')}'"
+        case "VECTOR":
+            return f"STRING_TO_VECTOR('{text}')"
         case "ADDRESS":  # as a server tells it that is asked
             return quoted(text.lower())
         case "TIME" | "DATETIME":
