@@ -30,6 +30,8 @@ Valid commands are:
     set_passive                       - switch into passive mode.
     move_role [--force] <role> <host> - move exclusive role <role> to host <host>
                                         (Only use --force if you know what you are doing!)
+    exclude_role <role> <host>        - keep balanced role <role> away from host <host> while others can take it
+    include_role <role> <host>        - let it have the role again
     set_ip <ip> <host>                - set role with ip <ip> to host <host>
     move_role --dry-run [--force] <role> <host>
                                       - say what a move would do, and change nothing
@@ -83,6 +85,8 @@ _NEEDS = {
     "set_online": (1, "a host: set_online [--force] HOST"),
     "set_offline": (1, "a host: set_offline HOST"),
     "move_role": (2, "a role and a host: move_role [--dry-run] [--force] ROLE HOST"),
+    "exclude_role": (2, "a role and a host: exclude_role ROLE HOST"),
+    "include_role": (2, "a role and a host: include_role ROLE HOST"),
     "set_ip": (2, "an IP and a host: set_ip IP HOST"),
 }
 

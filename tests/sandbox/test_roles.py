@@ -14,7 +14,7 @@ from mmm.sandbox.machines.network import bound_addresses
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from tests.clusters import Kept, kept
-from tests.scenarios import ALL_ONLINE, LIMIT, Log, wait_failed
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, replicates, wait_failed
 
 pytestmark = pytest.mark.sandbox
 
@@ -111,4 +111,24 @@ def test_nothing_changes_while_the_monitor_has_no_network(cluster: Sandbox) -> N
     cluster.wait_until(lambda: cluster.writer() == "db2", LIMIT, "db2 takes over")
     heal(cluster)
     log.wait_change("db1", "ONLINE")
+    settle(cluster)
+
+
+def test_a_host_that_is_left_out_of_a_role_replicates_on_and_stays_so_when_the_monitor_dies(
+    cluster: Sandbox,
+) -> None:
+    log = Log(cluster)
+
+    def on_db3() -> set[str]:
+        return {vip.role for vip in balanced(cluster)["db3"]}
+
+    assert cluster.ask("exclude_role reader db3").startswith("OK: Role 'reader' is kept away from 'db3'")
+    cluster.wait_until(lambda: on_db3() <= {"report"}, LIMIT, "db3 has no reader VIP")
+    inject(cluster, "kill-monitor")
+    log.wait("db3: starts as ONLINE")
+    assert "# Warning: reader is kept away from db3 by the admin" in cluster.ask("show")
+    assert replicates(cluster, "db3")
+    assert on_db3() <= {"report"}
+    assert cluster.ask("include_role reader db3").startswith("OK")
+    cluster.wait_until(lambda: "reader" in on_db3(), LIMIT, "db3 has a reader VIP again")
     settle(cluster)

@@ -10,6 +10,7 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import NET, Conf
+from mmm.sandbox.machines.servers import DATADIR
 from mmm.sandbox.trouble.faults import heal, inject, undo
 from mmm.sandbox.witness.health import catch_up, settle
 from tests.clusters import Kept, kept
@@ -129,13 +130,13 @@ def test_an_agent_that_was_restarted_since_the_servers_death_knows_where_its_log
 def test_a_writer_whose_log_cannot_be_had_costs_no_time_and_is_named(notes: Sandbox) -> None:
     sandbox, log = notes, Log(notes)
     keep_to_itself(sandbox, "db1", *ROWS)
-    for file in sandbox.machine("db1").path("/var/lib/mysql").glob("mysql-bin.index"):
+    for file in sandbox.machine("db1").path(DATADIR).glob("mysql-bin.index"):
         file.rename(file.with_name("hidden"))
     inject(sandbox, "kill-mysqld", "db1")
     log.wait("db2: told ONLINE, .*writer.*: OK")
     said = log.wait("lost with db1 when db2 took over: ")
     assert "the rest of the binary log of db1 was not got: it cannot be read there" in said
-    for file in sandbox.machine("db1").path("/var/lib/mysql").glob("hidden"):
+    for file in sandbox.machine("db1").path(DATADIR).glob("hidden"):
         file.rename(file.with_name("mysql-bin.index"))
     let_back(sandbox, log)
 

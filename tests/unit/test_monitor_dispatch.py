@@ -309,7 +309,7 @@ def test_taking_a_balanced_role_away_says_where_it_goes_and_what_comes_in_exchan
         "OK: Balanced role 'reader' has been removed from host 'db1'. 10.0.0.91 goes to db2. 'db1' gets "
     )
     assert "in exchange, because the role is spread evenly" in exchanged
-    assert "'mmm_control set_offline db1' keeps all roles away from it" in exchanged
+    assert "'mmm_control exclude_role reader db1' keeps it away" in exchanged
     fewer = run(
         world({WRITER: "db1", READER1: "db1", READER2: "db2"}, conf=cluster(readers=2)),
         "move_role reader db1",

@@ -1,11 +1,12 @@
-"""The status file: `HOST|STATE|ROLES|LEASE|LOST|USED` a line, so that a monitor that restarts goes on (rule 6.7).
+"""The status file: `HOST|STATE|ROLES|LEASE|LOST|USED|LEFT_OUT` a line, for a monitor that restarts (rule 6.7).
 
 ROLES are the VIPs assigned to the host and those that it may still have bound: a monitor that died in the middle
 of a failover finishes it. LEASE tells whether what was granted of the active master role has an end:
 `finite:LENGTH:HOSTS` with the seconds of the conf's `vip_lease` and a digest of the role's hosts, whose promises can
 prolong it, `forever`, or empty where nothing was; who finds no record takes it to be for ever (rule 11.1). LOST is
 `lost` where the host was lost and is not in use again, though its state does not say so. USED is `used` where the host
-has been in use since the cluster was set up, though its state does not say so. Empty columns at the end are left out.
+has been in use since the cluster was set up, though its state does not say so. LEFT_OUT are the
+balanced roles that the admin keeps away from the host. Empty columns at the end are left out.
 """
 
 import os
@@ -20,7 +21,7 @@ from mmm.lease.rules import FOREVER
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.startup import Stored
-from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import WireError, decode_vips, encode_vips
@@ -33,7 +34,7 @@ def encode(world: World) -> str:
     """Return the text of the file for this world."""
     return "".join(
         f"{name}|{host.state}|{encode_vips(world.vips_of(name) | host.agent.may_hold)}"
-        f"{_more(world, host, _soon(world, name))}\n"
+        f"{_more(world, name, _soon(world, name))}\n"
         for name, host in world.hosts.items()
     )
 
@@ -82,8 +83,7 @@ def with_leases(text: str, world: World) -> str:
     lines = []
     for line in text.splitlines():
         columns = line.split("|")
-        host = world.hosts.get(columns[0])
-        more = _more(world, host) if host else ""
+        more = _more(world, columns[0]) if columns[0] in world.hosts else ""
         lines.append("|".join(columns[:3]) + more + "\n")
     return "".join(lines)
 
@@ -99,21 +99,23 @@ def _soon(world: World, name: str) -> str:
     )
 
 
-def _more(world: World, host: HostWorld, soon: str = "") -> str:
+def _more(world: World, name: str, soon: str = "") -> str:
+    host = world.hosts[name]
     lease = leases.recorded(host.agent) or soon
     if lease == FINITE:
         length = max(world.conf.vip_lease, host.agent.granted_before)
         lease = f"{FINITE}:{length:g}:{agreement.writer_hosts(world.conf)}"
     lost = "lost" if host.lost and host.state not in (State.HARD_OFFLINE, State.AWAITING_RECOVERY) else ""
     used = "used" if host.used and host.state not in (State.ONLINE, State.ADMIN_OFFLINE) else ""
-    columns = f"|{lease}|{lost}|{used}"
+    left_out = ",".join(sorted(role for role, kept_out in world.left_out if kept_out == name))
+    columns = f"|{lease}|{lost}|{used}|{left_out}"
     return columns.rstrip("|")
 
 
 def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
     """Return what is stored of each host, and a sentence for all that was left out (rule 10.25).
 
-    Columns after the sixth are ignored.
+    Columns after the seventh are ignored.
     """
     stored: dict[str, Stored] = {}
     warnings: list[str] = []
@@ -134,7 +136,10 @@ def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
         lease = lease if lease in {FINITE, "forever"} else ""
         seconds = float(length) if _LENGTH.fullmatch(length) else 0.0
         lost, used = "lost" in columns[2:3], "used" in columns[3:4]
-        stored[name] = Stored(state, tuple(vips), lease, lost=lost, used=used, length=seconds, hosts=hosts)
+        left_out = frozenset(filter(None, "".join(columns[4:5]).split(",")))
+        stored[name] = Stored(
+            state, tuple(vips), lease, seconds, hosts, lost=lost, used=used, left_out=left_out
+        )
     return stored, tuple(warnings)
 
 

@@ -17,11 +17,13 @@ from mmm.monitor.world.world import Mode, World
 def eligible(world: World, role: Role) -> list[str]:
     """Return the hosts that may get a VIP of the role now, in the role's order.
 
+    Those that the admin keeps it away from only where there is nobody else.
     The active master's not where the agent refuses it, for its conf differs in what leases rest on.
     """
     names = [name for name in role.hosts if world.can_take(name)]
     if role.name != world.conf.active_master_role:
-        return names
+        wanted = [name for name in names if (role.name, name) not in world.left_out]
+        return wanted or names
     held = [name for name in names if world.hold is None or name == world.hold.host]
     return [name for name in held if not (lacks(world, name) or world.hosts[name].agent.about.differs)]
 

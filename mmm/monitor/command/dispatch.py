@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from mmm.config.model import Role
 from mmm.monitor.assess import other_monitor
-from mmm.monitor.command import confirm_dead, in_use, move_role
+from mmm.monitor.command import confirm_dead, in_use, left_out, move_role
 from mmm.monitor.command.asking import Asking, Command
 from mmm.monitor.command.command_result import Result, cannot_hold
 from mmm.monitor.command.texts import Verdict
@@ -47,6 +47,14 @@ def ordered(words: Sequence[str]) -> Command | None:
         case ["move_role", *flags, role, host] if set(flags) <= move_role.FLAGS:
             wanted = move_role.Ordered(host, frozenset(flags))
             return _on_role(role, host, lambda world, now, found: move_role.run(world, now, found, wanted))
+        case ["exclude_role", role, host]:
+            return _on_role(
+                role, host, lambda world, _, found: _at_once(left_out.exclude(world, found, host))
+            )
+        case ["include_role", role, host]:
+            return _on_role(
+                role, host, lambda world, _, found: _at_once(left_out.include(world, found, host))
+            )
         case ["confirm_dead", host, *who] if len(who) < 2:
             return _on_host(host, lambda world, _: confirm_dead.run(world, host, *who))
         case ["set_ip", ip, host]:

@@ -34,12 +34,21 @@ def _spread(fields: Fields) -> str:
     where = ", ".join(f"{ip} goes to {to or 'nobody yet'}" for ip, to in fields["goes"])
     exchange = (
         f"'{host}' gets {listed(got)} in exchange, because the role is spread evenly over the ONLINE hosts;"
-        f" 'mmm_control set_offline {host}' keeps all roles away from it. "
+        f" 'mmm_control exclude_role {fields['role']} {host}' keeps it away. "
         if got
         else ""
     )
     removed = f"Balanced role '{fields['role']}' has been removed from host '{host}'. {where}. "
     return f"{removed}{exchange}{_CHECK_ROLES}"
+
+
+def _left_out(fields: Fields) -> str:
+    where = "".join(f" {ip} goes to {to}." for ip, to in fields["goes"] if to not in {None, fields["host"]})
+    stays = any(to == fields["host"] for _, to in fields["goes"])
+    alone = " No other host can take it now: it stays until one can." if stays else ""
+    role, host = fields["role"], fields["host"]
+    back = f"'mmm_control include_role {role} {host}' ends that."
+    return f"Role '{role}' is kept away from '{host}' while other hosts can take it.{where}{alone} {back}"
 
 
 def _counts_as_off(fields: Fields) -> str:
@@ -79,6 +88,10 @@ DONE: Texts = {
     "moved": _moved,
     "has_none": "Host '{host}' has no role '{role}'. Nothing to move.",
     "spread": _spread,
+    "left_out": _left_out,
+    "already_left_out": "Role '{role}' is kept away from '{host}' already. Skipping command.",
+    "not_left_out": "Role '{role}' is not kept away from '{host}'. Skipping command.",
+    "taken_in": "Role '{role}' may go to '{host}' again. " + _CHECK_ROLES,
     "counts_as_off": _counts_as_off,
     "dry_run": _dry_run,
     "dry_run_idle": _nothing_to_do,
@@ -155,6 +168,10 @@ REFUSED: Texts = {
         lambda of: (
             f"Host '{of['host']}' can't handle role '{of['role']}'. It is for {listed(of['hosts'])} only."
         )
+    ),
+    "not_balanced": (
+        "Role '{role}' is exclusive, exclude_role is for balanced ones: move_role moves it, set_offline takes all roles"
+        " from '{host}'."
     ),
     "cannot_assign": "Can't assign role to host '{host}': it is {state}.",
     "not_online": "Can't move role to host '{host}': it is {state}.",

@@ -1,8 +1,9 @@
 """Which host is to hold which VIP (rule 6.5). Ties are broken by conf order.
 
 A cycle: orphaned VIPs of exclusive roles, then of balanced ones, those of machines that go down and preferred hosts
-(active mode), then levelling. A host gets something new only when its agent can be reached and has confirmed that the
-host is ONLINE, which it does only once the server is read_only (rule 10.36).
+(active mode), those of hosts that the admin keeps them from, then levelling. A host gets something new only when its
+agent can be reached and has confirmed that the host is ONLINE, which it does only once the server is read_only (rule
+10.36).
 """
 
 from dataclasses import replace
@@ -24,7 +25,7 @@ def assign(world: World) -> World:
     world = assign_orphans(world, "balanced")
     if world.mode is Mode.ACTIVE:
         world = move_to_preferred(move_off_halting(world))
-    return _without_ended_move(level(world))
+    return _without_ended_move(level(move_off_left_out(world)))
 
 
 def _without_ended_move(world: World) -> World:
@@ -112,6 +113,15 @@ def move_off_halting(world: World) -> World:
                 world = (
                     phases.begin(world, vip, name, target) if exclusive else world.with_owner({vip: target})
                 )
+    return world
+
+
+def move_off_left_out(world: World) -> World:
+    """Return the world with balanced roles away from hosts that the admin keeps them from, if others can take them."""
+    for name, host in sorted(world.left_out):
+        role = world.conf.roles[name]
+        if host not in (able := promotion.eligible(world, role)) and able:
+            world = move_away(world, role, host)
     return world
 
 

@@ -61,6 +61,8 @@ class Stored:
     """It was lost and is not in use again."""
     used: bool = False
     """It has been in use since the cluster was set up."""
+    left_out: frozenset[str] = frozenset()
+    """Roles that the admin keeps away from it."""
 
 
 NOTHING_STORED: Mapping[str, Stored] = MappingProxyType({})
@@ -128,7 +130,7 @@ def start(
     found = {name: replace(found[name], foreign=_foreign(conf, found, name)) for name in conf.hosts}
     hosts = {name: _host(conf, found[name], checks[name], now) for name in conf.hosts}
     owner: dict[Vip, str | None] = dict.fromkeys(conf.vips)
-    world = World(conf, mode, Hosts(hosts), Owners(owner))
+    world = World(conf, mode, Hosts(hosts), Owners(owner), left_out=_left_out(conf, found))
     for name, read in (has or {}).items():
         host = world.hosts[name]
         world = world.with_host(name, replace(host, progress=replace(host.progress, transactions=read)))
@@ -149,6 +151,17 @@ def start(
     if conflict and (careful or conflict.code != "two_writers"):
         world = replace(world, mode=Mode.PASSIVE, passive_cause=conflict)
     return Started(world, warnings, conflict)
+
+
+def _left_out(conf: Cluster, found: Mapping[str, Found]) -> frozenset[tuple[str, str]]:
+    """Return which balanced roles of this conf the admin keeps away from which of their hosts."""
+    balanced = [role for role in conf.roles.values() if role.mode == "balanced"]
+    return frozenset(
+        (role.name, name)
+        for role in balanced
+        for name in role.hosts
+        if (line := found[name].stored) is not None and role.name in line.left_out
+    )
 
 
 def _unplaced(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Stored]) -> PassiveCause | None:

@@ -57,6 +57,8 @@ def _cluster(world: World, now: float, clock: Clock) -> Iterator[Warned]:
         for role in world.conf.roles:
             if role != world.conf.active_master_role:
                 yield from _no_holder(world, role)
+    for name, host in sorted(world.left_out):
+        yield Warned("left_out", (host,), {"role": name})
     if world.loss is not None and world.loss.known and world.loss.most != 0:
         hosts = (world.loss.host, world.loss.taker)
         fields = {"said": losses.said(world.loss, clock), **losses.encoded(world.loss, clock)}

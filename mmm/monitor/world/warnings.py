@@ -47,6 +47,7 @@ SENTENCES: Mapping[str, str] = {
     "not_watched": "{names} {are} not watched: {checks} unknown: {reason.detail}",
     "missing_grant": "the monitor may not see the replication of {names}: run {grant}",
     "out_of_use": "{names} is {state}: {why}; see explain {names}",
+    "left_out": "{role} is kept away from {names} by the admin: include_role {role} {names} ends that",
     "ping_ignored": "host {names} does not answer ping, but its server does: ping is ignored",
     "extra_transactions": (
         "host {names} has {extra} that {master} lacked when it went on without it: see explain {names}"

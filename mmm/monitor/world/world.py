@@ -39,6 +39,8 @@ class World:
     network_up: bool = True
     hosts_silent: bool = False
     """The network is taken to be down because all hosts fell silent at once."""
+    left_out: frozenset[tuple[str, str]] = frozenset()
+    """Balanced roles with a host that the admin keeps each away from while other hosts can take it."""
     examined: frozenset[Met] = frozenset()
     """What the doctor found at its last look that the next failover would meet."""
     examined_before: frozenset[Met] = frozenset()
