@@ -110,8 +110,8 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         " half a second). Whole seconds, the same on all hosts; 0: VIPs are bound for good, as in MMM 2.x.",
         default="10"),
     Key("providers", "list",
-        "Ways to make a full copy of another host's data, the best one first: `clone-plugin`, `mariadb-backup`. The"
-        " first that fits is used. Default: in this order."),
+        "Ways to make a full copy of another host's data, the best one first: `clone-plugin`, `mariadb-backup`,"
+        " `dump`. The first that fits is used. Default: in this order, `dump` for up to 5 GB."),
     Key("transfer", "choice",
         "How such a copy comes from the donor. `tls`: from its agent, with `<socket> type ssl`; `ssh`: from"
         " `mmm_stream` there, as `ssh_user`; `auto`: by TLS where agents have that, else by ssh; `plain`: from its"

@@ -1,6 +1,7 @@
 """Which way a full copy comes, why each other one does not, and MySQL's own way on real servers."""
 
 import dataclasses
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from mmm.config.model import Host
-from mmm.mysql.backup import clone_plugin
+from mmm.mysql.backup import clone_plugin, dump
 from mmm.mysql.flavour import detect
 from mmm.process.started_as import started_as
 from mmm.tools.fetch.files import Owner
@@ -25,6 +26,7 @@ from tests.unit import agents
 
 LIMIT = 120.0
 TOOLS = Login("mmm_tools", "t'o\"o\\l")
+FULL = ("clone-plugin", "mariadb-backup")
 PLUGIN = ("--plugin-load-add=mysql_clone.so", "--performance-schema=ON", "--log-replica-updates")
 
 
@@ -52,7 +54,7 @@ def test_the_first_way_that_is_fit_is_taken(here: Side | None, donor: Side, way:
     choice = choose(here, donor)
     assert choice.provider is not None
     assert choice.provider.name == way
-    assert len(choice.reasons) == 1
+    assert [provider.name for provider in choice.fit] == [way, "dump"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_the_first_way_that_is_fit_is_taken(here: Side | None, donor: Side, way:
     ],
 )
 def test_what_is_not_fit_is_told(here: Side | None, donor: Side, words: tuple[str, ...]) -> None:
-    choice = choose(here, donor)
+    choice = choose(here, donor, FULL)
     assert choice.provider is None
     said = " ".join(why for _, why in choice.reasons)
     assert all(word in said for word in words), said
@@ -81,6 +83,27 @@ def test_the_conf_says_the_order_and_leaves_out() -> None:
     assert [provider.name for provider in choice.fit] == ["mariadb-backup"]
     assert [name for name, _ in choice.reasons] == ["clone-plugin", "carrier-pigeon"]
     assert choose(side("db1"), side("db2"), ("clone-plugin",)).provider is None
+
+
+@pytest.mark.parametrize(
+    ("here", "donor", "words"),
+    [
+        (side("db1"), side("db2", size=6_000_000_000), ("6.0 GB", "providers")),
+        (side("db1"), side("db2", "11.8.3-MariaDB"), ("10.11", "older")),
+        (side("db1"), side("db2", logs_updates=False), ("log_slave_updates",)),
+        (side("db1"), side("db2", dump_lacks=("GRANT EVENT ON *.* TO x",)), ("GRANT EVENT ON *.* TO x",)),
+        (side("db1", page_size=4096), side("db2"), ("innodb_page_size",)),
+    ],
+)
+def test_a_dump_is_for_small_data_and_servers_that_log_all(
+    here: Side, donor: Side, words: tuple[str, ...]
+) -> None:
+    why = dict(choose(here, donor).reasons)["dump"]
+    assert all(word in why for word in words), why
+
+
+def test_a_dump_is_taken_for_any_size_where_the_conf_names_it() -> None:
+    assert choose(side("db1"), side("db2", size=6_000_000_000), ("dump",)).provider is not None
 
 
 @dataclasses.dataclass
@@ -194,3 +217,60 @@ def test_a_clone_that_the_donor_refuses_says_why(pair: Pair) -> None:
     assert came.cause is Cause.PRODUCER
     assert "BACKUP_ADMIN" in came.text
     assert not list(pair.folder.glob("staging*"))
+
+
+@pytest.mark.mysql
+@pytest.mark.parametrize("name", ["mariadb", "mysql:9.7"])
+def test_a_dump_is_a_copy_too(
+    name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accounts, routines and the place in the log come along, into a data directory that was empty."""
+    sort = kind(name)
+    if name != "mariadb":
+        monkeypatch.setenv("PATH", f"{sort.binary.parent}:{os.environ['PATH']}")
+    pool = Servers(tmp_path_factory.mktemp("servers"), sort)
+    try:
+        donor, here = pool.start(), pool.start()
+        pair = Pair(donor, here, tmp_path, [])
+        own = f"'{TOOLS.user}'@'127.0.0.1'"
+        for server in (donor, here):
+            with server.client() as session, session.cursor() as cursor:
+                cursor.execute("SET sql_log_bin=0")
+                cursor.execute(f"CREATE USER {own} IDENTIFIED BY %s", (TOOLS.password,))
+                more = "BINLOG MONITOR" if sort.flavour.mariadb else "REPLICATION CLIENT"
+                cursor.execute(f"GRANT {', '.join(dump.NEEDED)}, {more} ON *.* TO {own}")
+        donor.run(
+            "CREATE USER replica@'%' IDENTIFIED BY 'r'",
+            "CREATE DATABASE shop",
+            "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARBINARY(200))",
+            "INSERT INTO shop.orders (what) VALUES (0x00ff27), ('Größe')",
+            "CREATE PROCEDURE shop.nothing() SELECT 1",
+        )
+        job = pair.job(transfer="plain")
+        with (
+            donor.connect(TOOLS.user, TOOLS.password) as two,
+            here.connect(TOOLS.user, TOOLS.password) as one,
+        ):
+            choice = choose(one.ask(look(one, "db1")), two.ask(look(two, "db2")), ("dump",))
+        assert choice.provider is not None, choice
+        came = choice.provider.fetch(job)
+        assert isinstance(came, Fetched), came
+        found = prove(job.into, started_as(here.process.pid).argv, came.position, [Login("replica", "r")])
+        assert isinstance(found, Proved), found
+        logged = "@@gtid_binlog_pos" if sort.flavour.mariadb else "@@gtid_executed"
+        assert found.gtid == donor.value(logged)
+        here.kill()
+        shutil.rmtree(here.directory / "data")
+        job.into.rename(here.directory / "data")
+        here.restart()
+        sums = [
+            server.connect().query("CHECKSUM TABLE shop.orders EXTENDED")[0]["Checksum"]
+            for server in (donor, here)
+        ]
+        assert sums[0] == sums[1]
+        assert (
+            here.value("(SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA='shop')")
+            == "nothing"
+        )
+    finally:
+        pool.stop()

@@ -145,13 +145,13 @@ def size(paths: Iterable[Path]) -> int:
 
 def login(address: Address, socket: str) -> str:
     """Return the option file by which the program logs in: not for the command line, which everybody may read."""
-    where = f"socket={_quoted(socket)}" if socket else f"protocol=tcp\nhost={address.ip}\nport={address.port}"
+    where = f"socket={option(socket)}" if socket else f"protocol=tcp\nhost={address.ip}\nport={address.port}"
     tls = ""
     if address.tls and not socket:
         files = {"ssl-ca": address.tls.ca, "ssl-cert": address.tls.cert, "ssl-key": address.tls.key}
         verify = "ssl-verify-server-cert\n" if address.tls.mode == "verify_identity" else ""
-        tls = "ssl\n" + verify + "".join(f"{key}={_quoted(file)}\n" for key, file in files.items() if file)
-    return f"[client]\n{where}\nuser={_quoted(address.user)}\npassword={_quoted(address.password)}\n{tls}"
+        tls = "ssl\n" + verify + "".join(f"{key}={option(file)}\n" for key, file in files.items() if file)
+    return f"[client]\n{where}\nuser={option(address.user)}\npassword={option(address.password)}\n{tls}"
 
 
 def backup(program: Program, subject: Subject, login_file: str, scratch: str) -> list[str]:
@@ -200,6 +200,7 @@ def remove_own_files(folder: Path) -> None:
             path.unlink()
 
 
-def _quoted(text: str) -> str:
+def option(text: str) -> str:
+    """Return a value as an option file has it."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -55,6 +55,26 @@ def _options(staging: Path, folder: Path) -> Sequence[str]:
     )  # fmt: skip
 
 
+def initialized(staging: Path, argv: Sequence[str]) -> None:
+    """Have MySQL's server make an empty data directory in the folder, as it is set up; raises FailedError."""
+    owner = Owner.of(staging)
+    folder = Path(tempfile.mkdtemp(prefix="mmm-"))
+    try:
+        os.chown(folder, owner.uid, owner.gid)
+        options = [each for each in _options(staging, folder) if each != "--skip-grant-tables"]
+        process = _start([*argv, *options, "--initialize-insecure"], folder, owner)
+        try:
+            status = process.wait(START)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            process.wait()
+            raise FailedError(Cause.START, f"no data directory was made within {START:g} s") from error
+        if status:
+            raise FailedError(Cause.START, f"making a data directory ended with {status}: {_said(folder)}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def running(staging: Path, argv: Sequence[str]) -> Iterator[Private]:
     """Give a server on the folder, which has ended in order afterwards; raises FailedError."""

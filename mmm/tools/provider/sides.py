@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from mmm.mysql.backup import clone_plugin, mariadb_backup, outside
+from mmm.mysql.backup import clone_plugin, dump, mariadb_backup, outside
 from mmm.mysql.flavour import Flavour
+from mmm.mysql.server.read_only import is_on
 from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.question import Question, whole
 
@@ -27,6 +28,10 @@ class Side:
     """Users' tables of engines that the clone plugin leaves empty, a few of them."""
     outside: tuple[str, ...] = ()
     """What it has outside of its data directory, as far as it says."""
+    logs_updates: bool = True
+    """Its log has what it replicates too."""
+    dump_lacks: tuple[str, ...] = ()
+    """Statements that grant the tools what they lack to dump all."""
     backup_program: str = ""
     """Version of mariadb-backup on this host; empty: there is none, or it was not looked for."""
 
@@ -39,14 +44,18 @@ class Side:
 def look(connection: Connection, name: str, backup_program: str = "") -> Question[Side]:
     """Ask a server what is to be known of it; needs PROCESS, and SELECT to see other engines' tables."""
     flavour = connection.flavour
+    updates = (
+        "log_slave_updates" if flavour.mariadb or flavour.version < (8, 0, 26) else "log_replica_updates"
+    )
     row = (
         yield "SELECT VERSION() AS version, @@global.datadir AS datadir, @@global.innodb_page_size AS page,"
-        " @@global.lower_case_table_names AS lower_case"
+        f" @@global.lower_case_table_names AS lower_case, @@global.{updates} AS updates"
     )[0]
     datadir = str(row["datadir"])
     apart = yield from outside.look(flavour, datadir)
     table = "INNODB_SYS_TABLESPACES" if flavour.mariadb else "INNODB_TABLESPACES"
     sizes = yield f"SELECT SUM(FILE_SIZE) AS size FROM information_schema.{table}"  # noqa: S608
+    lacks = yield from dump.look_at_lacks(connection)
     active = False
     others: tuple[str, ...] = ()
     if clone_plugin.knows(flavour):
@@ -54,7 +63,8 @@ def look(connection: Connection, name: str, backup_program: str = "") -> Questio
         others = yield from _not_innodb()
     return Side(
         name, flavour, str(row["version"]), datadir, whole(row["page"]), whole(row["lower_case"]),
-        whole(str(sizes[0]["size"] or "0").partition(".")[0]), active, others, apart, backup_program,
+        whole(str(sizes[0]["size"] or "0").partition(".")[0]), active, others, apart,
+        is_on(row["updates"]), lacks, backup_program,
     )  # fmt: skip
 
 

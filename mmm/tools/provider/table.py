@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mmm.tools.fetch.values import Failed, Fetched
-from mmm.tools.provider import clone, mariadb_backup
+from mmm.tools.provider import clone, dump, mariadb_backup
 from mmm.tools.provider.job import Job
 from mmm.tools.provider.sides import Side
 
@@ -18,12 +18,16 @@ class Provider:
     """Returns why it is not the way from the donor to here, empty where it is; None: no server runs here."""
     fetch: Callable[[Job], Fetched | Failed]
     """Makes the copy; never raises for a failure, which leaves no folder."""
+    largest: int = 0
+    """Bytes of data up to which it is taken where the conf does not name it; 0: any."""
 
 
 PROVIDERS = (
     Provider("clone-plugin", clone.unfit, clone.fetch),
     Provider("mariadb-backup", mariadb_backup.unfit, mariadb_backup.fetch),
+    Provider("dump", dump.unfit, dump.fetch, dump.LARGEST),
 )
+GIGABYTE = 1_000_000_000
 NAMES = tuple(provider.name for provider in PROVIDERS)
 
 
@@ -47,13 +51,18 @@ def choose(here: Side | None, donor: Side, order: Sequence[str] = ()) -> Choice:
     fit, reasons = [], []
     for name in order or NAMES:
         provider = known.get(name)
-        why = (
-            provider.unfit(here, donor)
-            if provider
-            else f"there is no such provider; there are {', '.join(NAMES)}"
-        )
+        why = _unfit(provider, here, donor, named=bool(order))
         if provider is None or why:
             reasons.append((name, why))
         else:
             fit.append(provider)
     return Choice(tuple(fit), tuple(reasons))
+
+
+def _unfit(provider: Provider | None, here: Side | None, donor: Side, *, named: bool) -> str:
+    if provider is None:
+        return f"there is no such provider; there are {', '.join(NAMES)}"
+    if provider.largest and donor.size > provider.largest and not named:
+        size, most = donor.size / GIGABYTE, provider.largest / GIGABYTE
+        return f"{size:,.1f} GB are more than {most:g} GB, and `providers` does not name it"
+    return provider.unfit(here, donor)
