@@ -114,7 +114,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     parser.add_argument(
         "--config", metavar="FILE", help="read this conf file instead of looking for mmm_mon.conf"
     )
-    parser.add_argument("--format", choices=FORMS, default="text", help="of answers (text)")
+    parser.add_argument("--format", choices=FORMS, default="text", help="form of the answers (default: text)")
     parser.add_argument("--version", action="version", version=f"mmm_control {__version__}")
     parser.add_argument("--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)

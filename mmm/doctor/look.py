@@ -1,7 +1,7 @@
 """What the doctor sees, as frozen values that travel as JSON. Pure.
 
 A look is made at the edge (`look_host`, `look_monitor`); `rules` says what is wrong with it. Unknown keys of another
-version are left out, and what that one does not tell has its default.
+version are left out, and what it does not tell has its default.
 """
 
 import dataclasses

@@ -34,16 +34,16 @@ def parse(program: str, argv: Sequence[str]) -> Arguments:
     parser.add_argument(
         "--foreground", action="store_true", help="do not go to the background, log to stdout too"
     )
-    parser.add_argument("--check", action="store_true", help="read the conf, report all errors, and end")
+    parser.add_argument("--check", action="store_true", help="read the conf, report all errors, and exit")
     parser.add_argument(
         "--doctor",
         action="store_true",
-        help="look whether all is ready for a failover, and end: 0 OK, 1 warnings, 2 errors",
+        help="check whether all is ready for a failover, and exit: 0 OK, 1 warnings, 2 errors",
     )
     parser.add_argument(
-        "--print-conf", action="store_true", help="print the effective conf, passwords hidden, and end"
+        "--print-conf", action="store_true", help="print the effective conf, passwords hidden, and exit"
     )
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
-    parser.add_argument("--help", action="help", help="print this and end")
+    parser.add_argument("--help", action="help", help="print this and exit")
     cluster, rest = split_cluster(parser, argv)
     return Arguments(cluster, **vars(parser.parse_args(rest)))

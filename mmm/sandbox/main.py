@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         description="A whole MMM cluster of real servers on this machine, to rehearse with.",
     )
     parser.add_argument("--version", action="version", version=f"mmm_sandbox {__version__}")
-    parser.add_argument("--name", default=argparse.SUPPRESS, help=f"which sandbox; {DEFAULT} without")
+    parser.add_argument("--name", default=argparse.SUPPRESS, help=f"which sandbox (default: {DEFAULT})")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[Any], int | None], text: str) -> argparse.ArgumentParser:
@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up_options(build_up: argparse.ArgumentParser) -> None:
-    build_up.add_argument("--hosts", default="2m1s", help="masters and slaves, 2m1s without")
+    build_up.add_argument("--hosts", default="2m1s", help="masters and slaves (default: 2m1s)")
     build_up.add_argument(
         "--server", default="mariadb", help=f"mariadb, {', '.join(ORIGINS)}, or the path of another server"
     )
@@ -111,7 +111,9 @@ def _up_options(build_up: argparse.ArgumentParser) -> None:
 
 def _diverge_options(diverging: argparse.ArgumentParser) -> None:
     diverging.add_argument("host", metavar="HOST")
-    diverging.add_argument("number", type=int, nargs="?", default=3, metavar="N", help="how many; 3 without")
+    diverging.add_argument(
+        "number", type=int, nargs="?", default=3, metavar="N", help="how many (default: 3)"
+    )
 
 
 def _fault_options(fault: argparse.ArgumentParser) -> None:
@@ -123,9 +125,9 @@ def _fault_options(fault: argparse.ArgumentParser) -> None:
 
 
 def _chaos_options(chaos: argparse.ArgumentParser) -> None:
-    chaos.add_argument("--seconds", type=float, default=120.0, help="how long; 120 without")
+    chaos.add_argument("--seconds", type=float, default=120.0, help="how long (default: 120)")
     chaos.add_argument("--faults", type=int, help="end only after this many faults, however long it takes")
-    chaos.add_argument("--seed", type=int, help="which faults; a new seed without")
+    chaos.add_argument("--seed", type=int, help="which faults (default: a new seed)")
     chaos.add_argument("--server", default="mariadb", help="as for up, when there is no sandbox of that name")
     chaos.add_argument("--history", type=Path, metavar="FILE", help="keep what was recorded")
     chaos.add_argument("--judge", type=Path, metavar="FILE", help="only judge what was recorded before")

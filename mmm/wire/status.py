@@ -13,7 +13,7 @@ from mmm.wire.salvaged import ordered_salvage, salvage_field
 FORCE = "FORCE"
 """A parameter of SET_STATUS behind the three that MMM 2.x knows: writes are to be allowed whatever is missing."""
 DETACH = "DETACH"
-"""Another such parameter: the other master was lost, the active master is not to take what that one has by itself."""
+"""Another such parameter: the other master was lost, and the active master is not to replicate what it has."""
 PROBE = "PROBE"
 """Another one, with `stop` or `say`: before the writer's VIP is bound it is asked whether somebody has it."""
 PROBE_STOP, PROBE_SAY = f"{PROBE}:stop", f"{PROBE}:say"
@@ -52,7 +52,7 @@ class Status:
     force: bool = False
     """The writer role is to be taken though not everything may be there (rule 10.10)."""
     detach: bool = False
-    """The active master is not to replicate from the other master: that one was lost and is not compared (10.16)."""
+    """The active master is not to replicate from the other master, which was lost and is not compared yet (10.16)."""
     probe: str = ""
     """The writer's last host has not confirmed that it let go: somebody may have its VIP (10.19).
 

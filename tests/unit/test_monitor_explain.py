@@ -117,7 +117,10 @@ def test_the_values_behind_the_words() -> None:
         "refused": None,
         "code": None,
     }
-    assert [way["rule"] for way in db3["ways"]] == ["short_outage"]
+    (way,) = db3["ways"]
+    (lacking,) = way["missing"]
+    assert (way["rule"], lacking["code"]) == ("short_outage", "short")
+    assert lacking["fields"] == {"uptime": 500.0, "last_uptime": 500.0}
     assert told["hosts"][0]["set_online"] is None
 
 

@@ -9,9 +9,8 @@ from mmm.agent.act.agent import _STATE as STATES_THE_AGENT_TAKES
 from mmm.agent.decide import plan as agent_plan
 from mmm.gtid.mariadb import History, parse
 from mmm.gtid.transactions import Transactions
-from mmm.monitor.states.figures import figures
 from mmm.monitor.states.host_view import View
-from mmm.monitor.states.table import RULES, Consequence, rule_for, said
+from mmm.monitor.states.table import RULES, Consequence, missing, rule_for, said
 from mmm.monitor.world.host import (
     Opinion,
     Reference,
@@ -127,7 +126,7 @@ def test_every_sentence_and_every_missing_condition_can_be_said_of_any_host() ->
             for rule in RULES:
                 assert "{" not in str(said(rule, view))
                 for fact in rule.when:
-                    assert "{" not in fact.missing.format_map(figures(fact.missing, view))
+                    assert "{" not in str(missing(fact, view))
 
 
 def test_only_failures_take_roles_and_kill() -> None:

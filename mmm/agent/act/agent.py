@@ -266,7 +266,7 @@ class Agent:
     def _told_besides(self, request: wire.Request, status: Status, outcome: Outcome) -> tuple[str, ...]:
         """Return the fields of an answer to SET_STATUS; a classic monitor is told none.
 
-        What was got at a takeover counts for that one alone, so a host without the role says nothing of it.
+        What was got at a takeover counts for that takeover alone: a host without the role says nothing of it.
         """
         ours = granted(request) is not None or lead_of(request) is not None
         if not ours:

@@ -98,7 +98,7 @@ class Authority:
     def is_agreed(self) -> bool:
         """Tell whether the monitor has said last that it knows of the same hosts of the active master role.
 
-        Who has another conf may lack a host that the monitor gives the role to: it would ask all but that one.
+        With another conf this agent may not know a host that the monitor gives the role to, and would not ask it.
         """
         return bool(self._agreed) and self._agreed == self._own.get(HOSTS)
 

@@ -1,18 +1,18 @@
 """What the agent has to do: wanted against seen, as ordered steps (rules 7, 10.3, 10.4, 10.36). Pure.
 
 Nothing is done because it was ordered, and nothing is left because it was done before: each time the steps
-are those that lead from what stands on interface and server to what is wanted. The order is
+lead from what is found on the interface and in the server to what is wanted. The order is
 
     1. follow     a slave in use, or with broken replication, that replicates from another than the active master
     2. remove     deny writes, then unbind the writer's VIP, then the others that are not wanted; a server that does not
                   answer is killed then, where the conf says so
     3. add        bind the others, then for the writer's: sync, receive no more where a lost master is the source,
-                  get what only that one's binary log has, then what other replicas of it have, probe where somebody may
+                  get what only its binary log has, then what other replicas of it have, probe where somebody may
                   still have it, allow writes, bind
     4. replicate  ADMIN_OFFLINE stops replication, its end starts it; the active master is detached from a master
-                  that was lost, and attached again once that one is compared (rule 10.16); it goes on in the log of one
-                  that was set up anew; a master whose source is a slave, for getting what that one had was broken off,
-                  takes its peer again
+                  that was lost, and attached again once the lost one is compared (rule 10.16); it goes on in the log of
+                  one that was set up anew; a master whose source is a slave, because getting what the slave had was
+                  broken off, takes its peer again
 
 While a job rebuilds the host its replication is left alone, and the writer role is not taken.
 

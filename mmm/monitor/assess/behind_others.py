@@ -21,8 +21,8 @@ def to_follow(world: World, name: str) -> tuple[str, ...]:
 
     First those that are known to have more, the one with the most first; then those that may have got something since
     they were looked at. None where the host has the role already, where the old writer was not lost, or where a slave
-    with an agent of MMM 2.x may have more: such a slave goes on at the end of the new writer's log, and would get twice
-    what that one gets now.
+    with an agent of MMM 2.x may have more: such a slave goes on at the end of the new writer's log, and would get what
+    the new writer gets now a second time.
     """
     if not _is_taking_over(world, name):
         return ()
@@ -41,7 +41,7 @@ def to_follow(world: World, name: str) -> tuple[str, ...]:
 
 
 def holds_back(world: World, slave: str) -> bool:
-    """Tell whether a slave is not to be told of the next writer yet: that one is to follow it first, or may be."""
+    """Tell whether a slave is not to be told of the next writer yet: the next writer may have to follow it first."""
     master = world.active_master
     if master is None or not _is_taking_over(world, master) or not _is_reached(world, slave):
         return False

@@ -1,6 +1,6 @@
 """What a master that comes back has and others lack (rules 10.16, 10.28). Pure.
 
-keeps_away  tells whether the active master is detached from a lost one until that one is back in use
+keeps_away  tells whether the active master is detached from a lost one until the lost one is back in use
 note      keeps what the active master had when a host was lost: later it may have fetched what that host has
 unshared  what a returning host has and the active master had not: by GTID, else by the active master's place in its
           binary log
@@ -45,7 +45,7 @@ def note(world: World, name: str, read: Transactions) -> World:
 def keeps_away(world: World, name: str) -> bool:
     """Tell whether the host is the active master and is not to replicate from another master, which was lost.
 
-    What that one has and nobody got would come in the middle of newer transactions: an old row over a new one.
+    What the lost one has and nobody got would arrive in the middle of newer transactions: an old row over a new one.
     """
     return world.active_master == name and bool(lost_masters(world, name))
 

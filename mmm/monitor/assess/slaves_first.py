@@ -2,7 +2,7 @@
 
     follows by GTID            is not waited for: it goes on where it was, whenever it is told
     follows by file and place  is waited for, at most SLAVES_FIRST seconds: its own agent proves the place or refuses
-    has more than that one     is told later: see `behind_others`
+    has more than the writer   is told later: see `behind_others`
     has an agent of MMM 2.x    is waited for until it has answered or its order has failed, GTID or not: such an agent
                                goes on at the end of the new master's binary log as it is then, and what was written
                                before never comes to that slave

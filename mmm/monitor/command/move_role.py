@@ -229,8 +229,8 @@ def _answer(
 def _set_apart(world: World, name: str, now: float) -> World:
     """Return the world in which who wrote before a forced move is not in use until it is compared.
 
-    It may have what the new active master could not apply, and that one is not to get it among newer transactions. The
-    old owner is judged by its own replication too.
+    It may have what the new active master could not apply, and is not to get among newer transactions. The old owner is
+    judged by its own replication too.
     """
     host = world.hosts[name]
     good = host.good("rep_threads", "rep_backlog")

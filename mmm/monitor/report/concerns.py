@@ -77,11 +77,11 @@ def _vacant(world: World, vacant: Vacancy) -> Iterator[Warned]:
 
 
 _VACANT: Mapping[str, str] = {Reason.BLOCKED: "failover_blocked", Reason.HELD_BACK: "not_promoted"}
-"""Codes of warnings for reasons that have one of their own."""
+"""Codes of warnings for reasons that have a separate one."""
 
 
 def _no_holder(world: World, role: str) -> Iterator[Warned]:
-    """Say that IPs of the role are nowhere and stay so: that one is given in the next turn is not worth a word."""
+    """Warn of IPs of the role that nobody holds and nobody will get in the next turn."""
     vips = [vip for vip, owner in world.owner.items() if vip.role == role and owner is None]
     if not vips or unheld.is_due(world, vips[0]):
         return

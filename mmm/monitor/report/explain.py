@@ -12,10 +12,8 @@ from mmm.monitor.decide import unheld
 from mmm.monitor.decide.reconcile import holders
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.states import conditions
-from mmm.monitor.states.conditions import Condition
-from mmm.monitor.states.figures import figures
 from mmm.monitor.states.host_view import View
-from mmm.monitor.states.table import RULES, Rule, rule_for, said
+from mmm.monitor.states.table import RULES, Rule, missing, rule_for, said
 from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.host import State
 from mmm.monitor.world.said import encoded
@@ -105,8 +103,8 @@ def _ways(view: View) -> Iterator[dict[str, Any]]:
     state = view.host.state
     for rule in RULES:
         if state in rule.sources and rule.to in _BETTER.get(state, ()) and _may_apply(rule, view):
-            missing = [_missing(fact, view) for fact in rule.when if not fact.holds(view)]
-            yield {"to": str(rule.to), "rule": rule.name, "missing": missing}
+            lacking = [encoded(missing(fact, view)) for fact in rule.when if not fact.holds(view)]
+            yield {"to": str(rule.to), "rule": rule.name, "missing": lacking}
 
 
 _BETTER = {
@@ -141,10 +139,6 @@ def _set_online(view: View) -> dict[str, Any] | None:
     }
 
 
-def _missing(fact: Condition, view: View) -> str:
-    return fact.missing.format_map(figures(fact.missing, view))
-
-
 def _host_lines(host: Mapping[str, Any]) -> Iterator[str]:
     why = f" ({host['rule']}): {host['sentence']}" if host["rule"] else ""
     yield f"{host['host']}: {host['state']} since {host['since']}{why}"
@@ -159,8 +153,9 @@ def _host_lines(host: Mapping[str, Any]) -> Iterator[str]:
         lost = ", ".join(host["suspended"])
         yield f"    replication from {lost} is suspended until that is compared and back in use"
     for way in host["ways"]:
-        missing = f"; missing: {'; '.join(way['missing'])}" if way["missing"] else " now"
-        yield f"    would become {way['to']} by {way['rule']}{missing}"
+        lacking = "; ".join(each["text"] for each in way["missing"])
+        when = f"; missing: {lacking}" if lacking else " now"
+        yield f"    would become {way['to']} by {way['rule']}{when}"
     yield from _set_online_lines(host)
     yield from _agent_lines(host["agent"])
 

@@ -162,6 +162,19 @@ def said(rule: Rule, view: View) -> Judged:
     return Judged(rule.name, figures(rule.sentence, view))
 
 
+class Missing(Said):
+    """What keeps a condition from holding for a host."""
+
+    __slots__ = ()
+
+    texts: ClassVar[Texts] = {fact.name: fact.missing for rule in RULES for fact in rule.when}
+
+
+def missing(fact: Condition, view: View) -> Missing:
+    """Return what keeps the condition, which does not hold for the host, from holding."""
+    return Missing(fact.name, figures(fact.missing, view))
+
+
 _RULES_OF = {state: tuple(rule for rule in RULES if state in rule.sources) for state in State}
 
 

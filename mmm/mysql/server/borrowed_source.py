@@ -1,4 +1,4 @@
-"""Another server as a master's source for a moment, up to what that one has, and its own source again (rule 10.10).
+"""Another server as a master's source for a moment, up to what it has, and then the old source again (rule 10.10).
 
 Its own source was lost, and the other one has got more of that. What was received is applied by now.
 """
@@ -14,7 +14,7 @@ from mmm.mysql.session.connection import Address, Connection
 
 
 def borrow_source(replica: Connection, source: Address, at_source: Connection, timeout: float) -> None:
-    """Have `replica` get from `source`, by GTID, what that one has and it lacks.
+    """Have `replica` get from `source`, by GTID, what it lacks.
 
     MySQL's auto-position asks for just that, whatever the replica has more; MariaDB goes on behind its last
     transaction, so that the source has to have all that is here: raises as `follow` does.

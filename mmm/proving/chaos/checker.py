@@ -67,7 +67,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The rows of a server that one failover has lost, and what MMM said of it."""
+    """The rows of a server that a failover has lost, and what MMM said about it."""
 
     host: str
     rows: tuple[Row, ...]

@@ -70,7 +70,7 @@ def users(layout: Layout, name: str, server: Server) -> list[str]:
 def replicate(machine: Machine, layout: Layout, server: Server, source: str) -> None:
     """Make a host replicate from the host `source`, from where its own transactions end; raises SqlError.
 
-    Without GTIDs from the end of that one's binary log.
+    Without GTIDs, from the end of the binary log of `source`.
     """
     own = layout.agents[machine.name].hosts[machine.name]
     origin = layout.hosts[source]
