@@ -80,6 +80,19 @@ CODES: dict[str, Code] = {
     "grant_missing": Code(
         _E, "the {account} account lacks {privilege} at {to}", "run there: {statement}", failover=True
     ),
+    "tools_login_refused": Code(
+        _W,
+        "the tools account cannot log in at {to}: {why}: mmm_rejoin would be refused",
+        "make the account of docs/rejoin.md there; tools_user and tools_password in the conf",
+    ),
+    "tools_grant_missing": Code(
+        _W, "the tools account lacks {privilege} at {to}: mmm_rejoin would fail", "run there: {statement}"
+    ),
+    "no_tools_programs": Code(
+        _W,
+        "has no {programs}: it cannot give a copy of its data to mmm_rejoin, nor take one",
+        "apt-get install {programs}",
+    ),
     # --- servers
     "old_version": Code(
         _W, "{version} is older than what is supported", "MariaDB 10.5 or later, MySQL 5.7 or later"

@@ -32,7 +32,7 @@ class Login:
     """How an account of MMM got on at a server: `problem` is empty where it was let in."""
 
     account: str
-    """monitor, agent or replication."""
+    """monitor, agent, replication or tools."""
     user: str
     to: str
     """The host of the server."""
@@ -122,7 +122,9 @@ class HostLook:
     room: tuple[Room, ...] = ()
     server: Server | None = None
     logins: tuple[Login, ...] = ()
-    """Of the agent here, and of the agent and of replication at the possible masters."""
+    """Of the agent here, of the agent and of replication at the possible masters, of the tools at all servers."""
+    no_programs: tuple[str, ...] = ()
+    """What a copy by mariadb-backup takes and is not here, where the conf names a user for the tools."""
     agents: Mapping[str, str] = field(default_factory=dict)
     """Why another host's agent did not answer, by host; empty where it did."""
     pings: Mapping[str, bool] = field(default_factory=dict)

@@ -10,9 +10,10 @@ from contextlib import suppress
 
 from mmm.config.agreement import alike
 from mmm.config.model import Cluster, Host
-from mmm.doctor.look import HostLook
+from mmm.doctor.look import HostLook, Server
 from mmm.doctor.machine import asked, own_files, pinged, room, unwritable, written_by
 from mmm.doctor.servers import log_in, look_at
+from mmm.mysql.backup import mariadb_backup
 from mmm.network.own import interfaces, own_addresses
 from mmm.network.socket_table import listening
 from mmm.process import tls
@@ -38,6 +39,11 @@ def look_host(conf: Cluster) -> HostLook:
             if kind == "replication" or host != here
             if kind == "agent" or here.replication_user
         ]
+        as_tools = [
+            threads.submit(log_in, host, "tools", of=here, grants=host == here)
+            for host in conf.hosts.values()
+            if here.tools_user
+        ]
         context = tls.client_context(conf.socket)
         others = _others(conf, here)
         agents = {host.name: threads.submit(_agent, host, context) for host in others}
@@ -55,7 +61,8 @@ def look_host(conf: Cluster) -> HostLook:
             unwritable=unwritable((here.pid_path, f"{LOG_DIR}/x")),
             room=room((*written_by(server.settings if server else {}), *own_files(here.pid_path))),
             server=server,
-            logins=(login, *(each.result() for each in at_masters)),
+            logins=(login, *(each.result() for each in (*at_masters, *as_tools))),
+            no_programs=_missing_programs() if here.tools_user and _is_mariadb(server) else (),
             agents={name: said.result() for name, said in agents.items()},
             pings={host.name: pings[host.ip] for host in others if host.ip in pings},
             clock=time.time(),
@@ -99,6 +106,16 @@ def _listens(port: int) -> tuple[str, ...]:
     with suppress(OSError):
         return tuple(sorted(listening(port)))
     return ()
+
+
+def _is_mariadb(server: Server | None) -> bool:
+    return server is not None and server.family == "MariaDB"
+
+
+def _missing_programs() -> tuple[str, ...]:
+    """Return the packages whose programs make and take a copy of the data, and are not here."""
+    programs = {mariadb_backup.PACKAGE: mariadb_backup.NAMES, "zstd": ("zstd",)}
+    return tuple(package for package, names in programs.items() if not any(map(shutil.which, names)))
 
 
 def _missing_command(conf: Cluster) -> str:

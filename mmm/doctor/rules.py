@@ -190,12 +190,13 @@ def _accounts(picture: Picture, name: str) -> Iterator[Finding] | None:
 
 def _login(login: Login, name: str) -> Iterator[Finding]:
     about = {"account": login.account, "to": login.to}
-    if login.problem:
-        code = "login_refused" if login.answered else "server_silent"
-        yield Finding(code, name, {**about, "why": login.problem})
+    tools = login.account == "tools"  # which no failover needs; a silent server is said of the other accounts
+    if login.problem and (login.answered or not tools):
+        refused = "tools_login_refused" if tools else "login_refused"
+        yield Finding(refused if login.answered else "server_silent", name, {**about, "why": login.problem})
     for lack in login.lacks:
         more = {"privilege": lack.privilege, "statement": lack.statement}
-        yield Finding("grant_missing", name, {**about, **more})
+        yield Finding("tools_grant_missing" if tools else "grant_missing", name, {**about, **more})
 
 
 def _server(picture: Picture, name: str) -> Iterator[Finding] | None:
@@ -336,6 +337,8 @@ def _machine_of(conf: Cluster, name: str, look: HostLook) -> Iterator[Finding]:
         yield Finding("no_interface", name, {"name": host.cluster_interface})
     if look.block_command:
         yield Finding("no_block_command", name, {"name": look.block_command})
+    if look.no_programs:
+        yield Finding("no_tools_programs", name, {"programs": " ".join(look.no_programs)})
     yield from _files(name, look.unwritable, look.room)
 
 

@@ -11,6 +11,7 @@ from mmm.mysql.server.privileges import (
     look_at_missing_grants,
     monitor_needs,
     replication_needs,
+    tools_needs,
 )
 from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import replica_status
@@ -44,6 +45,7 @@ _NEEDS: dict[str, Callable[[Flavour], Iterable[Need]]] = {
     "monitor": monitor_needs,
     "agent": agent_needs,
     "replication": replication_needs,
+    "tools": tools_needs,
 }
 
 
@@ -54,6 +56,7 @@ def account(host: Host, kind: str, of: Host | None = None) -> Address:
         "monitor": (of.monitor_user, of.monitor_password),
         "agent": (of.agent_user, of.agent_password),
         "replication": (of.replication_user, of.replication_password),
+        "tools": (of.tools_user, of.tools_password),
     }[kind]
     return Address(host.ip, host.mysql_port, user, password, tls_of(host))
 

@@ -66,7 +66,9 @@ def reunite(sandbox: Sandbox, apart: Mapping[str, str]) -> None:
     apart = {
         name: extra for name, extra in apart.items() if name != writer and surplus(sandbox, name, writer)
     }
-    for name in apart:
+    for name in sorted(
+        apart, key=sandbox.layout.masters.count
+    ):  # a slave that cannot leave a lost master goes first
         rejoin(sandbox, name)
     sandbox.bring_online(limit=LIMIT, force=False)
 

@@ -14,6 +14,8 @@ from tests.clusters import LIMIT, shown
 
 pytestmark = pytest.mark.sandbox
 
+UNLOGGED = "SET SESSION sql_log_bin=0"
+
 CLASSIC_HELP = """\
 Valid commands are:
     help                              - show this message
@@ -69,10 +71,12 @@ def test_the_doctor_finds_nothing_in_a_healthy_cluster_and_names_each_thing_that
         sandbox.sql("db2", "SET GLOBAL auto_increment_offset=1")
         sandbox.sql("db1", "SET GLOBAL auto_increment_increment=3")
         sandbox.sql("db3", "CHANGE MASTER TO MASTER_DELAY=5")
+        sql.execute(sandbox.machine("db3"), [UNLOGGED, "REVOKE BINLOG REPLAY ON *.* FROM mmm_tools"])
         broken = sandbox.control("--format", "json", "doctor")
     finally:
         sandbox.machine("monitor").run(["umount", "-l", LOGS])
         sandbox.sql("db3", "CHANGE MASTER TO MASTER_DELAY=0")
+        sql.execute(sandbox.machine("db3"), [UNLOGGED, "GRANT BINLOG REPLAY ON *.* TO mmm_tools"])
         sandbox.sql("db1", "SET GLOBAL auto_increment_increment=2")
         sandbox.sql("db2", "SET GLOBAL auto_increment_offset=2")
         for statement in (f"SET GLOBAL server_id={number}", "SET GLOBAL binlog_format=ROW", "START SLAVE"):
@@ -95,12 +99,13 @@ def test_the_doctor_finds_nothing_in_a_healthy_cluster_and_names_each_thing_that
         ("increments_differ", "db2"),
         ("offsets_equal", "db2"),
         ("delayed", "db3"),
+        ("tools_grant_missing", "db3"),
     }
 
 
 def _set_password(sandbox: Sandbox, password: str) -> None:
     """Set that of replication at db2 alone."""
-    statements = ["SET SESSION sql_log_bin=0", f"ALTER USER 'replication'@'%' IDENTIFIED BY '{password}'"]
+    statements = [UNLOGGED, f"ALTER USER 'replication'@'%' IDENTIFIED BY '{password}'"]
     sql.execute(sandbox.machine("db2"), statements)
 
 

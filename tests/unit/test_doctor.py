@@ -139,6 +139,23 @@ LOST = "Access denied for user 'x' (1045)"
             ),
         ),
         (
+            "tools_login_refused",
+            "db2",
+            changed("db2", lambda old: replace(old, logins=(Login("tools", "t", "db1", LOST),))),
+        ),
+        (
+            "tools_grant_missing",
+            "db2",
+            changed(
+                "db2",
+                lambda old: replace(
+                    old,
+                    logins=(Login("tools", "t", "db2", lacks=(Lack("RELOAD", "GRANT RELOAD ON *.* TO t"),)),),
+                ),
+            ),
+        ),
+        ("no_tools_programs", "db3", changed("db3", lambda old: replace(old, no_programs=("zstd",)))),
+        (
             "conf_differs",
             "db3",
             changed("db3", lambda old: replace(old, conf={**old.conf, "vip_lease": "3"})),
@@ -258,6 +275,11 @@ def test_a_server_that_nobody_reaches_is_one_line_and_goes_with_its_cause() -> N
     assert wrong(picture(**local)) == [("db2", "not_listening")]
     cut_off = {name: everywhere[name] for name in ("db1", "db3")}
     assert wrong(picture(**cut_off)) == [("db1", "server_silent"), ("db3", "server_silent")]
+
+
+def test_of_the_tools_a_server_that_is_silent_is_not_said_again() -> None:
+    silent = Login("tools", "t", "db1", LOST, answered=False)
+    assert set(codes(changed("db2", lambda old: replace(old, logins=(silent,))))) <= {"source_is_newer"}
 
 
 def test_a_vip_on_two_hosts_and_a_writer_are_seen() -> None:

@@ -93,7 +93,10 @@ def test_the_replica_that_is_in_the_way_is_named_by_its_host() -> None:
     here = replace(DB1, replicas=("10.0.0.3", "10.9.9.9"))
     follows = replace(DB3, source_ip=LOOK.ip)
     (found,) = refusals(replace(LOOK, server=here, others={"db2": DB2, "db3": follows}))
-    assert sentence(found) == "db1 is the source of db3 and 10.9.9.9: have them follow db2 first"
+    assert (
+        sentence(found)
+        == "db1 is the source of db3 and 10.9.9.9: have them follow db2, or bring them back, first"
+    )
 
 
 def test_a_session_that_is_left_of_a_replica_which_follows_another_host_by_now_is_nothing() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mmm.mysql.flavour import Flavour
-from mmm.mysql.server.accounts import agent_privileges, monitor_privileges
+from mmm.mysql.server.accounts import agent_privileges, monitor_privileges, tools_privileges
 from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.question import Question
 
@@ -87,6 +87,11 @@ def monitor_needs(flavour: Flavour) -> tuple[Need, ...]:
 def replication_needs(_: Flavour) -> tuple[Need, ...]:
     """Return what the replication account needs on every server that others replicate from."""
     return (Need("REPLICATION SLAVE"),)
+
+
+def tools_needs(flavour: Flavour) -> tuple[Need, ...]:
+    """Return what the account of the tools needs on every server, for each may give a copy, or need one."""
+    return tuple(map(Need, tools_privileges(flavour)))
 
 
 def look_at_missing_grants(connection: Connection, needs: Iterable[Need]) -> Question[tuple[Missing, ...]]:

@@ -13,7 +13,7 @@ _REFUSALS = {
     "master_silent": "the server of {master}, the active master, does not answer: {why}",
     "master_read_only": "{master}, the active master, is read_only: wait until it takes writes",
     "writable": "the server of {host} is not read_only: its agent makes it so, look at its log",
-    "has_replicas": "{host} is the source of {replicas}: have them follow {master} first",
+    "has_replicas": "{host} is the source of {replicas}: have them follow {master}, or bring them back, first",
     "other_series": "{host} runs {here}, {master} runs {there}: data files cannot be copied between them",
     "no_gtids": "{host} or {master} has no GTIDs, so nothing proves what only {host} has: rebuild it by hand",
     "nothing_to_do": "{host} has nothing that {master} lacks, and replicates: `mmm_control set_online {host}`",
