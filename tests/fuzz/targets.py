@@ -13,6 +13,7 @@ from typing import Literal
 from mmm.agent.decide import plan, seen
 from mmm.binlog import events, replay, transactions
 from mmm.binlog.contents import contents
+from mmm.binlog.stored_rows import rows_of
 from mmm.config.load import (
     Cluster,
     ConfError,
@@ -38,6 +39,7 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.world import Mode, World
 from mmm.mysql.server.replica_status import parse_status
 from mmm.mysql.session import text_protocol
+from mmm.tools.saved.exact import whole
 from mmm.tools.saved.printed import items
 from mmm.tools.saved.sql import Writer
 from mmm.wire import agent as wire
@@ -241,6 +243,9 @@ def binlog(data: bytes) -> None:
             assert len(printed) <= len(lacking) + 1
     with contextlib.suppress(transactions.UnusableError):
         list(contents([data]))
+    with contextlib.suppress(events.DamagedError):
+        for row in rows_of(data[4:], checksums=False):
+            whole(row)
     lines = data.splitlines(keepends=True)
     list(replay.statements(lines))
     for mariadb in (True, False):

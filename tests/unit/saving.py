@@ -51,6 +51,12 @@ def found(server: Server, there: Executed) -> Extras:
     return find(home(server), there, has(server))
 
 
+def program_of(server: Server) -> str:
+    """Return the program that reads the server's log."""
+    own = server.kind.binlog_program()
+    return binlog_program.find(str(own or ""), os.environ["PATH"], mariadb=server.kind.flavour.mariadb)
+
+
 def saved(
     server: Server,
     extras: Extras,
@@ -59,7 +65,4 @@ def saved(
     here: Connection | None = None,
     there: Connection | None = None,
 ) -> Saved:
-    own = server.kind.binlog_program()
-    mariadb = server.kind.flavour.mariadb
-    program = binlog_program.find(str(own or ""), os.environ["PATH"], mariadb=mariadb)
-    return save(extras, Target(folder, "db1", "db2"), Sources(program, here, there))
+    return save(extras, Target(folder, "db1", "db2"), Sources(program_of(server), here, there))

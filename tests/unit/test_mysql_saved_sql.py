@@ -1,15 +1,21 @@
 """What is saved can be read, and run again: the same rows come of it, on every kind of server, for every type."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from mmm.binlog.stored_rows import rows_of
+from mmm.process.binlog_program import lines_of
+from mmm.tools.saved.exact import whole
+from mmm.tools.saved.extras import Extra
 from mmm.tools.saved.outcome import Saved, TableCount
+from mmm.tools.saved.printed import Row, items
+from mmm.tools.saved.values import Cell, literal
 from tests.servers import MARIADB, Server, Servers, kind
-from tests.unit.saving import GTIDS, KINDS, found, has, home, saved
+from tests.unit.saving import GTIDS, KINDS, found, has, home, program_of, saved
 
 pytestmark = pytest.mark.mysql
 
@@ -17,8 +23,9 @@ NUMBERS = {
     "ti": ("TINYINT", "-128"), "tu": ("TINYINT UNSIGNED", "255"), "su": ("SMALLINT UNSIGNED", "65535"),
     "mi": ("MEDIUMINT", "-8388608"), "mu": ("MEDIUMINT UNSIGNED", "16777215"), "iu": ("INT UNSIGNED", "4294967295"),
     "bi": ("BIGINT", "-9223372036854775808"), "bu": ("BIGINT UNSIGNED", "18446744073709551615"),
-    "de": ("DECIMAL(30,10)", "-12345678901234567890.0123456789"), "fl": ("FLOAT", "1.1"), "dou": ("DOUBLE", "1e100"),
-    "b1": ("BIT(1)", "b'1'"), "b9": ("BIT(9)", "b'100000001'"), "ye": ("YEAR", "2026"), "y0": ("YEAR", "0"),
+    "de": ("DECIMAL(30,10)", "-12345678901234567890.0123456789"), "fl": ("FLOAT", "52.52001"),
+    "dou": ("DOUBLE", "1e100"), "b1": ("BIT(1)", "b'1'"), "b9": ("BIT(9)", "b'100000001'"), "ye": ("YEAR", "2026"),
+    "y0": ("YEAR", "0"),
 }  # fmt: skip
 TIMES = {
     "da": ("DATE", "'0001-12-31'"), "t0": ("TIME", "'-838:59:59'"), "t6": ("TIME(6)", "'-00:00:01.500000'"),
@@ -66,6 +73,13 @@ class Pair:
     def text(self, done: Saved, name: str = "transactions.sql") -> str:
         assert done.folder is not None
         return (done.folder / name).read_text("utf-8")
+
+    def printed(self, log: Path, wanted: Mapping[int, Extra]) -> list[Row]:
+        """Return the rows that the program prints of a log."""
+        mariadb = self.one.kind.flavour.mariadb
+        program = program_of(self.one)
+        with lines_of(program, ("-vv", "--base64-output=decode-rows", str(log)), 60.0) as lines:
+            return [item for _, item in items(lines, wanted, mariadb=mariadb) if isinstance(item, Row)]
 
     def apply(self, done: Saved) -> None:
         """Run what was saved on the other server."""
@@ -146,6 +160,99 @@ def test_all_types_come_out_as_they_went_in(servers: Servers, tmp_path: Path) ->
     one, two = both.checksums("w", "bare")
     assert one == two
     assert None not in one
+
+
+@pytest.mark.parametrize("servers", KINDS, indirect=True)
+def test_stored_values_are_read_as_the_program_prints_them(servers: Servers, tmp_path: Path) -> None:
+    columns = {name: each for name, each in types(servers).items() if name not in {"fl", "js", "ge"}}
+    kinds = ", ".join(f"{name} {each[0]}" for name, each in columns.items())
+    values = ", ".join(each[1] for each in columns.values())
+    both = pair(servers, tmp_path, f"CREATE TABLE w (id INT PRIMARY KEY, {kinds})")
+    server = both.one
+    before = has(server)
+    server.run(
+        "SET NAMES utf8mb4, time_zone='+03:00', sql_mode=''",
+        f"INSERT INTO shop.w VALUES (1, {values})",  # noqa: S608
+        "INSERT INTO shop.w (id) VALUES (2), (3)",
+        *(f"UPDATE shop.w SET {name}={each[1]} WHERE id=2" for name, each in columns.items()),  # noqa: S608
+        "UPDATE shop.w SET de=-0.5, t6='-00:00:00.000001', t0='12:00:00', d3='1000-01-01' WHERE id=3",
+        "UPDATE shop.w SET de=99999999999999999999.9999999999, t6='838:59:59', dou=-0.1, d3=0, da=0, ts=0",
+    )
+    extras = found(server, before)
+    [part] = extras.parts
+    data = part.path.read_bytes()
+    printed = both.printed(part.path, {extra.begin: extra for extra in extras.transactions})
+    stored = [
+        row for extra in extras.transactions for row in rows_of(data[extra.begin : extra.end], checksums=True)
+    ]
+    assert len(printed) == len(stored) > len(columns)
+    for one, other in zip(printed, map(whole, stored), strict=True):
+        assert (one.change, one.schema, one.table) == (other.change, other.schema, other.table)
+        for image, read in ((one.old, other.old), (one.new, other.new)):
+            assert image.keys() == read.keys()
+            for at, cell in image.items():
+                assert same(cell, read[at]), (at, cell, read[at])
+
+
+def same(printed: Cell, read: Cell) -> bool:
+    if printed.doubtful:  # what the program prints has lost it
+        return read.value is not None
+    if printed.kind == "DOUBLE" and printed.value is not None and read.value is not None:
+        return float(printed.value) == float(read.value)
+    return literal(printed, None) == literal(read, None)
+
+
+@pytest.mark.parametrize("servers", KINDS, indirect=True)
+def test_a_float_comes_out_with_all_its_digits(servers: Servers, tmp_path: Path) -> None:
+    numbers = (
+        "16777215",
+        "0.1",
+        "1.17549435e-38",
+        "-3.40282347e38",
+        "52.5200081",
+        "1e-45",
+        "0",
+        "123456.789",
+    )
+    both = pair(servers, tmp_path, "CREATE TABLE f (id INT AUTO_INCREMENT PRIMARY KEY, x FLOAT, t TEXT)")
+    done = both.save(
+        "INSERT INTO f (x) VALUES (1.5)",
+        f"INSERT INTO f (x, t) VALUES {', '.join(f'({number}, NULL)' for number in numbers)}",  # noqa: S608
+        "UPDATE f SET x=x/3, t='more'",
+    )
+    both.apply(done)
+    one, two = both.checksums("f")
+    assert one == two
+
+
+@pytest.mark.parametrize("servers", ["mysql:9.7"], indirect=True)
+def test_rows_with_places_on_a_map_come_out_though_the_program_cannot_print_them(
+    servers: Servers, tmp_path: Path
+) -> None:
+    place = "ST_GeomFromText('POINT(1 2)')"
+    both = pair(
+        servers,
+        tmp_path,
+        "CREATE TABLE p (id INT PRIMARY KEY, g POINT, c VARCHAR(9), d DECIMAL(9,2), t DATETIME(3))",
+        "CREATE TABLE j (id INT PRIMARY KEY, g POINT, j JSON)",
+        f"INSERT INTO p VALUES (1, {place}, 'a', 1.5, '2026-11-29 04:05:06.123'), (2, {place}, 'b', -2.5, NULL)",  # noqa: S608
+    )
+    done = both.save(
+        f"INSERT INTO p VALUES (3, {place}, 'c', 3, NOW(3)), (4, NULL, 'd', NULL, NULL), (5, {place}, 'e', 0, NULL)",  # noqa: S608
+        "UPDATE p SET c='z', g=ST_GeomFromText('POINT(3 4)') WHERE id<4",
+        "DELETE FROM p WHERE id=4",
+    )
+    assert done.unprinted == 0
+    assert done.tables == (TableCount("shop.p", 3, 3, 1, 5, 0, 0),)
+    both.apply(done)
+    one, two = both.checksums("p")
+    assert one == two
+    lost = both.save(
+        f"INSERT INTO j VALUES (1, {place}, '{{}}'), (2, {place}, '{{}}')",  # noqa: S608
+        "INSERT INTO o VALUES (9,'x',9)",
+    )
+    assert (lost.unprinted, lost.rows) == (2, "INSERT shop.j 2, INSERT shop.o 1")
+    both.apply(lost)
 
 
 @pytest.mark.parametrize("servers", KINDS, indirect=True)

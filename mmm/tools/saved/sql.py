@@ -63,10 +63,14 @@ def _text(cell: Cell | None) -> str:
 
 def told(*, mariadb: bool) -> tuple[str, ...]:
     """Return what a reader of the file has to know."""
-    program = "mariadb-binlog" if mariadb else "mysqlbinlog"
+    less = (
+        ""
+        if mariadb
+        else ": of compressed transactions a FLOAT has six digits here, spatial columns are left out"
+    )
     return (
         "To put some of it back: read it, take out what is not wanted, run the rest on the active master.",
-        f"It is what {program} prints of the files in raw/. These are the truth: a FLOAT has six digits here.",
+        f"The files in raw/ are the truth{less}.",
         "What triggers have written is among it, and they would write it again.",
     )
 

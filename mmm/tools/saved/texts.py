@@ -1,16 +1,18 @@
 """Makes `transactions.sql` and `rows.sql` of the saved files of a log, by the program that belongs to the server."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from mmm.binlog.compressed import without_compression
-from mmm.binlog.events import Format, read_format
+from mmm.binlog.events import DamagedError, read_format
+from mmm.binlog.stored_rows import StoredRow, rows_of
 from mmm.mysql.session.connection import Connection, MysqlError
 from mmm.process.binlog_program import lines_of
+from mmm.tools.saved.exact import exact, fits, is_inexact, whole
 from mmm.tools.saved.extras import Extra, Extras
 from mmm.tools.saved.layouts import Layouts, Table, may_alter
 from mmm.tools.saved.now import Key, answered, key_of, question
@@ -19,11 +21,10 @@ from mmm.tools.saved.printed import Item, Row, Statement, items
 from mmm.tools.saved.rows import Image, Listing, Rows, UnaskedError
 from mmm.tools.saved.sql import OURS, Writer, told
 from mmm.tools.saved.tables import Tables
-from mmm.tools.saved.values import Cell, in_doubt, resolved
 
 _ARGUMENTS = ("-vv", "--base64-output=decode-rows", "--verify-binlog-checksum")
-_LARGEST = 1 << 26
-"""Bytes of a transaction in which strings are looked for."""
+_LARGEST = 1 << 28
+"""Bytes of a transaction whose rows are read beside what is printed of them."""
 _OF_MARIADB = ("--loose-skip-gtid-strict-mode",)
 """The log of a host that came apart may have another's transactions behind later numbers of its own (since 10.8)."""
 _BEGINNING = 4096
@@ -147,40 +148,81 @@ class Texts:
 def _exact(
     found: Iterator[tuple[int, Item]], extras: Sequence[Extra], log: Path
 ) -> Iterator[tuple[int, Item]]:
-    """Return the same, with strings that are printed in two ways as the log has them."""
-    current, raw, at = -1, b"", 0
+    """Return the same, with what is printed less exactly as the log has it."""
+    current = -1
     with log.open("rb") as file:
-        form = read_format(file.read(_BEGINNING))
+        checksums = read_format(file.read(_BEGINNING)).checksums
         for number, item in found:
-            if isinstance(item, Row) and any(
-                cell.printed for cell in (*item.old.values(), *item.new.values())
-            ):
-                if number != current:
-                    current, at = number, 0
-                    raw = _doubtful(file, extras[number], form)
-                old, at = _image(item.old, raw, at)
-                new, at = _image(item.new, raw, at)
-                yield number, replace(item, old=old, new=new)
+            if number != current:
+                current, stored = number, _Stored(file, extras[number], checksums=checksums)
+            if isinstance(item, Row):
+                yield from ((number, row) for row in stored.exact(item))
             else:
                 yield number, item
 
 
-def _doubtful(file: BinaryIO, extra: Extra, form: Format) -> bytes:
-    """Return a transaction's bytes, none where all strings in it can be read in one way only, or it is too large."""
-    if extra.end - extra.begin > _LARGEST:
-        return b""
-    file.seek(extra.begin)
-    raw = without_compression(file.read(extra.end - extra.begin), checksums=form.checksums)
-    return raw if in_doubt(raw) else b""
+class _Stored:
+    """The rows of a transaction as its log has them, read only where a row is printed less exactly."""
+
+    def __init__(self, file: BinaryIO, extra: Extra, *, checksums: bool) -> None:
+        self._file = file
+        self._extra = extra
+        self._checksums = checksums
+        self._passed = 0
+        """Rows that were printed exactly, before one that was not."""
+        self._rows: Iterator[StoredRow] | None = None
+        self._next: StoredRow | None = None
+
+    def exact(self, row: Row) -> Iterator[Row]:
+        """Return a printed row as it is stored, with those of its event that could not be printed behind it.
+
+        What is stored in a way that is not known here stays as it is printed.
+        """
+        if self._rows is None and not is_inexact(row):
+            self._passed += 1
+            yield row
+            return
+        try:
+            of = self._taken()
+            if of is None or not fits(row, of):
+                self._rows = iter(())
+                yield row
+            elif row.whole:
+                yield exact(row, of)
+            else:
+                yield from self._unprinted(row, of)
+        except DamagedError:
+            self._rows, self._next = iter(()), None
+            yield row
+
+    def _unprinted(self, row: Row, of: StoredRow) -> Iterator[Row]:
+        yield _whole(of) or row
+        while (following := self._taken()) is not None:
+            if following.event != of.event:
+                self._next = following
+                return
+            yield _whole(following) or replace(row, old={}, new={})
+
+    def _taken(self) -> StoredRow | None:
+        if self._rows is None:
+            self._rows = islice(self._read(), self._passed, None)
+        taken, self._next = self._next or next(self._rows, None), None
+        return taken
+
+    def _read(self) -> Iterator[StoredRow]:
+        size = self._extra.end - self._extra.begin
+        if size > _LARGEST:
+            return iter(())
+        self._file.seek(self._extra.begin)
+        return rows_of(self._file.read(size), checksums=self._checksums)
 
 
-def _image(image: Mapping[int, Cell], raw: bytes, at: int) -> tuple[dict[int, Cell], int]:
-    if not raw:
-        return dict(image), at
-    exact: dict[int, Cell] = {}
-    for number, cell in image.items():
-        exact[number], at = resolved(cell, raw, at)
-    return exact, at
+def _whole(of: StoredRow) -> Row | None:
+    """Return a stored row; None where it has what cannot be read here."""
+    try:
+        return whole(of)
+    except DamagedError:
+        return None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ r"""A column's value as mariadb-binlog and mysqlbinlog print it with `-vv`, and 
 
 Both print strings as bytes of the column's character set. MySQL's escapes are `\'`, `\\`, `\n` and the like, and
 `\xNN`; MariaDB's are `\xNN` for bytes below 0x20 alone, with quotes and backslashes as they are: what looks like such
-an escape there may be four characters of the value; the raw event tells (`resolved`).
+an escape there may be four characters of the value; the event itself tells (`mmm.tools.saved.exact`).
 """
 
 import re
@@ -35,9 +35,6 @@ _ADDRESSES: dict[str, tuple[int, Callable[[bytes], object]]] = {
 _SHOWN_ESCAPED = {"\\": "\\\\", "'": "''", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 _BREAKS = str.maketrans(_SHOWN_ESCAPED)
 
-_LONGEST_IN_DOUBT = 100_000
-"""Bytes of a string that is looked for in both its readings."""
-
 WHOLE = frozenset({"TINYINT", "SHORTINT", "MEDIUMINT", "INT", "LONGINT"})
 """Kinds of whole numbers."""
 
@@ -49,8 +46,8 @@ class Cell:
     kind: str
     """As the program names the type: VARSTRING, INT, …"""
     value: bytes | None
-    printed: bytes = field(default=b"", compare=False)
-    """What MariaDB prints of a string, where that can be read in more than one way."""
+    doubtful: bool = field(default=False, compare=False)
+    """MariaDB's text can be read in more than one way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,37 +90,7 @@ def read_cell(line: bytes, *, mariadb: bool) -> tuple[int, Cell] | None:
 
 def _of_mariadb(kind: str, text: bytes) -> Cell:
     value = _MARIADB_ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), text)
-    return Cell(kind, value, text if value != text else b"")
-
-
-def in_doubt(raw: bytes) -> bool:
-    """Tell whether a transaction of MariaDB has what looks like an escape: without it there are not two readings."""
-    return _MARIADB_ESCAPE.search(raw) is not None
-
-
-def resolved(cell: Cell, raw: bytes, begin: int) -> tuple[Cell, int]:
-    """Return a cell of MariaDB as the transaction's bytes have it, from `begin` on, and where these go on behind it.
-
-    There a string follows its length. What is not found, for the log is compressed, is left as it is read.
-    """
-    if not cell.printed or len(cell.printed) > _LONGEST_IN_DOUBT:
-        return cell, begin
-    parts = _MARIADB_ESCAPE.split(cell.printed)  # what is between escapes, and in turn the digits of these
-    either = b"".join(
-        b"(?:\\x%b|\\\\x%b)" % (part, part) if odd % 2 else re.escape(part) for odd, part in enumerate(parts)
-    )
-    for found in re.compile(either).finditer(raw, begin):
-        if _follows_its_length(raw, found.start(), len(found[0])):
-            return Cell(cell.kind, found[0]), found.end()
-    return cell, begin
-
-
-def _follows_its_length(raw: bytes, at: int, length: int) -> bool:
-    return any(
-        raw[at - size : at] == length.to_bytes(size, "little")
-        for size in range(1, 5)
-        if length < 1 << (8 * size)
-    )
+    return Cell(kind, value, value != text)
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:
