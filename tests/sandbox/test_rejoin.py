@@ -1,12 +1,20 @@
 """A host that has come apart from the others is brought back by one command, and nothing that only it had is lost."""
 
+import json
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
 
 import pytest
 
 from mmm.sandbox.apart import surplus
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.build import program
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.rejoin import diverge, rejoin
@@ -94,6 +102,107 @@ def test_a_slave_that_somebody_has_written_to_is_brought_back(cluster: Sandbox) 
     cluster.bring_online(force=False)
     settle(cluster)
     assert not surplus(cluster, "db3", "db1")
+
+
+SENDER, TOOL = "mmm.agent.stream.serve", "mmm_rejoin"
+
+
+def begun(sandbox: Sandbox, host: str, log: Path) -> Popen[bytes]:
+    """Have mmm_rejoin begin on a host, and go on by itself."""
+    return sandbox.machine(host).spawn([program(TOOL)], log=log)
+
+
+@contextmanager
+def held(sandbox: Sandbox, donor: str, host: str, log: Path) -> Iterator[Popen[bytes]]:
+    """Have a host rejoin with a copy whose sender stands still until the block ends, and give the tool."""
+    with begun(sandbox, host, log) as tool:
+        sender = frozen_sender(sandbox, donor)
+        try:
+            yield tool
+        finally:
+            os.kill(sender, signal.SIGCONT)
+
+
+def frozen_sender(sandbox: Sandbox, donor: str) -> int:
+    """Stop what sends a copy of a host's data as soon as it is there; returns its process."""
+
+    def sender() -> int:
+        found = (each.pid for each in sandbox.machine(donor).processes() if SENDER in each.argv)
+        return next(found, 0)
+
+    sandbox.wait_until(sender, LIMIT, f"{donor} sends its data")
+    pid = sender()
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+def end_tool(sandbox: Sandbox, host: str) -> None:
+    for process in sandbox.machine(host).processes():
+        if process.runs(TOOL):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def told(sandbox: Sandbox, host: str) -> dict[str, Any]:
+    """Return what `explain` says of the job of a host; empty where it says nothing."""
+    done = sandbox.control("--format", "json", "explain", host)
+    found = json.loads(done.stdout)["hosts"][0]["job"] or {}
+    return dict(found)
+
+
+def at_step(sandbox: Sandbox, host: str) -> str:
+    return str(told(sandbox, host).get("fields", {}).get("step"))
+
+
+def sentences(sandbox: Sandbox) -> str:
+    return sandbox.control("show").stdout
+
+
+def back(sandbox: Sandbox, log: Log, text: str) -> None:
+    """Wait until db1 is in use again, and see that all have the same and the history tells of it."""
+    log.wait_change("db1", "ONLINE")
+    settle(sandbox)
+    catch_up(sandbox)
+    assert [read(sandbox, host) for host in sandbox.hosts] == [["both", "newer"]] * 3
+    sandbox.wait_until(
+        lambda: text in sandbox.control("history").stdout, LIMIT, f"the history tells {text!r}"
+    )
+
+
+def test_a_job_that_runs_is_shown_and_the_host_is_kept_out_of_use_until_it_is_over(
+    cluster: Sandbox, tmp_path: Path
+) -> None:
+    diverged(cluster, Log(cluster))
+    log = Log(cluster)
+    with held(cluster, "db3", "db1", tmp_path / "out") as tool:
+        cluster.wait_until(lambda: at_step(cluster, "db1") == "fetch", LIMIT, "the step is told")
+        assert "db1 is being rebuilt from db3: copying" in sentences(cluster)
+        refused = cluster.control("--format", "json", "set_online", "--force", "db1")
+        assert json.loads(refused.stdout)["code"] == "being_rebuilt"
+    assert tool.wait(LIMIT) == 0
+    back(cluster, log, "db1: rejoined from db3 in ")
+    assert "2 transactions saved in /var/lib/mysql-mmm/saved/db1-" in cluster.control("history").stdout
+    assert "is being rebuilt" not in sentences(cluster)
+    assert [change.after for change in log.changes("db1")] == ["ONLINE"], (
+        "its server was stopped by the job alone"
+    )
+    assert not log.lines("kill_host")
+
+
+def test_a_job_whose_process_was_killed_is_said_and_the_same_command_goes_on_with_it(
+    cluster: Sandbox, tmp_path: Path
+) -> None:
+    log = Log(cluster)
+    diverged(cluster, log)
+    with held(cluster, "db3", "db1", tmp_path / "out") as tool:
+        cluster.wait_until(lambda: told(cluster, "db1").get("code") == "runs", LIMIT, "the job is told")
+        end_tool(cluster, "db1")
+        tool.wait(LIMIT)
+    cluster.wait_until(lambda: told(cluster, "db1").get("code") == "broken_off", LIMIT, "its end is told")
+    explained = cluster.control("explain", "db1").stdout
+    assert "broken off while copying: run mmm_rejoin on db1 again" in explained
+    assert cluster.states()["db1"] == "AWAITING_RECOVERY"
+    assert "is gone on with" in rejoin(cluster, "db1")
+    back(cluster, log, "db1: rejoined from db3 in ")
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from mmm.monitor.world.host import (
     Writable,
 )
 from mmm.monitor.world.orders import KillHost, Tell
+from mmm.wire.job import Job
 from mmm.wire.questions import DISK_FULL, Note
 from pages.states import page
 from tests.unit.worlds import (
@@ -83,6 +84,8 @@ def situations() -> Iterator[View]:
         yield View(before, "db2", NOW)
     yield from silences()
     yield from full_disks()
+    job = Job("rejoin", "db3", "fetch")
+    yield View(with_host(world(states={"db2": State.AWAITING_RECOVERY}), "db2", job=job), "db2", NOW)
 
 
 def full_disks() -> Iterator[View]:

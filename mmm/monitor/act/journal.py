@@ -12,13 +12,14 @@ from mmm.monitor.report import history, log_lines, losses
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import Entry, Ledger, Parts
 from mmm.monitor.states.table import Change
-from mmm.monitor.world.happened import Happened, Why
+from mmm.monitor.world.happened import Happened, Why, job_ended
 from mmm.monitor.world.host import State
 from mmm.monitor.world.loss import Loss
 from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.said import Said
 from mmm.monitor.world.world import World
+from mmm.wire.job import Ended
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Chronicle:
         self._clock = clock
         self._ledger = Ledger()
         self._complained = False
+        self._jobs: set[str] = set()
         self.entries = _read(path)
 
     def with_last_writer(self, world: World) -> World:
@@ -85,6 +87,15 @@ class Chronicle:
             if before.owner[vip] != owner:
                 log.info("%s: %s -> %s, by the admin", vip, before.owner[vip] or "nobody", owner or "nobody")
                 self._assigned(after, Assigned(vip, before.owner[vip], owner), Why("admin"))
+
+    def job_ended(self, host: str, ended: Ended) -> None:
+        """Keep in the history that a job which rebuilt a host has ended; its agent says so for a while."""
+        if ended.name in self._jobs or history.tells_of_job(self.entries, ended.name):
+            return
+        self._jobs.add(ended.name)
+        happened = job_ended(host, ended)
+        log.info("%s", happened)
+        self.noted(happened)
 
     def noted(self, happened: Happened) -> None:
         """Keep in the history what is no change of a state, nor a move."""

@@ -25,6 +25,7 @@ from mmm.network.icmp import Pinger
 from mmm.network.neighbours import is_absent
 from mmm.process import log_queue
 from mmm.wire.doubts import doubts_in
+from mmm.wire.job import ended_in
 from mmm.wire.status import took_in
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,8 @@ class Orders:
         await self._go_on(answered(order, spoken))
         if reply is not None and (doubts := doubts_in(reply)) is not None:
             self._post(Doubted(order.host, doubts))
+        if reply is not None and (ended := ended_in(reply)) is not None:
+            self._chronicle.job_ended(order.host, ended)
         if order.greet and reply is not None:
             return
         parts = took_in(reply) if reply is not None else ()

@@ -65,7 +65,7 @@ def _heard(host: HostWorld, event: Answered, uptime: float, now: float) -> HostW
         about=_about(event, link),
         kill=replace(link.kill, failed=None),
     )
-    return replace(host, system=host.system.heard(uptime, online=online), agent=link)
+    return replace(host, system=host.system.heard(uptime, online=online), agent=link, job=event.job)
 
 
 def _about(event: Answered, link: AgentLink) -> About:

@@ -166,9 +166,15 @@ def diagnose(world: World, name: str) -> Diagnosis | None:
 
 
 def notable(world: World, name: str) -> Diagnosis | None:
-    """Return the host's diagnosis, None before a check that begins to fail has failed."""
-    failing = world.hosts[name].checks["mysql"].error_since is not None
-    return None if failing and not world.is_dead(name) else diagnose(world, name)
+    """Return the host's diagnosis, None before a check that begins to fail has failed.
+
+    Nor while a job rebuilds it, which stops its server.
+    """
+    host = world.hosts[name]
+    failing = host.checks["mysql"].error_since is not None
+    if host.being_rebuilt or (failing and not world.is_dead(name)):
+        return None
+    return diagnose(world, name)
 
 
 class Diagnosed(Said):

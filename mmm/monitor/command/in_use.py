@@ -14,6 +14,7 @@ from mmm.monitor.states.host_view import View
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.move import Unfit
+from mmm.monitor.world.rebuilt import rebuilt
 from mmm.monitor.world.world import Mode, World
 
 _REPLICATION = frozenset({"rep_threads", "rep_backlog"})
@@ -39,6 +40,8 @@ def refusal(world: World, now: float, host: str, *, force: bool = False) -> Verd
     """Return why a host that is not ONLINE cannot be set online, whatever its agent says; None where it can."""
     known = world.hosts[host]
     about = {"host": host, "state": known.state}
+    if known.job is not None:
+        return Verdict("being_rebuilt", {"host": host, "why": rebuilt(host, known.job)})
     if known.state not in (State.ADMIN_OFFLINE, State.AWAITING_RECOVERY):
         return Verdict("not_switchable", {**about, "why": known.why})
     if world.is_dead(host):

@@ -157,6 +157,7 @@ REFUSED: Texts = {
     "passive": "Not possible in passive mode: use set_ip, or set_active first.",
     "not_passive": "This command is only allowed in passive mode: set_passive first.",
     "not_switchable": "Host '{host}' is {state}: {why}. It can't be switched to ONLINE.",
+    "being_rebuilt": "Host '{host}' {why}. It can't be switched to ONLINE before that is over.",
     "checks_failed": "Checks 'ping' and 'mysql' must be ok for host '{host}': see 'mmm_control checks {host}'.",
     "peer_failed": "The replication checks of its peer '{peer}' must be ok: see 'mmm_control checks {peer}'.",
     "extra_transactions": "Host '{host}' stays {state}: {why}.",

@@ -22,6 +22,7 @@ from mmm.monitor.states.host_view import View, failing
 from mmm.monitor.states.table import rule_for, said
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import State
+from mmm.monitor.world.rebuilt import rebuilt
 from mmm.monitor.world.said import Said
 from mmm.monitor.world.warnings import Level, Value, Warned
 from mmm.monitor.world.world import Mode, World
@@ -148,7 +149,9 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
     diagnosed = diagnosis.said(world, name) if looks else None
     if world.only_ping_lost(name):
         yield Warned("ping_ignored", about)
-    if extra:
+    if host.job is not None:
+        yield Warned("being_rebuilt", about, {"said": rebuilt(name, host.job)})
+    elif extra:
         fields = {"extra": str(extra), "master": divergence.opposite(world)}
         yield Warned("extra_transactions", about, fields)
     if host.replication.skipped_at:
@@ -165,8 +168,10 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
         yield Warned("agent_error", about, {"answer": host.agent.refusal})
     if diagnosed is not None:
         yield _diagnosis(world, name, diagnosed)
-    told_already = (extra and host.state is State.AWAITING_RECOVERY) or (
-        diagnosed is not None and host.state is State.HARD_OFFLINE
+    told_already = (
+        host.job is not None
+        or (extra and host.state is State.AWAITING_RECOVERY)
+        or (diagnosed is not None and host.state is State.HARD_OFFLINE)
     )
     if host.state not in (State.ONLINE, State.ADMIN_OFFLINE) and not told_already:
         yield Warned("out_of_use", about, {"state": str(host.state), "why": _why_out(View(world, name, now))})

@@ -16,6 +16,7 @@ from mmm.monitor.states.host_view import View
 from mmm.monitor.states.table import RULES, Rule, missing, rule_for, said
 from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.host import State
+from mmm.monitor.world.rebuilt import rebuilt
 from mmm.monitor.world.said import encoded
 from mmm.monitor.world.world import Mode, World
 
@@ -48,7 +49,7 @@ def explain(world: World, name: str, now: float, clock: Clock) -> str:
 
 def _host(view: View, clock: Clock) -> dict[str, Any]:
     host, link = view.host, view.host.agent
-    found = diagnosis.said(view.world, view.name)
+    found = None if host.being_rebuilt else diagnosis.said(view.world, view.name)
     holding = rule_for(view)
     kept = holding is not None and holding.to is None and holding.name != host.rule
     return {
@@ -61,6 +62,7 @@ def _host(view: View, clock: Clock) -> dict[str, Any]:
         "diagnosis": None if found is None else {"code": found.code, "text": str(found)},
         "kept_by": _kept_by(holding, view) if kept and holding else None,
         "checks": list(_checks(view, clock)),
+        "job": None if host.job is None else encoded(rebuilt(view.name, host.job)),
         "suspended": list(divergence.lost_masters(view.world, view.name))
         if divergence.keeps_away(view.world, view.name)
         else [],
@@ -99,8 +101,10 @@ def _checks(view: View, clock: Clock) -> Iterator[dict[str, Any]]:
 
 
 def _ways(view: View) -> Iterator[dict[str, Any]]:
-    """Yield the rules that would lead on from here, with what is missing for each."""
+    """Yield the rules that would lead on from here, with what is missing for each; none before a job is over."""
     state = view.host.state
+    if view.host.job is not None:
+        return
     for rule in RULES:
         if state in rule.sources and rule.to in _BETTER.get(state, ()) and _may_apply(rule, view):
             lacking = [encoded(missing(fact, view)) for fact in rule.when if not fact.holds(view)]

@@ -144,6 +144,12 @@ def last_holder(entries: tuple[Entry, ...], vip: Vip) -> str | None:
     return next(holders, None)
 
 
+def tells_of_job(entries: tuple[Entry, ...], job: str) -> bool:
+    """Tell whether one of the entries is of the end of that job."""
+    events = (entry.event for entry in entries if entry.event)
+    return any(event.get("fields", {}).get("job") == job for event in events)
+
+
 def count_of(text: str) -> int | None:
     """Return how many entries are asked for, None where the text is no such number."""
     return (int(text) or None) if text.isdecimal() and len(text) < 10 else None

@@ -16,6 +16,7 @@ from mmm.monitor.assess import (
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.move import Phase
+from mmm.monitor.world.rebuilt import rebuilt
 from mmm.monitor.world.warnings import Warned
 from mmm.monitor.world.world import World
 
@@ -51,6 +52,7 @@ def between(before: World, after: World) -> Iterator[Notice]:
         yield from _unreadable(before, after, name)
         yield from _stalled(before, after, name)
         yield from _stranger(before, after, name)
+        yield from _job(before, after, name)
         yield from _mmm2(before, after, name)
         if after.network_up:  # without it no check has said anything
             for check, status in host.checks.items():
@@ -111,6 +113,12 @@ def _stranger(before: World, after: World, name: str) -> Iterator[Notice]:
     stranger = after.hosts[name].agent.about.stranger
     if stranger and stranger != before.hosts[name].agent.about.stranger:
         yield logging.ERROR, str(Warned("second_monitor", (name,), {"address": stranger}))
+
+
+def _job(before: World, after: World, name: str) -> Iterator[Notice]:
+    was, now = before.hosts[name].job, after.hosts[name].job
+    if now is not None and (was is None or was.broken_off != now.broken_off):
+        yield logging.ERROR if now.broken_off else logging.INFO, f"{name}: {rebuilt(name, now)}"
 
 
 def _unreadable(before: World, after: World, name: str) -> Iterator[Notice]:

@@ -47,6 +47,12 @@ NO_ROOM = Condition(
     lambda v: v.no_room,
     "there is room on its server's disk",
 )
+JOB_OPEN = Condition(
+    "job_open",
+    "a job that gives it other data has not ended, as its agent says",
+    lambda v: v.host.job is not None,
+    "no job gives it other data",
+)
 ALIVE = Condition("alive", "it is not dead", lambda v: not v.dead, "its server must answer")
 ALL_GOOD = Condition(
     "all_good",

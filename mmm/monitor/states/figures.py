@@ -14,6 +14,7 @@ FIGURES: Mapping[str, Callable[[View], Any]] = {
     "refuses_to_follow": lambda v: v.refuses_to_follow,
     "extra": lambda v: v.extra,
     "comparing": lambda v: v.comparing,
+    "rebuilt": lambda v: v.rebuilt,
     "unproved": lambda v: v.unproved,
     "outage": lambda v: v.outage,
     "waited": lambda v: v.waited,

@@ -10,6 +10,7 @@ from mmm.gtid.transactions import Surplus
 from mmm.monitor.assess import divergence, full_disk, promotion, proof, second_opinion
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import HostWorld, State
+from mmm.monitor.world.rebuilt import Rebuilt, rebuilt
 from mmm.monitor.world.said import Fields, Said, Texts
 from mmm.monitor.world.world import Mode, World
 
@@ -224,6 +225,11 @@ class View:
         """Return what it has too much, and the way out."""
         about = {"host": self.name, "extra": self.unshared or "nothing"}
         return Apart("extra", {**about, "master": divergence.opposite(self.world)})
+
+    @property
+    def rebuilt(self) -> Rebuilt | str:
+        """Return what a job does to it; empty where there is none."""
+        return "" if self.host.job is None else rebuilt(self.name, self.host.job)
 
     @property
     def being_compared(self) -> bool:

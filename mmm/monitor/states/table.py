@@ -24,6 +24,7 @@ from mmm.monitor.states.conditions import (
     FOLLOWS,
     HAS_EVERYTHING,
     HAS_SOURCE,
+    JOB_OPEN,
     MAY_SETTLE,
     NO_ROOM,
     NOBODY_ELSE,
@@ -98,6 +99,7 @@ _LOST = Consequence.TAKE_ROLES | Consequence.KILL_UNLESS_TOLD
 # fmt: off
 RULES: tuple[Rule, ...] = (
     Rule("admin_offline", (ADMIN,), (ALWAYS,), None, "set offline by the admin"),
+    Rule("being_rebuilt", (AWAITING, FAIL, DELAY, HARD), (JOB_OPEN,), None, "it {rebuilt}"),
     Rule("others_asked", (ONLINE,), (DEAD, OTHERS_AWAITED), None,
          "{failing}: the other hosts are being asked whether they reach it"),
     Rule("cut_off_from_monitor", (ONLINE,), (DEAD, REACHED), None,

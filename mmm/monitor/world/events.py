@@ -9,6 +9,7 @@ from mmm.monitor.world.check_results import PingChecked, ReplicaChecked, ServerC
 from mmm.monitor.world.examined import Met
 from mmm.wire.caught_up import CaughtUp
 from mmm.wire.doubts import Doubt
+from mmm.wire.job import Job
 from mmm.wire.questions import Note
 from mmm.wire.salvaged import Salvaged
 
@@ -57,6 +58,8 @@ class Answered:
     """What it got of the binary log of the writer before it; None: nothing was tried."""
     caught_up: tuple[CaughtUp, ...] = ()
     """What it got of other replicas before it took writes."""
+    job: Job | None = None
+    """The job that rebuilds its host, and has not ended."""
 
 
 @dataclass(frozen=True, slots=True)

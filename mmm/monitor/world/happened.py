@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from mmm.monitor.world.said import Fields, Said, Texts, listed
+from mmm.wire.job import Ended, Result
 
 
 def _confirmed_dead(of: Fields) -> str:
@@ -19,6 +20,14 @@ def _absent(of: Fields) -> str:
     return f"{of['host']}: nothing answers ARP for {silent}{of['vip']}: it has not got it"
 
 
+def _rejoined(of: Fields) -> str:
+    count = of["count"]
+    saved = (
+        f", {count} transaction{'' if count == 1 else 's'} saved in {of['folder']}" if of["folder"] else ""
+    )
+    return f"{of['host']}: rejoined from {of['donor']} in {of['seconds']:.1f} s{saved}"
+
+
 class Happened(Said):
     """Something that the history keeps."""
 
@@ -31,6 +40,8 @@ class Happened(Said):
         "confirmed_dead": _confirmed_dead,
         "absent": _absent,
         "loss": "{said}",
+        "rejoined": _rejoined,
+        "rejoin_taken_back": "{host}: its rejoin from {donor} was taken back, see mmm_tools.log there",
     }
 
 
@@ -44,3 +55,10 @@ class Why(Said):
         "state": "{host} {state} by {rule}: {why}",
         "admin": "ordered by the admin",
     }
+
+
+def job_ended(host: str, ended: Ended) -> Happened:
+    """Return the end of a job that rebuilt the host."""
+    code = "rejoined" if ended.result is Result.DONE else "rejoin_taken_back"
+    fields = {"host": host, "job": ended.name, "donor": ended.donor, "seconds": ended.seconds}
+    return Happened(code, {**fields, "count": ended.count, "folder": ended.folder})

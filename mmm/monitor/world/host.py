@@ -12,6 +12,7 @@ from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.said import Said
 from mmm.wire.doubts import Doubt
+from mmm.wire.job import Job
 from mmm.wire.questions import Note
 
 
@@ -213,6 +214,8 @@ class HostWorld:
     """When it said that, where it said anything."""
     doubts: tuple[Doubt, ...] = ()
     """What is wrong on the host, as its agent said last."""
+    job: Job | None = None
+    """The job that gives it other data and has not ended, as its agent said last."""
     replication: Replication = Replication()
     progress: Progress = Progress()
     comparison: Comparison = Comparison()
@@ -229,6 +232,11 @@ class HostWorld:
     def flapping(self) -> bool:
         """Tell whether it went out of use too often to come back by itself."""
         return self.flaps is not None and self.flaps.too_many
+
+    @property
+    def being_rebuilt(self) -> bool:
+        """Tell whether a job is giving it other data now: its server may be stopped for that."""
+        return self.job is not None and not self.job.broken_off
 
     def noted(self, code: str) -> Note | None:
         """Return what its agent notes of that kind, None where it notes nothing."""

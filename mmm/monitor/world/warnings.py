@@ -52,6 +52,7 @@ SENTENCES: Mapping[str, str] = {
     "extra_transactions": (
         "host {names} has {extra} that {master} lacked when it went on without it: see explain {names}"
     ),
+    "being_rebuilt": "{names} {said}",
     "rows_skipped": (
         "host {names} may lack rows: its agent, one of MMM 2.x, went on at the end of {master}'s binary log when"
         " {master} took writes already; compare its data or rebuild it, then set it offline and online"
