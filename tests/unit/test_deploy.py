@@ -55,6 +55,7 @@ class Machine:
         python.write_text(PYTHON)
         python.chmod(0o755)
         (self.root / "opt/mysql-mmm/pyvenv.cfg").touch()
+        self.run("rm", "-rf", "/var/log/mysql-mmm")  # of a program of MMM that was run on the real one
 
     def deploy(self) -> subprocess.CompletedProcess[str]:
         return self.run(str(TREE / "setup/deploy"))
