@@ -32,7 +32,7 @@ CLIENTS = "CLIENTS"
 A parameter names the monitor's MySQL user, whose sessions are no clients: most agents' confs do not.
 """
 PREPARE = "PREPARE"
-"""Says that the active master role is about to come, so that what it takes is at hand; the same is true of it."""
+"""Says that the active master role is about to come, so that all is at hand for it; agents of MMM 2.x answer ERROR."""
 PROMISE = "PROMISE"
 RELEASE = "RELEASE"
 """Gives promises back: the host that they were given to has given the writer role up."""

@@ -18,10 +18,10 @@ from mmm.wire.lines import WireError
 
 BINLOG = "BINLOG"
 LONGEST = 45_000
-"""Bytes that one answer holds at most, so that it is a line as any other."""
+"""Bytes in one answer at most, so that it is a line like any other."""
 
 HAS_ROLE = "has_role"
-"""This host may be the active master still: what its log has now is not all."""
+"""This host may still be the active master: its log may yet grow."""
 NO_LOG = "no_log"
 """Where the log is was never learned, the server writes none, or it cannot be read."""
 PURGED = "purged"

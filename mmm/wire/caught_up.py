@@ -26,7 +26,7 @@ class Cause(StrEnum):
     """Why not everything was got of a host."""
 
     SILENT = "silent"
-    """Its server did not answer, or no more."""
+    """Its server did not answer, or stopped answering."""
     NO_GTIDS = "no_gtids"
     """One of the two has no GTIDs."""
     FAMILY = "family"
@@ -44,7 +44,7 @@ class Cause(StrEnum):
     STOPPED = "stopped"
     """A transaction could not be applied here, or the host ceased to send."""
     LATE = "late"
-    """`sync_timeout` was over, or the lease."""
+    """`sync_timeout` or the lease ran out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ class CaughtUp:
 
     host: str
     count: int = 0
-    """So many came from it."""
+    """How many came from it."""
     names: tuple[str, ...] = ()
     """Which, as ranges."""
     left: int = 0
-    """So many it has that are not here, as far as it could be asked."""
+    """How many it has that are not here, as far as it could be asked."""
     lacks: tuple[str, ...] = ()
     """Which."""
     exact: bool = True

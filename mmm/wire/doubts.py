@@ -15,7 +15,7 @@ from mmm.wire.agent import Reply, sayable
 GRANTS = "grants"
 """The agent's account lacks privileges without which the host cannot become the writer, or cease to be."""
 GRANTS_WANTED = "grants_wanted"
-"""It lacks some that are needed for less."""
+"""It lacks privileges that are needed for less."""
 NOT_LISTENING = "not_listening"
 """The server does not listen where it is to be reached."""
 REPLICATION_LOGIN = "replication_login"

@@ -28,7 +28,7 @@ class Clients:
     at_rest: int
     """Would be ended at once."""
     writing: int
-    """Would get a grace."""
+    """Would get a grace period."""
     oldest: float = 0.0
     """Seconds that the oldest of these has been at its transaction or statement."""
     who: str = ""

@@ -24,7 +24,7 @@ class Cause(StrEnum):
     AGENT = "agent"
     """The agent of the old writer did not answer, or broke off."""
     HAS_ROLE = "has_role"
-    """It may have the role still."""
+    """It may still have the role."""
     NO_LOG = "no_log"
     """The log cannot be read there, or where it is was never learned."""
     PURGED = "purged"
@@ -44,15 +44,15 @@ class Cause(StrEnum):
     """This host has written something else in its place."""
     TOO_LARGE = "too_large"
     LATE = "late"
-    """`salvage_timeout` was over, or the lease."""
+    """`salvage_timeout` or the lease ran out."""
     PROGRAM = "program"
     """mariadb-binlog or mysqlbinlog is missing, or failed."""
     DENIED = "denied"
-    """The agent's MySQL user may not."""
+    """The agent's MySQL user lacks the privilege."""
     NOT_APPLIED = "not_applied"
     """The server did not take a transaction."""
     SERVER = "server"
-    """The server here could not be asked, or its replication not be stopped."""
+    """The server here could not be asked, or its replication could not be stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ class Salvaged:
     host: str
     """Whose log it was."""
     count: int = 0
-    """So many were applied, and are here."""
+    """How many were applied, and are here."""
     first: str = ""
     last: str = ""
     size: int = 0
     """Bytes that were got of the log."""
     left: int = 0
-    """So many were found whole in the log, and are not here."""
+    """How many were found whole in the log, and are not here."""
     cause: Cause | None = None
     """Why not everything is here; None: it is."""
     known: bool = False

@@ -21,7 +21,7 @@ from mmm.wire.status import granted
 from mmm.wire.stream import STREAM
 
 WINDOW = 60.0
-"""Seconds for which a token may be signed with."""
+"""Seconds for which a token may be used in signatures."""
 NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE, wire.DOCTOR, wire.WATCH, BINLOG, STREAM}
 """What changes something here, makes this agent try ways to another host, stays open, or gets data of its server."""
 _OURS = NEEDED - {wire.SET_STATUS, wire.CLEAR_BAD_ROLES}

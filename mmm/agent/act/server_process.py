@@ -20,7 +20,7 @@ from mmm.wire.watch import HOLD
 NEWS = 5.0
 """Seconds for which the end of a process is told that nobody was waiting for."""
 WAITING = 16
-"""Clients that may wait at once; one more has the first of them answered."""
+"""Clients that may wait at once; when one more comes the first is answered."""
 
 log = logging.getLogger(__name__)
 

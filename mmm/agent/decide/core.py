@@ -147,7 +147,7 @@ class Watch:
     renewed: float = -inf
     """When readers' VIPs were renewed last."""
     asking: float | None = None
-    """The moment at which the promises were asked for that are awaited."""
+    """When the awaited promises were asked for."""
     asks_from: float = -inf
     """Promises are not asked for before this moment."""
     reaching: bool = False

@@ -96,7 +96,7 @@ class Facts:
     peer: str = ""
     """The other master."""
     slaves: frozenset[str] = frozenset()
-    """The hosts that are no masters."""
+    """The hosts that are not masters."""
     kills: bool = False
     """A server that does not answer is killed when the active master role leaves it."""
 

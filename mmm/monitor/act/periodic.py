@@ -21,7 +21,7 @@ from mmm.monitor.world.world import World
 from mmm.wire import questions
 
 NOTES_PERIOD = 15.0
-"""Seconds between two questions to the agent of a possible master what it sees of its server."""
+"""Seconds after which the agent of a possible master is asked again what it sees of its server."""
 NOTES_AGAIN = 3.0
 """The same while its server waits for space on its disk."""
 

@@ -14,7 +14,7 @@ from mmm.wire import watch
 from mmm.wire.why import NOT_WATCHED, UNKNOWN_COMMAND, why
 
 SOONEST = 1.0
-"""Seconds from a question to the next one: two monitors at one address have each other's answered."""
+"""Seconds from a question to the next one: with two monitors at one address each ends the other's question."""
 AGAIN = 5.0
 """Seconds until an agent is asked again that did not answer, or could not watch a server that works."""
 SELDOM = 60.0

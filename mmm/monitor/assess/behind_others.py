@@ -11,7 +11,7 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
 
 MOST = 8
-"""So many hosts are followed, or asked, at most: each takes time, and nobody writes meanwhile."""
+"""Hosts that are followed, or asked, at most: each takes time, and nobody writes meanwhile."""
 
 _OUT = (State.ADMIN_OFFLINE, State.HARD_OFFLINE)
 

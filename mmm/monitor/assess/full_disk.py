@@ -12,7 +12,7 @@ from mmm.wire.questions import DISK_FULL, NO_SPACE
 RULE = "disk_full"
 """The rule by which such a host goes out of use."""
 FRESH = 40.0
-"""Seconds for which counts what an agent said of its server; it is asked every 15 s, and here more often."""
+"""Seconds for which what an agent said of its server counts; it is asked every 15 s, and here more often."""
 
 
 def waited(host: HostWorld, now: float) -> float:

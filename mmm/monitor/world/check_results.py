@@ -50,7 +50,7 @@ class Link(StrEnum):
     CONNECTING = "connecting"
     """It tries to connect, now and again."""
     DETACHED = "detached"
-    """On purpose, which is an ERROR only of a host that should follow another."""
+    """On purpose; an ERROR only for a host that should follow another."""
 
 
 @dataclass(frozen=True, slots=True)

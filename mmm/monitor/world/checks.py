@@ -83,7 +83,7 @@ class Cause:
     number: int = 0
     """The server's error number."""
     grant: str = ""
-    """The statement that gives the monitor's account the privilege which it lacks."""
+    """The statement that grants the monitor's account the missing privilege."""
 
 
 NO_CAUSE = Cause()
@@ -119,7 +119,7 @@ class CheckStatus:
     refused: bool = False
     """The newest ERROR was the refusal of a connection: the host's system lives."""
     refused_since: float | None = None
-    """The first refusal since which every ERROR was one; None where the newest was none."""
+    """Since when every ERROR has been a refusal; None where the newest was not."""
     cause: Cause = NO_CAUSE
     """Why the newest result was UNKNOWN or ERROR."""
     exited: Exit | None = None

@@ -9,6 +9,6 @@ class Met(NamedTuple):
     host: str
     code: str
     other: str = ""
-    """The other host that it is about; empty where it is about none."""
+    """The other host that it is about; empty if none."""
     about: tuple[str, ...] = ()
-    """What else names it, apart from figures that may be others at the next look."""
+    """What else identifies it, apart from figures that may differ at the next look."""

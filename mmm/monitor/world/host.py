@@ -62,7 +62,7 @@ class Missed:
     """When it was looked at, in monotonic seconds."""
     executed: Executed
     lag: float = 0.0
-    """Seconds from then to the last look at it before the other one was looked at, and had got nothing of this."""
+    """For how many seconds, as of the last look at both, the other one has received nothing of this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Replication:
     uses_gtid: bool = False
     """It follows a source by GTID, so that the moment of a switch does not matter."""
     switched: Switched | None = None
-    """Whom its agent, one of MMM 2.x, has last confirmed to follow; of slaves only."""
+    """The master that its agent, one of MMM 2.x, last confirmed to follow; of slaves only."""
     skipped_at: str = ""
     """The active master at the end of whose binary log it went on, so that it may lack rows; empty: it did not."""
 
@@ -174,7 +174,7 @@ class Comparison:
     reference: Reference | None = None
     """What it is compared with when it comes back; of possible masters only."""
     looks: int = 0
-    """How often its replication was checked since it is in its state; counted while it may have to be compared."""
+    """How often its replication was checked in its present state; counted while it may have to be compared."""
     reads_log: bool = False
     """Its binary log is being looked at."""
     read: TailRead | None = None
@@ -211,7 +211,7 @@ class HostWorld:
     notes: tuple[Note, ...] = ()
     """What its agent sees of its server that the monitor may not; of hosts that can be active master."""
     noted_at: float = 0.0
-    """When it said that, where it said anything."""
+    """When it said so, where it said anything."""
     doubts: tuple[Doubt, ...] = ()
     """What is wrong on the host, as its agent said last."""
     job: Job | None = None

@@ -29,7 +29,7 @@ class Ordered:
     overtaken: bool = False
     """The host was killed or found without its VIP since: the answer says nothing of what is told or held now."""
     before: Outstanding = NOTHING
-    """What the active master role was granted to the host for when it was not yet sent."""
+    """What the host was granted of the active master role before this was sent."""
 
 
 InFlight = Greeting | Ordered
@@ -190,7 +190,7 @@ class AgentLink:
     failure: Failure | None = None
     """How the last order failed; None: it did not, or there was none."""
     refuses_to_follow: str = ""
-    """Why it refuses to replicate from the active master; empty once it has done an order that asks for it."""
+    """Why it refuses to replicate from the active master; empty once it has carried out an order to do so."""
     kill: Kill = Kill()
     search: Search = Search()
     given: Outstanding = NOTHING

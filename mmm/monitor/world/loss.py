@@ -33,7 +33,7 @@ class LossCode(StrEnum):
     UNSEEN = "unseen"
     """It can have written for longer, unseen, than it was measured, or from rest: `likely` is an estimate only."""
     WRITES_ON = "writes_on"
-    """It may take writes still: nothing keeps it from that."""
+    """It may still take writes: nothing prevents it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Loss:
     released: float | None = None
     """When the host's agent had confirmed that it let the role go; None: it did not."""
     sure: bool = True
-    """It has the role no more, for certain."""
+    """It certainly no longer has the role."""
     taken: float | None = None
     """When the other one had confirmed that it has the role; None: not yet."""
     ended: float | None = None
