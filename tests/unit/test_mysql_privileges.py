@@ -57,7 +57,7 @@ def lacks(flavour: Flavour, *rows: str) -> set[str]:
                 "GRANT CONNECTION_ADMIN,SYSTEM_USER,SYSTEM_VARIABLES_ADMIN ON *.* TO `a`@`%`",
                 "GRANT SELECT (HOST) ON `performance_schema`.`replication_connection_configuration` TO `a`@`%`",
             ],
-            {"REPLICATION_SLAVE_ADMIN", "REPLICATION_APPLIER", "SELECT"},
+            {"REPLICATION_SLAVE_ADMIN", "REPLICATION_APPLIER", "INSERT", "UPDATE", "DELETE", "SELECT"},
         ),
         (
             MYSQL_9_7,
@@ -66,7 +66,7 @@ def lacks(flavour: Flavour, *rows: str) -> set[str]:
                 "GRANT SYSTEM_USER ON *.* TO `a`@`%`",
                 "GRANT SELECT ON `performance_schema`.* TO `a`@`%`",
             ],
-            set(),
+            {"INSERT", "UPDATE", "DELETE"},
         ),
     ],
 )

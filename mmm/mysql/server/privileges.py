@@ -24,7 +24,7 @@ _GRANT = re.compile(
 _QUOTED = re.compile(r"'((?:[^'\\]|''|\\.)*)'")
 _HEARTBEAT = "performance_schema.replication_connection_configuration"
 
-SALVAGE = frozenset({"BINLOG REPLAY", "REPLICATION_APPLIER"})
+SALVAGE = frozenset({"BINLOG REPLAY", "REPLICATION_APPLIER", "INSERT", "UPDATE", "DELETE"})
 """What the agent needs to apply what only a dead server's binary log has, on MariaDB and on MySQL."""
 BESIDES = SALVAGE | {"REPLICATION MASTER ADMIN", "SYSTEM_USER", "SELECT"}
 """What it needs for that, semi-sync, administrators' sessions and the heartbeat period only."""

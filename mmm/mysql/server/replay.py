@@ -2,7 +2,8 @@
 
 Replication has to stand still meanwhile, and nobody else may write. The statements are those of mariadb-binlog or
 mysqlbinlog, see `mmm.binlog.replay`; a session of the agent's user sends them. On MariaDB that one needs BINLOG REPLAY,
-on MySQL REPLICATION_APPLIER, and what statements that were logged as such, CREATE TABLE say, need anywhere.
+on MySQL REPLICATION_APPLIER, INSERT, UPDATE and DELETE; and what statements that were logged as such, CREATE TABLE
+say, need anywhere.
 """
 
 import time

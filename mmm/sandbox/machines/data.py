@@ -28,6 +28,8 @@ _TRIES = 20
 _UNLOGGED = "SET SESSION sql_log_bin=0"
 _STATEMENTS: Mapping[Family, str] = {"MariaDB": "BINLOG ADMIN", "MySQL": "SESSION_VARIABLES_ADMIN"}
 """What a user needs whose statements are to be replicated as such."""
+_OF_STATEMENTS = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX"
+"""What the agent needs besides to apply statements that only a dead server's log has, CREATE TABLE say."""
 _ID = "id BIGINT AUTO_INCREMENT PRIMARY KEY"
 _AT = "at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)"
 _TABLES = (
@@ -55,6 +57,8 @@ def users(layout: Layout, name: str, server: Server) -> list[str]:
             Account(own.agent_user, own.agent_password),
             Account(own.replication_user, own.replication_password),
         ),
+        _UNLOGGED,
+        f"GRANT {_OF_STATEMENTS} ON *.* TO {quoted(own.agent_user)}@'%'",
         *(
             tools_grants(server.flavour, Account(own.tools_user, own.tools_password))
             if own.tools_user
