@@ -9,6 +9,7 @@ import pytest
 
 from mmm.binlog.stored_rows import rows_of
 from mmm.process.binlog_program import lines_of
+from mmm.tools.saved import rows
 from mmm.tools.saved.exact import whole
 from mmm.tools.saved.extras import Extra
 from mmm.tools.saved.outcome import Saved, TableCount
@@ -542,6 +543,26 @@ def test_each_row_is_listed_with_what_the_other_has(servers: Servers, tmp_path: 
     assert lines[lines.index("-- `id`=5: not on db2") + 1].startswith("INSERT INTO `shop`.`o` ")
     assert "-- `id`=6: db2 has the same" in lines
     assert lines[lines.index("-- `id`=7: on db2 as before") + 1].startswith("DELETE FROM `shop`.`w` ")
+
+
+@pytest.mark.parametrize(("limit", "least"), [("MOST", 3), ("ROOM", 1500)])
+def test_rows_that_are_too_many_are_counted_and_are_in_the_other_file(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, least: int
+) -> None:
+    both = pair(servers, tmp_path)
+    monkeypatch.setattr(rows, limit, least)
+    done = both.save(
+        "INSERT INTO o VALUES (5,'a',5),(6,'b',6),(7,'c',7),(8,'d',8),(9,'e',9),(10,'f',10)",
+        "UPDATE o SET d=1",
+    )
+    [table] = done.tables
+    assert (table.inserted, table.updated) == (6, 9)
+    assert 0 < table.rows < 6
+    assert table.unfollowed > 0
+    assert f"{table.unfollowed} of these cannot be followed" in both.text(done, "rows.sql")
+    both.apply(done)
+    one, two = both.checksums("o")
+    assert one == two
 
 
 def test_a_master_that_cannot_be_asked_is_no_reason_not_to_save(servers: Servers, tmp_path: Path) -> None:

@@ -90,11 +90,12 @@ def _find(home: LogHome, sieve: Sieve) -> Extras:
     )
 
 
-def pieces(path: Path, size: int) -> Iterator[bytes]:
-    """Return the first `size` bytes of a file in pieces; raises OSError."""
+def pieces(path: Path, end: int, *, begin: int = 0) -> Iterator[bytes]:
+    """Return a file's bytes up to `end` in pieces; raises OSError."""
     with path.open("rb") as file:
-        while size > 0 and (piece := file.read(min(PIECE, size))):
-            size -= len(piece)
+        file.seek(begin)
+        while begin < end and (piece := file.read(min(PIECE, end - begin))):
+            begin += len(piece)
             yield piece
 
 

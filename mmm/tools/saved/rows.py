@@ -14,7 +14,11 @@ from mmm.tools.saved.sql import plain, row_sql, shown
 from mmm.tools.saved.values import Cell, name
 
 MOST = 100_000
-"""Rows that are followed one by one."""
+"""Rows that are followed one by one, at most."""
+ROOM = 1 << 27
+"""Bytes that they may take meanwhile."""
+_CELL = 120
+"""Bytes that a value takes besides its own."""
 AT_ONCE = 200
 """Rows that the active master is asked for in one statement."""
 
@@ -61,6 +65,7 @@ class Rows:
     unfollowed: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Changes of rows that cannot be told from others, or were too many."""
     total: int = 0
+    size: int = 0
 
     def add(self, row: Row, table: Table | None) -> None:
         """Take in a change."""
@@ -87,11 +92,16 @@ class Rows:
         known = rows.get(key)
         if known is not None:
             known.after = {**(known.after or {}), **new} if new is not None else None
-        elif self.total >= MOST:
+        elif self.total >= MOST or self.size >= ROOM:
             self.unfollowed[where] += 1
         else:
             rows[key] = Touched(old, {**(old or {}), **new} if new is not None else None, table)
             self.total += 1
+            self.size += _size(old) + _size(new)
+
+
+def _size(image: Image | None) -> int:
+    return sum(_CELL + len(cell.value or b"") for cell in (image or {}).values())
 
 
 def judge(row: Touched, now: Image | None) -> Standing:

@@ -96,11 +96,10 @@ def _identity(extras: Extras) -> str:
     """Return a hash of the transactions, by name and bytes: what has the same is the same."""
     found = hashlib.sha256()
     for part in extras.parts:
-        with part.path.open("rb") as file:
-            for extra in _of(extras, part.name):
-                file.seek(extra.begin)
-                found.update(f"{extra.name} {extra.end - extra.begin}\n".encode())
-                found.update(file.read(extra.end - extra.begin))
+        for extra in _of(extras, part.name):
+            found.update(f"{extra.name} {extra.end - extra.begin}\n".encode())
+            for piece in pieces(part.path, extra.end, begin=extra.begin):
+                found.update(piece)
     return found.hexdigest()
 
 
