@@ -49,7 +49,9 @@ from mmm.gtid.transactions import Executed
 
 _COUNT = 0x0FFFFFFF
 """The bits of a MariaDB list's first number that count; the others are flags."""
-_SAY = frozenset({QUERY_COMPRESSED, PAYLOAD, XA_PREPARE})
+_LOAD = 18
+"""LOAD DATA, logged as a statement."""
+_SAY = frozenset({QUERY_COMPRESSED, PAYLOAD, XA_PREPARE, _LOAD})
 _OF_TRANSACTIONS = ENDS | {b"BEGIN", b"START TRANSACTION"}
 _COMMITS = frozenset({XID, XA_PREPARE, PAYLOAD})
 

@@ -14,6 +14,7 @@ from mmm.tools.saved.exact import whole
 from mmm.tools.saved.extras import Extra
 from mmm.tools.saved.outcome import Saved, TableCount
 from mmm.tools.saved.printed import Row, items
+from mmm.tools.saved.save import SaveError, verify
 from mmm.tools.saved.values import Cell, literal
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.saving import GTIDS, KINDS, found, has, home, program_of, saved
@@ -82,12 +83,19 @@ class Pair:
         with lines_of(program, ("-vv", "--base64-output=decode-rows", str(log)), 60.0) as lines:
             return [item for _, item in items(lines, wanted, mariadb=mariadb) if isinstance(item, Row)]
 
-    def apply(self, done: Saved) -> None:
+    def apply(self, done: Saved, *more: str) -> None:
         """Run what was saved on the other server."""
         client = self.two.kind.client()
         assert client is not None
         assert done.folder is not None
-        argv = [str(client), "--no-defaults", "--host=127.0.0.1", f"--port={self.two.port}", "--user=root"]
+        argv = [
+            str(client),
+            "--no-defaults",
+            "--host=127.0.0.1",
+            f"--port={self.two.port}",
+            "--user=root",
+            *more,
+        ]
         ran = subprocess.run(
             argv, input=(done.folder / "transactions.sql").read_bytes(), capture_output=True, check=False
         )
@@ -381,6 +389,29 @@ def test_letters_of_another_case_are_the_same_row_where_the_server_says_so(
     done = both.save("UPDATE k SET b=2 WHERE a='x'", "INSERT INTO k VALUES ('y',1)")
     assert [table.changed for table in done.tables] == [1]
     assert "db2 now: `a`='X', `b`=1: changed on db2 since" in both.text(done, "rows.sql")
+
+
+@pytest.mark.parametrize("servers", [MARIADB, "mysql:9.7"], indirect=True)
+def test_what_was_loaded_from_a_file_is_saved_with_it(servers: Servers, tmp_path: Path) -> None:
+    both = pair(servers, tmp_path, options=("--secure-file-priv=", "--local-infile=1"))
+    lines = tmp_path / "lines"
+    lines.write_text("21\tone\t1\n22\ttwo\t2\n")
+    tmp_path.chmod(0o755)
+    done = both.save(
+        "SET binlog_format=STATEMENT", f"LOAD DATA INFILE '{lines}' INTO TABLE o", "DELETE FROM o WHERE id=1"
+    )
+    assert done.folder is not None
+    assert done.statements == 2
+    [kept] = (done.folder / "loads").iterdir()
+    assert kept.read_text() == lines.read_text()
+    assert (kept.stat().st_mode & 0o077, str(kept) in both.text(done)) == (0, True)
+    verify(done.folder)
+    both.apply(done, "--local-infile=1")
+    one, two = both.checksums("o")
+    assert one == two
+    kept.write_text("other")
+    with pytest.raises(SaveError, match="loads"):
+        verify(done.folder)
 
 
 def test_rows_from_before_a_change_of_their_table_have_the_names_of_then(

@@ -98,9 +98,7 @@ def head(at: int, ends: int, what: str) -> str:
 
 
 def test_what_a_client_said_is_not_taken_for_the_log() -> None:
-    spoofed = (
-        "SELECT '\n# at 400\n#261129  4:04:07 server id 1  end_log_pos 9 \tGTID\n### DELETE FROM `a`.`b`'"
-    )
+    spoofed = "SELECT '\nat 400\n#261129  4:04:07 server id 1  end_log_pos 9 \tGTID\n### DELETE FROM `a`.`b`'"
     said = "".join(f"# {each}\n" for each in spoofed.splitlines())
     text = (
         head(100, 150, "GTID\tlast_committed=0")

@@ -2,6 +2,7 @@
 
     SAVED_DIR/db1-20261128-143034/
         raw/               the files of the binary log that hold them, as they are
+        loads/             what LOAD DATA has loaded, where it was logged as a statement
         transactions.sql   what they did, one after the other
         rows.sql           each row that they changed, once, and what the active master has
         summary.txt        what was saved, for people
@@ -30,7 +31,7 @@ from mmm.tools.saved.find import pieces
 from mmm.tools.saved.outcome import Saved, decode, encode, summary
 from mmm.tools.saved.texts import Sources, Texts
 
-RAW, SUMMARY, KEPT, SUMS = "raw", "summary.txt", "saved.json", "SHA256"
+RAW, LOADS, SUMMARY, KEPT, SUMS = "raw", "loads", "summary.txt", "saved.json", "SHA256"
 TRANSACTIONS, ROWS = "transactions.sql", "rows.sql"
 PART = ".part"
 LIMIT = 600.0
@@ -144,19 +145,29 @@ def _save(extras: Extras, target: Target, identity: str, sources: Sources, limit
         identity,
         size=extras.size,
     )
-    texts = Texts(sources, extras, raw, lambda: deadline - time.monotonic())
-    sums[TRANSACTIONS] = _write(part / TRANSACTIONS, texts.transactions(saved))
-    sums[ROWS] = _write(part / ROWS, texts.listed(saved))
-    saved = texts.counted(saved)
+    saved = _write_texts(
+        Texts(sources, extras, raw, part / LOADS, lambda: deadline - time.monotonic()), saved, sums
+    )
     sums[SUMMARY] = _write(part / SUMMARY, [summary(saved, extras).encode()])
     sums[KEPT] = _write(part / KEPT, [encode(saved).encode()])
     _write(part / SUMS, [f"{of}  {name}\n".encode() for name, of in sums.items()])
-    for each in (raw, part):
-        _settle(each)
+    for each in (raw, part / LOADS, part):
+        if each.exists():
+            _settle(each)
     _read_back(extras, part, sums)
     part.rename(folder)
     _settle(target.folder)
     return saved
+
+
+def _write_texts(texts: Texts, saved: Saved, sums: dict[str, str]) -> Saved:
+    """Write what is made of the logs; returns it with what was counted."""
+    part = texts.raw.parent
+    texts.loads.mkdir(mode=0o700)
+    sums[TRANSACTIONS] = _write(part / TRANSACTIONS, texts.transactions(saved))
+    sums |= _loaded(texts.loads)
+    sums[ROWS] = _write(part / ROWS, texts.listed(saved))
+    return texts.counted(saved)
 
 
 def _write(path: Path, data: Iterable[bytes]) -> str:
@@ -170,6 +181,18 @@ def _write(path: Path, data: Iterable[bytes]) -> str:
         file.flush()
         os.fsync(file.fileno())
     return written.hexdigest()
+
+
+def _loaded(folder: Path) -> dict[str, str]:
+    """Take over what the program has written there, see that it is on the disk; an empty folder goes."""
+    sums: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        size, mine = path.stat().st_size, path.with_name(f"{path.name}{PART}")
+        sums[f"{LOADS}/{path.name}"] = _write(mine, pieces(path, size))
+        mine.replace(path)
+    if not sums:
+        folder.rmdir()
+    return sums
 
 
 def _settle(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Makes `transactions.sql` and `rows.sql` of the saved files of a log, by the program that belongs to the server."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,11 +49,15 @@ class Sources:
 
 @dataclass(slots=True)
 class Texts:
-    """Makes them of `extras`, whose files lie in `raw` under their names; `left` tells the seconds that it may take."""
+    """Makes them of `extras`, whose files lie in `raw` under their names; `left` tells the seconds that it may take.
+
+    What LOAD DATA has loaded, where that was logged as a statement, the program writes into `loads`.
+    """
 
     sources: Sources
     extras: Extras
     raw: Path
+    loads: Path
     left: Callable[[], float]
     rows: Rows = field(default_factory=Rows)
     statements: int = 0
@@ -67,6 +72,8 @@ class Texts:
                 if isinstance(item, Statement) and not item.text.startswith(_NOT_COUNTED):
                     self.statements += 1
                     altering += [(number, item.text)] if may_alter(item.text) else []
+            for left in self.loads.iterdir():  # it comes again
+                left.unlink()
         here, there = (Tables(server, self.left) for server in (self.sources.here, self.sources.there))
         layouts = Layouts(here, there, altering)
         yield f"-- What only {saved.host} had: {saved.count} transactions, {saved.names}.\n".encode()
@@ -79,6 +86,9 @@ class Texts:
                 when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(extra.when))
                 yield from writer.begin(f"{extra.name}, {when}")
             table = None
+            if isinstance(item, Statement) and saved.folder is not None:
+                final = saved.folder / self.loads.name
+                item = replace(item, text=item.text.replace(os.fsencode(self.loads), os.fsencode(final)))  # noqa: PLW2901
             if isinstance(item, Row):
                 table = layouts.of(number, item.schema, item.table)
                 self.rows.add(item, table)
@@ -138,6 +148,7 @@ class Texts:
                 *_ARGUMENTS,
                 *(_OF_MARIADB if self.extras.mariadb else ()),
                 *bounds,
+                f"--local-load={self.loads}",
                 str(self.raw / part.name),
             )
             with lines_of(self.sources.program, arguments, self.left()) as lines:
