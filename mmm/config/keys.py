@@ -119,6 +119,10 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         default="auto", choices=("auto", "tls", "ssh", "plain")),
     Key("transfer_rate", "int", "Rate at which a donor sends it at most, in MB/s; 0: as fast as it can.", default="0"),
     Key("compress", "choice", "Compression on the way.", default="zstd", choices=("zstd", "no")),
+    Key("allow_rebuild", "bool",
+        "This host obeys `mmm_control rejoin` though nothing shows that the order comes from the cluster. With TLS or"
+        " `auth_key` it obeys anyway. Such an order costs a rebuild and no data: the old ones are kept.",
+        default="0"),
     Key("saved_dir", "path", "Where transactions are kept that only a rebuilt host had.",
         default="/var/lib/mysql-mmm/saved"),
     Key("default_copy_method", "copy method", "The copy method that the tools use.", "T"),

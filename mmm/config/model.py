@@ -205,6 +205,8 @@ class Cluster:
     transfer_rate: int = 0
     """MB/s that a donor sends at most; 0: no limit."""
     compress: Literal["zstd", "no"] = "zstd"
+    allow_rebuild: bool = False
+    """An order to rebuild this host is obeyed though neither TLS nor a signature shows where it comes from."""
     saved_dir: str = "/var/lib/mysql-mmm/saved"
     """Where transactions are kept that only a host had which was rebuilt."""
     default_copy_method: str = ""

@@ -36,6 +36,8 @@ Valid commands are:
     move_role --dry-run [--force] <role> <host>
                                       - say what a move would do, and change nothing
     set_online --force <host>         - set it online even if it has transactions that the active master lacked
+    rejoin [--dry-run] [--from <host>] <host>
+                                      - have a host rebuilt from another one (mmm_rejoin); the old data are kept
     confirm_dead [--yes] <host>       - confirm that host <host> is switched off: nothing waits for it any longer
                                         (Two servers take writes if it is not!)
     failover_method [<method>]        - print the mode, or switch to auto, wait or manual
@@ -87,6 +89,7 @@ _NEEDS = {
     "move_role": (2, "a role and a host: move_role [--dry-run] [--force] ROLE HOST"),
     "exclude_role": (2, "a role and a host: exclude_role ROLE HOST"),
     "include_role": (2, "a role and a host: include_role ROLE HOST"),
+    "rejoin": (1, "a host: rejoin [--dry-run] [--from HOST] HOST"),
     "set_ip": (2, "an IP and a host: set_ip IP HOST"),
 }
 

@@ -31,7 +31,7 @@ ALONE = ("alone", "alone too")
 
 @pytest.fixture(scope="module")
 def notes() -> Iterator[Kept]:
-    conf = Conf(monitor={"flap_count": 0, "failover_block": 0})
+    conf = Conf(top={"allow_rebuild": "yes"}, monitor={"flap_count": 0, "failover_block": 0})
     with kept("rejoin", conf) as cluster:
         yield cluster
 
@@ -202,6 +202,30 @@ def test_a_job_whose_process_was_killed_is_said_and_the_same_command_goes_on_wit
     assert "broken off while copying: run mmm_rejoin on db1 again" in explained
     assert cluster.states()["db1"] == "AWAITING_RECOVERY"
     assert "is gone on with" in rejoin(cluster, "db1")
+    back(cluster, log, "db1: rejoined from db3 in ")
+
+
+def test_a_host_is_brought_back_from_the_monitor_and_the_job_outlives_the_agent_that_began_it(
+    cluster: Sandbox,
+) -> None:
+    diverged(cluster, Log(cluster))
+    log = Log(cluster)
+    refused = cluster.control("--format", "json", "rejoin", "db2")
+    answer = json.loads(refused.stdout)
+    assert (answer["code"], answer["fields"]["reasons"][0]) == ("not_rebuilt", "active_master")
+    planned = cluster.control("rejoin", "--dry-run", "--from", "db3", "db1")
+    assert "db1 would rejoin db2 with a copy of db3" in planned.stdout, planned
+    done = cluster.control("rejoin", "db1")
+    assert done.stdout.startswith("OK: db1: rejoins db2 with a copy of db3"), done
+    sender = frozen_sender(cluster, "db3")
+    try:
+        assert not cluster.init("db1", "mysql-mmm-agent", "restart").returncode
+        cluster.wait_until(lambda: at_step(cluster, "db1") == "fetch", LIMIT, "the job is told")
+        assert told(cluster, "db1")["code"] == "runs"
+        again = json.loads(cluster.control("--format", "json", "rejoin", "db1").stdout)
+        assert again["fields"]["reasons"] == ["busy"]
+    finally:
+        os.kill(sender, signal.SIGCONT)
     back(cluster, log, "db1: rejoined from db3 in ")
 
 

@@ -19,6 +19,7 @@ from mmm.agent.act.binlog_sender import BinlogSender
 from mmm.agent.act.doubts import Doubts
 from mmm.agent.act.found_lease import found_lease
 from mmm.agent.act.questions import Questions
+from mmm.agent.act.rejoin_order import RejoinOrder
 from mmm.agent.act.replies import Replies
 from mmm.agent.act.server_process import NotWatchedError, ServerProcess
 from mmm.agent.act.shell import Shell
@@ -38,7 +39,7 @@ from mmm.network.vips import Interface, InterfaceError
 from mmm.process import log_queue
 from mmm.process.halt import machine_halts
 from mmm.wire import agent as wire
-from mmm.wire import binlog, promises, stream, watch, why
+from mmm.wire import binlog, promises, rejoin, stream, watch, why
 from mmm.wire.caught_up import caught_up_fields
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import CONF, lead_of
@@ -95,6 +96,7 @@ class Agent:
         self._replies = Replies(conf, lambda: self._shell.core.held, lambda: at.jobs.told)
         self._binlog = BinlogSender(self._here, self._replies, self._may_have_role)
         self.streams = Streams(conf, self._replies)
+        self._rejoin = RejoinOrder(conf, self._replies)
         self._doubts = Doubts(conf, self._learn)
         self._server_process = ServerProcess(self._here)
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
@@ -151,8 +153,8 @@ class Agent:
             told = (WITHOUT,) if without and not self._authority.has_other_vips() else ()
             return self._replies.error(refused.why, refused.text, (*refused.fields, *told))
         match request.command:
-            case wire.PROMISE:
-                return self._promise(request)
+            case wire.PROMISE | wire.RELEASE:
+                return self._promised(request)
             case wire.PING:
                 return self._replies.reply("OK: Pinged!")
             case wire.GET_AGENT_STATUS:
@@ -167,10 +169,10 @@ class Agent:
                 return await self._prepare()
             case binlog.BINLOG:
                 return await self._binlog.answer(request)
+            case rejoin.REJOIN:
+                return await self._rejoin.answer(request)
             case stream.STREAM:
                 return self.streams.answer(request, peer)
-            case wire.RELEASE:
-                return self._release(request)
             case wire.WATCH:
                 return await self._server_exit(peer)
             case _:
@@ -296,6 +298,9 @@ class Agent:
     def _given(self, token: str) -> float | None:
         """Return when this start of the agent gave the token, None when it did not."""
         return self._shell.core.held.given(token)
+
+    def _promised(self, request: wire.Request) -> bytes:
+        return self._promise(request) if request.command == wire.PROMISE else self._release(request)
 
     def _promise(self, request: wire.Request) -> bytes:
         try:

@@ -17,12 +17,13 @@ from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host
 from mmm.lease.lead import Lead
 from mmm.monitor.act.spoken import Spoken, of_reply
+from mmm.monitor.command.asking import Answered
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.world.events import Answer, Opinions
 from mmm.monitor.world.orders import Tell
 from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.wire import agent as wire
-from mmm.wire import questions
+from mmm.wire import questions, rejoin
 from mmm.wire.doubts import Doubt, doubts_in
 from mmm.wire.lead import FREE, signed_by
 from mmm.wire.status import Status, SystemStatus, agent_status, set_status, system_status
@@ -37,6 +38,8 @@ OPINION_LIMIT = 0.6
 """Seconds in which another agent has to say whether it reaches a host: it takes up to `reach.LIMIT` to find out."""
 ORDER_TIMEOUT = 30.0
 """Seconds for the answer to SET_STATUS: it may wait for sync_timeout and for writers to end."""
+REJOIN_TIMEOUT = 35.0
+"""Seconds for the answer to REJOIN: the tool looks at all servers before it begins."""
 FREEING = 1.0
 """Seconds in which all agents are told that this monitor ends."""
 KEPT = 5.0
@@ -261,6 +264,11 @@ class Agents:
             return None, None
         notes = questions.notes(spoken.reply) if spoken.answer is Answer.OK else None
         return notes, doubts_in(spoken.reply)
+
+    async def rejoin(self, host: Host, wanted: rejoin.Wanted) -> Answered | None:
+        """Return what the agent answers to the order to have its host rebuilt, None where it does not."""
+        spoken = await self.ask(host, rejoin.order(host.name, wanted), REJOIN_TIMEOUT)
+        return None if spoken.reply is None else Answered(rejoin.came(spoken.reply), why(spoken.reply))
 
     async def watch(self, host: Host) -> Spoken:
         """Return the answer to WATCH, which stays open until the server's process ends or HOLD is over.

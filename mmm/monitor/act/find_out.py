@@ -7,7 +7,7 @@ from collections.abc import Callable
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.sign_of_life import sign_of_life
-from mmm.monitor.command.asking import Ask, Command, Heard, LookAt, LookForLife, Ping
+from mmm.monitor.command.asking import Ask, Command, Heard, LookAt, LookForLife, OrderRejoin, Ping
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.world.events import Doubted, Event
@@ -53,6 +53,9 @@ class Finder:
             case LookAt():
                 looked = await self._look(ask)
                 return Heard(self._world(), time.monotonic(), looked=looked)
+            case OrderRejoin(host, wanted):
+                answer = await self._agents.rejoin(self._world().conf.hosts[host], wanted)
+                return Heard(self._world(), time.monotonic(), rejoin=answer)
             case LookForLife(host):
                 sign = await sign_of_life(self._world().conf.hosts[host], self._agents, self._pinger)
                 return Heard(self._world(), time.monotonic(), sign=sign)

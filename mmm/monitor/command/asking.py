@@ -12,6 +12,7 @@ from mmm.monitor.command.command_result import Result, no_agent
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.command.sign import Sign
 from mmm.monitor.world.world import World
+from mmm.wire.rejoin import Came, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,23 @@ class LookForLife:
     host: str
 
 
-Ask = Ping | LookAt | LookForLife
+@dataclass(frozen=True, slots=True)
+class OrderRejoin:
+    """Asks the host's agent to have it rebuilt."""
+
+    host: str
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an agent has answered to that: what it came to, and the code of an ERROR."""
+
+    came: Came
+    why: str = ""
+
+
+Ask = Ping | LookAt | LookForLife | OrderRejoin
 
 
 class Heard(NamedTuple):
@@ -53,6 +70,8 @@ class Heard(NamedTuple):
     """LookAt: what no check finds; None where nobody could look."""
     sign: Sign | None = None
     """LookForLife: what answers; None where nothing does."""
+    rejoin: Answered | None = None
+    """OrderRejoin: the agent's answer; None where it has not answered."""
 
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from mmm.config.model import Role
 from mmm.monitor.assess import other_monitor
-from mmm.monitor.command import confirm_dead, in_use, left_out, move_role
+from mmm.monitor.command import confirm_dead, in_use, left_out, move_role, rejoin
 from mmm.monitor.command.asking import Asking, Command
 from mmm.monitor.command.command_result import Result, cannot_hold
 from mmm.monitor.command.texts import Verdict
@@ -30,7 +30,8 @@ _MODES = {
 
 def changes(words: Sequence[str]) -> bool:
     """Tell whether this is a command that changes something."""
-    return ordered(words) is not None and move_role.DRY_RUN not in words
+    asks = tuple(words[:1]) == ("move_role",) and move_role.DRY_RUN in words
+    return ordered(words) is not None and not asks
 
 
 def ordered(words: Sequence[str]) -> Command | None:
@@ -55,6 +56,8 @@ def ordered(words: Sequence[str]) -> Command | None:
             return _on_role(
                 role, host, lambda world, _, found: _at_once(left_out.include(world, found, host))
             )
+        case ["rejoin", *args] if (order := rejoin.ordered(args)) is not None:
+            return _on_host(order.host, lambda world, _: rejoin.run(world, order))
         case ["confirm_dead", host, *who] if len(who) < 2:
             return _on_host(host, lambda world, _: confirm_dead.run(world, host, *who))
         case ["set_ip", ip, host]:

@@ -93,6 +93,10 @@ DONE: Texts = {
     "not_left_out": "Role '{role}' is not kept away from '{host}'. Skipping command.",
     "taken_in": "Role '{role}' may go to '{host}' again. " + _CHECK_ROLES,
     "counts_as_off": _counts_as_off,
+    "rejoin_begun": lambda of: f"{said_of(of['lines'])}. See 'mmm_control show'.",
+    "rejoin_dry_run": lambda of: "".join(
+        f"{line}\n" for line in ("Dry run, nothing was changed.", *of["lines"])
+    ),
     "dry_run": _dry_run,
     "dry_run_idle": _nothing_to_do,
 }
@@ -163,6 +167,9 @@ REFUSED: Texts = {
     "extra_transactions": "Host '{host}' stays {state}: {why}.",
     "not_compared": "Host '{host}' stays {state}: {why}. Try again in a moment; --force takes it without comparing.",
     "not_replicating": "Replication of '{host}' does not run: {why}. Start it there (START SLAVE), or use --force.",
+    "not_rebuilt": lambda of: f"Host '{of['host']}' is not rebuilt: {said_of(of['lines'])}.",
+    "rejoin_unknown": "The agent of host '{host}' doesn't know how to rebuild it: run mmm_rejoin there.",
+    "rebuild_not_allowed": lambda of: f"Host '{of['host']}' is not rebuilt: {said_of(of['lines'])}.",
     "not_in_use": "Host '{host}' is {state}: only a host that is ONLINE or REPLICATION_* can be set offline.",
     "no_agent": _no_agent,
     "not_of_the_role": (

@@ -14,6 +14,7 @@ from mmm import __version__
 from mmm.config import load as config
 from mmm.config.model import Cluster
 from mmm.process.cluster import split_cluster
+from mmm.process.job_answer import Answer
 from mmm.process.tls import TlsError
 from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
 from mmm.tools.rejoin.checks import Refusal, donor, refusals
@@ -41,15 +42,17 @@ class _Arguments(NamedTuple):
     dry_run: bool
     abort: bool
     lose_extra: str | None
+    ordered: bool
 
 
 class _CannotError(Exception):
     """Nothing was begun; one line each says why."""
 
-    def __init__(self, status: Status, *lines: str) -> None:
+    def __init__(self, status: Status, *lines: str, codes: Sequence[str] = ()) -> None:
         super().__init__(*lines)
         self.status = status
         self.lines = lines
+        self.codes = codes
 
 
 def main() -> int:
@@ -60,13 +63,15 @@ def main() -> int:
 def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
     """Run mmm_rejoin with these arguments; returns its exit status."""
     arguments = _arguments(argv)
+    answer = Answer(awaited=arguments.ordered)
     _log_to(LOG)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         conf = _conf(arguments)
-        return _rejoin(conf, arguments, folder or JobFolder())
+        return _rejoin(conf, arguments, folder or JobFolder(), answer)
     except _CannotError as error:
+        answer.give(error.lines, error.codes, begun=False)
         for line in error.lines:
             _tell(line)
         return error.status
@@ -75,7 +80,7 @@ def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
         return Status.TAKEN_BACK
 
 
-def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
+def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Answer) -> int:
     lose = arguments.lose_extra
     if lose is not None and lose != conf.this:
         raise _CannotError(Status.REFUSED, f"--lose-extra {lose}: this host is {conf.this}")
@@ -84,7 +89,8 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
         opened = folder.open_job()
         look = looking.look(conf)
     except BusyError as error:
-        raise _CannotError(Status.BUSY, f"a job runs on this host already: {error}") from error
+        text = f"a job runs on this host already: {error}"
+        raise _CannotError(Status.BUSY, text, codes=("busy",)) from error
     except (JournalError, OSError, TlsError) as error:
         raise _CannotError(Status.REFUSED, str(error)) from error
     if arguments.abort:
@@ -92,9 +98,13 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     journal = _gone_on_with(look, opened) if opened else _new(conf, look, arguments.donor)
     steps = Steps(_means(conf, journal, folder, lose=lose is not None))
     if arguments.dry_run:
-        print(_plan(look, journal))
+        plan = _plan(look, journal)
+        answer.give(plan.splitlines(), begun=True)
+        _say(plan)
         return Status.DONE
-    _say(f"{journal.host}: rejoins {journal.source} with a copy of {journal.donor}: job {journal.job}")
+    begins = f"{journal.host}: rejoins {journal.source} with a copy of {journal.donor}: job {journal.job}"
+    answer.give([begins], begun=True)
+    _say(begins)
     try:
         return _told(run(steps, folder, journal, _say))
     finally:
@@ -144,7 +154,8 @@ def _datadir(conf: Cluster, look: Look) -> Path:
 
 def _refuse(found: Sequence[Refusal]) -> None:
     if found:
-        raise _CannotError(Status.REFUSED, *map(sentence, found))
+        codes = [refusal.code for refusal in found]
+        raise _CannotError(Status.REFUSED, *map(sentence, found), codes=codes)
 
 
 def _means(conf: Cluster, journal: Journal, folder: JobFolder, *, lose: bool) -> Means:
@@ -223,6 +234,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     parser.add_argument(
         "--lose-extra", metavar="HOST", help="go on where what only this host has cannot be saved: name it"
     )
+    parser.add_argument("--ordered", action="store_true", help=argparse.SUPPRESS)  # by this host's agent
     parser.add_argument("--version", action="version", version=f"mmm_rejoin {__version__}")
     parser.add_argument("--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
@@ -246,3 +258,7 @@ def _say(text: str) -> None:
 
 def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Orders an agent to have its host rebuilt by `mmm_rejoin` (rule 4): no sockets.
+
+    request   REJOIN|1|HOST[|FROM:DONOR][|DRY_RUN]
+    reply     OK: …|SAID:TEXT|SAID:TEXT|…                   it has begun; with DRY_RUN: what it would do, line by line
+              ERROR: …|REFUSAL:CODE,CODE|SAID:TEXT|WHY:not_rebuilt     why it has not
+              ERROR: …|WHY:rebuild_not_allowed              nothing shows that the order comes from the cluster
+
+The codes of refusals are those of `mmm.tools.rejoin.checks`. Agents of MMM 2.x answer ERROR to it.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mmm.wire.agent import Reply, Request, WireError, sayable
+
+REJOIN = "REJOIN"
+DRY_RUN = "DRY_RUN"
+NOT_REBUILT = "not_rebuilt"
+"""The tool has refused, or could not begin."""
+NOT_ALLOWED = "rebuild_not_allowed"
+"""The order came neither by TLS nor signed, and the conf of the host does not allow it all the same."""
+
+_LONGEST, _MOST = 500, 40
+_FROM = re.compile(r"FROM:([A-Za-z0-9_.-]{1,255})")
+_SAID = re.compile(r"SAID:([^|]*)")
+_REFUSAL = re.compile(r"REFUSAL:([a-z_]{1,40}(?:,[a-z_]{1,40}){0,19})")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is ordered."""
+
+    donor: str = ""
+    """Who is to give the copy; empty: whoever is fit."""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What an order came to."""
+
+    begun: bool
+    """It has begun, or a dry run was made."""
+    lines: tuple[str, ...]
+    """What the tool said."""
+    codes: tuple[str, ...] = ()
+    """Why it has refused."""
+
+
+def order(host: str, wanted: Wanted) -> Request:
+    """Return the request."""
+    donor = (f"FROM:{wanted.donor}",) if wanted.donor else ()
+    return Request(REJOIN, host, (*donor, *([DRY_RUN] * wanted.dry_run)))
+
+
+def ordered(request: Request) -> Wanted:
+    """Return what is ordered, parameters that are not known ignored; raises WireError for a donor that is no name."""
+    donors = [each for each in request.params if each.startswith("FROM:")]
+    match = _FROM.fullmatch(donors[0]) if donors else None
+    if donors and match is None:
+        raise WireError(f"{donors[0][:60]!r} names no host")
+    return Wanted(match[1] if match else "", DRY_RUN in request.params)
+
+
+def came_fields(came: Came) -> tuple[str, ...]:
+    """Return the reply fields that tell what it came to."""
+    codes = (f"REFUSAL:{','.join(came.codes)}",) if came.codes else ()
+    return (*codes, *_said(came.lines))
+
+
+def _said(lines: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"SAID:{sayable(line)[:_LONGEST]}" for line in list(lines)[:_MOST])
+
+
+def came(reply: Reply) -> Came:
+    """Return what the order came to, as the reply tells."""
+    lines = tuple(match[1] for field in reply.fields if (match := _SAID.fullmatch(field)))
+    codes = next((match[1] for field in reply.fields if (match := _REFUSAL.fullmatch(field))), "")
+    return Came(reply.ok, lines or (reply.text,), tuple(codes.split(",")) if codes else ())

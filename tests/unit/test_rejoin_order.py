@@ -1,0 +1,236 @@
+"""A rejoin that is ordered from the monitor: who may order it, what is answered, and that it goes on by itself."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmm.agent.act import rejoin_order
+from mmm.agent.act.rejoin_order import RejoinOrder
+from mmm.agent.act.replies import Replies
+from mmm.agent.decide.held_lease import begun
+from mmm.config.model import Cluster, Socket
+from mmm.monitor.command.asking import Answered, Heard, OrderRejoin
+from mmm.monitor.command.dispatch import changes, ordered
+from mmm.monitor.command.texts import Verdict
+from mmm.monitor.world.world import World
+from mmm.process.job_answer import read
+from mmm.wire.agent import (
+    Reply,
+    Request,
+    WireError,
+    decode_reply,
+    decode_request,
+    encode_reply,
+    encode_request,
+)
+from mmm.wire.rejoin import NOT_ALLOWED, NOT_REBUILT, Came, Wanted, came, came_fields, order
+from mmm.wire.rejoin import ordered as wanted_in
+from mmm.wire.why import UNKNOWN_COMMAND
+from tests.unit.agents import conf
+from tests.unit.worlds import NOW, checks, with_host, world
+
+BEGUN = Came(begun=True, lines=("db1: rejoins db2 with a copy of db3: job db1-1",))
+REFUSED = Came(
+    begun=False, lines=("db1 is ONLINE", "db1 has writer(10.0.0.80)"), codes=("online", "has_writer_vip")
+)
+
+
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted("db3"), Wanted("db-3.example", dry_run=True)])
+def test_an_order_is_read_as_it_was_given(wanted: Wanted) -> None:
+    request = decode_request(encode_request(order("db1", wanted)))
+    assert (request.host, wanted_in(request)) == ("db1", wanted)
+    assert wanted_in(replace(request, params=(*request.params, "LEAD:1.a.b", "LATER"))) == wanted
+
+
+def test_a_donor_that_is_no_name_is_none() -> None:
+    with pytest.raises(WireError):
+        wanted_in(Request("REJOIN", "db1", ("FROM:--abort x",)))
+
+
+@pytest.mark.parametrize("what", [BEGUN, REFUSED])
+def test_what_it_came_to_is_read_as_it_was_told(what: Came) -> None:
+    text = "OK: Begun!" if what.begun else "ERROR: no"
+    assert came(decode_reply(encode_reply(Reply(text, came_fields(what), 1.0, "a.1")))) == what
+
+
+def test_an_agent_without_that_word_is_quoted() -> None:
+    assert came(Reply("ERROR: Invalid command 'REJOIN'!")) == Came(
+        False, ("ERROR: Invalid command 'REJOIN'!",)
+    )
+
+
+# --- the agent
+
+TOOL = """\
+import json, os, sys, time
+print("a line of a library", flush=True)
+{word}
+"""
+
+
+def rejoin_of(conf: Cluster) -> RejoinOrder:
+    held = begun(1.0, "boot", 0.0, "")
+    return RejoinOrder(conf, Replies(conf, lambda: held))
+
+
+@pytest.fixture
+def allowing(tmp_path: Path) -> Cluster:
+    return replace(conf(tmp_path), allow_rebuild=True)
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Path]:
+    """Have another program in the tool's place, which writes its arguments into the file that is returned."""
+
+    def put(word: str) -> Path:
+        program, told = tmp_path / "tool.py", tmp_path / "told"
+        text = f"import pathlib, sys\npathlib.Path({str(told)!r}).write_text(' '.join(sys.argv[1:]))\n"
+        program.write_text(text + TOOL.format(word=word))
+        monkeypatch.setattr(rejoin_order, "_PROGRAM", (str(program),))
+        return told
+
+    return put
+
+
+SAYS = "print(json.dumps({'begun': %s, 'lines': ['db1: rejoins'], 'codes': %s}), flush=True)"
+
+
+async def answer(of: Cluster, *params: str) -> Reply:
+    return decode_reply(await rejoin_of(of).answer(Request("REJOIN", "db1", params)))
+
+
+async def test_an_order_that_anybody_could_have_sent_is_not_obeyed(
+    tmp_path: Path, tool: Callable[[str], Path]
+) -> None:
+    told = tool(SAYS % (True, []))
+    plain = conf(tmp_path)
+    refused = await answer(plain)
+    assert (refused.ok, refused.why, told.exists()) == (False, NOT_ALLOWED, False)
+    for shown in (
+        replace(plain, allow_rebuild=True),
+        replace(plain, auth_key="key"),
+        replace(plain, socket=Socket(type="ssl")),
+    ):
+        assert (await answer(shown)).ok
+
+
+async def test_the_tool_is_told_whose_copy_and_by_which_conf(
+    allowing: Cluster, tool: Callable[[str], Path]
+) -> None:
+    told = tool(SAYS % (True, []))
+    assert came(await answer(allowing, "FROM:db2", "DRY_RUN")) == Came(True, ("db1: rejoins",))
+    folder = allowing.path.parent
+    assert told.read_text() == f"--config {folder}/mmm_tools.conf --from db2 --dry-run"
+    await answer(replace(allowing, path=folder / "mmm_agent_shop.conf"))
+    assert told.read_text() == f"--config {folder}/mmm_tools_shop.conf"
+
+
+async def test_its_refusal_is_told_with_its_codes(allowing: Cluster, tool: Callable[[str], Path]) -> None:
+    tool(SAYS % (False, ["online"]))
+    reply = await answer(allowing)
+    assert (reply.why, came(reply)) == (NOT_REBUILT, Came(False, ("db1: rejoins",), ("online",)))
+    tool("sys.exit('mmm_rejoin: no module of that name')")
+    assert came(await answer(allowing)) == Came(False, ("mmm_rejoin: no module of that name",))
+
+
+async def test_it_has_a_session_of_its_own_and_goes_on_when_nobody_hears_it_any_more(
+    allowing: Cluster, tool: Callable[[str], Path], tmp_path: Path
+) -> None:
+    done = tmp_path / "done"
+    os.mkfifo(done)
+    tool(
+        "from mmm.process.job_answer import Answer\n"
+        "Answer(awaited=True).give(['db1: rejoins'], begun=True)\n"
+        "print('nobody hears that' * 100000, flush=True)\n"
+        f"open({str(done)!r}, 'w').write(str(os.getsid(0) == os.getpid()))"
+    )
+    assert came(await answer(allowing)) == Came(True, ("db1: rejoins",))
+    assert done.read_text() == "True"
+
+
+def test_the_tool_says_its_refusal_as_values(tmp_path: Path) -> None:
+    argv = [
+        sys.executable,
+        "-m",
+        "mmm.tools.rejoin.command",
+        "--ordered",
+        "--config",
+        str(tmp_path / "none.conf"),
+    ]
+    said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    found = read(said)
+    assert found is not None
+    begun, lines, codes = found
+    assert (begun, codes, "none.conf" in lines[0]) == (False, (), True)
+
+
+# --- the monitor
+
+
+def run(before: World, words: str, heard: Answered | None) -> tuple[list[Any], Verdict]:
+    command = ordered(words.split())
+    assert command is not None
+    asking, asks = command(before, NOW), []
+    try:
+        asks.append(next(asking))
+        asking.send(Heard(before, NOW, rejoin=heard))
+    except StopIteration as ended:
+        return asks, ended.value.answer
+    raise AssertionError(asks)
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("rejoin db1", Wanted()),
+        ("rejoin db1 --from db3", Wanted("db3")),
+        ("rejoin --dry-run --from db3 db1", Wanted("db3", dry_run=True)),
+    ],
+)
+def test_the_admin_orders_it_in_any_order_of_words(words: str, wanted: Wanted) -> None:
+    assert run(world(), words, Answered(BEGUN))[0] == [OrderRejoin("db1", wanted)]
+    assert changes(words.split()), "it starts a program as root"
+
+
+@pytest.mark.parametrize(
+    "words", ["rejoin", "rejoin db1 db2", "rejoin --from db3", "rejoin --abort db1", "rejoin --force"]
+)
+def test_other_words_are_no_command(words: str) -> None:
+    assert ordered(words.split()) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "heard", "code", "said"),
+    [
+        ("rejoin db1", Answered(BEGUN), "rejoin_begun", "OK: db1: rejoins db2 with a copy of db3: job db1-1. See"),
+        ("rejoin --dry-run db1", Answered(BEGUN), "rejoin_dry_run", "OK: Dry run, nothing was changed.\ndb1: rejoins"),
+        ("rejoin db1", Answered(REFUSED, NOT_REBUILT), "not_rebuilt", "not rebuilt: db1 is ONLINE; db1 has"),
+        ("rejoin db1", Answered(REFUSED, NOT_ALLOWED), "rebuild_not_allowed", "ERROR: Host 'db1' is not rebuilt"),
+        ("rejoin db1", Answered(REFUSED, UNKNOWN_COMMAND), "rejoin_unknown", "run mmm_rejoin there"),
+        ("rejoin db1", None, "no_agent", "ERROR: Can't reach the agent of host 'db1'"),
+        ("rejoin db9", None, "unknown_host", "db9"),
+        ("rejoin db1 --from db9", None, "unknown_host", "db9"),
+    ],
+)  # fmt: skip
+def test_what_it_came_to_is_answered_by_a_code(
+    words: str, heard: Answered | None, code: str, said: str
+) -> None:
+    _, answer = run(world(), words, heard)
+    assert (answer.code, said in str(answer)) == (code, True)
+
+
+def test_reasons_are_values_in_json() -> None:
+    _, answer = run(world(), "rejoin db1", Answered(REFUSED, NOT_REBUILT))
+    assert answer.values["fields"]["reasons"] == ["online", "has_writer_vip"]
+
+
+def test_a_host_that_is_silent_is_not_asked() -> None:
+    silent = with_host(world(), "db1", checks=checks(ping=0.0, mysql=0.0))
+    asks, answer = run(silent, "rejoin db1", Answered(BEGUN))
+    assert (asks, answer.code) == ([], "no_agent")
