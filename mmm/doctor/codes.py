@@ -130,8 +130,21 @@ CODES: dict[str, Code] = {
     ),
     "not_row": Code(
         _W,
-        "binlog_format is {format}: a slave that is switched loses temporary tables",
+        "binlog_format is {format}: a slave that is switched loses temporary tables, and of a lost writer's log only"
+        " rows can be got without more grants",
         "binlog_format=ROW in my.cnf",
+    ),
+    "statements_left": Code(
+        _OK,
+        "the agent account lacks {privilege}: a CREATE or ALTER that only a lost writer's log has is not got, nor what"
+        " stands behind it",
+        "if it is to be: {statement}",
+    ),
+    "statements_left_too": Code(
+        _W,
+        "the agent account lacks {privilege}, and {others} logs statements: what only its log has when it is lost is"
+        " not got",
+        "binlog_format=ROW in my.cnf of {others}, or run here: {statement}",
     ),
     "gtid_off": Code(_W, "gtid_mode is {value}", "gtid_mode=ON in my.cnf, see README step 2"),
     "gtid_not_enforced": Code(

@@ -40,6 +40,8 @@ class Login:
     answered: bool = True
     """The server answered, if only to turn it away."""
     lacks: tuple[Lack, ...] = ()
+    statements: tuple[Lack, ...] = ()
+    """What an agent's own lacks to apply statements of another server's binary log, in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,13 @@ class Replica:
     uses_gtid: bool = True
     delay: int = 0
     detached: bool = False
+
+    @property
+    def why_stopped(self) -> str:
+        """Return why it does not run, in words."""
+        threads = (("IO", self.receives), ("SQL", self.applies))
+        stopped = [f"the {thread} thread is stopped" for thread, runs in threads if not runs]
+        return self.error or " and ".join(stopped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from mmm.config.agreement import SECTIONS
 from mmm.config.model import Cluster, Host
 from mmm.doctor.codes import CODES, Level
-from mmm.doctor.look import HostLook, Login, MonitorLook, Replica, Room, Seen, Server
+from mmm.doctor.look import HostLook, Login, MonitorLook, Room, Seen, Server
+from mmm.doctor.salvage_rules import statements_left
 
 CLOCKS = 2.0
 """Seconds by which clocks may be apart."""
@@ -252,6 +253,10 @@ def _beside_others(picture: Picture, name: str, server: Server) -> Iterator[Find
 def _master(picture: Picture, name: str, server: Server) -> Iterator[Finding]:
     """Look at what counts once the host is the active master."""
     settings = server.settings
+    if name in picture.looks and picture.conf.salvage:
+        others = {host.name: picture.server(host.name) for host in picture.conf.masters if host.name != name}
+        left = statements_left(picture.looks[name].logins, others)
+        yield from (Finding(code, name, about) for code, about in left)
     if _off(settings, "log_bin"):
         yield Finding("no_binary_log", name)
     elif _off(settings, "log_slave_updates") or _off(settings, "log_replica_updates"):
@@ -304,7 +309,7 @@ def _replication_of(picture: Picture, name: str, server: Server, sources: list[H
     if replica.detached:
         yield Finding("replication_detached", name, {"source": source.name})
     elif not (replica.receives and replica.applies):
-        yield Finding("replication_stopped", name, {"source": source.name, "why": _why_stopped(replica)})
+        yield Finding("replication_stopped", name, {"source": source.name, "why": replica.why_stopped})
     wanted = picture.conf.hosts[name].replication_user
     if wanted and replica.user and replica.user != wanted:
         yield Finding("other_replication_user", name, {"now": replica.user, "wanted": wanted})
@@ -312,15 +317,6 @@ def _replication_of(picture: Picture, name: str, server: Server, sources: list[H
         yield Finding("replication_without_gtid", name)
     if replica.delay:
         yield Finding("delayed", name, {"seconds": str(replica.delay)})
-
-
-def _why_stopped(replica: Replica) -> str:
-    threads = [
-        f"the {thread} thread is stopped"
-        for thread, runs in (("IO", replica.receives), ("SQL", replica.applies))
-        if not runs
-    ]
-    return replica.error or " and ".join(threads)
 
 
 def _machine(picture: Picture, name: str) -> Iterator[Finding] | None:

@@ -8,9 +8,11 @@ from mmm.mysql.flavour import Flavour
 from mmm.mysql.server.privileges import (
     Need,
     agent_needs,
+    in_one,
     look_at_missing_grants,
     monitor_needs,
     replication_needs,
+    statement_needs,
     tools_needs,
 )
 from mmm.mysql.server.replica_status import ReplicaStatus
@@ -78,7 +80,9 @@ def look_at(host: Host, kind: str) -> tuple[Login, Server | None]:
     try:
         with connect(address, LIMIT) as connection:
             lacks = _lacks(connection, kind)
-            return Login(kind, address.user, host.name, lacks=lacks), _server(connection)
+            statements = _lacks_for_statements(connection) if kind == "agent" else ()
+            login = Login(kind, address.user, host.name, lacks=lacks, statements=statements)
+            return login, _server(connection)
     except MysqlError as error:
         return _refused(kind, host, address, error), None
 
@@ -91,6 +95,13 @@ def _lacks(connection: Connection, kind: str) -> tuple[Lack, ...]:
     needs = _NEEDS[kind](connection.flavour)
     missing = connection.ask(look_at_missing_grants(connection, needs))
     return tuple(Lack(each.privilege, each.statement) for each in missing)
+
+
+def _lacks_for_statements(connection: Connection) -> tuple[Lack, ...]:
+    """Return what the agent's account lacks to apply what was logged as statements."""
+    needs = statement_needs(connection.flavour)
+    lacks = in_one(connection.ask(look_at_missing_grants(connection, needs)))
+    return () if lacks is None else (Lack(lacks.privilege, lacks.statement),)
 
 
 def _server(connection: Connection) -> Server:

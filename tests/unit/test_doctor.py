@@ -295,6 +295,30 @@ def test_what_is_only_worth_knowing_is_no_warning() -> None:
     assert status(found) == 0
 
 
+LACKS = Lack("SELECT, CREATE", "GRANT SELECT, CREATE ON *.* TO `mmm_agent`@`%`")
+
+
+def without_statements(**formats: str) -> Picture:
+    """Return what is seen where db2's agent may not apply statements, and servers log by these formats."""
+    login = Login("agent", "mmm_agent", "db2", statements=(LACKS,))
+    looks = {"db2": replace(look("db2"), logins=(login,))}
+    for name, logged in formats.items():
+        looks[name] = replace(looks.get(name, look(name)), server=server(name, binlog_format=logged))
+    return picture(**looks)
+
+
+def test_that_statements_of_a_lost_writer_are_left_matters_where_it_logs_them() -> None:
+    whole = examine(without_statements())
+    assert {finding.code for finding in whole} == {"fine", "statements_left"}
+    assert LACKS.statement in next(each.todo for each in whole if each.code == "statements_left")
+    assert codes(without_statements(db1="MIXED")) == {"not_row": "db1", "statements_left_too": "db2"}
+    assert "statements_left_too" not in codes(without_statements(db2="MIXED")), (
+        "its own log is not its concern"
+    )
+    off = replace(without_statements(db1="MIXED"), conf=conf("salvage no\n" + COMMON + MONITOR))
+    assert codes(off) == {"not_row": "db1"}
+
+
 def test_what_the_next_failover_would_meet_is_an_error_of_that_kind() -> None:
     found = [
         Finding("login_refused", "db2"),
@@ -371,7 +395,7 @@ def test_a_look_of_another_version_is_read_as_far_as_it_is_known() -> None:
 def test_every_code_can_be_found_and_stands_in_the_page() -> None:
     path = Path(__file__).parents[2] / "docs/doctor.md"
     assert path.read_text() == page(), "run: python -m pages.doctor > docs/doctor.md"
-    rules = (Path(__file__).parents[2] / "mmm/doctor/rules.py").read_text()
+    rules = "".join(each.read_text() for each in (Path(__file__).parents[2] / "mmm/doctor").glob("*rules.py"))
     for name, code in CODES.items():
         assert f'"{name}"' in rules, name
         assert code.todo or name == "fine"

@@ -14,7 +14,7 @@ from mmm.monitor.command.preflight import Looked
 from mmm.monitor.report import concerns, log_lines
 from mmm.monitor.world.check_results import ReplicaChecked
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import Noted
+from mmm.monitor.world.events import Noted, ServerWatched
 from mmm.monitor.world.host import (
     Behind,
     State,
@@ -198,3 +198,23 @@ def test_a_slave_of_mysql_that_wrote_by_itself_is_named_on_paper() -> None:
     )
     clean = Transactions(NOW, own, parse(f"{source}:1-99"))
     assert said not in move(with_host(ready, "db3", transactions=clean), "--dry-run")
+
+
+def test_a_master_whose_servers_end_is_not_told_is_named_where_that_counts() -> None:
+    unseen = ServerWatched("db2", "ERROR: no process that may be looked at has its socket")
+    certain = apply(world(conf=cluster(server_exit="failover")), unseen, NOW)
+    assert codes(certain) == {
+        "exit_not_told": "the end of the server's process on db2 is not told at once, though server_exit is failover:"
+        " its agent answers 'ERROR: no process that may be looked at has its socket'"
+    }
+    assert codes(apply(certain, ServerWatched("db2"), NOW)) == {}
+    assert codes(apply(world(), unseen, NOW)) == {}
+    assert codes(apply(certain, replace(unseen, host="db3"), NOW)).keys() == {"exit_not_told"}, "no slave's"
+    old = with_agent(world(conf=cluster(server_exit="failover")), "db1", kind=Kind.MMM2, heard=True)
+    assert "its agent is one of MMM 2.x" in codes(old)["exit_not_told"]
+
+
+def test_a_slave_that_keeps_others_from_being_followed_is_named() -> None:
+    old = with_agent(world(), "db3", kind=Kind.MMM2, heard=True)
+    assert codes(old).keys() == {"slaves_not_followed"}
+    assert codes(with_host(old, "db3", state=State.ADMIN_OFFLINE)) == {}

@@ -11,7 +11,7 @@ from mmm.monitor.act import server_watch
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.server_watch import ServerWatch
 from mmm.monitor.apply.apply import apply
-from mmm.monitor.world.events import Answer, Answered, Event, ServerExited
+from mmm.monitor.world.events import Answer, Answered, Event, ServerExited, ServerWatched
 from mmm.monitor.world.link import Kind, Ordered
 from mmm.monitor.world.world import World
 from tests.unit.worlds import NOW, with_agent, world
@@ -43,6 +43,7 @@ class Heard:
 
     def post(self, event: Event) -> None:
         self.posted.append(event)
+        self.known = apply(self.known, event, NOW)
 
     def exited(self, host: Host) -> None:
         self.checked.append(host.name)
@@ -87,7 +88,8 @@ async def test_the_news_are_posted_and_the_server_is_checked_at_once() -> None:
     seen = Heard(heard(MINE), b"OK|RUNS:4711|T:t1.6|UP:100.00\n", b"OK|EXITED:4711|T:t1.6|UP:100.00\n", b"")
     await seen.watch(seen.told)
     assert seen.questions[:2] == [b"WATCH|1|db1\n"] * 2
-    (event,) = seen.posted
+    watched, event = seen.posted
+    assert watched == ServerWatched("db1")
     assert isinstance(event, ServerExited)
     assert (event.host, event.pid) == ("db1", 4711)
     assert seen.checked == ["db1"]
@@ -97,9 +99,13 @@ async def test_an_agent_that_cannot_watch_is_asked_again_and_that_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     no = b"ERROR: processes 1, 7 have its socket|WHY:not_watched|T:t1.6|UP:100.00\n"
-    seen = Heard(heard(MINE), no, no, b"OK|EXITED:7|T:t1.6|UP:100.00\n", b"")
+    runs, ends = b"OK|RUNS:7|T:t1.6|UP:100.00\n", b"OK|EXITED:7|T:t1.6|UP:100.00\n"
+    seen = Heard(heard(MINE), no, no, runs, ends, b"")
     await seen.watch(seen.told)
-    assert len(seen.posted) == 1
+    assert seen.posted[:-1] == [
+        ServerWatched("db1", "ERROR: processes 1, 7 have its socket"),
+        ServerWatched("db1"),
+    ]
     assert caplog.text.count("db1: the end of its server's process will not be told at once") == 1
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from mmm.config.model import Host
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.spoken import Spoken
-from mmm.monitor.world.events import Event, ServerExited
+from mmm.monitor.world.events import Event, ServerExited, ServerWatched
 from mmm.monitor.world.world import World
 from mmm.wire import watch
 from mmm.wire.why import NOT_WATCHED, UNKNOWN_COMMAND, why
@@ -37,7 +37,6 @@ class ServerWatch:
         self._world = world
         self._post = post
         self._exited = exited
-        self._said: dict[str, str] = {}
 
     async def run(self, host: Host) -> None:
         """Ask a host's agent for ever."""
@@ -61,7 +60,7 @@ class ServerWatch:
             self._exited(host)
             return SOONEST
         if watch.runs(reply):
-            self._said.pop(host.name, None)
+            self._post(ServerWatched(host.name))
             return SOONEST
         reason = why(reply)
         if reason == NOT_WATCHED:
@@ -70,6 +69,6 @@ class ServerWatch:
 
     def _warn(self, host: Host, text: str) -> None:
         """Say once that a server which answers is not watched: its end is seen by its check, as ever."""
-        if self._works(host) and self._said.get(host.name) != text:
-            self._said[host.name] = text
+        if self._works(host) and self._world().hosts[host.name].unwatched != text:
+            self._post(ServerWatched(host.name, text))
             log.warning("%s: the end of its server's process will not be told at once: %s", host.name, text)

@@ -20,6 +20,7 @@ from mmm.monitor.world.events import (
     Noted,
     Opinions,
     ServerExited,
+    ServerWatched,
     VipLooked,
 )
 from mmm.monitor.world.host import Opinion, TailRead
@@ -43,11 +44,11 @@ def apply(world: World, event: Event, now: float) -> World:
             return network(world, event)
         case Examined():
             return replace(world, examined=event.errors, examined_before=world.examined)
-        case Opinions() | LogRead() | Noted() | Doubted():
+        case Opinions() | LogRead() | Noted() | Doubted() | ServerWatched():
             return _told(world, event, now)
 
 
-def _told(world: World, event: Opinions | LogRead | Noted | Doubted, now: float) -> World:
+def _told(world: World, event: Opinions | LogRead | Noted | Doubted | ServerWatched, now: float) -> World:
     """Return the world after somebody has said what was asked of a host."""
     host = world.hosts[event.host]
     match event:
@@ -58,6 +59,8 @@ def _told(world: World, event: Opinions | LogRead | Noted | Doubted, now: float)
             host = replace(host, notes=event.notes, noted_at=at)
         case Doubted() if event.doubts != host.doubts:
             host = replace(host, doubts=event.doubts)
+        case ServerWatched() if event.problem != host.unwatched:
+            host = replace(host, unwatched=event.problem)
         case Opinions() if host.opinion is not None:
             said = Opinion(host.opinion.asked, False, True, event.heard, event.reached, event.met)
             host = replace(host, opinion=said)

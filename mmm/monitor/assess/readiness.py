@@ -24,7 +24,30 @@ def found(world: World) -> tuple[Warned, ...]:
     """Return all that would hurt, as far as the hosts were asked."""
     others = (name for name in world.hosts if not world.can_be_active_master(name))
     doubts = (warned for name in others for warned in _doubts(world, name))
-    return (*of_masters(world), *doubts, *_server_ids(world))
+    return (*of_masters(world), *doubts, *_server_ids(world), *_exits(world), *_old_slaves(world))
+
+
+def _exits(world: World) -> Iterator[Warned]:
+    """Say of which masters the monitor is not told at once that the server's process has ended, where that counts."""
+    if world.conf.monitor is None or world.conf.monitor.server_exit != "failover":
+        return
+    for name in (host.name for host in world.masters() if _in_use(world, host.name)):
+        host = world.hosts[name]
+        old = host.agent.about.mmm2 and host.agent.about.heard
+        said = f"its agent answers '{host.unwatched}'" if host.unwatched else ""
+        if why := "its agent is one of MMM 2.x" if old else said:
+            yield Warned("exit_not_told", (name,), {"why": why})
+
+
+def _old_slaves(world: World) -> Iterator[Warned]:
+    """Say which slaves keep the next writer from following any of them first: see `behind_others`."""
+    slaves = (
+        name for name, host in world.conf.hosts.items() if host.mode == "slave" and _in_use(world, name)
+    )
+    for name in slaves:
+        about = world.hosts[name].agent.about
+        if about.mmm2 and about.heard:
+            yield Warned("slaves_not_followed", (name,))
 
 
 def of_masters(world: World) -> tuple[Warned, ...]:

@@ -127,6 +127,14 @@ class Doubted:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerWatched:
+    """A host's agent watches the process of its server, or says why it cannot: `problem`."""
+
+    host: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """The monitor is cut off, or no more. `by_hosts`: for all hosts fell silent at once."""
 
@@ -154,5 +162,6 @@ Event = (
     | Network
     | Noted
     | Opinions
+    | ServerWatched
     | VipLooked
 )

@@ -216,6 +216,8 @@ class HostWorld:
     """What is wrong on the host, as its agent said last."""
     job: Job | None = None
     """The job that gives it other data and has not ended, as its agent said last."""
+    unwatched: str = ""
+    """Why its agent cannot watch the process of its server; empty where it can, or was not asked."""
     replication: Replication = Replication()
     progress: Progress = Progress()
     comparison: Comparison = Comparison()

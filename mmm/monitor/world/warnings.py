@@ -83,6 +83,13 @@ SENTENCES: Mapping[str, str] = {
     ),
     "delayed": "replication of {names} is set to stay {seconds} s behind (MASTER_DELAY): a failover sets that to 0",
     "same_server_id": "{names} have the same server_id {server_id}: they end each other's replication",
+    "exit_not_told": (
+        "the end of the server's process on {names} is not told at once, though server_exit is failover: {why}"
+    ),
+    "slaves_not_followed": (
+        "the agent of {names} is one of MMM 2.x: where {names} may have more of a lost writer than the next one, that"
+        " one gets nothing of any slave"
+    ),
     "disk_full": "the server of {names} has waited {seconds} s for disk space: free some{move}",
     "events_enabled": "MySQL events are ENABLED on {names}, which is not the writer: see docs/moving.md",
     "admin_offline": "{names} set offline by the admin",

@@ -1,14 +1,14 @@
 """Which privileges an account lacks, by what SHOW GRANTS says of it. Pure but for `look_at_missing_grants`.
 
-    missing_grants(flavour, agent_needs(flavour), rows)  ->  (Missing("PROCESS", "GRANT PROCESS ON *.* TO …"),)
+    missing_grants(flavour, agent_needs(flavour), rows)  ->  (Missing("PROCESS", "*.*", "`mmm_agent`@`%`"),)
 
 What the server itself takes for the same counts: ALL PRIVILEGES, roles that are active, SUPER where it still holds
 what was taken out of it later, and a privilege on all databases for that on a table.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from mmm.mysql.flavour import Flavour
 from mmm.mysql.server.accounts import agent_privileges, monitor_privileges, tools_privileges
@@ -26,6 +26,8 @@ _HEARTBEAT = "performance_schema.replication_connection_configuration"
 
 SALVAGE = frozenset({"BINLOG REPLAY", "REPLICATION_APPLIER", "INSERT", "UPDATE", "DELETE"})
 """What the agent needs to apply what only a dead server's binary log has, on MariaDB and on MySQL."""
+STATEMENTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX")
+"""What it needs besides to apply what was logged as statements, as every CREATE and ALTER is; optional."""
 BESIDES = SALVAGE | {"REPLICATION MASTER ADMIN", "SYSTEM_USER", "SELECT"}
 """What it needs for that, semi-sync, administrators' sessions and the heartbeat period only."""
 
@@ -67,16 +69,34 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A privilege that an account lacks, and the statement that gives it."""
+    """A privilege that an account lacks, or several in one."""
 
     privilege: str
-    statement: str
+    on: str
+    account: str
+
+    @property
+    def statement(self) -> str:
+        """Return the statement that gives it."""
+        return f"GRANT {self.privilege} ON {self.on} TO {self.account}"
+
+
+def in_one(missing: Sequence[Missing]) -> Missing | None:
+    """Return what an account lacks on all databases as one, None where that is nothing."""
+    if not missing:
+        return None
+    return replace(missing[0], privilege=", ".join(each.privilege for each in missing))
 
 
 def agent_needs(flavour: Flavour) -> tuple[Need, ...]:
     """Return what the agent's account needs on its own server; it asks the peer's for less."""
     heartbeat = () if flavour.mariadb else (Need("SELECT", _HEARTBEAT),)
     return (*map(Need, agent_privileges(flavour)), *heartbeat)
+
+
+def statement_needs(_: Flavour) -> tuple[Need, ...]:
+    """Return what the agent's account needs to apply statements of another server's binary log."""
+    return tuple(map(Need, STATEMENTS))
 
 
 def monitor_needs(flavour: Flavour) -> tuple[Need, ...]:
@@ -115,7 +135,7 @@ def missing_grants(flavour: Flavour, needs: Iterable[Need], rows: Iterable[str])
             _privileges(flavour, found["privileges"])
         )
     return tuple(
-        Missing(need.privilege, f"GRANT {need.privilege} ON {need.on} TO {account or 'the account'}")
+        Missing(need.privilege, need.on, account or "the account")
         for need in needs
         if not any(
             granted.get(on, set()) & {_named(flavour, need.privilege), *_ALL} for on in _places(need.on)
