@@ -107,20 +107,26 @@ TRAPPED = replace(
     },
 )
 """The same, where a server that has ended may be started again within the trap."""
+UNSALVAGED = replace(FASTEST, top={**FASTEST.top, "salvage": "no"})
+"""The same as the first, where nobody reads the dead server's binary log: what that costs is the difference."""
+KILLED_FROZEN = replace(FASTEST, top={**FASTEST.top, "kill_frozen_server": "yes"})
 _DEFAULT, _FAST = Timing(5, 10, 2, 10), Timing(1, 1, 1, 2)
 _AT_ONCE, _SOON, _SOON_SILENT = (0.1, 0.3), (0.5, 0.9), (1.5, 1.5)
 _KILL, _STOP, _CUT, _FREEZE = map(_fault, ("kill-mysqld", "stop-mysqld", "cut", "freeze-mysqld"))
+_SALVAGED = "kill -9, fast conf"
 CASES = (
     Case("planned move, 1/1/1", FAST, _move, None, 1.0, 0.77, 0.26),
     Case("kill -9, 1/1/1", FAST, _KILL, dead(_FAST), 0.75, 5.0, 2.2),
     Case("clean stop, 1/1/1", FAST, _STOP, dead(_FAST), 0.75),
     Case("host cut off, 1/1/1", FAST, _CUT, silent(_FAST), 0.75, 20.5, 3.45),
     Case("server frozen, 1/1/1", FAST, _FREEZE, silent(_FAST), 0.75, None, 2.95),
-    Case("kill -9, fast conf", FASTEST, _KILL, _AT_ONCE, 1.0, None, 2.2),
+    Case(_SALVAGED, FASTEST, _KILL, _AT_ONCE, 1.0, None, 2.2),
     Case("kill -9, fast conf, server_exit trap", TRAPPED, _KILL, _SOON, 1.0, None, 2.2),
+    Case(f"{_SALVAGED}, salvage no", UNSALVAGED, _KILL, _AT_ONCE),
     Case("clean stop, fast conf", FASTEST, _STOP, _SOON),
     Case("host cut off, fast conf", FASTEST, _CUT, _SOON_SILENT, 1.0, None, 0.9),
     Case("server frozen, fast conf", FASTEST, _FREEZE, _SOON_SILENT, 1.0, None, 2.95),
+    Case("server frozen, fast conf, killed then", KILLED_FROZEN, _FREEZE, _SOON_SILENT),
     Case("planned move, default conf", DEFAULT, _move, None, 1.0, 0.7),
     Case("kill -9, default conf", DEFAULT, _KILL, dead(_DEFAULT), 0.75, 14.2),
     Case("clean stop, default conf", DEFAULT, _STOP, dead(_DEFAULT), 0.75),
@@ -149,6 +155,11 @@ def measure(sandbox: Sandbox, case: Case) -> Measured:
     return Measured(outage.ms, len(probe.report.missing), len(probe.report.doubled))
 
 
+def _median(runs: list[Measured]) -> float:
+    """Return the outage in the middle, in ms."""
+    return statistics.median(run.ms for run in runs)
+
+
 def row(case: Case, runs: list[Measured]) -> list[object]:
     """Return a row of the table."""
     seconds = [run.ms / 1000 for run in runs]
@@ -164,10 +175,13 @@ def table(found: dict[str, list[Measured]]) -> Table:
     """Return the table of what was measured so far."""
     cases = [case for case in CASES if case.name in found]
     ratios = {
-        f"{case.name} / aim": statistics.median(run.ms for run in found[case.name]) / 1000 / case.aims[0]
+        f"{case.name} / aim": _median(found[case.name]) / 1000 / case.aims[0]
         for case in cases
         if case.aims is not None
     }
+    with_salvage, without = (found.get(name) for name in (_SALVAGED, f"{_SALVAGED}, salvage no"))
+    if with_salvage and without:
+        ratios[f"{_SALVAGED} / salvage no"] = _median(with_salvage) / _median(without)
     return Table("failover", COLUMNS, [row(case, found[case.name]) for case in cases], ratios)
 
 
@@ -181,7 +195,7 @@ def main() -> int:
     args = parser.parse_args()
     wanted = [case for case in CASES if any(part in case.name for part in args.only.split(","))]
     found: dict[str, list[Measured]] = {}
-    for conf in (FAST, FASTEST, TRAPPED, DEFAULT):
+    for conf in (FAST, FASTEST, TRAPPED, UNSALVAGED, KILLED_FROZEN, DEFAULT):
         cases = [case for case in wanted if case.conf is conf]
         if not cases:
             continue

@@ -46,7 +46,8 @@ the default conf (check_period 5, trap_period 10, timeout 2, vip_lease 10), *1/1
 lease of 2 s, *fast conf* is `etc/mmm_mon.fast.conf.example` with a lease of 1 s. The median should be at most *aim*,
 the longest *at most*: for a server whose port refuses check_period/2 + trap_period + 0.3 s and check_period +
 trap_period + 0.5 s; where nothing answers timeout + trap_period + lease, and 0.5 s more; with the fast conf 0.5 s
-(killed, with `server_exit failover`, 0.1 s) and 1.5 s. *missing* are rows that were acknowledged and went down with
+(killed, with `server_exit failover`, 0.1 s) and 1.5 s. *salvage no*: the next writer does not read the dead server's
+binary log; *killed then*: `kill_frozen_server yes`. *missing* are rows that were acknowledged and went down with
 the old writer: replication is asynchronous. *classic* is MMM 2.2.3 in Perl, *best of others* the best of keepalived,
 MHA, orchestrator and replication-manager, measured with such a client that gave up after 0.25 s, on a machine of the
 same kind. The best is mostly keepalived, which leaves two writers when a host is cut off.
