@@ -1,6 +1,8 @@
 """What a failover has lost is said, as a most or as unknown, never not at all (rule 10.10)."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,13 +11,14 @@ from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.place import LogPlace
 from mmm.gtid.semi_sync import SemiSync
 from mmm.gtid.transactions import Transactions
+from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import loss
 from mmm.monitor.decide import reconcile
 from mmm.monitor.decide.turn import Lost, turn
 from mmm.monitor.report import losses
 from mmm.monitor.report.history import Entry, decode, encode
-from mmm.monitor.states.table import enter
+from mmm.monitor.states.table import Change, enter
 from mmm.monitor.world.check_results import Look, ReplicaChecked
 from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.events import Answer, Answered
@@ -329,6 +332,61 @@ def test_history_has_the_loss_as_values() -> None:
     assert (values["loss"], values["most"], values["missing"], values["rate"]) == ("at_most", 66, 3, 10.0)
     kept = decode(encode(Entry(1.0, said(after), loss=values)))
     assert kept[0].loss == values
+
+
+def restarted(path: Path, before: World) -> World:
+    """Return the world of a monitor that is started anew, with the history of the one before."""
+    fresh = replace(before, loss=None, last_writer=None)
+    return turn(Chronicle(path, CLOCK).recalled(fresh, NOW + 60), NOW + 60).world
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> tuple[Path, World]:
+    """Give a history that tells of a loss, and the world in which it is known."""
+    after = turn(seen(failed_over(writing()), "db2", mariadb(NOW + 1.1, db1=97, db2=7)), NOW + 1.2).world
+    assert after.loss is not None
+    Chronicle(tmp_path / "history", CLOCK).turn(after, [Lost(after.loss)])
+    return tmp_path / "history", after
+
+
+def test_a_monitor_that_was_restarted_tells_what_was_lost_as_before(recorded: tuple[Path, World]) -> None:
+    path, before = recorded
+    after = restarted(path, before)
+    assert after.loss is not None
+    assert said(after) == said(before)
+    assert before.loss is not None
+    assert losses.encoded(after.loss, CLOCK) == losses.encoded(before.loss, CLOCK)
+    assert f"# Warning: {said(before)}" in show(after)
+    looked = turn(seen(after, "db2", mariadb(NOW + 61, db1=97, db2=130)), NOW + 61)
+    assert not [change for change in looked.changes if isinstance(change, Lost)]
+    assert said(looked.world) == said(before), "it knows no more than it said"
+    back = enter(after, "db1", State.AWAITING_RECOVERY, because("back", "it answers again"), NOW + 65)
+    back = seen(with_host(back, "db1", checks=checks()), "db1", mariadb(NOW + 66, db1=139))
+    assert "by a comparison when it came back" in said(turn(back, NOW + 66).world)
+
+
+def test_what_was_lost_with_a_host_that_has_come_back_since_is_not_told_again(
+    recorded: tuple[Path, World],
+) -> None:
+    path, before = recorded
+    came = Change("db1", State.AWAITING_RECOVERY, State.ONLINE, because("back", "it is back"))
+    Chronicle(path, CLOCK).turn(before, [came])
+    assert restarted(path, before).loss is None
+
+
+@pytest.mark.parametrize(
+    "broken", ['"loss": "moon"', '"most": "many"', '"host": 7', '"host": "db9"', '"missing": null']
+)
+def test_a_history_that_tells_of_no_loss_that_can_be_read_is_none(
+    recorded: tuple[Path, World], broken: str
+) -> None:
+    path, before = recorded
+    key = broken.partition(":")[0]
+    entry = json.loads(path.read_text())
+    entry["loss"] |= json.loads(f"{{{broken}}}")
+    assert key.strip('"') in entry["loss"]
+    path.write_text(json.dumps(entry) + "\n")
+    assert restarted(path, before).loss is None
 
 
 GOT = Salvaged("db1", 3, "0-1-113", "0-1-115", 900, known=True, seconds=0.08)

@@ -38,7 +38,16 @@ class Chronicle:
         self._jobs: set[str] = set()
         self.entries = _read(path)
 
-    def with_last_writer(self, world: World) -> World:
+    def recalled(self, world: World, now: float) -> World:
+        """Return the world that knows what the history tells: who wrote last, and what the last failover has lost."""
+        world = self._with_last_writer(world)
+        last = history.last_loss(self.entries)
+        loss = None if last is None else losses.recalled(last, now)
+        if world.loss is not None or loss is None or not {loss.host, loss.taker} <= world.hosts.keys():
+            return world
+        return replace(world, loss=loss)
+
+    def _with_last_writer(self, world: World) -> World:
         """Return the world that knows who wrote last, if the history tells and the world does not."""
         role = world.conf.roles.get(world.conf.active_master_role)
         if role is None or world.last_writer is not None:

@@ -90,7 +90,7 @@ class Shell:
         offset = time.time() - time.monotonic()
         self._clock = Clock(lambda moment: moment + offset, local_time)
         self._chronicle = Chronicle(Path(f"{monitor.status_path}.history"), self._clock)
-        self.world = self._chronicle.with_last_writer(world)
+        self.world = self._chronicle.recalled(world, time.monotonic())
         self._periodic = Periodic(monitor, agents, checks, lambda: self.world, self.post)
         means = Means(monitor, agents, checks, pinger, self._saving, self._chronicle)
         self._orders = Orders(means, lambda: self.world, self.post, self._take_turn)

@@ -102,7 +102,9 @@ def step(world: World, now: float) -> World:
     if has_it_again or (loss.known and world.hosts[loss.host].state is State.ONLINE):
         return replace(world, loss=None)
     loss = _last_look(loss, world.hosts[loss.host])
-    if loss.taken is None:
+    if loss.recorded is not None:  # what it was told by is not known any more
+        loss = _compared(world, loss) or loss
+    elif loss.taken is None:
         loss = _witnessed(world, loss, now)
     elif loss.code is not LossCode.COMPARED:
         loss = _compared(world, loss) or _known(loss) or _estimated_anew(world, loss, now)
@@ -189,7 +191,8 @@ def _compared(world: World, loss: Loss) -> Loss | None:
     if extra is None or loss.had is not host.progress.transactions:
         return None
     found, about = extra.count, {"extra": extra}
-    return replace(loss, code=LossCode.COMPARED, most=found, missing=found, likely=None, about=about)
+    compared = replace(loss, code=LossCode.COMPARED, most=found, missing=found, likely=None, about=about)
+    return replace(compared, recorded=None)
 
 
 def _estimated_anew(world: World, loss: Loss, now: float) -> Loss:

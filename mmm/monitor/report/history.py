@@ -14,6 +14,7 @@ from mmm.monitor.decide.turn import Assigned
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.happened import Happened, Why
+from mmm.monitor.world.host import State
 from mmm.monitor.world.said import Said, encoded
 from mmm.monitor.world.world import World
 
@@ -148,6 +149,18 @@ def tells_of_job(entries: tuple[Entry, ...], job: str) -> bool:
     """Tell whether one of the entries is of the end of that job."""
     events = (entry.event for entry in entries if entry.event)
     return any(event.get("fields", {}).get("job") == job for event in events)
+
+
+def last_loss(entries: tuple[Entry, ...]) -> Entry | None:
+    """Return the entry that tells what the last failover has lost; None: there is none, or its host came back since."""
+    back: set[object] = set()
+    for each in reversed(entries):
+        fields = each.event.get("fields") if each.event is not None else None
+        if each.loss is not None:
+            return None if each.loss.get("host") in back else each
+        if isinstance(fields, dict) and fields.get("after") == State.ONLINE:
+            back.add(fields.get("host"))
+    return None
 
 
 def count_of(text: str) -> int | None:

@@ -5,14 +5,20 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from mmm.monitor.report.clock import Clock
-from mmm.monitor.world.loss import Loss, LossCode
+from mmm.monitor.report.history import Entry
+from mmm.monitor.world.loss import Loss, LossCode, Recorded
 from mmm.monitor.world.said import Fields, Said, Texts, listed
 from mmm.wire import caught_up
 from mmm.wire.salvaged import Cause, Salvaged
 
+_RECORDED = "recorded"
+"""The field with the sentence that an earlier start of the monitor has said."""
+
 
 def said(loss: Loss, clock: Clock) -> "Lossage":
     """Return what there is to say of a loss that has been estimated."""
+    if loss.recorded is not None:
+        return Lossage(str(loss.code), {**loss.recorded.fields, _RECORDED: loss.recorded.text})
     about = {
         "host": loss.host,
         "taker": loss.taker,
@@ -30,6 +36,8 @@ def said(loss: Loss, clock: Clock) -> "Lossage":
 
 def encoded(loss: Loss, clock: Clock) -> dict[str, Any]:
     """Return the loss as values for JSON; moments are wall-clock seconds since 1970."""
+    if loss.recorded is not None:
+        return dict(loss.recorded.values)
     ends = loss.ended is not None and loss.ended < math.inf
     return {
         "host": loss.host,
@@ -44,6 +52,25 @@ def encoded(loss: Loss, clock: Clock) -> dict[str, Any]:
         "ended": clock.wall(loss.ended) if ends and loss.ended is not None else None,
         "caught_up": [_encoded_catch_up(each) for each in loss.caught_up],
     }
+
+
+def recalled(entry: Entry, now: float) -> Loss | None:
+    """Return the loss that an entry of the history tells of, None where it tells nothing that can be read."""
+    values, event = entry.loss, entry.event
+    if values is None or event is None or values.get("loss") not in set(LossCode):
+        return None
+    said, most, missing = event.get("fields", {}), values.get("most"), values.get("missing")
+    said = said.get("said") if isinstance(said, dict) else None
+    fields = said.get("fields") if isinstance(said, dict) else None
+    names = values.get("host"), values.get("taker")
+    numbers = (most is None or isinstance(most, int)) and isinstance(missing, int)
+    if not (isinstance(fields, dict) and numbers and all(isinstance(name, str) for name in names)):
+        return None
+    host, taker = map(str, names)
+    recorded = Recorded(entry.text, fields, values)
+    code = LossCode(values["loss"])
+    missing = missing or 0
+    return Loss(host, taker, now, taken=now, code=code, most=most, missing=missing, recorded=recorded)
 
 
 def encoded_salvage(got: Salvaged) -> dict[str, Any]:
@@ -221,6 +248,8 @@ class Lossage(Said):
     }
 
     def __str__(self) -> str:
+        if _RECORDED in self.fields:
+            return str(self.fields[_RECORDED])
         more = "" if self.code == LossCode.SALVAGED else _not_got(self.fields)
         more += "".join(map(_got_of, self.fields["caught_up"]))
         return f"lost with {self.fields['host']} when {self.fields['taker']} took over: {Said.__str__(self)}{more}"

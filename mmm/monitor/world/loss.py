@@ -37,6 +37,18 @@ class LossCode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """What an earlier start of the monitor has said of a loss, of which more is not known any more."""
+
+    text: str
+    """The sentence, from its `lost with` on."""
+    fields: Fields
+    """What that was made of, as JSON has it."""
+    values: Fields
+    """The loss as JSON has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
     """What may have been lost when the active master role went from `host` to `taker` (rule 11.3)."""
 
@@ -82,6 +94,8 @@ class Loss:
     """What the taker got of other replicas before it took writes, or could not get."""
     about: Fields = field(default_factory=dict)
     """What else its sentence names, by the code."""
+    recorded: Recorded | None = None
+    """Set where it is from the history, and not this start's own."""
 
     @property
     def known(self) -> bool:
