@@ -11,7 +11,7 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.data import TICK_TABLE
 from mmm.sandbox.machines.machine import SandboxError
-from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.trouble.faults import heal, inject, server_process
 from mmm.sandbox.witness.health import host_facts, settle
 from mmm.sandbox.witness.probe_run import Probe, Report
 
@@ -155,6 +155,15 @@ def wait_failed(log: Log, host: str, *checks: str) -> None:
     """Wait until these checks of a host have failed, so that none is left half way when it is healed."""
     for check in checks:
         log.wait(f"ERROR {host}: {check} has failed")
+
+
+def watched(sandbox: Sandbox, host: str) -> int:
+    """Return the pid of a host's server once the host's agent watches it."""
+    process, path = server_process(sandbox, host), sandbox.machine(host).log / "mmm_agentd.log"
+    assert process is not None
+    says = f"watches the server's process {process.inner}\n"
+    sandbox.wait_until(lambda: says in path.read_text(), LIMIT, f"the agent of {host} {says}")
+    return process.inner
 
 
 def wait_back(sandbox: Sandbox, log: Log, host: str) -> None:

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.conf import NET, Conf
-from mmm.sandbox.trouble.faults import heal, inject, server_process, undo
+from mmm.sandbox.trouble.faults import heal, inject, undo
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import ALL_ONLINE, LIMIT, Log, wait_back, was_away
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, wait_back, was_away, watched
 
 pytestmark = pytest.mark.sandbox
 
@@ -35,15 +34,6 @@ def certain() -> Iterator[Kept]:
 def patient() -> Iterator[Kept]:
     with kept("trap", conf("trap")) as cluster:
         yield cluster
-
-
-def watched(sandbox: Sandbox, host: str) -> int:
-    """Return the pid of a host's server once the host's agent watches it."""
-    process, path = server_process(sandbox, host), sandbox.machine(host).log / "mmm_agentd.log"
-    assert process is not None
-    says = f"watches the server's process {process.inner}\n"
-    sandbox.wait_until(lambda: says in path.read_text(), LIMIT, f"the agent of {host} {says}")
-    return process.inner
 
 
 @pytest.mark.parametrize("fault", ["kill-mysqld", "stop-mysqld"])

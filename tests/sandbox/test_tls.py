@@ -16,10 +16,11 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.build import program
 from mmm.sandbox.machines.conf import NET, WRITER_IP, Conf, fast
-from mmm.sandbox.trouble.faults import inject
+from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from tests.authority import Authority
 from tests.clusters import LIMIT, Kept, kept, monitor_log, shown
+from tests.scenarios import Log, wait_back, watched
 
 pytestmark = pytest.mark.sandbox
 
@@ -110,6 +111,18 @@ def test_everything_works_as_without(secured: Secured) -> None:
     settle(sandbox)
     inject(sandbox, "kill-mysqld", "db2")
     sandbox.wait_until(lambda: sandbox.writer() == "db1", LIMIT, "db1 is the writer")
+
+
+def test_the_end_of_a_servers_process_is_told_at_once(secured: Secured) -> None:
+    """The question that waits for it is open over TLS meanwhile."""
+    sandbox = secured.healthy()
+    log, pid = Log(sandbox), watched(sandbox, "db1")
+    inject(sandbox, "kill-mysqld", "db1")
+    log.wait(f"db1: its server's process {pid} has ended")
+    log.wait_change("db1", "HARD_OFFLINE")
+    sandbox.wait_until(lambda: sandbox.writer() == "db2", LIMIT, "db2 is the writer")
+    heal(sandbox)
+    wait_back(sandbox, log, "db1")
 
 
 @pytest.mark.parametrize("target", PORTS, ids=["agent", "monitor"])
