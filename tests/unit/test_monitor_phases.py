@@ -406,3 +406,17 @@ def test_a_dry_run_knows_of_hosts_that_are_not_online() -> None:
     said = commanding.run(broken, DRY, NOW, pinged=True, looked=Looked())
     assert said is not None
     assert said.text.startswith("ERROR: Can't move role to host 'db2': it is REPLICATION_FAIL.")
+
+
+def test_the_log_of_an_old_holder_that_dies_once_it_has_let_go_is_asked_for() -> None:
+    """What it had committed by then the new one may not have received."""
+    after, _, order = frozen(replace(world(), last_writer="db1"))
+    assert not order.status.salvage
+    dead = with_host(after, "db1", checks=checks(mysql=NOW))
+    dead, _ = take_turn(dead)
+    assert dead.hosts["db1"].state is State.HARD_OFFLINE
+    dead, orders = take_turn(answer(dead, order, Answer.ERROR))
+    assert to(orders, "db2").status.salvage == "db1"
+    assert dead.loss is not None
+    assert (dead.loss.host, dead.loss.taker) == ("db1", "db2")
+    assert take_turn(answer(dead, to(orders, "db2")))[0].loss is not None, "what came of it is told"

@@ -119,7 +119,7 @@ def _note_move(world: World, now: float) -> World:
     """Return the world that knows when the role moved by itself: not when the admin took its host offline or down."""
     master, last = world.active_master, world.last_master
     if master is None or master == last:
-        return world
+        return _note_lost(world, now)
     old = world.hosts.get(last or "")
     by_itself = old is not None and old.state is not State.ADMIN_OFFLINE and not old.agent.about.halting
     world = replace(world, last_master=master, failed_over=now if by_itself else None)
@@ -127,3 +127,13 @@ def _note_move(world: World, now: float) -> World:
     return (
         loss.begin(world, now) if writer is not None and world.hosts[writer].state not in _ANSWERS else world
     )
+
+
+def _note_lost(world: World, now: float) -> World:
+    """Return the world that knows of a writer which was lost after it had let go, before the next one had the role."""
+    writer, taker = world.last_writer, world.active_master
+    if writer is None or taker is None or world.loss is not None or world.hosts[writer].state in _ANSWERS:
+        return world
+    told = world.hosts[taker].agent.told
+    has = told is not None and bool(world.master_vips & set(told.vips))
+    return world if has else loss.begin(world, now)
