@@ -30,9 +30,9 @@ Valid commands are:
     set_passive                       - switch into passive mode.
     move_role [--force] <role> <host> - move exclusive role <role> to host <host>
                                         (Only use --force if you know what you are doing!)
+    set_ip <ip> <host>                - set role with ip <ip> to host <host>
     exclude_role <role> <host>        - keep balanced role <role> away from host <host> while others can take it
     include_role <role> <host>        - let it have the role again
-    set_ip <ip> <host>                - set role with ip <ip> to host <host>
     move_role --dry-run [--force] <role> <host>
                                       - say what a move would do, and change nothing
     set_online --force <host>         - set it online even if it has transactions that the active master lacked
