@@ -13,7 +13,7 @@ from mmm.agent.act.server_session import ServerSession
 from mmm.mysql.server.await_applied import Caught, wait_for_source
 from mmm.mysql.server.blockers import blocked, end_blockers
 from mmm.mysql.server.detach import stop_receiving
-from mmm.mysql.server.follow import Followed, SourceBehindError, follow
+from mmm.mysql.server.follow import Followed, FollowRefusedError, SourceBehindError, follow
 from mmm.mysql.server.replication import binlog_position, replica_status, start_replica
 from mmm.mysql.session.connection import Address, Connection
 from tests.servers import MARIADB, Client, Server, Servers, kind
@@ -131,6 +131,24 @@ def test_a_slave_waits_for_a_source_that_is_still_applying(trio: Trio, lost: Ser
             follow(here, source(lost), there, 0.5)
         client.close()
         assert follow(here, source(lost), there, LONG) is Followed.SWITCHED
+
+
+def test_a_slave_does_not_wait_for_a_writer_that_applies_nothing_of_what_it_has_received(
+    trio: Trio, lost: Server
+) -> None:
+    """By a forced promotion: its replication is broken, and what it has received it will never have."""
+    with agent(lost) as there:
+        there.execute("STOP SLAVE SQL_THREAD" if there.flavour.mariadb else "STOP REPLICA SQL_THREAD")
+        insert(trio.one, "is left behind")
+        leave(lost, trio.one)
+        wait_applied_here(trio.slave, trio.one)
+        with agent(trio.slave) as here:
+            lost.run("SET GLOBAL read_only=ON")
+            with pytest.raises(SourceBehindError):
+                follow(here, source(lost), there, 0.2)
+            lost.run("SET GLOBAL read_only=OFF")
+            with pytest.raises(FollowRefusedError):
+                follow(here, source(lost), there, 0.2)
 
 
 def test_clients_of_a_new_writer_are_freed_of_a_lock_that_was_there_before(trio: Trio) -> None:

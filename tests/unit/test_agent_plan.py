@@ -265,6 +265,10 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
         MASTER, ALONE, seen(WRITER, writable=True), NOTHING, (StopReceiving(), Detach()),
     ),
     (
+        "it receives nothing any more, and what it has received waits to be thrown away",
+        MASTER, ALONE, seen(WRITER, writable=True, source=replace(FROM_DB2, receives=False)), NOTHING, (Detach(),),
+    ),
+    (
         "what another replica has is got before writes are allowed, and the probe comes after it",
         MASTER, replace(ALONE, catch_up=("db3",), probe=PROBE_STOP), seen(), NOTHING,
         (

@@ -177,9 +177,14 @@ def _refused(replica: Connection, source: Connection, why: str) -> MysqlError:
     status, own = replica_status(source), _origin(replica)
     if status is None or status.detached or _lacks(here, there, own) is None:
         return FollowRefusedError(replica, source, why)
-    if _lacks(here, received_in(there, status), own) is None:
+    if _lacks(here, received_in(there, status), own) is None and not _leaves_it(source, status):
         return SourceBehindError(replica, source)
     return FollowRefusedError(replica, source, why)
+
+
+def _leaves_it(source: Connection, status: ReplicaStatus) -> bool:
+    """Tell whether a source takes writes and applies nothing: what it has received it will never have, as by force."""
+    return not status.sql_running and writable(source)
 
 
 def _lacks(here: Executed, there: Executed, own: str) -> Surplus | None:
