@@ -25,6 +25,7 @@ The next order is to grant the role for good; then the VIP stays after the agent
 HALTING = "HALTING"
 """Another one, in its place: the whole machine is being shut down or rebooted, and its roles are to go elsewhere."""
 WITHOUT = "WITHOUT"
+_BOUND = "BOUND:"
 """A field of an ERROR for another conf: all of the order was done but for the active master role.
 
 The host does not hold that, and its server is read_only.
@@ -118,6 +119,17 @@ def took_in(reply: Reply) -> tuple[tuple[str, float], ...]:
     said = next((match[1] for field in reply.fields if (match := _TOOK.fullmatch(field))), "")
     parts = (_PART.fullmatch(part) for part in said.split(","))
     return tuple((part[1], float(part[2]) / 1000) for part in parts if part)
+
+
+def bound_field(ips: Iterable[str]) -> str:
+    """Return the reply field that names the VIPs which stand on a host after an order that was not carried out."""
+    return f"{_BOUND}{','.join(sorted(ips))}"
+
+
+def bound_in(reply: Reply) -> frozenset[str] | None:
+    """Return the VIPs that stand on the host of an agent which answers ERROR, None where it does not say so."""
+    said = next((field for field in reply.fields if field.startswith(_BOUND)), None)
+    return None if said is None or reply.ok else frozenset(filter(None, said[len(_BOUND) :].split(",")))
 
 
 def is_leaving(reply: Reply) -> bool:

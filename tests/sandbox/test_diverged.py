@@ -150,6 +150,8 @@ def test_a_slave_with_a_write_of_its_own_loses_its_roles_until_it_can_follow(not
     assert change.rule == "refuses_to_follow"
     assert "it has 1 transaction (0-3-" in change.sentence
     sandbox.wait_until(lambda: not has_readers(sandbox, "db3"), LIMIT, "db3 has no role")
+    ips = [vip.ip for vip in sandbox.layout.cluster.vips]
+    sandbox.wait_until(lambda: all(map(sandbox.holders, ips)), LIMIT, "others have what db3 had")
     assert "refuses to follow" in sandbox.ask("explain db3")
     assert "refuses to follow" in sandbox.ask("show")
     log.wait("db3: told REPLICATION_FAIL, no roles: ERROR")

@@ -5,18 +5,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmm.config.model import Vip
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide import roles
+from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.host import State
 from mmm.monitor.world.move import Move
+from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode, World
 from tests.unit.worlds import (
+    NOW,
     READER1,
     READER2,
     READER3,
     WRITER,
+    checks,
     cluster,
+    show,
+    take_turn,
     unreachable,
     with_agent,
+    with_host,
     world,
 )
 
@@ -99,3 +107,32 @@ def test_whatever_the_start_all_roles_end_placed_level_and_at_rest(
         assert max(spread) - min(spread) <= 1
     assert (after.owner[WRITER] is not None) == bool({"db1", "db2"} & set(online))
     assert roles.assign(after).owner == after.owner
+
+
+def test_what_a_host_has_let_go_goes_elsewhere_though_the_rest_of_its_order_failed() -> None:
+    """A slave that cannot follow answers ERROR for as long as it cannot."""
+    out = world(states={"db3": State.REPLICATION_FAIL}, owner={WRITER: "db1", READER3: "db3"})
+    out = with_host(roles.assign(out.without_roles("db3")), "db3", checks=checks(rep_threads=NOW - 20))
+    for bound, gets in ((frozenset({READER3.ip}), False), (frozenset[str](), True)):
+        seen, orders = take_turn(out)
+        for order in (order for order in orders if isinstance(order, Tell)):
+            failed = Answered(order.host, order.number, Answer.ERROR, "no", 501.0, "b.1", bound=bound)
+            done = Answered(order.host, order.number, Answer.OK, "", 501.0, "b.1")
+            seen = apply(seen, failed if order.host == "db3" else done, NOW)
+        told = [order for order in take_turn(seen)[1] if isinstance(order, Tell)]
+        given = any(READER3 in order.status.vips for order in told)
+        assert given is gets
+        assert (READER3 in seen.hosts["db3"].agent.may_hold) is not gets
+        assert ("db3(10.0.0.3) slave/REPLICATION_FAIL. Roles: reader" in show(seen)) is not gets
+
+
+def test_the_active_masters_vip_is_not_thought_gone_because_it_is_not_bound() -> None:
+    """Its server may be writable: who has let go says OK."""
+    out = world()
+    out = with_agent(out.with_owner({WRITER: "db2"}), "db1", told=None)
+    seen, orders = take_turn(out)
+    (order,) = (order for order in orders if isinstance(order, Tell) and order.host == "db1")
+    seen = apply(
+        seen, Answered("db1", order.number, Answer.ERROR, "no", 501.0, "b.1", bound=frozenset()), NOW
+    )
+    assert WRITER in seen.hosts["db1"].agent.may_hold

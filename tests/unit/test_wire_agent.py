@@ -17,6 +17,8 @@ from mmm.wire.status import (
     SystemStatus,
     agent_status,
     agent_status_fields,
+    bound_field,
+    bound_in,
     ordered_status,
     set_status,
     system_status,
@@ -232,3 +234,10 @@ def test_vips_are_read_or_refused(text: str) -> None:
     except WireError:
         return
     assert agent.decode_vips(agent.encode_vips(vips)) == tuple(sorted(vips, key=str))
+
+
+def test_an_error_names_what_stands_on_the_host_all_the_same() -> None:
+    for ips in (frozenset({"10.0.0.91", "fd00::5"}), frozenset[str]()):
+        reply = Reply("ERROR: follow db2: no", (bound_field(ips),), 501.0, "b.1")
+        assert bound_in(agent.decode_reply(agent.encode_reply(reply))) == ips
+    assert bound_in(Reply("ERROR: no")) is None

@@ -50,6 +50,7 @@ from mmm.wire.status import (
     WITHOUT,
     Status,
     agent_status_fields,
+    bound_field,
     granted,
     ordered_status,
     took_fields,
@@ -279,7 +280,8 @@ class Agent:
         steps = self._shell.steps
         got = (*salvaged_fields(steps.salvage.done), *caught_up_fields(steps.catch_up.done))
         got = got if self._shell.core.site.is_writer(status) else ()
-        return (*got, *took_fields(outcome.took), *self._authority.fields(), *doubts, *refusal)
+        stands = () if outcome.bound is None else (bound_field(outcome.bound),)
+        return (*got, *took_fields(outcome.took), *self._authority.fields(), *doubts, *refusal, *stands)
 
     async def _take_over(self, bound: Collection[str]) -> None:
         """Keep to the lease that an earlier agent was given, as far as the kernel knows it."""

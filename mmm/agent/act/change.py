@@ -124,8 +124,10 @@ class Changes:
             session.rest()
         refused = tuple(Failure(text, planned.code) for text in planned.refusals)
         failed = (*refused, *done.failures, *failures(*not_renewed))
-        outcome = Outcome(failed, planned.notes, took=done.took)
         bound = self._bound() if failed else None
+        gone = {step.vip.ip for step in done.steps if isinstance(step, UnbindElsewhere)}
+        left = None if bound is None else bound | (seen.stray - gone)
+        outcome = Outcome(failed, planned.notes, took=done.took, bound=left)
         return Changed(outcome, seen, done.steps, done.unfinished, bound, done.writes)
 
     def _bound(self) -> frozenset[str] | None:

@@ -35,6 +35,8 @@ class Outcome:
     """The assigned VIPs that stand as wanted."""
     removed: int = 0
     took: Laps = ()
+    bound: frozenset[str] | None = None
+    """The cluster's addresses that stand on this host after a failure; None where none failed, or it cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,10 +306,8 @@ def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, pa
         alone = wanted.detach and wanted.master == known.this
         astray = known.is_astray(seen)
         leaves = alone and seen.source is not None and not seen.source.detached
-        receives = seen.source is not None and seen.source.receives
-        stop: Chain = (
-            (StopReceiving(finish=bool(sync) and not wanted.force),) if leaves and (sync or receives) else ()
-        )
+        end = StopReceiving(finish=bool(sync) and not wanted.force)
+        stop: Chain = (end,) if leaves and (sync or seen.receives) else ()
         cut: Chain = (ThrowAway(),) if leaves and sync and wanted.force and not astray else ()
         first: Chain = (
             (CatchUp(wanted.catch_up, vip),) if alone and sync and (wanted.catch_up or astray) else ()

@@ -62,3 +62,8 @@ class Seen:
     """The cluster's virtual IPs that are bound on other interfaces of this host, a former cluster_interface say."""
     job: Job | None = None
     """The job that rebuilds this host, and has not ended."""
+
+    @property
+    def receives(self) -> bool:
+        """Tell whether something comes by replication, or would."""
+        return self.source is not None and self.source.receives

@@ -121,6 +121,7 @@ def link_after(world: World, event: Answered, link: AgentLink, flight: InFlight,
             if event.without:
                 done = replace(sent, vips=tuple(vip for vip in sent.vips if vip not in world.master_vips))
                 link = replace(link, told=done, may_hold=frozenset(done.vips))
+            link = _without_what_is_gone(world, event, link, sent)
             return replace(link, failure=ErrorReply(event.text, sent), refuses_to_follow=refuses)
         case Answer.REFUSED | Answer.SILENT:
             held = link.may_hold
@@ -129,6 +130,19 @@ def link_after(world: World, event: Answered, link: AgentLink, flight: InFlight,
             unreachable = link.unreachable or not world.is_silent(event.host)
             silence = Silence(event.text, sent, unreachable, event.closed)
             return replace(link, failure=silence, may_hold=held, clear=True)
+
+
+def _without_what_is_gone(world: World, event: Answered, link: AgentLink, sent: Status) -> AgentLink:
+    """Return what is known of a host that has not done all of an order, without the VIPs that it has let go.
+
+    Else nobody would serve them for as long as the rest fails. The active master's has its lease.
+    """
+    if event.bound is None:
+        return link
+    stays = world.master_vips | set(sent.vips)
+    held = frozenset(vip for vip in link.may_hold if vip in stays or vip.ip in event.bound)
+    told = link.told and replace(link.told, vips=tuple(vip for vip in link.told.vips if vip in held))
+    return replace(link, told=told, may_hold=held)
 
 
 def _given_after(world: World, event: Answered, link: AgentLink, flight: InFlight) -> Outstanding:

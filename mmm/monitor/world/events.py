@@ -52,6 +52,8 @@ class Answered:
     """It has refused the active master role for its conf, and done the rest: the host is without the role."""
     stranger: str = ""
     """The address of another monitor that the agent has refused lately."""
+    bound: frozenset[str] | None = None
+    """The VIPs that stand on the host after an order that was not carried out; None where the agent does not say."""
     leaving: bool = False
     """The agent is being stopped, and is to be granted the active master role for good."""
     salvaged: Salvaged | None = None
