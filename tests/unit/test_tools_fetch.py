@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from mmm.agent.act.streams import Streams
 from mmm.agent.stream.bucket import Bucket
 from mmm.config.model import Socket
+from mmm.tools.fetch import connect as connecting
 from mmm.tools.fetch import fetch as fetching
 from mmm.tools.fetch import receive as receiving
 from mmm.tools.fetch.connect import open_stream
@@ -160,9 +161,17 @@ def hanging(donor: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]
         write(self, data)
 
     monkeypatch.setattr(Unpacking, "write", written)
+    connected = connecting._connected
+
+    def narrow(sock: socket.socket, *args: Any) -> socket.socket:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        return connected(sock, *args)
+
+    monkeypatch.setattr(connecting, "_connected", narrow)
     names = [f"('shop', '{number:08}{'x' * 50}', 1)" for number in range(120_000)]
-    for at in range(0, len(names), 30_000):
-        donor.run(f"INSERT INTO mysql.table_stats VALUES {','.join(names[at : at + 30_000])}")  # noqa: S608
+    with donor.connect(timeout=LIMIT) as session:
+        for at in range(0, len(names), 30_000):
+            session.execute(f"INSERT INTO mysql.table_stats VALUES {','.join(names[at : at + 30_000])}")  # noqa: S608
     yield hanging
     hanging.goes_on.set()
     donor.run("TRUNCATE mysql.table_stats")

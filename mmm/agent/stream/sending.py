@@ -27,13 +27,12 @@ Say = Callable[[str, str], None]
 
 def send_copy(order: Order, way: Way, say: Say) -> None:
     """Send the copy, or say on the way why there is none; raises OSError where nothing can be said."""
-    with _scratch() as scratch:
-        try:
-            with _locked(order):
-                _send(order, way, say, scratch)
-        except UnfitError as error:
-            say("W", f"no copy {order.job} for {order.to}: {error}")
-            way.send(head_frame(Head(refused=str(error))))
+    try:
+        with _locked(order), _scratch(order) as scratch:
+            _send(order, way, say, scratch)
+    except UnfitError as error:
+        say("W", f"no copy {order.job} for {order.to}: {error}")
+        way.send(head_frame(Head(refused=str(error))))
 
 
 def _send(order: Order, way: Way, say: Say, scratch: str) -> None:
@@ -71,9 +70,12 @@ def _sum_up(order: Order, tail: Tail, seconds: float, say: Say) -> None:
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[str]:
-    folder = tempfile.mkdtemp(prefix="mmm-stream-")
+def _scratch(order: Order) -> Iterator[str]:
+    """Give an empty folder for the producer's small files; one that an earlier process has left is emptied."""
+    folder = f"{order.lock}.d" if order.lock else tempfile.mkdtemp(prefix="mmm-stream-")
+    shutil.rmtree(folder, ignore_errors=True)
     try:
+        Path(folder).mkdir(mode=0o700)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
