@@ -9,6 +9,7 @@ from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.spoken import answered, of_reply
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.apply.quiet import is_quiet
+from mmm.monitor.decide.startup import Found, Stored, start
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.report import concerns, log_lines
 from mmm.monitor.report.explain import explain, explained
@@ -20,6 +21,7 @@ from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.world import World
 from mmm.wire.agent import Reply
 from mmm.wire.job import Ended, Job, Result, job_fields
+from mmm.wire.status import Status, SystemStatus
 from tests import commanding
 from tests.unit.worlds import (
     CLOCK,
@@ -68,6 +70,22 @@ def test_it_is_believed_as_the_agent_says_last() -> None:
     (order,) = (order for order in orders if isinstance(order, Tell) and order.host == "db2")
     over = apply(again, answered(order, of_reply(replace(reply, fields=()))), NOW)
     assert over.hosts["db2"].job is None
+
+
+def test_a_monitor_that_starts_believes_it_before_it_has_sent_anything() -> None:
+    conf = AWAITING.conf
+    states = {name: str(host.state) for name, host in AWAITING.hosts.items()}
+    held = {name: tuple(AWAITING.vips_of(name)) for name in conf.hosts}
+    found = {
+        name: Found(
+            Stored(states[name], held[name]), Status(states[name], held[name], "db1"),
+            SystemStatus(name == "db1", held[name]), 500.0, RUNS if name == "db2" else None,
+        )
+        for name in conf.hosts
+    }  # fmt: skip
+    started = start(conf, dict.fromkeys(conf.hosts, checks()), found, NOW).world
+    assert rule_for(View(started, "db2", NOW)).name == "being_rebuilt"  # type: ignore[union-attr]
+    assert turn(started, NOW).world.hosts["db2"].state is State.AWAITING_RECOVERY
 
 
 @pytest.mark.parametrize("job", [RUNS, BROKEN_OFF])

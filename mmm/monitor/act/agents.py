@@ -11,7 +11,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host
@@ -25,6 +25,7 @@ from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.wire import agent as wire
 from mmm.wire import questions, rejoin
 from mmm.wire.doubts import Doubt, doubts_in
+from mmm.wire.job import Job, job_in
 from mmm.wire.lead import FREE, signed_by
 from mmm.wire.status import Status, SystemStatus, agent_status, set_status, system_status
 from mmm.wire.watch import HOLD, watch
@@ -52,6 +53,16 @@ A host that has booted since says so at the first sign that it is asked for, eve
 KEEP_ALIVE = 2
 CLOCKS = 0.5
 """Seconds by which the age of a host's system may differ from what this clock makes of it."""
+
+
+class Told(NamedTuple):
+    """What an agent answers to GET_AGENT_STATUS; None where it does not say."""
+
+    status: Status | None = None
+    uptime: float | None = None
+    """Of its system, in seconds."""
+    job: Job | None = None
+    """What gives its host other data, and has not ended."""
 
 
 class Agents:
@@ -186,15 +197,16 @@ class Agents:
         """Tell whether the host's agent answers PING with OK."""
         return (await self.ask(host, wire.Request(wire.PING, host.name))).answer is Answer.OK
 
-    async def status(self, host: Host) -> tuple[Status | None, float | None]:
-        """Return what the agent was last told, None if it does not say, and its system's uptime in s."""
+    async def status(self, host: Host) -> "Told":
+        """Return what the agent was last told, and what it says of its host besides."""
         spoken = await self.ask(host, wire.Request(wire.GET_AGENT_STATUS, host.name))
         if spoken.reply is None or spoken.answer is not Answer.OK:
-            return None, None
+            return Told()
+        told = Told(None, spoken.reply.uptime, job_in(spoken.reply))
         try:
-            return agent_status(spoken.reply), spoken.reply.uptime
+            return told._replace(status=agent_status(spoken.reply))
         except wire.WireError:
-            return None, spoken.reply.uptime
+            return told
 
     async def system(self, host: Host) -> SystemStatus | None:
         """Return what the agent sees on its system, None if it does not say."""

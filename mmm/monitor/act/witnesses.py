@@ -123,8 +123,9 @@ async def _ask(host: Host, stored: Stored | None, agents: Agents, *, may_answer:
     if not may_answer:
         return Found(stored)
     for _ in range(_TRIES):
-        (status, uptime), system = await asyncio.gather(agents.status(host), agents.system(host))
-        if status is not None and system is not None:
-            return Found(stored, status, system, uptime)
-    log.error("%s: its agent does not report its status", host.name)
-    return Found(stored, status, system, uptime)
+        told, system = await asyncio.gather(agents.status(host), agents.system(host))
+        if told.status is not None and system is not None:
+            break
+    else:
+        log.error("%s: its agent does not report its status", host.name)
+    return Found(stored, told.status, system, told.uptime, job=told.job)

@@ -21,6 +21,7 @@ from mmm.monitor.world.link import AgentLink, Silence
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import Mode, World
+from mmm.wire.job import Job
 from mmm.wire.status import Status, SystemStatus
 
 _WORST_FIRST = (
@@ -76,6 +77,8 @@ class Found:
     agent: Status | None = None
     system: SystemStatus | None = None
     uptime: float | None = None
+    job: Job | None = None
+    """What gives it other data, as its agent says."""
     foreign: frozenset[Vip] = frozenset()
     """The active master's VIPs that are bound there though another host may have them by a lease on record."""
 
@@ -223,6 +226,7 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
         ),
         lost=not online and _was_lost(found),
         used=_was_used(found),
+        job=found.job,
         why=AtStart("start", {"holds": None}),
     )
 
