@@ -117,6 +117,7 @@ def _set_ip(world: World, ip: str, host: str) -> Result:
 
 
 def _set_mode(world: World, mode: Mode) -> Result:
+    """Return the world in that mode; wait mode is a mode like any other (rule 10.34)."""
     said = {"mode": mode.lower()}
     if world.mode is mode:
         return Result(world, Verdict("same_mode", said))

@@ -232,7 +232,7 @@ def enter(world: World, name: str, state: State, why: Said, now: float) -> World
 
 
 def _flapped(host: HostWorld, world: World, now: float) -> Flaps | None:
-    """Return what it counts that the host goes out of use now."""
+    """Return what it counts that the host goes out of use now (rule 10.26)."""
     monitor, flaps = world.conf.monitor, host.flaps
     if monitor is None or not monitor.flap_count:
         return flaps
