@@ -95,7 +95,7 @@ def test_a_slave_with_a_write_of_its_own_is_not_switched(trio: Trio) -> None:
 def test_a_slave_ahead_of_a_source_that_cannot_apply_is_not_switched(trio: Trio) -> None:
     insert(trio.one, "before")
     catch_up(trio.two, trio.one)
-    trio.two.run("STOP SLAVE SQL_THREAD")
+    trio.two.run("STOP SLAVE SQL_THREAD", "SET GLOBAL read_only=ON")  # a standby that is to take over
     insert(trio.one, "only the slave has it")
     catch_up(trio.slave, trio.one)
     wait_until_received(trio.two, trio.one)
