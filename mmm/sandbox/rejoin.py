@@ -5,6 +5,8 @@ from mmm.sandbox.machines import build, sql
 from mmm.sandbox.machines.data import TICK_TABLE
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.trouble.faults import inject, undo
+from mmm.wire import agent as wire
+from mmm.wire.status import Status, agent_status
 
 LIMIT = 60.0
 REJOIN_LIMIT = 300.0
@@ -14,10 +16,14 @@ _OUT = frozenset({"AWAITING_RECOVERY", "REPLICATION_FAIL", "REPLICATION_DELAY", 
 def rejoin(sandbox: Sandbox, host: str, *options: str) -> str:
     """Run mmm_rejoin on the host and return what it printed; raises SandboxError with what it could not do.
 
-    The host is set offline first where it is in use, but for the writer.
+    The host is set offline first where it is in use, but for the writer, and its agent has to know that.
     """
-    if sandbox.states().get(host) == "ONLINE" and sandbox.writer() != host:
-        sandbox.ask(f"set_offline {host}")
+    if sandbox.writer() != host:
+        if sandbox.states().get(host) == "ONLINE":
+            sandbox.ask(f"set_offline {host}")
+        sandbox.wait_until(
+            lambda: _is_out_of_use(sandbox, host), LIMIT, f"the agent of {host} knows that it is not in use"
+        )
     done = sandbox.machine(host).run([build.program("mmm_rejoin"), *options], limit=REJOIN_LIMIT, check=False)
     if done.returncode:
         told = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
@@ -49,3 +55,23 @@ def diverge(sandbox: Sandbox, host: str, number: int) -> None:
 def _writable(sandbox: Sandbox) -> list[str]:
     """Return what lets root write on a replica; MariaDB's may as it is."""
     return [] if sandbox.server.flavour.mariadb else ["SET GLOBAL super_read_only=0"]
+
+
+def _is_out_of_use(sandbox: Sandbox, host: str) -> bool:
+    """Tell whether the host's agent was told so; one that has just been reached again was not."""
+    if sandbox.layout.cluster.socket.type == "ssl":
+        return True
+    try:
+        told = _told(sandbox, host)
+    except (OSError, wire.WireError):
+        return False
+    return told.state != "ONLINE" and told.master != host
+
+
+def _told(sandbox: Sandbox, host: str) -> Status:
+    known = sandbox.layout.cluster.hosts[host]
+    request = wire.encode_request(wire.Request(wire.GET_AGENT_STATUS, host))
+    with sandbox.machine(host).connect((known.ip, known.agent_port), 2.0) as connection:
+        connection.sendall(request)
+        with connection.makefile("rb") as stream:
+            return agent_status(wire.decode_reply(stream.readline()))
