@@ -5,7 +5,6 @@ does not end in time is killed. A worker whose angel is gone gets TERM from the 
 what the worker should have done and has not (`Ward`), and after the pid file.
 """
 
-import ctypes
 import faulthandler
 import gc
 import logging
@@ -20,6 +19,7 @@ from types import FrameType
 from typing import NoReturn, Protocol
 
 from mmm.process.logs import reopen, shut_down
+from mmm.process.parent_death import signal_at_parents_end
 from mmm.process.restart import Again, End, GiveUp, Policy, after
 
 Worker = Callable[[], int]
@@ -28,7 +28,6 @@ _ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 SIGNALS = _ENDING | {signal.SIGHUP, signal.SIGCHLD}
 """What the angel waits for; they are blocked in it, and unblocked in its worker."""
 
-_PR_SET_PDEATHSIG = 1
 _LONG = 3600.0
 
 log = logging.getLogger(__name__)
@@ -118,7 +117,7 @@ def _start(worker: Worker) -> int:
 
 def _end_with(angel: int) -> None:
     """Have the kernel send TERM when the angel ends, also if it has ended already."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    signal_at_parents_end(signal.SIGTERM)
     if os.getppid() != angel:
         os._exit(0)
 

@@ -1,11 +1,8 @@
-"""Which processes have a file open, as /proc tells (proc_pid_fd(5))."""
+"""Which processes have a file open."""
 
-import os
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-_PROC = Path("/proc")
+from mmm.process.open_files import has_open, pids
 
 
 def holders(path: Path) -> tuple[int, ...]:
@@ -14,19 +11,7 @@ def holders(path: Path) -> tuple[int, ...]:
         wanted = path.stat()
     except OSError:
         return ()
-    return tuple(pid for pid in _pids() if _has(pid, (wanted.st_dev, wanted.st_ino)))
-
-
-def _pids() -> Iterator[int]:
-    with os.scandir(_PROC) as entries:
-        yield from (int(entry.name) for entry in entries if entry.name.isdecimal())
-
-
-def _has(pid: int, wanted: tuple[int, int]) -> bool:
-    with suppress(OSError), os.scandir(_PROC / str(pid) / "fd") as entries:
-        for entry in entries:
-            with suppress(OSError):
-                found = entry.stat()
-                if (found.st_dev, found.st_ino) == wanted:
-                    return True
-    return False
+    place = wanted.st_dev, wanted.st_ino
+    return tuple(
+        pid for pid in pids() if has_open(pid, lambda fd: (fd.stat().st_dev, fd.stat().st_ino) == place)
+    )

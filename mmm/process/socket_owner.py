@@ -1,14 +1,12 @@
 """Which process has a socket, as /proc tells (proc_pid_fd(5)), held so that no later process is taken for it."""
 
 import os
-from collections.abc import Collection, Iterator
-from contextlib import suppress
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmm.process.open_files import has_open, pids
 from mmm.process.pidfile import read_pid
-
-_PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ def hold_owner(inodes: Collection[int], pid_path: Path) -> Held:
     named = read_pid(pid_path)
     if named is not None and _has(named, links):
         return _held(named, links)
-    owners = [pid for pid in _pids() if _has(pid, links)]
+    owners = [pid for pid in pids() if _has(pid, links)]
     if len(owners) == 1:
         return _held(owners[0], links)
     if owners:
@@ -59,16 +57,6 @@ def _held(pid: int, links: Collection[str]) -> Held:
     return Held(pid, fd)
 
 
-def _pids() -> Iterator[int]:
-    with os.scandir(_PROC) as entries:
-        yield from (int(entry.name) for entry in entries if entry.name.isdecimal())
-
-
 def _has(pid: int, links: Collection[str]) -> bool:
     """Tell whether the process has one of the sockets; not where it is gone, or may not be looked at."""
-    with suppress(OSError), os.scandir(_PROC / str(pid) / "fd") as entries:
-        for entry in entries:
-            with suppress(OSError):
-                if os.readlink(entry.path) in links:  # noqa: PTH115 - there may be thousands
-                    return True
-    return False
+    return has_open(pid, lambda fd: os.readlink(fd.path) in links)  # noqa: PTH115 - there may be thousands

@@ -12,6 +12,7 @@ from mmm.binlog.transactions import Problem
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.mysql import parse
 from mmm.mysql.server.replication import binlog_position
+from mmm.process.to_disk import settle
 from mmm.tools.saved import save as saving
 from mmm.tools.saved.extras import Extras
 from mmm.tools.saved.find import NoLogError, find, find_behind
@@ -255,7 +256,7 @@ def test_a_save_that_was_tampered_with_is_not_taken_for_one(servers: Servers, tm
     assert not second.again
 
 
-@pytest.mark.parametrize("dies_after", ["_write", "_settle", "_compare", "_read_back"])
+@pytest.mark.parametrize("dies_after", ["_write", "settle", "_compare", "_read_back"])
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_a_save_that_is_killed_is_made_anew_and_one_that_was_done_is_found(
     servers: Servers, tmp_path: Path, dies_after: str, times: int
@@ -291,7 +292,7 @@ def test_what_the_disk_gives_back_otherwise_gets_no_name(
     server = build(servers)
     there = has(server)
     server.run(*inserts("a"))
-    extras, settle = found(server, there), saving._settle
+    extras = found(server, there)
 
     def damage(folder: Path) -> None:
         settle(folder)
@@ -300,7 +301,7 @@ def test_what_the_disk_gives_back_otherwise_gets_no_name(
             log.write_bytes(log.read_bytes()[:-1] + b"\0")
 
     with monkeypatch.context() as patched:
-        patched.setattr(saving, "_settle", damage)
+        patched.setattr(saving, "settle", damage)
         with pytest.raises(SaveError, match="not what was written"):
             saved(server, extras, tmp_path / "saved")
     assert [path.suffix for path in (tmp_path / "saved").iterdir()] == [".part"]

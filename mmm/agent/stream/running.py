@@ -1,6 +1,5 @@
 """The producer of a copy as processes: started, listened to, killed whole."""
 
-import ctypes
 import fcntl
 import os
 import signal
@@ -13,13 +12,12 @@ from contextlib import suppress
 from typing import IO
 
 from mmm.agent.stream.producers import Producer
+from mmm.process.parent_death import signal_at_parents_end
 
 LINES = 20
 """Of what the producer has said, these are the last ones that are kept."""
 COMPRESSOR = ("zstd", "-1", "-c", "-q")
-_PR_SET_PDEATHSIG = 1
 _PIPE = 1 << 20
-_prctl = ctypes.CDLL(None).prctl
 
 
 class Running:
@@ -57,7 +55,7 @@ class Running:
                 stderr=subprocess.PIPE,
                 pass_fds=fds,
                 start_new_session=True,
-                preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0),  # noqa: PLW1509
+                preexec_fn=lambda: signal_at_parents_end(signal.SIGKILL),  # noqa: PLW1509
             )
         except OSError:
             self.kill()

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmm.process.to_disk import settle
 from mmm.tools.fetch.values import Cause, FailedError
 
 FILE, FOLDER = 0o660, 0o700
@@ -69,11 +70,7 @@ def sync(folder: Path) -> None:
     """Have all of it on the disk; raises OSError."""
     for place, _, names in os.walk(folder):
         for path in (Path(place), *(Path(place, name) for name in names)):
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            settle(path, follow=False)
 
 
 def _own(path: Path, owner: Owner, mode: int) -> None:

@@ -5,7 +5,6 @@ folder and of a folder that is removed with it: no log, no temporary file, no bi
 it is told to. Edge.
 """
 
-import ctypes
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
+from mmm.process.parent_death import signal_at_parents_end
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.values import Cause, FailedError
 
@@ -26,8 +26,6 @@ START, STOP = 900.0, 300.0
 ANSWER = 30.0
 """Seconds that it may take for an answer."""
 _NAP = 0.05
-_PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None).prctl
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ def _start(argv: Sequence[str], folder: Path, owner: Owner) -> "subprocess.Popen
                 stderr=said,
                 cwd="/",
                 start_new_session=True,
-                preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0),  # noqa: PLW1509
+                preexec_fn=lambda: signal_at_parents_end(signal.SIGTERM),  # noqa: PLW1509
                 user=owner.uid if another else None,
                 group=owner.gid if another else None,
                 extra_groups=[] if another else None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from mmm.process.job_files import ENDED, FOLDER, LOCK, OPEN, Progress, ProgressFile
+from mmm.process.to_disk import settle
 from mmm.tools.rejoin.journal import Journal, JournalError, decode, encode
 from mmm.wire.job import Result
 
@@ -62,7 +63,7 @@ class JobFolder:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
-        self._to_disk()
+        settle(self._folder)
         self.note(journal)
 
     def note(self, journal: Journal, of: Progress | None = None) -> None:
@@ -76,14 +77,7 @@ class JobFolder:
         path = self._folder / f"{journal.job}{OPEN}"
         self._progress.remove()
         path.replace(path.with_suffix(ENDED))
-        self._to_disk()
-
-    def _to_disk(self) -> None:
-        fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        settle(self._folder)
 
 
 def _lock(file: IO[str]) -> None:

@@ -8,6 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmm.process.to_disk import settle
+
 Moves = Sequence[tuple[str, str]]
 
 
@@ -70,14 +72,6 @@ def _rename(origin: str, goal: str) -> None:
             raise SwapError(f"{origin} cannot be renamed: there is a {goal} already")
         Path(origin).rename(goal)
         for folder in {Path(origin).parent, Path(goal).parent}:
-            _to_disk(folder)
+            settle(folder)
     except OSError as error:
         raise SwapError(f"{origin} cannot be renamed to {goal}: {error.strerror}") from error
-
-
-def _to_disk(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -26,6 +26,7 @@ from pathlib import Path
 from mmm.binlog.contents import Logged, contents
 from mmm.binlog.transactions import UnusableError
 from mmm.process.binlog_program import ProgramError
+from mmm.process.to_disk import settle
 from mmm.tools.saved.extras import Extra, Extras, name_of
 from mmm.tools.saved.find import pieces
 from mmm.tools.saved.outcome import Saved, decode, encode, summary
@@ -153,10 +154,10 @@ def _save(extras: Extras, target: Target, identity: str, sources: Sources, limit
     _write(part / SUMS, [f"{of}  {name}\n".encode() for name, of in sums.items()])
     for each in (raw, part / LOADS, part):
         if each.exists():
-            _settle(each)
+            settle(each)
     _read_back(extras, part, sums)
     part.rename(folder)
-    _settle(target.folder)
+    settle(target.folder)
     return saved
 
 
@@ -193,15 +194,6 @@ def _loaded(folder: Path) -> dict[str, str]:
     if not sums:
         folder.rmdir()
     return sums
-
-
-def _settle(folder: Path) -> None:
-    """See that the names in a folder are on the disk."""
-    found = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(found)
-    finally:
-        os.close(found)
 
 
 def _read_back(extras: Extras, folder: Path, sums: Mapping[str, str]) -> None:
