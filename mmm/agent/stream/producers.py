@@ -8,8 +8,8 @@ from pathlib import Path
 from mmm.agent.stream.order import Order
 from mmm.config.model import Host
 from mmm.mysql.backup import mariadb_backup, outside
+from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import Address, MysqlError, connect
-from mmm.mysql.session.tls import tls_of
 from mmm.network.socket_table import listening_sockets
 from mmm.process.socket_owner import UnknownOwnerError, hold_owner
 
@@ -43,7 +43,7 @@ def tools_address(host: Host) -> Address:
             f"the conf of {host.name}'s agent has no tools_user: add tools_user and tools_password to"
             f" <host {host.name}> or <host default> in mmm_agent.conf there"
         )
-    return Address(host.ip, host.mysql_port, host.tools_user, host.tools_password, tls_of(host))
+    return tools_at(host)
 
 
 def produced_by(order: Order, scratch: str) -> Producer:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from mmm.config.model import Host
 from mmm.mysql.session.connection import Address, ErrorKind, MysqlError, connect
-from mmm.mysql.session.tls import Tls
+from mmm.mysql.session.tls import Tls, tls_of
 
 CLIENT_ERRORS = (2000, 3000)
 """Numbers of errors that no server sends: the client cannot do what was asked."""
@@ -13,6 +13,11 @@ CLIENT_ERRORS = (2000, 3000)
 def replicates_from(host: Host) -> Address:
     """Return where a replica finds the host's server, and who replicates."""
     return Address(host.ip, host.mysql_port, host.replication_user, host.replication_password)
+
+
+def tools_at(host: Host) -> Address:
+    """Return where `tools_user` reaches the host's server."""
+    return Address(host.ip, host.mysql_port, host.tools_user, host.tools_password, tls_of(host))
 
 
 def refused_login(host: Host, limit: float) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mmm.mysql.backup import clone_plugin
 from mmm.mysql.backup.mariadb_backup import Position
+from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
-from mmm.tools.accounts import tools_at
 from mmm.tools.fetch import files
 from mmm.tools.fetch.values import Cause, Failed, FailedError, Fetched, Progress
 from mmm.tools.provider.common import unlike

@@ -18,8 +18,8 @@ from typing import IO
 from mmm.mysql.backup import dump
 from mmm.mysql.backup.mariadb_backup import Position, ProgramError
 from mmm.mysql.flavour import Flavour
+from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import MysqlError, connect
-from mmm.tools.accounts import tools_at
 from mmm.tools.fetch import files
 from mmm.tools.fetch.private import initialized, running
 from mmm.tools.fetch.stage import server_of

@@ -9,9 +9,9 @@ from pathlib import Path
 from mmm.config.model import Cluster
 from mmm.mysql.backup import mariadb_backup
 from mmm.mysql.backup.mariadb_backup import ProgramError
+from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import MysqlError, connect
 from mmm.process import job_files
-from mmm.tools.accounts import tools_at
 from mmm.tools.fetch import stage
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.stage import Login

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from mmm.config.model import Cluster, Host
+from mmm.mysql.server.login import tools_at
 from mmm.mysql.server.processlist import list_sessions
 from mmm.mysql.server.read_only import writable
 from mmm.mysql.server.replication import executed, replica_status
@@ -12,7 +13,6 @@ from mmm.mysql.session.connection import Connection, MysqlError, connect
 from mmm.network.agent_port import AgentPort
 from mmm.network.own import own_addresses
 from mmm.process import tls
-from mmm.tools.accounts import tools_at
 from mmm.tools.rejoin.look import Look, ServerLook, Silent, Told
 from mmm.wire import agent as wire
 from mmm.wire.lines import WireError

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from mmm.config.model import Cluster
 from mmm.gtid.mariadb import Gtid, text
-from mmm.gtid.transactions import Executed
 from mmm.mysql.server.log_home import LogHome, look_at_log_home
+from mmm.mysql.server.login import tools_at
 from mmm.mysql.server.replication import executed
 from mmm.mysql.session.connection import Connection, connect
 from mmm.process import binlog_program
 from mmm.process.binlog_program import ProgramError
-from mmm.tools.accounts import tools_at
 from mmm.tools.rejoin import option_files
+from mmm.tools.rejoin.gtids import gtids_of
 from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.option_files import UnknownError
 from mmm.tools.rejoin.step_error import StepError
@@ -45,7 +45,7 @@ class Saving:
         here = None if server is None else executed(server)
         with connect(tools_at(self.conf.hosts[journal.source]), _LIMIT) as there:
             mariadb = there.flavour.mariadb
-            extras = find(self._home(server, mariadb=mariadb), _known(there), here)
+            extras = find(self._home(server, mariadb=mariadb), gtids_of(there), here)
             program = self._program(mariadb=mariadb) if extras.transactions else ""
             target = Target(self.folder, journal.host, journal.source)
             saved = save(extras, target, Sources(program, server, there))
@@ -67,10 +67,3 @@ class Saving:
             return server.ask(look_at_log_home(server))
         here = self.conf.hosts[self.conf.this]
         return option_files.log_home(here, option_files.read(here), mariadb=mariadb)
-
-
-def _known(server: Connection) -> Executed:
-    found = executed(server)
-    if found is None:
-        raise StepError(f"the server at {server.address.ip} tells no GTIDs any more")
-    return found

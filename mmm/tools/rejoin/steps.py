@@ -2,29 +2,28 @@
 
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from mmm.config.model import Cluster
 from mmm.gtid import mariadb
-from mmm.gtid.transactions import Executed, surplus
+from mmm.gtid.transactions import surplus
 from mmm.mysql.server.follow import follow
-from mmm.mysql.server.login import replicates_from
+from mmm.mysql.server.login import replicates_from, tools_at
 from mmm.mysql.server.read_only import access
 from mmm.mysql.server.replication import (
     binlog_position,
-    executed,
     replica_status,
     start_replica,
     stop_replica,
 )
 from mmm.mysql.session.connection import Connection, MysqlError, connect
 from mmm.process.job_files import Progress
-from mmm.tools.accounts import tools_at
 from mmm.tools.rejoin import numbers, swap
+from mmm.tools.rejoin.gtids import gtids_of
 from mmm.tools.rejoin.journal import Journal, Step
 from mmm.tools.rejoin.server_control import START_LIMIT, ControlError, ServerControl
 from mmm.tools.rejoin.step_error import StepError
@@ -85,12 +84,8 @@ class Steps:
 
     def do(self, step: Step, journal: Journal) -> Journal:
         """Do a step and return the journal with what came of it; raises StepError."""
-        try:
+        with _as_step_error():
             return self._do(step, journal)
-        except (MysqlError, ControlError, swap.SwapError) as error:
-            raise StepError(str(error)) from error
-        except OSError as error:
-            raise StepError(f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")) from error
 
     def _do(self, step: Step, journal: Journal) -> Journal:
         match step:
@@ -121,7 +116,7 @@ class Steps:
         Raises StepError.
         """
         self.close()
-        try:
+        with _as_step_error():
             if journal.moves:
                 self._means.control.stop()
                 swap.undo(journal.moves)
@@ -129,10 +124,6 @@ class Steps:
             if journal.running:
                 self._means.control.start()
                 self._thaw(journal)
-        except (MysqlError, ControlError, swap.SwapError) as error:
-            raise StepError(str(error)) from error
-        except OSError as error:
-            raise StepError(f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")) from error
 
     def _thaw(self, journal: Journal) -> None:
         with self._answering(self._means.start_limit) as server:
@@ -222,8 +213,8 @@ class Steps:
         began, most = time.monotonic(), 0
         deadline = began + self._means.catch_up_limit
         with self._connect(journal.host) as server, self._connect(journal.source) as there:
-            goal = _have(there)
-            while lacks := surplus(goal, _have(server)):
+            goal = gtids_of(there)
+            while lacks := surplus(goal, gtids_of(server)):
                 status = replica_status(server)
                 if status is not None and status.last_error:
                     raise StepError(
@@ -254,14 +245,18 @@ def _caught_up(most: int, lacks: int, seconds: float) -> Progress:
     return Progress("", percent=100 * got // most if most else None, left=left)
 
 
-def _have(server: Connection) -> Executed:
-    found = executed(server)
-    if found is None:
-        raise StepError(f"the server at {server.address.ip} tells no GTIDs any more")
-    return found
-
-
 def _without_copy(journal: Journal) -> None:
     """Remove what was copied: a job that is gone on with, or tried another way, begins with an empty folder."""
     if Path(journal.staging).exists():
         shutil.rmtree(journal.staging)
+
+
+@contextmanager
+def _as_step_error() -> Iterator[None]:
+    """Have what the edge raises end as a StepError."""
+    try:
+        yield
+    except (MysqlError, ControlError, swap.SwapError) as error:
+        raise StepError(str(error)) from error
+    except OSError as error:
+        raise StepError(f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")) from error
