@@ -18,7 +18,7 @@ This page is made from the table of keys in `mmm/config/keys.py` (`python -m pag
 |---|---|
 | `mmm_agentd` | `mmm_agent.conf` |
 | `mmm_mond`, `mmm_control` | `mmm_mon.conf` |
-| `mmm_backup`, `mmm_clone`, `mmm_restore` | `mmm_tools.conf` |
+| `mmm_backup`, `mmm_clone`, `mmm_restore`, `mmm_rejoin` | `mmm_tools.conf`, or `mmm_lvm.conf` of MMM 1.x |
 
 They are looked for in `/etc`, `/etc/mmm`, `/etc/mysql-mmm` (the usual place) and `/usr/local/mmm/etc`, in this
 order; `--config FILE` names another one. `@C1` as first argument selects `mmm_mon_C1.conf`, `mmm_agent_C1.conf`
@@ -78,6 +78,7 @@ global:
 Where a copy has lost its indentation, keys that belong to the block go on being its values up to the first other line.
 Types are {types}.
 `email`, `service` and `admin_email` are accepted and have no effect; `log` blocks (`file`, `level`) set log files.
+`mmm_lvm.conf` is read where there is no `mmm_tools.conf`, but by `mmm_rejoin`, which needs what that file never had.
 Without `ping_ips` the network counts as up unless all hosts fall silent at once.
 
 | 1.x | is now | |

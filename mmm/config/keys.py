@@ -71,7 +71,9 @@ def _top(name: str, programs: str = EVERY) -> tuple[Old, ...]:
 
 
 TOP = Section("top", named=False, text="Outside of all sections.", keys=(
-    Key("this", "host", "The host that this conf file is on.", "ATR"),
+    Key("this", "host",
+        "The host that this conf file is on. In mmm_tools.conf it may name a machine that is no host, where backups are"
+        " kept, or be left out there.", "AR"),
     Key("debug", "bool", "Stay in the foreground and log DEBUG to the terminal too.", default="0"),
     Key("active_master_role", "role", "The role whose holder is the active master.", "AMR", old_default=""),
     Key("max_kill_retries", "int",
@@ -125,8 +127,9 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         default="0"),
     Key("saved_dir", "path", "Where transactions are kept that only a rebuilt host had.",
         default="/var/lib/mysql-mmm/saved"),
-    Key("default_copy_method", "copy method", "The copy method that the tools use.", "T"),
-    Key("clone_dirs", "list", "Directories below the mount point to copy.", "T"),
+    Key("default_copy_method", "copy method",
+        "The copy method that `mmm_backup` uses where neither `--copy-method` nor `--provider` names a way."),
+    Key("clone_dirs", "list", "Directories below the mount point to copy, by copy methods."),
 ))  # fmt: skip
 
 MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC", keys=(
@@ -211,13 +214,14 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
         old=(Old("top", "peer", this_host=True),)),
     Key("pid_path", "path", "Pid file of mmm_agentd.", "A", old=_top("pid_path", "A"),
         old_default="/var/run/mmm_agentd{_cluster}.pid"),
-    Key("bin_path", "path", "Accepted for compatibility, no effect.", "A", old=_top("bin_path", "AT"),
-        old_default=""),
+    Key("bin_path", "path", "Accepted for compatibility, no effect.", "A",
+        old=(*_top("bin_path", "AT"), Old("host", "mmm_dir", "T")), old_default=""),
     Key("agent_port", "port", "Port of mmm_agentd.", default="9989",
         old=(*_top("agent_port"), Old("top", "bind_port", "A", this_host=True))),
     Key("cluster_interface", "word", "Network interface that gets the virtual IPs.", "A",
         old=_top("cluster_interface")),
     Key("mysql_port", "port", "Port of the MySQL server.", default="3306", old=(Old("host", "port"),)),
+    Key("mysql_host", "ip", "Address at which the tools reach the server, where that is another than `ip`."),
     Key("mysql_ssl_mode", "choice",
         "TLS to the MySQL server, in the words of MySQL's `--ssl-mode`: `required` encrypts, `verify_ca` also checks"
         " who signed the server's certificate, `verify_identity` also that it names the host's `ip`. Replication"
@@ -227,13 +231,14 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
     Key("mysql_ssl_cert", "file", "Client certificate (PEM), for accounts that require one."),
     Key("mysql_ssl_key", "file", "Its key (PEM)."),
     Key("mysql_pidfile", "path", "Pid file of the MySQL server, for the tools.",
-        default="/var/run/mysqld/mysqld.pid"),
+        default="/var/run/mysqld/mysqld.pid", old=(Old("host", "pid_file", "T"),)),
     Key("mysql_rcscript", "text", "Script that starts and stops the MySQL server, for the tools.",
-        default="/etc/init.d/mysql"),
+        default="/etc/init.d/mysql", old=(Old("host", "rc_script", "T"),)),
     Key("mysqlbinlog", "text",
         "Program that reads the server's binary log. Default: `mariadb-binlog` or `mysqlbinlog`, to match the server,"
         " in the PATH of mmm_agentd."),
-    Key("mysql_cnf", "path", "Option file of the MySQL server, for the tools.", default="/etc/my.cnf"),
+    Key("mysql_cnf", "path", "Option file of the MySQL server, for the tools.", default="/etc/my.cnf",
+        old=(Old("host", "my_cnf", "T"),)),
     Key("agent_user", "user", "MySQL user of the agent.", "A", old=(Old("host", "user", "AT"),)),
     Key("agent_password", "text", "Its password.", "A", secret=True, old=(Old("host", "password", "AT"),)),
     Key("monitor_user", "user", "MySQL user of the monitor.", "M", old=(Old("host", "user", "MC"),)),
@@ -242,21 +247,21 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
         old_default=""),
     Key("replication_password", "text", "Its password.", "ATR", secret=True, old=_top("replication_password"),
         old_default=""),
-    Key("ssh_user", "user", "User the tools log in as.", "T"),
+    Key("ssh_user", "user", "User the tools log in as."),
     Key("ssh_port", "port", "Port of the SSH server.", default="22"),
     Key("ssh_parameters", "text", "Further arguments for ssh."),
-    Key("tools_user", "user", "MySQL user of the tools.", "TR"),
-    Key("tools_password", "text", "Its password.", "TR", secret=True),
+    Key("tools_user", "user", "MySQL user of the tools.", "TR", old=(Old("host", "mysql_user", "T"),)),
+    Key("tools_password", "text", "Its password.", "TR", secret=True, old=(Old("host", "mysql_password", "T"),)),
     Key("tools_socket", "path", "Socket of the MySQL server, by which mariadb-backup logs in. Without it: by TCP."),
-    Key("backup_dir", "path", "Where backups are kept.", "T"),
-    Key("restore_dir", "path", "Where backups are restored to.", "T"),
-    Key("lvm_bin_lvcreate", "text", "The lvcreate program.", default="lvcreate"),
-    Key("lvm_bin_lvremove", "text", "The lvremove program.", default="lvremove"),
-    Key("lvm_snapshot_size", "text", "Size of a snapshot.", "T"),
-    Key("lvm_logical_volume", "text", "Volume with the data directory.", "T"),
-    Key("lvm_volume_group", "text", "Its volume group.", "T"),
-    Key("lvm_mount_dir", "path", "Where snapshots are mounted.", "T"),
-    Key("lvm_mount_opts", "text", "Options of mount.", "T"),
+    Key("backup_dir", "path", "Where backups of this host are kept.", old=_top("dest_dir", "T")),
+    Key("restore_dir", "path", "Where backups are restored to with mode `data-only`."),
+    Key("lvm_bin_lvcreate", "text", "The lvcreate program.", default="lvcreate", old=_top("bin_lvcreate", "T")),
+    Key("lvm_bin_lvremove", "text", "The lvremove program.", default="lvremove", old=_top("bin_lvremove", "T")),
+    Key("lvm_snapshot_size", "text", "Size of a snapshot."),
+    Key("lvm_logical_volume", "text", "Volume with the data directory.", old=(Old("host", "lvm_data_volume", "T"),)),
+    Key("lvm_volume_group", "text", "Its volume group."),
+    Key("lvm_mount_dir", "path", "Where snapshots are mounted."),
+    Key("lvm_mount_opts", "text", "Options of mount."),
 ))  # fmt: skip
 
 ROLE = Section("role", named=True, text="One or more virtual IPs that hosts may hold.", required="AMR", keys=(
@@ -293,11 +298,12 @@ SOCKET = Section("socket", named=False, text="Connections to monitor and agents.
 ))  # fmt: skip
 
 COPY_METHOD = Section(
-    "copy_method", named=True, text="How the tools copy files.", required="T", template=True, keys=(
-        Key("backup_command", "text", "Command that fetches a backup.", "T"),
+    "copy_method", named=True, text="How the tools copy files.", template=True, keys=(
+        Key("backup_command", "text", "Command that fetches a backup.", "T", old=(Old("copy_method", "command", "T"),)),
         Key("restore_command", "text", "Command that puts it back.", "T"),
         Key("incremental", "bool", "Whether it can copy only what has changed.", default="0"),
-        Key("incremental_command", "text", "Command that does so.", needed_if=("incremental", "1")),
+        Key("incremental_command", "text", "Command that lists the versions.", needed_if=("incremental", "1"),
+            old_default=""),
         Key("single_run", "bool", "One command for all `clone_dirs`.", default="0"),
         Key("true_copy", "bool", "The copy is one a server can run on.", default="0"),
     ),
@@ -345,7 +351,7 @@ for _section in SECTIONS.values():
         for _key in _section.keys:
             OLD.setdefault((_section.name, _key.name), [(Old(_section.name, _key.name), _section, _key)])
 for _key in HOST.keys:
-    if not _key.old and _key.name != "ip":
+    if all(_old.programs == "T" for _old in _key.old) and _key.name != "ip":
         OLD.setdefault(("top", _key.name), [(Old("top", _key.name), HOST, _key)])
 
 

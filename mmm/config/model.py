@@ -37,6 +37,8 @@ class Host:
     cluster_interface: str = ""
     agent_port: int = 9989
     mysql_port: int = 3306
+    mysql_host: str = ""
+    """Where the tools reach the server; empty: at `ip`."""
     mysql_ssl_mode: SslMode = "disabled"
     mysql_ssl_ca: str = ""
     mysql_ssl_cert: str = ""

@@ -1,7 +1,15 @@
 """Names that all of the conf code shares."""
 
+import re
 from typing import Literal
 
 CHECK_NAMES = ("ping", "mysql", "rep_threads", "rep_backlog")
 
 Program = Literal["AGENT", "MONITOR", "CONTROL", "TOOLS", "REJOIN"]
+
+_GONE_CIPHER = re.compile(r"\s-c\s*blowfish(-cbc)?(?=\s)")
+
+
+def without_gone_cipher(command: str) -> str:
+    """Return a command without the cipher that confs of MMM 1.x and 2.x name: OpenSSH has it no more."""
+    return _GONE_CIPHER.sub("", command or "")

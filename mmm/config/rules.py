@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from mmm.config.addresses import addresses, pinged
 from mmm.config.keys import SECTIONS, Key, Section
 from mmm.config.kinds import did_you_mean, sample, suggestion
+from mmm.config.names import without_gone_cipher
 from mmm.config.settings import (
     Setting,
     Settings,
@@ -54,14 +55,14 @@ def required_keys(world: World) -> None:
 def _is_missing(world: World, section: Section, key: Key, name: str) -> bool:
     if key.name in world[section.name][name]:
         return False
-    if key.needed_if:
-        other, wanted = key.needed_if
-        value = world.value(section.name, name, other)
-        return (("1" if value else "0") if isinstance(value, bool) else value) == wanted
     if world.tree.dialect == 1 and key.old_default is not None:
         return (
             key.name == "active_master_role" and world.program == "MONITOR" and "writer" not in world["role"]
         )
+    if key.needed_if:
+        other, wanted = key.needed_if
+        value = world.value(section.name, name, other)
+        return (("1" if value else "0") if isinstance(value, bool) else value) == wanted
     return world.letter in key.required
 
 
@@ -95,6 +96,8 @@ def references(world: World) -> None:
 
 def _may_dangle(world: World, key: Key) -> bool:
     """Tell whether the files of this program need not hold what the key names."""
+    if key.name == "this":
+        return world.program == "TOOLS"
     if key.kind == "role":
         return world.tree.dialect == 1 and world.program != "MONITOR" and not world["role"]
     return key.kind == "copy method" and world.program != "TOOLS" and not world["copy_method"]
@@ -243,6 +246,21 @@ def server_tls(world: World) -> None:
             _see_readable(world, settings, ("mysql_ssl_ca", "mysql_ssl_cert", "mysql_ssl_key"))
 
 
+def gone_ciphers(world: World) -> None:
+    """Warn of copy methods that name a cipher which OpenSSH has no more: it is left out."""
+    if world.program != "TOOLS":
+        return
+    for settings in world["copy_method"].values():
+        for key in ("backup_command", "restore_command", "incremental_command"):
+            setting = settings.get(key)
+            if setting and (left := without_gone_cipher(setting.value)) != setting.value:
+                written = setting.source.key if setting.source else key
+                world.warnings.append(
+                    f"{at(setting.source)}{written}: ssh has no cipher blowfish any more, it is left out;"
+                    f" write `{written} {left}`"
+                )
+
+
 def paths(world: World) -> None:
     """Warn of paths that do not begin at the root: daemons leave the folder they are started in."""
     for section in SECTIONS.values():
@@ -282,6 +300,7 @@ RULES: tuple[Callable[[World], None], ...] = (
     leases,
     tls_files,
     server_tls,
+    gone_ciphers,
     paths,
     old_gaps,
 )

@@ -1,6 +1,7 @@
 """Conf files of both dialects: config.jsonl, config1.jsonl.
 
 rule 10.33: where the classic misreads or does not look, ours says what is wrong.
+rule 11.8: where the classic demands of all what one way to copy needs, ours does not.
 """
 
 import re
@@ -23,6 +24,16 @@ from tests.vectors.tally import Tally
 YES = {"1", "yes", "on", "true"}
 LOOKED_AT = r"closing|closed|</|its own peer|address|number|port from|one of|no (cert|key|ca)_file|balanced"
 """What the classic never looks at; words of our errors for it."""
+
+NOT_ASKED_FOR = {
+    "default_copy_method",
+    "clone_dirs",
+    "ssh_user",
+    "lvm_snapshot_size",
+    "lvm_logical_volume",
+    "backup_dir",
+}
+"""What a tool needs for one of its ways alone (rule 11.8)."""
 
 
 def test_recorded_2x(tmp_path: Path, tally: Tally) -> None:
@@ -62,6 +73,8 @@ def _count(own: Tally, vector: Json, conf: Cluster | None, errors: tuple[str, ..
         dotted = vector["out"].get("reason") == "unknown_variable" and "<" in str(vector["out"].get("item"))
         if dotted:
             own.differs(["10.33"])
+        elif conf.program == "TOOLS" and _items(vector["out"]) <= NOT_ASKED_FOR:
+            own.differs(["11.8"])
         else:
             own.wrong.append(f"{vector['id']}: accepted, recorded {vector['out']}")
     elif conf is None:
@@ -72,6 +85,12 @@ def _count(own: Tally, vector: Json, conf: Cluster | None, errors: tuple[str, ..
             own.wrong.append(f"{vector['id']}: {wrong}")
         else:
             own.agrees()
+
+
+def _items(recorded: Json) -> set[str]:
+    """Return the keys that a recorded refusal names as missing."""
+    reasons = recorded.get("reasons_any", [recorded])
+    return {each["item"].rpartition("/")[2] if each.get("reason") == "missing" else "" for each in reasons}
 
 
 def _differences(tree: Json, conf: Cluster) -> list[str]:

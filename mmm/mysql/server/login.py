@@ -17,7 +17,8 @@ def replicates_from(host: Host) -> Address:
 
 def tools_at(host: Host) -> Address:
     """Return where `tools_user` reaches the host's server."""
-    return Address(host.ip, host.mysql_port, host.tools_user, host.tools_password, tls_of(host))
+    ip = host.mysql_host or host.ip
+    return Address(ip, host.mysql_port, host.tools_user, host.tools_password, tls_of(host))
 
 
 def refused_login(host: Host, limit: float) -> str:
