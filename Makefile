@@ -50,7 +50,9 @@ fuzz: install
 
 # Tests with servers mostly wait for these and for time-outs, so two go on side by side.
 # Both parts run, whatever the first one says. The longest files of scenarios come first.
+# The tests of a copy that comes by ssh start the sshd of openssh-server.
 test: lint
+	setup/packages openssh-server
 	@failed=0; \
 	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/sandbox || failed=1; \
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \

@@ -36,8 +36,9 @@ Valid commands are:
     move_role --dry-run [--force] <role> <host>
                                       - say what a move would do, and change nothing
     set_online --force <host>         - set it online even if it has transactions that the active master lacked
-    rejoin [--dry-run] [--from <host>] <host>
+    rejoin [--dry-run] [--from <host>] [--stay-offline] [--lose-extra <host>] <host>
                                       - have a host rebuilt from another one (mmm_rejoin); the old data are kept
+    rejoin --abort <host>             - take back a rebuild that was broken off
     confirm_dead [--yes] <host>       - confirm that host <host> is switched off: nothing waits for it any longer
                                         (Two servers take writes if it is not!)
     failover_method [<method>]        - print the mode, or switch to auto, wait or manual
@@ -89,7 +90,10 @@ _NEEDS = {
     "move_role": (2, "a role and a host: move_role [--dry-run] [--force] ROLE HOST"),
     "exclude_role": (2, "a role and a host: exclude_role ROLE HOST"),
     "include_role": (2, "a role and a host: include_role ROLE HOST"),
-    "rejoin": (1, "a host: rejoin [--dry-run] [--from HOST] HOST"),
+    "rejoin": (
+        1,
+        "a host: rejoin [--dry-run] [--from HOST] [--stay-offline] [--lose-extra HOST] HOST, or rejoin --abort HOST",
+    ),
     "set_ip": (2, "an IP and a host: set_ip IP HOST"),
 }
 

@@ -1,6 +1,7 @@
 """Orders an agent to have its host rebuilt by `mmm_rejoin` (rule 4): no sockets.
 
-    request   REJOIN|1|HOST[|FROM:DONOR][|DRY_RUN]
+    request   REJOIN|1|HOST[|FROM:DONOR][|LOSE_EXTRA:HOST][|DRY_RUN]
+              REJOIN|1|HOST|ABORT                           a job that was broken off is taken back
     reply     OK: …|SAID:TEXT|SAID:TEXT|…                   it has begun; with DRY_RUN: what it would do, line by line
               ERROR: …|REFUSAL:CODE,CODE|SAID:TEXT|WHY:not_rebuilt     why it has not
               ERROR: …|WHY:rebuild_not_allowed              nothing shows that the order comes from the cluster
@@ -16,13 +17,15 @@ from mmm.wire.agent import Reply, Request, WireError, sayable
 
 REJOIN = "REJOIN"
 DRY_RUN = "DRY_RUN"
+ABORT = "ABORT"
 NOT_REBUILT = "not_rebuilt"
 """The tool has refused, or could not begin."""
 NOT_ALLOWED = "rebuild_not_allowed"
 """The order came neither by TLS nor signed, and the conf of the host does not allow it all the same."""
 
 _LONGEST, _MOST = 500, 40
-_FROM = re.compile(r"FROM:([A-Za-z0-9_.-]{1,255})")
+_FROM, _LOSE = "FROM", "LOSE_EXTRA"
+_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}")
 _SAID = re.compile(r"SAID:([^|]*)")
 _REFUSAL = re.compile(r"REFUSAL:([a-z_]{1,40}(?:,[a-z_]{1,40}){0,19})")
 
@@ -34,6 +37,10 @@ class Wanted:
     donor: str = ""
     """Who is to give the copy; empty: whoever is fit."""
     dry_run: bool = False
+    lose_extra: str = ""
+    """The host's name, once more, where what only it has may be lost if it cannot be saved."""
+    abort: bool = False
+    """A job that was broken off is to be taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +57,24 @@ class Came:
 
 def order(host: str, wanted: Wanted) -> Request:
     """Return the request."""
-    donor = (f"FROM:{wanted.donor}",) if wanted.donor else ()
-    return Request(REJOIN, host, (*donor, *([DRY_RUN] * wanted.dry_run)))
+    named = [f"{key}:{name}" for key, name in ((_FROM, wanted.donor), (_LOSE, wanted.lose_extra)) if name]
+    return Request(REJOIN, host, (*named, *([DRY_RUN] * wanted.dry_run), *([ABORT] * wanted.abort)))
 
 
 def ordered(request: Request) -> Wanted:
-    """Return what is ordered, parameters that are not known ignored; raises WireError for a donor that is no name."""
-    donors = [each for each in request.params if each.startswith("FROM:")]
-    match = _FROM.fullmatch(donors[0]) if donors else None
-    if donors and match is None:
-        raise WireError(f"{donors[0][:60]!r} names no host")
-    return Wanted(match[1] if match else "", DRY_RUN in request.params)
+    """Return what is ordered, parameters that are not known ignored; raises WireError for what is no host's name."""
+    donor, lose_extra = (_named(request, key) for key in (_FROM, _LOSE))
+    return Wanted(donor, DRY_RUN in request.params, lose_extra, ABORT in request.params)
+
+
+def _named(request: Request, key: str) -> str:
+    found = next((each for each in request.params if each.startswith(f"{key}:")), None)
+    if found is None:
+        return ""
+    name = found.partition(":")[2]
+    if not _NAME.fullmatch(name):
+        raise WireError(f"{found[:60]!r} names no host")
+    return name
 
 
 def came_fields(came: Came) -> tuple[str, ...]:

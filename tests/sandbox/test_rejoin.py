@@ -205,6 +205,26 @@ def test_a_job_whose_process_was_killed_is_said_and_the_same_command_goes_on_wit
     back(cluster, log, "db1: rejoined from db3 in ")
 
 
+def test_a_job_that_was_broken_off_is_taken_back_from_the_monitor(cluster: Sandbox, tmp_path: Path) -> None:
+    diverge(cluster, "db3", 1)
+    assert cluster.control("set_offline", "db3").stdout.startswith("OK")
+    nothing = json.loads(cluster.control("--format", "json", "rejoin", "--abort", "db3").stdout)
+    assert nothing["fields"]["reasons"] == ["no_job"]
+    with held(cluster, "db1", "db3", tmp_path / "out") as tool:
+        end_tool(cluster, "db3")
+        tool.wait(LIMIT)
+    taken_back = cluster.control("rejoin", "--abort", "db3").stdout
+    assert taken_back.startswith("OK: db3: job db3-"), taken_back
+    told_so = "db3: its rejoin from db1 was taken back"
+    cluster.wait_until(lambda: told_so in cluster.control("history").stdout, LIMIT, "its end is told")
+    assert surplus(cluster, "db3", "db1"), "the old data run again"
+    assert cluster.control("rejoin", "--stay-offline", "db3").stdout.startswith("OK: db3: rejoins db1")
+    cluster.wait_until(lambda: "db3: rejoined" in cluster.control("history").stdout, LIMIT, "it is whole")
+    assert cluster.states()["db3"] == "ADMIN_OFFLINE"
+    assert cluster.control("set_online", "db3").stdout.startswith("OK")
+    settle(cluster)
+
+
 def test_a_host_is_brought_back_from_the_monitor_and_the_job_outlives_the_agent_that_began_it(
     cluster: Sandbox,
 ) -> None:

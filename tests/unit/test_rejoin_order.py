@@ -18,6 +18,7 @@ from mmm.config.model import Cluster, Socket
 from mmm.monitor.command.asking import Answered, Heard, OrderRejoin
 from mmm.monitor.command.dispatch import changes, ordered
 from mmm.monitor.command.texts import Verdict
+from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
 from mmm.process.job_answer import read
 from mmm.wire.agent import (
@@ -41,16 +42,26 @@ REFUSED = Came(
 )
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted("db3"), Wanted("db-3.example", dry_run=True)])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(),
+        Wanted("db3"),
+        Wanted("db-3.example", dry_run=True),
+        Wanted("db3", lose_extra="db1"),
+        Wanted(abort=True),
+    ],
+)
 def test_an_order_is_read_as_it_was_given(wanted: Wanted) -> None:
     request = decode_request(encode_request(order("db1", wanted)))
     assert (request.host, wanted_in(request)) == ("db1", wanted)
     assert wanted_in(replace(request, params=(*request.params, "LEAD:1.a.b", "LATER"))) == wanted
 
 
-def test_a_donor_that_is_no_name_is_none() -> None:
+@pytest.mark.parametrize("param", ["FROM:--abort x", "FROM:--abort", "LOSE_EXTRA:-x", "FROM:"])
+def test_what_is_no_host_s_name_is_none(param: str) -> None:
     with pytest.raises(WireError):
-        wanted_in(Request("REJOIN", "db1", ("FROM:--abort x",)))
+        wanted_in(Request("REJOIN", "db1", (param,)))
 
 
 @pytest.mark.parametrize("what", [BEGUN, REFUSED])
@@ -127,6 +138,10 @@ async def test_the_tool_is_told_whose_copy_and_by_which_conf(
     assert came(await answer(allowing, "FROM:db2", "DRY_RUN")) == Came(True, ("db1: rejoins",))
     folder = allowing.path.parent
     assert told.read_text() == f"--config {folder}/mmm_tools.conf --from db2 --dry-run"
+    await answer(allowing, "LOSE_EXTRA:db1")
+    assert told.read_text() == f"--config {folder}/mmm_tools.conf --lose-extra db1"
+    await answer(allowing, "ABORT")
+    assert told.read_text() == f"--config {folder}/mmm_tools.conf --abort"
     await answer(replace(allowing, path=folder / "mmm_agent_shop.conf"))
     assert told.read_text() == f"--config {folder}/mmm_tools_shop.conf"
 
@@ -167,7 +182,7 @@ def test_the_tool_says_its_refusal_as_values(tmp_path: Path) -> None:
     found = read(said)
     assert found is not None
     begun, lines, codes = found
-    assert (begun, codes, "none.conf" in lines[0]) == (False, (), True)
+    assert (begun, codes, "none.conf" in lines[0]) == (False, ("conf",), True)
 
 
 # --- the monitor
@@ -191,6 +206,8 @@ def run(before: World, words: str, heard: Answered | None) -> tuple[list[Any], V
         ("rejoin db1", Wanted()),
         ("rejoin db1 --from db3", Wanted("db3")),
         ("rejoin --dry-run --from db3 db1", Wanted("db3", dry_run=True)),
+        ("rejoin db1 --lose-extra db1 --stay-offline", Wanted(lose_extra="db1")),
+        ("rejoin --abort db1", Wanted(abort=True)),
     ],
 )
 def test_the_admin_orders_it_in_any_order_of_words(words: str, wanted: Wanted) -> None:
@@ -199,7 +216,17 @@ def test_the_admin_orders_it_in_any_order_of_words(words: str, wanted: Wanted) -
 
 
 @pytest.mark.parametrize(
-    "words", ["rejoin", "rejoin db1 db2", "rejoin --from db3", "rejoin --abort db1", "rejoin --force"]
+    "words",
+    [
+        "rejoin",
+        "rejoin db1 db2",
+        "rejoin --from db3",
+        "rejoin --lose-extra db1",
+        "rejoin --from --abort db1",
+        "rejoin --abort --dry-run db1",
+        "rejoin --abort --from db3 db1",
+        "rejoin --force",
+    ],
 )
 def test_other_words_are_no_command(words: str) -> None:
     assert ordered(words.split()) is None
@@ -210,6 +237,8 @@ def test_other_words_are_no_command(words: str) -> None:
     [
         ("rejoin db1", Answered(BEGUN), "rejoin_begun", "OK: db1: rejoins db2 with a copy of db3: job db1-1. See"),
         ("rejoin --dry-run db1", Answered(BEGUN), "rejoin_dry_run", "OK: Dry run, nothing was changed.\ndb1: rejoins"),
+        ("rejoin --abort db1", Answered(BEGUN), "rejoin_aborted", "See 'mmm_control history'."),
+        ("rejoin --lose-extra db2 db1", Answered(BEGUN), "other_host_named", "names 'db2' and not 'db1'"),
         ("rejoin db1", Answered(REFUSED, NOT_REBUILT), "not_rebuilt", "not rebuilt: db1 is ONLINE; db1 has"),
         ("rejoin db1", Answered(REFUSED, NOT_ALLOWED), "rebuild_not_allowed", "ERROR: Host 'db1' is not rebuilt"),
         ("rejoin db1", Answered(REFUSED, UNKNOWN_COMMAND), "rejoin_unknown", "run mmm_rejoin there"),
@@ -234,3 +263,29 @@ def test_a_host_that_is_silent_is_not_asked() -> None:
     silent = with_host(world(), "db1", checks=checks(ping=0.0, mysql=0.0))
     asks, answer = run(silent, "rejoin db1", Answered(BEGUN))
     assert (asks, answer.code) == ([], "no_agent")
+
+
+@pytest.mark.parametrize("state", [State.AWAITING_RECOVERY, State.REPLICATION_FAIL, State.HARD_OFFLINE])
+def test_the_host_can_be_kept_out_of_use_also_when_it_is_whole_again(state: State) -> None:
+    def after(words: str, heard: Came) -> World:
+        command = ordered(words.split())
+        assert command is not None
+        before = world(states={"db2": state})
+        asking = command(before, NOW)
+        next(asking)
+        with pytest.raises(StopIteration) as ended:
+            asking.send(Heard(before, NOW, rejoin=Answered(heard, "" if heard.begun else NOT_REBUILT)))
+        after: World = ended.value.value.world
+        return after
+
+    stays = after("rejoin --stay-offline db2", BEGUN).hosts["db2"]
+    assert (stays.state, str(stays.why)) == (
+        State.ADMIN_OFFLINE,
+        "set offline by the admin's 'rejoin --stay-offline'",
+    )
+    for words, heard in (
+        ("rejoin db2", BEGUN),
+        ("rejoin --stay-offline --dry-run db2", BEGUN),
+        ("rejoin --stay-offline db2", REFUSED),
+    ):
+        assert after(words, heard).hosts["db2"].state is state

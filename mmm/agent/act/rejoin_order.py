@@ -62,9 +62,7 @@ class RejoinOrder:
 
     def _start(self, wanted: Wanted) -> Came:
         """Start the tool and return its first word; blocks."""
-        donor = ("--from", wanted.donor) if wanted.donor else ()
-        dry_run = ("--dry-run",) if wanted.dry_run else ()
-        argv = [*_apart(), sys.executable, *_PROGRAM, "--config", str(self._tools_conf()), *donor, *dry_run]
+        argv = [*_apart(), sys.executable, *_PROGRAM, "--config", str(self._tools_conf()), *_options(wanted)]
         try:
             process = subprocess.Popen(
                 argv,
@@ -100,6 +98,16 @@ class RejoinOrder:
         return path.with_name(
             f"mmm_tools{name.removeprefix(prefix)}" if name.startswith(prefix) else "mmm_tools.conf"
         )
+
+
+def _options(wanted: Wanted) -> tuple[str, ...]:
+    """Return what is ordered as arguments of the tool."""
+    named = (("--from", wanted.donor), ("--lose-extra", wanted.lose_extra))
+    flags = (("--dry-run", wanted.dry_run), ("--abort", wanted.abort))
+    return (
+        *(word for option, name in named if name for word in (option, name)),
+        *(flag for flag, given in flags if given),
+    )
 
 
 def _read(process: "subprocess.Popen[bytes]", said: list[bytes]) -> None:

@@ -1,11 +1,13 @@
 """The command rejoin: a host's agent is to have it rebuilt from another one (rule 5)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mmm.monitor.command.asking import Asking, OrderRejoin
 from mmm.monitor.command.command_result import Result, no_agent
-from mmm.monitor.command.texts import Verdict
+from mmm.monitor.command.texts import ByCommand, Verdict
+from mmm.monitor.states import table
+from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
 from mmm.wire.rejoin import NOT_ALLOWED, Wanted
 from mmm.wire.why import UNKNOWN_COMMAND
@@ -17,42 +19,72 @@ class Ordered:
 
     host: str
     wanted: Wanted
+    stay_offline: bool = False
+    """It is to be ADMIN_OFFLINE from now on, also when it is whole again."""
+
+
+_FLAGS = frozenset({"--dry-run", "--abort", "--stay-offline"})
+_NAMING = frozenset({"--from", "--lose-extra"})
 
 
 def ordered(words: Sequence[str]) -> Ordered | None:
     """Return what the words behind `rejoin` order, None where they make no sense."""
-    hosts, donor, dry_run, left = list[str](), "", False, list(words)
+    flags, named, hosts, left = set[str](), dict[str, str](), list[str](), list(words)
     while left:
         word = left.pop(0)
-        if word == "--dry-run":
-            dry_run = True
-        elif word == "--from" and left:
-            donor = left.pop(0)
+        if word in _NAMING and left:
+            named[word] = left.pop(0)
+        elif word in _FLAGS:
+            flags.add(word)
         else:
             hosts.append(word)
-    if len(hosts) != 1 or hosts[0].startswith("-"):
+    if len(hosts) != 1 or any(name.startswith("-") for name in (*hosts, *named.values())):
         return None
-    return Ordered(hosts[0], Wanted(donor, dry_run))
+    if "--abort" in flags and (named or len(flags) > 1):
+        return None
+    donor, lose_extra = named.get("--from", ""), named.get("--lose-extra", "")
+    wanted = Wanted(donor, "--dry-run" in flags, lose_extra, "--abort" in flags)
+    return Ordered(hosts[0], wanted, "--stay-offline" in flags)
 
 
 def run(world: World, order: Ordered) -> Asking[Result]:
     """Have a host of the conf rebuilt; what may be rebuilt the tool on that host decides."""
     host, wanted = order.host, order.wanted
-    if wanted.donor and wanted.donor not in world.hosts:
-        return Result(world, Verdict("unknown_host", {"host": wanted.donor, "known": tuple(world.hosts)}))
+    if refused := _refused(world, host, wanted):
+        return Result(world, refused)
     if world.is_silent(host):
         return no_agent(world, host)
     heard = yield OrderRejoin(host, wanted)
     answer = heard.rejoin
     if answer is None:
         return no_agent(heard.world, host)
-    lines = answer.came.lines
-    about = {"host": host, "donor": wanted.donor or None, "lines": lines}
+    about = {"host": host, "donor": wanted.donor or None, "lines": answer.came.lines}
     if answer.came.begun:
-        return Result(heard.world, Verdict("rejoin_dry_run" if wanted.dry_run else "rejoin_begun", about))
+        return _begun(heard.world, heard.now, order, about)
     if answer.why in (UNKNOWN_COMMAND, NOT_ALLOWED):
         return Result(heard.world, Verdict(_OF[answer.why], about))
     return Result(heard.world, Verdict("not_rebuilt", {**about, "reasons": answer.came.codes}))
 
 
 _OF = {UNKNOWN_COMMAND: "rejoin_unknown", NOT_ALLOWED: "rebuild_not_allowed"}
+
+
+def _refused(world: World, host: str, wanted: Wanted) -> Verdict | None:
+    if wanted.donor and wanted.donor not in world.hosts:
+        return Verdict("unknown_host", {"host": wanted.donor, "known": tuple(world.hosts)})
+    if wanted.lose_extra and wanted.lose_extra != host:
+        return Verdict("other_host_named", {"host": host, "named": wanted.lose_extra})
+    return None
+
+
+def _begun(world: World, now: float, order: Ordered, about: Mapping[str, object]) -> Result:
+    host, wanted = order.host, order.wanted
+    if wanted.dry_run:
+        return Result(world, Verdict("rejoin_dry_run", about))
+    if wanted.abort:
+        return Result(world, Verdict("rejoin_aborted", about))
+    if not order.stay_offline:
+        return Result(world, Verdict("rejoin_begun", about))
+    if world.hosts[host].state is not State.ADMIN_OFFLINE:
+        world = table.enter(world, host, State.ADMIN_OFFLINE, ByCommand("stays_offline"), now)
+    return Result(world, Verdict("rejoin_begun_offline", about))

@@ -94,6 +94,11 @@ DONE: Texts = {
     "taken_in": "Role '{role}' may go to '{host}' again. " + _CHECK_ROLES,
     "counts_as_off": _counts_as_off,
     "rejoin_begun": lambda of: f"{said_of(of['lines'])}. See 'mmm_control show'.",
+    "rejoin_begun_offline": lambda of: (
+        f"{said_of(of['lines'])}. '{of['host']}' stays ADMIN_OFFLINE afterwards, until 'mmm_control set_online"
+        f" {of['host']}'. See 'mmm_control show'."
+    ),
+    "rejoin_aborted": lambda of: f"{said_of(of['lines'])}. See 'mmm_control history'.",
     "rejoin_dry_run": lambda of: "".join(
         f"{line}\n" for line in ("Dry run, nothing was changed.", *of["lines"])
     ),
@@ -170,6 +175,9 @@ REFUSED: Texts = {
     "not_rebuilt": lambda of: f"Host '{of['host']}' is not rebuilt: {said_of(of['lines'])}.",
     "rejoin_unknown": "The agent of host '{host}' doesn't know how to rebuild it: run mmm_rejoin there.",
     "rebuild_not_allowed": lambda of: f"Host '{of['host']}' is not rebuilt: {said_of(of['lines'])}.",
+    "other_host_named": (
+        "--lose-extra names '{named}' and not '{host}': name the host whose transactions may be lost once more."
+    ),
     "not_in_use": "Host '{host}' is {state}: only a host that is ONLINE or REPLICATION_* can be set offline.",
     "no_agent": _no_agent,
     "not_of_the_role": (
@@ -219,6 +227,7 @@ class ByCommand(Said):
     texts: ClassVar[Texts] = {
         "set_online": "set online by the admin",
         "set_offline": "set offline by the admin",
+        "stays_offline": "set offline by the admin's 'rejoin --stay-offline'",
         "forced": lambda of: (
             f"{'made active master' if of['writes'] else 'lost the active master role'} by 'move_role --force'"
         ),

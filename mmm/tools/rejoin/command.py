@@ -83,7 +83,8 @@ def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
 def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Answer) -> int:
     lose = arguments.lose_extra
     if lose is not None and lose != conf.this:
-        raise _CannotError(Status.REFUSED, f"--lose-extra {lose}: this host is {conf.this}")
+        text = f"--lose-extra {lose}: this host is {conf.this}"
+        raise _CannotError(Status.REFUSED, text, codes=("other_host_named",))
     try:
         folder.lock()
         opened = folder.open_job()
@@ -92,9 +93,9 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
         text = f"a job runs on this host already: {error}"
         raise _CannotError(Status.BUSY, text, codes=("busy",)) from error
     except (JournalError, OSError, TlsError) as error:
-        raise _CannotError(Status.REFUSED, str(error)) from error
+        raise _CannotError(Status.REFUSED, str(error), codes=("cannot_look",)) from error
     if arguments.abort:
-        return _abort(conf, folder, opened)
+        return _abort(conf, folder, opened, answer)
     journal = _gone_on_with(look, opened) if opened else _new(conf, look, arguments.donor)
     steps = Steps(_means(conf, journal, folder, lose=lose is not None))
     if arguments.dry_run:
@@ -111,15 +112,16 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
         steps.close()
 
 
-def _abort(conf: Cluster, folder: JobFolder, opened: Journal | None) -> int:
+def _abort(conf: Cluster, folder: JobFolder, opened: Journal | None, answer: Answer) -> int:
     if opened is None:
-        raise _CannotError(Status.REFUSED, "there is no job to take back")
+        raise _CannotError(Status.REFUSED, "there is no job to take back", codes=("no_job",))
     if not opened.revocable:
-        raise _CannotError(
-            Status.REFUSED,
-            f"job {opened.job} runs on the new data already: go on with it, or put {opened.old} back by hand",
+        text = (
+            f"job {opened.job} runs on the new data already: go on with it, or put {opened.old} back by hand"
         )
+        raise _CannotError(Status.REFUSED, text, codes=("not_revocable",))
     steps = Steps(_means(conf, opened, folder, lose=False))
+    answer.give([f"{opened.host}: job {opened.job} is taken back"], begun=True)
     return Status.DONE if take_back(steps, folder, opened, _say) is Status.TAKEN_BACK else Status.HALF_DONE
 
 
@@ -149,7 +151,7 @@ def _datadir(conf: Cluster, look: Look) -> Path:
         here = conf.hosts[conf.this]
         return option_files.datadir(here, option_files.read(here)).resolve()
     except option_files.UnknownError as error:
-        raise _CannotError(Status.REFUSED, str(error)) from error
+        raise _CannotError(Status.REFUSED, str(error), codes=("unknown_datadir",)) from error
 
 
 def _refuse(found: Sequence[Refusal]) -> None:
@@ -164,7 +166,7 @@ def _means(conf: Cluster, journal: Journal, folder: JobFolder, *, lose: bool) ->
         here = conf.hosts[conf.this]
         control = server_control.find(here, path, server_control.ServerControl((), path).processes())
     except ControlError as error:
-        raise _CannotError(Status.REFUSED, str(error)) from error
+        raise _CannotError(Status.REFUSED, str(error), codes=("no_server_control",)) from error
     saving = Saving(conf, Path(conf.saved_dir), lose=lose)
     copying = Copying(conf, _say, folder.note)
     return Means(conf, control, save=saving, copy=copying, say=_say, note=folder.note)
@@ -208,9 +210,10 @@ def _conf(arguments: _Arguments) -> Cluster:
     try:
         conf = config.load(arguments.config, "REJOIN", cluster=arguments.cluster, name="mmm_tools")
     except config.ConfError as error:
-        raise _CannotError(Status.REFUSED, *error.errors) from error
+        raise _CannotError(Status.REFUSED, *error.errors, codes=("conf",)) from error
     if conf.this not in conf.hosts:
-        raise _CannotError(Status.REFUSED, f"{conf.path}: `this` names no host of the cluster")
+        text = f"{conf.path}: `this` names no host of the cluster"
+        raise _CannotError(Status.REFUSED, text, codes=("conf",))
     return conf
 
 
