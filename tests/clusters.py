@@ -21,6 +21,7 @@ from mmm.sandbox.machines.sql import SqlError
 from mmm.sandbox.restore import restore
 from mmm.sandbox.trouble.faults import daemon_processes
 from mmm.sandbox.up import down, up
+from tests.status import looked_at
 
 LIMIT = 30.0
 """Longest wait for anything, in seconds: far above what a loaded machine needs."""
@@ -71,6 +72,13 @@ class Kept:
         if self._sandbox is not None:
             self._sandbox = None
             down(self._name)
+
+    @classmethod
+    def look_at_all(cls) -> None:
+        """Fail where the status that one of them tells is not as its schema says."""
+        for each in cls._all:
+            if each._sandbox is not None:
+                looked_at(each._sandbox)
 
     @classmethod
     def doubt_all(cls) -> None:

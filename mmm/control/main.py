@@ -6,35 +6,21 @@ Exit status: 0 OK, 1 the monitor answered ERROR or does not know the command, 2 
 
 import os
 import signal
-import socket
 import sys
-import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn
 
 from mmm import __version__
 from mmm.config.endpoint import Endpoint, find_monitor
 from mmm.config.tree import ConfError
+from mmm.control.connection import NoAnswerError, Wrap, ask, tls
 from mmm.control.forms import FORMS, Form, is_refused, question, render
 from mmm.control.health import HEALTH, status_of, unknown
-from mmm.control.signing import is_signed, signed
 from mmm.control.vouch import NotVouchedError, vouched
-from mmm.wire.command import HELP, encode_command, incomplete, is_unknown
+from mmm.wire.command import FOLLOW, HELP, STATUS, encode_command, incomplete, is_unknown
 from mmm.wire.lines import WireError
 
-CONNECT_LIMIT = 10.0
-"""Seconds for the monitor to accept."""
-ANSWER_LIMIT = 90.0
-"""Seconds for the whole answer; a move of the writer may take a minute."""
-_MAX_ANSWER = 64 * 1024 * 1024
-
-Wrap = Callable[[socket.socket], socket.socket]
-
 OK, REFUSED, USAGE, NO_ANSWER = 0, 1, 2, 3
-
-
-class NoAnswerError(Exception):
-    """The monitor could not be asked; the text is one line that says why and what to look at."""
 
 
 def main() -> int:
@@ -42,6 +28,8 @@ def main() -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     arguments = _arguments(sys.argv[1:])
     command, form = arguments.command, arguments.format
+    if command == [STATUS] and form == "text":
+        form = "json"
     if command == ["doctor"]:
         from mmm.doctor.command import of_cluster  # noqa: PLC0415 - other commands are ready sooner
 
@@ -50,18 +38,25 @@ def main() -> int:
         if lacks := incomplete(command):
             return _fail(USAGE, lacks)
         command = vouched(command)
-        asked = question(command, form)
-        encode_command(asked)
+        encode_command(question(command, form))
         monitor = find_monitor(arguments.config, arguments.cluster)
-        wrap = _tls(monitor.socket)
+        wrap = tls(monitor.socket)
     except (WireError, ConfError, NotVouchedError) as error:
         errors = getattr(error, "errors", (str(error),))
         return unknown(errors[0], form) if command[0] == HEALTH else _fail(USAGE, *errors)
+    if command[0] == FOLLOW:
+        return _follow(monitor, wrap, command[1:])
+    return _asked(monitor, wrap, command, form)
+
+
+def _asked(monitor: Endpoint, wrap: Wrap, command: list[str], form: Form) -> int:
+    """Ask the monitor, print its answer, and return the exit status."""
+    asked = question(command, form)
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a monitor that hangs up is an error to be told
-        answer = _ask(monitor, wrap, asked)
+        answer = ask(monitor, wrap, asked)
         if asked != command and is_unknown(answer):
-            answer = _ask(monitor, wrap, command)
+            answer = ask(monitor, wrap, command)
         if command[0] == HEALTH and is_unknown(answer):
             return unknown("the monitor does not know this command: is it one of MMM 2.x?", form)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -76,6 +71,19 @@ def main() -> int:
     if command[0] == HEALTH:
         return status_of(answer)
     return REFUSED if is_refused(answer) else OK
+
+
+def _follow(monitor: Endpoint, wrap: Wrap, position: list[str]) -> int:
+    from mmm.control import follow  # noqa: PLC0415 - other commands are ready sooner
+
+    try:
+        follow.run(monitor, wrap, position)
+    except follow.RefusedError as error:
+        return _fail(REFUSED, str(error))
+    except NoAnswerError as error:
+        return _fail(NO_ANSWER, str(error))
+    except KeyboardInterrupt:
+        return OK
 
 
 def run() -> NoReturn:
@@ -122,78 +130,6 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     if not command or command[0].startswith("-"):
         parser.error(f"unknown option {command[0]}" if command else "a command is missing; see --help")
     return _Arguments(command, cluster, arguments.config, arguments.format)
-
-
-def _ask(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> str:
-    if monitor.ip is None:
-        raise NoAnswerError(f"{monitor.path} names no monitor")
-    where = f"monitor at {monitor.ip}:{monitor.port}"
-    try:
-        answer = _signed(monitor, wrap, command) if is_signed(monitor.key, command) else None
-        if answer is None:
-            with wrap(socket.create_connection((monitor.ip, monitor.port), CONNECT_LIMIT)) as connection:
-                connection.sendall(encode_command(command))
-                answer = _receive(connection)
-    except TimeoutError:
-        raise NoAnswerError(f"{where} did not answer in time; see its log") from None
-    except OSError as error:
-        raise NoAnswerError(f"cannot talk to {where}: {_reason(error)}") from error
-    if not answer:
-        raise NoAnswerError(f"{where} closed the connection without an answer: {_CLOSED}")
-    return answer
-
-
-def _signed(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> str | None:
-    """Return the answer to the command, sent signed; None where the monitor knows no signatures."""
-    assert monitor.ip is not None  # noqa: S101 - for mypy
-    with wrap(socket.create_connection((monitor.ip, monitor.port), CONNECT_LIMIT)) as connection:
-        request = signed(connection, monitor.key, command)
-        if request is None:
-            return None
-        connection.sendall(request)
-        return _receive(connection)
-
-
-_CLOSED = "see its log; is its <socket> type ssl, or is this host not in allow_from?"
-
-
-def _reason(error: OSError) -> str:
-    """Return why there was no talking to the monitor, and what to look at."""
-    tls = getattr(error, "verify_message", "") or getattr(error, "reason", "")  # of ssl.SSLError
-    if tls:
-        return (
-            f"TLS failed ({str(tls).replace('_', ' ').lower()}); is <socket> the same in its conf and here?"
-        )
-    if isinstance(error, ConnectionRefusedError):
-        return "Connection refused; is mmm_mond running?"
-    if isinstance(error, ConnectionResetError):
-        return f"Connection reset by peer; {_CLOSED}"
-    return error.strerror or str(error)
-
-
-def _receive(connection: socket.socket) -> str:
-    end = time.monotonic() + ANSWER_LIMIT
-    received = bytearray()
-    while len(received) < _MAX_ANSWER:
-        connection.settimeout(max(0.001, end - time.monotonic()))
-        data = connection.recv(65536)
-        if not data:
-            break
-        received += data
-    return received.decode(errors="replace")
-
-
-def _tls(settings: dict[str, Any]) -> Wrap:
-    if settings.get("type", "plain") == "plain":
-        return lambda plain: plain
-    from mmm.config.model import Socket  # noqa: PLC0415 - most clusters use plain TCP
-    from mmm.process.tls import TlsError, client_context  # noqa: PLC0415
-
-    try:
-        context = client_context(Socket(**settings))
-    except TlsError as error:
-        raise ConfError((str(error),)) from error
-    return context.wrap_socket if context else lambda plain: plain
 
 
 def _fail(status: int, *lines: str) -> int:

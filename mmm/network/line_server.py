@@ -11,8 +11,8 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 
 FAULT_SILENCE = 60.0
 _FAULTS_KEPT = 1000
+_AHEAD = 64 * 1024
+"""Bytes of a stream that the kernel keeps for a client that does not take them."""
+_FAREWELL = 30.0
+"""Seconds that such a client has for what was sent to it already, and for the last word."""
 _AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: closing resets the connection and leaves nothing to the kernel."""
 
@@ -40,7 +44,18 @@ class Peer(NamedTuple):
 
 NOBODY = Peer("?", FIRST_UNPRIVILEGED, "", 0)
 
-Answer = Callable[[bytes, Peer], Awaitable[bytes | None]]
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that goes on until the client has enough of it."""
+
+    chunks: AsyncGenerator[bytes, None]
+    slow: Callable[[], bytes]
+    """Gives what a client is sent last that does not take it in time."""
+    ended: Callable[[], None]
+
+
+Answer = Callable[[bytes, Peer], Awaitable[bytes | Stream | None]]
 """Takes a line without its LF, and who sent it; returns what to send, None to end the connection.
 
 May raise GarbageError.
@@ -226,7 +241,7 @@ class LineServer:
 
     async def _reply(self, client: _Client, line: bytes) -> bool:
         client.answering = True
-        answer: bytes | None
+        answer: bytes | Stream | None
         try:
             answer = await self._answer(line, client.peer)
         except GarbageError as garbage:
@@ -237,8 +252,18 @@ class LineServer:
             return False
         finally:
             client.answering = False
+        if isinstance(answer, Stream):
+            await self._stream(client, answer)
+            return False
         if answer is None:
             return False
+        if not await self._send(client, answer):
+            _reset(client.writer)
+            return False
+        return True
+
+    async def _send(self, client: _Client, answer: bytes) -> bool:
+        """Return whether the client has taken it in time."""
         client.writer.write(answer)
         try:
             async with asyncio.timeout(self._limits.write):
@@ -249,9 +274,23 @@ class LineServer:
                 "write",
                 f"has not read its answer for {self._limits.write:g} s: connection ended",
             )
-            _reset(client.writer)
             return False
         return True
+
+    async def _stream(self, client: _Client, answer: Stream) -> None:
+        """Send what comes, for as long as the client takes it; what it takes may come at any time."""
+        client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _AHEAD)
+        client.answering = True
+        try:
+            async with aclosing(answer.chunks) as chunks:
+                async for chunk in chunks:
+                    if not await self._send(client, chunk):
+                        client.writer.write(answer.slow())
+                        asyncio.get_running_loop().call_later(_FAREWELL, client.writer.transport.abort)
+                        break
+        finally:
+            client.answering = False
+            answer.ended()
 
     def _has_room(self, newcomer: _Client) -> bool:
         """Tell whether one more client can be served, after ending the most silent one where that is needed."""

@@ -12,7 +12,10 @@ SIGNED = "signed"
 """`signed NONCE MAC COMMAND…`: a command that is signed with a challenge."""
 JSON = "json"
 """`json COMMAND…`: the same command, answered by values; a classic monitor says that this is no command."""
-_READING = frozenset({"help", "ping", "show", "checks", "mode", "explain", "history", "health", QUIT})
+STATUS, FOLLOW = "status", "follow"
+_READING = frozenset(
+    {"help", "ping", "show", "checks", "mode", "explain", "history", "health", STATUS, FOLLOW, QUIT}
+)
 """Commands that need no signature."""
 LINE_END = re.compile(r"[\r\n]+")
 
@@ -46,6 +49,8 @@ Valid commands are:
     health                            - the state in one line, for Nagios: exit status 0, 1, 2 or 3
     explain [<host>|all]              - say why a host is in its state and what would change it
     history [<count>]                 - show the last changes and moves of roles
+    status                            - all of it as one JSON document
+    follow [<position>]               - a line of JSON for every change, from a position on, as the last line told it
     doctor                            - check whether all hosts are ready for a failover, and say what to fix
                                         (runs in mmm_control itself: the monitor need not run)
 """

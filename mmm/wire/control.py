@@ -4,6 +4,9 @@ The client sends `COMMAND ARG…` LF `quit` LF; the monitor answers each command
 the end of an answer but the end of file. The layouts of `show`, `checks` and `mode` are kept to the blank,
 since people's scripts read them; what the builders here write, the readers here read back, also from a
 classic monitor.
+
+`json COMMAND…` is answered by values, `status` by one document of all of them (docs/status.schema.json). `follow` is
+the one command whose answer does not end: see `mmm.wire.follow`.
 """
 
 import re

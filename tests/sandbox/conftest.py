@@ -45,6 +45,13 @@ def _anew(request: pytest.FixtureRequest) -> None:
         Kept.doubt_all()
 
 
+@pytest.fixture(autouse=True)
+def _status_fits() -> Iterator[None]:
+    """Hold what each monitor tells of what a scenario has come to against the schema of that."""
+    yield
+    Kept.look_at_all()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Kept]:
     """Give two masters and a slave; every check has period, trap and time-out of 1 s, no failure waits for another.

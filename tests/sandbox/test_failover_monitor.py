@@ -1,5 +1,7 @@
 """A monitor that dies in the middle of a failover, at any moment of it: the next one finishes it."""
 
+import json
+
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
@@ -7,6 +9,7 @@ from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import LIMIT, Log
+from tests.status import changes, status
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
@@ -34,6 +37,7 @@ def test_a_failover_is_finished_by_a_monitor_that_is_started_later(sandbox: Sand
 def failover(sandbox: Sandbox, moment: str, *, angel: bool) -> None:
     """Kill the writer's server, at the moment the monitor, with `angel` also who would start it again."""
     log, vip = Log(sandbox), sandbox.layout.writer_ip
+    begun = status(sandbox.ask("status"))["position"]
     with Addresses(sandbox) as addresses, Probe(sandbox, readers=False) as probe:
         inject(sandbox, "kill-mysqld", "db1")
         if MOMENTS[moment]:
@@ -53,6 +57,10 @@ def failover(sandbox: Sandbox, moment: str, *, angel: bool) -> None:
     assert addresses.together(vip) == []
     assert probe.report.writer == "db2"
     assert probe.report.doubled == ()
+    told = changes(sandbox, begun)
+    assert [line["kind"] for line in told] == len(told) * ["change"], "who follows misses nothing"
+    past = json.loads(sandbox.ask(f"json history {len(told)}"))["history"]
+    assert [line["text"] for line in told] == [entry["text"] for entry in past]
 
 
 def test_a_monitor_that_restarts_in_peace_changes_nothing(sandbox: Sandbox) -> None:

@@ -445,3 +445,37 @@ def test_who_vouches_is_named_with_the_user_behind_sudo(monkeypatch: pytest.Monk
     assert user() == f"{alone}(alice)"
     monkeypatch.setenv("SUDO_USER", "a|b c")
     assert user() == f"{alone}(a_b_c)"
+
+
+def test_status_is_json_for_people_too(client: Client) -> None:
+    done, received = client.ask('{"version": 1}', "status")
+    assert (done.returncode, json.loads(done.stdout), done.stdout.count("\n")) == (0, {"version": 1}, 3)
+    assert received == b"json status\nquit\n"
+
+
+def test_follow_prints_what_happens_and_says_where_to_go_on(client: Client) -> None:
+    begin = {"kind": "begin", "position": "7-1", "version": 1}
+    change = {"kind": "change", "position": "7-2", "text": "db1: ONLINE -> HARD_OFFLINE"}
+    alive = {"kind": "alive", "position": "7-2"}
+    slow = {"kind": "cut_off", "position": "7-2", "code": "slow", "text": "too slow"}
+    lines = "".join(json.dumps(line) + "\n" for line in (begin, alive, change, slow))
+    done, received = client.ask(lines, "follow", "7-1")
+    assert received == b"json follow 7-1\nquit\n"
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [begin, change]
+    assert (done.returncode, done.stderr) == (
+        3,
+        "mmm_control: too slow; go on with: mmm_control follow 7-2\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "why"),
+    [
+        ('{"ok": false, "code": "no_position", "message": "ERROR: no"}', 1, "ERROR: no"),
+        ("Invalid command 'json follow'\n\nValid commands are:\n", 1, "Invalid command 'json follow'"),
+        ("", 3, "the monitor has ended the connection"),
+    ],
+)
+def test_a_monitor_that_cannot_be_followed(client: Client, answer: str, status: int, why: str) -> None:
+    done, _ = client.ask(answer, "follow")
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", f"mmm_control: {why}\n")

@@ -7,7 +7,8 @@ from mmm.config.model import Monitor
 from mmm.monitor.act.control_port import Command, Lack
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.report.health import Health
-from mmm.monitor.report.structured import answered, of_health
+from mmm.monitor.report.health import encoded as encoded_health
+from mmm.monitor.report.structured import answered
 from mmm.monitor.world.warnings import Level, Warned, encoded, text
 from mmm.wire import control as wire
 from mmm.wire import values
@@ -37,7 +38,7 @@ def answer(monitor: Monitor, words: Sequence[str]) -> str:
         case ["show"]:
             return json.dumps(values.of_show(show, [encoded(waits)])) if as_values else wire.encode_show(show)
         case ["health"]:
-            return json.dumps(of_health(health)) if as_values else str(health)
+            return json.dumps(encoded_health(health)) if as_values else str(health)
         case ["ping"]:
             verdict = Verdict("pinged")
         case _:

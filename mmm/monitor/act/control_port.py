@@ -9,14 +9,14 @@ from mmm.config.allow import Allowed
 from mmm.config.model import Monitor
 from mmm.monitor.act.admission import Admission
 from mmm.monitor.command.texts import Verdict
-from mmm.network.line_server import GarbageError, Limits, LineServer, Peer
+from mmm.network.line_server import GarbageError, Limits, LineServer, Peer, Stream
 from mmm.wire.agent import MAX_LINE
 from mmm.wire.command import CHALLENGE, QUIT, SIGNED
 from mmm.wire.control import decode_command, invalid_command
 
 Lack = Callable[[], Verdict | None]
 """Says why the client may change nothing; None when it may."""
-Command = Callable[[Sequence[str], Lack], Awaitable[str | None]]
+Command = Callable[[Sequence[str], Lack], Awaitable[str | Stream | None]]
 
 
 def serve_control(
@@ -24,7 +24,7 @@ def serve_control(
 ) -> AbstractAsyncContextManager[int]:
     """Answer the commands of `who` on the monitor's ip and port; raises OSError when the port cannot be had."""
 
-    async def answer(line: bytes, peer: Peer) -> bytes | None:
+    async def answer(line: bytes, peer: Peer) -> bytes | Stream | None:
         words = decode_command(line)
         if words == (QUIT,):
             return None
@@ -38,7 +38,9 @@ def serve_control(
             refusal = None if admission.is_signed(words, nonce, mac) else Verdict("wrong_signature")
             lack = partial(_known, refusal)
         text = await command(words, lack)
-        return (invalid_command(line) if text is None else text).encode()
+        return (
+            text if isinstance(text, Stream) else (invalid_command(line) if text is None else text).encode()
+        )
 
     limits = Limits(line=MAX_LINE, clients=100, idle=30.0)
     return LineServer("control port", answer, limits, allowed=who).listen(monitor.ip, monitor.port, tls)

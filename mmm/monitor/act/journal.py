@@ -1,5 +1,6 @@
 """Says what the monitor does: in the log, and in the history that outlives it (rules 10.38, 11.3)."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterable
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from mmm.monitor.act import status_file
 from mmm.monitor.decide.turn import Assigned, Blocked, Lost, News
-from mmm.monitor.report import history, log_lines, losses
+from mmm.monitor.report import changes, history, log_lines, losses
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import Entry, Ledger, Parts
 from mmm.monitor.states.table import Change
@@ -19,6 +20,7 @@ from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.said import Said
 from mmm.monitor.world.world import World
+from mmm.wire.follow import Position
 from mmm.wire.job import Ended
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,13 @@ class Chronicle:
         self._ledger = Ledger()
         self._complained = False
         self._jobs: set[str] = set()
-        self.entries = _read(path)
+        self.entries, self._whole = _read(path)
+        """What has happened, the newest last; and whether the file says all of it, with a line end behind."""
+        last = self.entries[-1].epoch if self.entries else 0
+        self._epoch = max(last + 1, int(clock.wall(time.monotonic())))
+        """Higher than that of any monitor before, also of one whose history is lost (see `mmm.wire.follow`)."""
+        self.grown = asyncio.Event()
+        """Set when something has happened; who awaits it asks for the next one before it looks."""
 
     def recalled(self, world: World, now: float) -> World:
         """Return the world that knows what the history tells: who wrote last, and what the last failover has lost."""
@@ -63,10 +71,10 @@ class Chronicle:
         if move is not None and move.phase is Phase.RETURNING and before.owner[move.vip] != move.source:
             self._assigned(after, Assigned(move.vip, move.target, move.source), move.cause)
 
-    def turn(self, world: World, changes: Iterable[News]) -> None:
+    def turn(self, world: World, news: Iterable[News]) -> None:
         """Say what a turn changed; `world` is the one after it."""
         states: dict[str, Change] = {}
-        for change in changes:
+        for change in news:
             if isinstance(change, Change):
                 states[change.host] = change
                 log.log(_LEVELS.get(change.after, logging.CRITICAL), "%s", change)
@@ -140,19 +148,29 @@ class Chronicle:
         if entry is not None:
             self._add(entry)
 
+    @property
+    def newest(self) -> Position:
+        """Return the position behind all that has happened."""
+        return changes.newest(self.entries)
+
     def _add(self, entry: Entry) -> None:
+        entry = replace(entry, epoch=self._epoch, number=self.newest.number + 1)
         self.entries = (*self.entries, entry)
         try:
-            if len(self.entries) >= 2 * history.KEPT:
+            if len(self.entries) >= 2 * history.KEPT or not self._whole:
                 self.entries = self.entries[-history.KEPT :]
                 status_file.write(self._path, "".join(map(history.encode, self.entries)))
             else:
+                self._whole = False  # until the line is there
                 with self._path.open("a", encoding="utf-8") as file:
                     file.write(history.encode(entry))
+            self._whole = True
         except OSError as error:
             if not self._complained:
                 log.error("history %s cannot be written: %s", self._path, error.strerror or error)
             self._complained = True
+        self.grown.set()
+        self.grown = asyncio.Event()
 
 
 def _failure(world: World, assigned: Assigned) -> Said | None:
@@ -162,11 +180,13 @@ def _failure(world: World, assigned: Assigned) -> Said | None:
     return move.cause if move is not None and undone else None
 
 
-def _read(path: Path) -> tuple[Entry, ...]:
+def _read(path: Path) -> tuple[tuple[Entry, ...], bool]:
+    """Return what the file says, and whether another line can be put behind it."""
     try:
-        return history.decode(path.read_text(encoding="utf-8", errors="replace"))[-history.KEPT :]
+        text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return ()
+        return (), True
     except OSError as error:
         log.error("history %s cannot be read: %s", path, error.strerror or error)
-        return ()
+        return (), True
+    return tuple(changes.numbered(history.decode(text)))[-history.KEPT :], text.endswith("\n") or not text

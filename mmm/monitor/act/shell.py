@@ -19,6 +19,7 @@ from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.control_port import Lack
 from mmm.monitor.act.find_out import Finder
+from mmm.monitor.act.following import Followers
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.network_check import watch
 from mmm.monitor.act.orders import Means, Orders
@@ -44,8 +45,9 @@ from mmm.monitor.world.orders import (
 )
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
+from mmm.network.line_server import Stream
 from mmm.process import log_queue
-from mmm.wire.command import without_json
+from mmm.wire.command import FOLLOW, without_json
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,7 @@ class Shell:
         self._clock = Clock(lambda moment: moment + offset, local_time)
         self._chronicle = Chronicle(Path(f"{monitor.status_path}.history"), self._clock)
         self.world = self._chronicle.recalled(world, time.monotonic())
+        self._followers = Followers(self._chronicle)
         self._periodic = Periodic(monitor, agents, checks, lambda: self.world, self.post)
         means = Means(monitor, agents, checks, pinger, self._saving, self._chronicle)
         self._orders = Orders(means, lambda: self.world, self.post, self._take_turn)
@@ -151,7 +154,7 @@ class Shell:
         if self._turn_due is None:
             self._turn_due = asyncio.get_running_loop().call_at(self._rested, self._take_turn)
 
-    async def command(self, words: Sequence[str], lack: Lack = lambda: None) -> str | None:
+    async def command(self, words: Sequence[str], lack: Lack = lambda: None) -> str | Stream | None:
         """Return the answer to an admin's command, None where there is no such command.
 
         `lack` says why the client may change nothing, None when it may.
@@ -160,7 +163,10 @@ class Shell:
         if text is not None:
             return text
         ordered = without_json(words)
-        verdict = await self._ordered(ordered, lack)
+        answer = self._followers.follow(ordered) if ordered[0] == FOLLOW else None
+        if isinstance(answer, Stream):
+            return answer
+        verdict = answer or await self._ordered(ordered, lack)
         if verdict is None:
             return None
         return str(verdict) if ordered is words else answered(verdict)

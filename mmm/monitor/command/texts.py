@@ -159,6 +159,8 @@ REFUSED: Texts = {
     "unknown_method": "Unknown method '{method}': use auto, wait or manual.",
     "unknown_check": lambda of: f"Unknown check '{of['check']}'! Known are {listed(of['known'])}.",
     "no_count": "'{count}' is no number of entries: use a whole number from 1 on.",
+    "no_position": "'{position}' is no position: use one that 'follow' or 'status' has told, or 0 for the beginning.",
+    "too_many_followers": "{most} clients follow this monitor already: end one of them.",
     "waits_for_network": "{why}",
     "unknown_host": lambda of: f"Unknown host name '{of['host']}'! Known are {listed(of['known'])}.",
     "unknown_role": lambda of: f"Unknown role name '{of['role']}'! Known are {listed(of['known'])}.",

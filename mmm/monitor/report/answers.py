@@ -30,6 +30,8 @@ def answer(
         case [json, *question] if json == JSON:
             values = structured(world, question, now, clock, entries)
             return answer(world, question, now, clock, entries) if values is None else values
+        case ["status"]:
+            return structured(world, words, now, clock, entries)
         case ["checks", *which] if len(which) < 3:
             host, check = (*which, "all", "all")[:2]
             return checks(world, host, check, clock)

@@ -6,9 +6,11 @@ CRITICAL  clients are not served, or nobody watches
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.concerns import found
+from mmm.monitor.world import warnings
 from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Level, Warned, text
 from mmm.monitor.world.world import Mode, World
@@ -48,6 +50,16 @@ def health(world: World, now: float, clock: Clock) -> Health:
         ("warnings", len(reasons) - critical),
     )
     return Health(status, reasons, figures, world.active_master)
+
+
+def encoded(found: Health) -> dict[str, Any]:
+    """Return it as JSON has it."""
+    return {
+        "status": found.status,
+        "writer": found.writer,
+        "figures": dict(found.figures),
+        "reasons": [warnings.encoded(reason) for reason in found.reasons],
+    }
 
 
 def _by_order(world: World) -> tuple[Warned, ...]:

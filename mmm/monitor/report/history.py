@@ -17,6 +17,7 @@ from mmm.monitor.world.happened import Happened, Why
 from mmm.monitor.world.host import State
 from mmm.monitor.world.said import Said, encoded
 from mmm.monitor.world.world import World
+from mmm.wire.follow import Position
 
 KEPT = 1000
 """Entries that the file keeps; it is cut to these when it has grown to twice as many."""
@@ -47,6 +48,14 @@ class Entry:
     """The value that `cause` was made of."""
     orders: tuple[Mapping[str, Any], ...] = ()
     """The values that `steps` were made of."""
+    epoch: int = 0
+    number: int = 0
+    """Its place in all that has happened, see `mmm.wire.follow`; 0: not in the file yet."""
+
+    @property
+    def position(self) -> Position:
+        """Return its place in all that has happened."""
+        return Position(self.epoch, self.number)
 
     def said(self, clock: Clock) -> str:
         """Return the line of `mmm_control history`."""
@@ -122,7 +131,8 @@ def decode(text: str) -> tuple[Entry, ...]:
             loss, event, why = (_value(raw.get(name)) for name in ("loss", "event", "why"))
             orders = tuple(each for each in raw.get("orders") or () if isinstance(each, dict))
             at, text, cause = float(raw["at"]), str(raw["text"]), str(raw["cause"])
-            found = Entry(at, text, cause, steps, took, holder, loss, event, why, orders)
+            place = max(0, int(raw.get("epoch", 0))), max(0, int(raw.get("number", 0)))
+            found = Entry(at, text, cause, steps, took, holder, loss, event, why, orders, *place)
             if not 0 <= found.at < _LATEST:
                 continue
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from mmm.monitor.command.texts import Verdict
-from mmm.monitor.report import concerns, status
+from mmm.monitor.report import concerns, health, status
 from mmm.monitor.report.clock import Clock
+from mmm.monitor.report.document import document
 from mmm.monitor.report.explain import explained
-from mmm.monitor.report.health import Health, health
 from mmm.monitor.report.history import SHOWN, Entry, count_of
 from mmm.monitor.world import said
 from mmm.monitor.world.warnings import encoded
@@ -39,6 +39,8 @@ def _value(
     match words:
         case ["ping"]:
             return Verdict("pinged")
+        case ["status"]:
+            return document(world, now, clock, entries)
         case ["show"]:
             return _show(world, now, clock)
         case ["checks", *which] if len(which) < 3:
@@ -47,7 +49,7 @@ def _value(
         case ["mode"] | ["failover_method"]:
             return {"mode": str(world.mode)}
         case ["health"]:
-            return of_health(health(world, now, clock))
+            return health.encoded(health.health(world, now, clock))
         case ["explain", *which] if len(which) < 2:
             return _explained(world, which[0] if which else "all", now, clock)
         case ["history"]:
@@ -87,16 +89,6 @@ def _history(entries: tuple[Entry, ...], clock: Clock, count: str) -> Value | Ve
     if number is None:
         return Verdict("no_count", {"count": count})
     return {"history": [_entry(entry, clock) for entry in entries[-number:]]}
-
-
-def of_health(found: Health) -> Value:
-    """Return the health as JSON has it."""
-    return {
-        "status": found.status,
-        "writer": found.writer,
-        "figures": dict(found.figures),
-        "reasons": [encoded(reason) for reason in found.reasons],
-    }
 
 
 def _entry(entry: Entry, clock: Clock) -> dict[str, Any]:

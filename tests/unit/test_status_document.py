@@ -1,0 +1,87 @@
+"""The one document: as docs/status.schema.json says, and with what the texts say."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from mmm.monitor.decide.turn import Turn, turn
+from mmm.monitor.report import answers
+from mmm.monitor.report.document import document
+from mmm.monitor.report.history import Entry
+from mmm.monitor.world.checks import Finding, Outcome
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import Mode, World
+from mmm.wire.control import decode_show
+from tests.simulation.run import Run
+from tests.simulation.scenario import scenario
+from tests.status import fits, status
+from tests.unit.worlds import CLOCK, NOW, READER3, WRITER, checks, show, with_host, world
+
+SEEDS = range(6)
+
+
+def asked(of: World, entries: tuple[Entry, ...] = ()) -> str:
+    text = answers.answer(of, ["status"], NOW, CLOCK, entries)
+    assert text is not None
+    return text
+
+
+def test_whatever_happens_to_a_cluster_the_document_is_as_the_schema_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: set[tuple[str, str]] = set()
+
+    def noted(before: World, now: float) -> Turn:
+        result = turn(before, now)
+        came = {(host.state, host.rule) for host in result.world.hosts.values()}
+        if result.changes and not came <= seen:
+            seen.update(came)
+            fits(json.loads(json.dumps(document(result.world, now, CLOCK, ()))))
+        return result
+
+    monkeypatch.setattr("tests.simulation.monitor.turn", noted)
+    for seed in SEEDS:
+        Run(scenario(seed)).result()
+    assert {state for state, _ in seen} == set(State), "the runs come to every state"
+
+
+def test_it_says_what_show_checks_and_history_say() -> None:
+    broken = with_host(
+        world({WRITER: "db1"}, {"db3": State.REPLICATION_FAIL}), "db3", checks=checks(rep_threads=9)
+    )
+    entry = Entry(1.0, "db3: ONLINE -> REPLICATION_FAIL", "why", epoch=7, number=3)
+    told = status(asked(broken, (entry,)))
+    shown = decode_show(show(broken, NOW))
+    assert [(host["name"], host["state"]) for host in told["hosts"]] == [
+        (host.name, host.state) for host in shown.hosts
+    ]
+    assert [reason["text"] for reason in told["health"]["reasons"]] == list(shown.warnings)
+    db3 = told["hosts"][2]["checks"]["rep_threads"]
+    assert (db3["failed"], db3["changed"], db3["result"]) == (True, 9, "ERROR")
+    assert [change["text"] for change in told["history"]] == [entry.text]
+    assert told["position"] == told["history"][0]["position"] == "7-3"
+
+
+def test_an_ip_that_nobody_holds_says_why_and_a_move_whom_it_waits_for() -> None:
+    told = status(asked(world({WRITER: "db1"}, {"db3": State.HARD_OFFLINE}, mode=Mode.PASSIVE)))
+    (writer,), readers = (role["ips"] for role in told["roles"])
+    assert (writer["holder"], writer["confirmed"], writer["why"]) == ("db1", ["db1"], None)
+    assert next(ip for ip in readers if ip["ip"] == READER3.ip)["why"]["code"] == "passive"
+
+
+@pytest.mark.parametrize(
+    ("finding", "lag"),
+    [
+        (Finding("good"), 0.0),
+        (Finding("behind", {"seconds": 3}), 3.0),
+        (Finding("too_far_behind", {"seconds": 99, "limit": 60.0}, Outcome.ERROR), 99.0),
+        (Finding("no_backlog", outcome=Outcome.UNKNOWN), None),
+        (Finding("error", {"text": "gone"}, Outcome.ERROR), None),
+    ],
+    ids=lambda value: value.code if isinstance(value, Finding) else "",
+)
+def test_lag_is_seconds_or_not_known(finding: Finding, lag: float | None) -> None:
+    good = checks()
+    good["rep_backlog"] = replace(good["rep_backlog"], finding=finding)
+    assert status(asked(with_host(world(), "db3", checks=good)))["hosts"][2]["lag"] == lag
