@@ -16,7 +16,7 @@ from mmm.agent.act import change, lease_jobs, questions, replication_steps, repl
 from mmm.agent.act.agent import Agent
 from mmm.agent.act.listening import Listening
 from mmm.agent.act.server_session import ServerSession
-from mmm.agent.decide.seen import Seen
+from mmm.agent.decide.seen import Seen, Server
 from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host, Role
 from mmm.network.agent_port import AgentPort
@@ -76,6 +76,8 @@ class Machine:
     """What the kernel was told to keep, and for how many seconds."""
     limits: list[float] = field(default_factory=list)
     """Seconds that the server was given for an answer, at each look."""
+    silent: float = 0.0
+    """Seconds that each look waits for the server in vain, by `time`; 0: it answers."""
 
     # The interface
 
@@ -114,6 +116,11 @@ class Machine:
 
     def look(self, _interface: object, ips: Collection[str], session: ServerSession) -> Seen:
         self.limits.append(session.limit)
+        if self.silent:
+            self.time.now += self.silent
+            return Seen(
+                frozenset(self.addresses & set(ips)), server=Server.SILENT, writable=None, problem="frozen"
+            )
         seen = Seen(frozenset(self.addresses & set(ips)), writable=self.writable)
         if self.slow_look:
             self.gone.wait(LIMIT)

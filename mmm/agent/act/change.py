@@ -4,7 +4,7 @@ The outcome of a change is returned and nothing is kept here: only the loop know
 be less than when the change began.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from mmm.agent.act.accounts import agent_at
@@ -20,7 +20,7 @@ from mmm.agent.decide.plan import HARD_OFFLINE, Facts, Past, clear, plan, put_ri
 from mmm.agent.decide.seen import Seen
 from mmm.agent.decide.steps import Plan, Unbind, UnbindElsewhere
 from mmm.clock import clock
-from mmm.config.model import Cluster
+from mmm.config.model import Cluster, Vip
 from mmm.mysql.session.connection import MysqlError
 from mmm.network.vips import Interface, InterfaceError, NoInterfaceError
 from mmm.wire.status import Status
@@ -107,17 +107,20 @@ class Changes:
 
     def _make(self, wanted: Change, decide: Callable[[Status, Seen, Facts, Past], Plan]) -> Changed:
         session, status = self._session, wanted.status
-        session.limit = self._answer_limit(status, wanted.past)
+        session.limit = self._answer_limit(wanted)
         try:
+            # A server that says nothing is waited for, and the kernel counts meanwhile.
+            not_renewed = self._renew(status.vips) if wanted.renews else None
             seen = wanted.seen or look(self._interface, self._ips, session)
             seen = replace(seen, job=self._jobs.look().job)
             planned = decide(status, seen, self._facts, wanted.past)
+            stays = [vip for vip in status.vips if vip.ip in seen.bound]
             # Who is to take over waits for what leaves, and clients for what is bound.
             leaves = any(isinstance(step, Unbind) for step in planned.steps)
-            before = leaves and not 0 < self._held().left(clock()) < UNDISTURBED
-            not_renewed = self._renew(status, seen) if before else ()
+            if not_renewed is None and leaves and not 0 < self._held().left(clock()) < UNDISTURBED:
+                not_renewed = self._renew(stays)
             done = self._steps.carry_out(planned, session)
-            not_renewed = not_renewed if before else self._renew(status, seen)
+            not_renewed = self._renew(stays) if not_renewed is None else not_renewed
         except InterfaceError as error:
             return Changed(Outcome(failures(str(error))))
         finally:
@@ -139,22 +142,21 @@ class Changes:
         except InterfaceError:
             return None
 
-    def _renew(self, status: Status, seen: Seen) -> tuple[str, ...]:
-        """Renew what stays bound; returns why that failed."""
+    def _renew(self, vips: Iterable[Vip]) -> tuple[str, ...]:
+        """Renew those that are bound; returns why that failed."""
         if not self._leases:
             return ()
         try:
-            self._steps.renew(vip for vip in status.vips if vip.ip in seen.bound)
+            self._steps.renew(vips)
         except InterfaceError as error:
             return (str(error),)
         return ()
 
-    def _answer_limit(self, status: Status, past: Past) -> float:
+    def _answer_limit(self, wanted: Change) -> float:
         """Return the seconds that the server may take for each answer while an order is carried out.
 
         With short leases it is short where the order renews one: who takes the role, or gives it up, has none to lose.
         """
-        limit = FAILED_LIMIT if status.state == HARD_OFFLINE else ANSWER_LIMIT
+        limit = FAILED_LIMIT if wanted.status.state == HARD_OFFLINE else ANSWER_LIMIT
         held = self._held()
-        renews = any(vip.role == self._facts.writer and vip in past.held for vip in status.vips)
-        return min(limit, max(SHORTEST_LIMIT, held.length / 4)) if renews and held.leased else limit
+        return min(limit, max(SHORTEST_LIMIT, held.length / 4)) if wanted.renews and held.leased else limit

@@ -96,9 +96,12 @@ class WriteSteps:
         self.writes = False
 
     def free_the_way(self, session: ServerSession) -> None:
-        """End what keeps clients from writing to a server that has just been promoted: a lock on all tables, say."""
+        """End what keeps clients from writing to a server that has just been promoted: a lock on all tables, say.
+
+        One that has not answered in this change is not asked: others may wait for what the change takes away.
+        """
         age = time.monotonic() - self._promoted
-        if not NOTABLE < age < PROMOTED:
+        if not (NOTABLE < age < PROMOTED and session.is_open):
             return
         try:
             end_blockers(session.open(), self._at.keep, clients_for=age)

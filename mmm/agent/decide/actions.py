@@ -61,6 +61,8 @@ class Change:
     status: Status
     past: Past
     seen: Seen | None = None
+    renews: bool = False
+    """The host serves as the writer when it begins, and goes on: others wait for the lease to be renewed."""
 
 
 @dataclass(frozen=True, slots=True)

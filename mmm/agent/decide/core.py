@@ -267,6 +267,7 @@ def proceed(core: Core, now: float) -> Step:
     if core.waits is None and not core.due:
         return core, ()
     actions: tuple[Action, ...] = ()
+    serves = _serves(core, now)
     order, core = core.waits, replace(core, waits=None, due=False)
     if order is not None and (found := refusal(core, order, now)):
         actions, order = (Answer(order, _refused(found)),), None
@@ -277,8 +278,19 @@ def proceed(core: Core, now: float) -> Step:
     if order is not None or core.outcome.notes:
         how, prepared, core = How.APPLY, core.prepared, replace(core, prepared=None)
         seen = prepared.seen if prepared is not None and prepared.counts(now, core.fenced) else None
+    renews = serves and core.site.is_writer(core.status)
     core = replace(core, work=Changing(core.status, past, order))
-    return core, (*actions, Change(how, core.status, past, seen))
+    return core, (*actions, Change(how, core.status, past, seen, renews))
+
+
+def _serves(core: Core, now: float) -> bool:
+    """Tell whether this host holds the writer role, and has its VIP bound by what the last change has found.
+
+    Where a server is silent that change has failed, and the VIP stands nevertheless.
+    """
+    bound = core.outcome.bound or frozenset()
+    stands = any(vip in core.past.held or vip.ip in bound for vip in core.site.writer_vips)
+    return stands and core.held.left(now) > 0
 
 
 def _begun(core: Core, order: Order, now: float) -> Step:
