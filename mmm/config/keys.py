@@ -125,11 +125,14 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         "This host obeys `mmm_control rejoin` though nothing shows that the order comes from the cluster. With TLS or"
         " `auth_key` it obeys anyway. Such an order costs a rebuild and no data: the old ones are kept.",
         default="0"),
+    Key("backup_keep", "int", "How many backups of a host `mmm_backup` keeps, where it is not told; 0: all.",
+        default="0"),
+    Key("backup_keep_days", "int", "How many days it keeps them, likewise; the newest one stays. 0: for good.",
+        default="0"),
     Key("saved_dir", "path", "Where transactions are kept that only a rebuilt host had.",
         default="/var/lib/mysql-mmm/saved"),
-    Key("default_copy_method", "copy method",
-        "The copy method that `mmm_backup` uses where neither `--copy-method` nor `--provider` names a way."),
-    Key("clone_dirs", "list", "Directories below the mount point to copy, by copy methods."),
+    Key("default_copy_method", "copy method", "Accepted for compatibility, no effect."),
+    Key("clone_dirs", "list", "Accepted for compatibility, no effect."),
 ))  # fmt: skip
 
 MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC", keys=(

@@ -209,6 +209,10 @@ class Cluster:
     compress: Literal["zstd", "no"] = "zstd"
     allow_rebuild: bool = False
     """An order to rebuild this host is obeyed though neither TLS nor a signature shows where it comes from."""
+    backup_keep: int = 0
+    """How many backups of a host are kept; 0: all."""
+    backup_keep_days: int = 0
+    """How many days they are kept; 0: for good."""
     saved_dir: str = "/var/lib/mysql-mmm/saved"
     """Where transactions are kept that only a host had which was rebuilt."""
     default_copy_method: str = ""

@@ -13,7 +13,16 @@ import pytest
 from packaging.requirements import Requirement
 
 TREE = Path(__file__).parents[2]
-PROGRAMS = ("mmm_agentd", "mmm_control", "mmm_mond", "mmm_rejoin", "mmm_stream", "mmm_sandbox")
+PROGRAMS = (
+    "mmm_agentd",
+    "mmm_control",
+    "mmm_mond",
+    "mmm_rejoin",
+    "mmm_backup",
+    "mmm_get_dump",
+    "mmm_stream",
+    "mmm_sandbox",
+)
 SERVICES = ("mysql-mmm-agent", "mysql-mmm-monitor")
 CONFS = (
     "mmm_agent.conf.example",

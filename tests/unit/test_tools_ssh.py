@@ -129,7 +129,7 @@ def donor(server: Server, tmp_path: Path) -> Iterator[Donor]:
     parameters = f"-c blowfish -i {tmp_path}/key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
     conf = conf_of(tmp_path, server, Socket())
     host = replace(conf.hosts[DONOR], ssh_user="root", ssh_port=port, ssh_parameters=parameters)
-    yield Donor(replace(conf, hosts={**conf.hosts, DONOR: host}), tmp_path)
+    yield Donor(replace(conf, this="db1", hosts={**conf.hosts, DONOR: host}), tmp_path)
     process.terminate()
     process.wait()
 

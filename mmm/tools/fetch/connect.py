@@ -9,7 +9,7 @@ from mmm.config.model import Cluster, Host
 from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.network.privileged_port import open_connection
 from mmm.process import tls
-from mmm.tools.fetch.over_ssh import open_by_ssh
+from mmm.tools.fetch.over_ssh import open_by_ssh, open_here
 from mmm.tools.fetch.stream import Stream
 from mmm.tools.fetch.values import Cause, FailedError
 from mmm.wire import agent as wire
@@ -23,7 +23,12 @@ _ERRORS = (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverru
 
 
 def open_stream(conf: Cluster, donor: Host, provider: str, job: str) -> Stream:
-    """Return the stream of the donor's data, by the way that the conf says; raises FailedError."""
+    """Return the stream of the donor's data, by the way that the conf says; raises FailedError.
+
+    From this host itself it needs no network.
+    """
+    if donor.name == conf.this:
+        return open_here(conf, provider, job)
     tls_here = conf.socket.type == "ssl"
     if conf.transfer == "ssh" or (conf.transfer == "auto" and not tls_here and donor.ssh_user):
         if not donor.ssh_user:

@@ -1,15 +1,17 @@
-"""The stream of a donor's data by ssh: `mmm_stream` there, for hosts whose agents talk without TLS. Edge.
+"""The stream of a donor's data from `mmm_stream`: by ssh, where agents talk without TLS, or on this host. Edge.
 
 The key of this host's root should be good for nothing else there: `restrict,command="/usr/sbin/mmm_stream"`.
 """
 
+import os
 import shlex
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 
-from mmm.config.model import Host
+from mmm.config.model import Cluster, Host
 from mmm.tools.fetch.stream import Stream
 from mmm.tools.fetch.values import Cause, FailedError
 from mmm.wire.stream import STREAM_PROGRAM
@@ -18,6 +20,9 @@ CONNECT = 10
 """Seconds that the connection may take."""
 _OPTIONS = ("-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT}", "-o", "ServerAliveInterval=15")
 _GONE_CIPHER = "blowfish"
+STREAM_MODULE = "mmm.agent.stream.ssh"
+"""What `mmm_stream` is."""
+TOOLS_CONF, AGENT_CONF = "mmm_tools", "mmm_agent"
 
 
 def command(donor: Host, provider: str, job: str) -> list[str]:
@@ -40,18 +45,32 @@ def usable(parameters: Sequence[str]) -> list[str]:
 
 def open_by_ssh(donor: Host, provider: str, job: str) -> Stream:
     """Return the stream; raises FailedError where ssh cannot be run. What it says of a failure the stream tells."""
+    return _opened(command(donor, provider, job), "apt-get install openssh-client")
+
+
+def open_here(conf: Cluster, provider: str, job: str) -> Stream:
+    """Return the stream of this host's own data; raises FailedError. The conf is that of the agent here."""
+    file = conf.path.with_name(conf.path.name.replace(TOOLS_CONF, AGENT_CONF))
+    own = ["--config", str(file)] if file != conf.path and file.is_file() else []
+    return _opened([sys.executable, "-m", STREAM_MODULE, *own, provider, job], "is MMM installed whole?")
+
+
+def _opened(argv: Sequence[str], todo: str) -> Stream:
     here, there = socket.socketpair()
     said = tempfile.TemporaryFile()  # noqa: SIM115 - the stream closes it
     try:
         process: subprocess.Popen[bytes] = subprocess.Popen(
-            command(donor, provider, job), stdin=subprocess.DEVNULL, stdout=there.fileno(), stderr=said
+            argv, stdin=subprocess.DEVNULL, stdout=there.fileno(), stderr=said, env=_environment()
         )
     except OSError as error:
         here.close()
         said.close()
-        raise FailedError(
-            Cause.HERE, f"ssh cannot be run: {error.strerror}: apt-get install openssh-client"
-        ) from error
+        raise FailedError(Cause.HERE, f"{argv[0]} cannot be run: {error.strerror}: {todo}") from error
     finally:
         there.close()
     return Stream(here, process, said)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without what tells mmm_stream that somebody came by ssh: who runs this may have."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("SSH_ORIGINAL")}

@@ -38,4 +38,5 @@ class Stream:
             self.process.wait(_END)
         self.said.seek(0)
         lines = [line for line in self.said.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        return f"ssh: {lines[-1]}" if lines else ""
+        name = "ssh: " if self.process.args[0] == "ssh" else ""  # type: ignore[index]
+        return f"{name}{lines[-1]}" if lines else ""

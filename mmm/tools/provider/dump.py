@@ -63,7 +63,7 @@ def fetch(job: Job) -> Fetched | Failed:
             flavour = session.flavour
             version = str(session.query("SELECT VERSION() AS version")[0]["version"])
         programs = dump.find(flavour, os.environ.get("PATH", ""))
-        argv = server_of(job.here)
+        argv = job.argv or server_of(job.here)
         with files.made(job.into):
             files.give(job.into, job.owner)
             _make(job, flavour, argv)

@@ -1,5 +1,6 @@
 """What a provider is told of a copy that it is to make."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,3 +22,5 @@ class Job:
     """Whose the files will be: the old data directory's."""
     report: Report
     name: str
+    argv: Sequence[str] = ()
+    """How a server is started on the copy; empty: as this host's."""

@@ -1,8 +1,6 @@
 """The program `mmm_rejoin`: its arguments, what it says, its exit status (docs/rejoin.md)."""
 
 import argparse
-import logging
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +14,7 @@ from mmm.config.model import Cluster
 from mmm.process.cluster import split_cluster
 from mmm.process.job_answer import Answer
 from mmm.process.tls import TlsError
+from mmm.tools.program import LOG, end_as_by_interrupt, log_to, say, tell
 from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
 from mmm.tools.rejoin.checks import Refusal, donor, refusals
 from mmm.tools.rejoin.copying import Copying
@@ -29,7 +28,6 @@ from mmm.tools.rejoin.steps import Means, Steps
 from mmm.tools.rejoin.texts import STEPS, sentence
 from mmm.tools.saved.save import kept
 
-LOG = Path("/var/log/mysql-mmm/mmm_tools.log")
 _EPILOG = """\
 Run it on the host that is to come back. What only this host has is saved first, the old data folder is kept.
 exit status: 0 done, 1 failed and taken back, 2 usage, conf or refused, 3 another job runs, 4 half done: run it again"""
@@ -64,19 +62,18 @@ def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
     """Run mmm_rejoin with these arguments; returns its exit status."""
     arguments = _arguments(argv)
     answer = Answer(awaited=arguments.ordered)
-    _log_to(LOG)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    log_to(LOG)
+    end_as_by_interrupt()
     try:
         conf = _conf(arguments)
         return _rejoin(conf, arguments, folder or JobFolder(), answer)
     except _CannotError as error:
         answer.give(error.lines, error.codes, begun=False)
         for line in error.lines:
-            _tell(line)
+            tell(line)
         return error.status
     except KeyboardInterrupt:
-        _tell("interrupted before anything was changed")
+        tell("interrupted before anything was changed")
         return Status.TAKEN_BACK
 
 
@@ -101,13 +98,13 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
     if arguments.dry_run:
         plan = _plan(look, journal)
         answer.give(plan.splitlines(), begun=True)
-        _say(plan)
+        say(plan)
         return Status.DONE
     begins = f"{journal.host}: rejoins {journal.source} with a copy of {journal.donor}: job {journal.job}"
     answer.give([begins], begun=True)
-    _say(begins)
+    say(begins)
     try:
-        return _told(run(steps, folder, journal, _say))
+        return _told(run(steps, folder, journal, say))
     finally:
         steps.close()
 
@@ -122,14 +119,14 @@ def _abort(conf: Cluster, folder: JobFolder, opened: Journal | None, answer: Ans
         raise _CannotError(Status.REFUSED, text, codes=("not_revocable",))
     steps = Steps(_means(conf, opened, folder, lose=False))
     answer.give([f"{opened.host}: job {opened.job} is taken back"], begun=True)
-    return Status.DONE if take_back(steps, folder, opened, _say) is Status.TAKEN_BACK else Status.HALF_DONE
+    return Status.DONE if take_back(steps, folder, opened, say) is Status.TAKEN_BACK else Status.HALF_DONE
 
 
 def _gone_on_with(look: Look, opened: Journal) -> Journal:
     """Return the job as it is gone on with; the active master may be another one by now."""
     found = checks.of_the_host(look) if opened.swapped or opened.swapping else refusals(look)
     _refuse(found)
-    _say(f"job {opened.job} is gone on with")
+    say(f"job {opened.job} is gone on with")
     return replace(opened.again(), source=look.master)
 
 
@@ -168,8 +165,8 @@ def _means(conf: Cluster, journal: Journal, folder: JobFolder, *, lose: bool) ->
     except ControlError as error:
         raise _CannotError(Status.REFUSED, str(error), codes=("no_server_control",)) from error
     saving = Saving(conf, Path(conf.saved_dir), lose=lose)
-    copying = Copying(conf, _say, folder.note)
-    return Means(conf, control, save=saving, copy=copying, say=_say, note=folder.note)
+    copying = Copying(conf, say, folder.note)
+    return Means(conf, control, save=saving, copy=copying, say=say, note=folder.note)
 
 
 def _plan(look: Look, journal: Journal) -> str:
@@ -192,17 +189,17 @@ def _told(ended: Ended) -> int:
         if journal.saved:
             saved = kept(Path(journal.saved))
             own = f" {saved.place}" if saved else f" What only it had is in {journal.saved}."
-        _say(
+        say(
             f"OK: {journal.host} is back after {ended.seconds:.1f} s and follows {journal.source}.{own} Its old data"
             f" are in {journal.old}."
         )
         return ended.status
-    _tell(f"{STEPS[ended.failed]}: {ended.why}")
+    tell(f"{STEPS[ended.failed]}: {ended.why}")
     after = {
         Status.TAKEN_BACK: f"{journal.host} is as it was before",
         Status.HALF_DONE: f"job {journal.job} is half done: mend that, and run mmm_rejoin again",
     }
-    _tell(after[ended.status])
+    tell(after[ended.status])
     return ended.status
 
 
@@ -242,25 +239,6 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     parser.add_argument("--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
     return _Arguments(cluster, **vars(parser.parse_args(rest)))
-
-
-def _log_to(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = logging.FileHandler(path)
-    except OSError as error:
-        _tell(f"no log is kept in {path}: {error.strerror}")
-        return
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y/%m/%d %H:%M:%S"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

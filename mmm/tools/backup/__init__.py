@@ -1,0 +1,1 @@
+"""Makes backups and looks after them: `mmm_backup` (docs/backups.md)."""

@@ -1,0 +1,279 @@
+"""The programs `mmm_backup` and `mmm_get_dump`: arguments, what they say, exit status (docs/backups.md)."""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from mmm import __version__
+from mmm.config import load as config
+from mmm.config.model import Cluster
+from mmm.mysql.session.connection import MysqlError
+from mmm.process.cluster import split_cluster
+from mmm.tools.backup import make
+from mmm.tools.backup.donor import NoDonor, Why, choose
+from mmm.tools.backup.make import RefusedError, Wanted
+from mmm.tools.backup.verify import verify
+from mmm.tools.fetch.values import Cause, FailedError, Progress
+from mmm.tools.kept import shelf
+from mmm.tools.kept.hashes import DamagedError
+from mmm.tools.kept.shelf import Kept, ShelfError, TakenError
+from mmm.tools.program import LOG, end_as_by_interrupt, log_to, say, tell
+from mmm.tools.provider.table import NAMES
+from mmm.tools.rejoin.copying import said
+from mmm.tools.rejoin.looking import look_at
+from mmm.tools.rejoin.run import Status
+
+MEGABYTE = 1_000_000
+_EPILOG = """\
+Without --host a slave that is fit is backed up, else the master that takes no writes.
+exit status: 0 done, 1 failed and nothing is left of it, 2 usage, conf or refused, 3 locked, or nobody answers"""
+
+log = logging.getLogger(__name__)
+
+
+class _Arguments(NamedTuple):
+    cluster: str | None
+    config: Path | None
+    host: str | None
+    dest_dir: Path | None
+    provider: str | None
+    keep: int | None
+    keep_days: int | None
+    compress: str
+    list: bool
+    verify: Path | None
+    expire: bool
+    dry_run: bool
+    check: bool
+
+
+class _EndError(Exception):
+    """It ends here."""
+
+    def __init__(self, status: Status, *lines: str) -> None:
+        super().__init__(*lines)
+        self.status = status
+        self.lines = lines
+
+
+def main() -> int:
+    """Run mmm_backup with the arguments of the process; returns its exit status."""
+    return backup(sys.argv[1:])
+
+
+def backup(argv: Sequence[str], log_file: Path = LOG) -> int:
+    """Run mmm_backup with these arguments; returns its exit status."""
+    arguments = _arguments(argv)
+    log_to(log_file)
+    end_as_by_interrupt()
+    try:
+        conf = load_conf(arguments.config, arguments.cluster)
+        return _run(conf, arguments)
+    except _EndError as error:
+        status, lines = error.status, error.lines
+    except config.ConfError as error:
+        status, lines = Status.REFUSED, error.errors
+    except (RefusedError, ShelfError) as error:
+        status, lines = Status.REFUSED, (str(error),)
+    except TakenError as error:
+        status, lines = Status.BUSY, (str(error),)
+    except MysqlError as error:
+        status, lines = Status.BUSY, (error.text,)
+    except FailedError as error:
+        silent = error.failed.cause is Cause.UNREACHABLE
+        status, lines = Status.BUSY if silent else Status.TAKEN_BACK, (str(error),)
+    except (DamagedError, OSError) as error:
+        status, lines = Status.TAKEN_BACK, (str(error),)
+    except KeyboardInterrupt:
+        status, lines = Status.TAKEN_BACK, ("interrupted: nothing is left of what was begun",)
+    for line in lines:
+        log.error(line)
+        tell(line)
+    return status
+
+
+def load_conf(path: Path | None, cluster: str | None) -> Cluster:
+    """Return the conf of the tools, warnings said; raises ConfError."""
+    conf = config.load(path, "TOOLS", cluster=cluster, name="mmm_tools", old_name="mmm_lvm")
+    for warning in conf.warnings:
+        tell(f"WARN: {warning}")
+    return conf
+
+
+def _run(conf: Cluster, arguments: _Arguments) -> int:
+    if arguments.check:
+        say(f"{conf.path}: OK")
+        return Status.DONE
+    if arguments.list:
+        return _list(conf, arguments)
+    if arguments.verify is not None:
+        return _verify(conf, arguments)
+    if arguments.expire:
+        return _expire_all(conf, arguments)
+    return _make(conf, arguments)
+
+
+def _make(conf: Cluster, arguments: _Arguments) -> int:
+    began = time.monotonic()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        looks = dict(zip(conf.hosts, pool.map(look_at, conf.hosts.values()), strict=True))
+    chosen = choose(conf.hosts, looks, arguments.host)
+    if isinstance(chosen, NoDonor):
+        raise _EndError(Status.REFUSED if chosen.why is Why.UNKNOWN else Status.BUSY, chosen.text)
+    folder = _folder(conf, arguments, chosen.host)
+    ways = (arguments.provider,) if arguments.provider else ()
+    if chosen.remark:
+        tell(f"WARN: {chosen.remark}")
+    if arguments.dry_run:
+        say(f"{chosen.host} would be backed up into {folder / shelf.name(chosen.host, time.time())}")
+        return Status.DONE
+    with shelf.locked(folder):
+        for name in shelf.clear(folder):
+            say(f"{folder / name} was not finished, and is removed")
+        say(f"{chosen.host} is backed up into {folder}")
+        compress = arguments.compress == "zstd"
+        kept = make.make(Wanted(conf, chosen.host, folder, ways, compress, _reporter(), say))
+        done = (
+            f"{kept.path}: {kept.facts.bytes / MEGABYTE:,.0f} MB of {chosen.host} by {kept.facts.provider} in"
+            f" {time.monotonic() - began:.1f} s, at {kept.facts.gtid}; a server has run on it"
+        )
+        log.info(done)
+        _expire(folder, chosen.host, *_limits(conf, arguments), dry=False)
+    say(f"OK: {done}")
+    return Status.DONE
+
+
+def _folder(conf: Cluster, arguments: _Arguments, host: str) -> Path:
+    found = arguments.dest_dir or conf.hosts[host].backup_dir
+    if not found:
+        raise _EndError(
+            Status.REFUSED, f"host {host} has no backup_dir in the conf: name a folder by --dest-dir"
+        )
+    return Path(found).absolute()
+
+
+def _reporter() -> Callable[[Progress], None]:
+    """Return what is told how far it is: said where somebody looks."""
+    if not sys.stdout.isatty():
+        return lambda _: None
+    return lambda progress: say(f"  {said(progress)}")
+
+
+def _list(conf: Cluster, arguments: _Arguments) -> int:
+    for folder in _folders(conf, arguments):
+        for kept in shelf.all_in(folder, arguments.host or ""):
+            facts = kept.facts
+            how = facts.provider or facts.copy_method or "an older tool"
+            size = f"{facts.bytes / MEGABYTE:,.0f} MB" if facts.bytes else "size not known"
+            packed = f", {facts.compress}" if facts.compress else ""
+            place = facts.gtid or (
+                f"{facts.log_file}:{facts.log_position}" if facts.log_file else "place not known"
+            )
+            say(f"{kept.path}  {facts.host}  {facts.at}  {size}{packed}  {how}  {place}")
+    return Status.DONE
+
+
+def _folders(conf: Cluster, arguments: _Arguments) -> list[Path]:
+    """Return the folders with backups that are meant: as named, else all that the conf knows."""
+    if arguments.dest_dir is not None:
+        return [arguments.dest_dir.absolute()]
+    named = conf.hosts.get(arguments.host or "")
+    hosts = [named] if named else list(conf.hosts.values())
+    found = list(dict.fromkeys(Path(host.backup_dir) for host in hosts if host.backup_dir))
+    if not found:
+        raise _EndError(Status.REFUSED, "no host has a backup_dir in the conf: name a folder by --dest-dir")
+    return found
+
+
+def _verify(conf: Cluster, arguments: _Arguments) -> int:
+    began = time.monotonic()
+    kept = shelf.one((arguments.verify or Path()).absolute(), arguments.host or "")
+    if not kept.facts.of_ours:
+        raise _EndError(
+            Status.REFUSED, f"{kept.path} was made by a copy method: it has no list of hashes to check"
+        )
+    with shelf.locked(kept.path.parent):
+        shelf.clear(kept.path.parent)
+        found = verify(conf, kept, say)
+    say(
+        f"OK: {kept.path}: {found.bytes / MEGABYTE:,.0f} MB are as they were, and a server of"
+        f" {found.proved.server_version} has run on a copy, at {found.proved.gtid}, in {time.monotonic() - began:.1f} s"
+    )
+    return Status.DONE
+
+
+def _expire_all(conf: Cluster, arguments: _Arguments) -> int:
+    keep, days = _limits(conf, arguments)
+    if not keep and not days:
+        raise _EndError(
+            Status.REFUSED, "--expire: by which rule? Name --keep or --keep-days, or backup_keep in the conf"
+        )
+    for folder in _folders(conf, arguments):
+        with shelf.locked(folder):
+            if not arguments.dry_run:
+                shelf.clear(folder)
+            hosts = dict.fromkeys(kept.facts.host for kept in shelf.all_in(folder, arguments.host or ""))
+            for host in hosts:
+                _expire(folder, host, keep, days, dry=arguments.dry_run)
+    return Status.DONE
+
+
+def _limits(conf: Cluster, arguments: _Arguments) -> tuple[int, int]:
+    if arguments.keep is not None or arguments.keep_days is not None:
+        return arguments.keep or 0, arguments.keep_days or 0
+    return conf.backup_keep, conf.backup_keep_days
+
+
+def _expire(folder: Path, host: str, keep: int, days: int, *, dry: bool) -> None:
+    gone: tuple[Kept, ...] = shelf.going(shelf.all_in(folder, host), time.time(), keep, days)
+    for kept in gone:
+        say(f"{kept.path} {'would be' if dry else 'is'} removed")
+        if not dry:
+            log.info("%s is removed: its time is over", kept.path)
+            shelf.remove(kept)
+
+
+def _arguments(argv: Sequence[str]) -> _Arguments:
+    parser = argparse.ArgumentParser(
+        prog="mmm_backup",
+        usage="mmm_backup [@CLUSTER] [OPTION...]",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    add = parser.add_argument
+    add("--config", type=Path, metavar="FILE", help="read this file instead of mmm_tools.conf")
+    add("--host", metavar="HOST", help="whose data")
+    add("--dest-dir", type=Path, metavar="DIR", help="folder of the backups (backup_dir of the host)")
+    add("--provider", choices=NAMES, help="the way to copy (the first of the conf's that fits)")
+    add("--keep", type=_count, metavar="N", help="then remove all but the N newest backups of the host")
+    add(
+        "--keep-days", type=_count, metavar="N", help="then remove those that are older, but never the newest"
+    )
+    add("--compress", choices=("zstd", "no"), default="no", help="keep the files compressed")
+    add("--list", action="store_true", help="say what backups there are")
+    add("--verify", type=Path, metavar="BACKUP", help="see whether one is whole, and a server runs on it")
+    add("--expire", action="store_true", help="only remove what --keep and --keep-days do not keep")
+    add("--dry-run", action="store_true", help="say what would be done, change nothing")
+    add("--check", action="store_true", help="read the conf, report all errors, and exit")
+    add("--version", action="version", version=f"mmm_backup {__version__}")
+    add("--help", action="help", help="show this help and exit")
+    cluster, rest = split_cluster(parser, argv)
+    return _Arguments(cluster, **vars(parser.parse_args(rest)))
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("a number from 1 on")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

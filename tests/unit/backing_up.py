@@ -1,0 +1,115 @@
+"""A host with its server and its confs on the disk, and the programs that back it up, as its admin runs them."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.servers import Server
+from tests.unit.copying import TOOLS, make_tools_user
+
+CONF = """\
+this db2
+active_master_role writer
+backup_keep 3
+<host default>
+    cluster_interface lo
+    pid_path {folder}/agent.pid
+    bin_path /usr
+    mysql_port {port}
+    mysql_pidfile {pid}
+    mysql_rcscript {folder}/server
+    agent_user a
+    agent_password a
+    replication_user r
+    replication_password r
+    tools_user {tools.user}
+    tools_password {tools.password}
+    backup_dir {folder}/backups
+    restore_dir {folder}/restored
+</host>
+<host db1>
+    ip 127.0.0.2
+    mode master
+    peer db2
+</host>
+<host db2>
+    ip 127.0.0.1
+    mode master
+    peer db1
+</host>
+<role writer>
+    hosts db1, db2
+    ips 127.0.0.80
+    mode exclusive
+</role>
+"""
+LIMIT = 120.0
+SHOP = (
+    "CREATE DATABASE shop",
+    "CREATE TABLE shop.o (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(200))",
+    "CREATE TABLE shop.old (what VARCHAR(20)) ENGINE=MyISAM",
+    "INSERT INTO shop.o (what) VALUES ('one'), ('two')",
+    "INSERT INTO shop.old VALUES ('three')",
+)
+
+
+@dataclass
+class Ran:
+    """How a program ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass
+class Machine:
+    """db2's machine; its agent does not run."""
+
+    folder: Path
+    server: Server
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def backups(self) -> Path:
+        return self.folder / "backups"
+
+    def argv(self, program: str, *options: str) -> list[str]:
+        module = f"mmm.tools.{program}.command"
+        return [sys.executable, "-m", module, "--config", str(self.folder / "mmm_tools.conf"), *options]
+
+    def run(self, program: str, *options: str) -> Ran:
+        done = subprocess.run(
+            self.argv(program, *options), capture_output=True, text=True, timeout=LIMIT, check=False
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def backup(self, *options: str) -> Path:
+        """Make a backup, and return where it is."""
+        before = set(self.whole())
+        ran = self.run("backup", *options)
+        assert ran.status == 0, ran
+        (made,) = set(self.whole()) - before
+        assert str(made) in ran.out
+        return made
+
+    def whole(self) -> list[Path]:
+        """Return what looks like a backup."""
+        return sorted(path.parent for path in self.backups.glob("*/_mmm") if path.parent.suffix != ".part")
+
+
+def machine(folder: Path, server: Server) -> Machine:
+    """Write the confs of a host with that server."""
+    make_tools_user(server)
+    text = CONF.format(folder=folder, port=server.port, pid=server.directory / "pid", tools=TOOLS)
+    for name in ("mmm_tools.conf", "mmm_agent.conf"):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+    return Machine(folder, server)
+
+
+def checksums(server: Server) -> list[str]:
+    with server.connect() as session:
+        rows = session.query("CHECKSUM TABLE shop.o, shop.old EXTENDED")
+    return [str(row["Checksum"]) for row in rows]

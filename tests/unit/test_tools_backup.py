@@ -1,0 +1,200 @@
+"""Backups of a real server: made whole or not at all, tried by a server that runs on them, kept as long as told."""
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from mmm.config.model import Host
+from mmm.gtid import mariadb
+from mmm.gtid.transactions import Executed
+from mmm.tools.backup.donor import Chosen, NoDonor, choose
+from mmm.tools.kept import perl, shelf
+from mmm.tools.kept.facts import Facts
+from mmm.tools.kept.shelf import Kept, going
+from mmm.tools.rejoin.look import ServerLook, Silent
+from tests.servers import Server, Servers
+from tests.unit.backing_up import LIMIT, SHOP, Machine, machine
+
+DAY = 86_400.0
+
+
+@pytest.fixture(scope="module")
+def server(server_pool: Servers) -> Iterator[Server]:
+    with server_pool.lent() as pool:
+        server = pool.start()
+        server.run(*SHOP)
+        yield server
+
+
+@pytest.fixture
+def host(server: Server, tmp_path: Path) -> Machine:
+    return machine(tmp_path, server)
+
+
+@pytest.mark.mysql
+def test_a_backup_is_whole_says_what_it_is_and_is_found_damaged_later(host: Machine, server: Server) -> None:
+    made = host.backup("--host", "db2")
+    kept = shelf.read(made)
+    assert (kept.facts.host, kept.facts.provider, kept.facts.gtid) == (
+        "db2",
+        "mariadb-backup",
+        server.value("@@gtid_binlog_pos"),
+    )
+    classic = perl.parse((made / "_mmm/status.txt").read_text())
+    assert classic["host"] == "db2"
+    place = server.connect().query("SHOW MASTER STATUS")[0]
+    assert classic["master"] == {"File": place["File"], "Position": str(place["Position"])}
+    assert f"port = {server.port}" in (made / "_mmm/my.cnf").read_text()
+    assert made.stat().st_mode & 0o77 == 0
+    summed = subprocess.run(["sha256sum", "--quiet", "-c", "_mmm/SHA256"], cwd=made, check=False)
+    assert summed.returncode == 0
+    assert str(made) in host.run("backup", "--list").out
+    with (made / "data/shop/o.ibd").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"x")
+    ran = host.run("backup", "--verify", str(made))
+    assert (ran.status, "shop/o.ibd" in ran.err) == (1, True)
+    assert host.whole() == [made]
+
+
+@pytest.mark.mysql
+def test_a_compressed_backup_is_smaller_and_verified_too(host: Machine) -> None:
+    made = host.backup("--compress", "zstd")
+    assert (made / "data/shop/o.ibd.zst").is_file()
+    assert not (made / "data/shop/o.ibd").exists()
+    assert sum(path.stat().st_size for path in made.rglob("*")) < shelf.read(made).facts.bytes / 4
+    assert host.run("backup", "--verify", str(made)).status == 0
+
+
+def wait_for_data(backups: Path) -> list[Path]:
+    """Return the first files of a backup that is being made."""
+    deadline = time.monotonic() + LIMIT
+    while not (found := list(backups.glob("*.part/data/*"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return found
+
+
+@pytest.mark.mysql
+def test_a_tool_that_is_killed_leaves_no_backup_and_the_next_one_clears_up(host: Machine) -> None:
+    tool = subprocess.Popen(host.argv("backup"), stdout=subprocess.DEVNULL)
+    parts = wait_for_data(host.backups)
+    tool.send_signal(signal.SIGSTOP)
+    busy = host.run("backup")
+    tool.send_signal(signal.SIGKILL)
+    tool.wait()
+    assert busy.status == 3, busy
+    assert str(tool.pid) in busy.err
+    assert host.whole() == []
+    made = host.backup()
+    assert not parts[0].exists()
+    assert [path.name for path in host.backups.iterdir() if path.is_dir()] == [made.name]
+
+
+@pytest.mark.mysql
+def test_a_tool_that_is_ended_takes_back_what_it_has_begun(host: Machine) -> None:
+    tool = subprocess.Popen(host.argv("backup"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for_data(host.backups)
+    tool.terminate()
+    _, said = tool.communicate()
+    assert (tool.returncode, "interrupted" in said) == (1, True)
+    assert [path for path in host.backups.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.mysql
+def test_a_disk_that_fills_up_leaves_no_backup(host: Machine, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "none", small], check=True)
+    try:
+        ran = host.run("backup", "--dest-dir", str(small))
+        assert ran.status == 2, ran
+        assert f"{small}: 63 MB are free" in ran.err
+        subprocess.run(["mount", "-o", "remount,size=120m", small], check=True)
+        tool = subprocess.Popen(
+            host.argv("backup", "--dest-dir", str(small)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        with (small / "other").open("wb", 0) as other, suppress(OSError):  # what nobody could know beforehand
+            wait_for_data(small)
+            while other.write(b"x" * 100_000):
+                pass
+        assert tool.wait(LIMIT) == 1
+        assert [path for path in small.iterdir() if path.is_dir()] == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+@pytest.mark.mysql
+def test_a_server_that_does_not_answer_is_said_and_no_other_one_is_taken_for_it(host: Machine) -> None:
+    ran = host.run("backup", "--host", "db1")
+    assert (ran.status, "the server of db1 does not answer" in ran.err) == (3, True)
+    ran = host.run("backup", "--host", "db9")
+    assert (ran.status, "it knows db1, db2" in ran.err) == (2, True)
+    assert not host.backups.exists()
+
+
+@pytest.mark.mysql
+def test_old_backups_go_when_a_new_one_is_whole(host: Machine) -> None:
+    made = host.backup()
+    for day in (1, 2, 3, 4):
+        shutil.copytree(made, made.with_name(f"db2-2026010{day}-000000"))
+    (host.backups / "not-ours").mkdir()
+    ran = host.run("backup", "--expire", "--dry-run", "--keep", "2")
+    assert ran.out.count("would be removed") == 3
+    assert len(host.whole()) == 5
+    last = host.backup("--keep", "2")
+    assert host.whole() == sorted([made, last])
+    assert (host.backups / "not-ours").is_dir()
+
+
+def kept(host: str, age: float, provider: str = "dump") -> Kept:
+    return Kept(Path(shelf.name(host, time.time() - age * DAY)), Facts(host, "", provider))
+
+
+def test_what_goes_by_number_and_by_age() -> None:
+    old, mid, new = (kept("db1", age) for age in (9.0, 5.0, 1.0))
+    now = time.time()
+    assert going((old, mid, new), now) == ()
+    assert going((old, mid, new), now, keep=2) == (old,)
+    assert going((old, mid, new), now, days=4) == (old, mid)
+    assert going((old, mid), now, days=1) == (old,)
+    classic = kept("db1", 20.0, "")
+    assert going((classic, old, new), now, keep=1, days=1) == (old,)
+
+
+HOSTS = {
+    name: Host(name, f"10.0.0.{number}", "slave" if number > 2 else "master")
+    for number, name in enumerate(("db1", "db2", "db3"), 1)
+}
+
+
+def at(place: str) -> Executed:
+    return mariadb.History(mariadb.parse(place), mariadb.parse(place))
+
+
+def look(place: str = "0-1-9", *, writes: bool = False, follows: bool = True) -> ServerLook:
+    return ServerLook(
+        "MariaDB", (10, 11, 19), "/var/lib/mysql", writes, at(place), follows=follows and not writes
+    )
+
+
+def test_a_slave_is_backed_up_unless_it_is_not_fit() -> None:
+    writer, standby, slave = look(writes=True), look("0-1-8"), look("0-1-7")
+    assert choose(HOSTS, {"db1": writer, "db2": standby, "db3": slave}, None) == Chosen("db3")
+    for unfit in (Silent("gone"), look("0-1-9,1-3-1"), look(follows=False)):
+        assert choose(HOSTS, {"db1": writer, "db2": standby, "db3": unfit}, None) == Chosen("db2")
+    found = choose(HOSTS, {"db1": writer, "db2": Silent("gone"), "db3": Silent("gone")}, None)
+    assert isinstance(found, Chosen)
+    assert (found.host, "20 ms" in found.remark) == ("db1", True)
+    assert isinstance(choose(HOSTS, dict.fromkeys(HOSTS, Silent("gone")), None), NoDonor)
+    named = choose(HOSTS, {"db1": writer, "db2": standby, "db3": look("0-1-9,1-3-1")}, "db3")
+    assert isinstance(named, Chosen)
+    assert "1-3-1" in named.remark
