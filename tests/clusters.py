@@ -13,10 +13,10 @@ from typing import ClassVar
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines.addresses import bound_addresses
 from mmm.sandbox.machines.build import DAEMONS
 from mmm.sandbox.machines.conf import Conf, Values, fast
 from mmm.sandbox.machines.machine import SandboxError
-from mmm.sandbox.machines.network import bound_addresses
 from mmm.sandbox.machines.sql import SqlError
 from mmm.sandbox.restore import restore
 from mmm.sandbox.trouble.faults import daemon_processes

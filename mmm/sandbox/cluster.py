@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmm.sandbox.machines import build, network, servers, sql
+from mmm.sandbox.machines.addresses import bound_addresses
 from mmm.sandbox.machines.layout import CLIENT, SWITCH, Layout
 from mmm.sandbox.machines.machine import Machine, NotInTimeError, SandboxError
 from mmm.wire.control import decode_show
@@ -260,7 +261,7 @@ class Sandbox:
         found = []
         for name in self.hosts:
             with contextlib.suppress(SandboxError):
-                if ip in network.bound_addresses(self.machine(name)):
+                if ip in bound_addresses(self.machine(name)):
                     found.append(name)
         return tuple(found)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines.addresses import bound_addresses
 from mmm.sandbox.machines.build import program
-from mmm.sandbox.machines.network import bound_addresses
 from mmm.sandbox.trouble.faults import daemon_processes
 from mmm.sandbox.witness.health import settle
 from tests.clusters import LIMIT, bound, knows, restart

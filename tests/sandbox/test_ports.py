@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.machines.network import bound_addresses
+from mmm.sandbox.machines.addresses import bound_addresses
 from mmm.sandbox.witness.health import settle
 from tests.clusters import LIMIT, Log, bound, log, pids, restart
 

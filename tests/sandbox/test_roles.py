@@ -8,9 +8,9 @@ import pytest
 from mmm.config.model import Vip
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import network
+from mmm.sandbox.machines.addresses import bound_addresses
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.machines.layout import SWITCH
-from mmm.sandbox.machines.network import bound_addresses
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from tests.clusters import Kept, kept

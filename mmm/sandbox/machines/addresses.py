@@ -1,4 +1,4 @@
-"""Which addresses come and go on a machine's interfaces, as its kernel tells it."""
+"""Which addresses a machine has on its interfaces, and which come and go there, as its kernel tells it."""
 
 import socket
 from collections.abc import Iterator
@@ -9,7 +9,8 @@ from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_NEWADDR, RTMGRP_IPV4_IFADDR
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 
 from mmm.network.netlink import decoded, messages
-from mmm.sandbox.machines.machine import Machine
+from mmm.network.own import own_addresses
+from mmm.sandbox.machines.machine import Machine, SandboxError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +35,12 @@ def moved(host: str, data: bytes) -> Iterator[Moved]:
         if message.kind in {RTM_NEWADDR, RTM_DELADDR}:
             ip = decoded(ifaddrmsg, message.data).get_attr("IFA_LOCAL")
             yield Moved(host, ip, message.kind == RTM_NEWADDR)
+
+
+def bound_addresses(machine: Machine) -> frozenset[str]:
+    """Return every address on the machine's interfaces but the loopback ones; raises SandboxError."""
+    try:
+        found = machine.in_its_network(own_addresses)
+    except OSError as error:
+        raise SandboxError(f"cannot ask for the addresses of machine {machine.name}: {error}") from error
+    return frozenset(ip for ip, interface in found.items() if interface != "lo")

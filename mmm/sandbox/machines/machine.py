@@ -14,12 +14,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mmm.sandbox.machines.processes import Process, argv_of, end_holders, processes_beside
 
+_T = TypeVar("_T")
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _TIME_NAMESPACES = Path("/proc/self/ns/time").exists()
@@ -189,12 +191,16 @@ class Machine:
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """Return a socket of the machine's network, for use out here; raises OSError, SandboxError."""
-        made: list[socket.socket] = []
+        return self.in_its_network(lambda: socket.socket(family, kind, protocol))
+
+    def in_its_network(self, do: Callable[[], _T]) -> _T:
+        """Return what `do` returns in the machine's network; raises SandboxError, OSError, and any OSError of `do`."""
+        done: list[_T] = []
         failed: list[Exception] = []
         pid = self.pid
 
-        def make() -> None:
-            # A network namespace belongs to a thread: this one enters, makes the socket and ends.
+        def enter() -> None:
+            # A network namespace belongs to a thread: this one enters, does it and ends.
             try:
                 fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
                 try:
@@ -203,16 +209,16 @@ class Machine:
                         raise OSError(number, f"cannot enter machine {self.name}: {os.strerror(number)}")
                 finally:
                     os.close(fd)
-                made.append(socket.socket(family, kind, protocol))
+                done.append(do())
             except OSError as error:
                 failed.append(error)
 
-        thread = threading.Thread(target=make)
+        thread = threading.Thread(target=enter)
         thread.start()
         thread.join()
         if failed:
             raise failed[0]
-        return made[0]
+        return done[0]
 
     def halt(self) -> None:
         """End the machine at once, as a power cut does, with all its processes; raises NotInTimeError."""

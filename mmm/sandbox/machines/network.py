@@ -102,13 +102,6 @@ def ports_down(switch: Machine) -> frozenset[str]:
     return frozenset(name for name, flags in named if "UP" not in flags.split(","))
 
 
-def bound_addresses(machine: Machine) -> frozenset[str]:
-    """Return every address on the machine's interfaces but the loopback ones; raises SandboxError."""
-    lines = machine.run(["ip", "-o", "address", "show"], limit=5).stdout.splitlines()
-    fields = (line.split() for line in lines)
-    return frozenset(field[3].split("/")[0] for field in fields if field[1] != "lo")
-
-
 def _with_length(ip: str, lengths: Lengths) -> str:
     return f"{ip}/{lengths[ipaddress.ip_address(ip).version]}"
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from mmm.mysql.server.replica_status import parse_status
 from mmm.sandbox.cluster import Sandbox
-from mmm.sandbox.machines import network, sql
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.addresses import bound_addresses
 from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
 
 
@@ -47,7 +48,7 @@ def host_facts(sandbox: Sandbox, name: str, limit: float = 2.0) -> HostFacts:
     """Return what a host looks like now; a server that does not answer within `limit` seconds is an error in it."""
     machine = sandbox.machine(name)
     try:
-        bound = network.bound_addresses(machine)
+        bound = bound_addresses(machine)
     except SandboxError as error:
         return HostFacts(name, frozenset(), None, None, str(error))
     try:
