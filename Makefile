@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Daemons are started some hundred times in a test run: where nothing is kept of a compilation each of them compiles MMM.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install servers demo test lint vectors simulate model fuzz bench torture deploy undeploy clean
 
 install: $(VENV)/.installed
