@@ -22,22 +22,33 @@ USAGE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Daemon:
-    """A daemon: the name of its program and its conf file, and its work, which returns an exit status.
+class Duties:
+    """What a daemon is there for: its work, which returns an exit status.
 
     Its angel looks after what `ward` makes of the conf; the work is handed that too, and what to call once it serves.
     `inspect` says what the conf means on this machine. `doctor` looks further, prints what it finds and returns an
     exit status.
     """
 
-    program: str
-    kind: Program
-    conf_name: str
-    pid_path: Callable[[Cluster], str]
     work: Callable[[Cluster, Ward, Callable[[], None]], Coroutine[Any, Any, int]]
     ward: Callable[[Cluster], Ward]
     inspect: Inspect
     doctor: Callable[[Cluster], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A daemon: the name of its program and its conf file, and where its duties come from.
+
+    `duties` is called only for what needs them: importing them takes four times as long as reading the conf, and init
+    scripts ask for the conf alone each time, as it names the pid file.
+    """
+
+    program: str
+    kind: Program
+    conf_name: str
+    pid_path: Callable[[Cluster], str]
+    duties: Callable[[], Duties]
 
 
 def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
@@ -56,8 +67,9 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
     if args.print_conf:
         print(config.effective(conf), end="")
         return 0
+    duties = daemon.duties()
     if args.doctor:
-        return daemon.doctor(conf)
+        return duties.doctor(conf)
     service = Service(
         program=daemon.program,
         cluster=args.cluster,
@@ -67,15 +79,15 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
         conf_dir=conf.path.parent,
         logs=conf.logs,
     )
-    found = daemon.inspect(conf)
+    found = duties.inspect(conf)
     for line in found.errors:
         print(f"{conf.path}: {line}", file=sys.stderr)
     if found.errors and not args.check:
         return USAGE
     if args.check:
         return _say_check(conf, service, found)
-    ward = daemon.ward(conf)
-    return serve(service, lambda ready: asyncio.run(daemon.work(conf, ward, ready)), ward)
+    ward = duties.ward(conf)
+    return serve(service, lambda ready: asyncio.run(duties.work(conf, ward, ready)), ward)
 
 
 def _say_check(conf: Cluster, service: Service, found: Inspection) -> int:

@@ -1,10 +1,12 @@
 """What --check and the start say of a conf on the machine that it lies on."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from mmm.agent import daemon as agent
+from mmm.agent import duties as agent
 from mmm.config.load import (
     Cluster,
     Memory,
@@ -12,7 +14,8 @@ from mmm.config.load import (
     check,
     read,
 )
-from mmm.monitor import daemon as monitor
+from mmm.monitor import duties as monitor
+from mmm.monitor.daemon import main
 from mmm.process import program
 from mmm.process.inspection import not_here
 from mmm.process.logs import replacement_problem
@@ -88,17 +91,33 @@ def test_check_returns_what_the_start_would(tmp_path: Path, capsys: pytest.Captu
     path.write_text(COMMON.replace("hosts db1, db2\n", "hosts db1, db2, db3\n") + MONITOR)
     path.chmod(0o600)
     for options in (["--check"], []):
-        assert monitor.main(["--config", str(path), *options]) == program.USAGE
+        assert main(["--config", str(path), *options]) == program.USAGE
         said = capsys.readouterr()
         assert "has 3 possible masters" in said.err
         assert said.out == ""
     path.write_text(COMMON + MONITOR)
     (tmp_path / "mmm_mon_log.conf").write_text("log4perl.rootLogger=DEBUG, LogFile, MailFatal\n")
-    assert monitor.main(["--config", str(path), "--check"]) == 0
+    assert main(["--config", str(path), "--check"]) == 0
     said = capsys.readouterr()
     assert said.out.endswith("OK\n")
     assert all(line.startswith("warning: ") for line in said.err.splitlines())
     assert "mmm_mon_log.conf is a Log4perl file, which has no effect" in said.err
+
+
+@pytest.mark.parametrize("daemon", ["agent", "monitor"])
+def test_the_conf_is_printed_without_what_the_daemon_works_with(daemon: str, tmp_path: Path) -> None:
+    """Init scripts ask for it each time, and each of these libraries takes longer than all else."""
+    path = tmp_path / "mmm.conf"
+    path.write_text("this db1\n" + COMMON + MONITOR)
+    path.chmod(0o600)
+    code = (
+        f"import sys; from mmm.{daemon}.daemon import main; status = main(sys.argv[1:]);"
+        " sys.exit(status or sys.modules.keys() & {'pyroute2', 'pymysql', 'scapy'} or 0)"
+    )
+    argv = [sys.executable, "-c", code, "--config", str(path), "--print-conf"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "pid_path" in done.stdout
 
 
 def test_a_log_conf_that_is_used_is_not_warned_of(tmp_path: Path) -> None:
