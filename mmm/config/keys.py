@@ -13,7 +13,7 @@ from mmm.config.names import CHECK_NAMES, Program
 
 Kind = Literal[
     "text", "user", "word", "path", "file", "int", "port", "seconds", "bool", "choice",
-    "ip", "ips", "vips", "networks", "list", "limit", "host", "hosts", "role", "copy method", "ignored",
+    "ip", "ips", "vips", "networks", "list", "limit", "host", "hosts", "role", "copy method", "ways", "ignored",
 ]  # fmt: skip
 LETTERS: dict[Program, str] = {"AGENT": "A", "MONITOR": "M", "CONTROL": "C", "TOOLS": "T", "REJOIN": "R"}
 EVERY = "AMCTR"
@@ -159,6 +159,11 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
     Key("auto_set_online", "seconds",
         "A recovered host becomes ONLINE by itself after this time; 0: the admin does it.",
         default="0", old=_top("auto_set_online")),
+    Key("auto_rejoin", "ways",
+        "What the monitor does by itself with a host whose data cannot join any more: `rewind` undoes what only that"
+        " host has, `clone` gives it a full copy; `rewind, clone`: the first of them that is possible. What only it had"
+        " is saved first. The host obeys as with `mmm_control rejoin`. See docs/rejoin.md.",
+        "", "no", choices=("no", "rewind", "clone")),
     Key("kill_host_bin", "text", "Program that kills a host that has lost its roles and cannot be told.",
         default="kill_host",
         old=_top("kill_host_bin")),

@@ -168,6 +168,17 @@ def _list(key: Key, text: str) -> tuple[str, ...]:
     return tuple(_plain(key, item) for item in _items(text))
 
 
+def _ways(key: Key, text: str) -> tuple[str, ...]:
+    """Return what is to be tried, in that order; nothing for `no`."""
+    if text.lower() in _FALSE:
+        return ()
+    items = tuple(item.lower() for item in _items(text, words=True))
+    for item in items:
+        if item not in key.choices or item in _FALSE:
+            raise ValueError(f"is `no`, or some of {', '.join(key.choices[1:])}, not `{text}`")
+    return tuple(dict.fromkeys(items))
+
+
 def _ips(key: Key, text: str) -> tuple[str, ...]:
     return tuple(_ip(key, item) for item in _items(text, words=True))
 
@@ -228,6 +239,7 @@ _CONVERT: dict[str, Callable[[Key, str], object]] = {
     "limit": _limit,
     "bool": _bool,
     "choice": _choice,
+    "ways": _ways,
     "ip": _ip,
     "ips": _ips,
     "vips": _vips,

@@ -115,6 +115,8 @@ class Monitor:
     flap_duration: float = 3600.0
     flap_count: int = 3
     auto_set_online: float = 0.0
+    auto_rejoin: tuple[str, ...] = ()
+    """Of `rewind` and `clone`, in the order in which they are tried; empty: no."""
     kill_host_bin: str = "kill_host"
     careful_startup: bool = True
     mode: MonitorMode = "active"

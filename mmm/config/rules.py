@@ -261,6 +261,14 @@ def gone_ciphers(world: World) -> None:
                 )
 
 
+def rewinding(world: World) -> None:
+    """Refuse that hosts are to be rewound and nothing else: there is no way to do that."""
+    way = world["monitor"].get("", {}).get("auto_rejoin")
+    if way is not None and way.value == ("rewind",):
+        text = "auto_rejoin rewind: hosts cannot be rewound yet, so it would do nothing; write `auto_rejoin clone`"
+        world.wrong(way.source, f"{text}, or `rewind, clone`")
+
+
 def paths(world: World) -> None:
     """Warn of paths that do not begin at the root: daemons leave the folder they are started in."""
     for section in SECTIONS.values():
@@ -301,6 +309,7 @@ RULES: tuple[Callable[[World], None], ...] = (
     tls_files,
     server_tls,
     gone_ciphers,
+    rewinding,
     paths,
     old_gaps,
 )

@@ -104,7 +104,7 @@ def test_a_slave_that_somebody_has_written_to_is_brought_back(cluster: Sandbox) 
     assert not surplus(cluster, "db3", "db1")
 
 
-SENDER, TOOL = "mmm.agent.stream.serve", "mmm_rejoin"
+SENDER, TOOL, BY_AGENT = "mmm.agent.stream.serve", "mmm_rejoin", "mmm.tools.rejoin.command"
 
 
 def begun(sandbox: Sandbox, host: str, log: Path) -> Popen[bytes]:
@@ -138,7 +138,7 @@ def frozen_sender(sandbox: Sandbox, donor: str) -> int:
 
 def end_tool(sandbox: Sandbox, host: str) -> None:
     for process in sandbox.machine(host).processes():
-        if process.runs(TOOL):
+        if process.runs(TOOL) or BY_AGENT in process.argv:
             os.kill(process.pid, signal.SIGKILL)
 
 
@@ -247,6 +247,39 @@ def test_a_host_is_brought_back_from_the_monitor_and_the_job_outlives_the_agent_
     finally:
         os.kill(sender, signal.SIGCONT)
     back(cluster, log, "db1: rejoined from db3 in ")
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[Kept]:
+    conf = Conf(
+        top={"allow_rebuild": "yes"}, monitor={"flap_count": 0, "failover_block": 0, "auto_rejoin": "clone"}
+    )
+    with kept("rejoin_auto", conf) as cluster:
+        yield cluster
+
+
+def test_with_auto_rejoin_the_cluster_makes_itself_whole_whatever_ends_in_between(whole: Kept) -> None:
+    cluster = whole.healthy()
+    cluster.sql(
+        "db1", f"CREATE OR REPLACE TABLE {TABLE} (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(20))"
+    )
+    catch_up(cluster)
+    log = Log(cluster)
+    diverged(cluster, log)
+    assert "db1 would be rebuilt by itself, but it may yet join by itself" in sentences(cluster)
+    sender = frozen_sender(cluster, "db3")
+    try:
+        cluster.wait_until(lambda: told(cluster, "db1").get("code") == "runs", LIMIT, "the job is told")
+        assert not cluster.init("monitor", "mysql-mmm-monitor", "restart").returncode
+        cluster.wait_until(lambda: at_step(cluster, "db1") == "fetch", LIMIT, "the new monitor sees it")
+        end_tool(cluster, "db1")
+        cluster.wait_until(lambda: told(cluster, "db1").get("code") == "broken_off", LIMIT, "its end is told")
+    finally:
+        os.kill(sender, signal.SIGCONT)
+    back(cluster, log, "db1: rejoined from db3 in ")
+    history = cluster.control("history").stdout
+    assert "db1: is rebuilt by itself: it has " in history
+    assert "db1: is rebuilt by itself: a job that rebuilds it was broken off" in history
 
 
 @pytest.fixture(scope="module")

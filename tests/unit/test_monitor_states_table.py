@@ -11,6 +11,7 @@ from mmm.gtid.mariadb import History, parse
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.states.host_view import View
 from mmm.monitor.states.table import RULES, Consequence, missing, rule_for, said
+from mmm.monitor.world.attempt import Attempt, Step
 from mmm.monitor.world.host import (
     Opinion,
     Reference,
@@ -85,7 +86,9 @@ def situations() -> Iterator[View]:
     yield from silences()
     yield from full_disks()
     job = Job("rejoin", "db3", "fetch")
-    yield View(with_host(world(states={"db2": State.AWAITING_RECOVERY}), "db2", job=job), "db2", NOW)
+    out = world(states={"db2": State.AWAITING_RECOVERY}, conf=cluster(auto_rejoin=("clone",)))
+    yield View(with_host(out, "db2", job=job), "db2", NOW)
+    yield View(with_host(out, "db2", attempt=Attempt(Step.DONE, NOW), uptime=900.0), "db2", NOW)
 
 
 def full_disks() -> Iterator[View]:

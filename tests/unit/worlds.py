@@ -20,6 +20,7 @@ from mmm.monitor.world.events import (
     Killed,
     LogRead,
     Opinions,
+    RejoinAnswered,
     VipLooked,
 )
 from mmm.monitor.world.host import Flaps, HostWorld, Replication, State, System
@@ -35,6 +36,7 @@ from mmm.monitor.world.orders import (
     LookForVip,
     Order,
     ReadLog,
+    Rejoin,
 )
 from mmm.monitor.world.said import Said
 from mmm.monitor.world.world import Mode, World
@@ -171,6 +173,8 @@ def answer(before: World, order: Order, how: Answer = Answer.OK, text: str = "",
         return apply(before, Killed(order.host), now)
     if isinstance(order, ReadLog):
         return apply(before, LogRead(order.host, Tail(order.since, now)), now)
+    if isinstance(order, Rejoin):
+        return apply(before, RejoinAnswered(order.host, how is Answer.OK, (text,)), now)
     if isinstance(order, LookForVip):
         return apply(before, VipLooked(order.host, order.vip, absent=False), now)
     if isinstance(order, AskOthers):

@@ -360,7 +360,7 @@ def _lasting(status: ReplicaStatus) -> Cause:
     """Return what a replica's error says that no waiting mends."""
     if status.refused or status.source_lacks_log:
         return Cause("refused_by_source" if status.refused else "source_lacks_log", status.io_errno)
-    return NO_CAUSE
+    return Cause("rows_differ", status.sql_errno) if status.rows_differ else NO_CAUSE
 
 
 def _judge_backlog(status: ReplicaStatus, check: Check) -> Finding:

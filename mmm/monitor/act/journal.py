@@ -13,11 +13,13 @@ from mmm.monitor.report import changes, history, log_lines, losses
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import Entry, Ledger, Parts
 from mmm.monitor.states.table import Change
+from mmm.monitor.world.attempt import Attempt
+from mmm.monitor.world.events import RejoinAnswered
 from mmm.monitor.world.happened import Happened, Why, job_ended
 from mmm.monitor.world.host import State
 from mmm.monitor.world.loss import Loss
 from mmm.monitor.world.move import Phase
-from mmm.monitor.world.orders import Tell
+from mmm.monitor.world.orders import Rejoin, Tell
 from mmm.monitor.world.said import Said
 from mmm.monitor.world.world import World
 from mmm.wire.follow import Position
@@ -104,6 +106,17 @@ class Chronicle:
             if before.owner[vip] != owner:
                 log.info("%s: %s -> %s, by the admin", vip, before.owner[vip] or "nobody", owner or "nobody")
                 self._assigned(after, Assigned(vip, before.owner[vip], owner), Why("admin"))
+
+    def rebuilt_by_itself(self, order: Rejoin, answer: RejoinAnswered, last: Attempt | None) -> None:
+        """Say what came of an order to rebuild a host; a refusal once, though it is tried again and again."""
+        said = "; ".join(answer.lines)
+        if answer.begun:
+            log.warning("%s: is rebuilt by itself, for %s: %s", order.host, order.why, said)
+            self.noted(Happened("rejoin_ordered", {"host": order.host, "why": order.why, "job": said}))
+        elif last is None or last.codes != answer.reasons:
+            log.error("%s: is not rebuilt by itself: %s", order.host, said)
+            about = {"host": order.host, "refusal": said, "reasons": answer.reasons}
+            self.noted(Happened("rejoin_refused", about))
 
     def job_ended(self, host: str, ended: Ended) -> None:
         """Keep in the history that a job which rebuilt a host has ended; its agent says so for a while."""

@@ -16,10 +16,19 @@ from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.kill_host import kill_host
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.act.spoken import Spoken, answered
-from mmm.monitor.world.events import Answer, Answered, Doubted, Event, Killed, LogRead, VipLooked
+from mmm.monitor.world.events import (
+    Answer,
+    Answered,
+    Doubted,
+    Event,
+    Killed,
+    LogRead,
+    RejoinAnswered,
+    VipLooked,
+)
 from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.move import Phase
-from mmm.monitor.world.orders import AskOthers, KillHost, LookForVip, Order, ReadLog, Tell
+from mmm.monitor.world.orders import AskOthers, KillHost, LookForVip, Order, ReadLog, Rejoin, Tell
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.network.neighbours import is_absent
@@ -81,6 +90,8 @@ class Orders:
             case ReadLog():
                 host = self._world().conf.hosts[order.host]
                 self._post(LogRead(order.host, await self._checks.read_log(host, order.since)))
+            case Rejoin():
+                await self._rejoin(order)
 
     async def _look_for(self, order: LookForVip) -> None:
         host = self._world().conf.hosts[order.host]
@@ -97,6 +108,17 @@ class Orders:
             absent_now = Happened("absent", about)
             log.warning("%s", absent_now)
             self._chronicle.noted(absent_now)
+
+    async def _rejoin(self, order: Rejoin) -> None:
+        before = self._world().hosts[order.host].attempt
+        answer = await self._agents.rejoin(self._world().conf.hosts[order.host], order.wanted)
+        if answer is None:
+            event = RejoinAnswered(order.host, False, ("its agent has not answered",), ("no_agent",))
+        else:
+            came = answer.came
+            event = RejoinAnswered(order.host, came.begun, came.lines, came.codes, answer.why)
+        self._post(event)
+        self._chronicle.rebuilt_by_itself(order, event, before)
 
     async def _kill(self, order: KillHost) -> None:
         log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
+from mmm.monitor.apply.rebuilt import told_of
 from mmm.monitor.assess import loss, other_monitor, slaves_first
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.events import Answer, Answered
@@ -36,7 +37,7 @@ def answered(world: World, event: Answered, now: float) -> World:
     if flight is None or event.number != host.agent.orders.number:
         return world
     if event.uptime is not None:
-        host = _heard(host, event, event.uptime, now)
+        host = told_of(_heard(host, event, event.uptime, now), event, now)
         world = loss.salvaged(world, event.host, event.salvaged)
         world = loss.caught_up(world, event.host, event.caught_up)
     link = host.agent
@@ -65,7 +66,7 @@ def _heard(host: HostWorld, event: Answered, uptime: float, now: float) -> HostW
         about=_about(event, link),
         kill=replace(link.kill, failed=None),
     )
-    return replace(host, system=host.system.heard(uptime, online=online), agent=link, job=event.job)
+    return replace(host, system=host.system.heard(uptime, online=online), agent=link)
 
 
 def _about(event: Answered, link: AgentLink) -> About:

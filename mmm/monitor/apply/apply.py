@@ -7,6 +7,7 @@ from mmm.monitor.apply.checked import checked
 from mmm.monitor.apply.exited import exited
 from mmm.monitor.apply.killed import killed
 from mmm.monitor.apply.network import network
+from mmm.monitor.apply.rebuilt import ordered
 from mmm.monitor.decide import leases
 from mmm.monitor.world.check_results import PingChecked, ReplicaChecked, ServerChecked
 from mmm.monitor.world.events import (
@@ -19,6 +20,7 @@ from mmm.monitor.world.events import (
     Network,
     Noted,
     Opinions,
+    RejoinAnswered,
     ServerExited,
     ServerWatched,
     VipLooked,
@@ -36,6 +38,8 @@ def apply(world: World, event: Event, now: float) -> World:
             return exited(world, event, now)
         case Answered():
             return answered(world, event, now)
+        case RejoinAnswered():
+            return ordered(world, event, now)
         case Killed():
             return killed(world, event, now)
         case VipLooked():

@@ -17,6 +17,7 @@ from mmm.monitor.world.orders import (
     LookForVip,
     Order,
     ReadLog,
+    Rejoin,
     Tell,
 )
 from mmm.monitor.world.world import World
@@ -86,7 +87,7 @@ def _steps(before: World, world: World, now: float) -> Iterator[str]:
 def _obeyed(world: World, order: Order, now: float) -> World:
     if isinstance(order, KillHost):
         return apply(world, Killed(order.host), now)
-    if isinstance(order, ReadLog):
+    if isinstance(order, ReadLog | Rejoin):
         return world
     if isinstance(order, LookForVip):
         return apply(world, VipLooked(order.host, order.vip, absent=True), now)
@@ -96,7 +97,7 @@ def _obeyed(world: World, order: Order, now: float) -> World:
 
 
 def _said(before: World, world: World, order: Order) -> str:
-    if isinstance(order, ReadLog):
+    if isinstance(order, ReadLog | Rejoin):
         return ""
     if isinstance(order, KillHost):
         return f"{order.host}: kill_host is run, because it cannot be told"

@@ -14,7 +14,7 @@ from mmm.monitor.assess import (
     readiness,
     silent_lag,
 )
-from mmm.monitor.decide import unheld, waiting
+from mmm.monitor.decide import auto_rejoin, unheld, waiting
 from mmm.monitor.decide.vacancy import Reason, Vacancy, vacancy
 from mmm.monitor.report import losses
 from mmm.monitor.report.clock import Clock
@@ -149,11 +149,7 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
     diagnosed = diagnosis.said(world, name) if looks else None
     if world.only_ping_lost(name):
         yield Warned("ping_ignored", about)
-    if host.job is not None:
-        yield Warned("being_rebuilt", about, {"said": rebuilt(name, host.job)})
-    elif extra:
-        fields = {"extra": str(extra), "master": divergence.opposite(world)}
-        yield Warned("extra_transactions", about, fields)
+    yield from _data(world, name, now)
     if host.replication.skipped_at:
         yield Warned("rows_skipped", about, {"master": host.replication.skipped_at})
     if stalled := silent_lag.said(world, name):
@@ -175,6 +171,18 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
     )
     if host.state not in (State.ONLINE, State.ADMIN_OFFLINE) and not told_already:
         yield Warned("out_of_use", about, {"state": str(host.state), "why": _why_out(View(world, name, now))})
+
+
+def _data(world: World, name: str, now: float) -> Iterator[Warned]:
+    """Say what keeps the host's data from those of the active master, and what is done about it."""
+    job, extra = world.hosts[name].job, divergence.unshared(world, name)
+    if job is not None:
+        yield Warned("being_rebuilt", (name,), {"said": rebuilt(name, job)})
+    elif extra:
+        fields = {"extra": str(extra), "master": divergence.opposite(world)}
+        yield Warned("extra_transactions", (name,), fields)
+    if auto_rejoin.needed(world, name) and (against := auto_rejoin.kept(world, name, now)):
+        yield Warned("not_rebuilt", (name,), {"said": against})
 
 
 def _diagnosis(world: World, name: str, found: diagnosis.Diagnosed) -> Warned:

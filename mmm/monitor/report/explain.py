@@ -8,7 +8,7 @@ from typing import Any
 
 from mmm.monitor.assess import diagnosis, divergence
 from mmm.monitor.command.in_use import refusal
-from mmm.monitor.decide import unheld
+from mmm.monitor.decide import auto_rejoin, unheld
 from mmm.monitor.decide.reconcile import holders
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.states import conditions
@@ -63,6 +63,7 @@ def _host(view: View, clock: Clock) -> dict[str, Any]:
         "kept_by": _kept_by(holding, view) if kept and holding else None,
         "checks": list(_checks(view, clock)),
         "job": None if host.job is None else encoded(rebuilt(view.name, host.job)),
+        "auto_rejoin": _auto_rejoin(view),
         "suspended": list(divergence.lost_masters(view.world, view.name))
         if divergence.keeps_away(view.world, view.name)
         else [],
@@ -74,6 +75,15 @@ def _host(view: View, clock: Clock) -> dict[str, Any]:
             "kill_host": link.kill.running,
         },
     }
+
+
+def _auto_rejoin(view: View) -> dict[str, Any] | None:
+    """Return why the host is rebuilt by itself, and what speaks against doing so now; None: it does not need it."""
+    why = auto_rejoin.needed(view.world, view.name)
+    if why is None:
+        return None
+    against = auto_rejoin.kept(view.world, view.name, view.now)
+    return {"why": encoded(why), "kept": against and encoded(against)}
 
 
 def _kept_by(rule: Rule, view: View) -> dict[str, Any]:
@@ -128,6 +138,8 @@ def _may_apply(rule: Rule, view: View) -> bool:
         return False
     if conditions.REPLICATION_EXCUSED in when and view.peer_online:
         return False
+    if conditions.REBUILT in when and auto_rejoin.needed(view.world, view.name) is None:
+        return False
     return not ({conditions.WAITED, conditions.CALM} & when and view.monitor.auto_set_online <= 0)
 
 
@@ -150,6 +162,9 @@ def _host_lines(host: Mapping[str, Any]) -> Iterator[str]:
         yield f"    diagnosis: {found['code']}: {found['text']}"
     if kept := host["kept_by"]:
         yield f"    kept {host['state']} ({kept['rule']}): {kept['text']}"
+    if again := host["auto_rejoin"]:
+        but = f", but {again['kept']['text']}" if again["kept"] else ": its agent is ordered to"
+        yield f"    would be rebuilt by itself{but}"
     told = _told(host["why"])
     for check in host["checks"]:
         yield f"    {_check_line(check, told=told.get(check['check']) == check['finding'])}"

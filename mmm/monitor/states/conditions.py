@@ -167,6 +167,12 @@ SHORT = Condition(
     "it was gone for too long, or has rebooted: its uptime is {uptime:.0f} s, and was"
     " {last_uptime:.0f} s when it was last seen ONLINE",
 )
+REBUILT = Condition(
+    "rebuilt",
+    "`auto_rejoin` is set, and a job that rebuilt it has ended well since it is in this state",
+    lambda v: v.rebuilt_by_itself,
+    "no job has rebuilt it",
+)
 WAITED = Condition(
     "waited",
     "it has been in this state for auto_set_online seconds",

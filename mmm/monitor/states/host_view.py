@@ -8,6 +8,7 @@ from mmm.config.model import Monitor
 from mmm.gtid.place import Written
 from mmm.gtid.transactions import Surplus
 from mmm.monitor.assess import divergence, full_disk, promotion, proof, second_opinion
+from mmm.monitor.world.attempt import Step
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.rebuilt import Rebuilt, rebuilt
@@ -165,6 +166,13 @@ class View:
         """Tell whether it was gone for less than a minute, without a reboot."""
         known = self.host.system.last_uptime > 0 and not self.host.system.rebooted
         return known and 0 < self.outage < SHORT_OUTAGE
+
+    @property
+    def rebuilt_by_itself(self) -> bool:
+        """Tell whether it was rebuilt in this state, and `auto_rejoin` is to bring it back."""
+        last = self.host.attempt
+        done = last is not None and last.step is Step.DONE and last.at >= self.host.since
+        return done and bool(self.monitor.auto_rejoin)
 
     @property
     def waited(self) -> float:

@@ -78,7 +78,7 @@ class Cause:
     code: str = ""
     """UNKNOWN: the server's error, as mmm.mysql.session.errors.ErrorKind has it, or `internal`.
 
-    ERROR: `refused_by_source`, `source_lacks_log`.
+    ERROR: `refused_by_source`, `source_lacks_log`, `rows_differ`.
     """
     number: int = 0
     """The server's error number."""

@@ -9,7 +9,7 @@ from mmm.monitor.world.check_results import PingChecked, ReplicaChecked, ServerC
 from mmm.monitor.world.examined import Met
 from mmm.wire.caught_up import CaughtUp
 from mmm.wire.doubts import Doubt
-from mmm.wire.job import Job
+from mmm.wire.job import Ended, Job
 from mmm.wire.questions import Note
 from mmm.wire.salvaged import Salvaged
 
@@ -62,6 +62,26 @@ class Answered:
     """What it got of other replicas before it took writes."""
     job: Job | None = None
     """The job that rebuilds its host, and has not ended."""
+    ended: Ended | None = None
+    """The last one that has ended, for a while after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejoinAnswered:
+    """An order to rebuild a host has ended: it has begun there, or `why` it has not; `lines` say so in words."""
+
+    host: str
+    begun: bool
+    lines: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    """Why the tool has refused."""
+    why: str = ""
+    """The code of an ERROR."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Return the codes of why it has not begun."""
+        return self.codes or (self.why,) * bool(self.why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +184,7 @@ Event = (
     | Network
     | Noted
     | Opinions
+    | RejoinAnswered
     | ServerWatched
     | VipLooked
 )

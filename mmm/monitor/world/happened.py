@@ -40,6 +40,8 @@ class Happened(Said):
         "confirmed_dead": _confirmed_dead,
         "absent": _absent,
         "loss": "{said}",
+        "rejoin_ordered": "{host}: is rebuilt by itself: {why}",
+        "rejoin_refused": "{host}: is not rebuilt by itself: {refusal}",
         "rejoined": _rejoined,
         "rejoin_taken_back": "{host}: its rejoin from {donor} was taken back, see mmm_tools.log there",
     }

@@ -8,6 +8,7 @@ from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Tail
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Executed, Transactions
+from mmm.monitor.world.attempt import Attempt
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.said import Said
@@ -216,6 +217,10 @@ class HostWorld:
     """What is wrong on the host, as its agent said last."""
     job: Job | None = None
     """The job that gives it other data and has not ended, as its agent said last."""
+    ended_job: str = ""
+    """The name of the last job of that kind that its agent has told the end of."""
+    attempt: Attempt | None = None
+    """The last order to rebuild it by itself; None: there was none since the monitor was started."""
     unwatched: str = ""
     """Why its agent cannot watch the process of its server; empty where it can, or was not asked."""
     replication: Replication = Replication()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from mmm.config.model import Vip
 from mmm.gtid.place import LogPlace
+from mmm.monitor.world.said import Said
+from mmm.wire.rejoin import Wanted
 from mmm.wire.status import LeaseOffer, Status
 
 
@@ -58,4 +60,13 @@ class ReadLog:
     since: LogPlace
 
 
-Order = Tell | KillHost | LookForVip | AskOthers | ReadLog
+@dataclass(frozen=True, slots=True)
+class Rejoin:
+    """Have the host's agent rebuild it, for the reason `why`; ends in RejoinAnswered."""
+
+    host: str
+    wanted: Wanted
+    why: Said
+
+
+Order = Tell | KillHost | LookForVip | AskOthers | ReadLog | Rejoin

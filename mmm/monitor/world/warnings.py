@@ -53,6 +53,7 @@ SENTENCES: Mapping[str, str] = {
         "host {names} has {extra} that {master} lacked when it went on without it: see explain {names}"
     ),
     "being_rebuilt": "{names} {said}",
+    "not_rebuilt": "{names} would be rebuilt by itself, but {said}",
     "rows_skipped": (
         "host {names} may lack rows: its agent, one of MMM 2.x, went on at the end of {master}'s binary log when"
         " {master} took writes already; compare its data or rebuild it, then set it offline and online"

@@ -15,6 +15,8 @@ DETACHED = "//"
 LIFTING = "///"
 """Begins it likewise while MariaDB's relay log is read to its end, see mmm.mysql.server.delay."""
 _DIGITS = 20
+_ROWS_DIFFER = frozenset({1032, 1062, 1451, 1452, 1950})
+"""No such row, a row with that key is there, a foreign key forbids it, and a GTID that is older than the last one."""
 _LACKS_LOG = frozenset({1236, 13114})  # the second is what MySQL calls it since 8.0
 
 
@@ -72,6 +74,11 @@ class ReplicaStatus:
     def source_lacks_log(self) -> bool:
         """Tell whether the source has no binary log, or not what this replica asks for, which no waiting mends."""
         return self.io_running != "Yes" and self.io_errno in _LACKS_LOG
+
+    @property
+    def rows_differ(self) -> bool:
+        """Tell whether what it received does not fit what it has, which no waiting mends."""
+        return not self.sql_running and self.sql_errno in _ROWS_DIFFER
 
     @property
     def all_applied(self) -> bool:
