@@ -1,6 +1,9 @@
+import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 
 from mmm.lease.rules import FOREVER
 from mmm.monitor.act import status_file
+from mmm.monitor.act.saving import Saving
 from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.host import State
@@ -113,3 +117,23 @@ def test_what_a_monitor_left_that_was_killed_while_saving_goes_with_the_next_wri
     status_file.write(path, "db1|ONLINE|writer(192.168.100.250)\n")
     assert path.read_text() == "db1|ONLINE|writer(192.168.100.250)\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+async def test_a_world_that_says_the_same_is_not_handed_to_a_thread_again(tmp_path: Path) -> None:
+    """Four turns a second find nothing to write: what they cost is most of what a monitor at rest does."""
+    path, now = tmp_path / "mmm_mond.status", [world({WRITER: "db1"})]
+    handed: list[object] = []
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, *what: Any, **more: Any) -> Any:
+            handed.append(what)
+            return super().submit(*what, **more)
+
+    asyncio.get_running_loop().set_default_executor(Counting(1))
+    saving = Saving(path, lambda: now[0])
+    for _ in range(3):
+        await saving.record()
+    assert (len(handed), path.read_text()) == (1, status_file.encode(now[0]))
+    now[0] = world({WRITER: "db2"})
+    await saving.record()
+    assert (len(handed), path.read_text()) == (2, status_file.encode(now[0]))

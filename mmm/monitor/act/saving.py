@@ -39,6 +39,8 @@ class Saving:
         """Have the file say what the world is; returns once that is written, or cannot be."""
         async with self._writing:
             text = status_file.to_save(self._text, self._world())
+            if text == self._text:  # as after most turns: to wake a thread costs more than a turn does
+                return
             await asyncio.get_running_loop().run_in_executor(None, self._write, text)
 
     def record_now(self) -> None:
