@@ -68,11 +68,12 @@ bench: install
 	$(BIN)/python -m bench $(ARGS)
 
 # MOVES of the writer on SERVER, as for mmm_sandbox up, while clients write; SEMI_SYNC=1: nothing may be lost then.
+# AUTO_REJOIN=1: no host may need hands.
 # docs/torture.md tells what they come to.
 SERVER ?= mariadb
 MOVES ?= 200
 torture: install
-	$(BIN)/python -m bench.torture --server $(SERVER) --moves $(MOVES) $(if $(SEMI_SYNC),--semi-sync)
+	$(BIN)/python -m bench.torture --server $(SERVER) --moves $(MOVES) $(if $(SEMI_SYNC),--semi-sync) $(if $(AUTO_REJOIN),--auto-rejoin)
 
 deploy:
 	setup/deploy

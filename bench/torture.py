@@ -1,6 +1,6 @@
 """Moves the writer again and again while clients write, and says what was lost, doubled or left different.
 
-python -m bench.torture [--server NAME] [--moves N] [--only NAME,…] [--semi-sync] [--name NAME]
+python -m bench.torture [--server NAME] [--moves N] [--only NAME,…] [--semi-sync] [--auto-rejoin] [--name NAME]
 
 Exit status 1 when anything was found that must never be; the cluster is then left as it is, unless --go-on.
 """
@@ -13,7 +13,7 @@ from collections import Counter
 
 from mmm.proving.rounds import ROUNDS
 from mmm.proving.torture import Found, prepare, torture
-from mmm.sandbox.machines.conf import Conf, fast
+from mmm.sandbox.machines.conf import Conf, by_itself, fast
 from mmm.sandbox.semi_sync import options
 from mmm.sandbox.up import down, up
 
@@ -33,11 +33,15 @@ def main() -> int:
     parser.add_argument(
         "--semi-sync", action="store_true", help="the masters acknowledge commits: nothing is lost"
     )
+    parser.add_argument(
+        "--auto-rejoin", action="store_true", help="the monitor rebuilds hosts: none may need hands"
+    )
     parser.add_argument("--name", default="torture", help="name of the sandbox (default torture)")
     parser.add_argument("--go-on", action="store_true", help="go on after a finding")
     args = parser.parse_args()
     wanted = [way for way in ROUNDS if not args.only or way.name in args.only.split(",")]
     conf = fast(Conf(monitor={"flap_count": 0, "failover_block": 0}))
+    conf = by_itself(conf) if args.auto_rejoin else conf
     more = options(args.server) if args.semi_sync else {}
     sandbox = up(args.name, conf=conf, server=args.server, options=more)
     look = f"the cluster is left for a look: mmm_sandbox --name {args.name} status"
@@ -45,7 +49,7 @@ def main() -> int:
     try:
         prepare(sandbox)
         for number, way in enumerate(itertools.cycle(wanted), 1):
-            found.append(torture(sandbox, way, number, semi_sync=args.semi_sync))
+            found.append(torture(sandbox, way, number, semi_sync=args.semi_sync, by_itself=args.auto_rejoin))
             print(f"{number:>4} {time.monotonic() - began:7.1f} s  {found[-1]}", flush=True)
             if found[-1].bad and not args.go_on:
                 print(look, flush=True)

@@ -2,7 +2,8 @@
 
 A round: clients write (mmm.proving.workload), the writer moves or is made to, clients write on and stop, what was
 broken is healed, and every deed is looked for on every host. A host that has transactions which the others never got
-is reported, and brought back by mmm_rejoin.
+is reported, and brought back by mmm_rejoin; with `by_itself` by nobody but the monitor, and then what was thrown away
+has to be in a saved file, and nowhere else.
 """
 
 import json
@@ -18,9 +19,10 @@ from mmm.proving.announced import Announced
 from mmm.proving.losses import Losses
 from mmm.proving.outcomes import ACKNOWLEDGED, REFUSED, UNKNOWN
 from mmm.proving.rounds import Round, peer
+from mmm.proving.thrown_away import Saves, ThrownAway
 from mmm.proving.vip_clients import Plan, Started
 from mmm.proving.workload import COUNTER_TABLE, DATABASE, DEED_TABLE
-from mmm.sandbox.apart import LIMIT, come_apart, out_of_use, reunite
+from mmm.sandbox.apart import LIMIT, come_apart, out_of_use, reunite, whole_again
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.machine import SandboxError, python
@@ -57,11 +59,14 @@ class Found:
     """What MMM said of the loss, in the order in which it said so: the last is what it knew at the end."""
     hands: dict[str, str] = field(default_factory=dict)
     """The hosts that did not come back by themselves, with what they were."""
+    saved: list[ThrownAway] = field(default_factory=list)
+    """What hosts have saved that the monitor has had rebuilt."""
 
     def __str__(self) -> str:
         moved = f"{self.moves} moves" if self.moves else f"not moved ({self.answer})"
         rest = [f"{self.lost} LOST"] * bool(self.lost) + [f"said: {said}" for said in self.told]
         rest += [f"{name} needed hands: {why}" for name, why in self.hands.items()]
+        rest += list(map(str, self.saved))
         rest += [f"BAD: {bad}" for bad in self.bad]
         return f"{self.name}: {moved}, {self.acknowledged} deeds, {self.unknown} unknown" + "".join(
             f"; {each}" for each in rest
@@ -134,12 +139,15 @@ def prepare(sandbox: Sandbox) -> None:
         sql.execute(sandbox.machine(name), statements)
 
 
-def torture(sandbox: Sandbox, way: Round, number: int, *, semi_sync: bool = False) -> Found:
+def torture(
+    sandbox: Sandbox, way: Round, number: int, *, semi_sync: bool = False, by_itself: bool = False
+) -> Found:
     """Do one round on a healthy cluster and leave it healthy; raises SandboxError, NotInTimeError, SqlError.
 
     With `semi_sync` the masters acknowledge each other's commits (mmm.sandbox.semi_sync), and nothing may be
-    lost.
+    lost. With `by_itself` no host may need hands (`auto_rejoin`).
     """
+    saves = Saves(sandbox)
     moves, answer, writer = 0, "", None
     losses = Losses(sandbox, time.monotonic)
     if semi_sync:
@@ -154,17 +162,20 @@ def torture(sandbox: Sandbox, way: Round, number: int, *, semi_sync: bool = Fals
             moves += peer(sandbox, writer) in sandbox.holders(sandbox.layout.writer_ip)
         clients.wait(_DEEDS)
     found = Found(way.name, moves, len(clients.deeds[ACKNOWLEDGED]), len(clients.deeds[UNKNOWN]), answer)
-    _mend(sandbox, found)
+    _mend(sandbox, found, by_itself=by_itself)
+    found.saved = saves.read()
+    if by_itself:
+        found.apart += list(map(str, found.saved))
     found.told = [said for said in losses.read() if said.host == writer]
     if sandbox.server.flavour.mariadb and sandbox.server.flavour.version < _ATOMIC_DDL:
         found.apart += _without_unlogged(sandbox, number, clients.deeds[UNKNOWN])
     _verify(sandbox, number, clients.deeds, found)
-    found.bad += judged(way, found, semi_sync=semi_sync)
+    found.bad += judged(way, found, semi_sync=semi_sync, by_itself=by_itself)
     _tidy(sandbox, number)
     return found
 
 
-def judged(way: Round, found: Found, *, semi_sync: bool = False) -> list[str]:
+def judged(way: Round, found: Found, *, semi_sync: bool = False, by_itself: bool = False) -> list[str]:
     """Return what must not be of what a round came to."""
     bad = [
         f"{found.lost} acknowledged deeds are lost, and MMM said: {said}"
@@ -179,7 +190,9 @@ def judged(way: Round, found: Found, *, semi_sync: bool = False) -> list[str]:
         bad.append("a planned move lost something")
     if way.planned and not way.refusable and not found.moves:
         bad.append("a planned move was not made")
-    if found.hands and not found.apart:
+    if found.hands and by_itself:
+        bad.append("a host needed hands, and auto_rejoin is on")
+    elif found.hands and not found.apart:
         bad.append("a host without extra transactions did not come back")
     return bad
 
@@ -210,12 +223,16 @@ def _move(sandbox: Sandbox, target: str) -> str:
         time.sleep(0.05)
 
 
-def _mend(sandbox: Sandbox, found: Found) -> None:
-    """Heal, find the hosts that have come apart, copy data to them, and wait for a healthy cluster."""
+def _mend(sandbox: Sandbox, found: Found, *, by_itself: bool) -> None:
+    """Heal, find the hosts that have come apart, copy data to them, and wait for a healthy cluster.
+
+    What has to mend itself gets the time for it first.
+    """
     heal(sandbox)
+    left = whole_again(sandbox) if by_itself else {}
     apart = come_apart(sandbox)
     found.apart += [f"{name} has {extra} alone" for name, extra in apart.items()]
-    found.hands = out_of_use(sandbox, apart)
+    found.hands = {**out_of_use(sandbox, apart), **left}
     reunite(sandbox, apart)
     settle(sandbox, LIMIT)
     catch_up(sandbox, LIMIT)
@@ -262,7 +279,34 @@ def _verify(sandbox: Sandbox, run: int, deeds: Mapping[str, Mapping[Deed, str]],
         ghosts = [deed for deed in deeds[REFUSED] if deed in there]
         if ghosts:
             found.bad.append(f"refused and yet on {name}: {_some(ghosts)}")
-    found.bad += _differences(sandbox)
+    found.bad += _differences(sandbox) + _not_kept(seen, run, deeds[ACKNOWLEDGED], found, writer)
+
+
+def _not_kept(
+    seen: Mapping[str, Mapping[Deed, int]],
+    run: int,
+    acknowledged: Mapping[Deed, str],
+    found: Found,
+    writer: str | None,
+) -> list[str]:
+    """Return what was thrown away and is in no saved file, or in one and yet on a host."""
+    kept = {deed for each in found.saved for deed in _deeds(each, run)}
+    bad = []
+    if found.saved and (
+        gone := [each for each in acknowledged if each not in seen[writer or ""] and each not in kept]
+    ):
+        bad.append(f"lost, and in no saved file: {_some(gone)}")
+    for name, there in seen.items():
+        if both := kept & there.keys():
+            bad.append(f"saved as thrown away, and yet on {name}: {_some(both)}")
+    return bad
+
+
+def _deeds(thrown: ThrownAway, run: int) -> set[Deed]:
+    rows = thrown.rows(DEED_TABLE)
+    found = {(int(row["client"]), int(row["n"])) for row in rows if int(row["run"]) == run}
+    made = (name.split("_") for name in thrown.tables if name.startswith(f"made_{run}_"))
+    return found | {(int(client), int(number)) for _, _, client, number in made}
 
 
 def _seen(sandbox: Sandbox, host: str, run: int) -> Counter[Deed]:

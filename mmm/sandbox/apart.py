@@ -17,6 +17,8 @@ from mmm.sandbox.witness.health import host_facts
 LIMIT = 90.0
 BY_ITSELF = 30.0
 """Seconds in which a host that can be used again is ONLINE without anybody's help, with the checks of the sandbox."""
+REBUILT = 180.0
+"""Seconds in which all hosts are ONLINE where `auto_rejoin` is on, though each of them has to be rebuilt."""
 _ARRIVAL = 5.0
 """What a host logged last, the end of a temporary table say, may be on its way to the writer, in seconds."""
 
@@ -55,6 +57,19 @@ def out_of_use(sandbox: Sandbox, apart: Mapping[str, str]) -> dict[str, str]:
         for name in sandbox.hosts
         if (state := states.get(name, "?")) != "ONLINE" or name in apart
     }
+
+
+def whole_again(sandbox: Sandbox) -> dict[str, str]:
+    """Wait until all hosts are ONLINE, without helping them; returns those that are not, with their states."""
+    states: dict[str, str] = {}
+
+    def whole() -> bool:
+        states.update(sandbox.states())
+        return bool(states) and set(states.values()) == {"ONLINE"}
+
+    with contextlib.suppress(NotInTimeError):
+        sandbox.wait_until(whole, REBUILT, "all hosts are ONLINE")
+    return {name: states.get(name, "?") for name in sandbox.hosts if states.get(name) != "ONLINE"}
 
 
 def reunite(sandbox: Sandbox, apart: Mapping[str, str]) -> None:

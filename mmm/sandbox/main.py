@@ -129,6 +129,9 @@ def _chaos_options(chaos: argparse.ArgumentParser) -> None:
     chaos.add_argument("--faults", type=int, help="end only after this many faults, however long it takes")
     chaos.add_argument("--seed", type=int, help="which faults (default: a new seed)")
     chaos.add_argument("--server", default="mariadb", help="as for up, when there is no sandbox of that name")
+    chaos.add_argument(
+        "--auto-rejoin", action="store_true", help="with auto_rejoin in its conf: no host may need hands"
+    )
     chaos.add_argument("--history", type=Path, metavar="FILE", help="keep what was recorded")
     chaos.add_argument("--judge", type=Path, metavar="FILE", help="only judge what was recorded before")
 
@@ -270,6 +273,7 @@ def _chaos(args: argparse.Namespace) -> int:
     wanted = Wanted(
         seed=int(args.seed if args.seed is not None else time.time()),
         seconds=args.seconds, faults=args.faults or 0, server=args.server, keep=args.history,
+        auto_rejoin=args.auto_rejoin,
     )  # fmt: skip
     return chaos(getattr(args, "name", "chaos"), wanted, _say)
 

@@ -18,6 +18,7 @@ from mmm.proving.chaos.history import (
     Hand,
     Held,
     History,
+    Kept,
     Look,
     Row,
     Said,
@@ -257,3 +258,21 @@ def test_a_history_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> 
     again = read(tmp_path / "history")
     assert replace(again, contents=()) == replace(full, contents=())
     assert judge(again) == judge(full)
+
+
+def test_with_auto_rejoin_what_is_lost_is_in_a_saved_file_and_nowhere_else_and_nobody_needs_hands() -> None:
+    last = BEFORE[-1]
+    said = Announced(13.0, "db1", "db2", str(LossCode.AT_MOST), 1)
+    lost = replace(lacking(RIGHT, last), about={**RIGHT.about, "auto_rejoin": True}, announced=(said,))
+    kept = Kept("db1", "db1-20261129-074101", 1, {last.client: (last.number,)})
+    assert judge(replace(lost, kept=(kept,))).clean
+    assert judge(lost).not_kept == [f"1 rows are lost, and in no saved file: client {last.number}"]
+    for bad, words in (
+        (replace(RIGHT, about=lost.about, kept=(kept,)), "saved as thrown away, and yet on db1"),
+        (replace(lost, kept=(kept,), hands=(Hand("db1", "AWAITING_RECOVERY", 1),)), "db1 needed hands"),
+    ):
+        verdict = judge(bad)
+        assert words in verdict.not_kept[0]
+        assert not verdict.clean
+        assert words in report(bad, verdict)
+    assert not judge(replace(lost, about=RIGHT.about)).not_kept, "else an admin decides"

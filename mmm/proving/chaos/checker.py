@@ -8,6 +8,8 @@
     two holders     The VIP was bound on two hosts at the same time.
     lost            Acknowledged, and not on the writer at the end. MMM must have said so of the server that took it,
                     and every upper bound it gave must be one; what it said is unknown counts apart.
+    not kept        Lost, and in nothing that a rebuilt host has saved; or saved as thrown away, and yet on a host. Only
+                    where hosts are rebuilt by themselves: `auto_rejoin`. Then no host may need hands, either.
     not as told     Refused, and yet there; there twice; not on all hosts at the end.
     without writer  Between two acknowledged rows more than NOTICED seconds passed, and in part of them there was a
                     candidate: a master without a fault on it, whose server answered the client's machine and had all
@@ -99,6 +101,7 @@ class Verdict:
     not_as_told: list[str]
     unhealed: list[str]
     gaps: list[Gap]
+    not_kept: list[str] = field(default_factory=list)
     acknowledged: Mapping[str, int] = field(default_factory=dict)
     """By server."""
     reigns: int = 0
@@ -107,7 +110,14 @@ class Verdict:
     @property
     def clean(self) -> bool:
         """Tell whether no promise was broken."""
-        broken = (self.two_writers, self.strays, self.two_holders, self.wrong_losses, self.not_as_told)
+        broken = (
+            self.two_writers,
+            self.strays,
+            self.two_holders,
+            self.wrong_losses,
+            self.not_as_told,
+            self.not_kept,
+        )
         return not any(broken) and not self.unhealed
 
     @property
@@ -127,6 +137,7 @@ def judge(history: History) -> Verdict:
         losses=list(_losses(history, acknowledged)),
         not_as_told=list(_not_as_told(history)),
         unhealed=list(history.unhealed),
+        not_kept=list(_not_kept(history, acknowledged)) if history.about.get("auto_rejoin") else [],
         gaps=list(_gaps(history, acknowledged)),
         acknowledged=Counter(row.server for row in acknowledged),
         reigns=reigns if acknowledged else 0,
@@ -235,6 +246,26 @@ def _not_as_told(history: History) -> Iterator[str]:
             yield f"{len(ghosts)} rows were refused and are on {host}: {_keys(ghosts)}"
         if (differs := rows.keys() ^ writer.keys()) and not history.unhealed:
             yield f"{host} and {history.writer} differ in {len(differs)} rows: {_keys(differs)}"
+
+
+def _not_kept(history: History, acknowledged: Sequence[Row]) -> Iterator[str]:
+    """Yield what was thrown away and is in no saved file, or in one and yet on a host, and hosts that needed hands."""
+    kept = {
+        (client, number) for each in history.kept for client, rows in each.rows.items() for number in rows
+    }
+    has = {
+        contents.host: {(client, number) for client, rows in contents.rows.items() for number in rows}
+        for contents in history.contents
+    }
+    there = has.get(history.writer, set())
+    gone = [key for row in acknowledged if (key := (row.client, row.number)) not in there and key not in kept]
+    if gone:
+        yield f"{len(gone)} rows are lost, and in no saved file: {_keys(gone)}"
+    for host, rows in has.items():
+        if both := kept & rows:
+            yield f"{len(both)} rows are saved as thrown away, and yet on {host}: {_keys(both)}"
+    for hand in history.hands:
+        yield f"{hand.host} needed hands after round {hand.round}: {hand.why}"
 
 
 def _gaps(history: History, acknowledged: Sequence[Row]) -> Iterator[Gap]:

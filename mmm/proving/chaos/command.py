@@ -15,6 +15,7 @@ from mmm.proving.chaos.plan import rounds
 from mmm.proving.chaos.report import report
 from mmm.proving.chaos.run import CONF, Run
 from mmm.sandbox.cluster import Sandbox, Say
+from mmm.sandbox.machines.conf import by_itself
 from mmm.sandbox.up import down, up
 from mmm.sandbox.witness.health import settle
 
@@ -29,6 +30,8 @@ class Wanted:
     seconds: float
     faults: int = 0
     server: str = "mariadb"
+    auto_rejoin: bool = False
+    """Hosts are rebuilt by the monitor, and none may need hands."""
     keep: Path | None = None
     """Where to keep the history."""
 
@@ -37,6 +40,7 @@ class Wanted:
         """Return the command that does the same faults again."""
         words = ["mmm_sandbox", "chaos", "--seed", str(self.seed), "--seconds", f"{self.seconds:g}"]
         words += ["--faults", str(self.faults)] * bool(self.faults)
+        words += ["--auto-rejoin"] * self.auto_rejoin
         words += ["--server", self.server] * (self.server != "mariadb")
         return shlex.join(words)
 
@@ -44,12 +48,14 @@ class Wanted:
 def chaos(name: str, wanted: Wanted, say: Say) -> int:
     """Do a run and say what came of it; returns the exit status, 1 where a promise was broken. Raises SandboxError."""
     own = not Sandbox(name).mark.is_file()
-    sandbox = up(name, conf=CONF, server=wanted.server, say=say) if own else Sandbox.attach(name)
+    conf = by_itself(CONF) if wanted.auto_rejoin else CONF
+    sandbox = up(name, conf=conf, server=wanted.server, say=say) if own else Sandbox.attach(name)
     settle(sandbox, _LIMIT)
     say(f"again: {wanted.command}")
     about = {"seed": wanted.seed, "server": sandbox.server.version, "command": wanted.command}
+    alone = wanted.auto_rejoin
     with _interrupted() as interrupted:
-        found = Run(sandbox, about, say).go(
+        found = Run(sandbox, {**about, "auto_rejoin": alone}, say, by_itself=alone).go(
             rounds(wanted.seed),
             lambda run: (
                 interrupted.is_set() or (run.seconds >= wanted.seconds and run.faults >= wanted.faults)

@@ -62,6 +62,16 @@ class Hand:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Rows that a host has saved when it was rebuilt, because it alone had them: of each client the numbers."""
+
+    host: str
+    folder: str
+    transactions: int
+    rows: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """A line of a daemon's log, at the moment at which it was read there: the daemons' wall clocks are shifted."""
 
@@ -105,6 +115,7 @@ class History:
     """For people: nothing is judged by it."""
     announced: tuple[Announced, ...] = ()
     hands: tuple[Hand, ...] = ()
+    kept: tuple[Kept, ...] = ()
     looks: tuple[Look, ...] = ()
     contents: tuple[Contents, ...] = ()
     unhealed: tuple[str, ...] = field(default=())
@@ -113,7 +124,7 @@ class History:
 
 _KINDS: Mapping[str, type] = {
     "rows": Row, "struck": Struck, "repairs": Struck, "held": Held, "said": Said, "announced": Announced,
-    "hands": Hand, "looks": Look, "contents": Contents,
+    "hands": Hand, "kept": Kept, "looks": Look, "contents": Contents,
 }  # fmt: skip
 
 

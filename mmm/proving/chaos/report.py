@@ -43,6 +43,10 @@ def _findings(history: History, verdict: Verdict) -> Iterator[str]:
     yield from _listed("times in which two hosts had the VIP", verdict.two_holders)
     yield from _listed("losses of which too little or nothing was said", verdict.wrong_losses)
     yield from _listed("contradictions to what clients were told", verdict.not_as_told)
+    if history.about.get("auto_rejoin"):
+        count = sum(kept.transactions for kept in history.kept)
+        yield f"{len(history.kept)} rebuilt hosts have saved {count} transactions that they alone had"
+        yield from _listed("contradictions to what was saved, and hosts that needed hands", verdict.not_kept)
     yield from _listed("times in which the cluster did not become healthy", verdict.unhealed)
     if not verdict.clean and "command" in history.about:
         yield f"again: {history.about['command']}"

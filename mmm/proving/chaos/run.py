@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mmm.proving.chaos.client import TABLE
-from mmm.proving.chaos.history import Contents, Hand, History, Struck
+from mmm.proving.chaos.history import Contents, Hand, History, Kept, Struck
 from mmm.proving.chaos.plan import (
     MONITOR,
     SLAVE,
@@ -28,7 +28,8 @@ from mmm.proving.chaos.recorders import (
     Told,
     Writers,
 )
-from mmm.sandbox.apart import come_apart, out_of_use, reunite
+from mmm.proving.thrown_away import Saves
+from mmm.sandbox.apart import come_apart, out_of_use, reunite, whole_again
 from mmm.sandbox.cluster import Sandbox, Say
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import Conf, fast
@@ -81,10 +82,19 @@ def prepare(sandbox: Sandbox) -> None:
 
 
 class Run:
-    """One run on a healthy sandbox; `about` is kept in its history."""
+    """One run on a healthy sandbox; `about` is kept in its history. With `by_itself` hosts get the time to mend."""
 
-    def __init__(self, sandbox: Sandbox, about: Mapping[str, Any], say: Say = lambda _: None) -> None:
-        self._sandbox, self._about, self._say = sandbox, about, say
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        about: Mapping[str, Any],
+        say: Say = lambda _: None,
+        *,
+        by_itself: bool = False,
+    ) -> None:
+        self._sandbox, self._about, self._say, self._by_itself = sandbox, about, say, by_itself
+        self._saves = Saves(sandbox)
+        self._kept: list[Kept] = []
         self._struck: list[Struck] = []
         self._repairs: list[Struck] = []
         self._hands: list[Hand] = []
@@ -130,6 +140,7 @@ class Run:
             said=tuple(listener.said),
             announced=tuple(told.announced),
             hands=tuple(self._hands),
+            kept=tuple(self._kept),
             looks=tuple(look for each in looks for look in each.looks),
             contents=tuple(self._contents()),
             unhealed=tuple(unhealed),
@@ -198,14 +209,26 @@ class Run:
         """Heal what is left, see who comes back, copy data to the others, and wait for a healthy cluster."""
         sandbox = self._sandbox
         heal(sandbox)
+        left = whole_again(sandbox) if self._by_itself else {}
         apart = come_apart(sandbox)
-        for name, why in out_of_use(sandbox, apart).items():
+        for name, why in {**out_of_use(sandbox, apart), **left}.items():
             self._say(f"     {name} needs hands: {why}")
             self._hands.append(Hand(name, why, number))
         with self._noted("rebuild", apart):
             reunite(sandbox, apart)
+        self._keep()
         settle(sandbox, _LIMIT)
         catch_up(sandbox, _LIMIT)  # a replica whose connection is half dead runs and is not behind
+
+    def _keep(self) -> None:
+        """Note what hosts have saved that were rebuilt."""
+        for saved in self._saves.read():
+            self._say(f"     {saved}")
+            rows: dict[str, list[int]] = {}
+            for row in saved.rows(TABLE):
+                rows.setdefault(row["client"], []).append(int(row["number"]))
+            numbers = {client: tuple(each) for client, each in rows.items()}
+            self._kept.append(Kept(saved.host, saved.folder.name, saved.count, numbers))
 
     @contextlib.contextmanager
     def _noted(self, what: str, hosts: Iterable[str]) -> Iterator[None]:

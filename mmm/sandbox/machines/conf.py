@@ -119,6 +119,12 @@ def fast(conf: Conf, seconds: float = 1) -> Conf:
     return replace(conf, check=check, top={"vip_lease": 2, **conf.top})
 
 
+def by_itself(conf: Conf) -> Conf:
+    """Return `conf` with what makes the cluster whole again without hands."""
+    monitor = {"auto_rejoin": "rewind, clone", "auto_set_online": 1, **conf.monitor}
+    return replace(conf, top={"allow_rebuild": "yes", **conf.top}, monitor=monitor)
+
+
 def hosts(text: str) -> tuple[int, int]:
     """Return the numbers of masters and slaves in a text such as 2m1s; raises SandboxError."""
     match = re.fullmatch(r"(\d{1,2})m(?:(\d{1,2})s)?", text)
