@@ -77,7 +77,10 @@ global:
 
 Where a copy has lost its indentation, keys that belong to the block go on being its values up to the first other line.
 Types are {types}.
-`email`, `service` and `admin_email` are accepted and have no effect; `log` blocks (`file`, `level`) set log files.
+`log` blocks (`file`, `level`) set log files. Where one has an address as `email`, `mmm_mond` mails to it what
+happens, as by a `<notify>` section, through the mail server of its machine; with the levels `error` and `fatal`
+failures only. An `email` block has the sender (`from_address`, `from_name`). `service` and `admin_email` are accepted
+and have no effect.
 `mmm_lvm.conf` is read where there is no `mmm_tools.conf`, but by `mmm_rejoin`, which needs what that file never had.
 Without `ping_ips` the network counts as up unless all hosts fall silent at once.
 

@@ -11,6 +11,7 @@ from mmm.config.model import (
     Host,
     LogFile,
     Monitor,
+    Notify,
     Role,
     Socket,
 )
@@ -55,6 +56,7 @@ def modelled(world: World) -> Cluster:
         monitor=_monitor(monitor) if monitor is not None else None,
         socket=Socket(**_values(world["socket"].get("", {}))),
         copy_methods={name: CopyMethod(name, **_values(s)) for name, s in world["copy_method"].items()},
+        notify={name: Notify(name, **_values(s)) for name, s in world["notify"].items()},
         logs=tuple(LogFile(name, **_values(s)) for name, s in world["log"].items()),
         warnings=tuple(world.warnings),
         **top,

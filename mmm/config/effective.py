@@ -27,6 +27,7 @@ def _lines(cluster: Cluster) -> Iterator[str]:
         ("host", cluster.hosts),
         ("role", cluster.roles),
         ("check", cluster.checks),
+        ("notify", cluster.notify),
         ("copy_method", cluster.copy_methods),
     ):
         for name, section in sections.items():

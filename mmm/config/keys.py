@@ -305,6 +305,24 @@ SOCKET = Section("socket", named=False, text="Connections to monitor and agents.
         needed_if=("type", "ssl")),
 ))  # fmt: skip
 
+NOTIFY = Section("notify", named=True, text="Who is told what happens: docs/monitoring.md. One of `command`,"
+    " `mail_to` and `webhook`.", keys=(
+    Key("command", "text", "Program that is run, with arguments."),
+    Key("mail_to", "list", "Addresses that get a mail."),
+    Key("webhook", "text", "URL that JSON is posted to; often it has a secret in it.", secret=True),
+    Key("events", "list", "Events, states and rules that are told, with wildcards.", default="*"),
+    Key("after", "seconds",
+        "Tell what has been so for this long: of a host that is back in use before, nothing is told.", default="0"),
+    Key("timeout", "seconds", "Longest time for one try.", default="10", least=0.1),
+    Key("mail_from", "text", "Sender of the mails. Default: `mmm@` and the name of the monitor host."),
+    Key("smtp_host", "word", "Mail server.", default="localhost"),
+    Key("smtp_port", "port", "Its port.", default="25"),
+    Key("smtp_tls", "choice", "`starttls`: TLS from the first command on; `tls`: from the connection on.",
+        default="no", choices=("no", "starttls", "tls")),
+    Key("smtp_user", "user", "User to log in as; without one there is no login."),
+    Key("smtp_password", "text", "Its password.", secret=True),
+))  # fmt: skip
+
 COPY_METHOD = Section(
     "copy_method", named=True, text="How the tools copy files.", template=True, keys=(
         Key("backup_command", "text", "Command that fetches a backup.", "T", old=(Old("copy_method", "command", "T"),)),
@@ -336,9 +354,10 @@ SECTIONS: dict[str, Section] = {
         ROLE,
         CHECK,
         SOCKET,
+        NOTIFY,
         COPY_METHOD,
         LOG,
-        Section("email", named=True, text="Accepted, no effect.", old_only=True, keys=()),
+        Section("email", named=True, text="The sender of mails.", old_only=True, keys=()),
         Section("service", named=True, text="Accepted, no effect.", old_only=True, keys=()),
     )
 }

@@ -134,6 +134,25 @@ class Monitor:
 
 
 @dataclass(frozen=True, slots=True)
+class Notify:
+    """Who is told what happens, a `<notify NAME>` section: a program, mail addresses, or a webhook."""
+
+    name: str
+    command: str = ""
+    mail_to: tuple[str, ...] = ()
+    webhook: str = field(default="", repr=False)
+    events: tuple[str, ...] = ("*",)
+    after: float = 0.0
+    timeout: float = 10.0
+    mail_from: str = ""
+    smtp_host: str = "localhost"
+    smtp_port: int = 25
+    smtp_tls: Literal["no", "starttls", "tls"] = "no"
+    smtp_user: str = ""
+    smtp_password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Socket:
     """The `<socket>` section: plain TCP, or TLS with certificates demanded on both ends."""
 
@@ -221,6 +240,7 @@ class Cluster:
     clone_dirs: tuple[str, ...] = ()
     socket: Socket = Socket()
     copy_methods: Mapping[str, CopyMethod] = field(default_factory=dict)
+    notify: Mapping[str, Notify] = field(default_factory=dict)
     logs: tuple[LogFile, ...] = ()
     warnings: tuple[str, ...] = ()
     """Sentences to log once at start: what was accepted but is worth a look."""

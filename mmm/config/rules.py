@@ -226,6 +226,20 @@ def _see_readable(world: World, settings: Settings, keys: Iterable[str]) -> None
                 )
 
 
+def notified(world: World) -> None:
+    """Demand one receiver of each `<notify>` section, and a webhook that can be posted to."""
+    for name, settings in world["notify"].items():
+        given = [key for key in ("command", "mail_to", "webhook") if key in settings]
+        if len(given) != 1:
+            file, line = world.places["notify", name]
+            has = f"has {' and '.join(given)}" if given else "says nowhere who is told"
+            todo = "write one section for each" if given else "add `command`, `mail_to` or `webhook`"
+            world.tree.problems.append(Problem(file, line, f"{world.title('notify', name)} {has}; {todo}"))
+        webhook = settings.get("webhook")
+        if webhook and not re.match(r"https?://[^/\s]+\S*$", webhook.value or ""):
+            world.wrong(webhook.source, "webhook is no URL; write such as https://chat.example.com/hooks/mmm")
+
+
 def server_tls(world: World) -> None:
     """Demand of the TLS to servers what its mode needs, files that are readable, and nothing without effect."""
     if world.letter not in "AM":
@@ -308,6 +322,7 @@ RULES: tuple[Callable[[World], None], ...] = (
     leases,
     tls_files,
     server_tls,
+    notified,
     gone_ciphers,
     rewinding,
     paths,

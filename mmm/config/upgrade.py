@@ -25,6 +25,8 @@ def translated(old: Tree, program: Program) -> Tree:
     if program == "AGENT":
         _masters(new)
     new.opened = set(old.opened)
+    if program == "MONITOR":
+        _mails(old, new)
     return new
 
 
@@ -95,3 +97,26 @@ def _masters(tree: Tree) -> None:
             block.values.setdefault("peer", peer._replace(text=this.text))
         mode = "master" if is_peer or "peer" in block.values else "slave"
         block.values["mode"] = Value("mode", mode, block.file, block.line)
+
+
+def _mails(old: Tree, new: Tree) -> None:
+    """Have the address in a `log` block get mails, as from the sender in the `email` block; `level` says of what."""
+    sender = next((block.values for (kind, _), block in old.blocks.items() if kind == "email"), {})
+    address, name = (sender.get(key) for key in ("from_address", "from_name"))
+    for (kind, log), block in old.blocks.items():
+        to = block.values.get("email") if kind == "log" else None
+        if to is None or not to.text:
+            continue
+        target = new.block("notify", log, to.file, to.line).values
+        target["mail_to"] = to._replace(key="email")
+        level = block.values.get("level")
+        if level is not None and level.text.lower() in _GRAVE:
+            target["events"] = level._replace(text=_GRAVE_EVENTS)
+        if address is not None and address.text:
+            text = f"{name.text} <{address.text}>" if name is not None and name.text else address.text
+            target["mail_from"] = address._replace(text=text)
+
+
+_GRAVE = frozenset({"error", "fatal"})
+"""Levels of the 1.x dialect at which no mail tells of what is good or planned."""
+_GRAVE_EVENTS = "state.HARD_OFFLINE, state.REPLICATION_*, loss"

@@ -24,6 +24,7 @@ from mmm.monitor.act.network_check import a_host_answers, is_up
 from mmm.monitor.act.shell import Shell
 from mmm.monitor.assess import pair_warnings
 from mmm.monitor.decide import startup
+from mmm.monitor.report import notices
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
 from mmm.network import privileged_port
@@ -78,6 +79,9 @@ def _cautions(conf: Cluster) -> Iterator[str]:
             f"ping_ips has {monitor.ping_ips[0]} alone: while that does not answer ping the monitor changes nothing;"
             " add a second address, such as that of another router"
         )
+    for notify in conf.notify.values():
+        for glob in notices.unknown(notify):
+            yield f"notify {notify.name}: nothing that happens is called {glob}: see docs/monitoring.md for the events"
     if not program(monitor).exists():
         yield f"kill_host_bin {program(monitor)} does not exist: a host that cannot be told cannot be killed"
 

@@ -240,3 +240,12 @@ def test_what_is_missing_is_said_in_the_words_of_the_dialect() -> None:
             "add the line `cluster_interface WORD` outside of blocks"
         ),
     )
+
+
+def test_the_address_of_a_log_gets_mails_from_the_sender_of_the_email_block() -> None:
+    (notify,) = conf(MON).notify.values()
+    assert (notify.mail_to, notify.mail_from) == (("root@localhost",), "MMM Control <mmm@example.com>")
+    assert (notify.events, notify.smtp_host, notify.smtp_port) == (("*",), "localhost", 25)
+    (grave,) = conf(MON.replace("level trap", "level error")).notify.values()
+    assert "moved" not in grave.events
+    assert not conf(AGENT, "AGENT").notify

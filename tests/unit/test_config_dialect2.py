@@ -410,3 +410,25 @@ def test_print_conf_loads_again_and_hides_passwords() -> None:
     assert "pw" not in shown
     hidden = conf(text.replace("monpw", HIDDEN).replace("replpw", HIDDEN).replace("agentpw", HIDDEN))
     assert conf(shown) == hidden
+
+
+def test_a_notify_section_has_one_receiver() -> None:
+    told = conf(
+        MON
+        + "<notify night>\nwebhook https://chat.example.com/x\nevents moved, state.*\nafter 30\n</notify>\n"
+    )
+    (night,) = told.notify.values()
+    assert (night.webhook, night.events, night.after) == (
+        "https://chat.example.com/x",
+        ("moved", "state.*"),
+        30.0,
+    )
+    assert "chat.example.com" not in effective(told), "a webhook is a password"
+    wrong = "<notify both>\ncommand /bin/true\nmail_to a@b\n</notify>\n<notify none>\n</notify>\n"
+    assert errors(MON + wrong) == (
+        "m.conf:44: <notify both> has command and mail_to; write one section for each",
+        "m.conf:48: <notify none> says nowhere who is told; add `command`, `mail_to` or `webhook`",
+    )
+    assert errors(MON + "<notify chat>\nwebhook ftp://there\n</notify>\n") == (
+        "m.conf:45: webhook is no URL; write such as https://chat.example.com/hooks/mmm",
+    )

@@ -8,7 +8,7 @@ from mmm.config.check import check
 from mmm.config.files import Memory
 from mmm.config.keys import KEYS, SECTIONS
 from mmm.config.kinds import convert
-from mmm.config.model import Check, Cluster, CopyMethod, Host, LogFile, Monitor, Role, Socket
+from mmm.config.model import Check, Cluster, CopyMethod, Host, LogFile, Monitor, Notify, Role, Socket
 from mmm.config.reader import read
 from pages.configuration import reference
 
@@ -19,12 +19,14 @@ MODELS: dict[str, type[Any]] = {
     "role": Role,
     "check": Check,
     "socket": Socket,
+    "notify": Notify,
     "copy_method": CopyMethod,
     "log": LogFile,
 }
+OTHER_SECRETS = {"auth_key", "webhook"}
 BESIDES = {
     "top": {"program", "dialect", "path", "files", "hosts", "roles", "checks", "monitor", "socket", "copy_methods",
-            "logs", "warnings"},
+            "notify", "logs", "warnings"},
 }  # fmt: skip
 
 
@@ -41,7 +43,9 @@ def test_every_key_is_a_field_of_the_model_with_the_same_default() -> None:
 
 def test_passwords_are_secret() -> None:
     for section in SECTIONS.values():
-        assert all(key.secret == ("password" in key.name or key.name == "auth_key") for key in section.keys)
+        assert all(
+            key.secret == ("password" in key.name or key.name in OTHER_SECRETS) for key in section.keys
+        )
 
 
 def test_documentation_is_up_to_date() -> None:

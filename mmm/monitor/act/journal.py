@@ -69,6 +69,8 @@ class Chronicle:
         """Say what else is different between two worlds."""
         for level, line in log_lines.between(before, after):
             log.log(level, "%s", line)
+        for happened in log_lines.kept(before, after):
+            self.noted(happened)
         move = after.move
         if move is not None and move.phase is Phase.RETURNING and before.owner[move.vip] != move.source:
             self._assigned(after, Assigned(move.vip, move.target, move.source), move.cause)

@@ -110,6 +110,7 @@ class Shell:
         )
         self._start(looks)
         self._start(self._saving.run())
+        self._start_notifying()
         try:
             while True:
                 self._take_turn()
@@ -120,6 +121,15 @@ class Shell:
             self._cancel_turns()
             await self._leave()
             self._saving.record_now()
+
+    def _start_notifying(self) -> None:
+        conf = self.world.conf
+        if not conf.notify:
+            return
+        from mmm.monitor.act.notifying import Notifier  # noqa: PLC0415 - most monitors tell nobody
+
+        for notify in conf.notify.values():
+            self._start(Notifier(conf, notify, self._chronicle, self._clock).run())
 
     async def _leave(self) -> None:
         """Grant the holder of the active master role a lease without an end, for nobody renews it now.

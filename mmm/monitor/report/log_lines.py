@@ -14,6 +14,7 @@ from mmm.monitor.assess import (
     silent_lag,
 )
 from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.move import Phase
 from mmm.monitor.world.rebuilt import rebuilt
@@ -29,13 +30,11 @@ _MMM2 = (
 
 def between(before: World, after: World) -> Iterator[Notice]:
     """Return log levels and lines for what changed from one world to the next."""
-    if before.network_up and not after.network_up:
-        why = "all hosts fell silent at once" if after.hosts_silent else "none of the ping_ips answers"
-        yield logging.CRITICAL, f"network: {why}. No check counts and nothing is sent."
-    if after.network_up and not before.network_up:
-        yield logging.INFO, f"network: {'a host' if before.hosts_silent else 'a ping_ip'} answers again"
-    if before.mode is not after.mode:
-        yield logging.INFO, f"mode: {before.mode} -> {after.mode}"
+    for happened in kept(before, after):
+        if after.network_up or happened.code != "network":
+            yield logging.INFO, str(happened)
+        else:
+            yield logging.CRITICAL, f"{happened}. No check counts and nothing is sent."
     if after.other_monitor and not before.other_monitor:
         yield logging.CRITICAL, str(after.passive_cause)
     if after.move is not before.move or after.failed_move is not before.failed_move:
@@ -58,6 +57,15 @@ def between(before: World, after: World) -> Iterator[Notice]:
             for check, status in host.checks.items():
                 yield from _check(name, check, old.checks[check], status)
         yield from _agent(name, old.agent, host.agent)
+
+
+def kept(before: World, after: World) -> Iterator[Happened]:
+    """Return what of this the history keeps too."""
+    if before.network_up is not after.network_up:
+        silent = (before if after.network_up else after).hosts_silent
+        yield Happened("network", {"up": after.network_up, "hosts_silent": silent})
+    if before.mode is not after.mode:
+        yield Happened("mode", {"before": before.mode, "after": after.mode})
 
 
 def _move(before: World, after: World) -> Iterator[Notice]:

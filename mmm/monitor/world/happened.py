@@ -28,6 +28,12 @@ def _rejoined(of: Fields) -> str:
     return f"{of['host']}: rejoined from {of['donor']} in {of['seconds']:.1f} s{saved}"
 
 
+def _network(of: Fields) -> str:
+    if of["up"]:
+        return "a host answers again" if of["hosts_silent"] else "a ping_ip answers again"
+    return "all hosts fell silent at once" if of["hosts_silent"] else "none of the ping_ips answers"
+
+
 class Happened(Said):
     """Something that the history keeps."""
 
@@ -35,6 +41,8 @@ class Happened(Said):
 
     texts: ClassVar[Texts] = {
         "state": "{host}: {before} -> {after}",
+        "mode": "mode: {before} -> {after}",
+        "network": lambda of: f"network: {_network(of)}",
         "moved": lambda of: f"{of['vip']}: {of['source'] or 'nobody'} -> {of['target'] or 'nobody'}",
         "stays": "{vip}: stays with {source}",
         "confirmed_dead": _confirmed_dead,
