@@ -14,7 +14,12 @@ _OUT = frozenset({"AWAITING_RECOVERY", "REPLICATION_FAIL", "REPLICATION_DELAY", 
 
 
 def rejoin(sandbox: Sandbox, host: str, *options: str) -> str:
-    """Run mmm_rejoin on the host and return what it printed; raises SandboxError with what it could not do.
+    """Run mmm_rejoin on the host and return what it printed; raises SandboxError with what it could not do."""
+    return rebuild(sandbox, host, "mmm_rejoin", *options)
+
+
+def rebuild(sandbox: Sandbox, host: str, program: str, *options: str) -> str:
+    """Run a program that gives the host other data, as `rejoin` does.
 
     The host is set offline first where it is in use, but for the writer, and its agent has to know that.
     """
@@ -24,7 +29,7 @@ def rejoin(sandbox: Sandbox, host: str, *options: str) -> str:
         sandbox.wait_until(
             lambda: _is_out_of_use(sandbox, host), LIMIT, f"the agent of {host} knows that it is not in use"
         )
-    done = sandbox.machine(host).run([build.program("mmm_rejoin"), *options], limit=REJOIN_LIMIT, check=False)
+    done = sandbox.machine(host).run([build.program(program), *options], limit=REJOIN_LIMIT, check=False)
     if done.returncode:
         told = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
         raise SandboxError(f"{host} is not brought back: {told}")

@@ -17,7 +17,7 @@ from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.build import program
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.machines.machine import SandboxError
-from mmm.sandbox.rejoin import diverge, rejoin
+from mmm.sandbox.rejoin import diverge, rebuild, rejoin
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import catch_up, settle
 from tests.clusters import Kept, kept
@@ -102,6 +102,44 @@ def test_a_slave_that_somebody_has_written_to_is_brought_back(cluster: Sandbox) 
     cluster.bring_online(force=False)
     settle(cluster)
     assert not surplus(cluster, "db3", "db1")
+
+
+BACKUPS = "/var/lib/mysql-mmm/backups"
+
+
+def test_a_host_gets_a_backup_back_follows_the_writer_and_keeps_what_only_it_had(cluster: Sandbox) -> None:
+    write(cluster, "db1", "both")
+    catch_up(cluster)
+    db3 = cluster.machine("db3")
+    db3.run([program("mmm_backup"), "--dest-dir", BACKUPS], limit=LIMIT)
+    write(cluster, "db1", "newer")
+    diverge(cluster, "db3", 2)
+    made = next(db3.path(BACKUPS).glob("db3-*"))
+    with pytest.raises(SandboxError, match="db1 is the active master, whose data are never touched"):
+        rebuild(cluster, "db1", "mmm_restore", "--src-dir", str(made))
+    said = rebuild(cluster, "db3", "mmm_restore", "--mode", "slave-slave", "--src-dir", BACKUPS)
+    assert "and follows db1" in said
+    assert "Its own 2 transactions are in " in said
+    cluster.bring_online(force=False)
+    settle(cluster)
+    catch_up(cluster)
+    assert [read(cluster, host) for host in cluster.hosts] == [["both", "newer"]] * 3
+    assert not surplus(cluster, "db3", "db1")
+
+
+def test_a_host_is_cloned_where_its_tables_are_given_up(cluster: Sandbox) -> None:
+    write(cluster, "db1", "both")
+    catch_up(cluster)
+    with pytest.raises(SandboxError, match=r"holds tables: .* With --yes it is renamed"):
+        rebuild(cluster, "db3", "mmm_clone", "--host", "db2")
+    with pytest.raises(SandboxError, match="db3 is a slave in the conf"):
+        rebuild(cluster, "db3", "mmm_clone", "--host", "db2", "--clone-mode", "master-master")
+    said = rebuild(cluster, "db3", "mmm_clone", "--host", "db2", "--clone-mode", "master-slave", "--yes")
+    assert "OK: db3 has a copy of db2" in said
+    cluster.bring_online(force=False)
+    settle(cluster)
+    catch_up(cluster)
+    assert [read(cluster, host) for host in cluster.hosts] == [["both"]] * 3
 
 
 SENDER, TOOL, BY_AGENT = "mmm.agent.stream.serve", "mmm_rejoin", "mmm.tools.rejoin.command"

@@ -1,10 +1,17 @@
-"""A host with its server and its confs on the disk, and the programs that back it up, as its admin runs them."""
+"""A host with its server and its confs on the disk, and the programs of its backups, as its admin runs them."""
 
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmm.mysql.server.accounts import tools_privileges
+from mmm.wire import agent as wire
+from mmm.wire.status import Status, SystemStatus, agent_status_fields, system_status_fields
 from tests.servers import Server
 from tests.unit.copying import TOOLS, make_tools_user
 
@@ -18,7 +25,8 @@ backup_keep 3
     bin_path /usr
     mysql_port {port}
     mysql_pidfile {pid}
-    mysql_rcscript {folder}/server
+    mysql_rcscript {script}
+    agent_port {agent}
     agent_user a
     agent_password a
     replication_user r
@@ -99,14 +107,46 @@ class Machine:
         return sorted(path.parent for path in self.backups.glob("*/_mmm") if path.parent.suffix != ".part")
 
 
-def machine(folder: Path, server: Server) -> Machine:
-    """Write the confs of a host with that server."""
-    make_tools_user(server)
-    text = CONF.format(folder=folder, port=server.port, pid=server.directory / "pid", tools=TOOLS)
+def machine(folder: Path, server: Server, agent: int = 9) -> Machine:
+    """Write the confs of a host with that server, and with its agent at that port."""
+    make_tools_user(
+        server, (*tools_privileges(server.kind.flavour), "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES")
+    )
+    text = CONF.format(
+        folder=folder, port=server.port, pid=server.directory / "pid", tools=TOOLS, agent=agent,
+        script=server.directory / "rc",
+    )  # fmt: skip
     for name in ("mmm_tools.conf", "mmm_agent.conf"):
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
     return Machine(folder, server)
+
+
+@contextmanager
+def agent(state: str, master: str = "") -> Iterator[int]:
+    """Answer as the agent of db2 does that was told `state`, and give the port."""
+    told = agent_status_fields(Status(state, (), master))
+    answers = {
+        wire.GET_AGENT_STATUS: wire.Reply("OK: Returning status!", told),
+        wire.GET_SYSTEM_STATUS: wire.Reply(
+            "OK: Returning status!", system_status_fields(SystemStatus(False))
+        ),
+    }
+    with socket.create_server(("127.0.0.1", 0)) as port:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = port.accept()
+                except OSError:
+                    return
+                with connection, connection.makefile("rb") as lines:
+                    asked = wire.decode_request(lines.readline())
+                    connection.sendall(wire.encode_reply(answers[asked.command]))
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield port.getsockname()[1]
+        port.shutdown(socket.SHUT_RDWR)
 
 
 def checksums(server: Server) -> list[str]:

@@ -19,6 +19,8 @@ PROGRAMS = (
     "mmm_mond",
     "mmm_rejoin",
     "mmm_backup",
+    "mmm_restore",
+    "mmm_clone",
     "mmm_get_dump",
     "mmm_stream",
     "mmm_sandbox",

@@ -175,6 +175,7 @@ def _facts(wanted: Wanted, subject: Subject, tried: _Tried, began: float) -> Fac
 
 def _sealed(wanted: Wanted, part: Path, found: Facts, options: str) -> Kept:
     """Write down what the backup is, and give it its name; raises FailedError, OSError."""
+    (part / DATA / "auto.cnf").unlink(missing_ok=True)  # MySQL: who runs on the data is a server of its own
     if wanted.compress:
         wanted.say("it is compressed …")
         _compress(part / DATA)

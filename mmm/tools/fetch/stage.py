@@ -75,7 +75,10 @@ def _installed(host: Host) -> tuple[str, ...]:
         raise FailedError(
             Cause.START, f"no server runs on {host.name}, and there is no {' or '.join(_NAMES)} in {_PATH}"
         )
-    return (found, f"--defaults-file={host.mysql_cnf}")
+    own = (
+        [f"--defaults-file={host.mysql_cnf}"] if Path(host.mysql_cnf).is_file() else []
+    )  # else the usual files
+    return (found, *own)
 
 
 def prove(

@@ -39,7 +39,7 @@ def _of_the_host(look: Look) -> Iterator[Refusal]:
         yield Refusal("no_agent", host)
         return
     told = look.agent
-    held = [vip for vip in (*told.vips, *told.bound) if vip.role == look.writer_role]
+    held = [vip for vip in (*told.vips, *told.bound) if vip.role == look.writer_role or not look.writer_role]
     if told.master == look.host:
         yield Refusal("active_master", host)
     elif held:

@@ -18,7 +18,7 @@ from mmm.tools.program import LOG, end_as_by_interrupt, log_to, say, tell
 from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
 from mmm.tools.rejoin.checks import Refusal, donor, refusals
 from mmm.tools.rejoin.copying import Copying
-from mmm.tools.rejoin.journal import ORDER, Journal, JournalError
+from mmm.tools.rejoin.journal import ORDER, Journal, JournalError, Kind
 from mmm.tools.rejoin.journal_file import BusyError, JobFolder
 from mmm.tools.rejoin.look import Look, ServerLook
 from mmm.tools.rejoin.run import Ended, Status, run, take_back
@@ -91,6 +91,9 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
         raise _CannotError(Status.BUSY, text, codes=("busy",)) from error
     except (JournalError, OSError, TlsError) as error:
         raise _CannotError(Status.REFUSED, str(error), codes=("cannot_look",)) from error
+    if opened and opened.kind != Kind.REJOIN and not arguments.abort:
+        text = f"job {opened.job} is one of mmm_{opened.kind}: run that again, or take it back by --abort"
+        raise _CannotError(Status.REFUSED, text, codes=("other_job",))
     if arguments.abort:
         return _abort(conf, folder, opened, answer)
     journal = _gone_on_with(look, opened) if opened else _new(conf, look, arguments.donor)

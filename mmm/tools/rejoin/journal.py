@@ -28,6 +28,20 @@ class Step(StrEnum):
 ORDER = tuple(Step)
 
 
+class Kind(StrEnum):
+    """What gives this host other data; the program of the same name goes on with it."""
+
+    REJOIN = "rejoin"
+    CLONE = "clone"
+    """A new host gets a copy: it has nothing to save."""
+    RESTORE = "restore"
+    """The data come from a backup; without a source it follows nobody afterwards."""
+
+
+_WITHOUT_SOURCE = frozenset({Step.SAVE, Step.NUMBERS, Step.FOLLOW, Step.CATCH_UP})
+_OF_A_NEW_HOST = frozenset({Step.FREEZE, Step.SAVE, Step.NUMBERS})
+
+
 class JournalError(ValueError):
     """A journal that cannot be read; the text says what is wrong with it."""
 
@@ -68,6 +82,9 @@ class Journal:
     """How it ended, of `mmm.wire.job.Result`; empty: it has not."""
     seconds: float = 0.0
     """How long its last run took."""
+    kind: str = Kind.REJOIN
+    backup: str = ""
+    """The folder with the backup that is restored."""
 
     def begin(self, step: Step) -> "Journal":
         """Return it with the step begun."""
@@ -90,6 +107,13 @@ class Journal:
     @property
     def following(self) -> tuple[Step, ...]:
         """Return the steps that are left, in order, for whoever goes on with it."""
+        left_out = (
+            _OF_A_NEW_HOST if self.kind == Kind.CLONE else frozenset() if self.source else _WITHOUT_SOURCE
+        )
+        return tuple(step for step in self._left if step not in left_out)
+
+    @property
+    def _left(self) -> tuple[Step, ...]:
         if self.swapped:
             return tuple(step for step in ORDER[ORDER.index(Step.START) :] if step not in self.done)
         return ORDER[ORDER.index(Step.SWAP) :] if self.swapping else ORDER

@@ -24,7 +24,7 @@ from mmm.mysql.session.connection import Connection, MysqlError, connect
 from mmm.process.job_files import Progress
 from mmm.tools.rejoin import numbers, swap
 from mmm.tools.rejoin.gtids import gtids_of
-from mmm.tools.rejoin.journal import Journal, Step
+from mmm.tools.rejoin.journal import Journal, Kind, Step
 from mmm.tools.rejoin.server_control import START_LIMIT, ControlError, ServerControl
 from mmm.tools.rejoin.step_error import StepError
 
@@ -123,6 +123,7 @@ class Steps:
             _without_copy(journal)
             if journal.running:
                 self._means.control.start()
+            if journal.running and journal.kind != Kind.CLONE:  # a new server may know no account of the conf
                 self._thaw(journal)
 
     def _thaw(self, journal: Journal) -> None:

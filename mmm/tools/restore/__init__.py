@@ -1,0 +1,1 @@
+"""Puts a backup back: `mmm_restore` (docs/backups.md)."""

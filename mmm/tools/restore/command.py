@@ -1,0 +1,234 @@
+"""The program `mmm_restore`: arguments, what it says, exit status (docs/backups.md)."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from mmm import __version__
+from mmm.config import load as config
+from mmm.config.model import Cluster
+from mmm.mysql.flavour import detect
+from mmm.process.cluster import split_cluster
+from mmm.tools.backup.command import load_conf
+from mmm.tools.fetch.values import FailedError
+from mmm.tools.kept import shelf
+from mmm.tools.kept.hashes import DamagedError
+from mmm.tools.kept.shelf import Kept, ShelfError
+from mmm.tools.program import LOG, end_as_by_interrupt, log_to, say, tell
+from mmm.tools.rejoin.journal import Journal, Kind
+from mmm.tools.rejoin.journal_file import JobFolder
+from mmm.tools.rejoin.look import ServerLook
+from mmm.tools.rejoin.run import Status
+from mmm.tools.rejoin.swap import SwapError
+from mmm.tools.restore import data_only, job
+from mmm.tools.restore.copying import Restoring
+from mmm.tools.restore.data_only import InUseError
+from mmm.tools.restore.job import CannotError, Place
+from mmm.tools.restore.modes import Mode, refusals
+from mmm.tools.saved.save import kept as saved
+
+LIST = "list"
+_EPILOG = """\
+Run it on the host whose data are to be replaced. They are kept: the old data folder is renamed.
+exit status: 0 done, 1 failed and taken back, 2 usage, conf or refused, 3 another job runs, 4 half done: run it again"""
+
+log = logging.getLogger(__name__)
+
+
+class _Arguments(NamedTuple):
+    cluster: str | None
+    config: Path | None
+    mode: Mode
+    src_dir: Path | None
+    dest_dir: Path | None
+    version: str | None
+    lose_extra: str | None
+    dry_run: bool
+    check: bool
+
+
+def main() -> int:
+    """Run mmm_restore with the arguments of the process; returns its exit status."""
+    return restore(sys.argv[1:])
+
+
+def restore(argv: Sequence[str], folder: JobFolder | None = None, log_file: Path = LOG) -> int:
+    """Run mmm_restore with these arguments; returns its exit status."""
+    arguments = _arguments(argv)
+    log_to(log_file)
+    end_as_by_interrupt()
+    try:
+        conf = load_conf(arguments.config, arguments.cluster)
+        if arguments.check:
+            say(f"{conf.path}: OK")
+            return Status.DONE
+        return _restore(conf, arguments, folder or JobFolder())
+    except CannotError as error:
+        status, lines = error.status, error.lines
+    except config.ConfError as error:
+        status, lines = Status.REFUSED, error.errors
+    except (ShelfError, InUseError) as error:
+        status, lines = Status.REFUSED, (str(error),)
+    except (DamagedError, FailedError, SwapError, OSError) as error:
+        status, lines = Status.TAKEN_BACK, (str(error),)
+    except KeyboardInterrupt:
+        status, lines = Status.TAKEN_BACK, ("interrupted before anything was changed",)
+    for line in lines:
+        log.error(line)
+        tell(line)
+    return status
+
+
+def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
+    source = _source(conf, arguments)
+    if arguments.version == LIST:
+        for kept in shelf.all_in(source):
+            say(f"{kept.path.name}  {kept.facts.host}  {kept.facts.at}  {kept.facts.gtid}")
+        return Status.DONE
+    kept = shelf.one(source / arguments.version if arguments.version else source)
+    if not kept.facts.of_ours:
+        raise CannotError(
+            Status.REFUSED, f"{kept.path} was made by a copy method of MMM 1.x or 2.x: restore it by that"
+        )
+    if arguments.mode is Mode.DATA_ONLY:
+        return _data_only(conf, arguments, kept)
+    place = job.begin(conf, folder, Kind.RESTORE)
+    journal = _journal(place, arguments, kept)
+    if place.opened is None:
+        _show(kept, Path(journal.datadir), arguments, journal.source)
+    if arguments.dry_run:
+        return Status.DONE
+    lose = arguments.lose_extra == conf.this
+    ended = job.go(place, journal, lambda conf, folder: Restoring(conf, say, folder.note), lose=lose)
+    if ended.failed is None:
+        after = f"follows {journal.source}" if journal.source else "replicates from nobody"
+        done = (
+            f"{journal.host} runs on {journal.backup} after {ended.seconds:.1f} s, and {after}.{_own(ended.journal)}"
+            f" Its old data are in {journal.old}."
+        )
+        log.info(done)
+        say(f"OK: {done}")
+    return job.told(ended, "mmm_restore")
+
+
+def _own(journal: Journal) -> str:
+    """Return what is said of the transactions that only this host had."""
+    if not journal.saved:
+        return ""
+    found = saved(Path(journal.saved))
+    return f" {found.place}" if found else f" What only it had is in {journal.saved}."
+
+
+def _source(conf: Cluster, arguments: _Arguments) -> Path:
+    if arguments.src_dir is not None:
+        return arguments.src_dir.absolute()
+    here = conf.hosts.get(conf.this)
+    if here is None or not here.backup_dir:
+        raise CannotError(
+            Status.REFUSED, "this host has no backup_dir in the conf: name the backup by --src-dir"
+        )
+    return Path(here.backup_dir)
+
+
+def _journal(place: Place, arguments: _Arguments, kept: Kept) -> Journal:
+    """Return the job: a new one, or the one that was broken off. Raises CannotError."""
+    found = refusals(place.look, arguments.mode)
+    if place.opened is not None:
+        opened = job.gone_on_with(place, place.opened, found)
+        return replace(opened, source=place.look.master) if opened.source else opened
+    job.refuse(found)
+    _see_alike(place, kept)
+    folder = job.datadir(place)
+    if arguments.dest_dir is not None and arguments.dest_dir.resolve() not in {folder, folder.parent}:
+        raise CannotError(
+            Status.REFUSED,
+            f"--dest-dir {arguments.dest_dir}: the server's data folder is {folder}; for another one there is"
+            f" --mode {Mode.DATA_ONLY}",
+        )
+    source = place.look.master if arguments.mode.follows else ""
+    return job.journal(place, Kind.RESTORE, kept.facts.host, source, folder, str(kept.path))
+
+
+def _see_alike(place: Place, kept: Kept) -> None:
+    """Raise CannotError where this host's server cannot run on the backup."""
+    there = detect(kept.facts.server_version, kept.facts.family)
+    here = place.look.server
+    if isinstance(here, ServerLook) and (here.family, here.version[:2]) != (there.family, there.version[:2]):
+        raise CannotError(
+            Status.REFUSED,
+            f"{kept.path} is of {there.family} {kept.facts.server_version}, {place.look.host} runs {here.series}:"
+            " data files cannot be taken over",
+        )
+
+
+def _data_only(conf: Cluster, arguments: _Arguments, kept: Kept) -> int:
+    here = conf.hosts.get(conf.this)
+    target = arguments.dest_dir or (Path(here.restore_dir) if here and here.restore_dir else None)
+    if target is None:
+        raise CannotError(Status.REFUSED, "there is no restore_dir in the conf: name a folder by --dest-dir")
+    target = target.absolute()
+    _show(kept, target, arguments, "")
+    if arguments.dry_run:
+        return Status.DONE
+    old = data_only.put(kept, target)
+    kept_old = f" What was there is in {old}." if old else ""
+    say(f"OK: {target} has the data of {kept.path}, at {kept.facts.gtid}.{kept_old}")
+    return Status.DONE
+
+
+def _show(kept: Kept, target: Path, arguments: _Arguments, source: str) -> None:
+    """Say what is done, in the layout of MMM 2.x."""
+    rows = {
+        "Source dir": str(kept.path),
+        "Destination dir": str(target),
+        "Restore mode": str(arguments.mode),
+        "Replication peer": source,
+        "Skip mysqld operations": "yes" if arguments.mode is Mode.DATA_ONLY else "no",
+        "Dry run": "yes" if arguments.dry_run else "no",
+    }
+    for label, value in rows.items():
+        if value:
+            say(f" {label:<22}: {value}")
+
+
+def _arguments(argv: Sequence[str]) -> _Arguments:
+    parser = argparse.ArgumentParser(
+        prog="mmm_restore",
+        usage="mmm_restore [@CLUSTER] [OPTION...]",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    add = parser.add_argument
+    add("--config", type=Path, metavar="FILE", help="read this file instead of mmm_tools.conf")
+    add("--mode", type=Mode, choices=list(Mode), default=Mode.SINGLE_SINGLE, metavar="MODE",
+        help="what was backed up, and what this host is to be: " + ", ".join(Mode))  # fmt: skip
+    add("--src-dir", "--backup-dir", type=Path, metavar="DIR",
+        help="the backup, or a folder of which the newest is taken (backup_dir of this host)")  # fmt: skip
+    add(
+        "--dest-dir",
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="where to, with mode data-only (restore_dir)",
+    )
+    add(
+        "--version",
+        metavar="VERSION",
+        help=f"which of the backups in the folder; `{LIST}`: say what there is",
+    )
+    add("--lose-extra", metavar="HOST", help="go on where what only this host has cannot be saved: name it")
+    add("--dry-run", action="store_true", help="say what would be done, change nothing")
+    add("--check", action="store_true", help="read the conf, report all errors, and exit")
+    add("--help", action="help", help=f"show this help and exit (MMM {__version__})")
+    cluster, rest = split_cluster(parser, argv)
+    return _Arguments(cluster, **vars(parser.parse_args(rest)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

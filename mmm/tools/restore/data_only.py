@@ -1,0 +1,52 @@
+"""Puts the files of a backup somewhere, and touches no server. Edge."""
+
+import os
+import pwd
+import time
+from pathlib import Path
+
+from mmm.process.file_owner import holders
+from mmm.tools.fetch.files import Owner
+from mmm.tools.kept import hashes, putback
+from mmm.tools.kept.shelf import OWN, Kept
+from mmm.tools.rejoin import swap
+
+_FIRST_FILE = "ibdata1"
+_USER = "mysql"
+
+
+class InUseError(Exception):
+    """A server runs on what is there."""
+
+
+def put(kept: Kept, target: Path) -> str:
+    """Put the data into the folder, and return what the one that was there is called now, empty where none was.
+
+    Raises InUseError, DamagedError, FailedError, SwapError, OSError; the folder is as it was then.
+    """
+    if pids := holders(target / _FIRST_FILE):
+        raise InUseError(
+            f"process {pids[0]} has {target / _FIRST_FILE} open: stop that server, or name another folder"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    hashes.check(kept.path, kept.path / OWN / hashes.SUMS)
+    job = time.strftime("%Y%m%d-%H%M%S")
+    staging, old = swap.places(target, job)
+    putback.copy(kept, staging, _owner())
+    there = target.is_dir() and any(target.iterdir())
+    if target.is_dir() and not there and not target.is_mount():
+        target.rmdir()
+    if not target.exists():
+        staging.rename(target)
+        return ""
+    swap.perform(swap.plan(target, staging, old))
+    return str(old) if there else ""
+
+
+def _owner() -> Owner:
+    """Return whose a server's files are on this machine, root where it has no such user."""
+    try:
+        user = pwd.getpwnam(_USER)
+    except KeyError:
+        return Owner(os.getuid(), os.getgid())
+    return Owner(user.pw_uid, user.pw_gid)

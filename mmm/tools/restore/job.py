@@ -1,0 +1,133 @@
+"""A job that gives this host other data by the steps of a rejoin: what restore and clone share. Edge."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmm.config.model import Cluster
+from mmm.process.tls import TlsError
+from mmm.tools.program import say, tell
+from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
+from mmm.tools.rejoin.checks import Refusal
+from mmm.tools.rejoin.journal import Journal, JournalError, Kind
+from mmm.tools.rejoin.journal_file import BusyError, JobFolder
+from mmm.tools.rejoin.look import Look, ServerLook
+from mmm.tools.rejoin.run import Ended, Status, run
+from mmm.tools.rejoin.saving import Saving
+from mmm.tools.rejoin.server_control import ControlError
+from mmm.tools.rejoin.steps import Copies, Means, Steps
+from mmm.tools.rejoin.texts import STEPS, sentence
+
+
+class CannotError(Exception):
+    """Nothing was begun; one line each says why."""
+
+    def __init__(self, status: Status, *lines: str) -> None:
+        super().__init__(*lines)
+        self.status = status
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the job is done."""
+
+    conf: Cluster
+    folder: JobFolder
+    opened: Journal | None
+    """A job that was broken off."""
+    look: Look
+
+
+def begin(conf: Cluster, folder: JobFolder, kind: Kind) -> Place:
+    """Return where a job is done, with the lock that lets no other one run; raises CannotError."""
+    if conf.this not in conf.hosts:
+        raise CannotError(Status.REFUSED, f"{conf.path}: `this` names no host of the cluster")
+    try:
+        folder.lock()
+        opened = folder.open_job()
+        found = looking.look(conf)
+    except BusyError as error:
+        raise CannotError(Status.BUSY, f"a job runs on this host already: {error}") from error
+    except (JournalError, OSError, TlsError) as error:
+        raise CannotError(Status.REFUSED, str(error)) from error
+    if opened is not None and opened.kind != kind:
+        raise CannotError(
+            Status.REFUSED,
+            f"job {opened.job} of mmm_{opened.kind} was broken off here: run mmm_{opened.kind} again,"
+            " or take it back by `mmm_rejoin --abort`",
+        )
+    return Place(conf, folder, opened, found)
+
+
+def refuse(found: Sequence[Refusal]) -> None:
+    """Raise CannotError with what speaks against the job, if anything does."""
+    if found:
+        raise CannotError(Status.REFUSED, *map(sentence, found))
+
+
+def datadir(place: Place) -> Path:
+    """Return this host's data folder, also of a server that is down; raises CannotError."""
+    look, conf = place.look, place.conf
+    if isinstance(look.server, ServerLook):
+        return Path(look.server.datadir).resolve()
+    try:
+        here = conf.hosts[conf.this]
+        return option_files.datadir(here, option_files.read(here)).resolve()
+    except option_files.UnknownError as error:
+        raise CannotError(Status.REFUSED, str(error)) from error
+
+
+def journal(place: Place, kind: Kind, donor: str, source: str, folder: Path, backup: str = "") -> Journal:
+    """Return the journal of a new job."""
+    host = place.look.host
+    job = time.strftime(f"{host}-%Y%m%d-%H%M%S")
+    staging, old = swap.places(folder, job)
+    runs = bool(server_control.ServerControl((), folder).processes())
+    return Journal(
+        job, host, donor, source, str(folder), str(staging), str(old), running=runs, kind=kind, backup=backup
+    )
+
+
+def gone_on_with(place: Place, opened: Journal, found: Sequence[Refusal]) -> Journal:
+    """Return the job as it is gone on with; raises CannotError where `found`, or the host itself, speaks against it."""
+    late = opened.swapped or opened.swapping
+    refuse(
+        [each for each in checks.of_the_host(place.look) if opened.source or each.code != "no_active_master"]
+        if late
+        else found
+    )
+    say(f"job {opened.job} is gone on with")
+    return opened.again()
+
+
+def go(
+    place: Place, journal: Journal, copying: Callable[[Cluster, JobFolder], Copies], *, lose: bool
+) -> Ended:
+    """Do what is left of the job; raises CannotError where no way is found to stop the server."""
+    try:
+        path = Path(journal.datadir)
+        here = place.conf.hosts[place.conf.this]
+        control = server_control.find(here, path, server_control.ServerControl((), path).processes())
+    except ControlError as error:
+        raise CannotError(Status.REFUSED, str(error)) from error
+    saving = Saving(place.conf, Path(place.conf.saved_dir), lose=lose)
+    copies = copying(place.conf, place.folder)
+    steps = Steps(Means(place.conf, control, save=saving, copy=copies, say=say, note=place.folder.note))
+    try:
+        return run(steps, place.folder, journal, say)
+    finally:
+        steps.close()
+
+
+def told(ended: Ended, program: str) -> int:
+    """Say what went wrong, if anything did; returns the exit status."""
+    if ended.failed is not None:
+        tell(f"{STEPS[ended.failed]}: {ended.why}")
+        after = {
+            Status.TAKEN_BACK: f"{ended.journal.host} is as it was before",
+            Status.HALF_DONE: f"job {ended.journal.job} is half done: mend that, and run {program} again",
+        }
+        tell(after[ended.status])
+    return ended.status
