@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from mmm import __version__
@@ -17,7 +18,7 @@ from mmm.control.connection import NoAnswerError, Wrap, ask, tls
 from mmm.control.forms import FORMS, Form, is_refused, question, render
 from mmm.control.health import HEALTH, status_of, unknown
 from mmm.control.vouch import NotVouchedError, vouched
-from mmm.wire.command import FOLLOW, HELP, STATUS, encode_command, incomplete, is_unknown
+from mmm.wire.command import FOLLOW, HELP, STATUS, WATCH, encode_command, incomplete, is_unknown
 from mmm.wire.lines import WireError
 
 OK, REFUSED, USAGE, NO_ANSWER = 0, 1, 2, 3
@@ -46,6 +47,8 @@ def main() -> int:
         return unknown(errors[0], form) if command[0] == HEALTH else _fail(USAGE, *errors)
     if command[0] == FOLLOW:
         return _follow(monitor, wrap, command[1:])
+    if command == [WATCH]:
+        return _watch(monitor, wrap)
     return _asked(monitor, wrap, command, form)
 
 
@@ -84,6 +87,16 @@ def _follow(monitor: Endpoint, wrap: Wrap, position: list[str]) -> int:
         return _fail(NO_ANSWER, str(error))
     except KeyboardInterrupt:
         return OK
+
+
+def _watch(monitor: Endpoint, wrap: Wrap) -> int:
+    try:
+        from mmm.control import watch  # noqa: PLC0415 - other commands are ready sooner
+    except ImportError:
+        return _fail(USAGE, "watch needs the library rich: pip install 'mysql-mmm[watch]'")
+    with suppress(KeyboardInterrupt):
+        watch.run(monitor, wrap)
+    return OK
 
 
 def run() -> NoReturn:

@@ -12,7 +12,7 @@ SIGNED = "signed"
 """`signed NONCE MAC COMMAND…`: a command that is signed with a challenge."""
 JSON = "json"
 """`json COMMAND…`: the same command, answered by values; a classic monitor says that this is no command."""
-STATUS, FOLLOW = "status", "follow"
+STATUS, FOLLOW, WATCH = "status", "follow", "watch"
 _READING = frozenset(
     {"help", "ping", "show", "checks", "mode", "explain", "history", "health", STATUS, FOLLOW, QUIT}
 )
@@ -51,6 +51,8 @@ Valid commands are:
     history [<count>]                 - show the last changes and moves of roles
     status                            - all of it as one JSON document
     follow [<position>]               - a line of JSON for every change, from a position on, as the last line told it
+    watch                             - show all of it live, until q is pressed
+                                        (runs in mmm_control itself, by the library rich)
     doctor                            - check whether all hosts are ready for a failover, and say what to fix
                                         (runs in mmm_control itself: the monitor need not run)
 """

@@ -1,0 +1,141 @@
+"""`mmm_control watch`: the status live in a terminal, until q is pressed; as text for whoever reads a pipe."""
+
+import json
+import os
+import select
+import signal
+import sys
+import termios
+import threading
+import time
+import tty
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.live import Live
+
+from mmm.config.endpoint import Endpoint
+from mmm.control.connection import NoAnswerError, Wrap, ask
+from mmm.control.view import picture
+from mmm.wire.command import JSON, STATUS
+
+PERIOD = 1.0
+"""Seconds between two questions."""
+_GLANCE = 0.2
+"""Seconds within which a key, another size, or news are noticed."""
+_QUIT = frozenset(b"qQ\x03\x04\x1b")
+
+
+class Watched:
+    """What the monitor said last, asked for in a thread: it may hang."""
+
+    def __init__(self, monitor: Endpoint, wrap: Wrap) -> None:
+        self._monitor, self._wrap = monitor, wrap
+        self.status: Mapping[str, Any] | None = None
+        self.away = "the monitor has not answered yet"
+        self.answered = threading.Event()
+        """There was an answer, or none was to be had."""
+
+    def start(self) -> None:
+        """Ask from now on."""
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.status, self.away = _status(ask(self._monitor, self._wrap, [JSON, STATUS])), ""
+            except NoAnswerError as error:
+                self.away = str(error)
+            self.answered.set()
+            time.sleep(PERIOD)
+
+
+def run(monitor: Endpoint, wrap: Wrap) -> None:
+    """Show it until the user has seen enough."""
+    watched = Watched(monitor, wrap)
+    watched.start()
+    if sys.stdout.isatty():
+        signal.signal(signal.SIGTERM, _ended)
+        _live(watched)
+    else:
+        _printed(watched)
+
+
+def _live(watched: Watched) -> None:
+    console = Console()
+    with _keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+        shown: object = None
+        while not pressed(_GLANCE):
+            now = time.time()
+            news = (watched.status, watched.away, console.size, int(now))
+            if news != shown:
+                live.update(picture(watched.status, now, watched.away), refresh=True)
+                shown = news
+
+
+def _printed(watched: Watched) -> None:
+    """Print what there is to see as text, each time that it is something else."""
+    console = Console(width=10_000, color_system=None, soft_wrap=True)
+    shown: object = None
+    watched.answered.wait()
+    while True:
+        seen = _without_times(watched.status), watched.away
+        if seen != shown:
+            with console.capture() as captured:
+                console.print(picture(watched.status, time.time(), watched.away))
+            lines = (line.rstrip() for line in captured.get().rstrip().split("\n"))
+            sys.stdout.write("\n".join(lines) + "\n\n")
+            sys.stdout.flush()
+            shown = seen
+        time.sleep(PERIOD)
+
+
+def _without_times(status: Mapping[str, Any] | None) -> object:
+    return status and {name: value for name, value in status.items() if name != "at"}
+
+
+@contextmanager
+def _keys() -> Iterator[Callable[[float], bool]]:
+    """Give what waits for some seconds, and tells whether a key was pressed that ends the program."""
+    if not sys.stdin.isatty():
+        yield _slept
+        return
+    before = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+
+    def pressed(seconds: float) -> bool:
+        ready, _, _ = select.select([sys.stdin], [], [], seconds)
+        if not ready:
+            return False
+        keys = os.read(sys.stdin.fileno(), 64)
+        return not keys or (
+            keys[0] in _QUIT and len(keys) == 1
+        )  # a key that is an escape sequence ends nothing
+
+    try:
+        yield pressed
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _slept(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
+def _status(answer: str) -> Mapping[str, Any]:
+    """Return the document; raises NoAnswerError for what is none."""
+    try:
+        values = json.loads(answer)
+    except ValueError:
+        values = {}
+    if "hosts" not in values:
+        said = str(values.get("message") or answer).strip().partition("\n")[0]
+        raise NoAnswerError(f"the monitor has no status: {said}")
+    return dict(values)
+
+
+def _ended(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
