@@ -19,6 +19,19 @@ CONF = """\
 this db2
 active_master_role writer
 backup_keep 3
+clone_dirs data
+<copy_method cp>
+    backup_command cp -a %SNAPSHOT%/%CLONE_DIR% %DEST_DIR%/
+    restore_command cp -a %BACKUP_DIR%/%CLONE_DIR%/. %DEST_DIR%/%CLONE_DIR%/
+    true_copy 1
+</copy_method>
+<copy_method versions>
+    backup_command mkdir -p %DEST_DIR%/v && cp -a %SNAPSHOT% %DEST_DIR%/v/$(ls %DEST_DIR%/v | wc -l)
+    restore_command cp -a !%BACKUP_DIR%/v/%VERSION%/%CLONE_DIR%! %DEST_DIR%/
+    incremental 1
+    incremental_command ls %BACKUP_DIR%/v
+    single_run 1
+</copy_method>
 <host default>
     cluster_interface lo
     pid_path {folder}/agent.pid

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from mmm.config.model import Host
+from mmm.config.model import CopyMethod, Host
 from mmm.gtid import mariadb
 from mmm.tools.clone.modes import CloneMode, contradiction, mode_of
 from mmm.tools.clone.user_tables import user_tables
 from mmm.tools.kept import perl, shelf
+from mmm.tools.kept.methods import MethodError, backup_commands, restore_commands
 from mmm.tools.rejoin.journal import ORDER, Journal, Kind, Step, decode, encode
 from mmm.tools.rejoin.look import Look, ServerLook, Silent, Told
 from mmm.tools.restore.modes import Mode, refusals
@@ -270,6 +271,83 @@ def test_the_status_file_of_the_perl_tools_is_read_and_never_run(tmp_path: Path)
         340,
     )
     assert time.strptime(facts.at, "%Y-%m-%d %H:%M:%S")
+
+
+def perl_backup(host: Machine, folder: Path, method: str, data: str) -> str:
+    """Make a backup as the Perl tools leave it, and return where it stands by GTID."""
+    server, script = host.server, str(host.server.directory / "rc")
+    row = server.connect().query("SHOW MASTER STATUS")[0]
+    place = server.value("@@gtid_binlog_pos")
+    subprocess.run([script, "stop"], check=True)
+    shutil.copytree(server.directory / "data", folder / data)
+    subprocess.run([script, "start"], check=True)
+    wait(lambda: answers(server))
+    (folder / "_mmm").mkdir()
+    (folder / "_mmm/copy_method.txt").write_text(method)
+    (folder / "_mmm/status.txt").write_text(
+        perl.dump({"host": "db2", "master": {"File": row["File"], "Position": row["Position"]}, "slave": {}})
+    )
+    (folder / data / "master.info").write_text("of another time")
+    return place
+
+
+@pytest.mark.mysql
+def test_a_backup_of_the_perl_tools_is_put_back(host: Machine) -> None:
+    """What its binary log had at the place in the status file tells where it stands; the log itself stays behind."""
+    folder = host.folder / "perl"
+    host.server.run("INSERT INTO shop.o (what) VALUES ('logged')")
+    place, before = perl_backup(host, folder, "cp", "data"), checksums(host.server)
+    host.server.run("DROP TABLE shop.old")
+    ran = restore(host, "--backup-dir", str(folder))
+    assert ran.status == 0, ran
+    wait(lambda: answers(host.server))
+    assert checksums(host.server) == before
+    assert host.server.value("@@gtid_slave_pos") == place
+    (old,) = (
+        Path(line.split(" are in ")[1].rstrip(".")) for line in ran.out.splitlines() if " are in " in line
+    )
+    assert not (old / "shop/old.frm").exists()
+    assert not (host.server.directory / "data/master.info").exists()
+    (folder / "_mmm/copy_method.txt").write_text("scp")
+    ran = restore(host, "--src-dir", str(folder), "--dry-run")
+    assert (ran.status, "add <copy_method scp> to the conf" in ran.err) == (2, True), ran
+
+
+@pytest.mark.mysql
+def test_a_version_of_an_incremental_backup_is_put_back(host: Machine) -> None:
+    folder = host.folder / "increments"
+    perl_backup(host, folder, "versions", "v/1/data")
+    assert restore(host, "--src-dir", str(folder), "--version", "list").out == "1\n"
+    ran = restore(host, "--src-dir", str(folder))
+    assert (ran.status, "name one by --version" in ran.err) == (2, True), ran
+    target = host.folder / "version"
+    options = ("--mode", "data-only", "--dest-dir", str(target), "--version", "1")
+    ran = restore(host, "--src-dir", str(folder), *options)
+    assert ran.status == 0, ran
+    assert (target / "data/ibdata1").is_file()
+    assert not list(target.rglob("bin.*"))
+    assert not (target / "data/master.info").exists()
+
+
+def test_commands_of_copy_methods_are_filled_in_as_ever() -> None:
+    host = Host("db1", "10.0.0.1", "master", ssh_user="root", lvm_mount_dir="/snap")
+    scp = CopyMethod(
+        "scp",
+        "scp -c blowfish -r %ssh_user%@%IP%:%SNAPSHOT%/%CLONE_DIR% %DEST_DIR%/",
+        "cp %SRC_DIR% %DATA_DIR%",
+    )
+    assert backup_commands(scp, ("data", "a/b"), host, "/b") == (
+        ("scp -r root@10.0.0.1:/snap/data /b/", "/b"),
+        ("scp -r root@10.0.0.1:/snap/a/b /b/a/", "/b/a"),
+    )
+    assert restore_commands(scp, ("data",), "/b", "/d", "") == (("cp /b /d", "/d"),)
+    rdiff = CopyMethod(
+        "rdiff", "rdiff !--include %SNAPSHOT%/%CLONE_DIR%! %IP%::%SNAPSHOT% %BACKUP_DIR%", single_run=True
+    )
+    (command,) = backup_commands(rdiff, ("data", "log"), host, "/b")
+    assert command.line == "rdiff --include /snap/data --include /snap/log 10.0.0.1::/snap /b"
+    with pytest.raises(MethodError, match="one word"):
+        restore_commands(scp, ("data",), "/b; reboot", "/d", "")
 
 
 def test_a_new_host_is_one_without_tables_of_users(tmp_path: Path) -> None:

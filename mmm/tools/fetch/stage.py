@@ -82,9 +82,12 @@ def _installed(host: Host) -> tuple[str, ...]:
 
 
 def prove(
-    staging: Path, argv: Sequence[str], promised: Position, accounts: Iterable[Login]
+    staging: Path, argv: Sequence[str], promised: Position | None, accounts: Iterable[Login]
 ) -> Proved | Failed:
-    """Return what a server started by `argv` on the staging folder shows; where it fails the folder is removed."""
+    """Return what a server started by `argv` on the staging folder shows; where it fails the folder is removed.
+
+    None: nothing is promised of where the data stand, and nothing will replicate from there.
+    """
     began = time.monotonic()
     try:
         with running(staging, argv) as private:
@@ -102,9 +105,13 @@ def prove(
     return Proved(version, gtid, came_along, logged_in, others, time.monotonic() - began)
 
 
-def _set_up(session: Connection, promised: Position) -> tuple[str, str, str]:
+def _set_up(session: Connection, promised: Position | None) -> tuple[str, str, str]:
     """Return version, what came along, and what there is now; raises MysqlError and FailedError."""
     version = str(session.query("SELECT VERSION() AS version")[0]["version"])
+    if promised is None:
+        session.execute(session.flavour.stop_replica)
+        session.execute(session.flavour.reset_replica)
+        return version, "", ""
     came_along, gtid = (_mariadb if session.flavour.mariadb else _mysql)(session, promised)
     return version, came_along, gtid
 

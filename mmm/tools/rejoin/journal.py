@@ -85,6 +85,8 @@ class Journal:
     kind: str = Kind.REJOIN
     backup: str = ""
     """The folder with the backup that is restored."""
+    version: str = ""
+    """Which of the versions in it, of a copy method that keeps such."""
 
     def begin(self, step: Step) -> "Journal":
         """Return it with the step begun."""

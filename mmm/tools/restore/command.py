@@ -24,7 +24,7 @@ from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.look import ServerLook
 from mmm.tools.rejoin.run import Status
 from mmm.tools.rejoin.swap import SwapError
-from mmm.tools.restore import data_only, job
+from mmm.tools.restore import classic, data_only, job
 from mmm.tools.restore.copying import Restoring
 from mmm.tools.restore.data_only import InUseError
 from mmm.tools.restore.job import CannotError, Place
@@ -86,14 +86,10 @@ def restore(argv: Sequence[str], folder: JobFolder | None = None, log_file: Path
 def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     source = _source(conf, arguments)
     if arguments.version == LIST:
-        for kept in shelf.all_in(source):
-            say(f"{kept.path.name}  {kept.facts.host}  {kept.facts.at}  {kept.facts.gtid}")
-        return Status.DONE
-    kept = shelf.one(source / arguments.version if arguments.version else source)
+        return _list(conf, source)
+    kept, version = _chosen(source, arguments.version)
     if not kept.facts.of_ours:
-        raise CannotError(
-            Status.REFUSED, f"{kept.path} was made by a copy method of MMM 1.x or 2.x: restore it by that"
-        )
+        _see_method(conf, kept, version)
     if arguments.mode is Mode.DATA_ONLY:
         return _data_only(conf, arguments, kept)
     place = job.begin(conf, folder, Kind.RESTORE)
@@ -123,6 +119,36 @@ def _own(journal: Journal) -> str:
     return f" {found.place}" if found else f" What only it had is in {journal.saved}."
 
 
+def _list(conf: Cluster, source: Path) -> int:
+    """Say which backups are in a folder, or which versions in a backup."""
+    if (source / shelf.OWN).is_dir():
+        say(classic.versions(conf, shelf.read(source)).rstrip("\n"))
+        return Status.DONE
+    for kept in shelf.all_in(source):
+        say(f"{kept.path.name}  {kept.facts.host}  {kept.facts.at}  {kept.facts.gtid}")
+    return Status.DONE
+
+
+def _chosen(source: Path, version: str | None) -> tuple[Kept, str]:
+    """Return the backup that is meant, and which of the versions in it; raises ShelfError."""
+    if version is None:
+        return shelf.one(source), ""
+    if (source / shelf.OWN).is_dir():
+        return shelf.read(source), version
+    return shelf.one(source / version), ""
+
+
+def _see_method(conf: Cluster, kept: Kept, version: str) -> None:
+    """Raise CannotError where the conf does not say how the backup is put back, or not all is said."""
+    try:
+        method = classic.method_of(conf, kept)
+    except FailedError as error:
+        raise CannotError(Status.REFUSED, str(error)) from error
+    if method.incremental and not version:
+        text = f"{kept.path} has versions: name one by --version, `--version {LIST}` says which there are"
+        raise CannotError(Status.REFUSED, text)
+
+
 def _source(conf: Cluster, arguments: _Arguments) -> Path:
     if arguments.src_dir is not None:
         return arguments.src_dir.absolute()
@@ -141,7 +167,7 @@ def _journal(place: Place, arguments: _Arguments, kept: Kept) -> Journal:
         opened = job.gone_on_with(place, place.opened, found)
         return replace(opened, source=place.look.master) if opened.source else opened
     job.refuse(found)
-    _see_alike(place, kept)
+    _see_alike(place, kept, arguments.mode)
     folder = job.datadir(place)
     if arguments.dest_dir is not None and arguments.dest_dir.resolve() not in {folder, folder.parent}:
         raise CannotError(
@@ -150,11 +176,26 @@ def _journal(place: Place, arguments: _Arguments, kept: Kept) -> Journal:
             f" --mode {Mode.DATA_ONLY}",
         )
     source = place.look.master if arguments.mode.follows else ""
-    return job.journal(place, Kind.RESTORE, kept.facts.host, source, folder, str(kept.path))
+    journal = job.journal(place, Kind.RESTORE, kept.facts.host, source, folder, str(kept.path))
+    return journal if kept.facts.of_ours else replace(journal, version=arguments.version or "")
 
 
-def _see_alike(place: Place, kept: Kept) -> None:
-    """Raise CannotError where this host's server cannot run on the backup."""
+def _see_alike(place: Place, kept: Kept, mode: Mode) -> None:
+    """Raise CannotError where this host's server cannot run on the backup, or could not replicate from where it is."""
+    master = place.look.others.get(place.look.master)
+    if (
+        not kept.facts.of_ours
+        and mode.follows
+        and isinstance(master, ServerLook)
+        and master.family == "MySQL"
+    ):
+        raise CannotError(
+            Status.REFUSED,
+            f"{kept.path} does not say which transactions of MySQL are in it: restore it without replication, or take"
+            " mmm_rejoin",
+        )
+    if not kept.facts.server_version:  # then it is tried
+        return
     there = detect(kept.facts.server_version, kept.facts.family)
     here = place.look.server
     if isinstance(here, ServerLook) and (here.family, here.version[:2]) != (there.family, there.version[:2]):
@@ -174,9 +215,10 @@ def _data_only(conf: Cluster, arguments: _Arguments, kept: Kept) -> int:
     _show(kept, target, arguments, "")
     if arguments.dry_run:
         return Status.DONE
-    old = data_only.put(kept, target)
+    old = data_only.put(conf, kept, target, arguments.version or "")
     kept_old = f" What was there is in {old}." if old else ""
-    say(f"OK: {target} has the data of {kept.path}, at {kept.facts.gtid}.{kept_old}")
+    place = kept.facts.gtid or f"{kept.facts.log_file}:{kept.facts.log_position}"
+    say(f"OK: {target} has the data of {kept.path}, at {place}.{kept_old}")
     return Status.DONE
 
 

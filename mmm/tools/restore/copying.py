@@ -9,7 +9,7 @@ from mmm.mysql.backup.mariadb_backup import Position
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import MysqlError, connect
 from mmm.process import job_files
-from mmm.tools.fetch import stage
+from mmm.tools.fetch import files, stage
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.stage import Login
 from mmm.tools.fetch.values import Failed, FailedError
@@ -18,6 +18,7 @@ from mmm.tools.kept.hashes import DamagedError
 from mmm.tools.kept.shelf import OWN, Kept, ShelfError
 from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.step_error import StepError
+from mmm.tools.restore import classic
 from mmm.tools.restore.oldest_log import begins_after
 
 MEGABYTE = 1_000_000
@@ -37,18 +38,34 @@ class Restoring:
         try:
             kept = shelf.read(Path(journal.backup))
             self._see_log(journal, kept)
-            hashes.check(kept.path, kept.path / OWN / hashes.SUMS, self._reporter(journal, kept))
-            self.say(f"  {kept.path} is as it was; it is copied …")
             staging = Path(journal.staging)
-            size = putback.copy(kept, staging, Owner.of(Path(journal.datadir)))
-            self.say(f"  {size / MEGABYTE:,.0f} MB; a server is tried on them …")
+            copy = self._ours if kept.facts.of_ours else self._by_method
+            position = copy(journal, kept, staging)
+            self.say(f"  {files.size(staging) / MEGABYTE:,.0f} MB; a server is tried on them …")
             here = self.conf.hosts[journal.host]
-            found = stage.prove(staging, stage.server_of(here), Position(None, kept.facts.gtid), logins(here))
+            found = stage.prove(staging, stage.server_of(here), position, logins(here))
         except (ShelfError, DamagedError, FailedError) as error:
             raise StepError(str(error)) from error
         if isinstance(found, Failed):
             raise StepError(found.text)
         return replace(journal, position=found.gtid)
+
+    def _ours(self, journal: Journal, kept: Kept, staging: Path) -> Position:
+        hashes.check(kept.path, kept.path / OWN / hashes.SUMS, self._reporter(journal, kept))
+        self.say(f"  {kept.path} is as it was; it is copied …")
+        putback.copy(kept, staging, Owner.of(Path(journal.datadir)))
+        return Position(None, kept.facts.gtid)
+
+    def _by_method(self, journal: Journal, kept: Kept, staging: Path) -> Position | None:
+        """Copy by restore_command; None: it is not told where the data stand, and nobody is followed."""
+        self.say(f"  {kept.path} is copied by {classic.method_of(self.conf, kept).name} …")
+        gtid = classic.fetch(self.conf, kept, staging, Owner.of(Path(journal.datadir)), journal.version)
+        if journal.source and not gtid and not kept.facts.slave:
+            raise StepError(
+                f"{kept.path} has no {kept.facts.log_file} with it, so nothing tells where {journal.host} would go on"
+                " from: restore it without replication, or take mmm_rejoin"
+            )
+        return Position(None, gtid) if journal.source or gtid else None
 
     def _reporter(self, journal: Journal, kept: Kept) -> Callable[[int], None]:
         def report(done: int) -> None:
@@ -60,7 +77,7 @@ class Restoring:
 
     def _see_log(self, journal: Journal, kept: Kept) -> None:
         """See, before all data are copied, that the active master has a log of what came after the backup."""
-        if not journal.source:
+        if not journal.source or not kept.facts.gtid:
             return
         try:
             with connect(tools_at(self.conf.hosts[journal.source]), _LIMIT) as there:

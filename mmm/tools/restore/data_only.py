@@ -5,11 +5,13 @@ import pwd
 import time
 from pathlib import Path
 
+from mmm.config.model import Cluster
 from mmm.process.file_owner import holders
 from mmm.tools.fetch.files import Owner
 from mmm.tools.kept import hashes, putback
 from mmm.tools.kept.shelf import OWN, Kept
 from mmm.tools.rejoin import swap
+from mmm.tools.restore import classic
 
 _FIRST_FILE = "ibdata1"
 _USER = "mysql"
@@ -19,20 +21,24 @@ class InUseError(Exception):
     """A server runs on what is there."""
 
 
-def put(kept: Kept, target: Path) -> str:
+def put(conf: Cluster, kept: Kept, target: Path, version: str) -> str:
     """Put the data into the folder, and return what the one that was there is called now, empty where none was.
 
-    Raises InUseError, DamagedError, FailedError, SwapError, OSError; the folder is as it was then.
+    Of a backup by a copy method all its folders are put there. Raises InUseError, DamagedError, FailedError, SwapError,
+    OSError; the folder is as it was then.
     """
     if pids := holders(target / _FIRST_FILE):
         raise InUseError(
             f"process {pids[0]} has {target / _FIRST_FILE} open: stop that server, or name another folder"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    hashes.check(kept.path, kept.path / OWN / hashes.SUMS)
     job = time.strftime("%Y%m%d-%H%M%S")
     staging, old = swap.places(target, job)
-    putback.copy(kept, staging, _owner())
+    if kept.facts.of_ours:
+        hashes.check(kept.path, kept.path / OWN / hashes.SUMS)
+        putback.copy(kept, staging, _owner())
+    else:
+        classic.fetch_all(conf, kept, staging, _owner(), version)
     there = target.is_dir() and any(target.iterdir())
     if target.is_dir() and not there and not target.is_mount():
         target.rmdir()
