@@ -1,9 +1,7 @@
 """Addresses that cannot be right: used twice, no machine's, or useless for their purpose."""
 
-from mmm.config.settings import Setting, World, at, each_of
-
-USELESS = "which answers whatever becomes of its network; write that of a router"
-"""What is said of such an address in ping_ips."""
+from mmm.config.settings import Setting, World, each_of
+from mmm.config.tree import Fault
 
 _FIRST_MULTICAST = 224
 
@@ -18,13 +16,12 @@ def addresses(world: World) -> None:
             for ip in each_of(setting):
                 owner = f"{kind} {name}"
                 if ip in used:
-                    text = f"{ip} of {owner} is also an address of {used[ip]}; give each its own"
-                    world.wrong(setting.source if setting else None, text)
+                    about = {"ip": ip, "owner": owner, "other": used[ip]}
+                    world.wrong(setting.source if setting else None, Fault("address_used_twice", about))
                 if _is_no_machine(ip):
-                    text = f"{ip} cannot be the address of a machine; correct it"
-                    world.wrong(setting.source if setting else None, text)
+                    world.wrong(setting.source if setting else None, Fault("no_machine", {"ip": ip}))
                 elif is_loopback(ip):
-                    _loopback(world, setting, f"{ip} of {owner}", for_trying)
+                    _loopback(world, setting, Fault("loopback", {"ip": ip, "owner": owner}), for_trying)
                 used.setdefault(ip, owner)
 
 
@@ -47,17 +44,13 @@ def pinged(world: World) -> None:
     own, for_trying = world.value("monitor", "", "ip"), _for_trying(world)
     for ip in each_of(setting):
         if is_loopback(ip):
-            _loopback(world, setting, f"{ip} of ping_ips", for_trying)
+            _loopback(world, setting, Fault("loopback", {"ip": ip, "owner": "ping_ips"}), for_trying)
         elif ip == own:
-            world.wrong(setting.source, f"ping_ips has {ip}, the monitor's own address, {USELESS}")
+            world.wrong(setting.source, Fault("pings_itself", {"ip": ip}))
         elif ip in vips:
-            text = f"ping_ips has {ip}, a virtual IP of role {vips[ip]}, which goes where the hosts go"
-            world.wrong(setting.source, f"{text}; write that of a router")
+            world.wrong(setting.source, Fault("pings_vip", {"ip": ip, "role": vips[ip]}))
         elif ip in hosts:
-            world.warnings.append(
-                f"{at(setting.source)}ping_ips has {ip}, which is host {hosts[ip]}: write the addresses of"
-                " routers, which do not go down with the servers"
-            )
+            world.warn(setting.source, Fault("pings_host", {"ip": ip, "host": hosts[ip]}))
 
 
 def _for_trying(world: World) -> bool:
@@ -66,11 +59,9 @@ def _for_trying(world: World) -> bool:
     return all(ip and is_loopback(ip) for ip in ips)
 
 
-def _loopback(world: World, setting: Setting | None, what: str, for_trying: bool) -> None:  # noqa: FBT001
-    if for_trying or world.program == "CONTROL":
-        return
-    text = f"{what} is an address of the machine itself, whichever that is; write one of the network"
-    world.wrong(setting.source if setting else None, text)
+def _loopback(world: World, setting: Setting | None, fault: Fault, for_trying: bool) -> None:  # noqa: FBT001
+    if not (for_trying or world.program == "CONTROL"):
+        world.wrong(setting.source if setting else None, fault)
 
 
 def is_loopback(ip: str) -> bool:

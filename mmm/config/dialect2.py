@@ -8,7 +8,7 @@ import re
 
 from mmm.config.files import BLANKS, File, Line
 from mmm.config.keys import SECTIONS
-from mmm.config.tree import Block, Problem, Tree, Value
+from mmm.config.tree import Block, Fault, Problem, Tree, Value
 
 _TAG = re.compile(
     r"< *(?P<end>/?) *(?P<type>[^ <>/]+)(?: +(?P<name>[^<>]*?))? *(?P<empty>/?) *> *(?P<rest>.*)"
@@ -50,54 +50,50 @@ class _Sections:
                 block.values[key] = Value(key, value, self.file.path, line.number)
         if self.open:
             block, number = self.open
-            self.wrong(number, f"{opening(block.type, block.name)} is never closed; add </{block.type}>")
+            tag = opening(block.type, block.name)
+            self.wrong(number, Fault("unclosed", {"tag": tag, "kind": block.type}))
 
-    def wrong(self, number: int, text: str) -> None:
-        self.tree.problems.append(Problem(self.file.path, number, text))
+    def wrong(self, number: int, fault: Fault) -> None:
+        self.tree.problems.append(Problem(self.file.path, number, fault))
 
     def include(self, line: Line) -> None:
         if self.open:
             block, number = self.open
             tag = opening(block.type, block.name)
-            self.wrong(line.number, f"include inside {tag} of line {number}; move it outside of the section")
+            self.wrong(line.number, Fault("include_inside", {"tag": tag, "line": number}))
         elif line.number in self.file.includes:
             read_sections(self.file.includes[line.number], self.tree)
 
     def tag(self, line: Line) -> None:
         match = _TAG.fullmatch(line.text.translate(_AS_SPACE))
         if not match:
-            self.wrong(
-                line.number, f"{line.text} is not a tag; write <TYPE>, <TYPE NAME>, </TYPE> or <TYPE NAME/>"
-            )
+            self.wrong(line.number, Fault("not_a_tag", {"text": line.text}))
             return
         kind, name = match["type"], (match["name"] or "").strip()
         if match["rest"]:
-            self.wrong(line.number, f"text after the tag; move {match['rest']!r} to a separate line")
+            self.wrong(line.number, Fault("text_behind_tag", {"text": match["rest"]}))
         if match["end"]:
             self.close(line, kind, name or match["empty"])
             return
         if self.open:
             block, number = self.open
-            tag = opening(block.type, block.name)
-            self.wrong(
-                line.number,
-                f"{opening(kind, name)} inside {tag} of line {number}; close that with </{block.type}> first",
-            )
+            about = {"outer": opening(block.type, block.name), "line": number, "kind": block.type}
+            self.wrong(line.number, Fault("section_inside", {"tag": opening(kind, name), **about}))
             self.unclosed.append(block.type)
         block = self.tree.block(kind, name, self.file.path, line.number)
         self.open = None if match["empty"] else (block, line.number)
 
     def close(self, line: Line, kind: str, more: str) -> None:
         if more:
-            self.wrong(line.number, f"a closing tag holds nothing but the type; write </{kind}>")
+            self.wrong(line.number, Fault("closing_tag_with_more", {"kind": kind}))
         if not self.open:
             if kind in self.unclosed:
                 self.unclosed.remove(kind)
             else:
-                self.wrong(line.number, f"</{kind}> closes nothing; delete it")
+                self.wrong(line.number, Fault("closes_nothing", {"kind": kind}))
             return
         block, number = self.open
         if kind != block.type and block.type in SECTIONS:
-            tag = opening(block.type, block.name)
-            self.wrong(line.number, f"</{kind}> closes {tag} of line {number}; write </{block.type}>")
+            about = {"tag": opening(block.type, block.name), "line": number, "open": block.type}
+            self.wrong(line.number, Fault("closes_another", {"kind": kind, **about}))
         self.open = None

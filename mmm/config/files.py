@@ -8,9 +8,9 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from mmm.config.tree import Problem
+from mmm.config.tree import Fault, Problem
 
 SEARCH = ("/etc", "/etc/mmm", "/etc/mysql-mmm", "/usr/local/mmm/etc")
 MAX_SIZE = 4 * 1024 * 1024
@@ -49,10 +49,13 @@ class File(NamedTuple):
 class Unreadable(Exception):  # noqa: N818  (a state of the file, told as a problem of the line that names it)
     """A file that is not there or must not be used; `path` is empty when none was found."""
 
-    def __init__(self, path: str, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, path: str, code: str, fields: Mapping[str, Any]) -> None:
+        super().__init__()
         self.path = path
-        self.text = text
+        self.fault = Fault(code, {"it": path, **fields})
+
+    def __str__(self) -> str:
+        return str(self.fault)
 
 
 class Source(Protocol):
@@ -78,7 +81,7 @@ class Memory:
             if path in self.files:
                 content = self.files[path]
                 return path, content.encode() if isinstance(content, str) else content
-        raise Unreadable("", f"there is no file {name}; add it")
+        raise Unreadable("", "no_file", {"name": name})
 
 
 class Disk:
@@ -101,9 +104,9 @@ class Disk:
                 if content is not None:
                     return path, content
         if os.path.isabs(name):  # noqa: PTH117
-            raise Unreadable("", f"{name} does not exist; create it or name another file")
-        wanted, where = _spellings(name)[0], ", ".join(dict.fromkeys(directories))
-        raise Unreadable("", f"{wanted} is not in {where}; create it in one of them")
+            raise Unreadable("", "does_not_exist", {"name": name})
+        folders = tuple(dict.fromkeys(directories))
+        raise Unreadable("", "not_found", {"name": _spellings(name)[0], "folders": folders})
 
 
 def read_files(source: Source, name: str) -> tuple[File, list[str], list[Problem]]:
@@ -112,8 +115,8 @@ def read_files(source: Source, name: str) -> tuple[File, list[str], list[Problem
     try:
         path, content = source.open(name, None)
     except Unreadable as e:
-        text = e.text.replace(e.path, "it", 1) if e.path else e.text  # the file stands before it
-        reading.problems.append(Problem(e.path or name, 0, text))
+        fault = e.fault._replace(fields={**e.fault.fields, "it": "it"})  # the file stands before it
+        reading.problems.append(Problem(e.path or name, 0, fault))
         return File(name, [], {}), [], reading.problems
     return reading.file(path, content, ()), reading.paths, reading.problems
 
@@ -142,23 +145,23 @@ class _Reading:
         return file
 
     def include(self, file: File, line: Line, name: str, above: tuple[str, ...]) -> None:
-        def wrong(text: str) -> None:
-            self.problems.append(Problem(file.path, line.number, text))
+        def wrong(code: str, fields: Mapping[str, Any]) -> None:
+            self.problems.append(Problem(file.path, line.number, Fault(code, fields)))
 
         if not name or any(blank in name for blank in BLANKS):
-            wrong("include takes one file name; write one include line a file")
+            wrong("include_one_name", {})
             return
         if self.count >= MAX_FILES:
-            wrong(f"more than {MAX_FILES} files are included; remove this include")
+            wrong("too_many_files", {"most": MAX_FILES})
             return
         try:
             path, content = self.source.open(name, file.path)
         except Unreadable as e:
-            wrong(f"include {name}: {e.text}")
+            wrong("not_included", {"name": name, "why": e.fault})
             return
         if path in above:
             loop = " -> ".join((*above[above.index(path) :], path))
-            wrong(f"include {name} goes round in a circle ({loop}); remove this include")
+            wrong("include_circle", {"name": name, "loop": loop})
             return
         file.includes[line.number] = self.file(path, content, above)
 
@@ -166,11 +169,11 @@ class _Reading:
 def lines_of(path: str, content: bytes, problems: list[Problem]) -> list[Line]:
     """Return the lines that say something; what cannot be read is added to `problems` and left out."""
     if content[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        problems.append(Problem(path, 0, "is UTF-16; save it as UTF-8"))
+        problems.append(Problem(path, 0, Fault("utf16")))
         return []
     if b"\0" in content:
         number = content[: content.index(b"\0")].count(b"\n") + 1
-        problems.append(Problem(path, number, "a NUL byte: this is not a text file; name a conf file"))
+        problems.append(Problem(path, number, Fault("nul")))
         return []
     lines = []
     text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
@@ -186,17 +189,17 @@ def lines_of(path: str, content: bytes, problems: list[Problem]) -> list[Line]:
     return lines
 
 
-def _unreadable(text: str) -> str:
+def _unreadable(text: str) -> Fault | None:
     if text.isascii() and text.replace("\t", " ").isprintable():
-        return ""
+        return None
     if bad := re.search(_UNDECODED, text):
         byte = ord(bad[0]) - 0xDC00
-        return f"byte 0x{byte:02X} after {bad.start()} characters is not UTF-8; save the file as UTF-8"
+        return Fault("not_utf8", {"byte": byte, "before": bad.start()})
     if bad := re.search(_CONTROL, text):
-        return f"control character 0x{ord(bad[0]):02X} after {bad.start()} characters; delete it"
+        return Fault("control_character", {"byte": ord(bad[0]), "before": bad.start()})
     if bad := re.search(_INVISIBLE, text):
-        return f"invisible character U+{ord(bad[0]):04X} after {bad.start()} characters; delete it"
-    return ""
+        return Fault("invisible_character", {"point": ord(bad[0]), "before": bad.start()})
+    return None
 
 
 def _spellings(name: str) -> tuple[str, ...]:
@@ -216,14 +219,13 @@ def _content(path: str) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError:
-        raise Unreadable(
-            path, f"{_user()} may not read {path}: run this with sudo{_or_in_group(path)}"
-        ) from None
+        about = {"user": _user(), "or_in_group": _or_in_group(path)}
+        raise Unreadable(path, "may_not_read", about) from None
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-        raise Unreadable(path, f"{path} cannot be read: {reason}; make it readable for this user") from None
+        raise Unreadable(path, "cannot_be_read", {"why": reason}) from None
     if len(content) > MAX_SIZE:
-        raise Unreadable(path, f"{path} is larger than {MAX_SIZE // 1024 // 1024} MiB; name a conf file")
+        raise Unreadable(path, "too_large", {"mib": MAX_SIZE // 1024 // 1024})
     return content
 
 
@@ -236,7 +238,7 @@ def _user() -> str:
         return f"uid {os.geteuid()}"
 
 
-def _or_in_group(path: str) -> str:
+def _or_in_group(path: str) -> Fault | str:
     """Return how else the file may be read: by a member of its group, where that is another than root's."""
     import grp  # noqa: PLC0415
 
@@ -247,17 +249,15 @@ def _or_in_group(path: str) -> str:
         return ""
     if not state.st_mode & stat.S_IRGRP or not state.st_gid:
         return ""
-    return f", or become a member of its group {group}"
+    return Fault("or_in_group", {"group": group})
 
 
 def _refuse(path: str, state: os.stat_result) -> None:
     if stat.S_ISDIR(state.st_mode):
-        raise Unreadable(path, f"{path} is a directory; name a file")
+        raise Unreadable(path, "is_directory", {})
     if not stat.S_ISREG(state.st_mode):
-        raise Unreadable(path, f"{path} is not a plain file; name a plain file")
+        raise Unreadable(path, "not_plain", {})
     mode = stat.S_IMODE(state.st_mode)
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         may = "write" if mode & stat.S_IWOTH else "read"
-        raise Unreadable(
-            path, f"everybody may {may} {path} (mode {mode:04o}), which holds passwords; chmod 640 {path}"
-        )
+        raise Unreadable(path, "open_to_everybody", {"may": may, "mode": mode, "path": path})

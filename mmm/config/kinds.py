@@ -1,11 +1,13 @@
-"""Turns the text of a conf file into a value of the kind that its key has, or says what is wrong and what to do."""
+"""Turns the text of a conf file into a value of the kind that its key has, or says what is wrong with it."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from mmm.config.files import BLANKS
 from mmm.config.keys import Key
+from mmm.config.tree import Fault
 
 MOST = 1_000_000_000
 """Largest number in a conf file; as seconds, thirty years."""
@@ -23,17 +25,28 @@ _TRUE = frozenset(("1", "yes", "on", "true"))
 _FALSE = frozenset(("0", "no", "off", "false"))
 
 
+class UnfitError(ValueError):
+    """A text that is no value of its kind."""
+
+    def __init__(self, code: str, fields: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.fault = Fault(code, fields)
+
+    def __str__(self) -> str:
+        return str(self.fault)
+
+
 def convert(key: Key, text: str) -> object:
-    """Return the value that `text` stands for; raises ValueError with `what is wrong; what to do`."""
+    """Return the value that `text` stands for; raises UnfitError."""
     if not text and key.kind not in {"text", "user", "ignored"}:
-        raise ValueError(f"{key.name} has no value; write {key.name} {sample(key)}")
+        raise UnfitError("no_value", {"key": key.name, "sample": sample(key)})
     if text.startswith("= ") and not key.secret:
-        raise ValueError(f"`=` behind {key.name}; write {key.name} {text[1:].strip(BLANKS)}")
+        raise UnfitError("equals_sign", {"key": key.name, "rest": text[1:].strip(BLANKS)})
     try:
         return _CONVERT[key.kind](key, text)
-    except ValueError as e:
-        comment = "; comments go on lines by themselves" if "#" in text else ""
-        raise ValueError(f"{key.name} {e}{comment}") from None
+    except UnfitError as error:
+        fault, about = error.fault, {"key": key.name, "comment": "#" in text}
+        raise UnfitError(fault.code, {**about, **fault.fields}) from None
 
 
 def sample(key: Key) -> str:
@@ -67,14 +80,11 @@ def _text(_: Key, text: str) -> str:
     return text
 
 
-def _plain(key: Key, text: str) -> str:
+def _plain(_: Key, text: str) -> str:
     """Return a user name or a path, which a note would become part of."""
     note = note_in(text)
     if note:
-        end = "" if "#" in note else "; comments go on lines by themselves"
-        raise ValueError(
-            f"has the note `{note}` behind its value; write {key.name} {_before(text, note)}{end}"
-        )
+        raise UnfitError("note_behind_value", {"note": note, "before": _before(text, note), "comment": True})
     return text
 
 
@@ -84,31 +94,31 @@ def _before(text: str, note: str) -> str:
 
 def _word(_: Key, text: str) -> str:
     if any(blank in text for blank in BLANKS):
-        raise ValueError(f"is one word, not `{text}`; delete what follows it")
+        raise UnfitError("not_a_word", {"text": text})
     return text
 
 
 def _name(_: Key, text: str) -> str:
     if not is_name(text):
-        raise ValueError(f"is a name, not `{text}`; names are letters, digits, `_`, `-` and `.`")
+        raise UnfitError("not_a_name", {"text": text})
     return text
 
 
 def _int(key: Key, text: str) -> int:
     if not re.fullmatch("[0-9]{1,10}", text) or not key.least <= int(text) <= MOST:
-        raise ValueError(f"is a whole number from {key.least:g} to {MOST}, not `{text}`; correct it")
+        raise UnfitError("not_a_number", {"text": text, "least": key.least, "most": MOST})
     return int(text)
 
 
 def _port(_: Key, text: str) -> int:
     if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
-        raise ValueError(f"is a port from 1 to 65535, not `{text}`; correct it")
+        raise UnfitError("not_a_port", {"text": text})
     return int(text)
 
 
 def _seconds(key: Key, text: str) -> float:
     if not _NUMBER.fullmatch(text) or not key.least <= float(text) <= MOST:
-        raise ValueError(f"is a number of seconds from {key.least:g} to {MOST}, not `{text}`; correct it")
+        raise UnfitError("not_seconds", {"text": text, "least": key.least, "most": MOST})
     return float(text)
 
 
@@ -117,37 +127,33 @@ def _limit(key: Key, text: str) -> float:
         return float("inf")
     try:
         return _seconds(key, text)
-    except ValueError as error:
-        what, _, todo = str(error).partition("; ")
-        raise ValueError(f"{what}; {todo}, or write {UNLIMITED}") from None
+    except UnfitError as error:
+        raise UnfitError("not_a_limit", {**error.fault.fields, "unlimited": UNLIMITED}) from None
 
 
 def _bool(_: Key, text: str) -> bool:
     if text.lower() not in _TRUE | _FALSE:
-        raise ValueError(f"is yes or no, not `{text}`; write 1, yes, on, true or 0, no, off, false")
+        raise UnfitError("not_yes_or_no", {"text": text})
     return text.lower() in _TRUE
 
 
 def _choice(key: Key, text: str) -> str:
     if text not in key.choices:
-        near = suggestion(text, key.choices)
-        raise ValueError(
-            f"is {' or '.join(key.choices)}, not `{text}`; {did_you_mean(near, 'write one of these')}"
-        )
+        todo = did_you_mean(suggestion(text, key.choices), Fault("write_one"))
+        raise UnfitError("not_a_choice", {"text": text, "choices": " or ".join(key.choices), "todo": todo})
     return text
 
 
-def did_you_mean(near: str, otherwise: str) -> str:
+def did_you_mean(near: str, otherwise: Fault) -> Fault:
     """Return the question, or what to do when nothing is near."""
-    return f"did you mean {near}?" if near else otherwise
+    return Fault("meant", {"near": near}) if near else otherwise
 
 
 def _ip(_: Key, text: str) -> str:
     octets = text.split(".")
     if len(octets) != 4 or not all(_OCTET.fullmatch(octet) and int(octet) < 256 for octet in octets):
-        hint = "write it without prefix length" if "/" in text else "write four numbers such as 10.0.0.1"
-        hint = "only virtual IPs may be IPv6, write an IPv4 address" if ":" in text else hint
-        raise ValueError(f"is an IP address, not `{text}`; {hint}")
+        code = "ip_with_prefix" if "/" in text else "not_ipv4"
+        raise UnfitError("ip_of_ipv6" if ":" in text else code, {"text": text})
     return text
 
 
@@ -157,10 +163,10 @@ def _items(text: str, *, words: bool = False) -> list[str]:
     if items[-1] == "":
         items.pop()
     if not items or "" in items:
-        raise ValueError(f"has an empty entry in `{text}`; delete the extra comma")
+        raise UnfitError("empty_entry", {"text": text})
     if words and not note_in(text) and any(_NO_COMMAS.search(item) for item in items):
-        parts = (part for item in items for part in _NO_COMMAS.split(item) if part)
-        raise ValueError(f"is a list, not `{text}`; separate by commas: {', '.join(parts)}")
+        parts = tuple(part for item in items for part in _NO_COMMAS.split(item) if part)
+        raise UnfitError("not_a_list", {"text": text, "items": parts})
     return items
 
 
@@ -175,7 +181,7 @@ def _ways(key: Key, text: str) -> tuple[str, ...]:
     items = tuple(item.lower() for item in _items(text, words=True))
     for item in items:
         if item not in key.choices or item in _FALSE:
-            raise ValueError(f"is `no`, or some of {', '.join(key.choices[1:])}, not `{text}`")
+            raise UnfitError("not_choices", {"text": text, "choices": key.choices[1:]})
     return tuple(dict.fromkeys(items))
 
 
@@ -196,11 +202,9 @@ def _vip(key: Key, text: str) -> str:
     try:
         address = ipaddress.IPv6Address(text)
     except ValueError:
-        raise ValueError(
-            f"is an IP address, not `{text}`; write such as fd00::80, without prefix length"
-        ) from None
+        raise UnfitError("not_ipv6", {"text": text}) from None
     if address.ipv4_mapped or address.is_link_local or address.scope_id:
-        raise ValueError(f"`{text}` cannot be reached by clients; write an address of the network's prefix")
+        raise UnfitError("not_reached_by_clients", {"text": text})
     return str(address)
 
 
@@ -214,11 +218,11 @@ def _network(_: Key, text: str) -> str:
     try:
         network = ipaddress.ip_network(text)
     except ValueError:
-        bits = " is no address or network;"
+        code = "not_a_network"
         with suppress(ValueError):
             ipaddress.ip_network(text, strict=False)
-            bits = " has bits set behind its prefix;"
-        raise ValueError(f"`{text}`{bits} write such as 10.0.0.9 or 10.0.0.0/24") from None
+            code = "bits_behind_prefix"
+        raise UnfitError(code, {"text": text}) from None
     return str(network.network_address) if network.num_addresses == 1 else str(network)
 
 

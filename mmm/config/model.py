@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mmm.config.names import Program
+from mmm.config.tree import Problem
 
 SslMode = Literal["disabled", "required", "verify_ca", "verify_identity"]
 MonitorMode = Literal["active", "manual", "wait", "passive"]
@@ -242,7 +243,7 @@ class Cluster:
     copy_methods: Mapping[str, CopyMethod] = field(default_factory=dict)
     notify: Mapping[str, Notify] = field(default_factory=dict)
     logs: tuple[LogFile, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
     """Sentences to log once at start: what was accepted but is worth a look."""
 
     @property

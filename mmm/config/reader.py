@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from mmm.config.dialect2 import read_sections
 from mmm.config.files import File, Line, Source, read_files
 from mmm.config.keys import KEYS, OLD_BLOCKS, old_names
-from mmm.config.tree import Problem, Tree
+from mmm.config.tree import Fault, Problem, Tree
 
 _OLD_GLOBALS = frozenset(old_names("top")) - KEYS["top"].keys()
 
@@ -86,7 +86,7 @@ def _mixed(path: str, mark: _Mark, other: _Mark) -> Problem:
     return Problem(
         path,
         mark.line,
-        f"written in the {here} dialect, but {other.file}:{other.line} in the {there} dialect; use one",
+        Fault("mixed_dialects", {"here": here, "there": there, "other": f"{other.file}:{other.line}"}),
     )
 
 

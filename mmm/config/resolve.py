@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 
 from mmm.config.files import BLANKS
+from mmm.config.kinds import UnfitError
+from mmm.config.tree import Fault
 
 Resolve = Callable[[str], tuple[str, ...]]
 """Returns the IPv4 addresses of a name, none when it is not known."""
@@ -17,10 +19,10 @@ def is_host_name(text: str) -> bool:
     return _HOST_NAME.fullmatch(text) is not None
 
 
-def resolved(key: str, text: str, resolve: Resolve) -> tuple[str, tuple[str, ...]]:
+def resolved(key: str, text: str, resolve: Resolve) -> tuple[str, tuple[Fault, ...]]:
     """Return a list of addresses as it is written, with addresses for names, and a warning for each of these.
 
-    Raises ValueError for a name that does not stand for one address.
+    Raises UnfitError for a name that does not stand for one address.
     """
     items, said = [], []
     for item in text.split(","):
@@ -30,10 +32,7 @@ def resolved(key: str, text: str, resolve: Resolve) -> tuple[str, tuple[str, ...
             continue
         address = _one(key, name, resolve(name))
         items.append(address)
-        said.append(
-            f"{key} {name} is a name: {address} is used until the next start; write the address, for names may"
-            " change, and cannot be looked up while the network is down"
-        )
+        said.append(Fault("name_resolved", {"key": key, "name": name, "address": address}))
     return ", ".join(part.strip(BLANKS) for part in items) if said else text, tuple(said)
 
 
@@ -49,14 +48,11 @@ def look_up(name: str) -> tuple[str, ...]:
 
 
 def _one(key: str, name: str, found: tuple[str, ...]) -> str:
+    about = {"key": key, "name": name}
     if not found:
-        raise ValueError(
-            f"{key} {name} is a name that this system does not know; write the address, such as 10.0.0.1"
-        )
+        raise UnfitError("unknown_host_name", about)
     if len(found) > 1:
-        raise ValueError(f"{key} {name} is a name of {len(found)} addresses; write one: {' or '.join(found)}")
+        raise UnfitError("several_addresses", about | {"number": len(found), "addresses": " or ".join(found)})
     if found[0].startswith("127."):
-        raise ValueError(
-            f"{key} {name} is a name that this machine knows as {found[0]}, its own loopback; write the address"
-        )
+        raise UnfitError("name_of_loopback", about | {"address": found[0]})
     return found[0]

@@ -11,10 +11,9 @@ from mmm.config.settings import (
     Setting,
     Settings,
     World,
-    at,
     each_of,
 )
-from mmm.config.tree import Problem
+from mmm.config.tree import Fault, Problem
 
 PROGRAMS = {
     "AGENT": "mmm_agentd",
@@ -37,10 +36,11 @@ def required_sections(world: World) -> None:
         if world.letter in section.required and not world[section.name]:
             if world.tree.dialect == 1 and not (section.name == "host" or world.program == "MONITOR"):
                 continue
-            title = world.title(section.name, "NAME" if section.named else "")
-            if section.named and world.tree.values(section.name, "default"):
-                title += " besides the default one"
-            world.wrong(None, f"there is no {title}; {PROGRAMS[world.program]} needs it, add it")
+            tag = world.title(section.name, "NAME" if section.named else "")
+            default = section.named and world.tree.values(section.name, "default")
+            code = "section_missing_beside_default" if default else "section_missing"
+            about = {"section": section.name, "tag": tag, "program": PROGRAMS[world.program]}
+            world.wrong(None, Fault(code, about))
 
 
 def required_keys(world: World) -> None:
@@ -68,20 +68,26 @@ def _is_missing(world: World, section: Section, key: Key, name: str) -> bool:
 
 def _missing(world: World, section: Section, key: Key, names: list[str]) -> None:
     where, written = world.spelling(section, key)
-    sentence = f"{written} {sample(key)}"
+    about = {"key": written, "sentence": f"{written} {sample(key)}"}
     if section.name == "top":
-        world.wrong(None, f"there is no {written}; {PROGRAMS[world.program]} needs it, add `{sentence}`")
+        program = PROGRAMS[world.program]
+        world.wrong(None, Fault("global_key_missing", about | {"program": program}))
         return
-    titles = ", ".join(world.title(section.name, name) for name in names)
-    todo = f"add `{sentence}` to {'it' if len(names) == 1 else 'each of them'}"
+    code = "add_to_it" if len(names) == 1 else "add_to_each"
     if where == "top":
-        todo = f"add the line `{sentence}` outside of blocks"
+        code = "add_outside"
     elif section.template and len(names) > 1 and world.tree.dialect == 2:
-        todo += f" or to <{section.name} default>"
-    because = f" with {' '.join(key.needed_if)}" if key.needed_if else ""
-    text = f"{titles}{because} {'has' if len(names) == 1 else 'have'} no {written}; {todo}"
+        code = "add_to_each_or_default"
+    fields = about | {
+        "section": section.name,
+        "names": tuple(names),
+        "titles": tuple(world.title(section.name, name) for name in names),
+        "has": "has" if len(names) == 1 else "have",
+        "because": f" with {' '.join(key.needed_if)}" if key.needed_if else "",
+        "todo": Fault(code, about | {"section": section.name}),
+    }
     file, line = world.places.get((section.name, names[0]), (world.tree.file, 0))
-    world.tree.problems.append(Problem(file, line, text))
+    world.tree.problems.append(Problem(file, line, Fault("key_missing", fields)))
 
 
 def references(world: World) -> None:
@@ -111,11 +117,11 @@ def _reference(world: World, key: Key, setting: Setting) -> None:
     names = setting.value if isinstance(setting.value, tuple) else (setting.value,)
     for name in names:
         if name not in world[kind]:
-            todo = did_you_mean(
-                suggestion(name, world[kind]), f"add {world.title(kind, name)} or correct the name"
-            )
+            add = Fault("add_or_correct", {"tag": world.title(kind, name)})
+            todo = did_you_mean(suggestion(name, world[kind]), add)
             written = setting.source.key if setting.source else key.name
-            world.wrong(setting.source, f"{written}: no {kind} is called {name}; {todo}")
+            about = {"key": written, "kind": kind, "name": name, "todo": todo}
+            world.wrong(setting.source, Fault("no_such_reference", about))
 
 
 def peers(world: World) -> None:
@@ -125,9 +131,9 @@ def peers(world: World) -> None:
         if not peer:
             continue
         if peer.value == name:
-            world.wrong(peer.source, f"host {name} is its own peer; name the other master")
+            world.wrong(peer.source, Fault("own_peer", {"name": name}))
         elif [world.value("host", each, "mode") for each in (name, str(peer.value))] == ["master", "slave"]:
-            world.warnings.append(f"{at(peer.source)}host {name} is a master, its peer {peer.value} a slave")
+            world.warn(peer.source, Fault("peer_is_slave", {"name": name, "peer": peer.value}))
 
 
 def roles(world: World) -> None:
@@ -137,19 +143,16 @@ def roles(world: World) -> None:
         mode, ips, hosts, prefer = (settings.get(key) for key in ("mode", "ips", "hosts", "prefer"))
         exclusive = mode is not None and mode.value == "exclusive"
         if exclusive and ips and ips.value and len(ips.value) != 1:
-            text = f"exclusive role {name} has {len(ips.value)} IPs; leave one, or make it balanced"
-            world.wrong(ips.source, text)
+            world.wrong(ips.source, Fault("several_ips", {"name": name, "number": len(ips.value)}))
         if mode and mode.value == "balanced" and name == active:
-            text = f"the active master role {name} is balanced; make it exclusive"
-            world.wrong(mode.source, text)
+            world.wrong(mode.source, Fault("balanced_writer", {"name": name}))
         strange = prefer and hosts and hosts.value and prefer.value not in hosts.value
         if prefer and hosts and strange and prefer.value in world["host"]:
             written = hosts.source.key if hosts.source else "hosts"
-            world.wrong(
-                prefer.source, f"prefer {prefer.value}: not among the {written} of role {name}; add it there"
-            )
+            about = {"host": prefer.value, "key": written, "name": name}
+            world.wrong(prefer.source, Fault("prefer_not_a_host", about))
         if prefer and mode and mode.value == "balanced":
-            world.warnings.append(f"{at(prefer.source)}prefer has no effect in the balanced role {name}")
+            world.warn(prefer.source, Fault("prefer_unused", {"name": name}))
         _twice(world, hosts)
 
 
@@ -157,7 +160,7 @@ def _twice(world: World, hosts: Setting | None) -> None:
     names = (hosts.value or ()) if hosts else ()
     for name in dict.fromkeys(names):
         if hosts and names.count(name) > 1:
-            world.wrong(hosts.source, f"{name} is listed twice; delete one of them")
+            world.wrong(hosts.source, Fault("listed_twice", {"name": name}))
 
 
 def slave_writers(world: World) -> None:
@@ -166,10 +169,7 @@ def slave_writers(world: World) -> None:
     hosts = world["role"].get(active, {}).get("hosts") if active else None
     for name in each_of(hosts):
         if hosts and world.value("host", name, "mode") == "slave":
-            world.warnings.append(
-                f"{at(hosts.source)}{name} is among the hosts of {active}, but its mode is slave:"
-                " take it out, or make it a master with a peer"
-            )
+            world.warn(hosts.source, Fault("slave_may_write", {"name": name, "role": active}))
 
 
 def block_port(world: World) -> None:
@@ -181,10 +181,7 @@ def block_port(world: World) -> None:
             continue
         ports = re.findall(r"--d(?:estination-)?ports?[ =]+([0-9,:]+)", setting.value)
         if ports and not any(_covers(each, port) for each in ports):
-            world.warnings.append(
-                f"{at(setting.source)}{key} has port {', '.join(ports)}, but mysql_port is {port}:"
-                " delete the line (the default has that port), or correct it"
-            )
+            world.warn(setting.source, Fault("other_port", {"key": key, "ports": tuple(ports), "port": port}))
 
 
 def _covers(ports: str, port: int) -> bool:
@@ -201,10 +198,7 @@ def leases(world: World) -> None:
     setting = world["top"].get("", {}).get("vip_lease")
     length = setting.value if setting else 0
     if isinstance(length, float) and length and (length < 1 or length != int(length)):
-        world.wrong(
-            setting.source if setting else None,
-            f"vip_lease is 0 or a whole number of seconds, not {length:g}; correct it",
-        )
+        world.wrong(setting.source if setting else None, Fault("not_whole_lease", {"length": length}))
 
 
 def tls_files(world: World) -> None:
@@ -221,9 +215,8 @@ def _see_readable(world: World, settings: Settings, keys: Iterable[str]) -> None
         if setting and setting.value:
             reason = world.unreadable(setting.value)
             if reason:
-                world.wrong(
-                    setting.source, f"{name} {setting.value} {reason}; correct the path or put the file there"
-                )
+                about = {"key": name, "path": setting.value, "why": reason}
+                world.wrong(setting.source, Fault("file_of_tls", about))
 
 
 def notified(world: World) -> None:
@@ -232,12 +225,12 @@ def notified(world: World) -> None:
         given = [key for key in ("command", "mail_to", "webhook") if key in settings]
         if len(given) != 1:
             file, line = world.places["notify", name]
-            has = f"has {' and '.join(given)}" if given else "says nowhere who is told"
-            todo = "write one section for each" if given else "add `command`, `mail_to` or `webhook`"
-            world.tree.problems.append(Problem(file, line, f"{world.title('notify', name)} {has}; {todo}"))
+            about = {"tag": world.title("notify", name), "keys": " and ".join(given)}
+            fault = Fault("several_receivers" if given else "no_receiver", about)
+            world.tree.problems.append(Problem(file, line, fault))
         webhook = settings.get("webhook")
         if webhook and not re.match(r"https?://[^/\s]+\S*$", webhook.value or ""):
-            world.wrong(webhook.source, "webhook is no URL; write such as https://chat.example.com/hooks/mmm")
+            world.wrong(webhook.source, Fault("webhook_no_url"))
 
 
 def server_tls(world: World) -> None:
@@ -248,14 +241,12 @@ def server_tls(world: World) -> None:
         mode = settings["mysql_ssl_mode"]
         ca, cert, key = (settings.get(f"mysql_ssl_{what}") for what in ("ca", "cert", "key"))
         if mode.value in {"verify_ca", "verify_identity"} and not ca:
-            text = f"host {name} has no mysql_ssl_ca; mysql_ssl_mode {mode.value} needs it, add `mysql_ssl_ca FILE`"
-            world.wrong(mode.source, text)
+            world.wrong(mode.source, Fault("no_ca", {"name": name, "mode": mode.value}))
         if mode.value == "required" and ca:
-            text = "mysql_ssl_ca has no effect with mysql_ssl_mode required; write verify_ca, or delete it"
-            world.wrong(ca.source, text)
+            world.wrong(ca.source, Fault("ca_unused"))
         for one, other, missing in ((cert, key, "mysql_ssl_key"), (key, cert, "mysql_ssl_cert")):
             if one and not other:
-                world.wrong(one.source, f"host {name} has no {missing}; add `{missing} FILE`")
+                world.wrong(one.source, Fault("no_other_half", {"name": name, "key": missing}))
         if mode.value != "disabled":
             _see_readable(world, settings, ("mysql_ssl_ca", "mysql_ssl_cert", "mysql_ssl_key"))
 
@@ -269,30 +260,29 @@ def gone_ciphers(world: World) -> None:
             setting = settings.get(key)
             if setting and (left := without_gone_cipher(setting.value)) != setting.value:
                 written = setting.source.key if setting.source else key
-                world.warnings.append(
-                    f"{at(setting.source)}{written}: ssh has no cipher blowfish any more, it is left out;"
-                    f" write `{written} {left}`"
-                )
+                world.warn(setting.source, Fault("cipher_gone", {"key": written, "left": left}))
 
 
 def rewinding(world: World) -> None:
     """Refuse that hosts are to be rewound and nothing else: there is no way to do that."""
     way = world["monitor"].get("", {}).get("auto_rejoin")
     if way is not None and way.value == ("rewind",):
-        text = "auto_rejoin rewind: hosts cannot be rewound yet, so it would do nothing; write `auto_rejoin clone`"
-        world.wrong(way.source, f"{text}, or `rewind, clone`")
+        world.wrong(way.source, Fault("only_rewind"))
 
 
 def paths(world: World) -> None:
     """Warn of paths that do not begin at the root: daemons leave the folder they are started in."""
+    said: set[Setting] = set()
     for section in SECTIONS.values():
         for settings in world[section.name].values():
             for key in section.keys:
                 setting = settings.get(key.name)
                 if key.kind == "path" and setting and setting.value and not setting.value.startswith("/"):
-                    sentence = f"{at(setting.source)}{key.name} {setting.value} does not begin with /"
-                    if sentence not in world.warnings:
-                        world.warnings.append(sentence)
+                    if setting not in said:  # a value of a default section is that of many
+                        world.warn(
+                            setting.source, Fault("relative_path", {"key": key.name, "path": setting.value})
+                        )
+                    said.add(setting)
 
 
 def old_gaps(world: World) -> None:
@@ -300,13 +290,9 @@ def old_gaps(world: World) -> None:
     if world.tree.dialect == 2:
         return
     if world.program == "MONITOR" and "ping_ips" not in world["monitor"].get("", {}):
-        world.warnings.append(
-            "no ping_ips: the network check is off, the monitor's own network counts as always up"
-        )
+        world.warn(None, Fault("no_ping_ips"))
     if world.program == "AGENT" and any("replication_user" not in host for host in world["host"].values()):
-        world.warnings.append(
-            "no replication_user: this host cannot be pointed at another replication source"
-        )
+        world.warn(None, Fault("no_replication_user"))
 
 
 RULES: tuple[Callable[[World], None], ...] = (

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from mmm.config.dialect2 import opening
 from mmm.config.keys import KEYS, LETTERS, SECTIONS, Key, Section
-from mmm.config.kinds import convert, note_in
+from mmm.config.kinds import UnfitError, convert, note_in
 from mmm.config.names import Program
 from mmm.config.resolve import Resolve, is_host_name, resolved
-from mmm.config.tree import Block, Problem, Tree, Value
+from mmm.config.tree import Block, Fault, Problem, Tree, Value
 from mmm.config.unknown import ELSEWHERE, key_problem, lost_section, meant_default, section_problem
 
 
@@ -41,7 +41,7 @@ class World:
         """Says why a file cannot be read; empty when it can be."""
         self.resolve = resolve
         """Finds the addresses of a name; None: names are not taken."""
-        self.warnings: list[str] = []
+        self.warnings: list[Problem] = []
         self.sections: dict[str, dict[str, Settings]] = {kind: {} for kind in SECTIONS}
         self.places: dict[tuple[str, str], tuple[str, int]] = {}
         """File and line at which a section is first written, by type and name."""
@@ -58,9 +58,13 @@ class World:
         setting = self.sections[kind].get(name, {}).get(key)
         return setting.value if setting else None
 
-    def wrong(self, source: Value | None, text: str) -> None:
+    def wrong(self, source: Value | None, fault: Fault) -> None:
         """Note a problem of the line that a value stands at."""
-        self.tree.problems.append(source.problem(text) if source else Problem(self.tree.file, 0, text))
+        self.tree.problems.append(source.problem(fault) if source else Problem(self.tree.file, 0, fault))
+
+    def warn(self, source: Value | None, fault: Fault) -> None:
+        """Note what to warn of at the line that a value stands at; of a default no place is named."""
+        self.warnings.append(source.problem(fault) if source else Problem("", 0, fault))
 
     def title(self, kind: str, name: str) -> str:
         """Return how a section is written in this dialect."""
@@ -121,7 +125,7 @@ class World:
                 continue
             if key.kind == "ignored":
                 if name in ELSEWHERE:
-                    self.warnings.append(f"{at(value)}{name} has no effect: {ELSEWHERE[name]}")
+                    self.warn(value, Fault(ELSEWHERE[name][1], {"key": name}))
                 continue
             settings[name] = Setting(self._value(section, key._replace(name=value.key), value), value)
         return settings
@@ -140,20 +144,17 @@ class World:
         """Return the value that is written; None, after noting why, when it cannot be one."""
         if key.kind == "text" and note_in(value.text).startswith("#"):
             shown = "a ` #`" if key.secret else f"`{note_in(value.text)}`"
-            self.warnings.append(
-                f"{at(value)}{key.name} has {shown} in its value, which is part of it: comments stand on lines of"
-                " their own"
-            )
+            self.warn(value, Fault("comment_in_value", {"key": key.name, "shown": shown}))
         text = value.text
         try:
             if self.resolve and key.kind in {"ip", "ips"} and self._needs(section):
                 text, said = resolved(key.name, text, self.resolve)
-                self.warnings += [f"{at(value)}{sentence}" for sentence in said]
+                self.warnings += [value.problem(each) for each in said]
             elif key.kind in {"ip", "ips"} and self.program == "CONTROL" and is_host_name(text):
                 return ""
             return convert(key, text)
-        except ValueError as e:
-            self.wrong(value, str(e))
+        except UnfitError as error:
+            self.wrong(value, error.fault)
             return None
 
     def _needs(self, section: Section) -> bool:
@@ -166,8 +167,3 @@ def each_of(setting: Setting | None) -> tuple[str, ...]:
     if not setting or not setting.value:
         return ()
     return setting.value if isinstance(setting.value, tuple) else (setting.value,)
-
-
-def at(source: Value | None) -> str:
-    """Return the place of a value as warnings begin with it, empty for a default."""
-    return f"{source.file}:{source.line}: " if source else ""

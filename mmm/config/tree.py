@@ -1,31 +1,59 @@
 """What both dialects are read into before anything is checked: values by section, each with file and line."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 MAX_ERRORS = 100
 """More errors than this are counted, not listed."""
 
 
+class Fault(NamedTuple):
+    """What is wrong with a conf, or to be warned of: a code, and the fields that its sentence names.
+
+    The sentences are those of `mmm.config.sentences`; nothing is decided by their words.
+    """
+
+    code: str
+    fields: Mapping[str, Any] = MappingProxyType({})
+
+    def __str__(self) -> str:
+        from mmm.config.sentences import sentence  # noqa: PLC0415 - programs start faster without
+
+        return sentence(self.code, self.fields)
+
+
 class Problem(NamedTuple):
-    """Something wrong at a line of a file; `line` is 0 when it is about the whole file."""
+    """A fault at a line of a file; `line` is 0 when it is about the whole file, `file` empty when about none."""
 
     file: str
     line: int
-    text: str
+    fault: Fault
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.text}" if self.line else f"{self.file}: {self.text}"
+        place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
+        return f"{place if self.file else ''}{self.fault}"
 
 
 class ConfError(Exception):
-    """A conf that cannot be used.
+    """A conf that cannot be used; `problems` holds everything that is wrong."""
 
-    `errors` holds everything that is wrong, each one line `FILE:LINE: what is wrong; what to do`.
-    """
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__()
+        self.problems = problems
 
-    def __init__(self, errors: tuple[str, ...]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = errors
+    def __str__(self) -> str:
+        return "\n".join(self.errors)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Return each as one line `FILE:LINE: what is wrong; what to do`."""
+        return tuple(map(str, self.problems))
+
+
+def only(code: str, fields: Mapping[str, Any]) -> ConfError:
+    """Return the error that is about no file."""
+    return ConfError((Problem("", 0, Fault(code, fields)),))
 
 
 class Value(NamedTuple):
@@ -36,9 +64,9 @@ class Value(NamedTuple):
     file: str
     line: int
 
-    def problem(self, text: str) -> Problem:
-        """Return `text` as a problem of this line."""
-        return Problem(self.file, self.line, text)
+    def problem(self, fault: Fault) -> Problem:
+        """Return `fault` as a problem of this line."""
+        return Problem(self.file, self.line, fault)
 
 
 class Block:
@@ -84,8 +112,8 @@ class Tree:
     def error(self) -> ConfError:
         """Return all problems as the exception to raise, in the order of files and lines."""
         order = {file: number for number, file in enumerate(self.files)}
-        found = sorted(dict.fromkeys(self.problems), key=lambda p: (order.get(p.file, len(order)), p.line))
-        lines = [str(problem) for problem in found[:MAX_ERRORS]]
-        if len(found) > MAX_ERRORS:
-            lines.append(f"{self.file}: and {len(found) - MAX_ERRORS} errors more; is it a conf file of MMM?")
-        return ConfError(tuple(lines))
+        unlike = {str(problem): problem for problem in self.problems}.values()
+        found = sorted(unlike, key=lambda p: (order.get(p.file, len(order)), p.line))
+        more = Fault("more_errors", {"number": len(found) - MAX_ERRORS})
+        end = (Problem(self.file, 0, more),) if len(found) > MAX_ERRORS else ()
+        return ConfError((*found[:MAX_ERRORS], *end))

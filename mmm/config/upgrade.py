@@ -6,7 +6,7 @@ Values keep file, line and the key as it was written, so that errors speak of wh
 from mmm.config.keys import LETTERS, OLD, OLD_BLOCKS, OLD_IGNORED, SECTIONS, Key, Old
 from mmm.config.kinds import did_you_mean, suggestion
 from mmm.config.names import Program
-from mmm.config.tree import Block, Problem, Tree, Value
+from mmm.config.tree import Block, Fault, Problem, Tree, Value
 from mmm.config.unknown import section_problem
 
 
@@ -34,7 +34,8 @@ def _block(block: Block, new: Tree, program: Program) -> None:
     kind = block.type
     if kind not in SECTIONS:
         problem, meant = section_problem(block, 1)
-        new.problems.append(Problem(block.file, block.line, problem))
+        if problem is not None:
+            new.problems.append(Problem(block.file, block.line, problem))
         if meant not in OLD_BLOCKS:
             return
         kind = meant
@@ -78,8 +79,9 @@ def _renamed(value: Value, old: Old, key: Key, tree: Tree) -> Value:
     word = words.get(value.text.lower())
     if word is None and value.text not in key.choices:
         near = suggestion(value.text, words)
-        todo = did_you_mean(near, f"write {' or '.join(words)}")
-        tree.problems.append(value.problem(f"{value.key} is not `{value.text}`; {todo}"))
+        todo = did_you_mean(near, Fault("write_word", {"words": " or ".join(words)}))
+        about = {"key": value.key, "text": value.text, "todo": todo}
+        tree.problems.append(value.problem(Fault("not_such_a_word", about)))
         word = key.choices[0]
     return value._replace(text=word or value.text)
 

@@ -15,7 +15,7 @@ from mmm.config.reader import read
 from mmm.config.resolve import Resolve, look_up
 from mmm.config.rules import apply_rules
 from mmm.config.settings import World
-from mmm.config.tree import ConfError, Tree
+from mmm.config.tree import Tree, only
 
 
 def load_settings(
@@ -28,7 +28,7 @@ def load_settings(
     """
     suffix = cluster or ""
     if suffix and not re.fullmatch(r"[A-Za-z0-9_.-]+", suffix):
-        raise ConfError((f"@{suffix}: not the name of a cluster; use letters, digits, `_`, `-` and `.`",))
+        raise only("cluster_name", {"name": suffix})
     wanted = os.path.abspath(path) if path else f"{name}_{suffix}" if suffix else name  # noqa: PTH100
     return verified(read(source, wanted), program, suffix, _unreadable, look_up)
 

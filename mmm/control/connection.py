@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mmm.config.endpoint import Endpoint
-from mmm.config.tree import ConfError
+from mmm.config.tree import only
 from mmm.control.signing import is_signed, signed
 from mmm.wire.command import encode_command
 
@@ -105,5 +105,5 @@ def tls(settings: dict[str, Any]) -> Wrap:
     try:
         context = client_context(Socket(**settings))
     except TlsError as error:
-        raise ConfError((str(error),)) from error
+        raise only("tls", {"why": str(error)}) from error
     return context.wrap_socket if context else lambda plain: plain

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from mmm.config.addresses import USELESS, is_loopback
+from mmm.config.addresses import is_loopback
 from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster, Monitor
+from mmm.config.tree import Fault
 from mmm.lease.lead import Lead, authority
 from mmm.monitor.act import witnesses
 from mmm.monitor.act.admission import Admission
@@ -64,7 +65,7 @@ def inspect(conf: Cluster) -> Inspection:
     errors.append(f"{wrong}; correct it in <monitor>" if wrong else "")
     for_trying = all(host.ip in own for host in conf.hosts.values())  # the whole cluster is on one machine
     errors += [
-        f"ping_ips has {ip}, an address of this machine ({own[ip]}), {USELESS}"
+        str(Fault("pings_this_machine", {"ip": ip, "own": own[ip]}))
         for ip in monitor.ping_ips
         if ip in own and not is_loopback(ip) and not for_trying
     ]

@@ -1,9 +1,11 @@
 """The 2.x dialect as sysadmins write it, and what is said of what they get wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from mmm.config import sentences
 from mmm.config.effective import HIDDEN
 from mmm.config.load import (
     Cluster,
@@ -14,6 +16,7 @@ from mmm.config.load import (
     effective,
     read,
 )
+from mmm.config.tree import Fault
 
 COMMON = """\
 active_master_role writer
@@ -394,10 +397,36 @@ def test_tls_to_the_servers_needs_what_its_mode_needs() -> None:
         assert errors(MON + one_host.format(written)) == (expected,)
 
 
+def test_what_is_wrong_has_a_code_and_what_its_sentence_names() -> None:
+    with pytest.raises(ConfError) as raised:
+        conf(replaced("hosts db1, db2\n", "hosts db1, db9\n"))
+    (problem,) = raised.value.problems
+    assert (problem.file, problem.fault.code) == ("m.conf", "no_such_reference")
+    about = {
+        "key": "hosts",
+        "kind": "host",
+        "name": "db9",
+        "todo": Fault("add_or_correct", {"tag": "<host db9>"}),
+    }
+    assert problem.fault.fields == about
+    (warning,) = conf(replaced("mode balanced", "mode balanced\n    prefer db1")).warnings
+    assert warning.fault == Fault("prefer_unused", {"name": "reader"})
+
+
+def test_every_code_has_a_sentence_and_every_sentence_a_code() -> None:
+    """Codes are written out where they are made, and a sentence that nobody can say any more goes with its code."""
+    table = Path(sentences.__file__)
+    sources = [path.read_text("utf-8") for path in table.parents[1].rglob("*.py") if path != table]
+    assert sentences.SENTENCES.keys() <= {word for text in sources for word in re.findall(r'"(\w+)"', text)}
+    made = re.compile(r'\b(?:UnfitError|only|wrong|Fault)\("(\w+)"')
+    conf_only = [path.read_text("utf-8") for path in table.parent.glob("*.py")]
+    assert {code for text in conf_only for code in made.findall(text)} <= sentences.SENTENCES.keys()
+
+
 def test_what_is_worth_a_look_is_a_warning() -> None:
     text = replaced("mode balanced", "mode balanced\n    prefer db1")
     text = replaced("pid_path /run/m.pid", "pid_path m.pid", text)
-    assert conf(text).warnings == (
+    assert tuple(map(str, conf(text).warnings)) == (
         "m.conf:36: prefer has no effect in the balanced role reader",
         "m.conf:40: pid_path m.pid does not begin with /",
     )

@@ -86,8 +86,8 @@ def test_mmm_lvm_conf_of_1_x_loads_unchanged() -> None:
 
 def test_a_cipher_that_ssh_has_no_more_is_named_with_the_line_to_write() -> None:
     (warning,) = conf(LVM).warnings
-    assert warning.startswith("m.conf:14: command: ")
-    assert warning.endswith("write `command scp -r %SSH_USER%@%IP%:%SNAPSHOT%/%CLONE_DIR% %DEST_DIR%/`")
+    assert str(warning).startswith("m.conf:14: command: ")
+    assert str(warning).endswith("write `command scp -r %SSH_USER%@%IP%:%SNAPSHOT%/%CLONE_DIR% %DEST_DIR%/`")
 
 
 def test_what_only_a_copy_method_needs_is_not_asked_for() -> None:

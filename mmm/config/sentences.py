@@ -1,0 +1,204 @@
+"""What is said of a conf, by the code of a `mmm.config.tree.Fault`: `what is wrong; what to do`. Pure.
+
+Only what goes wrong needs them, and programs start faster without: they are imported when a sentence is made.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+COMMENTS = "; comments go on lines by themselves"
+"""Ends what is said of a value that has a `#` in it."""
+
+SENTENCES: Mapping[str, str] = {
+    # --- files
+    "cluster_name": "@{name}: not the name of a cluster; use letters, digits, `_`, `-` and `.`",
+    "no_file": "there is no file {name}; add it",
+    "does_not_exist": "{name} does not exist; create it or name another file",
+    "not_found": "{name} is not in {folders}; create it in one of them",
+    "may_not_read": "{user} may not read {it}: run this with sudo{or_in_group}",
+    "or_in_group": ", or become a member of its group {group}",
+    "cannot_be_read": "{it} cannot be read: {why}; make it readable for this user",
+    "too_large": "{it} is larger than {mib} MiB; name a conf file",
+    "is_directory": "{it} is a directory; name a file",
+    "not_plain": "{it} is not a plain file; name a plain file",
+    "open_to_everybody": (
+        "everybody may {may} {it} (mode {mode:04o}), which holds passwords; chmod 640 {path}"
+    ),
+    "include_one_name": "include takes one file name; write one include line a file",
+    "too_many_files": "more than {most} files are included; remove this include",
+    "not_included": "include {name}: {why}",
+    "include_circle": "include {name} goes round in a circle ({loop}); remove this include",
+    "utf16": "is UTF-16; save it as UTF-8",
+    "nul": "a NUL byte: this is not a text file; name a conf file",
+    "not_utf8": "byte 0x{byte:02X} after {before} characters is not UTF-8; save the file as UTF-8",
+    "control_character": "control character 0x{byte:02X} after {before} characters; delete it",
+    "invisible_character": "invisible character U+{point:04X} after {before} characters; delete it",
+    "mixed_dialects": "written in the {here} dialect, but {other} in the {there} dialect; use one",
+    "more_errors": "and {number} errors more; is it a conf file of MMM?",
+    "tls": "{why}",
+    # --- tags
+    "unclosed": "{tag} is never closed; add </{kind}>",
+    "include_inside": "include inside {tag} of line {line}; move it outside of the section",
+    "not_a_tag": "{text} is not a tag; write <TYPE>, <TYPE NAME>, </TYPE> or <TYPE NAME/>",
+    "text_behind_tag": "text after the tag; move {text!r} to a separate line",
+    "section_inside": "{tag} inside {outer} of line {line}; close that with </{kind}> first",
+    "closing_tag_with_more": "a closing tag holds nothing but the type; write </{kind}>",
+    "closes_nothing": "</{kind}> closes nothing; delete it",
+    "closes_another": "</{kind}> closes {tag} of line {line}; write </{open}>",
+    # --- sections
+    "name_missing": "{kind} needs a name; write {wanted}",
+    "name_not_allowed": "there is only one {kind} section and it has no name; write <{kind}>",
+    "default_meant": (
+        "no {kind} is called {name}; write {wanted}, in small letters, for what holds for all of them"
+    ),
+    "no_such_name": "no {kind} is called {name}; {todo}",
+    "bad_name": "`{name}` cannot be a name; use letters, digits, `_`, `-` and `.`",
+    "key_not_section": "{kind} is a key, not a section; write {kind} {sample}",
+    "unknown_section": "no section is called {kind}; {todo}",
+    "section_missing": "there is no {tag}; {program} needs it, add it",
+    "section_missing_beside_default": "there is no {tag} besides the default one; {program} needs it, add it",
+    # --- keys
+    "section_not_key": "{key} is a section, not a key; write {tag} and close it with </{key}>",
+    "no_key_channel": (
+        "no key is called {key}: named connections are not supported, replication has the default one; delete it"
+    ),
+    "no_key_parent": (
+        "no key is called {key}: a role does not follow another one; delete it, and write in `hosts` who may hold"
+        " this role"
+    ),
+    "key_with_equals": "no key is called {key}; write KEY VALUE without `=`",
+    "unknown_key": "no key is called {key} in {section}; {todo}",
+    "unknown_global_key": "no key is called {key} outside of sections; {todo}",
+    "section_lost": (
+        "{key} belongs to a section such as {tag}, and no section is opened anywhere in this file; write {tag} above"
+        " and </{kind}> below, as in the examples"
+    ),
+    "global_key_missing": "there is no {key}; {program} needs it, add `{sentence}`",
+    "key_missing": "{titles}{because} {has} no {key}; {todo}",
+    # --- what to do
+    "meant": "did you mean {near}?",
+    "meant_of": "did you mean {near} of {section}?",
+    "meant_outside": "did you mean {near} outside of sections?",
+    "there_are": "there are {known}",
+    "is_now": "in this dialect it is {key}",
+    "is_now_of": "in this dialect it is {key} of {section}",
+    "move": "move it {places}",
+    "delete": "delete it, or see docs/configuration.md for what there is",
+    "write_one": "write one of these",
+    "write_word": "write {words}",
+    "add_or_correct": "add {tag} or correct the name",
+    "add_to_it": "add `{sentence}` to it",
+    "add_to_each": "add `{sentence}` to each of them",
+    "add_to_each_or_default": "add `{sentence}` to each of them or to <{section} default>",
+    "add_outside": "add the line `{sentence}` outside of blocks",
+    # --- values
+    "no_value": "{key} has no value; write {key} {sample}",
+    "equals_sign": "`=` behind {key}; write {key} {rest}",
+    "note_behind_value": "{key} has the note `{note}` behind its value; write {key} {before}",
+    "not_a_word": "{key} is one word, not `{text}`; delete what follows it",
+    "not_a_name": "{key} is a name, not `{text}`; names are letters, digits, `_`, `-` and `.`",
+    "not_a_number": "{key} is a whole number from {least:g} to {most}, not `{text}`; correct it",
+    "not_a_port": "{key} is a port from 1 to 65535, not `{text}`; correct it",
+    "not_seconds": "{key} is a number of seconds from {least:g} to {most}, not `{text}`; correct it",
+    "not_a_limit": (
+        "{key} is a number of seconds from {least:g} to {most}, not `{text}`; correct it, or write {unlimited}"
+    ),
+    "not_yes_or_no": "{key} is yes or no, not `{text}`; write 1, yes, on, true or 0, no, off, false",
+    "not_a_choice": "{key} is {choices}, not `{text}`; {todo}",
+    "not_choices": "{key} is `no`, or some of {choices}, not `{text}`",
+    "not_such_a_word": "{key} is not `{text}`; {todo}",
+    "not_ipv4": "{key} is an IP address, not `{text}`; write four numbers such as 10.0.0.1",
+    "ip_with_prefix": "{key} is an IP address, not `{text}`; write it without prefix length",
+    "ip_of_ipv6": "{key} is an IP address, not `{text}`; only virtual IPs may be IPv6, write an IPv4 address",
+    "not_ipv6": "{key} is an IP address, not `{text}`; write such as fd00::80, without prefix length",
+    "not_reached_by_clients": (
+        "{key} `{text}` cannot be reached by clients; write an address of the network's prefix"
+    ),
+    "not_a_network": "{key} `{text}` is no address or network; write such as 10.0.0.9 or 10.0.0.0/24",
+    "bits_behind_prefix": (
+        "{key} `{text}` has bits set behind its prefix; write such as 10.0.0.9 or 10.0.0.0/24"
+    ),
+    "empty_entry": "{key} has an empty entry in `{text}`; delete the extra comma",
+    "not_a_list": "{key} is a list, not `{text}`; separate by commas: {items}",
+    "unknown_host_name": (
+        "{key} {name} is a name that this system does not know; write the address, such as 10.0.0.1"
+    ),
+    "several_addresses": "{key} {name} is a name of {number} addresses; write one: {addresses}",
+    "name_of_loopback": (
+        "{key} {name} is a name that this machine knows as {address}, its own loopback; write the address"
+    ),
+    # --- what does not fit together
+    "no_such_reference": "{key}: no {kind} is called {name}; {todo}",
+    "own_peer": "host {name} is its own peer; name the other master",
+    "several_ips": "exclusive role {name} has {number} IPs; leave one, or make it balanced",
+    "balanced_writer": "the active master role {name} is balanced; make it exclusive",
+    "prefer_not_a_host": "prefer {host}: not among the {key} of role {name}; add it there",
+    "listed_twice": "{name} is listed twice; delete one of them",
+    "not_whole_lease": "vip_lease is 0 or a whole number of seconds, not {length:g}; correct it",
+    "several_receivers": "{tag} has {keys}; write one section for each",
+    "no_receiver": "{tag} says nowhere who is told; add `command`, `mail_to` or `webhook`",
+    "webhook_no_url": "webhook is no URL; write such as https://chat.example.com/hooks/mmm",
+    "only_rewind": (
+        "auto_rejoin rewind: hosts cannot be rewound yet, so it would do nothing; write `auto_rejoin clone`, or"
+        " `rewind, clone`"
+    ),
+    "file_of_tls": "{key} {path} {why}; correct the path or put the file there",
+    "no_ca": "host {name} has no mysql_ssl_ca; mysql_ssl_mode {mode} needs it, add `mysql_ssl_ca FILE`",
+    "ca_unused": "mysql_ssl_ca has no effect with mysql_ssl_mode required; write verify_ca, or delete it",
+    "no_other_half": "host {name} has no {key}; add `{key} FILE`",
+    "address_used_twice": "{ip} of {owner} is also an address of {other}; give each its own",
+    "no_machine": "{ip} cannot be the address of a machine; correct it",
+    "loopback": (
+        "{ip} of {owner} is an address of the machine itself, whichever that is; write one of the network"
+    ),
+    "pings_itself": (
+        "ping_ips has {ip}, the monitor's own address, which answers whatever becomes of its network; write that of"
+        " a router"
+    ),
+    "pings_this_machine": (
+        "ping_ips has {ip}, an address of this machine ({own}), which answers whatever becomes of its network; write"
+        " that of a router"
+    ),
+    "pings_vip": (
+        "ping_ips has {ip}, a virtual IP of role {role}, which goes where the hosts go; write that of a router"
+    ),
+    # --- warnings
+    "pings_host": (
+        "ping_ips has {ip}, which is host {host}: write the addresses of routers, which do not go down with the"
+        " servers"
+    ),
+    "no_effect_channel": (
+        "{key} has no effect: named connections are not supported, replication has the default one; delete it"
+    ),
+    "no_effect_parent": (
+        "{key} has no effect: a role does not follow another one; delete it, and write in `hosts` who may hold this"
+        " role"
+    ),
+    "comment_in_value": (
+        "{key} has {shown} in its value, which is part of it: comments stand on lines of their own"
+    ),
+    "name_resolved": (
+        "{key} {name} is a name: {address} is used until the next start; write the address, for names may change,"
+        " and cannot be looked up while the network is down"
+    ),
+    "peer_is_slave": "host {name} is a master, its peer {peer} a slave",
+    "prefer_unused": "prefer has no effect in the balanced role {name}",
+    "slave_may_write": (
+        "{name} is among the hosts of {role}, but its mode is slave: take it out, or make it a master with a peer"
+    ),
+    "other_port": (
+        "{key} has port {ports}, but mysql_port is {port}: delete the line (the default has that port), or correct it"
+    ),
+    "cipher_gone": "{key}: ssh has no cipher blowfish any more, it is left out; write `{key} {left}`",
+    "relative_path": "{key} {path} does not begin with /",
+    "no_ping_ips": "no ping_ips: the network check is off, the monitor's own network counts as always up",
+    "no_replication_user": "no replication_user: this host cannot be pointed at another replication source",
+}
+
+
+def sentence(code: str, fields: Mapping[str, Any]) -> str:
+    """Return what is said of a fault; a list in a field is named one after the other."""
+    shown = {
+        name: ", ".join(map(str, value)) if type(value) is tuple else value for name, value in fields.items()
+    }
+    return SENTENCES[code].format(**shown) + (COMMENTS if fields.get("comment") else "")
