@@ -13,6 +13,8 @@ from tempfile import TemporaryFile
 VERSION_LIMIT = 2.0
 """Seconds that the program may take to say its version."""
 _NAMES = {True: ("mariadb-binlog", "mysqlbinlog"), False: ("mysqlbinlog",)}
+_ANY_ORDER = ("--loose-skip-gtid-strict-mode",)
+"""MariaDB's refuses since 10.8 a log with a lower number behind a higher one, as a host that came apart may have it."""
 _MORE_PATH = "/usr/bin:/usr/local/bin:/usr/local/mysql/bin"
 
 
@@ -41,9 +43,15 @@ def _is_of(program: str, *, mariadb: bool) -> bool:
     return ("mariadb" in said) == mariadb
 
 
-def printed(program: str, log: bytes, limit: float) -> bytes:
+def printed(program: str, log: bytes, limit: float, *, mariadb: bool) -> bytes:
     """Return the statements for a whole binary log, within `limit` seconds; raises ProgramError."""
-    return _run([program, "--no-defaults", "--verify-binlog-checksum", "-"], log, limit)
+    return _run(_reading(program, ["-"], mariadb=mariadb), log, limit)
+
+
+def _reading(program: str, arguments: Sequence[str], *, mariadb: bool) -> list[str]:
+    """Return the command that reads a log, whatever the order of the numbers in it."""
+    order = _ANY_ORDER if mariadb else ()
+    return [program, "--no-defaults", "--verify-binlog-checksum", *order, *arguments]
 
 
 def _run(argv: list[str], log: bytes, limit: float) -> bytes:
@@ -58,13 +66,15 @@ def _run(argv: list[str], log: bytes, limit: float) -> bytes:
 
 
 @contextmanager
-def lines_of(program: str, arguments: Sequence[str], limit: float) -> Iterator[Iterator[bytes]]:
+def lines_of(
+    program: str, arguments: Sequence[str], limit: float, *, mariadb: bool
+) -> Iterator[Iterator[bytes]]:
     """Run the program and give the lines that it prints, as they come; it is killed after `limit` seconds.
 
     Raises ProgramError at the end where it failed: what it has printed is not whole then.
     """
     with TemporaryFile() as errors:
-        argv = [program, "--no-defaults", *arguments]
+        argv = _reading(program, arguments, mariadb=mariadb)
         try:
             process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
         except OSError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmm.binlog.stored_rows import rows_of
-from mmm.process.binlog_program import lines_of
+from mmm.process.binlog_program import lines_of, printed
 from mmm.tools.saved import rows
 from mmm.tools.saved.exact import whole
 from mmm.tools.saved.extras import Extra
@@ -80,7 +80,8 @@ class Pair:
         """Return the rows that the program prints of a log."""
         mariadb = self.one.kind.flavour.mariadb
         program = program_of(self.one)
-        with lines_of(program, ("-vv", "--base64-output=decode-rows", str(log)), 60.0) as lines:
+        arguments = ("-vv", "--base64-output=decode-rows", str(log))
+        with lines_of(program, arguments, 60.0, mariadb=mariadb) as lines:
             return [item for _, item in items(lines, wanted, mariadb=mariadb) if isinstance(item, Row)]
 
     def apply(self, done: Saved, *more: str) -> None:
@@ -190,12 +191,12 @@ def test_stored_values_are_read_as_the_program_prints_them(servers: Servers, tmp
     extras = found(server, before)
     [part] = extras.parts
     data = part.path.read_bytes()
-    printed = both.printed(part.path, {extra.begin: extra for extra in extras.transactions})
+    shown = both.printed(part.path, {extra.begin: extra for extra in extras.transactions})
     stored = [
         row for extra in extras.transactions for row in rows_of(data[extra.begin : extra.end], checksums=True)
     ]
-    assert len(printed) == len(stored) > len(columns)
-    for one, other in zip(printed, map(whole, stored), strict=True):
+    assert len(shown) == len(stored) > len(columns)
+    for one, other in zip(shown, map(whole, stored), strict=True):
         assert (one.change, one.schema, one.table) == (other.change, other.schema, other.table)
         for image, read in ((one.old, other.old), (one.new, other.new)):
             assert image.keys() == read.keys()
@@ -203,12 +204,34 @@ def test_stored_values_are_read_as_the_program_prints_them(servers: Servers, tmp
                 assert same(cell, read[at]), (at, cell, read[at])
 
 
-def same(printed: Cell, read: Cell) -> bool:
-    if printed.doubtful:  # what the program prints has lost it
+@pytest.mark.parametrize("servers", ["mariadb:11.8"], indirect=True)
+def test_the_log_of_a_host_that_came_apart_is_read_though_its_numbers_do_not_rise(
+    servers: Servers, tmp_path: Path
+) -> None:
+    """By itself the program stops at the first transaction of another server with a lower number than the last."""
+    both = pair(servers, tmp_path)
+    before = has(both.one)
+    done = both.save(
+        "SET gtid_seq_no=1000",
+        "INSERT INTO o VALUES (10,'own',1)",
+        "SET server_id=77, gtid_seq_no=900",
+        "INSERT INTO o VALUES (11,'of the peer',1)",
+    )
+    assert done.count == 2
+    both.apply(done)
+    one, two = both.checksums("o")
+    assert one == two
+    [part] = found(both.one, before).parts
+    text = printed(program_of(both.one), part.path.read_bytes(), 60.0, mariadb=True)
+    assert [text.count(f"gtid_seq_no={number}".encode()) for number in (1000, 900)] == [1, 1]
+
+
+def same(shown: Cell, read: Cell) -> bool:
+    if shown.doubtful:  # what the program prints has lost it
         return read.value is not None
-    if printed.kind == "DOUBLE" and printed.value is not None and read.value is not None:
-        return float(printed.value) == float(read.value)
-    return literal(printed, None) == literal(read, None)
+    if shown.kind == "DOUBLE" and shown.value is not None and read.value is not None:
+        return float(shown.value) == float(read.value)
+    return literal(shown, None) == literal(read, None)
 
 
 @pytest.mark.parametrize("servers", KINDS, indirect=True)

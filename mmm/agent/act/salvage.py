@@ -137,7 +137,7 @@ class Salvage:
                 continue
             try:
                 program = self._program(mariadb=flavour.mariadb)
-                text = printed(program, log_of(part.form, these), left())
+                text = printed(program, log_of(part.form, these), left(), mariadb=flavour.mariadb)
             except ProgramError as error:
                 return Cause.PROGRAM, str(error)
             found = batches(statements(BytesIO(text)), part.form, these)

@@ -23,11 +23,9 @@ from mmm.tools.saved.rows import Image, Listing, Rows, UnaskedError
 from mmm.tools.saved.sql import OURS, Writer, told
 from mmm.tools.saved.tables import Tables
 
-_ARGUMENTS = ("-vv", "--base64-output=decode-rows", "--verify-binlog-checksum")
+_ARGUMENTS = ("-vv", "--base64-output=decode-rows")
 _LARGEST = 1 << 28
 """Bytes of a transaction whose rows are read beside what is printed of them."""
-_OF_MARIADB = ("--loose-skip-gtid-strict-mode",)
-"""The log of a host that came apart may have another's transactions behind later numbers of its own (since 10.8)."""
 _BEGINNING = 4096
 """Bytes of a log that say how it is written."""
 _LONGEST_QUESTION = 5.0
@@ -146,13 +144,13 @@ class Texts:
             bounds = (f"--start-position={first.begin}", f"--stop-position={last.end}")
             arguments = (
                 *_ARGUMENTS,
-                *(_OF_MARIADB if self.extras.mariadb else ()),
                 *bounds,
                 f"--local-load={self.loads}",
                 str(self.raw / part.name),
             )
-            with lines_of(self.sources.program, arguments, self.left()) as lines:
-                found = items(lines, these, mariadb=self.extras.mariadb)
+            mariadb = self.extras.mariadb
+            with lines_of(self.sources.program, arguments, self.left(), mariadb=mariadb) as lines:
+                found = items(lines, these, mariadb=mariadb)
                 yield from _exact(found, self.extras.transactions, self.raw / part.name)
 
 
