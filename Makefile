@@ -58,7 +58,7 @@ test: lint
 	setup/packages openssh-server
 	@failed=0; \
 	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/sandbox || failed=1; \
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
 	setup/leftovers; \
 	exit $$failed
 

@@ -16,7 +16,17 @@ from tests.scenarios import LIMIT, Log, Patient
 from tests.second_try import second_try
 
 HERE = Path(__file__).parent
-LONG_FIRST = ("chaos", "torture", "mysql_cluster", "mariadb_versions", "semi_sync", "states_replication")
+LONG_FIRST = (
+    "chaos",
+    "torture",
+    "lease_confs",
+    "full_disk",
+    "mysql_cluster",
+    "mariadb_versions",
+    "failover_kill_host",
+    "semi_sync",
+    "states_replication",
+)
 """Files that take long, so that no worker begins one of them when the others have nothing left to do."""
 
 

@@ -52,6 +52,12 @@ def connections(inside: Session) -> int:
         return sum(int(row["Value"]) for row in cursor.fetchall())
 
 
+def end_sessions(sandbox: Sandbox, host: str, inside: Session) -> None:
+    """End the sessions that the monitor keeps on a server: else it logs in again only when it renews them."""
+    with inside.cursor() as cursor:
+        cursor.execute(f"KILL USER {sandbox.layout.hosts[host].monitor_user}")
+
+
 @contextmanager
 def other_password(sandbox: Sandbox, host: str) -> Iterator[None]:
     """Give the monitor's account on one server another password for a while."""
@@ -71,6 +77,7 @@ def test_a_changed_password_of_the_monitor_moves_nothing_and_says_what_to_fix(sa
     with Probe(sandbox) as probe:
         with other_password(sandbox, "db1"):
             with sql.session(machine) as inside:
+                end_sessions(sandbox, "db1", inside)
                 wait_unknown(sandbox, log, "db1", inside, denied)
             log.wait("WARN db1: rep_threads unknown: .*Access denied")
             assert re.search(rf"    mysql: unknown: .*{denied}", sandbox.ask("explain db1"))
@@ -85,6 +92,8 @@ def test_a_server_that_failed_and_turns_the_monitor_away_is_good_with_its_first_
 ) -> None:
     log = Log(sandbox)
     with other_password(sandbox, "db3"):
+        with sql.session(sandbox.machine("db3")) as inside:
+            end_sessions(sandbox, "db3", inside)
         log.wait("ERROR db3: mysql unknown: ")
         assert sandbox.init("db3", "mysql", "stop").returncode == 0
         log.wait_change("db3", "HARD_OFFLINE")
@@ -127,6 +136,9 @@ def test_a_server_without_connections_to_give_keeps_its_roles(sandbox: Sandbox) 
         sandbox.sql("db1", "SET GLOBAL max_connections = 20")
         held.callback(sandbox.sql, "db1", f"SET GLOBAL max_connections = {most}")
         fill(sandbox, "db1", held)
+        with inside.cursor() as cursor:
+            cursor.execute("SET GLOBAL max_connections = 10")  # else the monitor is let in again where it was
+        end_sessions(sandbox, "db1", inside)
         wait_unknown(sandbox, log, "db1", inside, r"Too many connections \(1040\); raise max_connections")
     log.wait("INFO db1: mysql is known again: OK")
     settle(sandbox)
@@ -173,6 +185,7 @@ def test_a_server_that_blocks_the_monitors_host_keeps_its_roles(counting_errors:
     sandbox.wait_until(blocked, LIMIT, "the monitor's host is blocked")
     try:
         with sql.session(sandbox.machine("db3")) as inside:
+            end_sessions(sandbox, "db3", inside)
             wait_unknown(sandbox, log, "db3", inside, r"is blocked.*\(1129\); run FLUSH LOCAL HOSTS")
     finally:
         sandbox.sql("db3", "FLUSH LOCAL HOSTS")

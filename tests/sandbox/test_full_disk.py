@@ -20,9 +20,9 @@ ROOM = 24
 """Megabytes that are left beside the data."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def small() -> Iterator[Sandbox]:
-    """Give a cluster in which the data of db1, the writer, are on a small disk."""
+    """Give a cluster in which the data of db1, the writer, are on a small disk; the last test fills it for good."""
     monitor = {"flap_count": 0, "failover_block": 0, "disk_full_failover": WAITS}
     with kept("full", Conf(monitor=monitor)) as cluster:
         sandbox = cluster.healthy()
@@ -57,6 +57,10 @@ def fill(sandbox: Sandbox, size: str) -> None:
     sandbox.machine("db1").run(["sh", "-c", f"head -c {size} /dev/zero > {DATADIR}/filler || true"])
 
 
+def empty(sandbox: Sandbox) -> None:
+    sandbox.machine("db1").run(["rm", f"{DATADIR}/filler"])
+
+
 def test_a_disk_that_is_nearly_full_is_said_before_the_server_hangs(small: Sandbox) -> None:
     machine = small.machine("db1")
     free = int(machine.run(["df", "--output=avail", "-k", DATADIR]).stdout.split()[-1])
@@ -71,6 +75,7 @@ def test_a_disk_that_is_nearly_full_is_said_before_the_server_hangs(small: Sandb
     assert small.writer() == "db1"
     assert small.ask("health", limit=LIMIT).startswith("MMM WARNING")
     assert "disk_low" in small.control("--format", "json", "show").stdout
+    empty(small)
 
 
 def test_the_role_leaves_a_writer_whose_disk_is_full_and_it_is_back_once_there_is_room(
@@ -87,7 +92,7 @@ def test_the_role_leaves_a_writer_whose_disk_is_full_and_it_is_back_once_there_i
     agent.wait("sync as far as possible: db2: (applied|forced to go on)")
     assert "free some" in small.ask("explain db1")
     log.wait("lost with db1 when db2 took over: ")
-    small.machine("db1").run(["rm", f"{DATADIR}/filler"])
+    empty(small)
     back = "db1: HARD_OFFLINE -> AWAITING_RECOVERY"
     small.wait_until(
         lambda: log.lines(back), LOOKS_AGAIN + LIMIT, "db1 is back once its server has seen the room"
