@@ -1,6 +1,6 @@
 """How long a client cannot write: planned moves, dead servers, cut-off hosts, frozen servers.
 
-python -m bench.failover [--runs N] [--only NAME,…] [--json FILE]
+python -m bench.failover [--runs N] [--only NAME]… [--json FILE]
 
 A client in the sandbox writes a row every 2 ms through the writer's VIP, with time-outs of 0.25 s, of 0.05 s for
 connecting; an outage goes from its last acknowledged row to its next one. Three confs: the default one (check_period
@@ -189,11 +189,11 @@ def main() -> int:
     """Run all cases and print the table; returns 1 when a row was doubled."""
     parser = argparse.ArgumentParser(description="Measure how long a client cannot write.")
     parser.add_argument("--runs", type=int, default=4, help="runs of a case of ordinary length (default 4)")
-    parser.add_argument("--only", default="", help="names of cases, or parts of them, separated by commas")
+    parser.add_argument("--only", action="append", help="name of a case, or part of one; may be given again")
     parser.add_argument("--json", type=Path, help="write the table to a file too, anew after every case")
     parser.add_argument("--name", default=_NAME, help="of the sandbox")
     args = parser.parse_args()
-    wanted = [case for case in CASES if any(part in case.name for part in args.only.split(","))]
+    wanted = [case for case in CASES if any(part in case.name for part in args.only or [""])]
     found: dict[str, list[Measured]] = {}
     for conf in (FAST, FASTEST, TRAPPED, UNSALVAGED, KILLED_FROZEN, DEFAULT):
         cases = [case for case in wanted if case.conf is conf]
