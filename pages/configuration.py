@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from mmm.config.keys import EVERY, OLD, OLD_BLOCKS, OLD_IGNORED, SECTIONS, Key, Old, Section
+from mmm.config.key import EVERY, Key, Old, Section
+from mmm.config.keys import OLD, OLD_BLOCKS, OLD_IGNORED, SECTIONS
 from mmm.config.kinds import sample
 
 _PROGRAMS = {"A": "agent", "M": "monitor", "C": "control", "T": "tools", "R": "rejoin"}

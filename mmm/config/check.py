@@ -14,6 +14,7 @@ from mmm.config.model import (
     Notify,
     Role,
     Socket,
+    Web,
 )
 from mmm.config.names import CHECK_NAMES, Program
 from mmm.config.resolve import Resolve
@@ -56,6 +57,7 @@ def modelled(world: World) -> Cluster:
         monitor=_monitor(monitor) if monitor is not None else None,
         socket=Socket(**_values(world["socket"].get("", {}))),
         copy_methods={name: CopyMethod(name, **_values(s)) for name, s in world["copy_method"].items()},
+        web=Web(**_values(world["web"].get("", {}))),
         notify={name: Notify(name, **_values(s)) for name, s in world["notify"].items()},
         logs=tuple(LogFile(name, **_values(s)) for name, s in world["log"].items()),
         warnings=tuple(world.warnings),

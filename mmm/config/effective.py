@@ -23,6 +23,7 @@ def _lines(cluster: Cluster) -> Iterator[str]:
     if cluster.monitor:
         yield from _section("monitor", "", cluster.monitor)
     yield from _section("socket", "", cluster.socket)
+    yield from _section("web", "", cluster.web)
     for kind, sections in (
         ("host", cluster.hosts),
         ("role", cluster.roles),

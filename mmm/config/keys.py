@@ -3,67 +3,10 @@
 From it come the reader's checks, the defaults, `--print-conf`, "did you mean" and docs/configuration.md.
 A new key is one row here and one field of the same name in `mmm.config.model`.
 Defaults stand as they would be written in a file; an empty default is "not set".
-Programs are letters: A mmm_agentd, M mmm_mond, C mmm_control, T the classic tools,
-R mmm_rejoin.
 """
 
-from typing import Literal, NamedTuple
-
-from mmm.config.names import CHECK_NAMES, Program
-
-Kind = Literal[
-    "text", "user", "word", "path", "file", "int", "port", "seconds", "bool", "choice",
-    "ip", "ips", "vips", "networks", "list", "limit", "host", "hosts", "role", "copy method", "ways", "ignored",
-]  # fmt: skip
-LETTERS: dict[Program, str] = {"AGENT": "A", "MONITOR": "M", "CONTROL": "C", "TOOLS": "T", "REJOIN": "R"}
-EVERY = "AMCTR"
-
-
-class Old(NamedTuple):
-    """A spelling of the 1.x dialect: key `name`, global (`where` is "top") or in blocks of type `where`."""
-
-    where: str
-    name: str
-    programs: str = EVERY
-    """In the conf files of the other programs it means something else or nothing."""
-    this_host: bool = False
-    """A global key that speaks of the host named by `this`, not of all hosts."""
-    values: tuple[tuple[str, str], ...] = ()
-    """1.x values and what they are called now, where that differs."""
-
-
-class Key(NamedTuple):
-    """One key: a row of the table."""
-
-    name: str
-    kind: Kind
-    text: str
-    required: str = ""
-    default: str = ""
-    choices: tuple[str, ...] = ()
-    least: float = 0.0
-    secret: bool = False
-    needed_if: tuple[str, str] | None = None
-    """Required when this other key of the section has this value, as the model says it."""
-    old: tuple[Old, ...] = ()
-    old_default: str | None = None
-    """In the 1.x dialect the key is never required and this is its default; `{_cluster}`: `_C1` or empty."""
-
-
-class Section(NamedTuple):
-    """One type of section, and its keys."""
-
-    name: str
-    named: bool
-    text: str
-    keys: tuple[Key, ...]
-    required: str = ""
-    template: bool = False
-    """Its section named `default` gives values to all others of the type."""
-    names: tuple[str, ...] = ()
-    """The only names allowed; empty: any."""
-    old_only: bool = False
-    """A block of the 1.x dialect alone. Without keys it takes any."""
+from mmm.config.key import EVERY, Key, Old, Section
+from mmm.config.names import CHECK_NAMES
 
 
 def _top(name: str, programs: str = EVERY) -> tuple[Old, ...]:
@@ -328,6 +271,16 @@ NOTIFY = Section("notify", named=True, text="Who is told what happens: docs/moni
     Key("smtp_password", "text", "Its password.", secret=True),
 ))  # fmt: skip
 
+WEB = Section("web", named=False, text="Where mmm_web answers: docs/web.md.", keys=(
+    Key("ip", "ip", "Its address. One that others reach needs TLS and a password.", default="127.0.0.1"),
+    Key("port", "port", "Its port.", default="9990"),
+    Key("pid_path", "path", "Pid file of mmm_web.", default="/var/run/mmm_web.pid"),
+    Key("cert_file", "file", "Certificate (PEM), with those of its issuers."),
+    Key("key_file", "file", "Its key (PEM)."),
+    Key("user", "user", "User to log in as.", default="mmm"),
+    Key("password", "text", "Its password.", secret=True),
+))  # fmt: skip
+
 COPY_METHOD = Section(
     "copy_method", named=True, text="How the tools copy files.", template=True, keys=(
         Key("backup_command", "text", "Command that fetches a backup.", "T", old=(Old("copy_method", "command", "T"),)),
@@ -360,6 +313,7 @@ SECTIONS: dict[str, Section] = {
         CHECK,
         SOCKET,
         NOTIFY,
+        WEB,
         COPY_METHOD,
         LOG,
         Section("email", named=True, text="The sender of mails.", old_only=True, keys=()),

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from mmm.config.files import BLANKS
-from mmm.config.keys import Key
+from mmm.config.key import Key
 from mmm.config.tree import Fault
 
 MOST = 1_000_000_000

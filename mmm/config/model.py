@@ -137,6 +137,19 @@ class Monitor:
 
 
 @dataclass(frozen=True, slots=True)
+class Web:
+    """The `<web>` section: where mmm_web answers, and whom."""
+
+    ip: str = "127.0.0.1"
+    port: int = 9990
+    pid_path: str = "/var/run/mmm_web.pid"
+    cert_file: str = ""
+    key_file: str = ""
+    user: str = "mmm"
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Notify:
     """Who is told what happens, a `<notify NAME>` section: a program, mail addresses, or a webhook."""
 
@@ -243,6 +256,7 @@ class Cluster:
     clone_dirs: tuple[str, ...] = ()
     socket: Socket = Socket()
     copy_methods: Mapping[str, CopyMethod] = field(default_factory=dict)
+    web: Web = Web()
     notify: Mapping[str, Notify] = field(default_factory=dict)
     logs: tuple[LogFile, ...] = ()
     warnings: tuple[Problem, ...] = ()

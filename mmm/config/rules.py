@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 
 from mmm.config.addresses import addresses, pinged
-from mmm.config.keys import SECTIONS, Key, Section
+from mmm.config.key import Key, Section
+from mmm.config.keys import SECTIONS
 from mmm.config.kinds import did_you_mean, sample, suggestion
 from mmm.config.names import without_gone_cipher
 from mmm.config.settings import (

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from mmm.config.dialect2 import opening
-from mmm.config.keys import KEYS, LETTERS, SECTIONS, Key, Section
+from mmm.config.key import LETTERS, Key, Section
+from mmm.config.keys import KEYS, SECTIONS
 from mmm.config.kinds import UnfitError, convert, note_in
 from mmm.config.names import Program
 from mmm.config.resolve import Resolve, is_host_name, resolved

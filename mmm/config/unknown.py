@@ -1,7 +1,8 @@
 """What to say of sections and keys not in the table: what was probably meant, or where it belongs."""
 
 from mmm.config.dialect2 import opening
-from mmm.config.keys import KEYS, OLD, SECTIONS, Section, old_names
+from mmm.config.key import Section
+from mmm.config.keys import KEYS, OLD, SECTIONS, old_names
 from mmm.config.kinds import did_you_mean, is_name, sample, suggestion
 from mmm.config.tree import Block, Fault, Value
 

@@ -3,7 +3,8 @@
 Values keep file, line and the key as it was written, so that errors speak of what stands there.
 """
 
-from mmm.config.keys import LETTERS, OLD, OLD_BLOCKS, OLD_IGNORED, SECTIONS, Key, Old
+from mmm.config.key import LETTERS, Key, Old
+from mmm.config.keys import OLD, OLD_BLOCKS, OLD_IGNORED, SECTIONS
 from mmm.config.kinds import did_you_mean, suggestion
 from mmm.config.names import Program
 from mmm.config.tree import Block, Fault, Problem, Tree, Value

@@ -77,7 +77,7 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
         foreground=args.foreground,
         debug=conf.debug,
         conf_dir=conf.path.parent,
-        logs=conf.logs,
+        logs=conf.logs if daemon.kind != "CONTROL" else (),  # they are the monitor's
     )
     found = duties.inspect(conf)
     for line in found.errors:

@@ -56,6 +56,20 @@ def position(text: str) -> Position | None:
     return None if match is None else Position(int(match[1]), int(match[2]))
 
 
+def gap(asked: Position, oldest: Position, newest: Position) -> str:
+    """Return why nobody can go on from a position; `oldest` and `newest` are of the changes that are kept.
+
+    `too_old`: what came next is not kept any more; `unknown`: it is not of this history; empty: nothing is missed.
+    """
+    if asked > newest:
+        return "unknown"
+    if asked == BEGINNING:
+        return ""
+    if oldest.epoch > asked.epoch and oldest.number <= asked.number:
+        return "unknown"
+    return "too_old" if oldest.number > asked.number + 1 else ""
+
+
 def line(kind: Kind, place: Position, **values: Any) -> bytes:
     """Return a line of the answer."""
     return json.dumps({"kind": kind, "position": str(place), **values}).encode() + b"\n"

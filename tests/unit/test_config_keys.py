@@ -8,7 +8,7 @@ from mmm.config.check import check
 from mmm.config.files import Memory
 from mmm.config.keys import KEYS, SECTIONS
 from mmm.config.kinds import convert
-from mmm.config.model import Check, Cluster, CopyMethod, Host, LogFile, Monitor, Notify, Role, Socket
+from mmm.config.model import Check, Cluster, CopyMethod, Host, LogFile, Monitor, Notify, Role, Socket, Web
 from mmm.config.reader import read
 from pages.configuration import reference
 
@@ -20,13 +20,14 @@ MODELS: dict[str, type[Any]] = {
     "check": Check,
     "socket": Socket,
     "notify": Notify,
+    "web": Web,
     "copy_method": CopyMethod,
     "log": LogFile,
 }
 OTHER_SECRETS = {"auth_key", "webhook"}
 BESIDES = {
     "top": {"program", "dialect", "path", "files", "hosts", "roles", "checks", "monitor", "socket", "copy_methods",
-            "notify", "logs", "warnings"},
+            "notify", "web", "logs", "warnings"},
 }  # fmt: skip
 
 

@@ -23,9 +23,10 @@ PROGRAMS = (
     "mmm_clone",
     "mmm_get_dump",
     "mmm_stream",
+    "mmm_web",
     "mmm_sandbox",
 )
-SERVICES = ("mysql-mmm-agent", "mysql-mmm-monitor")
+SERVICES = ("mysql-mmm-agent", "mysql-mmm-monitor", "mysql-mmm-web")
 CONFS = (
     "mmm_agent.conf.example",
     "mmm_common.conf.example",
@@ -154,9 +155,10 @@ def test_programs_that_do_not_run_are_not_linked(machine: Machine) -> None:
 def test_undeploy_leaves_what_the_admin_has_made_and_nothing_else(machine: Machine) -> None:
     assert machine.deploy().returncode == 0
     assert machine.undeploy().stdout == (
-        "MMM is removed. Yours, and left alone: /etc/default/mysql-mmm-agent /etc/default/mysql-mmm-monitor\n"
+        "MMM is removed. Yours, and left alone: /etc/default/mysql-mmm-agent /etc/default/mysql-mmm-monitor"
+        " /etc/default/mysql-mmm-web\n"
     )
-    assert machine.files() == {"etc/default/mysql-mmm-agent", "etc/default/mysql-mmm-monitor"}
+    assert machine.files() == {f"etc/default/{name}" for name in SERVICES}
 
 
 def test_undeploy_keeps_confs_logs_other_programs_and_a_changed_logrotate_file(machine: Machine) -> None:
@@ -169,7 +171,7 @@ def test_undeploy_keeps_confs_logs_other_programs_and_a_changed_logrotate_file(m
     other.write_text("#!/usr/bin/env perl\n")
     done = machine.undeploy()
     assert (done.returncode, done.stderr) == (0, "")
-    settings = {"etc/default/mysql-mmm-agent", "etc/default/mysql-mmm-monitor"}
+    settings = {f"etc/default/{name}" for name in SERVICES}
     assert machine.files() == own | settings | {"usr/sbin/mmm_control"}
     assert all(
         f" /{name.removesuffix('/mmm_agent.conf').removesuffix('/mmm_agentd.log')}" in done.stdout

@@ -322,3 +322,14 @@ def test_under_systemd_a_bad_conf_is_told_where_it_was_typed(init: Init) -> None
     assert done.returncode == 6
     assert "conf:1: wrong" in done.stderr
     assert init.calls == ["daemon-reload"]
+
+
+def test_the_script_of_mmm_web_is_that_of_the_monitor_but_for_names() -> None:
+    monitor, web = ((TREE / "init.d" / f"mysql-mmm-{name}").read_text() for name in ("monitor", "web"))
+    for one, other in (("mysql-mmm-monitor", "mysql-mmm-web"), ("mmm_mond", "mmm_web"), ("monitor>", "web>")):
+        monitor = monitor.replace(one, other)
+    behind = "\nPATH="
+    same, own = (text.partition(behind)[2].splitlines() for text in (monitor, web))
+    assert [line for line in own if not line.lstrip().startswith("#")] == [
+        line for line in same if not line.lstrip().startswith("#")
+    ]

@@ -13,10 +13,16 @@ from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.report import changes
 from mmm.network.line_server import Stream
-from mmm.wire.follow import ALIVE, BEGINNING, VERSION, Kind, Position, line, position
+from mmm.wire.follow import ALIVE, BEGINNING, VERSION, Kind, Position, gap, line, position
 
 MOST = 20
 """Followers at once: others must get their commands answered."""
+
+
+_GAPS = {
+    "too_old": "what came after {asked} is not kept any more: the changes that are kept follow",
+    "unknown": "{asked} is not of this history, which has begun anew: the changes that are kept follow",
+}
 
 
 class Followers:
@@ -72,12 +78,14 @@ class _Follower:
     def _gap(self) -> tuple[bytes, ...]:
         """Return a line that says what is lost, where it is; the follower goes on behind it."""
         entries, asked = self._chronicle.entries, self._known
-        lost = changes.gap(entries, asked)
-        if lost is None:
-            return ()
         oldest = entries[0].position if entries else BEGINNING
+        code = gap(asked, oldest, self._chronicle.newest)
+        if not code:
+            return ()
         self._known = Position(oldest.epoch, max(0, oldest.number - 1))
-        return (line(Kind.GAP, self._known, code=lost.code, asked=str(asked), text=lost.text),)
+        return (
+            line(Kind.GAP, self._known, code=code, asked=str(asked), text=_GAPS[code].format(asked=asked)),
+        )
 
     async def _wait(self, grown: asyncio.Event) -> bool:
         """Return whether something has happened before it is time to say that nothing has."""

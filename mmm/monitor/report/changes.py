@@ -1,39 +1,16 @@
 """What has happened since a position, for those who follow the monitor. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from mmm.monitor.report.history import Entry
 from mmm.wire.follow import BEGINNING, Position
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A position that cannot be gone on from."""
-
-    code: str
-    """`too_old`: what came next is not kept any more; `unknown`: this history never was there."""
-    text: str
-
-
 def newest(entries: tuple[Entry, ...]) -> Position:
     """Return the position behind all that has happened."""
     return entries[-1].position if entries else BEGINNING
-
-
-def gap(entries: tuple[Entry, ...], asked: Position) -> Gap | None:
-    """Return why nobody can go on from the position without missing anything; None: it is known what came next."""
-    if asked > newest(entries):
-        return Gap("unknown", f"nothing has happened yet at {asked}: the history was lost, or is another one")
-    if asked == BEGINNING:
-        return None
-    oldest = entries[0].position
-    if oldest.epoch > asked.epoch and oldest.number <= asked.number:
-        return Gap("unknown", f"the history has begun anew since {asked}: what was in the old one is lost")
-    if oldest.number > asked.number + 1:
-        return Gap("too_old", f"what came after {asked} is not kept any more: the oldest is {oldest}")
-    return None
 
 
 def since(entries: tuple[Entry, ...], known: Position) -> tuple[Entry, ...]:

@@ -1,0 +1,123 @@
+"""What the monitor has told lately: the status, asked for when somebody wants it, and all changes that it keeps."""
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from mmm.config.endpoint import Endpoint
+from mmm.control import follow
+from mmm.control.connection import NoAnswerError, Wrap, ask
+from mmm.wire.command import JSON, STATUS
+from mmm.wire.follow import BEGINNING, Kind, Position, gap, position
+
+log = logging.getLogger(__name__)
+
+FRESH = 1.0
+"""Seconds for which a status is told again without the monitor being asked."""
+KEPT = 2000
+"""Changes that are kept, as many as the monitor keeps at most."""
+_AGAIN = 2.0
+"""Seconds before the monitor is followed again."""
+
+Status = Mapping[str, Any]
+Change = Mapping[str, Any]
+
+
+class Feed:
+    """The monitor, as far as it is heard; `heard` is called for each change that happens from the start on."""
+
+    def __init__(self, monitor: Endpoint, wrap: Wrap, heard: Callable[[Change], None]) -> None:
+        self._monitor, self._wrap, self._heard = monitor, wrap, heard
+        self.status: Status | None = None
+        """What it said last."""
+        self.away = "the monitor has not been asked yet"
+        """Why it did not answer when it was asked last; empty where it did."""
+        self.changes: deque[Change] = deque(maxlen=KEPT)
+        self.grown = asyncio.Event()
+        """Set when there is a change; who awaits it asks for the next one before it looks."""
+        self._asked = -FRESH
+        self._asking = asyncio.Lock()
+        self._new_from: Position | None = None
+
+    def start(self) -> None:
+        """Follow the monitor from now on, in a thread."""
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._follow, args=(loop,), daemon=True).start()
+
+    async def fresh(self) -> Status | None:
+        """Return the status, not older than FRESH; None where the monitor does not say it: see `away`."""
+        async with self._asking:
+            if time.monotonic() - self._asked >= FRESH:
+                try:
+                    self.status, self.away = await asyncio.to_thread(self._ask), ""
+                except NoAnswerError as error:
+                    self.away = str(error)
+                self._asked = time.monotonic()
+        return None if self.away else self.status
+
+    def _ask(self) -> Status:
+        answer = ask(self._monitor, self._wrap, [JSON, STATUS])
+        with suppress(ValueError):
+            values = json.loads(answer)
+            if "hosts" in values:
+                return dict(values)
+            answer = str(values.get("message", answer))
+        raise NoAnswerError(f"the monitor has no status: {answer.strip().partition(chr(10))[0]}")
+
+    def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
+        last, said = "0", ""
+        while not loop.is_closed():
+            why = "the monitor has ended the connection"
+            try:
+                if self._new_from is None:
+                    self._new_from = position(self._ask()["position"])
+                for values in follow.lines(self._monitor, self._wrap, [last]):
+                    last, said = values["position"], ""
+                    loop.call_soon_threadsafe(self._take, values)
+            except (NoAnswerError, follow.RefusedError) as error:
+                why = str(error)
+            except RuntimeError:  # the loop is closed: the program ends
+                return
+            if why != said:
+                log.warning("%s; the monitor is followed again every %g s", why, _AGAIN)
+            said = why
+            time.sleep(_AGAIN)
+
+    def _take(self, values: Change) -> None:
+        if values["kind"] == Kind.GAP:
+            self.changes.clear()
+        if values["kind"] != Kind.CHANGE:
+            return
+        self.changes.append(values)
+        if self._new_from is None or place(values) > self._new_from:
+            self._heard(values)
+        self.grown.set()
+        self.grown = asyncio.Event()
+
+    async def since(self, asked: Position | None) -> AsyncGenerator[Change, None]:
+        """Yield the changes after a position, None being now, for ever, and a gap where some of them are lost."""
+        newest = place(self.changes[-1]) if self.changes else BEGINNING
+        known = newest if asked is None else asked
+        while True:
+            grown = self.grown
+            changes = tuple(self.changes)
+            oldest, newest = (place(changes[0]), place(changes[-1])) if changes else (BEGINNING, BEGINNING)
+            if changes and (code := gap(known, oldest, newest)):
+                yield {"kind": str(Kind.GAP), "position": str(known), "code": code}
+                known = BEGINNING
+            for change in changes:
+                if place(change) > known:
+                    known = place(change)
+                    yield change
+            await grown.wait()
+
+
+def place(change: Change) -> Position:
+    """Return where a change stands in all that has happened."""
+    return position(change["position"]) or BEGINNING
