@@ -1,1 +1,1 @@
-"""mmm_web: what the monitor tells, over HTTP: JSON, a stream of changes, metrics for Prometheus. It only reads."""
+"""mmm_web: what the monitor says, as a page, JSON, changes as they happen, and metrics for Prometheus; read-only."""

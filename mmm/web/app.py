@@ -6,6 +6,7 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -23,9 +24,19 @@ PATIENCE = 10.0
 """Seconds for a client to take what it is sent."""
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+}
+
+_PAGE = Path(__file__).with_name("page")
+_FILES = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -37,13 +48,14 @@ class Pages:
     def __init__(self, conf: Web, feed: Feed, metrics: Metrics) -> None:
         self._conf, self._feed, self._metrics = conf, feed, metrics
         self._followers = 0
+        self._files = {path: ((_PAGE / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
 
     def app(self) -> web.Application:
         """Return the application."""
         app = web.Application(middlewares=[self._guarded], client_max_size=1024)
         app.add_routes(
             [
-                web.get("/", self.index),
+                *(web.get(path, self.file) for path in _FILES),
                 web.get("/metrics", self.metrics),
                 web.get("/health", self.health),
                 web.get("/api/status", self.status),
@@ -78,9 +90,10 @@ class Pages:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
         return name.strip("[]").lower() in {"localhost", "127.0.0.1", "::1", self._conf.ip}
 
-    async def index(self, _: web.Request) -> web.Response:
-        """Say what there is."""
-        return web.Response(text="mmm_web: /api/status /api/follow /health /metrics\n")
+    async def file(self, request: web.Request) -> web.Response:
+        """Answer a file of the page."""
+        body, kind = self._files[request.path]
+        return web.Response(body=body, content_type=kind, charset="utf-8")
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer Prometheus, in the form that it asks for."""
