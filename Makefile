@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Daemons are started some hundred times in a test run: where nothing is kept of a compilation each of them compiles MMM.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install servers demo test lint vectors simulate model fuzz bench torture deploy undeploy clean
+.PHONY: install servers demo test lint vectors simulate model fuzz bench torture rejoin-matrix deploy undeploy clean
 
 install: $(VENV)/.installed
 

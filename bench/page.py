@@ -65,6 +65,14 @@ columns and how it is done.
 What the daemons of a three-host cluster cost with the default conf while nothing happens: all their processes,
 memory as PSS. *classic* is MMM 2.2.3 in Perl.
 """,
+    "rejoin": """\
+## A host is rebuilt
+
+`mmm_rejoin` of a master with a copy of the active one, over the network without TLS, beside `mariadb-backup --backup |
+mbstream -x` and `--prepare` alone on the donor's machine, in turn in one cluster. All of it shares two cores, the
+compression on the way too. A client writes a row every 5 ms into the donor. A rebuild saves, copies, proves the copy by
+a server that runs on it, swaps, and catches up.
+""",
     "start": """\
 ## mmm_control
 

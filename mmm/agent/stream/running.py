@@ -1,6 +1,5 @@
 """The producer of a copy as processes: started, listened to, killed whole."""
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -13,11 +12,11 @@ from typing import IO
 
 from mmm.agent.stream.producers import Producer
 from mmm.process.parent_death import signal_at_parents_end
+from mmm.process.pipes import widen
 
 LINES = 20
 """Of what the producer has said, these are the last ones that are kept."""
 COMPRESSOR = ("zstd", "-1", "-c", "-q")
-_PIPE = 1 << 20
 
 
 class Running:
@@ -37,8 +36,6 @@ class Running:
             raw = self._output
             self._output = self._start(COMPRESSOR, raw, ())
             raw.close()
-        with suppress(OSError):
-            fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, _PIPE)
         self._listeners = [
             threading.Thread(target=self._listen, args=(one,), daemon=True) for one in self._started
         ]
@@ -63,6 +60,7 @@ class Running:
         self._started.append(process)
         if process.stdout is None:
             raise OSError("no pipe")  # never: it is asked for
+        widen(process.stdout.fileno())
         return process.stdout
 
     @property

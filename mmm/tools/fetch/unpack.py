@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self
 
+from mmm.process.pipes import widen
 from mmm.tools.fetch.values import Cause, FailedError
 
 STALL = 600.0
@@ -54,6 +55,9 @@ class Unpacking:
                 Cause.HERE, f"{argv[0]} cannot be run: {error.strerror}: apt-get install {package}"
             ) from error
         self._running.append(process)
+        for end in (process.stdin, process.stdout):
+            if end is not None:
+                widen(end.fileno())
         return process
 
     def __enter__(self) -> Self:

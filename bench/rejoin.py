@@ -1,0 +1,239 @@
+"""How long a rebuild takes beside the bare programs, what the donor's writers feel, and how much memory it takes.
+
+python -m bench.rejoin [--gigabytes N] [--runs N] [--json FILE]
+
+*Bare* is `mariadb-backup --backup | mbstream -x` and `--prepare`, on the donor's machine, in turn with `mmm_rejoin` in
+the same cluster. The copy comes from the active master, into which a client writes a row every 5 ms meanwhile; a slave,
+which gives it otherwise, feels the same.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench.tables import Table, write_json
+from bench.usage import memory, programs
+from mmm.mysql.backup import mariadb_backup
+from mmm.mysql.server.login import tools_at
+from mmm.proving.chaos.run import prepare
+from mmm.proving.vip_clients import Plan, Started
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.machines.machine import Machine, python
+from mmm.sandbox.machines.processes import Process
+from mmm.sandbox.rejoin import rejoin
+from mmm.sandbox.restore import restore
+from mmm.sandbox.up import down, up
+
+_NAME = "bench_rejoin"
+_LIMIT = 600.0
+_GIGABYTE = 1_000_000_000
+_ROW = 1000
+_AIM, _LONGEST = 1.2, 50.0
+_STEP = re.compile(r"INFO db2: (?P<step>[^:]+): done, (?P<ms>\d+) ms")
+_TOOL, _SENDER = "mmm_rejoin", "mmm.agent.stream.serve"
+
+
+@dataclass
+class Felt:
+    """What a client of the donor and its memory came to: writes in ms, memory in bytes."""
+
+    writes: list[float] = field(default_factory=list)
+    tool: int = 0
+    sender: int = 0
+
+
+@dataclass
+class Rebuilt:
+    """One rebuild."""
+
+    seconds: float
+    steps: dict[str, float]
+    """In seconds, by what the log calls them."""
+    felt: Felt
+
+
+class Writer:
+    """A client that writes into the donor from `with` to its end."""
+
+    def __init__(self, sandbox: Sandbox, felt: Felt) -> None:
+        layout = sandbox.layout
+        plan = Plan("bench", layout.writer_ip, layout.hosts[layout.masters[0]].mysql_port)
+        argv = sandbox.client.enter(python("mmm.proving.chaos.client", plan.text()))
+        self._started, self._felt = Started(argv, self._take), felt
+
+    def _take(self, line: str) -> None:
+        _, sent, answered, *_ = json.loads(line)
+        self._felt.writes.append(1000 * (answered - sent))
+
+    def __enter__(self) -> Self:
+        self._started.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._started.__exit__(kind, error, trace)
+
+
+@contextmanager
+def weighed(tool: Machine, donor: Machine, felt: Felt) -> Iterator[None]:
+    """Note the most memory that the tool and the sender have until the block ends."""
+    over = threading.Event()
+
+    def weigh() -> None:
+        tools, senders = list[Process](), list[Process]()
+        while not over.wait(0.5):
+            tools, senders = tools or programs(tool, _TOOL), senders or programs(donor, _SENDER)
+            felt.tool = max(felt.tool, sum(map(memory, tools)))
+            felt.sender = max(felt.sender, sum(map(memory, senders)))
+
+    thread = threading.Thread(target=weigh)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def fill(sandbox: Sandbox, size: float) -> int:
+    """Give the writer a table of so many bytes, which nobody else gets; returns the bytes of its files."""
+    rows = int(size / _ROW)
+    pad = f"CONCAT(RANDOM_BYTES({_ROW // 4}), REPEAT('x', {3 * _ROW // 4}))"
+    sql.execute(
+        sandbox.machine("db1"),
+        [
+            "SET SESSION sql_log_bin=0",
+            "CREATE DATABASE IF NOT EXISTS bench",
+            "USE bench",
+            f"CREATE TABLE bench.fill (id INT PRIMARY KEY, pad VARBINARY({_ROW}))",
+            f"INSERT INTO bench.fill SELECT seq, {pad} FROM seq_1_to_{rows}",  # noqa: S608
+        ],
+        limit=_LIMIT,
+    )
+    return (_datadir(sandbox, "db1") / "bench/fill.ibd").stat().st_size
+
+
+def _datadir(sandbox: Sandbox, host: str) -> Path:
+    inside = str(sandbox.sql(host, "SELECT @@datadir AS folder")[0]["folder"])
+    return sandbox.machine(host).path(inside)
+
+
+@dataclass
+class Bare:
+    """One run of the bare programs."""
+
+    seconds: float
+    felt: Felt
+
+
+def bare(sandbox: Sandbox) -> Bare:
+    """Return what the bare programs on the donor's machine come to."""
+    donor = sandbox.machine("db1")
+    known = sandbox.layout.cluster.hosts["db1"]
+    login, into = donor.path("/var/lib/mysql-mmm/bare.cnf"), "/var/lib/mysql-mmm/bare"
+    login.write_text(mariadb_backup.login(tools_at(known), ""))
+    datadir = sandbox.sql("db1", "SELECT @@datadir AS folder")[0]["folder"]
+    options = f"--backup --stream=mbstream --parallel=2 --log-copy-interval={mariadb_backup.INTERVAL}"
+    scratch = f"mkdir {into} {into}.scratch"
+    copied = (
+        f"mariadb-backup --defaults-file=/var/lib/mysql-mmm/bare.cnf {options} --datadir={datadir}"
+        f" --target-dir={into}.scratch 2>/dev/null | mbstream -x -C {into}"
+    )
+    prepared = f"mariadb-backup --no-defaults --prepare --target-dir={into} 2>/dev/null"
+    felt = Felt()
+    with Writer(sandbox, felt):
+        began = time.monotonic()
+        donor.run(["bash", "-o", "pipefail", "-c", f"{scratch} && {copied} && {prepared}"], limit=_LIMIT)
+        took = time.monotonic() - began
+    for folder in (into, f"{into}.scratch"):
+        shutil.rmtree(donor.path(folder))
+    return Bare(took, felt)
+
+
+def rebuild(sandbox: Sandbox) -> Rebuilt:
+    """Return what a rebuild of db2 with a copy of db1 comes to; what it keeps of the old data is removed."""
+    felt = Felt()
+    host = sandbox.machine("db2")
+    log = host.path("/var/log/mysql-mmm/mmm_tools.log")
+    seen = len(log.read_text()) if log.exists() else 0
+    if sandbox.states().get("db2") == "ONLINE":
+        sandbox.ask("set_offline db2")
+    with Writer(sandbox, felt), weighed(host, sandbox.machine("db1"), felt):
+        began = time.monotonic()
+        rejoin(sandbox, "db2", "--from", "db1")
+        took = time.monotonic() - began
+    steps = {match["step"]: int(match["ms"]) / 1000 for match in _STEP.finditer(log.read_text()[seen:])}
+    datadir = _datadir(sandbox, "db2")
+    for old in datadir.parent.glob(f"{datadir.name}.mmm-old-*"):
+        shutil.rmtree(old)
+    sandbox.bring_online(force=False)
+    return Rebuilt(took, steps, felt)
+
+
+def tables(size: int, bares: list[Bare], rebuilds: list[Rebuilt]) -> list[Table]:
+    """Return what was measured."""
+    whole = statistics.median(each.seconds for each in rebuilds)
+    floor = statistics.median(each.seconds for each in bares)
+    longest = max(max(each.felt.writes) for each in rebuilds)
+    beside = max(max(each.felt.writes) for each in bares)
+    gigabytes = size / _GIGABYTE
+    rows: list[list[object]] = [
+        ["bare programs, s a GB", f"{floor / gigabytes:.2f}", ""],
+        ["mmm_rejoin, s a GB", f"{whole / gigabytes:.2f}", ""],
+        ["mmm_rejoin / bare", f"{whole / floor:.2f}", f"{_AIM:g}"],
+        ["longest write at the donor, ms", f"{longest:.0f}", f"{_LONGEST:g}"],
+        ["the same beside the bare programs, ms", f"{beside:.0f}", ""],
+        ["memory of mmm_rejoin, MB", f"{max(each.felt.tool for each in rebuilds) / 1e6:.0f}", ""],
+        ["memory of the sender, MB", f"{max(each.felt.sender for each in rebuilds) / 1e6:.0f}", ""],
+    ]
+    for step in rebuilds[0].steps:
+        taken = statistics.median(each.steps.get(step, 0.0) for each in rebuilds)
+        rows.append([f"of it: {step}, s", f"{taken:.2f}", ""])
+    title = f"a rebuild of {gigabytes:.1f} GB"
+    ratios = {"rebuild / bare": whole / floor}
+    return [Table("rejoin", (title, "", "at most"), rows, ratios)]
+
+
+def main() -> int:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description="Measure a rebuild beside the bare programs.")
+    parser.add_argument("--gigabytes", type=float, default=1.0, help="data to copy (default 1)")
+    parser.add_argument("--runs", type=int, default=3, help="of each (default 3)")
+    parser.add_argument("--json", type=Path, help="write the table to a file too")
+    args = parser.parse_args()
+    sandbox = up(_NAME, conf=Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 0}))
+    try:
+        restore(sandbox)
+        prepare(sandbox)
+        size = fill(sandbox, args.gigabytes * _GIGABYTE)
+        bares, rebuilds = [], []
+        for _ in range(args.runs):
+            bares.append(bare(sandbox))
+            rebuilds.append(rebuild(sandbox))
+            print(f"bare {bares[-1].seconds:.2f} s, mmm_rejoin {rebuilds[-1].seconds:.2f} s", flush=True)
+    finally:
+        down(_NAME)
+    found = tables(size, bares, rebuilds)
+    for each in found:
+        print(each)
+    if args.json:
+        write_json(args.json, found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
