@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from mmm.proving.halting import Moment
+from mmm.proving.rejoin_matrix import DISK, Cell, run, small_disk
 from mmm.sandbox.apart import surplus
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
@@ -20,6 +22,7 @@ from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.rejoin import diverge, rebuild, rejoin
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import catch_up, settle
+from mmm.tools.rejoin.journal import Step
 from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT, Log
 
@@ -337,3 +340,23 @@ def test_a_mysql_master_gets_its_data_by_the_clone_plugin(mysql: Kept) -> None:
     catch_up(cluster)
     assert not surplus(cluster, "db1", "db2")
     assert cluster.sql("db1", "SELECT @@global.server_uuid AS uuid")[0]["uuid"] != before
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell(Step.FETCH, Moment.WITHIN, "kill-donor"),
+        Cell(Step.SWAP, Moment.AFTER, "power-off"),
+        Cell(Step.CATCH_UP, Moment.BEFORE, "cut"),
+        Cell(Step.FETCH, Moment.BEFORE, DISK),
+    ],
+    ids=str,
+)
+def test_whatever_breaks_beside_a_step_the_same_command_brings_the_host_back(notes: Kept, cell: Cell) -> None:
+    """All cells: make rejoin-matrix."""
+    sandbox = notes.healthy()
+    if cell.fault == DISK:
+        small_disk(sandbox)
+    came = run(sandbox, cell)
+    assert not came.bad
+    assert came.runs >= 2, "the fault has ended the tool, and it was run again"

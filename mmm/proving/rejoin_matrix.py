@@ -1,0 +1,308 @@
+"""Every step of a rejoin times what can break beside it: afterwards the same command brings the host back.
+
+A cell: a slave that has two transactions of its own rejoins with a copy of the writer's peer; its tool stops itself
+beside the step (mmm.proving.halting), a fault is done, the tool goes on or is dead, the fault is undone, and the same
+command is run until it says that the host is back. Then all hosts have the same, what only the slave had is saved once,
+and the writer was never anybody else.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmm.proving.halting import Moment
+from mmm.proving.thrown_away import Saves
+from mmm.sandbox.apart import surplus
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines import build
+from mmm.sandbox.machines.data import DATABASE, TICK_TABLE
+from mmm.sandbox.machines.machine import NotInTimeError, SandboxError, python
+from mmm.sandbox.machines.processes import Process
+from mmm.sandbox.machines.servers import DATADIR
+from mmm.sandbox.machines.sql import SqlError
+from mmm.sandbox.rejoin import diverge
+from mmm.sandbox.trouble.faults import heal, inject, server_process, undo
+from mmm.sandbox.witness.health import catch_up, settle
+from mmm.tools.rejoin.journal import ORDER, Step
+
+HOST, DONOR = "db3", "db2"
+LIMIT = 120.0
+_TRANSACTIONS = 2
+_TRIES = 4
+_CUT = 3.0
+"""Seconds for which the host is cut off, or stands still, unless the tool ends before."""
+_SMALL, _SMALL_MB = "/run/small", 1024
+_FILLER = f"{Path(DATADIR).parent}/filler"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What breaks: done while the tool stands still, and undone once it has gone on."""
+
+    name: str
+    strike: Callable[["Trial"], None]
+    undo: Callable[["Trial"], None]
+    goes_on: bool = True
+    """The tool lives, and goes on with the fault there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A fault beside a step."""
+
+    step: Step
+    moment: Moment
+    fault: str
+
+    @property
+    def place(self) -> str:
+        """Return where it is."""
+        return f"{self.moment} {self.step}"
+
+    def __str__(self) -> str:
+        return f"{self.fault} {self.place}"
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What a cell came to."""
+
+    cell: Cell
+    seconds: float
+    runs: int
+    """How often the command was run; 0: there was nothing to break."""
+    bad: str = ""
+    """What must not be; empty: nothing."""
+
+    def __str__(self) -> str:
+        return self.bad or (f"{self.runs}" if self.runs else "-")
+
+
+class Trial:
+    """One rejoin, with its tool standing still from `with` on."""
+
+    def __init__(self, sandbox: Sandbox, cell: Cell) -> None:
+        self.sandbox, self.cell = sandbox, cell
+        self.machine = sandbox.machine(HOST)
+        self._log = sandbox.directory / "matrix.log"
+        self._tool: subprocess.Popen[bytes] | None = None
+
+    def begin(self) -> None:
+        """Start the tool and wait until it stands still."""
+        halting = python("mmm.proving.halting", str(self.cell.moment), str(self.cell.step), "--from", DONOR)
+        self._tool = self.machine.spawn(halting, log=self._log)
+        self.sandbox.wait_until(self._stands, LIMIT, f"the tool stands still {self.cell.place}")
+
+    def _stands(self) -> bool:
+        if self._tool is not None and self._tool.poll() is not None:
+            raise SandboxError(f"the tool has ended before it stood still: see {self._log}")
+        process = self.process
+        return process is not None and process.state == "T"
+
+    @property
+    def _started(self) -> int:
+        if self._tool is None:
+            raise SandboxError("the tool was not started")
+        return self._tool.pid
+
+    @property
+    def process(self) -> Process | None:
+        """Return the tool's process; None: it has ended."""
+        found = (each for each in self.machine.processes() if "mmm.proving.halting" in each.argv)
+        return next((each for each in found if each.state != "Z"), None)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the tool a signal; `nsenter`, which has started it, stands still with it and goes on, too."""
+        pids = [process.pid] if (process := self.process) is not None else []
+        for pid, sent in [*((pid, number) for pid in pids), (self._started, signal.SIGCONT)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sent)
+
+    def wait(self, limit: float) -> bool:
+        """Tell whether the tool ends within so many seconds."""
+        with contextlib.suppress(NotInTimeError):
+            self.sandbox.wait_until(lambda: self.process is None, limit, "the tool ends")
+            return True
+        return False
+
+    def again(self) -> subprocess.CompletedProcess[str]:
+        """Run the same command to its end."""
+        argv = [build.program("mmm_rejoin"), "--from", DONOR]
+        return self.machine.run(argv, limit=LIMIT, check=False)
+
+
+def _kill_tool(at: Trial) -> None:
+    at.send(signal.SIGKILL)
+
+
+def _power_off(at: Trial) -> None:
+    at.send(signal.SIGKILL)  # a machine does not end while one of its processes is held from outside
+    at.sandbox.power_off(HOST)
+
+
+def _kill_server(name: str) -> Callable[[Trial], None]:
+    def kill(at: Trial) -> None:
+        if server_process(at.sandbox, name) is not None:
+            inject(at.sandbox, "kill-mysqld", name)
+
+    return kill
+
+
+def _start_server(name: str) -> Callable[[Trial], None]:
+    return lambda at: undo(at.sandbox, "kill-mysqld", name)
+
+
+def _stand_still(at: Trial) -> None:
+    at.wait(_CUT)
+
+
+def _fill(at: Trial) -> None:
+    at.machine.run(["sh", "-c", f"cat /dev/zero > {_FILLER} 2>/dev/null || true"])
+
+
+def _empty(at: Trial) -> None:
+    at.machine.run(["rm", "-f", _FILLER])
+
+
+def _nothing(_: Trial) -> None:
+    pass
+
+
+DISK = "full-disk"
+FAULTS = (
+    Fault("kill-tool", _kill_tool, _nothing, goes_on=False),
+    Fault("kill-agent", lambda at: _said(inject(at.sandbox, "kill-agent", HOST)), _nothing),
+    Fault("kill-donor", _kill_server(DONOR), _start_server(DONOR)),
+    Fault("kill-server", _kill_server(HOST), _nothing),
+    Fault("power-off", _power_off, lambda at: heal(at.sandbox), goes_on=False),
+    Fault("cut", lambda at: _said(inject(at.sandbox, "cut", HOST)), lambda at: undo(at.sandbox, "cut", HOST)),
+    Fault("stand-still", _stand_still, _nothing),
+    Fault(DISK, _fill, _empty),
+)
+"""The last one needs a small disk, see `small_disk`."""
+_OF = {fault.name: fault for fault in FAULTS}
+
+
+def _said(_: str) -> None:
+    """Drop what a fault says of itself."""
+
+
+def cells() -> Iterator[Cell]:
+    """Yield all cells, by fault and step."""
+    for fault in FAULTS:
+        for step in ORDER:
+            for moment in Moment:
+                if moment is not Moment.WITHIN or step is Step.FETCH:
+                    yield Cell(step, moment, fault.name)
+
+
+def small_disk(sandbox: Sandbox) -> None:
+    """Put the data of the host on a small disk until it is powered off; raises SandboxError."""
+    machine, folder = sandbox.machine(HOST), str(Path(DATADIR).parent)
+    machine.run(["/etc/init.d/mysql", "stop"])
+    for argv in (
+        ["mkdir", "-p", _SMALL],
+        ["mount", "-t", "tmpfs", "-o", f"size={_SMALL_MB}m", "none", _SMALL],
+        ["cp", "-a", f"{folder}/.", f"{_SMALL}/"],
+        ["mount", "--bind", _SMALL, folder],
+    ):
+        machine.run(argv)
+    sandbox.start_server(HOST)
+
+
+def run(sandbox: Sandbox, cell: Cell) -> Came:
+    """Do a cell on a healthy cluster, and leave it healthy; raises SandboxError, SqlError where that fails."""
+    began = time.monotonic()
+    saves = Saves(sandbox)
+    writer = sandbox.writer()
+    sandbox.sql(writer or "", f"INSERT INTO {TICK_TABLE} () VALUES ()")  # noqa: S608
+    catch_up(sandbox, LIMIT)
+    diverge(sandbox, HOST, _TRANSACTIONS)
+    sandbox.ask(f"set_offline {HOST}", limit=LIMIT)
+    trial, fault = Trial(sandbox, cell), _OF[cell.fault]
+    trial.begin()
+    idle = fault.name == "kill-server" and server_process(sandbox, HOST) is None
+    if not idle:
+        fault.strike(trial)
+    if fault.goes_on:
+        trial.send(signal.SIGCONT)
+    trial.wait(_CUT if fault.goes_on else LIMIT)
+    if not idle:
+        fault.undo(trial)
+    bad = [] if trial.wait(LIMIT) else [f"the tool has not ended within {LIMIT:g} s"]
+    runs, more = _to_the_end(trial)
+    bad += more
+    if sandbox.writer() != writer:
+        bad.append(f"{writer} is not the writer any more")
+    heal(sandbox)
+    sandbox.bring_online(limit=LIMIT, force=False)
+    settle(sandbox, LIMIT)
+    catch_up(sandbox, LIMIT)
+    bad += _contents(sandbox, saves)
+    _tidy(trial)
+    return Came(cell, time.monotonic() - began, 0 if idle else runs, "; ".join(bad))
+
+
+def _to_the_end(trial: Trial) -> tuple[int, list[str]]:
+    """Run the same command until it has nothing left to do; returns how often, and what must not be."""
+    for runs in range(1, _TRIES + 1):
+        if not surplus_left(trial.sandbox) and not _open_job(trial):
+            return runs, []
+        done = trial.again()
+        if done.returncode == 0:
+            return runs + 1, []
+        heal(trial.sandbox)  # an admin mends what it says
+    return _TRIES, [f"not back after {_TRIES} runs: {' '.join(done.stderr.split())}"]
+
+
+def surplus_left(sandbox: Sandbox) -> bool:
+    """Tell whether the host still has what nobody else has, or cannot be asked."""
+    try:
+        return bool(surplus(sandbox, HOST, DONOR))
+    except SqlError:
+        return True
+
+
+def _open_job(trial: Trial) -> bool:
+    return any(trial.machine.path("/var/lib/mysql-mmm/jobs").glob("*.json"))
+
+
+def _contents(sandbox: Sandbox, saves: Saves) -> Iterator[str]:
+    """Yield what is not as it must be once the host is back."""
+    saved = [each.count for each in saves.read()]
+    if saved != [_TRANSACTIONS]:
+        yield f"saved are {saved or 'no'} transactions, and it had {_TRANSACTIONS}"
+    tables = [next(iter(row.values())) for row in sandbox.sql(HOST, f"SHOW TABLES FROM {DATABASE}")]
+    question = f"CHECKSUM TABLE {', '.join(f'{DATABASE}.{each}' for each in tables)}"
+    sums = {name: [row["Checksum"] for row in sandbox.sql(name, question)] for name in sandbox.hosts}
+    yield from (f"{name} differs from {HOST}" for name, of in sums.items() if of != sums[HOST])
+
+
+def _tidy(trial: Trial) -> None:
+    """Remove what was kept of the old data: of many cells it would fill the disk."""
+    data = Path(DATADIR)
+    trial.machine.run(["sh", "-c", f"rm -rf {data}.mmm-old-* {data}.mmm-new-*"])
+
+
+def table(found: list[Came]) -> str:
+    """Return the matrix: how often the command was run, what went wrong, or `-` where there was nothing to break."""
+    faults = list(dict.fromkeys(each.cell.fault for each in found))
+    places = list(dict.fromkeys(each.cell.place for each in found))
+    by_cell = {(each.cell.place, each.cell.fault): each for each in found}
+    lines = [f"{'':<20}" + "".join(f"{fault:>13}" for fault in faults)]
+    for place in places:
+        cells = (by_cell.get((place, fault)) for fault in faults)
+        lines.append(f"{place:<20}" + "".join(f"{_short(each):>13}" for each in cells))
+    lines += [f"{each.cell}: {each.bad}" for each in found if each.bad]
+    return "\n".join(lines)
+
+
+def _short(came: Came | None) -> str:
+    if came is None:
+        return ""
+    return "BAD" if came.bad else str(came)
