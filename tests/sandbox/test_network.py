@@ -90,6 +90,7 @@ def test_a_monitor_started_without_network_waits_for_it(sandbox: Sandbox) -> Non
     port = sandbox.layout.plugs[sandbox.layout.monitor].port
     network.set_port(sandbox.machine(SWITCH), port, up=False)
     log.wait("network: none of the ping_ips answers")
+    assert log.lines("HARD_OFFLINE|kill_host") == []
     inject(sandbox, "kill-monitor")
     log.wait(r"FATAL network: none of the ping_ips answers \(.*\): waiting")
     assert log.lines("starts as") == []

@@ -7,6 +7,7 @@ nothing that the checks find is held against a host.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 
 from mmm.config.model import Cluster, Monitor
 from mmm.monitor.act.checks import PING_TIMEOUT
@@ -29,22 +30,55 @@ async def a_host_answers(conf: Cluster, pinger: Pinger) -> bool:
     return await _one_answers([host.ip for host in conf.hosts.values()][:_PINGED], pinger)
 
 
-async def watch(
-    monitor: Monitor,
-    pinger: Pinger,
-    world: Callable[[], World],
-    heard: Callable[[], float],
-    say: Callable[[Network], None],
-) -> None:
-    """Say every `ping_interval` seconds whether the network is up, for ever; `heard` is when a host last answered."""
-    known = cut_off.Known(up=world().network_up, by_hosts=world().hosts_silent)
-    while True:
-        began = time.monotonic()
-        answers, host = await asyncio.gather(is_up(monitor, pinger), a_host_answers(world().conf, pinger))
-        last = time.monotonic() if host else heard()
-        known = cut_off.judged(known, world(), last, began, answers=answers)
-        say(Network(known.up, known.by_hosts))
-        await asyncio.sleep(monitor.ping_interval)
+class NetworkCheck:
+    """Looks whether the network is up; `heard` is when a host last answered, `say` takes what is found."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        pinger: Pinger,
+        world: Callable[[], World],
+        heard: Callable[[], float],
+        say: Callable[[Network], None],
+    ) -> None:
+        self._monitor = monitor
+        self._pinger = pinger
+        self._world = world
+        self._heard = heard
+        self._say = say
+        self._known: cut_off.Known | None = None
+        self._began = -inf
+        """When the last look began."""
+        self._looking = asyncio.Lock()
+
+    async def watch(self) -> None:
+        """Look every `ping_interval` seconds, for ever."""
+        while True:
+            async with self._looking:
+                await self._look()
+            await asyncio.sleep(self._monitor.ping_interval)
+
+    async def see(self, since: float) -> None:
+        """Return once it is known whether the network is up, by what was heard or looked at after `since`.
+
+        With short checks a host would count as dead before the next look finds that it is the monitor that is cut off.
+        """
+        if self._heard() > since:
+            return
+        async with self._looking:
+            if self._began <= since and self._heard() <= since:
+                await self._look()
+
+    async def _look(self) -> None:
+        before, began = self._world(), time.monotonic()
+        self._began = began
+        known = self._known or cut_off.Known(up=before.network_up, by_hosts=before.hosts_silent)
+        answers, host = await asyncio.gather(
+            is_up(self._monitor, self._pinger), a_host_answers(before.conf, self._pinger)
+        )
+        last = time.monotonic() if host else self._heard()
+        self._known = known = cut_off.judged(known, self._world(), last, began, answers=answers)
+        self._say(Network(known.up, known.by_hosts))
 
 
 async def _one_answers(ips: Sequence[str], pinger: Pinger) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import inf
@@ -26,8 +26,15 @@ NOTES_AGAIN = 3.0
 """The same while its server waits for space on its disk."""
 
 
+_BY_SILENCE = ("ping", "mysql")
+"""The checks by which a host counts as dead that does not answer."""
+
+
 class Periodic:
-    """What a monitor asks periodically, about the world that `world` returns; `post` takes what came of it."""
+    """What a monitor asks periodically, about the world that `world` returns; `post` takes what came of it.
+
+    `see_network` returns once it is known whether the monitor's own network has worked since a moment.
+    """
 
     def __init__(
         self,
@@ -36,8 +43,10 @@ class Periodic:
         checks: Checks,
         world: Callable[[], World],
         post: Callable[[Event], None],
+        see_network: Callable[[float], Awaitable[None]],
     ) -> None:
         self._monitor = monitor
+        self._see_network = see_network
         self._agents = agents
         self._checks = checks
         self._world = world
@@ -71,6 +80,8 @@ class Periodic:
             result = await self._checks.run(host, name)
             if result.answered:
                 self.heard = started
+            elif name in _BY_SILENCE and self._world().network_up:
+                await self._see_network(started)
             if self._world().network_up:
                 self._post(result)
             status = self._world().hosts[host.name].checks[name]

@@ -21,7 +21,7 @@ from mmm.monitor.act.control_port import Lack
 from mmm.monitor.act.find_out import Finder
 from mmm.monitor.act.following import Followers
 from mmm.monitor.act.journal import Chronicle
-from mmm.monitor.act.network_check import watch
+from mmm.monitor.act.network_check import NetworkCheck
 from mmm.monitor.act.orders import Means, Orders
 from mmm.monitor.act.periodic import Periodic
 from mmm.monitor.act.saving import Saving
@@ -94,7 +94,10 @@ class Shell:
         self._chronicle = Chronicle(Path(f"{monitor.status_path}.history"), self._clock)
         self.world = self._chronicle.recalled(world, time.monotonic())
         self._followers = Followers(self._chronicle)
-        self._periodic = Periodic(monitor, agents, checks, lambda: self.world, self.post)
+        self._network = NetworkCheck(
+            monitor, pinger, lambda: self.world, lambda: self._periodic.heard, self.post
+        )
+        self._periodic = Periodic(monitor, agents, checks, lambda: self.world, self.post, self._network.see)
         means = Means(monitor, agents, checks, pinger, self._saving, self._chronicle)
         self._orders = Orders(means, lambda: self.world, self.post, self._take_turn)
 
@@ -105,10 +108,7 @@ class Shell:
         if cut_off.fell_silent_together(self.world):
             self.world = cut_off.unjudged(self.world)
             log.critical("network: no host answers: the monitor assumes that it is cut off itself")
-        looks = watch(
-            self._monitor, self._pinger, lambda: self.world, lambda: self._periodic.heard, self.post
-        )
-        self._start(looks)
+        self._start(self._network.watch())
         self._start(self._saving.run())
         self._start_notifying()
         try:

@@ -1,0 +1,98 @@
+"""A check without an answer counts once it is known that the monitor itself was not cut off meanwhile."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+import pytest
+
+from mmm.config.model import Host
+from mmm.monitor.act.checks import Checks
+from mmm.monitor.act.network_check import NetworkCheck
+from mmm.monitor.act.periodic import Periodic
+from mmm.monitor.apply.apply import apply
+from mmm.monitor.world.check_results import CheckResult, PingChecked
+from mmm.monitor.world.checks import Finding, Outcome
+from mmm.monitor.world.events import Event, Network
+from mmm.monitor.world.world import World
+from mmm.network.icmp import Pinger
+from tests.unit.worlds import world
+
+LONG_AGO = -1000.0
+
+
+class Wire(Pinger):
+    """The network of a monitor: whether what is pinged answers, and what was pinged so far."""
+
+    def __init__(self, *, up: bool) -> None:
+        super().__init__()
+        self.up = up
+        self.pinged: list[str] = []
+
+    async def ping(self, ip: str, timeout: float) -> float | None:  # noqa: ARG002, ASYNC109
+        self.pinged.append(ip)
+        await asyncio.sleep(0)
+        return 0.001 if self.up else None
+
+
+class Monitor:
+    """A monitor's world, and what was posted."""
+
+    def __init__(self, *, up: bool, heard: float = LONG_AGO) -> None:
+        self.world: World = world()
+        self.posted: list[Event] = []
+        self.wire = Wire(up=up)
+        monitor = self.world.conf.monitor
+        assert monitor is not None
+        self.conf = replace(monitor, ping_ips=("10.0.0.254",))
+        self.network = NetworkCheck(self.conf, self.wire, lambda: self.world, lambda: heard, self.post)
+
+    def post(self, event: Event) -> None:
+        self.posted.append(event)
+        self.world = apply(self.world, event, time.monotonic())
+
+
+async def test_a_look_is_taken_where_nothing_was_heard_since_and_one_is_enough_for_all_who_wait() -> None:
+    cut_off = Monitor(up=False)
+    since = time.monotonic()
+    await asyncio.gather(*(cut_off.network.see(since) for _ in range(5)))
+    assert cut_off.posted == [Network(up=False)]
+
+
+async def test_a_host_that_has_answered_since_is_enough() -> None:
+    since = time.monotonic()
+    monitor = Monitor(up=False, heard=since + 1)
+    await monitor.network.see(since)
+    assert (monitor.wire.pinged, monitor.posted) == ([], [])
+
+
+class Silent(Checks):
+    """Checks of hosts that do not answer; `over` is set when the first of them is."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+
+    async def run(self, host: Host, name: str) -> CheckResult:  # noqa: ARG002
+        return PingChecked(host.name, Finding("no_answer", {}, Outcome.ERROR))
+
+    async def wait(self, host: Host, name: str, seconds: float, *, exit_only: bool = False) -> bool:  # noqa: ARG002
+        self.over.set()
+        await asyncio.sleep(3600)
+        return False
+
+
+@pytest.mark.parametrize("up", [True, False])
+async def test_a_ping_without_an_answer_counts_only_where_the_network_works(*, up: bool) -> None:
+    monitor, checks = Monitor(up=up), Silent()
+    periodic = Periodic(
+        monitor.conf, None, checks, lambda: monitor.world, monitor.post, monitor.network.see  # type: ignore[arg-type]
+    )  # fmt: skip
+    first, *others = periodic.all()
+    for other in others:
+        other.close()
+    task = asyncio.create_task(first)
+    await checks.over.wait()
+    task.cancel()
+    network, *results = monitor.posted
+    assert network == Network(up=up)
+    assert [type(result) for result in results] == ([PingChecked] if up else [])
