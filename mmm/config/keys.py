@@ -74,8 +74,10 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         default="0"),
     Key("saved_dir", "path", "Where transactions are kept that only a rebuilt host had.",
         default="/var/lib/mysql-mmm/saved"),
-    Key("default_copy_method", "copy method", "Accepted for compatibility, no effect."),
-    Key("clone_dirs", "list", "Accepted for compatibility, no effect."),
+    Key("default_copy_method", "copy method",
+        "The copy method by which `mmm_backup` copies, where `providers` is not set and the conf has what a snapshot"
+        " needs: docs/backups.md."),
+    Key("clone_dirs", "list", "Directories below the mount point of a snapshot to copy."),
 ))  # fmt: skip
 
 MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC", keys=(
@@ -213,6 +215,9 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
     Key("lvm_volume_group", "text", "Its volume group."),
     Key("lvm_mount_dir", "path", "Where snapshots are mounted."),
     Key("lvm_mount_opts", "text", "Options of mount."),
+    Key("snapshot_command", "text",
+        "Command that makes a snapshot at `lvm_mount_dir` (`%SNAPSHOT%`) in place of LVM: for btrfs, or ZFS."),
+    Key("snapshot_remove_command", "text", "Command that removes it."),
 ))  # fmt: skip
 
 ROLE = Section("role", named=True, text="One or more virtual IPs that hosts may hold.", required="AMR", keys=(

@@ -71,6 +71,8 @@ class Host:
     lvm_volume_group: str = ""
     lvm_mount_dir: str = ""
     lvm_mount_opts: str = ""
+    snapshot_command: str = ""
+    snapshot_remove_command: str = ""
 
 
 @dataclass(frozen=True)  # without slots, for what is worked out once

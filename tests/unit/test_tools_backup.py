@@ -156,7 +156,10 @@ def test_old_backups_go_when_a_new_one_is_whole(host: Machine) -> None:
 
 
 def kept(host: str, age: float, provider: str = "dump") -> Kept:
-    return Kept(Path(shelf.name(host, time.time() - age * DAY)), Facts(host, "", provider))
+    return Kept(
+        Path(shelf.name(host, time.time() - age * DAY)),
+        Facts(host, "", provider, tool_version="3" if provider else ""),
+    )
 
 
 def test_what_goes_by_number_and_by_age() -> None:

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from mmm import __version__
 from mmm.config import load as config
-from mmm.config.model import Cluster
+from mmm.config.model import Cluster, CopyMethod
 from mmm.mysql.session.connection import MysqlError
 from mmm.process.cluster import split_cluster
 from mmm.tools.backup import make
 from mmm.tools.backup.donor import NoDonor, Why, choose
-from mmm.tools.backup.make import RefusedError, Wanted
+from mmm.tools.backup.snapshot import lacks
 from mmm.tools.backup.verify import verify
+from mmm.tools.backup.wanted import RefusedError, Wanted
 from mmm.tools.fetch.values import Cause, FailedError, Progress
 from mmm.tools.kept import shelf
 from mmm.tools.kept.hashes import DamagedError
@@ -41,6 +42,7 @@ class _Arguments(NamedTuple):
     config: Path | None
     host: str | None
     dest_dir: Path | None
+    copy_method: str | None
     provider: str | None
     keep: int | None
     keep_days: int | None
@@ -126,26 +128,49 @@ def _make(conf: Cluster, arguments: _Arguments) -> int:
     if isinstance(chosen, NoDonor):
         raise _EndError(Status.REFUSED if chosen.why is Why.UNKNOWN else Status.BUSY, chosen.text)
     folder = _folder(conf, arguments, chosen.host)
+    method = _method(conf, arguments, chosen.host)
     ways = (arguments.provider,) if arguments.provider else ()
     if chosen.remark:
         tell(f"WARN: {chosen.remark}")
     if arguments.dry_run:
         say(f"{chosen.host} would be backed up into {folder / shelf.name(chosen.host, time.time())}")
         return Status.DONE
-    with shelf.locked(folder):
+    with shelf.locked(folder, beside=method is not None and method.incremental):
         for name in shelf.clear(folder):
             say(f"{folder / name} was not finished, and is removed")
         say(f"{chosen.host} is backed up into {folder}")
         compress = arguments.compress == "zstd"
-        kept = make.make(Wanted(conf, chosen.host, folder, ways, compress, _reporter(), say))
-        done = (
-            f"{kept.path}: {kept.facts.bytes / MEGABYTE:,.0f} MB of {chosen.host} by {kept.facts.provider} in"
-            f" {time.monotonic() - began:.1f} s, at {kept.facts.gtid}; a server has run on it"
-        )
+        wanted = Wanted(conf, chosen.host, folder, ways, compress, _reporter(), say)
+        kept = make.make_by_method(wanted, method) if method else make.make(wanted)
+        done = _done(kept, time.monotonic() - began)
         log.info(done)
         _expire(folder, chosen.host, *_limits(conf, arguments), dry=False)
     say(f"OK: {done}")
     return Status.DONE
+
+
+def _method(conf: Cluster, arguments: _Arguments, host: str) -> CopyMethod | None:
+    """Return the copy method that is to be used; None: a provider is."""
+    name = arguments.copy_method
+    if name is None:
+        if arguments.provider or conf.providers or not conf.default_copy_method:
+            return None
+        missing = lacks(conf.hosts[host], local=host == conf.this)
+        return None if missing else conf.copy_methods[conf.default_copy_method]
+    if name not in conf.copy_methods:
+        known = ", ".join(conf.copy_methods) or "none"
+        raise _EndError(Status.REFUSED, f"--copy-method {name}: the conf has no such one; it has {known}")
+    return conf.copy_methods[name]
+
+
+def _done(kept: Kept, seconds: float) -> str:
+    facts = kept.facts
+    if not facts.of_ours:
+        return f"{kept.path}: a backup of {facts.host} by {facts.copy_method} in {seconds:.1f} s; it was not tried"
+    return (
+        f"{kept.path}: {facts.bytes / MEGABYTE:,.0f} MB of {facts.host} by {facts.provider} in {seconds:.1f} s,"
+        f" at {facts.gtid}; a server has run on it"
+    )
 
 
 def _folder(conf: Cluster, arguments: _Arguments, host: str) -> Path:
@@ -251,6 +276,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--config", type=Path, metavar="FILE", help="read this file instead of mmm_tools.conf")
     add("--host", metavar="HOST", help="whose data")
     add("--dest-dir", type=Path, metavar="DIR", help="folder of the backups (backup_dir of the host)")
+    add("--copy-method", metavar="METHOD", help="copy by this method of the conf, from a snapshot")
     add("--provider", choices=NAMES, help="the way to copy (the first of the conf's that fits)")
     add("--keep", type=_count, metavar="N", help="then remove all but the N newest backups of the host")
     add(

@@ -5,22 +5,23 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmm import __version__
-from mmm.config.model import Cluster, Host
+from mmm.config.model import Cluster, CopyMethod, Host
 from mmm.process.to_disk import settle
-from mmm.tools.backup import server
+from mmm.tools.backup import by_snapshot, server
 from mmm.tools.backup.server import Subject
+from mmm.tools.backup.wanted import RefusedError, Wanted
 from mmm.tools.fetch import files
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.stage import prove
-from mmm.tools.fetch.values import Cause, Failed, FailedError, Fetched, Report
+from mmm.tools.fetch.values import Cause, Failed, FailedError, Fetched
 from mmm.tools.kept import facts, hashes, shelf
 from mmm.tools.kept.facts import ZSTD, Facts
-from mmm.tools.kept.shelf import CLASSIC, DATA, OPTIONS, OWN, PART, STATUS, Kept
+from mmm.tools.kept.shelf import CLASSIC, DATA, METHOD, OPTIONS, OWN, PART, STATUS, Kept
 from mmm.tools.provider.job import Job
 from mmm.tools.provider.sides import Side
 from mmm.tools.provider.table import Provider, choose
@@ -31,27 +32,9 @@ SPARE, MORE = 64 * MEGABYTE, 1.1
 COMPRESS = 86_400.0
 """Seconds that compressing may take."""
 _CLONE = "clone-plugin"
+_AT = "%Y-%m-%d %H:%M:%S"
 
 log = logging.getLogger(__name__)
-
-
-class RefusedError(Exception):
-    """A backup that is not begun; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be made."""
-
-    conf: Cluster
-    donor: str
-    folder: Path
-    """Of all backups."""
-    providers: Sequence[str] = ()
-    """Ways to be tried, the best first; none: those of the conf."""
-    compress: bool = False
-    report: Report = lambda _: None
-    say: Callable[[str], None] = lambda _: None
 
 
 def make(wanted: Wanted) -> Kept:
@@ -76,6 +59,40 @@ def make(wanted: Wanted) -> Kept:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+def make_by_method(wanted: Wanted, method: CopyMethod) -> Kept:
+    """Return the backup that was made by a copy method from a snapshot; as `make`, but for what is incremental.
+
+    That adds to what is in the folder, and is the folder's only backup.
+    """
+    began = time.time()
+    subject = server.look(wanted.conf.hosts[wanted.donor])
+    by_snapshot.see_fit(wanted, method, subject.side.datadir)
+    found = Facts(wanted.donor, _at(began), tool_version=__version__)
+    if method.incremental:
+        found = by_snapshot.copied(wanted, method, wanted.folder, found)
+        _write_down(wanted.folder, found, subject.options)
+        return Kept(wanted.folder, found)
+    _see_room(wanted.folder, subject.side)
+    proved = method.true_copy and not subject.side.outside
+    flavour = subject.side.flavour
+    here = server.side_here(wanted.conf)
+    argv = server.argv_on(wanted.conf, here, flavour, subject.settings) if proved else ()
+    part = wanted.folder / (shelf.name(wanted.donor, began) + PART)
+    part.mkdir(mode=0o700)
+    try:
+        found = by_snapshot.copied(wanted, method, part, found)
+        if proved:
+            found = by_snapshot.tried(wanted, subject, part, found, argv)
+        return _sealed(replace(wanted, compress=wanted.compress and proved), part, found, subject.options)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _at(when: float) -> str:
+    return time.strftime(_AT, time.localtime(when))
 
 
 def _see_room(folder: Path, side: Side) -> None:
@@ -158,7 +175,7 @@ def _facts(wanted: Wanted, subject: Subject, tried: _Tried, began: float) -> Fac
     place = tried.came.position.place
     return Facts(
         host=wanted.donor,
-        at=time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(began)),
+        at=_at(began),
         provider=tried.provider,
         family=subject.side.flavour.family,
         server_version=tried.came.server_version,
@@ -168,26 +185,20 @@ def _facts(wanted: Wanted, subject: Subject, tried: _Tried, began: float) -> Fac
         log_position=place.position if place else 0,
         slave=subject.slave,
         bytes=tried.bytes,
-        compress=ZSTD if wanted.compress else "",
         settings=subject.settings,
     )
 
 
 def _sealed(wanted: Wanted, part: Path, found: Facts, options: str) -> Kept:
     """Write down what the backup is, and give it its name; raises FailedError, OSError."""
-    (part / DATA / "auto.cnf").unlink(missing_ok=True)  # MySQL: who runs on the data is a server of its own
+    data = part / found.data
+    (data / "auto.cnf").unlink(missing_ok=True)  # MySQL: who runs on the data is a server of its own
     if wanted.compress:
         wanted.say("it is compressed …")
-        _compress(part / DATA)
+        _compress(data)
+        found = replace(found, compress=ZSTD)
     own = part / OWN
-    own.mkdir(mode=0o700)
-    found = replace(
-        found, seconds=round(time.time() - time.mktime(time.strptime(found.at, "%Y-%m-%d %H:%M:%S")), 1)
-    )
-    texts = {STATUS: facts.encode(found), CLASSIC: facts.encode_classic(found), OPTIONS: options}
-    for name, text in texts.items():
-        (own / name).write_text(text, "utf-8")
-        (own / name).chmod(0o600)
+    _write_down(part, found, options)
     sums = own / hashes.SUMS
     sums.write_text(hashes.listed(part, sums), "utf-8")
     files.sync(part)
@@ -195,6 +206,19 @@ def _sealed(wanted: Wanted, part: Path, found: Facts, options: str) -> Kept:
     part.rename(whole)
     settle(whole.parent)
     return Kept(whole, found)
+
+
+def _write_down(backup: Path, found: Facts, options: str) -> None:
+    """Write what the backup is, and what the server was started with; raises OSError."""
+    own = backup / OWN
+    own.mkdir(mode=0o700, exist_ok=True)
+    found = replace(found, seconds=round(time.time() - time.mktime(time.strptime(found.at, _AT)), 1))
+    texts = {STATUS: facts.encode(found), CLASSIC: facts.encode_classic(found), OPTIONS: options}
+    if found.copy_method:
+        texts[METHOD] = found.copy_method
+    for name, text in texts.items():
+        (own / name).write_text(text, "utf-8")
+        (own / name).chmod(0o600)
 
 
 def _compress(folder: Path) -> None:

@@ -75,7 +75,7 @@ def argv_on(
 
     Else by the program of this machine, with the settings that the data need. Raises FailedError where that is missing.
     """
-    if here is not None and _alike(here.flavour, flavour):
+    if here is not None and not here.outside and _alike(here.flavour, flavour):
         return (*server_of(conf.hosts[conf.this]), *SMALL_LOG)
     name = _PROGRAMS[flavour.family]
     wanted = f"{flavour.family} {flavour.version[0]}.{flavour.version[1]}"

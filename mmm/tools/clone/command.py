@@ -37,6 +37,7 @@ class _Arguments(NamedTuple):
     config: Path | None
     host: str | None
     clone_mode: CloneMode | None
+    copy_method: str | None
     provider: str | None
     dest_dir: Path | None
     dry_run: bool
@@ -75,6 +76,8 @@ def clone(argv: Sequence[str], folder: JobFolder | None = None, log_file: Path =
 
 
 def _clone(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
+    if arguments.copy_method:
+        tell(f"WARN: --copy-method {arguments.copy_method} has no effect: the copy comes by a provider")
     if arguments.provider:
         conf = replace(conf, providers=(arguments.provider,))
     place = job.begin(conf, folder, Kind.CLONE)
@@ -155,6 +158,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--host", metavar="HOST", help="whose data (a slave that is fit)")
     add("--clone-mode", type=CloneMode, choices=list(CloneMode), metavar="MODE",
         help="what is copied, and what this host is to be (by the conf): " + ", ".join(CloneMode))  # fmt: skip
+    add("--copy-method", metavar="METHOD", help="as in MMM 2.x; no effect, the copy comes by a provider")
     add("--provider", choices=NAMES, help="the way to copy (the first of the conf's that fits)")
     add("--dest-dir", type=Path, metavar="DIR", help="the server's data folder, as it is")
     add("--dry-run", action="store_true", help="say what would be done, change nothing")

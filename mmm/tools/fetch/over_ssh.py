@@ -27,8 +27,13 @@ TOOLS_CONF, AGENT_CONF = "mmm_tools", "mmm_agent"
 
 def command(donor: Host, provider: str, job: str) -> list[str]:
     """Return the command line. The cipher that confs of MMM 2.x name is left out: OpenSSH has it no more."""
-    words = [*_OPTIONS, *usable(shlex.split(donor.ssh_parameters)), "-p", str(donor.ssh_port)]
-    return ["ssh", *words, f"{donor.ssh_user}@{donor.ip}", f"{STREAM_PROGRAM} {provider} {job}"]
+    return remote(donor, f"{STREAM_PROGRAM} {provider} {job}")
+
+
+def remote(host: Host, line: str) -> list[str]:
+    """Return the command line that has the host's shell run a line."""
+    words = [*_OPTIONS, *usable(shlex.split(host.ssh_parameters)), "-p", str(host.ssh_port)]
+    return ["ssh", *words, f"{host.ssh_user}@{host.ip}", line]
 
 
 def usable(parameters: Sequence[str]) -> list[str]:

@@ -26,6 +26,8 @@ START, STOP = 900.0, 300.0
 ANSWER = 30.0
 """Seconds that it may take for an answer."""
 _NAP = 0.05
+_LOG = "log.err"
+"""MariaDB adds that ending to a name that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Private:
 def _options(staging: Path, folder: Path) -> Sequence[str]:
     """Return what is otherwise than in the option files: places, and what a look does not need."""
     return (
-        f"--datadir={staging}", f"--socket={folder}/s", f"--pid-file={folder}/pid", f"--log-error={folder}/log",
+        f"--datadir={staging}", f"--socket={folder}/s", f"--pid-file={folder}/pid", f"--log-error={folder}/{_LOG}",
         f"--tmpdir={folder}", f"--relay-log={folder}/relay", f"--relay-log-index={folder}/relay.index",
         f"--loose-slave-load-tmpdir={folder}", f"--loose-replica-load-tmpdir={folder}",
         "--skip-networking", "--skip-grant-tables", "--skip-log-bin", "--loose-skip-slave-start",
@@ -147,7 +149,7 @@ def _stop(process: "subprocess.Popen[bytes]", folder: Path) -> None:
 def _said(folder: Path) -> str:
     """Return the last error of its log, or else its last line."""
     lines: list[str] = []
-    for name in ("log", "said"):
+    for name in (_LOG, "said"):
         path = folder / name
         if path.is_file():
             lines += [line for line in path.read_text("utf-8", "replace").splitlines() if line.strip()]

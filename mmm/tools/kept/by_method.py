@@ -1,9 +1,11 @@
 """Runs the commands of a copy method, and finds the data folder in what they have copied. Edge."""
 
+import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from mmm.process.parent_death import signal_at_parents_end
 from mmm.tools.fetch.values import Cause, FailedError
 from mmm.tools.kept.facts import Facts
 from mmm.tools.kept.methods import Command
@@ -41,6 +43,7 @@ def output(line: str) -> str:
             errors="replace",
             check=False,
             timeout=LIMIT,
+            preexec_fn=lambda: signal_at_parents_end(signal.SIGKILL),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FailedError(Cause.HERE, f"`{line}`: {error}") from error

@@ -40,12 +40,14 @@ class Facts:
     seconds: float = 0.0
     compress: str = ""
     """`zstd`: each file is."""
+    data: str = "data"
+    """The data folder in it."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Options without which no server starts on the data."""
 
     @property
     def of_ours(self) -> bool:
-        """Tell whether the data lie in the folder `data`, and were proved by a server."""
+        """Tell whether a server has run on its data folder."""
         return bool(self.provider)
 
 

@@ -45,20 +45,20 @@ def restore_commands(
     if f"%{_CLONE_DIR}%" not in line.upper() or "!" in line:
         return (Command(_once(line, known, dirs, dest), dest),)
     return tuple(
-        Command(_filled(line, {**known, **_dest(dest), _CLONE_DIR: one}), f"{dest}/{one}") for one in dirs
+        Command(filled(line, {**known, **_dest(dest), _CLONE_DIR: one}), f"{dest}/{one}") for one in dirs
     )
 
 
 def list_command(method: CopyMethod, source: str) -> str:
     """Return what lists the versions in a backup; raises MethodError."""
-    return _filled(method.incremental_command, {"BACKUP_DIR": source, "SRC_DIR": source})
+    return filled(method.incremental_command, {"BACKUP_DIR": source, "SRC_DIR": source})
 
 
 def _each(line: str, known: Mapping[str, str], one: str, dest: str) -> Command:
     """Return the command for one folder; one of two names goes into a folder of the first of these."""
     above = PurePosixPath("/", one).parent
     into = dest if str(above) == "/" else f"{dest}{above}"
-    return Command(_filled(line, {**known, "DEST_DIR": into, "BACKUP_DIR": into, _CLONE_DIR: one}), into)
+    return Command(filled(line, {**known, "DEST_DIR": into, "BACKUP_DIR": into, _CLONE_DIR: one}), into)
 
 
 def _once(line: str, known: Mapping[str, str], dirs: Sequence[str], dest: str) -> str:
@@ -66,16 +66,18 @@ def _once(line: str, known: Mapping[str, str], dirs: Sequence[str], dest: str) -
     values = {**_dest(dest), "BACKUP_DIR": dest, **known}
     found = _REPEATED.search(line)
     if found:
-        parts = (_filled(found[1], {**values, _CLONE_DIR: one}) for one in dirs)
+        parts = (filled(found[1], {**values, _CLONE_DIR: one}) for one in dirs)
         line = f"{line[: found.start()]}{' '.join(parts)}{line[found.end() :]}"
-    return _filled(line, values)
+    return filled(line, values)
 
 
 def _dest(dest: str) -> dict[str, str]:
     return {"DEST_DIR": dest, "DATA_DIR": dest}
 
 
-def _filled(line: str, values: Mapping[str, str]) -> str:
+def filled(line: str, values: Mapping[str, str]) -> str:
+    """Return a command with its placeholders, in any case, filled in; raises MethodError."""
+
     def value(match: re.Match[str]) -> str:
         name = match[1].upper()
         if name not in values:

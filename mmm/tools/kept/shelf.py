@@ -39,7 +39,7 @@ class Kept:
     @property
     def data(self) -> Path:
         """Return where the data folder is."""
-        return self.path / DATA
+        return self.path / self.facts.data
 
     @property
     def made(self) -> float:
@@ -51,10 +51,14 @@ class Kept:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Have the folder, which is made if need be, for this process alone; raises TakenError, OSError."""
+def locked(folder: Path, *, beside: bool = False) -> Iterator[None]:
+    """Have the folder, which is made if need be, for this process alone; raises TakenError, OSError.
+
+    `beside`: the lock is not in it, for another program wants to find it as it left it.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / LOCK).open("a+", encoding="ascii") as file:
+    lock = folder.with_name(f".{folder.name}{LOCK}") if beside else folder / LOCK
+    with lock.open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -130,7 +134,7 @@ def going(found: Sequence[Kept], now: float, keep: int = 0, days: int = 0) -> tu
 
     0 is no limit. The newest one stays whatever its age, and so do those that another tool has made.
     """
-    ours = [each for each in found if each.facts.of_ours]
+    ours = [each for each in found if each.facts.tool_version]
     older = ours[:-1]
     beyond = ours[:-keep] if keep else []
     aged = [each for each in older if days and now - each.made > days * DAY]

@@ -14,6 +14,7 @@ from mmm.config.model import Cluster
 from mmm.mysql.flavour import detect
 from mmm.process.cluster import split_cluster
 from mmm.tools.backup.command import load_conf
+from mmm.tools.backup.server import side_here
 from mmm.tools.fetch.values import FailedError
 from mmm.tools.kept import shelf
 from mmm.tools.kept.hashes import DamagedError
@@ -193,6 +194,13 @@ def _see_alike(place: Place, kept: Kept, mode: Mode) -> None:
             Status.REFUSED,
             f"{kept.path} does not say which transactions of MySQL are in it: restore it without replication, or take"
             " mmm_rejoin",
+        )
+    found = side_here(place.conf)
+    if found is not None and found.outside:
+        raise CannotError(
+            Status.REFUSED,
+            f"{place.look.host} has data outside of its data directory: {', '.join(found.outside)}:"
+            f" there is --mode {Mode.DATA_ONLY}",
         )
     if not kept.facts.server_version:  # then it is tried
         return
