@@ -114,13 +114,13 @@ def test_a_host_gets_a_backup_back_follows_the_writer_and_keeps_what_only_it_had
     write(cluster, "db1", "both")
     catch_up(cluster)
     db3 = cluster.machine("db3")
-    db3.run([program("mmm_backup"), "--dest-dir", BACKUPS], limit=LIMIT)
+    db3.run([program("mmm_backup"), "--host", "db2", "--dest-dir", BACKUPS], limit=LIMIT)
     write(cluster, "db1", "newer")
     diverge(cluster, "db3", 2)
-    made = next(db3.path(BACKUPS).glob("db3-*"))
+    made = next(db3.path(BACKUPS).glob("db2-*"))
     with pytest.raises(SandboxError, match="db1 is the active master, whose data are never touched"):
         rebuild(cluster, "db1", "mmm_restore", "--src-dir", str(made))
-    said = rebuild(cluster, "db3", "mmm_restore", "--mode", "slave-slave", "--src-dir", BACKUPS)
+    said = rebuild(cluster, "db3", "mmm_restore", "--mode", "master-slave", "--src-dir", BACKUPS)
     assert "and follows db1" in said
     assert "Its own 2 transactions are in " in said
     cluster.bring_online(force=False)

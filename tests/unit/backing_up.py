@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmm.mysql.server.accounts import tools_privileges
@@ -90,7 +90,8 @@ class Machine:
 
     folder: Path
     server: Server
-    environment: dict[str, str] = field(default_factory=dict)
+    conf: Path
+    """Of the tools."""
 
     @property
     def backups(self) -> Path:
@@ -98,7 +99,7 @@ class Machine:
 
     def argv(self, program: str, *options: str) -> list[str]:
         module = f"mmm.tools.{program}.command"
-        return [sys.executable, "-m", module, "--config", str(self.folder / "mmm_tools.conf"), *options]
+        return [sys.executable, "-m", module, "--config", str(self.conf), *options]
 
     def run(self, program: str, *options: str) -> Ran:
         done = subprocess.run(
@@ -132,7 +133,7 @@ def machine(folder: Path, server: Server, agent: int = 9) -> Machine:
     for name in ("mmm_tools.conf", "mmm_agent.conf"):
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
-    return Machine(folder, server)
+    return Machine(folder, server, folder / "mmm_tools.conf")
 
 
 @contextmanager

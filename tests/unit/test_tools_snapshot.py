@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,10 @@ from mmm.tools.backup.snapshot import lacks
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.private import running
 from mmm.tools.kept import perl, putback, shelf
-from tests.servers import Server, Servers
+from tests.servers import MISSING, Server, Servers
 from tests.unit.backing_up import SHOP, Machine, checksums, machine
 from tests.unit.test_rejoin_steps import wait
+from tests.unit.test_tools_ssh import SSHD, free_port, start_sshd
 
 ROWS = 2
 """What SHOP puts into shop.o."""
@@ -171,6 +173,42 @@ def test_a_snapshot_goes_whatever_becomes_of_the_copy_and_nobody_waits_for_it(ho
     made = host.backup("--host", "db2", "--copy-method", "cp")
     assert (host.whole(), left(host)) == (sorted([*before, made]), False)
     assert checksums(host.server)
+
+
+SCP = """\
+<copy_method scp>
+    backup_command scp -c blowfish {options} -P {port} -qr %SSH_USER%@%IP%:%SNAPSHOT%/%CLONE_DIR% %DEST_DIR%/
+    restore_command cp -axv %BACKUP_DIR%/* %DEST_DIR%/
+    true_copy 1
+</copy_method>
+<host default>
+    ssh_user root
+    ssh_port {port}
+    ssh_parameters -c blowfish {options}
+</host>
+"""
+
+
+@pytest.mark.mysql
+def test_another_machine_makes_the_snapshot_and_copies_it_by_ssh(host: Machine) -> None:
+    if not Path(SSHD).exists():
+        MISSING["sshd"] = "no sshd on this machine: apt-get install openssh-server"
+        pytest.skip(MISSING["sshd"])
+    folder, port = host.folder, free_port()
+    sshd = start_sshd(folder, port, forced=False)
+    try:
+        options = f"-i {folder}/key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+        text = (folder / "mmm_tools.conf").read_text().replace("this db2", "this backup1")
+        elsewhere = replace(host, conf=folder / "backup1.conf")
+        elsewhere.conf.write_text(text + SCP.format(options=options, port=port))
+        elsewhere.conf.chmod(0o600)
+        made = elsewhere.backup("--host", "db2", "--copy-method", "scp")
+    finally:
+        sshd.terminate()
+        sshd.wait()
+    facts = shelf.read(made).facts
+    assert (facts.copy_method, facts.gtid) == ("scp", host.server.value("@@gtid_binlog_pos"))
+    assert not left(host)
 
 
 @pytest.mark.mysql

@@ -68,7 +68,9 @@ def _remark(name: str, look: ServerLook, more: str) -> str:
     if more:
         return f"{name} has {more}, which the host that takes writes lacks: so will the backup"
     if look.writable:
-        return f"{name} takes writes: its commits wait for some 20 ms at the end of the backup"
+        return (
+            f"{name} takes writes: its commits have to wait for a moment, for some 20 ms with mariadb-backup"
+        )
     if not look.follows:
         return f"the replication of {name} does not run: the backup has what it had then"
     return ""

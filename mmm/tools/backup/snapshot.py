@@ -4,8 +4,10 @@ The server's commits wait while it is made, and for that alone: the lock has a l
 ends with this process. A snapshot of LVM that a killed process has left is removed by the next one.
 """
 
+import logging
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,6 +18,9 @@ from mmm.mysql.session.connection import Connection, MysqlError, connect
 from mmm.tools.fetch.over_ssh import remote
 from mmm.tools.fetch.values import Cause, FailedError
 from mmm.tools.kept.methods import MethodError, filled
+from mmm.tools.program import tell
+
+log = logging.getLogger(__name__)
 
 NAME = "mmm_snapshot"
 LOCKED = 30.0
@@ -24,6 +29,8 @@ LIMIT = 120.0
 """Seconds for what is done while nobody waits."""
 _ANSWER = 10.0
 _KEPT = 7 * 86_400
+_TRIES, _NAP = 3, 1.0
+"""How often it is tried to remove a snapshot: something may look into it for a moment."""
 _STAGES = (10, 4, 1)
 """MariaDB has BACKUP STAGE from there on."""
 _LVM = ("lvm_snapshot_size", "lvm_logical_volume", "lvm_volume_group", "lvm_mount_dir")
@@ -107,7 +114,21 @@ def snapshot(conf: Cluster, host: Host) -> Iterator[Moment]:
                 _run(host, lines.make, LOCKED, local=local)
             yield moment
         finally:
+            _remove(host, lines, local=local)
+
+
+def _remove(host: Host, lines: Commands, *, local: bool) -> None:
+    """Remove the snapshot; one that cannot be removed is warned of: what was copied from it is good."""
+    for left in range(_TRIES - 1, -1, -1):
+        try:
             _run(host, lines.remove, LIMIT, local=local)
+        except FailedError as error:
+            if left:
+                time.sleep(_NAP)
+                continue
+            log.warning("%s: the snapshot is still there: %s", host.name, error)
+            tell(f"WARN: the snapshot is still there: {error}")
+        return
 
 
 @contextmanager
