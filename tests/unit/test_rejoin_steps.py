@@ -21,7 +21,7 @@ from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.replication import history, start_replica
 from mmm.mysql.session.connection import MysqlError
 from mmm.tools.rejoin import swap
-from mmm.tools.rejoin.journal import ORDER, Journal, Step
+from mmm.tools.rejoin.journal import ORDER, Journal, Kind, Step
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.run import Status, run
 from mmm.tools.rejoin.server_control import ServerControl
@@ -250,3 +250,30 @@ def test_numbers_that_were_thrown_away_are_not_used_again(pair: Pair) -> None:
         newest = {gtid.domain: gtid.sequence for gtid in mariadb.newest_everywhere(history(there))}
     assert newest == {0: 105, 5: 8}
     pair.db1.wait_for_rows("SELECT 1 FROM shop.orders WHERE what='later'")
+
+
+@pytest.mark.parametrize("way", ["done", "broken off"])
+def test_a_new_server_that_knows_no_account_of_the_conf_is_cloned_or_left_as_it_was(
+    pair: Pair, way: str
+) -> None:
+    pair.db1.run("SET SESSION sql_log_bin=0", f"DROP USER {TOOLS.user}")
+    pair.folder.lock()
+    journal = replace(pair.journal(), kind=Kind.CLONE, running=True)
+    steps = pair.steps() if way == "done" else pair.steps(copy=spoilt_copy(pair), start_limit=3.0)
+    ended = run(steps, pair.folder, journal, pair.said.append)
+    wait(lambda: answers(pair.db1))
+    if way == "done":
+        assert (ended.status, rows_of(pair.db1)) == (Status.DONE, ["both", "newer"])
+    else:
+        assert (ended.status, rows_of(pair.db1)) == (Status.TAKEN_BACK, ["alone", "alone too", "both"])
+
+
+def spoilt_copy(pair: Pair) -> Callable[[Journal], Journal]:
+    """Make a copy on which no server starts."""
+
+    def copy(journal: Journal) -> Journal:
+        journal = pair.copy(journal)
+        (Path(journal.staging) / "ibdata1").write_bytes(b"no server starts on that")
+        return journal
+
+    return copy
