@@ -2,8 +2,13 @@
 
 import asyncio
 import os
+import select
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from mmm.config.model import Socket
 from mmm.mysql.backup.mariadb_backup import Position
 from mmm.mysql.server.accounts import grants
 from mmm.process.started_as import started_as
+from mmm.tools.fetch.private import scratch_of
 from mmm.tools.fetch.stage import Login, Proved, prove, server_of
 from mmm.tools.fetch.values import Cause, Failed, Fetched
 from tests.servers import Server, Servers, kind
@@ -168,6 +174,47 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     yield server
     pool.stop()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mmm.tools.fetch.private import running, scratch_of
+with running(Path(sys.argv[1]), sys.argv[2:]):
+    print((scratch_of(Path(sys.argv[1])) / "pid").read_text(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_tool_that_was_killed_leaves_nothing_that_the_next_one_does_not_remove(
+    donor: Server, staging: Path, came: Fetched, tmp_path: Path
+) -> None:
+    common = tmp_path / "tmp"
+    common.mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, str(staging), *argv(donor)],
+        env={**os.environ, "TMPDIR": str(common), "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    left = scratch_of(staging)
+    assert left.is_dir()
+    assert list(common.iterdir()) == []
+    wait_gone(int(ended.stdout))
+    assert isinstance(prove(staging, argv(donor), came.position, ACCOUNTS), Proved)
+    assert not left.exists()
+
+
+def wait_gone(pid: int) -> None:
+    """Wait until a server has ended, as it does once its parent has."""
+    with suppress(ProcessLookupError):
+        fd = os.pidfd_open(pid)
+        try:
+            assert select.select([fd], [], [], 60)[0], f"{pid} runs on"
+        finally:
+            os.close(fd)
 
 
 async def test_a_newer_series_is_copied_by_its_own_program_alone(

@@ -25,6 +25,8 @@ START, STOP = 900.0, 300.0
 """Seconds that it may take to start, and to stop."""
 ANSWER = 30.0
 """Seconds that it may take for an answer."""
+_LONGEST = 100
+"""Bytes of a folder's path that leave room for the name of a socket (unix(7) has 108)."""
 _NAP = 0.05
 _LOG = "log.err"
 """MariaDB adds that ending to a name that has none."""
@@ -58,9 +60,7 @@ def _options(staging: Path, folder: Path) -> Sequence[str]:
 def initialized(staging: Path, argv: Sequence[str]) -> None:
     """Have MySQL's server make an empty data directory in the folder, as it is set up; raises FailedError."""
     owner = Owner.of(staging)
-    folder = Path(tempfile.mkdtemp(prefix="mmm-"))
-    try:
-        os.chown(folder, owner.uid, owner.gid)
+    with _scratch(staging, owner) as folder:
         options = [each for each in _options(staging, folder) if each != "--skip-grant-tables"]
         process = _start([*argv, *options, "--initialize-insecure"], folder, owner)
         try:
@@ -71,17 +71,13 @@ def initialized(staging: Path, argv: Sequence[str]) -> None:
             raise FailedError(Cause.START, f"no data directory was made within {START:g} s") from error
         if status:
             raise FailedError(Cause.START, f"making a data directory ended with {status}: {_said(folder)}")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def running(staging: Path, argv: Sequence[str]) -> Iterator[Private]:
     """Give a server on the folder, which has ended in order afterwards; raises FailedError."""
     owner = Owner.of(staging)
-    folder = Path(tempfile.mkdtemp(prefix="mmm-"))
-    try:
-        os.chown(folder, owner.uid, owner.gid)
+    with _scratch(staging, owner) as folder:
         process = _start([*argv, *_options(staging, folder)], folder, owner)
         try:
             _wait(process, folder)
@@ -91,6 +87,28 @@ def running(staging: Path, argv: Sequence[str]) -> Iterator[Private]:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+def scratch_of(staging: Path) -> Path:
+    """Return the folder of a server on that staging folder: beside it, so that the next one finds what was left."""
+    return staging.with_name(f"{staging.name}.server")
+
+
+@contextmanager
+def _scratch(staging: Path, owner: Owner) -> Iterator[Path]:
+    """Give an empty folder; what a tool has left that was killed goes first. Raises FailedError."""
+    folder = scratch_of(staging)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        if len(os.fsencode(folder)) > _LONGEST:
+            folder = Path(tempfile.mkdtemp(prefix="mmm-"))
+        else:
+            folder.mkdir(mode=0o700)
+        os.chown(folder, owner.uid, owner.gid)
+    except OSError as error:
+        raise FailedError(Cause.START, f"{folder}: {error.strerror or error}") from error
+    try:
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

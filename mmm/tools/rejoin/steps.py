@@ -22,6 +22,7 @@ from mmm.mysql.server.replication import (
 )
 from mmm.mysql.session.connection import Connection, MysqlError, connect
 from mmm.process.job_files import Progress
+from mmm.tools.fetch.private import scratch_of
 from mmm.tools.rejoin import numbers, swap
 from mmm.tools.rejoin.gtids import gtids_of
 from mmm.tools.rejoin.journal import Journal, Kind, Step
@@ -248,8 +249,9 @@ def _caught_up(most: int, lacks: int, seconds: float) -> Progress:
 
 def _without_copy(journal: Journal) -> None:
     """Remove what was copied: a job that is gone on with, or tried another way, begins with an empty folder."""
-    if Path(journal.staging).exists():
-        shutil.rmtree(journal.staging)
+    for folder in (Path(journal.staging), scratch_of(Path(journal.staging))):
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 @contextmanager
