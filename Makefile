@@ -27,8 +27,9 @@ demo: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --python-version 3.11
-	$(BIN)/mypy --python-version 3.13
+	@$(BIN)/mypy --python-version 3.11 & other=$$!; \
+	$(BIN)/mypy --python-version 3.13; failed=$$?; \
+	wait $$other && exit $$failed
 	$(BIN)/lint-imports
 
 vectors: install
@@ -58,7 +59,7 @@ test: lint
 	setup/packages openssh-server
 	@failed=0; \
 	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/sandbox || failed=1; \
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
 	setup/leftovers; \
 	exit $$failed
 
