@@ -71,10 +71,13 @@ class StoredRow(NamedTuple):
     """The number of its event in the transaction, for an event may hold many rows."""
 
 
-class _Table(NamedTuple):
+class Table(NamedTuple):
+    """A table, as a Table_map event names it."""
+
     schema: bytes
     name: bytes
     columns: tuple[tuple[int, int], ...]
+    """The type of each, and what the table says about that."""
 
 
 class _Reader:
@@ -104,10 +107,10 @@ class _Reader:
 
 def rows_of(data: bytes, *, checksums: bool) -> Iterator[StoredRow]:
     """Return the rows in the events of a transaction; raises DamagedError, also for what is not known here."""
-    tables: dict[int, _Table] = {}
+    tables: dict[int, Table] = {}
     for number, event in enumerate(events(data, checksums=checksums)):
         if event.kind == _TABLE:
-            known = _table(event)
+            known = named_table(event.body)
             tables[known[0]] = known[1]
         elif event.kind in _ROWS or event.kind in _COMPRESSED:
             yield from _rows(event, tables, number)
@@ -115,8 +118,9 @@ def rows_of(data: bytes, *, checksums: bool) -> Iterator[StoredRow]:
             raise DamagedError("rows with parts of JSON documents")
 
 
-def _table(event: Event) -> tuple[int, _Table]:
-    reader = _Reader(event.body)
+def named_table(body: bytes) -> tuple[int, Table]:
+    """Return the number by which events of rows name a table, and what a Table_map event says of it."""
+    reader = _Reader(body)
     number = reader.number(6)
     reader.bytes(2)
     schema = reader.bytes(reader.number(1))
@@ -125,7 +129,7 @@ def _table(event: Event) -> tuple[int, _Table]:
     reader.bytes(1)
     kinds = reader.bytes(reader.packed())
     reader.packed()
-    return number, _Table(schema, name, tuple((kind, _about(reader, kind)) for kind in kinds))
+    return number, Table(schema, name, tuple((kind, _about(reader, kind)) for kind in kinds))
 
 
 def _about(reader: _Reader, kind: int) -> int:
@@ -136,7 +140,7 @@ def _about(reader: _Reader, kind: int) -> int:
     return int.from_bytes(reader.bytes(2), "big") if kind in _BIG else 0
 
 
-def _rows(event: Event, tables: Mapping[int, _Table], number: int) -> Iterator[StoredRow]:
+def _rows(event: Event, tables: Mapping[int, Table], number: int) -> Iterator[StoredRow]:
     reader = _Reader(event.body)
     table = tables.get(reader.number(6))
     if table is None:
@@ -170,7 +174,7 @@ def _chosen(reader: _Reader, columns: range) -> list[int]:
     return [column for place, column in enumerate(columns) if bits >> place & 1]
 
 
-def _image(reader: _Reader, columns: list[int], table: _Table) -> dict[int, Stored]:
+def _image(reader: _Reader, columns: list[int], table: Table) -> dict[int, Stored]:
     nulls = reader.number((len(columns) + 7) // 8)
     image: dict[int, Stored] = {}
     for place, column in enumerate(columns):

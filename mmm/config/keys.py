@@ -55,8 +55,12 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         " half a second). Whole seconds, the same on all hosts; 0: VIPs are bound for good, as in MMM 2.x.",
         default="10"),
     Key("providers", "list",
-        "Ways to make a full copy of another host's data, the best one first: `clone-plugin`, `mariadb-backup`,"
-        " `dump`. The first that fits is used. Default: in this order, `dump` for up to 5 GB."),
+        "Ways to give a host the cluster's data again: `rewind` undoes what only it has, before any other;"
+        " `clone-plugin`, `mariadb-backup`, `dump` copy all data. The first that fits is used. Default: in this order,"
+        " `dump` for up to 5 GB."),
+    Key("rewind_limit", "int",
+        "How much of the binary log `rewind` undoes at most, in MB; the program that does it needs as much memory.",
+        default="64"),
     Key("transfer", "choice",
         "How such a copy comes from the donor. `tls`: from its agent, with `<socket> type ssl`; `ssh`: from"
         " `mmm_stream` there, as `ssh_user`; `auto`: by TLS where agents have that, else by ssh; `plain`: from its"

@@ -239,7 +239,9 @@ class Cluster:
     vip_lease: float = 10.0
     """Length of a lease (rule 11.1); 0: there is no lease, VIPs are bound for good."""
     providers: tuple[str, ...] = ()
-    """Ways to copy a host's data, the best first; empty: all that there are, in their own order."""
+    """Ways to bring a host back, the best first; empty: all that there are, in their own order."""
+    rewind_limit: int = 64
+    """MB of the binary log that are undone at most."""
     transfer: Literal["auto", "tls", "ssh", "plain"] = "auto"
     transfer_rate: int = 0
     """MB/s that a donor sends at most; 0: no limit."""

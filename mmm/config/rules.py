@@ -264,13 +264,6 @@ def gone_ciphers(world: World) -> None:
                 world.warn(setting.source, Fault("cipher_gone", {"key": written, "left": left}))
 
 
-def rewinding(world: World) -> None:
-    """Refuse that hosts are to be rewound and nothing else: there is no way to do that."""
-    way = world["monitor"].get("", {}).get("auto_rejoin")
-    if way is not None and way.value == ("rewind",):
-        world.wrong(way.source, Fault("only_rewind"))
-
-
 def paths(world: World) -> None:
     """Warn of paths that do not begin at the root: daemons leave the folder they are started in."""
     said: set[Setting] = set()
@@ -311,7 +304,6 @@ RULES: tuple[Callable[[World], None], ...] = (
     server_tls,
     notified,
     gone_ciphers,
-    rewinding,
     paths,
     old_gaps,
 )

@@ -138,10 +138,6 @@ SENTENCES: Mapping[str, str] = {
     "several_receivers": "{tag} has {keys}; write one section for each",
     "no_receiver": "{tag} says nowhere who is told; add `command`, `mail_to` or `webhook`",
     "webhook_no_url": "webhook is no URL; write such as https://chat.example.com/hooks/mmm",
-    "only_rewind": (
-        "auto_rejoin rewind: hosts cannot be rewound yet, so it would do nothing; write `auto_rejoin clone`, or"
-        " `rewind, clone`"
-    ),
     "file_of_tls": "{key} {path} {why}; correct the path or put the file there",
     "no_ca": "host {name} has no mysql_ssl_ca; mysql_ssl_mode {mode} needs it, add `mysql_ssl_ca FILE`",
     "ca_unused": "mysql_ssl_ca has no effect with mysql_ssl_mode required; write verify_ca, or delete it",

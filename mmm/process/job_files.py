@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmm.wire.job import REJOIN, Ended, Job, Result
+from mmm.wire.rejoin import REWIND
 
 FOLDER = Path("/var/lib/mysql-mmm/jobs")
 LOCK, PROGRESS, OPEN, ENDED = "lock", "progress", ".json", ".done"
@@ -106,7 +107,7 @@ class Watched:
         if not found:
             return None
         journal, progress = _read(found[-1]), _read(self._folder / PROGRESS)
-        step, donor = str(journal.get("begun") or ""), str(journal.get("donor") or "")
+        step, donor = str(journal.get("begun") or ""), _donor(journal)
         if not self._runs():
             return Job(REJOIN, donor, step, broken_off=True)
         if progress.get("step") != step:
@@ -130,7 +131,7 @@ class Watched:
             return Ended(
                 str(journal["job"]),
                 REJOIN,
-                str(journal["donor"]),
+                _donor(journal),
                 Result(journal["result"]),
                 float(journal["seconds"]),
                 int(journal["count"]),
@@ -152,6 +153,11 @@ class Watched:
         finally:
             os.close(fd)
         return False
+
+
+def _donor(journal: dict[str, Any]) -> str:
+    """Return whose data the host gets, empty where what only it had is undone instead."""
+    return "" if journal.get("way") == REWIND else str(journal.get("donor") or "")
 
 
 def _read(path: Path) -> dict[str, Any]:

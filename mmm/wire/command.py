@@ -39,8 +39,8 @@ Valid commands are:
     move_role --dry-run [--force] <role> <host>
                                       - say what a move would do, and change nothing
     set_online --force <host>         - set it online even if it has transactions that the active master lacked
-    rejoin [--dry-run] [--from <host>] [--stay-offline] [--lose-extra <host>] <host>
-                                      - have a host rebuilt from another one (mmm_rejoin); the old data are kept
+    rejoin [--dry-run] [--from <host>] [--method rewind|clone] [--stay-offline] [--lose-extra <host>] <host>
+                                      - bring a host back by mmm_rejoin
     rejoin --abort <host>             - take back a rebuild that was broken off
     confirm_dead [--yes] <host>       - confirm that host <host> is switched off: nothing waits for it any longer
                                         (Two servers take writes if it is not!)
@@ -91,16 +91,14 @@ def changes_nothing(words: Sequence[str]) -> bool:
     return without_json(words)[0] in _READING
 
 
+_REJOIN = "[--dry-run] [--from HOST] [--method rewind|clone] [--stay-offline] [--lose-extra HOST]"
 _NEEDS = {
     "set_online": (1, "a host: set_online [--force] HOST"),
     "set_offline": (1, "a host: set_offline HOST"),
     "move_role": (2, "a role and a host: move_role [--dry-run] [--force] ROLE HOST"),
     "exclude_role": (2, "a role and a host: exclude_role ROLE HOST"),
     "include_role": (2, "a role and a host: include_role ROLE HOST"),
-    "rejoin": (
-        1,
-        "a host: rejoin [--dry-run] [--from HOST] [--stay-offline] [--lose-extra HOST] HOST, or rejoin --abort HOST",
-    ),
+    "rejoin": (1, f"a host: rejoin {_REJOIN} HOST, or rejoin --abort HOST"),
     "set_ip": (2, "an IP and a host: set_ip IP HOST"),
 }
 

@@ -1,6 +1,6 @@
 """Orders an agent to have its host rebuilt by `mmm_rejoin` (rule 4): no sockets.
 
-    request   REJOIN|1|HOST[|FROM:DONOR][|LOSE_EXTRA:HOST][|DRY_RUN]
+    request   REJOIN|1|HOST[|FROM:DONOR][|METHOD:METHOD][|LOSE_EXTRA:HOST][|DRY_RUN]
               REJOIN|1|HOST|ABORT                           a job that was broken off is taken back
     reply     OK: …|SAID:TEXT|SAID:TEXT|…                   it has begun; with DRY_RUN: what it would do, line by line
               ERROR: …|REFUSAL:CODE,CODE|SAID:TEXT|WHY:not_rebuilt     why it has not
@@ -18,13 +18,15 @@ from mmm.wire.agent import Reply, Request, WireError, sayable
 REJOIN = "REJOIN"
 DRY_RUN = "DRY_RUN"
 ABORT = "ABORT"
+REWIND, CLONE = METHODS = ("rewind", "clone")
+"""What only the host has is undone, or it gets a copy of all data."""
 NOT_REBUILT = "not_rebuilt"
 """The tool has refused, or could not begin."""
 NOT_ALLOWED = "rebuild_not_allowed"
 """The order came neither by TLS nor signed, and the conf of the host does not allow it all the same."""
 
 _LONGEST, _MOST = 500, 40
-_FROM, _LOSE = "FROM", "LOSE_EXTRA"
+_FROM, _LOSE, _METHOD = "FROM", "LOSE_EXTRA", "METHOD"
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}")
 _SAID = re.compile(r"SAID:([^|]*)")
 _REFUSAL = re.compile(r"REFUSAL:([a-z_]{1,40}(?:,[a-z_]{1,40}){0,19})")
@@ -41,6 +43,8 @@ class Wanted:
     """The host's name, once more, where what only it has may be lost if it cannot be saved."""
     abort: bool = False
     """A job that was broken off is to be taken back."""
+    method: str = ""
+    """By which means alone, of METHODS; empty: by whatever is fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +61,20 @@ class Came:
 
 def order(host: str, wanted: Wanted) -> Request:
     """Return the request."""
-    named = [f"{key}:{name}" for key, name in ((_FROM, wanted.donor), (_LOSE, wanted.lose_extra)) if name]
+    names = ((_FROM, wanted.donor), (_LOSE, wanted.lose_extra), (_METHOD, wanted.method))
+    named = [f"{key}:{name}" for key, name in names if name]
     return Request(REJOIN, host, (*named, *([DRY_RUN] * wanted.dry_run), *([ABORT] * wanted.abort)))
 
 
 def ordered(request: Request) -> Wanted:
-    """Return what is ordered, parameters that are not known ignored; raises WireError for what is no host's name."""
-    donor, lose_extra = (_named(request, key) for key in (_FROM, _LOSE))
-    return Wanted(donor, DRY_RUN in request.params, lose_extra, ABORT in request.params)
+    """Return what is ordered, parameters that are not known ignored.
+
+    Raises WireError for what is no host's name, and for a method that there is not.
+    """
+    donor, lose_extra, method = (_named(request, key) for key in (_FROM, _LOSE, _METHOD))
+    if method and method not in METHODS:
+        raise WireError(f"{method[:60]!r} is no method")
+    return Wanted(donor, DRY_RUN in request.params, lose_extra, ABORT in request.params, method)
 
 
 def _named(request: Request, key: str) -> str:

@@ -1,8 +1,11 @@
 """A rejoin goes on where it was: anew before the swap, by its list in it, with what is left after it."""
 
+from dataclasses import replace
+
 import pytest
 
-from mmm.tools.rejoin.journal import ORDER, Journal, JournalError, Step, decode, encode
+from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, JournalError, Step, decode, encode
+from mmm.wire.rejoin import REWIND
 
 JOB = Journal("db1-20261129-041500", "db1", "db3", "db2", "/d", "/d.mmm-new", "/d.mmm-old", running=True)
 
@@ -38,7 +41,42 @@ def test_after_the_swap_what_was_done_stays_done(step: Step) -> None:
 
 
 def test_it_can_be_taken_back_until_the_server_has_started_on_the_copy() -> None:
-    assert [step for step in ORDER if at(step).revocable] == list(ORDER[: ORDER.index(Step.NUMBERS)])
+    copied = [step for step in ORDER if step is not Step.UNDO]
+    assert [step for step in ORDER if at(step).revocable] == copied[: copied.index(Step.NUMBERS)]
+
+
+def rewound(step: Step) -> Journal:
+    """Return a job that undoes what only the host has at the moment in which it does this step."""
+    journal = replace(JOB, way=REWIND)
+    for done in (each for each in ORDER[: ORDER.index(step)] if each not in COPYING):
+        journal = journal.begin(done).finish(done)
+    return journal.begin(step)
+
+
+def test_a_rewind_that_was_broken_off_while_it_undid_is_followed_by_a_copy_that_is_not_taken_back() -> None:
+    again = rewound(Step.UNDO).again()
+    assert again.following == tuple(step for step in ORDER if step not in {Step.PROVE, Step.UNDO})
+    assert not again.revocable
+    assert again.again() == again
+    assert decode(encode(again)) == again
+
+
+@pytest.mark.parametrize("step", [Step.NUMBERS, Step.FOLLOW, Step.CATCH_UP])
+def test_after_a_rewind_it_goes_on_where_it_was_and_copies_nothing(step: Step) -> None:
+    again = rewound(step).again()
+    assert again.following == ORDER[ORDER.index(step) :]
+    assert not again.revocable
+    assert again.by_copy(clean=False).tainted
+
+
+def test_a_rewind_that_has_undone_nothing_yet_begins_anew() -> None:
+    assert rewound(Step.PROVE).again().following == ORDER
+
+
+def test_who_has_begun_a_copy_never_undoes() -> None:
+    again = JOB.by_copy(clean=True).begin(Step.FETCH).again()
+    assert Step.UNDO not in again.following
+    assert again.revocable
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", encode(JOB).replace('"format": 1', '"format": 2')])

@@ -50,6 +50,7 @@ REFUSED = Came(
         Wanted("db-3.example", dry_run=True),
         Wanted("db3", lose_extra="db1"),
         Wanted(abort=True),
+        Wanted("db3", method="rewind"),
     ],
 )
 def test_an_order_is_read_as_it_was_given(wanted: Wanted) -> None:
@@ -208,6 +209,7 @@ def run(before: World, words: str, heard: Answered | None) -> tuple[list[Any], V
         ("rejoin --dry-run --from db3 db1", Wanted("db3", dry_run=True)),
         ("rejoin db1 --lose-extra db1 --stay-offline", Wanted(lose_extra="db1")),
         ("rejoin --abort db1", Wanted(abort=True)),
+        ("rejoin --method clone db1", Wanted(method="clone")),
     ],
 )
 def test_the_admin_orders_it_in_any_order_of_words(words: str, wanted: Wanted) -> None:
@@ -221,6 +223,7 @@ def test_the_admin_orders_it_in_any_order_of_words(words: str, wanted: Wanted) -
         "rejoin",
         "rejoin db1 db2",
         "rejoin --from db3",
+        "rejoin --method restore db1",
         "rejoin --lose-extra db1",
         "rejoin --from --abort db1",
         "rejoin --abort --dry-run db1",

@@ -21,12 +21,15 @@ from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.replication import history, start_replica
 from mmm.mysql.session.connection import MysqlError
 from mmm.tools.rejoin import swap
-from mmm.tools.rejoin.journal import ORDER, Journal, Kind, Step
+from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, Kind, Step
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.run import Status, run
 from mmm.tools.rejoin.server_control import ServerControl
 from mmm.tools.rejoin.step_error import StepError
 from mmm.tools.rejoin.steps import Means, Steps
+from mmm.tools.rejoin.undoing import Undoing
+from mmm.tools.rewind import undo
+from mmm.wire.rejoin import CLONE, REWIND
 from tests.servers import Server, Servers
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, insert, rows_of, source
 from tests.unit.worlds import cluster
@@ -42,7 +45,12 @@ stop) pid=$(cat {home}/pid); kill "$pid"; while kill -0 "$pid" 2>/dev/null; do s
 esac
 """
 TOOLS = Account("mmm_tools", "t't")
-STANDBY = ("--read-only=ON",)
+STANDBY = (
+    "--read-only=ON",
+    "--binlog-format=ROW",
+    "--log-slave-updates=1",
+    "--innodb-flush-log-at-trx-commit=1",
+)
 
 
 @dataclass
@@ -71,14 +79,16 @@ class Pair:
         }  # fmt: skip
         return replace(cluster(), hosts=hosts, this="db1")
 
-    def journal(self) -> Journal:
+    def journal(self, way: str = CLONE) -> Journal:
         staging, old = swap.places(self.datadir, "db1-1")
-        return Journal("db1-1", "db1", "db2", "db2", str(self.datadir), str(staging), str(old))
+        return Journal("db1-1", "db1", "db2", "db2", str(self.datadir), str(staging), str(old), way=way)
 
     def steps(self, **more: object) -> Steps:
+        undoing = Undoing(self.conf, self.said.append)
         means = Means(
-            self.conf, self.control, save=lambda journal, _: journal, copy=self.copy, say=self.said.append
-        )
+            self.conf, self.control, save=lambda journal, _: journal, copy=self.copy, rewind=undoing,
+            say=self.said.append,
+        )  # fmt: skip
         return Steps(replace(means, **more))  # type: ignore[arg-type]
 
     def copy(self, journal: Journal) -> Journal:
@@ -211,11 +221,24 @@ class Died(BaseException):
     """The program ended here."""
 
 
-@pytest.mark.parametrize("last", ORDER)
+OF_A_COPY = [step for step in ORDER if step not in {Step.PROVE, Step.UNDO}]
+
+
+@pytest.mark.parametrize("last", OF_A_COPY)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_the_same_job_goes_on_wherever_the_program_died(
     pair: Pair, last: Step, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pair.folder.lock()
+    opened = died(pair, pair.journal(), last, when, monkeypatch)
+    ended = run(pair.steps(), pair.folder, opened.again(), pair.said.append)
+    assert (ended.status, ended.why) == (Status.DONE, "")
+    assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "newer"]
+    assert (Path(ended.journal.old) / "shop/orders.ibd").is_file()
+
+
+def died(pair: Pair, journal: Journal, last: Step, when: str, monkeypatch: pytest.MonkeyPatch) -> Journal:
+    """Have the program end before or after a step; returns what the disk says of the job."""
     does = Steps.do
 
     def do(self: Steps, step: Step, journal: Journal) -> Journal:
@@ -226,19 +249,104 @@ def test_the_same_job_goes_on_wherever_the_program_died(
             raise Died
         return journal
 
-    pair.folder.lock()
-    steps = pair.steps()
     with monkeypatch.context() as patched:
         patched.setattr(Steps, "do", do)
+        steps = pair.steps()
         with pytest.raises(Died):
-            run(steps, pair.folder, pair.journal(), pair.said.append)
-    steps.close()
+            run(steps, pair.folder, journal, pair.said.append)
+        steps.close()
     opened = pair.folder.open_job()
     assert opened is not None
+    return opened
+
+
+def test_a_host_that_has_come_apart_is_wound_back_and_its_log_is_kept(pair: Pair) -> None:
+    pair.db1.run("UPDATE shop.orders SET what='odd' WHERE what='both'")
+    pair.folder.lock()
+    process = pair.control.processes()
+    ended = run(pair.steps(), pair.folder, pair.journal(way=""), pair.said.append)
+    assert (ended.status, ended.why) == (Status.DONE, "")
+    assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "newer"]
+    assert pair.control.processes() == process
+    assert b"alone too" in b"".join(path.read_bytes() for path in Path(ended.journal.old_log).iterdir())
+    assert not Path(ended.journal.old).exists()
+    assert any("3 of the rows that were touched are the same" in said for said in pair.said), pair.said
+
+
+def test_both_go_on_from_each_other_after_a_rewind(pair: Pair) -> None:
+    pair.folder.lock()
+    assert run(pair.steps(), pair.folder, pair.journal(way=""), pair.said.append).status is Status.DONE
+    insert(pair.db2, "later")
+    pair.db1.wait_for_rows("SELECT 1 FROM shop.orders WHERE what='later'")
+    with pair.db2.connect() as here:
+        here.execute("SET GLOBAL gtid_slave_pos=@@global.gtid_current_pos")
+        here.execute(*change_source(here.flavour, source(pair.db1), None, {"CONNECT_RETRY": 1}))
+        start_replica(here)
+    insert(pair.db1, "from db1")
+    pair.db2.wait_for_rows("SELECT 1 FROM shop.orders WHERE what='from db1'")
+
+
+@pytest.mark.parametrize(
+    ("last", "when"), [(Step.UNDO, "before"), *((step, "after") for step in ORDER if step not in COPYING)]
+)
+def test_a_rewind_goes_on_wherever_the_program_died_and_undoes_nothing_twice(
+    pair: Pair, last: Step, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.folder.lock()
+    opened = died(pair, pair.journal(way=""), last, when, monkeypatch)
+    ended = run(pair.steps(), pair.folder, opened.again(), pair.said.append)
+    assert (ended.status, ended.why) == (Status.DONE, "")
+    assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "newer"]
+    assert Path(ended.journal.old).exists() == (last is Step.UNDO), "a copy was made"
+
+
+@pytest.mark.parametrize("at", ["_turn_back", "_see_same_end", "_settled"])
+def test_whoever_dies_while_it_undoes_gets_a_copy(
+    pair: Pair, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    does = getattr(undo, at)
+
+    def dies(*args: object, **more: object) -> None:
+        does(*args, **more)
+        raise Died
+
+    pair.folder.lock()
+    with monkeypatch.context() as patched:
+        patched.setattr(undo, at, dies)
+        steps = pair.steps()
+        with pytest.raises(Died):
+            run(steps, pair.folder, pair.journal(way=""), pair.said.append)
+        steps.close()
+    opened = pair.folder.open_job()
+    assert opened is not None
+    assert not opened.revocable
     ended = run(pair.steps(), pair.folder, opened.again(), pair.said.append)
     assert (ended.status, ended.why) == (Status.DONE, "")
     assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "newer"]
     assert (Path(ended.journal.old) / "shop/orders.ibd").is_file()
+
+
+def test_rows_that_differ_after_a_rewind_are_a_reason_for_a_copy(pair: Pair) -> None:
+    pair.db1.run("UPDATE shop.orders SET what='odd' WHERE what='both'")
+    pair.db2.run("SET SESSION sql_log_bin=0", "UPDATE shop.orders SET what='past the log' WHERE what='both'")
+    pair.folder.lock()
+    ended = run(pair.steps(), pair.folder, pair.journal(way=""), pair.said.append)
+    assert (ended.status, ended.why) == (Status.DONE, "")
+    assert rows_of(pair.db1) == rows_of(pair.db2) == ["newer", "past the log"]
+    assert (Path(ended.journal.old) / "shop/orders.ibd").is_file()
+
+
+def test_what_cannot_be_undone_is_copied_unless_a_rewind_alone_is_wanted(pair: Pair) -> None:
+    pair.db1.run("CREATE TABLE shop.more (id INT)")
+    pair.folder.lock()
+    only = replace(pair.journal(way=""), method=REWIND)
+    refused = run(pair.steps(), pair.folder, only, pair.said.append)
+    assert refused.status is Status.TAKEN_BACK
+    assert "holds a statement" in refused.why
+    assert rows_of(pair.db1) == ["alone", "alone too", "both"]
+    ended = run(pair.steps(), pair.folder, pair.journal(way=""), pair.said.append)
+    assert (ended.status, ended.why) == (Status.DONE, "")
+    assert rows_of(pair.db1) == ["both", "newer"]
 
 
 def test_numbers_that_were_thrown_away_are_not_used_again(pair: Pair) -> None:

@@ -102,7 +102,7 @@ class RejoinOrder:
 
 def _options(wanted: Wanted) -> tuple[str, ...]:
     """Return what is ordered as arguments of the tool."""
-    named = (("--from", wanted.donor), ("--lose-extra", wanted.lose_extra))
+    named = (("--from", wanted.donor), ("--method", wanted.method), ("--lose-extra", wanted.lose_extra))
     flags = (("--dry-run", wanted.dry_run), ("--abort", wanted.abort))
     return (
         *(word for option, name in named if name for word in (option, name)),

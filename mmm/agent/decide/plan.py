@@ -209,9 +209,10 @@ def _job(seen: Seen, known: Facts) -> str:
     """Return in words what job keeps the role away."""
     if seen.job is None:
         return ""
+    whence = f" from {seen.job.donor}" if seen.job.donor else ""
     if seen.job.broken_off:
-        return f"the rebuild of {known.this} from {seen.job.donor} was broken off: run mmm_rejoin there again"
-    return f"{known.this} is being rebuilt from {seen.job.donor}"
+        return f"the rebuild of {known.this}{whence} was broken off: run mmm_rejoin there again"
+    return f"{known.this} is being rebuilt{whence}"
 
 
 def _follow(wanted: Status, seen: Seen, known: Facts) -> tuple[list[Chain], list[str]]:

@@ -9,7 +9,7 @@ from mmm.monitor.command.texts import ByCommand, Verdict
 from mmm.monitor.states import table
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
-from mmm.wire.rejoin import NOT_ALLOWED, Wanted
+from mmm.wire.rejoin import METHODS, NOT_ALLOWED, Wanted
 from mmm.wire.why import UNKNOWN_COMMAND
 
 
@@ -24,7 +24,7 @@ class Ordered:
 
 
 _FLAGS = frozenset({"--dry-run", "--abort", "--stay-offline"})
-_NAMING = frozenset({"--from", "--lose-extra"})
+_NAMING = frozenset({"--from", "--method", "--lose-extra"})
 
 
 def ordered(words: Sequence[str]) -> Ordered | None:
@@ -40,10 +40,13 @@ def ordered(words: Sequence[str]) -> Ordered | None:
             hosts.append(word)
     if len(hosts) != 1 or any(name.startswith("-") for name in (*hosts, *named.values())):
         return None
+    method = named.get("--method", "")
+    if method and method not in METHODS:
+        return None
     if "--abort" in flags and (named or len(flags) > 1):
         return None
     donor, lose_extra = named.get("--from", ""), named.get("--lose-extra", "")
-    wanted = Wanted(donor, "--dry-run" in flags, lose_extra, "--abort" in flags)
+    wanted = Wanted(donor, "--dry-run" in flags, lose_extra, "--abort" in flags, method)
     return Ordered(hosts[0], wanted, "--stay-offline" in flags)
 
 

@@ -183,10 +183,12 @@ def orders(world: World, now: float) -> tuple[World, tuple[Rejoin, ...]]:
     """Return the order to rebuild a host that is due, and the world that knows it is under way."""
     if world.conf.monitor is None or not world.conf.monitor.auto_rejoin:
         return world, ()
+    ways = world.conf.monitor.auto_rejoin
+    wanted = Wanted(method=ways[0] if len(ways) == 1 else "")
     for name, host in world.hosts.items():
         why = needed(world, name)
         if why is not None and kept(world, name, now) is None:
             last = host.attempt or Attempt(Step.ASKED, now)
             attempt = replace(last, step=Step.ASKED, at=now, again=host.job is not None)
-            return world.with_host(name, replace(host, attempt=attempt)), (Rejoin(name, Wanted(), why),)
+            return world.with_host(name, replace(host, attempt=attempt)), (Rejoin(name, wanted, why),)
     return world, ()

@@ -25,7 +25,8 @@ def _rejoined(of: Fields) -> str:
     saved = (
         f", {count} transaction{'' if count == 1 else 's'} saved in {of['folder']}" if of["folder"] else ""
     )
-    return f"{of['host']}: rejoined from {of['donor']} in {of['seconds']:.1f} s{saved}"
+    how = f"from {of['donor']}" if of["donor"] else "by rewind"
+    return f"{of['host']}: rejoined {how} in {of['seconds']:.1f} s{saved}"
 
 
 def _network(of: Fields) -> str:

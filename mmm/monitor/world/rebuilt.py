@@ -9,6 +9,8 @@ _STEPS = {
     "": "beginning",
     "freeze": "stopping its replication",
     "save": "saving what only it has",
+    "prove": "seeing whether that can be undone",
+    "undo": "undoing what only it had",
     "fetch": "copying",
     "prepare": "preparing the copy",
     "stop": "stopping its server",
@@ -24,15 +26,19 @@ def _doing(of: Fields) -> str:
     return _STEPS.get(of["step"], str(of["step"]))
 
 
+def _whence(of: Fields) -> str:
+    return f" from {of['donor']}" if of["donor"] else ""
+
+
 def _runs(of: Fields) -> str:
     far = "" if of["percent"] is None else f" {of['percent']} %"
     left = "" if of["left"] is None else f", {of['left']:.0f} s left"
-    return f"is being rebuilt from {of['donor'] or 'another host'}: {_doing(of)}{far}{left}"
+    return f"is being rebuilt{_whence(of)}: {_doing(of)}{far}{left}"
 
 
 def _broken_off(of: Fields) -> str:
     return (
-        f"was being rebuilt from {of['donor'] or 'another host'}, and that was broken off while {_doing(of)}: run"
+        f"was being rebuilt{_whence(of)}, and that was broken off while {_doing(of)}: run"
         f" mmm_rejoin on {of['host']} again, which goes on with it"
     )
 

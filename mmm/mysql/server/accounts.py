@@ -99,9 +99,10 @@ def tools_privileges(flavour: Flavour) -> tuple[str, ...]:
             "PROCESS",
             "BINLOG MONITOR",
             "BINLOG ADMIN",  # where the log of the copy goes on
-            "BINLOG REPLAY",  # a number is passed that was thrown away
+            "BINLOG REPLAY",  # a number is passed that was thrown away; what only a host has is undone
             "SLAVE MONITOR",
             "REPLICATION SLAVE ADMIN",
+            "REPLICATION MASTER ADMIN",  # its log begins anew where that ends
             "READ_ONLY ADMIN",
             "CONNECTION ADMIN",
         )

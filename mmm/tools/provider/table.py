@@ -7,6 +7,7 @@ from mmm.tools.fetch.values import Failed, Fetched
 from mmm.tools.provider import clone, dump, mariadb_backup
 from mmm.tools.provider.job import Job
 from mmm.tools.provider.sides import Side
+from mmm.wire.rejoin import REWIND
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,16 @@ class Choice:
         return self.fit[0] if self.fit else None
 
 
+def rewinds(order: Sequence[str]) -> bool:
+    """Tell whether what only the host has is undone, where that is proved to be right, before a copy is made."""
+    return not order or REWIND in order
+
+
 def choose(here: Side | None, donor: Side, order: Sequence[str] = ()) -> Choice:
     """Return which providers are fit, in the conf's order where it names one; others than it names are left out."""
     known = {provider.name: provider for provider in PROVIDERS}
     fit, reasons = [], []
-    for name in order or NAMES:
+    for name in (each for each in order or NAMES if each != REWIND):
         provider = known.get(name)
         why = _unfit(provider, here, donor, named=bool(order))
         if provider is None or why:
@@ -61,7 +67,7 @@ def choose(here: Side | None, donor: Side, order: Sequence[str] = ()) -> Choice:
 
 def _unfit(provider: Provider | None, here: Side | None, donor: Side, *, named: bool) -> str:
     if provider is None:
-        return f"there is no such provider; there are {', '.join(NAMES)}"
+        return f"there is no such provider; there are {', '.join((REWIND, *NAMES))}"
     if provider.largest and donor.size > provider.largest and not named:
         size, most = donor.size / GIGABYTE, provider.largest / GIGABYTE
         return f"{size:,.1f} GB are more than {most:g} GB, and `providers` does not name it"

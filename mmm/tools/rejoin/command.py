@@ -15,18 +15,22 @@ from mmm.process.cluster import split_cluster
 from mmm.process.job_answer import Answer
 from mmm.process.tls import TlsError
 from mmm.tools.program import LOG, end_as_by_interrupt, log_to, say, tell
+from mmm.tools.provider.table import rewinds
 from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
 from mmm.tools.rejoin.checks import Refusal, donor, refusals
 from mmm.tools.rejoin.copying import Copying
-from mmm.tools.rejoin.journal import ORDER, Journal, JournalError, Kind
+from mmm.tools.rejoin.journal import Journal, JournalError, Kind
 from mmm.tools.rejoin.journal_file import BusyError, JobFolder
 from mmm.tools.rejoin.look import Look, ServerLook
+from mmm.tools.rejoin.plan import how, left, plan
 from mmm.tools.rejoin.run import Ended, Status, run, take_back
 from mmm.tools.rejoin.saving import Saving
 from mmm.tools.rejoin.server_control import ControlError
 from mmm.tools.rejoin.steps import Means, Steps
 from mmm.tools.rejoin.texts import STEPS, sentence
+from mmm.tools.rejoin.undoing import Undoing
 from mmm.tools.saved.save import kept
+from mmm.wire.rejoin import CLONE, METHODS, REWIND
 
 _EPILOG = """\
 Run it on the host that is to come back. What only this host has is saved first, the old data folder is kept.
@@ -37,6 +41,7 @@ class _Arguments(NamedTuple):
     cluster: str | None
     config: Path | None
     donor: str | None
+    method: str
     dry_run: bool
     abort: bool
     lose_extra: str | None
@@ -96,14 +101,14 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
         raise _CannotError(Status.REFUSED, text, codes=("other_job",))
     if arguments.abort:
         return _abort(conf, folder, opened, answer)
-    journal = _gone_on_with(look, opened) if opened else _new(conf, look, arguments.donor)
+    journal = _gone_on_with(look, opened, arguments.method) if opened else _new(conf, look, arguments)
     steps = Steps(_means(conf, journal, folder, lose=lose is not None))
     if arguments.dry_run:
-        plan = _plan(look, journal)
-        answer.give(plan.splitlines(), begun=True)
-        say(plan)
+        lines = plan(conf, look, journal)
+        answer.give(lines, begun=True)
+        say("\n".join(lines))
         return Status.DONE
-    begins = f"{journal.host}: rejoins {journal.source} with a copy of {journal.donor}: job {journal.job}"
+    begins = f"{journal.host}: rejoins {journal.source} {how(journal)}: job {journal.job}"
     answer.give([begins], begun=True)
     say(begins)
     try:
@@ -116,32 +121,41 @@ def _abort(conf: Cluster, folder: JobFolder, opened: Journal | None, answer: Ans
     if opened is None:
         raise _CannotError(Status.REFUSED, "there is no job to take back", codes=("no_job",))
     if not opened.revocable:
-        text = (
-            f"job {opened.job} runs on the new data already: go on with it, or put {opened.old} back by hand"
-        )
+        text = f"job {opened.job} has changed the data already: go on with it"
         raise _CannotError(Status.REFUSED, text, codes=("not_revocable",))
     steps = Steps(_means(conf, opened, folder, lose=False))
     answer.give([f"{opened.host}: job {opened.job} is taken back"], begun=True)
     return Status.DONE if take_back(steps, folder, opened, say) is Status.TAKEN_BACK else Status.HALF_DONE
 
 
-def _gone_on_with(look: Look, opened: Journal) -> Journal:
+def _gone_on_with(look: Look, opened: Journal, method: str) -> Journal:
     """Return the job as it is gone on with; the active master may be another one by now."""
-    found = checks.of_the_host(look) if opened.swapped or opened.swapping else refusals(look)
-    _refuse(found)
+    journal = opened.again()
+    if method == CLONE and not (journal.swapped or journal.swapping):
+        journal = journal.by_copy(clean=not journal.rewound)
+    changed = journal.swapped or journal.swapping or journal.rewound or journal.tainted
+    _refuse(checks.of_the_host(look) if changed else refusals(look))
+    if method == REWIND and journal.way == CLONE:
+        text = f"job {journal.job} is past a rewind, and goes on with a copy: leave --method out"
+        raise _CannotError(Status.REFUSED, text, codes=("past_rewind",))
     say(f"job {opened.job} is gone on with")
-    return replace(opened.again(), source=look.master)
+    return replace(journal, source=look.master, method=method or journal.method)
 
 
-def _new(conf: Cluster, look: Look, wanted: str | None) -> Journal:
+def _new(conf: Cluster, look: Look, arguments: _Arguments) -> Journal:
     _refuse(refusals(look))
-    found = donor(look, wanted)
+    found = donor(look, arguments.donor)
     if isinstance(found, Refusal):
         _refuse((found,))
     folder = _datadir(conf, look)
     job = time.strftime(f"{look.host}-%Y%m%d-%H%M%S")
     staging, old = swap.places(folder, job)
-    return Journal(job, look.host, str(found), look.master, str(folder), str(staging), str(old))
+    method = arguments.method
+    copied = method == CLONE or not (method or rewinds(conf.providers))
+    return Journal(
+        job, look.host, str(found), look.master, str(folder), str(staging), str(old),
+        method=method, way=CLONE if copied else "",
+    )  # fmt: skip
 
 
 def _datadir(conf: Cluster, look: Look) -> Path:
@@ -169,20 +183,8 @@ def _means(conf: Cluster, journal: Journal, folder: JobFolder, *, lose: bool) ->
         raise _CannotError(Status.REFUSED, str(error), codes=("no_server_control",)) from error
     saving = Saving(conf, Path(conf.saved_dir), lose=lose)
     copying = Copying(conf, say, folder.note)
-    return Means(conf, control, save=saving, copy=copying, say=say, note=folder.note)
-
-
-def _plan(look: Look, journal: Journal) -> str:
-    own = checks.own(look)
-    alone = (
-        f"it has {own} alone, which are saved first" if own else "it has nothing alone, as far as is known"
-    )
-    lines = [
-        f"{journal.host} would rejoin {journal.source} with a copy of {journal.donor}; {alone}",
-        *(f"  {number}. {STEPS[step]}" for number, step in enumerate(ORDER, 1)),
-        f"{journal.datadir} would be kept as {journal.old}",
-    ]
-    return "\n".join(lines)
+    undoing = Undoing(conf, say)
+    return Means(conf, control, save=saving, copy=copying, rewind=undoing, say=say, note=folder.note)
 
 
 def _told(ended: Ended) -> int:
@@ -193,8 +195,7 @@ def _told(ended: Ended) -> int:
             saved = kept(Path(journal.saved))
             own = f" {saved.place}" if saved else f" What only it had is in {journal.saved}."
         say(
-            f"OK: {journal.host} is back after {ended.seconds:.1f} s and follows {journal.source}.{own} Its old data"
-            f" are in {journal.old}."
+            f"OK: {journal.host} is back after {ended.seconds:.1f} s and follows {journal.source}.{own} {left(journal)}"
         )
         return ended.status
     tell(f"{STEPS[ended.failed]}: {ended.why}")
@@ -231,6 +232,12 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     )
     parser.add_argument(
         "--from", dest="donor", metavar="HOST", help="copy this host's data (a slave that is fit)"
+    )
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default="",
+        help="undo what only this host has, or copy all data: this alone",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
     parser.add_argument("--abort", action="store_true", help="take back a job that was broken off")

@@ -52,7 +52,7 @@ class Copying:
                 return replace(journal, position=came)
             log.warning("%s: %s: %s", journal.host, provider.name, came.text)
             failures.append(f"{provider.name}: {came.text}")
-        raise StepError("; ".join(failures))
+        raise StepError("; ".join(failures) or "`providers` names no way to make a copy")
 
     def _copied(self, provider: Provider, journal: Journal) -> str | Failed:
         """Return what the copy has, by GTID."""

@@ -2,11 +2,16 @@
 
 The journal is written before and after every step. What is done before the swap is done again, because nothing of the
 host's data has changed until then; the swap is finished by its list; what comes after it goes on where it was.
+
+A rewind needs no copy: when it is done, the steps from the copy to the start are left out. It is tried once. Where it
+was broken off nobody knows whether the transactions are undone, and a second time would undo others: a copy is made.
 """
 
 import json
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+
+from mmm.wire.rejoin import CLONE, REWIND
 
 _FORMAT = 1
 
@@ -16,6 +21,8 @@ class Step(StrEnum):
 
     FREEZE = "freeze"
     SAVE = "save"
+    PROVE = "prove"
+    UNDO = "undo"
     FETCH = "fetch"
     STOP = "stop"
     SWAP = "swap"
@@ -26,6 +33,8 @@ class Step(StrEnum):
 
 
 ORDER = tuple(Step)
+COPYING = frozenset({Step.FETCH, Step.STOP, Step.SWAP, Step.START})
+"""Steps that a rewind does not need."""
 
 
 class Kind(StrEnum):
@@ -39,6 +48,7 @@ class Kind(StrEnum):
 
 
 _WITHOUT_SOURCE = frozenset({Step.SAVE, Step.NUMBERS, Step.FOLLOW, Step.CATCH_UP})
+_OF_A_REWIND = frozenset({Step.PROVE, Step.UNDO})
 _OF_A_NEW_HOST = frozenset({Step.FREEZE, Step.SAVE, Step.NUMBERS})
 
 
@@ -87,6 +97,16 @@ class Journal:
     """The folder with the backup that is restored."""
     version: str = ""
     """Which of the versions in it, of a copy method that keeps such."""
+    method: str = ""
+    """The only method that is wanted; empty: a rewind where it is proved to be fit, else a copy."""
+    way: str = ""
+    """The method that is used; empty: that is not known yet."""
+    tainted: bool = False
+    """What only the host had is undone, or may be, and a copy has to be made all the same."""
+    undone: str = ""
+    """The first file of the log that has what was undone, and where in it that begins: `FILE:POSITION`."""
+    old_log: str = ""
+    """The folder that keeps the binary log as it was before a rewind."""
 
     def begin(self, step: Step) -> "Journal":
         """Return it with the step begun."""
@@ -107,17 +127,30 @@ class Journal:
         return self.begun is Step.SWAP and not self.swapped
 
     @property
+    def undoing(self) -> bool:
+        """Tell whether it was begun to undo transactions, and nothing tells how far that came."""
+        return self.begun is Step.UNDO and Step.UNDO not in self.done
+
+    @property
+    def rewound(self) -> bool:
+        """Tell whether the transactions are undone, so that no copy is needed."""
+        return self.way == REWIND and Step.UNDO in self.done
+
+    @property
     def following(self) -> tuple[Step, ...]:
         """Return the steps that are left, in order, for whoever goes on with it."""
         left_out = (
             _OF_A_NEW_HOST if self.kind == Kind.CLONE else frozenset() if self.source else _WITHOUT_SOURCE
         )
+        if self.kind != Kind.REJOIN or self.way == CLONE:
+            left_out |= _OF_A_REWIND
         return tuple(step for step in self._left if step not in left_out)
 
     @property
     def _left(self) -> tuple[Step, ...]:
-        if self.swapped:
-            return tuple(step for step in ORDER[ORDER.index(Step.START) :] if step not in self.done)
+        if self.swapped or self.rewound:
+            first = Step.START if self.swapped else Step.NUMBERS
+            return tuple(step for step in ORDER[ORDER.index(first) :] if step not in self.done)
         return ORDER[ORDER.index(Step.SWAP) :] if self.swapping else ORDER
 
     @property
@@ -127,14 +160,22 @@ class Journal:
 
     def again(self) -> "Journal":
         """Return it as it is gone on with: what was done before the swap is done anew."""
-        if self.swapped or self.swapping:
+        if self.swapped or self.swapping or self.rewound:
             return self
-        return replace(self, begun=None, done=(), position="", moves=())
+        if self.undoing:
+            return self.by_copy(clean=False)
+        way = CLONE if CLONE in {self.way, self.method} else ""
+        return replace(self, begun=None, done=(), position="", moves=(), way=way)
+
+    def by_copy(self, *, clean: bool) -> "Journal":
+        """Return it as it begins anew with a copy, and never again with a rewind; `clean`: nothing was undone."""
+        tainted = self.tainted or not clean
+        return replace(self, begun=None, done=(), position="", moves=(), way=CLONE, tainted=tainted)
 
     @property
     def revocable(self) -> bool:
-        """Tell whether a failure puts everything back: until the server has started on the copy."""
-        return Step.START not in self.done
+        """Tell whether a failure puts everything back: until the server has started on the copy, or is rewound."""
+        return Step.START not in self.done and not (self.tainted or self.undoing or self.rewound)
 
 
 def encode(journal: Journal) -> str:
@@ -151,7 +192,7 @@ def decode(text: str) -> Journal:
         moves = tuple((str(each[0]), str(each[1])) for each in found.pop("moves"))
         begun, done = found.pop("begun"), tuple(map(Step, found.pop("done")))
         count, seconds = int(found.pop("count", 0)), float(found.pop("seconds", 0.0))
-        flags = {key: bool(found.pop(key)) for key in ("running", "replicated")}
+        flags = {key: bool(found.pop(key, False)) for key in ("running", "replicated", "tainted")}
         texts = {key: str(value) for key, value in found.items()}
         step = Step(begun) if begun else None
         return Journal(**texts, **flags, moves=moves, begun=step, done=done, count=count, seconds=seconds)  # type: ignore[arg-type]

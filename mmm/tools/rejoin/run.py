@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from mmm.tools.rejoin.journal import Journal, Step
+from mmm.tools.rejoin.journal import ORDER, Journal, Step
 from mmm.tools.rejoin.journal_file import JobFolder
-from mmm.tools.rejoin.step_error import StepError
+from mmm.tools.rejoin.step_error import NotRewoundError, StepError
 from mmm.tools.rejoin.steps import Steps
 from mmm.tools.rejoin.texts import STEPS
 from mmm.wire.job import Result
+from mmm.wire.rejoin import REWIND
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +44,16 @@ class Ended:
     why: str = ""
 
 
-def run(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> Ended:
+def run(steps: Steps, folder: JobFolder, journal: Journal, say: Say, began: float | None = None) -> Ended:
     """Do the steps that are left; raises OSError where the journal cannot be kept."""
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
 
     def ended(status: Status, failed: Step | None = None, why: str = "") -> Ended:
         return Ended(status, journal, time.monotonic() - began, failed, why)
 
-    for step in journal.following:
+    for step in ORDER:
+        if step not in journal.following:
+            continue
         journal = journal.begin(step)
         folder.keep(journal)
         try:
@@ -58,6 +61,12 @@ def run(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> Ended:
         except (StepError, KeyboardInterrupt) as error:
             why = str(error) or "interrupted"
             log.error("%s: %s: failed: %s", journal.host, STEPS[step], why)
+            if isinstance(error, NotRewoundError):
+                journal = journal.by_copy(clean=error.clean)
+                folder.keep(journal)
+                if journal.method != REWIND:
+                    say(f"{why}: a copy is made instead")
+                    return run(steps, folder, journal, say, began)
             if not journal.revocable:
                 return ended(Status.HALF_DONE, step, why)
             return ended(take_back(steps, folder, journal, say), step, why)

@@ -48,6 +48,8 @@ class Saving:
             extras = find(self._home(server, mariadb=mariadb), gtids_of(there), here)
             program = self._program(mariadb=mariadb) if extras.transactions else ""
             target = Target(self.folder, journal.host, journal.source)
+            if journal.saved and not extras.transactions and extras.problem is None:
+                return journal  # they are undone already
             saved = save(extras, target, Sources(program, server, there))
         numbers = tuple(Gtid(domain, 0, number) for domain, number in sorted(extras.highest().items()))
         kept = replace(journal, saved=str(saved.folder or ""), count=saved.count, highest=text(numbers))

@@ -3,3 +3,11 @@
 
 class StepError(Exception):
     """The text says what could not be done, where and why."""
+
+
+class NotRewoundError(StepError):
+    """A rewind did not do: a copy has to be made. `clean`: nothing was undone."""
+
+    def __init__(self, why: str, *, clean: bool = False) -> None:
+        super().__init__(why)
+        self.clean = clean

@@ -27,7 +27,7 @@ from mmm.tools.rejoin import numbers, swap
 from mmm.tools.rejoin.gtids import gtids_of
 from mmm.tools.rejoin.journal import Journal, Kind, Step
 from mmm.tools.rejoin.server_control import START_LIMIT, ControlError, ServerControl
-from mmm.tools.rejoin.step_error import StepError
+from mmm.tools.rejoin.step_error import NotRewoundError, StepError
 
 ANSWER_LIMIT = 10.0
 """Seconds for a server to let the tool in, and for each answer."""
@@ -53,6 +53,21 @@ class Copies(Protocol):
         """Return the journal with what the copy has."""
 
 
+class Rewinds(Protocol):
+    """Undoes what only this host has, where that is proved to be right."""
+
+    def prove(self, journal: Journal, server: Connection | None) -> Journal:
+        """Return the journal with the way that is gone; `server` is None where it does not run."""
+
+    def undo(self, journal: Journal) -> Journal:
+        """Return the journal, all of it undone; raises NotRewoundError."""
+
+    def compare(
+        self, journal: Journal, here: Connection, there: Connection, wait: Callable[[], None]
+    ) -> None:
+        """See that the rows are those of the active master; raises NotRewoundError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Means:
     """What the steps work with."""
@@ -61,6 +76,7 @@ class Means:
     control: ServerControl
     save: Saves
     copy: Copies
+    rewind: Rewinds
     say: Callable[[str], None] = lambda _: None
     note: Callable[[Journal, Progress], None] = lambda _, __: None
     """Is told how far a step is, for others to know."""
@@ -94,6 +110,11 @@ class Steps:
                 return self._freeze(journal)
             case Step.SAVE:
                 return self._means.save(journal, self._server)
+            case Step.PROVE:
+                return self._means.rewind.prove(journal, self._server)
+            case Step.UNDO:
+                self.close()
+                return self._means.rewind.undo(journal)
             case Step.FETCH:
                 _without_copy(journal)
                 return self._means.copy(journal)
@@ -211,24 +232,30 @@ class Steps:
         return journal
 
     def _catch_up(self, journal: Journal) -> Journal:
-        """Wait until the host has all that the active master has at a moment."""
+        """Wait until the host has all that the active master has at a moment; after a rewind, compare its rows."""
+        with self._connect(journal.host) as server, self._connect(journal.source) as there:
+            self._get_equal(journal, server, there)
+            if journal.rewound:
+                self._means.rewind.compare(
+                    journal, server, there, lambda: self._get_equal(journal, server, there)
+                )
+        return journal
+
+    def _get_equal(self, journal: Journal, server: Connection, there: Connection) -> None:
         began, most = time.monotonic(), 0
         deadline = began + self._means.catch_up_limit
-        with self._connect(journal.host) as server, self._connect(journal.source) as there:
-            goal = gtids_of(there)
-            while lacks := surplus(goal, gtids_of(server)):
-                status = replica_status(server)
-                if status is not None and status.last_error:
-                    raise StepError(
-                        f"{journal.host} does not get on behind {journal.source}: {status.last_error}"
-                    )
-                if time.monotonic() > deadline:
-                    raise StepError(f"{journal.host} still lacks {lacks} of {journal.source}")
-                self._means.say(f"catching up: {lacks.count} to go")
-                most = max(most, lacks.count)
-                self._means.note(journal, _caught_up(most, lacks.count, time.monotonic() - began))
-                time.sleep(_NAP)
-        return journal
+        goal = gtids_of(there)
+        while lacks := surplus(goal, gtids_of(server)):
+            status = replica_status(server)
+            if status is not None and status.last_error:
+                why = f"{journal.host} does not get on behind {journal.source}: {status.last_error}"
+                raise NotRewoundError(why) if journal.rewound else StepError(why)
+            if time.monotonic() > deadline:
+                raise StepError(f"{journal.host} still lacks {lacks} of {journal.source}")
+            self._means.say(f"catching up: {lacks.count} to go")
+            most = max(most, lacks.count)
+            self._means.note(journal, _caught_up(most, lacks.count, time.monotonic() - began))
+            time.sleep(_NAP)
 
     def _numbers(self, journal: Journal) -> Journal:
         """See that the numbers of what was thrown away are passed, or another transaction gets one of them."""

@@ -28,6 +28,8 @@ _REFUSALS = {
 STEPS = {
     Step.FREEZE: "keep the data as they are",
     Step.SAVE: "save what only this host has",
+    Step.PROVE: "see whether that can be undone",
+    Step.UNDO: "undo it",
     Step.FETCH: "get a copy",
     Step.STOP: "stop the server",
     Step.SWAP: "put the copy in place",

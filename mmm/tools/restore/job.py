@@ -18,6 +18,7 @@ from mmm.tools.rejoin.saving import Saving
 from mmm.tools.rejoin.server_control import ControlError
 from mmm.tools.rejoin.steps import Copies, Means, Steps
 from mmm.tools.rejoin.texts import STEPS, sentence
+from mmm.tools.rejoin.undoing import Undoing
 
 
 class CannotError(Exception):
@@ -114,7 +115,11 @@ def go(
         raise CannotError(Status.REFUSED, str(error)) from error
     saving = Saving(place.conf, Path(place.conf.saved_dir), lose=lose)
     copies = copying(place.conf, place.folder)
-    steps = Steps(Means(place.conf, control, save=saving, copy=copies, say=say, note=place.folder.note))
+    means = Means(
+        place.conf, control, save=saving, copy=copies, rewind=Undoing(place.conf, say), say=say,
+        note=place.folder.note,
+    )  # fmt: skip
+    steps = Steps(means)
     try:
         return run(steps, place.folder, journal, say)
     finally:

@@ -1,0 +1,92 @@
+"""What a rejoin would do, and by which means, for who asks for a dry run; nothing is changed."""
+
+from collections.abc import Iterator
+
+from mmm.config.model import Cluster
+from mmm.mysql.server.login import tools_at
+from mmm.mysql.session.connection import MysqlError, connect
+from mmm.tools.rejoin import checks
+from mmm.tools.rejoin.copying import chosen
+from mmm.tools.rejoin.journal import COPYING, ORDER, Journal
+from mmm.tools.rejoin.look import Look
+from mmm.tools.rejoin.step_error import StepError
+from mmm.tools.rejoin.texts import STEPS
+from mmm.tools.rejoin.undoing import proved
+from mmm.tools.rewind.proof import MEGABYTE, Proof
+from mmm.tools.rewind.texts import sentence
+from mmm.tools.rewind.unfit import UnfitError
+from mmm.wire.rejoin import CLONE, REWIND
+
+_LIMIT = 10.0
+
+
+def how(journal: Journal) -> str:
+    """Return by which means a host comes back."""
+    copy = f"with a copy of {journal.donor}"
+    if journal.rewound:
+        return "by rewind"
+    if journal.way == CLONE:
+        return copy
+    return (
+        "by rewind"
+        if journal.method == REWIND
+        else f"by rewind where that is proved to be right, else {copy}"
+    )
+
+
+def left(journal: Journal) -> str:
+    """Return where what was there before is kept."""
+    old = f"Its old data are in {journal.old}."
+    log = f"Its old binary log is in {journal.old_log}."
+    if journal.rewound:
+        return log
+    return f"{old} {log}" if journal.tainted else old
+
+
+def plan(conf: Cluster, look: Look, journal: Journal) -> list[str]:
+    """Return what would be done, line by line, and each way with what speaks against it."""
+    own = checks.own(look)
+    alone = (
+        f"it has {own} alone, which are saved first" if own else "it has nothing alone, as far as is known"
+    )
+    proof = None if CLONE in {journal.way, journal.method} or journal.rewound else _proof(conf, look)
+    if isinstance(proof, Proof):
+        by, kept = "by rewind", f"the binary log would be kept beside {proof.files[0].parent}"
+        steps = tuple(step for step in ORDER if step not in COPYING)
+    else:
+        by, kept = f"with a copy of {journal.donor}", f"{journal.datadir} would be kept as {journal.old}"
+        steps = journal.following if journal.swapped else journal.by_copy(clean=True).following
+    return [
+        f"{journal.host} would rejoin {journal.source} {by}; {alone}",
+        *(f"  {number}. {STEPS[step]}" for number, step in enumerate(steps, 1)),
+        kept,
+        *([] if proof is None else [f"{REWIND}: {_said(proof)}"]),
+        *([] if journal.method == REWIND or journal.swapped else _copies(conf, journal)),
+    ]
+
+
+def _proof(conf: Cluster, look: Look) -> Proof | str:
+    """Return what would be undone, or why nothing would be."""
+    try:
+        with connect(tools_at(conf.hosts[look.host]), _LIMIT) as server:
+            return proved(conf, look.master, server)
+    except UnfitError as unfit:
+        return sentence(unfit)
+    except (MysqlError, StepError, OSError) as error:
+        return str(error)
+
+
+def _said(proof: Proof | str) -> str:
+    if isinstance(proof, str):
+        return f"not fit: {proof}"
+    return f"fit: {proof.count} transactions, {proof.size / MEGABYTE:,.1f} MB of the binary log, are undone"
+
+
+def _copies(conf: Cluster, journal: Journal) -> Iterator[str]:
+    try:
+        choice = chosen(conf, journal.host, journal.donor)
+    except MysqlError as error:
+        yield f"{journal.donor} cannot be asked what it can give: {error}"
+        return
+    yield from (f"{provider.name}: fit" for provider in choice.fit)
+    yield from (f"{name}: not fit: {why}" for name, why in choice.reasons)
