@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Daemons are started some hundred times in a test run: where nothing is kept of a compilation each of them compiles MMM.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install servers demo test lint vectors simulate model fuzz bench torture rejoin-matrix deploy undeploy clean
+.PHONY: install servers demo test lint vectors simulate model fuzz bench rewind torture rejoin-matrix deploy undeploy clean
 
 install: $(VENV)/.installed
 
@@ -67,6 +67,11 @@ test: lint
 bench: install
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m bench $(ARGS)
+
+# What servers have done alone is undone exactly, or not at all: this for REWIND seconds.
+REWIND ?= 600
+rewind: install
+	MMM_REWIND_SECONDS=$(REWIND) $(BIN)/pytest -q -s tests/unit/test_rewind_random.py
 
 # MOVES of the writer on SERVER, as for mmm_sandbox up, while clients write; SEMI_SYNC=1: nothing may be lost then.
 # AUTO_REJOIN=1: no host may need hands.

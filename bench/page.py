@@ -73,6 +73,15 @@ mbstream -x` and `--prepare` alone on the donor's machine, in turn in one cluste
 compression on the way too. A client writes a row every 5 ms into the donor. A rebuild saves, copies, proves the copy by
 a server that runs on it, swaps, and catches up.
 """,
+    "rewind": """\
+## Rewind
+
+What `mmm_rejoin` takes to undo what only a MariaDB server has, beside `mariadb-binlog --flashback | mariadb` on the
+same server in turn. The bare programs look at nothing first, commit each transaction by itself, and leave the binary
+log as it is; a rewind proves by log and tables that it may, commits once, keeps the log and has it begin anew. *At
+once*: `sync_binlog` and `innodb_flush_log_at_trx_commit` are 1; *once a second*: 0 and 2, where RESET MASTER alone
+waits for InnoDB for up to 2 s.
+""",
     "start": """\
 ## mmm_control
 

@@ -174,7 +174,7 @@ def rebuild(sandbox: Sandbox) -> Rebuilt:
         sandbox.ask("set_offline db2")
     with Writer(sandbox, felt), weighed(host, sandbox.machine("db1"), felt):
         began = time.monotonic()
-        rejoin(sandbox, "db2", "--from", "db1")
+        rejoin(sandbox, "db2", "--from", "db1", "--method", "clone")
         took = time.monotonic() - began
     steps = {match["step"]: int(match["ms"]) / 1000 for match in _STEP.finditer(log.read_text()[seen:])}
     datadir = _datadir(sandbox, "db2")

@@ -28,7 +28,8 @@ from mmm.sandbox.machines.sql import SqlError
 from mmm.sandbox.rejoin import diverge
 from mmm.sandbox.trouble.faults import heal, inject, server_process, undo
 from mmm.sandbox.witness.health import catch_up, settle
-from mmm.tools.rejoin.journal import ORDER, Step
+from mmm.tools.rejoin.journal import COPYING, ORDER, Step
+from mmm.wire.rejoin import CLONE
 
 HOST, DONOR = "db3", "db2"
 LIMIT = 120.0
@@ -64,6 +65,11 @@ class Cell:
         """Return where it is."""
         return f"{self.moment} {self.step}"
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Return how the tool is run: the steps of a copy need one, others are met in a rewind where it is fit."""
+        return ("--from", DONOR, *(("--method", CLONE) if self.step in COPYING else ()))
+
     def __str__(self) -> str:
         return f"{self.fault} {self.place}"
 
@@ -94,7 +100,8 @@ class Trial:
 
     def begin(self) -> None:
         """Start the tool and wait until it stands still."""
-        halting = python("mmm.proving.halting", str(self.cell.moment), str(self.cell.step), "--from", DONOR)
+        cell = self.cell
+        halting = python("mmm.proving.halting", str(cell.moment), str(cell.step), *cell.options)
         self._tool = self.machine.spawn(halting, log=self._log)
         self.sandbox.wait_until(self._stands, LIMIT, f"the tool stands still {self.cell.place}")
 
@@ -132,7 +139,7 @@ class Trial:
 
     def again(self) -> subprocess.CompletedProcess[str]:
         """Run the same command to its end."""
-        argv = [build.program("mmm_rejoin"), "--from", DONOR]
+        argv = [build.program("mmm_rejoin"), *self.cell.options]
         return self.machine.run(argv, limit=LIMIT, check=False)
 
 

@@ -69,7 +69,7 @@ def by_backup(sandbox: Sandbox) -> None:
 
 
 def by_rejoin(sandbox: Sandbox) -> None:
-    rejoin(sandbox, "db2")
+    rejoin(sandbox, "db2", "--method", "clone")
 
 
 def move(sandbox: Sandbox, host: str) -> None:
