@@ -336,6 +336,15 @@ def test_rows_that_differ_after_a_rewind_are_a_reason_for_a_copy(pair: Pair) -> 
     assert (Path(ended.journal.old) / "shop/orders.ibd").is_file()
 
 
+def test_a_row_that_is_not_as_the_log_says_is_a_reason_for_a_copy_and_nothing_is_undone(pair: Pair) -> None:
+    pair.db1.run("SET SESSION sql_log_bin=0", "DELETE FROM shop.orders WHERE what='alone'")
+    pair.folder.lock()
+    ended = run(pair.steps(), pair.folder, pair.journal(way=""), pair.said.append)
+    assert (ended.status, ended.why, ended.journal.tainted) == (Status.DONE, "", False)
+    assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "newer"]
+    assert not Path(ended.journal.old_log).exists()
+
+
 def test_what_cannot_be_undone_is_copied_unless_a_rewind_alone_is_wanted(pair: Pair) -> None:
     pair.db1.run("CREATE TABLE shop.more (id INT)")
     pair.folder.lock()

@@ -1,6 +1,7 @@
 """The steps of a rejoin by rewind: the proof, undoing, and the comparison once the host has caught up."""
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,6 +59,8 @@ class Undoing:
             with connect(tools_at(self.conf.hosts[journal.host]), _LIMIT) as server:
                 undo(server, self._proof, Path(journal.old_log))
         except NotUndoneError as error:
+            if error.clean:  # the log is where it was
+                shutil.rmtree(journal.old_log, ignore_errors=True)
             raise NotRewoundError(f"the rewind did not do: {error}", clean=error.clean) from error
         self.say(f"  {self._proof.count} transactions undone")
         return journal
