@@ -25,6 +25,8 @@ from mmm.wire.agent import Request
 from mmm.wire.lines import WireError
 from mmm.wire.stream import STREAM, STREAM_PROGRAM, Asked, Head, asked_stream, head_frame
 
+CLIENT = "SSH_CLIENT"
+"""The variable by which sshd says where somebody comes from."""
 STALL = 60.0
 """Seconds after which a recipient that takes no byte counts as gone."""
 
@@ -57,9 +59,10 @@ def _order(conf: Cluster, asked: Asked) -> Order:
         asked.provider,
         asked.job,
         here,
-        os.environ.get("SSH_CLIENT", "nobody").partition(" ")[0],
+        os.environ.get(CLIENT, here.name).partition(" ")[0],
         rate=conf.transfer_rate,
-        compress=conf.compress == "zstd",
+        compress=conf.compress == "zstd"
+        and CLIENT in os.environ,  # on the host itself it would only take time
         lock=f"{here.pid_path}.stream" if here.pid_path else "",
         stall=STALL,
         path=os.environ.get("PATH", ""),

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mmm.config.model import Cluster, Host
 from mmm.tools.fetch.stream import Stream
@@ -50,22 +50,25 @@ def usable(parameters: Sequence[str]) -> list[str]:
 
 def open_by_ssh(donor: Host, provider: str, job: str) -> Stream:
     """Return the stream; raises FailedError where ssh cannot be run. What it says of a failure the stream tells."""
-    return _opened(command(donor, provider, job), "apt-get install openssh-client")
+    return _opened(command(donor, provider, job), "apt-get install openssh-client", os.environ)
 
 
 def open_here(conf: Cluster, provider: str, job: str) -> Stream:
     """Return the stream of this host's own data; raises FailedError. The conf is that of the agent here."""
     file = conf.path.with_name(conf.path.name.replace(TOOLS_CONF, AGENT_CONF))
     own = ["--config", str(file)] if file != conf.path and file.is_file() else []
-    return _opened([sys.executable, "-m", STREAM_MODULE, *own, provider, job], "is MMM installed whole?")
+    # Who runs this may have come by ssh: the sender is not to take that for its recipient.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SSH_")}
+    argv = [sys.executable, "-m", STREAM_MODULE, *own, provider, job]
+    return _opened(argv, "is MMM installed whole?", environment)
 
 
-def _opened(argv: Sequence[str], todo: str) -> Stream:
+def _opened(argv: Sequence[str], todo: str, environment: Mapping[str, str]) -> Stream:
     here, there = socket.socketpair()
     said = tempfile.TemporaryFile()  # noqa: SIM115 - the stream closes it
     try:
         process: subprocess.Popen[bytes] = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=there.fileno(), stderr=said, env=_environment()
+            argv, stdin=subprocess.DEVNULL, stdout=there.fileno(), stderr=said, env=environment
         )
     except OSError as error:
         here.close()
@@ -74,8 +77,3 @@ def _opened(argv: Sequence[str], todo: str) -> Stream:
     finally:
         there.close()
     return Stream(here, process, said)
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment without what tells mmm_stream that somebody came by ssh: who runs this may have."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("SSH_ORIGINAL")}
