@@ -232,6 +232,19 @@ def notified(world: World) -> None:
         webhook = settings.get("webhook")
         if webhook and not re.match(r"https?://[^/\s]+\S*$", webhook.value or ""):
             world.wrong(webhook.source, Fault("webhook_no_url"))
+        command = settings.get("command")
+        if command and not _words(command.value or ""):
+            world.wrong(command.source, Fault("command_no_words"))
+
+
+def _words(command: str) -> list[str]:
+    """Return the words of a command as a shell would part them; none where its quotes do not match."""
+    import shlex  # noqa: PLC0415  (few confs have commands, and programs start faster without)
+
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []
 
 
 def server_tls(world: World) -> None:

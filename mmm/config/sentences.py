@@ -137,6 +137,7 @@ SENTENCES: Mapping[str, str] = {
     "not_whole_lease": "vip_lease is 0 or a whole number of seconds, not {length:g}; correct it",
     "several_receivers": "{tag} has {keys}; write one section for each",
     "no_receiver": "{tag} says nowhere who is told; add `command`, `mail_to` or `webhook`",
+    "command_no_words": "command has a quote that does not end, or nothing in it; write a program with its arguments",
     "webhook_no_url": "webhook is no URL; write such as https://chat.example.com/hooks/mmm",
     "file_of_tls": "{key} {path} {why}; correct the path or put the file there",
     "no_ca": "host {name} has no mysql_ssl_ca; mysql_ssl_mode {mode} needs it, add `mysql_ssl_ca FILE`",

@@ -458,6 +458,9 @@ def test_a_notify_section_has_one_receiver() -> None:
         "m.conf:44: <notify both> has command and mail_to; write one section for each",
         "m.conf:48: <notify none> says nowhere who is told; add `command`, `mail_to` or `webhook`",
     )
+    assert errors(MON + "<notify run>\ncommand /bin/mail -s 'no end\n</notify>\n") == (
+        "m.conf:45: command has a quote that does not end, or nothing in it; write a program with its arguments",
+    )
     assert errors(MON + "<notify chat>\nwebhook ftp://there\n</notify>\n") == (
         "m.conf:45: webhook is no URL; write such as https://chat.example.com/hooks/mmm",
     )

@@ -116,7 +116,8 @@ async def deliver(notify: Notify, message: Message, cluster: str, clock: Clock) 
     else:
         program, given = [sys.executable, "-m", "mmm.monitor.act.deliver"], _order(notify, message, said)
     variables = {**os.environ, **notices.environment(message, cluster)}
-    return await _run(program, json.dumps(given).encode(), variables, notify.timeout)
+    failed, printed = await _run(program, json.dumps(given).encode(), variables, notify.timeout)
+    return ": ".join(filter(None, (failed, printed))) if notify.command or not printed else printed
 
 
 def _order(notify: Notify, message: Message, said: dict[str, Any]) -> dict[str, Any]:
@@ -128,8 +129,8 @@ def _order(notify: Notify, message: Message, said: dict[str, Any]) -> dict[str, 
     return {**settings, "timeout": notify.timeout, "subject": notices.subject(message), "text": said["text"]}
 
 
-async def _run(program: list[str], given: bytes, variables: dict[str, str], limit: float) -> str:
-    """Return why the program did not end well in time, else an empty text."""
+async def _run(program: list[str], given: bytes, variables: dict[str, str], limit: float) -> tuple[str, str]:
+    """Return why the program did not end well in time, and what it said of that; empty texts where it did."""
     with _given(given) as stdin, _Output() as output:
         try:
             process = await asyncio.create_subprocess_exec(
@@ -141,15 +142,15 @@ async def _run(program: list[str], given: bytes, variables: dict[str, str], limi
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            return f"{program[0]} cannot be run: {getattr(error, 'strerror', None) or error}"
+            return f"{program[0]} cannot be run: {getattr(error, 'strerror', None) or error}", ""
         try:
             async with asyncio.timeout(limit):
                 status = await process.wait()
         except TimeoutError:
-            return f"no end within {limit:g} s: killed"
+            return f"no end within {limit:g} s: killed", ""
         finally:
             await _killed(process)
-        return f"{program[0]} ended with status {status}{output.said}" if status else ""
+        return (f"{program[0]} ended with status {status}", output.said) if status else ("", "")
 
 
 async def _killed(process: asyncio.subprocess.Process) -> None:
@@ -193,10 +194,9 @@ class _Output:
 
     @property
     def said(self) -> str:
-        """Return it in one line, to be put behind a sentence."""
+        """Return it in one line."""
         self._take()
-        words = " ".join(self._kept.decode(errors="replace").split())
-        return f": {words}" if words else ""
+        return " ".join(self._kept.decode(errors="replace").split())
 
     def _take(self) -> None:
         with suppress(BlockingIOError):

@@ -94,4 +94,10 @@ def _history(entries: tuple[Entry, ...], clock: Clock, count: str) -> Value | Ve
 def _entry(entry: Entry, clock: Clock) -> dict[str, Any]:
     vip, host = entry.holder or (None, None)
     value = {**asdict(entry), "at": clock.local(entry.at), "holder": host, "vip": vip}
-    return {**value, "steps": list(entry.steps), "orders": list(entry.orders)}
+    del value["epoch"], value["number"]
+    return {
+        **value,
+        "position": str(entry.position),
+        "steps": list(entry.steps),
+        "orders": list(entry.orders),
+    }
