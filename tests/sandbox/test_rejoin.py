@@ -350,7 +350,7 @@ def test_a_mysql_master_gets_its_data_by_the_clone_plugin(mysql: Kept) -> None:
     "cell",
     [
         Cell(Step.FETCH, Moment.WITHIN, "kill-donor"),
-        Cell(Step.SWAP, Moment.AFTER, "power-off"),
+        Cell(Step.SWAP, Moment.BEFORE, "power-off"),
         Cell(Step.CATCH_UP, Moment.BEFORE, "cut"),
         Cell(Step.FETCH, Moment.BEFORE, DISK),
     ],

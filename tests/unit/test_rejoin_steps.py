@@ -394,3 +394,23 @@ def spoilt_copy(pair: Pair) -> Callable[[Journal], Journal]:
         return journal
 
     return copy
+
+
+def test_a_server_that_a_boot_has_started_on_the_old_data_is_stopped_before_they_are_put_away(
+    pair: Pair,
+) -> None:
+    """The machine lost power when the renames were about to begin."""
+    pair.folder.lock()
+    steps, journal = pair.steps(), pair.journal()
+    for step in ORDER[: ORDER.index(Step.SWAP)]:
+        journal = steps.do(step, journal.begin(step)).finish(step)
+    pair.folder.keep(journal.begin(Step.SWAP))
+    steps.close()
+    pair.control.start()
+    wait(lambda: answers(pair.db1))
+    opened = pair.folder.open_job()
+    assert opened is not None
+    ended = run(pair.steps(), pair.folder, opened.again(), pair.said.append)
+    assert (ended.status, ended.why) == (Status.DONE, "")
+    assert pair.control.processes(), "it runs on the copy"
+    assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "newer"]

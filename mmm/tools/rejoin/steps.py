@@ -121,6 +121,7 @@ class Steps:
             case Step.STOP:
                 return self._stop(journal)
             case Step.SWAP:
+                self._means.control.stop()  # a machine that has booted since has started it on the old data
                 swap.perform(journal.moves)
                 return journal
             case Step.START:
@@ -205,6 +206,8 @@ class Steps:
             folder = Path(str(server.query("SELECT @@global.datadir AS folder")[0]["folder"])).resolve()
             if folder != Path(journal.datadir):
                 raise StepError(f"the server of {journal.host} runs on {folder}, not on {journal.datadir}")
+            if not self._means.control.processes():
+                raise StepError(f"the server of {journal.host} that answers does not run on {folder}")
             if access(server).writable:
                 raise StepError(
                     f"the server of {journal.host} takes writes after its start: write read_only=1 into its my.cnf"
