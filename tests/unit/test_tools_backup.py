@@ -1,5 +1,6 @@
 """Backups of a real server: made whole or not at all, tried by a server that runs on them, kept as long as told."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -106,6 +107,16 @@ def test_a_tool_that_is_ended_leaves_no_backup_and_the_next_one_clears_up(host: 
     assert ran.status == 0, ran
     assert not parts[0].exists()
     assert [name.endswith(".part") for name in folders(backups)] == [False]
+
+
+@pytest.mark.mysql
+def test_what_a_server_still_runs_on_is_not_removed_under_it(host: Machine) -> None:
+    part = host.folder / "held/db2-20260101-000000.part"
+    (part / "data").mkdir(parents=True)
+    with (part / "data/ibdata1").open("wb"):
+        ran = host.run("backup", "--dest-dir", str(part.parent))
+    assert (ran.status, f"process {os.getpid()}" in ran.err) == (3, True), ran
+    assert part.is_dir()
 
 
 def folders(place: Path) -> list[str]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmm.process.file_owner import holders
 from mmm.process.to_disk import settle
 from mmm.tools.kept.facts import Facts, FactsError, decode, decode_classic
 
@@ -18,6 +19,7 @@ STATUS, CLASSIC, METHOD, OPTIONS = "status.json", "status.txt", "copy_method.txt
 LOCK = ".mmm_backup.lock"
 STAMP = "%Y%m%d-%H%M%S"
 DAY = 86_400.0
+_FIRST_FILE = "ibdata1"
 _NAME = re.compile(r"(?P<host>[A-Za-z0-9_][A-Za-z0-9_.-]*)-(?P<stamp>[0-9]{8}-[0-9]{6})")
 
 
@@ -72,11 +74,17 @@ def locked(folder: Path, *, beside: bool = False) -> Iterator[None]:
 
 
 def clear(folder: Path) -> tuple[str, ...]:
-    """Remove what runs that were broken off have left in a folder that is locked; returns the names."""
+    """Remove what runs that were broken off have left in a folder that is locked; returns the names.
+
+    Raises TakenError where a server that was tried on it has not ended yet.
+    """
     found = [
         path for path in sorted(folder.glob(f"*{PART}")) if _NAME.fullmatch(path.name.removesuffix(PART))
     ]
     for path in found:
+        for file in path.rglob(_FIRST_FILE):
+            if pids := holders(file):
+                raise TakenError(f"process {pids[0]}, a server that was tried on {path}, has not ended yet")
         shutil.rmtree(path)
     return tuple(path.name for path in found)
 
