@@ -34,7 +34,8 @@ from mmm.wire.rejoin import CLONE
 HOST, DONOR = "db3", "db2"
 LIMIT = 120.0
 _TRANSACTIONS = 2
-_TRIES = 4
+_TRIES = 10
+"""Runs of the command: the first may be refused, for the agent of a host that has booted knows no active master yet."""
 _CUT = 3.0
 """Seconds for which the host is cut off, or stands still, unless the tool ends before."""
 _SMALL, _SMALL_MB = "/run/small", 1024
