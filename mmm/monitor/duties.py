@@ -96,7 +96,7 @@ def _monitor(conf: Cluster) -> Monitor:
 async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
     """Run the monitor until TERM; returns 0, or 1 when its port, its TLS files or raw sockets cannot be had.
 
-    `ready` is called once it is known that they can.
+    `ready` is called once mmm_control is answered.
     """
     for warning in conf.warnings:
         log.warning("%s", warning)
@@ -118,8 +118,7 @@ async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
         async with Pinger() as pinger:
             see_free(monitor.ip, monitor.port)
             tls.server_context(conf.socket)
-            ready()
-            await _watch(conf, monitor, pinger)
+            await _watch(conf, monitor, pinger, ready)
     except asyncio.CancelledError:
         log.info("stopping: roles stay where they are")
     except tls.TlsError as error:
@@ -131,7 +130,7 @@ async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
     return 0
 
 
-async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
+async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger, ready: Callable[[], None]) -> None:
     lead = Lead(0, authority(monitor.ip, monitor.port), secrets.token_hex(8))
     agents = Agents(tls.client_context(conf.socket), lead, conf)
     checks = Checks(conf, pinger)
@@ -142,6 +141,7 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
             async with serve_control(
                 monitor, server_tls, waits_for_network(monitor), allowed(conf), admission
             ):
+                ready()
                 await witnesses.wait_for_network(conf, monitor, pinger)
         stored = witnesses.read_stored(Path(monitor.status_path))
         trusted = () if up else startup.in_use(stored)
@@ -156,6 +156,7 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger) -> None:
         log.info("%s", sentence(conf))
         collect_seldom()
         async with serve_control(monitor, server_tls, shell.command, allowed(conf), admission):
+            ready()
             await shell.run()
     finally:
         checks.close()

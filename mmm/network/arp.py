@@ -12,7 +12,6 @@ import math
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from mmm.network.packet_filter import ETHERNET
+from mmm.own_module import own_module
 
 EARLY = (0.0, 0.2, 1.0, 2.0, 5.0, 10.0)
 """Seconds after binding at which a VIP is announced; see `moments`."""
@@ -155,7 +155,7 @@ def _made(ips: Iterable[str], mac: str) -> dict[tuple[str, str], _Frames]:
     """Return the frames for addresses at a MAC; raises OSError."""
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "mmm.network.frames", mac, *ips],
+            own_module("mmm.network.frames", mac, *ips),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=BUILD_LIMIT,
         )  # fmt: skip
     except subprocess.SubprocessError as error:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mmm import __version__
 from mmm.process.cluster import split_cluster
+from mmm.process.version import Version
 
 
 class Arguments(NamedTuple):
@@ -43,7 +43,7 @@ def parse(program: str, argv: Sequence[str]) -> Arguments:
     parser.add_argument(
         "--print-conf", action="store_true", help="print the effective conf, passwords hidden, and exit"
     )
-    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
+    parser.add_argument("--version", action=Version)
     parser.add_argument("--help", action="help", help="print this and exit")
     cluster, rest = split_cluster(parser, argv)
     return Arguments(cluster, **vars(parser.parse_args(rest)))

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mmm.config.names import Program
 from mmm.process import arguments, tls
 from mmm.process.inspection import Inspect, Inspection
 from mmm.process.logs import replacement_problem
+from mmm.process.manager import Manager, started_by
 from mmm.process.service import Service, serve
 from mmm.process.watchdog import Ward
 
@@ -64,6 +66,7 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
     except tls.TlsError as error:
         print(error, file=sys.stderr)
         return USAGE
+    manager = started_by()
     if args.print_conf:
         print(config.effective(conf), end="")
         return 0
@@ -78,6 +81,7 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
         debug=conf.debug,
         conf_dir=conf.path.parent,
         logs=conf.logs if daemon.kind != "CONTROL" else (),  # they are the monitor's
+        manager=manager,
     )
     found = duties.inspect(conf)
     for line in found.errors:
@@ -87,7 +91,13 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
     if args.check:
         return _say_check(conf, service, found)
     ward = duties.ward(conf)
-    return serve(service, lambda ready: asyncio.run(duties.work(conf, ward, ready)), ward)
+    return serve(service, lambda ready: asyncio.run(_work(duties.work(conf, ward, ready), manager)), ward)
+
+
+async def _work(work: Coroutine[Any, Any, int], manager: Manager | None) -> int:
+    """Return what `work` does; the service manager is told meanwhile that the loop turns."""
+    with manager.fed() if manager else nullcontext():
+        return await work
 
 
 def _say_check(conf: Cluster, service: Service, found: Inspection) -> int:

@@ -2,7 +2,8 @@
 
 `serve()` is called by the program that the admin started. In the background that program waits until the
 worker runs, and exits with a status that says so. In the foreground (`--foreground` for supervisors, which
-restart by themselves, or `debug 1`) there is no angel: the worker runs in the calling process.
+restart by themselves, or `debug 1`) there is no angel: the worker runs in the calling process. A service manager that
+waits to hear when the daemon is ready (systemd's Type=notify) gets the angel in the foreground, and its worker.
 """
 
 import logging
@@ -25,6 +26,7 @@ from mmm import __version__
 from mmm.config.model import LogFile
 from mmm.process.angel import HANDLERS, SIGNALS, run, supervise
 from mmm.process.logs import LOG_DIR, LogError, LogSetup, catch_strays, set_up, shut_down
+from mmm.process.manager import Manager
 from mmm.process.pidfile import Keeper, StartError, claim, hold_lock, release
 from mmm.process.restart import Policy
 from mmm.process.watchdog import Ward, no_ward
@@ -64,6 +66,7 @@ class Service:
     logs: tuple[LogFile, ...] = ()
     log_dir: Path = LOG_DIR
     limits: Limits = Limits()
+    manager: Manager | None = None
 
     @property
     def name(self) -> str:
@@ -94,6 +97,8 @@ def serve(service: Service, worker: Worker, ward: Ward | None = None) -> int:
     _fill_standard_streams()
     if not service.in_foreground:
         return _in_background(service, worker, ward or no_ward())
+    if service.manager and not service.debug:
+        return _under_manager(service, worker, ward or no_ward(), service.manager)
     try:
         with _context(service, _say):
             return run(lambda: worker(_nothing))
@@ -123,6 +128,29 @@ def _in_background(service: Service, worker: Worker, ward: Ward) -> int:
         os.close(reader)
 
 
+def _under_manager(service: Service, worker: Worker, ward: Ward, manager: Manager) -> int:
+    """Return the exit status of the angel; runs in the process that the manager has started."""
+    begun = _Begun()
+
+    def ready() -> None:
+        begun.running()
+        manager.tell("READY=1")
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        with _context(service, _say):
+            return _guarded(service, lambda: worker(ready), ward, begun)
+    except StartError as error:
+        _say(f"{service.program}: {error}")
+    return 1
+
+
+def _guarded(service: Service, worker: Callable[[], int], ward: Ward, begun: "_Begun") -> int:
+    """Return the exit status of the angel, which this process is from now on."""
+    duties = ward, Keeper(service.pid_path, service.limits.keep)
+    return supervise(worker, service.limits.restart, service.limits.stop, begun.is_ready, duties)
+
+
 def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
     """Return the exit status of the angel; runs in the child that becomes it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -134,8 +162,7 @@ def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
 
     try:
         with _context(service, tell.warning, writer):
-            duties = ward, Keeper(service.pid_path, service.limits.keep)
-            status = supervise(alone, service.limits.restart, service.limits.stop, tell.is_ready, duties)
+            status = _guarded(service, alone, ward, tell)
             if not tell.is_ready():
                 tell.failure(f"ended before it was ready; see {service.log_dir / service.name}.log")
             return status
@@ -184,15 +211,27 @@ def _one_copy(service: Service, tell: Tell) -> Iterator[None]:
             release(service.pid_path)
 
 
-class _Report:
-    """The daemon's end of the pipe to the program that started it; lines are `KIND text`.
+class _Begun:
+    """Whether a worker was ever ready, in memory that the angel and its worker have in common."""
 
-    The angel and its worker share it: whether a worker was ready stands in memory that both have.
-    """
+    def __init__(self) -> None:
+        self._ready = mmap.mmap(-1, 1)
+
+    def running(self) -> None:
+        """Take note that a worker is ready."""
+        self._ready[0] = 1
+
+    def is_ready(self) -> bool:
+        """Tell whether a worker has said that it is ready."""
+        return self._ready[0] == 1
+
+
+class _Report(_Begun):
+    """The daemon's end of the pipe to the program that started it; lines are `KIND text`."""
 
     def __init__(self, descriptor: int) -> None:
+        super().__init__()
         self._descriptor: int | None = descriptor
-        self._ready = mmap.mmap(-1, 1)
 
     def warning(self, text: str) -> None:
         """Have the starting program print `text`."""
@@ -207,12 +246,12 @@ class _Report:
         """Have the starting program end well."""
         if not self.is_ready():
             self._write("running")
-            self._ready[0] = 1
+            super().running()
         self.close()
 
     def is_ready(self) -> bool:
         """Tell whether a worker has said that it is ready."""
-        ready = self._ready[0] == 1
+        ready = super().is_ready()
         if ready:
             self.close()
         return ready

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from mmm.own_module import own_module
 from mmm.proving import workload
 from mmm.proving.announced import Announced
 from mmm.proving.losses import Losses
@@ -25,7 +26,7 @@ from mmm.proving.workload import COUNTER_TABLE, DATABASE, DEED_TABLE
 from mmm.sandbox.apart import LIMIT, come_apart, out_of_use, reunite, whole_again
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
-from mmm.sandbox.machines.machine import SandboxError, python
+from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.sql import quoted
 from mmm.sandbox.semi_sync import only_masters_acknowledge
 from mmm.sandbox.trouble.faults import heal
@@ -83,7 +84,9 @@ class Clients:
         """Of each outcome, the deeds with their kinds."""
         self._sandbox = sandbox
         plan = Plan(str(run), layout.writer_ip, port, clients=_CLIENTS)
-        self._program = Started(sandbox.client.enter(python("mmm.proving.workload", plan.text())), self._take)
+        self._program = Started(
+            sandbox.client.enter(own_module("mmm.proving.workload", plan.text())), self._take
+        )
         self._acknowledged = 0
         self._over = ""
 

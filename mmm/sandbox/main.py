@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mmm import __version__
+from mmm.process.version import Version
 from mmm.proving.chaos import history
 from mmm.proving.chaos.command import Wanted, chaos, judged
 from mmm.sandbox.cluster import Sandbox, names
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="mmm_sandbox",
         description="A whole MMM cluster of real servers on this machine, to rehearse with.",
     )
-    parser.add_argument("--version", action="version", version=f"mmm_sandbox {__version__}")
+    parser.add_argument("--version", action=Version)
     parser.add_argument("--name", default=argparse.SUPPRESS, help=f"which sandbox (default: {DEFAULT})")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 

@@ -250,7 +250,10 @@ def test_print_conf_is_a_whole_conf_without_passwords(sandbox: Sandbox, machine:
 
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_version_and_wrong_usage(sandbox: Sandbox, daemon: str) -> None:
-    assert re.fullmatch(rf"{daemon} \d+\.\d+\.\d+\n", run(sandbox, "db1", daemon, "--version").stdout)
+    assert re.fullmatch(
+        rf"{daemon} \d+\.\d+\.\d+( \(commit [0-9a-f]+(-dirty)?\))?\n",
+        run(sandbox, "db1", daemon, "--version").stdout,
+    )
     assert run(sandbox, "db1", daemon, "--frobnicate").returncode == 2
     missing = run(sandbox, "db1", daemon, "@C9", "--check")
     assert missing.returncode == 2

@@ -16,6 +16,7 @@ from typing import NoReturn
 from mmm.clock import clock
 from mmm.config.model import LogFile
 from mmm.process.log_queue import queued
+from mmm.process.manager import started_by
 from mmm.process.restart import Policy
 from mmm.process.service import Limits, Service, serve
 from mmm.process.watchdog import GRACE, NONE, Ward
@@ -123,12 +124,13 @@ sys.exit(
             folder,
             blocks(),
             folder / "log",
-            Limits(
+            limits=Limits(
                 lock=float(given.get("lock", 5)),
                 stop=float(given.get("stop", 20)),
                 keep=float(given.get("keep", 5)),
                 restart=Policy(failures=int(given.get("failures", 10)), delay=float(given.get("delay", 10))),
             ),
+            manager=started_by(),
         ),
         worker,
         ward,

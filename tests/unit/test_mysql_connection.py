@@ -161,7 +161,8 @@ def test_any_error_packet_proves_the_server_alive(number: int, kind: ErrorKind) 
     with listener(turn_away) as address:
         error = failure(address, 5.0)
     assert (error.kind, error.number, error.server_alive) == (kind, number, True)
-    assert text in error.text
+    cut = 6 if pymysql.VERSION < (1, 1) else 0  # it takes six letters for an SQLSTATE
+    assert text[cut:] in error.text
 
 
 def test_a_fault_of_this_machine_says_nothing_against_the_server() -> None:

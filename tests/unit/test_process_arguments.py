@@ -1,10 +1,12 @@
 """The daemons' command line."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from mmm.process.arguments import Arguments, parse
+from mmm.process.version import version
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,18 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         parse("mmm_agentd", ["--version"])
     assert end.value.code == 0
-    assert capsys.readouterr().out == "mmm_agentd 3.0.0\n"
+    assert capsys.readouterr().out.split()[:2] == ["mmm_agentd", "3.0.0"]
+
+
+def test_a_clone_says_its_commit_and_an_installation_does_not(tmp_path: Path) -> None:
+    assert version(tmp_path) == "3.0.0"
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    commit = subprocess.run(
+        [*git, "rev-parse", "--short=10", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert version(tmp_path) == f"3.0.0 (commit {commit})"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Has this host rebuilt when the monitor orders it: `mmm_rejoin` is started as a process of its own.
 
-That is in a session of its own, under systemd in a scope of its own: it goes on whatever becomes of the agent.
+That is in a session of its own, under systemd in a unit of its own: it goes on whatever becomes of the agent, and has
+the rights that it needs and the agent does not.
 """
 
 import asyncio
@@ -8,13 +9,13 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 from mmm.agent.act.replies import Replies
 from mmm.config.model import Cluster
+from mmm.own_module import own_module
 from mmm.process.job_answer import read
 from mmm.wire import why
 from mmm.wire.agent import Request, WireError
@@ -23,7 +24,7 @@ from mmm.wire.rejoin import NOT_ALLOWED, NOT_REBUILT, Came, Wanted, came_fields,
 LIMIT = 30.0
 """Seconds in which the tool has looked at all servers, and says whether it begins."""
 _SYSTEMD = Path("/run/systemd/system")
-_PROGRAM = ("-m", "mmm.tools.rejoin.command", "--ordered")
+_PROGRAM = ("mmm.tools.rejoin.command", "--ordered")
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class RejoinOrder:
 
     def _start(self, wanted: Wanted) -> Came:
         """Start the tool and return its first word; blocks."""
-        argv = [*_apart(), sys.executable, *_PROGRAM, "--config", str(self._tools_conf()), *_options(wanted)]
+        argv = [*_apart(), *own_module(*_PROGRAM, "--config", str(self._tools_conf()), *_options(wanted))]
         try:
             process = subprocess.Popen(
                 argv,
@@ -123,4 +124,4 @@ def _apart() -> tuple[str, ...]:
     program = shutil.which("systemd-run")
     if not os.environ.get("MMM_UNIT") or program is None or not _SYSTEMD.is_dir():
         return ()
-    return (program, "--scope", "--quiet", "--collect", "--description=mmm_rejoin")
+    return (program, "--pipe", "--quiet", "--collect", "--description=mmm_rejoin")

@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from mmm.agent.stream.order import Order, encode
 from mmm.agent.stream.producers import PRODUCERS
 from mmm.config.model import Cluster
 from mmm.network.line_server import Peer
+from mmm.own_module import own_module
 from mmm.wire import why
 from mmm.wire.agent import Request, WireError
 from mmm.wire.stream import BUSY, NO_PROVIDER, NO_TLS, WAIT, Asked, asked_stream
@@ -118,7 +118,7 @@ class Streams:
         try:
             with connection:
                 self._process = process = subprocess.Popen(
-                    [sys.executable, "-m", "mmm.agent.stream.serve", str(connection.fileno())],
+                    own_module("mmm.agent.stream.serve", str(connection.fileno())),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,

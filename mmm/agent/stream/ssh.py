@@ -36,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     words = list(sys.argv[1:] if argv is None else argv)
     wanted = os.environ.get("SSH_ORIGINAL_COMMAND")
-    asked = words[-2:] if wanted is None else shlex.split(wanted)[-2:]
-    options = words[:-2] if wanted is None else words
+    by_hand = wanted is None and len(words) > 1
+    asked = words[-2:] if by_hand else shlex.split(wanted or "")[-2:]
+    options = words[:-2] if by_hand else words
     args = arguments.parse(STREAM_PROGRAM, options)
     try:
         conf = config.load(args.config, "AGENT", cluster=args.cluster, name="mmm_agent")

@@ -17,9 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import pymysql
+from pymysql.constants import CLIENT, CR
 from pymysql.cursors import DictCursor
 
 from mmm.mysql.flavour import Flavour, detect
@@ -41,6 +42,18 @@ __all__ = [
     "login",
     "tls_context",
 ]
+
+if TYPE_CHECKING:
+
+    class _PyMysql(pymysql.connections.Connection[DictCursor]):
+        """What its stubs leave out."""
+
+        server_capabilities: int
+
+        def _request_authentication(self) -> None: ...
+
+else:
+    _PyMysql = pymysql.connections.Connection
 
 _GOODBYE = 0.2
 
@@ -242,11 +255,25 @@ def login(sock: Limited, address: Address, timeout: float, context: LimitedConte
     return Connection(address, timeout, session, limits)
 
 
+class _Session(_PyMysql):
+    """A PyMySQL connection that says nothing in the clear where TLS is demanded.
+
+    Before 1.2, which Debian 12 and 13 have, PyMySQL goes on without TLS when the server offers none.
+    """
+
+    def _request_authentication(self) -> None:
+        if self.ssl and not self.server_capabilities & CLIENT.SSL:
+            raise pymysql.err.OperationalError(
+                CR.CR_SSL_CONNECTION_ERROR, "SSL is required but the server doesn't support it"
+            )
+        super()._request_authentication()
+
+
 def _session(
     address: Address, timeout: float, context: LimitedContext | None
 ) -> "pymysql.connections.Connection[DictCursor]":
     """Return a PyMySQL connection that is not connected: it gets a socket of ours."""
-    return pymysql.connections.Connection(
+    return _Session(
         host=address.ip,
         port=address.port,
         user=address.user,

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from pymysql.connections import Connection
 
+from mmm.own_module import own_module
 from mmm.proving.announced import Announced
 from mmm.proving.chaos.client import LIMIT, PERIOD, TABLE
 from mmm.proving.chaos.history import (
@@ -30,7 +31,7 @@ from mmm.proving.vip_clients import Plan
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import addresses, sql
 from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER
-from mmm.sandbox.machines.machine import SandboxError, python
+from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.witness.logs import Logs
 
 _NAP = 0.05
@@ -202,7 +203,7 @@ class Writers:
 
     def __enter__(self) -> Self:
         for name, plan in self._plans.items():
-            argv = self._sandbox.machine(name).enter(python("mmm.proving.chaos.client", plan.text()))
+            argv = self._sandbox.machine(name).enter(own_module("mmm.proving.chaos.client", plan.text()))
             with (self._folder / f"rows.{name}").open("wb") as out:
                 self._children[name] = subprocess.Popen(
                     argv, stdin=subprocess.PIPE, stdout=out, start_new_session=True

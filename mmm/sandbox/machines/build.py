@@ -189,7 +189,9 @@ def program(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.is_file() else shutil.which(name)
     if found is None:
-        raise SandboxError(f"{name} is not installed: `make install` in the tree, or pip install mysql-mmm")
+        raise SandboxError(
+            f"{name} is not installed: `make install` in the tree, or install the package mysql-mmm-sandbox"
+        )
     return found
 
 

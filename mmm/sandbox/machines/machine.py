@@ -11,7 +11,6 @@ import os
 import shlex
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -231,11 +230,6 @@ class Machine:
 def _nearest(directory: str) -> str:
     """Return the nearest directory above that is there."""
     return next(str(parent) for parent in Path(directory).parents if parent.is_dir())
-
-
-def python(module: str, *args: str) -> list[str]:
-    """Return the command line that runs a module of ours with this interpreter."""
-    return [sys.executable, "-m", module, *args]
 
 
 def _unshare() -> list[str]:

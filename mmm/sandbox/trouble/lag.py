@@ -13,9 +13,10 @@ from typing import Any
 
 import pymysql
 
+from mmm.own_module import own_module
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER, TICK_TABLE
-from mmm.sandbox.machines.machine import Machine, NotInTimeError, python
+from mmm.sandbox.machines.machine import Machine, NotInTimeError
 
 MODULE = "mmm.sandbox.trouble.lag"
 _VARIABLE = "default_week_format"
@@ -34,7 +35,7 @@ def slow_down(machine: Machine, writer_ip: str, port: int) -> None:
     sql.execute(machine, [_SLOW])
     log = machine.home / "lag.log"
     log.unlink(missing_ok=True)
-    machine.spawn(python(MODULE, writer_ip, str(port)), log=log)
+    machine.spawn(own_module(MODULE, writer_ip, str(port)), log=log)
     deadline = time.monotonic() + _BEGIN
     while not (log.exists() and _WRITTEN in log.read_text()):
         if time.monotonic() > deadline:

@@ -19,10 +19,11 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from mmm.own_module import own_module
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.data import PROBE_TABLE
-from mmm.sandbox.machines.machine import SandboxError, python
+from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.witness.probe_client import Plan
 
 Event = Mapping[str, Any]
@@ -148,7 +149,7 @@ class Probe:
 
     def start(self) -> None:
         """Start writing; returns when the first row is acknowledged. Raises SandboxError."""
-        argv = self._sandbox.client.enter(python("mmm.sandbox.witness.probe_client", self.plan.text()))
+        argv = self._sandbox.client.enter(own_module("mmm.sandbox.witness.probe_client", self.plan.text()))
         self._child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             start_new_session=True,

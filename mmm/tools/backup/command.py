@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from mmm import __version__
 from mmm.config import load as config
 from mmm.config.model import Cluster, CopyMethod
 from mmm.mysql.session.connection import MysqlError
 from mmm.process.cluster import split_cluster
+from mmm.process.version import Version
 from mmm.tools.backup import make
 from mmm.tools.backup.donor import NoDonor, Why, choose
 from mmm.tools.backup.snapshot import lacks
@@ -288,7 +288,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--expire", action="store_true", help="only remove what --keep and --keep-days do not keep")
     add("--dry-run", action="store_true", help="say what would be done, change nothing")
     add("--check", action="store_true", help="read the conf, report all errors, and exit")
-    add("--version", action="version", version=f"mmm_backup {__version__}")
+    add("--version", action=Version)
     add("--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
     return _Arguments(cluster, **vars(parser.parse_args(rest)))

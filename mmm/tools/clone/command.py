@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from mmm import __version__
 from mmm.config import load as config
 from mmm.config.model import Cluster
 from mmm.process.cluster import split_cluster
+from mmm.process.version import Version
 from mmm.tools.backup.command import load_conf
 from mmm.tools.clone.modes import CloneMode, contradiction, mode_of, refusals
 from mmm.tools.clone.user_tables import user_tables
@@ -164,7 +164,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--dry-run", action="store_true", help="say what would be done, change nothing")
     add("--yes", action="store_true", help="go on though the data folder holds tables of users")
     add("--check", action="store_true", help="read the conf, report all errors, and exit")
-    add("--version", action="version", version=f"mmm_clone {__version__}")
+    add("--version", action=Version)
     add("--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
     return _Arguments(cluster, **vars(parser.parse_args(rest)))

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from mmm import __version__
 from mmm.config import load as config
 from mmm.config.model import Cluster
 from mmm.process.cluster import split_cluster
 from mmm.process.job_answer import Answer
 from mmm.process.tls import TlsError
+from mmm.process.version import Version
 from mmm.tools.program import LOG, end_as_by_interrupt, log_to, say, tell
 from mmm.tools.provider.table import rewinds
 from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
@@ -245,7 +245,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         "--lose-extra", metavar="HOST", help="go on where what only this host has cannot be saved: name it"
     )
     parser.add_argument("--ordered", action="store_true", help=argparse.SUPPRESS)  # by this host's agent
-    parser.add_argument("--version", action="version", version=f"mmm_rejoin {__version__}")
+    parser.add_argument("--version", action=Version)
     parser.add_argument("--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
     return _Arguments(cluster, **vars(parser.parse_args(rest)))
