@@ -100,7 +100,7 @@ def _sections() -> Iterator[str]:
         if section.old_only:
             continue
         yield f"## {_title(section)}\n"
-        needed = f" Required by {_listed(section.required)}." if section.required else ""
+        needed = f" Required by {listed(section.required)}." if section.required else ""
         yield f"{section.text}{needed}\n"
         yield "| key | value | default | required by | |\n|---|---|---|---|---|"
         yield from (_row(key) for key in section.keys if key.kind != "ignored")
@@ -116,13 +116,14 @@ def _title(section: Section) -> str:
 def _row(key: Key) -> str:
     value = sample(key).replace("|", "`, `")
     default = f"`{key.default}`" if key.default else ""
-    required = _listed(key.required) if key.required else ""
+    required = listed(key.required) if key.required else ""
     if key.needed_if:
         required = f"with `{' '.join(key.needed_if).removesuffix(' 1')}`"
     return f"| `{key.name}` | `{value}` | {default} | {required} | {key.text} |"
 
 
-def _listed(letters: str) -> str:
+def listed(letters: str) -> str:
+    """Return the programs that letters of the table stand for."""
     return "all" if letters == EVERY else ", ".join(_PROGRAMS[letter] for letter in letters)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
-from mmm import __version__
 from mmm.config.endpoint import Endpoint, find_monitor
 from mmm.config.tree import ConfError
 from mmm.control.connection import NoAnswerError, Wrap, ask, tls
@@ -27,6 +26,11 @@ OK, REFUSED, USAGE, NO_ANSWER = 0, 1, 2, 3
 def main() -> int:
     """Run mmm_control with the arguments of the process; returns its exit status."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if sys.argv[1:2] == ["--complete"]:
+        from mmm.control.completion import complete  # noqa: PLC0415 - for the shell alone
+
+        print(complete(sys.argv[2:]), flush=True)
+        return OK
     arguments = _arguments(sys.argv[1:])
     command, form = arguments.command, arguments.format
     if command == [STATUS] and form == "text":
@@ -122,6 +126,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     import argparse  # noqa: PLC0415 - a command without options is ready sooner
 
     from mmm.process.cluster import split_cluster  # noqa: PLC0415
+    from mmm.process.version import Version  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
         prog="mmm_control",
@@ -136,7 +141,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         "--config", metavar="FILE", help="read this conf file instead of looking for mmm_mon.conf"
     )
     parser.add_argument("--format", choices=FORMS, default="text", help="form of the answers (default: text)")
-    parser.add_argument("--version", action="version", version=f"mmm_control {__version__}")
+    parser.add_argument("--version", action=Version)
     parser.add_argument("--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
     arguments, command = parser.parse_known_args(rest)

@@ -103,8 +103,9 @@ def test_it_installs_programs_scripts_settings_and_examples(machine: Machine) ->
         assert script.read_text() == (TREE / "init.d" / name).read_text()
         assert script.stat().st_mode & 0o777 == 0o755
         assert (machine.root / "etc/default" / name).is_file()
-        unit = machine.root / "usr/lib/systemd/system" / f"{name}.service"
-        assert f"ExecStart=/etc/init.d/{name} start" in unit.read_text().splitlines()
+        for unit in (f"{name}.service", f"{name}@.service"):
+            there = machine.root / "usr/lib/systemd/system" / unit
+            assert there.read_text() == (TREE / "systemd" / unit).read_text()
     etc = machine.root / "etc/mysql-mmm"
     assert sorted(path.name for path in etc.iterdir()) == sorted(CONFS)
     assert {path.stat().st_mode & 0o777 for path in etc.iterdir()} == {0o640}

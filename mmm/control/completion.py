@@ -1,0 +1,127 @@
+"""What may stand next on a command line of mmm_control, for the shell's completion.
+
+It follows from the list of commands that `help` prints, and from the names in the conf.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from mmm.config.files import SEARCH, Disk
+from mmm.config.names import CHECK_NAMES
+from mmm.config.tree import ConfError
+from mmm.config.validate import load_settings
+from mmm.control.forms import FORMS
+from mmm.wire.command import HELP
+
+Names = Mapping[str, Sequence[str]]
+"""What may stand for `<host>`, `<role>` and so on, by the word between the brackets."""
+
+_OPTIONS = {"--config": (), "--format": FORMS, "--version": (), "--help": ()}
+"""The options before the command, and what may follow them."""
+_TEXT_COLUMN = 38
+_LINE = re.compile(r"^ {4}(\S.*?) +- (.+)$|^ {4}(\S.*)$")
+
+
+class Command(NamedTuple):
+    """A row of the list: a command as it is written, and what it does."""
+
+    written: str
+    does: str
+
+    @property
+    def words(self) -> list[str]:
+        """Return its name, its options, and what stands for the words of the user."""
+        return self.written.replace("[", " ").replace("]", " ").split()
+
+
+def commands() -> Iterator[Command]:
+    """Yield the rows of the list, in its order."""
+    written, does = "", ""
+    for line in HELP.splitlines()[1:]:
+        if line.startswith(" " * _TEXT_COLUMN):
+            does = f"{does} {line.strip().removeprefix('- ')}".strip()
+            continue
+        if written:
+            yield Command(written, does)
+        found = _LINE.match(line)
+        written, does = (found[1] or found[3], found[2] or "") if found else ("", "")
+    if written:
+        yield Command(written, does)
+
+
+def complete(typed: Sequence[str]) -> str:
+    """Return, a line each, what may follow the words that were typed after `mmm_control`."""
+    cluster, config, words = None, None, list(typed)
+    while words and words[0].startswith(("@", "-")):
+        option = words.pop(0)
+        if option.startswith("@"):
+            cluster = option[1:]
+        elif option in {"--config", "--format"}:
+            if not words:
+                return "\n".join(_OPTIONS[option])
+            value = words.pop(0)
+            config = value if option == "--config" else config
+    found = candidates(words, names_of(config, cluster))
+    return "\n".join([*found, *(() if words else _OPTIONS)])
+
+
+def names_of(config: str | None, cluster: str | None, directories: Sequence[str] = SEARCH) -> Names:
+    """Return the names that the conf has; none where it cannot be read, as by a user who is not root."""
+    try:
+        world = load_settings(Disk(directories), config, "CONTROL", cluster, "mmm_mon")
+    except ConfError:
+        return {"check": CHECK_NAMES}
+    named = {kind: [name for name in world[kind] if name not in {"", "default"}] for kind in ("host", "role")}
+    vips = [vip for role in named["role"] for vip in world.value("role", role, "ips") or ()]
+    return {**named, "ip": [str(vip) for vip in vips], "check": CHECK_NAMES}
+
+
+def candidates(typed: Sequence[str], names: Names) -> list[str]:
+    """Return what may follow the words that were `typed`, the command's name first among them."""
+    if not typed:
+        return list(dict.fromkeys(command.words[0] for command in commands()))
+    found: dict[str, None] = {}
+    options = {word for word in typed if word.startswith("--")}
+    for command in commands():
+        if command.words[0] == typed[0] and options <= set(command.words):
+            found |= dict.fromkeys(_next(command.words[1:], typed[1:], names))
+    return list(found)
+
+
+def _next(pattern: Sequence[str], typed: Sequence[str], names: Names) -> Iterator[str]:
+    values = {word: pattern[at + 1] for at, word in _options(pattern) if _takes_value(pattern, at)}
+    if typed and typed[-1] in values:
+        yield from _named(values[typed[-1]], names)
+        return
+    options = [word for _, word in _options(pattern)]
+    yield from (word for word in options if word not in typed)
+    places = [word for at, word in enumerate(pattern) if _is_place(pattern, at, values)]
+    used = [word for at, word in enumerate(typed) if _is_place(typed, at, values)]
+    if len(used) < len(places):
+        yield from _named(places[len(used)], names)
+
+
+def _options(pattern: Sequence[str]) -> list[tuple[int, str]]:
+    return [(at, word) for at, word in enumerate(pattern) if word.startswith("--")]
+
+
+def _takes_value(pattern: Sequence[str], at: int) -> bool:
+    """Tell whether what follows an option is its own: the last word of a command is the command's."""
+    return (
+        at + 2 < len(pattern)
+        and not pattern[at + 1].startswith("--")
+        and pattern[at] in {"--from", "--lose-extra"}
+    )
+
+
+def _is_place(words: Sequence[str], at: int, values: Mapping[str, str]) -> bool:
+    return not words[at].startswith("--") and (at == 0 or words[at - 1] not in values)
+
+
+def _named(place: str, names: Names) -> Iterator[str]:
+    for word in place.split("|"):
+        if word.startswith("<"):
+            yield from names.get(word.strip("<>"), ())
+        else:
+            yield word
