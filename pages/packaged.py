@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmm import __version__
-from mmm.config.keys import SECTIONS, Key
+from mmm.config.key import Key
+from mmm.config.keys import SECTIONS
 from mmm.config.kinds import sample
 from mmm.control.completion import commands
 from pages.configuration import HEAD, listed
