@@ -81,20 +81,18 @@ MOVES ?= 200
 torture: install
 	$(BIN)/python -m bench.torture --server $(SERVER) --moves $(MOVES) $(if $(SEMI_SYNC),--semi-sync) $(if $(AUTO_REJOIN),--auto-rejoin)
 
-<<<<<<< HEAD
 # Each step of mmm_rejoin times each thing that can break beside it; ARGS: see there. An hour where others work, too.
 rejoin-matrix: install
 	$(BIN)/python -m bench.rejoin_matrix $(ARGS)
-=======
+
 # The Debian packages of this tree into build/packages; needs git, and what debian/control says in Build-Depends.
 deb:
 	setup/deb
 
-# Builds, installs, upgrades and purges them on booted machines of each of SUITES, with a cluster between; docs/packages.md.
+# Builds, installs, upgrades and purges them on booted machines of each of SUITES, with a cluster between; docs/install.md.
 SUITES ?= bookworm trixie
 test-deb: install
 	$(BIN)/python -m tests.deb $(SUITES)
->>>>>>> 2c2de76 (Debian packages, with man pages, completion and units that take away what the daemons do not need)
 
 deploy:
 	setup/deploy

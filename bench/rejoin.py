@@ -26,12 +26,13 @@ from bench.tables import Table, write_json
 from bench.usage import memory, programs
 from mmm.mysql.backup import mariadb_backup
 from mmm.mysql.server.login import tools_at
+from mmm.own_module import own_module
 from mmm.proving.chaos.run import prepare
 from mmm.proving.vip_clients import Plan, Started
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import Conf
-from mmm.sandbox.machines.machine import Machine, python
+from mmm.sandbox.machines.machine import Machine
 from mmm.sandbox.machines.processes import Process
 from mmm.sandbox.rejoin import rejoin
 from mmm.sandbox.restore import restore
@@ -71,7 +72,7 @@ class Writer:
     def __init__(self, sandbox: Sandbox, felt: Felt) -> None:
         layout = sandbox.layout
         plan = Plan("bench", layout.writer_ip, layout.hosts[layout.masters[0]].mysql_port)
-        argv = sandbox.client.enter(python("mmm.proving.chaos.client", plan.text()))
+        argv = sandbox.client.enter(own_module("mmm.proving.chaos.client", plan.text()))
         self._started, self._felt = Started(argv, self._take), felt
 
     def _take(self, line: str) -> None:

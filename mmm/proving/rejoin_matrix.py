@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmm.own_module import own_module
 from mmm.proving.halting import Moment
 from mmm.proving.thrown_away import Saves
 from mmm.sandbox.apart import surplus
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import build
 from mmm.sandbox.machines.data import DATABASE, TICK_TABLE
-from mmm.sandbox.machines.machine import NotInTimeError, SandboxError, python
+from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
 from mmm.sandbox.machines.processes import Process
 from mmm.sandbox.machines.servers import DATADIR
 from mmm.sandbox.machines.sql import SqlError
@@ -102,7 +103,7 @@ class Trial:
     def begin(self) -> None:
         """Start the tool and wait until it stands still."""
         cell = self.cell
-        halting = python("mmm.proving.halting", str(cell.moment), str(cell.step), *cell.options)
+        halting = own_module("mmm.proving.halting", str(cell.moment), str(cell.step), *cell.options)
         self._tool = self.machine.spawn(halting, log=self._log)
         self.sandbox.wait_until(self._stands, LIMIT, f"the tool stands still {self.cell.place}")
 

@@ -11,7 +11,7 @@ from tests.deb.packages import build
 
 SUITES = ("bookworm", "trixie")
 AGENT, MONITOR = "mysql-mmm-agent", "mysql-mmm-monitor"
-_PACKAGES = ("mysql-mmm-agent", "mysql-mmm-monitor", "mysql-mmm-tools", "mysql-mmm-common")
+_OF_A_HOST = (AGENT, "mysql-mmm-tools", "mysql-mmm-common")
 
 
 def main(suites: list[str]) -> None:
@@ -112,7 +112,7 @@ def purged(cluster: Cluster) -> None:
     machine = cluster.monitor
     machine.run("apt-get", "-y", "remove", MONITOR)
     expect((machine.root / "etc/mysql-mmm/mmm_mon.conf").exists(), wanted=True)
-    for one, names in ((machine, (MONITOR, "mysql-mmm-common")), (cluster.hosts["db3"], _PACKAGES)):
+    for one, names in ((machine, (MONITOR, "mysql-mmm-common")), (cluster.hosts["db3"], _OF_A_HOST)):
         one.run("apt-get", "-y", "purge", *names)
         expect(_left(one), "")
 
