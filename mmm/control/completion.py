@@ -34,6 +34,11 @@ class Command(NamedTuple):
         """Return its name, its options, and what stands for the words of the user."""
         return self.written.replace("[", " ").replace("]", " ").split()
 
+    @property
+    def values(self) -> dict[str, str]:
+        """Return what follows an option that has a value, by the option: both stand in one pair of brackets."""
+        return dict(re.findall(r"\[(--[\w-]+) ([^]]+)\]", self.written))
+
 
 def commands() -> Iterator[Command]:
     """Yield the rows of the list, in its order."""
@@ -85,38 +90,25 @@ def candidates(typed: Sequence[str], names: Names) -> list[str]:
     options = {word for word in typed if word.startswith("--")}
     for command in commands():
         if command.words[0] == typed[0] and options <= set(command.words):
-            found |= dict.fromkeys(_next(command.words[1:], typed[1:], names))
+            found |= dict.fromkeys(_next(command, typed[1:], names))
     return list(found)
 
 
-def _next(pattern: Sequence[str], typed: Sequence[str], names: Names) -> Iterator[str]:
-    values = {word: pattern[at + 1] for at, word in _options(pattern) if _takes_value(pattern, at)}
+def _next(command: Command, typed: Sequence[str], names: Names) -> Iterator[str]:
+    values, pattern = command.values, command.words[1:]
     if typed and typed[-1] in values:
         yield from _named(values[typed[-1]], names)
         return
-    options = [word for _, word in _options(pattern)]
-    yield from (word for word in options if word not in typed)
-    places = [word for at, word in enumerate(pattern) if _is_place(pattern, at, values)]
-    used = [word for at, word in enumerate(typed) if _is_place(typed, at, values)]
+    yield from (word for word in pattern if word.startswith("--") and word not in typed)
+    places, used = _places(pattern, values), _places(typed, values)
     if len(used) < len(places):
         yield from _named(places[len(used)], names)
 
 
-def _options(pattern: Sequence[str]) -> list[tuple[int, str]]:
-    return [(at, word) for at, word in enumerate(pattern) if word.startswith("--")]
-
-
-def _takes_value(pattern: Sequence[str], at: int) -> bool:
-    """Tell whether what follows an option is its own: the last word of a command is the command's."""
-    return (
-        at + 2 < len(pattern)
-        and not pattern[at + 1].startswith("--")
-        and pattern[at] in {"--from", "--lose-extra"}
-    )
-
-
-def _is_place(words: Sequence[str], at: int, values: Mapping[str, str]) -> bool:
-    return not words[at].startswith("--") and (at == 0 or words[at - 1] not in values)
+def _places(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """Return the words that are neither an option nor what belongs to one."""
+    own = {at + 1 for at, word in enumerate(words) if word in values}
+    return [word for at, word in enumerate(words) if at not in own and not word.startswith("--")]
 
 
 def _named(place: str, names: Names) -> Iterator[str]:

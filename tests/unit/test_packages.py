@@ -70,12 +70,13 @@ def test_the_unit_of_a_cluster_differs_from_the_other_by_its_name_alone(unit: st
 
 
 def test_completion_follows_the_list_of_commands() -> None:
-    assert [command.words[0] for command in commands()] == [
-        words[0] for line in HELP.splitlines()[1:] if (words := line[4:38].split()) and line[4] != " "
-    ]
+    rows = [line.split()[0] for line in HELP.splitlines()[1:] if line[4] != " "]
+    assert [command.words[0] for command in commands()] == rows
+    assert all(command.does for command in commands())
     assert candidates(["set_online"], NAMES) == ["db1", "db2", "--force"]
     assert candidates(["move_role", "--force", "writer"], NAMES) == ["db1", "db2", "--dry-run"]
     assert candidates(["rejoin", "--from"], NAMES) == ["db1", "db2"]
+    assert candidates(["rejoin", "--method"], NAMES) == ["rewind", "clone"]
     assert candidates(["rejoin", "--from", "db1"], NAMES)[-2:] == ["db1", "db2"]
     assert candidates(["rejoin", "--abort"], NAMES) == ["db1", "db2"]
     assert candidates(["checks", "db1"], NAMES) == ["ping", "all"]
