@@ -104,7 +104,9 @@ def tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Pat
         program, told = tmp_path / "tool.py", tmp_path / "told"
         text = f"import pathlib, sys\npathlib.Path({str(told)!r}).write_text(' '.join(sys.argv[1:]))\n"
         program.write_text(text + TOOL.format(word=word))
-        monkeypatch.setattr(rejoin_order, "_PROGRAM", (str(program),))
+        monkeypatch.setattr(
+            rejoin_order, "own_module", lambda _module, _ordered, *args: [sys.executable, str(program), *args]
+        )
         return told
 
     return put
