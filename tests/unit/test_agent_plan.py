@@ -382,6 +382,7 @@ def test_a_job_is_left_to_replicate_as_it_will_and_all_else_is_kept_as_ordered(
     [
         (REBUILD, "db1 is being rebuilt from db3"),
         (replace(REBUILD, broken_off=True), "was broken off: run mmm_rejoin there again"),
+        (replace(REBUILD, kind="restore", broken_off=True), "was broken off: run mmm_restore there again"),
     ],
 )
 def test_a_host_whose_data_are_being_replaced_does_not_become_the_writer(job: Job, why: str) -> None:

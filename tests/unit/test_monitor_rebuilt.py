@@ -161,6 +161,8 @@ def test_explain_names_the_rule_and_what_the_admin_can_do() -> None:
     assert "would become" not in text
     text = explain(rebuilt(BROKEN_OFF), "db2", NOW, CLOCK)
     assert "broken off while putting the copy in place: run mmm_rejoin on db2 again" in text
+    text = explain(rebuilt(replace(BROKEN_OFF, kind="restore")), "db2", NOW, CLOCK)
+    assert "run mmm_restore on db2 again" in text
     (host,) = explained(rebuilt(), "db2", NOW, CLOCK)["hosts"]
     assert (host["job"]["code"], host["job"]["fields"]["percent"], host["set_online"]["code"]) == (
         "runs", 58, "being_rebuilt",

@@ -211,7 +211,7 @@ def _job(seen: Seen, known: Facts) -> str:
         return ""
     whence = f" from {seen.job.donor}" if seen.job.donor else ""
     if seen.job.broken_off:
-        return f"the rebuild of {known.this}{whence} was broken off: run mmm_rejoin there again"
+        return f"the rebuild of {known.this}{whence} was broken off: run mmm_{seen.job.kind} there again"
     return f"{known.this} is being rebuilt{whence}"
 
 

@@ -39,7 +39,7 @@ def _runs(of: Fields) -> str:
 def _broken_off(of: Fields) -> str:
     return (
         f"was being rebuilt{_whence(of)}, and that was broken off while {_doing(of)}: run"
-        f" mmm_rejoin on {of['host']} again, which goes on with it"
+        f" mmm_{of['kind']} on {of['host']} again, which goes on with it"
     )
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from mmm.mysql.flavour import Flavour
 from mmm.mysql.session.question import Question
 
-_VARIABLES = ("innodb_data_home_dir", "innodb_undo_directory", "innodb_log_group_home_dir")
+VARIABLES = ("innodb_data_home_dir", "innodb_undo_directory", "innodb_log_group_home_dir")
+"""The settings that say where InnoDB has files which are no table's."""
 _FILES = (
     "SELECT FILE_NAME AS name FROM information_schema.FILES"
     " WHERE FILE_TYPE IN ('TABLESPACE', 'UNDO LOG') AND FILE_NAME LIKE '/%'"
@@ -19,7 +20,7 @@ SHOWN = 3
 
 def look(flavour: Flavour, datadir: str) -> Question[tuple[str, ...]]:
     """Ask a server; returns what is outside as NAME=PATH or PATH, a few of it. MySQL's files need PROCESS."""
-    names = ", ".join(f"'{name}'" for name in _VARIABLES)
+    names = ", ".join(f"'{name}'" for name in VARIABLES)
     rows = yield f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})"
     found = [
         f"{row['Variable_name']}={row['Value']}"

@@ -52,6 +52,7 @@ def _options(staging: Path, folder: Path) -> Sequence[str]:
         "--skip-networking", "--skip-grant-tables", "--skip-log-bin", "--loose-skip-slave-start",
         "--loose-skip-replica-start", "--innodb-buffer-pool-size=64M", "--key-buffer-size=1M",
         "--loose-innodb-buffer-pool-load-at-startup=OFF", "--loose-innodb-buffer-pool-dump-at-shutdown=OFF",
+        "--innodb-data-home-dir=./", "--innodb-undo-directory=./", "--innodb-log-group-home-dir=./",
         "--performance-schema=OFF", "--general-log=OFF", "--slow-query-log=OFF", "--loose-mysqlx=OFF",
         "--loose-event-scheduler=DISABLED",
     )  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmm.config.model import Host
+from mmm.mysql.backup.outside import VARIABLES, is_outside
 from mmm.mysql.server.log_home import LogHome
 
 _PROGRAM = "my_print_defaults"
@@ -42,12 +43,18 @@ def read(host: Host) -> dict[str, str]:
 
 
 def datadir(host: Host, options: Mapping[str, str]) -> Path:
-    """Return the data folder; raises UnknownError where there is none."""
+    """Return the data folder; raises UnknownError where there is none, and where it does not hold all data."""
     path = Path(options.get("datadir", _USUAL))
     if not path.is_dir():
         raise UnknownError(
             f"the server of {host.name} does not answer, and its data folder {path} does not exist: name its option"
             " file as mysql_cnf"
+        )
+    apart = [f"{name}={options[name]}" for name in VARIABLES if is_outside(options.get(name, ""), str(path))]
+    if apart:
+        raise UnknownError(
+            f"the server of {host.name} has data outside of its data folder {path}: {', '.join(apart)}: a copy would"
+            " run on the redo log of the old data; move these into it"
         )
     return path
 
