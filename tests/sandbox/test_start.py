@@ -87,7 +87,13 @@ def test_restarted_agents_are_made_up_for_by_the_status_file(sandbox: Sandbox) -
     with undisturbed(sandbox), monitor_away(sandbox):
         for host in sandbox.hosts:
             restart(sandbox, host, "mmm_agentd")
-            assert request(sandbox, host, f"GET_AGENT_STATUS|1|{host}") == "OK: Returning status!|UNKNOWN||"
+            told = request(sandbox, host, f"GET_AGENT_STATUS|1|{host}").split("|")
+            assert told[:4] == [
+                "OK: Returning status!",
+                "UNKNOWN",
+                "",
+                "",
+            ]  # behind it there may be its last job
 
 
 def test_when_file_and_agents_have_forgotten_everything_what_is_bound_counts(sandbox: Sandbox) -> None:
