@@ -99,9 +99,10 @@ def man_pages(folder: Path) -> None:
     """Write the man pages into `folder`; raises OSError, CalledProcessError."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "mmm.conf.md").write_text(conf_page())
-    with (folder / "mmm.conf.5").open("wb") as made:
-        title = ["-M", "title=MMM.CONF", "-M", "section=5", "-M", f"source=MMM {__version__}"]
-        subprocess.run(["lowdown", "-s", "-Tman", *title, folder / "mmm.conf.md"], stdout=made, check=True)
+    title = ["-M", "title=MMM.CONF", "-M", "section=5", "-M", f"source=MMM {__version__}"]
+    lowdown: list[str | Path] = ["lowdown", "-s", "-Tman", *title, folder / "mmm.conf.md"]
+    made = subprocess.run(lowdown, stdout=subprocess.PIPE, check=True).stdout
+    (folder / "mmm.conf.5").write_bytes(b"'\\\" t\n" + made)  # it has a table: man(7) is to run tbl(1)
     run = folder / "run"
     run.mkdir(exist_ok=True)
     (run / "more").write_text(SEE_ALSO)

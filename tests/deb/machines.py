@@ -26,7 +26,10 @@ _AT_ONCE = (
     "python3-pymysql", "python3-pyroute2", "python3-scapy", "python3-yaml", "python3-daemon", "python3-cryptography",
     "build-essential", "debhelper", "dh-python", "fakeroot", "help2man", "logrotate", "lowdown", "man-db",
 )  # fmt: skip
-_LATER = ("lintian", "mariadb-server", "mariadb-client", "mariadb-backup", "zstd", "bash-completion")
+_LATER = (
+    "lintian", "mariadb-server", "mariadb-client", "mariadb-backup", "zstd", "bash-completion", "python3-aiohttp",
+    "python3-prometheus-client",
+)  # fmt: skip
 
 
 class FailedError(Exception):
