@@ -124,13 +124,14 @@ def rebooted(cluster: Cluster) -> None:
 
 
 def purged(cluster: Cluster) -> None:
-    """Removed, the confs stay; purged, nothing does."""
+    """Removed, nothing runs and the confs stay; purged, nothing is left."""
     machine = cluster.monitor
     machine.run("apt-get", "-y", "remove", MONITOR)
     expect((machine.root / "etc/mysql-mmm/mmm_mon.conf").exists(), wanted=True)
     for one in (machine, cluster.hosts["db3"]):
         names = one.run("dpkg-query", "--show", "--showformat=${Package} ", "mysql-mmm*").split()
         one.run("apt-get", "-y", "purge", *names)
+        expect(one.says("pgrep", "--full", "/usr/sbin/mmm_"), "")
         expect(_left(one), "")
 
 
