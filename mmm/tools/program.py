@@ -1,11 +1,41 @@
-"""What the tools have in common as programs: their log, and what they print. Edge."""
+"""What the tools have in common as programs: command line, conf, log, and what they print. Edge."""
 
+import argparse
 import logging
 import signal
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from mmm.config import load as config
+from mmm.config.model import Cluster
+
 LOG = Path("/var/log/mysql-mmm/mmm_tools.log")
+
+
+log = logging.getLogger(__name__)
+
+
+def command_line(program: str, epilog: str) -> argparse.ArgumentParser:
+    """Return a parser of a tool's command line, with the one option that all of them have."""
+    made = argparse.ArgumentParser(
+        prog=program,
+        usage=f"{program} [@CLUSTER] [OPTION...]",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    made.add_argument("--config", type=Path, metavar="FILE", help="read this file instead of mmm_tools.conf")
+    return made
+
+
+def load_conf(path: Path | None, cluster: str | None) -> Cluster:
+    """Return the conf of the tools, warnings said; raises ConfError."""
+    conf = config.load(path, "TOOLS", cluster=cluster, name="mmm_tools", old_name="mmm_lvm")
+    for warning in conf.warnings:
+        tell(f"WARN: {warning}")
+    return conf
 
 
 def log_to(path: Path) -> None:
@@ -29,6 +59,20 @@ def end_as_by_interrupt() -> None:
 def say(text: str) -> None:
     """Print a line."""
     print(text, flush=True)
+
+
+def say_rows(rows: Mapping[str, str]) -> None:
+    """Print what is about to be done, in the layout of MMM 2.x; what is empty is left out."""
+    for label, value in rows.items():
+        if value:
+            say(f" {label:<22}: {value}")
+
+
+def give_up(lines: Iterable[str]) -> None:
+    """Print and log why the tool ends without having done its work."""
+    for line in lines:
+        log.error(line)
+        tell(line)
 
 
 def tell(text: str) -> None:

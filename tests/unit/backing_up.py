@@ -13,7 +13,7 @@ from mmm.mysql.server.accounts import tools_privileges
 from mmm.wire import agent as wire
 from mmm.wire.status import Status, SystemStatus, agent_status_fields, system_status_fields
 from tests.servers import Server
-from tests.unit.copying import TOOLS, make_tools_user
+from tests.unit.copying import MASTERS, TOOLS, make_tools_user
 
 CONF = """\
 this db2
@@ -49,21 +49,6 @@ clone_dirs data
     backup_dir {folder}/backups
     restore_dir {folder}/restored
 </host>
-<host db1>
-    ip 127.0.0.2
-    mode master
-    peer db2
-</host>
-<host db2>
-    ip 127.0.0.1
-    mode master
-    peer db1
-</host>
-<role writer>
-    hosts db1, db2
-    ips 127.0.0.80
-    mode exclusive
-</role>
 """
 LIMIT = 120.0
 SHOP = (
@@ -126,7 +111,7 @@ def machine(folder: Path, server: Server, agent: int = 9) -> Machine:
     make_tools_user(
         server, (*tools_privileges(server.kind.flavour), "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES")
     )
-    text = CONF.format(
+    text = (CONF + MASTERS).format(
         folder=folder, port=server.port, pid=server.directory / "pid", tools=TOOLS, agent=agent,
         script=server.directory / "rc",
     )  # fmt: skip

@@ -25,6 +25,24 @@ from tests.unit import agents
 
 TOOLS = Account("mmm_tools", "t'o\"o\\l")
 DONOR = "db2"
+MASTERS = """\
+<host db1>
+    ip 127.0.0.2
+    mode master
+    peer db2
+</host>
+<host db2>
+    ip 127.0.0.1
+    mode master
+    peer db1
+</host>
+<role writer>
+    hosts db1, db2
+    ips 127.0.0.80
+    mode exclusive
+</role>
+"""
+"""The rest of a conf of this machine, which is db2 of two masters; before it stand `this` and the defaults."""
 LIMIT = 60.0
 
 

@@ -1,14 +1,16 @@
 """A server whose last transactions are undone, or not, and what its tables have before and after."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import pytest
 
 from mmm.gtid.transactions import Executed
 from mmm.tools.rewind.proof import Limits, Proof, prove
 from mmm.tools.rewind.undo import NotUndoneError, undo
 from mmm.tools.rewind.unfit import UnfitError
-from tests.servers import Server
+from tests.servers import Server, Servers
 from tests.unit.saving import has, program_of
 
 SAFE = ("--innodb-flush-log-at-trx-commit=1", "--binlog-format=ROW", "--log-slave-updates=1")
@@ -69,3 +71,13 @@ class Rewound:
             tables: Sequence[str] = [str(row["name"]) for row in names]
             found = {name: session.query(f"CHECKSUM TABLE shop.`{name}` EXTENDED")[0] for name in tables}
         return {name: str(row["Checksum"]) for name, row in found.items()}
+
+
+@pytest.fixture(scope="module")
+def rewound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rewound]:
+    """Give a server that is safe to rewind, one for all tests of a file."""
+    pool = Servers(tmp_path_factory.mktemp("rewind"))
+    try:
+        yield Rewound(pool.start(*SAFE))
+    finally:
+        pool.stop()

@@ -1,6 +1,5 @@
 """What a server alone has is undone exactly, or with a reason not at all: each kind of change on a real server."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,10 @@ from mmm.tools.rewind.proof import Limits, prove
 from mmm.tools.rewind.texts import sentence
 from mmm.tools.rewind.unfit import UnfitError
 from tests.servers import Servers, kind
-from tests.unit.rewinding import SAFE, Rewound
+from tests.unit.rewinding import SAFE, Rewound, rewound
 from tests.unit.saving import build, has
+
+__all__ = ["rewound"]
 
 pytestmark = pytest.mark.mysql
 
@@ -178,15 +179,6 @@ NOT_UNDONE = {
                              "DELETE FROM t WHERE id=3")),
     "nothing": ("nothing", (T,), ()),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def rewound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rewound]:
-    pool = Servers(tmp_path_factory.mktemp("rewind"))
-    try:
-        yield Rewound(pool.start(*SAFE))
-    finally:
-        pool.stop()
 
 
 @pytest.mark.parametrize("name", UNDONE)

@@ -6,14 +6,14 @@
 import os
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
 from mmm.mysql.session.connection import MysqlError
-from tests.servers import Servers
-from tests.unit.rewinding import SAFE, Rewound
+from tests.unit.rewinding import Rewound, rewound
+
+__all__ = ["rewound"]
 
 pytestmark = pytest.mark.mysql
 
@@ -129,15 +129,6 @@ class Author:
         if table == "child":
             return f"child (n, c) VALUES ({number % 9 + 1}, 'k')"
         return f"{table} (id, c, n) VALUES ({number}, 'i{number}', {number % 9 + 1})"
-
-
-@pytest.fixture(scope="module")
-def rewound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rewound]:
-    pool = Servers(tmp_path_factory.mktemp("rewind"))
-    try:
-        yield Rewound(pool.start(*SAFE))
-    finally:
-        pool.stop()
 
 
 def tried(rewound: Rewound, seed: int) -> str:

@@ -16,7 +16,7 @@ from mmm.tools.fetch.fetch import fetch
 from mmm.tools.fetch.over_ssh import usable
 from mmm.tools.fetch.values import Cause, Failed, Fetched
 from tests.servers import MISSING, Server, Servers
-from tests.unit.copying import DONOR, TOOLS, conf_of, make_tools_user
+from tests.unit.copying import DONOR, MASTERS, TOOLS, conf_of, make_tools_user
 
 SSHD = "/usr/sbin/sshd"
 ROOT = Path(mmm.__file__).parents[1]
@@ -37,21 +37,6 @@ active_master_role writer
     tools_user {tools.user}
     tools_password {tools.password}
 </host>
-<host db1>
-    ip 127.0.0.2
-    mode master
-    peer db2
-</host>
-<host db2>
-    ip 127.0.0.1
-    mode master
-    peer db1
-</host>
-<role writer>
-    hosts db1, db2
-    ips 127.0.0.80
-    mode exclusive
-</role>
 """
 SSHD_CONF = """\
 ListenAddress 127.0.0.1:{port}
@@ -124,7 +109,7 @@ def donor(server: Server, tmp_path: Path) -> Iterator[Donor]:
         pytest.skip(MISSING["sshd"])
     pid = server.directory / "pid"
     file = tmp_path / "mmm_agent.conf"
-    file.write_text(CONF.format(folder=tmp_path, port=server.port, pid=pid, tools=TOOLS))
+    file.write_text((CONF + MASTERS).format(folder=tmp_path, port=server.port, pid=pid, tools=TOOLS))
     file.chmod(0o600)
     port = free_port()
     process = start_sshd(tmp_path, port)

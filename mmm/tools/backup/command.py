@@ -23,7 +23,7 @@ from mmm.tools.fetch.values import Cause, FailedError, Progress
 from mmm.tools.kept import shelf
 from mmm.tools.kept.hashes import DamagedError
 from mmm.tools.kept.shelf import Kept, ShelfError, TakenError
-from mmm.tools.program import LOG, end_as_by_interrupt, log_to, say, tell
+from mmm.tools.program import LOG, command_line, end_as_by_interrupt, give_up, load_conf, log_to, say, tell
 from mmm.tools.provider.table import NAMES
 from mmm.tools.rejoin.copying import said
 from mmm.tools.rejoin.looking import look_at
@@ -93,18 +93,8 @@ def backup(argv: Sequence[str], log_file: Path = LOG) -> int:
         status, lines = Status.TAKEN_BACK, (str(error),)
     except KeyboardInterrupt:
         status, lines = Status.TAKEN_BACK, ("interrupted: nothing is left of what was begun",)
-    for line in lines:
-        log.error(line)
-        tell(line)
+    give_up(lines)
     return status
-
-
-def load_conf(path: Path | None, cluster: str | None) -> Cluster:
-    """Return the conf of the tools, warnings said; raises ConfError."""
-    conf = config.load(path, "TOOLS", cluster=cluster, name="mmm_tools", old_name="mmm_lvm")
-    for warning in conf.warnings:
-        tell(f"WARN: {warning}")
-    return conf
 
 
 def _run(conf: Cluster, arguments: _Arguments) -> int:
@@ -264,16 +254,8 @@ def _expire(folder: Path, host: str, keep: int, days: int, *, dry: bool) -> None
 
 
 def _arguments(argv: Sequence[str]) -> _Arguments:
-    parser = argparse.ArgumentParser(
-        prog="mmm_backup",
-        usage="mmm_backup [@CLUSTER] [OPTION...]",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-    )
+    parser = command_line("mmm_backup", _EPILOG)
     add = parser.add_argument
-    add("--config", type=Path, metavar="FILE", help="read this file instead of mmm_tools.conf")
     add("--host", metavar="HOST", help="whose data")
     add("--dest-dir", type=Path, metavar="DIR", help="folder of the backups (backup_dir of the host)")
     add("--copy-method", metavar="METHOD", help="copy by this method of the conf, from a snapshot")

@@ -1,6 +1,5 @@
 """The program `mmm_clone`: arguments, what it says, exit status (docs/backups.md)."""
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -8,22 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from mmm.config import load as config
 from mmm.config.model import Cluster
 from mmm.process.cluster import split_cluster
 from mmm.process.version import Version
-from mmm.tools.backup.command import load_conf
 from mmm.tools.clone.modes import CloneMode, contradiction, mode_of, refusals
 from mmm.tools.clone.user_tables import user_tables
-from mmm.tools.program import LOG, end_as_by_interrupt, log_to, say, tell
+from mmm.tools.program import LOG, command_line, say, say_rows, tell
 from mmm.tools.provider.table import NAMES
+from mmm.tools.rejoin import job
 from mmm.tools.rejoin.checks import Refusal, donor
 from mmm.tools.rejoin.copying import Copying
+from mmm.tools.rejoin.job import CannotError, Place
 from mmm.tools.rejoin.journal import Journal, Kind
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.run import Status
-from mmm.tools.restore import job
-from mmm.tools.restore.job import CannotError, Place
+from mmm.tools.restore.guarded import guarded
 
 _EPILOG = """\
 Run it on the new host. What its data folder held is kept: that is renamed.
@@ -53,26 +51,11 @@ def main() -> int:
 def clone(argv: Sequence[str], folder: JobFolder | None = None, log_file: Path = LOG) -> int:
     """Run mmm_clone with these arguments; returns its exit status."""
     arguments = _arguments(argv)
-    log_to(log_file)
-    end_as_by_interrupt()
-    try:
-        conf = load_conf(arguments.config, arguments.cluster)
-        if arguments.check:
-            say(f"{conf.path}: OK")
-            return Status.DONE
+
+    def do(conf: Cluster) -> int:
         return _clone(conf, arguments, folder or JobFolder())
-    except CannotError as error:
-        status, lines = error.status, error.lines
-    except config.ConfError as error:
-        status, lines = Status.REFUSED, error.errors
-    except OSError as error:
-        status, lines = Status.TAKEN_BACK, (str(error),)
-    except KeyboardInterrupt:
-        status, lines = Status.TAKEN_BACK, ("interrupted before anything was changed",)
-    for line in lines:
-        log.error(line)
-        tell(line)
-    return status
+
+    return guarded(arguments.config, arguments.cluster, do, log_file, check=arguments.check)
 
 
 def _clone(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
@@ -80,7 +63,8 @@ def _clone(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
         tell(f"WARN: --copy-method {arguments.copy_method} has no effect: the copy comes by a provider")
     if arguments.provider:
         conf = replace(conf, providers=(arguments.provider,))
-    place = job.begin(conf, folder, Kind.CLONE)
+    place = job.begin(conf, folder)
+    job.see_kind(place.opened, Kind.CLONE)
     found = refusals(place.look)
     if place.opened is not None:
         journal = replace(job.gone_on_with(place, place.opened, found), source=place.look.master)
@@ -89,7 +73,7 @@ def _clone(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
         journal = _new(place, arguments)
     if arguments.dry_run:
         return Status.DONE
-    ended = job.go(place, journal, lambda conf, folder: Copying(conf, say, folder.note), lose=False)
+    ended = job.go(place, journal, Copying(conf, say, folder.note), lose=False)
     if ended.failed is None:
         done = (
             f"{journal.host} has a copy of {journal.donor} after {ended.seconds:.1f} s, and follows {journal.source}."
@@ -131,30 +115,21 @@ def _new(place: Place, arguments: _Arguments) -> Journal:
 
 def _show(journal: Journal, mode: CloneMode | None, arguments: _Arguments) -> None:
     """Say what is done, in the layout of MMM 2.x."""
-    rows = {
-        "Source host": journal.donor,
-        "Destination dir": journal.datadir,
-        "Clone mode": str(mode or ""),
-        "Replication peer": journal.source,
-        "Setup master-master": "yes" if mode is CloneMode.MASTER_MASTER else "no",
-        "Dry run": "yes" if arguments.dry_run else "no",
-    }
-    for label, value in rows.items():
-        if value:
-            say(f" {label:<22}: {value}")
+    say_rows(
+        {
+            "Source host": journal.donor,
+            "Destination dir": journal.datadir,
+            "Clone mode": str(mode or ""),
+            "Replication peer": journal.source,
+            "Setup master-master": "yes" if mode is CloneMode.MASTER_MASTER else "no",
+            "Dry run": "yes" if arguments.dry_run else "no",
+        }
+    )
 
 
 def _arguments(argv: Sequence[str]) -> _Arguments:
-    parser = argparse.ArgumentParser(
-        prog="mmm_clone",
-        usage="mmm_clone [@CLUSTER] [OPTION...]",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-    )
+    parser = command_line("mmm_clone", _EPILOG)
     add = parser.add_argument
-    add("--config", type=Path, metavar="FILE", help="read this file instead of mmm_tools.conf")
     add("--host", metavar="HOST", help="whose data (a slave that is fit)")
     add("--clone-mode", type=CloneMode, choices=list(CloneMode), metavar="MODE",
         help="what is copied, and what this host is to be (by the conf): " + ", ".join(CloneMode))  # fmt: skip

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,24 +11,18 @@ from mmm.config import load as config
 from mmm.config.model import Cluster
 from mmm.process.cluster import split_cluster
 from mmm.process.job_answer import Answer
-from mmm.process.tls import TlsError
 from mmm.process.version import Version
-from mmm.tools.program import LOG, end_as_by_interrupt, log_to, say, tell
+from mmm.tools.program import LOG, command_line, end_as_by_interrupt, log_to, say, tell
 from mmm.tools.provider.table import rewinds
-from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
+from mmm.tools.rejoin import checks, job
 from mmm.tools.rejoin.checks import Refusal, donor, refusals
 from mmm.tools.rejoin.copying import Copying
-from mmm.tools.rejoin.journal import Journal, JournalError, Kind
-from mmm.tools.rejoin.journal_file import BusyError, JobFolder
-from mmm.tools.rejoin.look import Look, ServerLook
+from mmm.tools.rejoin.job import CannotError, Place
+from mmm.tools.rejoin.journal import Journal, Kind
+from mmm.tools.rejoin.journal_file import JobFolder
+from mmm.tools.rejoin.look import Look
 from mmm.tools.rejoin.plan import how, left, plan
 from mmm.tools.rejoin.run import Ended, Status, run, take_back
-from mmm.tools.rejoin.saving import Saving
-from mmm.tools.rejoin.server_control import ControlError
-from mmm.tools.rejoin.steps import Means, Steps
-from mmm.tools.rejoin.texts import STEPS, sentence
-from mmm.tools.rejoin.undoing import Undoing
-from mmm.tools.saved.save import kept
 from mmm.wire.rejoin import CLONE, METHODS, REWIND
 
 _EPILOG = """\
@@ -48,16 +41,6 @@ class _Arguments(NamedTuple):
     ordered: bool
 
 
-class _CannotError(Exception):
-    """Nothing was begun; one line each says why."""
-
-    def __init__(self, status: Status, *lines: str, codes: Sequence[str] = ()) -> None:
-        super().__init__(*lines)
-        self.status = status
-        self.lines = lines
-        self.codes = codes
-
-
 def main() -> int:
     """Run mmm_rejoin with the arguments of the process; returns its exit status."""
     return rejoin(sys.argv[1:])
@@ -72,7 +55,7 @@ def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
     try:
         conf = _conf(arguments)
         return _rejoin(conf, arguments, folder or JobFolder(), answer)
-    except _CannotError as error:
+    except CannotError as error:
         answer.give(error.lines, error.codes, begun=False)
         for line in error.lines:
             tell(line)
@@ -86,23 +69,16 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
     lose = arguments.lose_extra
     if lose is not None and lose != conf.this:
         text = f"--lose-extra {lose}: this host is {conf.this}"
-        raise _CannotError(Status.REFUSED, text, codes=("other_host_named",))
-    try:
-        folder.lock()
-        opened = folder.open_job()
-        look = looking.look(conf)
-    except BusyError as error:
-        text = f"a job runs on this host already: {error}"
-        raise _CannotError(Status.BUSY, text, codes=("busy",)) from error
-    except (JournalError, OSError, TlsError) as error:
-        raise _CannotError(Status.REFUSED, str(error), codes=("cannot_look",)) from error
+        raise CannotError(Status.REFUSED, text, codes=("other_host_named",))
+    place = job.begin(conf, folder)
+    opened, look = place.opened, place.look
     if opened and opened.kind != Kind.REJOIN and not arguments.abort:
         text = f"job {opened.job} is one of mmm_{opened.kind}: run that again, or take it back by --abort"
-        raise _CannotError(Status.REFUSED, text, codes=("other_job",))
+        raise CannotError(Status.REFUSED, text, codes=("other_job",))
     if arguments.abort:
-        return _abort(conf, folder, opened, answer)
-    journal = _gone_on_with(look, opened, arguments.method) if opened else _new(conf, look, arguments)
-    steps = Steps(_means(conf, journal, folder, lose=lose is not None))
+        return _abort(place, answer)
+    journal = _gone_on_with(look, opened, arguments.method) if opened else _new(place, arguments)
+    steps = job.steps_of(place, journal, _copying(place), lose=lose is not None)
     if arguments.dry_run:
         lines = plan(conf, look, journal)
         answer.give(lines, begun=True)
@@ -117,15 +93,22 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
         steps.close()
 
 
-def _abort(conf: Cluster, folder: JobFolder, opened: Journal | None, answer: Answer) -> int:
+def _copying(place: Place) -> Copying:
+    return Copying(place.conf, say, place.folder.note)
+
+
+def _abort(place: Place, answer: Answer) -> int:
+    opened = place.opened
     if opened is None:
-        raise _CannotError(Status.REFUSED, "there is no job to take back", codes=("no_job",))
+        raise CannotError(Status.REFUSED, "there is no job to take back", codes=("no_job",))
     if not opened.revocable:
         text = f"job {opened.job} has changed the data already: go on with it"
-        raise _CannotError(Status.REFUSED, text, codes=("not_revocable",))
-    steps = Steps(_means(conf, opened, folder, lose=False))
+        raise CannotError(Status.REFUSED, text, codes=("not_revocable",))
+    steps = job.steps_of(place, opened, _copying(place), lose=False)
     answer.give([f"{opened.host}: job {opened.job} is taken back"], begun=True)
-    return Status.DONE if take_back(steps, folder, opened, say) is Status.TAKEN_BACK else Status.HALF_DONE
+    return (
+        Status.DONE if take_back(steps, place.folder, opened, say) is Status.TAKEN_BACK else Status.HALF_DONE
+    )
 
 
 def _gone_on_with(look: Look, opened: Journal, method: str) -> Journal:
@@ -134,102 +117,44 @@ def _gone_on_with(look: Look, opened: Journal, method: str) -> Journal:
     if method == CLONE and not (journal.swapped or journal.swapping):
         journal = journal.by_copy(clean=not journal.rewound)
     changed = journal.swapped or journal.swapping or journal.rewound or journal.tainted
-    _refuse(checks.of_the_host(look) if changed else refusals(look))
+    job.refuse(checks.of_the_host(look) if changed else refusals(look))
     if method == REWIND and journal.way == CLONE:
         text = f"job {journal.job} is past a rewind, and goes on with a copy: leave --method out"
-        raise _CannotError(Status.REFUSED, text, codes=("past_rewind",))
+        raise CannotError(Status.REFUSED, text, codes=("past_rewind",))
     say(f"job {opened.job} is gone on with")
     return replace(journal, source=look.master, method=method or journal.method)
 
 
-def _new(conf: Cluster, look: Look, arguments: _Arguments) -> Journal:
-    _refuse(refusals(look))
+def _new(place: Place, arguments: _Arguments) -> Journal:
+    look, method = place.look, arguments.method
+    job.refuse(refusals(look))
     found = donor(look, arguments.donor)
     if isinstance(found, Refusal):
-        _refuse((found,))
-    folder = _datadir(conf, look)
-    job = time.strftime(f"{look.host}-%Y%m%d-%H%M%S")
-    staging, old = swap.places(folder, job)
-    method = arguments.method
-    copied = method == CLONE or not (method or rewinds(conf.providers))
-    return Journal(
-        job, look.host, str(found), look.master, str(folder), str(staging), str(old),
-        method=method, way=CLONE if copied else "",
-    )  # fmt: skip
-
-
-def _datadir(conf: Cluster, look: Look) -> Path:
-    if isinstance(look.server, ServerLook):
-        return Path(look.server.datadir).resolve()
-    try:
-        here = conf.hosts[conf.this]
-        return option_files.datadir(here, option_files.read(here)).resolve()
-    except option_files.UnknownError as error:
-        raise _CannotError(Status.REFUSED, str(error), codes=("unknown_datadir",)) from error
-
-
-def _refuse(found: Sequence[Refusal]) -> None:
-    if found:
-        codes = [refusal.code for refusal in found]
-        raise _CannotError(Status.REFUSED, *map(sentence, found), codes=codes)
-
-
-def _means(conf: Cluster, journal: Journal, folder: JobFolder, *, lose: bool) -> Means:
-    try:
-        path = Path(journal.datadir)
-        here = conf.hosts[conf.this]
-        control = server_control.find(here, path, server_control.ServerControl((), path).processes())
-    except ControlError as error:
-        raise _CannotError(Status.REFUSED, str(error), codes=("no_server_control",)) from error
-    saving = Saving(conf, Path(conf.saved_dir), lose=lose)
-    copying = Copying(conf, say, folder.note)
-    undoing = Undoing(conf, say)
-    return Means(conf, control, save=saving, copy=copying, rewind=undoing, say=say, note=folder.note)
+        job.refuse((found,))
+    copied = method == CLONE or not (method or rewinds(place.conf.providers))
+    journal = job.named(place, str(found), look.master, job.datadir(place))
+    return replace(journal, method=method, way=CLONE if copied else "")
 
 
 def _told(ended: Ended) -> int:
     journal = ended.journal
     if ended.failed is None:
-        own = ""
-        if journal.saved:
-            saved = kept(Path(journal.saved))
-            own = f" {saved.place}" if saved else f" What only it had is in {journal.saved}."
-        say(
-            f"OK: {journal.host} is back after {ended.seconds:.1f} s and follows {journal.source}.{own} {left(journal)}"
-        )
-        return ended.status
-    tell(f"{STEPS[ended.failed]}: {ended.why}")
-    after = {
-        Status.TAKEN_BACK: f"{journal.host} is as it was before",
-        Status.HALF_DONE: f"job {journal.job} is half done: mend that, and run mmm_rejoin again",
-    }
-    tell(after[ended.status])
-    return ended.status
+        follows = f"{journal.host} is back after {ended.seconds:.1f} s and follows {journal.source}."
+        say(f"OK: {follows}{job.own(journal)} {left(journal)}")
+    return job.told(ended, "mmm_rejoin")
 
 
 def _conf(arguments: _Arguments) -> Cluster:
     try:
         conf = config.load(arguments.config, "REJOIN", cluster=arguments.cluster, name="mmm_tools")
     except config.ConfError as error:
-        raise _CannotError(Status.REFUSED, *error.errors, codes=("conf",)) from error
-    if conf.this not in conf.hosts:
-        text = f"{conf.path}: `this` names no host of the cluster"
-        raise _CannotError(Status.REFUSED, text, codes=("conf",))
+        raise CannotError(Status.REFUSED, *error.errors, codes=("conf",)) from error
+    job.see_this(conf)
     return conf
 
 
 def _arguments(argv: Sequence[str]) -> _Arguments:
-    parser = argparse.ArgumentParser(
-        prog="mmm_rejoin",
-        usage="mmm_rejoin [@CLUSTER] [OPTION...]",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-    )
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="read this file instead of mmm_tools.conf"
-    )
+    parser = command_line("mmm_rejoin", _EPILOG)
     parser.add_argument(
         "--from", dest="donor", metavar="HOST", help="copy this host's data (a slave that is fit)"
     )

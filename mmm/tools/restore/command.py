@@ -1,6 +1,5 @@
 """The program `mmm_restore`: arguments, what it says, exit status (docs/backups.md)."""
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -9,28 +8,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmm import __version__
-from mmm.config import load as config
 from mmm.config.model import Cluster
 from mmm.mysql.flavour import detect
 from mmm.process.cluster import split_cluster
-from mmm.tools.backup.command import load_conf
 from mmm.tools.backup.server import side_here
 from mmm.tools.fetch.values import FailedError
 from mmm.tools.kept import shelf
-from mmm.tools.kept.hashes import DamagedError
-from mmm.tools.kept.shelf import Kept, ShelfError
-from mmm.tools.program import LOG, end_as_by_interrupt, log_to, say, tell
+from mmm.tools.kept.shelf import Kept
+from mmm.tools.program import LOG, command_line, say, say_rows
+from mmm.tools.rejoin import job
+from mmm.tools.rejoin.job import CannotError, Place
 from mmm.tools.rejoin.journal import Journal, Kind
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.look import ServerLook
 from mmm.tools.rejoin.run import Status
-from mmm.tools.rejoin.swap import SwapError
-from mmm.tools.restore import classic, data_only, job
+from mmm.tools.restore import classic, data_only
 from mmm.tools.restore.copying import Restoring
-from mmm.tools.restore.data_only import InUseError
-from mmm.tools.restore.job import CannotError, Place
+from mmm.tools.restore.guarded import guarded
 from mmm.tools.restore.modes import Mode, refusals
-from mmm.tools.saved.save import kept as saved
 
 LIST = "list"
 _EPILOG = """\
@@ -60,28 +55,11 @@ def main() -> int:
 def restore(argv: Sequence[str], folder: JobFolder | None = None, log_file: Path = LOG) -> int:
     """Run mmm_restore with these arguments; returns its exit status."""
     arguments = _arguments(argv)
-    log_to(log_file)
-    end_as_by_interrupt()
-    try:
-        conf = load_conf(arguments.config, arguments.cluster)
-        if arguments.check:
-            say(f"{conf.path}: OK")
-            return Status.DONE
+
+    def do(conf: Cluster) -> int:
         return _restore(conf, arguments, folder or JobFolder())
-    except CannotError as error:
-        status, lines = error.status, error.lines
-    except config.ConfError as error:
-        status, lines = Status.REFUSED, error.errors
-    except (ShelfError, InUseError) as error:
-        status, lines = Status.REFUSED, (str(error),)
-    except (DamagedError, FailedError, SwapError, OSError) as error:
-        status, lines = Status.TAKEN_BACK, (str(error),)
-    except KeyboardInterrupt:
-        status, lines = Status.TAKEN_BACK, ("interrupted before anything was changed",)
-    for line in lines:
-        log.error(line)
-        tell(line)
-    return status
+
+    return guarded(arguments.config, arguments.cluster, do, log_file, check=arguments.check)
 
 
 def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
@@ -93,31 +71,24 @@ def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
         _see_method(conf, kept, version)
     if arguments.mode is Mode.DATA_ONLY:
         return _data_only(conf, arguments, kept)
-    place = job.begin(conf, folder, Kind.RESTORE)
+    place = job.begin(conf, folder)
+    job.see_kind(place.opened, Kind.RESTORE)
     journal = _journal(place, arguments, kept)
     if place.opened is None:
         _show(kept, Path(journal.datadir), arguments, journal.source)
     if arguments.dry_run:
         return Status.DONE
     lose = arguments.lose_extra == conf.this
-    ended = job.go(place, journal, lambda conf, folder: Restoring(conf, say, folder.note), lose=lose)
+    ended = job.go(place, journal, Restoring(conf, say, folder.note), lose=lose)
     if ended.failed is None:
         after = f"follows {journal.source}" if journal.source else "replicates from nobody"
         done = (
-            f"{journal.host} runs on {journal.backup} after {ended.seconds:.1f} s, and {after}.{_own(ended.journal)}"
+            f"{journal.host} runs on {journal.backup} after {ended.seconds:.1f} s, and {after}.{job.own(ended.journal)}"
             f" Its old data are in {journal.old}."
         )
         log.info(done)
         say(f"OK: {done}")
     return job.told(ended, "mmm_restore")
-
-
-def _own(journal: Journal) -> str:
-    """Return what is said of the transactions that only this host had."""
-    if not journal.saved:
-        return ""
-    found = saved(Path(journal.saved))
-    return f" {found.place}" if found else f" What only it had is in {journal.saved}."
 
 
 def _list(conf: Cluster, source: Path) -> int:
@@ -232,30 +203,21 @@ def _data_only(conf: Cluster, arguments: _Arguments, kept: Kept) -> int:
 
 def _show(kept: Kept, target: Path, arguments: _Arguments, source: str) -> None:
     """Say what is done, in the layout of MMM 2.x."""
-    rows = {
-        "Source dir": str(kept.path),
-        "Destination dir": str(target),
-        "Restore mode": str(arguments.mode),
-        "Replication peer": source,
-        "Skip mysqld operations": "yes" if arguments.mode is Mode.DATA_ONLY else "no",
-        "Dry run": "yes" if arguments.dry_run else "no",
-    }
-    for label, value in rows.items():
-        if value:
-            say(f" {label:<22}: {value}")
+    say_rows(
+        {
+            "Source dir": str(kept.path),
+            "Destination dir": str(target),
+            "Restore mode": str(arguments.mode),
+            "Replication peer": source,
+            "Skip mysqld operations": "yes" if arguments.mode is Mode.DATA_ONLY else "no",
+            "Dry run": "yes" if arguments.dry_run else "no",
+        }
+    )
 
 
 def _arguments(argv: Sequence[str]) -> _Arguments:
-    parser = argparse.ArgumentParser(
-        prog="mmm_restore",
-        usage="mmm_restore [@CLUSTER] [OPTION...]",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-    )
+    parser = command_line("mmm_restore", _EPILOG)
     add = parser.add_argument
-    add("--config", type=Path, metavar="FILE", help="read this file instead of mmm_tools.conf")
     add("--mode", type=Mode, choices=list(Mode), default=Mode.SINGLE_SINGLE, metavar="MODE",
         help="what was backed up, and what this host is to be: " + ", ".join(Mode))  # fmt: skip
     add("--src-dir", "--backup-dir", type=Path, metavar="DIR",

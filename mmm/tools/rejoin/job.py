@@ -1,8 +1,8 @@
-"""A job that gives this host other data by the steps of a rejoin: what restore and clone share. Edge."""
+"""A job that gives this host other data: what mmm_rejoin, mmm_restore and mmm_clone share. Edge."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmm.config.model import Cluster
@@ -19,15 +19,17 @@ from mmm.tools.rejoin.server_control import ControlError
 from mmm.tools.rejoin.steps import Copies, Means, Steps
 from mmm.tools.rejoin.texts import STEPS, sentence
 from mmm.tools.rejoin.undoing import Undoing
+from mmm.tools.saved.save import kept
 
 
 class CannotError(Exception):
-    """Nothing was begun; one line each says why."""
+    """Nothing was begun; one line each says why, with a code each where a program is told."""
 
-    def __init__(self, status: Status, *lines: str) -> None:
+    def __init__(self, status: Status, *lines: str, codes: Sequence[str] = ()) -> None:
         super().__init__(*lines)
         self.status = status
         self.lines = lines
+        self.codes = codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +43,43 @@ class Place:
     look: Look
 
 
-def begin(conf: Cluster, folder: JobFolder, kind: Kind) -> Place:
-    """Return where a job is done, with the lock that lets no other one run; raises CannotError."""
+def see_this(conf: Cluster) -> None:
+    """Raise CannotError where the conf does not say which host this is."""
     if conf.this not in conf.hosts:
-        raise CannotError(Status.REFUSED, f"{conf.path}: `this` names no host of the cluster")
+        text = f"{conf.path}: `this` names no host of the cluster"
+        raise CannotError(Status.REFUSED, text, codes=("conf",))
+
+
+def begin(conf: Cluster, folder: JobFolder) -> Place:
+    """Return where a job is done, with the lock that lets no other one run; raises CannotError."""
+    see_this(conf)
     try:
         folder.lock()
         opened = folder.open_job()
         found = looking.look(conf)
     except BusyError as error:
-        raise CannotError(Status.BUSY, f"a job runs on this host already: {error}") from error
+        text = f"a job runs on this host already: {error}"
+        raise CannotError(Status.BUSY, text, codes=("busy",)) from error
     except (JournalError, OSError, TlsError) as error:
-        raise CannotError(Status.REFUSED, str(error)) from error
+        raise CannotError(Status.REFUSED, str(error), codes=("cannot_look",)) from error
+    return Place(conf, folder, opened, found)
+
+
+def see_kind(opened: Journal | None, kind: Kind) -> None:
+    """Raise CannotError where the job that was broken off here is another program's."""
     if opened is not None and opened.kind != kind:
         raise CannotError(
             Status.REFUSED,
             f"job {opened.job} of mmm_{opened.kind} was broken off here: run mmm_{opened.kind} again,"
             " or take it back by `mmm_rejoin --abort`",
         )
-    return Place(conf, folder, opened, found)
 
 
 def refuse(found: Sequence[Refusal]) -> None:
     """Raise CannotError with what speaks against the job, if anything does."""
     if found:
-        raise CannotError(Status.REFUSED, *map(sentence, found))
+        codes = [refusal.code for refusal in found]
+        raise CannotError(Status.REFUSED, *map(sentence, found), codes=codes)
 
 
 def datadir(place: Place) -> Path:
@@ -77,18 +91,21 @@ def datadir(place: Place) -> Path:
         here = conf.hosts[conf.this]
         return option_files.datadir(here, option_files.read(here)).resolve()
     except option_files.UnknownError as error:
-        raise CannotError(Status.REFUSED, str(error)) from error
+        raise CannotError(Status.REFUSED, str(error), codes=("unknown_datadir",)) from error
 
 
-def journal(place: Place, kind: Kind, donor: str, source: str, folder: Path, backup: str = "") -> Journal:
-    """Return the journal of a new job."""
+def named(place: Place, donor: str, source: str, folder: Path) -> Journal:
+    """Return the journal of a new job, with its name and its places."""
     host = place.look.host
     job = time.strftime(f"{host}-%Y%m%d-%H%M%S")
     staging, old = swap.places(folder, job)
+    return Journal(job, host, donor, source, str(folder), str(staging), str(old))
+
+
+def journal(place: Place, kind: Kind, donor: str, source: str, folder: Path, backup: str = "") -> Journal:
+    """Return the journal of a new job that has nothing frozen: it begins with whether the server runs."""
     runs = bool(server_control.ServerControl((), folder).processes())
-    return Journal(
-        job, host, donor, source, str(folder), str(staging), str(old), running=runs, kind=kind, backup=backup
-    )
+    return replace(named(place, donor, source, folder), running=runs, kind=kind, backup=backup)
 
 
 def gone_on_with(place: Place, opened: Journal, found: Sequence[Refusal]) -> Journal:
@@ -103,27 +120,37 @@ def gone_on_with(place: Place, opened: Journal, found: Sequence[Refusal]) -> Jou
     return opened.again()
 
 
-def go(
-    place: Place, journal: Journal, copying: Callable[[Cluster, JobFolder], Copies], *, lose: bool
-) -> Ended:
-    """Do what is left of the job; raises CannotError where no way is found to stop the server."""
+def steps_of(place: Place, journal: Journal, copies: Copies, *, lose: bool) -> Steps:
+    """Return what does the steps of the job; raises CannotError where no way is found to stop the server."""
     try:
         path = Path(journal.datadir)
         here = place.conf.hosts[place.conf.this]
         control = server_control.find(here, path, server_control.ServerControl((), path).processes())
     except ControlError as error:
-        raise CannotError(Status.REFUSED, str(error)) from error
+        raise CannotError(Status.REFUSED, str(error), codes=("no_server_control",)) from error
     saving = Saving(place.conf, Path(place.conf.saved_dir), lose=lose)
-    copies = copying(place.conf, place.folder)
     means = Means(
         place.conf, control, save=saving, copy=copies, rewind=Undoing(place.conf, say), say=say,
         note=place.folder.note,
     )  # fmt: skip
-    steps = Steps(means)
+    return Steps(means)
+
+
+def go(place: Place, journal: Journal, copies: Copies, *, lose: bool) -> Ended:
+    """Do what is left of the job; raises CannotError where no way is found to stop the server."""
+    steps = steps_of(place, journal, copies, lose=lose)
     try:
         return run(steps, place.folder, journal, say)
     finally:
         steps.close()
+
+
+def own(journal: Journal) -> str:
+    """Return what is said of the transactions that only this host had, with a blank before it; empty: it had none."""
+    if not journal.saved:
+        return ""
+    found = kept(Path(journal.saved))
+    return f" {found.place}" if found else f" What only it had is in {journal.saved}."
 
 
 def told(ended: Ended, program: str) -> int:
