@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import ssl
 from collections.abc import Callable
 
@@ -18,7 +17,7 @@ from mmm.network.own import interfaces, own_addresses
 from mmm.network.vips import Interface
 from mmm.process import tls
 from mmm.process.inspection import Inspection, not_here
-from mmm.process.program import Duties
+from mmm.process.program import Duties, on_end
 from mmm.process.watchdog import Ward
 from mmm.wire.agent import MAX_LINE
 
@@ -62,8 +61,7 @@ async def work(conf: Cluster, ward: Ward, ready: Callable[[], None]) -> int:
     for warning in conf.warnings:
         log.warning("%s", warning)
     ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    on_end(ended.set)
     here = conf.hosts[conf.this]
     try:
         context = tls.server_context(conf.socket)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -36,7 +35,7 @@ from mmm.process import tls
 from mmm.process.garbage import collect_seldom
 from mmm.process.inspection import Inspection, not_here
 from mmm.process.limits import allow_files
-from mmm.process.program import Duties
+from mmm.process.program import Duties, on_end
 from mmm.process.watchdog import Ward, no_ward
 
 _FILES, _FILES_A_HOST = 512, 8
@@ -112,8 +111,7 @@ async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
         )
     allow_files(_FILES + _FILES_A_HOST * len(conf.hosts))
     task = asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        asyncio.get_running_loop().add_signal_handler(number, lambda: task.cancel() if task else None)
+    on_end(lambda: task.cancel() if task else None)
     try:
         async with Pinger() as pinger:
             see_free(monitor.ip, monitor.port)

@@ -24,8 +24,9 @@ from mmm.process.restart import Again, End, GiveUp, Policy, after
 
 Worker = Callable[[], int]
 
-_ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
-SIGNALS = _ENDING | {signal.SIGHUP, signal.SIGCHLD}
+ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
+"""What a daemon is asked to end by."""
+SIGNALS = ENDING | {signal.SIGHUP, signal.SIGCHLD}
 """What the angel waits for; they are blocked in it, and unblocked in its worker."""
 
 _LONG = 3600.0
@@ -133,7 +134,7 @@ def _watch(pid: int, stop_limit: float, duties: Sequence[Duty]) -> Ended:
     asked, end = False, math.inf
     while True:
         number = _next_signal(end - time.monotonic(), duties)
-        if number in _ENDING:
+        if number in ENDING:
             log.info("got %s, ending the worker", signal.Signals(number).name)
             os.kill(pid, number)
             asked, end = True, time.monotonic() + stop_limit
@@ -153,7 +154,7 @@ def _stopped_within(seconds: float, duties: Sequence[Duty]) -> bool:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         number = _next_signal(left, duties)
-        if number in _ENDING:
+        if number in ENDING:
             return True
         if number == signal.SIGHUP:
             reopen()
@@ -177,7 +178,7 @@ def _reopen(_number: int, _frame: FrameType | None) -> None:
     reopen()
 
 
-HANDLERS = dict.fromkeys(_ENDING, _end) | {signal.SIGHUP: _reopen, signal.SIGCHLD: signal.SIG_DFL}
+HANDLERS = dict.fromkeys(ENDING, _end) | {signal.SIGHUP: _reopen, signal.SIGCHLD: signal.SIG_DFL}
 """What signals do to a worker: end it with status 0, or open its log files anew."""
 
 

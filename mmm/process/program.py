@@ -13,6 +13,7 @@ from mmm.config.allow import sentence
 from mmm.config.model import Cluster
 from mmm.config.names import Program
 from mmm.process import arguments, tls
+from mmm.process.angel import ENDING
 from mmm.process.inspection import Inspect, Inspection
 from mmm.process.logs import replacement_problem
 from mmm.process.manager import Manager, started_by
@@ -92,6 +93,12 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
         return _say_check(conf, service, found)
     ward = duties.ward(conf)
     return serve(service, lambda ready: asyncio.run(_work(duties.work(conf, ward, ready), manager)), ward)
+
+
+def on_end(do: Callable[[], object]) -> None:
+    """Have `do` called in the running loop when the daemon is asked to end."""
+    for number in ENDING:
+        asyncio.get_running_loop().add_signal_handler(number, do)
 
 
 async def _work(work: Coroutine[Any, Any, int], manager: Manager | None) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +14,7 @@ from mmm.config.endpoint import Endpoint
 from mmm.config.model import Cluster, Web
 from mmm.control.connection import tls
 from mmm.process.inspection import Inspection
+from mmm.process.program import on_end
 from mmm.process.watchdog import Ward
 from mmm.web.app import FOLLOW, Pages
 from mmm.web.feed import Feed
@@ -139,8 +139,7 @@ def _context(settings: Web) -> ssl.SSLContext | None:
 async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
     """Serve until TERM; returns 0, or 1 where the port cannot be had."""
     task = asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        asyncio.get_running_loop().add_signal_handler(number, lambda: task.cancel() if task else None)
+    on_end(lambda: task.cancel() if task else None)
     where = conf.web.ip, conf.web.port
     try:
         async with serving(conf):
