@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Daemons are started some hundred times in a test run: where nothing is kept of a compilation each of them compiles MMM.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install servers demo test lint vectors simulate model fuzz bench rewind torture rejoin-matrix deploy undeploy clean deb test-deb
+.PHONY: install servers demo test pictures lint vectors simulate model fuzz bench rewind torture rejoin-matrix deploy undeploy clean deb test-deb test-pythons release-check
 
 install: $(VENV)/.installed
 
@@ -54,16 +54,23 @@ fuzz: install
 
 # Tests with servers mostly wait for these and for time-outs, so two go on side by side.
 # Both parts run, whatever the first one says. The longest files of scenarios come first.
-# The tests of a copy that comes by ssh start the sshd of openssh-server.
+# The tests of a copy that comes by ssh start the sshd of openssh-server, those of proxies HAProxy; those of snapshots have
+# a file system of ext4 and one of btrfs; those of the page look at it in Chromium.
 test: lint
-	setup/packages openssh-server
+	setup/packages openssh-server haproxy e2fsprogs btrfs-progs chromium
 	@failed=0; \
-	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/sandbox || failed=1; \
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
+	$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/sandbox || failed=1; \
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
 	setup/leftovers; \
 	exit $$failed
 
-# All of bench/ in under 18 minutes; writes docs/performance.md, and fails where a ratio has become worse. ARGS: see there.
+# What docs/web.md shows, from a real cluster.
+pictures: install
+	setup/packages chromium
+	mkdir -p docs/images
+	MMM_PICTURES=$(CURDIR)/docs/images $(BIN)/pytest tests/sandbox/test_web.py
+
+# All of bench/ in under 25 minutes; writes docs/performance.md, and fails where a ratio has become worse. ARGS: see there.
 bench: install
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m bench $(ARGS)
@@ -90,9 +97,21 @@ deb:
 	setup/deb
 
 # Builds, installs, upgrades and purges them on booted machines of each of SUITES, with a cluster between; docs/install.md.
+# PART=packages, perl or units: that alone.
 SUITES ?= bookworm trixie
 test-deb: install
-	$(BIN)/python -m tests.deb $(SUITES)
+	$(BIN)/python -m tests.deb $(SUITES) $(if $(PART),--only $(PART))
+
+# The unit tests, without servers and network namespaces, with each Python that MMM runs on and that can be had here.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+test-pythons: install
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint setup/constraints.txt --editable '.[release]'
+	$(BIN)/python -m tests.pythons $(PYTHONS)
+
+# Says of each thing that must hold before a release whether it does; SKIP="tests packages" leaves these out. docs/releasing.md.
+release-check: install
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint setup/constraints.txt --editable '.[release]'
+	$(BIN)/python -m tests.release --skip $(SKIP)
 
 deploy:
 	setup/deploy

@@ -24,6 +24,7 @@ from pathlib import Path
 from bench.tables import Table, write_json
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.conf import Conf, fast
+from mmm.sandbox.proxy import with_health
 from mmm.sandbox.restore import restore
 from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.up import down, up
@@ -109,6 +110,8 @@ TRAPPED = replace(
 """The same, where a server that has ended may be started again within the trap."""
 UNSALVAGED = replace(FASTEST, top={**FASTEST.top, "salvage": "no"})
 """The same as the first, where nobody reads the dead server's binary log: what that costs is the difference."""
+PROXIED = with_health(FAST)
+"""With a client behind HAProxy."""
 KILLED_FROZEN = replace(FASTEST, top={**FASTEST.top, "kill_frozen_server": "yes"})
 _DEFAULT, _FAST = Timing(5, 10, 2, 10), Timing(1, 1, 1, 2)
 _AT_ONCE, _SOON, _SOON_SILENT = (0.1, 0.3), (0.5, 0.9), (1.5, 1.5)
@@ -120,6 +123,8 @@ CASES = (
     Case("clean stop, 1/1/1", FAST, _STOP, dead(_FAST), 0.75),
     Case("host cut off, 1/1/1", FAST, _CUT, silent(_FAST), 0.75, 20.5, 3.45),
     Case("server frozen, 1/1/1", FAST, _FREEZE, silent(_FAST), 0.75, None, 2.95),
+    Case("planned move, 1/1/1, through HAProxy", PROXIED, _move),
+    Case("host cut off, 1/1/1, through HAProxy", PROXIED, _CUT, silent(_FAST), 0.75),
     Case(_SALVAGED, FASTEST, _KILL, _AT_ONCE, 1.0, None, 2.2),
     Case("kill -9, fast conf, server_exit trap", TRAPPED, _KILL, _SOON, 1.0, None, 2.2),
     Case(f"{_SALVAGED}, salvage no", UNSALVAGED, _KILL, _AT_ONCE),
@@ -147,7 +152,8 @@ def measure(sandbox: Sandbox, case: Case) -> Measured:
     restore(sandbox)
     catch_up(sandbox)
     sandbox.wait_until(lambda: _all_good(sandbox), _LIMIT, "every check is good")
-    with Probe(sandbox, readers=False, connect_limit=0.05) as probe:
+    proxy = case.conf is PROXIED
+    with Probe(sandbox, readers=False, proxy=proxy, connect_limit=0.05) as probe:
         probe.wait_writes(_LIMIT, 200)
         case.strike(sandbox)
         outage = probe.wait_outage(_LIMIT)
@@ -195,11 +201,11 @@ def main() -> int:
     args = parser.parse_args()
     wanted = [case for case in CASES if any(part in case.name for part in args.only or [""])]
     found: dict[str, list[Measured]] = {}
-    for conf in (FAST, FASTEST, TRAPPED, UNSALVAGED, KILLED_FROZEN, DEFAULT):
+    for conf in (FAST, PROXIED, FASTEST, TRAPPED, UNSALVAGED, KILLED_FROZEN, DEFAULT):
         cases = [case for case in wanted if case.conf is conf]
         if not cases:
             continue
-        sandbox = up(args.name, conf=conf)
+        sandbox = up(args.name, conf=conf, proxy=conf is PROXIED)
         try:
             for case in cases:
                 runs = [measure(sandbox, case) for _ in range(max(1, round(args.runs * case.runs)))]

@@ -59,11 +59,24 @@ One real monitor, with real sockets; the hosts are stand-ins that speak the agen
 MySQL's as the checks need. Every check has a period, trap period and time-out of 1 s. [scale.md](scale.md) explains the
 columns and how it is done.
 """,
+    "monitors": """\
+## Several monitors
+
+In a cluster of three real hosts and two monitors, checks of 1 s and leases of 2 s: how long it takes until another
+monitor leads once the leader is killed, frozen or cut off, and how long a client cannot write when leader and writer's
+server are killed at the same moment. *At most*: `lead_lease`, its margin and 1 s; for writes a failover by a refused
+port besides. What monitors cost is measured with stand-ins that vote, each monitor in a separate machine: *messages*
+are the questions that it asks agents, *LEAD* those about the lead.
+""",
     "idle": """\
 ## Idle
 
 What the daemons of a three-host cluster cost with the default conf while nothing happens: all their processes,
-memory as PSS. *classic* is MMM 2.2.3 in Perl.
+memory as PSS. What a wake-up costs differs threefold between two hours of one machine, so *bare loop* runs beside them:
+an asyncio process that exchanges a line with itself ten times a second. Runs are compared by the ratio to that.
+*classic* is MMM 2.2.3 in Perl, measured on another day. In the second table all hang whom the
+monitor tells of changes: a webhook that never answers, and a program that does not end, which is killed after 10 s and
+tried again.
 """,
     "rejoin": """\
 ## A host is rebuilt

@@ -38,12 +38,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.tables import Table, write_json
-from bench.usage import running, usage
+from bench.usage import Usage, running, usage
 from mmm.sandbox.machines.machine import Machine
 
 _STAND_INS = str(Path(__file__).with_name("stand_ins.py"))
 _PROFILED = str(Path(__file__).with_name("profiled.py"))
-_MONITOR, _HOSTS = "10.87.0.2", "10.87.0.1"
+_HOSTS, _MONITORS = ("10.87.0.1", "10.87.1.1"), ("10.87.0.2", "10.87.1.2")
+"""The addresses of the machine of all hosts, and of the monitor at the other end of each cable."""
 _AGENT_PORT, _MYSQL_PORT = 9989, 3306
 _PRIVATE = ("/var/log/mysql-mmm", "/run", "/var/lib/misc")
 _LIMIT = 120.0
@@ -113,11 +114,16 @@ def address(number: int) -> str:
     return f"10.88.{number // 250}.{number % 250 + 1}"
 
 
-def conf(hosts: int) -> str:
-    """Return the monitor's conf: two masters, the other hosts slaves, one reader VIP for ten hosts."""
+def conf(hosts: int, monitors: int = 1) -> str:
+    """Return the monitors' conf: two masters, the other hosts slaves, one reader VIP for ten hosts.
+
+    One monitor goes without leases, for the end of one would be waited for; several cannot.
+    """
     names = [f"db{number + 1}" for number in range(hosts)]
     readers = ", ".join(f"10.89.{n // 250}.{n % 250 + 1}" for n in range(max(2, hosts // 10)))
-    lines = ["active_master_role writer", "vip_lease 0", "<host default>", "cluster_interface eth0", "agent_user a",
+    several = [f"monitors {', '.join(_MONITORS[:monitors])}", "vip_lease 10"]
+    lines = several if monitors > 1 else ["vip_lease 0"]
+    lines += ["active_master_role writer", "<host default>", "cluster_interface eth0", "agent_user a",
              "agent_password a", "replication_user r", "replication_password r", "monitor_user m",
              "monitor_password m", "</host>"]  # fmt: skip
     for number, name in enumerate(names):
@@ -127,8 +133,9 @@ def conf(hosts: int) -> str:
     lines += ["<role writer>", "hosts db1, db2", "ips 10.89.255.1", "mode exclusive", "</role>"]
     lines += ["<role reader>", f"hosts {', '.join(names)}", f"ips {readers}", "mode balanced", "</role>"]
     lines += ["<check default>", "check_period 1", "trap_period 1", "timeout 1", "</check>"]
-    lines += ["<monitor>", f"ip {_MONITOR}", f"ping_ips {_HOSTS}", "flap_count 0", "failover_block 0",
-              "auto_set_online 1", "split_brain_guard no", "pid_path /run/mmm_mond.pid",
+    lines += ["<monitor>", *([] if monitors > 1 else [f"ip {_MONITORS[0]}", "split_brain_guard no"])]
+    lines += [f"ping_ips {', '.join(_HOSTS[:monitors])}", "flap_count 0", "failover_block 0",
+              "auto_set_online 1", "pid_path /run/mmm_mond.pid",
               "status_path /var/lib/misc/mmm_mond.status", "bin_path /usr/lib/mysql-mmm", "</monitor>"]  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -144,27 +151,33 @@ def _program(name: str) -> str:
 
 
 class Bench:
-    """Two machines, the stand-ins and a monitor."""
+    """The machine of the stand-ins, and one for each monitor."""
 
-    def __init__(self, home: Path, stack: ExitStack, hosts: int, profile: Path | None = None) -> None:
+    def __init__(
+        self, home: Path, stack: ExitStack, hosts: int, profile: Path | None = None, monitors: int = 1
+    ) -> None:
         self.hosts = hosts
         self._profile = profile
         self._far = self._machine(home, stack, "hosts")
-        self._near = self._machine(home, stack, "monitor")
-        self._wire()
+        self._all = [self._machine(home, stack, f"monitor{number + 1}") for number in range(monitors)]
+        self._near = self._all[0]
+        for number, machine in enumerate(self._all):
+            self._wire(machine, number)
         # A dead host's address is the far machine's no more, but a hole that swallows what comes.
         self._stand_ins = subprocess.Popen(
-            self._far.enter([sys.executable, _STAND_INS, str(_AGENT_PORT), str(_MYSQL_PORT)]),
+            self._far.enter([
+                sys.executable, _STAND_INS, str(_AGENT_PORT), str(_MYSQL_PORT), *["votes"] * (monitors > 1)
+            ]),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         stack.callback(self._stand_ins.kill)
         assert self._said().get("ready")
-        (self._near.etc / "mmm_mon.conf").write_text(conf(hosts))
-        (self._near.etc / "mmm_mon.conf").chmod(0o600)
         under = [] if profile is None else [sys.executable, _PROFILED, str(profile)]
         program = [*under, _program("mmm_mond"), "--foreground"]
-        self._monitor = self._near.spawn(program, log=home / "monitor.out")
-        stack.callback(self._monitor.kill)
+        for machine in self._all:
+            (machine.etc / "mmm_mon.conf").write_text(conf(hosts, monitors))
+            (machine.etc / "mmm_mon.conf").chmod(0o600)
+            stack.callback(machine.spawn(program, log=home / f"{machine.name}.out").kill)
 
     def profile(self) -> None:
         """Let the monitor's profile begin, or end."""
@@ -181,16 +194,22 @@ class Bench:
         stack.callback(machine.halt)
         return machine
 
-    def _wire(self) -> None:
-        cable = f"link add far type veth peer name near netns {self._near.pid}"
+    def _wire(self, near: Machine, number: int) -> None:
+        """Lay the cable of a monitor."""
+        cable = f"link add far{number} type veth peer name near netns {near.pid}"
         subprocess.run(
             ["nsenter", "-t", str(self._far.pid), "-n", "--", "ip", *cable.split()], check=True, timeout=10
         )
-        for machine, interface, ip in ((self._far, "far", _HOSTS), (self._near, "near", _MONITOR)):
+        for machine, interface, ip in (
+            (self._far, f"far{number}", _HOSTS[number]), (near, "near", _MONITORS[number])
+        ):  # fmt: skip
             machine.run(["ip", "address", "add", f"{ip}/24", "dev", interface])
             machine.run(["ip", "link", "set", interface, "up"])
-        self._far.run(["ip", "route", "add", "local", "10.88.0.0/16", "dev", "lo"])
-        self._near.run(["ip", "route", "add", "10.88.0.0/16", "via", _HOSTS])
+        if number == 0:
+            self._far.run(["ip", "route", "add", "local", "10.88.0.0/16", "dev", "lo"])
+            self._far.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])  # monitors reach each other
+        near.run(["ip", "route", "add", "10.86.0.0/15", "via", _HOSTS[number]])
+        near.run(["ip", "route", "add", "10.88.0.0/16", "via", _HOSTS[number]])
 
     def kill(self, number: int) -> float:
         """Let nothing come back from a host any more; returns the moment."""
@@ -247,18 +266,22 @@ class Bench:
         said: dict[str, object] = json.loads(line)
         return said
 
-    def usage(self) -> tuple[float, int]:
-        """Return the processor time of the monitor's processes in seconds, and their memory in bytes."""
+    def usage(self) -> Usage:
+        """Return what the first monitor's processes cost."""
         return usage(self._near, "mmm_mond")
+
+    def usages(self) -> dict[str, Usage]:
+        """Return what each monitor's processes cost, by its address."""
+        return {ip: usage(machine, "mmm_mond") for ip, machine in zip(_MONITORS, self._all, strict=False)}
 
 
 @contextmanager
-def bench(hosts: int, profile: Path | None = None) -> Iterator[Bench]:
-    """Give a monitor at work with so many hosts."""
+def bench(hosts: int, profile: Path | None = None, monitors: int = 1) -> Iterator[Bench]:
+    """Give monitors at work with so many hosts."""
     home = Path(tempfile.mkdtemp(prefix="mmm-scale-"))
     try:
         with ExitStack() as stack:
-            yield Bench(home, stack, hosts, profile)
+            yield Bench(home, stack, hosts, profile, monitors)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -272,10 +295,10 @@ def measure(hosts: int, dead: int, seconds: float, failovers: int, profile: Path
         time.sleep(min(10.0, seconds) if dead else 3.0)
         cluster.tally()
         cluster.profile()
-        before, began = cluster.usage()[0], time.monotonic()
+        before, began = cluster.usage(), time.monotonic()
         time.sleep(seconds)
         cluster.profile()
-        cpu, memory = cluster.usage()
+        after = cluster.usage()
         took = time.monotonic() - began
         tally = cluster.tally()
         done = tally["asked"] / (took * _ASKED * (hosts - dead))
@@ -286,7 +309,9 @@ def measure(hosts: int, dead: int, seconds: float, failovers: int, profile: Path
             died = cluster.kill(victim)
             took_over.append(cluster.writer_told(1 - victim) - died)
             cluster.revive(victim)
-        return Measured(hosts, dead, (cpu - before) / took, memory, done, late, tuple(took_over))
+        return Measured(
+            hosts, dead, (after.cpu - before.cpu) / took, after.memory, done, late, tuple(took_over)
+        )
 
 
 def profiled(path: Path) -> str:

@@ -1,13 +1,14 @@
 """Hundreds of hosts in one process, for `bench.scale`: they speak the agent's protocol and enough of a server's.
 
-python -m bench.stand_ins AGENT_PORT MYSQL_PORT
+python -m bench.stand_ins AGENT_PORT MYSQL_PORT [votes]
 
 Not real servers: a handshake that accepts every password, and answers made of a table for what the monitor asks, with
 places and GTIDs that move on all the time, as in busy servers.
 All hosts listen on the same two ports of all addresses of the machine; the address that a client connected to tells
 which host it means. On its output, a line of JSON for each status with the writer's VIP; for each line on its input,
 a line of JSON with what was `asked` since the line before (read_only, and the state of replicas), and the intervals
-between two mysql checks of a server, in seconds.
+between two mysql checks of a server, in seconds. With `votes` they agree to a monitor that leads, and keep nothing of
+it on a disk; that line then also has how often each monitor has sent each command to an agent, as `IP COMMAND`.
 """
 
 import asyncio
@@ -16,9 +17,13 @@ import re
 import struct
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from mmm.lease.voter import Voter
 from mmm.wire import agent as wire
+from mmm.wire import voting
 from mmm.wire.agent import Reply
 from mmm.wire.status import Status, agent_status_fields, ordered_status
 
@@ -62,8 +67,11 @@ _BINLOG = {"File": "mysql-bin.000001", "Position": _PLACE, "Binlog_Do_DB": "", "
 class Hosts:
     """What the stand-ins have in common: who was told what, and when servers were asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, votes: bool = False) -> None:
         self.told: dict[str, Status] = {}
+        self.votes = votes
+        self.sent: Counter[str] = Counter()
+        self._voters: dict[str, Voter] = {}
         self.intervals: list[float] = []
         self.asked = 0
         self._asked: dict[str, float] = {}
@@ -77,8 +85,26 @@ class Hosts:
         if before is not None:
             self.intervals.append(now - before)
 
-    def order(self, address: str, request: wire.Request) -> Reply:
-        """Return an agent's answer."""
+    def answer(self, address: str, monitor: str, request: wire.Request) -> Reply:
+        """Return an agent's answer to a monitor."""
+        self.sent[f"{monitor} {request.command}"] += 1
+        if request.command != voting.LEAD:
+            reply = self._order(address, request)
+            return replace(reply, token=_token()) if self.votes else reply
+        asked, now, voter = voting.asked(request), time.monotonic(), self._voters.get(address, Voter())
+        agrees = asked.epoch is not None and voter.refusal(asked.epoch, now) is None
+        if asked.epoch is not None and agrees:
+            voter = voter.agreed(asked.epoch, asked.record, asked.length, now)
+            voter = voter if asked.length else voter.released(asked.epoch)
+        self._voters[address] = voter
+        follows = voter.follows(now)
+        left = max(0.0, voter.until - now) if follows else 0.0
+        fields = voting.said_fields(voting.Said(follows, left, voter.record, highest=voter.highest))
+        agreed = agrees or asked.epoch is None
+        text, why = ("OK: Agreed!", "") if agreed else ("ERROR: not agreed", voting.NOT_LED)
+        return Reply(text, fields, 100_000.0, _token(), why)
+
+    def _order(self, address: str, request: wire.Request) -> Reply:
         if request.command == wire.SET_STATUS:
             status = ordered_status(request)
             before = self.told.get(address)
@@ -107,6 +133,7 @@ class AgentPort(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._address = transport.get_extra_info("sockname")[0]
+        self._monitor = transport.get_extra_info("peername")[0]
 
     def data_received(self, data: bytes) -> None:
         """Answer a whole line."""
@@ -115,7 +142,7 @@ class AgentPort(asyncio.Protocol):
             request = wire.decode_request(self._data)
             if request.command == wire.WATCH:  # stays open, for no server here ever ends
                 return
-            reply = self._hosts.order(self._address, request)
+            reply = self._hosts.answer(self._address, self._monitor, request)
             self._transport.write(wire.encode_reply(reply))
             self._transport.close()
 
@@ -215,24 +242,30 @@ def _greeting() -> bytes:
     return _packets([head + rest + b"mysql_native_password\0"], 0)
 
 
-def _tally(intervals: Sequence[float], asked: int) -> str:
-    grouped: dict[str, float] = {"checks": len(intervals), "asked": asked}
+def _token() -> str:
+    """Return a token of this moment."""
+    return f"standin.{time.monotonic_ns()}"
+
+
+def _tally(intervals: Sequence[float], asked: int, sent: Counter[str]) -> str:
+    grouped: dict[str, float] = {"checks": len(intervals), "asked": asked, **sent}
     ordered = sorted(intervals)
     for name, part in (("p50", 0.5), ("p99", 0.99), ("most", 1.0)):
         grouped[name] = ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
     return json.dumps(grouped)
 
 
-async def _serve(agent_port: int, mysql_port: int) -> None:
-    loop, hosts = asyncio.get_running_loop(), Hosts()
+async def _serve(agent_port: int, mysql_port: int, *, votes: bool) -> None:
+    loop, hosts = asyncio.get_running_loop(), Hosts(votes=votes)
     await loop.create_server(lambda: AgentPort(hosts), "0.0.0.0", agent_port, backlog=4096)  # noqa: S104
     await loop.create_server(lambda: ServerPort(hosts), "0.0.0.0", mysql_port, backlog=4096)  # noqa: S104
     print(json.dumps({"ready": True}), flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
-        print(_tally(hosts.intervals, hosts.asked), flush=True)
+        print(_tally(hosts.intervals, hosts.asked, hosts.sent if votes else Counter()), flush=True)
         hosts.intervals.clear()
+        hosts.sent.clear()
         hosts.asked = 0
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2]), votes="votes" in sys.argv[3:]))

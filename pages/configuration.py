@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mmm.config.key import EVERY, Key, Old, Section
 from mmm.config.keys import OLD, OLD_BLOCKS, OLD_IGNORED, SECTIONS
 from mmm.config.kinds import sample
+from mmm.config.reload import Taken, taken
 
 _PROGRAMS = {"A": "agent", "M": "monitor", "C": "control", "T": "tools", "R": "rejoin"}
 
@@ -34,6 +35,14 @@ address and the interface are here.
 After every change `mmm_control doctor` looks at the whole cluster: [doctor.md](doctor.md).
 `--print-conf` shows what is in effect, defaults included and passwords hidden. Examples are in `etc/`.
 
+## Taken by a running daemon
+
+| reload | |
+|---|---|
+{reload}
+
+How: [reload.md](reload.md).
+
 ## How it is written
 
     # A comment has a line of its own.
@@ -61,6 +70,16 @@ machine's. `ping_ips` has neither the monitor's own address nor a virtual IP: th
 the monitor's network. A host is not its own peer. An exclusive role has one IP, and the
 active master role is exclusive.
 """
+
+_RELOAD = {
+    Taken.AT_ONCE: "from the reload on; `hosts` and `ips` of the active master role are refused: leases rest on them",
+    Taken.NEXT: "by the next connection to a server",
+    Taken.START: "taken, and says only how the daemon starts",
+    Taken.RESTART: "the whole conf is refused; `pid_path`, `health_port` and `cluster_interface` only by the agent of"
+    " that host, the others of `<monitor>` only by the monitor",
+    Taken.LEASE: "the whole conf is refused, for leases rest on it: [safety.md](safety.md)",
+    Taken.OTHERS: "no daemon goes by it; tools, `mmm_control` and `mmm_web` read the conf when they are started",
+}
 
 OLD_HEAD = """\
 ## Files of MMM 1.x
@@ -92,7 +111,8 @@ Without `ping_ips` the network counts as up unless all hosts fall silent at once
 
 def reference() -> str:
     """Return the whole page."""
-    return "\n".join([HEAD, *_sections(), *_old()]) + "\n"
+    reload = "\n".join(f"| {each} | {text} |" for each, text in _RELOAD.items())
+    return "\n".join([HEAD.replace("{reload}", reload), *_sections(), *_old()]) + "\n"
 
 
 def _sections() -> Iterator[str]:
@@ -102,8 +122,8 @@ def _sections() -> Iterator[str]:
         yield f"## {_title(section)}\n"
         needed = f" Required by {listed(section.required)}." if section.required else ""
         yield f"{section.text}{needed}\n"
-        yield "| key | value | default | required by | |\n|---|---|---|---|---|"
-        yield from (_row(key) for key in section.keys if key.kind != "ignored")
+        yield "| key | value | default | required by | reload | |\n|---|---|---|---|---|---|"
+        yield from (_row(section, key) for key in section.keys if key.kind != "ignored")
         yield ""
 
 
@@ -113,13 +133,13 @@ def _title(section: Section) -> str:
     return f"`<{section.name} {'NAME' if section.named else ''}".rstrip() + ">`"
 
 
-def _row(key: Key) -> str:
+def _row(section: Section, key: Key) -> str:
     value = sample(key).replace("|", "`, `")
     default = f"`{key.default}`" if key.default else ""
     required = listed(key.required) if key.required else ""
     if key.needed_if:
         required = f"with `{' '.join(key.needed_if).removesuffix(' 1')}`"
-    return f"| `{key.name}` | `{value}` | {default} | {required} | {key.text} |"
+    return f"| `{key.name}` | `{value}` | {default} | {required} | {taken(section.name, key.name)} | {key.text} |"
 
 
 def listed(letters: str) -> str:

@@ -49,7 +49,7 @@ if __name__ == "__main__":
 """
 HELPED = """\
 #!/bin/sh
-python3 {program} "$@" | sed 's/^usage:/Usage:/; s/^options:/Options:/'
+{python} {program} "$@" | sed 's/^usage:/Usage:/; s/^options:/Options:/'
 """
 """A program as help2man wants to see it."""
 
@@ -109,7 +109,7 @@ def man_pages(folder: Path) -> None:
     (run / "commands").write_text(f"[commands]\n{_command_list()}\n{SEE_ALSO}")
     for name in programs():
         (run / f"{name}.py").write_text(_without_commands(program(name, TREE)))
-        (run / name).write_text(HELPED.format(program=run / f"{name}.py"))
+        (run / name).write_text(HELPED.format(python=sys.executable, program=run / f"{name}.py"))
         (run / name).chmod(0o755)
         more = run / ("commands" if name == "mmm_control" else "more")
         argv: list[str | Path] = [

@@ -1,17 +1,20 @@
 """What scenarios do to a sandbox's cluster beside what the sandbox itself offers."""
 
 import contextlib
+import json
 import os
 import re
+import signal
 import socket
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
+from mmm.sandbox import proxy
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.addresses import bound_addresses
 from mmm.sandbox.machines.build import DAEMONS
@@ -27,8 +30,19 @@ LIMIT = 30.0
 """Longest wait for anything, in seconds: far above what a loaded machine needs."""
 
 
+def needs_haproxy() -> None:
+    """Skip the scenarios where HAProxy is not installed."""
+    try:
+        proxy.program()
+    except SandboxError as error:
+        pytest.skip(str(error))
+
+
 class Kept:
-    """A cluster that scenarios share: made when first asked for, and anew when nothing else repairs it."""
+    """A cluster that scenarios share: made when first asked for, and anew when nothing else repairs it.
+
+    Its daemons stand still while scenarios use another one: they would take a tenth of a core.
+    """
 
     _all: ClassVar[list["Kept"]] = []
 
@@ -39,6 +53,8 @@ class Kept:
         server: str,
         furnish: Callable[[Sandbox], None] | None,
         options: Values,
+        *,
+        may_rest: bool,
     ) -> None:
         self._name = f"{kind}{os.getpid()}"
         self._conf = fast(conf) if isinstance(conf, Conf) else conf
@@ -47,10 +63,15 @@ class Kept:
         self._options = options
         self._sandbox: Sandbox | None = None
         self._doubtful = False
+        self._may_rest, self._rests = may_rest, False
         self._all.append(self)
 
     def healthy(self) -> Sandbox:
         """Return it as it was at first, db1 being the writer; that it had to be made anew is a warning."""
+        for each in self._all:
+            if each is not self:
+                each._rest()
+        self._rests = False
         if self._doubtful:
             self.down()
         if self._sandbox is not None:
@@ -66,9 +87,20 @@ class Kept:
             restore(self._sandbox)  # after its first start any master may be the writer
         return self._sandbox
 
+    def _rest(self) -> None:
+        """Have its daemons stand still, until it is made healthy again."""
+        if self._sandbox is None or self._rests or not self._may_rest:
+            return
+        self._rests = True
+        for name in self._sandbox.layout.plugs:
+            for process in self._sandbox.machine(name).processes():
+                if any(map(process.runs, DAEMONS)):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGSTOP)
+
     def down(self) -> None:
         """Leave nothing of it."""
-        self._doubtful = False
+        self._doubtful = self._rests = False
         if self._sandbox is not None:
             self._sandbox = None
             down(self._name)
@@ -77,7 +109,7 @@ class Kept:
     def look_at_all(cls) -> None:
         """Fail where the status that one of them tells is not as its schema says."""
         for each in cls._all:
-            if each._sandbox is not None:
+            if each._sandbox is not None and not each._rests:
                 looked_at(each._sandbox)
 
     @classmethod
@@ -94,14 +126,17 @@ def kept(
     server: str = "mariadb",
     furnish: Callable[[Sandbox], None] | None = None,
     options: Values | None = None,
+    *,
+    may_rest: bool = True,
 ) -> Iterator[Kept]:
     """Give a cluster for several scenarios; one of the sandbox's own confs is made `fast`.
 
-    `furnish` puts into it what no conf file does, each time that it is made; `options` are in every my.cnf.
+    `furnish` puts into it what no conf file does, each time that it is made; `options` are in every my.cnf. Unless it
+    `may_rest` it goes on while others are used.
     """
     if os.geteuid() != 0:
         pytest.skip("the sandbox needs root")
-    cluster = Kept(kind, conf, server, furnish, options or {})
+    cluster = Kept(kind, conf, server, furnish, options or {}, may_rest=may_rest)
     try:
         yield cluster
     finally:
@@ -188,6 +223,23 @@ def request(sandbox: Sandbox, host: str, line: str, port: int | None = None) -> 
     where = sandbox.layout.hosts[host]
     with connect(sandbox, (where.ip, port or where.agent_port)) as connection:
         return _exchanged(connection, line)
+
+
+def health(sandbox: Sandbox, host: str, path: str) -> tuple[int, dict[str, Any]]:
+    """Return status and fields that a host's health port answers to the monitor's machine.
+
+    The status is 0 where it hangs up, as when its process was just killed.
+    """
+    where = sandbox.layout.hosts[host]
+    assert where.health_port is not None
+    with connect(sandbox, (where.ip, where.health_port)) as connection:
+        try:
+            connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            with connection.makefile("rb") as stream:
+                head, _, body = stream.read().partition(b"\r\n\r\n")
+        except ConnectionError:
+            return 0, {}
+    return (int(head.split()[1]), json.loads(body)) if head else (0, {})
 
 
 def order(sandbox: Sandbox, host: str, line: str) -> str:

@@ -234,6 +234,15 @@ def switch_off(sandbox: Sandbox, log: Log, host: str) -> None:
     wait_failed(log, host, "ping", "mysql")
 
 
+def writes_to(probe: Probe, host: str) -> None:
+    """Wait until the client writes to that host."""
+    probe.sandbox.wait_until(
+        lambda: [each.after for each in probe.outages if each.kind == "write"][-1:] == [host],
+        LIMIT,
+        f"the client writes to {host}: {'; '.join(map(str, probe.outages))}",
+    )
+
+
 def writable(sandbox: Sandbox, host: str) -> bool:
     """Tell whether a host's server takes writes; what cannot be asked is an AssertionError."""
     facts = host_facts(sandbox, host)

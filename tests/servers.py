@@ -67,6 +67,16 @@ def kind(name: str) -> Kind:
     pytest.skip(f"NO SERVER: {MISSING[name]}")
 
 
+def own_series() -> str:
+    """Return the series of this machine's own server, as `10.11`."""
+    return ".".join(kind(MARIADB).version.split(".")[:2])
+
+
+def another_series() -> Kind:
+    """Return a MariaDB of another series than this machine's own, with its own programs."""
+    return kind(next(name for name in OTHERS if name.startswith(MARIADB) and own_series() not in name))
+
+
 @dataclass
 class Server:
     """One running server."""

@@ -7,7 +7,7 @@ from mmm.process.program import Daemon, Duties, run
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run mmm_agentd; returns its exit status."""
-    daemon = Daemon("mmm_agentd", "AGENT", "mmm_agent", lambda conf: conf.hosts[conf.this].pid_path, _duties)
+    daemon = Daemon("mmm_agentd", "AGENT", "mmm_agent", lambda conf: conf.here.pid_path, _duties)
     return run(daemon, argv)
 
 

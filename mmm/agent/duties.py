@@ -2,11 +2,21 @@
 
 import asyncio
 import logging
+import shlex
+import shutil
 import ssl
 from collections.abc import Callable
 
-from mmm.agent.act.agent import Agent
-from mmm.agent.act.fence import fence
+from mmm.agent import witness
+from mmm.agent.act.agent import Agent, Heritage
+from mmm.agent.act.fence import fence, give_up_overdue
+from mmm.agent.act.guard import is_needed
+from mmm.agent.act.health_port import serve
+from mmm.agent.act.health_watch import HealthWatch
+from mmm.agent.act.life import Life
+from mmm.agent.act.places import Places
+from mmm.agent.act.reception import Reception
+from mmm.agent.decide.core import Core
 from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster
 from mmm.network.arp import Announcer, Sender
@@ -14,10 +24,13 @@ from mmm.network.conflicts import Watch
 from mmm.network.line_server import Limits, LineServer
 from mmm.network.link import LinkWatch
 from mmm.network.own import interfaces, own_addresses
-from mmm.network.vips import Interface
 from mmm.process import tls
+from mmm.process.beside import Beside
+from mmm.process.board import Board
+from mmm.process.companion import HEALTH, Companion
+from mmm.process.conf_file import ConfFile
 from mmm.process.inspection import Inspection, not_here
-from mmm.process.program import Duties, on_end
+from mmm.process.program import Duties, on_end, on_reload
 from mmm.process.watchdog import Ward
 from mmm.wire.agent import MAX_LINE
 
@@ -25,6 +38,7 @@ CLIENTS = 256
 """Connections at once; one more ends the one that has been silent for longest."""
 IDLE = 60.0
 """Seconds that a client may take for its next line."""
+LIMITS = Limits(line=MAX_LINE, clients=CLIENTS, idle=IDLE)
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +52,7 @@ def _doctor(conf: Cluster) -> int:
 
 def inspect(conf: Cluster) -> Inspection:
     """Return what is wrong with the conf on this machine: whether its address and its interface are here."""
-    here = conf.hosts[conf.this]
+    here = conf.here
     try:
         own, known = own_addresses(), interfaces()
     except OSError as error:
@@ -46,27 +60,45 @@ def inspect(conf: Cluster) -> Inspection:
     wrong = not_here(conf, f"the address of 'this {here.name}'", here.ip, own)
     if wrong:
         wrong += f"; correct `this`, or the ip of host {here.name}"
+    if conf.is_witness:
+        return Inspection((wrong,) if wrong else ())
     name = here.cluster_interface
     missing = (
         f"cluster_interface {name} does not exist on this machine ({', '.join(sorted(known))}); correct it"
     )
-    return Inspection((wrong,) if wrong else (), () if name in known else (missing,))
+    warnings = () if name in known else (missing,)
+    return Inspection((wrong,) if wrong else (), (*warnings, *_missing_scripts(conf)))
 
 
-async def work(conf: Cluster, ward: Ward, ready: Callable[[], None]) -> int:
+def _missing_scripts(conf: Cluster) -> tuple[str, ...]:
+    programs = {command: shlex.split(command)[0] for command in conf.scripts.values()}
+    return tuple(
+        f"vip_script {program} cannot be run on this machine: install it, or correct the path"
+        for program in dict.fromkeys(programs.values())
+        if shutil.which(program) is None
+    )
+
+
+async def work(file: ConfFile, beside: Beside, ready: Callable[[], None]) -> int:
     """Run the agent until TERM; returns 0, or 1 when its port or its TLS files cannot be had.
 
-    `ward` is told until when this host may be the writer. `ready` is called once orders are taken.
+    The ward of `beside` is told until when this host may be the writer, its board what load balancers are told.
+    `ready` is called once orders are taken.
     """
+    conf = file.conf
     for warning in conf.warnings:
         log.warning("%s", warning)
-    ended = asyncio.Event()
-    on_end(ended.set)
-    here = conf.hosts[conf.this]
+    here = conf.here
+    life = Life(file)
+    on_end(life.end)
+    on_reload(life.reload)
     try:
         context = tls.server_context(conf.socket)
-        with Interface(here.cluster_interface) as interface:
-            await _serve(conf, interface, context, ended, ward, ready)
+        if conf.is_witness:
+            await witness.serve(life, context, LIMITS, ready)
+            log.info("stopping")
+            return 0
+        await _serve(life, context, beside, ready)
     except tls.TlsError as error:
         log.critical("%s", error)
         return 1
@@ -78,37 +110,93 @@ async def work(conf: Cluster, ward: Ward, ready: Callable[[], None]) -> int:
 
 
 async def _serve(
-    conf: Cluster,
-    interface: Interface,
+    life: Life,
     context: ssl.SSLContext | None,
-    ended: asyncio.Event,
-    ward: Ward,
+    beside: Beside,
     ready: Callable[[], None],
 ) -> None:
-    here = conf.hosts[conf.this]
-    sender = Sender(interface.name, (vip.ip for vip in conf.vips))
-    announcer = Announcer(sender)
-    agent = Agent(conf, interface, announcer, ward.set)
-    watch = Watch(interface.name, (vip.ip for vip in conf.vips), announcer)
-    link = LinkWatch(interface.name, announcer.link_up)
+    """Answer on the agent's port until the end, by whatever conf was taken last."""
+    reception = Reception()
+    here = life.conf.hosts[life.conf.this]
+    port = LineServer(
+        "agent port", reception.answer, LIMITS, reception.reassert, allowed(life.conf), reception.claim
+    )
+    sender = Sender(here.cluster_interface, (vip.ip for vip in life.conf.bound_vips))
     try:
-        limits = Limits(line=MAX_LINE, clients=CLIENTS, idle=IDLE)
-        who = allowed(conf)
-        log.log(logging.INFO if who.networks else logging.WARNING, "%s", sentence(conf))
-        port = LineServer("agent port", agent.answer, limits, agent.reassert, who, agent.streams.claim)
         async with port.listen(here.ip, here.agent_port, context):
-            ready()
-            await agent.take_stock()
-            leases = asyncio.create_task(agent.watch(tls.client_context(conf.socket)))
-            await ended.wait()
-            await agent.leave()
-            leases.cancel()
+            await asyncio.to_thread(give_up_overdue, life.conf)
+            known = await _be_there(life, sender, reception, (beside, ready), None)
+            while not life.ended:
+                port.let_in(allowed(life.conf))
+                sender.learn(vip.ip for vip in life.conf.bound_vips)
+                known = await _be_there(life, sender, reception, (beside, ready), known)
     finally:
-        await agent.close()
-        link.close()
-        watch.close()
-        await announcer.close()
         sender.close()
 
 
-DUTIES = Duties(work, lambda conf: Ward(lambda: fence(conf)), inspect, _doctor)
+async def _be_there(
+    life: Life,
+    sender: Sender,
+    reception: Reception,
+    told: tuple[Beside, Callable[[], None]],
+    before: Heritage | None,
+) -> Heritage:
+    """Be the agent by this conf, in the place of the one before; until the end, or until another conf was taken.
+
+    `told` are who is told what is known, and that the agent serves.
+    """
+    conf, (beside, ready) = life.conf, told
+    interface = Places(conf)
+    announcer = Announcer(sender)
+    health = HealthWatch(conf, interface, beside.board) if beside.board else None
+
+    def tell(core: Core) -> None:
+        beside.ward.set(core.held.ends)
+        if health is not None:
+            health.take(core)
+
+    agent = Agent(conf, interface, announcer, tell, before)
+    watch = Watch(interface.name, (vip.ip for vip in conf.bound_vips), announcer, agent.claimed)
+    link = LinkWatch(interface.name, announcer.link_up)
+    try:
+        who = allowed(conf)
+        log.log(logging.INFO if who.networks else logging.WARNING, "%s", sentence(conf))
+        reception.open(agent)
+        ready()
+        await _watch(life, agent, health)
+    finally:
+        await reception.close(for_good=life.ended)
+        if health is not None:
+            health.close()
+        link.close()
+        watch.close()
+        await announcer.close()
+        interface.close()
+    return agent.heritage
+
+
+async def _watch(life: Life, agent: Agent, health: HealthWatch | None) -> None:
+    """Watch over the leases and report on this host until its agent's time is over, in order."""
+    await agent.take_stock()
+    tasks = [asyncio.create_task(agent.watch(tls.client_context(life.conf.socket)))]
+    if health is not None:
+        tasks.append(asyncio.create_task(health.watch()))
+    await life.over(agent.objections)
+    if life.ended:
+        await agent.leave()
+    for task in tasks:
+        task.cancel()
+
+
+def _beside(file: ConfFile) -> Beside:
+    """Return the fence, and the process that answers load balancers where the conf has a port for that."""
+    if file.conf.is_witness:
+        return Beside()
+    ward = Ward(lambda: fence(file.conf))
+    if not (file.conf.hosts[file.conf.this].health_port or is_needed(file.conf)):
+        return Beside(ward)
+    board = Board()
+    return Beside(ward, Companion(HEALTH, lambda: serve(file, board), outlives=is_needed(file.conf)), board)
+
+
+DUTIES = Duties(work, _beside, inspect, _doctor)

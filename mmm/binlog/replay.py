@@ -5,7 +5,7 @@ where in the log one is: `# at 256`. Statements are bytes, for a log may hold so
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mmm.binlog.events import Format
 from mmm.binlog.rows import in_parts
@@ -24,7 +24,15 @@ class Statement(NamedTuple):
     text: bytes
 
 
-Batch = tuple[Whole | None, list[bytes]]
+class Named(Protocol):
+    """A transaction, as it is spoken of."""
+
+    @property
+    def name(self) -> str:
+        """Return its GTID as the server writes it."""
+
+
+Batch = tuple[Named | None, list[bytes]]
 """A transaction and its statements; None with those that prepare the session."""
 
 
@@ -63,7 +71,7 @@ def batches(found: Iterable[Statement], form: Format, transactions: Sequence[Who
     """
     ends = len(form.head)
     waiting = list(transactions)
-    current: Whole | None = None
+    current: Named | None = None
     texts: list[bytes] = []
     for statement in found:
         while waiting and statement.at >= ends:

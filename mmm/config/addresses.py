@@ -18,14 +18,15 @@ def addresses(world: World) -> None:
                 if ip in used:
                     about = {"ip": ip, "owner": owner, "other": used[ip]}
                     world.wrong(setting.source if setting else None, Fault("address_used_twice", about))
-                if _is_no_machine(ip):
+                if is_no_machine(ip):
                     world.wrong(setting.source if setting else None, Fault("no_machine", {"ip": ip}))
                 elif is_loopback(ip):
                     _loopback(world, setting, Fault("loopback", {"ip": ip, "owner": owner}), for_trying)
                 used.setdefault(ip, owner)
 
 
-def _is_no_machine(ip: str) -> bool:
+def is_no_machine(ip: str) -> bool:
+    """Tell whether an address cannot be that of a machine; IPv6: the loopback one neither."""
     if ":" not in ip:
         return ip == "0.0.0.0" or int(ip.partition(".")[0]) >= _FIRST_MULTICAST  # noqa: S104  (it is refused)
     from ipaddress import IPv6Address  # noqa: PLC0415  (few confs have any, and programs start faster without)

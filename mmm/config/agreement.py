@@ -9,10 +9,12 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from mmm.config.model import Cluster
+from mmm.config.model import Cluster, Role
 
 VIP_LEASE, HOSTS, IPS = "vip_lease", "hosts", "ips"
 """The keys of what leases rest on: the last two of the active master role."""
+VOTERS = "voters"
+"""The key of what the lead rests on, where there are `monitors`: two of them would lead if it differed (rule 14.2)."""
 NOT_COMPARED = 1
 """The dialect in which agents' files hold less than the monitor's."""
 
@@ -43,7 +45,18 @@ def _writer_hosts(conf: Cluster) -> str:
 
 def _writer_ips(conf: Cluster) -> str:
     role = conf.roles.get(conf.active_master_role)
-    return " ".join(role.ips) if role is not None else ""
+    return " ".join((*role.ips, *_other_way(role))) if role is not None else ""
+
+
+def _other_way(role: Role) -> tuple[str, ...]:
+    """Return how a role is reached where its IPs are not bound."""
+    return () if role.vip_via == "arp" else (role.vip_via,)
+
+
+def _voters(conf: Cluster) -> str:
+    if not conf.monitors:
+        return ""
+    return f"{' '.join(sorted(conf.voters))}, lead_lease {conf.lead_lease:g}, vip_lease {conf.vip_lease:g}"
 
 
 def _guard(conf: Cluster) -> str:
@@ -57,13 +70,15 @@ def _hosts(conf: Cluster) -> str:
     return repr(
         [
             (host.name, host.ip, host.mode, host.peer, host.agent_port, host.mysql_port)
-            for host in conf.hosts.values()
+            for host in conf.agents.values()
         ]
     )
 
 
 def _roles(conf: Cluster) -> str:
-    return repr([(role.name, role.mode, role.hosts, role.ips) for role in conf.roles.values()])
+    return repr(
+        [(role.name, role.mode, role.hosts, role.ips, *_other_way(role)) for role in conf.roles.values()]
+    )
 
 
 PARTS = (
@@ -71,6 +86,8 @@ PARTS = (
     Part(_lease, VIP_LEASE, "vip_lease", short=True),
     Part(_guard, name="split_brain_guard", short=True),
     Part(lambda conf: conf.socket.type, name="socket type", short=True),
+    Part(lambda conf: " ".join(sorted(conf.monitors)), name="monitors", short=True),
+    Part(_voters, VOTERS, "voters", short=True),
     Part(_hosts, name="hosts", section="host"),
     Part(_roles, name="roles", section="role"),
     Part(_writer_hosts, HOSTS),

@@ -40,10 +40,27 @@ def allowed(conf: Cluster) -> Allowed:
     classic does, for else it would take none.
     """
     monitor = ipaddress.ip_address(conf.monitor.ip) if conf.monitor and conf.monitor.ip else None
-    apart = monitor is None or monitor.is_loopback or monitor.is_unspecified
+    apart = not conf.monitors and (monitor is None or monitor.is_loopback or monitor.is_unspecified)
     if conf.program == "AGENT" and apart and not conf.allow_from:
         return Allowed()
-    return Allowed(tuple(dict.fromkeys(_networks(conf, "" if apart else str(monitor)))))
+    return Allowed(tuple(dict.fromkeys(_networks(conf, "" if apart or monitor is None else str(monitor)))))
+
+
+def health_allowed(conf: Cluster) -> Allowed:
+    """Return who may ask for the health of this host: those who may connect to its agent, and `health_from`."""
+    who, besides = allowed(conf), tuple(map(ipaddress.ip_network, conf.health_from))
+    if not (who.networks or besides):
+        return who
+    return Allowed(tuple(dict.fromkeys((*(who.networks or _networks(conf, "")), *besides))))
+
+
+def health_sentence(conf: Cluster) -> str:
+    """Return who may ask for the health of this host, for the log and for `--check`; empty without such a port."""
+    here = conf.hosts.get(conf.this)
+    if conf.program != "AGENT" or here is None or not here.health_port:
+        return ""
+    how = " with TLS" if conf.socket.type == "ssl" and not conf.health_plain else ""
+    return f"health port {here.health_port}: answers {health_allowed(conf)}, and this host itself{how}"
 
 
 def sentence(conf: Cluster) -> str:
@@ -59,7 +76,7 @@ def sentence(conf: Cluster) -> str:
 
 
 def _networks(conf: Cluster, monitor: str) -> Iterator[Network]:
-    yield from (ipaddress.ip_network(host.ip) for host in conf.hosts.values() if host.ip)
+    yield from (ipaddress.ip_network(host.ip) for host in conf.agents.values() if host.ip)
     if monitor:
         yield ipaddress.ip_network(monitor)
-    yield from map(ipaddress.ip_network, conf.allow_from)
+    yield from map(ipaddress.ip_network, (*conf.monitors, *conf.allow_from))

@@ -16,6 +16,7 @@ from mmm.config.model import (
     Socket,
     Web,
 )
+from mmm.config.monitors import fill_in
 from mmm.config.names import CHECK_NAMES, Program
 from mmm.config.resolve import Resolve
 from mmm.config.settings import Settings, World
@@ -45,16 +46,20 @@ def modelled(world: World) -> Cluster:
     if world.tree.dialect == 1 and "active_master_role" not in top:
         top["active_master_role"] = "writer"
     _default_port(world, top)
+    fill_in(world, top)
     monitor = world["monitor"].get("")
     return Cluster(
         program=world.program,
         dialect=tree.dialect,
         path=Path(tree.file),
         files=tuple(Path(file) for file in tree.files),
-        hosts={name: _host(name, settings) for name, settings in world["host"].items()},
+        hosts={name: _host(name, world["host"][name]) for name in world.servers},
+        witnesses={
+            name: _host(name, settings) for name, settings in world["host"].items() if world.is_witness(name)
+        },
         roles={name: _role(name, settings) for name, settings in world["role"].items()},
         checks={name: Check(name, **_values(world["check"][name])) for name in CHECK_NAMES},
-        monitor=_monitor(monitor) if monitor is not None else None,
+        monitor=_monitor(monitor, top) if monitor is not None else None,
         socket=Socket(**_values(world["socket"].get("", {}))),
         copy_methods={name: CopyMethod(name, **_values(s)) for name, s in world["copy_method"].items()},
         web=Web(**_values(world["web"].get("", {}))),
@@ -82,8 +87,12 @@ def _host(name: str, settings: Settings) -> Host:
     return Host(name, **{"ip": "", "mode": "slave", **_values(settings)})
 
 
-def _monitor(settings: Settings) -> Monitor:
-    return Monitor(**{"ip": "", **_values(settings)})
+def _monitor(settings: Settings, top: dict[str, Any]) -> Monitor:
+    """Return the monitor; with `monitors` it has no address by default, but finds it."""
+    values = {"ip": "", **_values(settings)}
+    if top.get("monitors") and "ip" in settings and settings["ip"].source is None:
+        values["ip"] = ""
+    return Monitor(**values)
 
 
 def _role(name: str, settings: Settings) -> Role:

@@ -1,13 +1,13 @@
-"""The effective conf as text of the 2.x dialect: what `--print-conf` shows."""
+"""The effective conf as text of the 2.x dialect: what `--print-conf` shows, and a fingerprint of it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from mmm.config.agreement import digest
 from mmm.config.keys import KEYS, SECTIONS
-from mmm.config.kinds import UNLIMITED
-from mmm.config.model import Cluster
-
-HIDDEN = "********"
-"""Stands for every password that is set."""
+from mmm.config.model import Cluster, Host, Web
+from mmm.config.names import NEED_MONITORS, WITNESS, WITNESS_KEYS
+from mmm.config.shown import HIDDEN, shown
 
 
 def effective(cluster: Cluster) -> str:
@@ -15,17 +15,31 @@ def effective(cluster: Cluster) -> str:
     return "\n".join(_lines(cluster)) + "\n"
 
 
+def fingerprint(cluster: Cluster) -> str:
+    """Return 12 hexadecimal digits that are the same where two monitors' confs say the same, wherever they are read.
+
+    Passwords are left out, so that nobody can try them; so are logs, `<web>`, and the monitor's own address.
+    """
+    shared = replace(cluster, web=Web(), monitor=cluster.monitor and replace(cluster.monitor, ip=""))
+    return digest("\n".join(_settings_of(shared)))
+
+
 def _lines(cluster: Cluster) -> Iterator[str]:
     yield f"# {cluster.program} conf, dialect {cluster.dialect}.x, from {', '.join(map(str, cluster.files))}"
     yield from (f"# WARN {warning}" for warning in cluster.warnings)
     yield from (f"# log {log.name}: {log.level} and above to {log.file}" for log in cluster.logs)
-    yield from _settings("top", cluster, "")
+    yield from _settings_of(cluster)
+
+
+def _settings_of(cluster: Cluster) -> Iterator[str]:
+    without = () if cluster.monitors else NEED_MONITORS
+    yield from (line for line in _settings("top", cluster, "") if not line.startswith(without))
     if cluster.monitor:
         yield from _section("monitor", "", cluster.monitor)
     yield from _section("socket", "", cluster.socket)
     yield from _section("web", "", cluster.web)
     for kind, sections in (
-        ("host", cluster.hosts),
+        ("host", cluster.agents),
         ("role", cluster.roles),
         ("check", cluster.checks),
         ("notify", cluster.notify),
@@ -43,21 +57,10 @@ def _section(kind: str, name: str, section: object) -> Iterator[str]:
 
 
 def _settings(kind: str, section: object, indent: str) -> Iterator[str]:
+    witness = isinstance(section, Host) and section.mode == WITNESS
     for key in KEYS[kind].values():
-        value = _text(getattr(section, key.name, None))
+        if witness and key.name not in WITNESS_KEYS:
+            continue
+        value = shown(getattr(section, key.name, None))
         if value:
             yield f"{indent}{key.name} {HIDDEN if key.secret else value}"
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if value == float("inf"):
-        return UNLIMITED
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return str(value)

@@ -18,6 +18,14 @@ class Endpoint(NamedTuple):
     """The settings of the `<socket>` section."""
     key: str = ""
     """The auth_key."""
+    monitors: tuple[str, ...] = ()
+    """The addresses of all monitors, where the conf has more than one; `ip` is the first to ask then."""
+    chosen: bool = False
+    """`ip` is the one to ask, whether it leads or not."""
+
+    def at(self, ip: str) -> "Endpoint":
+        """Return where one of the monitors is."""
+        return self._replace(ip=ip, chosen=True)
 
 
 def find_monitor(path: str | None, cluster: str | None, directories: Sequence[str] = SEARCH) -> Endpoint:
@@ -26,10 +34,12 @@ def find_monitor(path: str | None, cluster: str | None, directories: Sequence[st
     monitor = world["monitor"].get("")
     socket = {name: setting.value for name, setting in world["socket"].get("", {}).items()}
     ip, port = world.value("monitor", "", "ip"), world.value("monitor", "", "port")
+    monitors = world.value("top", "", "monitors") or ()
     return Endpoint(
         world.tree.file,
-        None if monitor is None else ip,
+        None if monitor is None else (monitors[0] if monitors else ip),
         port or 0,
         socket,
         world.value("top", "", "auth_key") or "",
+        monitors,
     )

@@ -33,6 +33,22 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
     Key("allow_from", "networks",
         "Who may connect to the agents and to the control port, besides the hosts and the monitor that the conf"
         " names: addresses and networks. See docs/security.md."),
+    Key("health_from", "networks",
+        "Who may ask for the health of a host at its `health_port`, besides those who may connect to the agent:"
+        " addresses and networks of load balancers. Whoever is named here may give no orders. See docs/health.md."),
+    Key("health_plain", "bool",
+        "The health port answers without TLS though `<socket> type ssl`, for load balancers that have no certificate.",
+        default="0"),
+    Key("monitors", "vips",
+        "The addresses of all monitors, where there is more than one; the same line on all hosts. One of them leads,"
+        " the others stand by. Each finds its address on its machine. Agents and control ports let them in, as"
+        " `allow_from` does. See docs/monitors.md."),
+    Key("voters", "hosts",
+        "The hosts whose agents decide which of the `monitors` leads, the same on all hosts. Default: all, up to seven:"
+        " the masters first, the slaves, then those with `mode witness`."),
+    Key("lead_lease", "seconds",
+        "A monitor that is dead or cut off has lost the lead this long, and some tenths of a second, after it was last"
+        " agreed to; another takes it then. At most `vip_lease`. Default: `vip_lease`.", least=1),
     Key("auth_key", "text",
         "The cluster's secret, the same on all hosts and for mmm_control. It signs orders, promises, their answers and"
         " commands; anything unsigned is refused. See docs/security.md.",
@@ -165,7 +181,11 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
 
 HOST = Section("host", named=True, text="A server with its agent.", required=EVERY, template=True, keys=(
     Key("ip", "ip", "Address of server and agent.", "AMTR"),
-    Key("mode", "choice", "Whether it can be the active master.", "AM", choices=("master", "slave"),
+    Key("mode", "choice",
+        "`master`: it can be the active master; `slave`: it cannot; `witness`: it has no server and no roles, its agent"
+        " only votes on which of the `monitors` leads. Of the other keys it has `ip`, `pid_path` and `agent_port`."
+        " See docs/monitors.md.",
+        "AM", choices=("master", "slave", "witness"),
         old=(Old("top", "mode", this_host=True),)),
     Key("peer", "host", "The other master.", needed_if=("mode", "master"),
         old=(Old("top", "peer", this_host=True),)),
@@ -175,6 +195,9 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
         old=(*_top("bin_path", "AT"), Old("host", "mmm_dir", "T")), old_default=""),
     Key("agent_port", "port", "Port of mmm_agentd.", default="9989",
         old=(*_top("agent_port"), Old("top", "bind_port", "A", this_host=True))),
+    Key("health_port", "port",
+        "Port at which mmm_agentd answers load balancers over HTTP whether this host holds a role: docs/health.md."
+        " Without it there is no such port."),
     Key("cluster_interface", "word", "Network interface that gets the virtual IPs.", "A",
         old=_top("cluster_interface")),
     Key("mysql_port", "port", "Port of the MySQL server.", default="3306", old=(Old("host", "port"),)),
@@ -230,6 +253,15 @@ ROLE = Section("role", named=True, text="One or more virtual IPs that hosts may 
     Key("hosts", "hosts", "The hosts that may hold it.", "M", old=(Old("role", "servers"),)),
     Key("ips", "vips", "The virtual IPs, IPv4 or IPv6.", "AMR", old=(Old("role", "ip"),)),
     Key("prefer", "host", "The host that gets it whenever possible (exclusive roles)."),
+    Key("vip_via", "choice",
+        "How clients come to who holds it. `arp`: the IPs are bound on that host and announced. `health`: nothing is"
+        " bound; a load balancer asks the hosts' `health_port` who holds the role, and `ips` are only names for it,"
+        " such as the load balancer's address. `script`: `vip_script` moves the IPs, by a cloud's API say. The same on"
+        " all hosts. See docs/networks.md.",
+        default="arp", choices=("arp", "health", "script")),
+    Key("vip_script", "text",
+        "Program, with arguments, that moves the role's IPs for `vip_via script`; it is called with `add`, `remove` or"
+        " `status`, role, IP and interface.", needed_if=("vip_via", "script")),
     Key("parent_role", "ignored", "", old=(Old("role", "parent_role"),)),
 ))  # fmt: skip
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from mmm.config.files import BLANKS
 from mmm.config.key import Key
+from mmm.config.names import UNLIMITED
 from mmm.config.tree import Fault
 
 MOST = 1_000_000_000
 """Largest number in a conf file; as seconds, thirty years."""
 
-UNLIMITED = "unlimited"
 
 _COMMAS = dict.fromkeys(map(ord, "\uff0c\u3001"), ",")
 _OCTET = re.compile(r"0|[1-9][0-9]{0,2}")
@@ -68,6 +68,16 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.7)
     return by_lower[near[0]] if near else ""
+
+
+def words(command: str) -> list[str]:
+    """Return the words of a command as a shell would part them; none where its quotes do not match."""
+    import shlex  # noqa: PLC0415  (few confs have commands, and programs start faster without)
+
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []
 
 
 def note_in(text: str) -> str:

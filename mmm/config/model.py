@@ -15,6 +15,7 @@ from mmm.config.tree import Problem
 
 SslMode = Literal["disabled", "required", "verify_ca", "verify_identity"]
 MonitorMode = Literal["active", "manual", "wait", "passive"]
+Via = Literal["arp", "health", "script"]
 
 
 class Vip(NamedTuple):
@@ -29,14 +30,16 @@ class Vip(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A MySQL server with an agent: `<host NAME>`."""
+    """A MySQL server with an agent, or the agent of a witness: `<host NAME>`."""
 
     name: str
     ip: str
-    mode: Literal["master", "slave"]
+    mode: Literal["master", "slave", "witness"]
     peer: str | None = None
     cluster_interface: str = ""
     agent_port: int = 9989
+    health_port: int | None = None
+    """Where load balancers ask for the host's health; None: nowhere."""
     mysql_port: int = 3306
     mysql_host: str = ""
     """Where the tools reach the server; empty: at `ip`."""
@@ -84,6 +87,11 @@ class Role:
     hosts: tuple[str, ...]
     ips: tuple[str, ...]
     prefer: str | None = None
+    vip_via: Via = "arp"
+    """How clients come to who holds it: `arp`, its IPs are bound there; `health`, a load balancer asks who it is;
+    `script`, `vip_script` moves its IPs."""
+    vip_script: str = ""
+    """The program, with arguments."""
 
     @cached_property
     def vips(self) -> tuple[Vip, ...]:
@@ -210,6 +218,7 @@ class Cluster:
     """The conf file that was named; its includes are in `files`."""
     files: tuple[Path, ...]
     hosts: Mapping[str, Host]
+    """Those with a server, which checks, orders and tools are about."""
     roles: Mapping[str, Role]
     checks: Mapping[str, Check]
     """Always all four, in the order of `CHECK_NAMES`."""
@@ -224,6 +233,16 @@ class Cluster:
     iptables_unblock_cmd: str = "iptables -D INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"
     allow_from: tuple[str, ...] = ()
     """Addresses and networks that may connect besides the cluster's own (rule 10.21)."""
+    health_from: tuple[str, ...] = ()
+    """Addresses and networks that may ask for a host's health besides those who may connect to its agent."""
+    health_plain: bool = False
+    """The health port has no TLS, whatever the agent's has."""
+    monitors: tuple[str, ...] = ()
+    """The addresses of all monitors (rule 14.2); empty: there is one, that of `monitor`."""
+    voters: tuple[str, ...] = ()
+    """The hosts whose agents decide which monitor leads, the default filled in; empty without `monitors`."""
+    lead_lease: float = 0.0
+    """Seconds for which they agree to a monitor, the default filled in; 0 without `monitors`."""
     auth_key: str = ""
     """By which requests to agents and commands to the monitor are signed; empty: they are not."""
     keep_users: tuple[str, ...] = ()
@@ -258,6 +277,8 @@ class Cluster:
     clone_dirs: tuple[str, ...] = ()
     socket: Socket = Socket()
     copy_methods: Mapping[str, CopyMethod] = field(default_factory=dict)
+    witnesses: Mapping[str, Host] = field(default_factory=dict)
+    """Those of `mode witness`, without server and roles: their agents only vote on which monitor leads."""
     web: Web = Web()
     notify: Mapping[str, Notify] = field(default_factory=dict)
     logs: tuple[LogFile, ...] = ()
@@ -269,6 +290,21 @@ class Cluster:
         """Return how many seconds a master may be behind to be promoted by itself (rule 10.10)."""
         own = self.monitor.max_lag_on_failover if self.monitor else None
         return self.checks["rep_backlog"].max_backlog if own is None else own
+
+    @cached_property
+    def agents(self) -> Mapping[str, Host]:
+        """Return all that have an agent: the hosts in conf order, then the witnesses."""
+        return {**self.hosts, **self.witnesses}
+
+    @property
+    def here(self) -> Host:
+        """Return the host that this conf is on; raises KeyError where it names none."""
+        return self.agents[self.this]
+
+    @property
+    def is_witness(self) -> bool:
+        """Tell whether this conf is on a witness."""
+        return self.this in self.witnesses
 
     @cached_property
     def masters(self) -> tuple[Host, ...]:
@@ -283,6 +319,30 @@ class Cluster:
         return role.vips[0] if role is not None and role.vips else None
 
     @cached_property
+    def master_vips(self) -> tuple[Vip, ...]:
+        """Return every virtual IP of the active master role in conf order."""
+        return tuple(vip for vip in self.vips if vip.role == self.active_master_role)
+
+    @cached_property
     def vips(self) -> tuple[Vip, ...]:
         """Return every virtual IP of the cluster in conf order."""
         return tuple(vip for role in self.roles.values() for vip in role.vips)
+
+    @cached_property
+    def bound_vips(self) -> tuple[Vip, ...]:
+        """Return those of them that are bound on an interface and announced there, in conf order."""
+        return tuple(vip for vip in self.vips if self.via(vip.role) == "arp")
+
+    @cached_property
+    def asked_vips(self) -> frozenset[Vip]:
+        """Return those that are bound nowhere: load balancers ask who holds them, clients come to the host itself."""
+        return frozenset(vip for vip in self.vips if self.via(vip.role) == "health")
+
+    @cached_property
+    def scripts(self) -> dict[Vip, str]:
+        """Return those that a program moves, each with its program."""
+        return {vip: self.roles[vip.role].vip_script for vip in self.vips if self.via(vip.role) == "script"}
+
+    def via(self, role: str) -> Via:
+        """Return how clients come to who holds a role."""
+        return self.roles[role].vip_via

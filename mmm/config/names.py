@@ -3,7 +3,15 @@
 import re
 from typing import Literal
 
+UNLIMITED = "unlimited"
+"""A limit that there is not."""
 CHECK_NAMES = ("ping", "mysql", "rep_threads", "rep_backlog")
+NEED_MONITORS = ("voters", "lead_lease")
+"""Keys that mean nothing without `monitors`."""
+WITNESS = "witness"
+"""The mode of a host that only votes on which monitor leads."""
+WITNESS_KEYS = ("ip", "mode", "pid_path", "bin_path", "agent_port")
+"""The keys of a host that count for one."""
 
 Program = Literal["AGENT", "MONITOR", "CONTROL", "TOOLS", "REJOIN"]
 

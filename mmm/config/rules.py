@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from mmm.config.addresses import addresses, pinged
 from mmm.config.key import Key, Section
 from mmm.config.keys import SECTIONS
-from mmm.config.kinds import did_you_mean, sample, suggestion
-from mmm.config.names import without_gone_cipher
+from mmm.config.kinds import did_you_mean, sample, suggestion, words
+from mmm.config.monitors import monitors
+from mmm.config.names import WITNESS_KEYS, without_gone_cipher
 from mmm.config.settings import (
     Setting,
     Settings,
@@ -15,6 +16,8 @@ from mmm.config.settings import (
     each_of,
 )
 from mmm.config.tree import Fault, Problem
+from mmm.config.via import ways
+from mmm.config.witnesses import witnesses
 
 PROGRAMS = {
     "AGENT": "mmm_agentd",
@@ -56,10 +59,14 @@ def required_keys(world: World) -> None:
 def _is_missing(world: World, section: Section, key: Key, name: str) -> bool:
     if key.name in world[section.name][name]:
         return False
+    if section.name == "host" and world.is_witness(name) and key.name not in WITNESS_KEYS:
+        return False
     if world.tree.dialect == 1 and key.old_default is not None:
         return (
             key.name == "active_master_role" and world.program == "MONITOR" and "writer" not in world["role"]
         )
+    if section.name == "monitor" and key.name == "ip" and world.value("top", "", "monitors"):
+        return False  # each finds its own
     if key.needed_if:
         other, wanted = key.needed_if
         value = world.value(section.name, name, other)
@@ -148,7 +155,7 @@ def roles(world: World) -> None:
         if mode and mode.value == "balanced" and name == active:
             world.wrong(mode.source, Fault("balanced_writer", {"name": name}))
         strange = prefer and hosts and hosts.value and prefer.value not in hosts.value
-        if prefer and hosts and strange and prefer.value in world["host"]:
+        if prefer and hosts and strange and prefer.value in world.servers:
             written = hosts.source.key if hosts.source else "hosts"
             about = {"host": prefer.value, "key": written, "name": name}
             world.wrong(prefer.source, Fault("prefer_not_a_host", about))
@@ -194,6 +201,21 @@ def _covers(ports: str, port: int) -> bool:
     return False
 
 
+def health_port(world: World) -> None:
+    """Demand a health port that neither agent nor server listens at, and one somewhere where it is said who may ask."""
+    for name, settings in world["host"].items():
+        setting = settings.get("health_port")
+        for other in ("agent_port", "mysql_port"):
+            if setting and setting.value == world.value("host", name, other):
+                about = {"name": name, "port": setting.value, "other": other}
+                world.wrong(setting.source, Fault("health_port_taken", about))
+    if not any("health_port" in settings for settings in world["host"].values()):
+        for key in ("health_from", "health_plain"):
+            setting = world["top"].get("", {}).get(key)
+            if setting and setting.value:
+                world.warn(setting.source, Fault("no_health_port", {"key": key}))
+
+
 def leases(world: World) -> None:
     """Demand a lease that the kernel can count, or none."""
     setting = world["top"].get("", {}).get("vip_lease")
@@ -233,25 +255,16 @@ def notified(world: World) -> None:
         if webhook and not re.match(r"https?://[^/\s]+\S*$", webhook.value or ""):
             world.wrong(webhook.source, Fault("webhook_no_url"))
         command = settings.get("command")
-        if command and not _words(command.value or ""):
+        if command and not words(command.value or ""):
             world.wrong(command.source, Fault("command_no_words"))
-
-
-def _words(command: str) -> list[str]:
-    """Return the words of a command as a shell would part them; none where its quotes do not match."""
-    import shlex  # noqa: PLC0415  (few confs have commands, and programs start faster without)
-
-    try:
-        return shlex.split(command)
-    except ValueError:
-        return []
 
 
 def server_tls(world: World) -> None:
     """Demand of the TLS to servers what its mode needs, files that are readable, and nothing without effect."""
     if world.letter not in "AM":
         return
-    for name, settings in world["host"].items():
+    for name in world.servers:
+        settings = world["host"][name]
         mode = settings["mysql_ssl_mode"]
         ca, cert, key = (settings.get(f"mysql_ssl_{what}") for what in ("ca", "cert", "key"))
         if mode.value in {"verify_ca", "verify_identity"} and not ca:
@@ -298,7 +311,9 @@ def old_gaps(world: World) -> None:
         return
     if world.program == "MONITOR" and "ping_ips" not in world["monitor"].get("", {}):
         world.warn(None, Fault("no_ping_ips"))
-    if world.program == "AGENT" and any("replication_user" not in host for host in world["host"].values()):
+    if world.program == "AGENT" and any(
+        "replication_user" not in world["host"][name] for name in world.servers
+    ):
         world.warn(None, Fault("no_replication_user"))
 
 
@@ -312,7 +327,11 @@ RULES: tuple[Callable[[World], None], ...] = (
     addresses,
     pinged,
     block_port,
+    health_port,
+    ways,
     leases,
+    monitors,
+    witnesses,
     tls_files,
     server_tls,
     notified,

@@ -105,7 +105,7 @@ SENTENCES: Mapping[str, str] = {
     ),
     "not_yes_or_no": "{key} is yes or no, not `{text}`; write 1, yes, on, true or 0, no, off, false",
     "not_a_choice": "{key} is {choices}, not `{text}`; {todo}",
-    "not_choices": "{key} is `no`, or some of {choices}, not `{text}`",
+    "not_choices": "{key} is `no`, or some of {choices}, not `{text}`; correct it",
     "not_such_a_word": "{key} is not `{text}`; {todo}",
     "not_ipv4": "{key} is an IP address, not `{text}`; write four numbers such as 10.0.0.1",
     "ip_with_prefix": "{key} is an IP address, not `{text}`; write it without prefix length",
@@ -134,7 +134,56 @@ SENTENCES: Mapping[str, str] = {
     "balanced_writer": "the active master role {name} is balanced; make it exclusive",
     "prefer_not_a_host": "prefer {host}: not among the {key} of role {name}; add it there",
     "listed_twice": "{name} is listed twice; delete one of them",
+    "health_port_taken": "host {name} has health_port {port}, which is its {other}; write another one, such as 9991",
+    "via_without_port": (
+        "role {role} has vip_via health, but {hosts} {has} no health_port, at which load balancers ask who holds it;"
+        " add `health_port 9991` to <host default>"
+    ),
+    "via_without_lease": (
+        "role {role} has vip_via {via} and vip_lease is 0: nothing would keep two hosts from taking writes; write"
+        " vip_lease 10"
+    ),
+    "script_no_words": (
+        "vip_script has a quote that does not end, or nothing in it; write a program with its arguments"
+    ),
+    "via_is_silent": (
+        "dead_when_silent is for an active master role whose IP answers ARP, and {role} has vip_via {via}; delete it"
+    ),
     "not_whole_lease": "vip_lease is 0 or a whole number of seconds, not {length:g}; correct it",
+    "without_monitors": "{key} has no effect without `monitors`; add `monitors ADDRESS, ADDRESS`, or delete it",
+    "witness_without_monitors": (
+        "host {name} is a witness, which has nothing to vote on without `monitors`; add `monitors ADDRESS, ADDRESS`, or"
+        " delete the host"
+    ),
+    "witness_in_role": (
+        "{key}: {name} is a witness, which has no server and takes no role; take it out of role {of}"
+    ),
+    "witness_is_peer": "{key}: {name} is a witness, which has no server; name the other master",
+    "witness_is_here": "this host {name} is a witness, which has no server; run it on a host that has one",
+    "monitor_not_listed": (
+        "ip {ip} of <monitor> is not among `monitors` ({monitors}); add it there, or delete `ip`: a monitor finds its"
+        " address by itself"
+    ),
+    "no_monitors_address": (
+        "{ip} of monitors cannot be the address at which hosts and other monitors reach one; write one of the network"
+    ),
+    "monitor_at_vip": "{ip} of monitors is a virtual IP of role {role}; write the address of the machine",
+    "monitors_without_lease": (
+        "vip_lease is 0, but with several `monitors` it has to end: a host that obeys another one must lose its VIPs;"
+        " write vip_lease 10"
+    ),
+    "lead_lease_too_long": (
+        "lead_lease {lead:g} is longer than vip_lease {vip:g}: hosts would lose their virtual IPs before another"
+        " monitor leads; write {vip:g} or less"
+    ),
+    "monitor_not_here": (
+        "none of `monitors` ({monitors}) is an address of this machine ({own}); add that of this machine to the line,"
+        " on all hosts"
+    ),
+    "monitor_here_twice": (
+        "{here} of `monitors` are all addresses of this machine; leave one of them, on all hosts, or write the one of"
+        " this monitor as `ip` in <monitor>"
+    ),
     "several_receivers": "{tag} has {keys}; write one section for each",
     "no_receiver": "{tag} says nowhere who is told; add `command`, `mail_to` or `webhook`",
     "command_no_words": "command has a quote that does not end, or nothing in it; write a program with its arguments",
@@ -159,6 +208,11 @@ SENTENCES: Mapping[str, str] = {
     "pings_vip": (
         "ping_ips has {ip}, a virtual IP of role {role}, which goes where the hosts go; write that of a router"
     ),
+    "not_by_reload": "{change}: a running daemon does not take that; restart it",
+    "lease_not_by_reload": (
+        "{change}: leases rest on it, so it is not taken while they run; stop the monitor, restart all agents, start"
+        " the monitor"
+    ),
     # --- warnings
     "pings_host": (
         "ping_ips has {ip}, which is host {host}: write the addresses of routers, which do not go down with the"
@@ -179,6 +233,11 @@ SENTENCES: Mapping[str, str] = {
         " and cannot be looked up while the network is down"
     ),
     "peer_is_slave": "host {name} is a master, its peer {peer} a slave",
+    "witness_no_voter": (
+        "host {name} is a witness, but not among the voters ({voters}): it has no effect; add it to `voters`, or delete"
+        " it"
+    ),
+    "witness_has_no": "{key} has no effect: {name} is a witness, which has no server and no roles; delete it",
     "prefer_unused": "prefer has no effect in the balanced role {name}",
     "slave_may_write": (
         "{name} is among the hosts of {role}, but its mode is slave: take it out, or make it a master with a peer"
@@ -186,6 +245,12 @@ SENTENCES: Mapping[str, str] = {
     "other_port": (
         "{key} has port {ports}, but mysql_port is {port}: delete the line (the default has that port), or correct it"
     ),
+    "via_asked_by_nobody": (
+        "role {role} has vip_via health, but health_from names nobody: only machines of the cluster are answered; name"
+        " the addresses from which the load balancer asks"
+    ),
+    "script_unused": "vip_script has no effect: role {role} has no vip_via script; add that, or delete it",
+    "no_health_port": "{key} has no effect: no host has a health_port; add one to <host default>, or delete it",
     "cipher_gone": "{key}: ssh has no cipher blowfish any more, it is left out; write `{key} {left}`",
     "relative_path": "{key} {path} does not begin with /",
     "no_ping_ips": "no ping_ips: the network check is off, the monitor's own network counts as always up",

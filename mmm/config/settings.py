@@ -7,7 +7,7 @@ from mmm.config.dialect2 import opening
 from mmm.config.key import LETTERS, Key, Section
 from mmm.config.keys import KEYS, SECTIONS
 from mmm.config.kinds import UnfitError, convert, note_in
-from mmm.config.names import Program
+from mmm.config.names import WITNESS, WITNESS_KEYS, Program
 from mmm.config.resolve import Resolve, is_host_name, resolved
 from mmm.config.tree import Block, Fault, Problem, Tree, Value
 from mmm.config.unknown import ELSEWHERE, key_problem, lost_section, meant_default, section_problem
@@ -58,6 +58,15 @@ class World:
         """Return the value of a key, None when it is not set."""
         setting = self.sections[kind].get(name, {}).get(key)
         return setting.value if setting else None
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Return the names of the hosts that have a server."""
+        return tuple(name for name in self["host"] if not self.is_witness(name))
+
+    def is_witness(self, name: str) -> bool:
+        """Tell whether a host only votes on which monitor leads."""
+        return bool(self.value("host", name, "mode") == WITNESS)
 
     def wrong(self, source: Value | None, fault: Fault) -> None:
         """Note a problem of the line that a value stands at."""
@@ -112,6 +121,8 @@ class World:
                 setting = Setting(convert(key, default), None)
             if setting is not None:
                 settings[key.name] = setting
+        if section.name == "host" and "mode" in settings and settings["mode"].value == WITNESS:
+            return {name: settings[name] for name in WITNESS_KEYS if name in settings}
         return settings
 
     def _converted(self, section: Section, block: Block) -> Settings:

@@ -12,12 +12,12 @@ from mmm.config.names import CHECK_NAMES
 from mmm.config.tree import ConfError
 from mmm.config.validate import load_settings
 from mmm.control.forms import FORMS
-from mmm.wire.command import HELP
+from mmm.wire.command import HELP, PROXIES
 
 Names = Mapping[str, Sequence[str]]
 """What may stand for `<host>`, `<role>` and so on, by the word between the brackets."""
 
-_OPTIONS = {"--config": (), "--format": FORMS, "--version": (), "--help": ()}
+_OPTIONS = {"--config": (), "--monitor": (), "--format": FORMS, "--version": (), "--help": ()}
 """The options before the command, and what may follow them."""
 _TEXT_COLUMN = 38
 _LINE = re.compile(r"^ {4}(\S.*?) +- (.+)$|^ {4}(\S.*)$")
@@ -62,7 +62,7 @@ def complete(typed: Sequence[str]) -> str:
         option = words.pop(0)
         if option.startswith("@"):
             cluster = option[1:]
-        elif option in {"--config", "--format"}:
+        elif option in {"--config", "--format", "--monitor"}:
             if not words:
                 return "\n".join(_OPTIONS[option])
             value = words.pop(0)
@@ -76,10 +76,12 @@ def names_of(config: str | None, cluster: str | None, directories: Sequence[str]
     try:
         world = load_settings(Disk(directories), config, "CONTROL", cluster, "mmm_mon")
     except ConfError:
-        return {"check": CHECK_NAMES}
-    named = {kind: [name for name in world[kind] if name not in {"", "default"}] for kind in ("host", "role")}
+        return {"check": CHECK_NAMES, "proxy": PROXIES}
+    named = {"host": list(world.servers), "role": list(world["role"])}
     vips = [vip for role in named["role"] for vip in world.value("role", role, "ips") or ()]
-    return {**named, "ip": [str(vip) for vip in vips], "check": CHECK_NAMES}
+    monitors = world.value("top", "", "monitors") or ()
+    ips = [str(vip) for vip in vips]
+    return {**named, "ip": ips, "check": CHECK_NAMES, "proxy": PROXIES, "monitor": list(monitors)}
 
 
 def candidates(typed: Sequence[str], names: Names) -> list[str]:

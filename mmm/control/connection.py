@@ -15,6 +15,8 @@ CONNECT_LIMIT = 10.0
 """Seconds for the monitor to accept."""
 ANSWER_LIMIT = 90.0
 """Seconds for the whole answer; a move of the writer may take a minute."""
+GLANCE = 2.0
+"""Seconds for a monitor to say whether it leads."""
 _MAX_ANSWER = 64 * 1024 * 1024
 
 Wrap = Callable[[socket.socket], socket.socket]
@@ -24,14 +26,18 @@ class NoAnswerError(Exception):
     """The monitor could not be asked; the text is one line that says why and what to look at."""
 
 
-def ask(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> str:
-    """Return the monitor's answer to the command; raises NoAnswerError."""
+class NotAddressedError(Exception):
+    """No monitor is meant by the command; the text is one line that says why."""
+
+
+def ask(monitor: Endpoint, wrap: Wrap, command: Sequence[str], limit: float = ANSWER_LIMIT) -> str:
+    """Return the monitor's answer to the command, which may take `limit` seconds; raises NoAnswerError."""
     with talking_to(monitor) as where:
         answer = _signed(monitor, wrap, command) if is_signed(monitor.key, command) else None
         if answer is None:
-            with connected(monitor, wrap) as connection:
+            with connected(monitor, wrap, min(limit, CONNECT_LIMIT)) as connection:
                 connection.sendall(encode_command(command))
-                answer = _receive(connection)
+                answer = _receive(connection, limit)
     if not answer:
         raise NoAnswerError(f"{where} closed the connection without an answer: {_CLOSED}")
     return answer
@@ -51,9 +57,9 @@ def talking_to(monitor: Endpoint) -> Iterator[str]:
         raise NoAnswerError(f"cannot talk to {where}: {_reason(error)}") from error
 
 
-def connected(monitor: Endpoint, wrap: Wrap) -> socket.socket:
+def connected(monitor: Endpoint, wrap: Wrap, limit: float = CONNECT_LIMIT) -> socket.socket:
     """Return a connection to the monitor; raises OSError."""
-    return wrap(socket.create_connection((monitor.ip, monitor.port), CONNECT_LIMIT))
+    return wrap(socket.create_connection((monitor.ip, monitor.port), limit))
 
 
 def _signed(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> str | None:
@@ -83,8 +89,8 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _receive(connection: socket.socket) -> str:
-    end = time.monotonic() + ANSWER_LIMIT
+def _receive(connection: socket.socket, limit: float = ANSWER_LIMIT) -> str:
+    end = time.monotonic() + limit
     received = bytearray()
     while len(received) < _MAX_ANSWER:
         connection.settimeout(max(0.001, end - time.monotonic()))

@@ -8,16 +8,16 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import NamedTuple, NoReturn
 
 from mmm.config.endpoint import Endpoint, find_monitor
 from mmm.config.tree import ConfError
-from mmm.control.connection import NoAnswerError, Wrap, ask, tls
+from mmm.control.connection import ANSWER_LIMIT, GLANCE, NoAnswerError, NotAddressedError, Wrap, ask, tls
 from mmm.control.forms import FORMS, Form, is_refused, question, render
 from mmm.control.health import HEALTH, status_of, unknown
 from mmm.control.vouch import NotVouchedError, vouched
-from mmm.wire.command import FOLLOW, HELP, STATUS, WATCH, encode_command, incomplete, is_unknown
+from mmm.wire.command import FOLLOW, HELP, LEADS, PROXY, STATUS, WATCH, encode_command, incomplete, is_unknown
 from mmm.wire.lines import WireError
 
 OK, REFUSED, USAGE, NO_ANSWER = 0, 1, 2, 3
@@ -39,6 +39,10 @@ def main() -> int:
         from mmm.doctor.command import of_cluster  # noqa: PLC0415 - other commands are ready sooner
 
         return of_cluster(arguments.config, arguments.cluster, form)
+    if command[0] == PROXY and len(command) > 1:
+        from mmm.control.proxies.command import run as proxy  # noqa: PLC0415 - other commands are ready sooner
+
+        return proxy(command[1:], arguments.config, arguments.cluster)
     try:
         if lacks := incomplete(command):
             return _fail(USAGE, lacks)
@@ -46,7 +50,9 @@ def main() -> int:
         encode_command(question(command, form))
         monitor = find_monitor(arguments.config, arguments.cluster)
         wrap = tls(monitor.socket)
-    except (WireError, ConfError, NotVouchedError) as error:
+        if monitor.monitors:
+            monitor = _chosen(monitor, wrap, command, arguments.monitor)
+    except (WireError, ConfError, NotVouchedError, NotAddressedError) as error:
         errors = getattr(error, "errors", (str(error),))
         return unknown(errors[0], form) if command[0] == HEALTH else _fail(USAGE, *errors)
     if command[0] == FOLLOW:
@@ -56,12 +62,28 @@ def main() -> int:
     return _asked(monitor, wrap, command, form)
 
 
+def _chosen(monitor: Endpoint, wrap: Wrap, command: list[str], wanted: str | None) -> Endpoint:
+    """Return which of several monitors is asked; raises NotAddressedError."""
+    from mmm.control.leader import addressed  # noqa: PLC0415 - most clusters have one monitor
+
+    if wanted is not None:
+        if wanted not in monitor.monitors:
+            raise NotAddressedError(f"--monitor {wanted}: there are {', '.join(monitor.monitors)}")
+        return monitor.at(wanted)
+    found = addressed(monitor, wrap, command)
+    if found.note:
+        _fail(OK, found.note)
+    return found.monitor
+
+
 def _asked(monitor: Endpoint, wrap: Wrap, command: list[str], form: Form) -> int:
     """Ask the monitor, print its answer, and return the exit status."""
     asked = question(command, form)
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a monitor that hangs up is an error to be told
-        answer = ask(monitor, wrap, asked)
+        limit = GLANCE if command[0] == LEADS else ANSWER_LIMIT
+        with _progress(monitor, wrap, command):
+            answer = ask(monitor, wrap, asked, limit)
         if asked != command and is_unknown(answer):
             answer = ask(monitor, wrap, command)
         if command[0] == HEALTH and is_unknown(answer):
@@ -78,6 +100,14 @@ def _asked(monitor: Endpoint, wrap: Wrap, command: list[str], form: Form) -> int
     if command[0] == HEALTH:
         return status_of(answer)
     return REFUSED if is_refused(answer) else OK
+
+
+def _progress(monitor: Endpoint, wrap: Wrap, command: list[str]) -> AbstractContextManager[None]:
+    if sys.stderr is None or not sys.stderr.isatty():
+        return nullcontext()
+    from mmm.control.progress import told  # noqa: PLC0415 - for people alone
+
+    return told(monitor, wrap, command)
 
 
 def _follow(monitor: Endpoint, wrap: Wrap, position: list[str]) -> int:
@@ -118,6 +148,7 @@ class _Arguments(NamedTuple):
     cluster: str | None = None
     config: str | None = None
     format: Form = "text"
+    monitor: str | None = None
 
 
 def _arguments(argv: Sequence[str]) -> _Arguments:
@@ -130,7 +161,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
 
     parser = argparse.ArgumentParser(
         prog="mmm_control",
-        usage="mmm_control [@CLUSTER] [--config FILE] [--format text|json|yaml] COMMAND [ARG...]",
+        usage="mmm_control [@CLUSTER] [--config FILE] [--monitor ADDRESS] [--format text|json|yaml] COMMAND [ARG...]",
         epilog=f"{HELP}\nexit status: 0 OK, 1 refused by the monitor, 2 usage or conf error, 3 no answer, or output"
         " failed; of health as of a Nagios plugin",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -141,13 +172,16 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         "--config", metavar="FILE", help="read this conf file instead of looking for mmm_mon.conf"
     )
     parser.add_argument("--format", choices=FORMS, default="text", help="form of the answers (default: text)")
+    parser.add_argument(
+        "--monitor", metavar="ADDRESS", help="of several monitors ask this one, not the one that leads"
+    )
     parser.add_argument("--version", action=Version)
     parser.add_argument("--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
     arguments, command = parser.parse_known_args(rest)
     if not command or command[0].startswith("-"):
         parser.error(f"unknown option {command[0]}" if command else "a command is missing; see --help")
-    return _Arguments(command, cluster, arguments.config, arguments.format)
+    return _Arguments(command, cluster, arguments.config, arguments.format, arguments.monitor)
 
 
 def _fail(status: int, *lines: str) -> int:

@@ -1,13 +1,11 @@
 """A command that changes something, signed by the conf's auth_key with the monitor's challenge."""
 
-import re
 import socket
 from collections.abc import Sequence
 
-from mmm.wire.command import CHALLENGE, SIGNED, changes_nothing, command_mac, encode_command
+from mmm.wire.command import CHALLENGE, changes_nothing, encode_command, signed_words
 
 _LIMIT = 10.0
-_CHALLENGE = re.compile(rb"([0-9a-f]{32})\n")
 
 
 def is_signed(key: str, command: Sequence[str]) -> bool:
@@ -25,8 +23,7 @@ def signed(connection: socket.socket, key: str, command: Sequence[str]) -> bytes
     received = b""
     while len(received) < 33 and (data := connection.recv(33 - len(received))):
         received += data
-    match = _CHALLENGE.fullmatch(received)
-    if match is None:
+    if not received.endswith(b"\n"):
         return None
-    nonce = match[1].decode()
-    return encode_command([SIGNED, nonce, command_mac(key, nonce, command), *command])
+    words = signed_words(key, received[:-1].decode(errors="replace"), command)
+    return None if words is None else encode_command(words)

@@ -18,6 +18,7 @@ from rich.live import Live
 
 from mmm.config.endpoint import Endpoint
 from mmm.control.connection import NoAnswerError, Wrap, ask
+from mmm.control.leader import leading
 from mmm.control.view import picture
 from mmm.wire.command import JSON, STATUS
 
@@ -45,11 +46,14 @@ class Watched:
     def _run(self) -> None:
         while True:
             try:
-                self.status, self.away = _status(ask(self._monitor, self._wrap, [JSON, STATUS])), ""
+                self.status, self.away = _status(self._ask()), ""
             except NoAnswerError as error:
                 self.away = str(error)
             self.answered.set()
             time.sleep(PERIOD)
+
+    def _ask(self) -> str:
+        return ask(leading(self._monitor, self._wrap).monitor, self._wrap, [JSON, STATUS])
 
 
 def run(monitor: Endpoint, wrap: Wrap) -> None:

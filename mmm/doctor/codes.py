@@ -48,6 +48,12 @@ CODES: dict[str, Code] = {
     "classic_agent": Code(
         _W, "its agent is a Perl one: nothing was looked at from there", "replace it when you can"
     ),
+    "classic_agent_binds": Code(
+        _E,
+        "its agent is a Perl one, which would bind the IPs of {role} (vip_via {via}): it does not get that role",
+        "replace the agent, or have it by vip_via arp",
+        failover=True,
+    ),
     "no_ping": Code(_W, "does not answer ping from the monitor", "let ping in from the monitor"),
     "clock_apart": Code(
         _W, "its clock is {seconds} s {way} the monitor's", "set both by NTP: logs are read by their times"
@@ -61,7 +67,7 @@ CODES: dict[str, Code] = {
     "sections_differ": Code(
         _E,
         "its conf has other <{section} …> sections than the monitor's",
-        "make mmm_common.conf the same on all hosts, then restart the agent",
+        "make mmm_common.conf the same on all hosts, then have both daemons reload it",
         failover=True,
     ),
     # --- accounts
@@ -92,6 +98,11 @@ CODES: dict[str, Code] = {
         _W,
         "has no {programs}: it cannot give a copy of its data to mmm_rejoin, nor take one",
         "apt-get install {programs}",
+    ),
+    "health_port_silent": Code(
+        _W,
+        "its health port {port} does not answer ({why}), though its agent does",
+        "restart the agent; its log says why: is the port another program's?",
     ),
     # --- servers
     "old_version": Code(

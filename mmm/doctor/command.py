@@ -3,14 +3,17 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mmm.config import load as config
 from mmm.config.model import Cluster
+from mmm.config.shown import purpose
 from mmm.doctor import report
-from mmm.doctor.look_host import look_host
+from mmm.doctor.look_host import look_host, look_witness
 from mmm.doctor.look_monitor import look_at_cluster
 from mmm.doctor.rules import Finding, Picture, examine, status
+from mmm.network.own import located
 from mmm.process.tls import TlsError
 
 CANNOT = 3
@@ -28,6 +31,8 @@ def of_cluster(path: str | None, cluster: str | None, form: str) -> int:
 
 def of_conf(conf: Cluster, form: str = "text") -> int:
     """Look at a cluster by the monitor's conf and print what is found; returns the exit status."""
+    with suppress(OSError):  # on another machine than a monitor's the rest can be looked at all the same
+        conf = located(conf)
     if conf.monitor is None:
         return _cannot((f"{conf.path} names no monitor",))
     try:
@@ -40,9 +45,12 @@ def of_conf(conf: Cluster, form: str = "text") -> int:
 def of_host(conf: Cluster) -> int:
     """Look at this host and print what is found; returns the exit status."""
     try:
-        found = examine(Picture(conf, looks={conf.this: look_host(conf)}))
+        look = (look_witness if conf.is_witness else look_host)(conf)
+        found = examine(Picture(conf, looks={conf.this: look}))
     except TlsError as error:
         return _cannot((str(error),))
+    if conf.is_witness:
+        print(purpose(conf))
     return _say(found, "text")
 
 

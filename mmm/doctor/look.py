@@ -134,6 +134,8 @@ class HostLook:
     """Of the agent here, of the agent and of replication at the possible masters, of the tools at all servers."""
     no_programs: tuple[str, ...] = ()
     """What a copy by mariadb-backup takes and is not here, where the conf names a user for the tools."""
+    health: str = ""
+    """Why the health port of this host does not answer though its agent does; empty where there is none."""
     agents: Mapping[str, str] = field(default_factory=dict)
     """Why another host's agent did not answer, by host; empty where it did."""
     pings: Mapping[str, bool] = field(default_factory=dict)
@@ -144,7 +146,8 @@ class HostLook:
 class Seen:
     """A host as the monitor's machine sees it."""
 
-    login: Login
+    login: Login | None = None
+    """None where it has no server, as a witness."""
     server: Server | None = None
     ping: bool | None = None
     agent: str = ""

@@ -23,6 +23,7 @@ from mmm.wire import agent as wire
 AGENT_LIMIT = 1.0
 """Seconds for another agent to answer PING."""
 _AT_ONCE = 8
+_HEALTH = b"HEAD / HTTP/1.0\r\n\r\n"
 _FEW = 20
 """Up to this number of hosts a master looks at all others; in larger clusters at the possible masters, as slaves do."""
 
@@ -47,7 +48,6 @@ def look_host(conf: Cluster) -> HostLook:
         context = tls.client_context(conf.socket)
         others = _others(conf, here)
         agents = {host.name: threads.submit(_agent, host, context) for host in others}
-        pings = pinged(host.ip for host in others)
         login, server = own.result()
         addresses = _addresses()
         return HostLook(
@@ -55,7 +55,7 @@ def look_host(conf: Cluster) -> HostLook:
             addresses=tuple(addresses),
             address_here=not addresses or here.ip in addresses,
             interface_here=_has_interface(here.cluster_interface),
-            bound=tuple((vip.ip, addresses[vip.ip]) for vip in conf.vips if vip.ip in addresses),
+            bound=tuple((vip.ip, addresses[vip.ip]) for vip in conf.bound_vips if vip.ip in addresses),
             listens=_listens(here.mysql_port),
             block_command=_missing_command(conf),
             unwritable=unwritable((here.pid_path, f"{LOG_DIR}/x")),
@@ -63,10 +63,24 @@ def look_host(conf: Cluster) -> HostLook:
             server=server,
             logins=(login, *(each.result() for each in (*at_masters, *as_tools))),
             no_programs=_missing_programs() if here.tools_user and _is_mariadb(server) else (),
+            health=_health(conf, here, context),
             agents={name: said.result() for name, said in agents.items()},
-            pings={host.name: pings[host.ip] for host in others if host.ip in pings},
+            pings=_pings(others),
             clock=time.time(),
         )
+
+
+def look_witness(conf: Cluster) -> HostLook:
+    """Return what is seen of a witness, which has no server and looks at no other host."""
+    here, addresses = conf.here, _addresses()
+    return HostLook(
+        conf=alike(conf),
+        addresses=tuple(addresses),
+        address_here=not addresses or here.ip in addresses,
+        unwritable=unwritable((here.pid_path, f"{LOG_DIR}/x")),
+        room=room(own_files(here.pid_path)),
+        clock=time.time(),
+    )
 
 
 def _others(conf: Cluster, here: Host) -> list[Host]:
@@ -74,6 +88,12 @@ def _others(conf: Cluster, here: Host) -> list[Host]:
     if here in conf.masters and len(conf.hosts) <= _FEW:
         near = conf.hosts.values()
     return [host for host in near if host != here]
+
+
+def _pings(others: list[Host]) -> dict[str, bool]:
+    """Return which hosts answer ping; those that cannot be asked are left out."""
+    answers = pinged(host.ip for host in others)
+    return {host.name: answers[host.ip] for host in others if host.ip in answers}
 
 
 def _agent(host: Host, context: ssl.SSLContext | None) -> str:
@@ -87,6 +107,17 @@ def _agent(host: Host, context: ssl.SSLContext | None) -> str:
         return error.strerror or str(error)
     except wire.WireError as error:
         return str(error)
+    return ""
+
+
+def _health(conf: Cluster, here: Host, context: ssl.SSLContext | None) -> str:
+    """Return why the health port does not answer, empty where it does, or is not there to."""
+    if not here.health_port or _agent(here, context):
+        return ""
+    try:
+        asked(here.ip, here.health_port, _HEALTH, AGENT_LIMIT, None if conf.health_plain else context)
+    except OSError as error:
+        return error.strerror or str(error)
     return ""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmm.config.agreement import alike
 from mmm.config.model import Cluster, Host, Monitor
+from mmm.config.names import WITNESS
 from mmm.doctor.look import HostLook, LookError, MonitorLook, Room, Seen, decoded
 from mmm.doctor.machine import asked, own_files, pinged, room, unwritable
 from mmm.doctor.rules import Picture
@@ -31,11 +32,11 @@ def look_at_cluster(conf: Cluster, monitor: Monitor) -> Picture:
     context = tls.client_context(conf.socket)
     port = AgentPort(conf.auth_key, context)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="doctor") as threads:
-        looks = {name: threads.submit(_seen, host, port) for name, host in conf.hosts.items()}
+        looks = {name: threads.submit(_seen, host, port) for name, host in conf.agents.items()}
         runs = threads.submit(_runs, monitor, context)
-        pings = pinged((*(host.ip for host in conf.hosts.values()), *monitor.ping_ips))
+        pings = pinged((*(host.ip for host in conf.agents.values()), *monitor.ping_ips))
         seen = {
-            name: _with_ping(each.result(), pings.get(conf.hosts[name].ip)) for name, each in looks.items()
+            name: _with_ping(each.result(), pings.get(conf.agents[name].ip)) for name, each in looks.items()
         }
         answer = runs.result()
     return Picture(
@@ -75,7 +76,7 @@ def from_within(conf: Cluster, monitor: Monitor) -> Picture:
 
 
 def _seen(host: Host, port: AgentPort) -> Seen:
-    login, server = look_at(host, "monitor")
+    login, server = (None, None) if host.mode == WITNESS else look_at(host, "monitor")
     why, classic, look = _ask(host, port)
     apart = look.clock - time.time() if look else 0.0
     return Seen(login, server, None, why, classic, look, apart)
@@ -111,6 +112,8 @@ def _ask(host: Host, port: AgentPort) -> tuple[str, bool, HostLook | None]:
 
 def _runs(monitor: Monitor, context: ssl.SSLContext | None) -> str:
     """Return why the monitor does not answer, empty where it does."""
+    if not monitor.ip:
+        return "none of the `monitors` is an address of this machine"
     try:
         asked_monitor(monitor, context)
     except TimeoutError:

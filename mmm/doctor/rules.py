@@ -71,7 +71,7 @@ def examine(picture: Picture) -> tuple[Finding, ...]:
     """Return everything that was found, the monitor's machine first, then host by host, with what is fine."""
     found = list(_monitor(picture.monitor, picture.conf)) if picture.monitor else []
     found += _vips_twice(picture)
-    for name in picture.conf.hosts:
+    for name in picture.conf.agents:
         for what, rule in TOPICS.items():
             lines = rule(picture, name)
             if lines is None:
@@ -145,7 +145,7 @@ def _files(host: str, unwritable: Iterable[str], rooms: Iterable[Room]) -> Itera
 
 
 def _vips_twice(picture: Picture) -> Iterator[Finding]:
-    for vip in picture.conf.vips:
+    for vip in picture.conf.bound_vips:
         holders = [name for name, look in picture.looks.items() if vip.ip in dict(look.bound)]
         if len(holders) > 1:
             yield Finding("vip_twice", fields={"vip": vip.ip, "hosts": ", ".join(holders)})
@@ -159,9 +159,12 @@ def _agent(picture: Picture, name: str) -> Iterator[Finding] | None:
 def _agent_of(picture: Picture, name: str, seen: Seen) -> Iterator[Finding]:
     if seen.classic:
         yield Finding("classic_agent", name)
+        for role in picture.conf.roles.values():
+            if role.vip_via != "arp" and name in role.hosts:
+                yield Finding("classic_agent_binds", name, {"role": role.name, "via": role.vip_via})
     elif seen.agent:
         code = "agent_silent" if picture.monitor and picture.monitor.runs else "agent_not_running"
-        yield Finding(code, name, {"why": seen.agent, "port": str(picture.conf.hosts[name].agent_port)})
+        yield Finding(code, name, {"why": seen.agent, "port": str(picture.conf.agents[name].agent_port)})
     if seen.ping is False:
         yield Finding("no_ping", name)
     if abs(seen.apart) > CLOCKS:
@@ -185,7 +188,7 @@ def _conf(picture: Picture, name: str) -> Iterator[Finding] | None:
 
 def _accounts(picture: Picture, name: str) -> Iterator[Finding] | None:
     seen, look = picture.seen.get(name), picture.looks.get(name)
-    logins = (*((seen.login,) if seen else ()), *(look.logins if look else ()))
+    logins = (*((seen.login,) if seen and seen.login else ()), *(look.logins if look else ()))
     return (finding for login in logins for finding in _login(login, name)) if logins else None
 
 
@@ -325,7 +328,7 @@ def _machine(picture: Picture, name: str) -> Iterator[Finding] | None:
 
 
 def _machine_of(conf: Cluster, name: str, look: HostLook) -> Iterator[Finding]:
-    host = conf.hosts[name]
+    host = conf.agents[name]
     if not look.address_here:
         here = ", ".join(ip for ip in look.addresses if ":" not in ip and not ip.startswith("127."))
         yield Finding("not_this_host", name, {"ip": host.ip, "here": here})
@@ -333,18 +336,20 @@ def _machine_of(conf: Cluster, name: str, look: HostLook) -> Iterator[Finding]:
         yield Finding("no_interface", name, {"name": host.cluster_interface})
     if look.block_command:
         yield Finding("no_block_command", name, {"name": look.block_command})
+    if look.health:
+        yield Finding("health_port_silent", name, {"port": str(host.health_port), "why": look.health})
     if look.no_programs:
         yield Finding("no_tools_programs", name, {"programs": " ".join(look.no_programs)})
     yield from _files(name, look.unwritable, look.room)
 
 
 def _addresses(picture: Picture, name: str) -> Iterator[Finding] | None:
-    look = picture.looks.get(name)
+    look = None if name in picture.conf.witnesses else picture.looks.get(name)
     return None if look is None else _addresses_of(picture.conf, name, look)
 
 
 def _addresses_of(conf: Cluster, name: str, look: HostLook) -> Iterator[Finding]:
-    allowed = {vip.ip for role in conf.roles.values() if name in role.hosts for vip in role.vips}
+    allowed = {vip.ip for vip in conf.bound_vips if name in conf.roles[vip.role].hosts}
     for vip, interface in look.bound:
         wanted = conf.hosts[name].cluster_interface
         if vip not in allowed and conf.program == "MONITOR":

@@ -35,7 +35,7 @@ class History:
 
     def holds(self, gtid: Gtid) -> bool:
         """Tell whether the transaction is here, as far as can be told."""
-        return self.proves(gtid) or (self._log_of(gtid) is None and self._past(gtid))
+        return self.proves(gtid) or (self._log_of(gtid) is None and self.has_passed(gtid))
 
     def proves(self, gtid: Gtid) -> bool:
         """Tell whether the transaction is here for certain."""
@@ -58,7 +58,7 @@ class History:
             None,
         )
 
-    def _past(self, gtid: Gtid) -> bool:
+    def has_passed(self, gtid: Gtid) -> bool:
         """Tell whether replication in the transaction's domain is past its number."""
         return any(here.domain == gtid.domain and here.sequence >= gtid.sequence for here in self.applied)
 
@@ -98,6 +98,33 @@ def newest_everywhere(history: History) -> tuple[Gtid, ...]:
         if gtid.domain not in newest or gtid.sequence > newest[gtid.domain].sequence:
             newest[gtid.domain] = gtid
     return tuple(newest[domain] for domain in sorted(newest))
+
+
+def goes_on_behind(replica: History, source: History) -> tuple[Gtid, ...]:
+    """Return behind which ids a replica goes on in the log of a source that has all that the replica has.
+
+    In a domain of which it has all that the source has: behind the last one in that log. Numbers fall there where the
+    source took over what another server had written alone, and behind the newest one comes what the replica has.
+    """
+    places: list[Gtid] = []
+    for newest in newest_everywhere(replica):
+        logged = [gtid for gtid in source.logged if gtid.domain == newest.domain]
+        same = newest in logged and all(map(replica.proves, logged))
+        places.append(logged[-1] if same else newest)  # gtid_binlog_state names the last one of a domain last
+    return tuple(places)
+
+
+def newest_of_each(history: History) -> tuple[Gtid, ...]:
+    """Return the newest id here of each server in each domain, as gtid_binlog_state has it.
+
+    The server takes the last one of a domain in it for the domain's last transaction: that is the one applied last.
+    """
+    newest: dict[tuple[int, int], Gtid] = {}
+    for gtid in (*history.applied, *history.logged):
+        if gtid.sequence >= newest.get(gtid[:2], gtid).sequence:
+            newest[gtid[:2]] = gtid
+    last = {gtid[:2] for gtid in history.applied}
+    return tuple(sorted(newest.values(), key=lambda gtid: (gtid.domain, gtid[:2] in last, gtid.sequence)))
 
 
 def text(position: tuple[Gtid, ...]) -> str:

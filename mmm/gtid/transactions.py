@@ -6,7 +6,7 @@ if extra: print(f"{extra} are missing there")
 
 from dataclasses import dataclass
 
-from mmm.gtid.mariadb import Gtid, History, text
+from mmm.gtid.mariadb import Gtid, History, newest_everywhere, text
 from mmm.gtid.mysql import GtidSet
 from mmm.gtid.place import NOWHERE, LogPlace
 from mmm.gtid.semi_sync import SemiSync
@@ -93,6 +93,25 @@ def surplus(here: Executed, there: Executed, *, not_of: str = "") -> Surplus | N
     return None
 
 
+def got_between(before: Transactions, after: Transactions) -> int:
+    """Return how many transactions a server got between two looks at it, the most that it can be; 0 without GTIDs.
+
+    MariaDB gives what a server writes a number above all that it has of the domain. Where another server was the writer
+    meanwhile, the numbers of that one are between its own last two, and are no transactions of its own.
+    """
+    match before.executed, after.executed:
+        case History() as there, History() as here:
+            newest, count = _newest_numbers(there), 0
+            for gtid in lacking(here, there):
+                last, known = newest.get(gtid.domain, 0), _known_of(gtid, here, there)
+                own = str(gtid.server) == after.origin and gtid.sequence > last
+                count += gtid.sequence - (max(last, known) if own else known)
+            return count
+        case GtidSet() as there, GtidSet() as here:
+            return len(here.minus(there))
+    return 0
+
+
 def union(here: Executed, there: Executed) -> Executed:
     """Return what both have together; sets of two families cannot be put together: what is `here`."""
     match here, there:
@@ -123,12 +142,28 @@ def is_past(got: Executed, has: Executed, origin: str) -> bool:
             written = ((name, has.of[name]) for name in has.of if name.partition(":")[0] == origin.lower())
             return all(name not in got.of or got.of[name][-1][1] >= these[-1][1] for name, these in written)
         case History(), History():
-            newest: dict[int, int] = {}
-            for gtid in (*got.applied, *got.logged):
-                newest[gtid.domain] = max(gtid.sequence, newest.get(gtid.domain, 0))
+            newest = _newest_numbers(got)
             own = (gtid for gtid in has.logged if str(gtid.server) == origin)
             return all(newest.get(gtid.domain, gtid.sequence) >= gtid.sequence for gtid in own)
     return True
+
+
+def is_applied(got: Executed, has: Executed, origin: str) -> bool:
+    """Tell whether the server `origin`, which has got that much from its source, has it all by now.
+
+    What it wrote itself and gets back says how far replication was received. It has that from the beginning, so its log
+    does not say that what came before it is applied; gtid_slave_pos does, which passes it only then.
+    """
+    match got, has:
+        case History(), History():
+            back = (gtid for gtid in got.applied if str(gtid.server) == origin)
+            return all(map(has.has_passed, back)) and surplus(got, has) is None
+    return surplus(got, has) is None
+
+
+def _newest_numbers(history: History) -> dict[int, int]:
+    """Return the newest number of each domain."""
+    return {gtid.domain: gtid.sequence for gtid in newest_everywhere(history)}
 
 
 def lacking(here: History, there: History) -> list[Gtid]:

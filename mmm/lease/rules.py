@@ -10,6 +10,8 @@ The agent (`Lease`)
     holds the role until the lease ends, whoever is frozen: the kernel removes the VIP at that moment;
     promises another holder to refuse the role for the length and the margin, unless it holds the role itself;
     renews by the promises of all other hosts from the moment at which it asked, while it still holds the role;
+    gives the role up at once when a host that it asks for a promise answers that another has the role: only a host
+    whose clock has stood, as a virtual machine that was paused, can meet that. No order from before it asked counts;
     gives back the promises that it was given, once it has obeyed an order to give the role up: who gave one is free at
     once. It renews by no answer to what it had asked before, and what is given back is named by when it was asked for:
     a word that comes late frees nobody from a newer promise.
@@ -35,6 +37,11 @@ PROBING = 0.4
 """Seconds for which a host that is to take the role after a lease has run out asks first who has its VIP.
 
 Nothing is bound meanwhile, so it is told that much before the margin is over.
+"""
+INSIST = 60.0
+"""Seconds for which a host that took the role after a lease had run out keeps telling the network, and is sure of it.
+
+The host that it was taken from may wake with a clock that stood, and is to hear of it at once.
 """
 LONGEST_MARGIN = 1.0
 """Seconds that everybody but the holder waits after the end of a lease of two seconds or more."""
@@ -136,6 +143,13 @@ class Lease(NamedTuple):
         """Return the lease with all promises in hand that were asked for at `asked`; void if it has ended since."""
         counts = self.holds(now) and asked > self.returned
         return self._replace(until=max(self.until, asked + length)) if counts else self
+
+    def outdone(self, asked: float) -> "Lease":
+        """Return the lease of who asked for a promise at `asked` and hears that another host has the role.
+
+        What this one knew of the monitor may be as old.
+        """
+        return self._replace(newest=max(self.newest, asked), until=NEVER, heard=NEVER)
 
     def giving_back(self, now: float) -> "Lease | None":
         """Return the lease of who gives back all promises that it has asked for; None while it holds the role."""

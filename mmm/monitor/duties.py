@@ -6,11 +6,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mmm.config.addresses import is_loopback
 from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster, Monitor
+from mmm.config.monitors import of_machine
 from mmm.config.tree import Fault
 from mmm.lease.lead import Lead, authority
 from mmm.monitor.act import witnesses
@@ -18,7 +20,7 @@ from mmm.monitor.act.admission import Admission
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.before_start import waits_for_network
 from mmm.monitor.act.checks import Checks
-from mmm.monitor.act.control_port import serve_control
+from mmm.monitor.act.control_port import control_server
 from mmm.monitor.act.kill_host import program
 from mmm.monitor.act.network_check import a_host_answers, is_up
 from mmm.monitor.act.shell import Shell
@@ -26,17 +28,20 @@ from mmm.monitor.assess import pair_warnings
 from mmm.monitor.decide import startup
 from mmm.monitor.report import notices
 from mmm.monitor.world.host import State
+from mmm.monitor.world.leadership import Leadership, Place
 from mmm.monitor.world.world import World
 from mmm.network import privileged_port
 from mmm.network.icmp import Pinger
-from mmm.network.line_server import see_free
-from mmm.network.own import own_addresses
+from mmm.network.line_server import LineServer
+from mmm.network.listener import see_free
+from mmm.network.own import located, own_addresses
 from mmm.process import tls
+from mmm.process.beside import Beside
+from mmm.process.conf_file import ConfFile, UnusableError
 from mmm.process.garbage import collect_seldom
 from mmm.process.inspection import Inspection, not_here
 from mmm.process.limits import allow_files
-from mmm.process.program import Duties, on_end
-from mmm.process.watchdog import Ward, no_ward
+from mmm.process.program import Duties, on_end, on_reload
 
 _FILES, _FILES_A_HOST = 512, 8
 """Files that may be open at once: of a host two sessions, its agent, the question that stays open there, and spare."""
@@ -60,8 +65,12 @@ def inspect(conf: Cluster) -> Inspection:
     except OSError as error:
         own = {}
         warnings.append(f"this machine's addresses cannot be asked for: {error}")
-    wrong = not_here(conf, "the monitor's ip", monitor.ip, own)
-    errors.append(f"{wrong}; correct it in <monitor>" if wrong else "")
+    if conf.monitors and not monitor.ip:
+        found = of_machine(conf.monitors, own)
+        errors.append(str(found) if isinstance(found, Fault) else "")
+    else:
+        wrong = not_here(conf, "the monitor's ip", monitor.ip, own)
+        errors.append(f"{wrong}; correct it in <monitor>" if wrong else "")
     for_trying = all(host.ip in own for host in conf.hosts.values())  # the whole cluster is on one machine
     errors += [
         str(Fault("pings_this_machine", {"ip": ip, "own": own[ip]}))
@@ -92,13 +101,19 @@ def _monitor(conf: Cluster) -> Monitor:
     return conf.monitor
 
 
-async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
+async def work(file: ConfFile, _: Beside, ready: Callable[[], None]) -> int:
     """Run the monitor until TERM; returns 0, or 1 when its port, its TLS files or raw sockets cannot be had.
 
     `ready` is called once mmm_control is answered.
     """
+    conf = file.conf
     for warning in conf.warnings:
         log.warning("%s", warning)
+    try:
+        conf = located(conf)
+    except OSError as error:
+        log.critical("this monitor's address is not known: %s", error)
+        return 1
     monitor = _monitor(conf)
     if not program(monitor).exists():
         log.warning(
@@ -109,14 +124,14 @@ async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
             "no port below 1024 can be sent from (%s): agents refuse all orders; run mmm_mond as root, or set auth_key",
             reason,
         )
-    allow_files(_FILES + _FILES_A_HOST * len(conf.hosts))
+    _allow_files(conf)
     task = asyncio.current_task()
     on_end(lambda: task.cancel() if task else None)
     try:
         async with Pinger() as pinger:
             see_free(monitor.ip, monitor.port)
             tls.server_context(conf.socket)
-            await _watch(conf, monitor, pinger, ready)
+            await _watch(file, conf, pinger, ready)
     except asyncio.CancelledError:
         log.info("stopping: roles stay where they are")
     except tls.TlsError as error:
@@ -128,7 +143,27 @@ async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
     return 0
 
 
-async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger, ready: Callable[[], None]) -> None:
+def _allow_files(conf: Cluster) -> None:
+    allow_files(_FILES + _FILES_A_HOST * len(conf.hosts))
+
+
+def _read(file: ConfFile) -> Cluster:
+    """Return the conf as it is written now, with this machine's address; raises UnusableError."""
+    try:
+        return located(file.read())
+    except OSError as error:
+        raise UnusableError((f"this monitor's address is not known: {error}",)) from error
+
+
+def _taken(file: ConfFile, server: LineServer, conf: Cluster) -> None:
+    """Go by another conf outside of the shell, too."""
+    file.take(conf)
+    server.let_in(allowed(conf))
+    _allow_files(conf)
+
+
+async def _watch(file: ConfFile, conf: Cluster, pinger: Pinger, ready: Callable[[], None]) -> None:
+    monitor = _monitor(conf)
     lead = Lead(0, authority(monitor.ip, monitor.port), secrets.token_hex(8))
     agents = Agents(tls.client_context(conf.socket), lead, conf)
     checks = Checks(conf, pinger)
@@ -136,9 +171,8 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger, ready: Callabl
     try:
         up = await is_up(monitor, pinger) or await a_host_answers(conf, pinger)
         if not up:
-            async with serve_control(
-                monitor, server_tls, waits_for_network(monitor), allowed(conf), admission
-            ):
+            waiting = control_server(waits_for_network(monitor), allowed(conf), admission)
+            async with waiting.listen(monitor.ip, monitor.port, server_tls):
                 ready()
                 await witnesses.wait_for_network(conf, monitor, pinger)
         stored = witnesses.read_stored(Path(monitor.status_path))
@@ -147,13 +181,19 @@ async def _watch(conf: Cluster, monitor: Monitor, pinger: Pinger, ready: Callabl
         found = await witnesses.ask_everybody(conf, stored, agents, checked)
         started = startup.start(conf, checked, found, time.monotonic(), has, stored)
         world = started.world
+        if conf.monitors:
+            world = replace(world, leadership=Leadership(Place.STANDS_BY, time.time()))
         for name, known in settings.items():
             world = world.with_host(name, replace(world.hosts[name], settings=known))
         _say_start(started, world)
-        shell = Shell(world, monitor, agents, checks, pinger)
+        shell = Shell(world, lambda: _read(file), agents, checks, pinger)
         log.info("%s", sentence(conf))
         collect_seldom()
-        async with serve_control(monitor, server_tls, shell.command, allowed(conf), admission):
+        server = control_server(shell.command, allowed(conf), admission)
+
+        shell.taken = partial(_taken, file, server)
+        async with server.listen(monitor.ip, monitor.port, server_tls):
+            on_reload(shell.reload)
             ready()
             await shell.run()
     finally:
@@ -172,4 +212,4 @@ def _say_start(started: startup.Started, world: World) -> None:
         log.log(level, "%s: starts as %s with %s: %s", name, host.state, roles, host.why)
 
 
-DUTIES = Duties(work, lambda _: no_ward(), inspect, _doctor)
+DUTIES = Duties(work, lambda _: Beside(), inspect, _doctor)

@@ -13,16 +13,18 @@ import os
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from mmm.clock import clock
 from mmm.network.packet_filter import ETHERNET
 from mmm.own_module import own_module
 
 EARLY = (0.0, 0.2, 1.0, 2.0, 5.0, 10.0)
 """Seconds after binding at which a VIP is announced; see `moments`."""
+INSISTS_EVERY, INSISTS_FOR = 0.5, 60.0
+"""The same where another host may wake up that believes to have the VIP: the pause, and for how long."""
 EVERY = 60.0
 """Seconds between announcements from then on, for as long as the VIP is held."""
 
@@ -39,10 +41,13 @@ AGAIN = 1.0
 log = logging.getLogger(__name__)
 
 
-def moments() -> Iterator[float]:
+def moments(insists_for: float = 0.0) -> Iterator[float]:
     """Yield the seconds after binding at which a VIP is announced, without end."""
-    yield from EARLY
-    moment = EARLY[-1]
+    early: tuple[float, ...] = EARLY
+    if insists_for > 0:
+        early = tuple(INSISTS_EVERY * number for number in range(int(insists_for / INSISTS_EVERY) + 1))
+    yield from early
+    moment = early[-1]
     while True:
         moment += EVERY
         yield moment
@@ -68,6 +73,15 @@ class Sender:
         self._frames: dict[tuple[str, str], _Frames] = {}
         self._forbidden: set[str] = set()
         self._building = threading.Thread(target=self._build, name="build frames", daemon=True)
+        self._building.start()
+
+    def learn(self, ips: Iterable[str]) -> None:
+        """Have the frames of these addresses built that there are none of yet, while the caller and others go on."""
+        self._ips = tuple(ips)
+        before = self._building
+        self._building = threading.Thread(
+            target=self._build_more, args=(before,), name="build frames", daemon=True
+        )
         self._building.start()
 
     def send(self, ip: str) -> None:
@@ -108,6 +122,19 @@ class Sender:
                     self._frames = _made(self._ips, mac)
             except OSError as error:
                 log.warning("interface %s: cannot send ARP now: %s", self.interface, error.strerror or error)
+
+    def _build_more(self, before: threading.Thread) -> None:
+        before.join()
+        try:
+            with self._lock:
+                mac = self._mac(self._open())
+                missing = [ip for ip in self._ips if (ip, mac) not in self._frames]
+            if mac and missing:
+                made = _made(missing, mac)
+                with self._lock:
+                    self._frames = {**self._frames, **made}
+        except OSError as error:
+            log.warning("interface %s: cannot send ARP now: %s", self.interface, error.strerror or error)
 
     def _send(self, ip: str, which: Callable[[_Frames], tuple[bytes, ...]]) -> None:
         try:
@@ -178,6 +205,7 @@ class Announcer:
     def __init__(self, sender: Sender) -> None:
         self.sender = sender
         self._confirmed = -math.inf
+        self._insists_until: dict[str, float] = {}
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._begun: dict[str, float] = {}
@@ -188,10 +216,14 @@ class Announcer:
         """Return the VIPs that are announced, or would be if they were confirmed."""
         return frozenset(self._tasks)
 
-    def begin(self, ip: str) -> None:
-        """Announce `ip` at once, before this returns, and from now on; one that is announced already begins anew."""
+    def begin(self, ip: str, *, insist: bool = False) -> None:
+        """Announce `ip` at once, before this returns, and from now on; one that is announced already begins anew.
+
+        `insist`: more often in the first minute.
+        """
         self.sender.allow(ip)
-        self._confirmed = time.monotonic()
+        self._confirmed = clock()
+        self._insists_until[ip] = self._loop.time() + INSISTS_FOR if insist else -math.inf
         said = self._is_confirmed()
         well = not said or self._send(ip, well=True)
         self._loop.call_soon_threadsafe(self._start, ip, int(said), well)
@@ -221,7 +253,7 @@ class Announcer:
 
     def confirm(self) -> None:
         """Take it that what is held here is still meant to be, for CONFIRMED seconds."""
-        self._confirmed = time.monotonic()
+        self._confirmed = clock()
 
     def hold(self, ips: Iterable[str]) -> None:
         """Announce `ips` and nothing else; those that are announced already go on as they were.
@@ -250,13 +282,14 @@ class Announcer:
             log.debug("cannot ask who has %s: %s", ip, error.strerror or error)
 
     def _is_confirmed(self) -> bool:
-        return time.monotonic() - self._confirmed <= CONFIRMED
+        return clock() - self._confirmed <= CONFIRMED
 
     def _start(self, ip: str, said: int = 0, well: bool = True) -> None:  # noqa: FBT001, FBT002  (call_soon passes it on)
         """Announce `ip` at all `moments` but the first `said`, which went `well`."""
         self._stop(ip)
         self._begun[ip] = self._loop.time()
-        announcing = self._announce(ip, islice(moments(), said, None), well=well)
+        insists_for = self._insists_until.get(ip, -math.inf) - self._loop.time()
+        announcing = self._announce(ip, islice(moments(insists_for), said, None), well=well)
         self._tasks[ip] = self._loop.create_task(announcing, name=f"announce {ip}")
 
     def _stop(self, ip: str) -> None:

@@ -9,7 +9,7 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,10 +35,20 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Reads ARP, and neighbour advertisements where there are IPv6 VIPs; lives in an asyncio loop. `close` it."""
+    """Reads ARP, and neighbour advertisements where there are IPv6 VIPs; lives in an asyncio loop. `close` it.
 
-    def __init__(self, interface: str, ips: Iterable[str], announcer: Announcer) -> None:
+    `claimed` is told of a VIP that another MAC claims, and tells whether it sees to the announcement itself.
+    """
+
+    def __init__(
+        self,
+        interface: str,
+        ips: Iterable[str],
+        announcer: Announcer,
+        claimed: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._interface = interface
+        self._claimed = claimed
         self._announcer = announcer
         self._kinds: list[tuple[int, tuple[Check, ...]]] = [(ETH_P_ARP, ALL_ARP)]
         if any(":" in ip for ip in ips):
@@ -99,11 +109,14 @@ class Watch:
     def _notice(self, said: Claim) -> None:
         if said.mac in own_macs():
             return
+        asks = not said.asks and self._claimed(said.ip)
         if not said.asks:
-            self._conflict(said.ip, said.mac)
-        self._announcer.again(said.ip)
+            follows = "other hosts are asked whether they have the role" if asks else "announced again"
+            self._conflict(said.ip, said.mac, follows)
+        if not asks:
+            self._announcer.again(said.ip)
 
-    def _conflict(self, ip: str, mac: str) -> None:
+    def _conflict(self, ip: str, mac: str, follows: str) -> None:
         self._counts[ip] = count = self._counts.get(ip, 0) + 1
         now = time.monotonic()
         if now - self._said.get((ip, mac), -SAID_EVERY) < SAID_EVERY:
@@ -113,11 +126,12 @@ class Watch:
         self._said[ip, mac] = now
         log.warning(
             "conflict: %s is held here, and %s on %s claims it too, %d times by now;"
-            " announced again: find that host and remove the address there",
+            " %s: find that host and remove the address there",
             ip,
             mac,
             self._interface,
             count,
+            follows,
         )
 
 

@@ -1,48 +1,27 @@
 """A TCP server for line protocols that no client can block or fill up: the agent's port and the control port.
 
 Many clients at once (rule 10.20); every read, write and line has a limit (10.21). A line that does not end before
-the connection does is no line. What a client does wrong is logged once for each address and kind of fault in
-FAULT_SILENCE seconds. Who is not let in is reset before anything is read or said, TLS included.
+the connection does is no line.
 """
 
 import asyncio
 import logging
 import socket
 import ssl
-import struct
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 from mmm.config.allow import Allowed
-from mmm.network.privileged_port import FIRST_UNPRIVILEGED
+from mmm.network.listener import AT_ONCE, NOBODY, Claims, Faults, Listener, Peer
 
 log = logging.getLogger(__name__)
 
-FAULT_SILENCE = 60.0
-_FAULTS_KEPT = 1000
 _AHEAD = 64 * 1024
 """Bytes of a stream that the kernel keeps for a client that does not take them."""
 _FAREWELL = 30.0
 """Seconds that such a client has for what was sent to it already, and for the last word."""
-_AT_ONCE = struct.pack("ii", 1, 0)
-"""SO_LINGER: closing resets the connection and leaves nothing to the kernel."""
-
-
-class Peer(NamedTuple):
-    """The two ends of a client's connection."""
-
-    ip: str
-    """The client's address."""
-    port: int
-    own: str
-    """The address of this machine that it has connected to."""
-    own_port: int
-
-
-NOBODY = Peer("?", FIRST_UNPRIVILEGED, "", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +39,6 @@ Answer = Callable[[bytes, Peer], Awaitable[bytes | Stream | None]]
 
 May raise GarbageError.
 """
-
-
-Claims = Callable[[socket.socket, Peer], bool]
-"""Takes a new connection that is another process's to serve; tells whether it was one."""
 
 
 class GarbageError(Exception):
@@ -101,45 +76,6 @@ class _Client:
         self.address = self.peer.ip
 
 
-class _Listener(socket.socket):
-    """A listening socket that gives out only the connections of those who are let in, and that nobody else claims."""
-
-    def __init__(
-        self, ip: str, port: int, admits: Callable[[str, str], bool], claims: Claims = lambda _, __: False
-    ) -> None:
-        super().__init__(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
-        self._admits = admits
-        self._claims = claims
-        try:
-            self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.setblocking(False)
-            self.bind((ip, port))
-        except BaseException:
-            self.close()
-            raise
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """Return the next connection; ConnectionAbortedError, which asyncio passes over, for one that is not ours."""
-        connection, peer = super().accept()
-        claimed = False
-        with suppress(OSError):  # it may be gone again
-            own = connection.getsockname()
-            if self._admits(str(peer[0]), str(own[0])):
-                claimed = self._claims(connection, Peer(str(peer[0]), int(peer[1]), str(own[0]), int(own[1])))
-                if not claimed:
-                    return connection, peer
-        if claimed:
-            raise ConnectionAbortedError("another process serves it")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-        connection.close()
-        raise ConnectionAbortedError
-
-
-def see_free(ip: str, port: int) -> None:
-    """Raise OSError when the port cannot be listened on now."""
-    _Listener(ip, port, lambda _ip, _own: True).close()
-
-
 class LineServer:
     """Answers lines of those who are `allowed`; `closed` is called after each connection that sent any.
 
@@ -162,14 +98,14 @@ class LineServer:
         self._allowed = allowed or Allowed()
         self._claims = claims
         self._clients: set[_Client] = set()
-        self._faults: dict[tuple[str, str], float] = {}
+        self._faults = Faults(name)
 
     @asynccontextmanager
     async def listen(self, ip: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
         """Serve on the address, and give the port; raises OSError when it cannot be had."""
         server = await asyncio.start_server(
             self._serve,
-            sock=_Listener(ip, port, self._admits, self._claims),
+            sock=Listener(ip, port, self._admits, self._claims),
             limit=self._limits.line,
             backlog=512,
             ssl=tls,
@@ -182,10 +118,14 @@ class LineServer:
             for client in tuple(self._clients):
                 client.task.cancel()
 
+    def let_in(self, allowed: Allowed) -> None:
+        """Have others be let in from now on; connections that stand are left."""
+        self._allowed = allowed
+
     def _admits(self, ip: str, own: str) -> bool:
         if self._allowed.admits(ip, own):
             return True
-        self._fault(
+        self._faults.say(
             ip,
             "stranger",
             f"not let in: neither an address of the cluster nor in allow_from ({self._allowed});"
@@ -211,7 +151,7 @@ class LineServer:
         except asyncio.CancelledError:
             writer.transport.abort()  # the server ends, or needs the room
         except OSError as error:
-            self._fault(client.address, "connection", f"connection broke: {error.strerror or error}")
+            self._faults.say(client.address, "connection", f"connection broke: {error.strerror or error}")
         finally:
             self._clients.discard(client)
             await _close(writer)
@@ -224,15 +164,15 @@ class LineServer:
             async with asyncio.timeout(self._limits.idle):
                 return (await reader.readuntil(b"\n"))[:-1]
         except TimeoutError:
-            self._fault(client.address, "idle", f"silent for {self._limits.idle:g} s: connection ended")
+            self._faults.say(client.address, "idle", f"silent for {self._limits.idle:g} s: connection ended")
         except asyncio.LimitOverrunError:
-            self._fault(
+            self._faults.say(
                 client.address, "line", f"line longer than {self._limits.line} bytes: connection ended"
             )
             client.writer.transport.abort()
         except asyncio.IncompleteReadError as error:
             if error.partial:
-                self._fault(
+                self._faults.say(
                     client.address,
                     "half",
                     f"connection ended after {len(error.partial)} bytes without a line end",
@@ -245,7 +185,7 @@ class LineServer:
         try:
             answer = await self._answer(line, client.peer)
         except GarbageError as garbage:
-            self._fault(client.address, "garbage", f"not understood: {line[:80]!r}")
+            self._faults.say(client.address, "garbage", f"not understood: {line[:80]!r}")
             answer = garbage.answer
         except Exception:
             log.exception("%s: answering %s ended by an internal error", self._name, line[:80])
@@ -269,7 +209,7 @@ class LineServer:
             async with asyncio.timeout(self._limits.write):
                 await client.writer.drain()
         except TimeoutError:
-            self._fault(
+            self._faults.say(
                 client.address,
                 "write",
                 f"has not read its answer for {self._limits.write:g} s: connection ended",
@@ -298,12 +238,12 @@ class LineServer:
             return True
         quiet = [client for client in self._clients if not client.answering]
         if not quiet:
-            self._fault(
+            self._faults.say(
                 newcomer.address, "busy", f"{self._limits.clients} connections wait for answers: no room"
             )
             return False
         oldest = min(quiet, key=lambda client: client.quiet_since)
-        self._fault(
+        self._faults.say(
             oldest.address,
             "room",
             f"{self._limits.clients} connections are open: the most silent ones are ended",
@@ -312,20 +252,10 @@ class LineServer:
         oldest.task.cancel()
         return True
 
-    def _fault(self, address: str, kind: str, text: str) -> None:
-        now = time.monotonic()
-        key = (address, kind)
-        if now - self._faults.get(key, -FAULT_SILENCE) < FAULT_SILENCE:
-            return
-        if len(self._faults) >= _FAULTS_KEPT:
-            self._faults.clear()
-        self._faults[key] = now
-        log.warning("%s: client %s: %s", self._name, address, text)
-
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     """End the connection without leaving what was not read to the kernel."""
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
     writer.transport.abort()
 
 

@@ -4,7 +4,7 @@ import ipaddress
 from contextlib import suppress
 
 from mmm.network import socket_table
-from mmm.network.line_server import Peer
+from mmm.network.listener import Peer
 from mmm.network.privileged_port import FIRST_UNPRIVILEGED
 
 

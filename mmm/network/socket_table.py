@@ -1,4 +1,4 @@
-"""The kernel's table of TCP sockets (sock_diag(7)): who is connected through an address, to end them, and who listens.
+"""The kernel's table of TCP sockets (sock_diag(7)): who is connected, to end that, and who listens.
 
 The kernel picks the connections out itself, so asking costs little on a host with thousands of others. A server that
 listens on `::` has IPv4 clients at addresses such as `::ffff:10.0.0.9`: these are found and told as IPv4.
@@ -21,6 +21,7 @@ from pyroute2.netlink.diag import (
     SS_ALL,
     SS_ESTABLISHED,
     SS_LISTEN,
+    SS_SYN_SENT,
     inet_diag_msg,
     inet_diag_req,
 )
@@ -28,7 +29,7 @@ from pyroute2.netlink.diag import (
 from mmm.network.netlink import Kernel, decoded, encoded, places
 
 _TCPDIAG_GETSOCK = 18
-_BC_S_COND = 7
+_BC_S_COND, _BC_D_COND = 7, 8
 _LIMIT = 1.0
 _GONE = frozenset({errno.ENOENT, errno.ESTALE})
 
@@ -57,12 +58,12 @@ class _OfBothFamilies(nlmsg):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An established TCP connection: where its client is, and the kernel's own name for it."""
+    """A TCP connection of this host: where its other end is, and the kernel's own name for it."""
 
     ip: str
-    """The client's address."""
+    """The other end's address."""
     port: int
-    """The client's port."""
+    """The other end's port."""
     family: int
     """Of the socket: AF_INET6 also for an IPv4 client of a server that listens on `::`."""
     key: bytes
@@ -73,6 +74,16 @@ def connections(ip: str, port: int) -> list[Connection]:
     """Return the established connections whose end on this host is `ip` and `port`; raises OSError."""
     with _open() as kernel:
         return list(map(_connection, kernel.dump(_TCPDIAG_GETSOCK, _connected_at(ip, port))))
+
+
+def outgoing(ip: str, port: int) -> dict[int, Connection]:
+    """Return the connections from this host to `ip` and `port`, also those that are not answered yet, by their inodes.
+
+    Raises OSError.
+    """
+    with _open() as kernel:
+        told = kernel.dump(_TCPDIAG_GETSOCK, _connecting_to(ip, port))
+    return {_inode(message): _connection(message) for message in told}
 
 
 def listening(port: int) -> frozenset[str]:
@@ -94,7 +105,7 @@ def listening_sockets(ip: str, port: int) -> frozenset[int]:
         told = kernel.dump(_TCPDIAG_GETSOCK, _listening_at(port))
     at: dict[str, set[int]] = {}
     for message in told:
-        at.setdefault(_ip(message, "idiag_src"), set()).add(int.from_bytes(message[_INODE], sys.byteorder))
+        at.setdefault(_ip(message, "idiag_src"), set()).add(_inode(message))
     found = at.get(ip) or {inode for each, inodes in at.items() if takes((each,), ip) for inode in inodes}
     return frozenset(found)
 
@@ -154,8 +165,14 @@ def _one(family: int, states: int) -> dict[str, int]:
 
 @lru_cache
 def _connected_at(ip: str, port: int) -> bytes:
-    condition = {"INET_DIAG_REQ_BYTECODE": _condition(ipaddress.ip_address(ip), port)}
+    condition = {"INET_DIAG_REQ_BYTECODE": _condition(_BC_S_COND, ipaddress.ip_address(ip), port)}
     return encoded(_OfBothFamilies, _ANY_ENDS | {"idiag_states": 1 << SS_ESTABLISHED}, condition)
+
+
+def _connecting_to(ip: str, port: int) -> bytes:
+    condition = {"INET_DIAG_REQ_BYTECODE": _condition(_BC_D_COND, ipaddress.ip_address(ip), port)}
+    states = 1 << SS_ESTABLISHED | 1 << SS_SYN_SENT
+    return encoded(_OfBothFamilies, _ANY_ENDS | {"idiag_states": states}, condition)
 
 
 @lru_cache
@@ -167,18 +184,22 @@ def _open() -> Kernel:
     return Kernel(NETLINK_SOCK_DIAG, limit=_LIMIT)
 
 
-def _condition(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> bytes:
-    """Return the program with which the kernel picks connections: own address is `ip`, own port is `port`."""
+def _condition(end: int, ip: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> bytes:
+    """Return the program with which the kernel picks connections: address and port of that `end`, own or other."""
     family, length = (socket.AF_INET, 32) if ip.version == 4 else (socket.AF_INET6, 128)
     host = struct.pack("=BBxxi", family, length, port) + ip.packed
     size = 4 + len(host)
     # A condition that does not hold jumps past the end, which means no.
-    return struct.pack("=BBH", _BC_S_COND, size, size + 4) + host
+    return struct.pack("=BBH", end, size, size + 4) + host
 
 
 def _connection(message: bytes) -> Connection:
     port = int.from_bytes(message[_AT["idiag_dport"]])
     return Connection(_ip(message, "idiag_dst"), port, _family_of(message), message[_KEY])
+
+
+def _inode(message: bytes) -> int:
+    return int.from_bytes(message[_INODE], sys.byteorder)
 
 
 def _family_of(message: bytes) -> int:

@@ -43,6 +43,9 @@ class Duty(Protocol):
     def look(self) -> None:
         """Do what is due."""
 
+    def reopen(self) -> None:
+        """Have log files opened anew by a process that was started for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -112,7 +115,7 @@ def _start(worker: Worker) -> int:
             _end_with(angel)
             status = run(worker)
         finally:
-            _leave(status)
+            leave(status)
     return pid
 
 
@@ -123,7 +126,8 @@ def _end_with(angel: int) -> None:
         os._exit(0)
 
 
-def _leave(status: int) -> NoReturn:
+def leave(status: int) -> NoReturn:
+    """End a child of the angel with this exit status, once its last log lines are written."""
     shut_down()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -139,7 +143,7 @@ def _watch(pid: int, stop_limit: float, duties: Sequence[Duty]) -> Ended:
             os.kill(pid, number)
             asked, end = True, time.monotonic() + stop_limit
         elif number == signal.SIGHUP:
-            reopen()
+            _reopen_all(duties)
             os.kill(pid, signal.SIGHUP)
         elif asked and time.monotonic() >= end:
             log.error("worker %d did not end within %g s: killing it", pid, stop_limit)
@@ -157,8 +161,14 @@ def _stopped_within(seconds: float, duties: Sequence[Duty]) -> bool:
         if number in ENDING:
             return True
         if number == signal.SIGHUP:
-            reopen()
+            _reopen_all(duties)
     return False
+
+
+def _reopen_all(duties: Sequence[Duty]) -> None:
+    reopen()
+    for duty in duties:
+        duty.reopen()
 
 
 def _next_signal(limit: float, duties: Sequence[Duty]) -> int | None:
@@ -178,7 +188,11 @@ def _reopen(_number: int, _frame: FrameType | None) -> None:
     reopen()
 
 
-HANDLERS = dict.fromkeys(ENDING, _end) | {signal.SIGHUP: _reopen, signal.SIGCHLD: signal.SIG_DFL}
+HANDLERS: dict[signal.Signals, Callable[[int, FrameType | None], None] | signal.Handlers] = {
+    **dict.fromkeys(ENDING, _end),
+    signal.SIGHUP: _reopen,
+    signal.SIGCHLD: signal.SIG_DFL,
+}
 """What signals do to a worker: end it with status 0, or open its log files anew."""
 
 

@@ -25,7 +25,7 @@ def not_here(conf: Cluster, what: str, ip: str, own: Collection[str]) -> str:
     if ip in own or not own or ip.startswith(("0.", "127.")):
         return ""
     here = [
-        f"{each}, which is {host.name}" for each in own for host in conf.hosts.values() if host.ip == each
+        f"{each}, which is {host.name}" for each in own for host in conf.agents.values() if host.ip == each
     ]
     shown = ", ".join(here or [each for each in own if not each.startswith("127.") and ":" not in each])
     return f"{what} is {ip}, which is no address of this machine ({shown})"

@@ -108,14 +108,19 @@ def set_up(setup: LogSetup) -> tuple[str, ...]:
 
     Raises LogError if neither the files, nor syslog, nor stdout take a line.
     """
-    for level, name in ((logging.WARNING, "WARN"), (logging.CRITICAL, "FATAL")):
-        logging.addLevelName(level, name)
+    name_levels()
     logging.captureWarnings(capture=True)
     atexit.unregister(logging.shutdown)  # it would wait for a log that hangs
     atexit.register(shut_down)
     warnings = _set_up(setup)
     _queue()
     return warnings
+
+
+def name_levels() -> None:
+    """Have the levels of this process named as lines of MMM have them."""
+    for level, name in ((logging.WARNING, "WARN"), (logging.CRITICAL, "FATAL")):
+        logging.addLevelName(level, name)
 
 
 def _set_up(setup: LogSetup) -> tuple[str, ...]:

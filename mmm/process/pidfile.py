@@ -81,6 +81,9 @@ class Keeper:
         """Return for how many seconds there is nothing to look at."""
         return max(0.0, self._next - time.monotonic())
 
+    def reopen(self) -> None:
+        """Do nothing: no process was started for it."""
+
     def look(self) -> None:
         """Write the file if it is time and it is not there; that it cannot be written is said once."""
         if self.wait():

@@ -1,6 +1,7 @@
 """What both daemons do from their command line to their first instruction (rule 1)."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from mmm.config import load as config
-from mmm.config.allow import sentence
+from mmm.config.allow import health_sentence, sentence
 from mmm.config.model import Cluster
 from mmm.config.names import Program
+from mmm.config.shown import purpose
 from mmm.process import arguments, tls
 from mmm.process.angel import ENDING
+from mmm.process.beside import Beside
+from mmm.process.conf_file import ConfFile, UnusableError
 from mmm.process.inspection import Inspect, Inspection
-from mmm.process.logs import replacement_problem
+from mmm.process.logs import reopen, replacement_problem
 from mmm.process.manager import Manager, started_by
 from mmm.process.service import Service, serve
-from mmm.process.watchdog import Ward
 
 USAGE = 2
 """Exit status for wrong usage and for a conf that cannot be used."""
@@ -28,13 +31,14 @@ USAGE = 2
 class Duties:
     """What a daemon is there for: its work, which returns an exit status.
 
-    Its angel looks after what `ward` makes of the conf; the work is handed that too, and what to call once it serves.
+    Its angel looks after what `beside` makes of the conf. The work is handed both, and what to call once it serves;
+    it may take another conf.
     `inspect` says what the conf means on this machine. `doctor` looks further, prints what it finds and returns an
     exit status.
     """
 
-    work: Callable[[Cluster, Ward, Callable[[], None]], Coroutine[Any, Any, int]]
-    ward: Callable[[Cluster], Ward]
+    work: Callable[[ConfFile, Beside, Callable[[], None]], Coroutine[Any, Any, int]]
+    beside: Callable[[ConfFile], Beside]
     inspect: Inspect
     doctor: Callable[[Cluster], int]
 
@@ -57,14 +61,10 @@ class Daemon:
 def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
     """Read arguments and conf, do what they ask for, and return the exit status of the program."""
     args = arguments.parse(daemon.program, sys.argv[1:] if argv is None else argv)
+    path = args.config.absolute() if args.config else None
     try:
-        conf = config.load(args.config, daemon.kind, cluster=args.cluster, name=daemon.conf_name)
-        tls.server_context(conf.socket)
-    except config.ConfError as error:
-        for line in error.errors:
-            print(line, file=sys.stderr)
-        return USAGE
-    except tls.TlsError as error:
+        conf = _read(daemon, args.config, args.cluster)
+    except UnusableError as error:
         print(error, file=sys.stderr)
         return USAGE
     manager = started_by()
@@ -91,8 +91,35 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
         return USAGE
     if args.check:
         return _say_check(conf, service, found)
-    ward = duties.ward(conf)
-    return serve(service, lambda ready: asyncio.run(_work(duties.work(conf, ward, ready), manager)), ward)
+    file = ConfFile(conf, lambda: _read(daemon, path, args.cluster, duties.inspect))
+    beside = duties.beside(file)
+    return serve(service, lambda ready: asyncio.run(_work(duties.work(file, beside, ready), manager)), beside)
+
+
+def _read(
+    daemon: Daemon, path: Path | None, cluster: str | None, inspect: Inspect = lambda _: Inspection()
+) -> Cluster:
+    """Return the conf, read and checked, TLS files and what `inspect` says too; raises UnusableError."""
+    try:
+        conf = config.load(path, daemon.kind, cluster=cluster, name=daemon.conf_name)
+        tls.server_context(conf.socket)
+    except config.ConfError as error:
+        raise UnusableError(error.errors) from error
+    except tls.TlsError as error:
+        raise UnusableError((str(error),)) from error
+    if wrong := inspect(conf).errors:
+        raise UnusableError(tuple(f"{conf.path}: {line}" for line in wrong))
+    return conf
+
+
+def on_reload(do: Callable[[], object]) -> None:
+    """Have `do` called in the running loop at SIGHUP, once the log files are opened anew."""
+
+    def hang_up() -> None:
+        reopen()
+        do()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
 
 
 def on_end(do: Callable[[], object]) -> None:
@@ -115,5 +142,8 @@ def _say_check(conf: Cluster, service: Service, found: Inspection) -> int:
     if found.errors:
         return USAGE
     print(sentence(conf))
+    for more in (health_sentence(conf), purpose(conf)):
+        if more:
+            print(more)
     print(f"{conf.path}: OK")
     return 0

@@ -25,11 +25,11 @@ from daemon import DaemonContext
 from mmm import __version__
 from mmm.config.model import LogFile
 from mmm.process.angel import HANDLERS, SIGNALS, run, supervise
+from mmm.process.beside import Beside
 from mmm.process.logs import LOG_DIR, LogError, LogSetup, catch_strays, set_up, shut_down
 from mmm.process.manager import Manager
 from mmm.process.pidfile import Keeper, StartError, claim, hold_lock, release
 from mmm.process.restart import Policy
-from mmm.process.watchdog import Ward, no_ward
 
 log = logging.getLogger(__name__)
 
@@ -86,28 +86,29 @@ class Service:
         return LogSetup(self.name, replacement, self.logs, self.in_foreground, self.debug, self.log_dir)
 
 
-def serve(service: Service, worker: Worker, ward: Ward | None = None) -> int:
+def serve(service: Service, worker: Worker, beside: Beside | None = None) -> int:
     """Run `worker`, which returns its exit status and 0 at TERM; returns the program's exit status.
 
-    `ward` is what the angel does in the place of a worker that is dead or stuck; there is none in the foreground.
+    `beside` is what the angel looks after; in the foreground there is no watchdog.
     In the background it returns as soon as the worker says that it is ready (0) or the daemon cannot start (1, after
     saying why on stderr; a worker that ends before takes the daemon with it); in the foreground when the worker has
     ended.
     """
     _fill_standard_streams()
+    beside = beside or Beside()
     if not service.in_foreground:
-        return _in_background(service, worker, ward or no_ward())
+        return _in_background(service, worker, beside)
     if service.manager and not service.debug:
-        return _under_manager(service, worker, ward or no_ward(), service.manager)
+        return _under_manager(service, worker, beside, service.manager)
     try:
-        with _context(service, _say):
+        with _context(service, _say), beside.without_angel():
             return run(lambda: worker(_nothing))
     except StartError as error:
         _say(f"{service.program}: {error}")
         return 1
 
 
-def _in_background(service: Service, worker: Worker, ward: Ward) -> int:
+def _in_background(service: Service, worker: Worker, beside: Beside) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
@@ -116,7 +117,7 @@ def _in_background(service: Service, worker: Worker, ward: Ward) -> int:
         status = 1
         try:
             os.close(reader)
-            status = _daemon(service, worker, ward, writer)
+            status = _daemon(service, worker, beside, writer)
         finally:
             shut_down()
             os._exit(status)
@@ -128,7 +129,7 @@ def _in_background(service: Service, worker: Worker, ward: Ward) -> int:
         os.close(reader)
 
 
-def _under_manager(service: Service, worker: Worker, ward: Ward, manager: Manager) -> int:
+def _under_manager(service: Service, worker: Worker, beside: Beside, manager: Manager) -> int:
     """Return the exit status of the angel; runs in the process that the manager has started."""
     begun = _Begun()
 
@@ -139,19 +140,19 @@ def _under_manager(service: Service, worker: Worker, ward: Ward, manager: Manage
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with _context(service, _say):
-            return _guarded(service, lambda: worker(ready), ward, begun)
+            return _guarded(service, lambda: worker(ready), beside, begun)
     except StartError as error:
         _say(f"{service.program}: {error}")
     return 1
 
 
-def _guarded(service: Service, worker: Callable[[], int], ward: Ward, begun: "_Begun") -> int:
+def _guarded(service: Service, worker: Callable[[], int], beside: Beside, begun: "_Begun") -> int:
     """Return the exit status of the angel, which this process is from now on."""
-    duties = ward, Keeper(service.pid_path, service.limits.keep)
+    duties = *beside.duties, Keeper(service.pid_path, service.limits.keep)
     return supervise(worker, service.limits.restart, service.limits.stop, begun.is_ready, duties)
 
 
-def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
+def _daemon(service: Service, worker: Worker, beside: Beside, writer: int) -> int:
     """Return the exit status of the angel; runs in the child that becomes it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     tell = _Report(writer)
@@ -162,7 +163,7 @@ def _daemon(service: Service, worker: Worker, ward: Ward, writer: int) -> int:
 
     try:
         with _context(service, tell.warning, writer):
-            status = _guarded(service, alone, ward, tell)
+            status = _guarded(service, alone, beside, tell)
             if not tell.is_ready():
                 tell.failure(f"ended before it was ready; see {service.log_dir / service.name}.log")
             return status

@@ -27,7 +27,7 @@ def hold_owner(inodes: Collection[int], pid_path: Path) -> Held:
     The process that the pid file names comes first, if it has one: a file that is stale, or no pid file at all, names
     nobody. Else all processes are looked at, and exactly one must have one. Takes some ms then.
     """
-    links = frozenset(f"socket:[{inode}]" for inode in inodes)
+    links = _links(inodes)
     named = read_pid(pid_path)
     if named is not None and _has(named, links):
         return _held(named, links)
@@ -40,6 +40,15 @@ def hold_owner(inodes: Collection[int], pid_path: Path) -> Held:
             f"processes {several} have its socket, and {pid_path} names none of them: correct mysql_pidfile"
         )
     raise UnknownOwnerError("no process that may be looked at has its socket")
+
+
+def has_socket(pid: int, inode: int) -> bool:
+    """Tell whether the process has that socket; not where it is gone, or may not be looked at."""
+    return _has(pid, _links((inode,)))
+
+
+def _links(inodes: Collection[int]) -> frozenset[str]:
+    return frozenset(f"socket:[{inode}]" for inode in inodes)
 
 
 def _held(pid: int, links: Collection[str]) -> Held:

@@ -1,9 +1,10 @@
-"""What MMM says about the transactions that a failover has lost, as values, from the monitor's history file.
+"""What MMM says about the transactions that a failover has lost, as values, from the monitors' history files.
 
 From the file, not from an answer: the monitor may be dead, frozen or cut off when somebody wants to know.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from mmm.monitor.report import history
 from mmm.monitor.report.history import Entry
@@ -20,14 +21,24 @@ class Losses:
         monitor = sandbox.layout.cluster.monitor
         if monitor is None:
             raise SandboxError(f"sandbox {sandbox.name} has no monitor: nobody says what a failover loses")
-        self._path = sandbox.monitor.path(f"{monitor.status_path}.history")
-        self._clock = clock
-        self._known: frozenset[str] = frozenset()
-        self._size = (0, 0)
+        machines = map(sandbox.machine, sandbox.layout.monitors)
+        self._files = [_File(machine.path(f"{monitor.status_path}.history"), clock) for machine in machines]
         self.read()
 
     def read(self) -> list[Announced]:
-        """Return what is new, in the order in which it was said; raises OSError."""
+        """Return what is new, of each monitor in the order in which it was said; raises OSError."""
+        return [announced for file in self._files for announced in file.read()]
+
+
+class _File:
+    """The history of one monitor."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self._path, self._clock = path, clock
+        self._known: frozenset[str] = frozenset()
+        self._size = (0, 0)
+
+    def read(self) -> list[Announced]:
         try:
             found = self._path.stat()
         except FileNotFoundError:

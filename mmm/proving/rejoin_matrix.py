@@ -26,7 +26,7 @@ from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
 from mmm.sandbox.machines.processes import Process
 from mmm.sandbox.machines.servers import DATADIR
 from mmm.sandbox.machines.sql import SqlError
-from mmm.sandbox.rejoin import diverge
+from mmm.sandbox.rejoin import diverge, is_out_of_use
 from mmm.sandbox.trouble.faults import heal, inject, server_process, undo
 from mmm.sandbox.witness.health import catch_up, settle
 from mmm.tools.rejoin.journal import COPYING, ORDER, Step
@@ -39,6 +39,8 @@ _TRIES = 10
 """Runs of the command: the first may be refused, for the agent of a host that has booted knows no active master yet."""
 _CUT = 3.0
 """Seconds for which the host is cut off, or stands still, unless the tool ends before."""
+_FULL = 30.0
+"""Seconds for which the disk is full, unless the tool ends before, as it does once it writes."""
 _SMALL, _SMALL_MB = "/run/small", 1024
 _FILLER = f"{Path(DATADIR).parent}/filler"
 
@@ -52,6 +54,8 @@ class Fault:
     undo: Callable[["Trial"], None]
     goes_on: bool = True
     """The tool lives, and goes on with the fault there."""
+    lasts: float = _CUT
+    """Seconds for which it goes on so, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,7 @@ FAULTS = (
     Fault("power-off", _power_off, lambda at: heal(at.sandbox), goes_on=False),
     Fault("cut", lambda at: _said(inject(at.sandbox, "cut", HOST)), lambda at: undo(at.sandbox, "cut", HOST)),
     Fault("stand-still", _stand_still, _nothing),
-    Fault(DISK, _fill, _empty),
+    Fault(DISK, _fill, _empty, lasts=_FULL),
 )
 """The last one needs a small disk, see `small_disk`."""
 _OF = {fault.name: fault for fault in FAULTS}
@@ -222,6 +226,7 @@ def small_disk(sandbox: Sandbox) -> None:
     ):
         machine.run(argv)
     sandbox.start_server(HOST)
+    settle(sandbox, LIMIT)
 
 
 def run(sandbox: Sandbox, cell: Cell) -> Came:
@@ -232,7 +237,7 @@ def run(sandbox: Sandbox, cell: Cell) -> Came:
     sandbox.sql(writer or "", f"INSERT INTO {TICK_TABLE} () VALUES ()")  # noqa: S608
     catch_up(sandbox, LIMIT)
     diverge(sandbox, HOST, _TRANSACTIONS)
-    sandbox.ask(f"set_offline {HOST}", limit=LIMIT)
+    sandbox.wait_until(lambda: _out_of_use(sandbox), LIMIT, f"{HOST} is out of use")
     trial, fault = Trial(sandbox, cell), _OF[cell.fault]
     trial.begin()
     idle = fault.name == "kill-server" and server_process(sandbox, HOST) is None
@@ -240,7 +245,7 @@ def run(sandbox: Sandbox, cell: Cell) -> Came:
         fault.strike(trial)
     if fault.goes_on:
         trial.send(signal.SIGCONT)
-    trial.wait(_CUT if fault.goes_on else LIMIT)
+    trial.wait(fault.lasts if fault.goes_on else LIMIT)
     if not idle:
         fault.undo(trial)
     bad = [] if trial.wait(LIMIT) else [f"the tool has not ended within {LIMIT:g} s"]
@@ -255,6 +260,14 @@ def run(sandbox: Sandbox, cell: Cell) -> Came:
     bad += _contents(sandbox, saves)
     _tidy(trial)
     return Came(cell, time.monotonic() - began, 0 if idle else runs, "; ".join(bad))
+
+
+def _out_of_use(sandbox: Sandbox) -> bool:
+    """Order the host out of use, which is refused while it is HARD_OFFLINE, and tell whether its agent knows."""
+    sandbox.ask(f"set_offline {HOST}", limit=LIMIT)
+    return sandbox.states().get(HOST) in {"ADMIN_OFFLINE", "AWAITING_RECOVERY"} and is_out_of_use(
+        sandbox, HOST
+    )
 
 
 def _to_the_end(trial: Trial) -> tuple[int, list[str]]:

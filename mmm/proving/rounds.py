@@ -36,6 +36,10 @@ def _on_slave(name: str) -> Callable[[Sandbox, str], None]:
     return lambda sandbox, _: _said(inject(sandbox, name, sandbox.hosts[-1]))
 
 
+def _on_monitor(name: str) -> Callable[[Sandbox, str], None]:
+    return lambda sandbox, _: _said(inject(sandbox, name))
+
+
 def _said(_: str) -> None:
     """Drop what a fault says of itself."""
 
@@ -49,7 +53,7 @@ ROUNDS = (
     Round("freeze-mysqld", _fault("freeze-mysqld")),
     Round("planned with the agent killed", _fault("kill-agent"), planned=True, refusable=True),
     Round("cut", _fault("cut")),
-    Round("planned with the monitor killed", _fault("kill-monitor"), planned=True, refusable=True),
+    Round("planned with the monitor killed", _on_monitor("kill-monitor"), planned=True, refusable=True),
     Round("planned with the peer lagging", _on_peer("lag"), planned=True, refusable=True),
 )
 

@@ -27,6 +27,7 @@ from mmm.wire.lines import WireError
 Say = Callable[[str], None]
 UP_LIMIT = 60.0
 _SERVER_LIMIT = 60.0
+_GLANCE = 0.5
 _NAP = 0.02
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}")
 
@@ -127,19 +128,45 @@ class Sandbox:
 
     # --- steering
 
-    def control(self, *args: str, limit: float = 30.0) -> subprocess.CompletedProcess[str]:
-        """Run mmm_control on the monitor's machine and return what it printed; raises SandboxError."""
-        return self.monitor.run([build.program("mmm_control"), *args], limit=limit, check=False)
+    def control(
+        self, *args: str, limit: float = 30.0, on: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run mmm_control on a monitor's machine, the first by default, and return what it printed.
+
+        Raises SandboxError.
+        """
+        machine = self.machine(on) if on else self.monitor
+        return machine.run([build.program("mmm_control"), *args], limit=limit, check=False)
 
     def ask(self, command: str, limit: float = 2.0) -> str:
-        """Return the monitor's answer to a control command, without a new process; raises OSError."""
+        """Return the monitor's answer to a control command, of several that of the one which leads; raises OSError."""
+        return self.ask_monitor(self.leader() or self.layout.monitor, command, limit)
+
+    def leader(self) -> str | None:
+        """Return the machine of the monitor that says it leads, the last to have begun; None where none does.
+
+        A monitor that is the only one is not asked.
+        """
+        if len(self.layout.monitors) == 1:
+            return self.layout.monitor
+        since: dict[float, str] = {}
+        for name in self.layout.monitors:
+            with contextlib.suppress(OSError, SandboxError, ValueError):
+                told = json.loads(self.ask_monitor(name, "json monitors", _GLANCE))
+                if told.get("leads"):
+                    since[told["since"]] = name
+        return since[max(since)] if since else None
+
+    def ask_monitor(self, name: str, command: str, limit: float = 2.0) -> str:
+        """Return the answer of the monitor on that machine; see `ask`."""
         monitor = self.layout.cluster.monitor
         if self.layout.cluster.socket.type == "ssl" or monitor is None:
-            done = self.control(*command.split(), limit=limit)
+            only = ["--monitor", self.layout.monitors[name]] if len(self.layout.monitors) > 1 else []
+            done = self.control(*only, *command.split(), limit=limit, on=name)
             if done.returncode > 1:
                 raise ConnectionError(done.stderr.strip())
             return done.stdout
-        with self.monitor.connect((monitor.ip, monitor.port), limit) as connection:
+        with self.machine(name).connect((self.layout.monitors[name], monitor.port), limit) as connection:
             connection.sendall(f"{command}\nquit\n".encode())
             with connection.makefile("rb") as stream:
                 return stream.read().decode(errors="replace")
@@ -210,8 +237,8 @@ class Sandbox:
     def start_daemons(self) -> None:
         """Start every agent and the monitor by their init scripts; raises SandboxError."""
         with ThreadPoolExecutor() as pool:
-            jobs = [pool.submit(self.start_daemon, name, "mmm_agentd") for name in self.hosts]
-            jobs.append(pool.submit(self.start_daemon, self.layout.monitor, "mmm_mond"))
+            jobs = [pool.submit(self.start_daemon, name, "mmm_agentd") for name in self.layout.agents]
+            jobs += [pool.submit(self.start_daemon, name, "mmm_mond") for name in self.layout.monitors]
             for job in jobs:
                 job.result()
 
@@ -256,6 +283,10 @@ class Sandbox:
         code: str | None = (host["set_online"] or {}).get("code")
         return code
 
+    def warns(self, code: str) -> bool:
+        """Tell whether the monitor has a warning of that code."""
+        return any(each["code"] == code for each in json.loads(self.ask("json show"))["warnings"])
+
     def holders(self, ip: str) -> tuple[str, ...]:
         """Return the hosts that have the address on an interface."""
         found = []
@@ -290,9 +321,9 @@ class Sandbox:
         self.boot(name)
         if name in self.hosts:
             self.start_server(name)
-        if self.has_daemons and name in self.hosts:
+        if self.has_daemons and name in self.layout.agents:
             self.start_daemon(name, "mmm_agentd")
-        if self.has_daemons and name == self.layout.monitor:
+        if self.has_daemons and name in self.layout.monitors:
             self.start_daemon(name, "mmm_mond")
 
     @staticmethod

@@ -125,6 +125,9 @@ def _back(sandbox: Sandbox, screen: _Screen, probe: Probe, text: str) -> None:
     settle(sandbox, _LIMIT)
     catch_up(sandbox, _LIMIT)
     probe.wait_writes(_LIMIT, 100)
+    sandbox.wait_until(
+        lambda: not sandbox.warns("being_rebuilt"), _LIMIT, "the monitor hears that the rebuild has ended"
+    )
     screen.show(sandbox)
 
 
@@ -172,6 +175,8 @@ def _table(report: Report, rows: list[_Row]) -> None:
         f"\nIn {report.seconds:.0f} s the client had {report.acknowledged} rows acknowledged; of these"
         f" {len(report.missing)} are missing and {len(report.doubled)} doubled."
     )
+    print("A cluster to watch in a browser, left running: mmm_sandbox up --web; it says where its page is.")
+    print("The same behind HAProxy, by hand: mmm_sandbox up --proxy haproxy, then mmm_sandbox probe --proxy.")
     print("(check_period, trap_period and timeout were 1 s; with the defaults of 5, 10 and 2 s a dead")
     print("server is noticed after 10 to 15 s.)")
 

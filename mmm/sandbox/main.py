@@ -12,8 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
+from mmm.config.model import Via
+from mmm.control.proxies.plan import BOTH, READ, WRITE
 from mmm.process.version import Version
 from mmm.proving.chaos import history
 from mmm.proving.chaos.command import Wanted, chaos, judged
@@ -22,10 +24,12 @@ from mmm.sandbox.machines import build, conf, sql
 from mmm.sandbox.machines.fetch import ORIGINS
 from mmm.sandbox.machines.layout import SWITCH
 from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
+from mmm.sandbox.proxy import PROXIES
 from mmm.sandbox.rejoin import diverge, rejoin
 from mmm.sandbox.status import status
 from mmm.sandbox.trouble.faults import FAULTS, faults_told, heal, inject
 from mmm.sandbox.up import down, up
+from mmm.sandbox.web import start_web
 from mmm.sandbox.witness.logs import Logs, moment
 from mmm.sandbox.witness.probe_run import Event, Probe, Report
 
@@ -93,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     command("rejoin", _rejoin, "bring a host back by mmm_rejoin: rejoin HOST [OPTION...]")
     probe = command("probe", _probe, "write and read as a client until Ctrl-C, and say what it saw")
     probe.add_argument("--seconds", type=float, help="stop after this many seconds")
+    probe.add_argument("--proxy", action="store_true", help="through the proxy on its machine")
     probe.add_argument("--json", action="store_true", help="print the report as JSON")
     _chaos_options(
         command("chaos", _chaos, "break things at random while clients write, and judge what came of it")
@@ -103,9 +108,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up_options(build_up: argparse.ArgumentParser) -> None:
     build_up.add_argument("--hosts", default="2m1s", help="masters and slaves (default: 2m1s)")
+    build_up.add_argument("--monitors", type=int, default=1, help="how many monitors (default: 1)")
+    build_up.add_argument(
+        "--witness",
+        action="store_true",
+        help="with a machine that has no server and votes (several monitors)",
+    )
     build_up.add_argument(
         "--server", default="mariadb", help=f"mariadb, {', '.join(ORIGINS)}, or the path of another server"
     )
+    build_up.add_argument(
+        "--proxy", choices=PROXIES, help="run it on the client's machine, as mmm_control proxy prints it"
+    )
+    build_up.add_argument("--web", action="store_true", help="run mmm_web, and say where its page is")
     build_up.add_argument("--conf", type=Path, metavar="DIR", help="rebuild the cluster of these conf files")
 
 
@@ -118,7 +133,7 @@ def _diverge_options(diverging: argparse.ArgumentParser) -> None:
 
 def _fault_options(fault: argparse.ArgumentParser) -> None:
     fault.formatter_class = argparse.RawDescriptionHelpFormatter
-    fault.epilog = faults_told()
+    fault.epilog = f"{faults_told()}\n\nHOST may be a witness where no server is needed."
     fault.add_argument("fault", choices=FAULTS, metavar="FAULT")
     fault.add_argument("host", nargs="?", metavar="HOST")
     fault.add_argument("--angel", action="store_true", help="kill the daemon for good: its angel too")
@@ -128,6 +143,16 @@ def _chaos_options(chaos: argparse.ArgumentParser) -> None:
     chaos.add_argument("--seconds", type=float, default=120.0, help="how long (default: 120)")
     chaos.add_argument("--faults", type=int, help="end only after this many faults, however long it takes")
     chaos.add_argument("--seed", type=int, help="which faults (default: a new seed)")
+    chaos.add_argument("--monitors", type=int, default=1, help="as for up, likewise (default: 1)")
+    chaos.add_argument(
+        "--witness", action="store_true", help="a witness in place of the slave (--monitors 2)"
+    )
+    chaos.add_argument(
+        "--via",
+        choices=get_args(Via),
+        default="arp",
+        help="vip_via of its writer role, likewise (default: arp)",
+    )
     chaos.add_argument("--server", default="mariadb", help="as for up, when there is no sandbox of that name")
     chaos.add_argument(
         "--auto-rejoin", action="store_true", help="with auto_rejoin in its conf: no host may need hands"
@@ -151,10 +176,18 @@ def _up(args: argparse.Namespace) -> None:
     name = getattr(args, "name", DEFAULT)
     masters, slaves = conf.hosts(args.hosts)
     began = time.monotonic()
-    wanted = args.conf if args.conf is not None else conf.Conf(masters, slaves)
-    sandbox = up(name, conf=wanted, server=args.server, say=_say)
+    wanted = (
+        args.conf if args.conf is not None else conf.Conf(masters, slaves, args.monitors, int(args.witness))
+    )
+    sandbox = up(name, conf=wanted, server=args.server, proxy=bool(args.proxy), say=_say)
     _say(f"up after {time.monotonic() - began:.1f} s")
     _say(sandbox.ask("show").rstrip("\n"))
+    if args.web:
+        _say(f"mmm_web on the monitor's machine: {start_web(sandbox)} until mmm_sandbox down")
+    if args.proxy:
+        _say(
+            f"{args.proxy} on the client's machine: 127.0.0.1:{WRITE} writes, {READ} reads, {BOTH} does both"
+        )
 
 
 def _status(args: argparse.Namespace) -> None:
@@ -251,7 +284,7 @@ def _down(args: argparse.Namespace) -> None:
 
 def _probe(args: argparse.Namespace) -> int:
     told = (lambda _: None) if args.json else _tell
-    probe = Probe(Sandbox.attach(_chosen(args)), told=told)
+    probe = Probe(Sandbox.attach(_chosen(args)), told=told, proxy=args.proxy)
     probe.start()
     if not args.json:
         _say(f"writing to {probe.plan.writer}, reading from {', '.join(probe.plan.readers)}; Ctrl-C ends")
@@ -273,7 +306,7 @@ def _chaos(args: argparse.Namespace) -> int:
     wanted = Wanted(
         seed=int(args.seed if args.seed is not None else time.time()),
         seconds=args.seconds, faults=args.faults or 0, server=args.server, keep=args.history,
-        auto_rejoin=args.auto_rejoin,
+        auto_rejoin=args.auto_rejoin, monitors=args.monitors, witness=args.witness, via=args.via,
     )  # fmt: skip
     return chaos(getattr(args, "name", "chaos"), wanted, _say)
 

@@ -27,7 +27,7 @@ def rebuild(sandbox: Sandbox, host: str, program: str, *options: str) -> str:
         if sandbox.states().get(host) == "ONLINE":
             sandbox.ask(f"set_offline {host}")
         sandbox.wait_until(
-            lambda: _is_out_of_use(sandbox, host), LIMIT, f"the agent of {host} knows that it is not in use"
+            lambda: is_out_of_use(sandbox, host), LIMIT, f"the agent of {host} knows that it is not in use"
         )
     done = sandbox.machine(host).run([build.program(program), *options], limit=REJOIN_LIMIT, check=False)
     if done.returncode:
@@ -62,7 +62,7 @@ def _writable(sandbox: Sandbox) -> list[str]:
     return [] if sandbox.server.flavour.mariadb else ["SET GLOBAL super_read_only=0"]
 
 
-def _is_out_of_use(sandbox: Sandbox, host: str) -> bool:
+def is_out_of_use(sandbox: Sandbox, host: str) -> bool:
     """Tell whether the host's agent was told so; one that has just been reached again was not."""
     if sandbox.layout.cluster.socket.type == "ssl":
         return True

@@ -9,8 +9,6 @@ from mmm.sandbox.witness.health import settle
 _PATIENCE = 10.0
 """How long the cluster may take by itself before the servers' data is made equal by force, in seconds."""
 _LIMIT = 60.0
-_UNHEARD = '"agent_unreachable"'
-"""The code of what the monitor says of agents that it has not heard."""
 
 
 def restore(sandbox: Sandbox) -> None:
@@ -60,4 +58,4 @@ def _in_order(sandbox: Sandbox, limit: float) -> None:
         sandbox.wait_until(lambda: sandbox.writer() == first, limit, f"{first} is the writer again")
     settle(sandbox, limit)
     # An agent that was started again is heard of when the monitor asks it next.
-    sandbox.wait_until(lambda: _UNHEARD not in sandbox.ask("json show"), limit, "all agents are heard")
+    sandbox.wait_until(lambda: not sandbox.warns("agent_unreachable"), limit, "all agents are heard")

@@ -19,14 +19,26 @@ def status(sandbox: Sandbox) -> str:
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-    monitor = _process(daemon_processes(sandbox, sandbox.layout.monitor, "mmm_mond"))
-    lines += ["", f"monitor on {sandbox.layout.monitor} ({sandbox.layout.monitor_ip}): {monitor}"]
+    monitors = {
+        name: _process(daemon_processes(sandbox, name, "mmm_mond")) for name in sandbox.layout.monitors
+    }
+    listens = sandbox.layout.monitors
+    agents = {
+        name: _process(daemon_processes(sandbox, name, "mmm_agentd"))
+        for name in sandbox.layout.cluster.witnesses
+    }
+    plugs = sandbox.layout.plugs
+    lines += ["", *(f"witness {name} ({plugs[name].ip}): agent {found}" for name, found in agents.items())]
+    lines += [*(f"monitor on {name} ({listens[name]}): {found}" for name, found in monitors.items())]
     try:
         lines.append(sandbox.ask("mode").strip())
         lines.append(sandbox.ask("show").rstrip("\n"))
     except (OSError, SandboxError) as error:
         lines.append(f"  does not answer: {error}")
-    found = [*([] if monitor == "running" else [f"the monitor is {monitor}"]), *problems(sandbox)]
+    stopped = [f"the agent of {name} is {seen}" for name, seen in agents.items() if seen != "running"]
+    away = {name: seen for name, seen in monitors.items() if seen != "running"}
+    which = {name: f"the monitor on {name}" if len(monitors) > 1 else "the monitor" for name in away}
+    found = [*(f"{which[name]} is {seen}" for name, seen in away.items()), *stopped, *problems(sandbox)]
     lines += ["", *(f"! {problem}" for problem in found)] if found else ["", "all is well"]
     return "\n".join(lines)
 

@@ -19,11 +19,12 @@ from pathlib import Path
 
 from mmm.sandbox.cluster import Sandbox, Say, check_root, directory
 from mmm.sandbox.interrupts import deferred
-from mmm.sandbox.machines import build, data, network, servers
+from mmm.sandbox.machines import build, data, fetch, network, servers
 from mmm.sandbox.machines.conf import Conf, Values
 from mmm.sandbox.machines.layout import SWITCH, Layout
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.processes import end_holders
+from mmm.sandbox.proxy import program, start_proxy, with_health
 
 _NEEDED = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2", "timeout": "coreutils"}
 _HIDDEN = ("/run", "/etc", "/var/lib", "/var/log")
@@ -36,28 +37,31 @@ def up(
     server: str = "mariadb",
     options: Values | None = None,
     daemons: bool = True,
+    proxy: bool = False,
     say: Say = lambda _: None,
 ) -> Sandbox:
     """Build a sandbox and return it when every host is ONLINE and the writer's VIP is bound.
 
     `conf` is the sandbox's own conf or a folder of conf files; `options` are added to every server's my.cnf.
-    Without `daemons` it ends with servers that replicate. What a crashed sandbox of that name has left is removed
+    Without `daemons` it ends with servers that replicate; with `proxy` HAProxy runs on the client's machine, and the
+    sandbox's own conf has health ports. What a crashed sandbox of that name has left is removed
     first. Raises SandboxError or NotInTimeError, and then nothing stays.
     """
     sandbox = Sandbox(name)
     _check_machine()
-    found = servers.find(server)
+    conf = _for_proxy(conf or Conf()) if proxy else conf or Conf()
+    found = _found(server, say)
     with _alone(sandbox):
         homes = [path.parent.name for path in sandbox.homes.glob("*/boot")]
         if sandbox.mark.is_file() and all(sandbox.machine(each).running for each in homes):
             raise SandboxError(f"sandbox {name} is up already: mmm_sandbox down --name {name}")
         _remove(sandbox)
         try:
-            _build(sandbox, conf or Conf(), found, options or {}, say)
+            _build(sandbox, conf, found, options or {}, say)
             if daemons:
-                say("starting the agents and the monitor")
-                sandbox.start_daemons()
-                sandbox.bring_online(say)
+                _start(sandbox, say)
+            if proxy:
+                start_proxy(sandbox)
             mark = {"server": str(found.binary), "version": found.version, "daemons": daemons}
             sandbox.mark.write_text(json.dumps(mark) + "\n")
         except BaseException:
@@ -65,6 +69,24 @@ def up(
                 _remove(sandbox)
             raise
     return sandbox
+
+
+def _found(server: str, say: Say) -> servers.Server:
+    if fetch.is_missing(server):
+        say(f"fetching {server} from Debian, 70 MB: up to a minute")
+    return servers.find(server)
+
+
+def _for_proxy(conf: Conf | Path) -> Conf | Path:
+    """Return the conf with health ports, where it is not an admin's; raises SandboxError without a proxy."""
+    program()
+    return with_health(conf) if isinstance(conf, Conf) else conf
+
+
+def _start(sandbox: Sandbox, say: Say) -> None:
+    say("starting the agents and the monitor")
+    sandbox.start_daemons()
+    sandbox.bring_online(say)
 
 
 def down(name: str) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import exposition
 
-from mmm.config.model import Web
+from mmm.config.effective import fingerprint
+from mmm.config.model import Cluster, Web
+from mmm.process.conf_file import UnusableError
 from mmm.web.feed import Change, Feed
 from mmm.web.metrics import Metrics
 from mmm.wire.follow import ALIVE, Kind, position
@@ -45,8 +47,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Pages:
     """What can be asked for."""
 
-    def __init__(self, conf: Web, feed: Feed, metrics: Metrics) -> None:
-        self._conf, self._feed, self._metrics = conf, feed, metrics
+    def __init__(self, conf: Web, feed: Feed, metrics: Metrics, read_conf: Callable[[], Cluster]) -> None:
+        self._conf, self._feed, self._metrics, self._read_conf = conf, feed, metrics, read_conf
         self._followers = 0
         self._files = {path: ((_PAGE / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
 
@@ -97,9 +99,17 @@ class Pages:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer Prometheus, in the form that it asks for."""
-        self._metrics.shown(await self._feed.fresh())
+        status, on_disk = await asyncio.gather(self._feed.fresh(), asyncio.to_thread(self._fingerprint))
+        self._metrics.shown(status, on_disk)
         encode, content_type = exposition.choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(self._metrics.registry), headers={"Content-Type": content_type})
+
+    def _fingerprint(self) -> str | None:
+        """Return that of the conf as it is written now; None where it cannot be used."""
+        try:
+            return fingerprint(self._read_conf())
+        except UnusableError:
+            return None
 
     async def health(self, _: web.Request) -> web.Response:
         """Answer 200 while clients are served, 503 when they are not or nobody knows."""

@@ -13,6 +13,7 @@ from typing import Any
 from mmm.config.endpoint import Endpoint
 from mmm.control import follow
 from mmm.control.connection import NoAnswerError, Wrap, ask
+from mmm.control.leader import leading
 from mmm.wire.command import JSON, STATUS
 from mmm.wire.follow import BEGINNING, Kind, Position, gap, position
 
@@ -62,7 +63,7 @@ class Feed:
         return None if self.away else self.status
 
     def _ask(self) -> Status:
-        answer = ask(self._monitor, self._wrap, [JSON, STATUS])
+        answer = ask(leading(self._monitor, self._wrap).monitor, self._wrap, [JSON, STATUS])
         with suppress(ValueError):
             values = json.loads(answer)
             if "hosts" in values:
@@ -77,7 +78,8 @@ class Feed:
             try:
                 if self._new_from is None:
                     self._new_from = position(self._ask()["position"])
-                for values in follow.lines(self._monitor, self._wrap, [last]):
+                leader = leading(self._monitor, self._wrap).monitor
+                for values in follow.lines(leader, self._wrap, [last]):
                     last, said = values["position"], ""
                     loop.call_soon_threadsafe(self._take, values)
             except (NoAnswerError, follow.RefusedError) as error:

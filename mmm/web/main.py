@@ -20,9 +20,9 @@ def _duties() -> Duties:
     except ImportError as error:
         print(f"mmm_web: it needs {error.name}: pip install 'mysql-mmm[web]'", file=sys.stderr)
         raise SystemExit(USAGE) from None
-    from mmm.process.watchdog import no_ward  # noqa: PLC0415
+    from mmm.process.beside import Beside  # noqa: PLC0415
 
-    return Duties(serving.work, lambda _: no_ward(), serving.inspect, _doctor)
+    return Duties(serving.work, lambda _: Beside(), serving.inspect, _doctor)
 
 
 def _doctor(conf: Cluster) -> int:

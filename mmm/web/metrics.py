@@ -35,11 +35,12 @@ class Metrics:
         self._took = Histogram(
             "mmm_move_duration_seconds",
             "How long a move of an exclusive role took, from its begin until the new holder had confirmed it.",
-            ["role"],
+            ["role", "kind"],
             buckets=_BUCKETS,
             registry=self.registry,
         )
         self._status: Values | None = None
+        self._on_disk: str | None = None
         self.registry.register(self)
 
     def heard(self, change: Values) -> None:
@@ -51,36 +52,44 @@ class Metrics:
                 self._changes[str(fields.get("host")), str(fields.get("after"))] += 1
             case "moved" if fields.get("target"):
                 role = str(fields.get("vip")).partition("(")[0]
-                self._moves[role, kind_of(change)] += 1
+                kind = kind_of(change)
+                self._moves[role, kind] += 1
                 if change.get("took") is not None:
-                    self._took.labels(role).observe(change["took"])
+                    self._took.labels(role, kind).observe(change["took"])
             case "loss":
                 most = (change.get("loss") or {}).get("most")
                 self._lost[True] += most or 0
                 self._lost[False] += most is None
 
-    def shown(self, status: Values | None) -> None:
-        """Collect this status from now on; None: the monitor does not answer."""
-        self._status = status
+    def shown(self, status: Values | None, on_disk: str | None = None) -> None:
+        """Collect this status from now on, and the fingerprint of the conf as it is written now.
+
+        None: the monitor does not answer; the conf cannot be read.
+        """
+        self._status, self._on_disk = status, on_disk
+        for role, kind in _possible_moves(status):
+            self._took.labels(role, kind)  # from then on it is there, with 0 moves
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics."""
         status = self._status
         yield GaugeMetricFamily("mmm_up", "The monitor answers (1).", value=status is not None)
+        yield _hash("mmm_conf_file", "The conf as it is written here now.", self._on_disk)
         if status is not None:
             yield from _of_monitor(status)
             yield from _of_hosts(status["hosts"])
+            yield from _of_figures(status["hosts"])
+            yield from _of_leases(status["hosts"])
             yield from _of_roles(status["roles"])
         yield from self._counters(status)
 
     def _counters(self, status: Values | None) -> Iterator[Metric]:
         """Yield what has been counted; what may come is there from the beginning, as 0."""
         hosts = [host["name"] for host in status["hosts"]] if status else []
-        roles = [role["name"] for role in status["roles"] if role["mode"] == "exclusive"] if status else []
         moves = CounterMetricFamily(
             "mmm_moves", "Moves of exclusive roles to another host.", labels=["role", "kind"]
         )
-        for role, kind in sorted({*self._moves, *((role, kind) for role in roles for kind in KINDS)}):
+        for role, kind in sorted({*self._moves, *_possible_moves(status)}):
             moves.add_metric([role, kind], self._moves[role, kind])
         changes = CounterMetricFamily(
             "mmm_state_changes", "Changes of a host's state.", labels=["host", "to"]
@@ -99,6 +108,12 @@ class Metrics:
         )  # fmt: skip
 
 
+def _possible_moves(status: Values | None) -> list[tuple[str, str]]:
+    """Return each exclusive role with every kind of move."""
+    roles = status["roles"] if status else ()
+    return [(role["name"], kind) for role in roles if role["mode"] == "exclusive" for kind in KINDS]
+
+
 def kind_of(change: Values) -> str:
     """Return why a role moved: by an order, because its host failed, or for another reason."""
     why = change.get("why") or {}
@@ -111,6 +126,7 @@ def kind_of(change: Values) -> str:
 def _of_monitor(status: Values) -> Iterator[Metric]:
     monitor, health = status["monitor"], status["health"]
     yield InfoMetricFamily("mmm_build", "The version of the monitor.", value={"version": monitor["version"]})
+    yield _hash("mmm_conf", "The conf that the monitor goes by.", monitor.get("conf"))
     yield _one_hot("mmm_mode", "The monitor's mode.", "mode", MODES, monitor["mode"])
     yield _one_hot("mmm_health", "What mmm_control health says.", "status", HEALTH, health["status"])
     yield GaugeMetricFamily(
@@ -123,13 +139,29 @@ def _of_monitor(status: Values) -> Iterator[Metric]:
     for level in ("WARNING", "CRITICAL"):
         reasons.add_metric([level], sum(reason["level"] == level for reason in health["reasons"]))
     yield reasons
+    yield from _of_monitors(monitor["lead"])
+
+
+def _of_monitors(lead: Values | None) -> Iterator[Metric]:
+    """Yield which of several monitors leads, and who keeps it so; nothing of the only one."""
+    leads = GaugeMetricFamily("mmm_monitor_leads", "The monitor gives the orders (1).", labels=["monitor"])
+    answers = GaugeMetricFamily(
+        "mmm_monitor_answers", "The monitor answers the others (1).", labels=["monitor"]
+    )
+    voters = GaugeMetricFamily(
+        "mmm_voter_answers", "The host's agent votes on who leads (1).", labels=["host"]
+    )
+    if lead is not None:
+        for each in lead["monitors"]:
+            leads.add_metric([each["ip"]], each["leads"])
+            answers.add_metric([each["ip"]], each["answers"])
+        for host in lead["voters"]:
+            voters.add_metric([host], host not in lead["missing"])
+    yield from (leads, answers, voters)
 
 
 def _of_hosts(hosts: Iterable[Values]) -> Iterator[Metric]:
     state = StateSetMetricFamily("mmm_host_state", "A host's state.", labels=["host"])
-    lag = GaugeMetricFamily(
-        "mmm_replication_lag_seconds", "How far a host is behind its source.", labels=["host"]
-    )
     since = GaugeMetricFamily(
         "mmm_host_state_changed_timestamp_seconds", "When it came to its state.", labels=["host"]
     )
@@ -149,13 +181,48 @@ def _of_hosts(hosts: Iterable[Values]) -> Iterator[Metric]:
         flapping.add_metric(name, host["flapping"])
         agent.add_metric(name, host["agent"]["unreachable"] is None)
         refused.add_metric(name, host["agent"]["error"] is not None)
-        if host["lag"] is not None:
-            lag.add_metric(name, host["lag"])
         for check, found in host["checks"].items():
             if found["result"] != "UNKNOWN":
                 good.add_metric([*name, check], not found["failed"])
             changed.add_metric([*name, check], found["changed"])
-    yield from (state, since, flapping, lag, agent, refused, good, changed)
+    yield from (state, since, flapping, agent, refused, good, changed)
+
+
+def _of_leases(hosts: Iterable[Values]) -> Iterator[Metric]:
+    """Yield how much is left of what hosts were granted of the writer role; of an older monitor nothing is known."""
+    left = GaugeMetricFamily(
+        "mmm_writer_lease_left_seconds", "How long the host may hold the writer role yet.", labels=["host"]
+    )
+    endless = GaugeMetricFamily(
+        "mmm_writer_lease_endless", "The host's lease of the writer role has no end (1).", labels=["host"]
+    )
+    for host in hosts:
+        if lease := host.get("lease"):
+            endless.add_metric([host["name"]], lease["left"] is None)
+            if lease["left"] is not None:
+                left.add_metric([host["name"]], lease["left"])
+    yield from (left, endless)
+
+
+def _of_figures(hosts: Iterable[Values]) -> Iterator[Metric]:
+    """Yield how far hosts are behind, and how long checks took, as far as that is known."""
+    lag = GaugeMetricFamily(
+        "mmm_replication_lag_seconds", "How far a host is behind its source.", labels=["host"]
+    )
+    missing = GaugeMetricFamily(
+        "mmm_missing_transactions", "What a host has not applied of what the writer had.", labels=["host"]
+    )
+    took = GaugeMetricFamily(
+        "mmm_check_duration_seconds", "How long the newest run of a check took.", labels=["host", "check"]
+    )
+    for host in hosts:
+        for figure, value in ((lag, host["lag"]), (missing, host.get("missing"))):
+            if value is not None:
+                figure.add_metric([host["name"]], value)
+        for check, found in host["checks"].items():
+            if (seconds := found.get("took")) is not None:
+                took.add_metric([host["name"], check], seconds)
+    yield from (lag, missing, took)
 
 
 def _of_roles(roles: Iterable[Values]) -> Iterator[Metric]:
@@ -175,6 +242,14 @@ def _of_roles(roles: Iterable[Values]) -> Iterator[Metric]:
             if role["writer"]:
                 writer.add_metric([], bool(ip["confirmed"]))
     yield from (assigned, held, writer)
+
+
+def _hash(name: str, text: str, value: str | None) -> Metric:
+    """Return an info metric of a conf's fingerprint; without a sample where that is not known."""
+    metric = InfoMetricFamily(name, text, labels=[])
+    if value is not None:
+        metric.add_metric([], {"hash": value})
+    return metric
 
 
 def _one_hot(name: str, text: str, label: str, all_of_them: Iterable[str], now: str) -> Metric:

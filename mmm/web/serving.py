@@ -6,16 +6,19 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
+from typing import Any
 
+import aiohttp
 from aiohttp import web
 
 from mmm.config.addresses import is_loopback
 from mmm.config.endpoint import Endpoint
 from mmm.config.model import Cluster, Web
 from mmm.control.connection import tls
+from mmm.process.beside import Beside
+from mmm.process.conf_file import ConfFile
 from mmm.process.inspection import Inspection
 from mmm.process.program import on_end
-from mmm.process.watchdog import Ward
 from mmm.web.app import FOLLOW, Pages
 from mmm.web.feed import Feed
 from mmm.web.metrics import Metrics
@@ -28,6 +31,9 @@ REQUEST = 10.0
 ANSWER = 60.0
 """Seconds for it to take the answer."""
 _HANDSHAKE = 10.0
+# That of Debian 12 does neither: who has gone is seen at the next sign of life, and connections are cut off at the end.
+_ENDS_HANDLERS = tuple(map(int, aiohttp.__version__.split(".")[:2])) >= (3, 9)
+_ENDING: dict[str, Any] = {"handler_cancellation": True, "shutdown_timeout": 1.0} if _ENDS_HANDLERS else {}
 
 
 @dataclass
@@ -63,7 +69,7 @@ class Door:
     @asynccontextmanager
     async def listening(self, ip: str, port: int, context: ssl.SSLContext | None) -> AsyncIterator[int]:
         """Serve there, and give the port; raises OSError when it cannot be had."""
-        runner = web.AppRunner(self._app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+        runner = web.AppRunner(self._app, access_log=None, **_ENDING)
         await runner.setup()
         limit = _HANDSHAKE if context else None
         server = await asyncio.get_running_loop().create_server(
@@ -112,7 +118,7 @@ def inspect(conf: Cluster) -> Inspection:
 
 
 def _errors(conf: Cluster) -> Iterator[str]:
-    if conf.monitor is None or not conf.monitor.ip:
+    if conf.monitor is None or not (conf.monitor.ip or conf.monitors):
         yield "it names no monitor; add the <monitor> section"
     lacks = [name for name in ("cert_file", "key_file", "password") if not getattr(conf.web, name)]
     if not is_loopback(conf.web.ip) and lacks:
@@ -136,13 +142,14 @@ def _context(settings: Web) -> ssl.SSLContext | None:
     return context
 
 
-async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
+async def work(file: ConfFile, _: Beside, ready: Callable[[], None]) -> int:
     """Serve until TERM; returns 0, or 1 where the port cannot be had."""
     task = asyncio.current_task()
     on_end(lambda: task.cancel() if task else None)
+    conf = file.conf
     where = conf.web.ip, conf.web.port
     try:
-        async with serving(conf):
+        async with serving(conf, read_conf=file.read):
             log.info("mmm_web answers at %s:%d", *where)
             ready()
             with suppress(asyncio.CancelledError):
@@ -154,14 +161,24 @@ async def work(conf: Cluster, _: Ward, ready: Callable[[], None]) -> int:
 
 
 @asynccontextmanager
-async def serving(conf: Cluster, request: float = REQUEST, answer: float = ANSWER) -> AsyncIterator[int]:
-    """Serve what the monitor of the conf tells, and give the port; raises OSError."""
+async def serving(
+    conf: Cluster,
+    request: float = REQUEST,
+    answer: float = ANSWER,
+    read_conf: Callable[[], Cluster] | None = None,
+) -> AsyncIterator[int]:
+    """Serve what the monitor of the conf tells, and give the port; raises OSError.
+
+    `read_conf` returns the conf as it is written now; without it that is taken to be this one.
+    """
     assert conf.monitor is not None  # noqa: S101 - `inspect` says it
     socket = asdict(conf.socket)
-    monitor = Endpoint(str(conf.path), conf.monitor.ip, conf.monitor.port, socket, conf.auth_key)
+    ip = conf.monitor.ip or conf.monitors[0]
+    monitor = Endpoint(str(conf.path), ip, conf.monitor.port, socket, conf.auth_key, conf.monitors)
     metrics = Metrics()
     feed = Feed(monitor, tls(socket), metrics.heard)
-    door = Door(Pages(conf.web, feed, metrics).app(), request, answer)
+    pages = Pages(conf.web, feed, metrics, read_conf or (lambda: conf))
+    door = Door(pages.app(), request, answer)
     async with door.listening(conf.web.ip, conf.web.port, _context(conf.web)) as port:
         feed.start()
         yield port

@@ -12,12 +12,31 @@ SIGNED = "signed"
 """`signed NONCE MAC COMMAND…`: a command that is signed with a challenge."""
 JSON = "json"
 """`json COMMAND…`: the same command, answered by values; a classic monitor says that this is no command."""
+MONITORS, LEADS, HAND_OVER, TAKE_LEAD = "monitors", "leads", "hand_over", "take_lead"
 STATUS, FOLLOW, WATCH = "status", "follow", "watch"
+PROXY = "proxy"
+PROXIES = ("haproxy", "proxysql", "maxscale", "mysqlrouter", "keepalived")
+"""Of which `proxy` prints a configuration."""
 _READING = frozenset(
-    {"help", "ping", "show", "checks", "mode", "explain", "history", "health", STATUS, FOLLOW, QUIT}
+    {
+        "help",
+        "ping",
+        "show",
+        "checks",
+        "mode",
+        "explain",
+        "history",
+        "health",
+        MONITORS,
+        LEADS,
+        STATUS,
+        FOLLOW,
+        QUIT,
+    }
 )
 """Commands that need no signature."""
 LINE_END = re.compile(r"[\r\n]+")
+_NONCE = re.compile(r"[0-9a-f]{32}")
 
 HELP = """\
 Valid commands are:
@@ -44,8 +63,14 @@ Valid commands are:
     rejoin --abort <host>             - take back a rebuild that was broken off
     confirm_dead [--yes] <host>       - confirm that host <host> is switched off: nothing waits for it any longer
                                         (Two servers take writes if it is not!)
+    reload [--dry-run]                - take what has changed in the conf files, or say what would be taken
     failover_method [<method>]        - print the mode, or switch to auto, wait or manual
                                         (The way MMM 1.x says set_active and set_manual.)
+    monitors                          - say which monitor leads and which stand by
+    leads                             - exit status 0 where this machine's monitor leads, else 1: for Keepalived
+    hand_over [<monitor>]             - have another monitor lead, the one at that address if it is given
+    take_lead --force                 - have this machine's monitor lead, though an agent of MMM 2.x cannot vote
+                                        (Two servers take writes if the other monitor still gives orders!)
     health                            - the state in one line, for Nagios: exit status 0, 1, 2 or 3
     explain [<host>|all]              - say why a host is in its state and what would change it
     history [<count>]                 - show the last changes and moves of roles
@@ -53,6 +78,9 @@ Valid commands are:
     follow [<position>]               - a line of JSON for every change, from a position on, as the last line told it
     watch                             - show all of it live, until q is pressed
                                         (runs in mmm_control itself, by the library rich)
+    proxy [--lag <seconds>] <proxy>   - print a configuration of haproxy, proxysql, maxscale or mysqlrouter for this
+                                        cluster; hosts that are further behind are not read from. Of keepalived:
+                                        for the monitors (runs in mmm_control itself: the monitor need not run)
     doctor                            - check whether all hosts are ready for a failover, and say what to fix
                                         (runs in mmm_control itself: the monitor need not run)
 """
@@ -65,6 +93,13 @@ def command_mac(key: str, nonce: str, words: Sequence[str]) -> str:
     text = " ".join(" ".join(words).split())
     said = f"{nonce} {text}".encode("utf-8", "surrogateescape")
     return hmac.new(key.encode(), b"command " + said, "sha256").hexdigest()
+
+
+def signed_words(key: str, challenge: str, words: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the command as it is sent signed, by what `challenge` was answered with; None: that is no challenge."""
+    if not _NONCE.fullmatch(challenge):
+        return None
+    return SIGNED, challenge, command_mac(key, challenge, words), *words
 
 
 INVALID = "Invalid command"
@@ -99,13 +134,17 @@ _NEEDS = {
     "exclude_role": (2, "a role and a host: exclude_role ROLE HOST"),
     "include_role": (2, "a role and a host: include_role ROLE HOST"),
     "rejoin": (1, f"a host: rejoin {_REJOIN} HOST, or rejoin --abort HOST"),
+    TAKE_LEAD: (0, "--force: take_lead --force"),
     "set_ip": (2, "an IP and a host: set_ip IP HOST"),
+    PROXY: (1, f"the name of one: proxy {'|'.join(PROXIES)}"),
 }
 
 
 def incomplete(words: Sequence[str]) -> str:
     """Return what the command lacks, empty where it has all that it needs or is not known here."""
     count, needs = _NEEDS.get(words[0], (0, ""))
+    if words[0] == TAKE_LEAD and words[1:] != ["--force"]:
+        return f"{words[0]} needs {needs}"
     given = [word for word in words[1:] if not word.startswith("-")]
     return f"{words[0]} needs {needs}" if len(given) < count else ""
 

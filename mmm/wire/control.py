@@ -26,12 +26,14 @@ _CHECK_WIDTH = len("rep_backlog")
 _PASSIVE = "# --- Monitor is in PASSIVE MODE ---"
 _CAUSE = "# Cause: "
 _WARNING = "# Warning: "
+_LEAD = re.compile(r"# (\S+ leads[ ,]|\S+, this one, |No monitor leads)")
 _LEGACY_HEADER = "Servers status:"
 _HOST = re.compile(r"  ([^(),|\s]+)\(([^(),|\s]*)\)(:?) (\w+)/(\w+)\. Roles: (.*)")
 _HELD = re.compile(r"# Role (\S+) is assigned to it's preferred host (\S+)\.")
 _AWAY = re.compile(
     r"# Role (\S+) has (\S+) configured as it's preferred host(?: but is assigned to (\S+) at the moment)?\."
 )
+_REACHED = re.compile(r"# Role (\S+) is reached by ([a-z]+), not by ARP\.")
 _CHECK = re.compile(r"(\S+) +(\S+) +\[last change: ([^\]\n]*)\]  (.*)")
 
 
@@ -56,6 +58,14 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """How clients come to who holds a role, where MMM binds no IP for it: `via` is a word of `vip_via`."""
+
+    role: str
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
 class Show:
     """All that `show` tells.
 
@@ -67,6 +77,9 @@ class Show:
     passive: str | None = None
     warnings: tuple[str, ...] = ()
     preferences: tuple[Preference, ...] = ()
+    lead: str = ""
+    """Which monitor leads, where there is more than one."""
+    reached: tuple[Reached, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +117,10 @@ def unreachable(host: str) -> str:
 def encode_show(show: Show, dialect: Literal[1, 2] = 2) -> str:
     """Return the answer to `show`: hosts in name order, in the layout of the conf's dialect.
 
-    In the order of the classic: passive mode, warnings, hosts, then where preferred roles stand.
+    First which monitor leads, where there are several; then in the order of the classic: passive mode, warnings,
+    hosts, then where preferred roles stand, and which roles are reached without a bound IP.
     """
-    lines: list[str] = []
+    lines: list[str] = [f"# {_one_line(show.lead)}"] if show.lead else []
     if show.passive is not None:
         first, *more = map(_one_line, show.passive.split("\n"))
         lines += [_PASSIVE, _CAUSE + first, *(f"# {line}" for line in more)]
@@ -115,6 +129,7 @@ def encode_show(show: Show, dialect: Literal[1, 2] = 2) -> str:
         lines.append(_LEGACY_HEADER)
     lines += [_host_line(host, dialect) for host in sorted(show.hosts, key=lambda host: host.name)]
     lines += map(_preference_line, show.preferences)
+    lines += (f"# Role {each.role} is reached by {each.via}, not by ARP." for each in show.reached)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -124,6 +139,8 @@ def decode_show(text: str) -> Show:
     hosts: list[ShowHost] = []
     warnings: list[str] = []
     preferences: list[Preference] = []
+    reached: list[Reached] = []
+    lead = ""
     for line in text.removesuffix("\n").split("\n"):
         if host := _HOST.fullmatch(line):
             hosts.append(_host(host))
@@ -132,6 +149,10 @@ def decode_show(text: str) -> Show:
         elif preference := _HELD.fullmatch(line) or _AWAY.fullmatch(line):
             role, prefer, *holder = preference.groups()
             preferences.append(Preference(role, prefer, holder[0] or "" if holder else prefer))
+        elif way := _REACHED.fullmatch(line):
+            reached.append(Reached(*way.groups()))
+        elif not lead and _LEAD.match(line):
+            lead = line.removeprefix("# ")
         elif line == _PASSIVE:
             passive = []
         elif passive is not None and not hosts and line.startswith("# "):
@@ -139,7 +160,7 @@ def decode_show(text: str) -> Show:
         elif line and line != _LEGACY_HEADER:
             raise WireError(f"{line[:80]!r} is no line of an answer to show")
     cause = None if passive is None else "\n".join(passive)
-    return Show(tuple(hosts), cause, tuple(warnings), tuple(preferences))
+    return Show(tuple(hosts), cause, tuple(warnings), tuple(preferences), lead, tuple(reached))
 
 
 def encode_checks(lines: Iterable[CheckLine]) -> str:

@@ -3,9 +3,11 @@
 import re
 from typing import NamedTuple
 
-from mmm.wire.agent import PROMISE, RELEASE, Request, WireError
+from mmm.wire.agent import PROMISE, RELEASE, Reply, Request, WireError
 
 _SECONDS = re.compile(r"[0-9]{1,6}")
+_LEFT = "LEFT:"
+_LEFT_SECONDS = re.compile(r"[0-9]{1,6}\.[0-9]{3}")
 
 
 class AskedPromise(NamedTuple):
@@ -41,3 +43,14 @@ def released(request: Request) -> tuple[str, str]:
     if len(request.params) < 2:
         raise WireError(f"{RELEASE} needs a holder and a token")
     return request.params[0], request.params[1]
+
+
+def left_field(seconds: float) -> str:
+    """Return the field of an ERROR that tells for how many seconds the role is refused yet."""
+    return f"{_LEFT}{seconds:.3f}"
+
+
+def left_in(reply: Reply) -> float | None:
+    """Return for how many seconds the agent that answers ERROR refuses the role yet, None where it does not say so."""
+    said = next((field.removeprefix(_LEFT) for field in reply.fields if field.startswith(_LEFT)), "")
+    return float(said) if not reply.ok and _LEFT_SECONDS.fullmatch(said) else None

@@ -23,7 +23,10 @@ LEAVING = "LEAVING"
 The next order is to grant the role for good; then the VIP stays after the agent.
 """
 HALTING = "HALTING"
-"""Another one, in its place: the whole machine is being shut down or rebooted, and its roles are to go elsewhere."""
+"""Another one, in its place: the roles are to go elsewhere, as the whole machine is being shut down or rebooted.
+
+Or the agent is, and the host holds a role without an address, for which the agent answers load balancers.
+"""
 WITHOUT = "WITHOUT"
 _BOUND = "BOUND:"
 """A field of an ERROR for another conf: all of the order was done but for the active master role.

@@ -8,9 +8,18 @@ from mmm.wire.control import CheckLine, Show
 Value = dict[str, Any]
 
 
-def of_show(show: Show, warnings: list[Value], why: Mapping[str, Any] | None = None) -> Value:
-    """Return the values of `show`; `why` are those behind the cause of passive mode, where they are known."""
+def of_show(
+    show: Show,
+    warnings: list[Value],
+    why: Mapping[str, Any] | None = None,
+    lead: Mapping[str, Any] | None = None,
+) -> Value:
+    """Return the values of `show`; `why` and `lead` are those behind its texts, where they are known.
+
+    These are the cause of passive mode, and which of several monitors leads.
+    """
     return {
+        **({"lead": lead} if lead else {}),
         "passive": show.passive is not None,
         "cause": show.passive,
         "why": why,
@@ -29,6 +38,11 @@ def of_show(show: Show, warnings: list[Value], why: Mapping[str, Any] | None = N
             {"role": preference.role, "prefer": preference.host, "holder": preference.holder or None}
             for preference in show.preferences
         ],
+        **(
+            {"reached": [{"role": each.role, "vip_via": each.via} for each in show.reached]}
+            if show.reached
+            else {}
+        ),
     }
 
 

@@ -1,34 +1,100 @@
-"""Builds, installs and uses the packages on booted systems of Debian: `python -m tests.deb [SUITE…]`. Root only."""
+"""Builds, installs and uses the packages on booted systems of Debian: `python -m tests.deb [SUITE…]`. Root only.
 
-import sys
+--only packages|perl|units    one of the three parts alone
+"""
+
+import argparse
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.deb.cluster import Cluster, main_pid
+from tests.deb import perl, units
+from tests.deb.cluster import Cluster, blocks, main_pid
 from tests.deb.machines import Machine, Network, system
-from tests.deb.packages import build, install
+from tests.deb.packages import TREE, build, install
 
 SUITES = ("bookworm", "trixie")
-AGENT, MONITOR = "mysql-mmm-agent", "mysql-mmm-monitor"
+AGENT, MONITOR, WEB = "mysql-mmm-agent", "mysql-mmm-monitor", "mysql-mmm-web"
+OTHER = f"{MONITOR}@C2"
+"""The unit of another cluster's monitor."""
+NET_BIND_SERVICE, NET_RAW = 10, 13
+"""Capabilities, by their numbers in linux/capability.h."""
+ASK = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9990/metrics').read().decode())"
+HEALTHY = 'mmm_host_state{host="db1",mmm_host_state="ONLINE"} 1.0'
 
 
-def main(suites: list[str]) -> None:
+def main(suites: list[str], only: str | None = None) -> None:
     """Prove the packages on each suite; raises what the first one that fails raises."""
     for suite in suites or SUITES:
-        with tempfile.TemporaryDirectory(prefix="mmm-deb-") as folder, Network(system(suite)) as network:
+        with Network(system(suite)) as network, tempfile.TemporaryDirectory(prefix="mmm-deb-") as folder:
+            if only in {None, "units"}:
+                unit_tests(suite, network)
+            if only == "units":
+                continue
             builder = network.machine("builder", "192.168.100.99")
             builder.boot()
-            first, later = build(builder, Path(folder))
+            builds = build(builder, Path(folder))
             builder.close()
-            cluster = Cluster(network)
-            cluster.boot()
-            steps = [installed(first), started, looked_at, watched, upgraded(later), rebooted, purged]
-            if suite != "bookworm":  # whose aiohttp is too old
-                steps.insert(3, shown_on_a_page(first))
-            for step in steps:
-                print(f"{suite}: {step.__doc__}", flush=True)
-                step(cluster)
+            if only in {None, "packages"}:
+                by_themselves(suite, Cluster(network), *builds)
+                rehearsed(suite, network, builds[0])
+            if only in {None, "perl"}:
+                over_perl(suite, Cluster(network, "p-"), builds[0], Path(folder))
+
+
+def by_themselves(suite: str, cluster: Cluster, first: Path, later: Path) -> None:
+    """Install and use the packages on new machines."""
+    cluster.boot()
+    set_up = [installed(first), started, looked_at, shown_on_a_page(first), several]
+    for step in [*set_up, watched, without_root, upgraded(later), rebooted, purged]:
+        print(f"{suite}: {step.__doc__}", flush=True)
+        step(cluster)
+    cluster.close()
+
+
+def rehearsed(suite: str, network: Network, build: Path) -> None:
+    """Run the packages' own test, as Debian's autopkgtest would, on a machine that has nothing else."""
+    (command,) = re.findall(
+        r"^Test-Command: (.*)$", (TREE / "debian/tests/control").read_text(), re.MULTILINE
+    )
+    print(f"{suite}: The packages' own test: a cluster on one machine.", flush=True)
+    machine = network.machine("rehearsal", "192.168.100.97")
+    machine.boot()
+    install(
+        machine, build, *(f"mysql-mmm-{part}" for part in ("common", "agent", "monitor", "tools", "sandbox"))
+    )
+    print(machine.run("sh", "-c", command))
+    machine.close()
+
+
+def over_perl(suite: str, cluster: Cluster, build: Path, folder: Path) -> None:
+    """Install the packages over stand-ins for those of the Perl MMM, while a client writes."""
+    cluster.boot()
+    print(
+        f"{suite}: Over stand-ins for the packages of the Perl MMM: no write fails, confs stay.", flush=True
+    )
+    perl.build(folder)
+    perl.installed(cluster, folder)
+    with cluster.written_to() as came:
+        for machine in (*cluster.hosts.values(), cluster.monitor):
+            perl.replaced(cluster, machine, build)
+        cluster.wait_for_writer("db1")
+        cluster.monitor.run("sleep", "2")
+    print(came)
+    expect(came["failed"], 0)
+    expect(came["written"] > 0, wanted=True)
+    cluster.close()
+
+
+def unit_tests(suite: str, network: Network) -> None:
+    """Run the unit tests by the Python and the libraries of the suite."""
+    machine = network.machine("units", "192.168.100.98")
+    units.prepare(machine, debian=True)
+    machine.boot(idle=True)
+    print(f"{suite}: The unit tests by the libraries of Debian: {units.versions(machine)}", flush=True)
+    print(units.run(machine), flush=True)
+    machine.close()
 
 
 def installed(folder: Path) -> Callable[[Cluster], None]:
@@ -72,12 +138,24 @@ def shown_on_a_page(folder: Path) -> Callable[[Cluster], None]:
     def step(cluster: Cluster) -> None:
         """mmm_web tells that all is well, by its unit."""
         install(cluster.monitor, folder, "mysql-mmm-web")
-        cluster.monitor.run("systemctl", "start", "mysql-mmm-web")
-        ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9990/metrics').read().decode())"
-        said = cluster.monitor.run("python3", "-c", ask)
-        expect('mmm_host_state{host="db1",mmm_host_state="ONLINE"} 1.0' in said, wanted=True)
+        cluster.monitor.run("systemctl", "start", WEB)
+        expect(HEALTHY in cluster.monitor.run("python3", "-c", ASK), wanted=True)
 
     return step
+
+
+def several(cluster: Cluster) -> None:
+    """The monitor of another cluster runs beside, by its own unit, and each shows its own."""
+    machine, before = cluster.monitor, _hosts(cluster)
+    folder = machine.root / "etc/mysql-mmm"
+    common = (folder / "mmm_common.conf").read_text().replace("192.168.100.", "192.168.101.")
+    own = (folder / "mmm_mon.conf").read_text().replace("mmm_mond.", "mmm_mond_C2.")
+    own = own.replace("include mmm_common.conf\n", common).replace("<monitor>", "<monitor>\n    port 9989", 1)
+    (folder / "mmm_mon_C2.conf").touch(0o640)
+    (folder / "mmm_mon_C2.conf").write_text(own)
+    machine.run("systemctl", "enable", "--now", OTHER)
+    expect("db1(192.168.101.51)" in machine.run("mmm_control", "@C2", "show"), wanted=True)
+    expect(_hosts(cluster), before)
 
 
 def watched(cluster: Cluster) -> None:
@@ -88,8 +166,56 @@ def watched(cluster: Cluster) -> None:
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", AGENT)
     before = main_pid(machine, AGENT)
-    machine.run("sh", "-c", f"kill -STOP $(cat /proc/{before}/task/{before}/children)")
+    (worker,) = _workers(machine, before)
+    machine.run("kill", "-STOP", worker)
     machine.wait_until(lambda: main_pid(machine, AGENT) not in {0, before})
+    expect(machine.says("ps", "-o", "pid=", "-p", f"{before},{worker}"), "")
+    machine.wait_until(lambda: machine.says("systemctl", "is-active", AGENT) == "active")
+    expect(len(_workers(machine, main_pid(machine, AGENT))), 1)
+    machine.run("rm", "-r", f"/run/systemd/system/{AGENT}.service.d")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", AGENT)
+    cluster.wait_for_role("db3", "reader")
+
+
+def _workers(machine: Machine, angel: int) -> list[str]:
+    """Return the processes that the angel has started."""
+    return machine.says("ps", "-o", "pid=", "--ppid", str(angel)).split()
+
+
+def without_root(cluster: Cluster) -> None:
+    """The monitor becomes user mmm as docs/install.md says: it knows what it knew, and its orders are obeyed."""
+    machine = cluster.monitor
+    commands, web = blocks("sh", "docs/install.md")
+    before = _hosts(cluster)
+    machine.run("bash", "-e", given=commands)
+    _is_mmm(machine, MONITOR, (NET_BIND_SERVICE, NET_RAW))
+    expect((machine.root / "var/log/mysql-mmm/mmm_mond_C2.log").owner(), "root")  # whose monitor is root yet
+    machine.wait_until(lambda: _hosts(cluster) == before)
+    for name in ("db2", "db1"):
+        cluster.move_writer(name)
+        cluster.wait_for_writer(name)
+    expect(
+        machine.run("/etc/init.d/mysql-mmm-monitor", "status").startswith(f"{MONITOR}: mmm_mond is running"),
+        wanted=True,
+    )
+    expect((machine.root / "var/lib/mysql-mmm-monitor/mmm_mond.status").stat().st_uid > 0, wanted=True)
+    machine.run("bash", "-e", given=web)
+    _is_mmm(machine, WEB)
+    expect(HEALTHY in machine.run("python3", "-c", ASK), wanted=True)
+
+
+def _hosts(cluster: Cluster) -> list[str]:
+    """Return the hosts as show has them, with states and roles."""
+    return re.findall(r"^ *(db\d\(.*)$", cluster.show(), re.MULTILINE)
+
+
+def _is_mmm(machine: Machine, unit: str, capabilities: tuple[int, ...] = ()) -> None:
+    """Raise AssertionError unless the unit's processes are user mmm's, and have these capabilities alone."""
+    pid = main_pid(machine, unit)
+    expect(machine.run("ps", "-o", "user=", "-p", str(pid), "--ppid", str(pid)).split(), ["mmm", "mmm"])
+    (mask,) = re.findall(r"^CapEff:\t(\w+)$", machine.run("cat", f"/proc/{pid}/status"), re.MULTILINE)
+    expect(int(mask, 16), sum(1 << number for number in capabilities))
 
 
 def upgraded(folder: Path) -> Callable[[Cluster], None]:
@@ -97,7 +223,9 @@ def upgraded(folder: Path) -> Callable[[Cluster], None]:
 
     def step(cluster: Cluster) -> None:
         """Upgraded while a client writes: no write fails, the daemons are new, the confs as they were."""
-        running = [(machine, AGENT) for machine in cluster.hosts.values()] + [(cluster.monitor, MONITOR)]
+        running = [(machine, AGENT) for machine in cluster.hosts.values()] + [
+            (cluster.monitor, each) for each in (MONITOR, OTHER)
+        ]
         before = [main_pid(machine, unit) for machine, unit in running]
         conf = (cluster.monitor.root / "etc/mysql-mmm/mmm_mon.conf").read_text()
         with cluster.written_to() as came:
@@ -126,8 +254,11 @@ def rebooted(cluster: Cluster) -> None:
 def purged(cluster: Cluster) -> None:
     """Removed, nothing runs and the confs stay; purged, nothing is left."""
     machine = cluster.monitor
+    machine.run("systemctl", "disable", OTHER)
     machine.run("apt-get", "-y", "remove", MONITOR)
+    expect(machine.says("pgrep", "--full", "/usr/sbin/mmm_mond"), "")
     expect((machine.root / "etc/mysql-mmm/mmm_mon.conf").exists(), wanted=True)
+    machine.run("sh", "-c", "rm -r /etc/systemd/system/mysql-mmm-*.service.d; userdel mmm")  # the admin's
     for one in (machine, cluster.hosts["db3"]):
         names = one.run("dpkg-query", "--show", "--showformat=${Package} ", "mysql-mmm*").split()
         one.run("apt-get", "-y", "purge", *names)
@@ -148,4 +279,7 @@ def expect(found: object, wanted: object) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(prog="python -m tests.deb")
+    parser.add_argument("suites", nargs="*", metavar="SUITE")
+    parser.add_argument("--only", choices=("packages", "perl", "units"))
+    main(**vars(parser.parse_args()))

@@ -24,8 +24,8 @@ CLIENT, PASSWORD = "shop", "shop_password"
 class Cluster:
     """The machines, by name; `readme` gives what is typed there."""
 
-    def __init__(self, network: Network) -> None:
-        self.machines = {name: network.machine(name, ip) for name, ip in ADDRESSES.items()}
+    def __init__(self, network: Network, prefix: str = "") -> None:
+        self.machines = {name: network.machine(f"{prefix}{name}", ip) for name, ip in ADDRESSES.items()}
         self.hosts = {name: machine for name, machine in self.machines.items() if name != "monitor"}
         self.monitor = self.machines["monitor"]
 
@@ -42,6 +42,11 @@ class Cluster:
             machine.boot()
             if name == "monitor":
                 machine.run("systemctl", "disable", "--now", "mariadb")
+
+    def close(self) -> None:
+        """Switch all machines off."""
+        for machine in self.machines.values():
+            machine.close()
 
     def install(self, folder: Path) -> None:
         """Install the packages of a build on all machines."""
@@ -85,13 +90,25 @@ class Cluster:
         """Return what mmm_control prints."""
         return self.monitor.run("mmm_control", *words)
 
+    def move_writer(self, name: str) -> None:
+        """Order the writer role to a host until that is done; raises TimeoutError.
+
+        A server that does not answer in time, as on a machine that does much else, has the move undone.
+        """
+        move = ("mmm_control", "move_role", "writer", name)
+        self.monitor.wait_until(lambda: self.monitor.says(*move).startswith("OK"))
+
     def show(self) -> str:
         """Return what show prints, also where the monitor does not answer."""
         return self.monitor.says("mmm_control", "show")
 
     def wait_for_writer(self, name: str) -> None:
         """Return once that host is ONLINE with the writer role, which clients reach."""
-        wanted = re.compile(rf"^ *{name}\(.*/ONLINE\. Roles:.*writer", re.MULTILINE)
+        self.wait_for_role(name, "writer")
+
+    def wait_for_role(self, name: str, role: str) -> None:
+        """Return once that host is ONLINE with the role; raises TimeoutError."""
+        wanted = re.compile(rf"^ *{name}\(.*/ONLINE\. Roles:.*{role}", re.MULTILINE)
         self.monitor.wait_until(lambda: bool(wanted.search(self.show())))
 
     @contextmanager
@@ -111,9 +128,9 @@ class Cluster:
         came |= json.loads(output.splitlines()[-1])
 
 
-def blocks(language: str) -> list[str]:
-    """Return the README's blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", (TREE / "README.md").read_text(), re.DOTALL)
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    """Return the blocks of a language on a page, by default of the README."""
+    return re.findall(rf"```{language}\n(.*?)```", (TREE / page).read_text(), re.DOTALL)
 
 
 def main_pid(machine: Machine, unit: str) -> int:

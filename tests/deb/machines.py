@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,18 +17,25 @@ from typing import Self
 CACHE = Path(os.environ.get("MMM_SUITES", "/var/cache/mmm/suites"))
 MIRROR = "http://deb.debian.org/debian"
 BOOT = Path(__file__).with_name("boot")
+CGROUPS = Path("/sys/fs/cgroup")
 ROUTER = "192.168.100.1"
+CGROUP_LIMIT = 10.0
+"""Seconds for the processes of a machine to end that was switched off."""
 LIMIT = 180.0
 """Seconds for a machine to boot, and for what is run there, unless told otherwise."""
-_PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 _AT_ONCE = (
-    "systemd-sysv", "systemd", "dbus", "iproute2", "iputils-ping", "iptables", "procps", "ca-certificates",
+    "systemd-sysv", "systemd", "dbus", "iproute2", "iputils-ping", "iptables", "procps", "ca-certificates", "python3",
+)  # fmt: skip
+_TO_BUILD = (
     "python3-pymysql", "python3-pyroute2", "python3-scapy", "python3-yaml", "python3-daemon", "python3-cryptography",
+    "python3-h11",
     "build-essential", "debhelper", "dh-python", "fakeroot", "help2man", "logrotate", "lowdown", "man-db",
 )  # fmt: skip
+_TO_RUN = ("mariadb-client",)
 _LATER = (
-    "lintian", "mariadb-server", "mariadb-client", "mariadb-backup", "zstd", "bash-completion", "python3-aiohttp",
-    "python3-prometheus-client",
+    "lintian", "mariadb-server", "mariadb-backup", "zstd", "bash-completion", "python3-aiohttp",
+    "python3-prometheus-client", "python3-rich",
 )  # fmt: skip
 
 
@@ -36,26 +43,49 @@ class FailedError(Exception):
     """A program on a machine ended with another status than 0; the text is what it said."""
 
 
-def system(suite: str) -> Path:
-    """Return the folder of a suite's system, which is made when it is missing; raises CalledProcessError."""
+def system(suite: str, *, lean: bool = False) -> Path:
+    """Return the folder of a suite's system, which is made when it is missing; raises CalledProcessError.
+
+    A `lean` one, in which no package can be built and no server runs, is made only where there is no other. A suite
+    that this machine's debootstrap does not know, as one that is not released yet, is made as Debian unstable is.
+    """
     root = CACHE / suite
-    if (root / "ready").exists():
-        return root
+    if lean and not (root / "ready").exists():
+        root = CACHE / f"{suite}-lean"
+    wanted = (*_AT_ONCE, *_TO_RUN) if lean else (*_AT_ONCE, *_TO_BUILD, *_TO_RUN, *_LATER)
+    if not (root / "ready").exists():
+        _bootstrap(suite, root, _AT_ONCE if lean else (*_AT_ONCE, *_TO_BUILD))
+    if not set(wanted) <= set((root / "ready").read_text().split()):
+        _install(root, wanted)
+    return root
+
+
+def _bootstrap(suite: str, root: Path, packages: Iterable[str]) -> None:
     shutil.rmtree(root, ignore_errors=True)
     root.parent.mkdir(parents=True, exist_ok=True)
-    include = f"--include={','.join(_AT_ONCE)}"
-    subprocess.run(["debootstrap", "--variant=minbase", include, suite, root, MIRROR], check=True)
+    known = Path("/usr/share/debootstrap/scripts")
+    script = known / (suite if (known / suite).exists() else "sid")
+    argv = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}"]
+    subprocess.run([*argv, suite, root, MIRROR, script], check=True)
     for name in ("resolv.conf", "hosts"):
         shutil.copy(f"/etc/{name}", root / "etc" / name)
+    (root / "ready").touch()
+
+
+def _install(root: Path, packages: Iterable[str]) -> None:
+    """Install what is missing of packages, and note that they are there."""
     # No server is started in the chroot, where nothing would end it.
     (root / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
     (root / "usr/sbin/policy-rc.d").chmod(0o755)
-    install = ["apt-get", "-y", "--no-install-recommends", "install", *_LATER]
-    environment = ["env", "-i", _PATH, "DEBIAN_FRONTEND=noninteractive"]
-    subprocess.run(["chroot", root, *environment, *install], check=True)
+    environment = ["env", "-i", PATH, "DEBIAN_FRONTEND=noninteractive"]
+    # The mirror may be one of a day in the past.
+    for argv in (
+        ["-o", "Acquire::Check-Valid-Until=false", "update"],
+        ["-y", "--no-install-recommends", "install", *packages],
+    ):
+        subprocess.run(["chroot", root, *environment, "apt-get", "--quiet=2", *argv], check=True)
     (root / "usr/sbin/policy-rc.d").unlink()
-    (root / "ready").touch()
-    return root
+    (root / "ready").write_text("\n".join(packages))
 
 
 class Machine:
@@ -64,6 +94,7 @@ class Machine:
     def __init__(self, name: str, ip: str, folder: Path, below: Path, switch: int) -> None:
         self.name, self.ip = name, ip
         self._folder, self._below, self._switch = folder / name, below, switch
+        self._cgroup = f"{folder.name}-{name}"
         self.root = self._folder / "root"
         self._process: subprocess.Popen[bytes] | None = None
         self.pid = 0
@@ -80,28 +111,36 @@ class Machine:
             (self.root / "etc/systemd/system" / unit).unlink(missing_ok=True)
             (self.root / "etc/systemd/system" / unit).symlink_to("/dev/null")
 
-    def boot(self) -> None:
-        """Boot, and return once systemd has started everything; raises TimeoutError."""
+    def boot(self, *, idle: bool = False) -> None:
+        """Boot, and return once systemd has started everything; raises TimeoutError.
+
+        An `idle` machine has no systemd, and nothing runs there but what is run.
+        """
         log = (self._folder / "console").open("ab")
         self._process = subprocess.Popen(
-            [str(BOOT), str(self.root), self.name], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [str(BOOT), str(self.root), self.name, self._cgroup, *(["idle"] if idle else [])],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
         log.close()
-        self.pid = self._await_init()
+        self.pid = self._await_init("sh\n" if idle else "systemd\n")
         self._plug_in()
+        if idle:
+            return
         self.wait_until(lambda: self.says("systemctl", "is-system-running") in {"running", "degraded"})
 
-    def _await_init(self) -> int:
+    def _await_init(self, name: str) -> int:
         end = time.monotonic() + LIMIT
         children = Path(f"/proc/{self._started.pid}/task/{self._started.pid}/children")
         while self._started.poll() is None and time.monotonic() < end:
             with suppress(OSError, ValueError, IndexError):
                 child = int(children.read_text().split()[0])
-                if "systemd" in Path(f"/proc/{child}/comm").read_text():
+                if Path(f"/proc/{child}/comm").read_text() == name:
                     return child
             time.sleep(0.05)
         raise TimeoutError(
-            f"{self.name}: systemd did not start: {(self._folder / 'console').read_text()[-2000:]}"
+            f"{self.name}: {name.strip()} did not start: {(self._folder / 'console').read_text()[-2000:]}"
         )
 
     @property
@@ -126,7 +165,7 @@ class Machine:
             *where,
             "env",
             "-i",
-            _PATH,
+            PATH,
             "HOME=/root",
             "LC_ALL=C.UTF-8",
             "DEBIAN_FRONTEND=noninteractive",
@@ -171,7 +210,21 @@ class Machine:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()  # and with it the machine
             self._process.wait(LIMIT)
-        subprocess.run(["umount", "--lazy", self.root], check=False)
+        if self.root.is_mount():
+            subprocess.run(["umount", "--lazy", self.root], check=False)
+        for place in (CGROUPS, *(CGROUPS / name for name in ("systemd", "unified"))):
+            _remove_cgroup(place / self._cgroup)
+
+
+def _remove_cgroup(own: Path) -> None:
+    """Remove a cgroup and those below it, once its last process has ended; returns also when that takes too long."""
+    end = time.monotonic() + CGROUP_LIMIT
+    while own.exists() and time.monotonic() < end:
+        with suppress(OSError):
+            for path, _, _ in os.walk(own, topdown=False):
+                Path(path).rmdir()
+            return
+        time.sleep(0.05)
 
 
 class Network:

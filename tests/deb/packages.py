@@ -15,17 +15,7 @@ NEXT = "3.0.0+next"
 def build(builder: Machine, folder: Path) -> tuple[Path, Path]:
     """Return the folders of the packages and of the same with a later version; raises FailedError."""
     source = builder.root / "root/mysql-mmm"
-    source.mkdir()
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=TREE, stdout=subprocess.PIPE, check=True).stdout
-    pack = subprocess.Popen(
-        ["tar", "-c", "--null", "-T", "-"], cwd=TREE, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    unpack = subprocess.Popen(["tar", "-x", "-C", source], stdin=pack.stdout)
-    if pack.stdin is not None:
-        pack.stdin.write(files)
-        pack.stdin.close()
-    if unpack.wait() or pack.wait():
-        raise OSError("the tree cannot be copied")
+    copy_tree(source)
     first = _built(builder, folder / "first")
     print(
         builder.run("sh", "-c", "cd /root && lintian --fail-on error,warning *.changes", limit=LIMIT), end=""
@@ -33,6 +23,21 @@ def build(builder: Machine, folder: Path) -> tuple[Path, Path]:
     changelog = source / "debian/changelog"
     changelog.write_text(changelog.read_text().replace("(3.0.0)", f"({NEXT})", 1))
     return first, _built(builder, folder / "next")
+
+
+def copy_tree(place: Path) -> None:
+    """Copy what git knows of into a new folder, committed or not; raises OSError."""
+    place.mkdir()
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=TREE, stdout=subprocess.PIPE, check=True).stdout
+    pack = subprocess.Popen(
+        ["tar", "-c", "--null", "-T", "-"], cwd=TREE, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    unpack = subprocess.Popen(["tar", "-x", "-C", place], stdin=pack.stdout)
+    if pack.stdin is not None:
+        pack.stdin.write(files)
+        pack.stdin.close()
+    if unpack.wait() or pack.wait():
+        raise OSError("the tree cannot be copied")
 
 
 def _built(builder: Machine, folder: Path) -> Path:
@@ -45,7 +50,10 @@ def _built(builder: Machine, folder: Path) -> Path:
 
 
 def install(machine: Machine, folder: Path, *names: str) -> str:
-    """Install packages of a build by apt, as the README says; returns what apt prints."""
+    """Install packages of a build by apt, as the README says; returns what apt prints.
+
+    What somebody has changed in /etc stays: apt would ask.
+    """
     place = machine.root / "root" / folder.name
     place.mkdir(exist_ok=True)
     files = []
@@ -53,4 +61,5 @@ def install(machine: Machine, folder: Path, *names: str) -> str:
         (package,) = folder.glob(f"{name}_*.deb")
         shutil.copy(package, place)
         files.append(f"/root/{folder.name}/{package.name}")
-    return machine.run("apt-get", "-y", "--no-install-recommends", "install", *files, limit=LIMIT)
+    keep = ("-o", "Dpkg::Options::=--force-confold")
+    return machine.run("apt-get", "-y", "--no-install-recommends", *keep, "install", *files, limit=LIMIT)

@@ -1,7 +1,7 @@
 """Goes through every state of some instances of the model: `python -m tests.model` (`make model`; docs/safety.md).
 
-Ends with status 1 where two hosts can hold the role, or where no writer comes back, and where it does not find two
-holders though a rule about promises is left out.
+First one monitor, then two of them. Ends with status 1 where two hosts can hold the role, or where no writer comes
+back, and where it does not find two holders though a rule is left out.
 """
 
 import os
@@ -9,7 +9,9 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
+from tests.model import explore_voting, voting
 from tests.model.explore import Explorer, Result
+from tests.model.mistakes import MISTAKES
 from tests.model.protocol import Rules
 
 INSTANCES: dict[str, Rules] = {
@@ -32,24 +34,78 @@ UNSAFE: dict[str, Rules] = {
 }
 
 
+_OWN = voting.Rules(own=True)
+_MOST = 1_000_000
+"""States of an instance with two monitors, where it has more; those on the shortest ways."""
+LEADING: dict[str, voting.Rules] = {
+    "two voters": _OWN,
+    "two voters, who takes the lead does not wait": replace(_OWN, waits=False),
+    "two voters, each monitor asks for the lead twice": replace(_OWN, epochs=2),
+    "two voters, clocks drift": replace(_OWN, drift=True),
+    "two voters, a fault": replace(_OWN, faults=1),
+    "two voters, a host boots with an empty disk": replace(_OWN, faults=1, disks=True),
+    "two voters, masters promise": replace(_OWN, promises=True),
+    "two voters, leases without an end": replace(_OWN, forever=True),
+    "two voters, a monitor leads on by the word of the other": replace(_OWN, others=True),
+    "three voters, the same": replace(_OWN, voters=3, others=True),
+    "three voters, the same, monitors release theirs": replace(
+        _OWN, voters=3, others=True, releases=True, tells=False
+    ),
+    "two voters, both monitors order both masters": voting.Rules(),
+    "three voters, monitors release theirs": replace(_OWN, voters=3, releases=True, tells=False),
+    "three voters, who takes the lead does not wait": replace(_OWN, voters=3, waits=False, tells=False),
+}
+
+
 def main() -> int:
     """Run all instances, on several cores; returns the exit status."""
+    with ProcessPoolExecutor(os.cpu_count() or 1) as pool:
+        return 1 if _one_monitor(pool) + _two_monitors(pool) else 0
+
+
+def _two_monitors(pool: ProcessPoolExecutor) -> int:
     wrong = 0
-    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(INSTANCES))) as pool:
-        for name, result in zip(INSTANCES, pool.map(_explored, INSTANCES.values()), strict=True):
-            verdict = "ends with two holders" if result.way else "finds no writer" if result.stuck else "safe"
-            print(
-                f"{name}: {result.states} states, up to {result.depth} steps deep, {result.seconds:.0f} s: {verdict}",
-                flush=True,
-            )
-            for step in result.way or result.stuck:
-                print(f"    {step}")
-            wrong += bool(result.way or result.stuck)
-        for name, result in zip(UNSAFE, pool.map(_explored, UNSAFE.values()), strict=True):
-            verdict = f"two holders after {len(result.way)} steps" if result.way else "not found to be unsafe"
-            print(f"{name}: {verdict}", flush=True)
-            wrong += not result.way
-    return 1 if wrong else 0
+    for name, found in zip(LEADING, pool.map(_led, LEADING.values()), strict=True):
+        end = "" if found.whole else ", not to the end"
+        verdict = "ends with two holders" if found.way else "finds no writer" if found.stuck else "safe"
+        print(
+            f"{name}: {found.states} states, up to {found.depth} steps deep{end}, {found.seconds:.0f} s: {verdict}"
+        )
+        for step in found.way or found.stuck:
+            print(f"    {step}")
+        wrong += bool(found.way or found.stuck)
+    for name, mistake in MISTAKES.items():
+        explorer = explore_voting.Explorer(replace(mistake.rules, **mistake.without))
+        barred = explorer.follow(mistake.way)
+        print(
+            f"left out that {name}: "
+            + (f"not found, {barred}" if barred else f"two holders after {len(mistake.way)} steps")
+        )
+        wrong += bool(barred)
+    return wrong
+
+
+def _led(rules: voting.Rules) -> explore_voting.Result:
+    lively = not rules.disks  # a voter without a disk may wait for an admin
+    return explore_voting.Explorer(rules).explore(_MOST, lively=lively)
+
+
+def _one_monitor(pool: ProcessPoolExecutor) -> int:
+    wrong = 0
+    for name, result in zip(INSTANCES, pool.map(_explored, INSTANCES.values()), strict=True):
+        verdict = "ends with two holders" if result.way else "finds no writer" if result.stuck else "safe"
+        print(
+            f"{name}: {result.states} states, up to {result.depth} steps deep, {result.seconds:.0f} s: {verdict}",
+            flush=True,
+        )
+        for step in result.way or result.stuck:
+            print(f"    {step}")
+        wrong += bool(result.way or result.stuck)
+    for name, result in zip(UNSAFE, pool.map(_explored, UNSAFE.values()), strict=True):
+        verdict = f"two holders after {len(result.way)} steps" if result.way else "not found to be unsafe"
+        print(f"{name}: {verdict}", flush=True)
+        wrong += not result.way
+    return wrong
 
 
 def _explored(rules: Rules) -> Result:

@@ -11,7 +11,6 @@ paused: the end of a lease is the end of the VIP.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import floor
 from typing import NamedTuple
 
 from mmm.lease.rules import (
@@ -21,10 +20,7 @@ from mmm.lease.rules import (
     Lease,
     Outstanding,
 )
-
-NOW = 0.5
-"""An agent's clock; what it stamps within a tick lies before that, in the order in which it stamps."""
-_GRAIN = 1 / 64
+from tests.model.ticks import GRAIN, NOW, clipped, places, rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,12 +301,12 @@ def _hear(it: Master, answer: Answer, rules: Rules) -> Master:
 
 def _stamp(it: Master) -> float:
     """Return a moment on the agent's clock that is later than all it has stamped."""
-    return max(0.0, it.lease.newest, *_tokens(it)) + _GRAIN
+    return max(0.0, it.lease.newest, *_tokens(it)) + GRAIN
 
 
 def _ask_stamp(it: Master) -> float:
     """Return a moment that is later than all at which it has asked for promises or given them back."""
-    return max(0.0, *_asks(it)) + _GRAIN
+    return max(0.0, *_asks(it)) + GRAIN
 
 
 def _tokens(it: Master) -> list[float]:
@@ -333,20 +329,20 @@ def _canonical(it: Master, rules: Rules) -> Master:
     asked = it.asked if it.asked + rules.length > NOW else NEVER
     promised = it.promised if it.promised + rules.length > NOW and holds(it) else NEVER
     it = _without_idle_words(it._replace(asked=asked, promised=promised), rules)
-    place = _places({it.lease.newest, *_tokens(it)}, -rules.length - 1)
-    asks = _places(set(_asks(it)), -rules.length - 1)
-    until = _clip(it.given.until, rules)
+    place = places({it.lease.newest, *_tokens(it)}, -rules.length - 1)
+    asks = places(set(_asks(it)), -rules.length - 1)
+    until = clipped(it.given.until, rules.margin)
     awaited = rules.any_answer or any(order.last for order in orders) or any(each.last for each in answers)
     return Master(
         it.lease._replace(
             newest=place[it.lease.newest],
-            until=_round(it.lease.until),
+            until=rounded(it.lease.until),
             promised=it.lease.promised if it.lease.promised > NOW else NEVER,
             heard=NEVER,
             returned=asks[it.lease.returned],
             booted=it.lease.booted if it.lease.booted > NOW else NEVER,
         ),
-        Outstanding(until, _clip(it.given.confirms, rules) if awaited else until),
+        Outstanding(until, clipped(it.given.confirms, rules.margin) if awaited else until),
         place[it.token],
         max(it.received, -rules.length - rules.margin) if it.token != NEVER else NEVER,
         frozenset(order._replace(token=place[order.token]) for order in orders),
@@ -376,25 +372,3 @@ def _may_be_obeyed(lease: Lease, order: Order) -> bool:
     """Tell whether the agent may still obey the order, once it is not bound by a promise any more."""
     grant = Grant(order.length, order.token)
     return not lease._replace(promised=NEVER).refusal(grant, NOW, role=order.length > 0)
-
-
-def _places(moments: set[float], oldest: int) -> dict[float, float]:
-    """Return for each moment one in the same tick, or the oldest that matters, in the same order."""
-    places: dict[float, float] = {NEVER: NEVER}
-    base, rank = NEVER, 0
-    for moment in sorted(moments - {NEVER}):
-        tick = max(floor(moment), oldest)
-        rank = rank + 1 if tick == base else 0
-        base = tick
-        places[moment] = tick + rank * _GRAIN
-    return places
-
-
-def _round(until: float) -> float:
-    if until == FOREVER:
-        return until
-    return float(floor(until)) if until > NOW else NEVER
-
-
-def _clip(until: float, rules: Rules) -> float:
-    return until if until + rules.margin > 0 else NEVER

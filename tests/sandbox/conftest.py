@@ -17,15 +17,23 @@ from tests.second_try import second_try
 
 HERE = Path(__file__).parent
 LONG_FIRST = (
-    "chaos",
-    "torture",
+    "rejoin",
     "lease_confs",
+    "start",
+    "chaos",
     "full_disk",
-    "mysql_cluster",
-    "mariadb_versions",
     "failover_kill_host",
-    "semi_sync",
+    "monitors",
+    "lease",
+    "silent_host",
+    "ports",
     "states_replication",
+    "torture",
+    "daemons",
+    "mariadb_versions",
+    "mysql_cluster",
+    "states",
+    "vip_health",
 )
 """Files that take long, so that no worker begins one of them when the others have nothing left to do."""
 
@@ -86,13 +94,13 @@ PATIENT = Conf(
 """Replicas may be 2 s behind, and may take 2 s to connect to their source; 3 s after a peer is ONLINE all is judged."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def patient() -> Iterator[Patient]:
     """Give a cluster in which db3 is cut off and the agent of db2 frozen from the beginning.
 
     What takes a minute passes in it while other tests run: ask for it early, look at it late.
     """
-    with kept("patient", PATIENT) as cluster:
+    with kept("patient", PATIENT, may_rest=False) as cluster:
         sandbox = cluster.healthy()
         log = Log(sandbox)
         inject(sandbox, "cut", "db3")

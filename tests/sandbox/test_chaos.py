@@ -61,10 +61,8 @@ def test_the_classic_has_two_writers_when_the_writer_is_cut_off_with_clients_bes
         for row in history.rows
         if row.server and overlapping(verdict.two_writers, row.sent)
     }
-    assert told == {
-        (True, True),
-        (False, False),
-    }  # each side writes to its own, and both are told that it is done
+    # Each side writes to its own, and both are told that it is done; more, where the cable is back before one ends.
+    assert told >= {(True, True), (False, False)}
 
 
 def overlapping(overlaps: list[Overlap], moment: float) -> bool:

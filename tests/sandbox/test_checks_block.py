@@ -12,7 +12,7 @@ from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
 from tests.scenarios import LIMIT, Log, wait_back
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("calm", "patient")]
+pytestmark = pytest.mark.sandbox
 
 BLOCKED = r"failover of writer is blocked for another \d+ s: db2 lost it within 600 s \(failover_block\)"
 

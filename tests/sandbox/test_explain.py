@@ -1,14 +1,17 @@
 """What `mmm_control explain` and `history` say of a cluster at work (rule 11.3)."""
 
 import re
+from typing import Any
 
 import pytest
 
+from mmm.config.effective import fingerprint
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from tests.clusters import monitor_away
 from tests.scenarios import LIMIT, Log, wait_failed
+from tests.status import status
 
 pytestmark = pytest.mark.sandbox
 
@@ -38,6 +41,29 @@ def test_a_healthy_cluster_has_nothing_to_explain_away(sandbox: Sandbox) -> None
     own = explained(sandbox, "db2")
     assert own.startswith("db2: ONLINE")
     assert own in told
+
+
+def test_the_status_has_the_figures_of_a_healthy_cluster(sandbox: Sandbox) -> None:
+    def told() -> dict[str, Any]:
+        return status(sandbox.ask("status"))
+
+    def figures() -> dict[str, Any]:
+        return {host["name"]: host for host in told()["hosts"]}
+
+    sandbox.wait_until(lambda: told()["health"]["writer"], LIMIT, "a host holds the writer role")
+    writer = told()["health"]["writer"]
+    others = sorted({"db1", "db2", "db3"} - {writer})
+    sandbox.wait_until(
+        lambda: [figures()[name]["missing"] for name in others] == [0, 0], LIMIT, "nothing is missing"
+    )
+    found = figures()
+    for host in found.values():
+        for name, check in host["checks"].items():
+            assert 0 < check["took"] < sandbox.layout.cluster.checks[name].timeout, (host["name"], name)
+    leases = {name: host["lease"] for name, host in found.items() if host["lease"] is not None}
+    assert list(leases) == [writer]
+    assert 0 < leases[writer]["left"] <= sandbox.layout.cluster.vip_lease
+    assert told()["monitor"]["conf"] == fingerprint(sandbox.layout.cluster)
 
 
 def test_a_host_that_lags_shows_how_far_and_since_when(settled_sandbox: Sandbox) -> None:

@@ -25,7 +25,6 @@ from tests.scenarios import (
 )
 from tests.taps import Addresses
 
-# The cluster for test_states_replication begins its minute now.
 pytestmark = pytest.mark.sandbox
 
 

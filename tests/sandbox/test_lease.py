@@ -9,13 +9,16 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.trouble.faults import daemon_processes, heal, inject
+from mmm.sandbox.trouble.paused import pause, wake
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.clusters import Kept, kept
+from tests.clusters import Kept, health, kept
 from tests.scenarios import LIMIT, Log, wait_back, writable
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
+
+OK = 200
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +27,7 @@ def own_cluster() -> Iterator[Kept]:
     conf = Conf(
         slaves=0,
         top={"vip_lease": 3},
+        hosts={"default": {"health_port": 9991}},
         monitor={"flap_count": 0, "failover_block": 0, "split_brain_guard": 1, "agent_failover": 4},
     )
     with kept("lease", conf) as cluster:
@@ -80,10 +84,17 @@ def test_the_kernel_takes_the_vip_from_a_frozen_agent(leased: Sandbox) -> None:
 
 def test_the_angel_takes_the_role_from_a_host_whose_worker_is_stuck(leased: Sandbox) -> None:
     log = Log(leased, "db1", "mmm_agentd")
-    _, worker = daemon_processes(leased, "db1", "mmm_agentd")
+    _, worker, answering = daemon_processes(leased, "db1", "mmm_agentd")
     with Probe(leased, readers=False) as probe:
         probe.wait_writes(LIMIT)
+        answering.end(signal.SIGKILL, LIMIT)  # it is started again
+        leased.wait_until(lambda: health(leased, "db1", "/writer")[0] == OK, LIMIT, "db1 says that it writes")
+        assert health(leased, "db2", "/writer")[1]["why"] == "not_assigned"
         os.kill(worker.pid, signal.SIGSTOP)
+        leased.wait_until(
+            lambda: health(leased, "db1", "/writer")[0] != OK, LIMIT, "db1 says that it is over"
+        )
+        assert health(leased, "db1", "/writer")[1]["why"] == "lease_over"
         log.wait("dead or stuck: the angel acts in its place")
         log.wait("fence: db1: read_only=1")
         assert not writable(leased, "db1")
@@ -91,6 +102,7 @@ def test_the_angel_takes_the_role_from_a_host_whose_worker_is_stuck(leased: Sand
         heal(leased)  # nobody else took it: the host is not dead
         outage = probe.wait_outage(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db1")
+    leased.wait_until(lambda: health(leased, "db1", "/writer")[0] == OK, LIMIT, "db1 writes again")
     settle(leased)
     assert probe.report.doubled == ()
 
@@ -185,3 +197,25 @@ def test_a_host_that_lost_its_power_while_the_monitor_was_stopped_is_off_by_the_
     leased.wait_until(lambda: leased.holders(vip) == ("db2",), LIMIT, "db2 takes over")
     assert "db1: confirmed dead by root" in leased.ask("history")
     heal(leased)
+
+
+def test_a_host_that_wakes_with_its_clocks_where_they_stood_hears_of_the_other_writer_and_gives_up(
+    leased: Sandbox,
+) -> None:
+    vip = leased.layout.writer_ip
+    woken, other = Log(leased, "db1", "mmm_agentd"), Log(leased, "db2", "mmm_agentd")
+    paused = pause(leased, "db1")
+    leased.wait_until(
+        lambda: leased.holders(vip) == ("db2",) and writable(leased, "db2"), LIMIT, "db2 writes"
+    )
+    inject(leased, "cut-from-monitor", "db1")  # else that one tells it
+    wake(leased, paused, wall=True)
+    woken.wait(f"conflict: {vip} is held here, .*other hosts are asked whether they have the role")
+    woken.wait("db1: gives up writer.* though its lease is not over, .*db2, which answers")
+    woken.wait("fence: db1: read_only=1")
+    leased.wait_until(lambda: leased.holders(vip) == ("db2",), LIMIT, "db1 has let the VIP go")
+    assert not writable(leased, "db1")
+    heal(leased)
+    settle(leased)
+    assert leased.writer() == "db2"
+    assert other.lines("gives up|the lease of writer") == []

@@ -97,7 +97,7 @@ def test_a_dry_run_says_who_would_be_told_what_and_changes_nothing(sandbox: Sand
     assert "clients would be ended at once" in lines[2]
     assert lines[3].startswith(
         "1. db1 is told ONLINE: lets writer(10.77.0.80) go, after it has become read_only"
-    )
+    ), answer
     assert any(line.endswith("db3 is told ONLINE: replicates from db2") for line in lines[4:6]), answer
     assert any(
         "db2 is told ONLINE: takes writer(10.77.0.80), after it has applied" in line for line in lines[4:6]

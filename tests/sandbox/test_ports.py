@@ -42,11 +42,11 @@ class Target:
 
     @property
     def memory(self) -> int:
-        """Return what its processes take, in bytes; shared pages count in part."""
+        """Return what its processes have of their own, in bytes: what is mapped from files depends on other daemons."""
         total = 0
         for pid in pids(self.sandbox, self.machine, self.daemon):
             text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            total += int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024  # type: ignore[index]
+            total += int(re.search(r"^Anonymous:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024  # type: ignore[index]
         return total
 
     @property

@@ -349,7 +349,7 @@ def test_a_mysql_master_gets_its_data_by_the_clone_plugin(mysql: Kept) -> None:
 @pytest.mark.parametrize(
     "cell",
     [
-        Cell(Step.FETCH, Moment.WITHIN, "kill-donor"),
+        Cell(Step.FETCH, Moment.BEFORE, "kill-donor"),
         Cell(Step.SWAP, Moment.BEFORE, "power-off"),
         Cell(Step.CATCH_UP, Moment.BEFORE, "cut"),
         Cell(Step.FETCH, Moment.BEFORE, DISK),

@@ -126,6 +126,7 @@ def test_a_host_that_is_left_out_of_a_role_replicates_on_and_stays_so_when_the_m
     cluster.wait_until(lambda: on_db3() <= {"report"}, LIMIT, "db3 has no reader VIP")
     inject(cluster, "kill-monitor")
     log.wait("db3: starts as ONLINE")
+    cluster.wait_until(cluster.show, LIMIT, "the monitor answers again")
     assert "# Warning: reader is kept away from db3 by the admin" in cluster.ask("show")
     assert replicates(cluster, "db3")
     assert on_db3() <= {"report"}

@@ -80,7 +80,7 @@ def layout(conf: Conf) -> Layout:
     files = conf.files()
     monitor = cluster(files, "mmm_mon.conf", "MONITOR")
     agent = cluster(files, "mmm_agent.conf", "AGENT")
-    return plan(monitor, dict.fromkeys(monitor.hosts, agent))
+    return plan(monitor, dict.fromkeys(monitor.agents, agent))
 
 
 def test_the_default_cluster() -> None:
@@ -121,6 +121,23 @@ def test_a_monitor_on_a_host_shares_its_machine() -> None:
     built = layout(Conf(monitor={"ip": "10.77.0.7"}))
     assert built.monitor == "db3"
     assert "monitor" not in built.plugs
+
+
+def test_a_witness_is_a_machine_without_a_server(tmp_path: Path) -> None:
+    built = layout(Conf(slaves=0, monitors=2, witnesses=1))
+    assert (tuple(built.hosts), built.plugs["witness"].ip) == (("db1", "db2"), "10.77.0.71")
+    at_monitor = Conf(
+        slaves=0, monitors=2, witnesses=1, extra={"mmm_common.conf": "monitors 10.77.0.2, 10.77.0.71\n"}
+    )
+    assert tuple(layout(at_monitor).monitors) == ("monitor", "witness")
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    for name, text in Conf(slaves=0, monitors=2, witnesses=1).files().items():
+        (folder / name).write_text(text)
+    own = install_conf(folder, tmp_path / "homes", lambda _: None).agents["witness"]
+    assert own.is_witness
+    with pytest.raises(SandboxError, match="several monitors"):
+        Conf(witnesses=1)
 
 
 def test_a_monitor_at_the_loopback_gets_an_address_to_speak_from() -> None:

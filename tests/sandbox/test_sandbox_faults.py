@@ -175,7 +175,7 @@ def test_an_agent_is_frozen_with_or_without_its_angel(sandbox: Sandbox, fault: s
 def test_a_daemon_tells_another_time_when_its_clock_is_shifted(sandbox: Sandbox, fault: str) -> None:
     machine, daemon, host = ("db3", "mmm_agentd", "db3")
     if fault == "monitor-clock":
-        machine, daemon, host = (sandbox.layout.monitor, "mmm_mond", "db1")
+        machine, daemon, host = (sandbox.layout.monitor, "mmm_mond", sandbox.layout.monitor)
     log = Log(sandbox, machine, daemon)
     inject(sandbox, fault, host)
     assert sandbox.ask("move_role reader db3").startswith("OK")

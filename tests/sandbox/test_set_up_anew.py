@@ -64,7 +64,7 @@ def by_backup(sandbox: Sandbox) -> None:
         sandbox, "db2", said("--copy-back")
     )  # the servers of the sandbox are root's, so nothing is left to chown
     sandbox.start_server("db2")
-    run(sandbox, "db2", said("SET GLOBAL gtid_slave_pos='$("))
+    run(sandbox, "db2", said("SET GLOBAL gtid_slave_pos='$place"))
     shutil.rmtree(sandbox.machine("db2").path(TMPDIR) / "copy")
 
 

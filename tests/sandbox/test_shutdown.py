@@ -59,5 +59,5 @@ def test_a_writer_that_is_rebooted_hands_all_its_roles_over_first(sandbox: Sandb
         assert addresses.together(vip) == []
         assert [outage.after for outage in probe.report.outages][-1:] in ([], ["db2"])
         assert probe.report.doubled == ()
-        log.wait("db1: its machine is being shut down or rebooted")
+        log.wait("db1: its machine or its agent is being stopped")
         assert not log.lines("waits for db1")

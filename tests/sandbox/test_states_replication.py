@@ -64,26 +64,6 @@ def test_a_frozen_agent_is_shown_and_its_healthy_server_keeps_its_roles(patient:
     assert log.changes("db2") == []
 
 
-def test_a_host_that_was_gone_for_more_than_a_minute_waits_for_the_admin(patient: Patient) -> None:
-    sandbox, log = patient.sandbox, patient.log
-    patient.wait(LONGEST_SHORT_OUTAGE)
-    thaw_agent(sandbox, "db2")
-    plug_in(sandbox, "db3")
-    log.wait_change("db3", "AWAITING_RECOVERY")
-    log.wait("INFO db3: mysql is good again")
-    log.wait("db3: told AWAITING_RECOVERY, no roles: OK")
-    # What brings another host back in the meantime leaves this one where it is.
-    inject(sandbox, "stop-mysqld", "db2")
-    log.wait_change("db2", "HARD_OFFLINE")
-    sandbox.start_server("db2")
-    log.wait_change("db2", "ONLINE")
-    assert log.story("db2") == SHORT_OUTAGE
-    assert log.story("db3") == SHORT_OUTAGE[:2]
-    assert sandbox.ask("set_online db3").startswith("OK")
-    sandbox.wait_until(lambda: has_readers(sandbox, "db3"), LIMIT, "db3 gets its share of readers")
-    settle(sandbox)
-
-
 @pytest.mark.parametrize("host", ["db2", "db3"])
 def test_stopped_replication_costs_the_roles_until_it_runs_again(settled_sandbox: Sandbox, host: str) -> None:
     sandbox, log = settled_sandbox, Log(settled_sandbox)
@@ -236,3 +216,23 @@ def test_nobody_is_blamed_in_the_minute_after_its_peer_came_online(sandbox: Sand
     sandbox.wait_until(lambda: replicates(sandbox, "db3"), LIMIT, "db3 replicates")
     sandbox.wait_states(LIMIT, **ALL_ONLINE)
     assert log.changes("db3") == []
+
+
+def test_a_host_that_was_gone_for_more_than_a_minute_waits_for_the_admin(patient: Patient) -> None:
+    sandbox, log = patient.sandbox, patient.log
+    patient.wait(LONGEST_SHORT_OUTAGE)
+    thaw_agent(sandbox, "db2")
+    plug_in(sandbox, "db3")
+    log.wait_change("db3", "AWAITING_RECOVERY")
+    log.wait("INFO db3: mysql is good again")
+    log.wait("db3: told AWAITING_RECOVERY, no roles: OK")
+    # What brings another host back in the meantime leaves this one where it is.
+    inject(sandbox, "stop-mysqld", "db2")
+    log.wait_change("db2", "HARD_OFFLINE")
+    sandbox.start_server("db2")
+    log.wait_change("db2", "ONLINE")
+    assert log.story("db2") == SHORT_OUTAGE
+    assert log.story("db3") == SHORT_OUTAGE[:2]
+    assert sandbox.ask("set_online db3").startswith("OK")
+    sandbox.wait_until(lambda: has_readers(sandbox, "db3"), LIMIT, "db3 gets its share of readers")
+    settle(sandbox)

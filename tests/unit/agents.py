@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,12 +18,12 @@ from mmm.agent.act.listening import Listening
 from mmm.agent.act.server_session import ServerSession
 from mmm.agent.decide.seen import Seen, Server
 from mmm.config.agreement import digests
-from mmm.config.model import Cluster, Host, Role
+from mmm.config.model import Cluster, Host, Role, Via
 from mmm.network.agent_port import AgentPort
 from mmm.network.arp import Announcer
-from mmm.network.line_server import Peer
+from mmm.network.listener import Peer
 from mmm.network.vips import InterfaceError
-from mmm.wire.agent import SET_STATUS, Reply, Request, decode_reply, encode_request
+from mmm.wire.agent import PROMISE, SET_STATUS, Reply, Request, decode_reply, encode_request
 from mmm.wire.lead import with_conf
 
 WRITER, READER = "10.88.0.80", "10.88.0.90"
@@ -63,6 +63,8 @@ class Machine:
     """Addresses that cannot be bound."""
     heard: list[Request] = field(default_factory=list)
     """What the other host was asked, which answers OK."""
+    refuses_promises: bool = False
+    """The other host says that it has the role."""
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     time: Time = field(default_factory=Time)
     allowing: float = 0.0
@@ -110,6 +112,8 @@ class Machine:
     async def neighbour(self, _ip: str, _port: int, request: Request, *_: object) -> Reply:
         self.heard.append(request)
         self.asked.set()
+        if self.refuses_promises and request.command == PROMISE:
+            return decode_reply(b"ERROR: this host holds the role itself|WHY:taken|T:other.1|UP:1.00\n")
         return decode_reply(b"OK|T:other.1|UP:1.00\n")
 
     # The server
@@ -251,9 +255,17 @@ async def at_work(agent: Agent, announcer: Announcer) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def running(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, promises: bool = False, stands_still: bool = False
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    promises: bool = False,
+    stands_still: bool = False,
+    via: Via = "arp",
 ) -> AsyncIterator[Rig]:
-    """Give an agent that others promise what it asks for, or not, by a clock that runs or `stands_still`."""
+    """Give an agent that others promise what it asks for, or not, by a clock that runs or `stands_still`.
+
+    `via` is the way to its writer role.
+    """
     machine = Machine()
     if stands_still:
         for module in (agent_module, replies, change, shell):
@@ -267,7 +279,9 @@ async def running(
     monkeypatch.setattr(write_steps, "calm", lambda *_, **__: None)
     monkeypatch.setattr(write_steps, "end_blockers", lambda *_, **__: None)
     monkeypatch.setattr(replication_steps, "catch_up", machine.catch_up)
-    monkeypatch.setattr(write_steps, "end_blockers", lambda *_, **__: None)
+    monkeypatch.setattr(
+        write_steps, "can_block", lambda _: False
+    )  # the firewall of this machine is let alone
     monkeypatch.setattr(ServerSession, "open", lambda _: None)
     monkeypatch.setattr(lease_jobs, "deny", machine.fence)
     monkeypatch.setattr(lease_jobs, "take_away", machine.take_away)
@@ -277,6 +291,8 @@ async def running(
     frames: Any = Frames(machine)
     announcer = Announcer(frames)
     known = conf(folder)
+    writer = replace(known.roles["writer"], vip_via=via)
+    known = replace(known, roles={**known.roles, "writer": writer})
     agent = Agent(known, network, announcer)
     async with at_work(agent, announcer):
         yield Rig(agent, machine, announcer, known)

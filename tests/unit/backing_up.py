@@ -108,9 +108,7 @@ class Machine:
 
 def machine(folder: Path, server: Server, agent: int = 9) -> Machine:
     """Write the confs of a host with that server, and with its agent at that port."""
-    make_tools_user(
-        server, (*tools_privileges(server.kind.flavour), "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES")
-    )
+    make_tools_user(server, tools_privileges(server.kind.flavour))
     text = (CONF + MASTERS).format(
         folder=folder, port=server.port, pid=server.directory / "pid", tools=TOOLS, agent=agent,
         script=server.directory / "rc",

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from mmm.clock import clock
 from mmm.config.model import LogFile
+from mmm.process.beside import Beside
 from mmm.process.log_queue import queued
 from mmm.process.manager import started_by
 from mmm.process.restart import Policy
@@ -133,6 +134,6 @@ sys.exit(
             manager=started_by(),
         ),
         worker,
-        ward,
+        Beside(ward),
     )
 )

@@ -1,5 +1,6 @@
 """A new writer gets what a slave has and it lacks before it takes writes; real servers, one master dead."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -13,16 +14,17 @@ from mmm.agent.act.workplace import Workplace
 from mmm.agent.decide.steps import CatchUp, OwnSource
 from mmm.gtid.transactions import surplus
 from mmm.mysql.server.accounts import grants
-from mmm.mysql.server.await_applied import Caught
+from mmm.mysql.server.await_applied import Caught, wait_for_source
 from mmm.mysql.server.borrowed_source import borrow_source
 from mmm.mysql.server.detach import stop_receiving
 from mmm.mysql.server.follow import Followed, follow
-from mmm.mysql.server.replication import executed, replica_status
+from mmm.mysql.server.replication import BinlogPosition, executed, received_in, replica_status
+from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.errors import MysqlError
 from mmm.wire.caught_up import Cause
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.test_mysql_servers import LONG, caught, replicate
-from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent, insert, rows_of, source
+from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent, insert, on_servers, rows_of, source
 from tests.unit.worlds import WRITER, cluster
 
 pytestmark = pytest.mark.mysql
@@ -36,15 +38,8 @@ class Four:
     lifetime: Callable[[], int] = lambda: 0
 
     def __post_init__(self) -> None:
-        conf = cluster(slaves=2)
-        hosts = {
-            name: replace(
-                host, ip="127.0.0.1", mysql_port=server.port, agent_user=AGENT.user, agent_password=AGENT.password,
-                replication_user=REPLICATION.user, replication_password=REPLICATION.password,
-            )
-            for (name, host), server in zip(conf.hosts.items(), self.servers, strict=True)
-        }  # fmt: skip
-        self.at = Workplace(replace(conf, this="db2", hosts=hosts, sync_timeout=LONG))
+        conf = on_servers(cluster(slaves=2), self.servers)
+        self.at = Workplace(replace(conf, this="db2", sync_timeout=LONG))
         self.step = CatchUpStep(self.at, lambda _: self.lifetime())
         self.session = ServerSession(self.servers[1].address(AGENT.user, AGENT.password))
 
@@ -72,14 +67,42 @@ def four(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         for replica in (two, three, last):
             assert caught(replica, one) is Caught.REACHED
         for replica in (two, last):
-            with agent(replica) as here:
-                assert stop_receiving(here)
+            cut_off(replica)
         insert(one, "a", "b", "c")
         assert caught(three, one) is Caught.REACHED
         one.kill()
         yield Four((one, two, three, last))
     finally:
         servers.stop()
+
+
+def cut_off(replica: Server) -> None:
+    """Have a replica receive nothing more; a busy machine may need more than the time of one attempt."""
+    stopped = False
+    while not stopped:
+        with agent(replica) as here:
+            stopped = stop_receiving(here)
+
+
+def gives_up(monkeypatch: pytest.MonkeyPatch, when: Callable[[], object]) -> None:
+    """Have the step's time be over once that is so, while it waits for what the other server has."""
+
+    def wait(server: Connection, target: BinlogPosition, _: float, between: Callable[[], object]) -> Caught:
+        while not when():
+            time.sleep(0.02)
+        return wait_for_source(server, target, 0.0, between)
+
+    monkeypatch.setattr(f"{CatchUpStep.__module__}.wait_for_source", wait)
+
+
+def has_received(server: Server, other: Server) -> bool:
+    """Tell whether a server has received or applied all that the other one has."""
+    with agent(server) as here, agent(other) as there:
+        has, status, wanted = executed(here), replica_status(here), executed(there)
+    assert has is not None
+    assert status is not None
+    assert wanted is not None
+    return surplus(wanted, received_in(has, status)) is None
 
 
 def is_detached(server: Server, origin: Server) -> bool:
@@ -122,12 +145,12 @@ def test_a_lease_that_ends_meanwhile_ends_it_with_the_own_source_back(four: Four
     assert is_detached(two, one)
 
 
-def test_what_is_not_applied_in_time_is_named(four: Four) -> None:
+def test_what_is_not_applied_in_time_is_named(four: Four, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two, three, _ = four.servers
     flavour = two.kind.flavour
     begins = flavour.change_source.replace("%s", "''")
     two.run(flavour.stop_replica, f"{begins} {flavour.option_prefix}DELAY=3600")
-    four.at.conf = replace(four.at.conf, sync_timeout=1.5)
+    gives_up(monkeypatch, lambda: has_received(two, three))
     four.catch_up("db3")
     (got,) = four.step.done
     assert (got.count, got.left, got.cause) == (0, 3, Cause.LATE)
@@ -141,19 +164,27 @@ def test_what_is_not_applied_in_time_is_named(four: Four) -> None:
     assert is_detached(two, one)
 
 
-def test_nobody_writes_before_replication_from_the_slave_has_stopped(four: Four) -> None:
+def test_nobody_writes_before_replication_from_the_slave_has_stopped(
+    four: Four, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What came of it later would come among newer transactions."""
     one, two, _, _ = four.servers
-    four.at.conf = replace(four.at.conf, sync_timeout=1.0)
     four.at.keep |= {"root"}
-    with two.client() as locker, locker.cursor() as cursor:
+    with two.client() as locker, locker.cursor() as cursor, monkeypatch.context() as patched:
         cursor.execute("LOCK TABLES shop.orders READ")
+        gives_up(patched, lambda: is_blocked(two))
         with pytest.raises((StepError, MysqlError)):  # MariaDB may answer nothing while it stops
             four.catch_up("db3")
-    four.at.conf = replace(four.at.conf, sync_timeout=LONG)
     four.catch_up("db3")  # the same order again
     assert rows_of(two) == ["a", "b", "before", "c"]
     assert is_detached(two, one)
+
+
+def is_blocked(server: Server) -> bool:
+    """Tell whether something waits for a table there."""
+    waits = "SELECT 1 AS one FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table%lock'"
+    with agent(server) as here:
+        return bool(here.query(waits))
 
 
 def test_what_was_written_on_a_slave_does_not_come_along(four: Four) -> None:

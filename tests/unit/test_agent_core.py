@@ -21,8 +21,10 @@ from mmm.agent.decide.actions import (
     How,
     LeaseOver,
     Order,
+    Outdone,
     Prepared,
     Renew,
+    SayAgain,
     Unbind,
 )
 from mmm.agent.decide.core import Core, Site, Step
@@ -35,8 +37,8 @@ from mmm.agent.decide.steps import AllowWrites, Bind
 from mmm.config.model import Vip
 from mmm.lease.rules import Grant
 from mmm.wire.promises import AskedPromise
-from mmm.wire.status import Status
-from mmm.wire.why import LEASE_OVER, SUPERSEDED
+from mmm.wire.status import PROBE_STOP, Status
+from mmm.wire.why import LEASE_OVER, NO_PROMISE, SUPERSEDED, TAKEN
 from tests.simulation.agent import next_look
 
 NOW = 1000.0
@@ -294,10 +296,81 @@ def test_nothing_is_begun_by_an_agent_that_ends() -> None:
 
 def test_a_promise_binds_and_is_refused_where_the_monitor_says_that_another_has_the_role() -> None:
     core, why = lease_watch.promise(idle(), AskedPromise("db2", 10.0, "t"), NOW)
-    assert (why, core.held.bound(NOW)) == ("", True)
-    assert "no other host" in lease_watch.promise(idle(), AskedPromise("db9", 10.0), NOW)[1]
-    assert "holds the role" in lease_watch.promise(writer(), AskedPromise("db2", 10.0), NOW + 6)[1]
-    assert "the active master is db1" in lease_watch.promise(writer(), AskedPromise("db2", 10.0), NOW + 1)[1]
+    assert (why, core.held.bound(NOW)) == (None, True)
+    assert refused(idle(), "db9", NOW) == (NO_PROMISE, "db9 is no other host of role writer")
+    assert refused(writer(), "db2", NOW + 6) == (TAKEN, "this host holds the role itself")
+    assert refused(writer(), "db2", NOW + 1)[0] == TAKEN, "the monitor has said so just now"
+
+
+def refused(core: Core, holder: str, now: float) -> tuple[str, str]:
+    """Return the code and the words by which a promise is refused."""
+    _, why = lease_watch.promise(core, AskedPromise(holder, 10.0), now)
+    assert why is not None
+    return why.code, why.text
+
+
+def contested(core: Core, now: float) -> Core:
+    """Return the state once another MAC has claimed the VIP and others were asked for that."""
+    core, asks = lease_watch.claimed(core, WRITER.ip, now)
+    assert asks
+    core, actions = look(core, now)
+    assert actions == (AskPromises(now, core.held.token(now), ("db2",)),)
+    return core
+
+
+@pytest.mark.parametrize("length", [10.0, inf])
+def test_who_hears_that_another_has_the_role_gives_it_up_at_once_whatever_is_left_of_its_lease(
+    length: float,
+) -> None:
+    asked = NOW + 1.0
+    core = contested(writer(grant=Grant(length, NOW)), asked)
+    core, actions = lease_watch.outdone(core, asked, "db2, which answers", asked + 0.1)
+    assert [type(each) for each in actions] == [Outdone, Deny, EndAnnouncing, Unbind]
+    assert not core.held.lease.holds(asked + 0.1)
+    core = lease_watch.unbound(lease_watch.denied(core, "", asked + 0.2)[0], asked + 0.2)[0]
+    old, new = (decide.ordered(core, order(WRITER, token=asked + by), asked + 0.3)[1] for by in (-0.1, 0.2))
+    assert isinstance(old[0], Answer), "it was sent before the other host had the role, and lay in a buffer"
+    assert any(isinstance(each, Change) for each in new), "the monitor has decided meanwhile"
+    assert lease_watch.promise(core, AskedPromise("db2", 10.0), asked + 0.3)[1] is None, "it believes it"
+
+
+def test_a_stranger_that_claims_the_vip_is_answered_once_the_others_have_promised() -> None:
+    core = contested(writer(length=10.0, grant=Grant(10.0, NOW)), NOW + 1.0)
+    assert lease_watch.claimed(core, WRITER.ip, NOW + 1.5) == (core, True), "it was asked about just now"
+    core, actions = lease_watch.promised(core, NOW + 1.0, NOW + 1.1)
+    assert SayAgain((WRITER,)) in actions
+    assert core.held.left(NOW + 1.0) == 10.0
+    assert not lease_watch.is_due(core, NOW + 1.2)
+
+
+def test_a_claim_that_nobody_knows_about_is_answered_and_asked_about_again() -> None:
+    core = contested(writer(length=10.0, grant=Grant(10.0, NOW)), NOW + 1.0)
+    core, actions = lease_watch.not_promised(core, NOW + 1.0, NOW + 1.5)
+    assert actions == (SayAgain((WRITER,)),)
+    assert core.held.lease.holds(NOW + 1.5)
+    core, actions = look(core, NOW + 2.5)
+    assert [type(each) for each in actions] == [AskPromises]
+
+
+def test_who_has_just_taken_the_role_from_a_silent_host_is_sure_of_it() -> None:
+    taken = Order(1, Status("ONLINE", (WRITER,), "db1", probe=PROBE_STOP), Grant(10.0, NOW))
+    core, _ = decide.ordered(idle(), taken, NOW)
+    core = lease_watch.changed(core, DONE, NOW)[0]
+    assert lease_watch.claimed(core, WRITER.ip, NOW + 1.0) == (core, False)
+    assert lease_watch.asked_by_rival(core, NOW + 1.0) is core
+    assert lease_watch.stood(core, 5.0, NOW + 1.0) is not None, "but for its own clocks"
+
+
+def test_only_a_writer_with_a_lease_asks_when_its_clocks_or_another_host_contradict_it() -> None:
+    core = writer(length=10.0, grant=Grant(10.0, NOW))
+    assert lease_watch.claimed(core, READER.ip, NOW + 1.0) == (core, False)
+    assert lease_watch.stood(core, 0.01, NOW + 1.0) is None
+    for nobody in (idle(), writer(grant=None), core):
+        assert lease_watch.stood(nobody, -3600.0, NOW + 11.0) is None
+        assert lease_watch.claimed(nobody, WRITER.ip, NOW + 11.0) == (nobody, False)
+    waits = lease_watch.asked_by_rival(core, NOW + 1.0)
+    assert look(waits, NOW + 1.0)[1] == (), "the other one is the first to give up"
+    assert any(isinstance(each, AskPromises) for each in look(waits, NOW + 1.5)[1])
 
 
 @pytest.mark.parametrize("length", [1.0, 3.0, 10.0, 60.0])

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from mmm.agent.act import shell
 from mmm.agent.decide.obedience import believes
-from mmm.lease.rules import NEVER
+from mmm.lease.rules import NEVER, margin
 from mmm.wire.agent import PROMISE, RELEASE, decode_reply
 from mmm.wire.lead import CONF
+from mmm.wire.promises import left_in
 from mmm.wire.status import is_without
-from mmm.wire.why import LEASE_OVER
+from mmm.wire.why import LEASE_OVER, PROMISED
 from tests.unit.agents import LIMIT, MONITOR, READER, ROLE, WRITER, running
 
 
@@ -107,6 +109,27 @@ async def test_a_lease_is_kept_for_a_vip_that_is_bound_whatever_failed(
         assert rig.machine.writable
 
 
+@pytest.mark.parametrize(
+    "sign", ["another MAC claims the VIP", "the wall clock has gone on without the other one"]
+)
+async def test_a_host_that_was_paused_asks_and_gives_up_what_another_host_has_taken_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(tmp_path, monkeypatch, promises=True) as rig:
+        await rig.agent.take_stock()
+        assert (await rig.order(ROLE, length=600)).ok
+        rig.machine.refuses_promises = True
+        if sign.startswith("another"):
+            assert rig.agent.claimed(WRITER)
+        else:
+            monkeypatch.setattr(shell, "wall_ahead", lambda: 1e9)
+        assert await rig.machine.fenced()
+        assert not rig.machine.writable
+        assert rig.machine.addresses == set()
+        assert rig.until == NEVER
+    assert "another host has it: db2, which answers 'ERROR: this host holds the role itself'" in caplog.text
+
+
 async def test_who_gives_the_role_up_gives_back_what_it_was_promised_before_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +160,19 @@ async def test_a_promise_is_for_a_host_of_the_role_and_no_longer_than_a_lease(
 ) -> None:
     async with running(tmp_path, monkeypatch) as rig:
         assert decode_reply(await rig.agent.answer(line.encode(), MONITOR)).ok is ok
+
+
+async def test_who_refuses_the_role_for_a_promise_says_for_how_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        assert decode_reply(await rig.agent.answer(b"PROMISE|1|db1|db2|1|other.7", MONITOR)).ok
+        refused = await rig.order(ROLE)
+        assert refused.why == PROMISED
+        left = left_in(refused)
+        assert left is not None
+        assert 0 < left <= 1 + margin(1)
+        assert left_in(await rig.order("")) is None
 
 
 @pytest.mark.parametrize(

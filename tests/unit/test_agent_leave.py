@@ -67,6 +67,21 @@ async def test_one_whose_machine_goes_down_leaves_nothing_for_good_where_no_moni
     assert rig.machine.addresses == {WRITER, READER}
 
 
+async def test_one_that_holds_a_role_without_an_address_gives_it_up_for_nobody_would_tell_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch, via="health") as rig:
+        assert (await rig.order(f"{ROLE},reader({READER})", length=600)).ok
+        leaving = asyncio.create_task(rig.agent.leave())
+        await said(rig, is_halting)
+        leaving.cancel()
+        monkeypatch.setattr(lease_watch, "HEARTBEAT", -0.9)
+        async with asyncio.timeout(LIMIT):
+            await rig.agent.leave()  # no monitor is heard
+    assert not rig.machine.writable
+    assert rig.machine.addresses == {READER}
+
+
 def test_it_waits_for_a_heartbeat_and_no_longer_than_its_lease_lasts() -> None:
     held = writer(length=10.0)
     assert patience(held, NOW) == 1.0 + 10.0 / 4

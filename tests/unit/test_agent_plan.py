@@ -231,7 +231,7 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
         MASTER, replace(ALONE, probe=PROBE_STOP), seen(), NOTHING,
         (
             Sync(lost=True), StopReceiving(finish=True), Probe(WRITER, stop=True), AllowWrites(WRITER),
-            Bind(WRITER), Detach(),
+            Bind(WRITER, insist=True), Detach(),
         ),
     ),
     (
@@ -239,7 +239,7 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
         MASTER, replace(ALONE, probe=PROBE_STOP, salvage="db2"), seen(), NOTHING,
         (
             Sync(lost=True), StopReceiving(finish=True), Salvage("db2", WRITER), Probe(WRITER, stop=True),
-            AllowWrites(WRITER), Bind(WRITER), Detach(),
+            AllowWrites(WRITER), Bind(WRITER, insist=True), Detach(),
         ),
     ),
     (
@@ -273,7 +273,7 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
         MASTER, replace(ALONE, catch_up=("db3",), probe=PROBE_STOP), seen(), NOTHING,
         (
             Sync(lost=True), StopReceiving(finish=True), CatchUp(("db3",), WRITER), Probe(WRITER, stop=True),
-            AllowWrites(WRITER), Bind(WRITER), Detach(),
+            AllowWrites(WRITER), Bind(WRITER, insist=True), Detach(),
         ),
     ),
     (
@@ -354,6 +354,13 @@ def test_a_writer_role_that_was_not_taken_over_completely_is_synced_at_the_next_
 
 
 REBUILD = Job("rejoin", "db3", "catch_up")
+
+
+def test_a_role_without_an_address_is_not_asked_for_on_the_wire() -> None:
+    unsure = replace(ALONE, probe=PROBE_STOP)
+    assert any(isinstance(step, Probe) for step in plan(unsure, seen(), MASTER, NOTHING).steps)
+    told = replace(MASTER, on_wire=False)
+    assert not any(isinstance(step, Probe) for step in plan(unsure, seen(), told, NOTHING).steps)
 
 
 @pytest.mark.parametrize("job", [REBUILD, replace(REBUILD, broken_off=True)])

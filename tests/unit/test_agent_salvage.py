@@ -17,7 +17,7 @@ from mmm.agent.act.workplace import Workplace
 from mmm.agent.decide.steps import Salvage as Step
 from mmm.config.model import Vip
 from mmm.mysql.server.log_home import LogHome
-from mmm.network.line_server import Peer
+from mmm.network.listener import Peer
 from mmm.wire.agent import Reply, decode_reply, encode_request
 from mmm.wire.binlog import HAS_ROLE, NO_LOG, PURGED, WRONG_SERVER, Asked, ask_binlog, piece
 from mmm.wire.lead import AUTH

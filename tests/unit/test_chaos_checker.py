@@ -7,9 +7,11 @@ from pathlib import Path
 from mmm.monitor.world.loss import LossCode
 from mmm.proving.announced import Announced
 from mmm.proving.chaos.checker import (
+    GUARDED,
     NOTICED,
     RETURN,
     SLACK,
+    Overlap,
     Verdict,
     judge,
 )
@@ -19,6 +21,7 @@ from mmm.proving.chaos.history import (
     Held,
     History,
     Kept,
+    Led,
     Look,
     Row,
     Said,
@@ -26,6 +29,7 @@ from mmm.proving.chaos.history import (
     read,
     write,
 )
+from mmm.proving.chaos.leaders import leaderless
 from mmm.proving.chaos.report import report
 from mmm.proving.outcomes import ACKNOWLEDGED, REFUSED, UNKNOWN
 
@@ -131,6 +135,25 @@ def test_a_row_acknowledged_by_a_host_without_the_vip_is_a_stray() -> None:
     assert only(verdict, "strays")
     assert verdict.strays == [late]
     assert judge(with_rows(alone, replace(late, sent=12 + SLACK - 0.1))).clean
+
+
+def test_a_row_of_a_host_that_is_not_fenced_by_its_guard_is_a_stray() -> None:
+    """Without an address the last guard comes somewhat later than a kernel."""
+    leased = replace(with_rows(RIGHT, *rows("db1", "db1", 12, 13)), about={**RIGHT.about, "bound": False})
+    assert judge(leased).clean
+    late = rows("db1", "db1", 12, 13.8)
+    verdict = judge(with_rows(replace(leased, rows=RIGHT.rows), *late))
+    assert verdict.strays == [row for row in late if row.sent > 12 + GUARDED]
+    assert "by a host without the role" in report(leased, verdict)
+
+
+def test_two_hosts_that_call_themselves_the_writer_are_found_though_nobody_writes() -> None:
+    answered = (Held("db1", 0, 14.2), Held("db2", 14.0, 20))
+    verdict = judge(replace(RIGHT, about={**RIGHT.about, "bound": False}, answered=answered))
+    assert only(verdict, "two_holders")
+    assert verdict.two_holders == [Overlap(("db1", "db2"), 14.0, 14.2)]
+    once = (Held("db1", 0, 14.2), Held("db2", 14.1, 14.1), Held("db2", 14.3, 20))
+    assert judge(replace(RIGHT, answered=once)).clean  # an answer that was long under way
 
 
 def test_a_vip_that_is_bound_twice_is_found_though_nobody_writes() -> None:
@@ -276,3 +299,33 @@ def test_with_auto_rejoin_what_is_lost_is_in_a_saved_file_and_nowhere_else_and_n
         assert not verdict.clean
         assert words in report(bad, verdict)
     assert not judge(replace(lost, about=RIGHT.about)).not_kept, "else an admin decides"
+
+
+def led(*struck: Struck, until: float = 60.0, again: float = 0.0) -> History:
+    """Return a run of a minute in which one monitor leads `until` a moment, and another from `again` on."""
+    about = {"monitors": ["mon1", "mon2"], "voters": ["db1", "db2", "db3"], "takes": 5.0}
+    who = (Led("mon1", 0.0, until), Led("mon2", again, 60.0)) if again else (Led("mon1", 0.0, until),)
+    return History({"monitors": about, "began": 0.0, "seconds": 60.0}, "db1", led=who, struck=struck)
+
+
+def test_time_without_a_leader_counts_while_a_monitor_reaches_most_voters() -> None:
+    killed = Struck("kill-monitor", "mon1", 10.0, 30.0)
+    (gap,) = leaderless(led(killed, until=10.0, again=14.0))
+    assert (gap.could, gap.longest, gap.causes) == (4.0, 4.0, ("kill-monitor mon1 for 20.0 s",))
+    agents = (Struck("kill-agent", "db1", 5.0, 16.0), Struck("cut", "db3", 11.0, 20.0))
+    (gap,) = leaderless(led(killed, *agents, until=10.0, again=22.0))
+    assert (gap.could, gap.longest) == (7.0, 6.0)
+    off = (Struck("power-off", "db3", 5.0, 40.0), Struck("cut-in", "db1", 12.0, 40.0))
+    (gap,) = leaderless(led(killed, *off, until=10.0, again=22.0))
+    assert gap.could == 2.0, "a voter that is switched off has no vote"
+    assert leaderless(led()) == []
+    assert leaderless(RIGHT) == []
+
+
+def test_a_leader_that_comes_later_than_the_rules_allow_is_told_with_what_was_broken() -> None:
+    late = led(Struck("cut-monitor", "mon1", 10.0, 30.0), until=10.0, again=19.0)
+    told = report(late, judge(late))
+    assert "9.0 s without a monitor that leads, in 1 gaps; in 9.0 s of them one could" in told
+    assert "at 10.0 s: 9.0 s, in 9.0 s on end a monitor could lead: cut-monitor mon1 for 20.0 s" in told
+    (end,) = leaderless(led(until=40.0))
+    assert end.longest == 20.0, "nothing was broken, and nobody led at the end"

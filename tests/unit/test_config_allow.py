@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmm.config.allow import allowed, sentence
+from mmm.config.allow import allowed, health_allowed, health_sentence, sentence
 from mmm.config.load import (
     ConfError,
     Memory,
@@ -103,3 +103,31 @@ def test_networks_of_both_families_may_be_named() -> None:
 def test_what_is_no_network_is_an_error(text: str, said: str) -> None:
     with pytest.raises(ConfError, match=said):
         agent(f"allow_from {text}")
+
+
+def test_health_is_told_to_load_balancers_which_may_give_no_orders() -> None:
+    port = "<host default>\nhealth_port 9991\n</host>"
+    cluster = agent("allow_from 10.0.0.9", "health_from 192.0.2.0/24", port)
+    assert all(health_allowed(cluster).admits(ip) for ip in ("10.0.0.4", "10.0.0.9", "192.0.2.7"))
+    assert not health_allowed(cluster).admits("192.0.3.7")
+    assert not allowed(cluster).admits("192.0.2.7")
+    assert health_sentence(cluster) == (
+        "health port 9991: answers 10.0.0.4, 10.0.0.5, 10.0.0.9, 192.0.2.0/24, and this host itself"
+    )
+    alone = agent("health_from 192.0.2.7", port)
+    assert allowed(alone).admits("198.51.100.1")
+    assert not health_allowed(alone).admits("198.51.100.1")
+    assert health_allowed(agent(port)).admits("198.51.100.1")
+    assert health_sentence(agent("allow_from 10.0.0.9")) == ""
+
+
+@pytest.mark.parametrize("port", [9989, 3306])
+def test_a_health_port_that_is_taken_is_an_error(port: int) -> None:
+    with pytest.raises(ConfError, match=f"health_port {port}, which is its (agent|mysql)_port"):
+        agent(f"<host default>\nhealth_port {port}\n</host>")
+
+
+def test_health_from_without_a_health_port_has_no_effect() -> None:
+    assert ["health_from has no effect" in str(each) for each in agent("health_from 192.0.2.7").warnings] == [
+        True
+    ]

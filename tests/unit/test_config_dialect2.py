@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from mmm.config import sentences
-from mmm.config.effective import HIDDEN
 from mmm.config.load import (
     Cluster,
     ConfError,
@@ -16,6 +15,7 @@ from mmm.config.load import (
     effective,
     read,
 )
+from mmm.config.shown import HIDDEN
 from mmm.config.tree import Fault
 
 COMMON = """\

@@ -20,7 +20,8 @@ from mmm.lease.lead import Lead
 from mmm.monitor.act.admission import KEPT, Admission
 from mmm.network import privileged_port, socket_table
 from mmm.network.agent_port import AgentPort, UnsignedError
-from mmm.network.line_server import Limits, LineServer, Peer
+from mmm.network.line_server import Limits, LineServer
+from mmm.network.listener import Peer
 from mmm.network.root import is_root
 from mmm.wire import agent as wire
 from mmm.wire import promises, signature

@@ -48,6 +48,8 @@ PYTHON = f"""\
 case "$*" in *" install "*) ;; *) exit 0 ;; esac
 for name in {" ".join(PROGRAMS)}; do
     printf '#!/bin/sh\\necho "'$name' 3.0.0"\\n' >/opt/mysql-mmm/bin/$name
+    # There it is which backup to restore, as in MMM 1.x.
+    [ $name != mmm_restore ] || echo '[ "$1" != --version ]' >>/opt/mysql-mmm/bin/$name
     chmod 755 /opt/mysql-mmm/bin/$name
 done
 """

@@ -9,7 +9,8 @@ import pytest
 
 from mmm.config.agreement import alike, differing, digests
 from mmm.config.load import Cluster, Memory, check, read
-from mmm.doctor import report
+from mmm.config.model import Monitor
+from mmm.doctor import command, report
 from mmm.doctor.codes import CODES, Level
 from mmm.doctor.look import (
     HostLook,
@@ -26,6 +27,7 @@ from mmm.doctor.look import (
 )
 from mmm.doctor.machine import room, written_by
 from mmm.doctor.rules import TOPICS, Finding, Picture, examine, status, would_fail
+from mmm.network import own
 from pages.doctor import page
 from tests.unit.test_config_dialect2 import COMMON, MONITOR
 
@@ -154,6 +156,7 @@ LOST = "Access denied for user 'x' (1045)"
                 ),
             ),
         ),
+        ("health_port_silent", "db3", changed("db3", lambda old: replace(old, health="Connection refused"))),
         ("no_tools_programs", "db3", changed("db3", lambda old: replace(old, no_programs=("zstd",)))),
         (
             "conf_differs",
@@ -413,3 +416,20 @@ def test_json_has_code_level_host_and_what_to_do() -> None:
         "fields": {},
     }
     assert report.text([Finding("no_ping", "db2")]).startswith("WARNING  db2  no_ping: does not answer ping")
+
+
+@pytest.mark.parametrize(("here", "asked"), [("10.0.0.8", "10.0.0.8"), ("10.0.0.9", "")])
+def test_of_several_monitors_that_of_this_machine_is_asked(
+    monkeypatch: pytest.MonkeyPatch, here: str, asked: str
+) -> None:
+    several = "monitors 10.0.0.6, 10.0.0.8\n" + COMMON + MONITOR.replace("    ip 127.0.0.1\n", "")
+    seen: list[str] = []
+
+    def looked(_: Cluster, monitor: Monitor) -> Picture:
+        seen.append(monitor.ip)
+        return picture()
+
+    monkeypatch.setattr(own, "own_addresses", lambda: {here: "eth0"})
+    monkeypatch.setattr(command, "look_at_cluster", looked)
+    command.of_conf(conf(several))
+    assert seen == [asked]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.gtid.mariadb import Gtid, History, missing, newest_everywhere, parse, surplus, text
+from mmm.gtid.mariadb import Gtid, History, goes_on_behind, missing, newest_everywhere, parse, surplus, text
 
 
 def history(applied: str = "", logged: str = "") -> History:
@@ -107,6 +107,22 @@ def test_what_is_not_here_yet(here: History, wanted: str, left: str) -> None:
 
 def test_the_newest_of_each_domain_is_the_place_to_go_on_from() -> None:
     assert text(newest_everywhere(history("0-2-50,3-2-1", "0-1-100,0-2-50"))) == "0-1-100,3-2-1"
+
+
+@pytest.mark.parametrize(
+    ("logged", "place"),
+    [
+        ("0-1-4,0-2-6", "0-2-6"),
+        ("0-2-6,0-1-4", "0-1-4"),  # the source took over 0-1-4 behind its own
+        ("0-2-6,0-1-5", "0-2-6"),  # it has more of server 1: where that stands its log alone tells
+        ("0-1-4", "0-2-6"),  # it was set up from a backup, and has logged less
+    ],
+)
+def test_a_replica_goes_on_behind_the_last_in_the_log_where_it_has_all_of_that(
+    logged: str, place: str
+) -> None:
+    found = goes_on_behind(history("0-2-6", "0-1-4,0-2-6"), history("", logged))
+    assert text(found) == place
 
 
 def test_numbers_that_no_server_has_are_no_ids() -> None:

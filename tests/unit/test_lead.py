@@ -15,7 +15,7 @@ from mmm.monitor.report.log_lines import between
 from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.orders import Order, Tell
 from mmm.monitor.world.world import Mode, World
-from mmm.network.line_server import Peer
+from mmm.network.listener import Peer
 from mmm.wire import agent as wire
 from mmm.wire.lead import FREE, OTHER_MONITOR, follows_field, lead_of, signed_by, stranger_field
 from mmm.wire.status import Status, ordered_status, set_status

@@ -12,7 +12,8 @@ from contextlib import suppress
 import pytest
 
 from mmm.config.allow import Allowed
-from mmm.network.line_server import GarbageError, Limits, LineServer, Peer
+from mmm.network.line_server import GarbageError, Limits, LineServer
+from mmm.network.listener import Peer
 from tests.namespaces import ip, own_network
 
 IP = "127.0.0.1"

@@ -299,7 +299,20 @@ def test_a_job_that_is_broken_off_is_gone_on_with_once_and_again_after_flap_dura
     assert ordered(again, NOW + SHOWN_AFTER + FLAP) == ["db2"]
 
 
-def test_a_host_that_was_rebuilt_is_back_in_use_by_itself_and_may_be_rebuilt_the_next_time() -> None:
+def test_a_monitor_that_has_started_anew_takes_an_earlier_rebuild_of_a_host_in_use_for_one_that_helped() -> (
+    None
+):
+    started = diverged(state=State.ONLINE, online_since=NOW)
+    after = told(started, NOW + 1, ended=Ended("db2-1", "rejoin", "db3", Result.DONE))
+    apart = with_host(after, "db2", state=State.AWAITING_RECOVERY, since=NOW + 2)
+    assert ordered(apart, NOW + 2 + SETTLED) == ["db2"]
+
+
+@pytest.mark.parametrize("earlier", [0, 2])
+def test_a_host_that_was_rebuilt_is_back_in_use_by_itself_and_may_be_rebuilt_the_next_time(
+    earlier: int,
+) -> None:
+    """Also one that was in use at the very moment in which its agent told of the end."""
     done = told(begun(diverged(uptime=2000.0)), NOW + 5, ended=Ended("db2-1", "rejoin", "db3", Result.DONE))
     joined = with_host(done, "db2", transactions=replace(COMMON, seen=NOW + 6), uptime=2000.0)
     rule = rule_for(View(joined, "db2", NOW + 7))
@@ -307,7 +320,14 @@ def test_a_host_that_was_rebuilt_is_back_in_use_by_itself_and_may_be_rebuilt_the
     assert rule.name == "rebuilt"
     online = turn(joined, NOW + 7).world
     assert online.hosts["db2"].state is State.ONLINE
-    apart_again = with_host(online, "db2", state=State.AWAITING_RECOVERY, since=NOW + 10, transactions=MORE)
+    apart_again = with_host(
+        online,
+        "db2",
+        online_since=NOW + 7 - earlier,
+        state=State.AWAITING_RECOVERY,
+        since=NOW + 10,
+        transactions=MORE,
+    )
     assert ordered(
         with_host(apart_again, "db2", reference=Reference("db1", COMMON), lost=True), NOW + 30
     ) == ["db2"]

@@ -1,4 +1,4 @@
-"""A replica that tries to connect to its source (rule 10.6)."""
+"""A replica that tries to connect to its source (rule 10.6), or is told to follow another one."""
 
 import pytest
 
@@ -8,12 +8,15 @@ from mmm.monitor.world.check_results import Link, Look, Replica, ReplicaChecked,
 from mmm.monitor.world.checks import CheckStatus, Finding, Outcome
 from mmm.monitor.world.events import Network
 from mmm.monitor.world.host import State
+from mmm.monitor.world.link import ErrorReply, Ordered
 from mmm.monitor.world.world import World
+from mmm.wire.status import Status
 from tests.unit.worlds import (
     NOW,
     checks,
     cluster,
     finds,
+    with_agent,
     with_host,
     world,
 )
@@ -22,6 +25,12 @@ SOURCE = "10.0.0.1"
 LOOK = Look(Replica(SOURCE, uses_gtid=True, link=Link.CONNECTING))
 CONNECTING = ReplicaChecked(
     "db3", "rep_threads", Finding("connecting", {"source": SOURCE, "error": "denied"}), LOOK
+)
+STOPPED = ReplicaChecked(
+    "db3",
+    "rep_threads",
+    Finding("threads_stopped", {"stopped": (("IO", ""), ("SQL", ""))}, Outcome.ERROR),
+    Look(Replica(SOURCE, uses_gtid=True)),
 )
 CONNECTED = ReplicaChecked("db3", "rep_threads", finds(Outcome.OK), Look(Replica(SOURCE, uses_gtid=True)))
 NULL = ReplicaChecked("db3", "rep_backlog", finds(Outcome.UNKNOWN, "Backlog is null"), LOOK)
@@ -96,6 +105,31 @@ def test_an_unknown_lag_leaves_the_trap_as_it_is_unless_its_source_has_failed() 
     gone = seen(source_fails(behind, mysql=NOW), 1.0, result=NULL).hosts["db3"].checks["rep_backlog"]
     assert not gone.failed
     assert gone.changed == NOW + 1.0
+
+
+def told_to_follow(before: World, master: str) -> World:
+    return with_agent(before, "db3", in_flight=Ordered(Status("ONLINE", (), master), NOW))
+
+
+def test_threads_that_its_agent_has_stopped_to_follow_another_master_are_no_failure() -> None:
+    moved = seen(told_to_follow(world(), "db2"), 0.0, 10.0, 20.0, result=STOPPED)
+    assert threads(moved).error_since is None
+    obeyed = with_agent(moved, "db3", in_flight=None, told=Status("ONLINE", (), "db2"))
+    assert threads(seen(obeyed, 21.0, result=STOPPED)).error_since == NOW + 21.0
+    assert threads(seen(obeyed, 21.0, 31.0, result=STOPPED)).failed
+
+
+def test_two_moves_with_a_look_in_each_are_no_failure_though_none_saw_the_threads_run_in_between() -> None:
+    after = seen(told_to_follow(world(), "db2"), 0.0, result=STOPPED)
+    after = with_agent(after, "db3", told=Status("ONLINE", (), "db2"))
+    assert not threads(seen(told_to_follow(after, "db1"), 10.0, result=STOPPED)).failed
+
+
+def test_neither_a_heartbeat_nor_an_order_that_could_not_be_obeyed_excuses_stopped_threads() -> None:
+    heartbeat = seen(told_to_follow(world(), "db1"), 0.0, 10.0, result=STOPPED)
+    assert threads(heartbeat).failed
+    refused = with_agent(told_to_follow(world(), "db2"), "db3", failure=ErrorReply("ERROR: no", None))
+    assert threads(seen(refused, 0.0, 10.0, result=STOPPED)).failed
 
 
 @pytest.mark.parametrize(

@@ -50,12 +50,18 @@ def mariadb(logged: str, applied: str = "") -> History:
 
 
 def read(
-    before: World, name: str, executed: Executed | None, origin: str, at: float, source: str | None = None
+    before: World,
+    name: str,
+    executed: Executed | None,
+    origin: str,
+    at: float,
+    source: str | None = None,
+    received: Executed | None = None,
 ) -> World:
     """Let a replication check of the host end, which replicates from its peer."""
     peer = {"db1": "10.0.0.2", "db2": "10.0.0.1"}.get(name, "10.0.0.1")
     ip = peer if source is None else source
-    has = Transactions(at, origin, executed, source_ip=ip, source_port=PORT if ip else 0)
+    has = Transactions(at, origin, executed, source_ip=ip, source_port=PORT if ip else 0, received=received)
     return apply(before, ReplicaChecked(name, "rep_threads", finds(Outcome.OK), Look(None, has)), at)
 
 
@@ -108,6 +114,22 @@ def test_what_the_new_master_takes_in_later_makes_nothing_better(
     after = read(after, "db2", has, origins[1], NOW + 22)
     after = read(after, "db1", has, origins[0], NOW + 23)
     assert state(judge(after, NOW + 24)[0]) is AWAITING
+
+
+def test_what_the_active_master_has_received_and_cannot_apply_it_does_not_have() -> None:
+    """db1, which was never the writer, has written a row that db2's replication stops at.
+
+    db2 has got its own later transactions back behind that; db1's number is below theirs.
+    """
+    has, received = mariadb("0-2-150", "0-2-100"), mariadb("", "0-2-150")
+    after = read(world({WRITER: "db2"}), "db2", has, "2", NOW, received=received)
+    after = back(enter(after, "db1", State.HARD_OFFLINE, because("host_failed", "mysql"), NOW + 1))
+    after = read(after, "db2", has, "2", NOW + 21, received=received)
+    extra = read(after, "db1", mariadb("0-1-101,0-2-150", "0-2-150"), "1", NOW + 22)
+    assert state(judge(extra, NOW + 999)[0]) is AWAITING
+    assert "host db1 has 1 transaction (0-1-101) that db2 lacked" in show(extra)
+    applied = read(extra, "db2", mariadb("0-1-101,0-2-150", "0-2-150"), "2", NOW + 23, received=received)
+    assert state(judge(applied, NOW + 999)[0]) is State.ONLINE
 
 
 def test_a_returning_master_without_more_comes_back_by_itself_also_when_it_has_caught_up() -> None:

@@ -17,7 +17,8 @@ from mmm.monitor.command.texts import Verdict
 from mmm.monitor.report import history
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.world.happened import Happened
-from mmm.network.line_server import Limits, LineServer, Peer, Stream
+from mmm.network.line_server import Limits, LineServer, Stream
+from mmm.network.listener import Peer
 from tests.status import fits
 from tests.unit.worlds import CLOCK
 

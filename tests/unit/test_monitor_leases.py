@@ -31,7 +31,7 @@ from mmm.monitor.world.orders import LookForVip, Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.lead import CONF as CONF_DIFFERS
 from mmm.wire.status import PROBE_STOP, LeaseOffer, Status
-from mmm.wire.why import LEASE_OVER, STALE
+from mmm.wire.why import LEASE_OVER, PROMISED, STALE
 from tests import commanding
 from tests.unit.worlds import (
     NOW,
@@ -128,6 +128,22 @@ def test_a_role_goes_elsewhere_when_the_lease_has_run_out_with_its_margin_and_no
     assert late.hosts["db1"].agent.may_hold == frozenset()
 
 
+def test_nobody_is_asked_on_the_wire_for_a_role_without_an_address_so_the_whole_margin_is_waited_for() -> (
+    None
+):
+    begun = NOW + 3.0
+    before = quiet()
+    role = replace(before.conf.roles["writer"], vip_via="health")
+    before = replace(before, conf=replace(before.conf, roles={**before.conf.roles, "writer": role}))
+    before, _ = take_turn(cut_off(before, "db1", begun), begun)
+    before = apply(before, Killed("db1", "no such program"), begun)
+    told = begun + LENGTH + margin(LENGTH)
+    early, _ = take_turn(before, told - 0.1)
+    assert leases.next_run_out(early, told - 0.1) == pytest.approx(told)
+    gone = with_host(early, "db1", checks=checks(mysql=begun))
+    assert leases.to_look_for(gone, "db1", told) is None
+
+
 @pytest.mark.parametrize("silent", [False, True])
 def test_the_log_of_a_host_is_asked_for_though_its_lease_ran_out_over_an_order(*, silent: bool) -> None:
     """So a frozen server may have it; a host that nothing reaches would only be waited for."""
@@ -157,6 +173,22 @@ def test_an_order_that_is_refused_for_its_token_is_repeated_at_once_with_the_new
     assert again.lease.token == "boot.2"
     twice = apply(after, replace(refusal, number=again.number, token="boot.3"), begun)
     assert twice.hosts["db2"].agent.refusal == "ERROR"
+
+
+def test_an_order_that_is_refused_for_a_promise_comes_again_the_moment_that_is_over() -> None:
+    """With a lease of a second the next heartbeat would be up to half a second later."""
+    begun, left = NOW + 30.0, LENGTH / leases.HEARTBEATS / 2
+    before, orders = take_turn(with_agent(quiet(), "db2", token=Token("boot.1", begun)), begun)
+    (order,) = (each for each in orders if each.host == "db2" and isinstance(each, Tell))
+    refusal = Answered(
+        "db2", order.number, Answer.ERROR, "ERROR", 1.0, "boot.2", why=PROMISED, promised_for=left
+    )
+    refused = apply(before, refusal, begun)
+    early, orders = take_turn(refused, begun + left - 0.01)
+    assert [each for each in orders if each.host == "db2"] == []
+    after, orders = take_turn(early, begun + left)
+    assert [each.host for each in orders if isinstance(each, Tell)].count("db2") == 1
+    assert after.hosts["db2"].agent.orders.again is None
 
 
 def test_an_order_whose_lease_was_over_before_it_was_done_is_repeated_at_once_with_a_young_token() -> None:

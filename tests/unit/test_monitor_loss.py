@@ -83,6 +83,13 @@ def test_two_looks_at_once_are_no_rate() -> None:
     )
 
 
+def test_a_writer_that_took_over_again_has_not_written_what_the_other_wrote_meanwhile() -> None:
+    """Its numbers go on from those of the other one, far above its own last one."""
+    before = seen(world(), "db1", replace(mariadb(NOW - 7, db1=50, db2=9000), origin="1"))
+    again = seen(before, "db1", replace(mariadb(NOW - 2, db1=9020, db2=9000), origin="1"))
+    assert again.hosts["db1"].progress.rates == (Pace(NOW - 2, 4.0, 5.0),)
+
+
 def writing() -> World:
     """Return a world in which db1 was seen to write 10 transactions a second, the last time 2 s before its end."""
     return seen(seen(world(), "db1", mariadb(NOW - 7, db1=50)), "db1", mariadb(NOW - 2, db1=100))

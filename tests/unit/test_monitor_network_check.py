@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -16,7 +15,7 @@ from mmm.monitor.world.checks import Finding, Outcome
 from mmm.monitor.world.events import Event, Network
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
-from tests.unit.worlds import world
+from tests.unit.worlds import cluster, world
 
 LONG_AGO = -1000.0
 
@@ -39,13 +38,11 @@ class Monitor:
     """A monitor's world, and what was posted."""
 
     def __init__(self, *, up: bool, heard: float = LONG_AGO) -> None:
-        self.world: World = world()
         self.posted: list[Event] = []
         self.wire = Wire(up=up)
-        monitor = self.world.conf.monitor
-        assert monitor is not None
-        self.conf = replace(monitor, ping_ips=("10.0.0.254",))
-        self.network = NetworkCheck(self.conf, self.wire, lambda: self.world, lambda: heard, self.post)
+        conf = cluster(ping_ips=("10.0.0.254",))
+        self.world: World = world(conf=conf)
+        self.network = NetworkCheck(self.wire, lambda: self.world, lambda: heard, self.post)
 
     def post(self, event: Event) -> None:
         self.posted.append(event)
@@ -85,9 +82,9 @@ class Silent(Checks):
 async def test_a_ping_without_an_answer_counts_only_where_the_network_works(*, up: bool) -> None:
     monitor, checks = Monitor(up=up), Silent()
     periodic = Periodic(
-        monitor.conf, None, checks, lambda: monitor.world, monitor.post, monitor.network.see  # type: ignore[arg-type]
+        None, checks, lambda: monitor.world, monitor.post, monitor.network.see  # type: ignore[arg-type]
     )  # fmt: skip
-    first, *others = periodic.all()
+    first, *others = periodic.of_host(monitor.world.conf.hosts["db1"])
     for other in others:
         other.close()
     task = asyncio.create_task(first)
@@ -96,3 +93,7 @@ async def test_a_ping_without_an_answer_counts_only_where_the_network_works(*, u
     network, *results = monitor.posted
     assert network == Network(up=up)
     assert [type(result) for result in results] == ([PingChecked] if up else [])
+    took = periodic.took("db1", "ping")
+    assert took is not None
+    assert 0 < took < 3600
+    assert periodic.took("db1", "mysql") is None, "none has ended"

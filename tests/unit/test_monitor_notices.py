@@ -28,6 +28,16 @@ def moved(target: str | None = None) -> Entry:
 LEFT = changed("db1", State.ONLINE, State.HARD_OFFLINE)
 WAITS = changed("db1", State.HARD_OFFLINE, State.AWAITING_RECOVERY, "back")
 BACK = changed("db1", State.AWAITING_RECOVERY, State.ONLINE, "calm")
+RAISED = history.entry(
+    5.0,
+    Happened("warned", {"warning": "disk_low", "host": "db1", "level": "WARNING", "said": "db1: 95 % full"}),
+)
+OVER = history.entry(
+    5.0,
+    Happened(
+        "warning_over", {"warning": "disk_low", "host": "db1", "level": "WARNING", "said": "db1: 95 % full"}
+    ),
+)
 OTHER = changed("db2", State.ONLINE, State.REPLICATION_FAIL, "replication_failed")
 
 
@@ -42,18 +52,19 @@ def told(notify: Notify, *news: tuple[Entry, float]) -> list[Entry]:
 @pytest.mark.parametrize(
     ("events", "wanted"),
     [
-        (("*",), [LEFT, WAITS, BACK, OTHER, moved()]),
+        (("*",), [LEFT, WAITS, BACK, OTHER, RAISED, moved()]),
         (("state",), [LEFT, WAITS, BACK, OTHER]),
         (("state.*OFFLINE", "moved"), [LEFT, moved()]),
         (("replication_failed",), [OTHER]),
         (("admin",), [moved()]),
+        (("warned.disk_*",), [RAISED]),
         (("nothing",), []),
     ],
     ids=str,
 )
 def test_events_are_asked_for_by_event_state_and_rule(events: tuple[str, ...], wanted: list[Entry]) -> None:
     notify = Notify("some", events=events)
-    assert told(notify, *((entry, 1.0) for entry in (LEFT, WAITS, BACK, OTHER, moved()))) == wanted
+    assert told(notify, *((entry, 1.0) for entry in (LEFT, WAITS, BACK, OTHER, RAISED, moved()))) == wanted
 
 
 def test_what_heals_at_once_is_not_told() -> None:
@@ -62,6 +73,8 @@ def test_what_heals_at_once_is_not_told() -> None:
     assert told(notify, (LEFT, 1.0), (WAITS, 5.0), (BACK, 40.0)) == [LEFT, WAITS, BACK]
     assert told(notify, (BACK, 20.0)) == [BACK], "the way out of use is told already"
     assert told(ALL, (LEFT, 1.0), (BACK, 1.0)) == [LEFT, BACK]
+    assert told(notify, (RAISED, 1.0), (OTHER, 2.0), (OVER, 20.0)) == [OTHER]
+    assert told(notify, (RAISED, 1.0), (OVER, 40.0)) == [RAISED, OVER]
 
 
 def test_what_is_told_has_been_so_for_long_enough_and_keeps_its_order() -> None:
@@ -109,6 +122,16 @@ def test_what_a_command_is_told() -> None:
     entry = history.entry(1.0, Happened("loss", {"said": "lost"}))
     lost = notices.environment(Message((Entry(1.0, entry.text, event=entry.event, loss=values),)), "")
     assert (lost["MMM_HOST"], lost["MMM_TO"], lost["MMM_LOST"]) == ("db1", "db2", "unknown")
+
+
+def test_what_a_command_is_told_of_a_warning() -> None:
+    said = notices.environment(Message((RAISED,)), "")
+    assert {name: said[f"MMM_{name}"] for name in ("EVENT", "HOST", "WARNING", "SENTENCE")} == {
+        "EVENT": "warned",
+        "HOST": "db1",
+        "WARNING": "disk_low",
+        "SENTENCE": "WARNING: db1: 95 % full",
+    }
 
 
 def test_an_event_that_there_is_not_is_named() -> None:

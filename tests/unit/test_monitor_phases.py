@@ -6,6 +6,7 @@ import pytest
 
 from mmm.gtid.mariadb import History, parse
 from mmm.gtid.transactions import Transactions
+from mmm.lease.rules import Reason
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.command_result import Awaited
@@ -17,7 +18,7 @@ from mmm.monitor.report import log_lines
 from mmm.monitor.report.explain import explain
 from mmm.monitor.world.check_results import Look, ReplicaChecked
 from mmm.monitor.world.checks import CheckStatus, Outcome
-from mmm.monitor.world.events import Answer
+from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.host import (
     Behind,
     State,
@@ -30,6 +31,7 @@ from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import World
 from mmm.wire.questions import Clients
 from mmm.wire.status import Status, SystemStatus
+from mmm.wire.why import PROMISED
 from tests import commanding
 from tests.unit.worlds import (
     CLOCK,
@@ -119,6 +121,30 @@ def test_where_the_new_host_cannot_catch_up_the_old_one_gets_the_role_back() -> 
         " 'ERROR: sync: SQL thread is not running'"
     )
     assert not any(isinstance(each, KillHost) for each in given)
+    assert after.owner[WRITER] == "db1"
+
+
+def refused_for_a_promise(left: float) -> tuple[World, Awaited]:
+    """Return the world in which db2 has refused to take the role for `left` seconds yet."""
+    after, awaited, order = frozen(world())
+    text = f"ERROR: {Reason.PROMISED} for {left:.1f} s more"
+    refusal = Answered("db2", order.number, Answer.ERROR, text, 501.0, "b.2", why=PROMISED, promised_for=left)
+    return apply(after, refusal, NOW), awaited
+
+
+def test_a_move_waits_for_the_end_of_a_promise_by_which_the_new_host_refuses() -> None:
+    after, awaited = refused_for_a_promise(1.7)
+    early, orders = take_turn(after, NOW + 1.6)
+    assert command_result.outcome(early, awaited) is None, "the command has no answer yet"
+    assert not any(WRITER in each.status.vips for each in orders if isinstance(each, Tell))
+    after, orders = take_turn(early, NOW + 1.7)
+    after = answer(after, to(orders, "db2"), now=NOW + 1.7)
+    assert str(command_result.outcome(after, awaited)).startswith("OK: ")
+    assert (after.move, after.owner[WRITER]) == (None, "db2")
+
+
+def test_a_move_does_not_wait_for_a_promise_that_lasts_longer_than_a_new_host_may_take() -> None:
+    after, _ = refused_for_a_promise(TELL_LIMIT + 0.1)
     assert after.owner[WRITER] == "db1"
 
 
@@ -369,6 +395,17 @@ def test_a_dry_run_says_each_step_and_changes_nothing() -> None:
         "3. db3 is told ONLINE: replicates from db2",
         "If db2 cannot take it, db1 is told to take writes again at once.",
     ]
+
+
+def test_a_dry_run_says_the_same_while_agents_are_being_told() -> None:
+    looked = look(clients=Clients(3, 1, 0.4, "session 17 of shop"))
+    quiet = commanding.run(world(), DRY, NOW, pinged=True, looked=looked)
+    beat, orders = take_turn(world(), NOW + 60)
+    assert {order.host for order in orders} == {"db1", "db2", "db3"}
+    told = commanding.run(beat, DRY, NOW + 60, pinged=True, looked=looked)
+    assert quiet is not None
+    assert told is not None
+    assert told.text == quiet.text
 
 
 def test_a_dry_run_names_who_is_idle_and_holds_others_up() -> None:

@@ -9,9 +9,11 @@ from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide import roles
 from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.host import State
+from mmm.monitor.world.link import Kind
 from mmm.monitor.world.move import Move
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode, World
+from tests import commanding
 from tests.unit.worlds import (
     NOW,
     READER1,
@@ -54,6 +56,23 @@ def test_nothing_goes_to_hosts_that_are_not_online_or_unreachable_or_have_not_co
     assert roles.assign(away).owner[WRITER] == "db2"
     unconfirmed = with_agent(world({}), "db1", told=None)
     assert roles.assign(unconfirmed).owner[WRITER] == "db2"
+
+
+def test_a_role_without_an_address_does_not_go_to_an_agent_of_mmm_2_which_would_bind_it() -> None:
+    conf = cluster()
+    role = replace(conf.roles["writer"], vip_via="health")
+    conf = replace(conf, roles={**conf.roles, "writer": role})
+    before = with_agent(
+        world({READER1: "db2", READER2: "db2", READER3: "db3"}, conf=conf), "db1", kind=Kind.MMM2
+    )
+    assert roles.assign(before).owner[WRITER] == "db2"
+    assert "the agent of db1 is one of MMM 2.x, which would bind the IPs of writer" in show(before)
+    assert "# Role writer is reached by health, not by ARP.\n" in show(before)
+    moved = commanding.run(
+        with_agent(world(conf=conf), "db2", kind=Kind.MMM2), ["move_role", "writer", "db2"], NOW
+    )
+    assert moved is not None
+    assert "knows nothing of vip_via health" in str(moved.answer)
 
 
 def test_a_planned_move_ends_when_its_role_goes_elsewhere() -> None:

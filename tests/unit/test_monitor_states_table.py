@@ -5,8 +5,8 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from mmm.agent.act.agent import _STATE as STATES_THE_AGENT_TAKES
 from mmm.agent.decide import plan as agent_plan
+from mmm.agent.decide.sound import _STATE as STATES_THE_AGENT_TAKES
 from mmm.gtid.mariadb import History, parse
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.states.host_view import View

@@ -62,7 +62,7 @@ def test_one_that_is_unknown_after_its_trap_is_repeated_no_faster_than_others() 
 
 
 def test_errors_seen_just_before_the_network_was_lost_do_not_count() -> None:
-    status = trap.network_lost(steps((Outcome.ERROR, 100.0)))
+    status = trap.begun_anew(steps((Outcome.ERROR, 100.0)))
     assert not trap.step(status, finds(Outcome.ERROR), 200.0, 10.0).failed
 
 

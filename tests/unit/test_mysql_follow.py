@@ -23,6 +23,7 @@ from mmm.mysql.server.replication import (
 )
 from mmm.mysql.session.connection import Address, Connection, ErrorKind, MysqlError
 from tests.servers import Server
+from tests.unit.agent_host import until
 from tests.unit.mariadb_trio import LONG, catch_up, held_up, wait_until_received
 from tests.unit.trio import AGENT, REPLICATION, Trio, agent, insert, rows_of, source
 
@@ -67,6 +68,30 @@ def test_moving_to_and_fro_under_load_keeps_every_row_once(trio: Trio) -> None:
         writer.join()
         assert wait_for_source(slave, binlog_position(one), LONG) is Caught.REACHED
     assert rows_of(trio.slave) == sorted(written)
+
+
+def test_what_another_source_has_in_another_order_comes_only_once(trio: Trio) -> None:
+    """Two masters went on alone, each took over what the other had written, and so their logs differ in order."""
+
+    def note(server: Server, *what: str) -> None:
+        server.run(*(f"INSERT INTO shop.notes VALUES ('{one}')" for one in what))  # noqa: S608
+
+    catch_up(trio.two, trio.one)
+    for server in (trio.one, trio.two):
+        server.run("STOP SLAVE")
+    note(trio.one, "1a", "1b")
+    note(trio.two, "2a", "2b", "2c")
+    for server in (trio.one, trio.two):
+        server.run("START SLAVE")
+    # The numbers of one's own transactions say nothing of what the other has.
+    until(lambda: all(server.value("(SELECT COUNT(*) FROM shop.notes)") == "5" for server in trio.all))
+    with agent(trio.two) as two, agent(trio.slave) as slave:
+        assert follow(slave, source(trio.two), two, LONG) is Followed.SWITCHED
+    note(trio.two, "later")
+    catch_up(trio.slave, trio.two)
+    with trio.slave.connect() as session:
+        rows = session.query("SELECT what FROM shop.notes ORDER BY what")
+    assert [row["what"] for row in rows] == ["1a", "1b", "2a", "2b", "2c", "later"]
 
 
 def test_the_right_source_is_left_alone_and_started_when_stopped(trio: Trio) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from mmm.mysql.backup import dump
 from mmm.mysql.flavour import Flavour, detect
-from mmm.mysql.server.accounts import agent_privileges, grants
+from mmm.mysql.server.accounts import agent_privileges, grants, tools_privileges
 from mmm.mysql.server.privileges import (
     Missing,
     Need,
@@ -14,6 +15,8 @@ from mmm.mysql.server.privileges import (
     missing_grants,
     monitor_needs,
     replication_needs,
+    rewind_needs,
+    tools_needs,
 )
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION
@@ -27,6 +30,19 @@ MYSQL_9_7 = detect("9.7.0", "MySQL")
 
 def lacks(flavour: Flavour, *rows: str) -> set[str]:
     return {missing.privilege for missing in missing_grants(flavour, agent_needs(flavour), rows)}
+
+
+@pytest.mark.parametrize("flavour", [MARIADB_10_11, MYSQL_9_7])
+def test_an_account_of_the_tools_may_dump_and_needs_not_to_for_a_rewind(flavour: Flavour) -> None:
+    all_of_them = f"GRANT {', '.join(tools_privileges(flavour))} ON *.* TO `t`@`%`"
+    assert missing_grants(flavour, map(Need, dump.NEEDED), [all_of_them]) == ()
+    fewer = all_of_them.replace("SHOW VIEW, TRIGGER, EVENT, ", "")
+    assert {each.privilege for each in missing_grants(flavour, tools_needs(flavour), [fewer])} == {
+        "SHOW VIEW",
+        "TRIGGER",
+        "EVENT",
+    }
+    assert missing_grants(flavour, rewind_needs(flavour), [fewer]) == ()
 
 
 @pytest.mark.parametrize(

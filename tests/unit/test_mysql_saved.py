@@ -106,6 +106,24 @@ def test_what_only_a_position_speaks_for_is_saved_too(servers: Servers) -> None:
     assert len(found(server, proved)) == 0
 
 
+@pytest.mark.parametrize("between", [(), ("FLUSH BINARY LOGS",)], ids=["one_file", "two_files"])
+def test_what_a_slave_has_written_before_it_got_more_is_its_own(
+    servers: Servers, between: tuple[str, ...]
+) -> None:
+    """Its source, which goes on with the same number, tells that it is past that."""
+    server = build(servers)
+    server.run(*inserts("own"), *between)
+    for number in (5, 6):
+        server.run(f"SET SESSION server_id=2, gtid_seq_no={number}", *inserts("theirs"))
+        server.run(*inserts("own"))
+    there = (Gtid(0, 2, 6),)
+    extras = found(server, History(there, there))
+    assert ([extra.name for extra in extras.transactions], extras.uncertain) == (
+        ["0-1-5", "0-1-6", "0-1-7"],
+        0,
+    )
+
+
 @pytest.mark.parametrize("servers", ["mysql:9.7"], indirect=True)
 def test_without_gtids_it_is_found_by_position(servers: Servers, tmp_path: Path) -> None:
     server = servers.start("--gtid-mode=OFF")
@@ -298,7 +316,8 @@ def test_what_the_disk_gives_back_otherwise_gets_no_name(
         settle(folder)
         if folder.name == "raw":
             log = folder / "bin.000001"
-            log.write_bytes(log.read_bytes()[:-1] + b"\0")
+            *good, last = log.read_bytes()
+            log.write_bytes(bytes([*good, last ^ 1]))
 
     with monkeypatch.context() as patched:
         patched.setattr(saving, "settle", damage)

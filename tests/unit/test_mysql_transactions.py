@@ -6,14 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mmm.config.model import Host
+from mmm.gtid.mariadb import History, parse
 from mmm.gtid.place import NOWHERE
-from mmm.gtid.transactions import Transactions, surplus
+from mmm.gtid.transactions import Transactions, is_applied, surplus
 from mmm.monitor.act.checks import Reading, monitor_address, read_replica
 from mmm.mysql.server.accounts import Account, grants
 from mmm.mysql.server.await_applied import wait_for_source
 from mmm.mysql.server.replication import binlog_position
 from mmm.mysql.session.reused import Kept
 from tests.servers import Server, Servers
+from tests.unit.mariadb_trio import catch_up
 
 MONITOR = Account("mmm_monitor", "secret")
 OTHER = Account("other", "secret")
@@ -48,14 +50,18 @@ def seen_by_monitor(server: Server) -> Transactions:
     return second
 
 
+def make_accounts(*servers: Server) -> None:
+    for server in servers:
+        with server.connect() as connection:
+            for statement in grants(connection.flavour, MONITOR, OTHER, Account("repl", "secret")):
+                connection.execute(statement)
+
+
 @pytest.mark.mysql
 def test_the_checks_see_what_a_server_has_and_what_its_replica_got(server_pool: Servers) -> None:
     with server_pool.lent() as lent:
         source, replica = lent.start(), lent.start()
-        for server in (source, replica):
-            with server.connect() as connection:
-                for statement in grants(connection.flavour, MONITOR, OTHER, Account("repl", "secret")):
-                    connection.execute(statement)
+        make_accounts(source, replica)
         replica.replicate_from(source)
         source.run("CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT)")
         with source.connect() as there, replica.connect() as here:
@@ -106,3 +112,35 @@ def test_what_the_monitor_may_not_see_is_named_with_its_grant_and_seen_once_it_i
     assert seen.settings.logs
     assert seen.settings.increment >= 1
     server.run(f"DROP USER {MONITOR.user}@'127.0.0.%'")
+
+
+@pytest.mark.mysql
+def test_what_a_writer_gets_back_behind_a_row_that_it_cannot_apply_does_not_speak_for_that(
+    server_pool: Servers,
+) -> None:
+    with server_pool.lent() as lent:
+        standby, writer = lent.start(), lent.start()
+        make_accounts(standby, writer)
+        for server in (standby, writer):
+            server.run("RESET MASTER")  # the standby has never written
+        standby.replicate_from(writer)
+        writer.run("CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT PRIMARY KEY)")
+        catch_up(standby, writer)
+        writer.replicate_from(standby)
+        writer.run("SET SESSION sql_log_bin=0", "INSERT INTO shop.orders VALUES (1)")
+        standby.run("INSERT INTO shop.orders VALUES (1)")
+        writer.run("INSERT INTO shop.orders VALUES (2)")
+        catch_up(standby, writer)
+        newest = parse(standby.value("@@gtid_slave_pos"))
+        while (has := seen_by_monitor(writer)).received != History(newest, ()):
+            pass
+        assert has.got is not None
+        assert has.executed is not None
+        assert not is_applied(has.got, has.executed, has.origin)
+        writer.run("SET SESSION sql_log_bin=0", "DELETE FROM shop.orders WHERE id=1", "START SLAVE")
+        catch_up(writer, standby)
+        while (later := seen_by_monitor(writer)).executed is None or not is_applied(
+            has.got, later.executed, later.origin
+        ):
+            pass
+        assert surplus(has.got, later.executed) is None

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 
@@ -86,6 +86,32 @@ def test_a_held_vip_is_announced_again_until_it_is_let_go(neighbour: socket.sock
         return heard
 
     assert senders(asyncio.run(run())) == [VIP] * 4 + [OTHER] * 4
+
+
+def test_a_vip_that_another_host_may_still_believe_to_have_is_announced_twice_a_second_for_a_minute() -> None:
+    *often, last = islice(moments(60.0), 122)
+    assert (often[0], often[-1], last) == (0.0, 60.0, 120.0)
+    assert {after - before for before, after in pairwise(often)} == {0.5}
+
+
+@pytest.mark.netns
+def test_who_insists_goes_on_with_that_when_it_is_contradicted(
+    neighbour: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the schedule of others six announcements take ten seconds, and their beginning anew would take as long."""
+    monkeypatch.setattr(arp, "INSISTS_EVERY", 0.05)
+    monkeypatch.setattr(arp, "AGAIN", -1.0)
+
+    async def run() -> list[bytes]:
+        announcer = Announcer(Sender(NEAR, [VIP]))
+        announcer.begin(VIP, insist=True)
+        heard = [await asyncio.to_thread(neighbour.recv, 2048) for _ in range(20)]
+        announcer.again(VIP)
+        heard += [await asyncio.to_thread(neighbour.recv, 2048) for _ in range(20)]
+        await announcer.close()
+        return heard
+
+    assert senders(asyncio.run(run())) == [VIP] * 40
 
 
 @pytest.mark.netns

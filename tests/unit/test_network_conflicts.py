@@ -50,12 +50,14 @@ async def heard(sock: socket.socket, vip: str) -> None:
             return
 
 
-def played(vip: str, sock: socket.socket, scene: Scene) -> None:
+def played(
+    vip: str, sock: socket.socket, scene: Scene, claimed: Callable[[str], bool] = lambda _: False
+) -> None:
     """Hold the VIP until its first announcements are heard, and for as long as the scene takes."""
 
     async def run() -> None:
         announcer = Announcer(Sender(NEAR, [vip]))
-        watch = Watch(NEAR, [vip], announcer)
+        watch = Watch(NEAR, [vip], announcer, claimed)
         link = LinkWatch(NEAR, announcer.link_up)
         announcer.hold([vip])
         for _ in range(
@@ -127,6 +129,31 @@ def test_who_answers_when_a_vip_is_bound_here_is_named(
         far.ip(f"addr add {vip}/32 dev {FAR}" if version == 4 else f"-6 addr add {vip}/128 dev {FAR} nodad")
         asyncio.run(run())
     assert OTHER_MAC in caplog.text
+
+
+def test_a_claim_is_not_answered_where_others_are_asked_first_who_has_the_role(
+    neighbour: socket.socket, version: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    vip, told = VIPS[version], list[str]()
+
+    async def scene(announcer: Announcer, sock: socket.socket) -> None:
+        for frame in announcement(vip, OTHER_MAC):
+            sock.send(frame)
+        while not told:  # noqa: ASYNC110 - what the kernel passes on is no event
+            await asyncio.sleep(0)
+        announcer.begin("10.88.0.90")  # what comes next is this, and nothing of the other
+        while (said := claim(await asyncio.to_thread(sock.recv, 2048))) is None or said.ip != "10.88.0.90":
+            assert said is None or (said.ip, said.mac) != (vip, MAC)
+
+    if version == 4:
+
+        def claimed(ip: str) -> bool:
+            told.append(ip)
+            return True
+
+        played(vip, neighbour, scene, claimed)
+        assert set(told) == {vip}
+        assert "other hosts are asked whether they have the role" in caplog.text
 
 
 def test_it_is_said_again_when_the_cable_is_back(version: int, neighbour: socket.socket) -> None:

@@ -32,10 +32,6 @@ def test_every_program_is_in_one_package_with_its_page() -> None:
         assert listed("manpages").count(f"build/debian/man/{name}.8") == 1
 
 
-def test_the_changelog_of_the_packages_has_the_version_of_the_programs() -> None:
-    assert (DEBIAN / "changelog").read_text().startswith(f"mysql-mmm ({__version__}) ")
-
-
 def test_a_packaged_program_finds_its_modules_where_the_package_has_them(tmp_path: Path) -> None:
     path = tmp_path / "mmm_control"
     path.write_text(program("mmm_control", TREE))
@@ -92,6 +88,11 @@ def test_completion_knows_the_names_of_the_conf(tmp_path: Path) -> None:
         path.chmod(0o640)
     conf = ["--config", str(tmp_path / "mmm_mon.conf")]
     assert {"db1", "db2"} <= set(complete([*conf, "set_online"]).split())
+    mon = tmp_path / "mmm_mon.conf"
+    witness = "\nmonitors 192.168.100.50\n<host web1>\n    ip 192.168.100.30\n    mode witness\n</host>\n"
+    mon.write_text(mon.read_text().replace("127.0.0.1", "192.168.100.50") + witness)
+    assert "web1" not in complete([*conf, "set_online"]).split()
+    assert "db1" in complete([*conf, "set_online"]).split()
     assert {"writer", "reader"} <= set(complete([*conf, "move_role"]).split())
     done = subprocess.run(
         [sys.executable, "-c", "from mmm.control.main import run; run()", "--complete", *conf, "set_online"],

@@ -20,7 +20,7 @@ from mmm.mysql.server.accounts import Account, grants, tools_grants
 from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.replication import history, start_replica
 from mmm.mysql.session.connection import MysqlError
-from mmm.tools.rejoin import swap
+from mmm.tools.rejoin import own_log, swap
 from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, Kind, Step
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.run import Status, run
@@ -40,7 +40,9 @@ LIMIT = 30.0
 SCRIPT = """\
 #!/bin/sh
 case "$1" in
-start) rm -f {home}/pid; setsid {argv} </dev/null >>{home}/error.log 2>&1 & ;;
+start) rm -f {home}/pid; setsid {argv} </dev/null >>{home}/error.log 2>&1 &
+  # One that has not got as far as its data yet is not taken for one that has ended.
+  until [ /proc/$!/cwd -ef {home}/data ] || ! readlink /proc/$!/exe >/dev/null; do sleep 0.02; done ;;
 stop) pid=$(cat {home}/pid); kill "$pid"; while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done ;;
 esac
 """
@@ -94,12 +96,14 @@ class Pair:
     def copy(self, journal: Journal) -> Journal:
         """Copy db2's data, and have a server of this machine write down what they have."""
         staging = Path(journal.staging)
+        with self.db2.connect() as donor:
+            logged = own_log.before_a_copy(donor)
         run_program("mariadb-backup", "--no-defaults", "--backup", f"--target-dir={staging}", f"--port={self.db2.port}",
                     "--host=127.0.0.1", "--user=root", f"--datadir={self.db2.directory / 'data'}")  # fmt: skip
         run_program("mariadb-backup", "--no-defaults", "--prepare", f"--target-dir={staging}")
         told = next(staging.glob("*_binlog_info")).read_text().split()
         self.set_place(staging, told[2])
-        return replace(journal, position=told[2])
+        return replace(journal, position=told[2], logged=logged)
 
     def set_place(self, staging: Path, place: str) -> None:
         """Have a server on the copy that nobody reaches write down what the copy has."""
@@ -205,16 +209,97 @@ def test_what_fails_before_the_swap_leaves_all_as_it_was(pair: Pair, broken: str
 
 
 def test_a_copy_on_which_the_server_does_not_start_gives_way_to_the_old_data(pair: Pair) -> None:
-    def spoilt(journal: Journal) -> Journal:
+    """That is said once the server has ended again, however long one may take to start."""
+    pair.folder.lock()
+    steps = pair.steps(copy=spoilt(pair), gone_limit=0.5)
+    ended = run(steps, pair.folder, pair.journal(), pair.said.append)
+    assert (ended.status, ended.failed) == (Status.TAKEN_BACK, Step.START)
+    assert "error log" in ended.why
+    assert rows_of(pair.db1) == ["alone", "alone too", "both"]
+
+
+def spoilt(pair: Pair) -> Callable[[Journal], Journal]:
+    """Return what makes a copy that no server starts on."""
+
+    def copy(journal: Journal) -> Journal:
         journal = pair.copy(journal)
         (Path(journal.staging) / "ibdata1").write_bytes(b"no server starts on that")
         return journal
 
+    return copy
+
+
+@pytest.mark.parametrize("where", ["while it puts the old data back", "before the old data run"])
+def test_the_same_job_goes_on_wherever_taking_back_ended(
+    pair: Pair, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old data are never taken for the copy."""
+
+    undo_all = swap.undo
+
+    def half(moves: swap.Moves) -> None:
+        undo_all(moves[-1:])
+        raise swap.SwapError("the disk is full")
+
     pair.folder.lock()
-    steps = pair.steps(copy=spoilt, start_limit=3.0)
-    ended = run(steps, pair.folder, pair.journal(), pair.said.append)
-    assert (ended.status, ended.failed) == (Status.TAKEN_BACK, Step.START)
-    assert rows_of(pair.db1) == ["alone", "alone too", "both"]
+    with monkeypatch.context() as patched:
+        if where == "before the old data run":
+            patched.setattr(Steps, "undo", Broken())
+        else:
+            patched.setattr(f"{Steps.__module__}.swap.undo", half)
+        steps = pair.steps(copy=spoilt(pair), gone_limit=0.5)
+        ended = run(steps, pair.folder, pair.journal(), pair.said.append)
+        steps.close()
+    assert (ended.status, ended.failed) == (Status.HALF_DONE, Step.START)
+    opened = pair.folder.open_job()
+    assert opened is not None
+    ended = run(pair.steps(gone_limit=0.5), pair.folder, opened.again(), pair.said.append)
+    if where != "before the old data run":
+        assert (ended.status, ended.failed) == (Status.TAKEN_BACK, Step.START), "the copy is still spoilt"
+        assert rows_of(pair.db1) == ["alone", "alone too", "both"]
+        return
+    assert (ended.status, ended.why) == (Status.DONE, "")
+    assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "newer"]
+
+
+def test_a_copy_of_a_log_whose_numbers_are_not_in_order_follows(pair: Pair) -> None:
+    """As that of a master is that took over, wrote, and got some of the old one's only then."""
+    pair.db2.run(
+        "SET SESSION server_id=7, gtid_seq_no=5000",
+        "INSERT INTO shop.orders (what) VALUES ('of db7')",
+        "SET SESSION server_id=2, gtid_seq_no=4000",
+        "INSERT INTO shop.orders (what) VALUES ('lower')",
+    )
+    insert(pair.db2, "last")
+    pair.folder.lock()
+    ended = run(pair.steps(), pair.folder, pair.journal(), pair.said.append)
+    assert (ended.status, ended.why) == (Status.DONE, "")
+    assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "last", "lower", "newer", "of db7"]
+    with pair.db1.connect() as here:
+        assert history(here).proves(mariadb.Gtid(0, 7, 5000))
+
+
+def test_the_active_master_follows_a_host_whose_copy_has_transactions_of_its_own_from_before(
+    pair: Pair,
+) -> None:
+    """What the host's new log begins behind ends with the last transaction of all, whoever has the higher number."""
+    pair.db2.run(
+        "SET SESSION server_id=1",
+        "INSERT INTO shop.orders (what) VALUES ('of db1, once')",
+        "SET SESSION server_id=9",
+        "INSERT INTO shop.orders (what) VALUES ('of db9, once')",
+    )
+    insert(pair.db2, "last")
+    last = pair.db2.value("@@gtid_binlog_pos")
+    pair.folder.lock()
+    assert run(pair.steps(), pair.folder, pair.journal(), pair.said.append).status is Status.DONE
+    assert pair.db1.value("@@gtid_binlog_pos") == last
+    with pair.db2.connect() as here:
+        here.execute("SET GLOBAL gtid_slave_pos=%s", (last,))
+        here.execute(*change_source(here.flavour, source(pair.db1), None, {"CONNECT_RETRY": 1}))
+        start_replica(here)
+    insert(pair.db1, "from db1")
+    pair.db2.wait_for_rows("SELECT 1 FROM shop.orders WHERE what='from db1'")
 
 
 class Died(BaseException):

@@ -45,6 +45,9 @@ BIG = (
     "INSERT INTO u SELECT * FROM t",
 )
 
+REFUSED_SINCE_11 = {"types": "not_undone", "generated": "stored_column", "generated_no_key": "stored_column"}
+"""What is left to a full copy there: stored generated columns are not logged, and the program stops at GEOMETRY and at
+COMPRESSED columns."""
 UNDONE = {
     "rows": ((T, ROWS), CHANGES),
     "no_primary_key": (
@@ -165,6 +168,11 @@ NOT_UNDONE = {
         ("CREATE TABLE t (id INT PRIMARY KEY, b BLOB, c INT)", "INSERT INTO t VALUES (1, 'x', 1)"),
         ("SET SESSION binlog_row_image=NOBLOB", "UPDATE t SET c=2"),
     ),
+    "stored_column": (
+        "stored_column",
+        ("CREATE TABLE t (id INT PRIMARY KEY, s INT AS (id+1) STORED)", "INSERT INTO t (id) VALUES (1), (2)"),
+        ("SET SESSION binlog_row_image=MINIMAL", "UPDATE t SET id=5 WHERE id=1", "DELETE FROM t WHERE id=2"),
+    ),
     "delete_cascade": ("cascade", (T, ROWS, f"{CHILD} ON DELETE CASCADE)"), ("DELETE FROM t",)),
     "delete_set_null": ("cascade", (T, ROWS, f"{CHILD} ON DELETE SET NULL)"), ("DELETE FROM t",)),
     "update_cascade": ("cascade", (T, ROWS, f"{CHILD} ON UPDATE CASCADE)"), ("UPDATE t SET id=7 WHERE id=1",)),
@@ -187,7 +195,11 @@ def test_rows_are_as_they_were_and_the_log_begins_there(rewound: Rewound, name: 
     rewound.begin(*before)
     logged = rewound.server.value("@@gtid_binlog_state")
     rewound.alone(*alone)
-    assert rewound.state() != rewound.before
+    changed = rewound.state()
+    assert changed != rewound.before
+    if int(rewound.server.kind.version.split(".")[0]) >= 11 and (code := REFUSED_SINCE_11.get(name)):
+        assert (rewound.undone(), rewound.state()) == (code, changed)
+        return
     assert rewound.undone() == ""
     assert rewound.state() == rewound.before
     assert rewound.server.value("@@gtid_binlog_state") == logged

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from mmm.config.effective import fingerprint
+from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.decide.turn import Turn, turn
 from mmm.monitor.report import answers
 from mmm.monitor.report.document import document
@@ -16,7 +18,7 @@ from mmm.wire.control import decode_show
 from tests.simulation.run import Run
 from tests.simulation.scenario import scenario
 from tests.status import fits, status
-from tests.unit.worlds import CLOCK, NOW, READER3, WRITER, checks, show, with_host, world
+from tests.unit.worlds import CLOCK, NOW, READER3, WRITER, checks, show, with_agent, with_host, world
 
 SEEDS = range(6)
 
@@ -85,3 +87,25 @@ def test_lag_is_seconds_or_not_known(finding: Finding, lag: float | None) -> Non
     good = checks()
     good["rep_backlog"] = replace(good["rep_backlog"], finding=finding)
     assert status(asked(with_host(world(), "db3", checks=good)))["hosts"][2]["lag"] == lag
+
+
+@pytest.mark.parametrize(
+    ("given", "lease"),
+    [
+        (NOTHING, None),
+        (Outstanding(NOW + 7.5), {"left": 7.5}),
+        (Outstanding(NOW - 0.5), {"left": 0.0}),
+        (Outstanding(FOREVER), {"left": None}),
+    ],
+)
+def test_what_is_left_of_the_lease(given: Outstanding, lease: dict[str, float | None] | None) -> None:
+    assert status(asked(with_agent(world(), "db1", given=given)))["hosts"][0]["lease"] == lease
+
+
+def test_how_long_checks_took_and_by_which_conf() -> None:
+    runs = {("db1", "mysql"): 0.25}
+    timed = replace(CLOCK, took=lambda host, check: runs.get((host, check)))
+    told = status(json.dumps(document(world(), NOW, timed, ())))
+    checked = told["hosts"][0]["checks"]
+    assert (checked["mysql"]["took"], checked["ping"]["took"]) == (0.25, None)
+    assert told["monitor"]["conf"] == fingerprint(world().conf)

@@ -132,7 +132,7 @@ def test_a_disk_that_fills_up_leaves_no_backup(host: Machine, tmp_path: Path) ->
         ran = host.run("backup", "--dest-dir", str(small))
         assert ran.status == 2, ran
         assert f"{small}: 63 MB are free" in ran.err
-        subprocess.run(["mount", "-o", "remount,size=120m", small], check=True)
+        subprocess.run(["mount", "-o", "remount,size=300m", small], check=True)
         tool = subprocess.Popen(
             host.argv("backup", "--dest-dir", str(small)),
             stdout=subprocess.DEVNULL,

@@ -31,7 +31,7 @@ from mmm.tools.fetch.unpack import Unpacking
 from mmm.tools.fetch.values import Cause, Failed, Fetched
 from mmm.wire.stream import FRAME, Frames, Head, Tail, framed, head_frame, tail_frames
 from tests.authority import Authority
-from tests.servers import Server, Servers, kind
+from tests.servers import Server, Servers, kind, own_series
 from tests.unit import agents
 from tests.unit.copying import TOOLS, donor_of, gone, make_tools_user, until
 
@@ -220,12 +220,12 @@ async def test_a_tool_of_another_series_reads_nothing(
     fake = tmp_path / "bin" / "mariadb-backup"
     fake.parent.mkdir()
     fake.write_text(
-        "#!/bin/sh\necho 'mariadb-backup based on MariaDB server 11.8.3-MariaDB Linux (x86_64)'\n"
+        "#!/bin/sh\necho 'mariadb-backup based on MariaDB server 12.9.3-MariaDB Linux (x86_64)'\n"
     )
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
     async with donor_of(tmp_path, donor) as copying:
-        refused(await copying.fetch(), Cause.REFUSED, "11.8.3", "10.11")
+        refused(await copying.fetch(), Cause.REFUSED, "12.9.3", own_series())
 
 
 async def test_files_that_are_not_the_servers_own_are_not_copied(
@@ -384,8 +384,11 @@ def test_a_rate_is_kept_to_in_the_long_run() -> None:
     assert not Bucket(0).wait(0.0, 1 << 30)
 
 
+OWN = "the series of this machine's own server"
+
+
 @pytest.mark.parametrize(
-    ("name", "words"), [("mariadb:10.5", ("10.5.", "10.11.")), ("mysql:9.7", ("db2", "no MariaDB"))]
+    ("name", "words"), [("mariadb:10.5", ("10.5.", OWN)), ("mysql:9.7", ("db2", "no MariaDB"))]
 )
 async def test_a_server_that_the_program_is_not_for_is_refused(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, name: str, words: tuple[str, ...]
@@ -395,6 +398,10 @@ async def test_a_server_that_the_program_is_not_for_is_refused(
         server = pool.start()
         make_tools_user(server, ("PROCESS",))
         async with donor_of(tmp_path, server) as copying:
-            refused(await copying.fetch(), Cause.REFUSED, *words)
+            refused(
+                await copying.fetch(),
+                Cause.REFUSED,
+                *(own_series() if word is OWN else word for word in words),
+            )
     finally:
         pool.stop()

@@ -18,10 +18,11 @@ from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.stage import Login, Proved, prove
 from mmm.tools.fetch.values import Cause, Failed, Fetched, Progress
 from mmm.tools.provider import clone
+from mmm.tools.provider import dump as provider_dump
 from mmm.tools.provider.job import Job
 from mmm.tools.provider.sides import Side, look
 from mmm.tools.provider.table import choose
-from tests.servers import Server, Servers, kind
+from tests.servers import Server, Servers, kind, own_series
 from tests.unit import agents
 
 LIMIT = 120.0
@@ -92,6 +93,7 @@ def test_the_conf_says_the_order_and_leaves_out() -> None:
         (side("db1"), side("db2", "11.8.3-MariaDB"), ("10.11", "older")),
         (side("db1"), side("db2", logs_updates=False), ("log_slave_updates",)),
         (side("db1"), side("db2", dump_lacks=("GRANT EVENT ON *.* TO x",)), ("GRANT EVENT ON *.* TO x",)),
+        (side("db1"), side("db2", prepared=True), ("XA RECOVER",)),
         (side("db1", page_size=4096), side("db2"), ("innodb_page_size",)),
     ],
 )
@@ -272,5 +274,25 @@ def test_a_dump_is_a_copy_too(
             here.value("(SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA='shop')")
             == "nothing"
         )
+    finally:
+        pool.stop()
+
+
+@pytest.mark.mysql
+def test_a_dump_into_files_of_another_series_is_refused(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A server of 10.5 does not start on files that this machine's program makes."""
+    pool = Servers(tmp_path_factory.mktemp("servers"), kind("mariadb:10.5"))
+    try:
+        donor, here = pool.start(), pool.start()
+        donor.run(f"CREATE USER '{TOOLS.user}'@'127.0.0.1' IDENTIFIED BY 't\\'o\"o\\\\l'")
+        came = provider_dump.fetch(Pair(donor, here, tmp_path, []).job(transfer="plain"))
+        assert isinstance(came, Failed)
+        assert came.cause is Cause.HERE
+        assert all(word in came.text for word in ("mariadb-install-db", f"{own_series()}.", "10.5.")), (
+            came.text
+        )
+        assert not list(tmp_path.glob("staging*"))
     finally:
         pool.stop()

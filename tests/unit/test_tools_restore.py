@@ -16,8 +16,10 @@ import pytest
 
 from mmm.config.model import CopyMethod, Host
 from mmm.gtid import mariadb
+from mmm.process.started_as import started_as
 from mmm.tools.clone.modes import CloneMode, contradiction, mode_of
 from mmm.tools.clone.user_tables import user_tables
+from mmm.tools.fetch.private import running
 from mmm.tools.kept import perl, shelf
 from mmm.tools.kept.methods import MethodError, backup_commands, restore_commands
 from mmm.tools.rejoin.journal import ORDER, Journal, Kind, Step, decode, encode
@@ -136,6 +138,12 @@ def test_the_files_alone_go_into_a_folder_and_what_was_in_it_is_kept(host: Machi
 
 
 @pytest.mark.mysql
+def test_a_clone_by_a_copy_method_is_refused_and_says_what_to_type(host: Machine) -> None:
+    ran = host.run("clone", "--copy-method", "cp", "--yes")
+    assert (ran.status, "mmm_restore --mode slave-slave" in ran.err) == (2, True), ran
+
+
+@pytest.mark.mysql
 def test_which_backup_is_put_back_can_be_said(host: Machine, made: Path) -> None:
     shutil.copytree(made, made.with_name("db2-20260101-000000"))
     (host.backups / "db2-20260102-000000.part/_mmm").mkdir(parents=True)
@@ -148,7 +156,9 @@ def test_which_backup_is_put_back_can_be_said(host: Machine, made: Path) -> None
 
 
 @pytest.mark.mysql
-def test_a_dump_of_mysql_is_a_backup_too(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_dump_of_mysql_is_a_backup_and_so_is_what_its_clone_plugin_copies(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     sort = kind("mysql:9.7")
     pool = Servers(tmp_path_factory.mktemp("servers"), sort)
     try:
@@ -163,6 +173,16 @@ def test_a_dump_of_mysql_is_a_backup_too(tmp_path: Path, tmp_path_factory: pytes
             assert there.run("backup", "--verify", str(made)).status == 0
         refused = there.run("backup", "--provider", "clone-plugin")
         assert (refused.status, "shop.old" in refused.err) == (2, True)
+        server.run("ALTER TABLE shop.old ENGINE=InnoDB", "INSERT INTO shop.o (what) VALUES ('three')")
+        made = there.backup("--provider", "clone-plugin")
+        facts = shelf.read(made).facts
+        assert (facts.provider, facts.gtid) == ("clone-plugin", server.value("@@gtid_executed"))
+        with (
+            running(made / "data", started_as(server.process.pid).argv) as private,
+            private.connect() as session,
+        ):
+            rows = session.query("CHECKSUM TABLE shop.o, shop.old EXTENDED")
+        assert [str(row["Checksum"]) for row in rows] == checksums(server)
     finally:
         pool.stop()
 

@@ -4,6 +4,7 @@ Its data are a real file system on a loop device; only lvcreate and lvremove are
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -220,6 +221,51 @@ def test_an_incremental_method_adds_a_version_to_what_is_there(host: Machine) ->
         assert (folder / f"v/{number}/data/ibdata1").is_file()
     assert (folder / "_mmm/copy_method.txt").read_text() == "versions"
     assert sorted(path.name for path in folder.iterdir()) == ["_mmm", "v"]
+
+
+BTRFS = """\
+<host default>
+    snapshot_command {make}
+    snapshot_remove_command {remove}
+    lvm_mount_dir {folder}/server1/snapshot
+</host>
+"""
+
+
+def of_the_page(subvolume: Path) -> tuple[str, str]:
+    """Return the commands for btrfs that docs/backups.md has, with the name of that subvolume."""
+    page = (Path(__file__).parents[2] / "docs/backups.md").read_text()
+    make, remove = re.findall(r"`([^`]*btrfs subvolume [^`]*)`", page)
+    return make.replace("/data", str(subvolume)), remove
+
+
+@pytest.mark.mysql
+def test_snapshots_of_btrfs_are_made_and_removed_by_the_commands_of_the_page(tmp_path: Path) -> None:
+    if shutil.which("mkfs.btrfs") is None or "btrfs" not in Path("/proc/filesystems").read_text():
+        MISSING["btrfs"] = "no btrfs on this machine: apt-get install btrfs-progs"
+        pytest.skip(MISSING["btrfs"])
+    image, mount = tmp_path / "image", tmp_path / "server1"
+    with image.open("wb") as file:
+        file.truncate(300_000_000)
+    run("mkfs.btrfs", "-q", image)
+    mount.mkdir()
+    run("mount", "-o", "loop", image, mount)
+    pool = Servers(tmp_path)
+    try:
+        server = pool.start("--innodb-flush-log-at-trx-commit=1")
+        server.run(*SHOP)
+        host = machine(tmp_path, server)
+        make, remove = of_the_page(mount)
+        with host.conf.open("a") as file:
+            file.write(BTRFS.format(make=make, remove=remove, folder=tmp_path))
+        for _ in range(2):
+            made = host.backup("--host", "db2", "--copy-method", "cp")
+            assert (made / "data/shop/o.ibd").is_file()
+            assert not (mount / "snapshot").exists()
+            shutil.rmtree(made)
+    finally:
+        pool.stop()
+        run("umount", mount)
 
 
 def test_what_a_snapshot_needs_is_named() -> None:

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from mmm.monitor.report import history
 from mmm.monitor.report.history import Entry
 from mmm.monitor.world.loss import LossCode
+from mmm.proving import rounds
 from mmm.proving.announced import Announced
 from mmm.proving.losses import Losses
 from mmm.proving.rounds import ROUNDS
 from mmm.proving.torture import Found, judged
+from mmm.sandbox.trouble.faults import FAULTS
 
 WAYS = {way.name: way for way in ROUNDS}
 KILL, PLANNED = WAYS["kill-mysqld"], WAYS["planned"]
@@ -84,9 +87,10 @@ def test_what_mmm_says_is_read_from_the_history_once_each(tmp_path: Path) -> Non
     moments = iter(range(1, 20))
     sandbox = SimpleNamespace(
         layout=SimpleNamespace(
-            cluster=SimpleNamespace(monitor=SimpleNamespace(status_path="mmm_mond.status"))
+            cluster=SimpleNamespace(monitor=SimpleNamespace(status_path="mmm_mond.status")),
+            monitors={"monitor": "10.77.0.2"},
         ),
-        monitor=SimpleNamespace(path=lambda name: tmp_path / name),
+        machine=lambda _: SimpleNamespace(path=lambda name: tmp_path / name),
     )
     losses = Losses(sandbox, lambda: float(next(moments)))  # type: ignore[arg-type]
     assert losses.read() == []
@@ -107,3 +111,18 @@ def test_what_mmm_says_is_read_from_the_history_once_each(tmp_path: Path) -> Non
     shorter.write_text("".join(lines[1:]) + history.encode(Entry(5, "lost", loss=loss(2))))
     shorter.replace(path)
     assert [each.most for each in losses.read()] == [2]
+
+
+@pytest.mark.parametrize("way", ROUNDS, ids=lambda way: way.name)
+def test_every_round_breaks_a_host_or_the_monitor_as_its_fault_wants(
+    way: rounds.Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = Mock(hosts=("db1", "db2", "db3"))
+    sandbox.layout.masters = ("db1", "db2")
+
+    def inject(_: object, fault: str, host: str | None = None) -> str:
+        assert host in ((None,) if FAULTS[fault].anywhere else sandbox.hosts)
+        return ""
+
+    monkeypatch.setattr(rounds, "inject", inject)
+    way.strike(sandbox, "db1")

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
-from mmm.config.model import Socket, Web
+from mmm.config.effective import fingerprint
+from mmm.config.model import Cluster, Socket, Web
+from mmm.lease.rules import FOREVER, Outstanding
 from mmm.monitor.act.following import Followers
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.decide.turn import Assigned
@@ -28,12 +30,16 @@ from mmm.monitor.states.table import Change
 from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
-from mmm.network.line_server import Limits, LineServer, Peer, Stream
+from mmm.network.line_server import Limits, LineServer, Stream
+from mmm.network.listener import Peer
+from mmm.process.conf_file import UnusableError
 from mmm.wire.command import without_json
 from mmm.wire.control import decode_command
 from mmm.wire.status import Status
 from tests.authority import Authority
 from tests.status import fits, status
+from tests.unit.test_monitor_leading import LEADS, OTHER, OWN, THIRD, of_several
+from tests.unit.test_monitor_silent_lag import look, mariadb
 from tests.unit.worlds import (
     CLOCK,
     NOW,
@@ -56,6 +62,7 @@ from mmm.web.serving import inspect, serving  # noqa: E402
 
 LIMIT = 60.0
 TREE = Path(__file__).parents[2]
+LEASE = Outstanding(NOW + 7.5)
 DEAD = Change("db1", State.ONLINE, State.HARD_OFFLINE, because("host_failed", "no answer"))
 
 
@@ -67,6 +74,7 @@ class Monitor:
         self.chronicle = Chronicle(folder / "history", Clock(lambda _: 1000.0, CLOCK.local))
         self.followers = Followers(self.chronicle, alive=0.5)
         self.port = 0
+        self.clock = CLOCK
         self._stop: contextlib.AsyncExitStack | None = None
 
     async def start(self) -> None:
@@ -88,7 +96,7 @@ class Monitor:
             stream = self.followers.follow(plain)
             assert isinstance(stream, Stream)
             return stream
-        text = answers.answer(self.world, words, NOW, CLOCK, self.chronicle.entries)
+        text = answers.answer(self.world, words, NOW, self.clock, self.chronicle.entries)
         assert text is not None
         return text.encode()
 
@@ -115,14 +123,14 @@ async def monitor(tmp_path: Path) -> AsyncIterator[Monitor]:
 
 
 @contextlib.asynccontextmanager
-async def served(monitor: Monitor, settings: Web = Web(port=0), **limits: float) -> AsyncIterator[Any]:  # noqa: B008
+async def served(monitor: Monitor, settings: Web = Web(port=0), **more: Any) -> AsyncIterator[Any]:  # noqa: B008
     """Give a session with mmm_web, and its address."""
     conf = cluster()
     assert conf.monitor is not None
     watched = replace(conf.monitor, ip="127.0.0.1", port=monitor.port)
     async with (
         asyncio.timeout(LIMIT),
-        serving(replace(conf, monitor=watched, web=settings), **limits) as port,
+        serving(replace(conf, monitor=watched, web=settings), **more) as port,
     ):
         scheme = "https" if settings.cert_file else "http"
         async with aiohttp.ClientSession(f"{scheme}://127.0.0.1:{port}") as session:
@@ -174,6 +182,53 @@ async def test_metrics_say_what_the_status_says(monitor: Monitor) -> None:
     )
 
 
+async def test_metrics_say_the_figures_that_are_known_and_no_others(monitor: Monitor) -> None:
+    of = replace(world({WRITER: "db1"}), last_writer="db1")
+    of = look(look(of, "db1", mariadb(100), NOW), "db2", mariadb(88), NOW + 1)
+    of = with_agent(of, "db1", given=LEASE)
+    monitor.world = with_agent(of, "db3", given=Outstanding(FOREVER))
+    runs = {("db1", "ping"): 0.002, ("db2", "mysql"): 1.5}
+    monitor.clock = replace(CLOCK, took=lambda host, check: runs.get((host, check)))
+    async with served(monitor) as session:
+        found = await samples(session)
+
+    def values(name: str) -> Found:
+        return {tuple(labels): value for (each, *labels), value in found.items() if each == name}
+
+    assert values("mmm_missing_transactions") == {("db2",): 12}
+    assert values("mmm_writer_lease_left_seconds") == {("db1",): 7.5}
+    assert values("mmm_writer_lease_endless") == {("db1",): 0, ("db3",): 1}
+    assert values("mmm_check_duration_seconds") == {("ping", "db1"): 0.002, ("mysql", "db2"): 1.5}
+
+
+async def test_metrics_tell_that_the_conf_was_written_anew_and_not_taken_yet(monitor: Monitor) -> None:
+    old = monitor.world.conf
+    new = replace(old, sync_timeout=old.sync_timeout + 1)
+    usable = True
+
+    def read() -> Cluster:
+        if not usable:
+            raise UnusableError(("no such host",))
+        return new
+
+    async with served(monitor, read_conf=read) as session:
+        found = await samples(session)
+        usable = False
+        later = await samples(session)
+    assert found["mmm_conf_info", fingerprint(old)] == found["mmm_conf_file_info", fingerprint(new)] == 1
+    assert fingerprint(old) != fingerprint(new)
+    assert not any(name == "mmm_conf_file_info" for name, *_ in later), "it cannot be used"
+
+
+async def test_metrics_say_which_of_several_monitors_leads(monitor: Monitor) -> None:
+    monitor.world = of_several(**{**LEADS, "others": (OTHER,), "missing": ("db3",)})
+    async with served(monitor) as session:
+        found = await samples(session)
+    assert [found["mmm_monitor_leads", ip] for ip in (OWN, OTHER, THIRD)] == [1, 0, 0]
+    assert [found["mmm_monitor_answers", ip] for ip in (OWN, OTHER, THIRD)] == [1, 1, 0]
+    assert [found["mmm_voter_answers", host] for host in ("db1", "db2", "db3")] == [1, 1, 0]
+
+
 async def test_what_happens_is_counted_and_what_happened_before_is_not(monitor: Monitor) -> None:
     monitor.moves()
     async with served(monitor) as session:
@@ -184,7 +239,8 @@ async def test_what_happens_is_counted_and_what_happened_before_is_not(monitor: 
         found = await until(session, ("mmm_moves_total", "failover", "writer"), 1)
     assert found["mmm_state_changes_total", "db1", "HARD_OFFLINE"] == 1
     assert found["mmm_moves_total", "planned", "writer"] == 0
-    assert found["mmm_move_duration_seconds_count", "writer"] == 1
+    took = [found["mmm_move_duration_seconds_count", kind, "writer"] for kind in ("failover", "planned")]
+    assert took == [1, 0]
 
 
 async def test_the_status_and_the_health(monitor: Monitor) -> None:
@@ -372,6 +428,10 @@ def free_port() -> int:
 
 
 async def test_rules_and_dashboard_name_metrics_that_there_are(monitor: Monitor) -> None:
+    several = of_several(**LEADS)
+    of = replace(monitor.world, conf=several.conf, leadership=several.leadership, last_writer="db1")
+    of = with_agent(look(look(of, "db1", mariadb(1), NOW), "db2", mariadb(1), NOW), "db1", given=LEASE)
+    monitor.world, monitor.clock = of, replace(CLOCK, took=lambda _host, _check: 0.1)
     async with served(monitor) as session:
         await samples(session)
         monitor.moves()

@@ -186,7 +186,7 @@ def test_a_second_command_cannot_be_smuggled_in(word: str) -> None:
 def test_an_invalid_command_is_answered_with_the_help() -> None:
     assert invalid_command(b"  mode\r\n") == f"Invalid command '  mode'\n\n{HELP}"
     assert invalid_command(b"\xff" + b"x" * 1_000_000).isprintable() is False
-    assert len(invalid_command(b"x" * 1_000_000)) < 3000
+    assert len(invalid_command(b"x" * 1_000_000)) < len(HELP) + 300
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,7 +1,9 @@
 """Two masters that replicate from each other and a slave, as real servers; the accounts of MMM on them."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
+from mmm.config.model import Cluster
 from mmm.mysql.server.accounts import Account
 from mmm.mysql.session.connection import Address, Connection
 from tests.servers import Server
@@ -26,6 +28,18 @@ class Trio:
     def rows(self) -> list[list[str]]:
         """Return what each of them has."""
         return [rows_of(server) for server in self.all]
+
+
+def on_servers(conf: Cluster, servers: Iterable[Server]) -> Cluster:
+    """Return the conf with its hosts on these servers, one each."""
+    hosts = {
+        name: replace(
+            host, ip="127.0.0.1", mysql_port=server.port, agent_user=AGENT.user, agent_password=AGENT.password,
+            replication_user=REPLICATION.user, replication_password=REPLICATION.password,
+        )
+        for (name, host), server in zip(conf.hosts.items(), servers, strict=True)
+    }  # fmt: skip
+    return replace(conf, hosts=hosts)
 
 
 def rows_of(server: Server) -> list[str]:

@@ -30,7 +30,8 @@ from mmm.agent.decide.steps import (
     Unbind,
 )
 from mmm.config.model import Cluster, Host, Role, Vip
-from mmm.network.line_server import GarbageError, Peer
+from mmm.network.line_server import GarbageError
+from mmm.network.listener import Peer
 from mmm.wire.agent import decode_reply, encode_vips
 from tests.vectors.recordings import Json, vectors
 from tests.vectors.tally import Tally

@@ -6,7 +6,6 @@ SET_STATUS orders that wait only the newest counts: it is the monitor's latest w
 
 import asyncio
 import logging
-import re
 import ssl
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -14,32 +13,37 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from mmm.agent.act.authority import Authority
+from mmm.agent.act.authority import Authority, Standing
 from mmm.agent.act.binlog_sender import BinlogSender
 from mmm.agent.act.doubts import Doubts
 from mmm.agent.act.found_lease import found_lease
+from mmm.agent.act.life import Objections
 from mmm.agent.act.questions import Questions
+from mmm.agent.act.received import received
 from mmm.agent.act.rejoin_order import RejoinOrder
 from mmm.agent.act.replies import Replies
 from mmm.agent.act.server_process import NotWatchedError, ServerProcess
 from mmm.agent.act.shell import Shell
 from mmm.agent.act.streams import Streams
-from mmm.agent.decide.core import LOOK_AGAIN
+from mmm.agent.act.votes import Votes
+from mmm.agent.decide import new_conf
+from mmm.agent.decide.core import LOOK_AGAIN, Core
 from mmm.agent.decide.failure import refusal_to_follow
 from mmm.agent.decide.lease_watch import patience
 from mmm.agent.decide.obedience import Outcome
 from mmm.agent.decide.plan import facts
+from mmm.agent.decide.sound import is_sound
 from mmm.clock import clock
 from mmm.config.model import Cluster
 from mmm.lease.rules import FOREVER
 from mmm.mysql.session.connection import Connection
 from mmm.network.arp import Announcer
-from mmm.network.line_server import GarbageError, Peer
+from mmm.network.listener import Peer
 from mmm.network.vips import Interface, InterfaceError
 from mmm.process import log_queue
 from mmm.process.halt import machine_halts
 from mmm.wire import agent as wire
-from mmm.wire import binlog, promises, rejoin, stream, watch, why
+from mmm.wire import binlog, promises, rejoin, stream, voting, watch, why
 from mmm.wire.caught_up import caught_up_fields
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import CONF, lead_of
@@ -59,17 +63,15 @@ from mmm.wire.status import (
 ORDER_LIMIT = 90.0
 """Seconds that an order may wait and take; each part of it has a shorter limit."""
 
-_STATE = re.compile(r"[A-Z_]{1,40}")
-_HOST = re.compile(r"[A-Za-z0-9_.-]{0,255}")
-
 log = logging.getLogger(__name__)
+
+Heritage = tuple[Core, Standing]
 
 
 class Agent:
     """This host's agent; lives in an asyncio loop. `close` it.
 
-    `fence_at` is told the moment, on the clock of leases, at which somebody else must take the writer role from this
-    host if the agent has not: infinite when it has not got it, or has it for good.
+    `tell` is told what is known, whenever that changes. `heritage` is that of the agent whose place this one takes.
     """
 
     def __init__(
@@ -77,17 +79,20 @@ class Agent:
         conf: Cluster,
         interface: Interface,
         announcer: Announcer,
-        fence_at: Callable[[float], None] = lambda _: None,
+        tell: Callable[[Core], None] = lambda _: None,
+        heritage: Heritage | None = None,
     ) -> None:
         self._conf = conf
         self._facts = known = facts(conf)
         self._here = conf.hosts[conf.this]
         self._interface = interface
         path = self._here.pid_path
-        self._authority = Authority(conf, given=self._given, file=Path(f"{path}.agreed") if path else None)
-        self._shell = Shell(conf, known, interface, announcer, fence_at, self._authority.is_agreed)
+        file = Path(f"{path}.agreed") if path else None
+        core, standing = heritage or (None, None)
+        self._authority = Authority(conf, given=self._given, file=file, standing=standing)
+        self._shell = Shell(conf, known, interface, announcer, tell, self._authority.is_agreed, core)
         self._leases = conf.vip_lease > 0
-        self._took_stock = False
+        self._took_stock = self._goes_on = heritage is not None
         """What an earlier agent has left here is known."""
         at = self._shell.steps.at
         if (job := at.jobs.look().job) is not None:  # nobody is answered yet
@@ -95,6 +100,7 @@ class Agent:
                 "start: a job that rebuilds %s from %s is open: %s", self._here.name, job.donor, job.step
             )
         self._replies = Replies(conf, lambda: self._shell.core.held, lambda: at.jobs.told)
+        self._votes = Votes(self._authority, self._replies)
         self._binlog = BinlogSender(self._here, self._replies, self._may_have_role)
         self.streams = Streams(conf, self._replies)
         self._rejoin = RejoinOrder(conf, self._replies)
@@ -104,7 +110,13 @@ class Agent:
         self._questions = Questions(at, interface, self._replies, self._doubts, self._looker)
 
     async def take_stock(self) -> None:
-        """Log what stands on this host; nothing is changed before the monitor's first order (rule 10.4)."""
+        """Log what stands on this host; nothing is changed before the monitor's first order (rule 10.4).
+
+        An agent that has taken the place of another one knows it, and looks after what that was given.
+        """
+        if self._goes_on:
+            self._shell.reassert()
+            return
         seen = await self._questions.look()
         if isinstance(seen, str):
             log.warning("start: %s", seen)
@@ -130,21 +142,9 @@ class Agent:
 
     async def answer(self, line: bytes, peer: Peer) -> bytes:
         """Return the reply to a request line of `peer`, with its LF; raises GarbageError with that to another line."""
-        try:
-            request = wire.decode_request(line)
-        except wire.WireError as error:
-            log.debug("bad request: %s", error)
-            shown = line[:80].decode("utf-8", "backslashreplace")
-            raise GarbageError(
-                self._replies.error(why.UNKNOWN_COMMAND, f"Invalid command '{shown}'!")
-            ) from error
-        if request.version > wire.VERSION:
-            log.warning("request of version %d, this agent speaks %d", request.version, wire.VERSION)
-        if request.host != self._here.name:
-            return self._replies.error(
-                why.WRONG_HOST,
-                f"Invalid hostname in command ({request.host[:80]})! My name is '{self._here.name}'",
-            )
+        request = received(line, self._here.name, self._replies)
+        if isinstance(request, bytes):
+            return request
         return self._replies.signed(request, await self._answer(request, peer))
 
     async def _answer(self, request: wire.Request, peer: Peer) -> bytes:
@@ -154,8 +154,10 @@ class Agent:
             told = (WITHOUT,) if without and not self._authority.has_other_vips() else ()
             return self._replies.error(refused.why, refused.text, (*refused.fields, *told))
         match request.command:
+            case voting.LEAD:
+                return await self._votes.answer(request)
             case wire.PROMISE | wire.RELEASE:
-                return self._promised(request)
+                return (self._promise if request.command == wire.PROMISE else self._release)(request)
             case wire.PING:
                 return self._replies.reply("OK: Pinged!")
             case wire.GET_AGENT_STATUS:
@@ -164,10 +166,9 @@ class Agent:
                 )
             case wire.SET_STATUS:
                 return await self._set_status(request)
-            case wire.CLEAR_BAD_ROLES:
-                return await self._clear_bad_roles()
-            case wire.PREPARE:
-                return await self._prepare()
+            case wire.CLEAR_BAD_ROLES | wire.PREPARE:
+                clears = request.command == wire.CLEAR_BAD_ROLES
+                return await (self._clear_bad_roles() if clears else self._prepare())
             case binlog.BINLOG:
                 return await self._binlog.answer(request)
             case rejoin.REJOIN:
@@ -187,25 +188,43 @@ class Agent:
     def _may_have_role(self) -> bool:
         return self._shell.core.site.is_writer(self._shell.core.status)
 
+    @property
+    def claimed(self) -> Callable[[str], bool]:
+        """Return what is told that another MAC claims a VIP; it tells whether others are asked first who has it."""
+        return self._shell.claimed
+
     async def reassert(self) -> None:
         """Put right what is assigned and has changed since, unless it was looked at just now (rule 7)."""
         self._shell.reassert()
 
-    async def leave(self) -> None:
-        """Wait until the monitor knows that the writer's VIP stays here, where it is bound, or is not heard in time.
+    @property
+    def heritage(self) -> Heritage:
+        """Return what the agent that takes the place of this one, which is closed by then, goes on with."""
+        return self._shell.core, self._authority.standing
 
-        Where the whole machine goes down, until others have its roles.
+    def objections(self, conf: Cluster) -> Objections:
+        """Return what is not the same in another conf, and why this host's agent cannot go by it now."""
+        core = self._shell.core
+        calm = new_conf.is_calm(core)
+        return new_conf.objections(self._conf, conf, core.status.vips, self.streams.receiver, calm=calm)
+
+    async def leave(self) -> None:
+        """Wait until the monitor knows that the writer's VIP stays here, or others have the roles; but not for long.
+
+        They are to have them where the machine goes down, and where nobody will answer load balancers.
         """
-        if self._leases and await asyncio.to_thread(machine_halts):
+        told = self._shell.jobs.told(self._shell.core)
+        if told or (self._leases and await asyncio.to_thread(machine_halts)):
             self._replies.ending = HALTING
             await self._shell.hand_over()
         elif patience(self._shell.core, clock()) > 0:
             self._replies.ending = LEAVING
             await self._shell.leave()
 
-    async def close(self) -> None:
-        """Let the change that is being made come to its end; VIPs and read_only stay as they are."""
-        await self._shell.close(self._leave_for_good())
+    async def close(self, *, for_good: bool = True) -> None:
+        """Let the change that is being made come to its end; VIPs stay, `for_good` as long as leases allow."""
+        await self._shell.close(self._leave_for_good if for_good else None)
+        await self._votes.close()
         self._questions.close()
         self._server_process.close()
         self._doubts.close()
@@ -215,6 +234,7 @@ class Agent:
 
     async def _leave_for_good(self) -> None:
         if self._replies.ending == HALTING:
+            await self._shell.jobs.give_up(self._shell.core)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_AGAIN):
@@ -301,17 +321,14 @@ class Agent:
         """Return when this start of the agent gave the token, None when it did not."""
         return self._shell.core.held.given(token)
 
-    def _promised(self, request: wire.Request) -> bytes:
-        return self._promise(request) if request.command == wire.PROMISE else self._release(request)
-
     def _promise(self, request: wire.Request) -> bytes:
         try:
             asked = promises.asked_promise(request)
         except wire.WireError as error:
             return self._replies.error(why.BAD_REQUEST, str(error))
         known = self._shell.core.held.bound(clock())
-        if refusal := self._shell.promise(asked):
-            return self._replies.error(why.NO_PROMISE, refusal)
+        if refused := self._shell.promise(asked):
+            return self._replies.error(refused.code, refused.text)
         level = logging.DEBUG if known else logging.INFO
         log.log(level, "promised %s: no writer role here for %g s", asked.holder, asked.length)
         return self._replies.reply("OK: Promised!")
@@ -358,8 +375,3 @@ class Agent:
         if problem:
             return self._replies.error(why.NOT_DONE, problem, doubts)
         return self._replies.reply("OK: Prepared!", doubts)
-
-
-def is_sound(status: Status) -> bool:
-    """Tell whether state and active master are names."""
-    return bool(_STATE.fullmatch(status.state) and _HOST.fullmatch(status.master))

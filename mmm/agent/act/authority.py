@@ -8,14 +8,17 @@ from typing import NamedTuple
 
 from mmm.agent.act import promise_file
 from mmm.agent.act.credentials import Credentials
+from mmm.agent.act.voting import Voting
 from mmm.clock import clock
-from mmm.config.agreement import HOSTS, IPS, differing, digests
+from mmm.config.agreement import HOSTS, IPS, VOTERS, differing, digests
 from mmm.config.model import Cluster
 from mmm.lease.lead import UNKNOWN, Following, Lead, silence
-from mmm.network.line_server import Peer
+from mmm.network.listener import Peer
 from mmm.wire import agent as wire
 from mmm.wire import lead as show
-from mmm.wire.status import ordered_status
+from mmm.wire.status import granted, ordered_status
+from mmm.wire.voting import NOT_LED
+from mmm.wire.voting import asked as ask_of
 
 AGAIN = 60.0
 """Seconds until a refusal for the same reason is logged again."""
@@ -31,10 +34,22 @@ class Refusal(NamedTuple):
     fields: tuple[str, ...] = ()
 
 
+class Standing(NamedTuple):
+    """What is known of monitors."""
+
+    following: Following
+    differs: tuple[str, ...]
+    """In what the conf of the one that is followed differs."""
+    classic: bool
+    """It is one of MMM 2.x, and that was said."""
+    voting: Voting | None
+
+
 class Authority:
     """The monitor that an agent follows, and the one that it has refused.
 
     `file` keeps, for an agent that is started later, what hosts of the active master role the monitor knows of.
+    `standing` is what the agent knew whose place this one takes.
     """
 
     def __init__(
@@ -43,6 +58,7 @@ class Authority:
         now: Callable[[], float] = clock,
         given: Callable[[str], float | None] = lambda _: None,
         file: Path | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self._now = now
         self._credentials = Credentials(conf, now, given)
@@ -54,8 +70,17 @@ class Authority:
         self._own = digests(conf)
         self._writer = conf.active_master_role
         self._differs: tuple[str, ...] = ()
+        self.voting = Voting(conf, conf.here.pid_path, now) if conf.monitors else None
+        self._given = given
         self._file = file
         self._agreed = promise_file.load(file)
+        if standing is not None:
+            self._following, self._differs, self._classic, self.voting = standing
+
+    @property
+    def standing(self) -> Standing:
+        """Return what the agent that takes the place of this one goes on with."""
+        return Standing(self._following, self._differs, self._classic, self.voting)
 
     def followed_before(self) -> None:
         """Note that an earlier start of this agent was given a lease: the monitor is not of MMM 2.x."""
@@ -64,7 +89,7 @@ class Authority:
     def refusal(self, request: wire.Request, peer: Peer) -> Refusal | None:
         """Return why the request is refused; None: it is not, and its sender is followed from now on if it orders."""
         if lack := self._credentials.lack(request, peer):
-            self._warn(f"{peer.ip} {lack.why}", f"refused, from {peer.ip}: {lack.text}")
+            self.warn(f"{peer.ip} {lack.why}", f"refused, from {peer.ip}: {lack.text}")
             return Refusal(lack.text, lack.why)
         if show.is_free(request):
             self._following = self._following.freed(_lead(request, peer))
@@ -73,14 +98,45 @@ class Authority:
         if request.command not in show.ORDERS:
             return None
         now, lead = self._now(), _lead(request, peer)
+        if self.voting is not None:
+            return self._not_led(self.voting, request, lead) or self._led(request, lead, peer)
         followed = self._following.refuses(lead, now, self._silence)
         if followed is None:
-            self._follow(lead, peer, now)
-            return self._disagreement(request) if request.command == wire.SET_STATUS else None
+            return self._led(request, lead, peer)
         self._stranger, self._refused = lead.address if lead is not None else peer.ip, now
         text = f"this agent obeys the monitor at {followed.address}, not another one at {self._stranger}"
-        self._warn(self._stranger, f"refused: {text}; stop one of the two")
+        self.warn(self._stranger, f"refused: {text}; stop one of the two")
         return Refusal(text, show.OTHER_MONITOR, (show.follows_field(followed),))
+
+    def _led(self, request: wire.Request, lead: Lead | None, peer: Peer) -> Refusal | None:
+        """Follow the monitor of an order; returns why the order is refused all the same."""
+        self._follow(lead, peer, self._now())
+        return self._disagreement(request) if request.command == wire.SET_STATUS else None
+
+    def _not_led(self, voting: Voting, request: wire.Request, lead: Lead | None) -> Refusal | None:
+        """Return why an order is refused for who gives it, where there are several monitors."""
+        is_order = request.command == wire.SET_STATUS
+        offer = granted(request) if is_order else None
+        token = self._given(offer.token) if offer else None
+        if not (text := voting.refusal(lead, token, needs_token=is_order)):
+            return None
+        self.warn(f"led {lead}", f"{request.command} refused: {text}")
+        return Refusal(text, NOT_LED)
+
+    def vote(self, voting: Voting, request: wire.Request) -> tuple[str, Refusal | None]:
+        """Return why a monitor that asks to lead is not agreed to, and why it is refused; raises WireError."""
+        asked = ask_of(request)
+        said, own = show.conf_of(request), {VOTERS: self._own.get(VOTERS, "")}
+        if differs := differing(own, said):
+            text = "voters, lead_lease or vip_lease differ between the confs of this agent and of the monitor"
+            self.warn(f"LEAD {differs}", f"LEAD refused: {text}: make them the same in mmm_common.conf")
+            return "", Refusal(text, show.CONF, (show.differs_field(differs),))
+        before = voting.said().follows
+        refused = voting.asked(asked, self._given(asked.seen) if asked.seen else None)
+        after = voting.said().follows
+        if after != before and after is not None:
+            log.info("agrees to be led by the monitor at %s, epoch %d", after.address, after.number)
+        return refused, None
 
     def fields(self) -> tuple[str, ...]:
         """Return what the answer to an order tells the monitor that is followed.
@@ -125,7 +181,7 @@ class Authority:
         text = (
             f"the conf of this agent and that of {whose} differ in {', '.join(differs)}: make them the same"
         )
-        self._warn(f"{request.command} {differs}", f"{request.command} refused: {text}")
+        self.warn(f"{request.command} {differs}", f"{request.command} refused: {text}")
         return Refusal(text, show.CONF, (show.differs_field(differs),))
 
     def _holds(self, request: wire.Request) -> bool:
@@ -148,7 +204,8 @@ class Authority:
             self._stranger = ""
             log.info("obeys the monitor at %s, started as %s", lead.address, lead.nonce)
 
-    def _warn(self, key: str, text: str) -> None:
+    def warn(self, key: str, text: str) -> None:
+        """Log a refusal, unless one for the same reason, the `key`, was logged less than AGAIN seconds ago."""
         now = self._now()
         if now - self._said.get(key, -AGAIN) < AGAIN:
             return

@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mmm.agent.act.server_session import ServerSession
+from mmm.config.model import Cluster
 from mmm.mysql.server.client_sessions import Client, end_clients, sort_out
 from mmm.mysql.server.processlist import Session
 from mmm.mysql.session.connection import MysqlError
 from mmm.network.socket_table import Connection, connections, destroy
+from mmm.network.vips import Interface
 
 SERVER_LIMIT = 0.1
 """Seconds that the server may take to be told whom to end."""
@@ -39,6 +41,19 @@ class Leaving:
     def among(self, clients: Iterable[Client]) -> frozenset[Client]:
         """Return those of the clients that stay."""
         return self.kept | sort_out(self.stay, clients, self.keep)[1] if self.stay else self.kept
+
+
+def entrance(conf: Cluster, interface: Interface, ip: str) -> str:
+    """Return the address of this host to which clients of a VIP come: the VIP itself where there is one.
+
+    Those of a role with `vip_via health` come to the host; while it holds another such role they cannot be told from
+    the clients of that, and the address is empty: the load balancer ends them. Raises InterfaceError.
+    """
+    asked = {vip.ip for vip in conf.asked_vips}
+    if ip not in asked:
+        return ip
+    others = sorted(asked - {ip})
+    return "" if interface.bound(others) else conf.hosts[conf.this].ip
 
 
 def end_clients_of(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mmm.config.model import Cluster
-from mmm.network.line_server import Peer
+from mmm.network.listener import Peer
 from mmm.network.root import is_root
 from mmm.wire import agent as wire
 from mmm.wire import signature
@@ -19,10 +19,11 @@ from mmm.wire.binlog import BINLOG
 from mmm.wire.lead import AUTH, ORDERS, STALE, is_free, lead_of
 from mmm.wire.status import granted
 from mmm.wire.stream import STREAM
+from mmm.wire.voting import LEAD
 
 WINDOW = 60.0
 """Seconds for which a token may be used in signatures."""
-NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE, wire.DOCTOR, wire.WATCH, BINLOG, STREAM}
+NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE, wire.DOCTOR, wire.WATCH, BINLOG, STREAM, LEAD}
 """What changes something here, makes this agent try ways to another host, stays open, or gets data of its server."""
 _OURS = NEEDED - {wire.SET_STATUS, wire.CLEAR_BAD_ROLES}
 """Those of them that no classic monitor sends."""

@@ -91,7 +91,7 @@ class Doubts:
         except OSError as error:
             log.debug("who listens on port %d is not known: %s", port, error)
             return
-        wanted = [self._here.ip, *(vip.ip for vip in self._conf.vips if self._may_hold(vip.role))]
+        wanted = [self._here.ip, *(vip.ip for vip in self._conf.bound_vips if self._may_hold(vip.role))]
         deaf = [ip for ip in wanted if not takes(addresses, ip)]
         if addresses and deaf:
             yield Doubt(NOT_LISTENING, not_listening(port, deaf, addresses))

@@ -5,11 +5,13 @@ It runs in a child process of the angel. The VIP goes first, as that needs no an
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from mmm.agent.act.accounts import agent_at, kept_users
-from mmm.agent.act.clients import cut_off, end_clients_of
+from mmm.agent.act.clients import SERVER_LIMIT, cut_off, end_clients_of, entrance
+from mmm.agent.act.places import Places
 from mmm.agent.act.server_session import ServerSession
-from mmm.config.model import Cluster, Host
+from mmm.config.model import Cluster
 from mmm.mysql.server.read_only import deny_writes
 from mmm.mysql.session.connection import ErrorKind, MysqlError
 from mmm.network.vips import Interface, InterfaceError
@@ -21,8 +23,18 @@ def fence(conf: Cluster) -> bool:
     """Have this host without the writer's VIP, read_only and its clients ended; returns whether all of it is so."""
     with ThreadPoolExecutor(1) as threads:
         denied = threads.submit(deny, ServerSession(agent_at(conf.hosts[conf.this])), conf)
-        gone = [_unbind(conf, vip.ip) for vip in conf.vips if vip.role == conf.active_master_role]
+        gone = [_unbind(conf, vip.ip) for vip in conf.master_vips]
         return not denied.result() and all(gone)
+
+
+def give_up_overdue(conf: Cluster) -> None:
+    """Give up what an earlier agent held without an address, and had no time to; that it fails is logged."""
+    with Places(conf) as places:
+        late = places.overdue()
+    if any(vip.ip in late for vip in conf.master_vips):
+        fence(conf)
+    for ip in late:
+        _unbind(conf, ip)
 
 
 def deny(session: ServerSession, conf: Cluster) -> str:
@@ -39,11 +51,10 @@ def deny(session: ServerSession, conf: Cluster) -> str:
 
 
 def _unbind(conf: Cluster, ip: str) -> bool:
-    here = conf.hosts[conf.this]
-    with Interface(here.cluster_interface) as interface:
+    with Places(conf) as interface:
         try:
-            bound = ip in interface.bound([ip])
-            ended = take_away(interface, here, ip)
+            bound = ip in (*interface.bound([ip]), *interface.overdue())
+            ended = take_away(interface, conf, ip)
         except InterfaceError as error:
             log.error("fence: %s: %s", conf.this, error)
             return False
@@ -52,15 +63,27 @@ def _unbind(conf: Cluster, ip: str) -> bool:
     return True
 
 
-def take_away(interface: Interface, here: Host, ip: str) -> int:
+def take_away(interface: Interface, conf: Cluster, ip: str) -> int:
     """Have the kernel end the clients that the server has not, and remove the VIP; returns how many there were.
 
-    The server is not asked, for it may say nothing. Raises InterfaceError.
+    The server is not asked, for it may say nothing; but where clients come to the host's own address it tells which of
+    the connections to leave alone. Raises InterfaceError.
     """
-    leaving = end_clients_of(ip, here.mysql_port, ServerSession(agent_at(here)), frozenset())
-    cut_off(ip, here.mysql_port, leaving)
+    here, bound = conf.hosts[conf.this], ip not in {vip.ip for vip in conf.asked_vips}
+    session = ServerSession(agent_at(here), SERVER_LIMIT)
     try:
-        interface.unbind(ip)
+        if not bound:
+            interface.unbind(ip)
+            with suppress(MysqlError):
+                session.open()
+        ended = 0
+        if way := entrance(conf, interface, ip):
+            leaving = end_clients_of(way, here.mysql_port, session, kept_users(conf))
+            cut_off(way, here.mysql_port, leaving)
+            ended = leaving.ended
+        if bound:
+            interface.unbind(ip)
     finally:
+        session.close()
         interface.unbind_elsewhere(ip)
-    return leaving.ended
+    return ended

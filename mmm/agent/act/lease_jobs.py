@@ -56,7 +56,7 @@ class LeaseJobs:
             try:
                 loop = asyncio.get_running_loop()
                 ended = await loop.run_in_executor(
-                    self._binder, take_away, self._interface, self._here, vip.ip
+                    self._binder, take_away, self._interface, self._conf, vip.ip
                 )
             except InterfaceError as error:
                 log.error("unbind %s: %s", vip, error)
@@ -66,6 +66,17 @@ class LeaseJobs:
                 if ended:
                     text = "%s: %s is gone, %d clients that the server did not end"
                     log.warning(text, self._here.name, vip.ip, ended)
+
+    def told(self, core: Core) -> tuple[Vip, ...]:
+        """Return what this host holds without an address: nobody is told of it once the agent is gone."""
+        return tuple(vip for vip in core.status.vips if vip in self._conf.asked_vips)
+
+    async def give_up(self, core: Core) -> None:
+        """Have this host without these, and read_only where the active master's is among them."""
+        vips = self.told(core)
+        if any(vip.role == core.site.facts.writer for vip in vips) and (why_not := await self.deny()):
+            log.error("%s: read_only is not set: %s", self._here.name, why_not)
+        await self.unbind(vips)
 
     async def renew(self, vips: tuple[Vip, ...]) -> None:
         """Have the kernel keep the VIPs for as long as they may be bound."""

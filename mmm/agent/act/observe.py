@@ -77,6 +77,8 @@ def _source(session: ServerSession) -> tuple[Source | None, str]:
         status.lifting,
         asleep,
         status.source_lacks_log,
+        replicates=status.io_running == "Yes" and status.sql_running,
+        behind=status.seconds_behind,
     ), ""
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from mmm.process.to_disk import settle
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -21,11 +23,18 @@ def load(file: Path | None) -> str:
         return ""
 
 
-def store(file: Path | None, text: str) -> None:
-    """Put `text` in the file's place, whose folder may have been removed, as with a wiped /run; raises OSError."""
+def store(file: Path | None, text: str, *, settled: bool = False) -> None:
+    """Put `text` in the file's place, whose folder may have been removed, as with a wiped /run; raises OSError.
+
+    With `settled` it is on the disk afterwards, whatever becomes of the host.
+    """
     if file is None:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(file.name + ".new")
     new.write_text(text, "utf-8")
+    if settled:
+        settle(new)
     new.replace(file)
+    if settled:
+        settle(file.parent)

@@ -5,6 +5,7 @@ import logging
 from mmm.agent.act.accounts import agent_at
 from mmm.agent.act.catch_up import LOST_LIMIT, CatchUpError, Patience, apply_received, catch_up
 from mmm.agent.act.server_session import ANSWER_LIMIT, ServerSession
+from mmm.agent.act.silent_source import give_up_connecting
 from mmm.agent.act.step_error import StepError
 from mmm.agent.act.workplace import Workplace
 from mmm.agent.decide.steps import (
@@ -77,6 +78,7 @@ class ReplicationSteps:
             case ThrowAway():
                 return self._throw_away(session)
             case Detach():
+                give_up_connecting(self._at.here, session.open())
                 if why_not := detach(session.open()):
                     raise StepError(why_not)
                 return "done, until what the other master has is compared"
@@ -100,6 +102,7 @@ class ReplicationSteps:
                 start_replica(session.open())
                 return "started"
             case StopReplication():
+                give_up_connecting(self._at.here, session.open())
                 stop_replica(session.open(), self._at.conf.sync_timeout)
                 return "stopped"
 
@@ -118,6 +121,7 @@ class ReplicationSteps:
         return Patience(self._at.conf.sync_timeout, self._at.keep, peer_limit)
 
     def _stop_receiving(self, session: ServerSession, *, finish: bool) -> str:
+        give_up_connecting(self._at.here, session.open())
         ended = stop_receiving(session.open())
         if not ended:
             session.close()
@@ -158,12 +162,14 @@ class ReplicationSteps:
         self._see_login(master)
         with connect(agent_at(master), ANSWER_LIMIT) as at_source:
             source = replicates_from(master)
+            give_up_connecting(self._at.here, session.open(), but=master)
             return follow(session.open(), source, at_source, self._at.conf.sync_timeout).value
 
     def _own_source(self, step: OwnSource | RenewLogin, session: ServerSession) -> str:
         host = self._at.conf.hosts[step.host]
         if isinstance(step, RenewLogin):
             return self._renew_login(host, session)
+        give_up_connecting(self._at.here, session.open(), but=host)
         peer, limit = replicates_from(host), self._at.conf.sync_timeout
         take_own_source(session.open(), peer, limit, detached=step.detached)
         return "catching up from a slave was broken off"

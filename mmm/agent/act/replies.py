@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mmm.agent.decide.failure import code_of
+from mmm.agent.decide.failure import code_of, refuses_for
 from mmm.agent.decide.held_lease import HeldLease
 from mmm.agent.decide.obedience import Outcome
 from mmm.clock import clock
@@ -11,6 +11,7 @@ from mmm.process.job_files import Told
 from mmm.wire import agent as wire
 from mmm.wire import why
 from mmm.wire.job import ended_fields, job_fields
+from mmm.wire.promises import left_field
 from mmm.wire.signature import fresh_field, sign_reply
 
 _LONGEST_TEXT = 4000
@@ -50,6 +51,8 @@ class Replies:
 
     def failed(self, outcome: Outcome, fields: tuple[str, ...] = ()) -> bytes:
         """Return the ERROR to an order that was not carried out."""
+        if left := refuses_for(outcome.failures):
+            fields = (*fields, left_field(left))
         return self.error(code_of(outcome.failures), "; ".join(map(str, outcome.failures)), fields)
 
     def signed(self, request: wire.Request, line: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from typing import NamedTuple
 
 from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host
@@ -10,9 +11,19 @@ from mmm.network.agent_port import AgentPort
 from mmm.wire import agent as wire
 from mmm.wire import promises
 from mmm.wire.lead import with_conf
+from mmm.wire.why import TAKEN, why
 
 GIVE_BACK_LIMIT = 0.3
 """Seconds for which the answer to an order waits until others have heard that their promises are given back."""
+
+
+class Answers(NamedTuple):
+    """What came of a question for promises."""
+
+    missing: tuple[str, ...] = ()
+    """Who has not promised, and in what words, where there were any."""
+    taken: str = ""
+    """Who knows of another host that has the role, and in what words; empty: nobody does."""
 
 
 class Rivals:
@@ -33,22 +44,34 @@ class Rivals:
     def tls(self, context: ssl.SSLContext | None) -> None:
         self._port.tls = context
 
-    async def ask_promises(self, names: tuple[str, ...], length: float, token: str) -> list[str]:
-        """Ask all for a promise of `length` seconds; returns who has not given one, and why where that is known."""
+    async def ask_promises(self, names: tuple[str, ...], length: float, token: str) -> Answers:
+        """Ask all for a promise of `length` seconds; returns what came of it, once one knows who else has the role."""
         asked = promises.AskedPromise(self._conf.this, length, token)
-        answers = await asyncio.gather(*(self._promised(name, asked) for name in names))
-        return [f"{name}{why}" for name, why in zip(names, answers, strict=True) if why is not None]
+        questions = [asyncio.ensure_future(self._promised(name, asked)) for name in names]
+        missing: list[str] = []
+        try:
+            for answered in asyncio.as_completed(questions):
+                answers = await answered
+                if answers.taken:
+                    return answers
+                missing += answers.missing
+        finally:
+            for question in questions:
+                question.cancel()
+        return Answers(tuple(missing))
 
-    async def _promised(self, name: str, asked: promises.AskedPromise) -> str | None:
-        """Return why the host has not promised, in words behind its name; None: it has."""
+    async def _promised(self, name: str, asked: promises.AskedPromise) -> Answers:
         request = with_conf(promises.promise(name, asked), self._digests)
         reply = await self._ask(self._conf.hosts[name], request, _limit(asked.length))
         if reply is None:
-            return ""
+            return Answers((name,))
         if reply.token in ("", wire.NO_LEASE):
-            why = "whose conf has vip_lease 0" if reply.token else "whose agent is one of the Perl MMM"
-            return f", {why}: it cannot promise"
-        return None if reply.ok else f", which answers '{reply.text}'"
+            cannot = "whose conf has vip_lease 0" if reply.token else "whose agent is one of the Perl MMM"
+            return Answers((f"{name}, {cannot}: it cannot promise",))
+        if reply.ok:
+            return Answers()
+        said = f"{name}, which answers '{reply.text}'"
+        return Answers((said,), said if why(reply) == TAKEN else "")
 
     async def give_back(self, names: tuple[str, ...], token: str) -> None:
         """Give back the promises of others, now that this host has given the role up: one of them may be next.

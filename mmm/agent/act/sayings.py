@@ -2,13 +2,13 @@
 
 import logging
 
-from mmm.agent.decide.actions import Assigned, LeaseOver, RenewedByPromises
+from mmm.agent.decide.actions import Assigned, LeaseOver, Outdone, RenewedByPromises
 from mmm.wire.status import Status
 
 log = logging.getLogger(__name__)
 
 
-def say(host: str, what: Assigned | LeaseOver | RenewedByPromises) -> None:
+def say(host: str, what: Assigned | LeaseOver | Outdone | RenewedByPromises) -> None:
     """Log it."""
     match what:
         case Assigned(before, after):
@@ -20,6 +20,14 @@ def say(host: str, what: Assigned | LeaseOver | RenewedByPromises) -> None:
                 host,
                 ", ".join(map(str, vips)),
                 heard,
+            )
+        case Outdone(vips, said):
+            log.critical(
+                "%s: gives up %s though its lease is not over, for another host has it: %s; setting read_only,"
+                " ending clients. Was this machine paused?",
+                host,
+                ", ".join(map(str, vips)),
+                said,
             )
         case RenewedByPromises(heard, rivals):
             log.warning(

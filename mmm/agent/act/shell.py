@@ -16,35 +16,15 @@ from mmm.agent.act.memory import Memory
 from mmm.agent.act.rivals import Rivals
 from mmm.agent.act.sayings import say
 from mmm.agent.act.steps import Steps
+from mmm.agent.decide import actions, lease_watch
 from mmm.agent.decide import core as decide
-from mmm.agent.decide import lease_watch
-from mmm.agent.decide.actions import (
-    Action,
-    Announce,
-    Answer,
-    AnswerClear,
-    AskPromises,
-    Assigned,
-    Change,
-    Confirm,
-    Deny,
-    EndAnnouncing,
-    GetReady,
-    GiveBack,
-    LeaseOver,
-    LookAgain,
-    Order,
-    Prepared,
-    Reach,
-    Renew,
-    RenewedByPromises,
-    Unbind,
-)
+from mmm.agent.decide.actions import Action, AskPromises, Change, Order, Prepared
 from mmm.agent.decide.core import Core, Step
-from mmm.agent.decide.failure import failures
+from mmm.agent.decide.failure import Failure, failures
+from mmm.agent.decide.new_conf import inherited
 from mmm.agent.decide.obedience import Changed, Outcome
 from mmm.agent.decide.plan import Facts
-from mmm.clock import clock
+from mmm.clock import clock, wall_ahead
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import FOREVER, Grant
 from mmm.network.arp import Announcer
@@ -52,6 +32,7 @@ from mmm.network.vips import Interface
 from mmm.process import log_queue
 from mmm.wire.promises import AskedPromise
 from mmm.wire.status import Status
+from mmm.wire.why import NO_PROMISE
 
 HAND_OVER_LIMIT = 12.0
 """Seconds that others have to take the roles of a machine that goes down; the angel ends the worker after 20."""
@@ -64,8 +45,8 @@ log = logging.getLogger(__name__)
 class Shell:
     """The hands of one agent; lives in an asyncio loop. `close` it.
 
-    `fence_at` is told when the lease ends, whenever that changes. `is_agreed` tells whether the monitor knows
-    of the same hosts of the active master role.
+    `tell` is told what is known, whenever that changes. `is_agreed` tells whether the monitor knows
+    of the same hosts of the active master role. `before` is what the agent knew whose place this one takes.
     """
 
     def __init__(
@@ -74,21 +55,24 @@ class Shell:
         known: Facts,
         interface: Interface,
         announcer: Announcer,
-        fence_at: Callable[[float], None],
+        tell: Callable[[Core], None],
         is_agreed: Callable[[], bool],
+        before: Core | None = None,
     ) -> None:
         self._conf = conf
         self._here = here = conf.hosts[conf.this]
         self._interface = interface
         self._announcer = announcer
-        self._fence_at = fence_at
+        self._tell = tell
         self._is_agreed = is_agreed
         self._memory, now = Memory(here.pid_path), clock()
-        held = self._memory.lease(conf.vip_lease, now)
-        self._core = decide.begun(decide.site(conf, known), held, offline=self._memory.is_offline())
+        where = decide.site(conf, known)
+        held, offline = self._memory.lease(conf.vip_lease, now), self._memory.is_offline()
+        self._core = inherited(before, where) if before else decide.begun(where, held, offline=offline)
+        self._ahead = wall_ahead() or 0.0
         self._heard = now
         """When another host, or the monitor, was heard last."""
-        fence_at(held.ends)
+        tell(self._core)
         self.steps = Steps(conf, interface, announcer, self._lifetime, self._holds)
         self._changes = Changes(conf, interface, self.steps, lambda: self._core.held, known)
         self._rivals = Rivals(conf, self.heard)
@@ -103,7 +87,7 @@ class Shell:
         self._granted = asyncio.Event()
         self._ordered = asyncio.Event()
         self._changer = ThreadPoolExecutor(1, thread_name_prefix="change")
-        self._jobs = LeaseJobs(conf, interface, self._lifetime)
+        self.jobs = LeaseJobs(conf, interface, self._lifetime)
 
     @property
     def core(self) -> Core:
@@ -130,14 +114,24 @@ class Shell:
         self._take(decide.ready(self._core, prepared, clock()))
         return problem
 
-    def promise(self, asked: AskedPromise) -> str:
+    def promise(self, asked: AskedPromise) -> Failure | None:
         """Promise to another host that this one refuses the writer role, once that is written; returns why not."""
         now = clock()
-        core, why = lease_watch.promise(self._core, asked, now)
-        if why := why or self._memory.keep_promises(core.held, now):
-            return why
+        core, refused = lease_watch.promise(self._core, asked, now)
+        if refused is not None:
+            self._take((lease_watch.asked_by_rival(self._core, now), ()))
+            return refused
+        if unwritten := self._memory.keep_promises(core.held, now):
+            return Failure(unwritten, NO_PROMISE)
         self._take((core, ()))
-        return ""
+        return None
+
+    def claimed(self, ip: str) -> bool:
+        """Take it that another MAC claims a VIP; tells whether others are asked first, before it is announced again."""
+        core, asks = lease_watch.claimed(self._core, ip, clock())
+        if core is not self._core:
+            self._look(core)
+        return asks
 
     def give_back(self, holder: str, token: str) -> bool:
         """Be bound no more by what was promised to `holder` up to the token; tells whether anything was."""
@@ -173,13 +167,13 @@ class Shell:
         await self._at_rest()
 
     async def hand_over(self) -> None:
-        """Wait until others have the roles of this host, whose machine goes down, but not for long.
+        """Wait until others have the roles of this host, whose machine or agent goes down, but not for long.
 
         Who takes the writer role asks this server for what it lacks: the order that follows tells that it is done.
         """
         if not self._core.status.vips:
             return
-        log.info("%s goes down with its machine: its roles are to go to other hosts", self._here.name)
+        log.info("%s: the agent ends: its roles are to go to other hosts", self._here.name)
         with suppress(TimeoutError):
             async with asyncio.timeout(1.0 + lease_watch.HEARTBEAT):  # else there is no monitor
                 await self._next_order()
@@ -203,11 +197,12 @@ class Shell:
                     self._rest.clear()
                     await self._rest.wait()
 
-    async def close(self, before: Awaitable[None]) -> None:
+    async def close(self, before: Callable[[], Awaitable[None]] | None = None) -> None:
         """Let the change that is being made come to its end, have `before` done, and end; nothing is unbound."""
         self._core = decide.close(self._core)
         await self._at_rest()
-        await before
+        if before is not None:
+            await before()
         for timer in (self._again, self._timer):
             if timer is not None:
                 timer.cancel()
@@ -216,7 +211,7 @@ class Shell:
             task.cancel()
         self._changer.submit(self._changes.close)
         self._changer.shutdown(wait=False)
-        self._jobs.close()
+        self.jobs.close()
 
     def watch(self, tls: ssl.SSLContext | None) -> None:
         """Watch over the leases from now on; `tls` is for questions to other agents."""
@@ -240,19 +235,18 @@ class Shell:
 
     def _take(self, step: Step) -> None:
         """Know what is known from now on, and do what follows."""
-        before, (self._core, actions) = self._core, step
+        before, (self._core, follows) = self._core, step
         held = self._core.held
         if self._core.offline != before.offline:
             self._memory.keep_offline(offline=self._core.offline)
-        if held.ends != before.held.ends:
-            self._fence_at(held.ends)
+        self._tell(self._core)
         if held.lease.until == FOREVER and self._core.site.is_writer(self._core.status):
             self._granted.set()
         else:
             self._granted.clear()
         if self._core.work is None:
             self._rest.set()
-        for action in actions:
+        for action in follows:
             self._do(action)
         if self._watching:
             self._arm()
@@ -260,10 +254,18 @@ class Shell:
     def _tick(self) -> None:
         """Look at the lease if there is something to see: to be woken for nothing would cost twice as much."""
         self._timer = None
-        now = clock()
-        if lease_watch.is_due(self._core, now):
-            self._take(lease_watch.look(self._core, now, agreed=self._is_agreed(), heard=self._heard))
+        before, now = self._ahead, clock()
+        self._ahead = wall_ahead() or before
+        if contested := lease_watch.stood(self._core, self._ahead - before, now):
+            text = "the wall clock went %+.2f s against that of leases: this machine was paused, or its time was set"
+            log.warning(text, self._ahead - before)
+            self._look(contested)
+        elif lease_watch.is_due(self._core, now):
+            self._look(self._core)
         self._arm()
+
+    def _look(self, core: Core) -> None:
+        self._take(lease_watch.look(core, clock(), agreed=self._is_agreed(), heard=self._heard))
 
     def _arm(self) -> None:
         loop = asyncio.get_running_loop()
@@ -278,26 +280,27 @@ class Shell:
 
     def _do(self, action: Action) -> None:
         match action:
-            case Answer(order, outcome):
+            case actions.Answer(order, outcome):
                 self._answer(order.number, outcome)
                 self._ordered.set()
-            case AnswerClear(number, outcome):
+            case actions.AnswerClear(number, outcome):
                 self._answer(number, outcome)
-            case Confirm():
+            case actions.Confirm():
                 self._announcer.confirm()
-            case Announce(vips):
-                self._announcer.hold(vip.ip for vip in vips)
+            case actions.Announce(vips):
+                self._announcer.hold(vip.ip for vip in vips if vip in self._conf.bound_vips)
                 self._look_again(None)
-            case EndAnnouncing(vips):
+            case actions.EndAnnouncing(vips) | actions.SayAgain(vips):
+                ends = isinstance(action, actions.EndAnnouncing)
                 for vip in vips:
-                    self._announcer.end(vip.ip)
-            case LookAgain(seconds):
+                    (self._announcer.end if ends else self._announcer.again)(vip.ip)
+            case actions.LookAgain(seconds):
                 self._look_again(seconds)
-            case Assigned(before, after):
+            case actions.Assigned(before, after):
                 if self._core.site.is_writer(before) != self._core.site.is_writer(after):
                     log_queue.hold(asyncio.get_running_loop().call_later)  # clients wait for the change
                 say(self._here.name, action)
-            case LeaseOver() | RenewedByPromises():
+            case actions.LeaseOver() | actions.Outdone() | actions.RenewedByPromises():
                 say(self._here.name, action)
             case _:
                 self._start(action)
@@ -307,19 +310,19 @@ class Shell:
         match action:
             case Change():
                 self._run(self._change(action))
-            case GetReady():
+            case actions.GetReady():
                 self._run(self._be_ready())
-            case Deny():
+            case actions.Deny():
                 self._run(self._deny())
-            case Unbind(vips):
+            case actions.Unbind(vips):
                 self._run(self._unbind(vips))
-            case Renew(vips):
-                self._run(self._jobs.renew(vips))
-            case Reach():
+            case actions.Renew(vips):
+                self._run(self.jobs.renew(vips))
+            case actions.Reach():
                 self._run(self._reach())
             case AskPromises():
                 self._asking = self._run(self._ask_promises(action))
-            case GiveBack(token):
+            case actions.GiveBack(token):
                 if self._asking is not None:
                     self._asking.cancel()
                 self._run(self._give_back(token))
@@ -366,21 +369,23 @@ class Shell:
         self._take(decide.ready(self._core, prepared, clock()))
 
     async def _deny(self) -> None:
-        failure = await self._jobs.deny()
+        failure = await self.jobs.deny()
         self._take(lease_watch.denied(self._core, failure, clock()))
 
     async def _unbind(self, vips: tuple[Vip, ...]) -> None:
-        await self._jobs.unbind(vips)
+        await self.jobs.unbind(vips)
         self._take(lease_watch.unbound(self._core, clock()))
 
     def leave_for_good(self) -> None:
         """Have the VIPs stay after the agent, as far as the lease allows; blocks."""
-        self._jobs.leave_for_good(self._core, clock())
+        self.jobs.leave_for_good(self._core, clock())
 
     async def _ask_promises(self, wanted: AskPromises) -> None:
-        missing = await self._rivals.ask_promises(wanted.rivals, self._core.held.length, wanted.token)
-        if missing:
-            log.warning("the monitor is not heard, and no promise comes from %s", "; ".join(missing))
+        answers = await self._rivals.ask_promises(wanted.rivals, self._core.held.length, wanted.token)
+        if answers.taken:
+            self._take(lease_watch.outdone(self._core, wanted.asked, answers.taken, clock()))
+        elif answers.missing:
+            log.warning("asked whether the role may stay here: no promise of %s", "; ".join(answers.missing))
             self._take(lease_watch.not_promised(self._core, wanted.asked, clock()))
         else:
             self._take(lease_watch.promised(self._core, wanted.asked, clock()))

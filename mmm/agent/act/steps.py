@@ -154,8 +154,8 @@ class Steps:
     def _do(self, step: Step, session: ServerSession) -> str:
         """Do one step; returns what to say of it. Raises MysqlError, InterfaceError, CatchUpError, StepError."""
         match step:
-            case Bind(vip):
-                return self._vips.bind(vip)
+            case Bind(vip, insist):
+                return self._vips.bind(vip, insist=insist)
             case Probe():
                 with self.at.watch.lap("probe"):
                     return self._vips.probed(step)
@@ -189,7 +189,7 @@ class Steps:
 
     def _allow(self, vip: Vip, session: ServerSession) -> str:
         self._vips.lease_of(vip)
-        self._vips.see_listening(vip.ip)
+        self._vips.see_listening(vip)
         self._access.allow(session)
         self._vips.lease_of(vip)  # it may have ended while the server took its time
         self._access.promoted()

@@ -16,7 +16,7 @@ from mmm.agent.act.replies import Replies
 from mmm.agent.stream.order import Order, encode
 from mmm.agent.stream.producers import PRODUCERS
 from mmm.config.model import Cluster
-from mmm.network.line_server import Peer
+from mmm.network.listener import Peer
 from mmm.own_module import own_module
 from mmm.wire import why
 from mmm.wire.agent import Request, WireError
@@ -77,6 +77,11 @@ class Streams:
             target=self._run, args=(connection, self._order(awaited)), name="stream", daemon=True
         ).start()
         return True
+
+    @property
+    def receiver(self) -> str:
+        """Return who is sent a copy at the moment; empty where nobody is."""
+        return (self._whose or "another host") if self._starting else ""
 
     def close(self) -> None:
         """End the copy that is being sent: nothing of a stopped agent goes on."""

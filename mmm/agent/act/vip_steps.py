@@ -4,8 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 
-from mmm.agent.act.clients import cut_off, end_clients_of
+from mmm.agent.act.clients import cut_off, end_clients_of, entrance
 from mmm.agent.act.listening import Listening
 from mmm.agent.act.server_session import ServerSession
 from mmm.agent.act.step_error import LeaseOverError, StepError
@@ -51,21 +52,36 @@ class VipSteps:
         """Look where the server listens, so that nobody waits for it."""
         self._listening.look()
 
-    def bind(self, vip: Vip) -> str:
-        """Bind a VIP and announce it. Raises InterfaceError, StepError."""
-        self.see_listening(vip.ip)
+    def bind(self, vip: Vip, *, insist: bool = False) -> str:
+        """Bind a VIP and announce it, for a while again and again where it is to `insist`; or hold what has no address.
+
+        Raises InterfaceError, StepError.
+        """
+        self.see_listening(vip)
+        if not self._is_bound(vip):
+            lifetime = self.lease_of(vip)
+            self._interface.bind(vip.ip, lifetime)
+            return self._done(vip) + (f" for {lifetime} s" if lifetime else "")
         with self._at.watch.lap(self._named("bind", vip)):
             self._farewell.stop(vip.ip)
             lifetime = self.lease_of(vip)  # the kernel counts it from now on
             self._interface.bind(vip.ip, lifetime)
         with self._at.watch.lap(self._named("first ARP", vip)):
-            self._announcer.begin(vip.ip)
+            self._announcer.begin(vip.ip, insist=insist)
         self._announcer.ask(vip.ip)
         return f"bound on {self._interface.name}" + (f" for {lifetime} s" if lifetime else "")
 
-    def see_listening(self, ip: str) -> None:
+    def _is_bound(self, vip: Vip) -> bool:
+        """Tell whether the VIP is one that is bound on an interface."""
+        return vip in self._at.conf.bound_vips
+
+    def _done(self, vip: Vip) -> str:
+        """Return what to say of a VIP that is not bound here."""
+        return "load balancers are told so" if vip in self._at.conf.asked_vips else "vip_script has moved it"
+
+    def see_listening(self, vip: Vip) -> None:
         """Raise StepError where the server lives and would refuse whoever comes through the VIP."""
-        if why_not := self._listening.deaf_at(ip):
+        if why_not := self._listening.deaf_at(vip.ip if self._is_bound(vip) else self._at.here.ip):
             raise StepError(why_not, NOT_LISTENING)
 
     def lease_of(self, vip: Vip) -> int:
@@ -80,16 +96,35 @@ class VipSteps:
 
         `stay` are the sessions that stay where all others were ended a moment ago, else None. Raises InterfaceError.
         """
-        ip = vip.ip
-        self._announcer.end(ip)
+        if vip in self._at.conf.asked_vips:
+            return self._let_go(vip, session, stay)
+        ip, announced = vip.ip, self._is_bound(vip)
+        if announced:
+            self._announcer.end(ip)
         with self._at.watch.lap(self._named("end clients", vip)):
             leaving = end_clients_of(ip, self._at.here.mysql_port, session, self._at.keep, stay)
-        with self._at.watch.lap(self._named("unbind", vip)), self._farewell.of(ip):
+        farewell = self._farewell.of(ip) if announced else nullcontext()
+        with self._at.watch.lap(self._named("unbind", vip)), farewell:
             cut_off(ip, self._at.here.mysql_port, leaving)
             self._interface.unbind(ip)
-        self._announcer.ask(ip)
+        if announced:
+            self._announcer.ask(ip)
         ended = leaving.ended
         return f"gone from {self._interface.name}" + (f", {ended} clients ended" if ended else "")
+
+    def _let_go(self, vip: Vip, session: ServerSession, stay: tuple[Session, ...] | None) -> str:
+        """Hold no more a role that has no address. Its clients come to the host itself: those that are left are ended.
+
+        Where all were ended a moment ago nobody is cut off: who has come since finds read_only, as replicas do.
+        """
+        self._interface.unbind(vip.ip)
+        ended = 0
+        if stay is None and (ip := entrance(self._at.conf, self._interface, vip.ip)):
+            with self._at.watch.lap(self._named("end clients", vip)):
+                leaving = end_clients_of(ip, self._at.here.mysql_port, session, self._at.keep)
+                cut_off(ip, self._at.here.mysql_port, leaving)
+            ended = leaving.ended
+        return self._done(vip) + (f", {ended} clients ended" if ended else "")
 
     def unbind_elsewhere(self, vip: Vip) -> str:
         """Unbind a VIP from all other interfaces. Raises InterfaceError."""

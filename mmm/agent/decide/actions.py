@@ -161,6 +161,21 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True)
+class SayAgain:
+    """Announce these VIPs again: another host claims one of them, and is not known to have the role."""
+
+    vips: tuple[Vip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outdone:
+    """Say that the role is given up, for another host has it by what a host has `said`."""
+
+    vips: tuple[Vip, ...]
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseOver:
     """Say that the lease is over; the monitor was last `heard` that number of seconds ago."""
 
@@ -192,6 +207,8 @@ Action = (
     | AskPromises
     | Reach
     | Renew
+    | SayAgain
+    | Outdone
     | LeaseOver
     | RenewedByPromises
 )

@@ -41,8 +41,9 @@ from mmm.agent.decide.obedience import (
     still_ready,
 )
 from mmm.agent.decide.plan import ADMIN_OFFLINE, UNKNOWN, Facts, Past
+from mmm.agent.decide.watched import Watch
 from mmm.config.model import Cluster, Vip
-from mmm.lease.rules import Reason, Refusal
+from mmm.lease.rules import INSIST, Reason, Refusal
 from mmm.wire.status import Status
 from mmm.wire.why import LEASE_OVER, PROMISED, STALE, SUPERSEDED
 
@@ -121,46 +122,6 @@ Work = Changing | Clearing | Concluding
 
 
 @dataclass(frozen=True, slots=True)
-class TakingAway:
-    """The role is being taken from this host: no more writes at first, then no VIP."""
-
-    until: float
-    """The lease ends at this moment, and whoever waits for the server to be read_only has waited enough."""
-    left: bool = False
-    """The host is not the writer any more."""
-    unbinding: int = 0
-    """How many unbindings of VIPs are under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Denying:
-    """The server is being made read_only, and its clients ended."""
-
-    again: bool = False
-    """Writes may have been allowed since that began."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """What the watch over the lease knows."""
-
-    renewed: float = -inf
-    """When readers' VIPs were renewed last."""
-    asking: float | None = None
-    """When the awaited promises were asked for."""
-    asks_from: float = -inf
-    """Promises are not asked for before this moment."""
-    reaching: bool = False
-    """Other hosts are being asked for a sign of life."""
-    said: bool = False
-    """That promises renew the lease was said since the monitor was last heard."""
-    writable: bool = False
-    """The lease is over, and the server could not be made read_only."""
-    denying: Denying | None = None
-    taking_away: TakingAway | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Core:
     """All that an agent knows between two events."""
 
@@ -215,7 +176,7 @@ def refusal(core: Core, order: Order, now: float) -> Refusal | None:
 
 
 def _refused(found: Refusal) -> Outcome:
-    return Outcome((Failure(str(found), STALE if found.stale else PROMISED),))
+    return Outcome((Failure(str(found), STALE if found.stale else PROMISED, left=found.seconds),))
 
 
 def ordered(core: Core, order: Order, now: float) -> Step:
@@ -301,7 +262,8 @@ def _begun(core: Core, order: Order, now: float) -> Step:
     core = replace(core, status=order.status)
     if core.site.is_writer(order.status):
         held = core.held.obeyed(order.grant, now, role=True)
-        return replace(core, held=held, watch=replace(core.watch, writable=False)), actions
+        sure = now + INSIST if order.status.probe else core.watch.sure_until
+        return replace(core, held=held, watch=replace(core.watch, writable=False, sure_until=sure)), actions
     if order.grant is not None:
         core = replace(core, held=core.held.noted(order.grant))
     return core, actions

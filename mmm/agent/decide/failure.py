@@ -14,6 +14,8 @@ class Failure:
     code: str = NOT_DONE
     """One of `mmm.wire.why`."""
     step: str = ""
+    left: float = 0.0
+    """Seconds for which this host will refuse the role yet, where it has promised to; 0: it has not."""
 
     def __str__(self) -> str:
         return f"{self.step}: {self.text}" if self.step else self.text
@@ -30,6 +32,11 @@ def code_of(failed: Iterable[Failure]) -> str:
     if LEASE_OVER in codes:
         return LEASE_OVER
     return next((code for code in codes if code != NOT_DONE), NOT_DONE)
+
+
+def refuses_for(failed: Iterable[Failure]) -> float:
+    """Return for how many seconds this host will refuse the role yet by its promise; 0 where it has given none."""
+    return max((failure.left for failure in failed), default=0.0)
 
 
 def refusal_to_follow(failed: Iterable[Failure]) -> str:

@@ -132,6 +132,10 @@ class HeldLease:
         """Return the lease with all promises in hand that were asked for at `asked`."""
         return replace(self, lease=self.lease.renewed(asked, self.length, now))
 
+    def outdone(self, asked: float) -> "HeldLease":
+        """Return the lease of who asked for promises at `asked` and hears that another host has the role."""
+        return replace(self, lease=self.lease.outdone(asked))
+
     def ended(self) -> "HeldLease":
         """Return the lease of a host that does not hold the role any more."""
         return replace(self, lease=self.lease._replace(until=NEVER))

@@ -3,6 +3,8 @@
     writer VIP     renewed by the monitor's orders; when a third of the lease is left, by promises of all other hosts
                    of the role, so also while an order takes longer than the lease it came with
     reader VIPs    renewed with the writer's, and for as long as any neighbour is reached
+    contested      another MAC claims the VIP, or the clocks of the host say that it was paused: all other hosts of the
+                   role are asked for promises at once, and it is given up when one knows that another has it
     lease lost     no new connections can come once the kernel removed the VIP; read_only is set, clients are ended
 
 After an agent was stopped and continued, the first thing that happens is a look at the lease.
@@ -16,28 +18,22 @@ from mmm.agent.decide.actions import (
     AskPromises,
     Deny,
     LeaseOver,
+    Outdone,
     Reach,
     Renew,
     RenewedByPromises,
+    SayAgain,
     Unbind,
 )
-from mmm.agent.decide.core import (
-    Concluding,
-    Core,
-    Denying,
-    Stage,
-    Step,
-    TakingAway,
-    conclude,
-    lost,
-    proceed,
-    settle,
-)
+from mmm.agent.decide.core import Concluding, Core, Stage, Step, conclude, lost, proceed, settle
+from mmm.agent.decide.failure import Failure
 from mmm.agent.decide.held_lease import least
 from mmm.agent.decide.obedience import Changed, believes
+from mmm.agent.decide.watched import Denying, TakingAway
 from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER
 from mmm.wire.promises import AskedPromise
+from mmm.wire.why import NO_PROMISE, TAKEN
 
 LOOK = 0.2
 """Longest time, in seconds, between two looks at the lease of a host that holds the role."""
@@ -47,6 +43,10 @@ HEARTBEAT = 3.0
 """Seconds between two orders of the monitor, at most, where it has not got to renew a lease sooner."""
 LEAD = 0.3
 """Seconds before the end of a lease at which the host begins to give the role up; less where the lease is short."""
+CLAIMS_APART = 1.0
+"""Seconds between two claims of a VIP that are asked about, and between two such questions that nobody answers."""
+STOOD = 0.25
+"""Seconds by which the wall clock may go ahead of that of leases between two looks: more, and one was set, or stood."""
 UNDISTURBED = 1.3
 """Seconds before the kernel removes the writer's VIP in which no other address is changed: that would make it late."""
 
@@ -83,6 +83,7 @@ def is_due(core: Core, now: float) -> bool:
     held, watch = core.held, core.watch
     low = held.lease.until > 0 and held.left(now) < asks_at(held.length)
     readers = held.leased and now - watch.renewed > held.length / 4
+    low = low or _is_contested(core, now)
     return low or readers or watch.writable or watch.taking_away is not None
 
 
@@ -184,11 +185,55 @@ def unbound(core: Core, now: float) -> Step:
     return _take_away(replace(core, watch=replace(core.watch, taking_away=away)), now)
 
 
+def _is_contested(core: Core, now: float) -> bool:
+    """Tell whether another host may have the role; for as long as a lease: by then this one was renewed, or is over."""
+    return now - core.watch.contested < core.held.length
+
+
+def _may_contest(core: Core, now: float) -> bool:
+    held = core.held
+    return held.leased and held.lease.holds(now) and core.site.candidate and not held.leaving
+
+
+def claimed(core: Core, ip: str, now: float) -> tuple[Core, bool]:
+    """Return the state when another MAC claims a VIP, and whether others are asked before it is announced again.
+
+    Who has just taken the role from a host that was not heard is sure of it.
+    """
+    is_writer = any(vip.ip == ip for vip in core.site.writer_vips)
+    if not (is_writer and _may_contest(core, now)) or now < core.watch.sure_until:
+        return core, False
+    if now - core.watch.claimed < CLAIMS_APART:
+        return core, True
+    watch = replace(core.watch, claimed=now, contested=now, asking=None, asks_from=now)
+    return replace(core, watch=watch), True
+
+
+def stood(core: Core, ahead: float, now: float) -> Core | None:
+    """Return the state when the wall clock has gone `ahead` of the clock of leases by that since the last look.
+
+    None where there is nothing to ask about: it is as ever, or this host does not hold the role.
+    """
+    if abs(ahead) <= STOOD or not _may_contest(core, now):
+        return None
+    return replace(core, watch=replace(core.watch, contested=now, asking=None, asks_from=now))
+
+
+def asked_by_rival(core: Core, now: float) -> Core:
+    """Return the state of a host that was asked for a promise: if it holds the role, so does the one that asks.
+
+    That one gives the role up by the answer, or is not sure either: it is asked in return after a moment.
+    """
+    if not _may_contest(core, now) or now < core.watch.sure_until or _is_contested(core, now):
+        return core
+    return replace(core, watch=replace(core.watch, contested=now, asks_from=now + LOOK))
+
+
 def _asks_now(core: Core, now: float, *, agreed: bool) -> bool:
     held, watch, where = core.held, core.watch, core.site
     low = lead_of(held.length) < held.left(now) < asks_at(held.length)
     return (
-        low
+        (low or (_is_contested(core, now) and held.left(now) > lead_of(held.length)))
         and where.candidate
         and agreed
         and not held.leaving
@@ -201,20 +246,37 @@ def promised(core: Core, asked: float, now: float) -> Step:
     """Take it that all rivals have promised what they were asked for at `asked`."""
     if core.watch.asking != asked:
         return core, ()
-    watch, held = replace(core.watch, asking=None), core.held.renewed(asked, now)
+    again = _says_again(core)
+    watch, held = replace(core.watch, asking=None, contested=-inf), core.held.renewed(asked, now)
     core, silent = replace(core, watch=watch, held=held), held.heard(now)
-    actions: tuple[Action, ...] = (Renew(core.status.vips),)
+    actions: tuple[Action, ...] = (Renew(core.status.vips), *again)
     if held.lease.holds(now) and not watch.said and silent > held.length:
         core = replace(core, watch=replace(watch, said=True))
         return core, (RenewedByPromises(silent, core.site.rivals), *actions)
     return core, actions if held.lease.holds(now) else ()
 
 
+def _says_again(core: Core) -> tuple[Action, ...]:
+    """Return the announcement that waited until others were asked about a claim."""
+    return (SayAgain(core.site.writer_vips),) if core.watch.contested == core.watch.claimed > -inf else ()
+
+
 def not_promised(core: Core, asked: float, now: float) -> Step:
     """Take it that a rival has not promised: all are asked again in a moment."""
     if core.watch.asking != asked:
         return core, ()
-    return replace(core, watch=replace(core.watch, asking=None, asks_from=now + LOOK)), ()
+    pause = CLAIMS_APART if core.held.left(now) >= asks_at(core.held.length) else LOOK
+    watch = replace(core.watch, asking=None, asks_from=now + pause)
+    return replace(core, watch=watch), _says_again(core)
+
+
+def outdone(core: Core, asked: float, said: str, now: float) -> Step:
+    """Take it that a rival, asked for a promise at `asked`, knows of another host that has the role: it is given up."""
+    if core.watch.asking != asked or not core.held.lease.holds(now):
+        return core, ()
+    watch = replace(core.watch, asking=None, contested=-inf)
+    core, actions = take_away(replace(core, held=core.held.outdone(asked), watch=watch), now)
+    return core, (Outdone(core.site.writer_vips, said), *actions)
 
 
 def reached(core: Core) -> Core:
@@ -234,20 +296,22 @@ def _renew_readers(core: Core, now: float, heard: float) -> Step:
     return core, (*actions, Renew(readers)) if silent < held.length else actions
 
 
-def promise(core: Core, asked: AskedPromise, now: float) -> tuple[Core, str]:
+def promise(core: Core, asked: AskedPromise, now: float) -> tuple[Core, Failure | None]:
     """Return the state after a promise to another host, and why there is none.
 
     It counts once it is written down: before that the shell keeps to the old state.
     """
     where, holder = core.site, asked.holder
     if not where.leases:
-        return core, "no vip_lease in the conf of this agent: it keeps no promises"
+        return core, Failure("no vip_lease in the conf of this agent: it keeps no promises", NO_PROMISE)
     if holder not in where.rivals:
-        return core, f"{holder[:80]} is no other host of role {where.facts.writer}"
+        return core, Failure(f"{holder[:80]} is no other host of role {where.facts.writer}", NO_PROMISE)
     if other := believes(core.status.master, holder, core.held.heard(now), core.held.length):
-        return core, f"the active master is {other}, not {holder}: nothing is promised to it"
+        return core, Failure(f"the active master is {other}, not {holder}: nothing is promised to it", TAKEN)
     held, why = core.held.promise(holder, asked.length, asked.token, now)
-    return replace(core, held=held), why
+    if not why:
+        return replace(core, held=held), None
+    return core, Failure(why, TAKEN if core.held.lease.holds(now) else NO_PROMISE)
 
 
 def promise_returned(core: Core, holder: str, token: str) -> Core:

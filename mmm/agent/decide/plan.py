@@ -97,6 +97,8 @@ class Facts:
     """The other master."""
     slaves: frozenset[str] = frozenset()
     """The hosts that are not masters."""
+    on_wire: bool = True
+    """The writer's VIP is bound on an interface: on the wire it can be asked for."""
     kills: bool = False
     """A server that does not answer is killed when the active master role leaves it."""
 
@@ -118,6 +120,7 @@ def facts(conf: Cluster) -> Facts:
         sources={host.name: (host.ip, host.mysql_port) for host in conf.hosts.values()},
         peer=here.peer or "",
         slaves=frozenset(host.name for host in conf.hosts.values() if host.mode == "slave"),
+        on_wire=conf.master_vip in conf.bound_vips,
         kills=conf.kill_frozen_server,
     )
 
@@ -285,11 +288,15 @@ def _strays(vips: Iterable[Vip], seen: Seen, known: Facts) -> list[Chain]:
     return [(UnbindElsewhere(vip),) for vip in vips if vip.ip in seen.stray and vip in known.vips]
 
 
+def _bind(vip: Vip, wanted: Status, known: Facts) -> Bind:
+    return Bind(vip, insist=bool(wanted.probe) and vip.role == known.writer)
+
+
 def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, past: Past) -> list[Chain]:
     chains: list[Chain] = []
     for vip in sorted(vips, key=lambda vip: vip.role == known.writer):  # last, for its sync may take a while
         bound = vip.ip in seen.bound
-        bind: Chain = () if bound and vip.ip not in seen.wide else (Bind(vip),)
+        bind: Chain = () if bound and vip.ip not in seen.wide else (_bind(vip, wanted, known),)
         if vip.role != known.writer:
             chains.append(bind)
             continue
@@ -317,7 +324,7 @@ def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, pa
         detach: Chain = left if leaves and not (astray and first) else ()
         probe: Chain = (
             (Probe(vip, wanted.probe == PROBE_STOP),)
-            if wanted.probe and not (bound or vip in past.ready)
+            if wanted.probe and known.on_wire and not (bound or vip in past.ready)
             else ()
         )
         # Once nothing more comes by replication, whose place is set behind what is got so.

@@ -38,6 +38,10 @@ class Source:
     """It has not run since the server was started, and nobody has stopped it since."""
     lacks_log: bool = False
     """The source has no binary log from the replica's place on: it was set up anew, say."""
+    replicates: bool = True
+    """What it has is received and applied: both threads run."""
+    behind: int | None = None
+    """Seconds by which it is behind, as it says itself; None where it does not know."""
 
 
 @dataclass(frozen=True, slots=True)

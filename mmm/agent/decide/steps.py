@@ -101,9 +101,10 @@ class OwnSource:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """Bind a VIP and announce it."""
+    """Bind a VIP and announce it, and go on with that where it is to `insist`: another host may wake that had it."""
 
     vip: Vip
+    insist: bool = False
 
     def __str__(self) -> str:
         return f"bind {self.vip}"

@@ -20,6 +20,7 @@ from mmm.agent.stream.relay import Way
 from mmm.agent.stream.sending import send_copy
 from mmm.config import load as config
 from mmm.config.model import Cluster
+from mmm.config.shown import purpose
 from mmm.process import arguments
 from mmm.wire.agent import Request
 from mmm.wire.lines import WireError
@@ -55,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _order(conf: Cluster, asked: Asked) -> Order:
+    if conf.is_witness:
+        raise ValueError(purpose(conf))
     here = conf.hosts[conf.this]
     return Order(
         asked.provider,

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 
 from mmm.config.model import Cluster
 from mmm.monitor.command.texts import Verdict
-from mmm.network.line_server import Peer
+from mmm.network.listener import Peer
 from mmm.network.root import is_local, is_root
+from mmm.wire import refrain
 from mmm.wire.command import command_mac
 
 KEPT = 30.0
@@ -46,6 +47,10 @@ class Admission:
         nonce = secrets.token_hex(16)
         self._given[nonce] = now
         return nonce
+
+    def with_mac(self, answer: str, nonce: str, words: Sequence[str]) -> str:
+        """Return the answer to a monitor whose question was signed with this challenge, signed too."""
+        return refrain.with_mac(answer, self._key, nonce, words)
 
     def is_signed(self, words: Sequence[str], nonce: str, mac: str) -> bool:
         """Tell whether the command is signed with a challenge that was given lately, and not used since."""

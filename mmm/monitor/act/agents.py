@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -73,7 +73,10 @@ class Agents:
     ) -> None:
         self._port = AgentPort(conf.auth_key if conf else "", tls)
         self._digests = digests(conf) if conf else {}
-        self._lead = lead
+        self.lead = lead
+        """Who gives the orders, by its name; None: nobody does here."""
+        self.heard_token: Callable[[str, str], None] = lambda _host, _token: None
+        """Is told every token that an agent gives."""
         self._kept: dict[str, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
         """Connections to agents that are prepared for what comes next."""
         self._under_way: dict[str, tuple[float, asyncio.Future[None]]] = {}
@@ -91,6 +94,7 @@ class Agents:
             writer.close()
         if spoken.reply is not None:
             self._heard(host, spoken.reply.uptime)
+            self.heard_token(host.name, spoken.reply.token)
         return spoken
 
     def _heard(self, host: Host, uptime: float) -> None:
@@ -165,7 +169,7 @@ class Agents:
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: wire.Request
     ) -> Spoken:
-        named = signed_by(self._lead, request, self._digests) if self._lead else request
+        named = signed_by(self.lead, request, self._digests) if self.lead else request
         reply = await self._port.exchange((reader, writer), named)
         return of_reply(reply)
 

@@ -81,7 +81,7 @@ class _Server:
         """The server has ended the connection of `alive` since the check that used it, or has `exited`."""
         self.exited = asyncio.Event()
         """Its process has ended since the last check began, as its agent tells."""
-        address = monitor_address(host)
+        self.address = address = monitor_address(host)
         self.alive = Kept(address, threads, renewed=renewed, ended=self.ended.set)
         self.replica = Kept(address, threads, renewed=_SELDOM * renewed)
         self.reading: asyncio.Future[Reading] | None = None
@@ -103,17 +103,28 @@ class Checks:
     """Runs checks, all in the event loop but for logging in, so that a dead host delays nobody (rule 10.8)."""
 
     def __init__(self, conf: Cluster, pinger: Pinger) -> None:
-        self._conf = conf
         self._pinger = pinger
-        asked_in_threads = any(monitor_address(host).tls for host in conf.hosts.values())
-        threads = min(_MOST_ENCRYPTED if asked_in_threads else _MOST_THREADS, 2 * len(conf.hosts) + 2)
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="log")
-        self._renewed = max(RENEWED, len(conf.hosts) / _LOGINS)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="check")
-        self._masters = frozenset(master.name for master in conf.masters)
+        self._pools = [ThreadPoolExecutor(_threads(conf), thread_name_prefix="check")]
+        """Threads that log in: the last ones for servers that are asked from now on."""
         self._servers: dict[str, _Server] = {}
+        self._go_by(conf)
+
+    def _go_by(self, conf: Cluster) -> None:
+        self._conf = conf
+        self._renewed = max(RENEWED, len(conf.hosts) / _LOGINS)
+        self._masters = frozenset(master.name for master in conf.masters)
         both = [conf.checks[name].check_period for name in ("rep_threads", "rep_backlog")]
         self._fresh = min(both) / 2
+
+    def take(self, conf: Cluster) -> None:
+        """Go by another conf; the sessions stay with servers that are asked at the same place by the same user."""
+        for name, server in tuple(self._servers.items()):
+            if name not in conf.hosts or monitor_address(conf.hosts[name]) != server.address:
+                self._servers.pop(name).close()
+        if _threads(conf) > _threads(self._conf):
+            self._pools.append(ThreadPoolExecutor(_threads(conf), thread_name_prefix="check"))
+        self._go_by(conf)
 
     async def run(self, host: Host, name: str) -> CheckResult:
         """Return what the named check finds on the host; UNKNOWN where it cannot make sense of an answer."""
@@ -201,15 +212,22 @@ class Checks:
         if found is None:
             # The first sessions are all made at once: the next ones are not to be.
             part = 0.75 + 0.5 * len(self._servers) / len(self._conf.hosts)
-            found = self._servers[host.name] = _Server(host, self._threads, part * self._renewed)
+            found = self._servers[host.name] = _Server(host, self._pools[-1], part * self._renewed)
         return found
 
     def close(self) -> None:
         """End the threads as they come to their limits."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in self._pools:
+            threads.shutdown(wait=False, cancel_futures=True)
         self._readers.shutdown(wait=False, cancel_futures=True)
         for server in self._servers.values():
             server.close()
+
+
+def _threads(conf: Cluster) -> int:
+    """Return how many threads log in to servers; encrypted sessions are also asked in them."""
+    asked_in_threads = any(monitor_address(host).tls for host in conf.hosts.values())
+    return min(_MOST_ENCRYPTED if asked_in_threads else _MOST_THREADS, 2 * len(conf.hosts) + 2)
 
 
 def monitor_address(host: Host) -> Address:

@@ -3,16 +3,30 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
+from mmm.config.model import Cluster, Vip
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.sign_of_life import sign_of_life
-from mmm.monitor.command.asking import Ask, Command, Heard, LookAt, LookForLife, OrderRejoin, Ping
+from mmm.monitor.command.asking import (
+    Ask,
+    Command,
+    Heard,
+    LetGo,
+    LookAt,
+    LookForLife,
+    OrderRejoin,
+    Ping,
+    ReadConf,
+)
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.preflight import Looked
-from mmm.monitor.world.events import Doubted, Event
+from mmm.monitor.command.reload import LET_GO
+from mmm.monitor.world.events import Doubted, Event, Withdrawn
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
+from mmm.process.conf_file import UnusableError
 
 
 class Finder:
@@ -25,12 +39,19 @@ class Finder:
         pinger: Pinger,
         world: Callable[[], World],
         post: Callable[[Event], None],
+        read_conf: Callable[[], Cluster],
     ) -> None:
         self._agents = agents
         self._checks = checks
         self._pinger = pinger
         self._world = world
         self._post = post
+        self._read_conf = read_conf
+        self._turned = asyncio.Event()
+
+    def turned(self) -> None:
+        """Take note that the monitor has taken a turn: what is waited for may be there."""
+        self._turned.set()
 
     async def carried(self, command: Command) -> Result:
         """Return what a command comes to, once it was told all that it asks for."""
@@ -59,6 +80,32 @@ class Finder:
             case LookForLife(host):
                 sign = await sign_of_life(self._world().conf.hosts[host], self._agents, self._pinger)
                 return Heard(self._world(), time.monotonic(), sign=sign)
+            case ReadConf():
+                return await self._read()
+            case LetGo(vips):
+                await self._have_let_go(vips)
+                return Heard(self._world(), time.monotonic())
+
+    async def _read(self) -> Heard:
+        """Return the conf as it is written now; a thread reads it, for names are looked up and disks may hang."""
+        try:
+            conf = await asyncio.get_running_loop().run_in_executor(None, self._read_conf)
+        except UnusableError as error:
+            return Heard(self._world(), time.monotonic(), errors=error.lines)
+        return Heard(self._world(), time.monotonic(), conf=conf)
+
+    async def _have_let_go(self, vips: frozenset[Vip]) -> None:
+        """Have VIPs unbound, and wait for that; where the command is given up they are given to hosts again."""
+        self._post(Withdrawn(vips))
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LET_GO):
+                    while any(self._world().holders(vip) for vip in vips):
+                        self._turned.clear()
+                        await self._turned.wait()
+        except asyncio.CancelledError:
+            self._post(Withdrawn(frozenset()))
+            raise
 
     async def _look(self, hosts: LookAt) -> Looked | None:
         """Look anew at what a move of the active master role depends on; returns what no check finds."""

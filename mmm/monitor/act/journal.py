@@ -97,17 +97,17 @@ class Chronicle:
         self._add(replace(entry, loss=losses.encoded(lost, self._clock)))
 
     def commanded(self, before: World, after: World) -> None:
-        """Say what an admin's command changed."""
+        """Say what an admin's command changed, of what was there before."""
         for name, host in after.hosts.items():
-            old = before.hosts[name].state
+            old = before.hosts.get(name, host).state
             if old is not host.state and host.why is not None:
                 change = Change(name, old, host.state, host.why)
                 log.info("%s", change)
                 self._add(self._ledger.changed(change, self._clock.wall(time.monotonic())))
         for vip, owner in after.owner.items():
-            if before.owner[vip] != owner:
-                log.info("%s: %s -> %s, by the admin", vip, before.owner[vip] or "nobody", owner or "nobody")
-                self._assigned(after, Assigned(vip, before.owner[vip], owner), Why("admin"))
+            if (old_owner := before.owner.get(vip, owner)) != owner:
+                log.info("%s: %s -> %s, by the admin", vip, old_owner or "nobody", owner or "nobody")
+                self._assigned(after, Assigned(vip, old_owner, owner), Why("admin"))
 
     def rebuilt_by_itself(self, order: Rejoin, answer: RejoinAnswered, last: Attempt | None) -> None:
         """Say what came of an order to rebuild a host; a refusal once, though it is tried again and again."""

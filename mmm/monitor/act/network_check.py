@@ -35,13 +35,11 @@ class NetworkCheck:
 
     def __init__(
         self,
-        monitor: Monitor,
         pinger: Pinger,
         world: Callable[[], World],
         heard: Callable[[], float],
         say: Callable[[Network], None],
     ) -> None:
-        self._monitor = monitor
         self._pinger = pinger
         self._world = world
         self._heard = heard
@@ -56,7 +54,7 @@ class NetworkCheck:
         while True:
             async with self._looking:
                 await self._look()
-            await asyncio.sleep(self._monitor.ping_interval)
+            await asyncio.sleep(self._world().monitor.ping_interval)
 
     async def see(self, since: float) -> None:
         """Return once it is known whether the network is up, by what was heard or looked at after `since`.
@@ -74,7 +72,7 @@ class NetworkCheck:
         self._began = began
         known = self._known or cut_off.Known(up=before.network_up, by_hosts=before.hosts_silent)
         answers, host = await asyncio.gather(
-            is_up(self._monitor, self._pinger), a_host_answers(before.conf, self._pinger)
+            is_up(before.monitor, self._pinger), a_host_answers(before.conf, self._pinger)
         )
         last = time.monotonic() if host else self._heard()
         self._known = known = cut_off.judged(known, self._world(), last, began, answers=answers)

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mmm.config.model import Monitor
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.kill_host import kill_host
+from mmm.monitor.act.leading import Leading
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.act.spoken import Spoken, answered
 from mmm.monitor.world.events import (
@@ -44,12 +44,13 @@ log = logging.getLogger(__name__)
 class Means:
     """What orders are carried out with."""
 
-    monitor: Monitor
     agents: Agents
     checks: Checks
     pinger: Pinger
     saving: Saving
     chronicle: Chronicle
+    leading: Leading | None = None
+    """Where the conf has several monitors."""
 
 
 class Orders:
@@ -62,12 +63,12 @@ class Orders:
         post: Callable[[Event], None],
         turn: Callable[[], None],
     ) -> None:
-        self._monitor = means.monitor
         self._agents = means.agents
         self._checks = means.checks
         self._pinger = means.pinger
         self._saving = means.saving
         self._chronicle = means.chronicle
+        self._leading = means.leading
         self._world = world
         self._post = post
         self._take_turn = turn
@@ -85,7 +86,7 @@ class Orders:
                 await self._look_for(order)
             case AskOthers():
                 conf = self._world().conf.hosts
-                others = [conf[name] for name in order.others]
+                others = [conf[name] for name in order.others if name in conf]
                 self._post(await self._agents.opinions(conf[order.host], others))
             case ReadLog():
                 host = self._world().conf.hosts[order.host]
@@ -97,7 +98,9 @@ class Orders:
         host = self._world().conf.hosts[order.host]
         looks = [is_absent(self._pinger, order.vip.ip)]
         if order.witnesses:
-            others = [self._world().conf.hosts[name] for name in order.witnesses]
+            others = [
+                self._world().conf.hosts[name] for name in order.witnesses if name in self._world().conf.hosts
+            ]
             looks += [is_absent(self._pinger, host.ip), self._agents.absent(host, order.vip.ip, others)]
         absent = all(await asyncio.gather(*looks))
         before = self._world()
@@ -122,7 +125,7 @@ class Orders:
 
     async def _kill(self, order: KillHost) -> None:
         log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)
-        failure = await kill_host(self._monitor, order.host, pings=order.pings)
+        failure = await kill_host(self._world().monitor, order.host, pings=order.pings)
         if failure:
             log.critical("%s: could not be killed: %s. %s", order.host, failure, self._unkilled(order.host))
         else:
@@ -136,6 +139,8 @@ class Orders:
                 await self._saving.record()
             sent = self._saving.as_recorded(order)
             spoken = await self._agents.tell(host, sent)
+            if order.greet and self._leading is not None:
+                await self._leading.refresh()
         except Exception as error:
             log.exception("%s: telling its agent ended by an internal error", order.host)
             spoken = Spoken(Answer.SILENT, f"error of the monitor: {error}")

@@ -8,7 +8,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from mmm.config.model import Host, Monitor
+from mmm.config.model import Host
 from mmm.config.names import CHECK_NAMES
 from mmm.doctor.look_monitor import from_within
 from mmm.doctor.rules import examine
@@ -38,14 +38,12 @@ class Periodic:
 
     def __init__(
         self,
-        monitor: Monitor,
         agents: Agents,
         checks: Checks,
         world: Callable[[], World],
         post: Callable[[Event], None],
         see_network: Callable[[float], Awaitable[None]],
     ) -> None:
-        self._monitor = monitor
         self._see_network = see_network
         self._agents = agents
         self._checks = checks
@@ -54,18 +52,21 @@ class Periodic:
         self._server_watch = ServerWatch(agents, world, post, checks.exited)
         self.heard = -inf
         """When the newest check began that a host answered."""
+        self._took: dict[tuple[str, str], float] = {}
 
-    def all(self) -> Iterator[Coroutine[Any, Any, None]]:
-        """Yield all that is to run side by side, each for ever."""
-        world = self._world()
-        hosts = world.conf.hosts.values()
-        for position, (host, check) in enumerate((host, check) for host in hosts for check in CHECK_NAMES):
-            yield self._repeat(host, check, position / len(CHECK_NAMES) / len(hosts))
-        for host in world.conf.masters:
+    def of_host(self, host: Host) -> Iterator[Coroutine[Any, Any, None]]:
+        """Yield what is asked of one host, each for ever: by what the conf says of it and of the checks now."""
+        conf = self._world().conf
+        place, all_checks = list(conf.hosts).index(host.name), len(conf.hosts) * len(CHECK_NAMES)
+        for number, check in enumerate(CHECK_NAMES):
+            yield self._repeat(host, check, (place * len(CHECK_NAMES) + number) / all_checks)
+        if host in conf.masters:
             yield self._ask_for_notes(host)
-        for host in hosts:
-            yield self._server_watch.run(host)
-        yield self._check_up()
+        yield self._server_watch.run(host)
+
+    def took(self, host: str, check: str) -> float | None:
+        """Return how many seconds the newest run of a host's check took, None where none has ended yet."""
+        return self._took.get((host, check))
 
     async def _repeat(self, host: Host, name: str, phase: float) -> None:
         """Run one check for ever; `phase`, a part of its period, keeps the checks from starting all at once."""
@@ -78,6 +79,7 @@ class Periodic:
             if started - due > conf.check_period or due > started:  # late by more than a run, or woken early
                 due = started
             result = await self._checks.run(host, name)
+            self._took[host.name, name] = time.monotonic() - started
             if result.answered:
                 self.heard = started
             elif name in _BY_SILENCE and self._world().network_up:
@@ -104,7 +106,7 @@ class Periodic:
             full = self._world().hosts[host.name].noted(questions.DISK_FULL)
             await asyncio.sleep(NOTES_AGAIN if full else NOTES_PERIOD)
 
-    async def _check_up(self) -> None:
+    async def check_up(self) -> None:
         """Have the doctor ask the agents for ever whether the next failover would go well."""
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(1, thread_name_prefix="doctor")
@@ -112,7 +114,7 @@ class Periodic:
             while True:
                 await asyncio.sleep(checkup.next_look(self._world()))
                 if self._world().network_up and self._world().move is None:
-                    look = partial(from_within, self._world().conf, self._monitor)
+                    look = partial(from_within, self._world().conf, self._world().monitor)
                     found = examine(await loop.run_in_executor(thread, look))
                     self._post(Examined(checkup.errors(self._world(), found)))
         finally:

@@ -7,31 +7,39 @@ and a decision follows an event at once.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmm.clock import local_time
-from mmm.config.model import Monitor
+from mmm.config.model import Cluster, Host, Notify
+from mmm.lease.record import Record
+from mmm.monitor.act import warnings_watch
 from mmm.monitor.act.agents import Agents
+from mmm.monitor.act.begin import begun
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.control_port import Lack
 from mmm.monitor.act.find_out import Finder
 from mmm.monitor.act.following import Followers
 from mmm.monitor.act.journal import Chronicle
+from mmm.monitor.act.leading import Leading
 from mmm.monitor.act.network_check import NetworkCheck
 from mmm.monitor.act.orders import Means, Orders
+from mmm.monitor.act.other_monitors import OtherMonitors
 from mmm.monitor.act.periodic import Periodic
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.apply.quiet import is_quiet
 from mmm.monitor.assess import cut_off, other_monitor
-from mmm.monitor.command import dispatch
+from mmm.monitor.command import dispatch, reload
+from mmm.monitor.command.asking import Command
 from mmm.monitor.command.command_result import Awaited, outcome
+from mmm.monitor.command.leading import refused
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import leases
+from mmm.monitor.decide.leading import record
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.report import answers
 from mmm.monitor.report.clock import Clock
@@ -47,6 +55,7 @@ from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.network.line_server import Stream
 from mmm.process import log_queue
+from mmm.wire import refrain
 from mmm.wire.command import FOLLOW, without_json
 
 log = logging.getLogger(__name__)
@@ -60,6 +69,8 @@ _LONG_TURN = 0.005
 _AT_ONCE = 50
 _SPREAD = 0.02
 """Orders are begun in batches of _AT_ONCE, _SPREAD seconds apart, so that the first are not held up by the rest."""
+RECORD_LIMIT = 3.0
+"""Seconds for which a command is not answered while too few voters have what the next leader has to know."""
 COMMAND_LIMIT = 40.0
 """Seconds after which a command is answered though agents have not confirmed it yet."""
 
@@ -74,43 +85,58 @@ class Shell:
     """A running monitor."""
 
     def __init__(
-        self, world: World, monitor: Monitor, agents: Agents, checks: Checks, pinger: Pinger
+        self, world: World, read_conf: Callable[[], Cluster], agents: Agents, checks: Checks, pinger: Pinger
     ) -> None:
         self.world = world
-        self._monitor = monitor
         self._agents = agents
-        self._pinger = pinger
-        self._finder = Finder(agents, checks, pinger, lambda: self.world, self.post)
+        self._checks = checks
+        self._finder = Finder(agents, checks, pinger, lambda: self.world, self.post, read_conf)
         lease = world.conf.vip_lease
         self._tick = min(TICK, lease / 10) if lease > 0 else TICK
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
+        """What runs beside the loop, and the host that it is about; empty: about none."""
+        self._watching: dict[str, list[asyncio.Task[None]]] = {}
+        """What asks each host periodically."""
+        self._telling: dict[Notify, asyncio.Task[None]] = {}
+        self._reloading = asyncio.Lock()
+        self.taken: Callable[[Cluster], None] = lambda _: None
+        """Is told of another conf that was taken."""
         self._waiting: list[_Waiting] = []
         self._turn_due: asyncio.TimerHandle | None = None
         self._lease_due: asyncio.TimerHandle | None = None
         self._rested = 0.0
-        self._saving = Saving(Path(monitor.status_path), lambda: self.world)
+        status_path = world.monitor.status_path
+        self._saving = Saving(Path(status_path), lambda: self.world)
+        self._network = NetworkCheck(pinger, lambda: self.world, lambda: self._periodic.heard, self.post)
+        self._periodic = Periodic(agents, checks, lambda: self.world, self.post, self._network.see)
         offset = time.time() - time.monotonic()
-        self._clock = Clock(lambda moment: moment + offset, local_time)
-        self._chronicle = Chronicle(Path(f"{monitor.status_path}.history"), self._clock)
+        self._clock = Clock(lambda moment: moment + offset, local_time, self._periodic.took)
+        self._chronicle = Chronicle(Path(f"{status_path}.history"), self._clock)
         self.world = self._chronicle.recalled(world, time.monotonic())
         self._followers = Followers(self._chronicle)
-        self._network = NetworkCheck(
-            monitor, pinger, lambda: self.world, lambda: self._periodic.heard, self.post
+        several = bool(world.conf.monitors)
+        self._leading = (
+            Leading(world.conf, agents, lambda: self.world, self.post, self._begin, OtherMonitors(world.conf))
+            if several
+            else None
         )
-        self._periodic = Periodic(monitor, agents, checks, lambda: self.world, self.post, self._network.see)
-        means = Means(monitor, agents, checks, pinger, self._saving, self._chronicle)
+        means = Means(agents, checks, pinger, self._saving, self._chronicle, self._leading)
         self._orders = Orders(means, lambda: self.world, self.post, self._take_turn)
 
     async def run(self) -> None:
         """Watch the cluster until cancelled."""
-        for work in self._periodic.all():
-            self._start(work)
+        for host in self.world.conf.hosts.values():
+            self._ask(host)
+        self._start(self._periodic.check_up())
         if cut_off.fell_silent_together(self.world):
             self.world = cut_off.unjudged(self.world)
             log.critical("network: no host answers: the monitor assumes that it is cut off itself")
         self._start(self._network.watch())
         self._start(self._saving.run())
-        self._start_notifying()
+        self._start(warnings_watch.watch(lambda: self.world, self._chronicle, self._clock))
+        self._tell()
+        if self._leading is not None:
+            self._start(self._leading.run())
         try:
             while True:
                 self._take_turn()
@@ -122,26 +148,79 @@ class Shell:
             await self._leave()
             self._saving.record_now()
 
-    def _start_notifying(self) -> None:
+    def _ask(self, host: Host) -> None:
+        """Ask a host periodically, by the conf as it is now."""
+        self._watching[host.name] = [self._start(work, host.name) for work in self._periodic.of_host(host)]
+
+    def _tell(self) -> None:
+        """Have told what happens from now on whom the conf names, and nobody else."""
         conf = self.world.conf
-        if not conf.notify:
+        wanted = set(conf.notify.values())
+        for notify in self._telling.keys() - wanted:
+            self._telling.pop(notify).cancel()
+        if wanted <= self._telling.keys():
             return
         from mmm.monitor.act.notifying import Notifier  # noqa: PLC0415 - most monitors tell nobody
 
-        for notify in conf.notify.values():
-            self._start(Notifier(conf, notify, self._chronicle, self._clock).run())
+        for notify in wanted - self._telling.keys():
+            notifier = Notifier(conf, notify, self._chronicle, self._clock)
+            self._telling[notify] = self._start(notifier.run())
+
+    def _take_conf(self, old: Cluster) -> None:
+        """Go by the conf of the world from now on, in the place of the old one: whatever was handed that."""
+        conf = self.world.conf
+        for warning in conf.warnings:
+            if warning not in old.warnings:
+                log.warning("%s", warning)
+        self._checks.take(conf)
+        anew = conf.checks != old.checks
+        for name, host in old.hosts.items():
+            if name not in conf.hosts:
+                self._forget(name)
+            elif anew or conf.hosts[name] != host:
+                for task in self._watching.pop(name):
+                    task.cancel()
+        for host in conf.hosts.values():
+            if host.name not in self._watching:
+                self._ask(host)
+        self._tell()
+        self.taken(conf)
+
+    def _forget(self, name: str) -> None:
+        """End all that is about a host which the conf has not got any more."""
+        self._watching.pop(name, None)
+        for task in [task for task, about in self._tasks.items() if about == name]:
+            task.cancel()
+        gone = Verdict("unknown_host", {"host": name, "known": tuple(self.world.hosts)})
+        for waiting in self._waiting:
+            if name in {waiting.awaited.host, waiting.awaited.source} and not waiting.answer.done():
+                waiting.answer.set_result(gone)
+
+    def reload(self) -> None:
+        """Have the conf read and taken, as by the command; the log says what comes of it."""
+        self._start(self._reload())
+
+    async def _reload(self) -> None:
+        await self._ordered(("reload",), lambda: None)
 
     async def _leave(self) -> None:
         """Grant the holder of the active master role a lease without an end, for nobody renews it now.
 
         Then agents are free to follow another monitor.
         """
+        if self._leading is not None:
+            await self._leading.leave()
+            return
         if not self.world.network_up:
             return
         if (leaving := leases.farewell_sent(self.world)) is not None:
             self.world, last = leaving
             await self._tell_farewell(last)
         await self._agents.free([self.world.conf.hosts[name] for name in other_monitor.followers(self.world)])
+
+    async def _begin(self, record: Record) -> None:
+        """Make the world anew, for this monitor has come to lead."""
+        self.world = await begun(self.world, record, self.world.monitor, self._agents)
 
     async def _tell_farewell(self, last: Tell) -> None:
         self._saving.record_now()
@@ -172,6 +251,8 @@ class Shell:
         text = answers.answer(self.world, words, time.monotonic(), self._clock, self._chronicle.entries)
         if text is not None:
             return text
+        if self._leading is not None and (asked := refrain.asked(words)) is not None:
+            return f"{lack() or self._leading.word(asked)}\n"
         ordered = without_json(words)
         answer = self._followers.follow(ordered) if ordered[0] == FOLLOW else None
         if isinstance(answer, Stream):
@@ -185,17 +266,42 @@ class Shell:
         command = dispatch.ordered(words)
         if command is None:
             return None
+        if refusal := refused(self.world, words):
+            return refusal
         if dispatch.changes(words) and (refusal := lack()) is not None:
             return refusal
+        if words[0] != reload.NAME:
+            return await self._carry_out(words, command)
+        if self._reloading.locked():
+            return Verdict("reload_under_way")
+        async with self._reloading:
+            return await self._carry_out(words, command)
+
+    async def _carry_out(self, words: Sequence[str], command: Command) -> Verdict:
         result = await self._finder.carried(command)
         log.info("command '%s': %s", " ".join(words), result.text.partition("\n")[0])
         before, self.world = self.world, result.world
-        self._chronicle.between(before, self.world)
+        if self.world.conf is before.conf:
+            self._chronicle.between(before, self.world)
+        else:
+            log.info("%s", result.entry)
         if result.entry is not None:
             self._chronicle.noted(result.entry)
         self._chronicle.commanded(before, self.world)
+        if self.world.conf is not before.conf:
+            self._take_conf(before.conf)
         self._take_turn()
+        await self._see_recorded(before)
         return result.answer if result.awaits is None else await self._await(result.awaits)
+
+    async def _see_recorded(self, before: World) -> None:
+        """Wait until the monitor that leads next would know what an admin has ordered (rule 14.2)."""
+        if self._leading is None or record(before) == record(self.world):
+            return
+        if not await self._leading.recorded(RECORD_LIMIT):
+            log.warning(
+                "too few voters have answered in %g s: a monitor that leads next may not know", RECORD_LIMIT
+            )
 
     async def _await(self, awaited: Awaited) -> Verdict:
         answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
@@ -224,9 +330,10 @@ class Shell:
         self.world = result.world
         self._chronicle.turn(self.world, result.changes)
         for order, after in self._spread(result.orders):
-            self._start(self._orders.carry_out(order, after=after))
+            self._start(self._orders.carry_out(order, after=after), order.host)
         self._saving.want()  # what events and commands have changed is to be saved too
         self._answer_waiting()
+        self._finder.turned()
         ended = time.monotonic()
         self._wait_for_lease(began)
         took = ended - began
@@ -255,12 +362,13 @@ class Shell:
         """Tell whether an order is for a slave: of a thousand those for possible masters come first."""
         return not self.world.can_be_active_master(order.host)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None], host: str = "") -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = host
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("a task of the monitor ended by an internal error", exc_info=error)

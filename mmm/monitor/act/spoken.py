@@ -8,6 +8,7 @@ from mmm.wire import lead
 from mmm.wire.agent import Reply
 from mmm.wire.caught_up import caught_up_in
 from mmm.wire.job import ended_in, job_in
+from mmm.wire.promises import left_in
 from mmm.wire.salvaged import salvaged_in
 from mmm.wire.status import bound_in, is_halting, is_leaving, is_without
 from mmm.wire.why import refusal_to_follow, why
@@ -55,4 +56,5 @@ def answered(order: Tell, spoken: Spoken) -> Answered:
         job=job_in(reply),
         ended=ended_in(reply),
         bound=bound_in(reply),
+        promised_for=left_in(reply),
     )

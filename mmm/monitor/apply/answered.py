@@ -37,7 +37,7 @@ def answered(world: World, event: Answered, now: float) -> World:
     if flight is None or event.number != host.agent.orders.number:
         return world
     if event.uptime is not None:
-        host = told_of(_heard(host, event, event.uptime, now), event, now)
+        host = told_of(_heard(host, event, event.uptime, now, led=bool(world.conf.monitors)), event, now)
         world = loss.salvaged(world, event.host, event.salvaged)
         world = loss.caught_up(world, event.host, event.caught_up)
     link = host.agent
@@ -51,15 +51,19 @@ def answered(world: World, event: Answered, now: float) -> World:
     world = world.with_host(event.host, replace(host, agent=link_after(world, event, link, flight, now)))
     if event.answer is Answer.OK and not _is_overtaken(flight):
         return _obeyed(world, event.host, flight.status, now)
-    if event.follows:
+    if event.follows and not world.conf.monitors:
         return other_monitor.met(world, event.host, event.follows)
     return _failed(world, event, flight.status, now)
 
 
-def _heard(host: HostWorld, event: Answered, uptime: float, now: float) -> HostWorld:
-    """Return the host whose agent has said something, whatever it was asked."""
+def _heard(host: HostWorld, event: Answered, uptime: float, now: float, *, led: bool) -> HostWorld:
+    """Return the host whose agent has said something, whatever it was asked.
+
+    With several monitors a token may be used once a round of questions to the voters is complete that was asked later.
+    """
     online, link = host.state is State.ONLINE, host.agent
     token = Token(event.token, now) if event.token not in ("", NO_LEASE) else None
+    token = link.orders.token if led else token
     link = replace(
         link,
         orders=replace(link.orders, token=token),
@@ -97,7 +101,8 @@ def _is_stale(event: Answered, link: AgentLink) -> bool:
 def link_after(world: World, event: Answered, link: AgentLink, flight: InFlight, now: float) -> AgentLink:
     """Return what is known of the agent once the order in `flight` has ended."""
     sent = flight.status
-    orders = replace(link.orders, in_flight=None, ended=now, stale=0)
+    again = None if event.promised_for is None else now + event.promised_for
+    orders = replace(link.orders, in_flight=None, ended=now, again=again, stale=0)
     link = replace(link, orders=orders, given=_given_after(world, event, link, flight))
     match event.answer:
         case Answer.OK | Answer.ERROR if _is_overtaken(flight):  # it lives: what it was sent it may hold
@@ -189,6 +194,9 @@ def _obeyed(world: World, name: str, sent: Status, now: float) -> World:
 
 def _failed(world: World, event: Answered, sent: Status, now: float) -> World:
     """Return the world after a host's agent has not done what it was sent, or has not answered."""
+    left = event.promised_for
+    if left is not None and phases.waits_for_promise(world, event.host, sent, now + left):
+        return world
     unsent = world.move is not None and world.move.vip not in world.hosts[event.host].agent.may_hold
     undone = unsent or event.answer is Answer.ERROR
     why = Failed("agent_silent", {"host": event.host, "why": event.text})

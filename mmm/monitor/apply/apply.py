@@ -6,6 +6,7 @@ from mmm.monitor.apply.answered import answered
 from mmm.monitor.apply.checked import checked
 from mmm.monitor.apply.exited import exited
 from mmm.monitor.apply.killed import killed
+from mmm.monitor.apply.led import led
 from mmm.monitor.apply.network import network
 from mmm.monitor.apply.rebuilt import ordered
 from mmm.monitor.decide import leases
@@ -16,6 +17,7 @@ from mmm.monitor.world.events import (
     Event,
     Examined,
     Killed,
+    Led,
     LogRead,
     Network,
     Noted,
@@ -24,6 +26,7 @@ from mmm.monitor.world.events import (
     ServerExited,
     ServerWatched,
     VipLooked,
+    Withdrawn,
 )
 from mmm.monitor.world.host import Opinion, TailRead
 from mmm.monitor.world.world import World
@@ -32,6 +35,10 @@ from mmm.monitor.world.world import World
 def apply(world: World, event: Event, now: float) -> World:
     """Return the world after the event. It is the same object when nothing that matters changed."""
     match event:
+        case Network() | Examined() | Withdrawn() | Led():
+            return _of_all(world, event)
+        case _ if event.host not in world.hosts:
+            return world  # it was asked before another conf was taken, which has not got the host
         case PingChecked() | ServerChecked() | ReplicaChecked():
             return checked(world, event, now)
         case ServerExited():
@@ -44,12 +51,22 @@ def apply(world: World, event: Event, now: float) -> World:
             return killed(world, event, now)
         case VipLooked():
             return leases.looked(world, event.host, event.vip, absent=event.absent, now=now)
-        case Network():
-            return network(world, event)
-        case Examined():
-            return replace(world, examined=event.errors, examined_before=world.examined)
         case Opinions() | LogRead() | Noted() | Doubted() | ServerWatched():
             return _told(world, event, now)
+
+
+def _of_all(world: World, event: Network | Examined | Withdrawn | Led) -> World:
+    """Return the world after what is about no single host."""
+    match event:
+        case Network():
+            return network(world, event)
+        case Led():
+            return led(world, event)
+        case Examined():
+            errors = frozenset(met for met in event.errors if not met.host or met.host in world.hosts)
+            return replace(world, examined=errors, examined_before=world.examined)
+        case Withdrawn():
+            return replace(world, going=event.vips).with_owner(dict.fromkeys(event.vips))
 
 
 def _told(world: World, event: Opinions | LogRead | Noted | Doubted | ServerWatched, now: float) -> World:

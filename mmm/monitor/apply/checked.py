@@ -9,6 +9,7 @@ from mmm.monitor.assess import divergence, loss, silent_lag, trap
 from mmm.monitor.world.check_results import CheckResult, PingChecked, ReplicaChecked, ServerChecked
 from mmm.monitor.world.checks import NO_CAUSE, CheckStatus, Finding, Outcome
 from mmm.monitor.world.host import Behind, Comparison, HostWorld, Progress, Replication, Writable
+from mmm.monitor.world.link import Ordered
 from mmm.monitor.world.world import Mode, World
 
 
@@ -62,7 +63,7 @@ def _replica(world: World, event: ReplicaChecked, host: HostWorld, now: float) -
         event, connecting_since = _connecting(world, event, host, now)
     elif _source_fails(world, event):
         before = trap.excused(before, now)
-    status = _step(world, event, before, now)
+    status = trap.begun_anew(before) if _stopped_to_follow(world, event) else _step(world, event, before, now)
     same = status == host.checks[event.check]
     changed = replace(
         host,
@@ -94,11 +95,17 @@ def _progress(world: World, event: ReplicaChecked, host: HostWorld, now: float) 
         progress = replace(progress, behind=Behind(replica.behind, now))
     if event.transactions is None:
         return progress
-    progress = replace(progress, transactions=event.transactions)
+    last, news = progress.transactions, event.transactions
+    progress = replace(progress, transactions=news)
     if not can_be_master:
         return progress
-    rates = loss.rates(host, event.transactions)
-    return replace(progress, rates=rates, missed=silent_lag.note(world, event.host, event.transactions))
+    shared = last is not None and last.seen == news.seen  # both checks of a replica may share a look
+    return replace(
+        progress,
+        rates=loss.rates(host, news),
+        missed=silent_lag.note(world, event.host, news),
+        earlier=progress.earlier if shared else last,
+    )
 
 
 def _comparison(event: ReplicaChecked, host: HostWorld) -> Comparison:
@@ -133,6 +140,23 @@ def _connecting(
         return event, since
     about = {**event.finding.fields, "seconds": waited, "limit": grace}
     return replace(event, finding=Finding("connecting_for_long", about, Outcome.ERROR)), since
+
+
+def _stopped_to_follow(world: World, event: ReplicaChecked) -> bool:
+    """Tell whether a slave's threads stand still for its agent has it follow another active master, for the first time.
+
+    An agent that could not do it, and tries again, is no excuse.
+    """
+    link = world.hosts[event.host].agent
+    flight, told = link.in_flight, link.told
+    return (
+        event.finding.code == "threads_stopped"
+        and world.conf.hosts[event.host].mode == "slave"
+        and isinstance(flight, Ordered)
+        and told is not None
+        and flight.status.master not in ("", told.master)
+        and link.failure is None
+    )
 
 
 def _source_fails(world: World, event: ReplicaChecked) -> bool:

@@ -20,6 +20,6 @@ def network(world: World, event: Network) -> World:
 
 
 def _without_traps(host: HostWorld) -> HostWorld:
-    checks = {name: trap.network_lost(status) for name, status in host.checks.items()}
+    checks = {name: trap.begun_anew(status) for name, status in host.checks.items()}
     replication = replace(host.replication, connecting_since=None)
     return replace(host, checks=checks, replication=replication)

@@ -12,7 +12,7 @@ from math import inf
 from typing import ClassVar
 
 from mmm.gtid.place import Hidden, LogPlace, Written
-from mmm.gtid.transactions import Surplus, Transactions, surplus
+from mmm.gtid.transactions import Surplus, Transactions, is_applied, surplus
 from mmm.monitor.world.host import HostWorld, Reference, State
 from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import World
@@ -246,7 +246,7 @@ def _more(
         return None
     had = theirs.executed
     now = later.executed if later is not None and later.executed is not None else had
-    if theirs.got is not None and surplus(theirs.got, now) is None:
+    if theirs.got is not None and is_applied(theirs.got, now, theirs.origin):
         had = theirs.got
     return surplus(ours.executed, had, not_of=theirs.origin)
 

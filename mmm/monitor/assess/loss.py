@@ -17,7 +17,7 @@ look, for as long as it waits for an acknowledgement before it falls back.
 import math
 from dataclasses import replace
 
-from mmm.gtid.transactions import Executed, Transactions, surplus
+from mmm.gtid.transactions import Executed, Transactions, got_between, surplus
 from mmm.monitor.assess import cut_off, divergence
 from mmm.monitor.world.host import HostWorld, Pace, State
 from mmm.monitor.world.loss import Loss, LossCode
@@ -126,8 +126,8 @@ def rates(host: HostWorld, news: Transactions) -> tuple[Pace, ...]:
     before = host.progress.transactions
     if before is None or before.executed is None or news.executed is None or news.seen - before.seen < CLOSE:
         return host.progress.rates
-    more, over = surplus(news.executed, before.executed), news.seen - before.seen
-    pace = Pace(news.seen, (more.count if more else 0) / over, over)
+    over = news.seen - before.seen
+    pace = Pace(news.seen, got_between(before, news) / over, over)
     return (*host.progress.rates, pace)[-LOOKS:]
 
 

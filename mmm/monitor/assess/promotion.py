@@ -18,9 +18,10 @@ def eligible(world: World, role: Role) -> list[str]:
     """Return the hosts that may get a VIP of the role now, in the role's order.
 
     Those that the admin keeps it away from only where there is nobody else.
+    None of an agent of MMM 2.x that would bind what is not to be bound.
     The active master's not where the agent refuses it, for its conf differs in what leases rest on.
     """
-    names = [name for name in role.hosts if world.can_take(name)]
+    names = [name for name in role.hosts if world.can_take(name) and not world.would_bind(name, role.name)]
     if role.name != world.conf.active_master_role:
         wanted = [name for name in names if (role.name, name) not in world.left_out]
         return wanted or names

@@ -93,6 +93,6 @@ def excused(status: CheckStatus, now: float) -> CheckStatus:
     return replace(status, failed=False, error_since=None, changed=now if status.failed else status.changed)
 
 
-def network_lost(status: CheckStatus) -> CheckStatus:
-    """Return the belief without a trap under way: its ERRORs may have been the network's."""
+def begun_anew(status: CheckStatus) -> CheckStatus:
+    """Return the belief without a trap under way: its ERRORs may have come from something else, say the network."""
     return status if status.failed else replace(status, error_since=None, exited=None)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from mmm.config.model import Cluster, Vip
 from mmm.monitor.command.command_result import Result, no_agent
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.command.sign import Sign
@@ -56,7 +57,19 @@ class Answered:
     why: str = ""
 
 
-Ask = Ping | LookAt | LookForLife | OrderRejoin
+@dataclass(frozen=True, slots=True)
+class ReadConf:
+    """Asks for the conf as it is written now."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Asks that no host has the VIPs bound; it is waited for that, but not for ever."""
+
+    vips: frozenset[Vip]
+
+
+Ask = Ping | LookAt | LookForLife | OrderRejoin | ReadConf | LetGo
 
 
 class Heard(NamedTuple):
@@ -72,6 +85,10 @@ class Heard(NamedTuple):
     """LookForLife: what answers; None where nothing does."""
     rejoin: Answered | None = None
     """OrderRejoin: the agent's answer; None where it has not answered."""
+    conf: Cluster | None = None
+    """ReadConf: the conf; None where it cannot be used."""
+    errors: tuple[str, ...] = ()
+    """ReadConf: why it cannot be used, a line each."""
 
 
 T = TypeVar("T")

@@ -44,9 +44,12 @@ def no_agent(world: World, host: str) -> Result:
 
 
 def cannot_hold(world: World, role: Role, host: str) -> Result | None:
-    """Return the refusal where the host is not one of the role's."""
+    """Return the refusal where the host is not one of the role's, or its agent knows nothing of `vip_via`."""
     if host in role.hosts:
-        return None
+        if not world.would_bind(host, role.name):
+            return None
+        about = {"host": host, "role": role.name, "via": world.conf.via(role.name)}
+        return Result(world, Verdict("would_bind", about))
     return Result(world, Verdict("not_of_the_role", {"host": host, "role": role.name, "hosts": role.hosts}))
 
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from mmm.config.model import Role
 from mmm.monitor.assess import other_monitor
-from mmm.monitor.command import confirm_dead, in_use, left_out, move_role, rejoin
+from mmm.monitor.command import confirm_dead, in_use, leading, left_out, move_role, rejoin, reload
 from mmm.monitor.command.asking import Asking, Command
 from mmm.monitor.command.command_result import Result, cannot_hold
-from mmm.monitor.command.texts import Verdict
+from mmm.monitor.command.texts import Verdict, unknown_host
 from mmm.monitor.decide.turn import become_active
 from mmm.monitor.world.host import State
 from mmm.monitor.world.passive import PassiveCause
@@ -36,8 +36,8 @@ def changes(words: Sequence[str]) -> bool:
 
 def ordered(words: Sequence[str]) -> Command | None:
     """Return the command that these words give, None when it is none of those that change something."""
-    if (mode := _MODES.get(tuple(words))) is not None:
-        return lambda world, _: _at_once(_set_mode(world, mode))
+    if (command := _of_no_host(tuple(words))) is not None:
+        return command
     match list(words):
         case ["set_online", host]:
             return _on_host(host, lambda world, now: in_use.set_online(world, now, host))
@@ -65,7 +65,14 @@ def ordered(words: Sequence[str]) -> Command | None:
         case ["failover_method", method]:
             return lambda world, _: _at_once(Result(world, Verdict("unknown_method", {"method": method})))
         case _:
-            return None
+            about = leading.ordered(words)
+            return None if about is None else lambda world, now: _at_once(about(world, now))
+
+
+def _of_no_host(words: tuple[str, ...]) -> Command | None:
+    if (mode := _MODES.get(words)) is not None:
+        return lambda world, _: _at_once(_set_mode(world, mode))
+    return reload.COMMANDS.get(words)
 
 
 def _at_once(result: Result) -> Asking[Result]:
@@ -96,7 +103,7 @@ def _on_role(role: str, host: str, command: Callable[[World, float, Role], Askin
 
 
 def _unknown_host(world: World, host: str) -> Result:
-    return Result(world, Verdict("unknown_host", {"host": host, "known": tuple(world.hosts)}))
+    return Result(world, unknown_host(world, host))
 
 
 def _set_ip(world: World, ip: str, host: str) -> Result:

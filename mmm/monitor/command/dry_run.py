@@ -1,6 +1,7 @@
 """What `move_role --dry-run` answers: the deciders do the move on a copy of the world, every agent answering OK."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mmm.config.model import Role
 from mmm.monitor.apply.apply import apply
@@ -11,6 +12,7 @@ from mmm.monitor.command.texts import said_of
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.world.events import Answer, Answered, Killed, Opinions, VipLooked
 from mmm.monitor.world.host import State
+from mmm.monitor.world.link import Greeting
 from mmm.monitor.world.orders import (
     AskOthers,
     KillHost,
@@ -72,6 +74,7 @@ def _clients(clients: Clients, grace: int) -> str:
 
 def _steps(before: World, world: World, now: float) -> Iterator[str]:
     """Let every order be obeyed at once, and say what each is, until nothing is left to say."""
+    world = _without_orders_under_way(world, now)
     for _ in range(_MOST_ROUNDS):
         result = turn(world, now)
         world = result.world
@@ -82,6 +85,19 @@ def _steps(before: World, world: World, now: float) -> Iterator[str]:
             if line:
                 yield line
             world = _obeyed(world, order, now)
+
+
+def _without_orders_under_way(world: World, now: float) -> World:
+    """Return the world once every agent has obeyed what it is being told, for it is told one thing at a time."""
+    for name, host in world.hosts.items():
+        if isinstance(host.agent.in_flight, Greeting):  # it brings a token, and the order is given anew
+            link = replace(host.agent, orders=replace(host.agent.orders, in_flight=None))
+            world = world.with_agent(name, link)
+        elif host.agent.in_flight is not None:
+            world = apply(world, Answered(name, host.agent.orders.number, Answer.OK), now)
+        if host.agent.kill.running:
+            world = apply(world, Killed(name), now)
+    return world
 
 
 def _obeyed(world: World, order: Order, now: float) -> World:

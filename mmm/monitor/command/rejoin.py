@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mmm.monitor.command.asking import Asking, OrderRejoin
 from mmm.monitor.command.command_result import Result, no_agent
-from mmm.monitor.command.texts import ByCommand, Verdict
+from mmm.monitor.command.texts import ByCommand, Verdict, unknown_host
 from mmm.monitor.states import table
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import World
@@ -74,7 +74,7 @@ _OF = {UNKNOWN_COMMAND: "rejoin_unknown", NOT_ALLOWED: "rebuild_not_allowed"}
 
 def _refused(world: World, host: str, wanted: Wanted) -> Verdict | None:
     if wanted.donor and wanted.donor not in world.hosts:
-        return Verdict("unknown_host", {"host": wanted.donor, "known": tuple(world.hosts)})
+        return unknown_host(world, wanted.donor)
     if wanted.lose_extra and wanted.lose_extra != host:
         return Verdict("other_host_named", {"host": host, "named": wanted.lose_extra})
     return None

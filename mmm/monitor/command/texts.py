@@ -3,11 +3,12 @@
 Classic scripts look at the first word of an answer, which says whether the command was accepted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from mmm.monitor.world.happened import waited_for
 from mmm.monitor.world.said import Fields, Said, Texts, listed, plain
+from mmm.monitor.world.world import World
 
 _CHECK_ROLES = "Now you can wait some time and check new roles info!"
 
@@ -69,6 +70,16 @@ def _dry_run(fields: Fields) -> str:
     return "".join(f"{line}\n" for line in (first, *fields["lines"]))
 
 
+def _would_reload(fields: Fields) -> str:
+    first = "Dry run, nothing was changed. This would be taken:"
+    return "".join(f"{line}\n" for line in (first, *fields["changes"], *_first_unbound(fields)))
+
+
+def _first_unbound(fields: Fields) -> Iterator[str]:
+    if fields["going"]:
+        yield f"First {listed(fields['going'])} would be unbound."
+
+
 def _nothing_to_do(fields: Fields) -> str:
     return f"{fields['answer'].sentence}\nDry run: nothing was changed, and nothing would be.\n"
 
@@ -102,6 +113,17 @@ DONE: Texts = {
     "rejoin_dry_run": lambda of: "".join(
         f"{line}\n" for line in ("Dry run, nothing was changed.", *of["lines"])
     ),
+    "reloaded": lambda of: "".join(f"{line}\n" for line in ("The conf is taken.", *of["changes"])),
+    "same_conf": "The conf has not changed: nothing to take.",
+    "reload_dry_run": _would_reload,
+    "only_monitor": "The monitor at {own} is the only one.",
+    "leads": "The monitor at {own} leads.",
+    "handed_over": lambda of: (
+        f"The monitor at {of['own']} gives up the lead, {listed(of['others'], ' or ')} takes it."
+        " See 'mmm_control monitors'."
+    ),
+    "takes_lead": "The monitor at {own} takes the lead as soon as the voters agree, if they do within {seconds:.0f} s."
+    " See 'mmm_control monitors'.",
     "dry_run": _dry_run,
     "dry_run_idle": _nothing_to_do,
 }
@@ -163,8 +185,19 @@ REFUSED: Texts = {
     "too_many_followers": "{most} clients follow this monitor already: end one of them.",
     "waits_for_network": "{why}",
     "unknown_host": lambda of: f"Unknown host name '{of['host']}'! Known are {listed(of['known'])}.",
+    "is_witness": lambda of: (
+        f"'{of['host']}' is a witness, without server and roles: it only votes on which monitor leads."
+        " See 'mmm_control monitors'."
+    ),
     "unknown_role": lambda of: f"Unknown role name '{of['role']}'! Known are {listed(of['known'])}.",
     "unknown_ip": lambda of: f"Unknown IP address '{of['ip']}'! Known are {listed(of['known'])}.",
+    "conf_unusable": lambda of: f"The conf cannot be used, all stays as it was: {listed(of['lines'], '; ')}",
+    "conf_refused": lambda of: f"The conf is not taken, all stays as it was: {listed(of['why'], '; ')}",
+    "not_let_go": lambda of: (
+        f"The conf is not taken, all stays as it was: {listed(of['hosts'])} may still have {listed(of['vips'])} bound"
+        f" after {of['limit']:g} s; see 'mmm_control show'"
+    ),
+    "reload_under_way": "A conf is being taken at the moment. Wait for the end of that.",
     "passive": "Not possible in passive mode: use set_ip, or set_active first.",
     "not_passive": "This command is only allowed in passive mode: set_passive first.",
     "not_switchable": "Host '{host}' is {state}: {why}. It can't be switched to ONLINE.",
@@ -182,6 +215,10 @@ REFUSED: Texts = {
     ),
     "not_in_use": "Host '{host}' is {state}: only a host that is ONLINE or REPLICATION_* can be set offline.",
     "no_agent": _no_agent,
+    "would_bind": (
+        "the agent of {host} is one of MMM 2.x, which knows nothing of vip_via {via} and would bind the IP of {role}:"
+        " replace it first"
+    ),
     "not_of_the_role": (
         lambda of: (
             f"Host '{of['host']}' can't handle role '{of['role']}'. It is for {listed(of['hosts'])} only."
@@ -211,6 +248,21 @@ REFUSED: Texts = {
     "source_silent": _source_silent,
     "not_confirmed": _not_confirmed,
     "not_in_time": "ordered, but not confirmed within {limit:g} s; see 'mmm_control show'",
+    "stands_by": lambda of: (
+        f"The monitor at {of['own']} stands by: {of['leader']} leads; order it there."
+        if of["leader"]
+        else f"The monitor at {of['own']} stands by, and no monitor leads: see 'mmm_control explain'."
+    ),
+    "one_monitor": "The conf has no `monitors`: this monitor is the only one.",
+    "leads_already": "The monitor at {own} leads already.",
+    "unknown_monitor": lambda of: (
+        f"{of['monitor']} is no monitor of the conf: there are {listed(of['known'])}."
+    ),
+    "monitor_away": (
+        "The monitor at {monitor} does not answer the one at {own}, which leads on: see that it runs, and that its port"
+        " can be reached from there."
+    ),
+    "no_other_monitor": "No other monitor stands by: see 'mmm_control monitors'.",
     "needs_root": "Only root can change something here: run mmm_control as root, or set auth_key.",
     "needs_root_or_key": (
         "Only root on the monitor's machine, or who may read auth_key in the conf, can change something."
@@ -260,3 +312,10 @@ class Verdict(Said):
 
     def __str__(self) -> str:
         return f"{'OK' if self.ok else 'ERROR'}: {self.sentence}"
+
+
+def unknown_host(world: World, host: str) -> Verdict:
+    """Return the refusal of a command about a name that is that of no host with a server."""
+    if host in world.conf.witnesses:
+        return Verdict("is_witness", {"host": host})
+    return Verdict("unknown_host", {"host": host, "known": tuple(world.hosts)})

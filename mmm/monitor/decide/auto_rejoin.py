@@ -169,7 +169,7 @@ def _after(host: HostWorld, last: Attempt, now: float, duration: float) -> Itera
         return
     if last.step is Step.BEGUN and host.job is not None and not last.again:
         return
-    if last.step is Step.DONE and host.online_since is not None and host.online_since > last.at:
+    if last.step is Step.DONE and host.online_since is not None and host.online_since >= last.at:
         return
     wait = REFUSED_AGAIN if last.step is Step.REFUSED else duration
     ago, left = now - last.at, last.at + wait - now

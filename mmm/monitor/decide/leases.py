@@ -99,7 +99,7 @@ def _margin(world: World) -> float:
     Its agent asks on the wire first whether somebody has the VIP: that takes PROBING, the end of the margin.
     """
     whole = margin(world.conf.vip_lease)
-    probes = not any(world.hosts[host.name].agent.about.classic for host in world.masters())
+    probes = world.on_wire and not any(world.hosts[host.name].agent.about.classic for host in world.masters())
     return whole - PROBING if probes else whole
 
 
@@ -107,10 +107,10 @@ def to_look_for(world: World, name: str, now: float) -> LookForVip | None:
     """Return the look at a host whose system lives while neither server nor agent does (rule 11.1, case d).
 
     Where nothing answers ARP for the VIP then, the host has not got it, and no agent can bind it. With
-    `dead_when_silent` a host that does not even ping is looked at too.
+    `dead_when_silent` a host that does not even ping is looked at too. Without an address there is nothing to look for.
     """
     link, left = world.hosts[name].agent, sorted(_lost(world, name))
-    if not left or not world.guarded or link.search.under_way or link.kill.running:
+    if not left or not world.on_wire or not world.guarded or link.search.under_way or link.kill.running:
         return None
     if link.search.last is not None and now - link.search.last.ended < LOOK_AGAIN:
         return None
@@ -200,19 +200,31 @@ def _fresh(length: float) -> float:
     return length / 2 if length >= 5 else length / 10
 
 
+def is_to_hold_for_good(world: World, name: str) -> bool:
+    """Tell whether the host has the active master role, and is to have it without an end."""
+    return bool(world.vips_of(name) & world.master_vips) and _wanted(world, name) == FOREVER
+
+
 def _length(world: World, order: Tell) -> float:
-    """Return the length of a lease: it ends where every other host of the role can promise that it may go on.
+    """Return the length of a lease; with several monitors it has no end only once the next one to lead would know."""
+    if world.conf.monitors and order.host not in world.leadership.held:
+        return world.conf.vip_lease
+    return _wanted(world, order.host)
+
+
+def _wanted(world: World, name: str) -> float:
+    """Return the length that a lease should have: it ends where all others of the role can promise that it may go on.
 
     Where one cannot, the holder would lose the role as soon as it does not hear the monitor: then it has no end. That
     of a host whose machine goes down has one in any case.
     """
     role = world.conf.roles.get(world.conf.active_master_role)
-    others = [] if role is None else [name for name in role.hosts if name != order.host]
-    if world.hosts[order.host].agent.about.leaving:
+    others = [] if role is None else [other for other in role.hosts if other != name]
+    if world.hosts[name].agent.about.leaving:
         return FOREVER
-    if world.hosts[order.host].agent.about.halting:
+    if world.hosts[name].agent.about.halting:
         return world.conf.vip_lease
-    return world.conf.vip_lease if others and all(_can_promise(world, name) for name in others) else FOREVER
+    return world.conf.vip_lease if others and all(_can_promise(world, other) for other in others) else FOREVER
 
 
 def _can_promise(world: World, name: str) -> bool:

@@ -113,7 +113,7 @@ def _latest_heartbeat(world: World, now: float) -> float:
 
 def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FOREVER) -> Order | None:
     host, link = world.hosts[name], world.hosts[name].agent
-    if link.kill.running:
+    if link.kill.running or _waits_for_round(world, name, now):
         return None
     if world.is_silent(name):  # what is under way to it will not arrive
         kill = link.kill.step is KillStep.OWED or left_behind(world, name)
@@ -132,10 +132,17 @@ def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FO
     )
     due = link.orders.ended is None or (now - link.orders.ended >= beat and not waits)
     due = due or leases.is_awaited(world, status, link)
+    due = due or (link.orders.again is not None and now >= link.orders.again)
     known = any(_says_the_same(world, name, status, said) for said in (link.told, link.refused))
     news = not known or (link.clear and link.refused is None)
     order = Tell(name, link.orders.number + 1, status, link.clear)
     return leases.with_lease(world, order, now) if news or due else None
+
+
+def _waits_for_round(world: World, name: str, now: float) -> bool:
+    """Tell whether an agent that cannot tell an old order from a new one is told nothing: who leads is not sure."""
+    classic = world.hosts[name].agent.about.classic
+    return bool(world.conf.monitors) and classic and now >= world.leadership.sure_until
 
 
 def _may_kill(world: World, name: str, now: float) -> bool:
@@ -162,7 +169,7 @@ def _sent(world: World, order: Tell, now: float) -> World:
     ordered = Ordered(order.status, now, new=vips - link.may_hold, before=link.given)
     link = replace(
         link,
-        orders=replace(link.orders, in_flight=ordered, number=order.number, token=None),
+        orders=replace(link.orders, in_flight=ordered, number=order.number, again=None, token=None),
         given=leases.sent(world, order),
         may_hold=link.may_hold | vips,
         found=frozenset(),

@@ -62,7 +62,7 @@ def assign_orphans(world: World, mode: str) -> World:
     """Return the world with the unassigned VIPs of all roles of that mode given to eligible hosts."""
     for vip, owner in world.owner.items():
         role = world.conf.roles[vip.role]
-        if owner is not None or role.mode != mode:
+        if owner is not None or role.mode != mode or vip in world.going:
             continue
         hosts = promotion.eligible(world, role)
         if role.prefer in hosts:
@@ -140,7 +140,7 @@ def move_to_preferred(world: World) -> World:
 
 def _home(world: World, vip: Vip, prefer: str) -> World:
     holder, moving = world.owner[vip], world.move is not None and world.move.vip == vip
-    if holder == prefer or moving:
+    if holder == prefer or moving or vip in world.going:
         return world
     if (
         holder is not None

@@ -42,7 +42,8 @@ class AtStart(Said):
     __slots__ = ()
 
     texts: ClassVar[Texts] = {
-        "start": lambda of: f"it holds {of['holds']}" if of["holds"] else "as stored and as its agent says"
+        "added": "added to the conf",
+        "start": lambda of: f"it holds {of['holds']}" if of["holds"] else "as stored and as its agent says",
     }
 
 
@@ -171,7 +172,7 @@ def _unplaced(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, St
     """Return that the active master role may be held where nothing of this conf could wait for its end."""
     if conf.vip_lease <= 0:
         return None
-    writer = {vip for vip in conf.vips if vip.role == conf.active_master_role}
+    writer = frozenset(conf.master_vips)
     for name, line in stored.items():
         told = name in found and found[name].agent is not None and found[name].system is not None
         waits = told or (name in conf.hosts and not writer.isdisjoint(line.vips))
@@ -189,9 +190,8 @@ def _foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[
         return frozenset()
     return frozenset(
         vip
-        for vip in conf.vips
-        if vip.role == conf.active_master_role
-        and found[name].claims(vip) == (False, False, True)
+        for vip in conf.master_vips
+        if found[name].claims(vip) == (False, False, True)
         and any(other != name and found[other].may_have_lease(vip) for other in conf.hosts)
     )
 

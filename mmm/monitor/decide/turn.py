@@ -77,7 +77,7 @@ class Turn:
 
 def turn(world: World, now: float) -> Turn:
     """Return what the monitor makes of its world now."""
-    if not world.network_up:
+    if not world.network_up or not world.leadership.may_order:
         return Turn(world, (), ())
     before, last_master = world.owner, world.last_master
     world, changes = table.judge(world, now)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from mmm.monitor.command.texts import Verdict
-from mmm.monitor.report import status
+from mmm.monitor.command.leading import leads
+from mmm.monitor.command.texts import Verdict, unknown_host
+from mmm.monitor.report import leading, status
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.explain import explain
 from mmm.monitor.report.health import health
@@ -23,6 +24,10 @@ def answer(
             return HELP
         case ["ping"]:
             return str(Verdict("pinged"))
+        case ["leads"]:
+            return str(leads(world))
+        case ["monitors"]:
+            return leading.lines(world, clock)
         case ["show"]:
             return show(world, now, clock)
         case ["health"]:
@@ -52,7 +57,7 @@ def _why(
         case ["explain", host] if host == "all" or host in world.hosts:
             return explain(world, host, now, clock)
         case ["explain", host]:
-            return str(Verdict("unknown_host", {"host": host, "known": tuple(world.hosts)}))
+            return str(unknown_host(world, host))
         case ["history"]:
             return shown(entries, clock, SHOWN)
         case ["history", count]:

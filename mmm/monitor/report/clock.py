@@ -1,4 +1,4 @@
-"""The clock on the wall, as the world's reader is told it."""
+"""The clock on the wall, and the one that checks are timed by, as the world's reader is told them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ class Clock:
     """Turns monotonic seconds into wall-clock seconds since 1970."""
     local: Callable[[float], str]
     """Turns wall-clock seconds since 1970 into local time, `YYYY/MM/DD HH:MM:SS`."""
+    took: Callable[[str, str], float | None] = lambda _host, _check: None
+    """Tells how many seconds the newest run of a host's check took; None where none has ended yet."""
 
     def said(self, moment: float) -> str:
         """Return monotonic seconds as local time."""

@@ -16,7 +16,7 @@ from mmm.monitor.assess import (
 )
 from mmm.monitor.decide import auto_rejoin, unheld, waiting
 from mmm.monitor.decide.vacancy import Reason, Vacancy, vacancy
-from mmm.monitor.report import losses
+from mmm.monitor.report import leading, losses
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.states.host_view import View, failing
 from mmm.monitor.states.table import rule_for, said
@@ -34,7 +34,9 @@ _UNSEEN = frozenset({State.ADMIN_OFFLINE, State.HARD_OFFLINE})
 
 
 def found(world: World, now: float, clock: Clock) -> tuple[Warned, ...]:
-    """Return all that is to be warned of."""
+    """Return all that is to be warned of; a monitor that stands by knows of the lead alone."""
+    if not world.leadership.may_order:
+        return tuple(leading.concerns(world))
     everything = [*_cluster(world, now, clock), *_not_watched(world), *pair_warnings.found(world)]
     everything += [*readiness.found(world), *checkup.warned(world)]
     for name in world.hosts:
@@ -46,6 +48,7 @@ def _cluster(world: World, now: float, clock: Clock) -> Iterator[Warned]:
     if not world.network_up:
         reached = "no host" if world.hosts_silent else "none of its ping_ips"
         yield Warned("network_down", fields={"reached": reached}, level=Level.CRITICAL)
+    yield from leading.concerns(world)
     if world.other_monitor:
         yield Warned("gives_way", fields={"address": world.other_monitor}, level=Level.CRITICAL)
     if (vacant := vacancy(world)) is not None:
@@ -158,6 +161,9 @@ def _host(world: World, name: str, now: float) -> Iterator[Warned]:
         yield Warned("agent_unreachable", about, {"reason": host.agent.silence})
     if host.agent.about.differs:
         yield Warned("conf_differs", about, {"keys": ", ".join(host.agent.about.differs)}, Level.CRITICAL)
+    for role in world.conf.roles.values():
+        if name in role.hosts and world.would_bind(name, role.name):
+            yield Warned("would_bind", about, {"role": role.name, "via": role.vip_via})
     if stranger := host.agent.about.stranger:
         yield Warned("second_monitor", about, {"address": stranger})
     if host.agent.refusal:

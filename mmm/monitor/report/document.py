@@ -6,10 +6,13 @@ docs/status.schema.json describes it. Moments are seconds since 1970, durations 
 from typing import Any
 
 from mmm import __version__
+from mmm.config.effective import fingerprint
 from mmm.config.model import Vip
+from mmm.lease.rules import FOREVER, NEVER
+from mmm.monitor.assess.missing import missing
 from mmm.monitor.decide import unheld
 from mmm.monitor.decide.reconcile import holders
-from mmm.monitor.report import changes
+from mmm.monitor.report import changes, leading
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.explain import explained
 from mmm.monitor.report.health import encoded, health
@@ -29,9 +32,9 @@ def document(world: World, now: float, clock: Clock, entries: tuple[Entry, ...])
         "version": VERSION,
         "at": clock.wall(now),
         "position": str(changes.newest(entries)),
-        "monitor": _monitor(world),
+        "monitor": {**_monitor(world), "lead": leading.encoded(world, clock)},
         "health": encoded(health(world, now, clock)),
-        "hosts": [_host(world, name, told[name], why[name], clock) for name in world.hosts],
+        "hosts": [_host(world, name, told[name], why[name], now, clock) for name in world.hosts],
         "roles": [_role(world, name, told) for name in world.conf.roles],
         "history": [changes.encoded(entry) for entry in entries[-SHOWN:]],
     }
@@ -42,6 +45,7 @@ def _monitor(world: World) -> dict[str, Any]:
     return {
         "program": "mmm_mond",
         "version": __version__,
+        "conf": fingerprint(world.conf),
         "mode": str(world.mode),
         "why": None if cause is None else said.encoded(cause),
         "network_up": world.network_up,
@@ -51,7 +55,7 @@ def _monitor(world: World) -> dict[str, Any]:
 
 
 def _host(
-    world: World, name: str, vips: tuple[Vip, ...], why: dict[str, Any], clock: Clock
+    world: World, name: str, vips: tuple[Vip, ...], why: dict[str, Any], now: float, clock: Clock
 ) -> dict[str, Any]:
     host, conf = world.hosts[name], world.conf.hosts[name]
     names = ("why", "diagnosis", "kept_by", "job", "suspended", "ways", "set_online", "agent")
@@ -65,7 +69,12 @@ def _host(
         "follows": world.peer(name),
         "roles": [_vip(vip) for vip in sorted(vips, key=str)],
         "lag": _lag(host.checks["rep_backlog"]),
-        "checks": {check: _check(status, clock) for check, status in host.checks.items()},
+        "missing": missing(world, name),
+        "lease": _lease(host.agent.given.until, now),
+        "checks": {
+            check: {**_check(status, clock), "took": clock.took(name, check)}
+            for check, status in host.checks.items()
+        },
         **{each: why[each] for each in names},
     }
 
@@ -80,6 +89,13 @@ def _lag(status: CheckStatus) -> float | None:
             return float(found.fields["seconds"])
         case _:
             return None
+
+
+def _lease(until: float, now: float) -> dict[str, float | None] | None:
+    """Return what is left of the writer lease that the host was granted; None where it has none (rule 11.1)."""
+    if until == NEVER:
+        return None
+    return {"left": None if until == FOREVER else max(0.0, until - now)}
 
 
 def _check(status: CheckStatus, clock: Clock) -> dict[str, Any]:
@@ -101,6 +117,7 @@ def _role(world: World, name: str, told: dict[str, tuple[Vip, ...]]) -> dict[str
         "name": name,
         "mode": role.mode,
         "writer": name == world.conf.active_master_role,
+        "vip_via": role.vip_via,
         "prefer": role.prefer,
         "hosts": list(role.hosts),
         "excluded": kept_away,

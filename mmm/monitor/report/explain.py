@@ -10,6 +10,7 @@ from mmm.monitor.assess import diagnosis, divergence
 from mmm.monitor.command.in_use import refusal
 from mmm.monitor.decide import auto_rejoin, unheld
 from mmm.monitor.decide.reconcile import holders
+from mmm.monitor.report import leading
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.states import conditions
 from mmm.monitor.states.host_view import View
@@ -32,9 +33,11 @@ def explained(world: World, name: str, now: float, clock: Clock) -> dict[str, An
             "cause": passive and str(passive),
             "why": passive and encoded(passive),
         }
+        found["lead"] = leading.encoded(world, clock)
         found["network_up"] = world.network_up
         found["hosts_silent"] = world.hosts_silent
         found["roles"] = list(_roles(world))
+        found["reached"] = list(_reached(world))
     return found
 
 
@@ -43,7 +46,8 @@ def explain(world: World, name: str, now: float, clock: Clock) -> str:
     found = explained(world, name, now, clock)
     lines = [line for host in found["hosts"] for line in _host_lines(host)]
     if name == "all":
-        lines += [*_mode_lines(found), *map(_role_line, found["roles"])]
+        lines += [*_lead_lines(found), *_mode_lines(found), *map(_role_line, found["roles"])]
+        lines += map(_way_line, found["reached"])
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -173,7 +177,7 @@ def _host_lines(host: Mapping[str, Any]) -> Iterator[str]:
         yield f"    replication from {lost} is suspended until that is compared and back in use"
     for way in host["ways"]:
         lacking = "; ".join(each["text"] for each in way["missing"])
-        when = f"; missing: {lacking}" if lacking else " now"
+        when = f"; missing: {lacking}" if lacking else ", were it not kept" if kept else " now"
         yield f"    would become {way['to']} by {way['rule']}{when}"
     yield from _set_online_lines(host)
     yield from _agent_lines(host["agent"])
@@ -219,6 +223,12 @@ def _agent_lines(agent: Mapping[str, Any]) -> Iterator[str]:
         yield "    kill_host is running for it"
 
 
+def _lead_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    told = found["lead"]
+    if told and not told["leads"]:
+        yield f"monitor: {told['text']}: this one changes nothing"
+
+
 def _mode_lines(found: Mapping[str, Any]) -> Iterator[str]:
     mode = found["mode"]
     if mode == Mode.PASSIVE:
@@ -246,3 +256,24 @@ def _role_line(role: Mapping[str, Any]) -> str:
     if role["holder"] is None:
         return f"{vip}: nobody: {role['why']['text']}"
     return f"{vip}: {role['holder']} gets it once {', '.join(role['waits_for'])} has released it"
+
+
+def _reached(world: World) -> Iterator[dict[str, Any]]:
+    """Yield the roles whose IPs are not bound, with the hosts that are asked who holds them."""
+    hosts = world.conf.hosts
+    for role in world.conf.roles.values():
+        if role.vip_via != "arp":
+            ports = {name: hosts[name].health_port for name in role.hosts}
+            yield {
+                "role": role.name,
+                "vip_via": role.vip_via,
+                "vip_script": role.vip_script or None,
+                "health_ports": ports,
+            }
+
+
+def _way_line(way: Mapping[str, Any]) -> str:
+    if script := way["vip_script"]:
+        return f"{way['role']}: its IPs are moved by {script} (vip_via {way['vip_via']})"
+    asked = ", ".join(f"{host}:{port}" for host, port in way["health_ports"].items())
+    return f"{way['role']}: no IP is bound (vip_via {way['vip_via']}): /{way['role']} tells at {asked} who holds it"

@@ -172,7 +172,7 @@ def _agent(name: str, before: AgentLink, after: AgentLink) -> Iterator[Notice]:
     if after.about.halting and not before.about.halting:
         yield (
             logging.WARNING,
-            f"{name}: its machine is being shut down or rebooted: its roles go to other hosts",
+            f"{name}: its machine or its agent is being stopped: its roles go to other hosts",
         )
     if after.refusal and after.refusal != before.refusal:
         yield logging.ERROR, f"{name}: its agent answered '{after.refusal}'; tried again every few seconds"

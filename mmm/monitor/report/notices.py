@@ -13,9 +13,11 @@ from mmm.config.model import Notify
 from mmm.monitor.report import changes
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import Entry
+from mmm.monitor.report.raised import OVER, RAISED
 from mmm.monitor.states.table import RULES
 from mmm.monitor.world.happened import Happened, Why
 from mmm.monitor.world.host import State
+from mmm.monitor.world.warnings import SENTENCES
 
 MOST = 1000
 """Changes that wait for one section at most; what is more is counted."""
@@ -111,6 +113,7 @@ def environment(message: Message, cluster: str) -> dict[str, str]:
         "FROM": fields.get("before") or fields.get("source") or fields.get("donor"),
         "TO": fields.get("after") or fields.get("target") or lost.get("taker"),
         "RULE": _rule(entry),
+        "WARNING": fields.get("warning"),
         "ROLE": vip.partition("(")[0],
         "VIP": vip.partition("(")[2].rstrip(")"),
         "LOST": ("unknown" if lost.get("most") is None else lost["most"]) if entry.loss else "",
@@ -126,7 +129,8 @@ def environment(message: Message, cluster: str) -> dict[str, str]:
 def unknown(notify: Notify) -> tuple[str, ...]:
     """Return the patterns of the section that nothing which can happen fits."""
     states = {f"state.{state}" for state in State}
-    known = {*Happened.texts, *Why.texts, *states, *(rule.name for rule in RULES)}
+    warnings = {f"warned.{code}" for code in SENTENCES}
+    known = {*Happened.texts, *Why.texts, *states, *warnings, *(rule.name for rule in RULES)}
     return tuple(glob for glob in notify.events if not any(fnmatchcase(name, glob) for name in known))
 
 
@@ -135,10 +139,14 @@ def _is_wanted(entry: Entry, notify: Notify) -> bool:
 
 
 def _names(entry: Entry) -> tuple[str, ...]:
-    """Return the names by which a section asks for a change: that of the event, of a state, of a rule."""
+    """Return the names by which a section asks for a change: that of the event, of a state or warning, of a rule."""
     event, fields = _of(entry.event)
-    state = f"state.{fields.get('after')}" if event == "state" else ""
-    return tuple(filter(None, (event, state, _rule(entry))))
+    kinds = {
+        "state": f"state.{fields.get('after')}",
+        RAISED: f"warned.{fields.get('warning')}",
+        OVER: f"warned.{fields.get('warning')}",
+    }
+    return tuple(filter(None, (event, kinds.get(event, ""), _rule(entry))))
 
 
 def _rule(entry: Entry) -> str:
@@ -154,9 +162,11 @@ def _of(value: Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any]]:
 
 
 def _without_healed(waiting: tuple[Held, ...], after: float) -> tuple[Held, ...]:
-    """Return what waits without a host's way out of use and back, where the last one is the end of that."""
+    """Return what waits without what the last one ends: a host's way out of use and back, or a warning."""
     last = waiting[-1]
     event, fields = _of(last.entry.event)
+    if event == OVER and after:
+        return _without_warning(waiting, after)
     if event != "state" or fields.get("after") != State.ONLINE or not after:
         return waiting
     own = [held for held in waiting if _is_of(held.entry, fields.get("host"))]
@@ -165,6 +175,18 @@ def _without_healed(waiting: tuple[Held, ...], after: float) -> tuple[Held, ...]
         return waiting
     healed = own[own.index(left) :]
     return tuple(held for held in waiting if held not in healed)
+
+
+def _without_warning(waiting: tuple[Held, ...], after: float) -> tuple[Held, ...]:
+    """Return what waits without the warning that the last one is the end of, nor that end, if it was short."""
+    last = waiting[-1]
+    _, over = _of(last.entry.event)
+    for held in waiting:
+        event, fields = _of(held.entry.event)
+        same = all(fields.get(name) == over.get(name) for name in ("warning", "host", "level"))
+        if event == RAISED and same and last.since - held.since <= after:
+            return tuple(each for each in waiting if each not in (held, last))
+    return waiting
 
 
 def _is_of(entry: Entry, host: object) -> bool:

@@ -1,8 +1,8 @@
 """What `show` and `checks` tell, as values: the text is made of them, and JSON (rule 5)."""
 
 from mmm.config.names import CHECK_NAMES
-from mmm.monitor.command.texts import Verdict
-from mmm.monitor.report import concerns
+from mmm.monitor.command.texts import Verdict, unknown_host
+from mmm.monitor.report import concerns, leading
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.world.checks import Finding
 from mmm.monitor.world.world import Mode, World
@@ -22,7 +22,11 @@ def of_show(world: World, now: float, clock: Clock) -> wire.Show:
         if role.prefer and role.mode == "exclusive"
     )
     warnings = tuple(map(str, concerns.found(world, now, clock)))
-    return wire.Show(hosts, passive, warnings, preferences)
+    told = leading.lead(world, clock)
+    reached = tuple(
+        wire.Reached(role.name, role.vip_via) for role in world.conf.roles.values() if role.vip_via != "arp"
+    )
+    return wire.Show(hosts, passive, warnings, preferences, str(told) if told else "", reached)
 
 
 def of_checks(
@@ -32,7 +36,7 @@ def of_checks(
     if check != "all" and check not in CHECK_NAMES:
         return Verdict("unknown_check", {"check": check, "known": CHECK_NAMES})
     if host != "all" and host not in world.hosts:
-        return Verdict("unknown_host", {"host": host, "known": tuple(world.hosts)})
+        return unknown_host(world, host)
     names = tuple(world.hosts) if host == "all" else (host,)
     kinds = CHECK_NAMES if check == "all" else (check,)
     lines = []

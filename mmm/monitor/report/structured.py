@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mmm.monitor.command.texts import Verdict
-from mmm.monitor.report import concerns, health, status
+from mmm.monitor.command.leading import leads
+from mmm.monitor.command.texts import Verdict, unknown_host
+from mmm.monitor.report import concerns, health, leading, status
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.document import document
 from mmm.monitor.report.explain import explained
@@ -41,6 +42,10 @@ def _value(
             return Verdict("pinged")
         case ["status"]:
             return document(world, now, clock, entries)
+        case ["monitors"]:
+            return leading.encoded(world, clock) or {"monitors": []}
+        case ["leads"]:
+            return leads(world)
         case ["show"]:
             return _show(world, now, clock)
         case ["checks", *which] if len(which) < 3:
@@ -64,7 +69,7 @@ def _show(world: World, now: float, clock: Clock) -> Value:
     warnings = [encoded(warned) for warned in concerns.found(world, now, clock)]
     cause = world.passive_cause if world.mode is Mode.PASSIVE else None
     why = None if cause is None else said.encoded(cause)
-    return values.of_show(status.of_show(world, now, clock), warnings, why)
+    return values.of_show(status.of_show(world, now, clock), warnings, why, leading.encoded(world, clock))
 
 
 def _checks(world: World, host: str, check: str, clock: Clock) -> Value | Verdict:
@@ -80,7 +85,7 @@ def _checks(world: World, host: str, check: str, clock: Clock) -> Value | Verdic
 
 def _explained(world: World, host: str, now: float, clock: Clock) -> Value | Verdict:
     if host != "all" and host not in world.hosts:
-        return Verdict("unknown_host", {"host": host, "known": tuple(world.hosts)})
+        return unknown_host(world, host)
     return explained(world, host, now, clock)
 
 

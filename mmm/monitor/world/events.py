@@ -1,5 +1,6 @@
 """What happens to the monitor: each event ends something that it asked for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -7,11 +8,24 @@ from mmm.config.model import Vip
 from mmm.gtid.place import Tail
 from mmm.monitor.world.check_results import PingChecked, ReplicaChecked, ServerChecked
 from mmm.monitor.world.examined import Met
+from mmm.monitor.world.leadership import Leadership
+from mmm.monitor.world.link import Token
 from mmm.wire.caught_up import CaughtUp
 from mmm.wire.doubts import Doubt
 from mmm.wire.job import Ended, Job
 from mmm.wire.questions import Note
 from mmm.wire.salvaged import Salvaged
+
+
+@dataclass(frozen=True, slots=True)
+class Led:
+    """Which monitor leads, by the last round of questions to the voters, and what may be sent to agents now."""
+
+    leadership: Leadership
+    tokens: Mapping[str, Token]
+    """By host: received before the newest complete round was asked."""
+    done: bool = False
+    """What the admin has asked for is done."""
 
 
 class Answer(StrEnum):
@@ -47,13 +61,15 @@ class Answered:
     differs: tuple[str, ...] = ()
     """The keys in which the agent's conf differs from this monitor's, of what leases rest on."""
     halting: bool = False
-    """Its machine is being shut down or rebooted, and its roles are to go elsewhere."""
+    """Its machine is being shut down, or its agent is stopped, and its roles are to go elsewhere."""
     without: bool = False
     """It has refused the active master role for its conf, and done the rest: the host is without the role."""
     stranger: str = ""
     """The address of another monitor that the agent has refused lately."""
     bound: frozenset[str] | None = None
     """The VIPs that stand on the host after an order that was not carried out; None where the agent does not say."""
+    promised_for: float | None = None
+    """It refuses the role by its promise for that many seconds yet; None: it does not say so."""
     leaving: bool = False
     """The agent is being stopped, and is to be granted the active master role for good."""
     salvaged: Salvaged | None = None
@@ -165,6 +181,13 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """These VIPs, and no others any more, are to be bound nowhere: another conf has not got them."""
+
+    vips: frozenset[Vip]
+
+
+@dataclass(frozen=True, slots=True)
 class Examined:
     """The doctor has looked at the cluster; what it found that the next failover would meet."""
 
@@ -180,6 +203,7 @@ Event = (
     | Doubted
     | Examined
     | Killed
+    | Led
     | LogRead
     | Network
     | Noted
@@ -187,4 +211,5 @@ Event = (
     | RejoinAnswered
     | ServerWatched
     | VipLooked
+    | Withdrawn
 )

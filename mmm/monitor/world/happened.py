@@ -52,6 +52,9 @@ class Happened(Said):
         "rejoin_ordered": "{host}: is rebuilt by itself: {why}",
         "rejoin_refused": "{host}: is not rebuilt by itself: {refusal}",
         "rejoined": _rejoined,
+        "reloaded": lambda of: f"another conf is taken: {listed(of['changes'], '; ')}",
+        "warned": "{level}: {said}",
+        "warning_over": "over: {said}",
         "rejoin_taken_back": "{host}: its rejoin from {donor} was taken back, see mmm_tools.log there",
     }
 

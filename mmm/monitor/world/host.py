@@ -158,6 +158,8 @@ class Progress:
     """
     missed: Missed | None = None
     """What it has not got of the last writer; of hosts that can be active master. None: nothing, or not known."""
+    earlier: Transactions | None = None
+    """What it had at the look before the last one; of hosts that can be active master."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class Orders:
     """That of the last one; an answer counts only for the order it answers."""
     ended: float | None = None
     """When the last one ended; None: the next one is due at once."""
+    again: float | None = None
+    """When a promise by which the last one was refused is over: it is due again then; None: it was not."""
     token: Token | None = None
     """The newest token of the agent, as long as no order was sent with it."""
     stale: int = 0
@@ -155,7 +157,7 @@ class About:
     leaving: bool = False
     """It is being stopped, and waits to be granted the active master role for good."""
     halting: bool = False
-    """Its machine is being shut down or rebooted: nothing new is given to it, and its roles go elsewhere."""
+    """Its machine, or its agent, is being stopped: nothing new is given to it, and its roles go elsewhere."""
     differs: tuple[str, ...] = ()
     """The keys in which its conf differs from this monitor's, of what leases rest on."""
     stranger: str = ""

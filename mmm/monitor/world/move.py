@@ -26,7 +26,7 @@ class Unfit(Said):
 
     texts: ClassVar[Texts] = {
         "state": "{host} is {state}",
-        "halts": "the machine of {host} is being shut down or rebooted",
+        "halts": "{host} is being stopped: its machine, or its agent",
         "no_agent": "{host} is ONLINE but its agent cannot be reached",
         "other_conf": "the conf of {host} differs from the monitor's in {keys}",
         "unconfirmed": "{host} is ONLINE but has not confirmed it",

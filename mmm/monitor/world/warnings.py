@@ -66,6 +66,20 @@ SENTENCES: Mapping[str, str] = {
     "conf_differs": (
         "the conf of {names} differs from the monitor's in {keys}: {names} cannot be the writer; make them the same"
     ),
+    "would_bind": (
+        "the agent of {names} is one of MMM 2.x, which would bind the IPs of {role} (vip_via {via}): {names} does not"
+        " get that role; replace the agent"
+    ),
+    "no_leader": (
+        "no monitor leads, so nothing fails over: this one stands by; of {voters} voters {missing} do not"
+        " answer ({names})"
+    ),
+    "no_successor": (
+        "another monitor could not take the lead: {answering} of {voters} voters answer, {needed} must; see that the"
+        " agents of {names} run"
+    ),
+    "witness_silent": "the witness {names} does not answer, so it does not vote: see that mmm_agentd runs there",
+    "monitor_silent": "the monitor at {address} does not answer: it could not take the lead",
     "gives_way": "agents obey another monitor, the one at {address}: this one gives no orders",
     "agent_error": "agent on host {names} answered: {answer}",
     "diagnosis": "{diagnosis}: {said}",

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from mmm.config.model import Cluster, Host, Vip
+from mmm.config.model import Cluster, Host, Monitor, Vip
 from mmm.monitor.world.checks import dead, silent
 from mmm.monitor.world.examined import Met
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.hosts import Hosts, Owners
+from mmm.monitor.world.leadership import ALONE, Leadership
 from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.loss import Loss
 from mmm.monitor.world.move import Hold, Move
@@ -41,6 +42,8 @@ class World:
     """The network is taken to be down because all hosts fell silent at once."""
     left_out: frozenset[tuple[str, str]] = frozenset()
     """Balanced roles with a host that the admin keeps each away from while other hosts can take it."""
+    going: frozenset[Vip] = frozenset()
+    """VIPs that another conf has not got, which is taken once no host has them bound: nobody gets them meanwhile."""
     examined: frozenset[Met] = frozenset()
     """What the doctor found at its last look that the next failover would meet."""
     examined_before: frozenset[Met] = frozenset()
@@ -49,6 +52,8 @@ class World:
     """Why the mode is PASSIVE; None where the conf says so, and in other modes."""
     other_monitor: str = ""
     """The address of another monitor that agents obey: this one gives no orders until the admin says so."""
+    leadership: Leadership = ALONE
+    """Which monitor leads, where the conf has more than one."""
     move: Move | None = None
     """A planned move that is under way."""
     failed_move: Move | None = None
@@ -71,6 +76,13 @@ class World:
     """When the active master role last moved by itself, unless the admin has moved it or ended the block since."""
     hold: Hold | None = None
     """Set while a failover is blocked."""
+
+    @property
+    def monitor(self) -> Monitor:
+        """Return the `<monitor>` section; raises ValueError where there is none, as in no conf of a monitor."""
+        if self.conf.monitor is None:
+            raise ValueError("the conf of a monitor has a <monitor> section")
+        return self.conf.monitor
 
     @property
     def active_master(self) -> str | None:
@@ -118,6 +130,15 @@ class World:
         """Tell whether the host is among those of the active master role."""
         role = self.conf.roles.get(self.conf.active_master_role)
         return role is not None and name in role.hosts
+
+    @property
+    def on_wire(self) -> bool:
+        """Tell whether the active master's VIP is bound on an interface, so that it can be asked for on the wire."""
+        return self.conf.master_vip in self.conf.bound_vips
+
+    def would_bind(self, name: str, role: str) -> bool:
+        """Tell whether the host's agent, one of MMM 2.x, would bind the IPs of a role that are not to be bound."""
+        return self.hosts[name].agent.about.mmm2 and self.conf.via(role) != "arp"
 
     @property
     def master_vips(self) -> frozenset[Vip]:

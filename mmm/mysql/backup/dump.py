@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from mmm.mysql.backup.mariadb_backup import Position, ProgramError, option
 from mmm.mysql.backup.mariadb_backup import login as mariadb_login
 from mmm.mysql.flavour import Flavour
+from mmm.mysql.server.accounts import OF_A_DUMP
 from mmm.mysql.server.privileges import Need, look_at_missing_grants
 from mmm.mysql.session.connection import Address, Connection
+from mmm.mysql.session.errors import MysqlError
 from mmm.mysql.session.question import Question
 
-NEEDED = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES", "RELOAD", "PROCESS")
+NEEDED = ("SELECT", *OF_A_DUMP, "RELOAD", "PROCESS")
 """What the account of the tools needs on the donor."""
 _MARIADB, _MYSQL = ("mariadb-dump", "mariadb"), ("mysqldump", "mysql")
 _MORE_PATH = "/usr/bin:/usr/local/bin:/usr/local/mysql/bin"
@@ -69,6 +71,19 @@ def load(programs: Programs, socket: str) -> list[str]:
         programs.load, "--no-defaults", f"--socket={socket}", "--user=root", "--default-character-set=utf8mb4",
         "--max-allowed-packet=1G", "--binary-mode",
     ]  # fmt: skip
+
+
+def look_at_prepared() -> Question[bool]:
+    """Ask whether XA transactions are prepared there: a dump leaves them out, and their commit comes behind it.
+
+    False, too, for an account that MySQL does not tell (XA_RECOVER_ADMIN).
+    """
+    try:
+        return bool((yield "XA RECOVER"))
+    except MysqlError as error:
+        if not error.server_alive:
+            raise
+        return False
 
 
 def position(beginning: bytes, flavour: Flavour) -> Position | None:

@@ -8,6 +8,8 @@ from mmm.mysql.session.question import Question
 
 _NOT_IN_BINLOG = "SET SESSION sql_log_bin=0"
 _IN_BINLOG = "SET SESSION sql_log_bin=1"
+OF_A_DUMP = ("SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES")
+"""What is dumped beside rows, where a copy comes no other way; mariadb-backup locks tables, too."""
 _TAKEN_TO_PIECES = (10, 5, 2)
 """Since this version MariaDB has privileges for what only SUPER could do before."""
 
@@ -94,8 +96,8 @@ def tools_privileges(flavour: Flavour) -> tuple[str, ...]:
     if flavour.mariadb and flavour.version >= _TAKEN_TO_PIECES:
         return (
             "SELECT",  # the rows that are saved, beside what the active master has there
+            *OF_A_DUMP,
             "RELOAD",  # tables are locked and flushed
-            "LOCK TABLES",
             "PROCESS",
             "BINLOG MONITOR",
             "BINLOG ADMIN",  # where the log of the copy goes on
@@ -107,9 +109,10 @@ def tools_privileges(flavour: Flavour) -> tuple[str, ...]:
             "CONNECTION ADMIN",
         )
     if flavour.mariadb or flavour.version < (8, 0, 0):
-        return ("SELECT", "RELOAD", "LOCK TABLES", "PROCESS", "SUPER", "REPLICATION CLIENT")
+        return ("SELECT", *OF_A_DUMP, "RELOAD", "PROCESS", "SUPER", "REPLICATION CLIENT")
     return (
         "SELECT",
+        *OF_A_DUMP,
         "RELOAD",
         "PROCESS",
         "BACKUP_ADMIN",

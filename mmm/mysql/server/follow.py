@@ -77,7 +77,10 @@ class _Start:
 
     place: LogPlace | None = None
     set_position: str = ""
-    """MariaDB: what gtid_slave_pos has to become first, as it lacks what this server wrote itself."""
+    """MariaDB: what gtid_slave_pos has to become first.
+
+    It lacks what this server wrote itself, and names what it applied last: the new source may have logged that earlier.
+    """
 
 
 def follow(replica: Connection, source: Address, at_source: Connection, timeout: float) -> Followed:
@@ -254,8 +257,8 @@ def _by_gtid(replica: Connection, source: Connection, has: Executed | None = Non
     unknown = never_logged(replica, source, there, here, _SEARCH)
     if unknown is not None:
         return f"it has {unknown}, which the new source never had: its number was passed by later ones of that server"
-    own = gtid.newest_everywhere(here)
-    return _Start(set_position="" if own == tuple(sorted(here.applied)) else gtid.text(own))
+    place = gtid.goes_on_behind(here, there)
+    return _Start(set_position="" if place == tuple(sorted(here.applied)) else gtid.text(place))
 
 
 def _lacking(more: Surplus) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mmm.mysql.flavour import Flavour
-from mmm.mysql.server.accounts import agent_privileges, monitor_privileges, tools_privileges
+from mmm.mysql.server.accounts import OF_A_DUMP, agent_privileges, monitor_privileges, tools_privileges
 from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.question import Question
 
@@ -112,6 +112,11 @@ def replication_needs(_: Flavour) -> tuple[Need, ...]:
 def tools_needs(flavour: Flavour) -> tuple[Need, ...]:
     """Return what the account of the tools needs on every server, for each may give a copy, or need one."""
     return tuple(map(Need, tools_privileges(flavour)))
+
+
+def rewind_needs(flavour: Flavour) -> tuple[Need, ...]:
+    """Return what the account of the tools needs on a server to undo what only that has."""
+    return tuple(need for need in tools_needs(flavour) if need.privilege not in OF_A_DUMP)
 
 
 def look_at_missing_grants(connection: Connection, needs: Iterable[Need]) -> Question[tuple[Missing, ...]]:

@@ -70,6 +70,8 @@ class Address:
     password: str = field(default="", repr=False)
     tls: Tls | None = None
     """How the connection is encrypted; None: not at all."""
+    sends_files: bool = False
+    """LOAD DATA LOCAL works: it is sent any file of this machine that it asks for, so it has to be ours."""
 
     @property
     def endpoint(self) -> tuple[str, int] | str:
@@ -285,5 +287,6 @@ def _session(
         ssl_disabled=context is None,
         init_command=f"SET SESSION lock_wait_timeout={max(1, math.ceil(timeout))}",
         program_name="mmm",
+        local_infile=address.sends_files,
         defer_connect=True,
     )

@@ -4,8 +4,10 @@
                     committed, then certainly B, then certainly A again, the role has gone and come back. MMM needs a
                     failed check or an order for each way; where all of it lies within RETURN seconds, both took writes.
                     Every acknowledged row is looked at as the one in the middle, so a single stray one is found, too.
-    strays          A server acknowledged a row while its host had not had the VIP bound for SLACK seconds.
-    two holders     The VIP was bound on two hosts at the same time.
+    strays          A server acknowledged a row while its host had not had the VIP bound for SLACK seconds. Without an
+                    address: when its lease was over for GUARDED seconds.
+    two holders     The VIP was bound on two hosts at the same time. Without an address: the lease ran on both, or both
+                    told load balancers that they are the writer.
     lost            Acknowledged, and not on the writer at the end. MMM must have said so of the server that took it,
                     and every upper bound it gave must be one; what it said is unknown counts apart.
     not kept        Lost, and in nothing that a rebuilt host has saved; or saved as thrown away, and yet on a host. Only
@@ -28,11 +30,13 @@ from dataclasses import dataclass, field
 from itertools import accumulate, combinations, pairwise, permutations
 
 from mmm.proving.announced import Announced
-from mmm.proving.chaos.history import History, Look, Row, Struck
+from mmm.proving.chaos.history import Held, History, Look, Row, Struck
 from mmm.proving.outcomes import ACKNOWLEDGED, REFUSED
 
 RETURN = 1.0
 SLACK = 0.5
+GUARDED = 1.5
+"""The last guard looks every 0.2 s, and acts half a second after the end of the lease."""
 NOTICED = 0.5
 _LINGERS = 1.0
 """Seconds for which a fault that was undone still counts as the cause of what follows."""
@@ -166,18 +170,25 @@ def two_writers(acknowledged: Iterable[Row]) -> list[Overlap]:
 
 
 def two_holders(history: History) -> list[Overlap]:
-    """Return the times in which two hosts had the VIP bound."""
+    """Return the times in which two hosts had the VIP bound, or said that they hold the role."""
     return [
         Overlap((one.host, other.host), max(one.since, other.since), min(one.until, other.until))
-        for one, other in combinations(history.held, 2)
+        for each in (history.held, history.answered)
+        for one, other in combinations(filter(_lasted, each), 2)
         if one.host != other.host and one.since < other.until and other.since < one.until
     ]
 
 
+def _lasted(held: Held) -> bool:
+    """Tell whether it was seen twice: an answer that came once may have been under way for long."""
+    return held.since < held.until
+
+
 def _strays(history: History, acknowledged: Iterable[Row]) -> Iterator[Row]:
     held: dict[str, list[Span]] = defaultdict(list)
+    slack = SLACK if history.about.get("bound", True) else GUARDED
     for each in history.held:
-        held[each.host].append((each.since - SLACK, each.until + SLACK))
+        held[each.host].append((each.since - slack, each.until + slack))
     for row in acknowledged:
         if not any(since <= row.answered and row.sent <= until for since, until in held[row.server]):
             yield row

@@ -45,9 +45,21 @@ class Struck:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A time in which the writer's VIP was bound on a host, as its kernel told it."""
+    """A time in which the writer's VIP was bound on a host, as its kernel told it.
+
+    Of a role without an address, one in which its lease ran there; or in which it told a load balancer so.
+    """
 
     host: str
+    since: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Led:
+    """A time in which a monitor, one of several, said that it leads."""
+
+    monitor: str
     since: float
     until: float
 
@@ -111,6 +123,9 @@ class History:
     repairs: tuple[Struck, ...] = ()
     """What was no fault and can keep a writer away all the same: copies of data to a host, STALL."""
     held: tuple[Held, ...] = ()
+    answered: tuple[Held, ...] = ()
+    """Where load balancers ask who the writer is: when they were told so."""
+    led: tuple[Led, ...] = ()
     said: tuple[Said, ...] = ()
     """For people: nothing is judged by it."""
     announced: tuple[Announced, ...] = ()
@@ -123,7 +138,8 @@ class History:
 
 
 _KINDS: Mapping[str, type] = {
-    "rows": Row, "struck": Struck, "repairs": Struck, "held": Held, "said": Said, "announced": Announced,
+    "rows": Row, "struck": Struck, "repairs": Struck, "held": Held, "answered": Held,
+    "led": Led, "said": Said, "announced": Announced,
     "hands": Hand, "kept": Kept, "looks": Look, "contents": Contents,
 }  # fmt: skip
 

@@ -15,12 +15,14 @@ from typing import Any, Self
 
 from pymysql.connections import Connection
 
+from mmm.control.proxies.plan import WRITE
 from mmm.own_module import own_module
 from mmm.proving.announced import Announced
 from mmm.proving.chaos.client import LIMIT, PERIOD, TABLE
 from mmm.proving.chaos.history import (
     STALL,
     Held,
+    Led,
     Look,
     Row,
     Said,
@@ -39,6 +41,7 @@ _LOOKS_EVERY = 0.25
 _LIMIT = 0.5
 _END_LIMIT = 15.0
 _LATE = 0.25
+_HERE = "127.0.0.1"
 
 
 class Recorder(ABC):
@@ -95,6 +98,33 @@ class Holders(Recorder):
 
     def _read(self, ready: socket.socket) -> list[addresses.Moved]:
         return list(addresses.moved(self._sockets[ready], ready.recv(65536)))
+
+
+class Leads(Recorder):
+    """When a monitor, one of several, said that it leads; one that has led since, by its word, did so while silent."""
+
+    def __init__(self, sandbox: Sandbox, monitor: str) -> None:
+        super().__init__(sandbox)
+        self._monitor = monitor
+        self.led: list[Led] = []
+
+    def _run(self) -> None:
+        before: Led | None = None
+        began: object = None
+        while not self._over.wait(_LOOKS_EVERY):
+            told: Mapping[str, object] = {}
+            with contextlib.suppress(OSError, SandboxError, ValueError):
+                told = json.loads(self._sandbox.ask_monitor(self._monitor, "json monitors", _LIMIT))
+            now = time.monotonic()
+            if not told.get("leads"):
+                before = None if told else before
+                continue
+            if before is not None and told.get("since") == began:
+                self.led.pop()
+            else:
+                before, began = None, told.get("since")
+            before = Led(self._monitor, before.since if before else now, now)
+            self.led.append(before)
 
 
 class Listener(Recorder):
@@ -189,14 +219,27 @@ class Stalls(Recorder):
             last = now
 
 
+def writes_by_proxy(sandbox: Sandbox) -> bool:
+    """Tell whether the writer has no address: each client goes through HAProxy on its machine, which asks the hosts."""
+    conf = sandbox.layout.cluster
+    return conf.via(conf.active_master_role) == "health"
+
+
+def client_machines(sandbox: Sandbox) -> tuple[str, ...]:
+    """Return the machines with a client: all but witnesses, which are switched off, too."""
+    return tuple(name for name in sandbox.layout.plugs if name not in sandbox.layout.cluster.witnesses)
+
+
 class Writers:
-    """A client on every machine, so that every cut has one on each side; their rows go to files in `folder`."""
+    """A client on each of `client_machines`, so that every cut has one on each side; rows go to files in `folder`."""
 
     def __init__(self, sandbox: Sandbox, folder: Path, period: float = PERIOD) -> None:
         layout = sandbox.layout
-        port = layout.hosts[layout.masters[0]].mysql_port
+        where = (layout.writer_ip, layout.hosts[layout.masters[0]].mysql_port)
+        if writes_by_proxy(sandbox):
+            where = (_HERE, WRITE)
         self._sandbox, self._folder = sandbox, folder
-        self._plans = {name: Plan(name, layout.writer_ip, port, 1, period, LIMIT) for name in layout.plugs}
+        self._plans = {name: Plan(name, *where, 1, period, LIMIT) for name in client_machines(sandbox)}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         ids = {name: sandbox.sql(name, "SELECT @@server_id AS id")[0]["id"] for name in sandbox.hosts}
         self._names = {int(number): name for name, number in ids.items()}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mmm.proving.chaos.checker import Gap, Loss, Verdict
 from mmm.proving.chaos.history import History
+from mmm.proving.chaos.leaders import leaderless, told
 from mmm.proving.outcomes import ACKNOWLEDGED
 
 _MOST_SHOWN = 10
@@ -18,6 +19,7 @@ def report(history: History, verdict: Verdict) -> str:
         _findings(history, verdict),
         _costs(history, verdict),
         _gaps(verdict.gaps),
+        told(history, leaderless(history)),
     )
     return "\n".join(line for part in parts for line in part)
 
@@ -39,8 +41,9 @@ def _done(history: History, verdict: Verdict) -> Iterator[str]:
 def _findings(history: History, verdict: Verdict) -> Iterator[str]:
     yield from _listed("times in which two servers acknowledged writes", verdict.two_writers)
     strays = [f"{row.client} {row.number} by {row.server} at {row.answered:.3f}" for row in verdict.strays]
-    yield from _listed("rows acknowledged by a host without the VIP", strays)
-    yield from _listed("times in which two hosts had the VIP", verdict.two_holders)
+    what = "the VIP" if history.about.get("bound", True) else "the role"
+    yield from _listed(f"rows acknowledged by a host without {what}", strays)
+    yield from _listed(f"times in which two hosts had {what}", verdict.two_holders)
     yield from _listed("losses of which too little or nothing was said", verdict.wrong_losses)
     yield from _listed("contradictions to what clients were told", verdict.not_as_told)
     if history.about.get("auto_rejoin"):

@@ -4,29 +4,40 @@ What it returns is the history, to be judged by mmm.proving.chaos.checker, which
 """
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from mmm.config.model import Via
+from mmm.lease.rules import margin
+from mmm.proving.chaos.asked import Answered, Leased
 from mmm.proving.chaos.client import TABLE
 from mmm.proving.chaos.history import Contents, Hand, History, Kept, Struck
 from mmm.proving.chaos.plan import (
     MONITOR,
     SLAVE,
     STANDBY,
+    STANDS_BY,
+    WITNESS,
     WRITER,
     Round,
     Strike,
 )
 from mmm.proving.chaos.recorders import (
     Holders,
+    Leads,
     Listener,
     Looks,
     Stalls,
     Told,
     Writers,
+    client_machines,
+    writes_by_proxy,
 )
 from mmm.proving.thrown_away import Saves
 from mmm.sandbox.apart import come_apart, out_of_use, reunite, whole_again
@@ -34,6 +45,7 @@ from mmm.sandbox.cluster import Sandbox, Say
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import Conf, fast
 from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.proxy import start_proxy, with_health
 from mmm.sandbox.trouble.faults import heal, inject, undo
 from mmm.sandbox.witness.health import catch_up, settle
 
@@ -62,8 +74,22 @@ _MOST_UNHEALED = 3
 """Rounds after which the cluster was not healthy in time: then it is over."""
 
 
+def reached(conf: Conf, via: Via, program: Path) -> Conf:
+    """Return `conf` with a writer role that clients reach so; `program`: what moves the VIP with `vip_via script`."""
+    if via == "arp":
+        return conf
+    values = {"vip_via": via, **({"vip_script": program} if via == "script" else {})}
+    made = replace(conf, roles={**conf.roles, "writer": {**conf.roles.get("writer", {}), **values}})
+    return with_health(made) if via == "health" else made
+
+
 def prepare(sandbox: Sandbox) -> None:
-    """Give every host the clients' table, empty, out of its binary log; raises SqlError."""
+    """Give every host the clients' table, empty, out of its binary log, and every machine a proxy where they need one.
+
+    Raises SqlError, SandboxError.
+    """
+    if writes_by_proxy(sandbox):
+        start_proxy(sandbox, on=client_machines(sandbox))
     flavour, writer = sandbox.server.flavour, sandbox.writer()
     for name in sandbox.hosts:
         sealed = not flavour.mariadb and name != writer
@@ -93,6 +119,8 @@ class Run:
         by_itself: bool = False,
     ) -> None:
         self._sandbox, self._about, self._say, self._by_itself = sandbox, about, say, by_itself
+        conf = sandbox.layout.cluster
+        self._bound = conf.via(conf.active_master_role) == "arp"
         self._saves = Saves(sandbox)
         self._kept: list[Kept] = []
         self._struck: list[Struck] = []
@@ -121,22 +149,27 @@ class Run:
         folder.mkdir(exist_ok=True)
         prepare(sandbox)
         with contextlib.ExitStack() as stack:
-            holders = stack.enter_context(Holders(sandbox))
+            holders = Holders(sandbox) if self._bound else Leased(sandbox)
+            stack.enter_context(holders)
+            answers = stack.enter_context(Answered(sandbox))
             listener = stack.enter_context(Listener(sandbox))
             told = stack.enter_context(Told(sandbox))
             stalls = stack.enter_context(Stalls(sandbox))
+            leads = [stack.enter_context(Leads(sandbox, name)) for name in self._several()]
             looks = [stack.enter_context(Looks(sandbox, name)) for name in sandbox.layout.masters]
             with Writers(sandbox, folder) as writers:
                 unhealed = self._rounds(rounds, enough)
             if not unhealed:
                 catch_up(sandbox, _LIMIT)
         return History(
-            {**self._about, "seconds": round(self.seconds, 1), "began": self._began},
+            {**self._about, **self._known(), "seconds": round(self.seconds, 1), "began": self._began},
             sandbox.writer() or "",
             rows=tuple(writers.rows()),
             struck=tuple(self._struck),
             repairs=(*self._repairs, *stalls.stalls),
             held=holders.held(),
+            answered=answers.answered(),
+            led=tuple(led for each in leads for led in each.led),
             said=tuple(listener.said),
             announced=tuple(told.announced),
             hands=tuple(self._hands),
@@ -145,6 +178,18 @@ class Run:
             contents=tuple(self._contents()),
             unhealed=tuple(unhealed),
         )
+
+    def _several(self) -> tuple[str, ...]:
+        """Return the monitors, where there are several."""
+        names = tuple(self._sandbox.layout.monitors)
+        return names if len(names) > 1 else ()
+
+    def _known(self) -> dict[str, Any]:
+        """Return whether the writer has an address, and of several monitors who they are, who votes, what it takes."""
+        conf, names = self._sandbox.layout.cluster, self._several()
+        takes = conf.lead_lease + margin(conf.lead_lease) + 1.0
+        several = {"monitors": {"monitors": names, "voters": conf.voters, "takes": takes}} if names else {}
+        return {"bound": self._bound, **several}
 
     def _rounds(self, rounds: Iterable[Round], enough: Callable[["Run"], bool]) -> list[str]:
         """Do rounds; returns those after which the cluster was not healthy again, a line each."""
@@ -185,18 +230,29 @@ class Run:
         masters = [name for name in sandbox.layout.masters if name != writer]
         slaves = [name for name in sandbox.hosts if name not in sandbox.layout.masters]
         standby = masters[0] if masters else slaves[0]
+        witnesses = sandbox.layout.cluster.witnesses
         return {
             WRITER: writer,
             STANDBY: standby,
             SLAVE: slaves[0] if slaves else standby,
-            MONITOR: sandbox.layout.monitor,
+            **({WITNESS: next(iter(witnesses))} if witnesses else {}),
+            **self._monitors(),
         }
+
+    def _monitors(self) -> dict[str, str]:
+        """Return which monitor leads now, and one that stands by."""
+        sandbox = self._sandbox
+        sandbox.wait_until(sandbox.leader, _LIMIT, "a monitor leads")
+        leader = sandbox.leader() or sandbox.layout.monitor
+        others = [name for name in sandbox.layout.monitors if name != leader]
+        return {MONITOR: leader, STANDS_BY: others[0] if others else leader}
 
     def _strike(self, strike: Strike, host: str, number: int) -> None:
         self._over.wait(strike.after)
         since = time.monotonic()
         try:
-            inject(self._sandbox, strike.fault, host, angel=strike.angel)
+            # A kernel takes an address from a host that is frozen; without one the last guard does.
+            inject(self._sandbox, strike.fault, host, angel=strike.angel, guard=self._bound)
         except (SandboxError, sql.SqlError) as error:
             self._say(f"     {strike.fault} {host} cannot be done: {error}")
             undo(self._sandbox, strike.fault, host)
@@ -219,6 +275,14 @@ class Run:
         self._keep()
         settle(sandbox, _LIMIT)
         catch_up(sandbox, _LIMIT)  # a replica whose connection is half dead runs and is not behind
+        if self._several():
+            sandbox.wait_until(self._all_vote, _LIMIT, "the monitor that leads hears every voter")
+
+    def _all_vote(self) -> bool:
+        with contextlib.suppress(OSError, SandboxError, ValueError):
+            told = json.loads(self._sandbox.ask("json monitors"))
+            return bool(told["leads"]) and not told["missing"] + told["uncounted"]
+        return False
 
     def _keep(self) -> None:
         """Note what hosts have saved that were rebuilt."""

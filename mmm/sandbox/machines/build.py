@@ -1,5 +1,6 @@
 """Puts a layout on disk: conf files where their programs look for them, init scripts, the servers' conf and data."""
 
+import os
 import re
 import shutil
 import stat
@@ -19,10 +20,11 @@ from mmm.config.load import (
     read,
 )
 from mmm.sandbox import clock
-from mmm.sandbox.machines import servers
+from mmm.sandbox.machines import fetch, servers
 from mmm.sandbox.machines.layout import Layout, free_address, plan
-from mmm.sandbox.machines.machine import Machine, SandboxError
+from mmm.sandbox.machines.machine import LAID_OVER, Machine, SandboxError
 from mmm.sandbox.machines.sql import SOCKET
+from mmm.sandbox.machines.template import own_program
 
 DAEMONS = {"mmm_agentd": "mysql-mmm-agent", "mmm_mond": "mysql-mmm-monitor"}
 """Each daemon's init script."""
@@ -67,7 +69,9 @@ _RC_SCRIPT = """\
 # Short-Description: The database server of this sandbox machine
 ### END INIT INFO
 PIDFILE={pid_file}
-pid() {{ pid=$(cat "$PIDFILE" 2>/dev/null) && kill -0 "$pid" 2>/dev/null; }}
+# A process that nobody has waited for yet has no command line any more, and another one may have its number.
+runs() {{ grep -qsF -e "--defaults-file={cnf}" "/proc/$pid/cmdline"; }}
+pid() {{ pid=$(cat "$PIDFILE" 2>/dev/null) && runs; }}
 case "$1" in
 start)
     pid && exit 0
@@ -78,7 +82,7 @@ start)
 stop)
     pid || exit 0
     kill "$pid"
-    for _ in $(seq 600); do kill -0 "$pid" 2>/dev/null || exit 0; sleep 0.1; done
+    for _ in $(seq 600); do runs || exit 0; sleep 0.1; done
     exit 1
     ;;
 restart|force-reload) "$0" stop && exec "$0" start ;;
@@ -99,7 +103,7 @@ def install_conf(source: Path, homes: Path, say: Callable[[str], None]) -> Layou
     _copy(source, staged)
     _complete(source, staged, say)
     cluster = _load(staged, "mmm_mon", "MONITOR")
-    for name in cluster.hosts:
+    for name in cluster.agents:
         etc = _machine(homes, name).etc
         _copy(staged, etc)
         if (source / name).is_dir():
@@ -107,8 +111,9 @@ def install_conf(source: Path, homes: Path, say: Callable[[str], None]) -> Layou
         else:
             _own_name(etc, name, cluster)
     layout = read_layout(cluster, homes)
-    if layout.monitor not in cluster.hosts:
-        _copy(staged, _machine(homes, layout.monitor).etc)
+    for name in layout.monitors:
+        if name not in cluster.agents:
+            _copy(staged, _machine(homes, name).etc)
     shutil.rmtree(staged)
     return layout
 
@@ -140,7 +145,7 @@ def read_layout(cluster: Cluster | None, homes: Path) -> Layout:
         if not own:
             raise SandboxError(f"{homes}: no mmm_mon.conf is left there: mmm_sandbox down, then up")
         cluster = _load(own[0].parent, "mmm_mon", "MONITOR")
-    agents = {name: _load(_machine(homes, name).etc, "mmm_agent", "AGENT") for name in cluster.hosts}
+    agents = {name: _load(_machine(homes, name).etc, "mmm_agent", "AGENT") for name in cluster.agents}
     return plan(cluster, agents)
 
 
@@ -151,7 +156,7 @@ def furnish(machine: Machine, layout: Layout, server: servers.Server, options: M
     _write(etc / "hosts", f"127.0.0.1 localhost\n::1 localhost\n{names}")
     _write(etc / "hostname", f"{machine.name}\n")
     for daemon, service in DAEMONS.items():
-        wanted = machine.name in layout.hosts if daemon == "mmm_agentd" else machine.name == layout.monitor
+        wanted = machine.name in layout.agents if daemon == "mmm_agentd" else machine.name in layout.monitors
         _write(etc / "default" / service, _DEFAULT.format(int(wanted), program(daemon), _CLOCK))
         script = _init_script(service)
         if script is not None:
@@ -169,6 +174,23 @@ def furnish(machine: Machine, layout: Layout, server: servers.Server, options: M
         pid_file=pid_file, socket=SOCKET, binary=server.binary, cnf=servers.CNF, log=servers.ERROR_LOG
     )
     _write(etc / "init.d/mysql", script_text, 0o755)
+    _lay_programs(machine.skeleton, server.binary)
+
+
+def _lay_programs(skeleton: Path, binary: Path) -> None:
+    """Have a machine see the programs of the folder that its server was unpacked into, and no other server."""
+    if own_program(binary, binary.name) is None:
+        return
+    for folder, names in zip(LAID_OVER, (fetch.PROGRAMS, fetch.SERVERS), strict=True):
+        place = skeleton / folder.lstrip("/")
+        place.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            found = own_program(binary, name)
+            (place / name).unlink(missing_ok=True)
+            if found is not None:
+                (place / name).symlink_to(found)
+            elif name in fetch.SERVERS:
+                os.mknod(place / name, stat.S_IFCHR)  # so an overlay says that there is none
 
 
 def fill_datadir(machine: Machine, template: Path) -> None:
@@ -237,7 +259,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _own_name(etc: Path, name: str, cluster: Cluster) -> None:
     """Make the agent's conf that of the host `name`: `this`, and in the 1.x dialect its mode and peer."""
-    host = cluster.hosts[name]
+    host = cluster.agents[name]
     values: Mapping[str, str | None] = {"this": name}
     if cluster.dialect == 1:
         values = {"this": name, "mode": host.mode, "peer": host.peer}

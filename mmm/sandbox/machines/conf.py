@@ -8,11 +8,13 @@ from mmm.sandbox.machines.machine import SandboxError
 
 NET = "10.77.0."
 MONITOR_IP = NET + "2"
+MONITOR_IPS = (MONITOR_IP, NET + "3", NET + "70")
 GATEWAY_IP = NET + "1"
 WRITER_IP = NET + "80"
 MOST_SLAVES = 60
 _FIRST_MASTER = 4
 _FIRST_SLAVE = 7
+WITNESS_IPS = (NET + "71", NET + "72")
 _FIRST_READER = 90
 
 Values = Mapping[str, object]
@@ -28,6 +30,8 @@ class Conf:
 
     masters: int = 2
     slaves: int = 1
+    monitors: int = 1
+    witnesses: int = 0
     top: Values = field(default_factory=dict)
     monitor: Values = field(default_factory=dict)
     check: Values = field(default_factory=dict)
@@ -41,6 +45,13 @@ class Conf:
             raise SandboxError(
                 f"a cluster has 2 masters and 0 to {MOST_SLAVES} slaves, or a master and a slave"
             )
+
+        if not 1 <= self.monitors <= len(MONITOR_IPS):
+            raise SandboxError(f"a sandbox has 1 to {len(MONITOR_IPS)} monitors")
+        if not 0 <= self.witnesses <= len(WITNESS_IPS):
+            raise SandboxError(f"a sandbox has 0 to {len(WITNESS_IPS)} witnesses")
+        if self.witnesses and self.monitors == 1:
+            raise SandboxError("a witness votes on which of several monitors leads: write --monitors 2 too")
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -78,9 +89,15 @@ class Conf:
         reader = {"hosts": ", ".join(names), "ips": ", ".join(readers), "mode": "balanced"}
         sections = [_section("host", "default", {**default, **self.hosts.get("default", {})})]
         sections += [_section("host", name, self._host(name)) for name in names]
+        sections += [
+            _section("host", f"witness{number if number > 1 else ''}", {"ip": ip, "mode": "witness"})
+            for number, ip in enumerate(WITNESS_IPS[: self.witnesses], 1)
+        ]
         sections.append(_section("role", "writer", {**writer, **self.roles.get("writer", {})}))
         sections.append(_section("role", "reader", {**reader, **self.roles.get("reader", {})}))
         allow = {} if "ip" in self.monitor else {"allow_from": MONITOR_IP}
+        if self.monitors > 1:
+            allow = {"monitors": ", ".join(MONITOR_IPS[: self.monitors])}
         top = {"active_master_role": "writer", "transfer": "plain", **allow, **self.top}
         return _lines(top, "") + "\n" + "\n".join(sections)
 
@@ -94,7 +111,7 @@ class Conf:
 
     def _mon(self) -> str:
         monitor: dict[str, object] = {
-            "ip": MONITOR_IP,
+            **({"ip": MONITOR_IP} if self.monitors == 1 else {}),
             "pid_path": "/var/run/mmm_mond.pid",
             "bin_path": "/usr/lib/mysql-mmm/",
             "status_path": "/var/lib/misc/mmm_mond.status",

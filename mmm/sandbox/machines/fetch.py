@@ -26,10 +26,12 @@ _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _MIRROR = "http://deb.debian.org/debian"
 _NOT_NEEDED = re.compile(r"(lib)?perl|gcc-\d+-base|debconf|galera|init-system|passwd|login|libsystemd-shared")
 _UNUSED = ("doc", "man", "locale", "lintian", "bug", "i18n", "info", "zoneinfo", "perl", "perl5")
-_PROGRAMS = (
-    *("mariadbd", "mariadb", "mariadb-dump", "mariadb-backup", "mbstream", "mariadb-binlog"),
-    *("mysqld", "mysql", "mysqldump", "mysqlbinlog"),
+SERVERS = ("mariadbd", "mysqld")
+PROGRAMS = (
+    *("mariadb", "mariadb-dump", "mariadb-backup", "mbstream", "mariadb-binlog"),
+    *("mysql", "mysqldump", "mysqlbinlog"),
 )
+"""What else of a server's folder is run."""
 _SINCE = ("mariadb-binlog", "mysqlbinlog")
 """Folders that were fetched before have no wrappers for these."""
 _BACKUP = "mariadb-backup"
@@ -57,12 +59,19 @@ class Origin:
     program: str
     version: str
     """What its version begins with; another one is refused, for the name promises it."""
+    backup: tuple[str, ...] = ()
+    """The packages of its backup program; NAME/SUITE where the suite's security updates do not have it."""
 
 
 _MARIADB = ("mariadb-server-core", "mariadb-client-core")
 ORIGINS = {
     "mariadb:11.8": Origin(
-        "trixie", "trixie-security", (*_MARIADB, "mariadb-server", "mariadb-backup"), "mariadbd", "11.8."
+        "trixie",
+        "trixie-security",
+        (*_MARIADB, "mariadb-server"),
+        "mariadbd",
+        "11.8.",
+        ("mariadb-backup",),
     ),
     "mariadb:10.5": Origin(
         "bullseye",
@@ -70,6 +79,7 @@ ORIGINS = {
         ("mariadb-server-core-10.5", "mariadb-client-core-10.5", "mariadb-server-10.5"),
         "mariadbd",
         "10.5.",
+        ("mariadb-backup/bullseye", "libsnappy1v5"),
     ),
     "mysql:9.7": Origin("sid", "", ("mysql-server-core", "mysql-client-core"), "mysqld", "9.7."),
 }
@@ -106,6 +116,11 @@ def fetched(name: str) -> Path:
     return folder
 
 
+def is_missing(name: str) -> bool:
+    """Tell whether this is a server of ORIGINS that would have to be fetched first."""
+    return name in ORIGINS and not (cache() / name.replace(":", "-")).is_dir()
+
+
 class _FetchError(Exception):
     """Why a step did not work, in one line."""
 
@@ -120,6 +135,7 @@ def _fetch(origin: Origin, folder: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=".apt.", dir=made) as apt:
             for package in _download(origin, Path(apt)):
                 _run(["dpkg-deb", "-x", str(package), str(made)])
+        shutil.rmtree(made / "bin", ignore_errors=True)  # of this machine's kind, as ps and tar are
         for name in _UNUSED:
             shutil.rmtree(made / "usr/share" / name, ignore_errors=True)
         _wrap(made)
@@ -133,15 +149,14 @@ def _fetch(origin: Origin, folder: Path) -> None:
 def _lacks_backup(folder: Path, origin: Origin) -> bool:
     """Tell whether the folder was fetched before its server's backup program was."""
     bin_ = folder / "bin"
-    return _BACKUP in origin.packages and (bin_ / origin.program).exists() and not (bin_ / _BACKUP).exists()
+    return bool(origin.backup) and (bin_ / origin.program).exists() and not (bin_ / _BACKUP).exists()
 
 
 def _add_backup(origin: Origin, folder: Path) -> None:
     """Add the program to a folder whose server may be running."""
     with tempfile.TemporaryDirectory(prefix=".apt.", dir=folder.parent) as apt:
-        for package in _download(origin, Path(apt)):
-            if package.name.startswith(f"{_BACKUP}_"):
-                _run(["dpkg-deb", "-x", str(package), str(folder)])
+        for package in _download(origin, Path(apt), server=False):
+            _run(["dpkg-deb", "-x", str(package), str(folder)])
     _wrap(folder)
 
 
@@ -156,8 +171,8 @@ def _temporary(folder: Path) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _download(origin: Origin, apt: Path) -> list[Path]:
-    """Return the packages of a server and of all it needs, fetched by an apt that knows this suite alone."""
+def _download(origin: Origin, apt: Path, *, server: bool = True) -> list[Path]:
+    """Return the packages of a server, all it needs, and its backup program, by an apt that knows this suite alone."""
     for name in ("lists/partial", "archives/partial"):
         (apt / name).mkdir(parents=True)
     (apt / "status").touch()
@@ -170,16 +185,13 @@ def _download(origin: Origin, apt: Path) -> list[Path]:
     env = {**os.environ, "APT_CONFIG": str(apt / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
     # Without --error-on=any a mirror that does not answer would only be a warning.
     _run(["apt-get", "-qq", "--error-on=any", "update"], env)
-    wanted = [
-        "apt-get",
-        "-qq",
-        "-y",
-        "--no-install-recommends",
-        "--download-only",
-        "install",
-        *origin.packages,
-    ]
-    _run(wanted, env)
+    if server:
+        install = ("-y", "--no-install-recommends", "--download-only", "install")
+        _run(["apt-get", "-qq", *install, *origin.packages], env)
+    if (
+        origin.backup
+    ):  # not installed: it may be of another update than the server, of which it wants the client
+        _run(["apt-get", "-qq", "download", *origin.backup], env, apt / "archives")
     packages = sorted((apt / "archives").glob("*.deb"))
     return [package for package in packages if not _NOT_NEEDED.match(package.name)]
 
@@ -208,7 +220,7 @@ def _wrap(tree: Path) -> None:
         f'"$R"/{shlex.quote(name)}' for name in folders if "plugin" not in name and "gdb" not in name
     )
     (tree / "bin").mkdir(exist_ok=True)
-    for name in _PROGRAMS:
+    for name in (*SERVERS, *PROGRAMS):
         program = next((place for place in ("usr/sbin", "usr/bin") if (tree / place / name).is_file()), None)
         if program is None:
             continue
@@ -217,10 +229,11 @@ def _wrap(tree: Path) -> None:
         (tree / "bin" / name).chmod(0o755)
 
 
-def _run(argv: Sequence[str], env: dict[str, str] | None = None) -> str:
+def _run(argv: Sequence[str], env: dict[str, str] | None = None, folder: Path | None = None) -> str:
     done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, env=env, timeout=_LIMIT, stdin=subprocess.DEVNULL
-    )
+        argv, capture_output=True, text=True, check=False, env=env, cwd=folder, timeout=_LIMIT,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
     if done.returncode:
         told = [
             line for line in done.stderr.splitlines() if line.startswith("E:")

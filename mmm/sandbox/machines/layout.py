@@ -16,18 +16,26 @@ _PRIVATE_ROOTS = ("/run/", "/var/", "/tmp/", "/opt/", "/srv/", "/usr/local/")  #
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The machines of a sandbox; `agents` holds the conf of each host as its own agent reads it."""
+    """The machines of a sandbox; `agents` holds the conf of each host and witness as its own agent reads it."""
 
     cluster: Cluster
     agents: Mapping[str, Cluster]
     plugs: Mapping[str, Plug]
-    """By machine, all but the switch; the hosts in conf order first."""
+    """By machine, all but the switch; the hosts in conf order first, then the witnesses."""
     gateways: tuple[str, ...]
     """Addresses at the bridge itself, that answer ping."""
-    monitor: str
-    """The machine that the monitor runs on."""
-    monitor_ip: str
-    """Where the monitor listens."""
+    monitors: Mapping[str, str]
+    """The machines that monitors run on, in conf order, with the address at which each listens."""
+
+    @property
+    def monitor(self) -> str:
+        """Return the machine that the monitor runs on, the first of several."""
+        return next(iter(self.monitors))
+
+    @property
+    def monitor_ip(self) -> str:
+        """Return where that one listens."""
+        return self.monitors[self.monitor]
 
     @property
     def hosts(self) -> Mapping[str, Host]:
@@ -68,11 +76,12 @@ class Layout:
     def private(self, machine: str) -> tuple[str, ...]:
         """Return the directories, named in the conf, that the machine must have for itself."""
         wanted = []
-        if machine in self.hosts:
+        if machine in self.agents:
             agent = self.agents[machine]
-            wanted += [agent.hosts[machine].pid_path, self.hosts[machine].mysql_pidfile]
-            wanted += [log.file for log in agent.logs]
-        if machine == self.monitor and self.cluster.monitor is not None:
+            wanted += [agent.here.pid_path, *(log.file for log in agent.logs)]
+        if machine in self.hosts:
+            wanted.append(self.hosts[machine].mysql_pidfile)
+        if machine in self.monitors and self.cluster.monitor is not None:
             wanted += [self.cluster.monitor.pid_path, self.cluster.monitor.status_path]
             wanted += [log.file for log in self.cluster.logs]
         return ("/run", "/var/lib/misc", "/var/log/mysql-mmm", *_directories(wanted))
@@ -82,27 +91,40 @@ def plan(cluster: Cluster, agents: Mapping[str, Cluster]) -> Layout:
     """Return the layout for the conf of a monitor and its agents; raises SandboxError."""
     if cluster.monitor is None or not cluster.hosts:
         raise SandboxError(f"{cluster.path}: no monitor or no hosts to build a sandbox of")
-    clash = sorted({SWITCH, CLIENT} & set(cluster.hosts))
+    clash = sorted({SWITCH, CLIENT} & set(cluster.agents))
     if clash:
         raise SandboxError(
             f"{cluster.path}: the sandbox has a machine {clash[0]} of its own: rename the host"
         )
     addresses = _Addresses(cluster)
-    owner = next((name for name, host in cluster.hosts.items() if host.ip == cluster.monitor.ip), None)
-    if owner is None and MONITOR in cluster.hosts:
-        raise SandboxError(f"{cluster.path}: the sandbox has a machine {MONITOR} of its own: rename the host")
-    own = {name: host.ip for name, host in cluster.hosts.items()}
-    if owner is None:
-        listens = ipaddress.ip_address(cluster.monitor.ip)
-        apart = listens.is_loopback or listens.is_unspecified
-        own[MONITOR] = addresses.allowed() if apart else cluster.monitor.ip
+    monitors = _monitors(cluster, cluster.monitors or (cluster.monitor.ip,))
+    own = {name: host.ip for name, host in cluster.agents.items()}
+    for name, ip in monitors.items():
+        if name not in cluster.agents:
+            listens = ipaddress.ip_address(ip)
+            apart = listens.is_loopback or listens.is_unspecified
+            own[name] = addresses.allowed() if apart else ip
     own[CLIENT] = addresses.free()
     plugs = {
         name: Plug(name, f"p{number}", _interface(cluster, agents, name), ip, _near_vips(cluster, ip))
         for number, (name, ip) in enumerate(own.items(), 1)
     }
     answering = [ip for ip in cluster.monitor.ping_ips if ip not in own.values() and not _is_loopback(ip)]
-    return Layout(cluster, agents, plugs, tuple(answering), owner or MONITOR, cluster.monitor.ip)
+    return Layout(cluster, agents, plugs, tuple(answering), monitors)
+
+
+def _monitors(cluster: Cluster, listed: Iterable[str]) -> dict[str, str]:
+    """Return the machines of the monitors at these addresses: a host, else `monitor`, `monitor2`, and so on."""
+    hosts = {host.ip: name for name, host in cluster.agents.items()}
+    found: dict[str, str] = {}
+    for number, ip in enumerate(listed, 1):
+        name = hosts.get(ip) or (MONITOR if number == 1 else f"{MONITOR}{number}")
+        if ip not in hosts and name in cluster.agents:
+            raise SandboxError(
+                f"{cluster.path}: the sandbox has a machine {name} of its own: rename the host"
+            )
+        found[name] = ip
+    return found
 
 
 def free_address(cluster: Cluster) -> str:
@@ -115,8 +137,8 @@ class _Addresses:
 
     def __init__(self, cluster: Cluster) -> None:
         monitor = cluster.monitor
-        named = [host.ip for host in cluster.hosts.values()] + [vip.ip for vip in cluster.vips]
-        self._taken = {*named, *((monitor.ip, *monitor.ping_ips) if monitor else ())}
+        named = [host.ip for host in cluster.agents.values()] + [vip.ip for vip in cluster.vips]
+        self._taken = {*named, *cluster.monitors, *((monitor.ip, *monitor.ping_ips) if monitor else ())}
         self._allowed = cluster.allow_from
         first = ipaddress.ip_address(next(iter(cluster.hosts.values())).ip)
         if first.is_loopback:
@@ -138,7 +160,7 @@ class _Addresses:
 
 
 def _interface(cluster: Cluster, agents: Mapping[str, Cluster], name: str) -> str:
-    if name not in agents:
+    if name not in cluster.hosts:
         return "eth0"
     return agents[name].hosts[name].cluster_interface or cluster.hosts[name].cluster_interface or "eth0"
 

@@ -25,6 +25,8 @@ _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _TIME_NAMESPACES = Path("/proc/self/ns/time").exists()
 _BOOT_LIMIT = 10.0
+LAID_OVER = ("/usr/local/bin", "/usr/sbin")
+"""Where a machine has programs and servers that the real one has not."""
 
 _BOOT = """\
 # The first process of machine {name}: makes what it sees its own, then waits for the end of its children.
@@ -97,7 +99,7 @@ class Machine:
 
     def _mounts(self, private: Iterable[str]) -> Iterator[str]:
         """Yield the mount commands: an overlay where directories are missing, a bind for each private one."""
-        over = {"/etc"}
+        over = {"/etc", *(each for each in LAID_OVER if (self.skeleton / each.lstrip("/")).is_dir())}
         bound: list[str] = []
         for directory in sorted({os.path.realpath(name) for name in private}):
             self.path(directory).mkdir(parents=True, exist_ok=True)

@@ -7,19 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from mmm.mysql.server.replica_status import parse_status
-from mmm.sandbox.clock.sitecustomize import SHIFT
+from mmm.process.companion import HEALTH
 from mmm.sandbox.cluster import Sandbox, Say
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.build import DAEMONS
 from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
 from mmm.sandbox.machines.processes import Process
 from mmm.sandbox.machines.servers import CNF
-from mmm.sandbox.trouble import cuts
+from mmm.sandbox.trouble import clocks, cuts
 from mmm.sandbox.trouble.lag import MODULE, slow_down, speed_up
 
 _END_LIMIT = 60.0
-_SHIFT = 3600
-"""Seconds by which a wall clock is shifted: further than anything that a daemon waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,47 +26,63 @@ class _Target:
     host: str
     angel: bool
     """Whether the daemon's angel is meant too."""
+    guard: bool
+    """Whether with the angel the process is meant too that answers load balancers and fences last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A kind of fault: what is done, in a sentence with {host}, how, and how that is undone.
 
-    `anywhere` when it takes no host; `touches` says what is broken: one of a kind can be broken once at a time.
+    `anywhere` when it takes no host, `of_server` when that must have a server, which a witness has not; `touches`
+    says what is broken: one of a kind can be broken once at a time.
     """
 
     sentence: str
-    inject: Callable[[_Target], None]
+    inject: Callable[[_Target], object]
     undo: Callable[[_Target], object]
     touches: str
     anywhere: bool = False
+    of_server: bool = False
 
 
-def inject(sandbox: Sandbox, fault: str, host: str | None = None, *, angel: bool = False) -> str:
+def inject(
+    sandbox: Sandbox, fault: str, host: str | None = None, *, angel: bool = False, guard: bool = True
+) -> str:
     """Do a fault and return the sentence that says what was done; raises SandboxError, SqlError.
 
-    With `angel` the kill of a daemon includes the parent that would start it again.
+    With `angel` the kill of a daemon includes the parent that would start it again. Without `guard` mmm_health goes on
+    where an agent is killed or frozen with its angel.
     """
-    kind, target = _resolved(sandbox, fault, host, angel=angel)
+    kind, target = _resolved(sandbox, fault, host, angel=angel, guard=guard)
     kind.inject(target)
     return kind.sentence.format(host=target.host)
 
 
 def undo(sandbox: Sandbox, fault: str, host: str | None = None) -> None:
     """Undo one fault, what is left of it, and no other; raises SandboxError."""
-    kind, target = _resolved(sandbox, fault, host, angel=False)
+    kind, target = _resolved(sandbox, fault, host)
     kind.undo(target)
 
 
-def _resolved(sandbox: Sandbox, fault: str, host: str | None, *, angel: bool) -> tuple[Fault, _Target]:
+def _resolved(
+    sandbox: Sandbox, fault: str, host: str | None, *, angel: bool = False, guard: bool = True
+) -> tuple[Fault, _Target]:
     kind = FAULTS.get(fault)
     if kind is None:
         raise SandboxError(f"no fault {fault}: there are {', '.join(FAULTS)}")
     if kind.anywhere:
-        host = sandbox.layout.monitor
-    elif host not in sandbox.hosts:
-        raise SandboxError(f"fault {fault} takes a host: {', '.join(sandbox.hosts)}")
-    return kind, _Target(sandbox, host, angel)
+        host = host or sandbox.layout.monitor
+        if host not in sandbox.layout.monitors:
+            raise SandboxError(f"fault {fault} takes a monitor: {', '.join(sandbox.layout.monitors)}")
+    elif kind.of_server and host in sandbox.layout.cluster.witnesses:
+        raise SandboxError(
+            f"fault {fault} needs a server, and {host} is a witness: choose of {', '.join(sandbox.hosts)}"
+        )
+    elif host is None or host not in sandbox.layout.agents:
+        of = sandbox.hosts if kind.of_server else sandbox.layout.agents
+        raise SandboxError(f"fault {fault} takes a host: {', '.join(of)}")
+    return kind, _Target(sandbox, host, angel, guard)
 
 
 def heal(sandbox: Sandbox, say: Say = lambda _: None) -> None:
@@ -80,7 +94,7 @@ def heal(sandbox: Sandbox, say: Say = lambda _: None) -> None:
             sandbox.power_on(name)
             say(f"{name} is switched on again")
         _thaw(sandbox, name, say)
-        if _true_clock(sandbox, name):
+        if clocks.right(sandbox, name):
             say(f"{name}: its clock is right again")
     down = [name for name in sandbox.hosts if server_process(sandbox, name) is None]
     with ThreadPoolExecutor() as pool:
@@ -94,9 +108,10 @@ def heal(sandbox: Sandbox, say: Say = lambda _: None) -> None:
         if name not in offline and _start_replication(sandbox, name):
             say(f"{name}: replication started")
     if sandbox.has_daemons:
-        for name in sandbox.hosts:
+        for name in sandbox.layout.agents:
             _start(sandbox, name, "mmm_agentd", say)
-        _start(sandbox, sandbox.layout.monitor, "mmm_mond", say)
+        for name in sandbox.layout.monitors:
+            _start(sandbox, name, "mmm_mond", say)
 
 
 def _thaw(sandbox: Sandbox, name: str, say: Say) -> None:
@@ -115,14 +130,6 @@ def _hurry(sandbox: Sandbox, name: str, say: Say = lambda _: None) -> None:
         speed_up(sandbox.machine(name))
 
 
-def _true_clock(sandbox: Sandbox, name: str) -> bool:
-    """Shift the machine's wall clock no more; tells whether it was shifted."""
-    file = sandbox.machine(name).path(str(SHIFT))
-    shifted = file.exists()
-    file.unlink(missing_ok=True)
-    return shifted
-
-
 def _start(sandbox: Sandbox, name: str, daemon: str, say: Say = lambda _: None) -> None:
     if not daemon_processes(sandbox, name, daemon):
         sandbox.start_daemon(name, daemon)
@@ -135,10 +142,10 @@ def server_process(sandbox: Sandbox, host: str) -> Process | None:
 
 
 def daemon_processes(sandbox: Sandbox, machine: str, daemon: str) -> list[Process]:
-    """Return the processes of a daemon: the angel, if it lives, first."""
+    """Return the processes of a daemon: the angel, if it lives, the worker, and what answers load balancers."""
     found = [process for process in sandbox.machine(machine).processes() if process.runs(daemon)]
     pids = {process.pid for process in found}
-    return sorted(found, key=lambda process: process.parent in pids)
+    return sorted(found, key=lambda process: (process.parent in pids, process.name == HEALTH))
 
 
 def _is_server(process: Process) -> bool:
@@ -152,11 +159,13 @@ def _server(sandbox: Sandbox, host: str) -> Process:
     return process
 
 
-def _daemon(sandbox: Sandbox, machine: str, daemon: str) -> list[Process]:
-    found = daemon_processes(sandbox, machine, daemon)
+def _met(at: _Target, daemon: str, *, angel: bool) -> list[Process]:
+    """Return the angel, and those that are met beside it: mmm_health goes on without the worker."""
+    found = daemon_processes(at.sandbox, at.host, daemon)
     if not found:
-        raise SandboxError(f"{daemon} does not run on {machine}: mmm_sandbox heal")
-    return found
+        raise SandboxError(f"{daemon} does not run on {at.host}: mmm_sandbox heal")
+    parent, *others = found
+    return [parent, *(each for each in others if each.name != HEALTH or (angel and at.guard))]
 
 
 def _freeze(process: Process) -> None:
@@ -181,36 +190,41 @@ def _freeze_mysqld(at: _Target) -> None:
     _freeze(_server(at.sandbox, at.host))
 
 
-def _cut(at: _Target) -> None:
-    cuts.cut(at.sandbox, at.host)
+def _at(do: Callable[[Sandbox, str], object]) -> Callable[[_Target], object]:
+    return lambda at: do(at.sandbox, at.host)
 
 
-def _mute(at: _Target) -> None:
-    cuts.mute(at.sandbox, at.host)
+_cut, _unhear, _mute, _blink = map(_at, (cuts.cut, cuts.unhear, cuts.mute, cuts.blink))
+_plug, _hear = map(_at, (cuts.plug, cuts.hear))
 
 
-def _unhear(at: _Target) -> None:
-    cuts.unhear(at.sandbox, at.host)
+def _power_off(at: _Target) -> None:
+    if not at.sandbox.machine(at.host).running:
+        raise SandboxError(f"{at.host} is switched off already: mmm_sandbox heal")
+    at.sandbox.power_off(at.host)
 
 
-def _blink(at: _Target) -> None:
-    cuts.blink(at.sandbox, at.host)
-
-
-def _plug(at: _Target) -> None:
-    cuts.plug(at.sandbox, at.host)
-
-
-def _hear(at: _Target) -> None:
-    cuts.hear(at.sandbox, at.host)
+def _power_on(at: _Target) -> None:
+    if not at.sandbox.machine(at.host).running:
+        at.sandbox.power_on(at.host)
 
 
 def _hide(at: _Target) -> None:
-    cuts.part(at.sandbox, at.host, at.sandbox.layout.monitor)
+    for monitor in _others(at):
+        cuts.part(at.sandbox, at.host, monitor)
 
 
 def _find(at: _Target) -> None:
-    cuts.meet(at.sandbox, at.host, at.sandbox.layout.monitor)
+    for monitor in _others(at):
+        cuts.meet(at.sandbox, at.host, monitor)
+
+
+def _others(at: _Target) -> list[str]:
+    """Return the machines of the monitors, but that which the fault is for."""
+    found = [name for name in at.sandbox.layout.monitors if name != at.host]
+    if not found:
+        raise SandboxError(f"{at.host} is the only monitor: mmm_sandbox up --monitors 2")
+    return found
 
 
 def _part(at: _Target) -> None:
@@ -232,7 +246,7 @@ def _signal(name: str, *, angel: bool, worker: bool) -> Callable[[_Target], None
     """Return what freezes the agent's processes of these two, or the monitor's."""
 
     def freeze(at: _Target) -> None:
-        parent, *workers = _daemon(at.sandbox, at.host, name)
+        parent, *workers = _met(at, name, angel=angel)
         for process in [parent] * angel + workers * worker:
             _freeze(process)
 
@@ -248,7 +262,7 @@ def _continue(name: str) -> Callable[[_Target], None]:
 
 
 def _kill_angel(at: _Target) -> None:
-    _end(_daemon(at.sandbox, at.host, "mmm_agentd")[0], signal.SIGKILL)
+    _end(_met(at, "mmm_agentd", angel=True)[0], signal.SIGKILL)
 
 
 def _started(name: str) -> Callable[[_Target], None]:
@@ -269,42 +283,26 @@ def _thaw_server(at: _Target) -> None:
 
 
 def _shift_clock(seconds: int) -> Callable[[_Target], None]:
-    return lambda at: _write_shift(at.sandbox, at.host, seconds)
-
-
-def _write_shift(sandbox: Sandbox, name: str, seconds: int) -> None:
-    sandbox.machine(name).path(str(SHIFT)).write_text(str(seconds))
-
-
-def _set_clock(at: _Target) -> None:
-    _true_clock(at.sandbox, at.host)
-
-
-def _replicate(at: _Target) -> None:
-    _start_replication(at.sandbox, at.host)
-
-
-def _no_lag(at: _Target) -> None:
-    _hurry(at.sandbox, at.host)
+    return lambda at: clocks.shift(at.sandbox, at.host, seconds)
 
 
 def _kill_agent(at: _Target) -> None:
-    _kill_daemon(at.sandbox, at.host, "mmm_agentd", angel=at.angel)
+    _kill_daemon(at, "mmm_agentd")
 
 
 def _kill_monitor(at: _Target) -> None:
-    _kill_daemon(at.sandbox, at.host, "mmm_mond", angel=at.angel)
+    _kill_daemon(at, "mmm_mond")
 
 
-def _kill_daemon(sandbox: Sandbox, machine: str, daemon: str, *, angel: bool) -> None:
-    parent, *workers = _daemon(sandbox, machine, daemon)
+def _kill_daemon(at: _Target, daemon: str) -> None:
+    parent, *workers = _met(at, daemon, angel=at.angel)
     if (
-        angel
+        at.angel
     ):  # held fast meanwhile: it would start the worker again, and its death would end the worker in order
         _freeze(parent)
     for process in workers:
         _end(process, signal.SIGKILL)
-    if angel:
+    if at.angel:
         _end(parent, signal.SIGKILL)
 
 
@@ -328,27 +326,29 @@ def _start_replication(sandbox: Sandbox, host: str) -> bool:
 
 def _lag(at: _Target) -> None:
     if at.host in at.sandbox.holders(at.sandbox.layout.writer_ip):
-        raise SandboxError(
-            f"{at.host} has the writer's VIP, so it replicates nothing that could lag: choose another"
-        )
+        raise SandboxError(f"{at.host} has the writer's VIP and replicates nothing: choose another")
     port = at.sandbox.layout.hosts[at.host].mysql_port
     slow_down(at.sandbox.machine(at.host), at.sandbox.layout.writer_ip, port)
 
 
 _AGENT, _MONITOR = "mmm_agentd", "mmm_mond"
 FAULTS: dict[str, Fault] = {
-    "kill-mysqld": Fault("{host}: server killed (SIGKILL)", _kill_mysqld, _serve, "server"),
-    "stop-mysqld": Fault("{host}: server stopped in order (SIGTERM)", _stop_mysqld, _serve, "server"),
+    "power-off": Fault("{host}: switched off at once, as by loss of power", _power_off, _power_on, "machine"),
+    "kill-mysqld": Fault("{host}: server killed (SIGKILL)", _kill_mysqld, _serve, "server", of_server=True),
+    "stop-mysqld": Fault("{host}: server stopped in order (SIGTERM)", _stop_mysqld, _serve, "server", of_server=True),
     "freeze-mysqld": Fault(
         "{host}: server frozen (SIGSTOP): it accepts connections and answers nothing",
-        _freeze_mysqld, _thaw_server, "server",
+        _freeze_mysqld, _thaw_server, "server", of_server=True,
     ),
     "cut": Fault("{host}: network cable pulled", _cut, _plug, "link"),
     "cut-in": Fault("{host}: nothing reaches it any more, what it sends arrives", _unhear, _hear, "link"),
     "cut-out": Fault("{host}: nothing that it sends arrives any more, it is reached", _mute, _hear, "link"),
     "cut-from-monitor": Fault("{host}: it and the monitor do not reach each other", _hide, _find, "pair"),
-    "cut-from-peer": Fault("{host}: it and its peer do not reach each other", _part, _meet, "pair"),
+    "cut-from-peer": Fault("{host}: it and its peer do not reach each other", _part, _meet, "pair", of_server=True),
     "blink": Fault("{host}: its port was off the switch for a second", _blink, _plug, "link"),
+    "cut-monitors-apart": Fault(
+        "{host}: it and the other monitors do not reach each other", _hide, _find, "pair", anywhere=True
+    ),
     "cut-monitor": Fault("{host}: the monitor's network cable pulled", _cut, _plug, "monitor link", anywhere=True),
     "freeze-agent": Fault(
         "{host}: agent frozen (SIGSTOP)", _signal(_AGENT, angel=True, worker=True), _continue(_AGENT), "agent"
@@ -371,18 +371,21 @@ FAULTS: dict[str, Fault] = {
         "{host}: monitor killed (SIGKILL)", _kill_monitor, _started(_MONITOR), "monitor", anywhere=True
     ),
     "clock-ahead": Fault(
-        "{host}: the wall clock of its daemons an hour ahead", _shift_clock(_SHIFT), _set_clock, "clock"
+        "{host}: the wall clock of its daemons an hour ahead", _shift_clock(clocks.FAR), _at(clocks.right), "clock"
     ),
     "clock-back": Fault(
-        "{host}: the wall clock of its daemons an hour back", _shift_clock(-_SHIFT), _set_clock, "clock"
+        "{host}: the wall clock of its daemons an hour back", _shift_clock(-clocks.FAR), _at(clocks.right), "clock"
     ),
     "monitor-clock": Fault(
         "{host}: the wall clock of the monitor an hour back",
-        _shift_clock(-_SHIFT), _set_clock, "monitor clock", anywhere=True,
+        _shift_clock(-clocks.FAR), _at(clocks.right), "monitor clock", anywhere=True,
     ),
-    "stop-replication": Fault("{host}: replication stopped", _stop_replication, _replicate, "replication"),
+    "stop-replication": Fault(
+        "{host}: replication stopped", _stop_replication, _at(_start_replication), "replication", of_server=True
+    ),
     "lag": Fault(
-        "{host}: rows are written that it applies in half a second each: the lag grows", _lag, _no_lag, "replication"
+        "{host}: rows are written that it applies in half a second each: the lag grows",
+        _lag, _at(_hurry), "replication", of_server=True,
     ),
 }  # fmt: skip
 
@@ -390,6 +393,6 @@ FAULTS: dict[str, Fault] = {
 def faults_told() -> str:
     """Return what each fault does, one in a line."""
     return "\n".join(
-        f"  {name:<18}{'' if fault.anywhere else 'HOST  '}{fault.sentence.removeprefix('{host}: ')}"
+        f"  {name:<21}{'' if fault.anywhere else 'HOST  '}{fault.sentence.removeprefix('{host}: ')}"
         for name, fault in FAULTS.items()
     )

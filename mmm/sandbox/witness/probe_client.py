@@ -43,6 +43,8 @@ class Plan:
     writer: str
     readers: tuple[str, ...]
     port: int = 3306
+    read_port: int = 0
+    """The port to read from; 0: the same."""
     period: float = 0.002
     read_period: float = 0.02
     limit: float = 0.25
@@ -76,6 +78,7 @@ class _Stream:
 
     def __init__(self, plan: Plan, kind: str, vip: str, told: _Told) -> None:
         self._plan, self._kind, self._vip, self._told = plan, kind, vip, told
+        self._port = (plan.read_port if kind == "read" else 0) or plan.port
         self._connection: Connection[Any] | None = None
         self.host = ""
         self._last_host = ""
@@ -98,7 +101,7 @@ class _Stream:
         plan = self._plan
         # The hosts' own names are those of their machines, so @@hostname tells who answers behind a VIP.
         made = pymysql.connect(
-            host=self._vip, port=plan.port, user=CLIENT_USER, password=CLIENT_PASSWORD, autocommit=True,
+            host=self._vip, port=self._port, user=CLIENT_USER, password=CLIENT_PASSWORD, autocommit=True,
             connect_timeout=plan.connect_limit, read_timeout=plan.limit, write_timeout=plan.limit,
             ssl_disabled=True,  # else PyMySQL reads all authorities for each connection: 20 ms
         )  # fmt: skip

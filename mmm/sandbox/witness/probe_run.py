@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from mmm.control.proxies.plan import READ, WRITE
 from mmm.own_module import own_module
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
@@ -30,6 +31,7 @@ Event = Mapping[str, Any]
 _START_LIMIT = 20.0
 _STOP_LIMIT = 10.0
 _NAP = 0.01
+_HERE = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,10 @@ class Report:
 
 
 class Probe:
-    """A client that writes and reads from `with` to its end; then `report` is there. Raises SandboxError."""
+    """A client that writes and reads from `with` to its end; then `report` is there. Raises SandboxError.
+
+    With `proxy` through the one on its machine, else through the VIPs.
+    """
 
     def __init__(
         self,
@@ -103,14 +108,19 @@ class Probe:
         *,
         told: Callable[[Event], None] = lambda _: None,
         readers: bool = True,
+        proxy: bool = False,
         **plan: float,
     ) -> None:
         layout = sandbox.layout
         port = layout.hosts[layout.masters[0]].mysql_port
+        where = (layout.writer_ip, layout.reader_ips, port, 0)
+        if proxy:
+            where = (_HERE, (_HERE,), WRITE, READ)
         self.run = f"{os.getpid():x}{time.time_ns() // 1000000:x}"[-20:]
-        self.plan = Plan(self.run, layout.writer_ip, layout.reader_ips if readers else (), port, **plan)
+        writer, reads, write_port, read_port = where
+        self.plan = Plan(self.run, writer, reads if readers else (), write_port, read_port, **plan)
         self.events: list[Event] = []
-        self._sandbox, self._told = sandbox, told
+        self.sandbox, self._told = sandbox, told
         self._child: subprocess.Popen[str] | None = None
         self._listener: threading.Thread | None = None
         self._report: Report | None = None
@@ -149,7 +159,7 @@ class Probe:
 
     def start(self) -> None:
         """Start writing; returns when the first row is acknowledged. Raises SandboxError."""
-        argv = self._sandbox.client.enter(own_module("mmm.sandbox.witness.probe_client", self.plan.text()))
+        argv = self.sandbox.client.enter(own_module("mmm.sandbox.witness.probe_client", self.plan.text()))
         self._child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             start_new_session=True,
@@ -170,12 +180,12 @@ class Probe:
     def wait_writes(self, limit: float, rows: int = 20) -> float:
         """Wait until that many more rows are acknowledged; returns the seconds; raises NotInTimeError."""
         wanted = self.acknowledged + rows
-        return self._sandbox.wait_until(lambda: self.acknowledged >= wanted, limit, "the client writes")
+        return self.sandbox.wait_until(lambda: self.acknowledged >= wanted, limit, "the client writes")
 
     def wait_outage(self, limit: float, number: int = 1) -> Outage:
         """Wait until the `number`th outage of writes is over and return it; raises NotInTimeError."""
         what = f"outage {number} of the writer's VIP is over (so far: {'; '.join(map(str, self.outages)) or 'none'})"
-        self._sandbox.wait_until(lambda: len(self._writes()) >= number, limit, what)
+        self.sandbox.wait_until(lambda: len(self._writes()) >= number, limit, what)
         return self._writes()[number - 1]
 
     def stop(self, catch_up: float = 10.0) -> Report:
@@ -189,7 +199,7 @@ class Probe:
             )
         open_ended = {*end["unknown"], *end["refused"]}
         acknowledged = frozenset(range(1, int(end["last"]) + 1)) - open_ended
-        writer = self._sandbox.writer()
+        writer = self.sandbox.writer()
         return Report(
             self.run, round(seconds, 3), len(acknowledged), len(end["unknown"]), len(end["refused"]),
             self.outages, sum(event["event"] == "stall" for event in self.events), writer,
@@ -209,7 +219,7 @@ class Probe:
         if self._child is None:
             return
         # The child of nsenter is the probe itself; nsenter ends with it.
-        for process in self._sandbox.client.processes():
+        for process in self.sandbox.client.processes():
             if self.plan.text() in process.argv:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
@@ -224,7 +234,7 @@ class Probe:
         """Return what each host has, once it has as much as the writer, or when the time is over."""
         deadline = time.monotonic() + catch_up
         hosts = [writer] if writer else []
-        hosts += [name for name in self._sandbox.hosts if name != writer]
+        hosts += [name for name in self.sandbox.hosts if name != writer]
         found: dict[str, Rows] = {}
         for name in hosts:
             while True:
@@ -240,7 +250,7 @@ class Probe:
     def _seen(self, name: str, acknowledged: frozenset[int]) -> Rows | None:
         statement = f"SELECT n, COUNT(*) AS times FROM {PROBE_TABLE} WHERE run = '{self.run}' GROUP BY n"  # noqa: S608
         try:
-            seen = Counter({row["n"]: row["times"] for row in self._sandbox.sql(name, statement)})
+            seen = Counter({row["n"]: row["times"] for row in self.sandbox.sql(name, statement)})
         except (sql.SqlError, SandboxError, OSError):
             return None
         missing = tuple(sorted(acknowledged - set(seen)))

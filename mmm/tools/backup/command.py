@@ -14,7 +14,7 @@ from mmm.config.model import Cluster, CopyMethod
 from mmm.mysql.session.connection import MysqlError
 from mmm.process.cluster import split_cluster
 from mmm.process.version import Version
-from mmm.tools.backup import make
+from mmm.tools.backup import logs, make
 from mmm.tools.backup.donor import NoDonor, Why, choose
 from mmm.tools.backup.snapshot import lacks
 from mmm.tools.backup.verify import verify
@@ -28,6 +28,7 @@ from mmm.tools.provider.table import NAMES
 from mmm.tools.rejoin.copying import said
 from mmm.tools.rejoin.looking import look_at
 from mmm.tools.rejoin.run import Status
+from mmm.tools.until.logs import home_of
 
 MEGABYTE = 1_000_000
 _EPILOG = """\
@@ -47,6 +48,7 @@ class _Arguments(NamedTuple):
     keep: int | None
     keep_days: int | None
     compress: str
+    logs: bool
     list: bool
     verify: Path | None
     expire: bool
@@ -118,6 +120,8 @@ def _make(conf: Cluster, arguments: _Arguments) -> int:
     if isinstance(chosen, NoDonor):
         raise _EndError(Status.REFUSED if chosen.why is Why.UNKNOWN else Status.BUSY, chosen.text)
     folder = _folder(conf, arguments, chosen.host)
+    if arguments.logs:
+        return _keep_log(conf, arguments, chosen.host, folder)
     method = _method(conf, arguments, chosen.host)
     ways = (arguments.provider,) if arguments.provider else ()
     if chosen.remark:
@@ -136,6 +140,22 @@ def _make(conf: Cluster, arguments: _Arguments) -> int:
         log.info(done)
         _expire(folder, chosen.host, *_limits(conf, arguments), dry=False)
     say(f"OK: {done}")
+    return Status.DONE
+
+
+def _keep_log(conf: Cluster, arguments: _Arguments, host: str, folder: Path) -> int:
+    if arguments.dry_run:
+        say(f"the binary log of {host} would be kept in {home_of(folder, host)}")
+        return Status.DONE
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    copied = logs.keep(conf, conf.hosts[host], folder, _limits(conf, arguments)[1])
+    if copied.remark:
+        tell(f"WARN: {copied.remark}: a backup made before that cannot be brought past it")
+        log.warning("%s: %s", host, copied.remark)
+    size = f"{copied.bytes / MEGABYTE:,.1f} MB"
+    say(
+        f"OK: {copied.folder} has the binary log of {host} up to {copied.newest}: {copied.files} files, {size} copied"
+    )
     return Status.DONE
 
 
@@ -265,6 +285,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         "--keep-days", type=_count, metavar="N", help="then remove those that are older, but never the newest"
     )
     add("--compress", choices=("zstd", "no"), default="no", help="keep the files compressed")
+    add("--logs", action="store_true", help="only keep the host's binary log, for mmm_restore --until")
     add("--list", action="store_true", help="say what backups there are")
     add("--verify", type=Path, metavar="BACKUP", help="see whether one is whole, and a server runs on it")
     add("--expire", action="store_true", help="only remove what --keep and --keep-days do not keep")

@@ -12,7 +12,7 @@ from mmm.process.cluster import split_cluster
 from mmm.process.version import Version
 from mmm.tools.clone.modes import CloneMode, contradiction, mode_of, refusals
 from mmm.tools.clone.user_tables import user_tables
-from mmm.tools.program import LOG, command_line, say, say_rows, tell
+from mmm.tools.program import LOG, command_line, say, say_rows
 from mmm.tools.provider.table import NAMES
 from mmm.tools.rejoin import job
 from mmm.tools.rejoin.checks import Refusal, donor
@@ -60,7 +60,12 @@ def clone(argv: Sequence[str], folder: JobFolder | None = None, log_file: Path =
 
 def _clone(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     if arguments.copy_method:
-        tell(f"WARN: --copy-method {arguments.copy_method} has no effect: the copy comes by a provider")
+        raise CannotError(
+            Status.REFUSED,
+            f"--copy-method {arguments.copy_method}: a clone comes by a provider; leave it out, or copy by mmm_backup"
+            f" --copy-method {arguments.copy_method}, and here by mmm_restore --mode slave-slave",
+            codes=("copy_method",),
+        )
     if arguments.provider:
         conf = replace(conf, providers=(arguments.provider,))
     place = job.begin(conf, folder)
@@ -133,7 +138,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--host", metavar="HOST", help="whose data (a slave that is fit)")
     add("--clone-mode", type=CloneMode, choices=list(CloneMode), metavar="MODE",
         help="what is copied, and what this host is to be (by the conf): " + ", ".join(CloneMode))  # fmt: skip
-    add("--copy-method", metavar="METHOD", help="as in MMM 2.x; no effect, the copy comes by a provider")
+    add("--copy-method", metavar="METHOD", help="refused: name it to mmm_backup, and restore that")
     add("--provider", choices=NAMES, help="the way to copy (the first of the conf's that fits)")
     add("--dest-dir", type=Path, metavar="DIR", help="the server's data folder, as it is")
     add("--dry-run", action="store_true", help="say what would be done, change nothing")

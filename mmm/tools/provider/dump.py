@@ -6,6 +6,7 @@ for as long as that takes.
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,10 +17,11 @@ from dataclasses import dataclass
 from typing import IO
 
 from mmm.mysql.backup import dump
-from mmm.mysql.backup.mariadb_backup import Position, ProgramError
+from mmm.mysql.backup.mariadb_backup import Position, ProgramError, series
 from mmm.mysql.flavour import Flavour
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import MysqlError, connect
+from mmm.process.secret import secret_file
 from mmm.tools.fetch import files
 from mmm.tools.fetch.private import initialized, running
 from mmm.tools.fetch.stage import server_of
@@ -36,6 +38,9 @@ _AT_ONCE = 1 << 20
 _PAGE = 16384
 _BEGINNING = 1 << 16
 _MARIADB_MAKES = "mariadb-install-db"
+_MADE_BY = "m*_upgrade_info"
+"""The file in which it says its version."""
+_VERSION = re.compile(r"Ver (\S+)")
 
 
 def unfit(here: Side | None, donor: Side) -> str:
@@ -50,6 +55,8 @@ def unfit(here: Side | None, donor: Side) -> str:
         return f"innodb_page_size is {here.page_size} on {here.name}: an empty data directory is made with {_PAGE}"
     if not donor.logs_updates:
         return f"{donor.name} does not log what it replicates (log_slave_updates): a dump cannot say where it stands"
+    if donor.prepared:
+        return f"{donor.name} has XA transactions that are prepared (XA RECOVER), which a dump leaves out"
     if donor.dump_lacks:
         return f"tools_user may not dump {donor.name}: {'; '.join(donor.dump_lacks)}"
     return ""
@@ -106,6 +113,17 @@ def _make(job: Job, flavour: Flavour, argv: Sequence[str]) -> None:
         raise FailedError(
             Cause.HERE, f"{program} ended with {made.returncode}: {' '.join(said[-5:]).strip()}"
         )
+    _see_series(job, program, argv)
+
+
+def _see_series(job: Job, program: str, argv: Sequence[str]) -> None:
+    """Raise FailedError where the program is of another series than the server: that would not start on its files."""
+    made = next((path.read_text("utf-8", "replace").strip() for path in job.into.glob(_MADE_BY)), "")
+    told = subprocess.run([*argv, "--version"], capture_output=True, text=True, check=False, timeout=ANSWER)
+    server = _VERSION.search(told.stdout)
+    if made and server and series(made) != series(server[1]):
+        text = f"{program} is of {made}, the server here of {server[1]}: install the {_MARIADB_MAKES} of that"
+        raise FailedError(Cause.HERE, text)
 
 
 def _load(job: Job, flavour: Flavour, programs: dump.Programs, socket: str) -> tuple[Position, int]:
@@ -127,13 +145,8 @@ def _login(job: Job, flavour: Flavour) -> Iterator[int]:
     if flavour.mariadb and address.tls is None and not plain:
         text = "a dump would come without TLS: set mysql_ssl_mode of the hosts, or write `transfer plain` in the conf"
         raise FailedError(Cause.HERE, text)
-    secret = os.memfd_create("login", 0)
-    try:
-        os.fchmod(secret, 0o600)
-        os.write(secret, dump.login(flavour, address, plain=plain).encode())
+    with secret_file(dump.login(flavour, address, plain=plain)) as secret:
         yield secret
-    finally:
-        os.close(secret)
 
 
 def _through(job: Job, give: Sequence[str], take: Sequence[str], secret: int) -> "_Passed":

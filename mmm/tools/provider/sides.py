@@ -32,6 +32,8 @@ class Side:
     """Its log has what it replicates too."""
     dump_lacks: tuple[str, ...] = ()
     """Statements that grant the tools what they lack to dump all."""
+    prepared: bool = False
+    """XA transactions are prepared there."""
     backup_program: str = ""
     """Version of mariadb-backup on this host; empty: there is none, or it was not looked for."""
 
@@ -56,6 +58,7 @@ def look(connection: Connection, name: str, backup_program: str = "") -> Questio
     table = "INNODB_SYS_TABLESPACES" if flavour.mariadb else "INNODB_TABLESPACES"
     sizes = yield f"SELECT SUM(FILE_SIZE) AS size FROM information_schema.{table}"  # noqa: S608
     lacks = yield from dump.look_at_lacks(connection)
+    prepared = yield from dump.look_at_prepared()
     active = False
     others: tuple[str, ...] = ()
     if clone_plugin.knows(flavour):
@@ -64,7 +67,7 @@ def look(connection: Connection, name: str, backup_program: str = "") -> Questio
     return Side(
         name, flavour, str(row["version"]), datadir, whole(row["page"]), whole(row["lower_case"]),
         whole(str(sizes[0]["size"] or "0").partition(".")[0]), active, others, apart,
-        is_on(row["updates"]), lacks, backup_program,
+        is_on(row["updates"]), lacks, prepared, backup_program,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from mmm.tools.provider import sides
 from mmm.tools.provider.job import Job
 from mmm.tools.provider.sides import Side
 from mmm.tools.provider.table import Choice, Provider, choose
+from mmm.tools.rejoin import own_log
 from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.step_error import StepError
 
@@ -44,12 +45,14 @@ class Copying:
 
         The first way that is fit is taken, and where it fails the next one, once each.
         """
+        with connect(tools_at(self.conf.hosts[journal.donor]), _LIMIT) as there:
+            logged = own_log.before_a_copy(there)
         choice = chosen(self.conf, journal.host, journal.donor)
         failures = [f"{name}: {why}" for name, why in choice.reasons]
         for provider in choice.fit:
             came = self._copied(provider, journal)
             if not isinstance(came, Failed):
-                return replace(journal, position=came)
+                return replace(journal, position=came, logged=logged)
             log.warning("%s: %s: %s", journal.host, provider.name, came.text)
             failures.append(f"{provider.name}: {came.text}")
         raise StepError("; ".join(failures) or "`providers` names no way to make a copy")

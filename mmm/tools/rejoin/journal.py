@@ -83,6 +83,8 @@ class Journal:
     """The last number of each domain among them, as a MariaDB position."""
     position: str = ""
     """What the copy has, by GTID."""
+    logged: str = ""
+    """The last transaction of each server that is in the copy at least, as MariaDB's gtid_binlog_state has it."""
     moves: tuple[tuple[str, str], ...] = ()
     """The renames of the swap, in order, fixed before the first of them."""
     begun: Step | None = None
@@ -97,6 +99,10 @@ class Journal:
     """The folder with the backup that is restored."""
     version: str = ""
     """Which of the versions in it, of a copy method that keeps such."""
+    until: str = ""
+    """Up to where the backup is brought, as `Goal.option` has it; empty: it is left as it is."""
+    logs: str = ""
+    """The folder with the binary logs for that."""
     method: str = ""
     """The only method that is wanted; empty: a rewind where it is proved to be fit, else a copy."""
     way: str = ""
@@ -165,12 +171,20 @@ class Journal:
         if self.undoing:
             return self.by_copy(clean=False)
         way = CLONE if CLONE in {self.way, self.method} else ""
-        return replace(self, begun=None, done=(), position="", moves=(), way=way)
+        return replace(self.anew(), way=way)
+
+    def putting_back(self) -> "Journal":
+        """Return it as the old data are put back: whoever dies meanwhile goes on with the swap."""
+        return replace(self, begun=Step.SWAP, done=self.done[: self.done.index(Step.STOP) + 1])
+
+    def anew(self) -> "Journal":
+        """Return it as nothing is done of it: the old data are in their place."""
+        return replace(self, begun=None, done=(), position="", moves=())
 
     def by_copy(self, *, clean: bool) -> "Journal":
         """Return it as it begins anew with a copy, and never again with a rewind; `clean`: nothing was undone."""
         tainted = self.tainted or not clean
-        return replace(self, begun=None, done=(), position="", moves=(), way=CLONE, tainted=tainted)
+        return replace(self.anew(), way=CLONE, tainted=tainted)
 
     @property
     def revocable(self) -> bool:

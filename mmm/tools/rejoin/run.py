@@ -87,6 +87,12 @@ def take_back(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> St
     """Have everything as it was before the job, and end it; HALF_DONE where that fails. Raises OSError."""
     say("taking back what was done …")
     try:
+        if journal.moves:
+            journal = journal.putting_back()
+            folder.keep(journal)
+            steps.put_back(journal)
+            journal = journal.anew()
+            folder.keep(journal)
         steps.undo(journal)
     except (StepError, KeyboardInterrupt) as error:
         log.error("%s: it cannot be taken back: %s", journal.host, error)

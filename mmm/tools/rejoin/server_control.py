@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmm.config.model import Host
-from mmm.process.file_owner import holders
+from mmm.process.file_owner import holders, works_in
 
 STOP_LIMIT = 300.0
 """Seconds that a server may take to write down what it has in memory."""
@@ -40,6 +40,10 @@ class ServerControl:
     def processes(self) -> tuple[int, ...]:
         """Return the processes that have the data open."""
         return holders(self.datadir / _FIRST_FILE)
+
+    def is_there(self) -> bool:
+        """Tell whether a server works there, also one that has not opened its data yet."""
+        return bool(works_in(self.datadir))
 
     def stop(self, limit: float = STOP_LIMIT) -> None:
         """Stop the server; returns once no process has its data open. Raises ControlError."""

@@ -23,7 +23,7 @@ from mmm.mysql.server.replication import (
 from mmm.mysql.session.connection import Connection, MysqlError, connect
 from mmm.process.job_files import Progress
 from mmm.tools.fetch.private import scratch_of
-from mmm.tools.rejoin import numbers, swap
+from mmm.tools.rejoin import numbers, own_log, swap
 from mmm.tools.rejoin.gtids import gtids_of
 from mmm.tools.rejoin.journal import Journal, Kind, Step
 from mmm.tools.rejoin.server_control import START_LIMIT, ControlError, ServerControl
@@ -34,6 +34,8 @@ ANSWER_LIMIT = 10.0
 FREEZE_LIMIT = 30.0
 """Seconds in which the data have to stand still."""
 FOLLOW_LIMIT = 10.0
+GONE_LIMIT = 30.0
+"""Seconds without a process after which a server has ended again after its start; systemd and scripts may try twice."""
 CATCH_UP_LIMIT = 3600.0
 """Seconds that the host may take to get what was written since the copy was made."""
 _NAP = 0.1
@@ -81,6 +83,7 @@ class Means:
     note: Callable[[Journal, Progress], None] = lambda _, __: None
     """Is told how far a step is, for others to know."""
     start_limit: float = START_LIMIT
+    gone_limit: float = GONE_LIMIT
     catch_up_limit: float = CATCH_UP_LIMIT
 
 
@@ -133,16 +136,17 @@ class Steps:
             case Step.NUMBERS:
                 return self._numbers(journal)
 
-    def undo(self, journal: Journal) -> None:
-        """Have the server run as before on its old data, which is possible until it has started on the new ones.
-
-        Raises StepError.
-        """
+    def put_back(self, journal: Journal) -> None:
+        """Put the old data in their place again; raises StepError."""
         self.close()
         with _as_step_error():
-            if journal.moves:
-                self._means.control.stop()
-                swap.undo(journal.moves)
+            self._means.control.stop()
+            swap.undo(journal.moves)
+
+    def undo(self, journal: Journal) -> None:
+        """Have the server run as before on its old data, which are in their place; raises StepError."""
+        self.close()
+        with _as_step_error():
             _without_copy(journal)
             if journal.running:
                 self._means.control.start()
@@ -162,7 +166,7 @@ class Steps:
     def _freeze(self, journal: Journal) -> Journal:
         """Stop replication and lock all tables: what is saved is all there is. A server that is down is frozen."""
         if not self._means.control.processes():
-            return replace(journal, running=False)
+            return journal
         server = self._held.enter_context(self._connect(journal.host))
         if access(server).writable:
             raise StepError(f"the server of {journal.host} takes writes now: has it got the role back?")
@@ -215,15 +219,20 @@ class Steps:
         return journal
 
     def _answering(self, limit: float) -> Connection:
-        deadline = time.monotonic() + limit
+        name, gone_limit = self._here.name, self._means.gone_limit
+        deadline, there = time.monotonic() + limit, time.monotonic()
         while True:
             try:
-                return self._connect(self._here.name)
+                return self._connect(name)
             except MysqlError as error:
-                if time.monotonic() > deadline:
-                    raise StepError(
-                        f"the server of {self._here.name} does not answer {limit:g} s after its start: {error.text}"
-                    ) from error
+                now = time.monotonic()
+                there = now if self._means.control.is_there() else there
+                if now - there > gone_limit:
+                    text = f"the server of {name} has ended again after its start: look at its error log"
+                    raise StepError(text) from error
+                if now > deadline:
+                    text = f"the server of {name} does not answer {limit:g} s after its start: {error.text}"
+                    raise StepError(text) from error
             time.sleep(_NAP)
 
     # --- back in the cluster
@@ -231,6 +240,7 @@ class Steps:
     def _follow(self, journal: Journal) -> Journal:
         source = self._means.conf.hosts[journal.source]
         with self._connect(journal.host) as server, self._connect(journal.source) as there:
+            own_log.begin(server, journal.logged, journal.position)
             follow(server, replicates_from(source), there, FOLLOW_LIMIT)
         return journal
 

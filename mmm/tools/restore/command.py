@@ -11,7 +11,7 @@ from mmm import __version__
 from mmm.config.model import Cluster
 from mmm.mysql.flavour import detect
 from mmm.process.cluster import split_cluster
-from mmm.tools.backup.server import side_here
+from mmm.tools.backup.server import argv_on, side_here
 from mmm.tools.fetch.values import FailedError
 from mmm.tools.kept import shelf
 from mmm.tools.kept.shelf import Kept
@@ -23,9 +23,11 @@ from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.look import ServerLook
 from mmm.tools.rejoin.run import Status
 from mmm.tools.restore import classic, data_only
+from mmm.tools.restore.bringing import Bringing, chosen, said, see_mode
 from mmm.tools.restore.copying import Restoring
 from mmm.tools.restore.guarded import guarded
 from mmm.tools.restore.modes import Mode, refusals
+from mmm.tools.until.goal import UntilError, parse
 
 LIST = "list"
 _EPILOG = """\
@@ -42,6 +44,9 @@ class _Arguments(NamedTuple):
     src_dir: Path | None
     dest_dir: Path | None
     version: str | None
+    until: str | None
+    before: str | None
+    logs: Path | None
     lose_extra: str | None
     dry_run: bool
     check: bool
@@ -69,22 +74,24 @@ def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     kept, version = _chosen(source, arguments.version)
     if not kept.facts.of_ours:
         _see_method(conf, kept, version)
+    bringing = _bringing(conf, arguments, kept)
     if arguments.mode is Mode.DATA_ONLY:
-        return _data_only(conf, arguments, kept)
+        return _data_only(conf, arguments, kept, bringing)
     place = job.begin(conf, folder)
     job.see_kind(place.opened, Kind.RESTORE)
-    journal = _journal(place, arguments, kept)
+    journal = _journal(place, arguments, kept, bringing)
     if place.opened is None:
-        _show(kept, Path(journal.datadir), arguments, journal.source)
+        _show(kept, Path(journal.datadir), arguments, journal.source, bringing)
     if arguments.dry_run:
         return Status.DONE
     lose = arguments.lose_extra == conf.this
     ended = job.go(place, journal, Restoring(conf, say, folder.note), lose=lose)
     if ended.failed is None:
         after = f"follows {journal.source}" if journal.source else "replicates from nobody"
+        brought = f", brought up to {ended.journal.position}," if journal.until else ""
         done = (
-            f"{journal.host} runs on {journal.backup} after {ended.seconds:.1f} s, and {after}.{job.own(ended.journal)}"
-            f" Its old data are in {journal.old}."
+            f"{journal.host} runs on {journal.backup}{brought} after {ended.seconds:.1f} s, and {after}."
+            f"{job.own(ended.journal)} Its old data are in {journal.old}."
         )
         log.info(done)
         say(f"OK: {done}")
@@ -121,6 +128,21 @@ def _see_method(conf: Cluster, kept: Kept, version: str) -> None:
         raise CannotError(Status.REFUSED, text)
 
 
+def _bringing(conf: Cluster, arguments: _Arguments, kept: Kept) -> Bringing | None:
+    """Return how the backup is brought up to a moment, None where that is not wanted; raises CannotError."""
+    here = conf.hosts.get(conf.this)
+    try:
+        goal = parse(arguments.until, arguments.before)
+        if goal is None:
+            return None
+        see_mode(goal, follows=arguments.mode.follows)
+        found, plan = chosen(kept, goal, arguments.logs, here.mysqlbinlog if here else "")
+    except UntilError as error:
+        raise CannotError(Status.REFUSED, str(error), codes=(f"until_{error.code}",)) from error
+    say(f"{kept.path} is at {kept.facts.gtid}; {goal.words} {found.logs} has {said(plan)}")
+    return found
+
+
 def _source(conf: Cluster, arguments: _Arguments) -> Path:
     if arguments.src_dir is not None:
         return arguments.src_dir.absolute()
@@ -132,10 +154,17 @@ def _source(conf: Cluster, arguments: _Arguments) -> Path:
     return Path(here.backup_dir)
 
 
-def _journal(place: Place, arguments: _Arguments, kept: Kept) -> Journal:
+def _journal(place: Place, arguments: _Arguments, kept: Kept, bringing: Bringing | None) -> Journal:
     """Return the job: a new one, or the one that was broken off. Raises CannotError."""
     found = refusals(place.look, arguments.mode)
+    until, logs = (bringing.goal.option, str(bringing.logs)) if bringing else ("", "")
     if place.opened is not None:
+        if until != place.opened.until:
+            begun = place.opened.until or "without --until"
+            text = (
+                f"job {place.opened.job} was begun {begun}: run the same again, or `mmm_rejoin --abort` first"
+            )
+            raise CannotError(Status.REFUSED, text, codes=("until_changed",))
         opened = job.gone_on_with(place, place.opened, found)
         return replace(opened, source=place.look.master) if opened.source else opened
     job.refuse(found)
@@ -149,6 +178,7 @@ def _journal(place: Place, arguments: _Arguments, kept: Kept) -> Journal:
         )
     source = place.look.master if arguments.mode.follows else ""
     journal = job.journal(place, Kind.RESTORE, kept.facts.host, source, folder, str(kept.path))
+    journal = replace(journal, until=until, logs=logs)
     return journal if kept.facts.of_ours else replace(journal, version=arguments.version or "")
 
 
@@ -185,24 +215,33 @@ def _see_alike(place: Place, kept: Kept, mode: Mode) -> None:
         )
 
 
-def _data_only(conf: Cluster, arguments: _Arguments, kept: Kept) -> int:
+def _data_only(conf: Cluster, arguments: _Arguments, kept: Kept, bringing: Bringing | None) -> int:
     here = conf.hosts.get(conf.this)
     target = arguments.dest_dir or (Path(here.restore_dir) if here and here.restore_dir else None)
     if target is None:
         raise CannotError(Status.REFUSED, "there is no restore_dir in the conf: name a folder by --dest-dir")
     target = target.absolute()
-    _show(kept, target, arguments, "")
+    _show(kept, target, arguments, "", bringing)
     if arguments.dry_run:
         return Status.DONE
-    old = data_only.put(conf, kept, target, arguments.version or "")
+    reached = [kept.facts.gtid]
+
+    def bring(staging: Path) -> None:
+        if bringing is not None:
+            flavour = detect(kept.facts.server_version, kept.facts.family)
+            argv = argv_on(conf, side_here(conf), flavour, kept.facts.settings)
+            reached[:] = [bringing.bring(staging, argv, say)]
+
+    old = data_only.put(conf, kept, target, arguments.version or "", bring)
     kept_old = f" What was there is in {old}." if old else ""
-    place = kept.facts.gtid or f"{kept.facts.log_file}:{kept.facts.log_position}"
+    place = reached[0] or f"{kept.facts.log_file}:{kept.facts.log_position}"
     say(f"OK: {target} has the data of {kept.path}, at {place}.{kept_old}")
     return Status.DONE
 
 
-def _show(kept: Kept, target: Path, arguments: _Arguments, source: str) -> None:
+def _show(kept: Kept, target: Path, arguments: _Arguments, source: str, bringing: Bringing | None) -> None:
     """Say what is done, in the layout of MMM 2.x."""
+    until = {"Transactions": bringing.goal.words} if bringing else {}
     say_rows(
         {
             "Source dir": str(kept.path),
@@ -211,6 +250,7 @@ def _show(kept: Kept, target: Path, arguments: _Arguments, source: str) -> None:
             "Replication peer": source,
             "Skip mysqld operations": "yes" if arguments.mode is Mode.DATA_ONLY else "no",
             "Dry run": "yes" if arguments.dry_run else "no",
+            **until,
         }
     )
 
@@ -234,6 +274,10 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         metavar="VERSION",
         help=f"which of the backups in the folder; `{LIST}`: say what there is",
     )
+    add("--until", metavar="WHEN",
+        help="then apply what the kept binary logs have up to a moment, a GTID, or FILE:POSITION")  # fmt: skip
+    add("--before", metavar="GTID", help="as --until, but without this transaction")
+    add("--logs", type=Path, metavar="DIR", help="where these logs are (beside the backup)")
     add("--lose-extra", metavar="HOST", help="go on where what only this host has cannot be saved: name it")
     add("--dry-run", action="store_true", help="say what would be done, change nothing")
     add("--check", action="store_true", help="read the conf, report all errors, and exit")

@@ -19,7 +19,9 @@ from mmm.tools.kept.shelf import OWN, Kept, ShelfError
 from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.step_error import StepError
 from mmm.tools.restore import classic
+from mmm.tools.restore.bringing import Bringing
 from mmm.tools.restore.oldest_log import begins_after
+from mmm.tools.until.goal import UntilError, of_option
 
 MEGABYTE = 1_000_000
 _LIMIT = 10.0
@@ -54,7 +56,14 @@ class Restoring:
         hashes.check(kept.path, kept.path / OWN / hashes.SUMS, self._reporter(journal, kept))
         self.say(f"  {kept.path} is as it was; it is copied …")
         putback.copy(kept, staging, Owner.of(Path(journal.datadir)))
-        return Position(None, kept.facts.gtid)
+        if not journal.until:
+            return Position(None, kept.facts.gtid)
+        here = self.conf.hosts[journal.host]
+        try:
+            bringing = Bringing(kept, of_option(journal.until), Path(journal.logs), here.mysqlbinlog)
+            return Position(None, bringing.bring(staging, stage.server_of(here), self.say))
+        except UntilError as error:
+            raise StepError(str(error)) from error
 
     def _by_method(self, journal: Journal, kept: Kept, staging: Path) -> Position | None:
         """Copy by restore_command; None: it is not told where the data stand, and nobody is followed."""

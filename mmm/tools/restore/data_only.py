@@ -2,7 +2,9 @@
 
 import os
 import pwd
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mmm.config.model import Cluster
@@ -21,11 +23,13 @@ class InUseError(Exception):
     """A server runs on what is there."""
 
 
-def put(conf: Cluster, kept: Kept, target: Path, version: str) -> str:
+def put(
+    conf: Cluster, kept: Kept, target: Path, version: str, bring: Callable[[Path], None] = lambda _: None
+) -> str:
     """Put the data into the folder, and return what the one that was there is called now, empty where none was.
 
-    Of a backup by a copy method all its folders are put there. Raises InUseError, DamagedError, FailedError, SwapError,
-    OSError; the folder is as it was then.
+    `bring` is called with the copy before that. Of a backup by a copy method all its folders are put there. Raises
+    InUseError, DamagedError, FailedError, UntilError, SwapError, OSError; the folder is as it was then.
     """
     if pids := holders(target / _FIRST_FILE):
         raise InUseError(
@@ -37,6 +41,7 @@ def put(conf: Cluster, kept: Kept, target: Path, version: str) -> str:
     if kept.facts.of_ours:
         hashes.check(kept.path, kept.path / OWN / hashes.SUMS)
         putback.copy(kept, staging, _owner())
+        _bring(staging, bring)
     else:
         classic.fetch_all(conf, kept, staging, _owner(), version)
     there = target.is_dir() and any(target.iterdir())
@@ -47,6 +52,15 @@ def put(conf: Cluster, kept: Kept, target: Path, version: str) -> str:
         return ""
     swap.perform(swap.plan(target, staging, old))
     return str(old) if there else ""
+
+
+def _bring(staging: Path, bring: Callable[[Path], None]) -> None:
+    """Do what is to be done with a copy, which is removed where that fails."""
+    try:
+        bring(staging)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
 
 
 def _owner() -> Owner:

@@ -1,8 +1,9 @@
 """What a MariaDB server says of its settings, and of tables whose rows are to be undone, for the judge."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mmm.mysql.session.question import Question
+from mmm.mysql.session.text_protocol import Row
 from mmm.tools.rewind.changes import Name
 from mmm.tools.rewind.judge import WANTED, Reference, Settings, TableFacts
 from mmm.tools.saved.values import quoted
@@ -56,9 +57,15 @@ def _look_at_table(schema: str, table: str) -> Question[TableFacts | None]:
         str(rows[0]["engine"]),
         float(created) if created is not None else None,
         tuple(str(row["name"]) for row in columns),
-        frozenset(number for number, row in enumerate(columns, 1) if "VIRTUAL" in str(row["extra"]).upper()),
+        _generated(columns, "VIRTUAL"),
+        _generated(columns, "STORED"),
         references,
     )
+
+
+def _generated(columns: Sequence[Row], how: str) -> frozenset[int]:
+    """Return the numbers, from 1, of the columns that are generated that way."""
+    return frozenset(number for number, row in enumerate(columns, 1) if how in str(row["extra"]).upper())
 
 
 def _look_at_references(schema: str, table: str) -> Question[tuple[Reference, ...]]:

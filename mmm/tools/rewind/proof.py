@@ -14,7 +14,7 @@ from mmm.binlog.transactions import UnusableError
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Executed
 from mmm.mysql.server.log_home import LogHome, log_files, look_at_log_home
-from mmm.mysql.server.privileges import look_at_missing_grants, tools_needs
+from mmm.mysql.server.privileges import look_at_missing_grants, rewind_needs
 from mmm.mysql.server.replication import history, replica_status
 from mmm.mysql.session.connection import Connection
 from mmm.process import binlog_program
@@ -89,7 +89,7 @@ def prove(server: Connection, there: Executed, master: str, limits: Limits) -> P
     if not flavour.mariadb or not isinstance(there, History):
         version = ".".join(map(str, flavour.version))
         raise UnfitError("family", {"family": flavour.family, "version": version})
-    if missing := server.ask(look_at_missing_grants(server, tools_needs(flavour))):
+    if missing := server.ask(look_at_missing_grants(server, rewind_needs(flavour))):
         raise UnfitError("grants", {"statements": "; ".join(each.statement for each in missing)})
     status = replica_status(server)
     if status is not None and not status.detached and not status.uses_gtid:

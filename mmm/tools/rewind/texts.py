@@ -14,6 +14,8 @@ _SENTENCES = {
     "xa": "{gtid} is a part of an XA transaction",
     "event": "{gtid} has an event of kind {kind}, which is not known to be undone",
     "row_image": "{gtid} has rows of {table} that do not have all columns: binlog_row_image was not FULL",
+    "stored_column": "{gtid} has rows of {table} without its stored generated columns, as MariaDB 11.8 logs them:"
+    " computed anew they could differ",
     "crashed": "the server crashed after the first of them ({file} has no end), and sync_binlog={sync} or"
     " innodb_flush_log_at_trx_commit={flush} lets its log and its data differ then",
     "setting": "{name} is {value}: with that, undoing is not exact",

@@ -4,7 +4,8 @@ A file of the log begins with what the log had before, so that one is read after
 that is older is with the other server too.
 
 MariaDB's positions do not name every transaction. What the other server is thought to have, and nothing proves it, is
-kept as uncertain where nothing behind it in its domain is proved: it is better saved than lost.
+kept as uncertain where nothing behind it in its domain is proved: it is better saved than lost. Where what follows has
+its number, or a lower one, the other server has not got it: a slave that somebody wrote to goes on replicating so.
 """
 
 from collections.abc import Iterable
@@ -106,27 +107,30 @@ class ByGtid:
     """Tells it by what the other server says it has."""
 
     there: Executed
-    _proved: set[int] = field(default_factory=set)
-    """Domains of which something newer is there for certain."""
+    _behind: dict[int, int] = field(default_factory=dict)
+    """Domains of which something is there for certain in the files read so far, and the lowest number of that."""
 
     def lacking(self, file: str, logged: Iterable[Logged]) -> list[tuple[Logged, bool]]:  # noqa: ARG002
         """Return what is lacking of a file's transactions; of one without a GTID nobody can tell."""
         found: list[tuple[Logged, bool]] = []
-        proved: set[int] = set()
+        doubtful: dict[int, list[tuple[int, Logged]]] = {}
+        lowest: dict[int, int] = {}
         for each in logged:
             if each.gtid is None:
                 found.append((each, False))
             elif not holds(self.there, each.gtid):
                 found.append((each, True))
             elif isinstance(each.gtid, Gtid) and isinstance(self.there, History):
-                domain = each.gtid.domain
+                domain, _, number = each.gtid
                 if self.there.proves(each.gtid):
-                    proved.add(domain)
-                    found = [one for one in found if one[1] or _domain(one[0].gtid) != domain]
-                elif domain not in self._proved:
-                    found.append((each, False))
-        self._proved |= proved
-        return found
+                    found += _not_followed(doubtful.pop(domain, ()), number)
+                    lowest[domain] = min(number, lowest.get(domain, number))
+                else:
+                    doubtful.setdefault(domain, []).append((number, each))
+        for domain, rest in doubtful.items():
+            found += _not_followed(rest, self._behind.get(domain))
+        self._behind |= {domain: min(at, self._behind.get(domain, at)) for domain, at in lowest.items()}
+        return sorted(found, key=lambda one: one[0].begin)
 
     def covers(self, file: str, before: Before | None) -> bool:  # noqa: ARG002
         """Tell whether nothing is lacking of what was in the log before a file."""
@@ -134,13 +138,27 @@ class ByGtid:
             case GtidSet() as had, GtidSet() as there:
                 return not had.minus(there)
             case History() as had, History() as there:
-                newest: dict[int, Gtid] = {}
+                newest: dict[int, int] = {}
                 for gtid in had.logged:
-                    if gtid.sequence > newest.get(gtid.domain, Gtid(0, 0, -1)).sequence:
-                        newest[gtid.domain] = gtid
-                doubtful = (gtid for domain, gtid in newest.items() if domain not in self._proved)
-                return all(map(there.holds, had.logged)) and all(map(there.proves, doubtful))
+                    newest[gtid.domain] = max(gtid.sequence, newest.get(gtid.domain, -1))
+                # Newer than what follows: older ones are there with that.
+                return all(
+                    there.proves(gtid)
+                    or (
+                        there.holds(gtid)
+                        and gtid.sequence < self._behind.get(gtid.domain, newest[gtid.domain])
+                    )
+                    for gtid in had.logged
+                )
         return False
+
+
+def _not_followed(doubtful: Iterable[tuple[int, Logged]], number: int | None) -> list[tuple[Logged, bool]]:
+    """Return those that are not there with the next one of their domain that is, which has this number.
+
+    The numbers of a domain grow: who has them all gives the next one a higher number. None: nothing follows.
+    """
+    return [(one, number is not None) for at, one in doubtful if number is None or at >= number]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,11 @@ function drawSummary(status) {
     document.title = `MMM ${health.status}: ${writer}`;
 }
 
+function drawLead(lead) {
+    part("lead").hidden = !lead;
+    if (lead && part("lead").textContent !== lead.text) part("lead").textContent = lead.text;
+}
+
 function drawWrong(reasons) {
     part("wrong-part").hidden = !reasons.length;
     part("wrong").replaceChildren(...reasons.map((reason) =>
@@ -60,7 +65,8 @@ function why(host) {
     if (host.agent.error) lines.push(`its agent answered: ${host.agent.error}`);
     for (const way of host.ways) {
         const lacking = way.missing.map((each) => each.text).join("; ");
-        lines.push(`would become ${way.to} by ${way.rule}${lacking ? `; missing: ${lacking}` : " now"}`);
+        const when = lacking ? `; missing: ${lacking}` : host.kept_by ? ", were it not kept" : " now";
+        lines.push(`would become ${way.to} by ${way.rule}${when}`);
     }
     if (host.set_online) {
         const { refused, command } = host.set_online;
@@ -69,7 +75,17 @@ function why(host) {
     return lines.map((line) => element("li", line));
 }
 
-function hostBox(host, now, open) {
+function replication(host) {
+    if (!host.follows) return [];
+    const behind = host.lag ? element("span", `, ${span(host.lag)} behind`, "poor-text") : "";
+    const noun = host.missing === 1 ? "transaction" : "transactions";
+    const missing = host.missing ? element("span", `, ${host.missing} ${noun} missing`, "poor-text") : "";
+    const words = host.suspended.includes(host.follows) ? "does not replicate for now from"
+        : host.state === "ONLINE" || host.state === "REPLICATION_DELAY" ? "replicates from" : "is to replicate from";
+    return [element("span", [`${words} ${host.follows}`, behind, missing], "from")];
+}
+
+function hostBox(host, open) {
     const box = element("details", [], KINDS[host.state] || "bad");
     box.dataset.host = host.name;
     box.open = open.has(host.name);
@@ -78,12 +94,12 @@ function hostBox(host, now, open) {
         element("summary", [
             element("span", host.name, "name"), element("span", host.state, "state"),
             ...host.roles.map((role) => element("span", `${role.role} ${role.ip}`, "vip")),
-            element("span", host.lag ? `${host.lag} s behind` : "", "poor-text"),
             element("span", failed.length ? ` ${failed.join(", ")} failed` : "", "bad-text"),
+            ...replication(host),
         ]),
         element("div", [
-            element("p", `${host.mode} at ${host.ip}, ${host.state} for ${span(now - host.since)}`, "faint"),
-            element("h3", "Why"), element("ul", why(host)),
+            element("p", [`${host.mode} at ${host.ip}, ${host.state} since `, moment(host.since)], "faint"),
+            element("h3", "Why"), element("ul", why(host), "why"),
             element("h3", "Checks"), element("ul", Object.entries(host.checks).map(([name, check]) => checkLine(name, check))),
         ]),
     );
@@ -101,7 +117,7 @@ function drawHosts(status) {
     const branch = (host) => {
         drawn.add(host.name);
         const below = hosts.filter((each) => each.follows === host.name && each.name !== top && !drawn.has(each.name));
-        const item = element("li", hostBox(host, status.at, open));
+        const item = element("li", hostBox(host, open));
         if (below.length) item.append(element("ul", below.map(branch), "tree"));
         return item;
     };
@@ -121,11 +137,15 @@ function drawRoles(roles) {
     })));
 }
 
+function kindOf({ event }) {
+    return event.code === "state" ? KINDS[event.fields.after] || "bad" : "";
+}
+
 function drawPast(history) {
     part("past").replaceChildren(...[...history].reverse().map((change) => {
         const took = change.took === null ? "" : `, ${Math.round(change.took * 1000)} ms`;
-        const cause = element("span", change.cause ? `: ${change.cause}` : "", "faint");
-        return element("li", [moment(change.at), " ", change.text, took, cause]);
+        const cause = element("span", change.cause, "faint cause");
+        return element("li", [moment(change.at), " ", change.text, took, cause], kindOf(change));
     }));
 }
 
@@ -133,7 +153,8 @@ let drawn = "";
 
 function draw(status) {
     drawSummary(status);
-    const rest = JSON.stringify({ ...status, at: Math.floor(status.at / 60) });
+    drawLead(status.monitor.lead);
+    const rest = JSON.stringify({ ...status, at: 0 });
     if (rest === drawn) return;
     drawn = rest;
     drawWrong(status.health.reasons);

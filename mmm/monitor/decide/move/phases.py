@@ -97,6 +97,22 @@ def failed(world: World, host: str, sent: Status, why: Failed, now: float, *, un
     return world
 
 
+def waits_for_promise(world: World, host: str, sent: Status, over: float) -> bool:
+    """Tell whether the new holder has only to be told again, once a promise by which it refused the role is `over`.
+
+    The old holder gives its promises back when it lets go, and that word may be lost. The promise is over while the new
+    holder may still be told: the move need not be given up.
+    """
+    move = world.move
+    return (
+        move is not None
+        and move.phase is Phase.PROMOTING
+        and host == move.target
+        and move.vip in sent.vips
+        and over <= move.since + TELL_LIMIT
+    )
+
+
 def overdue(world: World, now: float) -> World:
     """Return the world without a move whose new holder has not been told and will not be in time."""
     move = world.move

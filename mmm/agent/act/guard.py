@@ -1,0 +1,89 @@
+"""The last guard of a writer role without an address (rule 11.1, 15.4): what the kernel is for an address.
+
+An address goes by itself when nobody renews it. Here that is done by the process that answers load balancers, when the
+worker and the angel are both stuck; where both were killed it is followed by this program, which waits for the end of
+the lease, sets read_only, ends the clients, and ends.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from mmm.agent.act.fence import fence
+from mmm.agent.act.places import Places
+from mmm.config import load as config
+from mmm.config.model import Cluster
+from mmm.own_module import own_module
+from mmm.process.conf_file import ConfFile
+from mmm.process.logs import LINE, TIME, name_levels
+
+LOOK = 0.2
+"""Seconds between two looks."""
+LATE = 0.5
+"""Seconds after the end of the lease at which it acts: the worker, then the angel, have done it long before."""
+AGAIN = 1.0
+"""Seconds between two attempts."""
+
+log = logging.getLogger(__name__)
+
+
+def is_needed(conf: Cluster) -> bool:
+    """Tell whether the active master role of this host has a lease and no address."""
+    role = conf.active_master_role
+    return conf.vip_lease > 0 and role in conf.roles and conf.via(role) != "arp"
+
+
+async def watch(file: ConfFile) -> None:
+    """Act where nobody else does, until cancelled; does not return where the angel was killed, but is replaced."""
+    parent, fenced = os.getppid(), True
+    while is_needed(file.conf):
+        await asyncio.sleep(LOOK)
+        if os.getppid() != parent:
+            program = own_module(__name__, str(file.conf.path))
+            os.execvp(program[0], program)  # without the angel's lock, which the next agent wants  # noqa: S606
+        if _is_overdue(file.conf) or not fenced:
+            fenced = await asyncio.to_thread(_act, file.conf)
+            await asyncio.sleep(AGAIN)
+
+
+def _is_overdue(conf: Cluster) -> bool:
+    with Places(conf) as places:
+        return _has_overdue(places, conf)
+
+
+def _has_overdue(places: Places, conf: Cluster) -> bool:
+    late = places.overdue(LATE)
+    return any(vip.ip in late for vip in conf.master_vips)
+
+
+def _act(conf: Cluster) -> bool:
+    log.critical("the lease of %s is over, and neither agent nor angel has acted", conf.active_master_role)
+    return fence(conf)
+
+
+def outlast(conf: Cluster) -> None:
+    """Act at the end of the lease, unless it is renewed or given up before: another agent runs then."""
+    if _runs_out(conf):
+        while not _act(conf):
+            time.sleep(AGAIN)
+
+
+def _runs_out(conf: Cluster) -> bool:
+    """Wait until the lease is over, and tell so; False once it is another one, or is held no more."""
+    ips = [vip.ip for vip in conf.master_vips]
+    with Places(conf) as places:
+        found = places.held_until(ips)
+        while found and places.held_until(ips) == found:
+            if _has_overdue(places, conf):
+                return True
+            time.sleep(LOOK)
+    return False
+
+
+if __name__ == "__main__":
+    name_levels()
+    logging.basicConfig(format=LINE, datefmt=TIME)  # to stderr, which is the daemon's log
+    outlast(config.load(Path(sys.argv[1]), "AGENT", cluster=None, name="mmm_agent"))

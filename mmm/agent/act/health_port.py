@@ -1,0 +1,102 @@
+"""Answers load balancers over HTTP, in a separate process, which goes on when the worker is stopped.
+
+What it says is what the worker put on the board last, judged by the clock at the moment at which it is asked.
+"""
+
+import asyncio
+import json
+import logging
+import ssl
+from functools import lru_cache
+
+from mmm.agent.act import guard
+from mmm.agent.decide.health import Names, Question, Report, asked, decoded, told
+from mmm.clock import clock
+from mmm.config.allow import health_allowed, health_sentence
+from mmm.config.model import Cluster
+from mmm.lease.rules import NEVER
+from mmm.network.http_port import Answer, HttpPort
+from mmm.process import tls
+from mmm.process.board import Board
+from mmm.process.conf_file import ConfFile
+
+AGAIN = 5.0
+"""Seconds after which a port is tried again that could not be had."""
+
+log = logging.getLogger(__name__)
+
+
+def serve(file: ConfFile, board: Board) -> int:
+    """Answer until the process is ended, by whatever conf was taken last; returns an exit status."""
+    asyncio.run(_serve_guarded(file, board))
+    return 0
+
+
+async def _serve_guarded(file: ConfFile, board: Board) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(guard.watch(file))
+        if file.conf.hosts[file.conf.this].health_port:
+            tasks.create_task(_serve(file, board))
+
+
+async def _serve(file: ConfFile, board: Board) -> None:
+    conf, known = file.conf, file.taken
+    here, said, answers = conf.hosts[conf.this], "", Answers(conf, board)
+
+    def answer(target: str) -> Answer:
+        nonlocal answers, known
+        if file.taken != known:
+            known, taken = file.taken, file.conf
+            answers = Answers(taken, board)
+            port.let_in(health_allowed(taken))
+        return answers.answer(target)
+
+    where = f"{here.ip}:{here.health_port}"
+    port = HttpPort("health port", answer, health_allowed(conf))
+    while True:
+        try:
+            async with port.listen(here.ip, here.health_port or 0, _context(conf)):
+                log.info("%s", health_sentence(conf))
+                await asyncio.Event().wait()
+        except (OSError, tls.TlsError) as error:
+            why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+            if why != said:
+                log.error("health port: cannot listen on %s: %s; trying again every %g s", where, why, AGAIN)
+            said = why
+        await asyncio.sleep(AGAIN)
+
+
+def _context(conf: Cluster) -> ssl.SSLContext | None:
+    return None if conf.health_plain else tls.server_context(conf.socket)
+
+
+class Answers:
+    """What is answered by what stands on the board."""
+
+    def __init__(self, conf: Cluster, board: Board) -> None:
+        self._names = names = Names(tuple(conf.roles), conf.active_master_role)
+        self._board = board
+        self._nothing = Report(conf.this, "", NEVER).encoded()
+        self._asked = lru_cache(64)(lambda target: asked(target, names))
+
+    def answer(self, target: str) -> Answer:
+        """Return the answer to a request for `target`."""
+        try:
+            question: Question | None = self._asked(target)
+        except ValueError as error:
+            return _answer(400, {"error": str(error)})
+        if question is None:
+            paths = ", ".join(f"/{name}" for name in ("", *self._names.roles, "replica"))
+            return _answer(404, {"error": f"there are {paths}"})
+        ok, fields = told(_decoded(self._board.read() or self._nothing), question, self._names, clock())
+        return _answer(200 if ok else 503, fields)
+
+
+def _answer(status: int, fields: object) -> Answer:
+    return Answer(status, json.dumps(fields).encode() + b"\n")
+
+
+@lru_cache(1)
+def _decoded(word: bytes) -> Report:
+    """Return the report; between two words of the worker there may be hundreds of questions."""
+    return decoded(word)

@@ -1,0 +1,29 @@
+"""A line at the agent's port to a request for this host (rule 4)."""
+
+import logging
+
+from mmm.agent.act.replies import Replies
+from mmm.network.line_server import GarbageError
+from mmm.wire import agent as wire
+from mmm.wire import why
+
+log = logging.getLogger(__name__)
+
+
+def received(line: bytes, name: str, replies: Replies) -> wire.Request | bytes:
+    """Return the request in a line, or the reply with its LF where that is for another host than `name`.
+
+    Raises GarbageError with the reply to a line that is no request.
+    """
+    try:
+        request = wire.decode_request(line)
+    except wire.WireError as error:
+        log.debug("bad request: %s", error)
+        shown = line[:80].decode("utf-8", "backslashreplace")
+        raise GarbageError(replies.error(why.UNKNOWN_COMMAND, f"Invalid command '{shown}'!")) from error
+    if request.version > wire.VERSION:
+        log.warning("request of version %d, this agent speaks %d", request.version, wire.VERSION)
+    if request.host != name:
+        text = f"Invalid hostname in command ({request.host[:80]})! My name is '{name}'"
+        return replies.error(why.WRONG_HOST, text)
+    return request

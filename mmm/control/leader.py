@@ -1,0 +1,91 @@
+"""Which of several monitors is asked: the one that leads, or this machine's (rule 14.2)."""
+
+import json
+import queue
+import socket
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mmm.config.endpoint import Endpoint
+from mmm.control.connection import GLANCE, NoAnswerError, NotAddressedError, Wrap, ask
+from mmm.wire.command import JSON, LEADS, TAKE_LEAD, is_unknown
+
+OF_THIS_MACHINE = frozenset({LEADS, TAKE_LEAD})
+"""Commands about the monitor of the machine that they are typed on."""
+
+
+class Found(NamedTuple):
+    """Where a command goes."""
+
+    monitor: Endpoint
+    note: str = ""
+    """What its user has to know: that no monitor leads."""
+
+
+def addressed(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> Found:
+    """Return the monitor that a command goes to; raises NotAddressedError.
+
+    `monitor` itself where the conf has one monitor. Where none leads it is one that answers, this machine's first.
+    """
+    if not monitor.monitors or monitor.chosen:
+        return Found(monitor)
+    here = own(monitor.monitors)
+    if command[0] in OF_THIS_MACHINE:
+        if not here:
+            listed = ", ".join(monitor.monitors)
+            raise NotAddressedError(
+                f"{command[0]} is for a monitor's machine: none of {listed} is this one's address"
+            )
+        return Found(monitor.at(here))
+    return leading(monitor, wrap, here)
+
+
+def leading(monitor: Endpoint, wrap: Wrap, here: str = "") -> Found:
+    """Return the monitor that says it leads, without waiting for those that do not answer."""
+    if not monitor.monitors or monitor.chosen:
+        return Found(monitor)
+    order = sorted(monitor.monitors, key=lambda ip: ip != here)
+    said: queue.SimpleQueue[tuple[str, bool | None]] = queue.SimpleQueue()
+    for ip in order:
+        threading.Thread(target=_ask, args=(monitor.at(ip), wrap, said), daemon=True).start()
+    standing: list[str] = []
+    for _ in order:
+        ip, leads = said.get()
+        if leads:
+            return Found(monitor.at(ip))
+        if leads is not None:
+            standing.append(ip)
+    if not standing:
+        return Found(monitor.at(order[0]))
+    chosen = min(standing, key=order.index)
+    return Found(monitor.at(chosen), f"no monitor leads; {chosen}, which stands by, answers")
+
+
+def own(ips: Sequence[str]) -> str:
+    """Return the first of some addresses that is this machine's, empty where none is.
+
+    The kernel says which address it would send from: to itself a machine sends from the very address.
+    """
+    for ip in ips:
+        family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as asked:
+                asked.connect((ip, 9))
+                if asked.getsockname()[0] == ip:
+                    return ip
+        except OSError:
+            continue
+    return ""
+
+
+def _ask(monitor: Endpoint, wrap: Wrap, said: "queue.SimpleQueue[tuple[str, bool | None]]") -> None:
+    """Put whether the monitor leads, None where it does not answer. One that does not know the question leads."""
+    ip, leads = monitor.ip or "", None
+    try:
+        answer = ask(monitor, wrap, [JSON, LEADS], GLANCE)
+        leads = is_unknown(answer) or bool(json.loads(answer).get("ok"))
+    except (NoAnswerError, ValueError, AttributeError):
+        pass
+    finally:
+        said.put((ip, leads))

@@ -1,0 +1,49 @@
+"""What a monitor that has just come to lead finds: a world made anew, as at a start (rule 14.2)."""
+
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from mmm.config.model import Monitor
+from mmm.lease.record import Record
+from mmm.monitor.act import witnesses
+from mmm.monitor.act.agents import Agents
+from mmm.monitor.decide import leading, startup
+from mmm.monitor.world.world import World
+
+log = logging.getLogger(__name__)
+
+
+async def begun(before: World, record: Record, monitor: Monitor, agents: Agents) -> World:
+    """Return the world of what agents say now, with what the monitor that led before has left on record.
+
+    What the checks have found while this one stood by stays.
+    """
+    conf = before.conf
+    checked = {name: host.checks for name, host in before.hosts.items()}
+    stored = leading.believed(conf, record, witnesses.read_stored(Path(monitor.status_path)))
+    found = await witnesses.ask_everybody(conf, stored, agents, checked)
+    has = {
+        name: host.progress.transactions
+        for name, host in before.hosts.items()
+        if host.progress.transactions is not None
+    }
+    started = startup.start(conf, checked, found, time.monotonic(), has, stored)
+    for warning in started.warnings:
+        log.warning("%s", warning)
+    if started.conflict:
+        log.critical("%s", started.conflict)
+    world = leading.with_mode(started.world, record)
+    for name, host in before.hosts.items():
+        world = world.with_host(
+            name, replace(world.hosts[name], settings=host.settings, unwatched=host.unwatched)
+        )
+    return replace(
+        world,
+        leadership=before.leadership,
+        network_up=before.network_up,
+        hosts_silent=before.hosts_silent,
+        examined=before.examined,
+        examined_before=before.examined_before,
+    )

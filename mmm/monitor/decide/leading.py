@@ -1,0 +1,87 @@
+"""What follows from the lead for what this monitor decides (rule 14.2). Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from mmm.config.agreement import writer_hosts
+from mmm.config.model import Cluster
+from mmm.lease.lead import Lead
+from mmm.lease.record import NOTHING, Record
+from mmm.lease.rules import FOREVER
+from mmm.monitor.decide import leases
+from mmm.monitor.decide.startup import Stored
+from mmm.monitor.world.host import State
+from mmm.monitor.world.passive import PassiveCause
+from mmm.monitor.world.world import Mode, World
+
+
+def record(world: World) -> Record:
+    """Return what the next monitor that leads has to know, but for who wrote it and when.
+
+    A host that is to hold the active master role for good is among the holders before it is granted that.
+    """
+    offline = frozenset(name for name, host in world.hosts.items() if host.state is State.ADMIN_OFFLINE)
+    cause = world.passive_cause.code if world.mode is Mode.PASSIVE and world.passive_cause else ""
+    held = frozenset(
+        name
+        for name, host in world.hosts.items()
+        if host.agent.given.until == FOREVER or leases.is_to_hold_for_good(world, name)
+    )
+    monitors = frozenset(world.conf.monitors)
+    return Record(mode=str(world.mode), cause=cause, offline=offline, held=held, monitors=monitors)
+
+
+def next_record(world: World, epoch: Lead, last: Record) -> Record:
+    """Return the record that goes with the next round: `last`, or where there is more to know a newer one."""
+    wanted = record(world)._replace(epoch=epoch, sequence=last.sequence)
+    return last if wanted == last else wanted._replace(sequence=last.sequence + 1)
+
+
+def barred(records: Iterable[Record], own: str) -> frozenset[str]:
+    """Return the monitors that alone may take the lead by the newest record, `own` not among them; empty: any may.
+
+    The one that led before may lead on by their word.
+    """
+    newest = max(records, key=Record.age, default=NOTHING)
+    return frozenset() if newest.lets(own) else newest.monitors
+
+
+def unsure(conf: Cluster, found: Record, epoch: Lead) -> Record:
+    """Return a record that may not be the newest, for voters have lost theirs: any host may have the role for good."""
+    role = conf.roles.get(conf.active_master_role)
+    held = found.held | frozenset(role.hosts if role is not None else ())
+    return found._replace(epoch=found.epoch or epoch, held=held)
+
+
+def believed(conf: Cluster, found: Record, stored: Mapping[str, Stored]) -> Mapping[str, Stored]:
+    """Return what is believed of the hosts by the record of who led before, where a status file would say it.
+
+    Each host of the active master role is taken to have been granted it until a lease from now on is over, or for good;
+    so it is until it has obeyed an order of this monitor. `stored` is this one's own file, for what the record lacks.
+    """
+    role = conf.roles.get(conf.active_master_role)
+    lines: dict[str, Stored] = {}
+    for name in conf.hosts:
+        if found.epoch is not None:
+            state = str(State.ADMIN_OFFLINE) if name in found.offline else ""
+            may_write = role is not None and name in role.hosts
+            held = "forever" if name in found.held else "finite"
+            lines[name] = Stored(
+                state,
+                role.vips if role is not None and may_write else (),
+                held if may_write else "",
+                conf.vip_lease if may_write else 0.0,
+                writer_hosts(conf) if may_write else "",
+                left_out=stored[name].left_out if name in stored else frozenset(),
+            )
+        elif name in stored:
+            lines[name] = stored[name]
+    return lines
+
+
+def with_mode(world: World, found: Record) -> World:
+    """Return the world in the mode of the record; a conflict that was just found stays."""
+    if found.epoch is None or not found.mode or world.passive_cause is not None:
+        return world
+    mode = Mode(found.mode)
+    return replace(world, mode=mode, passive_cause=PassiveCause("by_admin") if mode is Mode.PASSIVE else None)

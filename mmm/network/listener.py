@@ -1,0 +1,97 @@
+"""What listens on the ports of MMM: who is let in, and what is said of those who do wrong.
+
+Who is not let in is reset before anything is read or said, TLS included. What a client does wrong is logged once for
+each address and kind of fault in FAULT_SILENCE seconds.
+"""
+
+import logging
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from mmm.network.privileged_port import FIRST_UNPRIVILEGED
+
+FAULT_SILENCE = 60.0
+_FAULTS_KEPT = 1000
+AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing resets the connection and leaves nothing to the kernel."""
+
+log = logging.getLogger(__name__)
+
+
+class Peer(NamedTuple):
+    """The two ends of a client's connection."""
+
+    ip: str
+    """The client's address."""
+    port: int
+    own: str
+    """The address of this machine that it has connected to."""
+    own_port: int
+
+
+NOBODY = Peer("?", FIRST_UNPRIVILEGED, "", 0)
+
+Claims = Callable[[socket.socket, Peer], bool]
+"""Takes a new connection that is another process's to serve; tells whether it was one."""
+
+
+class Listener(socket.socket):
+    """A listening socket that gives out only the connections of those who are let in, and that nobody else claims."""
+
+    def __init__(
+        self, ip: str, port: int, admits: Callable[[str, str], bool], claims: Claims = lambda _, __: False
+    ) -> None:
+        super().__init__(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
+        self._admits = admits
+        self._claims = claims
+        try:
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.setblocking(False)
+            self.bind((ip, port))
+        except BaseException:
+            self.close()
+            raise
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return the next connection; ConnectionAbortedError, which asyncio passes over, for one that is not ours."""
+        connection, peer = super().accept()
+        claimed = False
+        with suppress(OSError):  # it may be gone again
+            own = connection.getsockname()
+            if self._admits(str(peer[0]), str(own[0])):
+                claimed = self._claims(connection, Peer(str(peer[0]), int(peer[1]), str(own[0]), int(own[1])))
+                if not claimed:
+                    return connection, peer
+        if claimed:
+            raise ConnectionAbortedError("another process serves it")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        connection.close()
+        raise ConnectionAbortedError
+
+
+def see_free(ip: str, port: int) -> None:
+    """Raise OSError when the port cannot be listened on now."""
+    Listener(ip, port, lambda _ip, _own: True).close()
+
+
+class Faults:
+    """What clients of the port `name` do wrong."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._said: dict[tuple[str, str], float] = {}
+
+    def say(self, address: str, kind: str, text: str) -> None:
+        """Log it, unless that was done a moment ago."""
+        now = time.monotonic()
+        key = (address, kind)
+        if now - self._said.get(key, -FAULT_SILENCE) < FAULT_SILENCE:
+            return
+        if len(self._said) >= _FAULTS_KEPT:
+            self._said.clear()
+        self._said[key] = now
+        log.warning("%s: client %s: %s", self._name, address, text)

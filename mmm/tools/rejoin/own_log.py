@@ -1,0 +1,32 @@
+"""What the log of a MariaDB server on a copy begins with: whose transactions are in the copy. Edge.
+
+The copy's position names the newest transaction of a domain alone. Where the donor's log does not have them in the
+order of their numbers, that proves nothing of other servers' transactions before it, and a host without any log of them
+would be refused as one that skips them (rule 10.1).
+"""
+
+from mmm.gtid import mariadb
+from mmm.gtid.mariadb import History
+from mmm.mysql.server.read_only import is_on
+from mmm.mysql.server.replication import history
+from mmm.mysql.session.connection import Connection
+
+
+def before_a_copy(donor: Connection) -> str:
+    """Return the last transaction of each server that a copy of the donor will have at least; empty on MySQL.
+
+    Raises MysqlError.
+    """
+    return mariadb.text(mariadb.newest_of_each(history(donor))) if donor.flavour.mariadb else ""
+
+
+def begin(server: Connection, at_least: str, position: str) -> None:
+    """Have the server's log say that it goes on behind these, unless it has said something; raises MysqlError."""
+    if not server.flavour.mariadb or not at_least:
+        return
+    row = server.query("SELECT @@global.log_bin AS log, @@global.gtid_binlog_state AS state")[0]
+    if not is_on(row["log"]) or row["state"]:
+        return
+    known = History(mariadb.parse(position), mariadb.parse(at_least))
+    server.execute("SET GLOBAL gtid_binlog_state=%s", (mariadb.text(mariadb.newest_of_each(known)),))
+    server.execute("FLUSH BINARY LOGS")  # a file begins with that; the first one was begun before

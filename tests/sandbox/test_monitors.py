@@ -1,0 +1,235 @@
+"""Two monitors, one of which leads, two hosts and a witness: what each failure does, and what clients notice of it."""
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines import build
+from mmm.sandbox.machines.addresses import bound_addresses
+from mmm.sandbox.machines.conf import NET, Conf
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.witness.probe_run import Probe
+from tests.clusters import Kept, kept, log
+from tests.scenarios import LIMIT
+from tests.taps import Addresses
+
+pytestmark = pytest.mark.sandbox
+
+MONITORS = ("monitor", "monitor2")
+EXAMPLE = Path(__file__).parents[2] / "etc/keepalived.conf.example"
+ADDRESS = NET + "240"
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Kept]:
+    with kept("monitors", Conf(slaves=0, monitors=2, witnesses=1, monitor={"failover_block": 0})) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared: Kept) -> Sandbox:
+    return shared.healthy()
+
+
+def places(cluster: Sandbox) -> tuple[str, str]:
+    """Return the machine of the monitor that leads, and that of the other, when both know of each other."""
+    found: list[str] = []
+
+    def know_each_other() -> bool:
+        found[:] = sorted(MONITORS, key=lambda name: name != cluster.leader())
+        try:
+            told = [asked(cluster, name, "monitors") for name in found]
+        except OSError:  # it has just been started
+            return False
+        leader = cluster.layout.monitors[found[0]]
+        known = all(each["answers"] for each in told[0]["monitors"])
+        return known and [each["leader"] for each in told] == [leader, leader]
+
+    cluster.wait_until(know_each_other, LIMIT, "a monitor leads, and both know of each other")
+    return found[0], found[1]
+
+
+def asked(cluster: Sandbox, machine: str, command: str) -> dict[str, Any]:
+    return dict(json.loads(cluster.ask_monitor(machine, f"json {command}")))
+
+
+def leads(cluster: Sandbox, machine: str) -> None:
+    cluster.wait_until(lambda: cluster.leader() == machine, LIMIT, f"{machine} leads")
+
+
+def test_a_monitor_that_is_killed_is_followed_by_one_that_knows_what_was_ordered(cluster: Sandbox) -> None:
+    leader, other = places(cluster)
+    assert cluster.ask("set_offline db2", LIMIT).startswith("OK")
+    assert cluster.ask("set_manual").startswith("OK")
+    refused = asked(cluster, other, "set_active")
+    assert (refused["ok"], refused["code"]) == (False, "stands_by")
+    assert cluster.control("mode", on=other).stdout == "MANUAL\n"
+    assert asked(cluster, leader, "monitors")["kept_by"] == ["db1", "db2", "witness"]
+    with Addresses(cluster) as addresses, Probe(cluster) as probe:
+        inject(cluster, "kill-monitor", leader, angel=True)
+        leads(cluster, other)
+        assert cluster.control("mode", on=leader).stdout == "MANUAL\n"  # it finds the one that leads
+        cluster.wait_states(LIMIT, db1="ONLINE", db2="ADMIN_OFFLINE")
+        heal(cluster)
+        assert places(cluster) == (other, leader)
+    assert addresses.together(cluster.layout.writer_ip) == []
+    assert probe.report.writer == "db1"
+    assert probe.report.outages == ()
+
+
+def test_a_monitor_that_freezes_gives_no_orders_when_it_wakes(cluster: Sandbox) -> None:
+    leader, other = places(cluster)
+    with Addresses(cluster) as addresses, Probe(cluster, readers=False) as probe:
+        inject(cluster, "freeze-monitor", leader)
+        inject(cluster, "kill-mysqld", "db1")
+        leads(cluster, other)
+        outage = probe.wait_outage(LIMIT)
+        assert (outage.before, outage.after) == ("db1", "db2")
+        woken = log(cluster, leader, "mmm_mond")
+        heal(cluster)
+        woken.wait("stands by, no orders are given from here")
+        assert places(cluster) == (other, leader)
+        assert cluster.writer() == "db2"
+    assert woken.count("told .*: OK") == 0
+    assert addresses.together(cluster.layout.writer_ip) == []
+
+
+def test_monitors_that_do_not_reach_each_other_change_nothing(cluster: Sandbox) -> None:
+    leader, other = places(cluster)
+    inject(cluster, "cut-monitors-apart", leader)
+    ip = cluster.layout.monitors[other]
+    cluster.wait_until(
+        lambda: "monitor_silent" in cluster.ask_monitor(leader, "json show"), LIMIT, f"{leader} misses {ip}"
+    )
+    assert cluster.leader() == leader
+    assert asked(cluster, other, "monitors")["leader"] == cluster.layout.monitors[leader]
+    heal(cluster)
+    assert places(cluster) == (leader, other)
+
+
+def test_agents_that_are_stopped_do_not_cost_the_lead_while_the_monitors_see_each_other(
+    cluster: Sandbox,
+) -> None:
+    leader, other = places(cluster)
+    standby = log(cluster, other, "mmm_mond")
+
+    def by_monitors() -> bool:
+        told = asked(cluster, leader, "monitors")
+        return bool(told["by_monitors"]) and told["missing"] == ["db2", "witness"]
+
+    with Probe(cluster, readers=False) as probe:
+        for name in ("db2", "witness"):
+            assert cluster.init(name, "mysql-mmm-agent", "stop").returncode == 0
+        cluster.wait_until(by_monitors, LIMIT, f"{leader} leads on by the word of {other}")
+        # waits in vain for voters that keep it on record, for longer than a lead and the lease of the writer last
+        assert cluster.ask("set_manual", LIMIT).startswith("OK")
+        cluster.wait_until(by_monitors, LIMIT, f"{leader} leads on by the word of {other}")
+        heal(cluster)
+        assert places(cluster) == (leader, other)
+    assert standby.count("takes the lead") == 0
+    assert probe.report.outages == ()
+
+
+def test_a_monitor_that_is_cut_off_loses_the_lead_and_comes_back_to_stand_by(cluster: Sandbox) -> None:
+    leader, other = places(cluster)
+    lost = log(cluster, leader, "mmm_mond")
+    inject(cluster, "cut-monitor", leader)
+    leads(cluster, other)
+    lost.wait("stands by, no orders are given from here: 0 of 3 voters agreed, 2 must, and not all other")
+    assert asked(cluster, leader, "monitors")["leader"] is None
+    heal(cluster)
+    assert places(cluster) == (other, leader)
+
+
+def test_an_address_of_keepalived_follows_the_one_that_leads(cluster: Sandbox) -> None:
+    leader, other = places(cluster)
+    with keepalived(cluster):
+        cluster.wait_until(lambda: has_address(cluster) == [leader], LIMIT, f"{leader} has {ADDRESS}")
+        assert cluster.control("hand_over", cluster.layout.monitors[other]).stdout.startswith("OK")
+        leads(cluster, other)
+        cluster.wait_until(lambda: has_address(cluster) == [other], LIMIT, f"{other} has {ADDRESS}")
+        for fault in ("kill-monitor", "freeze-monitor"):
+            leader, other = places(cluster)
+            inject(cluster, fault, leader, angel=fault == "kill-monitor")
+            leads(cluster, other)
+            cluster.wait_until(lambda: has_address(cluster) == [other], LIMIT, f"{other} has {ADDRESS}")  # noqa: B023
+            heal(cluster)
+            assert cluster.control("leads", on=other).returncode == 0
+            assert cluster.control("leads", on=leader).returncode == 1
+
+
+def test_by_the_vote_of_a_witness_writes_go_on_when_the_leader_and_the_writers_host_die_together(
+    cluster: Sandbox,
+) -> None:
+    leader, other = places(cluster)
+    assert cluster.control("monitors").stdout.splitlines()[-1] == "witness (witness): votes"
+    with Probe(cluster, readers=False) as probe:
+        inject(cluster, "kill-monitor", leader, angel=True)
+        cluster.power_off("db1")
+        outage = probe.wait_outage(LIMIT)
+    assert (outage.before, outage.after) == ("db1", "db2")
+    told = asked(cluster, other, "monitors")
+    assert told["leads"]
+    assert (told["kept_by"], told["missing"]) == (["db2", "witness"], ["db1"])
+
+
+def test_a_witness_that_is_switched_off_has_no_vote_until_the_cluster_is_healed(cluster: Sandbox) -> None:
+    leader, _ = places(cluster)
+
+    def missing(*names: str) -> Callable[[], bool]:
+        return lambda: asked(cluster, leader, "monitors")["missing"] == list(names)
+
+    inject(cluster, "power-off", "witness")
+    cluster.wait_until(missing("witness"), LIMIT, "the witness is missed")
+    with pytest.raises(SandboxError, match="witness is switched off already"):
+        inject(cluster, "power-off", "witness")
+    said: list[str] = []
+    heal(cluster, said.append)
+    assert said == ["witness is switched on again"]
+    cluster.wait_until(missing(), LIMIT, "the witness votes again")
+
+
+def has_address(cluster: Sandbox) -> list[str]:
+    return [name for name in MONITORS if ADDRESS in bound_addresses(cluster.machine(name))]
+
+
+@contextmanager
+def keepalived(cluster: Sandbox) -> Iterator[None]:
+    """Run Debian's keepalived on the monitors' machines, by the example in etc/."""
+    program = Path("/usr/sbin/keepalived")
+    if not program.exists():
+        pytest.skip("no keepalived here: apt-get install keepalived")
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        for name in MONITORS:
+            machine, (peer,) = cluster.machine(name), (each for each in MONITORS if each != name)
+            conf = EXAMPLE.read_text()
+            for old, new in (
+                ("/usr/sbin/mmm_control", build.program("mmm_control")),
+                ("192.168.100.50", cluster.layout.monitors[name]),
+                ("192.168.100.49", cluster.layout.monitors[peer]),
+                ("192.168.100.240", ADDRESS),
+            ):
+                assert old in conf
+                conf = conf.replace(old, new)
+            machine.path("/run/keepalived.conf").write_text(conf)
+            argv = [str(program), "-n", "-l", "-D", "-f", "/run/keepalived.conf", "-p", "/run/keepalived.pid"]
+            argv += ["-r", "/run/vrrp.pid"]
+            running.append(machine.spawn(argv, log=machine.log / "keepalived.log"))
+        yield
+    finally:
+        for name in MONITORS:
+            for process in cluster.machine(name).processes():
+                if any(re.search("keepalived$", word) for word in process.argv[:1]):
+                    process.end(signal.SIGTERM, LIMIT)
+        for each in running:
+            each.wait(LIMIT)

@@ -1,0 +1,113 @@
+"""An agent takes another conf, and goes on with all that it knew."""
+
+import asyncio
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mmm.agent.act.reception import Reception
+from mmm.agent.decide import new_conf
+from mmm.agent.decide.actions import Change, How
+from mmm.agent.decide.core import begun, reassert, site
+from mmm.agent.decide.held_lease import begun as lease_begun
+from mmm.agent.decide.plan import facts
+from mmm.agent.decide.watched import TakingAway, Watch
+from mmm.config.model import Cluster
+from mmm.network.listener import NOBODY
+from mmm.process.conf_file import ConfFile
+from mmm.wire.status import Status
+from tests.unit.worlds import NOW, READER1, READER2, READER3, WRITER, cluster
+
+CONF = replace(cluster(), program="AGENT", this="db1", vip_lease=10.0)
+FEWER = replace(
+    CONF, roles={**CONF.roles, "reader": replace(CONF.roles["reader"], ips=(READER1.ip, READER2.ip))}
+)
+
+
+def against(
+    new: Cluster, *, assigned: tuple[Any, ...] = (WRITER,), sends_to: str = "", calm: bool = True
+) -> str:
+    news, lines = new_conf.objections(CONF, new, assigned, sends_to, calm=calm)
+    assert news or not lines
+    return "; ".join(lines)
+
+
+def test_what_an_agent_takes_and_refuses() -> None:
+    assert against(CONF, sends_to="db2", calm=False) == ""
+    assert against(FEWER) == ""
+    assert against(FEWER, assigned=(READER3,)).startswith(
+        "reader(10.0.0.93) removed: the monitor has given it"
+    )
+    assert "sent to db2" in against(FEWER, sends_to="db2")
+    assert "its lease is over" in against(FEWER, calm=False)
+    assert "vip_lease: 10 -> 5" in against(replace(CONF, vip_lease=5.0))
+
+
+def test_the_next_agent_goes_on_with_what_is_assigned_and_the_lease_and_looks_after_it_at_once() -> None:
+    held = replace(lease_begun(10.0, "boot", NOW - 100, "", keeps=False, ran=""), leased=True)
+    assigned = Status("ONLINE", (WRITER,), "db1")
+    knew = replace(
+        begun(site(CONF, facts(CONF)), held), status=assigned, looked=NOW, clears=(1,), closing=True
+    )
+    core = new_conf.inherited(knew, site(FEWER, facts(FEWER)))
+    assert (core.status, core.held) == (assigned, held)
+    assert READER3 not in core.site.facts.vips
+    core, (action,) = reassert(core, NOW)
+    assert isinstance(action, Change)
+    assert (action.how, action.status) == (How.PUT_RIGHT, assigned)
+    assert new_conf.is_calm(knew)
+    assert not new_conf.is_calm(replace(knew, watch=Watch(taking_away=TakingAway(NOW))))
+
+
+class _Agent:
+    """One that answers what it is called; `slow` only once it is closed."""
+
+    def __init__(self, name: bytes, *, slow: bool = False) -> None:
+        self.name = name
+        self.asked = asyncio.Event()
+        self._slow = slow
+
+    async def answer(self, *_: object) -> bytes:
+        self.asked.set()
+        if self._slow:
+            await asyncio.Event().wait()
+        return self.name
+
+    async def close(self, *, for_good: bool) -> None:
+        assert not for_good
+
+
+async def test_who_asks_while_one_agent_takes_the_place_of_another_is_answered_by_the_next() -> None:
+    reception, slow = Reception(), _Agent(b"old", slow=True)
+    early = asyncio.create_task(reception.answer(b"PING", NOBODY))
+    reception.open(slow)  # type: ignore[arg-type]
+    await slow.asked.wait()
+    await reception.close(for_good=False)
+    late = asyncio.create_task(reception.answer(b"PING", NOBODY))
+    reception.open(_Agent(b"new"))  # type: ignore[arg-type]
+    assert tuple(await asyncio.gather(early, late)) == (b"new", b"new")
+
+
+async def test_a_client_that_is_gone_is_asked_for_nobody() -> None:
+    reception, slow = Reception(), _Agent(b"old", slow=True)
+    reception.open(slow)  # type: ignore[arg-type]
+    asked = asyncio.create_task(reception.answer(b"PING", NOBODY))
+    await slow.asked.wait()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+
+
+def test_the_conf_that_a_worker_takes_is_that_of_its_angel_too() -> None:
+    """The angel does what is due in the place of a dead worker, and starts the next one, by that conf."""
+    file = ConfFile(CONF, lambda: CONF)
+    assert file.conf is CONF
+    for taken in (FEWER, CONF, FEWER):
+        worker = os.fork()
+        if worker == 0:
+            file.take(taken)
+            os._exit(0)
+        assert os.waitpid(worker, 0)[1] == 0
+        assert file.conf == taken
