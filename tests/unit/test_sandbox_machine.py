@@ -17,6 +17,7 @@ from mmm.sandbox.machines.processes import Process, end_holders
 pytestmark = pytest.mark.netns
 
 _CLONE_NEWPID = 0x20000000
+_send_signal = signal.pidfd_send_signal
 
 
 def booted(folder: Path) -> Machine:
@@ -45,8 +46,18 @@ def pid_namespace(unshare: "subprocess.Popen[bytes]") -> int:
     return 0
 
 
-def test_it_ends_though_a_tool_that_entered_it_was_stopped(tmp_path: Path) -> None:
+def test_it_ends_though_a_tool_that_entered_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = booted(tmp_path / "db1")
+
+    def until_it_ends(fd: int, number: int) -> None:
+        pid = Path(f"/proc/self/fdinfo/{fd}").read_text().partition("\nPid:")[2].split()[0]
+        _send_signal(fd, number)
+        while Path(f"/proc/{pid}/ns/pid_for_children").exists():
+            pass
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", until_it_ends)
     tool = subprocess.Popen(machine.enter(["sleep", "1000"]))
     try:
         while not (

@@ -88,26 +88,29 @@ def end_holders(boot: str) -> bool:
     """Kill every machine whose boot script is, or is below, the path `boot`; tells whether all of it is gone.
 
     The first process of a pid namespace ends once all others of it have: pid_namespaces(7). It is watched by a pidfd:
-    the number of its namespace may be another machine's a moment later.
+    the number of its namespace may be another machine's a moment later, though not while it is ending.
     """
     deadline = time.monotonic() + _END_LIMIT
     ended = select.poll()  # a pidfd can be read once its process has ended: pidfd_open(2)
     with contextlib.ExitStack() as open_files:
         ending: dict[int, int] = {}
+        spaces: dict[int, int] = {}
         while time.monotonic() < deadline:
             holders = {pid: name for pid in _pids() if (name := _boots(pid, boot))}
             # The first process of a machine goes first: `unshare`, which waits for it, then ends by itself.
             inner = [pid for pid, name in holders.items() if name == "sh"]
-            for pid in inner or holders:
+            for pid in inner or (() if ending else holders):
                 with contextlib.suppress(ProcessLookupError):
                     if pid not in ending:
                         ending[pid] = os.pidfd_open(pid)
                         open_files.callback(os.close, ending[pid])
                         ended.register(ending[pid], select.POLLIN)
+                        # Before it is killed: one that ends has no namespaces any more long before it has ended.
+                        spaces[pid] = _space(pid, "pid_for_children")
                     signal.pidfd_send_signal(ending[pid], signal.SIGKILL)
             if not holders and not ending:
                 return True
-            _wake_entrants({_space(pid, "pid_for_children") for pid in ending} - {0, _space(os.getpid())})
+            _wake_entrants({spaces[pid] for pid in ending} - {0, _space(os.getpid())})
             for over, _ in ended.poll(1000 * _NAP):
                 ended.unregister(over)
                 ending = {pid: fd for pid, fd in ending.items() if fd != over}
