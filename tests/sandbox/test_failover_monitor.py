@@ -77,16 +77,23 @@ def test_a_monitor_that_restarts_in_peace_changes_nothing(sandbox: Sandbox) -> N
     assert probe.report.outages == ()
 
 
-def test_a_planned_move_is_finished_or_undone_by_the_next_monitor(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(
+    ("machine", "program", "moment"),
+    [("monitor", "mmm_mond", "by the admin"), ("db1", "mmm_agentd", "unbind writer")],
+    ids=["before anybody was told", "when the old writer has given it up"],
+)
+def test_a_planned_move_is_finished_or_undone_by_the_next_monitor(
+    sandbox: Sandbox, machine: str, program: str, moment: str
+) -> None:
     """Whatever the monitor had come to when it died, one host takes writes and no row is lost."""
-    log, vip = Log(sandbox), sandbox.layout.writer_ip
+    log, vip, told = Log(sandbox), sandbox.layout.writer_ip, Log(sandbox, machine, program)
     with Addresses(sandbox) as addresses, Probe(sandbox, readers=False) as probe:
         with sandbox.monitor.connect((sandbox.layout.plugs["monitor"].ip, 9988), 5) as connection:
             connection.sendall(b"move_role writer db2\n")
-            log.wait("by the admin")
+            told.wait(moment)
             inject(sandbox, "kill-monitor")
-        probe.wait_outage(LIMIT)
-        probe.wait_writes(LIMIT)
+        log.wait("db3: starts as ONLINE")
         settle(sandbox)
+        probe.wait_writes(LIMIT)
     assert addresses.together(vip) == []
     assert (probe.report.missing, probe.report.doubled) == ((), ())
