@@ -155,7 +155,7 @@ def kill_monitor(sandbox: Sandbox) -> None:
 
 
 def rewrite(sandbox: Sandbox, changes: dict[str, str]) -> None:
-    """Change lines, by their keys, of every mmm_common.conf, as docs/security.md says: the monitor is stopped in order."""
+    """Change lines, by their keys, of every mmm_common.conf as docs/security.md says: the monitor stops in order."""
     with monitor_away(sandbox):
         for name in (*sandbox.hosts, sandbox.layout.monitor):
             path = sandbox.machine(name).etc / "mmm_common.conf"
