@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from mmm.process.program import Daemon, Duties, run
+from mmm.process.duties import Daemon, Duties
+from mmm.process.program import run
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -29,8 +29,9 @@ from mmm.process.beside import Beside
 from mmm.process.board import Board
 from mmm.process.companion import HEALTH, Companion
 from mmm.process.conf_file import ConfFile
+from mmm.process.duties import Duties
 from mmm.process.inspection import Inspection, not_here
-from mmm.process.program import Duties, on_end, on_reload
+from mmm.process.started import on_end, on_reload
 from mmm.process.watchdog import Ward
 from mmm.wire.agent import MAX_LINE
 

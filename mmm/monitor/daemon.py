@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from mmm.config.model import Cluster
-from mmm.process.program import Daemon, Duties, run
+from mmm.process.duties import Daemon, Duties
+from mmm.process.program import run
 
 
 def main(argv: Sequence[str] | None = None) -> int:

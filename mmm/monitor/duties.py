@@ -38,10 +38,11 @@ from mmm.network.own import located, own_addresses
 from mmm.process import tls
 from mmm.process.beside import Beside
 from mmm.process.conf_file import ConfFile, UnusableError
+from mmm.process.duties import Duties
 from mmm.process.garbage import collect_seldom
 from mmm.process.inspection import Inspection, not_here
 from mmm.process.limits import allow_files
-from mmm.process.program import Duties, on_end, on_reload
+from mmm.process.started import on_end, on_reload
 
 _FILES, _FILES_A_HOST = 512, 8
 """Files that may be open at once: of a host two sessions, its agent, the question that stays open there, and spare."""

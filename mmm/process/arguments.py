@@ -8,6 +8,9 @@ from typing import NamedTuple
 from mmm.process.cluster import split_cluster
 from mmm.process.version import Version
 
+USAGE = 2
+"""Exit status for wrong usage and for a conf that cannot be used."""
+
 
 class Arguments(NamedTuple):
     """What the command line asks for; `cluster` is C1 for `@C1`, None without."""

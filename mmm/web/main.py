@@ -4,9 +4,9 @@ import sys
 from collections.abc import Sequence
 
 from mmm.config.model import Cluster
-from mmm.process.program import Daemon, Duties, run
-
-USAGE = 2
+from mmm.process.arguments import USAGE
+from mmm.process.duties import Daemon, Duties
+from mmm.process.program import run
 
 
 def main(argv: Sequence[str] | None = None) -> int:

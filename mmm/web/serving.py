@@ -18,7 +18,7 @@ from mmm.control.connection import tls
 from mmm.process.beside import Beside
 from mmm.process.conf_file import ConfFile
 from mmm.process.inspection import Inspection
-from mmm.process.program import on_end
+from mmm.process.started import on_end
 from mmm.web.app import FOLLOW, Pages
 from mmm.web.feed import Feed
 from mmm.web.metrics import Metrics

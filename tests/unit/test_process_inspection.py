@@ -16,7 +16,7 @@ from mmm.config.load import (
 )
 from mmm.monitor import duties as monitor
 from mmm.monitor.daemon import main
-from mmm.process import program
+from mmm.process.arguments import USAGE
 from mmm.process.inspection import not_here
 from mmm.process.logs import replacement_problem
 from tests.unit.test_config_dialect2 import COMMON, MONITOR
@@ -91,7 +91,7 @@ def test_check_returns_what_the_start_would(tmp_path: Path, capsys: pytest.Captu
     path.write_text(COMMON.replace("hosts db1, db2\n", "hosts db1, db2, db3\n") + MONITOR)
     path.chmod(0o600)
     for options in (["--check"], []):
-        assert main(["--config", str(path), *options]) == program.USAGE
+        assert main(["--config", str(path), *options]) == USAGE
         said = capsys.readouterr()
         assert "has 3 possible masters" in said.err
         assert said.out == ""

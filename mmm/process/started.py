@@ -1,0 +1,96 @@
+"""A daemon from the conf it has read to its first instruction, and what `--check` says instead (rule 1)."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from mmm.config.allow import health_sentence, sentence
+from mmm.config.model import Cluster
+from mmm.config.shown import purpose
+from mmm.process.angel import ENDING
+from mmm.process.arguments import USAGE, Arguments
+from mmm.process.conf_file import ConfFile, UnusableError
+from mmm.process.duties import Daemon
+from mmm.process.inspection import Inspect, Inspection
+from mmm.process.logs import reopen, replacement_problem
+from mmm.process.manager import Manager, started_by
+from mmm.process.service import Service, serve
+
+
+def start(daemon: Daemon, args: Arguments, conf: Cluster, read: Callable[[], Cluster]) -> int:
+    """Do what the arguments ask for, and return the exit status of the program.
+
+    `read` returns the conf as it is written at the moment, and raises UnusableError.
+    """
+    manager = started_by()
+    duties = daemon.duties()
+    if args.doctor:
+        return duties.doctor(conf)
+    service = Service(
+        program=daemon.program,
+        cluster=args.cluster,
+        pid_path=Path(daemon.pid_path(conf)),
+        foreground=args.foreground,
+        debug=conf.debug,
+        conf_dir=conf.path.parent,
+        logs=conf.logs if daemon.kind != "CONTROL" else (),  # they are the monitor's
+        manager=manager,
+    )
+    found = duties.inspect(conf)
+    for line in found.errors:
+        print(f"{conf.path}: {line}", file=sys.stderr)
+    if found.errors and not args.check:
+        return USAGE
+    if args.check:
+        return _say_check(conf, service, found)
+    file = ConfFile(conf, lambda: _inspected(read(), duties.inspect))
+    beside = duties.beside(file)
+    return serve(service, lambda ready: asyncio.run(_work(duties.work(file, beside, ready), manager)), beside)
+
+
+def _inspected(conf: Cluster, inspect: Inspect) -> Cluster:
+    """Return the conf; raises UnusableError where it cannot be used on this machine."""
+    if wrong := inspect(conf).errors:
+        raise UnusableError(tuple(f"{conf.path}: {line}" for line in wrong))
+    return conf
+
+
+def on_reload(do: Callable[[], object]) -> None:
+    """Have `do` called in the running loop at SIGHUP, once the log files are opened anew."""
+
+    def hang_up() -> None:
+        reopen()
+        do()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
+
+
+def on_end(do: Callable[[], object]) -> None:
+    """Have `do` called in the running loop when the daemon is asked to end."""
+    for number in ENDING:
+        asyncio.get_running_loop().add_signal_handler(number, do)
+
+
+async def _work(work: Coroutine[Any, Any, int], manager: Manager | None) -> int:
+    """Return what `work` does; the service manager is told meanwhile that the loop turns."""
+    with manager.fed() if manager else nullcontext():
+        return await work
+
+
+def _say_check(conf: Cluster, service: Service, found: Inspection) -> int:
+    """Print what `--check` says of a conf that could be read; returns the exit status."""
+    log_conf = replacement_problem(service.log_setup.replacement)
+    for warning in (*conf.warnings, *found.warnings, *([log_conf] if log_conf else [])):
+        print(f"warning: {warning}", file=sys.stderr)
+    if found.errors:
+        return USAGE
+    print(sentence(conf))
+    for more in (health_sentence(conf), purpose(conf)):
+        if more:
+            print(more)
+    print(f"{conf.path}: OK")
+    return 0
