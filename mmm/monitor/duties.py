@@ -15,7 +15,7 @@ from mmm.config.model import Cluster, Monitor
 from mmm.config.monitors import of_machine
 from mmm.config.tree import Fault
 from mmm.lease.lead import Lead, authority
-from mmm.monitor.act import witnesses
+from mmm.monitor.act import first_look
 from mmm.monitor.act.admission import Admission
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.before_start import waits_for_network
@@ -175,11 +175,11 @@ async def _watch(file: ConfFile, conf: Cluster, pinger: Pinger, ready: Callable[
             waiting = control_server(waits_for_network(monitor), allowed(conf), admission)
             async with waiting.listen(monitor.ip, monitor.port, server_tls):
                 ready()
-                await witnesses.wait_for_network(conf, monitor, pinger)
-        stored = witnesses.read_stored(Path(monitor.status_path))
+                await first_look.wait_for_network(conf, monitor, pinger)
+        stored = first_look.read_stored(Path(monitor.status_path))
         trusted = () if up else startup.in_use(stored)
-        checked, has, settings = await witnesses.first_checks(conf, checks, time.monotonic(), trusted)
-        found = await witnesses.ask_everybody(conf, stored, agents, checked)
+        checked, has, settings = await first_look.first_checks(conf, checks, time.monotonic(), trusted)
+        found = await first_look.ask_everybody(conf, stored, agents, checked)
         started = startup.start(conf, checked, found, time.monotonic(), has, stored)
         world = started.world
         if conf.monitors:

@@ -6,7 +6,7 @@ from functools import partial
 
 from mmm.config.names import CHECK_NAMES
 from mmm.monitor.act import status_file
-from mmm.monitor.act.witnesses import SETTLING
+from mmm.monitor.act.first_look import SETTLING
 from mmm.monitor.assess import trap
 from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Found

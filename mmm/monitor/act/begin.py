@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmm.config.model import Monitor
 from mmm.lease.record import Record
-from mmm.monitor.act import witnesses
+from mmm.monitor.act import first_look
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.decide import leading, startup
 from mmm.monitor.world.world import World
@@ -22,8 +22,8 @@ async def begun(before: World, record: Record, monitor: Monitor, agents: Agents)
     """
     conf = before.conf
     checked = {name: host.checks for name, host in before.hosts.items()}
-    stored = leading.believed(conf, record, witnesses.read_stored(Path(monitor.status_path)))
-    found = await witnesses.ask_everybody(conf, stored, agents, checked)
+    stored = leading.believed(conf, record, first_look.read_stored(Path(monitor.status_path)))
+    found = await first_look.ask_everybody(conf, stored, agents, checked)
     has = {
         name: host.progress.transactions
         for name, host in before.hosts.items()

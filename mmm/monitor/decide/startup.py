@@ -1,6 +1,6 @@
 """What the monitor believes when it starts (rules 6.1, 10.31).
 
-Three witnesses for each host: the status file, the agent's memory, the system itself. Host states go by the
+Three accounts of each host: the status file, the agent's memory, the system itself. Host states go by the
 worst that is known, roles by votes; equal votes go to the stored owner, then in conf order.
 """
 
