@@ -57,7 +57,7 @@ fuzz: install
 # The tests of a copy that comes by ssh start the sshd of openssh-server, those of proxies HAProxy; those of snapshots have
 # a file system of ext4 and one of btrfs; those of the page look at it in Chromium.
 test: lint
-	setup/packages openssh-server haproxy e2fsprogs btrfs-progs chromium
+	setup/packages openssh-server haproxy e2fsprogs btrfs-progs chromium keepalived
 	@failed=0; \
 	$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/sandbox || failed=1; \
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
@@ -66,7 +66,7 @@ test: lint
 
 # What docs/web.md shows, from a real cluster.
 pictures: install
-	setup/packages chromium
+	setup/packages chromium keepalived
 	mkdir -p docs/images
 	MMM_PICTURES=$(CURDIR)/docs/images $(BIN)/pytest tests/sandbox/test_web.py
 

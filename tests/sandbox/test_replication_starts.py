@@ -39,11 +39,12 @@ def test_a_host_that_is_set_online_replicates_though_its_server_starts_nothing(s
         switch_off(sandbox, log, "db3")
         sandbox.power_on("db3")
         log.wait_change("db3", "AWAITING_RECOVERY")
+        log.wait("db3: rep_threads has failed")
         assert not replicates(sandbox, "db3")
-        assert sandbox.ask("set_online db3").startswith("OK")
+        sandbox.wait_until(lambda: sandbox.ask("set_online db3").startswith("OK"), LIMIT, "db3 is set online")
         sandbox.wait_until(lambda: has_readers(sandbox, "db3"), LIMIT, "db3 has a reader VIP")
         sandbox.wait_until(lambda: replicates(sandbox, "db3"), LIMIT, "db3 replicates")
-    assert [change.after for change in log.changes("db3")][-1] == "ONLINE"
+    assert [change.after for change in log.changes("db3")][-2:] == ["AWAITING_RECOVERY", "ONLINE"]
 
 
 def test_an_agent_that_was_told_nothing_yet_starts_what_nobody_has_stopped(sandbox: Sandbox) -> None:
@@ -54,6 +55,7 @@ def test_an_agent_that_was_told_nothing_yet_starts_what_nobody_has_stopped(sandb
         assert sandbox.ask("set_passive").startswith("OK")
         sandbox.power_on("db3")
         log.wait_change("db3", "AWAITING_RECOVERY")
+        log.wait("db3: rep_threads has failed")
         online = "set_online db3"
         sandbox.wait_until(lambda: sandbox.ask(online).startswith("OK"), LIMIT, online)
         assert not replicates(sandbox, "db3")
@@ -65,12 +67,12 @@ def test_an_agent_that_was_told_nothing_yet_starts_what_nobody_has_stopped(sandb
 def test_a_host_in_use_whose_replication_was_stopped_by_hand_stays_so_when_its_agent_is_started_again(
     sandbox: Sandbox,
 ) -> None:
-    log = Log(sandbox)
+    agent = Log(sandbox, "db3", "mmm_agentd")
     assert sandbox.ask("set_passive").startswith("OK")
     sandbox.sql("db3", "STOP SLAVE")
     inject(sandbox, "kill-agent", "db3")
     assert sandbox.ask("set_active").startswith("OK")
-    log.wait("INFO db3: its agent answers again")
+    agent.wait("status: db3: UNKNOWN, .* -> (ONLINE|REPLICATION_FAIL)")
     assert not replicates(sandbox, "db3")
     heal(sandbox)
     settle(sandbox)

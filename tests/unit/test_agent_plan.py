@@ -511,13 +511,24 @@ def test_an_agent_that_has_just_started_starts_what_nobody_has_stopped(known: Fa
     assert plan(online, asleep, known, began).steps == (StartReplication(),)
     assert plan(online, seen(source=STOPPED), known, began).steps == ()
     assert plan(replace(online, vips=(WRITER,)), asleep, MASTER, began).steps == PROMOTE
-    for state in ("HARD_OFFLINE", "AWAITING_RECOVERY", "REPLICATION_FAIL"):
+    for state in ("HARD_OFFLINE", "AWAITING_RECOVERY"):
         assert plan(status(state), asleep, known, began).steps == ()
         began = remember(status(state), asleep, known, began, ())
     failed = remember(online, asleep, known, began, plan(online, asleep, known, began).chains)
     assert plan(online, asleep, known, failed).steps == (StartReplication(),)
     in_use = remember(online, replace(seen(), problem=""), known, Past(fresh=True), ())
     assert plan(online, asleep, known, in_use).steps == ()
+
+
+@pytest.mark.parametrize("past", [Past(fresh=True), Past(unused=True)])
+def test_what_nobody_has_stopped_is_started_also_where_the_host_failed_before_its_agent_heard_of_its_use(
+    past: Past,
+) -> None:
+    asleep, stopped = seen(source=replace(STOPPED, asleep=True)), seen(source=STOPPED)
+    broken = status("REPLICATION_FAIL")
+    assert plan(broken, asleep, SLAVE, past).steps == (StartReplication(),)
+    assert plan(broken, stopped, SLAVE, past).steps == (), "an error or a hand has ended it"
+    assert plan(broken, asleep, SLAVE, Past()).steps == ()
 
 
 def test_clear_removes_what_is_bound_and_not_assigned_and_nothing_else() -> None:

@@ -12,8 +12,8 @@ from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import readiness
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.report import concerns, log_lines
-from mmm.monitor.world.check_results import ReplicaChecked
-from mmm.monitor.world.checks import Outcome
+from mmm.monitor.world.check_results import Look, Replica, ReplicaChecked
+from mmm.monitor.world.checks import Finding, Outcome
 from mmm.monitor.world.events import Noted, ServerWatched
 from mmm.monitor.world.host import (
     Behind,
@@ -184,6 +184,25 @@ def test_set_online_with_a_classic_agent_wants_replication_to_run() -> None:
     assert answer(classic).startswith("ERROR: Replication of 'db3' does not run: rep_threads. Start it there")
     assert answer(classic, "--force").startswith("OK")
     assert answer(stopped).startswith("OK"), "its agent starts it"
+
+
+@pytest.mark.parametrize(
+    ("stopped", "state"),
+    [((("IO", ""), ("SQL", "")), State.ONLINE), ((("SQL", "duplicate key"),), State.REPLICATION_FAIL)],
+)
+def test_threads_that_wait_for_their_first_start_are_no_failure_of_a_host_that_is_set_online(
+    stopped: tuple[tuple[str, str], ...], state: State
+) -> None:
+    found = Finding("threads_stopped", {"stopped": stopped}, Outcome.ERROR)
+    failing = apply(
+        with_host(world(states={"db3": State.AWAITING_RECOVERY}), "db3", checks=checks(rep_threads=NOW - 60)),
+        ReplicaChecked("db3", "rep_threads", found, Look(Replica("10.0.0.1", uses_gtid=True))),
+        NOW,
+    )
+    result = run(failing, ["set_online", "db3"], NOW, pinged=True)
+    assert result is not None
+    after, _ = settle(result.world, NOW)
+    assert after.hosts["db3"].state is state
 
 
 def test_a_slave_of_mysql_that_wrote_by_itself_is_named_on_paper() -> None:

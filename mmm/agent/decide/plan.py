@@ -57,7 +57,8 @@ ONLINE = "ONLINE"
 ADMIN_OFFLINE = "ADMIN_OFFLINE"
 HARD_OFFLINE = "HARD_OFFLINE"
 UNKNOWN = "UNKNOWN"
-FOLLOWS = frozenset({ONLINE, "REPLICATION_FAIL", "REPLICATION_DELAY"})
+REPLICATION_FAIL = "REPLICATION_FAIL"
+FOLLOWS = frozenset({ONLINE, REPLICATION_FAIL, "REPLICATION_DELAY"})
 """States in which a slave follows the active master: one with broken replication has no other way back."""
 
 
@@ -348,7 +349,10 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
         compared = not wanted.detach and any(vip.role == known.writer for vip in wanted.vips)
         return [(Attach(),)] if follows or compared else []
     idle = past.unused or (past.fresh and source.asleep)  # what was stopped by hand on a host in use stays so
-    comes = idle and wanted.state == ONLINE and not any(vip.role == known.writer for vip in wanted.vips)
+    # Where the monitor was passive for longer than the trap, the host is that before its agent hears that it is in use.
+    waits = source.asleep and (past.unused or past.fresh) and wanted.state == REPLICATION_FAIL
+    writer = any(vip.role == known.writer for vip in wanted.vips)
+    comes = waits or (idle and wanted.state == ONLINE and not writer)
     if not source.running and (past.offline or comes):
         return [(StartReplication(),)]
     names = [name for name, place in known.sources.items() if place == (source.ip, source.port)][:1]

@@ -94,6 +94,8 @@ def _online(world: World, now: float, host: str) -> Result:
     world = failover_block.unblocked(world) if world.can_be_active_master(host) else world
     if known.state is State.ADMIN_OFFLINE:
         world = world.with_host(host, replace(known, checks=_stopped_by_order(known, now)))
+    elif _waits_for_its_start(known):
+        world = world.with_host(host, replace(known, checks=_without(known, _REPLICATION, now)))
     world = table.enter(world, host, State.ONLINE, ByCommand("set_online"), now)
     entered = world.hosts[host]
     calm = replace(entered, flaps=None, replication=replace(entered.replication, skipped_at=""))
@@ -102,10 +104,23 @@ def _online(world: World, now: float, host: str) -> Result:
 
 def _stopped_by_order(host: HostWorld, now: float) -> Mapping[str, CheckStatus]:
     """Return the checks of a host that leaves ADMIN_OFFLINE: what failed in it was stopped by order."""
-    return {
-        name: trap.excused(check, now) if name in _REPLICATION and check.changed >= host.since else check
-        for name, check in host.checks.items()
-    }
+    since = {name for name, check in host.checks.items() if check.changed >= host.since}
+    return _without(host, _REPLICATION & since, now)
+
+
+def _waits_for_its_start(host: HostWorld) -> bool:
+    """Tell whether its threads have met no error, and its agent starts them once it is told that the host is in use.
+
+    That of a host whose server starts none by itself, as with skip_slave_start, does not run before.
+    """
+    finding = host.checks["rep_threads"].finding
+    ended_by_errors = any(error for _, error in finding.fields.get("stopped", ()))
+    return finding.code == "threads_stopped" and not ended_by_errors and not host.agent.about.classic
+
+
+def _without(host: HostWorld, names: frozenset[str], now: float) -> Mapping[str, CheckStatus]:
+    """Return the host's checks, without the failures of those that are named."""
+    return {name: trap.excused(check, now) if name in names else check for name, check in host.checks.items()}
 
 
 def set_offline(world: World, now: float, host: str) -> Asking[Result]:
