@@ -54,8 +54,8 @@ fuzz: install
 
 # Tests with servers mostly wait for these and for time-outs, so two go on side by side.
 # Both parts run, whatever the first one says. The longest files of scenarios come first.
-# The tests of a copy that comes by ssh start the sshd of openssh-server, those of proxies HAProxy; those of snapshots have
-# a file system of ext4 and one of btrfs; those of the page look at it in Chromium.
+# The tests of a copy that comes by ssh start the sshd of openssh-server, those of proxies HAProxy and keepalived; those of
+# snapshots have a file system of ext4 and one of btrfs; those of the page look at it in Chromium.
 test: lint
 	setup/packages openssh-server haproxy e2fsprogs btrfs-progs chromium keepalived
 	@failed=0; \
@@ -66,7 +66,7 @@ test: lint
 
 # What docs/web.md shows, from a real cluster.
 pictures: install
-	setup/packages chromium keepalived
+	setup/packages chromium
 	mkdir -p docs/images
 	MMM_PICTURES=$(CURDIR)/docs/images $(BIN)/pytest tests/sandbox/test_web.py
 
