@@ -352,7 +352,7 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
     # Where the monitor was passive for longer than the trap, the host is that before its agent hears that it is in use.
     waits = source.asleep and (past.unused or past.fresh) and wanted.state == REPLICATION_FAIL
     writer = any(vip.role == known.writer for vip in wanted.vips)
-    comes = waits or (idle and wanted.state == ONLINE and not writer)
+    comes = not writer and (waits or (idle and wanted.state == ONLINE))
     if not source.running and (past.offline or comes):
         return [(StartReplication(),)]
     names = [name for name, place in known.sources.items() if place == (source.ip, source.port)][:1]
