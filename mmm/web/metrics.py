@@ -212,17 +212,24 @@ def _of_figures(hosts: Iterable[Values]) -> Iterator[Metric]:
     missing = GaugeMetricFamily(
         "mmm_missing_transactions", "What a host has not applied of what the writer had.", labels=["host"]
     )
+    ahead = GaugeMetricFamily(
+        "mmm_extra_transactions", "What a host has and the active master has not.", labels=["host"]
+    )
     took = GaugeMetricFamily(
         "mmm_check_duration_seconds", "How long the newest run of a check took.", labels=["host", "check"]
     )
     for host in hosts:
-        for figure, value in ((lag, host["lag"]), (missing, host.get("missing"))):
+        for figure, value in (
+            (lag, host["lag"]),
+            (missing, host.get("missing")),
+            (ahead, host.get("ahead")),
+        ):
             if value is not None:
                 figure.add_metric([host["name"]], value)
         for check, found in host["checks"].items():
             if (seconds := found.get("took")) is not None:
                 took.add_metric([host["name"], check], seconds)
-    yield from (lag, missing, took)
+    yield from (lag, missing, ahead, took)
 
 
 def _of_roles(roles: Iterable[Values]) -> Iterator[Metric]:

@@ -73,6 +73,7 @@ async def test_a_browser_sees_a_failover_a_host_apart_and_that_the_monitor_is_aw
             "document.querySelector('details[data-host=db2]')?.innerText.includes('AWAITING_RECOVERY')"
         )
         await tab.click("details[data-host=db2] > summary")
+        await tab.shows("3 transactions ahead")
         await tab.shows("set_online is refused now: ")
         await pictured(tab, "diverged")
         await tab.dark()

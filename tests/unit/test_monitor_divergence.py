@@ -10,7 +10,7 @@ from mmm.gtid.place import Hidden, LogPlace, Tail, Unread, Written
 from mmm.gtid.transactions import Executed, Transactions
 from mmm.monitor.act import status_file
 from mmm.monitor.apply.apply import apply
-from mmm.monitor.assess.divergence import LOOKS, awaited
+from mmm.monitor.assess.divergence import LOOKS, ahead, awaited
 from mmm.monitor.decide.reconcile import wanted
 from mmm.monitor.decide.startup import Found, start
 from mmm.monitor.decide.turn import turn
@@ -91,6 +91,7 @@ def test_a_returning_master_with_more_than_the_new_one_had_waits_and_is_named() 
     known = read(waiting, "db1", mariadb("0-1-103"), "1", NOW + 22)
     said = "3 transactions (0-1-101 to 0-1-103)"
     assert any(said in line for _, line in between(waiting, known))
+    assert (ahead(waiting, "db1"), ahead(known, "db1"), ahead(known, "db2")) == (0, 3, 0)
     assert state(judge(known, NOW + 999)[0]) is AWAITING
     assert f"# Warning: host db1 has {said} that db2 lacked" in show(known)
     assert said in explain(known, "db1", NOW + 30, CLOCK)

@@ -196,6 +196,7 @@ async def test_metrics_say_the_figures_that_are_known_and_no_others(monitor: Mon
         return {tuple(labels): value for (each, *labels), value in found.items() if each == name}
 
     assert values("mmm_missing_transactions") == {("db2",): 12}
+    assert values("mmm_extra_transactions") == {("db1",): 0, ("db2",): 0, ("db3",): 0}
     assert values("mmm_writer_lease_left_seconds") == {("db1",): 7.5}
     assert values("mmm_writer_lease_endless") == {("db1",): 0, ("db3",): 1}
     assert values("mmm_check_duration_seconds") == {("ping", "db1"): 0.002, ("mysql", "db2"): 1.5}

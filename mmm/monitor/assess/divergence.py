@@ -4,6 +4,7 @@ keeps_away  tells whether the active master is detached from a lost one until th
 note      keeps what the active master had when a host was lost: later it may have fetched what that host has
 unshared  what a returning host has and the active master had not: by GTID, else by the active master's place in its
           binary log
+ahead     how many these are
 to_look_through  from where on that log is to be looked through for it
 """
 
@@ -99,6 +100,12 @@ def unshared(world: World, name: str) -> Surplus | Written | None:
             world.hosts[opposite(world) or name].progress.transactions,
         )
     return tail.not_of(reference.server_id)
+
+
+def ahead(world: World, name: str) -> int:
+    """Return how many transactions a host has that the active master has not, as far as that is known."""
+    more = unshared(world, name)
+    return 0 if more is None else more.count
 
 
 def to_look_through(world: World, name: str, now: float) -> LogPlace | None:

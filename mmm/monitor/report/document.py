@@ -9,6 +9,7 @@ from mmm import __version__
 from mmm.config.effective import fingerprint
 from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER, NEVER
+from mmm.monitor.assess.divergence import ahead
 from mmm.monitor.assess.missing import missing
 from mmm.monitor.decide import unheld
 from mmm.monitor.decide.reconcile import holders
@@ -70,6 +71,7 @@ def _host(
         "roles": [_vip(vip) for vip in sorted(vips, key=str)],
         "lag": _lag(host.checks["rep_backlog"]),
         "missing": missing(world, name),
+        "ahead": ahead(world, name),
         "lease": _lease(host.agent.given.until, now),
         "checks": {
             check: {**_check(status, clock), "took": clock.took(name, check)}

@@ -75,14 +75,18 @@ function why(host) {
     return lines.map((line) => element("li", line));
 }
 
+function transactions(number) {
+    return `${number} ${number === 1 ? "transaction" : "transactions"}`;
+}
+
 function replication(host) {
     if (!host.follows) return [];
     const behind = host.lag ? element("span", `, ${span(host.lag)} behind`, "poor-text") : "";
-    const noun = host.missing === 1 ? "transaction" : "transactions";
-    const missing = host.missing ? element("span", `, ${host.missing} ${noun} missing`, "poor-text") : "";
+    const missing = host.missing ? element("span", `, ${transactions(host.missing)} missing`, "poor-text") : "";
+    const ahead = host.ahead ? element("span", `, ${transactions(host.ahead)} ahead`, "poor-text") : "";
     const words = host.suspended.includes(host.follows) ? "does not replicate for now from"
         : host.state === "ONLINE" || host.state === "REPLICATION_DELAY" ? "replicates from" : "is to replicate from";
-    return [element("span", [`${words} ${host.follows}`, behind, missing], "from")];
+    return [element("span", [`${words} ${host.follows}`, behind, missing, ahead], "from")];
 }
 
 function hostBox(host, open) {
