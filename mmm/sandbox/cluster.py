@@ -27,7 +27,8 @@ from mmm.wire.lines import WireError
 Say = Callable[[str], None]
 UP_LIMIT = 60.0
 _SERVER_LIMIT = 60.0
-_GLANCE = 0.5
+_GLANCE = 1.5
+_ANSWER_LIMIT = 15.0
 _NAP = 0.02
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}")
 
@@ -138,7 +139,7 @@ class Sandbox:
         machine = self.machine(on) if on else self.monitor
         return machine.run([build.program("mmm_control"), *args], limit=limit, check=False)
 
-    def ask(self, command: str, limit: float = 2.0) -> str:
+    def ask(self, command: str, limit: float = _ANSWER_LIMIT) -> str:
         """Return the monitor's answer to a control command, of several that of the one which leads; raises OSError."""
         return self.ask_monitor(self.leader() or self.layout.monitor, command, limit)
 
@@ -157,7 +158,7 @@ class Sandbox:
                     since[told["since"]] = name
         return since[max(since)] if since else None
 
-    def ask_monitor(self, name: str, command: str, limit: float = 2.0) -> str:
+    def ask_monitor(self, name: str, command: str, limit: float = _ANSWER_LIMIT) -> str:
         """Return the answer of the monitor on that machine; see `ask`."""
         monitor = self.layout.cluster.monitor
         if self.layout.cluster.socket.type == "ssl" or monitor is None:
@@ -183,7 +184,7 @@ class Sandbox:
         """Return the state of every host; empty when the monitor does not answer."""
         return {name: shown.state for name, shown in self.show().items()}
 
-    def sql(self, host: str, statement: str, *, limit: float = 5.0) -> list[sql.Row]:
+    def sql(self, host: str, statement: str, *, limit: float = sql.LIMIT) -> list[sql.Row]:
         """Run a statement on a host's server as root and return the rows; raises SqlError."""
         return sql.query(self.machine(host), statement, limit=limit)
 

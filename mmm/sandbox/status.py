@@ -8,6 +8,7 @@ from mmm.sandbox.machines.processes import Process
 from mmm.sandbox.trouble.faults import daemon_processes, server_process
 from mmm.sandbox.witness.health import HostFacts, Replica, host_facts, problems
 
+_LIMIT = 2.0
 _HEAD = ("host", "address", "cable", "server", "agent", "writes", "VIPs", "replication")
 
 
@@ -31,8 +32,8 @@ def status(sandbox: Sandbox) -> str:
     lines += ["", *(f"witness {name} ({plugs[name].ip}): agent {found}" for name, found in agents.items())]
     lines += [*(f"monitor on {name} ({listens[name]}): {found}" for name, found in monitors.items())]
     try:
-        lines.append(sandbox.ask("mode").strip())
-        lines.append(sandbox.ask("show").rstrip("\n"))
+        lines.append(sandbox.ask("mode", _LIMIT).strip())
+        lines.append(sandbox.ask("show", _LIMIT).rstrip("\n"))
     except (OSError, SandboxError) as error:
         lines.append(f"  does not answer: {error}")
     stopped = [f"the agent of {name} is {seen}" for name, seen in agents.items() if seen != "running"]
@@ -44,7 +45,7 @@ def status(sandbox: Sandbox) -> str:
 
 
 def _row(sandbox: Sandbox, name: str, cut: frozenset[str]) -> tuple[str, ...]:
-    facts = host_facts(sandbox, name, limit=1.0)
+    facts = host_facts(sandbox, name, limit=_LIMIT)
     server = server_process(sandbox, name)
     plug = sandbox.layout.plugs[name]
     return (

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _TIME_NAMESPACES = Path("/proc/self/ns/time").exists()
-_BOOT_LIMIT = 10.0
+_BOOT_LIMIT = 30.0
 LAID_OVER = ("/usr/local/bin", "/usr/sbin")
 """Where a machine has programs and servers that the real one has not."""
 

@@ -13,12 +13,14 @@ from mmm.sandbox.machines.machine import Machine
 SOCKET = "/run/mysqld/mysqld.sock"
 _PATH_LIMIT = 100
 _CONNECT_LIMIT = 2
+LIMIT = 20.0
+"""Seconds for a statement: where the machine is busy a commit may take some."""
 SqlError = pymysql.err.MySQLError
 Row = dict[str, Any]
 
 
 @contextlib.contextmanager
-def session(machine: Machine, limit: float = 5.0) -> Iterator["Connection[Any]"]:
+def session(machine: Machine, limit: float = LIMIT) -> Iterator["Connection[Any]"]:
     """Give a connection as root, statements limited to `limit` seconds; raises SqlError, SandboxError."""
     connection = pymysql.connect(
         unix_socket=_socket_path(machine), user="root", autocommit=True, connect_timeout=_CONNECT_LIMIT,
@@ -32,14 +34,16 @@ def session(machine: Machine, limit: float = 5.0) -> Iterator["Connection[Any]"]
             connection.close()
 
 
-def query(machine: Machine, statement: str, args: Sequence[object] = (), *, limit: float = 5.0) -> list[Row]:
+def query(
+    machine: Machine, statement: str, args: Sequence[object] = (), *, limit: float = LIMIT
+) -> list[Row]:
     """Run one statement as root and return its rows; raises SqlError."""
     with session(machine, limit) as connection, connection.cursor() as cursor:
         cursor.execute(statement, args or None)
         return list(cursor.fetchall())
 
 
-def execute(machine: Machine, statements: Sequence[str], *, limit: float = 10.0) -> None:
+def execute(machine: Machine, statements: Sequence[str], *, limit: float = LIMIT) -> None:
     """Run statements as root in one session; raises SqlError."""
     with session(machine, limit) as connection, connection.cursor() as cursor:
         for statement in statements:

@@ -9,6 +9,8 @@ from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.addresses import bound_addresses
 from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
 
+_GLANCE = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Replica:
@@ -39,12 +41,12 @@ class HostFacts:
     error: str = ""
 
 
-def look(sandbox: Sandbox) -> dict[str, HostFacts]:
-    """Return what every host looks like now."""
-    return {name: host_facts(sandbox, name) for name in sandbox.hosts}
+def look(sandbox: Sandbox, limit: float = sql.LIMIT) -> dict[str, HostFacts]:
+    """Return what every host looks like now; see `host_facts`."""
+    return {name: host_facts(sandbox, name, limit) for name in sandbox.hosts}
 
 
-def host_facts(sandbox: Sandbox, name: str, limit: float = 2.0) -> HostFacts:
+def host_facts(sandbox: Sandbox, name: str, limit: float = sql.LIMIT) -> HostFacts:
     """Return what a host looks like now; a server that does not answer within `limit` seconds is an error in it."""
     machine = sandbox.machine(name)
     try:
@@ -68,7 +70,7 @@ def problems(sandbox: Sandbox) -> list[str]:
     Exactly one host has the writer's VIP and takes writes, every other VIP is on exactly one host, every
     replica runs, and slaves replicate from the writer.
     """
-    facts = look(sandbox)
+    facts = look(sandbox, _GLANCE)
     layout = sandbox.layout
     found = [f"{host.name}: {host.error}" for host in facts.values() if host.error]
     for vip in layout.cluster.vips:

@@ -29,7 +29,7 @@ from mmm.sandbox.witness.probe_client import Plan
 
 Event = Mapping[str, Any]
 _START_LIMIT = 20.0
-_STOP_LIMIT = 10.0
+_STOP_LIMIT = 30.0
 _NAP = 0.01
 _HERE = "127.0.0.1"
 
@@ -188,6 +188,16 @@ class Probe:
         self.sandbox.wait_until(lambda: len(self._writes()) >= number, limit, what)
         return self._writes()[number - 1]
 
+    def wait_move(self, limit: float, number: int = 1) -> Outage:
+        """Wait until the `number`th outage is over after which another host takes writes, and return it.
+
+        A host that has answered late, and goes on, does not count. Raises NotInTimeError.
+        """
+        so_far = "; ".join(map(str, self.outages)) or "none"
+        what = f"writes have gone to another host {number} times (outages so far: {so_far})"
+        self.sandbox.wait_until(lambda: len(self._moves()) >= number, limit, what)
+        return self._moves()[number - 1]
+
     def stop(self, catch_up: float = 10.0) -> Report:
         """Stop and return the report; replicas get `catch_up` seconds to have all rows. Raises SandboxError."""
         seconds = time.monotonic() - self._began
@@ -208,6 +218,9 @@ class Probe:
 
     def _writes(self) -> Sequence[Outage]:
         return [outage for outage in self.outages if outage.kind == "write"]
+
+    def _moves(self) -> Sequence[Outage]:
+        return [outage for outage in self._writes() if outage.before != outage.after]
 
     def _listen(self, child: "subprocess.Popen[str]") -> None:
         for line in child.stdout or ():
