@@ -27,6 +27,9 @@ from mmm.mysql.session.text_protocol import not_understood
 from tests.servers import Server
 
 LIMIT = 0.3
+"""Seconds for what does not come."""
+LONG = 30.0
+"""Seconds for what comes."""
 
 
 @contextmanager
@@ -68,7 +71,7 @@ def wait_for_the_client_to_leave(client: socket.socket) -> None:
 def test_a_password_beyond_ascii_is_the_one_that_was_set(server: Server) -> None:
     server.run("CREATE USER umlaut@'%' IDENTIFIED BY 'pässwörd€'")
     try:
-        with connect(server.address("umlaut", "pässwörd€"), 5.0) as connection:
+        with connect(server.address("umlaut", "pässwörd€"), LONG) as connection:
             assert connection.query("SELECT 1 AS one") == [{"one": "1"}]
     finally:
         server.run("DROP USER umlaut@'%'")
@@ -82,7 +85,7 @@ def test_the_password_is_in_no_text_of_the_address() -> None:
 def test_nothing_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
-    error = failure(Address("127.0.0.1", port, "mmm"))
+    error = failure(Address("127.0.0.1", port, "mmm"), LONG)
     assert error.kind is ErrorKind.REFUSED
     assert not error.server_alive
     assert f"127.0.0.1:{port}" in error.text
@@ -108,7 +111,7 @@ def test_a_server_that_drips_bytes_times_out_in_all() -> None:
 
 def test_a_server_that_hangs_up_is_unreachable() -> None:
     with listener(socket.socket.close) as address:
-        error = failure(address)
+        error = failure(address, LONG)
     assert error.kind is ErrorKind.UNREACHABLE
     assert not error.server_alive
 
@@ -121,7 +124,7 @@ def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
             client.sendall(b"\xff\xff\xff\x00" + b"x" * 0xFFFFFF)
 
     with listener(flood) as address:
-        error = failure(address, 30.0)
+        error = failure(address, LONG)
     assert error.kind is ErrorKind.UNREACHABLE
     assert "longer than" in error.text
 
@@ -132,7 +135,7 @@ def test_whatever_answers_the_error_is_ours(answer: bytes) -> None:
         client.sendall(answer)
 
     with listener(talk) as address:
-        assert failure(address, 5.0).text
+        assert failure(address, LONG).text
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def test_any_error_packet_proves_the_server_alive(number: int, kind: ErrorKind) 
         wait_for_the_client_to_leave(client)
 
     with listener(turn_away) as address:
-        error = failure(address, 5.0)
+        error = failure(address, LONG)
     assert (error.kind, error.number, error.server_alive) == (kind, number, True)
     cut = 6 if pymysql.VERSION < (1, 1) else 0  # it takes six letters for an SQLSTATE
     assert text[cut:] in error.text
@@ -192,7 +195,7 @@ def test_the_session_gives_up_locks_in_time(server: Server) -> None:
 
 @pytest.mark.mysql
 def test_a_wrong_password_is_denied_and_proves_the_server_alive(server: Server) -> None:
-    error = failure(server.address("nobody", "wrong"), 5.0)
+    error = failure(server.address("nobody", "wrong"), LONG)
     assert (error.kind, error.number, error.server_alive) == (ErrorKind.DENIED, 1045, True)
     assert "check user and password" in error.text
     assert "wrong" not in error.text

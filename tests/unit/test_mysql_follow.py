@@ -224,11 +224,11 @@ def test_a_wait_for_what_is_not_applied_ends_in_time_which_the_classics_does_not
     with held_up(trio.slave, "notes"):
         trio.one.run("INSERT INTO shop.notes VALUES ('held up')")
         wait_until_received(trio.slave, trio.one)
-        with trio.one.connect() as one, trio.slave.connect(timeout=1.0) as slave:
+        with trio.one.connect() as one, trio.slave.connect() as slave:
             end = binlog_position(one)
             assert wait_for_source(slave, end, 0.5) is Caught.NOT_IN_TIME
             with pytest.raises(MysqlError) as ended:
-                slave.query(classic, (end.place.file, end.place.position))
+                slave.query(classic, (end.place.file, end.place.position), timeout=1.0)
     assert ended.value.kind is ErrorKind.TIMED_OUT
     catch_up(trio.slave, trio.one)
     trio.slave.run("STOP SLAVE SQL_THREAD")

@@ -581,7 +581,7 @@ def test_a_full_disk_costs_no_more_than_the_time_there_is_and_leaves_no_half_of_
             with (pair.new.directory / "data/filler").open("wb") as filler, suppress(OSError):
                 while True:
                     os.write(filler.fileno(), bytes(4096))
-        ends = time.monotonic() + 3.0
+        ends = time.monotonic() + 5.0
         done, said = salvage(pair, left=lambda: ends - time.monotonic())
         assert done.cause in {Cause.LATE, Cause.NOT_APPLIED, Cause.SERVER}, said
         assert (done.known, done.count + done.left) == (True, 2)
