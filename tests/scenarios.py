@@ -17,6 +17,10 @@ from mmm.sandbox.witness.probe_run import Probe, Report
 
 LIMIT = 40.0
 """Seconds that any awaited event may take; what is waited for usually comes within five."""
+PATIENCE = 8.0
+"""Seconds that a client waits for an answer where none has to be missing: on a busy machine one may come late."""
+LONG_LEASE = 10
+"""Seconds, where nobody waits for the end of a lease: no daemon that is started on a busy machine takes as long."""
 LONG_UP = 20.0
 ALL_ONLINE = {"db1": "ONLINE", "db2": "ONLINE", "db3": "ONLINE"}
 

@@ -12,7 +12,7 @@ from mmm.sandbox.machines.conf import NET, Conf
 from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.up import down, up
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, Log, Patient
+from tests.scenarios import LIMIT, LONG_LEASE, Log, Patient
 from tests.second_try import second_try
 
 HERE = Path(__file__).parent
@@ -74,10 +74,12 @@ def _status_fits() -> Iterator[None]:
 def shared() -> Iterator[Kept]:
     """Give two masters and a slave; every check has period, trap and time-out of 1 s, no failure waits for another.
 
-    Flapping and failover_block are off; all machines may connect to the daemons, the client's too.
+    Flapping and failover_block are off, and every host is taken to settle yet when its replication stops: for how long
+    its peer has been ONLINE depends on what ran before. All machines may connect to the daemons, the client's too.
     """
-    top = {"allow_from": f"{NET}0/24"}
-    with kept("test", Conf(top=top, monitor={"flap_count": 0, "failover_block": 0})) as cluster:
+    top = {"allow_from": f"{NET}0/24", "vip_lease": 4}
+    monitor = {"flap_count": 0, "failover_block": 0, "peer_grace": 3600}
+    with kept("test", Conf(top=top, monitor=monitor)) as cluster:
         yield cluster
 
 
@@ -88,6 +90,7 @@ def sandbox(shared: Kept) -> Sandbox:
 
 
 PATIENT = Conf(
+    top={"vip_lease": LONG_LEASE},
     monitor={"flap_count": 0, "failover_block": 0, "peer_grace": 3},
     checks={"rep_backlog": {"max_backlog": 2}, "rep_threads": {"connect_grace": 2}},
 )
