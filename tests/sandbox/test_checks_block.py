@@ -52,7 +52,7 @@ def test_a_writer_that_is_cut_off_after_a_failover_is_waited_for_until_the_admin
         assert sandbox.holders(sandbox.layout.writer_ip) in (("db2",), ())  # until its lease is over
         answer = sandbox.ask("set_online db1")
         assert answer.startswith("OK: 'db1' is already ONLINE. Failover is not blocked any more.")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         assert outage.after == "db1"
         heal(sandbox)
         wait_back(sandbox, log, "db2")
@@ -65,7 +65,7 @@ def test_a_writer_whose_agent_lets_go_is_not_waited_for(failed_over: Sandbox) ->
     sandbox, log = failed_over, Log(failed_over)
     with Probe(sandbox) as probe:
         inject(sandbox, "kill-mysqld", "db2")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         assert (outage.before, outage.after) == ("db2", "db1")
         heal(sandbox)
         wait_back(sandbox, log, "db2")

@@ -54,7 +54,7 @@ def test_a_server_that_dies_on_a_host_that_does_not_answer_ping_is_taken_over_fr
     log = Log(filtered)
     with Probe(filtered) as probe:
         inject(filtered, "kill-mysqld", "db1")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db2")
         log.wait("INFO db1: told HARD_OFFLINE, no roles: OK")
         heal(filtered)
@@ -71,7 +71,7 @@ def test_a_host_that_dies_after_its_ping_was_lost_is_killed_once_its_agent_does_
     log = Log(filtered)
     with Probe(filtered) as probe:
         inject(filtered, "cut", "db1")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db2")
         log.wait("FATAL db1: could not be killed")
         heal(filtered)

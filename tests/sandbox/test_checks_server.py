@@ -15,7 +15,7 @@ from mmm.sandbox.machines.data import CLIENT_PASSWORD, CLIENT_USER
 from mmm.sandbox.machines.servers import CNF
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.scenarios import ALL_ONLINE, LIMIT, Log, check_line
+from tests.scenarios import ALL_ONLINE, LIMIT, PATIENCE, Log, check_line
 
 pytestmark = pytest.mark.sandbox
 
@@ -74,7 +74,7 @@ def other_password(sandbox: Sandbox, host: str) -> Iterator[None]:
 def test_a_changed_password_of_the_monitor_moves_nothing_and_says_what_to_fix(sandbox: Sandbox) -> None:
     log, machine = Log(sandbox), sandbox.machine("db1")
     denied = r"Access denied.*\(1045\); check user and password in the conf"
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         with other_password(sandbox, "db1"):
             with sql.session(machine) as inside:
                 end_sessions(sandbox, "db1", inside)
@@ -122,7 +122,7 @@ def hold(sandbox: Sandbox, ip: str, port: int) -> Iterator[Session]:
     connection = pymysql.connections.Connection(
         host=ip, port=port, user=CLIENT_USER, password=CLIENT_PASSWORD, defer_connect=True
     )
-    connection.connect(sandbox.client.connect((ip, port), 2.0))
+    connection.connect(sandbox.client.connect((ip, port), LIMIT))
     try:
         yield connection
     finally:
@@ -177,7 +177,7 @@ def test_a_server_that_blocks_the_monitors_host_keeps_its_roles(counting_errors:
 
     def blocked() -> bool:
         """Break a connection from the monitor's machine before its handshake, and ask whether that was enough."""
-        with sandbox.monitor.connect((host.ip, host.mysql_port), 2.0) as connection:
+        with sandbox.monitor.connect((host.ip, host.mysql_port), LIMIT) as connection:
             greeting = connection.recv(200)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         return b"is blocked because of many connection errors" in greeting

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,9 @@ from mmm.sandbox.machines.build import DAEMONS, program
 from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.witness.health import host_facts, look, settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.clusters import LIMIT, bound, log, pids, request
+from tests.clusters import LIMIT, Kept, bound, log, pids, request
+from tests.scenarios import PATIENCE
+from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
 
@@ -116,7 +117,7 @@ def test_a_conf_with_errors_stops_neither_a_running_daemon_nor_starts_one(
 def test_the_angel_restarts_a_killed_monitor_and_clients_notice_nothing(sandbox: Sandbox) -> None:
     before = pids(sandbox, "monitor", "mmm_mond")
     monitor = log(sandbox, "monitor", "mmm_mond")
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         os.kill(before[1], signal.SIGKILL)
         wait_new_worker(sandbox, "monitor", "mmm_mond", before)
         sandbox.wait_states(LIMIT, db1="ONLINE", db2="ONLINE", db3="ONLINE")
@@ -125,16 +126,18 @@ def test_the_angel_restarts_a_killed_monitor_and_clients_notice_nothing(sandbox:
     assert monitor.wait("ERROR worker was killed by SIGKILL; starting it again at once") == 1
 
 
-def test_the_angel_restarts_a_killed_agent_that_finds_what_it_had(sandbox: Sandbox) -> None:
+def test_the_angel_restarts_a_killed_agent_that_finds_what_it_had(calm: Kept) -> None:
+    sandbox = calm.healthy()
     before = pids(sandbox, "db1", "mmm_agentd")
     agent = log(sandbox, "db1", "mmm_agentd")
-    with Probe(sandbox) as probe:
+    with Addresses(sandbox) as addresses, Probe(sandbox, limit=PATIENCE) as probe:
         os.kill(before[1], signal.SIGKILL)
         wait_new_worker(sandbox, "db1", "mmm_agentd", before)
         sandbox.wait_until(
             lambda: agent.count("status: db1: UNKNOWN"), LIMIT, "the monitor has told it again"
         )
         probe.wait_writes(LIMIT)
+    assert addresses.moved == []
     assert probe.report.outages == ()
     assert agent.wait(r"INFO start: db1 has .*writer\(10\.77\.0\.80\).* bound on eth0, writable") == 1
     assert sandbox.writer() == "db1"
@@ -198,7 +201,7 @@ def test_stopping_agents_leaves_vips_and_read_only_as_they_are(
 
 def test_stopping_the_monitor_leaves_vips_and_read_only_as_they_are(sandbox: Sandbox) -> None:
     monitor = log(sandbox, "monitor", "mmm_mond")
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         os.kill(pids(sandbox, "monitor", "mmm_mond")[0], signal.SIGTERM)
         sandbox.wait_until(lambda: not pids(sandbox, "monitor", "mmm_mond"), LIMIT, "the monitor has ended")
         probe.wait_writes(LIMIT)
@@ -321,16 +324,12 @@ def test_a_dead_agent_is_said_and_its_host_gets_nothing_new(sandbox: Sandbox) ->
     inject(sandbox, "kill-agent", "db2", angel=True)
     had = bound(sandbox, "db2")
     assert sandbox.control("set_offline", "db3").returncode == 0
+    others = set(sandbox.layout.reader_ips) - had  # the kernel takes those of db2 when nobody renews them
     sandbox.wait_until(
-        lambda: all(len(sandbox.holders(ip)) == 1 for ip in sandbox.layout.reader_ips),
-        LIMIT,
-        "VIPs are elsewhere",
+        lambda: all(len(sandbox.holders(ip)) == 1 for ip in others), LIMIT, "VIPs are elsewhere"
     )
-    assert bound(sandbox, "db2") == had
+    assert bound(sandbox, "db2") <= had
     assert (sandbox.states()["db2"], host_facts(sandbox, "db2").writable) == ("ONLINE", False)
     sandbox.start_daemon("db2", "mmm_agentd")
-    began = time.monotonic()
-    sandbox.wait_until(
-        lambda: "Warning" not in sandbox.ask("show"), LIMIT, f"it is reached again, since {began}"
-    )
+    sandbox.wait_until(lambda: "Warning" not in sandbox.ask("show"), LIMIT, "it is reached again")
     assert "ONLINE" in request(sandbox, "db2", "GET_AGENT_STATUS|1|db2")

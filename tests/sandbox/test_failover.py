@@ -14,6 +14,7 @@ from tests.scenarios import (
     ALL_ONLINE,
     LIMIT,
     MORE_THAN_THE_NEXT,
+    PATIENCE,
     SHORT_OUTAGE,
     Log,
     has_readers,
@@ -33,7 +34,7 @@ def test_the_peer_takes_over_when_the_writers_server_fails(sandbox: Sandbox, fau
     log, vip = Log(sandbox), sandbox.layout.writer_ip
     with Addresses(sandbox) as addresses, Probe(sandbox) as probe:
         inject(sandbox, fault, "db1")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         probe.wait_writes(LIMIT)
         sandbox.wait_states(LIMIT, db1="HARD_OFFLINE", db2="ONLINE")
         assert sandbox.holders(vip) == ("db2",)
@@ -73,7 +74,7 @@ def test_the_peer_takes_over_when_the_writer_is_cut_off(sandbox: Sandbox) -> Non
     log = Log(sandbox)
     with Probe(sandbox) as probe:
         inject(sandbox, "cut", "db1")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         probe.wait_writes(LIMIT)
         wait_failed(log, "db1", "ping", "mysql")
         states = sandbox.states()
@@ -116,7 +117,7 @@ def test_readers_move_and_writes_are_not_disturbed_when_another_host_fails(
         holders = reader_holders(sandbox).values()
         return all(len(others & set(each)) == 1 for each in holders)
 
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         inject(sandbox, fault, host)
         sandbox.wait_states(LIMIT, **{host: "HARD_OFFLINE"})
         sandbox.wait_until(moved, LIMIT, f"every reader VIP is on another host than {host}")
@@ -136,7 +137,7 @@ def test_ten_planned_moves_under_load_lose_nothing(sandbox: Sandbox) -> None:
     targets = ["db2", "db1"] * 5
     vip = sandbox.layout.writer_ip
     log = Log(sandbox)
-    with Addresses(sandbox) as addresses, Probe(sandbox) as probe:
+    with Addresses(sandbox) as addresses, Probe(sandbox, limit=PATIENCE) as probe:
         for target in targets:
             answer = sandbox.ask(f"move_role writer {target}", limit=LIMIT)
             assert answer.startswith(

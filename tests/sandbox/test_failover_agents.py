@@ -6,7 +6,8 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.trouble.faults import daemon_processes, heal, inject, server_process
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.scenarios import LIMIT, MORE_THAN_THE_NEXT, Log, wait_back, was_away
+from tests.clusters import Kept
+from tests.scenarios import LIMIT, MORE_THAN_THE_NEXT, PATIENCE, Log, wait_back, was_away
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
@@ -24,11 +25,12 @@ def agent_says(sandbox: Sandbox, host: str, command: str) -> str:
         return ""
 
 
-def test_a_killed_agent_comes_back_and_the_roles_stay(sandbox: Sandbox) -> None:
+def test_a_killed_agent_comes_back_and_the_roles_stay(calm: Kept) -> None:
+    sandbox = calm.healthy()
     _, worker = daemon_processes(sandbox, "db1", "mmm_agentd")
     log, agent_log = Log(sandbox), Log(sandbox, "db1", "mmm_agentd")
     reader = next(ip for role, ip in sandbox.show()["db1"].roles if role == "reader")
-    with Addresses(sandbox) as addresses, Probe(sandbox) as probe:
+    with Addresses(sandbox) as addresses, Probe(sandbox, limit=PATIENCE) as probe:
         inject(sandbox, "kill-agent", "db1")
         agent_log.wait("start: db1 has")
         agent_log.wait("status: db1: UNKNOWN")
@@ -73,7 +75,7 @@ def test_a_frozen_agent_does_not_hold_up_the_failover_of_another_host(sandbox: S
     with Probe(sandbox, readers=False) as probe:
         inject(sandbox, "freeze-agent", "db3")
         inject(sandbox, "kill-mysqld", "db1")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db2")
         heal(sandbox)
         wait_back(sandbox, log, "db1")

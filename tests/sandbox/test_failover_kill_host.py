@@ -94,11 +94,11 @@ def test_a_dead_host_is_killed_before_its_roles_go_elsewhere(kill_host: KillHost
         inject(sandbox, "cut", "db1")
         assert kill_host.wait() == ["db1 0"]
         told = traffic.calls.count(db2)
-        sandbox.wait_until(lambda: traffic.calls.count(db2) >= told + 2, LIMIT, "two more orders to db2")
-        assert sandbox.holders(vip) == ("db1",)
+        sandbox.wait_until(lambda: traffic.calls.count(db2) > told, LIMIT, "another order to db2")
+        assert "db2" not in sandbox.holders(vip)
         sandbox.power_off("db1")
         kill_host.end(0)
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db2")
         assert log.wait("db1: killed by kill_host").split()[2] == "WARN"
         probe.wait_writes(LIMIT)
@@ -154,7 +154,7 @@ def test_hosts_whose_checks_hang_do_not_delay_the_failover_of_another(kill_host:
             inject(sandbox, "freeze-mysqld", host)
         sandbox.wait_until(hang, LIMIT, "every check of db3 and db4 hangs")
         inject(sandbox, "kill-mysqld", "db1")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db2")
         # The checks that hung have not even come back yet.
         assert hang()

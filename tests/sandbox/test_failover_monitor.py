@@ -8,7 +8,8 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.scenarios import LIMIT, Log
+from tests.clusters import Kept
+from tests.scenarios import LIMIT, PATIENCE, Log
 from tests.status import changes, status
 from tests.taps import Addresses
 
@@ -46,7 +47,7 @@ def failover(sandbox: Sandbox, moment: str, *, angel: bool) -> None:
         if angel:
             assert sandbox.show() == {}
             sandbox.start_daemon(sandbox.layout.monitor, "mmm_mond")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db2")
         sandbox.wait_states(LIMIT, db1="HARD_OFFLINE", db2="ONLINE")  # db3 may have got more than db2
         assert sandbox.holders(vip) == ("db2",)
@@ -63,10 +64,11 @@ def failover(sandbox: Sandbox, moment: str, *, angel: bool) -> None:
     assert [line["text"] for line in told] == [entry["text"] for entry in past]
 
 
-def test_a_monitor_that_restarts_in_peace_changes_nothing(sandbox: Sandbox) -> None:
+def test_a_monitor_that_restarts_in_peace_changes_nothing(calm: Kept) -> None:
+    sandbox = calm.healthy()
     log = Log(sandbox)
     before = sandbox.show()
-    with Addresses(sandbox) as addresses, Probe(sandbox) as probe:
+    with Addresses(sandbox) as addresses, Probe(sandbox, limit=PATIENCE) as probe:
         inject(sandbox, "kill-monitor")
         log.wait("db3: starts as ONLINE")
         sandbox.wait_until(lambda: sandbox.show() == before, LIMIT, "the same states and roles as before")

@@ -12,7 +12,7 @@ from mmm.sandbox.trouble.faults import heal, inject, undo
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import ALL_ONLINE, LIMIT, Log, wait_back, was_away, watched
+from tests.scenarios import ALL_ONLINE, LIMIT, LONG_LEASE, Log, wait_back, was_away, watched
 
 pytestmark = pytest.mark.sandbox
 
@@ -21,7 +21,8 @@ TRAP = 600
 
 def conf(server_exit: str) -> Conf:
     monitor = {"flap_count": 0, "failover_block": 0, "server_exit": server_exit}
-    return Conf(top={"allow_from": f"{NET}0/24"}, monitor=monitor, checks={"mysql": {"trap_period": TRAP}})
+    top = {"allow_from": f"{NET}0/24", "vip_lease": LONG_LEASE}
+    return Conf(top=top, monitor=monitor, checks={"mysql": {"trap_period": TRAP}})
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_the_peer_takes_over_at_once_when_the_writers_server_has_ended(certain: 
     log, pid = Log(sandbox), watched(sandbox, "db1")
     with Probe(sandbox) as probe:
         inject(sandbox, fault, "db1")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         probe.wait_writes(LIMIT)
         assert sandbox.holders(sandbox.layout.writer_ip) == ("db2",)
         heal(sandbox)

@@ -9,7 +9,7 @@ from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT
+from tests.scenarios import LIMIT, LONG_LEASE
 from tests.taps import Towards, mac_of
 
 pytestmark = pytest.mark.sandbox
@@ -22,7 +22,8 @@ UNDER_WAY = 3
 def own_cluster() -> Iterator[Kept]:
     """Give two masters with an IPv6 writer VIP, and readers of both families; its conf writes IPv6 in long form."""
     roles = {"writer": {"ips": "FD77:0:0::0080"}, "reader": {"ips": f"{OLD_READER}, fd77:0::90"}}
-    conf = Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 0}, roles=roles)
+    top = {"vip_lease": LONG_LEASE}
+    conf = Conf(slaves=0, top=top, monitor={"flap_count": 0, "failover_block": 0}, roles=roles)
     with kept("dual", conf) as cluster:
         yield cluster
 
@@ -48,7 +49,7 @@ def test_clients_of_an_ipv6_vip_follow_it_to_its_new_host(dual: Sandbox) -> None
         probe.wait_writes(LIMIT, 100)
         assert set(towards.sent) == {old}
         assert dual.ask("move_role writer db2").startswith("OK")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         probe.wait_writes(LIMIT, 100)
         assert new in dual.client.run(["ip", "-6", "neighbour", "show", WRITER]).stdout
     assert (outage.before, outage.after) == ("db1", "db2")

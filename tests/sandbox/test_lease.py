@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,20 +14,21 @@ from mmm.sandbox.trouble.paused import pause, wake
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, health, kept
-from tests.scenarios import LIMIT, Log, wait_back, writable
+from tests.scenarios import LIMIT, PATIENCE, Log, Patient, wait_back, writable
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
 
 OK = 200
+LEASE = 4
 
 
 @pytest.fixture(scope="module")
 def own_cluster() -> Iterator[Kept]:
-    """Give two masters whose leases are 3 s long."""
+    """Give two masters with leases of `LEASE` seconds."""
     conf = Conf(
         slaves=0,
-        top={"vip_lease": 3},
+        top={"vip_lease": LEASE},
         hosts={"default": {"health_port": 9991}},
         monitor={"flap_count": 0, "failover_block": 0, "split_brain_guard": 1, "agent_failover": 4},
     )
@@ -46,7 +48,7 @@ def test_a_writer_that_is_cut_off_is_none_any_more_before_another_is(leased: San
         inject(leased, "cut", "db1")
         agent_log.wait("FATAL db1: the lease of writer")
         agent_log.wait("fence: db1: read_only=1")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db2")
         assert not writable(leased, "db1")
         assert leased.holders(vip) == ("db2",)
@@ -60,7 +62,7 @@ def test_a_writer_that_is_cut_off_is_none_any_more_before_another_is(leased: San
 
 def test_without_the_monitor_the_writer_keeps_its_vip_by_promises(leased: Sandbox) -> None:
     log = Log(leased, "db1", "mmm_agentd")
-    with Addresses(leased) as addresses, Probe(leased, readers=False) as probe:
+    with Addresses(leased) as addresses, Probe(leased, readers=False, limit=PATIENCE) as probe:
         inject(leased, "kill-monitor", angel=True)
         log.wait("the lease is renewed by promises of db2")
         probe.wait_writes(LIMIT)
@@ -110,12 +112,13 @@ def test_the_angel_takes_the_role_from_a_host_whose_worker_is_stuck(leased: Sand
 def test_a_writer_that_only_the_monitor_does_not_reach_stays_the_writer(leased: Sandbox) -> None:
     log, agent_log = Log(leased), Log(leased, "db1", "mmm_agentd")
     monitor = leased.layout.plugs[leased.monitor.name].ip
-    with Addresses(leased) as addresses, Probe(leased, readers=False) as probe:
+    with Addresses(leased) as addresses, Probe(leased, readers=False, limit=PATIENCE) as probe:
         leased.machine("db1").run(["ip", "route", "add", "blackhole", f"{monitor}/32"])
         try:
             log.wait("db1: diagnosis: cut_off_from_monitor: .*its server answers db2")
             agent_log.wait("the lease is renewed by promises of db2")
-            probe.wait_writes(LIMIT, 2000)
+            Patient(leased, log, time.monotonic()).wait(LEASE)
+            probe.wait_writes(LIMIT)
             assert "# Warning: cut_off_from_monitor: only the monitor cannot reach db1" in leased.ask("show")
         finally:
             leased.machine("db1").run(["ip", "route", "del", "blackhole", f"{monitor}/32"])
@@ -147,8 +150,8 @@ def lives_for_good(sandbox: Sandbox, host: str) -> bool:
 
 def test_an_agent_that_is_stopped_in_order_leaves_the_vip_once_the_monitor_knows(leased: Sandbox) -> None:
     agent_log = Log(leased, "db1", "mmm_agentd")
-    with Probe(leased, readers=False) as probe:
-        assert not lives_for_good(leased, "db1")
+    with Probe(leased, readers=False, limit=PATIENCE) as probe:
+        leased.wait_until(lambda: not lives_for_good(leased, "db1"), LIMIT, "it has a lease that ends")
         assert leased.init("db1", "mysql-mmm-agent", "stop").returncode == 0
         assert lives_for_good(leased, "db1")
         leased.start_daemon("db1", "mmm_agentd")
@@ -163,11 +166,12 @@ def test_a_writer_whose_agent_and_angel_are_dead_goes_to_another_host(leased: Sa
     vip, log = leased.layout.writer_ip, Log(leased)
     with Addresses(leased) as addresses:
         inject(leased, "kill-agent", "db1", angel=True)
-        leased.wait_until(lambda: leased.holders(vip) == (), LIMIT, "the kernel removes the VIP")
         leased.wait_until(lambda: leased.holders(vip) == ("db2",), LIMIT, "db2 takes over")
         heal(leased)
         leased.wait_until(lambda: not writable(leased, "db1"), LIMIT, "db1 is read_only")
         settle(leased)
+    gone, *_ = addresses.of(vip)
+    assert (gone.host, gone.bound) == ("db1", False), "the kernel has removed it"
     assert addresses.together(vip) == []
     log.wait(r"writer\(.*: nobody -> db2|writer\(.*: db1 -> db2")
 

@@ -94,7 +94,7 @@ def test_a_writer_whose_agent_is_started_again_with_the_same_conf_keeps_the_role
         probe.wait_writes(LIMIT)
         heal(sandbox)
         settle(sandbox)
-    # Where it takes the agent longer to start than its lease of 2 s lasts the VIP goes, to nobody else.
+    # Where it takes the agent longer to start than its lease lasts the VIP goes, to nobody else.
     assert {moved.host for moved in addresses.moved} <= {"db1"}
     assert {outage.after for outage in probe.report.outages} <= {"db1"}
     assert probe.report.doubled == ()

@@ -67,7 +67,8 @@ def test_a_host_that_needs_longer_than_the_lease_takes_the_role(
     with slow(sandbox, "db2", tmp_path, seconds), Addresses(sandbox) as addresses:
         moved = sandbox.control("move_role", "writer", "db2", limit=LIMIT)
         assert moved.returncode == 0, moved.stdout
-        sandbox.wait_until(lambda: sandbox.holders(vip) == ("db2",), LIMIT, "db2 has the VIP")
-        assert writable(sandbox, "db2")
+        sandbox.wait_until(
+            lambda: sandbox.holders(vip) == ("db2",) and writable(sandbox, "db2"), LIMIT, "db2 has the role"
+        )
     settle(sandbox)
     assert addresses.together(vip) == []

@@ -10,7 +10,7 @@ from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, Log, come_back, lose_the_server
+from tests.scenarios import LIMIT, LONG_LEASE, Log, come_back, lose_the_server
 from tests.servers import kind
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.mysql]
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.mysql]
 
 @pytest.fixture(scope="module", params=["mariadb:11.8", "mariadb:10.5"])
 def own_cluster(request: pytest.FixtureRequest) -> Iterator[Kept]:
-    conf = Conf(monitor={"flap_count": 0, "failover_block": 0})
+    conf = Conf(top={"vip_lease": LONG_LEASE}, monitor={"flap_count": 0, "failover_block": 0})
     with kept("other", conf, server=str(kind(request.param).binary)) as cluster:
         yield cluster
 
@@ -33,7 +33,7 @@ def test_the_writer_moves_each_way_without_a_row_lost(other: Sandbox) -> None:
     with Probe(other) as probe:
         for number, target in enumerate(("db2", "db1"), 1):
             assert other.ask(f"move_role writer {target}", limit=LIMIT).startswith("OK")
-            assert probe.wait_outage(LIMIT, number).after == target
+            assert probe.wait_move(LIMIT, number).after == target
             settle(other)
     assert (probe.report.missing, probe.report.doubled) == ((), ())
     assert all(not rows.missing for rows in probe.report.hosts.values())

@@ -78,10 +78,18 @@ def reading(sandbox: Sandbox) -> set[str]:
 
 def led_to(sandbox: Sandbox, host: str) -> "Connection[pymysql.cursors.Cursor]":
     """Return a connection through the port for reads that leads to a host."""
-    found = readers(sandbox)
-    for _, connection in [each for each in found if each[0] != host]:
-        connection.close()
-    return next(connection for name, connection in found if name == host)
+    led: list[Connection[pymysql.cursors.Cursor]] = []
+
+    def found() -> bool:
+        for name, connection in readers(sandbox):
+            if name == host and not led:
+                led.append(connection)
+            else:
+                connection.close()
+        return bool(led)
+
+    sandbox.wait_until(found, LIMIT, f"a reader is led to {host}")
+    return led[0]
 
 
 def test_writes_go_on_by_the_vip_whatever_becomes_of_the_writer(proxied: Sandbox) -> None:
@@ -90,20 +98,20 @@ def test_writes_go_on_by_the_vip_whatever_becomes_of_the_writer(proxied: Sandbox
     try:
         probe.wait_writes(LIMIT)
         assert proxied.control("move_role", "writer", "db2").returncode == 0
-        moved = probe.wait_outage(LIMIT, 1)
+        moved = probe.wait_move(LIMIT, 1)
         assert (moved.before, moved.after) == ("db1", "db2")
         proxied.wait_until(
             lambda: health(proxied, "db2", "/writer")[1]["ok"], LIMIT, "db2 says that it writes"
         )
         assert health(proxied, "db1", "/writer")[1]["why"] == "not_assigned"
         inject(proxied, "kill-mysqld", "db2")
-        killed = probe.wait_outage(LIMIT, 2)
+        killed = probe.wait_move(LIMIT, 2)
         assert (killed.before, killed.after) == ("db2", "db1")
         heal(proxied)
         wait_back(proxied, log, "db2")
         settle(proxied)
         inject(proxied, "cut", "db1")  # it may be left with rows that nobody got
-        cut = probe.wait_outage(LIMIT, 3)
+        cut = probe.wait_move(LIMIT, 3)
         assert (cut.before, cut.after) == ("db1", "db2")
         probe.wait_writes(LIMIT)
     finally:

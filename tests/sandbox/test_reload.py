@@ -12,13 +12,13 @@ from mmm.sandbox.machines.conf import NET, Conf, Values, fast
 from mmm.sandbox.trouble.faults import daemon_processes
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, Log
+from tests.scenarios import LIMIT, LONG_LEASE, PATIENCE, Log
 
 pytestmark = pytest.mark.sandbox
 
 READERS = tuple(f"{NET}{place}" for place in range(90, 94))
 ALL = ("db1", "db2", "db3", "db4")
-FIRST = Conf(slaves=2, monitor={"flap_count": 0, "failover_block": 0})
+FIRST = Conf(slaves=2, top={"vip_lease": LONG_LEASE}, monitor={"flap_count": 0, "failover_block": 0})
 NEW_PASSWORDS = replace(FIRST, hosts={"default": {"agent_password": "other", "monitor_password": "other"}})
 
 
@@ -76,7 +76,7 @@ def reader_vips(sandbox: Sandbox) -> dict[str, tuple[str, ...]]:
 def test_what_may_change_is_taken_while_clients_write(own_cluster: Kept) -> None:
     sandbox = own_cluster.healthy()
     confs = Confs(sandbox)
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         probe.wait_writes(LIMIT)
         a_host_goes_and_comes(sandbox, confs)
         a_vip_goes_and_comes(sandbox, confs)
@@ -135,7 +135,11 @@ def role_hosts_and_periods_change(sandbox: Sandbox, confs: Confs) -> None:
     sandbox.wait_until(
         lambda: set(reader_vips(sandbox).values()) == slaves, LIMIT, "the slaves have the readers"
     )
-    assert [str(vip) for vip in sandbox.show()["db1"].roles] == [f"writer({sandbox.layout.writer_ip})"]
+    sandbox.wait_until(
+        lambda: [str(vip) for vip in sandbox.show()["db1"].roles] == [f"writer({sandbox.layout.writer_ip})"],
+        LIMIT,
+        "db1 has confirmed that it has the writer alone",
+    )
 
 
 def passwords_change(sandbox: Sandbox, confs: Confs) -> None:
@@ -163,7 +167,7 @@ def test_what_is_refused_changes_nothing(own_cluster: Kept) -> None:
     assert "db9" in done.stderr
     log.wait("command 'reload': ERROR: The conf cannot be used, all stays as it was: .*db9")
     confs.write(replace(FIRST, top={"vip_lease": 3}))
-    assert "vip_lease: 2 -> 3: leases rest on it" in confs.monitor()
+    assert f"vip_lease: {LONG_LEASE} -> 3: leases rest on it" in confs.monitor()
     assert (sandbox.states(), reader_vips(sandbox)) == before
 
     sandbox.control("set_offline", "db4")

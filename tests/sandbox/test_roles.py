@@ -14,10 +14,11 @@ from mmm.sandbox.machines.layout import SWITCH
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from tests.clusters import Kept, kept
-from tests.scenarios import ALL_ONLINE, LIMIT, Log, replicates, wait_failed
+from tests.scenarios import ALL_ONLINE, LIMIT, LONG_LEASE, Log, replicates, wait_failed
 
 pytestmark = pytest.mark.sandbox
 
+TOP = {"vip_lease": LONG_LEASE}
 REPORT = """
 <role report>
     hosts   db1, db2, db3
@@ -30,7 +31,7 @@ REPORT = """
 @pytest.fixture(scope="module")
 def two_roles() -> Iterator[Kept]:
     """Give two masters and a slave with three reader VIPs and two of another balanced role."""
-    conf = Conf(monitor={"flap_count": 0, "failover_block": 0}, extra={"mmm_common.conf": REPORT})
+    conf = Conf(top=TOP, monitor={"flap_count": 0, "failover_block": 0}, extra={"mmm_common.conf": REPORT})
     with kept("roles", conf) as cluster:
         yield cluster
 

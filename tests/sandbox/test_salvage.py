@@ -14,7 +14,7 @@ from mmm.sandbox.machines.servers import DATADIR
 from mmm.sandbox.trouble.faults import heal, inject, undo
 from mmm.sandbox.witness.health import catch_up, settle
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, Log, lose_the_server, wait_back
+from tests.scenarios import LIMIT, LONG_LEASE, Log, lose_the_server, wait_back
 
 pytestmark = pytest.mark.sandbox
 
@@ -150,7 +150,7 @@ def test_no_row_that_a_client_was_told_of_is_lost_with_a_server(sandbox: Sandbox
 
 @pytest.fixture(scope="module")
 def killing() -> Iterator[Kept]:
-    top = {"allow_from": f"{NET}0/24", "kill_frozen_server": "yes"}
+    top = {"allow_from": f"{NET}0/24", "kill_frozen_server": "yes", "vip_lease": LONG_LEASE}
     with kept("killing", Conf(top=top, monitor={"flap_count": 0, "failover_block": 0})) as cluster:
         yield cluster
 

@@ -20,6 +20,7 @@ from mmm.sandbox.up import down, up
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.logs import moment
 from mmm.sandbox.witness.probe_run import Probe
+from tests.scenarios import LIMIT
 
 COMMON_1X = """\
 # Written for MMM 1.2
@@ -234,9 +235,9 @@ def test_a_1x_conf_is_rebuilt_as_it_is(old_conf: Sandbox, tmp_path: Path) -> Non
     assert old_conf.monitor.path("/usr/local/mmm/var/mmmd.status").is_file()
     assert old_conf.sql("lb_one", "SELECT @@port AS port") == [{"port": 3307}]
     with Probe(old_conf, readers=False) as probe:
-        probe.wait_writes(10)
+        probe.wait_writes(LIMIT)
         assert old_conf.control("move_role", "writer", "lb_two").returncode == 0
-        outage = probe.wait_outage(10)
+        outage = probe.wait_move(LIMIT)
     assert (outage.before, outage.after) == ("lb_one", "lb_two")
     assert probe.report.missing == probe.report.doubled == ()
 

@@ -8,6 +8,7 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.restore import make_equal
 from mmm.sandbox.witness.probe_run import Probe
+from tests.scenarios import LIMIT, PATIENCE
 
 pytestmark = pytest.mark.sandbox
 
@@ -25,24 +26,24 @@ def writable(bare_sandbox: Sandbox) -> Iterator[Sandbox]:
 
 
 def test_a_quiet_run_has_nothing_to_tell(writable: Sandbox) -> None:
-    with Probe(writable, readers=False) as probe:
-        probe.wait_writes(10)
+    with Probe(writable, readers=False, limit=PATIENCE) as probe:
+        probe.wait_writes(LIMIT)
     assert probe.report.acknowledged > 20
     assert (probe.report.missing, probe.report.doubled, probe.report.outages) == ((), (), ())
     assert set(probe.report.hosts) == {"db1", "db2", "db3"}
 
 
 def test_a_row_that_is_gone_is_missing(writable: Sandbox) -> None:
-    with Probe(writable, readers=False) as probe:
-        probe.wait_writes(10)
+    with Probe(writable, readers=False, limit=PATIENCE) as probe:
+        probe.wait_writes(LIMIT)
         writable.sql("db1", f"DELETE FROM sandbox.probe WHERE run = '{probe.run}' AND n = 7")  # noqa: S608
     assert probe.report.missing == (7,)
     assert probe.report.hosts["db3"].missing == (7,)
 
 
 def test_a_row_that_is_there_twice_is_doubled_also_if_only_a_replica_has_it(writable: Sandbox) -> None:
-    with Probe(writable, readers=False) as probe:
-        probe.wait_writes(10)
+    with Probe(writable, readers=False, limit=PATIENCE) as probe:
+        probe.wait_writes(LIMIT)
         writable.sql("db3", f"INSERT INTO sandbox.probe (id, run, n) VALUES (1000000, '{probe.run}', 5)")  # noqa: S608
     assert probe.report.hosts["db1"].doubled == ()
     assert probe.report.hosts["db3"].doubled == (5,)
@@ -50,14 +51,14 @@ def test_a_row_that_is_there_twice_is_doubled_also_if_only_a_replica_has_it(writ
 
 
 def test_an_outage_goes_from_success_to_success_and_refused_rows_are_not_missing(writable: Sandbox) -> None:
-    with Probe(writable, readers=False) as probe:
-        probe.wait_writes(10)
+    with Probe(writable, readers=False, limit=PATIENCE) as probe:
+        probe.wait_writes(LIMIT)
         writable.sql("db1", "SET GLOBAL read_only=1")
         writable.wait_until(
-            lambda: any(event["event"] == "fail" for event in probe.events), 10, "a write fails"
+            lambda: any(event["event"] == "fail" for event in probe.events), LIMIT, "a write fails"
         )
         writable.sql("db1", "SET GLOBAL read_only=0")
-        outage = probe.wait_outage(10)
+        outage = probe.wait_outage(LIMIT)
     assert (outage.before, outage.after, outage.kind) == ("db1", "db1", "write")
     assert any("read-only" in error for error in outage.errors)
     assert probe.report.refused == sum(outage.errors.values())

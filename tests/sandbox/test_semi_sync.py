@@ -13,7 +13,7 @@ from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, Log, check_line, wait_back
+from tests.scenarios import LIMIT, LONG_LEASE, Log, check_line, wait_back
 from tests.servers import kind
 
 pytestmark = pytest.mark.sandbox
@@ -26,7 +26,8 @@ WAITING = "SELECT COUNT(*) AS waiting FROM information_schema.PROCESSLIST WHERE 
 @pytest.fixture(scope="module")
 def masters() -> Iterator[Kept]:
     """Give two masters whose my.cnf makes both semi-sync replicas."""
-    conf = Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 0})
+    top = {"vip_lease": LONG_LEASE}
+    conf = Conf(slaves=0, top=top, monitor={"flap_count": 0, "failover_block": 0})
     with kept("semi", conf, options={"rpl_semi_sync_slave_enabled": "ON"}) as cluster:
         yield cluster
 
@@ -58,7 +59,7 @@ def test_a_killed_writer_takes_nothing_along_that_clients_were_told_of(masters: 
         log.wait("lost with db1 when db2 took over: nothing: ")
         heal(sandbox)
         wait_back(sandbox, log, "db1")
-        probe.wait_outage(LIMIT)
+        probe.wait_move(LIMIT)
         probe.wait_writes(LIMIT)
         settle(sandbox)
         wait_roles(sandbox, "db2", "db1")

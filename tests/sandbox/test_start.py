@@ -28,6 +28,7 @@ from tests.clusters import (
     shown,
     status_file,
 )
+from tests.scenarios import PATIENCE
 
 pytestmark = pytest.mark.sandbox
 
@@ -42,7 +43,7 @@ def undisturbed(sandbox: Sandbox) -> Iterator[None]:
     """Fail if a client loses a write or a read meanwhile, or a VIP changes its host."""
     sandbox.wait_until(lambda: sandbox.ask("show") == shown(sandbox), LIMIT, "all is told")
     before = shown(sandbox)
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         yield
         sandbox.wait_until(lambda: sandbox.states() == ALL_ONLINE, LIMIT, "all hosts are ONLINE")
         sandbox.wait_until(lambda: sandbox.ask("show") == before, LIMIT, "all is told again")
@@ -284,7 +285,7 @@ def test_a_monitor_killed_at_any_moment_of_a_failover_finishes_it(sandbox: Sandb
         inject(sandbox, "kill-mysqld", "db1")
         sandbox.wait_until(lambda: monitor.count(moment), LIMIT, moment)
         os.kill(worker.pid, signal.SIGKILL)
-        outage = probe.wait_outage(60)
+        outage = probe.wait_move(60)
         assert (outage.before, outage.after) == ("db1", "db2")
         assert sandbox.holders(WRITER) == ("db2",)
         heal(sandbox)
@@ -298,10 +299,10 @@ def test_a_monitor_killed_during_a_planned_move_leaves_one_writer(sandbox: Sandb
     monitor = monitor_log(sandbox)
     worker = daemon_processes(sandbox, "monitor", "mmm_mond")[1]
     inject(sandbox, "freeze-agent", "db1")
-    with contextlib.suppress(OSError):
-        sandbox.ask("move_role --force writer db2", limit=0.3)  # without it a frozen agent keeps the role
-    sandbox.wait_until(lambda: monitor.count(r"writer.*db1 -> db2"), LIMIT, "the move is ordered")
-    os.kill(worker.pid, signal.SIGKILL)
+    with sandbox.monitor.connect((sandbox.layout.monitor_ip, 9988), LIMIT) as connection:
+        connection.sendall(b"move_role --force writer db2\n")  # without it a frozen agent keeps the role
+        sandbox.wait_until(lambda: monitor.count(r"writer.*db1 -> db2"), LIMIT, "the move is ordered")
+        os.kill(worker.pid, signal.SIGKILL)
     for process in daemon_processes(sandbox, "db1", "mmm_agentd"):
         os.kill(process.pid, signal.SIGCONT)
     settle(sandbox)

@@ -10,6 +10,7 @@ from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import (
     ALL_ONLINE,
     LIMIT,
+    PATIENCE,
     SHORT_OUTAGE,
     Log,
     check_line,
@@ -36,7 +37,7 @@ def test_set_offline_takes_roles_and_stops_replication_and_set_online_gives_them
     sandbox: Sandbox, host: str
 ) -> None:
     log = Log(sandbox)
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         assert sandbox.ask(f"set_offline {host}").startswith("OK")
         replica = host_facts(sandbox, host).replica
         assert replica is not None
@@ -67,9 +68,9 @@ def test_set_offline_takes_roles_and_stops_replication_and_set_online_gives_them
 
 
 def test_set_offline_of_the_writer_is_a_move_without_a_lost_row(sandbox: Sandbox) -> None:
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         assert sandbox.ask("set_offline db1").startswith("OK")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         probe.wait_writes(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db2")
         assert sandbox.ask("set_online db1").startswith("OK")
@@ -94,7 +95,7 @@ def test_a_host_that_is_offline_by_the_admin_stays_so_whatever_happens_to_it(san
 
 def test_a_rebooted_host_waits_for_the_admin_and_one_with_a_short_outage_does_not(sandbox: Sandbox) -> None:
     log = Log(sandbox)
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         switch_off(sandbox, log, "db3")
         sandbox.power_on("db3")
         log.wait_change("db3", "AWAITING_RECOVERY")
@@ -137,7 +138,7 @@ def test_a_rebooted_writer_comes_back_as_a_read_only_standby(sandbox: Sandbox) -
     log = Log(sandbox)
     with Probe(sandbox) as probe:
         switch_off(sandbox, log, "db1")
-        outage = probe.wait_outage(LIMIT)
+        outage = probe.wait_move(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db2")
         sandbox.power_on("db1")
         log.wait_change("db1", "AWAITING_RECOVERY")

@@ -18,6 +18,7 @@ from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import (
     ALL_ONLINE,
     LIMIT,
+    PATIENCE,
     SHORT_OUTAGE,
     Log,
     Patient,
@@ -67,7 +68,7 @@ def test_a_frozen_agent_is_shown_and_its_healthy_server_keeps_its_roles(patient:
 @pytest.mark.parametrize("host", ["db2", "db3"])
 def test_stopped_replication_costs_the_roles_until_it_runs_again(settled_sandbox: Sandbox, host: str) -> None:
     sandbox, log = settled_sandbox, Log(settled_sandbox)
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         inject(sandbox, "stop-replication", host)
         change = log.wait_change(host, "REPLICATION_FAIL")
         sandbox.wait_until(lambda: not has_readers(sandbox, host), LIMIT, f"{host} has no role")
@@ -159,7 +160,7 @@ def test_a_slave_behind_that_is_cut_off_comes_back_behind(settled_sandbox: Sandb
 
 def test_the_active_master_is_not_blamed_for_its_replication(settled_sandbox: Sandbox) -> None:
     sandbox, log = settled_sandbox, Log(settled_sandbox)
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         inject(sandbox, "stop-replication", "db1")
         wait_failed(log, "db1", "rep_threads")
         probe.wait_writes(LIMIT)
@@ -186,7 +187,7 @@ def test_a_master_with_broken_replication_takes_over_from_a_dead_peer_only_when_
     sandbox.wait_until(lambda: sandbox.writer() is None, LIMIT, "db1 lets the VIP go")
     assert sandbox.ask("move_role --force writer db2", limit=LIMIT).startswith("OK: ")
     assert sandbox.writer() == "db2"
-    with Probe(sandbox) as probe:
+    with Probe(sandbox, limit=PATIENCE) as probe:
         heal(sandbox)
         log.wait_change("db1", "ONLINE")
         settle(sandbox)

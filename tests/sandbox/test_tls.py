@@ -20,7 +20,7 @@ from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from tests.authority import Authority
 from tests.clusters import LIMIT, Kept, kept, monitor_log, shown
-from tests.scenarios import Log, wait_back, watched
+from tests.scenarios import LONG_LEASE, Log, wait_back, watched
 
 pytestmark = pytest.mark.sandbox
 
@@ -58,7 +58,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         authority.issue("server")
     conf = Conf(
         slaves=0,
-        top={"allow_from": f"{NET}0/24"},
+        top={"allow_from": f"{NET}0/24", "vip_lease": LONG_LEASE},
         monitor={"flap_count": 0},
         hosts={"default": {"mysql_ssl_mode": "verify_ca", "mysql_ssl_ca": f"{ETC}/server-ca.pem"}},
         extra={"mmm_common.conf": SOCKET},

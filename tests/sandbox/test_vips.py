@@ -8,7 +8,7 @@ from mmm.network.frames import announcement
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.witness.health import host_facts, settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.scenarios import LIMIT, Log
+from tests.scenarios import LIMIT, PATIENCE, Log
 from tests.taps import Addresses, Arp, ArpTap, Towards, mac_of
 
 pytestmark = pytest.mark.sandbox
@@ -48,7 +48,7 @@ def test_a_client_that_knows_the_old_mac_follows_at_once(sandbox: Sandbox) -> No
     with Probe(sandbox, readers=False) as probe:
         assert mac_of(sandbox.machine("db1")) in sandbox.client.run(["ip", "neighbour", "show", vip]).stdout
         sandbox.ask("move_role writer db2")
-        probe.wait_outage(LIMIT)
+        probe.wait_move(LIMIT)
         assert mac_of(sandbox.machine("db2")) in sandbox.client.run(["ip", "neighbour", "show", vip]).stdout
 
 
@@ -60,7 +60,7 @@ def test_nobody_goes_on_talking_to_the_old_host(sandbox: Sandbox) -> None:
         probe.wait_writes(LIMIT, 100)
         assert set(towards.sent) == {old}
         sandbox.ask("move_role writer db2")
-        probe.wait_outage(LIMIT)
+        probe.wait_move(LIMIT)
         probe.wait_writes(LIMIT, 100)
     assert towards.late(old, new) <= UNDER_WAY
     assert towards.sent[-1] == new
@@ -123,7 +123,7 @@ def test_a_vip_bound_with_another_length_on_its_own_host_stays_reachable_as_a_si
 ) -> None:
     vip = sandbox.layout.writer_ip
     machine = sandbox.machine("db1")
-    with Probe(sandbox, readers=False) as probe:
+    with Probe(sandbox, readers=False, limit=PATIENCE) as probe:
         machine.run(["ip", "address", "add", f"{vip}/24", "dev", "eth0"])
         machine.run(["ip", "address", "del", f"{vip}/32", "dev", "eth0"])
 
