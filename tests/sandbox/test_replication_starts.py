@@ -31,7 +31,9 @@ def told(sandbox: Sandbox, host: str, option: str) -> Iterator[None]:
         path.write_text(before)
 
 
-def test_a_host_that_is_set_online_replicates_though_its_server_starts_nothing(settled_sandbox: Sandbox) -> None:
+def test_a_host_that_is_set_online_replicates_though_its_server_starts_nothing(
+    settled_sandbox: Sandbox,
+) -> None:
     sandbox = settled_sandbox
     log = Log(sandbox)
     with told(sandbox, "db3", "skip_slave_start"):
