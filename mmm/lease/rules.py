@@ -15,16 +15,21 @@ The agent (`Lease`)
     gives back the promises that it was given, once it has obeyed an order to give the role up: who gave one is free at
     once. It renews by no answer to what it had asked before, and what is given back is named by when it was asked for:
     a word that comes late frees nobody from a newer promise.
-    never makes its lease endless by itself, however it ends: it asks the monitor for a grant for ever, or leaves the
-    rest of the lease to the kernel.
+    never makes its lease endless by itself, however it ends: it asks the monitor for a grant for ever. Where that one
+    is not heard it asks all other hosts to let it stay: each writes down that it refuses the role until the monitor
+    says that this is void. With all of them in hand the lease has no end, else the rest of it is left to the kernel.
+    No order from before it asked counts any more, and one that it obeys later makes what it had asked for void.
 
 The monitor (`Outstanding`, one for each host)
     takes a host to hold the role until the end of the longest lease that it sent, arrived or not;
     believes of a host what it answers to the last order, and nothing it answers to an earlier one;
-    gives the role to another only when every other lease has run out, with the margin, or its end was confirmed.
+    gives the role to another only when every other lease has run out, with the margin, or its end was confirmed;
+    takes a host to hold the role for good once another shows that it lets it stay, until the host has obeyed an order
+    that was sent after that was seen, or is proved to be off: only then it says that this is void.
 
-The monitor need not know of promises: who gave one refuses the monitor too. The margin covers clocks that do not run
-alike, how late the kernel may be, and the time between a look at the lease and what follows.
+The monitor need not know of promises, nor of who lets whom stay: who gave one refuses the monitor too. The margin
+covers clocks that do not run alike, how late the kernel may be, and the time between a look at the lease and what
+follows.
 """
 
 from enum import StrEnum
@@ -70,6 +75,7 @@ class Reason(StrEnum):
     OTHER_BOOT = "this order is for an agent of another boot of this host: not obeyed"
     EXPIRED = "the lease of this order has run out on the way: not obeyed"
     PROMISED = "another host was promised that this one refuses the role"
+    STAYS = "another host has left its VIP for good: this one refuses the role until the monitor has heard that host"
 
 
 class Refusal(NamedTuple):
@@ -81,7 +87,7 @@ class Refusal(NamedTuple):
     @property
     def stale(self) -> bool:
         """Tell whether it is refused for its token: the same order with a newer token may be obeyed."""
-        return self.reason is not Reason.PROMISED
+        return self.reason not in {Reason.PROMISED, Reason.STAYS}
 
     def __str__(self) -> str:
         return f"{self.reason} for {self.seconds:.1f} s more" if self.seconds else str(self.reason)
@@ -102,6 +108,8 @@ class Lease(NamedTuple):
     """The promises asked for up to this moment were given back: no answer to such a question counts any more."""
     booted: float = NEVER
     """The role is refused before this moment: what was promised before the host's boot is not known."""
+    stays: bool = False
+    """The role is refused: another host has left its VIP for good, and nobody has said yet that this is void."""
 
     def holds(self, now: float) -> bool:
         """Tell whether this host holds the role."""
@@ -120,7 +128,7 @@ class Lease(NamedTuple):
         refused = max(self.promised, self.booted)
         if now < refused and not self.holds(now):
             return Refusal(Reason.PROMISED, refused - now)
-        return None
+        return Refusal(Reason.STAYS) if self.stays else None
 
     def obeyed(self, grant: Grant, now: float, *, role: bool) -> "Lease":
         """Return the lease after an order that is not refused. What promises have added stays."""
@@ -162,13 +170,36 @@ class Lease(NamedTuple):
         """
         return self._replace(promised=NEVER) if asked <= returned else self
 
+    def asking_to_stay(self, now: float) -> "Lease":
+        """Return the lease of who asks all other hosts to let it stay: no order from before that counts any more."""
+        return self._replace(newest=max(self.newest, now))
+
+    def stayed(self, asked: float, now: float) -> "Lease":
+        """Return the lease without an end of whom all let stay that it had asked at `asked`.
+
+        Void if it has ended since, or an order was obeyed.
+        """
+        counts = self.holds(now) and asked == self.newest
+        return self._replace(until=FOREVER) if counts else self
+
+    def let_stay(self, now: float) -> "Lease | None":
+        """Return the lease after another holder's request to let it stay, None when it is refused."""
+        return None if self.holds(now) else self._replace(stays=True)
+
+    def voided(self) -> "Lease":
+        """Return the lease once all that another host was let stay for is void."""
+        return self._replace(stays=False)
+
     def restarted(self, now: float) -> "Lease":
         """Return the lease of an agent that starts now: the kernel kept `until`, a file `promised`."""
         return self._replace(newest=now, heard=NEVER)
 
     def rebooted(self, now: float, length: float, after: float | None = None) -> "Lease":
-        """Return the lease of an agent whose host has booted at `now`: what it has promised is not known."""
-        return Lease(now, booted=now + length + _margin(length, after))
+        """Return the lease of an agent whose host has booted at `now`: what it has promised is not known.
+
+        Whom it lets stay is on the disk.
+        """
+        return Lease(now, booted=now + length + _margin(length, after), stays=self.stays)
 
 
 class Outstanding(NamedTuple):

@@ -36,6 +36,8 @@ PREPARE = "PREPARE"
 PROMISE = "PROMISE"
 RELEASE = "RELEASE"
 """Gives promises back: the host that they were given to has given the writer role up."""
+HELD = "HELD"
+"""Asks to refuse the writer role, for its holder leaves the VIP for good: `mmm.wire.held`."""
 REACHABLE = "REACHABLE"
 """Asks whether this host reaches another one; agents of MMM 2.x answer ERROR to it: no opinion."""
 

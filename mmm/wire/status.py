@@ -8,6 +8,7 @@ from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER
 from mmm.wire.agent import SET_STATUS, Reply, Request, WireError, decode_vips, encode_vips, sayable
 from mmm.wire.caught_up import catch_up_field, ordered_catch_up
+from mmm.wire.held import Stay, void_field
 from mmm.wire.salvaged import ordered_salvage, salvage_field
 
 FORCE = "FORCE"
@@ -77,14 +78,16 @@ class SystemStatus:
     source_ip: str = ""
 
 
-def set_status(host: str, status: Status, lease: LeaseOffer | None = None) -> Request:
-    """Return the request that makes `status` the agent's, with the lease for it."""
+def set_status(
+    host: str, status: Status, lease: LeaseOffer | None = None, void: Iterable[Stay] | None = None
+) -> Request:
+    """Return the request that makes `status` the agent's, with the lease for it, and the stays that are `void`."""
     more = [FORCE] * status.force + [DETACH] * status.detach + [status.probe] * bool(status.probe)
     more += [salvage_field(status.salvage)] if status.salvage else []
     more += [catch_up_field(status.catch_up)] if status.catch_up else []
     if lease is not None:
         length = "forever" if lease.length == FOREVER else f"{lease.length:.0f}"
-        more = [f"LEASE:{length}:{lease.token}", *more]
+        more = [f"LEASE:{length}:{lease.token}", *more, *([] if void is None else [void_field(void)])]
     return Request(SET_STATUS, host, (*_status_fields(status), *more))
 
 

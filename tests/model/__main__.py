@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from tests.model import explore_voting, voting
 from tests.model.explore import Explorer, Result
+from tests.model.master import Rules
 from tests.model.mistakes import MISTAKES
-from tests.model.protocol import Rules
 
 INSTANCES: dict[str, Rules] = {
     "two orders to a host at once, clocks drift": Rules(orders=2, faults=0),
@@ -27,7 +27,15 @@ GIVEN_BACK = Rules(length=2, orders=1, faults=0, drift=False, forever=False, kep
 INSTANCES["leases of two ticks, promises are given back"] = GIVEN_BACK
 OTHER_CONFS = Rules(length=2, orders=1, faults=1, drift=False, forever=False, kept=False, confs=True)
 INSTANCES["leases of two ticks, an agent is started with another conf"] = OTHER_CONFS
+STAYS = Rules(orders=1, faults=1, drift=False, forever=False, kept=False, stays=1)
+INSTANCES["a host stays for good, a fault"] = STAYS
+INSTANCES["a host stays for good, clocks drift"] = replace(STAYS, faults=0, drift=True)
+INSTANCES["a host stays for good twice"] = replace(STAYS, faults=0, stays=2)
+INSTANCES["both hosts stay for good"] = replace(STAYS, faults=0, both_stay=True)
 UNSAFE: dict[str, Rules] = {
+    "a host stays for good without being let": replace(STAYS, unheld=True),
+    "a stay counts though an order was obeyed since": replace(STAYS, faults=0, any_stay=True),
+    "a stay is void though it was not shown before the order": replace(STAYS, unshown=True),
     "promises are given back by a host that still holds the role": replace(GIVEN_BACK, early=True),
     "a promise is given back by a word about an older one": replace(GIVEN_BACK, any_promise=True),
     "a host renews by the promises of fewer hosts than the monitor knows": replace(OTHER_CONFS, unasked=True),
@@ -51,6 +59,11 @@ LEADING: dict[str, voting.Rules] = {
     "three voters, the same, monitors release theirs": replace(
         _OWN, voters=3, others=True, releases=True, tells=False
     ),
+    "two voters, a host stays for good": replace(_OWN, stays=True),
+    "two voters, a host stays for good, a monitor leads on by the word of the other": replace(
+        _OWN, stays=True, others=True
+    ),
+    "two voters, a host stays for good, both monitors order both masters": voting.Rules(stays=True),
     "two voters, both monitors order both masters": voting.Rules(),
     "three voters, monitors release theirs": replace(_OWN, voters=3, releases=True, tells=False),
     "three voters, who takes the lead does not wait": replace(_OWN, voters=3, waits=False, tells=False),
@@ -86,7 +99,8 @@ def _two_monitors(pool: ProcessPoolExecutor) -> int:
 
 
 def _led(rules: voting.Rules) -> explore_voting.Result:
-    lively = not rules.disks  # a voter without a disk may wait for an admin
+    # A voter without a disk may wait for an admin, and a host for word of one that this monitor does not order.
+    lively = not (rules.disks or (rules.stays and rules.own))
     return explore_voting.Explorer(rules).explore(_MOST, lively=lively)
 
 

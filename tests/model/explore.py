@@ -10,7 +10,7 @@ from time import monotonic
 
 from mmm.lease.rules import NEVER
 from tests.model import protocol
-from tests.model.protocol import Master, Rules
+from tests.model.master import Master, Rules, holds
 
 _BITS = 24
 _MASK = (1 << _BITS) - 1
@@ -39,6 +39,7 @@ class _Known:
     """The same a tick later, and (`lagged`) when its own clock lost that tick."""
     lagged: int = -1
     forgotten: int = -1
+    shown: int = -1
     steps: dict[bool, list[tuple[str, int]]] = field(default_factory=dict)
     faults: list[tuple[str, int]] | None = None
     fair: dict[bool, int] = field(default_factory=dict)
@@ -53,6 +54,8 @@ class Explorer:
         self._known: list[_Known] = []
         self._promises: dict[tuple[int, int], tuple[int, int] | None] = {}
         self._returns: dict[tuple[int, int], tuple[int, int] | None] = {}
+        self._lets: dict[tuple[int, int], tuple[int, int] | None] = {}
+        self._voids: dict[tuple[int, int], tuple[int, int] | None] = {}
         self._good: set[tuple[int, int]] = set()
         self._even = rules.length + rules.margin
 
@@ -91,6 +94,7 @@ class Explorer:
             met.add((a, b))
             a = self._fair(a, self._known[b].free)
             b = self._fair(b, self._known[a].free)
+            a, b = self._all_told(a, b)
             if not (self._known[a].holds or self._known[b].holds):
                 a, b = self._later(a), self._later(b)
         self._good |= met
@@ -102,6 +106,13 @@ class Explorer:
             after = protocol.fair(known.master, self._rules, other_free=other_free)
             known.fair[other_free] = self._number(after)
         return known.fair[other_free]
+
+    def _all_told(self, a: int, b: int) -> tuple[int, int]:
+        """Return both once each has heard which stays of the other are void."""
+        if self._rules.stays:
+            a, b = self._told_void(a, b) or (a, b)
+            b, a = self._told_void(b, a) or (b, a)
+        return a, b
 
     def _following(self, state: int) -> list[int]:
         a, b = state >> _BITS & _MASK, state & _MASK
@@ -123,6 +134,8 @@ class Explorer:
                 found.append(same | pair[0] << _BITS | pair[1])
             if (pair := self._give_back(b, a)) is not None:
                 found.append(same | pair[1] << _BITS | pair[0])
+        if self._rules.stays:
+            found += [same | x << _BITS | y for _, x, y in self._stays(a, b)]
         if left:
             less = (rest - 16) << 2 * _BITS
             found += [less | after << _BITS | b for _, after in self._faults(a)]
@@ -137,7 +150,7 @@ class Explorer:
         number = self._numbers.get(master)
         if number is None:
             number = self._numbers[master] = len(self._known)
-            self._known.append(_Known(master, protocol.holds(master), protocol.is_free(master, self._rules)))
+            self._known.append(_Known(master, holds(master), protocol.is_free(master, self._rules)))
         return number
 
     def _steps(self, number: int, other_free: bool) -> list[tuple[str, int]]:  # noqa: FBT001
@@ -196,6 +209,47 @@ class Explorer:
             self._returns[key] = None if pair is None else (self._number(pair[0]), self._number(pair[1]))
         return self._returns[key]
 
+    def _stays(self, a: int, b: int) -> Iterator[tuple[str, int, int]]:
+        """Return what can happen between both, and the monitor, for the sake of stays."""
+        if (pair := self._let_stay(a, b)) is not None:
+            yield "B lets A stay", *pair
+        if (pair := self._let_stay(b, a)) is not None:
+            yield "A lets B stay", pair[1], pair[0]
+        if (pair := self._told_void(a, b)) is not None:
+            yield "B is told that the stay of A is void", *pair
+        if (pair := self._told_void(b, a)) is not None:
+            yield "A is told that the stay of B is void", pair[1], pair[0]
+        if (after := self._shown(a)) != a:
+            yield "B shows the stay of A", after, b
+        if (after := self._shown(b)) != b:
+            yield "A shows the stay of B", a, after
+
+    def _let_stay(self, asker: int, other: int) -> tuple[int, int] | None:
+        known = self._known
+        if not known[asker].master.stays.asked:
+            return None
+        key = (asker, other)
+        if key not in self._lets:
+            pair = protocol.let_stay(known[asker].master, known[other].master, self._rules)
+            self._lets[key] = None if pair is None else (self._number(pair[0]), self._number(pair[1]))
+        return self._lets[key]
+
+    def _told_void(self, holder: int, other: int) -> tuple[int, int] | None:
+        known = self._known
+        if not known[holder].master.stays.held:
+            return None
+        key = (holder, other)
+        if key not in self._voids:
+            pair = protocol.told_void(known[holder].master, known[other].master, self._rules)
+            self._voids[key] = None if pair is None else (self._number(pair[0]), self._number(pair[1]))
+        return self._voids[key]
+
+    def _shown(self, number: int) -> int:
+        known = self._known[number]
+        if known.shown < 0:
+            known.shown = self._number(protocol.shown(known.master, self._rules))
+        return known.shown
+
     def _way(self, came: dict[int, int], state: int) -> tuple[str, ...]:
         names: list[str] = []
         while came[state] != state:
@@ -218,6 +272,9 @@ class Explorer:
             return "a tick, which A's clock loses"
         if (x, y) == (self._forgotten(a), self._forgotten(b)):
             return "the monitor restarts"
+        for name, first_after, second_after in self._stays(a, b):
+            if (first_after, second_after) == (x, y):
+                return name
         if self._give_back(a, b) == (x, y):
             return "B is told that A gives its promises back"
         if (back := self._give_back(b, a)) is not None and back == (y, x):

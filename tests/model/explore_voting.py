@@ -122,6 +122,7 @@ class Explorer(States):
         return state if self._is_held(state) else self._later(state)
 
     def _orders_arrive(self, state: State, who: int) -> State:
+        state = self._told(state, f"shows {MONITORS[who]} that it lets A stay")
         for at in (0, 1):
             for _ in range(6):
                 done = dict(self._steps(state, at, state[HOSTS_AT + at]))
@@ -130,4 +131,10 @@ class Explorer(States):
                 if name is None:
                     break
                 state = with_host(state, at, done[name])
+            state = self._told(state, "is told that A stays no more")
         return state
+
+    def _told(self, state: State, what: str) -> State:
+        """Return the state after what is said of a stay, the same where there is nothing to say."""
+        said = self._stays(state) if self._rules.stays else ()
+        return next((after for _, does, after in said if does == what), state)

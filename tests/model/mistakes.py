@@ -107,6 +107,18 @@ _M2_BETWEEN = (
     *_B,
 )
 _M1_BY_ITS_WORD = ("M2 gives M1 its word", *_A)
+_A_STAYS = (*_M1, "B tells M1 what it has", *_A)
+_B_AFTER_A = (
+    "A hears that it is let stay",
+    "a tick",
+    "a tick",
+    "A agrees to a new round of M2",
+    "B agrees to the round of M2",
+    "a tick",
+    "a tick",
+    "B agrees to a new round of M2",
+    _B[0],
+)
 _M1_GOES_ON = (
     "a tick",
     "a tick",
@@ -191,6 +203,22 @@ MISTAKES: dict[str, Mistake] = {
             *_M1,
             "B tells M1 what it has",
             *_B_AFTER_A_FOR_EVER,
+        ),
+    ),
+    "who stays for good has asked the other host of the role, not only voters enough": Mistake(
+        replace(_TWO, stays=True), {"unheld": True}, (*_A_STAYS, "A asks to stay", *_B_AFTER_A, _B[1])
+    ),
+    "a stay is void by an order that was sent after it was shown to whoever leads": Mistake(
+        replace(_TWO, stays=True),
+        {"unshown": True},
+        (
+            *_A_STAYS,
+            "A is heard by M1 to have obeyed",
+            "A asks to stay",
+            "B lets A stay",
+            *_B_AFTER_A,
+            "B is told that A stays no more",
+            _B[1],
         ),
     ),
     "the highest epoch outlives a boot": Mistake(

@@ -1,7 +1,7 @@
 """Two masters and a monitor that keep to `mmm.lease`, and all that can happen to them.
 
 Time goes in ticks. Every moment is relative to the clock of the one it belongs to: to pass time is to subtract one.
-What no rule can tell apart is made equal (`_canonical`), so that there is an end to what is different.
+What no rule can tell apart is made equal (`canonical`), so that there is an end to what is different.
 
 The monitor decides nothing here: whatever the rules allow it to send, it may send at any time, and so may the
 agents. A message may arrive at any later time and any number of times, or be lost; a partition is a time in which
@@ -10,102 +10,18 @@ paused: the end of a lease is the end of the VIP.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
-from mmm.lease.rules import (
-    FOREVER,
-    NEVER,
-    Grant,
-    Lease,
-    Outstanding,
-)
-from tests.model.ticks import GRAIN, NOW, clipped, places, rounded
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How long the times are, in ticks, and the rules that both sides keep to."""
-
-    length: int = 1
-    margin: int = 1
-    orders: int = 2
-    """How many orders to one agent, and answers of it, may be on their way."""
-    drift: bool = True
-    """The clock of the first master may lose a tick in each length and margin."""
-    faults: int = 1
-    """How many restarts, boots and kills there are.
-
-    An agent that is stopped in order is one that is asked nothing more: its lease is what it was, for ever or not.
-    """
-    forever: bool = True
-    """Leases without an end are granted too."""
-    kept: bool = True
-    """The monitor may also send a token that it has kept from an answer, not only fresh ones."""
-    lease: type[Lease] = Lease
-    returns: bool = False
-    """The first master gives back the promises that it was given, once it has let go; the second asks for none."""
-    early: bool = False
-    """It does so while it still holds the role: what must not be."""
-    any_promise: bool = False
-    """A promise is given back by a word about an older one: what must not be."""
-    confs: bool = False
-    """A fault may also be that the conf of a host loses the other one."""
-    unasked: bool = False
-    """Such a host renews by the promises of those that it knows, whatever the monitor says: what must not be."""
-    any_answer: bool = False
-    """An answer counts for the last order, whichever it answers: what must not be."""
-
-
-class Order(NamedTuple):
-    """From the monitor to an agent; `length` is 0 where it does not name the role."""
-
-    length: float
-    token: float
-    last: bool
-
-
-class Answer(NamedTuple):
-    """An OK from an agent to the monitor; `last`: it answers the last order."""
-
-    token: float
-    last: bool
-
-
-class Master(NamedTuple):
-    """A host with its agent, what is on the way to and from it, and what the monitor knows of it."""
-
-    lease: Lease
-    given: Outstanding = Outstanding()
-    token: float = NEVER
-    """The newest token that the monitor has by an answer; NEVER is none."""
-    received: float = NEVER
-    orders: frozenset[Order] = frozenset()
-    answers: frozenset[Answer] = frozenset()
-    asked: float = NEVER
-    """When it asked for the promise that is on its way to the other; NEVER: there is none."""
-    promised: float = NEVER
-    """When it asked for the promise that is on its way back."""
-    returned: float = NEVER
-    """Up to when it has asked for the promises that a word on its way to the other gives back."""
-    agreed: float = NEVER
-    """When it asked for the newest promise that the other has given and that this word may be about."""
-    asks: bool = True
-    """It asks for promises."""
-    owes: bool = False
-    """It has asked for promises since it last gave any back."""
-    lacks: bool = False
-    """Its conf lacks the other: it asks nobody, and obeys no grant, for the monitor has another conf."""
+from mmm.lease.rules import FOREVER, NEVER, Grant, Outstanding
+from tests.model.master import Answer, Master, Order, Rules, asks_of, canonical, holds, tokens
+from tests.model.stays import Stays
+from tests.model.ticks import GRAIN, NOW
 
 
 def start(rules: Rules, *, first: bool) -> Master:
     """Return a master that has not held the role yet."""
-    return _canonical(Master(rules.lease(-rules.length - 1.0), asks=first or not rules.returns), rules)
-
-
-def holds(it: Master) -> bool:
-    """Tell whether the host holds the role."""
-    return it.lease.holds(NOW)
+    lease, asks = rules.lease(-rules.length - 1.0), first or not rules.returns
+    stays = Stays(rules.stays if first or rules.both_stay else 0)
+    return canonical(Master(lease, asks=asks, stays=stays), rules)
 
 
 def is_free(it: Master, rules: Rules) -> bool:
@@ -116,13 +32,13 @@ def is_free(it: Master, rules: Rules) -> bool:
 def steps(it: Master, rules: Rules, *, other_free: bool) -> Iterator[tuple[str, Master]]:
     """Return what can happen to one master and its messages when nothing breaks."""
     for name, after in _steps(it, rules, other_free=other_free):
-        yield name, _canonical(after, rules)
+        yield name, canonical(after, rules)
 
 
 def faults(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
     """Return what can break at one master."""
     for name, after in _faults(it, rules):
-        yield name, _canonical(after, rules)
+        yield name, canonical(after, rules)
 
 
 def promise(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] | None:
@@ -132,8 +48,8 @@ def promise(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] | 
         return None
     agreed = max(it.agreed, it.asked)
     return (
-        _canonical(it._replace(promised=it.asked, agreed=agreed), rules),
-        _canonical(other._replace(lease=promised), rules),
+        canonical(it._replace(promised=it.asked, agreed=agreed), rules),
+        canonical(other._replace(lease=promised), rules),
     )
 
 
@@ -143,18 +59,46 @@ def give_back(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] 
         return None
     agreed = NEVER if rules.any_promise else it.agreed
     free = other.lease.given_back(agreed, it.returned)
-    return _canonical(it, rules), _canonical(other._replace(lease=free), rules)
+    return canonical(it, rules), canonical(other._replace(lease=free), rules)
+
+
+def let_stay(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] | None:
+    """Return both after the other has got the question to let this one stay and agreed; None when it does not."""
+    lease = other.lease.let_stay(NOW) if it.stays.asked else None
+    if lease is None:
+        return None
+    return canonical(it._replace(stays=it.stays.kept()), rules), canonical(other._replace(lease=lease), rules)
+
+
+def shown(it: Master, rules: Rules) -> Master:
+    """Return a master once the other has shown to the monitor for whom it refuses the role."""
+    stays = it.stays.shown()
+    if stays == it.stays:
+        return it
+    after = _overtaken(it._replace(given=Outstanding(FOREVER, FOREVER), stays=stays))
+    return canonical(after, rules)
+
+
+def told_void(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] | None:
+    """Return both after the other has heard which stays are void; None where none is."""
+    stays = it.stays.told(early=rules.unshown and it.given.until < FOREVER)
+    if stays == it.stays:
+        return None
+    lease = other.lease if stays.held else other.lease.voided()
+    return canonical(it._replace(stays=stays), rules), canonical(other._replace(lease=lease), rules)
 
 
 def fair(it: Master, rules: Rules, *, other_free: bool) -> Master:
     """Return a master with its conf put right, to which all has come that is on the way, and the role where it may."""
-    it = it._replace(lacks=False)
+    stays = it.stays._replace(asked=frozenset(), let=frozenset())
+    it = shown(it._replace(lacks=False, stays=stays), rules)
     for _ in range(2 * rules.orders + 3):
         done = dict(steps(it, rules, other_free=other_free))
-        names = [name for name in done if name.startswith(_PROGRESS) and done[name] != it]
+        progress = (*_PROGRESS, _LETS_GO) if it.stays.seen else _PROGRESS
+        names = [name for name in done if name in progress and done[name] != it]
         if not names:
             break
-        it = done[min(names, key=_PROGRESS.index)]
+        it = done[min(names, key=progress.index)]
     return it._replace(orders=frozenset())
 
 
@@ -167,6 +111,8 @@ _PROGRESS = (
     "is granted the role, with a fresh token",
 )
 """What is sure to happen while nothing breaks, the first that can."""
+_LETS_GO = "is ordered to let go, with a fresh token"
+"""So is this, where the monitor waits for a host that may have stayed for good."""
 
 
 def forgotten(it: Master, rules: Rules) -> Master:
@@ -176,8 +122,9 @@ def forgotten(it: Master, rules: Rules) -> Master:
         token=NEVER,
         answers=frozenset(),
         orders=frozenset(order._replace(last=False) for order in it.orders),
+        stays=it.stays._replace(seen=frozenset()),
     )
-    return _canonical(after, rules)
+    return canonical(after, rules)
 
 
 def passed(it: Master, rules: Rules, *, agent: bool) -> Master:
@@ -203,8 +150,9 @@ def passed(it: Master, rules: Rules, *, agent: bool) -> Master:
             promised=it.promised - 1,
             returned=it.returned - 1,
             agreed=it.agreed - 1,
+            stays=it.stays.moved(lambda moment: moment - 1),
         )
-    return _canonical(after, rules)
+    return canonical(after, rules)
 
 
 def _steps(it: Master, rules: Rules, *, other_free: bool) -> Iterator[tuple[str, Master]]:
@@ -226,6 +174,21 @@ def _steps(it: Master, rules: Rules, *, other_free: bool) -> Iterator[tuple[str,
         yield "is heard to have obeyed", _hear(it, answer, rules)
         yield "is not heard to have obeyed", it._replace(answers=it.answers - {answer})
     yield from _promise_steps(it, rules)
+    yield from _stay_steps(it, rules)
+
+
+def _stay_steps(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
+    stays = it.stays
+    if stays.left and holds(it) and it.lease.until < FOREVER:
+        asked = _stamp(it)
+        lease = it.lease.asking_to_stay(asked)
+        yield "asks to stay", it._replace(lease=lease, stays=stays.asking(asked, agreed=rules.unheld))
+    for stay in stays.asked:
+        yield "is not heard to ask to stay", it._replace(stays=stays._replace(asked=stays.asked - {stay}))
+    for stay in stays.let:
+        after = it.lease._replace(until=FOREVER) if rules.any_stay else it.lease.stayed(stay, NOW)
+        yield "hears that it is let stay", it._replace(lease=after)
+        yield "never hears that it is let stay", it._replace(stays=stays._replace(let=stays.let - {stay}))
 
 
 def _promise_steps(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
@@ -256,14 +219,22 @@ def _faults(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
     lease = it.lease.rebooted(NOW, rules.length, rules.margin)._replace(newest=_stamp(it))
     booted = silent._replace(lease=lease, orders=frozenset(), token=NEVER)  # tokens of the last boot are void
     yield "reboots", booted
-    yield "is killed, and boots", booted._replace(given=Outstanding(), answers=frozenset())
+    off = booted._replace(given=Outstanding(), answers=frozenset(), stays=it.stays.ended())
+    yield "is killed, and boots", off
 
 
 def _ordered(it: Master, length: float) -> Master:
-    older = frozenset(order._replace(last=False) for order in it.orders)
+    it = _overtaken(it)
     return it._replace(
         given=it.given.sent(length, it.received) if length else it.given.withdrawn(),
-        orders=older | {Order(length, it.token, last=True)},
+        orders=it.orders | {Order(length, it.token, last=True)},
+    )
+
+
+def _overtaken(it: Master) -> Master:
+    """Return a master of which the answer to no order that was sent says anything."""
+    return it._replace(
+        orders=frozenset(order._replace(last=False) for order in it.orders),
         answers=frozenset(answer._replace(last=False) for answer in it.answers),
     )
 
@@ -294,6 +265,7 @@ def _hear(it: Master, answer: Answer, rules: Rules) -> Master:
     counts = answer.last or rules.any_answer
     return it._replace(
         given=it.given.confirmed() if counts else it.given,
+        stays=it.stays.ended() if counts else it.stays,
         token=answer.token if rules.kept else NEVER,
         received=0.0,
     )
@@ -301,74 +273,9 @@ def _hear(it: Master, answer: Answer, rules: Rules) -> Master:
 
 def _stamp(it: Master) -> float:
     """Return a moment on the agent's clock that is later than all it has stamped."""
-    return max(0.0, it.lease.newest, *_tokens(it)) + GRAIN
+    return max(0.0, it.lease.newest, *tokens(it)) + GRAIN
 
 
 def _ask_stamp(it: Master) -> float:
     """Return a moment that is later than all at which it has asked for promises or given them back."""
-    return max(0.0, *_asks(it)) + GRAIN
-
-
-def _tokens(it: Master) -> list[float]:
-    return [it.token, *(order.token for order in it.orders), *(answer.token for answer in it.answers)]
-
-
-def _asks(it: Master) -> list[float]:
-    return [it.asked, it.promised, it.returned, it.agreed, it.lease.returned]
-
-
-# What makes masters equal
-
-
-def _canonical(it: Master, rules: Rules) -> Master:
-    """Return the same without what can have no effect, every moment as near and as round as the rules allow."""
-    orders = frozenset(order for order in it.orders if _may_be_obeyed(it.lease, order))
-    answers = it.answers if rules.any_answer else frozenset(each for each in it.answers if each.last)
-    useful = it.token > it.lease.newest or _may_be_obeyed(it.lease, Order(FOREVER, it.token, last=True))
-    it = it._replace(orders=orders, answers=answers, token=it.token if useful else NEVER)
-    asked = it.asked if it.asked + rules.length > NOW else NEVER
-    promised = it.promised if it.promised + rules.length > NOW and holds(it) else NEVER
-    it = _without_idle_words(it._replace(asked=asked, promised=promised), rules)
-    place = places({it.lease.newest, *_tokens(it)}, -rules.length - 1)
-    asks = places(set(_asks(it)), -rules.length - 1)
-    until = clipped(it.given.until, rules.margin)
-    awaited = rules.any_answer or any(order.last for order in orders) or any(each.last for each in answers)
-    return Master(
-        it.lease._replace(
-            newest=place[it.lease.newest],
-            until=rounded(it.lease.until),
-            promised=it.lease.promised if it.lease.promised > NOW else NEVER,
-            heard=NEVER,
-            returned=asks[it.lease.returned],
-            booted=it.lease.booted if it.lease.booted > NOW else NEVER,
-        ),
-        Outstanding(until, clipped(it.given.confirms, rules.margin) if awaited else until),
-        place[it.token],
-        max(it.received, -rules.length - rules.margin) if it.token != NEVER else NEVER,
-        frozenset(order._replace(token=place[order.token]) for order in orders),
-        frozenset(answer._replace(token=place[answer.token]) for answer in answers),
-        asks[it.asked],
-        asks[it.promised],
-        asks[it.returned],
-        asks[it.agreed],
-        it.asks,
-        it.owes,
-        it.lacks,
-    )
-
-
-def _without_idle_words(it: Master, rules: Rules) -> Master:
-    """Return the same without what can say nothing any more about promises that are given back."""
-    if it.returned < it.agreed and not rules.any_promise:
-        it = it._replace(returned=NEVER)
-    if it.returned == NEVER or it.agreed <= it.returned:
-        it = it._replace(agreed=NEVER)
-    if not any(NEVER < asked <= it.lease.returned for asked in (it.asked, it.promised)):
-        it = it._replace(lease=it.lease._replace(returned=NEVER))
-    return it
-
-
-def _may_be_obeyed(lease: Lease, order: Order) -> bool:
-    """Tell whether the agent may still obey the order, once it is not bound by a promise any more."""
-    grant = Grant(order.length, order.token)
-    return not lease._replace(promised=NEVER).refusal(grant, NOW, role=order.length > 0)
+    return max(0.0, *asks_of(it)) + GRAIN

@@ -49,6 +49,12 @@ class Rules:
     drift: bool = False
     """The clock of the first master may lose a tick in each length and margin."""
     promises: bool = False
+    stays: bool = False
+    """The first master may ask the other once to let it stay for good."""
+    unheld: bool = False
+    """It asks nobody: what must not be."""
+    unshown: bool = False
+    """A monitor says that this is void though it was not shown it before its order was obeyed: what must not be."""
     forever: bool = False
     """Leases without an end are granted, by the record."""
     others: bool = False
@@ -104,6 +110,25 @@ class Link(NamedTuple):
     """The monitor leads, and has sent the host no order since."""
     post: Lead | None = None
     """The newest epoch that the host was asked to follow: that may arrive at any time."""
+    shown: bool = False
+    """The monitor leads, and was shown that the host has asked to stay; it has obeyed no order of it since."""
+    void: bool = False
+    """The monitor tells the other host that this is void, whenever that arrives."""
+
+
+class Stay(NamedTuple):
+    """A host's only request to stay for good."""
+
+    left: bool = False
+    """It may ask yet."""
+    asked: bool = False
+    """That is on the way to the other."""
+    counts: bool = False
+    """It has obeyed no order since, nor started anew."""
+    let: bool = False
+    """That the other agrees is on the way back."""
+    held: bool = False
+    """The other has it on its disk."""
 
 
 class Host(NamedTuple):
@@ -115,6 +140,7 @@ class Host(NamedTuple):
     asked: float = NEVER
     promised: float = NEVER
     """As in `tests.model.protocol.Master`."""
+    stay: Stay = Stay()
 
 
 class Monitor(NamedTuple):
@@ -143,9 +169,10 @@ class View(NamedTuple):
     record: Record | None = None
 
 
-def start(rules: Rules) -> Host:
+def start(rules: Rules, *, first: bool = False) -> Host:
     """Return a host that has not held the role yet."""
-    return canonical(Host(rules.voter(), Lease(-rules.length - 1.0)), rules)
+    stay = Stay(left=rules.stays and first)
+    return canonical(Host(rules.voter(), Lease(-rules.length - 1.0), stay=stay), rules)
 
 
 def holds(it: Host) -> bool:
@@ -169,7 +196,7 @@ def steps(it: Host, views: tuple[View, View], rules: Rules, *, role: bool) -> It
             rest = it_with(it, who, link._replace(orders=link.orders - {order}))
             yield f"gets the order of {MONITORS[who]}, {_said(order)}", _obey(rest, who, order, rules)
         if link.answered:
-            heard = link._replace(answered=False)
+            heard = link._replace(answered=False, shown=False, void=link.void or link.shown or rules.unshown)
             yield (
                 f"is heard by {MONITORS[who]} to have obeyed",
                 it_with(it, who, heard._replace(given=link.given.confirmed())),
@@ -181,11 +208,12 @@ def steps(it: Host, views: tuple[View, View], rules: Rules, *, role: bool) -> It
             )
     if rules.promises and role:
         yield from _promise_steps(it, rules)
+    yield from _stay_steps(it, rules)
 
 
 def faults(it: Host, rules: Rules) -> Iterator[tuple[str, Host]]:
     """Return what can break at one host."""
-    silent = it._replace(asked=NEVER, promised=NEVER)
+    silent = it._replace(asked=NEVER, promised=NEVER, stay=it.stay._replace(counts=False))
     voter = it.voter._replace(until=NEVER) if rules.restart_forgets else it.voter
     yield "has its agent restarted", silent._replace(lease=it.lease.restarted(stamp(it)), voter=voter)
     newest = stamp(it)
@@ -206,6 +234,31 @@ def promise(it: Host, other: Host, rules: Rules) -> tuple[Host, Host] | None:
     return it._replace(promised=it.asked), other._replace(lease=lease)
 
 
+def let_stay(it: Host, other: Host) -> tuple[Host, Host] | None:
+    """Return both after the other has got the question to let this one stay and agreed; None when it does not."""
+    lease = other.lease.let_stay(NOW) if it.stay.asked else None
+    if lease is None:
+        return None
+    return it._replace(stay=it.stay._replace(let=True, held=True)), other._replace(lease=lease)
+
+
+def shown(it: Host, who: int) -> Host:
+    """Return a host once the other has shown to a monitor that it lets this one stay."""
+    link = it.links[who]
+    if not it.stay.held or link.shown or link.void:
+        return it
+    given = Outstanding(FOREVER, FOREVER)
+    after = link._replace(given=given, orders=_not_last(link), answered=False, untouched=False, shown=True)
+    return it_with(it, who, after)
+
+
+def told_void(it: Host, other: Host) -> tuple[Host, Host] | None:
+    """Return both after the other has heard that it need not refuse the role any more; None where it has not."""
+    if not (it.stay.held and any(link.void for link in it.links)):
+        return None
+    return it._replace(stay=it.stay._replace(held=False)), other._replace(lease=other.lease.voided())
+
+
 def agreed(it: Host, epoch: Lead, record: Record, rules: Rules) -> Host:
     """Return a host that has agreed to the epoch."""
     return it._replace(voter=it.voter.agreed(epoch, record, rules.lead, NOW, rules.margin))
@@ -224,7 +277,7 @@ def asked(it: Host, who: int, epoch: Lead, *, first: bool, ordered: bool) -> Hos
     """Return a host when a round is asked: its newest token was there just before, where it is sent orders."""
     link = it.links[who]
     if first:
-        link = Link(orders=_not_last(link))
+        link = Link(orders=_not_last(link), void=link.void)
     tokens = link.tokens.heard(Received(stamp(it), 0.0)).asked() if ordered else link.tokens
     return it_with(it, who, link._replace(tokens=tokens, post=epoch))
 
@@ -246,7 +299,7 @@ def taken(it: Host, who: int, rules: Rules, *, held: bool) -> Host:
 def left(it: Host, who: int) -> Host:
     """Return a host when a monitor leads no more: it forgets all."""
     link = it.links[who]
-    return it_with(it, who, Link(orders=_not_last(link), post=link.post))
+    return it_with(it, who, Link(orders=_not_last(link), post=link.post, void=link.void))
 
 
 def passed(it: Host, *, agent: bool) -> Host:
@@ -326,8 +379,8 @@ def _ordered(it: Host, who: int, view: View, length: float, rules: Rules) -> Hos
     given = link.given.sent(length, token.at) if length else link.given.withdrawn()
     order = Order(length, float(token.token), epoch, last=True)
     orders = _not_last(link) | {order}
-    after = Link(given, link.tokens.sent(), orders, answered=False, untouched=False, post=link.post)
-    return it_with(it, who, after)
+    after = link._replace(given=given, tokens=link.tokens.sent(), orders=orders)
+    return it_with(it, who, after._replace(answered=False, untouched=False))
 
 
 def _obey(it: Host, who: int, order: Order, rules: Rules) -> Host:
@@ -342,7 +395,7 @@ def _obey(it: Host, who: int, order: Order, rules: Rules) -> Host:
     grant, role = Grant(order.length, order.token), order.length > 0
     if it.lease.refusal(grant, NOW, role=role):
         return it
-    it = it._replace(lease=it.lease.obeyed(grant, NOW, role=role))
+    it = it._replace(lease=it.lease.obeyed(grant, NOW, role=role), stay=it.stay._replace(counts=False))
     return it_with(it, who, it.links[who]._replace(answered=order.last))
 
 
@@ -351,6 +404,17 @@ def _promise_steps(it: Host, rules: Rules) -> Iterator[tuple[str, Host]]:
         yield "asks for a promise", it._replace(asked=0.0)
     if it.promised != NEVER:
         yield "hears the promise", it._replace(lease=it.lease.renewed(it.promised, rules.length, NOW))
+
+
+def _stay_steps(it: Host, rules: Rules) -> Iterator[tuple[str, Host]]:
+    stay, lease = it.stay, it.lease
+    if stay.left and holds(it) and lease.until < FOREVER:
+        asked = Stay(asked=not rules.unheld, counts=True, let=rules.unheld)
+        yield "asks to stay", it._replace(lease=lease.asking_to_stay(stamp(it)), stay=asked)
+    if stay.asked:
+        yield "is not heard to ask to stay any more", it._replace(stay=stay._replace(asked=False))
+    if stay.let and stay.counts:
+        yield "hears that it is let stay", it._replace(lease=lease.stayed(lease.newest, NOW))
 
 
 def _said(order: Order) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmm.lease.leading import Received, Tokens
-from mmm.lease.rules import NEVER, Outstanding
+from mmm.lease.rules import FOREVER, NEVER, Outstanding
 from mmm.lease.voter import Voter
 from tests.model.ticks import GRAIN, NOW, clipped, places, rounded
 
@@ -25,6 +25,7 @@ def canonical(it: Host, rules: Rules) -> Host:
     place = places({it.lease.newest, *_stamps(it)}, -max(rules.length, rules.lead) - 1)
     lease, voter = it.lease, it.voter
     bound = voter.until > NOW
+    counts = it.stay.counts and lease.holds(NOW) and lease.until < FOREVER
     return it._replace(
         lease=lease._replace(
             newest=place[lease.newest],
@@ -39,6 +40,7 @@ def canonical(it: Host, rules: Rules) -> Host:
             booted=voter.booted if voter.booted > NOW else NEVER,
         ),
         links=(_placed(first, place), _placed(second, place)),
+        stay=it.stay._replace(counts=counts, let=it.stay.let and counts),
         asked=it.asked if it.asked + rules.length > NOW else NEVER,
         promised=it.promised if it.promised + rules.length > NOW and lease.holds(NOW) else NEVER,
     )

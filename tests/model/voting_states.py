@@ -44,8 +44,9 @@ class States:
     def first(self) -> State:
         """Return the state that all begins with."""
         idle = self._of(Monitor(round=self._rules.round()))
+        first = self._put(voting.start(self._rules, first=True))
         host = self._put(voting.start(self._rules))
-        return (idle, idle, self._even, self._rules.faults, *(host,) * self._rules.voters)
+        return (idle, idle, self._even, self._rules.faults, first, *(host,) * (self._rules.voters - 1))
 
     def following(self, state: State) -> Iterator[Step]:
         """Return what can happen in a state, and what comes of it."""
@@ -68,11 +69,29 @@ class States:
                         "promises",
                         with_host(with_host(state, asker, pair[0]), other, pair[1]),
                     )
+        if rules.stays:
+            yield from self._stays(state)
         if state[3]:
             less = (*state[:3], state[3] - 1, *state[HOSTS_AT:])
             for at, host in enumerate(state[HOSTS_AT:]):
                 for name, after in self._faults(host):
                     yield HOSTS[at], name, with_host(less, at, after)
+
+    def _stays(self, state: State) -> Iterator[Step]:
+        """Return what comes of it that the first master has asked to stay."""
+        first, other = state[HOSTS_AT : HOSTS_AT + 2]
+        for name, change in (
+            ("lets A stay", voting.let_stay),
+            ("is told that A stays no more", voting.told_void),
+        ):
+            pair = change(self._host[first], self._host[other])
+            if pair is not None:
+                one, two = (self._put(canonical(each, self._rules)) for each in pair)
+                yield "B", name, with_host(with_host(state, 0, one), 1, two)
+        for who in (0, 1):
+            if self._monitor[state[who]].round.leads:
+                after = self._made((first, "shown", who), voting.shown, first, who)
+                yield "B", f"shows {MONITORS[who]} that it lets A stay", with_host(state, 0, after)
 
     def _released(self, state: State) -> Iterator[Step]:
         """Return what comes of it when a voter hears that the monitor it is bound to leads no more."""

@@ -1,5 +1,6 @@
 """The writer lease on real interfaces: a host that is cut off is no writer any more before another is (rule 11.1)."""
 
+import json
 import os
 import signal
 import time
@@ -160,6 +161,40 @@ def test_an_agent_that_is_stopped_in_order_leaves_the_vip_once_the_monitor_knows
     assert probe.report.outages == ()
     assert agent_log.lines("is left with the rest of its lease") == []
     settle(leased)
+
+
+def test_an_agent_that_is_stopped_while_no_monitor_lives_leaves_its_vip_for_good_and_is_waited_for(
+    leased: Sandbox,
+) -> None:
+    monitor, keeper = leased.layout.monitor, Log(leased, "db2", "mmm_agentd")
+    with Addresses(leased) as addresses, Probe(leased, readers=False) as probe:
+        inject(leased, "kill-monitor", angel=True)
+        assert leased.init("db1", "mysql-mmm-agent", "stop").returncode == 0
+        assert lives_for_good(leased, "db1")
+        keeper.wait("db1 is stopped and leaves its VIP for good")
+        assert leased.init("db2", "mysql-mmm-agent", "restart").returncode == 0, "it is on the disk"
+        leased.start_daemon(monitor, "mmm_mond")
+        leased.wait_until(lambda: lease_without_end(leased, "db1"), LIMIT, "the monitor knows of it")
+        since = time.monotonic()
+        leased.wait_until(
+            lambda: time.monotonic() - since > 3 + 1 + 4 + 1, LIMIT, "leases and agent_failover are over"
+        )
+        assert leased.control("move_role", "writer", "db2", limit=LIMIT).returncode == 1
+        assert lives_for_good(leased, "db1")
+        leased.start_daemon("db1", "mmm_agentd")
+        leased.wait_until(lambda: not lives_for_good(leased, "db1"), LIMIT, "its lease ends again")
+        keeper.wait("it is void that the VIP stays with db1")
+        probe.wait_writes(LIMIT)
+        settle(leased)
+    assert addresses.moved == []
+    assert probe.report.outages == ()
+    assert leased.control("move_role", "writer", "db2", limit=LIMIT).returncode == 0, "db2 is free again"
+
+
+def lease_without_end(sandbox: Sandbox, host: str) -> bool:
+    """Tell whether the monitor takes the host to hold the writer role for good."""
+    told = {each["name"]: each for each in json.loads(sandbox.ask("json status"))["hosts"]}[host]
+    return bool(told["lease"] == {"left": None})
 
 
 def test_a_writer_whose_agent_and_angel_are_dead_goes_to_another_host(leased: Sandbox) -> None:

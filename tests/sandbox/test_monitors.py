@@ -143,6 +143,34 @@ def test_agents_that_are_stopped_do_not_cost_the_lead_while_the_monitors_see_eac
     assert probe.report.outages == ()
 
 
+def test_an_agent_that_is_stopped_while_nobody_leads_leaves_its_vip_for_good_and_the_next_leader_waits(
+    cluster: Sandbox,
+) -> None:
+    leader, other = places(cluster)
+    keeper = log(cluster, "db2", "mmm_agentd")
+
+    def held() -> bool:
+        told = json.loads(cluster.ask_monitor(other, "json status"))["hosts"]
+        return [each["lease"] for each in told if each["name"] == "db1"] == [{"left": None}]
+
+    with Addresses(cluster) as addresses, Probe(cluster, readers=False) as probe:
+        for name in (leader, other):
+            inject(cluster, "kill-monitor", name, angel=True)
+        assert cluster.init("db1", "mysql-mmm-agent", "stop").returncode == 0
+        keeper.wait("db1 is stopped and leaves its VIP for good")
+        cluster.start_daemon(other, "mmm_mond")
+        leads(cluster, other)
+        cluster.wait_until(held, LIMIT, f"{other} takes db1 to hold the role for good")
+        assert cluster.control("move_role", "writer", "db2", limit=LIMIT, on=other).returncode == 1
+        cluster.start_daemon("db1", "mmm_agentd")
+        keeper.wait("it is void that the VIP stays with db1")
+        heal(cluster)
+        assert places(cluster) == (other, leader)
+    assert [moved for moved in addresses.moved if moved.ip == cluster.layout.writer_ip] == []
+    assert probe.report.outages == ()
+    assert cluster.control("move_role", "writer", "db2", limit=LIMIT).returncode == 0, "db2 is free again"
+
+
 def test_a_monitor_that_is_cut_off_loses_the_lead_and_comes_back_to_stand_by(cluster: Sandbox) -> None:
     leader, other = places(cluster)
     lost = log(cluster, leader, "mmm_mond")

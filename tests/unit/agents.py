@@ -23,7 +23,7 @@ from mmm.network.agent_port import AgentPort
 from mmm.network.arp import Announcer
 from mmm.network.listener import Peer
 from mmm.network.vips import InterfaceError
-from mmm.wire.agent import PROMISE, SET_STATUS, Reply, Request, decode_reply, encode_request
+from mmm.wire.agent import HELD, PROMISE, SET_STATUS, Reply, Request, decode_reply, encode_request
 from mmm.wire.lead import with_conf
 
 WRITER, READER = "10.88.0.80", "10.88.0.90"
@@ -112,7 +112,7 @@ class Machine:
     async def neighbour(self, _ip: str, _port: int, request: Request, *_: object) -> Reply:
         self.heard.append(request)
         self.asked.set()
-        if self.refuses_promises and request.command == PROMISE:
+        if self.refuses_promises and request.command in {PROMISE, HELD}:
             return decode_reply(b"ERROR: this host holds the role itself|WHY:taken|T:other.1|UP:1.00\n")
         return decode_reply(b"OK|T:other.1|UP:1.00\n")
 
@@ -202,10 +202,16 @@ class Rig:
     announcer: Announcer
     conf: Cluster
 
-    async def order(self, roles: str, length: int | str = 1, by: Cluster | None = None) -> Reply:
-        """Return what the agent answers to an order, by the conf of a monitor that may be another."""
+    async def order(
+        self, roles: str, length: int | str = 1, by: Cluster | None = None, void: str | None = "VOID:"
+    ) -> Reply:
+        """Return what the agent answers to an order, by the conf of a monitor that may be another.
+
+        `void` is what that says of stays; None: it knows nothing of them.
+        """
         ping = decode_reply(await self.agent.answer(b"PING|1|db1", MONITOR))
-        request = Request(SET_STATUS, "db1", ("ONLINE", roles, "db1", f"LEASE:{length}:{ping.token}"))
+        more = (f"LEASE:{length}:{ping.token}", *([] if void is None else [void]))
+        request = Request(SET_STATUS, "db1", ("ONLINE", roles, "db1", *more))
         line = encode_request(with_conf(request, digests(by or self.conf)))
         async with asyncio.timeout(LIMIT):
             return decode_reply(await self.agent.answer(line, MONITOR))

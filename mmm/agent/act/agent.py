@@ -43,7 +43,7 @@ from mmm.network.vips import Interface, InterfaceError
 from mmm.process import log_queue
 from mmm.process.halt import machine_halts
 from mmm.wire import agent as wire
-from mmm.wire import binlog, promises, rejoin, stream, voting, watch, why
+from mmm.wire import binlog, held, promises, rejoin, stream, voting, watch, why
 from mmm.wire.caught_up import caught_up_fields
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import CONF, lead_of
@@ -156,8 +156,8 @@ class Agent:
         match request.command:
             case voting.LEAD:
                 return await self._votes.answer(request)
-            case wire.PROMISE | wire.RELEASE:
-                return (self._promise if request.command == wire.PROMISE else self._release)(request)
+            case wire.PROMISE | wire.RELEASE | wire.HELD:
+                return await self._for_rival(request)
             case wire.PING:
                 return self._replies.reply("OK: Pinged!")
             case wire.GET_AGENT_STATUS:
@@ -263,6 +263,7 @@ class Agent:
 
     async def _carry_out(self, status: Status, request: wire.Request) -> Outcome:
         """Return what an order has come to; raises TimeoutError."""
+        self._shell.staying.ordered(held.void_in(request))
         offered = granted(request) if self._leases else None
         grant = self._shell.core.held.grant(offered) if offered else None
         try:
@@ -321,11 +322,20 @@ class Agent:
         """Return when this start of the agent gave the token, None when it did not."""
         return self._shell.core.held.given(token)
 
-    def _promise(self, request: wire.Request) -> bytes:
+    async def _for_rival(self, request: wire.Request) -> bytes:
+        """Return the reply to another host that has the writer role, or has had it."""
         try:
-            asked = promises.asked_promise(request)
+            match request.command:
+                case wire.PROMISE:
+                    return self._promise(promises.asked_promise(request))
+                case wire.RELEASE:
+                    return self._release(*promises.released(request))
+                case _:
+                    return await self._let_stay(*held.asked_to_stay(request))
         except wire.WireError as error:
             return self._replies.error(why.BAD_REQUEST, str(error))
+
+    def _promise(self, asked: promises.AskedPromise) -> bytes:
         known = self._shell.core.held.bound(clock())
         if refused := self._shell.promise(asked):
             return self._replies.error(refused.code, refused.text)
@@ -333,11 +343,14 @@ class Agent:
         log.log(level, "promised %s: no writer role here for %g s", asked.holder, asked.length)
         return self._replies.reply("OK: Promised!")
 
-    def _release(self, request: wire.Request) -> bytes:
-        try:
-            holder, token = promises.released(request)
-        except wire.WireError as error:
-            return self._replies.error(why.BAD_REQUEST, str(error))
+    async def _let_stay(self, stay: held.Stay, void: bool) -> bytes:  # noqa: FBT001
+        if void:
+            self._shell.staying.void({stay})
+        elif refused := await self._shell.staying.lets(stay):
+            return self._replies.error(refused.code, refused.text)
+        return self._replies.reply("OK: Noted!")
+
+    def _release(self, holder: str, token: str) -> bytes:
         if self._shell.give_back(holder, token):
             log.info("%s has given up the role: its promises are void", holder)
         return self._replies.reply("OK: Released!")

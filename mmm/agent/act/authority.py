@@ -93,7 +93,7 @@ class Authority:
             return Refusal(lack.text, lack.why)
         if show.is_free(request):
             self._following = self._following.freed(_lead(request, peer))
-        if request.command == wire.PROMISE:
+        if request.command in {wire.PROMISE, wire.HELD}:
             return self._disagreement(request)
         if request.command not in show.ORDERS:
             return None

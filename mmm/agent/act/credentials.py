@@ -23,7 +23,9 @@ from mmm.wire.voting import LEAD
 
 WINDOW = 60.0
 """Seconds for which a token may be used in signatures."""
-NEEDED = ORDERS | {wire.PROMISE, wire.RELEASE, wire.REACHABLE, wire.DOCTOR, wire.WATCH, BINLOG, STREAM, LEAD}
+NEEDED = ORDERS | {
+    wire.PROMISE, wire.RELEASE, wire.HELD, wire.REACHABLE, wire.DOCTOR, wire.WATCH, BINLOG, STREAM, LEAD,
+}  # fmt: skip
 """What changes something here, makes this agent try ways to another host, stays open, or gets data of its server."""
 _OURS = NEEDED - {wire.SET_STATUS, wire.CLEAR_BAD_ROLES}
 """Those of them that no classic monitor sends."""

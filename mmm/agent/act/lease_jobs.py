@@ -89,7 +89,7 @@ class LeaseJobs:
                     self._interface.renew(vip.ip, lifetime)
 
     def leave_for_good(self, core: Core, now: float) -> None:
-        """Have the VIPs stay after the agent: the writer's where the monitor has granted it for good (rule 11.1)."""
+        """Have the VIPs stay after the agent: the writer's where the lease has no end (rules 11.1, 14.3)."""
         held = core.held
         if not held.leased:
             return

@@ -1,8 +1,8 @@
 """What an agent leaves behind for its successor.
 
 Below /run, and so gone after a boot: what it has promised, and that replication is stopped by order. Below /var/lib:
-that an agent has run in this boot. So a /run that was emptied meanwhile, as in a restarted container, is not mistaken
-for one in which nothing was promised yet.
+for whose stay it refuses the writer role, and that an agent has run in this boot. So a /run that was emptied meanwhile,
+as in a restarted container, is not mistaken for one in which nothing was promised yet.
 """
 
 import logging
@@ -24,12 +24,14 @@ class Memory:
     def __init__(self, pid_path: str) -> None:
         self._promises = _beside(pid_path, "promise")
         self._offline = _beside(pid_path, "offline")
-        self._ran = _outlasting_run(pid_path)
+        self._ran = _outlasting_run(pid_path, "ran")
+        self._stays = _outlasting_run(pid_path, "held")
 
     def lease(self, length: float, now: float) -> HeldLease:
         """Return the lease of an agent that starts, with leases of `length` seconds, and note that it has run."""
         kept, ran = promise_file.load(self._promises), promise_file.load(self._ran)
         held = begun(length, promise_file.boot(), now, kept, keeps=self._promises is not None, ran=ran)
+        held = held.with_stays(promise_file.load(self._stays))
         if (seconds := held.lease.booted - now) > 0:
             log.warning(
                 "start: nothing is known of what this host has promised before: it refuses the writer role for %.1f s",
@@ -50,6 +52,14 @@ class Memory:
             return f"the promise cannot be kept in {self._promises}: {error.strerror or error}"
         return ""
 
+    def keep_stays(self, held: HeldLease) -> str:
+        """Write down for whom the role is refused, so that a boot leaves it; returns why that failed, or nothing."""
+        try:
+            promise_file.store(self._stays, held.stays_kept(), settled=True)
+        except OSError as error:
+            return f"{self._stays} cannot be written: {error.strerror or error}"
+        return ""
+
     def is_offline(self) -> bool:
         """Tell whether replication stood still by order when the agent ended."""
         return bool(promise_file.load(self._offline))
@@ -66,8 +76,8 @@ def _beside(pid_path: str, what: str) -> Path | None:
     return Path(f"{pid_path}.{what}") if pid_path else None
 
 
-def _outlasting_run(pid_path: str) -> Path | None:
-    """Return the file that says that an agent has run, where emptying /run does not reach it."""
-    file = _beside(pid_path, "ran")
+def _outlasting_run(pid_path: str, what: str) -> Path | None:
+    """Return a file where neither a boot nor emptying /run reaches it."""
+    file = _beside(pid_path, what)
     below = [Path("/run"), Path("/var/run")]
     return STATE / file.name if file is not None and set(below) & set(file.parents) else file

@@ -10,6 +10,7 @@ from mmm.config.model import Cluster
 from mmm.process.job_files import Told
 from mmm.wire import agent as wire
 from mmm.wire import why
+from mmm.wire.held import held_fields
 from mmm.wire.job import ended_fields, job_fields
 from mmm.wire.promises import left_field
 from mmm.wire.signature import fresh_field, sign_reply
@@ -30,13 +31,13 @@ class Replies:
 
     def reply(self, text: str, fields: tuple[str, ...] = (), code: str = "") -> bytes:
         """Return a reply with its LF."""
-        uptime = clock()
-        fresh = self._held().token(uptime)
+        uptime, held = clock(), self._held()
+        fresh = held.token(uptime)
         token = fresh if self._leases else wire.NO_LEASE
         if self._key and not self._leases:
             fields = (*fields, fresh_field(fresh))
         told = self._jobs()
-        fields = (*fields, *job_fields(told.job), *ended_fields(told.ended))
+        fields = (*fields, *job_fields(told.job), *ended_fields(told.ended), *held_fields(held.stays))
         try:
             fields = (*fields, self.ending) if self.ending else fields
             reply = wire.Reply(wire.sayable(text)[:_LONGEST_TEXT], fields, uptime, token, code)

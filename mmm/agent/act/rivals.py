@@ -10,6 +10,7 @@ from mmm.config.model import Cluster, Host
 from mmm.network.agent_port import AgentPort
 from mmm.wire import agent as wire
 from mmm.wire import promises
+from mmm.wire.held import Stay, asks_to_stay
 from mmm.wire.lead import with_conf
 from mmm.wire.why import TAKEN, why
 
@@ -60,9 +61,26 @@ class Rivals:
                 question.cancel()
         return Answers(tuple(missing))
 
+    async def ask_to_stay(self, names: tuple[str, ...], length: float, token: str) -> tuple[str, ...]:
+        """Ask all to refuse the role for good; returns who has not agreed, and in what words, where there were any."""
+        stay = Stay(self._conf.this, token)
+        asked = (self._agreed(name, asks_to_stay(name, stay), length) for name in names)
+        return tuple(each for answers in await asyncio.gather(*asked) for each in answers.missing)
+
+    async def do_without(self, names: tuple[str, ...], token: str) -> None:
+        """Tell all that this host does not stay by what it has asked at the token's moment."""
+        stay, hosts = Stay(self._conf.this, token), self._conf.hosts
+        words = [
+            (hosts[name], with_conf(asks_to_stay(name, stay, void=True), self._digests)) for name in names
+        ]
+        await asyncio.gather(*(self._ask(host, request, GIVE_BACK_LIMIT) for host, request in words))
+
     async def _promised(self, name: str, asked: promises.AskedPromise) -> Answers:
-        request = with_conf(promises.promise(name, asked), self._digests)
-        reply = await self._ask(self._conf.hosts[name], request, _limit(asked.length))
+        return await self._agreed(name, promises.promise(name, asked), asked.length)
+
+    async def _agreed(self, name: str, request: wire.Request, length: float) -> Answers:
+        request = with_conf(request, self._digests)
+        reply = await self._ask(self._conf.hosts[name], request, _limit(length))
         if reply is None:
             return Answers((name,))
         if reply.token in ("", wire.NO_LEASE):

@@ -15,6 +15,7 @@ from mmm.agent.act.lease_jobs import INTERNAL, LeaseJobs
 from mmm.agent.act.memory import Memory
 from mmm.agent.act.rivals import Rivals
 from mmm.agent.act.sayings import say
+from mmm.agent.act.staying import Staying, remembered
 from mmm.agent.act.steps import Steps
 from mmm.agent.decide import actions, lease_watch
 from mmm.agent.decide import core as decide
@@ -45,8 +46,8 @@ log = logging.getLogger(__name__)
 class Shell:
     """The hands of one agent; lives in an asyncio loop. `close` it.
 
-    `tell` is told what is known, whenever that changes. `is_agreed` tells whether the monitor knows
-    of the same hosts of the active master role. `before` is what the agent knew whose place this one takes.
+    `tell` is told what is known, whenever that changes. `is_agreed` tells whether the monitor knows of the same hosts
+    of the active master role. `before` is what the agent knew whose place this one takes.
     """
 
     def __init__(
@@ -65,10 +66,10 @@ class Shell:
         self._announcer = announcer
         self._tell = tell
         self._is_agreed = is_agreed
-        self._memory, now = Memory(here.pid_path), clock()
-        where = decide.site(conf, known)
+        self._memory, now, where = Memory(here.pid_path), clock(), decide.site(conf, known)
         held, offline = self._memory.lease(conf.vip_lease, now), self._memory.is_offline()
-        self._core = inherited(before, where) if before else decide.begun(where, held, offline=offline)
+        core = inherited(before, where) if before else decide.begun(where, held, offline=offline)
+        self._core = remembered(core)
         self._ahead = wall_ahead() or 0.0
         self._heard = now
         """When another host, or the monitor, was heard last."""
@@ -76,6 +77,7 @@ class Shell:
         self.steps = Steps(conf, interface, announcer, self._lifetime, self._holds)
         self._changes = Changes(conf, interface, self.steps, lambda: self._core.held, known)
         self._rivals = Rivals(conf, self.heard)
+        self.staying = Staying(self._memory, self._rivals, lambda: self._core, self._take, self._run)
         self._numbers = 0
         self._answers: dict[int, asyncio.Future[Outcome]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -138,9 +140,7 @@ class Shell:
         core = lease_watch.promise_returned(self._core, holder, token)
         if core is self._core:
             return False
-        self._memory.keep_promises(
-            core.held, clock()
-        )  # else it is kept to for longer by an agent started later
+        self._memory.keep_promises(core.held, clock())  # else a later start keeps to it for longer
         self._take((core, ()))
         return True
 
@@ -158,12 +158,14 @@ class Shell:
         self._take(decide.reassert(self._core, clock()))
 
     async def leave(self) -> None:
-        """Wait until the monitor knows that the writer's VIP stays here, where it is bound, or is not heard in time."""
+        """Wait until the monitor knows that the writer's VIP stays here, or is not heard, and others are asked."""
         if not (limit := lease_watch.patience(self._core, clock())):
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await self._granted.wait()
+        if not self._granted.is_set():
+            await self.staying.ask(agreed=self._is_agreed())
         await self._at_rest()
 
     async def hand_over(self) -> None:
@@ -240,10 +242,8 @@ class Shell:
         if self._core.offline != before.offline:
             self._memory.keep_offline(offline=self._core.offline)
         self._tell(self._core)
-        if held.lease.until == FOREVER and self._core.site.is_writer(self._core.status):
-            self._granted.set()
-        else:
-            self._granted.clear()
+        granted = held.lease.until == FOREVER and self._core.site.is_writer(self._core.status)
+        (self._granted.set if granted else self._granted.clear)()
         if self._core.work is None:
             self._rest.set()
         for action in follows:

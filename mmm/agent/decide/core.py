@@ -167,7 +167,7 @@ def refusal(core: Core, order: Order, now: float) -> Refusal | None:
     """Return why the order is not obeyed, by the rules of the lease; None when it is."""
     role = core.site.is_writer(order.status)
     if order.grant is None:
-        promised = core.site.leases and role and core.held.bound(now)
+        promised = core.site.leases and role and (core.held.bound(now) or core.held.stays)
         return Refusal(Reason.PROMISED) if promised else None
     waits = core.waits.grant if core.waits is not None and core.waits is not order else None
     if waits is not None and waits.token > order.grant.token:

@@ -7,12 +7,13 @@ that says that an agent has run.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from mmm.lease.rules import FOREVER, NEVER, Grant, Lease, margin
+from mmm.wire.held import Stay
 from mmm.wire.status import LeaseOffer
 
 _UNIT = 1_000_000_000
@@ -51,6 +52,8 @@ class HeldLease:
     owes: bool = False
     """Promises were asked for, and not given back since."""
     promises: Mapping[str, Promised] = field(default_factory=dict)
+    stays: frozenset[Stay] = frozenset()
+    """For whom this host refuses the role until told that it is void."""
 
     def token(self, now: float) -> str:
         """Return the token of this moment."""
@@ -118,6 +121,18 @@ class HeldLease:
         promised = max((each.until for each in others.values()), default=NEVER)
         return replace(self, promises=others, lease=self.lease._replace(promised=promised))
 
+    def lets_stay(self, stay: Stay, now: float) -> "HeldLease | None":
+        """Return the lease of a host that refuses the role for a stay, None where it holds the role itself."""
+        lease = self.lease.let_stay(now)
+        return None if lease is None else replace(self, lease=lease, stays=self.stays | {stay})
+
+    def voided(self, stays: Collection[Stay]) -> "HeldLease":
+        """Return the lease once these stays are void; the same where none of them is known here."""
+        left = self.stays.difference(stays)
+        if left == self.stays:
+            return self
+        return replace(self, lease=self.lease if left else self.lease.voided(), stays=left)
+
     def gives_back(self, now: float) -> "tuple[HeldLease, str]":
         """Return the lease without the promises of others, and the token up to which they are given back.
 
@@ -173,6 +188,17 @@ class HeldLease:
         promised, unknown = max(self.lease.promised, 0.0), max(self.lease.booted, 0.0)
         said = {"boot": self.boot, "promised": promised, "unknown": unknown, "length": self.longest, "to": to}
         return json.dumps(said)
+
+    def stays_kept(self) -> str:
+        """Return what of the stays is to outlive the host's boot, empty where there is none."""
+        return json.dumps(sorted(self.stays)) if self.stays else ""
+
+    def with_stays(self, kept: str) -> "HeldLease":
+        """Return the lease of an agent that starts with the stays that an earlier one has written."""
+        stays: set[Stay] = set()
+        with suppress(ValueError, TypeError):
+            stays = {Stay(str(host), str(token)) for host, token in json.loads(kept)}
+        return replace(self, lease=self.lease._replace(stays=True), stays=frozenset(stays)) if stays else self
 
     def mark(self, now: float) -> str:
         """Return what says that an agent has run, and may have promised something."""

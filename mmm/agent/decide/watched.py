@@ -44,6 +44,8 @@ class Watch:
     """When another MAC was last heard to claim the VIP, and others were asked for that."""
     sure_until: float = -inf
     """Before this moment who claims the VIP is taken to be the one that has lost it."""
+    voids: bool = False
+    """The monitor knows of VIPs that stay for good though it was not heard, and says when that is void."""
     writable: bool = False
     """The lease is over, and the server could not be made read_only."""
     denying: Denying | None = None

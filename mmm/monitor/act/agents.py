@@ -25,6 +25,7 @@ from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.wire import agent as wire
 from mmm.wire import questions, rejoin
 from mmm.wire.doubts import Doubt, doubts_in
+from mmm.wire.held import Stay, held_in
 from mmm.wire.job import Job, job_in
 from mmm.wire.lead import FREE, signed_by
 from mmm.wire.status import Status, SystemStatus, agent_status, set_status, system_status
@@ -63,6 +64,8 @@ class Told(NamedTuple):
     """Of its system, in seconds."""
     job: Job | None = None
     """What gives its host other data, and has not ended."""
+    stays: frozenset[Stay] = frozenset()
+    """For whom it refuses the active master role."""
 
 
 class Agents:
@@ -180,7 +183,7 @@ class Agents:
         """
         if order.greet:
             return await self.ask(host, wire.Request(wire.PING, host.name))
-        asking = self.ask(host, set_status(host.name, order.status, order.lease), ORDER_TIMEOUT)
+        asking = self.ask(host, set_status(host.name, order.status, order.lease, order.void), ORDER_TIMEOUT)
         told = await self._unless_booted(host, asking)
         if told.answer is Answer.OK and order.clear:
             cleared = await self.ask(host, wire.Request(wire.CLEAR_BAD_ROLES, host.name), ORDER_TIMEOUT)
@@ -206,7 +209,7 @@ class Agents:
         spoken = await self.ask(host, wire.Request(wire.GET_AGENT_STATUS, host.name))
         if spoken.reply is None or spoken.answer is not Answer.OK:
             return Told()
-        told = Told(None, spoken.reply.uptime, job_in(spoken.reply))
+        told = Told(None, spoken.reply.uptime, job_in(spoken.reply), held_in(spoken.reply))
         try:
             return told._replace(status=agent_status(spoken.reply))
         except wire.WireError:

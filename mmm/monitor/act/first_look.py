@@ -128,4 +128,4 @@ async def _ask(host: Host, stored: Stored | None, agents: Agents, *, may_answer:
             break
     else:
         log.error("%s: its agent does not report its status", host.name)
-    return Found(stored, told.status, system, told.uptime, job=told.job)
+    return Found(stored, told.status, system, told.uptime, job=told.job, stays=told.stays)

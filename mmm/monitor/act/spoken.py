@@ -7,6 +7,7 @@ from mmm.monitor.world.orders import Tell
 from mmm.wire import lead
 from mmm.wire.agent import Reply
 from mmm.wire.caught_up import caught_up_in
+from mmm.wire.held import held_in
 from mmm.wire.job import ended_in, job_in
 from mmm.wire.promises import left_in
 from mmm.wire.salvaged import salvaged_in
@@ -57,4 +58,5 @@ def answered(order: Tell, spoken: Spoken) -> Answered:
         ended=ended_in(reply),
         bound=bound_in(reply),
         promised_for=left_in(reply),
+        stays=held_in(reply),
     )

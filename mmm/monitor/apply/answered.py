@@ -5,6 +5,7 @@ from dataclasses import replace
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.apply.rebuilt import told_of
 from mmm.monitor.assess import loss, other_monitor, slaves_first
+from mmm.monitor.decide import stays
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.host import HostWorld, State
@@ -38,6 +39,7 @@ def answered(world: World, event: Answered, now: float) -> World:
         return world
     if event.uptime is not None:
         host = told_of(_heard(host, event, event.uptime, now, led=bool(world.conf.monitors)), event, now)
+        world = stays.shown(world, event.host, event.stays)
         world = loss.salvaged(world, event.host, event.salvaged)
         world = loss.caught_up(world, event.host, event.caught_up)
     link = host.agent
@@ -78,8 +80,10 @@ def _about(event: Answered, link: AgentLink) -> About:
     if event.token in ("", NO_LEASE):
         kind = Kind.UNLEASED if event.token else Kind.MMM2
     if isinstance(link.in_flight, Greeting):  # a PING is answered without the rest
-        return replace(link.about, kind=kind, leaving=event.leaving, halting=event.halting, heard=True)
-    return About(kind, event.leaving, event.halting, event.differs, event.stranger, heard=True)
+        about = replace(link.about, leaving=event.leaving, halting=event.halting, stays=event.stays)
+        return replace(about, kind=kind, heard=True)
+    differs, stranger = event.differs, event.stranger
+    return About(kind, event.leaving, event.halting, differs, stranger, heard=True, stays=event.stays)
 
 
 def _is_overtaken(flight: InFlight) -> bool:
@@ -104,6 +108,8 @@ def link_after(world: World, event: Answered, link: AgentLink, flight: InFlight,
     again = None if event.promised_for is None else now + event.promised_for
     orders = replace(link.orders, in_flight=None, ended=now, again=again, stale=0)
     link = replace(link, orders=orders, given=_given_after(world, event, link, flight))
+    if not _is_overtaken(flight) and (event.answer is Answer.OK or event.without):
+        link = link.left()
     match event.answer:
         case Answer.OK | Answer.ERROR if _is_overtaken(flight):  # it lives: what it was sent it may hold
             held = link.may_hold | frozenset(sent.vips)

@@ -16,6 +16,7 @@ from mmm.lease.rules import (
     margin,
 )
 from mmm.monitor.assess import lost_agent, second_opinion
+from mmm.monitor.decide import stays
 from mmm.monitor.world.link import AgentLink, Look, Search
 from mmm.monitor.world.orders import LookForVip, Tell
 from mmm.monitor.world.world import World
@@ -43,7 +44,9 @@ def with_lease(world: World, order: Tell, now: float) -> Tell:
     token, holds = link.orders.token, world.master_vips & set(order.status.vips)
     if token is None or (holds and now - token.received > _fresh(world.conf.vip_lease)):
         return replace(order, greet=True)
-    return replace(order, lease=LeaseOffer(_length(world, order), token.text))
+    return replace(
+        order, lease=LeaseOffer(_length(world, order), token.text), void=stays.void(world, order.host)
+    )
 
 
 def is_awaited(world: World, status: Status, link: AgentLink) -> bool:

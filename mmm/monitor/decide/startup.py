@@ -13,14 +13,16 @@ from mmm.config.agreement import writer_hosts
 from mmm.config.model import Cluster, Role, Vip
 from mmm.gtid.transactions import Transactions
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
+from mmm.monitor.decide import stays
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.checks import CheckStatus, dead
 from mmm.monitor.world.host import HostWorld, State, System
 from mmm.monitor.world.hosts import Hosts, Owners
-from mmm.monitor.world.link import AgentLink, Silence
+from mmm.monitor.world.link import About, AgentLink, Silence
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import Mode, World
+from mmm.wire.held import Stay
 from mmm.wire.job import Job
 from mmm.wire.status import Status, SystemStatus
 
@@ -80,6 +82,8 @@ class Found:
     uptime: float | None = None
     job: Job | None = None
     """What gives it other data, as its agent says."""
+    stays: frozenset[Stay] = frozenset()
+    """For whom its agent refuses the active master role."""
     foreign: frozenset[Vip] = frozenset()
     """The active master's VIPs that are bound there though another host may have them by a lease on record."""
 
@@ -132,7 +136,7 @@ def start(
     """
     mode = Mode(conf.monitor.mode.upper()) if conf.monitor else Mode.ACTIVE
     found = {name: replace(found[name], foreign=_foreign(conf, found, name)) for name in conf.hosts}
-    hosts = {name: _host(conf, found[name], checks[name], now) for name in conf.hosts}
+    hosts = stays.at_start(conf, {name: _host(conf, found[name], checks[name], now) for name in conf.hosts})
     owner: dict[Vip, str | None] = dict.fromkeys(conf.vips)
     world = World(conf, mode, Hosts(hosts), Owners(owner), left_out=_left_out(conf, found))
     for name, read in (has or {}).items():
@@ -199,13 +203,11 @@ def _foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[
 def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: float) -> HostWorld:
     state = _worst(found)
     uptime = found.uptime or 0.0
-    seen = (
-        frozenset(found.system.vips) if found.system else frozenset(found.stored.vips if found.stored else ())
-    )
+    there = found.system or found.stored
+    seen = frozenset(there.vips if there else ())
     known = frozenset(found.agent.vips) if found.agent else frozenset()
-    if (
-        found.stored is not None and found.stored.lease and conf.vip_lease > 0
-    ):  # what was sent may still arrive
+    # What was sent may still arrive.
+    if found.stored is not None and found.stored.lease and conf.vip_lease > 0:
         known |= frozenset(vip for vip in found.stored.vips if vip.role == conf.active_master_role)
     may_hold = (seen | known) & frozenset(conf.vips)
     online = state is State.ONLINE
@@ -218,6 +220,7 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
         checks=_believed(checks, state),
         system=System(uptime, uptime if online else 0.0),
         agent=AgentLink(
+            about=About(stays=found.stays),
             may_hold=may_hold,
             given=_given(conf, found.stored, may_hold, now),
             granted_before=found.stored.length if found.stored else 0.0,
@@ -313,7 +316,8 @@ def _elect_active_master(world: World, role: Role, vip: Vip, found: Mapping[str,
         stored, agent, bound = found[name].claims(vip)
         system = found[name].system
         writable = system is not None and system.writable
-        return 4 * writable + 2 * bound + stored + agent + _slaves_of(world, name, found)
+        stands = bound or world.hosts[name].agent.stays
+        return 4 * writable + 2 * bool(stands) + stored + agent + _slaves_of(world, name, found)
 
     winner = _winner(world, role, vip, found, votes, excluded)
     if winner is None:

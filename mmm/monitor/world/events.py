@@ -12,6 +12,7 @@ from mmm.monitor.world.leadership import Leadership
 from mmm.monitor.world.link import Token
 from mmm.wire.caught_up import CaughtUp
 from mmm.wire.doubts import Doubt
+from mmm.wire.held import Stay
 from mmm.wire.job import Ended, Job
 from mmm.wire.questions import Note
 from mmm.wire.salvaged import Salvaged
@@ -70,6 +71,8 @@ class Answered:
     """The VIPs that stand on the host after an order that was not carried out; None where the agent does not say."""
     promised_for: float | None = None
     """It refuses the role by its promise for that many seconds yet; None: it does not say so."""
+    stays: frozenset[Stay] = frozenset()
+    """For whom it refuses the active master role: their VIP stays for good by what they have asked."""
     leaving: bool = False
     """The agent is being stopped, and is to be granted the active master role for good."""
     salvaged: Salvaged | None = None

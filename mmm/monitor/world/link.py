@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mmm.config.model import Vip
-from mmm.lease.rules import NOTHING, Outstanding
+from mmm.lease.rules import FOREVER, NOTHING, Outstanding
+from mmm.wire.held import Stay
 from mmm.wire.status import Status
 
 
@@ -164,6 +165,8 @@ class About:
     """The address of another monitor that gave it orders lately, which it has refused; empty: there was none."""
     heard: bool = False
     """It has answered since the monitor was started, so that its kind is known."""
+    stays: frozenset[Stay] = frozenset()
+    """For whom it refuses the active master role."""
 
     @property
     def classic(self) -> bool:
@@ -200,6 +203,10 @@ class AgentLink:
     granted_before: float = 0.0
     """Seconds of a lease that an earlier start of the monitor may have granted it; 0 once an order was confirmed."""
     about: About = About()
+    stays: frozenset[str] = frozenset()
+    """Tokens by which it may have left its VIP for good, as others have shown: for these it is taken to hold it."""
+    void: frozenset[str] = frozenset()
+    """Those by which it surely does not: it has obeyed an order since that was shown, or is off."""
 
     @property
     def in_flight(self) -> InFlight | None:
@@ -248,7 +255,22 @@ class AgentLink:
 
     def emptied(self, held: frozenset[Vip], given: Outstanding) -> "AgentLink":
         """Return this where it is known, though not from the agent, that its host holds no more than `held`."""
-        return replace(self, told=None, may_hold=held, clear=True, given=given)
+        link = replace(self, told=None, may_hold=held, clear=True, given=given)
+        return link if given.until == FOREVER else link.left()
+
+    def stayed(self, token: str, vips: frozenset[Vip]) -> "AgentLink":
+        """Return this where another agent shows that these VIPs stay here for good, by what was asked with the token.
+
+        The same where that is known. An answer to what was ordered before says nothing of it.
+        """
+        if token in self.stays | self.void:
+            return self
+        given, held = Outstanding(FOREVER, FOREVER), self.may_hold | vips
+        return replace(self, told=None, may_hold=held, given=given, stays=self.stays | {token}).overtaken()
+
+    def left(self) -> "AgentLink":
+        """Return this where all by which its VIP may stay for good is void."""
+        return replace(self, stays=frozenset(), void=self.void | self.stays) if self.stays else self
 
     def overtaken(self) -> "AgentLink":
         """Return this where the answer to an order that is under way says nothing of what is told or held any more."""

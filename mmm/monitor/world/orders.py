@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from mmm.config.model import Vip
 from mmm.gtid.place import LogPlace
 from mmm.monitor.world.said import Said
+from mmm.wire.held import Stay
 from mmm.wire.rejoin import Wanted
 from mmm.wire.status import LeaseOffer, Status
 
@@ -22,6 +23,8 @@ class Tell:
     clear: bool = False
     lease: LeaseOffer | None = None
     greet: bool = False
+    void: frozenset[Stay] = frozenset()
+    """The stays for which it need not refuse the active master role any more."""
 
 
 @dataclass(frozen=True, slots=True)
