@@ -18,7 +18,7 @@ from tests.authority import Authority
 from tests.namespaces import ip, own_network
 
 IP = "127.0.0.1"
-LIMITS = Limits(head=1024, clients=20, idle=0.5)
+LIMITS = Limits(head=1024, clients=20, idle=30.0)
 BODY = b'{"ok": true}\n'
 LONG = b"x" * 20_000
 
@@ -125,7 +125,7 @@ def test_who_says_too_little_is_cut_off() -> None:
         assert await reader.read() == b""
         writer.close()
 
-    served(client)
+    served(client, limits=Limits(head=1024, clients=20, idle=0.5))
 
 
 def test_a_thousand_connections_keep_nobody_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -70,6 +70,13 @@ class Daemons:
     def log(self) -> str:
         return self.log_path.read_text()
 
+    def wait_logged(self, text: str) -> None:
+        """Wait until the log has it: of a daemon that runs a thread writes the lines."""
+        deadline = time.monotonic() + LIMIT
+        while text not in self.log():
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.01)
+
     def close(self) -> None:
         for descriptor in self._seen.values():
             with suppress(ProcessLookupError):
@@ -153,10 +160,7 @@ def test_a_pid_file_that_vanished_is_written_again(daemons: Daemons) -> None:
     angel = daemons.angel
     daemons.worker()
     folder.rename(folder.with_name("wiped"))  # at one moment, for the file may be back at any
-    deadline = time.monotonic() + LIMIT
-    while f" WARN {daemons.pid_path} had vanished: written again" not in daemons.log():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    daemons.wait_logged(f" WARN {daemons.pid_path} had vanished: written again")
     assert daemons.angel == angel
     os.kill(angel, signal.SIGTERM)
     daemons.await_end(angel)
@@ -169,7 +173,7 @@ def test_a_stale_pid_file_is_replaced_with_a_warning(daemons: Daemons) -> None:
     assert started.returncode == 0
     assert "was stale" in started.stderr
     assert daemons.angel != os.getpid()
-    assert f" WARN {daemons.pid_path} was stale" in daemons.log()
+    daemons.wait_logged(f" WARN {daemons.pid_path} was stale")
 
 
 @pytest.mark.parametrize("text", ["", "not a pid\n", "999999999999999999\n", "\udcff", "-1"])
@@ -198,14 +202,14 @@ def test_a_killed_worker_is_started_again_at_once(daemons: Daemons) -> None:
     os.kill(worker, signal.SIGKILL)
     assert daemons.worker() != worker
     assert daemons.angel == angel
-    assert "ERROR worker was killed by SIGKILL; starting it again at once" in daemons.log()
+    daemons.wait_logged("ERROR worker was killed by SIGKILL; starting it again at once")
 
 
 def test_a_failing_worker_is_started_again_after_a_while(daemons: Daemons) -> None:
     daemons.start("exit:3", "delay=0.05")
     daemons.worker()
     daemons.worker()
-    assert "ERROR worker ended with status 3; starting it again in 0.05 s" in daemons.log()
+    daemons.wait_logged("ERROR worker ended with status 3; starting it again in 0.05 s")
 
 
 def test_the_angel_can_be_ended_while_it_waits(daemons: Daemons) -> None:
@@ -340,7 +344,7 @@ def test_the_angel_acts_for_a_worker_that_is_stuck_or_dead(daemons: Daemons, the
     daemons.start(f"due:{then}", "delay=30")
     daemons.worker()
     assert daemons.event() == 0
-    assert "dead or stuck: the angel acts in its place" in daemons.log()
+    daemons.wait_logged("dead or stuck: the angel acts in its place")
 
 
 def test_the_angel_acts_again_until_it_succeeds(daemons: Daemons) -> None:
