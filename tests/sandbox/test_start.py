@@ -305,5 +305,5 @@ def test_a_monitor_killed_during_a_planned_move_leaves_one_writer(sandbox: Sandb
         os.kill(worker.pid, signal.SIGKILL)
     for process in daemon_processes(sandbox, "db1", "mmm_agentd"):
         os.kill(process.pid, signal.SIGCONT)
+    sandbox.wait_until(lambda: sandbox.states() == ALL_ONLINE, LIMIT, "all hosts are ONLINE")
     settle(sandbox)
-    assert sandbox.states() == ALL_ONLINE
