@@ -117,7 +117,7 @@ def test_a_host_that_pings_but_whose_server_and_agent_are_dead_is_killed(
     inject(sandbox, "kill-mysqld", "db1")
     vip = sandbox.layout.writer_ip
     sandbox.wait_until(lambda: "db2" in sandbox.holders(vip), 2 * LIMIT, "db2 takes over")
-    assert kill_host.calls == ["db1 1"]
+    assert kill_host.calls == ["db1 1"], "\n".join(log.lines())
     failed = log.lines(
         "FATAL db1: could not be killed: '.*/monitor/kill_host db1 1' ended with status 3: no such plug"
     )
