@@ -39,8 +39,10 @@ def own_cluster() -> Iterator[Kept]:
 
 @pytest.fixture
 def leased(own_cluster: Kept) -> Sandbox:
-    """Give that cluster healthy, db1 being the writer."""
-    return own_cluster.healthy()
+    """Give that cluster healthy, db1 being the writer by a lease that ends: none does while db2's agent is silent."""
+    sandbox = own_cluster.healthy()
+    sandbox.wait_until(lambda: not lives_for_good(sandbox, "db1"), LIMIT, "the lease of db1 ends")
+    return sandbox
 
 
 def test_a_writer_that_is_cut_off_is_none_any_more_before_another_is(leased: Sandbox) -> None:
@@ -152,7 +154,6 @@ def lives_for_good(sandbox: Sandbox, host: str) -> bool:
 def test_an_agent_that_is_stopped_in_order_leaves_the_vip_once_the_monitor_knows(leased: Sandbox) -> None:
     agent_log = Log(leased, "db1", "mmm_agentd")
     with Probe(leased, readers=False, limit=PATIENCE) as probe:
-        leased.wait_until(lambda: not lives_for_good(leased, "db1"), LIMIT, "it has a lease that ends")
         assert leased.init("db1", "mysql-mmm-agent", "stop").returncode == 0
         assert lives_for_good(leased, "db1")
         leased.start_daemon("db1", "mmm_agentd")
