@@ -37,7 +37,19 @@ def shared() -> Iterator[Kept]:
 
 @pytest.fixture
 def cluster(shared: Kept) -> Sandbox:
-    return shared.healthy()
+    """Give it healthy: all agents vote for the monitor that leads, and the writer's lease is one that ends."""
+    sandbox = shared.healthy()
+    leader, _ = places(sandbox)
+
+    def as_ever() -> bool:
+        hosts = asked(sandbox, leader, "status")["hosts"]
+        leases = [each["lease"]["left"] for each in hosts if each["lease"]]
+        return (
+            asked(sandbox, leader, "monitors")["missing"] == [] and len(leases) == 1 and leases[0] is not None
+        )
+
+    sandbox.wait_until(as_ever, LIMIT, "all vote, and the writer has a lease that ends")
+    return sandbox
 
 
 def places(cluster: Sandbox) -> tuple[str, str]:
@@ -153,7 +165,7 @@ def test_an_agent_that_is_stopped_while_nobody_leads_leaves_its_vip_for_good_and
         told = json.loads(cluster.ask_monitor(other, "json status"))["hosts"]
         return [each["lease"] for each in told if each["name"] == "db1"] == [{"left": None}]
 
-    with Addresses(cluster) as addresses, Probe(cluster, readers=False) as probe:
+    with Addresses(cluster) as addresses, Probe(cluster, readers=False, limit=PATIENCE) as probe:
         for name in (leader, other):
             inject(cluster, "kill-monitor", name, angel=True)
         assert cluster.init("db1", "mysql-mmm-agent", "stop").returncode == 0
