@@ -340,25 +340,25 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
         return []
     if wanted.state == ADMIN_OFFLINE:
         return [(StopReplication(),)] if source.running else []
-    if known.is_astray(seen) and not any(vip.role == known.writer for vip in wanted.vips):
+    writer = any(vip.role == known.writer for vip in wanted.vips)
+    if known.is_astray(seen) and not writer:
         return [(OwnSource(known.peer, wanted.detach),)]
     if source.lifting:
         return [(FinishLifting(),)]
     if source.detached:
         follows = wanted.master not in {"", known.this}
-        compared = not wanted.detach and any(vip.role == known.writer for vip in wanted.vips)
+        compared = not wanted.detach and writer
         return [(Attach(),)] if follows or compared else []
     idle = past.unused or (past.fresh and source.asleep)  # what was stopped by hand on a host in use stays so
     # Where the monitor was passive for longer than the trap, the host is that before its agent hears that it is in use.
     waits = source.asleep and (past.unused or past.fresh) and wanted.state == REPLICATION_FAIL
-    writer = any(vip.role == known.writer for vip in wanted.vips)
     comes = not writer and (waits or (idle and wanted.state == ONLINE))
     if not source.running and (past.offline or comes):
         return [(StartReplication(),)]
     names = [name for name, place in known.sources.items() if place == (source.ip, source.port)][:1]
     if source.refused:
         return [(RenewLogin(name),) for name in names]
-    writes = wanted.state == ONLINE and any(vip.role == known.writer for vip in wanted.vips)
+    writes = wanted.state == ONLINE and writer
     if source.lacks_log and writes and not wanted.detach:
         return [(GoOn(name),) for name in names]
     return []

@@ -38,7 +38,7 @@ def stayed(core: Core, asked: float, now: float) -> Core:
 def lets(core: Core, stay: Stay, now: float) -> tuple[Core, Failure | None]:
     """Return the state of a host that refuses the role for another one's stay, and why it does not.
 
-    It counts once it is on the disk: before that the shell keeps to the old state.
+    The host refuses at once, and agrees once that is on the disk.
     """
     where = core.site
     if not where.leases:
