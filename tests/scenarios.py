@@ -215,17 +215,16 @@ def lose_the_server(sandbox: Sandbox, fault: str = "kill-mysqld") -> Report:
     return probe.report
 
 
-def was_away(log: Log, host: str) -> bool:
-    """Tell whether the story of a lost writer is that of a short outage, with the admin's help or without.
+def assert_was_away(log: Log, host: str) -> None:
+    """End the test and show the story where the host was not away for a short outage, with the admin's help or without.
 
-    On a busy machine a server that has just started may fail once more. With another story the test ends, and shows it.
+    On a busy machine a server that has just started may fail once more.
     """
     story = log.story(host)
     once_more = ("AWAITING_RECOVERY", "HARD_OFFLINE", "failed_again")
     usual = {*SHORT_OUTAGE, once_more, *((*SHORT_OUTAGE[2][:2], rule) for rule in _HOW_IT_CAME_BACK)}
     back = story[:2] == SHORT_OUTAGE[:2] and set(story) <= usual and story[-1][1] == "ONLINE"
     assert back, story
-    return back
 
 
 def switch_off(sandbox: Sandbox, log: Log, host: str) -> None:

@@ -24,7 +24,7 @@ from mmm.network.listener import Faults, Listener
 METHODS = ("GET", "HEAD", "OPTIONS")
 """What load balancers ask by: HAProxy's `option httpchk` sends OPTIONS where nothing else is written."""
 _KNOWN = 256
-"""Texts of requests that are kept with what they mean."""
+"""Texts of requests that are kept with what they mean, and answers with the bytes that say them."""
 _AT_ONCE = 4096
 """Bytes of an answer that a new connection takes at once in any case."""
 _TURN = 64
@@ -277,6 +277,7 @@ def _parsed(head: bytes) -> _Request:
     return _Request(request.method.decode(), request.target.decode(), stays)
 
 
+@lru_cache(_KNOWN)
 def _response(answer: Answer, *, stays: bool, silent: bool = False) -> bytes:
     """Return the bytes of a response; a `silent` one tells the length of the body that it leaves out."""
     allow = f"Allow: {', '.join(METHODS)}\r\n" if answer.status == http.HTTPStatus.METHOD_NOT_ALLOWED else ""

@@ -8,7 +8,7 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.scenarios import ALL_ONLINE, LIMIT, Log, check_line, wait_back, wait_failed, was_away
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, assert_was_away, check_line, wait_back, wait_failed
 
 pytestmark = pytest.mark.sandbox
 
@@ -60,7 +60,7 @@ def test_a_server_that_dies_on_a_host_that_does_not_answer_ping_is_taken_over_fr
         heal(filtered)
         wait_back(filtered, log, "db1")
         settle(filtered)
-    assert was_away(log, "db1")
+    assert_was_away(log, "db1")
     assert not log.lines("kill_host")
     assert probe.report.doubled == ()
 

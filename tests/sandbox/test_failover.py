@@ -17,11 +17,11 @@ from tests.scenarios import (
     PATIENCE,
     SHORT_OUTAGE,
     Log,
+    assert_was_away,
     has_readers,
     reader_holders,
     wait_back,
     wait_failed,
-    was_away,
     writable,
 )
 from tests.taps import Addresses
@@ -45,7 +45,7 @@ def test_the_peer_takes_over_when_the_writers_server_fails(sandbox: Sandbox, fau
         assert sandbox.writer() == "db2"
     assert (outage.before, outage.after) == ("db1", "db2")
     assert addresses.together(vip) == []
-    assert was_away(log, "db1")
+    assert_was_away(log, "db1")
     assert log.story("db2") == []
     assert {change.rule for change in log.changes("db3")} <= MORE_THAN_THE_NEXT
     failed = log.changes("db1")[0]
@@ -85,7 +85,7 @@ def test_the_peer_takes_over_when_the_writer_is_cut_off(sandbox: Sandbox) -> Non
         settle(sandbox)
         assert sandbox.writer() == "db2"
     assert (outage.before, outage.after) == ("db1", "db2")
-    assert was_away(log, "db1")
+    assert_was_away(log, "db1")
     assert log.story("db2") == []
     # What was on its way at that moment may have reached db3 and not db2; then it cannot follow until db1 is back.
     ahead = [rule for _, _, rule in log.story("db3")]

@@ -7,7 +7,7 @@ from mmm.sandbox.trouble.faults import daemon_processes, heal, inject, server_pr
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept
-from tests.scenarios import LIMIT, MORE_THAN_THE_NEXT, PATIENCE, Log, wait_back, was_away
+from tests.scenarios import LIMIT, MORE_THAN_THE_NEXT, PATIENCE, Log, assert_was_away, wait_back
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
@@ -80,7 +80,7 @@ def test_a_frozen_agent_does_not_hold_up_the_failover_of_another_host(sandbox: S
         heal(sandbox)
         wait_back(sandbox, log, "db1")
         settle(sandbox)  # also: db3 follows db2 now
-    assert was_away(log, "db1")
+    assert_was_away(log, "db1")
     assert {change.rule for change in log.changes("db3")} <= MORE_THAN_THE_NEXT
     assert probe.report.doubled == ()
 

@@ -12,7 +12,7 @@ from mmm.sandbox.trouble.faults import heal, inject, undo
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import ALL_ONLINE, LIMIT, LONG_LEASE, Log, wait_back, was_away, watched
+from tests.scenarios import ALL_ONLINE, LIMIT, LONG_LEASE, Log, assert_was_away, wait_back, watched
 
 pytestmark = pytest.mark.sandbox
 
@@ -50,7 +50,7 @@ def test_the_peer_takes_over_at_once_when_the_writers_server_has_ended(certain: 
         wait_back(sandbox, log, "db1")
         settle(sandbox)
     assert (outage.before, outage.after) == ("db1", "db2")
-    assert was_away(log, "db1")
+    assert_was_away(log, "db1")
     assert log.changes("db1")[0].sentence.endswith(f"; its process {pid} has ended")
     assert log.story("db2") == []
     assert probe.report.doubled == ()

@@ -21,8 +21,9 @@ from mmm.agent.decide.health import (
     decoded,
     held_roles,
     judged,
+    looks,
     reported,
-    told,
+    verdict,
 )
 from mmm.agent.decide.held_lease import begun
 from mmm.agent.decide.seen import Seen, Server, Source
@@ -95,8 +96,8 @@ def test_a_worker_that_stands_still_keeps_the_writer_role_to_the_end_of_its_leas
     assert why(GOOD, "/reader", NOW + STALE - 0.6) == "held"
     assert why(GOOD, "/reader", NOW + STALE) == "agent_silent"
     assert why(GOOD, "/replica", NOW + STALE) == "agent_silent"
-    assert told(GOOD, Question(""), NAMES, NOW)[0]
-    assert not told(GOOD, Question(""), NAMES, NOW + STALE)[0]
+    assert looks(GOOD, NOW)
+    assert not looks(GOOD, NOW + STALE)
 
 
 def test_lag_keeps_a_reader_out_but_not_the_writer_which_nobody_is_ahead_of() -> None:
@@ -190,9 +191,7 @@ def test_a_server_that_is_silent_is_reported_with_why() -> None:
     report = reported(
         writing(), look(server=Server.SILENT, writable=None, problem="no answer"), {"writer": NOW}
     )
-    ok, fields = told(report, Question("writer"), NAMES, NOW)
-    assert not ok
-    assert fields == {
+    assert verdict(report, Question("writer"), NAMES, NOW).fields() == {
         "host": "db1", "asked": "writer", "ok": False, "why": "server_down", "problem": "no answer",
     }  # fmt: skip
 

@@ -331,7 +331,8 @@ class Agent:
                 case wire.RELEASE:
                     return self._release(*promises.released(request))
                 case _:
-                    return await self._let_stay(*held.asked_to_stay(request))
+                    stay, void = held.asked_to_stay(request)
+                    return self._void_stay(stay) if void else await self._let_stay(stay)
         except wire.WireError as error:
             return self._replies.error(why.BAD_REQUEST, str(error))
 
@@ -343,11 +344,13 @@ class Agent:
         log.log(level, "promised %s: no writer role here for %g s", asked.holder, asked.length)
         return self._replies.reply("OK: Promised!")
 
-    async def _let_stay(self, stay: held.Stay, void: bool) -> bytes:  # noqa: FBT001
-        if void:
-            self._shell.staying.void({stay})
-        elif refused := await self._shell.staying.lets(stay):
+    async def _let_stay(self, stay: held.Stay) -> bytes:
+        if refused := await self._shell.staying.lets(stay):
             return self._replies.error(refused.code, refused.text)
+        return self._replies.reply("OK: Noted!")
+
+    def _void_stay(self, stay: held.Stay) -> bytes:
+        self._shell.staying.void({stay})
         return self._replies.reply("OK: Noted!")
 
     def _release(self, holder: str, token: str) -> bytes:

@@ -10,7 +10,18 @@ import ssl
 from functools import lru_cache
 
 from mmm.agent.act import guard
-from mmm.agent.decide.health import Names, Question, Report, asked, decoded, told
+from mmm.agent.decide.health import (
+    GOOD,
+    Names,
+    Question,
+    Report,
+    Verdict,
+    asked,
+    decoded,
+    everything,
+    looks,
+    verdict,
+)
 from mmm.clock import clock
 from mmm.config.allow import health_allowed, health_sentence
 from mmm.config.model import Cluster
@@ -88,12 +99,20 @@ class Answers:
         if question is None:
             paths = ", ".join(f"/{name}" for name in ("", *self._names.roles, "replica"))
             return _answer(404, {"error": f"there are {paths}"})
-        ok, fields = told(_decoded(self._board.read() or self._nothing), question, self._names, clock())
-        return _answer(200 if ok else 503, fields)
+        report, now = _decoded(self._board.read() or self._nothing), clock()
+        if question.name:
+            return _said(verdict(report, question, self._names, now))
+        return _answer(200 if looks(report, now) else 503, everything(report, self._names, now))
 
 
 def _answer(status: int, fields: object) -> Answer:
     return Answer(status, json.dumps(fields).encode() + b"\n")
+
+
+@lru_cache(64)
+def _said(what: Verdict) -> Answer:
+    """Return the answer in bytes, made once for as long as nothing changes."""
+    return _answer(200 if what.why in GOOD else 503, what.fields())
 
 
 @lru_cache(1)

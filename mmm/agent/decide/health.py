@@ -220,25 +220,51 @@ def _replica(report: Report, lag: float | None, now: float) -> Why:
     return Why.BEHIND if lag is not None and (behind is None or behind > lag) else Why.REPLICATES
 
 
-def told(report: Report, question: Question, names: Names, now: float) -> tuple[bool, dict[str, Any]]:
-    """Return whether the answer is yes, and its fields; docs/health.md describes them."""
-    if not question.name:
-        return now <= report.looked + STALE, _everything(report, names, now)
+class Verdict(NamedTuple):
+    """What is answered of a role or of replication; the same one for as long as nothing changes."""
+
+    host: str
+    asked: str
+    why: Why
+    behind: int | None = None
+    """Seconds, where that is why."""
+    problem: str | None = None
+    """Of the server, where that is why."""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of the answer; docs/health.md describes them."""
+        fields: dict[str, Any] = {
+            "host": self.host,
+            "asked": self.asked,
+            "ok": self.why in GOOD,
+            "why": self.why.value,
+        }
+        if self.why is Why.BEHIND:
+            fields["behind_seconds"] = self.behind
+        if self.why is Why.SERVER_DOWN:
+            fields["problem"] = self.problem
+        return fields
+
+
+def verdict(report: Report, question: Question, names: Names, now: float) -> Verdict:
+    """Return what is answered to a question for a role or for replication."""
     why = judged(report, question, names, now)
-    fields: dict[str, Any] = {
-        "host": report.host,
-        "asked": question.name,
-        "ok": why in GOOD,
-        "why": why.value,
-    }
-    if why is Why.BEHIND:
-        fields["behind_seconds"] = report.behind
-    if why is Why.SERVER_DOWN:
-        fields["problem"] = report.problem
-    return why in GOOD, fields
+    return Verdict(
+        report.host,
+        question.name,
+        why,
+        report.behind if why is Why.BEHIND else None,
+        report.problem if why is Why.SERVER_DOWN else None,
+    )
 
 
-def _everything(report: Report, names: Names, now: float) -> dict[str, Any]:
+def looks(report: Report, now: float) -> bool:
+    """Tell whether the agent still looks at its host."""
+    return now <= report.looked + STALE
+
+
+def everything(report: Report, names: Names, now: float) -> dict[str, Any]:
+    """Return what is answered where nothing by name is asked for; docs/health.md describes the fields."""
     verdicts = {role: judged(report, Question(role), names, now) for role in names.roles}
     left = report.until - now
     held = report.until != NEVER

@@ -136,9 +136,11 @@ def start(
     """
     mode = Mode(conf.monitor.mode.upper()) if conf.monitor else Mode.ACTIVE
     found = {name: replace(found[name], foreign=_foreign(conf, found, name)) for name in conf.hosts}
-    hosts = stays.at_start(conf, {name: _host(conf, found[name], checks[name], now) for name in conf.hosts})
+    hosts = {name: _host(conf, found[name], checks[name], now) for name in conf.hosts}
     owner: dict[Vip, str | None] = dict.fromkeys(conf.vips)
-    world = World(conf, mode, Hosts(hosts), Owners(owner), left_out=_left_out(conf, found))
+    world = stays.shown_before(
+        World(conf, mode, Hosts(hosts), Owners(owner), left_out=_left_out(conf, found))
+    )
     for name, read in (has or {}).items():
         host = world.hosts[name]
         world = world.with_host(name, replace(host, progress=replace(host.progress, transactions=read)))

@@ -4,11 +4,8 @@ Such a host holds the active master role for good until it has obeyed an order t
 proved to be off. Then the others are told that they need not refuse the role for it any more.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 
-from mmm.config.model import Cluster
-from mmm.monitor.world.host import HostWorld
 from mmm.monitor.world.world import World
 from mmm.wire.held import Stay
 
@@ -22,15 +19,11 @@ def shown(world: World, name: str, stays: Iterable[Stay]) -> World:
     return world
 
 
-def at_start(conf: Cluster, hosts: Mapping[str, HostWorld]) -> Mapping[str, HostWorld]:
-    """Return the hosts of a monitor that starts, by what their agents have shown."""
-    after, vips = dict(hosts), frozenset(conf.master_vips)
-    for name, host in hosts.items():
-        for stay in host.agent.about.stays if conf.vip_lease > 0 else ():
-            if stay.host in after and stay.host != name:
-                link = after[stay.host].agent.stayed(stay.token, vips)
-                after[stay.host] = replace(after[stay.host], agent=link)
-    return after
+def shown_before(world: World) -> World:
+    """Return the world of a monitor that starts, by what the agents have shown to its first look."""
+    for name, host in world.hosts.items():
+        world = shown(world, name, host.agent.about.stays)
+    return world
 
 
 def void(world: World, name: str) -> frozenset[Stay]:
