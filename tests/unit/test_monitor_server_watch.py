@@ -134,3 +134,17 @@ async def test_a_server_that_does_not_answer_is_not_watched() -> None:
     seen = Heard(known.with_host("db1", replace(host, checks={**host.checks, "mysql": failing})), b"")
     await seen.watch(None)
     assert seen.questions == []
+
+
+async def test_a_server_that_has_ended_is_watched_again_once_it_answers() -> None:
+    ends = b"OK|EXITED:4711|T:t1.6|UP:100.00\n"
+    seen = Heard(heard(MINE), ends, b"")
+    await seen.watch(None)
+    assert len(seen.questions) == 1
+    host = seen.known.hosts["db1"]
+    assert host.checks["mysql"].error_since is None
+    seen.known = seen.known.with_host(
+        "db1", replace(host, checks={**host.checks, "mysql": replace(host.checks["mysql"], exited=None)})
+    )
+    await seen.watch(None)
+    assert len(seen.questions) == 2

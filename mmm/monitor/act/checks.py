@@ -135,8 +135,11 @@ class Checks:
             return _internal(host.name, name, _error(error, Outcome.UNKNOWN))
 
     async def look_anew(self, host: Host) -> tuple[CheckResult, CheckResult]:
-        """Return what both checks of the replica find now, not what a check has found a moment ago."""
-        self._server(host).read_began = -math.inf
+        """Return what both checks of the replica find now, not what a look has found that began before."""
+        server = self._server(host)
+        if server.reading is not None:
+            await asyncio.wait([server.reading])
+        server.read_began = -math.inf
         return await self.run(host, "rep_threads"), await self.run(host, "rep_backlog")
 
     async def read_log(self, host: Host, since: LogPlace) -> Tail:

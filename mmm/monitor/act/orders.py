@@ -16,6 +16,7 @@ from mmm.monitor.act.kill_host import kill_host
 from mmm.monitor.act.leading import Leading
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.act.spoken import Spoken, answered
+from mmm.monitor.assess.out_of_date import is_out_of_date
 from mmm.monitor.world.events import (
     Answer,
     Answered,
@@ -154,10 +155,7 @@ class Orders:
             return
         parts = took_in(reply) if reply is not None else ()
         self._chronicle.told(before, self._world(), order, took, str(spoken.answer), parts)
-        lost = self._world().loss
-        if (
-            lost is not None and not lost.known and lost.taker == order.host
-        ):  # what it has got says what was lost
+        if is_out_of_date(self._world(), order):
             for result in await self._checks.look_anew(host):
                 self._post(result)
 

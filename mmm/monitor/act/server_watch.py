@@ -47,8 +47,13 @@ class ServerWatch:
             await asyncio.sleep(began + until - time.monotonic())
 
     def _works(self, host: Host) -> bool:
-        """Tell whether there is a server that could be watched: one that is back is so a moment later."""
-        return self._world().hosts[host.name].checks["mysql"].error_since is None
+        """Tell whether there is a server that could be watched.
+
+        One whose process has ended is not there before its check is good again: an agent that is asked sooner says
+        that nothing listens, and would not be asked again for a while, in which the next end is told by nobody.
+        """
+        status = self._world().hosts[host.name].checks["mysql"]
+        return status.error_since is None and status.exited is None
 
     def _take(self, host: Host, spoken: Spoken) -> float:
         """Take an answer in, and return how many seconds after the question the next one is due."""
