@@ -70,7 +70,7 @@ pictures: install
 	mkdir -p docs/images
 	MMM_PICTURES=$(CURDIR)/docs/images $(BIN)/pytest tests/sandbox/test_web.py
 
-# All of bench/ in under 25 minutes; writes docs/performance.md, and fails where a ratio has become worse. ARGS: see there.
+# All of bench/ in some 20 minutes; writes docs/performance.md, and fails where a ratio has become worse. ARGS: see there.
 bench: install
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m bench $(ARGS)

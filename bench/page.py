@@ -78,6 +78,12 @@ an asyncio process that exchanges a line with itself ten times a second. Runs ar
 monitor tells of changes: a webhook that never answers, and a program that does not end, which is killed after 10 s and
 tried again.
 """,
+    "health": """\
+## A load balancer asks
+
+What a request for `/writer` costs all of an agent's processes, over the network of the sandbox, beside a bare loop that
+only accepts, reads, writes and closes. Most of it is the kernel's. [health.md](health.md) says who may ask what.
+""",
     "rejoin": """\
 ## A host is rebuilt
 

@@ -1,0 +1,117 @@
+"""What it costs an agent to answer a load balancer, beside a bare loop that accepts, reads, writes and closes.
+
+python -m bench.health [--requests 10000] [--json FILE]
+
+One client asks the writer's agent for /writer over the network, each request on a new connection, then all on one.
+What counts is the processor time of all of the agent's processes, not the client's.
+"""
+
+import argparse
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.tables import Table, write_json
+from bench.usage import Usage, programs, total, usage
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.proxy import with_health
+from mmm.sandbox.restore import restore
+from mmm.sandbox.up import down, up
+
+_NAME = "bench_health"
+_BARE = Path(__file__).with_name("bare_answers.py")
+_PORT, _BARE_PORT = 9991, 9990
+_LIMIT = 30.0
+_AIM = 5.0
+"""Percent of a core for 1000 requests a second."""
+
+
+def main() -> int:
+    """Measure both servers and print the table."""
+    parser = argparse.ArgumentParser(description="Measure what a load balancer's request costs.")
+    parser.add_argument("--requests", type=int, default=10_000, help="of each kind (default 10000)")
+    parser.add_argument("--json", type=Path, help="write the table to a file too")
+    args = parser.parse_args()
+    sandbox = up(_NAME, conf=with_health(Conf(slaves=0)))
+    try:
+        restore(sandbox)
+        made = table(measure(sandbox, args.requests))
+    finally:
+        down(_NAME)
+    print(made)
+    if args.json:
+        write_json(args.json, [made])
+    return 0
+
+
+def measure(sandbox: Sandbox, requests: int) -> dict[str, tuple[float, float]]:
+    """Return the milliseconds that a request costs the agent and the bare loop, by how it is asked."""
+    writer = sandbox.machine(sandbox.writer())
+    writer.spawn([sys.executable, str(_BARE), str(_BARE_PORT)], log=writer.home / "bare_answers.out")
+    sandbox.wait_until(lambda: _answers(sandbox, _BARE_PORT), _LIMIT, "the bare loop answers")
+    looks: list[tuple[int, Callable[[], Usage]]] = [
+        (_PORT, lambda: usage(writer, "mmm_agentd")),
+        (_BARE_PORT, lambda: total(programs(writer, _BARE.name))),
+    ]
+    return {
+        name: (_cost(sandbox, *looks[0], requests, stays=stays), _cost(sandbox, *looks[1], requests, stays=stays))
+        for name, stays in (("a new connection each", False), ("one connection", True))
+    }  # fmt: skip
+
+
+def _answers(sandbox: Sandbox, port: int) -> bool:
+    try:
+        _ask(sandbox, port, 1, stays=False)
+    except OSError:
+        return False
+    return True
+
+
+def _cost(sandbox: Sandbox, port: int, look: Callable[[], Usage], requests: int, *, stays: bool) -> float:
+    before = look().cpu
+    _ask(sandbox, port, requests, stays=stays)
+    return 1000 * (look().cpu - before) / requests
+
+
+def _ask(sandbox: Sandbox, port: int, requests: int, *, stays: bool) -> None:
+    """Ask so often; raises SandboxError where the answer is not yes, OSError."""
+    writer = sandbox.writer()
+    request = (
+        f"GET /writer HTTP/1.1\r\nHost: {writer}\r\nConnection: {'keep-alive' if stays else 'close'}\r\n\r\n"
+    )
+    where, left = (sandbox.layout.hosts[writer].ip, port), requests
+    while left:
+        with sandbox.client.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_LIMIT)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.connect(where)
+            for _ in range(left if stays else 1):
+                connection.send(request.encode())
+                if not (answer := connection.recv(8192)).startswith(b"HTTP/1.1 200"):
+                    raise SandboxError(f"{writer} answered {answer[:80]!r}")
+                left -= 1
+
+
+def table(found: dict[str, tuple[float, float]]) -> Table:
+    """Return the table of what was measured."""
+    rows = [
+        [name, f"{agent:.3f}", f"{bare:.3f}", f"{agent / bare:.2f}", f"{100 * agent:.1f}", f"{_AIM:g}"]
+        for name, (agent, bare) in found.items()
+    ]
+    columns = [
+        "a request for /writer",
+        "agent, ms",
+        "bare loop, ms",
+        "ratio",
+        "CPU % of 1000 a second",
+        "at most",
+    ]
+    ratios = {f"health, {name} / bare loop": agent / bare for name, (agent, bare) in found.items()}
+    return Table("health", columns, rows, ratios)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
