@@ -25,6 +25,8 @@ _NAME = "bench_health"
 _BARE = Path(__file__).with_name("bare_answers.py")
 _PORT, _BARE_PORT = 9991, 9990
 _LIMIT = 30.0
+_WRITER = "db1"
+"""Who writes once the cluster is as it is set up."""
 _AIM = 5.0
 """Percent of a core for 1000 requests a second."""
 
@@ -49,7 +51,7 @@ def main() -> int:
 
 def measure(sandbox: Sandbox, requests: int) -> dict[str, tuple[float, float]]:
     """Return the milliseconds that a request costs the agent and the bare loop, by how it is asked."""
-    writer = sandbox.machine(sandbox.writer())
+    writer = sandbox.machine(_WRITER)
     writer.spawn([sys.executable, str(_BARE), str(_BARE_PORT)], log=writer.home / "bare_answers.out")
     sandbox.wait_until(lambda: _answers(sandbox, _BARE_PORT), _LIMIT, "the bare loop answers")
     looks: list[tuple[int, Callable[[], Usage]]] = [
@@ -78,11 +80,10 @@ def _cost(sandbox: Sandbox, port: int, look: Callable[[], Usage], requests: int,
 
 def _ask(sandbox: Sandbox, port: int, requests: int, *, stays: bool) -> None:
     """Ask so often; raises SandboxError where the answer is not yes, OSError."""
-    writer = sandbox.writer()
     request = (
-        f"GET /writer HTTP/1.1\r\nHost: {writer}\r\nConnection: {'keep-alive' if stays else 'close'}\r\n\r\n"
+        f"GET /writer HTTP/1.1\r\nHost: {_WRITER}\r\nConnection: {'keep-alive' if stays else 'close'}\r\n\r\n"
     )
-    where, left = (sandbox.layout.hosts[writer].ip, port), requests
+    where, left = (sandbox.layout.hosts[_WRITER].ip, port), requests
     while left:
         with sandbox.client.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
             connection.settimeout(_LIMIT)
@@ -91,7 +92,7 @@ def _ask(sandbox: Sandbox, port: int, requests: int, *, stays: bool) -> None:
             for _ in range(left if stays else 1):
                 connection.send(request.encode())
                 if not (answer := connection.recv(8192)).startswith(b"HTTP/1.1 200"):
-                    raise SandboxError(f"{writer} answered {answer[:80]!r}")
+                    raise SandboxError(f"{_WRITER} answered {answer[:80]!r}")
                 left -= 1
 
 
