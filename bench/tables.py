@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+ESCAPED = "\\|"
+"""A bar within a cell of a Markdown table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -28,7 +31,9 @@ class Table:
         """Return the table as Markdown."""
         rule = ["---", *["---:"] * (len(self.columns) - 1)]
         lines = [self.columns, rule, *self.rows]
-        return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+        return "".join(
+            f"| {' | '.join(str(cell).replace('|', ESCAPED) for cell in line)} |\n" for line in lines
+        )
 
 
 def write_json(path: Path, tables: Sequence[Table]) -> None:
