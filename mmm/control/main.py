@@ -50,7 +50,7 @@ def main() -> int:
         encode_command(question(command, form))
         monitor = find_monitor(arguments.config, arguments.cluster)
         wrap = tls(monitor.socket)
-        if monitor.monitors:
+        if monitor.monitors or arguments.monitor is not None:
             monitor = _chosen(monitor, wrap, command, arguments.monitor)
     except (WireError, ConfError, NotVouchedError, NotAddressedError) as error:
         errors = getattr(error, "errors", (str(error),))
@@ -67,8 +67,10 @@ def _chosen(monitor: Endpoint, wrap: Wrap, command: list[str], wanted: str | Non
     from mmm.control.leader import addressed  # noqa: PLC0415 - most clusters have one monitor
 
     if wanted is not None:
-        if wanted not in monitor.monitors:
-            raise NotAddressedError(f"--monitor {wanted}: there are {', '.join(monitor.monitors)}")
+        known = monitor.monitors or (monitor.ip or "none",)
+        if wanted not in known:
+            there = "there are" if len(known) > 1 else "there is"
+            raise NotAddressedError(f"--monitor {wanted}: {there} {', '.join(known)}")
         return monitor.at(wanted)
     found = addressed(monitor, wrap, command)
     if found.note:
@@ -134,8 +136,16 @@ def _watch(monitor: Endpoint, wrap: Wrap) -> int:
 
 
 def run() -> NoReturn:
-    """End the process with the status of `main`, at once: to tidy up would take a tenth of its time."""
-    status = main()
+    """End the process with the status of `main`, at once: to tidy up would take a tenth of its time.
+
+    Who breaks it off sees no traceback; a shell is told by the signal itself.
+    """
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+        status = 128 + signal.SIGINT
     if sys.stderr is not None:
         sys.stderr.flush()
     os._exit(status)

@@ -62,10 +62,17 @@ class Limits:
 
 
 class HttpPort:
-    """Has `answer` answer what those ask who are `allowed`; it is given the target and must not wait for anything."""
+    """Has `answer` answer what those ask who are `allowed`; it is given the target and must not wait for anything.
+
+    `allowed` is asked about each client that comes.
+    """
 
     def __init__(
-        self, name: str, answer: Callable[[str], Answer], allowed: Allowed, limits: Limits | None = None
+        self,
+        name: str,
+        answer: Callable[[str], Answer],
+        allowed: Callable[[], Allowed],
+        limits: Limits | None = None,
     ) -> None:
         self._answer = answer
         self._allowed = allowed
@@ -187,14 +194,11 @@ class HttpPort:
         """Tell whether a request is longer than it may be."""
         return len(head) > self._limits.head
 
-    def let_in(self, allowed: Allowed) -> None:
-        """Have others be let in from now on."""
-        self._allowed = allowed
-
     def _admits(self, ip: str, own: str) -> bool:
-        if self._allowed.admits(ip, own):
+        allowed = self._allowed()
+        if allowed.admits(ip, own):
             return True
-        text = f"not let in: neither an address of the cluster nor in health_from ({self._allowed})"
+        text = f"not let in: neither an address of the cluster nor in health_from ({allowed})"
         self._faults.say(
             ip, "stranger", f"{text}; if it is a load balancer, add it to health_from in mmm_common.conf"
         )

@@ -85,7 +85,7 @@ class Pages:
     def _knows_password(self, request: web.Request) -> bool:
         wanted = base64.b64encode(f"{self._conf.user}:{self._conf.password}".encode()).decode()
         given = request.headers.get("Authorization", "")
-        return hmac.compare_digest(given.encode(), f"Basic {wanted}".encode())
+        return hmac.compare_digest(given.encode(errors="surrogateescape"), f"Basic {wanted}".encode())
 
     def _is_own_name(self, host: str) -> bool:
         """Tell whether a page from elsewhere cannot have sent the browser here under a name of its making."""

@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from mmm.agent.act.health_port import Answers
+from mmm.agent.act.health_port import Answers, Served
 from mmm.agent.decide import core as decide
 from mmm.agent.decide import lease_watch
 from mmm.agent.decide.actions import Order
@@ -31,6 +31,7 @@ from mmm.config.load import Memory, check, read
 from mmm.config.model import Cluster
 from mmm.lease.rules import NEVER, Grant
 from mmm.process.board import SIZE, Board
+from mmm.process.conf_file import ConfFile
 from mmm.wire.status import Status
 from tests.unit.test_agent_core import NOW, READER, SITE, WRITER
 from tests.unit.test_config_dialect2 import COMMON
@@ -200,7 +201,12 @@ def test_a_server_that_is_silent_is_reported_with_why() -> None:
 
 
 def conf() -> Cluster:
-    return check(read(Memory({"a.conf": COMMON + "this db1\n"}), "a.conf"), "AGENT", "", lambda _: "")
+    return named("")
+
+
+def named(more: str) -> Cluster:
+    text = f"{COMMON}this db1\n{more}"
+    return check(read(Memory({"a.conf": text}), "a.conf"), "AGENT", "", lambda _: "")
 
 
 def test_before_the_first_report_nothing_is_held() -> None:
@@ -209,6 +215,18 @@ def test_before_the_first_report_nothing_is_held() -> None:
     assert answers.answer("/").status == 503
     assert answers.answer("/nobody").status == 404
     assert answers.answer("/replica?lag=soon").status == 400
+
+
+def test_a_load_balancer_that_another_conf_names_is_let_in_though_nobody_has_asked_since() -> None:
+    port = "<host default>\nhealth_port 9991\n</host>\n"
+    first, second = (
+        named(f"allow_from 10.0.0.9\nhealth_from {ip}\n{port}") for ip in ("192.0.2.7", "192.0.2.8")
+    )
+    file = ConfFile(first, lambda: second)
+    served = Served(file, Board())
+    assert [served.allowed().admits(ip) for ip in ("192.0.2.7", "192.0.2.8")] == [True, False]
+    file.take(second)
+    assert [served.allowed().admits(ip) for ip in ("192.0.2.7", "192.0.2.8")] == [False, True]
 
 
 def test_the_last_whole_word_counts() -> None:

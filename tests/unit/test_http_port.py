@@ -33,7 +33,7 @@ def served(
     client: Callable[[int], Awaitable[None]], tls: ssl.SSLContext | None = None, limits: Limits = LIMITS
 ) -> None:
     async def run() -> None:
-        port = HttpPort("health port", answer, Allowed(), limits)
+        port = HttpPort("health port", answer, Allowed, limits)
         async with asyncio.timeout(30), port.listen(IP, 0, tls) as number:
             await client(number)
 
@@ -170,12 +170,14 @@ def test_with_tls_only_who_has_a_certificate_of_the_cluster_is_answered(tmp_path
 @pytest.mark.netns
 def test_strangers_are_told_nothing(caplog: pytest.LogCaptureFixture) -> None:
     who = Allowed((ipaddress.ip_network("10.9.0.0/24"),))
+    later = Allowed((ipaddress.ip_network("10.8.0.0/24"),))
 
     async def run() -> None:
+        nonlocal who
         asks = b"GET /writer HTTP/1.0\r\n\r\n"
-        port = HttpPort("health port", answer, who)
+        port = HttpPort("health port", answer, lambda: who)
         async with asyncio.timeout(30), port.listen("10.9.0.1", 0) as number:
-            for own, let_in in (("10.9.0.7", True), ("10.8.0.7", False)):
+            for own, let_in in (("10.9.0.7", True), ("10.8.0.7", False), ("10.8.0.7", True)):
                 reader, writer = await asyncio.open_connection("10.9.0.1", number, local_addr=(own, 0))
                 writer.write(asks)
                 if let_in:
@@ -183,6 +185,7 @@ def test_strangers_are_told_nothing(caplog: pytest.LogCaptureFixture) -> None:
                 else:
                     with pytest.raises(ConnectionResetError):
                         await reader.read()
+                    who = later
                 writer.close()
 
     with own_network():

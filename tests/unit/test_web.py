@@ -343,6 +343,11 @@ async def test_over_tls_only_who_knows_the_password_is_answered(monitor: Monitor
             basic = "" if auth is None else "Basic " + b64encode(":".join(auth).encode()).decode()
             async with session.get("/metrics", ssl=trusting, headers={"Authorization": basic}) as answer:
                 assert answer.status == wanted, auth
+        port = session._base_url.port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Basic \xff\r\n\r\n")
+        assert b" 401 " in await reader.readline(), "what is no UTF-8 is no password"
+        writer.close()
 
 
 def test_where_others_reach_it_it_does_not_start_without_tls_and_a_password(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from mmm.agent.decide.health import (
     verdict,
 )
 from mmm.clock import clock
-from mmm.config.allow import health_allowed, health_sentence
+from mmm.config.allow import Allowed, health_allowed, health_sentence
 from mmm.config.model import Cluster
 from mmm.lease.rules import NEVER
 from mmm.network.http_port import Answer, HttpPort
@@ -51,19 +51,10 @@ async def _serve_guarded(file: ConfFile, board: Board) -> None:
 
 
 async def _serve(file: ConfFile, board: Board) -> None:
-    conf, known = file.conf, file.taken
-    here, said, answers = conf.hosts[conf.this], "", Answers(conf, board)
-
-    def answer(target: str) -> Answer:
-        nonlocal answers, known
-        if file.taken != known:
-            known, taken = file.taken, file.conf
-            answers = Answers(taken, board)
-            port.let_in(health_allowed(taken))
-        return answers.answer(target)
-
+    conf, served = file.conf, Served(file, board)
+    here, said = conf.hosts[conf.this], ""
     where = f"{here.ip}:{here.health_port}"
-    port = HttpPort("health port", answer, health_allowed(conf))
+    port = HttpPort("health port", served.answer, served.allowed)
     while True:
         try:
             async with port.listen(here.ip, here.health_port or 0, _context(conf)):
@@ -79,6 +70,32 @@ async def _serve(file: ConfFile, board: Board) -> None:
 
 def _context(conf: Cluster) -> ssl.SSLContext | None:
     return None if conf.health_plain else tls.server_context(conf.socket)
+
+
+class Served:
+    """What is answered, and to whom, by the conf that was taken last."""
+
+    def __init__(self, file: ConfFile, board: Board) -> None:
+        self._file, self._board = file, board
+        self._take()
+
+    def answer(self, target: str) -> Answer:
+        """Return the answer to a request for `target`."""
+        self._see()
+        return self._answers.answer(target)
+
+    def allowed(self) -> Allowed:
+        """Return who may ask: a load balancer that the conf names now is let in though nobody else has asked."""
+        self._see()
+        return self._allowed
+
+    def _see(self) -> None:
+        if self._file.taken != self._known:
+            self._take()
+
+    def _take(self) -> None:
+        self._known, conf = self._file.taken, self._file.conf
+        self._answers, self._allowed = Answers(conf, self._board), health_allowed(conf)
 
 
 class Answers:
