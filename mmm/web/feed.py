@@ -45,6 +45,11 @@ class Feed:
         self._asked = -FRESH
         self._asking = asyncio.Lock()
         self._new_from: Position | None = None
+        """What comes after that position has happened since the start, for as long as the history is the same."""
+        self._new_since: float | None = None
+        """In another one, as of another monitor: the moment after which changes are new, by the monitors' clocks."""
+        self._last = 0.0
+        """The last moment up to which a monitor has told all."""
 
     def start(self) -> None:
         """Follow the monitor from now on, in a thread."""
@@ -77,10 +82,12 @@ class Feed:
             why = "the monitor has ended the connection"
             try:
                 if self._new_from is None:
-                    self._new_from = position(self._ask()["position"])
+                    status = self._ask()
+                    self._last, self._new_from = status["at"], position(status["position"])
                 leader = leading(self._monitor, self._wrap).monitor
                 for values in follow.lines(leader, self._wrap, [last]):
                     last, said = values["position"], ""
+                    why = values["text"] if values["kind"] == Kind.CUT_OFF else why
                     loop.call_soon_threadsafe(self._take, values)
             except (NoAnswerError, follow.RefusedError) as error:
                 why = str(error)
@@ -94,13 +101,22 @@ class Feed:
     def _take(self, values: Change) -> None:
         if values["kind"] == Kind.GAP:
             self.changes.clear()
+            self._new_since = self._last
+        if values["kind"] in (Kind.CHANGE, Kind.ALIVE):
+            self._last = max(self._last, values["at"])
         if values["kind"] != Kind.CHANGE:
             return
         self.changes.append(values)
-        if self._new_from is None or place(values) > self._new_from:
+        if self._is_new(values):
             self._heard(values)
         self.grown.set()
         self.grown = asyncio.Event()
+
+    def _is_new(self, change: Change) -> bool:
+        """Tell whether a change has happened since the start and was not told by another monitor before."""
+        if self._new_since is not None:
+            return bool(change["at"] > self._new_since)
+        return self._new_from is None or place(change) > self._new_from
 
     async def since(self, asked: Position | None) -> AsyncGenerator[Change, None]:
         """Yield the changes after a position, None being now, for ever, and a gap where some of them are lost."""
@@ -110,7 +126,8 @@ class Feed:
             grown = self.grown
             changes = tuple(self.changes)
             oldest, newest = (place(changes[0]), place(changes[-1])) if changes else (BEGINNING, BEGINNING)
-            if changes and (code := gap(known, oldest, newest)):
+            epochs = (place(change).epoch for change in reversed(changes))
+            if changes and (code := gap(known, oldest, newest, epochs)):
                 yield {"kind": str(Kind.GAP), "position": str(known), "code": code}
                 known = BEGINNING
             for change in changes:

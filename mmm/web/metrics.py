@@ -18,7 +18,7 @@ STATES = (
 )  # fmt: skip
 MODES = ("ACTIVE", "MANUAL", "WAIT", "PASSIVE")
 HEALTH = ("OK", "WARNING", "CRITICAL")
-KINDS = ("failover", "planned", "other")
+FAILOVER, PLANNED, OTHER = KINDS = ("failover", "planned", "other")
 _BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 Values = Mapping[str, Any]
@@ -32,6 +32,8 @@ class Metrics:
         self._moves: Counter[tuple[str, str]] = Counter()
         self._changes: Counter[tuple[str, str]] = Counter()
         self._lost = Counter[bool]()
+        self._left: dict[str, str] = {}
+        """Why the VIPs that nobody holds were taken from their hosts."""
         self._took = Histogram(
             "mmm_move_duration_seconds",
             "How long a move of an exclusive role took, from its begin until the new holder had confirmed it.",
@@ -50,16 +52,23 @@ class Metrics:
         match event.get("code"):
             case "state":
                 self._changes[str(fields.get("host")), str(fields.get("after"))] += 1
-            case "moved" if fields.get("target"):
-                role = str(fields.get("vip")).partition("(")[0]
-                kind = kind_of(change)
-                self._moves[role, kind] += 1
-                if change.get("took") is not None:
-                    self._took.labels(role, kind).observe(change["took"])
+            case "moved":
+                self._moved(change, str(fields.get("vip")), arrived=bool(fields.get("target")))
             case "loss":
                 most = (change.get("loss") or {}).get("most")
                 self._lost[True] += most or 0
                 self._lost[False] += most is None
+
+    def _moved(self, change: Values, vip: str, *, arrived: bool) -> None:
+        """Count a move when it has come to a host, by the reason for which the VIP was taken from the one before."""
+        kind, left = kind_of(change), self._left.pop(vip, OTHER)
+        if not arrived:
+            self._left[vip] = left if kind == OTHER else kind
+            return
+        role, kind = vip.partition("(")[0], left if kind == OTHER else kind
+        self._moves[role, kind] += 1
+        if change.get("took") is not None:
+            self._took.labels(role, kind).observe(change["took"])
 
     def shown(self, status: Values | None, on_disk: str | None = None) -> None:
         """Collect this status from now on, and the fingerprint of the conf as it is written now.
@@ -117,10 +126,10 @@ def _possible_moves(status: Values | None) -> list[tuple[str, str]]:
 def kind_of(change: Values) -> str:
     """Return why a role moved: by an order, because its host failed, or for another reason."""
     why = change.get("why") or {}
-    if why.get("code") == "admin":
-        return "planned"
-    lost = why.get("code") == "state" and why.get("fields", {}).get("state") not in (None, "ONLINE")
-    return "failover" if lost else "other"
+    state = why.get("fields", {}).get("state") if why.get("code") == "state" else None
+    if why.get("code") == "admin" or state == "ADMIN_OFFLINE":
+        return PLANNED
+    return OTHER if state in (None, "ONLINE") else FAILOVER
 
 
 def _of_monitor(status: Values) -> Iterator[Metric]:

@@ -8,11 +8,15 @@
 
 A position is `EPOCH-NUMBER`. Numbers go up by one with every change. The epoch is another, higher one after every
 start of a monitor: should one have said what it could not write down before it died, its numbers are given again, in
-an epoch that comes later. So of two positions the later one is the greater one, whichever monitor it is from.
+an epoch that comes later. So of two positions in one history the later one is the greater one.
+
+Each of several monitors has a history of its own, of what happened while it led, and no epoch of it is one of another
+monitor's. A monitor that has come to stand by ends its answers: what happens now is told by the one that leads.
 """
 
 import json
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -56,18 +60,27 @@ def position(text: str) -> Position | None:
     return None if match is None else Position(int(match[1]), int(match[2]))
 
 
-def gap(asked: Position, oldest: Position, newest: Position) -> str:
+def gap(asked: Position, oldest: Position, newest: Position, epochs: Iterable[int]) -> str:
     """Return why nobody can go on from a position; `oldest` and `newest` are of the changes that are kept.
 
+    `epochs` are those of all of them, in any order.
     `too_old`: what came next is not kept any more; `unknown`: it is not of this history; empty: nothing is missed.
     """
     if asked > newest:
         return "unknown"
     if asked == BEGINNING:
         return ""
-    if oldest.epoch > asked.epoch and oldest.number <= asked.number:
-        return "unknown"
-    return "too_old" if oldest.number > asked.number + 1 else ""
+    if oldest.number > asked.number + 1:
+        return "too_old"
+    return "" if asked.epoch in epochs else "unknown"
+
+
+def new_epoch(least: int, place: int = 0, monitors: int = 1) -> int:
+    """Return the epoch of a monitor that starts, `least` or a little more.
+
+    `place` is its place among so many `monitors`: of no two of them it is the same.
+    """
+    return least + (place - least) % monitors
 
 
 def line(kind: Kind, place: Position, **values: Any) -> bytes:

@@ -13,14 +13,17 @@ import pytest
 
 from mmm.monitor.act.following import MOST, Followers
 from mmm.monitor.act.journal import Chronicle
+from mmm.monitor.command import leading
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.report import history
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.world.happened import Happened
+from mmm.monitor.world.leadership import Place
 from mmm.network.line_server import Limits, LineServer, Stream
 from mmm.network.listener import Peer
 from tests.status import fits
-from tests.unit.worlds import CLOCK
+from tests.unit.test_monitor_leading import FOLLOWS, LEADS, OTHER, of_several
+from tests.unit.worlds import CLOCK, world
 
 LIMIT = 30
 
@@ -29,9 +32,9 @@ def said(number: int) -> Happened:
     return Happened("rejoin_taken_back", {"host": f"db{number}", "donor": "db1"})
 
 
-def started(path: Path, at: float = 1000.0) -> Chronicle:
+def started(path: Path, at: float = 1000.0, place: int = 0, monitors: int = 1) -> Chronicle:
     """A monitor's history, of one that starts at that time."""
-    return Chronicle(path, Clock(lambda _: at, CLOCK.local))
+    return Chronicle(path, Clock(lambda _: at, CLOCK.local), place, monitors)
 
 
 async def followed(chronicle: Chronicle, *position: str) -> list[dict[str, Any]]:
@@ -134,6 +137,53 @@ async def test_a_history_that_was_lost_is_said(tmp_path: Path, later: int) -> No
     lines = await followed(second, asked)
     assert (lines[1]["kind"], lines[1]["code"]) == ("gap", "unknown")
     assert len(told(lines)) == later
+
+
+@pytest.mark.parametrize("at", [1000.0, 1001.0, 1007.5])
+async def test_a_position_of_another_monitor_is_never_taken_for_one_of_this(
+    tmp_path: Path, at: float
+) -> None:
+    first, second = started(tmp_path / "1", 1000.0, 0, 2), started(tmp_path / "2", at, 1, 2)
+    for number in (1, 2):
+        first.noted(said(number))
+    for number in (3, 4, 5):
+        second.noted(said(number))
+    for here, there, hosts in ((first, second, ["db3", "db4", "db5"]), (second, first, ["db1", "db2"])):
+        for entry in here.entries:
+            lines = await followed(there, str(entry.position))
+            assert (lines[1]["kind"], lines[1]["code"]) == ("gap", "unknown")
+            assert told(lines) == hosts
+
+
+async def test_who_follows_a_monitor_that_comes_to_stand_by_is_sent_to_the_one_that_leads(
+    tmp_path: Path,
+) -> None:
+    chronicle, leader = started(tmp_path / "history"), ""
+    chronicle.noted(said(1))
+    stream = Followers(chronicle, alive=LIMIT, elsewhere=lambda: leader).follow(["follow", "0"])
+    assert isinstance(stream, Stream)
+    async with asyncio.timeout(LIMIT):
+        lines = [json.loads(await anext(stream.chunks)) for _ in range(2)]
+        waiting = asyncio.ensure_future(anext(stream.chunks))
+        await asyncio.sleep(0)
+        leader = OTHER
+        chronicle.between(of_several(**LEADS), of_several(**FOLLOWS))
+        last = json.loads(await waiting)
+        fits(last, "line")
+        assert (last["kind"], last["code"], last["position"]) == (
+            "cut_off",
+            "stands_by",
+            lines[1]["position"],
+        )
+        assert OTHER in last["text"]
+        assert [each async for each in stream.chunks] == []
+
+
+def test_only_a_monitor_that_stands_by_sends_its_followers_elsewhere() -> None:
+    assert leading.elsewhere(of_several(**FOLLOWS)) == OTHER
+    assert leading.elsewhere(of_several(**LEADS)) == ""
+    assert leading.elsewhere(of_several(place=Place.STANDS_BY)) == "", "nobody leads"
+    assert leading.elsewhere(world()) == ""
 
 
 def test_who_waits_is_told_at_once_and_who_is_one_too_many_is_refused(tmp_path: Path) -> None:

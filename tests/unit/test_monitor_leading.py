@@ -160,7 +160,11 @@ def test_it_is_warned_of_a_cluster_that_nobody_leads_or_could_lead_next() -> Non
     assert codes(of_several(**{**LEADS, "others": (OTHER,)})) & ours == {"monitor_silent"}
     assert not codes(of_several(**{**LEADS, "missing": ("db3",)})) & ours
     assert codes(of_several(**{**LEADS, "missing": ("db2", "db3")})) & ours == {"no_successor"}
-    assert codes(of_several(place=Place.STANDS_BY, missing=("db2",))) & ours == {"no_leader"}
+    for silent, said in (((), "all 3 voters answer"), (("db2",), "1 of 3 voters is missing: db2")):
+        nobody = of_several(place=Place.STANDS_BY, missing=silent)
+        (warned,) = (each for each in concerns.found(nobody, NOW, CLOCK) if each.code in ours)
+        assert warned.code == "no_leader"
+        assert str(warned) == f"no monitor leads, so nothing fails over: this one stands by; {said}"
     assert not codes(of_several(**FOLLOWS)) & ours
 
 

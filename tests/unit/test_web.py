@@ -69,10 +69,14 @@ DEAD = Change("db1", State.ONLINE, State.HARD_OFFLINE, because("host_failed", "n
 class Monitor:
     """A monitor's port: it tells of `world`, and of what is in the chronicle."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ip: str = "127.0.0.1") -> None:
+        self.ip = ip
         self.world: World = world({WRITER: "db1", READER1: "db2"})
-        self.chronicle = Chronicle(folder / "history", Clock(lambda _: 1000.0, CLOCK.local))
-        self.followers = Followers(self.chronicle, alive=0.5)
+        self.elsewhere = ""
+        self.chronicle = Chronicle(
+            folder / "history", Clock(lambda _: 1000.0, CLOCK.local), int(ip != "127.0.0.1"), 2
+        )
+        self.followers = Followers(self.chronicle, alive=0.5, elsewhere=lambda: self.elsewhere)
         self.port = 0
         self.clock = CLOCK
         self._stop: contextlib.AsyncExitStack | None = None
@@ -80,7 +84,7 @@ class Monitor:
     async def start(self) -> None:
         self._stop = contextlib.AsyncExitStack()
         server = LineServer("monitor", self._answer, Limits(line=4096))
-        self.port = await self._stop.enter_async_context(server.listen("127.0.0.1", self.port))
+        self.port = await self._stop.enter_async_context(server.listen(self.ip, self.port))
 
     async def stop(self) -> None:
         if self._stop is not None:
@@ -100,13 +104,13 @@ class Monitor:
         assert text is not None
         return text.encode()
 
-    def moves(self) -> None:
-        """The writer moves, as its host has failed."""
+    def moves(self, at: float = 1.0) -> None:
+        """The writer moves, as its host has failed, at that moment in seconds since 1970."""
         ledger = Ledger()
         cause = history.cause_of({"db1": DEAD}, Assigned(WRITER, "db1", "db2"))
-        ledger.assigned(self.world, Assigned(WRITER, "db1", "db2"), cause, 1.0, 1.0)
+        ledger.assigned(self.world, Assigned(WRITER, "db1", "db2"), cause, 1.0, at)
         after = with_agent(world({WRITER: "db2"}), "db2", told=Status("ONLINE", (WRITER,)))
-        self.chronicle._add(ledger.changed(DEAD, 1.0))
+        self.chronicle._add(ledger.changed(DEAD, at))
         for entry in ledger.told(after, "db2", "OK", 0.02, 1.03):
             self.chronicle._add(entry)
 

@@ -6,7 +6,7 @@ as long as the control port waits for a client is cut off, and may come back wit
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 
 from mmm.monitor.act.journal import Chronicle
@@ -21,16 +21,20 @@ MOST = 20
 
 _GAPS = {
     "too_old": "what came after {asked} is not kept any more: the changes that are kept follow",
-    "unknown": "{asked} is not of this history, which has begun anew: the changes that are kept follow",
+    "unknown": "{asked} is not of this history, which has begun anew or is another monitor's: the changes that are"
+    " kept follow",
 }
 
 
 class Followers:
-    """All who follow one monitor."""
+    """All who follow one monitor; `elsewhere` returns the address of another one that leads, empty where none does."""
 
-    def __init__(self, chronicle: Chronicle, alive: float = ALIVE) -> None:
+    def __init__(
+        self, chronicle: Chronicle, alive: float = ALIVE, elsewhere: Callable[[], str] = lambda: ""
+    ) -> None:
         self._chronicle = chronicle
         self._alive = alive
+        self._elsewhere = elsewhere
         self._count = 0
 
     def follow(self, words: Sequence[str]) -> Stream | Verdict | None:
@@ -42,7 +46,7 @@ class Followers:
             return Verdict("no_position", {"position": words[1]})
         if self._count >= MOST:
             return Verdict("too_many_followers", {"most": MOST})
-        follower = _Follower(self._chronicle, asked, self._alive)
+        follower = _Follower(self._chronicle, asked, self._alive, self._elsewhere)
         self._count += 1
         return Stream(follower.lines(), follower.too_slow, self._left)
 
@@ -51,10 +55,13 @@ class Followers:
 
 
 class _Follower:
-    def __init__(self, chronicle: Chronicle, asked: Position, alive: float) -> None:
+    def __init__(
+        self, chronicle: Chronicle, asked: Position, alive: float, elsewhere: Callable[[], str]
+    ) -> None:
         self._chronicle = chronicle
         self._known = asked
         self._alive = alive
+        self._elsewhere = elsewhere
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
         """Yield what the follower is sent."""
@@ -67,6 +74,10 @@ class _Follower:
                 values = changes.encoded(entry)
                 self._known = entry.position
                 yield line(Kind.CHANGE, self._known, **values)
+            if leader := self._elsewhere():
+                text = f"{leader} leads now, and this monitor stands by: what happens is told there"
+                yield line(Kind.CUT_OFF, self._known, code="stands_by", text=text)
+                return
             if not grown.is_set() and not await self._wait(grown):
                 yield line(Kind.ALIVE, self._known, at=time.time())
 
@@ -79,7 +90,7 @@ class _Follower:
         """Return a line that says what is lost, where it is; the follower goes on behind it."""
         entries, asked = self._chronicle.entries, self._known
         oldest = entries[0].position if entries else BEGINNING
-        code = gap(asked, oldest, self._chronicle.newest)
+        code = gap(asked, oldest, self._chronicle.newest, (entry.epoch for entry in reversed(entries)))
         if not code:
             return ()
         self._known = Position(oldest.epoch, max(0, oldest.number - 1))

@@ -22,7 +22,7 @@ from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import Rejoin, Tell
 from mmm.monitor.world.said import Said
 from mmm.monitor.world.world import World
-from mmm.wire.follow import Position
+from mmm.wire.follow import Position, new_epoch
 from mmm.wire.job import Ended
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,12 @@ _LEVELS = {State.ONLINE: logging.INFO, State.AWAITING_RECOVERY: logging.WARNING}
 
 
 class Chronicle:
-    """The monitor's log lines and its history; `clock` tells the time on the wall."""
+    """The monitor's log lines and its history; `clock` tells the time on the wall.
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    `place` is the monitor's among so many `monitors`.
+    """
+
+    def __init__(self, path: Path, clock: Clock, place: int = 0, monitors: int = 1) -> None:
         self._path = path
         self._clock = clock
         self._ledger = Ledger()
@@ -43,10 +46,10 @@ class Chronicle:
         self.entries, self._whole = _read(path)
         """What has happened, the newest last; and whether the file says all of it, with a line end behind."""
         last = self.entries[-1].epoch if self.entries else 0
-        self._epoch = max(last + 1, int(clock.wall(time.monotonic())))
+        self._epoch = new_epoch(max(last + 1, int(clock.wall(time.monotonic()))), place, monitors)
         """Higher than that of any monitor before, also of one whose history is lost (see `mmm.wire.follow`)."""
         self.grown = asyncio.Event()
-        """Set when something has happened; who awaits it asks for the next one before it looks."""
+        """Set when something has happened, or another leads; who awaits it takes the next one before it looks."""
 
     def recalled(self, world: World, now: float) -> World:
         """Return the world that knows what the history tells: who wrote last, and what the last failover has lost."""
@@ -71,6 +74,8 @@ class Chronicle:
             log.log(level, "%s", line)
         for happened in log_lines.kept(before, after):
             self.noted(happened)
+        if after.leadership.leader != before.leadership.leader:
+            self._wake()  # who follows may have to go elsewhere
         move = after.move
         if move is not None and move.phase is Phase.RETURNING and before.owner[move.vip] != move.source:
             self._assigned(after, Assigned(move.vip, move.target, move.source), move.cause)
@@ -184,6 +189,9 @@ class Chronicle:
             if not self._complained:
                 log.error("history %s cannot be written: %s", self._path, error.strerror or error)
             self._complained = True
+        self._wake()
+
+    def _wake(self) -> None:
         self.grown.set()
         self.grown = asyncio.Event()
 

@@ -36,7 +36,7 @@ from mmm.monitor.assess import cut_off, other_monitor
 from mmm.monitor.command import dispatch, reload
 from mmm.monitor.command.asking import Command
 from mmm.monitor.command.command_result import Awaited, outcome
-from mmm.monitor.command.leading import refused
+from mmm.monitor.command.leading import elsewhere, refused
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.leading import record
@@ -111,13 +111,14 @@ class Shell:
         self._periodic = Periodic(agents, checks, lambda: self.world, self.post, self._network.see)
         offset = time.time() - time.monotonic()
         self._clock = Clock(lambda moment: moment + offset, local_time, self._periodic.took)
-        self._chronicle = Chronicle(Path(f"{status_path}.history"), self._clock)
+        monitors = world.conf.monitors
+        place = monitors.index(world.monitor.ip) if world.monitor.ip in monitors else 0
+        self._chronicle = Chronicle(Path(f"{status_path}.history"), self._clock, place, max(1, len(monitors)))
         self.world = self._chronicle.recalled(world, time.monotonic())
-        self._followers = Followers(self._chronicle)
-        several = bool(world.conf.monitors)
+        self._followers = Followers(self._chronicle, elsewhere=lambda: elsewhere(self.world))
         self._leading = (
             Leading(world.conf, agents, lambda: self.world, self.post, self._begin, OtherMonitors(world.conf))
-            if several
+            if monitors
             else None
         )
         means = Means(agents, checks, pinger, self._saving, self._chronicle, self._leading)

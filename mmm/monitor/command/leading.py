@@ -27,6 +27,12 @@ def standing_by(world: World) -> Verdict:
     return Verdict("stands_by", {"own": _own(world), "leader": world.leadership.leader or None})
 
 
+def elsewhere(world: World) -> str:
+    """Return the address of the monitor that leads while this one stands by; empty where none is known to."""
+    now = world.leadership
+    return now.leader if now.place is Place.STANDS_BY and now.leader != _own(world) else ""
+
+
 def refused(world: World, words: Sequence[str]) -> Verdict | None:
     """Return why an order is not taken here, None where it is."""
     if world.leadership.may_order or words[0] in OF_STANDBYS:

@@ -161,8 +161,14 @@ def concerns(world: World) -> Iterator[Warned]:
     """Yield what is to be warned of: that nobody leads, who could not take the lead next, and who does not vote."""
     now, voters = world.leadership, world.conf.voters
     if now.place is Place.STANDS_BY and not now.leader:
-        fields = {"missing": len(now.missing), "voters": len(voters)}
-        yield Warned("no_leader", now.missing, fields, Level.CRITICAL)
+        about = {"missing": Several(now.missing), "voters": len(voters)}
+        said = missing(about) if now.missing else f"all {len(voters)} voters answer"
+        yield Warned(
+            "no_leader",
+            now.missing,
+            {"missing": len(now.missing), "voters": len(voters), "said": said},
+            Level.CRITICAL,
+        )
     if now.place is not Place.LEADS:
         return
     answering, needed = len(voters) - len(now.missing), len(voters) // 2 + 1

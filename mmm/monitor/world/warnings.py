@@ -70,10 +70,7 @@ SENTENCES: Mapping[str, str] = {
         "the agent of {names} is one of MMM 2.x, which would bind the IPs of {role} (vip_via {via}): {names} does not"
         " get that role; replace the agent"
     ),
-    "no_leader": (
-        "no monitor leads, so nothing fails over: this one stands by; of {voters} voters {missing} do not"
-        " answer ({names})"
-    ),
+    "no_leader": ("no monitor leads, so nothing fails over: this one stands by; {said}"),
     "no_successor": (
         "another monitor could not take the lead: {answering} of {voters} voters answer, {needed} must; see that the"
         " agents of {names} run"
