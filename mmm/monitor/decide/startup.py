@@ -34,7 +34,6 @@ _WORST_FIRST = (
     State.ONLINE,
 )
 
-
 _FAILED_BY_STATE = {State.REPLICATION_FAIL: "rep_threads", State.REPLICATION_DELAY: "rep_backlog"}
 
 
