@@ -24,6 +24,7 @@ from tests.unit.worlds import (
     cluster,
     finds,
     show,
+    unreachable,
     with_host,
     world,
 )
@@ -144,6 +145,17 @@ def test_auto_increments_that_collide_are_said() -> None:
     assert of(Settings(1, 1), Settings(1, 1)) == {"increment_too_small", "offsets_equal"}
     assert of(Settings(2, 1), Settings(3, 2)) == {"increment_differs"}
     assert of(Settings(2, 1), Settings(2, 3)) == {"offset_too_big"}
+
+
+def test_warnings_of_hosts_come_in_the_order_of_the_hosts_below_them() -> None:
+    conf = cluster()
+    turned = world(conf=replace(conf, hosts=dict(reversed(conf.hosts.items()))))
+    for name in ("db3", "db2"):
+        turned = unreachable(turned, name)
+    assert show(turned).splitlines()[:2] == [
+        "# Warning: agent on host db2 is not reachable",
+        "# Warning: agent on host db3 is not reachable",
+    ]
 
 
 def test_the_worst_comes_first() -> None:

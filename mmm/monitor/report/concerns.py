@@ -39,7 +39,7 @@ def found(world: World, now: float, clock: Clock) -> tuple[Warned, ...]:
         return tuple(leading.concerns(world))
     everything = [*_cluster(world, now, clock), *_not_watched(world), *pair_warnings.found(world)]
     everything += [*readiness.found(world), *checkup.warned(world)]
-    for name in world.hosts:
+    for name in sorted(world.hosts):  # as `show` lists the hosts below
         everything += _host(world, name, now)
     return tuple(sorted(everything, key=lambda warned: warned.level is not Level.CRITICAL))
 
