@@ -132,6 +132,17 @@ def test_what_is_not_configured_or_not_allowed_is_left_out_and_named() -> None:
     assert any("which it may not hold" in text for text in result.warnings)
 
 
+def test_a_host_that_is_not_configured_any_more_is_named_with_the_vips_it_may_have() -> None:
+    hosts = dict.fromkeys(("db1", "db2", "db3"), NOTHING)
+    stored = {"db8": Stored("ONLINE", (READER1,)), "db9": Stored("ADMIN_OFFLINE")}
+    bound = " with reader(10.0.0.91), which may still be bound there"
+    result = start(cluster(), dict.fromkeys(hosts, checks()), hosts, NOW, stored=stored)
+    assert result.warnings == (
+        f"db8: the status file names this host{bound}. It is not configured: left out",
+        "db9: the status file names this host. It is not configured: left out",
+    )
+
+
 def test_everybody_is_told_and_cleared_of_what_is_bound_unasked() -> None:
     stray = Found(Stored("ONLINE"), Status("UNKNOWN"), SystemStatus(writable=False, vips=(READER1,)))
     world = started(found("ONLINE", "ONLINE", WRITER, writable=True), stray, mode="manual").world

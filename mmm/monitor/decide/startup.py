@@ -14,6 +14,7 @@ from mmm.config.model import Cluster, Role, Vip
 from mmm.gtid.transactions import Transactions
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.decide import stays
+from mmm.monitor.decide.dropped import Accounts, dropped
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.checks import CheckStatus, dead
 from mmm.monitor.world.host import HostWorld, State, System
@@ -143,7 +144,7 @@ def start(
     for name, read in (has or {}).items():
         host = world.hosts[name]
         world = world.with_host(name, replace(host, progress=replace(host.progress, transactions=read)))
-    warnings = _misplaced(conf, found)
+    warnings = dropped(conf, _accounts(found, stored))
     conflict = _conflict(conf, found)
     for role in conf.roles.values():
         active = role.name == conf.active_master_role
@@ -282,20 +283,12 @@ def _worst(found: Found) -> State:
     return next((state for state in _WORST_FIRST if state in known), State.AWAITING_RECOVERY)
 
 
-def _misplaced(conf: Cluster, found: Mapping[str, Found]) -> tuple[str, ...]:
-    warnings = []
+def _accounts(found: Mapping[str, Found], stored: Mapping[str, Stored]) -> Accounts:
+    """Return what is said of each host and by whom, of hosts too that only the status file knows."""
+    said: Accounts = {name: {"the status file": line} for name, line in stored.items()}
     for name, host in found.items():
-        for witness, source in (
-            (host.stored, "the status file"),
-            (host.agent, "its agent"),
-            (host.system, "its interface"),
-        ):
-            for vip in witness.vips if witness else ():
-                if vip not in conf.vips:
-                    warnings.append(f"{name}: {source} names {vip}, which is not configured: left out")
-                elif name not in conf.roles[vip.role].hosts:
-                    warnings.append(f"{name}: {source} names {vip}, which it may not hold: left out")
-    return tuple(warnings)
+        said[name] = {"the status file": host.stored, "its agent": host.agent, "its interface": host.system}
+    return said
 
 
 def _conflict(conf: Cluster, found: Mapping[str, Found]) -> PassiveCause | None:
