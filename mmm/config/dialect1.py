@@ -1,11 +1,12 @@
 """The 1.x dialect: global `KEY VALUE` lines and blocks `TYPE NAME` with values below (rule 3).
 
 A block goes on while lines are indented. Where the first line below its header is not indented, the
-indentation was lost in a copy: then it goes on while the keys are ones of such a block.
+indentation was lost in a copy: then it goes on while the keys are ones of such a block, and not ones that the
+dialect has outside of blocks alone.
 """
 
 from mmm.config.files import File, Line
-from mmm.config.keys import OLD_BLOCKS, old_names
+from mmm.config.keys import OLD_BLOCKS, old_names, only_global
 from mmm.config.tree import Block, Tree, Value
 
 
@@ -63,8 +64,10 @@ class _Flat:
             return True
         if key in OLD_BLOCKS and "@" not in value:
             return False
+        if not (self.fresh or self.unindented) or key in only_global(self.block.type):
+            return False
         known = old_names(self.block.type)
-        return (self.fresh or self.unindented) and (key in known if known else key not in old_names("top"))
+        return key in known if known else key not in old_names("top")
 
 
 def _is_header(key: str, value: str, following: Line | None) -> bool:

@@ -194,7 +194,7 @@ HOST = Section("host", named=True, text="A server with its agent.", required=EVE
     Key("bin_path", "path", "Accepted for compatibility, no effect.", "A",
         old=(*_top("bin_path", "AT"), Old("host", "mmm_dir", "T")), old_default=""),
     Key("agent_port", "port", "Port of mmm_agentd.", default="9989",
-        old=(*_top("agent_port"), Old("top", "bind_port", "A", this_host=True))),
+        old=(*_top("agent_port"), Old("host", "agent_port"), Old("top", "bind_port", "A", this_host=True))),
     Key("health_port", "port",
         "Port at which mmm_agentd answers load balancers over HTTP whether this host holds a role: docs/health.md."
         " Without it there is no such port."),
@@ -375,6 +375,17 @@ for _section in SECTIONS.values():
 for _key in HOST.keys:
     if all(_old.programs == "T" for _old in _key.old) and _key.name != "ip":
         OLD.setdefault(("top", _key.name), [(Old("top", _key.name), HOST, _key)])
+
+
+def only_global(where: str) -> frozenset[str]:
+    """Return the keys of the sections `where` that the 1.x dialect has outside of blocks, and not in those blocks."""
+    section = SECTIONS.get(where)
+    return frozenset(
+        key.name
+        for key in (section.keys if section else ())
+        if any((old.where, old.name, old.this_host) == ("top", key.name, False) for old in key.old)
+        and all((old.where, old.name) != (where, key.name) for old in key.old)
+    )
 
 
 def old_names(where: str) -> list[str]:

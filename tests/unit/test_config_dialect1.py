@@ -165,6 +165,27 @@ def test_lost_indentation(text: str) -> None:
     assert conf(spread, program) == conf(text, program)
 
 
+def test_without_indentation_what_is_global_alone_is_not_of_the_block_above() -> None:
+    moved = (
+        "cluster_interface eth0",
+        "replication_user slave",
+        "replication_password slavepw",
+        "bin_path /b",
+    )
+    text = "\n".join(line.strip() for line in AGENT.splitlines() if line.strip() not in moved)
+    hosts = conf("\n".join((text, "host db2", "port 3308", *moved)), "AGENT").hosts
+    assert [
+        (
+            host.cluster_interface,
+            host.replication_user,
+            host.replication_password,
+            host.bin_path,
+            host.mysql_port,
+        )
+        for host in hosts.values()
+    ] == [("eth0", "slave", "slavepw", "/b", 3306), ("eth0", "slave", "slavepw", "/b", 3308)]
+
+
 def test_global_keys_behind_an_indented_block_are_not_its_own() -> None:
     text = MON.replace("agent_port 9999\n", "").replace(
         "active_master_role", "agent_port 9997\nactive_master_role"
