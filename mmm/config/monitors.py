@@ -37,12 +37,15 @@ def _addresses(world: World) -> None:
     """Refuse a monitor at a virtual IP, and one whose own address is not listed."""
     listed = world["top"].get("", {}).get("monitors")
     vips = {ip: name for name, role in world["role"].items() for ip in each_of(role.get("ips"))}
-    for ip in each_of(listed):
-        if listed and ip in vips:
-            world.wrong(listed.source, Fault("monitor_at_vip", {"ip": ip, "role": vips[ip]}))
-        elif listed and (is_no_machine(ip) or is_loopback(ip)):
-            world.wrong(listed.source, Fault("no_monitors_address", {"ip": ip}))
     own = world["monitor"].get("", {}).get("ip")
+    for owner, setting in (("monitors", listed), ("the monitor", own)):
+        for ip in each_of(setting):
+            if setting and ip in vips:
+                about = {"ip": ip, "owner": owner, "role": vips[ip]}
+                world.wrong(setting.source, Fault("monitor_at_vip", about))
+    for ip in each_of(listed):
+        if listed and ip not in vips and (is_no_machine(ip) or is_loopback(ip)):
+            world.wrong(listed.source, Fault("no_monitors_address", {"ip": ip}))
     if listed and listed.value and own and own.source and own.value and own.value not in listed.value:
         about = {"ip": own.value, "monitors": listed.value}
         world.wrong(own.source, Fault("monitor_not_listed", about))

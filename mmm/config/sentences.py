@@ -167,7 +167,7 @@ SENTENCES: Mapping[str, str] = {
     "no_monitors_address": (
         "{ip} of monitors cannot be the address at which hosts and other monitors reach one; write one of the network"
     ),
-    "monitor_at_vip": "{ip} of monitors is a virtual IP of role {role}; write the address of the machine",
+    "monitor_at_vip": "{ip} of {owner} is a virtual IP of role {role}; write the address of the machine",
     "monitors_without_lease": (
         "vip_lease is 0, but with several `monitors` it has to end: a host that obeys another one must lose its VIPs;"
         " write vip_lease 10"

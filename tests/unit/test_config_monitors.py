@@ -77,6 +77,13 @@ def test_what_cannot_be_is_refused(text: str, code: str) -> None:
     assert faults(text, SEVERAL if "monitors" in text else MONITOR) == [code]
 
 
+def test_the_only_monitor_cannot_be_at_a_virtual_ip_either() -> None:
+    assert faults("", MONITOR.replace("127.0.0.1", "10.0.0.80")) == ["monitor_at_vip"]
+    on_a_host = conf("", monitor=MONITOR.replace("127.0.0.1", "10.0.0.1")).monitor
+    assert on_a_host is not None
+    assert on_a_host.ip == "10.0.0.1"
+
+
 def test_a_monitor_whose_written_address_is_not_listed_is_refused() -> None:
     for ip in ("127.0.0.1", "10.0.0.7"):
         assert faults(MONITORS, MONITOR.replace("127.0.0.1", ip)) == ["monitor_not_listed"]

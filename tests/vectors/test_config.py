@@ -80,6 +80,7 @@ NOT_LOOKED_AT = {
     "equals_sign",
     "ip_with_prefix",
     "listed_twice",
+    "monitor_at_vip",
     "not_a_choice",
     "not_a_list",
     "not_a_number",
