@@ -84,6 +84,8 @@ def inspect(conf: Cluster) -> Inspection:
 def _cautions(conf: Cluster) -> Iterator[str]:
     """Yield what would hurt later."""
     monitor = _monitor(conf)
+    if alone := pair_warnings.alone(conf):
+        yield alone
     if len(monitor.ping_ips) == 1:
         yield (
             f"ping_ips has {monitor.ping_ips[0]} alone: while that does not answer ping the monitor changes nothing;"

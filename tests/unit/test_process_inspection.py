@@ -86,6 +86,13 @@ def test_three_masters_are_an_error_and_a_slave_among_them_is_named() -> None:
     )
 
 
+def test_a_single_master_is_warned_of_before_the_start_too() -> None:
+    text = COMMON.replace("hosts db1, db2\n", "hosts db1\n")
+    found = monitor.inspect(conf(text + MONITOR, "MONITOR"))
+    assert found.errors == ()
+    assert "only db1 may be active master: there is no host to fail over to" in found.warnings
+
+
 def test_check_returns_what_the_start_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mmm_mon.conf"
     path.write_text(COMMON.replace("hosts db1, db2\n", "hosts db1, db2, db3\n") + MONITOR)
