@@ -7,6 +7,7 @@ import pytest
 
 from mmm.process.arguments import Arguments, parse
 from mmm.process.version import version
+from mmm.tools.restore.command import restore
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         parse("mmm_agentd", ["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out.split()[:2] == ["mmm_agentd", "3.0.0"]
+
+
+def test_version_of_the_tool_that_takes_the_version_of_a_backup_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        restore(["@C1", "--version"])
+    assert end.value.code in (0, None)
+    assert capsys.readouterr().out.split()[:2] == ["mmm_restore", "3.0.0"]
 
 
 def test_a_clone_says_its_commit_and_an_installation_does_not(tmp_path: Path) -> None:

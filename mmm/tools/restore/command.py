@@ -11,6 +11,7 @@ from mmm import __version__
 from mmm.config.model import Cluster
 from mmm.mysql.flavour import detect
 from mmm.process.cluster import split_cluster
+from mmm.process.version import version
 from mmm.tools.backup.server import argv_on, side_here
 from mmm.tools.fetch.values import FailedError
 from mmm.tools.kept import shelf
@@ -30,6 +31,8 @@ from mmm.tools.restore.modes import Mode, refusals
 from mmm.tools.until.goal import UntilError, parse
 
 LIST = "list"
+_ITS_OWN = ""
+"""What `--version` stands for without the version of a backup."""
 _EPILOG = """\
 Run it on the host whose data are to be replaced. They are kept: the old data folder is renamed.
 exit status: 0 done, 1 failed and taken back, 2 usage, conf or refused, 3 another job runs, 4 half done: run it again"""
@@ -271,8 +274,10 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     )
     add(
         "--version",
+        nargs="?",
+        const=_ITS_OWN,
         metavar="VERSION",
-        help=f"which of the backups in the folder; `{LIST}`: say what there is",
+        help=f"which of the backups in the folder; `{LIST}`: say what there is; alone: print the program's version",
     )
     add("--until", metavar="WHEN",
         help="then apply what the kept binary logs have up to a moment, a GTID, or FILE:POSITION")  # fmt: skip
@@ -283,7 +288,11 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--check", action="store_true", help="read the conf, report all errors, and exit")
     add("--help", action="help", help=f"show this help and exit (MMM {__version__})")
     cluster, rest = split_cluster(parser, argv)
-    return _Arguments(cluster, **vars(parser.parse_args(rest)))
+    given = vars(parser.parse_args(rest))
+    if given["version"] == _ITS_OWN:
+        print(f"{parser.prog} {version()}")
+        parser.exit()
+    return _Arguments(cluster, **given)
 
 
 if __name__ == "__main__":
