@@ -149,7 +149,7 @@ def test_auto_increments_that_collide_are_said() -> None:
 
 def test_warnings_of_hosts_come_in_the_order_of_the_hosts_below_them() -> None:
     conf = cluster()
-    turned = world(conf=replace(conf, hosts=dict(reversed(conf.hosts.items()))))
+    turned = world(conf=replace(conf, hosts=dict(sorted(conf.hosts.items(), reverse=True))))
     for name in ("db3", "db2"):
         turned = unreachable(turned, name)
     assert show(turned).splitlines()[:2] == [
