@@ -4,7 +4,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm.config.model import Vip
+from mmm.config.model import Role, Vip
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide import roles
 from mmm.monitor.world.events import Answer, Answered
@@ -99,6 +99,17 @@ def test_readers_are_levelled_and_the_writers_host_gets_the_smaller_share() -> N
     assert counts(after) == {"db1": 1, "db2": 1, "db3": 1}
     two = world({WRITER: "db1", READER1: "db1", READER2: "db1", READER3: "db2"}, conf=cluster(slaves=0))
     assert counts(roles.assign(two)) == {"db1": 1, "db2": 2}
+
+
+def test_several_balanced_roles_are_at_rest_after_one_turn() -> None:
+    """The choice that a role has depends on what those behind it move: else its VIP moved again in the next turn."""
+    everywhere = Role("everywhere", "balanced", ("db1", "db2", "db3"), ("10.0.0.100",))
+    masters = Role("masters", "balanced", ("db1", "db2"), ("10.0.0.110", "10.0.0.111"))
+    conf = cluster()
+    conf = replace(conf, roles={role.name: role for role in (conf.roles["writer"], everywhere, masters)})
+    once = roles.assign(world(dict.fromkeys(conf.vips, "db1"), conf=conf))
+    assert roles.assign(once).owner == once.owner
+    assert [once.owner[vip] for vip in conf.vips] == ["db1", "db3", "db2", "db1"]
 
 
 def test_nothing_is_assigned_in_passive_mode() -> None:

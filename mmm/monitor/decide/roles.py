@@ -154,12 +154,17 @@ def _home(world: World, vip: Vip, prefer: str) -> World:
 def level(world: World) -> World:
     """Return the world with balanced roles spread evenly (rule 10.32).
 
-    In each role no two eligible hosts differ by two or more; where that leaves a choice their totals are level.
+    In each role no two eligible hosts differ by two or more; where that leaves a choice their totals are level. What
+    one role has moved can leave a choice to one before it: they are gone through until nothing moves, so that no VIP
+    goes to one host now and to another in the next turn. That ends: each move makes a role more level, or the totals.
     """
-    for role in world.conf.roles.values():
-        if role.mode == "balanced":
+    balanced = [role for role in world.conf.roles.values() if role.mode == "balanced"]
+    moves = True
+    while moves:
+        moves = False
+        for role in balanced:
             while (move := _levelling_move(world, role)) is not None:
-                world = world.with_owner(move)
+                world, moves = world.with_owner(move), True
     return world
 
 
