@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from mmm.agent import witness
 from mmm.agent.act.agent import Agent, Heritage
+from mmm.agent.act.blocking import let_in
 from mmm.agent.act.fence import fence, give_up_overdue
 from mmm.agent.act.guard import is_needed
 from mmm.agent.act.health_port import serve
@@ -125,6 +126,7 @@ async def _serve(
     sender = Sender(here.cluster_interface, (vip.ip for vip in life.conf.bound_vips))
     try:
         async with port.listen(here.ip, here.agent_port, context):
+            await asyncio.to_thread(let_in, life.conf)
             await asyncio.to_thread(give_up_overdue, life.conf)
             known = await _be_there(life, sender, reception, (beside, ready), None)
             while not life.ended:

@@ -1,12 +1,18 @@
-"""Keeps new clients out while writes are denied: `blocking_type soft`, by commands of the conf (rule 10.13)."""
+"""Keeps new clients out while writes are denied: `blocking_type soft`, by commands of the conf (rule 10.13).
+
+A rule of the packet filter outlasts an agent that is killed meanwhile, and keeps out whoever logs in: clients, the
+monitor, and slaves. So a file below /run says that it may stand, and the next agent takes it away.
+"""
 
 import logging
 import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+from mmm.agent.act import promise_file
 from mmm.agent.act.step_error import StepError
 from mmm.config.model import Cluster
 
@@ -46,16 +52,41 @@ def _can_run(command: str) -> bool:
 @contextmanager
 def blocked(conf: Cluster) -> Iterator[None]:
     """Keep new clients out meanwhile. A command that fails is logged, for denying writes must go on."""
-    _command("iptables_block_cmd", conf.iptables_block_cmd)
+    let_in(conf)
+    mark = _mark(conf)
+    _warn_of("noting that clients are kept out", lambda: promise_file.store(mark, promise_file.boot()))
+    _warn_of("iptables_block_cmd", lambda: _run(conf.iptables_block_cmd))
     try:
         yield
     finally:
-        _command("iptables_unblock_cmd", conf.iptables_unblock_cmd)
+        if _warn_of("iptables_unblock_cmd", lambda: _run(conf.iptables_unblock_cmd)):
+            _forget(mark)
 
 
-def _command(key: str, command: str) -> None:
-    """Run a command of the conf; a failure is logged, for denying writes must go on."""
-    _warn_of(key, lambda: _run(command))
+def let_in(conf: Cluster) -> None:
+    """Let clients in again if an agent has kept them out and could not; tried once, a failure is logged."""
+    mark = _mark(conf)
+    noted = promise_file.load(mark)
+    if not noted:
+        return
+    if noted == promise_file.boot():
+        log.warning(
+            "new clients are still kept out since an earlier change was broken off: letting them in again"
+        )
+        _warn_of("iptables_unblock_cmd", lambda: _run(conf.iptables_unblock_cmd))
+    _forget(mark)
+
+
+def _mark(conf: Cluster) -> Path | None:
+    """Return the file that stands while clients are kept out; None without a folder for it."""
+    pid_path = conf.here.pid_path
+    return Path(f"{pid_path}.blocked") if pid_path else None
+
+
+def _forget(mark: Path | None) -> None:
+    if mark is not None:
+        with suppress(OSError):
+            mark.unlink(missing_ok=True)
 
 
 def _run(command: str) -> None:
@@ -71,8 +102,11 @@ def _run(command: str) -> None:
         raise StepError(f"exit status {result.returncode}: {text}")
 
 
-def _warn_of(key: str, call: Callable[[], None]) -> None:
+def _warn_of(what: str, call: Callable[[], None]) -> bool:
+    """Return whether it went well; a failure is logged."""
     try:
         call()
     except (OSError, ValueError, subprocess.SubprocessError, StepError) as error:
-        log.error("%s failed: %s", key, error)
+        log.error("%s failed: %s", what, error)
+        return False
+    return True
