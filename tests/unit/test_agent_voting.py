@@ -103,6 +103,39 @@ def test_a_voter_without_a_disk_is_new_until_a_token_shows_that_its_monitor_lead
     assert not voter(conf, clock).said().new
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "",
+        "[1]",
+        "{}",
+        '{"highest": 1, "record": "-", "new": false}',
+        '{"highest": "", "record": "x", "new": false}',
+    ],
+)
+def test_a_vote_that_was_damaged_on_the_disk_counts_as_lost(
+    conf: Cluster, clock: Clock, tmp_path: Path, damaged: str
+) -> None:
+    whole(conf, clock)
+    (tmp_path / "agentd.pid.lead.voter").write_text(damaged)
+    again = voter(conf, clock)
+    assert again.said().new
+    assert again.asked(voting.Asked(FIRST, P), None) == "booted"
+
+
+@pytest.mark.parametrize(
+    "damaged", ["", "{}", '{"boot": "b", "epoch": null, "until": 1, "booted": 1, "at": 1}']
+)
+def test_a_voter_that_does_not_know_whom_it_follows_waits_as_after_a_boot(
+    conf: Cluster, clock: Clock, tmp_path: Path, damaged: str
+) -> None:
+    whole(conf, clock)
+    (tmp_path / "agentd.pid.lead").write_text(damaged)
+    again = voter(conf, clock)
+    assert (again.said().new, again.said().highest, again.said().record) == (False, FIRST, RECORD)
+    assert again.asked(voting.Asked(FIRST, P), None) == "booted"
+
+
 def test_a_vote_that_cannot_be_written_is_not_given(conf: Cluster, clock: Clock, tmp_path: Path) -> None:
     vote = whole(conf, clock)
     clock.now += WAIT

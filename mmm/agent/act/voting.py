@@ -6,7 +6,7 @@ before an answer is given.
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +115,8 @@ class Voting:
 
     def _begun(self) -> Voter:
         """Return the voter of an agent that starts."""
-        now, kept = self._now(), _read(self._disk)
-        bound = _read(self._bound)
+        now, kept = self._now(), _kept(self._disk)
+        bound = _read(self._bound, {"boot": str, "epoch": str, "until": float, "booted": float, "at": float})
         if kept is None:
             voter = without_disk(now, self._length)
             log.warning(
@@ -124,12 +124,10 @@ class Voting:
             )
             self._mark(voter, now)
             return voter
-        try:
-            record = wire.record_of(kept["record"])
-        except WireError:
-            record = NOTHING
-        self._voted = tuple(kept.get("voters", self._listed))
-        voter = Voter(highest=wire.epoch_of(kept["highest"]), record=record, new=bool(kept["new"]))
+        if isinstance(kept.get("voters"), list):
+            self._voted = tuple(map(str, kept["voters"]))
+        record = wire.record_of(kept["record"])
+        voter = Voter(highest=wire.epoch_of(kept["highest"]), record=record, new=kept["new"])
         if bound is None or bound["boot"] != promise_file.boot() or bound["at"] > now:
             voter = voter.rebooted(now, self._length)
             self._mark(voter, now)
@@ -153,12 +151,28 @@ def _text(epoch: Lead | None) -> str:
     return "" if epoch is None else wire.epoch_text(epoch)
 
 
-def _read(file: Path | None) -> dict[str, Any] | None:
+def _kept(file: Path | None) -> dict[str, Any] | None:
+    """Return what the file has that outlasts a boot, None where it was lost or damaged: then nothing of it counts."""
+    kept = _read(file, {"highest": str, "record": str, "new": bool})
+    try:
+        wire.record_of(kept["record"] if kept else "")
+    except WireError:
+        return None
+    return kept
+
+
+def _read(file: Path | None, fields: Mapping[str, type]) -> dict[str, Any] | None:
+    """Return what a file has, None where there is none, or one without these fields: nothing of that is gone by."""
     try:
         values = json.loads(promise_file.load(file))
     except ValueError:
         return None
-    return values if isinstance(values, dict) else None
+    whole = isinstance(values, dict) and all(_is_a(kind, values.get(name)) for name, kind in fields.items())
+    return values if whole else None
+
+
+def _is_a(kind: type, value: object) -> bool:
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def _outlasting(file: Path | None) -> Path | None:
