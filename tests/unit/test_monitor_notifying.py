@@ -211,9 +211,19 @@ class Mailbox:
         self.answers: list[str] = []
         """Of the next mails; they are taken when there are none."""
         self.hangs = False
+        self.unknown: frozenset[str] = frozenset()
+        """Recipients that there are not."""
         self._controller = controller.Controller(self, hostname="127.0.0.1", port=free_port())
         self._controller.start()
         self.port: int = self._controller.port
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: object, _session: object, envelope: Any, address: str, _options: object
+    ) -> str:
+        if address in self.unknown:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
 
     async def handle_DATA(  # noqa: N802
         self, _server: object, _session: object, envelope: Any
@@ -266,7 +276,23 @@ async def test_a_mail_server_that_refuses_is_tried_again(
         await asyncio.sleep(0)
         chronicle.noted(said(1))
         await got(mailbox.received)
-    assert "did not take the mail: (451, b'try later'); it is tried again" in caplog.text
+    assert "did not take the mail: 451 try later; it is tried again" in caplog.text
+
+
+async def test_one_of_several_recipients_that_is_refused_is_said_and_the_others_get_one_mail(
+    chronicle: Chronicle, mailbox: Mailbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    mailbox.unknown = frozenset({"night@example.com"})
+    async with telling(chronicle, by_mail(mailbox)):
+        await asyncio.sleep(0)
+        chronicle.noted(said(1))
+        await got(mailbox.received)
+        await logged(caplog, "notify mail: the mail was not taken for night@example.com: 550 no such user")
+        mailbox.unknown |= {"admin@example.com"}
+        chronicle.noted(said(2))
+        await logged(caplog, "notify mail: given up after 3 tries")
+    assert mailbox.received.empty()
+    assert "admin@example.com: 550 no such user; night@example.com: 550 no such user" in caplog.text
 
 
 @pytest.mark.parametrize("greets", [True, False])

@@ -1,7 +1,8 @@
 """Sends one mail, or posts to one webhook: a program of its own for every message, which the monitor may kill.
 
 So the monitor carries neither the libraries nor what hangs. Its order comes as JSON on stdin, for it has passwords.
-Exit status: 0 taken by the receiver; 1 not, and why stands on stdout, in one line.
+Exit status: 0 taken by the receiver, and on stdout stands who is not told, if anybody; 1 not taken, and there stands
+why, in one line.
 """
 
 import json
@@ -11,6 +12,7 @@ import ssl
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from http.client import HTTPException
@@ -25,21 +27,24 @@ def main() -> int:
     try:
         if "webhook" in order:
             post(order)
-        else:
-            mail(order)
+        elif refused := mail(order):
+            print("; ".join(refused))
     except urllib.error.HTTPError as error:
         return _failed(f"the webhook answered {error.code} {error.reason}")
     except urllib.error.URLError as error:
         return _failed(f"the webhook cannot be reached: {error.reason}")
     except smtplib.SMTPException as error:
-        return _failed(f"{order['smtp_host']}:{order['smtp_port']} did not take the mail: {error}")
+        return _failed(f"{order['smtp_host']}:{order['smtp_port']} did not take the mail: {_answered(error)}")
     except (OSError, HTTPException, ValueError) as error:
         return _failed(str(getattr(error, "strerror", None) or error or type(error).__name__))
     return 0
 
 
-def mail(order: dict[str, Any]) -> None:
-    """Send the mail; raises OSError, SMTPException."""
+def mail(order: dict[str, Any]) -> list[str]:
+    """Send the mail; returns the recipients that were refused while others were not, each with why.
+
+    Raises OSError, SMTPException, also where all of them were refused.
+    """
     host, port, limit = order["smtp_host"], order["smtp_port"], order["timeout"]
     own = socket.gethostname()
     secure = ssl.create_default_context()
@@ -52,7 +57,22 @@ def mail(order: dict[str, Any]) -> None:
             server.starttls(context=secure)
         if order["smtp_user"]:
             server.login(order["smtp_user"], order["smtp_password"])
-        server.send_message(letter(order, own))
+        refused = server.send_message(letter(order, own))
+    return [f"the mail was not taken for {each}" for each in _recipients(refused)]
+
+
+def _recipients(refused: dict[str, tuple[int, bytes]]) -> Iterator[str]:
+    yield from (f"{to}: {code} {why.decode(errors='replace')}" for to, (code, why) in refused.items())
+
+
+def _answered(error: smtplib.SMTPException) -> str:
+    """Return what the server has answered, in its words."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return "; ".join(_recipients(error.recipients))
+    if isinstance(error, smtplib.SMTPResponseException):
+        why = error.smtp_error
+        return f"{error.smtp_code} {why.decode(errors='replace') if isinstance(why, bytes) else why}"
+    return str(error)
 
 
 def letter(order: dict[str, Any], own: str) -> EmailMessage:

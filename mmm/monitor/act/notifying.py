@@ -117,6 +117,10 @@ async def deliver(notify: Notify, message: Message, cluster: str, clock: Clock) 
         program, given = [sys.executable, "-m", "mmm.monitor.act.deliver"], _order(notify, message, said)
     variables = {**os.environ, **notices.environment(message, cluster)}
     failed, printed = await _run(program, json.dumps(given).encode(), variables, notify.timeout)
+    if not failed:
+        if printed and not notify.command:
+            log.warning("notify %s: %s", notify.name, printed)
+        return ""
     return ": ".join(filter(None, (failed, printed))) if notify.command or not printed else printed
 
 
@@ -130,7 +134,7 @@ def _order(notify: Notify, message: Message, said: dict[str, Any]) -> dict[str, 
 
 
 async def _run(program: list[str], given: bytes, variables: dict[str, str], limit: float) -> tuple[str, str]:
-    """Return why the program did not end well in time, and what it said of that; empty texts where it did."""
+    """Return why the program did not end well in time, empty where it did, and what it said."""
     with _given(given) as stdin, _Output() as output:
         try:
             process = await asyncio.create_subprocess_exec(
@@ -150,7 +154,7 @@ async def _run(program: list[str], given: bytes, variables: dict[str, str], limi
             return f"no end within {limit:g} s: killed", ""
         finally:
             await _killed(process)
-        return (f"{program[0]} ended with status {status}", output.said) if status else ("", "")
+        return (f"{program[0]} ended with status {status}" if status else "", output.said)
 
 
 async def _killed(process: asyncio.subprocess.Process) -> None:
