@@ -1,6 +1,7 @@
 """Backups of a real server: made whole or not at all, tried by a server that runs on them, kept as long as told."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from mmm.config.model import Host
 from mmm.gtid import mariadb
 from mmm.gtid.transactions import Executed
 from mmm.tools.backup.donor import Chosen, NoDonor, choose
+from mmm.tools.backup.planned import seconds
 from mmm.tools.kept import perl, shelf
 from mmm.tools.kept.facts import Facts
 from mmm.tools.kept.shelf import Kept, going
@@ -132,6 +134,9 @@ def test_a_disk_that_fills_up_leaves_no_backup(host: Machine, tmp_path: Path) ->
         ran = host.run("backup", "--dest-dir", str(small))
         assert ran.status == 2, ran
         assert f"{small}: 63 MB are free" in ran.err
+        dry = host.run("backup", "--dest-dir", str(small / "new"), "--dry-run")
+        assert (dry.status, "63 MB are free" in dry.err, dry.out) == (2, True, ""), "it would not be begun"
+        assert folders(small) == []
         subprocess.run(["mount", "-o", "remount,size=300m", small], check=True)
         tool = subprocess.Popen(
             host.argv("backup", "--dest-dir", str(small)),
@@ -167,6 +172,32 @@ def test_old_backups_go_when_a_new_one_is_whole(host: Machine, made: Path) -> No
     last = host.backup("--keep", "2")
     assert host.whole() == sorted([made, last])
     assert (host.backups / "not-ours").is_dir()
+
+
+@pytest.mark.mysql
+def test_a_dry_run_says_how_it_would_be_made_and_what_would_go(host: Machine, made: Path) -> None:
+    before = host.whole()
+    ran = host.run("backup", "--host", "db2", "--keep", "1", "--dry-run")
+    assert ran.status == 0, ran
+    assert re.search(rf"^db2 would be backed up into {host.backups}/db2-\d+-\d+$", ran.out, re.MULTILINE)
+    assert re.search(r"^  [1-9]\d* MB of data", ran.out, re.MULTILINE)
+    assert "  mariadb-backup: fit\n" in ran.out
+    assert "  clone-plugin: not fit: " in ran.out
+    assert ran.out.count(" would be removed") == len(before)
+    assert host.whole() == before
+    unfit = host.run("backup", "--host", "db2", "--provider", "clone-plugin", "--dry-run")
+    assert (unfit.status, "clone-plugin: " in unfit.err) == (2, True), "such a backup would be refused"
+
+
+def test_how_long_it_will_take_is_told_by_the_rate_of_the_newest_backup_that_has_one() -> None:
+    def took(size: int, seconds: float, provider: str = "dump") -> Kept:
+        return Kept(Path("b"), Facts("db1", "", provider, tool_version="3", bytes=size, seconds=seconds))
+
+    assert seconds((took(100, 10.0), took(300, 10.0)), 600) == 20.0
+    assert seconds((took(100, 10.0), took(300, 0.5), took(300, 10.0, "")), 600) == 60.0, (
+        "too short, no server ran"
+    )
+    assert seconds((), 600) is None
 
 
 def kept(host: str, age: float, provider: str = "dump") -> Kept:

@@ -151,6 +151,8 @@ def test_which_backup_is_put_back_can_be_said(host: Machine, made: Path) -> None
     assert [line.split()[0] for line in listed.splitlines()] == ["db2-20260101-000000", made.name]
     dry = restore(host, "--version", "db2-20260101-000000", "--dry-run")
     assert f"Source dir            : {host.backups / 'db2-20260101-000000'}" in dry.out
+    assert "  1. keep the data as they are\n" in dry.out
+    assert f"{host.server.directory / 'data'} would be kept as " in dry.out
     ran = restore(host, "--src-dir", str(host.backups / "db2-20260102-000000.part"))
     assert (ran.status, "not finished" in ran.err) == (2, True)
 

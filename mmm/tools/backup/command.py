@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from mmm import __version__
 from mmm.config import load as config
 from mmm.config.model import Cluster, CopyMethod
 from mmm.mysql.session.connection import MysqlError
@@ -16,11 +17,13 @@ from mmm.process.cluster import split_cluster
 from mmm.process.version import Version
 from mmm.tools.backup import logs, make
 from mmm.tools.backup.donor import NoDonor, Why, choose
+from mmm.tools.backup.planned import planned
 from mmm.tools.backup.snapshot import lacks
 from mmm.tools.backup.verify import verify
 from mmm.tools.backup.wanted import RefusedError, Wanted
 from mmm.tools.fetch.values import Cause, FailedError, Progress
 from mmm.tools.kept import shelf
+from mmm.tools.kept.facts import AT, Facts
 from mmm.tools.kept.hashes import DamagedError
 from mmm.tools.kept.shelf import Kept, ShelfError, TakenError
 from mmm.tools.program import LOG, command_line, end_as_by_interrupt, give_up, load_conf, log_to, say, tell
@@ -126,20 +129,34 @@ def _make(conf: Cluster, arguments: _Arguments) -> int:
     ways = (arguments.provider,) if arguments.provider else ()
     if chosen.remark:
         tell(f"WARN: {chosen.remark}")
+    compress = arguments.compress == "zstd"
+    wanted = Wanted(conf, chosen.host, folder, ways, compress, _reporter(), say)
     if arguments.dry_run:
-        say(f"{chosen.host} would be backed up into {folder / shelf.name(chosen.host, time.time())}")
-        return Status.DONE
+        return _plan(wanted, method, _limits(conf, arguments))
     with shelf.locked(folder, beside=method is not None and method.incremental):
         for name in shelf.clear(folder):
             say(f"{folder / name} was not finished, and is removed")
         say(f"{chosen.host} is backed up into {folder}")
-        compress = arguments.compress == "zstd"
-        wanted = Wanted(conf, chosen.host, folder, ways, compress, _reporter(), say)
         kept = make.make_by_method(wanted, method) if method else make.make(wanted)
         done = _done(kept, time.monotonic() - began)
         log.info(done)
         _expire(folder, chosen.host, *_limits(conf, arguments), dry=False)
     say(f"OK: {done}")
+    return Status.DONE
+
+
+def _plan(wanted: Wanted, method: CopyMethod | None, limits: tuple[int, int]) -> int:
+    """Say what would be made, how, and what would go then."""
+    lines, now = planned(wanted, method), time.time()
+    into = wanted.folder
+    if method is None or not method.incremental:
+        into /= shelf.name(wanted.donor, now)
+    say(f"{wanted.donor} would be backed up into {into}")
+    for line in lines:
+        say(f"  {line}")
+    new = Kept(into, Facts(wanted.donor, time.strftime(AT, time.localtime(now)), tool_version=__version__))
+    for kept in shelf.going((*shelf.all_in(wanted.folder, wanted.donor), new), now, *limits):
+        say(f"{kept.path} would be removed")
     return Status.DONE
 
 

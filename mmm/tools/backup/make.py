@@ -20,7 +20,7 @@ from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.stage import prove
 from mmm.tools.fetch.values import Cause, Failed, FailedError, Fetched
 from mmm.tools.kept import facts, hashes, shelf
-from mmm.tools.kept.facts import ZSTD, Facts
+from mmm.tools.kept.facts import AT, ZSTD, Facts
 from mmm.tools.kept.shelf import CLASSIC, DATA, METHOD, OPTIONS, OWN, PART, STATUS, Kept
 from mmm.tools.provider.job import Job
 from mmm.tools.provider.sides import Side
@@ -32,7 +32,6 @@ SPARE, MORE = 64 * MEGABYTE, 1.1
 COMPRESS = 86_400.0
 """Seconds that compressing may take."""
 _CLONE = "clone-plugin"
-_AT = "%Y-%m-%d %H:%M:%S"
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ def make(wanted: Wanted) -> Kept:
     choice = choose(here, subject.side, wanted.providers or wanted.conf.providers)
     if not choice.fit:
         raise RefusedError("; ".join(f"{name}: {why}" for name, why in choice.reasons))
-    _see_room(wanted.folder, subject.side)
+    see_room(wanted.folder, subject.side)
     argv = server.argv_on(wanted.conf, here, subject.side.flavour, subject.settings)
     part = wanted.folder / (shelf.name(wanted.donor, began) + PART)
     part.mkdir(mode=0o700)
@@ -74,7 +73,7 @@ def make_by_method(wanted: Wanted, method: CopyMethod) -> Kept:
         found = by_snapshot.copied(wanted, method, wanted.folder, found)
         _write_down(wanted.folder, found, subject.options)
         return Kept(wanted.folder, found)
-    _see_room(wanted.folder, subject.side)
+    see_room(wanted.folder, subject.side)
     proved = method.true_copy and not subject.side.outside
     flavour = subject.side.flavour
     here = server.side_here(wanted.conf)
@@ -92,11 +91,13 @@ def make_by_method(wanted: Wanted, method: CopyMethod) -> Kept:
 
 
 def _at(when: float) -> str:
-    return time.strftime(_AT, time.localtime(when))
+    return time.strftime(AT, time.localtime(when))
 
 
-def _see_room(folder: Path, side: Side) -> None:
-    free, needed = shutil.disk_usage(folder).free, side.size * MORE + SPARE
+def see_room(folder: Path, side: Side) -> None:
+    """Raise RefusedError where the folder, or where it would be made, has no room for the donor's data."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    free, needed = shutil.disk_usage(there).free, side.size * MORE + SPARE
     if free < needed:
         raise RefusedError(
             f"{folder}: {free / MEGABYTE:,.0f} MB are free, the data of {side.name} need {needed / MEGABYTE:,.0f}"
@@ -212,7 +213,7 @@ def _write_down(backup: Path, found: Facts, options: str) -> None:
     """Write what the backup is, and what the server was started with; raises OSError."""
     own = backup / OWN
     own.mkdir(mode=0o700, exist_ok=True)
-    found = replace(found, seconds=round(time.time() - time.mktime(time.strptime(found.at, _AT)), 1))
+    found = replace(found, seconds=round(time.time() - time.mktime(time.strptime(found.at, AT)), 1))
     texts = {STATUS: facts.encode(found), CLASSIC: facts.encode_classic(found), OPTIONS: options}
     if found.copy_method:
         texts[METHOD] = found.copy_method

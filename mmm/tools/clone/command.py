@@ -20,6 +20,7 @@ from mmm.tools.rejoin.copying import Copying
 from mmm.tools.rejoin.job import CannotError, Place
 from mmm.tools.rejoin.journal import Journal, Kind
 from mmm.tools.rejoin.journal_file import JobFolder
+from mmm.tools.rejoin.plan import copies, steps_left
 from mmm.tools.rejoin.run import Status
 from mmm.tools.restore.guarded import guarded
 
@@ -77,6 +78,8 @@ def _clone(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
         job.refuse(found)
         journal = _new(place, arguments)
     if arguments.dry_run:
+        for line in (*steps_left(journal), *([] if journal.swapped else copies(conf, journal))):
+            say(line)
         return Status.DONE
     ended = job.go(place, journal, Copying(conf, say, folder.note), lose=False)
     if ended.failed is None:

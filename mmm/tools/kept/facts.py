@@ -8,6 +8,8 @@ from mmm.tools.kept import perl
 
 _FORMAT = 1
 ZSTD = "zstd"
+AT = "%Y-%m-%d %H:%M:%S"
+"""How a moment is written, in this machine's time."""
 
 
 class FactsError(ValueError):

@@ -39,6 +39,8 @@ class Choice:
     fit: tuple[Provider, ...]
     reasons: tuple[tuple[str, str], ...]
     """Name and reason of each that is not."""
+    size: int = 0
+    """Bytes of the donor's data."""
 
     @property
     def provider(self) -> Provider | None:
@@ -62,7 +64,7 @@ def choose(here: Side | None, donor: Side, order: Sequence[str] = ()) -> Choice:
             reasons.append((name, why))
         else:
             fit.append(provider)
-    return Choice(tuple(fit), tuple(reasons))
+    return Choice(tuple(fit), tuple(reasons), donor.size)
 
 
 def _unfit(provider: Provider | None, here: Side | None, donor: Side, *, named: bool) -> str:

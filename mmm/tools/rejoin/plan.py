@@ -1,13 +1,13 @@
 """What a rejoin would do, and by which means, for who asks for a dry run; nothing is changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mmm.config.model import Cluster
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import MysqlError, connect
 from mmm.tools.rejoin import checks
 from mmm.tools.rejoin.copying import chosen
-from mmm.tools.rejoin.journal import COPYING, ORDER, Journal
+from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, Step
 from mmm.tools.rejoin.look import Look
 from mmm.tools.rejoin.step_error import StepError
 from mmm.tools.rejoin.texts import STEPS
@@ -58,11 +58,21 @@ def plan(conf: Cluster, look: Look, journal: Journal) -> list[str]:
         steps = journal.following if journal.swapped else journal.by_copy(clean=True).following
     return [
         f"{journal.host} would rejoin {journal.source} {by}; {alone}",
-        *(f"  {number}. {STEPS[step]}" for number, step in enumerate(steps, 1)),
+        *_numbered(steps),
         kept,
         *([] if proof is None else [f"{REWIND}: {_said(proof)}"]),
-        *([] if journal.method == REWIND or journal.swapped else _copies(conf, journal)),
+        *([] if journal.method == REWIND or journal.swapped else copies(conf, journal)),
     ]
+
+
+def steps_left(journal: Journal) -> list[str]:
+    """Return what a job would do that copies, and what would be kept of what is there now, line by line."""
+    kept = [] if journal.swapped else [f"{journal.datadir} would be kept as {journal.old}"]
+    return [*_numbered(journal.following), *kept]
+
+
+def _numbered(steps: Iterable[Step]) -> list[str]:
+    return [f"  {number}. {STEPS[step]}" for number, step in enumerate(steps, 1)]
 
 
 def _proof(conf: Cluster, look: Look) -> Proof | str:
@@ -82,11 +92,13 @@ def _said(proof: Proof | str) -> str:
     return f"fit: {proof.count} transactions, {proof.size / MEGABYTE:,.1f} MB of the binary log, are undone"
 
 
-def _copies(conf: Cluster, journal: Journal) -> Iterator[str]:
+def copies(conf: Cluster, journal: Journal) -> Iterator[str]:
+    """Yield how much the donor has, and each way to get a copy of it with what speaks against it."""
     try:
         choice = chosen(conf, journal.host, journal.donor)
     except MysqlError as error:
         yield f"{journal.donor} cannot be asked what it can give: {error}"
         return
+    yield f"{journal.donor} has {choice.size / MEGABYTE:,.0f} MB of data"
     yield from (f"{provider.name}: fit" for provider in choice.fit)
     yield from (f"{name}: not fit: {why}" for name, why in choice.reasons)

@@ -22,6 +22,7 @@ from mmm.tools.rejoin.job import CannotError, Place
 from mmm.tools.rejoin.journal import Journal, Kind
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.look import ServerLook
+from mmm.tools.rejoin.plan import steps_left
 from mmm.tools.rejoin.run import Status
 from mmm.tools.restore import classic, data_only
 from mmm.tools.restore.bringing import Bringing, chosen, said, see_mode
@@ -86,6 +87,8 @@ def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     if place.opened is None:
         _show(kept, Path(journal.datadir), arguments, journal.source, bringing)
     if arguments.dry_run:
+        for line in steps_left(journal):
+            say(line)
         return Status.DONE
     lose = arguments.lose_extra == conf.this
     ended = job.go(place, journal, Restoring(conf, say, folder.note), lose=lose)
