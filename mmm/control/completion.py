@@ -19,6 +19,8 @@ Names = Mapping[str, Sequence[str]]
 
 _OPTIONS = {"--config": (), "--monitor": (), "--format": FORMS, "--version": (), "--help": ()}
 """The options before the command, and what may follow them."""
+_FIXED: Names = {"check": CHECK_NAMES, "proxy": PROXIES, "method": ("auto", "wait", "manual")}
+"""What is the same for every conf."""
 _TEXT_COLUMN = 38
 _LINE = re.compile(r"^ {4}(\S.*?) +- (.+)$|^ {4}(\S.*)$")
 
@@ -64,7 +66,8 @@ def complete(typed: Sequence[str]) -> str:
             cluster = option[1:]
         elif option in {"--config", "--format", "--monitor"}:
             if not words:
-                return "\n".join(_OPTIONS[option])
+                named = names_of(config, cluster)["monitor"] if option == "--monitor" else _OPTIONS[option]
+                return "\n".join(named)
             value = words.pop(0)
             config = value if option == "--config" else config
     found = candidates(words, names_of(config, cluster))
@@ -76,12 +79,12 @@ def names_of(config: str | None, cluster: str | None, directories: Sequence[str]
     try:
         world = load_settings(Disk(directories), config, "CONTROL", cluster, "mmm_mon")
     except ConfError:
-        return {"check": CHECK_NAMES, "proxy": PROXIES}
+        return {**_FIXED, "monitor": ()}
     named = {"host": list(world.servers), "role": list(world["role"])}
     vips = [vip for role in named["role"] for vip in world.value("role", role, "ips") or ()]
     monitors = world.value("top", "", "monitors") or ()
     ips = [str(vip) for vip in vips]
-    return {**named, "ip": ips, "check": CHECK_NAMES, "proxy": PROXIES, "monitor": list(monitors)}
+    return {**_FIXED, **named, "ip": ips, "monitor": list(monitors)}
 
 
 def candidates(typed: Sequence[str], names: Names) -> list[str]:

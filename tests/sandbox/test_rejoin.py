@@ -142,13 +142,7 @@ def test_a_host_is_cloned_where_its_tables_are_given_up(cluster: Sandbox) -> Non
     with pytest.raises(SandboxError, match="db3 is a slave in the conf"):
         rebuild(cluster, "db3", "mmm_clone", "--host", "db2", "--clone-mode", "master-master")
     planned = rebuild(cluster, "db3", "mmm_clone", "--host", "db2", "--yes", "--dry-run")
-    for said in (
-        "get a copy\n",
-        " would be kept as ",
-        "\ndb2 has ",
-        "\nmariadb-backup: fit\n",
-        "clone-plugin: not fit: ",
-    ):
+    for said in ("get a copy\n", " would be kept as ", "\ndb2 has ", "\nmariadb-backup: fit\n"):
         assert said in planned
     said = rebuild(cluster, "db3", "mmm_clone", "--host", "db2", "--clone-mode", "master-slave", "--yes")
     assert "OK: db3 has a copy of db2" in said

@@ -32,6 +32,7 @@ CONFS = (
     "mmm_common.conf.example",
     "mmm_mon.conf.example",
     "mmm_mon.fast.conf.example",
+    "mmm_tools.conf.example",
 )
 LIMIT = 60
 

@@ -103,5 +103,10 @@ def test_completion_knows_the_names_of_the_conf(tmp_path: Path) -> None:
     )
     assert {"db1", "db2"} <= set(done.stdout.split())
     assert complete(["--format"]).split() == ["text", "json", "yaml"]
+    assert (
+        complete([*conf, "--monitor"]).split() == complete([*conf, "hand_over"]).split() == ["192.168.100.50"]
+    )
+    assert complete([*conf, "failover_method"]).split() == ["auto", "wait", "manual"]
+    assert complete(["--config", str(tmp_path / "none.conf"), "--monitor"]) == ""
     assert "show" in complete(["@C1"]).split()
     assert "--format" in complete([]).split()
