@@ -73,6 +73,9 @@ def test_reads_go_by_health_and_lag_where_all_hosts_have_a_port(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     readers = section(printed(tmp_path, capsys, CONFS["by health"], "--lag", "2.5", "haproxy"), "mmm_readers")
+    assert readers == section(
+        printed(tmp_path, capsys, CONFS["by health"], "haproxy", "--lag", "2.5"), "mmm_readers"
+    )
     assert "option httpchk GET /reader?lag=2.5\n" in readers
     assert "on-marked-down shutdown-sessions" in readers
     assert re.findall(r"server (db\d) (\S+) check port 9991", readers) == [
@@ -145,6 +148,7 @@ def test_keepalived_follows_the_monitor_that_leads(
         (("squid",), "proxy takes one of haproxy, proxysql, maxscale, mysqlrouter, keepalived, not 'squid'"),
         (("--lag", "haproxy"), "proxy takes one of"),
         (("--lag", "soon", "haproxy"), "--lag is a number of seconds"),
+        (("haproxy", "--lag"), "--lag is a number of seconds"),
         (("--lag", "inf", "haproxy"), "--lag is a number of seconds"),
     ],
 )
