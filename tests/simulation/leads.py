@@ -26,6 +26,7 @@ from mmm.lease.lead import Lead
 from mmm.lease.record import Record
 from mmm.lease.rules import margin
 from mmm.monitor.act import leading, tokens, word
+from mmm.monitor.act.agents import CONNECT_TIMEOUT
 from mmm.monitor.act.spoken import Spoken, of_reply
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.world.events import Answer, Event, Led
@@ -175,6 +176,9 @@ class Monitor:
         asked = voting.asked(request)
         if asked.epoch is not None and asked.length == 0:
             self.cluster.released.setdefault(asked.epoch, self.cluster.now)
+        if not self.cluster.reaches(self.ip, host.name):
+            await asyncio.sleep(CONNECT_TIMEOUT)
+            return Spoken(Answer.REFUSED, "no connection")
         reply: Reply | None = await self._answer(limit, self.cluster.ask_agent, host.name, request)
         if reply is None:
             return Spoken(Answer.SILENT, "no answer")
@@ -225,9 +229,9 @@ class Run:
         self._number = count()
         self.took: dict[Lead, float] = {}
         self.released: dict[Lead, float] = {}
-        self.cut: dict[frozenset[str], float] = {}
+        self._cut: dict[frozenset[str], float] = {}
         """Until when two do not reach each other."""
-        self.slow_until = 0.0
+        self.slow_until, self.lost = 0.0, 0.01
         self.obeyed: list[tuple[float, str, Lead]] = []
         drift = {name: self.draw.uniform(0.98, 1.02) for name in conf.voters}
         self.agents = {
@@ -264,8 +268,9 @@ class Run:
 
     # Messages
 
-    def _reaches(self, one: str, other: str) -> bool:
-        return self.now >= self.cut.get(frozenset((one, other)), 0.0)
+    def reaches(self, one: str, other: str) -> bool:
+        """Tell whether messages between the two arrive."""
+        return self.now >= self._cut.get(frozenset((one, other)), 0.0)
 
     def _pass(self, one: str, other: str, do: Callable[[], None], held: Callable[[], float]) -> None:
         """Have a message arrive, unless it is lost; who is frozen takes it in when it thaws."""
@@ -276,10 +281,10 @@ class Run:
         def arrive() -> None:
             if held() > self.now:
                 self.at(held(), arrive)
-            elif self._reaches(one, other):
+            elif self.reaches(one, other):
                 do()
 
-        if self._reaches(one, other) and self.draw.random() > 0.01:
+        if self.reaches(one, other) and self.draw.random() >= self.lost:
             self.at(self.now + 0.001 + 0.01 * self.draw.random() + late, arrive)
 
     def _reply(self, asker: Monitor, other: str, future: "asyncio.Future[Any]", said: Any) -> None:
@@ -375,10 +380,10 @@ class Run:
         faults: tuple[Callable[[], None], ...] = (
             lambda: setattr(monitor, "frozen_until", max(monitor.frozen_until, until)),
             lambda: setattr(agent, "frozen_until", max(agent.frozen_until, until)),
-            lambda: self._cut(until, (monitor.ip, agent.name)),
-            lambda: self._cut(until, *((monitor.ip, name) for name in self.agents)),
-            lambda: self._cut(until, self.conf.monitors),
-            lambda: self._cut(until, *((ip, agent.name) for ip in self.monitors)),
+            lambda: self.cut_off(until, (monitor.ip, agent.name)),
+            lambda: self.cut_off(until, *((monitor.ip, name) for name in self.agents)),
+            lambda: self.cut_off(until, self.conf.monitors),
+            lambda: self.cut_off(until, *((ip, agent.name) for ip in self.monitors)),
             lambda: self._crash(monitor, until),
             agent.start,
             agent.boot,
@@ -387,9 +392,10 @@ class Run:
         )
         self.draw.choice(faults)()
 
-    def _cut(self, until: float, *pairs: tuple[str, ...]) -> None:
+    def cut_off(self, until: float, *pairs: tuple[str, ...]) -> None:
+        """Have no message arrive between two, of each pair, until then."""
         for pair in map(frozenset, pairs):
-            self.cut[pair] = max(self.cut.get(pair, 0.0), until)
+            self._cut[pair] = max(self._cut.get(pair, 0.0), until)
 
     def _crash(self, monitor: Monitor, until: float) -> None:
         if not monitor.gone:

@@ -1,15 +1,18 @@
 """Two monitors in virtual time keep to the rules under faults; with one left out two are found that are obeyed."""
 
 import logging
+from math import inf
 from pathlib import Path
 
 import pytest
 
 from mmm.agent.act import promise_file
 from mmm.lease import leading as lease
+from mmm.lease.rules import margin
 from mmm.monitor.act import leading
+from mmm.monitor.world.leadership import Place
 from tests.simulation.books import ViolationError
-from tests.simulation.leads import Run, virtual_time
+from tests.simulation.leads import LEASE, Run, virtual_time
 
 FOUND_WITHIN = 12
 """Seeds."""
@@ -42,6 +45,32 @@ def test_one_of_two_monitors_is_obeyed_whatever_breaks_and_one_leads_at_the_end(
 ) -> None:
     run = go(seed, tmp_path)
     assert len(run.took) > 1, "the lead has changed"
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+def test_another_leads_in_time_though_a_voter_is_cut_off_from_both(fault: str, tmp_path: Path) -> None:
+    took = [replaced_after(fault, moment / 8, tmp_path) for moment in range(16)]
+    assert max(took) < LEASE + margin(LEASE) + 0.3, "what the voters are bound by, a question, and its turn"
+
+
+def replaced_after(fault: str, moment: float, folder: Path) -> float:
+    """Return the seconds after which another monitor is agreed to, where the leader is lost at some moment."""
+    with virtual_time(7):
+        run = Run(7, folder)
+        run.lost = 0.0
+        run.until(run.now + 12.0)
+        leader = next(each for each in run.monitors.values() if each.world.leadership.place is Place.LEADS)
+        run.cut_off(inf, *((ip, "db3") for ip in run.monitors))
+        run.until(run.now + 3.0 + moment)
+        lost, epochs = run.now, set(run.took)
+        if fault == "killed":
+            leader.end()
+        leader.frozen_until = inf
+        run.until(run.now + 20.0)
+        for each in run.monitors.values():
+            if not each.gone:
+                each.end()
+    return min(run.took[epoch] for epoch in set(run.took) - epochs) - lost
 
 
 def test_where_one_voter_is_enough_to_take_the_lead_two_are_obeyed(

@@ -23,7 +23,7 @@ async def begun(before: World, record: Record, monitor: Monitor, agents: Agents)
     conf = before.conf
     checked = {name: host.checks for name, host in before.hosts.items()}
     stored = leading.believed(conf, record, first_look.read_stored(Path(monitor.status_path)))
-    found = await first_look.ask_everybody(conf, stored, agents, checked)
+    found = await first_look.ask_everybody(conf, stored, agents, checked, before.leadership.missing)
     has = {
         name: host.progress.transactions
         for name, host in before.hosts.items()

@@ -10,7 +10,7 @@ from mmm.config.names import CHECK_NAMES
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.act import status_file
-from mmm.monitor.act.agents import Agents
+from mmm.monitor.act.agents import Agents, Told
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.network_check import a_host_answers, is_up
 from mmm.monitor.assess import trap
@@ -18,12 +18,16 @@ from mmm.monitor.decide.startup import Found, Stored
 from mmm.monitor.world.check_results import CheckResult, PingChecked, ReplicaChecked
 from mmm.monitor.world.checks import CheckStatus, Outcome, silent
 from mmm.network.icmp import Pinger
+from mmm.wire.status import SystemStatus
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 100
 """Hosts that are asked side by side: of many more the first to answer would wait for the last to be asked."""
 _TRIES = 3
+PATIENCE, _LATE = 3.0, 1.0
+"""Seconds after which an agent hangs, or is not reached, that has not said what it was told; the same of one that was
+not heard before either. Everything else waits for it."""
 
 
 SETTLING = 3.0
@@ -94,14 +98,21 @@ async def ask_everybody(
     stored: Mapping[str, Stored],
     agents: Agents,
     checked: Mapping[str, Mapping[str, CheckStatus]],
+    late: Collection[str] = (),
 ) -> Mapping[str, Found]:
-    """Return what the status file, the agents and their systems say of every host."""
+    """Return what the status file, the agents and their systems say of every host.
+
+    `late` are hosts whose agents were asked something just before and have not answered.
+    """
     at_work = asyncio.Semaphore(AT_ONCE)
 
     async def ask(host: Host) -> Found:
         async with at_work:
             may_answer = not silent(checked[host.name], conf)
-            return await _ask(host, stored.get(host.name), agents, may_answer=may_answer)
+            if not may_answer:
+                return Found(stored.get(host.name))
+            limit = _LATE if host.name in late else PATIENCE
+            return await _ask(host, stored.get(host.name), agents, limit)
 
     asked = await asyncio.gather(*map(ask, conf.hosts.values()))
     return dict(zip(conf.hosts, asked, strict=True))
@@ -119,13 +130,27 @@ def read_stored(path: Path) -> Mapping[str, Stored]:
     return stored
 
 
-async def _ask(host: Host, stored: Stored | None, agents: Agents, *, may_answer: bool) -> Found:
-    if not may_answer:
-        return Found(stored)
+async def _ask(host: Host, stored: Stored | None, agents: Agents, limit: float) -> Found:
+    """Return what is known of a host, by its agent where that says something within `limit` seconds."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + limit
     for _ in range(_TRIES):
-        told, system = await asyncio.gather(agents.status(host), agents.system(host))
-        if told.status is not None and system is not None:
+        told, system = await _said(host, agents, limit)
+        if (told.status is not None and system is not None) or loop.time() >= until:
             break
-    else:
+    if told.status is None or system is None:
         log.error("%s: its agent does not report its status", host.name)
     return Found(stored, told.status, system, told.uptime, job=told.job, stays=told.stays)
+
+
+async def _said(host: Host, agents: Agents, limit: float) -> tuple[Told, SystemStatus | None]:
+    """Return what an agent was told, and what it sees: it may take long to see that where its server hangs."""
+    seeing = asyncio.get_running_loop().create_task(agents.system(host))
+    try:
+        async with asyncio.timeout(limit):
+            told = await agents.status(host)
+        return told, await seeing if told.uptime is not None else None
+    except TimeoutError:
+        return Told(), None
+    finally:
+        seeing.cancel()

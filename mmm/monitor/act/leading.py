@@ -144,28 +144,28 @@ class Leading:
     # --- standing by
 
     async def _stand_by(self) -> None:
-        said = await self._look()
-        unbound = [name for name, each in said.items() if each.follows is None]
+        looked = await self._look()
+        unbound = [name for name, each in looked.said.items() if each.follows is None]
         if self._word.waits and await self._others.stand_by():
             self._word.uncounted()
         if len(unbound) >= take(len(self._conf.voters)) and self._may_ask():
             await asyncio.sleep(_APART * self._rank)
-            if self._word.may_take and await self._take(said):
+            if self._word.may_take and await self._take(looked.said):
                 return
-        await asyncio.sleep(min(self._period, GLANCE))
+        await asyncio.sleep(looked.pause(min(self._period, GLANCE), asyncio.get_running_loop().time()))
 
-    async def _look(self) -> Mapping[str, voting.Said]:
+    async def _look(self) -> voters.Looked:
         """Return whom each voter follows that answers, and tell the world."""
         looked = await self._voters.look(self._conf)
-        said, self._classic = looked.said, looked.classic
-        self._word.looked(said.values())
-        self._bar(each.record for each in said.values())
+        self._classic = looked.classic
+        self._word.looked(looked.said.values())
+        self._bar(each.record for each in looked.said.values())
         self._leader = looked.leader(self._conf.monitors)
         self._kept = looked.followers(self._leader)
-        self._missing = tuple(name for name in self._conf.voters if name not in said)
+        self._missing = tuple(name for name in self._conf.voters if name not in looked.said)
         self._uncounted = looked.uncounted
         self._tell()
-        return said
+        return looked
 
     def _bar(self, records: Iterable[Record]) -> bool:
         """Tell whether the one before may lead by the word of other monitors than this one, by the newest record."""
@@ -300,7 +300,7 @@ class Leading:
         return number == self._number and self._round.open and not self._lost
 
     async def _ask(self, host: Host, question: voting.Asked, asked: int) -> None:
-        spoken = await self._voters.put(host, question)
+        spoken = await self._voters.put(host, question, max(self._period, voters.PATIENCE))
         said = voters.said(spoken)
         if asked != self._number or said is None or self._epoch is None:
             return

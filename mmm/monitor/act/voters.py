@@ -2,19 +2,26 @@
 
 import asyncio
 from collections.abc import Mapping
+from math import inf
 from typing import NamedTuple
 
 from mmm.config.agreement import VOTERS, digests
 from mmm.config.model import Cluster, Host
 from mmm.lease.lead import Lead
+from mmm.lease.quorum import free_in
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.spoken import Spoken
+from mmm.monitor.world.events import Answer
 from mmm.wire import voting
 from mmm.wire.agent import WireError
 from mmm.wire.why import UNKNOWN_COMMAND, why
 
 PATIENCE = 1.0
-"""Seconds in which a voter answers."""
+"""Seconds in which a voter answers, with the time to connect: one whose host is cut off holds nobody up for longer."""
+_BRIEFLY = 0.1
+"""Seconds for which those are waited for that have not answered the last time, where the others are enough."""
+_SOON = 0.02
+"""Seconds after the end of what voters are bound by: by then they say so themselves."""
 
 
 class Looked(NamedTuple):
@@ -24,6 +31,12 @@ class Looked(NamedTuple):
     """Of each voter that answers."""
     classic: frozenset[str]
     """Hosts whose agents do not vote, as those of MMM 2.x."""
+    free_at: float = inf
+    """The moment at which enough voters come to be bound to nobody, by the clock of the loop; none where they are."""
+
+    def pause(self, most: float, now: float) -> float:
+        """Return for how many seconds, `most` or less, nothing new is to be seen."""
+        return min(most, max(self.free_at - now, 0.0) + _SOON)
 
     def leader(self, monitors: tuple[str, ...]) -> str:
         """Return the address of the monitor that most voters follow, without port, empty where they follow none."""
@@ -53,27 +66,61 @@ class Voters:
 
     def __init__(self, conf: Cluster, agents: Agents) -> None:
         self._agents, self._digest = agents, {VOTERS: digests(conf)[VOTERS]}
+        self._late = frozenset[str]()
+        """Those that have not answered the last look."""
 
-    async def put(self, host: Host, question: voting.Asked) -> Spoken:
-        """Return what an agent answers to the question."""
-        return await self._agents.ask(host, voting.ask(host.name, question, self._digest), PATIENCE)
+    async def put(self, host: Host, question: voting.Asked, limit: float = PATIENCE) -> Spoken:
+        """Return what an agent answers to the question within `limit` seconds, those to connect among them."""
+        request = voting.ask(host.name, question, self._digest)
+        try:
+            async with asyncio.timeout(limit):
+                return await self._agents.ask(host, request, limit)
+        except TimeoutError:
+            return Spoken(Answer.SILENT, f"no answer to {request.command} within {limit:g} s")
 
     async def look(self, conf: Cluster) -> Looked:
-        """Return whom each voter follows, and which hosts that may be the writer do not vote."""
+        """Return whom each voter follows, and which hosts that may be the writer do not vote.
+
+        Those that have not answered the last time are hardly waited for where the others are enough to lead, or will
+        be: they do not keep this monitor from noticing that.
+        """
         names = tuple(dict.fromkeys((*conf.voters, *(host.name for host in conf.masters))))
-        question = voting.Asked(None, 0)
-        spoken = await asyncio.gather(*(self.put(conf.agents[name], question) for name in names))
-        answered = dict(zip(names, spoken, strict=True))
-        heard = {name: said(answered[name]) for name in conf.voters}
-        return Looked(
-            {name: each for name, each in heard.items() if each is not None},
-            frozenset(name for name, one in answered.items() if _is_classic(one)),
-        )
+        loop, question = asyncio.get_running_loop(), voting.Asked(None, 0)
+        asking = {name: loop.create_task(self.put(conf.agents[name], question)) for name in names}
+        try:
+            if prompt := {task for name, task in asking.items() if name not in self._late}:
+                await asyncio.wait(prompt)
+            free_at = loop.time() + _free_in(conf, _looked(conf, asking))
+            await asyncio.wait(asking.values(), timeout=max(_BRIEFLY, free_at - loop.time()))
+            looked = _looked(conf, asking)
+        finally:
+            for task in asking.values():
+                task.cancel()
+        self._late = frozenset(name for name, task in asking.items() if not _has_answered(task))
+        ends = _free_in(conf, looked)
+        return looked._replace(free_at=min(free_at, loop.time() + ends) if ends > 0 else inf)
 
     async def release(self, conf: Cluster, epoch: Lead) -> None:
         """Have all agents follow this epoch no more."""
         question = voting.Asked(epoch, 0)
         await asyncio.gather(*(self.put(host, question) for host in conf.agents.values()))
+
+
+def _looked(conf: Cluster, asking: Mapping[str, "asyncio.Task[Spoken]"]) -> Looked:
+    """Return what those have said that have been heard by now."""
+    answered = {name: task.result() for name, task in asking.items() if _has_answered(task)}
+    heard = {name: said(answered[name]) for name in conf.voters if name in answered}
+    told = {name: each for name, each in heard.items() if each is not None}
+    classic = frozenset(name for name, one in answered.items() if _is_classic(one))
+    return Looked(told, classic)
+
+
+def _free_in(conf: Cluster, looked: Looked) -> float:
+    return free_in((each.left for each in looked.said.values()), len(conf.voters))
+
+
+def _has_answered(task: "asyncio.Task[Spoken]") -> bool:
+    return task.done() and not task.cancelled() and task.result().reply is not None
 
 
 def said(spoken: Spoken) -> voting.Said | None:

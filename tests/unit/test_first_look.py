@@ -1,0 +1,77 @@
+"""How long a monitor that starts, or comes to lead, waits for agents that say nothing (rules 6.1, 14.2)."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, cast
+
+import pytest
+
+from mmm.config.model import Host
+from mmm.config.names import CHECK_NAMES
+from mmm.monitor.act import first_look
+from mmm.monitor.act.agents import Told
+from mmm.monitor.assess import trap
+from mmm.monitor.world.checks import GOOD, Outcome
+from mmm.wire.status import Status, SystemStatus
+from tests.simulation.leads import Loop
+from tests.unit.worlds import NOW, cluster
+
+STATUS = Status("ONLINE", (), "db1")
+SEEN = SystemStatus(False, (), "10.0.0.1")
+
+
+class Agents:
+    """Agents that answer after so many seconds each, whatever they are asked; `frozen` says nothing for 10 s."""
+
+    def __init__(self, frozen: str, seeing: float = 0.0) -> None:
+        self.frozen, self.seeing = frozen, seeing
+
+    async def status(self, host: Host) -> Told:
+        """Return what the agent was told."""
+        await asyncio.sleep(3.0 if host.name == self.frozen else 0.01)
+        return Told() if host.name == self.frozen else Told(STATUS, 100.0)
+
+    async def system(self, host: Host) -> SystemStatus | None:
+        """Return what the agent sees."""
+        await asyncio.sleep(10.0 if host.name == self.frozen else self.seeing)
+        return None if host.name == self.frozen else SEEN
+
+
+def took(asking: Coroutine[Any, Any, Any]) -> tuple[float, Any]:
+    """Return the virtual seconds that it took, and what it came to."""
+    loop = Loop()
+    task = loop.create_task(asking)
+    try:
+        loop.move(0.0)
+        while not task.done():
+            loop.move(loop.due)
+        return loop.now, task.result()
+    finally:
+        loop.close()
+
+
+def everybody(agents: Agents, *late: str) -> tuple[float, Any]:
+    conf = cluster()
+    checked = {
+        name: {check: trap.first(Outcome.OK, GOOD, NOW) for check in CHECK_NAMES} for name in conf.hosts
+    }
+    return took(first_look.ask_everybody(conf, {}, cast("Any", agents), checked, late))
+
+
+def test_an_agent_that_hangs_is_waited_for_once_and_not_for_what_it_sees() -> None:
+    seconds, found = everybody(Agents("db2"))
+    assert seconds == pytest.approx(first_look.PATIENCE)
+    assert (found["db2"].agent, found["db2"].system) == (None, None)
+    assert (found["db1"].agent, found["db1"].system) == (STATUS, SEEN)
+
+
+def test_one_that_had_not_answered_before_either_is_waited_for_less() -> None:
+    seconds, found = everybody(Agents("db2"), "db2")
+    assert seconds < first_look.PATIENCE
+    assert found["db2"].agent is None
+
+
+def test_one_whose_server_hangs_has_the_time_to_say_what_it_sees() -> None:
+    seconds, found = everybody(Agents("", seeing=8.0))
+    assert seconds == pytest.approx(8.0)
+    assert all(each.system == SEEN for each in found.values())
