@@ -3,9 +3,10 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mmm.agent.decide import core as decide
-from mmm.agent.decide import lease_watch
+from mmm.agent.decide import lease_watch, staying
 from mmm.agent.decide.actions import (
     Action,
     Answer,
@@ -32,8 +33,9 @@ from mmm.agent.decide.seen import Server
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import FOREVER, Grant
 from mmm.wire.agent import NO_LEASE, Reply
+from mmm.wire.held import Stay, held_fields
 from mmm.wire.promises import AskedPromise
-from mmm.wire.status import Status
+from mmm.wire.status import LEAVING, Status
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine
 from tests.simulation.steps import Hands, Work
@@ -54,14 +56,16 @@ class Order:
     """When the monitor sent it."""
     grant: Grant | None = None
     """The lease that it grants."""
+    void: frozenset[Stay] | None = None
+    """The stays that are void by it; None: it grants no lease, and says nothing of that."""
 
 
 class Agent:
     """A running agent; a restart makes a new one, which remembers nothing but its promises."""
 
     __slots__ = (
-        "_again", "_conf", "_facts", "_hands", "_heard", "_missing", "_numbers", "_orders", "_replies", "_tick_due",
-        "_todo", "clock", "core", "gone", "leaving", "machine", "peers", "watch",
+        "_again", "_asks_to_stay", "_conf", "_facts", "_hands", "_heard", "_missing", "_numbers", "_orders", "_replies",
+        "_tick_due", "_todo", "clock", "core", "gone", "leaving", "machine", "peers", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -79,10 +83,12 @@ class Agent:
         self._orders: dict[int, Order] = {}
         self._replies: dict[int, Take] = {}
         self._missing: set[str] = set()
+        self._asks_to_stay: tuple[float, set[str], Callable[[], None]] | None = None
+        """When it asked to stay for good, who has not agreed, and what is done then."""
         self._again = self._tick_due = -1.0
         self._todo: deque[Action] = deque()
         now = machine.boottime
-        held = begun(conf.vip_lease, machine.boot_name, now, machine.promise)
+        held = begun(conf.vip_lease, machine.boot_name, now, machine.promise).with_stays(machine.stays)
         self.core: Core = decide.begun(decide.site(conf, self._facts), held)
         self._heard = now
         self._hands = Hands(machine, clock, watch, self.awake, self._lifetime, self._holds)
@@ -126,11 +132,79 @@ class Agent:
         self._leave(self.clock.now + (0.0 if frozen else lease_watch.patience(self.core, self.now)), end)
 
     def _leave(self, until: float, end: Callable[[], None]) -> None:
-        waits = lease_watch.patience(self.core, self.now) > 0 and self.clock.now < until
-        if (waits or self.core.work is not None) and self.clock.now < until + 1.0 and not self.gone:
+        if lease_watch.patience(self.core, self.now) > 0 and self.clock.now < until and not self.gone:
             self.clock.after(0.1, self._leave, until, end)
+        elif not self.awake(self._leave, until, end):
+            self._ask_to_stay(partial(self._rest, self.clock.now + 1.0, end))
+
+    def _rest(self, until: float, end: Callable[[], None]) -> None:
+        """End once the change that is being made is over, or that takes too long."""
+        if self.core.work is not None and self.clock.now < until and not self.gone:
+            self.clock.after(0.1, self._rest, until, end)
         elif not self.gone:
+            self._renew(tuple(vip for vip in self.core.status.vips if self._lifetime(vip) == 0))
             end()
+
+    # That its VIP stays for good though no monitor is heard
+
+    def _ask_to_stay(self, done: Callable[[], None]) -> None:
+        core, asked = staying.asks(self.core, self.now, agreed=True)
+        if asked is None:
+            done()
+            return
+        self._take((core, ()))
+        self._asks_to_stay = asked, set(core.site.rivals), done
+        stay = Stay(self.machine.name, core.held.token(asked))
+        for name in core.site.rivals:
+            self.clock.after(0.001 + 0.01 * self.clock.random(), self.peers[name].lets, self, stay, asked)
+        limit = max(0.5, min(1.0, core.held.length / 4))
+        self.clock.after(limit, self._has_asked_to_stay, asked)
+
+    def lets(self, holder: "Agent", stay: Stay, asked: float) -> None:
+        """Be asked to refuse the role for good."""
+        if not self.machine.speaks_with(holder.machine) or self.awake(self.lets, holder, stay, asked):
+            return
+        core, refused = staying.lets(self.core, stay, self.now)
+        if refused is None:
+            self._take((core, ()))
+            self.machine.stays = core.held.stays_kept()
+            self.clock.after(0.001 + 0.01 * self.clock.random(), holder.let, asked, self)
+
+    def let(self, asked: float, other: "Agent") -> None:
+        """Hear that another host refuses the role for good."""
+        if not self.machine.speaks_with(other.machine) or self.awake(self.let, asked, other):
+            return
+        if self._asks_to_stay is not None and self._asks_to_stay[0] == asked:
+            self._asks_to_stay[1].discard(other.machine.name)
+            if not self._asks_to_stay[1]:
+                self._has_asked_to_stay(asked)
+
+    def _has_asked_to_stay(self, asked: float) -> None:
+        if self._asks_to_stay is None or self.awake(self._has_asked_to_stay, asked):
+            return
+        (_, missing, done), self._asks_to_stay = self._asks_to_stay, None
+        core = self.core if missing else staying.stayed(self.core, asked, self.now)
+        what = "not let stay" if core is self.core else "its VIP stays for good"
+        self.clock.say(f"    {self.machine.name}: {what}{f', by {sorted(missing)}' if missing else ''}")
+        if core is self.core:
+            stay = Stay(self.machine.name, core.held.token(asked))
+            for name in core.site.rivals:
+                if self.machine.speaks_with(self.peers[name].machine):
+                    self.clock.after(0.005, self.peers[name].void, frozenset({stay}))
+        else:
+            self._take((core, ()))
+        done()
+
+    def void(self, stays: frozenset[Stay]) -> None:
+        """Refuse the role no more for these."""
+        if not self.awake(self.void, stays):
+            self._take((staying.void(self.core, stays), ()))
+            self.machine.stays = self.core.held.stays_kept()
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Return what each of its answers says besides."""
+        return (*held_fields(self.core.held.stays), *((LEAVING,) if self.leaving else ()))
 
     # What is asked of it
 
@@ -139,6 +213,9 @@ class Agent:
         self._numbers += 1
         self._orders[self._numbers] = order
         self._heard = self.now
+        self._take((staying.ordered(self.core, voids=order.void is not None), ()))
+        if order.void:
+            self.void(order.void)
         self._take(decide.ordered(self.core, Ordered(self._numbers, order.status, order.grant), self.now))
 
     def reassert(self) -> None:

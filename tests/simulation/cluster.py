@@ -109,6 +109,7 @@ class Cluster:
                 lambda: monitor.waits_for(order),
                 sent,
                 grant,
+                order.void if order.lease else None,
             )
         )
 

@@ -227,4 +227,5 @@ def _ask(cluster: Cluster, machine: Machine, stored: startup.Stored | None, *, p
     seen = machine.look()
     vips = tuple(vip for vip in cluster.scenario.conf.vips if vip.ip in seen.bound)
     system = SystemStatus(seen.writable is True, vips, seen.source.ip if seen.source else "")
-    return Found(stored, cluster.agents[machine.name].status, system, machine.uptime)
+    agent = cluster.agents[machine.name]
+    return Found(stored, agent.status, system, machine.uptime, stays=agent.core.held.stays)

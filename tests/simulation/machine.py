@@ -82,8 +82,10 @@ class Machine:
         "source",
         "started",
         "starts_writable",
+        "stays",
         "stuck_until",
         "sync_timeout",
+        "unheard",
         "writable",
     )
 
@@ -100,6 +102,10 @@ class Machine:
         self.boot_name = "0"
         self.promise = ""
         """What its agent has written below /run."""
+        self.stays = ""
+        """What its agent has written on the disk: for whom it refuses the writer role."""
+        self.unheard: dict[str, float] = {}
+        """Until when nothing passes between it and one of several monitors, by address."""
         self.hand: set[str] = set()
         """What somebody has bound by hand, as long as it is."""
         self.expires: dict[str, float] = {}
@@ -221,12 +227,11 @@ class Machine:
             return Server.SILENT
         return Server.REFUSING if now < self.refuses_until else Server.UP
 
-    def link_to_monitor(self) -> bool:
-        """Tell whether packets of a dialogue pass and the kernel answers."""
+    def link_to_monitor(self, monitor: str = "") -> bool:
+        """Tell whether packets of a dialogue with a monitor pass and the kernel answers."""
         now = self.clock.now
-        return (
-            self.on and now >= self.cut_to_until and now >= self.cut_from_until and now >= self.frozen_until
-        )
+        cut = max(self.cut_to_until, self.cut_from_until, self.unheard.get(monitor, 0.0))
+        return self.on and now >= cut and now >= self.frozen_until
 
     def reaches(self, other: "Machine") -> bool:
         """Tell whether this host can speak with another's server."""
@@ -254,10 +259,10 @@ class Machine:
             source=Source(source.ip, source.mysql_port, self.replicates, self.replicates, self.detached),
         )
 
-    def check(self, name: str) -> tuple[Outcome, float, str]:
+    def check(self, name: str, monitor: str = "") -> tuple[Outcome, float, str]:
         """Return what a check of the monitor finds now, how many seconds it takes, and to whom it is connecting."""
         now = self.clock.now
-        linked = self.link_to_monitor()
+        linked = self.link_to_monitor(monitor)
         if name == "ping":
             lost = not linked or now < self.ping_lost_until
             return (Outcome.ERROR, 0.5, "") if lost else (Outcome.OK, 0.0, "")

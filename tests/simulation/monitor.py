@@ -52,7 +52,6 @@ from mmm.monitor.world.orders import (
 )
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import Reply
-from mmm.wire.status import LEAVING
 from tests.simulation.books import ViolationError
 
 if TYPE_CHECKING:
@@ -239,7 +238,7 @@ class Monitor:
             self.clock.say(f"  <- {host} {order.number}: {answer} {text}")
         spoken = Spoken(answer, text, closed=closed)
         if reply is not None:
-            fields = (*reply.fields, LEAVING) if self.cluster.agents[host].leaving else reply.fields
+            fields = (*reply.fields, *self.cluster.agents[host].fields)
             uptime = self.cluster.machines[host].uptime
             spoken = of_reply(replace(reply, fields=fields, uptime=uptime, token=token))
         self.post(answered(order, spoken))

@@ -1,19 +1,29 @@
-"""How long a monitor that starts, or comes to lead, waits for agents that say nothing (rules 6.1, 14.2)."""
+"""What a monitor that starts, or comes to lead, asks all agents, and how long it waits for them (rules 6.1, 14.2)."""
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from mmm.config.model import Host
 from mmm.config.names import CHECK_NAMES
+from mmm.lease.record import Record
+from mmm.lease.rules import NOTHING
 from mmm.monitor.act import first_look
 from mmm.monitor.act.agents import Told
+from mmm.monitor.act.begin import begun
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import trap
+from mmm.monitor.decide.turn import turn
 from mmm.monitor.world.checks import GOOD, Outcome
+from mmm.monitor.world.events import Answer, Answered
+from mmm.monitor.world.leadership import Place
+from mmm.monitor.world.link import Ordered, Orders
 from mmm.wire.status import Status, SystemStatus
 from tests.simulation.leads import Loop
+from tests.unit.test_monitor_leading import of_several
 from tests.unit.worlds import NOW, cluster
 
 STATUS = Status("ONLINE", (), "db1")
@@ -75,3 +85,15 @@ def test_one_whose_server_hangs_has_the_time_to_say_what_it_sees() -> None:
     seconds, found = everybody(Agents("", seeing=8.0))
     assert seconds == pytest.approx(8.0)
     assert all(each.system == SEEN for each in found.values())
+
+
+def test_an_answer_to_an_order_of_when_it_led_before_is_none_to_a_new_one() -> None:
+    before = of_several(place=Place.TAKES)
+    orders = Orders(Ordered(STATUS, NOW, new=frozenset(), before=NOTHING), number=1)
+    before = before.with_agent("db1", replace(before.hosts["db1"].agent, orders=orders))
+    _, led = took(begun(before, Record(), before.monitor, cast("Any", Agents(""))))
+    anew = turn(replace(led, leadership=replace(led.leadership, place=Place.LEADS)), NOW).world
+    flight = anew.hosts["db1"].agent.in_flight
+    assert flight is not None
+    late = Answered("db1", 1, Answer.OK, "OK: Status applied successfully!", uptime=100.0, token="boot.1")
+    assert apply(anew, late, NOW).hosts["db1"].agent.in_flight == flight

@@ -10,6 +10,7 @@ from mmm.lease.record import Record
 from mmm.monitor.act import first_look
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.decide import leading, startup
+from mmm.monitor.world.host import HostWorld
 from mmm.monitor.world.world import World
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,7 @@ async def begun(before: World, record: Record, monitor: Monitor, agents: Agents)
         log.critical("%s", started.conflict)
     world = leading.with_mode(started.world, record)
     for name, host in before.hosts.items():
-        world = world.with_host(
-            name, replace(world.hosts[name], settings=host.settings, unwatched=host.unwatched)
-        )
+        world = world.with_host(name, _goes_on(world.hosts[name], host))
     return replace(
         world,
         leadership=before.leadership,
@@ -47,3 +46,13 @@ async def begun(before: World, record: Record, monitor: Monitor, agents: Agents)
         examined=before.examined,
         examined_before=before.examined_before,
     )
+
+
+def _goes_on(begun: HostWorld, before: HostWorld) -> HostWorld:
+    """Return a host as it begins, with what goes on from before.
+
+    Orders are numbered on: an answer to one that this monitor gave when it led earlier is no answer to a new one.
+    """
+    orders = replace(begun.agent.orders, number=before.agent.orders.number)
+    agent = replace(begun.agent, orders=orders)
+    return replace(begun, agent=agent, settings=before.settings, unwatched=before.unwatched)
