@@ -184,6 +184,8 @@ class Agent:
             return
         (_, missing, done), self._asks_to_stay = self._asks_to_stay, None
         core = self.core if missing else staying.stayed(self.core, asked, self.now)
+        if core is not self.core:
+            self.watch.limits["a VIP was left for good where no monitor was heard"] += 1
         what = "not let stay" if core is self.core else "its VIP stays for good"
         self.clock.say(f"    {self.machine.name}: {what}{f', by {sorted(missing)}' if missing else ''}")
         if core is self.core:

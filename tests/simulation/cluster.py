@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
+from mmm.lease.lead import Lead
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.world.checks import Outcome
 from mmm.monitor.world.orders import Tell
@@ -80,32 +81,36 @@ class Cluster:
         host = order.host
         if self.armed.pop((host, Kind.ORDER_LOST), None) is not None:
             return
-        message = (monitor, order, self.agents[host], self.clock.now)
+        message = (monitor, order, self.agents[host], self.clock.now, monitor.lead)
         late = self.armed.pop((host, Kind.ORDER_LATE), 0.0)
         self.clock.after(0.001 + 0.01 * self.clock.random() + late, self._arrive, *message)
         twice = self.armed.pop((host, Kind.ORDER_TWICE), 0.0)
         if twice:
             self.clock.after(0.011 + twice, self._arrive, *message)
 
-    def _arrive(self, monitor: Monitor, order: Tell, agent: Agent, sent: float) -> None:
+    def _arrive(self, monitor: Monitor, order: Tell, agent: Agent, sent: float, by: Lead | None) -> None:
         """Give an order to the agent that the connection was made with: another one would break it."""
         machine = self.machines[order.host]
         if agent.gone:
-            self._answer(monitor.answered, order, None, "")
+            self._answer(monitor, monitor.answered, order, None, "")
             return
         held_up = max(machine.cut_to_until, machine.frozen_until, machine.agent_frozen_until)
+        held_up = max(held_up, machine.unheard.get(monitor.ip, 0.0))
         if held_up > self.clock.now:
-            self.clock.at(held_up, self._arrive, monitor, order, agent, sent)
+            self.clock.at(held_up, self._arrive, monitor, order, agent, sent, by)
+            return
+        if refused := self._refused(order, agent, by):
+            self._answer(monitor, monitor.answered, order, refused, agent.token)
             return
         if order.greet:
-            self._answer(monitor.answered, order, Reply("OK"), agent.token)
+            self._answer(monitor, monitor.answered, order, Reply("OK"), agent.token)
             agent.reassert()
             return
         grant = agent.core.held.grant(order.lease) if agent.leases and order.lease else None
         agent.set_status(
             Order(
                 order.status,
-                lambda reply: self._answer(monitor.answered, order, reply, agent.token),
+                lambda reply: self._answer(monitor, monitor.answered, order, reply, agent.token),
                 lambda: monitor.waits_for(order),
                 sent,
                 grant,
@@ -113,8 +118,17 @@ class Cluster:
             )
         )
 
+    def _refused(self, _: Tell, __: Agent, ___: Lead | None) -> Reply | None:
+        """Return the answer of an agent that does not obey the monitor which gave the order."""
+        return None
+
     def _answer(
-        self, take: Callable[[Tell, Reply | None, str], None], order: Tell, reply: Reply | None, token: str
+        self,
+        monitor: Monitor,
+        take: Callable[[Tell, Reply | None, str], None],
+        order: Tell,
+        reply: Reply | None,
+        token: str,
     ) -> None:
         machine = self.machines[order.host]
         host, now = order.host, self.clock.now
@@ -122,7 +136,8 @@ class Cluster:
             return
         if self.armed.pop((host, Kind.ANSWER_GARBAGE), None) is not None:
             reply = None
-        moment = max(now + 0.001 + 0.01 * self.clock.random(), machine.cut_from_until)
+        cut = max(machine.cut_from_until, machine.unheard.get(monitor.ip, 0.0))
+        moment = max(now + 0.001 + 0.01 * self.clock.random(), cut)
         moment += self.armed.pop((host, Kind.ANSWER_LATE), 0.0)
         self.clock.at(moment, take, order, reply, token)
         if (twice := self.armed.pop((host, Kind.ANSWER_TWICE), 0.0)) > 0:
@@ -144,6 +159,7 @@ class Cluster:
     def _tell_exit(self, monitor: Monitor, agent: Agent, machine: Machine) -> None:
         """Let the news arrive; who is frozen or cut off says it later, who ends or boots never."""
         held_up = max(machine.cut_from_until, machine.frozen_until, machine.agent_frozen_until)
+        held_up = max(held_up, machine.unheard.get(monitor.ip, 0.0))
         if agent.gone or not machine.on:
             return
         if held_up > self.clock.now:
@@ -154,12 +170,12 @@ class Cluster:
     def send_clear(self, monitor: Monitor, order: Tell) -> None:
         """Send CLEAR_BAD_ROLES after an order that was obeyed."""
         machine = self.machines[order.host]
-        if machine.link_to_monitor() and machine.agent_up:
+        if machine.link_to_monitor(monitor.ip) and machine.agent_up:
             agent = self.agents[order.host]
             self.clock.after(
                 0.002,
                 agent.clear_bad_roles,
-                lambda reply: self._answer(monitor.cleared, order, reply, agent.token),
+                lambda reply: self._answer(monitor, monitor.cleared, order, reply, agent.token),
             )
         else:
             self.clock.after(CONNECT_TIMEOUT, monitor.cleared, order, None, "")
@@ -169,16 +185,17 @@ class Cluster:
         """Tell whether one of the ping_ips answers the monitor."""
         return self.clock.now >= self.ping_ips_lost_until
 
-    @property
-    def a_host_answers(self) -> bool:
+    def a_host_answers(self, monitor: str = "") -> bool:
         """Tell whether one of the hosts answers the monitor's ping."""
-        return any(machine.check("ping")[0] is Outcome.OK for machine in self.machines.values())
+        return any(machine.check("ping", monitor)[0] is Outcome.OK for machine in self.machines.values())
 
-    def ping_agent(self, host: str) -> bool:
+    def ping_agent(self, host: str, monitor: str = "") -> bool:
         """Tell whether the host's agent answers PING."""
         machine = self.machines[host]
         if not (
-            machine.link_to_monitor() and machine.agent_up and self.clock.now >= machine.agent_frozen_until
+            machine.link_to_monitor(monitor)
+            and machine.agent_up
+            and self.clock.now >= machine.agent_frozen_until
         ):
             return False
         self.agents[host].reassert()
@@ -190,19 +207,21 @@ class Cluster:
         awake = self.clock.now >= max(machine.agent_frozen_until, machine.frozen_until)
         return machine.agent_up and awake and self.machines[name].speaks_with(machine)
 
-    def look_at_clients(self, host: str) -> Looked:
+    def look_at_clients(self, host: str, monitor: str = "") -> Looked:
         """Return what a host's agent says of its server's clients: some are at long work."""
         machine = self.machines[host]
-        if not (machine.link_to_monitor() and machine.agent_up):
+        if not (machine.link_to_monitor(monitor) and machine.agent_up):
             return Looked(silence="no connection")
         draw = self.clock.random()
         if draw < 0.1:
             return Looked()
         return Looked(Clients(3, 1, 3600.0 if draw > 0.9 else 0.0))
 
-    def answers_arp(self, ip: str) -> bool:
+    def answers_arp(self, ip: str, monitor: str = "") -> bool:
         """Tell whether the monitor hears anybody answer for a VIP."""
-        return any(ip in machine.bound and machine.link_to_monitor() for machine in self.machines.values())
+        return any(
+            ip in machine.bound and machine.link_to_monitor(monitor) for machine in self.machines.values()
+        )
 
     def kill(self, host: str) -> str:
         """Run kill_host; returns why it failed."""

@@ -50,6 +50,7 @@ _NEXT_MESSAGE = frozenset(
 def begin(cluster: Cluster, action: Action) -> None:
     """Let it happen."""
     clock, kind = cluster.clock, action.kind
+    assert isinstance(kind, Kind)
     cluster.counted[kind] += 1
     monitor = cluster.monitor
     if kind is Kind.COMMAND:
@@ -70,6 +71,7 @@ def begin(cluster: Cluster, action: Action) -> None:
 
 def _begin_on(cluster: Cluster, machine: Machine, action: Action, until: float) -> None:
     kind = action.kind
+    assert isinstance(kind, Kind)
     if kind in _UNTIL:
         for name in _UNTIL[kind]:
             setattr(machine, name, max(getattr(machine, name), until))
@@ -171,7 +173,7 @@ _OF_THE_MONITOR: dict[Kind, Callable[[Cluster, float], None]] = {
 def start_monitor(cluster: Cluster, *, waited: bool = False) -> None:
     """Start the monitor as it starts after a crash: wait for the network, check, read the file, ask everybody."""
     clock, conf = cluster.clock, cluster.scenario.conf
-    if not (cluster.ping_ips_answer or cluster.a_host_answers):
+    if not (cluster.ping_ips_answer or cluster.a_host_answers()):
         assert conf.monitor is not None
         clock.after(conf.monitor.ping_interval, partial(start_monitor, waited=True), cluster)
         return
@@ -180,12 +182,12 @@ def start_monitor(cluster: Cluster, *, waited: bool = False) -> None:
         return
     cluster.watch.cut_off.starts()
     machines = cluster.machines
-    checks = {name: _first_checks(cluster, machine) for name, machine in machines.items()}
+    checks = {name: first_checks(cluster, machine) for name, machine in machines.items()}
     told = [name for name, of in checks.items() if not of["rep_threads"].unknown]
     has = {name: machines[name].transactions() for name in told}
     stored, _ = status_file.decode(cluster.file)
     found = {
-        name: _ask(cluster, machine, stored.get(name), pings=not checks[name]["ping"].failed)
+        name: ask(cluster, machine, stored.get(name), pings=not checks[name]["ping"].failed)
         for name, machine in cluster.machines.items()
     }
     _forgotten(cluster, found)
@@ -213,16 +215,20 @@ def _forgotten(cluster: Cluster, found: Mapping[str, Found]) -> None:
             machine.excuse_until_told("the status file was behind when the monitor died")
 
 
-def _first_checks(cluster: Cluster, machine: Machine) -> dict[str, CheckStatus]:
+def first_checks(cluster: Cluster, machine: Machine, monitor: str = "") -> dict[str, CheckStatus]:
+    """Return what the first checks of a host find."""
     now = cluster.clock.now
-    outcomes = {name: machine.check(name)[0] for name in CHECK_NAMES}
+    outcomes = {name: machine.check(name, monitor)[0] for name in CHECK_NAMES}
     return {
         name: trap.first(outcome, Finding("good", outcome=outcome), now) for name, outcome in outcomes.items()
     }
 
 
-def _ask(cluster: Cluster, machine: Machine, stored: startup.Stored | None, *, pings: bool) -> Found:
-    if not (pings and cluster.ping_agent(machine.name)):
+def ask(
+    cluster: Cluster, machine: Machine, stored: startup.Stored | None, monitor: str = "", *, pings: bool
+) -> Found:
+    """Return what is known of a host when a monitor starts."""
+    if not (pings and cluster.ping_agent(machine.name, monitor)):
         return Found(stored)
     seen = machine.look()
     vips = tuple(vip for vip in cluster.scenario.conf.vips if vip.ip in seen.bound)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mmm.config.model import Vip
 from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Hidden, Tail, Unread
-from mmm.lease.lead import HEARTBEAT
+from mmm.lease.lead import HEARTBEAT, Lead
 from mmm.monitor.act import status_file
 from mmm.monitor.act.spoken import Spoken, answered, of_reply
 from mmm.monitor.apply.apply import apply
@@ -33,6 +33,7 @@ from mmm.monitor.world.check_results import (
 from mmm.monitor.world.checks import GOOD, NO_CAUSE, REFUSED, Cause, Finding, Outcome
 from mmm.monitor.world.events import (
     Answer,
+    Answered,
     Event,
     Killed,
     LogRead,
@@ -63,6 +64,15 @@ PING_TIMEOUT = 0.5
 COMMAND_LIMIT = 40.0
 
 
+class Disk(Protocol):
+    """What of a monitor outlives it: its status file, and what its history tells."""
+
+    file: str
+    file_behind: bool
+    file_lost_until: float
+    last_writer: str | None
+
+
 class Monitor:
     """One life of the monitor; a restart makes a new one, which knows what it finds."""
 
@@ -76,20 +86,28 @@ class Monitor:
         "_writing",
         "clock",
         "cluster",
+        "disk",
         "frozen_until",
         "gone",
+        "ip",
+        "lead",
         "orders",
         "watch",
         "world",
     )  # fmt: skip
 
-    def __init__(self, cluster: "Cluster", started: Started) -> None:
-        self.cluster = cluster
+    def __init__(
+        self, cluster: "Cluster", started: Started, ip: str = "", disk: "Disk | None" = None
+    ) -> None:
+        self.cluster, self.ip = cluster, ip
+        self.disk: Disk = disk or cluster
+        self.lead: Lead | None = None
+        """The name by which it gives orders, where it is one of several."""
         self.clock = cluster.clock
         self.watch = cluster.watch
         self.world: World = started.world
         if self.world.last_writer is None:  # the history tells
-            self.world = replace(self.world, last_writer=cluster.last_writer)
+            self.world = replace(self.world, last_writer=self.disk.last_writer)
         self.gone = False
         self.frozen_until = 0.0
         self._heard = -inf
@@ -117,7 +135,7 @@ class Monitor:
             return
         before, after = self.world, apply(self.world, event, self.clock.now)
         if after is not before:
-            self.cluster.last_writer = after.last_writer
+            self.disk.last_writer = after.last_writer
             self.watch.returned(before, after)
             self.world = after
         if not is_quiet(before, after, event, self.clock.now, awaited=bool(self._asked)):
@@ -176,13 +194,13 @@ class Monitor:
             told = self.world.hosts[order.host].agent.told
             if told != order.status or order.clear:
                 self.clock.say(f"  -> {order.host} {order.number}: {_shown(order)}")
-        if not order.greet:
+        if not order.greet and self._counts(order):
             self.watch.ordered(self.world, order)
         self.orders[order.host] = order
         order = self._recorded(order)
         self.orders[order.host] = order
         cluster, machine = self.cluster, self.cluster.machines[order.host]
-        if not machine.link_to_monitor():
+        if not machine.link_to_monitor(self.ip):
             self.clock.after(CONNECT_TIMEOUT, self._ended, order, Answer.REFUSED)
         elif not machine.agent_up:
             self.clock.after(0.001, partial(self._ended, order, Answer.REFUSED, closed=True))
@@ -194,7 +212,7 @@ class Monitor:
         """Take an agent's answer to SET_STATUS; None is a connection that broke, or garbage."""
         if self._sleeps(self.answered, order, reply, token):
             return
-        if self.orders.get(order.host) is not order:
+        if not self._waits_for(order):
             return
         if reply is not None and reply.ok and order.clear:
             self.cluster.send_clear(self, order)
@@ -203,12 +221,25 @@ class Monitor:
 
     def cleared(self, order: Tell, reply: Reply | None, token: str) -> None:
         """Take an agent's answer to CLEAR_BAD_ROLES."""
-        if not self._sleeps(self.cleared, order, reply, token) and self.orders.get(order.host) is order:
+        if not self._sleeps(self.cleared, order, reply, token) and self._waits_for(order):
             self._ended(order, _answer(reply), reply, token)
 
     def waits_for(self, order: Tell) -> bool:
         """Tell whether the answer to the order still counts."""
-        return not self.gone and self.orders.get(order.host) is order
+        return not self.gone and self._waits_for(order)
+
+    def _waits_for(self, order: Tell) -> bool:
+        return self.orders.get(order.host) is order
+
+    def _done_with(self, order: Tell) -> None:
+        del self.orders[order.host]
+
+    def _counts(self, _: Tell) -> bool:
+        """Tell whether the order goes into the books: it is of the monitor that gives the orders now."""
+        return True
+
+    def _took(self, _: Tell, event: Answered) -> None:
+        self.post(event)
 
     def _ended(
         self,
@@ -219,15 +250,15 @@ class Monitor:
         *,
         closed: bool = False,
     ) -> None:
-        if (
-            self._sleeps(partial(self._ended, order, answer, reply, token, closed=closed))
-            or self.orders.get(order.host) is not order
-        ):
+        if self._sleeps(
+            partial(self._ended, order, answer, reply, token, closed=closed)
+        ) or not self._waits_for(order):
             return
-        del self.orders[order.host]
+        counts = self._counts(order)
+        self._done_with(order)
         host = order.host
         link, text = self.world.hosts[host].agent, reply.text if reply is not None else ""
-        if order.greet:
+        if order.greet or not counts:
             pass
         elif answer is Answer.OK:
             self.watch.confirmed(host, order.status.vips)
@@ -241,20 +272,20 @@ class Monitor:
             fields = (*reply.fields, *self.cluster.agents[host].fields)
             uptime = self.cluster.machines[host].uptime
             spoken = of_reply(replace(reply, fields=fields, uptime=uptime, token=token))
-        self.post(answered(order, spoken))
+        self._took(order, answered(order, spoken))
 
     def _looked(self, order: LookForVip) -> None:
         if not self._sleeps(self._looked, order):
             cluster, machine = self.cluster, self.cluster.machines[order.host]
-            answers = cluster.answers_arp(order.vip.ip)
+            answers = cluster.answers_arp(order.vip.ip, self.ip)
             for name in order.witnesses:
-                answers |= machine.link_to_monitor() or cluster.machines[name].sees(machine)
-                answers |= not cluster.ping_agent(name)
+                answers |= machine.link_to_monitor(self.ip) or cluster.machines[name].sees(machine)
+                answers |= not cluster.ping_agent(name, self.ip)
             self.post(VipLooked(order.host, order.vip, not answers))
 
     def _opined(self, order: AskOthers) -> None:
         if not self._sleeps(self._opined, order):
-            heard = tuple(name for name in order.others if self.cluster.ping_agent(name))
+            heard = tuple(name for name in order.others if self.cluster.ping_agent(name, self.ip))
             reached = tuple(name for name in heard if self._reaches(name, order.host))
             met = tuple(name for name in heard if self.cluster.agents_speak(name, order.host))
             self.post(Opinions(order.host, heard, reached, met))
@@ -267,7 +298,7 @@ class Monitor:
         if self._sleeps(self._log_read, order):
             return
         machine = self.cluster.machines[order.host]
-        answers = machine.check("mysql")[0] is Outcome.OK
+        answers = machine.check("mysql", self.ip)[0] is Outcome.OK
         tail = (
             machine.tail(order.since)
             if answers
@@ -323,7 +354,7 @@ class Monitor:
             return
         cluster, now = self.cluster, self.clock.now
         machine = cluster.machines[host]
-        outcome, takes, connecting = machine.check(check)
+        outcome, takes, connecting = machine.check(check, self.ip)
         refused = check == "mysql" and outcome is Outcome.ERROR and not takes
         behind = machine.behind if check == "rep_backlog" and outcome is not Outcome.UNKNOWN else None
         detached = check.startswith("rep") and outcome is Outcome.ERROR and machine.detached
@@ -379,7 +410,7 @@ class Monitor:
         """Ask the ping_ips and the hosts whether anybody answers."""
         if self._sleeps(self._look_at_network):
             return
-        answers, host = self.cluster.ping_ips_answer, self.cluster.a_host_answers
+        answers, host = self.cluster.ping_ips_answer, self.cluster.a_host_answers(self.ip)
         takes = 0.001 if answers and host else PING_TIMEOUT
         self.clock.after(takes, self._looked_at_network, self.clock.now, answers, host)
 
@@ -424,11 +455,11 @@ class Monitor:
                 heard = asking.Heard(self.world, self.clock.now)
                 match ask:
                     case asking.Ping(host):
-                        pinged = not self.world.is_silent(host) and self.cluster.ping_agent(host)
+                        pinged = not self.world.is_silent(host) and self.cluster.ping_agent(host, self.ip)
                         heard = heard._replace(pinged=pinged)
                     case asking.LookAt(source):
                         heard = heard._replace(
-                            looked=self.cluster.look_at_clients(source) if source else None
+                            looked=self.cluster.look_at_clients(source, self.ip) if source else None
                         )
                     case asking.LookForLife(host):
                         dead = host
@@ -458,7 +489,7 @@ class Monitor:
         )
         if said != self._file and world.mode is not Mode.PASSIVE:
             self._file = said
-            self.cluster.file_behind = True
+            self.disk.file_behind = True
             if not self._writing:
                 self._writing = True
                 self.clock.after(0.02 * self.clock.random(), self._write)
@@ -468,19 +499,19 @@ class Monitor:
             return
         text = status_file.encode(self.world)
         self.watch.reloaded(self.world, text)
-        if self.clock.now < self.cluster.file_lost_until:
-            self.clock.at(self.cluster.file_lost_until, self._write)
+        if self.clock.now < self.disk.file_lost_until:
+            self.clock.at(self.disk.file_lost_until, self._write)
             return
         self._writing = False
-        self.cluster.file = text
-        self.cluster.file_behind = False
+        self.disk.file = text
+        self.disk.file_behind = False
 
     def _recorded(self, order: Tell) -> Tell:
         """Return the order as it may be sent once the status file says what it grants, where it can be written."""
-        due = status_file.is_due_before(self.cluster.file, self.world, order)
-        if due and self.clock.now >= self.cluster.file_lost_until:
-            self.cluster.file = status_file.to_save(self.cluster.file, self.world)
-        return status_file.as_recorded(self.cluster.file, order, self.world.conf.vip_lease)
+        due = status_file.is_due_before(self.disk.file, self.world, order)
+        if due and self.clock.now >= self.disk.file_lost_until:
+            self.disk.file = status_file.to_save(self.disk.file, self.world)
+        return status_file.as_recorded(self.disk.file, order, self.world.conf.vip_lease)
 
     def leave(self) -> None:
         """Be stopped in order: who holds the role is granted it for good, as the shell does."""

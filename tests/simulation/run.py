@@ -10,7 +10,7 @@ from mmm.monitor.world.world import Mode
 from tests.simulation.books import ViolationError
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import begin, start_monitor
-from tests.simulation.scenario import Kind, Scenario
+from tests.simulation.scenario import Action, Kind, Scenario
 from tests.simulation.watch import astray
 
 SETTLED_FOR = 3
@@ -48,9 +48,9 @@ class Run:
         """Let it run; returns what became of it, never raises for what the deciders do."""
         violation, cycles = "", 0.0
         try:
-            start_monitor(self.cluster)
+            self._start()
             for action in self.scenario.actions:
-                self.clock.at(action.at, begin, self.cluster, action)
+                self.clock.at(action.at, self._strike, action)
             self.clock.run(self.scenario.end)
             cycles = self._converge()
         except ViolationError as error:
@@ -70,6 +70,12 @@ class Run:
             self.watch.limits,
             tuple(self.clock.history or ()),
         )
+
+    def _start(self) -> None:
+        start_monitor(self.cluster)
+
+    def _strike(self, action: Action) -> None:
+        begin(self.cluster, action)
 
     # The end: everything works again
 

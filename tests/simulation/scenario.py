@@ -55,6 +55,23 @@ class Kind(StrEnum):
     COMMAND = "the admin says"
 
 
+class LeadKind(StrEnum):
+    """What can happen to one of two monitors, and to who leads."""
+
+    LEADER_CRASH = "the monitor that leads dies"
+    LEADER_STOP = "the monitor that leads is stopped in order"
+    LEADER_FREEZE = "the monitor that leads freezes"
+    LEADER_CUT = "the monitor that leads is cut off from all hosts"
+    LEADER_PART = "is cut off from the monitor that leads"
+    STANDBY_CRASH = "the monitor that stands by dies"
+    STANDBY_FREEZE = "the monitor that stands by freezes"
+    STANDBY_CUT = "the monitor that stands by is cut off from all hosts"
+    STANDBY_PART = "is cut off from the monitor that stands by"
+    APART = "the monitors do not reach each other"
+    HAND_OVER = "the admin says 'hand_over'"
+    TAKE_LEAD = "the admin says 'take_lead --force' where none leads"
+
+
 _WEIGHTS = {
     Kind.HOST_CRASH: 4,
     Kind.HOST_FREEZE: 3,
@@ -66,7 +83,7 @@ _WEIGHTS = {
     Kind.MONITOR_CRASH: 2,
     Kind.COMMAND: 7,
 }
-_OF_THE_MONITOR = {
+OF_THE_MONITOR = {
     Kind.KILL_FAILS,
     Kind.KILL_MISSING,
     Kind.NETWORK_LOST,
@@ -87,7 +104,7 @@ class Action:
     """A fault that begins at `at` and ends `lasts` seconds later, or a command."""
 
     at: float
-    kind: Kind
+    kind: Kind | LeadKind
     host: str = ""
     lasts: float = 0.0
     words: str = ""
@@ -132,6 +149,7 @@ class Scenario:
             f" flapping {monitor and monitor.flap_count} in {monitor and monitor.flap_duration:.0f} s;"
             f"{' ping alone kills;' if monitor and monitor.ping_alone_kills else ''}"
             f"{f' leases of {self.conf.vip_lease:g} s;' if self.conf.vip_lease else ''}"
+            f"{f' leads of {self.conf.lead_lease:g} s, voters {self.conf.voters};' if self.conf.monitors else ''}"
             f" server_exit {monitor and monitor.server_exit};"
             f" failover_block {monitor and monitor.failover_block:.0f}; connect_grace {checks.connect_grace:.0f};"
             f" {'GTID' if self.gtid else 'file positions'}; servers start"
@@ -167,7 +185,7 @@ def scenario(seed: int) -> Scenario:
     )
     lease = draw.choice((0.0, 0.0, 2.0, 5.0, 10.0)) if draw.random() < 0.5 else 0.0
     made = replace(made, first_start=draw.random() < 0.15)
-    made = _with_leases(made, lease) if lease else made
+    made = with_leases(made, lease) if lease else made
     return _with_exit(made, draw.choice(("trap", "failover")))
 
 
@@ -178,7 +196,7 @@ def _with_exit(made: Scenario, server_exit: Literal["trap", "failover"]) -> Scen
     return replace(made, conf=replace(made.conf, monitor=monitor))
 
 
-def _with_leases(made: Scenario, length: float) -> Scenario:
+def with_leases(made: Scenario, length: float) -> Scenario:
     """Return the scenario with a writer lease, which the monitor's turns are often enough to renew."""
     assert made.conf.monitor is not None
     monitor = replace(made.conf.monitor, split_brain_guard=True)
@@ -243,7 +261,7 @@ def _action(draw: Random, conf: Cluster, now: float, longest: float) -> list[Act
     lasts = 0.1 * (longest / 0.1) ** draw.random()
     if kind is Kind.COMMAND:
         return _command(draw, conf, now, lasts)
-    host = "" if kind in _OF_THE_MONITOR else WRITER_HOST if draw.random() < 0.35 else draw.choice(hosts)
+    host = "" if kind in OF_THE_MONITOR else WRITER_HOST if draw.random() < 0.35 else draw.choice(hosts)
     words = str(draw.choice(conf.vips)) if kind is Kind.VIP_BY_HAND else ""
     if kind is Kind.CHECK_LATE:
         words = draw.choice(CHECK_NAMES)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tests.simulation.run import Result, Run
+from tests.simulation.run import Result
+from tests.simulation.runs import run_of
 from tests.simulation.scenario import Action, Scenario
 
 _MOST_RUNS = 600
@@ -11,20 +12,20 @@ _MOST_RUNS = 600
 
 def shortest(scenario: Scenario) -> tuple[Scenario, Result]:
     """Return a scenario with as few actions, as short as can be found, that fails too, and its told result."""
-    best, failed = scenario, Run(scenario).result()
+    best, failed = scenario, run_of(scenario).result()
     runs = 0
     improved = True
     while improved and runs < _MOST_RUNS:
         improved = False
         for candidate in _shorter(best, failed.at):
             runs += 1
-            result = Run(candidate).result()
+            result = run_of(candidate).result()
             if result.violation and _worth(candidate, result) < _worth(best, failed):
                 best, failed, improved = candidate, result, True
                 break
             if runs >= _MOST_RUNS:
                 break
-    return best, Run(best, tell=True).result()
+    return best, run_of(best, tell=True).result()
 
 
 def _worth(scenario: Scenario, result: Result) -> tuple[int, int, float]:

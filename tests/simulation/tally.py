@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tests.simulation.run import Result, Run
+from tests.simulation.lead_faults import of_several
+from tests.simulation.run import Result
+from tests.simulation.runs import run_of
 from tests.simulation.scenario import scenario
 
 
@@ -70,11 +72,11 @@ class Tally:
         return "\n".join(lines)
 
 
-def run_seeds(seeds: Iterable[int]) -> Tally:
-    """Return what the runs of these seeds come to."""
+def run_seeds(seeds: Iterable[int], monitors: int = 1) -> Tally:
+    """Return what the runs of these seeds come to, with one monitor or with two."""
     tally = Tally()
     began = time.process_time()
     for seed in seeds:
-        tally.count(Run(scenario(seed)).result())
+        tally.count(run_of(scenario(seed) if monitors == 1 else of_several(seed)).result())
     tally.seconds = time.process_time() - began
     return tally
