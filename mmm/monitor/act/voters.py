@@ -68,6 +68,8 @@ class Voters:
         self._agents, self._digest = agents, {VOTERS: digests(conf)[VOTERS]}
         self._late = frozenset[str]()
         """Those that have not answered the last look."""
+        self._classic = frozenset[str]()
+        """Those that were of MMM 2.x when they answered last: such agents may be slow, and are always waited for."""
 
     async def put(self, host: Host, question: voting.Asked, limit: float = PATIENCE) -> Spoken:
         """Return what an agent answers to the question within `limit` seconds, those to connect among them."""
@@ -88,7 +90,7 @@ class Voters:
         loop, question = asyncio.get_running_loop(), voting.Asked(None, 0)
         asking = {name: loop.create_task(self.put(conf.agents[name], question)) for name in names}
         try:
-            if prompt := {task for name, task in asking.items() if name not in self._late}:
+            if prompt := {task for name, task in asking.items() if name not in self._late - self._classic}:
                 await asyncio.wait(prompt)
             free_at = loop.time() + _free_in(conf, _looked(conf, asking))
             await asyncio.wait(asking.values(), timeout=max(_BRIEFLY, free_at - loop.time()))
@@ -97,6 +99,7 @@ class Voters:
             for task in asking.values():
                 task.cancel()
         self._late = frozenset(name for name, task in asking.items() if not _has_answered(task))
+        self._classic = looked.classic | (self._classic & self._late)
         ends = _free_in(conf, looked)
         return looked._replace(free_at=min(free_at, loop.time() + ends) if ends > 0 else inf)
 
