@@ -16,6 +16,7 @@ from mmm.agent.act.health_port import serve
 from mmm.agent.act.health_watch import HealthWatch
 from mmm.agent.act.life import Life
 from mmm.agent.act.places import Places
+from mmm.agent.act.received import unfinished
 from mmm.agent.act.reception import Reception
 from mmm.agent.decide.core import Core
 from mmm.config.allow import allowed, sentence
@@ -121,8 +122,9 @@ async def _serve(
     reception = Reception()
     here = life.conf.hosts[life.conf.this]
     port = LineServer(
-        "agent port", reception.answer, LIMITS, reception.reassert, allowed(life.conf), reception.claim
-    )
+        "agent port", reception.answer, LIMITS, reception.reassert, allowed(life.conf), reception.claim,
+        unfinished=unfinished,
+    )  # fmt: skip
     sender = Sender(here.cluster_interface, (vip.ip for vip in life.conf.bound_vips))
     try:
         async with port.listen(here.ip, here.agent_port, context):

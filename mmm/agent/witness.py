@@ -8,7 +8,7 @@ from collections.abc import Callable
 from mmm.agent.act import promise_file
 from mmm.agent.act.authority import Authority, Standing
 from mmm.agent.act.life import Life, Objections
-from mmm.agent.act.received import received
+from mmm.agent.act.received import received, unfinished
 from mmm.agent.act.replies import Replies
 from mmm.agent.act.votes import Votes
 from mmm.agent.decide.held_lease import HeldLease, begun
@@ -93,7 +93,7 @@ async def serve(
     async def answer(line: bytes, peer: Peer) -> bytes:
         return await witness.answer(line, peer)
 
-    port = LineServer("agent port", answer, limits, allowed=allowed(life.conf))
+    port = LineServer("agent port", answer, limits, allowed=allowed(life.conf), unfinished=unfinished)
     async with port.listen(here.ip, here.agent_port, context):
         log.info("start: %s", purpose(life.conf))
         log.info("%s", sentence(life.conf))

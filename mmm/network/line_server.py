@@ -1,7 +1,7 @@
 """A TCP server for line protocols that no client can block or fill up: the agent's port and the control port.
 
 Many clients at once (rule 10.20); every read, write and line has a limit (10.21). A line that does not end before
-the connection does is no line.
+the connection does may be half of one: it is answered apart from others (10.25).
 """
 
 import asyncio
@@ -79,7 +79,8 @@ class _Client:
 class LineServer:
     """Answers lines of those who are `allowed`; `closed` is called after each connection that sent any.
 
-    What `claims` takes is neither read nor closed here.
+    What `claims` takes is neither read nor closed here. `unfinished` gives the answer to what a client has sent behind
+    its last line end, when it sends no more.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class LineServer:
         closed: Callable[[], Awaitable[None]] | None = None,
         allowed: Allowed | None = None,
         claims: Claims = lambda _, __: False,
+        *,
+        unfinished: Answer | None = None,
     ) -> None:
         self._name = name
         self._answer = answer
@@ -97,6 +100,7 @@ class LineServer:
         self._closed = closed
         self._allowed = allowed or Allowed()
         self._claims = claims
+        self._unfinished = unfinished
         self._clients: set[_Client] = set()
         self._faults = Faults(name)
 
@@ -146,7 +150,7 @@ class LineServer:
         try:
             while (line := await self._next_line(client, reader)) is not None:
                 spoke = True
-                if not await self._reply(client, line):
+                if not await self._reply(client, line, self._answer):
                     break
         except asyncio.CancelledError:
             writer.transport.abort()  # the server ends, or needs the room
@@ -172,18 +176,22 @@ class LineServer:
             client.writer.transport.abort()
         except asyncio.IncompleteReadError as error:
             if error.partial:
-                self._faults.say(
-                    client.address,
-                    "half",
-                    f"connection ended after {len(error.partial)} bytes without a line end",
-                )
+                await self._take_half(client, error.partial)
         return None
 
-    async def _reply(self, client: _Client, line: bytes) -> bool:
+    async def _take_half(self, client: _Client, line: bytes) -> None:
+        self._faults.say(
+            client.address, "half", f"connection ended after {len(line)} bytes without a line end"
+        )
+        if self._unfinished is not None:
+            with suppress(OSError):  # most of those who send half a line are gone
+                await self._reply(client, line, self._unfinished)
+
+    async def _reply(self, client: _Client, line: bytes, by: Answer) -> bool:
         client.answering = True
         answer: bytes | Stream | None
         try:
-            answer = await self._answer(line, client.peer)
+            answer = await by(line, client.peer)
         except GarbageError as garbage:
             self._faults.say(client.address, "garbage", f"not understood: {line[:80]!r}")
             answer = garbage.answer

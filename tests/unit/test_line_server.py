@@ -68,6 +68,22 @@ def test_a_line_without_an_end_is_no_line(caplog: pytest.LogCaptureFixture) -> N
     ]
 
 
+def test_half_a_line_is_answered_apart_and_an_answer_that_nobody_takes_harms_nobody() -> None:
+    async def half(line: bytes, _: Peer) -> bytes:
+        return b"half " + line
+
+    async def run() -> None:
+        server = LineServer("test port", echo, LIMITS, unfinished=half)
+        async with asyncio.timeout(30), server.listen(IP, 0) as port:
+            assert await ask(port, b"one\nSET_STATUS|1|db1|ONL") == b"one!half SET_STATUS|1|db1|ONL"
+            _, gone = await asyncio.open_connection(IP, port)
+            gone.write(b"half")
+            gone.close()
+            await assert_serving(port)
+
+    asyncio.run(run())
+
+
 def test_a_line_of_10_mb_and_garbage_end_only_their_own_connection(caplog: pytest.LogCaptureFixture) -> None:
     async def client(port: int) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -3,11 +3,20 @@
 import logging
 
 from mmm.agent.act.replies import Replies
+from mmm.clock import clock
 from mmm.network.line_server import GarbageError
+from mmm.network.listener import Peer
 from mmm.wire import agent as wire
 from mmm.wire import why
 
 log = logging.getLogger(__name__)
+
+
+async def unfinished(line: bytes, _: Peer) -> bytes:
+    """Return the reply with its LF to a line that is cut off: it is not obeyed, whatever it says so far."""
+    shown = wire.sayable(line[:80].decode("utf-8", "backslashreplace"))
+    text = f"ERROR: Invalid command '{shown}'! It has no line end"
+    return wire.encode_reply(wire.Reply(text, (), clock(), "", why.UNKNOWN_COMMAND))
 
 
 def received(line: bytes, name: str, replies: Replies) -> wire.Request | bytes:

@@ -10,7 +10,7 @@ from mmm.network.line_server import GarbageError, Limits, LineServer, Stream
 from mmm.network.listener import Peer
 from mmm.wire import refrain
 from mmm.wire.agent import MAX_LINE
-from mmm.wire.command import CHALLENGE, QUIT, SIGNED
+from mmm.wire.command import CHALLENGE, QUIT, SIGNED, changes_nothing
 from mmm.wire.control import decode_command, invalid_command
 
 Lack = Callable[[], Verdict | None]
@@ -43,8 +43,14 @@ def control_server(command: Command, who: Allowed, admission: Admission) -> Line
             text if isinstance(text, Stream) else (invalid_command(line) if text is None else text).encode()
         )
 
+    async def unfinished(line: bytes, peer: Peer) -> bytes | Stream | None:
+        words = decode_command(line)
+        if words is not None and not changes_nothing(words):  # HOST may be the beginning of another's name
+            return str(Verdict("no_line_end")).encode()
+        return await answer(line, peer)
+
     limits = Limits(line=MAX_LINE, clients=100, idle=30.0)
-    return LineServer("control port", answer, limits, allowed=who)
+    return LineServer("control port", answer, limits, allowed=who, unfinished=unfinished)
 
 
 def _known(refusal: Verdict | None) -> Verdict | None:

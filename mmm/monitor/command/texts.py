@@ -198,6 +198,7 @@ REFUSED: Texts = {
         f" after {of['limit']:g} s; see 'mmm_control show'"
     ),
     "reload_under_way": "A conf is being taken at the moment. Wait for the end of that.",
+    "no_line_end": "The command has no line end, so that it may be cut off: nothing was done.",
     "passive": "Not possible in passive mode: use set_ip, or set_active first.",
     "not_passive": "This command is only allowed in passive mode: set_passive first.",
     "not_switchable": "Host '{host}' is {state}: {why}. It can't be switched to ONLINE.",
