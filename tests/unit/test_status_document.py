@@ -7,6 +7,7 @@ import pytest
 
 from mmm.config.effective import fingerprint
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
+from mmm.monitor.decide.auto_rejoin import kept
 from mmm.monitor.decide.turn import Turn, turn
 from mmm.monitor.report import answers
 from mmm.monitor.report.document import document
@@ -18,6 +19,7 @@ from mmm.wire.control import decode_show
 from tests.simulation.run import Run
 from tests.simulation.scenario import scenario
 from tests.status import fits, status
+from tests.unit.test_monitor_auto_rejoin import diverged
 from tests.unit.worlds import CLOCK, NOW, READER3, WRITER, checks, show, with_agent, with_host, world
 
 SEEDS = range(6)
@@ -63,6 +65,51 @@ def test_it_says_what_show_checks_and_history_say() -> None:
     assert (db3["failed"], db3["changed"], db3["result"]) == (True, 9, "ERROR")
     assert [change["text"] for change in told["history"]] == [entry.text]
     assert told["position"] == told["history"][0]["position"] == "7-3"
+
+
+def test_it_says_what_explain_says_of_checks_that_begin_to_fail_or_do_not_count() -> None:
+    failing = checks(ping=NOW - 20)
+    failing["rep_threads"] = replace(checks(rep_threads=NOW - 3)["rep_threads"], failed=False, changed=0.0)
+    told = status(asked(with_host(world({WRITER: "db1"}), "db3", checks=failing)))["hosts"][2]["checks"]
+    assert [(told[name]["failed"], told[name]["ignored"]) for name in ("ping", "mysql")] == [
+        (True, True),
+        (False, False),
+    ]
+    assert (told["rep_threads"]["failed"], told["rep_threads"]["failing_since"]) == (False, NOW - 3)
+    assert told["mysql"]["failing_since"] is None
+
+
+def test_it_says_whether_a_host_is_rebuilt_by_itself() -> None:
+    waits = diverged(since=NOW - 1)
+    (db1, db2, _) = status(asked(waits))["hosts"]
+    assert db1["auto_rejoin"] is None
+    against = kept(waits, "db2", NOW)
+    assert against is not None
+    assert (db2["auto_rejoin"]["kept"]["code"], db2["auto_rejoin"]["kept"]["text"]) == (
+        against.code,
+        str(against),
+    )
+    assert db2["auto_rejoin"]["why"]["text"]
+    assert status(asked(diverged()))["hosts"][1]["auto_rejoin"]["kept"] is None
+
+
+def test_it_says_how_a_role_without_an_address_is_reached() -> None:
+    of = world({WRITER: "db1"})
+    role, host = of.conf.roles["writer"], of.conf.hosts["db1"]
+    conf = replace(
+        of.conf,
+        roles={
+            **of.conf.roles,
+            "writer": replace(role, vip_via="script", vip_script="/usr/local/sbin/vip -x"),
+        },
+        hosts={**of.conf.hosts, "db1": replace(host, health_port=9991)},
+    )
+    told = status(asked(replace(of, conf=conf)))
+    assert [(each["name"], each["vip_via"], each["vip_script"]) for each in told["roles"]] == [
+        ("writer", "script", "/usr/local/sbin/vip -x"),
+        ("reader", "arp", None),
+    ]
+    assert [each["health_port"] for each in told["hosts"]] == [9991, None, None]
 
 
 def test_an_ip_that_nobody_holds_says_why_and_a_move_whom_it_waits_for() -> None:

@@ -59,11 +59,12 @@ def _host(
     world: World, name: str, vips: tuple[Vip, ...], why: dict[str, Any], now: float, clock: Clock
 ) -> dict[str, Any]:
     host, conf = world.hosts[name], world.conf.hosts[name]
-    names = ("why", "diagnosis", "kept_by", "job", "suspended", "ways", "set_online", "agent")
+    names = ("why", "diagnosis", "kept_by", "job", "auto_rejoin", "suspended", "ways", "set_online", "agent")
     return {
         "name": name,
         "ip": conf.ip,
         "mode": conf.mode,
+        "health_port": conf.health_port,
         "state": str(host.state),
         "since": clock.wall(host.since),
         "flapping": host.flapping,
@@ -74,7 +75,11 @@ def _host(
         "ahead": ahead(world, name),
         "lease": _lease(host.agent.given.until, now),
         "checks": {
-            check: {**_check(status, clock), "took": clock.took(name, check)}
+            check: {
+                **_check(status, clock),
+                "ignored": check == "ping" and world.only_ping_lost(name),
+                "took": clock.took(name, check),
+            }
             for check, status in host.checks.items()
         },
         **{each: why[each] for each in names},
@@ -105,6 +110,7 @@ def _check(status: CheckStatus, clock: Clock) -> dict[str, Any]:
     return {
         "failed": status.failed,
         "changed": clock.wall(status.changed),
+        "failing_since": None if status.error_since is None else clock.wall(status.error_since),
         "result": str(found.outcome),
         "code": found.code,
         "fields": said.plain(found.fields),
@@ -120,6 +126,7 @@ def _role(world: World, name: str, told: dict[str, tuple[Vip, ...]]) -> dict[str
         "mode": role.mode,
         "writer": name == world.conf.active_master_role,
         "vip_via": role.vip_via,
+        "vip_script": role.vip_script or None,
         "prefer": role.prefer,
         "hosts": list(role.hosts),
         "excluded": kept_away,
