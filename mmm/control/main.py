@@ -173,7 +173,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         prog="mmm_control",
         usage="mmm_control [@CLUSTER] [--config FILE] [--monitor ADDRESS] [--format text|json|yaml] COMMAND [ARG...]",
         epilog=f"{HELP}\nexit status: 0 OK, 1 refused by the monitor, 2 usage or conf error, 3 no answer, or output"
-        " failed; of health as of a Nagios plugin",
+        " failed; of health as of a Nagios plugin; of doctor 0 OK, 1 warnings, 2 errors, 3 the conf cannot be used",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         add_help=False,

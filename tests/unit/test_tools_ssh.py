@@ -159,3 +159,24 @@ def test_a_cipher_that_is_no_more_is_left_out() -> None:
     assert usable(["-c", "blowfish", "-p", "22"]) == ["-p", "22"]
     assert usable(["-cblowfish-cbc", "-v"]) == ["-v"]
     assert usable(["-c", "aes128-ctr"]) == ["-c", "aes128-ctr"]
+
+
+@pytest.mark.parametrize(
+    "asked", ["mmm_stream 'dump j1", "", "mmm_stream", "sh -c id", "mmm_stream dump ../x"]
+)
+def test_who_asks_for_something_else_is_refused_and_sees_nothing_of_the_program(
+    tmp_path: Path, asked: str
+) -> None:
+    conf = tmp_path / "mmm_agent.conf"
+    server = {"folder": tmp_path, "port": 3306, "pid": tmp_path / "mysqld.pid", "tools": TOOLS}
+    conf.write_text(CONF.format(**server) + MASTERS)
+    conf.chmod(0o640)
+    ran = subprocess.run(
+        [sys.executable, "-m", "mmm.agent.stream.ssh", "--config", conf],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "SSH_ORIGINAL_COMMAND": asked},
+        capture_output=True,
+        check=False,
+        timeout=LIMIT,
+    )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert b"refused" in ran.stdout

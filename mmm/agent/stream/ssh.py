@@ -38,10 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     wanted = os.environ.get("SSH_ORIGINAL_COMMAND")
     by_hand = wanted is None and len(words) > 1
-    asked = words[-2:] if by_hand else shlex.split(wanted or "")[-2:]
-    options = words[:-2] if by_hand else words
-    args = arguments.parse(STREAM_PROGRAM, options)
+    args = arguments.parse(STREAM_PROGRAM, words[:-2] if by_hand else words)
     try:
+        asked = words[-2:] if by_hand else shlex.split(wanted or "")[-2:]
         conf = config.load(args.config, "AGENT", cluster=args.cluster, name="mmm_agent")
         what = asked_stream(Request(STREAM, conf.this, (*asked, "0")))
         send_copy(_order(conf, what), _way(), _say)
