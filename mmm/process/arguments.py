@@ -23,8 +23,8 @@ class Arguments(NamedTuple):
     foreground: bool = False
 
 
-def parse(program: str, argv: Sequence[str]) -> Arguments:
-    """Return what `argv` (without the program's name) asks for.
+def parse(program: str, argv: Sequence[str], *, daemon: bool = True) -> Arguments:
+    """Return what `argv` (without the program's name) asks for; what is no `daemon` has few options.
 
     Ends the program for `--help` and `--version` (status 0) and wrong usage (status 2).
     """
@@ -34,6 +34,15 @@ def parse(program: str, argv: Sequence[str]) -> Arguments:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="read this conf file instead of looking for one"
     )
+    if daemon:
+        _add_those_of_daemons(parser)
+    parser.add_argument("--version", action=Version)
+    parser.add_argument("--help", action="help", help="print this and exit")
+    cluster, rest = split_cluster(parser, argv)
+    return Arguments(cluster, **vars(parser.parse_args(rest)))
+
+
+def _add_those_of_daemons(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--foreground", action="store_true", help="do not go to the background, log to stdout too"
     )
@@ -46,7 +55,3 @@ def parse(program: str, argv: Sequence[str]) -> Arguments:
     parser.add_argument(
         "--print-conf", action="store_true", help="print the effective conf, passwords hidden, and exit"
     )
-    parser.add_argument("--version", action=Version)
-    parser.add_argument("--help", action="help", help="print this and exit")
-    cluster, rest = split_cluster(parser, argv)
-    return Arguments(cluster, **vars(parser.parse_args(rest)))

@@ -180,3 +180,11 @@ def test_who_asks_for_something_else_is_refused_and_sees_nothing_of_the_program(
     )
     assert (ran.returncode, ran.stderr) == (0, b"")
     assert b"refused" in ran.stdout
+
+
+@pytest.mark.parametrize("option", ["--check", "--foreground", "--doctor", "--print-conf"])
+def test_it_takes_no_option_of_daemons(option: str) -> None:
+    program = [sys.executable, "-m", "mmm.agent.stream.ssh"]
+    ran = subprocess.run([*program, option], capture_output=True, check=False, text=True, timeout=LIMIT)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert f"unrecognized arguments: {option}" in ran.stderr

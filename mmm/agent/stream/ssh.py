@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     wanted = os.environ.get("SSH_ORIGINAL_COMMAND")
     by_hand = wanted is None and len(words) > 1
-    args = arguments.parse(STREAM_PROGRAM, words[:-2] if by_hand else words)
+    args = arguments.parse(STREAM_PROGRAM, words[:-2] if by_hand else words, daemon=False)
     try:
         asked = words[-2:] if by_hand else shlex.split(wanted or "")[-2:]
         conf = config.load(args.config, "AGENT", cluster=args.cluster, name="mmm_agent")
