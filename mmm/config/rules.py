@@ -242,6 +242,9 @@ def _see_readable(world: World, settings: Settings, keys: Iterable[str]) -> None
                 world.wrong(setting.source, Fault("file_of_tls", about))
 
 
+_ON_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
 def notified(world: World) -> None:
     """Demand one receiver of each `<notify>` section, and a webhook that can be posted to."""
     for name, settings in world["notify"].items():
@@ -257,6 +260,9 @@ def notified(world: World) -> None:
         command = settings.get("command")
         if command and not words(command.value or ""):
             world.wrong(command.source, Fault("command_no_words"))
+        host = settings["smtp_host"].value
+        if "smtp_user" in settings and settings["smtp_tls"].value == "no" and host not in _ON_THIS_MACHINE:
+            world.warn(settings["smtp_user"].source, Fault("smtp_in_clear", {"host": host}))
 
 
 def server_tls(world: World) -> None:

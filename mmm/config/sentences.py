@@ -251,6 +251,8 @@ SENTENCES: Mapping[str, str] = {
     ),
     "script_unused": "vip_script has no effect: role {role} has no vip_via script; add that, or delete it",
     "no_health_port": "{key} has no effect: no host has a health_port; add one to <host default>, or delete it",
+    "smtp_in_clear": "smtp_user logs in at {host} without TLS: anybody on the way may read its password; write smtp_tls"
+    " starttls",
     "cipher_gone": "{key}: ssh has no cipher blowfish any more, it is left out; write `{key} {left}`",
     "relative_path": "{key} {path} does not begin with /",
     "no_ping_ips": "no ping_ips: the network check is off, the monitor's own network counts as always up",

@@ -441,6 +441,22 @@ def test_print_conf_loads_again_and_hides_passwords() -> None:
     assert conf(shown) == hidden
 
 
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ("smtp_host mail.example.com\nsmtp_user u\nsmtp_password p", True),
+        ("smtp_host mail.example.com\nsmtp_user u\nsmtp_password p\nsmtp_tls starttls", False),
+        ("smtp_host mail.example.com", False),
+        ("smtp_user u\nsmtp_password p", False),
+    ],
+)
+def test_a_password_that_would_be_sent_in_the_clear_is_warned_of(settings: str, *, warned: bool) -> None:
+    told = conf(MON + f"<notify night>\nmail_to a@example.com\n{settings}\n</notify>\n")
+    assert ["write smtp_tls starttls" in str(each) for each in told.warnings if "smtp" in str(each)] == [
+        True
+    ] * warned
+
+
 def test_a_notify_section_has_one_receiver() -> None:
     told = conf(
         MON
