@@ -144,6 +144,20 @@ def test_a_clone_by_a_copy_method_is_refused_and_says_what_to_type(host: Machine
 
 
 @pytest.mark.mysql
+def test_what_may_be_lost_is_named_by_this_host_alone(host: Machine, made: Path) -> None:
+    for program in ("restore", "rejoin"):
+        ran = host.run(program, "--lose-extra", "db1", "--dry-run")
+        assert (ran.status, ran.err) == (2, "--lose-extra db1: this host is db2\n"), program
+
+
+@pytest.mark.mysql
+def test_each_tool_says_whether_its_conf_can_be_used(host: Machine) -> None:
+    for program in ("backup", "clone", "rejoin", "restore"):
+        ran = host.run(program, "--check")
+        assert (ran.status, ran.out.endswith("mmm_tools.conf: OK\n")) == (0, True), (program, ran)
+
+
+@pytest.mark.mysql
 def test_which_backup_is_put_back_can_be_said(host: Machine, made: Path) -> None:
     shutil.copytree(made, made.with_name("db2-20260101-000000"))
     (host.backups / "db2-20260102-000000.part/_mmm").mkdir(parents=True)

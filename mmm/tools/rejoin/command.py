@@ -38,6 +38,7 @@ class _Arguments(NamedTuple):
     dry_run: bool
     abort: bool
     lose_extra: str | None
+    check: bool
     ordered: bool
 
 
@@ -54,6 +55,9 @@ def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
     end_as_by_interrupt()
     try:
         conf = _conf(arguments)
+        if arguments.check:
+            say(f"{conf.path}: OK")
+            return Status.DONE
         return _rejoin(conf, arguments, folder or JobFolder(), answer)
     except CannotError as error:
         answer.give(error.lines, error.codes, begun=False)
@@ -66,10 +70,7 @@ def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
 
 
 def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Answer) -> int:
-    lose = arguments.lose_extra
-    if lose is not None and lose != conf.this:
-        text = f"--lose-extra {lose}: this host is {conf.this}"
-        raise CannotError(Status.REFUSED, text, codes=("other_host_named",))
+    lose = job.may_lose(conf, arguments.lose_extra)
     place = job.begin(conf, folder)
     opened, look = place.opened, place.look
     if opened and opened.kind != Kind.REJOIN and not arguments.abort:
@@ -78,7 +79,7 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
     if arguments.abort:
         return _abort(place, answer)
     journal = _gone_on_with(look, opened, arguments.method) if opened else _new(place, arguments)
-    steps = job.steps_of(place, journal, _copying(place), lose=lose is not None)
+    steps = job.steps_of(place, journal, _copying(place), lose=lose)
     if arguments.dry_run:
         lines = plan(conf, look, journal)
         answer.give(lines, begun=True)
@@ -169,6 +170,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     parser.add_argument(
         "--lose-extra", metavar="HOST", help="go on where what only this host has cannot be saved: name it"
     )
+    parser.add_argument("--check", action="store_true", help="read the conf, report all errors, and exit")
     parser.add_argument("--ordered", action="store_true", help=argparse.SUPPRESS)  # by this host's agent
     parser.add_argument("--version", action=Version)
     parser.add_argument("--help", action="help", help="show this help and exit")

@@ -50,6 +50,14 @@ def see_this(conf: Cluster) -> None:
         raise CannotError(Status.REFUSED, text, codes=("conf",))
 
 
+def may_lose(conf: Cluster, named: str | None) -> bool:
+    """Tell whether what only this host has may be lost: --lose-extra names it; raises CannotError for another name."""
+    if named is not None and named != conf.this:
+        text = f"--lose-extra {named}: this host is {conf.this}"
+        raise CannotError(Status.REFUSED, text, codes=("other_host_named",))
+    return named is not None
+
+
 def begin(conf: Cluster, folder: JobFolder) -> Place:
     """Return where a job is done, with the lock that lets no other one run; raises CannotError."""
     see_this(conf)

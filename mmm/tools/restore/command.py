@@ -72,7 +72,7 @@ def restore(argv: Sequence[str], folder: JobFolder | None = None, log_file: Path
 
 
 def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
-    source = _source(conf, arguments)
+    lose, source = job.may_lose(conf, arguments.lose_extra), _source(conf, arguments)
     if arguments.version == LIST:
         return _list(conf, source)
     kept, version = _chosen(source, arguments.version)
@@ -90,7 +90,6 @@ def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
         for line in steps_left(journal):
             say(line)
         return Status.DONE
-    lose = arguments.lose_extra == conf.this
     ended = job.go(place, journal, Restoring(conf, say, folder.note), lose=lose)
     if ended.failed is None:
         after = f"follows {journal.source}" if journal.source else "replicates from nobody"
