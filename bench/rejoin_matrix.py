@@ -1,6 +1,6 @@
 """Goes through the matrix of a rejoin: each of its steps times each thing that can break beside it.
 
-python -m bench.rejoin_matrix [--only WORDS,…] [--list] [--name NAME]
+python -m bench.rejoin_matrix [--server NAME] [--only WORDS,…] [--list] [--name NAME]
 
 Exit status 1 when anything was found that must never be.
 """
@@ -23,16 +23,18 @@ def main() -> int:
     """Do the cells and print the matrix; returns the exit status."""
     parser = argparse.ArgumentParser(description="Break something beside every step of a rejoin.")
     parser.add_argument("--only", default="", help="cells whose names hold one of these, separated by commas")
+    parser.add_argument("--server", default="mariadb", help="as for mmm_sandbox up, by its name")
     parser.add_argument("--list", action="store_true", help="only say which cells there are")
     parser.add_argument("--name", default="matrix", help="name of the sandbox (default matrix)")
     args = parser.parse_args()
     words = [word.strip() for word in args.only.split(",") if word.strip()]
-    wanted = [cell for cell in cells() if not words or any(word in str(cell) for word in words)]
+    every = cells(mariadb=args.server.startswith("mariadb"))
+    wanted = [cell for cell in every if not words or any(word in str(cell) for word in words)]
     if args.list:
         print("\n".join(map(str, wanted)))
         return 0
     began, found, small = time.monotonic(), list[Came](), False
-    sandbox = up(args.name, conf=CONF)
+    sandbox = up(args.name, conf=CONF, server=args.server)
     try:
         for number, cell in enumerate(wanted, 1):
             if cell.fault == DISK and not small:

@@ -1,7 +1,7 @@
 """mmm_rejoin that stops itself once (SIGSTOP) beside one of its steps, so that a fault meets it right there.
 
 `python -m mmm.proving.halting MOMENT STEP [OPTION…]`: before the step, or after it, when the journal does not say yet
-that it is done; `within` stops it in the middle of the copy. It is mmm_rejoin in all else.
+that it is done; `within` and `late in` stop it where half of the step is done. It is mmm_rejoin in all else.
 """
 
 import os
@@ -12,9 +12,11 @@ from enum import StrEnum
 from typing import Any
 
 from mmm.tools.fetch.unpack import Unpacking
+from mmm.tools.rejoin import swap
 from mmm.tools.rejoin.command import rejoin
 from mmm.tools.rejoin.journal import Journal, Step
 from mmm.tools.rejoin.steps import Steps
+from mmm.tools.rewind import undo
 
 
 class Moment(StrEnum):
@@ -22,8 +24,14 @@ class Moment(StrEnum):
 
     BEFORE = "before"
     WITHIN = "within"
-    """Some of the copy has come; of FETCH alone."""
+    """Some of the copy has come, the first rename is made, or it is undone, and the log still tells of it."""
+    LATE = "late in"
+    """It is undone, and the log is empty and does not say yet behind what it goes on."""
     AFTER = "after"
+
+
+HALVES = {Moment.WITHIN: {Step.UNDO, Step.FETCH, Step.SWAP}, Moment.LATE: {Step.UNDO}}
+"""The steps that stop there, too."""
 
 
 class _Once:
@@ -38,10 +46,30 @@ class _Once:
             os.kill(os.getpid(), signal.SIGSTOP)
 
 
+def _halve(moment: Moment, step: Step, stop: Callable[[], None]) -> None:
+    """Have `stop` called in the middle of the step: behind what has done half of it, or before the other half."""
+    owner, name, behind = {
+        (Moment.WITHIN, Step.FETCH): (Unpacking, "write", True),
+        (Moment.WITHIN, Step.SWAP): (swap, "_rename", True),
+        (Moment.WITHIN, Step.UNDO): (undo, "_see_same_end", False),
+        (Moment.LATE, Step.UNDO): (undo, "_settled", False),
+    }[moment, step]
+    half: Callable[..., Any] = getattr(owner, name)
+
+    def halved(*args: Any, **options: Any) -> None:
+        if not behind and not options.get("clean", False):  # the same look before the commit has it
+            stop()
+        half(*args, **options)
+        if behind:
+            stop()
+
+    setattr(owner, name, halved)
+
+
 def main() -> int:
     """Run mmm_rejoin so; returns its exit status."""
     moment, step, *argv = sys.argv[1:]
-    stop, do, write = _Once(), Steps.do, Unpacking.write
+    stop, do = _Once(), Steps.do
 
     def done(steps: Steps, of: Step, journal: Journal) -> Journal:
         if of == step and moment == Moment.BEFORE:
@@ -51,17 +79,9 @@ def main() -> int:
             stop()
         return journal
 
-    def written(unpacking: Unpacking, data: bytes) -> None:
-        write(unpacking, data)
-        if moment == Moment.WITHIN:
-            stop()
-
-    replaced: tuple[tuple[type, str, Callable[..., Any]], ...] = (
-        (Steps, "do", done),
-        (Unpacking, "write", written),
-    )
-    for owner, name, new in replaced:
-        setattr(owner, name, new)
+    setattr(Steps, "do", done)  # noqa: B010  (mypy takes no method for another's place)
+    if moment in HALVES:
+        _halve(Moment(moment), Step(step), stop)
     return rejoin(argv)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmm.own_module import own_module
-from mmm.proving.halting import Moment
+from mmm.proving.halting import HALVES, Moment
 from mmm.proving.thrown_away import Saves
 from mmm.sandbox.apart import surplus
 from mmm.sandbox.cluster import Sandbox
@@ -37,8 +37,12 @@ LIMIT = 120.0
 _TRANSACTIONS = 2
 _TRIES = 10
 """Runs of the command: the first may be refused, for the agent of a host that has booted knows no active master yet."""
-_CUT = 3.0
-"""Seconds for which the host is cut off, or stands still, unless the tool ends before."""
+_SHORT = 3.0
+"""Seconds for which the host is cut off, or stands still, and the tool may well go on as if nothing had been."""
+_LONG = 90.0
+"""Seconds for which a fault lasts unless the tool ends before: more than the tool waits for another host."""
+_FROZEN = 20.0
+"""Seconds for which this host's server is frozen: more than it has for an answer; the tool waits for it to the end."""
 _FULL = 30.0
 """Seconds for which the disk is full, unless the tool ends before, as it does once it writes."""
 _SMALL, _SMALL_MB = "/run/small", 1024
@@ -54,8 +58,10 @@ class Fault:
     undo: Callable[["Trial"], None]
     goes_on: bool = True
     """The tool lives, and goes on with the fault there."""
-    lasts: float = _CUT
+    lasts: float = _LONG
     """Seconds for which it goes on so, at most."""
+    of_server: str = ""
+    """The host whose server breaks: where that does not run there is nothing to break."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +164,16 @@ def _power_off(at: Trial) -> None:
     at.sandbox.power_off(HOST)
 
 
-def _kill_server(name: str) -> Callable[[Trial], None]:
-    def kill(at: Trial) -> None:
-        if server_process(at.sandbox, name) is not None:
-            inject(at.sandbox, "kill-mysqld", name)
-
-    return kill
+def _done(fault: str, name: str) -> Callable[[Trial], None]:
+    return lambda at: _said(inject(at.sandbox, fault, name))
 
 
-def _start_server(name: str) -> Callable[[Trial], None]:
-    return lambda at: undo(at.sandbox, "kill-mysqld", name)
+def _undone(fault: str, name: str) -> Callable[[Trial], None]:
+    return lambda at: undo(at.sandbox, fault, name)
 
 
 def _stand_still(at: Trial) -> None:
-    at.wait(_CUT)
+    at.wait(_SHORT)
 
 
 def _fill(at: Trial) -> None:
@@ -189,14 +191,20 @@ def _nothing(_: Trial) -> None:
 DISK = "full-disk"
 FAULTS = (
     Fault("kill-tool", _kill_tool, _nothing, goes_on=False),
-    Fault("kill-agent", lambda at: _said(inject(at.sandbox, "kill-agent", HOST)), _nothing),
-    Fault("kill-donor", _kill_server(DONOR), _start_server(DONOR)),
-    Fault("kill-server", _kill_server(HOST), _nothing),
+    Fault("kill-agent", _done("kill-agent", HOST), _nothing, lasts=_SHORT),
+    Fault("kill-donor", _done("kill-mysqld", DONOR), _undone("kill-mysqld", DONOR), lasts=_SHORT),
+    Fault("kill-server", _done("kill-mysqld", HOST), _nothing, lasts=_SHORT, of_server=HOST),
     Fault("power-off", _power_off, lambda at: heal(at.sandbox), goes_on=False),
-    Fault("cut", lambda at: _said(inject(at.sandbox, "cut", HOST)), lambda at: undo(at.sandbox, "cut", HOST)),
+    Fault("blink", _done("cut", HOST), _undone("cut", HOST), lasts=_SHORT),
+    Fault("cut", _done("cut", HOST), _undone("cut", HOST)),
     Fault("stand-still", _stand_still, _nothing),
+    Fault("freeze-donor", _done("freeze-mysqld", DONOR), _undone("freeze-mysqld", DONOR)),
+    Fault(
+        "freeze-server", _done("freeze-mysqld", HOST), _undone("freeze-mysqld", HOST),
+        lasts=_FROZEN, of_server=HOST,
+    ),
     Fault(DISK, _fill, _empty, lasts=_FULL),
-)
+)  # fmt: skip
 """The last one needs a small disk, see `small_disk`."""
 _OF = {fault.name: fault for fault in FAULTS}
 
@@ -205,13 +213,18 @@ def _said(_: str) -> None:
     """Drop what a fault says of itself."""
 
 
-def cells() -> Iterator[Cell]:
-    """Yield all cells, by fault and step."""
+def cells(*, mariadb: bool = True) -> Iterator[Cell]:
+    """Yield all cells, by fault and step; those of a step's middle where it has one."""
     for fault in FAULTS:
         for step in ORDER:
             for moment in Moment:
-                if moment is not Moment.WITHIN or step is Step.FETCH:
+                if step in HALVES.get(moment, ORDER) and (mariadb or _is_met_on_mysql(step, moment)):
                     yield Cell(step, moment, fault.name)
+
+
+def _is_met_on_mysql(step: Step, moment: Moment) -> bool:
+    """Tell whether a tool comes by there that undoes nothing, and has the server fetch the data."""
+    return step is not Step.UNDO and (step, moment) != (Step.FETCH, Moment.WITHIN)
 
 
 def small_disk(sandbox: Sandbox) -> None:
@@ -240,7 +253,7 @@ def run(sandbox: Sandbox, cell: Cell) -> Came:
     sandbox.wait_until(lambda: _out_of_use(sandbox), LIMIT, f"{HOST} is out of use")
     trial, fault = Trial(sandbox, cell), _OF[cell.fault]
     trial.begin()
-    idle = fault.name == "kill-server" and server_process(sandbox, HOST) is None
+    idle = bool(fault.of_server) and server_process(sandbox, fault.of_server) is None
     if not idle:
         fault.strike(trial)
     if fault.goes_on:
