@@ -26,7 +26,7 @@ from mmm.sandbox.machines.machine import NotInTimeError, SandboxError
 from mmm.sandbox.machines.processes import Process
 from mmm.sandbox.machines.servers import DATADIR
 from mmm.sandbox.machines.sql import SqlError
-from mmm.sandbox.rejoin import diverge, is_out_of_use
+from mmm.sandbox.rejoin import diverge, is_out_of_use, knows_writer
 from mmm.sandbox.trouble.faults import heal, inject, server_process, undo
 from mmm.sandbox.witness.health import catch_up, settle
 from mmm.tools.rejoin.journal import COPYING, ORDER, Step
@@ -36,13 +36,13 @@ HOST, DONOR = "db3", "db2"
 LIMIT = 120.0
 _TRANSACTIONS = 2
 _TRIES = 10
-"""Runs of the command: the first may be refused, for the agent of a host that has booted knows no active master yet."""
+"""Runs of the command."""
 _SHORT = 3.0
 """Seconds for which the host is cut off, or stands still, and the tool may well go on as if nothing had been."""
 _LONG = 90.0
 """Seconds for which a fault lasts unless the tool ends before: more than the tool waits for another host."""
-_FROZEN = 20.0
-"""Seconds for which this host's server is frozen: more than it has for an answer; the tool waits for it to the end."""
+_FROZEN = 70.0
+"""Seconds for which this host's server is frozen: more than it has for an answer, or to undo all."""
 _FULL = 30.0
 """Seconds for which the disk is full, unless the tool ends before, as it does once it writes."""
 _SMALL, _SMALL_MB = "/run/small", 1024
@@ -135,6 +135,11 @@ class Trial:
         found = (each for each in self.machine.processes() if "mmm.proving.halting" in each.argv)
         return next((each for each in found if each.state != "Z"), None)
 
+    @property
+    def has_data(self) -> bool:
+        """Tell whether there is a data folder, the old one or the copy."""
+        return self.machine.path(DATADIR).is_dir()
+
     def send(self, number: signal.Signals) -> None:
         """Send the tool a signal; `nsenter`, which has started it, stands still with it and goes on, too."""
         pids = [process.pid] if (process := self.process) is not None else []
@@ -162,6 +167,11 @@ def _kill_tool(at: Trial) -> None:
 def _power_off(at: Trial) -> None:
     at.send(signal.SIGKILL)  # a machine does not end while one of its processes is held from outside
     at.sandbox.power_off(HOST)
+
+
+def _power_on(at: Trial) -> None:
+    """Switch the machine on; amid the swap it has no data that its server could start on: the command goes on."""
+    at.sandbox.power_on(HOST, answers=at.has_data)
 
 
 def _done(fault: str, name: str) -> Callable[[Trial], None]:
@@ -194,7 +204,7 @@ FAULTS = (
     Fault("kill-agent", _done("kill-agent", HOST), _nothing, lasts=_SHORT),
     Fault("kill-donor", _done("kill-mysqld", DONOR), _undone("kill-mysqld", DONOR), lasts=_SHORT),
     Fault("kill-server", _done("kill-mysqld", HOST), _nothing, lasts=_SHORT, of_server=HOST),
-    Fault("power-off", _power_off, lambda at: heal(at.sandbox), goes_on=False),
+    Fault("power-off", _power_off, _power_on, goes_on=False),
     Fault("blink", _done("cut", HOST), _undone("cut", HOST), lasts=_SHORT),
     Fault("cut", _done("cut", HOST), _undone("cut", HOST)),
     Fault("stand-still", _stand_still, _nothing),
@@ -288,10 +298,14 @@ def _to_the_end(trial: Trial) -> tuple[int, list[str]]:
     for runs in range(1, _TRIES + 1):
         if not surplus_left(trial.sandbox) and not _open_job(trial):
             return runs, []
+        trial.sandbox.wait_until(
+            lambda: knows_writer(trial.sandbox, HOST), LIMIT, f"the agent of {HOST} knows the active master"
+        )
         done = trial.again()
         if done.returncode == 0:
             return runs + 1, []
-        heal(trial.sandbox)  # an admin mends what it says
+        if trial.has_data:
+            heal(trial.sandbox)  # an admin mends what it says
     return _TRIES, [f"not back after {_TRIES} runs: {' '.join(done.stderr.split())}"]
 
 
@@ -329,10 +343,10 @@ def table(found: list[Came]) -> str:
     faults = list(dict.fromkeys(each.cell.fault for each in found))
     places = list(dict.fromkeys(each.cell.place for each in found))
     by_cell = {(each.cell.place, each.cell.fault): each for each in found}
-    lines = [f"{'':<20}" + "".join(f"{fault:>13}" for fault in faults)]
+    lines = [f"{'':<20}" + "".join(f"{fault:>14}" for fault in faults)]
     for place in places:
         cells = (by_cell.get((place, fault)) for fault in faults)
-        lines.append(f"{place:<20}" + "".join(f"{_short(each):>13}" for each in cells))
+        lines.append(f"{place:<20}" + "".join(f"{_short(each):>14}" for each in cells))
     lines += [f"{each.cell}: {each.bad}" for each in found if each.bad]
     return "\n".join(lines)
 

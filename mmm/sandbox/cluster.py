@@ -26,6 +26,7 @@ from mmm.wire.lines import WireError
 
 Say = Callable[[str], None]
 UP_LIMIT = 60.0
+_SERVER = "/etc/init.d/mysql"
 _SERVER_LIMIT = 60.0
 _GLANCE = 1.5
 _ANSWER_LIMIT = 15.0
@@ -221,7 +222,7 @@ class Sandbox:
     def start_server(self, name: str) -> None:
         """Start a host's server and wait until it answers; raises SandboxError."""
         machine = self.machine(name)
-        machine.run(["/etc/init.d/mysql", "start"])
+        machine.run([_SERVER, "start"])
         deadline = time.monotonic() + _SERVER_LIMIT
         while True:
             try:
@@ -317,11 +318,16 @@ class Sandbox:
         network.unplug(self.machine(SWITCH), self.layout.plugs[name])
         self.machine(name).halt()
 
-    def power_on(self, name: str) -> None:
-        """Switch a machine on again, as its init system does: uptime 0, server, agent. Raises SandboxError."""
+    def power_on(self, name: str, *, answers: bool = True) -> None:
+        """Switch a machine on again, as its init system does: uptime 0, server, agent. Raises SandboxError.
+
+        Without `answers` the server need not start: its data may be somewhere else.
+        """
         self.boot(name)
-        if name in self.hosts:
+        if name in self.hosts and answers:
             self.start_server(name)
+        elif name in self.hosts:
+            self.machine(name).run([_SERVER, "start"])
         if self.has_daemons and name in self.layout.agents:
             self.start_daemon(name, "mmm_agentd")
         if self.has_daemons and name in self.layout.monitors:

@@ -73,6 +73,14 @@ def is_out_of_use(sandbox: Sandbox, host: str) -> bool:
     return told.state != "ONLINE" and told.master != host
 
 
+def knows_writer(sandbox: Sandbox, host: str) -> bool:
+    """Tell whether the host's agent knows who the active master is; one that has just booted does not."""
+    try:
+        return bool(_told(sandbox, host).master)
+    except (OSError, wire.WireError):
+        return False
+
+
 def _told(sandbox: Sandbox, host: str) -> Status:
     known = sandbox.layout.cluster.hosts[host]
     request = wire.encode_request(wire.Request(wire.GET_AGENT_STATUS, host))

@@ -353,7 +353,7 @@ def test_a_mysql_master_gets_its_data_by_the_clone_plugin(mysql: Kept) -> None:
     "cell",
     [
         Cell(Step.FETCH, Moment.BEFORE, "kill-donor"),
-        Cell(Step.SWAP, Moment.BEFORE, "power-off"),
+        Cell(Step.SWAP, Moment.WITHIN, "power-off"),
         Cell(Step.CATCH_UP, Moment.BEFORE, "cut"),
         Cell(Step.FETCH, Moment.BEFORE, DISK),
     ],
