@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from random import Random
 
 from mmm.config.model import Host
@@ -26,7 +27,7 @@ _LONGEST = 200.0
 """Seconds that faults go on for."""
 _NOBODY = frozenset((LeadKind.LEADER_CRASH, LeadKind.LEADER_FREEZE, LeadKind.LEADER_CUT))
 """After these nobody leads for a while."""
-_RARE = {LeadKind.TAKE_LEAD: 1, LeadKind.HAND_OVER: 2}
+_RARE = {LeadKind.DISK_LOST: 1, LeadKind.TAKE_LEAD: 1, LeadKind.HAND_OVER: 2}
 
 
 def of_several(seed: int) -> Scenario:
@@ -167,7 +168,15 @@ def _take_lead(cluster: Several, _: str, __: float) -> None:
         monitor.command("take_lead --force")
 
 
-_OF_A_HOST = {LeadKind.LEADER_PART, LeadKind.STANDBY_PART}
+def _disk_lost(cluster: Several, host: str, until: float) -> None:
+    """Have a voter forget all that it has agreed to; a host that lets another's VIP stay is not started so."""
+    machine = cluster.machine(host)
+    if machine.on and not machine.stays:
+        cluster.power_off(machine, until)
+        cluster.files.pop(Path(f"/votes/{host}.lead.voter"), None)
+
+
+_OF_A_HOST = {LeadKind.LEADER_PART, LeadKind.STANDBY_PART, LeadKind.DISK_LOST}
 _DOES: dict[LeadKind, Callable[[Several, str, float], None]] = {
     LeadKind.LEADER_CRASH: partial(_crash, _leader),
     LeadKind.LEADER_STOP: _stop,
@@ -180,5 +189,6 @@ _DOES: dict[LeadKind, Callable[[Several, str, float], None]] = {
     LeadKind.STANDBY_PART: partial(_cut, _standby),
     LeadKind.APART: _apart,
     LeadKind.HAND_OVER: _hand_over,
+    LeadKind.DISK_LOST: _disk_lost,
     LeadKind.TAKE_LEAD: _take_lead,
 }

@@ -1,10 +1,11 @@
 """Runs of either kind: with one monitor, or with two."""
 
+from mmm.lease.quorum import take
 from mmm.lease.rules import margin
 from mmm.monitor.world.leadership import Place
 from tests.simulation import lead_faults
 from tests.simulation.run import Result, Run
-from tests.simulation.scenario import Action, Scenario
+from tests.simulation.scenario import Action, LeadKind, Scenario
 from tests.simulation.several import Several
 
 
@@ -15,6 +16,8 @@ class RunOfSeveral(Run):
         super().__init__(scenario)
         self.cluster: Several = Several(scenario, tell=tell)
         self.clock, self.watch = self.cluster.clock, self.cluster.watch
+        self._unled = 0
+        """Seconds, after the last fault, for which no monitor has led."""
 
     def result(self) -> Result:
         """Let it run; returns what became of it, never raises for what is real in it."""
@@ -46,6 +49,21 @@ class RunOfSeveral(Run):
             if follows != monitor.lead or vote.voter.new:
                 wrong.append(f"{name} follows {follows}, not {monitor.lead}")
         return wrong
+
+    def _start_what_was_forgotten(self) -> None:
+        """Do what the admin does besides: where too few voters count he vouches that no monitor gives orders."""
+        super()._start_what_was_forgotten()
+        cluster = self.cluster
+        self._unled = 0 if cluster.monitor else self._unled + 1
+        lead = self.scenario.conf.lead_lease
+        too_few = sum(not vote.voter.new for vote in cluster.votes.values()) < take(len(cluster.votes))
+        if too_few and self._unled > 2 * (lead + margin(lead)):
+            self._unled = 0
+            monitor = next(iter(cluster.seats.values())).monitor
+            if monitor is not None:
+                self.clock.say("the admin says 'take_lead --force'")
+                cluster.counted[LeadKind.TAKE_LEAD] += 1
+                monitor.command("take_lead --force")
 
     def _reload(self) -> None:
         if self.cluster.monitor is not None:

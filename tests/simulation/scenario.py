@@ -69,6 +69,7 @@ class LeadKind(StrEnum):
     STANDBY_PART = "is cut off from the monitor that stands by"
     APART = "the monitors do not reach each other"
     HAND_OVER = "the admin says 'hand_over'"
+    DISK_LOST = "loses its disk, as far as it votes, and boots"
     TAKE_LEAD = "the admin says 'take_lead --force' where none leads"
 
 
