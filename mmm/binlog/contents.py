@@ -83,14 +83,15 @@ class Logged:
 def contents(pieces: Iterable[bytes]) -> Iterator[Before | Logged]:
     """Return what a file holds, in its order, as it comes in pieces; raises UnusableError where it cannot be read."""
     try:
-        yield from _contents(events_in(pieces))
+        yield from contents_of(events_in(pieces))
     except EncryptedError as error:
         raise UnusableError(Problem.ENCRYPTED, str(error)) from error
     except (DamagedError, LookupError, ValueError) as error:
         raise UnusableError(Problem.DAMAGED, str(error)) from error
 
 
-def _contents(events: Iterator[Event]) -> Iterator[Before | Logged]:
+def contents_of(events: Iterator[Event]) -> Iterator[Before | Logged]:
+    """Return the same of events that are read already, with the errors of whoever reads them besides."""
     began: Event | None = None
     many = said = False
     for event in events:

@@ -15,7 +15,8 @@ MAGIC = b"\xfebin"
 """Begins a binary log that is not encrypted."""
 _ENCRYPTED = b"\xfdbin"
 """Begins one that MySQL has encrypted."""
-_HEAD = struct.Struct("<IBIIIH")
+HEAD = struct.Struct("<IBIIIH")
+"""When, kind, server_id, length, where the next one begins, flags."""
 CRC = 4
 """Bytes of the checksum at the end of an event."""
 _IN_USE = 0x01
@@ -26,6 +27,10 @@ _LONGEST = 0xFFFFFFF0
 QUERY, STOP, ROTATE, FORMAT, XID, INCIDENT = 2, 3, 4, 15, 16, 26
 GTID, ANONYMOUS_GTID, PREVIOUS_GTIDS, XA_PREPARE, PAYLOAD, TAGGED_GTID = 33, 34, 35, 38, 40, 42
 """MySQL's own."""
+TABLE_MAP = 19
+"""Names the table that rows belong to."""
+ROWS = frozenset({23, 24, 25, 30, 31, 32, 39, *range(166, 172)})
+"""Rows written, changed and deleted, by both versions of events, as parts of JSON, and compressed by MariaDB."""
 CHECKPOINT, MARIADB_GTID, GTID_LIST, START_ENCRYPTION, QUERY_COMPRESSED = 161, 162, 163, 164, 165
 """MariaDB's own."""
 
@@ -79,7 +84,7 @@ def read_format(beginning: bytes) -> Format:
     if event is None or event.kind != FORMAT or len(event.body) < 57:
         raise DamagedError("it does not begin with a Format_description event")
     version = event.body[2:52].split(b"\0", 1)[0].decode("ascii", "replace")
-    following = _HEAD.size + len(MAGIC)
+    following = HEAD.size + len(MAGIC)
     second = beginning[event.end : event.end + following]
     if len(second) > _KIND_AT and second[_KIND_AT] == START_ENCRYPTION:
         raise EncryptedError
@@ -109,7 +114,7 @@ def events_in(chunks: Iterable[bytes]) -> Iterator[Event]:
             yield event._replace(begin=begun + event.begin, end=begun + event.end)
         begun += done
         parts, size = [data[done:]], len(data) - done
-        need = max(_HEAD.unpack_from(parts[0])[3] if size >= _HEAD.size else _HEAD.size, size + 1)
+        need = max(HEAD.unpack_from(parts[0])[3] if size >= HEAD.size else HEAD.size, size + 1)
 
 
 def events(data: bytes, *, checksums: bool, offset: int = 0) -> Iterator[Event]:
@@ -121,18 +126,18 @@ def events(data: bytes, *, checksums: bool, offset: int = 0) -> Iterator[Event]:
 
 def _event(data: bytes, begin: int, *, checksums: bool) -> Event | None:
     """Return the event that begins there, None where it is cut off; raises DamagedError."""
-    if len(data) < begin + _HEAD.size:
+    if len(data) < begin + HEAD.size:
         return None
-    when, kind, server_id, length, following, flags = _HEAD.unpack_from(data, begin)
+    when, kind, server_id, length, following, flags = HEAD.unpack_from(data, begin)
     crc = CRC if checksums else 0
-    if not _HEAD.size + crc <= length <= _LONGEST:
+    if not HEAD.size + crc <= length <= _LONGEST:
         raise DamagedError(f"an event of {length} bytes at {begin}")
     end = begin + length
     if len(data) < end:
         return None
     if checksums:
         _check(data, begin, end, in_use=kind == FORMAT and bool(flags & _IN_USE))
-    return Event(kind, server_id, begin, end, following, data[begin + _HEAD.size : end - crc], when)
+    return Event(kind, server_id, begin, end, following, data[begin + HEAD.size : end - crc], when)
 
 
 def _check(data: bytes, begin: int, end: int, *, in_use: bool) -> None:

@@ -5,6 +5,8 @@ where in the log one is: `# at 256`. Statements are bytes, for a log may hold so
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from mmm.binlog.events import Format
@@ -32,7 +34,7 @@ class Named(Protocol):
         """Return its GTID as the server writes it."""
 
 
-Batch = tuple[Named | None, list[bytes]]
+Batch = tuple[Named | None, Iterable[bytes]]
 """A transaction and its statements; None with those that prepare the session."""
 
 
@@ -66,19 +68,23 @@ def statements(lines: Iterable[bytes]) -> Iterator[Statement]:
 def batches(found: Iterable[Statement], form: Format, transactions: Sequence[Whole]) -> Iterator[Batch]:
     """Return what prepares a session, with None, then the statements of each transaction with it, in their order.
 
-    `found` is what was printed of `log_of` the same; a transaction of which nothing was printed is left out. Raises
-    DamagedError.
+    `found` is what was printed of `log_of` the same; a transaction of which nothing was printed is left out. The
+    statements are made as they are taken, and each batch has to be taken to its end before the next one: a
+    transaction may be most of the memory that there is. Raises DamagedError, also where they are taken.
     """
+    for number, texts in groupby(_numbered(found, form, transactions), key=itemgetter(0)):
+        yield (transactions[number] if number >= 0 else None), (text for _, text in texts)
+
+
+def _numbered(
+    found: Iterable[Statement], form: Format, transactions: Sequence[Whole]
+) -> Iterator[tuple[int, bytes]]:
+    """Return the statements, each with the number of its transaction; -1 for those before the first."""
     ends = len(form.head)
-    waiting = list(transactions)
-    current: Named | None = None
-    texts: list[bytes] = []
+    number = -1
     for statement in found:
-        while waiting and statement.at >= ends:
-            if texts:
-                yield current, texts
-            current, texts = waiting.pop(0), []
-            ends += len(current.data)
-        texts += in_parts(statement.text, checksums=form.checksums)
-    if texts:
-        yield current, texts
+        while number + 1 < len(transactions) and statement.at >= ends:
+            number += 1
+            ends += len(transactions[number].data)
+        for text in in_parts(statement.text, checksums=form.checksums):
+            yield number, text

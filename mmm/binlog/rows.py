@@ -11,14 +11,11 @@ import zlib
 from collections.abc import Iterator
 from io import BytesIO
 
-from mmm.binlog.events import CRC, DamagedError, events
+from mmm.binlog.events import CRC, ROWS, TABLE_MAP, DamagedError, events
 
 PART = 512 * 1024
 """Bytes of events that are sent at once, unless one of them is longer: servers take 16 MB or 64, some only 1."""
 _BEGIN = b"BINLOG '"
-_TABLE_MAP = 19
-_ROWS = frozenset({23, 24, 25, 30, 31, 32, 39, *range(166, 172)})
-"""Rows written, changed and deleted, by both versions of events, as parts of JSON, and compressed by MariaDB."""
 _FLAGS_AT = 19 + 6
 _STATEMENT_ENDS = 0x01
 
@@ -37,13 +34,13 @@ def in_parts(statement: bytes, *, checksums: bool, most: int = PART) -> Iterator
     size, done = 0, 0
     for event in events(data, checksums=checksums):
         done, whole = event.end, data[event.begin : event.end]
-        if event.kind == _TABLE_MAP:
+        if event.kind == TABLE_MAP:
             tables.append(whole)
             continue
         if part and size + len(whole) > most:
             yield _encoded([*tables, *part[:-1], _ending(part[-1], checksums=checksums)])
             part, size = [], 0
-        if event.kind not in _ROWS:
+        if event.kind not in ROWS:
             raise DamagedError(f"an event of kind {event.kind} among rows")
         part.append(whole)
         size += len(whole)

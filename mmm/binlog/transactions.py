@@ -96,8 +96,13 @@ class Found:
     """The same in words."""
     rest: int = 0
     """Bytes of a transaction that is not there to its end."""
-    cut: str = ""
-    """Its GTID; empty where there is none."""
+    cut: AnyGtid | None = None
+    """Its GTID, where it has one that can be used."""
+
+    @property
+    def cut_name(self) -> str:
+        """Return that as the server writes it, empty where there is none."""
+        return "" if self.cut is None else _name(self.cut)
 
 
 class UnusableError(Exception):
@@ -121,7 +126,7 @@ def find(form: Format, file: str, data: bytes) -> Found:
     return Found(tuple(found), rest=rest, cut=cut)
 
 
-def _find(form: Format, file: str, data: bytes, found: list[Whole]) -> tuple[int, str]:
+def _find(form: Format, file: str, data: bytes, found: list[Whole]) -> tuple[int, AnyGtid | None]:
     """Find them; returns the bytes that are left, and the GTID of the transaction that they begin."""
     began: Event | None = None
     view = memoryview(data)
@@ -150,11 +155,11 @@ def _find(form: Format, file: str, data: bytes, found: list[Whole]) -> tuple[int
     return len(data) - end, _cut(began)
 
 
-def _cut(began: Event | None) -> str:
-    """Return the GTID of a transaction that is not there to its end, empty where it has none that can be used."""
+def _cut(began: Event | None) -> AnyGtid | None:
+    """Return the GTID of a transaction that is not there to its end, None where it has none that can be used."""
     with suppress(UnusableError, IndexError, ValueError):
-        return "" if began is None else _name(gtid_of(began))
-    return ""
+        return None if began is None else gtid_of(began)
+    return None
 
 
 def _ends(event: Event, began: Event, *, alone: bool) -> tuple[bool, bool]:
@@ -232,14 +237,9 @@ def joined(parts: Iterable[Found]) -> Found:
     return replace(last, transactions=tuple(transactions))
 
 
-def missing(found: Found, has: Executed) -> int:
-    """Return how many of the transactions are not there, whether they can be applied or not."""
-    return sum(not holds(has, each.gtid) for each in found.transactions)
-
-
-def first_missing(found: Found, has: Executed) -> str:
-    """Return the GTID of the first of the transactions that is not there, empty where all are."""
-    return next((each.name for each in found.transactions if not holds(has, each.gtid)), "")
+def missing(found: Found, has: Executed) -> list[Whole]:
+    """Return those of the transactions that are not there, whether they can be applied or not."""
+    return [each for each in found.transactions if not holds(has, each.gtid)]
 
 
 def reached(found: Found, has: Executed) -> LogPlace | None:

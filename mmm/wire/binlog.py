@@ -4,6 +4,11 @@
     reply     OK: …|FILE|POSITION|SIZE|NEXT|CRC32|BASE64|…     the file's size now, and the file that follows, if any
               ERROR: …|WHY:CODE|…
 
+A LENGTH of 0 asks for no bytes, but how much there is; the reply has one field more then:
+
+    EXTENT:FIRST,COUNT,ENDED    bytes up to the end of the first transaction, 0 where it is not there to its end; how
+                                many whole ones there are from there on, in later files too; 1: to the log's end
+
 Bytes are read as they are; what they mean the asking agent finds out. Agents of MMM 2.x answer ERROR.
 """
 
@@ -29,6 +34,7 @@ PURGED = "purged"
 WRONG_SERVER = "wrong_server"
 """The log here is another server's."""
 
+_EXTENT = re.compile(r"EXTENT:([0-9]{1,18}),([0-9]{1,15}),([01])")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _CRC = re.compile(r"[0-9a-f]{8}")
 _NAME = re.compile(r"[^/\s|]{0,255}")
@@ -58,6 +64,18 @@ class Piece:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is of a log from a place on."""
+
+    first: int
+    """Bytes from there to the end of the first transaction; 0: the file has none that is there to its end."""
+    count: int
+    """How many whole transactions there are from there on."""
+    ended: bool
+    """They are all that there are; else there may be more."""
+
+
 def ask_binlog(host: str, asked: Asked) -> Request:
     """Return the request."""
     return Request(BINLOG, host, (str(asked.server_id), asked.file, str(asked.position), str(asked.length)))
@@ -75,6 +93,17 @@ def piece_fields(piece: Piece) -> tuple[str, ...]:
     """Return the reply fields that hold a piece."""
     told = (sayable(piece.file), str(piece.position), str(piece.size), sayable(piece.following))
     return (*told, f"{zlib.crc32(piece.data):08x}", base64.b64encode(piece.data).decode("ascii"))
+
+
+def extent_field(extent: Extent) -> str:
+    """Return the reply field that tells how much there is."""
+    return f"EXTENT:{extent.first},{extent.count},{int(extent.ended)}"
+
+
+def extent_in(reply: Reply) -> Extent | None:
+    """Return how much there is by the reply, None where it does not tell."""
+    found = next((match for each in reply.fields if (match := _EXTENT.fullmatch(each))), None)
+    return Extent(int(found[1]), int(found[2]), found[3] == "1") if found and reply.ok else None
 
 
 def piece(reply: Reply) -> Piece:

@@ -3,7 +3,7 @@
     request   …|SALVAGE:HOST|…                get the rest of that host's binary log before writes are allowed
     reply     …|SALVAGED:KEY=VALUE,…|…        what came of it
 
-    host=db1,count=3,first=0-1-4711,last=0-1-4713,bytes=1234,left=0,all=1,why=,ms=85,at=
+    host=db1,count=3,first=0-1-4711,last=0-1-4713,bytes=1234,left=0,all=1,why=,ms=85,at=,at_bytes=0
 
 Agents and monitors of MMM 2.x neither send nor read it.
 """
@@ -16,6 +16,8 @@ from mmm.wire.agent import Reply, Request
 
 _SALVAGED = re.compile(r"SALVAGED:([^|]{1,2000})")
 _SALVAGE = re.compile(r"SALVAGE:([A-Za-z0-9_.-]{1,255})")
+
+_MEGABYTE = 1 << 20
 
 
 class Cause(StrEnum):
@@ -76,6 +78,8 @@ class Salvaged:
     seconds: float = 0.0
     at: str = ""
     """The first transaction that was seen in the log and is not here; empty where none was."""
+    at_size: int = 0
+    """Bytes that it has there; 0: that is not known."""
 
     @property
     def complete(self) -> bool:
@@ -87,12 +91,17 @@ class Salvaged:
         """Return the first and the last that were applied, as people read it; empty without any."""
         return self.first if self.count < 2 else f"{self.first} to {self.last}"
 
+    @property
+    def at_named(self) -> str:
+        """Return the first that is not here, with its size where that is worth a word; empty where none was seen."""
+        return f"{self.at} ({self.at_size / _MEGABYTE:.0f} MB)" if self.at_size >= _MEGABYTE else self.at
+
     def __str__(self) -> str:
         got = f"{self.count} transaction{'' if self.count == 1 else 's'} got"
         names = f" ({self.names})" if self.names else ""
         if self.complete:
             return f"{got}{names}, nothing is missing"
-        at = f" from {self.at} on" if self.at else ""
+        at = f" from {self.at_named} on" if self.at else ""
         return f"{got}{names}, {self.left}{'' if self.known else ' or more'} missing{at}: {self.cause}"
 
 
@@ -122,6 +131,7 @@ def salvaged_fields(done: Salvaged | None) -> tuple[str, ...]:
         "why": done.cause or "",
         "ms": round(1000 * done.seconds),
         "at": done.at,
+        "at_bytes": done.at_size,
     }
     return (f"SALVAGED:{','.join(f'{key}={value}' for key, value in values.items())}",)
 
@@ -142,6 +152,7 @@ def salvaged_in(reply: Reply) -> Salvaged | None:
             values["all"] == "1",
             _count(values["ms"]) / 1000,
             values.get("at", ""),
+            _count(values.get("at_bytes", "0")),
         )
     except (KeyError, ValueError):
         return None

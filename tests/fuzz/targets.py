@@ -45,7 +45,7 @@ from mmm.tools.saved.sql import Writer
 from mmm.wire import agent as wire
 from mmm.wire import control, questions, watch
 from mmm.wire.agent import WireError
-from mmm.wire.binlog import asked_binlog, piece, piece_fields
+from mmm.wire.binlog import asked_binlog, extent_field, extent_in, piece, piece_fields
 from mmm.wire.salvaged import salvaged_fields, salvaged_in
 from mmm.wire.status import agent_status, ordered_status, system_status
 from tests import commanding
@@ -96,6 +96,8 @@ def agent(data: bytes) -> None:
         for fields in (agent_status, system_status, questions.reach):
             with contextlib.suppress(WireError):
                 str(fields(reply))
+        if (extent := extent_in(reply)) is not None:
+            assert extent_in(replace(reply, fields=(extent_field(extent),))) == extent
         with contextlib.suppress(WireError):
             part = piece(reply)
             assert piece(replace(reply, fields=piece_fields(part))) == part
@@ -238,7 +240,7 @@ def binlog(data: bytes) -> None:
         assert sum(len(each.data) for each in found.transactions) + found.rest <= len(data)
         for has in (gtid.History((), ()), GtidSet()):
             lacking = transactions.lacking(found, has).transactions
-            assert transactions.missing(found, has) >= len(lacking)
+            assert len(transactions.missing(found, has)) >= len(lacking)
             printed = list(batches_of(form, lacking, data))
             assert len(printed) <= len(lacking) + 1
     with contextlib.suppress(transactions.UnusableError):
@@ -257,8 +259,9 @@ def binlog(data: bytes) -> None:
 
 def batches_of(
     form: events.Format, wanted: Sequence[transactions.Whole], data: bytes
-) -> Iterator[replay.Batch]:
-    return replay.batches(replay.statements(data.splitlines(keepends=True)), form, wanted)
+) -> Iterator[tuple[replay.Named | None, list[bytes]]]:
+    found = replay.batches(replay.statements(data.splitlines(keepends=True)), form, wanted)
+    return ((transaction, list(said)) for transaction, said in found)
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {

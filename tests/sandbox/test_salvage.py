@@ -3,6 +3,7 @@
 The last rows are kept from the others: the writer's replication account is locked, and its dump sessions are ended.
 """
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -139,6 +140,39 @@ def test_a_writer_whose_log_cannot_be_had_costs_no_time_and_is_named(notes: Sand
     for file in sandbox.machine("db1").path(DATADIR).glob("hidden"):
         file.rename(file.with_name("mysql-bin.index"))
     let_back(sandbox, log)
+
+
+def test_a_transaction_that_is_too_large_is_named_with_its_size_and_what_stood_before_it_is_got(
+    notes: Sandbox,
+) -> None:
+    """Its 72 MB are more than is kept in memory, so they are not fetched; its host waits with them for an admin."""
+    sandbox, log, agent = notes, Log(notes), Log(notes, "db2", "mmm_agentd")
+    sandbox.sql("db1", "CREATE OR REPLACE TABLE sandbox.large (id INT PRIMARY KEY, b LONGBLOB)")
+    catch_up(sandbox)
+    keep_to_itself(sandbox, "db1", *ROWS)
+    large = [f"INSERT INTO sandbox.large VALUES ({row}, REPEAT('x', 8 << 20))" for row in range(9)]  # noqa: S608
+    sql.execute(sandbox.machine("db1"), ["BEGIN", *large, "COMMIT"], limit=LIMIT)
+    at = str(sandbox.sql("db1", "SELECT @@global.gtid_binlog_pos AS at")[0]["at"])
+    sandbox.sql("db1", "INSERT INTO sandbox.notes VALUES (6, 'behind')")
+    inject(sandbox, "kill-mysqld", "db1")
+    log.wait("db2: told ONLINE, .*writer.*: OK")
+    assert rows(sandbox, "db2") == ROWS
+    assert sandbox.sql("db2", "SELECT id FROM sandbox.large") == []
+    said = (
+        "lost with db1 when db2 took over: 2 transactions that the binary log of db1 has, "
+        f"from {at} (72 MB) on: a transaction is too large; 5 transactions got"
+    )
+    assert said in log.wait("lost with db1 when db2 took over: ")
+    agent.wait("a transaction of 72 MB is in it: more than 64 MB are not kept in memory")
+    assert said in sandbox.ask("show")
+    assert said in sandbox.ask("history")
+    told = [entry["loss"] for entry in json.loads(sandbox.ask("json history"))["history"] if entry["loss"]]
+    got = next(loss["salvaged"] for loss in told if loss["salvaged"]["at"])
+    assert (got["at"], got["why"], got["left"], got["count"]) == (at, "too_large", 2, 5)
+    assert 72 << 20 < got["at_bytes"] < 73 << 20
+    let_back(sandbox, log)
+    assert rows(sandbox, "db2") == [*ROWS, "6"]
+    sandbox.sql("db2", "DROP TABLE sandbox.large")
 
 
 @pytest.mark.parametrize("fault", ["kill-mysqld", "freeze-mysqld"])

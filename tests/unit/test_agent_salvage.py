@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,10 +19,21 @@ from mmm.config.model import Vip
 from mmm.mysql.server.log_home import LogHome
 from mmm.network.listener import Peer
 from mmm.wire.agent import Reply, decode_reply, encode_request
-from mmm.wire.binlog import HAS_ROLE, NO_LOG, PURGED, WRONG_SERVER, Asked, ask_binlog, piece
+from mmm.wire.binlog import (
+    HAS_ROLE,
+    NO_LOG,
+    PURGED,
+    WRONG_SERVER,
+    Asked,
+    Extent,
+    ask_binlog,
+    extent_in,
+    piece,
+)
 from mmm.wire.lead import AUTH
 from mmm.wire.salvaged import Cause, Salvaged, salvaged_in
 from tests.unit.agents import MONITOR, ROLE, Rig, conf, running
+from tests.unit.test_binlog_mysql import VERSIONS, Log
 
 VIP = Vip("writer", "10.88.0.80")
 STEP = Step("db2", VIP)
@@ -69,6 +80,52 @@ def test_what_is_no_part_of_the_log_is_not_read(tmp_path: Path, asked: Asked, co
     with pytest.raises(LogRefusedError) as refused:
         files.read(asked)
     assert refused.value.code == code
+
+
+def numbered_log(folder: Path, *numbers: int, then: bytes = b"") -> Log:
+    """Write the next file of a log, with these transactions, and what follows them."""
+    log = Log(VERSIONS[-1])
+    for number in numbers:
+        log.rows(number)
+    name = f"bin.{len(list(folder.glob('bin.0*'))) + 1:06}"
+    (folder / name).write_bytes(log.data + then)
+    with (folder / "bin.index").open("a") as index:
+        index.write(f"{name}\n")
+    return log
+
+
+def learned(folder: Path) -> BinlogFiles:
+    files = BinlogFiles(None)
+    files.learn(cast("Any", Server(LogHome(str(folder / "bin.index"), str(folder), 7, mariadb=False))))
+    return files
+
+
+def test_how_much_there_is_is_told_without_sending_it(tmp_path: Path) -> None:
+    """What a later file has counts; one that is not there to its end does not."""
+    log = numbered_log(tmp_path, 1, 2, 3)
+    other = numbered_log(tmp_path, 4, then=log.data[log.begin : log.begin + 30])
+    files, one = learned(tmp_path), len(other.data) - len(Log(VERSIONS[-1]).data)
+    begin = len(log.data) - 3 * one
+    told = files.measure(Asked(7, "bin.000001", begin, 0))
+    assert told == Extent(first=one, count=4, ended=True)
+    assert files.measure(Asked(7, "bin.000001", begin + 2 * one, 0)) == Extent(one, 2, ended=True)
+    assert files.measure(Asked(7, "bin.000001", log.begin, 0)).first == begin + one - log.begin
+    end = (tmp_path / "bin.000002").stat().st_size
+    assert files.measure(Asked(7, "bin.000002", end, 0)) == Extent(0, 0, ended=True)
+    assert extent_in(Reply("OK: here!", files.fields(Asked(7, "bin.000001", begin, 0)))) == told
+    assert extent_in(Reply("OK: here!", files.fields(Asked(7, "bin.000001", begin, 9)))) is None
+
+
+def test_what_cannot_be_looked_through_is_told_as_far_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = numbered_log(tmp_path, 1, 2, then=bytes(100)).begin
+    numbered_log(tmp_path, 3)
+    files = learned(tmp_path)
+    told = files.measure(Asked(7, "bin.000001", begin, 0))
+    assert (told.count, told.ended) == (2, False)
+    monkeypatch.setattr("mmm.agent.act.binlog_files.LOOK_LIMIT", -1.0)
+    assert files.measure(Asked(7, "bin.000001", begin, 0)) == Extent(0, 0, ended=False)
 
 
 def test_an_agent_that_starts_after_its_servers_death_knows_where_the_log_is(tmp_path: Path) -> None:

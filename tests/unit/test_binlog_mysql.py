@@ -121,7 +121,7 @@ def test_every_transaction_is_found_by_its_gtid(version: Version) -> None:
 def test_one_that_is_cut_off_is_named_and_not_taken(version: Version) -> None:
     found = written(version).found(cut=23 + 5)
     assert [each.name[-1] for each in found.transactions] == ["1", "2", "3", "4"]
-    assert found.cut == f"{ORIGIN}:5"
+    assert found.cut_name == f"{ORIGIN}:5"
 
 
 @each_version
@@ -215,7 +215,8 @@ def test_what_the_program_prints_is_parted_by_transactions(version: Version) -> 
     wanted = log.found().transactions[1:]
     assert read_format(log_of(log.form, wanted)) == log.form
     text = "".join(printed(version, log.form, wanted)).encode()
-    first, *rest = batches(statements(text.splitlines(keepends=True)), log.form, wanted)
+    found = batches(statements(text.splitlines(keepends=True)), log.form, wanted)
+    first, *rest = [(each, list(said)) for each, said in found]
     assert first[0] is None, "what prepares the session belongs to no transaction"
     assert [each.name[-1] for each, _ in rest if each] == ["2", "3"]
     for transaction, said in rest:

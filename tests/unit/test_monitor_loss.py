@@ -480,12 +480,16 @@ def test_a_log_that_was_read_to_its_end_tells_what_is_lost() -> None:
     ("got", "text"),
     [
         (
+            replace(GOT, left=2, cause=Cause.TOO_LARGE, at="0-1-116", at_size=480 << 20),
+            "2 transactions that the binary log of db1 has, from 0-1-116 (480 MB) on: a transaction is too large; 3 tr",
+        ),
+        (
             replace(GOT, left=2, cause=Cause.DENIED, at="0-1-116"),
             "2 transactions that the binary log of db1 has, from 0-1-116 on: the agent's MySQL user may not",
         ),
         (
-            replace(GOT, known=False, cause=Cause.TOO_LARGE, at="0-1-116"),
-            "the rest of the binary log of db1, from 0-1-116 on, was not got: it is too long; 3 transactions got",
+            replace(GOT, known=False, cause=Cause.TOO_LARGE, at="0-1-116", at_size=480 << 20),
+            "the rest of the binary log of db1, from 0-1-116 (480 MB) on, was not got: a transaction is too large; 3 t",
         ),
     ],
 )
@@ -493,7 +497,8 @@ def test_the_first_transaction_that_was_not_got_is_named(got: Salvaged, text: st
     after = turn(seen(salvaged(got), "db2", mariadb(NOW + 1.1, db1=115, db2=116)), NOW + 1.2).world
     assert text in said(after)
     assert after.loss is not None
-    assert losses.encoded(after.loss, CLOCK)["salvaged"]["at"] == "0-1-116"
+    told = losses.encoded(after.loss, CLOCK)["salvaged"]
+    assert (told["at"], told["at_bytes"]) == ("0-1-116", got.at_size)
 
 
 def test_what_an_order_got_that_was_not_done_to_its_end_is_kept() -> None:

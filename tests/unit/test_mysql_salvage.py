@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mmm.agent.act.binlog_fetch import MOST
+from mmm.agent.act.binlog_fetch import fetch
 from mmm.agent.act.binlog_files import BinlogFiles, LogRefusedError
+from mmm.agent.act.binlog_rest import MOST
 from mmm.agent.act.salvage import Salvage
 from mmm.config.model import Cluster, Host
 from mmm.mysql.server.accounts import grants
@@ -29,7 +31,7 @@ from mmm.mysql.session.connection import Connection
 from mmm.network.line_server import Limits, LineServer
 from mmm.network.listener import Peer
 from mmm.wire import agent as wire
-from mmm.wire.binlog import LONGEST, asked_binlog, piece_fields
+from mmm.wire.binlog import asked_binlog
 from mmm.wire.salvaged import Cause, Salvaged
 from tests.servers import MARIADB, OTHERS, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent, source
@@ -146,7 +148,7 @@ def reply(text: str, fields: tuple[str, ...] = (), why: str = "") -> bytes:
 def from_files(files: BinlogFiles) -> Callable[[wire.Request], bytes]:
     def answer(request: wire.Request) -> bytes:
         try:
-            return reply("OK: here!", piece_fields(files.read(asked_binlog(request))))
+            return reply("OK: here!", files.fields(asked_binlog(request)))
         except LogRefusedError as error:
             return reply(f"ERROR: {error}", (), error.code)
 
@@ -478,25 +480,167 @@ def test_an_agent_that_hangs_is_not_waited_for(servers: Servers, monkeypatch: py
     assert done.seconds < PLENTY / 2
 
 
-def test_of_more_than_can_be_kept_what_came_whole_is_here_and_what_did_not_is_named(servers: Servers) -> None:
-    pair = build(servers)
-    pair.lack(*inserts("a"), "INSERT INTO orders (what) SELECT REPEAT('x', 190) FROM seq_1_to_9000")
-    large = gtids(pair.old)
+def large(rows: int) -> tuple[str, ...]:
+    """Return the statements of a transaction with so many rows of 8 kB."""
+    row = "INSERT INTO blobs (b) VALUES (REPEAT('x', 8000))"
+    return ("SET binlog_format=ROW", "BEGIN", *[row] * rows, "COMMIT")
+
+
+BLOBS = "CREATE TABLE blobs (id INT AUTO_INCREMENT PRIMARY KEY, b BLOB)"
+
+
+@pytest.mark.parametrize("servers", [MARIADB, OTHERS[-1]], indirect=True)
+def test_one_that_is_too_long_costs_no_time_and_is_named_with_its_size(servers: Servers) -> None:
+    """What stands before it is got; what stands behind it is counted."""
+    gtid = () if servers.kind.flavour.mariadb else ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+    pair = build(servers, options=gtid)
+    pair.lack(BLOBS, *inserts("a"))
+    before = newest_log(pair).stat().st_size
+    pair.old.run("USE shop", *large(300))
+    size = newest_log(pair).stat().st_size - before
+    at = gtids(pair.old)
+    pair.old.run("USE shop", *inserts("b"), "FLUSH BINARY LOGS", *inserts("c"))
     pair.old.kill()
     asked: list[int] = []
     whole = from_files(pair.files)
 
     def answer(request: wire.Request) -> bytes:
-        asked.append(asked_binlog(request).position)
+        asked.append(asked_binlog(request).length)
         return whole(request)
 
     done, said = salvage(pair, answer=answer, most=1 << 20)
-    assert (done.cause, done.known, done.count) == (Cause.TOO_LARGE, False, 1)
-    assert done.at == large
-    assert "more than 1 MB" in said
-    assert done.size <= (1 << 20) + LONGEST, "no more is kept, however long it is"
-    assert newest_log(pair).stat().st_size > max(asked) + 2 * LONGEST, "nor asked for"
+    assert (done.cause, done.known, done.count, done.left) == (Cause.TOO_LARGE, True, 2, 3)
+    assert done.at == (at if servers.kind.flavour.mariadb else at.replace(":1-", ":"))
+    assert done.at_size == size
+    assert "a transaction of 2 MB" in said
+    assert sum(asked) < size, "it is not got to no avail"
     assert orders(pair.new) == ["first", "a"]
+
+
+@pytest.mark.parametrize("servers", [MARIADB, OTHERS[-1]], indirect=True)
+def test_a_log_that_is_longer_than_what_is_got_at_once_is_got_in_stages(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gtid = () if servers.kind.flavour.mariadb else ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+    pair = build(servers, options=gtid)
+    pair.lack(
+        BLOBS, *inserts(*map(str, range(20))), *large(40), *inserts("a"), *large(5), "FLUSH BINARY LOGS"
+    )
+    pair.old.run("USE shop", *inserts("b"), *large(60))
+    had = gtids(pair.old)
+    pair.old.kill()
+    monkeypatch.setattr("mmm.agent.act.binlog_rest.AT_ONCE", 100_000)
+    done, said = salvage(pair)
+    assert done.complete, said
+    assert (done.count, done.left) == (26, 0)
+    assert set(gtids(pair.new).split(",")) >= set(had.split(","))
+    pair.old.restart()
+    with agent(pair.new) as here:
+        start_replica(here)
+    one, other = pair.checksums("orders", "blobs")
+    assert one == other
+
+
+def test_what_comes_slowly_is_applied_before_more_is_got(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that sends no more after a while has sent what is here; what is not was counted before."""
+    pair = build(servers, by_gtid=False)
+    pair.lack(*inserts(*(letter * 150 for letter in "abcdefgh")))
+    pair.old.kill()
+    monkeypatch.setattr("mmm.agent.act.binlog_fetch.LONGEST", 1000)
+    monkeypatch.setattr("mmm.agent.act.binlog_rest.fetch", partial(fetch, soon=0.0))
+    whole, asked = from_files(pair.files), 0
+
+    def answer(request: wire.Request) -> bytes:
+        nonlocal asked
+        asked += 1
+        if asked > 5:
+            raise RuntimeError("the agent is killed")
+        return whole(request)
+
+    done, _ = salvage(pair, answer=answer)
+    assert (done.cause, done.known, done.count + done.left) == (Cause.AGENT, True, 8)
+    assert 0 < done.count < 8
+    rest, _ = salvage(pair)
+    assert rest.complete
+    assert orders(pair.new) == ["first", *(letter * 150 for letter in "abcdefgh")]
+
+
+def test_a_long_one_that_comes_too_slowly_is_given_up_and_what_stood_before_it_is_here(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = build(servers)
+    pair.lack(BLOBS, *inserts("a"), *large(300))
+    at = gtids(pair.old)
+    pair.old.kill()
+    monkeypatch.setattr("mmm.agent.act.binlog_rest.AT_ONCE", 100_000)
+    monkeypatch.setattr("mmm.agent.act.binlog_fetch._SURE", 0.0)
+    whole, pieces = from_files(pair.files), -1
+
+    def answer(request: wire.Request) -> bytes:
+        nonlocal pieces
+        length = asked_binlog(request).length
+        pieces = pieces + 1 if length and pieces >= 0 else -1 if length else 0
+        return whole(request)
+
+    done, said = salvage(pair, answer=answer, left=lambda: 0.0 if pieces > 4 else PLENTY)
+    assert (done.cause, done.known, done.count, done.left) == (Cause.LATE, True, 2, 1), said
+    assert "too slowly" in said
+    assert done.at == at
+    assert done.at_size > 2_400_000
+    assert orders(pair.new) == ["first", "a"]
+
+
+def test_a_long_one_for_which_the_time_does_not_suffice_is_not_begun(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = build(servers)
+    pair.lack(BLOBS, *inserts("a"), *large(40))
+    at = gtids(pair.old)
+    pair.old.kill()
+    monkeypatch.setattr("mmm.agent.act.binlog_rest.AT_ONCE", 100_000)
+    monkeypatch.setattr("mmm.agent.act.binlog_rest.FASTEST", 1000)
+    done, said = salvage(pair)
+    assert (done.cause, done.known, done.left, done.at) == (Cause.TOO_LARGE, True, 1, at), said
+    assert "do not suffice" in said
+
+
+def test_a_long_one_that_is_here_is_passed_over(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = build(servers, by_gtid=False)
+    pair.lack(BLOBS, *large(40), *inserts("a"))
+    pair.old.kill()
+    monkeypatch.setattr("mmm.agent.act.binlog_rest.AT_ONCE", 100_000)
+    assert salvage(pair)[0].complete
+    monkeypatch.setattr("mmm.agent.act.salvage.go_on_behind", lambda *_: None)
+    done, said = salvage(pair, most=200_000)
+    assert (done.complete, done.count) == (True, 0), said
+
+
+def test_a_long_one_that_is_cut_off_at_the_end_was_told_to_nobody(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = build(servers)
+    pair.lack(BLOBS, *inserts("a"), *large(40))
+    pair.old.kill()
+    log = newest_log(pair)
+    os.truncate(log, log.stat().st_size - 10)
+    monkeypatch.setattr("mmm.agent.act.binlog_rest.AT_ONCE", 100_000)
+    done, said = salvage(pair)
+    assert (done.complete, done.count, done.at) == (True, 2, ""), said
+
+
+def test_an_agent_that_does_not_tell_how_long_one_is_costs_no_time_either(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = build(servers)
+    pair.lack(BLOBS, *inserts("a"), *large(40))
+    at = gtids(pair.old)
+    pair.old.kill()
+    monkeypatch.setattr("mmm.agent.act.binlog_rest.AT_ONCE", 100_000)
+    monkeypatch.setattr("mmm.agent.act.binlog_rest.measure", lambda *_: None)
+    done, said = salvage(pair)
+    assert (done.cause, done.known, done.count, done.at) == (Cause.TOO_LARGE, False, 2, at), said
 
 
 @pytest.mark.parametrize("servers", [MARIADB, OTHERS[-1]], indirect=True)

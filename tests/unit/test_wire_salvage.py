@@ -6,11 +6,22 @@ import pytest
 
 from mmm.wire import agent as wire
 from mmm.wire.agent import WireError
-from mmm.wire.binlog import LONGEST, Asked, Piece, ask_binlog, asked_binlog, piece, piece_fields
+from mmm.wire.binlog import (
+    LONGEST,
+    Asked,
+    Extent,
+    Piece,
+    ask_binlog,
+    asked_binlog,
+    extent_field,
+    extent_in,
+    piece,
+    piece_fields,
+)
 from mmm.wire.salvaged import Cause, Salvaged, salvaged_fields, salvaged_in
 from mmm.wire.status import LeaseOffer, Status, ordered_status, set_status
 
-GOT = Salvaged("db1", 3, "0-1-4711", "0-1-4713", 1234, 2, Cause.DENIED, True, 0.085, "0-1-4714")
+GOT = Salvaged("db1", 3, "0-1-4711", "0-1-4713", 1234, 2, Cause.DENIED, True, 0.085, "0-1-4714", 480 << 20)
 
 
 def reply(*fields: str) -> wire.Reply:
@@ -44,6 +55,13 @@ def test_bytes_that_are_not_those_that_were_sent_are_refused(broken: str) -> Non
         piece(replace(reply(), fields=(*fields[:-1], broken)))
 
 
+@pytest.mark.parametrize("extent", [Extent(480 << 20, 12, ended=True), Extent(0, 0, ended=False)])
+def test_how_much_there_is_arrives(extent: Extent) -> None:
+    sent = piece_fields(Piece("bin.000002", 4, 100, "", b""))
+    assert extent_in(reply(*sent, extent_field(extent))) == extent
+    assert extent_in(reply(*sent)) is None
+
+
 @pytest.mark.parametrize("got", [GOT, Salvaged("db1", known=True), replace(GOT, cause=None, left=0)])
 def test_what_was_got_arrives(got: Salvaged) -> None:
     assert salvaged_in(reply("TOOK:x=1.0", *salvaged_fields(got))) == got
@@ -58,7 +76,13 @@ def test_a_reason_of_a_later_version_is_a_reason() -> None:
 
 def test_one_that_does_not_name_where_it_stopped_is_read() -> None:
     (field,) = salvaged_fields(GOT)
-    assert salvaged_in(reply(field.replace(",at=0-1-4714", ""))) == replace(GOT, at="")
+    without = field.replace(",at=0-1-4714,at_bytes=503316480", "")
+    assert salvaged_in(reply(without)) == replace(GOT, at="", at_size=0)
+
+
+def test_one_that_is_large_is_named_with_its_size() -> None:
+    assert "2 missing from 0-1-4714 (480 MB) on: denied" in str(GOT)
+    assert "from 0-1-4714 on" in str(replace(GOT, at_size=4711))
 
 
 def test_an_order_names_whose_log_is_to_be_got_behind_what_others_know() -> None:

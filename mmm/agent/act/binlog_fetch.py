@@ -1,19 +1,28 @@
 """Gets the end of the binary log of another host's dead server from that host's agent; runs an event loop itself."""
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mmm.binlog.events import DamagedError, EncryptedError, Format, read_format
 from mmm.gtid.place import LogPlace
 from mmm.network.agent_port import AgentPort, Ends, UnsignedError
-from mmm.wire.binlog import LONGEST, Asked, Piece, ask_binlog, piece
+from mmm.wire.binlog import LONGEST, Asked, Extent, Piece, ask_binlog, extent_in, piece
 from mmm.wire.lines import WireError
 from mmm.wire.salvaged import Cause
 from mmm.wire.why import why
 
-MOST = 64 * 1024 * 1024
-"""Bytes of a log that are got at most: they are kept in memory, and more would not be applied in time anyway."""
+MEGABYTE = 1024 * 1024
+AT_ONCE = 2 * MEGABYTE
+"""Bytes of a log that are got before they are applied, but for a transaction that is longer."""
+SOON = 0.5
+"""Seconds after which what is here is applied before more is got: what came over a slow network is not lost so."""
+APPLIED = 64 * MEGABYTE
+"""Bytes of a transaction that a server applies in a second on the fastest hosts, once they are got."""
+_SURE = 0.3
+"""Seconds from which on the speed at which a log comes counts."""
 ANSWER_LIMIT = 1.0
 """Seconds that the agent has to take a connection, and for each answer: others wait for the failover."""
 _BEGINNING = 4096
@@ -39,6 +48,8 @@ class Fetched:
     cause: Cause | None = None
     """Why that is not all; None: it was got to its end."""
     why: str = ""
+    more: bool = False
+    """The log goes on: what was asked for is here, and the rest was not."""
 
     @property
     def size(self) -> int:
@@ -60,33 +71,54 @@ class Source:
     ip: str
     port: int
     agents: AgentPort
-    most: int = MOST
-    """Bytes that are got of it."""
+    server_id: int
+    """Whose log is meant; 0: whichever is there."""
 
 
-def fetch(source: Source, server_id: int, since: LogPlace, left: Callable[[], float]) -> Fetched:
+def fetch(
+    source: Source, since: LogPlace, left: Callable[[], float], most: int = AT_ONCE, soon: float = SOON
+) -> Fetched:
     """Return the log behind a place, as far as it came while there was time `left`, in seconds; never raises for it.
 
+    It ends with the piece that makes `most` bytes of it, or that comes after `soon` seconds. Where it comes too slowly
+    for `most` bytes in the time that is left, and was to be had whole (`soon` is endless), it is given up at once.
     Without a file in `since` it is the newest file, from its beginning.
     """
-    return asyncio.run(_Fetching(source, server_id, left).run(since))
+    fetching = _Fetching(source, left, most, soon)
+    asyncio.run(fetching.run(since))  # whose result it is not: in a main thread that would be put into words
+    return fetching.fetched
+
+
+def measure(source: Source, since: LogPlace, left: Callable[[], float]) -> Extent | None:
+    """Return how much the log holds behind a place; None where that is not told in time."""
+    return asyncio.run(_Fetching(source, left, 0, 0.0).measure(since))
 
 
 class _Fetching:
-    def __init__(self, source: Source, server_id: int, left: Callable[[], float]) -> None:
+    def __init__(self, source: Source, left: Callable[[], float], most: int, soon: float) -> None:
         self._source = source
-        self._server_id = server_id
         self._left = left
+        self._most = most
+        self._soon = soon
+        self._began = time.monotonic()
         self._parts: list[Part] = []
+        self.fetched = Fetched()
 
-    async def run(self, since: LogPlace) -> Fetched:
-        cause, text = None, ""
+    async def measure(self, since: LogPlace) -> Extent | None:
+        asked = Asked(self._source.server_id, since.file, since.position, 0)
+        request = ask_binlog(self._source.host, asked)
+        limit = min(ANSWER_LIMIT, self._left())
+        reply = await self._source.agents.ask(self._source.ip, self._source.port, request, limit)
+        return extent_in(reply) if reply is not None else None
+
+    async def run(self, since: LogPlace) -> None:
+        cause, text, more = None, "", False
         try:
             async with asyncio.timeout(max(0.0, self._left())):
                 async with asyncio.timeout(ANSWER_LIMIT):
                     ends = await self._source.agents.connect(self._source.ip, self._source.port)
                 try:
-                    await self._files(ends, since)
+                    more = await self._files(ends, since)
                 finally:
                     ends[1].close()
         except _EndedError as error:
@@ -97,9 +129,10 @@ class _Fetching:
             text = f"the agent of {self._source.host} {'has not sent all in time' if late else 'does not answer'}"
         except _ERRORS as error:
             cause, text = Cause.AGENT, f"the agent of {self._source.host}: {error}"
-        return Fetched(tuple(self._parts), cause, text)
+        self.fetched = Fetched(tuple(self._parts), cause, text, more)
 
-    async def _files(self, ends: Ends, since: LogPlace) -> None:
+    async def _files(self, ends: Ends, since: LogPlace) -> bool:
+        """Get one file after the other; returns whether there is more than was asked for."""
         file, position = since.file, since.position
         while True:
             head = await self._piece(ends, file, 0, _BEGINNING)
@@ -109,16 +142,16 @@ class _Fetching:
                 raise _EndedError(Cause.ENCRYPTED, f"{head.file}: {error}") from error
             except DamagedError as error:
                 raise _EndedError(Cause.DAMAGED, f"{head.file}: {error}") from error
-            if self._server_id not in {0, form.server_id}:
-                text = f"{head.file} was written by a server of server_id {form.server_id}, not {self._server_id}"
+            if (wanted := self._source.server_id) not in {0, form.server_id}:
+                text = f"{head.file} was written by a server of server_id {form.server_id}, not {wanted}"
                 raise _EndedError(Cause.WRONG_SERVER, text)
             following = await self._rest(ends, Part(head.file, form, max(position, len(form.head)), b""))
             if not following:
-                return
+                return following is None
             file, position = following, 0
 
-    async def _rest(self, ends: Ends, part: Part) -> str:
-        """Get a file from where `part` begins to its end; returns the name of the next one."""
+    async def _rest(self, ends: Ends, part: Part) -> str | None:
+        """Get a file from where `part` begins to its end; returns the name of the next one, None: that is enough."""
         got = bytearray()
         number = len(self._parts)
         self._parts.append(part)
@@ -129,9 +162,8 @@ class _Fetching:
                 got += found.data
                 if part.begin + len(got) >= found.size:
                     return found.following
-                if before + len(got) > self._source.most:
-                    text = f"more than {self._source.most / 2**20:g} MB of it are missing here"
-                    raise _EndedError(Cause.TOO_LARGE, text)
+                if self._is_enough(before + len(got)):
+                    return None
                 if not found.data:
                     raise _EndedError(
                         Cause.AGENT, f"{part.file} cannot be read behind {part.begin + len(got)}"
@@ -139,8 +171,23 @@ class _Fetching:
         finally:
             self._parts[number] = replace(part, data=bytes(got))
 
+    def _is_enough(self, size: int) -> bool:
+        """Tell whether that many bytes are enough for now; raises _EndedError where no more can come in time."""
+        seconds = time.monotonic() - self._began
+        if size >= self._most or seconds > self._soon:
+            return True
+        if self._soon < math.inf or seconds < _SURE or not size:
+            return False
+        left, needed = self._left(), seconds * (self._most - size) / size
+        if needed > 2 * left or self._most / APPLIED > left:
+            text = (
+                f"{size / MEGABYTE:.1f} of {self._most / MEGABYTE:.1f} MB came in {seconds:.1f} s: too slowly"
+            )
+            raise _EndedError(Cause.LATE, text)
+        return False
+
     async def _piece(self, ends: Ends, file: str, position: int, length: int) -> Piece:
-        request = ask_binlog(self._source.host, Asked(self._server_id, file, position, length))
+        request = ask_binlog(self._source.host, Asked(self._source.server_id, file, position, length))
         async with asyncio.timeout(ANSWER_LIMIT):
             reply = await self._source.agents.exchange(ends, request)
         if not reply.ok:

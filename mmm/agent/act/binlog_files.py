@@ -5,15 +5,35 @@ The server tells where it is while it lives. That is kept below /run for an agen
 
 import json
 import logging
-from dataclasses import asdict
+import time
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from mmm.agent.act import promise_file
+from mmm.binlog.events import read_format
+from mmm.binlog.heads import Read, logged
+from mmm.binlog.transactions import UnusableError
 from mmm.mysql.server.log_home import LogHome, log_files, look_at_log_home
 from mmm.mysql.session.connection import Connection
-from mmm.wire.binlog import NO_LOG, PURGED, WRONG_SERVER, Asked, Piece
+from mmm.wire.binlog import (
+    NO_LOG,
+    PURGED,
+    WRONG_SERVER,
+    Asked,
+    Extent,
+    Piece,
+    extent_field,
+    piece_fields,
+)
 
 log = logging.getLogger(__name__)
+
+LOOK_LIMIT = 0.25
+"""Seconds in which the log is looked through: the other agent waits for a failover, and for this answer one second."""
+_BEGINNING = 4096
+"""Bytes within which a file's Format_description event ends."""
 
 
 class LogRefusedError(Exception):
@@ -42,8 +62,35 @@ class BinlogFiles:
         except OSError as error:
             log.warning("where the server's binary log is cannot be kept in %s: %s", self._file, error)
 
+    def fields(self, asked: Asked) -> tuple[str, ...]:
+        """Return the reply fields to what is asked for, bytes or how much there is; raises LogRefusedError."""
+        piece = self.read(asked)
+        if asked.length:
+            return piece_fields(piece)
+        return *piece_fields(piece), extent_field(self.measure(replace(asked, file=piece.file)))
+
     def read(self, asked: Asked) -> Piece:
         """Return the bytes that are asked for, fewer at the end of a file; raises LogRefusedError."""
+        files = self._files(asked)
+        try:
+            return _read(files, asked)
+        except OSError as error:
+            raise _unreadable(error, asked.file) from error
+
+    def measure(self, asked: Asked) -> Extent:
+        """Return how much there is from the place that is asked for on, as far as `LOOK_LIMIT` gets.
+
+        Raises LogRefusedError.
+        """
+        files = self._files(asked)
+        begins = list(files).index(asked.file) if asked.file in files else len(files)
+        try:
+            return _measured(list(files.values())[begins:], asked.position, time.monotonic() + LOOK_LIMIT)
+        except OSError as error:
+            raise _unreadable(error, asked.file) from error
+
+    def _files(self, asked: Asked) -> dict[str, Path]:
+        """Return the files of the log by name, the oldest first; raises LogRefusedError."""
         home = self._home
         if home is None or not home.index:
             why = "where it is was never learned" if home is None else "its server writes none"
@@ -52,10 +99,41 @@ class BinlogFiles:
             text = f"the server here has server_id {home.server_id}, not {asked.server_id}"
             raise LogRefusedError(WRONG_SERVER, text)
         try:
-            return _read(log_files(home), asked)
+            return log_files(home)
         except OSError as error:
-            text = f"{error.filename or home.index}: {error.strerror or error}"
-            raise LogRefusedError(NO_LOG, f"the binary log cannot be read: {text}") from error
+            raise _unreadable(error, home.index) from error
+
+
+def _unreadable(error: OSError, file: str) -> LogRefusedError:
+    text = f"{error.filename or file}: {error.strerror or error}"
+    return LogRefusedError(NO_LOG, f"the binary log cannot be read: {text}")
+
+
+def _measured(files: list[Path], position: int, deadline: float) -> Extent:
+    """Return how much the files hold, the first of them from `position` on; what cannot be read by then ends it."""
+    first = count = 0
+    for number, path in enumerate(files):
+        with path.open("rb") as file, suppress(UnusableError, LookupError, ValueError):
+            size = file.seek(0, 2)
+            file.seek(0)
+            form = read_format(file.read(_BEGINNING))
+            begin = len(form.head) if number else max(position, len(form.head))
+            for each in logged(_reader(file, deadline), begin, size, checksums=form.checksums):
+                first = first if number or count else each.end - begin
+                count += 1
+            continue
+        return Extent(first, count, ended=False)
+    return Extent(first, count, ended=True)
+
+
+def _reader(file: BinaryIO, deadline: float) -> Read:
+    def read(position: int, length: int) -> bytes:
+        if time.monotonic() > deadline:
+            raise ValueError("it is too long to be looked through")
+        file.seek(position)
+        return file.read(length)
+
+    return read
 
 
 def _read(files: dict[str, Path], asked: Asked) -> Piece:

@@ -13,7 +13,7 @@ from mmm.mysql.session.connection import Connection
 from mmm.network.socket_table import listening
 from mmm.wire import why
 from mmm.wire.agent import Request, WireError
-from mmm.wire.binlog import HAS_ROLE, Asked, asked_binlog, piece_fields
+from mmm.wire.binlog import HAS_ROLE, Asked, asked_binlog
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +55,10 @@ class BinlogSender:
 
     def _read(self, asked: Asked) -> bytes:
         try:
-            piece = self._files.read(asked)
+            fields = self._files.fields(asked)
         except LogRefusedError as error:
             return self._replies.error(error.code, str(error))
         if not asked.position:
             text = "%s: sends the binary log of its server, %s, to another host's agent"
-            log.info(text, self._here.name, piece.file)
-        return self._replies.reply("OK: Returning a part of the binary log!", piece_fields(piece))
+            log.info(text, self._here.name, fields[0])
+        return self._replies.reply("OK: Returning a part of the binary log!", fields)

@@ -7,15 +7,15 @@ cannot be got this way is left: the failover goes on in time, and what is missin
 import os
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
 
-from mmm.agent.act.binlog_fetch import MOST, Fetched, Source, fetch
+from mmm.agent.act.binlog_fetch import Part, Source
+from mmm.agent.act.binlog_rest import MOST, RestOfLog, Stage
 from mmm.binlog.events import DamagedError
 from mmm.binlog.replay import batches, log_of, statements
-from mmm.binlog.transactions import Whole, first_missing, joined, lacking, missing, reached
-from mmm.binlog.transactions import find as find_whole
+from mmm.binlog.transactions import Whole, lacking, missing, reached
 from mmm.config.model import Cluster
 from mmm.gtid.transactions import Executed
 from mmm.mysql.flavour import Flavour
@@ -43,7 +43,7 @@ class Salvage:
     """Gets the rest of another host's binary log into the server of this one."""
 
     def __init__(self, conf: Cluster, server: Address, most: int = MOST) -> None:
-        """`most` is how many bytes of a log are got."""
+        """`most` is how many bytes the longest transaction may have that is got."""
         self._conf = conf
         self._most = most
         self._server = server
@@ -71,47 +71,41 @@ class Salvage:
         """Get what `host` has, with `left` seconds to go; `server` is a session of the agent's. Never raises for it."""
         began = time.monotonic()
         self.said = ""
+        done = Salvaged(host)
         try:
-            done = self._get(host, server, left)
+            for done in self._attempts(host, server, left):  # noqa: B007  # the last one tells of all
+                pass
         except SalvageError as error:
             self.said = str(error)
-            done = Salvaged(host, cause=error.cause)
+            done = replace(done, cause=error.cause, known=False)
         except MysqlError as error:
             self.said = error.text
-            done = Salvaged(host, cause=Cause.SERVER)
+            done = replace(done, cause=Cause.SERVER, known=False)
         return replace(done, seconds=time.monotonic() - began)
 
-    def _get(self, host: str, server: Connection, left: Callable[[], float]) -> Salvaged:
+    def _attempts(self, host: str, server: Connection, left: Callable[[], float]) -> Iterator[Salvaged]:
+        """Get one stage after the other; returns what all so far came to, each time."""
         status = self._stopped(server)
         has = self._executed(server)
         there = self._conf.hosts[host]
-        source = Source(host, there.ip, there.agent_port, self._agents, self._most)
-        got = fetch(source, status.source_server_id, status.executed, left)
-        found = joined(find_whole(part.form, part.file, part.data) for part in got.parts)
-        wanted = lacking(found, has)
-        cause, self.said = self._apply(got, wanted.transactions, server.flavour, left)
-        has = self._executed(server)
-        if got.parts:
-            try:
-                go_on_behind(server, status, reached(found, has), got.parts[0].form.server_id)
-            except MysqlError as error:
-                cause, self.said = Cause.SERVER, error.text
-        here = wanted.transactions[: len(wanted.transactions) - missing(wanted, has)]
-        if cause is None and wanted.problem is not None:
-            cause, self.said = Cause(wanted.problem.value), wanted.why
-        if cause is None:
-            cause, self.said = got.cause, got.why
-        return Salvaged(
-            host,
-            count=len(here),
-            first=here[0].name if here else "",
-            last=here[-1].name if here else "",
-            size=got.size,
-            left=missing(found, has),
-            cause=cause,
-            known=got.cause is None and found.problem is None,
-            at=first_missing(found, has) or (found.cut if got.cause is not None else ""),
-        )
+        source = Source(host, there.ip, there.agent_port, self._agents, status.source_server_id)
+        rest = RestOfLog(source, status.executed, left, self._most)
+        done, ended = Salvaged(host), False
+        while not ended:
+            stage = rest.next(has)
+            cause, self.said = self._apply(stage, has, server.flavour, left)
+            had, has = has, self._executed(server)
+            if stage.got.parts:
+                place, origin = reached(stage.found, has), stage.got.parts[0].form.server_id
+                try:
+                    go_on_behind(server, status, place, origin)
+                except MysqlError as error:
+                    cause, self.said = Cause.SERVER, error.text
+            if cause is None:
+                cause, self.said = stage.got.cause, stage.got.why
+            done = _counted(replace(done, cause=cause), stage, had, has)
+            ended = stage.last or cause is not None
+            yield done
 
     def _stopped(self, server: Connection) -> ReplicaStatus:
         """Stop replication; returns how far it has come."""
@@ -128,26 +122,59 @@ class Salvage:
         return has
 
     def _apply(
-        self, got: Fetched, wanted: Sequence[Whole], flavour: Flavour, left: Callable[[], float]
+        self, stage: Stage, has: Executed, flavour: Flavour, left: Callable[[], float]
     ) -> tuple[Cause | None, str]:
-        """Apply the transactions, those of each file of the log by themselves; returns why not all, and in words."""
-        for part in got.parts:
-            these = [each for each in wanted if each.end.file == part.file]
+        """Apply what the server lacks that `has` these; returns why not all of it, and in words."""
+        wanted = lacking(stage.found, has)
+        for part in stage.got.parts:
+            these = [each for each in wanted.transactions if each.end.file == part.file]
             if not these:
                 continue
             try:
-                program = self._program(mariadb=flavour.mariadb)
-                text = printed(program, log_of(part.form, these), left(), mariadb=flavour.mariadb)
+                done = self._replayed(part, these, flavour, left)
             except ProgramError as error:
-                return Cause.PROGRAM, str(error)
-            found = batches(statements(BytesIO(text)), part.form, these)
-            try:
-                done = replay(self._server, found, left)
+                return Cause.LATE if left() <= 0 else Cause.PROGRAM, str(error)
             except DamagedError as error:
                 return Cause.DAMAGED, str(error)
+            except MysqlError as error:
+                return Cause.SERVER, error.text
             if done.problem:
                 return _cause(done), done.problem
-        return None, ""
+        return (None, "") if wanted.problem is None else (Cause(wanted.problem.value), wanted.why)
+
+    def _replayed(
+        self, part: Part, these: Sequence[Whole], flavour: Flavour, left: Callable[[], float]
+    ) -> Replayed:
+        """Apply transactions of one file of the log; raises ProgramError, DamagedError, MysqlError."""
+        program = self._program(mariadb=flavour.mariadb)
+        text = printed(program, log_of(part.form, these), left(), mariadb=flavour.mariadb)
+        return replay(self._server, batches(statements(BytesIO(text)), part.form, these), left)
+
+
+def _counted(done: Salvaged, stage: Stage, had: Executed, has: Executed) -> Salvaged:
+    """Return what it came to with a stage, before which the server `had` these, and now `has` those."""
+    wanted = lacking(stage.found, had)
+    here = wanted.transactions[: len(wanted.transactions) - len(missing(wanted, has))]
+    left = missing(stage.found, has)
+    goes_on = stage.got.cause is not None or stage.got.more
+    at, size = stage.found.cut_name if goes_on else "", stage.longest
+    if left:
+        at, size = left[0].name, len(left[0].data)
+    elif (
+        goes_on and not at and not here
+    ):  # nothing came of this one: what is known is known from the one before
+        at, size = done.at, done.at_size
+    return replace(
+        done,
+        count=done.count + len(here),
+        first=done.first or (here[0].name if here else ""),
+        last=here[-1].name if here else done.last,
+        size=done.size + stage.got.size,
+        left=len(left) + stage.count_behind,
+        known=stage.known,
+        at=at,
+        at_size=size,
+    )
 
 
 def _cause(done: Replayed) -> Cause:

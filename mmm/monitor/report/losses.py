@@ -86,6 +86,7 @@ def encoded_salvage(got: Salvaged) -> dict[str, Any]:
         "why": str(got.cause or ""),
         "seconds": got.seconds,
         "at": got.at,
+        "at_bytes": got.at_size,
     }
 
 
@@ -115,7 +116,7 @@ _REASONS: Mapping[Cause, str] = {
     Cause.NO_GTIDS: "its transactions have no GTIDs",
     Cause.GAP: "it does not follow on what the new writer had",
     Cause.DIVERGED: "the new writer has written something else in its place",
-    Cause.TOO_LARGE: "it is too long",
+    Cause.TOO_LARGE: "a transaction is too large",
     Cause.LATE: "it took longer than salvage_timeout, or the lease",
     Cause.PROGRAM: "mariadb-binlog or mysqlbinlog could not be run on the new writer",
     Cause.DENIED: "the agent's MySQL user may not apply it",
@@ -140,7 +141,7 @@ def _salvaged(of: Fields) -> str:
         return f"nothing: {more}"
     why = _REASONS[got.cause or Cause.NOT_APPLIED]
     more = f"; {_got(got)}" if got.count else ""
-    at = f", from {got.at} on" if got.at else ""
+    at = f", from {got.at_named} on" if got.at else ""
     return f"{_transactions(got.left)} that the binary log of {got.host} has{at}: {why}{more}"
 
 
@@ -150,7 +151,7 @@ def _not_got(of: Fields) -> str:
     if got is None or got.cause is None:
         return ""
     more = f"; {_got(got)}" if got.count else ""
-    at = f", from {got.at} on," if got.at else ""
+    at = f", from {got.at_named} on," if got.at else ""
     return f"; the rest of the binary log of {got.host}{at} was not got: {_REASONS[got.cause]}{more}"
 
 

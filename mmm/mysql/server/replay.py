@@ -25,6 +25,10 @@ LOGIN_LIMIT = 1.0
 """Seconds that the server may take to let the agent in."""
 GONE_LIMIT = 2.0
 """Seconds that a session which was at work too long may take to end."""
+_AT_WORK = """
+    SELECT ID FROM information_schema.PROCESSLIST
+    WHERE ID = %s AND NOT (COMMAND = 'Killed' AND COALESCE(STATE, '') LIKE 'roll%%')"""
+"""A large transaction may take seconds to roll back; a session that was ended and has begun to will commit nothing."""
 _NAP = 0.01
 
 
@@ -94,12 +98,12 @@ class _writable_for_us:  # noqa: N801  # a context manager, read as a phrase
 
 
 def _end(address: Address, number: int) -> None:
-    """See that a session is gone, with what it was at rolled back; raises MysqlError where it is not."""
+    """See that a session is gone, or is rolling back what it was at; raises MysqlError where it may still commit."""
     with connect(address, LOGIN_LIMIT) as session:
         with suppress(MysqlError):
             session.execute(f"KILL CONNECTION {number}")
         deadline = time.monotonic() + GONE_LIMIT
-        while session.query("SELECT ID FROM information_schema.PROCESSLIST WHERE ID = %s", (number,)):
+        while session.query(_AT_WORK, (number,)):
             if time.monotonic() > deadline:
                 text = f"MySQL at {address}: session {number}, which was stopped, is still at work"
                 raise MysqlError(ErrorKind.TIMED_OUT, 0, text)
