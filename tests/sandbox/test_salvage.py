@@ -171,7 +171,9 @@ def test_a_transaction_that_is_too_large_is_named_with_its_size_and_what_stood_b
     assert (got["at"], got["why"], got["left"], got["count"]) == (at, "too_large", 2, 5)
     assert 72 << 20 < got["at_bytes"] < 73 << 20
     let_back(sandbox, log)
-    assert rows(sandbox, "db2") == [*ROWS, "6"]
+    sandbox.wait_until(
+        lambda: rows(sandbox, "db2") == [*ROWS, "6"], LIMIT, "db2 takes what db1 had, as ordered"
+    )
     sandbox.sql("db2", "DROP TABLE sandbox.large")
 
 
