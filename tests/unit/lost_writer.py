@@ -4,11 +4,13 @@ The log comes over a real connection, from what stands for the dead server's age
 """
 
 import asyncio
+import math
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmm.agent.act.binlog_files import BinlogFiles, LogRefusedError
@@ -18,7 +20,7 @@ from mmm.config.model import Cluster, Host
 from mmm.mysql.server.accounts import grants
 from mmm.mysql.server.await_applied import Caught, wait_for_source
 from mmm.mysql.server.change_source import change_source
-from mmm.mysql.server.replication import binlog_position, replica_status, start_replica
+from mmm.mysql.server.replication import binlog_position, replica_status, start_replica, stop_replica
 from mmm.mysql.session.connection import Connection
 from mmm.network.line_server import Limits, LineServer
 from mmm.network.listener import Peer
@@ -96,6 +98,36 @@ def caught_up(here: Connection, there: Connection) -> None:
     while wait_for_source(here, target, PLENTY) is not Caught.REACHED:
         assert time.monotonic() < deadline, replica_status(here)
         time.sleep(0.05)
+
+
+@contextmanager
+def passing(origin: Server, replica: Server, size: int) -> Iterator[threading.Event]:
+    """Have a replica replicate through a port that passes so many bytes on; the event tells that no more are."""
+    full = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve() -> None:
+            with door.accept()[0] as inside, socket.create_connection(("127.0.0.1", origin.port)) as outside:
+                threading.Thread(target=_pass, args=(inside, outside), daemon=True).start()
+                _pass(outside, inside, size)
+                full.set()
+                with suppress(OSError):
+                    inside.recv(1)  # until the replica gives it up, or the test is over
+
+        threading.Thread(target=serve, daemon=True).start()
+        through = replace(source(origin), port=door.getsockname()[1])
+        with agent(replica) as here:
+            stop_replica(here)
+            here.execute(*change_source(here.flavour, through, None, {"CONNECT_RETRY": 60}))
+            start_replica(here)
+        yield full
+
+
+def _pass(inside: socket.socket, outside: socket.socket, size: float = math.inf) -> None:
+    with suppress(OSError):
+        while size > 0 and (data := inside.recv(int(min(size, 65536)))):
+            outside.sendall(data)
+            size -= len(data)
 
 
 def replicate(replica: Server, origin: Server, *, by_gtid: bool) -> None:

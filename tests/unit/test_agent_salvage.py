@@ -176,7 +176,7 @@ class Getting:
     def __init__(self, takes: float, monkeypatch: pytest.MonkeyPatch) -> None:
         self.takes, self.now, self.lease = takes, 100.0, 10
         self.limits: list[float] = []
-        self.said = ""
+        self.said, self.parted = "", False
         monkeypatch.setattr(salvage_step, "Salvage", lambda *_: self)
         monkeypatch.setattr(takeover, "time", SimpleNamespace(monotonic=lambda: self.now))
 

@@ -17,8 +17,11 @@ from pathlib import Path
 import pytest
 
 from mmm.agent.act.binlog_fetch import fetch
+from mmm.agent.act.binlog_rest import MOST
+from mmm.agent.act.catch_up import Patience, apply_received
 from mmm.agent.act.salvage import Salvage
 from mmm.mysql.server.accounts import grants
+from mmm.mysql.server.detach import detach, stop_receiving
 from mmm.mysql.server.replication import start_replica
 from mmm.wire import agent as wire
 from mmm.wire.binlog import asked_binlog
@@ -33,6 +36,8 @@ from tests.unit.lost_writer import (
     conf,
     from_files,
     gtids,
+    passing,
+    replicate,
     salvage,
 )
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent
@@ -491,6 +496,39 @@ def test_a_long_one_that_is_cut_off_at_the_end_was_told_to_nobody(
     monkeypatch.setattr("mmm.agent.act.binlog_rest.AT_ONCE", 100_000)
     done, said = salvage(pair)
     assert (done.complete, done.count, done.at) == (True, 2, ""), said
+
+
+@pytest.mark.parametrize("servers", [MARIADB, OTHERS[-1]], indirect=True)
+@pytest.mark.parametrize("enough", [True, False], ids=["got", "too large"])
+def test_one_that_was_half_received_is_got_whole_or_not_at_all(servers: Servers, *, enough: bool) -> None:
+    """MySQL waits for the rest of it for a minute before it stops replication, unless that is ended."""
+    gtid = () if servers.kind.flavour.mariadb else ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+    pair = build(servers, options=gtid)
+    pair.old.run("USE shop", BLOBS)
+    with agent(pair.new) as here, agent(pair.old) as there:
+        caught_up(here, there)
+    with passing(pair.old, pair.new, 1 << 20) as full:
+        pair.old.run("USE shop", *large(300), *inserts("b"))
+        assert full.wait(PLENTY)
+        pair.old.kill()
+        with agent(pair.new) as here:
+            stop_receiving(here)
+        with agent(pair.new) as here:
+            apply_received(here, Patience(PLENTY))
+        ends = time.monotonic() + PLENTY / 2
+        done, said = salvage(pair, left=lambda: ends - time.monotonic(), most=MOST if enough else 1 << 20)
+        assert done.complete is enough, said
+        with agent(pair.new) as here:
+            assert detach(here) == ""
+    if enough:
+        pair.old.restart()
+        replicate(pair.new, pair.old, by_gtid=True)
+        one, other = pair.checksums("orders", "blobs")
+        assert one == other
+    else:
+        assert (done.cause, done.known, done.count, done.left) == (Cause.TOO_LARGE, True, 0, 2), said
+        assert done.at_size > 2_400_000
+        assert pair.new.value("(SELECT COUNT(*) FROM shop.blobs)") == "0"
 
 
 def test_an_agent_that_does_not_tell_how_long_one_is_costs_no_time_either(

@@ -19,16 +19,20 @@ from mmm.binlog.transactions import Whole, lacking, missing, reached
 from mmm.config.model import Cluster
 from mmm.gtid.transactions import Executed
 from mmm.mysql.flavour import Flavour
+from mmm.mysql.server.half_received import end_waiting
 from mmm.mysql.server.replay import Replayed, go_on_behind, replay
 from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import executed, replica_status, stop_replica
-from mmm.mysql.session.connection import Address, Connection, MysqlError
+from mmm.mysql.session.connection import Address, Connection, ErrorKind, MysqlError, connect
 from mmm.network.agent_port import AgentPort
 from mmm.process.binlog_program import ProgramError, find, printed
 from mmm.wire.salvaged import Cause, Salvaged
 
-STOP_LIMIT = 1.0
-"""Seconds that the threads of replication may take to stop."""
+STOP_LIMIT = 0.3
+"""Seconds that the threads of replication may take to stop before the log is looked at: part of a transaction that was
+being received is rolled back first."""
+ANSWER_LIMIT = 2.0
+"""Seconds that the server here may take to let the agent in, and for each answer."""
 
 
 class SalvageError(Exception):
@@ -50,6 +54,9 @@ class Salvage:
         self._agents = AgentPort(conf.auth_key)
         self.said = ""
         """Why not everything was got the last time, in one line."""
+        self.parted = False
+        """The session that it was given the last time is closed."""
+        self._own: Connection | None = None
 
     def use(self, tls: ssl.SSLContext | None) -> None:
         """Ask other agents over `tls` from now on."""
@@ -70,7 +77,7 @@ class Salvage:
     def get(self, host: str, server: Connection, left: Callable[[], float]) -> Salvaged:
         """Get what `host` has, with `left` seconds to go; `server` is a session of the agent's. Never raises for it."""
         began = time.monotonic()
-        self.said = ""
+        self.said, self.parted = "", False
         done = Salvaged(host)
         try:
             for done in self._attempts(host, server, left):  # noqa: B007  # the last one tells of all
@@ -81,39 +88,67 @@ class Salvage:
         except MysqlError as error:
             self.said = error.text
             done = replace(done, cause=Cause.SERVER, known=False)
+        finally:
+            if self._own is not None:
+                self._own.close()
+                self._own = None
         return replace(done, seconds=time.monotonic() - began)
 
     def _attempts(self, host: str, server: Connection, left: Callable[[], float]) -> Iterator[Salvaged]:
         """Get one stage after the other; returns what all so far came to, each time."""
-        status = self._stopped(server)
-        has = self._executed(server)
+        status = replica_status(server)
+        if status is None:
+            raise SalvageError(Cause.SERVER, "no replication is configured here")
+        if not (stopped := self._stops(server, STOP_LIMIT)):
+            server = self._again()
+            end_waiting(server)
+        status, has = replica_status(server) or status, self._executed(server)
         there = self._conf.hosts[host]
         source = Source(host, there.ip, there.agent_port, self._agents, status.source_server_id)
         rest = RestOfLog(source, status.executed, left, self._most)
         done, ended = Salvaged(host), False
         while not ended:
             stage = rest.next(has)
+            if not stopped and stage.found.transactions and not (stopped := self._stops(server, left())):
+                self.said = "part of what was being received is still rolled back"
+                yield _counted(replace(done, cause=Cause.LATE), stage, has, has)
+                return
             cause, self.said = self._apply(stage, has, server.flavour, left)
             had, has = has, self._executed(server)
-            if stage.got.parts:
-                place, origin = reached(stage.found, has), stage.got.parts[0].form.server_id
-                try:
-                    go_on_behind(server, status, place, origin)
-                except MysqlError as error:
-                    cause, self.said = Cause.SERVER, error.text
+            if stage.found.transactions:
+                cause, self.said = self._go_on(server, status, stage, has) or (cause, self.said)
             if cause is None:
                 cause, self.said = stage.got.cause, stage.got.why
             done = _counted(replace(done, cause=cause), stage, had, has)
             ended = stage.last or cause is not None
             yield done
 
-    def _stopped(self, server: Connection) -> ReplicaStatus:
-        """Stop replication; returns how far it has come."""
-        stop_replica(server, STOP_LIMIT)
-        status = replica_status(server)
-        if status is None:
-            raise SalvageError(Cause.SERVER, "no replication is configured here")
-        return status
+    def _go_on(
+        self, server: Connection, status: ReplicaStatus, stage: Stage, has: Executed
+    ) -> tuple[Cause, str] | None:
+        """Have replication go on behind what is here of a stage; returns why not."""
+        try:
+            place, origin = reached(stage.found, has), stage.got.parts[0].form.server_id
+            go_on_behind(server, status, place, origin)
+        except MysqlError as error:
+            return Cause.SERVER, error.text
+        return None
+
+    def _stops(self, server: Connection, limit: float) -> bool:
+        """Stop replication; returns whether it stands within so many seconds: else `server` is closed."""
+        try:
+            stop_replica(server, max(0.001, limit))
+        except MysqlError as error:
+            if error.kind is not ErrorKind.TIMED_OUT:
+                raise
+            return False
+        return True
+
+    def _again(self) -> Connection:
+        """Return another session, for what is left to do; raises MysqlError."""
+        self.parted = True
+        self._own = connect(self._server, ANSWER_LIMIT)
+        return self._own
 
     def _executed(self, server: Connection) -> Executed:
         has = executed(server)

@@ -65,7 +65,7 @@ class SalvageStep:
         self._takeover.begin()
         limit = self._at.conf.salvage_timeout
         done = self._salvage.get(step.host, session.open(), lambda: self._takeover.left(step.vip, limit))
-        if done.cause is Cause.SERVER:
+        if done.cause is Cause.SERVER or self._salvage.parted:
             session.close()
         self.done = _together(self.done, done)
         self._takeover.see_lease(step.vip)

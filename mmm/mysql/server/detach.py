@@ -7,6 +7,7 @@ whom; nobody has to remember it. User, password, TLS options and GTID mode stay,
 
 from mmm.mysql.server.await_applied import Caught, wait_applied
 from mmm.mysql.server.change_source import heartbeat, leave_relay_log, rename_source
+from mmm.mysql.server.half_received import stop_soon
 from mmm.mysql.server.replica_status import DETACHED, ReplicaStatus
 from mmm.mysql.server.replication import replica_status, start_replica, stop_replica
 from mmm.mysql.server.resume import go_on_from_own
@@ -72,7 +73,7 @@ def attach(connection: Connection, source: Connection | None = None) -> str:
 
 
 def _rename(connection: Connection, status: ReplicaStatus, host: str, timeout: float | None = None) -> None:
-    stop_replica(connection, timeout)
+    stop_soon(connection, timeout)
     stopped = replica_status(connection) or status
     place = None if status.uses_gtid or not stopped.executed.file else stopped.executed
     more = heartbeat(connection, status.channel)

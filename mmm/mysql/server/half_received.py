@@ -1,0 +1,44 @@
+"""Stops replication though only a part of a transaction was received, because its source has died (rule 10.10).
+
+MySQL's coordinator waits for the rest of it for a minute when it is to stop, and its worker keeps the rows locked as
+long. The rest never comes: the coordinator is ended, and what was applied of the transaction is rolled back. MariaDB
+stops at once.
+"""
+
+from mmm.mysql.server.replication import stop_replica
+from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError, connect
+
+SOON = 0.3
+"""Seconds after which MySQL is taken to wait for the rest of a transaction."""
+LOGIN_LIMIT = 1.0
+"""Seconds that the server may take to let the agent in."""
+_WAITS = """
+    SELECT ID AS id FROM information_schema.PROCESSLIST
+    WHERE USER = 'system user' AND STATE LIKE '%has read all relay log%'"""
+
+
+def end_waiting(connection: Connection) -> bool:
+    """End the thread that waits for more of a transaction while it is to stop; returns whether there was one.
+
+    Where several threads have read all that they received, another channel's may be among them: none is ended. Raises
+    MysqlError.
+    """
+    if connection.flavour.mariadb:
+        return False
+    waiting = connection.query(_WAITS)
+    if len(waiting) != 1:
+        return False
+    connection.execute(f"KILL {int(waiting[0]['id'] or 0)}")
+    return True
+
+
+def stop_soon(connection: Connection, timeout: float | None = None) -> None:
+    """Stop replication as `stop_replica` does, and without waiting for the rest of a transaction; raises MysqlError."""
+    if not connection.flavour.mariadb:
+        try:
+            with connect(connection.address, LOGIN_LIMIT) as other:
+                stop_replica(other, SOON)
+        except MysqlError as error:
+            if error.kind is ErrorKind.TIMED_OUT:
+                end_waiting(connection)
+    stop_replica(connection, timeout)
