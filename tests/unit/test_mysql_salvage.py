@@ -22,6 +22,7 @@ from mmm.agent.act.catch_up import Patience, apply_received
 from mmm.agent.act.salvage import Salvage
 from mmm.mysql.server.accounts import grants
 from mmm.mysql.server.detach import detach, stop_receiving
+from mmm.mysql.server.follow import Followed, follow
 from mmm.mysql.server.replication import start_replica
 from mmm.wire import agent as wire
 from mmm.wire.binlog import asked_binlog
@@ -40,7 +41,7 @@ from tests.unit.lost_writer import (
     replicate,
     salvage,
 )
-from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent
+from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent, source
 
 pytestmark = pytest.mark.mysql
 
@@ -529,6 +530,27 @@ def test_one_that_was_half_received_is_got_whole_or_not_at_all(servers: Servers,
         assert (done.cause, done.known, done.count, done.left) == (Cause.TOO_LARGE, True, 0, 2), said
         assert done.at_size > 2_400_000
         assert pair.new.value("(SELECT COUNT(*) FROM shop.blobs)") == "0"
+
+
+@pytest.mark.parametrize("servers", [OTHERS[-1]], indirect=True)
+def test_a_slave_that_has_half_of_one_follows_the_next_writer_at_once(servers: Servers) -> None:
+    pair = build(servers, options=("--gtid-mode=ON", "--enforce-gtid-consistency=ON"))
+    third = servers.start(*pair.old.options[1:])
+    third.run(*grants(servers.kind.flavour, MONITOR, AGENT, REPLICATION))
+    replicate(third, pair.old, by_gtid=True)
+    pair.old.run("USE shop", BLOBS)
+    with agent(pair.new) as here, agent(pair.old) as there:
+        caught_up(here, there)
+    with passing(pair.old, pair.new, 1 << 20) as full:
+        pair.old.run("USE shop", *large(300))
+        with agent(third) as here, agent(pair.old) as there:
+            caught_up(here, there)
+        assert full.wait(PLENTY)
+        pair.old.kill()
+        with third.connect() as there, agent(pair.new) as here:
+            assert follow(here, source(third), there, PLENTY / 2) is Followed.SWITCHED
+            caught_up(here, there)
+    assert pair.new.value("(SELECT COUNT(*) FROM shop.blobs)") == "300"
 
 
 def test_an_agent_that_does_not_tell_how_long_one_is_costs_no_time_either(

@@ -18,6 +18,7 @@ from mmm.gtid.place import LogPlace
 from mmm.gtid.transactions import Executed, Surplus, named, surplus
 from mmm.mysql.server.await_applied import wait_applied
 from mmm.mysql.server.change_source import change_login, change_source, execute, heartbeat
+from mmm.mysql.server.half_received import stop_soon
 from mmm.mysql.server.log_order import never_logged, passed_over
 from mmm.mysql.server.read_only import writable
 from mmm.mysql.server.replica_status import ReplicaStatus
@@ -105,7 +106,7 @@ def follow(replica: Connection, source: Address, at_source: Connection, timeout:
         return Followed.STARTED
     if status:
         _see_no_surplus(replica, at_source, deadline)
-        stop_replica(replica, timeout)
+        stop_soon(replica, timeout)
     try:
         start = _meeting_place(replica, at_source, deadline)
         channel = status.channel if status else ""
