@@ -97,7 +97,7 @@ class Found:
     rest: int = 0
     """Bytes of a transaction that is not there to its end."""
     cut: AnyGtid | None = None
-    """Its GTID, where it has one that can be used."""
+    """Its GTID, or that of the one with the problem, where it has one that can be used."""
 
     @property
     def cut_name(self) -> str:
@@ -112,6 +112,8 @@ class UnusableError(Exception):
         super().__init__(why)
         self.problem = problem
         self.why = why
+        self.gtid: AnyGtid | None = None
+        """Of the transaction, where it has one and this is about one."""
 
 
 def find(form: Format, file: str, data: bytes) -> Found:
@@ -120,7 +122,7 @@ def find(form: Format, file: str, data: bytes) -> Found:
     try:
         rest, cut = _find(form, file, data, found)
     except UnusableError as error:
-        return Found(tuple(found), error.problem, error.why)
+        return Found(tuple(found), error.problem, error.why, cut=error.gtid)
     except (DamagedError, IndexError, ValueError) as error:
         return Found(tuple(found), Problem.DAMAGED, str(error))
     return Found(tuple(found), rest=rest, cut=cut)
@@ -146,7 +148,11 @@ def _find(form: Format, file: str, data: bytes, found: list[Whole]) -> tuple[int
             continue
         if event.kind in BEGINNINGS:
             raise DamagedError(f"a transaction without an end before {file}:{event.next_position}")
-        alone, ended = _ends(event, began, alone=alone)
+        try:
+            alone, ended = _ends(event, began, alone=alone)
+        except UnusableError as error:
+            error.gtid = _cut(began)
+            raise
         if ended:
             found.append(
                 Whole(gtid_of(began), view[began.begin : event.end], LogPlace(file, event.next_position))

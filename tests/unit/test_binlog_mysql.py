@@ -135,6 +135,7 @@ def test_an_xa_transaction_stops_it(version: Version, *, prepared: bool) -> None
     log.event(events.XA_PREPARE, b"\0" + bytes(20)) if prepared else log.query("XA COMMIT X'31',X'',1")
     found = log.found()
     assert (found.problem, len(found.transactions)) == (Problem.XA, 5)
+    assert found.cut_name == f"{ORIGIN}:6"
 
 
 @each_version

@@ -85,6 +85,8 @@ def test_what_only_the_dead_servers_log_has_is_applied_and_replication_goes_on_b
     assert (done.count, done.left) == (5, 0)
     assert set(gtids(pair.new).split(",")) >= set(had.split(","))
     assert pair.new.value("@@global.read_only") == "1"
+    if not servers.kind.flavour.mariadb:
+        assert pair.new.value("@@global.super_read_only") == "1"
     pair.old.restart()
     with agent(pair.new) as here:
         start_replica(here)
@@ -208,8 +210,10 @@ def test_a_lock_that_stays_holds_it_up_no_longer_than_it_may(servers: Servers) -
     assert orders(pair.new) == ["first"]
 
 
+@pytest.mark.parametrize("servers", [MARIADB, OTHERS[-1]], indirect=True)
 def test_settings_and_character_sets_of_statements_are_theirs(servers: Servers) -> None:
-    pair = build(servers)
+    gtid = () if servers.kind.flavour.mariadb else ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+    pair = build(servers, options=gtid)
     pair.lack(
         "SET binlog_format=STATEMENT, NAMES latin1, sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES', time_zone='+03:00'",
         "INSERT INTO \"orders\" (what) VALUES ('a\\')",
@@ -239,8 +243,30 @@ def test_a_temporary_table_from_before_is_missing(servers: Servers) -> None:
     assert "1146" in said
 
 
-def test_an_xa_transaction_is_in_the_way(servers: Servers) -> None:
+def test_a_temporary_table_that_is_all_in_the_log_is_none_in_the_way(servers: Servers) -> None:
+    """It is made, used and dropped in one session, as there; the account may do so only where it is let."""
     pair = build(servers)
+    more = f"GRANT CREATE TEMPORARY TABLES ON *.* TO '{AGENT.user}'@'%'"
+    pair.new.run("SET SESSION sql_log_bin=0", more)
+    pair.lack(
+        "SET binlog_format=STATEMENT",
+        "CREATE TEMPORARY TABLE t (what VARCHAR(9))",
+        "INSERT INTO t VALUES ('x')",
+        "INSERT INTO orders (what) SELECT what FROM t",
+        "DROP TEMPORARY TABLE t",
+        *inserts("a"),
+    )
+    had = gtids(pair.old)
+    pair.old.kill()
+    done, said = salvage(pair)
+    assert done.complete, said
+    assert (orders(pair.new), gtids(pair.new)) == (["first", "x", "a"], had)
+
+
+@pytest.mark.parametrize("servers", [MARIADB, OTHERS[-1]], indirect=True)
+def test_an_xa_transaction_is_in_the_way(servers: Servers) -> None:
+    gtid = () if servers.kind.flavour.mariadb else ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+    pair = build(servers, options=gtid)
     pair.lack(
         *inserts("a"),
         "XA START 'x'",
@@ -248,9 +274,11 @@ def test_an_xa_transaction_is_in_the_way(servers: Servers) -> None:
         "XA END 'x'",
         "XA PREPARE 'x'",
     )
+    at = gtids(pair.old).replace(":1-", ":")
     pair.old.kill()
     done, _ = salvage(pair)
-    assert (done.cause, done.known, done.count) == (Cause.XA, False, 1)
+    assert (done.cause, done.known, done.count, done.at) == (Cause.XA, False, 1, at)
+    assert orders(pair.new) == ["first", "a"]
 
 
 def test_several_domains_go_each_their_way(servers: Servers) -> None:

@@ -191,7 +191,7 @@ def _counted(done: Salvaged, stage: Stage, had: Executed, has: Executed) -> Salv
     wanted = lacking(stage.found, had)
     here = wanted.transactions[: len(wanted.transactions) - len(missing(wanted, has))]
     left = missing(stage.found, has)
-    goes_on = stage.got.cause is not None or stage.got.more
+    goes_on = stage.got.cause is not None or stage.got.more or stage.found.problem is not None
     at, size = stage.found.cut_name if goes_on else "", stage.longest
     if left:
         at, size = left[0].name, len(left[0].data)

@@ -5,7 +5,7 @@ long. The rest never comes: the coordinator is ended, and what was applied of th
 stops at once.
 """
 
-from mmm.mysql.server.replication import stop_replica
+from mmm.mysql.server.replication import replica_status, stop_replica
 from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError, connect
 
 SOON = 0.3
@@ -34,11 +34,13 @@ def end_waiting(connection: Connection) -> bool:
 
 def stop_soon(connection: Connection, timeout: float | None = None) -> None:
     """Stop replication as `stop_replica` does, and without waiting for the rest of a transaction; raises MysqlError."""
-    if not connection.flavour.mariadb:
-        try:
-            with connect(connection.address, LOGIN_LIMIT) as other:
+    status = None if connection.flavour.mariadb else replica_status(connection)
+    if status is not None and status.idle and not status.all_applied:
+        with connect(connection.address, LOGIN_LIMIT) as other:
+            try:
                 stop_replica(other, SOON)
-        except MysqlError as error:
-            if error.kind is ErrorKind.TIMED_OUT:
+            except MysqlError as error:
+                if error.kind is not ErrorKind.TIMED_OUT:
+                    raise
                 end_waiting(connection)
     stop_replica(connection, timeout)
