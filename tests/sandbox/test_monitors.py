@@ -155,6 +155,35 @@ def test_agents_that_are_stopped_do_not_cost_the_lead_while_the_monitors_see_eac
     assert probe.report.outages == ()
 
 
+def test_the_next_leader_leaves_a_readers_vip_with_a_host_whose_agent_is_silent_and_knows_what_happened(
+    cluster: Sandbox,
+) -> None:
+    """The voters keep nothing of it: it is learned from the one that led."""
+    leader, other = places(cluster)
+    readers = set(cluster.layout.reader_ips)
+    assert cluster.init("db2", "mysql-mmm-agent", "stop").returncode == 0
+    cluster.wait_until(
+        lambda: "db2 is not reachable" in cluster.ask_monitor(leader, "show"),
+        LIMIT,
+        f"{leader} misses the agent",
+    )
+    left = readers & set(bound_addresses(cluster.machine("db2")))
+    assert left
+    file = "/var/lib/misc/mmm_mond.status"
+    copied = [cluster.machine(name).path(file) for name in (leader, other)]
+    cluster.wait_until(lambda: len({path.read_text() for path in copied}) == 1, LIMIT, f"{other} has a copy")
+    happened = cluster.ask_monitor(leader, "history")
+    with Addresses(cluster) as addresses:
+        inject(cluster, "kill-monitor", leader, angel=True)
+        leads(cluster, other)
+        reader = next(role for role in asked(cluster, other, "status")["roles"] if role["name"] == "reader")
+        assert {each["ip"] for each in reader["ips"] if each["holder"] == "db2"} == left
+        assert set(happened.splitlines()[:-1]) <= set(cluster.ask_monitor(other, "history 1000").splitlines())
+        heal(cluster)
+        assert places(cluster) == (other, leader)
+    assert [ip for ip in readers if addresses.together(ip)] == []
+
+
 def test_an_agent_that_is_stopped_while_nobody_leads_leaves_its_vip_for_good_and_the_next_leader_waits(
     cluster: Sandbox,
 ) -> None:

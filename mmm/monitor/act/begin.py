@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,21 +11,26 @@ from mmm.lease.record import Record
 from mmm.monitor.act import first_look
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.decide import leading, startup
-from mmm.monitor.world.host import HostWorld
+from mmm.monitor.world.host import Flaps, HostWorld
 from mmm.monitor.world.world import World
 
 log = logging.getLogger(__name__)
 
 
-async def begun(before: World, record: Record, monitor: Monitor, agents: Agents) -> World:
+async def begun(
+    before: World, record: Record, monitor: Monitor, agents: Agents, flaps: Mapping[str, Flaps]
+) -> World:
     """Return the world of what agents say now, with what the monitor that led before has left on record.
 
-    What the checks have found while this one stood by stays.
+    What it believed of hosts whose agents are silent is in the status file, where that was copied from it; `flaps` are
+    how often hosts went out of use. What the checks have found while this one stood by stays.
     """
     conf = before.conf
     checked = {name: host.checks for name, host in before.hosts.items()}
-    stored = leading.believed(conf, record, first_look.read_stored(Path(monitor.status_path)))
+    on_disk = first_look.read_stored(Path(monitor.status_path))
+    stored = leading.believed(conf, record, on_disk)
     found = await first_look.ask_everybody(conf, stored, agents, checked, before.leadership.missing)
+    found = leading.remembered(conf, found, record, on_disk)
     has = {
         name: host.progress.transactions
         for name, host in before.hosts.items()
@@ -37,7 +43,8 @@ async def begun(before: World, record: Record, monitor: Monitor, agents: Agents)
         log.critical("%s", started.conflict)
     world = leading.with_mode(started.world, record)
     for name, host in before.hosts.items():
-        world = world.with_host(name, _goes_on(world.hosts[name], host))
+        after = _goes_on(world.hosts[name], host)
+        world = world.with_host(name, replace(after, flaps=flaps.get(name)))
     return replace(
         world,
         leadership=before.leadership,

@@ -22,7 +22,7 @@ from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import Rejoin, Tell
 from mmm.monitor.world.said import Said
 from mmm.monitor.world.world import World
-from mmm.wire.follow import Position, new_epoch
+from mmm.wire.follow import BEGINNING, Position, new_epoch
 from mmm.wire.job import Ended
 
 log = logging.getLogger(__name__)
@@ -43,10 +43,13 @@ class Chronicle:
         self._ledger = Ledger()
         self._complained = False
         self._jobs: set[str] = set()
+        self.copied = BEGINNING
+        """Up to where it is no news: the monitor that led before has told it, or this one."""
         self.entries, self._whole = _read(path)
         """What has happened, the newest last; and whether the file says all of it, with a line end behind."""
         last = self.entries[-1].epoch if self.entries else 0
-        self._epoch = new_epoch(max(last + 1, int(clock.wall(time.monotonic()))), place, monitors)
+        self._among = place, monitors
+        self._epoch = new_epoch(max(last + 1, int(clock.wall(time.monotonic()))), *self._among)
         """Higher than that of any monitor before, also of one whose history is lost (see `mmm.wire.follow`)."""
         self.grown = asyncio.Event()
         """Set when something has happened, or another leads; who awaits it takes the next one before it looks."""
@@ -173,11 +176,27 @@ class Chronicle:
         """Return the position behind all that has happened."""
         return changes.newest(self.entries)
 
+    def go_on(self, copied: tuple[Entry, ...]) -> None:
+        """Go on from the history of the monitor that led before; what this one has noted since comes behind it."""
+        if not copied:
+            return
+        self._epoch = new_epoch(max(self._epoch, copied[-1].epoch + 1), *self._among)
+        self.entries = history.joined(self.entries, copied, self._epoch)
+        self.copied = self.newest
+        self._whole = False
+        self._write(None)
+        self._wake()
+
     def _add(self, entry: Entry) -> None:
         entry = replace(entry, epoch=self._epoch, number=self.newest.number + 1)
         self.entries = (*self.entries, entry)
+        self._write(entry)
+        self._wake()
+
+    def _write(self, entry: Entry | None) -> None:
+        """Put an entry behind the others in the file, or write all of it; None: all of it."""
         try:
-            if len(self.entries) >= 2 * history.KEPT or not self._whole:
+            if entry is None or len(self.entries) >= 2 * history.KEPT or not self._whole:
                 self.entries = self.entries[-history.KEPT :]
                 status_file.write(self._path, "".join(map(history.encode, self.entries)))
             else:
@@ -189,7 +208,6 @@ class Chronicle:
             if not self._complained:
                 log.error("history %s cannot be written: %s", self._path, error.strerror or error)
             self._complained = True
-        self._wake()
 
     def _wake(self) -> None:
         self.grown.set()

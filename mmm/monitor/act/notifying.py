@@ -68,10 +68,12 @@ class Notifier:
 
     def _take_news(self) -> None:
         entries = self._chronicle.entries
-        news = changes.since(entries, self._known)
+        known = max(self._known, self._chronicle.copied)
+        news = changes.since(entries, known)
         if news:
-            self._left_out += max(0, news[0].number - self._known.number - 1)
-            self._known = entries[-1].position
+            self._left_out += max(0, news[0].number - known.number - 1)
+            known = entries[-1].position
+        self._known = known
         self._waiting = notices.with_news(self._waiting, news, self._notify, time.monotonic())
         self._left_out += max(0, len(self._waiting) - notices.MOST)
         self._waiting = self._waiting[-notices.MOST :]

@@ -7,8 +7,10 @@ from contextlib import suppress
 from mmm.config.model import Cluster
 from mmm.lease.lead import Lead
 from mmm.process import tls
-from mmm.wire import refrain
+from mmm.wire import memory, refrain
 from mmm.wire.command import CHALLENGE, LEADS, QUIT, signed_words
+from mmm.wire.follow import Position
+from mmm.wire.memory import Memory
 
 PERIOD = 2.0
 LIMIT = 1.0
@@ -54,6 +56,11 @@ class OtherMonitors:
         asked = refrain.words(refrain.Asked(None, 0))
         return all(await asyncio.gather(*(self._gives(ip, asked) for ip in self.listed)))
 
+    async def memory(self, ip: str, behind: Position) -> Memory | None:
+        """Return what the monitor knows that leads there, and changes behind a position; None where it says nothing."""
+        said = await self._said(ip, " ".join(memory.words(behind)))
+        return memory.decoded(said[0]) if said else None
+
     async def _gives(self, ip: str, asked: tuple[str, ...]) -> bool:
         said = await self._said(ip, *((CHALLENGE,) if self._key else ()), asked=asked)
         return said is not None and refrain.is_given(said[-1], self._key, said[0], asked)
@@ -64,7 +71,7 @@ class OtherMonitors:
         with suppress(OSError, TimeoutError, ValueError):
             async with asyncio.timeout(LIMIT):
                 reader, writer = await asyncio.open_connection(
-                    ip, self._port, ssl=self._tls, local_addr=(self._own, 0)
+                    ip, self._port, ssl=self._tls, local_addr=(self._own, 0), limit=memory.LONGEST
                 )
                 try:
                     said = [await _exchanged(reader, writer, line) for line in first]

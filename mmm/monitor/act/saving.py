@@ -13,15 +13,37 @@ log = logging.getLogger(__name__)
 
 
 class Saving:
-    """The status file at `path`, which is to say what `world` returns."""
+    """The status file at `path`, which is to say what `world` returns.
 
-    def __init__(self, path: Path, world: Callable[[], World]) -> None:
+    `epoch` is of several monitors the one that has made this world what it is; empty: there is one, or nobody has.
+    """
+
+    def __init__(self, path: Path, world: Callable[[], World], epoch: str = "") -> None:
         self._path = path
         self._world = world
+        self._epoch = epoch
+        self._copy: str | None = None
+        """What the monitor that leads has in its file, while this one stands by."""
         self._text = ""
         """What stands in it."""
         self._wanted = asyncio.Event()
         self._writing = asyncio.Lock()
+
+    def leads(self, epoch: str) -> None:
+        """Have the file say what the world is, as of this monitor that leads by the epoch."""
+        self._epoch, self._copy = epoch, None
+
+    def copy(self, text: str) -> None:
+        """Have the file say what that of the monitor says that leads, until this one does."""
+        self._copy = text
+        self.want()
+
+    @property
+    def text(self) -> str:
+        """What the file is to say now."""
+        if self._copy is not None:
+            return self._copy
+        return status_file.with_epoch(status_file.to_save(self._text, self._world()), self._epoch)
 
     def want(self) -> None:
         """Have it written soon: the world has changed."""
@@ -38,14 +60,14 @@ class Saving:
     async def record(self) -> None:
         """Have the file say what the world is; returns once that is written, or cannot be."""
         async with self._writing:
-            text = status_file.to_save(self._text, self._world())
+            text = self.text
             if text == self._text:  # as after most turns: to wake a thread costs more than a turn does
                 return
             await asyncio.get_running_loop().run_in_executor(None, self._write, text)
 
     def record_now(self) -> None:
         """Do the same in this thread: the monitor ends."""
-        self._write(status_file.to_save(self._text, self._world()))
+        self._write(self.text)
 
     def is_due_before(self, order: Tell) -> bool:
         """Tell whether the file has to be written before an order."""

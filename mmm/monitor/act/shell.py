@@ -16,13 +16,14 @@ from typing import Any
 from mmm.clock import local_time
 from mmm.config.model import Cluster, Host, Notify
 from mmm.lease.record import Record
-from mmm.monitor.act import warnings_watch
+from mmm.monitor.act import status_file, warnings_watch
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.begin import begun
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.control_port import Lack
 from mmm.monitor.act.find_out import Finder
 from mmm.monitor.act.following import Followers
+from mmm.monitor.act.inheritance import Inheritance
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.leading import Leading
 from mmm.monitor.act.network_check import NetworkCheck
@@ -55,8 +56,9 @@ from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.network.line_server import Stream
 from mmm.process import log_queue
-from mmm.wire import refrain
+from mmm.wire import memory, refrain
 from mmm.wire.command import FOLLOW, without_json
+from mmm.wire.voting import epoch_text
 
 log = logging.getLogger(__name__)
 
@@ -106,20 +108,25 @@ class Shell:
         self._lease_due: asyncio.TimerHandle | None = None
         self._rested = 0.0
         status_path = world.monitor.status_path
-        self._saving = Saving(Path(status_path), lambda: self.world)
+        monitors = world.conf.monitors
+        written = status_file.epoch_in(Path(status_path)) if monitors else ""
+        self._saving = Saving(Path(status_path), lambda: self.world, written)
         self._network = NetworkCheck(pinger, lambda: self.world, lambda: self._periodic.heard, self.post)
         self._periodic = Periodic(agents, checks, lambda: self.world, self.post, self._network.see)
         offset = time.time() - time.monotonic()
         self._clock = Clock(lambda moment: moment + offset, local_time, self._periodic.took)
-        monitors = world.conf.monitors
         place = monitors.index(world.monitor.ip) if world.monitor.ip in monitors else 0
         self._chronicle = Chronicle(Path(f"{status_path}.history"), self._clock, place, max(1, len(monitors)))
         self.world = self._chronicle.recalled(world, time.monotonic())
         self._followers = Followers(self._chronicle, elsewhere=lambda: elsewhere(self.world))
+        others = OtherMonitors(world.conf)
         self._leading = (
-            Leading(world.conf, agents, lambda: self.world, self.post, self._begin, OtherMonitors(world.conf))
+            Leading(world.conf, agents, lambda: self.world, self.post, self._begin, others)
             if monitors
             else None
+        )
+        self._inheritance = Inheritance(
+            others, lambda: self.world, lambda: self._agents.lead, self._saving, self._chronicle
         )
         means = Means(agents, checks, pinger, self._saving, self._chronicle, self._leading)
         self._orders = Orders(means, lambda: self.world, self.post, self._take_turn)
@@ -138,6 +145,7 @@ class Shell:
         self._tell()
         if self._leading is not None:
             self._start(self._leading.run())
+            self._start(self._inheritance.run())
         try:
             while True:
                 self._take_turn()
@@ -221,7 +229,12 @@ class Shell:
 
     async def _begin(self, record: Record) -> None:
         """Make the world anew, for this monitor has come to lead."""
-        self.world = await begun(self.world, record, self.world.monitor, self._agents)
+        await self._saving.record()  # what was copied last is read again
+        flaps = self._inheritance.flaps(record, time.monotonic())
+        world = await begun(self.world, record, self.world.monitor, self._agents, flaps)
+        if self._agents.lead is not None:
+            self._inheritance.taken(epoch_text(self._agents.lead))
+        self.world = self._chronicle.recalled(world, time.monotonic())
 
     async def _tell_farewell(self, last: Tell) -> None:
         self._saving.record_now()
@@ -254,6 +267,8 @@ class Shell:
             return text
         if self._leading is not None and (asked := refrain.asked(words)) is not None:
             return f"{lack() or self._leading.word(asked)}\n"
+        if self._leading is not None and (behind := memory.asked(words)) is not None:
+            return self._inheritance.answer(behind, time.monotonic())
         ordered = without_json(words)
         answer = self._followers.follow(ordered) if ordered[0] == FOLLOW else None
         if isinstance(answer, Stream):

@@ -1,4 +1,4 @@
-"""The status file: `HOST|STATE|ROLES|LEASE|LOST|USED|LEFT_OUT` a line, for a monitor that restarts (rule 6.7).
+"""The status file: `HOST|STATE|ROLES|LEASE|LOST|USED|LEFT_OUT|EPOCH` a line, for a monitor that restarts (rule 6.7).
 
 ROLES are the VIPs assigned to the host and those that it may still have bound: a monitor that died in the middle
 of a failover finishes it. LEASE tells whether what was granted of the active master role has an end:
@@ -6,7 +6,9 @@ of a failover finishes it. LEASE tells whether what was granted of the active ma
 prolong it, `forever`, or empty where nothing was; who finds no record takes it to be for ever (rule 11.1). LOST is
 `lost` where the host was lost and is not in use again, though its state does not say so. USED is `used` where the host
 has been in use since the cluster was set up, though its state does not say so. LEFT_OUT are the
-balanced roles that the admin keeps away from the host. Empty columns at the end are left out.
+balanced roles that the admin keeps away from the host. EPOCH is of several monitors the one that led when the line was
+written: another one that leads next believes it only where the voters' record is of that one. Empty columns at the end
+are left out.
 """
 
 import os
@@ -27,6 +29,7 @@ from mmm.monitor.world.world import Mode, World
 from mmm.wire.agent import WireError, decode_vips, encode_vips
 
 FINITE = "finite"
+_EPOCH_COLUMN = 7
 _LENGTH = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
 
 
@@ -78,6 +81,14 @@ def to_save(saved: str, world: World) -> str:
     return with_leases(saved, world) if world.mode is Mode.PASSIVE else encode(world)
 
 
+def with_epoch(text: str, epoch: str) -> str:
+    """Return the text with the monitor that leads in every line; as it is where `epoch` is empty."""
+    if not epoch:
+        return text
+    lines = ([*line.split("|"), *[""] * _EPOCH_COLUMN][:_EPOCH_COLUMN] for line in text.splitlines())
+    return "".join("|".join((*columns, epoch)) + "\n" for columns in lines)
+
+
 def with_leases(text: str, world: World) -> str:
     """Return what the file said, with the leases of this world: in passive mode nothing else changes."""
     lines = []
@@ -115,7 +126,7 @@ def _more(world: World, name: str, soon: str = "") -> str:
 def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
     """Return what is stored of each host, and a sentence for all that was left out (rule 10.25).
 
-    Columns after the seventh are ignored.
+    Columns after the eighth are ignored.
     """
     stored: dict[str, Stored] = {}
     warnings: list[str] = []
@@ -137,8 +148,9 @@ def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
         seconds = float(length) if _LENGTH.fullmatch(length) else 0.0
         lost, used = "lost" in columns[2:3], "used" in columns[3:4]
         left_out = frozenset(filter(None, "".join(columns[4:5]).split(",")))
+        epoch = "".join(columns[_EPOCH_COLUMN - 2 :][:1])
         stored[name] = Stored(
-            state, tuple(vips), lease, seconds, hosts, lost=lost, used=used, left_out=left_out
+            state, tuple(vips), lease, seconds, hosts, lost=lost, used=used, left_out=left_out, epoch=epoch
         )
     return stored, tuple(warnings)
 
@@ -149,6 +161,15 @@ def read(path: Path) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
         return decode(path.read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
         return {}, ()
+
+
+def epoch_in(path: Path) -> str:
+    """Return which of several monitors led when the file was written, by its epoch; empty where that is not known."""
+    try:
+        stored, _ = read(path)
+    except OSError:
+        return ""
+    return next((line.epoch for line in stored.values() if line.epoch), "")
 
 
 def write(path: Path, text: str) -> None:

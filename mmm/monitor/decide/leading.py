@@ -9,10 +9,11 @@ from mmm.lease.lead import Lead
 from mmm.lease.record import NOTHING, Record
 from mmm.lease.rules import FOREVER
 from mmm.monitor.decide import leases
-from mmm.monitor.decide.startup import Stored
+from mmm.monitor.decide.startup import Found, Stored
 from mmm.monitor.world.host import State
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode, World
+from mmm.wire.voting import epoch_text
 
 
 def record(world: World) -> Record:
@@ -77,6 +78,30 @@ def believed(conf: Cluster, found: Record, stored: Mapping[str, Stored]) -> Mapp
         elif name in stored:
             lines[name] = stored[name]
     return lines
+
+
+def remembered(
+    conf: Cluster, found: Mapping[str, Found], record: Record, stored: Mapping[str, Stored]
+) -> Mapping[str, Found]:
+    """Return what was found, with what is `stored` of hosts whose agents do not say what they have.
+
+    It counts where it is of the monitor that wrote the record: then it is what that one believed, but for its last
+    moments. The VIPs of balanced roles stay where they are; of the active master role nothing is added.
+    """
+    epoch = "" if record.epoch is None else epoch_text(record.epoch)
+    after = dict(found)
+    for name, host in found.items():
+        line, known = stored.get(name), host.stored
+        says = host.agent is not None and host.system is not None
+        if says or line is None or known is None or not epoch or line.epoch != epoch:
+            continue
+        state = line.state if line.state != State.ADMIN_OFFLINE else ""
+        balanced = tuple(vip for vip in line.vips if vip.role != conf.active_master_role)
+        known = replace(
+            known, state=known.state or state, vips=(*known.vips, *balanced), lost=line.lost, used=line.used
+        )
+        after[name] = replace(host, stored=known)
+    return after
 
 
 def with_mode(world: World, found: Record) -> World:

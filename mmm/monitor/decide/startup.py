@@ -67,6 +67,8 @@ class Stored:
     """It has been in use since the cluster was set up."""
     left_out: frozenset[str] = frozenset()
     """Roles that the admin keeps away from it."""
+    epoch: str = ""
+    """Of several monitors the one that led when this was written, as orders name it."""
 
 
 NOTHING_STORED: Mapping[str, Stored] = MappingProxyType({})

@@ -141,6 +141,22 @@ def decode(text: str) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
+def joined(own: tuple[Entry, ...], copied: tuple[Entry, ...], epoch: int) -> tuple[Entry, ...]:
+    """Return the history of a monitor that comes to lead, and goes on in an epoch that is later than all of it.
+
+    `copied` is that of the monitor before, which is not empty. Of its `own` what is older stays before that, and what
+    came later comes behind: so whoever follows misses nothing.
+    """
+    first, last = copied[0], copied[-1]
+    known = {each.position for each in copied}
+    before = tuple(each for each in own if each.at < first.at and each.position < first.position)
+    behind = [each for each in own if each.at > last.at and each.position not in known]
+    later = tuple(
+        replace(each, epoch=epoch, number=last.number + place) for place, each in enumerate(behind, 1)
+    )
+    return (*before, *copied, *later)[-KEPT:]
+
+
 def _value(raw: object) -> Mapping[str, Any] | None:
     return raw if isinstance(raw, dict) else None
 

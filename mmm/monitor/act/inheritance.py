@@ -1,0 +1,106 @@
+"""What a monitor that stands by learns from the one that leads, to go on where that one ends (rule 14.2).
+
+The voters keep what must be right. The rest is copied for as long as the leader answers: its status file, which tells
+what a host has whose agent is silent, how often hosts went out of use, and its history.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+from mmm.lease.lead import Lead
+from mmm.lease.record import Record
+from mmm.monitor.act.journal import Chronicle
+from mmm.monitor.act.other_monitors import OtherMonitors
+from mmm.monitor.act.saving import Saving
+from mmm.monitor.report import changes, history
+from mmm.monitor.report.history import Entry
+from mmm.monitor.world.host import Flaps
+from mmm.monitor.world.leadership import Place
+from mmm.monitor.world.world import World
+from mmm.wire.follow import BEGINNING, Position
+from mmm.wire.memory import STANDS_BY, Flapped, Memory, encoded
+from mmm.wire.voting import epoch_text
+
+PERIOD = 2.0
+"""Seconds between two questions."""
+AGAIN = 0.5
+"""Seconds until the next one where nothing is known yet."""
+
+
+class Inheritance:
+    """What is known of the monitor that leads; `lead` tells by which epoch this one does, None where it does not."""
+
+    def __init__(
+        self,
+        others: OtherMonitors,
+        world: Callable[[], World],
+        lead: Callable[[], Lead | None],
+        saving: Saving,
+        chronicle: Chronicle,
+    ) -> None:
+        self._others, self._world, self._lead = others, world, lead
+        self._saving, self._chronicle = saving, chronicle
+        self._memory: Memory | None = None
+        self._learned = 0.0
+        self._entries: tuple[Entry, ...] = ()
+
+    async def run(self) -> None:
+        """Learn for ever, while this monitor stands by."""
+        while True:
+            await self.learn()
+            await asyncio.sleep(AGAIN if self._memory is None else PERIOD)
+
+    async def learn(self) -> None:
+        """Ask the monitor that leads once."""
+        if self._leader() is None:
+            return
+        memory = await self._ask(changes.newest(self._entries))
+        if memory is not None and self._memory is not None and memory.epoch != self._memory.epoch:
+            self._memory, self._entries = None, ()  # what it has may not begin with what the one before had
+            memory = await self._ask(BEGINNING)
+        if memory is None or self._leader() is None:
+            return
+        self._memory, self._learned = memory, time.monotonic()
+        self._entries = (*self._entries, *history.decode("\n".join(memory.history)))[-history.KEPT :]
+        self._saving.copy(memory.status)
+
+    def _leader(self) -> str | None:
+        """Return the address of another monitor that leads while this one stands by."""
+        now = self._world().leadership
+        stands_by = now.place is Place.STANDS_BY and self._lead() is None
+        return now.leader if stands_by and now.leader in self._others.listed else None
+
+    async def _ask(self, behind: Position) -> Memory | None:
+        leader = self._leader()
+        return None if leader is None else await self._others.memory(leader, behind)
+
+    def flaps(self, record: Record, now: float) -> Mapping[str, Flaps]:
+        """Return how often hosts went out of use, as the monitor has seen it that wrote the record."""
+        memory = self._memory
+        if memory is None or record.epoch is None or memory.epoch != epoch_text(record.epoch):
+            return {}
+        ago = now - self._learned
+        return {
+            host: Flaps(now - ago - each.seconds, each.times, too_many=each.too_many)
+            for host, each in memory.flaps.items()
+        }
+
+    def taken(self, epoch: str) -> None:
+        """Go on with it: this monitor has come to lead by the epoch."""
+        self._saving.leads(epoch)
+        self._chronicle.go_on(self._entries)
+        self._memory, self._entries = None, ()
+
+    def answer(self, behind: Position, now: float) -> str:
+        """Return the answer to another monitor that stands by."""
+        world, lead = self._world(), self._lead()
+        if lead is None or world.leadership.place is not Place.LEADS:
+            return f"{STANDS_BY}\n"
+        flaps = {
+            name: Flapped(now - host.flaps.since, host.flaps.count, host.flaps.too_many)
+            for name, host in world.hosts.items()
+            if host.flaps is not None
+        }
+        lines = (history.encode(each).rstrip("\n") for each in changes.since(self._chronicle.entries, behind))
+        return encoded(Memory(epoch_text(lead), self._saving.text, flaps, tuple(lines)))

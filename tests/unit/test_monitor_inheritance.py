@@ -1,0 +1,246 @@
+"""What a monitor that stands by learns from the one that leads, and goes on with once it does."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mmm.config.allow import Allowed
+from mmm.lease.lead import Lead
+from mmm.lease.record import NOTHING, Record
+from mmm.monitor.act import status_file
+from mmm.monitor.act.admission import Admission
+from mmm.monitor.act.control_port import Lack, control_server
+from mmm.monitor.act.inheritance import Inheritance
+from mmm.monitor.act.journal import Chronicle
+from mmm.monitor.act.other_monitors import OtherMonitors
+from mmm.monitor.act.saving import Saving
+from mmm.monitor.decide import leading
+from mmm.monitor.decide.startup import Found, Stored
+from mmm.monitor.report import changes
+from mmm.monitor.report.clock import Clock
+from mmm.monitor.report.history import joined
+from mmm.monitor.world.happened import Happened
+from mmm.monitor.world.host import Flaps
+from mmm.monitor.world.leadership import Leadership, Place
+from mmm.monitor.world.world import World
+from mmm.wire import memory
+from mmm.wire.follow import BEGINNING, Position
+from mmm.wire.memory import Flapped, Memory
+from mmm.wire.status import Status, SystemStatus
+from mmm.wire.voting import epoch_text
+from tests.unit.worlds import CLOCK, READER1, WRITER, cluster, world
+
+STANDBY, LEADER = "127.0.0.1", "127.0.0.2"
+EPOCH, NEXT = Lead(3, f"{LEADER}:9988", "a1"), Lead(4, f"{STANDBY}:9988", "b2")
+
+
+class Monitor:
+    """One monitor's world, file, history, and what it has learned."""
+
+    def __init__(
+        self, folder: Path, place: Place, at: float, lead: Lead | None = None, port: int = 0
+    ) -> None:
+        one = cluster()
+        assert one.monitor is not None
+        conf = replace(one, monitor=replace(one.monitor, ip=STANDBY, port=port), monitors=(STANDBY, LEADER))
+        self.world: World = replace(
+            world({WRITER: "db1", READER1: "db3"}), conf=conf, leadership=Leadership(place, leader=LEADER)
+        )
+        self.lead = lead
+        self.path = folder / "mmm_mond.status"
+        self.chronicle = Chronicle(folder / "history", Clock(lambda _: at, CLOCK.local))
+        self.saving = Saving(self.path, lambda: self.world, memory_epoch(lead))
+        others = OtherMonitors(conf)
+        self.inheritance = Inheritance(
+            others, lambda: self.world, lambda: self.lead, self.saving, self.chronicle
+        )
+
+    def note(self, number: int) -> None:
+        self.chronicle.noted(Happened("rejoin_taken_back", {"host": f"db{number}", "donor": "db1"}))
+
+
+def memory_epoch(lead: Lead | None) -> str:
+    return "" if lead is None else epoch_text(lead)
+
+
+def learning(tmp_path: Path, leader: Monitor, do: Callable[[Monitor], Awaitable[None]]) -> Monitor:
+    """Return a monitor that stands by, after what it is to `do` while that one answers at its control port."""
+
+    async def command(words: Sequence[str], _: Lack) -> str | None:
+        behind = memory.asked(words)
+        return None if behind is None else leader.inheritance.answer(behind, time.monotonic())
+
+    async def run() -> Monitor:
+        server = control_server(command, Allowed(), Admission(leader.world.conf))
+        async with asyncio.timeout(30), server.listen(LEADER, 0, None) as port:
+            (tmp_path / "standby").mkdir()
+            standby = Monitor(tmp_path / "standby", Place.STANDS_BY, 2000.0, port=port)
+            await do(standby)
+            return standby
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def leader(tmp_path: Path) -> Monitor:
+    (tmp_path / "leader").mkdir()
+    made = Monitor(tmp_path / "leader", Place.LEADS, 1000.0, EPOCH)
+    host = replace(made.world.hosts["db2"], flaps=Flaps(time.monotonic() - 60, 4, too_many=True))
+    made.world = made.world.with_host("db2", host)
+    made.note(1)
+    return made
+
+
+def test_a_standby_has_the_leaders_file_its_flapping_and_its_history(tmp_path: Path, leader: Monitor) -> None:
+    async def learn(standby: Monitor) -> None:
+        await standby.inheritance.learn()
+        leader.note(2)
+        await standby.inheritance.learn()
+        await standby.saving.record()
+
+    standby = learning(tmp_path, leader, learn)
+    assert standby.path.read_text() == leader.saving.text
+    assert {line.epoch for line in status_file.decode(leader.saving.text)[0].values()} == {epoch_text(EPOCH)}
+    flaps = standby.inheritance.flaps(Record(epoch=EPOCH), time.monotonic())
+    assert {name: (each.count, each.too_many) for name, each in flaps.items()} == {"db2": (4, True)}
+    assert 60 <= time.monotonic() - flaps["db2"].since < 90
+    assert standby.inheritance.flaps(Record(epoch=NEXT), time.monotonic()) == {}, "of another leader"
+
+    known = leader.chronicle.newest
+    standby.lead = NEXT
+    standby.inheritance.taken(epoch_text(NEXT))
+    standby.note(3)
+    assert [each.event["fields"]["host"] for each in standby.chronicle.entries if each.event] == [
+        "db1",
+        "db2",
+        "db3",
+    ]
+    (news,) = changes.since(standby.chronicle.entries, known)
+    assert news.position == Position(2000, 3), "who has followed the one before misses nothing"
+    again = Chronicle(tmp_path / "standby" / "history", CLOCK)
+    assert again.entries == standby.chronicle.entries, "it is in the file"
+    assert standby.saving.text == status_file.with_epoch(status_file.encode(standby.world), epoch_text(NEXT))
+
+
+def test_the_history_of_another_leader_is_learned_from_its_begin(tmp_path: Path, leader: Monitor) -> None:
+    async def learn(standby: Monitor) -> None:
+        await standby.inheritance.learn()
+        leader.lead = Lead(9, f"{LEADER}:9988", "c3")
+        leader.chronicle = Chronicle(tmp_path / "other", Clock(lambda _: 500.0, CLOCK.local))
+        leader.inheritance = Inheritance(
+            OtherMonitors(leader.world.conf),
+            lambda: leader.world,
+            lambda: leader.lead,
+            leader.saving,
+            leader.chronicle,
+        )
+        leader.note(7)
+        await standby.inheritance.learn()
+        standby.inheritance.taken(epoch_text(NEXT))
+
+    standby = learning(tmp_path, leader, learn)
+    assert [each.event["fields"]["host"] for each in standby.chronicle.entries if each.event] == ["db7"]
+
+
+def test_who_does_not_lead_tells_nothing_and_who_leads_asks_nobody(tmp_path: Path, leader: Monitor) -> None:
+    leader.world = replace(leader.world, leadership=Leadership(Place.STANDS_BY))
+    assert memory.decoded(leader.inheritance.answer(BEGINNING, 0.0)) is None
+
+    async def learn(standby: Monitor) -> None:
+        standby.lead = NEXT
+        await standby.inheritance.learn()
+
+    leader.world = replace(leader.world, leadership=Leadership(Place.LEADS))
+    standby = learning(tmp_path, leader, learn)
+    assert standby.saving.text == status_file.encode(standby.world)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "Invalid command", memory.STANDS_BY, "[]", "{}", '{"epoch": "", "status": "", "flaps": [], "history": []}',
+     '{"epoch": "", "status": "", "flaps": {"db1": [1]}, "history": []}'],
+)  # fmt: skip
+def test_an_answer_that_tells_nothing_is_none(line: str) -> None:
+    assert memory.decoded(line) is None
+
+
+def test_what_is_asked_and_answered_can_be_read_back() -> None:
+    assert memory.asked(memory.words(Position(5, 7))) == Position(5, 7)
+    assert memory.asked(["memory", "x"]) is None
+    assert memory.asked(["show"]) is None
+    said = Memory("3.a.b", "db1|ONLINE|\n", {"db1": Flapped(1.5, 2, too_many=False)}, ("{}",))
+    assert memory.decoded(memory.encoded(said)) == said
+
+
+# --- what is believed of a host whose agent is silent
+
+
+def remembered(line: Stored, found: Found, *, record: Record | None = None) -> Found:
+    record = Record(epoch=EPOCH) if record is None else record
+    return leading.remembered(cluster(), {"db3": found}, record, {"db3": line})["db3"]
+
+
+LINE = Stored("ONLINE", (READER1, WRITER), epoch=epoch_text(EPOCH), used=True)
+SILENT = Found(Stored(""))
+
+
+def test_a_silent_host_keeps_its_state_and_the_vips_of_balanced_roles() -> None:
+    stored = remembered(LINE, SILENT).stored
+    assert stored is not None
+    assert (stored.state, stored.vips, stored.used) == ("ONLINE", (READER1,), True)
+
+
+@pytest.mark.parametrize(
+    ("line", "found", "record"),
+    [
+        (replace(LINE, epoch=""), SILENT, Record(epoch=EPOCH)),
+        (LINE, SILENT, Record(epoch=NEXT)),
+        (LINE, SILENT, NOTHING),
+        (LINE, Found(Stored(""), agent=Status("AWAITING_RECOVERY"), system=SystemStatus(False)), Record(epoch=EPOCH)),
+    ],
+    ids=["not known of whom", "another one led since", "nobody has led", "it says itself what it has"],
+)  # fmt: skip
+def test_what_may_be_out_of_date_is_not_believed(line: Stored, found: Found, record: Record) -> None:
+    assert remembered(line, found, record=record) == found
+
+
+def test_who_is_offline_is_told_by_the_record_alone() -> None:
+    stored = remembered(replace(LINE, state="ADMIN_OFFLINE"), SILENT).stored
+    assert stored is not None
+    assert stored.state == ""
+    offline = remembered(LINE, Found(Stored("ADMIN_OFFLINE"))).stored
+    assert offline is not None
+    assert offline.state == "ADMIN_OFFLINE"
+
+
+# --- two histories
+
+
+def happened(tmp_path: Path, at: float, *numbers: int) -> Chronicle:
+    chronicle = Chronicle(tmp_path / f"history{at}", Clock(lambda _: at, CLOCK.local))
+    for number in numbers:
+        chronicle.noted(Happened("rejoin_taken_back", {"host": f"db{number}", "donor": "db1"}))
+    return chronicle
+
+
+def test_what_is_older_stays_before_and_what_came_since_comes_behind(tmp_path: Path) -> None:
+    early, copied, late = (
+        happened(tmp_path, at, number).entries for number, at in enumerate((10.0, 20.0, 30.0))
+    )
+    both = joined(early + late, copied, 25)
+    assert [each.at for each in both] == [10.0, 20.0, 30.0]
+    assert [each.position for each in both] == sorted(each.position for each in both)
+    assert both[-1].position == Position(25, 2)
+    assert joined((*early, *copied), copied, 25) == (*early, *copied), "nothing twice"
+
+
+def test_what_the_leader_has_told_is_not_told_again(tmp_path: Path) -> None:
+    own = happened(tmp_path, 10.0, 1)
+    own.go_on(happened(tmp_path, 20.0, 2).entries)
+    assert own.copied == own.newest
+    own.noted(Happened("rejoin_taken_back", {"host": "db3", "donor": "db1"}))
+    assert len(changes.since(own.entries, own.copied)) == 1
