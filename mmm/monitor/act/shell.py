@@ -107,22 +107,18 @@ class Shell:
         self._turn_due: asyncio.TimerHandle | None = None
         self._lease_due: asyncio.TimerHandle | None = None
         self._rested = 0.0
-        status_path = world.monitor.status_path
-        monitors = world.conf.monitors
-        written = status_file.epoch_in(Path(status_path)) if monitors else ""
-        self._saving = Saving(Path(status_path), lambda: self.world, written)
+        self._saving = Saving(Path(world.monitor.status_path), lambda: self.world, _written_by(world))
         self._network = NetworkCheck(pinger, lambda: self.world, lambda: self._periodic.heard, self.post)
         self._periodic = Periodic(agents, checks, lambda: self.world, self.post, self._network.see)
         offset = time.time() - time.monotonic()
         self._clock = Clock(lambda moment: moment + offset, local_time, self._periodic.took)
-        place = monitors.index(world.monitor.ip) if world.monitor.ip in monitors else 0
-        self._chronicle = Chronicle(Path(f"{status_path}.history"), self._clock, place, max(1, len(monitors)))
+        self._chronicle = _chronicle(world, self._clock)
         self.world = self._chronicle.recalled(world, time.monotonic())
         self._followers = Followers(self._chronicle, elsewhere=lambda: elsewhere(self.world))
         others = OtherMonitors(world.conf)
         self._leading = (
             Leading(world.conf, agents, lambda: self.world, self.post, self._begin, others)
-            if monitors
+            if world.conf.monitors
             else None
         )
         self._inheritance = Inheritance(
@@ -388,3 +384,15 @@ class Shell:
         del self._tasks[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("a task of the monitor ended by an internal error", exc_info=error)
+
+
+def _chronicle(world: World, clock: Clock) -> Chronicle:
+    """Return the history beside the status file."""
+    path, monitors = Path(f"{world.monitor.status_path}.history"), world.conf.monitors
+    place = monitors.index(world.monitor.ip) if world.monitor.ip in monitors else 0
+    return Chronicle(path, clock, place, max(1, len(monitors)))
+
+
+def _written_by(world: World) -> str:
+    """Return which of several monitors led when the status file was written, by its epoch."""
+    return status_file.epoch_in(Path(world.monitor.status_path)) if world.conf.monitors else ""
