@@ -220,11 +220,17 @@ def test_an_unknown_command_is_answered_with_help(sandbox: Sandbox, args: tuple[
         (b"quit\nping\n", ""),
         (b"mode  \n", "ACTIVE"),
         (b"mode\r\n", "ACTIVE"),
-        (b"ping", ""),
     ],
 )
 def test_lines_are_taken_as_the_classic_takes_them(sandbox: Sandbox, sent: bytes, answer: str) -> None:
     assert raw(sandbox, sent) == answer
+
+
+def test_a_line_without_an_end_is_answered_and_changes_nothing(sandbox: Sandbox) -> None:
+    """The classic hangs its client (rule 10.25)."""
+    assert raw(sandbox, b"ping") == "OK: Pinged successfully!"
+    assert raw(sandbox, b"set_passive").startswith("ERROR: The command has no line end")
+    assert raw(sandbox, b"mode\n") == "ACTIVE"
 
 
 @pytest.mark.parametrize("sent", [b"  mode\n", b"\n", b"\xff\xfe\n", b"\0\n"])
