@@ -103,7 +103,7 @@ def test_the_angel_takes_the_role_from_a_host_whose_worker_is_stuck(leased: Sand
         log.wait("dead or stuck: the angel acts in its place")
         log.wait("fence: db1: read_only=1")
         assert not writable(leased, "db1")
-        assert leased.holders(leased.layout.writer_ip) == ()
+        leased.wait_until(lambda: leased.holders(leased.layout.writer_ip) == (), LIMIT, "the VIP is unbound")
         heal(leased)  # nobody else took it: the host is not dead
         outage = probe.wait_outage(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db1")

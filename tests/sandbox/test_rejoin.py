@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,13 @@ def read(sandbox: Sandbox, host: str) -> list[str]:
     return [str(row["what"]) for row in sandbox.sql(host, f"SELECT what FROM {TABLE} ORDER BY what")]  # noqa: S608
 
 
+def _reaches(sandbox: Sandbox, host: str, other: str) -> bool:
+    """Tell whether the server of another host is reached: one that was cut off may ask for its address yet."""
+    with sandbox.machine(host).socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.settimeout(LIMIT)
+        return sock.connect_ex((sandbox.layout.hosts[other].ip, sandbox.layout.hosts[other].mysql_port)) == 0
+
+
 def diverged(sandbox: Sandbox, log: Log) -> None:
     """Have db1 lose the writer's role while it is cut off, and write what nobody gets."""
     write(sandbox, "db1", "both")
@@ -71,6 +79,9 @@ def diverged(sandbox: Sandbox, log: Log) -> None:
     heal(sandbox)
     log.wait_change("db1", "AWAITING_RECOVERY")
     sandbox.wait_until(lambda: sandbox.refused("db1") == "extra_transactions", LIMIT, "db1 is compared")
+    sandbox.wait_until(
+        lambda: _reaches(sandbox, "db1", "db2"), LIMIT, "db1 asks for the address of db2 no more in vain"
+    )
 
 
 def test_the_active_master_is_never_rebuilt(cluster: Sandbox) -> None:

@@ -23,8 +23,8 @@ AGENT = "mysql-mmm-agent"
 
 @contextmanager
 def rebooting(sandbox: Sandbox, host: str) -> Iterator[None]:
-    """Have the host's agent find that its machine is about to reboot, when it is stopped."""
-    machine = sandbox.machine(host)
+    """Have the host's agent find that its machine is about to reboot, when it is stopped; it has been told its roles."""
+    machine, told = sandbox.machine(host), Log(sandbox, host, "mmm_agentd")
     fake, default = machine.etc / "fake", machine.skeleton / "etc/default" / AGENT
     fake.mkdir()
     (fake / "runlevel").write_text("#!/bin/sh\necho 5 6\n")
@@ -33,6 +33,7 @@ def rebooting(sandbox: Sandbox, host: str) -> Iterator[None]:
     default.write_text(f"{before}PATH=/etc/mysql-mmm/fake:$PATH\nexport PATH\n")
     try:
         restart(sandbox, host, "mmm_agentd")
+        told.wait(f"status: {host}: .* -> ONLINE")
         yield
     finally:
         default.write_text(before)
