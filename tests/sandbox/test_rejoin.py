@@ -79,9 +79,7 @@ def diverged(sandbox: Sandbox, log: Log) -> None:
     heal(sandbox)
     log.wait_change("db1", "AWAITING_RECOVERY")
     sandbox.wait_until(lambda: sandbox.refused("db1") == "extra_transactions", LIMIT, "db1 is compared")
-    sandbox.wait_until(
-        lambda: _reaches(sandbox, "db1", "db2"), LIMIT, "db1 asks for the address of db2 no more in vain"
-    )
+    sandbox.wait_until(lambda: _reaches(sandbox, "db1", "db2"), LIMIT, "db1 reaches db2")
 
 
 def test_the_active_master_is_never_rebuilt(cluster: Sandbox) -> None:

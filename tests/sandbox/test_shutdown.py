@@ -23,7 +23,7 @@ AGENT = "mysql-mmm-agent"
 
 @contextmanager
 def rebooting(sandbox: Sandbox, host: str) -> Iterator[None]:
-    """Have the host's agent find that its machine is about to reboot, when it is stopped; it has been told its roles."""
+    """Have the host's agent find that its machine is about to reboot, when it is stopped; it knows its roles."""
     machine, told = sandbox.machine(host), Log(sandbox, host, "mmm_agentd")
     fake, default = machine.etc / "fake", machine.skeleton / "etc/default" / AGENT
     fake.mkdir()
