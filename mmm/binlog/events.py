@@ -15,6 +15,8 @@ MAGIC = b"\xfebin"
 """Begins a binary log that is not encrypted."""
 _ENCRYPTED = b"\xfdbin"
 """Begins one that MySQL has encrypted."""
+BEGINNING = 4096
+"""Bytes within which a file's Format_description event ends: what `read_format` wants."""
 HEAD = struct.Struct("<IBIIIH")
 """When, kind, server_id, length, where the next one begins, flags."""
 CRC = 4

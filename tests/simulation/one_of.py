@@ -175,10 +175,7 @@ class OneOf(Monitor):
             return None
         told: asyncio.Future[object] = self.loop.create_future()
         self.several.carry(self, name, answer, told)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(limit):
-                return await told
-        return None
+        return await _heard(told, limit)
 
     async def ask(self, host: Host, request: Request, limit: float) -> Spoken:
         """Return what an agent answers to the question for the lead."""
@@ -229,7 +226,12 @@ class OneOf(Monitor):
     async def _said(self, ip: str, asked: refrain.Asked) -> object:
         told: asyncio.Future[object] = self.loop.create_future()
         self.several.ask_word(self, ip, asked, told)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LIMIT):
-                return await told
-        return None
+        return await _heard(told, LIMIT)
+
+
+async def _heard(told: "asyncio.Future[object]", limit: float) -> Any:
+    """Return what is told within `limit` seconds; None where nothing is."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit):
+            return await told
+    return None

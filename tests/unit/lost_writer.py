@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 from mmm.agent.act.binlog_files import BinlogFiles, LogRefusedError
@@ -173,6 +174,18 @@ def from_files(files: BinlogFiles) -> Callable[[wire.Request], bytes]:
             return reply("OK: here!", files.fields(asked_binlog(request)))
         except LogRefusedError as error:
             return reply(f"ERROR: {error}", (), error.code)
+
+    return answer
+
+
+def killed_after(answers: int, files: BinlogFiles) -> Callable[[wire.Request], bytes]:
+    """Return the agent of the dead server that answers so often, and is killed then."""
+    whole, asked = from_files(files), count(1)
+
+    def answer(request: wire.Request) -> bytes:
+        if next(asked) > answers:
+            raise RuntimeError("the agent is killed")
+        return whole(request)
 
     return answer
 

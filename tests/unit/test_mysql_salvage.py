@@ -37,6 +37,7 @@ from tests.unit.lost_writer import (
     conf,
     from_files,
     gtids,
+    killed_after,
     passing,
     replicate,
     salvage,
@@ -346,16 +347,7 @@ def test_an_agent_that_dies_in_the_middle_leaves_what_came_whole(
     pair.lack(*inserts(*(letter * 100 for letter in "abcdef")))
     pair.old.kill()
     monkeypatch.setattr("mmm.agent.act.binlog_fetch.LONGEST", 500)
-    whole, asked = from_files(pair.files), 0
-
-    def answer(request: wire.Request) -> bytes:
-        nonlocal asked
-        asked += 1
-        if asked > 3:
-            raise RuntimeError("the agent is killed")
-        return whole(request)
-
-    done, _ = salvage(pair, answer=answer)
+    done, _ = salvage(pair, answer=killed_after(3, pair.files))
     assert (done.cause, done.known) == (Cause.AGENT, False)
     assert 0 < done.count < 6
     rest, _ = salvage(pair)
@@ -447,16 +439,7 @@ def test_what_comes_slowly_is_applied_before_more_is_got(
     pair.old.kill()
     monkeypatch.setattr("mmm.agent.act.binlog_fetch.LONGEST", 1000)
     monkeypatch.setattr("mmm.agent.act.binlog_rest.fetch", partial(fetch, soon=0.0))
-    whole, asked = from_files(pair.files), 0
-
-    def answer(request: wire.Request) -> bytes:
-        nonlocal asked
-        asked += 1
-        if asked > 5:
-            raise RuntimeError("the agent is killed")
-        return whole(request)
-
-    done, _ = salvage(pair, answer=answer)
+    done, _ = salvage(pair, answer=killed_after(5, pair.files))
     assert (done.cause, done.known, done.count + done.left) == (Cause.AGENT, True, 8)
     assert 0 < done.count < 8
     rest, _ = salvage(pair)

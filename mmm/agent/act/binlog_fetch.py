@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mmm.binlog.events import DamagedError, EncryptedError, Format, read_format
+from mmm.binlog.events import BEGINNING, DamagedError, EncryptedError, Format, read_format
 from mmm.gtid.place import LogPlace
 from mmm.network.agent_port import AgentPort, Ends, UnsignedError
 from mmm.wire.binlog import LONGEST, Asked, Extent, Piece, ask_binlog, extent_in, piece
@@ -25,8 +25,6 @@ _SURE = 0.3
 """Seconds from which on the speed at which a log comes counts."""
 ANSWER_LIMIT = 1.0
 """Seconds that the agent has to take a connection, and for each answer: others wait for the failover."""
-_BEGINNING = 4096
-"""Bytes within which a file's Format_description event ends."""
 _ERRORS = (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnsignedError)
 
 
@@ -135,7 +133,7 @@ class _Fetching:
         """Get one file after the other; returns whether there is more than was asked for."""
         file, position = since.file, since.position
         while True:
-            head = await self._piece(ends, file, 0, _BEGINNING)
+            head = await self._piece(ends, file, 0, BEGINNING)
             try:
                 form = read_format(head.data)
             except EncryptedError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mmm.agent.act import promise_file
-from mmm.binlog.events import read_format
+from mmm.binlog.events import BEGINNING, read_format
 from mmm.binlog.heads import Read, logged
 from mmm.binlog.transactions import UnusableError
 from mmm.mysql.server.log_home import LogHome, log_files, look_at_log_home
@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 LOOK_LIMIT = 0.25
 """Seconds in which the log is looked through: the other agent waits for a failover, and for this answer one second."""
-_BEGINNING = 4096
-"""Bytes within which a file's Format_description event ends."""
 
 
 class LogRefusedError(Exception):
@@ -116,7 +114,7 @@ def _measured(files: list[Path], position: int, deadline: float) -> Extent:
         with path.open("rb") as file, suppress(UnusableError, LookupError, ValueError):
             size = file.seek(0, 2)
             file.seek(0)
-            form = read_format(file.read(_BEGINNING))
+            form = read_format(file.read(BEGINNING))
             begin = len(form.head) if number else max(position, len(form.head))
             for each in logged(_reader(file, deadline), begin, size, checksums=form.checksums):
                 first = first if number or count else each.end - begin

@@ -13,6 +13,7 @@ from mmm.lease.record import Record
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.other_monitors import OtherMonitors
 from mmm.monitor.act.saving import Saving
+from mmm.monitor.command.leading import elsewhere
 from mmm.monitor.report import changes, history
 from mmm.monitor.report.history import Entry
 from mmm.monitor.world.host import Flaps
@@ -53,27 +54,26 @@ class Inheritance:
 
     async def learn(self) -> None:
         """Ask the monitor that leads once."""
-        if self._leader() is None:
+        if not self._leader():
             return
         memory = await self._ask(changes.newest(self._entries))
         if memory is not None and self._memory is not None and memory.epoch != self._memory.epoch:
             self._memory, self._entries = None, ()  # what it has may not begin with what the one before had
             memory = await self._ask(BEGINNING)
-        if memory is None or self._leader() is None:
+        if memory is None or not self._leader():
             return
         self._memory, self._learned = memory, time.monotonic()
         self._entries = (*self._entries, *history.decode("\n".join(memory.history)))[-history.KEPT :]
         self._saving.copy(memory.status)
 
-    def _leader(self) -> str | None:
-        """Return the address of another monitor that leads while this one stands by."""
-        now = self._world().leadership
-        stands_by = now.place is Place.STANDS_BY and self._lead() is None
-        return now.leader if stands_by and now.leader in self._others.listed else None
+    def _leader(self) -> str:
+        """Return the address of another monitor that leads while this one stands by; empty where none is known to."""
+        leader = elsewhere(self._world())
+        return leader if self._lead() is None and leader in self._others.listed else ""
 
     async def _ask(self, behind: Position) -> Memory | None:
         leader = self._leader()
-        return None if leader is None else await self._others.memory(leader, behind)
+        return await self._others.memory(leader, behind) if leader else None
 
     def flaps(self, record: Record, now: float) -> Mapping[str, Flaps]:
         """Return how often hosts went out of use, as the monitor has seen it that wrote the record."""

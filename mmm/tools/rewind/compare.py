@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from mmm.binlog.events import DamagedError, read_format
+from mmm.binlog.events import BEGINNING, DamagedError, read_format
 from mmm.binlog.stored_rows import StoredRow, rows_of
 from mmm.mysql.session.connection import Connection
 from mmm.tools.rewind.changes import Name
@@ -24,7 +24,6 @@ MOST = 10_000
 """Rows that are compared, at most."""
 _AT_ONCE = 200
 _TRIES = 3
-_BEGINNING = 4096
 
 Rows = list[tuple[str, ...]]
 
@@ -80,7 +79,7 @@ def touched(server: Connection, logs: Sequence[Path], begin: int) -> Touched:
 def _rows(path: Path, begin: int) -> Iterator[StoredRow]:
     size = path.stat().st_size
     with path.open("rb") as file:
-        form = read_format(file.read(_BEGINNING))
+        form = read_format(file.read(BEGINNING))
     data = b"".join(pieces(path, size, begin=begin or len(form.head)))
     return rows_of(data, checksums=form.checksums)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmm.binlog.contents import contents
-from mmm.binlog.events import DamagedError, Format, read_format
+from mmm.binlog.events import BEGINNING, DamagedError, Format, read_format
 from mmm.binlog.transactions import UnusableError
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Executed
@@ -28,8 +28,6 @@ from mmm.tools.saved.extras import Extras
 from mmm.tools.saved.find import NoLogError, find, pieces
 
 MEGABYTE = 1_000_000
-_BEGINNING = 4096
-"""Bytes of a log that say how it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +140,7 @@ def _stretches(files: Mapping[str, Path], extras: Extras, most: int) -> tuple[St
         path = files[name]
         with path.open("rb") as file:
             try:
-                form = read_format(file.read(_BEGINNING))
+                form = read_format(file.read(BEGINNING))
             except DamagedError as error:
                 raise UnfitError("log", {"why": f"{path}: {error}"}) from error
         begin = first.begin if name == first.file else len(form.head)

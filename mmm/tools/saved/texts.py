@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from mmm.binlog.events import DamagedError, read_format
+from mmm.binlog.events import BEGINNING, DamagedError, read_format
 from mmm.binlog.stored_rows import StoredRow, rows_of
 from mmm.mysql.session.connection import Connection, MysqlError
 from mmm.process.binlog_program import lines_of
@@ -26,8 +26,6 @@ from mmm.tools.saved.tables import Tables
 _ARGUMENTS = ("-vv", "--base64-output=decode-rows")
 _LARGEST = 1 << 28
 """Bytes of a transaction whose rows are read beside what is printed of them."""
-_BEGINNING = 4096
-"""Bytes of a log that say how it is written."""
 _LONGEST_QUESTION = 5.0
 """Seconds that the active master may take for one statement."""
 _NOT_COUNTED = (b"BEGIN", b"COMMIT", b"ROLLBACK", b"START TRANSACTION", b"XA ")
@@ -160,7 +158,7 @@ def _exact(
     """Return the same, with what is printed less exactly as the log has it."""
     current = -1
     with log.open("rb") as file:
-        checksums = read_format(file.read(_BEGINNING)).checksums
+        checksums = read_format(file.read(BEGINNING)).checksums
         for number, item in found:
             if number != current:
                 current, stored = number, _Stored(file, extras[number], checksums=checksums)
