@@ -62,3 +62,13 @@ def _in_order(sandbox: Sandbox, limit: float) -> None:
     sandbox.wait_until(first_writes, limit, f"{first} can be the writer again")
     # An agent that was started again is heard of when the monitor asks it next.
     sandbox.wait_until(lambda: not sandbox.warns("agent_unreachable"), limit, "all agents are heard")
+    sandbox.wait_until(lambda: _as_assigned(sandbox), limit, "every VIP is where the monitor has it")
+
+
+def _as_assigned(sandbox: Sandbox) -> bool:
+    """Tell whether no reader's VIP is on its way: one that leaves a host is still bound on exactly one."""
+    shown = sandbox.show()
+    assigned = {ip: name for name, host in shown.items() for _, ip in host.roles}
+    return bool(shown) and all(
+        sandbox.holders(vip.ip) == (assigned.get(vip.ip),) for vip in sandbox.layout.cluster.vips
+    )

@@ -75,7 +75,8 @@ pid() {{ pid=$(cat "$PIDFILE" 2>/dev/null) && runs; }}
 case "$1" in
 start)
     pid && exit 0
-    rm -f {socket} "$PIDFILE"
+    # A MySQL that is killed as its applier begins leaves a file beside which none begins any more.
+    rm -f {socket} "$PIDFILE" {tmpdir}/SQL_LOAD-*
     mkdir -p "$(dirname {socket})" "$(dirname "$PIDFILE")"
     setsid {binary} --defaults-file={cnf} </dev/null >>{log} 2>&1 &
     ;;
@@ -171,7 +172,12 @@ def furnish(machine: Machine, layout: Layout, server: servers.Server, options: M
     instance = servers.Instance(host.name, place, host.mysql_port, masters, offset, pid_file)
     _write(etc / "mysql/my.cnf", servers.cnf(server, instance, options))
     script_text = _RC_SCRIPT.format(
-        pid_file=pid_file, socket=SOCKET, binary=server.binary, cnf=servers.CNF, log=servers.ERROR_LOG
+        pid_file=pid_file,
+        socket=SOCKET,
+        binary=server.binary,
+        cnf=servers.CNF,
+        log=servers.ERROR_LOG,
+        tmpdir=servers.TMPDIR,
     )
     _write(etc / "init.d/mysql", script_text, 0o755)
     _lay_programs(machine.skeleton, server.binary)
