@@ -212,7 +212,8 @@ def _start(kind: Kind, home: Path, port: int, options: tuple[str, ...]) -> subpr
     set_up.write_text(SET_UP)
     places = {"datadir": home / "data", "socket": home / "s", "pid-file": home / "pid", "init-file": set_up}
     places["tmpdir"] = home  # in a common one a server removes what it takes for its own of an earlier run
-    for left in home.glob("SQL_LOAD-*"):  # by a MySQL that was killed as its applier began: none begins beside it
+    # A MySQL that is killed as its applier begins leaves a file beside which none begins any more.
+    for left in home.glob("SQL_LOAD-*"):
         left.unlink()
     settings = {**kind.settings, **OPTIONS, **places, "port": port}
     argv = [
