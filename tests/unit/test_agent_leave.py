@@ -54,6 +54,36 @@ async def test_one_whose_machine_goes_down_has_others_take_its_roles_and_is_told
             await leaving
 
 
+async def test_one_that_was_restarted_and_has_no_order_yet_hands_over_what_it_has_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        rig.machine.halts = True
+        rig.machine.addresses.add(READER)
+        await rig.agent.take_stock()
+        leaving = asyncio.create_task(rig.agent.leave())
+        await said(rig, is_halting)
+        assert (await rig.order(f"reader({READER})", length=600)).ok
+        await asyncio.sleep(0)
+        assert not leaving.done()
+        for _ in range(2):
+            assert (await rig.order("", length=600)).ok
+        async with asyncio.timeout(LIMIT):
+            await leaving
+    assert not rig.machine.addresses
+
+
+async def test_one_that_found_nothing_and_has_no_order_yet_waits_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_watch, "HEARTBEAT", LIMIT)
+    async with running(tmp_path, monkeypatch) as rig:
+        rig.machine.halts = True
+        await rig.agent.take_stock()
+        async with asyncio.timeout(LIMIT):
+            await rig.agent.leave()
+
+
 async def test_one_whose_machine_goes_down_leaves_nothing_for_good_where_no_monitor_is_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

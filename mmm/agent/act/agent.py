@@ -94,6 +94,8 @@ class Agent:
         self._leases = conf.vip_lease > 0
         self._took_stock = self._goes_on = heritage is not None
         """What an earlier agent has left here is known."""
+        self._found = False
+        """It has left VIPs."""
         at = self._shell.steps.at
         if (job := at.jobs.look().job) is not None:  # nobody is answered yet
             log.warning(
@@ -123,7 +125,7 @@ class Agent:
             self._took_stock = True
             return
         await self._take_over(seen.bound)
-        self._took_stock = True
+        self._took_stock, self._found = True, bool(seen.bound)
         vips = ", ".join(str(vip) for vip in self._facts.vips if vip.ip in seen.bound) or "no VIP"
         writes = {True: "writable", False: "read_only"}.get(seen.writable is True, "")
         server = writes if seen.writable is not None else f"server {seen.server.value} ({seen.problem})"
@@ -216,7 +218,7 @@ class Agent:
         told = self._shell.jobs.told(self._shell.core)
         if told or (self._leases and await asyncio.to_thread(machine_halts)):
             self._replies.ending = HALTING
-            await self._shell.hand_over()
+            await self._shell.hand_over(found=self._found)
         elif patience(self._shell.core, clock()) > 0:
             self._replies.ending = LEAVING
             await self._shell.leave()

@@ -24,7 +24,7 @@ from mmm.agent.decide.core import Core, Step
 from mmm.agent.decide.failure import Failure, failures
 from mmm.agent.decide.new_conf import inherited
 from mmm.agent.decide.obedience import Changed, Outcome
-from mmm.agent.decide.plan import Facts
+from mmm.agent.decide.plan import UNKNOWN, Facts
 from mmm.clock import clock, wall_ahead
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import FOREVER, Grant
@@ -168,12 +168,13 @@ class Shell:
             await self.staying.ask(agreed=self._is_agreed())
         await self._at_rest()
 
-    async def hand_over(self) -> None:
+    async def hand_over(self, *, found: bool) -> None:
         """Wait until others have the roles of this host, whose machine or agent goes down, but not for long.
 
         Who takes the writer role asks this server for what it lacks: the order that follows tells that it is done.
+        `found`: VIPs stood here at the start; before the first order these are all that tells of roles.
         """
-        if not self._core.status.vips:
+        if not (self._core.status.vips or (found and self._core.status.state == UNKNOWN)):
             return
         log.info("%s: the agent ends: its roles are to go to other hosts", self._here.name)
         with suppress(TimeoutError):
