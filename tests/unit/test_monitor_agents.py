@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,29 @@ def answered(said: bytes) -> Spoken:
 def test_what_an_agent_says(said: bytes, answer: Answer, text: str) -> None:
     spoken = answered(said)
     assert (spoken.answer, spoken.text) == (answer, text)
+
+
+async def test_a_reset_hints_at_allow_from_only_where_the_agent_has_never_answered() -> None:
+    killed = False
+
+    async def agent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        if killed:
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            writer.write(b"OK: Pinged!|UP:2710.61\n")
+        writer.close()
+
+    async with await asyncio.start_server(agent, "127.0.0.1", 0) as server:
+        host = Host("db1", "127.0.0.1", "master", agent_port=server.sockets[0].getsockname()[1])
+        ping, known = wire.Request(wire.PING, "db1"), Agents()
+        assert (await known.ask(host, ping)).answer is Answer.OK
+        killed = True
+        of_known, of_stranger = await known.ask(host, ping), await Agents().ask(host, ping)
+    assert of_known.answer is of_stranger.answer is Answer.SILENT
+    assert "allow_from" in of_stranger.text
+    assert "allow_from" not in of_known.text
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda said: b"OK|" + said + b"|UP:1.00\n"))

@@ -52,8 +52,13 @@ DEAD_AFTER = 10
 A host that has booted since says so at the first sign that it is asked for, every KEEP_ALIVE seconds.
 """
 KEEP_ALIVE = 2
+_STRANGER = "does its log say that allow_from lacks this host?"
+_ENDED = "has the agent been killed or restarted?"
+"""What a reset may come of: of an agent that has never answered, and of one that has, and so knows this host."""
 CLOCKS = 0.5
 """Seconds by which the age of a host's system may differ from what this clock makes of it."""
+
+Connected = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Told(NamedTuple):
@@ -80,22 +85,24 @@ class Agents:
         """Who gives the orders, by its name; None: nobody does here."""
         self.heard_token: Callable[[str, str], None] = lambda _host, _token: None
         """Is told every token that an agent gives."""
-        self._kept: dict[str, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
+        self._kept: dict[str, Connected] = {}
         """Connections to agents that are prepared for what comes next."""
         self._under_way: dict[str, tuple[float, asyncio.Future[None]]] = {}
         """When the order to each host went out that is under way, and what ends when its system has booted since."""
+        self._let_in: set[str] = set()
+        """The hosts whose agents have answered this monitor."""
 
     async def ask(self, host: Host, request: wire.Request, limit: float = QUESTION_TIMEOUT) -> Spoken:
         """Return what the host's agent answered to the request within `limit` seconds."""
         connected = self._taken(host) or await self._connect(host)
         if isinstance(connected, Spoken):
             return connected
-        reader, writer = connected
         try:
-            spoken = await self._exchanged(reader, writer, request, limit)
+            spoken = await self._exchanged(host, connected, request, limit)
         finally:
-            writer.close()
+            connected[1].close()
         if spoken.reply is not None:
+            self._let_in.add(host.name)
             self._heard(host, spoken.reply.uptime)
             self.heard_token(host.name, spoken.reply.token)
         return spoken
@@ -123,7 +130,7 @@ class Agents:
             if self._under_way.get(host.name, (0.0, None))[1] is booted:
                 del self._under_way[host.name]
 
-    async def _connect(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | Spoken:
+    async def _connect(self, host: Host) -> Connected | Spoken:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 connected = await self._port.connect(host.ip, host.agent_port)
@@ -136,7 +143,7 @@ class Agents:
         _keep_alive(connected[1])
         return connected
 
-    def _taken(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    def _taken(self, host: Host) -> Connected | None:
         """Return the connection that is kept to a host and still good, and keep it no more."""
         kept = self._kept.pop(host.name, None)
         if kept is not None and (kept[0].at_eof() or kept[0].exception() or kept[1].is_closing()):
@@ -145,11 +152,11 @@ class Agents:
         return kept
 
     async def _exchanged(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: wire.Request, limit: float
+        self, host: Host, connected: Connected, request: wire.Request, limit: float
     ) -> Spoken:
         try:
             async with asyncio.timeout(limit):
-                return await self._exchange(reader, writer, request)
+                return await self._exchange(*connected, request)
         except TimeoutError as error:
             why = (
                 f": {error.strerror}" if error.errno else f" within {limit:g} s"
@@ -162,10 +169,8 @@ class Agents:
                 Answer.SILENT, f"no answer to {request.command}: a line longer than {wire.MAX_LINE} bytes"
             )
         except ConnectionResetError:
-            return Spoken(
-                Answer.SILENT,
-                f"no answer to {request.command}: connection reset; does its log say that allow_from lacks this host?",
-            )
+            hint = _ENDED if host.name in self._let_in else _STRANGER
+            return Spoken(Answer.SILENT, f"no answer to {request.command}: connection reset; {hint}")
         except (OSError, ValueError, UnsignedError) as error:
             return Spoken(Answer.SILENT, f"no answer to {request.command}: {error}")
 
@@ -259,9 +264,9 @@ class Agents:
         connected = await self._connect(host)
         if isinstance(connected, Spoken):
             return None
-        reader, writer = connected
+        writer = connected[1]
         request = wire.Request(wire.PREPARE, host.name)
-        spoken = await self._exchanged(reader, writer, request, QUESTION_TIMEOUT)
+        spoken = await self._exchanged(host, connected, request, QUESTION_TIMEOUT)
         doubts = doubts_in(spoken.reply) if spoken.reply is not None else None
         if spoken.answer is not Answer.OK or host.name in self._kept:
             writer.close()
@@ -270,7 +275,7 @@ class Agents:
         asyncio.get_running_loop().call_later(KEPT, self._forget, host.name, connected)
         return doubts
 
-    def _forget(self, name: str, kept: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+    def _forget(self, name: str, kept: Connected) -> None:
         """Close a connection that nobody has used."""
         if self._kept.get(name) is kept:
             del self._kept[name]
@@ -298,7 +303,7 @@ class Agents:
         if isinstance(connected, Spoken):
             return connected
         try:
-            return await self._exchanged(*connected, watch(host.name), HOLD + QUESTION_TIMEOUT)
+            return await self._exchanged(host, connected, watch(host.name), HOLD + QUESTION_TIMEOUT)
         finally:
             connected[1].close()
 
