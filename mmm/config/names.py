@@ -5,6 +5,8 @@ from typing import Literal
 
 UNLIMITED = "unlimited"
 """A limit that there is not."""
+EVERY_HOST = "all"
+"""What commands take for every host, so none can be called that."""
 CHECK_NAMES = ("ping", "mysql", "rep_threads", "rep_backlog")
 NEED_MONITORS = ("voters", "lead_lease")
 """Keys that mean nothing without `monitors`."""

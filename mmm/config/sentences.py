@@ -53,6 +53,7 @@ SENTENCES: Mapping[str, str] = {
     ),
     "no_such_name": "no {kind} is called {name}; {todo}",
     "bad_name": "`{name}` cannot be a name; use letters, digits, `_`, `-` and `.`",
+    "name_of_every_host": "no host can be called {name}, which is every host in commands; name it otherwise",
     "key_not_section": "{kind} is a key, not a section; write {kind} {sample}",
     "unknown_section": "no section is called {kind}; {todo}",
     "section_missing": "there is no {tag}; {program} needs it, add it",

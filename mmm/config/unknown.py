@@ -4,6 +4,7 @@ from mmm.config.dialect2 import opening
 from mmm.config.key import Section
 from mmm.config.keys import KEYS, OLD, SECTIONS, old_names
 from mmm.config.kinds import did_you_mean, is_name, sample, suggestion
+from mmm.config.names import EVERY_HOST
 from mmm.config.tree import Block, Fault, Value
 
 ELSEWHERE = {
@@ -42,6 +43,8 @@ def section_problem(block: Block, dialect: int) -> tuple[Fault | None, str]:
     if section.names and name not in {*section.names, "default"}:
         todo = did_you_mean(suggestion(name, section.names), Fault("there_are", {"known": section.names}))
         return Fault("no_such_name", {**about, "todo": todo}), ""
+    if kind == "host" and name == EVERY_HOST:
+        return Fault("name_of_every_host", about), kind
     return Fault("bad_name", about) if section.named and not is_name(name) else None, kind
 
 

@@ -244,6 +244,11 @@ def test_dialects_do_not_mix() -> None:
             "m.conf:24: cluster_interface has no value; write cluster_interface WORD",
         ),
         ("include", "include", "m.conf:64: include nothere: there is no file nothere; add it"),
+        (
+            "host db1\n",
+            "host all\n",
+            "m.conf:26: no host can be called all, which is every host in commands; name it otherwise",
+        ),
         ("host db1\n", "host\n", "m.conf:26: host needs a name; write host NAME"),
     ],
 )

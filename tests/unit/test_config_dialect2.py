@@ -303,6 +303,11 @@ def test_all_errors_are_said_at_once_in_order() -> None:
         ),
         (
             "<monitor>",
+            "<host all>\nip 10.0.0.7\nmode slave\n</host>\n<monitor>",
+            "m.conf:37: no host can be called all, which is every host in commands; name it otherwise",
+        ),
+        (
+            "<monitor>",
             "monitor x\n<monitor>",
             ("m.conf:37: monitor is a section, not a key; write <monitor> and close it with </monitor>"),
         ),

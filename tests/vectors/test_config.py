@@ -81,6 +81,7 @@ NOT_LOOKED_AT = {
     "ip_with_prefix",
     "listed_twice",
     "monitor_at_vip",
+    "name_of_every_host",
     "not_a_choice",
     "not_a_list",
     "not_a_number",
