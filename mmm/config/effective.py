@@ -9,6 +9,8 @@ from mmm.config.model import Cluster, Host, Web
 from mmm.config.names import NEED_MONITORS, WITNESS, WITNESS_KEYS
 from mmm.config.shown import HIDDEN, shown
 
+_FINGERPRINT = "fingerprint"
+
 
 def effective(cluster: Cluster) -> str:
     """Return all settings of `cluster`, defaults included, in the 2.x dialect with passwords hidden."""
@@ -18,10 +20,13 @@ def effective(cluster: Cluster) -> str:
 def fingerprint(cluster: Cluster) -> str:
     """Return 12 hexadecimal digits that are the same where two monitors' confs say the same, wherever they are read.
 
-    Passwords are left out, so that nobody can try them; so are logs, `<web>`, and the monitor's own address.
+    Passwords are left out, so that nobody can try them; so are logs, `<web>`, and the monitor's own address. Worked out
+    once for each conf: every `status` has it.
     """
-    shared = replace(cluster, web=Web(), monitor=cluster.monitor and replace(cluster.monitor, ip=""))
-    return digest("\n".join(_settings_of(shared)))
+    if _FINGERPRINT not in cluster.worked_out:
+        shared = replace(cluster, web=Web(), monitor=cluster.monitor and replace(cluster.monitor, ip=""))
+        cluster.worked_out[_FINGERPRINT] = digest("\n".join(_settings_of(shared)))
+    return cluster.worked_out[_FINGERPRINT]
 
 
 def _lines(cluster: Cluster) -> Iterator[str]:

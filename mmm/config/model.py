@@ -292,6 +292,11 @@ class Cluster:
         return self.checks["rep_backlog"].max_backlog if own is None else own
 
     @cached_property
+    def worked_out(self) -> dict[str, str]:
+        """Return what others have worked out from this conf, by its name: of another conf nothing yet."""
+        return {}
+
+    @cached_property
     def agents(self) -> Mapping[str, Host]:
         """Return all that have an agent: the hosts in conf order, then the witnesses."""
         return {**self.hosts, **self.witnesses}

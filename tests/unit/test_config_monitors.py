@@ -113,6 +113,7 @@ def test_two_monitors_can_see_that_their_confs_say_the_same_and_passwords_do_not
     assert fingerprint(conf(f"# by hand\n{MONITORS}<web>\nport 1234\n</web>\n")) == read
     hosts = {name: replace(host, monitor_password="guessed") for name, host in here.hosts.items()}
     assert fingerprint(replace(here, hosts=hosts)) == read
+    assert fingerprint(here) is read, "it is worked out once"
     assert fingerprint(conf(f"vip_lease 12\n{MONITORS}")) != read
     assert (
         fingerprint(conf(MONITORS, monitor=SEVERAL.replace("<monitor>", "<monitor>\nflap_count 9"))) != read
