@@ -186,7 +186,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         "--monitor", metavar="ADDRESS", help="of several monitors ask this one, not the one that leads"
     )
     parser.add_argument("--version", action=Version)
-    parser.add_argument("--help", action="help", help="show this help and exit")
+    parser.add_argument("-h", "--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
     arguments, command = parser.parse_known_args(rest)
     if not command or command[0].startswith("-"):

@@ -37,7 +37,7 @@ def parse(program: str, argv: Sequence[str], *, daemon: bool = True) -> Argument
     if daemon:
         _add_those_of_daemons(parser)
     parser.add_argument("--version", action=Version)
-    parser.add_argument("--help", action="help", help="print this and exit")
+    parser.add_argument("-h", "--help", action="help", help="print this and exit")
     cluster, rest = split_cluster(parser, argv)
     return Arguments(cluster, **vars(parser.parse_args(rest)))
 

@@ -1,6 +1,8 @@
 """The daemons' command line."""
 
+import importlib
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from mmm.process.arguments import Arguments, parse
 from mmm.process.version import version
 from mmm.tools.restore.command import restore
+from pages.packaged import programs
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,22 @@ def test_a_clone_says_its_commit_and_an_installation_does_not(tmp_path: Path) ->
         [*git, "rev-parse", "--short=10", "HEAD"], check=True, capture_output=True, text=True
     ).stdout.strip()
     assert version(tmp_path) == f"3.0.0 (commit {commit})"
+
+
+@pytest.mark.parametrize("name", sorted(programs()))
+def test_every_program_tells_its_help_by_the_short_option_too(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = importlib.import_module(programs()[name][0]).main
+    told = []
+    for option in ("-h", "--help"):
+        monkeypatch.setattr(sys, "argv", [name, option])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code in (0, None)
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert told[0].startswith("usage: mmm_")
 
 
 @pytest.mark.parametrize(

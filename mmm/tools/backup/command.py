@@ -309,7 +309,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--dry-run", action="store_true", help="say what would be done, change nothing")
     add("--check", action="store_true", help="read the conf, report all errors, and exit")
     add("--version", action=Version)
-    add("--help", action="help", help="show this help and exit")
+    add("-h", "--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
     return _Arguments(cluster, **vars(parser.parse_args(rest)))
 

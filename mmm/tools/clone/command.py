@@ -148,7 +148,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--yes", action="store_true", help="go on though the data folder holds tables of users")
     add("--check", action="store_true", help="read the conf, report all errors, and exit")
     add("--version", action=Version)
-    add("--help", action="help", help="show this help and exit")
+    add("-h", "--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
     return _Arguments(cluster, **vars(parser.parse_args(rest)))
 

@@ -173,7 +173,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     parser.add_argument("--check", action="store_true", help="read the conf, report all errors, and exit")
     parser.add_argument("--ordered", action="store_true", help=argparse.SUPPRESS)  # by this host's agent
     parser.add_argument("--version", action=Version)
-    parser.add_argument("--help", action="help", help="show this help and exit")
+    parser.add_argument("-h", "--help", action="help", help="show this help and exit")
     cluster, rest = split_cluster(parser, argv)
     return _Arguments(cluster, **vars(parser.parse_args(rest)))
 

@@ -288,7 +288,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--lose-extra", metavar="HOST", help="go on where what only this host has cannot be saved: name it")
     add("--dry-run", action="store_true", help="say what would be done, change nothing")
     add("--check", action="store_true", help="read the conf, report all errors, and exit")
-    add("--help", action="help", help=f"show this help and exit (MMM {__version__})")
+    add("-h", "--help", action="help", help=f"show this help and exit (MMM {__version__})")
     cluster, rest = split_cluster(parser, argv)
     given = vars(parser.parse_args(rest))
     if given["version"] == _ITS_OWN:
