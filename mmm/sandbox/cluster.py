@@ -270,8 +270,10 @@ class Sandbox:
                     told.add(host.name)
                     say(f"{host.name} is ONLINE")
                 elif host.state in {"AWAITING_RECOVERY", "ADMIN_OFFLINE"}:
-                    self.ask(f"set_online {host.name}")
-                    if force and self.refused(host.name) == "extra_transactions":
+                    against = self.refused(host.name)  # a question, which no log has
+                    if against is None:
+                        self.ask(f"set_online {host.name}")
+                    elif force and against == "extra_transactions":
                         self.ask(f"set_online --force {host.name}")
             return len(told) == len(self.hosts) and all(host.state == "ONLINE" for host in shown.values())
 
