@@ -29,11 +29,11 @@ HALTING = "HALTING"
 Or the agent is, and the host holds a role without an address, for which the agent answers load balancers.
 """
 WITHOUT = "WITHOUT"
-_BOUND = "BOUND:"
 """A field of an ERROR for another conf: all of the order was done but for the active master role.
 
 The host does not hold that, and its server is read_only.
 """
+_BOUND = "BOUND:"
 _LEASE = re.compile(r"LEASE:(forever|[0-9]{1,6}):([A-Za-z0-9.-]{1,80})")
 _TOOK = re.compile(r"TOOK:([^|]{1,2000})")
 _PART = re.compile(r"([^=,]{1,100})=([0-9]{1,7}\.[0-9])")
