@@ -189,7 +189,7 @@ async def _watch(file: ConfFile, conf: Cluster, pinger: Pinger, ready: Callable[
         for name, known in settings.items():
             world = world.with_host(name, replace(world.hosts[name], settings=known))
         _say_start(started, world)
-        shell = Shell(world, lambda: _read(file), agents, checks, pinger)
+        shell = Shell(world, lambda: _read(file), agents, checks, pinger, stored)
         log.info("%s", sentence(conf))
         collect_seldom()
         server = control_server(shell.command, allowed(conf), admission)

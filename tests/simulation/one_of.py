@@ -90,7 +90,9 @@ class OneOf(Monitor):
         self._running = self.loop.create_task(self.leading.run())
 
     async def _take_over(self, record: Record) -> None:
-        self.world = await begin.begun(self.world, record, self.world.monitor, cast("Any", self), {})
+        self.world = await begin.begun(
+            self.world, record, self.several.stored(self.ip), cast("Any", self), {}
+        )
         self._left += self.orders.values()
         self.orders.clear()
         self._kills.clear()

@@ -19,7 +19,7 @@ from unittest.mock import patch
 from mmm.agent.act import promise_file
 from mmm.agent.act.voting import Voting
 from mmm.lease.lead import Lead
-from mmm.monitor.act import begin, first_look, leading, status_file, tokens, word
+from mmm.monitor.act import begin, leading, status_file, tokens, word
 from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.leadership import Leadership, Place
@@ -111,7 +111,7 @@ class Several(Cluster):
             return
         conf = self.scenario.conf
         assert conf.monitor is not None
-        conf = replace(conf, monitor=replace(conf.monitor, ip=seat.ip, status_path=seat.ip))
+        conf = replace(conf, monitor=replace(conf.monitor, ip=seat.ip))
         checks = {name: first_checks(self, machine, seat.ip) for name, machine in self.machines.items()}
         stored, _ = status_file.decode(seat.file)
         found = {
@@ -166,9 +166,9 @@ class Several(Cluster):
             and self.seats[one].monitor is not None is not self.seats[other].monitor
         )
 
-    def stored(self, path: Path) -> Mapping[str, Stored]:
-        """Return what a monitor's status file says."""
-        return status_file.decode(self.seats[str(path)].file)[0]
+    def stored(self, ip: str) -> Mapping[str, Stored]:
+        """Return what the status file of the monitor there says."""
+        return status_file.decode(self.seats[ip].file)[0]
 
     # Messages
 
@@ -296,7 +296,6 @@ class Several(Cluster):
             patch.object(word, "time", clock),
             patch.object(begin, "time", clock),
             patch.object(leading, "random", Random(self.scenario.seed)),  # noqa: S311
-            patch.object(first_look, "read_stored", self.stored),
             patch.object(promise_file, "store", store),
             patch.object(promise_file, "load", lambda file: self.files.get(file, "")),
             patch.object(promise_file, "boot", lambda: "boot"),

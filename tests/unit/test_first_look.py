@@ -91,7 +91,7 @@ def test_an_answer_to_an_order_of_when_it_led_before_is_none_to_a_new_one() -> N
     before = of_several(place=Place.TAKES)
     orders = Orders(Ordered(STATUS, NOW, new=frozenset(), before=NOTHING), number=1)
     before = before.with_agent("db1", replace(before.hosts["db1"].agent, orders=orders))
-    _, led = took(begun(before, Record(), before.monitor, cast("Any", Agents("")), {}))
+    _, led = took(begun(before, Record(), {}, cast("Any", Agents("")), {}))
     anew = turn(replace(led, leadership=replace(led.leadership, place=Place.LEADS)), NOW).world
     flight = anew.hosts["db1"].agent.in_flight
     assert flight is not None

@@ -53,7 +53,8 @@ class Monitor:
         self.lead = lead
         self.path = folder / "mmm_mond.status"
         self.chronicle = Chronicle(folder / "history", Clock(lambda _: at, CLOCK.local))
-        self.saving = Saving(self.path, lambda: self.world, memory_epoch(lead))
+        found = {} if lead is None else {"db1": Stored("ONLINE", epoch=epoch_text(lead))}
+        self.saving = Saving(self.path, lambda: self.world, found)
         others = OtherMonitors(conf)
         self.inheritance = Inheritance(
             others, lambda: self.world, lambda: self.lead, self.saving, self.chronicle
@@ -61,10 +62,6 @@ class Monitor:
 
     def note(self, number: int) -> None:
         self.chronicle.noted(Happened("rejoin_taken_back", {"host": f"db{number}", "donor": "db1"}))
-
-
-def memory_epoch(lead: Lead | None) -> str:
-    return "" if lead is None else epoch_text(lead)
 
 
 def learning(tmp_path: Path, leader: Monitor, do: Callable[[Monitor], Awaitable[None]]) -> Monitor:

@@ -16,6 +16,7 @@ from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import Tell
+from mmm.monitor.world.world import Mode
 from mmm.wire.status import LeaseOffer, Status
 from tests.unit.worlds import (
     READER1,
@@ -137,3 +138,25 @@ async def test_a_world_that_says_the_same_is_not_handed_to_a_thread_again(tmp_pa
     now[0] = world({WRITER: "db2"})
     await saving.record()
     assert (len(handed), path.read_text()) == (2, status_file.encode(now[0]))
+
+
+def test_of_two_lines_about_a_host_the_later_one_is_taken_and_that_is_said_once() -> None:
+    text = "db1|ONLINE|writer(192.168.100.250)\ndb2|ONLINE|\ndb1|ADMIN_OFFLINE|\n"
+    stored, warnings = status_file.decode(text)
+    assert stored == {"db1": Stored("ADMIN_OFFLINE"), "db2": Stored("ONLINE")}
+    assert warnings == ("line 3: line 1 is about 'db1' too: line 3 is taken, the other left out",)
+
+
+async def test_who_takes_the_lead_knows_what_it_copied_without_the_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = {"db3": Stored("ONLINE", epoch="3.10.0.0.8:9988.a1")}
+    several = world({WRITER: "db1"})
+    several = replace(several, conf=replace(several.conf, monitors=("10.0.0.6", "10.0.0.8")))
+    saving = Saving(tmp_path / "nowhere" / "mmm_mond.status", lambda: several, found)
+    assert {line.epoch for line in saving.stored.values()} == {"3.10.0.0.8:9988.a1"}, "of who led before"
+    saving.copy("db2|ONLINE|\nnonsense\n")
+    assert saving.stored == {"db2": Stored("ONLINE")}
+    assert "line 2" in caplog.text
+    passive = Saving(tmp_path / "mmm_mond.status", lambda: replace(several, mode=Mode.PASSIVE), found)
+    assert passive.stored == found, "in passive mode the file stays as it was found"

@@ -4,13 +4,12 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
-from mmm.config.model import Monitor
 from mmm.lease.record import Record
 from mmm.monitor.act import first_look
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.decide import leading, startup
+from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.host import Flaps, HostWorld
 from mmm.monitor.world.world import World
 
@@ -18,16 +17,15 @@ log = logging.getLogger(__name__)
 
 
 async def begun(
-    before: World, record: Record, monitor: Monitor, agents: Agents, flaps: Mapping[str, Flaps]
+    before: World, record: Record, on_disk: Mapping[str, Stored], agents: Agents, flaps: Mapping[str, Flaps]
 ) -> World:
     """Return the world of what agents say now, with what the monitor that led before has left on record.
 
-    What it believed of hosts whose agents are silent is in the status file, where that was copied from it; `flaps` are
-    how often hosts went out of use. What the checks have found while this one stood by stays.
+    What it believed of hosts whose agents are silent is `on_disk`, in the status file, where that was copied from it;
+    `flaps` are how often hosts went out of use. What the checks have found while this one stood by stays.
     """
     conf = before.conf
     checked = {name: host.checks for name, host in before.hosts.items()}
-    on_disk = first_look.read_stored(Path(monitor.status_path))
     stored = leading.believed(conf, record, on_disk)
     found = await first_look.ask_everybody(conf, stored, agents, checked, before.leadership.missing)
     found = leading.remembered(conf, found, record, on_disk)

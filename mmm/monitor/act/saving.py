@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from mmm.monitor.act import status_file
+from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
 
@@ -15,13 +17,16 @@ log = logging.getLogger(__name__)
 class Saving:
     """The status file at `path`, which is to say what `world` returns.
 
-    `epoch` is of several monitors the one that has made this world what it is; empty: there is one, or nobody has.
+    `found` is what stood in it at the start; of several monitors who wrote that has made this world what it is.
     """
 
-    def __init__(self, path: Path, world: Callable[[], World], epoch: str = "") -> None:
+    def __init__(
+        self, path: Path, world: Callable[[], World], found: Mapping[str, Stored] = MappingProxyType({})
+    ) -> None:
         self._path = path
         self._world = world
-        self._epoch = epoch
+        self._found = found
+        self._epoch = status_file.epoch_in(found) if world().conf.monitors else ""
         self._copy: str | None = None
         """What the monitor that leads has in its file, while this one stands by."""
         self._text = ""
@@ -44,6 +49,16 @@ class Saving:
         if self._copy is not None:
             return self._copy
         return status_file.with_epoch(status_file.to_save(self._text, self._world()), self._epoch)
+
+    @property
+    def stored(self) -> Mapping[str, Stored]:
+        """Return what stands in the file, or will as soon as it is written."""
+        if not (text := self.text):
+            return self._found
+        stored, warnings = status_file.decode(text)
+        for warning in warnings:
+            log.warning("status file %s, %s", self._path, warning)
+        return stored
 
     def want(self) -> None:
         """Have it written soon: the world has changed."""

@@ -7,7 +7,7 @@ and a decision follows an event at once.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from mmm.clock import local_time
 from mmm.config.model import Cluster, Host, Notify
 from mmm.lease.record import Record
-from mmm.monitor.act import status_file, warnings_watch
+from mmm.monitor.act import warnings_watch
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.begin import begun
 from mmm.monitor.act.checks import Checks
@@ -41,17 +41,13 @@ from mmm.monitor.command.leading import elsewhere, refused
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.leading import record
+from mmm.monitor.decide.startup import Stored
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.report import answers
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.structured import answered
-from mmm.monitor.world.events import (
-    Event,
-)
-from mmm.monitor.world.orders import (
-    Order,
-    Tell,
-)
+from mmm.monitor.world.events import Event
+from mmm.monitor.world.orders import Order, Tell
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.network.line_server import Stream
@@ -87,14 +83,19 @@ class Shell:
     """A running monitor."""
 
     def __init__(
-        self, world: World, read_conf: Callable[[], Cluster], agents: Agents, checks: Checks, pinger: Pinger
+        self,
+        world: World,
+        read_conf: Callable[[], Cluster],
+        agents: Agents,
+        checks: Checks,
+        pinger: Pinger,
+        stored: Mapping[str, Stored],
     ) -> None:
         self.world = world
         self._agents = agents
         self._checks = checks
         self._finder = Finder(agents, checks, pinger, lambda: self.world, self.post, read_conf)
-        lease = world.conf.vip_lease
-        self._tick = min(TICK, lease / 10) if lease > 0 else TICK
+        self._tick = _tick(world.conf.vip_lease)
         self._tasks: dict[asyncio.Task[None], str] = {}
         """What runs beside the loop, and the host that it is about; empty: about none."""
         self._watching: dict[str, list[asyncio.Task[None]]] = {}
@@ -107,25 +108,23 @@ class Shell:
         self._turn_due: asyncio.TimerHandle | None = None
         self._lease_due: asyncio.TimerHandle | None = None
         self._rested = 0.0
-        self._saving = Saving(Path(world.monitor.status_path), lambda: self.world, _written_by(world))
+        self._saving = Saving(Path(world.monitor.status_path), lambda: self.world, stored)
         self._network = NetworkCheck(pinger, lambda: self.world, lambda: self._periodic.heard, self.post)
         self._periodic = Periodic(agents, checks, lambda: self.world, self.post, self._network.see)
-        offset = time.time() - time.monotonic()
-        self._clock = Clock(lambda moment: moment + offset, local_time, self._periodic.took)
+        self._clock = _clock(self._periodic)
         self._chronicle = _chronicle(world, self._clock)
         self.world = self._chronicle.recalled(world, time.monotonic())
         self._followers = Followers(self._chronicle, elsewhere=lambda: elsewhere(self.world))
         others = OtherMonitors(world.conf)
-        self._leading = (
-            Leading(world.conf, agents, lambda: self.world, self.post, self._begin, others)
-            if world.conf.monitors
-            else None
-        )
+        self._leading = self._one_of_several(others) if world.conf.monitors else None
         self._inheritance = Inheritance(
-            others, lambda: self.world, lambda: self._agents.lead, self._saving, self._chronicle
+            others, lambda: self.world, lambda: agents.lead, self._saving, self._chronicle
         )
         means = Means(agents, checks, pinger, self._saving, self._chronicle, self._leading)
         self._orders = Orders(means, lambda: self.world, self.post, self._take_turn)
+
+    def _one_of_several(self, others: OtherMonitors) -> Leading:
+        return Leading(self.world.conf, self._agents, lambda: self.world, self.post, self._begin, others)
 
     async def run(self) -> None:
         """Watch the cluster until cancelled."""
@@ -225,9 +224,8 @@ class Shell:
 
     async def _begin(self, record: Record) -> None:
         """Make the world anew, for this monitor has come to lead."""
-        await self._saving.record()  # what was copied last is read again
         flaps = self._inheritance.flaps(record, time.monotonic())
-        world = await begun(self.world, record, self.world.monitor, self._agents, flaps)
+        world = await begun(self.world, record, self._saving.stored, self._agents, flaps)
         if self._agents.lead is not None:
             self._inheritance.taken(epoch_text(self._agents.lead))
         self.world = self._chronicle.recalled(world, time.monotonic())
@@ -386,13 +384,17 @@ class Shell:
             log.critical("a task of the monitor ended by an internal error", exc_info=error)
 
 
+def _tick(lease: float) -> float:
+    return min(TICK, lease / 10) if lease > 0 else TICK
+
+
+def _clock(periodic: Periodic) -> Clock:
+    offset = time.time() - time.monotonic()
+    return Clock(lambda moment: moment + offset, local_time, periodic.took)
+
+
 def _chronicle(world: World, clock: Clock) -> Chronicle:
     """Return the history beside the status file."""
     path, monitors = Path(f"{world.monitor.status_path}.history"), world.conf.monitors
     place = monitors.index(world.monitor.ip) if world.monitor.ip in monitors else 0
     return Chronicle(path, clock, place, max(1, len(monitors)))
-
-
-def _written_by(world: World) -> str:
-    """Return which of several monitors led when the status file was written, by its epoch."""
-    return status_file.epoch_in(Path(world.monitor.status_path)) if world.conf.monitors else ""

@@ -126,9 +126,10 @@ def _more(world: World, name: str, soon: str = "") -> str:
 def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
     """Return what is stored of each host, and a sentence for all that was left out (rule 10.25).
 
-    Columns after the eighth are ignored.
+    Of two lines about one host the later one is taken. Columns after the eighth are ignored.
     """
     stored: dict[str, Stored] = {}
+    numbers: dict[str, int] = {}
     warnings: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         name, _, rest = line.partition("|")
@@ -136,6 +137,12 @@ def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
         if not (name and bar and state in State.__members__):
             warnings.append(f"line {number}: {line[:60]!r} is not HOST|STATE|ROLES: left out")
             continue
+        if name in numbers:
+            warnings.append(
+                f"line {number}: line {numbers[name]} is about {name[:60]!r} too: line {number} is taken,"
+                " the other left out"
+            )
+        numbers[name] = number
         vips: list[Vip] = []
         for role in filter(None, rest.split("|")[0].split(",")):
             try:
@@ -163,12 +170,8 @@ def read(path: Path) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
         return {}, ()
 
 
-def epoch_in(path: Path) -> str:
+def epoch_in(stored: Mapping[str, Stored]) -> str:
     """Return which of several monitors led when the file was written, by its epoch; empty where that is not known."""
-    try:
-        stored, _ = read(path)
-    except OSError:
-        return ""
     return next((line.epoch for line in stored.values() if line.epoch), "")
 
 

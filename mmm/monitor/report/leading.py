@@ -57,14 +57,13 @@ def _others(fields: Fields) -> str:
 def _missing(fields: Fields) -> str:
     if not fields["missing"]:
         return ""
-    return f"; {missing(fields)}"
+    return f"; {missing(fields['missing'], fields['voters'])}"
 
 
-def missing(fields: Fields) -> str:
-    """Return which voters do not answer, in words."""
-    number = len(fields["missing"])
-    are = "are" if number > 1 else "is"
-    return f"{number} of {fields['voters']} voters {are} missing: {fields['missing']}"
+def missing(names: Several, voters: int) -> str:
+    """Return which of so many voters do not answer, in words."""
+    are = "are" if len(names) > 1 else "is"
+    return f"{len(names)} of {voters} voters {are} missing: {names}"
 
 
 class Lead(Said):
@@ -154,21 +153,19 @@ def _lines(told: dict[str, Any], clock: Clock) -> Iterator[str]:
     if not told["leader"]:
         yield "no monitor leads"
     if told["missing"]:
-        yield missing({"missing": Several(told["missing"]), "voters": len(told["voters"])})
+        yield missing(Several(told["missing"]), len(told["voters"]))
+
+
+def _unled(silent: tuple[str, ...], voters: int) -> Fields:
+    said = missing(Several(silent), voters) if silent else f"all {voters} voters answer"
+    return {"missing": len(silent), "voters": voters, "said": said}
 
 
 def concerns(world: World) -> Iterator[Warned]:
     """Yield what is to be warned of: that nobody leads, who could not take the lead next, and who does not vote."""
     now, voters = world.leadership, world.conf.voters
     if now.place is Place.STANDS_BY and not now.leader:
-        about = {"missing": Several(now.missing), "voters": len(voters)}
-        said = missing(about) if now.missing else f"all {len(voters)} voters answer"
-        yield Warned(
-            "no_leader",
-            now.missing,
-            {"missing": len(now.missing), "voters": len(voters), "said": said},
-            Level.CRITICAL,
-        )
+        yield Warned("no_leader", now.missing, _unled(now.missing, len(voters)), Level.CRITICAL)
     if now.place is not Place.LEADS:
         return
     answering, needed = len(voters) - len(now.missing), len(voters) // 2 + 1
