@@ -57,9 +57,9 @@ fuzz: install
 # Both parts run, whatever the first one says. The longest files of scenarios come first.
 # The tests of a copy that comes by ssh start the sshd of openssh-server, those of proxies HAProxy and keepalived; those of
 # snapshots have a file system of ext4 and one of btrfs; those of the page look at it in Chromium, those of the alert rules
-# ask promtool.
+# ask promtool; zsh completes.
 test: lint
-	setup/packages openssh-server haproxy e2fsprogs btrfs-progs chromium keepalived
+	setup/packages openssh-server haproxy e2fsprogs btrfs-progs chromium keepalived zsh
 	-setup/promtool
 	@failed=0; \
 	$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/sandbox || failed=1; \

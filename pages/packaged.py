@@ -4,7 +4,6 @@ The man pages come from `--help` by help2man(1), and from the table of keys by l
 """
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -54,6 +53,10 @@ HELPED = """\
 """A program as help2man wants to see it."""
 
 
+SHELLS = {"bash": "PROGRAM", "zsh": "_PROGRAM"}
+"""The shells that complete, and what their files are called for each program."""
+
+
 def programs() -> dict[str, tuple[str, str]]:
     """Return the programs' names, and the module and the function where each one begins."""
     with (TREE / "pyproject.toml").open("rb") as file:
@@ -65,6 +68,12 @@ def program(name: str, place: Path = INSTALLED) -> str:
     """Return the text of a program whose modules are in `place`."""
     module, function = programs()[name]
     return PROGRAM.format(place=place, module=module, function=function)
+
+
+def completion(shell: str, name: str) -> str:
+    """Return the text by which a shell completes what is typed behind a program."""
+    text = (TREE / "etc/completion" / f"{SHELLS[shell]}.{shell}").read_text()
+    return text.replace("PROGRAM", name)
 
 
 def conf_page() -> str:
@@ -142,9 +151,11 @@ def main(folder: Path) -> None:
     for name in programs():
         (folder / "sbin" / name).write_text(program(name))
         (folder / "sbin" / name).chmod(0o755)
-    for shell, name in (("bash", "mmm_control"), ("zsh", "_mmm_control")):
-        (folder / shell).mkdir(exist_ok=True)
-        shutil.copy(TREE / "etc/completion" / f"{name}.{shell}", folder / shell / name)
+    for name in programs():
+        for shell, file in SHELLS.items():
+            place = folder / shell / file.replace("PROGRAM", name)
+            place.parent.mkdir(exist_ok=True)
+            place.write_text(completion(shell, name))
     man_pages(folder / "man")
 
 

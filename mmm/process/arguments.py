@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mmm.process.cluster import split_cluster
+from mmm.process.command_line import parsed
 from mmm.process.version import Version
 
 USAGE = 2
@@ -38,8 +38,8 @@ def parse(program: str, argv: Sequence[str], *, daemon: bool = True) -> Argument
         _add_those_of_daemons(parser)
     parser.add_argument("--version", action=Version)
     parser.add_argument("-h", "--help", action="help", help="print this and exit")
-    cluster, rest = split_cluster(parser, argv)
-    return Arguments(cluster, **vars(parser.parse_args(rest)))
+    cluster, given = parsed(parser, argv)
+    return Arguments(cluster, **vars(given))
 
 
 def _add_those_of_daemons(parser: argparse.ArgumentParser) -> None:

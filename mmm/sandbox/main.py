@@ -11,11 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from mmm.config.model import Via
 from mmm.control.proxies.plan import BOTH, READ, WRITE
+from mmm.process.completion import COMPLETE
 from mmm.process.version import Version
 from mmm.proving.chaos import history
 from mmm.proving.chaos.command import Wanted, chaos, judged
@@ -40,7 +42,10 @@ _PASS_ON = {"control", "mysql", "rejoin", "shell"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run mmm_sandbox and return its exit status."""
-    own, passed = _split(list(sys.argv[1:] if argv is None else argv))
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == [COMPLETE]:
+        return _complete(words[1:])
+    own, passed = _split(words)
     args = _parser().parse_args(own)
     args.rest = passed
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -65,6 +70,18 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
             continue
         return (argv[: place + 1], argv[place + 1 :]) if word in _PASS_ON else (argv, [])
     return argv, []
+
+
+def _complete(typed: list[str]) -> int:
+    """Say what may follow the words that were typed."""
+    from mmm.sandbox.completion import complete  # noqa: PLC0415 - for the shell alone
+
+    own, passed = _split(typed)
+    named = next((value for option, value in pairwise(own) if option == "--name"), None)
+    passes = bool(own) and own[-1] in _PASS_ON and own[-2:-1] != ["--name"]
+    chosen = _chosen(argparse.Namespace() if named is None else argparse.Namespace(name=named))
+    print("\n".join(complete(_parser(), own, passed, chosen, passes=passes)))
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmm.config import load as config
 from mmm.config.model import Cluster
+from mmm.process.completion import Names
 
 LOG = Path("/var/log/mysql-mmm/mmm_tools.log")
 
@@ -28,6 +29,15 @@ def command_line(program: str, epilog: str) -> argparse.ArgumentParser:
     )
     made.add_argument("--config", type=Path, metavar="FILE", help="read this file instead of mmm_tools.conf")
     return made
+
+
+def names(path: Path | None, cluster: str | None) -> Names:
+    """Return what a shell completes from the conf; nothing where that cannot be read, as by a user who is not root."""
+    try:
+        conf = config.load(path, "REJOIN", cluster=cluster, name="mmm_tools", old_name="mmm_lvm")
+    except config.ConfError:
+        return {}
+    return {"HOST": tuple(conf.hosts), "METHOD": tuple(conf.copy_methods)}
 
 
 def load_conf(path: Path | None, cluster: str | None) -> Cluster:

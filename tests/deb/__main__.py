@@ -127,7 +127,7 @@ def looked_at(cluster: Cluster) -> None:
     print(cluster.monitor.says("mmm_control", "doctor"))
     for page in ("mmm_control", "mmm_mond", "mmm.conf"):
         cluster.monitor.run("man", "-w", page)
-    script = ". /usr/share/bash-completion/completions/mmm_control; COMP_WORDS=(mmm_control set_online d); COMP_CWORD=2"
+    script = ". /usr/share/bash-completion/completions/mmm_control; COMP_LINE='mmm_control set_online d'; COMP_POINT=24"
     said = cluster.monitor.run("bash", "-c", f'{script}; _mmm_control; echo "${{COMPREPLY[@]}}"')
     expect(said.split(), ["db1", "db2", "db3"])
 

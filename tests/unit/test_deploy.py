@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from pages.packaged import SHELLS, completion
+
 TREE = Path(__file__).parents[2]
 PROGRAMS = (
     "mmm_agentd",
@@ -38,7 +40,7 @@ LIMIT = 60
 
 LAYERS = """
 set -e
-for place in etc opt usr/lib usr/sbin var; do
+for place in etc opt usr/lib usr/local usr/sbin var; do
     mount -t overlay overlay -o "lowerdir=/$place,upperdir=$0/upper/$place,workdir=$0/work/$place" "/$place"
 done
 mount -t tmpfs tmpfs /run
@@ -62,7 +64,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.root = folder / "upper"
-        for place in ("etc", "opt", "usr/lib", "usr/sbin", "var"):
+        for place in ("etc", "opt", "usr/lib", "usr/local", "usr/sbin", "var"):
             (self.root / place).mkdir(parents=True)
             (folder / "work" / place).mkdir(parents=True)
         python = self.root / "opt/mysql-mmm/bin/python3"
@@ -114,6 +116,11 @@ def test_it_installs_programs_scripts_settings_and_examples(machine: Machine) ->
     assert {path.stat().st_mode & 0o777 for path in etc.iterdir()} == {0o640}
     assert (machine.root / "var/log/mysql-mmm").is_dir()
     assert (machine.root / "etc/logrotate.d/mysql-mmm").is_file()
+    share = machine.root / "usr/local/share"
+    for shell, folder in (("bash", "bash-completion/completions"), ("zsh", "zsh/site-functions")):
+        for name in PROGRAMS:
+            there = share / folder / SHELLS[shell].replace("PROGRAM", name)
+            assert there.read_text() == completion(shell, name)
 
 
 def test_again_it_keeps_confs_and_settings_and_brings_the_rest_up_to_date(machine: Machine) -> None:

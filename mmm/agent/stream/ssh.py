@@ -22,6 +22,7 @@ from mmm.config import load as config
 from mmm.config.model import Cluster
 from mmm.config.shown import purpose
 from mmm.process import arguments
+from mmm.process.completion import COMPLETE
 from mmm.wire.agent import Request
 from mmm.wire.lines import WireError
 from mmm.wire.stream import STREAM, STREAM_PROGRAM, Asked, Head, asked_stream, head_frame
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     words = list(sys.argv[1:] if argv is None else argv)
     wanted = os.environ.get("SSH_ORIGINAL_COMMAND")
-    by_hand = wanted is None and len(words) > 1
+    by_hand = wanted is None and len(words) > 1 and words[0] != COMPLETE
     args = arguments.parse(STREAM_PROGRAM, words[:-2] if by_hand else words, daemon=False)
     try:
         asked = words[-2:] if by_hand else shlex.split(wanted or "")[-2:]

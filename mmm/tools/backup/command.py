@@ -13,7 +13,7 @@ from mmm import __version__
 from mmm.config import load as config
 from mmm.config.model import Cluster, CopyMethod
 from mmm.mysql.session.connection import MysqlError
-from mmm.process.cluster import split_cluster
+from mmm.process.command_line import parsed
 from mmm.process.version import Version
 from mmm.tools.backup import logs, make
 from mmm.tools.backup.donor import NoDonor, Why, choose
@@ -26,7 +26,17 @@ from mmm.tools.kept import shelf
 from mmm.tools.kept.facts import AT, Facts
 from mmm.tools.kept.hashes import DamagedError
 from mmm.tools.kept.shelf import Kept, ShelfError, TakenError
-from mmm.tools.program import LOG, command_line, end_as_by_interrupt, give_up, load_conf, log_to, say, tell
+from mmm.tools.program import (
+    LOG,
+    command_line,
+    end_as_by_interrupt,
+    give_up,
+    load_conf,
+    log_to,
+    names,
+    say,
+    tell,
+)
 from mmm.tools.provider.table import NAMES
 from mmm.tools.rejoin.copying import said
 from mmm.tools.rejoin.looking import look_at
@@ -310,8 +320,8 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--check", action="store_true", help="read the conf, report all errors, and exit")
     add("--version", action=Version)
     add("-h", "--help", action="help", help="show this help and exit")
-    cluster, rest = split_cluster(parser, argv)
-    return _Arguments(cluster, **vars(parser.parse_args(rest)))
+    cluster, given = parsed(parser, argv, names)
+    return _Arguments(cluster, **vars(given))
 
 
 def _count(text: str) -> int:

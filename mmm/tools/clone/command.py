@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmm.config.model import Cluster
-from mmm.process.cluster import split_cluster
+from mmm.process.command_line import parsed
 from mmm.process.version import Version
 from mmm.tools.clone.modes import CloneMode, contradiction, mode_of, refusals
 from mmm.tools.clone.user_tables import user_tables
-from mmm.tools.program import LOG, command_line, say, say_rows
+from mmm.tools.program import LOG, command_line, names, say, say_rows
 from mmm.tools.provider.table import NAMES
 from mmm.tools.rejoin import job
 from mmm.tools.rejoin.checks import Refusal, donor
@@ -149,8 +149,8 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--check", action="store_true", help="read the conf, report all errors, and exit")
     add("--version", action=Version)
     add("-h", "--help", action="help", help="show this help and exit")
-    cluster, rest = split_cluster(parser, argv)
-    return _Arguments(cluster, **vars(parser.parse_args(rest)))
+    cluster, given = parsed(parser, argv, names)
+    return _Arguments(cluster, **vars(given))
 
 
 if __name__ == "__main__":

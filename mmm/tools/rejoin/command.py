@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from mmm.config import load as config
 from mmm.config.model import Cluster
-from mmm.process.cluster import split_cluster
+from mmm.process.command_line import parsed
 from mmm.process.job_answer import Answer
 from mmm.process.version import Version
-from mmm.tools.program import LOG, command_line, end_as_by_interrupt, log_to, say, tell
+from mmm.tools.program import LOG, command_line, end_as_by_interrupt, log_to, names, say, tell
 from mmm.tools.provider.table import rewinds
 from mmm.tools.rejoin import checks, job
 from mmm.tools.rejoin.checks import Refusal, donor, refusals
@@ -174,8 +174,8 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     parser.add_argument("--ordered", action="store_true", help=argparse.SUPPRESS)  # by this host's agent
     parser.add_argument("--version", action=Version)
     parser.add_argument("-h", "--help", action="help", help="show this help and exit")
-    cluster, rest = split_cluster(parser, argv)
-    return _Arguments(cluster, **vars(parser.parse_args(rest)))
+    cluster, given = parsed(parser, argv, names)
+    return _Arguments(cluster, **vars(given))
 
 
 if __name__ == "__main__":

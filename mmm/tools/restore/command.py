@@ -10,13 +10,13 @@ from typing import NamedTuple
 from mmm import __version__
 from mmm.config.model import Cluster
 from mmm.mysql.flavour import detect
-from mmm.process.cluster import split_cluster
+from mmm.process.command_line import parsed
 from mmm.process.version import version
 from mmm.tools.backup.server import argv_on, side_here
 from mmm.tools.fetch.values import FailedError
 from mmm.tools.kept import shelf
 from mmm.tools.kept.shelf import Kept
-from mmm.tools.program import LOG, command_line, say, say_rows
+from mmm.tools.program import LOG, command_line, names, say, say_rows
 from mmm.tools.rejoin import job
 from mmm.tools.rejoin.job import CannotError, Place
 from mmm.tools.rejoin.journal import Journal, Kind
@@ -289,12 +289,11 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     add("--dry-run", action="store_true", help="say what would be done, change nothing")
     add("--check", action="store_true", help="read the conf, report all errors, and exit")
     add("-h", "--help", action="help", help=f"show this help and exit (MMM {__version__})")
-    cluster, rest = split_cluster(parser, argv)
-    given = vars(parser.parse_args(rest))
-    if given["version"] == _ITS_OWN:
+    cluster, given = parsed(parser, argv, names)
+    if given.version == _ITS_OWN:
         print(f"{parser.prog} {version()}")
         parser.exit()
-    return _Arguments(cluster, **given)
+    return _Arguments(cluster, **vars(given))
 
 
 if __name__ == "__main__":
