@@ -190,6 +190,25 @@ def test_a_host_that_has_come_apart_is_a_replica_again_and_its_old_data_are_kept
     pair.db1.wait_for_rows("SELECT 1 FROM shop.orders WHERE what='later'")
 
 
+def test_the_data_stay_as_they_are_while_they_are_copied_though_the_server_ends_silent_sessions(
+    pair: Pair,
+) -> None:
+    pair.db1.run("SET GLOBAL wait_timeout=1")
+
+    def copy(journal: Journal) -> Journal:
+        with pair.db1.connect() as silent:
+            mine = silent.query("SELECT CONNECTION_ID() AS id")[0]["id"]
+            there = f"EXISTS (SELECT 1 FROM information_schema.PROCESSLIST WHERE ID={mine})"  # noqa: S608
+            wait(lambda: pair.db1.value(there) == "0")
+        with pair.db1.connect(timeout=1.0) as late, pytest.raises(MysqlError):
+            late.execute("INSERT INTO shop.orders (what) VALUES ('late')")
+        return pair.copy(journal)
+
+    pair.folder.lock()
+    ended = run(pair.steps(copy=copy), pair.folder, pair.journal(), pair.said.append)
+    assert (ended.status, ended.why) == (Status.DONE, "")
+
+
 class Broken:
     """A means of a job that does not work."""
 
@@ -277,6 +296,16 @@ def test_a_copy_of_a_log_whose_numbers_are_not_in_order_follows(pair: Pair) -> N
     assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "last", "lower", "newer", "of db7"]
     with pair.db1.connect() as here:
         assert history(here).proves(mariadb.Gtid(0, 7, 5000))
+
+
+def test_the_log_of_a_copy_begins_once_behind_what_is_in_the_copy(pair: Pair) -> None:
+    """Told so by a statement, the server would begin it anew, and wait for InnoDB for up to a second before that."""
+    pair.folder.lock()
+    ended = run(pair.steps(), pair.folder, pair.journal(), pair.said.append)
+    assert (ended.status, ended.why) == (Status.DONE, "")
+    with pair.db1.connect() as here:
+        assert set(mariadb.parse(ended.journal.logged)) <= set(history(here).logged)
+        assert [row["Log_name"] for row in here.query("SHOW BINARY LOGS")] == ["bin.000001"]
 
 
 def test_the_active_master_follows_a_host_whose_copy_has_transactions_of_its_own_from_before(

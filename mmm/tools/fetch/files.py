@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from mmm.process.to_disk import settle
 from mmm.tools.fetch.values import Cause, FailedError
 
+_BETWEEN = 1.0
+"""Seconds between two looks at what has come."""
 FILE, FOLDER = 0o660, 0o700
 """Modes of the servers' own files and folders, by their UMASK and UMASK_DIR."""
 
@@ -64,6 +67,51 @@ def give(folder: Path, owner: Owner) -> None:
         for name in names:
             _own(Path(place, name), owner, FILE)
     _own(folder, owner, owner.mode)
+
+
+def add(path: Path, text: str) -> None:
+    """Write a small file of the server's, as the owner of its folder has them, and on the disk; raises OSError."""
+    path.write_text(text, "utf-8")
+    _own(path, Owner.of(path.parent), FILE)
+    settle(path)
+    settle(path.parent)
+
+
+@contextmanager
+def settling(folder: Path) -> Iterator[None]:
+    """Have the disk write what is in the folder while more comes, so that little is left to be waited for at the end.
+
+    Raises OSError for what it could not write: nobody else is told.
+    """
+    over, failed = threading.Event(), list[OSError]()
+
+    def settle_all() -> None:
+        known: dict[Path, int] = {}
+        try:
+            while not over.wait(_BETWEEN):
+                _settle_changed(folder, known)
+        except OSError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=settle_all, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def _settle_changed(folder: Path, known: dict[Path, int]) -> None:
+    """Have those files on the disk whose size is another than is `known`."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            size = path.lstat().st_size
+            if known.get(path) != size:
+                known[path] = size
+                settle(path, follow=False)
 
 
 def sync(folder: Path) -> None:

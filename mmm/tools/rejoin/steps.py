@@ -39,6 +39,8 @@ GONE_LIMIT = 30.0
 CATCH_UP_LIMIT = 3600.0
 """Seconds that the host may take to get what was written since the copy was made."""
 _NAP = 0.1
+_KEPT = 7 * 86_400
+"""Seconds for which the lock on all tables is held at most, however soon this server ends sessions that say nothing."""
 
 
 class Saves(Protocol):
@@ -119,8 +121,7 @@ class Steps:
                 self.close()
                 return self._means.rewind.undo(journal)
             case Step.FETCH:
-                _without_copy(journal)
-                return self._means.copy(journal)
+                return self._fetch(journal)
             case Step.STOP:
                 return self._stop(journal)
             case Step.SWAP:
@@ -174,7 +175,7 @@ class Steps:
         runs = status is not None and status.sql_running and not status.detached
         stop_replica(server, FREEZE_LIMIT)
         # Who may write in spite of read_only is kept from it, too, until this session ends.
-        server.execute(f"SET SESSION lock_wait_timeout={FREEZE_LIMIT:.0f}")
+        server.execute(f"SET SESSION lock_wait_timeout={FREEZE_LIMIT:.0f}, wait_timeout={_KEPT}")
         server.execute("FLUSH TABLES WITH READ LOCK", timeout=FREEZE_LIMIT + ANSWER_LIMIT)
         self._stands_still(server)
         self._server = server
@@ -194,6 +195,14 @@ class Steps:
                     f"the binary log still grows {FREEZE_LIMIT:g} s after all tables were locked: {now}"
                 )
             last = now
+
+    def _fetch(self, journal: Journal) -> Journal:
+        _without_copy(journal)
+        name = own_log.state_file(self._server)
+        journal = self._means.copy(journal)
+        if name:
+            own_log.prepare(Path(journal.staging, name), journal.logged, journal.position)
+        return journal
 
     # --- the swap
 
