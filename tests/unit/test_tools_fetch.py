@@ -1,6 +1,7 @@
 """A full copy of a real server's data comes whole over the real port of its agent, or not at all."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import shutil
@@ -21,8 +22,10 @@ from hypothesis import strategies as st
 from mmm.agent.act.streams import Streams
 from mmm.agent.stream.bucket import Bucket
 from mmm.config.model import Socket
+from mmm.process.to_disk import settle
 from mmm.tools.fetch import connect as connecting
 from mmm.tools.fetch import fetch as fetching
+from mmm.tools.fetch import files
 from mmm.tools.fetch import receive as receiving
 from mmm.tools.fetch.connect import open_stream
 from mmm.tools.fetch.fetch import PROVIDER
@@ -334,6 +337,35 @@ def test_a_stream_that_is_cut_where_it_looks_whole_is_no_copy(
     refused(received(stream, stream.sent(cut, None), tmp_path, monkeypatch), Cause.CUT, "cut after")
     sock = stream.sent(cut, stream.tail(stream.data))
     refused(received(stream, sock, tmp_path, monkeypatch), Cause.DAMAGED, f"{len(cut)} bytes")
+    assert not (tmp_path / "staging").exists()
+
+
+def test_the_disk_writes_a_copy_while_it_comes_and_is_asked_how_that_went(
+    tmp_path: Path, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks at the end is told nothing of what failed before."""
+    asked = threading.Event()
+
+    def full_once(path: Path, *, follow: bool = True) -> None:
+        if not asked.is_set():
+            asked.set()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        settle(path, follow=follow)
+
+    monkeypatch.setattr(files, "settle", full_once)
+    monkeypatch.setattr(files, "BETWEEN", 0.01)
+    here, there = socket.socketpair()
+
+    def send() -> None:
+        with there, suppress(OSError):
+            there.sendall(head_frame(Head(stream.version)))
+            for at in range(0, len(stream.data), FRAME):
+                there.sendall(framed(stream.data[at : at + FRAME]))
+            if asked.wait(LIMIT):
+                there.sendall(tail_frames(stream.tail(stream.data)))
+
+    threading.Thread(target=send, daemon=True).start()
+    refused(received(stream, here, tmp_path, monkeypatch), Cause.HERE, "No space left")
     assert not (tmp_path / "staging").exists()
 
 

@@ -36,7 +36,7 @@ def fetch(
     try:
         program = _program()
         with files.made(into):
-            with open_stream(conf, donor, PROVIDER, job or uuid.uuid4().hex) as stream:
+            with open_stream(conf, donor, PROVIDER, job or uuid.uuid4().hex) as stream, files.settling(into):
                 came = receive(stream, donor.name, into, lambda head: _unpacking(program, head, into), report)
             done = files.size(into)
             report(Progress("preparing", done, done, 0.0))

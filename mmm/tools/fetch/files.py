@@ -11,7 +11,7 @@ from pathlib import Path
 from mmm.process.to_disk import settle
 from mmm.tools.fetch.values import Cause, FailedError
 
-_BETWEEN = 1.0
+BETWEEN = 1.0
 """Seconds between two looks at what has come."""
 FILE, FOLDER = 0o660, 0o700
 """Modes of the servers' own files and folders, by their UMASK and UMASK_DIR."""
@@ -88,7 +88,7 @@ def settling(folder: Path) -> Iterator[None]:
     def settle_all() -> None:
         known: dict[Path, int] = {}
         try:
-            while not over.wait(_BETWEEN):
+            while not over.wait(BETWEEN):
                 _settle_changed(folder, known)
         except OSError as error:
             failed.append(error)
