@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_a_packaged_program_finds_its_modules_where_the_package_has_them(tmp_pat
         env={"PYTHONPATH": "/nowhere"},
     )
     assert done.stdout.split()[:2] == ["mmm_control", __version__]
+
+
+@pytest.mark.parametrize("name", sorted(SUMMARIES))
+def test_a_program_calls_itself_as_it_is_called(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "called"
+    path.write_text(program(name, TREE))
+    done = subprocess.run([sys.executable, path, "--help"], check=True, capture_output=True, text=True)
+    assert done.stdout.split()[:2] == ["usage:", name]
 
 
 def test_the_page_of_conf_files_has_every_key() -> None:

@@ -83,9 +83,14 @@ def main() -> int:
     return backup(sys.argv[1:])
 
 
-def backup(argv: Sequence[str], log_file: Path = LOG) -> int:
-    """Run mmm_backup with these arguments; returns its exit status."""
-    arguments = _arguments(argv)
+def get_dump() -> int:
+    """Run mmm_get_dump, the same by its name of MMM 1.x, with the arguments of the process; returns its exit status."""
+    return backup(sys.argv[1:], program="mmm_get_dump")
+
+
+def backup(argv: Sequence[str], log_file: Path = LOG, program: str = "mmm_backup") -> int:
+    """Run it with these arguments, called by that name; returns its exit status."""
+    arguments = _arguments(argv, program)
     log_to(log_file)
     end_as_by_interrupt()
     try:
@@ -300,8 +305,8 @@ def _expire(folder: Path, host: str, keep: int, days: int, *, dry: bool) -> None
             shelf.remove(kept)
 
 
-def _arguments(argv: Sequence[str]) -> _Arguments:
-    parser = command_line("mmm_backup", _EPILOG)
+def _arguments(argv: Sequence[str], program: str) -> _Arguments:
+    parser = command_line(program, _EPILOG)
     add = parser.add_argument
     add("--host", metavar="HOST", help="whose data")
     add("--dest-dir", type=Path, metavar="DIR", help="folder of the backups (backup_dir of the host)")
