@@ -1,50 +1,32 @@
-"""A port that answers small questions over HTTP/1.1 (RFC 9112) at once: no bodies, no files, a bound for everything.
+"""A port that answers small questions over HTTP at once: no bodies, no files, a bound for everything.
 
-Requests are parsed by h11, once for each text: load balancers send the same one for ever. What is there when a plain
-connection comes is answered then and there, at a third of what an asyncio transport costs; the kernel holds
-connections back until something was sent (tcp(7), TCP_DEFER_ACCEPT).
+All clients are served by one thread that waits by epoll itself: what asyncio does for a client costs more than its
+answer. The kernel holds plain connections back until something was sent (tcp(7), TCP_DEFER_ACCEPT), so most are
+answered as they are accepted, and the answer leaves in one packet with the end of the connection (send(2), MSG_MORE).
 """
 
 import asyncio
-import http
+import logging
+import select
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
-
-import h11
 
 from mmm.config.allow import Allowed
+from mmm.network.http_text import Answer, RefusedError, Reply, is_whole, parsed, refusal, reply
 from mmm.network.listener import Faults, Listener
 
-METHODS = ("GET", "HEAD", "OPTIONS")
-"""What load balancers ask by: HAProxy's `option httpchk` sends OPTIONS where nothing else is written."""
-_KNOWN = 256
-"""Texts of requests that are kept with what they mean, and answers with the bytes that say them."""
-_AT_ONCE = 4096
-"""Bytes of an answer that a new connection takes at once in any case."""
-_TURN = 64
-"""Connections that are accepted before others are looked after."""
+_AT_ONCE = 1 << 14
+"""Bytes that are read at once. A TLS record has no more, so none are left where epoll does not see them."""
+_LET_IN = 256
+"""Addresses that are known to be let in."""
 _SWEEP = 1.0
 """Seconds between two looks for clients that take too long."""
 
-
-class Answer(NamedTuple):
-    """What is answered: an HTTP status and a body of JSON."""
-
-    status: int
-    body: bytes
-
-
-class _Request(NamedTuple):
-    method: str
-    target: str
-    stays: bool
-    """The client wants to ask again on this connection, and has said nothing more yet."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +46,7 @@ class Limits:
 class HttpPort:
     """Has `answer` answer what those ask who are `allowed`; it is given the target and must not wait for anything.
 
-    `allowed` is asked about each client that comes.
+    `allowed` is asked about each client that comes. Both are called in a thread of its own.
     """
 
     def __init__(
@@ -78,125 +60,41 @@ class HttpPort:
         self._allowed = allowed
         self._limits = limits or Limits()
         self._faults = Faults(name)
-        self._tls: ssl.SSLContext | None = None
-        self._adopted: set[asyncio.Task[None]] = set()
-        self._clients: dict[_Client, None] = {}
-        """The one that has been silent for longest comes first."""
+        self._who: Allowed | None = None
+        self._let_in: set[tuple[str, str]] = set()
+        """Those of whom `_who` is known to let them in."""
 
     @asynccontextmanager
     async def listen(self, ip: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
         """Serve on the address, and give the port; raises OSError when it cannot be had."""
-        self._tls = tls
-        with Listener(ip, port, self._admits) as listener:
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(self._limits.idle))
-            listener.listen(512)
-            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
-            sweeping = asyncio.create_task(self._sweep())
-            try:
+        listener = Listener(ip, port, self._admits)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(self._limits.idle))
+        listener.listen(512)
+        here, there = socket.socketpair()
+        serving = _Serving(listener, there, self._replied, self._limits, self._faults, tls)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.to_thread(serving.run))
+            with here:  # the thread ends when it is closed
                 yield listener.getsockname()[1]
-            finally:
-                sweeping.cancel()
-                asyncio.get_running_loop().remove_reader(listener)
-                for task in tuple(self._adopted):
-                    task.cancel()
-                for client in tuple(self._clients):
-                    client.cut_off()
 
-    def _accept(self, listener: Listener) -> None:
-        for _ in range(_TURN):
-            try:
-                connection, _peer = listener.accept()
-            except BlockingIOError:
-                return
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:  # no more files: they come back when clients go
-                self._faults.say("any", "accept", error.strerror or str(error))
-                loop = asyncio.get_running_loop()
-                loop.remove_reader(listener)
-                loop.call_later(_SWEEP, loop.add_reader, listener, self._accept, listener)
-                return
-            self._begin(connection)
-
-    def _begin(self, connection: socket.socket) -> None:
-        """Answer what a new client has sent already, and have asyncio look after the rest."""
-        connection.setblocking(False)
-        head = b""
-        if self._tls is None:
-            try:
-                head = connection.recv(self._limits.head)
-                done = self._is_done(connection, head)
-            except BlockingIOError:
-                done = False
-            except OSError:  # it is gone already
-                done = True
-            if done:
-                connection.close()
-                return
-        if len(self._adopted) + len(self._clients) > 2 * self._limits.clients:
-            connection.close()
-            return
-        task = asyncio.get_running_loop().create_task(self._adopt(connection, head))
-        self._adopted.add(task)
-        task.add_done_callback(self._adopted.discard)
-
-    def _is_done(self, connection: socket.socket, head: bytes) -> bool:
-        """Tell whether the client was answered, and wanted nothing more."""
-        if not _is_whole(head):
-            return not head
-        response, stays = self.answered(head)
-        if stays or len(response) > _AT_ONCE:
-            return False
-        connection.send(response)
-        return True
-
-    async def _adopt(self, connection: socket.socket, head: bytes) -> None:
+    def _replied(self, head: bytes) -> Reply:
+        """Return what is sent to the bytes of a request."""
+        if len(head) > self._limits.head:
+            return refusal(431)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: _Client(self, head),
-                connection,
-                ssl=self._tls,
-                ssl_handshake_timeout=self._limits.handshake if self._tls else None,
-            )
-        except OSError as error:  # of these is ssl.SSLError
-            self._faults.say("any", "handshake", f"no TLS: {error.strerror or error}")
-            connection.close()
-
-    def answered(self, head: bytes) -> tuple[bytes, bool]:
-        """Return the answer to the bytes of a request, and whether the connection goes on."""
-        try:
-            request = _parsed(head)
-        except h11.RemoteProtocolError as error:
-            return _response(Answer(error.error_status_hint, b""), stays=False), False
-        if request.method not in METHODS:
-            return _response(Answer(405, b""), stays=False), False
-        answer = self._answer(request.target)
-        silent = request.method != "GET"
-        return _response(answer, stays=request.stays, silent=silent), request.stays
-
-    def come(self, client: "_Client") -> None:
-        """Take a new client, or one that has been answered."""
-        self._clients.pop(client, None)
-        self._clients[client] = None
-        if len(self._clients) > self._limits.clients:
-            oldest = next(iter(self._clients))
-            limit = self._limits.clients
-            self._faults.say(
-                oldest.address, "room", f"{limit} connections are open: the most silent ones are ended"
-            )
-            oldest.cut_off()
-
-    def gone(self, client: "_Client") -> None:
-        """Take it that a client's connection has ended."""
-        self._clients.pop(client, None)
-
-    def is_too_long(self, head: bytes) -> bool:
-        """Tell whether a request is longer than it may be."""
-        return len(head) > self._limits.head
+            request = parsed(head)
+        except RefusedError as error:
+            return refusal(error.status)
+        return reply(self._answer(request.target), stays=request.stays, silent=request.method != "GET")
 
     def _admits(self, ip: str, own: str) -> bool:
         allowed = self._allowed()
+        if allowed is not self._who or len(self._let_in) >= _LET_IN:
+            self._who, self._let_in = allowed, set()
+        if (ip, own) in self._let_in:
+            return True
         if allowed.admits(ip, own):
+            self._let_in.add((ip, own))
             return True
         text = f"not let in: neither an address of the cluster nor in health_from ({allowed})"
         self._faults.say(
@@ -204,90 +102,178 @@ class HttpPort:
         )
         return False
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP)
-            late = time.monotonic() - self._limits.idle
-            for client in [each for each in self._clients if each.since < late]:
-                client.cut_off()
 
-
-class _Client(asyncio.Protocol):
+class _Client:
     """A connection."""
 
-    def __init__(self, port: HttpPort, head: bytes) -> None:
-        self._port = port
-        self._transport: asyncio.Transport | None = None
-        self._begun = head
-        """What has come already."""
-        self._head = b""
-        self.since = time.monotonic()
-        """When it was answered last, or has come."""
-        self.address = "?"
+    __slots__ = ("address", "connection", "events", "head", "is_last", "left", "shaking", "stays", "until")
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's is
-        self._transport = transport
-        peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if peer else "?"
-        self._port.come(self)
-        self.data_received(self._begun)
+    def __init__(self, connection: socket.socket, address: str, *, shaking: bool) -> None:
+        self.connection = connection
+        self.address = address
+        self.shaking = shaking
+        """The TLS handshake is not done yet."""
+        self.head = b""
+        """What has come of a request."""
+        self.left = b""
+        """What is still to be sent of a reply."""
+        self.stays, self.is_last = True, False
+        """What the reply says of the connection."""
+        self.events = 0
+        """What epoll waits for."""
+        self.until = 0.0
+        """When it is cut off, by time.monotonic; 0 where it has a new span."""
 
-    def data_received(self, data: bytes) -> None:
-        if self._transport is None or self._transport.is_closing():
+
+class _Serving:
+    """A listening socket and its clients, in a thread that ends once the other end of `stop` is closed."""
+
+    def __init__(
+        self,
+        listener: Listener,
+        stop: socket.socket,
+        replied: Callable[[bytes], Reply],
+        limits: Limits,
+        faults: Faults,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._listener = listener
+        self._stop = stop
+        self._replied = replied
+        self._limits = limits
+        self._faults = faults
+        self._tls = tls
+        self._flags = 0 if tls else socket.MSG_DONTWAIT
+        """Of reading and writing."""
+        self._flags_last = 0 if tls else socket.MSG_DONTWAIT | socket.MSG_MORE
+        """Of writing what nothing but the end of the connection follows."""
+        self._epoll = select.epoll()
+        self._read = memoryview(bytearray(_AT_ONCE))
+        self._paused = False
+        """No connection is taken until the next sweep."""
+        self._clients: dict[int, _Client] = {}
+        """By descriptor; the one that has been silent for longest comes first."""
+
+    def run(self) -> None:
+        """Serve until the end."""
+        with self._listener, self._stop, self._epoll as epoll:
+            epoll.register(self._stop, select.EPOLLIN)
+            epoll.register(self._listener, select.EPOLLIN)
+            swept = time.monotonic()
+            while self._turned():
+                if (now := time.monotonic()) > swept + _SWEEP:
+                    swept = now
+                    self._sweep(now)
+            for client in self._clients.values():
+                client.connection.close()
+
+    def _turned(self) -> bool:
+        """Wait for something, and do it; tell whether to go on."""
+        waits = _SWEEP if self._clients or self._paused else None
+        for descriptor, _ in self._epoll.poll(waits):
+            if client := self._clients.get(descriptor):
+                self._go_on(client)
+            elif descriptor == self._listener.fileno():
+                self._accept()
+            elif descriptor == self._stop.fileno():
+                return False
+        return True
+
+    def _accept(self) -> None:
+        try:
+            connection, peer = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
             return
-        self._head += data
-        if self._port.is_too_long(self._head):
-            self._send(_response(Answer(431, b""), stays=False), stays=False)
-        elif _is_whole(self._head):
-            head, self._head = self._head, b""
-            self._send(*self._port.answered(head))
+        except OSError as error:  # no more files: they come back when clients go
+            self._faults.say("any", "accept", error.strerror or str(error))
+            self._paused = True
+            self._epoll.modify(self._listener, 0)
+            return
+        self._go_on(_Client(connection, peer[0], shaking=self._tls is not None))
 
-    def connection_lost(self, _: Exception | None) -> None:
-        self._port.gone(self)
-
-    def cut_off(self) -> None:
-        self._port.gone(self)
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _send(self, response: bytes, stays: bool) -> None:  # noqa: FBT001
-        assert self._transport is not None  # noqa: S101
-        self._transport.write(response)
-        if stays:
-            self.since = time.monotonic()
-            self._port.come(self)
+    def _go_on(self, client: _Client) -> None:
+        """Do for a client what can be done at once, and wait for what it takes to do more."""
+        try:
+            events = self._next(client)
+        except BlockingIOError:
+            events = select.EPOLLOUT if client.left else select.EPOLLIN
+        except ssl.SSLWantReadError:
+            events = select.EPOLLIN
+        except ssl.SSLWantWriteError:
+            events = select.EPOLLOUT
+        except OSError as error:  # of these is ssl.SSLError
+            events = 0
+            if client.shaking:
+                self._faults.say(client.address, "handshake", f"no TLS: {error.strerror or error}")
+                with suppress(OSError):
+                    # Bytes left unread would have the kernel reset the connection before the client knows why.
+                    socket.socket.recv(client.connection, _AT_ONCE)
+        except Exception:
+            events = 0
+            log.exception("answering %s ended by an internal error", client.address)
+        if events:
+            self._wait_for(client, events)
         else:
-            self._transport.close()
+            self._end(client)
 
+    def _next(self, client: _Client) -> int:
+        """Read, reply and write; return what is to be waited for then, 0 where the connection has ended."""
+        if client.shaking:
+            self._shake(client)
+        if not client.left:
+            size = client.connection.recv_into(self._read, 0, self._flags)
+            if not size:
+                return 0
+            client.head += self._read[:size]
+            if not is_whole(client.head) and len(client.head) <= self._limits.head:
+                return select.EPOLLIN
+            client.left, client.stays, client.is_last = self._replied(client.head)
+            client.head = b""
+        flags = self._flags_last if client.is_last else self._flags
+        client.left = client.left[client.connection.send(client.left, flags) :]
+        if client.left:
+            return select.EPOLLOUT
+        client.until = 0.0
+        return select.EPOLLIN if client.stays else 0
 
-def _is_whole(head: bytes) -> bool:
-    """Tell whether an empty line has come: h11 need not look at anything before."""
-    return b"\n\r\n" in head or b"\n\n" in head
+    def _shake(self, client: _Client) -> None:
+        if self._tls is not None and not isinstance(client.connection, ssl.SSLSocket):
+            client.connection.setblocking(False)
+            client.connection = self._tls.wrap_socket(
+                client.connection, server_side=True, do_handshake_on_connect=False
+            )
+        if isinstance(client.connection, ssl.SSLSocket):
+            client.connection.do_handshake()
+        client.shaking, client.until = False, 0.0
 
+    def _wait_for(self, client: _Client, events: int) -> None:
+        descriptor = client.connection.fileno()
+        if not client.events:
+            self._epoll.register(descriptor, events)
+        elif client.events != events:
+            self._epoll.modify(descriptor, events)
+        client.events = events
+        if client.until:
+            return
+        client.until = time.monotonic() + (self._limits.handshake if client.shaking else self._limits.idle)
+        self._clients.pop(descriptor, None)
+        self._clients[descriptor] = client
+        if len(self._clients) > (limit := self._limits.clients):
+            oldest = next(iter(self._clients.values()))
+            text = f"{limit} connections are open: the most silent ones are ended"
+            self._faults.say(oldest.address, "room", text)
+            self._end(oldest)
 
-@lru_cache(_KNOWN)
-def _parsed(head: bytes) -> _Request:
-    """Return the request that the bytes are; raises h11.RemoteProtocolError for anything but one without a body."""
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(head)
-    request = connection.next_event()
-    if not isinstance(request, h11.Request):
-        raise h11.RemoteProtocolError("no request")
-    if not isinstance(connection.next_event(), h11.EndOfMessage):
-        raise h11.RemoteProtocolError("a body", error_status_hint=413)
-    more, _ = connection.trailing_data
-    stays = connection.their_state is h11.DONE and not more
-    return _Request(request.method.decode(), request.target.decode(), stays)
+    def _end(self, client: _Client) -> None:
+        self._clients.pop(client.connection.fileno(), None)
+        if isinstance(client.connection, ssl.SSLSocket) and not client.shaking:
+            with suppress(OSError, ValueError):  # the client is told, and not waited for
+                client.connection.unwrap()
+        client.connection.close()
 
-
-@lru_cache(_KNOWN)
-def _response(answer: Answer, *, stays: bool, silent: bool = False) -> bytes:
-    """Return the bytes of a response; a `silent` one tells the length of the body that it leaves out."""
-    allow = f"Allow: {', '.join(METHODS)}\r\n" if answer.status == http.HTTPStatus.METHOD_NOT_ALLOWED else ""
-    head = (
-        f"HTTP/1.1 {answer.status} {http.HTTPStatus(answer.status).phrase}\r\n{allow}"
-        f"Content-Type: application/json\r\nContent-Length: {len(answer.body)}\r\n"
-        f"Cache-Control: no-store\r\nConnection: {'keep-alive' if stays else 'close'}\r\n\r\n"
-    ).encode()
-    return head if silent else head + answer.body
+    def _sweep(self, now: float) -> None:
+        for client in [each for each in self._clients.values() if each.until < now]:
+            self._end(client)
+        if self._paused:
+            self._paused = False
+            self._epoll.modify(self._listener, select.EPOLLIN)

@@ -90,7 +90,7 @@ class LineServer:
         limits: Limits,
         closed: Callable[[], Awaitable[None]] | None = None,
         allowed: Allowed | None = None,
-        claims: Claims = lambda _, __: False,
+        claims: Claims | None = None,
         *,
         unfinished: Answer | None = None,
     ) -> None:

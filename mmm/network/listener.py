@@ -43,7 +43,7 @@ class Listener(socket.socket):
     """A listening socket that gives out only the connections of those who are let in, and that nobody else claims."""
 
     def __init__(
-        self, ip: str, port: int, admits: Callable[[str, str], bool], claims: Claims = lambda _, __: False
+        self, ip: str, port: int, admits: Callable[[str, str], bool], claims: Claims | None = None
     ) -> None:
         super().__init__(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
         self._admits = admits
@@ -62,8 +62,8 @@ class Listener(socket.socket):
         claimed = False
         with suppress(OSError):  # it may be gone again
             own = connection.getsockname()
-            if self._admits(str(peer[0]), str(own[0])):
-                claimed = self._claims(connection, Peer(str(peer[0]), int(peer[1]), str(own[0]), int(own[1])))
+            if self._admits(peer[0], own[0]):
+                claimed = self._claims is not None and self._claims(connection, Peer(*peer[:2], *own[:2]))
                 if not claimed:
                     return connection, peer
         if claimed:

@@ -34,6 +34,11 @@ class Board:
         self._memory[start + _HEAD.size : start + _HEAD.size + len(word)] = word
         self._number.value = number
 
+    @property
+    def number(self) -> int:
+        """Return how many words were put: while it is the same, what was read stands."""
+        return self._number.value
+
     def read(self) -> bytes | None:
         """Return the newest word; None where nothing was put yet, or the writer was faster twice."""
         for _ in range(3):

@@ -4,6 +4,7 @@ Angel and worker have it in common: a worker that is started again, and what the
 dead, go by the conf that was taken last, not by the one that the daemon was started with.
 """
 
+import ctypes
 import mmap
 import pickle
 from collections.abc import Callable
@@ -35,11 +36,12 @@ class ConfFile:
         self.read = read
         self._started_with = conf
         self._shared = mmap.mmap(-1, _HEAD + 2 * _MOST)
+        self._taken = ctypes.c_uint64.from_buffer(self._shared)
 
     @property
     def taken(self) -> int:
         """Return how often another conf was taken."""
-        return int.from_bytes(self._shared[:8], "big")
+        return self._taken.value
 
     @property
     def conf(self) -> Cluster:
@@ -60,7 +62,7 @@ class ConfFile:
         length, begin = self._place(taken)  # the other one may be read at the moment
         self._shared[begin : begin + len(data)] = data
         self._shared[length : length + 4] = len(data).to_bytes(4, "big")
-        self._shared[:8] = taken.to_bytes(8, "big")
+        self._taken.value = taken
 
     @staticmethod
     def _place(taken: int) -> tuple[int, int]:

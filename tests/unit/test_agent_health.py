@@ -1,11 +1,15 @@
 """What load balancers are told of a host, by what its agent has reported and the clock."""
 
 import json
+import math
 from dataclasses import replace
 from math import inf
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from mmm.agent.act import health_port
 from mmm.agent.act.health_port import Answers, Served
 from mmm.agent.decide import core as decide
 from mmm.agent.decide import lease_watch
@@ -23,6 +27,7 @@ from mmm.agent.decide.health import (
     judged,
     looks,
     reported,
+    unchanged_until,
     verdict,
 )
 from mmm.agent.decide.held_lease import begun
@@ -215,6 +220,43 @@ def test_before_the_first_report_nothing_is_held() -> None:
     assert answers.answer("/").status == 503
     assert answers.answer("/nobody").status == 404
     assert answers.answer("/replica?lag=soon").status == 400
+
+
+def test_an_answer_that_is_kept_ends_with_the_lease_and_with_what_was_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    board, now = Board(), NOW
+    monkeypatch.setattr(health_port, "clock", lambda: now)
+    answers = Answers(conf(), board)
+    board.put(GOOD.encoded())
+    assert [answers.answer(path).status for path in ("/writer", "/reader")] == [200, 200]
+    now = math.nextafter(GOOD.looked + STALE, inf)
+    assert [answers.answer(path).status for path in ("/writer", "/reader")] == [200, 503]
+    now = math.nextafter(GOOD.until, 0.0)
+    assert answers.answer("/writer").status == 200
+    now = GOOD.until
+    assert [answers.answer(path).status for path in ("/writer", "/writer")] == [503, 503]
+    board.put(replace(GOOD, until=now + 1.0, looked=now).encoded())
+    assert [answers.answer(path).status for path in ("/writer", "/reader")] == [200, 200]
+    board.put(replace(GOOD, roles={}).encoded())
+    assert [answers.answer(path).status for path in ("/writer", "/reader")] == [503, 503]
+
+
+@given(
+    until=st.sampled_from([NEVER, inf]) | st.floats(-2.0, 12.0),
+    looked=st.just(NEVER) | st.floats(-7.0, 2.0),
+    now=st.floats(-1.0, 1.0),
+    later=st.floats(0.0, 20.0) | st.just(inf),
+)
+def test_nothing_that_is_said_changes_before_the_moment_that_is_told(
+    until: float, looked: float, now: float, later: float
+) -> None:
+    report = replace(GOOD, until=until, looked=looked, roles={"writer": -9.0, "reader": -9.0})
+    then = min(now + later, math.nextafter(unchanged_until(report, now), NEVER))
+    assume(then >= now)
+    for name in ("writer", "reader", "replica"):
+        question = Question(name, 3.0)
+        assert judged(report, question, NAMES, then) is judged(report, question, NAMES, now)
 
 
 def test_a_load_balancer_that_another_conf_names_is_let_in_though_nobody_has_asked_since() -> None:

@@ -6,13 +6,17 @@ import logging
 import resource
 import socket
 import ssl
+import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from mmm.config.allow import Allowed
-from mmm.network.http_port import Answer, HttpPort, Limits
+from mmm.network.http_port import HttpPort, Limits
+from mmm.network.http_text import Answer
+from mmm.network.listener import Faults
 from mmm.process.tls import client_context, server_context
 from tests.authority import Authority
 from tests.namespaces import ip, own_network
@@ -20,10 +24,13 @@ from tests.namespaces import ip, own_network
 IP = "127.0.0.1"
 LIMITS = Limits(head=1024, clients=20, idle=30.0)
 BODY = b'{"ok": true}\n'
-LONG = b"x" * 20_000
+LONG = b"x" * 8_000_000
+"""More than the kernel takes at once."""
 
 
 def answer(target: str) -> Answer:
+    if target == "/fails":
+        raise RuntimeError("an answer that fails")
     if target == "/long":
         return Answer(200, LONG)
     return Answer(200, BODY) if target == "/writer" else Answer(503, BODY)
@@ -96,6 +103,64 @@ def test_several_are_answered_on_one_connection() -> None:
     served(client)
 
 
+def test_an_answer_goes_on_as_the_client_takes_it() -> None:
+    async def client(port: int) -> None:
+        reader, writer = await asyncio.open_connection(IP, port)
+        for _ in range(2):
+            writer.write(b"GET /long HTTP/1.1\r\nHost: db1\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            # Others are answered while it is on its way.
+            assert await status(port, b"GET /writer HTTP/1.0\r\n\r\n") == 200
+            assert await reader.readexactly(len(LONG)) == LONG
+        writer.close()
+
+    served(client)
+
+
+def test_an_answer_that_fails_ends_its_own_connection_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async def client(port: int) -> None:
+        assert await ask(port, b"GET /fails HTTP/1.0\r\n\r\n") == b""
+        assert await status(port, b"GET /writer HTTP/1.0\r\n\r\n") == 200
+
+    served(client)
+    assert "ended by an internal error" in caplog.text
+
+
+def test_who_serves_ends_where_serving_has_failed() -> None:
+    def allowed() -> Allowed:
+        raise RuntimeError("nobody knows")
+
+    async def run() -> None:
+        async with HttpPort("health port", answer, allowed).listen(IP, 0) as port:
+            with socket.create_connection((IP, port), 5) as connection:
+                connection.sendall(b"GET /writer HTTP/1.0\r\n\r\n")
+                await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        asyncio.run(run())
+    assert raised.group_contains(RuntimeError, match="nobody knows")
+
+
+def test_where_no_more_files_can_be_open_clients_wait_until_some_are_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = threading.Event()
+    monkeypatch.setattr(Faults, "say", lambda *_: said.set())
+
+    async def client(port: int) -> None:
+        with socket.create_connection((IP, port), 5) as connection:
+            before = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (connection.fileno() + 1, before[1]))
+            try:
+                connection.sendall(b"GET /writer HTTP/1.0\r\n\r\n")
+                assert await asyncio.to_thread(said.wait, 10)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            assert (await asyncio.to_thread(connection.recv, 100)).startswith(b"HTTP/1.1 200")
+
+    served(client)
+
+
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
@@ -160,11 +225,34 @@ def test_with_tls_only_who_has_a_certificate_of_the_cluster_is_answered(tmp_path
             assert await ask(port, asks, tls=strange)
         reader, writer = await asyncio.open_connection(IP, port)
         writer.write(asks)
-        assert b"200" not in await reader.read()
+        with suppress(ConnectionResetError):
+            assert b"200" not in await reader.read()
         writer.close()
         assert await status(port, asks, tls=mine) == 200
 
     served(client, server_context(ours.issue("db1")))
+
+
+def test_over_tls_limits_hold_and_a_connection_may_stay(tmp_path: Path) -> None:
+    ours = Authority(tmp_path, "ours")
+    mine = client_context(ours.issue("lb"))
+
+    async def client(port: int) -> None:
+        silent, shut = await asyncio.open_connection(IP, port)
+        shut.write(b"\x16")  # of a handshake
+        reader, writer = await asyncio.open_connection(IP, port, ssl=mine, server_hostname="db1")
+        for _ in range(2):
+            writer.write(b"GET /long HTTP/1.1\r\nHost: db1\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(len(LONG)) == LONG
+        writer.write(b"GET /" + b"x" * 2000)
+        assert (await reader.readline()).split()[1] == b"431"
+        assert (await reader.read()).endswith(b"\r\n\r\n")
+        writer.close()
+        assert await silent.read() == b""
+        shut.close()
+
+    served(client, server_context(ours.issue("db1")), Limits(head=1024, clients=20, handshake=0.5))
 
 
 @pytest.mark.netns

@@ -7,32 +7,33 @@ import asyncio
 import json
 import logging
 import ssl
-from functools import lru_cache
 
 from mmm.agent.act import guard
 from mmm.agent.decide.health import (
     GOOD,
     Names,
-    Question,
     Report,
-    Verdict,
     asked,
     decoded,
     everything,
     looks,
+    unchanged_until,
     verdict,
 )
 from mmm.clock import clock
 from mmm.config.allow import Allowed, health_allowed, health_sentence
 from mmm.config.model import Cluster
 from mmm.lease.rules import NEVER
-from mmm.network.http_port import Answer, HttpPort
+from mmm.network.http_port import HttpPort
+from mmm.network.http_text import Answer
 from mmm.process import tls
 from mmm.process.board import Board
 from mmm.process.conf_file import ConfFile
 
 AGAIN = 5.0
 """Seconds after which a port is tried again that could not be had."""
+_KEPT = 64
+"""Answers that are kept."""
 
 log = logging.getLogger(__name__)
 
@@ -99,40 +100,44 @@ class Served:
 
 
 class Answers:
-    """What is answered by what stands on the board."""
+    """What is answered by what stands on the board; what is said of a role is kept for as long as it is right."""
 
     def __init__(self, conf: Cluster, board: Board) -> None:
-        self._names = names = Names(tuple(conf.roles), conf.active_master_role)
+        self._names = Names(tuple(conf.roles), conf.active_master_role)
         self._board = board
-        self._nothing = Report(conf.this, "", NEVER).encoded()
-        self._asked = lru_cache(64)(lambda target: asked(target, names))
+        self._nothing = Report(conf.this, "", NEVER)
+        self._report, self._number = self._nothing, -1
+        self._kept: dict[str, Answer] = {}
+        self._until = NEVER
+        """Before this moment no answer that is kept is changed by the clock."""
 
     def answer(self, target: str) -> Answer:
         """Return the answer to a request for `target`."""
+        now, number = clock(), self._board.number
+        if number != self._number:
+            word = self._board.read()
+            self._report, self._number = decoded(word) if word else self._nothing, number
+            self._until = NEVER
+        if now >= self._until or len(self._kept) >= _KEPT:
+            self._until = unchanged_until(self._report, now)
+            self._kept.clear()
+        return self._kept.get(target) or self._made(target, now)
+
+    def _made(self, target: str, now: float) -> Answer:
         try:
-            question: Question | None = self._asked(target)
+            question = asked(target, self._names)
         except ValueError as error:
             return _answer(400, {"error": str(error)})
         if question is None:
             paths = ", ".join(f"/{name}" for name in ("", *self._names.roles, "replica"))
             return _answer(404, {"error": f"there are {paths}"})
-        report, now = _decoded(self._board.read() or self._nothing), clock()
-        if question.name:
-            return _said(verdict(report, question, self._names, now))
-        return _answer(200 if looks(report, now) else 503, everything(report, self._names, now))
+        report = self._report
+        if not question.name:
+            return _answer(200 if looks(report, now) else 503, everything(report, self._names, now))
+        what = verdict(report, question, self._names, now)
+        self._kept[target] = _answer(200 if what.why in GOOD else 503, what.fields())
+        return self._kept[target]
 
 
 def _answer(status: int, fields: object) -> Answer:
     return Answer(status, json.dumps(fields).encode() + b"\n")
-
-
-@lru_cache(64)
-def _said(what: Verdict) -> Answer:
-    """Return the answer in bytes, made once for as long as nothing changes."""
-    return _answer(200 if what.why in GOOD else 503, what.fields())
-
-
-@lru_cache(1)
-def _decoded(word: bytes) -> Report:
-    """Return the report; between two words of the worker there may be hundreds of questions."""
-    return decoded(word)

@@ -258,6 +258,11 @@ def verdict(report: Report, question: Question, names: Names, now: float) -> Ver
     )
 
 
+def unchanged_until(report: Report, now: float) -> float:
+    """Return the moment before which the clock changes no verdict that is right `now`."""
+    return min((each for each in (report.until, report.looked + STALE) if each >= now), default=FOREVER)
+
+
 def looks(report: Report, now: float) -> bool:
     """Tell whether the agent still looks at its host."""
     return now <= report.looked + STALE
