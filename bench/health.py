@@ -3,14 +3,17 @@
 python -m bench.health [--requests 10000] [--json FILE]
 
 One client asks the writer's agent for /writer over the network, each request on a new connection, then all on one.
-What counts is the processor time of all of the agent's processes, not the client's.
+What counts is the processor time of all of the agent's processes, not the client's, without what they take while nobody
+asks.
 """
 
 import argparse
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.tables import Table, write_json
 from bench.usage import Usage, programs, total, usage
@@ -25,6 +28,8 @@ _NAME = "bench_health"
 _BARE = Path(__file__).with_name("bare_answers.py")
 _PORT, _BARE_PORT = 9991, 9990
 _LIMIT = 30.0
+_QUIET = 5.0
+"""Seconds in which nobody asks."""
 _WRITER = "db1"
 """Who writes once the cluster is as it is set up."""
 _AIM = 5.0
@@ -73,9 +78,20 @@ def _answers(sandbox: Sandbox, port: int) -> bool:
 
 
 def _cost(sandbox: Sandbox, port: int, look: Callable[[], Usage], requests: int, *, stays: bool) -> float:
-    before = look().cpu
-    _ask(sandbox, port, requests, stays=stays)
-    return 1000 * (look().cpu - before) / requests
+    quiet = _spent(look, lambda: time.sleep(_QUIET))
+    asked = _spent(look, lambda: _ask(sandbox, port, requests, stays=stays))
+    return 1000 * (asked.cpu - quiet.cpu * asked.seconds / quiet.seconds) / requests
+
+
+class _Spent(NamedTuple):
+    cpu: float
+    seconds: float
+
+
+def _spent(look: Callable[[], Usage], do: Callable[[], None]) -> _Spent:
+    before, begun = look().cpu, time.monotonic()
+    do()
+    return _Spent(look().cpu - before, time.monotonic() - begun)
 
 
 def _ask(sandbox: Sandbox, port: int, requests: int, *, stays: bool) -> None:
