@@ -112,16 +112,21 @@ def test_a_row_that_cannot_be_applied_is_named_and_a_restart_does_not_hide_it(du
     log.wait_change("db3", "HARD_OFFLINE")
     sandbox.start_server("db3")
     log.wait_change("db3", "REPLICATION_FAIL", 2)
+    _, stopped, *back = log.story("db3")
+    assert stopped == ("REPLICATION_FAIL", "HARD_OFFLINE", "failed_without_replication")
+    # A check may find the threads running before they have come to the row again.
+    failed = [("HARD_OFFLINE", "REPLICATION_FAIL", "back_without_replication")]
+    ran = [
+        ("HARD_OFFLINE", "AWAITING_RECOVERY", "back"),
+        ("AWAITING_RECOVERY", "ONLINE", "short_outage"),
+        FAILED,
+    ]
+    assert back in (failed, ran)
     change_locally(sandbox, "DELETE FROM sandbox.unique_row")
     sandbox.sql("db3", "START SLAVE")
-    log.wait_change("db3", "ONLINE")
+    log.wait_change("db3", "ONLINE", 1 if back == failed else 2)
     settle(sandbox)
-    assert log.story("db3") == [
-        FAILED,
-        ("REPLICATION_FAIL", "HARD_OFFLINE", "failed_without_replication"),
-        ("HARD_OFFLINE", "REPLICATION_FAIL", "back_without_replication"),
-        good("REPLICATION_FAIL"),
-    ]
+    assert log.story("db3")[2:] == [*back, good("REPLICATION_FAIL")]
 
 
 def test_a_slave_too_far_behind_loses_its_roles_until_it_has_caught_up(settled_sandbox: Sandbox) -> None:
