@@ -2,6 +2,7 @@
 
 digests    of what leases rest on: they go with orders and promises, and who has another takes no such order
 alike      of all of it, for the doctor
+shared     one digest of it, which goes with each answer of an agent: `show` names those whose is another
 differing  what of it is not the same
 """
 
@@ -15,6 +16,7 @@ VIP_LEASE, HOSTS, IPS = "vip_lease", "hosts", "ips"
 """The keys of what leases rest on: the last two of the active master role."""
 VOTERS = "voters"
 """The key of what the lead rests on, where there are `monitors`: two of them would lead if it differed (rule 14.2)."""
+_SHARED = "shared"
 NOT_COMPARED = 1
 """The dialect in which agents' files hold less than the monitor's."""
 
@@ -32,6 +34,8 @@ class Part(NamedTuple):
     """The doctor shows it as it is."""
     section: str = ""
     """The sections of the conf that it is about, where it is not shown."""
+    everywhere: bool = True
+    """Every conf says it, that of an agent too."""
 
 
 def _lease(conf: Cluster) -> str:
@@ -84,7 +88,7 @@ def _roles(conf: Cluster) -> str:
 PARTS = (
     Part(lambda conf: conf.active_master_role, name="active_master_role", short=True),
     Part(_lease, VIP_LEASE, "vip_lease", short=True),
-    Part(_guard, name="split_brain_guard", short=True),
+    Part(_guard, name="split_brain_guard", short=True, everywhere=False),
     Part(lambda conf: conf.socket.type, name="socket type", short=True),
     Part(lambda conf: " ".join(sorted(conf.monitors)), name="monitors", short=True),
     Part(_voters, VOTERS, "voters", short=True),
@@ -116,6 +120,16 @@ def alike(conf: Cluster) -> dict[str, str]:
         return {}
     told = {part: part.value(conf) for part in PARTS if part.name}
     return {part.name: text if part.short else digest(text) for part, text in told.items() if text}
+
+
+def shared(conf: Cluster) -> str:
+    """Return one digest of what every conf of a cluster says, worked out once; empty for files of MMM 1.x."""
+    if conf.dialect == NOT_COMPARED:
+        return ""
+    if _SHARED not in conf.worked_out:
+        said = [part.value(conf) for part in PARTS if part.name and part.everywhere]
+        conf.worked_out[_SHARED] = digest(repr(said))
+    return conf.worked_out[_SHARED]
 
 
 def digest(text: str) -> str:

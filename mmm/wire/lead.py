@@ -2,9 +2,10 @@
 
 request   …|LEAD:NUMBER.ADDRESS.NONCE             the monitor that speaks; agents of MMM 2.x ignore it
 reply     …|FOLLOWS:ADDRESS|WHY:other_monitor     refused, for the agent obeys the monitor there
-…|STRANGER:ADDRESS                      obeyed, and another monitor was refused lately
-    request   …|CONF:KEY=DIGEST,…                     what leases rest on in the sender's conf
-    reply     …|DIFFERS:KEY,…                         the agent's conf has something else there
+reply     …|STRANGER:ADDRESS                      obeyed, and another monitor was refused lately
+request   …|CONF:KEY=DIGEST,…                     what leases rest on in the sender's conf
+reply     …|DIFFERS:KEY,…                         the agent's conf has something else there
+reply     …|SHARED:DIGEST                         of all that has to be the same in the conf of each daemon
 """
 
 import re
@@ -31,6 +32,7 @@ CONF = "conf"
 
 _CONF = re.compile(r"CONF:([a-z_]{1,20}=[0-9a-f]{4,64}(?:,[a-z_]{1,20}=[0-9a-f]{4,64}){0,9})")
 _DIFFERS = re.compile(r"DIFFERS:([a-z_]{1,20}(?:,[a-z_]{1,20}){0,9})")
+_SHARED = re.compile(r"SHARED:([0-9a-f]{4,64})")
 _ADDRESS = r"[A-Za-z0-9_.:%\[\]-]{1,80}"
 _LEAD = re.compile(rf"LEAD:([0-9]{{1,15}})\.({_ADDRESS})\.([A-Za-z0-9-]{{1,40}})")
 _FOLLOWS = re.compile(rf"FOLLOWS:({_ADDRESS})")
@@ -75,6 +77,16 @@ def differs(reply: Reply) -> tuple[str, ...]:
     """Return the keys in which the agent's conf differs from that of who asked, by its reply."""
     said = _first(_DIFFERS, reply)
     return tuple(said.split(",")) if said else ()
+
+
+def shared_field(digest: str) -> str:
+    """Return the field with the digest of what has to be the same in all confs."""
+    return f"SHARED:{digest}"
+
+
+def shared_in(reply: Reply) -> str:
+    """Return that digest of the agent's conf, empty where the reply has none."""
+    return _first(_SHARED, reply)
 
 
 def is_free(request: Request) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,16 @@ from mmm.agent.decide.core import begun, reassert, site
 from mmm.agent.decide.held_lease import begun as lease_begun
 from mmm.agent.decide.plan import facts
 from mmm.agent.decide.watched import TakingAway, Watch
+from mmm.config.agreement import shared
 from mmm.config.model import Cluster
+from mmm.monitor.act.spoken import answered, of_reply
+from mmm.monitor.apply.apply import apply
+from mmm.monitor.world.orders import Tell
 from mmm.network.listener import NOBODY
 from mmm.process.conf_file import ConfFile
 from mmm.wire.status import Status
-from tests.unit.worlds import NOW, READER1, READER2, READER3, WRITER, cluster
+from tests.unit.agents import running
+from tests.unit.worlds import NOW, READER1, READER2, READER3, WRITER, cluster, take_turn, with_agent, world
 
 CONF = replace(cluster(), program="AGENT", this="db1", vip_lease=10.0)
 FEWER = replace(
@@ -111,3 +117,14 @@ def test_the_conf_that_a_worker_takes_is_that_of_its_angel_too() -> None:
             os._exit(0)
         assert os.waitpid(worker, 0)[1] == 0
         assert file.conf == taken
+
+
+async def test_an_agent_answers_with_the_digest_of_its_conf_and_the_monitor_takes_it_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        reply = await rig.order("")
+    before, orders = take_turn(with_agent(world(), "db1", told=None))
+    order = next(each for each in orders if isinstance(each, Tell) and each.host == "db1")
+    after = apply(before, answered(order, of_reply(reply)), NOW)
+    assert after.hosts["db1"].agent.about.shared == shared(rig.conf)

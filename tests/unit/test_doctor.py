@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmm.config.agreement import alike, differing, digests
+from mmm.config.agreement import alike, differing, digests, shared
 from mmm.config.load import Cluster, Memory, check, read
 from mmm.config.model import Monitor
 from mmm.doctor import command, report
@@ -355,6 +355,18 @@ def test_what_leases_rest_on_is_of_the_list_that_the_doctor_compares() -> None:
     for other in ("vip_lease 3\n" + COMMON, COMMON.replace("10.0.0.80", "10.0.0.81")):
         assert differing(digests(conf()), digests(conf(other + MONITOR)))
         assert differing(alike(conf()), alike(conf(other + MONITOR)))
+
+
+def test_the_digest_that_agents_answer_with_is_of_what_every_conf_says_alone() -> None:
+    agents = check(read(Memory({"m.conf": "this db1\n" + COMMON}), "m.conf"), "AGENT", "", lambda _: "")
+    unguarded = MONITOR.replace("<monitor>\n", "<monitor>\nsplit_brain_guard no\n")
+    assert shared(agents) == shared(conf()) == shared(conf(COMMON + unguarded)) != ""
+    for other in (
+        COMMON.replace("10.0.0.90", "10.0.0.95"),
+        COMMON + "<host db3>\nmysql_port 3307\n</host>\n",
+    ):
+        assert shared(conf(other + MONITOR)) != shared(agents)
+    assert shared(replace(conf(), dialect=1)) == ""
 
 
 def test_a_disk_is_looked_at_once_with_all_that_it_holds(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from mmm.config.agreement import shared
 from mmm.gtid.settings import Settings
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.act.checks import Reading, judge_threads, replica_result
@@ -25,6 +26,7 @@ from tests.unit.worlds import (
     finds,
     show,
     unreachable,
+    with_agent,
     with_host,
     world,
 )
@@ -53,6 +55,22 @@ def read(of: World, name: str, source: str, server_id: int = 0) -> World:
 def test_nothing_is_said_of_a_healthy_cluster() -> None:
     healthy = read(read(world(), "db1", "10.0.0.2"), "db2", "10.0.0.1")
     assert concerns.found(healthy, NOW, CLOCK) == ()
+
+
+def test_agents_whose_conf_is_not_the_monitors_are_named_in_one_line() -> None:
+    own = shared(world().conf)
+    other = shared(cluster(slaves=2))
+    apart = told_shared(told_shared(told_shared(world(), "db1", own), "db2", other), "db3", other)
+    assert found(apart)["confs_apart"].hosts == ("db2", "db3")
+    assert "the conf of db2, db3 is not the monitor's" in show(apart)
+    assert "confs_apart" not in found(told_shared(world(), "db1", own))
+    assert "confs_apart" not in found(told_shared(world(), "db1", "")), "files of MMM 1.x say nothing"
+    leases = with_agent(apart, "db2", differs=("vip_lease",))
+    assert found(leases)["confs_apart"].hosts == ("db3",), "what leases rest on is told for itself"
+
+
+def told_shared(of: World, name: str, digest: str) -> World:
+    return with_agent(of, name, shared=digest)
 
 
 def test_a_monitor_that_no_server_lets_in_says_that_nothing_is_watched() -> None:

@@ -34,6 +34,7 @@ from mmm.agent.decide.obedience import Outcome
 from mmm.agent.decide.plan import facts
 from mmm.agent.decide.sound import is_sound
 from mmm.clock import clock
+from mmm.config.agreement import shared
 from mmm.config.model import Cluster
 from mmm.lease.rules import FOREVER
 from mmm.mysql.session.connection import Connection
@@ -46,7 +47,7 @@ from mmm.wire import agent as wire
 from mmm.wire import binlog, held, promises, rejoin, stream, voting, watch, why
 from mmm.wire.caught_up import caught_up_fields
 from mmm.wire.doubts import doubt_fields
-from mmm.wire.lead import CONF, lead_of
+from mmm.wire.lead import CONF, lead_of, shared_field
 from mmm.wire.salvaged import salvaged_fields
 from mmm.wire.status import (
     HALTING,
@@ -304,7 +305,9 @@ class Agent:
         got = (*salvaged_fields(steps.salvage.done), *caught_up_fields(steps.catch_up.done))
         got = got if self._shell.core.site.is_writer(status) else ()
         stands = () if outcome.bound is None else (bound_field(outcome.bound),)
-        return (*got, *took_fields(outcome.took), *self._authority.fields(), *doubts, *refusal, *stands)
+        digest = shared(self._conf)
+        told = (*self._authority.fields(), *((shared_field(digest),) if digest else ()))
+        return (*got, *took_fields(outcome.took), *told, *doubts, *refusal, *stands)
 
     async def _take_over(self, bound: Collection[str]) -> None:
         """Keep to the lease that an earlier agent was given, as far as the kernel knows it."""

@@ -54,6 +54,7 @@ def answered(order: Tell, spoken: Spoken) -> Answered:
         follows=follows,
         stranger=lead.stranger(reply),
         differs=lead.differs(reply),
+        shared=lead.shared_in(reply),
         job=job_in(reply),
         ended=ended_in(reply),
         bound=bound_in(reply),

@@ -82,8 +82,16 @@ def _about(event: Answered, link: AgentLink) -> About:
     if isinstance(link.in_flight, Greeting):  # a PING is answered without the rest
         about = replace(link.about, leaving=event.leaving, halting=event.halting, stays=event.stays)
         return replace(about, kind=kind, heard=True)
-    differs, stranger = event.differs, event.stranger
-    return About(kind, event.leaving, event.halting, differs, stranger, heard=True, stays=event.stays)
+    return About(
+        kind,
+        event.leaving,
+        event.halting,
+        event.differs,
+        event.stranger,
+        shared=event.shared,
+        heard=True,
+        stays=event.stays,
+    )
 
 
 def _is_overtaken(flight: InFlight) -> bool:

@@ -5,6 +5,7 @@ Each is there for as long as it is true.
 
 from collections.abc import Iterator, Mapping
 
+from mmm.config.agreement import shared
 from mmm.monitor.assess import (
     checkup,
     diagnosis,
@@ -38,7 +39,7 @@ def found(world: World, now: float, clock: Clock) -> tuple[Warned, ...]:
     if not world.leadership.may_order:
         return tuple(leading.concerns(world))
     everything = [*_cluster(world, now, clock), *_not_watched(world), *pair_warnings.found(world)]
-    everything += [*readiness.found(world), *checkup.warned(world)]
+    everything += [*readiness.found(world), *checkup.warned(world), *_apart(world)]
     for name in sorted(world.hosts):  # as `show` lists the hosts below
         everything += _host(world, name, now)
     return tuple(sorted(everything, key=lambda warned: warned.level is not Level.CRITICAL))
@@ -93,6 +94,16 @@ def _no_holder(world: World, role: str) -> Iterator[Warned]:
     ips = "" if all_of_them else f" ({', '.join(vip.ip for vip in vips)})"
     why = unheld.no_host(world, vips[0])
     yield Warned("no_holder", fields={"role": role, "ips": ips, "why": why}, level=Level.CRITICAL)
+
+
+def _apart(world: World) -> Iterator[Warned]:
+    """Name the agents whose conf is not the monitor's; what leases rest on is told for itself."""
+    own, agents = shared(world.conf), {name: host.agent.about for name, host in world.hosts.items()}
+    apart = tuple(
+        name for name, said in agents.items() if own and said.shared not in ("", own) and not said.differs
+    )
+    if apart:
+        yield Warned("confs_apart", apart)
 
 
 def _not_watched(world: World) -> Iterator[Warned]:

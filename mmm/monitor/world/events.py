@@ -61,6 +61,8 @@ class Answered:
     """The address of another monitor that the agent obeys: it has refused this one."""
     differs: tuple[str, ...] = ()
     """The keys in which the agent's conf differs from this monitor's, of what leases rest on."""
+    shared: str = ""
+    """The digest of what its conf and this monitor's have to have in common; empty: it does not say."""
     halting: bool = False
     """Its machine is being shut down, or its agent is stopped, and its roles are to go elsewhere."""
     without: bool = False

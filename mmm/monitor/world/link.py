@@ -163,6 +163,8 @@ class About:
     """The keys in which its conf differs from this monitor's, of what leases rest on."""
     stranger: str = ""
     """The address of another monitor that gave it orders lately, which it has refused; empty: there was none."""
+    shared: str = ""
+    """The digest of what its conf and this monitor's have to have in common; empty: it does not say."""
     heard: bool = False
     """It has answered since the monitor was started, so that its kind is known."""
     stays: frozenset[Stay] = frozenset()

@@ -66,6 +66,10 @@ SENTENCES: Mapping[str, str] = {
     "conf_differs": (
         "the conf of {names} differs from the monitor's in {keys}: {names} cannot be the writer; make them the same"
     ),
+    "confs_apart": (
+        "the conf of {names} is not the monitor's: mmm_control doctor says in what; make mmm_common.conf the same, then"
+        " have the daemons reload it"
+    ),
     "would_bind": (
         "the agent of {names} is one of MMM 2.x, which would bind the IPs of {role} (vip_via {via}): {names} does not"
         " get that role; replace the agent"
