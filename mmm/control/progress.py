@@ -14,6 +14,8 @@ from mmm.wire.command import JSON, STATUS, changes_nothing
 
 PERIOD = 1.0
 """Seconds until it is said for the first time, and between two questions."""
+PATIENCE = 3.0
+"""Seconds after which it is said that there is no answer yet, where nothing else could be."""
 
 
 @contextmanager
@@ -43,7 +45,9 @@ class _Telling:
                 status = json.loads(ask(self._monitor, self._wrap, [JSON, STATUS], GLANCE))
                 waits = dict(waited_for(status))
             except (NoAnswerError, ValueError, LookupError, TypeError):
-                continue  # one that is too old or too busy to tell
+                waits = {}  # one that is too old or too busy to tell
+            if not (self._said or waits) and time.monotonic() - began >= PATIENCE:
+                waits = {"": "the monitor has not answered yet"}  # it asks agents, which may take their time
             for key, sentence in waits.items():
                 if key not in self._said:
                     self._say(f"{time.monotonic() - began:.0f} s: {sentence}")

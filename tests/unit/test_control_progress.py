@@ -63,7 +63,25 @@ def busy() -> Iterator[Busy]:
 
 
 def test_who_sits_at_a_terminal_is_told_once_what_an_order_waits_for(client: Client, busy: Busy) -> None:
-    client.write_conf(busy.port)
+    assert said_at_a_terminal(client, busy) == [
+        "writer(10.0.0.80) goes to db2 once db1 has let it go",
+        "db2 has been told to take writer(10.0.0.80)",
+    ]
+
+
+def test_who_waits_for_long_is_told_that_there_is_no_answer_yet_where_nothing_else_is_known(
+    client: Client,
+) -> None:
+    quiet = Busy(*[world({WRITER: "db1"})] * 5)
+    try:
+        assert said_at_a_terminal(client, quiet) == ["the monitor has not answered yet"]
+    finally:
+        quiet.close()
+
+
+def said_at_a_terminal(client: Client, monitor: Busy) -> list[str]:
+    """Return what an order says there until it is answered OK."""
+    client.write_conf(monitor.port)
     terminal, end = pty.openpty()
     order = ["--config", str(client.conf), "move_role", "writer", "db2"]
     with subprocess.Popen([*COMMAND, *order], stdout=subprocess.PIPE, stderr=end, text=True) as asked:
@@ -75,10 +93,7 @@ def test_who_sits_at_a_terminal_is_told_once_what_an_order_waits_for(client: Cli
             said += chunk
     os.close(terminal)
     assert (asked.returncode, printed) == (0, "OK: Role 'writer' has been moved from 'db1' to 'db2'.\n")
-    assert [line.partition(" s: ")[2] for line in said.decode().splitlines()] == [
-        "writer(10.0.0.80) goes to db2 once db1 has let it go",
-        "db2 has been told to take writer(10.0.0.80)",
-    ]
+    return [line.partition(" s: ")[2] for line in said.decode().splitlines()]
 
 
 def test_a_script_is_told_nothing_of_it(client: Client, busy: Busy) -> None:
