@@ -44,6 +44,7 @@ _GIGABYTE = 1_000_000_000
 _ROW = 1000
 _AIM, _LONGEST = 1.2, 50.0
 _STEP = re.compile(r"INFO db2: (?P<step>[^:]+): done, (?P<ms>\d+) ms")
+_WAITED = re.compile(r"sent the copy to .* commits waited (?P<ms>\d+) ms")
 _TOOL, _SENDER = "mmm_rejoin", "mmm.agent.stream.serve"
 
 
@@ -63,6 +64,8 @@ class Rebuilt:
     seconds: float
     steps: dict[str, float]
     """In seconds, by what the log calls them."""
+    waited: int
+    """Milliseconds for which the donor's commits waited for the copy, by the sender's word."""
     felt: Felt
 
 
@@ -169,7 +172,7 @@ def rebuild(sandbox: Sandbox) -> Rebuilt:
     """Return what a rebuild of db2 with a copy of db1 comes to; what it keeps of the old data is removed."""
     felt = Felt()
     host = sandbox.machine("db2")
-    log = host.path("/var/log/mysql-mmm/mmm_tools.log")
+    log, sent = host.log / "mmm_tools.log", sandbox.machine("db1").log / "mmm_agentd.log"
     seen = len(log.read_text()) if log.exists() else 0
     if sandbox.states().get("db2") == "ONLINE":
         sandbox.ask("set_offline db2")
@@ -178,11 +181,12 @@ def rebuild(sandbox: Sandbox) -> Rebuilt:
         rejoin(sandbox, "db2", "--from", "db1", "--method", "clone")
         took = time.monotonic() - began
     steps = {match["step"]: int(match["ms"]) / 1000 for match in _STEP.finditer(log.read_text()[seen:])}
+    waited = int(_WAITED.findall(sent.read_text())[-1])
     datadir = _datadir(sandbox, "db2")
     for old in datadir.parent.glob(f"{datadir.name}.mmm-old-*"):
         shutil.rmtree(old)
     sandbox.bring_online(force=False)
-    return Rebuilt(took, steps, felt)
+    return Rebuilt(took, steps, waited, felt)
 
 
 def tables(size: int, bares: list[Bare], rebuilds: list[Rebuilt]) -> list[Table]:
@@ -198,6 +202,7 @@ def tables(size: int, bares: list[Bare], rebuilds: list[Rebuilt]) -> list[Table]
         ["mmm_rejoin / bare", f"{whole / floor:.2f}", f"{_AIM:g}"],
         ["longest write at the donor, ms", f"{longest:.0f}", f"{_LONGEST:g}"],
         ["the same beside the bare programs, ms", f"{beside:.0f}", ""],
+        ["commits waited for the copy at most, ms", f"{max(each.waited for each in rebuilds)}", ""],
         ["memory of mmm_rejoin, MB", f"{max(each.felt.tool for each in rebuilds) / 1e6:.0f}", ""],
         ["memory of the sender, MB", f"{max(each.felt.sender for each in rebuilds) / 1e6:.0f}", ""],
     ]

@@ -3,7 +3,9 @@
 import asyncio
 import errno
 import hashlib
+import itertools
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -21,7 +23,10 @@ from hypothesis import strategies as st
 
 from mmm.agent.act.streams import Streams
 from mmm.agent.stream.bucket import Bucket
+from mmm.agent.stream.producers import Producer
+from mmm.agent.stream.running import Running
 from mmm.config.model import Socket
+from mmm.mysql.backup import mariadb_backup
 from mmm.process.to_disk import settle
 from mmm.tools.fetch import connect as connecting
 from mmm.tools.fetch import fetch as fetching
@@ -215,6 +220,17 @@ async def test_a_recipient_that_is_late_when_commits_wait_gets_its_copy_all_the_
         hanging.goes_on.set()
         came = await copy
     assert isinstance(came, Fetched), came
+
+
+def test_how_long_commits_waited_is_counted() -> None:
+    """From before the lock is got to its end."""
+    said = ["BLOCK_DDL", "BLOCK_COMMIT", "END"]
+    lines = [f"{verb} BACKUP STAGE {stage}" for stage in said for verb in ("Starting", "Executing")]
+    argv = ("sh", "-c", f"printf '%s\\n' {' '.join(map(shlex.quote, lines))} >&2")
+    producer = Producer(argv, "", 0, mariadb_backup.stops_commits, lambda _: True)
+    running = Running(producer, compress=False, clock=itertools.count().__next__)
+    assert running.status() == 0
+    assert running.waited == 2
 
 
 async def test_a_tool_of_another_series_reads_nothing(

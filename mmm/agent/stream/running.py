@@ -30,6 +30,7 @@ class Running:
         self._lines: deque[str] = deque(maxlen=LINES)
         self._stopped_since: float | None = None
         """When commits began to wait for the producer; None: they do not."""
+        self._waited = 0.0
         self._started: list[subprocess.Popen[bytes]] = []
         self._output = self._start(producer.argv, None, producer.fds)
         if compress:
@@ -79,6 +80,11 @@ class Running:
         since = self._stopped_since
         return 0.0 if since is None else self._clock() - since
 
+    @property
+    def waited(self) -> float:
+        """Return for how many seconds commits have waited for the producer in all."""
+        return self._waited + self.stopped
+
     def kill(self) -> None:
         """End all of it now; its locks in the server go with its sessions."""
         for process in self._started:
@@ -102,5 +108,7 @@ class Running:
                 self._lines.append(line)
             stops = self._producer.stops_commits(line)
             if stops is not None:
-                began = self._stopped_since if self._stopped_since is not None else self._clock()
+                now = self._clock()
+                began = self._stopped_since if self._stopped_since is not None else now
+                self._waited += 0.0 if stops else now - began
                 self._stopped_since = began if stops else None

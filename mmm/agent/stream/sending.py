@@ -56,12 +56,16 @@ def _send(order: Order, way: Way, say: Say, scratch: str) -> None:
         text = WHY.get(cause, "") if cause == BLOCKED else f"{order.to} is gone, or takes no byte ({error})"
         say("W", f"copy {order.job}: {text}: {order.provider} was killed")
         return
-    _sum_up(order, tail, time.monotonic() - began, say)
+    seconds = time.monotonic() - began
+    sent = (
+        f"{tail.total / MEGABYTE:,.0f} MB in {seconds:.1f} s; commits waited {1000 * running.waited:.0f} ms"
+    )
+    _sum_up(order, tail, sent, say)
 
 
-def _sum_up(order: Order, tail: Tail, seconds: float, say: Say) -> None:
+def _sum_up(order: Order, tail: Tail, sent: str, say: Say) -> None:
     if tail.whole:
-        say("I", f"sent the copy to {order.to}: {tail.total / MEGABYTE:,.0f} MB in {seconds:.1f} s")
+        say("I", f"sent the copy to {order.to}: {sent}")
     elif tail.cause:
         say("W", f"copy {order.job} for {order.to}: {WHY[tail.cause]}: {order.provider} was killed")
     else:

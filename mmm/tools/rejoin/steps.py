@@ -38,7 +38,9 @@ GONE_LIMIT = 30.0
 """Seconds without a process after which a server has ended again after its start; systemd and scripts may try twice."""
 CATCH_UP_LIMIT = 3600.0
 """Seconds that the host may take to get what was written since the copy was made."""
-_NAP = 0.1
+_NAP = 0.02
+_LOOK = 0.1
+"""Seconds between two looks at how far replication is."""
 _KEPT = 7 * 86_400
 """Seconds for which the lock on all tables is held at most, however soon this server ends sessions that say nothing."""
 
@@ -277,7 +279,7 @@ class Steps:
             self._means.say(f"catching up: {lacks.count} to go")
             most = max(most, lacks.count)
             self._means.note(journal, _caught_up(most, lacks.count, time.monotonic() - began))
-            time.sleep(_NAP)
+            time.sleep(_LOOK)
 
     def _numbers(self, journal: Journal) -> Journal:
         """See that the numbers of what was thrown away are passed, or another transaction gets one of them."""
