@@ -3,6 +3,7 @@
 The man pages come from `--help` by help2man(1), and from the table of keys by lowdown(1).
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from mmm.config.key import Key
 from mmm.config.keys import SECTIONS
 from mmm.config.kinds import sample
 from mmm.control.completion import commands
+from mmm.sandbox.main import parser
 from pages.configuration import HEAD, listed
 
 TREE = Path(__file__).parents[1]
@@ -115,12 +117,14 @@ def man_pages(folder: Path) -> None:
     run = folder / "run"
     run.mkdir(exist_ok=True)
     (run / "more").write_text(SEE_ALSO)
-    (run / "commands").write_text(f"[commands]\n{_command_list()}\n{SEE_ALSO}")
+    listed_for = {"mmm_control": _command_list(), "mmm_sandbox": sandbox_commands()}
+    for name, rows in listed_for.items():
+        (run / f"{name}.commands").write_text(f"[commands]\n{rows}\n{SEE_ALSO}")
     for name in programs():
         (run / f"{name}.py").write_text(_without_commands(program(name, TREE)))
         (run / name).write_text(HELPED.format(python=sys.executable, program=run / f"{name}.py"))
         (run / name).chmod(0o755)
-        more = run / ("commands" if name == "mmm_control" else "more")
+        more = run / (f"{name}.commands" if name in listed_for else "more")
         argv: list[str | Path] = [
             "help2man",
             "--no-info",
@@ -137,6 +141,32 @@ def _without_commands(text: str) -> str:
     """Return a program whose --help does not list the commands of mmm_control: help2man takes them for prose."""
     return text.replace(
         "\n\nif __name__", "\nimport mmm.control.main\nmmm.control.main.HELP = ''\n\nif __name__"
+    )
+
+
+def sandbox_commands() -> str:
+    """Return the commands of mmm_sandbox with their arguments, in roff: its own help has the names alone."""
+    (below,) = (action.choices for action in parser()._actions if isinstance(action.choices, dict))  # noqa: SLF001
+    rows = []
+    for name, command in below.items():
+        rows += [f".SS {name}", _roff(command.description)]
+        for action in command._actions:  # noqa: SLF001 - argparse has no other list of them
+            if action.help != argparse.SUPPRESS and not {"--help", "--name"} & {*action.option_strings}:
+                rows += [".TP", f".B {_roff(_written(action))}", _roff(action.help or "")]
+        if command.epilog:
+            rows += [".PP", ".nf", _roff(command.epilog), ".fi"]
+    return "\n".join(filter(None, rows))
+
+
+def _written(action: argparse.Action) -> str:
+    value = action.metavar or (f"{{{','.join(action.choices)}}}" if action.choices else action.dest.upper())
+    names = ", ".join(action.option_strings)
+    return " ".join(filter(None, (names, str(value) if action.nargs != 0 else "")))
+
+
+def _roff(text: str | None) -> str:
+    return re.sub(
+        r"^(?=[.'])", r"\\&", (text or "").replace("\\", r"\e").replace("-", r"\-"), flags=re.MULTILINE
     )
 
 

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] == [COMPLETE]:
         return _complete(words[1:])
     own, passed = _split(words)
-    args = _parser().parse_args(own)
+    args = parser().parse_args(own)
     args.rest = passed
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -80,24 +80,25 @@ def _complete(typed: list[str]) -> int:
     named = next((value for option, value in pairwise(own) if option == "--name"), None)
     passes = bool(own) and own[-1] in _PASS_ON and own[-2:-1] != ["--name"]
     chosen = _chosen(argparse.Namespace() if named is None else argparse.Namespace(name=named))
-    print("\n".join(complete(_parser(), own, passed, chosen, passes=passes)))
+    print("\n".join(complete(parser(), own, passed, chosen, passes=passes)))
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with one below it for each command."""
+    made = argparse.ArgumentParser(
         prog="mmm_sandbox",
         description="A whole MMM cluster of real servers on this machine, to rehearse with.",
     )
-    parser.add_argument("--version", action=Version)
-    parser.add_argument("--name", default=argparse.SUPPRESS, help=f"which sandbox (default: {DEFAULT})")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    made.add_argument("--version", action=Version)
+    made.add_argument("--name", default=argparse.SUPPRESS, help=f"which sandbox (default: {DEFAULT})")
+    commands = made.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[Any], int | None], text: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text)
-        made.set_defaults(run=run)
-        made.add_argument("--name", default=argparse.SUPPRESS, help="which sandbox")
-        return made
+        below = commands.add_parser(name, help=text, description=text)
+        below.set_defaults(run=run)
+        below.add_argument("--name", default=argparse.SUPPRESS, help="which sandbox")
+        return below
 
     _up_options(command("up", _up, "build a cluster and start everything"))
     command("status", _status, "show every host and what the monitor says")
@@ -120,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         command("chaos", _chaos, "break things at random while clients write, and judge what came of it")
     )
     command("down", _down, "end and remove everything")
-    return parser
+    return made
 
 
 def _up_options(build_up: argparse.ArgumentParser) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from mmm import __version__
 from mmm.config.keys import SECTIONS
-from pages.packaged import SHELLS, SUMMARIES, conf_page, program, programs
+from mmm.sandbox.trouble.faults import FAULTS
+from pages.packaged import SHELLS, SUMMARIES, conf_page, program, programs, sandbox_commands
 
 TREE = Path(__file__).parents[2]
 DEBIAN = TREE / "debian"
@@ -60,6 +61,16 @@ def test_the_page_of_conf_files_has_every_key() -> None:
     shown = {name.replace("\\_", "_") for name in re.findall(r"^\*\*(\S+)\*\* ", page, re.MULTILINE)}
     ignored = {key.name for section in SECTIONS.values() for key in section.keys if key.kind == "ignored"}
     assert shown | ignored >= keys
+
+
+def test_the_page_of_the_sandbox_has_every_command_with_its_options() -> None:
+    page = sandbox_commands().replace("\\-", "-")
+    for command in ("up", "fault", "chaos", "down"):
+        assert f".SS {command}\n" in page
+    for written in ("--server SERVER\nmariadb, ", "--proxy {haproxy}", "--angel", "-f, --follow", "MACHINE"):
+        assert f".B {written}" in page
+    assert all(fault in page for fault in FAULTS)
+    assert set(re.findall(r"^\.\w+", page, re.MULTILINE)) == {".SS", ".TP", ".B", ".PP", ".nf", ".fi"}
 
 
 @pytest.mark.parametrize("unit", UNITS)
