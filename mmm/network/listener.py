@@ -9,7 +9,6 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from mmm.network.privileged_port import FIRST_UNPRIVILEGED
@@ -46,6 +45,7 @@ class Listener(socket.socket):
         self, ip: str, port: int, admits: Callable[[str, str], bool], claims: Claims | None = None
     ) -> None:
         super().__init__(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
+        self._family = super().family
         self._admits = admits
         self._claims = claims
         try:
@@ -56,16 +56,28 @@ class Listener(socket.socket):
             self.close()
             raise
 
+    @property
+    def family(self) -> socket.AddressFamily:
+        """Return the family of its addresses. Looking it and the type up would be a tenth of a short connection."""
+        return self._family
+
+    @property
+    def type(self) -> socket.SocketKind:
+        """Return what kind of socket it is."""
+        return socket.SOCK_STREAM
+
     def accept(self) -> tuple[socket.socket, Any]:
         """Return the next connection; ConnectionAbortedError, which asyncio passes over, for one that is not ours."""
         connection, peer = super().accept()
         claimed = False
-        with suppress(OSError):  # it may be gone again
+        try:
             own = connection.getsockname()
             if self._admits(peer[0], own[0]):
                 claimed = self._claims is not None and self._claims(connection, Peer(*peer[:2], *own[:2]))
                 if not claimed:
                     return connection, peer
+        except OSError:  # it is gone again
+            pass
         if claimed:
             raise ConnectionAbortedError("another process serves it")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
