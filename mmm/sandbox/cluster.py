@@ -269,12 +269,10 @@ class Sandbox:
                 if host.state == "ONLINE" and host.name not in told:
                     told.add(host.name)
                     say(f"{host.name} is ONLINE")
-                elif host.state in {"AWAITING_RECOVERY", "ADMIN_OFFLINE"}:
-                    against = self.refused(host.name)  # a question, which no log has
-                    if against is None:
-                        self.ask(f"set_online {host.name}")
-                    elif force and against == "extra_transactions":
-                        self.ask(f"set_online --force {host.name}")
+                elif host.state in {"AWAITING_RECOVERY", "ADMIN_OFFLINE"} and (
+                    order := online_order(host.name, self.refused(host.name), force=force)
+                ):
+                    self.ask(order)
             return len(told) == len(self.hosts) and all(host.state == "ONLINE" for host in shown.values())
 
         self.wait_until(_quietly(online), limit, "every host is ONLINE")
@@ -342,6 +340,16 @@ class Sandbox:
             errors = [line for line in lines if "ERROR" in line] or lines
             return errors[-1] if errors else "its error log is empty"
         return "it has no error log"
+
+
+def online_order(host: str, against: str | None, *, force: bool) -> str:
+    """Return the command that sets a host online, empty where it would be refused: the log has each try.
+
+    `against` is the code of why it would be. With `force` it is no matter that the host has more than the writer had.
+    """
+    if against is None:
+        return f"set_online {host}"
+    return f"set_online --force {host}" if force and against == "extra_transactions" else ""
 
 
 def _quietly(true: Callable[[], bool]) -> Callable[[], bool]:

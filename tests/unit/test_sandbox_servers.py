@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mmm.sandbox.cluster import online_order
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.mariadb import MariaDb
 from mmm.sandbox.machines.servers import find
@@ -50,3 +51,18 @@ def test_no_place_in_the_settings_is_another_servers(name: str) -> None:
     assert {"lc_messages_dir", "character_sets_dir"} <= places.keys()
     assert all(Path(place).is_dir() and Path(place).is_relative_to(root) for place in places.values())
     assert find(str(server.binary)) == server
+
+
+@pytest.mark.parametrize(
+    ("against", "force", "order"),
+    [
+        (None, False, "set_online db1"),
+        ("not_compared", True, ""),
+        ("extra_transactions", True, "set_online --force db1"),
+        ("extra_transactions", False, ""),
+    ],
+)
+def test_a_host_is_not_set_online_where_that_would_be_refused(
+    against: str | None, order: str, *, force: bool
+) -> None:
+    assert online_order("db1", against, force=force) == order
