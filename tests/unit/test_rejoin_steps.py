@@ -4,6 +4,7 @@ The copy is made here by the backup program on this machine, for two servers on 
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -21,8 +22,10 @@ from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.replication import history, start_replica
 from mmm.mysql.session.connection import MysqlError
 from mmm.tools.rejoin import own_log, swap
+from mmm.tools.rejoin.copying import Copying
 from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, Kind, Step
 from mmm.tools.rejoin.journal_file import JobFolder
+from mmm.tools.rejoin.plan import copies
 from mmm.tools.rejoin.run import Status, run
 from mmm.tools.rejoin.server_control import ServerControl
 from mmm.tools.rejoin.step_error import StepError
@@ -225,6 +228,20 @@ def test_what_fails_before_the_swap_leaves_all_as_it_was(pair: Pair, broken: str
     assert rows_of(pair.db1) == ["alone", "alone too", "both"]
     insert(pair.db1, "not locked")
     assert pair.folder.open_job() is None
+
+
+def test_a_copy_that_the_disk_has_no_room_for_is_not_begun(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil.disk_usage(pair.datadir)._replace(free=1_000_000)
+    monkeypatch.setattr("mmm.tools.provider.room.shutil.disk_usage", lambda _: full)
+    assert "1 MB are free" in "\n".join(copies(pair.conf, pair.journal()))
+    pair.folder.lock()
+    copying = Copying(pair.conf, pair.said.append)
+    ended = run(pair.steps(copy=copying), pair.folder, pair.journal(), pair.said.append)
+    assert (ended.status, ended.failed) == (Status.TAKEN_BACK, Step.FETCH)
+    assert "1 MB are free" in ended.why
+    assert rows_of(pair.db1) == ["alone", "alone too", "both"]
 
 
 def test_a_copy_on_which_the_server_does_not_start_gives_way_to_the_old_data(pair: Pair) -> None:

@@ -23,12 +23,11 @@ from mmm.tools.kept import facts, hashes, shelf
 from mmm.tools.kept.facts import AT, ZSTD, Facts
 from mmm.tools.kept.shelf import CLASSIC, DATA, METHOD, OPTIONS, OWN, PART, STATUS, Kept
 from mmm.tools.provider.job import Job
+from mmm.tools.provider.room import lacks_room
 from mmm.tools.provider.sides import Side
 from mmm.tools.provider.table import Provider, choose
 
 MEGABYTE = 1_000_000
-SPARE, MORE = 64 * MEGABYTE, 1.1
-"""What has to be free besides the donor's data, and for each byte of them."""
 COMPRESS = 86_400.0
 """Seconds that compressing may take."""
 _CLONE = "clone-plugin"
@@ -96,12 +95,8 @@ def _at(when: float) -> str:
 
 def see_room(folder: Path, side: Side) -> None:
     """Raise RefusedError where the folder, or where it would be made, has no room for the donor's data."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    free, needed = shutil.disk_usage(there).free, side.size * MORE + SPARE
-    if free < needed:
-        raise RefusedError(
-            f"{folder}: {free / MEGABYTE:,.0f} MB are free, the data of {side.name} need {needed / MEGABYTE:,.0f}"
-        )
+    if why := lacks_room(folder, side.name, side.size):
+        raise RefusedError(why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from mmm.tools.fetch.stage import Login
 from mmm.tools.fetch.values import Failed, FailedError, Fetched, Progress
 from mmm.tools.provider import sides
 from mmm.tools.provider.job import Job
+from mmm.tools.provider.room import lacks_room
 from mmm.tools.provider.sides import Side
 from mmm.tools.provider.table import Choice, Provider, choose
 from mmm.tools.rejoin import own_log
@@ -48,6 +49,8 @@ class Copying:
         with connect(tools_at(self.conf.hosts[journal.donor]), _LIMIT) as there:
             logged = own_log.before_a_copy(there)
         choice = chosen(self.conf, journal.host, journal.donor)
+        if why := lacks_room(Path(journal.staging), journal.donor, choice.size):
+            raise StepError(why)
         failures = [f"{name}: {why}" for name, why in choice.reasons]
         for provider in choice.fit:
             came = self._copied(provider, journal)

@@ -1,10 +1,12 @@
 """What a rejoin would do, and by which means, for who asks for a dry run; nothing is changed."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from mmm.config.model import Cluster
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import MysqlError, connect
+from mmm.tools.provider.room import lacks_room
 from mmm.tools.rejoin import checks
 from mmm.tools.rejoin.copying import chosen
 from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, Step
@@ -100,5 +102,7 @@ def copies(conf: Cluster, journal: Journal) -> Iterator[str]:
         yield f"{journal.donor} cannot be asked what it can give: {error}"
         return
     yield f"{journal.donor} has {choice.size / MEGABYTE:,.0f} MB of data"
+    if why := lacks_room(Path(journal.staging), journal.donor, choice.size):
+        yield f"no room for a copy: {why}"
     yield from (f"{provider.name}: fit" for provider in choice.fit)
     yield from (f"{name}: not fit: {why}" for name, why in choice.reasons)
