@@ -72,9 +72,9 @@ def own_series() -> str:
     return ".".join(kind(MARIADB).version.split(".")[:2])
 
 
-def another_series() -> Kind:
-    """Return a MariaDB of another series than this machine's own, with its own programs."""
-    return kind(next(name for name in OTHERS if name.startswith(MARIADB) and own_series() not in name))
+def other_series() -> list[str]:
+    """Return the names of the MariaDBs of other series than this machine's own, which have their own programs."""
+    return [name for name in OTHERS if name.startswith(MARIADB) and own_series() not in name]
 
 
 @dataclass

@@ -33,7 +33,7 @@ from mmm.tools.rejoin.steps import Means, Steps
 from mmm.tools.rejoin.undoing import Undoing
 from mmm.tools.rewind import undo
 from mmm.wire.rejoin import CLONE, REWIND
-from tests.servers import Server, Servers
+from tests.servers import Server, Servers, kind, other_series
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, insert, rows_of, source
 from tests.unit.worlds import cluster
 
@@ -323,6 +323,24 @@ def test_the_log_of_a_copy_begins_once_behind_what_is_in_the_copy(pair: Pair) ->
     with pair.db1.connect() as here:
         assert set(mariadb.parse(ended.journal.logged)) <= set(history(here).logged)
         assert [row["Log_name"] for row in here.query("SHOW BINARY LOGS")] == ["bin.000001"]
+
+
+@pytest.mark.parametrize("series", other_series())
+def test_the_log_of_other_versions_begins_behind_that_too(tmp_path: Path, series: str) -> None:
+    pool, copied = Servers(tmp_path, kind(series)), mariadb.parse("0-7-3,0-2-9")
+    try:
+        server = pool.start()
+        with server.connect() as session:
+            name = own_log.state_file(session)
+        server.kill()
+        for path in (server.directory / "data").glob("bin.*"):
+            path.unlink()
+        own_log.prepare(server.directory / "data" / name, mariadb.text(copied), "0-2-9")
+        server.restart()
+        with server.connect() as session:
+            assert history(session).logged == copied
+    finally:
+        pool.stop()
 
 
 def test_the_active_master_follows_a_host_whose_copy_has_transactions_of_its_own_from_before(

@@ -21,7 +21,7 @@ from mmm.process.started_as import started_as
 from mmm.tools.fetch.private import scratch_of
 from mmm.tools.fetch.stage import Login, Proved, prove, server_of
 from mmm.tools.fetch.values import Cause, Failed, Fetched
-from tests.servers import Server, Servers, another_series
+from tests.servers import Server, Servers, kind, other_series
 from tests.unit.copying import conf_of, donor_of, make_tools_user
 from tests.unit.trio import AGENT, MONITOR, REPLICATION
 
@@ -164,9 +164,9 @@ def test_a_copy_that_no_server_starts_on_is_none(donor: Server, staging: Path, c
     assert donor.value("1") == "1"
 
 
-@pytest.fixture(scope="module")
-def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    pool = Servers(tmp_path_factory.mktemp("another"), another_series())
+@pytest.fixture(scope="module", params=other_series())
+def another(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    pool = Servers(tmp_path_factory.mktemp("another"), kind(request.param))
     server = pool.start("--log-slave-updates")
     make_tools_user(server)
     server.run(
