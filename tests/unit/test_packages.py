@@ -81,3 +81,17 @@ def test_the_unit_of_a_cluster_differs_from_the_other_by_its_name_alone(unit: st
     differ = [line for line, other in zip(many, one, strict=True) if line != other]
     assert all("%i" in line for line in differ)
     assert len(differ) == 5
+
+
+def test_an_agent_whose_angel_was_killed_is_back_before_its_lease_is_over() -> None:
+    unit = dict(
+        line.split("=", 1)
+        for line in (TREE / "systemd/mysql-mmm-agent.service").read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    )
+    # systemd ends what is left of it, its guard too, so nobody else would act then.
+    assert unit["KillMode"] == "mixed"
+    (lease,) = (key.default for key in SECTIONS["top"].keys if key.name == "vip_lease")
+    assert float(unit["RestartSec"]) < float(lease or 0) / 4
+    tries = int(unit["StartLimitBurst"]) * float(unit["RestartSec"])
+    assert 60 <= tries < float(unit["StartLimitIntervalSec"])
