@@ -1,6 +1,6 @@
 """When a monitor leads, and which token it may send to a host (rule 14.2). Pure; it needs no clock.
 
-It asks all agents in *rounds*. The first of an epoch is complete when a take quorum of the voters has agreed, and then
+It asks the voters in *rounds*. The first of an epoch is complete when a take quorum of the voters has agreed, and then
 it leads; a later one when a keep quorum has, or when all other monitors have agreed not to take the lead. Only answers
 to the round that was asked last count.
 
@@ -62,16 +62,27 @@ class Round(NamedTuple):
     """The voters that have agreed to it and are whole."""
     new: frozenset[str] = frozenset()
     """Those that have agreed, and do not know what they have agreed to before."""
+    without: frozenset[str] = frozenset()
+    """Those that have not agreed, or do not answer."""
 
     def asked(self) -> "Round":
         """Return the next round."""
-        return self._replace(open=True, agreed=frozenset(), new=frozenset())
+        return self._replace(open=True, agreed=frozenset(), new=frozenset(), without=frozenset())
 
     def heard(self, voter: str, *, new: bool) -> "Round":
         """Return the round after a voter has agreed; `new`: it does not know what it has agreed to before."""
         if not self.open:
             return self
         return self._replace(new=self.new | {voter}) if new else self._replace(agreed=self.agreed | {voter})
+
+    def refused(self, voter: str) -> "Round":
+        """Return the round after a voter has not agreed, or has not answered; it may agree yet."""
+        return self._replace(without=self.without | {voter})
+
+    def is_hopeless(self, voters: int) -> bool:
+        """Tell whether too few are left to agree for a round that would make the monitor lead."""
+        left = voters - len(self.without - self.agreed - self.new)
+        return self.open and not self.leads and left < take(voters)
 
     def is_complete(self, voters: int, *, others: bool = False) -> bool:
         """Tell whether the round makes the monitor lead, or lets it lead on.
@@ -93,7 +104,7 @@ class Round(NamedTuple):
 
     def complete(self) -> "Round":
         """Return the round once it is complete."""
-        return self._replace(leads=True, open=False, agreed=frozenset(), new=frozenset())
+        return Round(leads=True)
 
 
 class WordRefused(StrEnum):

@@ -25,7 +25,7 @@ from mmm.config.model import Cluster, Host
 from mmm.lease.lead import Lead
 from mmm.lease.record import Record
 from mmm.lease.rules import margin
-from mmm.monitor.act import leading, tokens, word
+from mmm.monitor.act import leading, rounds, tokens, word
 from mmm.monitor.act.agents import CONNECT_TIMEOUT
 from mmm.monitor.act.spoken import Spoken, of_reply
 from mmm.monitor.apply.apply import apply
@@ -423,6 +423,7 @@ def virtual_time(seed: int) -> Iterator[None]:
     clock = SimpleNamespace(monotonic=lambda: asyncio.get_running_loop().time(), time=lambda: 0.0)
     with (
         patch.object(leading, "time", clock),
+        patch.object(rounds, "time", clock),
         patch.object(tokens, "time", clock),
         patch.object(word, "time", clock),
         patch.object(leading, "random", Random(seed)),  # noqa: S311

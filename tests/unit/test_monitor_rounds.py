@@ -1,7 +1,7 @@
 """A monitor asks voters in rounds: when it leads, which tokens it hands out, and what ends that."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from math import inf
 from typing import Any, cast
@@ -35,9 +35,12 @@ class Voters:
     def __init__(self, silent: Iterable[str] = ()) -> None:
         self.lead: Lead | None = FIRST
         self.heard_token: Callable[[str, str], None] = lambda _host, _token: None
-        self.silent, self.changed = set(silent), set[str]()
+        self.binds: Callable[[Host, str], Awaitable[bool]]
+        self.silent, self.changed, self.refuses = set(silent), set[str](), set[str]()
         self.voters: dict[str, Voter] = {}
         self.asked: dict[str, int] = {}
+        self.tried: dict[str, int] = {}
+        """How often each was asked for the lead."""
 
     async def ask(self, host: Host, request: Request, _: float) -> Spoken:
         name, asked = host.name, voting.asked(request)
@@ -46,7 +49,10 @@ class Voters:
         self.asked[name] = self.asked.get(name, 0) + 1
         await asyncio.sleep(0)  # all are asked before the first answers
         now, voter = asyncio.get_running_loop().time(), self.voters.get(name, Voter())
-        refused = asked.epoch is not None and asked.length > 0 and voter.refusal(asked.epoch, now)
+        for_lead = asked.epoch is not None and asked.length > 0
+        self.tried[name] = self.tried.get(name, 0) + for_lead
+        unbound = asked.epoch is None or voter.refusal(asked.epoch, now) is None
+        refused = for_lead and (name in self.refuses or not unbound)
         if asked.epoch is not None and asked.length == 0:
             voter = voter.released(asked.epoch)
         elif asked.epoch is not None and not refused:

@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from mmm.wire import questions, rejoin
 from mmm.wire.doubts import Doubt, doubts_in
 from mmm.wire.held import Stay, held_in
 from mmm.wire.job import Job, job_in
-from mmm.wire.lead import FREE, signed_by
+from mmm.wire.lead import FREE, ORDERS, signed_by
 from mmm.wire.status import Status, SystemStatus, agent_status, set_status, system_status
 from mmm.wire.watch import HOLD, watch
 from mmm.wire.why import UNKNOWN_COMMAND, why
@@ -61,6 +61,13 @@ CLOCKS = 0.5
 Connected = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
+_NOT_SURE = Spoken(Answer.SILENT, "nothing was sent: it is not sure that this monitor leads yet")
+
+
+async def _obeys_anyway(_: Host, __: str) -> bool:
+    return True
+
+
 class Told(NamedTuple):
     """What an agent answers to GET_AGENT_STATUS; None where it does not say."""
 
@@ -85,6 +92,8 @@ class Agents:
         """Who gives the orders, by its name; None: nobody does here."""
         self.heard_token: Callable[[str, str], None] = lambda _host, _token: None
         """Is told every token that an agent gives."""
+        self.binds: Callable[[Host, str], Awaitable[bool]] = _obeys_anyway
+        """Is asked before an order whether it may be sent; of several monitors it has the agent follow this one."""
         self._kept: dict[str, Connected] = {}
         """Connections to agents that are prepared for what comes next."""
         self._under_way: dict[str, tuple[float, asyncio.Future[None]]] = {}
@@ -94,6 +103,8 @@ class Agents:
 
     async def ask(self, host: Host, request: wire.Request, limit: float = QUESTION_TIMEOUT) -> Spoken:
         """Return what the host's agent answered to the request within `limit` seconds."""
+        if request.command in ORDERS and not await self.binds(host, request.command):
+            return _NOT_SURE
         connected = self._taken(host) or await self._connect(host)
         if isinstance(connected, Spoken):
             return connected

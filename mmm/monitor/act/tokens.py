@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from math import inf
 
 from mmm.lease.leading import Received, Tokens
 from mmm.monitor.world.link import Token
@@ -24,6 +25,11 @@ class HostTokens:
         """Take in what an agent has given."""
         if token not in ("", NO_LEASE):
             self._of[host] = self._of.get(host, Tokens()).heard(Received(token, time.monotonic()))
+
+    def newest(self, host: str) -> float:
+        """Return when the newest token of an agent was received that is not handed out; minus infinity: never."""
+        tokens = self._of.get(host, Tokens())
+        return max((each.at for each in tokens if each is not None), default=-inf)
 
     def asked(self) -> None:
         """Note that a round is asked."""

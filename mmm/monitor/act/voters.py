@@ -1,7 +1,7 @@
 """Asking the voters: whom they follow, and whether they agree to a monitor (rule 14.2)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ from mmm.wire.why import UNKNOWN_COMMAND, why
 
 PATIENCE = 1.0
 """Seconds in which a voter answers, with the time to connect: one whose host is cut off holds nobody up for longer."""
+_AGAIN = 0.25
+"""Seconds until a voter that says nothing is asked again: a question, or its answer, may have been lost."""
 _BRIEFLY = 0.1
 """Seconds for which those are waited for that have not answered the last time, where the others are enough."""
 _SOON = 0.02
@@ -80,6 +82,29 @@ class Voters:
         except TimeoutError:
             return Spoken(Answer.SILENT, f"no answer to {request.command} within {limit:g} s")
 
+    async def put_again(self, host: Host, question: voting.Asked, limit: float) -> Spoken:
+        """Return the first answer of an agent within `limit` seconds, which is asked again while it says nothing."""
+        loop, asking = asyncio.get_running_loop(), set[asyncio.Task[Spoken]]()
+        until, due = loop.time() + limit, loop.time()
+        try:
+            while (now := loop.time()) < until:
+                if now >= due:
+                    asking.add(loop.create_task(self.put(host, question, until - now)))
+                    due = min(now + _AGAIN, until)
+                if not asking:
+                    await asyncio.sleep(due - now)
+                    continue
+                done, asking = await asyncio.wait(
+                    asking, timeout=due - now, return_when=asyncio.FIRST_COMPLETED
+                )
+                for spoken in (task.result() for task in done):
+                    if spoken.reply is not None or spoken.closed:
+                        return spoken
+        finally:
+            for task in asking:
+                task.cancel()
+        return Spoken(Answer.SILENT, f"no answer to {voting.LEAD} within {limit:g} s")
+
     async def look(self, conf: Cluster) -> Looked:
         """Return whom each voter follows, and which hosts that may be the writer do not vote.
 
@@ -88,7 +113,9 @@ class Voters:
         """
         names = tuple(dict.fromkeys((*conf.voters, *(host.name for host in conf.masters))))
         loop, question = asyncio.get_running_loop(), voting.Asked(None, 0)
-        asking = {name: loop.create_task(self.put(conf.agents[name], question)) for name in names}
+        asking = {
+            name: loop.create_task(self.put_again(conf.agents[name], question, PATIENCE)) for name in names
+        }
         try:
             if prompt := {task for name, task in asking.items() if name not in self._late - self._classic}:
                 await asyncio.wait(prompt)
@@ -103,10 +130,10 @@ class Voters:
         ends = _free_in(conf, looked)
         return looked._replace(free_at=min(free_at, loop.time() + ends) if ends > 0 else inf)
 
-    async def release(self, conf: Cluster, epoch: Lead) -> None:
-        """Have all agents follow this epoch no more."""
+    async def release(self, hosts: Iterable[Host], epoch: Lead) -> None:
+        """Have these agents follow the epoch no more."""
         question = voting.Asked(epoch, 0)
-        await asyncio.gather(*(self.put(host, question) for host in conf.agents.values()))
+        await asyncio.gather(*(self.put(host, question) for host in hosts))
 
 
 def _looked(conf: Cluster, asking: Mapping[str, "asyncio.Task[Spoken]"]) -> Looked:

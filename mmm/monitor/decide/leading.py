@@ -1,14 +1,15 @@
 """What follows from the lead for what this monitor decides (rule 14.2). Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import inf
 
 from mmm.config.agreement import writer_hosts
 from mmm.config.model import Cluster
 from mmm.lease.lead import Lead
 from mmm.lease.record import NOTHING, Record
 from mmm.lease.rules import FOREVER
-from mmm.monitor.decide import leases
+from mmm.monitor.decide import leases, reconcile
 from mmm.monitor.decide.startup import Found, Stored
 from mmm.monitor.world.host import State
 from mmm.monitor.world.passive import PassiveCause
@@ -36,6 +37,33 @@ def next_record(world: World, epoch: Lead, last: Record) -> Record:
     """Return the record that goes with the next round: `last`, or where there is more to know a newer one."""
     wanted = record(world)._replace(epoch=epoch, sequence=last.sequence)
     return last if wanted == last else wanted._replace(sequence=last.sequence + 1)
+
+
+def to_follow(
+    world: World, bound: Mapping[str, float], newest: Callable[[str], float], now: float, period: float
+) -> tuple[str, ...]:
+    """Return the agents without a vote that are asked with a round to follow this monitor, in conf order.
+
+    Those of hosts that may be the writer with each. Any other one in time for its next order, where by then it would
+    follow no more, or its token would be too old: one that it gives now may be sent once the next round is complete.
+    `bound` are the moments at which each was asked what it has agreed to last, `newest` those of their newest tokens;
+    rounds are `period` seconds apart.
+    """
+    voters = frozenset(world.conf.voters)
+    beat, lasts = reconcile.heartbeat(world), leases.lasts(world)
+
+    def is_asked(name: str) -> bool:
+        link = world.hosts[name].agent
+        if link.about.classic or world.is_silent(name):
+            return False
+        due = now if link.orders.ended is None else max(now, link.orders.ended + beat)
+        if world.can_be_active_master(name):
+            return True
+        token = max(newest(name), -inf if link.orders.token is None else link.orders.token.received)
+        ends = min(bound.get(name, -inf) + world.conf.lead_lease - period, token + lasts)
+        return due <= now + 2 * period and ends < due
+
+    return tuple(name for name in world.hosts if name not in voters and is_asked(name))
 
 
 def barred(records: Iterable[Record], own: str) -> frozenset[str]:

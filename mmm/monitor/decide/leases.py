@@ -42,11 +42,20 @@ def with_lease(world: World, order: Tell, now: float) -> Tell:
     if world.conf.vip_lease <= 0 or link.about.classic:
         return order
     token, holds = link.orders.token, world.master_vips & set(order.status.vips)
-    if token is None or (holds and now - token.received > _fresh(world.conf.vip_lease)):
+    most = min(_fresh(world.conf.vip_lease), lasts(world)) if holds else lasts(world)
+    if token is None or now - token.received > most:
         return replace(order, greet=True)
     return replace(
         order, lease=LeaseOffer(_length(world, order), token.text), void=stays.void(world, order.host)
     )
+
+
+def lasts(world: World) -> float:
+    """Return for how many seconds a token is good for an order: with several monitors until shortly before it is not.
+
+    An agent obeys one of who leads only while its token is younger than the lead and the lease (rule 14.2).
+    """
+    return 0.9 * min(world.conf.lead_lease, world.conf.vip_lease) if world.conf.monitors else FOREVER
 
 
 def is_awaited(world: World, status: Status, link: AgentLink) -> bool:
