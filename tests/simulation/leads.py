@@ -221,9 +221,11 @@ class Monitor:
 class Run:
     """A run of one seed."""
 
-    def __init__(self, seed: int, folder: Path, seconds: float = 40.0) -> None:
+    def __init__(
+        self, seed: int, folder: Path, seconds: float = 40.0, monitors: tuple[str, ...] = (OWN, OTHER)
+    ) -> None:
         self.draw, self.now, self.seconds = Random(seed), 1000.0, seconds  # noqa: S311 - to be repeated
-        conf = replace(of_several().conf, monitors=(OWN, OTHER), lead_lease=LEASE, vip_lease=LEASE)
+        conf = replace(of_several().conf, monitors=monitors, lead_lease=LEASE, vip_lease=LEASE)
         self.conf = conf
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._number = count()

@@ -13,6 +13,7 @@ from mmm.monitor.act import leading
 from mmm.monitor.world.leadership import Place
 from tests.simulation.books import ViolationError
 from tests.simulation.leads import LEASE, Run, virtual_time
+from tests.unit.test_monitor_leading import OTHER, OWN, THIRD
 
 FOUND_WITHIN = 12
 """Seeds."""
@@ -61,13 +62,29 @@ def test_one_message_in_ten_that_is_lost_makes_it_little_longer(tmp_path: Path) 
     assert sorted(took)[8] < LEASE + margin(LEASE) + 0.4
 
 
-def replaced_after(fault: str, moment: float, folder: Path, seed: int = 7, of_ten: int = 0) -> float:
+def test_two_that_ask_at_once_and_part_the_voters_ask_again_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "_APART", 0.0)
+    three = (OWN, OTHER, THIRD)
+    took = [replaced_after("killed", seed / 8, tmp_path, seed, monitors=three) for seed in range(16)]
+    assert max(took) < LEASE + margin(LEASE) + 1.0
+
+
+def replaced_after(
+    fault: str,
+    moment: float,
+    folder: Path,
+    seed: int = 7,
+    of_ten: int = 0,
+    monitors: tuple[str, ...] = (OWN, OTHER),
+) -> float:
     """Return the seconds after which another monitor is agreed to, where the leader is lost at some moment.
 
-    Either both do not reach a voter, or of ten messages some are lost from then on.
+    Either all do not reach a voter, or of ten messages some are lost from then on.
     """
     with virtual_time(seed):
-        run = Run(seed, folder)
+        run = Run(seed, folder, monitors=monitors)
         run.lost = 0.0
         run.until(run.now + 12.0)
         leader = next(each for each in run.monitors.values() if each.world.leadership.place is Place.LEADS)

@@ -125,14 +125,14 @@ class Leading:
             await asyncio.sleep(_APART * self._rank)
             if self._word.may_take:
                 await self._take(looked.said)
+                await self._rest()
                 return
-        await asyncio.sleep(self._pause(looked))
+        await asyncio.sleep(looked.pause(min(self._period, GLANCE), asyncio.get_running_loop().time()))
 
-    def _pause(self, looked: voters.Looked) -> float:
-        """Return for how long nothing new is to be seen: until it may ask again, where it has asked in vain."""
-        most, rests = min(self._period, GLANCE), self._rests_until - time.monotonic()
-        most = min(most, rests) if rests > 0 else most
-        return looked.pause(most, asyncio.get_running_loop().time())
+    async def _rest(self) -> None:
+        """Wait until it may ask again: voters say until then that they are bound by what was asked for in vain."""
+        if self._rounds.epoch is None:
+            await asyncio.sleep(self._rests_until - time.monotonic())
 
     async def _look(self) -> voters.Looked:
         """Return whom each voter follows that answers, and tell the world."""
