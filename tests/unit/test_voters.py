@@ -1,6 +1,7 @@
 """How long a monitor that stands by waits for voters that do not answer (rule 14.2), in virtual time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -91,3 +92,29 @@ def test_an_agent_of_mmm_2_is_waited_for_whatever_the_others_say() -> None:
     took, looked = looks(*(Agents(each, 0.0, "db2") for each in (answers, silent, slow)))
     assert took == [0.01, PATIENCE, 0.5]
     assert looked.classic == {"db2"}
+
+
+def test_voters_that_are_bound_for_less_than_can_be_said_are_looked_at_again_at_once() -> None:
+    every = {"db1": 0.01, "db2": 0.01, "db3": 0.01}
+    took, looked = looks(Agents(every, 0.0001))
+    assert looked.followers("10.0.0.8") == ("db1", "db2", "db3")
+    assert looked.pause(0.5, sum(took)) < 0.1
+    assert looks(Agents(every, 0.0))[1].pause(0.5, 0.0) == 0.5
+
+
+def test_a_question_that_is_lost_is_asked_again_and_a_host_that_refuses_is_believed() -> None:
+    asked = list[str]()
+
+    class Lossy(Agents):
+        async def ask(self, host: Host, request: Request, limit: float) -> Spoken:
+            asked.append(host.name)
+            if host.name == "db3":
+                return Spoken(Answer.REFUSED, "no connection", closed=True)
+            if asked.count("db2") == 1 and host.name == "db2":
+                await asyncio.sleep(CONNECT_TIMEOUT)
+            return await super().ask(host, request, limit)
+
+    took, looked = looks(Lossy({"db1": 0.01, "db2": 0.01}, 0.0))
+    assert took == [0.26]
+    assert set(looked.said) == {"db1", "db2"}
+    assert Counter(asked) == {"db1": 1, "db2": 2, "db3": 1}

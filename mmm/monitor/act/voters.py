@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mmm.config.agreement import VOTERS, digests
 from mmm.config.model import Cluster, Host
 from mmm.lease.lead import Lead
-from mmm.lease.quorum import free_in
+from mmm.lease.quorum import free_in, take
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.spoken import Spoken
 from mmm.monitor.world.events import Answer
@@ -127,8 +127,10 @@ class Voters:
                 task.cancel()
         self._late = frozenset(name for name, task in asking.items() if not _has_answered(task))
         self._classic = looked.classic | (self._classic & self._late)
-        ends = _free_in(conf, looked)
-        return looked._replace(free_at=min(free_at, loop.time() + ends) if ends > 0 else inf)
+        unbound = sum(each.follows is None for each in looked.said.values())
+        if unbound >= take(len(conf.voters)):
+            return looked._replace(free_at=inf)
+        return looked._replace(free_at=min(free_at, loop.time() + _free_in(conf, looked)))
 
     async def release(self, hosts: Iterable[Host], epoch: Lead) -> None:
         """Have these agents follow the epoch no more."""
