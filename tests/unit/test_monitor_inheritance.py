@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmm.config.allow import Allowed
+from mmm.config.model import Vip
 from mmm.lease.lead import Lead
 from mmm.lease.record import NOTHING, Record
 from mmm.monitor.act import status_file
@@ -18,21 +19,22 @@ from mmm.monitor.act.inheritance import Inheritance
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.other_monitors import OtherMonitors
 from mmm.monitor.act.saving import Saving
-from mmm.monitor.decide import leading
+from mmm.monitor.decide import leading, startup
 from mmm.monitor.decide.startup import Found, Stored
 from mmm.monitor.report import changes
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import joined
 from mmm.monitor.world.happened import Happened
-from mmm.monitor.world.host import Flaps
+from mmm.monitor.world.host import Flaps, State
 from mmm.monitor.world.leadership import Leadership, Place
+from mmm.monitor.world.link import KillStep
 from mmm.monitor.world.world import World
 from mmm.wire import memory
 from mmm.wire.follow import BEGINNING, Position
 from mmm.wire.memory import Flapped, Memory
 from mmm.wire.status import Status, SystemStatus
 from mmm.wire.voting import epoch_text
-from tests.unit.worlds import CLOCK, READER1, WRITER, cluster, world
+from tests.unit.worlds import CLOCK, NOW, READER1, WRITER, checks, cluster, world
 
 STANDBY, LEADER = "127.0.0.1", "127.0.0.2"
 EPOCH, NEXT = Lead(3, f"{LEADER}:9988", "a1"), Lead(4, f"{STANDBY}:9988", "b2")
@@ -212,6 +214,20 @@ def test_who_is_offline_is_told_by_the_record_alone() -> None:
     offline = remembered(LINE, Found(Stored("ADMIN_OFFLINE"))).stored
     assert offline is not None
     assert offline.state == "ADMIN_OFFLINE"
+
+
+@pytest.mark.parametrize(("vips", "step"), [((), KillStep.NONE), ((WRITER,), KillStep.OWED)])
+def test_a_failed_host_is_not_killed_again_because_another_monitor_leads(
+    vips: tuple[Vip, ...], step: KillStep
+) -> None:
+    conf, record = replace(cluster(), vip_lease=10.0), Record(epoch=EPOCH)
+    line = Stored("HARD_OFFLINE", vips, epoch=epoch_text(EPOCH), used=True)
+    stored = leading.believed(conf, record, {"db1": line})
+    found = leading.remembered(conf, {name: Found(stored[name]) for name in conf.hosts}, record, {"db1": line})
+    checked = {name: checks(mysql=NOW - 100) if name == "db1" else checks() for name in conf.hosts}
+    host = startup.start(conf, checked, found, NOW, stored=stored).world.hosts["db1"]
+    assert (host.state, host.agent.kill.step) == (State.HARD_OFFLINE, step)
+    assert host.agent.may_hold == {WRITER}, "of the active master role the record decides"
 
 
 # --- two histories

@@ -125,9 +125,8 @@ def remembered(
             continue
         state = line.state if line.state != State.ADMIN_OFFLINE else ""
         balanced = tuple(vip for vip in line.vips if vip.role != conf.active_master_role)
-        known = replace(
-            known, state=known.state or state, vips=(*known.vips, *balanced), lost=line.lost, used=line.used
-        )
+        known = replace(known, state=known.state or state, vips=(*known.vips, *balanced))
+        known = replace(known, lost=line.lost, used=line.used, let_go=not line.vips)
         after[name] = replace(host, stored=known)
     return after
 

@@ -69,6 +69,8 @@ class Stored:
     """Roles that the admin keeps away from it."""
     epoch: str = ""
     """Of several monitors the one that led when this was written, as orders name it."""
+    let_go: bool = False
+    """That one knew that it has no VIP any more: it is not killed for those that another monitor takes it to have."""
 
 
 NOTHING_STORED: Mapping[str, Stored] = MappingProxyType({})
@@ -157,7 +159,7 @@ def start(
                 else _elect(world, role, vip, found, now)
             )
     for name in conf.hosts:
-        world = _note_what_is_left(world, name)
+        world = _note_what_is_left(world, name, found[name].stored)
     careful = conf.monitor is None or conf.monitor.careful_startup
     conflict = (conflict if careful else None) or _unplaced(conf, found, stored) or conflict
     if conflict and (careful or conflict.code != "two_writers"):
@@ -388,8 +390,8 @@ def _online(world: World, name: str, now: float, holds: Vip | str) -> World:
     return world.with_host(name, online)
 
 
-def _note_what_is_left(world: World, name: str) -> World:
+def _note_what_is_left(world: World, name: str, stored: Stored | None) -> World:
     """Owe the kill of a dead host that a crash of the monitor came before (rule 6.6)."""
     link = world.hosts[name].agent
-    offline = world.hosts[name].state is State.HARD_OFFLINE
+    offline = world.hosts[name].state is State.HARD_OFFLINE and not (stored and stored.let_go)
     return world.kill_unless_told(name) if offline and link.may_hold - world.vips_of(name) else world
