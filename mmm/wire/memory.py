@@ -69,6 +69,8 @@ def decoded(line: str) -> Memory | None:
             str(host): Flapped(float(each[0]), int(each[1]), bool(each[2]))
             for host, each in raw["flaps"].items()
         }
-        return Memory(str(raw["epoch"]), str(raw["status"]), flaps, tuple(map(str, raw["history"])))
+        status = str(raw["status"])
+        status.encode()  # half a surrogate, which JSON can say, could not be written down
+        return Memory(str(raw["epoch"]), status, flaps, tuple(map(str, raw["history"])))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
         return None

@@ -28,7 +28,7 @@ from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.host import Flaps, State
 from mmm.monitor.world.leadership import Leadership, Place
 from mmm.monitor.world.link import KillStep
-from mmm.monitor.world.world import World
+from mmm.monitor.world.world import Mode, World
 from mmm.wire import memory
 from mmm.wire.follow import BEGINNING, Position
 from mmm.wire.memory import Flapped, Memory
@@ -145,6 +145,21 @@ def test_the_history_of_another_leader_is_learned_from_its_begin(tmp_path: Path,
     assert [each.event["fields"]["host"] for each in standby.chronicle.entries if each.event] == ["db7"]
 
 
+def test_a_leader_in_passive_mode_that_has_written_nothing_takes_nothing_from_a_standbys_file(
+    tmp_path: Path, leader: Monitor
+) -> None:
+    leader.world = replace(leader.world, mode=Mode.PASSIVE)
+    async def learn(standby: Monitor) -> None:
+        standby.world = replace(standby.world, left_out=frozenset({("reader", "db1")}))
+        await standby.saving.record()
+        await standby.inheritance.learn()
+        await standby.saving.record()
+
+    standby = learning(tmp_path, leader, learn)
+    assert leader.saving.text == ""
+    assert status_file.read(standby.path)[0]["db1"].left_out == {"reader"}
+
+
 def test_who_does_not_lead_tells_nothing_and_who_leads_asks_nobody(tmp_path: Path, leader: Monitor) -> None:
     leader.world = replace(leader.world, leadership=Leadership(Place.STANDS_BY))
     assert memory.decoded(leader.inheritance.answer(BEGINNING, 0.0)) is None
@@ -161,7 +176,8 @@ def test_who_does_not_lead_tells_nothing_and_who_leads_asks_nobody(tmp_path: Pat
 @pytest.mark.parametrize(
     "line",
     ["", "Invalid command", memory.STANDS_BY, "[]", "{}", '{"epoch": "", "status": "", "flaps": [], "history": []}',
-     '{"epoch": "", "status": "", "flaps": {"db1": [1]}, "history": []}'],
+     '{"epoch": "", "status": "", "flaps": {"db1": [1]}, "history": []}',
+     '{"epoch": "", "status": "\\ud800", "flaps": {}, "history": []}'],
 )  # fmt: skip
 def test_an_answer_that_tells_nothing_is_none(line: str) -> None:
     assert memory.decoded(line) is None

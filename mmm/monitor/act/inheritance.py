@@ -64,7 +64,8 @@ class Inheritance:
             return
         self._memory, self._learned = memory, time.monotonic()
         self._entries = (*self._entries, *history.decode("\n".join(memory.history)))[-history.KEPT :]
-        self._saving.copy(memory.status)
+        if memory.status:  # one that has been in passive mode since its start says nothing, as it writes nothing
+            self._saving.copy(memory.status)
 
     def _leader(self) -> str:
         """Return the address of another monitor that leads while this one stands by; empty where none is known to."""
