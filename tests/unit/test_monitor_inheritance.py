@@ -125,6 +125,13 @@ def test_a_standby_has_the_leaders_file_its_flapping_and_its_history(tmp_path: P
     assert standby.saving.text == status_file.with_epoch(status_file.encode(standby.world), epoch_text(NEXT))
 
 
+def test_who_leads_again_while_nobody_else_did_knows_of_its_own_flapping(leader: Monitor) -> None:
+    assert not leader.inheritance.flaps(Record(epoch=EPOCH), time.monotonic()), "it has not led yet"
+    leader.inheritance.taken(epoch_text(EPOCH))
+    assert leader.inheritance.flaps(Record(epoch=EPOCH), time.monotonic()).keys() == {"db2"}
+    assert not leader.inheritance.flaps(Record(epoch=NEXT), time.monotonic()), "another one has led since"
+
+
 def test_the_history_of_another_leader_is_learned_from_its_begin(tmp_path: Path, leader: Monitor) -> None:
     async def learn(standby: Monitor) -> None:
         await standby.inheritance.learn()

@@ -44,6 +44,8 @@ class Inheritance:
         self._saving, self._chronicle = saving, chronicle
         self._memory: Memory | None = None
         self._learned = 0.0
+        self._led = ""
+        """The epoch by which this monitor led last."""
         self._entries: tuple[Entry, ...] = ()
 
     async def run(self) -> None:
@@ -78,8 +80,11 @@ class Inheritance:
 
     def flaps(self, record: Record, now: float) -> Mapping[str, Flaps]:
         """Return how often hosts went out of use, as the monitor has seen it that wrote the record."""
-        memory = self._memory
-        if memory is None or record.epoch is None or memory.epoch != epoch_text(record.epoch):
+        memory, epoch = self._memory, "" if record.epoch is None else epoch_text(record.epoch)
+        if epoch and epoch == self._led:  # nobody has led since
+            hosts = self._world().hosts.items()
+            return {name: host.flaps for name, host in hosts if host.flaps is not None}
+        if memory is None or memory.epoch != epoch:
             return {}
         ago = now - self._learned
         return {
@@ -89,6 +94,7 @@ class Inheritance:
 
     def taken(self, epoch: str) -> None:
         """Go on with it: this monitor has come to lead by the epoch."""
+        self._led = epoch
         self._saving.leads(epoch)
         self._chronicle.go_on(self._entries)
         self._memory, self._entries = None, ()
