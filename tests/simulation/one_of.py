@@ -92,7 +92,7 @@ class OneOf(Monitor):
 
     async def _take_over(self, record: Record) -> None:
         self.world = await begin.begun(
-            self.world, record, self.several.stored(self.ip), cast("Any", self), {}
+            lambda: self.world, record, self.several.stored(self.ip), cast("Any", self), {}
         )
         self._left += self.orders.values()
         self.orders.clear()

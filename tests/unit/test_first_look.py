@@ -16,9 +16,10 @@ from mmm.monitor.act.agents import Told
 from mmm.monitor.act.begin import begun
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import trap
+from mmm.monitor.decide import new_conf
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.world.checks import GOOD, Outcome
-from mmm.monitor.world.events import Answer, Answered
+from mmm.monitor.world.events import Answer, Answered, Network
 from mmm.monitor.world.leadership import Place
 from mmm.monitor.world.link import Ordered, Orders
 from mmm.wire.status import Status, SystemStatus
@@ -91,9 +92,40 @@ def test_an_answer_to_an_order_of_when_it_led_before_is_none_to_a_new_one() -> N
     before = of_several(place=Place.TAKES)
     orders = Orders(Ordered(STATUS, NOW, new=frozenset(), before=NOTHING), number=1)
     before = before.with_agent("db1", replace(before.hosts["db1"].agent, orders=orders))
-    _, led = took(begun(before, Record(), {}, cast("Any", Agents("")), {}))
+    _, led = took(begun(lambda: before, Record(), {}, cast("Any", Agents("")), {}))
     anew = turn(replace(led, leadership=replace(led.leadership, place=Place.LEADS)), NOW).world
     flight = anew.hosts["db1"].agent.in_flight
     assert flight is not None
     late = Answered("db1", 1, Answer.OK, "OK: Status applied successfully!", uptime=100.0, token="boot.1")
     assert apply(anew, late, NOW).hosts["db1"].agent.in_flight == flight
+
+
+def test_what_is_learned_while_agents_are_asked_is_not_forgotten() -> None:
+    world = of_several(place=Place.TAKES)
+
+    class Later(Agents):
+        async def status(self, host: Host) -> Told:
+            nonlocal world
+            told = await super().status(host)
+            world = apply(world, Network(up=False), NOW)
+            return told
+
+    _, led = took(begun(lambda: world, Record(), {}, cast("Any", Later("")), {}))
+    assert not led.network_up
+
+
+def test_another_conf_that_was_taken_meanwhile_is_gone_by() -> None:
+    world = of_several(place=Place.TAKES)
+    conf = replace(cluster(slaves=2), monitors=world.conf.monitors, monitor=world.conf.monitor)
+
+    class Later(Agents):
+        async def status(self, host: Host) -> Told:
+            nonlocal world
+            told = await super().status(host)
+            if world.conf is not conf:
+                world = new_conf.taken(world, conf, NOW)
+            return told
+
+    _, led = took(begun(lambda: world, Record(), {}, cast("Any", Later("")), {}))
+    assert led.conf is conf
+    assert led.hosts.keys() == conf.hosts.keys()

@@ -156,6 +156,7 @@ def test_a_leader_in_passive_mode_that_has_written_nothing_takes_nothing_from_a_
     tmp_path: Path, leader: Monitor
 ) -> None:
     leader.world = replace(leader.world, mode=Mode.PASSIVE)
+
     async def learn(standby: Monitor) -> None:
         standby.world = replace(standby.world, left_out=frozenset({("reader", "db1")}))
         await standby.saving.record()
@@ -246,7 +247,9 @@ def test_a_failed_host_is_not_killed_again_because_another_monitor_leads(
     conf, record = replace(cluster(), vip_lease=10.0), Record(epoch=EPOCH)
     line = Stored("HARD_OFFLINE", vips, epoch=epoch_text(EPOCH), used=True)
     stored = leading.believed(conf, record, {"db1": line})
-    found = leading.remembered(conf, {name: Found(stored[name]) for name in conf.hosts}, record, {"db1": line})
+    found = leading.remembered(
+        conf, {name: Found(stored[name]) for name in conf.hosts}, record, {"db1": line}
+    )
     checked = {name: checks(mysql=NOW - 100) if name == "db1" else checks() for name in conf.hosts}
     host = startup.start(conf, checked, found, NOW, stored=stored).world.hosts["db1"]
     assert (host.state, host.agent.kill.step) == (State.HARD_OFFLINE, step)

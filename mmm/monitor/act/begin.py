@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from mmm.lease.record import Record
@@ -10,6 +10,7 @@ from mmm.monitor.act import first_look
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.decide import leading, startup
 from mmm.monitor.decide.startup import Stored
+from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import Flaps, HostWorld
 from mmm.monitor.world.world import World
 
@@ -17,17 +18,25 @@ log = logging.getLogger(__name__)
 
 
 async def begun(
-    before: World, record: Record, on_disk: Mapping[str, Stored], agents: Agents, flaps: Mapping[str, Flaps]
+    known: Callable[[], World],
+    record: Record,
+    on_disk: Mapping[str, Stored],
+    agents: Agents,
+    flaps: Mapping[str, Flaps],
 ) -> World:
     """Return the world of what agents say now, with what the monitor that led before has left on record.
 
     What it believed of hosts whose agents are silent is `on_disk`, in the status file, where that was copied from it;
-    `flaps` are how often hosts went out of use. What the checks have found while this one stood by stays.
+    `flaps` are how often hosts went out of use. What the checks have found while this one stood by stays, also of the
+    seconds in which agents are asked: `known` returns the world of that.
     """
-    conf = before.conf
-    checked = {name: host.checks for name, host in before.hosts.items()}
+    conf, missing = known().conf, known().leadership.missing
     stored = leading.believed(conf, record, on_disk)
-    found = await first_look.ask_everybody(conf, stored, agents, checked, before.leadership.missing)
+    found = await first_look.ask_everybody(conf, stored, agents, _checked(known()), missing)
+    before = known()
+    if before.conf is not conf:  # another one was taken meanwhile, perhaps with other hosts
+        return await begun(known, record, on_disk, agents, flaps)
+    checked = _checked(before)
     found = leading.remembered(conf, found, record, on_disk)
     has = {
         name: host.progress.transactions
@@ -51,6 +60,10 @@ async def begun(
         examined=before.examined,
         examined_before=before.examined_before,
     )
+
+
+def _checked(world: World) -> Mapping[str, Mapping[str, CheckStatus]]:
+    return {name: host.checks for name, host in world.hosts.items()}
 
 
 def _goes_on(begun: HostWorld, before: HostWorld) -> HostWorld:

@@ -66,7 +66,7 @@ class Inheritance:
             return
         self._memory, self._learned = memory, time.monotonic()
         self._entries = (*self._entries, *history.decode("\n".join(memory.history)))[-history.KEPT :]
-        if memory.status:  # one that has been in passive mode since its start says nothing, as it writes nothing
+        if memory.status:  # in passive mode since its start it has written none
             self._saving.copy(memory.status)
 
     def _leader(self) -> str:
