@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from mmm.gtid.transactions import Transactions
 from mmm.lease.record import Record
 from mmm.monitor.act import first_look
 from mmm.monitor.act.agents import Agents
@@ -36,14 +37,8 @@ async def begun(
     before = known()
     if before.conf is not conf:  # another one was taken meanwhile, perhaps with other hosts
         return await begun(known, record, on_disk, agents, flaps)
-    checked = _checked(before)
     found = leading.remembered(conf, found, record, on_disk)
-    has = {
-        name: host.progress.transactions
-        for name, host in before.hosts.items()
-        if host.progress.transactions is not None
-    }
-    started = startup.start(conf, checked, found, time.monotonic(), has, stored)
+    started = startup.start(conf, _checked(before), found, time.monotonic(), _has(before), stored)
     for warning in started.warnings:
         log.warning("%s", warning)
     if started.conflict:
@@ -64,6 +59,11 @@ async def begun(
 
 def _checked(world: World) -> Mapping[str, Mapping[str, CheckStatus]]:
     return {name: host.checks for name, host in world.hosts.items()}
+
+
+def _has(world: World) -> Mapping[str, Transactions]:
+    read = ((name, host.progress.transactions) for name, host in world.hosts.items())
+    return {name: each for name, each in read if each is not None}
 
 
 def _goes_on(begun: HostWorld, before: HostWorld) -> HostWorld:
