@@ -12,6 +12,7 @@ transaction, and one without a GTID, are as good as others. What a crash has cut
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from mmm.binlog.events import (
     ANONYMOUS_GTID,
@@ -148,18 +149,21 @@ def _before(event: Event) -> Executed:
     return _mariadb_list(event.body) if event.kind == GTID_LIST else _mysql_set(event.body)
 
 
-def _mariadb_list(body: bytes) -> History:
-    def number(at: int, length: int) -> int:
-        return int.from_bytes(body[at : at + length], "little")
+def _number(body: bytes, at: int, length: int = 8) -> int:
+    """Return the number that stands there; raises ValueError where the body ends before it does."""
+    if at + length > len(body):
+        raise ValueError("a list of GTIDs is cut off")
+    return int.from_bytes(body[at : at + length], "little")
 
+
+def _mariadb_list(body: bytes) -> History:
+    number = partial(_number, body)
     places = range(4, 4 + 16 * (number(0, 4) & _COUNT), 16)
     return History((), tuple(Gtid(number(at, 4), number(at + 4, 4), number(at + 8, 8)) for at in places))
 
 
 def _mysql_set(body: bytes) -> GtidSet:
-    def number(at: int) -> int:
-        return int.from_bytes(body[at : at + 8], "little")
-
+    number = partial(_number, body)
     if body[7]:
         return parse(",".join(tagged_set(body)))
     parts: list[str] = []

@@ -7,9 +7,21 @@ gets the bytes.
 from collections.abc import Callable, Iterator
 
 from mmm.binlog.contents import Logged, contents_of
-from mmm.binlog.events import CRC, HEAD, PAYLOAD, ROWS, TABLE_MAP, DamagedError, Event
+from mmm.binlog.events import (
+    CRC,
+    GTID_LIST,
+    HEAD,
+    PAYLOAD,
+    PREVIOUS_GTIDS,
+    ROWS,
+    TABLE_MAP,
+    DamagedError,
+    Event,
+)
 
 _PASSED_OVER = ROWS | {TABLE_MAP, PAYLOAD}
+_LISTS = frozenset({GTID_LIST, PREVIOUS_GTIDS})
+"""What was in the log before: of no transaction, and of any length."""
 _MOST = 64 * 1024
 """Bytes that are read of any other event: a statement that is longer ends no transaction."""
 
@@ -36,6 +48,8 @@ def _heads(read: Read, begin: int, size: int, crc: int) -> Iterator[Event]:
             raise DamagedError(f"an event of {length} bytes at {begin}")
         if end > size:
             return
-        body = b"" if kind in _PASSED_OVER else read(begin + HEAD.size, min(length - HEAD.size - crc, _MOST))
-        yield Event(kind, server_id, begin, end, following, body, when)
+        if kind not in _LISTS:
+            wanted = 0 if kind in _PASSED_OVER else min(length - HEAD.size - crc, _MOST)
+            body = read(begin + HEAD.size, wanted) if wanted else b""
+            yield Event(kind, server_id, begin, end, following, body, when)
         begin = end

@@ -1,11 +1,14 @@
 """Whole transactions are found in binary logs of real servers, and those of them that another server lacks."""
 
+import zlib
 from pathlib import Path
 
 import pytest
 
-from mmm.binlog.events import DamagedError, EncryptedError, read_format
-from mmm.binlog.transactions import Found, Problem, find, joined, lacking, missing, reached
+from mmm.binlog.contents import contents
+from mmm.binlog.events import GTID_LIST, HEAD, PREVIOUS_GTIDS, DamagedError, EncryptedError, read_format
+from mmm.binlog.heads import logged
+from mmm.binlog.transactions import Found, Problem, UnusableError, find, joined, lacking, missing, reached
 from mmm.gtid import mariadb, mysql
 from mmm.gtid.mariadb import History
 from mmm.gtid.place import LogPlace
@@ -54,6 +57,36 @@ def test_no_bit_may_be_another(name: str) -> None:
         found = find(form, "bin.000001", broken)
         assert len(found.transactions) < len(whole)
         assert found.transactions == whole[: len(found.transactions)]
+
+
+def listing(kind: int, body: bytes) -> bytes:
+    """An event that lists what was in a log before a file of it, with its checksum."""
+    event = HEAD.pack(0, kind, 1, HEAD.size + len(body) + 4, 0, 0) + body
+    return event + zlib.crc32(event).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("mariadb", GTID_LIST), ("mysql", PREVIOUS_GTIDS)])
+def test_what_was_in_a_log_before_a_file_of_it_may_be_as_long_as_it_likes(name: str, kind: int) -> None:
+    data = (LOGS / name).read_bytes()
+    form = read_format(data)
+    many = 5000
+    long = {GTID_LIST: many.to_bytes(4, "little") + bytes(16 * many),
+            PREVIOUS_GTIDS: many.to_bytes(8, "little") + bytes(24 * many)}[kind]  # fmt: skip
+    data = form.head + listing(kind, long) + data[len(form.head) :]
+    found = logged(lambda at, length: data[at : at + length], len(form.head), len(data), checksums=True)
+    assert len(list(found)) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "body"),
+    [("mariadb", GTID_LIST, (9).to_bytes(4, "little") + bytes(16)),
+     ("mysql", PREVIOUS_GTIDS, (1).to_bytes(8, "little") + bytes(16) + (9).to_bytes(8, "little") + bytes(16))],
+)  # fmt: skip
+def test_a_list_of_gtids_that_names_more_than_it_has_is_damaged(name: str, kind: int, body: bytes) -> None:
+    """Nothing is made of a number that may be any."""
+    head = read_format((LOGS / name).read_bytes()).head
+    with pytest.raises(UnusableError):
+        list(contents([head, listing(kind, body)]))
 
 
 def test_what_is_here_is_not_taken_again() -> None:
