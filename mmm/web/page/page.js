@@ -155,10 +155,17 @@ function drawPast(history) {
 
 let drawn = "";
 
+// What is to be seen below the summary, without figures that are others each time: what somebody reads or marks stays.
+function seen(status) {
+    const checks = (host) => Object.entries(host.checks).map(([name, check]) => [name, { ...check, took: 0 }]);
+    const hosts = status.hosts.map((host) => ({ ...host, lease: 0, checks: checks(host) }));
+    return JSON.stringify({ ...status, at: 0, hosts });
+}
+
 function draw(status) {
     drawSummary(status);
     drawLead(status.monitor.lead);
-    const rest = JSON.stringify({ ...status, at: 0 });
+    const rest = seen(status);
     if (rest === drawn) return;
     drawn = rest;
     drawWrong(status.health.reasons);
