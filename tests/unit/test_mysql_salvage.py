@@ -21,9 +21,12 @@ from mmm.agent.act.binlog_rest import MOST
 from mmm.agent.act.catch_up import Patience, apply_received
 from mmm.agent.act.salvage import Salvage
 from mmm.mysql.server.accounts import grants
+from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.detach import detach, stop_receiving
 from mmm.mysql.server.follow import Followed, follow
-from mmm.mysql.server.replication import start_replica
+from mmm.mysql.server.half_received import end_waiting
+from mmm.mysql.server.replication import start_replica, stop_replica
+from mmm.mysql.session.connection import MysqlError
 from mmm.wire import agent as wire
 from mmm.wire.binlog import asked_binlog
 from mmm.wire.salvaged import Cause
@@ -562,6 +565,39 @@ def test_a_slave_that_has_half_of_one_follows_the_next_writer_at_once(servers: S
             assert follow(here, source(third), there, PLENTY / 2) is Followed.SWITCHED
             caught_up(here, there)
     assert pair.new.value("(SELECT COUNT(*) FROM shop.blobs)") == "300"
+
+
+@pytest.mark.parametrize("servers", [OTHERS[-1]], indirect=True)
+def test_the_thread_that_waits_is_told_from_those_of_other_channels(servers: Servers) -> None:
+    options = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--performance-schema=ON")
+    pair = build(servers, options=options)
+    third = servers.start(*pair.old.options[1:])
+    third.run(*grants(servers.kind.flavour, MONITOR, AGENT, REPLICATION))
+    with pair.new.connect() as root:
+        statement, arguments = change_source(root.flavour, source(third), None, {"CONNECT_RETRY": 1}, "other")
+        root.execute(statement, arguments)
+        start_replica(root, "other")
+    pair.old.run("USE shop", BLOBS)
+    with agent(pair.new) as here, agent(pair.old) as there:
+        caught_up(here, there)
+    with passing(pair.old, pair.new, 1 << 20) as full:
+        pair.old.run("USE shop", *large(300))
+        assert full.wait(PLENTY)
+        pair.old.kill()
+        with agent(pair.new) as here:
+            stop_receiving(here)
+            with pytest.raises(MysqlError):
+                stop_replica(here, 0.5)
+        unlogged = ("SET GLOBAL super_read_only=0", "SET SESSION sql_log_bin=0")
+        pair.new.run(*unlogged, f"REVOKE SELECT ON *.* FROM '{AGENT.user}'@'%'")  # noqa: S608
+        with agent(pair.new) as here:
+            assert not end_waiting(here, ""), "nothing tells whose thread it is"
+        pair.new.run(*unlogged, f"GRANT SELECT ON performance_schema.* TO '{AGENT.user}'@'%'")
+        with agent(pair.new) as here:
+            assert end_waiting(here, "")
+            stop_replica(here)
+            status = here.query(here.flavour.replica_status)
+    assert {row["Channel_Name"]: row["Replica_SQL_Running"] for row in status} == {"": "No", "other": "Yes"}
 
 
 def test_an_agent_that_does_not_tell_how_long_one_is_costs_no_time_either(

@@ -101,7 +101,7 @@ class Salvage:
             raise SalvageError(Cause.SERVER, "no replication is configured here")
         if not (stopped := self._stops(server, STOP_LIMIT)):
             server = self._again()
-            end_waiting(server)
+            end_waiting(server, status.channel)
         status, has = replica_status(server) or status, self._executed(server)
         there = self._conf.hosts[host]
         source = Source(host, there.ip, there.agent_port, self._agents, status.source_server_id)

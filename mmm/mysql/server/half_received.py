@@ -15,21 +15,39 @@ LOGIN_LIMIT = 1.0
 _WAITS = """
     SELECT ID AS id FROM information_schema.PROCESSLIST
     WHERE USER = 'system user' AND STATE LIKE '%has read all relay log%'"""
+_APPLIES = """
+    SELECT PROCESSLIST_ID AS id FROM performance_schema.threads WHERE THREAD_ID IN (
+        SELECT THREAD_ID FROM performance_schema.replication_applier_status_by_coordinator WHERE CHANNEL_NAME = %s
+        UNION SELECT THREAD_ID FROM performance_schema.replication_applier_status_by_worker
+        WHERE CHANNEL_NAME = %s AND WORKER_ID = 0)"""
+"""The thread of a channel that waits for events, with workers or without."""
 
 
-def end_waiting(connection: Connection) -> bool:
-    """End the thread that waits for more of a transaction while it is to stop; returns whether there was one.
+def end_waiting(connection: Connection, channel: str) -> bool:
+    """End the thread that waits for more of a transaction while the channel is to stop; tells whether it was found.
 
-    Where several threads have read all that they received, another channel's may be among them: none is ended. Raises
+    Where others have read all that they received, too, they may be those of other channels: then the server has to say
+    whose each is, for which it needs performance_schema and the account SELECT on it. Else none is ended. Raises
     MysqlError.
     """
     if connection.flavour.mariadb:
         return False
-    waiting = connection.query(_WAITS)
+    waiting = {row["id"] for row in connection.query(_WAITS)}
+    if len(waiting) > 1:
+        waiting &= _of_channel(connection, channel)
     if len(waiting) != 1:
         return False
-    connection.execute(f"KILL {int(waiting[0]['id'] or 0)}")
+    connection.execute(f"KILL {int(waiting.pop() or 0)}")
     return True
+
+
+def _of_channel(connection: Connection, channel: str) -> set[str | None]:
+    try:
+        return {row["id"] for row in connection.query(_APPLIES, (channel, channel))}
+    except MysqlError as error:
+        if error.kind is not ErrorKind.DENIED:
+            raise
+        return set()
 
 
 def stop_soon(connection: Connection, timeout: float | None = None) -> None:
@@ -42,5 +60,5 @@ def stop_soon(connection: Connection, timeout: float | None = None) -> None:
             except MysqlError as error:
                 if error.kind is not ErrorKind.TIMED_OUT:
                     raise
-                end_waiting(connection)
+                end_waiting(connection, status.channel)
     stop_replica(connection, timeout)
