@@ -1,8 +1,10 @@
 """The configurations of proxies that mmm_control prints: HAProxy itself reads its own."""
 
+import os
 import re
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from mmm.control.proxies.command import MAKERS, run
 from mmm.sandbox.machines.conf import WRITER_IP, Conf
 from mmm.wire.command import PROXIES
 
+PROXIES_PAGE = Path(__file__).parents[2] / "docs/proxies.md"
+LOADED = ["LOAD MYSQL SERVERS TO RUNTIME;", "SAVE MYSQL SERVERS TO DISK;"]
 HEALTH = {"default": {"health_port": 9991}}
 CONFS = {
     "by health": Conf(hosts=HEALTH),
@@ -110,6 +114,36 @@ def test_maxscale_moves_nothing_itself(tmp_path: Path, capsys: pytest.CaptureFix
     assert "auto_failover=false" in text
     assert "auto_rejoin=false" in text
     assert text.count("servers=db1,db2,db3\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "to", "told"),
+    [
+        (
+            "db3",
+            "HARD_OFFLINE",
+            "UPDATE mysql_servers SET status='OFFLINE_SOFT' WHERE hostgroup_id=20 AND hostname='10.77.0.7';",
+        ),
+        (
+            "db3",
+            "ONLINE",
+            "UPDATE mysql_servers SET status='ONLINE' WHERE hostgroup_id=20 AND hostname='10.77.0.7';",
+        ),
+        ("db9", "ONLINE", ""),
+    ],
+)
+def test_the_program_that_tells_proxysql_tells_what_has_become_of_a_host(
+    host: str, to: str, told: str, tmp_path: Path
+) -> None:
+    (text,) = re.findall(r"^    #!/bin/sh\n(?:    .*\n)+", PROXIES_PAGE.read_text(), re.MULTILINE)
+    text = textwrap.dedent(text).replace("/etc/mysql-mmm/proxysql_hosts", str(tmp_path / "hosts"))
+    (tmp_path / "hosts").write_text("db2 10.77.0.5\ndb3 10.77.0.7\n")
+    (tmp_path / "mysql").write_text(f"#!/bin/sh\ncat > {tmp_path}/told\n")
+    (tmp_path / "mysql").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MMM_HOST": host, "MMM_TO": to}
+    subprocess.run(["/bin/sh", "-u", "-c", text], env=environment, check=True)
+    said = (tmp_path / "told").read_text().splitlines() if (tmp_path / "told").exists() else []
+    assert said == ([told, *LOADED] if told else [])
 
 
 def test_what_was_not_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
