@@ -125,6 +125,21 @@ def test_a_standby_has_the_leaders_file_its_flapping_and_its_history(tmp_path: P
     assert standby.saving.text == status_file.with_epoch(status_file.encode(standby.world), epoch_text(NEXT))
 
 
+def test_what_was_copied_long_before_it_leads_is_of_nobody(tmp_path: Path, leader: Monitor) -> None:
+    """It was cut off, and the leader went on by the same epoch."""
+    leader.world = replace(leader.world, left_out=frozenset({("reader", "db1")}))
+
+    async def learn(standby: Monitor) -> None:
+        await standby.inheritance.learn()
+
+    standby, now = learning(tmp_path, leader, learn), time.monotonic()
+    standby.world = replace(standby.world, conf=replace(standby.world.conf, lead_lease=30.0))
+    of = {seconds: standby.inheritance.stored(now + seconds) for seconds in (35.0, 60.0)}
+    assert of[35.0]["db1"].epoch == epoch_text(EPOCH)
+    assert of[60.0]["db1"].epoch == ""
+    assert of[60.0]["db1"].left_out == {"reader"}, "what an admin has ordered counts as it was"
+
+
 def test_who_leads_again_while_nobody_else_did_knows_of_its_own_flapping(leader: Monitor) -> None:
     assert not leader.inheritance.flaps(Record(epoch=EPOCH), time.monotonic()), "it has not led yet"
     leader.inheritance.taken(epoch_text(EPOCH))

@@ -7,13 +7,16 @@ what a host has whose agent is silent, how often hosts went out of use, and its 
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from mmm.lease.lead import Lead
 from mmm.lease.record import Record
+from mmm.lease.rules import margin
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.other_monitors import OtherMonitors
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.command.leading import elsewhere
+from mmm.monitor.decide.startup import Stored
 from mmm.monitor.report import changes, history
 from mmm.monitor.report.history import Entry
 from mmm.monitor.world.host import Flaps
@@ -27,6 +30,11 @@ PERIOD = 2.0
 """Seconds between two questions."""
 AGAIN = 0.5
 """Seconds until the next one where nothing is known yet."""
+_FRESH = 10.0
+"""Seconds, beside `lead_lease` and its margin, for which the leader may not have answered when this monitor leads.
+
+One that was cut off for longer knows only what once was: hosts may have failed since, and come back with other data.
+"""
 
 
 class Inheritance:
@@ -78,6 +86,10 @@ class Inheritance:
         leader = self._leader()
         return await self._others.memory(leader, behind) if leader else None
 
+    def known(self, record: Record, now: float) -> tuple[Mapping[str, Stored], Mapping[str, Flaps]]:
+        """Return what the status file says, and how often hosts went out of use, for a monitor that comes to lead."""
+        return self.stored(now), self.flaps(record, now)
+
     def flaps(self, record: Record, now: float) -> Mapping[str, Flaps]:
         """Return how often hosts went out of use, as the monitor has seen it that wrote the record."""
         memory, epoch = self._memory, "" if record.epoch is None else epoch_text(record.epoch)
@@ -91,6 +103,13 @@ class Inheritance:
             host: Flaps(now - ago - each.seconds, each.times, too_many=each.too_many)
             for host, each in memory.flaps.items()
         }
+
+    def stored(self, now: float) -> Mapping[str, Stored]:
+        """Return what the status file says; it is of nobody where the leader has gone on without this monitor."""
+        stored, lease = self._saving.stored, self._world().conf.lead_lease
+        if self._memory is None or now - self._learned <= lease + margin(lease) + _FRESH:
+            return stored
+        return {name: replace(line, epoch="") for name, line in stored.items()}
 
     def taken(self, epoch: str) -> None:
         """Go on with it: this monitor has come to lead by the epoch."""

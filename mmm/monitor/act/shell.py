@@ -224,8 +224,8 @@ class Shell:
 
     async def _begin(self, record: Record) -> None:
         """Make the world anew, for this monitor has come to lead."""
-        flaps = self._inheritance.flaps(record, time.monotonic())
-        world = await begun(lambda: self.world, record, self._saving.stored, self._agents, flaps)
+        stored, flaps = self._inheritance.known(record, time.monotonic())
+        world = await begun(lambda: self.world, record, stored, self._agents, flaps)
         if self._agents.lead is not None:
             self._inheritance.taken(epoch_text(self._agents.lead))
         self.world = self._chronicle.recalled(world, time.monotonic())
