@@ -81,23 +81,22 @@ def _live(watched: Watched) -> None:
 
 def _printed(watched: Watched) -> None:
     """Print what there is to see as text, each time that it is something else."""
-    console = Console(width=10_000, color_system=None, soft_wrap=True)
-    shown: object = None
+    shown = ""
     watched.answered.wait()
     while True:
-        seen = _without_times(watched.status), watched.away
-        if seen != shown:
-            with console.capture() as captured:
-                console.print(picture(watched.status, time.time(), watched.away))
-            lines = (line.rstrip() for line in captured.get().rstrip().split("\n"))
-            sys.stdout.write("\n".join(lines) + "\n\n")
+        status, away = watched.status, watched.away
+        if (seen := _text(status, 0.0, away)) != shown:  # as of one moment: only time has passed else
+            sys.stdout.write(_text(status, time.time(), away) + "\n\n")
             sys.stdout.flush()
             shown = seen
         time.sleep(PERIOD)
 
 
-def _without_times(status: Mapping[str, Any] | None) -> object:
-    return status and {name: value for name, value in status.items() if name != "at"}
+def _text(status: Mapping[str, Any] | None, now: float, away: str) -> str:
+    console = Console(width=10_000, color_system=None, soft_wrap=True)
+    with console.capture() as captured:
+        console.print(picture(status, now, away))
+    return "\n".join(line.rstrip() for line in captured.get().rstrip().split("\n"))
 
 
 @contextmanager

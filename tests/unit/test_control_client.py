@@ -56,7 +56,7 @@ class Monitor:
         self.listener.settimeout(LIMIT)
         self.port: int = self.listener.getsockname()[1]
         self.received = b""
-        self._answer, self._tls, self._classic = answer, tls, classic
+        self.answer, self._tls, self._classic = answer, tls, classic
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -79,7 +79,7 @@ class Monitor:
             unknown = self._classic and asked.startswith(b"json ")
             line = asked.partition(b"\n")[0]
             connection.sendall(
-                b"Invalid command '%s'\n\nValid commands are:\n" % line if unknown else self._answer
+                b"Invalid command '%s'\n\nValid commands are:\n" % line if unknown else self.answer
             )
 
     def close(self) -> None:

@@ -175,13 +175,25 @@ def test_in_a_pipe_it_is_plain_text_and_each_state_stands_once(monitor: tuple[Mo
             lines.append(process.stdout.readline())
             assert lines[-1], lines
         assert process.stdout.readline() == "\n"
-        while monitor[0].received.count(b"json status") < 3:
+        monitor[0].answer = figures_change(monitor[0].answer)
+        while monitor[0].received.count(b"json status") < 4:
             time.sleep(0.05)
         process.terminate()
         more = process.stdout.read()
     assert "\x1b" not in "".join(lines)
     assert any(line.startswith("db3 slave") and "REPLICATION_FAIL" in line for line in lines)
     assert more == "", "nothing has changed"
+
+
+def figures_change(answer: bytes) -> bytes:
+    """The same, a moment later: other checks have run, and a lease has become shorter."""
+    document = json.loads(answer)
+    document["at"] += 1
+    for host in document["hosts"]:
+        host["lease"] = {"left": 7.25}
+        for check in host["checks"].values():
+            check["took"] = 0.125
+    return json.dumps(document).encode()
 
 
 def test_without_rich_it_says_what_to_install(monitor: tuple[Monitor, Path]) -> None:
