@@ -12,6 +12,7 @@ import selectors
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -222,8 +223,16 @@ class Run:
     """A run of one seed."""
 
     def __init__(
-        self, seed: int, folder: Path, seconds: float = 40.0, monitors: tuple[str, ...] = (OWN, OTHER)
+        self,
+        seed: int,
+        folder: Path,
+        seconds: float = 40.0,
+        monitors: tuple[str, ...] = (OWN, OTHER),
+        *,
+        together: bool = False,
     ) -> None:
+        self.together = together
+        """Several things break at a time, too."""
         self.draw, self.now, self.seconds = Random(seed), 1000.0, seconds  # noqa: S311 - to be repeated
         conf = replace(of_several().conf, monitors=monitors, lead_lease=LEASE, vip_lease=LEASE)
         self.conf = conf
@@ -392,7 +401,30 @@ class Run:
             lambda: setattr(self, "slow_until", until),
             lambda: self._hand_over(monitor),
         )
-        self.draw.choice(faults)()
+        self.draw.choice((*faults, *self._together(until)) if self.together else faults)()
+
+    def _together(self, until: float) -> tuple[Callable[[], None], ...]:
+        """Return faults that come together: what a rule guards against may take two."""
+        agents = self.draw.sample(list(self.agents.values()), 2)
+        leads = [each for each in self.monitors.values() if each.world.leadership.place is Place.LEADS]
+        monitor = leads[0] if leads else next(iter(self.monitors.values()))
+        parted = [(monitor.ip, agent.name) for agent in agents]
+        wakes = self.now + LEASE * self.draw.uniform(1.2, 2.5)
+        falls = self.now + LEASE * self.draw.uniform(0.2, 1.0)
+
+        def freeze() -> None:
+            monitor.frozen_until = max(monitor.frozen_until, wakes)
+
+        def part() -> None:
+            self.cut_off(until, *parted)
+            self.at(falls, freeze)
+
+        def restart(*, boots: bool) -> None:
+            self.cut_off(max(until, wakes), *parted)
+            for agent in agents:
+                agent.boot() if boots else agent.start()
+
+        return part, partial(restart, boots=True), partial(restart, boots=False)
 
     def cut_off(self, until: float, *pairs: tuple[str, ...]) -> None:
         """Have no message arrive between two, of each pair, until then."""

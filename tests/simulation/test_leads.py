@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from mmm.agent.act import promise_file
+from mmm.agent.act.voting import Voting
 from mmm.lease import leading as lease
-from mmm.lease.rules import margin
+from mmm.lease.rules import NEVER, margin
+from mmm.lease.voter import Voter
 from mmm.monitor.act import leading
 from mmm.monitor.world.leadership import Place
 from tests.simulation.books import ViolationError
@@ -25,16 +27,16 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger("mmm"), "disabled", True)
 
 
-def go(seed: int, folder: Path) -> Run:
+def go(seed: int, folder: Path, *, together: bool = False) -> Run:
     with virtual_time(seed):
-        run = Run(seed, folder)
+        run = Run(seed, folder, together=together)
         run.go()
     return run
 
 
-def went_wrong(seed: int, folder: Path) -> str:
+def went_wrong(seed: int, folder: Path, *, together: bool = False) -> str:
     try:
-        go(seed, folder)
+        go(seed, folder, together=together)
     except ViolationError as error:
         return str(error)
     return ""
@@ -109,3 +111,30 @@ def test_where_one_voter_is_enough_to_take_the_lead_two_are_obeyed(
     for module in (lease, leading):
         monkeypatch.setattr(module, "take", lambda _: 1)
     assert any("has taken the lead" in went_wrong(seed, tmp_path) for seed in range(10, 10 + FOUND_WITHIN))
+
+
+_begun = Voting._begun
+
+
+def forgets(voting: Voting) -> Voter:
+    return _begun(voting)._replace(epoch=None, until=NEVER, booted=NEVER)
+
+
+PLANTED = {
+    "one voter is enough to keep the lead": (lease, "keep", lambda _: 1),
+    "an agent that is restarted forgets whom it follows": (Voting, "_begun", forgets),
+}
+
+
+@pytest.mark.parametrize("mistake", PLANTED)
+def test_a_mistake_that_takes_two_things_to_break_is_found(
+    mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*PLANTED[mistake])
+    found = (went_wrong(seed, tmp_path, together=True) for seed in range(FOUND_WITHIN))
+    assert any("has taken the lead" in wrong for wrong in found)
+
+
+def test_what_breaks_together_makes_no_two_that_are_obeyed(tmp_path: Path) -> None:
+    for seed in range(2):
+        go(seed, tmp_path, together=True)
