@@ -35,6 +35,8 @@ ASK_AFTER = 0.05
 """Seconds until it is asked who else has a VIP: it is announced first."""
 BUILD_LIMIT = 20.0
 """Longest time, in seconds, that the building of frames may take."""
+_KEEPS_NOTHING = dict.fromkeys(("XDG_CACHE_HOME", "XDG_CONFIG_HOME"), "/dev/null/none")
+"""What has scapy keep no files: it would make folders in the home of whoever has started the agent."""
 AGAIN = 1.0
 """Seconds in which a schedule that has begun is not begun anew: two hosts must not answer each other for ever."""
 
@@ -184,6 +186,7 @@ def _made(ips: Iterable[str], mac: str) -> dict[tuple[str, str], _Frames]:
         done = subprocess.run(
             own_module("mmm.network.frames", mac, *ips),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=BUILD_LIMIT,
+            env={**os.environ, **_KEEPS_NOTHING},
         )  # fmt: skip
     except subprocess.SubprocessError as error:
         said = str(getattr(error, "stderr", "") or error).strip()

@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from itertools import islice, pairwise
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,18 @@ def test_a_missing_interface_is_a_warning_and_no_more(caplog: pytest.LogCaptureF
         Sender("absent0", [VIP]).close()
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "absent0" in caplog.text
+
+
+@pytest.mark.netns
+def test_building_frames_leaves_nothing_in_anybodys_home(
+    neighbour: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    Sender(NEAR, [VIP]).send(VIP)
+    assert neighbour.recv(2048) == frames(VIP, MAC)[0]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.netns
