@@ -67,6 +67,11 @@ def test_every_diagnosis_is_made_said_and_logged(host: HostWorld, name: str) -> 
     assert any(f"db1: diagnosis: {name}: " in line for _, line in log_lines.between(of(HEALTHY), after))
 
 
+def test_a_port_that_refuses_does_not_prove_that_its_server_is_dead() -> None:
+    refuses = diagnosis.said(of(seen(HEALTHY, "mysql", refused=True)), "db1")
+    assert str(refuses).endswith(": it is dead, or listens at another address")
+
+
 def test_without_network_nothing_is_known_of_any_host() -> None:
     found = diagnosis.diagnose(of(seen(HEALTHY, "mysql"), network_up=False), "db1")
     assert found is not None

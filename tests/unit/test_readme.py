@@ -165,5 +165,12 @@ def anchors(text: str) -> Iterator[str]:
         yield re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
+def test_the_list_of_pages_has_every_page() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    listed = re.findall(r"^\| \[([a-z]+\.md)\]", (docs / "index.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in docs.glob("*.md") if page.stem != "index")
+    assert "](docs/index.md)" in README
+
+
 def test_the_readme_stays_readable() -> None:
     assert len(README.splitlines()) < 475

@@ -89,8 +89,8 @@ TABLE: tuple[Diagnosis, ...] = (
     Diagnosis(
         "server_dead",
         _host(_refuses),
-        "the server of {name} is dead: nothing listens at its port",
-        "stopped, crashed or killed",
+        "nothing listens at the port of the server of {name}: it is dead, or listens at another address",
+        "stopped, crashed or killed; a bind-address without the host's own; a firewall that rejects its port",
         "goes to another once the agent has let it go",
         f"{_FAILED}, with `server_exit failover` at once; no lease is waited for",
         "start the server; it comes back automatically if it holds nothing that the new writer lacks",
