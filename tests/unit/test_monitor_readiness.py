@@ -126,6 +126,15 @@ def test_events_that_stay_where_the_writer_leaves_are_said_before_and_after() ->
     assert "not the writer" in codes(moved)["events_enabled"]
 
 
+def test_events_of_a_slave_are_said_and_so_is_its_full_disk() -> None:
+    events = apply(caught_up(world()), Noted("db3", (Note(EVENTS), Note(DISK_FULL, 7.0))), NOW)
+    assert codes(events) == {
+        "events_enabled": "MySQL events are ENABLED on db3, which is not the writer: see docs/moving.md",
+        "disk_full": "the server of db3 has waited 7 s for disk space: free some",
+    }
+    assert move(events).startswith("OK")
+
+
 def test_a_target_whose_agent_answers_error_is_refused_before_the_old_writer_lets_go() -> None:
     bad = with_agent(
         caught_up(world()), "db2", failure=ErrorReply("ERROR: interface eth9 does not exist", None)

@@ -22,8 +22,10 @@ from mmm.wire import questions
 
 NOTES_PERIOD = 15.0
 """Seconds after which the agent of a possible master is asked again what it sees of its server."""
+NOTES_SELDOM = 60.0
+"""The same of a host that is none: its events write there just as well."""
 NOTES_AGAIN = 3.0
-"""The same while its server waits for space on its disk."""
+"""The same of either while its server waits for space on its disk."""
 
 
 _BY_SILENCE = ("ping", "mysql")
@@ -60,8 +62,7 @@ class Periodic:
         place, all_checks = list(conf.hosts).index(host.name), len(conf.hosts) * len(CHECK_NAMES)
         for number, check in enumerate(CHECK_NAMES):
             yield self._repeat(host, check, (place * len(CHECK_NAMES) + number) / all_checks)
-        if host in conf.masters:
-            yield self._ask_for_notes(host)
+        yield self._ask_for_notes(host, NOTES_PERIOD if host in conf.masters else NOTES_SELDOM)
         yield self._server_watch.run(host)
 
     def took(self, host: str, check: str) -> float | None:
@@ -93,8 +94,8 @@ class Periodic:
             # Once between two regular runs: a server may end every connection at once.
             early = await self._checks.wait(host, name, left, exit_only=early)
 
-    async def _ask_for_notes(self, host: Host) -> None:
-        """Ask for ever what the host's agent sees of its server; one of MMM 2.x is not asked."""
+    async def _ask_for_notes(self, host: Host, period: float) -> None:
+        """Ask every `period` seconds what the host's agent sees of its server; one of MMM 2.x is not asked."""
         while True:
             link = self._world().hosts[host.name].agent
             if link.told is not None and not (link.about.classic or link.unreachable):
@@ -104,7 +105,7 @@ class Periodic:
                 if doubts is not None:
                     self._post(Doubted(host.name, doubts))
             full = self._world().hosts[host.name].noted(questions.DISK_FULL)
-            await asyncio.sleep(NOTES_AGAIN if full else NOTES_PERIOD)
+            await asyncio.sleep(NOTES_AGAIN if full else period)
 
     async def check_up(self) -> None:
         """Have the doctor ask the agents for ever whether the next failover would go well."""

@@ -23,8 +23,8 @@ _AGAINST = ("no_binlog", "delayed", "disk_full", GRANTS, NOT_LISTENING, REPLICAT
 def found(world: World) -> tuple[Warned, ...]:
     """Return all that would hurt, as far as the hosts were asked."""
     others = (name for name in world.hosts if not world.can_be_active_master(name))
-    doubts = (warned for name in others for warned in _doubts(world, name))
-    return (*of_masters(world), *doubts, *_server_ids(world), *_exits(world), *_old_slaves(world))
+    theirs = (warned for name in others for warned in (*_notes(world, name), *_doubts(world, name)))
+    return (*of_masters(world), *theirs, *_server_ids(world), *_exits(world), *_old_slaves(world))
 
 
 def _exits(world: World) -> Iterator[Warned]:
