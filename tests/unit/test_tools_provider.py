@@ -247,6 +247,7 @@ def test_a_dump_is_a_copy_too(
             "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARBINARY(200))",
             "INSERT INTO shop.orders (what) VALUES (0x00ff27), ('Größe')",
             "CREATE PROCEDURE shop.nothing() SELECT 1",
+            "CREATE EVENT shop.purge ON SCHEDULE EVERY 1 HOUR DO DELETE FROM shop.orders",
         )
         job = pair.job(transfer="plain")
         with (
@@ -274,6 +275,7 @@ def test_a_dump_is_a_copy_too(
             here.value("(SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA='shop')")
             == "nothing"
         )
+        assert here.value("(SELECT EVENT_NAME FROM information_schema.EVENTS)") == "purge"
     finally:
         pool.stop()
 

@@ -18,7 +18,7 @@ from mmm.config.model import Socket
 from mmm.mysql.backup.mariadb_backup import Position
 from mmm.mysql.server.accounts import grants
 from mmm.process.started_as import started_as
-from mmm.tools.fetch.private import scratch_of
+from mmm.tools.fetch.private import running, scratch_of
 from mmm.tools.fetch.stage import Login, Proved, prove, server_of
 from mmm.tools.fetch.values import Cause, Failed, Fetched
 from tests.servers import Server, Servers, kind, other_series
@@ -45,6 +45,7 @@ def donor(pool: Servers) -> Server:
         "CREATE DATABASE shop",
         "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(200))",
         "INSERT INTO shop.orders (what) SELECT MD5(seq) FROM test.seq_1_to_100",
+        "CREATE EVENT shop.`pur``ge` ON SCHEDULE EVERY 1 HOUR DO DELETE FROM shop.orders",
     )
     return server
 
@@ -110,6 +111,18 @@ def test_a_server_that_runs_tells_how_it_is_started(tmp_path: Path, donor: Serve
     assert f"--datadir={donor.directory}/data" in server_of(host)
     stopped = replace(host, mysql_port=1, mysql_cnf="/etc/mysql/my.cnf")
     assert server_of(stopped)[1:] == ("--defaults-file=/etc/mysql/my.cnf",)
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_copy_that_is_to_replicate_runs_no_events(
+    donor: Server, staging: Path, came: Fetched, *, follows: bool
+) -> None:
+    found = prove(staging, argv(donor), came.position, ACCOUNTS, follows=follows)
+    assert isinstance(found, Proved), found
+    with running(staging, argv(donor)) as private, private.connect() as session:
+        rows = session.query("SELECT name, definer, status FROM mysql.event")
+    status = "SLAVESIDE_DISABLED" if follows else "ENABLED"
+    assert [tuple(row.values()) for row in rows] == [("pur`ge", "root@127.0.0.1", status)]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ ANSWER = 30.0
 _LONGEST = 100
 """Bytes of a folder's path that leave room for the name of a socket (unix(7) has 108)."""
 _NAP = 0.05
+_OPEN, _NO_EVENTS = "--skip-grant-tables", "--loose-event-scheduler=DISABLED"
+_WITHOUT_EVENTS = frozenset({_OPEN, _NO_EVENTS})
 _LOG = "log.err"
 """MariaDB adds that ending to a name that has none."""
 
@@ -49,12 +51,12 @@ def _options(staging: Path, folder: Path) -> Sequence[str]:
         f"--datadir={staging}", f"--socket={folder}/s", f"--pid-file={folder}/pid", f"--log-error={folder}/{_LOG}",
         f"--tmpdir={folder}", f"--relay-log={folder}/relay", f"--relay-log-index={folder}/relay.index",
         f"--loose-slave-load-tmpdir={folder}", f"--loose-replica-load-tmpdir={folder}",
-        "--skip-networking", "--skip-grant-tables", "--skip-log-bin", "--loose-skip-slave-start",
+        "--skip-networking", _OPEN, "--skip-log-bin", "--loose-skip-slave-start",
         "--loose-skip-replica-start", "--innodb-buffer-pool-size=64M", "--key-buffer-size=1M",
         "--loose-innodb-buffer-pool-load-at-startup=OFF", "--loose-innodb-buffer-pool-dump-at-shutdown=OFF",
         "--innodb-data-home-dir=./", "--innodb-undo-directory=./", "--innodb-log-group-home-dir=./",
         "--performance-schema=OFF", "--general-log=OFF", "--slow-query-log=OFF", "--loose-mysqlx=OFF",
-        "--loose-event-scheduler=DISABLED",
+        _NO_EVENTS,
     )  # fmt: skip
 
 
@@ -62,7 +64,7 @@ def initialized(staging: Path, argv: Sequence[str]) -> None:
     """Have MySQL's server make an empty data directory in the folder, as it is set up; raises FailedError."""
     owner = Owner.of(staging)
     with _scratch(staging, owner) as folder:
-        options = [each for each in _options(staging, folder) if each != "--skip-grant-tables"]
+        options = [each for each in _options(staging, folder) if each != _OPEN]
         process = _start([*argv, *options, "--initialize-insecure"], folder, owner)
         try:
             status = process.wait(START)
@@ -75,11 +77,16 @@ def initialized(staging: Path, argv: Sequence[str]) -> None:
 
 
 @contextmanager
-def running(staging: Path, argv: Sequence[str]) -> Iterator[Private]:
-    """Give a server on the folder, which has ended in order afterwards; raises FailedError."""
+def running(staging: Path, argv: Sequence[str], *, asks: bool = False) -> Iterator[Private]:
+    """Give a server on the folder, which has ended in order afterwards; raises FailedError.
+
+    With `asks` it asks for passwords from the start, and root must have none: else MariaDB takes no events.
+    """
     owner = Owner.of(staging)
     with _scratch(staging, owner) as folder:
-        process = _start([*argv, *_options(staging, folder)], folder, owner)
+        options = [each for each in _options(staging, folder) if not (asks and each in _WITHOUT_EVENTS)]
+        idle = ("--loose-event-scheduler=OFF",) if asks else ()
+        process = _start([*argv, *options, *idle], folder, owner)
         try:
             _wait(process, folder)
             yield Private(f"{folder}/s")

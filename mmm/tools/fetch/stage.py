@@ -4,7 +4,7 @@
 
 It also makes the copy one that goes on behind the donor: MariaDB's gtid_slave_pos is set to the copy's position, for
 what came along is the donor's own, which is older where that one was the writer. MySQL's channels are removed: they are
-the donor's replication.
+the donor's replication. With `follows` the events of a copy that is to replicate are disabled.
 """
 
 import os
@@ -21,6 +21,7 @@ from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError
 from mmm.network.socket_table import listening_sockets
 from mmm.process.socket_owner import UnknownOwnerError, hold_owner
 from mmm.process.started_as import started_as
+from mmm.tools.fetch import copied_events
 from mmm.tools.fetch.private import Private, running
 from mmm.tools.fetch.values import Cause, Failed, FailedError
 
@@ -82,7 +83,12 @@ def _installed(host: Host) -> tuple[str, ...]:
 
 
 def prove(
-    staging: Path, argv: Sequence[str], promised: Position | None, accounts: Iterable[Login]
+    staging: Path,
+    argv: Sequence[str],
+    promised: Position | None,
+    accounts: Iterable[Login],
+    *,
+    follows: bool = False,
 ) -> Proved | Failed:
     """Return what a server started by `argv` on the staging folder shows; where it fails the folder is removed.
 
@@ -94,6 +100,8 @@ def prove(
             try:
                 with private.connect() as session:
                     version, came_along, gtid = _set_up(session, promised)
+                    if follows:
+                        copied_events.disable(session)
                     found = _accounts(private, session, tuple(accounts))
             except MysqlError as error:
                 raise FailedError(Cause.STATE, f"the server on the copy: {error.text}") from error

@@ -74,7 +74,7 @@ def fetch(job: Job) -> Fetched | Failed:
         with files.made(job.into):
             files.give(job.into, job.owner)
             _make(job, flavour, argv)
-            with running(job.into, argv) as private:
+            with running(job.into, argv, asks=flavour.mariadb) as private:
                 position, sent = _load(job, flavour, programs, private.socket)
             files.give(job.into, job.owner)
             files.sync(job.into)

@@ -81,7 +81,7 @@ class Copying:
             argv = stage.server_of(self.conf.hosts[journal.host])
         except FailedError as error:
             return error.failed
-        found = stage.prove(Path(journal.staging), argv, came.position, tuple(self._logins()))
+        found = stage.prove(Path(journal.staging), argv, came.position, tuple(self._logins()), follows=True)
         return found if isinstance(found, Failed) else found.gtid
 
     def _logins(self) -> Iterator[Login]:

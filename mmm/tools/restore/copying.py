@@ -45,7 +45,8 @@ class Restoring:
             position = copy(journal, kept, staging)
             self.say(f"  {files.size(staging) / MEGABYTE:,.0f} MB; a server is tried on them …")
             here = self.conf.hosts[journal.host]
-            found = stage.prove(staging, stage.server_of(here), position, logins(here))
+            argv, follows = stage.server_of(here), bool(journal.source)
+            found = stage.prove(staging, argv, position, logins(here), follows=follows)
         except (ShelfError, DamagedError, FailedError) as error:
             raise StepError(str(error)) from error
         if isinstance(found, Failed):
