@@ -267,6 +267,7 @@ def test_what_is_loaded_from_a_file_and_xa_transactions_are_applied_too(shop: Sh
         session.execute("XA ROLLBACK 'two'")
         xa("open")
         server.run("INSERT INTO shop.loaded VALUES ('three')")
+        server.run("CREATE EVENT shop.purge ON SCHEDULE EVERY 1 HOUR DO DELETE FROM shop.loaded")
         good = shop.last()
         session.execute("XA COMMIT 'open'")
     shop.keep()
@@ -278,6 +279,9 @@ def test_what_is_loaded_from_a_file_and_xa_transactions_are_applied_too(shop: Sh
     ):
         rows = session.query("SELECT what FROM shop.loaded")
         assert [row["what"] for row in rows] == ["it's \\ one", "Größe 2", "one", "three"]
+        if server.kind.flavour.mariadb:
+            assert session.query("SELECT name FROM mysql.event") == [{"name": "purge"}]
+            assert session.query("SELECT User FROM mysql.global_priv WHERE User='mmm_private'") == []
         session.execute("XA COMMIT 'open'")
         assert len(session.query("SELECT what FROM shop.loaded")) == 5
         if server.kind.flavour.mariadb:

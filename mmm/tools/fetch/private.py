@@ -6,6 +6,7 @@ it is told to. Edge.
 """
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
@@ -30,19 +31,28 @@ _LONGEST = 100
 _NAP = 0.05
 _OPEN, _NO_EVENTS = "--skip-grant-tables", "--loose-event-scheduler=DISABLED"
 _WITHOUT_EVENTS = frozenset({_OPEN, _NO_EVENTS})
+_GUEST = "mmm_private"
+"""Of a server that asks for passwords: the account by which it is asked."""
 _LOG = "log.err"
 """MariaDB adds that ending to a name that has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """The server, while it runs."""
+    """The server, while it runs, and the account that may do everything there."""
 
     socket: str
+    user: str = "root"
+    password: str = field(default="", repr=False)
 
-    def connect(self, user: str = "root", password: str = "") -> Connection:
-        """Return a session; raises MysqlError."""
-        return connect(Address(self.socket, 0, user, password), ANSWER)
+    @property
+    def address(self) -> Address:
+        """Return where it is, and by whom it is asked."""
+        return Address(self.socket, 0, self.user, self.password)
+
+    def connect(self, user: str = "", password: str = "") -> Connection:
+        """Return a session, by default of the account that may do everything; raises MysqlError."""
+        return connect(Address(self.socket, 0, user, password) if user else self.address, ANSWER)
 
 
 def _options(staging: Path, folder: Path) -> Sequence[str]:
@@ -77,24 +87,55 @@ def initialized(staging: Path, argv: Sequence[str]) -> None:
 
 
 @contextmanager
-def running(staging: Path, argv: Sequence[str], *, asks: bool = False) -> Iterator[Private]:
+def running(
+    staging: Path, argv: Sequence[str], *, asks: bool = False, guest: bool = False
+) -> Iterator[Private]:
     """Give a server on the folder, which has ended in order afterwards; raises FailedError.
 
-    With `asks` it asks for passwords from the start, and root must have none: else MariaDB takes no events.
+    MariaDB takes no events while it asks for no passwords. With `asks` it does from the start: root must have none.
+    With `guest` an account is made by which it is asked, and removed at the end.
     """
     owner = Owner.of(staging)
     with _scratch(staging, owner) as folder:
+        asks |= guest
         options = [each for each in _options(staging, folder) if not (asks and each in _WITHOUT_EVENTS)]
         idle = ("--loose-event-scheduler=OFF",) if asks else ()
-        process = _start([*argv, *options, *idle], folder, owner)
+        password = f"aA1.{secrets.token_urlsafe(24)}" if guest else ""
+        private = Private(f"{folder}/s", _GUEST if guest else "root", password)
+        let_in = _letting_in(folder, owner, password) if guest else ()
+        process = _start([*argv, *options, *idle, *let_in], folder, owner)
         try:
-            _wait(process, folder)
-            yield Private(f"{folder}/s")
+            _wait(process, folder, private.address)
+            yield private
+            if guest:
+                _forget(private)
             _stop(process, folder)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+def _letting_in(folder: Path, owner: Owner, password: str) -> tuple[str, ...]:
+    """Return the option that has a server make the account, by a file that only its owner reads; raises FailedError."""
+    file = folder / "guest"
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
+            made.write(f"CREATE OR REPLACE USER {_GUEST}@localhost IDENTIFIED BY '{password}';\n")
+            made.write(f"GRANT ALL PRIVILEGES ON *.* TO {_GUEST}@localhost WITH GRANT OPTION;\n")
+        os.chown(file, owner.uid, owner.gid)
+    except OSError as error:
+        raise FailedError(Cause.START, f"{file}: {error.strerror or error}") from error
+    return (f"--init-file={file}",)
+
+
+def _forget(private: Private) -> None:
+    """Remove the account; raises FailedError."""
+    try:
+        with private.connect() as session:
+            session.execute(f"DROP USER {_GUEST}@localhost")
+    except MysqlError as error:
+        raise FailedError(Cause.START, error.text) from error
 
 
 def scratch_of(staging: Path) -> Path:
@@ -142,10 +183,9 @@ def _start(argv: Sequence[str], folder: Path, owner: Owner) -> "subprocess.Popen
         raise FailedError(Cause.START, f"{argv[0]} cannot be started: {error.strerror}") from error
 
 
-def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+def _wait(process: "subprocess.Popen[bytes]", folder: Path, address: Address) -> None:
     """Return once it answers; raises FailedError where it ends, or does not answer in time."""
     deadline = time.monotonic() + START
-    address = Address(f"{folder}/s", 0, "root")
     while time.monotonic() < deadline:
         if process.poll() is not None:
             text = f"the server on the copy ended with {process.returncode}: {_said(folder)}"

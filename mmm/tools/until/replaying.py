@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -48,8 +48,8 @@ class Replaying:
         if not self.plan.count:
             return ()
         deadline = time.monotonic() + LIMIT
-        with running(staging, [*argv, *_OPTIONS]) as private:
-            server = Address(private.socket, 0, "root", sends_files=True)
+        with running(staging, [*argv, *_OPTIONS], guest=self.mariadb) as private:
+            server = replace(private.address, sends_files=True)
             for stretch in self.plan.stretches:
                 try:
                     with TemporaryDirectory(dir=Path(private.socket).parent) as loads:
