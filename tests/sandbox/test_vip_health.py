@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mmm.monitor.act.agents import ORDER_TIMEOUT
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.proxy import start_proxy, with_health
@@ -87,7 +88,9 @@ def test_where_agent_and_angel_are_killed_or_hang_the_guard_ends_writing(asked: 
         inject(asked, fault, writer, angel=True, guard=False)
         log.wait("FATAL the lease of writer is over, and neither agent nor angel has acted")
         asked.wait_until(lambda: not writable(asked, writer), LIMIT, f"{writer} takes no writes")  # noqa: B023
-        asked.wait_until(lambda: asked.writer() == other, LIMIT, f"{other} is the writer")  # noqa: B023
+        # An order that an agent was carrying out is waited for before the agent counts as silent.
+        limit = LIMIT + ORDER_TIMEOUT
+        asked.wait_until(lambda: asked.writer() == other, limit, f"{other} is the writer")  # noqa: B023
         heal(asked)
         settle(asked)
 
