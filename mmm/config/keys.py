@@ -113,7 +113,7 @@ MONITOR = Section("monitor", named=False, text="The monitor host.", required="MC
     Key("ping_interval", "seconds", "How often the network check pings.", default="1", least=0.01,
         old=_top("ping_interval")),
     Key("ping_ips", "ips",
-        "When no host answers, one of these must, or the monitor takes its own network for down. Use two or more"
+        "When no host answers, one of these must, or the monitor takes its own network to be down. Use two or more"
         " routers, no address of the monitor or of a host.", "M",
         old=_top("ping_ips"), old_default=""),
     Key("flap_duration", "seconds", "Time over which `flap_count` is counted.", default="3600",

@@ -1,7 +1,8 @@
-"""Gets what the old writer has committed and this host lacks out of that one's binary log, before writes are allowed.
+"""Gets what the old writer has committed and this host lacks out of that one's binary log (rule 12.1).
 
-Its server is dead, its agent answers. Replication is stopped by now, and all that was received is applied. Whatever
-cannot be got this way is left: the failover goes on in time, and what is missing is reported. See docs/salvage.md.
+Its server is dead, its agent answers. Here replication is stopped, all that was received is applied, and writes are not
+allowed yet. Whatever cannot be got this way is left: the failover goes on in time, and what is missing is reported. See
+docs/salvage.md.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Which hosts the next writer follows first, up to what they have, before it takes writes (rule 10.10). Pure.
+"""Which hosts the next writer follows first, up to what they have, before it takes writes (rule 12.2). Pure.
 
 The last writer was lost, and another replica may have got more of it than the next writer. If that replica has no log
 of it, or it cannot be had for another reason, the new writer's agent finds out and says so. A slave that is to be

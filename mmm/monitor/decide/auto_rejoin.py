@@ -1,4 +1,4 @@
-"""Whether a host is rebuilt without an admin, and why not (`auto_rejoin`, docs/rejoin.md). Pure.
+"""Whether a host is rebuilt without an admin, and why not (rule 12.4). Pure.
 
 needed  tells why a host stays out of use whatever it waits for: its data cannot join those of the active master
 kept    tells what speaks against rebuilding it now; None: nothing
