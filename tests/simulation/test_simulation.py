@@ -82,7 +82,7 @@ def never_level(world: World) -> World:
     return world
 
 
-def forgets_what_is_left(world: World, name: str) -> World:
+def forgets_what_is_left(world: World, name: str, *_: Any) -> World:
     return _without(world, name)
 
 
