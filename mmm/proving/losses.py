@@ -22,35 +22,16 @@ class Losses:
         if monitor is None:
             raise SandboxError(f"sandbox {sandbox.name} has no monitor: nobody says what a failover loses")
         machines = map(sandbox.machine, sandbox.layout.monitors)
-        self._files = [_File(machine.path(f"{monitor.status_path}.history"), clock) for machine in machines]
+        self._files = [_File(machine.path(f"{monitor.status_path}.history")) for machine in machines]
+        self._clock = clock
         self.read()
 
     def read(self) -> list[Announced]:
         """Return what is new, of each monitor in the order in which it was said; raises OSError."""
-        return [announced for file in self._files for announced in file.read()]
-
-
-class _File:
-    """The history of one monitor."""
-
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        self._path, self._clock = path, clock
-        self._known: frozenset[str] = frozenset()
-        self._size = (0, 0)
-
-    def read(self) -> list[Announced]:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return []
-        size = (found.st_ino, found.st_size)
-        if size == self._size:
-            return []
-        # Whole lines only; when the monitor shortens the file it has lines that are known.
-        lines = self._path.read_text(errors="replace").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n")]
-        new = [line for line in whole if line not in self._known]
-        self._known, self._size = frozenset(whole), size
+        known = {line for file in self._files for line in file.lines}
+        new: dict[str, None] = {}  # a monitor that comes to lead has the lines of the one before
+        for file in self._files:
+            new |= dict.fromkeys(line for line in file.read() if line not in known)
         return [self._announced(entry) for entry in history.decode("".join(new)) if entry.loss]
 
     def _announced(self, entry: Entry) -> Announced:
@@ -63,3 +44,27 @@ class _File:
             str(said["loss"]),
             None if most is None else int(most),
         )
+
+
+class _File:
+    """The history of one monitor."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = (0, 0)
+        self.lines: list[str] = []
+        """The whole lines that it had when it was read last."""
+
+    def read(self) -> list[str]:
+        """Return its whole lines, none where it has not changed."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return []
+        size = (found.st_ino, found.st_size)
+        if size == self._size:
+            return []
+        # When the monitor shortens the file it has lines that are known.
+        lines = self._path.read_text(errors="replace").splitlines(keepends=True)
+        self.lines, self._size = [line for line in lines if line.endswith("\n")], size
+        return self.lines

@@ -81,16 +81,21 @@ def loss(most: int | None) -> dict[str, object]:
 
 
 def test_what_mmm_says_is_read_from_the_history_once_each(tmp_path: Path) -> None:
-    """The monitor adds lines, and writes the file anew, shorter, when it has grown too long."""
-    path = tmp_path / "mmm_mond.status.history"
+    """The monitor adds lines, and writes the file anew, shorter, when it has grown too long.
+
+    Another monitor that comes to lead has the lines of the one before.
+    """
+    path, other = (tmp_path / name / "mmm_mond.status.history" for name in ("monitor", "monitor2"))
+    for each in (path, other):
+        each.parent.mkdir()
     path.write_text(history.encode(Entry(1, "before", loss=loss(1))))
     moments = iter(range(1, 20))
     sandbox = SimpleNamespace(
         layout=SimpleNamespace(
             cluster=SimpleNamespace(monitor=SimpleNamespace(status_path="mmm_mond.status")),
-            monitors={"monitor": "10.77.0.2"},
+            monitors={"monitor": "10.77.0.2", "monitor2": "10.77.0.3"},
         ),
-        machine=lambda _: SimpleNamespace(path=lambda name: tmp_path / name),
+        machine=lambda machine: SimpleNamespace(path=lambda name: tmp_path / machine / name),
     )
     losses = Losses(sandbox, lambda: float(next(moments)))  # type: ignore[arg-type]
     assert losses.read() == []
@@ -111,6 +116,8 @@ def test_what_mmm_says_is_read_from_the_history_once_each(tmp_path: Path) -> Non
     shorter.write_text("".join(lines[1:]) + history.encode(Entry(5, "lost", loss=loss(2))))
     shorter.replace(path)
     assert [each.most for each in losses.read()] == [2]
+    other.write_text(path.read_text() + history.encode(Entry(6, "lost", loss=loss(4))))
+    assert [each.most for each in losses.read()] == [4]
 
 
 @pytest.mark.parametrize("way", ROUNDS, ids=lambda way: way.name)
