@@ -13,7 +13,7 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.restore import make_equal
 from mmm.sandbox.trouble.faults import inject
-from mmm.sandbox.witness.health import host_facts, settle
+from mmm.sandbox.witness.health import catch_up, host_facts, settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import status_file
 from tests.fifo import drained, full_fifo
@@ -199,6 +199,7 @@ def test_a_forced_role_is_taken_without_what_is_missing_and_nothing_of_it_comes_
     with without_salvage(sandbox, "db2"):
         log = Log(sandbox)
         agent = Log(sandbox, "db2", "mmm_agentd")
+        catch_up(sandbox)  # else db3 might have what db2 lacks
         before = ticks(sandbox, "db2")
         sandbox.sql("db2", "STOP SLAVE SQL_THREAD")
         sandbox.sql("db3", "STOP SLAVE")  # nor is it to be got from there
@@ -229,6 +230,7 @@ def test_a_forced_role_is_taken_without_what_is_missing_and_nothing_of_it_comes_
 
 def test_a_forced_role_gets_what_is_missing_out_of_the_old_writers_log(sandbox: Sandbox) -> None:
     log = Log(sandbox)
+    catch_up(sandbox)
     before = ticks(sandbox, "db2")
     sandbox.sql("db2", "STOP SLAVE SQL_THREAD")
     sandbox.sql("db1", "INSERT INTO sandbox.tick () VALUES ()")
