@@ -1,8 +1,10 @@
 """The daemons' command line."""
 
 import importlib
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,15 @@ def test_a_clone_says_its_commit_and_an_installation_does_not(tmp_path: Path) ->
     assert version(tmp_path) == f"3.0.0 (commit {commit})"
 
 
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Give SIGPIPE back what it did: mmm_control lets it end the process, which here runs other tests as well."""
+    before = signal.getsignal(signal.SIGPIPE)
+    yield
+    signal.signal(signal.SIGPIPE, before)
+
+
+@pytest.mark.usefixtures("own_signals")
 @pytest.mark.parametrize("name", sorted(programs()))
 def test_every_program_tells_its_help_by_the_short_option_too(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
