@@ -2,11 +2,10 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from mmm.process.cluster import split_cluster
-from mmm.process.completion import COMPLETE, Names, candidates
+from mmm.process.completion import COMPLETE, Names, candidates, value_of
 
 NamesOf = Callable[[Path | None, str | None], Names]
 """Returns what may stand for values, by the conf that is named and the cluster."""
@@ -22,13 +21,9 @@ def parsed(
     """
     if argv[:1] == [COMPLETE]:
         cluster, typed = split_cluster(parser, argv[1:])
-        print("\n".join(candidates(parser, typed, lambda: names_of(_config(typed), cluster))))
+        config = value_of("--config", typed)
+        names = lambda: names_of(Path(config) if config else None, cluster)  # noqa: E731
+        print("\n".join(candidates(parser, typed, names)))
         parser.exit()
     cluster, rest = split_cluster(parser, argv)
     return cluster, parser.parse_args(rest)
-
-
-def _config(typed: Sequence[str]) -> Path | None:
-    """Return the conf file that the words name."""
-    named = next((value for option, value in pairwise(typed) if option == "--config"), None)
-    return Path(named) if named else None

@@ -5,6 +5,7 @@ mmm_control, whose commands are the monitor's, has its own: mmm.control.completi
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 COMPLETE = "--complete"
 """The first word of a shell that asks; the words that were typed follow."""
@@ -36,6 +37,11 @@ def candidates(
     here = (awaiting, *places[:1])
     found = [value for action in here if action is not None for value in _values(action, names)]
     return [*found, *(name for name, action in options.items() if _is_shown(name, action, given))]
+
+
+def value_of(option: str, typed: Sequence[str]) -> str | None:
+    """Return what was typed behind an option, None where it was not given yet."""
+    return next((value for word, value in pairwise(typed) if word == option), None)
 
 
 def _command(place: argparse.Action, word: str) -> argparse.ArgumentParser | None:

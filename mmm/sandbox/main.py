@@ -11,13 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from mmm.config.model import Via
 from mmm.control.proxies.plan import BOTH, READ, WRITE
-from mmm.process.completion import COMPLETE
+from mmm.process.completion import COMPLETE, value_of
 from mmm.process.version import Version
 from mmm.proving.chaos import history
 from mmm.proving.chaos.command import Wanted, chaos, judged
@@ -77,7 +76,7 @@ def _complete(typed: list[str]) -> int:
     from mmm.sandbox.completion import complete  # noqa: PLC0415 - for the shell alone
 
     own, passed = _split(typed)
-    named = next((value for option, value in pairwise(own) if option == "--name"), None)
+    named = value_of("--name", own)
     passes = bool(own) and own[-1] in _PASS_ON and own[-2:-1] != ["--name"]
     chosen = _chosen(argparse.Namespace() if named is None else argparse.Namespace(name=named))
     print("\n".join(complete(parser(), own, passed, chosen, passes=passes)))

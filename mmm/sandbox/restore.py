@@ -2,6 +2,7 @@
 
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import data
+from mmm.sandbox.machines.addresses import bound_addresses
 from mmm.sandbox.machines.machine import NotInTimeError
 from mmm.sandbox.trouble.faults import heal
 from mmm.sandbox.witness.health import settle
@@ -67,8 +68,7 @@ def _in_order(sandbox: Sandbox, limit: float) -> None:
 
 def _as_assigned(sandbox: Sandbox) -> bool:
     """Tell whether no reader's VIP is on its way: one that leaves a host is still bound on exactly one."""
-    shown = sandbox.show()
-    assigned = {ip: name for name, host in shown.items() for _, ip in host.roles}
-    return bool(shown) and all(
-        sandbox.holders(vip.ip) == (assigned.get(vip.ip),) for vip in sandbox.layout.cluster.vips
-    )
+    vips = {vip.ip for vip in sandbox.layout.cluster.vips}
+    assigned = {(ip, name) for name, host in sandbox.show().items() for _, ip in host.roles}
+    bound = {(ip, name) for name in sandbox.hosts for ip in vips & bound_addresses(sandbox.machine(name))}
+    return len(assigned) == len(vips) and bound == assigned
