@@ -5,17 +5,21 @@ python -m bench.rejoin [--gigabytes N] [--runs N] [--json FILE]
 *Bare* is `mariadb-backup --backup | mbstream -x` and `--prepare`, on the donor's machine, in turn with `mmm_rejoin` in
 the same cluster. The copy comes from the active master, into which a client writes a row every 5 ms meanwhile; a slave,
 which gives it otherwise, feels the same.
+
+Time is measured first with both hosts on the machine's one disk: then the donor's writes wait for what the copy writes,
+too, which no donor with a disk of its own does. What its writers feel is measured afterwards, with what is copied in
+memory (tmpfs): by bare programs and by `mmm_rejoin`. What is left of the long waits then is the processor's, that all
+share.
 """
 
 import argparse
 import json
 import re
-import shutil
 import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,13 +31,16 @@ from bench.usage import memory, programs
 from mmm.mysql.backup import mariadb_backup
 from mmm.mysql.server.login import tools_at
 from mmm.own_module import own_module
+from mmm.process.job_files import FOLDER, PROGRESS
 from mmm.proving.chaos.run import prepare
 from mmm.proving.vip_clients import Plan, Started
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.build import program
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.machines.machine import Machine
 from mmm.sandbox.machines.processes import Process
+from mmm.sandbox.machines.servers import DATADIR
 from mmm.sandbox.rejoin import rejoin
 from mmm.sandbox.restore import restore
 from mmm.sandbox.up import down, up
@@ -43,8 +50,11 @@ _LIMIT = 600.0
 _GIGABYTE = 1_000_000_000
 _ROW = 1000
 _AIM, _LONGEST = 1.2, 50.0
+_FREE = 64 << 20
+"""Bytes of memory that are left besides three times the data: as they are, the copy, and the one before."""
 _STEP = re.compile(r"INFO db2: (?P<step>[^:]+): done, (?P<ms>\d+) ms")
 _WAITED = re.compile(r"sent the copy to .* commits waited (?P<ms>\d+) ms")
+_INTO, _MEMORY = "/var/lib/mysql-mmm/bare", "/run/bench-data"
 _TOOL, _SENDER = "mmm_rejoin", "mmm.agent.stream.serve"
 
 
@@ -53,6 +63,8 @@ class Felt:
     """What a client of the donor and its memory came to: writes in ms, memory in bytes."""
 
     writes: list[float] = field(default_factory=list)
+    by_step: dict[str, float] = field(default_factory=dict)
+    """The longest write that ended in a step, by what the job's progress calls it."""
     tool: int = 0
     sender: int = 0
 
@@ -72,15 +84,18 @@ class Rebuilt:
 class Writer:
     """A client that writes into the donor from `with` to its end."""
 
-    def __init__(self, sandbox: Sandbox, felt: Felt) -> None:
+    def __init__(self, sandbox: Sandbox, felt: Felt, step: Callable[[], str] = str) -> None:
+        """`step` returns what is done at the moment."""
         layout = sandbox.layout
         plan = Plan("bench", layout.writer_ip, layout.hosts[layout.masters[0]].mysql_port)
         argv = sandbox.client.enter(own_module("mmm.proving.chaos.client", plan.text()))
-        self._started, self._felt = Started(argv, self._take), felt
+        self._started, self._felt, self._step = Started(argv, self._take), felt, step
 
     def _take(self, line: str) -> None:
         _, sent, answered, *_ = json.loads(line)
-        self._felt.writes.append(1000 * (answered - sent))
+        took, step = 1000 * (answered - sent), self._step()
+        self._felt.writes.append(took)
+        self._felt.by_step[step] = max(took, self._felt.by_step.get(step, 0.0))
 
     def __enter__(self) -> Self:
         self._started.__enter__()
@@ -131,6 +146,35 @@ def fill(sandbox: Sandbox, size: float) -> int:
     return (_datadir(sandbox, "db1") / "bench/fill.ibd").stat().st_size
 
 
+def apart(sandbox: Sandbox, size: int) -> None:
+    """Put the recipient's data, and what the bare programs copy, into memory: like on a disk of their own."""
+    room = f"size={3 * size + _FREE}"
+    host, donor = sandbox.machine("db2"), sandbox.machine("db1")
+    donor.run(["mkdir", "-p", _INTO])
+    donor.run(["mount", "-t", "tmpfs", "-o", room, "none", _INTO])
+    folder = str(Path(DATADIR).parent)
+    sandbox.ask("set_offline db2")
+    host.run(["/etc/init.d/mysql", "stop"], limit=_LIMIT)
+    for argv in (
+        ["mkdir", "-p", _MEMORY],
+        ["mount", "-t", "tmpfs", "-o", room, "none", _MEMORY],
+        ["cp", "-a", f"{folder}/.", f"{_MEMORY}/"],
+        ["mount", "--bind", _MEMORY, folder],
+    ):
+        host.run(argv, limit=_LIMIT)
+    sandbox.start_server("db2")
+    sandbox.bring_online(force=False)
+
+
+def _step_of(host: Machine) -> str:
+    """Return at which step or part of one the job on the host is; empty where there is none."""
+    try:
+        progress = json.loads(host.path(str(FOLDER / PROGRESS)).read_text("utf-8"))
+        return str(progress["part"] or progress["step"])
+    except (OSError, ValueError):
+        return ""
+
+
 def _datadir(sandbox: Sandbox, host: str) -> Path:
     inside = str(sandbox.sql(host, "SELECT @@datadir AS folder")[0]["folder"])
     return sandbox.machine(host).path(inside)
@@ -148,11 +192,11 @@ def bare(sandbox: Sandbox) -> Bare:
     """Return what the bare programs on the donor's machine come to."""
     donor = sandbox.machine("db1")
     known = sandbox.layout.cluster.hosts["db1"]
-    login, into = donor.path("/var/lib/mysql-mmm/bare.cnf"), "/var/lib/mysql-mmm/bare"
+    login, into = donor.path("/var/lib/mysql-mmm/bare.cnf"), f"{_INTO}/copy"
     login.write_text(mariadb_backup.login(tools_at(known), ""))
     datadir = sandbox.sql("db1", "SELECT @@datadir AS folder")[0]["folder"]
     options = f"--backup --stream=mbstream --parallel=2 --log-copy-interval={mariadb_backup.INTERVAL}"
-    scratch = f"mkdir {into} {into}.scratch"
+    scratch = f"mkdir -p {into} {into}.scratch"
     copied = (
         f"mariadb-backup --defaults-file=/var/lib/mysql-mmm/bare.cnf {options} --datadir={datadir}"
         f" --target-dir={into}.scratch 2>/dev/null | mbstream -x -C {into}"
@@ -163,8 +207,7 @@ def bare(sandbox: Sandbox) -> Bare:
         began = time.monotonic()
         donor.run(["bash", "-o", "pipefail", "-c", f"{scratch} && {copied} && {prepared}"], limit=_LIMIT)
         took = time.monotonic() - began
-    for folder in (into, f"{into}.scratch"):
-        shutil.rmtree(donor.path(folder))
+    donor.run(["rm", "-rf", into, f"{into}.scratch"])
     return Bare(took, felt)
 
 
@@ -176,42 +219,83 @@ def rebuild(sandbox: Sandbox) -> Rebuilt:
     seen = len(log.read_text()) if log.exists() else 0
     if sandbox.states().get("db2") == "ONLINE":
         sandbox.ask("set_offline db2")
-    with Writer(sandbox, felt), weighed(host, sandbox.machine("db1"), felt):
+    with Writer(sandbox, felt, lambda: _step_of(host)), weighed(host, sandbox.machine("db1"), felt):
         began = time.monotonic()
         rejoin(sandbox, "db2", "--from", "db1", "--method", "clone")
         took = time.monotonic() - began
     steps = {match["step"]: int(match["ms"]) / 1000 for match in _STEP.finditer(log.read_text()[seen:])}
     waited = int(_WAITED.findall(sent.read_text())[-1])
-    datadir = _datadir(sandbox, "db2")
-    for old in datadir.parent.glob(f"{datadir.name}.mmm-old-*"):
-        shutil.rmtree(old)
+    host.run([program("mmm_rejoin"), "--expire", "--keep-days", "0"], limit=_LIMIT)
     sandbox.bring_online(force=False)
     return Rebuilt(took, steps, waited, felt)
 
 
-def tables(size: int, bares: list[Bare], rebuilds: list[Rebuilt]) -> list[Table]:
-    """Return what was measured."""
-    whole = statistics.median(each.seconds for each in rebuilds)
-    floor = statistics.median(each.seconds for each in bares)
-    longest = max(max(each.felt.writes) for each in rebuilds)
-    beside = max(max(each.felt.writes) for each in bares)
-    gigabytes = size / _GIGABYTE
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured in one place."""
+
+    bares: list[Bare]
+    rebuilds: list[Rebuilt]
+
+    @property
+    def longest(self) -> float:
+        """Return the longest write at the donor while a host was rebuilt, in ms."""
+        return max(max(each.felt.writes) for each in self.rebuilds)
+
+    @property
+    def beside(self) -> float:
+        """Return the same beside the bare programs."""
+        return max(max(each.felt.writes) for each in self.bares)
+
+    def in_step(self, *steps: str) -> float:
+        """Return the longest write that ended in one of these."""
+        return max(
+            (each.felt.by_step.get(step, 0.0) for each in self.rebuilds for step in steps), default=0.0
+        )
+
+
+def measured(sandbox: Sandbox, runs: int) -> Measured:
+    """Measure the bare programs and `mmm_rejoin` in turn."""
+    found = Measured([], [])
+    for _ in range(runs):
+        found.bares.append(bare(sandbox))
+        found.rebuilds.append(rebuild(sandbox))
+        print(
+            f"bare {found.bares[-1].seconds:.2f} s, mmm_rejoin {found.rebuilds[-1].seconds:.2f} s", flush=True
+        )
+    return found
+
+
+def tables(size: int, disk: Measured, memory: Measured) -> list[Table]:
+    """Return what was measured with both hosts on one disk, and with the copy in memory."""
+    whole = statistics.median(each.seconds for each in disk.rebuilds)
+    floor = statistics.median(each.seconds for each in disk.bares)
+    gigabytes, all_of_them = size / _GIGABYTE, [*disk.rebuilds, *memory.rebuilds]
     rows: list[list[object]] = [
         ["bare programs, s a GB", f"{floor / gigabytes:.2f}", ""],
         ["mmm_rejoin, s a GB", f"{whole / gigabytes:.2f}", ""],
         ["mmm_rejoin / bare", f"{whole / floor:.2f}", f"{_AIM:g}"],
-        ["longest write at the donor, ms", f"{longest:.0f}", f"{_LONGEST:g}"],
-        ["the same beside the bare programs, ms", f"{beside:.0f}", ""],
-        ["commits waited for the copy at most, ms", f"{max(each.waited for each in rebuilds)}", ""],
-        ["memory of mmm_rejoin, MB", f"{max(each.felt.tool for each in rebuilds) / 1e6:.0f}", ""],
-        ["memory of the sender, MB", f"{max(each.felt.sender for each in rebuilds) / 1e6:.0f}", ""],
+        *_felt("the copy on the donor's disk", disk, ""),
+        *_felt("the copy in memory", memory, f"{_LONGEST:g}"),
+        ["commits waited for the copy at most, ms", f"{max(each.waited for each in all_of_them)}", ""],
+        ["memory of mmm_rejoin, MB", f"{max(each.felt.tool for each in all_of_them) / 1e6:.0f}", ""],
+        ["memory of the sender, MB", f"{max(each.felt.sender for each in all_of_them) / 1e6:.0f}", ""],
     ]
-    for step in rebuilds[0].steps:
-        taken = statistics.median(each.steps.get(step, 0.0) for each in rebuilds)
+    for step in disk.rebuilds[0].steps:
+        taken = statistics.median(each.steps.get(step, 0.0) for each in disk.rebuilds)
         rows.append([f"of it: {step}, s", f"{taken:.2f}", ""])
     title = f"a rebuild of {gigabytes:.1f} GB"
     ratios = {"rebuild / bare": whole / floor}
     return [Table("rejoin", (title, "", "at most"), rows, ratios)]
+
+
+def _felt(where: str, found: Measured, limit: str) -> list[list[object]]:
+    return [
+        [f"longest write at the donor, ms; {where}", f"{found.longest:.0f}", limit],
+        ["  beside the bare programs", f"{found.beside:.0f}", ""],
+        ["  while data come", f"{found.in_step('fetch'):.0f}", ""],
+        ["  while they are prepared and tried", f"{found.in_step('prepare'):.0f}", ""],
+    ]
 
 
 def main() -> int:
@@ -226,14 +310,12 @@ def main() -> int:
         restore(sandbox)
         prepare(sandbox)
         size = fill(sandbox, args.gigabytes * _GIGABYTE)
-        bares, rebuilds = [], []
-        for _ in range(args.runs):
-            bares.append(bare(sandbox))
-            rebuilds.append(rebuild(sandbox))
-            print(f"bare {bares[-1].seconds:.2f} s, mmm_rejoin {rebuilds[-1].seconds:.2f} s", flush=True)
+        disk = measured(sandbox, args.runs)
+        apart(sandbox, size)
+        memory = measured(sandbox, args.runs)
     finally:
         down(_NAME)
-    found = tables(size, bares, rebuilds)
+    found = tables(size, disk, memory)
     for each in found:
         print(each)
     if args.json:

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 
 from mmm.agent import witness
+from mmm.agent.act import old_data
 from mmm.agent.act.agent import Agent, Heritage
 from mmm.agent.act.blocking import let_in
 from mmm.agent.act.fence import fence, give_up_overdue
@@ -184,6 +185,7 @@ async def _watch(life: Life, agent: Agent, health: HealthWatch | None) -> None:
     """Watch over the leases and report on this host until its agent's time is over, in order."""
     await agent.take_stock()
     tasks = [asyncio.create_task(agent.watch(tls.client_context(life.conf.socket)))]
+    tasks.append(asyncio.create_task(old_data.watch(life.conf)))
     if health is not None:
         tasks.append(asyncio.create_task(health.watch()))
     await life.over(agent.objections)

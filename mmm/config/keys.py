@@ -88,6 +88,12 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         "This host obeys `mmm_control rejoin` though nothing shows that the order comes from the cluster. With TLS or"
         " `auth_key` it obeys anyway. Such an order costs a rebuild and no data: the old ones are kept.",
         default="0"),
+    Key("keep_old_data", "int",
+        "Days for which the data folder that a rebuild or a restore has replaced is kept, and the binary log that a"
+        " rewind has; then this host's agent removes it, or the next job. 0: for good.", default="7"),
+    Key("catch_up_limit", "seconds",
+        "How long a rebuilt host may take to get what was written meanwhile; then its job stays half done.",
+        default="3600", least=1),
     Key("backup_keep", "int", "How many backups of a host `mmm_backup` keeps, where it is not told; 0: all.",
         default="0"),
     Key("backup_keep_days", "int", "How many days it keeps them, likewise; the newest one stays. 0: for good.",

@@ -267,6 +267,10 @@ class Cluster:
     compress: Literal["zstd", "no"] = "zstd"
     allow_rebuild: bool = False
     """An order to rebuild this host is obeyed though neither TLS nor a signature shows where it comes from."""
+    keep_old_data: int = 7
+    """Days for which is kept what a rebuild has replaced; 0: for good."""
+    catch_up_limit: float = 3600.0
+    """Seconds that a host may take to get what was written since its copy was made."""
     backup_keep: int = 0
     """How many backups of a host are kept; 0: all."""
     backup_keep_days: int = 0

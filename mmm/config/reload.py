@@ -33,10 +33,11 @@ TAKEN: Mapping[str, Mapping[Taken, str]] = {
     "top": {
         Taken.AT_ONCE: "max_kill_retries blocking_type iptables_block_cmd iptables_unblock_cmd allow_from keep_users"
         " health_from sync_timeout salvage salvage_timeout kill_frozen_server transfer transfer_rate compress"
-        " allow_rebuild",
+        " allow_rebuild keep_old_data",
         Taken.RESTART: "this debug auth_key health_plain",
         Taken.LEASE: "active_master_role vip_lease monitors voters lead_lease",
-        Taken.OTHERS: "providers rewind_limit backup_keep backup_keep_days saved_dir default_copy_method clone_dirs",
+        Taken.OTHERS: "providers rewind_limit catch_up_limit backup_keep backup_keep_days saved_dir default_copy_method"
+        " clone_dirs",
     },
     "monitor": {
         Taken.AT_ONCE: "bin_path ping_interval ping_ips flap_duration flap_count auto_set_online auto_rejoin"

@@ -252,6 +252,21 @@ CODES: dict[str, Code] = {
         "make room: a server waits for space, its clients with it, and daemons cannot write down what they promise",
         failover=True,
     ),
+    "old_data": Code(
+        _OK,
+        "{folder} has what a rebuild has replaced, {size} MB, and is kept {left}",
+        "rename it to keep it; `mmm_rejoin --expire --keep-days 0` on that host removes it now",
+    ),
+    "old_data_fill_disk": Code(
+        _W,
+        "a disk of this host is nearly full, and {folder} has what a rebuild has replaced, {size} MB, kept {left}",
+        "once you no longer want to look into it: `mmm_rejoin --expire --keep-days 0` on that host",
+    ),
+    "old_data_late": Code(
+        _W,
+        "{folder} has what a rebuild has replaced, {size} MB, and is still there after {days} days (keep_old_data)",
+        "`mmm_rejoin --expire` on that host says what keeps it",
+    ),
     # --- between the hosts
     "no_way_to_agent": Code(
         _E,

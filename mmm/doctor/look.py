@@ -104,6 +104,15 @@ class Room:
         return self.free < _least(self.size, FULL)
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A folder with what a rebuild of the host has replaced, in megabytes; `age` in days."""
+
+    path: str
+    size: int
+    age: float
+
+
 def _least(size: int, limit: tuple[float, int]) -> float:
     share, most = limit
     return min(size * share, most)
@@ -129,6 +138,8 @@ class HostLook:
     """The program that keeps clients out and is not there; empty where it is, or is not needed."""
     unwritable: tuple[str, ...] = ()
     room: tuple[Room, ...] = ()
+    replaced: tuple[Replaced, ...] = ()
+    """What is kept of earlier data, the oldest first."""
     server: Server | None = None
     logins: tuple[Login, ...] = ()
     """Of the agent here, of the agent and of replication at the possible masters, of the tools at all servers."""

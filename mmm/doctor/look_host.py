@@ -5,12 +5,12 @@ import shutil
 import ssl
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 from mmm.config.agreement import alike
 from mmm.config.model import Cluster, Host
-from mmm.doctor.look import HostLook, Server
+from mmm.doctor.look import HostLook, Login, Replaced, Server
 from mmm.doctor.machine import asked, own_files, pinged, room, unwritable, written_by
 from mmm.doctor.servers import log_in, look_at
 from mmm.mysql.backup import mariadb_backup
@@ -18,11 +18,13 @@ from mmm.network.own import interfaces, own_addresses
 from mmm.network.socket_table import listening
 from mmm.process import tls
 from mmm.process.logs import LOG_DIR
+from mmm.process.old_data import DAY, old_data, taken
 from mmm.wire import agent as wire
 
 AGENT_LIMIT = 1.0
 """Seconds for another agent to answer PING."""
 _AT_ONCE = 8
+_MEGABYTE = 1_000_000
 _HEALTH = b"HEAD / HTTP/1.0\r\n\r\n"
 _FEW = 20
 """Up to this number of hosts a master looks at all others; in larger clusters at the possible masters, as slaves do."""
@@ -40,11 +42,7 @@ def look_host(conf: Cluster) -> HostLook:
             if kind == "replication" or host != here
             if kind == "agent" or here.replication_user
         ]
-        as_tools = [
-            threads.submit(log_in, host, "tools", of=here, grants=host == here)
-            for host in conf.hosts.values()
-            if here.tools_user
-        ]
+        as_tools = _log_in_as_tools(conf, here, threads)
         context = tls.client_context(conf.socket)
         others = _others(conf, here)
         agents = {host.name: threads.submit(_agent, host, context) for host in others}
@@ -60,6 +58,7 @@ def look_host(conf: Cluster) -> HostLook:
             block_command=_missing_command(conf),
             unwritable=unwritable((here.pid_path, f"{LOG_DIR}/x")),
             room=room((*written_by(server.settings if server else {}), *own_files(here.pid_path))),
+            replaced=_replaced(here.name),
             server=server,
             logins=(login, *(each.result() for each in (*at_masters, *as_tools))),
             no_programs=_missing_programs() if here.tools_user and _is_mariadb(server) else (),
@@ -68,6 +67,11 @@ def look_host(conf: Cluster) -> HostLook:
             pings=_pings(others),
             clock=time.time(),
         )
+
+
+def _log_in_as_tools(conf: Cluster, here: Host, threads: ThreadPoolExecutor) -> list[Future[Login]]:
+    hosts = conf.hosts.values() if here.tools_user else ()
+    return [threads.submit(log_in, host, "tools", of=here, grants=host == here) for host in hosts]
 
 
 def look_witness(conf: Cluster) -> HostLook:
@@ -80,6 +84,14 @@ def look_witness(conf: Cluster) -> HostLook:
         unwritable=unwritable((here.pid_path, f"{LOG_DIR}/x")),
         room=room(own_files(here.pid_path)),
         clock=time.time(),
+    )
+
+
+def _replaced(host: str) -> tuple[Replaced, ...]:
+    now = time.time()
+    return tuple(
+        Replaced(str(each.path), taken(each.path) // _MEGABYTE, (now - each.since) / DAY)
+        for each in old_data(host)
     )
 
 

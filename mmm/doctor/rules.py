@@ -10,6 +10,7 @@ from mmm.config.agreement import SECTIONS
 from mmm.config.model import Cluster, Host
 from mmm.doctor.codes import CODES, Level
 from mmm.doctor.look import HostLook, Login, MonitorLook, Room, Seen, Server
+from mmm.doctor.replaced_rules import replaced
 from mmm.doctor.salvage_rules import statements_left
 
 CLOCKS = 2.0
@@ -341,6 +342,7 @@ def _machine_of(conf: Cluster, name: str, look: HostLook) -> Iterator[Finding]:
     if look.no_programs:
         yield Finding("no_tools_programs", name, {"programs": " ".join(look.no_programs)})
     yield from _files(name, look.unwritable, look.room)
+    yield from (Finding(code, name, about) for code, about in replaced(look, conf.keep_old_data))
 
 
 def _addresses(picture: Picture, name: str) -> Iterator[Finding] | None:

@@ -20,6 +20,7 @@ from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.build import program
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.machines.servers import DATADIR
 from mmm.sandbox.rejoin import diverge, rebuild, rejoin
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import catch_up, settle
@@ -118,6 +119,31 @@ def test_a_slave_that_somebody_has_written_to_is_brought_back(cluster: Sandbox) 
     cluster.bring_online(force=False)
     settle(cluster)
     assert not surplus(cluster, "db3", "db1")
+
+
+def test_old_data_go_once_their_time_is_over(cluster: Sandbox) -> None:
+    db3 = cluster.machine("db3")
+    jobs, datadir = db3.path("/var/lib/mysql-mmm/jobs"), db3.path(DATADIR)
+    db3.run([program("mmm_rejoin"), "--expire", "--keep-days", "0"], limit=LIMIT)
+    assert not list(datadir.parent.glob("*.mmm-old-*"))
+
+    def again() -> Path:
+        diverge(cluster, "db3", 1)
+        assert f"{DATADIR}.mmm-old-" in rejoin(cluster, "db3", "--method", "clone")
+        cluster.bring_online(force=False)
+        return max(datadir.parent.glob("*.mmm-old-*"))
+
+    first = again()
+    ended = next(jobs.glob(f"{first.name.partition('.mmm-old-')[2]}.done"))
+    week = ended.stat().st_mtime - 7 * 86_400 - 1
+    os.utime(ended, (week, week))
+    second = again()
+    assert (first.exists(), (second / "ibdata1").exists()) == (False, True)  # its room was needed
+    for job in jobs.glob("*.done"):
+        os.utime(job, (week, week))
+    assert cluster.init("db3", "mysql-mmm-agent", "restart").returncode == 0
+    cluster.wait_until(lambda: not second.exists(), LIMIT, "the agent has had removed what is over")
+    settle(cluster)
 
 
 BACKUPS = "/var/lib/mysql-mmm/backups"

@@ -18,6 +18,7 @@ from mmm.doctor.look import (
     Login,
     LookError,
     MonitorLook,
+    Replaced,
     Replica,
     Room,
     Seen,
@@ -74,6 +75,10 @@ def picture(**more: HostLook) -> Picture:
     looks = {name: more.get(name, look(name)) for name in HOSTS}
     seen = {name: Seen(Login("monitor", "mon", name), server(name), True, look=looks[name]) for name in HOSTS}
     return Picture(conf(), seen, looks, MonitorLook(conf=alike(conf())))
+
+
+def kept(age: float) -> Replaced:
+    return Replaced("/var/lib/mysql.mmm-old-db1-1", 2_481, age)
 
 
 def codes(seen: Picture) -> dict[str, str]:
@@ -210,6 +215,7 @@ LOST = "Access denied for user 'x' (1045)"
             changed("db1", lambda old: replace(old, room=(Room("/data", 9_000, 1_000_000),))),
         ),
         ("disk_full", "db1", changed("db1", lambda old: replace(old, room=(Room("/data", 400, 1_000_000),)))),
+        ("old_data_late", "db1", changed("db1", lambda old: replace(old, replaced=(kept(8.1),)))),
         (
             "no_way_to_agent",
             "db1",
@@ -223,6 +229,29 @@ def test_each_fault_is_named_alone(code: str, host: str, seen: Picture) -> None:
     finding = next(each for each in examine(seen) if each.code == code)
     assert "{" not in finding.says + finding.todo
     assert status([finding]) == (2 if finding.level is Level.ERROR else 1)
+
+
+@pytest.mark.parametrize(
+    ("days", "age", "end"),
+    [
+        (7, 0.5, "kept for 6 more days"),
+        (7, 5.5, "kept for 1 more day"),
+        (7, 7.2, "kept for less than a day"),
+        (0, 99.0, "kept for good"),
+    ],
+)
+def test_what_a_rebuild_has_replaced_is_worth_knowing(days: int, age: float, end: str) -> None:
+    seen = changed("db1", lambda old: replace(old, replaced=(kept(age),)))
+    found = examine(replace(seen, conf=replace(seen.conf, keep_old_data=days)))
+    assert [each.says for each in found if each.code == "old_data"] == [
+        f"/var/lib/mysql.mmm-old-db1-1 has what a rebuild has replaced, 2,481 MB, and is {end}"
+    ]
+    assert not codes(replace(seen, conf=replace(seen.conf, keep_old_data=days)))
+
+
+def test_old_data_on_a_host_whose_disk_is_nearly_full_can_go() -> None:
+    seen = changed("db1", lambda old: replace(old, replaced=(kept(1.0),), room=(Room("/data", 400),)))
+    assert codes(seen) == {"disk_low": "db1", "old_data_fill_disk": "db1"}
 
 
 def test_what_only_the_monitor_sees_is_named() -> None:

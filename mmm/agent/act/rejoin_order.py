@@ -63,7 +63,8 @@ class RejoinOrder:
 
     def _start(self, wanted: Wanted) -> Came:
         """Start the tool and return its first word; blocks."""
-        argv = [*_apart(), *own_module(*_PROGRAM, "--config", str(self._tools_conf()), *_options(wanted))]
+        conf = str(tools_conf(self._conf))
+        argv = [*apart(), *own_module(*_PROGRAM, "--config", conf, *_options(wanted))]
         try:
             process = subprocess.Popen(
                 argv,
@@ -91,14 +92,13 @@ class RejoinOrder:
             )
         return Came(*found)
 
-    def _tools_conf(self) -> Path:
-        """Return the conf file of the tools beside the agent's, of the same cluster where several share the host."""
-        path = self._conf.path
-        name = path.name
-        prefix = "mmm_agent"
-        return path.with_name(
-            f"mmm_tools{name.removeprefix(prefix)}" if name.startswith(prefix) else "mmm_tools.conf"
-        )
+
+def tools_conf(conf: Cluster) -> Path:
+    """Return the conf file of the tools beside the agent's, of the same cluster where several share the host."""
+    name, prefix = conf.path.name, "mmm_agent"
+    return conf.path.with_name(
+        f"mmm_tools{name.removeprefix(prefix)}" if name.startswith(prefix) else "mmm_tools.conf"
+    )
 
 
 def _options(wanted: Wanted) -> tuple[str, ...]:
@@ -119,9 +119,9 @@ def _read(process: "subprocess.Popen[bytes]", said: list[bytes]) -> None:
         said.extend(output)
 
 
-def _apart() -> tuple[str, ...]:
+def apart(what: str = "mmm_rejoin") -> tuple[str, ...]:
     """Return what starts a program outside of the agent's unit, all of which systemd kills with the agent."""
     program = shutil.which("systemd-run")
     if not os.environ.get("MMM_UNIT") or program is None or not _SYSTEMD.is_dir():
         return ()
-    return (program, "--pipe", "--quiet", "--collect", "--description=mmm_rejoin")
+    return (program, "--pipe", "--quiet", "--collect", f"--description={what}")

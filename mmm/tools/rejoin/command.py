@@ -17,6 +17,8 @@ from mmm.tools.provider.table import rewinds
 from mmm.tools.rejoin import checks, job
 from mmm.tools.rejoin.checks import Refusal, donor, refusals
 from mmm.tools.rejoin.copying import Copying
+from mmm.tools.rejoin.expiry import plan as plan_expiry
+from mmm.tools.rejoin.expiry import put_aside, remove
 from mmm.tools.rejoin.job import CannotError, Place
 from mmm.tools.rejoin.journal import Journal, Kind
 from mmm.tools.rejoin.journal_file import JobFolder
@@ -39,6 +41,8 @@ class _Arguments(NamedTuple):
     abort: bool
     lose_extra: str | None
     check: bool
+    expire: bool
+    keep_days: int | None
     ordered: bool
 
 
@@ -58,6 +62,8 @@ def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
         if arguments.check:
             say(f"{conf.path}: OK")
             return Status.DONE
+        if arguments.expire:
+            return _expire(conf, arguments, folder or JobFolder())
         return _rejoin(conf, arguments, folder or JobFolder(), answer)
     except CannotError as error:
         answer.give(error.lines, error.codes, begun=False)
@@ -89,9 +95,27 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
     answer.give([begins], begun=True)
     say(begins)
     try:
-        return _told(run(steps, folder, journal, say))
+        return _told(run(steps, folder, journal, say), conf.keep_old_data)
     finally:
         steps.close()
+
+
+def _expire(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
+    """Remove what earlier jobs have kept for long enough; raises CannotError."""
+    days = conf.keep_old_data if arguments.keep_days is None else arguments.keep_days
+    if not days and arguments.keep_days is None:
+        text = "--expire: keep_old_data of the conf is 0, all is kept for good: name --keep-days"
+        raise CannotError(Status.REFUSED, text)
+    if (opened := job.opened(folder)) is not None:
+        text = f"job {opened.job} is open: run mmm_{opened.kind} again, or take it back by --abort, first"
+        raise CannotError(Status.REFUSED, text, codes=("open_job",))
+    if arguments.dry_run:
+        whole = plan_expiry(conf.this, days, say, folder.path)
+    else:
+        aside = put_aside(conf.this, days, say, folder.path)
+        folder.unlock()  # to remove much takes a while, and disturbs no job
+        whole = remove(aside, say)
+    return Status.DONE if whole else Status.TAKEN_BACK
 
 
 def _copying(place: Place) -> Copying:
@@ -137,11 +161,11 @@ def _new(place: Place, arguments: _Arguments) -> Journal:
     return replace(journal, method=method, way=CLONE if copied else "")
 
 
-def _told(ended: Ended) -> int:
+def _told(ended: Ended, days: int) -> int:
     journal = ended.journal
     if ended.failed is None:
         follows = f"{journal.host} is back after {ended.seconds:.1f} s and follows {journal.source}."
-        say(f"OK: {follows}{job.own(journal)} {left(journal)}")
+        say(f"OK: {follows}{job.own(journal)} {left(journal, days)}")
     return job.told(ended, "mmm_rejoin")
 
 
@@ -168,6 +192,17 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
     parser.add_argument("--abort", action="store_true", help="take back a job that was broken off")
     parser.add_argument(
+        "--expire",
+        action="store_true",
+        help="only remove what earlier jobs have replaced and kept for keep_old_data days",
+    )
+    parser.add_argument(
+        "--keep-days",
+        type=_days,
+        metavar="N",
+        help="with --expire: for N days (keep_old_data); 0: remove all",
+    )
+    parser.add_argument(
         "--lose-extra", metavar="HOST", help="go on where what only this host has cannot be saved: name it"
     )
     parser.add_argument("--check", action="store_true", help="read the conf, report all errors, and exit")
@@ -175,7 +210,16 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     parser.add_argument("--version", action=Version)
     parser.add_argument("-h", "--help", action="help", help="show this help and exit")
     cluster, given = parsed(parser, argv, names)
+    if given.keep_days is not None and not given.expire:
+        parser.error("--keep-days goes with --expire")
     return _Arguments(cluster, **vars(given))
+
+
+def _days(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("a number from 0 on")
+    return number
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from mmm.tools.provider.room import lacks_room
 from mmm.tools.provider.sides import Side
 from mmm.tools.provider.table import Choice, Provider, choose
 from mmm.tools.rejoin import own_log
+from mmm.tools.rejoin.expiry import kept_hint
 from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.step_error import StepError
 
@@ -50,7 +51,7 @@ class Copying:
             logged = own_log.before_a_copy(there)
         choice = chosen(self.conf, journal.host, journal.donor)
         if why := lacks_room(Path(journal.staging), journal.donor, choice.size):
-            raise StepError(why)
+            raise StepError(f"{why}{kept_hint(journal.host)}")
         failures = [f"{name}: {why}" for name, why in choice.reasons]
         for provider in choice.fit:
             came = self._copied(provider, journal)

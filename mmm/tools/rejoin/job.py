@@ -10,6 +10,7 @@ from mmm.process.tls import TlsError
 from mmm.tools.program import say, tell
 from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
 from mmm.tools.rejoin.checks import Refusal
+from mmm.tools.rejoin.expiry import expire_before_a_copy
 from mmm.tools.rejoin.journal import Journal, JournalError, Kind
 from mmm.tools.rejoin.journal_file import BusyError, JobFolder
 from mmm.tools.rejoin.look import Look, ServerLook
@@ -61,16 +62,24 @@ def may_lose(conf: Cluster, named: str | None) -> bool:
 def begin(conf: Cluster, folder: JobFolder) -> Place:
     """Return where a job is done, with the lock that lets no other one run; raises CannotError."""
     see_this(conf)
+    before = opened(folder)
+    try:
+        found = looking.look(conf)
+    except (OSError, TlsError) as error:
+        raise CannotError(Status.REFUSED, str(error), codes=("cannot_look",)) from error
+    return Place(conf, folder, before, found)
+
+
+def opened(folder: JobFolder) -> Journal | None:
+    """Return the job that was broken off here, with the lock that lets no other one run; raises CannotError."""
     try:
         folder.lock()
-        opened = folder.open_job()
-        found = looking.look(conf)
+        return folder.open_job()
     except BusyError as error:
         text = f"a job runs on this host already: {error}"
         raise CannotError(Status.BUSY, text, codes=("busy",)) from error
-    except (JournalError, OSError, TlsError) as error:
+    except (JournalError, OSError) as error:
         raise CannotError(Status.REFUSED, str(error), codes=("cannot_look",)) from error
-    return Place(conf, folder, opened, found)
 
 
 def see_kind(opened: Journal | None, kind: Kind) -> None:
@@ -139,7 +148,8 @@ def steps_of(place: Place, journal: Journal, copies: Copies, *, lose: bool) -> S
     saving = Saving(place.conf, Path(place.conf.saved_dir), lose=lose)
     means = Means(
         place.conf, control, save=saving, copy=copies, rewind=Undoing(place.conf, say), say=say,
-        note=place.folder.note,
+        make_room=lambda: expire_before_a_copy(place.conf, say), note=place.folder.note,
+        catch_up_limit=place.conf.catch_up_limit,
     )  # fmt: skip
     return Steps(means)
 

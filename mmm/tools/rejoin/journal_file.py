@@ -24,7 +24,7 @@ class JobFolder:
     """The journals in `folder`, which is made with mode 700."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
-        self._folder = folder
+        self.path = self._folder = folder
         self._lock: IO[str] | None = None
         self._progress = ProgressFile(folder)
 
@@ -43,6 +43,12 @@ class JobFolder:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         self._lock = lock
+
+    def unlock(self) -> None:
+        """Let other jobs run again."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def open_job(self) -> Journal | None:
         """Return the job that has not ended, None where there is none; raises JournalError, OSError."""

@@ -9,6 +9,7 @@ from mmm.mysql.session.connection import MysqlError, connect
 from mmm.tools.provider.room import lacks_room
 from mmm.tools.rejoin import checks
 from mmm.tools.rejoin.copying import chosen
+from mmm.tools.rejoin.expiry import for_days, kept_hint
 from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, Step
 from mmm.tools.rejoin.look import Look
 from mmm.tools.rejoin.step_error import StepError
@@ -36,10 +37,10 @@ def how(journal: Journal) -> str:
     )
 
 
-def left(journal: Journal) -> str:
-    """Return where what was there before is kept."""
-    old = f"Its old data are in {journal.old}."
-    log = f"Its old binary log is in {journal.old_log}."
+def left(journal: Journal, days: int) -> str:
+    """Return where what was there before is kept, and for how long."""
+    old = f"Its old data are in {journal.old}{for_days(days)}."
+    log = f"Its old binary log is in {journal.old_log}{for_days(days)}."
     if journal.rewound:
         return log
     return f"{old} {log}" if journal.tainted else old
@@ -103,6 +104,6 @@ def copies(conf: Cluster, journal: Journal) -> Iterator[str]:
         return
     yield f"{journal.donor} has {choice.size / MEGABYTE:,.0f} MB of data"
     if why := lacks_room(Path(journal.staging), journal.donor, choice.size):
-        yield f"no room for a copy: {why}"
+        yield f"no room for a copy: {why}{kept_hint(journal.host)}"
     yield from (f"{provider.name}: fit" for provider in choice.fit)
     yield from (f"{name}: not fit: {why}" for name, why in choice.reasons)

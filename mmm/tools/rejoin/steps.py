@@ -84,6 +84,8 @@ class Means:
     copy: Copies
     rewind: Rewinds
     say: Callable[[str], None] = lambda _: None
+    make_room: Callable[[], None] = lambda: None
+    """Removes, before a copy is made, what earlier jobs have kept for long enough."""
     note: Callable[[Journal, Progress], None] = lambda _, __: None
     """Is told how far a step is, for others to know."""
     start_limit: float = START_LIMIT
@@ -200,6 +202,7 @@ class Steps:
 
     def _fetch(self, journal: Journal) -> Journal:
         _without_copy(journal)
+        self._means.make_room()
         name = own_log.state_file(self._server)
         journal = self._means.copy(journal)
         if name:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmm.process.old_data import OLD
 from mmm.process.to_disk import settle
 
 Moves = Sequence[tuple[str, str]]
@@ -30,17 +31,15 @@ def plan(datadir: Path, staging: Path, old: Path) -> tuple[tuple[str, str], ...]
 def places(datadir: Path, job: str) -> tuple[Path, Path]:
     """Return where the copy is made, and what the old data folder is called: on the same file system."""
     if datadir.is_mount():
-        return datadir / f"{_NEW}{job}", datadir / f"{_OLD}{job}"
-    return datadir.with_name(f"{datadir.name}.mmm-new-{job}"), datadir.with_name(
-        f"{datadir.name}.mmm-old-{job}"
-    )
+        return datadir / f"{_NEW}{job}", datadir / f"{OLD}{job}"
+    return datadir.with_name(f"{datadir.name}{_NEW}{job}"), datadir.with_name(f"{datadir.name}{OLD}{job}")
 
 
-_NEW, _OLD = ".mmm-new-", ".mmm-old-"
+_NEW = ".mmm-new-"
 
 
 def _is_of_a_job(entry: Path) -> bool:
-    return entry.name.startswith((_NEW, _OLD)) or entry.name == "lost+found"
+    return entry.name.startswith((_NEW, OLD)) or entry.name == "lost+found"
 
 
 def done(moves: Moves) -> int:

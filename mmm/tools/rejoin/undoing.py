@@ -10,6 +10,7 @@ from mmm.config.model import Cluster
 from mmm.gtid.place import LogPlace
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import Connection, connect
+from mmm.process.old_data import LOG
 from mmm.tools.rejoin import swap
 from mmm.tools.rejoin.gtids import gtids_of
 from mmm.tools.rejoin.journal import Journal
@@ -24,8 +25,6 @@ from mmm.wire.rejoin import CLONE, REWIND
 log = logging.getLogger(__name__)
 
 _LIMIT = 10.0
-_LOG = "-log"
-"""Ends the name of the folder that keeps the old binary log."""
 
 
 @dataclass(slots=True)
@@ -93,4 +92,4 @@ def proved(conf: Cluster, master: str, server: Connection | None) -> Proof:
 
 
 def _kept(folder: Path, job: str) -> Path:
-    return swap.places(folder, f"{job}{_LOG}")[1]
+    return swap.places(folder, f"{job}{LOG}")[1]

@@ -1,0 +1,164 @@
+"""Removes what jobs on this host have replaced, once its time is over (rule 11.8). Edge.
+
+Never while a job is open but by that job itself, and nothing that somebody looks into, or has mounted something in.
+"""
+
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from mmm.config.model import Cluster
+from mmm.process.file_owner import holders, works_in
+from mmm.process.job_files import FOLDER
+from mmm.process.old_data import DAY, GOING, OldData, old_data, over, taken
+from mmm.process.to_disk import settle
+
+MEGABYTE = 1_000_000
+_FIRST_FILE = "ibdata1"
+_MOUNTS = Path("/proc/self/mountinfo")
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+"""How that file has blanks and the like (proc_pid_mountinfo(5))."""
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What is to go has been put aside."""
+
+    going: tuple[tuple[Path, Path], ...]
+    """The folders by their names of before, and by those that they have now."""
+    whole: bool
+    """Nothing had to stay whose time is over."""
+
+
+def plan(host: str, days: int, say: Say, folder: Path = FOLDER) -> bool:
+    """Say what would be removed, and what stays for how long; tells whether nothing stays whose time is over."""
+    now, whole = time.time(), True
+    for each in old_data(host, folder):
+        if now - each.since < days * DAY:
+            end = f"stays for {left(each, days, now)}"
+        elif why := _needed(each.path):
+            end, whole = f"would stay: {why}", False
+        else:
+            end = "would be removed"
+        say(f"{each.path}, {_size(each.path)}, {end}")
+    return whole
+
+
+def put_aside(host: str, days: int, say: Say, folder: Path = FOLDER) -> Aside:
+    """Give what has been kept for so many days another name, so that nobody takes half of it for all."""
+    going, whole = [], True
+    for each in over(old_data(host, folder), days, time.time()):
+        try:
+            why = _needed(each.path)
+            if not why:
+                going.append((each.path, _renamed(each.path)))
+        except OSError as error:
+            why = error.strerror or str(error)
+        if why:
+            _tell(f"{each.path}, {_size(each.path)}, stays: {why}", say)
+            whole = False
+    return Aside(tuple(going), whole)
+
+
+def remove(aside: Aside, say: Say) -> bool:
+    """Remove what was put aside; tells whether nothing stays whose time is over. Another process may do the same."""
+    whole = aside.whole
+    for path, going in aside.going:
+        size = _size(going)
+        if why := _not_removed(going):
+            _tell(f"{path} cannot be removed: {why}", say)
+            whole = False
+        else:
+            log.info("%s, %s, is removed: its time is over", path, size)
+            say(f"{path}, {size}, is removed: its time is over")
+    return whole
+
+
+def expire_before_a_copy(conf: Cluster, say: Say) -> None:
+    """Remove what has been kept for `keep_old_data` days: the copy needs its room. What stays is said."""
+    if conf.keep_old_data:
+
+        def indented(text: str) -> None:
+            say(f"  {text}")
+
+        remove(put_aside(conf.this, conf.keep_old_data, indented), indented)
+
+
+def kept_hint(host: str, folder: Path = FOLDER) -> str:
+    """Return what is said where there is no room: that old data fill the disk; empty where none are kept."""
+    size = sum(taken(each.path) for each in old_data(host, folder))
+    if not size:
+        return ""
+    return (
+        f"; earlier jobs have kept {size / MEGABYTE:,.0f} MB of old data here: `mmm_rejoin --expire --keep-days 0`"
+        " removes them"
+    )
+
+
+def for_days(days: int) -> str:
+    """Return how long what was replaced is kept, to be put behind its place; empty where that is for good."""
+    return f", kept for {days} day{'s' if days > 1 else ''}" if days else ""
+
+
+def left(kept: OldData, days: int, now: float) -> str:
+    """Return for how long it is kept yet: `3 days`, `less than a day`."""
+    whole = int((kept.since + days * DAY - now) // DAY)
+    return f"{whole} day{'s' if whole > 1 else ''}" if whole else "less than a day"
+
+
+def _not_removed(folder: Path) -> str:
+    """Remove a folder as far as that is possible; returns why some of it stays, empty where nothing does."""
+    failed: list[OSError] = []
+
+    def note(_: object, __: str, info: tuple[type[BaseException], BaseException, TracebackType]) -> None:
+        if isinstance(info[1], OSError) and not isinstance(info[1], FileNotFoundError):
+            failed.append(info[1])
+
+    shutil.rmtree(folder, onerror=note)
+    return failed[0].strerror or str(failed[0]) if failed else ""
+
+
+def _renamed(path: Path) -> Path:
+    if path.name.endswith(GOING):
+        return path
+    going = path.rename(path.with_name(f"{path.name}{GOING}"))
+    settle(path.parent)
+    return going
+
+
+def _size(path: Path) -> str:
+    return f"{taken(path) / MEGABYTE:,.0f} MB"
+
+
+def _tell(text: str, say: Say) -> None:
+    log.warning(text)
+    say(text)
+
+
+def _needed(path: Path) -> str:
+    """Return who needs the folder as it is; empty where nobody does."""
+    if pids := (*holders(path / _FIRST_FILE), *works_in(path)):
+        return f"process {pids[0]} works in it"
+    if mounted := _mounted_in(path):
+        return f"{mounted} is mounted in it"
+    return ""
+
+
+def _mounted_in(path: Path) -> str:
+    """Return what is mounted at or below the folder, empty where nothing is: removing it would remove what is there."""
+    top = str(path.resolve())
+    for line in _MOUNTS.read_bytes().splitlines():
+        at = os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), line.split(b" ")[4]))
+        if at == top or at.startswith(f"{top}/"):
+            return at
+    return ""
