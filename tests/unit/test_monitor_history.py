@@ -1,3 +1,7 @@
+import asyncio
+import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +26,7 @@ from tests.unit.worlds import (
     world,
 )
 
+LIMIT = 60.0
 DEAD = Change("db1", State.ONLINE, State.HARD_OFFLINE, because("host_failed", "mysql: refused"))
 
 
@@ -94,6 +99,46 @@ def test_a_history_that_cannot_be_written_is_said_once_and_stops_nothing(
     chronicle.turn(world(), [DEAD, DEAD])
     assert len(chronicle.entries) == 2
     assert caplog.text.count("cannot be written") == 1
+
+
+async def test_nobody_waits_for_a_history_whose_disk_hangs_and_nothing_of_it_is_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "status.history"
+    chronicle = Chronicle(path, CLOCK)
+    os.mkfifo(path)  # to open it takes as long as nobody reads
+    async with asyncio.timeout(LIMIT):
+        await asyncio.to_thread(chronicle.turn, world(), [DEAD, DEAD, DEAD])
+    assert len(chronicle.entries) == 3
+    assert caplog.text.count("its disk hangs") == 1
+    said = await asyncio.to_thread(read_until, path, "its disk goes on", caplog)
+    assert history.decode(said) == chronicle.entries
+
+
+def read_until(fifo: Path, said: str, caplog: pytest.LogCaptureFixture) -> str:
+    """Return all that is written into a fifo until the log says something."""
+    text, deadline = b"", time.monotonic() + LIMIT
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        over = False
+        while not over:  # once more after it was said
+            over = said in caplog.text or time.monotonic() > deadline
+            with suppress(BlockingIOError):
+                text += os.read(reader, 65536)
+        return text.decode()
+    finally:
+        os.close(reader)
+
+
+def test_a_history_that_is_no_file_is_not_read_and_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "status.history"
+    os.mkfifo(path)
+    chronicle = Chronicle(path, CLOCK)
+    assert "is no regular file" in caplog.text
+    chronicle.turn(world(), [DEAD])
+    assert Chronicle(path, CLOCK).entries == chronicle.entries
 
 
 def test_the_last_entries_are_shown_the_newest_last() -> None:

@@ -1,6 +1,9 @@
 import asyncio
 import os
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmm.lease.rules import FOREVER
+from mmm.monitor.act import saving as saving_of
 from mmm.monitor.act import status_file
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.decide.move import phases
@@ -24,6 +28,8 @@ from tests.unit.worlds import (
     with_agent,
     world,
 )
+
+LIMIT = 60.0
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -118,6 +124,66 @@ def test_what_a_monitor_left_that_was_killed_while_saving_goes_with_the_next_wri
     status_file.write(path, "db1|ONLINE|writer(192.168.100.250)\n")
     assert path.read_text() == "db1|ONLINE|writer(192.168.100.250)\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_that_the_new_file_has_taken_the_place_of_the_old_one_is_on_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a host that loses its power may come back with the leases of before."""
+    path, settled, fsync = tmp_path / "mmm_mond.status", list[tuple[str, str]](), os.fsync
+
+    def seen(fd: int) -> None:
+        settled.append(
+            (str(Path(f"/proc/self/fd/{fd}").readlink()), path.read_text() if path.exists() else "")
+        )
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    status_file.write(path, "db1|ONLINE|\n")
+    assert settled == [(str(tmp_path / ".mmm_mond.status.new"), ""), (str(tmp_path), "db1|ONLINE|\n")]
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")  # to read it would take as long as nobody writes
+    for path in (tmp_path / "fifo", tmp_path):
+        with pytest.raises(OSError, match="no regular file"):
+            status_file.read(path)
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[Path]:
+    """Give the path of a status file, to write which takes as long as nobody reads."""
+    path = tmp_path / "mmm_mond.status"
+    os.mkfifo(fifo := tmp_path / ".mmm_mond.status.new")
+    yield path
+    with suppress(FileNotFoundError):
+        os.close(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+
+
+async def test_an_order_waits_for_a_disk_that_hangs_no_longer_than_for_one_that_fails(
+    hanging: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saving_of, "PATIENCE", 0.2)
+    now = [world({WRITER: "db1"})]
+    saving = Saving(hanging, lambda: now[0])
+    for _ in range(3):
+        await saving.record_in_time()
+    assert caplog.text.count("its disk hangs") == 1
+    order = Tell("db1", 1, Status("ONLINE", (WRITER,)), lease=LeaseOffer(FOREVER, "1.2"))
+    assert saving.as_recorded(order).lease == LeaseOffer(now[0].conf.vip_lease, "1.2"), "it is not recorded"
+    saving.record_now()
+    await asyncio.to_thread(go_on, hanging, "cannot be written", caplog)
+    async with asyncio.timeout(LIMIT):
+        await saving.record()
+    assert await asyncio.to_thread(hanging.read_text) == status_file.encode(now[0])
+
+
+def go_on(path: Path, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Read what is written until the log says something."""
+    deadline = time.monotonic() + LIMIT
+    with suppress(FileNotFoundError):
+        while said not in caplog.text and time.monotonic() < deadline:
+            os.close(os.open(path.with_name(f".{path.name}.new"), os.O_RDONLY | os.O_NONBLOCK))
 
 
 async def test_a_world_that_says_the_same_is_not_handed_to_a_thread_again(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ monitor, and slaves. So a file below /run says that it may stand, and the next a
 import logging
 import shlex
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from mmm.agent.act import promise_file
 from mmm.agent.act.step_error import StepError
 from mmm.config.model import Cluster
+from mmm.process.child import run
 
 COMMAND_LIMIT = 5.0
 """Seconds that iptables_block_cmd and iptables_unblock_cmd may take."""
@@ -90,23 +90,18 @@ def _forget(mark: Path | None) -> None:
 
 
 def _run(command: str) -> None:
-    result = subprocess.run(
-        shlex.split(command),
-        check=False,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        timeout=COMMAND_LIMIT,
-    )
-    if result.returncode:
-        text = " ".join(result.stderr.decode(errors="replace").split())[:200]
-        raise StepError(f"exit status {result.returncode}: {text}")
+    status, said = run(shlex.split(command), COMMAND_LIMIT)
+    if status is None:
+        raise StepError(f"no end within {COMMAND_LIMIT:g} s: killed")
+    if status:
+        raise StepError(f"exit status {status}: {' '.join(said.split())[:200]}")
 
 
 def _warn_of(what: str, call: Callable[[], None]) -> bool:
     """Return whether it went well; a failure is logged."""
     try:
         call()
-    except (OSError, ValueError, subprocess.SubprocessError, StepError) as error:
+    except (OSError, ValueError, StepError) as error:
         log.error("%s failed: %s", what, error)
         return False
     return True

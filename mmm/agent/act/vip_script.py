@@ -9,18 +9,15 @@ is killed with all that it has started.
 """
 
 import logging
-import os
 import shlex
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from mmm.config.model import Vip
 from mmm.network.vips import InterfaceError
+from mmm.process.child import run
 
 ACT_LIMIT = 8.0
 """Seconds that `add` or `remove` may take, and `status` may take to agree; the angel ends its attempts after 10."""
@@ -124,18 +121,10 @@ class VipScript:
         """Return the exit status of a run and what is to be said of it; -1 where there is none."""
         vip, command = self._commands[ip]
         try:
-            child = subprocess.Popen(
-                [*command, verb, vip.role, ip, self._interface],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
-            )  # fmt: skip
+            status, said = run([*command, verb, vip.role, ip, self._interface], limit)
         except OSError as error:
             return -1, f"cannot be run: {error.strerror or error}"
-        try:
-            _, errors = child.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+        if status is None:
             return -1, f"has not ended within {limit:g} s, and was killed"
-        last = errors.decode(errors="replace").strip().rpartition("\n")[2][:_LONGEST]
-        return child.returncode, f"ended with status {child.returncode}{': ' if last else ''}{last}"
+        last = said.strip().rpartition("\n")[2][:_LONGEST]
+        return status, f"ended with status {status}{': ' if last else ''}{last}"

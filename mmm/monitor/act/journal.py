@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from mmm.monitor.act import status_file
+from mmm.monitor.act.history_file import HistoryFile
 from mmm.monitor.decide.turn import Assigned, Blocked, Lost, News
 from mmm.monitor.report import changes, history, log_lines, losses
 from mmm.monitor.report.clock import Clock
@@ -38,15 +38,14 @@ class Chronicle:
     """
 
     def __init__(self, path: Path, clock: Clock, place: int = 0, monitors: int = 1) -> None:
-        self._path = path
+        self._file = HistoryFile(path)
         self._clock = clock
         self._ledger = Ledger()
-        self._complained = False
         self._jobs: set[str] = set()
         self.copied = BEGINNING
         """Up to where it is no news: the monitor that led before has told it, or this one."""
-        self.entries, self._whole = _read(path)
-        """What has happened, the newest last; and whether the file says all of it, with a line end behind."""
+        self.entries = self._file.read()
+        """What has happened, the newest last."""
         last = self.entries[-1].epoch if self.entries else 0
         self._among = place, monitors
         self._epoch = new_epoch(max(last + 1, int(clock.wall(time.monotonic()))), *self._among)
@@ -183,7 +182,6 @@ class Chronicle:
         self._epoch = new_epoch(max(self._epoch, copied[-1].epoch + 1), *self._among)
         self.entries = history.joined(self.entries, copied, self._epoch)
         self.copied = self.newest
-        self._whole = False
         self._write(None)
         self._wake()
 
@@ -195,19 +193,9 @@ class Chronicle:
 
     def _write(self, entry: Entry | None) -> None:
         """Put an entry behind the others in the file, or write all of it; None: all of it."""
-        try:
-            if entry is None or len(self.entries) >= 2 * history.KEPT or not self._whole:
-                self.entries = self.entries[-history.KEPT :]
-                status_file.write(self._path, "".join(map(history.encode, self.entries)))
-            else:
-                self._whole = False  # until the line is there
-                with self._path.open("a", encoding="utf-8") as file:
-                    file.write(history.encode(entry))
-            self._whole = True
-        except OSError as error:
-            if not self._complained:
-                log.error("history %s cannot be written: %s", self._path, error.strerror or error)
-            self._complained = True
+        if entry is None or len(self.entries) >= 2 * history.KEPT:
+            self.entries, entry = self.entries[-history.KEPT :], None
+        self._file.keep(self.entries, entry)
 
     def _wake(self) -> None:
         self.grown.set()
@@ -219,15 +207,3 @@ def _failure(world: World, assigned: Assigned) -> Said | None:
     move = world.move
     undone = move is not None and (move.vip, move.goal) == (assigned.vip, assigned.after)
     return move.cause if move is not None and undone else None
-
-
-def _read(path: Path) -> tuple[tuple[Entry, ...], bool]:
-    """Return what the file says, and whether another line can be put behind it."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return (), True
-    except OSError as error:
-        log.error("history %s cannot be read: %s", path, error.strerror or error)
-        return (), True
-    return tuple(changes.numbered(history.decode(text)))[-history.KEPT :], text.endswith("\n") or not text

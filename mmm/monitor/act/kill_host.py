@@ -1,10 +1,10 @@
 """Running the admin's kill_host_bin, which switches a host off that cannot be told (rule 6.6)."""
 
-import asyncio
 import shlex
 from pathlib import Path
 
 from mmm.config.model import Monitor
+from mmm.process.child import run_beside
 
 KILL_TIMEOUT = 60.0
 """Seconds that kill_host_bin may take; power switches are slow."""
@@ -23,23 +23,10 @@ async def kill_host(monitor: Monitor, host: str, *, pings: bool) -> str:
     path = program(monitor)
     command = f"{path} {shlex.quote(host)} {int(pings)}"
     try:
-        process = await asyncio.create_subprocess_exec(
-            path,
-            host,
-            str(int(pings)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        status, said = await run_beside([str(path), host, str(int(pings))], KILL_TIMEOUT, goes_on=True)
     except OSError as error:
         return f"'{command}' cannot be run: {error.strerror or error}"
-    try:
-        async with asyncio.timeout(KILL_TIMEOUT):
-            output, _ = await process.communicate()
-    except TimeoutError:
-        process.kill()
+    if status is None:
         return f"'{command}' did not end within {KILL_TIMEOUT:g} s"
-    if process.returncode == 0:
-        return ""
-    said = output.decode(errors="replace").strip().replace("\n", " ")[:200]
-    return f"'{command}' ended with status {process.returncode}{': ' if said else ''}{said}"
+    said = said[:200]
+    return f"'{command}' ended with status {status}{': ' if said else ''}{said}" if status else ""

@@ -9,12 +9,11 @@ import json
 import logging
 import os
 import shlex
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, Self
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 from mmm.config.model import Cluster, Notify
 from mmm.monitor.act.journal import Chronicle
@@ -22,15 +21,12 @@ from mmm.monitor.report import changes, notices
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import Entry
 from mmm.monitor.report.notices import Held, Message
+from mmm.process.child import run_beside
 
 log = logging.getLogger(__name__)
 
 AGAIN = (2.0, 15.0, 60.0)
 """Seconds before each further try."""
-_OUTPUT = 2000
-"""Bytes that are kept of what a program prints."""
-_GRACE = 1.0
-"""Seconds for a program that was killed to end."""
 
 
 class Notifier:
@@ -137,73 +133,10 @@ def _order(notify: Notify, message: Message, said: dict[str, Any]) -> dict[str, 
 
 async def _run(program: list[str], given: bytes, variables: dict[str, str], limit: float) -> tuple[str, str]:
     """Return why the program did not end well in time, empty where it did, and what it said."""
-    with _given(given) as stdin, _Output() as output:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *program,
-                stdin=stdin,
-                stdout=output.end,
-                stderr=output.end,
-                env=variables,
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            return f"{program[0]} cannot be run: {getattr(error, 'strerror', None) or error}", ""
-        try:
-            async with asyncio.timeout(limit):
-                status = await process.wait()
-        except TimeoutError:
-            return f"no end within {limit:g} s: killed", ""
-        finally:
-            await _killed(process)
-        return (f"{program[0]} ended with status {status}" if status else "", output.said)
-
-
-async def _killed(process: asyncio.subprocess.Process) -> None:
-    """Leave nothing of a program that has not ended."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE):
-                await process.wait()
-
-
-@contextmanager
-def _given(data: bytes) -> Iterator[int]:
-    """Give a file in memory that a program may read, or not, without anybody waiting for it."""
-    file = os.memfd_create("mmm_notify", os.MFD_CLOEXEC)
     try:
-        os.write(file, data)
-        os.lseek(file, 0, os.SEEK_SET)
-        yield file
-    finally:
-        os.close(file)
-
-
-class _Output:
-    """The beginning of what a program prints; its children may go on."""
-
-    def __init__(self) -> None:
-        self._read, self.end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        os.set_blocking(self.end, True)
-        self._kept = b""
-
-    def __enter__(self) -> Self:
-        asyncio.get_running_loop().add_reader(self._read, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_reader(self._read)
-        os.close(self._read)
-        os.close(self.end)
-
-    @property
-    def said(self) -> str:
-        """Return it in one line."""
-        self._take()
-        return " ".join(self._kept.decode(errors="replace").split())
-
-    def _take(self) -> None:
-        with suppress(BlockingIOError):
-            self._kept = (self._kept + os.read(self._read, 65536))[:_OUTPUT]
+        status, said = await run_beside(program, limit, given, variables)
+    except (OSError, ValueError) as error:
+        return f"{program[0]} cannot be run: {getattr(error, 'strerror', None) or error}", ""
+    if status is None:
+        return f"no end within {limit:g} s: killed", ""
+    return (f"{program[0]} ended with status {status}" if status else "", said)

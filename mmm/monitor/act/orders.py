@@ -17,6 +17,7 @@ from mmm.monitor.act.leading import Leading
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.act.spoken import Spoken, answered
 from mmm.monitor.assess.out_of_date import is_out_of_date
+from mmm.monitor.decide.move import phases
 from mmm.monitor.world.events import (
     Answer,
     Answered,
@@ -137,7 +138,7 @@ class Orders:
         started, host = time.monotonic(), self._world().conf.hosts[order.host]
         try:
             if self._saving.is_due_before(order):
-                await self._saving.record()
+                await self._recorded(order)
             sent = self._saving.as_recorded(order)
             spoken = await self._agents.tell(host, sent)
             if order.greet and self._leading is not None:
@@ -158,6 +159,13 @@ class Orders:
         if is_out_of_date(self._world(), order):
             for result in await self._checks.look_anew(host):
                 self._post(result)
+
+    async def _recorded(self, order: Tell) -> None:
+        """Have the status file written before an order: a planned move waits for its disk, a failover cannot."""
+        if phases.lets_go(self._world().move, order.host, order.status):
+            await self._saving.record()
+        else:
+            await self._saving.record_in_time()
 
     async def _go_on(self, answered: Answered) -> None:
         """Take an answer in. Where a move waited for it, the next order goes out before anything is said or written."""

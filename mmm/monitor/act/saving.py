@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +11,9 @@ from mmm.monitor.act import status_file
 from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
+
+PATIENCE = 2.0
+"""Seconds for which an order waits for the file."""
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,9 @@ class Saving:
         """What stands in it."""
         self._wanted = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._one_writes = threading.Lock()
+        self._hangs = False
+        """The file is being written, and that takes longer than anybody waits for."""
 
     def leads(self, epoch: str) -> None:
         """Have the file say what the world is, as of this monitor that leads by the epoch."""
@@ -80,9 +87,23 @@ class Saving:
                 return
             await asyncio.get_running_loop().run_in_executor(None, self._write, text)
 
+    async def record_in_time(self) -> None:
+        """Do the same, but wait no longer than PATIENCE for a disk that hangs: it is as one that cannot be written."""
+        if self._hangs:
+            return
+        work = asyncio.ensure_future(self.record())
+        done, _ = await asyncio.wait({work}, timeout=PATIENCE)
+        if done:
+            work.result()
+            return
+        self._hangs = True
+        log.error("status file %s is not written within %g s: its disk hangs", self._path, PATIENCE)
+
     def record_now(self) -> None:
-        """Do the same in this thread: the monitor ends."""
-        self._write(self.text)
+        """Do the same, but for the loop: the monitor ends, and waits no longer than PATIENCE."""
+        work = threading.Thread(target=self._write, args=(self.text,), daemon=True)
+        work.start()
+        work.join(PATIENCE)
 
     def is_due_before(self, order: Tell) -> bool:
         """Tell whether the file has to be written before an order."""
@@ -93,11 +114,13 @@ class Saving:
         return status_file.as_recorded(self._text, order, self._world().conf.vip_lease)
 
     def _write(self, text: str) -> None:
-        """Write the file where it has changed."""
-        if text == self._text:
-            return
-        try:
-            status_file.write(self._path, text)
-            self._text = text
-        except OSError as error:
-            log.error("status file %s cannot be written: %s", self._path, error.strerror or error)
+        """Write the file where it has changed; any thread may, one after the other."""
+        with self._one_writes:
+            if text == self._text:
+                return
+            try:
+                status_file.write(self._path, text)
+                self._text = text
+            except OSError as error:
+                log.error("status file %s cannot be written: %s", self._path, error.strerror or error)
+            self._hangs = False

@@ -11,8 +11,10 @@ written: another one that leads next believes it only where the voters' record i
 are left out.
 """
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode, World
+from mmm.process.to_disk import settle
 from mmm.wire.agent import WireError, decode_vips, encode_vips
 
 FINITE = "finite"
@@ -163,8 +166,10 @@ def decode(text: str) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
 
 
 def read(path: Path) -> tuple[Mapping[str, Stored], tuple[str, ...]]:
-    """Return what the file says, nothing where there is none. Raises OSError if it cannot be read."""
+    """Return what the file says, nothing where there is none. Raises OSError if it cannot be read, or is no file."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
         return decode(path.read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
         return {}, ()
@@ -176,7 +181,10 @@ def epoch_in(stored: Mapping[str, Stored]) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Put `text` in the file's place, whole or not at all; raises OSError. One write of a file at a time."""
+    """Put `text` in the file's place, whole or not at all; raises OSError. One write of a file at a time.
+
+    It is on the disk afterwards, and so is that it has taken the place of the one before, whatever becomes of the host.
+    """
     # Always the same name: what a monitor leaves that is killed in the middle, the next write replaces.
     temporary = path.with_name(f".{path.name}.new")
     try:
@@ -188,6 +196,7 @@ def write(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        settle(path.parent)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
