@@ -9,6 +9,7 @@ from mmm.config.endpoint import Endpoint
 from mmm.control.connection import NoAnswerError, Wrap, connected, talking_to
 from mmm.wire.command import FOLLOW, JSON, encode_command
 from mmm.wire.follow import ALIVE, Kind
+from mmm.wire.json_text import parsed
 
 _SILENCE = 3 * ALIVE
 """Seconds without a line after which the monitor is not there any more."""
@@ -47,9 +48,9 @@ def run(monitor: Endpoint, wrap: Wrap, position: list[str]) -> NoReturn:
 def _values(line: bytes) -> dict[str, Any]:
     text = line.decode(errors="replace").strip()
     try:
-        values = json.loads(text)
+        values = parsed(text, finite=False)
     except ValueError:
         raise RefusedError(text) from None
-    if not isinstance(values, dict) or "kind" not in values:
+    if not isinstance(values, dict) or not {"kind", "position"} <= values.keys():
         raise RefusedError(str(values.get("message", text)) if isinstance(values, dict) else text)
     return values

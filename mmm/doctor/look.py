@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from mmm.wire.json_text import parsed
+
 T = TypeVar("T")
 
 
@@ -196,8 +198,8 @@ def encoded(look: HostLook) -> str:
 def decoded(text: str) -> HostLook:
     """Return the look in a JSON text; raises LookError."""
     try:
-        return _built(HostLook, json.loads(text))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        return _built(HostLook, parsed(text))
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise LookError(f"{text[:60]!r} is no look: {error}") from error
 
 

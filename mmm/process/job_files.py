@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmm.wire.job import REJOIN, Ended, Job, Result
+from mmm.wire.json_text import parsed
 from mmm.wire.rejoin import REWIND
 
 FOLDER = Path("/var/lib/mysql-mmm/jobs")
@@ -163,7 +164,7 @@ def _donor(journal: dict[str, Any]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     """Return what a file has; nothing where it cannot be read."""
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = parsed(path.read_text("utf-8", "replace"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,7 +1,6 @@
 """What the monitor has told lately: the status, asked for when somebody wants it, and all changes that it keeps."""
 
 import asyncio
-import json
 import logging
 import threading
 import time
@@ -16,6 +15,7 @@ from mmm.control.connection import NoAnswerError, Wrap, ask
 from mmm.control.leader import leading
 from mmm.wire.command import JSON, STATUS
 from mmm.wire.follow import BEGINNING, Kind, Position, gap, position
+from mmm.wire.json_text import parsed
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +70,10 @@ class Feed:
     def _ask(self) -> Status:
         answer = ask(leading(self._monitor, self._wrap).monitor, self._wrap, [JSON, STATUS])
         with suppress(ValueError):
-            values = json.loads(answer)
-            if "hosts" in values:
-                return dict(values)
-            answer = str(values.get("message", answer))
+            values = parsed(answer, finite=False)
+            if isinstance(values, dict) and "hosts" in values:
+                return values
+            answer = str(values.get("message", answer)) if isinstance(values, dict) else answer
         raise NoAnswerError(f"the monitor has no status: {answer.strip().partition(chr(10))[0]}")
 
     def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -91,6 +91,8 @@ class Feed:
                     loop.call_soon_threadsafe(self._take, values)
             except (NoAnswerError, follow.RefusedError) as error:
                 why = str(error)
+            except (LookupError, TypeError, ValueError) as error:
+                why = f"what the monitor says is not understood: {error!r}"
             except RuntimeError:  # the loop is closed: the program ends
                 return
             if why != said:

@@ -73,8 +73,11 @@ def job_fields(job: Job | None) -> tuple[str, ...]:
         return ()
     percent = "" if job.percent is None else f"{min(max(job.percent, 0), 100)}"
     left = "" if job.left is None else f"{max(job.left, 0.0):.0f}"
-    parts = (job.kind, job.donor, job.step, percent, left, *([_BROKEN_OFF] * job.broken_off))
-    return (f"JOB:{':'.join(parts)}",)
+    broken = [_BROKEN_OFF] * job.broken_off
+    field = f"JOB:{':'.join((job.kind, job.donor, job.step, percent, left, *broken))}"
+    if not _JOB.fullmatch(field):  # the files of the job are damaged, but there is one
+        field = f"JOB:{':'.join((job.kind, '', '', '', '', *broken))}"
+    return (field,)
 
 
 def job_in(reply: Reply) -> Job | None:

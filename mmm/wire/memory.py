@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmm.wire.follow import Position, position
+from mmm.wire.json_text import parsed
 
 MEMORY = "memory"
 STANDS_BY = "ERROR: this monitor does not lead"
@@ -64,13 +65,11 @@ def encoded(memory: Memory) -> str:
 def decoded(line: str) -> Memory | None:
     """Return what an answer says, None where it says none."""
     try:
-        raw: Any = json.loads(line)
+        raw: Any = parsed(line)
         flaps = {
             str(host): Flapped(float(each[0]), int(each[1]), bool(each[2]))
             for host, each in raw["flaps"].items()
         }
-        status = str(raw["status"])
-        status.encode()  # half a surrogate, which JSON can say, could not be written down
-        return Memory(str(raw["epoch"]), status, flaps, tuple(map(str, raw["history"])))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
+        return Memory(str(raw["epoch"]), str(raw["status"]), flaps, tuple(map(str, raw["history"])))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
         return None

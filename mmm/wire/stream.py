@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mmm.wire.agent import Request
+from mmm.wire.json_text import parsed
 from mmm.wire.lines import WireError
 
 STREAM = "STREAM"
@@ -166,7 +167,7 @@ class Frames:
 
 def _values(frame: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(frame)
+        values = parsed(frame)
     except ValueError as error:
         raise WireError(f"a frame that is no JSON: {frame[:60]!r}") from error
     if not isinstance(values, dict):

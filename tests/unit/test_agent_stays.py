@@ -137,6 +137,25 @@ def test_a_stay_outlives_the_agent_and_the_hosts_boot(tmp_path: Path) -> None:
     assert Lease(0.0, stays=True).rebooted(NOW, 10.0).stays
 
 
+@pytest.mark.parametrize("text", ["[[1", "{}x", '[["db2"]]', "NaN", "[" * 100_000, None])
+def test_where_it_cannot_be_read_for_whom_the_role_is_refused_any_other_host_may_have_it(
+    tmp_path: Path, text: str | None
+) -> None:
+    file = tmp_path / "agent.pid.held"
+    file.mkdir() if text is None else file.write_text(text)
+    held = Memory(str(tmp_path / "agent.pid")).lease(10.0, NOW, ("db2", "db3"))
+    assert {stay.host for stay in held.stays} == {"db2", "db3"}
+    assert held.lease.stays
+    assert wire.held_in(Reply("OK", wire.held_fields(held.stays))) == held.stays, "a monitor is shown it"
+    assert not held.voided(held.stays).lease.stays, "and says when it is void"
+
+
+def test_a_file_in_which_nothing_is_kept_lets_nobody_stay(tmp_path: Path) -> None:
+    for text in ("", "\n", "[]"):
+        (tmp_path / "agent.pid.held").write_text(text)
+        assert not Memory(str(tmp_path / "agent.pid")).lease(10.0, NOW, ("db2",)).stays
+
+
 def test_a_stay_of_a_host_that_has_no_writer_role_by_this_conf_is_not_waited_for() -> None:
     core, gone = staying.without_strangers(replace(let(), site=replace(SITE, rivals=("db4",))))
     assert (gone, core.held.lease.stays) == (STAYS, False)

@@ -27,6 +27,7 @@ from mmm.wire.binlog import (
     extent_field,
     piece_fields,
 )
+from mmm.wire.json_text import parsed
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +155,7 @@ def _read(files: dict[str, Path], asked: Asked) -> Piece:
 
 def _decoded(text: str) -> LogHome | None:
     try:
-        known = json.loads(text)
+        known = parsed(text)
         return LogHome(
             str(known["index"]), str(known["folder"]), int(known["server_id"]), bool(known["mariadb"])
         )

@@ -6,6 +6,8 @@ as in a restarted container, is not mistaken for one in which nothing was promis
 """
 
 import logging
+import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,11 +29,14 @@ class Memory:
         self._ran = _outlasting_run(pid_path, "ran")
         self._stays = _outlasting_run(pid_path, "held")
 
-    def lease(self, length: float, now: float) -> HeldLease:
-        """Return the lease of an agent that starts, with leases of `length` seconds, and note that it has run."""
+    def lease(self, length: float, now: float, rivals: Collection[str] = ()) -> HeldLease:
+        """Return the lease of an agent that starts, with leases of `length` seconds, and note that it has run.
+
+        `rivals` are the other hosts of the active master role.
+        """
         kept, ran = promise_file.load(self._promises), promise_file.load(self._ran)
         held = begun(length, promise_file.boot(), now, kept, keeps=self._promises is not None, ran=ran)
-        held = held.with_stays(promise_file.load(self._stays))
+        held = held.with_stays(self._stays_kept(), rivals)
         if (seconds := held.lease.booted - now) > 0:
             log.warning(
                 "start: nothing is known of what this host has promised before: it refuses the writer role for %.1f s",
@@ -43,6 +48,22 @@ class Memory:
         except OSError as error:
             log.warning("start: %s: %s", error.filename, error.strerror or error)
         return held
+
+    def _stays_kept(self) -> str:
+        """Return what an earlier agent wrote of stays; where that is there and cannot be read, what nobody can read."""
+        text = promise_file.load(self._stays)
+        if (
+            not text
+            and self._stays is not None
+            and os.path.lexists(self._stays)
+            and not _is_empty(self._stays)
+        ):
+            log.error(
+                "start: %s cannot be read: the writer role is refused until a monitor has heard the other hosts of it",
+                self._stays,
+            )
+            return "?"
+        return text
 
     def keep_promises(self, held: HeldLease, now: float) -> str:
         """Write down what is promised; returns why that failed, empty when it did not."""
@@ -70,6 +91,14 @@ class Memory:
             OSError
         ):  # then an agent that is started later starts nothing before it is told so again
             promise_file.store(self._offline, "ADMIN_OFFLINE\n" if offline else "")
+
+
+def _is_empty(file: Path) -> bool:
+    """Tell whether a file has nothing in it; a folder, or one that nobody can look at, may have."""
+    try:
+        return file.is_file() and file.stat().st_size == 0
+    except OSError:
+        return False
 
 
 def _beside(pid_path: str, what: str) -> Path | None:

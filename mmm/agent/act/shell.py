@@ -67,7 +67,7 @@ class Shell:
         self._tell = tell
         self._is_agreed = is_agreed
         self._memory, now, where = Memory(here.pid_path), clock(), decide.site(conf, known)
-        held, offline = self._memory.lease(conf.vip_lease, now), self._memory.is_offline()
+        held, offline = self._memory.lease(conf.vip_lease, now, where.rivals), self._memory.is_offline()
         core = inherited(before, where) if before else decide.begun(where, held, offline=offline)
         self._core = remembered(core)
         self._ahead = wall_ahead() or 0.0

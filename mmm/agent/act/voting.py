@@ -20,6 +20,7 @@ from mmm.lease.rules import NEVER
 from mmm.lease.voter import Voter, without_disk
 from mmm.wire import voting as wire
 from mmm.wire.agent import WireError
+from mmm.wire.json_text import parsed
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +165,7 @@ def _kept(file: Path | None) -> dict[str, Any] | None:
 def _read(file: Path | None, fields: Mapping[str, type]) -> dict[str, Any] | None:
     """Return what a file has, None where there is none, or one without these fields: nothing of that is gone by."""
     try:
-        values = json.loads(promise_file.load(file))
+        values = parsed(promise_file.load(file))
     except ValueError:
         return None
     whole = isinstance(values, dict) and all(_is_a(kind, values.get(name)) for name, kind in fields.items())

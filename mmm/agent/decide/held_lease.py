@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from mmm.lease.rules import FOREVER, NEVER, Grant, Lease, margin
 from mmm.wire.held import Stay
+from mmm.wire.json_text import parsed
 from mmm.wire.status import LeaseOffer
 
 _UNIT = 1_000_000_000
@@ -23,6 +24,8 @@ KERNEL_LATE = 0.35
 It looks no more often than once a second after any address of the host has changed, and rounds that up.
 """
 _MOST_OVER = 0.5
+_UNREADABLE = "unreadable"
+"""The token of a stay that an earlier agent may have let, and of which nothing can be read."""
 
 
 class Promised(NamedTuple):
@@ -193,11 +196,17 @@ class HeldLease:
         """Return what of the stays is to outlive the host's boot, empty where there is none."""
         return json.dumps(sorted(self.stays)) if self.stays else ""
 
-    def with_stays(self, kept: str) -> "HeldLease":
-        """Return the lease of an agent that starts with the stays that an earlier one has written."""
+    def with_stays(self, kept: str, rivals: Collection[str] = ()) -> "HeldLease":
+        """Return the lease of an agent that starts with the stays that an earlier one has written.
+
+        Where that is there and cannot be read each of the other hosts of the role, the `rivals`, may be let stay.
+        """
         stays: set[Stay] = set()
-        with suppress(ValueError, TypeError):
-            stays = {Stay(str(host), str(token)) for host, token in json.loads(kept)}
+        if kept.strip():
+            try:
+                stays = {Stay(str(host), str(token)) for host, token in parsed(kept)}
+            except (ValueError, TypeError):
+                stays = {Stay(name, _UNREADABLE) for name in rivals}
         return replace(self, lease=self.lease._replace(stays=True), stays=frozenset(stays)) if stays else self
 
     def mark(self, now: float) -> str:
@@ -218,7 +227,7 @@ def begun(
     if not (keeps and length):
         return held
     with suppress(ValueError, TypeError, KeyError, AttributeError):
-        read = json.loads(kept)
+        read = parsed(kept)
         if read["boot"] == boot:
             # A conf that was changed since may have had longer leases, and what was promised then still holds.
             longest = max(length, float(read.get("length", 0)))
@@ -239,7 +248,7 @@ def begun(
 def _unknown(length: float, boot: str, now: float, ran: str) -> tuple[float, float]:
     """Return the moment up to which promises may have been given that nobody knows, and how long they are at most."""
     with suppress(ValueError, TypeError, KeyError):
-        read = json.loads(ran)
+        read = parsed(ran)
         if read["boot"] == boot and float(read["at"]) <= now:
             return now, max(length, float(read["length"]))
     return 0.0, length

@@ -18,6 +18,7 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.said import Said, encoded
 from mmm.monitor.world.world import World
 from mmm.wire.follow import Position
+from mmm.wire.json_text import parsed
 
 KEPT = 1000
 """Entries that the file keeps; it is cut to these when it has grown to twice as many."""
@@ -124,7 +125,7 @@ def decode(text: str) -> tuple[Entry, ...]:
     entries = []
     for line in text.splitlines():
         try:
-            raw = json.loads(line)
+            raw = parsed(line, finite=False)
             steps = tuple(str(step) for step in raw["steps"])
             took = None if raw["took"] is None else float(raw["took"])
             holder = _pair(raw.get("holder"))
@@ -135,7 +136,7 @@ def decode(text: str) -> tuple[Entry, ...]:
             found = Entry(at, text, cause, steps, took, holder, loss, event, why, orders, *place)
             if not 0 <= found.at < _LATEST:
                 continue
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             continue
         entries.append(found)
     return tuple(entries)
