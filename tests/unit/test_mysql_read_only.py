@@ -1,12 +1,17 @@
 """Taking the right to write away: who is ended, who is waited for, who stays."""
 
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 
 import pymysql
 import pytest
 
+from mmm.mysql.server import processlist
 from mmm.mysql.server.processlist import (
     TRANSACTIONS_AGE,
     Fate,
@@ -21,7 +26,7 @@ from mmm.mysql.server.read_only import (
     writable,
     writers,
 )
-from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError
+from mmm.mysql.session.connection import Address, Connection, ErrorKind, MysqlError, connect
 from tests.servers import Client, Server, Servers
 
 pytestmark = pytest.mark.mysql
@@ -364,3 +369,42 @@ def test_replication_goes_on_in_both_directions(server_pool: Servers) -> None:
         with server.connect() as connection:
             assert connection.query("SHOW GLOBAL STATUS LIKE 'Slaves_connected'")[0]["Value"] == "1"
             assert connection.query("SHOW STATUS LIKE 'Slave_received_heartbeats'")
+
+
+@contextmanager
+def slowed(server: Server, pause: float) -> Iterator[Address]:
+    """Give an address at which the server answers, each answer a `pause` late."""
+    direct = server.address()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            client = listener.accept()[0]
+            there = socket.create_connection((direct.ip, direct.port))
+            with client, there, suppress(OSError):
+                while True:
+                    for ready in select.select([client, there], [], [])[0]:
+                        if not (data := ready.recv(65536)):
+                            return
+                        if ready is there:
+                            time.sleep(pause)
+                        (there if ready is client else client).sendall(data)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield replace(direct, ip="127.0.0.1", port=listener.getsockname()[1])
+
+
+def test_a_server_that_is_slow_with_every_session_holds_nobody_up_once_it_is_read_only(
+    shop: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processlist, "PATIENCE", 1.5, raising=False)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(shop.client("shop", "x")) for _ in range(60)]
+        stack.callback(shop.run, "SET GLOBAL read_only=0")
+        address = stack.enter_context(slowed(shop, 0.05))
+        ended = deny_writes(stack.enter_context(connect(address, 5.0)), grace=0.0)
+        with shop.connect() as agent:
+            assert not writable(agent)
+        assert 0 < ended.ended < len(clients)
+        assert ended.remaining
+        assert ended.stay is None, "others are there yet, and the kernel is to end them"
+        assert "too long" in ended.problem

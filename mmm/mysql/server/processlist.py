@@ -14,6 +14,8 @@ _NO_SUCH_THREAD = 1094
 _WRITERS_GONE = 1.0
 _READERS_GONE = 0.5
 """A session that goes logs the end of its temporary tables: nobody may count on the log's end before it is gone."""
+PATIENCE = 5.0
+"""Seconds after the grace of those that write in which all are ended; a server does it in milliseconds."""
 _LONG = 1
 """Seconds from which on a statement is long, and a transaction that writes nothing at the moment is at rest."""
 _SHORT_NAP = 0.0003
@@ -185,6 +187,9 @@ def _idle(session: Session, transaction: _Open) -> str:
 class Ending:
     """The client sessions on their way out: those that write get until `deadline`, all others go at once.
 
+    All of it ends PATIENCE after that deadline, for a server may be slow with each statement: who is left then is not
+    told to go any more.
+
     Until `sweep(denied=True)` is told that nobody may write any more, a writer is let finish its transaction.
     From then on it is let finish its statement, and between two of them it is ended: a commit would be refused anyway.
     """
@@ -193,6 +198,7 @@ class Ending:
         self._connection = connection
         self._keep = keep
         self._deadline = deadline
+        self._end = deadline + PATIENCE
         self._writers: dict[int, tuple[int, str] | None] = {}
         """Sessions that were writing, with what they were at when they were first seen after the denial."""
         self._killed: dict[int, bool] = {}
@@ -215,7 +221,7 @@ class Ending:
             if verdict is Fate.KEEP or (only is not None and session.id not in only):
                 continue
             there.add(session.id)
-            if session.id in self._killed:
+            if session.id in self._killed or self._is_over():
                 continue
             writing = verdict is Fate.GRACE and not self._answered(session, denied=denied)
             if late or not writing or (denied and session.command == _RESTS):
@@ -233,7 +239,7 @@ class Ending:
             for session in self._sessions():
                 if session.id in self._killed or fate(session, self._keep) is not Fate.GRACE:
                     continue
-                if rests(session):
+                if rests(session) and not self._is_over():
                     self._kill(session.id, writing=True)
                 elif session.command in _STATEMENTS and session.seconds >= _LONG:
                     at_work.add(session.id)
@@ -247,7 +253,7 @@ class Ending:
         """End the sessions that are there now, each in its time, and see them go; call it when writes are denied."""
         there = self.sweep(denied=True)
         told, last_kill, nap = len(self._killed), time.monotonic(), _SHORT_NAP
-        while there:
+        while there and not self._is_over():
             patience = _WRITERS_GONE if any(self._killed.get(one) for one in there) else _READERS_GONE
             if there <= self._killed.keys() and time.monotonic() - last_kill > patience:
                 break
@@ -264,8 +270,14 @@ class Ending:
             finished=len(self._writers.keys() - cut_off),
             remaining=len(there),
             problem=self._problem,
-            stay=tuple(self._stay.values()),
+            stay=None if self._is_over() else tuple(self._stay.values()),
         )
+
+    def _is_over(self) -> bool:
+        """Tell whether there is no time left to end anybody; says so of those who are left."""
+        if over := time.monotonic() >= self._end:
+            self._problem = self._problem or "the server takes too long to end them"
+        return over
 
     def _still(self, ids: frozenset[int]) -> frozenset[int]:
         """Return which of these sessions are still there, which is all that is left to know of those told to end."""

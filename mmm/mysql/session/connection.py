@@ -156,16 +156,18 @@ class Connection:
                 self.close()
             raise failure from error
 
-    def ask(self, question: Question[T], timeout: float | None = None) -> T:
+    def ask(self, question: Question[T], timeout: float | None = None, *, within: float = math.inf) -> T:
         """Return what a question comes to; `timeout` in seconds for each statement, by default the connection's.
 
-        Raises MysqlError, and what the question makes of an answer that makes no sense.
+        All of them together take no longer than `within` seconds. Raises MysqlError, and what the question makes of an
+        answer that makes no sense.
         """
+        limit, deadline = self.timeout if timeout is None else timeout, time.monotonic() + within
         try:
             statement = next(question)
             while True:
                 try:
-                    rows = self.query(statement, timeout=timeout)
+                    rows = self.query(statement, timeout=min(limit, deadline - time.monotonic()))
                 except MysqlError as error:
                     statement = question.throw(error)
                 else:

@@ -31,14 +31,14 @@ class InThread:
         return self._connection.socket.fileno() < 0
 
     async def ask(self, question: Callable[[Connection], Question[T]], limit: float) -> T:
-        """Return what a question comes to, each of its statements within `limit` seconds.
+        """Return what a question comes to within `limit` seconds, all its statements together.
 
         Raises MysqlError, and what the question makes of an answer that makes no sense. One question at a time.
         """
         self._unwatch()
         self._connection.timeout = limit
         try:
-            answer = await self._loop.run_in_executor(self._threads, self._ask, question)
+            answer = await self._loop.run_in_executor(self._threads, self._ask, question, limit)
         except asyncio.CancelledError:  # the thread may still use it
             raise
         except BaseException:
@@ -47,8 +47,8 @@ class InThread:
         self._watch()
         return answer
 
-    def _ask(self, question: Callable[[Connection], Question[T]]) -> T:
-        return self._connection.ask(question(self._connection))
+    def _ask(self, question: Callable[[Connection], Question[T]], limit: float) -> T:
+        return self._connection.ask(question(self._connection), within=limit)
 
     def close(self) -> None:
         """End the session; waits for nothing, closing twice is fine."""
