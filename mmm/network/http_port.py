@@ -14,15 +14,28 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mmm.config.allow import Allowed
-from mmm.network.http_text import Answer, RefusedError, Reply, is_whole, parsed, refusal, reply
+from mmm.network.http_text import (
+    NOTHING,
+    Answer,
+    RefusedError,
+    Reply,
+    Request,
+    is_whole,
+    parsed,
+    refusal,
+    reply,
+)
 from mmm.network.listener import Faults, Listener
 
 _AT_ONCE = 1 << 14
 """Bytes that are read at once. A TLS record has no more, so none are left where epoll does not see them."""
 _LET_IN = 256
 """Addresses that are known to be let in."""
+_KNOWN = 256
+"""Requests that are kept with what was answered last: load balancers send the same for ever."""
 _SWEEP = 1.0
 """Seconds between two looks for clients that take too long."""
 
@@ -41,6 +54,14 @@ class Limits:
     """Seconds for the next whole request, and for taking its answer."""
     handshake: float = 5.0
     """Seconds for the TLS handshake."""
+
+
+class _Known(NamedTuple):
+    """A request, what was answered to it last, and the bytes that say so."""
+
+    request: Request
+    answer: Answer
+    said: Reply
 
 
 class HttpPort:
@@ -63,6 +84,8 @@ class HttpPort:
         self._who: Allowed | None = None
         self._let_in: set[tuple[str, str]] = set()
         """Those of whom `_who` is known to let them in."""
+        self._known: dict[bytes, _Known] = {}
+        """By the bytes of the request."""
 
     @asynccontextmanager
     async def listen(self, ip: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
@@ -78,14 +101,40 @@ class HttpPort:
                 yield listener.getsockname()[1]
 
     def _replied(self, head: bytes) -> Reply:
-        """Return what is sent to the bytes of a request."""
+        """Return what is sent to the bytes of a request, which are put together anew only where the answer is new."""
+        known = self._known.get(head)
+        if known is None:
+            return self._replied_first(head)
+        request, before, said = known
+        answer = self._answered(request)
+        if answer is None or answer is before:
+            return said if answer else NOTHING
+        return self._kept(head, request, answer)
+
+    def _replied_first(self, head: bytes) -> Reply:
         if len(head) > self._limits.head:
             return refusal(431)
         try:
             request = parsed(head)
         except RefusedError as error:
             return refusal(error.status)
-        return reply(self._answer(request.target), stays=request.stays, silent=request.method != "GET")
+        answer = self._answered(request)
+        return self._kept(head, request, answer) if answer else NOTHING
+
+    def _answered(self, request: Request) -> Answer | None:
+        """Return the answer; None where there is none because of an internal error."""
+        try:
+            return self._answer(request.target)
+        except Exception:
+            log.exception("answering %s ended by an internal error", request.target)
+            return None
+
+    def _kept(self, head: bytes, request: Request, answer: Answer) -> Reply:
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        said = reply(answer, stays=request.stays, silent=request.method != "GET")
+        self._known[head] = _Known(request, answer, said)
+        return said
 
     def _admits(self, ip: str, own: str) -> bool:
         allowed = self._allowed()
@@ -108,7 +157,7 @@ class _Client:
 
     __slots__ = ("address", "connection", "events", "head", "is_last", "left", "shaking", "stays", "until")
 
-    def __init__(self, connection: socket.socket, address: str, *, shaking: bool) -> None:
+    def __init__(self, connection: socket.SocketType, address: str, *, shaking: bool) -> None:
         self.connection = connection
         self.address = address
         self.shaking = shaking
@@ -181,7 +230,7 @@ class _Serving:
 
     def _accept(self) -> None:
         try:
-            connection, peer = self._listener.accept()
+            connection, address = self._listener.accept_bare()
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:  # no more files: they come back when clients go
@@ -189,7 +238,39 @@ class _Serving:
             self._paused = True
             self._epoll.modify(self._listener, 0)
             return
-        self._go_on(_Client(connection, peer[0], shaking=self._tls is not None))
+        if self._tls is not None:
+            self._go_on(_Client(connection, address, shaking=True))
+        else:
+            self._answer_at_once(connection, address)
+
+    def _answer_at_once(self, connection: socket.SocketType, address: str) -> None:
+        """Answer what has come with the connection, which mostly is all there is; go on with the rest as with any."""
+        head, said, sent = b"", NOTHING, 0
+        try:
+            head = connection.recv(_AT_ONCE, self._flags)
+            if self._is_all(head):
+                said, head = self._replied(head), b""
+                sent = connection.send(said.data, self._flags_last if said.is_last else self._flags)
+                if sent == len(said.data) and not said.stays:
+                    connection.close()
+                    return
+            elif not head:
+                connection.close()
+                return
+        except BlockingIOError:
+            pass
+        except OSError:
+            connection.close()
+            return
+        client = _Client(connection, address, shaking=False)
+        client.head, client.left = head, said.data[sent:]
+        if said is not NOTHING:
+            client.stays, client.is_last = said.stays, said.is_last
+        self._go_on(client)
+
+    def _is_all(self, head: bytes) -> bool:
+        """Tell whether there is something to be said to what has come."""
+        return is_whole(head) or len(head) > self._limits.head
 
     def _go_on(self, client: _Client) -> None:
         """Do for a client what can be done at once, and wait for what it takes to do more."""
@@ -207,7 +288,7 @@ class _Serving:
                 self._faults.say(client.address, "handshake", f"no TLS: {error.strerror or error}")
                 with suppress(OSError):
                     # Bytes left unread would have the kernel reset the connection before the client knows why.
-                    socket.socket.recv(client.connection, _AT_ONCE)
+                    socket.SocketType.recv(client.connection, _AT_ONCE)
         except Exception:
             events = 0
             log.exception("answering %s ended by an internal error", client.address)
@@ -225,7 +306,7 @@ class _Serving:
             if not size:
                 return 0
             client.head += self._read[:size]
-            if not is_whole(client.head) and len(client.head) <= self._limits.head:
+            if not self._is_all(client.head):
                 return select.EPOLLIN
             client.left, client.stays, client.is_last = self._replied(client.head)
             client.head = b""
@@ -238,10 +319,9 @@ class _Serving:
 
     def _shake(self, client: _Client) -> None:
         if self._tls is not None and not isinstance(client.connection, ssl.SSLSocket):
-            client.connection.setblocking(False)
-            client.connection = self._tls.wrap_socket(
-                client.connection, server_side=True, do_handshake_on_connect=False
-            )
+            plain = socket.socket(fileno=client.connection.detach())
+            plain.setblocking(False)
+            client.connection = self._tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
         if isinstance(client.connection, ssl.SSLSocket):
             client.connection.do_handshake()
         client.shaking, client.until = False, 0.0

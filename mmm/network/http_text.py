@@ -1,7 +1,4 @@
-"""HTTP/1.1 (RFC 9112) as bytes: small questions without a body, and their answers. No sockets.
-
-h11 parses a request once for each text, and an answer is put into bytes once: load balancers send the same for ever.
-"""
+"""HTTP/1.1 (RFC 9112) as bytes: small questions without a body, which h11 parses, and their answers. No sockets."""
 
 import http
 from functools import lru_cache
@@ -11,8 +8,6 @@ import h11
 
 METHODS = ("GET", "HEAD", "OPTIONS")
 """What load balancers ask by: HAProxy's `option httpchk` sends OPTIONS where nothing else is written."""
-_KNOWN = 256
-"""Texts of requests that are kept with what they mean, and answers with the bytes that say them."""
 
 
 class Answer(NamedTuple):
@@ -41,6 +36,10 @@ class Reply(NamedTuple):
     """The connection ends, and the client has nothing more to say that would have to be read."""
 
 
+NOTHING = Reply(b"", stays=False, is_last=True)
+"""What is sent where no answer could be made."""
+
+
 class RefusedError(Exception):
     """No request that is answered here: `status` is what HTTP says to it."""
 
@@ -54,7 +53,6 @@ def is_whole(head: bytes) -> bool:
     return b"\n\r\n" in head or b"\n\n" in head
 
 
-@lru_cache(_KNOWN)
 def parsed(head: bytes) -> Request:
     """Return the request that the bytes are; raises RefusedError."""
     connection = h11.Connection(h11.SERVER)
@@ -75,7 +73,6 @@ def parsed(head: bytes) -> Request:
     return Request(method, request.target.decode(), connection.their_state is h11.DONE and not more)
 
 
-@lru_cache(_KNOWN)
 def reply(answer: Answer, *, stays: bool, silent: bool = False) -> Reply:
     """Return what is sent to a whole request; a `silent` one tells the length of the body that it leaves out."""
     head = _head(answer, stays=stays)

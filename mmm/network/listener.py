@@ -4,12 +4,14 @@ Who is not let in is reset before anything is read or said, TLS included. What a
 each address and kind of fault in FAULT_SILENCE seconds.
 """
 
+import ipaddress
 import logging
 import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple, NoReturn
 
 from mmm.network.privileged_port import FIRST_UNPRIVILEGED
 
@@ -52,6 +54,8 @@ class Listener(socket.socket):
             self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.setblocking(False)
             self.bind((ip, port))
+            self._bound = None if ipaddress.ip_address(ip).is_unspecified else self.getsockname()
+            """The one address that clients can come to."""
         except BaseException:
             self.close()
             raise
@@ -69,20 +73,41 @@ class Listener(socket.socket):
     def accept(self) -> tuple[socket.socket, Any]:
         """Return the next connection; ConnectionAbortedError, which asyncio passes over, for one that is not ours."""
         connection, peer = super().accept()
-        claimed = False
-        try:
-            own = connection.getsockname()
-            if self._admits(peer[0], own[0]):
-                claimed = self._claims is not None and self._claims(connection, Peer(*peer[:2], *own[:2]))
-                if not claimed:
-                    return connection, peer
-        except OSError:  # it is gone again
-            pass
-        if claimed:
+        own = self._own(connection)
+        if own is None or not self._admits(peer[0], own[0]):
+            _reset(connection)
+        elif self._claims is not None and self._claims(connection, Peer(*peer[:2], *own[:2])):
             raise ConnectionAbortedError("another process serves it")
+        return connection, peer
+
+    def accept_bare(self) -> tuple[socket.SocketType, str]:
+        """Return the next connection, and who it is from, as `accept` does, but nobody is asked to claim it.
+
+        What Python's own socket is made of does for short connections: the class around it costs as much as the
+        kernel takes to read and to write.
+        """
+        descriptor, peer = self._accept()  # type: ignore[attr-defined]
+        connection = socket.SocketType(self._family, socket.SOCK_STREAM, 0, descriptor)
+        own = self._own(connection)
+        if own is None or not self._admits(peer[0], own[0]):
+            _reset(connection)
+        return connection, peer[0]
+
+    def _own(self, connection: socket.SocketType) -> Any:
+        """Return the address of this machine that it has come to; None where it is gone again."""
+        if self._bound is not None:
+            return self._bound
+        try:
+            return connection.getsockname()
+        except OSError:
+            return None
+
+
+def _reset(connection: socket.SocketType) -> NoReturn:
+    with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
-        connection.close()
-        raise ConnectionAbortedError
+    connection.close()
+    raise ConnectionAbortedError
 
 
 def see_free(ip: str, port: int) -> None:

@@ -103,6 +103,26 @@ def test_several_are_answered_on_one_connection() -> None:
     served(client)
 
 
+def test_the_same_request_gets_another_answer_as_soon_as_there_is_one() -> None:
+    now = Answer(200, BODY)
+
+    async def run() -> None:
+        nonlocal now
+        port = HttpPort("health port", lambda _: now, Allowed, LIMITS)
+        async with asyncio.timeout(30), port.listen(IP, 0) as number:
+            reader, writer = await asyncio.open_connection(IP, number)
+            for now in (Answer(200, BODY), Answer(503, BODY), Answer(200, b"x" + BODY)):
+                for _ in range(2):
+                    assert await status(number, b"GET /writer HTTP/1.0\r\n\r\n") == now.status
+                    writer.write(b"GET /writer HTTP/1.1\r\nHost: db1\r\n\r\n")
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    assert int(head.split()[1]) == now.status
+                    assert await reader.readexactly(len(now.body)) == now.body
+            writer.close()
+
+    asyncio.run(run())
+
+
 def test_an_answer_goes_on_as_the_client_takes_it() -> None:
     async def client(port: int) -> None:
         reader, writer = await asyncio.open_connection(IP, port)
@@ -285,3 +305,27 @@ def test_strangers_are_told_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert len(said) == 1
     assert "client 10.8.0.7: not let in" in said[0]
     assert "add it to health_from" in said[0]
+
+
+@pytest.mark.netns
+def test_a_machine_may_ask_itself_also_where_all_its_addresses_are_listened_on() -> None:
+    who = Allowed((ipaddress.ip_network("10.7.0.0/24"),))
+
+    async def run() -> None:
+        port = HttpPort("health port", answer, lambda: who)
+        async with asyncio.timeout(30), port.listen("0.0.0.0", 0) as number:  # noqa: S104
+            for own, let_in in (("10.9.0.1", True), ("10.9.0.7", False), ("10.9.0.1", True)):
+                reader, writer = await asyncio.open_connection("10.9.0.1", number, local_addr=(own, 0))
+                writer.write(b"GET /writer HTTP/1.0\r\n\r\n")
+                if let_in:
+                    assert b"200" in await reader.read()
+                else:
+                    with pytest.raises(ConnectionResetError):
+                        await reader.read()
+                writer.close()
+
+    with own_network():
+        ip("link set lo up")
+        for address in ("10.9.0.1", "10.9.0.7"):
+            ip(f"address add {address}/32 dev lo")
+        asyncio.run(run())
