@@ -150,6 +150,14 @@ SENTENCES: Mapping[str, str] = {
     "via_is_silent": (
         "dead_when_silent is for an active master role whose IP answers ARP, and {role} has vip_via {via}; delete it"
     ),
+    "via_on_perl_agent": (
+        "role {role} has vip_via {via}, and the agent of {hosts} is a Perl one, which would bind its IP; replace the"
+        " agent, take {hosts} out of the role, or write vip_via arp"
+    ),
+    "via_not_answered": (
+        "no answer from the agent of {hosts} within {seconds} s: a Perl one there would not get the roles that have"
+        " another vip_via than arp"
+    ),
     "not_whole_lease": "vip_lease is 0 or a whole number of seconds, not {length:g}; correct it",
     "without_monitors": "{key} has no effect without `monitors`; add `monitors ADDRESS, ADDRESS`, or delete it",
     "witness_without_monitors": (

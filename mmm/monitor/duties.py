@@ -15,7 +15,7 @@ from mmm.config.model import Cluster, Monitor
 from mmm.config.monitors import of_machine
 from mmm.config.tree import Fault
 from mmm.lease.lead import Lead, authority
-from mmm.monitor.act import first_look
+from mmm.monitor.act import first_look, old_agents
 from mmm.monitor.act.admission import Admission
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.before_start import waits_for_network
@@ -215,4 +215,4 @@ def _say_start(started: startup.Started, world: World) -> None:
         log.log(level, "%s: starts as %s with %s: %s", name, host.state, roles, host.why)
 
 
-DUTIES = Duties(work, lambda _: Beside(), inspect, _doctor)
+DUTIES = Duties(work, lambda _: Beside(), inspect, _doctor, old_agents.ask)

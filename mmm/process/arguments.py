@@ -8,6 +8,8 @@ from typing import NamedTuple
 from mmm.process.command_line import parsed
 from mmm.process.version import Version
 
+REFUSED = 3
+"""Exit status of `--check` where the daemon would start, but other machines do not fit the conf."""
 USAGE = 2
 """Exit status for wrong usage and for a conf that cannot be used."""
 

@@ -19,7 +19,8 @@ class Duties:
 
     Its angel looks after what `beside` makes of the conf. The work is handed both, and what to call once it serves;
     it may take another conf.
-    `inspect` says what the conf means on this machine. `doctor` looks further, prints what it finds and returns an
+    `inspect` says what the conf means on this machine; `ask` what other machines say to it, which `--check`
+    alone looks at: a start must not wait for them. `doctor` looks further, prints what it finds and returns an
     exit status.
     """
 
@@ -27,6 +28,7 @@ class Duties:
     beside: "Callable[[ConfFile], Beside]"
     inspect: "Inspect"
     doctor: Callable[[Cluster], int]
+    ask: "Inspect | None" = None
 
 
 @dataclass(frozen=True, slots=True)

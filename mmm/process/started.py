@@ -12,7 +12,7 @@ from mmm.config.allow import health_sentence, sentence
 from mmm.config.model import Cluster
 from mmm.config.shown import purpose
 from mmm.process.angel import ENDING
-from mmm.process.arguments import USAGE, Arguments
+from mmm.process.arguments import REFUSED, USAGE, Arguments
 from mmm.process.conf_file import ConfFile, UnusableError
 from mmm.process.duties import Daemon
 from mmm.process.inspection import Inspect, Inspection
@@ -41,12 +41,13 @@ def start(daemon: Daemon, args: Arguments, conf: Cluster, read: Callable[[], Clu
         manager=manager,
     )
     found = duties.inspect(conf)
-    for line in found.errors:
+    asked = duties.ask(conf) if duties.ask and args.check and not found.errors else Inspection()
+    for line in (*found.errors, *asked.errors):
         print(f"{conf.path}: {line}", file=sys.stderr)
     if found.errors and not args.check:
         return USAGE
     if args.check:
-        return _say_check(conf, service, found)
+        return _say_check(conf, service, found, asked)
     file = ConfFile(conf, lambda: _inspected(read(), duties.inspect))
     beside = duties.beside(file)
     return serve(service, lambda ready: asyncio.run(_work(duties.work(file, beside, ready), manager)), beside)
@@ -81,13 +82,13 @@ async def _work(work: Coroutine[Any, Any, int], manager: Manager | None) -> int:
         return await work
 
 
-def _say_check(conf: Cluster, service: Service, found: Inspection) -> int:
+def _say_check(conf: Cluster, service: Service, found: Inspection, asked: Inspection) -> int:
     """Print what `--check` says of a conf that could be read; returns the exit status."""
     log_conf = replacement_problem(service.log_setup.replacement)
-    for warning in (*conf.warnings, *found.warnings, *([log_conf] if log_conf else [])):
+    for warning in (*conf.warnings, *found.warnings, *asked.warnings, *([log_conf] if log_conf else [])):
         print(f"warning: {warning}", file=sys.stderr)
-    if found.errors:
-        return USAGE
+    if found.errors or asked.errors:
+        return USAGE if found.errors else REFUSED
     print(sentence(conf))
     for more in (health_sentence(conf), purpose(conf)):
         if more:

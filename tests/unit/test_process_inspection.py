@@ -1,7 +1,11 @@
 """What --check and the start say of a conf on the machine that it lies on."""
 
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +20,7 @@ from mmm.config.load import (
 )
 from mmm.monitor import duties as monitor
 from mmm.monitor.daemon import main
-from mmm.process.arguments import USAGE
+from mmm.process.arguments import REFUSED, USAGE
 from mmm.process.inspection import not_here
 from mmm.process.logs import replacement_problem
 from tests.unit.test_config_dialect2 import COMMON, MONITOR
@@ -109,6 +113,67 @@ def test_check_returns_what_the_start_would(tmp_path: Path, capsys: pytest.Captu
     assert said.out.endswith("OK\n")
     assert all(line.startswith("warning: ") for line in said.err.splitlines())
     assert "mmm_mon_log.conf is a Log4perl file, which has no effect" in said.err
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        (
+            b"OK: Pinged!|UP:1.00\n",
+            REFUSED,
+            "role writer has vip_via health, and the agent of db2 is a Perl one",
+        ),
+        (b"OK: Pinged!|T:-|UP:1.00\n", 0, "mmm.conf: OK"),
+        (b"", 0, "warning: no answer from the agent of db2 within 2 s"),
+    ],
+)
+def test_a_perl_agent_that_would_bind_what_is_not_bound_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: bytes, status: int, said: str
+) -> None:
+    path = tmp_path / "mmm.conf"
+    with answering(b"OK: Pinged!|T:1-2|UP:1.00\n") as own, answering(answer) as other:
+        path.write_text(without_bound_writer({"127.0.0.1": own, "127.0.0.2": other}))
+        path.chmod(0o600)
+        assert main(["--config", str(path), "--check"]) == status
+    captured = capsys.readouterr()
+    assert said in captured.out + captured.err
+    assert "agent of db1" not in captured.err
+
+
+def test_nobody_is_asked_where_all_roles_are_bound(tmp_path: Path) -> None:
+    path = tmp_path / "mmm.conf"
+    with answering(b"OK: Pinged!|UP:1.00\n") as port:
+        path.write_text(
+            here(COMMON).replace("<host default>\n", f"<host default>\nagent_port {port}\n") + MONITOR
+        )
+        path.chmod(0o600)
+        assert main(["--config", str(path), "--check"]) == 0
+
+
+def without_bound_writer(ports: dict[str, int]) -> str:
+    """Return the conf of a monitor whose role writer is not bound, with agents at these addresses and ports."""
+    text = here(COMMON).replace("    ips 10.0.0.80\n", "    ips 10.0.0.80\n    vip_via health\n")
+    text = text.replace("<host default>\n", "<host default>\n    health_port 9991\n")
+    for address, port in ports.items():
+        text = text.replace(f"ip {address}\n", f"ip {address}\n    agent_port {port}\n")
+    return "health_from 10.0.0.0/24\n" + text + MONITOR
+
+
+@contextmanager
+def answering(line: bytes) -> Iterator[int]:
+    """Answer who asks first on this port, of any address of this machine, with the line; hang up without one."""
+
+    def answer() -> None:
+        with suppress(OSError), listener.accept()[0] as connection:
+            if line and connection.recv(100):
+                connection.sendall(line)
+
+    with socket.create_server(("", 0)) as listener:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
 
 
 @pytest.mark.parametrize("daemon", ["agent", "monitor"])
