@@ -31,7 +31,8 @@ A file that everybody may read or write is refused, as it holds passwords: `chmo
 
 `mmm_mond --check` and `mmm_agentd --check` read the conf, say everything that is wrong with it and end with status 2,
 or 0 when the daemon would start. Warnings, on stderr, do not change that. They look at this machine too: whether the
-address and the interface are here.
+address and the interface are here. With a [`vip_via`](networks.md) other than `arp` `mmm_mond --check` asks the agents
+of those roles too, and ends with 3 where one is a Perl agent: the monitor would start, but could not give it the role.
 After every change `mmm_control doctor` looks at the whole cluster: [doctor.md](doctor.md).
 `--print-conf` shows what is in effect, defaults included and passwords hidden. Examples are in `etc/`.
 
