@@ -289,6 +289,27 @@ def test_the_heartbeat_period_outlives_a_switch(trio: Trio) -> None:
     assert float(row["value"] or 0) == 1.5
 
 
+def test_a_server_that_never_replicated_follows_with_the_servers_own_heartbeat(trio: Trio) -> None:
+    """MariaDB tells 0 there. As an option that is no heartbeats, and an idle source is lost each slave_net_timeout."""
+    trio.slave.run("STOP SLAVE", "RESET SLAVE ALL")
+    trio.slave.kill()
+    trio.slave.restart()
+    with agent(trio.slave) as slave, agent(trio.one) as one:
+        follow(slave, source(trio.one), one, LONG)
+        timeout = slave.query("SELECT @@global.slave_net_timeout AS value")[0]["value"]
+        row = slave.query(slave.flavour.heartbeat, ("",))[0]
+    assert float(row["value"] or 0) == float(timeout or 0) / 2
+
+
+def test_heartbeats_that_are_switched_off_stay_off(trio: Trio) -> None:
+    trio.slave.run("STOP SLAVE", "CHANGE MASTER TO MASTER_HEARTBEAT_PERIOD=0", "START SLAVE")
+    catch_up(trio.two, trio.one)
+    with agent(trio.slave) as slave, agent(trio.two) as two:
+        follow(slave, source(trio.two), two, LONG)
+        row = slave.query(slave.flavour.heartbeat, ("",))[0]
+    assert float(row["value"] or 1) == 0
+
+
 def test_a_source_that_turns_the_replica_away_is_said(trio: Trio) -> None:
     catch_up(trio.two, trio.one)
     wrong = Address("127.0.0.1", trio.two.port, REPLICATION.user, "wrong")

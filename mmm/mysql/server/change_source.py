@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from mmm.gtid.place import LogPlace
 from mmm.mysql.flavour import Flavour
+from mmm.mysql.server.replication import replica_status
 from mmm.mysql.session.connection import Address, Connection, MysqlError
 
 
@@ -99,10 +100,14 @@ def execute(replica: Connection, statement: str, args: tuple[object, ...], sourc
 def heartbeat(replica: Connection, channel: str) -> dict[str, float]:
     """Return the option that keeps the heartbeat period, which these statements would forget.
 
-    Empty where it cannot be read.
+    Empty where it cannot be read, and where no source is set: MariaDB tells 0 then, which as an option means that no
+    heartbeats are wanted.
     """
     try:
         rows = replica.query(replica.flavour.heartbeat, (channel,))
-        return {"HEARTBEAT_PERIOD": float(rows[0]["value"] or "")} if rows else {}
+        period = float(rows[0]["value"] or "") if rows else 0.0
+        if not rows or (not period and replica_status(replica) is None):
+            return {}
     except (MysqlError, TypeError, ValueError):
         return {}
+    return {"HEARTBEAT_PERIOD": period}
