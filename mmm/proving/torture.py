@@ -261,7 +261,7 @@ def _without_unlogged(sandbox: Sandbox, run: int, unknown: Mapping[Deed, str]) -
 
 def _made(sandbox: Sandbox, host: str, run: int) -> set[Deed]:
     """Return the deeds that were to make a table which is there."""
-    rows = sandbox.sql(host, f"SHOW TABLES FROM {DATABASE} LIKE 'made\\_{run}\\_%'")
+    rows = sandbox.insist(host, f"SHOW TABLES FROM {DATABASE} LIKE 'made\\_{run}\\_%'")
     parts = (str(next(iter(row.values()))).split("_") for row in rows)
     return {(int(client), int(number)) for _, _, client, number in parts}
 
@@ -315,7 +315,7 @@ def _deeds(thrown: ThrownAway, run: int) -> set[Deed]:
 def _seen(sandbox: Sandbox, host: str, run: int) -> Counter[Deed]:
     """Return how often each deed of the run is on a host."""
     question = f"SELECT client, n, COUNT(*) AS times FROM {DEED_TABLE} WHERE run={run} GROUP BY client, n"  # noqa: S608
-    rows = sandbox.sql(host, question, limit=30)
+    rows = sandbox.insist(host, question, limit=30)
     there: Counter[Deed] = Counter({(row["client"], row["n"]): row["times"] for row in rows})
     there.update(_made(sandbox, host, run))
     return there
@@ -327,7 +327,7 @@ def _differences(sandbox: Sandbox) -> list[str]:
     first = sandbox.hosts[0]
     found = []
     for name, tables in sums.items():
-        counted = sandbox.sql(
+        counted = sandbox.insist(
             name,
             f"SELECT id, value, (SELECT COUNT(*) FROM {DEED_TABLE} WHERE counter = c.id) AS deeds"  # noqa: S608
             f" FROM {COUNTER_TABLE} c",
@@ -350,17 +350,20 @@ def _differences(sandbox: Sandbox) -> list[str]:
 
 def _sums(sandbox: Sandbox, host: str) -> dict[str, object]:
     """Return the clients' tables on a host with their checksums."""
-    names = [str(next(iter(row.values()))) for row in sandbox.sql(host, f"SHOW TABLES FROM {DATABASE}")]
+    names = [str(next(iter(row.values()))) for row in sandbox.insist(host, f"SHOW TABLES FROM {DATABASE}")]
     tables = ", ".join(f"{DATABASE}.{name}" for name in names)
-    return {row["Table"]: row["Checksum"] for row in sandbox.sql(host, f"CHECKSUM TABLE {tables}", limit=60)}
+    return {
+        row["Table"]: row["Checksum"] for row in sandbox.insist(host, f"CHECKSUM TABLE {tables}", limit=60)
+    }
 
 
 def _tidy(sandbox: Sandbox, run: int) -> None:
     """Remove the tables that the run made."""
     writer = sandbox.writer()
     if writer is not None:
-        for row in sandbox.sql(writer, f"SHOW TABLES FROM {DATABASE} LIKE 'made\\_{run}\\_%'"):
-            sandbox.sql(writer, f"DROP TABLE {DATABASE}.{next(iter(row.values()))}")
+        for client, number in _made(sandbox, writer, run):
+            table = f"{DATABASE}.{workload.table(run, client, number)}"
+            sandbox.insist(writer, f"DROP TABLE IF EXISTS {table}")
 
 
 def _some(deeds: Iterable[Deed]) -> str:

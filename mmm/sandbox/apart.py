@@ -121,10 +121,10 @@ def _alone(sandbox: Sandbox, host: str, writer: str) -> str:
 def surplus(sandbox: Sandbox, host: str, other: str) -> str:
     """Return the transactions of `host` that `other` lacks, empty when none; raises SqlError."""
     flavour = sandbox.server.flavour
-    here, there = (sandbox.sql(name, flavour.gtid_state)[0] for name in (host, other))
+    here, there = (sandbox.insist(name, flavour.gtid_state)[0] for name in (host, other))
     if not flavour.mariadb:
         question = f"SELECT GTID_SUBTRACT('{here['executed']}', '{there['executed']}') AS extra"
-        return str(sandbox.sql(other, question)[0]["extra"]).replace("\n", "")
+        return str(sandbox.insist(other, question)[0]["extra"]).replace("\n", "")
     histories = (
         mariadb.History(
             mariadb.parse(str(row["slave_pos"] or "")), mariadb.parse(str(row["binlog_state"] or ""))

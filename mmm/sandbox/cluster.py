@@ -185,6 +185,10 @@ class Sandbox:
         """Return the state of every host; empty when the monitor does not answer."""
         return {name: shown.state for name, shown in self.show().items()}
 
+    def insist(self, host: str, statement: str, *, limit: float = sql.LIMIT) -> list[sql.Row]:
+        """Run what may well be run twice, and again where a fence has ended the session; raises SqlError."""
+        return sql.insist(self.machine(host), statement, limit=limit)
+
     def sql(self, host: str, statement: str, *, limit: float = sql.LIMIT) -> list[sql.Row]:
         """Run a statement on a host's server as root and return the rows; raises SqlError."""
         return sql.query(self.machine(host), statement, limit=limit)

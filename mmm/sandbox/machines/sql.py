@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ _CONNECT_LIMIT = 2
 LIMIT = 20.0
 """Seconds for a statement: where the machine is busy a commit may take some."""
 SqlError = pymysql.err.MySQLError
+ENDED = frozenset({2006, 2013, 1927})
+"""Errors of a session that was ended: a fence ends those of root, too."""
 Row = dict[str, Any]
 
 
@@ -41,6 +44,20 @@ def query(
     with session(machine, limit) as connection, connection.cursor() as cursor:
         cursor.execute(statement, args or None)
         return list(cursor.fetchall())
+
+
+def insist(machine: Machine, statement: str, *, limit: float = LIMIT) -> list[Row]:
+    """Run what may well be run twice, as `query` does, and again where its session was ended; raises SqlError.
+
+    Nothing is run again once `limit` seconds are over.
+    """
+    deadline = time.monotonic() + limit
+    while True:
+        try:
+            return query(machine, statement, limit=limit)
+        except SqlError as error:
+            if error.args[0] not in ENDED or time.monotonic() > deadline:
+                raise
 
 
 def execute(machine: Machine, statements: Sequence[str], *, limit: float = LIMIT) -> None:

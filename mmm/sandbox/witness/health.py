@@ -112,12 +112,12 @@ def catch_up(sandbox: Sandbox, limit: float = 30.0) -> None:
         return
     flavour = sandbox.server.flavour
     column = "binlog_pos" if flavour.mariadb else "executed"
-    position = sandbox.sql(writer, flavour.gtid_state)[0][column]
+    position = sandbox.insist(writer, flavour.gtid_state)[0][column]
     wait = flavour.wait_gtid % (f"'{position}'", 0.01 if flavour.mariadb else 1)
     for name in sandbox.hosts:
         if name != writer:
             sandbox.wait_until(
-                lambda name=name: sandbox.sql(name, wait)[0]["result"] == 0,  # type: ignore[misc]
+                lambda name=name: sandbox.insist(name, wait)[0]["result"] == 0,  # type: ignore[misc]
                 limit,
                 f"{name} has applied all that {writer} has",
             )
