@@ -59,8 +59,9 @@ def main() -> int:
     except BaseException:
         print(look, flush=True)
         raise
+    finally:  # a run that was ended has its figures, too
+        print(f"{sandbox.server.version}, {time.monotonic() - began:.0f} s\n{_table(found)}", flush=True)
     down(args.name)
-    print(f"{sandbox.server.version}, {time.monotonic() - began:.0f} s\n{_table(found)}")
     return 1 if any(each.bad for each in found) else 0
 
 
