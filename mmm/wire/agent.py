@@ -41,6 +41,9 @@ HELD = "HELD"
 REACHABLE = "REACHABLE"
 """Asks whether this host reaches another one; agents of MMM 2.x answer ERROR to it: no opinion."""
 
+AHEAD = "AHEAD"
+"""Has the next writer's agent get a dead server's binary log in advance: `mmm.wire.ahead`."""
+
 NOTES = "NOTES"
 """Asks what the agent sees of its server that the monitor may not; agents of MMM 2.x answer ERROR to it."""
 DOCTOR = "DOCTOR"

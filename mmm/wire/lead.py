@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from mmm.lease.lead import Lead
-from mmm.wire.agent import CLEAR_BAD_ROLES, CLIENTS, PING, PREPARE, SET_STATUS, Reply, Request
+from mmm.wire.agent import AHEAD, CLEAR_BAD_ROLES, CLIENTS, PING, PREPARE, SET_STATUS, Reply, Request
 from mmm.wire.rejoin import REJOIN
 
 OTHER_MONITOR = "other_monitor"
 """Why an order is refused by an agent that obeys another monitor."""
-ORDERS = frozenset({SET_STATUS, CLEAR_BAD_ROLES, PREPARE, CLIENTS, REJOIN})
+ORDERS = frozenset({SET_STATUS, CLEAR_BAD_ROLES, PREPARE, CLIENTS, REJOIN, AHEAD})
 """What only the monitor that an agent follows may send."""
 AUTH = "auth"
 """Why a request is refused that does not show that it comes from a daemon of the cluster."""

@@ -15,7 +15,9 @@ from itertools import count
 from pathlib import Path
 
 from mmm.agent.act.binlog_files import BinlogFiles, LogRefusedError
+from mmm.agent.act.binlog_known import NOTHING, Known
 from mmm.agent.act.binlog_rest import MOST
+from mmm.agent.act.log_ahead import LogAhead
 from mmm.agent.act.salvage import Salvage
 from mmm.config.model import Cluster, Host
 from mmm.mysql.server.accounts import grants
@@ -194,7 +196,15 @@ def conf(pair: Pair, port: int) -> Cluster:
     program = pair.new.kind.binlog_program()
     hosts = {
         "old": Host("old", "127.0.0.1", "master", agent_port=port),
-        "new": Host("new", "127.0.0.1", "master", mysqlbinlog=str(program or "")),
+        "new": Host(
+            "new",
+            "127.0.0.1",
+            "master",
+            mysql_port=pair.new.port,
+            agent_user=AGENT.user,
+            agent_password=AGENT.password,
+            mysqlbinlog=str(program or ""),
+        ),
     }
     return Cluster("AGENT", 2, Path("x"), (), hosts, {}, {}, None, this="new")
 
@@ -205,14 +215,38 @@ def salvage(
     answer: Callable[[wire.Request], bytes] | None = None,
     left: Callable[[], float] = lambda: PLENTY,
     most: int = MOST,
+    ahead: Callable[[str], Known] = lambda _: NOTHING,
 ) -> tuple[Salvaged, str]:
     """Return what came of it, and what was said."""
     with served(answer or from_files(pair.files)) as port:
-        return salvage_from(port, pair, left, most)
+        return salvage_from(port, pair, left, most, ahead)
 
 
-def salvage_from(port: int, pair: Pair, left: Callable[[], float], most: int = MOST) -> tuple[Salvaged, str]:
+def salvage_from(
+    port: int,
+    pair: Pair,
+    left: Callable[[], float],
+    most: int = MOST,
+    ahead: Callable[[str], Known] = lambda _: NOTHING,
+) -> tuple[Salvaged, str]:
     """Get the log of the agent that listens at the port; returns what came of it, and what was said."""
     with agent(pair.new) as server:
-        at_work = Salvage(conf(pair, port), pair.new.address(AGENT.user, AGENT.password), most)
-        return at_work.get("old", server, left), at_work.said
+        at_work = Salvage(conf(pair, port), pair.new.address(AGENT.user, AGENT.password), most, ahead)
+        got = at_work.get("old", server, left)
+        return got, "; ".join(filter(None, (at_work.said, at_work.advance)))
+
+
+async def asked(ahead: LogAhead, host: str = "old") -> Known:
+    """Have a host's log got in advance; returns what is here once no more comes."""
+    ahead.get(host)
+    assert ahead._work is not None
+    return await asyncio.wrap_future(ahead._work.known)
+
+
+def in_advance(pair: Pair, port: int, most: int = MOST) -> Known:
+    """Get the log of the agent that listens at the port in advance; returns what is here."""
+    ahead = LogAhead(conf(pair, port), most)
+    try:
+        return asyncio.run(asked(ahead))
+    finally:
+        ahead.close()

@@ -19,6 +19,7 @@ from mmm.config.model import Vip
 from mmm.mysql.server.log_home import LogHome
 from mmm.network.listener import Peer
 from mmm.wire.agent import Reply, decode_reply, encode_request
+from mmm.wire.ahead import ask_ahead
 from mmm.wire.binlog import (
     HAS_ROLE,
     NO_LOG,
@@ -32,6 +33,7 @@ from mmm.wire.binlog import (
 )
 from mmm.wire.lead import AUTH
 from mmm.wire.salvaged import Cause, Salvaged, salvaged_in
+from mmm.wire.why import BAD_REQUEST
 from tests.unit.agents import MONITOR, ROLE, Rig, conf, running
 from tests.unit.test_binlog_mysql import VERSIONS, Log
 
@@ -170,14 +172,41 @@ async def test_a_log_is_sent_to_no_ordinary_user(tmp_path: Path, monkeypatch: py
         assert (told.ok, told.why) == (False, AUTH)
 
 
+@pytest.mark.parametrize(
+    ("name", "salvage", "got"), [("db2", True, ["db2"]), ("", True, [""]), ("db2", False, [])]
+)
+async def test_the_monitor_has_a_log_got_in_advance_or_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, got: list[str], *, salvage: bool
+) -> None:
+    async with running(tmp_path, monkeypatch, stands_still=True) as rig:
+        questions, told = rig.agent._questions, list[str]()
+        monkeypatch.setattr(questions, "_conf", replace(questions._conf, salvage=salvage))
+        monkeypatch.setattr(questions._at.ahead, "get", told.append)
+        monkeypatch.setattr(questions._at.ahead, "forget", lambda: told.append(""))
+        reply = decode_reply(await rig.agent.answer(encode_request(ask_ahead("db1", name)), MONITOR))
+        assert (reply.ok, told) == (True, got)
+
+
+@pytest.mark.parametrize(("name", "port", "code"), [
+    ("db1", MONITOR.port, BAD_REQUEST), ("db9", MONITOR.port, BAD_REQUEST), ("db2", 40000, AUTH),
+])  # fmt: skip
+async def test_no_log_is_got_of_strangers_nor_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, port: int, code: str
+) -> None:
+    async with running(tmp_path, monkeypatch, stands_still=True) as rig:
+        monkeypatch.setattr(rig.agent._questions._at.ahead, "get", pytest.fail)
+        line = encode_request(ask_ahead("db1", name))
+        assert decode_reply(await rig.agent.answer(line, MONITOR._replace(port=port))).why == code
+
+
 class Getting:
     """What stands for getting a log: each attempt takes some seconds, and gets as many transactions."""
 
     def __init__(self, takes: float, monkeypatch: pytest.MonkeyPatch) -> None:
         self.takes, self.now, self.lease = takes, 100.0, 10
         self.limits: list[float] = []
-        self.said, self.parted = "", False
-        monkeypatch.setattr(salvage_step, "Salvage", lambda *_: self)
+        self.said, self.parted, self.advance = "", False, ""
+        monkeypatch.setattr(salvage_step, "Salvage", lambda *_, **__: self)
         monkeypatch.setattr(takeover, "time", SimpleNamespace(monotonic=lambda: self.now))
 
     def use(self, _: object) -> None:

@@ -117,7 +117,9 @@ def test_questions_go_out_as_ever() -> None:
         assert order(FIRST, command) == wire.Request(command, "db1")
 
 
-@pytest.mark.parametrize("command", [wire.SET_STATUS, wire.CLEAR_BAD_ROLES, wire.PREPARE, wire.CLIENTS])
+@pytest.mark.parametrize(
+    "command", [wire.SET_STATUS, wire.CLEAR_BAD_ROLES, wire.PREPARE, wire.CLIENTS, wire.AHEAD]
+)
 def test_an_agent_refuses_another_monitor_and_names_each_to_the_other(command: str) -> None:
     clock = Clock()
     said = Authority(replace(cluster(), vip_lease=10.0), clock)

@@ -6,6 +6,7 @@ import pytest
 
 from mmm.wire import agent as wire
 from mmm.wire.agent import WireError
+from mmm.wire.ahead import ask_ahead, asked_ahead
 from mmm.wire.binlog import (
     LONGEST,
     Asked,
@@ -41,6 +42,17 @@ def test_what_is_asked_for_arrives(asked: Asked) -> None:
 def test_what_names_no_part_of_a_log_is_refused(params: tuple[str, ...]) -> None:
     with pytest.raises(WireError):
         asked_binlog(wire.Request("BINLOG", "db1", params))
+
+
+@pytest.mark.parametrize("other", ["db1", ""])
+def test_whose_log_is_to_be_got_in_advance_arrives(other: str) -> None:
+    assert asked_ahead(wire.decode_request(wire.encode_request(ask_ahead("db2", other)))) == other
+
+
+@pytest.mark.parametrize("params", [(), ("a b",), ("../x",)])
+def test_what_names_no_host_is_refused(params: tuple[str, ...]) -> None:
+    with pytest.raises(WireError):
+        asked_ahead(wire.Request("AHEAD", "db2", params))
 
 
 def test_the_longest_part_of_a_log_is_a_line_as_any_other() -> None:

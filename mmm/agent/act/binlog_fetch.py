@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mmm.binlog.events import BEGINNING, DamagedError, EncryptedError, Format, read_format
+from mmm.agent.act.binlog_known import NOTHING, Known, Part
+from mmm.binlog.events import BEGINNING, DamagedError, EncryptedError, read_format
 from mmm.gtid.place import LogPlace
 from mmm.network.agent_port import AgentPort, Ends, UnsignedError
 from mmm.wire.binlog import LONGEST, Asked, Extent, Piece, ask_binlog, extent_in, piece
@@ -26,16 +27,6 @@ _SURE = 0.3
 ANSWER_LIMIT = 1.0
 """Seconds that the agent has to take a connection, and for each answer: others wait for the failover."""
 _ERRORS = (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnsignedError)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What was got of one file of the log."""
-
-    file: str
-    form: Format
-    begin: int
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +62,31 @@ class Source:
     agents: AgentPort
     server_id: int
     """Whose log is meant; 0: whichever is there."""
+    known: Known = NOTHING
+    """What is here of it already, for which the agent is not asked."""
+
+
+def never() -> bool:
+    """Return that what is got is not enough before it is as much as was asked for."""
+    return False
 
 
 def fetch(
-    source: Source, since: LogPlace, left: Callable[[], float], most: int = AT_ONCE, soon: float = SOON
+    source: Source,
+    since: LogPlace,
+    left: Callable[[], float],
+    most: int = AT_ONCE,
+    soon: float = SOON,
+    enough: Callable[[], bool] = never,
 ) -> Fetched:
     """Return the log behind a place, as far as it came while there was time `left`, in seconds; never raises for it.
 
     It ends with the piece that makes `most` bytes of it, or that comes after `soon` seconds. Where it comes too slowly
     for `most` bytes in the time that is left, and was to be had whole (`soon` is endless), it is given up at once.
+    It also ends with the first piece after which it is `enough`.
     Without a file in `since` it is the newest file, from its beginning.
     """
-    fetching = _Fetching(source, left, most, soon)
+    fetching = _Fetching(source, left, most, soon, enough)
     asyncio.run(fetching.run(since))  # whose result it is not: in a main thread that would be put into words
     return fetching.fetched
 
@@ -92,12 +96,29 @@ def measure(source: Source, since: LogPlace, left: Callable[[], float]) -> Exten
     return asyncio.run(_Fetching(source, left, 0, 0.0).measure(since))
 
 
+def differs(source: Source, known: Known, left: Callable[[], float]) -> str:
+    """Return why what is `known` of the log is not to be relied on, empty where it still stands there so.
+
+    A log grows at its end alone: where its server has cut it off there, as some do when they start after a kill, or has
+    begun it anew, the end of what is known is another.
+    """
+    return asyncio.run(_Fetching(source, left, 0, 0.0).differs(known))
+
+
 class _Fetching:
-    def __init__(self, source: Source, left: Callable[[], float], most: int, soon: float) -> None:
+    def __init__(
+        self,
+        source: Source,
+        left: Callable[[], float],
+        most: int,
+        soon: float,
+        enough: Callable[[], bool] = never,
+    ) -> None:
         self._source = source
         self._left = left
         self._most = most
         self._soon = soon
+        self._enough = enough
         self._began = time.monotonic()
         self._parts: list[Part] = []
         self.fetched = Fetched()
@@ -108,6 +129,20 @@ class _Fetching:
         limit = min(ANSWER_LIMIT, self._left())
         reply = await self._source.agents.ask(self._source.ip, self._source.port, request, limit)
         return extent_in(reply) if reply is not None else None
+
+    async def differs(self, known: Known) -> str:
+        last = known.parts[-1]
+        begin = max(last.begin, last.end - LONGEST)
+        try:
+            async with asyncio.timeout(min(ANSWER_LIMIT, max(0.0, self._left()))):
+                ends = await self._source.agents.connect(self._source.ip, self._source.port)
+                try:
+                    found = await self._piece(ends, last.file, begin, last.end - begin)
+                finally:
+                    ends[1].close()
+        except (*_ERRORS, _EndedError, TimeoutError) as error:
+            return f"{last.file}:{last.end}: {error or 'no answer in time'}"
+        return "" if found.data == last.data[begin - last.begin :] else f"{last.file} is another one"
 
     async def run(self, since: LogPlace) -> None:
         cause, text, more = None, "", False
@@ -172,7 +207,7 @@ class _Fetching:
     def _is_enough(self, size: int) -> bool:
         """Tell whether that many bytes are enough for now; raises _EndedError where no more can come in time."""
         seconds = time.monotonic() - self._began
-        if size >= self._most or seconds > self._soon:
+        if size >= self._most or seconds > self._soon or self._enough():
             return True
         if self._soon < math.inf or seconds < _SURE or not size:
             return False
@@ -185,6 +220,8 @@ class _Fetching:
         return False
 
     async def _piece(self, ends: Ends, file: str, position: int, length: int) -> Piece:
+        if (known := self._source.known.piece(file, position, length)) is not None:
+            return known
         request = ask_binlog(self._source.host, Asked(self._source.server_id, file, position, length))
         async with asyncio.timeout(ANSWER_LIMIT):
             reply = await self._source.agents.exchange(ends, request)

@@ -22,6 +22,7 @@ from mmm.mysql.session.connection import MysqlError, connect
 from mmm.network.vips import Interface, InterfaceError
 from mmm.wire import agent as wire
 from mmm.wire import questions, why
+from mmm.wire.ahead import asked_ahead
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.status import SystemStatus, system_status_fields
 
@@ -67,12 +68,15 @@ class Questions:
                 return await self._doctor()
             case wire.ABSENT:
                 return await self._absent(request)
+            case wire.AHEAD:
+                return self._get_ahead(request)
             case _:
                 return self._replies.error(why.UNKNOWN_COMMAND, f"Invalid command '{request.command[:80]}'!")
 
     def close(self) -> None:
         """End what is kept for questions."""
         self.reach.close()
+        self._at.ahead.close()
         self._onlooker.close()
 
     async def look(self) -> Seen | str:
@@ -110,6 +114,21 @@ class Questions:
         except MysqlError as error:
             return self._replies.error(why.NOT_DONE, error.text)
         return self._replies.reply("OK: Returning clients!", questions.clients_fields(found))
+
+    def _get_ahead(self, request: wire.Request) -> bytes:
+        """Get the end of another host's binary log, or forget what was got; others are answered meanwhile."""
+        try:
+            name = asked_ahead(request)
+        except wire.WireError as error:
+            return self._replies.error(why.BAD_REQUEST, str(error))
+        if not name:
+            self._at.ahead.forget()
+            return self._replies.reply("OK: Forgotten!")
+        if name not in self._conf.hosts or name == self._here.name:
+            return self._replies.error(why.BAD_REQUEST, f"{name[:80]} is no other host of this cluster")
+        if self._conf.salvage:
+            self._at.ahead.get(name)
+        return self._replies.reply("OK: Noted!")
 
     def _survey(self) -> questions.Clients:
         keep = self._at.keep

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
 
-from mmm.agent.act.binlog_fetch import Part, Source
+from mmm.agent.act.binlog_fetch import Source, differs
+from mmm.agent.act.binlog_known import NOTHING, Known, Part
 from mmm.agent.act.binlog_rest import MOST, RestOfLog, Stage
 from mmm.binlog.events import DamagedError
 from mmm.binlog.replay import batches, log_of, statements
@@ -47,16 +48,28 @@ class SalvageError(Exception):
 class Salvage:
     """Gets the rest of another host's binary log into the server of this one."""
 
-    def __init__(self, conf: Cluster, server: Address, most: int = MOST) -> None:
-        """`most` is how many bytes the longest transaction may have that is got."""
+    def __init__(
+        self,
+        conf: Cluster,
+        server: Address,
+        most: int = MOST,
+        ahead: Callable[[str], Known] = lambda _: NOTHING,
+    ) -> None:
+        """`most` is how many bytes the longest transaction may have that is got.
+
+        `ahead` returns what was got of a host's log in advance.
+        """
         self._conf = conf
         self._most = most
+        self._ahead = ahead
         self._server = server
         self._agents = AgentPort(conf.auth_key)
         self.said = ""
         """Why not everything was got the last time, in one line."""
         self.parted = False
         """The session that it was given the last time is closed."""
+        self.advance = ""
+        """What became of what was got in advance, in words; empty where that was nothing."""
         self._own: Connection | None = None
 
     def use(self, tls: ssl.SSLContext | None) -> None:
@@ -78,7 +91,7 @@ class Salvage:
     def get(self, host: str, server: Connection, left: Callable[[], float]) -> Salvaged:
         """Get what `host` has, with `left` seconds to go; `server` is a session of the agent's. Never raises for it."""
         began = time.monotonic()
-        self.said, self.parted = "", False
+        self.said, self.parted, self.advance = "", False, ""
         done = Salvaged(host)
         try:
             for done in self._attempts(host, server, left):  # noqa: B007  # the last one tells of all
@@ -104,8 +117,7 @@ class Salvage:
             server = self._again()
             end_waiting(server, status.channel)
         status, has = replica_status(server) or status, self._executed(server)
-        there = self._conf.hosts[host]
-        source = Source(host, there.ip, there.agent_port, self._agents, status.source_server_id)
+        source = self._source(host, status, left)
         rest = RestOfLog(source, status.executed, left, self._most)
         done, ended = Salvaged(host), False
         while not ended:
@@ -123,6 +135,18 @@ class Salvage:
             done = _counted(replace(done, cause=cause), stage, had, has)
             ended = stage.last or cause is not None
             yield done
+
+    def _source(self, host: str, status: ReplicaStatus, left: Callable[[], float]) -> Source:
+        """Return whom to ask, with what was got in advance where that still stands in the log."""
+        there = self._conf.hosts[host]
+        source = Source(host, there.ip, there.agent_port, self._agents, status.source_server_id)
+        known = self._ahead(host)
+        if not known.parts:
+            return source
+        why = differs(source, known, left)
+        used = f"is not used: {why}" if why else "is used"
+        self.advance = f"what was got of the binary log of {host} in advance ({known.size} bytes) {used}"
+        return source if why else replace(source, known=known)
 
     def _go_on(
         self, server: Connection, status: ReplicaStatus, stage: Stage, has: Executed

@@ -24,7 +24,7 @@ class SalvageStep:
     def __init__(self, at: Workplace, lifetime: Callable[[Vip], int]) -> None:
         self._at = at
         self._takeover = Takeover(lifetime)
-        self._salvage = Salvage(at.conf, agent_at(at.here))
+        self._salvage = Salvage(at.conf, agent_at(at.here), ahead=at.ahead.known)
         self._missing = ""
         self.done: Salvaged | None = None
         """What came of it in this takeover."""
@@ -32,6 +32,7 @@ class SalvageStep:
     def use(self, tls: ssl.SSLContext | None) -> None:
         """Ask other agents over `tls` from now on."""
         self._salvage.use(tls)
+        self._at.ahead.use(tls)
 
     def prepare(self, server: Connection) -> None:
         """See that the program which is needed can be run, and say once where it cannot; raises MysqlError."""
@@ -51,6 +52,7 @@ class SalvageStep:
     def finish(self) -> None:
         """Note that the host is the writer now."""
         self._takeover.finish()
+        self._at.ahead.forget()
 
     def forget(self) -> None:
         """Say no more what was got: the host is not the writer any more."""
@@ -69,6 +71,8 @@ class SalvageStep:
             session.close()
         self.done = _together(self.done, done)
         self._takeover.see_lease(step.vip)
+        if self._salvage.advance:
+            log.info("%s: %s", self._at.here.name, self._salvage.advance)
         if not self.done.complete:
             text = "%s: not all of the binary log of %s was got (%s): %s"
             log.warning(text, self._at.here.name, step.host, done.cause, self._salvage.said)

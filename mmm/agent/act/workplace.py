@@ -1,6 +1,7 @@
 """What all steps of a change share."""
 
 from mmm.agent.act.accounts import kept_users
+from mmm.agent.act.log_ahead import LogAhead
 from mmm.agent.act.stopwatch import Stopwatch
 from mmm.config.model import Cluster
 from mmm.process.job_files import Watched
@@ -17,3 +18,5 @@ class Workplace:
         self.watch = Stopwatch()
         self.keep = kept_users(conf)
         """Whose sessions no order ends; the monitor's user too, once it has said who that is."""
+        self.ahead = LogAhead(conf)
+        """What was got of a dead writer's binary log before this host is to take over."""
