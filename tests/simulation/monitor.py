@@ -35,6 +35,7 @@ from mmm.monitor.world.events import (
     Answer,
     Answered,
     Event,
+    GotAhead,
     Killed,
     LogRead,
     Network,
@@ -46,8 +47,10 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.link import Ordered
 from mmm.monitor.world.orders import (
     AskOthers,
+    GetAhead,
     KillHost,
     LookForVip,
+    Order,
     ReadLog,
     Tell,
 )
@@ -171,21 +174,27 @@ class Monitor:
                     self.clock.say(f"  {change}")
             self.watch.turned(result, self.clock.now)
         for order in result.orders:
-            if isinstance(order, KillHost):
-                self._kill(order)
-            elif isinstance(order, LookForVip):
-                self.clock.after(0.6, self._looked, order)
-            elif isinstance(order, AskOthers):
-                self.clock.after(0.01 + 0.7 * self.clock.random(), self._opined, order)
-            elif isinstance(order, ReadLog):
-                self.clock.after(0.01 + 0.2 * self.clock.random(), self._log_read, order)
-            elif isinstance(order, Tell):
-                self._tell(order)
+            self._carry_out(order)
         self._save()
         if self._asked:
             self._answer_the_admin()
 
     # Orders
+
+    def _carry_out(self, order: Order) -> None:
+        match order:
+            case KillHost():
+                self._kill(order)
+            case LookForVip():
+                self.clock.after(0.6, self._looked, order)
+            case AskOthers():
+                self.clock.after(0.01 + 0.7 * self.clock.random(), self._opined, order)
+            case ReadLog():
+                self.clock.after(0.01 + 0.2 * self.clock.random(), self._log_read, order)
+            case GetAhead():
+                self.clock.after(0.01 + 0.2 * self.clock.random(), self._got_ahead, order)
+            case Tell():
+                self._tell(order)
 
     def _tell(self, order: Tell) -> None:
         if order.host in self.orders:
@@ -293,6 +302,10 @@ class Monitor:
     def _reaches(self, name: str, other: str) -> bool:
         machines = self.cluster.machines
         return machines[name].reaches(machines[other])
+
+    def _got_ahead(self, order: GetAhead) -> None:
+        if not self._sleeps(self._got_ahead, order):
+            self.post(GotAhead(order.host))
 
     def _log_read(self, order: ReadLog) -> None:
         if self._sleeps(self._log_read, order):

@@ -17,6 +17,7 @@ from mmm.monitor.world.checks import CheckStatus, Finding, Outcome
 from mmm.monitor.world.events import (
     Answer,
     Answered,
+    GotAhead,
     Killed,
     LogRead,
     Opinions,
@@ -32,6 +33,7 @@ from mmm.monitor.world.link import (
 )
 from mmm.monitor.world.orders import (
     AskOthers,
+    GetAhead,
     KillHost,
     LookForVip,
     Order,
@@ -175,6 +177,8 @@ def answer(before: World, order: Order, how: Answer = Answer.OK, text: str = "",
         return apply(before, LogRead(order.host, Tail(order.since, now)), now)
     if isinstance(order, Rejoin):
         return apply(before, RejoinAnswered(order.host, how is Answer.OK, (text,)), now)
+    if isinstance(order, GetAhead):
+        return apply(before, GotAhead(order.host), now)
     if isinstance(order, LookForVip):
         return apply(before, VipLooked(order.host, order.vip, absent=False), now)
     if isinstance(order, AskOthers):

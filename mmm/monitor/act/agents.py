@@ -24,6 +24,7 @@ from mmm.monitor.world.orders import Tell
 from mmm.network.agent_port import AgentPort, UnsignedError
 from mmm.wire import agent as wire
 from mmm.wire import questions, rejoin
+from mmm.wire.ahead import ask_ahead
 from mmm.wire.doubts import Doubt, doubts_in
 from mmm.wire.held import Stay, held_in
 from mmm.wire.job import Job, job_in
@@ -299,6 +300,10 @@ class Agents:
             return None, None
         notes = questions.notes(spoken.reply) if spoken.answer is Answer.OK else None
         return notes, doubts_in(spoken.reply)
+
+    async def get_ahead(self, host: Host, other: str) -> None:
+        """Have the host's agent get `other`'s binary log in advance, or forget it; that it does not is no matter."""
+        await self.ask(host, ask_ahead(host.name, other))
 
     async def rejoin(self, host: Host, wanted: rejoin.Wanted) -> Answered | None:
         """Return what the agent answers to the order to have its host rebuilt, None where it does not."""

@@ -23,6 +23,7 @@ from mmm.monitor.world.events import (
     Answered,
     Doubted,
     Event,
+    GotAhead,
     Killed,
     LogRead,
     RejoinAnswered,
@@ -30,7 +31,7 @@ from mmm.monitor.world.events import (
 )
 from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.move import Phase
-from mmm.monitor.world.orders import AskOthers, KillHost, LookForVip, Order, ReadLog, Rejoin, Tell
+from mmm.monitor.world.orders import AskOthers, GetAhead, KillHost, LookForVip, Order, ReadLog, Rejoin, Tell
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.network.neighbours import is_absent
@@ -95,6 +96,9 @@ class Orders:
                 self._post(LogRead(order.host, await self._checks.read_log(host, order.since)))
             case Rejoin():
                 await self._rejoin(order)
+            case GetAhead():
+                await self._agents.get_ahead(self._world().conf.hosts[order.host], order.of)
+                self._post(GotAhead(order.host))
 
     async def _look_for(self, order: LookForVip) -> None:
         host = self._world().conf.hosts[order.host]

@@ -9,13 +9,14 @@ from mmm.monitor.apply.killed import killed
 from mmm.monitor.apply.led import led
 from mmm.monitor.apply.network import network
 from mmm.monitor.apply.rebuilt import ordered
-from mmm.monitor.decide import leases
+from mmm.monitor.decide import get_ahead, leases
 from mmm.monitor.world.check_results import PingChecked, ReplicaChecked, ServerChecked
 from mmm.monitor.world.events import (
     Answered,
     Doubted,
     Event,
     Examined,
+    GotAhead,
     Killed,
     Led,
     LogRead,
@@ -51,6 +52,8 @@ def apply(world: World, event: Event, now: float) -> World:
             return killed(world, event, now)
         case VipLooked():
             return leases.looked(world, event.host, event.vip, absent=event.absent, now=now)
+        case GotAhead():
+            return get_ahead.answered(world)
         case Opinions() | LogRead() | Noted() | Doubted() | ServerWatched():
             return _told(world, event, now)
 

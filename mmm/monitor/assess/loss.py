@@ -67,9 +67,14 @@ def to_salvage(world: World, name: str) -> str:
     loss = world.loss
     if not world.conf.salvage or loss is None or loss.taker != name or loss.taken is not None:
         return ""
-    link, taker = world.hosts[loss.host].agent, world.hosts[name].agent
-    knows = not (link.about.classic or taker.about.classic)  # agents of MMM 2.x neither send nor get it
-    return loss.host if knows and _answers(world, loss.host) else ""
+    return loss.host if can_get(world, loss.host, name) else ""
+
+
+def can_get(world: World, host: str, taker: str) -> bool:
+    """Tell whether the agent of `taker` can get the binary log of a host, as far as is known beforehand."""
+    link, other = world.hosts[host].agent, world.hosts[taker].agent
+    knows = not (link.about.classic or other.about.classic)  # agents of MMM 2.x neither send nor get it
+    return knows and _answers(world, host)
 
 
 def _answers(world: World, name: str) -> bool:

@@ -15,6 +15,7 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.link import Greeting
 from mmm.monitor.world.orders import (
     AskOthers,
+    GetAhead,
     KillHost,
     LookForVip,
     Order,
@@ -103,7 +104,7 @@ def _without_orders_under_way(world: World, now: float) -> World:
 def _obeyed(world: World, order: Order, now: float) -> World:
     if isinstance(order, KillHost):
         return apply(world, Killed(order.host), now)
-    if isinstance(order, ReadLog | Rejoin):
+    if isinstance(order, ReadLog | Rejoin | GetAhead):
         return world
     if isinstance(order, LookForVip):
         return apply(world, VipLooked(order.host, order.vip, absent=True), now)
@@ -113,7 +114,7 @@ def _obeyed(world: World, order: Order, now: float) -> World:
 
 
 def _said(before: World, world: World, order: Order) -> str:
-    if isinstance(order, ReadLog | Rejoin):
+    if isinstance(order, ReadLog | Rejoin | GetAhead):
         return ""
     if isinstance(order, KillHost):
         return f"{order.host}: kill_host is run, because it cannot be told"

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from mmm.config.model import Vip
 from mmm.monitor.assess import divergence, loss
-from mmm.monitor.decide import auto_rejoin, failover_block, reconcile
+from mmm.monitor.decide import auto_rejoin, failover_block, get_ahead, reconcile
 from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.vacancy import Reason, Vacancy, vacancy
 from mmm.monitor.states import table
@@ -87,6 +87,7 @@ def turn(world: World, now: float) -> Turn:
         world = divergence.begun_anew(world)
     world, looks = _looks_at_logs(world, now)
     world, rebuilds = auto_rejoin.orders(world, now)
+    world, ahead = get_ahead.orders(world, now)
     assigned = tuple(
         Assigned(vip, before[vip], host) for vip, host in world.owner.items() if before[vip] != host
     )
@@ -96,7 +97,7 @@ def turn(world: World, now: float) -> Turn:
         world = replace(world, waits=frozenset(waiting))
     lost, world = world.loss, loss.step(world, now)
     losses = (Lost(world.loss),) if world.loss is not None and loss.is_news(lost, world.loss) else ()
-    return Turn(world, (*changes, *ended, *assigned, *waits, *losses), (*orders, *looks, *rebuilds))
+    return Turn(world, (*changes, *ended, *assigned, *waits, *losses), (*orders, *looks, *rebuilds, *ahead))
 
 
 def _looks_at_logs(world: World, now: float) -> tuple[World, tuple[Order, ...]]:

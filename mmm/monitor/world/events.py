@@ -154,6 +154,13 @@ class LogRead:
 
 
 @dataclass(frozen=True, slots=True)
+class GotAhead:
+    """A host's agent was asked to get another one's binary log in advance, and has answered or not."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """A host's agent has said what it sees of its server."""
 
@@ -207,6 +214,7 @@ Event = (
     | Answered
     | Doubted
     | Examined
+    | GotAhead
     | Killed
     | Led
     | LogRead

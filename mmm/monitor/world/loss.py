@@ -49,6 +49,20 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """The next writer's agent was asked to get the binary log of a writer whose server is dead, in advance."""
+
+    host: str
+    """Whose log."""
+    taker: str
+    """Who was asked."""
+    asked: float
+    """When that was, the last time."""
+    under_way: bool = True
+    """There is no answer yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
     """What may have been lost when the active master role went from `host` to `taker` (rule 11.3)."""
 

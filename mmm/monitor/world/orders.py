@@ -72,4 +72,12 @@ class Rejoin:
     why: Said
 
 
-Order = Tell | KillHost | LookForVip | AskOthers | ReadLog | Rejoin
+@dataclass(frozen=True, slots=True)
+class GetAhead:
+    """Have the host's agent get the binary log of the writer `of` in advance, empty: forget it; ends in GotAhead."""
+
+    host: str
+    of: str
+
+
+Order = Tell | KillHost | LookForVip | AskOthers | ReadLog | Rejoin | GetAhead

@@ -14,7 +14,7 @@ from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.hosts import Hosts, Owners
 from mmm.monitor.world.leadership import ALONE, Leadership
 from mmm.monitor.world.link import AgentLink
-from mmm.monitor.world.loss import Loss
+from mmm.monitor.world.loss import Ahead, Loss
 from mmm.monitor.world.move import Hold, Move
 from mmm.monitor.world.passive import PassiveCause
 
@@ -68,6 +68,8 @@ class World:
     """The reasons, already said, for which nobody gets the active master role."""
     loss: Loss | None = None
     """What the last failover may have lost, until its host is ONLINE again."""
+    ahead: Ahead | None = None
+    """What is got of the dead writer's binary log while nobody has taken over yet."""
     last_writer: str | None = None
     """The host that last confirmed that it has the active master role: nobody lacks less."""
     last_master: str | None = None
