@@ -1,10 +1,12 @@
 """What a large transaction costs a failover that only the dead writer's binary log has, or that was on its way.
 
-python -m bench.salvage [--server NAME] [--sizes MB,…] [--rows small|large] [--half-sent] [--timeout S] [--json FILE]
+python -m bench.salvage [--server NAME] [--sizes MB,…] [--rows small|large] [--half-sent] [--ahead]
+                        [--timeout S] [--json FILE]
 
 Two servers on this machine, the agent of the dead one in a process of its own. Before the large transaction stands a
 small one, behind it another: the first has to be got, the second may only be got with all that stands before it. With
-`--half-sent` the writer is killed while its replica receives the large one. Memory is that of the agent, above what it
+`--half-sent` the writer is killed while its replica receives the large one, with `--ahead` the log has been got
+before the order comes. Memory is that of the agent, above what it
 had before. Exit status 1 where a part of the large transaction is left, or the outcome does not say what is.
 """
 
@@ -21,12 +23,13 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
 from bench.tables import Table, write_json
+from mmm.agent.act.binlog_known import NOTHING
 from mmm.agent.act.catch_up import Patience, apply_received
 from mmm.mysql.server.detach import stop_receiving
 from mmm.mysql.session.connection import MysqlError
 from mmm.wire.salvaged import Salvaged
 from tests.servers import Servers, kind
-from tests.unit.lost_writer import Pair, build, from_files, gtids, salvage_from, served
+from tests.unit.lost_writer import Pair, build, from_files, gtids, in_advance, salvage_from, served
 from tests.unit.trio import agent
 
 _MEGABYTE = 1 << 20
@@ -96,7 +99,7 @@ def serve(pair: Pair, pipe: Pipe) -> None:
             pipe.recv()
 
 
-def got(pair: Pair, timeout: float) -> tuple[Salvaged, str, float]:
+def got(pair: Pair, timeout: float, *, ahead: bool) -> tuple[Salvaged, str, float]:
     """Get the rest of the log within `timeout` seconds; returns what came of it, in words, and the agent's memory."""
     ours, theirs = multiprocessing.Pipe()
     other = multiprocessing.get_context("fork").Process(target=serve, args=(pair, theirs))
@@ -104,8 +107,14 @@ def got(pair: Pair, timeout: float) -> tuple[Salvaged, str, float]:
     try:
         port = int(ours.recv())
         Path("/proc/self/clear_refs").write_text("5")
-        before, ends = peak(), time.monotonic() + timeout
-        done, said = salvage_from(port, pair, lambda: ends - time.monotonic())
+        before, began = peak(), time.monotonic()
+        known = in_advance(pair, port) if ahead else NOTHING
+        if ahead:
+            print(
+                f"in advance: {known.size / _MEGABYTE:.1f} MB, {time.monotonic() - began:.2f} s", flush=True
+            )
+        ends = time.monotonic() + timeout
+        done, said = salvage_from(port, pair, lambda: ends - time.monotonic(), ahead=lambda _: known)
         return done, said, (peak() - before) / _MEGABYTE
     finally:
         ours.send(None)
@@ -116,7 +125,7 @@ def measured(servers: Servers, megabytes: int, args: argparse.Namespace) -> tupl
     """Return the row of a size, and whether all of it is as it has to be."""
     pair = build(servers, options=(*_OPTIONS, *_OF_FAMILY[servers.kind.flavour.mariadb]))
     at = lose(pair, megabytes, args.rows, half_sent=args.half_sent)
-    done, said, memory = got(pair, args.timeout)
+    done, said, memory = got(pair, args.timeout, ahead=args.ahead)
     here = int(pair.new.value("(SELECT COUNT(*) FROM shop.large)"))
     named = done.complete or (done.known and bool(done.left and done.at_size) and at in {"", done.at})
     fine = bool(here) == done.complete and named
@@ -133,6 +142,7 @@ def main() -> int:
     parser.add_argument("--sizes", default="2,10,20,40,60,480", help="MB of each transaction")
     parser.add_argument("--rows", choices=_ROW, default="large", help="of 200 bytes, or of 8 MB")
     parser.add_argument("--half-sent", action="store_true", help="the replica has received a part of it")
+    parser.add_argument("--ahead", action="store_true", help="the log was got in advance")
     parser.add_argument("--timeout", type=float, default=5.0, help="salvage_timeout (default 5)")
     parser.add_argument("--json", type=Path, help="write the table there too")
     args = parser.parse_args()
@@ -147,7 +157,8 @@ def main() -> int:
         rows.append(row)
         fine = fine and well
     load = os.getloadavg()[0]
-    how = f"{servers.kind.version}, rows {args.rows}{', half sent' if args.half_sent else ''}, load average {load:.0f}"
+    besides = f"{', half sent' if args.half_sent else ''}{', got in advance' if args.ahead else ''}"
+    how = f"{servers.kind.version}, rows {args.rows}{besides}, load average {load:.0f}"
     table = Table(f"a large transaction of a dead writer, {how}", _COLUMNS, rows)
     print(table.title, table, sep="\n")
     if args.json:
