@@ -19,22 +19,25 @@ from mmm.monitor.act.inheritance import Inheritance
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.other_monitors import OtherMonitors
 from mmm.monitor.act.saving import Saving
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide import leading, startup
 from mmm.monitor.decide.startup import Found, Stored
 from mmm.monitor.report import changes
 from mmm.monitor.report.clock import Clock
-from mmm.monitor.report.history import joined
+from mmm.monitor.report.history import Entry, joined
+from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.host import Flaps, State
 from mmm.monitor.world.leadership import Leadership, Place
-from mmm.monitor.world.link import KillStep
+from mmm.monitor.world.link import KillStep, Ordered
+from mmm.monitor.world.orders import KillHost
 from mmm.monitor.world.world import Mode, World
 from mmm.wire import memory
 from mmm.wire.follow import BEGINNING, Position
 from mmm.wire.memory import Flapped, Memory
 from mmm.wire.status import Status, SystemStatus
 from mmm.wire.voting import epoch_text
-from tests.unit.worlds import CLOCK, NOW, READER1, WRITER, checks, cluster, world
+from tests.unit.worlds import CLOCK, NOW, READER1, WRITER, checks, cluster, take_turn, world
 
 STANDBY, LEADER = "127.0.0.1", "127.0.0.2"
 EPOCH, NEXT = Lead(3, f"{LEADER}:9988", "a1"), Lead(4, f"{STANDBY}:9988", "b2")
@@ -270,6 +273,61 @@ def test_a_failed_host_is_not_killed_again_because_another_monitor_leads(
     assert host.agent.may_hold == {WRITER}, "of the active master role the record decides"
 
 
+def begun_with_silent_db1(vips: tuple[Vip, ...], held: frozenset[str] = frozenset()) -> World:
+    """Return the world of a monitor that has come to lead: db2 is the writer, nothing of db1 answers.
+
+    `vips` are what the monitor before knew db1 to have, `held` who may hold the writer role for good by the record.
+    """
+    one = cluster(split_brain_guard=True)
+    conf = replace(one, vip_lease=10.0, monitors=(STANDBY, LEADER))
+    record = Record(epoch=EPOCH, held=held)
+    line = Stored("HARD_OFFLINE", vips, epoch=epoch_text(EPOCH), used=True)
+    stored = leading.believed(conf, record, {"db1": line})
+    told = {
+        name: Found(
+            stored[name], Status("ONLINE", has, "db2"), SystemStatus(writable=bool(has), vips=has), 1000.0
+        )
+        for name, has in (("db2", (WRITER,)), ("db3", ()))
+    }
+    found = leading.remembered(conf, {"db1": Found(stored["db1"]), **told}, record, {"db1": line})
+    dead = {"ping": NOW - 100, "mysql": NOW - 100}
+    checked = {name: checks(**dead if name == "db1" else {}) for name in conf.hosts}
+    begun = startup.start(conf, checked, found, NOW, stored=stored).world
+    return replace(begun, leadership=Leadership(Place.LEADS, sure_until=NOW + 100), network_up=True)
+
+
+@pytest.mark.parametrize(
+    ("vips", "held", "kills"),
+    [((), frozenset(), False), ((READER1,), frozenset(), True), ((), {"db1"}, True)],
+    ids=["it had let go", "it had a reader's VIP", "it may hold the writer for good"],
+)
+def test_kill_host_runs_again_for_a_silent_host_only_for_what_it_may_have(
+    vips: tuple[Vip, ...], held: frozenset[str], *, kills: bool
+) -> None:
+    begun = begun_with_silent_db1(vips, held)
+    assert begun.hosts["db1"].state is State.HARD_OFFLINE
+    assert WRITER in begun.hosts["db1"].agent.may_hold, "until a lease from now on is over"
+    after, orders = take_turn(begun)
+    assert (KillHost("db1", pings=False) in orders) is kills
+    if not kills:
+        _, orders = take_turn(after.kill_unless_told("db1"))
+        assert KillHost("db1", pings=False) in orders, "it has lost roles since"
+
+
+def test_a_host_that_was_spared_and_has_answered_since_is_killed_for_what_it_was_given() -> None:
+    begun = begun_with_silent_db1(())
+    link = begun.hosts["db1"].agent
+    assert link.kill.spared
+    assert not link.stayed("a.1", frozenset({WRITER})).kill.spared, (
+        "another host shows that its VIP stays there"
+    )
+    ordered = Ordered(Status("ONLINE", (READER1,)), NOW, new=frozenset({READER1}))
+    link = replace(link, orders=replace(link.orders, in_flight=ordered, number=7))
+    begun = begun.with_agent("db1", link)
+    event = Answered("db1", 7, Answer.OK, uptime=1000.0, token="a.1")
+    assert not apply(begun, event, NOW).hosts["db1"].agent.kill.spared
+
+
 # --- two histories
 
 
@@ -289,6 +347,34 @@ def test_what_is_older_stays_before_and_what_came_since_comes_behind(tmp_path: P
     assert [each.position for each in both] == sorted(each.position for each in both)
     assert both[-1].position == Position(25, 2)
     assert joined((*early, *copied), copied, 25) == (*early, *copied), "nothing twice"
+
+
+def at(moment: float, epoch: int, number: int) -> Entry:
+    return Entry(moment, f"{epoch}-{number}", epoch=epoch, number=number)
+
+
+@pytest.mark.parametrize("skew", [0.0, 5.0, -5.0])
+def test_what_a_leader_did_before_it_died_is_there_again_once_it_leads(skew: float) -> None:
+    copied = (at(10, 1, 1), at(11, 1, 2), at(14, 20, 3), at(30, 20, 4))
+    own = (at(10, 1, 1), at(11, 1, 2), at(12 + skew, 1, 3), at(12.5 + skew, 1, 4))
+    both = joined(own, copied, 31)
+    assert [each.text for each in both] == ["1-1", "1-2", "1-3", "1-4", "20-3", "20-4"]
+    assert [each.position for each in both] == sorted({each.position for each in both})
+
+
+def test_the_time_in_which_a_monitor_led_that_nobody_copied_from_is_kept() -> None:
+    copied = (at(10, 1, 1), at(50, 30, 2))
+    both = joined((at(20, 15, 1), at(21, 15, 2)), copied, 51)
+    assert [each.text for each in both] == ["1-1", "15-1", "15-2", "30-2"]
+
+
+def test_nothing_goes_before_what_came_earlier() -> None:
+    copied = (at(10, 1, 1), at(50, 1, 2), at(60, 1, 3))
+    both = joined((at(20, 15, 1), at(70, 15, 2)), copied, 71)
+    assert [each.text for each in both] == ["1-1", "1-2", "1-3", "15-2"], (
+        "the last holder of a VIP is the last one"
+    )
+    assert both[-1].position == Position(71, 4)
 
 
 def test_what_the_leader_has_told_is_not_told_again(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def _heard(host: HostWorld, event: Answered, uptime: float, now: float, *, led: 
         link,
         orders=replace(link.orders, token=token),
         about=_about(event, link),
-        kill=replace(link.kill, failed=None),
+        kill=replace(link.kill, failed=None, spared=False),
     )
     return replace(host, system=host.system.heard(uptime, online=online), agent=link)
 

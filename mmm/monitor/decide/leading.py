@@ -126,7 +126,8 @@ def remembered(
         state = line.state if line.state != State.ADMIN_OFFLINE else ""
         balanced = tuple(vip for vip in line.vips if vip.role != conf.active_master_role)
         known = replace(known, state=known.state or state, vips=(*known.vips, *balanced))
-        known = replace(known, lost=line.lost, used=line.used, let_go=not line.vips)
+        let_go = not line.vips and known.lease != "forever"
+        known = replace(known, lost=line.lost, used=line.used, let_go=let_go)
         after[name] = replace(host, stored=known)
     return after
 

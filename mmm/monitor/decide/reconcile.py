@@ -116,7 +116,7 @@ def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FO
     if link.kill.running or _waits_for_round(world, name, now):
         return None
     if world.is_silent(name):  # what is under way to it will not arrive
-        kill = link.kill.step is KillStep.OWED or left_behind(world, name)
+        kill = link.kill.step is KillStep.OWED or (left_behind(world, name) and not link.kill.spared)
         return KillHost(name, pings=False) if kill and _may_kill(world, name, now) else None
     if link.in_flight is not None:
         return None

@@ -393,5 +393,8 @@ def _online(world: World, name: str, now: float, holds: Vip | str) -> World:
 def _note_what_is_left(world: World, name: str, stored: Stored | None) -> World:
     """Owe the kill of a dead host that a crash of the monitor came before (rule 6.6)."""
     link = world.hosts[name].agent
-    offline = world.hosts[name].state is State.HARD_OFFLINE and not (stored and stored.let_go)
-    return world.kill_unless_told(name) if offline and link.may_hold - world.vips_of(name) else world
+    if world.hosts[name].state is not State.HARD_OFFLINE or not link.may_hold - world.vips_of(name):
+        return world
+    if stored is not None and stored.let_go:
+        return world.with_agent(name, replace(link, kill=replace(link.kill, spared=True)))
+    return world.kill_unless_told(name)

@@ -5,6 +5,7 @@ its new holder has confirmed it, or when it has become another one.
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -145,17 +146,40 @@ def decode(text: str) -> tuple[Entry, ...]:
 def joined(own: tuple[Entry, ...], copied: tuple[Entry, ...], epoch: int) -> tuple[Entry, ...]:
     """Return the history of a monitor that comes to lead, and goes on in an epoch that is later than all of it.
 
-    `copied` is that of the monitor before, which is not empty. Of its `own` what is older stays before that, and what
-    came later comes behind: so whoever follows misses nothing.
+    `copied` is that of the monitor before, which is not empty; its positions go up, and stay, for others follow by
+    them. Of its `own` what came later comes behind: so whoever follows misses nothing. What is older goes to its place
+    among that.
     """
-    first, last = copied[0], copied[-1]
-    known = {each.position for each in copied}
-    before = tuple(each for each in own if each.at < first.at and each.position < first.position)
-    behind = [each for each in own if each.at > last.at and each.position not in known]
+    last, known = copied[-1], {each.position for each in copied}
+    older: dict[int, list[Entry]] = {}
+    behind: list[Entry] = []
+    for each in (each for each in own if each.position not in known):
+        place = _place(each, copied)
+        if place is not None:
+            older.setdefault(place, []).append(each)
+        elif each.at > last.at:
+            behind.append(each)
     later = tuple(
         replace(each, epoch=epoch, number=last.number + place) for place, each in enumerate(behind, 1)
     )
-    return (*before, *copied, *later)[-KEPT:]
+    among = (one for place, each in enumerate(copied) for one in (*older.get(place, ()), each))
+    return (*among, *later)[-KEPT:]
+
+
+def _place(entry: Entry, copied: tuple[Entry, ...]) -> int | None:
+    """Return before which of the entries that were copied it comes; None: it is later than all, or fits nowhere.
+
+    Its position decides: what one has noted that led, and died before it was copied, comes right behind what was,
+    whatever the clocks of two machines say. Where nothing is of the same epoch its time has to fit, too: monitors that
+    did not reach each other may have led in turn, and an epoch may be of several times.
+    """
+    place = bisect_left(copied, entry.position, key=lambda each: each.position)
+    if place == len(copied):
+        return None
+    before = copied[place - 1] if place else None
+    same = before is not None and before.epoch == entry.epoch
+    fits = (before is None or before.at <= entry.at) and entry.at <= copied[place].at
+    return place if same or fits else None
 
 
 def _value(raw: object) -> Mapping[str, Any] | None:

@@ -102,6 +102,8 @@ class Kill:
     step: KillStep = KillStep.NONE
     failed: float | None = None
     """When kill_host failed last; None: it did not, or the agent has answered since."""
+    spared: bool = False
+    """The monitor that led before knew the host to have no VIP: it is not killed for those that it is taken to have."""
 
     @property
     def running(self) -> bool:
@@ -110,7 +112,7 @@ class Kill:
 
     def owed(self) -> "Kill":
         """Return what comes of it when the host loses roles by a failure."""
-        return self if self.running else replace(self, step=KillStep.OWED)
+        return self if self.running else replace(self, step=KillStep.OWED, spared=False)
 
     def settled(self) -> "Kill":
         """Return what is left of it when the host does not have to be killed any more."""
@@ -268,7 +270,8 @@ class AgentLink:
         if token in self.stays | self.void:
             return self
         given, held = Outstanding(FOREVER, FOREVER), self.may_hold | vips
-        return replace(self, told=None, may_hold=held, given=given, stays=self.stays | {token}).overtaken()
+        link = replace(self, told=None, may_hold=held, given=given, stays=self.stays | {token})
+        return replace(link, kill=replace(self.kill, spared=False)).overtaken()
 
     def left(self) -> "AgentLink":
         """Return this where all by which its VIP may stay for good is void."""
