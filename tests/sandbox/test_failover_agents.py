@@ -70,6 +70,17 @@ def test_a_dead_agent_is_shown_and_its_healthy_server_keeps_its_roles(sandbox: S
     settle(sandbox)
 
 
+def test_an_agent_that_hangs_over_an_order_is_found_by_a_ping(sandbox: Sandbox) -> None:
+    """Its kernel takes the order, and nothing would come for 30 s."""
+    log = Log(sandbox)
+    inject(sandbox, "freeze-agent", "db3")
+    log.wait("db3: its agent cannot be reached: no answer to an order, nor to a PING 3 s later")
+    heal(sandbox)
+    log.wait("db3: its agent answers again")
+    settle(sandbox)
+    assert log.changes() == []
+
+
 def test_a_frozen_agent_does_not_hold_up_the_failover_of_another_host(sandbox: Sandbox) -> None:
     log = Log(sandbox)
     with Probe(sandbox, readers=False) as probe:

@@ -158,6 +158,34 @@ async def test_what_is_waited_for_ends_when_a_younger_system_answers(
     assert ("has booted since" in spoken.text) is ended
 
 
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_an_order_is_waited_for_as_long_as_the_agent_answers_others(
+    monkeypatch: pytest.MonkeyPatch, *, hangs: bool
+) -> None:
+    """An agent that answers two PINGs over an order, and then nothing more, or the order."""
+    monkeypatch.setattr(module, "QUESTION_TIMEOUT", 0.05)
+    pings, done, closed = 0, asyncio.Event(), asyncio.Event()
+
+    async def agent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal pings
+        if (await reader.readline()).startswith(b"SET_STATUS"):
+            await (closed if hangs else done).wait()
+        elif pings == 2:
+            done.set()
+            await closed.wait()
+        pings += 1
+        writer.write(b"OK: Done!|UP:2710.61\n")
+        writer.close()
+
+    async with await asyncio.start_server(agent, "127.0.0.1", 0) as server:
+        host = Host("db1", "127.0.0.1", "master", agent_port=server.sockets[0].getsockname()[1])
+        spoken = await Agents().tell(host, Tell("db1", 1, Status("ONLINE")), busy=True)
+        closed.set()
+    assert spoken.answer is (Answer.SILENT if hangs else Answer.OK)
+    assert ("its agent hangs" in spoken.text) is hangs
+    assert pings >= 2
+
+
 async def test_the_kernel_watches_over_the_connection_to_an_agent() -> None:
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
         host = Host("db1", "127.0.0.1", "master", agent_port=server.sockets[0].getsockname()[1])

@@ -125,18 +125,25 @@ class Agents:
         if booted is not None and not booted.done() and uptime + CLOCKS < time.monotonic() - began:
             booted.set_result(None)
 
-    async def _unless_booted(self, host: Host, asking: Coroutine[Any, Any, Spoken]) -> Spoken:
-        """Return what asking comes to, or that there will be no answer, once another question shows that."""
+    async def _unless_lost(self, host: Host, asking: Coroutine[Any, Any, Spoken], *, busy: bool) -> Spoken:
+        """Return what asking comes to, or that there will be no answer, once another question shows that.
+
+        Where the agent answers others while it is `busy`, it is sent a PING again and again: who answers none hangs.
+        """
         loop = asyncio.get_running_loop()
         asked, booted = loop.create_task(asking), loop.create_future()
         self._under_way[host.name] = time.monotonic(), booted
+        lost = f": the system of {host.name} has booted since"
         try:
-            await asyncio.wait({asked, booted}, return_when=asyncio.FIRST_COMPLETED)
-            if asked.done():
-                return asked.result()
-            return Spoken(
-                Answer.SILENT, f"no answer to {wire.SET_STATUS}: the system of {host.name} has booted since"
-            )
+            while not asked.done() and not booted.done():
+                limit = QUESTION_TIMEOUT if busy else None
+                ended, _ = await asyncio.wait(
+                    {asked, booted}, timeout=limit, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not ended and (await self.ask(host, wire.Request(wire.PING, host.name))).reply is None:
+                    lost = f", nor to a PING {QUESTION_TIMEOUT:g} s later: its agent hangs"
+                    break
+            return asked.result() if asked.done() else Spoken(Answer.SILENT, f"no answer to an order{lost}")
         finally:
             asked.cancel()
             if self._under_way.get(host.name, (0.0, None))[1] is booted:
@@ -193,17 +200,19 @@ class Agents:
         reply = await self._port.exchange((reader, writer), named)
         return of_reply(reply)
 
-    async def tell(self, host: Host, order: Tell) -> Spoken:
+    async def tell(self, host: Host, order: Tell, *, busy: bool = False) -> Spoken:
         """Return the answer to SET_STATUS, or where `clear` and that was OK, to CLEAR_BAD_ROLES after it.
 
-        What the first answer says besides is in the second one too.
+        What the first answer says besides is in the second one too. `busy` tells that the agent answers others
+        meanwhile: where it does not the order has failed, though an agent that is well may take ORDER_TIMEOUT over it.
         """
         if order.greet:
             return await self.ask(host, wire.Request(wire.PING, host.name))
         asking = self.ask(host, set_status(host.name, order.status, order.lease, order.void), ORDER_TIMEOUT)
-        told = await self._unless_booted(host, asking)
+        told = await self._unless_lost(host, asking, busy=busy)
         if told.answer is Answer.OK and order.clear:
-            cleared = await self.ask(host, wire.Request(wire.CLEAR_BAD_ROLES, host.name), ORDER_TIMEOUT)
+            clearing = self.ask(host, wire.Request(wire.CLEAR_BAD_ROLES, host.name), ORDER_TIMEOUT)
+            cleared = await self._unless_lost(host, clearing, busy=busy)
             if cleared.reply is None or told.reply is None:
                 return cleared
             fields = (*told.reply.fields, *cleared.reply.fields)

@@ -144,7 +144,8 @@ class Orders:
             if self._saving.is_due_before(order):
                 await self._recorded(order)
             sent = self._saving.as_recorded(order)
-            spoken = await self._agents.tell(host, sent)
+            about = self._world().hosts[order.host].agent.about
+            spoken = await self._agents.tell(host, sent, busy=about.heard and not about.mmm2)
             if order.greet and self._leading is not None:
                 await self._leading.refresh()
         except Exception as error:
