@@ -20,7 +20,7 @@ from mmm.monitor.command.dispatch import ordered
 from mmm.monitor.command.sign import Sign
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.startup import Started
-from mmm.monitor.decide.turn import turn
+from mmm.monitor.decide.turn import Turn, turn
 from mmm.monitor.world.check_results import (
     CheckResult,
     Link,
@@ -142,8 +142,15 @@ class Monitor:
             self.watch.returned(before, after)
             self.world = after
         if not is_quiet(before, after, event, self.clock.now, awaited=bool(self._asked)):
+            self._said(before)
             self._save()
             self.take_turn()
+
+    def _said(self, before: World) -> None:
+        """Take in what was said between two worlds; only one of several has a history here."""
+
+    def _turned(self, result: Turn) -> None:
+        """Take in what a turn has changed, for the history."""
 
     def _sleeps(self, call: Callable[..., None], *arguments: object) -> bool:
         """Tell whether nothing is done now: it is dead, or frozen and goes on when it thaws."""
@@ -173,6 +180,7 @@ class Monitor:
                 for change in result.changes:
                     self.clock.say(f"  {change}")
             self.watch.turned(result, self.clock.now)
+            self._turned(result)
         for order in result.orders:
             self._carry_out(order)
         self._save()

@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING, Any, cast
 from mmm.config.model import Host
 from mmm.lease.lead import Lead
 from mmm.lease.record import Record
-from mmm.monitor.act import begin
 from mmm.monitor.act.agents import CONNECT_TIMEOUT, ORDER_TIMEOUT, QUESTION_TIMEOUT, Told
 from mmm.monitor.act.leading import Leading
 from mmm.monitor.act.other_monitors import LIMIT, PERIOD
 from mmm.monitor.act.spoken import Spoken, of_reply
 from mmm.monitor.command.leading import refused
 from mmm.monitor.decide.startup import Started
+from mmm.monitor.decide.turn import Turn
 from mmm.monitor.world.events import Answer, Answered, Event, Killed
-from mmm.monitor.world.orders import Tell
+from mmm.monitor.world.orders import KillHost, Tell
+from mmm.monitor.world.world import World
 from mmm.wire import refrain, voting
 from mmm.wire.agent import SET_STATUS, Reply, Request
+from mmm.wire.follow import Position
+from mmm.wire.memory import Memory, decoded
 from mmm.wire.status import SystemStatus
+from tests.simulation.books import ViolationError
+from tests.simulation.inherits import Inherits
 from tests.simulation.leads import Loop
 from tests.simulation.monitor import Monitor
 
@@ -44,7 +49,11 @@ class OneOf(Monitor):
         self.loop.now = cluster.clock.now
         self._left: list[Tell] = []
         """Orders of when it led before that have not ended."""
+        place = cluster.scenario.conf.monitors.index(seat.ip)
+        self.world = started.world
+        self.inherits = Inherits(self, seat.status, seat.history, place, self._write_soon)
         super().__init__(cluster, started, seat.ip, seat)
+        self.world = self.inherits.chronicle.recalled(self.world, self.clock.now)
         self.lead = Lead(0, f"{seat.ip}:9988", nonce)
         self.in_loop(self._begin)
 
@@ -62,8 +71,9 @@ class OneOf(Monitor):
         self.loop.move(self.clock.now)
         if self._errors:
             raise self._errors[0]
-        if self._running.done() and not self._running.cancelled():
-            self._running.result()
+        for task in (self._running, self._learning):
+            if task.done() and not task.cancelled():
+                task.result()
         if (due := self.loop.due) < inf and (due < self._armed or self._armed <= self.clock.now):
             self._armed = due
             self.clock.at(due, self._wake)
@@ -89,11 +99,19 @@ class OneOf(Monitor):
         own = cast("Any", self)
         self.leading = Leading(self.world.conf, own, lambda: self.world, self.post, self._take_over, own)
         self._running = self.loop.create_task(self.leading.run())
+        self._learning = self.loop.create_task(self.inherits.real.run())
 
     async def _take_over(self, record: Record) -> None:
-        self.world = await begin.begun(
-            lambda: self.world, record, self.several.stored(self.ip), cast("Any", self), {}
-        )
+        """Begin to lead. A monitor gives the lead up where that fails, and goes on: here it is what is looked for."""
+        try:
+            await self._begin_with(record)
+        except Exception as error:
+            self._errors.append(error)
+            raise
+
+    async def _begin_with(self, record: Record) -> None:
+        self.world = await self.inherits.real.begin(record, cast("Any", self))
+        self.inherits.begins(record, self.clock.now)
         self._left += self.orders.values()
         self.orders.clear()
         self._kills.clear()
@@ -117,7 +135,47 @@ class OneOf(Monitor):
 
         self.in_loop(leave)
 
+    # What it keeps
+
+    def _said(self, before: World) -> None:
+        self.inherits.chronicle.between(before, self.world)
+
+    def _turned(self, result: Turn) -> None:
+        self.inherits.chronicle.turn(self.world, result.changes)
+
+    def _write_soon(self) -> None:
+        if not self._writing:
+            self._writing = True
+            self.clock.after(0.02 * self.clock.random(), self._write)
+
+    def _write(self) -> None:
+        if not self._sleeps(self._write):
+            self._writing = False
+            self.inherits.saving.record_now()
+            if self.several.monitor is self:
+                self.watch.reloaded(self.world, self.disk.file)
+
+    def _recorded(self, order: Tell) -> Tell:
+        if self.inherits.saving.is_due_before(order):
+            self.inherits.saving.record_now()
+        return self.inherits.saving.as_recorded(order)
+
+    async def memory(self, ip: str, behind: Position) -> Memory | None:
+        """Return what the monitor knows that leads there."""
+        told: asyncio.Future[object] = self.loop.create_future()
+        self.several.ask_monitor(self, ip, lambda other: other.inherits.answer(behind), told)
+        said = await _heard(told, LIMIT)
+        known = decoded(said) if isinstance(said, str) else None
+        if known is not None:
+            self.inherits.heard(behind, known, self.clock.now)
+        return known
+
     # What it does as a monitor
+
+    def _kill(self, order: KillHost) -> None:
+        if order.host in self.inherits.let_go:
+            raise ViolationError(f"{order.host} is killed again, and had no VIP any more")
+        super()._kill(order)
 
     def post(self, event: Event) -> None:
         """Take an event in; the decision follows."""
@@ -160,7 +218,11 @@ class OneOf(Monitor):
         if order.greet:
             self.in_loop(lambda: self.loop.create_task(self._greeted(event)))
         else:
+            before = self.world
             self.post(event)
+            self.inherits.chronicle.told(before, self.world, order, 0.0, str(event.answer))
+        if event.uptime is not None:
+            self.inherits.let_go.discard(order.host)
 
     def once_bound(self, host: str, send: Callable[[], None]) -> None:
         """Send an order once the agent may be sent it."""
@@ -235,12 +297,12 @@ class OneOf(Monitor):
         return await self._all(refrain.Asked(None, 0))
 
     async def _all(self, asked: refrain.Asked, but: str = "") -> bool:
-        said = [await self._said(ip, asked) for ip in self.listed if ip != but]
+        said = [await self._word(ip, asked) for ip in self.listed if ip != but]
         return all(each == refrain.GIVEN for each in said)
 
-    async def _said(self, ip: str, asked: refrain.Asked) -> object:
+    async def _word(self, ip: str, asked: refrain.Asked) -> object:
         told: asyncio.Future[object] = self.loop.create_future()
-        self.several.ask_word(self, ip, asked, told)
+        self.several.ask_monitor(self, ip, lambda other: other.leading.word(asked), told)
         return await _heard(told, LIMIT)
 
 

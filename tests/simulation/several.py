@@ -6,9 +6,9 @@ its epoch and its token allow.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -19,17 +19,17 @@ from unittest.mock import patch
 from mmm.agent.act import promise_file
 from mmm.agent.act.voting import Voting
 from mmm.lease.lead import Lead
-from mmm.monitor.act import begin, leading, rounds, status_file, tokens, word
+from mmm.monitor.act import begin, inheritance, journal, leading, rounds, status_file, tokens, word
 from mmm.monitor.decide import startup
-from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.leadership import Leadership, Place
 from mmm.monitor.world.orders import Tell
-from mmm.wire import refrain, voting
+from mmm.wire import voting
 from mmm.wire.agent import Reply, Request
 from tests.simulation.agent import Agent
 from tests.simulation.books import ViolationError
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import ask, first_checks
+from tests.simulation.inherits import Disk, write
 from tests.simulation.machine import Machine
 from tests.simulation.monitor import Monitor
 from tests.simulation.one_of import OneOf
@@ -43,13 +43,24 @@ class Seat:
     """A monitor's machine: what outlives the daemon."""
 
     ip: str
-    file: str
+    status: Disk
+    history: Disk = field(default_factory=Disk)
     file_behind: bool = False
     file_lost_until: float = 0.0
     last_writer: str | None = None
+    """Nobody asks: the history tells."""
     monitor: OneOf | None = None
     """The one that runs."""
     starts: int = 0
+
+    @property
+    def file(self) -> str:
+        """Return what stands in its status file."""
+        return self.status.text
+
+    @file.setter
+    def file(self, text: str) -> None:
+        self.status.text = text
 
 
 class Witness:
@@ -76,7 +87,7 @@ class Several(Cluster):
     def __init__(self, scenario: Scenario, *, tell: bool = False) -> None:
         super().__init__(scenario, tell=tell)
         conf = scenario.conf
-        self.seats = {ip: Seat(ip, self.file) for ip in conf.monitors}
+        self.seats = {ip: Seat(ip, Disk(self.file)) for ip in conf.monitors}
         self.files: dict[Path | None, str] = {}
         """What agents have written of their votes."""
         self.apart: float = 0.0
@@ -167,10 +178,6 @@ class Several(Cluster):
             and self.seats[one].monitor is not None is not self.seats[other].monitor
         )
 
-    def stored(self, ip: str) -> Mapping[str, Stored]:
-        """Return what the status file of the monitor there says."""
-        return status_file.decode(self.seats[ip].file)[0]
-
     # Messages
 
     def carry(
@@ -242,18 +249,22 @@ class Several(Cluster):
         else:
             monitor.once_bound(order.host, send)
 
-    def ask_word(self, asker: OneOf, ip: str, asked: refrain.Asked, told: "asyncio.Future[object]") -> None:
-        """Have another monitor asked for its word."""
-        self.clock.after(0.001 + 0.01 * self.clock.random(), self._word, asker, ip, asked, told)
+    def ask_monitor(
+        self, asker: OneOf, ip: str, answer: Callable[[OneOf], str], told: "asyncio.Future[object]"
+    ) -> None:
+        """Have another monitor asked."""
+        self.clock.after(0.001 + 0.01 * self.clock.random(), self._asked_monitor, asker, ip, answer, told)
 
-    def _word(self, asker: OneOf, ip: str, asked: refrain.Asked, told: "asyncio.Future[object]") -> None:
+    def _asked_monitor(
+        self, asker: OneOf, ip: str, answer: Callable[[OneOf], str], told: "asyncio.Future[object]"
+    ) -> None:
         other = self.seats[ip].monitor
         if other is None or not self.meet(asker.ip, ip):
             return
         if other.frozen_until > self.clock.now:
-            self.clock.at(other.frozen_until, self._word, asker, ip, asked, told)
+            self.clock.at(other.frozen_until, self._asked_monitor, asker, ip, answer, told)
             return
-        said = other.in_loop(partial(other.leading.word, asked))
+        said = other.in_loop(partial(answer, other))
         self.clock.after(0.001 + 0.01 * self.clock.random(), asker.hear, told, said, "", "")
 
     # Agents
@@ -296,6 +307,8 @@ class Several(Cluster):
         """Have monitors go by the clock of their loops, chance by the seed, and agents write to memory."""
         clock = SimpleNamespace(monotonic=lambda: asyncio.get_running_loop().time(), time=lambda: 0.0)
 
+        of_run = SimpleNamespace(monotonic=lambda: self.clock.now)
+
         def store(file: Path | None, text: str, *, settled: bool = False) -> None:
             self.files[file] = text
 
@@ -305,6 +318,9 @@ class Several(Cluster):
             patch.object(tokens, "time", clock),
             patch.object(word, "time", clock),
             patch.object(begin, "time", clock),
+            patch.object(journal, "time", of_run),
+            patch.object(inheritance, "time", of_run),
+            patch.object(status_file, "write", write),
             patch.object(leading, "random", Random(self.scenario.seed)),  # noqa: S311
             patch.object(promise_file, "store", store),
             patch.object(promise_file, "load", lambda file: self.files.get(file, "")),

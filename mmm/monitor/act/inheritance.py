@@ -12,6 +12,8 @@ from dataclasses import replace
 from mmm.lease.lead import Lead
 from mmm.lease.record import Record
 from mmm.lease.rules import margin
+from mmm.monitor.act.agents import Agents
+from mmm.monitor.act.begin import begun
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.other_monitors import OtherMonitors
 from mmm.monitor.act.saving import Saving
@@ -85,6 +87,14 @@ class Inheritance:
     async def _ask(self, behind: Position) -> Memory | None:
         leader = self._leader()
         return await self._others.memory(leader, behind) if leader else None
+
+    async def begin(self, record: Record, agents: Agents) -> World:
+        """Return the world to go on with, for this monitor has come to lead."""
+        stored, flaps = self.known(record, time.monotonic())
+        world = await begun(self._world, record, stored, agents, flaps)
+        if (lead := self._lead()) is not None:
+            self.taken(epoch_text(lead))
+        return self._chronicle.recalled(world, time.monotonic())
 
     def known(self, record: Record, now: float) -> tuple[Mapping[str, Stored], Mapping[str, Flaps]]:
         """Return what the status file says, and how often hosts went out of use, for a monitor that comes to lead."""

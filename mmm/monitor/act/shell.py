@@ -18,7 +18,6 @@ from mmm.config.model import Cluster, Host, Notify
 from mmm.lease.record import Record
 from mmm.monitor.act import warnings_watch
 from mmm.monitor.act.agents import Agents
-from mmm.monitor.act.begin import begun
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.control_port import Lack
 from mmm.monitor.act.find_out import Finder
@@ -54,7 +53,6 @@ from mmm.network.line_server import Stream
 from mmm.process import log_queue
 from mmm.wire import memory, refrain
 from mmm.wire.command import FOLLOW, without_json
-from mmm.wire.voting import epoch_text
 
 log = logging.getLogger(__name__)
 
@@ -224,11 +222,7 @@ class Shell:
 
     async def _begin(self, record: Record) -> None:
         """Make the world anew, for this monitor has come to lead."""
-        stored, flaps = self._inheritance.known(record, time.monotonic())
-        world = await begun(lambda: self.world, record, stored, self._agents, flaps)
-        if self._agents.lead is not None:
-            self._inheritance.taken(epoch_text(self._agents.lead))
-        self.world = self._chronicle.recalled(world, time.monotonic())
+        self.world = await self._inheritance.begin(record, self._agents)
 
     async def _tell_farewell(self, last: Tell) -> None:
         self._saving.record_now()
