@@ -1,6 +1,6 @@
 """What several monitors are worth, and what they cost.
 
-python -m bench.monitors [--runs 3] [--hosts 3,30,1000] [--seconds 10] [--json FILE]
+python -m bench.monitors [--runs 3] [--hosts 3,30,1000] [--seconds 10] [--period 1] [--only lead|cost] [--json FILE]
 
     lead       in a sandbox of three real hosts and two monitors with leases of 2 s (checks 1/1/1): from the moment at
                which the leader is killed, frozen or cut off until another one says that it leads, which should be
@@ -47,11 +47,14 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="how often each failure (default 3)")
     parser.add_argument("--hosts", default="3,30,1000", help="numbers of stand-ins")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to watch those (default 10)")
+    parser.add_argument("--period", type=float, default=1.0, help="seconds between two checks (default 1)")
+    parser.add_argument("--only", choices=("lead", "cost"), help="this part alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the tables there too")
     args = parser.parse_args()
     numbers = [int(number) for number in args.hosts.split(",")]
     tables: list[Table] = []
-    for measure in (partial(lost, args.runs), partial(costs, numbers, args.seconds)):
+    parts = {"lead": partial(lost, args.runs), "cost": partial(costs, numbers, args.seconds, args.period)}
+    for measure in (part for name, part in parts.items() if args.only in {None, name}):
         tables.append(measure())
         print(tables[-1], flush=True)
         if args.json is not None:
@@ -134,12 +137,12 @@ def _until_written(sandbox: Sandbox, leader: str) -> float:
         return probe.wait_outage(_LIMIT).ms / 1000
 
 
-def costs(numbers: Sequence[int], seconds: float) -> Table:
+def costs(numbers: Sequence[int], seconds: float, period: float = 1.0) -> Table:
     """Return what a leader and a monitor that stands by cost, with so many stand-ins."""
     rows: list[list[object]] = []
     memory: dict[str, float] = {}
     for hosts in numbers:
-        with bench(hosts, monitors=2) as cluster:
+        with bench(hosts, monitors=2, period=period) as cluster:
             cluster.wait_online(hosts)
             cluster.tally()
             before, began = cluster.usages(), time.monotonic()

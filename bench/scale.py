@@ -114,10 +114,11 @@ def address(number: int) -> str:
     return f"10.88.{number // 250}.{number % 250 + 1}"
 
 
-def conf(hosts: int, monitors: int = 1) -> str:
+def conf(hosts: int, monitors: int = 1, period: float = 1.0) -> str:
     """Return the monitors' conf: two masters, the other hosts slaves, one reader VIP for ten hosts.
 
-    One monitor goes without leases, for the end of one would be waited for; several cannot.
+    One monitor goes without leases, for the end of one would be waited for; several cannot. Checks are `period`
+    seconds apart.
     """
     names = [f"db{number + 1}" for number in range(hosts)]
     readers = ", ".join(f"10.89.{n // 250}.{n % 250 + 1}" for n in range(max(2, hosts // 10)))
@@ -132,7 +133,7 @@ def conf(hosts: int, monitors: int = 1) -> str:
         lines.append("</host>")
     lines += ["<role writer>", "hosts db1, db2", "ips 10.89.255.1", "mode exclusive", "</role>"]
     lines += ["<role reader>", f"hosts {', '.join(names)}", f"ips {readers}", "mode balanced", "</role>"]
-    lines += ["<check default>", "check_period 1", "trap_period 1", "timeout 1", "</check>"]
+    lines += ["<check default>", f"check_period {period:g}", "trap_period 1", "timeout 1", "</check>"]
     lines += ["<monitor>", *([] if monitors > 1 else [f"ip {_MONITORS[0]}", "split_brain_guard no"])]
     lines += [f"ping_ips {', '.join(_HOSTS[:monitors])}", "flap_count 0", "failover_block 0",
               "auto_set_online 1", "pid_path /run/mmm_mond.pid",
@@ -154,7 +155,13 @@ class Bench:
     """The machine of the stand-ins, and one for each monitor."""
 
     def __init__(
-        self, home: Path, stack: ExitStack, hosts: int, profile: Path | None = None, monitors: int = 1
+        self,
+        home: Path,
+        stack: ExitStack,
+        hosts: int,
+        profile: Path | None = None,
+        monitors: int = 1,
+        period: float = 1.0,
     ) -> None:
         self.hosts = hosts
         self._profile = profile
@@ -175,7 +182,7 @@ class Bench:
         under = [] if profile is None else [sys.executable, _PROFILED, str(profile)]
         program = [*under, _program("mmm_mond"), "--foreground"]
         for machine in self._all:
-            (machine.etc / "mmm_mon.conf").write_text(conf(hosts, monitors))
+            (machine.etc / "mmm_mon.conf").write_text(conf(hosts, monitors, period))
             (machine.etc / "mmm_mon.conf").chmod(0o600)
             stack.callback(machine.spawn(program, log=home / f"{machine.name}.out").kill)
 
@@ -276,12 +283,12 @@ class Bench:
 
 
 @contextmanager
-def bench(hosts: int, profile: Path | None = None, monitors: int = 1) -> Iterator[Bench]:
-    """Give monitors at work with so many hosts."""
+def bench(hosts: int, profile: Path | None = None, monitors: int = 1, period: float = 1.0) -> Iterator[Bench]:
+    """Give monitors at work with so many hosts, and checks `period` seconds apart."""
     home = Path(tempfile.mkdtemp(prefix="mmm-scale-"))
     try:
         with ExitStack() as stack:
-            yield Bench(home, stack, hosts, profile, monitors)
+            yield Bench(home, stack, hosts, profile, monitors, period)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
