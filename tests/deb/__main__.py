@@ -47,7 +47,7 @@ def by_themselves(suite: str, cluster: Cluster, first: Path, later: Path) -> Non
     """Install and use the packages on new machines."""
     cluster.boot()
     set_up = [installed(first), started, looked_at, shown_on_a_page(first), several]
-    for step in [*set_up, watched, without_root, upgraded(later), rebooted, purged]:
+    for step in [*set_up, watched, killed, without_root, upgraded(later), rebooted, purged]:
         print(f"{suite}: {step.__doc__}", flush=True)
         step(cluster)
     cluster.close()
@@ -181,6 +181,21 @@ def watched(cluster: Cluster) -> None:
 def _workers(machine: Machine, angel: int) -> list[str]:
     """Return the processes that the angel has started."""
     return machine.says("ps", "-o", "pid=", "--ppid", str(angel)).split()
+
+
+def killed(cluster: Cluster) -> None:
+    """Of a monitor whose angel is killed all ends; systemd starts it again, it knows what it knew, no write fails."""
+    machine, before = cluster.monitor, _hosts(cluster)
+    angel = main_pid(machine, MONITOR)
+    (worker,) = _workers(machine, angel)
+    with cluster.written_to() as came:
+        machine.run("kill", "-KILL", str(angel))
+        machine.wait_until(lambda: main_pid(machine, MONITOR) not in {0, angel})
+        machine.wait_until(lambda: machine.says("systemctl", "is-active", MONITOR) == "active")
+        expect(machine.says("ps", "-o", "pid=", "-p", f"{angel},{worker}"), "")
+    print(came)
+    expect(came["failed"], 0)
+    machine.wait_until(lambda: _hosts(cluster) == before)
 
 
 def without_root(cluster: Cluster) -> None:

@@ -1,6 +1,7 @@
 """What the Debian packages are made of: each program and page is in one of them. `make test-deb` installs them."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -83,15 +84,40 @@ def test_the_unit_of_a_cluster_differs_from_the_other_by_its_name_alone(unit: st
     assert len(differ) == 5
 
 
-def test_an_agent_whose_angel_was_killed_is_back_before_its_lease_is_over() -> None:
-    unit = dict(
-        line.split("=", 1)
-        for line in (TREE / "systemd/mysql-mmm-agent.service").read_text().splitlines()
-        if "=" in line and not line.startswith("#")
-    )
-    # systemd ends what is left of it, its guard too, so nobody else would act then.
-    assert unit["KillMode"] == "mixed"
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_daemon_whose_angel_was_killed_is_back_before_a_lease_is_over(unit: str) -> None:
+    settings = settings_of(unit)
+    # systemd ends what is left of it, an agent's guard too, so nobody else would act then; nor is there a failover
+    # without the monitor.
+    assert settings["KillMode"] == "mixed"
+    assert settings["Restart"] == "on-failure"
     (lease,) = (key.default for key in SECTIONS["top"].keys if key.name == "vip_lease")
-    assert float(unit["RestartSec"]) < float(lease or 0) / 4
-    tries = int(unit["StartLimitBurst"]) * float(unit["RestartSec"])
-    assert 60 <= tries < float(unit["StartLimitIntervalSec"])
+    assert float(settings["RestartSec"]) < float(lease or 0) / 4
+    tries = int(settings["StartLimitBurst"]) * float(settings["RestartSec"])
+    assert 60 <= tries < float(settings["StartLimitIntervalSec"])
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_unit_waits_for_the_network_and_nothing_waits_for_it(unit: str) -> None:
+    settings = settings_of(unit)
+    assert settings["After"].split()[0] == settings["Wants"] == "network-online.target"
+    assert "Before" not in settings
+
+
+def settings_of(unit: str) -> dict[str, str]:
+    """Return what a unit sets, the last of each name."""
+    lines = (TREE / "systemd" / f"{unit}.service").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def test_the_user_of_a_monitor_without_root_is_made_as_its_unit_names_it() -> None:
+    folder = TREE / "systemd/as-mmm"
+    ((kind, name, number, _, home),) = (
+        shlex.split(line)
+        for line in (folder / "mmm.sysusers").read_text().splitlines()
+        if not line.startswith("#")
+    )
+    assert (kind, number) == ("u", "-")
+    for path in folder.glob("*.conf"):
+        assert f"\nUser={name}\nGroup={name}\n" in path.read_text()
+    assert f"StateDirectory={Path(home).name}\n" in (folder / "mysql-mmm-monitor.conf").read_text()
