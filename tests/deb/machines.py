@@ -33,7 +33,7 @@ _TO_BUILD = (
     "build-essential", "debhelper", "dh-python", "fakeroot", "help2man", "logrotate", "lowdown", "man-db",
 )  # fmt: skip
 _TO_RUN = ("mariadb-client",)
-_LATER = (
+_BESIDE = (
     "lintian", "mariadb-server", "mariadb-backup", "zstd", "bash-completion", "python3-aiohttp",
     "python3-prometheus-client", "python3-rich",
 )  # fmt: skip
@@ -52,20 +52,21 @@ def system(suite: str, *, lean: bool = False) -> Path:
     root = CACHE / suite
     if lean and not (root / "ready").exists():
         root = CACHE / f"{suite}-lean"
-    wanted = (*_AT_ONCE, *_TO_RUN) if lean else (*_AT_ONCE, *_TO_BUILD, *_TO_RUN, *_LATER)
+    wanted = (*_AT_ONCE, *_TO_RUN) if lean else (*_AT_ONCE, *_TO_BUILD, *_TO_RUN, *_BESIDE)
     if not (root / "ready").exists():
-        _bootstrap(suite, root, _AT_ONCE if lean else (*_AT_ONCE, *_TO_BUILD))
+        _bootstrap(suite, root)
     if not set(wanted) <= set((root / "ready").read_text().split()):
         _install(root, wanted)
     return root
 
 
-def _bootstrap(suite: str, root: Path, packages: Iterable[str]) -> None:
+def _bootstrap(suite: str, root: Path) -> None:
+    """Make the system of a suite with what any machine needs; apt adds the rest: debootstrap knows no Provides."""
     shutil.rmtree(root, ignore_errors=True)
     root.parent.mkdir(parents=True, exist_ok=True)
     known = Path("/usr/share/debootstrap/scripts")
     script = known / (suite if (known / suite).exists() else "sid")
-    argv = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}"]
+    argv = ["debootstrap", "--variant=minbase", f"--include={','.join(_AT_ONCE)}"]
     subprocess.run([*argv, suite, root, MIRROR, script], check=True)
     for name in ("resolv.conf", "hosts"):
         shutil.copy(f"/etc/{name}", root / "etc" / name)
