@@ -104,6 +104,20 @@ def test_a_unit_waits_for_the_network_and_nothing_waits_for_it(unit: str) -> Non
     assert "Before" not in settings
 
 
+def test_every_example_of_the_tree_is_in_a_package() -> None:
+    found = {str(path.relative_to(TREE)) for line in listed("examples") for path in TREE.glob(line)}
+    elsewhere = {"etc/default", "etc/logrotate.d", "etc/completion"}
+    assert found | elsewhere == {f"etc/{path.name}" for path in (TREE / "etc").iterdir()}
+
+
+def test_what_the_readme_has_copied_are_the_examples_of_confs() -> None:
+    (named,) = re.findall(
+        r"cp -n /usr/share/doc/mysql-mmm-common/examples/(\S+) ", (TREE / "README.md").read_text()
+    )
+    copied = {path.name for path in (TREE / "etc").glob(named)}
+    assert copied == {path.name for path in (TREE / "etc").glob("mmm_*.conf.example")}
+
+
 def settings_of(unit: str) -> dict[str, str]:
     """Return what a unit sets, the last of each name."""
     lines = (TREE / "systemd" / f"{unit}.service").read_text().splitlines()
