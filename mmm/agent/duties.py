@@ -87,7 +87,7 @@ async def work(file: ConfFile, beside: Beside, ready: Callable[[], None]) -> int
     """Run the agent until TERM; returns 0, or 1 when its port or its TLS files cannot be had.
 
     The ward of `beside` is told until when this host may be the writer, its board what load balancers are told.
-    `ready` is called once orders are taken.
+    `ready` is called once orders are taken, and the lease is known that an earlier agent was given.
     """
     conf = file.conf
     for warning in conf.warnings:
@@ -167,6 +167,7 @@ async def _be_there(
     try:
         who = allowed(conf)
         log.log(logging.INFO if who.networks else logging.WARNING, "%s", sentence(conf))
+        await agent.know_lease()
         reception.open(agent)
         ready()
         await _watch(life, agent, health)

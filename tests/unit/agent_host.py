@@ -117,20 +117,21 @@ class Host:
     server: Server
     peer: Server
 
-    @contextmanager
-    def agent(self, mode: str = "master", **extra: str) -> Iterator[Agent]:
+    def command(self, mode: str = "master", **extra: str) -> list[str]:
+        """Return what starts the agent in the foreground, by a conf that is written now."""
         conf = self.folder / "mmm_agent.conf"
         text = CONF.format(folder=self.folder, mode=mode, port1=self.server.port, port2=self.peer.port)
         text = text.replace("peer db2\n    mysql_port", "mysql_port") if mode == "slave" else text
         conf.write_text(text + "".join(f"{key} {value}\n" for key, value in extra.items()))
         conf.chmod(0o640)
         (self.folder / "mmm_agent_log.conf").write_text("root: {level: INFO}\n")
-        command = [sys.executable, "-c", "import sys; from mmm.agent.daemon import main; sys.exit(main())"]
+        program = "import sys; from mmm.agent.daemon import main; sys.exit(main())"
+        return [sys.executable, "-c", program, "--config", str(conf), "--foreground"]
+
+    @contextmanager
+    def agent(self, mode: str = "master", **extra: str) -> Iterator[Agent]:
         process = subprocess.Popen(
-            [*command, "--config", str(conf), "--foreground"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            self.command(mode, **extra), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         agent = Agent(process)
         reading = threading.Thread(target=agent.read)

@@ -39,6 +39,7 @@ async def started(interface: Interface, folder: Path, length: float) -> AsyncIte
     frames: Any = Frames(Machine(NEAR))
     announcer = Announcer(frames)
     agent = Agent(conf(folder, length), interface, announcer)
+    await agent.know_lease()
     await agent.take_stock()
     async with at_work(agent, announcer):
         yield agent

@@ -55,6 +55,7 @@ async def test_who_refuses_the_role_for_its_conf_and_does_not_hold_it_is_made_re
         rig.machine.writable = True
         assert not is_without(await rig.order(ROLE, by=other)), "an earlier agent may have left it a lease"
         before = rig.machine.writable
+        await rig.agent.know_lease()
         await rig.agent.take_stock()
         reply = await rig.order(f"{ROLE},reader({READER})", by=other)
         assert (reply.ok, reply.why) == (False, CONF)
@@ -68,6 +69,7 @@ async def test_who_refuses_the_role_for_its_conf_keeps_what_is_left_of_its_lease
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(tmp_path, monkeypatch) as rig:
+        await rig.agent.know_lease()
         await rig.agent.take_stock()
         assert (await rig.order(ROLE, length=600)).ok
         reply = await rig.order(ROLE, by=replace(rig.conf, vip_lease=20.0))
@@ -116,6 +118,7 @@ async def test_a_host_that_was_paused_asks_and_gives_up_what_another_host_has_ta
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(tmp_path, monkeypatch, promises=True) as rig:
+        await rig.agent.know_lease()
         await rig.agent.take_stock()
         assert (await rig.order(ROLE, length=600)).ok
         rig.machine.refuses_promises = True

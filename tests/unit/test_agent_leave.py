@@ -60,6 +60,7 @@ async def test_one_that_was_restarted_and_has_no_order_yet_hands_over_what_it_ha
     async with running(tmp_path, monkeypatch) as rig:
         rig.machine.halts = True
         rig.machine.addresses.add(READER)
+        await rig.agent.know_lease()
         await rig.agent.take_stock()
         leaving = asyncio.create_task(rig.agent.leave())
         await said(rig, is_halting)
@@ -79,6 +80,7 @@ async def test_one_that_found_nothing_and_has_no_order_yet_waits_for_nobody(
     monkeypatch.setattr(lease_watch, "HEARTBEAT", LIMIT)
     async with running(tmp_path, monkeypatch) as rig:
         rig.machine.halts = True
+        await rig.agent.know_lease()
         await rig.agent.take_stock()
         async with asyncio.timeout(LIMIT):
             await rig.agent.leave()

@@ -7,16 +7,17 @@ SET_STATUS orders that wait only the newest counts: it is the monitor's latest w
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mmm.agent.act.authority import Authority, Standing
 from mmm.agent.act.binlog_sender import BinlogSender
 from mmm.agent.act.doubts import Doubts
-from mmm.agent.act.found_lease import found_lease
+from mmm.agent.act.found_lease import found_leases
 from mmm.agent.act.life import Objections
 from mmm.agent.act.questions import Questions
 from mmm.agent.act.received import received
@@ -112,6 +113,18 @@ class Agent:
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
         self._questions = Questions(at, interface, self._replies, self._doubts, self._looker)
 
+    async def know_lease(self) -> None:
+        """Keep to the lease that an earlier agent was given, as far as the kernel knows it. Nobody is answered before."""
+        if self._goes_on or not self._leases:
+            return
+        vips, longest = self._shell.core.site.writer_vips, self._conf.vip_lease
+        look = partial(found_leases, self._interface, vips, longest)
+        with suppress(InterfaceError):  # take_stock says so
+            for left in await asyncio.get_running_loop().run_in_executor(self._looker, look):
+                self._shell.found(left)
+                if left < FOREVER:
+                    self._authority.followed_before()
+
     async def take_stock(self) -> None:
         """Log what stands on this host; nothing is changed before the monitor's first order (rule 10.4).
 
@@ -125,7 +138,6 @@ class Agent:
             log.warning("start: %s", seen)
             self._took_stock = True
             return
-        await self._take_over(seen.bound)
         self._took_stock, self._found = True, bool(seen.bound)
         vips = ", ".join(str(vip) for vip in self._facts.vips if vip.ip in seen.bound) or "no VIP"
         writes = {True: "writable", False: "read_only"}.get(seen.writable is True, "")
@@ -308,20 +320,6 @@ class Agent:
         digest = shared(self._conf)
         told = (*self._authority.fields(), *((shared_field(digest),) if digest else ()))
         return (*got, *took_fields(outcome.took), *told, *doubts, *refusal, *stands)
-
-    async def _take_over(self, bound: Collection[str]) -> None:
-        """Keep to the lease that an earlier agent was given, as far as the kernel knows it."""
-        loop = asyncio.get_running_loop()
-        for vip in self._shell.core.site.writer_vips:
-            if vip.ip not in bound or not self._leases:
-                continue
-            with suppress(InterfaceError):
-                left = await loop.run_in_executor(
-                    self._looker, found_lease, self._interface, vip, self._conf.vip_lease
-                )
-                self._shell.found(left)
-                if left < FOREVER:
-                    self._authority.followed_before()
 
     def _given(self, token: str) -> float | None:
         """Return when this start of the agent gave the token, None when it did not."""

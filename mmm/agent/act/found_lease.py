@@ -2,11 +2,18 @@
 
 import logging
 import math
+from collections.abc import Sequence
 
 from mmm.config.model import Vip
 from mmm.network.vips import Interface, InterfaceError
 
 log = logging.getLogger(__name__)
+
+
+def found_leases(interface: Interface, vips: Sequence[Vip], longest: float) -> tuple[float, ...]:
+    """Return what `found_lease` does for each VIP that stands on this host; raises InterfaceError."""
+    bound = interface.bound([vip.ip for vip in vips])
+    return tuple(found_lease(interface, vip, longest) for vip in vips if vip.ip in bound)
 
 
 def found_lease(interface: Interface, vip: Vip, longest: float) -> float:
