@@ -129,7 +129,9 @@ def _watch(monitor: Endpoint, wrap: Wrap) -> int:
     try:
         from mmm.control import watch  # noqa: PLC0415 - other commands are ready sooner
     except ImportError:
-        return _fail(USAGE, "watch needs the library rich: pip install 'mysql-mmm[watch]'")
+        return _fail(
+            USAGE, "watch needs the library rich: apt install python3-rich, or pip install 'mysql-mmm[watch]'"
+        )
     with suppress(KeyboardInterrupt):
         watch.run(monitor, wrap)
     return OK

@@ -203,4 +203,6 @@ def test_without_rich_it_says_what_to_install(monitor: tuple[Monitor, Path]) -> 
         capture_output=True, text=True, timeout=LIMIT, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "mmm_control: watch needs the library rich: pip install 'mysql-mmm[watch]'\n"
+    assert done.stderr == (
+        "mmm_control: watch needs the library rich: apt install python3-rich, or pip install 'mysql-mmm[watch]'\n"
+    )

@@ -114,7 +114,7 @@ class Agent:
         self._questions = Questions(at, interface, self._replies, self._doubts, self._looker)
 
     async def know_lease(self) -> None:
-        """Keep to the lease that an earlier agent was given, as far as the kernel knows it. Nobody is answered before."""
+        """Keep to the lease that an earlier agent was given, as far as the kernel knows it; nobody is answered yet."""
         if self._goes_on or not self._leases:
             return
         vips, longest = self._shell.core.site.writer_vips, self._conf.vip_lease
