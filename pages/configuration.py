@@ -9,7 +9,7 @@ from mmm.config.reload import Taken, taken
 
 _PROGRAMS = {"A": "agent", "M": "monitor", "C": "control", "T": "tools", "R": "rejoin"}
 
-HEAD = """\
+_HEAD = """\
 # Configuration
 
 This page is made from the table of keys in `mmm/config/keys.py` (`python -m pages.configuration`).
@@ -112,8 +112,13 @@ Without `ping_ips` the network counts as up unless all hosts fall silent at once
 
 def reference() -> str:
     """Return the whole page."""
+    return "\n".join([head(), *_sections(), *_old()]) + "\n"
+
+
+def head() -> str:
+    """Return what stands before the tables of keys."""
     reload = "\n".join(f"| {each} | {text} |" for each, text in _RELOAD.items())
-    return "\n".join([HEAD.replace("{reload}", reload), *_sections(), *_old()]) + "\n"
+    return _HEAD.replace("{reload}", reload)
 
 
 def _sections() -> Iterator[str]:
@@ -137,10 +142,14 @@ def _title(section: Section) -> str:
 def _row(section: Section, key: Key) -> str:
     value = sample(key).replace("|", "`, `")
     default = f"`{key.default}`" if key.default else ""
-    required = listed(key.required) if key.required else ""
+    return f"| `{key.name}` | `{value}` | {default} | {required(key)} | {taken(section.name, key.name)} | {key.text} |"
+
+
+def required(key: Key) -> str:
+    """Return who requires a key, or with what it is required; empty where nobody does."""
     if key.needed_if:
-        required = f"with `{' '.join(key.needed_if).removesuffix(' 1')}`"
-    return f"| `{key.name}` | `{value}` | {default} | {required} | {taken(section.name, key.name)} | {key.text} |"
+        return f"with `{' '.join(key.needed_if).removesuffix(' 1')}`"
+    return listed(key.required) if key.required else ""
 
 
 def listed(letters: str) -> str:

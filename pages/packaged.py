@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmm import __version__
-from mmm.config.key import Key
+from mmm.config.key import Key, Section
 from mmm.config.keys import SECTIONS
 from mmm.config.kinds import sample
+from mmm.config.reload import taken
 from mmm.control.completion import commands
 from mmm.sandbox.main import parser
-from pages.configuration import HEAD, listed
+from pages.configuration import head, listed, required
 
 TREE = Path(__file__).parents[1]
 INSTALLED = Path("/usr/share/mysql-mmm")
@@ -80,9 +81,9 @@ def completion(shell: str, name: str) -> str:
 
 def conf_page() -> str:
     """Return the page of conf files in the Markdown of lowdown(1)."""
-    head = re.sub(r"\(`python -m [^)]*\)|\]\([^)]*\)", "", HEAD.partition("## Files")[2]).replace("[", "")
+    files = re.sub(r"\]\([^)]*\)", "", head().partition("## Files")[2]).replace("[", "")
     return "\n".join(
-        ["# NAME\n\nmmm.conf - conf files of MMM\n\n# FILES\n", head.replace("\n## ", "\n# "), *_keys()]
+        ["# NAME\n\nmmm.conf - conf files of MMM\n\n# FILES\n", files.replace("\n## ", "\n# "), *_keys()]
     )
 
 
@@ -95,13 +96,15 @@ def _keys() -> Iterator[str]:
             if section.name == "top"
             else f"{section.name} {'NAME' * section.named}".strip()
         )
-        yield f"# {title.upper() if section.name == 'top' else f'SECTION {title}'}\n\n{section.text}\n"
-        yield from (_key(key) for key in section.keys if key.kind != "ignored")
+        needed = f" Required by {listed(section.required)}." if section.required else ""
+        yield f"# {title.upper() if section.name == 'top' else f'SECTION {title}'}\n\n{section.text}{needed}\n"
+        yield from (_key(section, key) for key in section.keys if key.kind != "ignored")
 
 
-def _key(key: Key) -> str:
+def _key(section: Section, key: Key) -> str:
     notes = [f"Default: `{key.default}`."] if key.default else []
-    notes += [f"Required by {listed(key.required)}."] if key.required else []
+    notes += [f"Required {'' if key.needed_if else 'by '}{required(key)}."] if required(key) else []
+    notes += [f"Reload: {taken(section.name, key.name)}."]
     name, value = (text.replace("_", "\\_").replace("|", "\\|") for text in (key.name, sample(key)))
     return f"**{name}** *{value}*\n\n: {' '.join([key.text, *notes]).strip()}\n"
 

@@ -10,6 +10,7 @@ import pytest
 
 from mmm import __version__
 from mmm.config.keys import SECTIONS
+from mmm.config.reload import Taken
 from mmm.sandbox.trouble.faults import FAULTS
 from pages.packaged import SHELLS, SUMMARIES, conf_page, program, programs, sandbox_commands
 
@@ -62,6 +63,8 @@ def test_the_page_of_conf_files_has_every_key() -> None:
     shown = {name.replace("\\_", "_") for name in re.findall(r"^\*\*(\S+)\*\* ", page, re.MULTILINE)}
     ignored = {key.name for section in SECTIONS.values() for key in section.keys if key.kind == "ignored"}
     assert shown | ignored >= keys
+    assert "{" not in page
+    assert all(f"| {each} | " in page and f" Reload: {each}." in page for each in Taken)
 
 
 def test_the_page_of_the_sandbox_has_every_command_with_its_options() -> None:
