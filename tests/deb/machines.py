@@ -152,10 +152,12 @@ class Machine:
 
     def _plug_in(self) -> None:
         plug = f"p-{self.name}"
+        inside = ["nsenter", "-t", str(self._switch), "-n", "ip", "link"]
+        # The kernel takes the network of a machine that reboots away in its own time, and with it its plug.
+        subprocess.run([*inside, "del", plug], check=False, stderr=subprocess.DEVNULL)
         link = ["ip", "link", "add", plug, "netns", str(self._switch), "type", "veth"]
         subprocess.run([*link, "peer", "name", "eth0", "netns", str(self.pid)], check=True)
-        inside = ["nsenter", "-t", str(self._switch), "-n", "ip", "link", "set", plug]
-        subprocess.run([*inside, "master", "br0", "up"], check=True)
+        subprocess.run([*inside, "set", plug, "master", "br0", "up"], check=True)
         self.run("ip", "addr", "add", f"{self.ip}/24", "dev", "eth0")
         self.run("ip", "link", "set", "eth0", "up")
 
