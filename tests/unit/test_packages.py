@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,25 @@ def test_what_the_readme_has_copied_are_the_examples_of_confs() -> None:
     )
     copied = {path.name for path in (TREE / "etc").glob(named)}
     assert copied == {path.name for path in (TREE / "etc").glob("mmm_*.conf.example")}
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_units_are_as_closed_as_the_documentation_says() -> None:
+    analyze = ["systemd-analyze", "--no-pager"]
+    said = subprocess.run([*analyze, "--version"], check=True, capture_output=True, text=True).stdout
+    version = int(said.split()[1])
+    if 252 < version < 257:
+        pytest.skip("no Debian has it")
+    numbers = re.search(
+        r"gives the monitor ([\d.]+) and the agent ([\d.]+), of 10 \(Debian 13:\n([\d.]+) and ([\d.]+)\)",
+        (TREE / "docs/install.md").read_text(),
+    )
+    assert numbers is not None
+    monitor, agent = numbers.groups()[2:] if version >= 257 else numbers.groups()[:2]
+    for unit, number in (("mysql-mmm-monitor", monitor), ("mysql-mmm-agent", agent)):
+        command = [*analyze, "security", "--offline=true", str(TREE / f"systemd/{unit}.service")]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert f"{unit}.service: {number} " in done.stdout
 
 
 def settings_of(unit: str) -> dict[str, str]:
