@@ -19,7 +19,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -277,7 +277,6 @@ def tables(size: int, disk: Measured, memory: Measured) -> list[Table]:
         ["mmm_rejoin / bare", f"{whole / floor:.2f}", f"{_AIM:g}"],
         *_felt("the copy on the donor's disk", disk, ""),
         *_felt("the copy in memory", memory, f"{_LONGEST:g}"),
-        ["commits waited for the copy at most, ms", f"{max(each.waited for each in all_of_them)}", ""],
         ["memory of mmm_rejoin, MB", f"{max(each.felt.tool for each in all_of_them) / 1e6:.0f}", ""],
         ["memory of the sender, MB", f"{max(each.felt.sender for each in all_of_them) / 1e6:.0f}", ""],
     ]
@@ -289,12 +288,21 @@ def tables(size: int, disk: Measured, memory: Measured) -> list[Table]:
     return [Table("rejoin", (title, "", "at most"), rows, ratios)]
 
 
+def _one_in(number: int, found: Sequence[Bare | Rebuilt]) -> float:
+    """Return how many ms one write in so many takes at least."""
+    writes = sorted(write for each in found for write in each.felt.writes)
+    return writes[-1 - len(writes) // number]
+
+
 def _felt(where: str, found: Measured, limit: str) -> list[list[object]]:
     return [
         [f"longest write at the donor, ms; {where}", f"{found.longest:.0f}", limit],
-        ["  beside the bare programs", f"{found.beside:.0f}", ""],
         ["  while data come", f"{found.in_step('fetch'):.0f}", ""],
         ["  while they are prepared and tried", f"{found.in_step('prepare'):.0f}", ""],
+        ["  commits waited for the copying program", f"{max(each.waited for each in found.rebuilds)}", ""],
+        ["  one write in a thousand is longer than", f"{_one_in(1000, found.rebuilds):.0f}", ""],
+        ["  longest write beside the bare programs", f"{found.beside:.0f}", ""],
+        ["  one in a thousand beside them", f"{_one_in(1000, found.bares):.0f}", ""],
     ]
 
 

@@ -1,11 +1,14 @@
-"""Clusters of other versions of MariaDB than this Debian's: the writer moves and fails over, no row lost or doubled."""
+"""Clusters of other versions of MariaDB than this Debian's: moved, failed over and rebuilt, no row lost or doubled."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from mmm.sandbox.apart import surplus
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.machines.machine import SandboxError
+from mmm.sandbox.rejoin import diverge, rejoin
 from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
@@ -51,3 +54,16 @@ def test_the_peer_takes_over_when_the_server_is_killed(other: Sandbox) -> None:
 def test_no_row_that_a_client_was_told_of_is_lost_with_the_server(other: Sandbox) -> None:
     report = lose_the_server(other)
     assert (report.missing, report.doubled) == ((), ())
+
+
+def test_a_host_that_has_come_apart_is_wound_back_or_gets_a_copy_by_its_own_programs(other: Sandbox) -> None:
+    with pytest.raises(SandboxError, match="db1 is the active master, whose data are never touched"):
+        rejoin(other, "db1")
+    for method, words in (("rewind", "2 transactions undone"), ("clone", " MB by mariadb-backup in ")):
+        diverge(other, "db3", 2)
+        said = rejoin(other, "db3", "--method", method)
+        assert words in said, said
+        assert "Its own 2 transactions are in " in said
+        other.bring_online(force=False)
+        settle(other)
+        assert not surplus(other, "db3", "db1")

@@ -115,6 +115,8 @@ def test_a_writer_that_was_cut_off_with_transactions_of_its_own_is_back_in_one_c
 
 def test_a_slave_that_somebody_has_written_to_is_brought_back(cluster: Sandbox) -> None:
     diverge(cluster, "db3", 2)
+    with pytest.raises(SandboxError, match="there is no job to go on with"):
+        rejoin(cluster, "db3", "--resume")
     rejoin(cluster, "db3")
     cluster.bring_online(force=False)
     settle(cluster)
@@ -284,7 +286,7 @@ def test_a_job_whose_process_was_killed_is_said_and_the_same_command_goes_on_wit
     explained = cluster.control("explain", "db1").stdout
     assert "broken off while copying: run mmm_rejoin on db1 again" in explained
     assert cluster.states()["db1"] == "AWAITING_RECOVERY"
-    assert "is gone on with" in rejoin(cluster, "db1")
+    assert "is gone on with" in rejoin(cluster, "db1", "--resume")
     back(cluster, log, "db1: rejoined from db3 in ")
 
 
@@ -376,6 +378,10 @@ def test_a_mysql_master_gets_its_data_by_the_clone_plugin(mysql: Kept) -> None:
     cluster = mysql.healthy()
     before = cluster.sql("db1", "SELECT @@global.server_uuid AS uuid")[0]["uuid"]
     diverge(cluster, "db1", 3)
+    with pytest.raises(SandboxError, match="db2 is the active master, whose data are never touched"):
+        rejoin(cluster, "db2")
+    with pytest.raises(SandboxError, match=r"no rewind: MySQL 9\.7"):
+        rejoin(cluster, "db1", "--method", "rewind")
     assert "by clone-plugin" in rejoin(cluster, "db1")
     cluster.bring_online(force=False)
     settle(cluster)

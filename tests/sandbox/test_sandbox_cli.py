@@ -143,3 +143,11 @@ def test_the_probe_reports_in_json(sandbox: Sandbox) -> None:
     assert report["acknowledged"] > 0
     assert report["writer"] == "db1"
     assert report["missing"] == report["doubled"] == []
+
+
+def test_a_host_that_was_made_to_have_more_is_brought_back(sandbox: Sandbox) -> None:
+    assert not run("--name", sandbox.name, "diverge", "db3", "2").returncode
+    assert "2 transactions" in run("--name", sandbox.name, "rejoin", "db3", "--dry-run").stdout
+    done = run("--name", sandbox.name, "rejoin", "db3")
+    assert (done.returncode, "OK: db3 is back" in done.stdout) == (0, True), done
+    sandbox.bring_online(force=False)

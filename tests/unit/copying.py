@@ -109,9 +109,11 @@ async def gone(pid: int) -> None:
     await until(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def make_tools_user(server: Server, privileges: Sequence[str] = mariadb_backup.PRIVILEGES) -> None:
+def make_tools_user(
+    server: Server, privileges: Sequence[str] = mariadb_backup.PRIVILEGES, host: str = "127.0.0.1"
+) -> None:
     """Make the account of the tools, with no privilege more than it needs."""
-    name = f"'{TOOLS.user}'@'127.0.0.1'"
+    name = f"'{TOOLS.user}'@'{host}'"
     with server.client() as session, session.cursor() as cursor:
         cursor.execute("SET sql_log_bin=0")
         cursor.execute(f"CREATE USER IF NOT EXISTS {name} IDENTIFIED BY %s", (TOOLS.password,))

@@ -21,15 +21,18 @@ from mmm.mysql.server.accounts import Account, grants, tools_grants
 from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.replication import history, start_replica
 from mmm.mysql.session.connection import MysqlError
-from mmm.tools.rejoin import own_log, swap
+from mmm.tools.rejoin import own_log, server_control, swap
 from mmm.tools.rejoin.copying import Copying
+from mmm.tools.rejoin.job import Place, steps_of
 from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, Kind, Step
 from mmm.tools.rejoin.journal_file import JobFolder
+from mmm.tools.rejoin.look import Look, Silent
 from mmm.tools.rejoin.plan import copies
-from mmm.tools.rejoin.run import Status, run
+from mmm.tools.rejoin.run import Ended, Status, run
 from mmm.tools.rejoin.server_control import ServerControl
 from mmm.tools.rejoin.step_error import StepError
 from mmm.tools.rejoin.steps import Means, Steps
+from mmm.tools.rejoin.texts import STEPS
 from mmm.tools.rejoin.undoing import Undoing
 from mmm.tools.rewind import undo
 from mmm.wire.rejoin import CLONE, REWIND
@@ -210,6 +213,49 @@ def test_the_data_stay_as_they_are_while_they_are_copied_though_the_server_ends_
     pair.folder.lock()
     ended = run(pair.steps(copy=copy), pair.folder, pair.journal(), pair.said.append)
     assert (ended.status, ended.why) == (Status.DONE, "")
+
+
+def test_the_conf_says_where_is_saved_and_how_long_catching_up_may_take(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that is not equal in time is half done, and the same job goes on with it."""
+    conf = replace(pair.conf, saved_dir=str(tmp_path / "kept here"), catch_up_limit=0.1)
+    place = Place(conf, pair.folder, None, Look("db1", "127.0.0.1", here=True, agent=None, server=Silent("")))
+    monkeypatch.setattr(server_control, "find", lambda *_: pair.control)
+    pair.folder.lock()
+
+    def say(text: str) -> None:
+        if text == f"{STEPS[Step.CATCH_UP]} …" and not pair.said:
+            pair.db1.run("STOP SLAVE SQL_THREAD")
+            insert(pair.db2, "later")
+            pair.said.append(text)
+
+    def go(journal: Journal) -> Ended:
+        steps = steps_of(place, journal, pair.copy, lose=False)
+        try:
+            return run(steps, pair.folder, journal, say)
+        finally:
+            steps.close()
+
+    ended = go(pair.journal())
+    assert (ended.status, ended.failed) == (Status.HALF_DONE, Step.CATCH_UP)
+    assert "db1 still lacks 1 transaction" in ended.why
+    pair.db1.run("START SLAVE")
+    opened = pair.folder.open_job()
+    assert opened is not None
+    assert Path(opened.saved).parent == tmp_path / "kept here"
+    assert go(opened.again()).status == Status.DONE
+    assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "later", "newer"]
+
+
+def test_room_is_made_before_a_copy_and_not_for_a_rewind(pair: Pair) -> None:
+    made: list[bool] = []
+    pair.folder.lock()
+    steps = pair.steps(make_room=lambda: made.append((pair.datadir / "ibdata1").is_file()))
+    assert run(steps, pair.folder, pair.journal(way=""), pair.said.append).status == Status.DONE
+    assert made == []
+    assert run(steps, pair.folder, pair.journal(), pair.said.append).status == Status.DONE
+    assert made == [True]
 
 
 class Broken:

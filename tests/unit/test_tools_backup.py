@@ -175,6 +175,25 @@ def test_old_backups_go_when_a_new_one_is_whole(host: Machine, made: Path) -> No
 
 
 @pytest.mark.mysql
+def test_without_options_the_conf_says_what_is_kept(host: Machine, made: Path) -> None:
+    for day in (1, 2, 3, 4):
+        shutil.copytree(made, made.with_name(f"db2-2020010{day}-000000"))
+    expire = ("backup", "--expire", "--dry-run")
+    assert host.run(*expire).out.count("would be removed") == len(host.whole()) - 3
+    text = host.conf.read_text()
+    host.conf.write_text(text.replace("backup_keep 3", "backup_keep_days 7"))
+    try:
+        assert host.run(*expire).out.count("would be removed") == 4
+        host.conf.write_text(text.replace("backup_keep 3", ""))
+        ran = host.run(*expire)
+        assert (ran.status, "by which rule?" in ran.err) == (2, True)
+    finally:
+        host.conf.write_text(text)
+        for old in made.parent.glob("db2-2020*"):
+            shutil.rmtree(old)
+
+
+@pytest.mark.mysql
 def test_a_dry_run_says_how_it_would_be_made_and_what_would_go(host: Machine, made: Path) -> None:
     before = host.whole()
     ran = host.run("backup", "--host", "db2", "--keep", "1", "--dry-run")
@@ -198,6 +217,13 @@ def test_how_long_it_will_take_is_told_by_the_rate_of_the_newest_backup_that_has
         "too short, no server ran"
     )
     assert seconds((), 600) is None
+
+
+def test_a_backup_whose_name_has_digits_that_are_no_time_is_as_old_as_its_status_file(tmp_path: Path) -> None:
+    path = tmp_path / "db1-20260230-000000"
+    (path / shelf.OWN).mkdir(parents=True)
+    (path / shelf.OWN / "status.txt").touch()
+    assert abs(Kept(path, Facts("db1", "")).made - time.time()) < DAY
 
 
 def kept(host: str, age: float, provider: str = "dump") -> Kept:

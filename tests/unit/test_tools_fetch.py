@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from mmm.agent.act.streams import Streams
 from mmm.agent.stream.bucket import Bucket
+from mmm.agent.stream.order import Order
 from mmm.agent.stream.producers import Producer
 from mmm.agent.stream.running import Running
 from mmm.config.model import Socket
@@ -79,6 +80,26 @@ async def test_a_copy_is_what_the_donor_has(tmp_path: Path, donor: Server) -> No
     assert came.server_version == donor.value("VERSION()")
     assert (copying.staging / "shop/orders.ibd").is_file()
     assert came.bytes > came.sent > 0
+
+
+async def test_the_copying_program_logs_in_by_the_socket_that_the_conf_names(
+    tmp_path: Path, donor: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordered, socket = Streams._order, str(donor.directory / "s")
+
+    def by_socket(*args: Any) -> Order:
+        order = ordered(*args)
+        return replace(order, here=replace(order.here, tools_socket=socket))
+
+    monkeypatch.setattr(Streams, "_order", by_socket)
+    local = f"'{TOOLS.user}'@'localhost'"  # whoever comes by TCP is '127.0.0.1' here
+    async with donor_of(tmp_path, donor) as copying:
+        refused(await copying.fetch(), Cause.PRODUCER, local)
+        make_tools_user(donor, host="localhost")
+        try:
+            assert isinstance(await copying.fetch(), Fetched)
+        finally:
+            donor.run(f"DROP USER {local}")
 
 
 async def test_without_tls_nothing_is_sent_unless_both_say_so(

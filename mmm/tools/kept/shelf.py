@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,9 +46,9 @@ class Kept:
     @property
     def made(self) -> float:
         """Return when it was begun, in seconds since 1970, by its name, else by its status file."""
-        found = _NAME.fullmatch(self.path.name)
-        if found:
-            return time.mktime(time.strptime(found["stamp"], STAMP))
+        if found := _NAME.fullmatch(self.path.name):
+            with suppress(ValueError):  # digits that are no time: somebody has named it
+                return time.mktime(time.strptime(found["stamp"], STAMP))
         return (self.path / OWN / CLASSIC).stat().st_mtime
 
 

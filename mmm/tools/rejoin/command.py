@@ -38,6 +38,7 @@ class _Arguments(NamedTuple):
     donor: str | None
     method: str
     dry_run: bool
+    resume: bool
     abort: bool
     lose_extra: str | None
     check: bool
@@ -84,6 +85,8 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
         raise CannotError(Status.REFUSED, text, codes=("other_job",))
     if arguments.abort:
         return _abort(place, answer)
+    if arguments.resume and opened is None:
+        raise CannotError(Status.REFUSED, "there is no job to go on with", codes=("no_job",))
     journal = _gone_on_with(look, opened, arguments.method) if opened else _new(place, arguments)
     steps = job.steps_of(place, journal, _copying(place), lose=lose)
     if arguments.dry_run:
@@ -190,6 +193,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         help="undo what only this host has, or copy all data: this alone",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
+    parser.add_argument("--resume", action="store_true", help="only go on with a job that was broken off")
     parser.add_argument("--abort", action="store_true", help="take back a job that was broken off")
     parser.add_argument(
         "--expire",
