@@ -393,8 +393,16 @@ def test_a_mysql_master_gets_its_data_by_the_clone_plugin(mysql: Kept) -> None:
 @pytest.mark.parametrize(
     "cell",
     [
+        Cell(Step.FREEZE, Moment.AFTER, "kill-tool"),
+        Cell(Step.SAVE, Moment.AFTER, "kill-tool"),
         Cell(Step.FETCH, Moment.BEFORE, "kill-donor"),
+        Cell(Step.FETCH, Moment.WITHIN, "kill-tool"),
+        Cell(Step.STOP, Moment.AFTER, "kill-tool"),
+        Cell(Step.SWAP, Moment.WITHIN, "kill-tool"),
         Cell(Step.SWAP, Moment.WITHIN, "power-off"),
+        Cell(Step.START, Moment.BEFORE, "kill-tool"),
+        Cell(Step.START, Moment.AFTER, "power-off"),
+        Cell(Step.FOLLOW, Moment.BEFORE, "kill-tool"),
         Cell(Step.CATCH_UP, Moment.BEFORE, "cut"),
         Cell(Step.FETCH, Moment.BEFORE, DISK),
     ],
