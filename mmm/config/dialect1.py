@@ -54,8 +54,7 @@ class _Flat:
     def put(self, block: Block | None, path: str, line: Line) -> None:
         key, value = line.words()
         if block is not None:
-            block.values.pop(key, None)
-            block.values[key] = Value(key, value, path, line.number)
+            self.tree.put(block, Value(key, value, path, line.number))
 
     def belongs(self, line: Line, key: str, value: str) -> bool:
         if self.block is None:

@@ -46,8 +46,7 @@ class _Sections:
             else:
                 block = self.open[0] if self.open else self.top
                 key, value = line.words()
-                block.values.pop(key, None)
-                block.values[key] = Value(key, value, self.file.path, line.number)
+                self.tree.put(block, Value(key, value, self.file.path, line.number))
         if self.open:
             block, number = self.open
             tag = opening(block.type, block.name)

@@ -148,6 +148,9 @@ class _Reading:
         def wrong(code: str, fields: Mapping[str, Any]) -> None:
             self.problems.append(Problem(file.path, line.number, Fault(code, fields)))
 
+        if len(name) > 2 and name[0] == name[-1] and name[0] in "\"'":
+            wrong("include_quoted", {"name": name[1:-1]})
+            return
         if not name or any(blank in name for blank in BLANKS):
             wrong("include_one_name", {})
             return
@@ -179,6 +182,9 @@ def lines_of(path: str, content: bytes, problems: list[Problem]) -> list[Line]:
     text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     for number, raw in enumerate(text.split("\n"), 1):
         stripped = raw.removesuffix("\r").strip(BLANKS)
+        if "\r" in stripped:
+            problems.append(Problem(path, number, Fault("cr_alone")))
+            return lines
         if not stripped or stripped.startswith("#"):
             continue
         unreadable = _unreadable(stripped)

@@ -1,7 +1,7 @@
 """Turns the text of a conf file into a value of the kind that its key has, or says what is wrong with it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,8 @@ MOST = 1_000_000_000
 
 _COMMAS = dict.fromkeys(map(ord, "\uff0c\u3001"), ",")
 _OCTET = re.compile(r"0|[1-9][0-9]{0,2}")
+_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
+_WITH_PORT = re.compile(r"[^:]+:[0-9]+")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _NOTE = re.compile(f"[{BLANKS}]+(#|//|;|[(\\[{{])")
@@ -38,7 +40,7 @@ class UnfitError(ValueError):
 
 def convert(key: Key, text: str) -> object:
     """Return the value that `text` stands for; raises UnfitError."""
-    if not text and key.kind not in {"text", "user", "ignored"}:
+    if not text and key.kind not in {"text", "ignored"}:
         raise UnfitError("no_value", {"key": key.name, "sample": sample(key)})
     if text.startswith("= ") and not key.secret:
         raise UnfitError("equals_sign", {"key": key.name, "rest": text[1:].strip(BLANKS)})
@@ -150,8 +152,12 @@ def _bool(_: Key, text: str) -> bool:
 def _choice(key: Key, text: str) -> str:
     if text not in key.choices:
         todo = did_you_mean(suggestion(text, key.choices), Fault("write_one"))
-        raise UnfitError("not_a_choice", {"text": text, "choices": " or ".join(key.choices), "todo": todo})
+        raise UnfitError("not_a_choice", {"text": text, "choices": _one_of(key.choices), "todo": todo})
     return text
+
+
+def _one_of(words: Sequence[str]) -> str:
+    return " or ".join((", ".join(words[:-1]), words[-1])) if len(words) > 1 else words[0]
 
 
 def did_you_mean(near: str, otherwise: Fault) -> Fault:
@@ -162,9 +168,20 @@ def did_you_mean(near: str, otherwise: Fault) -> Fault:
 def _ip(_: Key, text: str) -> str:
     octets = text.split(".")
     if len(octets) != 4 or not all(_OCTET.fullmatch(octet) and int(octet) < 256 for octet in octets):
-        code = "ip_with_prefix" if "/" in text else "not_ipv4"
-        raise UnfitError("ip_of_ipv6" if ":" in text else code, {"text": text})
+        raise _no_ip(text)
     return text
+
+
+def _no_ip(text: str) -> UnfitError:
+    """Return what is said of a text that is no IPv4 address."""
+    if _WITH_PORT.fullmatch(text):
+        return UnfitError("ip_with_port", {"text": text})
+    if ":" in text:
+        return UnfitError("ip_of_ipv6", {"text": text})
+    clean = _ZEROS.sub("", text)
+    if clean != text and all(_OCTET.fullmatch(octet) and int(octet) < 256 for octet in clean.split(".")):
+        return UnfitError("ip_with_zeros", {"text": text, "clean": clean})
+    return UnfitError("ip_with_prefix" if "/" in text else "not_ipv4", {"text": text})
 
 
 def _items(text: str, *, words: bool = False) -> list[str]:

@@ -125,11 +125,29 @@ def _reference(world: World, key: Key, setting: Setting) -> None:
     names = setting.value if isinstance(setting.value, tuple) else (setting.value,)
     for name in names:
         if name not in world[kind]:
+            if _may_be_misnamed(world, kind, name):
+                continue
             add = Fault("add_or_correct", {"tag": world.title(kind, name)})
             todo = did_you_mean(suggestion(name, world[kind]), add)
             written = setting.source.key if setting.source else key.name
             about = {"key": written, "kind": kind, "name": name, "todo": todo}
             world.wrong(setting.source, Fault("no_such_reference", about))
+
+
+def _may_be_misnamed(world: World, kind: str, name: str) -> bool:
+    """Tell whether what is referred to is a section whose name is wrong or missing: that is said once, there."""
+    faults = [each.fault for each in world.tree.problems if each.fault.fields.get("kind") == kind]
+    if any(fault.code == "name_missing" for fault in faults):
+        return True
+    bad = [fault.fields["name"] for fault in faults if fault.code == "bad_name"]
+    return bool(suggestion(name, bad))
+
+
+def overwritten(world: World) -> None:
+    """Warn of a key that is written twice in a section of one file, as in one that was copied and not renamed."""
+    for block, first, second in world.tree.overwritten:
+        of = f"of {world.title(block.type, block.name)}" if block.line else "outside of sections"
+        world.warn(second, Fault("overwritten", {"key": second.key, "of": of, "line": first.line}))
 
 
 def peers(world: World) -> None:
@@ -199,6 +217,14 @@ def _covers(ports: str, port: int) -> bool:
         if first.isdigit() and int(first) <= port <= int(last if last.isdigit() else first):
             return True
     return False
+
+
+def agent_port(world: World) -> None:
+    """Demand that agent and server of a host do not listen at the same port."""
+    for name in world.servers:
+        setting, port = world["host"][name].get("agent_port"), world.value("host", name, "mysql_port")
+        if setting and port == setting.value and world.program != "CONTROL":
+            world.wrong(setting.source, Fault("agent_port_taken", {"name": name, "port": port}))
 
 
 def health_port(world: World) -> None:
@@ -327,12 +353,14 @@ RULES: tuple[Callable[[World], None], ...] = (
     required_sections,
     required_keys,
     references,
+    overwritten,
     peers,
     roles,
     slave_writers,
     addresses,
     pinged,
     block_port,
+    agent_port,
     health_port,
     ways,
     leases,

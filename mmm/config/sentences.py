@@ -6,7 +6,7 @@ Only what goes wrong needs them, and programs start faster without: they are imp
 from collections.abc import Mapping
 from typing import Any
 
-COMMENTS = "; comments go on lines by themselves"
+COMMENTS = "; comments go on lines of their own"
 """Ends what is said of a value that has a `#` in it."""
 
 SENTENCES: Mapping[str, str] = {
@@ -24,11 +24,13 @@ SENTENCES: Mapping[str, str] = {
     "open_to_everybody": (
         "everybody may {may} {it} (mode {mode:04o}), which holds passwords; chmod 640 {path}"
     ),
+    "include_quoted": "include takes the name of a file without quotes; write include {name}",
     "include_one_name": "include takes one file name; write one include line a file",
     "too_many_files": "more than {most} files are included; remove this include",
     "not_included": "include {name}: {why}",
     "include_circle": "include {name} goes round in a circle ({loop}); remove this include",
     "utf16": "is UTF-16; save it as UTF-8",
+    "cr_alone": "its lines end with CR alone, as on old Macs; save the file with the line ends of Unix",
     "nul": "a NUL byte: this is not a text file; name a conf file",
     "not_utf8": "byte 0x{byte:02X} after {before} characters is not UTF-8; save the file as UTF-8",
     "control_character": "control character 0x{byte:02X} after {before} characters; delete it",
@@ -94,8 +96,8 @@ SENTENCES: Mapping[str, str] = {
     "add_outside": "add the line `{sentence}` outside of blocks",
     # --- values
     "no_value": "{key} has no value; write {key} {sample}",
-    "equals_sign": "`=` behind {key}; write {key} {rest}",
-    "note_behind_value": "{key} has the note `{note}` behind its value; write {key} {before}",
+    "equals_sign": "`=` after {key}; write {key} {rest}",
+    "note_behind_value": "{key} has the note `{note}` after its value; write {key} {before}",
     "not_a_word": "{key} is one word, not `{text}`; delete what follows it",
     "not_a_name": "{key} is a name, not `{text}`; names are letters, digits, `_`, `-` and `.`",
     "not_a_number": "{key} is a whole number from {least:g} to {most}, not `{text}`; correct it",
@@ -109,6 +111,8 @@ SENTENCES: Mapping[str, str] = {
     "not_choices": "{key} is `no`, or some of {choices}, not `{text}`; correct it",
     "not_such_a_word": "{key} is not `{text}`; {todo}",
     "not_ipv4": "{key} is an IP address, not `{text}`; write four numbers such as 10.0.0.1",
+    "ip_with_port": "{key} is an IP address, not `{text}`; write it without port",
+    "ip_with_zeros": "{key} is an IP address, not `{text}`; write it without leading zeros: {clean}",
     "ip_with_prefix": "{key} is an IP address, not `{text}`; write it without prefix length",
     "ip_of_ipv6": "{key} is an IP address, not `{text}`; only virtual IPs may be IPv6, write an IPv4 address",
     "not_ipv6": "{key} is an IP address, not `{text}`; write such as fd00::80, without prefix length",
@@ -117,7 +121,7 @@ SENTENCES: Mapping[str, str] = {
     ),
     "not_a_network": "{key} `{text}` is no address or network; write such as 10.0.0.9 or 10.0.0.0/24",
     "bits_behind_prefix": (
-        "{key} `{text}` has bits set behind its prefix; write such as 10.0.0.9 or 10.0.0.0/24"
+        "{key} `{text}` has bits set beyond its prefix; write such as 10.0.0.9 or 10.0.0.0/24"
     ),
     "empty_entry": "{key} has an empty entry in `{text}`; delete the extra comma",
     "not_a_list": "{key} is a list, not `{text}`; separate by commas: {items}",
@@ -135,6 +139,7 @@ SENTENCES: Mapping[str, str] = {
     "balanced_writer": "the active master role {name} is balanced; make it exclusive",
     "prefer_not_a_host": "prefer {host}: not among the {key} of role {name}; add it there",
     "listed_twice": "{name} is listed twice; delete one of them",
+    "agent_port_taken": "host {name} has {port} as agent_port and as mysql_port; write another one, such as 9989",
     "health_port_taken": "host {name} has health_port {port}, which is its {other}; write another one, such as 9991",
     "via_without_port": (
         "role {role} has vip_via health, but {hosts} {has} no health_port, at which load balancers ask who holds it;"
@@ -235,7 +240,12 @@ SENTENCES: Mapping[str, str] = {
         " role"
     ),
     "comment_in_value": (
-        "{key} has {shown} in its value, which is part of it: comments stand on lines of their own"
+        "{key} has {shown} in its value, which is part of it: comments go on lines of their own"
+    ),
+    "quotes_in_value": "{key} has quotes around its value, which are part of it: delete them, unless they are meant",
+    "overwritten": (
+        "{key} {of} is written in line {line} too, with another value, and only this one counts: delete one of them, or"
+        " give the section its own name"
     ),
     "name_resolved": (
         "{key} {name} is a name: {address} is used until the next start; write the address, for names may change,"

@@ -1,5 +1,6 @@
 """The conf while it is checked: own values, else those of `default`, else the table's."""
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from mmm.config.names import WITNESS, WITNESS_KEYS, Program
 from mmm.config.resolve import Resolve, is_host_name, resolved
 from mmm.config.tree import Block, Fault, Problem, Tree, Value
 from mmm.config.unknown import ELSEWHERE, key_problem, lost_section, meant_default, section_problem
+
+_INCLUDE_MEANT = Fault("meant", {"near": "include"})
+"""Said of a misspelt include: what it would have brought is not missing."""
 
 
 class Setting(NamedTuple):
@@ -133,6 +137,7 @@ class World:
                 if section.keys and not self._is_of_lost_section(section, value):
                     problem, meant = key_problem(section, value, self.tree.dialect)
                     self.wrong(value, problem)
+                    self.tree.incomplete |= problem.fields.get("todo") == _INCLUDE_MEANT
                     settings.setdefault(meant, Setting(None, value))
                 continue
             if key.kind == "ignored":
@@ -157,6 +162,8 @@ class World:
         if key.kind == "text" and note_in(value.text).startswith("#"):
             shown = "a ` #`" if key.secret else f"`{note_in(value.text)}`"
             self.warn(value, Fault("comment_in_value", {"key": key.name, "shown": shown}))
+        if (key.secret or key.kind == "user") and re.fullmatch("([\"']).*\\1", value.text):
+            self.warn(value, Fault("quotes_in_value", {"key": key.name}))
         text = value.text
         try:
             if self.resolve and key.kind in {"ip", "ips"} and self._needs(section):

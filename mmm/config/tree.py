@@ -91,6 +91,8 @@ class Tree:
         self.opened: set[str] = set()
         """The files in which a section is opened."""
         self.problems = problems
+        self.overwritten: list[tuple[Block, Value, Value]] = []
+        """What is written twice in one section and one file, with other values: the first one, and the second."""
         self.incomplete = bool(problems)
         """Files or lines could not be read: what is missing may stand there."""
 
@@ -99,6 +101,13 @@ class Tree:
         if line:
             self.opened.add(file)
         return self.blocks.setdefault((kind, name), Block(kind, name, file, line))
+
+    def put(self, block: Block, value: Value) -> None:
+        """Add a value to a section; of one that is there already the later one counts."""
+        old = block.values.pop(value.key, None)
+        if old is not None and old.file == value.file and old.text != value.text:
+            self.overwritten.append((block, old, value))
+        block.values[value.key] = value
 
     def values(self, kind: str, name: str = "") -> dict[str, Value]:
         """Return the values of a section; empty when it is not written."""

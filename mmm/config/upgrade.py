@@ -15,6 +15,7 @@ def translated(old: Tree, program: Program) -> Tree:
     """Return `old` with the sections and keys of the 2.x dialect; what is unknown stays as it is."""
     new = Tree(old.file, 1, old.files, old.problems)
     new.incomplete = old.incomplete
+    new.overwritten = old.overwritten
     new.block("top", "", old.file, 0)
     for block in old.blocks.values():
         if block.type != "top":

@@ -105,12 +105,12 @@ def _next(command: Command, typed: Sequence[str], names: Names) -> Iterator[str]
         yield from _named(values[typed[-1]], names)
         return
     yield from (word for word in pattern if word.startswith("--") and word not in typed)
-    places, used = _places(pattern, values), _places(typed, values)
-    if len(used) < len(places):
-        yield from _named(places[len(used)], names)
+    wanted, used = places(pattern, values), places(typed, values)
+    if len(used) < len(wanted):
+        yield from _named(wanted[len(used)], names)
 
 
-def _places(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
+def places(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
     """Return the words that are neither an option nor what belongs to one."""
     own = {at + 1 for at, word in enumerate(words) if word in values}
     return [word for at, word in enumerate(words) if at not in own and not word.startswith("--")]

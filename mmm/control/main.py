@@ -17,7 +17,18 @@ from mmm.control.connection import ANSWER_LIMIT, GLANCE, NoAnswerError, NotAddre
 from mmm.control.forms import FORMS, Form, is_refused, question, render
 from mmm.control.health import HEALTH, status_of, unknown
 from mmm.control.vouch import NotVouchedError, vouched
-from mmm.wire.command import FOLLOW, HELP, LEADS, PROXY, STATUS, WATCH, encode_command, incomplete, is_unknown
+from mmm.wire.command import (
+    FOLLOW,
+    HELP,
+    LEADS,
+    PROXY,
+    QUIT,
+    STATUS,
+    WATCH,
+    encode_command,
+    incomplete,
+    is_unknown,
+)
 from mmm.wire.lines import WireError
 
 OK, REFUSED, USAGE, NO_ANSWER = 0, 1, 2, 3
@@ -35,6 +46,8 @@ def main() -> int:
     command, form = arguments.command, arguments.format
     if command == [STATUS] and form == "text":
         form = "json"
+    if command[0] == QUIT or (command[0] == "doctor" and len(command) > 1):
+        return _fail(USAGE if command[0] == QUIT else NO_ANSWER, _remark(command))
     if command == ["doctor"]:
         from mmm.doctor.command import of_cluster  # noqa: PLC0415 - other commands are ready sooner
 
@@ -89,10 +102,12 @@ def _asked(monitor: Endpoint, wrap: Wrap, command: list[str], form: Form) -> int
         if asked != command and is_unknown(answer):
             answer = ask(monitor, wrap, command)
         if command[0] == HEALTH and is_unknown(answer):
-            return unknown("the monitor does not know this command: is it one of MMM 2.x?", form)
+            return unknown(_remark(command), form)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.stdout.write(render(command, answer, form))
         sys.stdout.flush()
+        if is_unknown(answer):  # its list of commands is long: what is wrong stands last
+            return _fail(REFUSED, _remark(command))
     except NoAnswerError as error:
         return unknown(str(error), form) if command[0] == HEALTH else _fail(NO_ANSWER, str(error))
     except WireError as error:
@@ -102,6 +117,12 @@ def _asked(monitor: Endpoint, wrap: Wrap, command: list[str], form: Form) -> int
     if command[0] == HEALTH:
         return status_of(answer)
     return REFUSED if is_refused(answer) else OK
+
+
+def _remark(command: list[str]) -> str:
+    from mmm.control.usage import remark  # noqa: PLC0415 - other commands are ready sooner
+
+    return remark(command)
 
 
 def _progress(monitor: Endpoint, wrap: Wrap, command: list[str]) -> AbstractContextManager[None]:

@@ -287,8 +287,7 @@ CODES: dict[str, Code] = {
     "ping_ip_silent": Code(_W, "{ip} of ping_ips does not answer", "use an address that answers ping"),
     "ping_ips_silent": Code(
         _E,
-        "none of the ping_ips answers: the monitor changes nothing",
+        "none of the ping_ips answers: should no host answer either, the monitor takes its own network to be down",
         "use addresses that answer ping",
-        failover=True,
     ),
 }

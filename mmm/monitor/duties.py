@@ -88,8 +88,9 @@ def _cautions(conf: Cluster) -> Iterator[str]:
         yield alone
     if len(monitor.ping_ips) == 1:
         yield (
-            f"ping_ips has {monitor.ping_ips[0]} alone: while that does not answer ping the monitor changes nothing;"
-            " add a second address, such as that of another router"
+            f"ping_ips has {monitor.ping_ips[0]} alone: while neither that nor any host answers, the monitor"
+            " takes its own network to be down and changes nothing; add a second address, such as that of"
+            " another router"
         )
     for notify in conf.notify.values():
         for glob in notices.unknown(notify):

@@ -95,7 +95,7 @@ def test_networks_of_both_families_may_be_named() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("10.0.0.9/24", "has bits set behind its prefix"),
+        ("10.0.0.9/24", "has bits set beyond its prefix"),
         ("monitor.example.org", "is no address or network"),
         ("10.0.0.9/33", "is no address or network"),
     ],

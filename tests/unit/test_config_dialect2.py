@@ -227,7 +227,7 @@ def test_all_errors_are_said_at_once_in_order() -> None:
             "    check_period 1\n    ping_ips",
             "m.conf:42: no key is called check_period in monitor; move it to check",
         ),
-        ("ip 10.0.0.1\n", "ip = 10.0.0.1\n", "m.conf:14: `=` behind ip; write ip 10.0.0.1"),
+        ("ip 10.0.0.1\n", "ip = 10.0.0.1\n", "m.conf:14: `=` after ip; write ip 10.0.0.1"),
         (
             "ip 10.0.0.1\n",
             "ip 10.0.0.1/24\n",
@@ -238,7 +238,7 @@ def test_all_errors_are_said_at_once_in_order() -> None:
             "ip 10.0.0.1 # left\n",
             (
                 "m.conf:14: ip is an IP address, not `10.0.0.1 # left`; "
-                "write four numbers such as 10.0.0.1; comments go on lines by themselves"
+                "write four numbers such as 10.0.0.1; comments go on lines of their own"
             ),
         ),
         ("ip 10.0.0.1\n", "ip\n", "m.conf:14: ip has no value; write ip ADDRESS"),
@@ -382,7 +382,7 @@ def test_tls_to_the_servers_needs_what_its_mode_needs() -> None:
     text = MON + template.format("mysql_ssl_mode verify_identity\nmysql_ssl_ca /there/ca\n")
     assert {host.mysql_ssl_ca for host in conf(text).hosts.values()} == {"/there/ca"}
     assert {host.mysql_ssl_mode for host in conf(text).hosts.values()} == {"verify_identity"}
-    line, modes = MON.count("\n") + 2, "disabled or required or verify_ca or verify_identity"
+    line, modes = MON.count("\n") + 2, "disabled, required, verify_ca or verify_identity"
     for written, expected in (
         ("mysql_ssl_mode VERIFY_CA\n",
          f"m.conf:{line}: mysql_ssl_mode is {modes}, not `VERIFY_CA`; did you mean verify_ca?"),

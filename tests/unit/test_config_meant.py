@@ -218,3 +218,76 @@ def test_the_commands_that_keep_clients_out_have_the_port_of_this_host() -> None
     assert "iptables_block_cmd has port 3306, but mysql_port is 3307" in str(warning)
     for ports in ("3307", "3000:3400", "80,3307"):
         assert conf(f"this db1\n{written.format(ports)}{port}", "AGENT").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "ip 10.0.0.1\n",
+            "ip 10.0.0.1:3306\n",
+            "ip is an IP address, not `10.0.0.1:3306`; write it without port",
+        ),
+        ("ip 10.0.0.1\n", "ip 010.0.0.01\n", "not `010.0.0.01`; write it without leading zeros: 10.0.0.1"),
+        ("mode slave", "mode slvae", "mode is master, slave or witness, not `slvae`; did you mean slave?"),
+        ("agent_user agent\n", "agent_user\n", "agent_user has no value; write agent_user USER"),
+        (
+            "ip 10.0.0.1\n",
+            "ip 10.0.0.1\n agent_port 3306\n",
+            "host db1 has 3306 as agent_port and as mysql_port",
+        ),
+        ("<host db1>", "<host db 1>", "`db 1` cannot be a name"),
+        ("<host db1>", "<host>", "host needs a name"),
+        ("active_master_role writer", "Include x\nactive_master_role writer", "did you mean include?"),
+        ("active_master_role writer", 'include "x.conf"\nactive_master_role writer', "write include x.conf"),
+    ],
+)
+def test_one_mistake_is_one_line_that_says_what_to_write(old: str, new: str, said: str) -> None:
+    text = errors(replaced(old, new))
+    assert said in text
+    assert "\n" not in text
+
+
+def test_where_an_include_is_misspelt_what_it_would_bring_is_not_missed() -> None:
+    text = errors("Include mmm_common.conf\n" + MONITOR)
+    assert text.endswith("m.conf:1: no key is called Include outside of sections; did you mean include?")
+    assert "\n" not in text
+
+
+def test_a_file_of_an_old_mac_is_not_one_long_comment() -> None:
+    text = errors(f"# all\n{MON}".replace("\n", "\r"))
+    assert (
+        text
+        == "m.conf:1: its lines end with CR alone, as on old Macs; save the file with the line ends of Unix"
+    )
+
+
+def test_a_section_that_was_copied_and_not_renamed_is_warned_of() -> None:
+    text = replaced("<host db3>", "<host db2>\n    ip 10.0.0.2\n</host>\n<host db3>")
+    assert not conf(text).warnings, "the same again is no mistake"
+    text += "<host db3>\n    ip 10.0.0.4\n    mode slave\n</host>\n"
+    (warning,) = conf(text).warnings
+    at = text.splitlines().index("    ip 10.0.0.4") + 1
+    first = text.splitlines().index("    ip 10.0.0.3") + 1
+    assert str(warning).startswith(
+        f"m.conf:{at}: ip of <host db3> is written in line {first} too, with another value"
+    )
+    assert conf(text).hosts["db3"].ip == "10.0.0.4", "as ever, the later one counts"
+
+
+def test_a_password_that_is_written_twice_is_warned_of_and_not_shown() -> None:
+    (warning,) = conf(
+        replaced("monitor_password monpw", "monitor_password secret\n    monitor_password monpw")
+    ).warnings
+    assert "monitor_password of <host default> is written in line" in str(warning)
+    assert "secret" not in str(warning)
+    assert "monpw" not in str(warning)
+
+
+@pytest.mark.parametrize("value", ['"monpw"', "'monpw'"])
+def test_quotes_around_a_password_are_warned_of(value: str) -> None:
+    found = conf(replaced("monitor_password monpw", f"monitor_password {value}"))
+    (warning,) = found.warnings
+    assert "monitor_password has quotes around its value, which are part of it" in str(warning)
+    assert "monpw" not in str(warning)
+    assert found.hosts["db1"].monitor_password == value

@@ -138,11 +138,6 @@ def nobody() -> Iterator[int]:
         ("ACTIVE", "ACTIVE\n", 0),
         ("OK: Pinged successfully!", "OK: Pinged successfully!\n", 0),
         ("ERROR: Unknown host name 'nohost'!", "ERROR: Unknown host name 'nohost'!\n", 1),
-        (
-            "Invalid command 'nonsense'\n\nValid commands are:\n",
-            "Invalid command 'nonsense'\n\nValid commands are:\n",
-            1,
-        ),
     ],
 )
 def test_the_answer_is_printed_as_it_is(client: Client, answer: str, printed: str, status: int) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mmm.clock import local_time
 from mmm.monitor.act.journal import Chronicle
-from mmm.monitor.decide.turn import Assigned
+from mmm.monitor.decide.turn import Assigned, ModeEnded
 from mmm.monitor.report import answers, history
 from mmm.monitor.report.history import Entry, Ledger
 from mmm.monitor.states.table import Change
@@ -164,3 +164,10 @@ def test_a_number_of_entries_that_is_none_is_said(count: str) -> None:
     answer = answers.answer(world(), ["history", count], 0.0, CLOCK)
     assert answer is not None
     assert answer.startswith("ERROR: ")
+
+
+def test_the_end_of_wait_mode_is_kept_too(tmp_path: Path) -> None:
+    chronicle = Chronicle(tmp_path / "history", CLOCK)
+    chronicle.turn(world(), [ModeEnded("both_online")])
+    assert [entry.text for entry in chronicle.entries] == ["mode: WAIT -> ACTIVE"]
+    assert chronicle.entries[0].event == {"code": "mode", "fields": {"before": "WAIT", "after": "ACTIVE"}}

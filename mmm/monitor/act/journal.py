@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmm.monitor.act.history_file import HistoryFile
-from mmm.monitor.decide.turn import Assigned, Blocked, Lost, News
+from mmm.monitor.decide.turn import Assigned, Blocked, Lost, ModeEnded, News
 from mmm.monitor.report import changes, history, log_lines, losses
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import Entry, Ledger, Parts
@@ -21,7 +21,7 @@ from mmm.monitor.world.loss import Loss
 from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import Rejoin, Tell
 from mmm.monitor.world.said import Said
-from mmm.monitor.world.world import World
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.follow import BEGINNING, Position, new_epoch
 from mmm.wire.job import Ended
 
@@ -93,6 +93,8 @@ class Chronicle:
             elif isinstance(change, Lost):
                 self._lost(change.loss)
             else:
+                if isinstance(change, ModeEnded):
+                    self.noted(Happened("mode", {"before": Mode.WAIT, "after": world.mode}))
                 log.log(logging.WARNING if isinstance(change, Blocked) else logging.INFO, "%s", change)
             if isinstance(change, Assigned):
                 self._assigned(world, change, history.cause_of(states, change) or _failure(world, change))
