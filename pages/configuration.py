@@ -57,14 +57,14 @@ How: [reload.md](reload.md).
 
 - Lists are separated by commas. Yes is `1 yes on true`, no is `0 no off false`, in any case.
 - Durations are seconds; fractions such as `0.5` are fine.
-- The same section may be written again, also in another file, and adds to the first; a later value wins. In one file that is
-  warned of where it changes a value: the section may have been copied and not renamed.
+- The same section may be written again, also in another file, and adds to the first; a later value wins. Where it
+  changes a value in the same file there is a warning: the section may have been copied and not renamed.
 - In `host`, `check` and `copy_method`, the section named `default` gives its values to all others of the type.
 - Names of hosts, roles and copy methods are letters, digits, `_`, `-` and `.`.
 - Files are UTF-8. A byte order mark, CRLF line ends and blanks of any sort are accepted.
 
-- A note after a user name or a path is an error: it would be part of it. After a password it is a warning, as are quotes
-  around a password or a user name.
+- A note after a user name or a path is an error: it would be part of it. After a password it is a warning, as are
+  quotes around a password or a user name.
 - A name in `ip` or `ping_ips` is looked up once, when the program starts, with a warning: names may change, and cannot
   be looked up while the network is down.
 

@@ -178,7 +178,7 @@ def lines_of(path: str, content: bytes, problems: list[Problem]) -> list[Line]:
         number = content[: content.index(b"\0")].count(b"\n") + 1
         problems.append(Problem(path, number, Fault("nul")))
         return []
-    lines = []
+    lines: list[Line] = []
     text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     for number, raw in enumerate(text.split("\n"), 1):
         stripped = raw.removesuffix("\r").strip(BLANKS)
