@@ -725,3 +725,21 @@ def test_without_the_program_nothing_is_applied_and_what_is_missing_is_known(
     done, said = salvage(pair)
     assert (done.cause, done.known, done.count, done.left) == (Cause.PROGRAM, True, 0, 2)
     assert "/nowhere/mariadb-binlog" in said
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["all of it", "its end"])
+def test_a_disk_that_cannot_be_read_costs_what_stands_there_and_nothing_before_it(
+    servers: Servers, *, before: bool
+) -> None:
+    """A file that the kernel does not read: where it begins, nothing is got; what other files have is."""
+    pair = build(servers)
+    pair.lack(*inserts("a"), "FLUSH BINARY LOGS", *inserts("b"))
+    pair.old.kill()
+    logs = sorted((pair.old.directory / "data").glob("bin.??????"))
+    bad = logs[-1] if before else logs[-2]
+    bad.unlink()
+    bad.symlink_to("/proc/self/mem")
+    done, said = salvage(pair)
+    assert (done.cause, done.known, done.count) == (Cause.NO_LOG, False, int(before)), said
+    assert "the binary log cannot be read" in said
+    assert orders(pair.new) == ["first", "a"][: 1 + before]
