@@ -6,9 +6,7 @@ held against that.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from io import StringIO
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from mmm.lease.record import Record
@@ -18,7 +16,7 @@ from mmm.monitor.act.inheritance import Inheritance
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.decide.startup import Stored
-from mmm.monitor.report import history
+from mmm.monitor.report import changes, history
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import Entry
 from mmm.monitor.world.host import State
@@ -38,16 +36,22 @@ class Disk:
     def __init__(self, text: str = "") -> None:
         self.text = text
 
-    def read_text(self, **_: Any) -> str:
-        """Return what it says."""
-        return self.text
 
-    @contextmanager
-    def open(self, *_: Any, **__: Any) -> Iterator[StringIO]:
-        """Let lines be put behind the others."""
-        more = StringIO()
-        yield more
-        self.text += more.getvalue()
+class Past:
+    """The file of a history, as `mmm.monitor.act.history_file.HistoryFile`, written at once."""
+
+    def __init__(self, file: Disk) -> None:
+        self._file = file
+
+    def read(self) -> tuple[Entry, ...]:
+        """Return what the file says."""
+        return tuple(changes.numbered(history.decode(self._file.text)))[-history.KEPT :]
+
+    def keep(self, entries: tuple[Entry, ...], new: Entry | None) -> None:
+        """Have the file say all `entries`: the `new` one behind the others, None: write it anew."""
+        self._file.text = (
+            "".join(map(history.encode, entries)) if new is None else self._file.text + history.encode(new)
+        )
 
 
 def write(path: Any, text: str) -> None:
@@ -65,6 +69,10 @@ class _Saved(Saving):
     def want(self) -> None:
         """Have it written a moment later."""
         self._soon()
+
+    def now(self) -> None:
+        """Write it; no disk hangs here."""
+        self._write(self.text)
 
 
 class _Copied(NamedTuple):

@@ -151,13 +151,13 @@ class OneOf(Monitor):
     def _write(self) -> None:
         if not self._sleeps(self._write):
             self._writing = False
-            self.inherits.saving.record_now()
+            self.inherits.saving.now()
             if self.several.monitor is self:
                 self.watch.reloaded(self.world, self.disk.file)
 
     def _recorded(self, order: Tell) -> Tell:
         if self.inherits.saving.is_due_before(order):
-            self.inherits.saving.record_now()
+            self.inherits.saving.now()
         return self.inherits.saving.as_recorded(order)
 
     async def memory(self, ip: str, behind: Position) -> Memory | None:

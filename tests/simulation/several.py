@@ -29,7 +29,7 @@ from tests.simulation.agent import Agent
 from tests.simulation.books import ViolationError
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import ask, first_checks
-from tests.simulation.inherits import Disk, write
+from tests.simulation.inherits import Disk, Past, write
 from tests.simulation.machine import Machine
 from tests.simulation.monitor import Monitor
 from tests.simulation.one_of import OneOf
@@ -320,6 +320,7 @@ class Several(Cluster):
             patch.object(begin, "time", clock),
             patch.object(journal, "time", of_run),
             patch.object(inheritance, "time", of_run),
+            patch.object(journal, "HistoryFile", Past),
             patch.object(status_file, "write", write),
             patch.object(leading, "random", Random(self.scenario.seed)),  # noqa: S311
             patch.object(promise_file, "store", store),
