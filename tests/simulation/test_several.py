@@ -11,6 +11,8 @@ import pytest
 from mmm.lease import leading as lease
 from mmm.lease.voter import Voter
 from mmm.monitor.act import leading
+from mmm.monitor.act.inheritance import Inheritance
+from mmm.monitor.act.journal import Chronicle
 from tests.simulation.lead_faults import of_several
 from tests.simulation.runs import run_of
 from tests.simulation.scenario import LeadKind
@@ -50,6 +52,23 @@ def test_a_seed_is_a_run() -> None:
 def test_every_kind_of_fault_comes_up() -> None:
     drawn = {action.kind for seed in range(100) for action in of_several(seed).actions}
     assert set(LeadKind) <= drawn
+
+
+FORGETS = {
+    "its history is not gone on with": (4, Chronicle, "go_on", "its history lacks"),
+    "how often hosts went out of use is forgotten": (10, Inheritance, "flaps", "went out of use"),
+}
+"""What is left out of what a standby copies: a seed that shows it, where it is, and what the books say."""
+
+
+@pytest.mark.parametrize("mistake", FORGETS)
+def test_a_monitor_that_comes_to_lead_and_forgets_what_it_was_told_is_found(
+    mistake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, where, what, said = FORGETS[mistake]
+    monkeypatch.setattr(where, what, lambda *_: {})
+    found = (run_of(of_several(seed)).result().violation for seed in range(first, first + 6))
+    assert any(said in violation for violation in found)
 
 
 def follows_anybody(*_: Any) -> None:
