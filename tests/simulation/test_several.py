@@ -13,6 +13,7 @@ from mmm.lease.voter import Voter
 from mmm.monitor.act import leading
 from mmm.monitor.act.inheritance import Inheritance
 from mmm.monitor.act.journal import Chronicle
+from mmm.monitor.decide import leading as decide
 from tests.simulation.lead_faults import of_several
 from tests.simulation.runs import run_of
 from tests.simulation.scenario import LeadKind
@@ -55,9 +56,12 @@ def test_every_kind_of_fault_comes_up() -> None:
 
 
 FORGETS = {
-    "its history is not gone on with": (4, Chronicle, "go_on", "its history lacks"),
-    "how often hosts went out of use is forgotten": (10, Inheritance, "flaps", "went out of use"),
-}
+    "its history is not gone on with": (4, Chronicle, "go_on", lambda *_: None, "its history lacks"),
+    "how often hosts went out of use is forgotten": (10, Inheritance, "flaps", lambda *_: {}, "went out of use"),
+    "silent hosts are thought to have nothing": (
+        60, decide, "remembered", lambda _conf, found, *_: found, "and who leads now was told so"
+    ),
+}  # fmt: skip
 """What is left out of what a standby copies: a seed that shows it, where it is, and what the books say."""
 
 
@@ -65,8 +69,8 @@ FORGETS = {
 def test_a_monitor_that_comes_to_lead_and_forgets_what_it_was_told_is_found(
     mistake: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, where, what, said = FORGETS[mistake]
-    monkeypatch.setattr(where, what, lambda *_: {})
+    first, where, what, instead, said = FORGETS[mistake]
+    monkeypatch.setattr(where, what, instead)
     found = (run_of(of_several(seed)).result().violation for seed in range(first, first + 6))
     assert any(said in violation for violation in found)
 
