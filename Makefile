@@ -58,9 +58,12 @@ fuzz: install
 # The tests of a copy that comes by ssh start the sshd of openssh-server, those of proxies HAProxy and keepalived; those of
 # snapshots have a file system of ext4 and one of btrfs; those of the page look at it in Chromium, those of the alert rules
 # ask promtool; zsh completes.
-test: lint
-	setup/packages openssh-server haproxy e2fsprogs btrfs-progs chromium keepalived zsh
-	-setup/promtool
+# What they need is fetched while lint runs.
+test: install
+	@(setup/packages openssh-server haproxy e2fsprogs btrfs-progs chromium keepalived zsh && { setup/promtool || true; }) & \
+	fetching=$$!; \
+	$(MAKE) --no-print-directory lint; failed=$$?; \
+	wait $$fetching && exit $$failed
 	@failed=0; \
 	$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/sandbox || failed=1; \
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
