@@ -54,8 +54,9 @@ class Listener(socket.socket):
             self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.setblocking(False)
             self.bind((ip, port))
-            self._bound = None if ipaddress.ip_address(ip).is_unspecified else self.getsockname()
-            """The one address that clients can come to."""
+            own = self.getsockname()
+            self._bound = None if ipaddress.ip_address(own[0]).is_unspecified else own
+            """The one address that clients can come to; None where these are all of this machine's."""
         except BaseException:
             self.close()
             raise
