@@ -1,6 +1,7 @@
 """A monitor that dies in the middle of a failover, at any moment of it: the next one finishes it."""
 
 import json
+import os
 
 import pytest
 
@@ -8,7 +9,7 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.clusters import Kept
+from tests.clusters import Kept, status_file
 from tests.scenarios import LIMIT, PATIENCE, Log
 from tests.status import changes, status
 from tests.taps import Addresses
@@ -33,6 +34,33 @@ def test_a_failover_is_finished_by_the_monitor_that_the_angel_starts(sandbox: Sa
 @pytest.mark.parametrize("moment", ["before anybody noticed", "when the state has changed"])
 def test_a_failover_is_finished_by_a_monitor_that_is_started_later(sandbox: Sandbox, moment: str) -> None:
     failover(sandbox, moment, angel=True)
+
+
+def test_a_failover_waits_neither_for_the_status_file_nor_for_the_history(sandbox: Sandbox) -> None:
+    log, file = Log(sandbox), status_file(sandbox)
+    history, aside = file.with_name(f"{file.name}.history"), file.with_name("aside")
+    hang = (file.with_name(f".{file.name}.new"), history)
+    with Probe(sandbox, readers=False) as probe:
+        probe.wait_writes(LIMIT)
+        history.replace(aside)
+        for fifo in hang:  # to open it is to wait for a reader
+            os.mkfifo(fifo)
+        inject(sandbox, "kill-mysqld", "db1")
+        outage = probe.wait_move(LIMIT)
+        assert (outage.before, outage.after) == ("db1", "db2")
+        log.wait("status file .* its disk hangs")
+        log.wait("history .* its disk hangs")
+        readers = [os.open(fifo, os.O_RDONLY | os.O_NONBLOCK) for fifo in hang]
+        log.wait("history .*: its disk goes on")
+        aside.replace(history)
+        for reader in readers:
+            os.close(reader)
+        heal(sandbox)
+        sandbox.wait_until(lambda: sandbox.states().get("db1") != "HARD_OFFLINE", LIMIT, "db1 is back")
+        sandbox.bring_online()
+        settle(sandbox)
+    assert probe.report.doubled == ()
+    assert "db2|ONLINE|" in file.read_text()
 
 
 def failover(sandbox: Sandbox, moment: str, *, angel: bool) -> None:

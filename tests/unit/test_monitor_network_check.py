@@ -6,6 +6,7 @@ import time
 import pytest
 
 from mmm.config.model import Host
+from mmm.monitor.act import periodic as periodic_of
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.network_check import NetworkCheck
 from mmm.monitor.act.periodic import Periodic
@@ -97,3 +98,28 @@ async def test_a_ping_without_an_answer_counts_only_where_the_network_works(*, u
     assert took is not None
     assert 0 < took < 3600
     assert periodic.took("db1", "mysql") is None, "none has ended"
+
+
+async def test_a_check_that_ends_by_an_internal_error_is_begun_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the host would be believed to be as it was then, for ever."""
+    monkeypatch.setattr(periodic_of, "BEGUN_AGAIN", 0.0)
+    monitor, checks, failures = Monitor(up=True), Silent(), [ZeroDivisionError("of no matter")]
+
+    def post(event: Event) -> None:
+        if failures:
+            raise failures.pop()
+        monitor.post(event)
+
+    periodic = Periodic(
+        None, checks, lambda: monitor.world, post, monitor.network.see  # type: ignore[arg-type]
+    )  # fmt: skip
+    first, *others = periodic.of_host(monitor.world.conf.hosts["db1"])
+    for other in others:
+        other.close()
+    task = asyncio.create_task(first)
+    await checks.over.wait()
+    task.cancel()
+    assert [type(result) for result in monitor.posted if isinstance(result, PingChecked)] == [PingChecked]
+    assert "it is begun again" in caplog.text

@@ -1,6 +1,7 @@
 """Asks periodically, as long as the monitor runs: checks, what agents see of their servers, the doctor."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,16 +21,31 @@ from mmm.monitor.world.events import Doubted, Event, Examined, Noted
 from mmm.monitor.world.world import World
 from mmm.wire import questions
 
+log = logging.getLogger(__name__)
+
 NOTES_PERIOD = 15.0
 """Seconds after which the agent of a possible master is asked again what it sees of its server."""
 NOTES_SELDOM = 60.0
 """The same of a host that is none: its events write there just as well."""
 NOTES_AGAIN = 3.0
 """The same of either while its server waits for space on its disk."""
-
+BEGUN_AGAIN = 1.0
+"""Seconds until what has ended by an internal error is begun again."""
 
 _BY_SILENCE = ("ping", "mysql")
 """The checks by which a host counts as dead that does not answer."""
+
+
+async def kept_up(work: Callable[[], Awaitable[None]]) -> None:
+    """Do what goes on for ever; where an internal error ends it, it is begun again: a host would be watched no more."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("a task of the monitor ended by an internal error; it is begun again")
+        else:
+            return
+        await asyncio.sleep(BEGUN_AGAIN)
 
 
 class Periodic:
@@ -61,9 +77,11 @@ class Periodic:
         conf = self._world().conf
         place, all_checks = list(conf.hosts).index(host.name), len(conf.hosts) * len(CHECK_NAMES)
         for number, check in enumerate(CHECK_NAMES):
-            yield self._repeat(host, check, (place * len(CHECK_NAMES) + number) / all_checks)
-        yield self._ask_for_notes(host, NOTES_PERIOD if host in conf.masters else NOTES_SELDOM)
-        yield self._server_watch.run(host)
+            phase = (place * len(CHECK_NAMES) + number) / all_checks
+            yield kept_up(partial(self._repeat, host, check, phase))
+        period = NOTES_PERIOD if host in conf.masters else NOTES_SELDOM
+        yield kept_up(partial(self._ask_for_notes, host, period))
+        yield kept_up(partial(self._server_watch.run, host))
 
     def took(self, host: str, check: str) -> float | None:
         """Return how many seconds the newest run of a host's check took, None where none has ended yet."""

@@ -28,7 +28,7 @@ from mmm.monitor.act.leading import Leading
 from mmm.monitor.act.network_check import NetworkCheck
 from mmm.monitor.act.orders import Means, Orders
 from mmm.monitor.act.other_monitors import OtherMonitors
-from mmm.monitor.act.periodic import Periodic
+from mmm.monitor.act.periodic import Periodic, kept_up
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.apply.quiet import is_quiet
@@ -128,17 +128,17 @@ class Shell:
         """Watch the cluster until cancelled."""
         for host in self.world.conf.hosts.values():
             self._ask(host)
-        self._start(self._periodic.check_up())
+        self._start(kept_up(self._periodic.check_up))
         if cut_off.fell_silent_together(self.world):
             self.world = cut_off.unjudged(self.world)
             log.critical("network: no host answers: the monitor assumes that it is cut off itself")
-        self._start(self._network.watch())
-        self._start(self._saving.run())
+        self._start(kept_up(self._network.watch))
+        self._start(kept_up(self._saving.run))
         self._start(warnings_watch.watch(lambda: self.world, self._chronicle, self._clock))
         self._tell()
         if self._leading is not None:
             self._start(self._leading.run())
-            self._start(self._inheritance.run())
+            self._start(kept_up(self._inheritance.run))
         try:
             while True:
                 self._take_turn()
@@ -166,7 +166,7 @@ class Shell:
 
         for notify in wanted - self._telling.keys():
             notifier = Notifier(conf, notify, self._chronicle, self._clock)
-            self._telling[notify] = self._start(notifier.run())
+            self._telling[notify] = self._start(kept_up(notifier.run))
 
     def _take_conf(self, old: Cluster) -> None:
         """Go by the conf of the world from now on, in the place of the old one: whatever was handed that."""
