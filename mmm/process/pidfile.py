@@ -14,10 +14,14 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 _POLL = 0.05
 _BACKLOG = 100
+_NAMES = 4
+"""Names that the lock may have, where others have taken the first ones."""
 _CREDENTIALS = struct.Struct("3i")
 
 log = logging.getLogger(__name__)
@@ -31,15 +35,17 @@ def hold_lock(pid_path: Path, wait: float) -> socket.socket:
     """Return a socket that holds the lock for `pid_path` until it is closed in all processes; raises StartError.
 
     When its holder or the pid file's process runs, that is refused at once; else, as after an angel was killed alone,
-    what is left of the holder is on its way out, and gets `wait` seconds for it.
+    what is left of the holder is on its way out, and gets `wait` seconds for it. A name that another user has taken is
+    passed over, for any user may.
     """
     name = lock_name(pid_path)
+    names = (name, *(f"{name}-{number}" for number in range(1, _NAMES)))
     limit = time.monotonic() + wait
     while True:
-        lock = _try_lock(name)
-        if lock is not None:
-            return lock
-        for pid in (_holder(name), read_pid(pid_path)):
+        found = _first_lock(names, late=time.monotonic() >= limit)
+        if isinstance(found, socket.socket):
+            return found
+        for pid in (found, read_pid(pid_path)):
             if pid is not None and _alive(pid):
                 raise StartError(f"runs already, with pid {pid} ({pid_path})")
         if time.monotonic() >= limit:
@@ -118,6 +124,25 @@ def read_pid(pid_path: Path) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
 
 
+def _first_lock(names: Sequence[str], *, late: bool) -> socket.socket | int | None:
+    """Return the lock under the first of these names that no other user has taken, else the pid of who has it.
+
+    That is one of ours, under this name or a later one; None where it is not known.
+    """
+    for place, name in enumerate(names):
+        if (lock := _try_lock(name)) is None:
+            holder = _holder(name)
+            if holder is None or not (holder.stranger or (late and holder.silent)):
+                return None if holder is None else holder.pid
+            continue
+        for later in names[place + 1 :]:  # this one was another user's when that was taken
+            if (holder := _holder(later)) is not None and holder.pid is not None and not holder.stranger:
+                lock.close()
+                return holder.pid
+        return lock
+    return None
+
+
 def _try_lock(name: str) -> socket.socket | None:
     """Return the lock, None if somebody has it; it listens, so that whoever asks is told its pid by the kernel."""
     lock = socket.socket(socket.AF_UNIX)
@@ -132,16 +157,29 @@ def _try_lock(name: str) -> socket.socket | None:
     return lock
 
 
-def _holder(name: str) -> int | None:
-    """Return the pid of the process that took the lock, None when it cannot be told."""
+class _Holder(NamedTuple):
+    """Who took a lock; `pid` is None when it cannot be told."""
+
+    pid: int | None = None
+    stranger: bool = False
+    """It is neither root's nor of the user that this process runs as."""
+    silent: bool = False
+    """Nobody listens there, as one of ours does at once; or the name is free by now."""
+
+
+def _holder(name: str) -> _Holder | None:
+    """Return who took the lock, None when it cannot be told."""
     with socket.socket(socket.AF_UNIX) as asking:
         asking.setblocking(False)
         try:
             asking.connect(f"\0{name}")
             told = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        except ConnectionRefusedError:
+            return _Holder(silent=True)
         except OSError:
             return None
-    return int(_CREDENTIALS.unpack(told)[0]) or None
+    pid, user, _ = _CREDENTIALS.unpack(told)
+    return _Holder(pid or None, user not in {0, os.geteuid()})
 
 
 def _write(pid_path: Path) -> None:

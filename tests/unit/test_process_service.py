@@ -183,6 +183,39 @@ def test_a_pid_file_with_anything_in_it_is_stale(daemons: Daemons, text: str) ->
     assert daemons.angel == int(daemons.pid_path.read_text())
 
 
+SQUATS = """
+import os, socket, sys
+os.setuid(65534)
+taken = socket.socket(socket.AF_UNIX)
+taken.bind(chr(0) + sys.argv[1])
+if sys.argv[2] == "listens":
+    taken.listen()
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("how", ["listens", "is silent"])
+def test_another_user_who_takes_the_locks_name_keeps_no_daemon_away(daemons: Daemons, how: str) -> None:
+    """Any user may take a name that stands in no folder; two copies never run all the same."""
+    squatter = subprocess.Popen(
+        [sys.executable, "-I", "-c", SQUATS, lock_name(daemons.pid_path), how],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with squatter:
+        assert squatter.stdout is not None
+        assert squatter.stdin is not None
+        assert squatter.stdout.readline() == b"taken\n"
+        first = daemons.start("wait", "lock=0.1")
+        assert (first.returncode, first.stderr) == (0, "")
+        daemons.worker()
+        assert "runs already" in daemons.start("wait", "lock=0.1").stderr
+        squatter.stdin.close()
+        squatter.wait()
+    third = daemons.start("wait", "lock=0.1")
+    assert f"runs already, with pid {daemons.angel}" in third.stderr
+
+
 def test_a_perl_daemon_that_takes_no_lock_is_seen(daemons: Daemons) -> None:
     with subprocess.Popen(
         ["perl", "-e", "$|=1; print 1; sleep 60", "mmm_testd"], stdout=subprocess.PIPE
