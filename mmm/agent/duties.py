@@ -26,7 +26,7 @@ from mmm.network.arp import Announcer, Sender
 from mmm.network.conflicts import Watch
 from mmm.network.line_server import Limits, LineServer
 from mmm.network.link import LinkWatch
-from mmm.network.own import interfaces, own_addresses
+from mmm.network.own import interfaces, nearer, own_addresses, own_networks
 from mmm.process import tls
 from mmm.process.beside import Beside
 from mmm.process.board import Board
@@ -58,7 +58,7 @@ def inspect(conf: Cluster) -> Inspection:
     """Return what is wrong with the conf on this machine: whether its address and its interface are here."""
     here = conf.here
     try:
-        own, known = own_addresses(), interfaces()
+        own, known, elsewhere = own_addresses(), interfaces(), _elsewhere(conf)
     except OSError as error:
         return Inspection(warnings=(f"this machine's addresses cannot be asked for: {error}",))
     wrong = not_here(conf, f"the address of 'this {here.name}'", here.ip, own)
@@ -70,8 +70,19 @@ def inspect(conf: Cluster) -> Inspection:
     missing = (
         f"cluster_interface {name} does not exist on this machine ({', '.join(sorted(known))}); correct it"
     )
-    warnings = () if name in known else (missing,)
+    warnings = elsewhere if name in known else (missing,)
     return Inspection((wrong,) if wrong else (), (*warnings, *_missing_scripts(conf)))
+
+
+def _elsewhere(conf: Cluster) -> tuple[str, ...]:
+    """Return what is to be said where the VIPs are of the network of another interface; raises OSError."""
+    if conf.is_witness:
+        return ()
+    name = conf.here.cluster_interface
+    vip, other = nearer(name, (vip.ip for vip in conf.bound_vips), own_networks())
+    return (
+        (f"{vip} is of the network of {other}, not of cluster_interface {name}; correct that",) if vip else ()
+    )
 
 
 def _missing_scripts(conf: Cluster) -> tuple[str, ...]:

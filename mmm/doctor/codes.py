@@ -225,6 +225,11 @@ CODES: dict[str, Code] = {
         "correct it in the conf: VIPs cannot be bound",
         failover=True,
     ),
+    "other_interface": Code(
+        _W,
+        "{vip} is of the network of {interface}, not of cluster_interface {name}: clients may not reach it",
+        "correct cluster_interface in the conf, unless that is how it is meant",
+    ),
     "wrong_interface": Code(
         _E,
         "{vip} is on {interface}, not on cluster_interface {wanted}",
@@ -243,7 +248,10 @@ CODES: dict[str, Code] = {
         "install it if writers should get a grace period",
     ),
     "unwritable": Code(
-        _E, "{folder} cannot be written", "fix its permissions or its file system", failover=True
+        _E,
+        "{folder} cannot be written",
+        "create it, or fix its permissions or its file system",
+        failover=True,
     ),
     "disk_low": Code(_W, "the disk of {folder} has {free} MB left ({holds})", "make room"),
     "disk_full": Code(

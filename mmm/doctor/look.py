@@ -132,6 +132,8 @@ class HostLook:
     """Of this machine."""
     address_here: bool = True
     interface_here: bool = True
+    nearer: tuple[str, ...] = ()
+    """A virtual IP that is not of the network of cluster_interface, and the interface that is on its network."""
     bound: tuple[tuple[str, str], ...] = ()
     """The cluster's VIPs on this machine, each with its interface."""
     listens: tuple[str, ...] = ()

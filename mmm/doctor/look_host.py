@@ -14,7 +14,7 @@ from mmm.doctor.look import HostLook, Login, Replaced, Server
 from mmm.doctor.machine import asked, own_files, pinged, room, unwritable, written_by
 from mmm.doctor.servers import log_in, look_at
 from mmm.mysql.backup import mariadb_backup
-from mmm.network.own import interfaces, own_addresses
+from mmm.network.own import interfaces, nearer, own_addresses, own_networks
 from mmm.network.socket_table import listening
 from mmm.process import tls
 from mmm.process.logs import LOG_DIR
@@ -53,6 +53,7 @@ def look_host(conf: Cluster) -> HostLook:
             addresses=tuple(addresses),
             address_here=not addresses or here.ip in addresses,
             interface_here=_has_interface(here.cluster_interface),
+            nearer=_nearer(conf, here),
             bound=tuple((vip.ip, addresses[vip.ip]) for vip in conf.bound_vips if vip.ip in addresses),
             listens=_listens(here.mysql_port),
             block_command=_missing_command(conf),
@@ -143,6 +144,13 @@ def _has_interface(name: str) -> bool:
     with suppress(OSError):
         return name in interfaces()
     return True
+
+
+def _nearer(conf: Cluster, here: Host) -> tuple[str, ...]:
+    with suppress(OSError):
+        found = nearer(here.cluster_interface, (vip.ip for vip in conf.bound_vips), own_networks())
+        return found if all(found) else ()
+    return ()
 
 
 def _listens(port: int) -> tuple[str, ...]:

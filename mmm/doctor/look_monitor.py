@@ -49,14 +49,17 @@ def look_at_cluster(conf: Cluster, monitor: Monitor) -> Picture:
             answer=answer,
             silent_ips=tuple(ip for ip in monitor.ping_ips if pings.get(ip) is False),
             kill_host=_kill_host(monitor),
-            unwritable=_unwritable(monitor),
+            unwritable=unwritable_here(monitor),
             room=_room(monitor),
         ),
     )
 
 
-def _unwritable(monitor: Monitor) -> tuple[str, ...]:
-    return unwritable((monitor.pid_path, monitor.status_path, f"{LOG_DIR}/x"))
+def unwritable_here(monitor: Monitor) -> tuple[str, ...]:
+    """Return the folders that cannot be written; that of pid_path may be made at the start, by the daemon's unit."""
+    folder = Path(monitor.status_path).parent
+    missing = () if folder.is_dir() else (str(folder),)
+    return (*missing, *unwritable((monitor.pid_path, monitor.status_path, f"{LOG_DIR}/x")))
 
 
 def _room(monitor: Monitor) -> tuple[Room, ...]:
@@ -72,7 +75,7 @@ def from_within(conf: Cluster, monitor: Monitor) -> Picture:
             zip(conf.hosts, threads.map(lambda host: _ask(host, port), conf.hosts.values()), strict=True)
         )
     looks = {name: look for name, (_, _, look) in found.items() if look is not None}
-    return Picture(conf, {}, looks, MonitorLook(unwritable=_unwritable(monitor), room=_room(monitor)))
+    return Picture(conf, {}, looks, MonitorLook(unwritable=unwritable_here(monitor), room=_room(monitor)))
 
 
 def _seen(host: Host, port: AgentPort) -> Seen:

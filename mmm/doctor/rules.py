@@ -335,6 +335,9 @@ def _machine_of(conf: Cluster, name: str, look: HostLook) -> Iterator[Finding]:
         yield Finding("not_this_host", name, {"ip": host.ip, "here": here})
     if not look.interface_here:
         yield Finding("no_interface", name, {"name": host.cluster_interface})
+    elif look.nearer:
+        about = dict(zip(("vip", "interface"), look.nearer, strict=True))
+        yield Finding("other_interface", name, {"name": host.cluster_interface, **about})
     if look.block_command:
         yield Finding("no_block_command", name, {"name": look.block_command})
     if look.health:

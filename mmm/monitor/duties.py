@@ -92,6 +92,9 @@ def _cautions(conf: Cluster) -> Iterator[str]:
             " takes its own network to be down and changes nothing; add a second address, such as that of"
             " another router"
         )
+    folder = Path(monitor.status_path).parent
+    if not folder.is_dir():
+        yield f"status_path: there is no folder {folder}: create it, or states and roles are forgotten at the end"
     for notify in conf.notify.values():
         for glob in notices.unknown(notify):
             yield f"notify {notify.name}: nothing that happens is called {glob}: see docs/monitoring.md for the events"

@@ -114,6 +114,11 @@ class Sandbox:
         """Return the names of the database hosts in conf order."""
         return tuple(self.layout.hosts)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all machines that are there, whatever stands in their conf files."""
+        return tuple(sorted(home.name for home in self.homes.iterdir() if (home / "booted").exists()))
+
     def machine(self, name: str) -> Machine:
         """Return the machine `name`: a host, the monitor's, `client`, or `switch` (the bridge)."""
         return Machine(name, self.homes / name)

@@ -235,10 +235,10 @@ def _mysql(args: argparse.Namespace) -> NoReturn:
 
 def _shell(args: argparse.Namespace) -> NoReturn:
     sandbox = Sandbox.attach(_chosen(args))
-    if not args.rest or args.rest[0] not in sandbox.layout.machines:
-        raise SandboxError(
-            f"shell takes a machine: {', '.join(sandbox.layout.machines)} ({SWITCH}: the bridge)"
-        )
+    if (
+        not args.rest or args.rest[0] not in sandbox.names
+    ):  # whatever their conf files say: here they are mended
+        raise SandboxError(f"shell takes a machine: {', '.join(sandbox.names)} ({SWITCH}: the bridge)")
     host, *words = args.rest
     where = f"PATH={Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}"
     prompt = rf"PS1=\u@{host}:\w\$ "

@@ -84,6 +84,17 @@ def test_shell_is_on_the_machine(bare_sandbox: Sandbox) -> None:
     ]
 
 
+def test_a_shell_is_had_to_mend_a_conf_that_cannot_be_read(bare_sandbox: Sandbox) -> None:
+    broken = bare_sandbox.machine("db3").etc / "mmm_common.conf"
+    good = broken.read_bytes()
+    broken.write_bytes(good + b"</host>\n")
+    try:
+        done = run("--name", bare_sandbox.name, "shell", "db3", "hostname")
+    finally:
+        broken.write_bytes(good)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "db3\n", "")
+
+
 def test_conf_files_are_closed_to_others(bare_sandbox: Sandbox) -> None:
     for path in bare_sandbox.homes.glob("*/etc/mysql-mmm/*"):
         assert path.stat().st_mode & 0o007 == 0

@@ -10,7 +10,7 @@ import pytest
 from mmm.config.agreement import alike, differing, digests, shared
 from mmm.config.load import Cluster, Memory, check, read
 from mmm.config.model import Monitor
-from mmm.doctor import command, report
+from mmm.doctor import command, look_monitor, report
 from mmm.doctor.codes import CODES, Level
 from mmm.doctor.look import (
     HostLook,
@@ -204,6 +204,7 @@ LOST = "Access denied for user 'x' (1045)"
         ("delayed", "db2", with_replica("db2", delay=3600)),
         ("not_this_host", "db2", changed("db2", lambda old: replace(old, address_here=False))),
         ("no_interface", "db2", changed("db2", lambda old: replace(old, interface_here=False))),
+        ("other_interface", "db2", changed("db2", lambda old: replace(old, nearer=("10.0.0.90", "eth1")))),
         ("wrong_interface", "db2", changed("db2", lambda old: replace(old, bound=(("10.0.0.90", "eth1"),)))),
         ("misplaced_vip", "db3", changed("db3", lambda old: replace(old, bound=(("10.0.0.80", "eth0"),)))),
         ("unwritable", "db1", changed("db1", lambda old: replace(old, unwritable=("/run",)))),
@@ -474,3 +475,12 @@ def test_of_several_monitors_that_of_this_machine_is_asked(
     monkeypatch.setattr(command, "look_at_cluster", looked)
     command.of_conf(conf(several))
     assert seen == [asked]
+
+
+def test_a_status_file_without_a_folder_is_found(tmp_path: Path) -> None:
+    text = COMMON + MONITOR.replace("/var/lib/m.status", f"{tmp_path}/mmm/m.status")
+    monitor = check(read(Memory({"m.conf": text}), "m.conf"), "MONITOR", "", lambda _: "").monitor
+    assert monitor is not None
+    assert str(tmp_path / "mmm") in look_monitor.unwritable_here(monitor)
+    (tmp_path / "mmm").mkdir()
+    assert str(tmp_path / "mmm") not in look_monitor.unwritable_here(monitor)

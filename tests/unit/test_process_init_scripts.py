@@ -186,6 +186,20 @@ def test_a_pid_file_of_something_else_is_no_daemon(init: Init) -> None:
     os.kill(os.getpid(), 0)
 
 
+def test_a_pid_file_of_who_reads_the_log_is_no_daemon(init: Init) -> None:
+    log = init.folder / f"{init.name}.log"
+    log.touch()
+    reader = subprocess.Popen(["tail", "-f", str(log)], stdout=subprocess.DEVNULL)
+    try:
+        (init.folder / "only.pid").write_text(f"{reader.pid}\n")
+        assert init.status() == 1
+        assert init.run("stop").returncode == 0
+        assert reader.poll() is None
+    finally:
+        reader.kill()
+        reader.wait()
+
+
 @pytest.mark.parametrize("action", ["restart", "reload", "force-reload"])
 def test_restart_and_reload(init: Init, action: str) -> None:
     init.run("start")

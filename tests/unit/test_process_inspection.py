@@ -1,5 +1,6 @@
 """What --check and the start say of a conf on the machine that it lies on."""
 
+import ipaddress
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from mmm.config.load import (
 )
 from mmm.monitor import duties as monitor
 from mmm.monitor.daemon import main
+from mmm.network.own import nearer, own_networks
 from mmm.process.arguments import REFUSED, USAGE
 from mmm.process.inspection import not_here
 from mmm.process.logs import replacement_problem
@@ -63,6 +65,43 @@ def test_an_interface_that_does_not_exist_is_warned_of() -> None:
         conf(text.replace("cluster_interface lo", "cluster_interface eth9"), "AGENT")
     ).warnings
     assert warning.startswith("cluster_interface eth9 does not exist on this machine (")
+
+
+def test_an_interface_on_another_network_than_the_virtual_ips_is_named() -> None:
+    networks = {
+        "lo": ("127.0.0.1/8",),
+        "eth0": ("10.0.0.1/24", "10.0.0.80/32"),
+        "eth1": ("fd00::1/64", "172.16.0.1/12"),
+    }
+    assert nearer("lo", ("10.0.0.90",), networks) == ("10.0.0.90", "eth0")
+    assert nearer("eth1", ("fd00::80", "10.0.0.80"), networks) == ("10.0.0.80", "eth0")
+    assert nearer("eth0", ("10.0.0.90", "192.0.2.80"), networks) == ("", ""), (
+        "one of nobody's network is routed here"
+    )
+    assert nearer("eth0", ("fd00::80",), networks) == ("fd00::80", "eth1")
+    assert nearer("eth2", ("10.0.0.80",), {"eth0": ("10.0.0.80/32",)}) == ("", ""), (
+        "an address alone is no network"
+    )
+
+
+def test_an_agent_with_the_loopback_as_interface_of_a_network_is_warned() -> None:
+    network = next(
+        of for name, each in own_networks().items() if name != "lo" for of in each if ":" not in of
+    )
+    vip = str(ipaddress.ip_interface(network).network[-2])
+    text = here(COMMON).replace("10.0.0.80", vip).replace("10.0.0.1\n", "127.0.0.1\n")
+    (warning,) = agent.inspect(conf(f"this db1\n{text}", "AGENT")).warnings
+    assert warning.startswith(f"{vip} is of the network of ")
+    assert warning.endswith("not of cluster_interface lo; correct that")
+
+
+def test_a_status_file_without_a_folder_is_warned_of(tmp_path: Path) -> None:
+    text = COMMON + MONITOR.replace("/var/lib/m.status", f"{tmp_path}/mmm/m.status")
+    assert f"status_path: there is no folder {tmp_path}/mmm: create it" in str(
+        monitor.inspect(conf(text, "MONITOR")).warnings
+    )
+    (tmp_path / "mmm").mkdir()
+    assert "status_path" not in str(monitor.inspect(conf(text, "MONITOR")).warnings)
 
 
 def test_a_single_address_to_ping_and_a_missing_kill_host_are_warned_of() -> None:
