@@ -17,7 +17,7 @@ from tests.taps import Addresses
 pytestmark = pytest.mark.sandbox
 
 LEASE = 20
-"""Seconds: longer than an agent takes to be started anew where the machine is busy; three scenarios wait for its end."""
+"""Seconds: longer than an agent takes to start anew where the machine is busy; three scenarios wait for its end."""
 LONG, SHORT = f"{'vip_lease':<24}{LEASE}\n", f"{'vip_lease':<24}3\n"
 BOTH, ALONE = f"    {'hosts':<24}db1, db2\n", f"    {'hosts':<24}db1\n"
 
