@@ -12,7 +12,8 @@ from mmm.config.shown import purpose
 from mmm.doctor import report
 from mmm.doctor.look_host import look_host, look_witness
 from mmm.doctor.look_monitor import look_at_cluster
-from mmm.doctor.rules import Finding, Picture, examine, status
+from mmm.doctor.picture import Finding, Picture
+from mmm.doctor.rules import examine, status
 from mmm.network.own import located
 from mmm.process.tls import TlsError
 

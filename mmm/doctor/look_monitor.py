@@ -13,7 +13,7 @@ from mmm.config.model import Cluster, Host, Monitor
 from mmm.config.names import WITNESS
 from mmm.doctor.look import HostLook, LookError, MonitorLook, Room, Seen, decoded
 from mmm.doctor.machine import asked, own_files, pinged, room, unwritable
-from mmm.doctor.rules import Picture
+from mmm.doctor.picture import Picture
 from mmm.doctor.servers import look_at
 from mmm.network.agent_port import AgentPort
 from mmm.process import tls

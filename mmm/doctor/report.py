@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mmm.doctor.codes import Level
-from mmm.doctor.rules import Finding
+from mmm.doctor.picture import Finding
 
 
 def text(found: Iterable[Finding]) -> str:

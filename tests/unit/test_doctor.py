@@ -27,7 +27,8 @@ from mmm.doctor.look import (
     encoded,
 )
 from mmm.doctor.machine import room, written_by
-from mmm.doctor.rules import TOPICS, Finding, Picture, examine, status, would_fail
+from mmm.doctor.picture import Finding, Picture
+from mmm.doctor.rules import TOPICS, examine, status, would_fail
 from mmm.network import own
 from pages.doctor import page
 from tests.unit.test_config_dialect2 import COMMON, MONITOR

@@ -1,6 +1,6 @@
 """What the monitor's own look at the agents comes to in show."""
 
-from mmm.doctor.rules import Finding
+from mmm.doctor.picture import Finding
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess import checkup
 from mmm.monitor.world.events import Examined

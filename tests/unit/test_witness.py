@@ -19,7 +19,8 @@ from mmm.config.model import Host
 from mmm.config.reload import changes, refused
 from mmm.doctor.look import MonitorLook, Seen
 from mmm.doctor.look_host import look_witness
-from mmm.doctor.rules import Picture, examine
+from mmm.doctor.picture import Picture
+from mmm.doctor.rules import examine
 from mmm.lease.lead import Lead
 from mmm.monitor.report import answers
 from mmm.monitor.world.leadership import Place

@@ -5,7 +5,8 @@ Only what two looks in a row have found is shown: in the middle of a move or a r
 
 from collections.abc import Iterable, Iterator
 
-from mmm.doctor.rules import Finding, would_fail
+from mmm.doctor.picture import Finding
+from mmm.doctor.rules import would_fail
 from mmm.monitor.world.examined import Met
 from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Warned
