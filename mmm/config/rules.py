@@ -221,9 +221,11 @@ def _covers(ports: str, port: int) -> bool:
 
 def agent_port(world: World) -> None:
     """Demand that agent and server of a host do not listen at the same port."""
+    said: set[Setting] = set()
     for name in world.servers:
         setting, port = world["host"][name].get("agent_port"), world.value("host", name, "mysql_port")
-        if setting and port == setting.value and world.program != "CONTROL":
+        if setting and port == setting.value and world.program != "CONTROL" and setting not in said:
+            said.add(setting)  # a value of the default section is that of many
             world.wrong(setting.source, Fault("agent_port_taken", {"name": name, "port": port}))
 
 

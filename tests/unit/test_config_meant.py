@@ -237,6 +237,7 @@ def test_the_commands_that_keep_clients_out_have_the_port_of_this_host() -> None
             "host db1 has 3306 as agent_port and as mysql_port",
         ),
         ("<host db1>", "<host db 1>", "`db 1` cannot be a name"),
+        ("agent_user agent\n", "agent_user agent\n agent_port 3306\n", "host db1 has 3306 as agent_port"),
         ("<host db1>", "<host>", "host needs a name"),
         ("active_master_role writer", "Include x\nactive_master_role writer", "did you mean include?"),
         ("active_master_role writer", 'include "x.conf"\nactive_master_role writer', "write include x.conf"),
