@@ -101,7 +101,7 @@ def test_a_witness_where_only_a_host_with_a_server_can_be_is_refused(text: str, 
 def test_the_refusal_names_file_line_and_what_a_mode_can_be() -> None:
     with pytest.raises(ConfError) as raised:
         conf(MONITORS + WITNESS.replace("witness", "arbiter"))
-    assert raised.value.errors[0].startswith("m.conf:4: mode is master or slave or witness, not `arbiter`")
+    assert raised.value.errors[0].startswith("m.conf:4: mode is master, slave or witness, not `arbiter`")
     role = "<role x>\nhosts db1, mon1\nips 10.0.0.99\nmode balanced\n</role>\n"
     with pytest.raises(ConfError) as raised:
         conf(MONITORS + WITNESS + role)
