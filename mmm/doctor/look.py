@@ -108,7 +108,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A folder with what a rebuild of the host has replaced, in megabytes; `age` in days."""
+    """A folder with what a rebuild of the host has replaced: megabytes, as far as they were counted in time; days."""
 
     path: str
     size: int

@@ -18,13 +18,15 @@ from mmm.network.own import interfaces, nearer, own_addresses, own_networks
 from mmm.network.socket_table import listening
 from mmm.process import tls
 from mmm.process.logs import LOG_DIR
-from mmm.process.old_data import DAY, old_data, taken
+from mmm.process.old_data import DAY, old_data, server_here, taken
 from mmm.wire import agent as wire
 
 AGENT_LIMIT = 1.0
 """Seconds for another agent to answer PING."""
 _AT_ONCE = 8
 _MEGABYTE = 1_000_000
+_COUNTED = 2.0
+"""Seconds for which the files of old data are counted: the rest of the look waits for it."""
 _HEALTH = b"HEAD / HTTP/1.0\r\n\r\n"
 _FEW = 20
 """Up to this number of hosts a master looks at all others; in larger clusters at the possible masters, as slaves do."""
@@ -59,7 +61,7 @@ def look_host(conf: Cluster) -> HostLook:
             block_command=_missing_command(conf),
             unwritable=unwritable((here.pid_path, f"{LOG_DIR}/x")),
             room=room((*written_by(server.settings if server else {}), *own_files(here.pid_path))),
-            replaced=_replaced(here.name),
+            replaced=_replaced(conf),
             server=server,
             logins=(login, *(each.result() for each in (*at_masters, *as_tools))),
             no_programs=_missing_programs() if here.tools_user and _is_mariadb(server) else (),
@@ -88,11 +90,12 @@ def look_witness(conf: Cluster) -> HostLook:
     )
 
 
-def _replaced(host: str) -> tuple[Replaced, ...]:
-    now = time.time()
+def _replaced(conf: Cluster) -> tuple[Replaced, ...]:
+    now, kept = time.time(), old_data(server_here(conf))
+    limit = _COUNTED / max(1, len(kept))
     return tuple(
-        Replaced(str(each.path), taken(each.path) // _MEGABYTE, (now - each.since) / DAY)
-        for each in old_data(host)
+        Replaced(str(each.path), taken(each.path, limit) // _MEGABYTE, (now - each.since) / DAY)
+        for each in kept
     )
 
 

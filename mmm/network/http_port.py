@@ -262,6 +262,10 @@ class _Serving:
         except OSError:
             connection.close()
             return
+        except Exception:
+            log.exception("answering %s ended by an internal error", address)
+            connection.close()
+            return
         client = _Client(connection, address, shaking=False)
         client.head, client.left = head, said.data[sent:]
         if said is not NOTHING:

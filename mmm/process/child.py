@@ -19,6 +19,10 @@ KEPT = 2000
 _GRACE = 1.0
 """Seconds for a program that was killed to end."""
 _AT_ONCE = 65536
+_NAP = 0.02
+"""Seconds after which it is looked again whether a process has ended of which others hold the pipe."""
+_SIGPIPE = False
+"""It stays ignored, as in Python: what a program has left behind goes on when it prints and nobody reads any more."""
 
 
 class Ran(NamedTuple):
@@ -33,10 +37,16 @@ class Ran(NamedTuple):
 def run(program: Sequence[str], limit: float) -> Ran:
     """Run a program within `limit` seconds, and keep the last of what it prints as errors; raises OSError. Blocks."""
     read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    nobody = subprocess.DEVNULL
     try:
         os.set_blocking(write, True)
         child = subprocess.Popen(
-            program, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=write, start_new_session=True
+            program,
+            stdin=nobody,
+            stdout=nobody,
+            stderr=write,
+            start_new_session=True,
+            restore_signals=_SIGPIPE,
         )
     except BaseException:
         os.close(read)
@@ -44,7 +54,7 @@ def run(program: Sequence[str], limit: float) -> Ran:
     finally:
         os.close(write)
     try:
-        ended, said = _read_to_its_end(child.pid, read, time.monotonic() + limit)
+        ended, said = _read_to_its_end(child, read, time.monotonic() + limit)
     finally:
         os.close(read)
     if not ended:
@@ -53,23 +63,20 @@ def run(program: Sequence[str], limit: float) -> Ran:
     return Ran(status if ended else None, said.decode(errors="replace"))
 
 
-def _read_to_its_end(pid: int, read: int, deadline: float) -> tuple[bool, bytes]:
+def _read_to_its_end(child: "subprocess.Popen[bytes]", read: int, deadline: float) -> tuple[bool, bytes]:
     """Return whether the process has ended in time, and the last of what was written into the pipe by then."""
-    said, poll, process = b"", select.poll(), os.pidfd_open(pid)
-    try:
-        for each in (process, read):
-            poll.register(each, select.POLLIN)
-        while (left := deadline - time.monotonic()) > 0:
-            ready = {each for each, _ in poll.poll(1000 * left)}
-            if read in ready and not (came := _more(read)):
-                poll.unregister(read)  # nobody can write into it any more
-            elif read in ready:
-                said = (said + came)[-KEPT:]
-            if process in ready:
-                return True, (said + _more(read))[-KEPT:]
-        return False, said
-    finally:
-        os.close(process)
+    said, poll, is_open = b"", select.poll(), True
+    poll.register(read, select.POLLIN)
+    while child.poll() is None:
+        if (nap := min(_NAP, deadline - time.monotonic())) <= 0:
+            return False, said
+        if not is_open:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(nap)
+        elif poll.poll(1000 * nap):
+            came = _more(read)
+            said, is_open = (said + came)[-KEPT:], bool(came)  # at its end: nobody can write into it any more
+    return True, (said + _more(read))[-KEPT:]
 
 
 def _more(read: int) -> bytes:
@@ -100,7 +107,13 @@ async def run_beside(
     """
     with _readable(given) as stdin, _Output() as output:
         process = await asyncio.create_subprocess_exec(
-            *program, stdin=stdin, stdout=output.end, stderr=output.end, env=variables, start_new_session=True
+            *program,
+            stdin=stdin,
+            stdout=output.end,
+            stderr=output.end,
+            env=variables,
+            start_new_session=True,
+            restore_signals=_SIGPIPE,
         )
         try:
             async with asyncio.timeout(limit):

@@ -42,7 +42,7 @@ def hold_lock(pid_path: Path, wait: float) -> socket.socket:
     names = (name, *(f"{name}-{number}" for number in range(1, _NAMES)))
     limit = time.monotonic() + wait
     while True:
-        found = _first_lock(names, late=time.monotonic() >= limit)
+        found = _first_lock(names, read_pid(pid_path), late=time.monotonic() >= limit)
         if isinstance(found, socket.socket):
             return found
         for pid in (found, read_pid(pid_path)):
@@ -124,19 +124,24 @@ def read_pid(pid_path: Path) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
 
 
-def _first_lock(names: Sequence[str], *, late: bool) -> socket.socket | int | None:
+def _first_lock(names: Sequence[str], known: int | None, *, late: bool) -> socket.socket | int | None:
     """Return the lock under the first of these names that no other user has taken, else the pid of who has it.
 
-    That is one of ours, under this name or a later one; None where it is not known.
+    That is one of ours, under this name or a later one; None where it is not known. So is the process that is `known`
+    by the pid file, whoever runs it: strangers cannot write that.
     """
     for place, name in enumerate(names):
         if (lock := _try_lock(name)) is None:
-            holder = _holder(name)
+            holder = _holder(name, known)
             if holder is None or not (holder.stranger or (late and holder.silent)):
                 return None if holder is None else holder.pid
             continue
         for later in names[place + 1 :]:  # this one was another user's when that was taken
-            if (holder := _holder(later)) is not None and holder.pid is not None and not holder.stranger:
+            if (
+                (holder := _holder(later, known)) is not None
+                and holder.pid is not None
+                and not holder.stranger
+            ):
                 lock.close()
                 return holder.pid
         return lock
@@ -162,12 +167,12 @@ class _Holder(NamedTuple):
 
     pid: int | None = None
     stranger: bool = False
-    """It is neither root's nor of the user that this process runs as."""
+    """It is neither root's nor of the user that this process runs as, nor does the pid file name it."""
     silent: bool = False
     """Nobody listens there, as one of ours does at once; or the name is free by now."""
 
 
-def _holder(name: str) -> _Holder | None:
+def _holder(name: str, known: int | None) -> _Holder | None:
     """Return who took the lock, None when it cannot be told."""
     with socket.socket(socket.AF_UNIX) as asking:
         asking.setblocking(False)
@@ -179,7 +184,7 @@ def _holder(name: str) -> _Holder | None:
         except OSError:
             return None
     pid, user, _ = _CREDENTIALS.unpack(told)
-    return _Holder(pid or None, user not in {0, os.geteuid()})
+    return _Holder(pid or None, user not in {0, os.geteuid()} and pid != known)
 
 
 def _write(pid_path: Path) -> None:

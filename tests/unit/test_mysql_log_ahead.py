@@ -375,3 +375,20 @@ async def test_the_log_of_one_host_is_not_used_for_another(servers: Servers) -> 
         ahead.forget()
         assert ahead.known("old") == Known()
         ahead.close()
+
+
+async def test_an_internal_error_leaves_the_takeover_with_what_it_would_have_had(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    pair = build(servers)
+    pair.lack(*inserts("a"))
+    pair.old.kill()
+    with served(from_files(pair.files)) as port:
+        ahead = LogAhead(conf(pair, port))
+        monkeypatch.setattr("mmm.agent.act.log_ahead.fetch", fails)
+        assert await asked(ahead) == Known()
+        assert ahead.known("old") == Known()
+        ahead.close()

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from mmm.agent.act import old_data as watching
+from mmm.config.load import load
 from mmm.config.model import Cluster
-from mmm.process.old_data import DAY, OldData, is_time, old_data, over, taken
+from mmm.process.old_data import DAY, OldData, is_time, old_data, over, server_here, taken
 from mmm.tools.rejoin import expiry, swap
 from mmm.tools.rejoin.command import rejoin
 from mmm.tools.rejoin.journal import Journal
@@ -23,11 +24,13 @@ from tests.unit.agents import conf as agent_conf
 from tests.unit.test_config_dialect2 import COMMON
 
 NOW = 2_000_000_000.0
+HERE = "10.0.0.1:3306"
+"""The server of db1."""
 
 
-def write_tools_conf(folder: Path, top: str = "") -> Path:
+def write_tools_conf(folder: Path, top: str = "", host: str = "") -> Path:
     path = folder / "mmm_tools.conf"
-    tools = "<host default>\n    tools_user t\n    tools_password t"
+    tools = f"<host default>\n    tools_user t\n    tools_password t\n    {host}"
     path.write_text(f"this db1\n{top}\n{COMMON.replace('<host default>', tools, 1)}")
     path.chmod(0o600)
     return path
@@ -45,13 +48,21 @@ def filled(path: Path) -> Path:
 
 
 def kept_by(
-    folder: JobFolder, job: str, days: float, host: str = "db1", result: Result = Result.DONE, log: str = ""
+    folder: JobFolder,
+    job: str,
+    days: float,
+    expires: str = HERE,
+    result: Result = Result.DONE,
+    log: str = "",
 ) -> Path:
     """Have a job that ended so many days ago, and return the old data folder that it has left."""
     datadir = folder.path.parent / "mysql"
     staging, old = swap.places(datadir, job)
     folder.lock()
-    folder.end(Journal(job, host, "db3", "db2", str(datadir), str(staging), str(old), old_log=log), result)
+    folder.end(
+        Journal(job, "db1", "db3", "db2", str(datadir), str(staging), str(old), old_log=log, expires=expires),
+        result,
+    )
     folder.unlock()
     ended = folder.path / f"{job}.done"
     at = ended.stat().st_mtime - days * DAY
@@ -65,8 +76,8 @@ def expire(
 ) -> Callable[..., tuple[int, str]]:
     """Return what runs mmm_rejoin --expire with more arguments, and returns its status and what it said."""
 
-    def run(*more: str, top: str = "") -> tuple[int, str]:
-        argv = ["--config", str(write_tools_conf(tmp_path, top)), "--expire", *more]
+    def run(*more: str, top: str = "", host: str = "") -> tuple[int, str]:
+        argv = ["--config", str(write_tools_conf(tmp_path, top, host)), "--expire", *more]
         try:
             status = rejoin(argv, folder)
         except SystemExit as error:
@@ -82,7 +93,7 @@ def expire(
 
 
 def test_what_has_been_kept_for_its_days_is_over() -> None:
-    found = [OldData(Path(f"/d.mmm-old-{age}"), NOW - age * DAY) for age in (0, 6.99, 7, 30)]
+    found = [OldData(Path(f"/d.mmm-old-{age}"), NOW - age * DAY, Path("/d")) for age in (0, 6.99, 7, 30)]
     assert over(found, 7, NOW) == tuple(found[2:])
     assert over(found, 0, NOW) == tuple(found)
 
@@ -91,7 +102,8 @@ def test_only_what_the_journal_of_a_job_of_this_host_names_is_known(
     folder: JobFolder, tmp_path: Path
 ) -> None:
     known = kept_by(folder, "db1-1", 8)
-    kept_by(folder, "db2-1", 8, host="db2")
+    kept_by(folder, "db1-7", 8, expires="192.0.2.1:3307")  # of another cluster
+    kept_by(folder, "db1-8", 8, expires="")  # for good
     kept_by(folder, "db1-2", 8, result=Result.TAKEN_BACK)
     renamed = kept_by(folder, "db1-3", 8)
     renamed.rename(tmp_path / "mine")
@@ -103,7 +115,7 @@ def test_only_what_the_journal_of_a_job_of_this_host_names_is_known(
     (folder.path / "db1-6.done").write_text(
         '{"job": "db1-6", "host": "db1", "result": "done", "old": "/etc"}'
     )
-    assert [each.path for each in old_data("db1", folder.path)] == [known]
+    assert [each.path for each in old_data(HERE, folder.path)] == [known]
 
 
 def test_the_old_log_of_a_rewind_is_known_and_so_is_what_a_removal_has_left(
@@ -112,12 +124,12 @@ def test_the_old_log_of_a_rewind_is_known_and_so_is_what_a_removal_has_left(
     log = filled(tmp_path / "mysql.mmm-old-db1-1-log")
     old = kept_by(folder, "db1-1", 8, log=str(log))
     going = old.rename(f"{old}.going")
-    assert {each.path for each in old_data("db1", folder.path)} == {going, log}
+    assert {each.path for each in old_data(HERE, folder.path)} == {going, log}
 
 
 def test_nothing_is_ever_over_where_all_is_kept_for_good(folder: JobFolder) -> None:
     kept_by(folder, "db1-1", 1000)
-    assert (is_time("db1", 7, folder.path), is_time("db1", 0, folder.path)) == (True, False)
+    assert (is_time(HERE, 7, folder.path), is_time(HERE, 0, folder.path)) == (True, False)
 
 
 # --- mmm_rejoin --expire
@@ -160,18 +172,52 @@ def test_days_without_expire_are_wrong_usage(capsys: pytest.CaptureFixture[str])
     assert "--keep-days goes with --expire" in capsys.readouterr().err
 
 
-def test_nothing_is_removed_while_a_job_runs_or_is_open(
+def test_nothing_is_removed_while_a_job_runs_but_where_it_was_broken_off(
     folder: JobFolder, expire: Callable[..., tuple[int, str]]
 ) -> None:
     old = kept_by(folder, "db1-1", 8)
     other = JobFolder(folder.path)
     other.lock()
     status, said = expire()
-    assert (status, f"process {os.getpid()}" in said) == (3, True)
+    assert (status, f"process {os.getpid()}" in said, old.exists()) == (3, True, True)
     other.keep(Journal("db1-2", "db1", "db3", "db2", "/d", "/d.mmm-new-db1-2", "/d.mmm-old-db1-2"))
     other.unlock()
+    assert expire() == (0, f"{old}, 5 MB, is removed: its time is over\n")  # it may need the room to go on
+
+
+def test_a_folder_that_became_a_data_folder_again_stays_though_no_server_runs(
+    folder: JobFolder, expire: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    old = kept_by(folder, "db1-1", 8)
+    (tmp_path / "mysql").symlink_to(old)
     status, said = expire("--keep-days", "0")
-    assert (status, "job db1-2 is open: run mmm_rejoin again" in said, old.exists()) == (2, True, True)
+    assert (status, f"stays: the server's data folder {tmp_path}/mysql is in it" in said) == (1, True)
+    (tmp_path / "mysql").unlink()
+    (tmp_path / "my.cnf").write_text(f"[mysqld]\ndatadir = {old}/data\n")
+    status, said = expire("--dry-run", host=f"mysql_cnf {tmp_path}/my.cnf")
+    assert (status, f"would stay: the server's data folder {old}/data is in it" in said) == (1, True)
+    folder.lock()
+    folder.keep(Journal("db1-2", "db1", "db3", "db2", str(old), "/d.mmm-new-db1-2", "/d.mmm-old-db1-2"))
+    folder.unlock()
+    assert expire()[0] == 1
+    assert old.exists()
+
+
+def test_where_nobody_knows_the_data_folder_all_stays(
+    folder: JobFolder, expire: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = kept_by(folder, "db1-1", 8)
+    monkeypatch.setenv("PATH", "/nowhere")  # the server's packages are not there
+    status, said = expire()
+    assert (status, "nobody knows which data folder is in use" in said, old.exists()) == (1, True, True)
+
+
+@pytest.mark.parametrize("words", [("--abort",), ("--resume",), ("--method", "clone"), ("--from", "db3")])
+def test_expire_goes_with_nothing_else(
+    expire: Callable[..., tuple[int, str]], words: tuple[str, ...]
+) -> None:
+    status, said = expire(*words)
+    assert (status, "--expire goes with --dry-run and --keep-days alone" in said) == (2, True)
 
 
 def test_what_somebody_works_in_stays(folder: JobFolder, expire: Callable[..., tuple[int, str]]) -> None:
@@ -192,7 +238,7 @@ old, other = Path(sys.argv[1]), Path(sys.argv[2])
 inside = old / "a b"
 inside.mkdir()
 subprocess.run(["mount", "--bind", str(other), str(inside)], check=True)
-print(expiry._needed(old))
+print(expiry._mounted_in(old), 'is mounted in it')
 """
 
 
@@ -223,7 +269,8 @@ def test_a_removal_that_was_broken_off_is_gone_on_with(
 
     with monkeypatch.context() as broken:
         broken.setattr("mmm.tools.rejoin.expiry.shutil.rmtree", killed)
-        expire()
+        status, said = expire()
+    assert (status, "the next --expire goes on with it" in said) == (1, True)
     assert (old.exists(), Path(f"{old}.going").exists()) == (False, True)
     assert expire()[0] == 0
     assert not Path(f"{old}.going").exists()
@@ -236,12 +283,12 @@ def test_files_that_have_another_name_are_not_counted(tmp_path: Path) -> None:
     assert taken(log) == 0
 
 
-def test_where_there_is_no_room_old_data_are_said(folder: JobFolder) -> None:
-    assert expiry.kept_hint("db1", folder.path) == ""
+def test_where_there_is_no_room_old_data_are_said(folder: JobFolder, tmp_path: Path) -> None:
+    conf = load(write_tools_conf(tmp_path), "REJOIN", name="mmm_tools")
+    assert expiry.kept_hint(conf, folder.path) == ""
     kept_by(folder, "db1-1", 1)
-    assert "kept 5 MB of old data here: `mmm_rejoin --expire --keep-days 0`" in expiry.kept_hint(
-        "db1", folder.path
-    )
+    hint = expiry.kept_hint(conf, folder.path)
+    assert "kept 5 MB of old data here: `mmm_rejoin --expire --keep-days 0`" in hint
 
 
 # --- the agent
@@ -251,18 +298,20 @@ async def test_an_agent_has_removed_what_is_over(
     folder: JobFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conf: Cluster = agent_conf(tmp_path)
-    old = kept_by(folder, "db1-1", 8)
+    old = kept_by(folder, "db1-1", 8, expires=server_here(conf))
     told = tmp_path / "told"
     os.mkfifo(told)
     program = f"import sys; open({str(told)!r}, 'w').write(' '.join(sys.argv[1:]))"
     monkeypatch.setattr(watching, "own_module", lambda _module, *args: [sys.executable, "-c", program, *args])
-    monkeypatch.setattr(watching, "is_time", lambda host, days: is_time(host, days, folder.path))
-    watching.remove(conf)  # no tools were ever set up here
-    tools = write_tools_conf(tmp_path)
+    once = iter([True])
+    monkeypatch.setattr(
+        watching, "is_time", lambda server, days: is_time(server, days, folder.path) and next(once, False)
+    )
     watching.remove(replace(conf, keep_old_data=0))
     watching.remove(replace(conf, keep_old_data=9))
-    task = asyncio.create_task(watching.watch(conf))
-    assert await asyncio.to_thread(told.read_text) == f"--expire --config {tools}"
+    tools = write_tools_conf(tmp_path)
+    task = asyncio.create_task(watching.watch(conf, every=0.0))
+    assert await asyncio.to_thread(told.read_text) == f"--expire --keep-days 7 --config {tools}"
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -93,3 +93,16 @@ def test_a_host_counts_as_killed_once_the_program_that_did_it_has_ended(tmp_path
     assert monitor is not None
     assert asyncio.run(kill_host(replace(monitor, bin_path=str(tmp_path)), "db1", pings=False)) == ""
     assert runs(int(left.read_text()))
+
+
+@BOTH
+def test_what_a_program_has_left_behind_may_print_when_nobody_reads_any_more(
+    ran: Callable[[list[str], float], Ran], tmp_path: Path
+) -> None:
+    go, printed = tmp_path / "go", tmp_path / "printed"
+    os.mkfifo(go)
+    os.mkfifo(printed)
+    script = f"(read -r _ < {go}; echo off; echo off >&2; echo all > {printed}) & exit 0"
+    assert ran(["sh", "-c", script], LIMIT).status == 0
+    go.write_text("on\n")
+    assert printed.read_text() == "all\n"

@@ -216,6 +216,22 @@ def test_another_user_who_takes_the_locks_name_keeps_no_daemon_away(daemons: Dae
     assert f"runs already, with pid {daemons.angel}" in third.stderr
 
 
+def test_a_daemon_that_runs_as_another_user_is_no_stranger(daemons: Daemons) -> None:
+    """A monitor that runs as mmm, say, and root types its name: the pid file tells."""
+    own = subprocess.Popen(
+        [sys.executable, "-I", "-c", SQUATS, lock_name(daemons.pid_path), "listens"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with own:
+        assert own.stdout is not None
+        assert own.stdin is not None
+        assert own.stdout.readline() == b"taken\n"
+        daemons.pid_path.write_text(f"{own.pid}\n")
+        assert f"runs already, with pid {own.pid}" in daemons.start("wait", "lock=0.1").stderr
+        assert daemons.pid_path.read_text() == f"{own.pid}\n"
+        own.stdin.close()
+
+
 def test_a_perl_daemon_that_takes_no_lock_is_seen(daemons: Daemons) -> None:
     with subprocess.Popen(
         ["perl", "-e", "$|=1; print 1; sleep 60", "mmm_testd"], stdout=subprocess.PIPE

@@ -106,7 +106,15 @@ class LogAhead:
         self._getter.shutdown(wait=False, cancel_futures=True)
 
     def _got(self, host: str, known: Known, enough: threading.Event) -> Known:
-        """Return what is here of a log once more of it is; never raises."""
+        """Return what is here of a log once more of it is; never raises: a takeover goes on without."""
+        try:
+            return self._more(host, known, enough)
+        except Exception:
+            text = "%s: an internal error: the binary log of %s is not got in advance"
+            log.exception(text, self._conf.this, host)
+            return known
+
+    def _more(self, host: str, known: Known, enough: threading.Event) -> Known:
         there, here = self._conf.hosts[host], self._conf.hosts[self._conf.this]
         try:
             with connect(agent_at(here), LOGIN_LIMIT) as server:

@@ -12,7 +12,7 @@ import threading
 from mmm.agent.act.rejoin_order import apart, tools_conf
 from mmm.config.model import Cluster
 from mmm.own_module import own_module
-from mmm.process.old_data import is_time
+from mmm.process.old_data import is_time, server_here
 
 EVERY = 3600.0
 """Seconds between two looks."""
@@ -22,21 +22,23 @@ log = logging.getLogger(__name__)
 
 
 async def watch(conf: Cluster, every: float = EVERY) -> None:
-    """Look until the task is cancelled."""
+    """Look until the task is cancelled, first after a while: a machine that has just booted may have a wrong clock."""
     while True:
+        await asyncio.sleep(every)
         try:
             await asyncio.to_thread(remove, conf)
         except Exception:
             log.exception("looking for old data ended by an internal error")
-        await asyncio.sleep(every)
 
 
 def remove(conf: Cluster) -> None:
     """Begin to have removed what has been kept for `keep_old_data` days, if anything has; its log is the tools' own."""
     path = tools_conf(conf)
-    if not is_time(conf.this, conf.keep_old_data) or not path.exists():
+    days = conf.keep_old_data
+    if not is_time(server_here(conf), days) or not path.exists():
         return
-    argv = [*apart("mmm_rejoin --expire"), *own_module(*_PROGRAM, "--config", str(path))]
+    words = own_module(*_PROGRAM, "--keep-days", str(days), "--config", str(path))
+    argv = [*apart("mmm_rejoin --expire"), *words]
     nobody = subprocess.DEVNULL
     try:
         process = subprocess.Popen(
@@ -45,5 +47,5 @@ def remove(conf: Cluster) -> None:
     except OSError as error:
         log.warning("mmm_rejoin --expire cannot be started: %s", error.strerror or error)
         return
-    log.info("old data have been kept for %d days: mmm_rejoin --expire removes them", conf.keep_old_data)
+    log.info("old data have been kept for %d days: mmm_rejoin --expire removes them", days)
     threading.Thread(target=process.wait, name="expire-end", daemon=True).start()

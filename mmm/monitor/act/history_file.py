@@ -96,7 +96,8 @@ class HistoryFile:
                 self._written = handed
                 if self._hangs and self._handed == handed:
                     self._hangs = False
-                    log.warning("history %s: its disk goes on, and the file says all again", self._path)
+                    if self._whole:
+                        log.warning("history %s: its disk goes on, and the file says all again", self._path)
                 self._changed.notify_all()
 
     def _write(self, entries: "tuple[Entry, ...] | list[Entry]", *, anew: bool) -> None:
@@ -113,3 +114,5 @@ class HistoryFile:
             if not self._complained:
                 log.error("history %s cannot be written: %s", self._path, error.strerror or error)
             self._complained = True
+        except Exception:
+            log.exception("history %s: writing it ended by an internal error", self._path)

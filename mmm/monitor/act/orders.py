@@ -97,8 +97,10 @@ class Orders:
             case Rejoin():
                 await self._rejoin(order)
             case GetAhead():
-                await self._agents.get_ahead(self._world().conf.hosts[order.host], order.of)
-                self._post(GotAhead(order.host))
+                try:
+                    await self._agents.get_ahead(self._world().conf.hosts[order.host], order.of)
+                finally:
+                    self._post(GotAhead(order.host))
 
     async def _look_for(self, order: LookForVip) -> None:
         host = self._world().conf.hosts[order.host]

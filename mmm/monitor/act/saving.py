@@ -96,6 +96,8 @@ class Saving:
         if done:
             work.result()
             return
+        if not self._one_writes.locked():  # just now it was written
+            return
         self._hangs = True
         log.error("status file %s is not written within %g s: its disk hangs", self._path, PATIENCE)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,11 @@ class Shell:
             log.critical("network: no host answers: the monitor assumes that it is cut off itself")
         self._start(kept_up(self._network.watch))
         self._start(kept_up(self._saving.run))
-        self._start(warnings_watch.watch(lambda: self.world, self._chronicle, self._clock))
+        watch = partial(warnings_watch.watch, lambda: self.world, self._chronicle, self._clock)
+        self._start(kept_up(watch))
         self._tell()
         if self._leading is not None:
-            self._start(self._leading.run())
+            self._start(kept_up(self._leading.run))
             self._start(kept_up(self._inheritance.run))
         try:
             while True:

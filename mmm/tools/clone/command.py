@@ -86,7 +86,7 @@ def _clone(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     if ended.failed is None:
         done = (
             f"{journal.host} has a copy of {journal.donor} after {ended.seconds:.1f} s, and follows {journal.source}."
-            f" What its data folder held is in {journal.old}{for_days(conf.keep_old_data)}."
+            f" What its data folder held is in {journal.old}{for_days(ended.journal, conf.keep_old_data)}."
         )
         log.info(done)
         say(f"OK: {done}")
@@ -115,11 +115,11 @@ def _new(place: Place, arguments: _Arguments) -> Journal:
     _show(journal, mode, arguments)
     if tables and not arguments.yes:
         text = (
-            f"{folder} holds tables: {', '.join(tables)}. With --yes it is renamed to {journal.old}, and what only this"
-            " host has stays there; mmm_rejoin saves that and lists it"
+            f"{folder} holds tables: {', '.join(tables)}. With --yes it is renamed to {journal.old} and kept for"
+            " good; mmm_rejoin saves what only this host has and lists it"
         )
         raise CannotError(Status.REFUSED, text)
-    return journal
+    return job.for_good(journal) if tables else journal
 
 
 def _show(journal: Journal, mode: CloneMode | None, arguments: _Arguments) -> None:

@@ -28,8 +28,10 @@ from mmm.tools.rejoin.run import Ended, Status, run, take_back
 from mmm.wire.rejoin import CLONE, METHODS, REWIND
 
 _EPILOG = """\
-Run it on the host that is to come back. What only this host has is saved first, the old data folder is kept.
-exit status: 0 done, 1 failed and taken back, 2 usage, conf or refused, 3 another job runs, 4 half done: run it again"""
+Run it on the host that is to come back. What only this host has is saved first; the old data folder is kept for
+keep_old_data days.
+exit status: 0 done, 1 failed and taken back, 2 usage, conf or refused, 3 another job runs, 4 half done: run it again
+with --expire: 1 some of it stays whose time is over"""
 
 
 class _Arguments(NamedTuple):
@@ -64,7 +66,7 @@ def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
             say(f"{conf.path}: OK")
             return Status.DONE
         if arguments.expire:
-            return _expire(conf, arguments, folder or JobFolder())
+            return _expired(conf, arguments, folder or JobFolder())
         return _rejoin(conf, arguments, folder or JobFolder(), answer)
     except CannotError as error:
         answer.give(error.lines, error.codes, begun=False)
@@ -88,6 +90,8 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
     if arguments.resume and opened is None:
         raise CannotError(Status.REFUSED, "there is no job to go on with", codes=("no_job",))
     journal = _gone_on_with(look, opened, arguments.method) if opened else _new(place, arguments)
+    if lose:
+        journal = job.for_good(journal)
     steps = job.steps_of(place, journal, _copying(place), lose=lose)
     if arguments.dry_run:
         lines = plan(conf, look, journal)
@@ -103,20 +107,28 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
         steps.close()
 
 
+def _expired(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
+    try:
+        return _expire(conf, arguments, folder)
+    except KeyboardInterrupt:
+        tell("interrupted: the next --expire goes on with it")
+        return Status.TAKEN_BACK
+
+
 def _expire(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     """Remove what earlier jobs have kept for long enough; raises CannotError."""
     days = conf.keep_old_data if arguments.keep_days is None else arguments.keep_days
     if not days and arguments.keep_days is None:
         text = "--expire: keep_old_data of the conf is 0, all is kept for good: name --keep-days"
         raise CannotError(Status.REFUSED, text)
-    if (opened := job.opened(folder)) is not None:
-        text = f"job {opened.job} is open: run mmm_{opened.kind} again, or take it back by --abort, first"
-        raise CannotError(Status.REFUSED, text, codes=("open_job",))
+    opened = job.opened(folder)  # one that was broken off may need the room to go on
+    used = (Path(opened.datadir),) if opened else ()
     if arguments.dry_run:
-        whole = plan_expiry(conf.this, days, say, folder.path)
+        folder.unlock()  # to look through much takes a while, and disturbs no job
+        whole = plan_expiry(conf, days, say, folder.path, used)
     else:
-        aside = put_aside(conf.this, days, say, folder.path)
-        folder.unlock()  # to remove much takes a while, and disturbs no job
+        aside = put_aside(conf, days, say, folder.path, used)
+        folder.unlock()
         whole = remove(aside, say)
     return Status.DONE if whole else Status.TAKEN_BACK
 
@@ -216,11 +228,14 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     cluster, given = parsed(parser, argv, names)
     if given.keep_days is not None and not given.expire:
         parser.error("--keep-days goes with --expire")
+    others = (given.donor, given.method, given.resume, given.abort, given.lose_extra)
+    if given.expire and any(others):
+        parser.error("--expire goes with --dry-run and --keep-days alone")
     return _Arguments(cluster, **vars(given))
 
 
 def _days(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isascii() and text.isdigit() else -1
     if number < 0:
         raise argparse.ArgumentTypeError("a number from 0 on")
     return number

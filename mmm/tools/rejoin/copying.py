@@ -51,7 +51,7 @@ class Copying:
             logged = own_log.before_a_copy(there)
         choice = chosen(self.conf, journal.host, journal.donor)
         if why := lacks_room(Path(journal.staging), journal.donor, choice.size):
-            raise StepError(f"{why}{kept_hint(journal.host)}")
+            raise StepError(f"{why}{kept_hint(self.conf)}")
         failures = [f"{name}: {why}" for name, why in choice.reasons]
         for provider in choice.fit:
             came = self._copied(provider, journal)

@@ -1,6 +1,7 @@
 """Removes what jobs on this host have replaced, once its time is over (rule 11.8). Edge.
 
-Never while a job is open but by that job itself, and nothing that somebody looks into, or has mounted something in.
+Never while a job runs but by that job itself; nothing that is, or has in it, a server's data folder, nothing that a
+server works in, and nothing that something is mounted in.
 """
 
 import logging
@@ -8,7 +9,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +17,10 @@ from types import TracebackType
 from mmm.config.model import Cluster
 from mmm.process.file_owner import holders, works_in
 from mmm.process.job_files import FOLDER
-from mmm.process.old_data import DAY, GOING, OldData, old_data, over, taken
+from mmm.process.old_data import DAY, GOING, OldData, old_data, over, server_here, taken
 from mmm.process.to_disk import settle
+from mmm.tools.rejoin import option_files
+from mmm.tools.rejoin.journal import Journal
 
 MEGABYTE = 1_000_000
 _FIRST_FILE = "ibdata1"
@@ -40,13 +43,17 @@ class Aside:
     """Nothing had to stay whose time is over."""
 
 
-def plan(host: str, days: int, say: Say, folder: Path = FOLDER) -> bool:
-    """Say what would be removed, and what stays for how long; tells whether nothing stays whose time is over."""
+def plan(conf: Cluster, days: int, say: Say, folder: Path = FOLDER, used: Sequence[Path] = ()) -> bool:
+    """Say what would be removed, and what stays for how long; tells whether nothing stays whose time is over.
+
+    `used` are data folders besides that of the conf.
+    """
     now, whole = time.time(), True
-    for each in old_data(host, folder):
+    kept = old_data(server_here(conf), folder)
+    for each in kept:
         if now - each.since < days * DAY:
             end = f"stays for {left(each, days, now)}"
-        elif why := _needed(each.path):
+        elif why := _needed(conf, each, used):
             end, whole = f"would stay: {why}", False
         else:
             end = "would be removed"
@@ -54,16 +61,19 @@ def plan(host: str, days: int, say: Say, folder: Path = FOLDER) -> bool:
     return whole
 
 
-def put_aside(host: str, days: int, say: Say, folder: Path = FOLDER) -> Aside:
-    """Give what has been kept for so many days another name, so that nobody takes half of it for all."""
+def put_aside(conf: Cluster, days: int, say: Say, folder: Path = FOLDER, used: Sequence[Path] = ()) -> Aside:
+    """Give what has been kept for so many days another name, so that nobody takes half of it for all.
+
+    `used` are data folders besides that of the conf.
+    """
     going, whole = [], True
-    for each in over(old_data(host, folder), days, time.time()):
-        try:
-            why = _needed(each.path)
-            if not why:
+    for each in over(old_data(server_here(conf), folder), days, time.time()):
+        why = _needed(conf, each, used)
+        if not why:
+            try:
                 going.append((each.path, _renamed(each.path)))
-        except OSError as error:
-            why = error.strerror or str(error)
+            except OSError as error:
+                why = error.strerror or str(error)
         if why:
             _tell(f"{each.path}, {_size(each.path)}, stays: {why}", say)
             whole = False
@@ -91,12 +101,12 @@ def expire_before_a_copy(conf: Cluster, say: Say) -> None:
         def indented(text: str) -> None:
             say(f"  {text}")
 
-        remove(put_aside(conf.this, conf.keep_old_data, indented), indented)
+        remove(put_aside(conf, conf.keep_old_data, indented), indented)
 
 
-def kept_hint(host: str, folder: Path = FOLDER) -> str:
+def kept_hint(conf: Cluster, folder: Path = FOLDER) -> str:
     """Return what is said where there is no room: that old data fill the disk; empty where none are kept."""
-    size = sum(taken(each.path) for each in old_data(host, folder))
+    size = sum(taken(each.path) for each in old_data(server_here(conf), folder))
     if not size:
         return ""
     return (
@@ -105,9 +115,9 @@ def kept_hint(host: str, folder: Path = FOLDER) -> str:
     )
 
 
-def for_days(days: int) -> str:
+def for_days(journal: Journal, days: int) -> str:
     """Return how long what was replaced is kept, to be put behind its place; empty where that is for good."""
-    return f", kept for {days} day{'s' if days > 1 else ''}" if days else ""
+    return f", kept for {days} day{'s' if days > 1 else ''}" if days and journal.expires else ""
 
 
 def left(kept: OldData, days: int, now: float) -> str:
@@ -145,12 +155,21 @@ def _tell(text: str, say: Say) -> None:
     say(text)
 
 
-def _needed(path: Path) -> str:
-    """Return who needs the folder as it is; empty where nobody does."""
-    if pids := (*holders(path / _FIRST_FILE), *works_in(path)):
-        return f"process {pids[0]} works in it"
-    if mounted := _mounted_in(path):
-        return f"{mounted} is mounted in it"
+def _needed(conf: Cluster, kept: OldData, used: Sequence[Path]) -> str:
+    """Return who needs the folder as it is; empty where nobody does. What cannot be told counts as a need."""
+    try:
+        if pids := (*holders(kept.path / _FIRST_FILE), *works_in(kept.path)):
+            return f"process {pids[0]} works in it"
+        if mounted := _mounted_in(kept.path):
+            return f"{mounted} is mounted in it"
+        options = option_files.read(conf.hosts[conf.this])
+    except OSError as error:
+        return error.strerror or str(error)
+    except option_files.UnknownError as error:
+        return f"{error}, so nobody knows which data folder is in use"
+    for each in (Path(options.get("datadir", option_files.USUAL)), kept.datadir, *used):
+        if each.resolve().is_relative_to(kept.path.resolve()):
+            return f"the server's data folder {each} is in it"
     return ""
 
 

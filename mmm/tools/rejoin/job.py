@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmm.config.model import Cluster
+from mmm.process.old_data import server_here
 from mmm.process.tls import TlsError
 from mmm.tools.program import say, tell
 from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
@@ -116,7 +117,8 @@ def named(place: Place, donor: str, source: str, folder: Path) -> Journal:
     host = place.look.host
     job = time.strftime(f"{host}-%Y%m%d-%H%M%S")
     staging, old = swap.places(folder, job)
-    return Journal(job, host, donor, source, str(folder), str(staging), str(old))
+    expires = server_here(place.conf)
+    return Journal(job, host, donor, source, str(folder), str(staging), str(old), expires=expires)
 
 
 def journal(place: Place, kind: Kind, donor: str, source: str, folder: Path, backup: str = "") -> Journal:
@@ -156,11 +158,17 @@ def steps_of(place: Place, journal: Journal, copies: Copies, *, lose: bool) -> S
 
 def go(place: Place, journal: Journal, copies: Copies, *, lose: bool) -> Ended:
     """Do what is left of the job; raises CannotError where no way is found to stop the server."""
+    journal = journal if not lose else for_good(journal)
     steps = steps_of(place, journal, copies, lose=lose)
     try:
         return run(steps, place.folder, journal, say)
     finally:
         steps.close()
+
+
+def for_good(journal: Journal) -> Journal:
+    """Return the journal of a job whose old data are kept for good: they alone have what is not saved."""
+    return replace(journal, expires="")
 
 
 def own(journal: Journal) -> str:

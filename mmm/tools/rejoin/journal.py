@@ -113,6 +113,8 @@ class Journal:
     """The first file of the log that has what was undone, and where in it that begins: `FILE:POSITION`."""
     old_log: str = ""
     """The folder that keeps the binary log as it was before a rewind."""
+    expires: str = ""
+    """The server whose old data go once their time is over, `IP:PORT`; empty: they are kept for good."""
 
     def begin(self, step: Step) -> "Journal":
         """Return it with the step begun."""

@@ -13,7 +13,8 @@ from mmm.mysql.server.log_home import LogHome
 
 _PROGRAM = "my_print_defaults"
 _GROUPS = ("mysqld", "server", "mariadb", "mariadbd")
-_USUAL = "/var/lib/mysql"
+USUAL = "/var/lib/mysql"
+"""The data folder where no option names one."""
 _LIMIT = 10.0
 
 
@@ -44,7 +45,7 @@ def read(host: Host) -> dict[str, str]:
 
 def datadir(host: Host, options: Mapping[str, str]) -> Path:
     """Return the data folder; raises UnknownError where there is none, and where it does not hold all data."""
-    path = Path(options.get("datadir", _USUAL))
+    path = Path(options.get("datadir", USUAL))
     if not path.is_dir():
         raise UnknownError(
             f"the server of {host.name} does not answer, and its data folder {path} does not exist: name its option"

@@ -39,8 +39,8 @@ def how(journal: Journal) -> str:
 
 def left(journal: Journal, days: int) -> str:
     """Return where what was there before is kept, and for how long."""
-    old = f"Its old data are in {journal.old}{for_days(days)}."
-    log = f"Its old binary log is in {journal.old_log}{for_days(days)}."
+    old = f"Its old data are in {journal.old}{for_days(journal, days)}."
+    log = f"Its old binary log is in {journal.old_log}{for_days(journal, days)}."
     if journal.rewound:
         return log
     return f"{old} {log}" if journal.tainted else old
@@ -104,6 +104,6 @@ def copies(conf: Cluster, journal: Journal) -> Iterator[str]:
         return
     yield f"{journal.donor} has {choice.size / MEGABYTE:,.0f} MB of data"
     if why := lacks_room(Path(journal.staging), journal.donor, choice.size):
-        yield f"no room for a copy: {why}{kept_hint(journal.host)}"
+        yield f"no room for a copy: {why}{kept_hint(conf)}"
     yield from (f"{provider.name}: fit" for provider in choice.fit)
     yield from (f"{name}: not fit: {why}" for name, why in choice.reasons)

@@ -97,7 +97,7 @@ def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
         brought = f", brought up to {ended.journal.position}," if journal.until else ""
         done = (
             f"{journal.host} runs on {journal.backup}{brought} after {ended.seconds:.1f} s, and {after}."
-            f"{job.own(ended.journal)} Its old data are in {journal.old}{for_days(conf.keep_old_data)}."
+            f"{job.own(ended.journal)} Its old data are in {journal.old}{for_days(ended.journal, conf.keep_old_data)}."
         )
         log.info(done)
         say(f"OK: {done}")
