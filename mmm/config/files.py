@@ -182,7 +182,7 @@ def lines_of(path: str, content: bytes, problems: list[Problem]) -> list[Line]:
     text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     for number, raw in enumerate(text.split("\n"), 1):
         stripped = raw.removesuffix("\r").strip(BLANKS)
-        if "\r" in stripped:
+        if "\r" in stripped and "\n" not in text.rstrip("\n"):
             problems.append(Problem(path, number, Fault("cr_alone")))
             return lines
         if not stripped or stripped.startswith("#"):

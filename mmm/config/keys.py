@@ -86,11 +86,11 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
     Key("compress", "choice", "Compression on the way.", default="zstd", choices=("zstd", "no")),
     Key("allow_rebuild", "bool",
         "This host obeys `mmm_control rejoin` though nothing shows that the order comes from the cluster. With TLS or"
-        " `auth_key` it obeys anyway. Such an order costs a rebuild and no data: the old ones are kept.",
+        " `auth_key` it obeys anyway. Such an order costs a rebuild; the old data are kept for `keep_old_data` days.",
         default="0"),
     Key("keep_old_data", "int",
-        "Days for which the data folder that a rebuild or a restore has replaced is kept, and the binary log that a"
-        " rewind has; then this host's agent removes it, or the next job. 0: for good.", default="7"),
+        "How many days to keep the data folder that a rebuild, a restore or a clone replaced, and the binary log that a"
+        " rewind replaced. After that this host's agent removes them, or the next copy does. 0: never.", default="7"),
     Key("catch_up_limit", "seconds",
         "How long a rebuilt host may take to get what was written meanwhile; then its job stays half done.",
         default="3600", least=1),

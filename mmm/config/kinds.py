@@ -40,7 +40,7 @@ class UnfitError(ValueError):
 
 def convert(key: Key, text: str) -> object:
     """Return the value that `text` stands for; raises UnfitError."""
-    if not text and key.kind not in {"text", "ignored"}:
+    if not text and not _may_be_empty(key):
         raise UnfitError("no_value", {"key": key.name, "sample": sample(key)})
     if text.startswith("= ") and not key.secret:
         raise UnfitError("equals_sign", {"key": key.name, "rest": text[1:].strip(BLANKS)})
@@ -49,6 +49,11 @@ def convert(key: Key, text: str) -> object:
     except UnfitError as error:
         fault, about = error.fault, {"key": key.name, "comment": "#" in text}
         raise UnfitError(fault.code, {**about, **fault.fields}) from None
+
+
+def _may_be_empty(key: Key) -> bool:
+    """Tell whether a key without a value says something, as that of an account that there is none."""
+    return key.kind in {"text", "ignored"} or (key.kind == "user" and key.required not in {"A", "M"})
 
 
 def sample(key: Key) -> str:

@@ -220,13 +220,15 @@ def _covers(ports: str, port: int) -> bool:
 
 
 def agent_port(world: World) -> None:
-    """Demand that agent and server of a host do not listen at the same port."""
+    """Demand that agent and server of this host do not listen at the same port; of other hosts it is warned."""
     said: set[Setting] = set()
+    this = world.value("top", "", "this")
     for name in world.servers:
         setting, port = world["host"][name].get("agent_port"), world.value("host", name, "mysql_port")
-        if setting and port == setting.value and world.program != "CONTROL" and setting not in said:
+        if setting and port and port == setting.value and world.program != "CONTROL" and setting not in said:
             said.add(setting)  # a value of the default section is that of many
-            world.wrong(setting.source, Fault("agent_port_taken", {"name": name, "port": port}))
+            fault = Fault("agent_port_taken", {"name": name, "port": port})
+            (world.wrong if world.program == "AGENT" and name == this else world.warn)(setting.source, fault)
 
 
 def health_port(world: World) -> None:

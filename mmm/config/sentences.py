@@ -30,7 +30,7 @@ SENTENCES: Mapping[str, str] = {
     "not_included": "include {name}: {why}",
     "include_circle": "include {name} goes round in a circle ({loop}); remove this include",
     "utf16": "is UTF-16; save it as UTF-8",
-    "cr_alone": "its lines end with CR alone, as on old Macs; save the file with the line ends of Unix",
+    "cr_alone": "its lines end with CR alone, as on old Macs; save it with Unix line endings",
     "nul": "a NUL byte: this is not a text file; name a conf file",
     "not_utf8": "byte 0x{byte:02X} after {before} characters is not UTF-8; save the file as UTF-8",
     "control_character": "control character 0x{byte:02X} after {before} characters; delete it",

@@ -227,8 +227,8 @@ CODES: dict[str, Code] = {
     ),
     "other_interface": Code(
         _W,
-        "{vip} is of the network of {interface}, not of cluster_interface {name}: clients may not reach it",
-        "correct cluster_interface in the conf, unless that is how it is meant",
+        "{vip} belongs to the network of {interface}, not of cluster_interface {name}: clients may not reach it",
+        "correct cluster_interface in the conf, unless this is intended",
     ),
     "wrong_interface": Code(
         _E,
@@ -262,17 +262,19 @@ CODES: dict[str, Code] = {
     ),
     "old_data": Code(
         _OK,
-        "{folder} has what a rebuild has replaced, {size} MB, and is kept {left}",
-        "rename it to keep it; `mmm_rejoin --expire --keep-days 0` on that host removes it now",
+        "{folder} holds {size} MB of data that a rebuild has replaced, and is kept {left}",
+        "add to the end of its name to keep it; `mmm_rejoin --expire --keep-days 0` on that host removes it now",
     ),
     "old_data_fill_disk": Code(
         _W,
-        "a disk of this host is nearly full, and {folder} has what a rebuild has replaced, {size} MB, kept {left}",
+        "a disk of this host is nearly full, and {folder} holds {size} MB of data that a rebuild has replaced,"
+        " kept {left}",
         "once you no longer want to look into it: `mmm_rejoin --expire --keep-days 0` on that host",
     ),
     "old_data_late": Code(
         _W,
-        "{folder} has what a rebuild has replaced, {size} MB, and is still there after {days} days (keep_old_data)",
+        "{folder} holds {size} MB of data that a rebuild has replaced, and is still there after {days} days"
+        " (keep_old_data)",
         "`mmm_rejoin --expire` on that host says what keeps it",
     ),
     # --- between the hosts

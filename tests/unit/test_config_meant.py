@@ -231,13 +231,7 @@ def test_the_commands_that_keep_clients_out_have_the_port_of_this_host() -> None
         ("ip 10.0.0.1\n", "ip 010.0.0.01\n", "not `010.0.0.01`; write it without leading zeros: 10.0.0.1"),
         ("mode slave", "mode slvae", "mode is master, slave or witness, not `slvae`; did you mean slave?"),
         ("agent_user agent\n", "agent_user\n", "agent_user has no value; write agent_user USER"),
-        (
-            "ip 10.0.0.1\n",
-            "ip 10.0.0.1\n agent_port 3306\n",
-            "host db1 has 3306 as agent_port and as mysql_port",
-        ),
         ("<host db1>", "<host db 1>", "`db 1` cannot be a name"),
-        ("agent_user agent\n", "agent_user agent\n agent_port 3306\n", "host db1 has 3306 as agent_port"),
         ("<host db1>", "<host>", "host needs a name"),
         ("active_master_role writer", "Include x\nactive_master_role writer", "did you mean include?"),
         ("active_master_role writer", 'include "x.conf"\nactive_master_role writer', "write include x.conf"),
@@ -257,10 +251,7 @@ def test_where_an_include_is_misspelt_what_it_would_bring_is_not_missed() -> Non
 
 def test_a_file_of_an_old_mac_is_not_one_long_comment() -> None:
     text = errors(f"# all\n{MON}".replace("\n", "\r"))
-    assert (
-        text
-        == "m.conf:1: its lines end with CR alone, as on old Macs; save the file with the line ends of Unix"
-    )
+    assert text == "m.conf:1: its lines end with CR alone, as on old Macs; save it with Unix line endings"
 
 
 def test_a_section_that_was_copied_and_not_renamed_is_warned_of() -> None:
@@ -292,3 +283,18 @@ def test_quotes_around_a_password_are_warned_of(value: str) -> None:
     assert "monitor_password has quotes around its value, which are part of it" in str(warning)
     assert "monpw" not in str(warning)
     assert found.hosts["db1"].monitor_password == value
+
+
+def test_what_always_loaded_loads() -> None:
+    """A comment with a CR in a file of LF, and an account that is not used."""
+    found = conf(replaced("agent_user agent\n", "agent_user agent\n# a\rb\n tools_user\n"))
+    assert found.hosts["db1"].tools_user == ""
+
+
+SAME_PORT = "host db1 has 3306 as agent_port and as mysql_port; write another one, such as 9989"
+
+
+def test_a_port_that_two_listen_at_is_an_error_on_that_host_and_a_warning_on_others() -> None:
+    text = replaced("<host db1>\n", "<host db1>\n agent_port 3306\n", COMMON)
+    assert errors(f"this db1\n{text}", "AGENT").endswith(SAME_PORT)
+    assert any(SAME_PORT in said for said in conf(f"{text}{MONITOR}").warnings)

@@ -246,7 +246,7 @@ def test_what_a_rebuild_has_replaced_is_worth_knowing(days: int, age: float, end
     seen = changed("db1", lambda old: replace(old, replaced=(kept(age),)))
     found = examine(replace(seen, conf=replace(seen.conf, keep_old_data=days)))
     assert [each.says for each in found if each.code == "old_data"] == [
-        f"/var/lib/mysql.mmm-old-db1-1 has what a rebuild has replaced, 2,481 MB, and is {end}"
+        f"/var/lib/mysql.mmm-old-db1-1 holds 2,481 MB of data that a rebuild has replaced, and is {end}"
     ]
     assert not codes(replace(seen, conf=replace(seen.conf, keep_old_data=days)))
 
