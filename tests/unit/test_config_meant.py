@@ -297,4 +297,5 @@ SAME_PORT = "host db1 has 3306 as agent_port and as mysql_port; write another on
 def test_a_port_that_two_listen_at_is_an_error_on_that_host_and_a_warning_on_others() -> None:
     text = replaced("<host db1>\n", "<host db1>\n agent_port 3306\n", COMMON)
     assert errors(f"this db1\n{text}", "AGENT").endswith(SAME_PORT)
-    assert any(SAME_PORT in said for said in conf(f"{text}{MONITOR}").warnings)
+    for other in (conf(f"this db2\n{text}", "AGENT"), conf(f"{text}{MONITOR}")):
+        assert [said.fault.code for said in other.warnings] == ["agent_port_taken"]
