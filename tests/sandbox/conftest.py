@@ -18,6 +18,7 @@ from tests.second_try import second_try
 HERE = Path(__file__).parent
 LONG_FIRST = (
     "rejoin",
+    "log_ahead",
     "lease_confs",
     "start",
     "chaos",

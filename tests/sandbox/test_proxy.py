@@ -123,8 +123,11 @@ def test_writes_go_on_by_the_vip_whatever_becomes_of_the_writer(proxied: Sandbox
 def test_readers_leave_a_host_that_lags_or_is_out_of_use_and_lose_their_sessions(proxied: Sandbox) -> None:
     session = led_to(proxied, "db3")
     inject(proxied, "lag", "db3")
+    asked = f"/reader?lag={LAG:g}"
+    proxied.wait_until(
+        lambda: health(proxied, "db3", asked)[1]["why"] == "behind", LIMIT, "db3 says that it is behind"
+    )
     proxied.wait_until(lambda: "db3" not in reading(proxied), LIMIT, "nobody is led to db3 any more")
-    assert health(proxied, "db3", f"/reader?lag={LAG:g}")[1]["why"] == "behind"
     with pytest.raises((pymysql.err.OperationalError, pymysql.err.InterfaceError)):
         host_of(session)
     heal(proxied)

@@ -51,7 +51,7 @@ def thaw_agent(sandbox: Sandbox, host: str) -> None:
 
 def test_a_frozen_agent_is_shown_and_its_healthy_server_keeps_its_roles(patient: Patient) -> None:
     sandbox, log = patient.sandbox, patient.log
-    log.wait("ERROR db2: its agent cannot be reached: no answer to SET_STATUS")
+    log.wait("ERROR db2: its agent cannot be reached: no answer to an order")
     assert "# Warning: agent on host db2 is not reachable" in sandbox.ask("show")
     assert sandbox.states()["db2"] == "ONLINE"
     assert sandbox.show()[

@@ -65,6 +65,14 @@ def test_it_is_forgotten_when_the_server_answers_again() -> None:
     assert asked(apply(back, GotAhead("db2"), NOW + 3.1), NOW + 3.1)[1] == []
 
 
+def test_it_is_forgotten_too_where_that_host_would_not_be_the_next_any_more() -> None:
+    failing, _ = asked(apply(quiet(), REFUSED, NOW))
+    answered = with_host(apply(failing, GotAhead("db2"), NOW + 0.1), "db2", state=State.REPLICATION_FAIL)
+    dead, orders = asked(answered, NOW + 1)
+    assert orders == [], "it may be the next again"
+    assert asked(apply(dead, GOOD, NOW + 3), NOW + 3)[1] == [FORGET]
+
+
 def test_the_host_that_takes_over_keeps_it() -> None:
     failing, _ = asked(apply(quiet(), REFUSED, NOW))
     failing = apply(failing, GotAhead("db2"), NOW + 0.1)

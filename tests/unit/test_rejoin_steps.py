@@ -239,7 +239,7 @@ def test_the_conf_says_where_is_saved_and_how_long_catching_up_may_take(
 
     ended = go(pair.journal())
     assert (ended.status, ended.failed) == (Status.HALF_DONE, Step.CATCH_UP)
-    assert "db1 still lacks 1 transaction" in ended.why
+    assert "db1 still lacks " in ended.why
     pair.db1.run("START SLAVE")
     opened = pair.folder.open_job()
     assert opened is not None

@@ -30,7 +30,7 @@ def orders(world: World, now: float) -> tuple[World, tuple[GetAhead, ...]]:
         if known is not None and (known.host, known.taker) == wanted and now - known.asked < AGAIN:
             return world, ()
         return replace(world, ahead=Ahead(host, taker, now)), (GetAhead(taker, host),)
-    if known is None:
+    if known is None or not _is_over(world, known):
         return world, ()
     return replace(world, ahead=None), _forgets(world, known)
 
@@ -40,12 +40,15 @@ def answered(world: World) -> World:
     return world if world.ahead is None else replace(world, ahead=replace(world.ahead, under_way=False))
 
 
+def _is_over(world: World, known: Ahead) -> bool:
+    """Tell whether a log that was got will not be needed: its server answers again."""
+    host = world.hosts.get(known.host)
+    return host is None or host.checks["mysql"].error_since is None
+
+
 def _forgets(world: World, known: Ahead) -> tuple[GetAhead, ...]:
-    """Return the order to forget a log that will not be needed: where its server answers again."""
-    if known.host not in world.hosts or known.taker not in world.hosts:
-        return ()
-    lives = world.hosts[known.host].checks["mysql"].error_since is None
-    return (GetAhead(known.taker, ""),) if lives else ()
+    """Return the order to forget it, to the host that was asked to get it."""
+    return (GetAhead(known.taker, ""),) if {known.host, known.taker} <= world.hosts.keys() else ()
 
 
 def _wanted(world: World) -> tuple[str, str] | None:
