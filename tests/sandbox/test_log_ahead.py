@@ -7,10 +7,10 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import Conf
-from mmm.sandbox.trouble.faults import heal, inject, undo
-from mmm.sandbox.witness.health import catch_up, settle
+from mmm.sandbox.trouble.faults import inject, undo
+from mmm.sandbox.witness.health import settle
 from tests.clusters import Kept, kept
-from tests.sandbox.test_salvage import ROWS, keep_to_itself, let_back, let_go, rows
+from tests.sandbox.test_salvage import NOTES, ROWS, keep_to_itself, let_back, let_go, rows, with_tables
 from tests.scenarios import LIMIT, LONG_LEASE, Log
 
 pytestmark = pytest.mark.sandbox
@@ -30,18 +30,8 @@ def patient() -> Iterator[Kept]:
 
 @pytest.fixture
 def notes(patient: Kept) -> Iterator[Sandbox]:
-    sandbox = patient.healthy()
-    sandbox.sql("db1", "CREATE OR REPLACE TABLE sandbox.notes (id INT PRIMARY KEY, what VARCHAR(20))")
-    sandbox.sql("db1", "CREATE OR REPLACE TABLE sandbox.large (id INT PRIMARY KEY, b LONGBLOB)")
-    catch_up(sandbox)
-    yield sandbox
-    heal(sandbox)
-    let_go(sandbox, "db1")
-    sandbox.wait_until(sandbox.writer, LIMIT, "there is a writer")
-    writer = sandbox.writer()
-    assert writer is not None
-    for table in ("notes", "large"):
-        sandbox.sql(writer, f"DROP TABLE IF EXISTS sandbox.{table}")
+    with with_tables(patient.healthy(), notes=NOTES, large="id INT PRIMARY KEY, b LONGBLOB") as given:
+        yield given
 
 
 def commit_large(sandbox: Sandbox) -> None:

@@ -5,6 +5,7 @@ The last rows are kept from the others: the writer's replication account is lock
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,9 +25,11 @@ UNLOGGED = "SET SESSION sql_log_bin=0"
 ROWS = [str(number) for number in range(1, 6)]
 
 
-@pytest.fixture
-def notes(sandbox: Sandbox) -> Iterator[Sandbox]:
-    sandbox.sql("db1", "CREATE OR REPLACE TABLE sandbox.notes (id INT PRIMARY KEY, what VARCHAR(20))")
+@contextmanager
+def with_tables(sandbox: Sandbox, **tables: str) -> Iterator[Sandbox]:
+    """Give tables of these columns, of which all hosts know, for the block; afterwards nothing keeps to itself."""
+    for table, columns in tables.items():
+        sandbox.sql("db1", f"CREATE OR REPLACE TABLE sandbox.{table} ({columns})")
     catch_up(sandbox)
     yield sandbox
     heal(sandbox)
@@ -34,7 +37,17 @@ def notes(sandbox: Sandbox) -> Iterator[Sandbox]:
     sandbox.wait_until(sandbox.writer, LIMIT, "there is a writer")
     writer = sandbox.writer()
     assert writer is not None
-    sandbox.sql(writer, "DROP TABLE IF EXISTS sandbox.notes")
+    for table in tables:
+        sandbox.sql(writer, f"DROP TABLE IF EXISTS sandbox.{table}")
+
+
+NOTES = "id INT PRIMARY KEY, what VARCHAR(20)"
+
+
+@pytest.fixture
+def notes(sandbox: Sandbox) -> Iterator[Sandbox]:
+    with with_tables(sandbox, notes=NOTES) as given:
+        yield given
 
 
 def keep_to_itself(sandbox: Sandbox, host: str, *rows: str) -> None:

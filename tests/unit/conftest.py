@@ -1,15 +1,26 @@
 """Fixtures that several files of unit tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.servers import Servers
+from tests.servers import MARIADB, Servers, kind
 from tests.unit.agent_host import host, machine
 from tests.unit.mariadb_trio import build
 from tests.unit.trio import Trio
 
 __all__ = ["host", "machine", "old_trio", "trio"]
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
+    """Give servers of the test alone: MariaDB of this machine, or of the kind that is its parameter."""
+    found = Servers(tmp_path / "servers", kind(getattr(request, "param", MARIADB)))
+    try:
+        yield found
+    finally:
+        found.stop()
 
 
 @pytest.fixture

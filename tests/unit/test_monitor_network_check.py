@@ -79,18 +79,23 @@ class Silent(Checks):
         return False
 
 
-@pytest.mark.parametrize("up", [True, False])
-async def test_a_ping_without_an_answer_counts_only_where_the_network_works(*, up: bool) -> None:
-    monitor, checks = Monitor(up=up), Silent()
-    periodic = Periodic(
-        None, checks, lambda: monitor.world, monitor.post, monitor.network.see  # type: ignore[arg-type]
-    )  # fmt: skip
+async def first_check(periodic: Periodic, monitor: Monitor, checks: Silent) -> None:
+    """Let the first check of db1 go on until it has been run as often as `checks` allows, and no other one."""
     first, *others = periodic.of_host(monitor.world.conf.hosts["db1"])
     for other in others:
         other.close()
     task = asyncio.create_task(first)
     await checks.over.wait()
     task.cancel()
+
+
+@pytest.mark.parametrize("up", [True, False])
+async def test_a_ping_without_an_answer_counts_only_where_the_network_works(*, up: bool) -> None:
+    monitor, checks = Monitor(up=up), Silent()
+    periodic = Periodic(
+        None, checks, lambda: monitor.world, monitor.post, monitor.network.see  # type: ignore[arg-type]
+    )  # fmt: skip
+    await first_check(periodic, monitor, checks)
     network, *results = monitor.posted
     assert network == Network(up=up)
     assert [type(result) for result in results] == ([PingChecked] if up else [])
@@ -115,11 +120,6 @@ async def test_a_check_that_ends_by_an_internal_error_is_begun_again(
     periodic = Periodic(
         None, checks, lambda: monitor.world, post, monitor.network.see  # type: ignore[arg-type]
     )  # fmt: skip
-    first, *others = periodic.of_host(monitor.world.conf.hosts["db1"])
-    for other in others:
-        other.close()
-    task = asyncio.create_task(first)
-    await checks.over.wait()
-    task.cancel()
+    await first_check(periodic, monitor, checks)
     assert [type(result) for result in monitor.posted if isinstance(result, PingChecked)] == [PingChecked]
     assert "it is begun again" in caplog.text

@@ -6,9 +6,8 @@ Real servers, of which one is killed; what is got comes over a real connection.
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from mmm.agent.act.log_ahead import LogAhead
 from mmm.mysql.server.replication import start_replica
 from mmm.wire import agent as wire
 from mmm.wire.salvaged import Cause
-from tests.servers import MARIADB, OTHERS, Server, Servers, kind
+from tests.servers import MARIADB, OTHERS, Server, Servers
 from tests.unit.lost_writer import (
     PLENTY,
     Pair,
@@ -44,15 +43,6 @@ def _answers_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the agent of the old writer answer late: on a busy machine it does."""
     monkeypatch.setattr("mmm.agent.act.binlog_fetch.ANSWER_LIMIT", 20.0)
     monkeypatch.setattr("mmm.agent.act.log_ahead.LOGIN_LIMIT", 20.0)
-
-
-@pytest.fixture
-def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
-    found = Servers(tmp_path, kind(getattr(request, "param", MARIADB)))
-    try:
-        yield found
-    finally:
-        found.stop()
 
 
 def orders(server: Server) -> list[str]:

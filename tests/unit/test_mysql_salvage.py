@@ -30,7 +30,7 @@ from mmm.mysql.session.connection import MysqlError
 from mmm.wire import agent as wire
 from mmm.wire.binlog import asked_binlog
 from mmm.wire.salvaged import Cause
-from tests.servers import MARIADB, OTHERS, Server, Servers, kind
+from tests.servers import MARIADB, OTHERS, Server, Servers
 from tests.unit.lost_writer import (
     PLENTY,
     STATEMENTS,
@@ -54,15 +54,6 @@ pytestmark = pytest.mark.mysql
 def _answers_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the agent of the old writer answer late: on a busy machine it does."""
     monkeypatch.setattr("mmm.agent.act.binlog_fetch.ANSWER_LIMIT", 20.0)
-
-
-@pytest.fixture
-def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
-    found = Servers(tmp_path, kind(getattr(request, "param", MARIADB)))
-    try:
-        yield found
-    finally:
-        found.stop()
 
 
 @pytest.mark.parametrize("by_gtid", [True, False], ids=["gtid", "position"])

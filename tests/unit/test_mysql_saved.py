@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,19 +17,10 @@ from mmm.tools.saved.extras import Extras
 from mmm.tools.saved.find import NoLogError, find, find_behind
 from mmm.tools.saved.save import SaveError, Target, save, verify
 from mmm.tools.saved.texts import Sources
-from tests.servers import MARIADB, Servers, kind
+from tests.servers import Servers
 from tests.unit.saving import KINDS, build, found, has, home, inserts, saved
 
 pytestmark = pytest.mark.mysql
-
-
-@pytest.fixture
-def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
-    found = Servers(tmp_path / "servers", kind(getattr(request, "param", MARIADB)))
-    try:
-        yield found
-    finally:
-        found.stop()
 
 
 @pytest.mark.parametrize("servers", KINDS, indirect=True)

@@ -1,7 +1,7 @@
 """What is saved can be read, and run again: the same rows come of it, on every kind of server, for every type."""
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from mmm.tools.saved.outcome import Saved, TableCount
 from mmm.tools.saved.printed import Row, items
 from mmm.tools.saved.save import SaveError, verify
 from mmm.tools.saved.values import Cell, literal
-from tests.servers import MARIADB, Server, Servers, kind
+from tests.servers import MARIADB, Server, Servers
 from tests.unit.saving import GTIDS, KINDS, found, has, home, program_of, saved
 
 pytestmark = pytest.mark.mysql
@@ -44,15 +44,6 @@ STRINGS = {
 TYPES = {**NUMBERS, **TIMES, **STRINGS}
 OF_MARIADB = {"ge": ("POINT", "ST_GeomFromText('POINT(1 2)')"), "ip": ("INET6", "'2001:db8::'")}
 UUID = {"uu": ("UUID", "'123e4567-e89b-12d3-a456-426655440000'")}
-
-
-@pytest.fixture
-def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
-    pool = Servers(tmp_path / "servers", kind(getattr(request, "param", MARIADB)))
-    try:
-        yield pool
-    finally:
-        pool.stop()
 
 
 @dataclass

@@ -49,11 +49,11 @@ def plan(conf: Cluster, days: int, say: Say, folder: Path = FOLDER, used: Sequen
     `used` are data folders besides that of the conf.
     """
     now, whole = time.time(), True
-    kept = old_data(server_here(conf), folder)
-    for each in kept:
+    where = _data_folders(conf, used)
+    for each in old_data(server_here(conf), folder):
         if now - each.since < days * DAY:
             end = f"stays for {left(each, days, now)}"
-        elif why := _needed(conf, each, used):
+        elif why := _needed(each, where):
             end, whole = f"would stay: {why}", False
         else:
             end = "would be removed"
@@ -67,8 +67,10 @@ def put_aside(conf: Cluster, days: int, say: Say, folder: Path = FOLDER, used: S
     `used` are data folders besides that of the conf.
     """
     going, whole = [], True
-    for each in over(old_data(server_here(conf), folder), days, time.time()):
-        why = _needed(conf, each, used)
+    due = over(old_data(server_here(conf), folder), days, time.time())
+    where = _data_folders(conf, used) if due else ()
+    for each in due:
+        why = _needed(each, where)
         if not why:
             try:
                 going.append((each.path, _renamed(each.path)))
@@ -155,19 +157,27 @@ def _tell(text: str, say: Say) -> None:
     say(text)
 
 
-def _needed(conf: Cluster, kept: OldData, used: Sequence[Path]) -> str:
+def _data_folders(conf: Cluster, used: Sequence[Path]) -> tuple[Path, ...] | str:
+    """Return the data folders that are in use by the option files, and those `used` besides; why nobody knows them."""
+    try:
+        options = option_files.read(conf.hosts[conf.this])
+    except option_files.UnknownError as error:
+        return f"{error}, so nobody knows which data folder is in use"
+    return (Path(options.get("datadir", option_files.USUAL)), *used)
+
+
+def _needed(kept: OldData, where: tuple[Path, ...] | str) -> str:
     """Return who needs the folder as it is; empty where nobody does. What cannot be told counts as a need."""
     try:
         if pids := (*holders(kept.path / _FIRST_FILE), *works_in(kept.path)):
             return f"process {pids[0]} works in it"
         if mounted := _mounted_in(kept.path):
             return f"{mounted} is mounted in it"
-        options = option_files.read(conf.hosts[conf.this])
     except OSError as error:
         return error.strerror or str(error)
-    except option_files.UnknownError as error:
-        return f"{error}, so nobody knows which data folder is in use"
-    for each in (Path(options.get("datadir", option_files.USUAL)), kept.datadir, *used):
+    if isinstance(where, str):
+        return where
+    for each in (*where, kept.datadir):
         if each.resolve().is_relative_to(kept.path.resolve()):
             return f"the server's data folder {each} is in it"
     return ""
