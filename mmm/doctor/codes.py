@@ -242,6 +242,9 @@ CODES: dict[str, Code] = {
     "vip_twice": Code(
         _E, "{vip} is bound on {hosts}", "mmm_control show says who holds it: remove it elsewhere"
     ),
+    "vip_claimed": Code(
+        _E, "{vip} is bound here, and {mac} has it too", "find that machine and remove the address there"
+    ),
     "no_block_command": Code(
         _OK,
         "{name} is not installed: the agent does as with blocking_type hard",

@@ -136,6 +136,8 @@ class HostLook:
     """A virtual IP that is not of the network of cluster_interface, and the interface that is on its network."""
     bound: tuple[tuple[str, str], ...] = ()
     """The cluster's VIPs on this machine, each with its interface."""
+    claimed: tuple[tuple[str, str], ...] = ()
+    """Those that another machine was heard to have too, each with the MAC of that."""
     listens: tuple[str, ...] = ()
     """Where something listens on the server's port; empty where nothing does, or nobody can tell."""
     block_command: str = ""

@@ -316,6 +316,8 @@ def _addresses_of(conf: Cluster, name: str, look: HostLook) -> Iterator[Finding]
             yield Finding("misplaced_vip", name, {"vip": vip, "interface": interface})
         elif wanted and interface != wanted and look.interface_here:
             yield Finding("wrong_interface", name, {"vip": vip, "interface": interface, "wanted": wanted})
+    for vip, mac in look.claimed:
+        yield Finding("vip_claimed", name, {"vip": vip, "mac": mac})
     own = (conf.hosts[name].ip, *sorted(allowed))
     closed = [ip for ip in own if look.listens and not _takes(look.listens, ip)]
     if closed:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from mmm.clock import clock
 from mmm.network.packet_filter import ETHERNET
+from mmm.network.strangers import Strangers
 from mmm.own_module import own_module
 
 EARLY = (0.0, 0.2, 1.0, 2.0, 5.0, 10.0)
@@ -26,7 +27,7 @@ EARLY = (0.0, 0.2, 1.0, 2.0, 5.0, 10.0)
 INSISTS_EVERY, INSISTS_FOR = 0.5, 60.0
 """The same where another host may wake up that believes to have the VIP: the pause, and for how long."""
 EVERY = 60.0
-"""Seconds between announcements from then on, for as long as the VIP is held."""
+"""Seconds between announcements from then on, for as long as the VIP is held; each time it is asked who else has it."""
 
 CONFIRMED = 7.0
 """Seconds, two of the monitor's heartbeats and a bit, for which an order confirms what it assigned."""
@@ -207,6 +208,7 @@ class Announcer:
 
     def __init__(self, sender: Sender) -> None:
         self.sender = sender
+        self.strangers = Strangers()
         self._confirmed = -math.inf
         self._insists_until: dict[str, float] = {}
         self._loop = asyncio.get_running_loop()
@@ -218,6 +220,10 @@ class Announcer:
     def held(self) -> frozenset[str]:
         """Return the VIPs that are announced, or would be if they were confirmed."""
         return frozenset(self._tasks)
+
+    def claimed(self) -> tuple[tuple[str, str], ...]:
+        """Return who has a VIP that is held here too, by VIP and MAC; may be called from any thread."""
+        return self.strangers.standing(self.held, clock())
 
     def begin(self, ip: str, *, insist: bool = False) -> None:
         """Announce `ip` at once, before this returns, and from now on; one that is announced already begins anew.
@@ -302,7 +308,7 @@ class Announcer:
             task.cancel()
 
     async def _announce(self, ip: str, when: Iterator[float], *, well: bool) -> None:
-        begin = self._loop.time()
+        begin, asks_at = self._loop.time(), EARLY[-1]
         for moment in when:
             await asyncio.sleep(begin + moment - self._loop.time())
             if not self._is_confirmed():
@@ -310,6 +316,9 @@ class Announcer:
                 self._missed.add(ip)
                 continue
             well = self._send(ip, well=well)
+            if moment >= asks_at:  # who took the address without a word answers
+                asks_at = moment + EARLY[-1]
+                self._ask(ip)
 
     def _send(self, ip: str, *, well: bool) -> bool:
         """Announce `ip` once; returns whether it went well. That it does not any more is said aloud once."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from mmm.clock import clock
 from mmm.network.arp import Announcer
 from mmm.network.claims import ADVERTISEMENT, ETH_P_ARP, ETH_P_IPV6, Claim, claim
 from mmm.network.layouts import ARP, DISCOVERY
@@ -111,6 +112,7 @@ class Watch:
             return
         asks = not said.asks and self._claimed(said.ip)
         if not said.asks:
+            self._announcer.strangers.noticed(said.ip, said.mac, clock())
             follows = "other hosts are asked whether they have the role" if asks else "announced again"
             self._conflict(said.ip, said.mac, follows)
         if not asks:

@@ -22,8 +22,10 @@ REPLICATION_LOGIN = "replication_login"
 """A server that this host is to replicate from turns the conf's replication user away."""
 DISK_LOW = "disk_low"
 """A disk that server or agent write to is nearly full."""
+CLAIMED = "claimed"
+"""Somebody else on the network has a VIP that is held here."""
 
-KNOWN = frozenset({GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN, DISK_LOW})
+KNOWN = frozenset({GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN, DISK_LOW, CLAIMED})
 
 _NONE = "DOUBT:"
 _MOST = 12

@@ -20,7 +20,7 @@ from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.replication import replica_status, start_replica
 from mmm.network.arp import Announcer
 from mmm.network.vips import Interface
-from mmm.wire.doubts import DISK_LOW, GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN, Doubt
+from mmm.wire.doubts import CLAIMED, DISK_LOW, GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN, Doubt
 from mmm.wire.why import NO_LOGIN
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.test_mysql_servers import LONG, build, caught, wait_until
@@ -89,6 +89,16 @@ def test_a_disk_that_is_nearly_full_is_told_with_what_is_on_it(
     assert said.startswith(f"the disk of {trio.two.directory}")
     assert "(data, binary logs, relay logs" in said
     assert "is 96 % full" in said
+
+
+def test_who_has_a_vip_of_this_host_too_is_told_with_its_mac(trio: Trio) -> None:
+    looking = Doubts(conf(trio, "db2"), claimed=lambda: (("10.0.0.90", "02:00:00:00:00:99"),))
+    try:
+        found = asyncio.run(looking.look())
+    finally:
+        looking.close()
+    (said,) = (doubt.text for doubt in found if doubt.code == CLAIMED)
+    assert said.startswith("10.0.0.90 is bound here, and 02:00:00:00:00:99 on ")
 
 
 def test_grants_that_are_missing_are_told_with_the_statement(trio: Trio) -> None:

@@ -10,6 +10,7 @@ from mmm.monitor.world.events import Doubted
 from mmm.monitor.world.world import World
 from mmm.wire.agent import Reply, decode_reply, encode_reply
 from mmm.wire.doubts import (
+    CLAIMED,
     GRANTS,
     GRANTS_WANTED,
     NOT_LISTENING,
@@ -44,6 +45,7 @@ def moved(before: World, text: str = "move_role writer db2") -> str:
         ("db1", GRANTS, False),
         ("db3", REPLICATION_LOGIN, True),
         ("db3", NOT_LISTENING, False),
+        ("db2", CLAIMED, False),
     ],
 )
 def test_a_move_is_refused_for_what_would_hurt_it(host: str, code: str, *, refused: bool) -> None:

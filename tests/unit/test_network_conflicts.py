@@ -12,7 +12,7 @@ from mmm.network.claims import claim
 from mmm.network.conflicts import Watch
 from mmm.network.frames import announcement, probe
 from mmm.network.link import LinkWatch
-from tests.namespaces import cable, ip, own_network
+from tests.namespaces import Neighbour, cable, ip, own_network
 from tests.namespaces import neighbour as another_host
 
 pytestmark = pytest.mark.netns
@@ -129,6 +129,41 @@ def test_who_answers_when_a_vip_is_bound_here_is_named(
         far.ip(f"addr add {vip}/32 dev {FAR}" if version == 4 else f"-6 addr add {vip}/128 dev {FAR} nodad")
         asyncio.run(run())
     assert OTHER_MAC in caplog.text
+
+
+def test_who_took_a_held_vip_without_a_word_is_found(
+    version: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who binds an address by hand announces nothing; half of the clients may go there."""
+    vip = VIPS[version]
+    monkeypatch.setattr("mmm.network.arp.EARLY", (0.0, 0.1))
+    monkeypatch.setattr("mmm.network.arp.EVERY", 0.1)
+    monkeypatch.setattr("mmm.network.arp.AGAIN", 0.2)
+    monkeypatch.setattr("mmm.network.strangers.STANDS", 0.3)
+
+    async def run(far: Neighbour) -> None:
+        announcer = Announcer(Sender(NEAR, [vip]))
+        watch = Watch(NEAR, [vip], announcer)
+        announcer.hold([vip])
+        assert announcer.claimed() == ()
+        far.ip(f"addr add {vip}/32 dev {FAR}" if version == 4 else f"-6 addr add {vip}/128 dev {FAR} nodad")
+        async with asyncio.timeout(10):
+            while not announcer.claimed():
+                announcer.confirm()
+                await asyncio.sleep(0.02)
+        assert announcer.claimed() == ((vip, OTHER_MAC),)
+        announcer.end(vip)
+        await asyncio.sleep(0)
+        assert announcer.claimed() == ()
+        watch.close()
+        await announcer.close()
+
+    with own_network(), another_host() as far:
+        cable(NEAR, FAR)
+        ip(f"link set {FAR} netns {far.pid}")
+        far.ip(f"link set {FAR} address {OTHER_MAC} up")
+        asyncio.run(run(far))
+    assert f"{OTHER_MAC} on {NEAR} claims it too" in caplog.text
 
 
 def test_a_claim_is_not_answered_where_others_are_asked_first_who_has_the_role(

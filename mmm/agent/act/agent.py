@@ -108,7 +108,7 @@ class Agent:
         self._binlog = BinlogSender(self._here, self._replies, self._may_have_role)
         self.streams = Streams(conf, self._replies)
         self._rejoin = RejoinOrder(conf, self._replies)
-        self._doubts = Doubts(conf, self._learn)
+        self._doubts = Doubts(conf, self._learn, announcer.claimed)
         self._server_process = ServerProcess(self._here)
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
         self._questions = Questions(at, interface, self._replies, self._doubts, self._looker)

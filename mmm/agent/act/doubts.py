@@ -7,7 +7,7 @@ answers; the monitor shows it and begins no move to such a host.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -20,7 +20,7 @@ from mmm.mysql.server.login import refused_login
 from mmm.mysql.server.privileges import BESIDES, agent_needs, look_at_missing_grants
 from mmm.mysql.session.connection import Connection, MysqlError, connect
 from mmm.network.socket_table import listening, takes
-from mmm.wire.doubts import GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN, Doubt
+from mmm.wire.doubts import CLAIMED, GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN, Doubt
 
 PERIOD = 20.0
 """Seconds between two looks."""
@@ -33,12 +33,19 @@ log = logging.getLogger(__name__)
 class Doubts:
     """What is wrong on this host; `found` is as old as the last look. `close` it.
 
-    `learn` is given a session of the server at each look, for what is to be known of it once it is dead.
+    `learn` is given a session of the server at each look, for what is to be known of it once it is dead. `claimed`
+    returns who has VIPs that are held here too, by VIP and MAC.
     """
 
-    def __init__(self, conf: Cluster, learn: Callable[[Connection], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        conf: Cluster,
+        learn: Callable[[Connection], None] = lambda _: None,
+        claimed: Callable[[], Iterable[tuple[str, str]]] = tuple,
+    ) -> None:
         self._conf = conf
         self._learn = learn
+        self.claimed = claimed
         self._here = conf.hosts[conf.this]
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="doubts")
         self._logins: tuple[Doubt, ...] = ()
@@ -78,6 +85,7 @@ class Doubts:
             found += _grants(server)
         found += self.disks.doubts()
         found += self._listening()
+        found += (Doubt(CLAIMED, self._twice(ip, mac)) for ip, mac in self.claimed())
         if time.monotonic() >= self._logins_due:
             self._logins = tuple(self._tried())
             self._logins_due = time.monotonic() + (0.0 if self._logins else LOGINS)
@@ -95,6 +103,10 @@ class Doubts:
         deaf = [ip for ip in wanted if not takes(addresses, ip)]
         if addresses and deaf:
             yield Doubt(NOT_LISTENING, not_listening(port, deaf, addresses))
+
+    def _twice(self, ip: str, mac: str) -> str:
+        where = f"{mac} on {self._here.cluster_interface}"
+        return f"{ip} is bound here, and {where} has it too: find that machine and remove the address there"
 
     def _may_hold(self, role: str) -> bool:
         return self._here.name in self._conf.roles[role].hosts

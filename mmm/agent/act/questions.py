@@ -142,7 +142,7 @@ class Questions:
         if self._examined is None or self._examined.done():
             loop = asyncio.get_running_loop()
             self._examined = loop.run_in_executor(None, look_host, self._conf)
-        look = await asyncio.shield(self._examined)
+        look = replace(await asyncio.shield(self._examined), claimed=tuple(self._doubts.claimed()))
         return self._replies.reply("OK: Looked!", questions.looked_fields(encoded(look)))
 
     async def _notes(self) -> bytes:

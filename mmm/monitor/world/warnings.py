@@ -115,6 +115,7 @@ SENTENCES: Mapping[str, str] = {
     "grants": "{names}: {said}",
     "grants_wanted": "{names}: {said}",
     "not_listening": "{names}: {said}",
+    "claimed": "{names}: {said}",
     "replication_login": "{names} could not replicate: {said}",
     "offsets_equal": "auto_increment_offset is {offset} on both {one} and {two}: they must differ",
 }
