@@ -34,7 +34,7 @@ from mmm.wire.rejoin import NOT_ALLOWED, NOT_REBUILT, Came, Wanted, came, came_f
 from mmm.wire.rejoin import ordered as wanted_in
 from mmm.wire.why import UNKNOWN_COMMAND
 from tests.unit.agents import conf
-from tests.unit.worlds import NOW, checks, with_host, world
+from tests.unit.worlds import NOW, WRITER, checks, with_host, world
 
 BEGUN = Came(begun=True, lines=("db1: rejoins db2 with a copy of db3: job db1-1",))
 REFUSED = Came(
@@ -73,7 +73,7 @@ def test_what_it_came_to_is_read_as_it_was_told(what: Came) -> None:
 
 def test_an_agent_without_that_word_is_quoted() -> None:
     assert came(Reply("ERROR: Invalid command 'REJOIN'!")) == Came(
-        False, ("ERROR: Invalid command 'REJOIN'!",)
+        False, ("Invalid command 'REJOIN'!",)
     )
 
 
@@ -190,6 +190,9 @@ def test_the_tool_says_its_refusal_as_values(tmp_path: Path) -> None:
 
 # --- the monitor
 
+RETURNED = world({WRITER: "db2"}, {"db1": State.AWAITING_RECOVERY})
+"""db1 has come back, and db2 is the writer."""
+
 
 def run(before: World, words: str, heard: Answered | None) -> tuple[list[Any], Verdict]:
     command = ordered(words.split())
@@ -215,7 +218,7 @@ def run(before: World, words: str, heard: Answered | None) -> tuple[list[Any], V
     ],
 )
 def test_the_admin_orders_it_in_any_order_of_words(words: str, wanted: Wanted) -> None:
-    assert run(world(), words, Answered(BEGUN))[0] == [OrderRejoin("db1", wanted)]
+    assert run(RETURNED, words, Answered(BEGUN))[0] == [OrderRejoin("db1", wanted)]
     assert changes(words.split()), "it starts a program as root"
 
 
@@ -255,17 +258,29 @@ def test_other_words_are_no_command(words: str) -> None:
 def test_what_it_came_to_is_answered_by_a_code(
     words: str, heard: Answered | None, code: str, said: str
 ) -> None:
-    _, answer = run(world(), words, heard)
+    _, answer = run(RETURNED, words, heard)
     assert (answer.code, said in str(answer)) == (code, True)
 
 
 def test_reasons_are_values_in_json() -> None:
-    _, answer = run(world(), "rejoin db1", Answered(REFUSED, NOT_REBUILT))
+    _, answer = run(RETURNED, "rejoin db1", Answered(REFUSED, NOT_REBUILT))
     assert answer.values["fields"]["reasons"] == ["online", "has_writer_vip"]
 
 
+@pytest.mark.parametrize("words", ["rejoin {}", "rejoin --dry-run {}", "rejoin {} --from db3 --lose-extra {}"])
+def test_a_host_that_is_in_use_is_refused_by_that_before_its_agent_is_asked(words: str) -> None:
+    """The agent would speak of what it takes to obey the order, which would be refused then all the same."""
+    for host, reasons in (("db1", ("active_master", "online")), ("db3", ("online",))):
+        asks, answer = run(world(), words.format(host, host), Answered(REFUSED, NOT_ALLOWED))
+        assert (asks, answer.code, answer.fields["reasons"]) == ([], "not_rebuilt", reasons)
+        assert str(answer).startswith(f"ERROR: Host '{host}' is not rebuilt: it is ")
+    away = world(states={"db1": State.HARD_OFFLINE})
+    assert run(away, "rejoin db1", None)[1].fields["reasons"] == ("active_master",)
+    assert run(world(), "rejoin --abort db1", Answered(BEGUN))[1].code == "rejoin_aborted"
+
+
 def test_a_host_that_is_silent_is_not_asked() -> None:
-    silent = with_host(world(), "db1", checks=checks(ping=0.0, mysql=0.0))
+    silent = with_host(RETURNED, "db1", checks=checks(ping=0.0, mysql=0.0))
     asks, answer = run(silent, "rejoin db1", Answered(BEGUN))
     assert (asks, answer.code) == ([], "no_agent")
 

@@ -1,6 +1,6 @@
 """The command rejoin: a host's agent is to have it rebuilt from another one (rule 5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmm.monitor.command.asking import Asking, OrderRejoin
@@ -51,7 +51,10 @@ def ordered(words: Sequence[str]) -> Ordered | None:
 
 
 def run(world: World, order: Ordered) -> Asking[Result]:
-    """Have a host of the conf rebuilt; what may be rebuilt the tool on that host decides."""
+    """Have a host of the conf rebuilt; what may be rebuilt the tool on that host decides.
+
+    That a host is in use is known here: it is said before anything that stands in the way of an order.
+    """
     host, wanted = order.host, order.wanted
     if refused := _refused(world, host, wanted):
         return Result(world, refused)
@@ -77,7 +80,26 @@ def _refused(world: World, host: str, wanted: Wanted) -> Verdict | None:
         return unknown_host(world, wanted.donor)
     if wanted.lose_extra and wanted.lose_extra != host:
         return Verdict("other_host_named", {"host": host, "named": wanted.lose_extra})
+    reasons = () if wanted.abort else tuple(_in_use(world, host))
+    if reasons:
+        lines = tuple(_IN_USE[code].format(host=host) for code in reasons)
+        about = {"host": host, "donor": wanted.donor or None, "lines": lines, "reasons": reasons}
+        return Verdict("not_rebuilt", about)
     return None
+
+
+_IN_USE = {
+    "active_master": "it is the active master, whose data are never touched: move the role away first",
+    "online": "it is ONLINE, clients may be reading there: 'mmm_control set_offline {host}' first",
+}
+"""Why a host that is in use is not rebuilt, by the code that the tool on that host has for it too."""
+
+
+def _in_use(world: World, host: str) -> Iterator[str]:
+    if world.active_master == host:
+        yield "active_master"
+    if world.hosts[host].state is State.ONLINE:
+        yield "online"
 
 
 def _begun(world: World, now: float, order: Ordered, about: Mapping[str, object]) -> Result:
