@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mmm.config.files import SEARCH, Disk
-from mmm.config.validate import load_settings
+from mmm.config.settings import World
+from mmm.config.validate import settings_as_far_as_read
 
 
 class Endpoint(NamedTuple):
@@ -22,6 +23,8 @@ class Endpoint(NamedTuple):
     """The addresses of all monitors, where the conf has more than one; `ip` is the first to ask then."""
     chosen: bool = False
     """`ip` is the one to ask, whether it leads or not."""
+    faults: tuple[str, ...] = ()
+    """What is wrong with the conf, a line each: a monitor that runs goes by the one that it has read before."""
 
     def at(self, ip: str) -> "Endpoint":
         """Return where one of the monitors is."""
@@ -29,8 +32,14 @@ class Endpoint(NamedTuple):
 
 
 def find_monitor(path: str | None, cluster: str | None, directories: Sequence[str] = SEARCH) -> Endpoint:
-    """Return where the monitor of a conf is, or of that of @`cluster`; raises ConfError with all that is wrong."""
-    world = load_settings(Disk(directories), path, "CONTROL", cluster, "mmm_mon")
+    """Return where the monitor of a conf is, or of that of @`cluster`.
+
+    Of a conf with errors too, as long as these leave no doubt of that: else raises ConfError with all that is wrong.
+    """
+    world = settings_as_far_as_read(Disk(directories), path, "CONTROL", cluster, "mmm_mon")
+    error = world.tree.error() if world.tree.problems else None
+    if error and not _names_monitor(world):
+        raise error
     monitor = world["monitor"].get("")
     socket = {name: setting.value for name, setting in world["socket"].get("", {}).items()}
     ip, port = world.value("monitor", "", "ip"), world.value("monitor", "", "port")
@@ -42,4 +51,13 @@ def find_monitor(path: str | None, cluster: str | None, directories: Sequence[st
         socket,
         world.value("top", "", "auth_key") or "",
         monitors,
+        faults=error.errors if error else (),
     )
+
+
+def _names_monitor(world: World) -> bool:
+    """Tell whether all that is needed to reach the monitor, as far as it is written, could be read."""
+    address = world.value("top", "", "monitors") or world.value("monitor", "", "ip")
+    settings = (*world["monitor"].get("", {}).items(), *world["socket"].get("", {}).items())
+    ways = {"port", *world["socket"].get("", {})}
+    return bool(address) and all(setting.value is not None for name, setting in settings if name in ways)

@@ -26,11 +26,21 @@ def load_settings(
     They are read from `path`, or when that is None from the file called `name`, with `_CLUSTER` appended for @CLUSTER.
     Raises ConfError with everything that is wrong.
     """
+    return _proven(settings_as_far_as_read(source, path, program, cluster, name))
+
+
+def settings_as_far_as_read(
+    source: Source, path: str | None, program: Program, cluster: str | None, name: str
+) -> World:
+    """Return the same settings, with all that is wrong in the `problems` of their tree.
+
+    What could not be read is missing there, or None. Raises ConfError where `cluster` cannot be a name.
+    """
     suffix = cluster or ""
     if suffix and not re.fullmatch(r"[A-Za-z0-9_.-]+", suffix):
         raise only("cluster_name", {"name": suffix})
     wanted = os.path.abspath(path) if path else f"{name}_{suffix}" if suffix else name  # noqa: PTH100
-    return verified(read(source, wanted), program, suffix, _unreadable, look_up)
+    return _checked(read(source, wanted), program, suffix, _unreadable, look_up)
 
 
 def verified(
@@ -45,6 +55,16 @@ def verified(
     `cluster` is the name behind the @, or empty. `unreadable` says why a file cannot be read, or nothing. Without
     `resolve` names are not taken for addresses.
     """
+    return _proven(_checked(tree, program, cluster, unreadable, resolve))
+
+
+def _checked(
+    tree: Tree,
+    program: Program,
+    cluster: str,
+    unreadable: Callable[[str], str],
+    resolve: Resolve | None,
+) -> World:
     if tree.dialect == 1:
         from mmm.config.upgrade import translated  # noqa: PLC0415 - few confs are that old
 
@@ -52,6 +72,10 @@ def verified(
     world = World(tree, program, cluster, unreadable, resolve)
     if not tree.incomplete:
         apply_rules(world)
+    return world
+
+
+def _proven(world: World) -> World:
     if world.tree.problems:
         raise world.tree.error()
     return world

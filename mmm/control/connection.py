@@ -58,8 +58,12 @@ def talking_to(monitor: Endpoint) -> Iterator[str]:
 
 
 def connected(monitor: Endpoint, wrap: Wrap, limit: float = CONNECT_LIMIT) -> socket.socket:
-    """Return a connection to the monitor; raises OSError."""
-    return wrap(socket.create_connection((monitor.ip, monitor.port), limit))
+    """Return a connection to the monitor; raises OSError.
+
+    Where its address comes from a conf with errors nobody waits for long.
+    """
+    patience = min(limit, GLANCE) if monitor.faults else limit
+    return wrap(socket.create_connection((monitor.ip, monitor.port), patience))
 
 
 def _signed(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> str | None:

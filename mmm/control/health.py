@@ -20,6 +20,26 @@ def status_of(answer: str) -> int:
     return STATUS.get(words[1].rstrip(":"), UNKNOWN) if words[:1] == ["MMM"] and len(words) > 1 else UNKNOWN
 
 
+def with_fault(answer: str, fault: str) -> str:
+    """Return the monitor's answer, as text or as JSON, with what is wrong with the conf: nothing is OK by that.
+
+    The next start of the monitor would fail. Any other answer is returned as it is.
+    """
+    said = f"the conf has errors: {fault}"
+    if answer.startswith("{"):
+        import json  # noqa: PLC0415 - text is ready sooner
+
+        values = json.loads(answer)
+        reason = {"code": "conf_broken", "level": "WARNING", "hosts": [], "fields": {"fault": fault}, "text": said}
+        values["status"] = "WARNING" if values.get("status") == "OK" else values.get("status")
+        values["reasons"] = [*values.get("reasons", ()), reason]
+        return json.dumps(values)
+    told, bar, figures = answer.rstrip("\n").partition(" |")
+    if not told.startswith("MMM "):
+        return answer
+    return f"{told.replace('MMM OK:', 'MMM WARNING:', 1)}; {said}{bar}{figures}\n"
+
+
 def unknown(why: str, form: str) -> int:
     """Print why the health is not known, and return the exit status that says so."""
     import json  # noqa: PLC0415

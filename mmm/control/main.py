@@ -15,7 +15,7 @@ from mmm.config.endpoint import Endpoint, find_monitor
 from mmm.config.tree import ConfError
 from mmm.control.connection import ANSWER_LIMIT, GLANCE, NoAnswerError, NotAddressedError, Wrap, ask, tls
 from mmm.control.forms import FORMS, Form, is_refused, question, render
-from mmm.control.health import HEALTH, status_of, unknown
+from mmm.control.health import HEALTH, status_of, unknown, with_fault
 from mmm.control.vouch import NotVouchedError, vouched
 from mmm.wire.command import (
     FOLLOW,
@@ -23,6 +23,7 @@ from mmm.wire.command import (
     LEADS,
     PROXY,
     QUIT,
+    RELOAD,
     STATUS,
     WATCH,
     encode_command,
@@ -62,12 +63,16 @@ def main() -> int:
         command = vouched(command)
         encode_command(question(command, form))
         monitor = find_monitor(arguments.config, arguments.cluster)
+        if monitor.faults and command[0] == RELOAD:
+            return _fail(USAGE, *monitor.faults)
         wrap = tls(monitor.socket)
         if monitor.monitors or arguments.monitor is not None:
             monitor = _chosen(monitor, wrap, command, arguments.monitor)
     except (WireError, ConfError, NotVouchedError, NotAddressedError) as error:
         errors = getattr(error, "errors", (str(error),))
         return unknown(errors[0], form) if command[0] == HEALTH else _fail(USAGE, *errors)
+    if monitor.faults and command[0] != HEALTH:
+        _fail(OK, *_in_spite_of(monitor))
     if command[0] == FOLLOW:
         return _follow(monitor, wrap, command[1:])
     if command == [WATCH]:
@@ -104,12 +109,16 @@ def _asked(monitor: Endpoint, wrap: Wrap, command: list[str], form: Form) -> int
         if command[0] == HEALTH and is_unknown(answer):
             return unknown(_remark(command), form)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        if monitor.faults and command[0] == HEALTH:
+            answer = with_fault(answer, monitor.faults[0])
         sys.stdout.write(render(command, answer, form))
         sys.stdout.flush()
         if is_unknown(answer):  # its list of commands is long: what is wrong stands last
             return _fail(REFUSED, _remark(command))
     except NoAnswerError as error:
-        return unknown(str(error), form) if command[0] == HEALTH else _fail(NO_ANSWER, str(error))
+        if command[0] == HEALTH:
+            return unknown("; ".join((*monitor.faults[:1], str(error))), form)
+        return _fail(USAGE if monitor.faults else NO_ANSWER, *monitor.faults[1:], str(error))
     except WireError as error:
         return _fail(NO_ANSWER, f"the monitor's answer cannot be shown as {form}: {error}")
     except OSError as error:
@@ -117,6 +126,13 @@ def _asked(monitor: Endpoint, wrap: Wrap, command: list[str], form: Form) -> int
     if command[0] == HEALTH:
         return status_of(answer)
     return REFUSED if is_refused(answer) else OK
+
+
+def _in_spite_of(monitor: Endpoint) -> tuple[str, str]:
+    """Return what is said before a monitor is asked whose conf has errors by now."""
+    first, *others = monitor.faults
+    more = f" and {len(others)} more (mmm_mond --check lists them)" if others else ""
+    return first, f"the conf has this error{more}; a monitor that runs goes by the conf that it has read: it is asked"
 
 
 def _remark(command: list[str]) -> str:

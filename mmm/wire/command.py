@@ -14,6 +14,7 @@ JSON = "json"
 """`json COMMAND…`: the same command, answered by values; a classic monitor says that this is no command."""
 MONITORS, LEADS, HAND_OVER, TAKE_LEAD = "monitors", "leads", "hand_over", "take_lead"
 STATUS, FOLLOW, WATCH = "status", "follow", "watch"
+RELOAD = "reload"
 PROXY = "proxy"
 PROXIES = ("haproxy", "proxysql", "maxscale", "mysqlrouter", "keepalived")
 """Of which `proxy` prints a configuration."""
