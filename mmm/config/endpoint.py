@@ -31,14 +31,17 @@ class Endpoint(NamedTuple):
         return self._replace(ip=ip, chosen=True)
 
 
-def find_monitor(path: str | None, cluster: str | None, directories: Sequence[str] = SEARCH) -> Endpoint:
+def find_monitor(
+    path: str | None, cluster: str | None, directories: Sequence[str] = SEARCH, *, strict: bool = False
+) -> Endpoint:
     """Return where the monitor of a conf is, or of that of @`cluster`.
 
-    Of a conf with errors too, as long as these leave no doubt of that: else raises ConfError with all that is wrong.
+    Of a conf with errors too, unless `strict`, as long as these leave no doubt of that: else raises ConfError with all
+    that is wrong.
     """
     world = settings_as_far_as_read(Disk(directories), path, "CONTROL", cluster, "mmm_mon")
     error = world.tree.error() if world.tree.problems else None
-    if error and not _names_monitor(world):
+    if error and (strict or not _names_monitor(world)):
         raise error
     monitor = world["monitor"].get("")
     socket = {name: setting.value for name, setting in world["socket"].get("", {}).items()}

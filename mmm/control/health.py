@@ -30,7 +30,13 @@ def with_fault(answer: str, fault: str) -> str:
         import json  # noqa: PLC0415 - text is ready sooner
 
         values = json.loads(answer)
-        reason = {"code": "conf_broken", "level": "WARNING", "hosts": [], "fields": {"fault": fault}, "text": said}
+        reason = {
+            "code": "conf_broken",
+            "level": "WARNING",
+            "hosts": [],
+            "fields": {"fault": fault},
+            "text": said,
+        }
         values["status"] = "WARNING" if values.get("status") == "OK" else values.get("status")
         values["reasons"] = [*values.get("reasons", ()), reason]
         return json.dumps(values)

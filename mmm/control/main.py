@@ -62,15 +62,18 @@ def main() -> int:
             return _fail(USAGE, lacks)
         command = vouched(command)
         encode_command(question(command, form))
-        monitor = find_monitor(arguments.config, arguments.cluster)
-        if monitor.faults and command[0] == RELOAD:
-            return _fail(USAGE, *monitor.faults)
+        monitor = find_monitor(arguments.config, arguments.cluster, strict=command[0] == RELOAD)
         wrap = tls(monitor.socket)
         if monitor.monitors or arguments.monitor is not None:
             monitor = _chosen(monitor, wrap, command, arguments.monitor)
     except (WireError, ConfError, NotVouchedError, NotAddressedError) as error:
         errors = getattr(error, "errors", (str(error),))
         return unknown(errors[0], form) if command[0] == HEALTH else _fail(USAGE, *errors)
+    return _told(monitor, wrap, command, form)
+
+
+def _told(monitor: Endpoint, wrap: Wrap, command: list[str], form: Form) -> int:
+    """Have the monitor answer in the way that the command is answered; returns the exit status."""
     if monitor.faults and command[0] != HEALTH:
         _fail(OK, *_in_spite_of(monitor))
     if command[0] == FOLLOW:
@@ -132,7 +135,10 @@ def _in_spite_of(monitor: Endpoint) -> tuple[str, str]:
     """Return what is said before a monitor is asked whose conf has errors by now."""
     first, *others = monitor.faults
     more = f" and {len(others)} more (mmm_mond --check lists them)" if others else ""
-    return first, f"the conf has this error{more}; a monitor that runs goes by the conf that it has read: it is asked"
+    return (
+        first,
+        f"the conf has this error{more}; a monitor that runs goes by the conf that it has read: it is asked",
+    )
 
 
 def _remark(command: list[str]) -> str:

@@ -316,7 +316,12 @@ def test_a_bad_conf_ends_with_2(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    ["nonsense 1\n", "include nowhere.conf\n", "<host db2>\n    ip 10.77.0.400\n", "<role writer>\n    mode odd\n"],
+    [
+        "nonsense 1\n",
+        "include nowhere.conf\n",
+        "<host db2>\n    ip 10.77.0.400\n",
+        "<role writer>\n    mode odd\n",
+    ],
 )
 def test_a_monitor_that_runs_is_asked_though_the_conf_has_errors_by_now(client: Client, broken: str) -> None:
     """It goes by what it has read; that somebody has mistyped a line must not hide what it would say of an outage."""
@@ -332,7 +337,11 @@ def test_a_monitor_that_runs_is_asked_though_the_conf_has_errors_by_now(client: 
 @pytest.mark.parametrize(
     ("answer", "printed", "status"),
     [
-        ("MMM OK: writer on db1 | hosts=2\n", "MMM WARNING: writer on db1; the conf has errors: {} | hosts=2\n", 1),
+        (
+            "MMM OK: writer on db1 | hosts=2\n",
+            "MMM WARNING: writer on db1; the conf has errors: {} | hosts=2\n",
+            1,
+        ),
         ("MMM OK: writer on db1\n", "MMM WARNING: writer on db1; the conf has errors: {}\n", 1),
         ("MMM CRITICAL: no | hosts=2\n", "MMM CRITICAL: no; the conf has errors: {} | hosts=2\n", 2),
     ],

@@ -190,7 +190,11 @@ LOST = "Access denied for user 'x' (1045)"
         ("gtid_not_enforced", "db3", with_settings("db3", enforce_gtid_consistency="WARN")),
         ("increments_differ", "db2", with_settings("db2", auto_increment_increment="4")),
         ("offsets_equal", "db2", with_settings("db2", auto_increment_offset="1")),
-        ("vip_claimed", "db2", changed("db2", lambda old: replace(old, claimed=(("10.0.0.90", "02:00:00:00:00:99"),)))),
+        (
+            "vip_claimed",
+            "db2",
+            changed("db2", lambda old: replace(old, claimed=(("10.0.0.90", "02:00:00:00:00:99"),))),
+        ),
         ("not_listening", "db2", changed("db2", lambda old: replace(old, listens=("127.0.0.1",)))),
         (
             "replication_unseen",

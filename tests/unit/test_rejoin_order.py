@@ -72,9 +72,7 @@ def test_what_it_came_to_is_read_as_it_was_told(what: Came) -> None:
 
 
 def test_an_agent_without_that_word_is_quoted() -> None:
-    assert came(Reply("ERROR: Invalid command 'REJOIN'!")) == Came(
-        False, ("Invalid command 'REJOIN'!",)
-    )
+    assert came(Reply("ERROR: Invalid command 'REJOIN'!")) == Came(False, ("Invalid command 'REJOIN'!",))
 
 
 # --- the agent
@@ -267,7 +265,9 @@ def test_reasons_are_values_in_json() -> None:
     assert answer.values["fields"]["reasons"] == ["online", "has_writer_vip"]
 
 
-@pytest.mark.parametrize("words", ["rejoin {}", "rejoin --dry-run {}", "rejoin {} --from db3 --lose-extra {}"])
+@pytest.mark.parametrize(
+    "words", ["rejoin {}", "rejoin --dry-run {}", "rejoin {} --from db3 --lose-extra {}"]
+)
 def test_a_host_that_is_in_use_is_refused_by_that_before_its_agent_is_asked(words: str) -> None:
     """The agent would speak of what it takes to obey the order, which would be refused then all the same."""
     for host, reasons in (("db1", ("active_master", "online")), ("db3", ("online",))):
