@@ -6,6 +6,7 @@ The monitor is asked for JSON. If it does not know that, as a classic one, its t
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from mmm.control.json_answer import values_of
 from mmm.wire.command import JSON, failed
 
 Form = Literal["text", "json", "yaml"]
@@ -37,12 +38,12 @@ def render(command: Sequence[str], answer: str, form: Form) -> str:
 
 def is_refused(answer: str) -> bool:
     """Tell whether the monitor refused the command, or did not know it; `answer` is its text, or JSON."""
-    values = _decoded(answer)
+    values = values_of(answer)
     return failed(answer) if values is None else values.get("ok") is False
 
 
 def _value(command: str, answer: str) -> Any:
-    if (values := _decoded(answer)) is not None:
+    if (values := values_of(answer)) is not None:
         return values
     from mmm.wire import values as wire  # noqa: PLC0415 - the text needs none of it
 
@@ -61,16 +62,3 @@ def _value(command: str, answer: str) -> Any:
         case "mode":
             return {"mode": decode_mode(answer)}
     return wire.of_text(answer, ok=True)
-
-
-def _decoded(answer: str) -> dict[str, Any] | None:
-    """Return the values of an answer in JSON; None for text."""
-    if not answer.startswith("{"):
-        return None
-    import json  # noqa: PLC0415 - text is ready sooner
-
-    try:
-        values = json.loads(answer)
-    except (ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) else None

@@ -2,6 +2,8 @@
 
 import sys
 
+from mmm.control.json_answer import values_of
+
 HEALTH = "health"
 STATUS = {"OK": 0, "WARNING": 1, "CRITICAL": 2}
 UNKNOWN = 3
@@ -10,12 +12,7 @@ UNKNOWN = 3
 def status_of(answer: str) -> int:
     """Return the exit status for the monitor's answer, as text or as JSON; UNKNOWN for one that is neither."""
     if answer.startswith("{"):
-        import json  # noqa: PLC0415 - text is ready sooner
-
-        try:
-            return STATUS.get(str(json.loads(answer)["status"]), UNKNOWN)
-        except (ValueError, KeyError, TypeError):
-            return UNKNOWN
+        return STATUS.get(str((values_of(answer) or {}).get("status")), UNKNOWN)
     words = answer.split(None, 2)
     return STATUS.get(words[1].rstrip(":"), UNKNOWN) if words[:1] == ["MMM"] and len(words) > 1 else UNKNOWN
 

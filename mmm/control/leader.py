@@ -1,6 +1,5 @@
 """Which of several monitors is asked: the one that leads, or this machine's (rule 14.2)."""
 
-import json
 import queue
 import socket
 import threading
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 from mmm.config.endpoint import Endpoint
 from mmm.control.connection import GLANCE, NoAnswerError, NotAddressedError, Wrap, ask
+from mmm.control.json_answer import values_of
 from mmm.wire.command import JSON, LEADS, TAKE_LEAD, is_unknown
 
 OF_THIS_MACHINE = frozenset({LEADS, TAKE_LEAD})
@@ -84,8 +84,8 @@ def _ask(monitor: Endpoint, wrap: Wrap, said: "queue.SimpleQueue[tuple[str, bool
     ip, leads = monitor.ip or "", None
     try:
         answer = ask(monitor, wrap, [JSON, LEADS], GLANCE)
-        leads = is_unknown(answer) or bool(json.loads(answer).get("ok"))
-    except (NoAnswerError, ValueError, AttributeError):
+        leads = is_unknown(answer) or bool((values_of(answer) or {}).get("ok"))
+    except NoAnswerError:
         pass
     finally:
         said.put((ip, leads))

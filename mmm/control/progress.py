@@ -1,6 +1,5 @@
 """What an order waits for, said to who sits at a terminal for as long as the monitor has not answered it."""
 
-import json
 import sys
 import threading
 import time
@@ -10,6 +9,7 @@ from typing import Any
 
 from mmm.config.endpoint import Endpoint
 from mmm.control.connection import GLANCE, NoAnswerError, Wrap, ask
+from mmm.control.json_answer import values_of
 from mmm.wire.command import JSON, STATUS, changes_nothing
 
 PERIOD = 1.0
@@ -42,9 +42,9 @@ class _Telling:
         began = time.monotonic()
         while not self._ended.wait(PERIOD):
             try:
-                status = json.loads(ask(self._monitor, self._wrap, [JSON, STATUS], GLANCE))
-                waits = dict(waited_for(status))
-            except (NoAnswerError, ValueError, LookupError, TypeError):
+                status = values_of(ask(self._monitor, self._wrap, [JSON, STATUS], GLANCE))
+                waits = dict(waited_for(status or {}))
+            except (NoAnswerError, LookupError, TypeError):
                 waits = {}  # one that is too old or too busy to tell
             if not (self._said or waits) and time.monotonic() - began >= PATIENCE:
                 waits = {"": "the monitor has not answered yet"}  # it asks agents, which may take their time

@@ -1,6 +1,5 @@
 """`mmm_control watch`: the status live in a terminal, until q is pressed; as text for whoever reads a pipe."""
 
-import json
 import os
 import select
 import signal
@@ -18,6 +17,7 @@ from rich.live import Live
 
 from mmm.config.endpoint import Endpoint
 from mmm.control.connection import NoAnswerError, Wrap, ask
+from mmm.control.json_answer import values_of
 from mmm.control.leader import leading
 from mmm.control.view import picture
 from mmm.wire.command import JSON, STATUS
@@ -130,14 +130,11 @@ def _slept(seconds: float) -> bool:
 
 def _status(answer: str) -> Mapping[str, Any]:
     """Return the document; raises NoAnswerError for what is none."""
-    try:
-        values = json.loads(answer)
-    except ValueError:
-        values = {}
+    values = values_of(answer) or {}
     if "hosts" not in values:
         said = str(values.get("message") or answer).strip().partition("\n")[0]
         raise NoAnswerError(f"the monitor has no status: {said}")
-    return dict(values)
+    return values
 
 
 def _ended(*_: object) -> NoReturn:

@@ -6,15 +6,11 @@ version are left out, and what it does not tell has its default.
 
 import dataclasses
 import json
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 from mmm.wire.json_text import parsed
-
-T = TypeVar("T")
+from mmm.wire.typed import built
 
 
 class LookError(ValueError):
@@ -202,36 +198,6 @@ def encoded(look: HostLook) -> str:
 def decoded(text: str) -> HostLook:
     """Return the look in a JSON text; raises LookError."""
     try:
-        return _built(HostLook, parsed(text))
+        return built(HostLook, parsed(text))
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise LookError(f"{text[:60]!r} is no look: {error}") from error
-
-
-def _built(kind: type[T], value: Any) -> T:
-    if not isinstance(value, dict):
-        raise TypeError(f"{value!r:.40} is no {kind.__name__}")
-    hints = typing.get_type_hints(kind)
-    return kind(**{name: _value(hints[name], each) for name, each in value.items() if name in hints})
-
-
-def _value(hint: Any, value: Any) -> Any:
-    """Return a value of JSON as the type that a field has; raises TypeError."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType:
-        return None if value is None else _value(arguments[0], value)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise TypeError(f"{value!r:.40} is no list")
-        kinds = arguments[:1] * len(value) if arguments[-1] is ... else arguments
-        return tuple(_value(kind, each) for kind, each in zip(kinds, value, strict=True))
-    if origin is Mapping:
-        if not isinstance(value, dict):
-            raise TypeError(f"{value!r:.40} is no mapping")
-        return {str(name): _value(arguments[1], each) for name, each in value.items()}
-    if dataclasses.is_dataclass(hint):
-        return _built(typing.cast("type[Any]", hint), value)
-    if hint is float and isinstance(value, int):
-        return float(value)
-    if not isinstance(value, hint):
-        raise TypeError(f"{value!r:.40} is no {hint.__name__}")
-    return value

@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+
+from mmm.wire.json_text import parsed
 
 
 class Answer:
@@ -34,6 +35,6 @@ def read(text: str) -> tuple[bool, tuple[str, ...], tuple[str, ...]] | None:
     """Return whether it has begun, the lines, and the codes; None where the text holds no such word."""
     for line in reversed(text.splitlines()):
         with suppress(ValueError, KeyError, TypeError):
-            found: dict[str, Any] = json.loads(line)
+            found = parsed(line)
             return bool(found["begun"]), tuple(map(str, found["lines"])), tuple(map(str, found["codes"]))
     return None

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from mmm.control.connection import NoAnswerError
 from mmm.monitor.report import answers
 from mmm.monitor.report.history import Entry
 from mmm.monitor.world.host import State
@@ -143,6 +144,14 @@ def test_a_signal_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
     terminal.process.send_signal(signal.SIGTERM)
     terminal.wait(lambda: terminal.process.poll() is not None)
     assert terminal.is_echoing
+
+
+@pytest.mark.parametrize("answer", ['["hosts"]', '"hosts"', "7", '{"hosts"', "[" * 100_000])
+def test_what_answers_no_status_is_said(answer: str) -> None:
+    """Any other error would end the thread that asks, and nothing new be shown any more."""
+    watch = pytest.importorskip("mmm.control.watch", exc_type=ImportError)
+    with pytest.raises(NoAnswerError, match=r"^the monitor has no status: "):
+        watch._status(answer)
 
 
 def test_another_size_is_drawn_anew(terminal: Terminal) -> None:

@@ -79,7 +79,26 @@ def test_who_has_begun_a_copy_never_undoes() -> None:
     assert again.revocable
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", encode(JOB).replace('"format": 1', '"format": 2')])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", "null", "[" * 100_000, *(
+        encode(JOB).replace(one, other)
+        for one, other in (
+            ('"format": 1', '"format": 2'),
+            ('"running": true', '"running": "true"'),
+            ('"done": []', '"done": ["later"]'),
+            ('"moves": []', '"moves": [["/a"]]'),
+            ('"host":', '"hosts":'),
+        )
+    )],
+)  # fmt: skip
 def test_a_journal_that_cannot_be_read_is_said(text: str) -> None:
+    assert text != encode(JOB)
     with pytest.raises(JournalError):
         decode(text)
+
+
+@pytest.mark.parametrize(("old", "new"), [('"format": 1', '"format": 2'), ('"job":', '"later": 1, "job":')])
+def test_a_journal_of_another_version_is_no_damaged_one(old: str, new: str) -> None:
+    with pytest.raises(JournalError, match=r"^it was written by another version of MMM$"):
+        decode(encode(JOB).replace(old, new))

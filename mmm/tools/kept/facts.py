@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from mmm.tools.kept import perl
+from mmm.wire.json_text import parsed
+from mmm.wire.typed import built
 
 _FORMAT = 1
 ZSTD = "zstd"
@@ -61,12 +63,13 @@ def encode(facts: Facts) -> str:
 def decode(text: str) -> Facts:
     """Return what status.json has; raises FactsError."""
     try:
-        found = json.loads(text)
-        if found.pop("format") != _FORMAT:
-            raise FactsError("it was written by another version of MMM")
-        return Facts(**{key: found[key] for key in Facts.__dataclass_fields__ if key in found})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        found = parsed(text)
+        form, facts = found["format"], built(Facts, found)
+    except (KeyError, TypeError, ValueError) as error:
         raise FactsError(f"it cannot be read: {error}") from error
+    if form != _FORMAT:
+        raise FactsError("it was written by another version of MMM")
+    return facts
 
 
 def encode_classic(facts: Facts) -> str:

@@ -11,7 +11,9 @@ import json
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
+from mmm.wire.json_text import parsed
 from mmm.wire.rejoin import CLONE, REWIND
+from mmm.wire.typed import built
 
 _FORMAT = 1
 
@@ -94,7 +96,7 @@ class Journal:
     """How it ended, of `mmm.wire.job.Result`; empty: it has not."""
     seconds: float = 0.0
     """How long its last run took."""
-    kind: str = Kind.REJOIN
+    kind: Kind = Kind.REJOIN
     backup: str = ""
     """The folder with the backup that is restored."""
     version: str = ""
@@ -202,15 +204,10 @@ def encode(journal: Journal) -> str:
 def decode(text: str) -> Journal:
     """Return the journal in the text; raises JournalError."""
     try:
-        found = json.loads(text)
-        if found.pop("format") != _FORMAT:
-            raise JournalError("it was written by another version of MMM")
-        moves = tuple((str(each[0]), str(each[1])) for each in found.pop("moves"))
-        begun, done = found.pop("begun"), tuple(map(Step, found.pop("done")))
-        count, seconds = int(found.pop("count", 0)), float(found.pop("seconds", 0.0))
-        flags = {key: bool(found.pop(key, False)) for key in ("running", "replicated", "tainted")}
-        texts = {key: str(value) for key, value in found.items()}
-        step = Step(begun) if begun else None
-        return Journal(**texts, **flags, moves=moves, begun=step, done=done, count=count, seconds=seconds)  # type: ignore[arg-type]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        found = parsed(text)
+        form, journal = found["format"], built(Journal, found)
+    except (KeyError, TypeError, ValueError) as error:
         raise JournalError(f"it cannot be read: {error}") from error
+    if form != _FORMAT or found.keys() - asdict(journal).keys() != {"format"}:
+        raise JournalError("it was written by another version of MMM")
+    return journal

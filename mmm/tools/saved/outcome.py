@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mmm.tools.saved.extras import Extras
+from mmm.wire.json_text import parsed
+from mmm.wire.typed import built
 
 FORM = 1
 """Of the file that keeps it; another one is not read."""
@@ -137,10 +139,9 @@ def encode(saved: Saved) -> str:
 def decode(text: str, folder: Path) -> Saved | None:
     """Return what a folder says that it holds; None where that cannot be read."""
     try:
-        known = json.loads(text)
-        if known.pop("form") != FORM:
-            return None
-        tables = tuple(TableCount(**each) for each in known.pop("tables"))
-        return replace(Saved(**known), folder=folder, tables=tables)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        known = parsed(text)
+        return (
+            replace(built(Saved, {**known, "folder": None}), folder=folder) if known["form"] == FORM else None
+        )
+    except (KeyError, TypeError, ValueError):
         return None
