@@ -9,8 +9,6 @@ from pyroute2.netlink import NETLINK_ROUTE
 from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_GETNEIGH
 from pyroute2.netlink.rtnl.ndmsg import (
     NUD_DELAY,
-    NUD_FAILED,
-    NUD_INCOMPLETE,
     NUD_PERMANENT,
     NUD_PROBE,
     NUD_REACHABLE,
@@ -25,7 +23,6 @@ from mmm.network.netlink import Kernel, decoded, encoded
 _TRIES = 3
 _WAIT = 0.5
 _LEARNT = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE
-_UNANSWERED = NUD_INCOMPLETE | NUD_FAILED
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,10 @@ import pytest
 from mmm.binlog.transactions import Problem
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.mysql import parse
-from mmm.mysql.server.replication import binlog_position
 from mmm.process.to_disk import settle
 from mmm.tools.saved import save as saving
 from mmm.tools.saved.extras import Extras
-from mmm.tools.saved.find import NoLogError, find, find_behind
+from mmm.tools.saved.find import NoLogError, find
 from mmm.tools.saved.save import SaveError, Target, save, verify
 from mmm.tools.saved.texts import Sources
 from tests.servers import Servers
@@ -112,23 +111,6 @@ def test_what_a_slave_has_written_before_it_got_more_is_its_own(
         ["0-1-5", "0-1-6", "0-1-7"],
         0,
     )
-
-
-@pytest.mark.parametrize("servers", ["mysql:9.7"], indirect=True)
-def test_without_gtids_it_is_found_by_position(servers: Servers, tmp_path: Path) -> None:
-    server = servers.start("--gtid-mode=OFF")
-    server.run(
-        "CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what TEXT)"
-    )
-    with server.connect() as connection:
-        place = binlog_position(connection).place
-    server.run(*inserts("a"), "FLUSH BINARY LOGS", *inserts("b"))
-    extras = find_behind(home(server), place, 2)
-    assert [extra.file for extra in extras.transactions] == ["bin.000001", "bin.000002"]
-    assert extras.transactions[0].name == str(place)
-    done = saved(server, extras, tmp_path / "saved")
-    assert (done.rows, done.names) == ("INSERT shop.orders 2", extras.names)
-    assert len(find_behind(home(server), place, 1)) == 0
 
 
 @pytest.mark.parametrize("servers", ["mysql:9.7"], indirect=True)

@@ -276,7 +276,7 @@ def test_the_replicas_status_is_read(version: str) -> None:
     assert (status.io_running, status.sql_running, status.seconds_behind) == ("Yes", True, 3)
     assert (status.uses_gtid, status.idle, status.channel) == (True, True, "")
     assert status.read == status.executed == LogPlace("mysql-bin.000002", 900)
-    assert (status.gtid_received, status.gtid_executed) == (f"{ONE}:1-9", f"{ONE}:1-9,{TWO}:1-2")
+    assert status.gtid_received == f"{ONE}:1-9"
 
 
 @each_version

@@ -73,10 +73,6 @@ class Kept(Said):
     }
 
 
-PASSING = frozenset({"settling", "asked", "begun"})
-"""Codes of what is over in some seconds by itself."""
-
-
 def needed(world: World, name: str) -> Needed | None:
     """Return why the host cannot join without other data; None: it can, or `auto_rejoin` is off."""
     host = world.hosts[name]

@@ -44,8 +44,6 @@ class ReplicaStatus:
     relay: LogPlace
     gtid_received: str
     """What was received completely: MariaDB's last GTIDs, MySQL's set since the relay log began."""
-    gtid_executed: str
-    """MySQL's executed set; empty on MariaDB, see `binlog_position`."""
     idle: bool
     """The applying thread has read all of the relay log; with parallel workers these may still be at work."""
     channel: str
@@ -129,7 +127,6 @@ def parse_status(row: Mapping[str, object]) -> ReplicaStatus:
         executed=of.place("Relay_Master_Log_File", "Exec_Master_Log_Pos"),
         relay=of.place("Relay_Log_File", "Relay_Log_Pos"),
         gtid_received=of.gtids("Gtid_IO_Pos") or of.gtids("Retrieved_Gtid_Set"),
-        gtid_executed=of.gtids("Executed_Gtid_Set"),
         idle="has read all relay log" in of.text("Slave_SQL_Running_State"),
         channel=of.text("Channel_Name") or of.text("Connection_name"),
         detached=source.startswith(DETACHED) and not lifting,

@@ -95,19 +95,6 @@ def _end(machine: Machine, flavour: Flavour) -> LogPlace | None:
     return LogPlace(str(row["File"]), int(row["Position"]))
 
 
-def begin_log_anew(machine: Machine, flavour: Flavour) -> None:
-    """Remove a server's binary logs, as if its data had come without; its transactions stay known by GTID.
-
-    Raises SqlError.
-    """
-    state = sql.query(machine, flavour.gtid_state)[0]
-    if flavour.mariadb:
-        known = [f"SET GLOBAL gtid_slave_pos={quoted(state['binlog_pos'])}"]
-    else:
-        known = [f"SET GLOBAL gtid_purged={quoted(state['executed'])}"] if state["executed"] else []
-    sql.execute(machine, [flavour.reset_binlog, *known])
-
-
 def forget(machines: Iterable[Machine], server: Server) -> None:
     """Make all servers equal again: no replication, no binary logs, empty tables of the sandbox; raises SqlError."""
     flavour = server.flavour

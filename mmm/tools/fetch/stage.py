@@ -48,8 +48,6 @@ class Proved:
     """What came with it and is gone: the donor's own gtid_slave_pos, or the names of MySQL's channels."""
     logged_in: tuple[str, ...]
     """The accounts that a login was tried with."""
-    only_found: tuple[str, ...]
-    """Those that are there, for other clients than a local one."""
     seconds: float
 
 
@@ -102,15 +100,13 @@ def prove(
                     version, came_along, gtid = _set_up(session, promised)
                     if follows:
                         copied_events.disable(session)
-                    found = _accounts(private, session, tuple(accounts))
+                    logged_in = _accounts(private, session, tuple(accounts))
             except MysqlError as error:
                 raise FailedError(Cause.STATE, f"the server on the copy: {error.text}") from error
     except FailedError as error:
         shutil.rmtree(staging, ignore_errors=True)
         return error.failed
-    logged_in = tuple(user for user, tried in found if tried)
-    others = tuple(user for user, tried in found if not tried)
-    return Proved(version, gtid, came_along, logged_in, others, time.monotonic() - began)
+    return Proved(version, gtid, came_along, logged_in, time.monotonic() - began)
 
 
 def _set_up(session: Connection, promised: Position | None) -> tuple[str, str, str]:
@@ -154,8 +150,8 @@ def _mysql(session: Connection, promised: Position) -> tuple[str, str]:
     return ", ".join(repr(channel) for channel in channels), gtid.replace("\n", "")
 
 
-def _accounts(private: Private, session: Connection, accounts: tuple[Login, ...]) -> list[tuple[str, bool]]:
-    """Return the accounts, and whether they were logged in with; raises FailedError for one that is of no use."""
+def _accounts(private: Private, session: Connection, accounts: tuple[Login, ...]) -> tuple[str, ...]:
+    """Return the accounts that a login was tried with, those for local clients; FailedError for one of no use."""
     table = "mysql.global_priv" if session.flavour.mariadb else "mysql.user"
     clients = {
         login.user: [
@@ -165,17 +161,16 @@ def _accounts(private: Private, session: Connection, accounts: tuple[Login, ...]
         for login in accounts
     }
     session.execute("FLUSH PRIVILEGES")  # from here on accounts count
-    found = []
+    tried = []
     for login in accounts:
         if not clients[login.user]:
             raise FailedError(
                 Cause.STATE, f"the copy has no account {login.user}: the donor lacks it; make it there first"
             )
-        local = any(each in {"%", "localhost"} for each in clients[login.user])
-        if local:
+        if not {"%", "localhost"}.isdisjoint(clients[login.user]):
             _try(private, login)
-        found.append((login.user, local))
-    return found
+            tried.append(login.user)
+    return tuple(tried)
 
 
 def _try(private: Private, login: Login) -> None:

@@ -11,7 +11,7 @@ its number, or a lower one, the other server has not got it: a slave that somebo
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from mmm.binlog.contents import Before, Logged
 from mmm.binlog.transactions import AnyGtid, Problem, holds
@@ -92,26 +92,19 @@ class Extras:
         return numbers
 
 
-class Sieve(Protocol):
-    """Tells what the other server lacks; asked file by file, the newest first."""
-
-    def lacking(self, file: str, logged: Iterable[Logged]) -> list[tuple[Logged, bool]]:
-        """Return what is lacking of a file's transactions, and whether that is certain."""
-
-    def covers(self, file: str, before: Before | None) -> bool:
-        """Tell whether nothing is lacking of what was in the log before a file; None: the file does not say it."""
-
-
 @dataclass(slots=True)
-class ByGtid:
-    """Tells it by what the other server says it has."""
+class Sieve:
+    """Tells what the other server lacks, by what it says it has; asked file by file, the newest first."""
 
     there: Executed
     _behind: dict[int, int] = field(default_factory=dict)
     """Domains of which something is there for certain in the files read so far, and the lowest number of that."""
 
-    def lacking(self, file: str, logged: Iterable[Logged]) -> list[tuple[Logged, bool]]:  # noqa: ARG002
-        """Return what is lacking of a file's transactions; of one without a GTID nobody can tell."""
+    def lacking(self, logged: Iterable[Logged]) -> list[tuple[Logged, bool]]:
+        """Return what is lacking of a file's transactions, and whether that is certain.
+
+        Of one without a GTID nobody can tell.
+        """
         found: list[tuple[Logged, bool]] = []
         doubtful: dict[int, list[tuple[int, Logged]]] = {}
         lowest: dict[int, int] = {}
@@ -132,8 +125,8 @@ class ByGtid:
         self._behind |= {domain: min(at, self._behind.get(domain, at)) for domain, at in lowest.items()}
         return sorted(found, key=lambda one: one[0].begin)
 
-    def covers(self, file: str, before: Before | None) -> bool:  # noqa: ARG002
-        """Tell whether nothing is lacking of what was in the log before a file."""
+    def covers(self, before: Before | None) -> bool:
+        """Tell whether nothing is lacking of what was in the log before a file; None: the file does not say it."""
         match before and before.executed, self.there:
             case GtidSet() as had, GtidSet() as there:
                 return not had.minus(there)
@@ -159,30 +152,6 @@ def _not_followed(doubtful: Iterable[tuple[int, Logged]], number: int | None) ->
     The numbers of a domain grow: who has them all gives the next one a higher number. None: nothing follows.
     """
     return [(one, number is not None) for at, one in doubtful if number is None or at >= number]
-
-
-@dataclass(frozen=True, slots=True)
-class Behind:
-    """Tells it by a place in the log up to which the other server has all, and whose transactions are its own.
-
-    For servers without GTIDs, the other of which replicates from this one by file and position.
-    """
-
-    place: LogPlace
-    server_id: int
-    """The other server's own."""
-
-    def lacking(self, file: str, logged: Iterable[Logged]) -> list[tuple[Logged, bool]]:
-        """Return what stands behind the place and was not written on the other server."""
-        return [
-            (each, True)
-            for each in logged
-            if LogPlace(file, each.begin).reaches(self.place) and each.server_id != self.server_id
-        ]
-
-    def covers(self, file: str, before: Before | None) -> bool:  # noqa: ARG002
-        """Tell whether the place is in this file, or behind it."""
-        return self.place.reaches(LogPlace(file, 0))
 
 
 def sifted(file: str, found: Iterable[tuple[Logged, bool]]) -> tuple[Extra, ...]:
@@ -233,7 +202,3 @@ def not_logged(here: Executed, there: Executed, found: Iterable[Extra]) -> str:
                 str(gtid) for gtid in here.logged if not there.holds(gtid) and str(gtid) not in shown
             )
     return ""
-
-
-def _domain(gtid: AnyGtid | None) -> int | None:
-    return gtid.domain if isinstance(gtid, Gtid) else None

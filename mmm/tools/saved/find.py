@@ -5,10 +5,9 @@ from pathlib import Path
 
 from mmm.binlog.contents import Before, Logged, contents
 from mmm.binlog.transactions import Problem, UnusableError
-from mmm.gtid.place import LogPlace
 from mmm.gtid.transactions import Executed
 from mmm.mysql.server.log_home import LogHome, log_files
-from mmm.tools.saved.extras import Behind, ByGtid, Extra, Extras, Part, Sieve, not_logged, sifted
+from mmm.tools.saved.extras import Extra, Extras, Part, Sieve, not_logged, sifted
 
 PIECE = 1 << 23
 """Bytes of a file that are read at once."""
@@ -24,20 +23,11 @@ def find(home: LogHome, there: Executed, here: Executed | None = None) -> Extras
     `here` is what this server says itself, where it runs: what that names and the log does not show is a problem,
     never passed over. Nobody may write meanwhile. Raises NoLogError.
     """
-    found = _find(home, ByGtid(there))
+    found = _find(home, Sieve(there))
     if found.problem is None and here is not None and (rest := not_logged(here, there, found.transactions)):
         why = f"the server has {rest}, which its binary log does not show"
         return Extras(found.transactions, found.parts, home.mariadb, Problem.GAP, why)
     return found
-
-
-def find_behind(home: LogHome, place: LogPlace, server_id: int) -> Extras:
-    """Return what only this server has, where there are no GTIDs: all behind `place` in its log but the other's.
-
-    The active master replicates from this server by file and position: `place` is how far it has applied, `server_id`
-    its own, which what it wrote itself carries in this log. Raises NoLogError.
-    """
-    return _find(home, Behind(place, server_id))
 
 
 class _Entries:
@@ -69,14 +59,14 @@ def _find(home: LogHome, sieve: Sieve) -> Extras:
         try:
             size = path.stat().st_size
             entries = _Entries(path, size)
-            these = sifted(name, sieve.lacking(name, entries))
+            these = sifted(name, sieve.lacking(entries))
         except OSError as error:
             raise _unreadable(path, error) from error
         problem = entries.problem or problem
         if these:
             found.append(these)
             parts.append(Part(name, path, size))
-        covered = sieve.covers(name, entries.before)
+        covered = sieve.covers(entries.before)
         if covered:
             break
     if not covered and problem is None and entries.before is not None:
