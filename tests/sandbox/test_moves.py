@@ -66,6 +66,38 @@ def test_a_move_to_a_host_that_does_not_replicate_is_not_begun(sandbox: Sandbox)
     assert sandbox.writer() == "db1"
 
 
+def test_passive_mode_begins_when_a_move_has_ended(sandbox: Sandbox) -> None:
+    """Half of one would leave nobody to write for as long as that mode lasts."""
+    with ThreadPoolExecutor(1) as admin:
+        with move_under_way(sandbox) as answers:
+            passive = admin.submit(sandbox.ask, "set_passive", limit=LIMIT)
+            assert sandbox.ask("mode") == "ACTIVE"
+            assert not passive.done()
+        assert passive.result() == "OK: Switched into passive mode."
+    try:
+        assert answers[0][0] == 0, answers
+        assert (sandbox.writer(), host_facts(sandbox, "db2").writable) == ("db2", True)
+    finally:
+        sandbox.ask("set_active")
+
+
+def test_a_monitor_that_is_stopped_amid_a_move_ends_it_first(sandbox: Sandbox) -> None:
+    """Half of one would leave nobody to write until a monitor is started again."""
+    log, monitor = Log(sandbox), sandbox.layout.monitor
+    with ThreadPoolExecutor(1) as admin:
+        with move_under_way(sandbox) as answers:
+            stopped = admin.submit(sandbox.init, monitor, "mysql-mmm-monitor", "stop")
+            log.wait("stopping once what is under way is done")
+        assert stopped.result().returncode == 0
+    try:
+        assert (sandbox.writer(), host_facts(sandbox, "db2").writable) == ("db2", True), answers
+        shown = sandbox.machine("db2").run(["ip", "-4", "-o", "addr", "show", "to", sandbox.layout.writer_ip])
+        assert "valid_lft forever" in shown.stdout, "nobody renews a lease that ends"
+    finally:
+        sandbox.init(monitor, "mysql-mmm-monitor", "start")
+    settle(sandbox)
+
+
 def test_a_move_waits_for_a_disk_that_hangs_while_clients_go_on_writing(sandbox: Sandbox) -> None:
     """The new holder is told nothing that is not in the status file: so that is written before the old one lets go."""
     log, file = Log(sandbox), status_file(sandbox)

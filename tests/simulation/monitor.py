@@ -450,6 +450,9 @@ class Monitor:
         """Carry out a command."""
         if self._sleeps(self.command, words):
             return
+        if words == "set_passive" and self.world.move is not None:  # it waits for the end of that
+            self.clock.after(0.1, self.command, words)
+            return
         command = ordered(words.split())
         if command is None:
             raise ViolationError(f"the command {words!r} is unknown")

@@ -4,7 +4,7 @@ import pytest
 
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
-from mmm.monitor.command.asking import Ask, Heard, LookAt, Ping
+from mmm.monitor.command.asking import Ask, Heard, LookAt, MoveEnds, Ping
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.dispatch import ordered
 from mmm.monitor.command.texts import Verdict
@@ -244,6 +244,33 @@ def test_set_passive_says_why_and_leaving_it_forgets() -> None:
     passive = run(world(), "set_passive").world
     assert str(passive.passive_cause) == "Admin switched to passive mode."
     assert run(passive, "set_active").world.passive_cause is None
+
+
+def test_passive_mode_waits_for_the_end_of_a_move() -> None:
+    """Nobody is told anything in it: half a move would leave nobody to write."""
+    before = run(world(), "move_role writer db2").world
+    command = ordered(["set_passive"])
+    assert command is not None
+    asking = command(before, NOW)
+    assert next(asking) == MoveEnds()
+    moved, _ = settle(before)
+    with pytest.raises(StopIteration) as ended:
+        asking.send(Heard(moved, NOW + 1.0))
+    after: World = ended.value.value.world
+    assert (after.mode, after.owner[WRITER], after.hosts["db2"].agent.may_hold >= {WRITER}) == (
+        Mode.PASSIVE,
+        "db2",
+        True,
+    )
+    assert ended.value.value.text == "OK: Switched into passive mode."
+
+
+def test_passive_mode_comes_all_the_same_where_a_move_does_not_end_and_says_so() -> None:
+    passive = run(run(world(), "move_role writer db2").world, "set_passive")
+    assert (passive.world.mode, passive.world.move) == (Mode.PASSIVE, None)
+    assert "the move of writer(10.0.0.80) from db1 to db2 has not ended: nobody may have it" in passive.text
+    again, _ = settle(run(passive.world, "set_active").world)
+    assert again.hosts["db2"].agent.may_hold >= {WRITER}
 
 
 def test_wait_mode_ends_when_both_masters_are_online_or_one_for_long_enough() -> None:

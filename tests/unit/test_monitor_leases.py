@@ -27,6 +27,7 @@ from mmm.monitor.world.link import (
     Silence,
     Token,
 )
+from mmm.monitor.world.move import Move
 from mmm.monitor.world.orders import LookForVip, Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.lead import CONF as CONF_DIFFERS
@@ -95,6 +96,20 @@ def test_an_agent_is_asked_for_a_token_before_it_is_granted_anything() -> None:
     assert (first.greet, first.lease) == (True, None)
     assert second.lease is not None
     assert (second.lease.length, second.lease.token) == (LENGTH, f"boot.{NOW + 3.0}")
+
+
+def test_a_lease_without_an_end_can_be_granted_once_nothing_is_under_way() -> None:
+    """A monitor that is stopped waits for that: a grant on the heels of an order would be refused, or void."""
+    calm = quiet()
+    assert leases.is_at_rest(calm)
+    assert leases.farewell(calm) is not None
+    renewing, orders = take_turn(calm, NOW + 3.0 + LENGTH / leases.HEARTBEATS)
+    assert (leases.is_at_rest(renewing), leases.farewell(renewing)) == (False, None)
+    assert leases.is_at_rest(cut_off(renewing, "db1", NOW)), "it will not answer"
+    order = next(order for order in orders if isinstance(order, Tell) and order.host == "db1")
+    assert leases.is_at_rest(answered(renewing, order, now=NOW + 6.0))
+    moving = replace(calm, move=Move(WRITER, "db1", "db2"))
+    assert not leases.is_at_rest(moving)
 
 
 def test_the_holder_is_renewed_several_times_in_a_lease() -> None:

@@ -16,6 +16,7 @@ from mmm.monitor.command.asking import (
     LetGo,
     LookAt,
     LookForLife,
+    MoveEnds,
     OrderRejoin,
     Ping,
     ReadConf,
@@ -27,6 +28,9 @@ from mmm.monitor.world.events import Doubted, Event, Withdrawn
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.process.conf_file import UnusableError
+
+MOVE_ENDS = 15.0
+"""Seconds for which passive mode waits for the end of a move, of which each part has a shorter limit."""
 
 
 class Finder:
@@ -82,6 +86,9 @@ class Finder:
                 return Heard(self._world(), time.monotonic(), sign=sign)
             case ReadConf():
                 return await self._read()
+            case MoveEnds():
+                await self.until(lambda world: world.move is None, MOVE_ENDS)
+                return Heard(self._world(), time.monotonic())
             case LetGo(vips):
                 await self._have_let_go(vips)
                 return Heard(self._world(), time.monotonic())
@@ -98,14 +105,18 @@ class Finder:
         """Have VIPs unbound, and wait for that; where the command is given up they are given to hosts again."""
         self._post(Withdrawn(vips))
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LET_GO):
-                    while any(self._world().holders(vip) for vip in vips):
-                        self._turned.clear()
-                        await self._turned.wait()
+            await self.until(lambda world: not any(map(world.holders, vips)), LET_GO)
         except asyncio.CancelledError:
             self._post(Withdrawn(frozenset()))
             raise
+
+    async def until(self, holds: Callable[[World], bool], limit: float) -> None:
+        """Wait until that holds of the world, no longer than `limit` seconds; the monitor takes turns meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                while not holds(self._world()):
+                    self._turned.clear()
+                    await self._turned.wait()
 
     async def _look(self, hosts: LookAt) -> Looked | None:
         """Look anew at what a move of the active master role depends on; returns what no check finds."""

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from mmm.monitor.act import warnings_watch
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.control_port import Lack
+from mmm.monitor.act.ending import Ending
 from mmm.monitor.act.find_out import Finder
 from mmm.monitor.act.following import Followers
 from mmm.monitor.act.inheritance import Inheritance
@@ -33,7 +33,7 @@ from mmm.monitor.act.periodic import Periodic, kept_up
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.apply.quiet import is_quiet
-from mmm.monitor.assess import cut_off, other_monitor
+from mmm.monitor.assess import cut_off
 from mmm.monitor.command import dispatch, reload
 from mmm.monitor.command.asking import Command
 from mmm.monitor.command.command_result import Awaited, outcome
@@ -47,7 +47,7 @@ from mmm.monitor.report import answers
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.structured import answered
 from mmm.monitor.world.events import Event
-from mmm.monitor.world.orders import Order, Tell
+from mmm.monitor.world.orders import Order
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.network.line_server import Stream
@@ -59,8 +59,6 @@ log = logging.getLogger(__name__)
 
 TICK = 0.25  # with a short lease a part of that, so that it is renewed when it should be
 """Seconds between two turns when nothing happens: how late a rule that waits for time may be."""
-FAREWELL = 2.0
-"""Seconds that a monitor which is stopped takes to tell the active master that nobody renews its lease now."""
 _LONG_TURN = 0.005
 """Seconds that a turn takes where hosts are many; of few the next one waits for nothing."""
 _AT_ONCE = 50
@@ -141,16 +139,24 @@ class Shell:
         if self._leading is not None:
             self._start(kept_up(self._leading.run))
             self._start(kept_up(self._inheritance.run))
+        ending = Ending(self._agents, self._saving, self._leading)
         try:
-            while True:
-                self._take_turn()
-                await asyncio.sleep(self._tick)
+            await self._take_turns()
+        except asyncio.CancelledError:
+            self._start(self._take_turns())
+            await ending.at_rest(self.world, self._finder.until)
+            raise
         finally:
             for task in self._tasks:
                 task.cancel()
             self._cancel_turns()
-            await self._leave()
+            await ending.leave(self.world, self._know)
             self._saving.record_now()
+
+    async def _take_turns(self) -> None:
+        while True:
+            self._take_turn()
+            await asyncio.sleep(self._tick)
 
     def _ask(self, host: Host) -> None:
         """Ask a host periodically, by the conf as it is now."""
@@ -207,31 +213,12 @@ class Shell:
     async def _reload(self) -> None:
         await self._ordered(("reload",), lambda: None)
 
-    async def _leave(self) -> None:
-        """Grant the holder of the active master role a lease without an end, for nobody renews it now.
-
-        Then agents are free to follow another monitor.
-        """
-        if self._leading is not None:
-            await self._leading.leave()
-            return
-        if not self.world.network_up:
-            return
-        if (leaving := leases.farewell_sent(self.world)) is not None:
-            self.world, last = leaving
-            await self._tell_farewell(last)
-        await self._agents.free([self.world.conf.hosts[name] for name in other_monitor.followers(self.world)])
-
     async def _begin(self, record: Record) -> None:
         """Make the world anew, for this monitor has come to lead."""
         self.world = await self._inheritance.begin(record, self._agents)
 
-    async def _tell_farewell(self, last: Tell) -> None:
-        self._saving.record_now()
-        last = self._saving.as_recorded(last)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL):
-                await self._agents.tell(self.world.conf.hosts[last.host], last)
+    def _know(self, world: World) -> None:
+        self.world = world
 
     def post(self, event: Event) -> None:
         """Take an event in; the decision follows as soon as all that came with it is in.

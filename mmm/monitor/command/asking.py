@@ -63,13 +63,18 @@ class ReadConf:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveEnds:
+    """Asks that no role is being moved; it is waited for that, but not for ever."""
+
+
+@dataclass(frozen=True, slots=True)
 class LetGo:
     """Asks that no host has the VIPs bound; it is waited for that, but not for ever."""
 
     vips: frozenset[Vip]
 
 
-Ask = Ping | LookAt | LookForLife | OrderRejoin | ReadConf | LetGo
+Ask = Ping | LookAt | LookForLife | OrderRejoin | ReadConf | MoveEnds | LetGo
 
 
 class Heard(NamedTuple):

@@ -10,11 +10,12 @@ from dataclasses import replace
 from mmm.config.model import Role
 from mmm.monitor.assess import other_monitor
 from mmm.monitor.command import confirm_dead, in_use, leading, left_out, move_role, rejoin, reload
-from mmm.monitor.command.asking import Asking, Command
+from mmm.monitor.command.asking import Asking, Command, MoveEnds
 from mmm.monitor.command.command_result import Result, cannot_hold
 from mmm.monitor.command.texts import Verdict, unknown_host
 from mmm.monitor.decide.turn import become_active
 from mmm.monitor.world.host import State
+from mmm.monitor.world.move import Move
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode, World
 
@@ -71,7 +72,7 @@ def ordered(words: Sequence[str]) -> Command | None:
 
 def _of_no_host(words: tuple[str, ...]) -> Command | None:
     if (mode := _MODES.get(words)) is not None:
-        return lambda world, _: _at_once(_set_mode(world, mode))
+        return lambda world, _: _in_mode(world, mode)
     return reload.COMMANDS.get(words)
 
 
@@ -123,6 +124,16 @@ def _set_ip(world: World, ip: str, host: str) -> Result:
     return Result(world.with_owner({vip: host}), Verdict("ip_set", {"vip": vip, "host": host}))
 
 
+def _in_mode(world: World, mode: Mode) -> Asking[Result]:
+    """Switch into a mode. Passive mode waits for the end of a move (rule 11.7): nobody is told anything in it.
+
+    Half of one would leave nobody to write, for as long as that mode lasts.
+    """
+    if mode is Mode.PASSIVE and world.move is not None:
+        world = (yield MoveEnds()).world
+    return _set_mode(world, mode)
+
+
 def _set_mode(world: World, mode: Mode) -> Result:
     """Return the world in that mode; wait mode is a mode like any other (rule 10.34)."""
     said = {"mode": mode.lower()}
@@ -132,9 +143,15 @@ def _set_mode(world: World, mode: Mode) -> Result:
         world = _tell_everybody(replace(other_monitor.forgotten(world), passive_cause=None))
     if mode is Mode.ACTIVE:
         world = become_active(world)
+    done = Verdict("mode", said)
     if mode is Mode.PASSIVE:
+        done = done if world.move is None else _amid(world.move, said)
         world = replace(world, passive_cause=PassiveCause("by_admin"), move=None)
-    return Result(replace(world, mode=mode), Verdict("mode", said))
+    return Result(replace(world, mode=mode), done)
+
+
+def _amid(move: Move, said: dict[str, str]) -> Verdict:
+    return Verdict("mode_amid_move", {**said, "vip": move.vip, "source": move.source, "target": move.target})
 
 
 def _tell_everybody(world: World) -> World:

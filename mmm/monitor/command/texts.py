@@ -95,6 +95,10 @@ DONE: Texts = {
     "ip_set": "Set role '{vip}' to host '{host}'. It is sent when the mode changes.",
     "same_mode": "Already in {mode} mode.",
     "mode": "Switched into {mode} mode.",
+    "mode_amid_move": (
+        "Switched into {mode} mode, though the move of {vip} from {source} to {target} has not ended: nobody may have"
+        " it. 'mmm_control set_active' goes on with it."
+    ),
     "already_there": "Role is already on '{host}'. Skipping command.",
     "moved": _moved,
     "has_none": "Host '{host}' has no role '{role}'. Nothing to move.",

@@ -180,6 +180,13 @@ def recorded(link: AgentLink) -> str:
     return "forever" if link.given.until == FOREVER else "finite"
 
 
+def is_at_rest(world: World) -> bool:
+    """Tell whether no role is being moved, and no order is under way to the host that has the active master role."""
+    name = world.active_master
+    ordered = name is not None and world.hosts[name].agent.in_flight is not None and not world.is_silent(name)
+    return world.move is None and not ordered
+
+
 def farewell(world: World) -> Tell | None:
     """Return the order that makes the holder's lease one without an end, before nobody renews it any more."""
     if world.conf.vip_lease <= 0 or world.other_monitor:
