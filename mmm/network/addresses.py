@@ -17,7 +17,7 @@ from math import inf
 
 from pyroute2.netlink import NETLINK_ROUTE, NLM_F_CREATE, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR
-from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_SECONDARY, ifaddrmsg
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_DADFAILED, IFA_F_SECONDARY, ifaddrmsg
 
 from mmm.network.netlink import Kernel, decoded, encoded
 
@@ -38,6 +38,8 @@ class Bound:
     scope: int = 0
     index: int = 0
     """The interface."""
+    unused: bool = False
+    """The kernel does not use it: as it was bound another host was found to have it (IPv6)."""
 
 
 class AddressTable:
@@ -104,4 +106,5 @@ def _bound(message: bytes) -> Bound:
     valid = lifetime["ifa_valid"] if lifetime else FOR_EVER
     secondary = told["family"] == socket.AF_INET and bool(told["flags"] & IFA_F_SECONDARY)
     left = inf if valid == FOR_EVER else float(valid)
-    return Bound(ip, told["prefixlen"], secondary, left, told["scope"], told["index"])
+    unused = told["family"] == socket.AF_INET6 and bool(told["flags"] & IFA_F_DADFAILED)
+    return Bound(ip, told["prefixlen"], secondary, left, told["scope"], told["index"], unused)

@@ -29,6 +29,9 @@ from mmm.network.addresses import FOR_EVER, LINK_LOCAL, AddressTable, Bound
 
 log = logging.getLogger(__name__)
 
+UNUSED = 0
+"""The prefix length that is told of an address which is there, but which the kernel does not use."""
+
 
 def whole(ip: str) -> int:
     """Return the prefix length of a VIP, which brings no route and is no source address by itself."""
@@ -65,19 +68,20 @@ class Interface:
     def bound(self, ips: Collection[str] | None = None) -> dict[str, tuple[int, ...]]:
         """Return the addresses of the interface but link-local ones, with the prefix lengths they are bound with.
 
-        Only `ips` if given: that is quicker.
+        Only `ips` if given: that is quicker. Of one that the kernel does not use the length is UNUSED.
         """
         with self._kernel("look at its addresses") as (table, index):
             found = _addresses(table, index, ips)
         return {
-            ip: tuple(a.prefixlen for a in found if a.ip == ip) for ip in dict.fromkeys(a.ip for a in found)
+            ip: tuple(UNUSED if a.unused else a.prefixlen for a in found if a.ip == ip)
+            for ip in dict.fromkeys(a.ip for a in found)
         }
 
     def bind(self, ip: str, lifetime: int = 0) -> None:
         """Have `ip` bound as a single address and as nothing else, for `lifetime` seconds or (0) for good."""
         with self._kernel(f"bind {ip}") as (table, index):
             bound = _addresses(table, index, [ip])
-            wide = [address for address in bound if address.prefixlen != whole(ip)]
+            wide = [address for address in bound if address.prefixlen != whole(ip) or address.unused]
             if ":" in ip:  # the kernel knows an IPv6 address once only, whatever its prefix length
                 self._remove_all(table, index, wide)
             if lifetime or not any(each.left == inf for each in bound if each not in wide):
@@ -133,9 +137,10 @@ class Interface:
                 table.replace(index, ip, whole(ip), **_options(ip, lifetime))
 
     def left(self, ip: str) -> float:
-        """Return for how many seconds `ip` stays bound: infinite for good, 0 where it is not."""
+        """Return for how many seconds `ip` stays bound: infinite for good, 0 where it is not, or is not used."""
         with self._kernel("look at its addresses") as (table, index):
-            return max((address.left for address in _addresses(table, index, [ip])), default=0.0)
+            found = (address.left for address in _addresses(table, index, [ip]) if not address.unused)
+            return max(found, default=0.0)
 
     def close(self) -> None:
         """Close the netlink socket; the next call opens it again."""

@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pyroute2.netlink import NETLINK_ROUTE
+from pyroute2.netlink.rtnl import RTMGRP_IPV6_IFADDR
 
+from mmm.network.netlink import Kernel
 from mmm.network.socket_table import listening, takes
-from mmm.network.vips import Interface, InterfaceError, NoInterfaceError
-from tests.namespaces import addresses, cable, ip, own_network
+from mmm.network.vips import UNUSED, Interface, InterfaceError, NoInterfaceError
+from tests.namespaces import addresses, cable, ip, neighbour, own_network
 
 pytestmark = pytest.mark.netns
 
@@ -96,6 +99,23 @@ def test_an_ipv6_vip_is_there_at_once_and_no_source_of_connections(interface: In
     assert "tentative" not in shown
     assert "deprecated" in shown
     assert f"src {OWN_6}" in ip("-6 route get fd00:88::9")
+
+
+def test_an_ipv6_vip_that_another_host_had_as_it_was_bound_here_is_bound_anew(interface: Interface) -> None:
+    """The kernel keeps such an address and does not use it, whatever becomes of the other host."""
+    with neighbour() as other, Kernel(NETLINK_ROUTE, limit=10.0, groups=RTMGRP_IPV6_IFADDR) as kernel:
+        ip(f"link set {FAR} netns {other.pid}")
+        other.ip(f"-6 addr add {VIP_6}/64 dev {FAR} nodad")
+        other.ip(f"link set {FAR} up")
+        ip(f"-6 addr add {VIP_6}/128 dev {NEAR}")
+        while "dadfailed" not in ip(f"-6 -o addr show dev {NEAR} to {VIP_6}"):
+            kernel.news()
+        assert interface.bound([VIP_6]) == {VIP_6: (UNUSED,)}
+        assert interface.left(VIP_6) == 0.0
+        interface.bind(VIP_6, 10)
+        assert interface.bound([VIP_6]) == {VIP_6: (128,)}
+        assert "tentative" not in ip(f"-6 -o addr show dev {NEAR} to {VIP_6}")
+        assert 0 < interface.left(VIP_6) <= 10
 
 
 @pytest.mark.parametrize("length", [8, 24, 32])

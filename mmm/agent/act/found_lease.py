@@ -11,9 +11,9 @@ log = logging.getLogger(__name__)
 
 
 def found_leases(interface: Interface, vips: Sequence[Vip], longest: float) -> tuple[float, ...]:
-    """Return what `found_lease` does for each VIP that stands on this host; raises InterfaceError."""
+    """Return what `found_lease` does for each VIP that stands on this host, and is used; raises InterfaceError."""
     bound = interface.bound([vip.ip for vip in vips])
-    return tuple(found_lease(interface, vip, longest) for vip in vips if vip.ip in bound)
+    return tuple(found_lease(interface, vip, longest) for vip in vips if any(bound.get(vip.ip, ())))
 
 
 def found_lease(interface: Interface, vip: Vip, longest: float) -> float:

@@ -51,7 +51,7 @@ class Seen:
     bound: frozenset[str]
     """The cluster's virtual IPs on the interface, whatever their prefix length."""
     wide: frozenset[str] = frozenset()
-    """Those of them that are bound otherwise than as a /32."""
+    """Those of them that are bound otherwise than as a /32, or /128, or that the kernel does not use."""
     server: Server = Server.UP
     writable: bool | None = False
     source: Source | None = None
