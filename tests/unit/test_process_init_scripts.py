@@ -24,6 +24,8 @@ from mmm.process.service import Service, serve
 folder = Path({folder!r})
 arguments = parse({name!r}, sys.argv[1:])
 pid_path = folder / f"{{arguments.cluster or 'only'}}.pid"
+if (folder / "pid_path").exists():
+    pid_path = folder / (folder / "pid_path").read_text()
 if (folder / "broken").exists():
     print("conf:1: wrong", file=sys.stderr)
     sys.exit(2)
@@ -215,6 +217,42 @@ def test_restart_and_reload(init: Init, action: str) -> None:
     assert refused.returncode == 6
     assert "conf:1: wrong" in refused.stderr
     assert init.pid() == pid
+    assert init.status() == 0
+
+
+@pytest.mark.parametrize("action", ["restart", "force-reload"])
+def test_what_runs_by_another_pid_path_is_found(init: Init, action: str) -> None:
+    """Else a restart leaves the old daemon there, which goes on giving or obeying orders, and says that all is well."""
+    init.run("start")
+    pid = init.pid()
+    (init.folder / "pid_path").write_text("new.pid")
+    told = init.run("status")
+    assert (told.returncode, f"pid {pid}, which is not in {init.folder}/new.pid" in told.stdout) == (0, True)
+    assert f"runs already, with pid {pid}, which is not in" in init.run("start").stdout
+    assert init.run(action).returncode == 0
+    assert not (init.folder / "only.pid").exists()
+    assert init.pid("new") != pid
+    assert init.run("status").stdout.rstrip().endswith(f"pid {init.pid('new')}")
+    assert init.run("stop").returncode == 0
+    assert init.status() == 3
+
+
+def test_what_runs_is_stopped_though_the_conf_cannot_be_read(init: Init) -> None:
+    init.run("start")
+    (init.folder / "broken").touch()
+    init.default(f"PIDFILE={init.folder}/default.pid")
+    assert init.status() == 0
+    assert init.run("stop").returncode == 0
+    assert not (init.folder / "only.pid").exists()
+    assert init.status() == 3
+
+
+def test_a_daemon_with_other_arguments_is_another_one(init: Init) -> None:
+    init.default("CLUSTER=C1")
+    assert init.run("start").returncode == 0
+    init.default("DAEMON_OPTS=--debug")
+    assert init.status() == 3
+    init.default("CLUSTER=C1")
     assert init.status() == 0
 
 
