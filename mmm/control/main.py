@@ -20,6 +20,7 @@ from mmm.control.vouch import NotVouchedError, vouched
 from mmm.wire.command import (
     FOLLOW,
     HELP,
+    HELP_COMMAND,
     LEADS,
     PROXY,
     QUIT,
@@ -29,6 +30,7 @@ from mmm.wire.command import (
     encode_command,
     incomplete,
     is_unknown,
+    options_first,
 )
 from mmm.wire.lines import WireError
 
@@ -60,7 +62,7 @@ def main() -> int:
     try:
         if lacks := incomplete(command):
             return _fail(USAGE, lacks)
-        command = vouched(command)
+        command = options_first(vouched(command))
         encode_command(question(command, form))
         monitor = find_monitor(arguments.config, arguments.cluster, strict=command[0] == RELOAD)
         wrap = tls(monitor.socket)
@@ -121,6 +123,8 @@ def _asked(monitor: Endpoint, wrap: Wrap, command: list[str], form: Form) -> int
     except NoAnswerError as error:
         if command[0] == HEALTH:
             return unknown("; ".join((*monitor.faults[:1], str(error))), form)
+        if command == [HELP_COMMAND]:
+            print(HELP, flush=True)
         return _fail(USAGE if monitor.faults else NO_ANSWER, *monitor.faults[1:], str(error))
     except WireError as error:
         return _fail(NO_ANSWER, f"the monitor's answer cannot be shown as {form}: {error}")
@@ -185,8 +189,11 @@ def run() -> NoReturn:
 
     Who breaks it off sees no traceback; a shell is told by the signal itself.
     """
+    _fill_closed_streams()
     try:
         status = main()
+    except OSError as error:  # what the monitor answers is caught where it is asked
+        status = _fail(NO_ANSWER, f"output failed: {error.strerror or error}")
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
@@ -194,6 +201,13 @@ def run() -> NoReturn:
     if sys.stderr is not None:
         sys.stderr.flush()
     os._exit(status)
+
+
+def _fill_closed_streams() -> None:
+    """Open what the caller has closed, as `>&-` does: else the connection gets its number, and what is printed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - for good, and sooner than by pathlib
 
 
 class _Arguments(NamedTuple):

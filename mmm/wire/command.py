@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from mmm.wire.lines import MAX_LINE, WireError
 
 QUIT = "quit"
+HELP_COMMAND = "help"
 CHALLENGE = "challenge"
 """Asks for what the next command is to be signed with; a monitor without auth_key does not know it."""
 SIGNED = "signed"
@@ -36,6 +37,7 @@ _READING = frozenset(
     }
 )
 """Commands that need no signature."""
+_OPTIONS_ANYWHERE = frozenset({"set_online", "move_role"})
 LINE_END = re.compile(r"[\r\n]+")
 _NONCE = re.compile(r"[0-9a-f]{32}")
 
@@ -148,6 +150,13 @@ def incomplete(words: Sequence[str]) -> str:
         return f"{words[0]} needs {needs}"
     given = [word for word in words[1:] if not word.startswith("-")]
     return f"{words[0]} needs {needs}" if len(given) < count else ""
+
+
+def options_first(words: Sequence[str]) -> list[str]:
+    """Return a command as monitors know it: with the options that people may type anywhere before the names."""
+    if words[0] not in _OPTIONS_ANYWHERE:
+        return list(words)
+    return [words[0], *sorted(words[1:], key=lambda word: not word.startswith("--"))]
 
 
 def encode_command(words: Sequence[str]) -> bytes:

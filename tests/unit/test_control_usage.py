@@ -10,6 +10,11 @@ from tests.unit.test_control_client import Client
 
 MOVES = "move_role [--force] <role> <host>, or move_role --dry-run [--force] <role> <host>"
 
+REJOINS = (
+    "rejoin [--dry-run] [--from <host>] [--method rewind|clone] [--stay-offline] [--lose-extra <host>] <host>,"
+    " or rejoin --abort <host>"
+)
+
 
 @pytest.mark.parametrize(
     ("typed", "said"),
@@ -24,6 +29,7 @@ MOVES = "move_role [--force] <role> <host>, or move_role --dry-run [--force] <ro
         ("set_offline db1 db2", "usage: set_offline <host>"),
         ("move_role writer db2 --dry-run", f"usage: {MOVES}"),
         ("move_role --froce writer db2", f"usage: {MOVES}"),
+        ("rejoin --method dump db1", f"usage: {REJOINS}"),
         ("explain db1", OLD_MONITOR),
         ("move_role --dry-run --force writer db2", OLD_MONITOR),
         ("rejoin --from db2 --method clone db1", OLD_MONITOR),

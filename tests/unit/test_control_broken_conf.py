@@ -1,0 +1,77 @@
+"""mmm_control whose conf was broken since the monitor has read it."""
+
+import json
+
+import pytest
+
+from tests.unit.test_control_client import SHOW, Client, client
+
+__all__ = ["client"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "nonsense 1\n",
+        "include nowhere.conf\n",
+        "<host db2>\n    ip 10.77.0.400\n",
+        "<role writer>\n    mode odd\n",
+    ],
+)
+def test_a_monitor_that_runs_is_asked_though_the_conf_has_errors_by_now(client: Client, broken: str) -> None:
+    """It goes by what it has read; that somebody has mistyped a line must not hide what it would say of an outage."""
+    client.extra = broken
+    done, received = client.ask(SHOW, "show")
+    assert (done.stdout, done.returncode, received) == (SHOW, 0, b"show\nquit\n")
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"mmm_control: {client.conf}:")
+    assert "it is asked" in second
+    assert client.ask("ERROR: no", "set_offline", "db1")[0].returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "printed", "status"),
+    [
+        (
+            "MMM OK: writer on db1 | hosts=2\n",
+            "MMM WARNING: writer on db1; the conf has errors: {} | hosts=2\n",
+            1,
+        ),
+        ("MMM OK: writer on db1\n", "MMM WARNING: writer on db1; the conf has errors: {}\n", 1),
+        ("MMM CRITICAL: no | hosts=2\n", "MMM CRITICAL: no; the conf has errors: {} | hosts=2\n", 2),
+    ],
+)
+def test_nothing_is_healthy_whose_conf_has_errors(
+    client: Client, answer: str, printed: str, status: int
+) -> None:
+    client.extra = "nonsense 1\n"
+    done, _ = client.ask(answer, "health")
+    fault = done.stdout.partition("errors: ")[2].partition(" |")[0].rstrip("\n")
+    assert fault.startswith(f"{client.conf}:")
+    assert (done.stdout, done.returncode, done.stderr) == (printed.format(fault), status, "")
+
+
+def test_nothing_is_healthy_whose_conf_has_errors_as_values(client: Client) -> None:
+    client.extra = "nonsense 1\n"
+    done, _ = client.ask('{"status": "OK", "reasons": []}', "--format", "json", "health")
+    told = json.loads(done.stdout)
+    assert (told["status"], told["reasons"][0]["code"], done.returncode) == ("WARNING", "conf_broken", 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "broken"),
+    [("    ip 127.0.0.1", "    ip 127.0.0.400"), ("    port", "    port x"), ("<monitor>", "<monitors>")],
+)
+def test_a_conf_that_does_not_tell_where_the_monitor_is_is_refused(
+    client: Client, line: str, broken: str
+) -> None:
+    client.write_conf(1)
+    client.conf.write_text(client.conf.read_text().replace(line, broken, 1))
+    done = client.run("--config", str(client.conf), "show")
+    assert (done.returncode, "it is asked" in done.stderr) == (2, False)
+
+
+def test_another_conf_is_not_taken_that_has_errors(client: Client) -> None:
+    client.extra = "nonsense 1\n"
+    done, received = client.ask("OK", "reload")
+    assert (done.returncode, done.stdout, received) == (2, "", b"")
