@@ -6,9 +6,10 @@ Each order ends in exactly one event, whatever goes wrong.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from mmm.gtid.place import Hidden, Tail, Unread
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.journal import Chronicle
@@ -26,6 +27,7 @@ from mmm.monitor.world.events import (
     GotAhead,
     Killed,
     LogRead,
+    Opinions,
     RejoinAnswered,
     VipLooked,
 )
@@ -88,21 +90,28 @@ class Orders:
             case LookForVip():
                 await self._look_for(order)
             case AskOthers():
-                conf = self._world().conf.hosts
-                others = [conf[name] for name in order.others if name in conf]
-                self._post(await self._agents.opinions(conf[order.host], others))
+                self._post(await _whatever(order, self._opinions(order)))
             case ReadLog():
-                host = self._world().conf.hosts[order.host]
-                self._post(LogRead(order.host, await self._checks.read_log(host, order.since)))
+                self._post(await _whatever(order, self._log_read(order)))
             case Rejoin():
                 await self._rejoin(order)
             case GetAhead():
-                try:
-                    await self._agents.get_ahead(self._world().conf.hosts[order.host], order.of)
-                finally:
-                    self._post(GotAhead(order.host))
+                self._post(await _whatever(order, self._got_ahead(order)))
 
-    async def _look_for(self, order: LookForVip) -> None:
+    async def _opinions(self, order: AskOthers) -> Event:
+        conf = self._world().conf.hosts
+        others = [conf[name] for name in order.others if name in conf]
+        return await self._agents.opinions(conf[order.host], others)
+
+    async def _log_read(self, order: ReadLog) -> Event:
+        host = self._world().conf.hosts[order.host]
+        return LogRead(order.host, await self._checks.read_log(host, order.since))
+
+    async def _got_ahead(self, order: GetAhead) -> Event:
+        await self._agents.get_ahead(self._world().conf.hosts[order.host], order.of)
+        return GotAhead(order.host)
+
+    async def _looked_for(self, order: LookForVip) -> Event:
         host = self._world().conf.hosts[order.host]
         looks = [is_absent(self._pinger, order.vip.ip)]
         if order.witnesses:
@@ -110,35 +119,46 @@ class Orders:
                 self._world().conf.hosts[name] for name in order.witnesses if name in self._world().conf.hosts
             ]
             looks += [is_absent(self._pinger, host.ip), self._agents.absent(host, order.vip.ip, others)]
-        absent = all(await asyncio.gather(*looks))
+        return VipLooked(order.host, order.vip, all(await asyncio.gather(*looks)))
+
+    async def _look_for(self, order: LookForVip) -> None:
+        event = await _whatever(order, self._looked_for(order))
         before = self._world()
-        self._post(VipLooked(order.host, order.vip, absent))
+        self._post(event)
         held = before.hosts[order.host].agent.may_hold - self._world().hosts[order.host].agent.may_hold
         if held:
-            about = {"host": host.name, "vip": order.vip, "host_too": bool(order.witnesses)}
+            about = {"host": order.host, "vip": order.vip, "host_too": bool(order.witnesses)}
             absent_now = Happened("absent", about)
             log.warning("%s", absent_now)
             self._chronicle.noted(absent_now)
 
     async def _rejoin(self, order: Rejoin) -> None:
         before = self._world().hosts[order.host].attempt
+        event = await _whatever(order, self._rejoined(order))
+        self._post(event)
+        if isinstance(event, RejoinAnswered):
+            self._chronicle.rebuilt_by_itself(order, event, before)
+
+    async def _rejoined(self, order: Rejoin) -> Event:
         answer = await self._agents.rejoin(self._world().conf.hosts[order.host], order.wanted)
         if answer is None:
-            event = RejoinAnswered(order.host, False, ("its agent has not answered",), ("no_agent",))
-        else:
-            came = answer.came
-            event = RejoinAnswered(order.host, came.begun, came.lines, came.codes, answer.why)
-        self._post(event)
-        self._chronicle.rebuilt_by_itself(order, event, before)
+            return RejoinAnswered(order.host, False, ("its agent has not answered",), ("no_agent",))
+        came = answer.came
+        return RejoinAnswered(order.host, came.begun, came.lines, came.codes, answer.why)
 
     async def _kill(self, order: KillHost) -> None:
         log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)
-        failure = await kill_host(self._world().monitor, order.host, pings=order.pings)
-        if failure:
-            log.critical("%s: could not be killed: %s. %s", order.host, failure, self._unkilled(order.host))
+        event = await _whatever(order, self._killed(order))
+        if isinstance(event, Killed) and event.failure:
+            log.critical(
+                "%s: could not be killed: %s. %s", order.host, event.failure, self._unkilled(order.host)
+            )
         else:
             log.warning("%s: killed by kill_host", order.host)
-        self._post(Killed(order.host, failure))
+        self._post(event)
+
+    async def _killed(self, order: KillHost) -> Event:
+        return Killed(order.host, await kill_host(self._world().monitor, order.host, pings=order.pings))
 
     async def _tell(self, order: Tell) -> None:
         started, host = time.monotonic(), self._world().conf.hosts[order.host]
@@ -190,3 +210,35 @@ class Orders:
         if self._world().guarded:
             return f"What it may hold stays until its lease has run out; to be sure, switch {name} off."
         return f"Two hosts may now hold the same IP: switch {name} off."
+
+
+_Asked = KillHost | LookForVip | AskOthers | ReadLog | Rejoin | GetAhead
+
+
+async def _whatever(order: _Asked, coming: Awaitable[Event]) -> Event:
+    """Return the event that an order comes to; an internal error is logged, and comes to one as if nothing was found.
+
+    Without an event the order would be under way for ever, and nobody would look, ask or kill again.
+    """
+    try:
+        return await coming
+    except Exception as error:
+        log.exception("%s: %s ended by an internal error", order.host, type(order).__name__)
+        return _without_result(order, f"error of the monitor: {error}")
+
+
+def _without_result(order: _Asked, why: str) -> Event:
+    match order:
+        case KillHost(host):
+            return Killed(host, why)
+        case LookForVip(host, vip):
+            return VipLooked(host, vip, absent=False)
+        case AskOthers(host):
+            return Opinions(host)
+        case ReadLog(host, since):
+            unread = Unread(Hidden.NO_ANSWER, error=why)
+            return LogRead(host, Tail(since, time.monotonic(), unread=unread))
+        case Rejoin(host):
+            return RejoinAnswered(host, begun=False, lines=(why,))
+        case GetAhead(host):
+            return GotAhead(host)
