@@ -53,8 +53,11 @@ fuzz: install
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	for target in $(TARGETS); do $(BIN)/python -m tests.fuzz $$target -runs=$(RUNS) || exit 1; done
 
-# Tests with servers mostly wait for these and for time-outs, so two go on side by side.
-# Both parts run, whatever the first one says. The longest files of scenarios come first.
+# What runs in virtual time, or in none: it may take as long as it likes.
+VIRTUAL := tests/model tests/simulation tests/vectors
+
+# Tests with servers mostly wait for these and for time-outs, so more of them run than there are cores, and those in virtual
+# time have what is left. All parts run, whatever the first one says. The longest files of scenarios come first.
 # The tests of a copy that comes by ssh start the sshd of openssh-server, those of proxies HAProxy and keepalived; those of
 # snapshots have a file system of ext4 and one of btrfs; those of the page look at it in Chromium, those of the alert rules
 # ask promtool; zsh completes.
@@ -64,9 +67,13 @@ test: install
 	fetching=$$!; \
 	$(MAKE) --no-print-directory lint; failed=$$?; \
 	wait $$fetching && exit $$failed
-	@failed=0; \
-	$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/sandbox || failed=1; \
+	@failed=0; mkdir -p build; \
+	setsid setup/aside $(BIN)/pytest -n 2 --dist loadfile -o timeout=900 $(VIRTUAL) >build/virtual.log 2>&1 & virtual=$$!; \
+	trap 'kill $$virtual; exit 1' INT TERM; \
+	$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/sandbox $(VIRTUAL:%=--ignore=%) || failed=1; \
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
+	wait $$virtual || failed=1; \
+	cat build/virtual.log; \
 	setup/leftovers; \
 	exit $$failed
 

@@ -267,7 +267,7 @@ def rebooted(cluster: Cluster) -> None:
     print(came)
     cluster.wait_for_writer("db2")
     print(cluster.control("history", "5"))
-    cluster.control("set_online", "db1")
+    cluster.set_online("db1")
     cluster.monitor.wait_until(lambda: "db1(192.168.100.51) master/ONLINE" in cluster.show())
 
 

@@ -83,12 +83,20 @@ class Cluster:
             machine.run("systemctl", "start", "mysql-mmm-agent")
         self.monitor.run("systemctl", "start", "mysql-mmm-monitor")
         for name in self.hosts:
-            self.control("set_online", name)
+            self.set_online(name)
         self.wait_for_writer("db1")
 
     def control(self, *words: str) -> str:
         """Return what mmm_control prints."""
         return self.monitor.run("mmm_control", *words)
+
+    def set_online(self, name: str) -> None:
+        """Order a host ONLINE until that is done; raises TimeoutError.
+
+        What a host has that is back from a failure is compared in the next checks; until then the order is refused.
+        """
+        order = ("mmm_control", "set_online", name)
+        self.monitor.wait_until(lambda: self.monitor.says(*order).startswith("OK"))
 
     def move_writer(self, name: str) -> None:
         """Order the writer role to a host until that is done; raises TimeoutError.
