@@ -95,6 +95,11 @@ class Reply:
         """Tell whether the agent did what it was asked (rule 10.24: only OK is success)."""
         return self.text.startswith("OK")
 
+    @property
+    def said(self) -> str:
+        """Return what stands behind OK or ERROR, for people; the whole text where that is all."""
+        return self.text.partition(": ")[2] or self.text
+
 
 def encode_request(request: Request) -> bytes:
     """Return the request as a line with its LF; raises WireError for what cannot be said."""

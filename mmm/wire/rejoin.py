@@ -101,6 +101,4 @@ def came(reply: Reply) -> Came:
     """Return what the order came to, as the reply tells."""
     lines = tuple(match[1] for field in reply.fields if (match := _SAID.fullmatch(field)))
     codes = next((match[1] for field in reply.fields if (match := _REFUSAL.fullmatch(field))), "")
-    return Came(
-        reply.ok, lines or (reply.text.removeprefix("ERROR: "),), tuple(codes.split(",")) if codes else ()
-    )
+    return Came(reply.ok, lines or (reply.said,), tuple(codes.split(",")) if codes else ())

@@ -124,6 +124,10 @@ class Quiet:
     def confirm(self) -> None:
         """Hear that it is meant to be."""
 
+    def claimed(self) -> tuple[()]:
+        """Have nobody else hold anything."""
+        return ()
+
 
 def test_recorded(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Tally()
