@@ -7,6 +7,8 @@ STANDS = 5.0
 """Seconds from the first claim of a MAC to a later one from which on it is no matter of a move any more."""
 FORGOTTEN = 150.0
 """Seconds without a claim after which nobody else has the address: it is asked for at least every minute."""
+MOST = 50
+"""Claims of so many are kept at a time: who invents MACs shall not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Strangers:
         """Take it that `mac` claims `ip`."""
         kept = {at: heard for at, heard in self._heard.items() if now - heard.last < FORGOTTEN}
         before = kept.get((ip, mac))
-        kept[ip, mac] = _Heard(before.first if before else now, now)
+        if before or len(kept) < MOST:
+            kept[ip, mac] = _Heard(before.first if before else now, now)
         self._heard = kept
 
     def standing(self, held: Collection[str], now: float) -> tuple[tuple[str, str], ...]:

@@ -1,6 +1,6 @@
 """Whether who claims an address has it for longer than a move takes."""
 
-from mmm.network.strangers import FORGOTTEN, STANDS, Strangers
+from mmm.network.strangers import FORGOTTEN, MOST, STANDS, Strangers
 
 VIP, OTHER, MAC, ANOTHER = "10.0.0.90", "10.0.0.91", "02:00:00:00:00:99", "02:00:00:00:00:98"
 
@@ -35,3 +35,15 @@ def test_who_is_not_heard_any_more_is_gone() -> None:
 
 def test_nobody_is_a_stranger_to_what_is_not_held_here() -> None:
     assert claims(0, STANDS).standing({OTHER}, STANDS) == ()
+
+
+def test_who_invents_macs_neither_fills_the_memory_nor_hides_who_was_there() -> None:
+    strangers = claims(0)
+    for number in range(MOST * 2):
+        strangers.noticed(VIP, f"02:00:00:00:01:{number:02x}", 1)
+    strangers.noticed(VIP, MAC, STANDS)
+    for number in range(MOST * 2):
+        strangers.noticed(VIP, f"02:00:00:00:01:{number:02x}", STANDS + 1)
+    found = strangers.standing({VIP}, STANDS + 1)
+    assert (VIP, MAC) in found
+    assert len(found) == MOST
