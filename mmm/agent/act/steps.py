@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mmm.agent.act.catch_up import CatchUpError
 from mmm.agent.act.catch_up_step import CatchUpStep
+from mmm.agent.act.lease_jobs import INTERNAL
 from mmm.agent.act.replication_steps import ReplicationSteps
 from mmm.agent.act.salvage_step import SalvageStep
 from mmm.agent.act.server_kill import kill_server
@@ -107,7 +108,7 @@ class Steps:
                     unfinished.append(chain)
                     self._take_back(chain, step, failure, session)
                     break
-        self._access.free_the_way(session)
+        _whatever_comes("looking for locks", lambda: self._access.free_the_way(session))
         if done:
             what = ", ".join(map(str, done))
             rest = f"; failed: {len(failures)}" if failures else ""
@@ -126,7 +127,7 @@ class Steps:
             return
         if failure.code == LEASE_OVER and self._holds():
             return
-        self._access.deny_again(session)
+        _whatever_comes("denying writes again", lambda: self._access.deny_again(session))
 
     def _timed(self, step: Step, session: ServerSession) -> Failure | None:
         """Do one step and log it; returns why it failed, None when it did not."""
@@ -139,6 +140,12 @@ class Steps:
             failure = Failure(error.text, _code(step, error), str(step))
         except (CatchUpError, InterfaceError, StepError) as error:
             failure = Failure(str(error), _code(step, error), str(step))
+        except (
+            Exception
+        ) as error:  # what follows is done all the same: a VIP leaves that another host waits for
+            log.exception("%s: %s ended by an internal error", step, self.at.here.name)
+            session.close()
+            failure = Failure(f"{INTERNAL}: {type(error).__name__}", NOT_DONE, str(step))
         else:
             self._complaints.pop(str(step), None)
             log.info("%s: %s: %s, %.0f ms", step, self.at.here.name, said, _milliseconds(begin))
@@ -196,6 +203,14 @@ class Steps:
         self.salvage.finish()
         self.catch_up.finish()
         return "read_only=0"
+
+
+def _whatever_comes(what: str, do: Callable[[], None]) -> None:
+    """Do what no step is; the change is concluded in any case."""
+    try:
+        do()
+    except Exception:
+        log.exception("%s ended by an internal error", what)
 
 
 def _is_dispensable(step: Step, failure: Failure) -> bool:
