@@ -6,6 +6,7 @@ What can happen to a master is worked out once by the rules, and then looked up.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 
 from mmm.lease.rules import NEVER
@@ -14,6 +15,8 @@ from tests.model.master import Master, Rules, holds
 
 _BITS = 24
 _MASK = (1 << _BITS) - 1
+NOTHING = -1
+"""Stands for the number of a master where a step is not taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,20 @@ class _Known:
     master: Master
     holds: bool
     free: bool
-    later: int = -1
-    """The same a tick later, and (`lagged`) when its own clock lost that tick."""
-    lagged: int = -1
-    forgotten: int = -1
-    shown: int = -1
     steps: dict[bool, list[tuple[str, int]]] = field(default_factory=dict)
     faults: list[tuple[str, int]] | None = None
     fair: dict[bool, int] = field(default_factory=dict)
+
+
+class _Afters(dict[int, int]):
+    """What becomes of masters by one step, by their numbers, worked out once for each; NOTHING: it is not taken."""
+
+    def __init__(self, step: Callable[[int], int]) -> None:
+        self._step = step
+
+    def __missing__(self, number: int) -> int:
+        after = self[number] = self._step(number)
+        return after
 
 
 class Explorer:
@@ -52,12 +61,27 @@ class Explorer:
         self._rules = rules
         self._numbers: dict[Master, int] = {}
         self._known: list[_Known] = []
-        self._promises: dict[tuple[int, int], tuple[int, int] | None] = {}
         self._returns: dict[tuple[int, int], tuple[int, int] | None] = {}
-        self._lets: dict[tuple[int, int], tuple[int, int] | None] = {}
-        self._voids: dict[tuple[int, int], tuple[int, int] | None] = {}
         self._good: set[tuple[int, int]] = set()
         self._even = rules.length + rules.margin
+        self._later = self._afters(partial(protocol.passed, agent=True))
+        self._lagged = self._afters(partial(protocol.passed, agent=False))
+        """A tick later, when its own clock has lost that tick."""
+        self._forgotten = self._afters(protocol.forgotten)
+        self._shown = self._afters(protocol.shown)
+        self._gives_promise = self._afters(protocol.gives_promise)
+        self._is_promised = self._afters(protocol.is_promised)
+        self._lets_stay = self._afters(protocol.lets_stay)
+        self._is_let_stay = self._afters(protocol.is_let_stay)
+        self._is_told_void = self._afters(protocol.is_told_void)
+        self._hears_void = self._afters(protocol.hears_void)
+
+    def _afters(self, step: Callable[[Master, Rules], Master | None]) -> _Afters:
+        def after(number: int) -> int:
+            found = step(self._known[number].master, self._rules)
+            return NOTHING if found is None else self._number(found)
+
+        return _Afters(after)
 
     def explore(self, say: Callable[[str], None] = lambda _: None) -> Result:
         """Return what all states come to."""
@@ -96,7 +120,7 @@ class Explorer:
             b = self._fair(b, self._known[a].free)
             a, b = self._all_told(a, b)
             if not (self._known[a].holds or self._known[b].holds):
-                a, b = self._later(a), self._later(b)
+                a, b = self._later[a], self._later[b]
         self._good |= met
         return True
 
@@ -119,9 +143,9 @@ class Explorer:
         rest = state >> 2 * _BITS
         even, left = rest & 15, rest >> 4
         first, second = self._known[a], self._known[b]
-        found = [self._pack(self._later(a), self._later(b), min(even + 1, self._even), left)]
+        found = [self._pack(self._later[a], self._later[b], min(even + 1, self._even), left)]
         if self._rules.drift and even >= self._even:
-            found.append(self._pack(self._lagged(a), self._later(b), 0, left))
+            found.append(self._pack(self._lagged[a], self._later[b], 0, left))
         same = rest << 2 * _BITS
         found += [same | after << _BITS | b for _, after in self._steps(a, second.free)]
         found += [same | a << _BITS | after for _, after in self._steps(b, first.free)]
@@ -140,7 +164,7 @@ class Explorer:
             less = (rest - 16) << 2 * _BITS
             found += [less | after << _BITS | b for _, after in self._faults(a)]
             found += [less | a << _BITS | after for _, after in self._faults(b)]
-            found.append(less | self._forgotten(a) << _BITS | self._forgotten(b))
+            found.append(less | self._forgotten[a] << _BITS | self._forgotten[b])
         return found
 
     def _pack(self, a: int, b: int, even: int, left: int) -> int:
@@ -171,33 +195,11 @@ class Explorer:
         found = [(name, self._number(after)) for name, after in made]
         return [(name, after) for name, after in found if after != number]
 
-    def _later(self, number: int) -> int:
-        known = self._known[number]
-        if known.later < 0:
-            known.later = self._number(protocol.passed(known.master, self._rules, agent=True))
-        return known.later
-
-    def _lagged(self, number: int) -> int:
-        known = self._known[number]
-        if known.lagged < 0:
-            known.lagged = self._number(protocol.passed(known.master, self._rules, agent=False))
-        return known.lagged
-
-    def _forgotten(self, number: int) -> int:
-        known = self._known[number]
-        if known.forgotten < 0:
-            known.forgotten = self._number(protocol.forgotten(known.master, self._rules))
-        return known.forgotten
-
     def _promise(self, asker: int, other: int) -> tuple[int, int] | None:
-        known = self._known
-        if known[asker].master.asked == NEVER:
+        asked = self._is_promised[asker]
+        if asked == NOTHING or (gave := self._gives_promise[other]) == NOTHING:
             return None
-        key = (asker, other)
-        if key not in self._promises:
-            pair = protocol.promise(known[asker].master, known[other].master, self._rules)
-            self._promises[key] = None if pair is None else (self._number(pair[0]), self._number(pair[1]))
-        return self._promises[key]
+        return asked, gave
 
     def _give_back(self, holder: int, other: int) -> tuple[int, int] | None:
         known = self._known
@@ -219,36 +221,22 @@ class Explorer:
             yield "B is told that the stay of A is void", *pair
         if (pair := self._told_void(b, a)) is not None:
             yield "A is told that the stay of B is void", pair[1], pair[0]
-        if (after := self._shown(a)) != a:
+        if (after := self._shown[a]) != a:
             yield "B shows the stay of A", after, b
-        if (after := self._shown(b)) != b:
+        if (after := self._shown[b]) != b:
             yield "A shows the stay of B", a, after
 
     def _let_stay(self, asker: int, other: int) -> tuple[int, int] | None:
-        known = self._known
-        if not known[asker].master.stays.asked:
+        asked = self._is_let_stay[asker]
+        if asked == NOTHING or (lets := self._lets_stay[other]) == NOTHING:
             return None
-        key = (asker, other)
-        if key not in self._lets:
-            pair = protocol.let_stay(known[asker].master, known[other].master, self._rules)
-            self._lets[key] = None if pair is None else (self._number(pair[0]), self._number(pair[1]))
-        return self._lets[key]
+        return asked, lets
 
     def _told_void(self, holder: int, other: int) -> tuple[int, int] | None:
-        known = self._known
-        if not known[holder].master.stays.held:
+        told = self._is_told_void[holder]
+        if told == NOTHING:
             return None
-        key = (holder, other)
-        if key not in self._voids:
-            pair = protocol.told_void(known[holder].master, known[other].master, self._rules)
-            self._voids[key] = None if pair is None else (self._number(pair[0]), self._number(pair[1]))
-        return self._voids[key]
-
-    def _shown(self, number: int) -> int:
-        known = self._known[number]
-        if known.shown < 0:
-            known.shown = self._number(protocol.shown(known.master, self._rules))
-        return known.shown
+        return told, other if self._known[told].master.stays.held else self._hears_void[other]
 
     def _way(self, came: dict[int, int], state: int) -> tuple[str, ...]:
         names: list[str] = []
@@ -266,11 +254,11 @@ class Explorer:
             for name, to in (*self._steps(old, free), *self._faults(old)):
                 if to == new and (a == x or b == y):
                     return f"{who} {name}"
-        if (x, y) == (self._later(a), self._later(b)):
+        if (x, y) == (self._later[a], self._later[b]):
             return "a tick"
-        if (x, y) == (self._lagged(a), self._later(b)):
+        if (x, y) == (self._lagged[a], self._later[b]):
             return "a tick, which A's clock loses"
-        if (x, y) == (self._forgotten(a), self._forgotten(b)):
+        if (x, y) == (self._forgotten[a], self._forgotten[b]):
             return "the monitor restarts"
         for name, first_after, second_after in self._stays(a, b):
             if (first_after, second_after) == (x, y):

@@ -41,16 +41,17 @@ def faults(it: Master, rules: Rules) -> Iterator[tuple[str, Master]]:
         yield name, canonical(after, rules)
 
 
-def promise(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] | None:
-    """Return both after the other has got the question for a promise and agreed; None when it does not."""
-    promised = other.lease.promise(rules.length, NOW, rules.margin) if it.asked != NEVER else None
-    if promised is None:
+def gives_promise(it: Master, rules: Rules) -> Master | None:
+    """Return a master after it has got the other's question for a promise and agreed; None when it does not."""
+    promised = it.lease.promise(rules.length, NOW, rules.margin)
+    return None if promised is None else canonical(it._replace(lease=promised), rules)
+
+
+def is_promised(it: Master, rules: Rules) -> Master | None:
+    """Return a master after the other has agreed to what it has asked; None where no question is on its way."""
+    if it.asked == NEVER:
         return None
-    agreed = max(it.agreed, it.asked)
-    return (
-        canonical(it._replace(promised=it.asked, agreed=agreed), rules),
-        canonical(other._replace(lease=promised), rules),
-    )
+    return canonical(it._replace(promised=it.asked, agreed=max(it.agreed, it.asked)), rules)
 
 
 def give_back(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] | None:
@@ -62,12 +63,15 @@ def give_back(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] 
     return canonical(it, rules), canonical(other._replace(lease=free), rules)
 
 
-def let_stay(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] | None:
-    """Return both after the other has got the question to let this one stay and agreed; None when it does not."""
-    lease = other.lease.let_stay(NOW) if it.stays.asked else None
-    if lease is None:
-        return None
-    return canonical(it._replace(stays=it.stays.kept()), rules), canonical(other._replace(lease=lease), rules)
+def lets_stay(it: Master, rules: Rules) -> Master | None:
+    """Return a master after it has got the other's question to let that one stay and agreed; None when it does not."""
+    lease = it.lease.let_stay(NOW)
+    return None if lease is None else canonical(it._replace(lease=lease), rules)
+
+
+def is_let_stay(it: Master, rules: Rules) -> Master | None:
+    """Return a master after the other has agreed to let it stay; None where no question is on its way."""
+    return canonical(it._replace(stays=it.stays.kept()), rules) if it.stays.asked else None
 
 
 def shown(it: Master, rules: Rules) -> Master:
@@ -79,13 +83,15 @@ def shown(it: Master, rules: Rules) -> Master:
     return canonical(after, rules)
 
 
-def told_void(it: Master, other: Master, rules: Rules) -> tuple[Master, Master] | None:
-    """Return both after the other has heard which stays are void; None where none is."""
+def is_told_void(it: Master, rules: Rules) -> Master | None:
+    """Return a master after the other has heard which of its stays are void; None where none is."""
     stays = it.stays.told(early=rules.unshown and it.given.until < FOREVER)
-    if stays == it.stays:
-        return None
-    lease = other.lease if stays.held else other.lease.voided()
-    return canonical(it._replace(stays=stays), rules), canonical(other._replace(lease=lease), rules)
+    return None if stays == it.stays else canonical(it._replace(stays=stays), rules)
+
+
+def hears_void(it: Master, rules: Rules) -> Master:
+    """Return a master after it has heard that all the other was let stay for is void."""
+    return canonical(it._replace(lease=it.lease.voided()), rules)
 
 
 def fair(it: Master, rules: Rules, *, other_free: bool) -> Master:

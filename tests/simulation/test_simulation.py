@@ -140,8 +140,13 @@ PLANTED = [
     (cut_off, "judged", believes_ping_ips, "it is the monitor that is cut off"),
 ]
 
-SHOWS = {"refusal": 60, "promise": 130, "run_out": 15, "_written": 45}
+SHOWS = {
+    "refusal": 128, "promise": 174, "run_out": 16, "_note_what_is_left": 7, "link_after": 3, "_written": 47,
+    "judged": 16,
+}  # fmt: skip
 """Seeds to begin with where a mistake shows late: any others find it too, and take longer."""
+ENOUGH = 40
+"""Runs that find each mistake from there on."""
 
 
 @pytest.mark.parametrize(("module", "name", "wrong", "said"), PLANTED, ids=[bug[1] for bug in PLANTED])
@@ -152,9 +157,9 @@ def test_a_planted_mistake_is_found(
     if module in {Lease, Outstanding}:  # whom the rules let through finds the other one on the wire
         monkeypatch.setattr(reconcile, "_probe", lambda _: "")
     first = SHOWS.get(name, 0)
-    runs = (Run(scenario(seed)).result() for seed in range(first, first + 400))
+    runs = (Run(scenario(seed)).result() for seed in range(first, first + ENOUGH))
     found = next((result for result in runs if result.violation), None)
-    assert found is not None
+    assert found is not None, "no seed of these shows it: look for one that does, and put it into SHOWS"
     assert re.search(said, found.violation), found.violation
 
 
