@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -140,14 +141,20 @@ def with_agent(before: World, name: str, **changes: Any) -> World:
 
 def changed(value: Any, changes: Mapping[str, Any]) -> Any:
     """The value with fields changed: its own, or those of the values that it is made of."""
-    parts = {field.name: getattr(value, field.name) for field in fields(value)}
-    own = {name: new for name, new in changes.items() if name in parts}
-    left = {name: new for name, new in changes.items() if name not in parts}
-    for name, part in parts.items():
-        inner = {field.name for field in fields(part)} & left.keys() if is_dataclass(part) else set()
-        if inner:
+    names = names_of(type(value))
+    own = {name: new for name, new in changes.items() if name in names}
+    left = {name: new for name, new in changes.items() if name not in names}
+    for name in names if left else ():
+        part = getattr(value, name)
+        if inner := left.keys() & set(names_of(type(part))):
             own[name] = replace(part, **{field: left.pop(field) for field in inner})
     return replace(value, **own, **left)
+
+
+@cache
+def names_of(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass; none of what is none."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 
 def unreachable(before: World, name: str, why: str = "no route") -> World:
