@@ -141,12 +141,12 @@ def with_agent(before: World, name: str, **changes: Any) -> World:
 
 def changed(value: Any, changes: Mapping[str, Any]) -> Any:
     """The value with fields changed: its own, or those of the values that it is made of."""
-    names = names_of(type(value))
+    names = names_of(value.__class__)
     own = {name: new for name, new in changes.items() if name in names}
     left = {name: new for name, new in changes.items() if name not in names}
     for name in names if left else ():
         part = getattr(value, name)
-        if inner := left.keys() & set(names_of(type(part))):
+        if inner := left.keys() & set(names_of(part.__class__)):
             own[name] = replace(part, **{field: left.pop(field) for field in inner})
     return replace(value, **own, **left)
 
