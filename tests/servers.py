@@ -177,10 +177,25 @@ class Servers:
 
     def start(self, *options: str) -> Server:
         """Return a new server that accepts connections; server_id counts from 1."""
-        template = self.kind.template(templates() / ".templates")
+        return self._started(self._data(), options)
+
+    def start_anew(self, *options: str) -> Server:
+        """Return a new MariaDB that makes InnoDB's files itself, by these options, and has none of its tables."""
+        home = self._data()
+        for path in (home / "data").glob("*/*.ibd"):
+            path.unlink()
+            path.with_suffix(".frm").unlink()
+        for path in (path for each in ("ib*", "undo*") for path in (home / "data").glob(each)):
+            path.unlink()
+        return self._started(home, options)
+
+    def _data(self) -> Path:
+        home = self.directory / f"server{len(self.running) + 1}"
+        shutil.copytree(self.kind.template(templates() / ".templates"), home / "data")
+        return home
+
+    def _started(self, home: Path, options: tuple[str, ...]) -> Server:
         server_id = len(self.running) + 1
-        home = self.directory / f"server{server_id}"
-        shutil.copytree(template, home / "data")
         port = _free_port()
         chosen = (f"--server-id={server_id}", *options)
         server = Server(self.kind, home, port, _start(self.kind, home, port, chosen), chosen)

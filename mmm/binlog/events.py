@@ -23,7 +23,9 @@ CRC = 4
 """Bytes of the checksum at the end of an event."""
 _IN_USE = 0x01
 """A flag in a file's first event, set while the server has the file open; the checksum is made without it."""
-_FLAGS_AT = 17
+_KIND_AT, _FLAGS_AT = 4, 17
+_PASSED_OVER = 0x80
+"""A flag of events that readers may leave out: a server sets it in START_ENCRYPTION where what it sends is not."""
 _LONGEST = 0xFFFFFFF0
 
 QUERY, STOP, ROTATE, FORMAT, XID, INCIDENT = 2, 3, 4, 15, 16, 26
@@ -86,14 +88,10 @@ def read_format(beginning: bytes) -> Format:
     if event is None or event.kind != FORMAT or len(event.body) < 57:
         raise DamagedError("it does not begin with a Format_description event")
     version = event.body[2:52].split(b"\0", 1)[0].decode("ascii", "replace")
-    following = HEAD.size + len(MAGIC)
-    second = beginning[event.end : event.end + following]
-    if len(second) > _KIND_AT and second[_KIND_AT] == START_ENCRYPTION:
+    second = beginning[event.end : event.end + HEAD.size]
+    if len(second) == HEAD.size and second[_KIND_AT] == START_ENCRYPTION and not _is_decrypted(second):
         raise EncryptedError
     return Format(beginning[: event.end], version, event.server_id, event.body[-1] == 1)
-
-
-_KIND_AT = 4
 
 
 def events_in(chunks: Iterable[bytes]) -> Iterator[Event]:
@@ -120,10 +118,19 @@ def events_in(chunks: Iterable[bytes]) -> Iterator[Event]:
 
 
 def events(data: bytes, *, checksums: bool, offset: int = 0) -> Iterator[Event]:
-    """Return the events from `offset` on, up to the first one that is not there to its end; raises DamagedError."""
+    """Return the events from `offset` on, up to the first one that is not there to its end; raises DamagedError.
+
+    What a server has sent of an encrypted log is not encrypted: that it was is left out.
+    """
     while (event := _event(data, offset, checksums=checksums)) is not None:
-        yield event
+        if event.kind != START_ENCRYPTION or not _is_decrypted(data[offset : offset + HEAD.size]):
+            yield event
         offset = event.end
+
+
+def _is_decrypted(head: bytes) -> bool:
+    """Tell of the head of a START_ENCRYPTION event whether what follows has come from the server, in clear."""
+    return bool(head[_FLAGS_AT] & _PASSED_OVER)
 
 
 def _event(data: bytes, begin: int, *, checksums: bool) -> Event | None:

@@ -67,6 +67,7 @@ def test_the_first_way_that_is_fit_is_taken(here: Side | None, donor: Side, way:
         (side("db1", lower_case_table_names=1), side("db2"), ("lower_case_table_names",)),
         (side("db1"), side("db2", outside=("innodb_undo_directory=/undo",)), ("/undo", "db2")),
         (side("db1", backup_program="10.5.29"), side("db2"), ("10.5.29",)),
+        (side("db1"), side("db2", keys="file_key_management"), ("db1", "file_key_management")),
         (mysql("db1", clone_plugin=False), mysql("db2"), ("db1", "plugin_load_add")),
         (mysql("db1"), mysql("db2", not_innodb=("shop.old",)), ("shop.old", "empty")),
         (None, mysql("db2"), ("no server",)),

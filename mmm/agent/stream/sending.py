@@ -13,6 +13,7 @@ from mmm.agent.stream.order import Order
 from mmm.agent.stream.producers import UnfitError, produced_by
 from mmm.agent.stream.relay import Relay, Way
 from mmm.agent.stream.running import COMPRESSOR, Running
+from mmm.mysql.backup import mariadb_backup
 from mmm.wire.stream import BLOCKED, GONE, Head, Tail, head_frame, tail_frames
 
 MEGABYTE = 1_000_000
@@ -69,8 +70,8 @@ def _sum_up(order: Order, tail: Tail, sent: str, say: Say) -> None:
     elif tail.cause:
         say("W", f"copy {order.job} for {order.to}: {WHY[tail.cause]}: {order.provider} was killed")
     else:
-        last = tail.lines[-1] if tail.lines else "it said nothing"
-        say("W", f"copy {order.job} for {order.to}: {order.provider} ended with {tail.status}: {last}")
+        why = mariadb_backup.telling(tail.lines)
+        say("W", f"copy {order.job} for {order.to}: {order.provider} ended with {tail.status}: {why}")
 
 
 @contextlib.contextmanager

@@ -8,13 +8,13 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmm.gtid.place import LogPlace
-from mmm.mysql.backup import outside
+from mmm.mysql.backup import copied_options, outside
 from mmm.mysql.session.connection import Address, Connection
 from mmm.mysql.session.question import Question
 
@@ -34,7 +34,8 @@ _STAGE = re.compile(r"(Starting|Started|Acquired locks for|Executing) BACKUP STA
 _DONE = "completed OK!"
 _POSITION_FILES = ("xtrabackup_binlog_info", "mariadb_backup_binlog_info")
 """Before 11, and since."""
-_OWN_FILES = ("xtrabackup_*", "mariadb_backup_*", "backup-my.cnf")
+_OWN_FILES = ("xtrabackup_*", "mariadb_backup_*", copied_options.NAME)
+_TELLING = re.compile(r"\[ERROR\]|\bERROR\b|FATAL", re.IGNORECASE)
 
 
 class ProgramError(Exception):
@@ -170,14 +171,25 @@ def stops_commits(line: str) -> bool | None:
 
 
 def prepare(program: Program, folder: Path) -> list[str]:
-    """Return the command line that makes a copy one that a server can start on."""
-    return [program.path, "--no-defaults", "--prepare", f"--target-dir={folder}"]
+    """Return the command line that makes a copy one that a server can start on.
+
+    The option file in the copy tells how its data are (`copied_options.clear` first); no other one is read.
+    """
+    options = folder / copied_options.NAME
+    return [program.path, f"--defaults-file={options}", "--prepare", f"--target-dir={folder}"]
 
 
 def is_done(lines: str) -> bool:
     """Tell whether the program's last word is that all went well; its exit status has to say so too."""
     words = lines.rstrip().splitlines()
     return bool(words) and words[-1].endswith(_DONE)
+
+
+def telling(lines: Sequence[str]) -> str:
+    """Return the line that says why the program failed: the first error among its last words, else the very last."""
+    said = [line.strip() for line in lines if line.strip()]
+    errors = (line for line in said if _TELLING.search(line))
+    return next(errors, said[-1] if said else "it said nothing")
 
 
 def position(folder: Path) -> Position:

@@ -16,6 +16,7 @@ from mmm.tools.backup import by_snapshot, server
 from mmm.tools.backup.server import Subject
 from mmm.tools.backup.wanted import RefusedError, Wanted
 from mmm.tools.fetch import files
+from mmm.tools.fetch.fetch import PROVIDER
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.stage import prove
 from mmm.tools.fetch.values import Cause, Failed, FailedError, Fetched
@@ -47,6 +48,8 @@ def make(wanted: Wanted) -> Kept:
     if not choice.fit:
         raise RefusedError("; ".join(f"{name}: {why}" for name, why in choice.reasons))
     see_room(wanted.folder, subject.side)
+    if choice.fit[0].name == PROVIDER:
+        see_keys(here, subject.side)
     argv = server.argv_on(wanted.conf, here, subject.side.flavour, subject.settings)
     part = wanted.folder / (shelf.name(wanted.donor, began) + PART)
     part.mkdir(mode=0o700)
@@ -76,6 +79,8 @@ def make_by_method(wanted: Wanted, method: CopyMethod) -> Kept:
     proved = method.true_copy and not subject.side.outside
     flavour = subject.side.flavour
     here = server.side_here(wanted.conf)
+    if proved:
+        see_keys(here, subject.side)
     argv = server.argv_on(wanted.conf, here, flavour, subject.settings) if proved else ()
     part = wanted.folder / (shelf.name(wanted.donor, began) + PART)
     part.mkdir(mode=0o700)
@@ -97,6 +102,15 @@ def see_room(folder: Path, side: Side) -> None:
     """Raise RefusedError where the folder, or where it would be made, has no room for the donor's data."""
     if why := lacks_room(folder, side.name, side.size):
         raise RefusedError(why)
+
+
+def see_keys(here: Side | None, side: Side) -> None:
+    """Raise RefusedError where no server here has the keys of encrypted data: nothing could be tried, nor prepared."""
+    if side.keys and not (here and here.keys):
+        raise RefusedError(
+            f"{side.name} encrypts its data by {side.keys}, and no server runs here that has the keys: back it up on"
+            " a host that has"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mmm.config.model import CopyMethod
 from mmm.tools.backup import by_snapshot, make, server
 from mmm.tools.backup.wanted import RefusedError, Wanted
+from mmm.tools.fetch.fetch import PROVIDER
 from mmm.tools.kept import shelf
 from mmm.tools.kept.shelf import Kept
 from mmm.tools.provider.sides import Side
@@ -21,6 +22,7 @@ def planned(wanted: Wanted, method: CopyMethod | None) -> list[str]:
     """
     subject = server.look(wanted.conf.hosts[wanted.donor])
     side, here = subject.side, server.side_here(wanted.conf)
+    files = True
     if method is not None:
         by_snapshot.see_fit(wanted, method, side.datadir)
         ways = [f"by copy method {method.name}, from a snapshot"]
@@ -29,10 +31,13 @@ def planned(wanted: Wanted, method: CopyMethod | None) -> list[str]:
         ways = [f"{name}: not fit: {why}" for name, why in choice.reasons]
         if not choice.fit:
             raise RefusedError("; ".join(f"{name}: {why}" for name, why in choice.reasons))
+        files = choice.fit[0].name == PROVIDER
         ways = [*(f"{provider.name}: fit" for provider in choice.fit), *ways]
     tried = method is None or (method.true_copy and not method.incremental and not side.outside)
     if method is None or not method.incremental:
         make.see_room(wanted.folder, side)
+    if tried and files:
+        make.see_keys(here, side)
     if tried:
         server.argv_on(wanted.conf, here, side.flavour, subject.settings)
     return [

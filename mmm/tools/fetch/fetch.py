@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 from mmm.config.model import Cluster, Host
-from mmm.mysql.backup import mariadb_backup
+from mmm.mysql.backup import copied_options, mariadb_backup
 from mmm.mysql.backup.mariadb_backup import Position, Program
 from mmm.tools.fetch import files
 from mmm.tools.fetch.connect import open_stream
@@ -67,7 +67,8 @@ def _unpacking(program: Program, head: Head, into: Path) -> Unpacking:
 
 
 def _prepared(program: Program, into: Path) -> Position:
-    """Make the copy one that a server starts on, and return where it stands; raises FailedError."""
+    """Make the copy one that a server starts on, and return where it stands; raises FailedError, OSError."""
+    copied_options.clear(into)
     try:
         done = subprocess.run(
             mariadb_backup.prepare(program, into),
@@ -82,8 +83,8 @@ def _prepared(program: Program, into: Path) -> Position:
         raise FailedError(Cause.PREPARE, f"{program.path}: {error}") from error
     said = done.stderr.rstrip()
     if done.returncode or not mariadb_backup.is_done(said):
-        last = said.splitlines()[-1] if said else "it said nothing"
-        raise FailedError(Cause.PREPARE, f"{program.path} --prepare ended with {done.returncode}: {last}")
+        why = mariadb_backup.telling(said.splitlines())
+        raise FailedError(Cause.PREPARE, f"{program.path} --prepare ended with {done.returncode}: {why}")
     try:
         position = mariadb_backup.position(into)
     except mariadb_backup.ProgramError as error:

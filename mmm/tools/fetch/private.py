@@ -65,6 +65,8 @@ def _options(staging: Path, folder: Path) -> Sequence[str]:
         "--loose-skip-replica-start", "--innodb-buffer-pool-size=64M", "--key-buffer-size=1M",
         "--loose-innodb-buffer-pool-load-at-startup=OFF", "--loose-innodb-buffer-pool-dump-at-shutdown=OFF",
         "--innodb-data-home-dir=./", "--innodb-undo-directory=./", "--innodb-log-group-home-dir=./",
+        "--loose-innodb-doublewrite-dir=./", f"--loose-innodb-temp-tablespaces-dir={folder}",
+        "--innodb-temp-data-file-path=ibtmp1:12M:autoextend", f"--loose-aria-log-dir-path={staging}",
         "--performance-schema=OFF", "--general-log=OFF", "--slow-query-log=OFF", "--loose-mysqlx=OFF",
         _NO_EVENTS,
     )  # fmt: skip
@@ -213,11 +215,11 @@ def _stop(process: "subprocess.Popen[bytes]", folder: Path) -> None:
 
 
 def _said(folder: Path) -> str:
-    """Return the last error of its log, or else its last line."""
+    """Return the first error of its log, or else its last line."""
     lines: list[str] = []
     for name in (_LOG, "said"):
         path = folder / name
         if path.is_file():
             lines += [line for line in path.read_text("utf-8", "replace").splitlines() if line.strip()]
-    errors = [line for line in lines if "[ERROR]" in line]
-    return (errors or lines or ["it said nothing"])[-1][-300:]
+    errors = (line for line in lines if "[ERROR]" in line)
+    return next(errors, lines[-1] if lines else "it said nothing")[-300:]

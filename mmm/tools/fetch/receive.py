@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmm.mysql.backup import mariadb_backup
 from mmm.tools.fetch import files
 from mmm.tools.fetch.stream import Stream
 from mmm.tools.fetch.unpack import Unpacking
@@ -88,8 +89,8 @@ def _see_whole(tail: Tail, total: int, digest: str, donor: str) -> None:
         text = f"{donor} has ended the copy: its commits would have waited for this host, which took no data in time"
         raise FailedError(Cause.BLOCKED_WRITES, text)
     if not tail.whole:
-        last = tail.lines[-1] if tail.lines else "it said nothing"
-        raise FailedError(Cause.PRODUCER, f"the copying program on {donor} ended with {tail.status}: {last}")
+        why = mariadb_backup.telling(tail.lines)
+        raise FailedError(Cause.PRODUCER, f"the copying program on {donor} ended with {tail.status}: {why}")
     if (tail.total, tail.digest) != (total, digest):
         text = f"{total} bytes came from {donor}, which has sent {tail.total}: not the same"
         raise FailedError(Cause.DAMAGED, text)

@@ -14,6 +14,8 @@ def unfit(here: Side | None, donor: Side) -> str:
         return f"{donor.name} runs {donor.flavour.family}"
     if why := unlike(here, donor):
         return why
+    if here is not None and donor.keys and not here.keys:
+        return f"{donor.name} encrypts its data by {donor.keys}, and the server of {here.name} has no keys"
     program = here.backup_program if here else ""
     if program and mariadb_backup.series(program) != donor.series:
         return f"mariadb-backup here is of {program}, the server of {donor.name} of {donor.version}"

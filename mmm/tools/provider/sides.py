@@ -8,6 +8,11 @@ from mmm.mysql.server.read_only import is_on
 from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.question import Question, whole
 
+_KEYS = (
+    "SELECT PLUGIN_NAME AS name FROM information_schema.PLUGINS"
+    " WHERE PLUGIN_TYPE='ENCRYPTION' AND PLUGIN_STATUS='ACTIVE'"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -36,6 +41,8 @@ class Side:
     """XA transactions are prepared there."""
     backup_program: str = ""
     """Version of mariadb-backup on this host; empty: there is none, or it was not looked for."""
+    keys: str = ""
+    """The plugin that has the keys of encrypted data (MariaDB); empty: none is active."""
 
     @property
     def series(self) -> str:
@@ -59,6 +66,7 @@ def look(connection: Connection, name: str, backup_program: str = "") -> Questio
     sizes = yield f"SELECT SUM(FILE_SIZE) AS size FROM information_schema.{table}"  # noqa: S608
     lacks = yield from dump.look_at_lacks(connection)
     prepared = yield from dump.look_at_prepared()
+    keys = yield _KEYS
     active = False
     others: tuple[str, ...] = ()
     if clone_plugin.knows(flavour):
@@ -67,7 +75,7 @@ def look(connection: Connection, name: str, backup_program: str = "") -> Questio
     return Side(
         name, flavour, str(row["version"]), datadir, whole(row["page"]), whole(row["lower_case"]),
         whole(str(sizes[0]["size"] or "0").partition(".")[0]), active, others, apart,
-        is_on(row["updates"]), lacks, prepared, backup_program,
+        is_on(row["updates"]), lacks, prepared, backup_program, str(keys[0]["name"]) if keys else "",
     )  # fmt: skip
 
 
