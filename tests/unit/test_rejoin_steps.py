@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -136,10 +136,16 @@ def run_program(*argv: str) -> None:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    """Give them with an order that both have, one that only db1 has, and newer ones of db2."""
+    with pair_of(tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def pair_of(tmp_path: Path, *options: str) -> Iterator[Pair]:
+    """Give them with an order that both have, one that only db1 has, and newer ones of db2; `options` are db1's."""
     pool = Servers(tmp_path)
     try:
-        db1, db2 = pool.start(*STANDBY), pool.start()
+        db1, db2 = pool.start(*STANDBY, *options), pool.start()
         for server in (db1, db2):
             server.run(
                 *grants(server.kind.flavour, MONITOR, AGENT, REPLICATION),
@@ -537,7 +543,8 @@ def test_a_row_that_is_not_as_the_log_says_is_a_reason_for_a_copy_and_nothing_is
     ended = run(pair.steps(), pair.folder, pair.journal(way=""), pair.said.append)
     assert (ended.status, ended.why, ended.journal.tainted) == (Status.DONE, "", False)
     assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "newer"]
-    assert not Path(ended.journal.old_log).exists()
+    assert not ended.journal.old_log
+    assert not list(pair.datadir.parent.glob("*-log"))
 
 
 def test_what_cannot_be_undone_is_copied_unless_a_rewind_alone_is_wanted(pair: Pair) -> None:

@@ -88,7 +88,7 @@ def argv_on(
     if there is None or not _alike(there, flavour):
         has = "another one" if there is None else f"{there.family} {'.'.join(map(str, there.version))}"
         raise FailedError(Cause.HERE, f"{found} is {has}, the data are of {wanted}: install that")
-    own = (f"--{key.replace('_', '-')}={value}" for key, value in settings.items())
+    own = (f"--{key.replace('_', '-')}={value}" for key, value in settings.items() if "/" not in value)
     return (found, "--no-defaults", *own, *SMALL_LOG)
 
 

@@ -17,11 +17,10 @@ from mmm.tools.provider.table import NAMES
 from mmm.tools.rejoin import job
 from mmm.tools.rejoin.checks import Refusal, donor
 from mmm.tools.rejoin.copying import Copying
-from mmm.tools.rejoin.expiry import for_days
 from mmm.tools.rejoin.job import CannotError, Place
 from mmm.tools.rejoin.journal import Journal, Kind
 from mmm.tools.rejoin.journal_file import JobFolder
-from mmm.tools.rejoin.plan import copies, steps_left
+from mmm.tools.rejoin.plan import copies, left, steps_left
 from mmm.tools.rejoin.run import Status
 from mmm.tools.restore.guarded import guarded
 
@@ -86,7 +85,7 @@ def _clone(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     if ended.failed is None:
         done = (
             f"{journal.host} has a copy of {journal.donor} after {ended.seconds:.1f} s, and follows {journal.source}."
-            f" What its data folder held is in {journal.old}{for_days(ended.journal, conf.keep_old_data)}."
+            f" {left(ended.journal, conf.keep_old_data)}"
         )
         log.info(done)
         say(f"OK: {done}")

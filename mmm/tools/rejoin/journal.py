@@ -114,7 +114,7 @@ class Journal:
     undone: str = ""
     """The first file of the log that has what was undone, and where in it that begins: `FILE:POSITION`."""
     old_log: str = ""
-    """The folder that keeps the binary log as it was before a rewind."""
+    """The folder that keeps the binary log as it was before a rewind, or of data that it was not in the folder of."""
     expires: str = ""
     """The server whose old data go once their time is over, `IP:PORT`; empty: they are kept for good."""
 
@@ -182,13 +182,13 @@ class Journal:
         return replace(self, begun=Step.SWAP, done=self.done[: self.done.index(Step.STOP) + 1])
 
     def anew(self) -> "Journal":
-        """Return it as nothing is done of it: the old data are in their place."""
-        return replace(self, begun=None, done=(), position="", moves=())
+        """Return it as nothing is done of it: the old data are in their place, and their log unless some is undone."""
+        old_log = self.old_log if self.tainted else ""
+        return replace(self, begun=None, done=(), position="", moves=(), old_log=old_log)
 
     def by_copy(self, *, clean: bool) -> "Journal":
         """Return it as it begins anew with a copy, and never again with a rewind; `clean`: nothing was undone."""
-        tainted = self.tainted or not clean
-        return replace(self.anew(), way=CLONE, tainted=tainted)
+        return replace(replace(self, tainted=self.tainted or not clean).anew(), way=CLONE)
 
     @property
     def revocable(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmm.config.model import Host
-from mmm.mysql.backup.outside import VARIABLES, is_outside
+from mmm.mysql.backup.outside import named
 from mmm.mysql.server.log_home import LogHome
 
 _PROGRAM = "my_print_defaults"
@@ -51,8 +51,7 @@ def datadir(host: Host, options: Mapping[str, str]) -> Path:
             f"the server of {host.name} does not answer, and its data folder {path} does not exist: name its option"
             " file as mysql_cnf"
         )
-    apart = [f"{name}={options[name]}" for name in VARIABLES if is_outside(options.get(name, ""), str(path))]
-    if apart:
+    if apart := named(options, str(path)):
         raise UnknownError(
             f"the server of {host.name} has data outside of its data folder {path}: {', '.join(apart)}: a copy would"
             " run on the redo log of the old data; move these into it"

@@ -43,7 +43,7 @@ def left(journal: Journal, days: int) -> str:
     log = f"Its old binary log is in {journal.old_log}{for_days(journal, days)}."
     if journal.rewound:
         return log
-    return f"{old} {log}" if journal.tainted else old
+    return f"{old} {log}" if journal.old_log else old
 
 
 def plan(conf: Cluster, look: Look, journal: Journal) -> list[str]:

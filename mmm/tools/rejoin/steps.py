@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,7 @@ from mmm.config.model import Cluster
 from mmm.gtid import mariadb
 from mmm.gtid.transactions import surplus
 from mmm.mysql.server.follow import follow
+from mmm.mysql.server.log_home import LogHome
 from mmm.mysql.server.login import replicates_from, tools_at
 from mmm.mysql.server.read_only import access
 from mmm.mysql.server.replication import (
@@ -23,7 +24,7 @@ from mmm.mysql.server.replication import (
 from mmm.mysql.session.connection import Connection, MysqlError, connect
 from mmm.process.job_files import Progress
 from mmm.tools.fetch.private import scratch_of
-from mmm.tools.rejoin import numbers, own_log, swap
+from mmm.tools.rejoin import numbers, outside_log, own_log, swap
 from mmm.tools.rejoin.gtids import gtids_of
 from mmm.tools.rejoin.journal import Journal, Kind, Step
 from mmm.tools.rejoin.server_control import START_LIMIT, ControlError, ServerControl
@@ -130,6 +131,7 @@ class Steps:
                 return self._stop(journal)
             case Step.SWAP:
                 self._means.control.stop()  # a machine that has booted since has started it on the old data
+                outside_log.clear_way(journal.moves, journal.old_log)
                 swap.perform(journal.moves)
                 return journal
             case Step.START:
@@ -146,7 +148,9 @@ class Steps:
         self.close()
         with _as_step_error():
             self._means.control.stop()
+            outside_log.clear_way(journal.moves, journal.old_log)
             swap.undo(journal.moves)
+            outside_log.tidy(journal.old_log)
 
     def undo(self, journal: Journal) -> None:
         """Have the server run as before on its old data, which are in their place; raises StepError."""
@@ -212,10 +216,22 @@ class Steps:
     # --- the swap
 
     def _stop(self, journal: Journal) -> Journal:
+        """Stop the server, and fix the renames: of its log first, should that be elsewhere than its data."""
+        log = self._log_home()
         self.close()
         self._means.control.stop()
         datadir, staging, old = (Path(each) for each in (journal.datadir, journal.staging, journal.old))
-        return replace(journal, moves=swap.plan(datadir, staging, old))
+        apart = outside_log.moves(log, datadir, journal.job, journal.old_log)
+        kept = journal.old_log or outside_log.folder(apart)
+        return replace(journal, moves=(*apart, *swap.plan(datadir, staging, old)), old_log=kept)
+
+    def _log_home(self) -> LogHome | None:
+        """Return where the server's log is, as far as that is known; one that lets nobody in has its option files."""
+        if self._server is not None:
+            return outside_log.home(self._server, self._here)
+        with suppress(MysqlError), self._connect(self._here.name) as server:
+            return outside_log.home(server, self._here)
+        return outside_log.home(None, self._here)
 
     def _start(self, journal: Journal) -> Journal:
         self._means.control.start()

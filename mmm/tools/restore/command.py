@@ -18,12 +18,11 @@ from mmm.tools.kept import shelf
 from mmm.tools.kept.shelf import Kept
 from mmm.tools.program import LOG, command_line, names, say, say_rows
 from mmm.tools.rejoin import job
-from mmm.tools.rejoin.expiry import for_days
 from mmm.tools.rejoin.job import CannotError, Place
 from mmm.tools.rejoin.journal import Journal, Kind
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.look import ServerLook
-from mmm.tools.rejoin.plan import steps_left
+from mmm.tools.rejoin.plan import left, steps_left
 from mmm.tools.rejoin.run import Status
 from mmm.tools.restore import classic, data_only
 from mmm.tools.restore.bringing import Bringing, chosen, said, see_mode
@@ -97,7 +96,7 @@ def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
         brought = f", brought up to {ended.journal.position}," if journal.until else ""
         done = (
             f"{journal.host} runs on {journal.backup}{brought} after {ended.seconds:.1f} s, and {after}."
-            f"{job.own(ended.journal)} Its old data are in {journal.old}{for_days(ended.journal, conf.keep_old_data)}."
+            f"{job.own(ended.journal)} {left(ended.journal, conf.keep_old_data)}"
         )
         log.info(done)
         say(f"OK: {done}")
