@@ -199,12 +199,15 @@ def test_set_online_with_a_classic_agent_wants_replication_to_run() -> None:
     ("stopped", "state"),
     [((("IO", ""), ("SQL", "")), State.ONLINE), ((("SQL", "duplicate key"),), State.REPLICATION_FAIL)],
 )
-def test_threads_that_wait_for_their_first_start_are_no_failure_of_a_host_that_is_set_online(
-    stopped: tuple[tuple[str, str], ...], state: State
+@pytest.mark.parametrize("before", [State.AWAITING_RECOVERY, State.ADMIN_OFFLINE])
+def test_threads_that_wait_for_their_start_are_no_failure_of_a_host_that_is_set_online(
+    before: State, stopped: tuple[tuple[str, str], ...], state: State
 ) -> None:
+    """Those of a host in ADMIN_OFFLINE have failed since before it, for a monitor that was started meanwhile."""
     found = Finding("threads_stopped", {"stopped": stopped}, Outcome.ERROR)
+    host = world(states={"db3": before})
     failing = apply(
-        with_host(world(states={"db3": State.AWAITING_RECOVERY}), "db3", checks=checks(rep_threads=NOW - 60)),
+        with_host(host, "db3", since=NOW - 30, checks=checks(rep_threads=NOW - 60)),
         ReplicaChecked("db3", "rep_threads", found, Look(Replica("10.0.0.1", uses_gtid=True))),
         NOW,
     )

@@ -103,9 +103,12 @@ def _online(world: World, now: float, host: str) -> Result:
 
 
 def _stopped_by_order(host: HostWorld, now: float) -> Mapping[str, CheckStatus]:
-    """Return the checks of a host that leaves ADMIN_OFFLINE: what failed in it was stopped by order."""
+    """Return the checks of a host that leaves ADMIN_OFFLINE: what failed in it was stopped by order.
+
+    A monitor that was started meanwhile has found it so; threads that ended without an error were stopped by somebody.
+    """
     since = {name for name, check in host.checks.items() if check.changed >= host.since}
-    return _without(host, _REPLICATION & since, now)
+    return _without(host, _REPLICATION if _is_stopped(host) else _REPLICATION & since, now)
 
 
 def _waits_for_its_start(host: HostWorld) -> bool:
@@ -113,9 +116,14 @@ def _waits_for_its_start(host: HostWorld) -> bool:
 
     That of a host whose server starts none by itself, as with skip_slave_start, does not run before.
     """
+    return _is_stopped(host) and not host.agent.about.classic
+
+
+def _is_stopped(host: HostWorld) -> bool:
+    """Tell whether its threads do not run, and have met no error."""
     finding = host.checks["rep_threads"].finding
     ended_by_errors = any(error for _, error in finding.fields.get("stopped", ()))
-    return finding.code == "threads_stopped" and not ended_by_errors and not host.agent.about.classic
+    return finding.code == "threads_stopped" and not ended_by_errors
 
 
 def _without(host: HostWorld, names: frozenset[str], now: float) -> Mapping[str, CheckStatus]:
