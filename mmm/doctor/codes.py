@@ -145,6 +145,21 @@ CODES: dict[str, Code] = {
         " rows can be got without more grants",
         "binlog_format=ROW in my.cnf",
     ),
+    "names_resolved": Code(
+        _W,
+        "skip_name_resolve is off: while a name server hangs so does each login, and the host looks dead",
+        "skip_name_resolve=1 in my.cnf, restart; accounts are then known by addresses, not by host names",
+    ),
+    "errors_skipped": Code(
+        _W,
+        "slave_skip_errors is {value}: replication goes on where rows differ, and nobody is told",
+        "take it out of my.cnf, restart, and compare the data of this host with the active master's",
+    ),
+    "filtered": Code(
+        _W,
+        "replication filters ({filters}): what they leave out is missing where another host takes over",
+        "take them out of my.cnf and rebuild the hosts that lack something, unless nobody needs it there",
+    ),
     "statements_left": Code(
         _OK,
         "the agent account lacks {privilege}: a CREATE or ALTER that only a lost writer's log has is not got, nor what"

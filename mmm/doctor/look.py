@@ -74,6 +74,8 @@ class Server:
     replica: Replica | None = None
     unseen: str = ""
     """Why its replication is not known, empty where it is."""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    """What replication and binary log leave out, by the setting's name; the log's where the account may see it."""
 
 
 LOW, FULL = (0.05, 10_240), (0.01, 500)

@@ -12,6 +12,7 @@ from mmm.doctor.look import HostLook, Login, MonitorLook, Room, Seen, Server
 from mmm.doctor.picture import Finding, Picture
 from mmm.doctor.replaced_rules import replaced
 from mmm.doctor.salvage_rules import statements_left
+from mmm.doctor.settings_rules import out_of_place
 
 CLOCKS = 2.0
 """Seconds by which clocks may be apart."""
@@ -184,6 +185,7 @@ def _server_of(picture: Picture, name: str, server: Server) -> Iterator[Finding]
         yield Finding("gtid_not_enforced", name, {"value": settings["enforce_gtid_consistency"]})
     if _off(settings, "gtid_strict_mode"):
         yield Finding("gtid_not_strict", name)
+    yield from out_of_place(name, server)
     if picture.conf.hosts[name] in picture.conf.masters:
         yield from _master(picture, name, server)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from mmm.config.model import Host
 from mmm.doctor.look import Lack, Login, Replica, Server
 from mmm.mysql.flavour import Flavour
+from mmm.mysql.server.log_filters import look_at_log_filters
 from mmm.mysql.server.privileges import (
     Need,
     agent_needs,
@@ -40,6 +41,8 @@ SETTINGS = (
     "binlog_format",
     "auto_increment_increment",
     "auto_increment_offset",
+    "skip_name_resolve",
+    "slave_skip_errors",
     *FOLDERS,
 )
 
@@ -107,7 +110,7 @@ def _lacks_for_statements(connection: Connection) -> tuple[Lack, ...]:
 def _server(connection: Connection) -> Server:
     flavour = connection.flavour
     settings = connection.ask(look_at_variables(connection, SETTINGS))
-    replica, unseen = None, ""
+    replica, status, unseen = None, None, ""
     try:
         status = replica_status(connection)
     except MysqlError as error:
@@ -116,7 +119,8 @@ def _server(connection: Connection) -> Server:
         unseen = error.text
     else:
         replica = None if status is None else _replica(status)
-    return Server(flavour.family, flavour.version, settings, replica, unseen)
+    filters = {**dict(status.filters if status else ()), **connection.ask(look_at_log_filters(connection))}
+    return Server(flavour.family, flavour.version, settings, replica, unseen, filters)
 
 
 def _replica(status: ReplicaStatus) -> Replica:

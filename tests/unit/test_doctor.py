@@ -195,6 +195,13 @@ LOST = "Access denied for user 'x' (1045)"
             "db2",
             changed("db2", lambda old: replace(old, claimed=(("10.0.0.90", "02:00:00:00:00:99"),))),
         ),
+        ("names_resolved", "db3", with_settings("db3", skip_name_resolve="OFF")),
+        ("errors_skipped", "db3", with_settings("db3", slave_skip_errors="1062,1032")),
+        (
+            "filtered",
+            "db2",
+            with_server("db2", lambda old: replace(old, filters={"binlog_ignore_db": "mysql"})),
+        ),
         ("not_listening", "db2", changed("db2", lambda old: replace(old, listens=("127.0.0.1",)))),
         (
             "replication_unseen",

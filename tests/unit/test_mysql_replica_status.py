@@ -1,7 +1,11 @@
 """A replica's status as rows of either spelling tell it."""
 
+import pytest
+
 from mmm.gtid.place import LogPlace
+from mmm.mysql.server.log_filters import look_at_log_filters
 from mmm.mysql.server.replica_status import parse_status
+from tests.servers import MARIADB, Servers
 
 
 def test_both_spellings_are_read_alike() -> None:
@@ -46,3 +50,16 @@ def test_a_server_that_answers_nonsense_is_read_as_one_that_says_nothing() -> No
     )
     assert (status.source_ip, status.source_port, status.seconds_behind) == ("10.0.0.4", 0, None)
     assert LogPlace("bin." + "9" * 5000, 4).reaches(status.read)
+
+
+def test_filters_are_named_as_in_my_cnf() -> None:
+    row = {"Replicate_Ignore_DB": "test,mysql", "Replicate_Wild_Do_Table": "app.%", "Replicate_Do_DB": ""}
+    found = (("replicate_ignore_db", "test,mysql"), ("replicate_wild_do_table", "app.%"))
+    assert parse_status(row).filters == found
+
+
+@pytest.mark.mysql
+@pytest.mark.parametrize("servers", [MARIADB, "mysql:9.7"], indirect=True)
+def test_filters_of_the_binary_log_are_seen(servers: Servers) -> None:
+    with servers.start("--binlog-ignore-db=test").connect() as connection:
+        assert connection.ask(look_at_log_filters(connection)) == {"binlog_ignore_db": "test"}

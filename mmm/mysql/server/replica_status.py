@@ -17,6 +17,15 @@ LIFTING = "///"
 _DIGITS = 20
 _ROWS_DIFFER = frozenset({1032, 1062, 1451, 1452, 1950})
 """No such row, a row with that key is there, a foreign key forbids it, and a GTID that is older than the last one."""
+_FILTERS = (
+    "Replicate_Do_DB",
+    "Replicate_Ignore_DB",
+    "Replicate_Do_Table",
+    "Replicate_Ignore_Table",
+    "Replicate_Wild_Do_Table",
+    "Replicate_Wild_Ignore_Table",
+    "Replicate_Rewrite_DB",
+)
 _LACKS_LOG = frozenset({1236, 13114})  # the second is what MySQL calls it since 8.0
 
 
@@ -56,6 +65,8 @@ class ReplicaStatus:
     """Setting the delay to 0 was begun and not finished, see mmm.mysql.server.delay."""
     source_user: str = ""
     """The user that it logs in as at the source."""
+    filters: tuple[tuple[str, str], ...] = ()
+    """What it leaves out of what it receives: each filter's name and value."""
 
     @property
     def last_error(self) -> str:
@@ -133,6 +144,7 @@ def parse_status(row: Mapping[str, object]) -> ReplicaStatus:
         lifting=lifting,
         delay=of.number("SQL_Delay"),
         source_user=of.text("Master_User"),
+        filters=tuple((name.lower(), text) for name in _FILTERS if (text := of.text(name))),
     )
 
 
