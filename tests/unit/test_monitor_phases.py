@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mmm.config.model import Role, Vip
 from mmm.gtid.mariadb import History, parse
 from mmm.gtid.transactions import Transactions
 from mmm.lease.rules import Reason
@@ -16,7 +17,7 @@ from mmm.monitor.decide.reconcile import wanted
 from mmm.monitor.decide.startup import Found, Stored, start
 from mmm.monitor.report import log_lines
 from mmm.monitor.report.explain import explain
-from mmm.monitor.world.check_results import Look, ReplicaChecked
+from mmm.monitor.world.check_results import Look, ReplicaChecked, ServerChecked
 from mmm.monitor.world.checks import CheckStatus, Outcome
 from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.host import (
@@ -24,6 +25,7 @@ from mmm.monitor.world.host import (
     State,
 )
 from mmm.monitor.world.link import (
+    KillStep,
     Ordered,
 )
 from mmm.monitor.world.move import Phase
@@ -185,6 +187,48 @@ def test_a_new_host_that_fails_meanwhile_does_not_get_the_role() -> None:
     assert after.owner[WRITER] == "db1"
     assert after.hosts["db1"].agent.told is not None
     assert WRITER in after.hosts["db1"].agent.told.vips
+
+
+def test_an_old_holder_that_waits_for_its_clients_is_not_one_that_takes_writes_unasked() -> None:
+    """Denying them may take `max_kill_retries` seconds, and more; where it fails the old holder keeps the role."""
+    after, awaited = moving(world())
+    after, orders = take_turn(after)
+    for second in range(15):
+        after = apply(after, ServerChecked("db1", finds(Outcome.OK), writable=True), NOW + second)
+        after, _ = take_turn(after, NOW + second)
+    db1 = after.hosts["db1"]
+    assert (db1.state, db1.agent.kill.step, after.owner[READER1]) == (State.ONLINE, KillStep.NONE, "db1")
+    after = answer(after, to(orders, "db1"), Answer.ERROR, "ERROR: read_only could not be set", NOW + 15)
+    after, _ = settle(after, NOW + 15)
+    assert (after.move, after.owner[WRITER]) == (None, "db1")
+    assert "db1 keeps it" in str(command_result.outcome(after, awaited))
+
+
+def test_once_it_has_let_go_it_is_one() -> None:
+    after, _, _ = frozen(world())
+    for second in range(8):
+        after = apply(after, ServerChecked("db1", finds(Outcome.OK), writable=True), NOW + second)
+    assert take_turn(after, NOW + 8)[0].hosts["db1"].state is State.AWAITING_RECOVERY
+
+
+def test_another_role_that_could_not_go_home_stays_a_while_too() -> None:
+    """It left its holder again and again, several times a second, and clients found it nowhere."""
+    batch = Vip("batch", "10.0.0.99")
+    conf = cluster(readers=0)
+    conf = replace(
+        conf, roles={**conf.roles, "batch": Role("batch", "exclusive", ("db2", "db3"), (batch.ip,), "db3")}
+    )
+    after, now, left = world({WRITER: "db1", batch: "db2"}, conf=conf), NOW, 0
+    for _ in range(20):
+        after, orders = take_turn(after, now)
+        for order in (each for each in orders if isinstance(each, Tell)):
+            refused = order.host == "db3" and batch in order.status.vips
+            left += order.host == "db2" and batch not in order.status.vips
+            after = answer(after, order, Answer.ERROR if refused else Answer.OK, "ERROR: cannot bind", now)
+        now += 0.25
+    assert (left, after.owner[batch]) == (1, "db2")
+    after, _ = settle(after, now + TRY_AGAIN)
+    assert after.owner[batch] == "db3"
 
 
 def test_the_way_home_is_a_move_too_and_is_not_tried_again_at_once() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mmm.config.model import Vip
 from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.assess import promotion
@@ -232,3 +233,13 @@ def test_a_holder_that_was_never_sent_the_role_has_nothing_to_give_away() -> Non
     moving = replace(before, last_writer="db2", move=Move(WRITER, "db1", "db2"))
     assert promotion.lacks(moving, "db1") is None, "it may have written"
     assert promotion.lacks(with_agent(moving, "db1", may_hold=frozenset()), "db1")
+
+
+def test_a_host_that_gives_another_role_away_lacks_what_it_lacked() -> None:
+    """It was promoted with broken replication if the writer failed in just that moment."""
+    before = with_host(world({WRITER: "db1"}), "db2", checks=checks(**BROKEN))
+    before = replace(before, last_writer="db1")
+    batch = Vip("batch", "10.0.0.99")
+    moving = with_agent(replace(before, move=Move(batch, "db2", "db3")), "db2", may_hold=frozenset({batch}))
+    assert promotion.lacks(before, "db2")
+    assert promotion.lacks(moving, "db2") == promotion.lacks(before, "db2")

@@ -5,7 +5,7 @@ Most of them find nothing new: then everything stays the same object, and nothin
 
 from dataclasses import replace
 
-from mmm.monitor.assess import divergence, loss, silent_lag, trap
+from mmm.monitor.assess import divergence, loss, promotion, silent_lag, trap
 from mmm.monitor.world.check_results import CheckResult, PingChecked, ReplicaChecked, ServerChecked
 from mmm.monitor.world.checks import NO_CAUSE, CheckStatus, Finding, Outcome
 from mmm.monitor.world.host import Behind, Comparison, HostWorld, Progress, Replication, Writable
@@ -52,6 +52,8 @@ def _writable(world: World, event: ServerChecked, host: HostWorld, now: float) -
     if event.writable is None:
         return host.writable
     if not event.writable or world.active_master == event.host or world.mode is Mode.PASSIVE:
+        return None
+    if promotion.gives_role_away(world, event.host):  # it is waited for, as long as its clients are
         return None
     return Writable(now if host.writable is None else host.writable.since, now)
 

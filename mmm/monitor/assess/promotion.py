@@ -86,7 +86,7 @@ def lacks(world: World, name: str) -> Lack | None:
     Whoever wrote last lacks nothing, and so does the old holder in a planned move until the new one is told.
     """
     last, monitor = world.last_writer, world.conf.monitor
-    if last is None or last == name or monitor is None or _gives_role_away(world, name):
+    if last is None or last == name or monitor is None or gives_role_away(world, name):
         return None
     limit = world.conf.max_lag_on_failover
     if limit == float("inf"):
@@ -150,10 +150,10 @@ def caught_up(world: World, name: str) -> bool:
     return surplus(theirs.executed, ours.executed) is None
 
 
-def _gives_role_away(world: World, name: str) -> bool:
-    """Tell whether the host is the old holder in a planned move, and may have written since `last_writer` did."""
+def gives_role_away(world: World, name: str) -> bool:
+    """Tell whether the host is the writer of before in a planned move, and may have written since `last_writer` did."""
     move = world.move
-    if move is None or move.source != name:
+    if move is None or move.source != name or move.vip not in world.master_vips:
         return False
     return move.phase is Phase.RETURNING or move.vip in world.hosts[name].agent.may_hold
 

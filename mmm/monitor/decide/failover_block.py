@@ -25,7 +25,7 @@ from mmm.monitor.world.world import World
 
 def assign(world: World, now: float) -> World:
     """Return the world with every role where it belongs now."""
-    return _note_move(roles.assign(_with_hold(_note_admin(world, now), now)), now)
+    return _note_move(roles.assign(_with_hold(_note_admin(_tries_again(world, now), now), now)), now)
 
 
 def unblocked(world: World) -> World:
@@ -71,6 +71,12 @@ _ANSWERS = (State.ONLINE, State.ADMIN_OFFLINE)
 """States of a host that can be asked what it has."""
 
 
+def _tries_again(world: World, now: float) -> World:
+    """Return the world in which a role that could not go home may try it again, once TRY_AGAIN is over."""
+    tried = world.failed_move
+    return replace(world, failed_move=None) if tried is not None and now - tried.since >= TRY_AGAIN else world
+
+
 def _with_hold(world: World, now: float) -> World:
     hold = _hold(world, now)
     return world if hold == world.hold else replace(world, hold=hold)
@@ -81,7 +87,7 @@ def _hold(world: World, now: float) -> Hold | None:
     if (back := _returning(world, role, now)) is not None:
         return back
     last, moved, tried = world.last_master, world.failed_over, world.failed_move
-    if tried is not None and tried.source == world.active_master and now - tried.since < TRY_AGAIN:
+    if tried is not None and tried.vip in world.master_vips and tried.source == world.active_master:
         return Hold(tried.source, math.ceil(tried.since + TRY_AGAIN - now))
     if monitor is None or role is None or last is None or moved is None:
         return None

@@ -140,7 +140,7 @@ def move_to_preferred(world: World) -> World:
 
 def _home(world: World, vip: Vip, prefer: str) -> World:
     holder, moving = world.owner[vip], world.move is not None and world.move.vip == vip
-    if holder == prefer or moving or vip in world.going:
+    if holder == prefer or moving or vip in world.going or _has_failed(world, vip):
         return world
     if (
         holder is not None
@@ -149,6 +149,12 @@ def _home(world: World, vip: Vip, prefer: str) -> World:
     ):
         return world
     return world.with_owner({vip: prefer}) if holder is None else phases.begin(world, vip, holder, prefer)
+
+
+def _has_failed(world: World, vip: Vip) -> bool:
+    """Tell whether the VIP could not go home a moment ago: it would leave its holder for nothing again and again."""
+    tried = world.failed_move
+    return tried is not None and tried.vip == vip and tried.source == world.owner[vip]
 
 
 def level(world: World) -> World:

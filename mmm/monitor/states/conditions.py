@@ -148,7 +148,8 @@ HAS_EVERYTHING = Condition(
 )
 WRITABLE = Condition(
     "writable",
-    f"its server has been writable without the writer role for {WRITABLE_GRACE:g} s, not counting passive mode",
+    f"its server has been writable without the writer role for {WRITABLE_GRACE:g} s, not counting passive mode, nor a"
+    " move that waits for it to let go",
     lambda v: v.writable_unasked,
     "its server is read_only, or it has the writer role",
 )
