@@ -55,6 +55,7 @@ def log_to(path: Path) -> None:
         handler: logging.Handler = logging.FileHandler(path)
     except OSError as error:
         tell(f"no log is kept in {path}: {error.strerror}")
+        logging.getLogger().addHandler(logging.NullHandler())  # else Python says it all once more
         return
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y/%m/%d %H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

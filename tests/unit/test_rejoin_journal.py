@@ -79,6 +79,23 @@ def test_who_has_begun_a_copy_never_undoes() -> None:
     assert again.revocable
 
 
+FIRST = """\
+{"format": 1, "job": "db1-20261129-041500", "host": "db1", "donor": "db3", "source": "db2", "datadir": "/d",
+ "staging": "/d.mmm-new", "old": "/d.mmm-old", "running": true, "replicated": false, "saved": "", "highest": "",
+ "position": "0-2-7", "moves": [["/d", "/d.mmm-old"], ["/d.mmm-new", "/d"]], "begun": "swap",
+ "done": ["freeze", "save", "fetch", "stop"]}
+"""
+"""As the first version of the tool wrote it."""
+
+
+def test_a_job_that_an_older_version_has_begun_is_gone_on_with() -> None:
+    opened = decode(FIRST)
+    assert opened.swapping
+    assert opened.following[:2] == (Step.SWAP, Step.START)
+    assert opened.finish(Step.SWAP).following == (Step.START, Step.NUMBERS, Step.FOLLOW, Step.CATCH_UP)
+    assert decode(encode(opened)) == opened
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{}", "[]", "null", "[" * 100_000, *(

@@ -1,10 +1,12 @@
 """Backups of a real server: made whole or not at all, tried by a server that runs on them, kept as long as told."""
 
+import dataclasses
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,10 +17,11 @@ import pytest
 from mmm.config.model import Host
 from mmm.gtid import mariadb
 from mmm.gtid.transactions import Executed
+from mmm.tools.backup import logs
 from mmm.tools.backup.donor import Chosen, NoDonor, choose
 from mmm.tools.backup.planned import seconds
-from mmm.tools.kept import perl, shelf
-from mmm.tools.kept.facts import Facts
+from mmm.tools.kept import hashes, perl, shelf
+from mmm.tools.kept.facts import Facts, encode
 from mmm.tools.kept.shelf import Kept, going
 from mmm.tools.rejoin.look import ServerLook, Silent
 from tests.servers import Server, Servers
@@ -73,6 +76,11 @@ def test_a_backup_is_whole_says_what_it_is_and_is_found_damaged_later(
         file.write(b"x")
     ran = host.run("backup", "--verify", str(spoilt))
     assert (ran.status, "shop/o.ibd.zst" in ran.err) == (1, True)
+    assert "damaged" in host.run("backup", "--list", "--dest-dir", str(spoilt.parent)).out
+    assert shelf.read(spoilt).damaged
+    (spoilt / "data/shop/o.ibd.zst").write_bytes((made / "data/shop/o.ibd.zst").read_bytes())
+    assert host.run("backup", "--verify", str(spoilt)).status == 0
+    assert not shelf.read(spoilt).damaged
     assert [path.name for path in spoilt.parent.iterdir() if path.is_dir()] == [spoilt.name]
 
 
@@ -242,6 +250,69 @@ def test_what_goes_by_number_and_by_age() -> None:
     assert going((old, mid), now, days=1) == (old,)
     classic = kept("db1", 20.0, "")
     assert going((classic, old, new), now, keep=1, days=1) == (old,)
+
+
+def test_what_is_damaged_or_was_never_tried_takes_no_good_backup_s_place() -> None:
+    """By number and by age: the last one that can be put back stays."""
+    old, mid, new = (kept("db1", age) for age in (9.0, 5.0, 1.0))
+    now = time.time()
+    damaged = dataclasses.replace(new, damaged=True)
+    archive = dataclasses.replace(new, facts=dataclasses.replace(new.facts, provider="", copy_method="tar"))
+    for useless in (damaged, archive):
+        assert going((old, mid, useless), now, keep=1, days=2) == (old,)
+    assert going((old, mid, damaged), now, keep=2) == ()
+    assert going((dataclasses.replace(old, damaged=True), mid, new), now, keep=2)[0].path == old.path
+    assert going((dataclasses.replace(new, damaged=True),), now, keep=1, days=1) == ()
+
+
+def test_logs_behind_the_newest_backup_stay_however_old_they_are(tmp_path: Path) -> None:
+    """Backups have failed for weeks: the last one can be brought up to a moment all the same."""
+    now = time.time()
+    (tmp_path / shelf.name("db1", now - 20 * DAY) / shelf.OWN).mkdir(parents=True)
+    facts = encode(Facts("db1", "2026-01-01 00:00:00", "dump", tool_version="3"))
+    status = tmp_path / shelf.name("db1", now - 20 * DAY) / shelf.OWN / shelf.STATUS
+    status.write_text(facts)
+    stamp = tmp_path / "db1-log/20260101-000000"
+    stamp.mkdir(parents=True)
+    for number, days in enumerate((30, 21, 19, 16, 0), 1):
+        path = stamp / f"bin.{number:06}"
+        path.touch()
+        os.utime(path, (now - days * DAY, now - days * DAY))
+    logs._expire(stamp.parent, 14)
+    assert [path.name for path in sorted(stamp.iterdir())] == ["bin.000003", "bin.000004", "bin.000005"]
+    status.with_name(hashes.DAMAGED).touch()
+    logs._expire(stamp.parent, 14)
+    assert [path.name for path in sorted(stamp.iterdir())] == ["bin.000005"]
+
+
+@pytest.mark.mysql
+def test_a_backup_is_not_tried_where_there_is_no_room_for_a_copy_of_it(host: Machine, made: Path) -> None:
+    large = host.folder / "large" / made.name
+    shutil.copytree(made, large)
+    status = large / "_mmm/status.json"
+    status.write_text(status.read_text().replace('"bytes": ', '"bytes": 999999999'))
+    ran = host.run("backup", "--verify", str(large))
+    assert (ran.status, "MB are free" in ran.err) == (2, True), ran
+    assert not shelf.read(large).damaged
+
+
+def test_a_line_of_cron_for_somebody_who_may_not_is_answered_once(tmp_path: Path) -> None:
+    conf = tmp_path / "mmm_tools.conf"
+    conf.write_text("this db2\n")
+    conf.chmod(0o600)
+    code = (
+        "import os, sys; from pathlib import Path; from mmm.tools.backup.command import backup;"
+        " os.setgroups([]); os.setgid(65534); os.setuid(65534);"
+        " sys.exit(backup(['--config', sys.argv[1]], Path('/root/no/mmm_tools.log')))"
+    )
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(conf)], capture_output=True, text=True, check=False
+    )
+    lines = done.stderr.splitlines()
+    assert (done.returncode, len([line for line in lines if "sudo" in line])) == (2, 1), lines
+    assert "no log is kept" in lines[0]
 
 
 HOSTS = {

@@ -19,7 +19,7 @@ from mmm.tools.backup import logs, make
 from mmm.tools.backup.donor import NoDonor, Why, choose
 from mmm.tools.backup.planned import planned
 from mmm.tools.backup.snapshot import lacks
-from mmm.tools.backup.verify import verify
+from mmm.tools.backup.verify import see_room_for, verify
 from mmm.tools.backup.wanted import RefusedError, Wanted
 from mmm.tools.fetch.values import Cause, FailedError, Progress
 from mmm.tools.kept import shelf
@@ -169,7 +169,9 @@ def _plan(wanted: Wanted, method: CopyMethod | None, limits: tuple[int, int]) ->
     say(f"{wanted.donor} would be backed up into {into}")
     for line in lines:
         say(f"  {line}")
-    new = Kept(into, Facts(wanted.donor, time.strftime(AT, time.localtime(now)), tool_version=__version__))
+    way = "" if method is not None and not method.true_copy else "tried"
+    at = time.strftime(AT, time.localtime(now))
+    new = Kept(into, Facts(wanted.donor, at, way, tool_version=__version__))
     for kept in shelf.going((*shelf.all_in(wanted.folder, wanted.donor), new), now, *limits):
         say(f"{kept.path} would be removed")
     return Status.DONE
@@ -241,7 +243,8 @@ def _list(conf: Cluster, arguments: _Arguments) -> int:
             place = facts.gtid or (
                 f"{facts.log_file}:{facts.log_position}" if facts.log_file else "place not known"
             )
-            say(f"{kept.path}  {facts.host}  {facts.at}  {size}{packed}  {how}  {place}")
+            damaged = "  damaged" if kept.damaged else ""
+            say(f"{kept.path}  {facts.host}  {facts.at}  {size}{packed}  {how}  {place}{damaged}")
     return Status.DONE
 
 
@@ -266,7 +269,13 @@ def _verify(conf: Cluster, arguments: _Arguments) -> int:
         )
     with shelf.locked(kept.path.parent):
         shelf.clear(kept.path.parent)
-        found = verify(conf, kept, say)
+        see_room_for(kept)
+        try:
+            found = verify(conf, kept, say)
+        except DamagedError as error:
+            shelf.mark(kept, damaged=True)
+            raise DamagedError(f"{error}: it counts no more among those that are kept") from error
+        shelf.mark(kept, damaged=False)
     say(
         f"OK: {kept.path}: {found.bytes / MEGABYTE:,.0f} MB are as they were, and a server of"
         f" {found.proved.server_version} has run on a copy, at {found.proved.gtid}, in {time.monotonic() - began:.1f} s"

@@ -68,7 +68,7 @@ class _Source:
 
 
 def keep(conf: Cluster, host: Host, folder: Path, days: int) -> Copied:
-    """Copy what is new in the host's log; files older than `days`, unless 0, go, but never the newest.
+    """Copy what is new in the host's log; files older than `days`, unless 0, go, but none behind the newest backup.
 
     Raises RefusedError, TakenError, FailedError, MysqlError, OSError.
     """
@@ -203,11 +203,14 @@ def _login(source: _Source) -> Iterator[int]:
 
 
 def _expire(home: Path, days: int) -> None:
+    """Remove what was written before all of these days, but nothing that the newest backup beside it goes on with."""
     if not days:
         return
     found = [path for stamp in stamps(home) for path in (stamp / name for name in files_in(stamp))]
+    newest = max((kept.made for kept in shelf.all_in(home.parent) if not kept.damaged), default=time.time())
     for path in found[:-1]:
-        if time.time() - path.stat().st_mtime > days * DAY:
+        written = path.stat().st_mtime
+        if time.time() - written > days * DAY and written < newest:
             log.info("%s is removed: its time is over", path)
             path.unlink()
     for stamp in stamps(home)[:-1]:

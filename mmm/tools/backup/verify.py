@@ -8,11 +8,13 @@ from mmm.config.model import Cluster
 from mmm.mysql.backup.mariadb_backup import Position
 from mmm.mysql.flavour import detect
 from mmm.tools.backup import server
+from mmm.tools.backup.wanted import RefusedError
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.stage import Proved, prove
 from mmm.tools.fetch.values import Failed, FailedError
 from mmm.tools.kept import hashes, putback
 from mmm.tools.kept.shelf import OWN, PART, Kept
+from mmm.tools.provider.room import lacks_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,12 @@ class Verified:
 
     bytes: int
     proved: Proved
+
+
+def see_room_for(kept: Kept) -> None:
+    """Raise RefusedError where a copy has no room beside the backup: a server writes to what it runs on."""
+    if why := lacks_room(kept.path.parent, kept.path.name, kept.facts.bytes):
+        raise RefusedError(why)
 
 
 def verify(conf: Cluster, kept: Kept, say: Callable[[str], None]) -> Verified:

@@ -5,7 +5,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-SUMS = "SHA256"
+SUMS, DAMAGED = "SHA256", "DAMAGED"
+"""The list, and the file beside it that says that the backup was found not to be what it was."""
 Said = Callable[[int], None]
 """Is told the bytes that are done, now and then."""
 
@@ -33,7 +34,8 @@ def check(backup: Path, sums: Path, said: Said = lambda _: None) -> int:
     """
     rows = (line.split("  ", 1) for line in sums.read_text("utf-8").splitlines())
     wanted = {row[1]: row[0] for row in rows if len(row) > 1}
-    there = {str(path.relative_to(backup)): path for path in files(backup) if path != sums}
+    besides = {sums, sums.with_name(DAMAGED)}
+    there = {str(path.relative_to(backup)): path for path in files(backup) if path not in besides}
     for name in sorted(wanted.keys() ^ there.keys()):
         raise DamagedError(
             f"{backup / name} {'is missing' if name in wanted else 'was not in it when it was made'}"

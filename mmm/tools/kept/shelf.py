@@ -13,6 +13,7 @@ from pathlib import Path
 from mmm.process.file_owner import holders
 from mmm.process.to_disk import settle
 from mmm.tools.kept.facts import Facts, FactsError, decode, decode_classic
+from mmm.tools.kept.hashes import DAMAGED
 
 OWN, DATA, PART = "_mmm", "data", ".part"
 STATUS, CLASSIC, METHOD, OPTIONS = "status.json", "status.txt", "copy_method.txt", "my.cnf"
@@ -37,6 +38,8 @@ class Kept:
 
     path: Path
     facts: Facts
+    damaged: bool = False
+    """That was found when it was verified last."""
 
     @property
     def data(self) -> Path:
@@ -99,7 +102,7 @@ def read(path: Path) -> Kept:
     own = path / OWN
     try:
         if (own / STATUS).is_file():
-            return Kept(path, decode((own / STATUS).read_text("utf-8")))
+            return Kept(path, decode((own / STATUS).read_text("utf-8")), (own / DAMAGED).exists())
         text = (own / CLASSIC).read_text("utf-8", "replace")
         method = (own / METHOD).read_text("utf-8").strip() if (own / METHOD).is_file() else ""
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime((own / CLASSIC).stat().st_mtime))
@@ -140,13 +143,32 @@ def one(place: Path, host: str = "") -> Kept:
 def going(found: Sequence[Kept], now: float, keep: int = 0, days: int = 0) -> tuple[Kept, ...]:
     """Return those of one host's backups, the oldest first, that go: beyond `keep` of them, or older than `days`. Pure.
 
-    0 is no limit. The newest one stays whatever its age, and so do those that another tool has made.
+    0 is no limit. The newest one stays whatever its age, and so does the newest that a server has run on; one that is
+    damaged counts for nothing. Those that another tool has made stay.
     """
     ours = [each for each in found if each.facts.tool_version]
-    older = ours[:-1]
-    beyond = ours[:-keep] if keep else []
-    aged = [each for each in older if days and now - each.made > days * DAY]
-    return tuple(each for each in older if each in beyond or each in aged)
+    sound = [each for each in ours if not each.damaged]
+    staying = [*(sound or ours)[-1:], *[each for each in sound if each.facts.of_ours][-1:]]
+    return tuple(
+        each
+        for each in ours
+        if each not in staying
+        and ((days and now - each.made > days * DAY) or (keep and _newer(sound, each) >= keep))
+    )
+
+
+def _newer(sound: Sequence[Kept], than: Kept) -> int:
+    return sum(each.made > than.made for each in sound)
+
+
+def mark(kept: Kept, *, damaged: bool) -> None:
+    """Write down in a backup whether it is damaged; raises OSError."""
+    path = kept.path / OWN / DAMAGED
+    if damaged:
+        path.touch(mode=0o600)
+        settle(path.parent)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove(kept: Kept) -> None:
