@@ -12,15 +12,20 @@ import pytest
 from mmm.mysql.backup import copied_options
 from mmm.mysql.backup.copied_options import cleared
 from mmm.mysql.backup.mariadb_backup import telling
+from mmm.mysql.server.accounts import grants, tools_grants
 from mmm.process.started_as import started_as
 from mmm.tools.fetch.private import running
 from mmm.tools.fetch.stage import Proved, prove
 from mmm.tools.fetch.values import Cause, Failed, Fetched
+from mmm.tools.rejoin.journal_file import JobFolder
+from mmm.tools.rejoin.saving import Saving
+from mmm.tools.rejoin.server_control import ServerControl
 from tests.servers import Server, Servers, kind, other_series
 from tests.unit.backing_up import SHOP, Machine, agent, checksums, machine
 from tests.unit.copying import donor_of, make_tools_user
-from tests.unit.test_rejoin_steps import by_script
+from tests.unit.test_rejoin_steps import TOOLS, Pair, by_script
 from tests.unit.test_tools_restore import path_of, restore
+from tests.unit.trio import AGENT, MONITOR, REPLICATION
 
 GTID_SLAVE_POS = (
     "CREATE TABLE mysql.gtid_slave_pos (domain_id INT UNSIGNED NOT NULL, sub_id BIGINT UNSIGNED NOT NULL,"
@@ -91,6 +96,35 @@ def _nowhere_else(host: Machine) -> None:
     for options in ((), ("--dry-run",)):
         ran = Machine(host.folder, host.server, elsewhere).run("backup", "--host", "db2", *options)
         assert (ran.status, "file_key_management" in ran.err) == (2, True), ran
+
+
+@pytest.mark.mysql
+@pytest.mark.parametrize("name", other_series())
+def test_what_only_a_host_has_is_saved_from_a_log_that_it_encrypts(tmp_path: Path, name: str) -> None:
+    """Its server sends the files in clear, the newest first: it takes two of four."""
+    pool = Servers(tmp_path, kind(name))
+    try:
+        with path_of(pool.kind.binary.parent):
+            row = "--binlog-format=ROW"
+            db1, db2 = pool.start(row, *encrypting(tmp_path, name)), pool.start()
+            flavour = pool.kind.flavour
+            for server in (db1, db2):
+                accounts = (*grants(flavour, MONITOR, AGENT, REPLICATION), *tools_grants(flavour, TOOLS))
+                table = "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(40))"
+                server.run(*accounts, "SET sql_log_bin=0", "RESET MASTER", "CREATE DATABASE shop", table)
+            both, alone = (f"INSERT INTO shop.orders (what) VALUES ('{what}')" for what in ("both", "alone"))  # noqa: S608
+            db1.run(both, "FLUSH BINARY LOGS")
+            db2.run("SET gtid_domain_id=0, server_id=1, gtid_seq_no=1", both)
+            db1.run("FLUSH BINARY LOGS", alone, alone, "FLUSH BINARY LOGS")
+            pair = Pair(db1, db2, ServerControl((), tmp_path), JobFolder(tmp_path / "jobs"), [])
+            with db1.connect() as here:
+                journal = Saving(pair.conf, tmp_path / "saved")(pair.journal(), here)
+        assert journal.count == 2
+        assert [path.name for path in (tmp_path / "saved").iterdir()] == [Path(journal.saved).name]
+        assert "INSERT INTO `shop`.`orders`" in (Path(journal.saved) / "transactions.sql").read_text()
+        assert [path.name for path in (Path(journal.saved) / "raw").iterdir()] == ["bin.000003"]
+    finally:
+        pool.stop()
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """The step that saves what only this host has, before anything of it is changed."""
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmm.binlog.transactions import Problem
 from mmm.config.model import Cluster
 from mmm.gtid.mariadb import Gtid, text
 from mmm.mysql.server.log_home import LogHome, look_at_log_home
@@ -17,6 +19,7 @@ from mmm.tools.rejoin.gtids import gtids_of
 from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.option_files import UnknownError
 from mmm.tools.rejoin.step_error import StepError
+from mmm.tools.saved import through_server
 from mmm.tools.saved.find import NoLogError, find
 from mmm.tools.saved.save import SaveError, Target, save
 from mmm.tools.saved.texts import Sources
@@ -43,9 +46,14 @@ class Saving:
 
     def _saved(self, journal: Journal, server: Connection | None) -> Journal:
         here = None if server is None else executed(server)
-        with connect(tools_at(self.conf.hosts[journal.source]), _LIMIT) as there:
+        with connect(tools_at(self.conf.hosts[journal.source]), _LIMIT) as there, ExitStack() as held:
             mariadb = there.flavour.mariadb
-            extras = find(self._home(server, mariadb=mariadb), gtids_of(there), here)
+            has = gtids_of(there)
+            extras = find(self._home(server, mariadb=mariadb), has, here)
+            if extras.problem is Problem.ENCRYPTED and server is not None:
+                folder = held.enter_context(through_server.scratch(self.folder, journal.host))
+                own, program = self.conf.hosts[self.conf.this], self._program(mariadb=mariadb)
+                extras = through_server.find(server, own, program, folder, lambda home: find(home, has, here))
             program = self._program(mariadb=mariadb) if extras.transactions else ""
             target = Target(self.folder, journal.host, journal.source)
             if journal.saved and not extras.transactions and extras.problem is None:
