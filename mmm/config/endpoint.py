@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mmm.config.files import SEARCH, Disk
+from mmm.config.files import SEARCH, Disk, Unreadable
 from mmm.config.settings import World
+from mmm.config.tree import ConfError
 from mmm.config.validate import settings_as_far_as_read
 
 
@@ -56,6 +57,19 @@ def find_monitor(
         monitors,
         faults=error.errors if error else (),
     )
+
+
+def agent_s_alone(error: ConfError, cluster: str | None, directories: Sequence[str] = SEARCH) -> str:
+    """Return the agent's conf file where `error` is that there is none of the monitor; empty where it is another."""
+    missing = [
+        problem for problem in error.problems if problem.fault.code == "not_found" and not problem.line
+    ]
+    if not missing:
+        return ""
+    try:
+        return Disk(directories).open(f"mmm_agent_{cluster}" if cluster else "mmm_agent", None)[0]
+    except Unreadable as unreadable:
+        return unreadable.path
 
 
 def _names_monitor(world: World) -> bool:

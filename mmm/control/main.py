@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import NamedTuple, NoReturn
 
-from mmm.config.endpoint import Endpoint, find_monitor
+from mmm.config.endpoint import Endpoint, agent_s_alone, find_monitor
 from mmm.config.tree import ConfError
 from mmm.control.connection import ANSWER_LIMIT, GLANCE, NoAnswerError, NotAddressedError, Wrap, ask, tls
 from mmm.control.forms import FORMS, Form, is_refused, question, render
@@ -69,7 +69,7 @@ def main() -> int:
         if monitor.monitors or arguments.monitor is not None:
             monitor = _chosen(monitor, wrap, command, arguments.monitor)
     except (WireError, ConfError, NotVouchedError, NotAddressedError) as error:
-        errors = getattr(error, "errors", (str(error),))
+        errors = (*getattr(error, "errors", (str(error),)), *_on_the_wrong_host(error, arguments))
         return unknown(errors[0], form) if command[0] == HEALTH else _fail(USAGE, *errors)
     return _told(monitor, wrap, command, form)
 
@@ -133,6 +133,15 @@ def _asked(monitor: Endpoint, wrap: Wrap, command: list[str], form: Form) -> int
     if command[0] == HEALTH:
         return status_of(answer)
     return REFUSED if is_refused(answer) else OK
+
+
+def _on_the_wrong_host(error: Exception, arguments: "_Arguments") -> tuple[str, ...]:
+    """Return what is said besides where only an agent has its conf on this machine."""
+    if arguments.config is not None or not isinstance(error, ConfError):
+        return ()
+    if not (path := agent_s_alone(error, arguments.cluster)):
+        return ()
+    return (f"there is {path}: this is a MySQL host; run mmm_control on the monitor's host",)
 
 
 def _in_spite_of(monitor: Endpoint) -> tuple[str, str]:

@@ -1,9 +1,12 @@
 """mmm_control whose conf was broken since the monitor has read it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from mmm.config.endpoint import agent_s_alone, find_monitor
+from mmm.config.tree import ConfError
 from tests.unit.test_control_client import SHOW, Client, client
 
 __all__ = ["client"]
@@ -75,3 +78,23 @@ def test_another_conf_is_not_taken_that_has_errors(client: Client) -> None:
     client.extra = "nonsense 1\n"
     done, received = client.ask("OK", "reload")
     assert (done.returncode, done.stdout, received) == (2, "", b"")
+
+
+def test_who_asks_on_a_mysql_host_is_sent_to_the_monitor_s(tmp_path: Path) -> None:
+    """There is no conf of the monitor, and none is to be created."""
+
+    def said(cluster: str | None = None) -> str:
+        with pytest.raises(ConfError) as error:
+            find_monitor(None, cluster, [str(tmp_path)])
+        return agent_s_alone(error.value, cluster, [str(tmp_path)])
+
+    assert said() == ""
+    agent = tmp_path / "mmm_agent.conf"
+    agent.write_text("this db1\n")
+    agent.chmod(0o640)
+    assert (said(), said("C1")) == (str(agent), "")
+    agent.chmod(0o644)
+    assert said() == str(agent)
+    (tmp_path / "mmm_mon.conf").write_text("include nowhere.conf\n")
+    (tmp_path / "mmm_mon.conf").chmod(0o640)
+    assert said() == ""
