@@ -152,7 +152,7 @@ CODES: dict[str, Code] = {
     ),
     "errors_skipped": Code(
         _W,
-        "slave_skip_errors is {value}: replication goes on where rows differ, and nobody is told",
+        "{name} is {value}: replication goes on where rows differ, and nobody is told",
         "take it out of my.cnf, restart, and compare the data of this host with the active master's",
     ),
     "filtered": Code(

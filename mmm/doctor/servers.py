@@ -43,6 +43,7 @@ SETTINGS = (
     "auto_increment_offset",
     "skip_name_resolve",
     "slave_skip_errors",
+    "replica_skip_errors",
     *FOLDERS,
 )
 

@@ -11,8 +11,9 @@ def out_of_place(name: str, server: Server) -> Iterator[Finding]:
     settings = server.settings
     if settings.get("skip_name_resolve", "ON").upper() in {"OFF", "0"}:
         yield Finding("names_resolved", name)
-    if (skipped := settings.get("slave_skip_errors", "")).upper() not in {"", "OFF", "0"}:
-        yield Finding("errors_skipped", name, {"value": skipped})
+    key = "replica_skip_errors" if "replica_skip_errors" in settings else "slave_skip_errors"
+    if (skipped := settings.get(key, "")).upper() not in {"", "OFF", "0"}:
+        yield Finding("errors_skipped", name, {"name": key, "value": skipped})
     if server.filters:
         told = ", ".join(f"{key}={value}" for key, value in sorted(server.filters.items()))
         yield Finding("filtered", name, {"filters": told})

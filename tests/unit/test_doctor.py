@@ -197,6 +197,7 @@ LOST = "Access denied for user 'x' (1045)"
         ),
         ("names_resolved", "db3", with_settings("db3", skip_name_resolve="OFF")),
         ("errors_skipped", "db3", with_settings("db3", slave_skip_errors="1062,1032")),
+        ("errors_skipped", "db2", with_settings("db2", replica_skip_errors="ALL")),
         (
             "filtered",
             "db2",
