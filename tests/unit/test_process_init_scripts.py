@@ -19,7 +19,6 @@ DAEMON = """\
 import signal, sys, time
 from pathlib import Path
 from mmm.process.arguments import parse
-from mmm.process.service import Service, serve
 
 folder = Path({folder!r})
 arguments = parse({name!r}, sys.argv[1:])
@@ -34,6 +33,7 @@ if arguments.print_conf:
     print(f"</host>\\n<host db1>\\n    mysql_pidfile /x\\n    pid_path {{pid_path}}\\n</host>")
 if arguments.print_conf or arguments.check:
     sys.exit(0)
+from mmm.process.service import Service, serve  # takes far longer, and the scripts ask for the conf each time
 if (folder / "stubborn").exists():
     signal.signal = lambda number, what: None
     for number in (signal.SIGTERM, signal.SIGINT):
