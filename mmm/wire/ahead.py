@@ -4,7 +4,7 @@
               AHEAD|1|HOST|          forget what was got: that server answers again
     reply     OK: …                  it is being got
 
-Nothing on the host is changed by it, and nothing follows from it but that the order to take over finds the log there.
+It changes nothing on the host. Its one effect is that the order to take over finds the log there.
 Agents of MMM 2.x answer ERROR.
 """
 

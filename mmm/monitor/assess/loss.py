@@ -80,9 +80,9 @@ def can_get(world: World, host: str, taker: str) -> bool:
 def _answers(world: World, name: str) -> bool:
     """Tell whether a host's agent answers, as far as that is known.
 
-    Where its lease has run out, what it was told before counts no more, but that an order is under way: one to the
-    host of a frozen server may outlast the lease. Nor is one asked of which nothing is heard since it ceased to answer:
-    the next writer would wait for it while nobody can write.
+    Once its lease has run out, what it was told before no longer counts. An order under way does: one to the host of a
+    frozen server may outlast the lease. An agent that has stopped answering is not asked either: the next writer would
+    wait for it while nobody can write.
     """
     host = world.hosts[name]
     link = host.agent

@@ -18,7 +18,7 @@ from mmm.wire.voting import epoch_text
 
 
 def record(world: World) -> Record:
-    """Return what the next monitor that leads has to know, but for who wrote it and when.
+    """Return what the next monitor that leads has to know, except who wrote it and when.
 
     A host that is to hold the active master role for good is among the holders before it is granted that.
     """

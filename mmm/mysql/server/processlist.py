@@ -136,7 +136,7 @@ class _Open:
 
 
 def survey(connection: Connection, *, keep: frozenset[str] = frozenset()) -> Clients:
-    """Return how the client sessions stand, but for who waits; ends nobody. Raises MysqlError."""
+    """Return how the client sessions stand, except for who waits; ends none of them. Raises MysqlError."""
     transactions = {
         whole(row["id"]): _Open(whole(row["modified"]), whole(row["locks"]), float(row["age"] or 0))
         for row in connection.query(_OPEN)

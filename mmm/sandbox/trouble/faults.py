@@ -220,7 +220,7 @@ def _find(at: _Target) -> None:
 
 
 def _others(at: _Target) -> list[str]:
-    """Return the machines of the monitors, but that which the fault is for."""
+    """Return the machines of the monitors other than the one the fault is for."""
     found = [name for name in at.sandbox.layout.monitors if name != at.host]
     if not found:
         raise SandboxError(f"{at.host} is the only monitor: mmm_sandbox up --monitors 2")
