@@ -70,8 +70,8 @@ test: install
 	@failed=0; mkdir -p build; \
 	setsid setup/aside $(BIN)/pytest -n 2 --dist loadfile -o timeout=900 $(VIRTUAL) >build/virtual.log 2>&1 & virtual=$$!; \
 	trap 'kill $$virtual; exit 1' INT TERM; \
-	$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/sandbox $(VIRTUAL:%=--ignore=%) || failed=1; \
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
+	$(BIN)/pytest -n 4 --dist loadfile --ignore=tests/sandbox $(VIRTUAL:%=--ignore=%) || failed=1; \
+	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder tests/sandbox || failed=1; \
 	wait $$virtual || failed=1; \
 	cat build/virtual.log; \
 	setup/leftovers; \

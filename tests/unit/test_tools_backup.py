@@ -300,8 +300,9 @@ def test_a_line_of_cron_for_somebody_who_may_not_is_answered_once(tmp_path: Path
     conf = tmp_path / "mmm_tools.conf"
     conf.write_text("this db2\n")
     conf.chmod(0o600)
-    code = (
+    code = (  # what says the errors is loaded first: the tree may be in a folder that root alone may enter
         "import os, sys; from pathlib import Path; from mmm.tools.backup.command import backup;"
+        " import mmm.config.sentences;"
         " os.setgroups([]); os.setgid(65534); os.setuid(65534);"
         " sys.exit(backup(['--config', sys.argv[1]], Path('/root/no/mmm_tools.log')))"
     )
