@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mmm.config.files import SEARCH, Disk, Unreadable
+from mmm.config.keys import KEYS, SECTIONS
+from mmm.config.kinds import suggestion
 from mmm.config.settings import World
 from mmm.config.tree import ConfError
 from mmm.config.validate import settings_as_far_as_read
@@ -74,7 +76,28 @@ def agent_s_alone(error: ConfError, cluster: str | None, directories: Sequence[s
 
 def _names_monitor(world: World) -> bool:
     """Tell whether all that is needed to reach the monitor, as far as it is written, could be read."""
+    settings = (world["top"][""].get("monitors"), *world["socket"].get("", {}).values())
     address = world.value("top", "", "monitors") or world.value("monitor", "", "ip")
-    settings = (*world["monitor"].get("", {}).items(), *world["socket"].get("", {}).items())
-    ways = {"port", *world["socket"].get("", {})}
-    return bool(address) and all(setting.value is not None for name, setting in settings if name in ways)
+    return bool(address) and all(each.value is not None for each in settings if each) and _tells_port(world)
+
+
+def _tells_port(world: World) -> bool:
+    """Tell whether the monitor's port could be read, or is the default because none is written.
+
+    At the default port the monitor of another cluster may listen: what could not be read is not to be the port.
+    """
+    port = world["monitor"].get("", {}).get("port")
+    if port is not None and port.source is not None:
+        return port.value is not None
+    blocks = [block for block in world.tree.blocks.values() if block.type in SECTIONS]
+    read = {(value.file, value.line) for block in blocks for value in block.values.values()}
+    if any((problem.file, problem.line) not in read for problem in world.misread):
+        return False
+    unknown = (
+        key for kind in ("top", "monitor") for key in world.tree.values(kind) if key not in KEYS[kind]
+    )
+    return not any(_is_like_port(key.partition("=")[0].lower()) for key in unknown)
+
+
+def _is_like_port(word: str) -> bool:
+    return "port" in word or suggestion(word, ("port",)) == "port"

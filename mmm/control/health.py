@@ -23,10 +23,9 @@ def with_fault(answer: str, fault: str) -> str:
     The next start of the monitor would fail. Any other answer is returned as it is.
     """
     said = f"the conf has errors: {fault}"
-    if answer.startswith("{"):
+    if (values := values_of(answer)) is not None:
         import json  # noqa: PLC0415 - text is ready sooner
 
-        values = json.loads(answer)
         reason = {
             "code": "conf_broken",
             "level": "WARNING",
@@ -35,7 +34,7 @@ def with_fault(answer: str, fault: str) -> str:
             "text": said,
         }
         values["status"] = "WARNING" if values.get("status") == "OK" else values.get("status")
-        values["reasons"] = [*values.get("reasons", ()), reason]
+        values["reasons"] = [*(values.get("reasons") or ()), reason]
         return json.dumps(values)
     told, bar, figures = answer.rstrip("\n").partition(" |")
     if not told.startswith("MMM "):

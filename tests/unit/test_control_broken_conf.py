@@ -74,6 +74,49 @@ def test_a_conf_that_does_not_tell_where_the_monitor_is_is_refused(
     assert (done.returncode, "it is asked" in done.stderr) == (2, False)
 
 
+@pytest.mark.parametrize("answer", ['{"status": "OK"', '{"status": "OK", "reasons": null}', "{}"])
+def test_what_another_program_answers_at_the_port_is_no_health(client: Client, answer: str) -> None:
+    client.extra = "nonsense 1\n"
+    done, _ = client.ask(answer, "--format", "json", "health")
+    assert (done.returncode, done.stderr) == (1 if "null" in answer else 3, "")
+
+
+MONITOR = "<monitor>\n    ip 127.0.0.1\n"
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        f"{MONITOR}    port=9989\n</monitor>\n",
+        f"{MONITOR}    prot=9989\n</monitor>\n",
+        f"{MONITOR}    listen_port 9989\n</monitor>\n",
+        f"{MONITOR}<port 9989>\n</monitor>\n",
+        f"{MONITOR}</host>\n    port 9989\n</monitor>\n",
+        f"{MONITOR}</monitor>\nport 9989\n",
+        f"include nowhere.conf\n{MONITOR}</monitor>\n",
+        f"monitors 10.77.0.1, 10.77.0.400\n{MONITOR}    port 9989\n</monitor>\n",
+    ],
+)
+def test_no_other_monitor_is_asked_instead_of_one_that_cannot_be_read(tmp_path: Path, conf: str) -> None:
+    """At the default port there may be that of another cluster, whose hosts have the same names."""
+    path = tmp_path / "mmm_mon_C2.conf"
+    path.write_text(conf)
+    path.chmod(0o640)
+    with pytest.raises(ConfError):
+        find_monitor(None, "C2", [str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "fault", ["nonsense 1\n", "<host db2>\n    ipp 1\n</host>\n", "active_master_role none\n", "auth_key\n"]
+)
+def test_the_default_port_counts_where_the_error_hides_none(tmp_path: Path, fault: str) -> None:
+    path = tmp_path / "mmm_mon.conf"
+    path.write_text(f"{MONITOR}    ping_intervall x\n</monitor>\n{fault}")
+    path.chmod(0o640)
+    found = find_monitor(None, None, [str(tmp_path)])
+    assert (found.ip, found.port, bool(found.faults)) == ("127.0.0.1", 9988, True)
+
+
 def test_another_conf_is_not_taken_that_has_errors(client: Client) -> None:
     client.extra = "nonsense 1\n"
     done, received = client.ask("OK", "reload")
