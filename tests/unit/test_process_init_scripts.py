@@ -256,6 +256,54 @@ def test_a_daemon_with_other_arguments_is_another_one(init: Init) -> None:
     assert init.status() == 0
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["tail", "-vf"],
+        [sys.executable, f"-cimport os, time; os.setuid(65534); print(flush=True); time.sleep({LIMIT})"],
+    ],
+    ids=["who-reads-the-program", "somebody-else-s"],
+)
+def test_who_only_looks_like_the_daemon_is_left_alone(init: Init, command: list[str]) -> None:
+    """Nor may a user keep the daemon from its start by a process that is called like it."""
+    with subprocess.Popen([*command, str(init.daemon)], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout
+            process.stdout.readline()
+            assert init.status() == 3
+            assert init.run("stop").returncode == 0
+            assert process.poll() is None
+        finally:
+            process.kill()
+
+
+CONTAINER = """\
+set -e
+mount -t tmpfs tmpfs "$1"
+for folder in /*; do
+    [ -d "$folder" ] && [ ! -L "$folder" ] && mkdir "$1$folder" && mount --rbind "$folder" "$1$folder"
+    [ ! -L "$folder" ] || cp -P "$folder" "$1$folder"
+done
+exec chroot "$1" "$2"
+"""
+
+
+def test_the_daemon_of_a_container_that_shares_network_and_processes_is_another_one(
+    init: Init, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    shown = ["unshare", "--mount", "sh", "-c", CONTAINER, "sh", str(root), str(init.daemon)]
+    subprocess.run(shown, check=True, timeout=LIMIT)
+    pid = init.pid()
+    (init.folder / "pid_path").write_text("ours.pid")
+    assert init.status() == 3
+    assert init.run("start").returncode == 0
+    assert init.pid("ours") != pid
+    assert init.run("stop").returncode == 0
+    os.kill(pid, 0)
+
+
 @pytest.mark.parametrize(("action", "status"), [("restart", 0), ("reload", 7), ("force-reload", 7)])
 def test_restart_and_reload_of_what_does_not_run(init: Init, action: str, status: int) -> None:
     assert init.run(action).returncode == status
