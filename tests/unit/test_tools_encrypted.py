@@ -197,6 +197,18 @@ def test_of_the_options_that_come_with_a_copy_only_what_preparing_takes_is_left(
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plugin_load=innodb=ha\ninnodb_data_home_dir=/etc\ninnodb_log_group_home_dir=/etc\n",
+        "plugin_load=plugin=evil\nplugin_dir=/staging\nplugin_maturity=unknown\n",
+        "plugin_load=aria=ha\naria_log_dir_path=/etc\n",
+    ],
+)
+def test_no_option_of_the_server_s_comes_in_by_the_name_of_a_plugin(text: str) -> None:
+    assert cleared(text, lambda _: False) == "[mysqld]\n"
+
+
 def test_a_plugin_comes_from_a_folder_of_root_s_outside_of_the_copy(tmp_path: Path) -> None:
     ours, theirs, copy = (tmp_path / name for name in ("ours", "theirs", "copy"))
     for folder in (ours, theirs, copy, copy / "plugin"):
@@ -208,7 +220,7 @@ def test_a_plugin_comes_from_a_folder_of_root_s_outside_of_the_copy(tmp_path: Pa
         (copy / "plugin", False),
         (tmp_path / "none", False),
     ):
-        text = f'plugin_load=keys=keys\nplugin_dir="{folder}"\n'
+        text = f'plugin_load=key_management=keys\nplugin_dir="{folder}"\n'
         (copy / copied_options.NAME).write_text(text)
         assert ("plugin_dir" in copied_options.clear(copy).read_text()) is loaded, folder
 

@@ -27,7 +27,8 @@ _PLAIN = frozenset(
 )
 """What says how the data are, and no path."""
 _LOAD, _FOLDER = "plugin_load", "plugin_dir"
-_PLUGIN = re.compile(r"(?P<name>\w+)=\w+")
+_PLUGIN = re.compile(r"(?P<name>\w*key_management\w*)=\w+")
+"""One that has keys: options are passed on by its name, and those of no other plugin, InnoDB say, may be."""
 
 
 def cleared(text: str, may_load_from: Callable[[str], bool]) -> str:
