@@ -10,10 +10,11 @@ import pytest
 
 from mmm.gtid import mysql
 from mmm.mysql.backup.outside import named
+from mmm.mysql.server.log_home import LogHome
 from mmm.process.old_data import LOG, OLD
 from mmm.tools.rejoin import swap
 from mmm.tools.rejoin.journal import Step
-from mmm.tools.rejoin.outside_log import clear_way
+from mmm.tools.rejoin.outside_log import clear_way, moves
 from mmm.tools.rejoin.run import Status, run
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.backing_up import SHOP, Machine, agent, checksums, machine
@@ -104,25 +105,59 @@ def test_what_fails_gives_it_its_log_back(apart: Pair) -> None:
     assert {path.suffix for path in Path(ended.journal.old_log).iterdir()} <= {".boot"}
 
 
+def home_of(logs: Path, index: str, datadir: Path) -> LogHome:
+    """Return a log of one file in a folder, which it makes."""
+    for folder in (logs, datadir):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name in ("bin.000001", "bin.state"):
+        (logs / name).touch()
+    (logs / index).write_text(f"{logs}/bin.000001\n")
+    return LogHome(str(logs / index), str(datadir), 1, mariadb=True)
+
+
+def test_the_state_of_a_log_goes_with_it_whatever_the_index_is_called(tmp_path: Path) -> None:
+    """MariaDB calls it like the log; one that stays says that what only the old data have is there."""
+    logs, data = tmp_path / "logs", tmp_path / "data"
+    found = moves(home_of(logs, "files.index", data), data, "j", "")
+    assert [Path(origin).name for origin, _ in found] == ["bin.000001", "bin.state", "files.index"]
+
+
+def test_a_log_behind_a_link_is_put_beside_where_it_is(tmp_path: Path) -> None:
+    logs, data, link = tmp_path / "disk" / "logs", tmp_path / "data", tmp_path / "link"
+    home_of(logs, "bin.index", data)
+    link.symlink_to(logs)
+    (logs / "bin.index").write_text(f"{link}/bin.000001\n")
+    found = moves(LogHome(str(link / "bin.index"), str(data), 1, mariadb=True), data, "j", "")
+    assert found[0] == (f"{logs}/bin.000001", f"{logs}{OLD}j{LOG}/bin.000001")
+    swap.perform(found)
+    assert list(logs.iterdir()) == []
+
+
+def test_the_log_of_another_server_s_data_stays_where_it_is(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    assert moves(home_of(tmp_path / "logs", "bin.index", tmp_path / "other"), data, "j", "") == ()
+
+
 def test_a_log_that_a_boot_has_begun_in_between_is_in_nobodys_way(tmp_path: Path) -> None:
     logs, kept = tmp_path / "logs", tmp_path / "kept"
     data = (str(tmp_path / "data"), str(tmp_path / "old"))
-    moves = [(str(logs / name), str(kept / name)) for name in ("bin.000001", "bin.index")]
+    renames = [(str(logs / name), str(kept / name)) for name in ("bin.000001", "bin.index")]
     for folder in (logs, tmp_path / "data"):
         folder.mkdir()
     for name in ("bin.000001", "bin.index"):
         (logs / name).write_text("first")
-    swap.perform(moves)
+    swap.perform(renames)
     (logs / "bin.000001").write_text("begun by a boot")
-    clear_way([*moves, data], str(kept))
-    swap.perform([*moves, data])
+    clear_way([*renames, data], str(kept))
+    swap.perform([*renames, data])
     assert list(logs.iterdir()) == []
     assert {path.name: path.read_text() for path in kept.iterdir()} == {
         "bin.000001": "first",
         "bin.index": "first",
         "bin.000001.boot": "begun by a boot",
     }
-    swap.undo([*moves, data])
+    swap.undo([*renames, data])
     assert {path.name: path.read_text() for path in logs.iterdir()} == {
         "bin.000001": "first",
         "bin.index": "first",

@@ -38,11 +38,14 @@ def home(server: Connection | None, host: Host) -> LogHome | None:
 def moves(log: LogHome | None, datadir: Path, job: str, kept: str) -> Moves:
     """Return the renames that put aside what of the log is outside of the data folder; the server has ended.
 
-    `kept` is the folder that has some of an older log already, if there is one. Raises OSError.
+    Nothing of a log of other data: another server's option files may be the only ones that were found. `kept` is the
+    folder that has some of an older log already, if there is one. Raises OSError.
     """
-    if log is None or not Path(log.index).exists():
+    if log is None or not Path(log.index).exists() or Path(log.folder).resolve() != datadir.resolve():
         return ()
-    apart = [path for path in _files(log) if not path.resolve().is_relative_to(datadir)]
+    # A folder is renamed to beside where it is, not beside a link to it: that may be on another file system.
+    files = (path.parent.resolve() / path.name for path in _files(log))
+    apart = [path for path in files if not path.resolve().is_relative_to(datadir.resolve())]
     if not apart:
         return ()
     into = Path(kept, "replaced") if kept else swap.places(apart[0].parent, f"{job}{LOG}")[1]
@@ -52,10 +55,12 @@ def moves(log: LogHome | None, datadir: Path, job: str, kept: str) -> Moves:
 def _files(log: LogHome) -> Iterator[Path]:
     """Yield the files, the index at the end: as long as it is there, it names the others."""
     index = Path(log.index)
-    for path in log_files(log).values():
+    names = log_files(log).values()
+    for path in names:
         yield from (each for each in (path, path.with_name(f"{path.name}{_BESIDE}")) if each.exists())
-    state = index.with_suffix(_STATE)
-    yield from (each for each in (state, index) if each.exists())
+    # The state is called like the log, which the index need not be (log_bin_index).
+    states = {path.with_suffix(_STATE): None for path in (*names, index)}
+    yield from (each for each in (*states, index) if each.exists())
 
 
 def folder(of: Moves) -> str:
