@@ -93,9 +93,7 @@ def _tells_port(world: World) -> bool:
     read = {(value.file, value.line) for block in blocks for value in block.values.values()}
     if any((problem.file, problem.line) not in read for problem in world.misread):
         return False
-    unknown = (
-        key for kind in ("top", "monitor") for key in world.tree.values(kind) if key not in KEYS[kind]
-    )
+    unknown = (key for kind in ("top", "monitor") for key in world.tree.values(kind) if key not in KEYS[kind])
     return not any(_is_like_port(key.partition("=")[0].lower()) for key in unknown)
 
 

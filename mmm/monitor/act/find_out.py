@@ -22,6 +22,7 @@ from mmm.monitor.command.asking import (
     ReadConf,
 )
 from mmm.monitor.command.command_result import Result
+from mmm.monitor.command.leading import standing_by
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.command.reload import LET_GO
 from mmm.monitor.world.events import Doubted, Event, Withdrawn
@@ -31,6 +32,9 @@ from mmm.process.conf_file import UnusableError
 
 MOVE_ENDS = 15.0
 """Seconds for which passive mode waits for the end of a move, of which each part has a shorter limit."""
+
+_CHANGES_NOTHING = Ping | LookAt | LookForLife | MoveEnds
+"""What is asked before an order takes effect, which is for the monitor that leads alone."""
 
 
 class Finder:
@@ -58,12 +62,18 @@ class Finder:
         self._turned.set()
 
     async def carried(self, command: Command) -> Result:
-        """Return what a command comes to, once it was told all that it asks for."""
-        asking = command(self._world(), time.monotonic())
+        """Return what a command comes to, once it was told all that it asks for.
+
+        Where another monitor has come to lead meanwhile it is refused: nobody would know of it.
+        """
+        asking, led = command(self._world(), time.monotonic()), self._world().leadership.may_order
         try:
             ask = next(asking)
             while True:
-                ask = asking.send(await self._find_out(ask))
+                heard = await self._find_out(ask)
+                if led and not heard.world.leadership.may_order and isinstance(ask, _CHANGES_NOTHING):
+                    return Result(heard.world, standing_by(heard.world))
+                ask = asking.send(heard)
         except StopIteration as ended:
             result: Result = ended.value
             return result
@@ -87,7 +97,7 @@ class Finder:
             case ReadConf():
                 return await self._read()
             case MoveEnds():
-                await self.until(lambda world: world.move is None, MOVE_ENDS)
+                await self.until(lambda world: not (world.move and world.leadership.may_order), MOVE_ENDS)
                 return Heard(self._world(), time.monotonic())
             case LetGo(vips):
                 await self._have_let_go(vips)

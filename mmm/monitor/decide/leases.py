@@ -181,7 +181,12 @@ def recorded(link: AgentLink) -> str:
 
 
 def is_at_rest(world: World) -> bool:
-    """Tell whether no role is being moved, and no order is under way to the host that has the active master role."""
+    """Tell whether no role is being moved, and no order is under way to the host that has the active master role.
+
+    A monitor that leads no more ends no move: another one does.
+    """
+    if not world.leadership.may_order:
+        return True
     name = world.active_master
     ordered = name is not None and world.hosts[name].agent.in_flight is not None and not world.is_silent(name)
     return world.move is None and not ordered
