@@ -7,7 +7,7 @@ from mmm.config.files import SEARCH, Disk, Unreadable
 from mmm.config.keys import KEYS, SECTIONS
 from mmm.config.kinds import suggestion
 from mmm.config.settings import World
-from mmm.config.tree import ConfError
+from mmm.config.tree import Block, ConfError
 from mmm.config.validate import settings_as_far_as_read
 
 
@@ -86,16 +86,24 @@ def _tells_port(world: World) -> bool:
 
     At the default port the monitor of another cluster may listen: what could not be read is not to be the port.
     """
-    port = world["monitor"].get("", {}).get("port")
+    port, tree = world["monitor"].get("", {}).get("port"), world.tree
     if port is not None and port.source is not None:
         return port.value is not None
-    blocks = [block for block in world.tree.blocks.values() if block.type in SECTIONS]
-    read = {(value.file, value.line) for block in blocks for value in block.values.values()}
-    if any((problem.file, problem.line) not in read for problem in world.misread):
+    if tree.incomplete or any(problem.fault.code in _LINES_LOST for problem in tree.problems):
         return False
-    unknown = (key for kind in ("top", "monitor") for key in world.tree.values(kind) if key not in KEYS[kind])
-    return not any(_is_like_port(key.partition("=")[0].lower()) for key in unknown)
+    return not any(_is_like_port(word) for block in tree.blocks.values() for word in _misplaced(block))
+
+
+_LINES_LOST = frozenset({"not_a_tag", "text_behind_tag"})
+
+
+def _misplaced(block: Block) -> set[str]:
+    """Return the words that may be meant as keys of the monitor's: where it should be, and in no section."""
+    if block.type not in SECTIONS:
+        return {block.type, *block.values}
+    return set(block.values) - KEYS[block.type].keys() if block.type in {"top", "monitor"} else set()
 
 
 def _is_like_port(word: str) -> bool:
-    return "port" in word or suggestion(word, ("port",)) == "port"
+    name = word.partition("=")[0].lower()
+    return "port" in name or suggestion(name, ("port",)) == "port"

@@ -54,8 +54,6 @@ class World:
         """Files of which it was said that they open no section."""
         self._written: dict[tuple[str, str], Settings] = {}
         self._fill()
-        self.misread = tuple(tree.problems)
-        """What is wrong with files, lines and values, before any rule is asked."""
 
     def __getitem__(self, kind: str) -> dict[str, Settings]:
         return self.sections[kind]

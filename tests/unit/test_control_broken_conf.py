@@ -93,6 +93,8 @@ MONITOR = "<monitor>\n    ip 127.0.0.1\n"
         f"{MONITOR}<port 9989>\n</monitor>\n",
         f"{MONITOR}</host>\n    port 9989\n</monitor>\n",
         f"{MONITOR}</monitor>\nport 9989\n",
+        f"{MONITOR}</monitor> port 9989\n",
+        f"{MONITOR}</monitor>\n<where>\n    port 9989\n</where>\n",
         f"include nowhere.conf\n{MONITOR}</monitor>\n",
         f"monitors 10.77.0.1, 10.77.0.400\n{MONITOR}    port 9989\n</monitor>\n",
     ],
@@ -107,7 +109,15 @@ def test_no_other_monitor_is_asked_instead_of_one_that_cannot_be_read(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "fault", ["nonsense 1\n", "<host db2>\n    ipp 1\n</host>\n", "active_master_role none\n", "auth_key\n"]
+    "fault",
+    [
+        "nonsense 1\n",
+        "<host db2>\n    mysqlport 1\n</host>\n",
+        "active_master_role none\n",
+        "auth_key\n",
+        "<host db2>\n    ip 10.77.0.5\n",
+        "</host>\n",
+    ],
 )
 def test_the_default_port_counts_where_the_error_hides_none(tmp_path: Path, fault: str) -> None:
     path = tmp_path / "mmm_mon.conf"
