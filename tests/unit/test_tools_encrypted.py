@@ -1,8 +1,10 @@
 """Data that are not as a server makes them by default: encrypted, in several files, in other pages."""
 
 import asyncio
+import errno
 import os
 import signal
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,15 +19,19 @@ from mmm.process.started_as import started_as
 from mmm.tools.fetch.private import running
 from mmm.tools.fetch.stage import Proved, prove
 from mmm.tools.fetch.values import Cause, Failed, Fetched
+from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.saving import Saving
 from mmm.tools.rejoin.server_control import ServerControl
+from mmm.tools.rejoin.step_error import StepError
+from mmm.tools.saved.through_server import scratch
 from tests.servers import Server, Servers, kind, other_series
 from tests.unit.backing_up import SHOP, Machine, agent, checksums, machine
 from tests.unit.copying import donor_of, make_tools_user
 from tests.unit.test_rejoin_steps import TOOLS, Pair, by_script
 from tests.unit.test_tools_restore import path_of, restore
 from tests.unit.trio import AGENT, MONITOR, REPLICATION
+from tests.unit.worlds import cluster
 
 GTID_SLAVE_POS = (
     "CREATE TABLE mysql.gtid_slave_pos (domain_id INT UNSIGNED NOT NULL, sub_id BIGINT UNSIGNED NOT NULL,"
@@ -223,6 +229,32 @@ def test_a_plugin_comes_from_a_folder_of_root_s_outside_of_the_copy(tmp_path: Pa
         text = f'plugin_load=key_management=keys\nplugin_dir="{folder}"\n'
         (copy / copied_options.NAME).write_text(text)
         assert ("plugin_dir" in copied_options.clear(copy).read_text()) is loaded, folder
+
+
+def test_the_folder_of_what_is_saved_is_root_s_alone_though_a_log_is_got_into_it_first(
+    tmp_path: Path,
+) -> None:
+    saved = tmp_path / "saved"
+    with scratch(saved, "db1") as folder:
+        assert [stat.S_IMODE(each.stat().st_mode) for each in (saved, folder)] == [0o700, 0o700]
+    assert list(saved.iterdir()) == []
+
+
+@pytest.mark.parametrize("lose", [True, False])
+def test_what_cannot_be_got_for_lack_of_room_keeps_nobody_from_losing_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, lose: bool
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(Saving, "_saved", full)
+    journal = Journal("j", "db1", "db2", "db2", "/d", "/new", "/old")
+    saving = Saving(cluster(), tmp_path, lose=lose)
+    if lose:
+        assert saving(journal, None) is journal
+    else:
+        with pytest.raises(StepError, match=r"No space left.*; --lose-extra db1 goes on without"):
+            saving(journal, None)
 
 
 def test_the_line_that_says_why_is_not_always_the_last_one() -> None:

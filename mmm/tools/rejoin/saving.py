@@ -39,7 +39,7 @@ class Saving:
         """Return the journal with what was saved; raises StepError, MysqlError. No server: it does not run."""
         try:
             return self._saved(journal, server)
-        except (NoLogError, ProgramError, SaveError, UnknownError) as error:
+        except (NoLogError, ProgramError, SaveError, UnknownError, OSError) as error:
             if self.lose:
                 return journal
             raise StepError(f"{error}; --lose-extra {journal.host} goes on without") from error

@@ -31,7 +31,8 @@ def scratch(folder: Path, host: str) -> Iterator[Path]:
     """Give an empty folder beside what is saved, which is removed with the log in it; raises OSError."""
     place = folder / f".{host}-log"
     shutil.rmtree(place, ignore_errors=True)  # of one that a crash has left
-    place.mkdir(parents=True, mode=0o700)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place.mkdir(mode=0o700)
     try:
         yield place
     finally:
