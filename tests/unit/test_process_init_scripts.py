@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -179,6 +180,18 @@ def test_a_dead_daemon_with_its_pid_file(init: Init) -> None:
     init.kill()
     assert init.run("stop").returncode == 0
     assert init.status() == 3
+
+
+def test_a_worker_that_has_not_ended_yet_with_its_angel_is_no_daemon(init: Init) -> None:
+    init.run("start")
+    angel, worker = init.family()
+    os.kill(worker, signal.SIGSTOP)
+    os.kill(angel, signal.SIGKILL)
+    going_on = threading.Timer(0.5, os.kill, (worker, signal.SIGCONT))
+    going_on.start()
+    assert init.run("start").returncode == 0
+    assert init.pid() != angel
+    assert len(init.family()) == 2
 
 
 def test_a_pid_file_of_something_else_is_no_daemon(init: Init) -> None:
