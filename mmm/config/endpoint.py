@@ -106,4 +106,4 @@ def _misplaced(block: Block) -> set[str]:
 
 def _is_like_port(word: str) -> bool:
     name = word.partition("=")[0].lower()
-    return "port" in name or suggestion(name, ("port",)) == "port"
+    return "port" in name or bool(suggestion(name, ("port", "bind_port")))  # the second is what 1.x calls it

@@ -87,6 +87,7 @@ MONITOR = "<monitor>\n    ip 127.0.0.1\n"
 @pytest.mark.parametrize(
     "conf",
     [
+        "monitor_ip 127.0.0.1\nbind_prt 9989\nagent_port 9999\n",
         f"{MONITOR}    port=9989\n</monitor>\n",
         f"{MONITOR}    prot=9989\n</monitor>\n",
         f"{MONITOR}    listen_port 9989\n</monitor>\n",
