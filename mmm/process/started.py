@@ -71,9 +71,20 @@ def on_reload(do: Callable[[], object]) -> None:
 
 
 def on_end(do: Callable[[], object]) -> None:
-    """Have `do` called in the running loop when the daemon is asked to end."""
+    """Have `do` called in the running loop when the daemon is asked to end, the first time.
+
+    Ctrl-C reaches a worker twice, from the terminal and from its angel: the second one would break off its end.
+    """
+    asked = False
+
+    def end() -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            do()
+
     for number in ENDING:
-        asyncio.get_running_loop().add_signal_handler(number, do)
+        asyncio.get_running_loop().add_signal_handler(number, end)
 
 
 async def _work(work: Coroutine[Any, Any, int], manager: Manager | None) -> int:
