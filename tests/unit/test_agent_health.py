@@ -189,7 +189,7 @@ def test_an_agent_that_was_just_started_goes_by_what_is_bound() -> None:
     assert held_roles(core, None) == frozenset()
     assert held_roles(core, look()) == {"writer", "reader"}
     report = reported(core, look(), {"writer": NOW, "reader": NOW})
-    assert why(report, "/writer", NOW + 3.9) == "held"
+    assert why(report, "/writer", NOW + 2.9) == "held"
     assert why(report, "/writer", NOW + 4.0) == "lease_over"
 
 

@@ -1,11 +1,14 @@
 """The agent's lease: tokens, promises that outlive it, and how long the kernel may keep a VIP bound."""
 
+import math
 from pathlib import Path
+
+import pytest
 
 from mmm.agent.act import promise_file
 from mmm.agent.act.memory import Memory
-from mmm.agent.decide.held_lease import HeldLease, begun
-from mmm.lease.rules import FOREVER, Grant, Reason, Refusal
+from mmm.agent.decide.held_lease import KERNEL_LATE, HeldLease, begun
+from mmm.lease.rules import FOREVER, Grant, Reason, Refusal, margin
 from mmm.wire.status import LeaseOffer
 
 START = 5000.0
@@ -33,6 +36,34 @@ def test_a_lease_is_counted_from_its_token_and_the_kernel_told_whole_seconds() -
     assert held.lifetime(START + 3.0) == 8
     assert held.lifetime(START + 10.6) == -1
     assert given(held, START + 2.0, FOREVER, now=START + 10.6).lifetime(START + 10.6) == 0
+
+
+@pytest.mark.parametrize("length", [1.0, 3.0, 20.0])
+@pytest.mark.parametrize("asked_after", [0.0, 0.3, 0.61, 0.95])
+@pytest.mark.parametrize("restarted_after", [0.02, 0.99, 1.5, 1.99, 2.98])
+def test_what_the_next_agent_finds_in_the_kernel_ends_before_others_may_have_the_role(
+    length: float, asked_after: float, restarted_after: float
+) -> None:
+    """An older order has the VIP bound once more, as one from a monitor with another conf does."""
+    told_at = START + asked_after
+    told = given(fresh(length), START, length, now=told_at).lifetime(told_at)
+    ends, now = told_at + told, told_at + restarted_after
+    if told < 0 or ends <= now:
+        return
+    held = fresh(length, now).found(told - math.floor(now - told_at), now)
+    held = given(held, START - 5.0, length, now=now)
+    others = START + length + margin(length)
+    assert held.lease.until <= others
+    for later in (now, now + 0.3, now + 0.9, now + 1.7):
+        again = held.lifetime(later)
+        assert again < 0 or later + again + KERNEL_LATE <= others
+
+
+def test_a_lease_that_the_kernel_keeps_is_kept() -> None:
+    held = fresh(10.0).found(6.0, START)
+    assert held.left(START) == 5.0
+    assert given(held, START + 0.5, now=START + 0.5).lifetime(START + 0.5) == 10
+    assert fresh(10.0).found(FOREVER, START).lifetime(START) == 0
 
 
 def test_a_role_that_was_ordered_away_is_leaving_until_that_is_done_or_it_is_given_again() -> None:

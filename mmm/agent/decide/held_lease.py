@@ -24,6 +24,10 @@ KERNEL_LATE = 0.35
 It looks no more often than once a second after any address of the host has changed, and rounds that up.
 """
 _MOST_OVER = 0.5
+_KERNEL_COUNTS = 1.0
+"""Seconds by which the kernel may say too much of what is left: it rounds up to whole ones."""
+_SURELY_LEFT = 0.25
+"""Seconds that a lease has which ends within the second: the monitor sends the next order within that."""
 _UNREADABLE = "unreadable"
 """The token of a stay that an earlier agent may have let, and of which nothing can be read."""
 
@@ -57,6 +61,8 @@ class HeldLease:
     promises: Mapping[str, Promised] = field(default_factory=dict)
     stays: frozenset[Stay] = frozenset()
     """For whom this host refuses the role until told that it is void."""
+    found_until: float = NEVER
+    """The end of a lease that the kernel was found to keep, of which it is told no more than it knew."""
 
     def token(self, now: float) -> str:
         """Return the token of this moment."""
@@ -91,8 +97,13 @@ class HeldLease:
         return replace(self, leaving=True, lease=self.lease._replace(newest=grant.token, heard=grant.token))
 
     def found(self, left: float, now: float) -> "HeldLease":
-        """Return the lease that the kernel still keeps of an earlier agent: `left` seconds, FOREVER for good."""
-        return replace(self, leased=left < FOREVER, lease=self.lease._replace(until=now + left))
+        """Return the lease that the kernel still keeps of an earlier agent: `left` seconds, FOREVER for good.
+
+        The kernel was told up to half a second more than the lease had, and says up to a second too much: the second is
+        taken off, as both would come to more than the margin that others wait for.
+        """
+        until = now + max(left - _KERNEL_COUNTS, min(left, _SURELY_LEFT))
+        return replace(self, leased=left < FOREVER, found_until=until, lease=self.lease._replace(until=until))
 
     def promise(self, holder: str, length: float, token: str, now: float) -> "tuple[HeldLease, str]":
         """Return the lease after a promise to refuse the role for `length` seconds and the margin, and why not.
@@ -182,7 +193,7 @@ class HeldLease:
         """
         if self.left(now) == FOREVER:
             return 0
-        left = self.left(now) + _over(self.length)
+        left = self.left(now) + (0.0 if self.lease.until == self.found_until else _over(self.length))
         return math.floor(left) if left >= 1 else -1
 
     def kept(self, now: float) -> str:
