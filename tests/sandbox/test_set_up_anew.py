@@ -78,6 +78,7 @@ def move(sandbox: Sandbox, host: str) -> None:
     )
     assert sandbox.ask(f"move_role writer {host}", limit=LIMIT).startswith("OK")
     sandbox.wait_until(lambda: sandbox.writer() == host, LIMIT, f"{host} is the writer")
+    settle(sandbox)  # the slave follows it, and nobody the host that is set up anew
 
 
 @pytest.mark.parametrize("set_up", [by_dump, by_backup, by_rejoin])
