@@ -253,6 +253,11 @@ def writes_to(probe: Probe, host: str) -> None:
     )
 
 
+def refuses_writes(sandbox: Sandbox, host: str) -> bool:
+    """Tell whether a host's server is known to take no writes: one that just ends all sessions says nothing."""
+    return host_facts(sandbox, host).writable is False
+
+
 def writable(sandbox: Sandbox, host: str) -> bool:
     """Tell whether a host's server takes writes; what cannot be asked is an AssertionError."""
     facts = host_facts(sandbox, host)

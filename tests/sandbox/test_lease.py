@@ -15,7 +15,7 @@ from mmm.sandbox.trouble.paused import pause, wake
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, health, kept
-from tests.scenarios import LIMIT, PATIENCE, Log, Patient, wait_back, writable
+from tests.scenarios import LIMIT, PATIENCE, Log, Patient, refuses_writes, wait_back, writable
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
@@ -204,7 +204,7 @@ def test_a_writer_whose_agent_and_angel_are_dead_goes_to_another_host(leased: Sa
         inject(leased, "kill-agent", "db1", angel=True)
         leased.wait_until(lambda: leased.holders(vip) == ("db2",), LIMIT, "db2 takes over")
         heal(leased)
-        leased.wait_until(lambda: not writable(leased, "db1"), LIMIT, "db1 is read_only")
+        leased.wait_until(lambda: refuses_writes(leased, "db1"), LIMIT, "db1 is read_only")
         settle(leased)
     gone, *_ = addresses.of(vip)
     assert (gone.host, gone.bound) == ("db1", False), "the kernel has removed it"

@@ -11,7 +11,7 @@ from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept, monitor_away, restart
-from tests.scenarios import LIMIT, Log, writable
+from tests.scenarios import LIMIT, Log, refuses_writes, writable
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
@@ -79,7 +79,7 @@ def test_a_writer_whose_agent_comes_back_with_another_conf_after_its_lease_takes
         assert writable(sandbox, "db1")
         sandbox.start_daemon("db1", "mmm_agentd")
         log.wait("db1: its agent answered .*differ in hosts: make them the same")
-        sandbox.wait_until(lambda: not writable(sandbox, "db1"), LIMIT, "db1 is read_only")
+        sandbox.wait_until(lambda: refuses_writes(sandbox, "db1"), LIMIT, "db1 is read_only")
         sandbox.wait_until(lambda: sandbox.holders(vip) == ("db2",), LIMIT, "db2 takes over")
         assert sandbox.writer() == "db2"
 

@@ -12,7 +12,7 @@ from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, health, kept, needs_haproxy
-from tests.scenarios import LIMIT, Log, wait_back, writable, writes_to
+from tests.scenarios import LIMIT, Log, refuses_writes, wait_back, writable, writes_to
 from tests.written import writers
 
 pytestmark = pytest.mark.sandbox
@@ -58,7 +58,7 @@ def test_writes_follow_the_role_and_reach_nobody_else(asked: Sandbox) -> None:
             inject(asked, fault, "db1")
         writes_to(probe, "db2")
         heal(asked)
-        asked.wait_until(lambda: not writable(asked, "db1"), LIMIT, "db1, thawed, takes no writes")
+        asked.wait_until(lambda: refuses_writes(asked, "db1"), LIMIT, "db1, thawed, takes no writes")
         wait_back(asked, log, "db1")
         settle(asked)
         inject(asked, "cut", "db2")  # it may be left with rows that nobody got
@@ -87,7 +87,7 @@ def test_where_agent_and_angel_are_killed_or_hang_the_guard_ends_writing(asked: 
         log = Log(asked, writer, "mmm_agentd")
         inject(asked, fault, writer, angel=True, guard=False)
         log.wait("FATAL the lease of writer is over, and neither agent nor angel has acted")
-        asked.wait_until(lambda: not writable(asked, writer), LIMIT, f"{writer} takes no writes")  # noqa: B023
+        asked.wait_until(lambda: refuses_writes(asked, writer), LIMIT, f"{writer} takes no writes")  # noqa: B023
         # An order that an agent was carrying out is waited for before the agent counts as silent.
         limit = LIMIT + ORDER_TIMEOUT
         asked.wait_until(lambda: asked.writer() == other, limit, f"{other} is the writer")  # noqa: B023
