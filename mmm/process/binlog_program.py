@@ -48,6 +48,22 @@ def printed(program: str, log: bytes, limit: float, *, mariadb: bool) -> bytes:
     return _run(_reading(program, ["-"], mariadb=mariadb), log, limit)
 
 
+def got(program: str, secret: int, name: str, prefix: str, limit: float) -> str:
+    """Have a server send a file of its log, as it stands there; returns why `prefix` + `name` is not it, else nothing.
+
+    `secret` is a descriptor that reads an option file with the login. Raises OSError, subprocess.TimeoutExpired.
+    """
+    argv = [program, f"--defaults-file=/dev/fd/{secret}", "--read-from-remote-server", "--raw",
+            f"--result-file={prefix}", name]  # fmt: skip
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=limit, pass_fds=(secret,)
+    )
+    if not done.returncode and Path(f"{prefix}{name}").is_file():
+        return ""
+    said = " ".join(done.stderr.decode("utf-8", "replace").split())[-300:]
+    return f"{program} ended with {done.returncode}: {said}"
+
+
 def _reading(program: str, arguments: Sequence[str], *, mariadb: bool) -> list[str]:
     """Return the command that reads a log, whatever the order of the numbers in it."""
     order = _ANY_ORDER if mariadb else ()

@@ -140,9 +140,8 @@ class Steps:
             failure = Failure(error.text, _code(step, error), str(step))
         except (CatchUpError, InterfaceError, StepError) as error:
             failure = Failure(str(error), _code(step, error), str(step))
-        except (
-            Exception
-        ) as error:  # what follows is done all the same: a VIP leaves that another host waits for
+        except Exception as error:
+            # What follows is done all the same: a VIP leaves that another host waits for.
             log.exception("%s: %s ended by an internal error", step, self.at.here.name)
             session.close()
             failure = Failure(f"{INTERNAL}: {type(error).__name__}", NOT_DONE, str(step))

@@ -21,7 +21,7 @@ from mmm.mysql.flavour import Flavour
 from mmm.mysql.server.login import replicates_from, tools_at
 from mmm.mysql.session.connection import connect
 from mmm.mysql.session.question import whole
-from mmm.process.binlog_program import ProgramError, find
+from mmm.process.binlog_program import ProgramError, find, got
 from mmm.process.secret import secret_file
 from mmm.process.to_disk import settle
 from mmm.tools.backup.wanted import RefusedError
@@ -167,27 +167,13 @@ def _fetch(source: _Source, name: str, into: Path) -> None:
     """Copy a file as far as it is written, under a name that says that it is a part; raises FailedError, OSError."""
     began = time.time()
     with _login(source) as secret:
-        argv = [source.program, f"--defaults-file=/dev/fd/{secret}", "--read-from-remote-server", "--raw",
-                f"--result-file={into}/{_PART}", name]  # fmt: skip
         try:
-            done = subprocess.run(
-                argv,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-                timeout=LIMIT,
-                pass_fds=(secret,),
-            )
+            why = got(source.program, secret, name, f"{into}/{_PART}", LIMIT)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise FailedError(Cause.HERE, f"{source.program}: {error}") from error
-    part = into / (_PART + name)
-    if done.returncode or not part.is_file():
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())[-300:]
-        raise FailedError(
-            Cause.PRODUCER,
-            f"{source.host.name}: {name}: {source.program} ended with {done.returncode}: {said}",
-        )
-    os.utime(part, (began, began))
+    if why:
+        raise FailedError(Cause.PRODUCER, f"{source.host.name}: {name}: {why}")
+    os.utime(into / (_PART + name), (began, began))
 
 
 @contextmanager

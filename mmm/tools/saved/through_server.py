@@ -17,7 +17,7 @@ from mmm.mysql.backup import dump
 from mmm.mysql.server.log_home import LogHome, look_at_log_home
 from mmm.mysql.server.login import replicates_from, tools_at
 from mmm.mysql.session.connection import Connection
-from mmm.process.binlog_program import ProgramError
+from mmm.process.binlog_program import ProgramError, got
 from mmm.process.secret import secret_file
 from mmm.tools.saved.extras import Extras
 
@@ -62,19 +62,9 @@ def _fetch(server: Connection, host: Host, program: str, name: str, folder: Path
     """Have the server send a file of its log into the folder; raises ProgramError, OSError."""
     address = replace(replicates_from(host), tls=tools_at(host).tls)
     with secret_file(dump.login(server.flavour, address, plain=True)) as secret:
-        argv = [program, f"--defaults-file=/dev/fd/{secret}", "--read-from-remote-server", "--raw",
-                f"--result-file={folder}/", name]  # fmt: skip
         try:
-            done = subprocess.run(
-                argv,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-                timeout=LIMIT,
-                pass_fds=(secret,),
-            )
+            why = got(program, secret, name, f"{folder}/", LIMIT)
         except subprocess.TimeoutExpired as error:
             raise ProgramError(f"{program} has not got {name} within {LIMIT:g} s") from error
-    if done.returncode or not (folder / name).is_file():
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())[-300:]
-        raise ProgramError(f"{name} is encrypted, and {program} ended with {done.returncode}: {said}")
+    if why:
+        raise ProgramError(f"{name} is encrypted, and {why}")
