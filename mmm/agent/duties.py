@@ -22,11 +22,12 @@ from mmm.agent.act.reception import Reception
 from mmm.agent.decide.core import Core
 from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster
-from mmm.network.arp import Announcer, Sender
+from mmm.network.arp import Announcer
 from mmm.network.conflicts import Watch
 from mmm.network.line_server import Limits, LineServer
 from mmm.network.link import LinkWatch
 from mmm.network.own import interfaces, nearer, own_addresses, own_networks
+from mmm.network.sender import Sender
 from mmm.process import tls
 from mmm.process.beside import Beside
 from mmm.process.board import Board

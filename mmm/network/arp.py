@@ -1,26 +1,17 @@
 """Gratuitous ARP, and for IPv6 neighbour advertisements: neighbours are told that a VIP lives here (rule 10.19).
 
-At once, and again on a schedule, when the cable is back, and when somebody says otherwise. scapy builds the frames
-beforehand, in a separate process; what is sent in a move are ready bytes on an open packet socket.
+At once, and again on a schedule, when the cable is back, and when somebody says otherwise.
 """
 
 import asyncio
-import errno
-import json
 import logging
 import math
-import os
-import socket
-import subprocess
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
 
 from mmm.clock import clock
-from mmm.network.packet_filter import ETHERNET
+from mmm.network.sender import Sender
 from mmm.network.strangers import Strangers
-from mmm.own_module import own_module
 
 EARLY = (0.0, 0.2, 1.0, 2.0, 5.0, 10.0)
 """Seconds after binding at which a VIP is announced; see `moments`."""
@@ -34,10 +25,6 @@ CONFIRMED = 7.0
 
 ASK_AFTER = 0.05
 """Seconds until it is asked who else has a VIP: it is announced first."""
-BUILD_LIMIT = 20.0
-"""Longest time, in seconds, that the building of frames may take."""
-_KEEPS_NOTHING = dict.fromkeys(("XDG_CACHE_HOME", "XDG_CONFIG_HOME"), "/dev/null/none")
-"""What has scapy keep no files: it would make folders in the home of whoever has started the agent."""
 AGAIN = 1.0
 """Seconds in which a schedule that has begun is not begun anew: two hosts must not answer each other for ever."""
 
@@ -54,149 +41,6 @@ def moments(insists_for: float = 0.0) -> Iterator[float]:
     while True:
         moment += EVERY
         yield moment
-
-
-class _Frames(NamedTuple):
-    says: tuple[bytes, ...]
-    asks: bytes
-
-
-class Sender:
-    """Sends announcements on one interface; `send` may be called from any thread.
-
-    `ips` get their frames built at once, if the interface exists, while the caller goes on. A new MAC address, or
-    an interface that was made anew, is noticed at the next announcement.
-    """
-
-    def __init__(self, interface: str, ips: Iterable[str] = ()) -> None:
-        self.interface = interface
-        self._ips = tuple(ips)
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._frames: dict[tuple[str, str], _Frames] = {}
-        self._forbidden: set[str] = set()
-        self._building = threading.Thread(target=self._build, name="build frames", daemon=True)
-        self._building.start()
-
-    def learn(self, ips: Iterable[str]) -> None:
-        """Have the frames of these addresses built that there are none of yet, while the caller and others go on."""
-        self._ips = tuple(ips)
-        before = self._building
-        self._building = threading.Thread(
-            target=self._build_more, args=(before,), name="build frames", daemon=True
-        )
-        self._building.start()
-
-    def send(self, ip: str) -> None:
-        """Announce `ip` once; raises OSError.
-
-        Does nothing where there is no ARP, nor for an address that was forbidden.
-        """
-        with self._lock:
-            if ip not in self._forbidden:
-                self._send(ip, lambda frames: frames.says)
-
-    def ask(self, ip: str) -> None:
-        """Ask once, of everybody, who has `ip`; raises OSError."""
-        with self._lock:
-            self._send(ip, lambda frames: (frames.asks,))
-
-    def forbid(self, ip: str) -> None:
-        """Have `send` say nothing of `ip` from now on: it is about to leave."""
-        with self._lock:
-            self._forbidden.add(ip)
-
-    def allow(self, ip: str) -> None:
-        """Have `send` announce `ip` again."""
-        with self._lock:
-            self._forbidden.discard(ip)
-
-    def close(self) -> None:
-        """Close the packet socket; `send` opens it again."""
-        self._building.join()
-        with self._lock:
-            self._drop()
-
-    def _build(self) -> None:
-        with self._lock:
-            try:
-                mac = self._mac(self._open())
-                if mac and self._ips and not self._frames:
-                    self._frames = _made(self._ips, mac)
-            except OSError as error:
-                log.warning("interface %s: cannot send ARP now: %s", self.interface, error.strerror or error)
-
-    def _build_more(self, before: threading.Thread) -> None:
-        before.join()
-        try:
-            with self._lock:
-                mac = self._mac(self._open())
-                missing = [ip for ip in self._ips if (ip, mac) not in self._frames]
-            if mac and missing:
-                made = _made(missing, mac)
-                with self._lock:
-                    self._frames = {**self._frames, **made}
-        except OSError as error:
-            log.warning("interface %s: cannot send ARP now: %s", self.interface, error.strerror or error)
-
-    def _send(self, ip: str, which: Callable[[_Frames], tuple[bytes, ...]]) -> None:
-        try:
-            self._send_on(self._open(), ip, which)
-        except OSError:
-            self._drop()
-            self._send_on(self._open(), ip, which)
-
-    def _send_on(self, sock: socket.socket, ip: str, which: Callable[[_Frames], tuple[bytes, ...]]) -> None:
-        mac = self._mac(sock)
-        for frame in which(self._ready(ip, mac)) if mac else ():
-            sock.send(frame)
-
-    def _ready(self, ip: str, mac: str) -> _Frames:
-        if (ip, mac) not in self._frames:
-            self._frames = _made({*self._ips, ip}, mac)
-        return self._frames[ip, mac]
-
-    def _open(self) -> socket.socket:
-        if self._socket is None:
-            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-            try:
-                sock.bind((self.interface, 0))
-            except OSError:
-                sock.close()
-                raise
-            self._socket = sock
-        return self._socket
-
-    def _drop(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    @staticmethod
-    def _mac(sock: socket.socket) -> str:
-        """Return the interface's present MAC address, empty when it is no Ethernet."""
-        interface, _, _, kind, address = sock.getsockname()
-        if not interface:
-            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-        return ":".join(f"{byte:02x}" for byte in address) if kind == ETHERNET else ""
-
-
-def _made(ips: Iterable[str], mac: str) -> dict[tuple[str, str], _Frames]:
-    """Return the frames for addresses at a MAC; raises OSError."""
-    try:
-        done = subprocess.run(
-            own_module("mmm.network.frames", mac, *ips),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=BUILD_LIMIT,
-            env={**os.environ, **_KEEPS_NOTHING},
-        )  # fmt: skip
-    except subprocess.SubprocessError as error:
-        said = str(getattr(error, "stderr", "") or error).strip()
-        raise OSError(errno.EIO, f"no frames could be built: {said.splitlines()[-1]}") from error
-    built: dict[str, tuple[list[str], str]] = json.loads(done.stdout)
-    return {
-        (ip, mac): _Frames(tuple(map(bytes.fromhex, says)), bytes.fromhex(asks))
-        for ip, (says, asks) in built.items()
-    }
 
 
 class Announcer:
@@ -226,9 +70,9 @@ class Announcer:
         return self.strangers.standing(self.held, clock())
 
     def begin(self, ip: str, *, insist: bool = False) -> None:
-        """Announce `ip` at once, before this returns, and from now on; one that is announced already begins anew.
+        """Announce `ip` at once and from now on; one that is announced already begins anew.
 
-        `insist`: more often in the first minute.
+        When this returns it was said, or waits for nothing but its frames. `insist`: more often in the first minute.
         """
         self.sender.allow(ip)
         self._confirmed = clock()

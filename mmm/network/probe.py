@@ -6,10 +6,10 @@ import socket
 import time
 
 from mmm.lease.rules import PROBING
-from mmm.network.arp import Sender
 from mmm.network.claims import ETH_P_ARP, ETH_P_IPV6, claim
 from mmm.network.conflicts import ADVERTISEMENTS, ALL_ARP, own_macs
 from mmm.network.packet_filter import packet_socket
+from mmm.network.sender import Sender
 
 COUNT = 2
 """How often it is asked."""
@@ -25,10 +25,10 @@ def holder(sender: Sender, ip: str) -> str:
     An interface that is not there, or has no ARP, hears nobody. It takes the whole time in any case: whoever asks
     may count on that.
     """
-    end = time.monotonic() + PROBING
     kind, checks = (ETH_P_IPV6, ADVERTISEMENTS) if ":" in ip else (ETH_P_ARP, ALL_ARP)
-    found = ""
+    end, found = time.monotonic() + PROBING, ""
     try:
+        sender.built(ip)
         with packet_socket(sender.interface, kind, checks) as sock:
             for _ in range(COUNT):
                 sender.ask(ip)

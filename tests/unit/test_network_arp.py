@@ -3,15 +3,19 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mmm.network import arp
-from mmm.network.arp import Announcer, Sender, moments
+from mmm.network import sender as sender_module
+from mmm.network.arp import Announcer, moments
 from mmm.network.frames import announcement as frames
+from mmm.network.sender import Sender
 from tests.namespaces import cable, ip, listening, own_network
 
 NEAR, FAR, VIP, OTHER = "near0", "far0", "10.88.0.80", "10.88.0.90"
@@ -71,6 +75,70 @@ def test_building_frames_leaves_nothing_in_anybodys_home(
     Sender(NEAR, [VIP]).send(VIP)
     assert neighbour.recv(2048) == frames(VIP, MAC)[0]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Have frames built once this is set: on a busy machine that takes longer than a lease."""
+    built, made = threading.Event(), sender_module._made
+
+    def waits(ips: Iterable[str], mac: str) -> Any:
+        built.wait(10)
+        return made(ips, mac)
+
+    monkeypatch.setattr(sender_module, "_made", waits)
+    return built
+
+
+@pytest.mark.netns
+def test_nobody_waits_for_frames_to_be_built_and_what_was_to_be_said_is_said_then(
+    neighbour: socket.socket, slow: threading.Event
+) -> None:
+    """The agent's loop announces: while it waits it renews no lease."""
+
+    async def run() -> list[bytes]:
+        announcer = Announcer(Sender(NEAR, [VIP, OTHER]))
+        announcer.hold([VIP])
+        announcer.begin(OTHER)
+        announcer.end(OTHER)
+        announcer.sender.learn([VIP, OTHER])
+        slow.set()
+        heard = [await asyncio.to_thread(neighbour.recv, 2048) for _ in range(4)]
+        await announcer.close()
+        return heard
+
+    assert senders(asyncio.run(run())) == [VIP] * 4
+
+
+@pytest.mark.netns
+def test_what_has_waited_too_long_for_its_frames_is_not_said_any_more(
+    neighbour: socket.socket, slow: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The VIP may be with another host by then."""
+    sender = Sender(NEAR, [VIP, OTHER])
+    with monkeypatch.context() as later:
+        later.setattr(sender_module, "WORTH", -1.0)
+        sender.send(VIP)
+        slow.set()
+        sender.built(VIP)
+    sender.send(OTHER)
+    assert senders([neighbour.recv(2048)]) == [OTHER]
+
+
+@pytest.mark.netns
+def test_frames_that_cannot_be_built_are_a_warning_once_and_tried_again(
+    neighbour: socket.socket, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG, sender_module.__name__)
+    sender = Sender(NEAR)
+    with monkeypatch.context() as broken:
+        broken.setattr(sender_module, "own_module", lambda *_: ["false"])
+        for _ in range(3):
+            sender.send(VIP)
+            sender.close()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.DEBUG, logging.DEBUG]
+    sender.send(VIP)
+    assert neighbour.recv(2048) == frames(VIP, MAC)[0]
 
 
 @pytest.mark.netns

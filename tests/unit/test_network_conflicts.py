@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from mmm.network.arp import AGAIN, Announcer, Sender
+from mmm.network.arp import AGAIN, Announcer
 from mmm.network.claims import claim
 from mmm.network.conflicts import Watch
 from mmm.network.frames import announcement, probe
 from mmm.network.link import LinkWatch
+from mmm.network.sender import Sender
 from tests.namespaces import Neighbour, cable, ip, own_network
 from tests.namespaces import neighbour as another_host
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from mmm.lease.rules import PROBING
-from mmm.network.arp import Sender
+from mmm.network import probe
 from mmm.network.probe import holder
+from mmm.network.sender import Sender
 from tests.namespaces import Neighbour, cable, ip, neighbour, own_network
 
 pytestmark = pytest.mark.netns
@@ -33,6 +34,17 @@ def test_the_mac_of_whoever_has_it_is_found(other: Neighbour, vip: str) -> None:
     other.ip(f"address add {vip} dev {FAR} {'nodad' if ':' in vip else ''}")
     sender = Sender(NEAR, [vip.partition("/")[0]])
     assert holder(sender, vip.partition("/")[0]) == OTHER_MAC
+    sender.close()
+
+
+def test_who_has_it_is_found_also_where_the_frames_take_longer_to_build_than_it_is_asked(
+    other: Neighbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "PROBING", 0.1)
+    monkeypatch.setattr(probe, "INTERVAL", 0.05)
+    other.ip(f"address add 10.88.0.80/32 dev {FAR}")
+    sender = Sender(NEAR)
+    assert holder(sender, "10.88.0.80") == OTHER_MAC
     sender.close()
 
 

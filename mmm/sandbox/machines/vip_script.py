@@ -6,7 +6,7 @@ The fabric of a cloud knows at once where an address went; here that is what the
 import sys
 from pathlib import Path
 
-from mmm.network.arp import Sender
+from mmm.network.sender import Sender
 from mmm.own_module import own_module
 
 HANGS = "/run/remove-hangs"
@@ -41,7 +41,9 @@ def write_program(path: Path) -> Path:
 def main() -> None:
     """Tell the neighbours on the interface in the first argument that the address in the second one is here."""
     interface, ip = sys.argv[1:]
-    Sender(interface, [ip]).send(ip)
+    sender = Sender(interface, [ip])
+    sender.send(ip)
+    sender.close()
 
 
 if __name__ == "__main__":
