@@ -11,7 +11,6 @@ from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.world.check_results import ServerChecked
 from mmm.monitor.world.checks import Outcome
-from mmm.monitor.world.events import Answer
 from mmm.monitor.world.host import (
     Flaps,
     State,
@@ -23,7 +22,6 @@ from tests.unit.worlds import (
     READER1,
     READER2,
     WRITER,
-    answer,
     checks,
     cluster,
     finds,
@@ -112,16 +110,6 @@ def test_answers(before: World, text: str, said: str) -> None:
         assert result.world is before
 
 
-def test_a_move_that_is_under_way_already_is_answered_when_it_is_done() -> None:
-    begun = run(settle(world())[0], "move_role writer db2").world
-    again = run(begun, "move_role writer db2")
-    assert again.awaits is not None
-    assert command_result.outcome(again.world, again.awaits) is None
-    done = settle(again.world)[0]
-    assert command_result.outcome(done, again.awaits) == Verdict("already_there", {"host": "db2"})
-    assert run(done, "move_role writer db1").text.startswith("OK: Role 'writer' has been moved from 'db2'")
-
-
 def test_commands_that_need_the_agent_ask_it_only_when_they_would_go_on() -> None:
     def asks(before: World, words: str, *, pinged: bool = True) -> list[Ask]:
         return commanding.asked(before, words.split(), NOW, pinged=pinged)[0]
@@ -174,31 +162,18 @@ def test_replication_that_set_offline_stopped_is_not_held_against_the_host_that_
     assert settle(after, NOW + 1)[0].hosts["db3"].state is State.ONLINE
     # What had failed before is another matter.
     broken = with_host(offline, "db3", checks=checks(rep_threads=NOW - 3))
-    after = run(broken, "set_online db3").world
-    assert settle(after, NOW + 1)[0].hosts["db3"].state is State.REPLICATION_FAIL
-
-
-def test_a_move_is_answered_when_the_new_host_has_taken_the_role() -> None:
-    result = run(world(), "move_role writer db2")
+    result = run(broken, "set_online db3")
+    after = settle(result.world, NOW + 1)[0]
+    assert after.hosts["db3"].state is State.REPLICATION_FAIL
     assert result.awaits is not None
-    assert command_result.outcome(result.world, result.awaits) is None
-    after, _ = settle(result.world)
-    assert command_result.outcome(after, result.awaits) == result.answer
-
-
-def test_a_move_that_the_old_host_refuses_says_who_keeps_the_role_and_why() -> None:
-    result = run(world(), "move_role writer db2")
-    assert result.awaits is not None
-    after, orders = take_turn(result.world)
-    for order in orders:
-        after = answer(
-            after, order, Answer.ERROR if order.host == "db1" else Answer.OK, "ERROR: writers do not end"
-        )
-    assert command_result.outcome(after, result.awaits) is None, "db1 is told to take writes again first"
-    after, _ = settle(after)
-    said = command_result.outcome(after, result.awaits)
-    assert str(said) == (
-        "ERROR: writer could not be moved to db2: db1 keeps it: the agent of db1 answered 'ERROR: writers do not end'"
+    assert command_result.outcome(after, result.awaits) == Verdict(
+        "left_again",
+        {
+            "host": "db3",
+            "ordered": State.ONLINE,
+            "state": State.REPLICATION_FAIL,
+            "why": after.hosts["db3"].why,
+        },
     )
 
 

@@ -7,17 +7,19 @@ from unittest.mock import Mock
 
 import pytest
 
+from mmm.config.model import Cluster, Role, Vip
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.find_out import Finder
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.dispatch import ordered
-from mmm.monitor.decide import leases
+from mmm.monitor.command.texts import Verdict
+from mmm.monitor.decide import leases, new_conf
 from mmm.monitor.world.leadership import Leadership, Place
 from mmm.monitor.world.move import Move
 from mmm.monitor.world.world import Mode, World
 from mmm.network.icmp import Pinger
-from tests.unit.worlds import WRITER, world
+from tests.unit.worlds import NOW, WRITER, cluster, world
 
 LEADS = replace(world(), leadership=Leadership(Place.LEADS, leader="10.0.0.1"))
 MOVES = replace(LEADS.with_owner({WRITER: "db2"}), move=Move(WRITER, "db1", "db2"))
@@ -57,6 +59,43 @@ async def test_an_order_is_refused_by_a_monitor_that_leads_no_more_once_it_knows
     lost = replace(before, leadership=Leadership(Place.STANDS_BY, leader="10.0.0.2"))
     result = await carried(before, lost, words)
     assert (result.answer.code, result.world) == ("stands_by", lost)
+
+
+APP = Vip("app", "10.0.0.90")
+
+
+def with_app(*hosts: str) -> Cluster:
+    """Return a conf with one more exclusive role, which is for these hosts."""
+    conf = cluster()
+    return replace(conf, roles={**conf.roles, "app": Role("app", "exclusive", hosts, (APP.ip,))})
+
+
+BEFORE = replace(world({WRITER: "db1", APP: "db1"}, conf=with_app("db1", "db3")), mode=Mode.MANUAL)
+
+
+async def test_a_role_is_not_moved_to_a_host_that_may_not_have_it_by_another_conf() -> None:
+    """The agent was asked whether it answers, and a conf was taken meanwhile."""
+    after = new_conf.taken(BEFORE, with_app("db1", "db2"), NOW)
+    result = await carried(BEFORE, after, "move_role app db3")
+    assert str(result.answer) == "ERROR: Another conf was taken meanwhile: order it again."
+    assert result.world is after
+
+
+async def test_a_host_that_another_conf_has_not_got_is_not_set_offline() -> None:
+    conf = with_app("db1", "db2")
+    gone = replace(
+        conf,
+        hosts={name: host for name, host in conf.hosts.items() if name != "db3"},
+        roles={**conf.roles, "reader": replace(conf.roles["reader"], hosts=("db1", "db2"))},
+    )
+    after = new_conf.taken(BEFORE, gone, NOW)
+    assert (await carried(BEFORE, after, "set_offline db3")).answer == Verdict("conf_changed")
+
+
+async def test_passive_mode_comes_by_any_conf() -> None:
+    amid = replace(BEFORE.with_owner({WRITER: "db2"}), move=Move(WRITER, "db1", "db2"))
+    after = replace(new_conf.taken(amid, with_app("db1", "db2"), NOW), move=None)
+    assert (await carried(amid, after, "set_passive")).answer.code == "mode"
 
 
 async def test_passive_mode_begins_once_the_move_has_ended() -> None:

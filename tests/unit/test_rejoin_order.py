@@ -19,6 +19,7 @@ from mmm.monitor.command.asking import Answered, Heard, OrderRejoin
 from mmm.monitor.command.dispatch import changes, ordered
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.world.host import State
+from mmm.monitor.world.hosts import Hosts
 from mmm.monitor.world.world import World
 from mmm.process.job_answer import read
 from mmm.wire.agent import (
@@ -283,6 +284,22 @@ def test_a_host_that_is_silent_is_not_asked() -> None:
     silent = with_host(RETURNED, "db1", checks=checks(ping=0.0, mysql=0.0))
     asks, answer = run(silent, "rejoin db1", Answered(BEGUN))
     assert (asks, answer.code) == ([], "no_agent")
+
+
+@pytest.mark.parametrize(
+    ("heard", "code"), [(Answered(BEGUN), "rejoin_begun"), (None, "unknown_host")], ids=["begun", "silent"]
+)
+def test_a_host_that_a_conf_has_not_got_any_more_is_answered_for_all_the_same(
+    heard: Answered | None, code: str
+) -> None:
+    command = ordered(["rejoin", "--stay-offline", "db1"])
+    assert command is not None
+    asking = command(RETURNED, NOW)
+    next(asking)
+    hosts = Hosts({name: host for name, host in RETURNED.hosts.items() if name != "db1"})
+    with pytest.raises(StopIteration) as ended:
+        asking.send(Heard(replace(RETURNED, hosts=hosts), NOW, rejoin=heard))
+    assert ended.value.value.answer.code == code
 
 
 @pytest.mark.parametrize("state", [State.AWAITING_RECOVERY, State.REPLICATION_FAIL, State.HARD_OFFLINE])

@@ -25,6 +25,7 @@ from mmm.monitor.command.command_result import Result
 from mmm.monitor.command.leading import standing_by
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.command.reload import LET_GO
+from mmm.monitor.command.texts import Verdict
 from mmm.monitor.world.events import Doubted, Event, Withdrawn
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
@@ -35,6 +36,8 @@ MOVE_ENDS = 15.0
 
 _CHANGES_NOTHING = Ping | LookAt | LookForLife | MoveEnds
 """What is asked before an order takes effect, which is for the monitor that leads alone."""
+_OF_THE_CONF = Ping | LookAt | LookForLife
+"""What is asked about a role and a host as the conf had them at the begin."""
 
 
 class Finder:
@@ -64,15 +67,19 @@ class Finder:
     async def carried(self, command: Command) -> Result:
         """Return what a command comes to, once it was told all that it asks for.
 
-        Where another monitor has come to lead meanwhile it is refused: nobody would know of it.
+        Where another monitor has come to lead meanwhile it is refused: nobody would know of it. So it is where another
+        conf was taken, by which the host may have the role no more, or not be there.
         """
-        asking, led = command(self._world(), time.monotonic()), self._world().leadership.may_order
+        began = self._world()
+        asking, led = command(began, time.monotonic()), began.leadership.may_order
         try:
             ask = next(asking)
             while True:
                 heard = await self._find_out(ask)
                 if led and not heard.world.leadership.may_order and isinstance(ask, _CHANGES_NOTHING):
                     return Result(heard.world, standing_by(heard.world))
+                if heard.world.conf is not began.conf and isinstance(ask, _OF_THE_CONF):
+                    return Result(heard.world, Verdict("conf_changed"))
                 ask = asking.send(heard)
         except StopIteration as ended:
             result: Result = ended.value

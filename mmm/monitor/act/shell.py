@@ -31,6 +31,7 @@ from mmm.monitor.act.orders import Means, Orders
 from mmm.monitor.act.other_monitors import OtherMonitors
 from mmm.monitor.act.periodic import Periodic, kept_up
 from mmm.monitor.act.saving import Saving
+from mmm.monitor.act.wall import Wall
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.apply.quiet import is_quiet
 from mmm.monitor.assess import cut_off
@@ -201,10 +202,6 @@ class Shell:
         self._watching.pop(name, None)
         for task in [task for task, about in self._tasks.items() if about == name]:
             task.cancel()
-        gone = Verdict("unknown_host", {"host": name, "known": tuple(self.world.hosts)})
-        for waiting in self._waiting:
-            if name in {waiting.awaited.host, waiting.awaited.source} and not waiting.answer.done():
-                waiting.answer.set_result(gone)
 
     def reload(self) -> None:
         """Have the conf read and taken, as by the command; the log says what comes of it."""
@@ -312,8 +309,7 @@ class Shell:
 
     def _answer_waiting(self) -> None:
         for waiting in self._waiting:
-            answer = outcome(self.world, waiting.awaited)
-            if answer is not None and not waiting.answer.done():
+            if not waiting.answer.done() and (answer := outcome(self.world, waiting.awaited)) is not None:
                 waiting.answer.set_result(answer)
 
     def _take_turn(self) -> None:
@@ -372,8 +368,7 @@ def _tick(lease: float) -> float:
 
 
 def _clock(periodic: Periodic) -> Clock:
-    offset = time.time() - time.monotonic()
-    return Clock(lambda moment: moment + offset, local_time, periodic.took)
+    return Clock(Wall().of, local_time, periodic.took)
 
 
 def _chronicle(world: World, clock: Clock) -> Chronicle:

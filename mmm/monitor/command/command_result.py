@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mmm.config.model import Role, Vip
-from mmm.monitor.command.texts import Verdict
+from mmm.monitor.command.texts import Verdict, unknown_host
 from mmm.monitor.decide import waiting
 from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.host import State
@@ -13,12 +13,14 @@ from mmm.monitor.world.world import World
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """What a command is answered after, with `done`: a state that a host confirms, or a VIP that it takes."""
+    """What a command is answered after, with `done`: the `state` that a host confirms, or a VIP that it takes."""
 
     host: str
     done: Verdict
     vip: Vip | None = None
     source: str | None = None
+    state: State | None = None
+    """The one that was ordered; None where a VIP is awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +58,31 @@ def cannot_hold(world: World, role: Role, host: str) -> Result | None:
 def outcome(world: World, awaited: Awaited) -> Verdict | None:
     """Return the answer to a command that awaits something, None while it is under way.
 
-    Where it waits for a host that cannot be told, and that has no end by itself, the answer says so at once.
+    Where it waits for a host that cannot be told, and that has no end by itself, the answer says so at once. So it does
+    where the host is not in the state that was ordered any more, and where another conf has not got what is awaited.
     """
-    if awaited.vip is None:
-        link = world.hosts[awaited.host].agent
-        if (
-            link.told is not None
-            and link.told.state == world.hosts[awaited.host].state
-            and link.in_flight is None
-        ):
-            return awaited.done
-        return _not_confirmed(world, awaited)
-    return _moved(world, awaited, awaited.vip)
+    if (gone := _gone(world, awaited)) is not None:
+        return gone
+    if awaited.vip is not None:
+        return _moved(world, awaited, awaited.vip)
+    host = world.hosts[awaited.host]
+    if host.state is not awaited.state:
+        about = {"host": awaited.host, "ordered": awaited.state, "state": host.state, "why": host.why or ""}
+        return Verdict("left_again", about)
+    link = host.agent
+    if link.told is not None and link.told.state == host.state and link.in_flight is None:
+        return awaited.done
+    return _not_confirmed(world, awaited)
+
+
+def _gone(world: World, awaited: Awaited) -> Verdict | None:
+    """Return the answer to a command that waits for what a conf which was taken meanwhile has not got."""
+    for host in (awaited.host, awaited.source):
+        if host is not None and host not in world.hosts:
+            return unknown_host(world, host)
+    if awaited.vip is not None and awaited.vip not in world.owner:
+        return Verdict("conf_changed")
+    return None
 
 
 def _moved(world: World, awaited: Awaited, vip: Vip) -> Verdict | None:
@@ -113,7 +128,7 @@ def _not_confirmed(world: World, awaited: Awaited) -> Verdict | None:
         return None
     if awaited.vip is not None and awaited.vip not in link.refused.vips:
         return None
-    if awaited.vip is None and link.refused.state != world.hosts[awaited.host].state:
+    if awaited.vip is None and link.refused.state != awaited.state:
         return None
     return Verdict("not_confirmed", _agent(world, awaited.host))
 

@@ -165,4 +165,4 @@ def _when_confirmed(world: World, host: str, done: Verdict) -> Result:
     """Return the answer that comes once the host's agent has done it: in passive mode at once, for nothing is sent."""
     if world.mode is Mode.PASSIVE:
         return Result(world, Verdict("when_the_mode_changes", {"done": done}))
-    return Result(world, done, Awaited(host, done))
+    return Result(world, done, Awaited(host, done, state=world.hosts[host].state))

@@ -62,6 +62,8 @@ def run(world: World, order: Ordered) -> Asking[Result]:
         return no_agent(world, host)
     heard = yield OrderRejoin(host, wanted)
     answer = heard.rejoin
+    if answer is None and host not in heard.world.hosts:  # another conf was taken meanwhile
+        return Result(heard.world, unknown_host(heard.world, host))
     if answer is None:
         return no_agent(heard.world, host)
     about = {"host": host, "donor": wanted.donor or None, "lines": answer.came.lines}
@@ -108,7 +110,7 @@ def _begun(world: World, now: float, order: Ordered, about: Mapping[str, object]
         return Result(world, Verdict("rejoin_dry_run", about))
     if wanted.abort:
         return Result(world, Verdict("rejoin_aborted", about))
-    if not order.stay_offline:
+    if not order.stay_offline or host not in world.hosts:
         return Result(world, Verdict("rejoin_begun", about))
     if world.hosts[host].state is not State.ADMIN_OFFLINE:
         world = table.enter(world, host, State.ADMIN_OFFLINE, ByCommand("stays_offline"), now)

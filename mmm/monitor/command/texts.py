@@ -252,6 +252,8 @@ REFUSED: Texts = {
     "keeps": _keeps,
     "source_silent": _source_silent,
     "not_confirmed": _not_confirmed,
+    "left_again": "'{host}' became {ordered}, but is {state} now: {why}.",
+    "conf_changed": "Another conf was taken meanwhile: order it again.",
     "not_in_time": "ordered, but not confirmed within {limit:g} s; see 'mmm_control show'",
     "stands_by": lambda of: (
         f"The monitor at {of['own']} stands by: {of['leader']} leads; order it there."
