@@ -1,7 +1,9 @@
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,9 @@ from mmm.monitor.report.history import Entry, Ledger
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.happened import Why
 from mmm.monitor.world.host import State
+from mmm.monitor.world.hosts import Hosts, Owners
+from mmm.monitor.world.orders import Tell
+from mmm.monitor.world.world import World
 from mmm.wire.status import Status
 from tests.unit.worlds import (
     CLOCK,
@@ -28,6 +33,16 @@ from tests.unit.worlds import (
 
 LIMIT = 60.0
 DEAD = Change("db1", State.ONLINE, State.HARD_OFFLINE, because("host_failed", "mysql: refused"))
+
+
+TAKEN = Status("ONLINE", (WRITER,))
+
+
+def moving() -> tuple[Ledger, World]:
+    """Return a ledger that knows of a move which is under way, and the world with it."""
+    ledger, amid = Ledger(), with_agent(world({WRITER: "db2"}), "db2", told=Status("ONLINE"))
+    ledger.assigned(amid, Assigned(WRITER, "db1", "db2"), Why("admin"), now=10.0, at=0.0)
+    return ledger, amid
 
 
 def test_a_failover_is_an_entry_with_its_cause_its_steps_and_how_long_it_took() -> None:
@@ -65,13 +80,45 @@ def test_a_failover_is_an_entry_with_its_cause_its_steps_and_how_long_it_took() 
 
 
 def test_a_move_that_is_taken_back_says_that_the_role_stays() -> None:
-    ledger = Ledger()
-    ledger.assigned(world(), Assigned(WRITER, "db1", "db2"), Why("admin"), now=10.0, at=0.0)
-    ledger.told(world(), "db1", "ERROR", 0.5, now=10.5)
+    ledger, amid = moving()
+    ledger.told(amid, "db1", "ERROR", 0.5, now=10.5)
     entry = ledger.assigned(world(), Assigned(WRITER, "db2", "db1"), None, now=10.6, at=0.6)
     assert entry is not None
     assert entry.text == "writer(10.0.0.80): stays with db1"
     assert entry.steps == ("db1 ERROR after 500 ms",)
+
+
+def without_host(amid: World) -> World:
+    return replace(amid, hosts=Hosts({name: host for name, host in amid.hosts.items() if name != "db2"}))
+
+
+def without_vip(amid: World) -> World:
+    return replace(amid, owner=Owners({vip: owner for vip, owner in amid.owner.items() if vip != WRITER}))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [without_host, without_vip, lambda amid: amid.with_owner({WRITER: "db1"})],
+    ids=["no host", "no VIP", "another owner"],
+)
+def test_a_move_that_is_none_any_more_is_forgotten(changed: Callable[[World], World]) -> None:
+    """A conf was taken meanwhile: the answer to each order after that ended in an internal error."""
+    ledger, amid = moving()
+    assert ledger.told(changed(amid), "db3", "OK", 0.01, now=11.0) == ()
+    later = with_agent(amid, "db2", told=TAKEN)
+    assert ledger.told(later, "db2", "OK", 0.01, now=3600.0) == (), "it is of nothing that began then"
+
+
+def test_a_monitor_that_leads_again_says_nothing_of_a_move_of_when_it_led_before(tmp_path: Path) -> None:
+    """It was a move of weeks, and the history went on naming its new holder as the one who wrote last."""
+    chronicle = Chronicle(tmp_path / "history", CLOCK)
+    before = world()
+    begun = with_agent(before.with_owner({WRITER: "db2"}), "db2", told=Status("ONLINE"))
+    chronicle.commanded(before, begun)
+    chronicle.go_on(())
+    order = Tell("db2", 1, TAKEN, clear=False)
+    chronicle.told(begun, with_agent(begun, "db2", told=TAKEN), order, 0.01, "OK")
+    assert chronicle.entries == ()
 
 
 def test_a_writer_that_is_lost_is_an_entry_at_once_and_readers_are_none() -> None:

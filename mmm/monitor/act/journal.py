@@ -178,7 +178,11 @@ class Chronicle:
         return changes.newest(self.entries)
 
     def go_on(self, copied: tuple[Entry, ...]) -> None:
-        """Go on from the history of the monitor that led before; what this one has noted since comes behind it."""
+        """Go on from the history of the monitor that led before; what this one has noted since comes behind it.
+
+        What was on its way when this one led last has come to its end under another one, or nobody has seen it end.
+        """
+        self._ledger = Ledger()
         if not copied:
             return
         self._epoch = new_epoch(max(self._epoch, copied[-1].epoch + 1), *self._among)

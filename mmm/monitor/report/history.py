@@ -257,13 +257,21 @@ class Ledger:
     def told(
         self, world: World, host: str, what: str, took: float, now: float, parts: Parts = ()
     ) -> tuple[Entry, ...]:
-        """Note that an order to a host has ended; returns the entries of the moves that are complete now."""
+        """Note that an order to a host has ended; returns the entries of the moves that are complete now.
+
+        A move is forgotten that is none any more in `world`: a conf has not got its VIP or its new owner, or the VIP
+        went to another one.
+        """
         finished = []
         order = Order(host, what, took, parts)
         for vip, under_way in tuple(self._moving.items()):
+            target = world.hosts.get(under_way.target)
+            if target is None or world.owner.get(vip) != under_way.target:
+                del self._moving[vip]
+                continue
             moving = replace(under_way, orders=(*under_way.orders, order))
             self._moving[vip] = moving
-            told = world.hosts[moving.target].agent.told
+            told = target.agent.told
             if told is not None and vip in told.vips:
                 del self._moving[vip]
                 moved = Happened("moved", {"vip": vip, "source": moving.source, "target": moving.target})
