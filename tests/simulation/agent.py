@@ -36,6 +36,7 @@ from mmm.wire.agent import NO_LEASE, Reply
 from mmm.wire.held import Stay, held_fields
 from mmm.wire.promises import AskedPromise
 from mmm.wire.status import LEAVING, Status
+from tests.simulation.books import ViolationError
 from tests.simulation.clock import Clock
 from tests.simulation.machine import Machine
 from tests.simulation.steps import Hands, Work
@@ -94,7 +95,7 @@ class Agent:
         self._hands = Hands(machine, clock, watch, self.awake, self._lifetime, self._holds)
         for vip in self.core.site.writer_vips:
             if conf.vip_lease and vip.ip in machine.bound:
-                self.core = lease_watch.found(self.core, machine.left(vip.ip), now)
+                self.core = lease_watch.found(self.core, vip, machine.left(vip.ip), now)
         self._arm()
 
     @property
@@ -409,6 +410,17 @@ class Agent:
             self._missing.discard(other.machine.name)
             if not self._missing:
                 self._take(lease_watch.promised(self.core, asked, self.now))
+                self._keeps_its_vip()
+
+    def _keeps_its_vip(self) -> None:
+        """Check that the kernel keeps the VIP for as long as promises have the role stay; raises ViolationError."""
+        left, name = self.core.held.left(self.now), self.machine.name
+        for vip in self.core.site.writer_vips if left > 1 and not self.core.held.leaving else ():
+            stays = self.machine.left(vip.ip)
+            if vip.ip in self.machine.bound and stays < left - 1:
+                raise ViolationError(
+                    f"{name} holds the role by promises for {left:.1f} s, and {vip} for {stays:.1f}"
+                )
 
     def _unanswered(self, asked: float) -> None:
         if not self.awake(self._unanswered, asked):

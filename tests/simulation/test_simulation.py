@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from mmm.agent.decide import plan, steps
+from mmm.agent.decide import lease_watch, plan, steps
+from mmm.agent.decide.core import Core
 from mmm.config.model import Vip
 from mmm.lease.rules import Lease, Outstanding
 from mmm.monitor.apply import answered
@@ -125,6 +126,10 @@ def believes_ping_ips(_: Known, __: World, *___: float, answers: bool) -> Known:
     return Known(up=answers)
 
 
+def renews_what_is_assigned(core: Core) -> tuple[Vip, ...]:
+    return core.status.vips
+
+
 PLANTED = [
     (Lease, "refusal", never_refuses, "have the writer's VIP"),
     (Lease, "promise", keeps_no_promise, "have the writer's VIP"),
@@ -137,6 +142,7 @@ PLANTED = [
     (agent, "plan", never_syncs, "before it has applied"),
     (loss, "_written", loses_nothing_unseen, "are lost, said were at most"),
     (proof, "_says_nothing", never_refuses, "nobody has chosen it|it has nothing"),
+    (lease_watch, "standing", renews_what_is_assigned, "holds the role by promises for .* s, and writer"),
     (cut_off, "judged", believes_ping_ips, "it is the monitor that is cut off"),
 ]
 

@@ -185,7 +185,7 @@ def test_the_role_is_denied_the_moment_an_order_takes_it_away() -> None:
 
 
 def test_an_agent_that_was_just_started_goes_by_what_is_bound() -> None:
-    core = lease_watch.found(decide.begun(SITE, begun(10.0, "boot", NOW - 100.0)), 4.0, NOW)
+    core = lease_watch.found(decide.begun(SITE, begun(10.0, "boot", NOW - 100.0)), WRITER, 4.0, NOW)
     assert held_roles(core, None) == frozenset()
     assert held_roles(core, look()) == {"writer", "reader"}
     report = reported(core, look(), {"writer": NOW, "reader": NOW})

@@ -51,6 +51,15 @@ def test_what_has_no_address_is_held_as_if_it_were_bound_and_no_address_comes(pl
     assert places.left(WRITER) == 0, "what is not held is not renewed"
 
 
+def test_what_an_earlier_agent_was_given_is_renewed_by_the_next(places: Places, tmp_path: Path) -> None:
+    places.bind(WRITER, 5)
+    with Places(conf(tmp_path)) as later:
+        for each in BOTH:
+            later.renew(each, 60)
+        assert 55 < later.left(WRITER) <= 60
+        assert later.bound(BOTH) == {WRITER: (32,)}, "what does not stand here does not come by that"
+
+
 def test_it_outlives_the_agent_and_is_over_when_nobody_renews_it(places: Places, tmp_path: Path) -> None:
     places.bind(WRITER, 60)
     with Places(conf(tmp_path)) as later:

@@ -117,12 +117,12 @@ class Agent:
         """Keep to the lease that an earlier agent was given, as far as the kernel knows it; nobody is answered yet."""
         if self._goes_on or not self._leases:
             return
-        vips, longest = self._shell.core.site.writer_vips, self._conf.vip_lease
-        look = partial(found_leases, self._interface, vips, longest)
+        look = partial(found_leases, self._interface, self._facts, self._conf.vip_lease)
         with suppress(InterfaceError):  # take_stock says so
-            for left in await asyncio.get_running_loop().run_in_executor(self._looker, look):
-                self._shell.found(left)
-                if left < FOREVER:
+            found = await asyncio.get_running_loop().run_in_executor(self._looker, look)
+            for vip, left in found.items():
+                self._shell.found(vip, left)
+                if left < FOREVER and vip.role == self._facts.writer:
                     self._authority.followed_before()
 
     async def take_stock(self) -> None:

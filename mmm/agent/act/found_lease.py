@@ -2,18 +2,25 @@
 
 import logging
 import math
-from collections.abc import Sequence
 
+from mmm.agent.decide.plan import Facts
 from mmm.config.model import Vip
 from mmm.network.vips import Interface, InterfaceError
 
 log = logging.getLogger(__name__)
 
 
-def found_leases(interface: Interface, vips: Sequence[Vip], longest: float) -> tuple[float, ...]:
-    """Return what `found_lease` does for each VIP that stands on this host, and is used; raises InterfaceError."""
-    bound = interface.bound([vip.ip for vip in vips])
-    return tuple(found_lease(interface, vip, longest) for vip in vips if any(bound.get(vip.ip, ())))
+def found_leases(interface: Interface, known: Facts, longest: float) -> dict[Vip, float]:
+    """Return for how many seconds each VIP stays bound that stands on this host, and is used; see `found_lease`.
+
+    The writer's is cut down where it has to be; others are only renewed. Raises InterfaceError.
+    """
+    bound = interface.bound([vip.ip for vip in known.vips])
+    return {
+        vip: found_lease(interface, vip, longest) if vip.role == known.writer else interface.left(vip.ip)
+        for vip in known.vips
+        if any(bound.get(vip.ip, ()))
+    }
 
 
 def found_lease(interface: Interface, vip: Vip, longest: float) -> float:

@@ -1,6 +1,7 @@
 """The log lines of what the agent's core decides."""
 
 import logging
+from math import inf
 
 from mmm.agent.decide.actions import Assigned, LeaseOver, Outdone, RenewedByPromises
 from mmm.wire.status import Status
@@ -15,11 +16,11 @@ def say(host: str, what: Assigned | LeaseOver | Outdone | RenewedByPromises) -> 
             log.info("status: %s: %s -> %s", host, _shown(before), _shown(after))
         case LeaseOver(vips, heard):
             log.critical(
-                "%s: the lease of %s is over: not renewed by the monitor, which was heard %.1f s ago, nor by promises;"
+                "%s: the lease of %s is over: not renewed by the monitor, which %s, nor by promises;"
                 " setting read_only, ending clients",
                 host,
                 ", ".join(map(str, vips)),
-                heard,
+                _when(heard),
             )
         case Outdone(vips, said):
             log.critical(
@@ -31,11 +32,16 @@ def say(host: str, what: Assigned | LeaseOver | Outdone | RenewedByPromises) -> 
             )
         case RenewedByPromises(heard, rivals):
             log.warning(
-                "%s: the monitor was heard %.1f s ago: the lease is renewed by promises of %s",
+                "%s: the monitor %s: the lease is renewed by promises of %s",
                 host,
-                heard,
+                _when(heard),
                 ", ".join(rivals) or "nobody, for there is no other host",
             )
+
+
+def _when(heard: float) -> str:
+    """Return when the monitor was heard, that many seconds ago; infinite is never by this agent."""
+    return "was not heard since the agent started" if heard == inf else f"was heard {heard:.1f} s ago"
 
 
 def _shown(status: Status) -> str:

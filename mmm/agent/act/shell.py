@@ -144,10 +144,9 @@ class Shell:
         self._take((core, ()))
         return True
 
-    def found(self, left: float) -> None:
-        """Keep to the lease that an earlier agent was given, of which the kernel still has `left` seconds."""
-        now = clock()
-        self._take((lease_watch.found(self._core, left, now), ()))
+    def found(self, vip: Vip, left: float) -> None:
+        """Keep to what an earlier agent was given: the kernel keeps this VIP for `left` seconds more."""
+        self._take((lease_watch.found(self._core, vip, left, clock()), ()))
 
     def heard(self) -> None:
         """Note that somebody was heard: the host is not alone."""

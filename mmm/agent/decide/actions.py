@@ -177,7 +177,7 @@ class Outdone:
 
 @dataclass(frozen=True, slots=True)
 class LeaseOver:
-    """Say that the lease is over; the monitor was last `heard` that number of seconds ago."""
+    """Say that the lease is over; the monitor was last `heard` that number of seconds ago, infinite: never."""
 
     vips: tuple[Vip, ...]
     heard: float
@@ -185,7 +185,7 @@ class LeaseOver:
 
 @dataclass(frozen=True, slots=True)
 class RenewedByPromises:
-    """Say that promises renew the lease; the monitor was last `heard` that number of seconds ago."""
+    """Say that promises renew the lease; the monitor was last `heard` that number of seconds ago, infinite: never."""
 
     heard: float
     rivals: tuple[str, ...]

@@ -103,7 +103,8 @@ class HeldLease:
         taken off, as both would come to more than the margin that others wait for.
         """
         until = now + max(left - _KERNEL_COUNTS, min(left, _SURELY_LEFT))
-        return replace(self, leased=left < FOREVER, found_until=until, lease=self.lease._replace(until=until))
+        leased = self.leased or left < FOREVER
+        return replace(self, leased=leased, found_until=until, lease=self.lease._replace(until=until))
 
     def promise(self, holder: str, length: float, token: str, now: float) -> "tuple[HeldLease, str]":
         """Return the lease after a promise to refuse the role for `length` seconds and the margin, and why not.

@@ -7,7 +7,8 @@
                    role are asked for promises at once, and it is given up when one knows that another has it
     lease lost     no new connections can come once the kernel removed the VIP; read_only is set, clients are ended
 
-After an agent was stopped and continued, the first thing that happens is a look at the lease.
+After an agent was stopped and continued, the first thing that happens is a look at the lease. One that was started
+again renews whatever an earlier one has left here, until the first order says what is assigned.
 """
 
 from dataclasses import replace
@@ -29,6 +30,7 @@ from mmm.agent.decide.core import Concluding, Core, Stage, Step, conclude, lost,
 from mmm.agent.decide.failure import Failure
 from mmm.agent.decide.held_lease import least
 from mmm.agent.decide.obedience import Changed, believes
+from mmm.agent.decide.plan import UNKNOWN
 from mmm.agent.decide.watched import Denying, TakingAway
 from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER
@@ -249,7 +251,7 @@ def promised(core: Core, asked: float, now: float) -> Step:
     again = _says_again(core)
     watch, held = replace(core.watch, asking=None, contested=-inf), core.held.renewed(asked, now)
     core, silent = replace(core, watch=watch, held=held), held.heard(now)
-    actions: tuple[Action, ...] = (Renew(core.status.vips), *again)
+    actions: tuple[Action, ...] = (Renew(standing(core)), *again)
     if held.lease.holds(now) and not watch.said and silent > held.length:
         core = replace(core, watch=replace(watch, said=True))
         return core, (RenewedByPromises(silent, core.site.rivals), *actions)
@@ -279,6 +281,14 @@ def outdone(core: Core, asked: float, said: str, now: float) -> Step:
     return core, (Outdone(core.site.writer_vips, said), *actions)
 
 
+def standing(core: Core) -> tuple[Vip, ...]:
+    """Return the VIPs that may stand here by right: those assigned, and before the first order all that there are.
+
+    Nobody has said yet which of them an earlier agent has left here. What does not stand here is not renewed.
+    """
+    return core.status.vips if core.status.state != UNKNOWN else core.site.facts.vips
+
+
 def reached(core: Core) -> Core:
     """Note that other hosts were asked for a sign of life."""
     return replace(core, watch=replace(core.watch, reaching=False))
@@ -286,7 +296,7 @@ def reached(core: Core) -> Core:
 
 def _renew_readers(core: Core, now: float, heard: float) -> Step:
     held, watch = core.held, core.watch
-    readers = tuple(vip for vip in core.status.vips if vip.role != core.site.facts.writer)
+    readers = tuple(vip for vip in standing(core) if vip.role != core.site.facts.writer)
     if not readers or 0 < held.left(now) < UNDISTURBED:
         return core, ()
     actions: tuple[Action, ...] = ()
@@ -320,9 +330,14 @@ def promise_returned(core: Core, holder: str, token: str) -> Core:
     return core if held is core.held else replace(core, held=held)
 
 
-def found(core: Core, left: float, now: float) -> Core:
-    """Return the state of an agent that finds a VIP of an earlier one, which the kernel keeps for `left` seconds."""
-    return replace(core, held=core.held.found(left, now))
+def found(core: Core, vip: Vip, left: float, now: float) -> Core:
+    """Return the state of an agent that finds a VIP of an earlier one, which the kernel keeps for `left` seconds.
+
+    By the writer's the role is held; by another one that has an end it is known that this host has leases.
+    """
+    if vip.role == core.site.facts.writer:
+        return replace(core, held=core.held.found(left, now))
+    return replace(core, held=replace(core.held, leased=core.held.leased or 0 < left < FOREVER))
 
 
 def holds(core: Core, now: float) -> bool:
