@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from mmm.own_module import own_module
 from mmm.sandbox.machines.machine import Machine
 
 _LOOPBACK = "127.0.0.1"
@@ -26,11 +26,10 @@ def opened(machine: Machine, inside: tuple[str, int], wanted: int) -> int:
     with _listening(wanted) as listener:
         listener.listen(_BACKLOG)
         fd = listener.fileno()
-        argv = machine.enter([sys.executable, "-m", __name__, str(fd), inside[0], str(inside[1])])
+        argv = machine.enter(own_module(__name__, str(fd), inside[0], str(inside[1])))
         with (machine.home / "door.log").open("ab") as log:
             subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[fd], start_new_session=True,
-                cwd=Path(__file__).parents[2],
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[fd], start_new_session=True
             )  # fmt: skip
         return int(listener.getsockname()[1])
 

@@ -4,14 +4,16 @@
 """
 
 import argparse
+import json
 import re
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.deb import perl, units
-from tests.deb.cluster import Cluster, blocks, main_pid
-from tests.deb.machines import Machine, Network, system
+from tests.deb.cluster import PASSWORD, Cluster, blocks, main_pid
+from tests.deb.machines import LIMIT, Machine, Network, system
 from tests.deb.packages import TREE, build, install
 
 SUITES = ("bookworm", "trixie")
@@ -21,6 +23,18 @@ OTHER = f"{MONITOR}@C2"
 NET_BIND_SERVICE, NET_RAW = 10, 13
 """Capabilities, by their numbers in linux/capability.h."""
 ASK = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9990/metrics').read().decode())"
+HEARS = """
+import http.server as h
+class Posts(h.BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(self.rfile.read(int(self.headers["Content-Length"])).decode(), flush=True)
+        self.send_response(200)
+        self.end_headers()
+server = h.HTTPServer(("127.0.0.1", 8099), Posts)
+print("listening", flush=True)
+server.handle_request()
+"""
+"""A receiver of one message to a webhook, which it prints."""
 HEALTHY = 'mmm_host_state{host="db1",mmm_host_state="ONLINE"} 1.0'
 
 
@@ -47,7 +61,7 @@ def by_themselves(suite: str, cluster: Cluster, first: Path, later: Path) -> Non
     """Install and use the packages on new machines."""
     cluster.boot()
     set_up = [installed(first), started, looked_at, shown_on_a_page(first), several]
-    for step in [*set_up, watched, killed, without_root, upgraded(later), rebooted, purged]:
+    for step in [*set_up, told, backed_up, watched, killed, without_root, upgraded(later), rebooted, purged]:
         print(f"{suite}: {step.__doc__}", flush=True)
         step(cluster)
     cluster.close()
@@ -161,6 +175,47 @@ def several(cluster: Cluster) -> None:
     machine.run("systemctl", "enable", "--now", OTHER)
     expect("db1(192.168.101.51)" in machine.run("mmm_control", "@C2", "show"), wanted=True)
     expect(_hosts(cluster), before)
+
+
+def told(cluster: Cluster) -> None:
+    """A move of the writer is posted to a webhook."""
+    machine = cluster.monitor
+    conf = machine.root / "etc/mysql-mmm/mmm_mon.conf"
+    notify = "<notify chat>\n    webhook http://127.0.0.1:8099/\n    events moved\n</notify>\n"
+    conf.write_text(f"{conf.read_text()}\n{notify}")
+    machine.run("systemctl", "reload", MONITOR)
+    with subprocess.Popen(
+        machine.enter("python3", "-c", HEARS), stdout=subprocess.PIPE, text=True
+    ) as receiver:
+        try:
+            if receiver.stdout is not None:
+                receiver.stdout.readline()
+            for name in ("db2", "db1"):
+                cluster.move_writer(name)
+                cluster.wait_for_writer(name)
+            said, _ = receiver.communicate(timeout=LIMIT)
+        finally:
+            receiver.kill()
+    expect("moved" in {each["event"]["code"] for each in json.loads(said)["events"]}, wanted=True)
+
+
+def backed_up(cluster: Cluster) -> None:
+    """A host keeps a backup of its own data, on which a server has run."""
+    machine = cluster.hosts["db3"]
+    account = blocks("sql", "docs/rejoin.md")[0].replace("…", PASSWORD)
+    cluster.hosts["db1"].run("mariadb", given=account)
+    folder = machine.root / "etc/mysql-mmm"
+    common = folder / "mmm_common.conf"
+    login = f"    tools_user mmm_tools\n    tools_password {PASSWORD}\n"
+    common.write_text(common.read_text().replace("<host default>\n", f"<host default>\n{login}", 1))
+    (folder / "mmm_tools.conf").touch(0o640)
+    (folder / "mmm_tools.conf").write_text("include mmm_common.conf\nthis db3\n")
+    machine.run("systemctl", "reload", AGENT)
+    asks = ("mariadb", "-N", "-e", "SELECT COUNT(*) FROM mysql.user WHERE user='mmm_tools'")
+    machine.wait_until(lambda: machine.run(*asks).strip() == "1")
+    said = machine.run("mmm_backup", "--host", "db3", "--dest-dir", "/root/kept", limit=LIMIT)
+    print(said, end="")
+    expect("a server has run on it" in said, wanted=True)
 
 
 def watched(cluster: Cluster) -> None:

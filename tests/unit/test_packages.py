@@ -1,5 +1,6 @@
 """What the Debian packages are made of: each program and page is in one of them. `make test-deb` installs them."""
 
+import ast
 import re
 import shlex
 import shutil
@@ -48,6 +49,19 @@ def test_a_packaged_program_finds_its_modules_where_the_package_has_them(tmp_pat
         env={"PYTHONPATH": "/nowhere"},
     )
     assert done.stdout.split()[:2] == ["mmm_control", __version__]
+
+
+def test_only_what_knows_where_the_package_has_its_modules_starts_one() -> None:
+    """A child of another command line finds none of them: everybody else asks for the interpreter's folder alone."""
+    asking = []
+    for path in (TREE / "mmm").rglob("*.py"):
+        used = [
+            node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Attribute)
+        ]
+        said = [ast.unparse(node) for node in used]
+        if said.count("sys.executable") > said.count("Path(sys.executable).parent"):
+            asking.append(path.name)
+    assert asking == ["own_module.py"]
 
 
 @pytest.mark.parametrize("name", sorted(SUMMARIES))

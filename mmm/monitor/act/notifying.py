@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from mmm.monitor.report import changes, notices
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import Entry
 from mmm.monitor.report.notices import Held, Message
+from mmm.own_module import own_module
 from mmm.process.child import run_beside
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ async def deliver(notify: Notify, message: Message, cluster: str, clock: Clock) 
     if notify.command:
         program, given = shlex.split(notify.command), said
     else:
-        program, given = [sys.executable, "-m", "mmm.monitor.act.deliver"], _order(notify, message, said)
+        program, given = own_module("mmm.monitor.act.deliver"), _order(notify, message, said)
     variables = {**os.environ, **notices.environment(message, cluster)}
     failed, printed = await _run(program, json.dumps(given).encode(), variables, notify.timeout)
     if not failed:

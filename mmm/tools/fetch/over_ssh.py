@@ -7,11 +7,11 @@ import os
 import shlex
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 
 from mmm.config.model import Cluster, Host
+from mmm.own_module import own_module
 from mmm.tools.fetch.stream import Stream
 from mmm.tools.fetch.values import Cause, FailedError
 from mmm.wire.stream import STREAM_PROGRAM
@@ -59,7 +59,7 @@ def open_here(conf: Cluster, provider: str, job: str) -> Stream:
     own = ["--config", str(file)] if file != conf.path and file.is_file() else []
     # Who runs this may have come by ssh: the sender is not to take that for its recipient.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SSH_")}
-    argv = [sys.executable, "-m", STREAM_MODULE, *own, provider, job]
+    argv = own_module(STREAM_MODULE, *own, provider, job)
     return _opened(argv, "is MMM installed whole?", environment)
 
 
