@@ -265,13 +265,24 @@ def test_what_is_damaged_or_was_never_tried_takes_no_good_backup_s_place() -> No
     assert going((dataclasses.replace(new, damaged=True),), now, keep=1, days=1) == ()
 
 
-def test_logs_behind_the_newest_backup_stay_however_old_they_are(tmp_path: Path) -> None:
-    """Backups have failed for weeks: the last one can be brought up to a moment all the same."""
+def put_on_the_shelf(folder: Path, days: float, facts: Facts) -> Path:
+    """Return the status file of a backup that was made so many days ago."""
+    status = folder / shelf.name("db1", time.time() - days * DAY) / shelf.OWN / shelf.STATUS
+    status.parent.mkdir(parents=True)
+    status.write_text(encode(facts))
+    return status
+
+
+def test_logs_behind_the_newest_usable_backup_stay_however_old_they_are(tmp_path: Path) -> None:
+    """Backups have failed for weeks: the last one can be brought up to a moment all the same.
+
+    One by a copy method, or without a GTID, goes on with no log.
+    """
     now = time.time()
-    (tmp_path / shelf.name("db1", now - 20 * DAY) / shelf.OWN).mkdir(parents=True)
-    facts = encode(Facts("db1", "2026-01-01 00:00:00", "dump", tool_version="3"))
-    status = tmp_path / shelf.name("db1", now - 20 * DAY) / shelf.OWN / shelf.STATUS
-    status.write_text(facts)
+    facts = Facts("db1", "2026-01-01 00:00:00", "dump", tool_version="3", gtid="0-1-7")
+    status = put_on_the_shelf(tmp_path, 20, facts)
+    put_on_the_shelf(tmp_path, 1, dataclasses.replace(facts, provider="", copy_method="rsync"))
+    put_on_the_shelf(tmp_path, 0.5, dataclasses.replace(facts, gtid=""))
     stamp = tmp_path / "db1-log/20260101-000000"
     stamp.mkdir(parents=True)
     for number, days in enumerate((30, 21, 19, 16, 0), 1):

@@ -189,11 +189,15 @@ def _login(source: _Source) -> Iterator[int]:
 
 
 def _expire(home: Path, days: int) -> None:
-    """Remove what was written before all of these days, but nothing that the newest backup beside it goes on with."""
+    """Remove what was written before all of these days, but nothing that the newest backup goes on with.
+
+    One whose place by GTID is not known goes on with no log.
+    """
     if not days:
         return
     found = [path for stamp in stamps(home) for path in (stamp / name for name in files_in(stamp))]
-    newest = max((kept.made for kept in shelf.all_in(home.parent) if not kept.damaged), default=time.time())
+    usable = (kept for kept in shelf.all_in(home.parent) if not kept.damaged and kept.facts.has_place)
+    newest = max((kept.made for kept in usable), default=time.time())
     for path in found[:-1]:
         written = path.stat().st_mtime
         if time.time() - written > days * DAY and written < newest:

@@ -54,6 +54,11 @@ class Facts:
         """Tell whether a server has run on its data folder."""
         return bool(self.provider)
 
+    @property
+    def has_place(self) -> bool:
+        """Tell whether its place is known by GTID, so that it can be brought up to a moment by logs."""
+        return self.of_ours and bool(self.gtid)
+
 
 def encode(facts: Facts) -> str:
     """Return it as status.json."""
