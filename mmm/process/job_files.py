@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmm.wire.job import REJOIN, Ended, Job, Result
+from mmm.wire.job import Ended, Job, Kind, Result
 from mmm.wire.json_text import parsed
 from mmm.wire.rejoin import REWIND
 
@@ -108,14 +108,14 @@ class Watched:
         if not found:
             return None
         journal, progress = _read(found[-1]), _read(self._folder / PROGRESS)
-        step, donor = str(journal.get("begun") or ""), _donor(journal)
+        kind, step, donor = _kind(journal), str(journal.get("begun") or ""), _donor(journal)
         if not self._runs():
-            return Job(REJOIN, donor, step, broken_off=True)
+            return Job(kind, donor, step, broken_off=True)
         if progress.get("step") != step:
-            return Job(REJOIN, donor, step)
+            return Job(kind, donor, step)
         percent, left = progress.get("percent"), progress.get("left")
         return Job(
-            REJOIN,
+            kind,
             donor,
             str(progress.get("part") or step),
             percent if isinstance(percent, int) else None,
@@ -131,7 +131,7 @@ class Watched:
         try:
             return Ended(
                 str(journal["job"]),
-                REJOIN,
+                _kind(journal),
                 _donor(journal),
                 Result(journal["result"]),
                 float(journal["seconds"]),
@@ -154,6 +154,12 @@ class Watched:
         finally:
             os.close(fd)
         return False
+
+
+def _kind(journal: dict[str, Any]) -> Kind:
+    """Return whose job it is; that of a damaged journal, or of one that names none, is taken for a rejoin's."""
+    found = str(journal.get("kind"))
+    return Kind(found) if found in set(Kind) else Kind.REJOIN
 
 
 def _donor(journal: dict[str, Any]) -> str:

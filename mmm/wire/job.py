@@ -13,8 +13,6 @@ from enum import StrEnum
 
 from mmm.wire.agent import Reply, sayable
 
-REJOIN = "rejoin"
-"""The kind of job that gives a host the cluster's data again."""
 _BROKEN_OFF = "broken_off"
 _JOB = re.compile(
     r"JOB:(?P<kind>[a-z_]{1,40}):(?P<donor>[A-Za-z0-9_.-]{0,255}):(?P<step>[a-z_]{0,40})"
@@ -26,11 +24,22 @@ _ENDED = re.compile(
 )
 
 
+class Kind(StrEnum):
+    """What gives a host other data; the program of the same name goes on with it. Old agents tell all as a rejoin."""
+
+    REJOIN = "rejoin"
+    CLONE = "clone"
+    """A new host gets a copy: it has nothing to save."""
+    RESTORE = "restore"
+    """The data come from a backup; without a source it follows nobody afterwards."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job that has not ended."""
 
     kind: str
+    """Of `Kind`."""
     donor: str
     step: str
     """What it is at; empty where that is not known."""

@@ -13,7 +13,7 @@ from mmm.process import job_files
 from mmm.process.job_files import Progress, Told, Watched
 from mmm.tools.rejoin.journal import Journal, Step
 from mmm.tools.rejoin.journal_file import BusyError, JobFolder
-from mmm.wire.job import Ended, Job, Result
+from mmm.wire.job import Ended, Job, Kind, Result
 
 JOB = Journal("db1-20261129-041500", "db1", "db3", "db2", "/d", "/d.mmm-new", "/d.mmm-old")
 AT_FETCH = JOB.begin(Step.FETCH)
@@ -41,6 +41,36 @@ def test_a_job_is_told_with_its_step_and_how_far_that_is(folder: JobFolder, watc
     assert watched.look().job == Job("rejoin", "db3", "prepare", 58, 4.0)
     folder.keep(AT_FETCH.finish(Step.FETCH).begin(Step.STOP))
     assert watched.look().job == Job("rejoin", "db3", "stop")
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_job_is_told_as_the_one_of_the_program_that_goes_on_with_it(
+    folder: JobFolder, watched: Watched, kind: Kind
+) -> None:
+    journal = replace(AT_FETCH, kind=kind)
+    folder.lock()
+    folder.keep(journal)
+    assert watched.look().job == Job(kind, "db3", "fetch")
+    folder.note(journal, Progress("", percent=58, part="prepare"))
+    assert watched.look().job == Job(kind, "db3", "prepare", 58)
+    folder.unlock()
+    assert watched.look().job == Job(kind, "db3", "fetch", broken_off=True)
+    folder.lock()
+    folder.end(journal, Result.TAKEN_BACK, 14.0)
+    ended = watched.look().ended
+    assert ended is not None
+    assert ended.kind == kind
+
+
+@pytest.mark.parametrize("kind", ['"kind": "other",', '"kind": ["rejoin"],', ""])
+def test_a_job_of_no_known_kind_is_told_as_a_rejoin(
+    folder: JobFolder, watched: Watched, tmp_path: Path, kind: str
+) -> None:
+    """A journal of an earlier release names none."""
+    folder.lock()
+    folder.keep(AT_FETCH)
+    (tmp_path / "jobs" / f"{JOB.job}.json").write_text(f'{{{kind} "donor": "db3", "begun": "fetch"}}')
+    assert watched.look().job == Job("rejoin", "db3", "fetch")
 
 
 def test_progress_is_written_once_a_second_at_most(

@@ -126,6 +126,8 @@ def test_a_job_that_was_broken_off_is_gone_on_with_whatever_its_server_does() ->
         diverged(transactions=COMMON),
         diverged(job=RUNS),
         with_host(diverged(), "db2", job=BROKEN_OFF, state=State.ADMIN_OFFLINE),
+        diverged(job=replace(BROKEN_OFF, kind="restore")),
+        diverged(job=replace(BROKEN_OFF, kind="clone")),
         replica_fails("refused_by_source"),
         replica_fails(""),
     ],
@@ -137,6 +139,8 @@ def test_a_job_that_was_broken_off_is_gone_on_with_whatever_its_server_does() ->
         "equal",
         "runs",
         "taken out, broken off",
+        "a broken off restore",
+        "a broken off clone",
         "no login",
         "other cause",
     ],
@@ -297,6 +301,13 @@ def test_a_job_that_is_broken_off_is_gone_on_with_once_and_again_after_flap_dura
     assert code(again, now=NOW + 2 * SHOWN_AFTER) == "failed"
     assert ordered(again, NOW + FLAP) == []
     assert ordered(again, NOW + SHOWN_AFTER + FLAP) == ["db2"]
+
+
+@pytest.mark.parametrize("result", Result)
+def test_a_restore_is_no_attempt_to_have_the_host_join(result: Result) -> None:
+    after = told(begun(diverged()), NOW, ended=Ended("db2-1", "restore", "db3", result))
+    assert code(after) == "begun"
+    assert ordered(after, NOW + FLAP) == ["db2"]
 
 
 def test_a_monitor_that_has_started_anew_takes_an_earlier_rebuild_of_a_host_in_use_for_one_that_helped() -> (

@@ -189,6 +189,12 @@ DONE = Ended("db1-20261129-041500", "rejoin", "db3", Result.DONE, 14.02, 3, "/va
             replace(DONE, result=Result.TAKEN_BACK),
             "db1: its rejoin from db3 was taken back, see mmm_tools.log there",
         ),
+        (replace(DONE, kind="restore", count=0, folder=""), "db1: restored from a backup of db3 in 14.0 s"),
+        (
+            replace(DONE, kind="restore", result=Result.TAKEN_BACK),
+            "db1: its restore from db3 was taken back, see mmm_tools.log there",
+        ),
+        (replace(DONE, kind="clone", count=0, folder=""), "db1: cloned from db3 in 14.0 s"),
     ],
 )
 def test_the_history_tells_once_how_it_ended_whoever_asks_again(

@@ -24,7 +24,7 @@ from mmm.mysql.session.connection import MysqlError
 from mmm.tools.rejoin import own_log, server_control, swap
 from mmm.tools.rejoin.copying import Copying
 from mmm.tools.rejoin.job import Place, steps_of
-from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, Kind, Step
+from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, Step
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.look import Look, Silent
 from mmm.tools.rejoin.plan import copies
@@ -35,6 +35,7 @@ from mmm.tools.rejoin.steps import Means, Steps
 from mmm.tools.rejoin.texts import STEPS
 from mmm.tools.rejoin.undoing import Undoing
 from mmm.tools.rewind import undo
+from mmm.wire.job import Kind
 from mmm.wire.rejoin import CLONE, REWIND
 from tests.servers import Server, Servers, kind, other_series
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, insert, rows_of, source

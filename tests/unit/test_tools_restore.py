@@ -22,10 +22,11 @@ from mmm.tools.clone.user_tables import user_tables
 from mmm.tools.fetch.private import running
 from mmm.tools.kept import perl, shelf
 from mmm.tools.kept.methods import MethodError, backup_commands, restore_commands
-from mmm.tools.rejoin.journal import ORDER, Journal, Kind, Step, decode, encode
+from mmm.tools.rejoin.journal import ORDER, Journal, Step, decode, encode
 from mmm.tools.rejoin.look import Look, ServerLook, Silent, Told
 from mmm.tools.restore.modes import Mode, refusals
 from mmm.tools.restore.oldest_log import begins_after
+from mmm.wire.job import Kind
 from tests.servers import Servers, kind
 from tests.unit.backing_up import LIMIT, SHOP, Machine, Ran, agent, checksums, machine
 from tests.unit.test_rejoin_steps import answers, by_script, wait

@@ -20,6 +20,7 @@ from mmm.monitor.world.orders import Rejoin
 from mmm.monitor.world.rebuilt import rebuilt
 from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import Mode, World
+from mmm.wire.job import Kind
 from mmm.wire.rejoin import Wanted
 
 SETTLED = 10.0
@@ -79,7 +80,10 @@ def needed(world: World, name: str) -> Needed | None:
     if world.conf.monitor is None or not world.conf.monitor.auto_rejoin or host.state is State.ADMIN_OFFLINE:
         return None
     if host.job is not None:
-        return Needed("broken_off") if host.job.broken_off else None
+        of_ours = (
+            host.job.kind == Kind.REJOIN
+        )  # another program's is for the admin to go on with, or to take back
+        return Needed("broken_off") if of_ours and host.job.broken_off else None
     if host.state not in _OUT:
         return None
     if (extra := divergence.unshared(world, name)) is not None:

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from mmm.monitor.world.said import Fields, Said, Texts, listed
-from mmm.wire.job import Ended, Result
+from mmm.wire.job import Ended, Kind, Result
 
 
 def _confirmed_dead(of: Fields) -> str:
@@ -20,13 +20,24 @@ def _absent(of: Fields) -> str:
     return f"{of['host']}: nothing answers ARP for {silent}{of['vip']}: it has not got it"
 
 
+_DONE = {Kind.CLONE: "cloned", Kind.RESTORE: "restored"}
+_CALLED = {Kind.CLONE: "copy", Kind.RESTORE: "restore"}
+
+
 def _rejoined(of: Fields) -> str:
     count = of["count"]
     saved = (
         f", {count} transaction{'' if count == 1 else 's'} saved in {of['folder']}" if of["folder"] else ""
     )
-    how = f"from {of['donor']}" if of["donor"] else "by rewind"
-    return f"{of['host']}: rejoined {how} in {of['seconds']:.1f} s{saved}"
+    kind = of.get("kind", Kind.REJOIN)
+    whence = f"from {'a backup of ' if kind == Kind.RESTORE else ''}{of['donor']}"
+    how = whence if of["donor"] else "by rewind"
+    return f"{of['host']}: {_DONE.get(kind, 'rejoined')} {how} in {of['seconds']:.1f} s{saved}"
+
+
+def _taken_back(of: Fields) -> str:
+    called = _CALLED.get(of.get("kind", Kind.REJOIN), "rejoin")
+    return f"{of['host']}: its {called} from {of['donor']} was taken back, see mmm_tools.log there"
 
 
 def _network(of: Fields) -> str:
@@ -55,7 +66,7 @@ class Happened(Said):
         "reloaded": lambda of: f"another conf is taken: {listed(of['changes'], '; ')}",
         "warned": "{level}: {said}",
         "warning_over": "over: {said}",
-        "rejoin_taken_back": "{host}: its rejoin from {donor} was taken back, see mmm_tools.log there",
+        "rejoin_taken_back": _taken_back,
     }
 
 
@@ -74,5 +85,6 @@ class Why(Said):
 def job_ended(host: str, ended: Ended) -> Happened:
     """Return the end of a job that rebuilt the host."""
     code = "rejoined" if ended.result is Result.DONE else "rejoin_taken_back"
-    fields = {"host": host, "job": ended.name, "donor": ended.donor, "seconds": ended.seconds}
-    return Happened(code, {**fields, "count": ended.count, "folder": ended.folder})
+    fields = {"host": host, "job": ended.name, "kind": ended.kind, "donor": ended.donor}
+    more = {"seconds": ended.seconds, "count": ended.count, "folder": ended.folder}
+    return Happened(code, {**fields, **more})

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from mmm.monitor.world.said import Fields, Said, Texts
-from mmm.wire.job import Job
+from mmm.wire.job import Job, Kind
 
 _STEPS = {
     "": "beginning",
@@ -27,7 +27,8 @@ def _doing(of: Fields) -> str:
 
 
 def _whence(of: Fields) -> str:
-    return f" from {of['donor']}" if of["donor"] else ""
+    backup = "a backup of " if of["kind"] == Kind.RESTORE else ""
+    return f" from {backup}{of['donor']}" if of["donor"] else ""
 
 
 def _runs(of: Fields) -> str:

@@ -18,11 +18,12 @@ from mmm.tools.rejoin import job
 from mmm.tools.rejoin.checks import Refusal, donor
 from mmm.tools.rejoin.copying import Copying
 from mmm.tools.rejoin.job import CannotError, Place
-from mmm.tools.rejoin.journal import Journal, Kind
+from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.plan import copies, left, steps_left
 from mmm.tools.rejoin.run import Status
 from mmm.tools.restore.guarded import guarded
+from mmm.wire.job import Kind
 
 _EPILOG = """\
 Run it on the new host. What its data folder held is kept: that is renamed.

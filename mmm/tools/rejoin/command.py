@@ -20,11 +20,12 @@ from mmm.tools.rejoin.copying import Copying
 from mmm.tools.rejoin.expiry import plan as plan_expiry
 from mmm.tools.rejoin.expiry import put_aside, remove
 from mmm.tools.rejoin.job import CannotError, Place
-from mmm.tools.rejoin.journal import Journal, Kind
+from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.look import Look
 from mmm.tools.rejoin.plan import how, left, plan
 from mmm.tools.rejoin.run import Ended, Status, run, take_back
+from mmm.wire.job import Kind
 from mmm.wire.rejoin import CLONE, METHODS, REWIND
 
 _EPILOG = """\

@@ -12,7 +12,7 @@ from mmm.tools.program import say, tell
 from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
 from mmm.tools.rejoin.checks import Refusal
 from mmm.tools.rejoin.expiry import expire_before_a_copy
-from mmm.tools.rejoin.journal import Journal, JournalError, Kind
+from mmm.tools.rejoin.journal import Journal, JournalError
 from mmm.tools.rejoin.journal_file import BusyError, JobFolder
 from mmm.tools.rejoin.look import Look, ServerLook
 from mmm.tools.rejoin.run import Ended, Status, run
@@ -22,6 +22,7 @@ from mmm.tools.rejoin.steps import Copies, Means, Steps
 from mmm.tools.rejoin.texts import STEPS, sentence
 from mmm.tools.rejoin.undoing import Undoing
 from mmm.tools.saved.save import kept
+from mmm.wire.job import Kind
 
 
 class CannotError(Exception):

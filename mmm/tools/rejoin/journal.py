@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
+from mmm.wire.job import Kind
 from mmm.wire.json_text import parsed
 from mmm.wire.rejoin import CLONE, REWIND
 from mmm.wire.typed import built
@@ -37,16 +38,6 @@ class Step(StrEnum):
 ORDER = tuple(Step)
 COPYING = frozenset({Step.FETCH, Step.STOP, Step.SWAP, Step.START})
 """Steps that a rewind does not need."""
-
-
-class Kind(StrEnum):
-    """What gives this host other data; the program of the same name goes on with it."""
-
-    REJOIN = "rejoin"
-    CLONE = "clone"
-    """A new host gets a copy: it has nothing to save."""
-    RESTORE = "restore"
-    """The data come from a backup; without a source it follows nobody afterwards."""
 
 
 _WITHOUT_SOURCE = frozenset({Step.SAVE, Step.NUMBERS, Step.FOLLOW, Step.CATCH_UP})

@@ -26,9 +26,10 @@ from mmm.process.job_files import Progress
 from mmm.tools.fetch.private import scratch_of
 from mmm.tools.rejoin import numbers, outside_log, own_log, swap
 from mmm.tools.rejoin.gtids import gtids_of
-from mmm.tools.rejoin.journal import Journal, Kind, Step
+from mmm.tools.rejoin.journal import Journal, Step
 from mmm.tools.rejoin.server_control import START_LIMIT, ControlError, ServerControl
 from mmm.tools.rejoin.step_error import NotRewoundError, StepError
+from mmm.wire.job import Kind
 
 ANSWER_LIMIT = 10.0
 """Seconds for a server to let the tool in, and for each answer."""

@@ -19,7 +19,7 @@ from mmm.tools.kept.shelf import Kept
 from mmm.tools.program import LOG, command_line, names, say, say_rows
 from mmm.tools.rejoin import job
 from mmm.tools.rejoin.job import CannotError, Place
-from mmm.tools.rejoin.journal import Journal, Kind
+from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.look import ServerLook
 from mmm.tools.rejoin.plan import left, steps_left
@@ -30,6 +30,7 @@ from mmm.tools.restore.copying import Restoring
 from mmm.tools.restore.guarded import guarded
 from mmm.tools.restore.modes import Mode, refusals
 from mmm.tools.until.goal import UntilError, parse
+from mmm.wire.job import Kind
 
 LIST = "list"
 _ITS_OWN = ""
