@@ -16,12 +16,14 @@ import pytest
 
 from mmm.config.model import CopyMethod, Host
 from mmm.gtid import mariadb
+from mmm.process.old_data import old_data, server_here
 from mmm.process.started_as import started_as
 from mmm.tools.clone.modes import CloneMode, contradiction, mode_of
 from mmm.tools.clone.user_tables import user_tables
 from mmm.tools.fetch.private import running
 from mmm.tools.kept import perl, shelf
 from mmm.tools.kept.methods import MethodError, backup_commands, restore_commands
+from mmm.tools.program import load_conf
 from mmm.tools.rejoin.journal import ORDER, Journal, Step, decode, encode
 from mmm.tools.rejoin.look import Look, ServerLook, Silent, Told
 from mmm.tools.restore.modes import Mode, refusals
@@ -99,6 +101,9 @@ def test_a_backup_is_put_back_though_the_tool_is_killed_and_what_was_there_is_ke
     assert host.server.value("@@gtid_slave_pos") == shelf.read(made).facts.gtid
     (old,) = staging.parent.glob("data.mmm-old-*")
     assert (old / "shop/o.frm").is_file()
+    assert "kept for" not in ran.out
+    conf = load_conf(host.conf, None)
+    assert old_data(server_here(conf), host.folder / "jobs") == (), "all of them stay"
     assert not list(staging.parent.glob("data.mmm-new-*"))
 
 

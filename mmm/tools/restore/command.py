@@ -85,6 +85,8 @@ def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     place = job.begin(conf, folder)
     job.see_kind(place.opened, Kind.RESTORE)
     journal = _journal(place, arguments, kept, bringing)
+    if not journal.source:  # nothing of it is saved: it may have what was written since the backup alone
+        journal = job.for_good(journal)
     if place.opened is None:
         _show(kept, Path(journal.datadir), arguments, journal.source, bringing)
     if arguments.dry_run:
