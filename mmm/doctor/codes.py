@@ -210,7 +210,7 @@ CODES: dict[str, Code] = {
     "replication_stopped": Code(
         _E,
         "replication from {source} does not run: {why}",
-        "fix what it complains about, else see the server's error log; then START SLAVE",
+        "fix what it complains about, else see the server's error log; then {start}",
         failover=True,
     ),
     "replication_detached": Code(
@@ -226,7 +226,7 @@ CODES: dict[str, Code] = {
     "replication_without_gtid": Code(
         _W, "replicates by file and position", "use GTID, see README step 4: switches are safer and faster"
     ),
-    "delayed": Code(_W, "is to stay {seconds} s behind", "CHANGE MASTER TO MASTER_DELAY=0", failover=True),
+    "delayed": Code(_W, "is to stay {seconds} s behind", "to end that: {undelay}", failover=True),
     # --- the machine
     "not_this_host": Code(
         _E,

@@ -29,7 +29,7 @@ KNOWN = frozenset({GRANTS, GRANTS_WANTED, NOT_LISTENING, REPLICATION_LOGIN, DISK
 
 _NONE = "DOUBT:"
 _MOST = 12
-_LONGEST = 300
+_LONGEST = 500
 _DOUBT = re.compile(r"DOUBT:([a-z][a-z0-9_]{0,39}):([^|]*)")
 
 

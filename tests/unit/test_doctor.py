@@ -247,6 +247,36 @@ def test_each_fault_is_named_alone(code: str, host: str, seen: Picture) -> None:
 
 
 @pytest.mark.parametrize(
+    ("family", "version", "start", "undelay"),
+    [
+        (
+            "MariaDB",
+            (10, 11, 6),
+            "START SLAVE",
+            "STOP SLAVE; CHANGE MASTER TO MASTER_DELAY=0; START SLAVE;",
+        ),
+        (
+            "MySQL",
+            (8, 4, 0),
+            "START REPLICA",
+            "STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_DELAY=0; START REPLICA;",
+        ),
+    ],
+)
+def test_what_to_type_is_in_the_words_of_the_server(
+    family: str, version: tuple[int, int, int], start: str, undelay: str
+) -> None:
+    def change(old: Server) -> Server:
+        assert old.replica
+        replica = replace(old.replica, applies=False, delay=3600)
+        return replace(old, family=family, version=version, replica=replica)
+
+    found = {each.code: each for each in examine(with_server("db2", change))}
+    assert found["replication_stopped"].todo.endswith(f"; then {start}")
+    assert found["delayed"].todo == f"to end that: {undelay}"
+
+
+@pytest.mark.parametrize(
     ("days", "age", "end"),
     [
         (7, 0.5, "kept for 6 more days"),

@@ -1,12 +1,19 @@
 """What an account lacks is read from SHOW GRANTS, and real servers refuse just that."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from mmm.mysql.backup import dump
 from mmm.mysql.flavour import Flavour, detect
-from mmm.mysql.server.accounts import agent_privileges, grants, tools_privileges
+from mmm.mysql.server.accounts import (
+    agent_privileges,
+    grants,
+    look_at_missing_grant,
+    monitor_privileges,
+    tools_privileges,
+)
 from mmm.mysql.server.privileges import (
     Missing,
     Need,
@@ -18,6 +25,7 @@ from mmm.mysql.server.privileges import (
     rewind_needs,
     tools_needs,
 )
+from mmm.mysql.server.replication import binlog_position
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION
 
@@ -95,8 +103,14 @@ def test_each_comes_with_the_statement_that_gives_it() -> None:
     assert missing_grants(MARIADB_10_11, monitor_needs(MARIADB_10_11), rows) == (
         Missing("SLAVE MONITOR", "*.*", "`m`@`10.0.0.%`"),
     )
-    assert missing_grants(MYSQL_9_7, [Need("SELECT", "shop.orders")], rows) == (
-        Missing("SELECT", "shop.orders", "`m`@`10.0.0.%`"),
+    (missing,) = missing_grants(MYSQL_9_7, [Need("SELECT", "shop.orders")], rows)
+    assert missing == Missing("SELECT", "shop.orders", "`m`@`10.0.0.%`", "MySQL")
+    assert missing.statement == (
+        "SET SESSION sql_log_bin=0; SET GLOBAL super_read_only=0; GRANT SELECT ON shop.orders TO `m`@`10.0.0.%`;"
+        " SET GLOBAL super_read_only=@@GLOBAL.read_only; SET SESSION sql_log_bin=1"
+    )
+    assert replace(missing, family="MariaDB").statement == (
+        "SET SESSION sql_log_bin=0; GRANT SELECT ON shop.orders TO `m`@`10.0.0.%`; SET SESSION sql_log_bin=1"
     )
 
 
@@ -130,8 +144,44 @@ def test_what_was_revoked_is_named_and_its_statement_gives_it_back(guarded: Serv
         guarded.run(f"REVOKE {need.privilege} ON {need.on} FROM {name}")
         found = missing_of(guarded)
         assert [missing.privilege for missing in found] == [need.privilege]
-        guarded.run(found[0].statement)
+        logged = end_of_log(guarded)
+        typed(guarded, found[0].statement)
+        assert end_of_log(guarded) == logged, "a replica would have a transaction of its own"
     assert missing_of(guarded) == ()
+
+
+def typed(server: Server, line: str) -> None:
+    """Run a line as a client does that an administrator types it into, on a replica and on a writer, as agents have it.
+
+    One session, a statement up to each `;`.
+    """
+    lock = server.kind.flavour.write_locks
+    for sealed in (1, 0):
+        server.run(f"SET GLOBAL {'read_only' if server.kind.flavour.mariadb else 'super_read_only'}={sealed}")
+        if not sealed:
+            server.run("SET GLOBAL read_only=0")
+        server.run(*line.split("; "))
+        with server.connect() as root:
+            assert {str(value) for value in root.query(lock)[0].values()} == {str(sealed)}, "as it was"
+
+
+def end_of_log(server: Server) -> object:
+    with server.connect() as root:
+        return binlog_position(root).place
+
+
+@pytest.mark.mysql
+def test_what_the_monitor_may_not_see_is_granted_out_of_the_log_too(guarded: Server) -> None:
+    flavour = guarded.kind.flavour
+    (privilege,) = monitor_privileges(flavour)
+    guarded.run(f"REVOKE {privilege} ON *.* FROM '{MONITOR.user}'@'%'")
+    logged = end_of_log(guarded)
+    with guarded.connect(MONITOR.user, MONITOR.password) as connection:
+        line = connection.ask(look_at_missing_grant(connection))
+    typed(guarded, line)
+    assert end_of_log(guarded) == logged
+    with guarded.connect(MONITOR.user, MONITOR.password) as connection:
+        assert not connection.ask(look_at_missing_grants(connection, monitor_needs(flavour)))
 
 
 @pytest.mark.mysql

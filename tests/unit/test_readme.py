@@ -2,6 +2,7 @@
 
 import logging.config
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mmm.control.main import NO_ANSWER, OK, REFUSED, USAGE
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import Mode
 from mmm.mysql.flavour import detect
-from mmm.mysql.server.accounts import Account, grants
+from mmm.mysql.server.accounts import Account, grants, tools_grants
 from mmm.sandbox.trouble.faults import FAULTS
 from mmm.wire.command import HELP
 
@@ -87,6 +88,36 @@ def test_the_grants_are_those_that_the_programs_need() -> None:
     assert statements(mariadb) == list(grants(detect("10.11.6-MariaDB", ""), *ACCOUNTS))
     assert statements(mysql) == only_grants("8.0.40")
     assert set(statements(mysql57)) == set(only_grants("5.7.44")) - set(statements(mysql))
+
+
+def test_the_grants_of_the_tools_are_those_that_they_need() -> None:
+    mariadb, mysql = blocks(textwrap.dedent(indented_sql("rejoin")), "sql")
+    account = Account("mmm_tools", "tools_password")
+    assert statements(mariadb) == list(tools_grants(detect("10.11.6-MariaDB", ""), account))
+    assert statements(mysql) == [
+        text for text in tools_grants(detect("8.0.40", "MySQL"), account) if text.startswith("GRANT")
+    ]
+
+
+def indented_sql(page: str) -> str:
+    """Return the SQL blocks of a page, which stand in an item of a list."""
+    text = (TREE / f"docs/{page}.md").read_text()
+    return "".join(re.findall(r"^  ```sql\n.*?^  ```\n", text, re.MULTILINE | re.DOTALL))
+
+
+def test_a_grant_that_a_page_names_for_one_server_stays_out_of_its_binary_log() -> None:
+    """Logged on a replica it is a transaction that no other host has; README and rejoin.md are tested above."""
+    for page in PAGES[1:]:
+        if page.stem == "rejoin":
+            continue
+        for line in re.findall(r".*GRANT [A-Z_, ]+ ON .* TO '.*", page.read_text()):
+            assert re.search(
+                r"SET SESSION sql_log_bin=0; (?:SET GLOBAL super_read_only=0; )?GRANT .*; SET SESSION sql_log_bin=1",
+                line,
+            ), (
+                page,
+                line,
+            )
 
 
 def statements(text: str) -> list[str]:

@@ -211,7 +211,8 @@ REFUSED: Texts = {
     "peer_failed": "The replication checks of its peer '{peer}' must be ok: see 'mmm_control checks {peer}'.",
     "extra_transactions": "Host '{host}' stays {state}: {why}.",
     "not_compared": "Host '{host}' stays {state}: {why}. Try again in a moment; --force takes it without comparing.",
-    "not_replicating": "Replication of '{host}' does not run: {why}. Start it there (START SLAVE), or use --force.",
+    "not_replicating": "Replication of '{host}' does not run: {why}. Start it there (START REPLICA, before MySQL 8.0.22"
+    " START SLAVE), or use --force.",
     "not_rebuilt": lambda of: f"Host '{of['host']}' is not rebuilt: {said_of(of['lines'])}.",
     "rejoin_unknown": "The agent of host '{host}' doesn't know how to rebuild it: run mmm_rejoin there.",
     "rebuild_not_allowed": lambda of: f"Host '{of['host']}' is not rebuilt: {said_of(of['lines'])}.",

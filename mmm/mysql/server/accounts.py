@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from mmm.mysql.flavour import Flavour
+from mmm.mysql.flavour import Family, Flavour
 from mmm.mysql.session.connection import Connection, MysqlError
 from mmm.mysql.session.question import Question
 
 _NOT_IN_BINLOG = "SET SESSION sql_log_bin=0"
 _IN_BINLOG = "SET SESSION sql_log_bin=1"
+_UNSEALED = "SET GLOBAL super_read_only=0"
+_SEALED = "SET GLOBAL super_read_only=@@GLOBAL.read_only"
 OF_A_DUMP = ("SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES")
 """What is dumped beside rows, where a copy comes no other way; mariadb-backup locks tables, too."""
 _TAKEN_TO_PIECES = (10, 5, 2)
@@ -46,15 +48,29 @@ def monitor_privileges(flavour: Flavour) -> tuple[str, ...]:
     return ("REPLICATION CLIENT",)
 
 
+def in_one_line(family: Family, grant: str) -> str:
+    """Return what an administrator types to have a grant on one server alone, whether it is the writer or a replica.
+
+    On a replica a grant that is logged is a transaction that no other host has: it cannot be moved to another source
+    any more, and with gtid_strict_mode replication stops (error 1950). MySQL refuses it with super_read_only (1290),
+    which agents set wherever they set read_only. Afterwards both are as before.
+    """
+    if family == "MariaDB":
+        return f"{_NOT_IN_BINLOG}; {grant}; {_IN_BINLOG}"
+    return f"{_NOT_IN_BINLOG}; {_UNSEALED}; {grant}; {_SEALED}; {_IN_BINLOG}"
+
+
 def look_at_missing_grant(connection: Connection) -> Question[str]:
-    """Ask whom the server takes the monitor's user for; returns the statement that grants the account what it needs."""
+    """Ask whom the server takes the monitor's user for; returns the line that grants the account what it needs."""
     needed = ", ".join(monitor_privileges(connection.flavour))
     try:
         account = str((yield "SELECT CURRENT_USER() AS account")[0]["account"])
     except (MysqlError, LookupError):  # a proxy may answer anything
-        return f"GRANT {needed} ON *.* to the monitor's user"
-    user, _, clients = account.rpartition("@")
-    return f"GRANT {needed} ON *.* TO {_name(Account(user, clients=clients))}"
+        user, clients = "…", "%"
+    else:
+        user, _, clients = account.rpartition("@")
+    grant = f"GRANT {needed} ON *.* TO {_name(Account(user, clients=clients))}"
+    return in_one_line(connection.flavour.family, grant)
 
 
 def agent_privileges(flavour: Flavour) -> tuple[str, ...]:

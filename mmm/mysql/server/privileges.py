@@ -10,8 +10,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mmm.mysql.flavour import Flavour
-from mmm.mysql.server.accounts import OF_A_DUMP, agent_privileges, monitor_privileges, tools_privileges
+from mmm.mysql.flavour import Family, Flavour
+from mmm.mysql.server.accounts import (
+    OF_A_DUMP,
+    agent_privileges,
+    in_one_line,
+    monitor_privileges,
+    tools_privileges,
+)
 from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.question import Question
 
@@ -74,11 +80,12 @@ class Missing:
     privilege: str
     on: str
     account: str
+    family: Family = "MariaDB"
 
     @property
     def statement(self) -> str:
-        """Return the statement that gives it."""
-        return f"GRANT {self.privilege} ON {self.on} TO {self.account}"
+        """Return what gives it, to be typed as it is: in one line, and out of the binary log."""
+        return in_one_line(self.family, f"GRANT {self.privilege} ON {self.on} TO {self.account}")
 
 
 def in_one(missing: Sequence[Missing]) -> Missing | None:
@@ -140,7 +147,7 @@ def missing_grants(flavour: Flavour, needs: Iterable[Need], rows: Iterable[str])
             _privileges(flavour, found["privileges"])
         )
     return tuple(
-        Missing(need.privilege, need.on, account or "the account")
+        Missing(need.privilege, need.on, account or "the account", flavour.family)
         for need in needs
         if not any(
             granted.get(on, set()) & {_named(flavour, need.privilege), *_ALL} for on in _places(need.on)
