@@ -1,5 +1,6 @@
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -146,6 +147,30 @@ def test_a_history_that_cannot_be_written_is_said_once_and_stops_nothing(
     chronicle.turn(world(), [DEAD, DEAD])
     assert len(chronicle.entries) == 2
     assert caplog.text.count("cannot be written") == 1
+
+
+def test_a_history_that_could_be_written_and_cannot_any_more_is_said_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "nowhere"
+    chronicle = Chronicle(folder / "history", CLOCK)
+    chronicle.turn(world(), [DEAD])
+    wait_until_said(caplog, "cannot be written", 1)
+    folder.mkdir()
+    chronicle.turn(world(), [DEAD])
+    wait_until_said(caplog, "is written again", 1)
+    assert len(history.decode((folder / "history").read_text())) == 2
+    shutil.rmtree(folder)
+    chronicle.turn(world(), [DEAD])
+    wait_until_said(caplog, "cannot be written", 2)
+
+
+def wait_until_said(caplog: pytest.LogCaptureFixture, what: str, times: int) -> None:
+    """Wait for the thread that writes, for which a turn waits a tenth of a second only."""
+    deadline = time.monotonic() + LIMIT
+    while caplog.text.count(what) < times and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert caplog.text.count(what) == times
 
 
 async def test_nobody_waits_for_a_history_whose_disk_hangs_and_nothing_of_it_is_lost(

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmm.lease.rules import FOREVER
+from mmm.monitor.act import complaint, status_file
 from mmm.monitor.act import saving as saving_of
-from mmm.monitor.act import status_file
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.startup import Stored
@@ -204,6 +205,37 @@ async def test_a_world_that_says_the_same_is_not_handed_to_a_thread_again(tmp_pa
     now[0] = world({WRITER: "db2"})
     await saving.record()
     assert (len(handed), path.read_text()) == (2, status_file.encode(now[0]))
+
+
+async def test_a_file_that_cannot_be_written_is_said_once_and_again_after_a_minute_or_a_success(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four turns a second tried, and each was an ERROR in the log."""
+    folder, now = tmp_path / "nowhere", [world({WRITER: "db1"})]
+    saving = Saving(folder / "mmm_mond.status", lambda: now[0])
+
+    async def said() -> list[str]:
+        caplog.clear()
+        for _ in range(3):
+            await saving.record()
+        return [f"{line.levelname} {line.getMessage().rpartition('status ')[2]}" for line in caplog.records]
+
+    cannot = "ERROR cannot be written: No such file or directory"
+    assert await said() == [cannot]
+    assert await said() == []
+    with monkeypatch.context() as later:
+        later.setattr(complaint, "AGAIN", 0.0)
+        assert await said() == [cannot] * 3
+    folder.write_text("")
+    assert await said() == ["ERROR cannot be written: Not a directory"]
+    folder.unlink()
+    folder.mkdir()
+    assert await said() == ["WARNING is written again"]
+    now[0] = world({WRITER: "db2"})
+    assert await said() == [], "of what is well nothing is said"
+    shutil.rmtree(folder)
+    now[0] = world({WRITER: "db1"})
+    assert await said() == [cannot]
 
 
 def test_of_two_lines_about_a_host_the_later_one_is_taken_and_that_is_said_once() -> None:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from mmm.monitor.act import status_file
+from mmm.monitor.act.complaint import Complaint
 from mmm.monitor.report import changes, history
 from mmm.monitor.report.history import Entry
 
@@ -34,7 +35,7 @@ class HistoryFile:
         self._anew = False
         self._handed = self._written = 0
         self._hangs = False
-        self._complained = False
+        self._complaint = Complaint(f"history {path}")
         self._whole = False
         """The file says all that it was to, with a line end behind."""
 
@@ -110,9 +111,8 @@ class HistoryFile:
                 with self._path.open("a", encoding="utf-8") as file:
                     file.write(text)
             self._whole = True
+            self._complaint.is_written()
         except OSError as error:
-            if not self._complained:
-                log.error("history %s cannot be written: %s", self._path, error.strerror or error)
-            self._complained = True
+            self._complaint.cannot_be_written(error)
         except Exception:
             log.exception("history %s: writing it ended by an internal error", self._path)

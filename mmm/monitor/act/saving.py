@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from mmm.monitor.act import status_file
+from mmm.monitor.act.complaint import Complaint
 from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
@@ -38,6 +39,7 @@ class Saving:
         self._wanted = asyncio.Event()
         self._writing = asyncio.Lock()
         self._one_writes = threading.Lock()
+        self._complaint = Complaint(f"status file {path}")
         self._hangs = False
         """The file is being written, and that takes longer than anybody waits for."""
 
@@ -123,6 +125,7 @@ class Saving:
             try:
                 status_file.write(self._path, text)
                 self._text = text
+                self._complaint.is_written()
             except OSError as error:
-                log.error("status file %s cannot be written: %s", self._path, error.strerror or error)
+                self._complaint.cannot_be_written(error)
             self._hangs = False
