@@ -10,6 +10,8 @@ from mmm.process.version import Version
 
 REFUSED = 3
 """Exit status of `--check` where the daemon would start, but other machines do not fit the conf."""
+UNUSABLE = 3
+"""Exit status of `--doctor` for a conf that cannot be used: 2 means there that errors were found."""
 USAGE = 2
 """Exit status for wrong usage and for a conf that cannot be used."""
 
@@ -52,7 +54,8 @@ def _add_those_of_daemons(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--doctor",
         action="store_true",
-        help="check whether all is ready for a failover, and exit: 0 OK, 1 warnings, 2 errors",
+        help="check whether all is ready for a failover, and exit: 0 OK, 1 warnings, 2 errors, 3 the"
+        " conf cannot be used",
     )
     parser.add_argument(
         "--print-conf", action="store_true", help="print the effective conf, passwords hidden, and exit"

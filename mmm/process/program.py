@@ -7,7 +7,7 @@ from pathlib import Path
 from mmm.config import load as config
 from mmm.config.model import Cluster
 from mmm.process import arguments
-from mmm.process.arguments import USAGE
+from mmm.process.arguments import UNUSABLE, USAGE
 from mmm.process.conf_file import UnusableError
 from mmm.process.duties import Daemon
 
@@ -20,7 +20,7 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
         conf = _read(daemon, args.config, args.cluster)
     except UnusableError as error:
         print(error, file=sys.stderr)
-        return USAGE
+        return UNUSABLE if args.doctor else USAGE
     if args.print_conf:
         print(config.effective(conf), end="")
         return 0

@@ -29,6 +29,18 @@ def test_what_is_asked_for(argv: list[str], arguments: Arguments) -> None:
     assert parse("mmm_mond", argv) == arguments
 
 
+@pytest.mark.parametrize(("option", "status"), [("--doctor", 3), ("--check", 2), ("--foreground", 2)])
+def test_a_conf_that_cannot_be_used_has_a_status_of_its_own_where_2_means_errors_found(
+    option: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mmm_agent.conf"
+    path.write_text("<host db1\n")
+    assert (
+        importlib.import_module(programs()["mmm_agentd"][0]).main(["--config", str(path), option]) == status
+    )
+    assert str(path) in capsys.readouterr().err
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         parse("mmm_agentd", ["--version"])
