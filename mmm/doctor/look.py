@@ -55,6 +55,10 @@ class Replica:
     uses_gtid: bool = True
     delay: int = 0
     detached: bool = False
+    start: str = "START REPLICA, or START SLAVE"
+    """What starts it again, in the words of its server; an agent that does not tell may have either kind."""
+    undelay: str = "stop replication, set MASTER_DELAY or SOURCE_DELAY to 0, start it"
+    """What an administrator types to have it stay behind no more, likewise."""
 
     @property
     def why_stopped(self) -> str:

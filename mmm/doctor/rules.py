@@ -13,7 +13,6 @@ from mmm.doctor.picture import Finding, Picture
 from mmm.doctor.replaced_rules import replaced
 from mmm.doctor.salvage_rules import statements_left
 from mmm.doctor.settings_rules import out_of_place
-from mmm.mysql.flavour import of as flavour_of
 
 CLOCKS = 2.0
 """Seconds by which clocks may be apart."""
@@ -271,23 +270,15 @@ def _replication_of(picture: Picture, name: str, server: Server, sources: list[H
     if replica.detached:
         yield Finding("replication_detached", name, {"source": source.name})
     elif not (replica.receives and replica.applies):
-        start = flavour_of(server.family, server.version).start_replica
-        why = replica.why_stopped
-        yield Finding("replication_stopped", name, {"source": source.name, "why": why, "start": start})
+        about = {"source": source.name, "why": replica.why_stopped, "start": replica.start}
+        yield Finding("replication_stopped", name, about)
     wanted = picture.conf.hosts[name].replication_user
     if wanted and replica.user and replica.user != wanted:
         yield Finding("other_replication_user", name, {"now": replica.user, "wanted": wanted})
     if not replica.uses_gtid:
         yield Finding("replication_without_gtid", name)
     if replica.delay:
-        yield Finding("delayed", name, {"seconds": str(replica.delay), "undelay": _undelay(server)})
-
-
-def _undelay(server: Server) -> str:
-    """Return what an administrator types to have it stay behind no more: while replication runs it is refused."""
-    words = flavour_of(server.family, server.version)
-    change = " ".join(words.change_source.replace("%s", "").split())
-    return f"{words.stop_replica}; {change} {words.option_prefix}DELAY=0; {words.start_replica};"
+        yield Finding("delayed", name, {"seconds": str(replica.delay), "undelay": replica.undelay})
 
 
 def _machine(picture: Picture, name: str) -> Iterator[Finding] | None:

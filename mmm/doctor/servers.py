@@ -119,12 +119,13 @@ def _server(connection: Connection) -> Server:
             raise
         unseen = error.text
     else:
-        replica = None if status is None else _replica(status)
+        replica = None if status is None else _replica(flavour, status)
     filters = {**dict(status.filters if status else ()), **connection.ask(look_at_log_filters(connection))}
     return Server(flavour.family, flavour.version, settings, replica, unseen, filters)
 
 
-def _replica(status: ReplicaStatus) -> Replica:
+def _replica(flavour: Flavour, status: ReplicaStatus) -> Replica:
+    start, undelay = to_type(flavour, status.channel)
     return Replica(
         source_ip=status.source_ip,
         source_port=status.source_port,
@@ -135,4 +136,20 @@ def _replica(status: ReplicaStatus) -> Replica:
         uses_gtid=status.uses_gtid,
         delay=status.delay,
         detached=status.detached,
+        start=start,
+        undelay=undelay,
     )
+
+
+def to_type(flavour: Flavour, channel: str) -> tuple[str, str]:
+    """Return what an administrator types to start replication, and to have it stay behind no more.
+
+    The delay cannot be changed while it runs. The one channel (MariaDB: connection) has a name, or an empty one.
+    """
+    name = "'{}'".format(channel.replace("\\", "\\\\").replace("'", "''"))
+    of_it = flavour.of_channel.replace("%s", name) if channel else ""
+    change = flavour.change_source.replace(" %s", f" {name}" if channel else "")
+    delay = f"{flavour.option_prefix}DELAY=0"
+    end = flavour.change_source_end.replace("%s", name) if channel else ""
+    start = f"{flavour.start_replica}{of_it}"
+    return start, f"{flavour.stop_replica}{of_it}; {change} {delay}{end}; {start}"

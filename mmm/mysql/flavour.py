@@ -98,11 +98,6 @@ class Flavour:
         return self.family == "MariaDB"
 
 
-def of(family: str, version: tuple[int, int, int]) -> Flavour:
-    """Return the flavour of a server that was recognised before."""
-    return _mariadb(version) if family == "MariaDB" else _mysql(version)
-
-
 def detect(version: str, comment: str) -> Flavour:
     """Return the flavour of a server that says `VERSION()` and `@@version_comment`.
 

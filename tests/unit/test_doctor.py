@@ -29,8 +29,12 @@ from mmm.doctor.look import (
 from mmm.doctor.machine import room, written_by
 from mmm.doctor.picture import Finding, Picture
 from mmm.doctor.rules import TOPICS, examine, status, would_fail
+from mmm.doctor.servers import to_type
+from mmm.mysql.flavour import Flavour, detect
+from mmm.mysql.server.replication import replica_status
 from mmm.network import own
 from pages.doctor import page
+from tests.servers import Servers, kind
 from tests.unit.test_config_dialect2 import COMMON, MONITOR
 
 HOSTS = ("db1", "db2", "db3")
@@ -246,34 +250,64 @@ def test_each_fault_is_named_alone(code: str, host: str, seen: Picture) -> None:
     assert status([finding]) == (2 if finding.level is Level.ERROR else 1)
 
 
+MARIADB, MYSQL = detect("10.11.6-MariaDB", ""), detect("8.4.0", "MySQL")
+
+
 @pytest.mark.parametrize(
-    ("family", "version", "start", "undelay"),
+    ("flavour", "channel", "start", "undelay"),
     [
+        (MARIADB, "", "START SLAVE", "STOP SLAVE; CHANGE MASTER TO MASTER_DELAY=0; START SLAVE"),
         (
-            "MariaDB",
-            (10, 11, 6),
-            "START SLAVE",
-            "STOP SLAVE; CHANGE MASTER TO MASTER_DELAY=0; START SLAVE;",
+            MARIADB,
+            "it's",
+            "START SLAVE 'it''s'",
+            "STOP SLAVE 'it''s'; CHANGE MASTER 'it''s' TO MASTER_DELAY=0; START SLAVE 'it''s'",
         ),
         (
-            "MySQL",
-            (8, 4, 0),
+            MYSQL,
+            "",
             "START REPLICA",
-            "STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_DELAY=0; START REPLICA;",
+            "STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_DELAY=0; START REPLICA",
+        ),
+        (
+            MYSQL,
+            "c",
+            "START REPLICA FOR CHANNEL 'c'",
+            (
+                "STOP REPLICA FOR CHANNEL 'c'; CHANGE REPLICATION SOURCE TO SOURCE_DELAY=0 FOR CHANNEL 'c';"
+                " START REPLICA FOR CHANNEL 'c'"
+            ),
         ),
     ],
 )
 def test_what_to_type_is_in_the_words_of_the_server(
-    family: str, version: tuple[int, int, int], start: str, undelay: str
+    flavour: Flavour, channel: str, start: str, undelay: str
 ) -> None:
-    def change(old: Server) -> Server:
-        assert old.replica
-        replica = replace(old.replica, applies=False, delay=3600)
-        return replace(old, family=family, version=version, replica=replica)
-
-    found = {each.code: each for each in examine(with_server("db2", change))}
+    assert to_type(flavour, channel) == (start, undelay)
+    seen = with_replica("db2", applies=False, delay=3600, start=start, undelay=undelay)
+    found = {each.code: each for each in examine(seen)}
     assert found["replication_stopped"].todo.endswith(f"; then {start}")
     assert found["delayed"].todo == f"to end that: {undelay}"
+
+
+@pytest.mark.mysql
+@pytest.mark.parametrize("name", ["mariadb", "mysql:9.7"])
+def test_what_the_doctor_names_ends_a_delay_as_it_is_typed(name: str, tmp_path: Path) -> None:
+    servers = Servers(tmp_path, kind(name))
+    try:
+        source, replica = servers.start(), servers.start()
+        flavour = replica.kind.flavour
+        start, undelay = to_type(flavour, "")
+        words = {"HOST": "'127.0.0.1'", "PORT": source.port, "USER": "'root'", "DELAY": 3600}
+        options = ", ".join(f"{flavour.option_prefix}{key}={value}" for key, value in words.items())
+        replica.run(f"{flavour.change_source.replace(' %s', '')} {options}", start)
+        replica.run(*undelay.split("; "))
+        with replica.connect() as connection:
+            status = replica_status(connection)
+        assert status
+        assert (status.delay, status.sql_running, status.io_running != "No") == (0, True, True)
+    finally:
+        servers.stop()
 
 
 @pytest.mark.parametrize(
