@@ -52,7 +52,7 @@ FAILURES = (
         ("kill-agent", "power-off", "cut"), ("witness_silent",),
     ),
     Failure(
-        "the monitors do not reach each other, but the hosts", "nothing: the leader stays",
+        "the monitors cannot reach each other, but still reach the hosts", "nothing: the leader stays",
         ("cut-monitors-apart",), ("monitor_silent",),
     ),
     Failure(

@@ -68,7 +68,7 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
     Key("vip_lease", "seconds",
         "VIPs are bound for this long, and every message of the monitor renews them: a host that is cut off loses them"
         " when the time is over. The failover of a host that cannot be told waits for that and a second more (with 1 s:"
-        " half a second). Whole seconds, the same on all hosts; 0: VIPs are bound for good, as in MMM 2.x.",
+        " 0.75 s). Whole seconds, the same on all hosts; 0: VIPs are bound for good, as in MMM 2.x.",
         default="10"),
     Key("providers", "list",
         "Ways to give a host the cluster's data again: `rewind` undoes what only it has, before any other;"
@@ -302,7 +302,7 @@ NOTIFY = Section("notify", named=True, text="Who is told what happens: docs/moni
     Key("webhook", "text", "URL that JSON is posted to; often it has a secret in it.", secret=True),
     Key("events", "list", "Events, states and rules that are told, with wildcards.", default="*"),
     Key("after", "seconds",
-        "Tell what has been so for this long: of a host that is back in use before, nothing is told.", default="0"),
+        "Report only what has lasted this long; a host that is back in use sooner is not reported.", default="0"),
     Key("timeout", "seconds", "Longest time for one try.", default="10", least=0.1),
     Key("mail_from", "text", "Sender of the mails. Default: `mmm@` and the name of the monitor host."),
     Key("smtp_host", "word", "Mail server.", default="localhost"),

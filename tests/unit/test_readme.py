@@ -21,6 +21,7 @@ from mmm.monitor.world.host import State
 from mmm.monitor.world.world import Mode
 from mmm.mysql.flavour import detect
 from mmm.mysql.server.accounts import Account, grants, tools_grants
+from mmm.process.logs import LINE, replacement_problem
 from mmm.sandbox.trouble.faults import FAULTS
 from mmm.wire.command import HELP
 
@@ -69,6 +70,34 @@ def test_the_example_confs_load_and_describe_one_cluster(text: str, dialect: int
         host.name: host.ip for host in agent.hosts.values()
     }
     assert not monitor.warnings
+
+
+NEEDED_BESIDE = {
+    "monitors": "monitors 192.168.100.48, 192.168.100.49\n<monitor>\n    ip 192.168.100.48\n</monitor>\n",
+    "networks": "health_from 10.0.0.0/24\n<host default>\n    health_port 9991\n</host>\n",
+}
+"""What an example of a page needs besides that page's others say."""
+
+
+@pytest.mark.parametrize("path", PAGES[1:], ids=lambda path: path.stem)
+def test_the_parts_of_confs_that_pages_show_are_taken(path: Path) -> None:
+    """Each is put behind the README's conf: a comment behind a value, or a section without an end, is refused."""
+    for part in parts_of_confs(path.read_text()):
+        files = conf_files(README)
+        files["mmm_mon.conf"] += NEEDED_BESIDE.get(path.stem, "") + part
+        warnings = load(files, "mmm_mon", "MONITOR").warnings
+        assert [each for each in warnings if each.fault.code != "overwritten"] == []
+
+
+_OF_A_CONF = re.compile(r"^(?:<\w+(?: \w+)?>$|(?:vip_lease|auth_key|health_from|allow_from)\s)", re.MULTILINE)
+
+
+def parts_of_confs(text: str) -> Iterator[str]:
+    """Yield the indented blocks that begin a section, or name a key of no section; what has KEY stands for others."""
+    for block in re.findall(r"(?:^(?:    .*)?\n)+", text, re.MULTILINE):
+        part = textwrap.dedent(block)
+        if _OF_A_CONF.search(part) and "KEY" not in part:
+            yield part
 
 
 def test_the_accounts_of_the_examples_are_those_of_the_grants() -> None:
@@ -149,6 +178,20 @@ def test_the_logging_example_is_taken_by_dict_config(tmp_path: Path) -> None:
         for handler in logging.root.handlers:
             handler.close()
         logging.root.handlers[:], logging.root.level = before
+
+
+def test_what_is_said_of_a_log4perl_file_is_quoted_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "mmm_mon_log.conf"
+    path.write_text("log4perl.logger = INFO, LogFile\n")
+    said = replacement_problem(path).partition(";")[0].removeprefix(str(path))
+    assert f"`…{said};…`" in (TREE / "docs/troubleshooting.md").read_text()
+
+
+def test_the_level_of_a_log_line_is_where_monitoring_md_says() -> None:
+    assert LINE.split()[:2] == ["%(asctime)s", "%(levelname)s"]  # date and time are one field
+    assert (
+        "the level is the first word after the date\nand time." in (TREE / "docs/monitoring.md").read_text()
+    )
 
 
 def test_all_states_modes_and_faults_are_named() -> None:

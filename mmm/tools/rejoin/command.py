@@ -203,7 +203,8 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         "--method",
         choices=METHODS,
         default="",
-        help="undo what only this host has, or copy all data: this alone",
+        help="rewind: only undo what this host alone has; clone: always copy all data (default: rewind if possible,"
+        " else clone)",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
     parser.add_argument("--resume", action="store_true", help="only go on with a job that was broken off")
