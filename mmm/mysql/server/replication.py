@@ -48,10 +48,13 @@ def look_at_replica(connection: Connection) -> Question[ReplicaStatus | None]:
     )
 
 
-def start_replica(connection: Connection, channel: str | None = None) -> None:
-    """Start both threads of a channel, by default this cluster's; nothing happens where they run. Raises MysqlError."""
+def start_replica(connection: Connection, channel: str | None = None, limit: float | None = None) -> None:
+    """Start both threads of a channel, by default this cluster's; nothing happens where they run. Raises MysqlError.
+
+    A server that is still stopping them does so first: at most `limit` seconds.
+    """
     flavour, name = connection.flavour, _channel(connection) if channel is None else channel
-    connection.execute(f"{flavour.start_replica}{flavour.of_channel}", (name,))
+    connection.execute(f"{flavour.start_replica}{flavour.of_channel}", (name,), timeout=limit)
 
 
 def is_untouched(connection: Connection) -> bool:

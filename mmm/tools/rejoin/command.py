@@ -12,7 +12,7 @@ from mmm.config.model import Cluster
 from mmm.process.command_line import parsed
 from mmm.process.job_answer import Answer
 from mmm.process.version import Version
-from mmm.tools.program import LOG, command_line, end_as_by_interrupt, log_to, names, say, tell
+from mmm.tools.program import LOG, command_line, end_as_by_interrupt, give_up, log_to, names, say, tell
 from mmm.tools.provider.table import rewinds
 from mmm.tools.rejoin import checks, job
 from mmm.tools.rejoin.checks import Refusal, donor, refusals
@@ -74,6 +74,9 @@ def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
         for line in error.lines:
             tell(line)
         return error.status
+    except OSError as error:
+        give_up([str(error)])
+        return Status.TAKEN_BACK
     except KeyboardInterrupt:
         tell("interrupted before anything was changed")
         return Status.TAKEN_BACK

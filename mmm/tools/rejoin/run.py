@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -44,49 +45,90 @@ class Ended:
     why: str = ""
 
 
-def run(steps: Steps, folder: JobFolder, journal: Journal, say: Say, began: float | None = None) -> Ended:
-    """Do the steps that are left; raises OSError where the journal cannot be kept."""
-    began = time.monotonic() if began is None else began
+def run(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> Ended:
+    """Do the steps that are left. Whatever stops it, a full disk or a signal, is how it ended: nothing is raised."""
+    return _Run(steps, folder, journal, say).go()
 
-    def ended(status: Status, failed: Step | None = None, why: str = "") -> Ended:
-        return Ended(status, journal, time.monotonic() - began, failed, why)
 
-    for step in ORDER:
-        if step not in journal.following:
-            continue
-        journal = journal.begin(step)
-        folder.keep(journal)
+class _Run:
+    """One run of a job, and what is known of it at any moment."""
+
+    def __init__(self, steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> None:
+        self._steps, self._folder, self._say = steps, folder, say
+        self._journal = journal
+        self._step = journal.begun or ORDER[0]
+        self._began = time.monotonic()
+
+    def go(self) -> Ended:
+        """Return how it ended."""
         try:
-            journal = _timed(steps, step, journal, say).finish(step)
-        except (StepError, KeyboardInterrupt) as error:
-            why = str(error) or "interrupted"
-            log.error("%s: %s: failed: %s", journal.host, STEPS[step], why)
+            return self._go()
+        except (
+            OSError,
+            KeyboardInterrupt,
+        ) as error:  # a failure is being seen to already, or its end written down
+            return self._ended(Status.HALF_DONE, _why(error))
+
+    def _go(self) -> Ended:
+        try:
+            for step in ORDER:
+                if step in self._journal.following:
+                    self._do(step)
+        except (StepError, OSError, KeyboardInterrupt) as error:
+            why = _why(error)
+            log.error("%s: %s: failed: %s", self._journal.host, STEPS[self._step], why)
             if isinstance(error, NotRewoundError):
-                journal = journal.by_copy(clean=error.clean)
-                folder.keep(journal)
-                if journal.method != REWIND:
-                    say(f"{why}: a copy is made instead")
-                    return run(steps, folder, journal, say, began)
-            if not journal.revocable:
-                return ended(Status.HALF_DONE, step, why)
-            return ended(take_back(steps, folder, journal, say), step, why)
-        folder.keep(journal)
-    folder.end(journal, Result.DONE, time.monotonic() - began)
-    return ended(Status.DONE)
+                self._journal = self._journal.by_copy(clean=error.clean)
+                if self._journal.method != REWIND:
+                    return self._by_copy(why)
+            return self._stopped(why)
+        self._folder.end(self._journal, Result.DONE, time.monotonic() - self._began)
+        return self._ended(Status.DONE)
 
+    def _by_copy(self, why: str) -> Ended:
+        try:
+            self._folder.keep(self._journal)
+            self._say(f"{why}: a copy is made instead")
+        except (OSError, KeyboardInterrupt) as error:
+            return self._stopped(_why(error))
+        return self._go()
 
-def _timed(steps: Steps, step: Step, journal: Journal, say: Say) -> Journal:
-    began = time.monotonic()
-    say(f"{STEPS[step]} …")
-    journal = steps.do(step, journal)
-    log.info("%s: %s: done, %.0f ms", journal.host, STEPS[step], 1000 * (time.monotonic() - began))
-    return journal
+    def _do(self, step: Step) -> None:
+        """Do a step, the journal on the disk before and after it; raises StepError, OSError, KeyboardInterrupt.
+
+        What is not on the disk yet counts as not begun, and what is done as done, should the disk not take that.
+        """
+        self._step = step
+        begun = self._steps.before(step, self._journal.begin(step))
+        self._folder.keep(begun)
+        self._journal = begun
+        self._journal = self._timed(step).finish(step)
+        self._folder.keep(self._journal)
+
+    def _timed(self, step: Step) -> Journal:
+        began = time.monotonic()
+        self._say(f"{STEPS[step]} …")
+        journal = self._steps.do(step, self._journal)
+        log.info("%s: %s: done, %.0f ms", journal.host, STEPS[step], 1000 * (time.monotonic() - began))
+        return journal
+
+    def _stopped(self, why: str) -> Ended:
+        """Return how it ended that a step failed: all is taken back, as long as that can be."""
+        if self._journal.revocable:
+            return self._ended(take_back(self._steps, self._folder, self._journal, self._say), why)
+        with suppress(OSError):  # it may not know yet how far the job is; what it knows is gone on with, too
+            self._folder.keep(self._journal)
+        return self._ended(Status.HALF_DONE, why)
+
+    def _ended(self, status: Status, why: str = "") -> Ended:
+        failed = None if status is Status.DONE else self._step
+        return Ended(status, self._journal, time.monotonic() - self._began, failed, why)
 
 
 def take_back(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> Status:
-    """Have everything as it was before the job, and end it; HALF_DONE where that fails. Raises OSError."""
-    say("taking back what was done …")
+    """Have everything as it was before the job, and end it; HALF_DONE where that fails."""
     try:
+        say("taking back what was done …")
         if journal.moves:
             journal = journal.putting_back()
             folder.keep(journal)
@@ -94,10 +136,17 @@ def take_back(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> St
             journal = journal.anew()
             folder.keep(journal)
         steps.undo(journal)
-    except (StepError, KeyboardInterrupt) as error:
-        log.error("%s: it cannot be taken back: %s", journal.host, error)
-        say(f"it cannot be taken back: {error}")
+        folder.end(journal, Result.TAKEN_BACK)
+    except (StepError, OSError, KeyboardInterrupt) as error:
+        log.error("%s: it cannot be taken back: %s", journal.host, _why(error))
+        say(f"it cannot be taken back: {_why(error)}")
         return Status.HALF_DONE
-    folder.end(journal, Result.TAKEN_BACK)
     log.info("%s: all is as it was", journal.host)
     return Status.TAKEN_BACK
+
+
+def _why(error: BaseException) -> str:
+    """Return in one line why something was not done."""
+    if isinstance(error, OSError):
+        return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    return str(error) or "interrupted"

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mmm.config.model import Cluster
 from mmm.gtid import mariadb
-from mmm.gtid.transactions import surplus
+from mmm.gtid.transactions import Executed, surplus
 from mmm.mysql.server.follow import follow
 from mmm.mysql.server.log_home import LogHome
 from mmm.mysql.server.login import replicates_from, tools_at
@@ -26,6 +26,7 @@ from mmm.process.job_files import Progress
 from mmm.tools.fetch.private import scratch_of
 from mmm.tools.rejoin import numbers, outside_log, own_log, swap
 from mmm.tools.rejoin.gtids import gtids_of
+from mmm.tools.rejoin.hindrance import RECONNECT_LIMIT, hindrance
 from mmm.tools.rejoin.journal import Journal, Step
 from mmm.tools.rejoin.server_control import START_LIMIT, ControlError, ServerControl
 from mmm.tools.rejoin.step_error import NotRewoundError, StepError
@@ -35,6 +36,8 @@ ANSWER_LIMIT = 10.0
 """Seconds for a server to let the tool in, and for each answer."""
 FREEZE_LIMIT = 30.0
 """Seconds in which the data have to stand still."""
+_THAW_LIMIT = 120.0
+"""Seconds for replication to start again, which it does once it has ended the transaction that it was stopped in."""
 FOLLOW_LIMIT = 10.0
 GONE_LIMIT = 30.0
 """Seconds without a process after which a server has ended again after its start; systemd and scripts may try twice."""
@@ -93,6 +96,7 @@ class Means:
     start_limit: float = START_LIMIT
     gone_limit: float = GONE_LIMIT
     catch_up_limit: float = CATCH_UP_LIMIT
+    reconnect_limit: float = RECONNECT_LIMIT
 
 
 class Steps:
@@ -109,6 +113,18 @@ class Steps:
         """Let go of what is held."""
         self._server = None
         self._held.close()
+
+    def before(self, step: Step, journal: Journal) -> Journal:
+        """Return the journal with what the disk has to say before a step is done; raises StepError.
+
+        Whoever takes a FREEZE back, after a crash in the middle of it, too, starts again what that has stopped.
+        """
+        if step is not Step.FREEZE or not self._means.control.processes():
+            return journal
+        with _as_step_error(), self._connect(journal.host) as server:
+            status = replica_status(server)
+        runs = status is not None and status.sql_running and not status.detached
+        return replace(journal, running=True, replicated=journal.replicated or runs)
 
     def do(self, step: Step, journal: Journal) -> Journal:
         """Do a step and return the journal with what came of it; raises StepError."""
@@ -158,15 +174,17 @@ class Steps:
         self.close()
         with _as_step_error():
             _without_copy(journal)
+            stood = not self._means.control.processes()
             if journal.running:
                 self._means.control.start()
-            if journal.running and journal.kind != Kind.CLONE:  # a new server may know no account of the conf
+            # A new server may know no account of the conf, nor may one that was not touched yet.
+            if journal.running and journal.kind != Kind.CLONE and (stood or journal.replicated):
                 self._thaw(journal)
 
     def _thaw(self, journal: Journal) -> None:
         with self._answering(self._means.start_limit) as server:
             if journal.replicated:
-                start_replica(server)
+                start_replica(server, limit=_THAW_LIMIT)
 
     def _connect(self, host: str, limit: float = ANSWER_LIMIT) -> Connection:
         return connect(tools_at(self._means.conf.hosts[host]), limit)
@@ -180,15 +198,13 @@ class Steps:
         server = self._held.enter_context(self._connect(journal.host))
         if access(server).writable:
             raise StepError(f"the server of {journal.host} takes writes now: has it got the role back?")
-        status = replica_status(server)
-        runs = status is not None and status.sql_running and not status.detached
         stop_replica(server, FREEZE_LIMIT)
         # Who may write in spite of read_only is kept from it, too, until this session ends.
         server.execute(f"SET SESSION lock_wait_timeout={FREEZE_LIMIT:.0f}, wait_timeout={_KEPT}")
         server.execute("FLUSH TABLES WITH READ LOCK", timeout=FREEZE_LIMIT + ANSWER_LIMIT)
         self._stands_still(server)
         self._server = server
-        return replace(journal, running=True, replicated=journal.replicated or runs)
+        return journal
 
     @staticmethod
     def _stands_still(server: Connection) -> None:
@@ -268,44 +284,61 @@ class Steps:
 
     # --- back in the cluster
 
+    def _source(self, journal: Journal) -> Connection:
+        """Return a session with the active master, which may restart meanwhile; raises MysqlError."""
+        deadline = time.monotonic() + self._means.reconnect_limit
+        while True:
+            try:
+                return self._connect(journal.source)
+            except MysqlError as error:
+                if error.server_alive or time.monotonic() > deadline:
+                    raise
+            time.sleep(_LOOK)
+
     def _follow(self, journal: Journal) -> Journal:
         source = self._means.conf.hosts[journal.source]
-        with self._connect(journal.host) as server, self._connect(journal.source) as there:
+        with self._connect(journal.host) as server, self._source(journal) as there:
             own_log.begin(server, journal.logged, journal.position)
             follow(server, replicates_from(source), there, FOLLOW_LIMIT)
         return journal
 
     def _catch_up(self, journal: Journal) -> Journal:
         """Wait until the host has all that the active master has at a moment; after a rewind, compare its rows."""
-        with self._connect(journal.host) as server, self._connect(journal.source) as there:
-            self._get_equal(journal, server, there)
+        with self._connect(journal.host) as server:
+            with self._source(journal) as there:
+                goal = gtids_of(there)
+            self._get_equal(journal, server, goal)
             if journal.rewound:
-                self._means.rewind.compare(
-                    journal, server, there, lambda: self._get_equal(journal, server, there)
-                )
+                with self._source(journal) as there:  # it may have been restarted meanwhile
+                    self._means.rewind.compare(
+                        journal, server, there, lambda: self._get_equal(journal, server, gtids_of(there))
+                    )
         return journal
 
-    def _get_equal(self, journal: Journal, server: Connection, there: Connection) -> None:
+    def _get_equal(self, journal: Journal, server: Connection, goal: Executed) -> None:
+        """Wait until the server has the goal; raises NotRewoundError where a copy would help, else StepError."""
         began, most = time.monotonic(), 0
-        deadline = began + self._means.catch_up_limit
-        goal = gtids_of(there)
+        last_seen = began
         while lacks := surplus(goal, gtids_of(server)):
+            now = time.monotonic()
             status = replica_status(server)
-            if status is not None and status.last_error:
-                why = f"{journal.host} does not get on behind {journal.source}: {status.last_error}"
-                raise NotRewoundError(why) if journal.rewound else StepError(why)
-            if time.monotonic() > deadline:
+            if status is not None and status.io_running == "Yes":
+                last_seen = now
+            if found := hindrance(status, now - last_seen, self._means.reconnect_limit):
+                why = f"{journal.host} does not get on behind {journal.source}: {found.why}"
+                raise NotRewoundError(why) if journal.rewound and found.by_data else StepError(why)
+            if now > began + self._means.catch_up_limit:
                 raise StepError(f"{journal.host} still lacks {lacks} of {journal.source}")
             self._means.say(f"catching up: {lacks.count} to go")
             most = max(most, lacks.count)
-            self._means.note(journal, _caught_up(most, lacks.count, time.monotonic() - began))
+            self._means.note(journal, _caught_up(most, lacks.count, now - began))
             time.sleep(_LOOK)
 
     def _numbers(self, journal: Journal) -> Journal:
         """See that the numbers of what was thrown away are passed, or another transaction gets one of them."""
         if not journal.highest:
             return journal
-        with self._connect(journal.source) as there:
+        with self._source(journal) as there:
             if there.flavour.mariadb:
                 numbers.pass_by(there, mariadb.parse(journal.highest))
         return journal
