@@ -14,7 +14,7 @@ from mmm.agent.act.blocking import let_in
 from mmm.agent.act.fence import fence, give_up_overdue
 from mmm.agent.act.guard import is_needed
 from mmm.agent.act.health_port import serve
-from mmm.agent.act.health_watch import HealthWatch
+from mmm.agent.act.health_watch import NOTHING_KNOWN, HealthWatch, Known
 from mmm.agent.act.life import Life
 from mmm.agent.act.places import Places
 from mmm.agent.act.received import unfinished
@@ -44,6 +44,9 @@ CLIENTS = 256
 IDLE = 60.0
 """Seconds that a client may take for its next line."""
 LIMITS = Limits(line=MAX_LINE, clients=CLIENTS, idle=IDLE)
+
+Before = tuple[Heritage | None, Known]
+"""What the agent that takes the place of another one goes on with: what that one knew, and what it has reported."""
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +146,7 @@ async def _serve(
         async with port.listen(here.ip, here.agent_port, context):
             await asyncio.to_thread(let_in, life.conf)
             await asyncio.to_thread(give_up_overdue, life.conf)
-            known = await _be_there(life, sender, reception, (beside, ready), None)
+            known = await _be_there(life, sender, reception, (beside, ready), (None, NOTHING_KNOWN))
             while not life.ended:
                 port.let_in(allowed(life.conf))
                 sender.learn(vip.ip for vip in life.conf.bound_vips)
@@ -157,23 +160,23 @@ async def _be_there(
     sender: Sender,
     reception: Reception,
     told: tuple[Beside, Callable[[], None]],
-    before: Heritage | None,
-) -> Heritage:
-    """Be the agent by this conf, in the place of the one before; until the end, or until another conf was taken.
+    before: Before,
+) -> Before:
+    """Be the agent by this conf, in the place of the one `before`; until the end, or until another conf was taken.
 
-    `told` are who is told what is known, and that the agent serves.
+    Returns what the next one goes on with. `told` are who is told what is known, and that the agent serves.
     """
-    conf, (beside, ready) = life.conf, told
+    conf, (beside, ready), (heritage, known) = life.conf, told, before
     interface = Places(conf)
     announcer = Announcer(sender)
-    health = HealthWatch(conf, interface, beside.board) if beside.board else None
+    health = HealthWatch(conf, interface, beside.board, known) if beside.board else None
 
     def tell(core: Core) -> None:
         beside.ward.set(core.held.ends)
         if health is not None:
             health.take(core)
 
-    agent = Agent(conf, interface, announcer, tell, before)
+    agent = Agent(conf, interface, announcer, tell, heritage)
     watch = Watch(interface.name, (vip.ip for vip in conf.bound_vips), announcer, agent.claimed)
     link = LinkWatch(interface.name, announcer.link_up)
     try:
@@ -191,7 +194,7 @@ async def _be_there(
         watch.close()
         await announcer.close()
         interface.close()
-    return agent.heritage
+    return agent.heritage, health.known if health else known
 
 
 async def _watch(life: Life, agent: Agent, health: HealthWatch | None) -> None:

@@ -1,5 +1,8 @@
 """Roles without an address: HAProxy in front, as a cloud's load balancer, asks the hosts who holds them (rule 15.4)."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +11,7 @@ from mmm.monitor.act.agents import ORDER_TIMEOUT
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.proxy import start_proxy, with_health
-from mmm.sandbox.trouble.faults import heal, inject
+from mmm.sandbox.trouble.faults import daemon_processes, heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, health, kept, needs_haproxy
@@ -18,6 +21,8 @@ from tests.written import writers
 pytestmark = pytest.mark.sandbox
 
 HEALTH = {"vip_via": "health"}
+OK = 200
+ANSWERS = 30
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +84,33 @@ def test_an_agent_that_is_stopped_gives_up_a_role_of_which_nobody_else_would_tel
     assert writers(asked, probe.run) == ["db1", "db2"]
     assert not writable(asked, "db1")
     heal(asked)
+
+
+def test_load_balancers_are_told_the_same_while_a_conf_is_taken(asked: Sandbox) -> None:
+    file, log = asked.machine("db1").etc / "mmm_common.conf", Log(asked, "db1", "mmm_agentd")
+    before, told, over = file.read_text(), list[str](), threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            told.append(health(asked, "db1", "/writer")[1]["why"])
+
+    asking = threading.Thread(target=ask)
+    asked.wait_until(lambda: health(asked, "db1", "/writer")[0] == OK, LIMIT, "db1 says that it writes")
+    asking.start()
+    try:
+        for number, text in enumerate(
+            (f"{before}keep_old_data 5\n", f"{before}keep_old_data 6\n", before), 1
+        ):
+            file.write_text(text)
+            os.kill(daemon_processes(asked, "db1", "mmm_agentd")[0].pid, signal.SIGHUP)
+            log.wait("the conf is taken: keep_old_data", number)
+            enough = len(told) + ANSWERS
+            asked.wait_until(lambda: len(told) > enough, LIMIT, "that is asked for often enough")  # noqa: B023
+    finally:
+        over.set()
+        asking.join()
+        file.write_text(before)
+    assert set(told) == {"held"}
 
 
 def test_where_agent_and_angel_are_killed_or_hang_the_guard_ends_writing(asked: Sandbox) -> None:

@@ -6,8 +6,10 @@ denied before anybody else can have it; the look follows, each second, and after
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import MappingProxyType
 
 from mmm.agent.act.accounts import agent_at
 from mmm.agent.act.observe import look
@@ -25,22 +27,35 @@ PERIOD = 0.8
 SOONER = 0.05
 """Seconds between two looks where this host is being changed."""
 
+Known = tuple[Look | None, Mapping[str, float]]
+"""The last look, and the roles that were reported, each with the moment since which it is held."""
+NOTHING_KNOWN: Known = (None, MappingProxyType({}))
+
 log = logging.getLogger(__name__)
 
 
 class HealthWatch:
-    """Reports on this host; lives in an asyncio loop. `close` it."""
+    """Reports on this host; lives in an asyncio loop. `close` it.
 
-    def __init__(self, conf: Cluster, interface: Interface, board: Board) -> None:
+    `known` is that of the one whose place this one takes, by another conf: it counts until the next look.
+    """
+
+    def __init__(
+        self, conf: Cluster, interface: Interface, board: Board, known: Known = NOTHING_KNOWN
+    ) -> None:
         self._interface = interface
         self._board = board
         self._ips = tuple(vip.ip for vip in conf.vips)
         self._session = ServerSession(agent_at(conf.hosts[conf.this]))
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._core: Core | None = None
-        self._look: Look | None = None
-        self._roles: dict[str, float] = {}
+        self._look, self._roles = known
         self._due = asyncio.Event()
+
+    @property
+    def known(self) -> Known:
+        """Return what the next one goes on with."""
+        return self._look, self._roles
 
     def take(self, core: Core) -> None:
         """Report what is known from now on."""
