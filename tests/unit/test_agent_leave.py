@@ -1,6 +1,8 @@
 """An agent that is stopped in order: what it waits for, and what it says meanwhile (rule 11.1)."""
 
 import asyncio
+import math
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +114,37 @@ async def test_one_that_holds_a_role_without_an_address_gives_it_up_for_nobody_w
             await rig.agent.leave()  # no monitor is heard
     assert not rig.machine.writable
     assert rig.machine.addresses == {READER}
+
+
+async def test_its_vips_stay_though_its_questions_wait_for_a_server_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        assert (await rig.order(f"reader({READER})", length=600)).ok
+        hangs = threading.Event()
+        rig.agent._looker.submit(hangs.wait, LIMIT)
+        await rig.agent._leave_for_good()
+        assert (READER, 0) in rig.machine.renewed
+        hangs.set()
+
+
+async def test_readers_that_it_has_found_stay_though_no_order_has_come_and_the_writers_vip_keeps_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch) as rig:
+        rig.machine.addresses |= {READER, WRITER}
+        await rig.agent.know_lease()
+        await rig.agent._leave_for_good()
+        assert [each for each in rig.machine.renewed if each[1] == 0] == [(READER, 0)]
+
+
+async def test_what_has_no_address_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path, monkeypatch, via="health") as rig:
+        rig.machine.addresses |= {READER, WRITER}
+        monkeypatch.setattr(rig.machine, "left", lambda ip: 10.0 if ip == READER else math.inf)
+        await rig.agent.know_lease()
+        await rig.agent._leave_for_good()
+        assert [each for each in rig.machine.renewed if each[1] == 0] == [(READER, 0)]
 
 
 def test_it_waits_for_a_heartbeat_and_no_longer_than_its_lease_lasts() -> None:

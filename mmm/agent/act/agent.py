@@ -28,7 +28,7 @@ from mmm.agent.act.shell import Shell
 from mmm.agent.act.streams import Streams
 from mmm.agent.act.votes import Votes
 from mmm.agent.decide import new_conf
-from mmm.agent.decide.core import LOOK_AGAIN, Core
+from mmm.agent.decide.core import Core
 from mmm.agent.decide.failure import refusal_to_follow
 from mmm.agent.decide.lease_watch import patience
 from mmm.agent.decide.obedience import Outcome
@@ -250,10 +250,8 @@ class Agent:
     async def _leave_for_good(self) -> None:
         if self._replies.ending == HALTING:
             await self._shell.jobs.give_up(self._shell.core)
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_AGAIN):
-                await asyncio.get_running_loop().run_in_executor(self._looker, self._shell.leave_for_good)
+        else:
+            await self._shell.leave_for_good()
 
     async def _set_status(self, request: wire.Request) -> bytes:
         try:

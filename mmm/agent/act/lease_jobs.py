@@ -13,11 +13,14 @@ from mmm.agent.act.accounts import agent_at
 from mmm.agent.act.fence import deny, take_away
 from mmm.agent.act.server_session import ServerSession
 from mmm.agent.decide.core import Core
+from mmm.agent.decide.lease_watch import standing
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import FOREVER
 from mmm.network.vips import Interface, InterfaceError
 
 INTERNAL = "internal error of the agent"
+LEAVE_LIMIT = 1.0
+"""Seconds in which the kernel is told, when the agent ends, that VIPs stay."""
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +38,11 @@ class LeaseJobs:
         self._lifetime = lifetime
         self._fencer = ThreadPoolExecutor(1, thread_name_prefix="fence")
         self._binder = ThreadPoolExecutor(1, thread_name_prefix="bind")
+        self._leaver = ThreadPoolExecutor(1, thread_name_prefix="leave")
 
     def close(self) -> None:
         """Begin no further job."""
-        for threads in (self._fencer, self._binder):
+        for threads in (self._fencer, self._binder, self._leaver):
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def deny(self) -> str:
@@ -88,15 +92,31 @@ class LeaseJobs:
                 with suppress(InterfaceError):
                     self._interface.renew(vip.ip, lifetime)
 
-    def leave_for_good(self, core: Core, now: float) -> None:
-        """Have the VIPs stay after the agent: the writer's where the lease has no end (rules 11.1, 14.3)."""
-        held = core.held
-        if not held.leased:
+    async def leave_for_good(self, core: Core, now: float) -> None:
+        """Have the VIPs stay after the agent: the writer's where the lease has no end (rules 11.1, 14.3).
+
+        A thread does it that nobody else has: who asks a server that hangs, or a program, holds up the others.
+        """
+        if not core.held.leased:
             return
-        for vip in core.status.vips:
-            left = held.left(now)
+        job = asyncio.get_running_loop().run_in_executor(self._leaver, self._leave_now, core, now)
+        try:
+            async with asyncio.timeout(LEAVE_LIMIT):
+                await job
+        except TimeoutError:
+            log.error(
+                "%s: the kernel was not told within %g s that VIPs stay: they go with their lifetime",
+                self._here.name, LEAVE_LIMIT,
+            )  # fmt: skip
+
+    def _leave_now(self, core: Core, now: float) -> None:
+        left = core.held.left(now)
+        for vip in standing(core):
+            if vip in self._conf.asked_vips:  # nobody tells of it any more
+                continue
             if vip.role == core.site.facts.writer and left < FOREVER:
-                log.warning("%s keeps the rest of its lease, %.1f s: the monitor is not heard", vip, left)
+                if left > 0:
+                    log.warning("%s keeps the rest of its lease, %.1f s: the monitor is not heard", vip, left)
                 continue
             try:
                 self._interface.renew(vip.ip, 0)

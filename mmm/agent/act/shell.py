@@ -376,9 +376,9 @@ class Shell:
         await self.jobs.unbind(vips)
         self._take(lease_watch.unbound(self._core, clock()))
 
-    def leave_for_good(self) -> None:
-        """Have the VIPs stay after the agent, as far as the lease allows; blocks."""
-        self.jobs.leave_for_good(self._core, clock())
+    async def leave_for_good(self) -> None:
+        """Have the VIPs stay after the agent, as far as the lease allows."""
+        await self.jobs.leave_for_good(self._core, clock())
 
     async def _ask_promises(self, wanted: AskPromises) -> None:
         answers = await self._rivals.ask_promises(wanted.rivals, self._core.held.length, wanted.token)
