@@ -1,8 +1,10 @@
 """A rejoin that is ordered from the monitor: who may order it, what is answered, and that it goes on by itself."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +36,7 @@ from mmm.wire.agent import (
 from mmm.wire.rejoin import NOT_ALLOWED, NOT_REBUILT, Came, Wanted, came, came_fields, order
 from mmm.wire.rejoin import ordered as wanted_in
 from mmm.wire.why import UNKNOWN_COMMAND
-from tests.unit.agents import conf
+from tests.unit.agents import LIMIT, conf
 from tests.unit.worlds import NOW, WRITER, checks, with_host, world
 
 BEGUN = Came(begun=True, lines=("db1: rejoins db2 with a copy of db3: job db1-1",))
@@ -131,6 +133,28 @@ async def test_an_order_that_anybody_could_have_sent_is_not_obeyed(
         replace(plain, socket=Socket(type="ssl")),
     ):
         assert (await answer(shown)).ok
+
+
+async def test_it_is_said_that_an_order_has_not_begun_yet(
+    allowing: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conf that is taken meanwhile would have the next agent asked for the same."""
+    started, word = threading.Event(), threading.Event()
+
+    def start(*_: object) -> Came:
+        started.set()
+        word.wait(LIMIT)
+        return BEGUN
+
+    monkeypatch.setattr(RejoinOrder, "_start", start)
+    rejoin = rejoin_of(allowing)
+    begins = [rejoin.begins]
+    answered = asyncio.create_task(rejoin.answer(Request("REJOIN", "db1", ())))
+    assert await asyncio.to_thread(started.wait, LIMIT)
+    begins.append(rejoin.begins)
+    word.set()
+    assert decode_reply(await answered).ok
+    assert [*begins, rejoin.begins] == [False, True, False]
 
 
 async def test_the_tool_is_told_whose_copy_and_by_which_conf(

@@ -220,8 +220,10 @@ class Agent:
     def objections(self, conf: Cluster) -> Objections:
         """Return what is not the same in another conf, and why this host's agent cannot go by it now."""
         core = self._shell.core
-        calm = new_conf.is_calm(core)
-        return new_conf.objections(self._conf, conf, core.status.vips, self.streams.receiver, calm=calm)
+        return new_conf.objections(
+            self._conf, conf, core.status.vips, self.streams.receiver,
+            calm=new_conf.is_calm(core), begins_rejoin=self._rejoin.begins,
+        )  # fmt: skip
 
     async def leave(self) -> None:
         """Wait until the monitor knows that the writer's VIP stays here, or others have the roles; but not for long.

@@ -35,6 +35,12 @@ class RejoinOrder:
     def __init__(self, conf: Cluster, replies: Replies) -> None:
         self._conf = conf
         self._replies = replies
+        self._beginning = 0
+
+    @property
+    def begins(self) -> bool:
+        """Tell whether the tool was started, and has not said yet whether it begins: the order is not answered."""
+        return self._beginning > 0
 
     async def answer(self, request: Request) -> bytes:
         """Return the reply, with its LF, once the tool has begun or refused."""
@@ -45,7 +51,11 @@ class RejoinOrder:
         if refused := self._not_allowed():
             log.warning("not obeyed: %s", refused)
             return self._replies.error(NOT_ALLOWED, refused)
-        came = await asyncio.to_thread(self._start, wanted)
+        self._beginning += 1
+        try:
+            came = await asyncio.to_thread(self._start, wanted)
+        finally:
+            self._beginning -= 1
         log.info("ordered to have %s rebuilt: %s", self._conf.this, "; ".join(came.lines))
         if not came.begun:
             return self._replies.error(NOT_REBUILT, "; ".join(came.lines), came_fields(came))

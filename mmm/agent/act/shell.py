@@ -22,7 +22,7 @@ from mmm.agent.decide import core as decide
 from mmm.agent.decide.actions import Action, AskPromises, Change, Order, Prepared
 from mmm.agent.decide.core import Core, Step
 from mmm.agent.decide.failure import Failure, failures
-from mmm.agent.decide.new_conf import inherited
+from mmm.agent.decide.new_conf import inherited, is_calm
 from mmm.agent.decide.obedience import Changed, Outcome
 from mmm.agent.decide.plan import UNKNOWN, Facts
 from mmm.clock import clock, wall_ahead
@@ -192,10 +192,10 @@ class Shell:
         await self._ordered.wait()
 
     async def _at_rest(self) -> None:
-        """Wait until no change is being made, but not for ever."""
+        """Wait until no change is being made, and nothing taken from this host, but not for ever."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT):
-                while self._core.work is not None:
+                while self._core.work is not None or not is_calm(self._core):
                     self._rest.clear()
                     await self._rest.wait()
 
@@ -244,7 +244,7 @@ class Shell:
         self._tell(self._core)
         granted = held.lease.until == FOREVER and self._core.site.is_writer(self._core.status)
         (self._granted.set if granted else self._granted.clear)()
-        if self._core.work is None:
+        if self._core.work is None and is_calm(self._core):
             self._rest.set()
         for action in follows:
             self._do(action)

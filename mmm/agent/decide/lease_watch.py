@@ -113,7 +113,9 @@ def look(core: Core, now: float, *, agreed: bool, heard: float) -> Step:
 def _give_up_in_time(core: Core, now: float) -> Step:
     held, watch = core.held, core.watch
     if watch.taking_away is not None:
-        return _take_away(core, now)
+        core, actions = _deny(core) if watch.writable and watch.denying is None else (core, ())
+        core, more = _take_away(core, now)
+        return core, actions + more
     if held.lease.until > 0 and held.left(now) <= lead_of(held.length):
         core, actions = take_away(core, now)
         return core, (LeaseOver(core.site.writer_vips, held.heard(now)), *actions)
