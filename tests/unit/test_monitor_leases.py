@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mmm.agent.decide.lease_watch import asks_at
 from mmm.config.agreement import writer_hosts
 from mmm.lease.rules import (
     FOREVER,
@@ -88,6 +89,23 @@ def quiet(now: float = NOW) -> World:
 def cut_off(before: World, name: str, now: float) -> World:
     """Return the world in which nothing reaches the host, the others neither."""
     return with_host(before, name, checks=checks(ping=now, mysql=now), opinion=Opinion(now, known=True))
+
+
+@pytest.mark.parametrize("length", [2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 60.0])
+def test_an_order_to_let_go_waits_no_longer_than_its_holder_asks_nobody(length: float) -> None:
+    """By then the others may have been told who is to have the role: it would hear so, and give it up."""
+    before = quiet()
+    begun = replace(before, conf=replace(before.conf, vip_lease=length))
+    least = 0.65 if length < 5 else 0.5  # a quarter went by since the last order, and its token was not new
+    for left in (least * length, 0.75 * length, length):
+        until = NOW + left
+        waits = leases.spare(with_agent(begun, "db1", given=Outstanding(until, until)), "db1", NOW)
+        assert 0 < waits < left - asks_at(length)
+
+
+def test_an_order_without_a_lease_to_lose_waits_for_as_long_as_any() -> None:
+    assert leases.spare(quiet(), "db2", NOW) == FOREVER
+    assert leases.spare(world({WRITER: "db1"}), "db1", NOW) == FOREVER
 
 
 def test_an_agent_is_asked_for_a_token_before_it_is_granted_anything() -> None:

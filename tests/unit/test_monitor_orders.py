@@ -3,7 +3,7 @@
 import asyncio
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +12,27 @@ from typing import Any
 import pytest
 
 from mmm.gtid.place import LogPlace
+from mmm.monitor.act import saving as saving_of
 from mmm.monitor.act.orders import Means, Orders
+from mmm.monitor.act.saving import Saving
+from mmm.monitor.act.spoken import Spoken
 from mmm.monitor.apply.apply import apply
-from mmm.monitor.world.events import Event, Killed, LogRead, Opinions, RejoinAnswered, VipLooked
-from mmm.monitor.world.orders import AskOthers, GetAhead, KillHost, LookForVip, Order, ReadLog, Rejoin
+from mmm.monitor.decide.move import phases
+from mmm.monitor.world.events import (
+    Answer,
+    Answered,
+    Event,
+    Killed,
+    LogRead,
+    Opinions,
+    RejoinAnswered,
+    VipLooked,
+)
+from mmm.monitor.world.orders import AskOthers, GetAhead, KillHost, LookForVip, Order, ReadLog, Rejoin, Tell
 from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.wire.rejoin import Wanted
-from tests.unit.worlds import NOW, WRITER, because, cluster, with_agent, world
+from tests.unit.worlds import NOW, WRITER, because, cluster, take_turn, with_agent, world
 
 WHY = "of no account here"
 
@@ -105,3 +118,68 @@ def no_more_files() -> Iterator[None]:
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+FILE = "mmm_mond.status"
+
+
+async def told_to_let_go(
+    folder: Path, then: Callable[[], Coroutine[Any, Any, None]]
+) -> tuple[list[Event], list[Tell]]:
+    """Return what came of the order that begins a planned move, and what was sent, while something else happens."""
+    now, _ = take_turn(phases.begin(world(), WRITER, "db1", "db2"))
+    flight = now.hosts["db1"].agent.in_flight
+    assert flight is not None
+    order = Tell("db1", now.hosts["db1"].agent.orders.number, flight.status, clear=False)
+    events, sent = list[Event](), list[Tell]()
+    silent: Any = _Silent()
+    agents: Any = Agents(sent)
+    saving = Saving(folder / FILE, lambda: now)
+    means = Means(agents, silent, silent, saving, silent)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as both:
+        both.create_task(Orders(means, lambda: now, events.append, lambda: None).carry_out(order))
+        both.create_task(then())
+    return events, sent
+
+
+class Agents:
+    """Takes note of what is sent, and answers OK."""
+
+    def __init__(self, sent: list[Tell]) -> None:
+        self._sent = sent
+
+    async def tell(self, _: object, order: Tell, **__: object) -> Spoken:
+        self._sent.append(order)
+        return Spoken(Answer.OK, "OK")
+
+
+async def nothing() -> None:
+    """Let the disk be as it is."""
+
+
+async def test_a_planned_move_waits_for_the_status_file(tmp_path: Path) -> None:
+    """What a monitor that starts would have to know is on the disk before anybody lets go."""
+    os.mkfifo(fifo := tmp_path / f".{FILE}.new")
+
+    async def read() -> None:
+        await asyncio.to_thread(lambda: os.close(os.open(fifo, os.O_RDONLY)))
+
+    events, sent = await told_to_let_go(tmp_path, read)
+    assert [event.answer for event in events if isinstance(event, Answered)] == [Answer.OK]
+    assert len(sent) == 1
+
+
+async def test_a_planned_move_is_given_up_while_the_disk_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited for ever, and its old holder's lease ran out: nobody took writes for some ten seconds."""
+    monkeypatch.setattr(saving_of, "PATIENCE", 0.2)
+    os.mkfifo(fifo := tmp_path / f".{FILE}.new")
+    try:
+        events, sent = await told_to_let_go(tmp_path, nothing)
+    finally:
+        os.close(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+    assert [(event.answer, event.text) for event in events if isinstance(event, Answered)] == [
+        (Answer.UNSENT, f"the status file {tmp_path / FILE}")
+    ]
+    assert sent == []

@@ -103,6 +103,27 @@ def test_a_holder_that_cannot_let_go_is_told_at_once_to_take_writes_again(how: A
     assert after.move is None
 
 
+def test_a_holder_that_was_not_told_for_the_disk_of_the_monitor_hangs_has_all_that_it_had() -> None:
+    """Nothing was sent: its agent is not to blame, nor is the lease that it had gone."""
+    conf = replace(cluster(), vip_lease=10.0)
+    before = settle(world(conf=conf), NOW + 3.0)[0]
+    after, awaited = moving(before)
+    after, orders = take_turn(after)
+    after = answer(after, to(orders, "db1"), Answer.UNSENT, "the status file /s")
+    link, was = after.hosts["db1"].agent, before.hosts["db1"].agent
+    assert (link.failure, link.unreachable, link.in_flight) == (None, False, None)
+    assert (link.given, link.may_hold, link.told) == (was.given, was.may_hold, was.told)
+    assert was.given.until > NOW
+    after, given = settle(after)
+    assert not any(isinstance(each, KillHost) for each in given)
+    assert WRITER in to(given, "db1").status.vips, "its lease is renewed at once"
+    assert (after.move, after.owner[WRITER]) == (None, "db1")
+    assert str(command_result.outcome(after, awaited)) == (
+        "ERROR: writer could not be moved to db2: db1 keeps it: the monitor's disk hangs: the status file /s was not"
+        " written in time"
+    )
+
+
 def test_where_the_new_host_cannot_catch_up_the_old_one_gets_the_role_back() -> None:
     before, awaited, order = frozen(world())
     after = answer(before, order, Answer.ERROR, "ERROR: sync: SQL thread is not running")

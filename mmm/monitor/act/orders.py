@@ -18,6 +18,7 @@ from mmm.monitor.act.leading import Leading
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.act.spoken import Spoken, answered
 from mmm.monitor.assess.out_of_date import is_out_of_date
+from mmm.monitor.decide import leases
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.events import (
     Answer,
@@ -163,13 +164,7 @@ class Orders:
     async def _tell(self, order: Tell) -> None:
         started, host = time.monotonic(), self._world().conf.hosts[order.host]
         try:
-            if self._saving.is_due_before(order):
-                await self._recorded(order)
-            sent = self._saving.as_recorded(order)
-            about = self._world().hosts[order.host].agent.about
-            spoken = await self._agents.tell(host, sent, busy=about.heard and not about.mmm2)
-            if order.greet and self._leading is not None:
-                await self._leading.refresh()
+            spoken = await self._spoken(order)
         except Exception as error:
             log.exception("%s: telling its agent ended by an internal error", order.host)
             spoken = Spoken(Answer.SILENT, f"error of the monitor: {error}")
@@ -187,12 +182,29 @@ class Orders:
             for result in await self._checks.look_anew(host):
                 self._post(result)
 
-    async def _recorded(self, order: Tell) -> None:
-        """Have the status file written before an order: a planned move waits for its disk, a failover cannot."""
-        if phases.lets_go(self._world().move, order.host, order.status):
-            await self._saving.record()
-        else:
+    async def _spoken(self, order: Tell) -> Spoken:
+        """Return what the host's agent says to an order, once the status file is written where that comes first."""
+        host = self._world().conf.hosts[order.host]
+        if self._saving.is_due_before(order) and not await self._recorded(order):
+            return Spoken(Answer.UNSENT, f"the status file {self._saving.path}")
+        sent = self._saving.as_recorded(order)
+        about = self._world().hosts[order.host].agent.about
+        spoken = await self._agents.tell(host, sent, busy=about.heard and not about.mmm2)
+        if order.greet and self._leading is not None:
+            await self._leading.refresh()
+        return spoken
+
+    async def _recorded(self, order: Tell) -> bool:
+        """Have the status file written before an order; False where the order is not to be sent.
+
+        A failover cannot wait for a disk that hangs. A planned move is given up, while its old holder has enough of
+        its lease left to go on: that is not renewed meanwhile.
+        """
+        world = self._world()
+        if not phases.lets_go(world.move, order.host, order.status):
             await self._saving.record_in_time()
+            return True
+        return await self._saving.record_in_time(leases.spare(world, order.host, time.monotonic()))
 
     async def _go_on(self, answered: Answered) -> None:
         """Take an answer in. Where a move waited for it, the next order goes out before anything is said or written."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from mmm.lease.rules import FOREVER
 from mmm.monitor.act import status_file
 from mmm.monitor.act.complaint import Complaint
 from mmm.monitor.decide.startup import Stored
@@ -14,7 +15,7 @@ from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
 
 PATIENCE = 2.0
-"""Seconds for which an order waits for the file."""
+"""Seconds for which an order waits for the file, at most."""
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,11 @@ class Saving:
         self.want()
 
     @property
+    def path(self) -> Path:
+        """Return where it is."""
+        return self._path
+
+    @property
     def text(self) -> str:
         """What the file is to say now."""
         if self._copy is not None:
@@ -89,19 +95,22 @@ class Saving:
                 return
             await asyncio.get_running_loop().run_in_executor(None, self._write, text)
 
-    async def record_in_time(self) -> None:
-        """Do the same, but wait no longer than PATIENCE for a disk that hangs: it is as one that cannot be written."""
+    async def record_in_time(self, limit: float = FOREVER) -> bool:
+        """Do the same, but wait no longer than `limit` seconds, at most PATIENCE, for a disk that hangs.
+
+        Returns False where it is not written by then, or is known to hang.
+        """
         if self._hangs:
-            return
+            return False
         work = asyncio.ensure_future(self.record())
-        done, _ = await asyncio.wait({work}, timeout=PATIENCE)
+        done, _ = await asyncio.wait({work}, timeout=min(limit, PATIENCE))
         if done:
             work.result()
-            return
-        if not self._one_writes.locked():  # just now it was written
-            return
-        self._hangs = True
-        log.error("status file %s is not written within %g s: its disk hangs", self._path, PATIENCE)
+            return True
+        if limit >= PATIENCE and self._one_writes.locked():  # else it was written just now
+            self._hangs = True
+            log.error("status file %s is not written within %g s: its disk hangs", self._path, PATIENCE)
+        return False
 
     def record_now(self) -> None:
         """Do the same, but for the loop: the monitor ends, and waits no longer than PATIENCE."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.apply.rebuilt import told_of
 from mmm.monitor.assess import loss, other_monitor, slaves_first
@@ -143,13 +144,18 @@ def link_after(world: World, event: Answered, link: AgentLink, flight: InFlight,
                 link = replace(link, told=done, may_hold=frozenset(done.vips))
             link = _without_what_is_gone(world, event, link, sent)
             return replace(link, failure=ErrorReply(event.text, sent), refuses_to_follow=refuses)
+        case Answer.UNSENT:  # nothing is known of the agent that was not before
+            return replace(link, may_hold=_not_arrived(link, flight))
         case Answer.REFUSED | Answer.SILENT:
-            held = link.may_hold
-            if event.answer is Answer.REFUSED and isinstance(flight, Ordered):  # it cannot have arrived
-                held -= flight.new
+            held = _not_arrived(link, flight) if event.answer is Answer.REFUSED else link.may_hold
             unreachable = link.unreachable or not world.is_silent(event.host)
             silence = Silence(event.text, sent, unreachable, event.closed)
             return replace(link, failure=silence, may_hold=held, clear=True)
+
+
+def _not_arrived(link: AgentLink, flight: InFlight) -> frozenset[Vip]:
+    """Return the VIPs that the host may have where what is in `flight` cannot have arrived."""
+    return link.may_hold - flight.new if isinstance(flight, Ordered) else link.may_hold
 
 
 def _without_what_is_gone(world: World, event: Answered, link: AgentLink, sent: Status) -> AgentLink:
@@ -180,6 +186,9 @@ def _given_after(world: World, event: Answered, link: AgentLink, flight: InFligh
         return Outstanding(FOREVER, FOREVER)
     if event.answer is Answer.OK:
         return link.given.confirmed()
+    if event.answer is Answer.UNSENT and isinstance(flight, Ordered):
+        as_sent = link.given == flight.before.withdrawn()
+        return flight.before if as_sent else link.given.unanswered()
     if event.without:
         return NOTHING
     if event.why == CONF and isinstance(flight, Ordered):
@@ -216,4 +225,6 @@ def _failed(world: World, event: Answered, sent: Status, now: float) -> World:
     why = Failed("agent_silent", {"host": event.host, "why": event.text})
     if event.answer is Answer.ERROR:
         why = Failed("agent_error", {"host": event.host, "answer": event.text})
+    elif event.answer is Answer.UNSENT:
+        why = Failed("unwritten", {"file": event.text})
     return phases.failed(world, event.host, sent, why, now, undone=undone)

@@ -28,6 +28,10 @@ UNBROKEN = 8.0
 """Seconds after a look at a silent host in which the next one has to end, or all begins anew."""
 HEARTBEATS = 4
 """How many times a lease is renewed before it would end."""
+KEEPS = 0.5
+"""The part of its lease that a host is to have left: an agent asks the others for promises with 0.4 of it left."""
+LEAST_SPARE = 0.1
+"""The part of a lease for which an order may wait in any case; before a renewal just half of it may be left."""
 
 
 def renewal(world: World, status: Status) -> float:
@@ -74,6 +78,18 @@ def sent(world: World, order: Tell) -> Outstanding:
     if order.lease is None or token is None:
         return Outstanding(FOREVER, FOREVER)
     return link.given.sent(order.lease.length, token.received)
+
+
+def spare(world: World, name: str, now: float) -> float:
+    """Return for how many seconds an order may wait by which a host is to let go of a role; FOREVER: it has no lease.
+
+    It is not renewed meanwhile. With less of its lease left than that leaves it asks the others, which may have been
+    told of the new holder, and gives the role up.
+    """
+    length, link = world.conf.vip_lease, world.hosts[name].agent
+    if length <= 0 or not world.master_vips & link.may_hold:
+        return FOREVER
+    return max(link.given.until - now - KEEPS * length, LEAST_SPARE * length)
 
 
 def without_run_out(world: World, now: float) -> World:

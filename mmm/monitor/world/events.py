@@ -38,6 +38,8 @@ class Answer(StrEnum):
     """No connection: the order cannot have arrived."""
     SILENT = "SILENT"
     """No answer, or garbage: it may have been carried out or not."""
+    UNSENT = "NOT SENT"
+    """The monitor has not sent it: the file that was to be written first, which the text names, was not in time."""
 
 
 @dataclass(frozen=True, slots=True)

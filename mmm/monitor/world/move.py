@@ -43,6 +43,7 @@ class Failed(Said):
         "agent_silent": "the agent of {host} did not answer: {why}",
         "agent_busy": "the agent of {host} was busy for {seconds:g} s",
         "unfit": "{unfit}",
+        "unwritten": "the monitor's disk hangs: {file} was not written in time",
     }
 
 
