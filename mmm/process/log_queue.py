@@ -84,7 +84,7 @@ class Queued(logging.Handler):
         """Close the handlers, if they do not hang."""
         if self.drain(PATIENCE):
             for handler in self.handlers:
-                handler.close()
+                _close(handler)
         super().close()
 
     def forked(self) -> None:
@@ -148,7 +148,13 @@ class Queued(logging.Handler):
     def _close_files(self) -> None:
         for handler in self.handlers:
             if isinstance(handler, logging.FileHandler):
-                handler.close()
+                _close(handler)
+
+
+def _close(handler: logging.Handler) -> None:
+    """Close it: a file that cannot be written, as on a full disk, lets go of what it still had and is closed too."""
+    with suppress(Exception):  # the thread that logs must outlive it
+        handler.close()
 
 
 def hold(later: Callable[[float, Callable[[], None]], object]) -> None:

@@ -15,6 +15,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from logging.handlers import SysLogHandler, WatchedFileHandler
 from pathlib import Path
@@ -95,6 +96,16 @@ class _LogFile(WatchedFileHandler):
         if self.takes_stderr:
             os.dup2(stream.fileno(), 2)
         return stream
+
+    def reopenIfNeeded(self) -> None:  # noqa: N802 - the library's name
+        """Let go of a file that was moved away or removed, also where what it still had cannot be written."""
+        try:
+            super().reopenIfNeeded()
+        except OSError:
+            stream, self.stream = self.stream, None  # type: ignore[assignment]
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()  # it tries to write once more
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
