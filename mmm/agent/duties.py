@@ -68,14 +68,15 @@ def inspect(conf: Cluster) -> Inspection:
     wrong = not_here(conf, f"the address of 'this {here.name}'", here.ip, own)
     if wrong:
         wrong += f"; correct `this`, or the ip of host {here.name}"
+    absent = (wrong,) if wrong else ()
     if conf.is_witness:
-        return Inspection((wrong,) if wrong else ())
+        return Inspection(absent, absent=absent)
     name = here.cluster_interface
     missing = (
         f"cluster_interface {name} does not exist on this machine ({', '.join(sorted(known))}); correct it"
     )
     warnings = elsewhere if name in known else (missing,)
-    return Inspection((wrong,) if wrong else (), (*warnings, *_missing_scripts(conf)))
+    return Inspection(absent, (*warnings, *_missing_scripts(conf)), absent)
 
 
 def _elsewhere(conf: Cluster) -> tuple[str, ...]:

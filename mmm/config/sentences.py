@@ -129,6 +129,7 @@ SENTENCES: Mapping[str, str] = {
         "{key} {name} is a name that this system does not know; write the address, such as 10.0.0.1"
     ),
     "several_addresses": "{key} {name} is a name of {number} addresses; write one: {addresses}",
+    "started_late": "the start waited {seconds} s for what this machine had not yet: {missed}",
     "name_of_loopback": (
         "{key} {name} is a name that this machine knows as {address}, its own loopback; write the address"
     ),

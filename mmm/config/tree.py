@@ -46,6 +46,11 @@ class ConfError(Exception):
         return "\n".join(self.errors)
 
     @property
+    def may_pass(self) -> bool:
+        """Tell whether all of it are names that this system does not know: before its network is up it knows none."""
+        return all(problem.fault.code == "unknown_host_name" for problem in self.problems)
+
+    @property
     def errors(self) -> tuple[str, ...]:
         """Return each as one line `FILE:LINE: what is wrong; what to do`."""
         return tuple(map(str, self.problems))

@@ -60,7 +60,7 @@ def _doctor(conf: Cluster) -> int:
 def inspect(conf: Cluster) -> Inspection:
     """Return what is wrong with the conf on this machine, and what would hurt when it is needed."""
     monitor = _monitor(conf)
-    errors, warnings = [pair_warnings.too_many(conf)], list(_cautions(conf))
+    errors, warnings, absent = [pair_warnings.too_many(conf)], list(_cautions(conf)), list[str]()
     try:
         own = own_addresses()
     except OSError as error:
@@ -68,17 +68,17 @@ def inspect(conf: Cluster) -> Inspection:
         warnings.append(f"this machine's addresses cannot be asked for: {error}")
     if conf.monitors and not monitor.ip:
         found = of_machine(conf.monitors, own)
-        errors.append(str(found) if isinstance(found, Fault) else "")
-    else:
-        wrong = not_here(conf, "the monitor's ip", monitor.ip, own)
-        errors.append(f"{wrong}; correct it in <monitor>" if wrong else "")
+        if isinstance(found, Fault):
+            (absent if found.code == "monitor_not_here" else errors).append(str(found))
+    elif wrong := not_here(conf, "the monitor's ip", monitor.ip, own):
+        absent.append(f"{wrong}; correct it in <monitor>")
     for_trying = all(host.ip in own for host in conf.hosts.values())  # the whole cluster is on one machine
     errors += [
         str(Fault("pings_this_machine", {"ip": ip, "own": own[ip]}))
         for ip in monitor.ping_ips
         if ip in own and not is_loopback(ip) and not for_trying
     ]
-    return Inspection(tuple(filter(None, errors)), tuple(warnings))
+    return Inspection((*filter(None, errors), *absent), tuple(warnings), tuple(absent))
 
 
 def _cautions(conf: Cluster) -> Iterator[str]:

@@ -19,11 +19,15 @@ _HEAD = 16
 
 
 class UnusableError(Exception):
-    """The conf cannot be used as it is written now: `lines` say why, each with what to do."""
+    """The conf cannot be used as it is written now: `lines` say why, each with what to do.
 
-    def __init__(self, lines: tuple[str, ...]) -> None:
+    `may_pass` tells that nothing is wrong with the files: the machine has not yet what all the lines are about.
+    """
+
+    def __init__(self, lines: tuple[str, ...], *, may_pass: bool = False) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+        self.may_pass = may_pass
 
 
 class ConfFile:

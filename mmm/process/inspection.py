@@ -8,10 +8,19 @@ from mmm.config.model import Cluster
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """`errors` keep the daemon from starting, `warnings` do not; each is one line that says what to do."""
+    """`errors` keep the daemon from starting, `warnings` do not; each is one line that says what to do.
+
+    `absent` are those of the errors that end once this machine has an address which it has not yet.
+    """
 
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+    @property
+    def may_pass(self) -> bool:
+        """Tell whether there are errors, and the machine alone may end all of them."""
+        return bool(self.errors) and set(self.errors) <= set(self.absent)
 
 
 Inspect = Callable[[Cluster], Inspection]

@@ -102,7 +102,7 @@ class _LogFile(WatchedFileHandler):
         try:
             super().reopenIfNeeded()
         except OSError:
-            stream, self.stream = self.stream, None  # type: ignore[assignment]
+            stream, self.stream = self.stream, None
             if stream is not None:
                 with suppress(OSError):
                     stream.close()  # it tries to write once more

@@ -16,17 +16,22 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
     """Read arguments and conf, do what they ask for, and return the exit status of the program."""
     args = arguments.parse(daemon.program, sys.argv[1:] if argv is None else argv)
     path = args.config.absolute() if args.config else None
+    starts = not (args.print_conf or args.check or args.doctor)
     try:
         conf = _read(daemon, args.config, args.cluster)
     except UnusableError as error:
-        print(error, file=sys.stderr)
-        return UNUSABLE if args.doctor else USAGE
-    if args.print_conf:
+        if not (starts and error.may_pass):
+            print(error, file=sys.stderr)
+            return UNUSABLE if args.doctor else USAGE
+        conf = None
+    if conf and args.print_conf:
         print(config.effective(conf), end="")
         return 0
     # Init scripts ask for the conf alone each time, as it names the pid file; that takes half of what this needs.
-    from mmm.process.started import start  # noqa: PLC0415
+    from mmm.process.started import look, start  # noqa: PLC0415
 
+    if conf and not starts:
+        return look(daemon, args, conf)
     return start(daemon, args, conf, lambda: _read(daemon, path, args.cluster))
 
 
@@ -35,7 +40,7 @@ def _read(daemon: Daemon, path: Path | None, cluster: str | None) -> Cluster:
     try:
         conf = config.load(path, daemon.kind, cluster=cluster, name=daemon.conf_name)
     except config.ConfError as error:
-        raise UnusableError(error.errors) from error
+        raise UnusableError(error.errors, may_pass=error.may_pass) from error
     if conf.socket.type != "plain":
         from mmm.process import tls  # noqa: PLC0415 - for few
 

@@ -1,10 +1,12 @@
 """A daemon from the conf it has read to its first instruction, and what `--check` says instead (rule 1)."""
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +15,67 @@ from mmm.config.model import Cluster
 from mmm.config.shown import purpose
 from mmm.process.angel import ENDING
 from mmm.process.arguments import REFUSED, USAGE, Arguments
+from mmm.process.awaited import awaited, inspected
 from mmm.process.conf_file import ConfFile, UnusableError
 from mmm.process.duties import Daemon
-from mmm.process.inspection import Inspect, Inspection
-from mmm.process.logs import reopen, replacement_problem
+from mmm.process.inspection import Inspection
+from mmm.process.logs import LogError, reopen, replacement_problem, set_up
 from mmm.process.manager import Manager, started_by
 from mmm.process.service import Service, serve
 
+log = logging.getLogger(__name__)
 
-def start(daemon: Daemon, args: Arguments, conf: Cluster, read: Callable[[], Cluster]) -> int:
-    """Do what the arguments ask for, and return the exit status of the program.
 
-    `read` returns the conf as it is written at the moment, and raises UnusableError.
-    """
-    manager = started_by()
+def look(daemon: Daemon, args: Arguments, conf: Cluster) -> int:
+    """Do what `--doctor` or `--check` asks for, and return the exit status of the program."""
     duties = daemon.duties()
     if args.doctor:
         return duties.doctor(conf)
-    service = Service(
+    found = duties.inspect(conf)
+    asked = duties.ask(conf) if duties.ask and not found.errors else Inspection()
+    for line in (*found.errors, *asked.errors):
+        print(f"{conf.path}: {line}", file=sys.stderr)
+    return _say_check(conf, _service(daemon, args, conf, None), found, asked)
+
+
+def start(daemon: Daemon, args: Arguments, conf: Cluster | None, read: Callable[[], Cluster]) -> int:
+    """Run the daemon, and return the exit status of the program.
+
+    `read` returns the conf as it is written at the moment, and raises UnusableError; `conf` is what it has returned,
+    None where that may come yet. What this machine has not yet is waited for: `awaited`.
+    """
+    manager, duties = started_by(), daemon.duties()
+    try:
+        conf = awaited(conf, read, duties.inspect)
+    except UnusableError as error:
+        return _not_started(daemon, args, conf, error, manager)
+    except KeyboardInterrupt:
+        return 1
+    service = _service(daemon, args, conf, manager)
+    file = ConfFile(conf, lambda: inspected(read(), duties.inspect))
+    beside = duties.beside(file)
+    return serve(service, lambda ready: asyncio.run(_work(duties.work(file, beside, ready), manager)), beside)
+
+
+def _not_started(
+    daemon: Daemon, args: Arguments, conf: Cluster | None, error: UnusableError, manager: Manager | None
+) -> int:
+    """Say why, and return the exit status: USAGE, which nobody tries again, for what stands in the files, else 1."""
+    print(error, file=sys.stderr)
+    if not error.may_pass:
+        return USAGE
+    then = "the service manager tries it again" if manager else "start it again once that is there"
+    said = f"{daemon.program}: not started, for this machine has not yet what the conf needs: {then}"
+    print(said, file=sys.stderr, flush=True)
+    if conf:  # at a boot nobody reads what a program prints
+        with suppress(LogError):
+            set_up(replace(_service(daemon, args, conf, manager).log_setup, stdout=False))
+            log.error("not started: %s; %s", "; ".join(error.lines), then)
+    return 1
+
+
+def _service(daemon: Daemon, args: Arguments, conf: Cluster, manager: Manager | None) -> Service:
+    return Service(
         program=daemon.program,
         cluster=args.cluster,
         pid_path=Path(daemon.pid_path(conf)),
@@ -40,24 +85,6 @@ def start(daemon: Daemon, args: Arguments, conf: Cluster, read: Callable[[], Clu
         logs=conf.logs if daemon.kind != "CONTROL" else (),  # they are the monitor's
         manager=manager,
     )
-    found = duties.inspect(conf)
-    asked = duties.ask(conf) if duties.ask and args.check and not found.errors else Inspection()
-    for line in (*found.errors, *asked.errors):
-        print(f"{conf.path}: {line}", file=sys.stderr)
-    if found.errors and not args.check:
-        return USAGE
-    if args.check:
-        return _say_check(conf, service, found, asked)
-    file = ConfFile(conf, lambda: _inspected(read(), duties.inspect))
-    beside = duties.beside(file)
-    return serve(service, lambda ready: asyncio.run(_work(duties.work(file, beside, ready), manager)), beside)
-
-
-def _inspected(conf: Cluster, inspect: Inspect) -> Cluster:
-    """Return the conf; raises UnusableError where it cannot be used on this machine."""
-    if wrong := inspect(conf).errors:
-        raise UnusableError(tuple(f"{conf.path}: {line}" for line in wrong))
-    return conf
 
 
 def on_reload(do: Callable[[], object]) -> None:
