@@ -65,8 +65,11 @@ def supervise(
     seconds. `duties` are looked at when they are due.
     """
     failures: tuple[float, ...] = ()
+    missed_hup = False
     while True:
         pid = _start(worker)
+        if missed_hup:
+            os.kill(pid, signal.SIGHUP)
         ended = _watch(pid, stop_limit, duties)
         if ended.asked:
             return 0 if ended.status == 0 else 1
@@ -83,8 +86,10 @@ def supervise(
                 return 1
             case Again(delay, failures):
                 log.error("worker %s; starting it again %s", _how(ended.status), _when(delay))
-                if _stopped_within(delay, duties):
+                number = _asked_within(delay, duties)
+                if number in ENDING:
                     return 0
+                missed_hup = number == signal.SIGHUP
 
 
 def run(worker: Worker) -> int:
@@ -141,28 +146,33 @@ def _watch(pid: int, stop_limit: float, duties: Sequence[Duty]) -> Ended:
         if number in ENDING:
             log.info("got %s, ending the worker", signal.Signals(number).name)
             os.kill(pid, number)
-            asked, end = True, time.monotonic() + stop_limit
+            asked, end = True, end if asked else time.monotonic() + stop_limit
         elif number == signal.SIGHUP:
             _reopen_all(duties)
             os.kill(pid, signal.SIGHUP)
         elif asked and time.monotonic() >= end:
             log.error("worker %d did not end within %g s: killing it", pid, stop_limit)
             os.kill(pid, signal.SIGKILL)
+            end = math.inf  # it may hang in the kernel, on a dead disk; SIGCHLD tells
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return Ended(os.waitstatus_to_exitcode(status), asked)
 
 
-def _stopped_within(seconds: float, duties: Sequence[Duty]) -> bool:
-    """Wait `seconds`; returns at once with True when asked to end."""
-    end = time.monotonic() + seconds
+def _asked_within(seconds: float, duties: Sequence[Duty]) -> int | None:
+    """Wait `seconds`, and return SIGHUP where that came, which the next worker is to hear of, else None.
+
+    A signal to end by is returned at once.
+    """
+    end, asked = time.monotonic() + seconds, None
     while (left := end - time.monotonic()) > 0:
         number = _next_signal(left, duties)
         if number in ENDING:
-            return True
+            return number
         if number == signal.SIGHUP:
+            asked = number
             _reopen_all(duties)
-    return False
+    return asked
 
 
 def _reopen_all(duties: Sequence[Duty]) -> None:
@@ -185,8 +195,19 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _reopen(_number: int, _frame: FrameType | None) -> None:
+    """Open the log files anew; that the conf is to be read is kept for who takes SIGHUP over: `hung_up`."""
+    _EARLY.append(signal.SIGHUP)
     reopen()
 
+
+def hung_up() -> bool:
+    """Tell, once, whether SIGHUP came before this worker took it over."""
+    came = bool(_EARLY)
+    _EARLY.clear()
+    return came
+
+
+_EARLY: list[int] = []
 
 HANDLERS: dict[signal.Signals, Callable[[int, FrameType | None], None] | signal.Handlers] = {
     **dict.fromkeys(ENDING, _end),
