@@ -18,7 +18,7 @@ from mmm.lease.lead import Lead, authority
 from mmm.monitor.act import first_look, old_agents
 from mmm.monitor.act.admission import Admission
 from mmm.monitor.act.agents import Agents
-from mmm.monitor.act.before_start import waits_for_network
+from mmm.monitor.act.before_start import ReloadLater, waits_for_network
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.control_port import control_server
 from mmm.monitor.act.kill_host import program
@@ -175,6 +175,8 @@ async def _watch(file: ConfFile, conf: Cluster, pinger: Pinger, ready: Callable[
     agents = Agents(tls.client_context(conf.socket), lead, conf)
     checks = Checks(conf, pinger)
     server_tls, admission = tls.server_context(conf.socket), Admission(conf)
+    later = ReloadLater()
+    on_reload(later)
     try:
         up = await is_up(monitor, pinger) or await a_host_answers(conf, pinger)
         if not up:
@@ -201,6 +203,8 @@ async def _watch(file: ConfFile, conf: Cluster, pinger: Pinger, ready: Callable[
         shell.taken = partial(_taken, file, server)
         async with server.listen(monitor.ip, monitor.port, server_tls):
             on_reload(shell.reload)
+            if later.asked:
+                shell.reload()
             ready()
             await shell.run()
     finally:

@@ -13,7 +13,7 @@ from typing import Any
 from mmm.config.allow import health_sentence, sentence
 from mmm.config.model import Cluster
 from mmm.config.shown import purpose
-from mmm.process.angel import ENDING
+from mmm.process.angel import ENDING, hung_up
 from mmm.process.arguments import REFUSED, USAGE, Arguments
 from mmm.process.awaited import awaited, inspected
 from mmm.process.conf_file import ConfFile, UnusableError
@@ -88,13 +88,19 @@ def _service(daemon: Daemon, args: Arguments, conf: Cluster, manager: Manager | 
 
 
 def on_reload(do: Callable[[], object]) -> None:
-    """Have `do` called in the running loop at SIGHUP, once the log files are opened anew."""
+    """Have `do` called in the running loop at SIGHUP, once the log files are opened anew.
+
+    Where it came earlier in this worker's life that is done soon.
+    """
 
     def hang_up() -> None:
         reopen()
         do()
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    if hung_up():
+        loop.call_soon(do)
 
 
 def on_end(do: Callable[[], object]) -> None:

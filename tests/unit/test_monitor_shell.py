@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -88,3 +89,32 @@ def test_a_moment_stays_the_same_while_the_clock_is_slewed(monkeypatch: pytest.M
     was = wall.of(moment)
     monkeypatch.setattr(time, "time", lambda: real() + 0.2)
     assert wall.of(moment) == was
+
+
+async def test_a_hup_while_a_conf_is_being_taken_has_it_read_once_more(tmp_path: Path) -> None:
+    """It was refused without a word, and what had been written meanwhile was not taken."""
+    before = world()
+    monitor, reads, goes_on = shell(tmp_path, before, Mute(), before.conf), list[int](), threading.Event()
+
+    def read() -> Cluster:
+        reads.append(len(reads))
+        assert goes_on.wait(LIMIT)
+        return monitor.world.conf
+
+    monitor._finder._read_conf = read
+    async with asyncio.timeout(LIMIT):
+        under_way = asyncio.create_task(monitor.command(["reload"]))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            monitor.reload()
+        (hup,) = monitor._tasks
+        await asyncio.sleep(0)
+        goes_on.set()
+        await asyncio.gather(under_way, hup)
+        assert len(reads) == 2
+        before_it = set(monitor._tasks)
+        monitor.reload()
+        await asyncio.gather(*(set(monitor._tasks) - before_it))
+    assert len(reads) == 3
+    for task in monitor._tasks:
+        task.cancel()

@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 
-from mmm.process.angel import ENDING
-from mmm.process.started import on_end
+from mmm.process.angel import ENDING, HANDLERS
+from mmm.process.started import on_end, on_reload
 
 
 async def test_what_a_daemon_does_at_its_end_is_not_broken_off_by_another_signal() -> None:
@@ -43,3 +43,22 @@ async def _taken(loop: asyncio.AbstractEventLoop) -> None:
     os.kill(os.getpid(), signal.SIGUSR1)
     await taken.wait()
     loop.remove_signal_handler(signal.SIGUSR1)
+
+
+async def test_a_reload_asked_for_before_the_worker_could_is_done_then() -> None:
+    asked, loop, early = asyncio.Event(), asyncio.get_running_loop(), HANDLERS[signal.SIGHUP]
+    assert callable(early)
+    early(signal.SIGHUP, None)
+    on_reload(asked.set)
+    async with asyncio.timeout(10):
+        await asked.wait()
+    asked.clear()
+    on_reload(asked.set)
+    try:
+        await _taken(loop)
+        assert not asked.is_set(), "once"
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(10):
+            await asked.wait()
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)

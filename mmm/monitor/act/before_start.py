@@ -1,6 +1,7 @@
 """What a monitor answers while it waits for its network: that it is there, and what it waits for."""
 
 import json
+import logging
 from collections.abc import Sequence
 
 from mmm.config.model import Monitor
@@ -13,6 +14,22 @@ from mmm.monitor.world.warnings import Level, Warned, encoded, text
 from mmm.wire import control as wire
 from mmm.wire import values
 from mmm.wire.command import HELP, without_json
+
+log = logging.getLogger(__name__)
+
+
+class ReloadLater:
+    """What SIGHUP does before the monitor has begun: `asked` tells whether it came, and the log what becomes of it."""
+
+    asked = False
+
+    def __call__(self) -> None:
+        """Take note of it."""
+        self.asked = True
+        log.warning(
+            "SIGHUP: not started yet; the conf is read again as soon as this monitor is; where `ping_ips` are wrong,"
+            " restart it"
+        )
 
 
 def waits_for_network(monitor: Monitor) -> Command:

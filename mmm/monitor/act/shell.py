@@ -99,7 +99,7 @@ class Shell:
         self._watching: dict[str, list[asyncio.Task[None]]] = {}
         """What asks each host periodically."""
         self._telling: dict[Notify, asyncio.Task[None]] = {}
-        self._reloading = asyncio.Lock()
+        self._reloading, self._reload_due = asyncio.Lock(), False
         self.taken: Callable[[Cluster], None] = lambda _: None
         """Is told of another conf that was taken."""
         self._waiting: list[_Waiting] = []
@@ -205,10 +205,14 @@ class Shell:
 
     def reload(self) -> None:
         """Have the conf read and taken, as by the command; the log says what comes of it."""
-        self._start(self._reload())
+        if not self._reload_due:
+            self._reload_due = True
+            self._start(self._reload())
 
     async def _reload(self) -> None:
-        await self._ordered(("reload",), lambda: None)
+        async with self._reloading:  # one that is under way may have read the conf before it was changed
+            self._reload_due = False
+        await self._ordered((reload.NAME,), lambda: None)
 
     async def _begin(self, record: Record) -> None:
         """Make the world anew, for this monitor has come to lead."""
