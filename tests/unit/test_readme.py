@@ -180,6 +180,13 @@ def test_the_logging_example_is_taken_by_dict_config(tmp_path: Path) -> None:
         logging.root.handlers[:], logging.root.level = before
 
 
+def test_what_cron_is_to_run_is_named_with_its_folder() -> None:
+    """Its PATH is /usr/bin:/bin, where none of the programs is."""
+    for page in PAGES:
+        for line in re.findall(r"^    \S+ \S+ \S+ \S+ \S+  root  .*", page.read_text(), re.MULTILINE):
+            assert re.search(r"  root  /usr/sbin/mmm_\w+ ", line), (page, line)
+
+
 def test_what_is_said_of_a_log4perl_file_is_quoted_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "mmm_mon_log.conf"
     path.write_text("log4perl.logger = INFO, LogFile\n")

@@ -187,9 +187,8 @@ def _keep_log(conf: Cluster, arguments: _Arguments, host: str, folder: Path) -> 
         tell(f"WARN: {copied.remark}: a backup made before that cannot be brought past it")
         log.warning("%s: %s", host, copied.remark)
     size = f"{copied.bytes / MEGABYTE:,.1f} MB"
-    say(
-        f"OK: {copied.folder} has the binary log of {host} up to {copied.newest}: {copied.files} files, {size} copied"
-    )
+    files = f"{copied.files} file{'s' * (copied.files != 1)}"
+    say(f"OK: {copied.folder} has the binary log of {host} up to {copied.newest}: {files}, {size} copied")
     return Status.DONE
 
 
