@@ -338,9 +338,13 @@ class Steps:
         """See that the numbers of what was thrown away are passed, or another transaction gets one of them."""
         if not journal.highest:
             return journal
-        with self._source(journal) as there:
-            if there.flavour.mariadb:
-                numbers.pass_by(there, mariadb.parse(journal.highest))
+        highest = mariadb.parse(journal.highest)
+        with self._source(journal) if journal.source else self._connect(journal.host) as there:
+            if there.flavour.mariadb and journal.source:
+                numbers.pass_by(there, highest)
+            elif there.flavour.mariadb and (passed := numbers.go_on_above(there, highest)):
+                said = f"  {journal.host} goes on above {mariadb.text(passed)}, which was given out already"
+                self._means.say(said)
         return journal
 
 
