@@ -520,6 +520,45 @@ def test_an_agent_that_has_just_started_starts_what_nobody_has_stopped(known: Fa
     assert plan(online, asleep, known, in_use).steps == ()
 
 
+def test_replication_that_a_broken_off_switch_has_stopped_is_started() -> None:
+    """The order comes again, or the role has gone back meanwhile: then nothing is left to be switched."""
+    to_db2, stopped = status("ONLINE"), seen(source=STOPPED)
+    past = remember(to_db2, seen(source=replace(FROM_DB2, ip="10.0.0.1")), SLAVE, NOTHING, [(Follow("db2"),)])
+    for state in ("ONLINE", "REPLICATION_FAIL", "AWAITING_RECOVERY"):
+        assert plan(status(state), stopped, SLAVE, past).steps == (StartReplication(),)
+    assert plan(status("ADMIN_OFFLINE"), stopped, SLAVE, past).steps == ()
+    started = remember(to_db2, stopped, SLAVE, past, ())
+    assert plan(to_db2, stopped, SLAVE, started).steps == (StartReplication(),)
+    unseen = remember(to_db2, seen(source=None), SLAVE, past, ())
+    assert plan(to_db2, stopped, SLAVE, unseen).steps == (StartReplication(),), (
+        "its server could not be asked"
+    )
+    seen_to_run = remember(to_db2, replace(seen(), problem=""), SLAVE, started, ())
+    assert plan(to_db2, stopped, SLAVE, seen_to_run).steps == (), "it was stopped by hand since"
+
+
+def test_a_switch_that_is_to_be_done_again_is_not_held_up_by_a_start() -> None:
+    past, from_db1 = replace(NOTHING, switching=True), replace(STOPPED, ip="10.0.0.1")
+    steps = plan(status("ONLINE"), seen(source=from_db1), SLAVE, past).steps
+    assert steps == (Follow("db2"), StartReplication()), (
+        "a refused one leaves the old source, which then replicates"
+    )
+    ending = replace(from_db1, running=True)
+    assert plan(status("ONLINE"), seen(source=ending), SLAVE, past).steps == (Follow("db2"),)
+    half = replace(STOPPED, running=True)
+    assert plan(status("ONLINE"), seen(source=half), SLAVE, past).steps == (StartReplication(),)
+
+
+@pytest.mark.parametrize(
+    "step", [RenewLogin("db2"), OwnSource("db2"), Attach(), GoOn("db2"), FinishLifting()]
+)
+def test_a_master_too_replicates_again_behind_a_broken_off_switch(step: Step) -> None:
+    past = remember(status("ONLINE"), seen(), MASTER, NOTHING, [(step,)])
+    assert plan(status("ONLINE"), seen(source=STOPPED), MASTER, past).steps == (StartReplication(),)
+    alone = plan(ALONE, seen(source=STOPPED), MASTER, past).steps
+    assert StartReplication() not in alone, "a lost master is to be cut off"
+
+
 @pytest.mark.parametrize("past", [Past(fresh=True), Past(unused=True)])
 def test_what_nobody_has_stopped_is_started_also_where_the_host_failed_before_its_agent_heard_of_its_use(
     past: Past,

@@ -1,7 +1,7 @@
 """Semi-synchronous replication on real servers, asked and switched as the accounts that `grants` makes."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -11,6 +11,7 @@ from mmm.mysql.server.accounts import grants
 from mmm.mysql.server.change_source import change_source
 from mmm.mysql.server.replication import start_replica
 from mmm.mysql.server.semi_sync import become_replica, become_source, look_at_semi_sync, switches
+from mmm.mysql.session.connection import ErrorKind, MysqlError
 from tests.servers import OTHERS, WAIT_LIMIT, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent, source
 
@@ -141,6 +142,26 @@ def test_a_source_that_fell_back_is_said(pair: Pair) -> None:
         here.execute(flavour.start_receiver, ("",))
     origin.run(f"SET GLOBAL {name}=10000")
     wait_until(origin, SOURCE)
+
+
+def test_a_receiver_that_takes_too_long_to_stop_starts_again_all_the_same(pair: Pair) -> None:
+    """Nobody would remember that it was told to stop in vain."""
+    replica = pair.replica
+    wait_until(replica, REPLICA)
+    replica.run(f"SET GLOBAL {pair.option('replica', 'enabled')}=0")
+    with agent(replica) as here:
+        execute = here.execute
+
+        def execute_too_late(sql: str, args: Sequence[object] = (), timeout: float | None = None) -> None:
+            execute(sql, args, timeout)
+            if sql == here.flavour.stop_receiver:
+                here.close()
+                raise MysqlError(ErrorKind.TIMED_OUT, 0, "no answer in time")
+
+        here.execute = execute_too_late  # type: ignore[method-assign]
+        with pytest.raises(MysqlError, match="no answer in time"):
+            become_replica(here, LONG)
+    wait_until(replica, REPLICA)
 
 
 def test_a_server_without_semi_sync_says_nothing_of_it(server: Server) -> None:

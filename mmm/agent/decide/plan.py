@@ -9,10 +9,10 @@ lead from what is found on the interface and in the server to what is wanted. Th
     3. add        bind the others, then for the writer's: sync, receive no more where a lost master is the source,
                   get what only its binary log has, then what other replicas of it have, probe where somebody may
                   still have it, allow writes, bind
-    4. replicate  ADMIN_OFFLINE stops replication, its end starts it; the active master is detached from a master
-                  that was lost, and attached again once the lost one is compared (rule 10.16); it goes on in the log of
-                  one that was set up anew; a master whose source is a slave, because getting what the slave had was
-                  broken off, takes its peer again
+    4. replicate  ADMIN_OFFLINE stops replication, its end starts it; what a switch that was broken off has left stopped
+                  is started; the active master is detached from a master that was lost, and attached again once the
+                  lost one is compared (rule 10.16); it goes on in the log of one that was set up anew; a master whose
+                  source is a slave, because getting what the slave had was broken off, takes its peer again
 
 While a job rebuilds the host its replication is left alone, and the writer role is not taken.
 
@@ -66,6 +66,10 @@ UNUSED = frozenset({"AWAITING_RECOVERY", HARD_OFFLINE})
 """States of hosts that are not in use: a server that was started meanwhile need not have started its replication."""
 
 
+_SWITCHES = Follow | RenewLogin | OwnSource | Attach | GoOn | FinishLifting
+"""Steps that stop replication and start it again: one that is broken off between leaves it stopped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """What cannot be seen: which VIPs were taken over completely, and whether replication was stopped by order.
@@ -79,6 +83,8 @@ class Past:
     """It was told a state in which it is not in use, and not yet one in which its replication was seen to run."""
     fresh: bool = False
     """The agent was started since it was last told that this host is in use, and knows nothing of what was before."""
+    switching: bool = False
+    """A step that stops replication, to start it again, was broken off; it was not seen to receive since."""
     ready: frozenset[Vip] = frozenset()
     """VIPs for which all was done but to allow writes and to bind, a moment ago: it need not be done again."""
 
@@ -186,7 +192,9 @@ def remember(wanted: Status, seen: Seen, known: Facts, past: Past, unfinished: I
     offline = wanted.state == ADMIN_OFFLINE or (past.offline and (bool(chains) or not asked))
     unused = wanted.state in UNUSED or (past.unused and (bool(chains) or not asked))
     fresh = past.fresh and (wanted.state != ONLINE or bool(chains) or not asked)
-    return Past(held, offline, unused, fresh)
+    stopped = any(isinstance(step, _SWITCHES) for chain in chains for step in chain)
+    receives = asked and (seen.source is None or seen.source.receives)
+    return Past(held, offline, unused, fresh, switching=stopped or (past.switching and not receives))
 
 
 def clear(assigned: Iterable[Vip], seen: Seen, known: Facts) -> Plan:
@@ -334,6 +342,19 @@ def _additions(wanted: Status, vips: Iterable[Vip], seen: Seen, known: Facts, pa
     return chains
 
 
+def _is_left_stopped(wanted: Status, seen: Seen, known: Facts) -> bool:
+    """Tell whether replication stands still that a switch which was broken off has stopped.
+
+    A writer that was cut off from the lost master is to receive nothing. Where the switch is done again, replication
+    that is about to end, behind a long transaction, is not told to go on: that would stand in the way.
+    """
+    source = seen.source
+    writes = any(vip.role == known.writer for vip in wanted.vips)
+    if source is None or source.receives or (writes and wanted.detach):
+        return False
+    return not (source.running and _follow(wanted, seen, known)[0])
+
+
 def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[Chain]:
     source = seen.source
     if source is None or seen.job is not None:
@@ -354,6 +375,8 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
     waits = source.asleep and (past.unused or past.fresh) and wanted.state == REPLICATION_FAIL
     comes = not writer and (waits or (idle and wanted.state == ONLINE))
     if not source.running and (past.offline or comes):
+        return [(StartReplication(),)]
+    if past.switching and _is_left_stopped(wanted, seen, known):
         return [(StartReplication(),)]
     names = [name for name, place in known.sources.items() if place == (source.ip, source.port)][:1]
     if source.refused:

@@ -25,7 +25,7 @@ def borrow_source(replica: Connection, source: Address, at_source: Connection, t
     deadline = time.monotonic() + timeout
     channel = _stopped(replica, timeout)
     change = change_source(replica.flavour, source, None, heartbeat(replica, channel), channel)
-    execute(replica, *change, source)
+    execute(replica, *change, source, deadline)
     start_replica(replica, channel)
     see_connected(replica, deadline)
 
@@ -36,10 +36,11 @@ def take_own_source(replica: Connection, source: Address, timeout: float, *, det
     `detached`: it is not to be reached, see mmm.mysql.server.detach; else replication is started. The event group at
     work may take `timeout` seconds. Raises MysqlError; of kind TIMED_OUT where that does not end.
     """
+    deadline = time.monotonic() + timeout
     channel = _stopped(replica, timeout)
     there = replace(source, ip=f"{DETACHED}{source.ip}") if detached else source
     change = change_source(replica.flavour, there, None, heartbeat(replica, channel), channel)
-    execute(replica, *change, source)
+    execute(replica, *change, source, deadline)
     if not detached:
         start_replica(replica, channel)
 

@@ -1,5 +1,6 @@
 """The statements that name a replica's source, in each flavour's words."""
 
+import time
 from collections.abc import Mapping
 
 from mmm.gtid.place import LogPlace
@@ -88,10 +89,17 @@ def _change(
     return statement, (*[channel] * before, *options.values(), *[channel] * after)
 
 
-def execute(replica: Connection, statement: str, args: tuple[object, ...], source: Address) -> None:
-    """Execute what holds the password of `source`, which no error is to show. Raises MysqlError."""
+def execute(
+    replica: Connection, statement: str, args: tuple[object, ...], source: Address, deadline: float = 0.0
+) -> None:
+    """Execute what holds the password of `source`, which no error is to show. Raises MysqlError.
+
+    The server removes its relay logs for that, which takes a while where they are large: it has until `deadline`, a
+    moment of time.monotonic(), and at least as long as for any statement. Out of time the connection would be closed,
+    and replication stay stopped.
+    """
     try:
-        replica.execute(statement, args)
+        replica.execute(statement, args, timeout=max(replica.timeout, deadline - time.monotonic()))
     except MysqlError as error:
         hidden = error.text.replace(source.password, "***") if source.password else error.text
         raise MysqlError(error.kind, error.number, hidden) from None

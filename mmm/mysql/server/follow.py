@@ -110,27 +110,32 @@ def follow(replica: Connection, source: Address, at_source: Connection, timeout:
     try:
         start = _meeting_place(replica, at_source, deadline)
         channel = status.channel if status else ""
-        _change_source(replica, source, start, channel)
+        _change_source(replica, source, start, channel, deadline)
     except MysqlError:
         if status and (status.sql_running or status.io_running != "No"):
             with suppress(MysqlError):
                 start_replica(replica)
         raise
-    _warn_of_own(replica, at_source)
     start_replica(replica)
+    _warn_of_own(replica, at_source)
     see_connected(replica, deadline)
     return Followed.SWITCHED
 
 
 def renew_login(replica: Connection, source: Address, timeout: float) -> None:
     """Have the replica log in to the source that it has with this user and password; raises MysqlError."""
+    deadline = time.monotonic() + timeout
     status = replica_status(replica)
     channel = status.channel if status else ""
     stop_replica(replica, timeout)
     try:
-        execute(replica, *change_login(replica.flavour, source, heartbeat(replica, channel), channel), source)
-    finally:
-        start_replica(replica, channel)
+        change = change_login(replica.flavour, source, heartbeat(replica, channel), channel)
+        execute(replica, *change, source, deadline)
+    except MysqlError:
+        with suppress(MysqlError):
+            start_replica(replica, channel)
+        raise
+    start_replica(replica, channel)
     see_connected(replica, time.monotonic() + timeout)
 
 
@@ -208,9 +213,16 @@ def _origin(server: Connection) -> str:
 
 
 def _warn_of_own(replica: Connection, source: Connection) -> None:
-    """Name the transactions that the replica has written itself and follows in spite of."""
-    here, there = executed(replica), executed(source)
-    if replica.flavour.mariadb or here is None or there is None:
+    """Name the transactions that the replica has written itself and follows in spite of; it does so already."""
+    if replica.flavour.mariadb:
+        return
+    try:
+        here, there = executed(replica), executed(source)
+    except MysqlError as error:
+        said = "%s follows %s, which was not asked whether it lacks transactions of the other's own: %s"
+        log.warning(said, replica.address.ip, source.address.ip, error.text)
+        return
+    if here is None or there is None:
         return
     if own := surplus(here, there):
         log.warning(
@@ -280,13 +292,15 @@ def _by_position(replica: Connection, source: Connection) -> _Start | str:
     return why_not or _Start(place=end)
 
 
-def _change_source(replica: Connection, source: Address, start: _Start, channel: str) -> None:
+def _change_source(
+    replica: Connection, source: Address, start: _Start, channel: str, deadline: float
+) -> None:
     statement, args = change_source(
         replica.flavour, source, start.place, heartbeat(replica, channel), channel
     )
     if start.set_position:
         replica.execute("SET GLOBAL gtid_slave_pos=%s", (start.set_position,))
-    execute(replica, statement, args, source)
+    execute(replica, statement, args, source, deadline)
 
 
 def see_connected(replica: Connection, deadline: float) -> None:

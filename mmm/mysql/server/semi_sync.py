@@ -5,10 +5,12 @@ loaded only the server knows, so names are taken from its answer.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from mmm.gtid.semi_sync import SemiSync
+from mmm.mysql.server.half_received import LOGIN_LIMIT
 from mmm.mysql.server.replication import replica_status
-from mmm.mysql.session.connection import Connection, MysqlError, Row
+from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError, Row, connect
 from mmm.mysql.session.question import Question
 
 _SOURCE = "rpl_semi_sync_master_enabled"
@@ -70,8 +72,22 @@ def become_replica(connection: Connection, timeout: float) -> None:
         status = replica_status(connection)
         if status is not None and status.io_running != "No":
             flavour = connection.flavour
-            connection.execute(flavour.stop_receiver, (status.channel,), timeout=timeout)
+            try:
+                connection.execute(flavour.stop_receiver, (status.channel,), timeout=timeout)
+            except MysqlError as error:
+                if error.kind is ErrorKind.TIMED_OUT:
+                    _start_receiver_later(connection, status.channel)
+                raise
             connection.execute(flavour.start_receiver, (status.channel,))
+
+
+def _start_receiver_later(connection: Connection, channel: str) -> None:
+    """Have the receiving thread start once it has stopped: the server takes such orders one after the other.
+
+    That it was told to stop in vain, nobody would remember. It is not waited for.
+    """
+    with suppress(MysqlError), connect(connection.address, LOGIN_LIMIT) as other:
+        other.execute(connection.flavour.start_receiver, (channel,))
 
 
 def _switch(connection: Connection, name: str, *, on: bool) -> None:
