@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from mmm.agent.act.catch_up import LOST_LIMIT, CatchUpError, Patience, catch_up
-from mmm.agent.act.server_session import ServerSession
+from mmm.agent.act.server_session import ANSWER_LIMIT, ServerSession
 from mmm.mysql.server.await_applied import Caught, wait_for_source
 from mmm.mysql.server.blockers import blocked, end_blockers
 from mmm.mysql.server.detach import stop_receiving
@@ -181,3 +181,4 @@ def test_a_lost_peer_that_hangs_is_waited_for_once(trio: Trio) -> None:
         patched.setattr(peer, "ask", count)
         assert catch_up(here, peer, Patience(LONG, OURS, LOST_LIMIT)) == "applied all that was received"
         assert asked == [LOST_LIMIT]
+    assert peer.limit == ANSWER_LIMIT, "it is asked again once it is back"

@@ -51,10 +51,19 @@ def catch_up(server: Connection, peer: ServerSession | None, patience: Patience)
     Sessions that hold up what is to be applied are ended. Raises CatchUpError, and MysqlError when `server` cannot be
     asked.
     """
+    if peer is None:
+        return _caught_up(server, None, patience)
+    before = peer.limit
+    peer.limit = min(patience.peer_limit, patience.limit)
+    try:
+        return _caught_up(server, peer, patience)
+    finally:
+        peer.limit = before  # whoever asks it next need not take it for lost
+
+
+def _caught_up(server: Connection, peer: ServerSession | None, patience: Patience) -> str:
     begin = time.monotonic()
     limit = patience.limit
-    if peer is not None:
-        peer.limit = min(patience.peer_limit, limit)
     lost = patience.peer_limit < ANSWER_LIMIT
     target, gone = _known_position(peer) if peer is not None else (None, None)
     if peer is not None and target is not None and target.gtid and has_all(server, target):
