@@ -4,8 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
+import pymysql
 import pytest
 
 from mmm.agent.act.catch_up import LOST_LIMIT, CatchUpError, Patience, catch_up
@@ -105,6 +107,43 @@ def test_who_holds_a_lock_that_replication_waits_for_is_ended(
         catch_up(server, None, Patience(LONG, OURS))
     assert f"{how} is gone" in rows_of(lost)
     assert f"session {number_of(client)} of shop@" in caplog.text
+
+
+def test_who_reads_a_table_that_is_being_flushed_is_ended(
+    trio: Trio, lost: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """FLUSH TABLES waits for the reader, and replication for both."""
+    stages = "('Waiting for table flush', 'Waiting for table metadata lock')"
+    waits = f"SELECT id FROM information_schema.processlist WHERE state IN {stages}"  # noqa: S608
+    insert(trio.one, "flushed")
+    wait_applied_here(lost, trio.one)
+    reader, flusher = lost.client("shop"), lost.client("shop")
+    asked = [
+        threading.Thread(target=told, args=each)
+        for each in (
+            (reader, "SELECT SLEEP(1000) FROM shop.orders"),
+            (flusher, "FLUSH TABLES shop.orders"),
+        )
+    ]
+    asked[0].start()
+    lost.wait_for_rows("SELECT id FROM information_schema.processlist WHERE state = 'User sleep'")
+    asked[1].start()
+    lost.wait_for_rows(waits)
+    insert(trio.one, "behind the flush")
+    lost.wait_for_rows(f"{waits} AND user = 'system user'")
+    leave(lost, trio.one)
+    with agent(lost) as server, caplog.at_level(logging.WARNING):
+        catch_up(server, None, Patience(LONG, OURS))
+    assert "behind the flush" in rows_of(lost)
+    assert f"session {number_of(reader)} of shop@" in caplog.text
+    for each in asked:
+        each.join(LONG)
+
+
+def told(client: Client, statement: str) -> None:
+    """Have a client say something that its session may not outlive."""
+    with suppress(pymysql.err.Error):
+        client.query(statement)
 
 
 def test_a_user_to_be_kept_is_named_with_what_to_do(trio: Trio, lost: Server) -> None:

@@ -1,7 +1,8 @@
 """Sessions that keep replication, or the clients of a new writer, waiting for a lock, and how they are ended.
 
 A lock on all tables or on one (FLUSH TABLES WITH READ LOCK, LOCK TABLES, a transaction that has read a table) does not
-say who holds it: any session that waits for none itself may. Of a lock on rows InnoDB tells who holds some.
+say who holds it: any session that waits for none itself may. So it is with a table that is being flushed. Of a lock on
+rows InnoDB tells who holds some.
 """
 
 import logging
@@ -24,6 +25,8 @@ _TRANSACTIONS = """
 _WAITS_FOR_ROW = "LOCK WAIT"
 _BEFORE_LOCK, _AFTER_LOCK = "Waiting for ", " lock"
 """How the server names the stages in which a session waits for a lock: of a table, a row of commits, all tables."""
+_FLUSH = "Waiting for table flush"
+"""MySQL: who opens a table that somebody flushes, and that one, who waits for those that read it; MariaDB: a lock."""
 _MOST_NAMED = 20
 
 log = logging.getLogger(__name__)
@@ -47,7 +50,7 @@ def blocked(connection: Connection, keep: frozenset[str], clients_for: float | N
     """
     sessions = list_sessions(connection)
     concerned = [each for each in sessions if clients_for is not None or each.user == APPLIER]
-    waiting = {each.id: each for each in concerned if waits_for_lock(each)}
+    waiting = {each.id: each for each in concerned if waits_for_lock(each) or each.state == _FLUSH}
     may_hold = {each.id for each in sessions if not waits_for_lock(each)} if waiting else set()
     rows = connection.ask(only(_TRANSACTIONS))
     for_rows = {whole(row["id"]) for row in rows if row["state"] == _WAITS_FOR_ROW}
