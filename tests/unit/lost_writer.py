@@ -20,6 +20,7 @@ from mmm.agent.act.binlog_rest import MOST
 from mmm.agent.act.log_ahead import LogAhead
 from mmm.agent.act.salvage import Salvage
 from mmm.config.model import Cluster, Host
+from mmm.gtid.place import LogPlace
 from mmm.mysql.server.accounts import grants
 from mmm.mysql.server.await_applied import Caught, wait_for_source
 from mmm.mysql.server.change_source import change_source
@@ -104,8 +105,13 @@ def caught_up(here: Connection, there: Connection) -> None:
 
 
 @contextmanager
-def passing(origin: Server, replica: Server, size: int) -> Iterator[threading.Event]:
-    """Have a replica replicate through a port that passes so many bytes on; the event tells that no more are."""
+def passing(
+    origin: Server, replica: Server, size: int, place: LogPlace | None = None
+) -> Iterator[threading.Event]:
+    """Have a replica replicate through a port that passes so many bytes on; the event tells that no more are.
+
+    It goes on by GTID, or from a `place` of the log.
+    """
     full = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as door:
 
@@ -121,7 +127,7 @@ def passing(origin: Server, replica: Server, size: int) -> Iterator[threading.Ev
         through = replace(source(origin), port=door.getsockname()[1])
         with agent(replica) as here:
             stop_replica(here)
-            here.execute(*change_source(here.flavour, through, None, {"CONNECT_RETRY": 60}))
+            here.execute(*change_source(here.flavour, through, place, {"CONNECT_RETRY": 60}))
             start_replica(here)
         yield full
 

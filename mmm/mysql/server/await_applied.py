@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from mmm.gtid import mariadb as gtid
+from mmm.gtid.place import LogPlace
 from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import BinlogPosition, history, replica_status
 from mmm.mysql.session.connection import Connection
@@ -13,6 +14,15 @@ from mmm.mysql.session.question import only, whole
 _WORKERS_AT_WORK = """
     SELECT ID AS id FROM information_schema.PROCESSLIST
     WHERE COMMAND = 'Slave_worker' AND STATE <> 'Waiting for work from SQL thread' LIMIT 1"""
+_CHANNELS_AT_WORK = """
+    SELECT ID AS id FROM information_schema.PROCESSLIST
+    WHERE USER = 'system user' AND COALESCE(STATE, '') NOT LIKE '%has read all relay log%'
+    AND COALESCE(STATE, '') <> 'Waiting for an event from Coordinator' AND COALESCE(STATE, '') NOT LIKE '% source%'
+    AND COALESCE(STATE, '') NOT LIKE '% master%' AND COALESCE(STATE, '') NOT LIKE '%binlog dump%' LIMIT 1"""
+"""MySQL: threads that apply, of whatever channel; one that receives says what it does with its source."""
+_SETTLED = 0.5
+"""Seconds for which no worker is seen at work before nobody is: one may have been given work and not begun yet, and
+MySQL notes how far they are each 0.3 s."""
 _SHORT_NAP = 0.001
 _LONG_NAP = 0.02
 _LOOK_BETWEEN = 0.2
@@ -43,18 +53,44 @@ def wait_applied(
         return wait_applying(connection, status.gtid_received, timeout, between)
     if status.uses_gtid:
         return _wait(connection, *_gtids(connection, status.gtid_received), timeout, between)
-    row = connection.query(connection.flavour.workers)[0]
-    one_thread = whole(row["workers"]) == 0
-    target = status.read
+    target, cut_short = status.read, _Rest(connection)
 
     def reached() -> bool:
         now = replica_status(connection)
-        if now is None:
-            return False
-        cut_short = one_thread and now.sql_running and now.idle and now.io_running != "Yes"
-        return now.executed.reaches(target) or cut_short
+        return now is not None and (now.executed.reaches(target) or cut_short.is_all(now))
 
     return _wait(connection, reached, "", timeout, between)
+
+
+class _Rest:
+    """What was received and is not applied, by file and position: at the end it is a part of a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        row = connection.query(connection.flavour.workers)[0]
+        self._one_thread = whole(row["workers"]) == 0
+        self._since: tuple[LogPlace, float] | None = None
+
+    def is_all(self, now: ReplicaStatus) -> bool:
+        """Tell whether nothing more can be applied: all is read, nobody is at work, and the source sends nothing."""
+        if not (now.sql_running and now.idle and now.io_running != "Yes"):
+            self._since = None
+            return False
+        return self._one_thread or self._has_settled(now.executed)
+
+    def _has_settled(self, executed: LogPlace) -> bool:
+        if _is_at_work(self._connection):
+            self._since = None
+            return False
+        if self._since is None or self._since[0] != executed:
+            self._since = (executed, time.monotonic())
+        return time.monotonic() - self._since[1] >= _SETTLED
+
+
+def _is_at_work(connection: Connection) -> bool:
+    """Tell whether a parallel worker applies something."""
+    asked = _WORKERS_AT_WORK if connection.flavour.mariadb else _CHANNELS_AT_WORK
+    return bool(connection.ask(only(asked)))
 
 
 def wait_for_source(

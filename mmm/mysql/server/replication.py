@@ -95,12 +95,18 @@ def _channel(connection: Connection) -> str:
 
 
 def binlog_position(connection: Connection) -> BinlogPosition:
-    """Return the end of the server's own binary log. Raises MysqlError."""
+    """Return the end of the server's own binary log. Raises MysqlError.
+
+    MySQL's GTIDs are left out unless gtid_mode is ON: the set keeps those from before it was switched off, which every
+    server has, and says nothing of what was written since.
+    """
     rows = connection.ask(only(connection.flavour.binlog_status))
     row = rows[0] if rows else {}
     if connection.flavour.mariadb:
         return BinlogPosition(_place(row), _logged_gtids(connection))
-    return BinlogPosition(_place(row), "".join(str(row.get("Executed_Gtid_Set") or "").split()))
+    by_gtid = executed(connection) is not None
+    gtids = "".join(str(row.get("Executed_Gtid_Set") or "").split()) if by_gtid else ""
+    return BinlogPosition(_place(row), gtids)
 
 
 def to_reach(connection: Connection) -> BinlogPosition:
