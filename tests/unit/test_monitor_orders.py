@@ -172,7 +172,7 @@ async def test_a_planned_move_waits_for_the_status_file(tmp_path: Path) -> None:
 async def test_a_planned_move_is_given_up_while_the_disk_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waited for ever, and its old holder's lease ran out: nobody took writes for some ten seconds."""
+    """It waited for ever, and its old holder's lease was not renewed meanwhile."""
     monkeypatch.setattr(saving_of, "PATIENCE", 0.2)
     os.mkfifo(fifo := tmp_path / f".{FILE}.new")
     try:
