@@ -19,14 +19,14 @@ INTERVAL = PROBING / COUNT
 log = logging.getLogger(__name__)
 
 
-def holder(sender: Sender, ip: str) -> str:
+def holder(sender: Sender, ip: str) -> str | None:
     """Return the MAC of another interface that has `ip`, empty where none answers in PROBING seconds; blocks.
 
-    An interface that is not there, or has no ARP, hears nobody. It takes the whole time in any case: whoever asks
-    may count on that.
+    None: nobody could be asked, as on an interface that is not there. One without ARP hears nobody. It takes the whole
+    time in any case: whoever asks may count on that.
     """
     kind, checks = (ETH_P_IPV6, ADVERTISEMENTS) if ":" in ip else (ETH_P_ARP, ALL_ARP)
-    end, found = time.monotonic() + PROBING, ""
+    end, found, asked = time.monotonic() + PROBING, "", True
     try:
         sender.built(ip)
         with packet_socket(sender.interface, kind, checks) as sock:
@@ -34,9 +34,10 @@ def holder(sender: Sender, ip: str) -> str:
                 sender.ask(ip)
                 found = found or _answer(sock, ip, time.monotonic() + INTERVAL)
     except OSError as error:
+        asked = False
         log.warning("cannot ask who has %s on %s: %s", ip, sender.interface, error.strerror or error)
     time.sleep(max(0.0, end - time.monotonic()))
-    return found
+    return found if found or asked else None
 
 
 def _answer(sock: socket.socket, ip: str, until: float) -> str:

@@ -60,10 +60,16 @@ class Sender:
         self.learn(ips)
 
     def learn(self, ips: Iterable[str]) -> None:
-        """Have the frames of these addresses built that there are none of yet."""
+        """Have the frames of these addresses built that there are none of yet; what fails is tried again by `send`."""
+        problem = ""
         with self._lock:
             self._ips = frozenset(ips)
-            self._build()
+            try:
+                self._build()
+            except OSError as error:
+                problem = _said(error)
+        if problem:
+            self._warn(problem)
 
     def send(self, ip: str) -> None:
         """Announce `ip` once, later where its frames are not built yet; raises OSError.
@@ -90,13 +96,23 @@ class Sender:
             self._forbidden.discard(ip)
 
     def built(self, ip: str) -> None:
-        """Wait until the frames of `ip` are built, or cannot be; raises OSError where the interface cannot be used."""
+        """Wait until the frames of `ip` are built; raises OSError where they cannot be, or the interface not be used.
+
+        Returns at once where there is no ARP.
+        """
         with self._lock:
-            if (ip, self._mac(self._open())) in self._frames:
+            if self._has_frames(ip):
                 return
             self._ips |= {ip}
             builder = self._build()
         builder.join()
+        with self._lock:
+            if not self._has_frames(ip):
+                raise OSError(errno.EIO, f"there are no frames of {ip}")
+
+    def _has_frames(self, ip: str) -> bool:
+        mac = self._mac(self._open())
+        return not mac or (ip, mac) in self._frames
 
     def close(self) -> None:
         """Send what waits for its frames, and close the packet socket; `send` opens it again."""
@@ -106,10 +122,14 @@ class Sender:
             self._drop()
 
     def _build(self) -> threading.Thread:
-        """Return what builds the frames that are missing; call it with the lock."""
+        """Return what builds the frames that are missing; call it with the lock. Raises OSError."""
         if self._builder is None:
-            self._builder = threading.Thread(target=self._build_missing, name="build frames", daemon=True)
-            self._builder.start()
+            builder = threading.Thread(target=self._build_missing, name="build frames", daemon=True)
+            try:
+                builder.start()
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, f"no frames can be built: {error}") from error
+            self._builder = builder
         return self._builder
 
     def _build_missing(self) -> None:
@@ -127,12 +147,16 @@ class Sender:
                 with self._lock:
                     known = {of: frames for of, frames in self._frames.items() if of[1] == mac}
                     self._frames, self._well = {**known, **made}, True
-            except OSError as error:
-                problem = error.strerror or str(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next one to send has to be able to try again
+                problem = _said(error)
         with self._lock:
             self._builder = None
             self._waiting.clear()
-            level, self._well = logging.WARNING if self._well else logging.DEBUG, False
+        self._warn(problem)
+
+    def _warn(self, problem: str) -> None:
+        """Log that nothing can be sent: a warning once, until it can."""
+        level, self._well = logging.WARNING if self._well else logging.DEBUG, False
         log.log(level, "interface %s: cannot send ARP now: %s", self.interface, problem)
 
     def _wanted(self) -> frozenset[str]:
@@ -191,17 +215,25 @@ class Sender:
 
 def _made(ips: Iterable[str], mac: str) -> dict[tuple[str, str], _Frames]:
     """Return the frames for addresses at a MAC; raises OSError."""
+    wanted = tuple(ips)
     try:
         done = subprocess.run(
-            own_module("mmm.network.frames", mac, *ips),
+            own_module("mmm.network.frames", mac, *wanted),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=BUILD_LIMIT,
             env={**os.environ, **_KEEPS_NOTHING},
         )  # fmt: skip
-    except subprocess.SubprocessError as error:
-        said = str(getattr(error, "stderr", "") or error).strip()
-        raise OSError(errno.EIO, f"no frames could be built: {said.splitlines()[-1]}") from error
-    built: dict[str, tuple[list[str], str]] = json.loads(done.stdout)
-    return {
-        (ip, mac): _Frames(tuple(map(bytes.fromhex, says)), (bytes.fromhex(asks),))
-        for ip, (says, asks) in built.items()
-    }
+        built: dict[str, tuple[list[str], str]] = json.loads(done.stdout)
+        return {
+            (ip, mac): _Frames(tuple(map(bytes.fromhex, built[ip][0])), (bytes.fromhex(built[ip][1]),))
+            for ip in wanted
+        }
+    except subprocess.CalledProcessError as error:
+        why = next(reversed(error.stderr.strip().splitlines()), str(error))
+    except (subprocess.SubprocessError, ValueError, TypeError, LookupError) as error:
+        why = f"{type(error).__name__}: {error}"
+    raise OSError(errno.EIO, f"no frames could be built: {why}")
+
+
+def _said(error: Exception) -> str:
+    """Return in one line what went wrong."""
+    return (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"

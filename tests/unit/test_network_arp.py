@@ -142,6 +142,64 @@ def test_frames_that_cannot_be_built_are_a_warning_once_and_tried_again(
 
 
 @pytest.mark.netns
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param(["sh", "-c", "echo >&2; exit 1"], id="says nothing"),
+        pytest.param(["echo", "a warning of a library"], id="no JSON"),
+        pytest.param(["echo", "{}"], id="no frames in it"),
+        pytest.param(["echo", '{"10.88.0.80": [["zz"], 7]}'], id="other frames"),
+        pytest.param(["/nowhere/python3"], id="no program"),
+    ],
+)
+def test_whatever_the_program_says_that_builds_frames_it_is_tried_again(
+    neighbour: socket.socket, argv: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(sender_module, "own_module", lambda *_: argv)
+        sender = Sender(NEAR)
+        with pytest.raises(OSError, match=f"there are no frames of {VIP}"):
+            sender.built(VIP)
+    sender.send(VIP)
+    assert neighbour.recv(2048) == frames(VIP, MAC)[0]
+
+
+@pytest.mark.netns
+def test_an_error_that_nobody_has_thought_of_stops_no_later_building(
+    neighbour: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("by a cosmic ray")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(sender_module, "_made", fails)
+        sender = Sender(NEAR, [VIP])
+        sender.close()
+    assert "cannot send ARP now: ZeroDivisionError: by a cosmic ray" in caplog.text
+    sender.send(VIP)
+    assert neighbour.recv(2048) == frames(VIP, MAC)[0]
+
+
+@pytest.mark.netns
+def test_a_machine_that_has_no_thread_left_is_an_error_of_the_moment(
+    neighbour: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", none_left)
+        sender = Sender(NEAR, [VIP])
+        for does in (sender.send, sender.ask, sender.built):
+            with pytest.raises(OSError, match="can't start new thread"):
+                does(VIP)
+        sender.close()
+    assert "cannot send ARP now: no frames can be built: can't start new thread" in caplog.text
+    sender.send(VIP)
+    assert neighbour.recv(2048) == frames(VIP, MAC)[0]
+
+
+@pytest.mark.netns
 def test_nothing_is_sent_where_there_is_no_arp() -> None:
     with own_network(), listening("lo") as loopback:
         Sender("lo", [VIP]).send(VIP)

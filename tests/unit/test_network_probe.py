@@ -7,6 +7,7 @@ import pytest
 
 from mmm.lease.rules import PROBING
 from mmm.network import probe
+from mmm.network import sender as sender_module
 from mmm.network.probe import holder
 from mmm.network.sender import Sender
 from tests.namespaces import Neighbour, cable, ip, neighbour, own_network
@@ -58,11 +59,22 @@ def test_where_nobody_has_it_the_whole_time_is_taken(other: Neighbour, vip: str)
     sender.close()
 
 
-def test_one_s_own_address_and_an_interface_that_is_not_there_are_nobody(other: Neighbour) -> None:
+def test_one_s_own_address_is_nobody(other: Neighbour) -> None:
     ip(f"address add 10.88.0.80/32 dev {NEAR}")
     sender = Sender(NEAR, ["10.88.0.80"])
     assert holder(sender, "10.88.0.80") == ""
     sender.close()
+
+
+@pytest.mark.parametrize("interface", ["missing0", NEAR])
+def test_where_nobody_can_be_asked_that_is_told_and_the_whole_time_is_taken(
+    other: Neighbour, interface: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The interface is missing, or scapy is: there are no frames then."""
+    monkeypatch.setattr(sender_module, "own_module", lambda *_: ["false"])
+    other.ip(f"address add 10.88.0.80/32 dev {FAR}")
+    sender = Sender(interface)
     begin = time.monotonic()
-    assert holder(Sender("missing0"), "10.88.0.80") == ""
+    assert holder(sender, "10.88.0.80") is None
     assert time.monotonic() - begin >= PROBING
+    assert f"cannot ask who has 10.88.0.80 on {interface}" in caplog.text

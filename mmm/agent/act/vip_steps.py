@@ -45,7 +45,7 @@ class VipSteps:
         self._lifetime = lifetime
         self._farewell = Farewell(interface.name)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="probe")
-        self._asked: dict[Probe, Future[tuple[str, float]]] = {}
+        self._asked: dict[Probe, Future[tuple[str | None, float]]] = {}
         self._listening = Listening(at.here.mysql_port)
 
     def prepare(self) -> None:
@@ -140,7 +140,7 @@ class VipSteps:
             if isinstance(step, Probe)
         }
 
-    def _ask_who_has(self, ip: str) -> tuple[str, float]:
+    def _ask_who_has(self, ip: str) -> tuple[str | None, float]:
         return holder(self._announcer.sender, ip), time.monotonic()
 
     def probed(self, step: Probe) -> str:
@@ -148,6 +148,8 @@ class VipSteps:
         mac, ended = self._asked[step].result()
         if time.monotonic() - ended > PROBE_FRESH:
             mac = holder(self._announcer.sender, step.vip.ip)
+        if mac is None:
+            return f"nobody could be asked on {self._interface.name} who has it"
         if not mac:
             return f"nobody answers for it on {self._interface.name}"
         said = f"{mac} on {self._interface.name} has it"
