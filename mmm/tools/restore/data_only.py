@@ -44,13 +44,27 @@ def put(
         _bring(staging, bring)
     else:
         classic.fetch_all(conf, kept, staging, _owner(), version)
+    return in_place(target, staging, old)
+
+
+def in_place(target: Path, staging: Path, old: Path) -> str:
+    """Rename the copy to the folder, and return what the one that was there is called now, empty where none was.
+
+    Raises SwapError, OSError. What breaks it off, a signal say, leaves the folder as it was, and no copy.
+    """
     there = target.is_dir() and any(target.iterdir())
     if target.is_dir() and not there and not target.is_mount():
         target.rmdir()
     if not target.exists():
         staging.rename(target)
         return ""
-    swap.perform(swap.plan(target, staging, old))
+    moves = swap.plan(target, staging, old)
+    try:
+        swap.perform(moves)
+    except BaseException:
+        swap.undo(moves)
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
     return str(old) if there else ""
 
 
