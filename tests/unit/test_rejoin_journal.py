@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from mmm.tools.rejoin import job
 from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, JournalError, Step, decode, encode
+from mmm.tools.rejoin.run import Ended, Status
 from mmm.wire.rejoin import REWIND
 
 JOB = Journal("db1-20261129-041500", "db1", "db3", "db2", "/d", "/d.mmm-new", "/d.mmm-old", running=True)
@@ -119,3 +121,22 @@ def test_a_journal_that_cannot_be_read_is_said(text: str) -> None:
 def test_a_journal_of_another_version_is_no_damaged_one(old: str, new: str) -> None:
     with pytest.raises(JournalError, match=r"^it was written by another version of MMM$"):
         decode(encode(JOB).replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("begun", "told"),
+    [
+        (JOB, "run mmm_rejoin again\n"),
+        (replace(JOB, method=REWIND, way=REWIND), "run mmm_rejoin again\n"),
+        (
+            replace(JOB, method=REWIND).by_copy(clean=False),
+            "run mmm_rejoin again without --method, for a copy\n",
+        ),
+    ],
+)
+def test_whoever_is_told_to_run_it_again_is_not_refused(
+    begun: Journal, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rewind that did not do is not tried again, and `--method rewind` asks for one."""
+    assert job.told(Ended(Status.HALF_DONE, begun, 1.0, Step.UNDO, "so it is"), "mmm_rejoin") == 4
+    assert capsys.readouterr().err.endswith(told)

@@ -23,6 +23,7 @@ from mmm.tools.rejoin.texts import STEPS, sentence
 from mmm.tools.rejoin.undoing import Undoing
 from mmm.tools.saved.save import kept
 from mmm.wire.job import Kind
+from mmm.wire.rejoin import CLONE, REWIND
 
 
 class CannotError(Exception):
@@ -184,9 +185,12 @@ def told(ended: Ended, program: str) -> int:
     """Say what went wrong, if anything did; returns the exit status."""
     if ended.failed is not None:
         tell(f"{STEPS[ended.failed]}: {ended.why}")
+        journal = ended.journal
+        # That it was to be a rewind alone is refused now: no second one is tried.
+        other = " without --method, for a copy" if (journal.method, journal.way) == (REWIND, CLONE) else ""
         after = {
-            Status.TAKEN_BACK: f"{ended.journal.host} is as it was before",
-            Status.HALF_DONE: f"job {ended.journal.job} is half done: mend that, and run {program} again",
+            Status.TAKEN_BACK: f"{journal.host} is as it was before",
+            Status.HALF_DONE: f"job {journal.job} is half done: mend that, and run {program} again{other}",
         }
         tell(after[ended.status])
     return ended.status
