@@ -199,9 +199,15 @@ def test_a_source_that_stays_away_leaves_the_rewind_half_done_and_the_same_job_g
     ended = run(steps, pair.folder, replace(pair.journal(way=""), method=REWIND), say)
     assert (ended.status, ended.failed) == (Status.HALF_DONE, Step.CATCH_UP)
     assert "does not get on behind db2" in ended.why
-    next(story)
-    next(story)
+
+    def hear(text: str) -> None:
+        if text.startswith("waiting for db2: "):
+            next(story)
+            next(story)
+        pair.said.append(text)
+
     opened = pair.folder.open_job()
     assert opened is not None
-    ended = run(pair.steps(), pair.folder, opened.again(), pair.said.append)
+    ended = run(pair.steps(say=hear), pair.folder, opened.again(), hear)
     assert (ended.status, ended.journal.way) == (Status.DONE, REWIND)
+    assert any(text.startswith("waiting for db2: ") for text in pair.said)

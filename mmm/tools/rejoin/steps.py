@@ -286,13 +286,16 @@ class Steps:
 
     def _source(self, journal: Journal) -> Connection:
         """Return a session with the active master, which may restart meanwhile; raises MysqlError."""
-        deadline = time.monotonic() + self._means.reconnect_limit
+        deadline, said = time.monotonic() + self._means.reconnect_limit, ""
         while True:
             try:
                 return self._connect(journal.source)
             except MysqlError as error:
                 if error.server_alive or time.monotonic() > deadline:
                     raise
+                if error.text != said:
+                    self._means.say(f"waiting for {journal.source}: {error.text}")
+                said = error.text
             time.sleep(_LOOK)
 
     def _follow(self, journal: Journal) -> Journal:
