@@ -22,6 +22,7 @@ NEAR, FAR = "near0", "far0"
 MAC, OTHER_MAC = "02:00:00:00:00:01", "02:00:00:00:00:99"
 VIPS = {4: "10.88.0.80", 6: "fd00:88::80"}
 KINDS = {4: 0x0806, 6: 0x86DD}
+OTHER_VIP = "10.88.0.90"
 
 Scene = Callable[[Announcer, socket.socket], Awaitable[None]]
 
@@ -57,7 +58,10 @@ def played(
     """Hold the VIP until its first announcements are heard, and for as long as the scene takes."""
 
     async def run() -> None:
-        announcer = Announcer(Sender(NEAR, [vip]))
+        announcer = Announcer(Sender(NEAR, [vip, OTHER_VIP]))
+        await asyncio.to_thread(
+            announcer.sender.built, vip
+        )  # what waits for its frames is said once, and late
         watch = Watch(NEAR, [vip], announcer, claimed)
         link = LinkWatch(NEAR, announcer.link_up)
         announcer.hold([vip])
@@ -177,8 +181,8 @@ def test_a_claim_is_not_answered_where_others_are_asked_first_who_has_the_role(
             sock.send(frame)
         while not told:  # noqa: ASYNC110 - what the kernel passes on is no event
             await asyncio.sleep(0)
-        announcer.begin("10.88.0.90")  # what comes next is this, and nothing of the other
-        while (said := claim(await asyncio.to_thread(sock.recv, 2048))) is None or said.ip != "10.88.0.90":
+        announcer.begin(OTHER_VIP)  # what comes next is this, and nothing of the other
+        while (said := claim(await asyncio.to_thread(sock.recv, 2048))) is None or said.ip != OTHER_VIP:
             assert said is None or (said.ip, said.mac) != (vip, MAC)
 
     if version == 4:
@@ -222,8 +226,8 @@ def test_nobody_answers_for_what_is_not_held(neighbour: socket.socket, version: 
         for frame in announcement(vip, OTHER_MAC):
             sock.send(frame)
         announcer.again(vip)
-        announcer.begin("10.88.0.90")  # what comes next is this, and nothing of the other
-        while (said := claim(await asyncio.to_thread(sock.recv, 2048))) is None or said.ip != "10.88.0.90":
+        announcer.begin(OTHER_VIP)  # what comes next is this, and nothing of the other
+        while (said := claim(await asyncio.to_thread(sock.recv, 2048))) is None or said.ip != OTHER_VIP:
             assert said is None or said.ip != vip
 
     if version == 4:
