@@ -201,6 +201,54 @@ def test_undeploy_refuses_while_a_daemon_runs(machine: Machine) -> None:
     assert machine.files() == before
 
 
+SYSTEMCTL = """\
+#!/bin/sh
+echo "$@" >>/var/told
+case "$*" in
+    list-units*" mysql-mmm-agent.service mysql-mmm-agent@*.service") cat /var/running 2>/dev/null ;;
+esac
+exit 0
+"""
+
+
+def with_systemd(machine: Machine, running: str = "") -> None:
+    """Have systemd run there, with these units of the agent."""
+    stub = machine.root / "usr/local/sbin/systemctl"
+    stub.parent.mkdir(parents=True, exist_ok=True)
+    stub.write_text(SYSTEMCTL)
+    stub.chmod(0o755)
+    (machine.root / "var/running").write_text(running)
+
+
+UNDER_SYSTEMD = ("sh", "-c", f"mkdir -p /run/systemd/system && exec {TREE}/setup/undeploy")
+
+
+def test_undeploy_refuses_while_the_daemon_of_another_cluster_runs(machine: Machine) -> None:
+    """Its programs were taken away from under it: a worker that failed then was never started again."""
+    assert machine.deploy().returncode == 0
+    with_systemd(machine, "mysql-mmm-agent@C2.service loaded active running MMM agent, cluster C2\n")
+    before = machine.files()
+    done = machine.run(*UNDER_SYSTEMD)
+    assert done.returncode == 1
+    assert done.stderr == "setup/undeploy: its daemon runs: systemctl stop mysql-mmm-agent@C2.service\n"
+    assert machine.files() - {"var/told"} == before
+
+
+def test_undeploy_disables_the_units_of_all_clusters(machine: Machine) -> None:
+    assert machine.deploy().returncode == 0
+    with_systemd(machine)
+    wants = machine.root / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(parents=True)
+    (wants / "mysql-mmm-agent@C2.service").symlink_to("/lib/systemd/system/mysql-mmm-agent@.service")
+    done = machine.run(*UNDER_SYSTEMD)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = (machine.root / "var/told").read_text().splitlines()
+    disabled = [line.split()[-1] for line in told if " disable " in line]
+    assert {f"{name}.service" for name in SERVICES} <= set(disabled)
+    assert "mysql-mmm-agent@C2.service" in disabled
+    assert told.index("daemon-reload") > told.index("--quiet disable mysql-mmm-agent@C2.service")
+
+
 def test_the_versions_that_are_installed_satisfy_what_the_project_asks_for() -> None:
     project = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
     lines = (TREE / "setup/constraints.txt").read_text().splitlines()
