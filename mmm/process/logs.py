@@ -23,6 +23,7 @@ from typing import IO
 
 from mmm.config.model import LogFile
 from mmm.process.log_queue import Queued, queued
+from mmm.process.read_only import reason
 
 LOG_DIR = Path("/var/log/mysql-mmm")
 LINE = "%(asctime)s %(levelname)s %(message)s"
@@ -189,7 +190,7 @@ def _default(setup: LogSetup) -> tuple[str, ...]:
         try:
             handlers.append(_LogFile(path, level, takes_stderr=not (setup.stdout or handlers)))
         except OSError as error:
-            warnings.append(f"cannot log to {path}: {error.strerror}")
+            warnings.append(f"cannot log to {path}: {reason(error, path)}")
     if warnings and not handlers:
         handlers += _syslog(setup, warnings)
     _only(handlers)

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mmm.process.read_only import reason
+
 _POLL = 0.05
 _BACKLOG = 100
 _NAMES = 4
@@ -104,7 +106,9 @@ class Keeper:
             log.warning("%s had vanished: written again", self._path)
         except OSError as error:
             if not self._complained:
-                log.error("%s has vanished, and cannot be written again: %s", self._path, error.strerror)
+                log.error(
+                    "%s has vanished, and cannot be written again: %s", self._path, reason(error, self._path)
+                )
             self._complained = True
 
 
@@ -224,6 +228,4 @@ def _is_unlocked_daemon(pid: int, program: str) -> bool:
 
 
 def _unusable(path: Path, error: OSError) -> str:
-    return (
-        f"cannot write {path}: {error.strerror}; the folder must exist and be writable (pid_path in the conf)"
-    )
+    return f"cannot write {path}: {reason(error, path)}; the folder must exist and be writable (pid_path in the conf)"

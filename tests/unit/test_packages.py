@@ -15,6 +15,7 @@ from mmm.config.keys import SECTIONS
 from mmm.config.reload import Taken
 from mmm.sandbox.trouble.faults import FAULTS
 from pages.packaged import SHELLS, SUMMARIES, conf_page, program, programs, sandbox_commands
+from tests.sandbox.test_conf_dialects import MON_1X
 
 TREE = Path(__file__).parents[2]
 DEBIAN = TREE / "debian"
@@ -153,6 +154,15 @@ def test_the_units_are_as_closed_as_the_documentation_says() -> None:
         command = [*analyze, "security", "--offline=true", str(TREE / f"systemd/{unit}.service")]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert f"{unit}.service: {number} " in done.stdout
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_files_of_a_conf_of_1x_may_be_written_under_a_unit(unit: str) -> None:
+    """They lie below /usr, which the units keep read-only: by hand the daemons started, by their units they did not."""
+    written = re.findall(r"^\s*(?:pid_path|status_path|file) (/\S+)", MON_1X, re.MULTILINE)
+    assert len(written) >= 4
+    writable = settings_of(unit)["ReadWritePaths"].split()
+    assert all(any(f"-{folder}" in writable for folder in Path(path).parents) for path in written)
 
 
 def settings_of(unit: str) -> dict[str, str]:
