@@ -8,13 +8,14 @@ the lease, sets read_only, ends the clients, and ends.
 import asyncio
 import logging
 import os
+import pickle
 import sys
 import time
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import replace
 
 from mmm.agent.act.fence import fence
 from mmm.agent.act.places import Places
-from mmm.config import load as config
 from mmm.config.model import Cluster
 from mmm.own_module import own_module
 from mmm.process.conf_file import ConfFile
@@ -42,11 +43,35 @@ async def watch(file: ConfFile) -> None:
     while is_needed(file.conf):
         await asyncio.sleep(LOOK)
         if os.getppid() != parent:
-            program = own_module(__name__, str(file.conf.path))
-            os.execvp(program[0], program)  # without the angel's lock, which the next agent wants  # noqa: S606
+            with suppress(OSError):  # then it stays, and tries again
+                program = own_module(__name__, str(_handed_over(file.conf)))
+                os.execvp(program[0], program)  # without the angel's lock, which the next agent wants  # noqa: S606
         if _is_overdue(file.conf) or not fenced:
             fenced = await asyncio.to_thread(_act, file.conf)
             await asyncio.sleep(AGAIN)
+
+
+def _handed_over(conf: Cluster) -> int:
+    """Return the descriptor at which the program that follows reads the conf; raises OSError.
+
+    Nobody may be able to read the file just then: it is being edited, or its names cannot be looked up.
+    """
+    fd = os.memfd_create("conf", 0)
+    try:
+        os.fchmod(fd, 0o600)
+        with open(fd, "wb", closefd=False) as memory:
+            pickle.dump(replace(conf, warnings=()), memory)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _received(fd: int) -> Cluster:
+    with open(fd, "rb") as memory:
+        conf: Cluster = pickle.load(memory)  # noqa: S301 - from this very process before
+    return conf
 
 
 def _is_overdue(conf: Cluster) -> bool:
@@ -86,4 +111,4 @@ def _runs_out(conf: Cluster) -> bool:
 if __name__ == "__main__":
     name_levels()
     logging.basicConfig(format=LINE, datefmt=TIME)  # to stderr, which is the daemon's log
-    outlast(config.load(Path(sys.argv[1]), "AGENT", cluster=None, name="mmm_agent"))
+    outlast(_received(int(sys.argv[1])))
