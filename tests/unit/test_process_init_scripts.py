@@ -374,6 +374,27 @@ def test_two_clusters_side_by_side(init: Init) -> None:
     assert init.run("stop", script=script).returncode == 0
 
 
+def test_the_daemon_of_another_cluster_at_a_pid_that_was_left_behind_is_let_be(init: Init) -> None:
+    """After a crash of the machine pids are used again: a start did nothing, and a stop ended the other cluster."""
+    other = init.folder / f"{init.service}-C2"
+    other.symlink_to(TREE / "init.d" / init.service)
+    init.default("CLUSTER=C2", other.name)
+    assert init.run("start", script=other).returncode == 0
+    for own, name in (("CLUSTER=C1", "C1"), ("", "only")):
+        init.default(own)
+        stale = init.folder / f"{name}.pid"
+        stale.write_text(f"{init.pid('C2')}\n")
+        assert init.status() != 0
+        assert init.run("stop").returncode == 0
+        stale.write_text(f"{init.pid('C2')}\n")
+        started = init.run("start")
+        assert (started.returncode, "started" in started.stdout) == (0, True), started
+        assert init.pid(name) != init.pid("C2")
+        assert init.run("stop").returncode == 0
+    assert init.run("status", script=other).returncode == 0
+    assert init.run("stop", script=other).returncode == 0
+
+
 def test_a_daemon_that_does_not_end_is_killed(init: Init) -> None:
     (init.folder / "stubborn").touch()
     init.default("STOP_LIMIT=1")
