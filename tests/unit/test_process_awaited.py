@@ -15,6 +15,7 @@ from mmm.process import awaited
 from mmm.process.arguments import USAGE
 from mmm.process.conf_file import UnusableError
 from mmm.process.inspection import Inspection
+from tests.namespaces import cable, ip, own_network
 from tests.unit.test_config_dialect2 import COMMON, MONITOR
 from tests.unit.test_process_inspection import NOWHERE, conf
 
@@ -121,7 +122,8 @@ sys.exit(main(sys.argv[3:]))
 def agent(folder: Path, patience: float) -> "subprocess.Popen[str]":
     """Start an agent whose address is on no machine."""
     path = folder / "mmm_agent.conf"
-    path.write_text("this db1\n" + COMMON.replace("10.0.0.1\n", f"{NOWHERE}\n"))
+    text = COMMON.replace("10.0.0.1\n", f"{NOWHERE}\n").replace("/run/a.pid", f"{folder}/a.pid")
+    path.write_text(f"this db1\n{text}")
     path.chmod(0o600)
     argv = [
         sys.executable,
@@ -133,7 +135,7 @@ def agent(folder: Path, patience: float) -> "subprocess.Popen[str]":
         str(path),
         "--foreground",
     ]
-    return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_an_agent_whose_address_never_comes_does_not_end_as_with_a_wrong_conf(tmp_path: Path) -> None:
@@ -157,3 +159,22 @@ def test_who_types_it_is_told_at_once_and_can_break_it_off(tmp_path: Path) -> No
     os.kill(process.pid, signal.SIGINT)
     assert process.communicate(timeout=LIMIT)[1] == ""
     assert process.returncode == 1
+
+
+def test_an_agent_serves_as_soon_as_its_address_is_there(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("needs root")
+    with own_network():
+        cable("eth0", "far")
+        with agent(tmp_path, LIMIT) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            try:
+                assert NOWHERE in process.stderr.readline()
+                ip(f"address add {NOWHERE}/24 dev eth0")
+                said = next(line for line in process.stdout if "the start waited" in line)
+                assert f"for what this machine had not yet: {tmp_path}/mmm_agent.conf: " in said
+            finally:
+                process.terminate()
+            process.communicate(timeout=LIMIT)
+        assert process.returncode == 0
