@@ -214,15 +214,15 @@ def test_a_host_is_cloned_where_its_tables_are_given_up(cluster: Sandbox) -> Non
 SENDER, TOOL, BY_AGENT = "mmm.agent.stream.serve", "mmm_rejoin", "mmm.tools.rejoin.command"
 
 
-def begun(sandbox: Sandbox, host: str, log: Path) -> Popen[bytes]:
+def begun(sandbox: Sandbox, host: str, log: Path, *options: str) -> Popen[bytes]:
     """Have mmm_rejoin begin on a host, and go on by itself."""
-    return sandbox.machine(host).spawn([program(TOOL)], log=log)
+    return sandbox.machine(host).spawn([program(TOOL), *options], log=log)
 
 
 @contextmanager
-def held(sandbox: Sandbox, donor: str, host: str, log: Path) -> Iterator[Popen[bytes]]:
+def held(sandbox: Sandbox, donor: str, host: str, log: Path, *options: str) -> Iterator[Popen[bytes]]:
     """Have a host rejoin with a copy whose sender stands still until the block ends, and give the tool."""
-    with begun(sandbox, host, log) as tool:
+    with begun(sandbox, host, log, *options) as tool:
         sender = frozen_sender(sandbox, donor)
         try:
             yield tool
@@ -293,6 +293,22 @@ def test_a_job_that_runs_is_shown_and_the_host_is_kept_out_of_use_until_it_is_ov
         "its server was stopped by the job alone"
     )
     assert not log.lines("kill_host")
+
+
+def test_a_host_is_whole_whose_donor_became_the_writer_amid_its_copy(
+    cluster: Sandbox, tmp_path: Path
+) -> None:
+    diverge(cluster, "db3", 1)
+    assert cluster.control("set_offline", "db3").stdout.startswith("OK")
+    with held(cluster, "db2", "db3", tmp_path / "out", "--from", "db2") as tool:
+        write(cluster, "db1", "both")
+        assert cluster.control("move_role", "writer", "db2").stdout.startswith("OK")
+        write(cluster, "db2", "newer")
+    assert tool.wait(LIMIT) == 0, (tmp_path / "out").read_text()
+    cluster.bring_online(force=False)
+    settle(cluster)
+    catch_up(cluster)
+    assert [read(cluster, host) for host in cluster.hosts] == [["both", "newer"]] * 3
 
 
 def test_a_job_whose_process_was_killed_is_said_and_the_same_command_goes_on_with_it(

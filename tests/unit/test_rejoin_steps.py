@@ -104,7 +104,7 @@ class Pair:
         """Copy db2's data, and have a server of this machine write down what they have."""
         staging = Path(journal.staging)
         with self.db2.connect() as donor:
-            logged = own_log.before_a_copy(donor)
+            logged = own_log.of_donor(donor)
         run_program("mariadb-backup", "--no-defaults", "--backup", f"--target-dir={staging}", f"--port={self.db2.port}",
                     "--host=127.0.0.1", "--user=root", f"--datadir={self.db2.directory / 'data'}")  # fmt: skip
         run_program("mariadb-backup", "--no-defaults", "--prepare", f"--target-dir={staging}")
@@ -366,6 +366,14 @@ def test_a_copy_of_a_log_whose_numbers_are_not_in_order_follows(pair: Pair) -> N
     assert rows_of(pair.db1) == rows_of(pair.db2) == ["both", "last", "lower", "newer", "of db7"]
     with pair.db1.connect() as here:
         assert history(here).proves(mariadb.Gtid(0, 7, 5000))
+
+
+def test_a_copy_has_what_another_writer_wrote_into_its_donor_before_the_role_moved_amid_the_copy() -> None:
+    """Its own log tells of that server never again, so that the host was waited for without an end."""
+    before, after = "0-2-4,0-1-573,1-1-7", "0-1-917,0-2-1400,0-3-1350,1-1-9"
+    logged = own_log.of_copy(before, after, "0-2-1304,1-1-8")
+    assert set(mariadb.parse(logged)) == set(mariadb.parse("0-1-917,0-2-4,1-1-7"))
+    assert own_log.of_copy("", "", "a-b:1-5") == ""
 
 
 def test_the_log_of_a_copy_begins_once_behind_what_is_in_the_copy(pair: Pair) -> None:

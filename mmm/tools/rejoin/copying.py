@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,8 +48,7 @@ class Copying:
 
         The first way that is fit is taken, and where it fails the next one, once each.
         """
-        with connect(tools_at(self.conf.hosts[journal.donor]), _LIMIT) as there:
-            logged = own_log.before_a_copy(there)
+        before = self._logged(journal.donor)
         choice = chosen(self.conf, journal.host, journal.donor)
         if why := lacks_room(Path(journal.staging), journal.donor, choice.size):
             raise StepError(f"{why}{kept_hint(self.conf)}")
@@ -56,10 +56,22 @@ class Copying:
         for provider in choice.fit:
             came = self._copied(provider, journal)
             if not isinstance(came, Failed):
-                return replace(journal, position=came, logged=logged)
+                return replace(
+                    journal, position=came, logged=self._logged_in_copy(journal.donor, before, came)
+                )
             log.warning("%s: %s: %s", journal.host, provider.name, came.text)
             failures.append(f"{provider.name}: {came.text}")
         raise StepError("; ".join(failures) or "`providers` names no way to make a copy")
+
+    def _logged(self, donor: str) -> str:
+        with connect(tools_at(self.conf.hosts[donor]), _LIMIT) as there:
+            return own_log.of_donor(there)
+
+    def _logged_in_copy(self, donor: str, before: str, position: str) -> str:
+        """Return what of each server is in the copy; a donor that has died since had at least what it had before."""
+        with suppress(MysqlError):
+            return own_log.of_copy(before, self._logged(donor), position)
+        return before
 
     def _copied(self, provider: Provider, journal: Journal) -> str | Failed:
         """Return what the copy has, by GTID."""

@@ -15,12 +15,20 @@ from mmm.mysql.session.connection import Connection
 from mmm.tools.fetch import files
 
 
-def before_a_copy(donor: Connection) -> str:
-    """Return the last transaction of each server that a copy of the donor will have at least; empty on MySQL.
-
-    Raises MysqlError.
-    """
+def of_donor(donor: Connection) -> str:
+    """Return the last transaction of each server that the donor has now; empty on MySQL. Raises MysqlError."""
     return mariadb.text(mariadb.newest_of_each(history(donor))) if donor.flavour.mariadb else ""
+
+
+def of_copy(before: str, after: str, position: str) -> str:
+    """Return the last transaction of each server that a copy has at least, whose donor had these before and after it.
+
+    Of what came meanwhile that is in it which the position has passed, in the order of numbers. The writer before a
+    move may have written it, and nothing that comes to the copy's log later would tell of that.
+    """
+    place = History(mariadb.parse(position), ())
+    passed = tuple(gtid for gtid in mariadb.parse(after) if place.has_passed(gtid))
+    return mariadb.text(mariadb.newest_of_each(History((), (*mariadb.parse(before), *passed))))
 
 
 def state_file(server: Connection | None) -> str:
