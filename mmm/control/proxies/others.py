@@ -11,7 +11,7 @@ _NOT_RUN = """\
 _PROXYSQL = """
 # It is read at the first start only: afterwards what counts is in /var/lib/proxysql, until `proxysql --initial`.
 # Accounts of clients, with the passwords that the servers know, belong into mysql_users.
-# The monitor user needs, on all servers:
+# The monitor user, made on the active master, which replicates it:
 #   CREATE USER 'proxysql'@'PROXY' IDENTIFIED BY '...'; GRANT REPLICATION CLIENT ON *.* TO 'proxysql'@'PROXY';
 #   (MariaDB from 10.5.9 on: GRANT REPLICA MONITOR ON *.*)
 # There are no mysql_replication_hostgroups on purpose: they take each server that is not read_only for a writer, also
