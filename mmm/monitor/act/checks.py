@@ -22,7 +22,7 @@ from mmm.monitor.world.check_results import (
     ReplicaChecked,
     ServerChecked,
 )
-from mmm.monitor.world.checks import GOOD, NO_CAUSE, Cause, Finding, Outcome
+from mmm.monitor.world.checks import GOOD, NO_CAUSE, SOURCE_LACKS_LOG, Cause, Finding, Outcome
 from mmm.mysql.server.accounts import look_at_missing_grant
 from mmm.mysql.server.binlog_tail import read_tail
 from mmm.mysql.server.read_only import look_at_read_only
@@ -380,7 +380,7 @@ def judge_threads(status: ReplicaStatus, _: Check) -> Finding:
 def _lasting(status: ReplicaStatus) -> Cause:
     """Return what a replica's error says that no waiting mends."""
     if status.refused or status.source_lacks_log:
-        return Cause("refused_by_source" if status.refused else "source_lacks_log", status.io_errno)
+        return Cause("refused_by_source" if status.refused else SOURCE_LACKS_LOG, status.io_errno)
     return Cause("rows_differ", status.sql_errno) if status.rows_differ else NO_CAUSE
 
 

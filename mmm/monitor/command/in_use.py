@@ -11,7 +11,7 @@ from mmm.monitor.decide import failover_block
 from mmm.monitor.decide.vacancy import unfit
 from mmm.monitor.states import table
 from mmm.monitor.states.host_view import View
-from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.checks import SOURCE_LACKS_LOG, CheckStatus
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.move import Unfit
 from mmm.monitor.world.rebuilt import rebuilt
@@ -73,7 +73,22 @@ def _failed_peer(world: World, host: str) -> str | None:
     other = world.hosts[peer]
     needed = world.active_master is None and promotion.lacks(world, peer)
     broken = other.state is State.ONLINE and not other.good("rep_threads", "rep_backlog")
-    return peer if broken and not needed else None
+    return peer if broken and not needed and not _waits_for(world, peer, host) else None
+
+
+def _waits_for(world: World, master: str, host: str) -> bool:
+    """Tell whether the active master's replication has failed because the log of `host` was begun anew, alone.
+
+    Its agent goes on in that log once the host has all that the master has. In ADMIN_OFFLINE it gets none of it: each
+    would wait for the other.
+    """
+    known, here = world.hosts[master], world.conf.hosts[host]
+    threads, read = known.checks["rep_threads"], known.progress.transactions
+    if world.active_master != master or threads.unknown or threads.cause.code != SOURCE_LACKS_LOG:
+        return False
+    stopped = {thread for thread, _ in threads.finding.fields.get("stopped", ())}
+    place = None if read is None else (read.source_ip, read.source_port)
+    return stopped == {"IO"} and place == (here.ip, here.mysql_port)
 
 
 def _replication_stays_stopped(world: World, name: str) -> bool:

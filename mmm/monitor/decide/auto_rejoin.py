@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from mmm.monitor.assess import divergence
 from mmm.monitor.world.attempt import Attempt, Step
+from mmm.monitor.world.checks import SOURCE_LACKS_LOG
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.orders import Rejoin
 from mmm.monitor.world.rebuilt import rebuilt
@@ -30,7 +31,7 @@ SHOWN_AFTER = 15.0
 REFUSED_AGAIN = 30.0
 """Seconds until a host is asked again whose tool has refused: what it finds may pass."""
 _OUT = frozenset({State.AWAITING_RECOVERY, State.REPLICATION_FAIL, State.REPLICATION_DELAY})
-_CANNOT_JOIN = frozenset({"source_lacks_log", "rows_differ"})
+_CANNOT_JOIN = frozenset({SOURCE_LACKS_LOG, "rows_differ"})
 """Codes of what stops a replica for good because of what it has."""
 
 

@@ -78,7 +78,7 @@ class Cause:
     code: str = ""
     """UNKNOWN: the server's error, as mmm.mysql.session.errors.ErrorKind has it, or `internal`.
 
-    ERROR: `refused_by_source`, `source_lacks_log`, `rows_differ`.
+    ERROR: `refused_by_source`, `source_lacks_log` (SOURCE_LACKS_LOG), `rows_differ`.
     """
     number: int = 0
     """The server's error number."""
@@ -87,6 +87,8 @@ class Cause:
 
 
 NO_CAUSE = Cause()
+SOURCE_LACKS_LOG = "source_lacks_log"
+"""The cause of a replica's ERROR because its source has no binary log of what it asks for."""
 REFUSED = "refused"
 """The code of an ERROR because the host's system answered that no server listens."""
 SATURATED = "saturated"
