@@ -57,6 +57,8 @@ class Result(StrEnum):
     DONE = "done"
     TAKEN_BACK = "taken_back"
     """All is as it was before."""
+    LEFT = "left"
+    """It was given up after the host's data had changed: the host is left as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,10 @@ DONE = Ended("db1-20261129-041500", "rejoin", "db3", Result.DONE, 14.02, 3, "/va
             "db1: its restore from db3 was taken back, see mmm_tools.log there",
         ),
         (replace(DONE, kind="clone", count=0, folder=""), "db1: cloned from db3 in 14.0 s"),
+        (
+            replace(DONE, result=Result.LEFT),
+            "db1: its rejoin from db3 was given up, the host left as it is: see mmm_tools.log there",
+        ),
     ],
 )
 def test_the_history_tells_once_how_it_ended_whoever_asks_again(

@@ -6,7 +6,7 @@ import pytest
 
 from mmm.config.model import Vip
 from mmm.gtid.mariadb import History, parse
-from mmm.tools.rejoin.checks import Refusal, donor, refusals
+from mmm.tools.rejoin.checks import Refusal, donor, donor_again, refusals
 from mmm.tools.rejoin.look import Look, ServerLook, Silent, Told
 from mmm.tools.rejoin.texts import sentence
 
@@ -138,3 +138,25 @@ def test_the_donor_that_is_wanted_is_taken_if_it_is_fit() -> None:
         refused = donor(LOOK, name)
         assert isinstance(refused, Refusal)
         assert name in sentence(refused)
+
+
+@pytest.mark.parametrize(
+    ("db3", "donor"),
+    [
+        (DB3, "db3"),
+        (Silent("connection refused"), "db2"),
+        (server("0-1-13,0-2-15"), "db2"),
+    ],
+)
+def test_a_job_that_is_gone_on_with_has_another_donor_where_the_first_is_not_fit_any_more(
+    db3: ServerLook | Silent, donor: str
+) -> None:
+    assert donor_again(replace(LOOK, others={"db2": DB2, "db3": db3}), "db3") == donor
+
+
+def test_an_active_master_that_is_gone_gives_no_copy() -> None:
+    """The writer was the donor; db3, which follows it still, was promoted by hand."""
+    look = replace(
+        LOOK, agent=Told("AWAITING_RECOVERY", (), "db3"), others={"db2": Silent("gone"), "db3": DB3}
+    )
+    assert donor_again(look, "db2") == "db3"

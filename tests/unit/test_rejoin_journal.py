@@ -140,3 +140,28 @@ def test_whoever_is_told_to_run_it_again_is_not_refused(
     """A rewind that did not do is not tried again, and `--method rewind` asks for one."""
     assert job.told(Ended(Status.HALF_DONE, begun, 1.0, Step.UNDO, "so it is"), "mmm_rejoin") == 4
     assert capsys.readouterr().err.endswith(told)
+
+
+@pytest.mark.parametrize("step", [Step.START, Step.NUMBERS, Step.FOLLOW, Step.CATCH_UP])
+def test_what_was_done_towards_another_active_master_is_done_anew(step: Step) -> None:
+    journal = at(step)
+    assert journal.towards("db2") == journal
+    towards = journal.again().towards("db3")
+    assert (towards.source, towards.swapped) == ("db3", True)
+    first = Step.START if step is Step.START else Step.NUMBERS
+    assert towards.following == ORDER[ORDER.index(first) :]
+    again = rewound(Step.CATCH_UP).towards("db3")
+    assert again.following == (Step.NUMBERS, Step.FOLLOW, Step.CATCH_UP)
+
+
+def test_it_can_be_given_up_once_it_cannot_be_taken_back_and_its_data_are_whole() -> None:
+    last = ORDER[ORDER.index(Step.NUMBERS) :]
+    assert [step for step in ORDER if at(step).leavable] == list(last)
+    assert [step for step in ORDER if step not in COPYING and rewound(step).leavable] == list(last)
+    half_undone = rewound(Step.UNDO).again()
+    assert not half_undone.leavable
+    for step in ORDER[: ORDER.index(Step.START)]:
+        half_undone = half_undone.begin(step).finish(step)
+        assert half_undone.leavable is (step is Step.SWAP), (
+            "the copy is in place, and taking back is no way any more"
+        )

@@ -148,13 +148,7 @@ def pair_of(tmp_path: Path, *options: str) -> Iterator[Pair]:
     try:
         db1, db2 = pool.start(*STANDBY, *options), pool.start()
         for server in (db1, db2):
-            server.run(
-                *grants(server.kind.flavour, MONITOR, AGENT, REPLICATION),
-                *tools_grants(server.kind.flavour, TOOLS),
-                "SET SESSION sql_log_bin=0",
-                "CREATE DATABASE shop",
-                "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(40))",
-            )
+            furnish(server)
         with db1.connect() as here:
             here.execute(*change_source(here.flavour, source(db2), None, {"CONNECT_RETRY": 1}))
             start_replica(here)
@@ -169,6 +163,17 @@ def pair_of(tmp_path: Path, *options: str) -> Iterator[Pair]:
             with suppress(OSError, ValueError):
                 os.kill(int(file.read_text()), signal.SIGKILL)
         pool.stop()
+
+
+def furnish(server: Server) -> None:
+    """Give it the accounts of MMM and an empty table of orders, which its binary log does not have."""
+    server.run(
+        *grants(server.kind.flavour, MONITOR, AGENT, REPLICATION),
+        *tools_grants(server.kind.flavour, TOOLS),
+        "SET SESSION sql_log_bin=0",
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(40))",
+    )
 
 
 def by_script(server: Server) -> ServerControl:

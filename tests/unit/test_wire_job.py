@@ -40,7 +40,15 @@ def test_a_job_is_read_as_it_was_told(job: Job | None) -> None:
     assert job_in(sent(*job_fields(job))) == job
 
 
-@pytest.mark.parametrize("ended", [DONE, replace(DONE, result=Result.TAKEN_BACK, count=0, folder=""), None])
+@pytest.mark.parametrize(
+    "ended",
+    [
+        DONE,
+        replace(DONE, result=Result.LEFT),
+        replace(DONE, result=Result.TAKEN_BACK, count=0, folder=""),
+        None,
+    ],
+)
 def test_the_end_of_a_job_is_read_as_it_was_told(ended: Ended | None) -> None:
     assert ended_in(sent(*ended_fields(ended))) == ended
 

@@ -40,6 +40,12 @@ def _taken_back(of: Fields) -> str:
     return f"{of['host']}: its {called} from {of['donor']} was taken back, see mmm_tools.log there"
 
 
+def _left(of: Fields) -> str:
+    called = _CALLED.get(of.get("kind", Kind.REJOIN), "rejoin")
+    whose = f"{of['host']}: its {called} from {of['donor']}"
+    return f"{whose} was given up, the host left as it is: see mmm_tools.log there"
+
+
 def _network(of: Fields) -> str:
     if of["up"]:
         return "a host answers again" if of["hosts_silent"] else "a ping_ip answers again"
@@ -67,6 +73,7 @@ class Happened(Said):
         "warned": "{level}: {said}",
         "warning_over": "over: {said}",
         "rejoin_taken_back": _taken_back,
+        "rejoin_left": _left,
     }
 
 
@@ -82,9 +89,12 @@ class Why(Said):
     }
 
 
+_ENDED = {Result.DONE: "rejoined", Result.TAKEN_BACK: "rejoin_taken_back", Result.LEFT: "rejoin_left"}
+
+
 def job_ended(host: str, ended: Ended) -> Happened:
     """Return the end of a job that rebuilt the host."""
-    code = "rejoined" if ended.result is Result.DONE else "rejoin_taken_back"
+    code = _ENDED[ended.result]
     fields = {"host": host, "job": ended.name, "kind": ended.kind, "donor": ended.donor}
     more = {"seconds": ended.seconds, "count": ended.count, "folder": ended.folder}
     return Happened(code, {**fields, **more})

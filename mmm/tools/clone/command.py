@@ -74,7 +74,7 @@ def _clone(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     job.see_kind(place.opened, Kind.CLONE)
     found = refusals(place.look)
     if place.opened is not None:
-        journal = replace(job.gone_on_with(place, place.opened, found), source=place.look.master)
+        journal = job.gone_on_with(place, place.opened, found).towards(place.look.master)
     else:
         job.refuse(found)
         journal = _new(place, arguments)

@@ -113,6 +113,13 @@ def donor(look: Look, wanted: str | None = None) -> str | Refusal:
     return next(fit, master)
 
 
+def donor_again(look: Look, before: str) -> str:
+    """Return who gives the copy of a job that is gone on with: the one `before`, or another where it is not fit now."""
+    if look.master not in look.others or _unfit(look, before) is None:
+        return before
+    return str(donor(look))
+
+
 def _unfit(look: Look, name: str) -> Refusal | None:
     about = {"host": look.host, "donor": name, "master": look.master}
     if name == look.host:

@@ -24,7 +24,7 @@ from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.look import Look
 from mmm.tools.rejoin.plan import how, left, plan
-from mmm.tools.rejoin.run import Ended, Status, run, take_back
+from mmm.tools.rejoin.run import Ended, Status, leave, run, take_back
 from mmm.wire.job import Kind
 from mmm.wire.rejoin import CLONE, METHODS, REWIND
 
@@ -145,10 +145,13 @@ def _abort(place: Place, answer: Answer) -> int:
     opened = place.opened
     if opened is None:
         raise CannotError(Status.REFUSED, "there is no job to take back", codes=("no_job",))
-    if not opened.revocable:
-        text = f"job {opened.job} has changed the data already: go on with it"
+    if not (opened.revocable or opened.leavable):
+        text = f"job {opened.job} has undone something, nobody knows how much: go on with it"
         raise CannotError(Status.REFUSED, text, codes=("not_revocable",))
     steps = job.steps_of(place, opened, _copying(place), lose=False)
+    if opened.leavable:
+        answer.give([f"{opened.host}: job {opened.job} is given up, the host stays as it is"], begun=True)
+        return leave(steps, place.folder, opened, say)
     answer.give([f"{opened.host}: job {opened.job} is taken back"], begun=True)
     return (
         Status.DONE if take_back(steps, place.folder, opened, say) is Status.TAKEN_BACK else Status.HALF_DONE
@@ -166,7 +169,10 @@ def _gone_on_with(look: Look, opened: Journal, method: str) -> Journal:
         text = f"job {journal.job} is past a rewind, and goes on with a copy: leave --method out"
         raise CannotError(Status.REFUSED, text, codes=("past_rewind",))
     say(f"job {opened.job} is gone on with")
-    return replace(journal, source=look.master, method=method or journal.method)
+    journal = replace(journal.towards(look.master), method=method or journal.method)
+    if journal.swapped or journal.swapping:
+        return journal
+    return replace(journal, donor=checks.donor_again(look, journal.donor))
 
 
 def _new(place: Place, arguments: _Arguments) -> Journal:

@@ -153,7 +153,7 @@ def steps_of(place: Place, journal: Journal, copies: Copies, *, lose: bool) -> S
     means = Means(
         place.conf, control, save=saving, copy=copies, rewind=Undoing(place.conf, say), say=say,
         make_room=lambda: expire_before_a_copy(place.conf, say), note=place.folder.note,
-        catch_up_limit=place.conf.catch_up_limit,
+        master=lambda: looking.master(place.conf), catch_up_limit=place.conf.catch_up_limit,
     )  # fmt: skip
     return Steps(means)
 
@@ -192,5 +192,6 @@ def told(ended: Ended, program: str) -> int:
             Status.TAKEN_BACK: f"{journal.host} is as it was before",
             Status.HALF_DONE: f"job {journal.job} is half done: mend that, and run {program} again{other}",
         }
-        tell(after[ended.status])
+        again = f"{program}, run again, begins a new job"
+        tell(again if ended.left else after[ended.status])
     return ended.status

@@ -42,6 +42,8 @@ COPYING = frozenset({Step.FETCH, Step.STOP, Step.SWAP, Step.START})
 
 _WITHOUT_SOURCE = frozenset({Step.SAVE, Step.FOLLOW, Step.CATCH_UP})
 _OF_A_REWIND = frozenset({Step.PROVE, Step.UNDO})
+_TOWARDS = frozenset({Step.NUMBERS, Step.FOLLOW, Step.CATCH_UP})
+"""Steps that are done towards the active master of that moment."""
 _OF_A_NEW_HOST = frozenset({Step.FREEZE, Step.SAVE, Step.NUMBERS})
 
 
@@ -168,6 +170,12 @@ class Journal:
         way = CLONE if CLONE in {self.way, self.method} else ""
         return replace(self.anew(), way=way)
 
+    def towards(self, master: str) -> "Journal":
+        """Return it towards this active master: what was done towards another one is not done any more."""
+        if master == self.source:
+            return self
+        return replace(self, source=master, done=tuple(step for step in self.done if step not in _TOWARDS))
+
     def putting_back(self) -> "Journal":
         """Return it as the old data are put back: whoever dies meanwhile goes on with the swap."""
         return replace(self, begun=Step.SWAP, done=self.done[: self.done.index(Step.STOP) + 1])
@@ -185,6 +193,11 @@ class Journal:
     def revocable(self) -> bool:
         """Tell whether a failure puts everything back: until the server has started on the copy, or is rewound."""
         return Step.START not in self.done and not (self.tainted or self.undoing or self.rewound)
+
+    @property
+    def leavable(self) -> bool:
+        """Tell whether it can end with the host as it is: a copy is in place, or all is undone that was to be."""
+        return (self.swapped or self.rewound) and not self.revocable
 
 
 def encode(journal: Journal) -> str:

@@ -13,6 +13,7 @@ from mmm.mysql.session.connection import Connection, MysqlError, connect
 from mmm.network.agent_port import AgentPort
 from mmm.network.own import own_addresses
 from mmm.process import tls
+from mmm.process.tls import TlsError
 from mmm.tools.rejoin.look import Look, ServerLook, Silent, Told
 from mmm.wire import agent as wire
 from mmm.wire.lines import WireError
@@ -61,6 +62,15 @@ async def _told(conf: Cluster, here: Host) -> Told | None:
     except WireError:
         return None
     return Told(known.state, known.vips, known.master, bound)
+
+
+def master(conf: Cluster) -> str | None:
+    """Return the active master that this host's agent knows; empty: it knows none, None: it does not answer."""
+    try:
+        told = asyncio.run(_told(conf, conf.hosts[conf.this]))
+    except (OSError, TlsError):
+        return None
+    return told.master if told else None
 
 
 def look_at(host: Host) -> ServerLook | Silent:

@@ -4,12 +4,13 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from mmm.tools.rejoin.journal import ORDER, Journal, Step
 from mmm.tools.rejoin.journal_file import JobFolder
-from mmm.tools.rejoin.step_error import NotRewoundError, StepError
+from mmm.tools.rejoin.remains import left_as_it_is
+from mmm.tools.rejoin.step_error import LeadsNowhereError, NotRewoundError, StepError
 from mmm.tools.rejoin.steps import Steps
 from mmm.tools.rejoin.texts import STEPS
 from mmm.wire.job import Result
@@ -43,6 +44,8 @@ class Ended:
     seconds: float
     failed: Step | None = None
     why: str = ""
+    left: bool = False
+    """It is given up, the host left as it is: the same command begins a new job."""
 
 
 def run(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> Ended:
@@ -81,6 +84,8 @@ class _Run:
                 self._journal = self._journal.by_copy(clean=error.clean)
                 if self._journal.method != REWIND:
                     return self._by_copy(why)
+            if isinstance(error, LeadsNowhereError) and self._journal.leavable:
+                return self._given_up(why)
             return self._stopped(why)
         self._folder.end(self._journal, Result.DONE, time.monotonic() - self._began)
         return self._ended(Status.DONE)
@@ -120,6 +125,10 @@ class _Run:
             self._folder.keep(self._journal)
         return self._ended(Status.HALF_DONE, why)
 
+    def _given_up(self, why: str) -> Ended:
+        left = leave(self._steps, self._folder, self._journal, self._say) is Status.DONE
+        return replace(self._ended(Status.HALF_DONE, why), left=left)
+
     def _ended(self, status: Status, why: str = "") -> Ended:
         failed = None if status is Status.DONE else self._step
         return Ended(status, self._journal, time.monotonic() - self._began, failed, why)
@@ -143,6 +152,24 @@ def take_back(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> St
         return Status.HALF_DONE
     log.info("%s: all is as it was", journal.host)
     return Status.TAKEN_BACK
+
+
+def leave(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> Status:
+    """Give a job up and leave the host as it is, on the data that it has by now; HALF_DONE where its server fails.
+
+    Nothing removes later what the job has put aside.
+    """
+    try:
+        remains = steps.leave(journal)
+        folder.end(replace(journal, expires=""), Result.LEFT)
+    except (StepError, OSError, KeyboardInterrupt) as error:
+        log.error("%s: job %s cannot be given up: %s", journal.host, journal.job, _why(error))
+        say(f"job {journal.job} cannot be given up: {_why(error)}")
+        return Status.HALF_DONE
+    for line in left_as_it_is(journal, remains):
+        log.warning(line)
+        say(line)
+    return Status.DONE
 
 
 def _why(error: BaseException) -> str:

@@ -5,6 +5,10 @@ class StepError(Exception):
     """The text says what could not be done, where and why."""
 
 
+class LeadsNowhereError(StepError):
+    """However often the step is tried, it cannot be done with the data that the host has by now."""
+
+
 class NotRewoundError(StepError):
     """A rewind did not do: a copy has to be made. `clean`: nothing was undone."""
 

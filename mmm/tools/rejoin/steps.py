@@ -10,8 +10,7 @@ from typing import Protocol
 
 from mmm.config.model import Cluster
 from mmm.gtid import mariadb
-from mmm.gtid.transactions import Executed, surplus
-from mmm.mysql.server.follow import follow
+from mmm.gtid.transactions import Executed, shown, surplus
 from mmm.mysql.server.log_home import LogHome
 from mmm.mysql.server.login import replicates_from, tools_at
 from mmm.mysql.server.read_only import access
@@ -24,13 +23,15 @@ from mmm.mysql.server.replication import (
 from mmm.mysql.session.connection import Connection, MysqlError, connect
 from mmm.process.job_files import Progress
 from mmm.tools.fetch.private import scratch_of
-from mmm.tools.rejoin import numbers, outside_log, own_log, swap
+from mmm.tools.rejoin import active_master, numbers, outside_log, own_log, swap
 from mmm.tools.rejoin.gtids import gtids_of
 from mmm.tools.rejoin.hindrance import RECONNECT_LIMIT, hindrance
 from mmm.tools.rejoin.journal import Journal, Step
+from mmm.tools.rejoin.remains import Remains
 from mmm.tools.rejoin.server_control import START_LIMIT, ControlError, ServerControl
 from mmm.tools.rejoin.step_error import NotRewoundError, StepError
 from mmm.wire.job import Kind
+from mmm.wire.rejoin import REWIND
 
 ANSWER_LIMIT = 10.0
 """Seconds for a server to let the tool in, and for each answer."""
@@ -93,6 +94,8 @@ class Means:
     """Removes, before a copy is made, what earlier jobs have kept for long enough."""
     note: Callable[[Journal, Progress], None] = lambda _, __: None
     """Is told how far a step is, for others to know."""
+    master: active_master.Ask = lambda: None
+    """Tells who the active master is now."""
     start_limit: float = START_LIMIT
     gone_limit: float = GONE_LIMIT
     catch_up_limit: float = CATCH_UP_LIMIT
@@ -138,7 +141,7 @@ class Steps:
             case Step.SAVE:
                 return self._means.save(journal, self._server)
             case Step.PROVE:
-                return self._means.rewind.prove(journal, self._server)
+                return self._prove(journal)
             case Step.UNDO:
                 self.close()
                 return self._means.rewind.undo(journal)
@@ -159,6 +162,16 @@ class Steps:
                 return self._catch_up(journal)
             case Step.NUMBERS:
                 return self._numbers(journal)
+
+    def leave(self, journal: Journal) -> Remains:
+        """Have the server run on the data that are in its folder, and return what it has; raises StepError."""
+        self.close()
+        with _as_step_error():
+            if not self._means.control.processes():
+                self._start(journal)
+            with self._connect(journal.host) as server:
+                own_log.begin(server, journal.logged, journal.position)
+                return Remains(shown(gtids_of(server)), active_master.followed(server))
 
     def put_back(self, journal: Journal) -> None:
         """Put the old data in their place again; raises StepError."""
@@ -221,6 +234,13 @@ class Steps:
                 )
             last = now
 
+    def _prove(self, journal: Journal) -> Journal:
+        """See whether it can be undone, with the active master of now: what is undone is not taken back."""
+        journal = self._means.rewind.prove(journal, self._server)
+        if journal.way == REWIND:
+            active_master.still_the_same(journal, self._means.master)
+        return journal
+
     def _fetch(self, journal: Journal) -> Journal:
         _without_copy(journal)
         self._means.make_room()
@@ -234,6 +254,7 @@ class Steps:
 
     def _stop(self, journal: Journal) -> Journal:
         """Stop the server, and fix the renames: of its log first, should that be elsewhere than its data."""
+        journal = active_master.with_fit_copy(journal, self._means.master, self._means.conf)
         log = self._log_home()
         self.close()
         self._means.control.stop()
@@ -299,10 +320,11 @@ class Steps:
             time.sleep(_LOOK)
 
     def _follow(self, journal: Journal) -> Journal:
+        journal = active_master.towards(journal, self._means.master)
         source = self._means.conf.hosts[journal.source]
         with self._connect(journal.host) as server, self._source(journal) as there:
             own_log.begin(server, journal.logged, journal.position)
-            follow(server, replicates_from(source), there, FOLLOW_LIMIT)
+            active_master.follow_it(server, replicates_from(source), there, FOLLOW_LIMIT)
         return journal
 
     def _catch_up(self, journal: Journal) -> Journal:
@@ -339,10 +361,12 @@ class Steps:
 
     def _numbers(self, journal: Journal) -> Journal:
         """See that the numbers of what was thrown away are passed, or another transaction gets one of them."""
+        journal = active_master.towards(journal, self._means.master)
         if not journal.highest:
             return journal
         highest = mariadb.parse(journal.highest)
         with self._source(journal) if journal.source else self._connect(journal.host) as there:
+            active_master.see_writable(there, journal.source)
             if there.flavour.mariadb and journal.source:
                 numbers.pass_by(there, highest)
             elif there.flavour.mariadb and (passed := numbers.go_on_above(there, highest)):

@@ -174,7 +174,7 @@ def _journal(place: Place, arguments: _Arguments, kept: Kept, bringing: Bringing
             )
             raise CannotError(Status.REFUSED, text, codes=("until_changed",))
         opened = job.gone_on_with(place, place.opened, found)
-        return replace(opened, source=place.look.master) if opened.source else opened
+        return opened.towards(place.look.master) if opened.source else opened
     job.refuse(found)
     _see_alike(place, kept, arguments.mode)
     folder = job.datadir(place)
