@@ -16,7 +16,7 @@ from mmm.sandbox.machines.servers import DATADIR, TMPDIR
 from mmm.sandbox.rejoin import rejoin
 from mmm.sandbox.trouble.faults import server_process
 from mmm.sandbox.witness.health import catch_up, settle
-from tests.scenarios import ALL_ONLINE, LIMIT, Log, replicates
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, replicates, wait_failed
 
 pytestmark = pytest.mark.sandbox
 
@@ -116,3 +116,57 @@ def test_the_active_master_follows_the_standby_again(
     assert [row["what"] for row in told[0]] == ["back", "db1", "db2", "later"]
     assert told[0] == told[1] == told[2]
     sandbox.sql("db2", "DROP TABLE sandbox.notes")
+
+
+def test_a_rebuilt_host_is_set_online_though_the_writer_cannot_follow_it_before(sandbox: Sandbox) -> None:
+    """The writer meets that its place is in no log once the rebuilt host gets nothing any more, and writes on."""
+    sandbox.sql("db1", "CREATE OR REPLACE TABLE sandbox.notes (what VARCHAR(20))")
+    catch_up(sandbox)
+    move(sandbox, "db2")
+    sandbox.sql("db2", "INSERT INTO sandbox.notes VALUES ('db2')")
+    catch_up(sandbox)
+    (known,) = sandbox.sql("db1", "SELECT @@global.gtid_slave_pos AS place")
+    move(sandbox, "db1")
+    sandbox.sql("db1", "INSERT INTO sandbox.notes VALUES ('db1')")
+    log, agent = Log(sandbox), Log(sandbox, "db1", "mmm_agentd")
+    by_rejoin(sandbox)
+    stopped = "the agent of db2, which is ADMIN_OFFLINE, has stopped its replication"
+    sandbox.wait_until(lambda: not runs(sandbox, "db2"), LIMIT, stopped)
+    sandbox.wait_until(
+        lambda: runs(sandbox, "db1"), LIMIT, "db1 is attached again, should it have been detached"
+    )
+    sandbox.sql("db1", "STOP SLAVE")
+    sandbox.sql("db2", "RESET MASTER")  # as that of a server that was set up anew by whatever else
+    sandbox.sql("db1", "INSERT INTO sandbox.notes VALUES ('logged')")
+    sandbox.wait_until(lambda: gets(sandbox, "db2", "logged"), LIMIT, "db2 has logged what db1 wrote")
+    sandbox.wait_until(lambda: not runs(sandbox, "db2"), LIMIT, stopped)
+    sandbox.sql("db1", "INSERT INTO sandbox.notes VALUES ('later')")
+    sandbox.sql(
+        "db1", f"SET GLOBAL gtid_slave_pos='{known['place']}'"
+    )  # as if it had not met the new log before
+    sandbox.sql("db1", "START SLAVE")
+    agent.wait("has not applied .* yet")
+    wait_failed(log, "db1", "rep_threads")
+    sandbox.wait_until(lambda: sandbox.refused("db2") is None, LIMIT, "set_online db2 is not refused")
+    assert sandbox.states()["db2"] == "ADMIN_OFFLINE"
+    assert sandbox.ask("set_online db2", limit=LIMIT).startswith("OK")
+    sandbox.wait_states(LIMIT, **ALL_ONLINE)
+    sandbox.wait_until(lambda: replicates(sandbox, "db1"), LIMIT, "db1 replicates from db2 again")
+    assert sandbox.writer() == "db1"
+    catch_up(sandbox)
+    assert [
+        sandbox.sql(host, "SELECT COUNT(*) AS n FROM sandbox.notes")[0]["n"] for host in sandbox.hosts
+    ] == [4] * 3
+    sandbox.sql("db1", "DROP TABLE sandbox.notes")
+
+
+def gets(sandbox: Sandbox, host: str, note: str) -> bool:
+    """Have its replication run, which its agent stops again, and tell whether it has got the note."""
+    sandbox.sql(host, "START SLAVE")
+    return bool(sandbox.sql(host, f"SELECT 1 FROM sandbox.notes WHERE what='{note}'"))  # noqa: S608
+
+
+def runs(sandbox: Sandbox, host: str) -> bool:
+    """Tell whether a thread of its replication runs."""
+    (status,) = sandbox.sql(host, "SHOW SLAVE STATUS")
+    return "Yes" in {status["Slave_IO_Running"], status["Slave_SQL_Running"]}
