@@ -173,26 +173,6 @@ def test_a_host_gets_a_backup_back_follows_the_writer_and_keeps_what_only_it_had
     assert not surplus(cluster, "db3", "db1")
 
 
-def test_a_host_that_was_put_back_to_an_earlier_moment_rejoins(cluster: Sandbox) -> None:
-    """What it writes meanwhile has numbers that nobody has, and is saved."""
-    write(cluster, "db1", "both")
-    catch_up(cluster)
-    db3 = cluster.machine("db3")
-    db3.run([program("mmm_backup"), "--host", "db2", "--dest-dir", BACKUPS], limit=LIMIT)
-    write(cluster, "db1", "newer")
-    catch_up(cluster)
-    said = rebuild(cluster, "db3", "mmm_restore", "--src-dir", BACKUPS)
-    assert "db3 goes on above " in said
-    assert read(cluster, "db3") == ["both"]
-    assert surplus(cluster, "db3", "db1"), "what it writes is nobody else's"
-    rebuild(cluster, "db3", "mmm_rejoin")
-    cluster.bring_online(force=False)
-    settle(cluster)
-    catch_up(cluster)
-    assert [read(cluster, host) for host in cluster.hosts] == [["both", "newer"]] * 3
-    assert not surplus(cluster, "db3", "db1")
-
-
 def test_a_host_is_cloned_where_its_tables_are_given_up(cluster: Sandbox) -> None:
     write(cluster, "db1", "both")
     catch_up(cluster)

@@ -98,7 +98,7 @@ def test_what_the_monitor_may_not_see_is_named_with_its_grant_and_seen_once_it_i
             kept = Kept(monitor_address(monitored(server)), threads)
             try:
                 first = await read_replica(kept, 2.0, new=lambda _: True)
-                await asyncio.to_thread(server.run, first.grant)
+                await asyncio.to_thread(server.run, *first.grant.split("; "))
                 return [first, await read_replica(kept, 2.0, new=lambda _: True)]
             finally:
                 kept.close()

@@ -104,11 +104,13 @@ def test_what_the_monitor_lacks_and_what_is_wrong_with_its_conf_are_told_apart()
 
 
 CODE = """
+import signal
 import sys
 from pathlib import Path
 from mmm.process import awaited, service
 from mmm.process.logs import LogSetup
 import mmm.process.logs as logs
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts the tests beside others has it ignored
 awaited.PATIENCE, awaited.AGAIN = float(sys.argv[1]), 0.05
 logs.LOG_DIR = service.LOG_DIR = folder = Path(sys.argv[2])
 service.Service.__init__.__defaults__ = tuple(

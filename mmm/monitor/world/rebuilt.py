@@ -16,7 +16,7 @@ _STEPS = {
     "stop": "stopping its server",
     "swap": "putting the copy in place",
     "start": "starting its server",
-    "numbers": "seeing that no number is used twice",
+    "numbers": "passing the numbers of what was saved",
     "follow": "following the active master",
     "catch_up": "catching up",
 }

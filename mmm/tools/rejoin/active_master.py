@@ -75,8 +75,8 @@ def followed(server: Connection) -> str:
 
 
 def see_writable(there: Connection, name: str) -> None:
-    """Raise StepError where the server of this name takes no writes, and MysqlError; no name: it need not."""
-    if name and not access(there).writable:
+    """Raise StepError where the server of this name takes no writes, and MysqlError."""
+    if not access(there).writable:
         raise StepError(f"{name} takes no writes: it is not the active master any more, or not yet again")
 
 

@@ -40,7 +40,7 @@ COPYING = frozenset({Step.FETCH, Step.STOP, Step.SWAP, Step.START})
 """Steps that a rewind does not need."""
 
 
-_WITHOUT_SOURCE = frozenset({Step.SAVE, Step.FOLLOW, Step.CATCH_UP})
+_WITHOUT_SOURCE = frozenset({Step.SAVE, Step.NUMBERS, Step.FOLLOW, Step.CATCH_UP})
 _OF_A_REWIND = frozenset({Step.PROVE, Step.UNDO})
 _TOWARDS = frozenset({Step.NUMBERS, Step.FOLLOW, Step.CATCH_UP})
 """Steps that are done towards the active master of that moment."""
@@ -75,7 +75,7 @@ class Journal:
     count: int = 0
     """How many they are."""
     highest: str = ""
-    """The last number of each domain among them, as a MariaDB position; without a source: that was given out at all."""
+    """The last number of each domain among them, as a MariaDB position."""
     position: str = ""
     """What the copy has, by GTID."""
     logged: str = ""

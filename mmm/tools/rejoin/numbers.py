@@ -4,8 +4,6 @@ The server that wrote 0-1-103, which was thrown away, goes on after the last num
 103 it would soon write another 0-1-103, and whoever has the first one would seem to have the second. So the active
 master writes once above that number; everybody goes on behind it. MySQL's numbers belong to a server_uuid, and a server
 that was set up anew has a new one.
-
-A server that a backup is put back on without a source goes on by itself, and has to pass what was given out since.
 """
 
 from collections.abc import Iterable
@@ -24,17 +22,8 @@ def to_pass(thrown_away: Iterable[Gtid], newest: Iterable[Gtid]) -> tuple[Gtid, 
     return tuple(gtid for gtid in thrown_away if gtid.sequence >= reached.get(gtid.domain, 0))
 
 
-def go_on_above(server: Connection, given_out: Iterable[Gtid]) -> tuple[Gtid, ...]:
-    """Have a server that was put back write above numbers that were given out, but for those of what it has itself.
-
-    Returns those it had to pass. Raises MysqlError.
-    """
-    newest = newest_everywhere(history(server))
-    return pass_by(server, [gtid for gtid in given_out if gtid not in newest])
-
-
 def pass_by(server: Connection, thrown_away: Iterable[Gtid]) -> tuple[Gtid, ...]:
-    """Have a server write above these numbers where it has not; returns those it had to. Raises MysqlError."""
+    """Have the active master write above these numbers where it has not; returns those it had to. Raises MysqlError."""
     found = to_pass(thrown_away, newest_everywhere(history(server)))
     for gtid in found:
         server.execute(f"SET SESSION gtid_domain_id={gtid.domain}")

@@ -364,14 +364,10 @@ class Steps:
         journal = active_master.towards(journal, self._means.master)
         if not journal.highest:
             return journal
-        highest = mariadb.parse(journal.highest)
-        with self._source(journal) if journal.source else self._connect(journal.host) as there:
+        with self._source(journal) as there:
             active_master.see_writable(there, journal.source)
-            if there.flavour.mariadb and journal.source:
-                numbers.pass_by(there, highest)
-            elif there.flavour.mariadb and (passed := numbers.go_on_above(there, highest)):
-                said = f"  {journal.host} goes on above {mariadb.text(passed)}, which was given out already"
-                self._means.say(said)
+            if there.flavour.mariadb:
+                numbers.pass_by(there, mariadb.parse(journal.highest))
         return journal
 
 

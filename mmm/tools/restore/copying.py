@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmm.config.model import Cluster, Host
-from mmm.gtid import mariadb
 from mmm.mysql.backup.mariadb_backup import Position
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import MysqlError, connect
@@ -21,10 +20,8 @@ from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.step_error import StepError
 from mmm.tools.restore import classic
 from mmm.tools.restore.bringing import Bringing
-from mmm.tools.restore.given_out import given_out, newest
 from mmm.tools.restore.oldest_log import begins_after
 from mmm.tools.until.goal import UntilError, of_option
-from mmm.tools.until.logs import archives
 
 MEGABYTE = 1_000_000
 _LIMIT = 10.0
@@ -43,7 +40,6 @@ class Restoring:
         try:
             kept = shelf.read(Path(journal.backup))
             self._see_log(journal, kept)
-            journal = self._with_numbers(journal, kept)
             staging = Path(journal.staging)
             copy = self._ours if kept.facts.of_ours else self._by_method
             position = copy(journal, kept, staging)
@@ -56,17 +52,6 @@ class Restoring:
         if isinstance(found, Failed):
             raise StepError(found.text)
         return replace(journal, position=found.gtid)
-
-    def _with_numbers(self, journal: Journal, kept: Kept) -> Journal:
-        """Return the journal with the numbers that the host goes on above where it follows nobody, who tells it."""
-        if journal.source or kept.facts.family == "MySQL":
-            return journal
-        logs = [*archives(kept.path.parent, kept.facts.host), *([Path(journal.logs)] if journal.logs else [])]
-        found = given_out(self.conf, Path(journal.datadir), logs)
-        known = newest(
-            (*mariadb.parse(journal.highest), *found)
-        )  # a server may have died since an earlier try
-        return replace(journal, highest=mariadb.text(known))
 
     def _ours(self, journal: Journal, kept: Kept, staging: Path) -> Position:
         hashes.check(kept.path, kept.path / OWN / hashes.SUMS, self._reporter(journal, kept))
