@@ -39,7 +39,7 @@ _TRIES = 10
 """Runs of the command."""
 _SHORT = 3.0
 """Seconds for which the host is cut off, or stands still, and the tool may well go on as if nothing had been."""
-_LONG = 90.0
+_LONG = 150.0
 """Seconds for which a fault lasts unless the tool ends before: more than the tool waits for another host."""
 _FROZEN = 70.0
 """Seconds for which this host's server is frozen: more than it has for an answer, or to undo all."""
