@@ -7,20 +7,21 @@ the same cluster. The copy comes from the active master, into which a client wri
 which gives it otherwise, feels the same.
 
 Time is measured first with both hosts on the machine's one disk: then the donor's writes wait for what the copy writes,
-too, which no donor with a disk of its own does. What its writers feel is measured afterwards, with what is copied in
-memory (tmpfs): by bare programs and by `mmm_rejoin`. What is left of the long waits then is the processor's, that all
-share.
+too, which no donor with a disk of its own does. What its writers feel is measured afterwards, as if each host had its
+own disk and processor: what is copied is in memory (tmpfs), all that runs on the donor's machine has one core, all else
+another one, and the client that writes runs as soon as it can.
 """
 
 import argparse
 import json
+import os
 import re
 import statistics
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +56,8 @@ _FREE = 64 << 20
 _STEP = re.compile(r"INFO db2: (?P<step>[^:]+): done, (?P<ms>\d+) ms")
 _WAITED = re.compile(r"sent the copy to .* commits waited (?P<ms>\d+) ms")
 _INTO, _MEMORY = "/var/lib/mysql-mmm/bare", "/run/bench-data"
+_AT_ONCE = ("chrt", "--fifo", "10")
+"""What has the client wait for no processor: it is to measure the server's work alone."""
 _TOOL, _SENDER = "mmm_rejoin", "mmm.agent.stream.serve"
 
 
@@ -88,7 +91,7 @@ class Writer:
         """`step` returns what is done at the moment."""
         layout = sandbox.layout
         plan = Plan("bench", layout.writer_ip, layout.hosts[layout.masters[0]].mysql_port)
-        argv = sandbox.client.enter(own_module("mmm.proving.chaos.client", plan.text()))
+        argv = [*_AT_ONCE, *sandbox.client.enter(own_module("mmm.proving.chaos.client", plan.text()))]
         self._started, self._felt, self._step = Started(argv, self._take), felt, step
 
     def _take(self, line: str) -> None:
@@ -166,6 +169,23 @@ def apart(sandbox: Sandbox, size: int) -> None:
     sandbox.bring_online(force=False)
 
 
+def divide(sandbox: Sandbox) -> list[str]:
+    """Give the donor's machine one core and all others another; returns what a program there is to be started by.
+
+    Nothing is divided where there is one core alone.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    donor = sandbox.machine("db1")
+    for machine in (donor, *(sandbox.machine(name) for name in ("db2", "monitor")), sandbox.client):
+        core = cores[0] if machine is donor else cores[-1]
+        for pid in (machine.pid, *(each.pid for each in machine.processes())):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(int(thread.name), {core})
+    os.sched_setaffinity(0, {cores[-1]})
+    return ["taskset", "--cpu-list", str(cores[0])]
+
+
 def _step_of(host: Machine) -> str:
     """Return at which step or part of one the job on the host is; empty where there is none."""
     try:
@@ -188,8 +208,8 @@ class Bare:
     felt: Felt
 
 
-def bare(sandbox: Sandbox) -> Bare:
-    """Return what the bare programs on the donor's machine come to."""
+def bare(sandbox: Sandbox, on_its_core: Sequence[str]) -> Bare:
+    """Return what the bare programs on the donor's machine come to, started by what has them run on its core."""
     donor = sandbox.machine("db1")
     known = sandbox.layout.cluster.hosts["db1"]
     login, into = donor.path("/var/lib/mysql-mmm/bare.cnf"), f"{_INTO}/copy"
@@ -205,7 +225,8 @@ def bare(sandbox: Sandbox) -> Bare:
     felt = Felt()
     with Writer(sandbox, felt):
         began = time.monotonic()
-        donor.run(["bash", "-o", "pipefail", "-c", f"{scratch} && {copied} && {prepared}"], limit=_LIMIT)
+        script = f"{scratch} && {copied} && {prepared}"
+        donor.run([*on_its_core, "bash", "-o", "pipefail", "-c", script], limit=_LIMIT)
         took = time.monotonic() - began
     donor.run(["rm", "-rf", into, f"{into}.scratch"])
     return Bare(took, felt)
@@ -254,11 +275,11 @@ class Measured:
         )
 
 
-def measured(sandbox: Sandbox, runs: int) -> Measured:
+def measured(sandbox: Sandbox, runs: int, on_its_core: Sequence[str] = ()) -> Measured:
     """Measure the bare programs and `mmm_rejoin` in turn."""
     found = Measured([], [])
     for _ in range(runs):
-        found.bares.append(bare(sandbox))
+        found.bares.append(bare(sandbox, on_its_core))
         found.rebuilds.append(rebuild(sandbox))
         print(
             f"bare {found.bares[-1].seconds:.2f} s, mmm_rejoin {found.rebuilds[-1].seconds:.2f} s", flush=True
@@ -267,7 +288,7 @@ def measured(sandbox: Sandbox, runs: int) -> Measured:
 
 
 def tables(size: int, disk: Measured, memory: Measured) -> list[Table]:
-    """Return what was measured with both hosts on one disk, and with the copy in memory."""
+    """Return what was measured with both hosts on one disk, and with the copy in memory and each on a core."""
     whole = statistics.median(each.seconds for each in disk.rebuilds)
     floor = statistics.median(each.seconds for each in disk.bares)
     gigabytes, all_of_them = size / _GIGABYTE, [*disk.rebuilds, *memory.rebuilds]
@@ -276,7 +297,7 @@ def tables(size: int, disk: Measured, memory: Measured) -> list[Table]:
         ["mmm_rejoin, s a GB", f"{whole / gigabytes:.2f}", ""],
         ["mmm_rejoin / bare", f"{whole / floor:.2f}", f"{_AIM:g}"],
         *_felt("the copy on the donor's disk", disk, ""),
-        *_felt("the copy in memory", memory, f"{_LONGEST:g}"),
+        *_felt("each host on its own disk and core", memory, f"{_LONGEST:g}"),
         ["memory of mmm_rejoin, MB", f"{max(each.felt.tool for each in all_of_them) / 1e6:.0f}", ""],
         ["memory of the sender, MB", f"{max(each.felt.sender for each in all_of_them) / 1e6:.0f}", ""],
     ]
@@ -314,14 +335,16 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the table to a file too")
     args = parser.parse_args()
     sandbox = up(_NAME, conf=Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 0}))
+    cores = os.sched_getaffinity(0)
     try:
         restore(sandbox)
         prepare(sandbox)
         size = fill(sandbox, args.gigabytes * _GIGABYTE)
         disk = measured(sandbox, args.runs)
         apart(sandbox, size)
-        memory = measured(sandbox, args.runs)
+        memory = measured(sandbox, args.runs, divide(sandbox))
     finally:
+        os.sched_setaffinity(0, cores)
         down(_NAME)
     found = tables(size, disk, memory)
     for each in found:
