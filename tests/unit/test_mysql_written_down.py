@@ -4,6 +4,8 @@ A server here knows the words of its version alone and answers anything else wit
 the other tests have a real one: it says whether what is written down agrees with that.
 """
 
+from typing import Any
+
 import pytest
 
 from mmm.gtid.mysql import parse
@@ -21,7 +23,7 @@ from mmm.mysql.server.replication import (
 )
 from mmm.mysql.server.semi_sync import become_replica, become_source, look_at_semi_sync
 from mmm.mysql.server.transactions import look_at_transactions
-from mmm.mysql.session.connection import Address
+from mmm.mysql.session.connection import Address, Row
 from tests.unit.written_mysql import ONE, TWO, Written
 
 VERSIONS = ("5.7.44-log", "8.0.21", "8.0.22", "8.0.23", "8.0.36-28.1", "8.4.3", "9.7.4-2")
@@ -117,9 +119,9 @@ def test_gtids_from_before_they_were_switched_off_are_no_measure(version: str, m
     assert wait_for_source(replica.connection, end, 0.0) is Caught.REACHED
 
 
-def with_half_of_one(version: str) -> Written:
+def with_half_of_one(version: str, kind: type[Written] = Written) -> Written:
     """Return a replica by file and position, with workers, whose source died while it sent a transaction."""
-    server = Written(version, gtid_mode="OFF", executed="")
+    server = kind(version, gtid_mode="OFF", executed="")
     server.status |= {"Auto_Position": 0, "Retrieved_Gtid_Set": "", "Exec_Master_Log_Pos": 700}
     server.status["Slave_IO_Running"] = "Connecting"
     words = ("source", "Replica") if server.version >= (8, 0, 26) else ("master", "Slave")
@@ -134,6 +136,24 @@ def with_half_of_one(version: str) -> Written:
 @each_version
 def test_the_rest_of_a_transaction_that_never_comes_is_not_waited_for_with_workers(version: str) -> None:
     assert wait_applied(with_half_of_one(version).connection, 10.0) is Caught.REACHED
+
+
+class LateReader(Written):
+    """A server whose one applying thread gets no processor before it was looked at some times."""
+
+    def query(self, sql: str, args: Any = (), timeout: float | None = None) -> list[Row]:
+        found = super().query(sql, args, timeout)
+        if [said for said in self.said if said == sql == "SHOW REPLICA STATUS"][5:]:
+            self.status["Exec_Master_Log_Pos"] = 800
+        return found
+
+
+def test_a_thread_that_has_not_noticed_yet_what_it_has_to_read_is_waited_for() -> None:
+    """It says that it has read all until then; what is thrown away behind it would be whole transactions."""
+    server = with_half_of_one("8.4.3", LateReader)
+    server.workers = 0
+    assert wait_applied(server.connection, 10.0) is Caught.REACHED
+    assert server.status["Exec_Master_Log_Pos"] == 800
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,7 @@ class Written:
         self.semi_sync_words = plugins
         if plugins:
             self.semi_sync = {self._plugin(name): value for name, value in SEMI_SYNC.items()}
+        self.workers = 4
         self.threads: list[str] = []
         """The stages of the threads that replicate."""
         self.said: list[str] = []
@@ -159,8 +160,9 @@ class Written:
             (r"SELECT GTID_SUBSET\(%s, @@global.gtid_executed\) AS inside", first, never, self._subset),
             (r"SELECT HEARTBEAT_INTERVAL AS value FROM performance_schema.\w+ WHERE CHANNEL_NAME=%s",
              first, never, lambda *_: [{"value": "3.500"}]),
-            ("SELECT @@global.slave_parallel_workers AS workers", first, gone, lambda *_: [{"workers": 4}]),
-            ("SELECT @@global.replica_parallel_workers AS workers", (8, 0, 26), never, lambda *_: [{"workers": 4}]),
+            ("SELECT @@global.slave_parallel_workers AS workers", first, gone, lambda *_: [{"workers": self.workers}]),
+            ("SELECT @@global.replica_parallel_workers AS workers", (8, 0, 26), never,
+             lambda *_: [{"workers": self.workers}]),
             (r"SELECT @@global.read_only AS \w+(, @@global.super_read_only AS super_read_only)?",
              first, never, self._locks),
             (r"SET SESSION lock_wait_timeout=CAST\(CEILING\(%s\) AS UNSIGNED\), GLOBAL super_read_only=1",

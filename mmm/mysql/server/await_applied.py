@@ -21,8 +21,8 @@ _CHANNELS_AT_WORK = """
     AND COALESCE(STATE, '') NOT LIKE '% master%' AND COALESCE(STATE, '') NOT LIKE '%binlog dump%' LIMIT 1"""
 """MySQL: threads that apply, of whatever channel; one that receives says what it does with its source."""
 _SETTLED = 0.5
-"""Seconds for which no worker is seen at work before nobody is: one may have been given work and not begun yet, and
-MySQL notes how far they are each 0.3 s."""
+"""Seconds for which nobody is seen at work before nobody is: on a busy machine a thread that has something to read yet
+seems to wait, a worker may have been given work and not begun, and MySQL notes how far they are each 0.3 s."""
 _SHORT_NAP = 0.001
 _LONG_NAP = 0.02
 _LOOK_BETWEEN = 0.2
@@ -73,17 +73,15 @@ class _Rest:
 
     def is_all(self, now: ReplicaStatus) -> bool:
         """Tell whether nothing more can be applied: all is read, nobody is at work, and the source sends nothing."""
-        if not (now.sql_running and now.idle and now.io_running != "Yes"):
-            self._since = None
-            return False
-        return self._one_thread or self._has_settled(now.executed)
+        return self.is_read(now, waits=now.sql_running and now.idle and now.io_running != "Yes")
 
-    def _has_settled(self, executed: LogPlace) -> bool:
-        if _is_at_work(self._connection):
+    def is_read(self, now: ReplicaStatus, *, waits: bool) -> bool:
+        """Tell whether the thread that reads the relay log `waits`, and nothing was applied for a while."""
+        if not waits or (not self._one_thread and _is_at_work(self._connection)):
             self._since = None
             return False
-        if self._since is None or self._since[0] != executed:
-            self._since = (executed, time.monotonic())
+        if self._since is None or self._since[0] != now.executed:
+            self._since = (now.executed, time.monotonic())
         return time.monotonic() - self._since[1] >= _SETTLED
 
 
@@ -126,9 +124,11 @@ def wait_applying(
     """
     runs: Callable[[ReplicaStatus | None], bool] = lambda status: status is not None and status.sql_running  # noqa: E731
 
+    rest = None if received else _Rest(connection)
+
     def all_read() -> bool:
         now = replica_status(connection)
-        return now is not None and now.idle and not connection.ask(only(_WORKERS_AT_WORK))
+        return now is not None and rest is not None and rest.is_read(now, waits=now.idle)
 
     reached, awaited = _gtids(connection, received) if received else (all_read, "")
     return _wait(connection, reached, awaited, timeout, between, runs)

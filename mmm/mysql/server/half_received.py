@@ -26,14 +26,14 @@ _APPLIES = """
 def end_waiting(connection: Connection, channel: str) -> bool:
     """End the thread that waits for more of a transaction while the channel is to stop; tells whether it was found.
 
-    Where others have read all that they received, too, they may be those of other channels: then the server has to say
-    whose each is, for which it needs performance_schema and the account SELECT on it. Else none is ended. Raises
+    Where there are other channels it may be the thread of one of these, whose own is just at work: then the server has
+    to say whose each is, for which it needs performance_schema and the account SELECT on it. Else none is ended. Raises
     MysqlError.
     """
     if connection.flavour.mariadb:
         return False
     waiting = {row["id"] for row in connection.query(_WAITS)}
-    if len(waiting) > 1:
+    if len(waiting) > 1 or len(connection.query(connection.flavour.replica_status)) > 1:
         waiting &= _of_channel(connection, channel)
     if len(waiting) != 1:
         return False
