@@ -93,8 +93,7 @@ compression on the way too. A client writes a row every 5 ms into the donor. A r
 a server that runs on it, swaps, and catches up. What the donor's writers feel is measured twice: with both hosts on the
 machine's one disk and all its cores, where their writes wait for whatever the recipient does, and as if each host had
 its own: the copy in memory, the donor's machine on one core and all else on another. *Commits waited*: how long
-`mariadb-backup` held them up at its end (`BACKUP STAGE
-BLOCK_COMMIT`), most of it the server's `FLUSH ENGINE LOGS`.
+`mariadb-backup` held them up at its end (`BACKUP STAGE BLOCK_COMMIT`), most of it the server's `FLUSH ENGINE LOGS`.
 """,
     "rewind": """\
 ## Rewind
