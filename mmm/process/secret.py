@@ -6,12 +6,15 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def secret_file(text: str) -> Iterator[int]:
-    """Give a file with that text as a descriptor, which children read as `/dev/fd/NUMBER`; raises OSError."""
-    fd = os.memfd_create("login", 0)
+def secret_file(content: str | bytes) -> Iterator[int]:
+    """Give a file with that as a descriptor, which children, or what follows by exec, read as `/dev/fd/NUMBER`.
+
+    Raises OSError.
+    """
+    fd = os.memfd_create("secret", 0)
     try:
         os.fchmod(fd, 0o600)
-        os.write(fd, text.encode())
+        os.write(fd, content.encode() if isinstance(content, str) else content)
         yield fd
     finally:
         os.close(fd)

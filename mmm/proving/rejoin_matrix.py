@@ -29,6 +29,7 @@ from mmm.sandbox.machines.sql import SqlError
 from mmm.sandbox.rejoin import diverge, is_out_of_use, knows_writer
 from mmm.sandbox.trouble.faults import heal, inject, server_process, undo
 from mmm.sandbox.witness.health import catch_up, settle
+from mmm.tools.rejoin.hindrance import RECONNECT_LIMIT
 from mmm.tools.rejoin.journal import COPYING, ORDER, Step
 from mmm.wire.rejoin import CLONE
 
@@ -39,7 +40,7 @@ _TRIES = 10
 """Runs of the command."""
 _SHORT = 3.0
 """Seconds for which the host is cut off, or stands still, and the tool may well go on as if nothing had been."""
-_LONG = 150.0
+_LONG = RECONNECT_LIMIT + 30.0
 """Seconds for which a fault lasts unless the tool ends before: more than the tool waits for another host."""
 _FROZEN = 70.0
 """Seconds for which this host's server is frozen: more than it has for an answer, or to undo all."""

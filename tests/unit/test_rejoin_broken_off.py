@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -173,14 +173,21 @@ def of_a_source_that_restarts(pair: Pair) -> Iterator[None]:
         yield
 
 
-def test_a_source_that_restarts_while_a_host_catches_up_after_a_rewind_costs_no_copy(pair: Pair) -> None:
-    pair.folder.lock()
-    story = of_a_source_that_restarts(pair)
+def told_on(story: Iterator[None]) -> Callable[[str], None]:
+    """Return who hears what the tool says, and goes on with the story at each look of the host that catches up."""
 
     def say(text: str) -> None:
         if text.startswith((f"{STEPS[Step.CATCH_UP]} …", "catching up:")):
             next(story)
 
+    return say
+
+
+def test_a_source_that_restarts_while_a_host_catches_up_after_a_rewind_costs_no_copy(pair: Pair) -> None:
+    pair.folder.lock()
+    story = of_a_source_that_restarts(pair)
+
+    say = told_on(story)
     ended = run(pair.steps(say=say), pair.folder, pair.journal(way=""), say)
     assert (ended.status, ended.why) == (Status.DONE, "")
     assert (ended.journal.way, Step.FETCH in ended.journal.done) == (REWIND, False)
@@ -191,10 +198,7 @@ def test_a_source_that_stays_away_leaves_the_rewind_half_done_and_the_same_job_g
     pair.folder.lock()
     story = of_a_source_that_restarts(pair)
 
-    def say(text: str) -> None:
-        if text.startswith((f"{STEPS[Step.CATCH_UP]} …", "catching up:")):
-            next(story)
-
+    say = told_on(story)
     steps = pair.steps(say=say, reconnect_limit=-1.0)
     ended = run(steps, pair.folder, replace(pair.journal(way=""), method=REWIND), say)
     assert (ended.status, ended.failed) == (Status.HALF_DONE, Step.CATCH_UP)

@@ -20,6 +20,7 @@ from mmm.config.model import Cluster
 from mmm.own_module import own_module
 from mmm.process.conf_file import ConfFile
 from mmm.process.logs import LINE, TIME, name_levels
+from mmm.process.secret import secret_file
 
 LOOK = 0.2
 """Seconds between two looks."""
@@ -43,35 +44,14 @@ async def watch(file: ConfFile) -> None:
     while is_needed(file.conf):
         await asyncio.sleep(LOOK)
         if os.getppid() != parent:
-            with suppress(OSError):  # then it stays, and tries again
-                program = own_module(__name__, str(_handed_over(file.conf)))
+            # Nobody may be able to read the file of the conf just then: it is edited, or its names are not known.
+            conf = pickle.dumps(replace(file.conf, warnings=()))
+            with suppress(OSError), secret_file(conf) as fd:  # else it stays, and tries again
+                program = own_module(__name__, str(fd))
                 os.execvp(program[0], program)  # without the angel's lock, which the next agent wants  # noqa: S606
         if _is_overdue(file.conf) or not fenced:
             fenced = await asyncio.to_thread(_act, file.conf)
             await asyncio.sleep(AGAIN)
-
-
-def _handed_over(conf: Cluster) -> int:
-    """Return the descriptor at which the program that follows reads the conf; raises OSError.
-
-    Nobody may be able to read the file just then: it is being edited, or its names cannot be looked up.
-    """
-    fd = os.memfd_create("conf", 0)
-    try:
-        os.fchmod(fd, 0o600)
-        with open(fd, "wb", closefd=False) as memory:
-            pickle.dump(replace(conf, warnings=()), memory)
-        os.lseek(fd, 0, os.SEEK_SET)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _received(fd: int) -> Cluster:
-    with open(fd, "rb") as memory:
-        conf: Cluster = pickle.load(memory)  # noqa: S301 - from this very process before
-    return conf
 
 
 def _is_overdue(conf: Cluster) -> bool:
@@ -111,4 +91,7 @@ def _runs_out(conf: Cluster) -> bool:
 if __name__ == "__main__":
     name_levels()
     logging.basicConfig(format=LINE, datefmt=TIME)  # to stderr, which is the daemon's log
-    outlast(_received(int(sys.argv[1])))
+    with os.fdopen(int(sys.argv[1]), "rb") as handed:
+        handed.seek(0)
+        taken: Cluster = pickle.load(handed)  # noqa: S301 - from this very process before
+    outlast(taken)

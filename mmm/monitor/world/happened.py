@@ -36,14 +36,16 @@ def _rejoined(of: Fields) -> str:
 
 
 def _taken_back(of: Fields) -> str:
-    called = _CALLED.get(of.get("kind", Kind.REJOIN), "rejoin")
-    return f"{of['host']}: its {called} from {of['donor']} was taken back, see mmm_tools.log there"
+    return f"{_its(of)} was taken back, see mmm_tools.log there"
 
 
 def _left(of: Fields) -> str:
+    return f"{_its(of)} was given up, the host left as it is: see mmm_tools.log there"
+
+
+def _its(of: Fields) -> str:
     called = _CALLED.get(of.get("kind", Kind.REJOIN), "rejoin")
-    whose = f"{of['host']}: its {called} from {of['donor']}"
-    return f"{whose} was given up, the host left as it is: see mmm_tools.log there"
+    return f"{of['host']}: its {called} from {of['donor']}"
 
 
 def _network(of: Fields) -> str:

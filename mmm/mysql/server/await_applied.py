@@ -123,15 +123,19 @@ def wait_applying(
     MysqlError.
     """
     runs: Callable[[ReplicaStatus | None], bool] = lambda status: status is not None and status.sql_running  # noqa: E731
-
-    rest = None if received else _Rest(connection)
-
-    def all_read() -> bool:
-        now = replica_status(connection)
-        return now is not None and rest is not None and rest.is_read(now, waits=now.idle)
-
-    reached, awaited = _gtids(connection, received) if received else (all_read, "")
+    reached, awaited = _gtids(connection, received) if received else (_all_read(connection), "")
     return _wait(connection, reached, awaited, timeout, between, runs)
+
+
+def _all_read(connection: Connection) -> Callable[[], bool]:
+    """Return the question whether the whole relay log is applied."""
+    rest = _Rest(connection)
+
+    def asked() -> bool:
+        now = replica_status(connection)
+        return now is not None and rest.is_read(now, waits=now.idle)
+
+    return asked
 
 
 def has_all(connection: Connection, target: BinlogPosition) -> bool:

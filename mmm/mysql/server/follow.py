@@ -31,6 +31,7 @@ from mmm.mysql.server.replication import (
     stop_replica,
 )
 from mmm.mysql.session.connection import Address, Connection, ErrorKind, MysqlError
+from mmm.mysql.session.errors import of_client
 from mmm.mysql.session.question import only
 
 log = logging.getLogger(__name__)
@@ -307,7 +308,7 @@ def see_connected(replica: Connection, deadline: float) -> None:
     """Look until the replica is connected or finds nobody; raises MysqlError when it is turned away."""
     while True:
         status = replica_status(replica)
-        if status is None or status.io_running == "Yes" or 2000 <= status.io_errno < 3000:
+        if status is None or status.io_running == "Yes" or of_client(status.io_errno):
             return
         if status.io_errno:
             raise MysqlError(

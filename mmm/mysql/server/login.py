@@ -4,10 +4,8 @@ from dataclasses import replace
 
 from mmm.config.model import Host
 from mmm.mysql.session.connection import Address, ErrorKind, MysqlError, connect
+from mmm.mysql.session.errors import of_client
 from mmm.mysql.session.tls import Tls, tls_of
-
-CLIENT_ERRORS = (2000, 3000)
-"""Numbers of errors that no server sends: the client cannot do what was asked."""
 
 
 def replicates_from(host: Host) -> Address:
@@ -40,6 +38,6 @@ def _refusal(address: Address, limit: float) -> str:
     try:
         connect(address, limit).close()
     except MysqlError as error:
-        ours = CLIENT_ERRORS[0] <= error.number < CLIENT_ERRORS[1]
+        ours = of_client(error.number)
         return error.text if error.kind is ErrorKind.DENIED and (not ours or address.tls) else ""
     return ""

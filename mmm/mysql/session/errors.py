@@ -62,6 +62,11 @@ _ADVICE = {
 }
 
 
+def of_client(number: int) -> bool:
+    """Tell whether no server sends this number, but the client: nobody is there, the connection broke, or it cannot."""
+    return 2000 <= number < 3000
+
+
 def refuses(number: int) -> bool:
     """Tell whether an error of that number turns the account away: its user, password, machine or privileges."""
     return number in _DENIED
@@ -152,6 +157,6 @@ def _of_mysql_error(error: pymysql.err.MySQLError) -> tuple[ErrorKind, int, str]
         return ErrorKind.SATURATED, number, text
     if number in _DENIED:
         return ErrorKind.DENIED, number, text
-    if number < 1000 or 2000 <= number < 3000:
+    if number < 1000 or of_client(number):
         return ErrorKind.UNREACHABLE, number, text or "connection closed"
     return ErrorKind.FAILED, number, text

@@ -119,7 +119,7 @@ def _new(place: Place, arguments: _Arguments) -> Journal:
             " good; mmm_rejoin saves what only this host has and lists it"
         )
         raise CannotError(Status.REFUSED, text)
-    return job.for_good(journal) if tables else journal
+    return journal.for_good() if tables else journal
 
 
 def _show(journal: Journal, mode: CloneMode | None, arguments: _Arguments) -> None:

@@ -95,7 +95,7 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
         raise CannotError(Status.REFUSED, "there is no job to go on with", codes=("no_job",))
     journal = _gone_on_with(look, opened, arguments.method) if opened else _new(place, arguments)
     if lose:
-        journal = job.for_good(journal)
+        journal = journal.for_good()
     steps = job.steps_of(place, journal, _copying(place), lose=lose)
     if arguments.dry_run:
         lines = plan(conf, look, journal)

@@ -3,11 +3,10 @@
 from typing import NamedTuple
 
 from mmm.mysql.server.replica_status import ReplicaStatus
+from mmm.mysql.session.errors import of_client
 
 RECONNECT_LIMIT = 120.0
 """Seconds that a source may be lost; servers try it every 60 s where nobody has set another pause."""
-_NO_ANSWER = range(2000, 3000)
-"""What the client library says, and no server: nobody is there, or the connection broke."""
 
 
 class Hindrance(NamedTuple):
@@ -37,4 +36,4 @@ def hindrance(
 
 def _comes_again(status: ReplicaStatus) -> bool:
     """Tell whether a source that restarts looks like that: the server goes on trying it by itself."""
-    return status.io_errno in _NO_ANSWER or (status.io_running == "Connecting" and not status.refused)
+    return of_client(status.io_errno) or (status.io_running == "Connecting" and not status.refused)

@@ -160,17 +160,12 @@ def steps_of(place: Place, journal: Journal, copies: Copies, *, lose: bool) -> S
 
 def go(place: Place, journal: Journal, copies: Copies, *, lose: bool) -> Ended:
     """Do what is left of the job; raises CannotError where no way is found to stop the server."""
-    journal = journal if not lose else for_good(journal)
+    journal = journal if not lose else journal.for_good()
     steps = steps_of(place, journal, copies, lose=lose)
     try:
         return run(steps, place.folder, journal, say)
     finally:
         steps.close()
-
-
-def for_good(journal: Journal) -> Journal:
-    """Return the journal of a job whose old data are kept for good: they alone have what is not saved."""
-    return replace(journal, expires="")
 
 
 def own(journal: Journal) -> str:

@@ -176,6 +176,10 @@ class Journal:
             return self
         return replace(self, source=master, done=tuple(step for step in self.done if step not in _TOWARDS))
 
+    def for_good(self) -> "Journal":
+        """Return it with the old data kept for good: they alone have what is not saved."""
+        return replace(self, expires="")
+
     def putting_back(self) -> "Journal":
         """Return it as the old data are put back: whoever dies meanwhile goes on with the swap."""
         return replace(self, begun=Step.SWAP, done=self.done[: self.done.index(Step.STOP) + 1])

@@ -161,7 +161,7 @@ def leave(steps: Steps, folder: JobFolder, journal: Journal, say: Say) -> Status
     """
     try:
         remains = steps.leave(journal)
-        folder.end(replace(journal, expires=""), Result.LEFT)
+        folder.end(journal.for_good(), Result.LEFT)
     except (StepError, OSError, KeyboardInterrupt) as error:
         log.error("%s: job %s cannot be given up: %s", journal.host, journal.job, _why(error))
         say(f"job {journal.job} cannot be given up: {_why(error)}")

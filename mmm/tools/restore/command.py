@@ -86,7 +86,7 @@ def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
     job.see_kind(place.opened, Kind.RESTORE)
     journal = _journal(place, arguments, kept, bringing)
     if not journal.source:  # nothing of it is saved: it may have what was written since the backup alone
-        journal = job.for_good(journal)
+        journal = journal.for_good()
     if place.opened is None:
         _show(kept, Path(journal.datadir), arguments, journal.source, bringing)
     if arguments.dry_run:
