@@ -8,7 +8,7 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.trouble.faults import inject, undo
-from mmm.sandbox.witness.health import settle
+from mmm.sandbox.witness.health import catch_up, settle
 from tests.clusters import Kept, kept
 from tests.sandbox.test_salvage import NOTES, ROWS, keep_to_itself, let_back, let_go, rows, with_tables
 from tests.scenarios import LIMIT, LONG_LEASE, Log
@@ -71,6 +71,7 @@ def test_a_server_that_is_started_again_in_time_keeps_the_role_and_sends_it_itse
     let_go(sandbox, "db1")
     sandbox.sql("db1", "INSERT INTO sandbox.notes VALUES (6, 'later')")
     settle(sandbox)
+    catch_up(sandbox)
     assert sandbox.writer() == "db1"
     assert not log.lines("lost with db1")
     assert [rows(sandbox, host) for host in sandbox.hosts] == [[*ROWS, "6"]] * 3

@@ -77,11 +77,12 @@ def let_go(sandbox: Sandbox, host: str) -> None:
 
 
 def let_back(sandbox: Sandbox, log: Log) -> None:
-    """Undo what was done to db1, and wait until it is back."""
+    """Undo what was done to db1, and wait until it is back and all have what the writer has."""
     heal(sandbox)
     let_go(sandbox, "db1")
     wait_back(sandbox, log, "db1")
     settle(sandbox)
+    catch_up(sandbox)
 
 
 def assert_nothing_is_lost(sandbox: Sandbox, log: Log) -> None:

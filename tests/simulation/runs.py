@@ -1,5 +1,6 @@
 """Runs of either kind: with one monitor, or with two."""
 
+from mmm.agent.act.voting import Voting
 from mmm.lease.quorum import take
 from mmm.lease.rules import margin
 from mmm.monitor.world.leadership import Place
@@ -44,11 +45,15 @@ class RunOfSeveral(Run):
         stand = [each.monitor for each in self.cluster.seats.values() if each.monitor is not monitor]
         if any(each is None or each.world.leadership.place is not Place.STANDS_BY for each in stand):
             wrong.append("the other monitor does not stand by")
-        for name, vote in self.cluster.votes.items():
-            follows = vote.said().follows
-            if follows != monitor.lead or vote.voter.new:
+        for name, voter in self._voters().items():
+            follows = voter.said().follows
+            if follows != monitor.lead or voter.voter.new:
                 wrong.append(f"{name} follows {follows}, not {monitor.lead}")
         return wrong
+
+    def _voters(self) -> dict[str, Voting]:
+        """Return those whose word counts; an agent that has no vote is asked ahead of its next order only."""
+        return {name: self.cluster.votes[name] for name in self.scenario.conf.voters}
 
     def _start_what_was_forgotten(self) -> None:
         """Do what the admin does besides: where too few voters count he vouches that no monitor gives orders."""
@@ -56,7 +61,8 @@ class RunOfSeveral(Run):
         cluster = self.cluster
         self._unled = 0 if cluster.monitor else self._unled + 1
         lead = self.scenario.conf.lead_lease
-        too_few = sum(not vote.voter.new for vote in cluster.votes.values()) < take(len(cluster.votes))
+        voters = self._voters().values()
+        too_few = sum(not each.voter.new for each in voters) < take(len(voters))
         if too_few and self._unled > 2 * (lead + margin(lead)):
             self._unled = 0
             monitor = next(iter(cluster.seats.values())).monitor
