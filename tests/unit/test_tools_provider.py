@@ -15,6 +15,7 @@ from mmm.mysql.backup import clone_plugin, dump
 from mmm.mysql.flavour import detect
 from mmm.process.started_as import started_as
 from mmm.tools.fetch.files import Owner
+from mmm.tools.fetch.private import running
 from mmm.tools.fetch.stage import Login, Proved, prove
 from mmm.tools.fetch.values import Cause, Failed, Fetched, Progress
 from mmm.tools.provider import clone
@@ -68,9 +69,8 @@ def test_the_first_way_that_is_fit_is_taken(here: Side | None, donor: Side, way:
         (side("db1"), side("db2", outside=("innodb_undo_directory=/undo",)), ("/undo", "db2")),
         (side("db1", backup_program="10.5.29"), side("db2"), ("10.5.29",)),
         (side("db1"), side("db2", keys="file_key_management"), ("db1", "file_key_management")),
-        (mysql("db1", clone_plugin=False), mysql("db2"), ("db1", "plugin_load_add")),
+        (mysql("db1"), mysql("db2", clone_plugin=False), ("db2", "plugin_load_add")),
         (mysql("db1"), mysql("db2", not_innodb=("shop.old",)), ("shop.old", "empty")),
-        (None, mysql("db2"), ("no server",)),
     ],
 )
 def test_what_is_not_fit_is_told(here: Side | None, donor: Side, words: tuple[str, ...]) -> None:
@@ -210,6 +210,47 @@ def test_a_donor_that_hangs_is_left_and_leaves_nothing(pair: Pair, monkeypatch: 
         assert "db2" in came[0].text
     assert not list(pair.folder.glob("staging*"))
     assert pair.here.value("1") == "1"
+
+
+@pytest.mark.mysql
+@pytest.mark.parametrize("runs", [True, False])
+def test_where_the_server_cannot_clone_into_the_folder_an_empty_one_clones_itself(
+    pair: Pair, *, runs: bool
+) -> None:
+    """It refuses folders in its data directory, as where that is a mount point; and it may be down."""
+    into = pair.here.directory / "data" / ".mmm-new-job" / "data"
+    argv = started_as(pair.here.process.pid).argv
+    job = dataclasses.replace(pair.job(), into=into, argv=argv)
+    if not runs:
+        pair.here.kill()
+    came = clone.fetch(job)
+    assert isinstance(came, Fetched), came
+    assert came.position.gtid == pair.donor.value("@@gtid_executed")
+    found = prove(into, argv, came.position, [Login("replica", "r")])
+    assert isinstance(found, Proved), found
+    assert found.gtid == came.position.gtid
+    with running(into, argv) as private, private.connect() as session:
+        rows = session.query("SELECT COUNT(*) AS n FROM shop.orders")[0]["n"]
+    assert rows == pair.donor.value("(SELECT COUNT(*) FROM shop.orders)")
+    if not runs:
+        pair.here.restart()
+    assert (
+        pair.here.value("(SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME='shop')") == "0"
+    )
+
+
+@pytest.mark.mysql
+def test_a_clone_that_is_broken_off_does_not_go_on_in_the_server(pair: Pair) -> None:
+    pair.here.run("SET GLOBAL clone_max_data_bandwidth=1", "SET GLOBAL clone_max_network_bandwidth=1")
+
+    def interrupted(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clone.fetch(dataclasses.replace(pair.job(), report=interrupted))
+    cloning = "SELECT COUNT(*) FROM information_schema.processlist WHERE INFO LIKE 'CLONE INSTANCE%'"
+    assert pair.here.value(f"({cloning})") == "0"
+    assert not list(pair.folder.glob("staging*"))
 
 
 @pytest.mark.mysql

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
+from mmm.process.apparmor import may_forbid
 from mmm.process.parent_death import signal_at_parents_end
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.values import Cause, FailedError
@@ -85,7 +86,10 @@ def initialized(staging: Path, argv: Sequence[str]) -> None:
             process.wait()
             raise FailedError(Cause.START, f"no data directory was made within {START:g} s") from error
         if status:
-            raise FailedError(Cause.START, f"making a data directory ended with {status}: {_said(folder)}")
+            text = (
+                f"making a data directory ended with {status}: {_said(folder)}{may_forbid(argv[0], staging)}"
+            )
+            raise FailedError(Cause.START, text)
 
 
 @contextmanager
@@ -107,7 +111,7 @@ def running(
         let_in = _letting_in(folder, owner, password) if guest else ()
         process = _start([*argv, *options, *idle, *let_in], folder, owner)
         try:
-            _wait(process, folder, private.address)
+            _wait(process, folder, private.address, may_forbid(argv[0], staging))
             yield private
             if guest:
                 _forget(private)
@@ -185,12 +189,12 @@ def _start(argv: Sequence[str], folder: Path, owner: Owner) -> "subprocess.Popen
         raise FailedError(Cause.START, f"{argv[0]} cannot be started: {error.strerror}") from error
 
 
-def _wait(process: "subprocess.Popen[bytes]", folder: Path, address: Address) -> None:
-    """Return once it answers; raises FailedError where it ends, or does not answer in time."""
+def _wait(process: "subprocess.Popen[bytes]", folder: Path, address: Address, hint: str) -> None:
+    """Return once it answers; raises FailedError, with the hint, where it ends, or does not answer in time."""
     deadline = time.monotonic() + START
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            text = f"the server on the copy ended with {process.returncode}: {_said(folder)}"
+            text = f"the server on the copy ended with {process.returncode}: {_said(folder)}{hint}"
             raise FailedError(Cause.START, text)
         try:
             connect(address, ANSWER).close()

@@ -153,6 +153,7 @@ class Steps:
                 self._means.control.stop()  # a machine that has booted since has started it on the old data
                 outside_log.clear_way(journal.moves, journal.old_log)
                 swap.perform(journal.moves)
+                swap.tidy(Path(journal.staging))
                 return journal
             case Step.START:
                 return self._start(journal)
@@ -383,6 +384,7 @@ def _without_copy(journal: Journal) -> None:
     for folder in (Path(journal.staging), scratch_of(Path(journal.staging))):
         if folder.exists():
             shutil.rmtree(folder)
+    swap.tidy(Path(journal.staging))
 
 
 @contextmanager

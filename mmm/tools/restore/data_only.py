@@ -52,8 +52,8 @@ def in_place(target: Path, staging: Path, old: Path) -> str:
 
     Raises SwapError, OSError. What breaks it off, a signal say, leaves the folder as it was, and no copy.
     """
-    there = target.is_dir() and any(target.iterdir())
-    if target.is_dir() and not there and not target.is_mount():
+    there = target.is_dir() and bool(swap.entries(target))
+    if target.is_dir() and not any(target.iterdir()) and not target.is_mount():
         target.rmdir()
     if not target.exists():
         staging.rename(target)
@@ -61,9 +61,11 @@ def in_place(target: Path, staging: Path, old: Path) -> str:
     moves = swap.plan(target, staging, old)
     try:
         swap.perform(moves)
+        swap.tidy(staging)
     except BaseException:
         swap.undo(moves)
         shutil.rmtree(staging, ignore_errors=True)
+        swap.tidy(staging)
         raise
     return str(old) if there else ""
 
