@@ -46,8 +46,9 @@ class OtherMonitors:
         """Tell whether all of them, `but` one, have given their word to the monitor that leads by this epoch.
 
         It holds for `length` seconds and the margin from some moment after the question; a length of 0 gives it back.
+        With `but` the lead is handed over to that one.
         """
-        asked = refrain.words(refrain.Asked(epoch, length))
+        asked = refrain.words(refrain.Asked(epoch, length, hand_over=bool(but)))
         given = await asyncio.gather(*(self._gives(ip, asked) for ip in self.listed if ip != but))
         return all(given)
 

@@ -39,6 +39,7 @@ from mmm.monitor.command import dispatch, reload
 from mmm.monitor.command.asking import Command
 from mmm.monitor.command.command_result import Awaited, outcome
 from mmm.monitor.command.leading import elsewhere, refused
+from mmm.monitor.command.next_leader import NextLeader
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.leading import record
@@ -73,7 +74,7 @@ COMMAND_LIMIT = 40.0
 
 @dataclass
 class _Waiting:
-    awaited: Awaited
+    awaited: Awaited | NextLeader
     answer: "asyncio.Future[Verdict]"
 
 
@@ -285,6 +286,8 @@ class Shell:
         if self.world.conf is not before.conf:
             self._take_conf(before.conf)
         self._take_turn()
+        if self._leading is not None:
+            self._leading.obey()
         await self._see_recorded(before)
         return result.answer if result.awaits is None else await self._await(result.awaits)
 
@@ -297,7 +300,7 @@ class Shell:
                 "too few voters have answered in %g s: a monitor that leads next may not know", RECORD_LIMIT
             )
 
-    async def _await(self, awaited: Awaited) -> Verdict:
+    async def _await(self, awaited: Awaited | NextLeader) -> Verdict:
         answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(awaited, answer)
         self._waiting.append(waiting)

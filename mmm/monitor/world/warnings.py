@@ -75,6 +75,10 @@ SENTENCES: Mapping[str, str] = {
         " get that role; replace the agent"
     ),
     "no_leader": ("no monitor leads, so nothing fails over: this one stands by; {said}"),
+    "stands_by": (
+        "this monitor stands by, and its states are of when it led or started: ask the one at {leader}, which leads"
+    ),
+    "takes_lead": "this monitor is about to take the lead, and its states are of before: ask again",
     "no_successor": (
         "another monitor could not take the lead: {answering} of {voters} voters answer, {needed} must; see that the"
         " agents of {names} run"
