@@ -33,6 +33,8 @@ LIMIT = 30.0
 class Mute:
     """Agents that answer PING; what they are told is under way for ever."""
 
+    tls = None
+
     def __init__(self) -> None:
         self.told = asyncio.Event()
 

@@ -7,7 +7,7 @@ and a decision follows an event at once.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,8 +78,15 @@ class _Waiting:
     answer: "asyncio.Future[Verdict]"
 
 
+async def _nothing_renewed() -> str:
+    return ""
+
+
 class Shell:
     """A running monitor."""
+
+    renew: Callable[[], Awaitable[str]] = staticmethod(_nothing_renewed)
+    """Has TLS files read again, and says what came of it; empty: nothing."""
 
     def __init__(
         self,
@@ -114,7 +121,7 @@ class Shell:
         self._chronicle = _chronicle(world, self._clock)
         self.world = self._chronicle.recalled(world, time.monotonic())
         self._followers = Followers(self._chronicle, elsewhere=lambda: elsewhere(self.world))
-        others = OtherMonitors(world.conf)
+        others = OtherMonitors(world.conf, agents.tls)
         self._leading = self._one_of_several(others) if world.conf.monitors else None
         self._inheritance = Inheritance(
             others, lambda: self.world, lambda: agents.lead, self._saving, self._chronicle
@@ -270,7 +277,9 @@ class Shell:
         if self._reloading.locked():
             return Verdict("reload_under_way")
         async with self._reloading:
-            return await self._carry_out(words, command)
+            renewed = await self.renew() if tuple(words) == (reload.NAME,) else ""
+            verdict = await self._carry_out(words, command)
+            return reload.with_renewed(verdict, renewed)
 
     async def _carry_out(self, words: Sequence[str], command: Command) -> Verdict:
         result = await self._finder.carried(command)

@@ -75,6 +75,11 @@ def _would_reload(fields: Fields) -> str:
     return "".join(f"{line}\n" for line in (first, *fields["changes"], *_first_unbound(fields)))
 
 
+def _renewed(fields: Fields) -> Iterator[str]:
+    if tls := fields.get("tls"):
+        yield tls
+
+
 def _first_unbound(fields: Fields) -> Iterator[str]:
     if fields["going"]:
         yield f"First {listed(fields['going'])} would be unbound."
@@ -117,8 +122,10 @@ DONE: Texts = {
     "rejoin_dry_run": lambda of: "".join(
         f"{line}\n" for line in ("Dry run, nothing was changed.", *of["lines"])
     ),
-    "reloaded": lambda of: "".join(f"{line}\n" for line in ("The conf is taken.", *of["changes"])),
-    "same_conf": "The conf has not changed: nothing to take.",
+    "reloaded": lambda of: "".join(
+        f"{line}\n" for line in ("The conf is taken.", *of["changes"], *_renewed(of))
+    ),
+    "same_conf": lambda of: "\n".join(("The conf has not changed: nothing to take.", *_renewed(of))),
     "reload_dry_run": _would_reload,
     "only_monitor": "The monitor at {own} is the only one.",
     "leads": "The monitor at {own} leads.",
