@@ -32,6 +32,13 @@ _LONGEST = 100
 _NAP = 0.05
 _OPEN, _NO_EVENTS = "--skip-grant-tables", "--loose-event-scheduler=DISABLED"
 _WITHOUT_EVENTS = frozenset({_OPEN, _NO_EVENTS})
+_NOT_THE_HOSTS = (
+    "--loose-persisted-globals-load=OFF",
+    "--loose-auto-generate-certs=OFF",
+    "--loose-caching-sha2-password-auto-generate-rsa-keys=OFF",
+    "--loose-sha256-password-auto-generate-rsa-keys=OFF",
+)
+"""What SET PERSIST has set counts more than the option files. Keys are made by the server that the copy is for."""
 _GUEST = "mmm_private"
 """Of a server that asks for passwords: the account by which it is asked."""
 _LOG = "log.err"
@@ -69,7 +76,7 @@ def _options(staging: Path, folder: Path) -> Sequence[str]:
         "--loose-innodb-doublewrite-dir=./", f"--loose-innodb-temp-tablespaces-dir={folder}",
         "--innodb-temp-data-file-path=ibtmp1:12M:autoextend", f"--loose-aria-log-dir-path={staging}",
         "--performance-schema=OFF", "--general-log=OFF", "--slow-query-log=OFF", "--loose-mysqlx=OFF",
-        _NO_EVENTS,
+        _NO_EVENTS, *_NOT_THE_HOSTS,
     )  # fmt: skip
 
 

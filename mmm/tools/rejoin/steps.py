@@ -20,7 +20,7 @@ from mmm.mysql.server.replication import (
     start_replica,
     stop_replica,
 )
-from mmm.mysql.session.connection import Connection, MysqlError, connect
+from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError, connect
 from mmm.process.job_files import Progress
 from mmm.tools.fetch.private import scratch_of
 from mmm.tools.rejoin import active_master, numbers, outside_log, own_log, swap
@@ -294,6 +294,8 @@ class Steps:
             try:
                 return self._connect(name)
             except MysqlError as error:
+                if error.kind is ErrorKind.DENIED:  # no waiting mends that
+                    raise StepError(f"the server of {name} turns the tools away: {error.text}") from error
                 now = time.monotonic()
                 there = now if self._means.control.is_there() else there
                 if now - there > gone_limit:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from mmm.config.model import Cluster
 from mmm.process.file_owner import holders
+from mmm.tools.fetch import own_files
 from mmm.tools.fetch.files import Owner
-from mmm.tools.kept import hashes, putback
+from mmm.tools.kept import by_method, hashes, putback
 from mmm.tools.kept.shelf import OWN, Kept
 from mmm.tools.rejoin import swap
 from mmm.tools.restore import classic
@@ -42,8 +43,12 @@ def put(
         hashes.check(kept.path, kept.path / OWN / hashes.SUMS)
         putback.copy(kept, staging, _owner())
         _bring(staging, bring)
+        data = staging
     else:
         classic.fetch_all(conf, kept, staging, _owner(), version)
+        data = by_method.data_folder(staging)
+    there, own = target / data.relative_to(staging), kept.facts.host == conf.this
+    _bring(staging, lambda _: own_files.carry(there, data, keep=own))
     return in_place(target, staging, old)
 
 
