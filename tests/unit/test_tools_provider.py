@@ -263,6 +263,43 @@ def test_a_clone_that_the_donor_refuses_says_why(pair: Pair) -> None:
     assert not list(pair.folder.glob("staging*"))
 
 
+ONE, TWO = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "4e11fa47-71ca-11e1-9e33-c80aa9429562"
+BEGINNING, END = (f"-- GTID state at the {where} of the backup \n--\n\n" for where in ("beginning", "end"))
+SET, SET_MORE = "SET @@GLOBAL.GTID_PURGED=", "SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ "
+MARIADB = "--\n-- GTID to start replication from\n--\n\n-- SET GLOBAL gtid_slave_pos="
+BOTH, TAGGED = f"{ONE}:1-9,{TWO}:1-2", f"{ONE}:1-9:nightly_1:1-2,{TWO}:1"
+DATABASE = "-- Current Database: `shop`\n\nCREATE DATABASE `shop`;\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "beginning", "end", "place"),
+    [
+        ("9.7.4", f"{BEGINNING}{SET_MORE}'{TAGGED}';\n", "", TAGGED),
+        ("8.0.36", f"{BEGINNING}{SET_MORE}'{BOTH}';\n", "", BOTH),
+        ("5.7.26-log", f"{BEGINNING}{SET}'{BOTH}';\n", "", BOTH),
+        ("5.7.44-log", "", f"{END}{SET}'{BOTH}';\n", BOTH),
+        ("5.7.44-log", "", "", None),
+        (
+            "10.11.19-MariaDB",
+            "-- CHANGE MASTER TO MASTER_USE_GTID=slave_pos;",
+            f"{MARIADB}'0-1-3,1-2-9';\n",
+            "0-1-3,1-2-9",
+        ),
+        ("10.5.29-MariaDB", f"{MARIADB}'0-1-3';\n", "", "0-1-3"),
+    ],
+)
+def test_where_a_dump_stands_is_read_wherever_its_program_says_it(
+    version: str, beginning: str, end: str, place: str | None
+) -> None:
+    """Real lines of both programs; text of users in front of them, as in a procedure, is not taken for one."""
+    users = f"/*\nSET @@GLOBAL.GTID_PURGED='{TWO}:77';\n-- SET GLOBAL gtid_slave_pos='7-7-7';\n*/\n"
+    wide = "," if "MariaDB" in version else ",\n"  # mysqldump has a line for each server
+    broken = [text.replace(",", wide) for text in (beginning, end)]
+    first, last = f"{broken[0]}\n{DATABASE}{users}".encode(), f"{users if end else ''}{broken[1]}".encode()
+    found = dump.position(first, last, detect(version, ""))
+    assert (found.gtid if found else None) == place
+
+
 @pytest.mark.mysql
 @pytest.mark.parametrize("name", ["mariadb", "mysql:9.7"])
 def test_a_dump_is_a_copy_too(
@@ -287,7 +324,13 @@ def test_a_dump_is_a_copy_too(
             "CREATE USER replica@'%' IDENTIFIED BY 'r'",
             "CREATE DATABASE shop",
             "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARBINARY(200))",
+            *([] if sort.flavour.mariadb else ["SET SESSION gtid_next='AUTOMATIC:nightly_1'"]),
             "INSERT INTO shop.orders (what) VALUES (0x00ff27), ('Größe')",
+            *([] if sort.flavour.mariadb else ["SET SESSION gtid_next='AUTOMATIC'"]),
+            "CREATE DATABASE large",  # more than the beginning or the end in which the dump says where it stands
+            "CREATE TABLE large.t (id INT AUTO_INCREMENT PRIMARY KEY, what VARBINARY(1000))",
+            "INSERT INTO large.t (what) VALUES (REPEAT('x', 1000))",
+            *["INSERT INTO large.t (what) SELECT what FROM large.t"] * 10,
             "CREATE PROCEDURE shop.nothing() SELECT 1",
             "CREATE EVENT shop.purge ON SCHEDULE EVERY 1 HOUR DO DELETE FROM shop.orders",
         )
