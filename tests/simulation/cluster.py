@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from mmm.lease.lead import Lead
 from mmm.monitor.command.preflight import Looked
@@ -167,18 +168,19 @@ class Cluster:
             return
         monitor.exited(machine.name)
 
-    def send_clear(self, monitor: Monitor, order: Tell) -> None:
-        """Send CLEAR_BAD_ROLES after an order that was obeyed."""
-        machine = self.machines[order.host]
+    def send_clear(self, monitor: Monitor, order: Tell, told: Reply) -> None:
+        """Send CLEAR_BAD_ROLES after an order that was obeyed; `told` is the answer to that."""
+        machine, take = self.machines[order.host], partial(monitor.cleared, told)
         if machine.link_to_monitor(monitor.ip) and machine.agent_up:
             agent = self.agents[order.host]
             self.clock.after(
                 0.002,
                 agent.clear_bad_roles,
-                lambda reply: self._answer(monitor, monitor.cleared, order, reply, agent.token),
+                lambda reply: self._answer(monitor, take, order, reply, agent.token),
             )
         else:
-            self.clock.after(CONNECT_TIMEOUT, monitor.cleared, order, None, "")
+            late = 0.001 if machine.link_to_monitor(monitor.ip) else CONNECT_TIMEOUT
+            self.clock.after(late, partial(take, refused=True), order, None, "")
 
     @property
     def ping_ips_answer(self) -> bool:

@@ -11,13 +11,12 @@ from mmm.config.names import CHECK_NAMES
 from mmm.gtid.place import Hidden, Tail, Unread
 from mmm.lease.lead import HEARTBEAT, Lead
 from mmm.monitor.act import status_file
-from mmm.monitor.act.spoken import Spoken, answered, of_reply
+from mmm.monitor.act.spoken import Spoken, answered, of_reply, with_clearing
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.apply.quiet import is_quiet
 from mmm.monitor.assess import cut_off, trap
 from mmm.monitor.command import asking, command_result
 from mmm.monitor.command.dispatch import ordered
-from mmm.monitor.command.next_leader import NextLeader
 from mmm.monitor.command.sign import Sign
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.startup import Started
@@ -121,7 +120,7 @@ class Monitor:
         self.orders: dict[str, Tell] = {}
         """The order under way to each host's agent."""
         self._kills: set[str] = set()
-        self._asked: list[tuple[command_result.Awaited | NextLeader, float]] = []
+        self._asked: list[tuple[command_result.Awaited, float]] = []
         self._file: tuple[object, ...] = ()
         self._writing = False
         self._results: dict[tuple[str, str, Outcome, bool, str, bool, float | None, bool], CheckResult] = {}
@@ -233,14 +232,20 @@ class Monitor:
         if not self._waits_for(order):
             return
         if reply is not None and reply.ok and order.clear:
-            self.cluster.send_clear(self, order)
+            self.cluster.send_clear(self, order, replace(reply, token=token))
         else:
             self._ended(order, _answer(reply), reply, token)
 
-    def cleared(self, order: Tell, reply: Reply | None, token: str) -> None:
-        """Take an agent's answer to CLEAR_BAD_ROLES."""
-        if not self._sleeps(self.cleared, order, reply, token) and self._waits_for(order):
-            self._ended(order, _answer(reply), reply, token)
+    def cleared(
+        self, told: Reply, order: Tell, reply: Reply | None, token: str, *, refused: bool = False
+    ) -> None:
+        """Take an agent's answer to CLEAR_BAD_ROLES; `told` is that to SET_STATUS, `refused`: it was not reached."""
+        again = partial(self.cleared, told, order, reply, token, refused=refused)
+        if self._sleeps(again) or not self._waits_for(order):
+            return
+        silent = Spoken(Answer.REFUSED if refused else Answer.SILENT, "", closed=refused)
+        both = with_clearing(of_reply(told), silent if reply is None else of_reply(reply))
+        self._ended(order, both.answer, both.reply, token or told.token, closed=both.closed)
 
     def waits_for(self, order: Tell) -> bool:
         """Tell whether the answer to the order still counts."""
@@ -289,7 +294,11 @@ class Monitor:
         if reply is not None:
             fields = (*reply.fields, *self.cluster.agents[host].fields)
             uptime = self.cluster.machines[host].uptime
-            spoken = of_reply(replace(reply, fields=fields, uptime=uptime, token=token))
+            spoken = replace(
+                of_reply(replace(reply, fields=fields, uptime=uptime, token=token)),
+                answer=answer,
+                closed=closed,
+            )
         self._took(order, answered(order, spoken))
 
     def _looked(self, order: LookForVip) -> None:

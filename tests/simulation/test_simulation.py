@@ -15,6 +15,7 @@ from mmm.agent.decide import lease_watch, plan, steps
 from mmm.agent.decide.core import Core
 from mmm.config.model import Vip
 from mmm.lease.rules import Lease, Outstanding
+from mmm.monitor.act.spoken import Spoken
 from mmm.monitor.apply import answered
 from mmm.monitor.assess import cut_off, loss, proof
 from mmm.monitor.assess.cut_off import Known
@@ -24,7 +25,7 @@ from mmm.monitor.states.table import Consequence
 from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.link import AgentLink
 from mmm.monitor.world.world import World
-from tests.simulation import agent
+from tests.simulation import agent, monitor
 from tests.simulation.run import Run
 from tests.simulation.scenario import scenario
 from tests.simulation.shrink import shortest, story
@@ -130,6 +131,10 @@ def renews_what_is_assigned(core: Core) -> tuple[Vip, ...]:
     return core.status.vips
 
 
+def clearing_counts_alone(told: Spoken, clearing: Spoken) -> Spoken:
+    return clearing if clearing.reply is None else told
+
+
 PLANTED = [
     (Lease, "refusal", never_refuses, "have the writer's VIP"),
     (Lease, "promise", keeps_no_promise, "have the writer's VIP"),
@@ -144,11 +149,12 @@ PLANTED = [
     (proof, "_says_nothing", never_refuses, "nobody has chosen it|it has nothing"),
     (lease_watch, "standing", renews_what_is_assigned, "holds the role by promises for .* s, and writer"),
     (cut_off, "judged", believes_ping_ips, "it is the monitor that is cut off"),
+    (monitor, "with_clearing", clearing_counts_alone, "may still hold|is bound on"),
 ]
 
 SHOWS = {
     "refusal": 128, "promise": 174, "run_out": 16, "_note_what_is_left": 7, "link_after": 3, "_written": 47,
-    "judged": 16,
+    "judged": 16, "with_clearing": 291,
 }  # fmt: skip
 """Seeds to begin with where a mistake shows late: any others find it too, and take longer."""
 ENOUGH = 40

@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 
 from mmm.config.model import Host
 from mmm.monitor.act import agents as module
+from mmm.monitor.act import spoken as heard
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.spoken import Spoken
+from mmm.monitor.apply.apply import apply
 from mmm.monitor.world.events import Answer
 from mmm.monitor.world.orders import Tell
 from mmm.wire import agent as wire
 from mmm.wire.agent import MAX_LINE
 from mmm.wire.lead import differs
 from mmm.wire.status import Status
+from tests.unit.worlds import NOW, WRITER, settle, take_turn, told_at, with_agent, world
 
 
 def answered(said: bytes) -> Spoken:
@@ -210,3 +213,32 @@ async def test_what_an_agent_says_besides_is_not_lost_when_it_is_told_to_clear_t
         spoken = await Agents().tell(host, Tell("db1", 1, Status("ONLINE"), clear=True))
     assert spoken.reply is not None
     assert (spoken.text, spoken.reply.token, differs(spoken.reply)) == ("OK: Removed!", "b.2", ("hosts",))
+
+
+async def test_an_order_that_was_obeyed_counts_though_nobody_listens_any_more_for_what_follows() -> None:
+    """The agent takes the writer's VIP, and is stopped before it is told to clear what is not its own."""
+    before = with_agent(told_at(world({}), "db2", None).with_owner({WRITER: "db2"}), "db2", clear=True)
+    before, orders = take_turn(before)
+    order = next(each for each in orders if isinstance(each, Tell) and each.host == "db2")
+    assert (order.clear, WRITER in order.status.vips) == (True, True)
+    listening: asyncio.Server
+
+    async def agent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        listening.close()
+        writer.write(b"OK: Status applied successfully!|SALVAGED:x|T:b.7|UP:501.00\n")
+        writer.close()
+
+    async with await asyncio.start_server(agent, "127.0.0.1", 0) as listening:
+        host = Host("db2", "127.0.0.1", "master", agent_port=listening.sockets[0].getsockname()[1])
+        told = await Agents().tell(host, order)
+    assert (told.answer, told.closed) == (Answer.SILENT, True)
+    event = heard.answered(order, told)
+    assert (event.token, event.uptime) == ("b.7", 501.0), "what the agent has said of itself counts"
+    after = apply(before, event, NOW)
+    assert WRITER in after.hosts["db2"].agent.may_hold
+    assert after.hosts["db2"].agent.unreachable
+    later = settle(after, NOW, {"db2": Answer.REFUSED})[1]
+    assert not any(
+        WRITER in each.status.vips for each in later if isinstance(each, Tell) and each.host != "db2"
+    )

@@ -12,12 +12,13 @@ from mmm.monitor.command.asking import Heard, LookForLife
 from mmm.monitor.decide import leading
 from mmm.monitor.decide.startup import Found, Stored, start
 from mmm.monitor.world.events import Answer, Answered, Killed
+from mmm.monitor.world.link import Ordered
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
 from mmm.wire.held import Stay
 from mmm.wire.status import Status, SystemStatus
 from tests.unit.test_monitor_leases import CONF, LENGTH, answered, cut_off, quiet
-from tests.unit.worlds import NOW, WRITER, checks, take_turn, unreachable, world
+from tests.unit.worlds import NOW, WRITER, checks, take_turn, unreachable, with_agent, world
 
 STAY = Stay("db1", "boot.77")
 LATER = NOW + 6.0
@@ -164,3 +165,17 @@ def test_without_leases_nothing_of_it_counts() -> None:
     seen = {"db1": checks(), "db2": checks()}
     world = start(conf, seen, {"db1": STORED, "db2": SHOWS}, NOW).world
     assert world.hosts["db1"].agent.stays == frozenset()
+
+
+def test_an_order_that_never_arrived_takes_nothing_from_a_host_that_was_shown_to_have_stayed() -> None:
+    """It was to give the host what that had kept, as the other one showed while the order was under way."""
+    away = with_agent(quiet(), "db1", may_hold=frozenset(), told=None, ended=None)
+    before, orders = take_turn(away, LATER)
+    first, second = (next(each for each in orders if each.host == name) for name in ("db1", "db2"))
+    assert isinstance(first, Tell)
+    assert isinstance(second, Tell)
+    before = with_agent(before, "db1", in_flight=Ordered(first.status, LATER, new=frozenset({WRITER})))
+    said = Answered("db2", second.number, Answer.OK, "", 500.0, "boot.9", stays=frozenset({STAY}))
+    after = answered(apply(before, said, LATER), first, Answer.REFUSED, LATER + 0.1)
+    assert WRITER in after.hosts["db1"].agent.may_hold
+    assert after.hosts["db1"].agent.given.until == FOREVER

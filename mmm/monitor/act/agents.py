@@ -4,24 +4,23 @@ Everything has a limit, and every failure becomes an answer: nothing an agent do
 """
 
 import asyncio
+import os
 import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mmm.config.agreement import digests
 from mmm.config.model import Cluster, Host
 from mmm.lease.lead import Lead
-from mmm.monitor.act.spoken import Spoken, of_reply
+from mmm.monitor.act.spoken import Spoken, of_reply, with_clearing
 from mmm.monitor.command.asking import Answered
 from mmm.monitor.command.preflight import Looked
 from mmm.monitor.world.events import Answer, Opinions
 from mmm.monitor.world.orders import Tell
 from mmm.network.agent_port import AgentPort, UnsignedError
-from mmm.network.reason import reason
 from mmm.wire import agent as wire
 from mmm.wire import questions, rejoin
 from mmm.wire.ahead import ask_ahead
@@ -102,11 +101,6 @@ class Agents:
         self._let_in: set[str] = set()
         """The hosts whose agents have answered this monitor."""
 
-    @property
-    def tls(self) -> ssl.SSLContext | None:
-        """Return what connections to agents, and to other monitors, are made by; None for plain TCP."""
-        return self._port.tls
-
     async def ask(self, host: Host, request: wire.Request, limit: float = QUESTION_TIMEOUT) -> Spoken:
         """Return what the host's agent answered to the request within `limit` seconds."""
         if request.command in ORDERS and not await self.binds(host, request.command):
@@ -162,7 +156,8 @@ class Agents:
             return Spoken(Answer.REFUSED, f"no connection within {CONNECT_TIMEOUT:g} s")
         except OSError as error:
             closed = isinstance(error, ConnectionRefusedError)
-            return Spoken(Answer.REFUSED, f"no connection: {reason(error)}", closed=closed)
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            return Spoken(Answer.REFUSED, f"no connection: {reason}", closed=closed)
         _keep_alive(connected[1])
         return connected
 
@@ -194,8 +189,6 @@ class Agents:
         except ConnectionResetError:
             hint = _ENDED if host.name in self._let_in else _STRANGER
             return Spoken(Answer.SILENT, f"no answer to {request.command}: connection reset; {hint}")
-        except ssl.SSLError as error:
-            return Spoken(Answer.SILENT, f"no answer to {request.command}: {reason(error)}")
         except (OSError, ValueError, UnsignedError) as error:
             return Spoken(Answer.SILENT, f"no answer to {request.command}: {error}")
 
@@ -209,8 +202,8 @@ class Agents:
     async def tell(self, host: Host, order: Tell, *, busy: bool = False) -> Spoken:
         """Return the answer to SET_STATUS, or where `clear` and that was OK, to CLEAR_BAD_ROLES after it.
 
-        What the first answer says besides is in the second one too. `busy` tells that the agent answers others
-        meanwhile: where it does not the order has failed, though an agent that is well may take ORDER_TIMEOUT over it.
+        The two are one order, see `with_clearing`. `busy` tells that the agent answers others meanwhile: where it does
+        not the order has failed, though an agent that is well may take ORDER_TIMEOUT over it.
         """
         if order.greet:
             return await self.ask(host, wire.Request(wire.PING, host.name))
@@ -218,11 +211,7 @@ class Agents:
         told = await self._unless_lost(host, asking, busy=busy)
         if told.answer is Answer.OK and order.clear:
             clearing = self.ask(host, wire.Request(wire.CLEAR_BAD_ROLES, host.name), ORDER_TIMEOUT)
-            cleared = await self._unless_lost(host, clearing, busy=busy)
-            if cleared.reply is None or told.reply is None:
-                return cleared
-            fields = (*told.reply.fields, *cleared.reply.fields)
-            return replace(cleared, reply=replace(cleared.reply, fields=fields))
+            return with_clearing(told, await self._unless_lost(host, clearing, busy=busy))
         return told
 
     async def free(self, hosts: Sequence[Host]) -> None:

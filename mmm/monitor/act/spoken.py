@@ -31,6 +31,20 @@ def of_reply(reply: Reply) -> Spoken:
     return Spoken(Answer.OK if reply.ok else Answer.ERROR, reply.text, reply)
 
 
+def with_clearing(told: Spoken, clearing: Spoken) -> Spoken:
+    """Return what became of a SET_STATUS that was obeyed and of the CLEAR_BAD_ROLES after it, as of one order.
+
+    What the first answer says besides is in it. Where the second request was not answered, or never arrived, the order
+    has no answer: it must not be taken for one that never arrived, for what it granted is granted.
+    """
+    if told.reply is None:
+        return clearing
+    if clearing.reply is None:
+        return replace(told, answer=Answer.SILENT, text=clearing.text, closed=clearing.closed)
+    fields = (*told.reply.fields, *clearing.reply.fields)
+    return replace(clearing, reply=replace(clearing.reply, fields=fields))
+
+
 def answered(order: Tell, spoken: Spoken) -> Answered:
     """Return the event that an order has come to."""
     reply, event = (

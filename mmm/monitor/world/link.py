@@ -271,15 +271,19 @@ class AgentLink:
             return self
         given, held = Outstanding(FOREVER, FOREVER), self.may_hold | vips
         link = replace(self, told=None, may_hold=held, given=given, stays=self.stays | {token})
-        return replace(link, kill=replace(self.kill, spared=False)).overtaken()
+        return replace(link, kill=replace(self.kill, spared=False)).overtaken(vips)
 
     def left(self) -> "AgentLink":
         """Return this where all by which its VIP may stay for good is void."""
         return replace(self, stays=frozenset(), void=self.void | self.stays) if self.stays else self
 
-    def overtaken(self) -> "AgentLink":
-        """Return this where the answer to an order that is under way says nothing of what is told or held any more."""
+    def overtaken(self, there: frozenset[Vip] = frozenset()) -> "AgentLink":
+        """Return this where the answer to an order that is under way says nothing of what is told or held any more.
+
+        The VIPs that are `there` are so whether it arrives or not.
+        """
         flight = self.orders.in_flight
         if not isinstance(flight, Ordered):
             return self
-        return replace(self, orders=replace(self.orders, in_flight=replace(flight, overtaken=True)))
+        flight = replace(flight, overtaken=True, new=flight.new - there)
+        return replace(self, orders=replace(self.orders, in_flight=flight))
