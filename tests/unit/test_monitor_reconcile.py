@@ -11,6 +11,7 @@ from mmm.monitor.assess.slaves_first import SLAVES_FIRST
 from mmm.monitor.decide.reconcile import heartbeat
 from mmm.monitor.world.events import Answer, Answered, Killed
 from mmm.monitor.world.host import State
+from mmm.monitor.world.link import Kill, KillStep
 from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.status import Status
@@ -25,6 +26,7 @@ from tests.unit.worlds import (
     settle,
     take_turn,
     told_at,
+    with_agent,
     with_host,
     world,
 )
@@ -294,3 +296,50 @@ def _carried_out(after: World, order: Order, how: Answer, bound: dict[str, set[V
 def test_the_reader_of_a_dead_host_moves_too() -> None:
     after, _ = settle(with_host(world(), "db1", checks=checks(mysql=NOW)))
     assert after.owner[READER1] in ("db2", "db3")
+
+
+def refuses_to_follow(bound: frozenset[str]) -> World:
+    """The world in which db3 cannot follow, so that its reader went elsewhere; its agent says what is bound there."""
+    after = world({WRITER: "db1", READER1: "db3"}, conf=cluster(readers=1))
+    why = "db3 refuses to follow db1: it has transactions that db1 lacks"
+    after, now = with_agent(after, "db3", refuses_to_follow=why), NOW
+    for _ in range(4):
+        after, orders = take_turn(after, now)
+        for order in (each for each in orders if isinstance(each, Tell)):
+            said = Answered(order.host, order.number, Answer.OK, "", 501.0, "b.1")
+            if order.host == "db3":
+                said = replace(said, answer=Answer.ERROR, refuses_to_follow=why, bound=bound)
+            after = apply(after, said, now)
+    assert after.hosts["db3"].state is State.REPLICATION_FAIL
+    return after
+
+
+def when_restarted(before: World) -> list[Order]:
+    """Return what is ordered once an order meets the closed port of the agent of db3, which is restarted."""
+    later = NOW + 4 * HEARTBEAT
+    after, orders = take_turn(before, later)
+    for order in (each for each in orders if isinstance(each, Tell)):
+        closed = Answered(order.host, order.number, Answer.REFUSED, "no connection", closed=True)
+        after = apply(after, closed, later) if order.host == "db3" else answer(after, order, now=later)
+    return list(take_turn(after, later)[1])
+
+
+def test_a_host_that_has_said_that_it_holds_nothing_is_not_killed_when_its_agent_is_restarted() -> None:
+    """It answered ERROR to each order for as long as it could not follow."""
+    assert not any(isinstance(order, KillHost) for order in when_restarted(refuses_to_follow(frozenset())))
+
+
+def test_one_that_still_has_the_vip_of_another_is() -> None:
+    bound = refuses_to_follow(frozenset({READER1.ip}))
+    assert KillHost("db3", pings=True) in when_restarted(bound)
+
+
+def test_a_host_that_did_all_but_take_the_role_that_it_refuses_need_not_be_killed() -> None:
+    """Its agent says so in an ERROR without what is bound."""
+    owed = with_agent(told_at(world({WRITER: "db1"}), "db3", None), "db3", kill=Kill(KillStep.OWED))
+    after, orders = take_turn(owed)
+    order = next(each for each in orders if isinstance(each, Tell) and each.host == "db3")
+    said = Answered("db3", order.number, Answer.ERROR, "ERROR", 501.0, "b.1", without=True)
+    assert apply(after, said, NOW).hosts["db3"].agent.kill.step is KillStep.NONE
+    unknown = apply(after, replace(said, without=False), NOW)
+    assert unknown.hosts["db3"].agent.kill.step is KillStep.OWED, "it does not say what it has"

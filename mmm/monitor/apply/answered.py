@@ -137,13 +137,7 @@ def link_after(world: World, event: Answered, link: AgentLink, flight: InFlight,
                 kill=link.kill.settled(),
             )
         case Answer.ERROR:
-            untried = event.why in (NOT_FOLLOWED, NO_LOGIN)
-            refuses = link.refuses_to_follow if untried else event.refuses_to_follow
-            if event.without:
-                done = replace(sent, vips=tuple(vip for vip in sent.vips if vip not in world.master_vips))
-                link = replace(link, told=done, may_hold=frozenset(done.vips))
-            link = _without_what_is_gone(world, event, link, sent)
-            return replace(link, failure=ErrorReply(event.text, sent), refuses_to_follow=refuses)
+            return _not_all_done(world, event, link, sent)
         case Answer.UNSENT:  # nothing is known of the agent that was not before
             return replace(link, may_hold=_not_arrived(link, flight))
         case Answer.REFUSED | Answer.SILENT:
@@ -151,6 +145,22 @@ def link_after(world: World, event: Answered, link: AgentLink, flight: InFlight,
             unreachable = link.unreachable or not world.is_silent(event.host)
             silence = Silence(event.text, sent, unreachable, event.closed)
             return replace(link, failure=silence, may_hold=held, clear=True)
+
+
+def _not_all_done(world: World, event: Answered, link: AgentLink, sent: Status) -> AgentLink:
+    """Return what is known of a host whose agent has answered ERROR to an order with the status `sent`.
+
+    One that says what it has, and has nothing but what it is to have, need not be killed any more (rule 6.6).
+    """
+    untried = event.why in (NOT_FOLLOWED, NO_LOGIN)
+    refuses = link.refuses_to_follow if untried else event.refuses_to_follow
+    if event.without:
+        done = replace(sent, vips=tuple(vip for vip in sent.vips if vip not in world.master_vips))
+        link = replace(link, told=done, may_hold=frozenset(done.vips))
+    link = _without_what_is_gone(world, event, link, sent)
+    if (event.without or event.bound is not None) and link.may_hold <= frozenset(sent.vips):
+        link = replace(link, kill=link.kill.settled())
+    return replace(link, failure=ErrorReply(event.text, sent), refuses_to_follow=refuses)
 
 
 def _not_arrived(link: AgentLink, flight: InFlight) -> frozenset[Vip]:
