@@ -23,6 +23,7 @@ from mmm.monitor.decide.startup import Found, Stored, start
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.events import Answer, Answered, Killed, VipLooked
 from mmm.monitor.world.host import Opinion, State
+from mmm.monitor.world.leadership import Leadership, Place
 from mmm.monitor.world.link import (
     Kind,
     Silence,
@@ -549,3 +550,34 @@ def test_no_lease_without_an_end_is_granted_that_the_status_file_does_not_tell_o
     assert status_file.as_recorded(told, endless, LENGTH) == endless
     ends = replace(endless, lease=LeaseOffer(LENGTH, "boot.1"))
     assert status_file.as_recorded("", ends, LENGTH) == ends
+
+
+def leaving(held: frozenset[str], *differs: str) -> World:
+    """The world of a monitor that leads two, in which the agent of the writer, just told, is being stopped."""
+    conf = replace(CONF, monitors=("127.0.0.1", "127.0.0.2"), voters=("db1", "db2"), lead_lease=LENGTH)
+    lead = Leadership(Place.LEADS, held=held, sure_until=FOREVER)
+    before = replace(world({WRITER: "db1"}, conf=conf), leadership=lead)
+    given = Outstanding(NOW + LENGTH, NOW + LENGTH)
+    before = with_agent(told_at(before, "db2", NOW), "db1", given=given, leaving=True, differs=differs)
+    return with_agent(before, "db1", token=Token("boot.9", NOW), ended=NOW)
+
+
+def to_db1(before: World, now: float) -> list[Tell]:
+    return [each for each in take_turn(before, now)[1] if isinstance(each, Tell) and each.host == "db1"]
+
+
+def test_an_agent_that_is_being_stopped_is_told_with_a_pause_until_its_lease_without_an_end_is_on_record() -> (
+    None
+):
+    """It was sent order upon order, each granting what it had."""
+    assert to_db1(leaving(frozenset()), NOW) == []
+    (again,) = to_db1(leaving(frozenset()), NOW + leases.LEAVES_AGAIN)
+    assert again.lease == LeaseOffer(LENGTH, "boot.9")
+    (granted,) = to_db1(leaving(frozenset({"db1"})), NOW)
+    assert granted.lease == LeaseOffer(FOREVER, "boot.9")
+
+
+def test_one_that_refuses_it_for_its_conf_is_told_no_sooner_than_any_other() -> None:
+    before = leaving(frozenset({"db1"}), "hosts")
+    assert to_db1(before, NOW + LENGTH / 4 - 0.1) == []
+    assert to_db1(before, NOW + LENGTH / 4)

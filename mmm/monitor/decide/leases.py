@@ -30,6 +30,8 @@ HEARTBEATS = 4
 """How many times a lease is renewed before it would end."""
 KEEPS = 0.5
 """The part of its lease that a host is to have left: an agent asks the others for promises with 0.4 of it left."""
+LEAVES_AGAIN = 0.5
+"""Seconds between two orders, at most, to an agent that waits for a lease without an end that is not on record yet."""
 LEAST_SPARE = 0.1
 """The part of a lease for which an order may wait in any case; before a renewal just half of it may be left."""
 
@@ -62,9 +64,18 @@ def lasts(world: World) -> float:
     return 0.9 * min(world.conf.lead_lease, world.conf.vip_lease) if world.conf.monitors else FOREVER
 
 
-def is_awaited(world: World, status: Status, link: AgentLink) -> bool:
-    """Tell whether an agent that is being stopped waits to be granted the active master role for good."""
-    return link.about.leaving and link.given.until < FOREVER and bool(world.master_vips & set(status.vips))
+def is_awaited(world: World, name: str, status: Status, now: float) -> bool:
+    """Tell whether an agent that is being stopped waits to be granted the active master role for good.
+
+    It is told at once where it can be granted that. Until enough voters have it on record it is told with a pause: to
+    ask for a token has the next round asked. One whose conf differs refuses it, and is told with the heartbeats.
+    """
+    link = world.hosts[name].agent
+    holds = bool(world.master_vips & set(status.vips))
+    if not (link.about.leaving and holds and link.given.until < FOREVER) or link.about.differs:
+        return False
+    pause = min(LEAVES_AGAIN, renewal(world, status) / 4)
+    return _is_on_record(world, name) or link.orders.ended is None or now - link.orders.ended >= pause
 
 
 def sent(world: World, order: Tell) -> Outstanding:
@@ -247,9 +258,12 @@ def is_to_hold_for_good(world: World, name: str) -> bool:
 
 def _length(world: World, order: Tell) -> float:
     """Return the length of a lease; with several monitors it has no end only once the next one to lead would know."""
-    if world.conf.monitors and order.host not in world.leadership.held:
-        return world.conf.vip_lease
-    return _wanted(world, order.host)
+    return _wanted(world, order.host) if _is_on_record(world, order.host) else world.conf.vip_lease
+
+
+def _is_on_record(world: World, name: str) -> bool:
+    """Tell whether the next monitor to lead would know that the host has the role for good."""
+    return not world.conf.monitors or name in world.leadership.held
 
 
 def _wanted(world: World, name: str) -> float:

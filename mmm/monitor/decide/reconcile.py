@@ -131,7 +131,7 @@ def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FO
         and link.orders.ended > latest_heartbeat
     )
     due = link.orders.ended is None or (now - link.orders.ended >= beat and not waits)
-    due = due or leases.is_awaited(world, status, link)
+    due = due or leases.is_awaited(world, name, status, now)
     due = due or (link.orders.again is not None and now >= link.orders.again)
     known = any(_says_the_same(world, name, status, said) for said in (link.told, link.refused))
     news = not known or (link.clear and link.refused is None)
