@@ -42,7 +42,6 @@ from mmm.process.duties import Duties
 from mmm.process.garbage import collect_seldom
 from mmm.process.inspection import Inspection, not_here
 from mmm.process.limits import allow_files
-from mmm.process.renewal import ClusterTls
 from mmm.process.started import on_end, on_reload
 
 _FILES, _FILES_A_HOST = 512, 8
@@ -136,10 +135,10 @@ async def work(file: ConfFile, _: Beside, ready: Callable[[], None]) -> int:
     task = asyncio.current_task()
     on_end(lambda: task.cancel() if task else None)
     try:
-        secured = ClusterTls(conf.socket)
-        async with Pinger() as pinger, secured.renewal.watched():
+        async with Pinger() as pinger:
             see_free(monitor.ip, monitor.port)
-            await _watch(file, conf, secured, pinger, ready)
+            tls.server_context(conf.socket)
+            await _watch(file, conf, pinger, ready)
     except asyncio.CancelledError:
         log.info("stopping: roles stay where they are")
     except tls.TlsError as error:
@@ -170,20 +169,19 @@ def _taken(file: ConfFile, server: LineServer, conf: Cluster) -> None:
     _allow_files(conf)
 
 
-async def _watch(
-    file: ConfFile, conf: Cluster, secured: ClusterTls, pinger: Pinger, ready: Callable[[], None]
-) -> None:
+async def _watch(file: ConfFile, conf: Cluster, pinger: Pinger, ready: Callable[[], None]) -> None:
     monitor = _monitor(conf)
     lead = Lead(0, authority(monitor.ip, monitor.port), secrets.token_hex(8))
-    agents = Agents(secured.client, lead, conf)
+    agents = Agents(tls.client_context(conf.socket), lead, conf)
     checks = Checks(conf, pinger)
-    admission, later = Admission(conf), ReloadLater()
-    on_reload(secured.renewal.ask, later)
+    server_tls, admission = tls.server_context(conf.socket), Admission(conf)
+    later = ReloadLater()
+    on_reload(later)
     try:
         up = await is_up(monitor, pinger) or await a_host_answers(conf, pinger)
         if not up:
             waiting = control_server(waits_for_network(monitor), allowed(conf), admission)
-            async with waiting.listen(monitor.ip, monitor.port, secured.server):
+            async with waiting.listen(monitor.ip, monitor.port, server_tls):
                 ready()
                 await first_look.wait_for_network(conf, monitor, pinger)
         stored = first_look.read_stored(Path(monitor.status_path))
@@ -201,9 +199,10 @@ async def _watch(
         log.info("%s", sentence(conf))
         collect_seldom()
         server = control_server(shell.command, allowed(conf), admission)
-        shell.taken, shell.renew = partial(_taken, file, server), secured.renewal.look_now
-        async with server.listen(monitor.ip, monitor.port, secured.server):
-            on_reload(secured.renewal.ask, shell.reload)
+
+        shell.taken = partial(_taken, file, server)
+        async with server.listen(monitor.ip, monitor.port, server_tls):
+            on_reload(shell.reload)
             if later.asked:
                 shell.reload()
             ready()

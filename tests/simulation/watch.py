@@ -165,13 +165,14 @@ class Watch:
 
     def returned(self, before: World, after: World) -> None:
         """Check that a planned move which failed has left its role with the old holder, which has confirmed that."""
-        failed = after.failed_move
-        if failed is None or failed is before.failed_move:
-            return
-        link = after.hosts[failed.source].agent
-        if after.owner[failed.vip] != failed.source or link.told is None or failed.vip not in link.told.vips:
-            raise ViolationError(f"{failed} has failed, {after.owner[failed.vip]} has the role")
-        self.failed_moves += 1
+        for failed in after.failed_moves:
+            if failed in before.failed_moves:
+                continue
+            link = after.hosts[failed.source].agent
+            told = link.told is not None and failed.vip in link.told.vips
+            if after.owner[failed.vip] != failed.source or not told:
+                raise ViolationError(f"{failed} has failed, {after.owner[failed.vip]} has the role")
+            self.failed_moves += 1
 
     def turned(self, turn: Turn, now: float) -> None:
         """Check a turn in which something changed."""

@@ -1,11 +1,14 @@
 """How often the active master role moves by itself (rule 10.18)."""
 
+from dataclasses import replace
+
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide import failover_block
 from mmm.monitor.decide.turn import Blocked, turn
-from mmm.monitor.world.events import Killed
-from mmm.monitor.world.host import State
-from mmm.monitor.world.orders import KillHost, Order
+from mmm.monitor.world.events import Answer, Killed
+from mmm.monitor.world.host import Behind, State
+from mmm.monitor.world.link import Kind
+from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import World
 from mmm.wire.status import Status
 from tests import commanding
@@ -18,6 +21,7 @@ from tests.unit.worlds import (
     checks,
     cluster,
     settle,
+    show,
     take_turn,
     unreachable,
     with_agent,
@@ -149,3 +153,77 @@ def test_nothing_waits_with_failover_block_0() -> None:
     after, _ = settle(with_host(after, "db1", checks=checks(), uptime=501.0), NOW + 1)
     after, _ = cut_off(after, NOW + 2)
     assert after.owner[WRITER] == "db1"
+
+
+def refused_by_the_last_writer(db2: State = State.ONLINE) -> World:
+    """The world in which nobody has the role: db1 wrote last and is in use, but its conf is not the monitor's."""
+    nobody = replace(world({READER1: "db3"}, {"db2": db2}, cluster(readers=1)), last_writer="db1")
+    return with_agent(nobody, "db1", differs=("hosts",))
+
+
+def test_a_host_that_wrote_last_and_refuses_the_role_is_not_waited_for() -> None:
+    after = take_turn(refused_by_the_last_writer())[0]
+    assert after.owner[WRITER] == "db2"
+
+
+def test_nor_is_one_whose_agent_would_bind_what_is_not_to_be_bound() -> None:
+    conf = cluster(readers=1)
+    conf = replace(conf, roles={**conf.roles, "writer": replace(conf.roles["writer"], vip_via="health")})
+    nobody = replace(world({READER1: "db3"}, conf=conf), last_writer="db1")
+    after = take_turn(with_agent(nobody, "db1", kind=Kind.MMM2))[0]
+    assert after.owner[WRITER] == "db2"
+
+
+def test_why_nobody_gets_the_role_is_said_of_each_host_as_it_is() -> None:
+    failed = lost(refused_by_the_last_writer(State.HARD_OFFLINE), "db2", NOW, "mysql")
+    said = "no host holds writer: the conf of db1 differs from the monitor's in hosts, db2 is HARD_OFFLINE"
+    assert f"# Warning: {said}" in show(failed)
+    assert said in [str(each) for each in turn(failed, NOW).changes], "it is not about to be assigned"
+    lags = with_host(refused_by_the_last_writer(), "db2", behind=Behind(61.0, NOW))
+    text = show(take_turn(lags)[0])
+    assert "db2 is not promoted: it may be 61 s behind db1, max_lag_on_failover is 60 s" in text
+    assert (
+        "Nothing is lost if db1, which wrote last, has it again: make its conf like the monitor's, it" in text
+    )
+    back = with_agent(refused_by_the_last_writer(), "db1", differs=(), told=None)
+    waits = take_turn(with_host(back, "db1", online_since=NOW))[0]
+    assert waits.owner[WRITER] is None
+    assert "db1 is ONLINE but has not confirmed it, db2 stands back for db1, which wrote last" in show(waits)
+
+
+def of_three() -> World:
+    """The world of three masters in which the writer could not go from db1 to db2 a moment ago."""
+    conf = cluster(slaves=1, readers=0)
+    conf = replace(
+        conf,
+        hosts={**conf.hosts, "db3": replace(conf.hosts["db3"], mode="master", peer="db1")},
+        roles={"writer": replace(conf.roles["writer"], hosts=("db1", "db2", "db3"))},
+    )
+    moved = commanding.run(
+        settle(world({WRITER: "db1"}, conf=conf))[0], ["move_role", "writer", "db2"], NOW, pinged=True
+    )
+    assert moved is not None
+    after = moved.world
+    for _ in range(6):
+        after, orders = take_turn(after, NOW + 1)
+        for order in (each for each in orders if isinstance(each, Tell)):
+            no = order.host == "db2" and WRITER in order.status.vips
+            after = answer(after, order, Answer.ERROR if no else Answer.OK, "ERROR: no", NOW + 1)
+    assert (after.owner[WRITER], after.move) == ("db1", None)
+    assert after.could_not_go_to(WRITER, "db2")
+    return after
+
+
+def test_a_machine_that_goes_down_after_a_move_that_failed_hands_the_role_to_a_third_host() -> None:
+    assert take_turn(of_three(), NOW + 5)[0].owner[WRITER] == "db1"
+    halts = with_agent(of_three(), "db1", halting=True)
+    after = take_turn(halts, NOW + 5)[0]
+    assert after.move is not None
+    assert (after.owner[WRITER], after.move.source, after.move.target) == ("db3", "db1", "db3")
+
+
+def test_with_nobody_else_it_keeps_the_role_and_does_not_try_the_same_again_and_again() -> None:
+    halts = with_agent(with_host(of_three(), "db3", state=State.HARD_OFFLINE), "db1", halting=True)
+    after, now = halts, NOW + 5
+    after = take_turn(after, now)[0]
+    assert (after.owner[WRITER], after.move) == ("db1", None)

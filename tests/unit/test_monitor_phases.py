@@ -55,7 +55,7 @@ from tests.unit.worlds import (
 def moving(before: World, text: str = "move_role writer db2") -> tuple[World, Awaited]:
     result = commanding.run(before, text.split(), NOW, pinged=True, looked=Looked())
     assert result is not None
-    assert isinstance(result.awaits, Awaited), result.text
+    assert result.awaits is not None, result.text
     return result.world, result.awaits
 
 
@@ -261,7 +261,7 @@ def test_the_way_home_is_a_move_too_and_is_not_tried_again_at_once() -> None:
     after = answer(after, to(orders, "db2"), Answer.ERROR, "ERROR: sync: not in time")
     after, _ = settle(after)
     assert after.owner[WRITER] == "db1"
-    assert after.failed_move is not None
+    assert after.could_not_go_to(WRITER, "db2") is not None
     assert settle(after, NOW + TRY_AGAIN - 1)[0].owner[WRITER] == "db1"
     assert settle(after, NOW + TRY_AGAIN)[0].owner[WRITER] == "db2"
     dead, _ = settle(with_host(after, "db1", checks=checks(mysql=NOW)))
@@ -522,3 +522,57 @@ def test_the_log_of_an_old_holder_that_dies_once_it_has_let_go_is_asked_for() ->
     assert dead.loss is not None
     assert (dead.loss.host, dead.loss.taker) == ("db1", "db2")
     assert take_turn(answer(dead, to(orders, "db2")))[0].loss is not None, "what came of it is told"
+
+
+BATCH = Vip("batch", "10.0.0.99")
+
+
+def both_home(refused: frozenset[Vip], *, first: bool, seconds: int) -> tuple[World, dict[Vip, list[float]]]:
+    """Let the roles writer and batch go home to db2, which refuses some of them; returns when db1 let go of each.
+
+    `first`: batch comes first in the conf.
+    """
+    conf = cluster(prefer="db2", slaves=0, readers=0)
+    batch = {"batch": Role("batch", "exclusive", ("db1", "db2"), (BATCH.ip,), "db2")}
+    conf = replace(conf, roles={**batch, **conf.roles} if first else {**conf.roles, **batch})
+    after, left = (
+        world({WRITER: "db1", BATCH: "db1"}, conf=conf),
+        {WRITER: list[float](), BATCH: list[float]()},
+    )
+    for step in range(seconds * 4):
+        now = NOW + step / 4
+        after, orders = take_turn(after, now)
+        for order in (each for each in orders if isinstance(each, Tell)):
+            no = order.host == "db2" and refused & set(order.status.vips)
+            if order.host == "db1":
+                held = after.hosts["db1"].agent.told
+                for vip in held.vips if held else ():
+                    if vip not in order.status.vips:
+                        left[vip].append(step / 4)
+            after = answer(after, order, Answer.ERROR if no else Answer.OK, "ERROR: cannot bind", now)
+    return after, left
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_two_roles_with_the_same_home_that_neither_of_them_can_go_to_stay_both(*, first: bool) -> None:
+    """What one could not do was forgotten with the other's failure: the writer left its host each second."""
+    after, left = both_home(frozenset({WRITER, BATCH}), first=first, seconds=int(TRY_AGAIN) - 2)
+    assert {vip: len(times) for vip, times in left.items()} == {WRITER: 1, BATCH: 1}
+    told = after.hosts["db1"].agent.told
+    assert told is not None
+    assert set(told.vips) == {WRITER, BATCH}
+    assert {vip: after.owner[vip] for vip in (WRITER, BATCH)} == {WRITER: "db1", BATCH: "db1"}
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("refused", [WRITER, BATCH])
+def test_of_two_roles_with_the_same_home_one_goes_there_and_the_other_is_served(
+    refused: Vip, *, first: bool
+) -> None:
+    """The second one had gone while the first moved: it was not put back where its home did not take it."""
+    after, left = both_home(frozenset({refused}), first=first, seconds=10)
+    other = BATCH if refused is WRITER else WRITER
+    assert {refused: after.owner[refused], other: after.owner[other]} == {refused: "db1", other: "db2"}
+    holds = {name: set(link.told.vips) for name in after.hosts if (link := after.hosts[name].agent).told}
+    assert holds == {"db1": {refused}, "db2": {other}}
+    assert len(left[refused]) == 1

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from mmm.config.model import Role
 from mmm.monitor.assess import promotion
@@ -12,10 +13,17 @@ from tests.vectors.recordings import Json, cluster, vectors
 from tests.vectors.replay import first_world
 from tests.vectors.tally import Tally
 
+
+def _all_home(world: World) -> World:
+    """Return the world with all exclusive roles at home: one goes once the move of another has ended (rule 11.7)."""
+    world = roles.move_to_preferred(world)
+    return world if world.move is None else _all_home(replace(world, move=None))
+
+
 STEPS: dict[str, Callable[[World], World]] = {
     "orphans_exclusive": lambda world: roles.assign_orphans(world, "exclusive"),
     "orphans_balanced": lambda world: roles.assign_orphans(world, "balanced"),
-    "prefer": roles.move_to_preferred,
+    "prefer": _all_home,
     "balance": roles.level,
 }
 

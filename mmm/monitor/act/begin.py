@@ -54,7 +54,6 @@ async def begun(
         hosts_silent=before.hosts_silent,
         examined=before.examined,
         examined_before=before.examined_before,
-        ending=before.ending,
     )
 
 

@@ -135,7 +135,6 @@ class Periodic:
                 if self._world().network_up and self._world().move is None:
                     look = partial(from_within, self._world().conf, self._world().monitor)
                     found = examine(await loop.run_in_executor(thread, look))
-                    errors = checkup.errors(self._world(), found)
-                    self._post(Examined(errors, checkup.ending(found)))
+                    self._post(Examined(checkup.errors(self._world(), found)))
         finally:
             thread.shutdown(wait=False, cancel_futures=True)

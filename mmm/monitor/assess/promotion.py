@@ -26,7 +26,17 @@ def eligible(world: World, role: Role) -> list[str]:
         wanted = [name for name in names if (role.name, name) not in world.left_out]
         return wanted or names
     held = [name for name in names if world.hold is None or name == world.hold.host]
-    return [name for name in held if not (lacks(world, name) or world.hosts[name].agent.about.differs)]
+    return [name for name in held if not (lacks(world, name) or refuses(world, name))]
+
+
+def refuses(world: World, name: str) -> bool:
+    """Tell whether the host cannot have the active master role for its agent: whatever it has, it is not waited for.
+
+    Its conf differs in what leases rest on, or it is one of MMM 2.x that would bind what is not to be bound.
+    """
+    return bool(world.hosts[name].agent.about.differs) or world.would_bind(
+        name, world.conf.active_master_role
+    )
 
 
 def _broken(of: Fields) -> str:
@@ -112,14 +122,23 @@ def held_back(world: World) -> HeldBack | None:
     role = world.conf.roles.get(world.conf.active_master_role)
     if role is None or world.active_master is not None or world.mode is Mode.PASSIVE:
         return None
-    able = {name: lacks(world, name) for name in role.hosts if world.can_take(name)}
+    able = {
+        name: lacks(world, name) for name in role.hosts if world.can_take(name) and not refuses(world, name)
+    }
     if not able or not all(able.values()):
         return None
     name, lack = next(iter(able.items()))
     last = world.last_writer if world.last_writer in world.hosts and world.last_writer != name else None
-    lossless = "" if last is None else _LOSSLESS.get(world.hosts[last].state, "")
-    about = {"role": role.name, "host": name, "lack": lack, "last": last, "lossless": lossless}
-    return HeldBack("lacks", about)
+    about = {"role": role.name, "host": name, "lack": lack, "last": last}
+    return HeldBack("lacks", {**about, **(_lossless(world, last) if last else {"lossless": "", "keys": ""})})
+
+
+def _lossless(world: World, last: str) -> dict[str, str]:
+    """Return what to do so that the host which wrote last, and lacks nothing, gets the role; as fields."""
+    host = world.hosts[last]
+    differs = host.state is State.ONLINE and bool(host.agent.about.differs)
+    lossless = _LIKE_THE_MONITORS if differs else _LOSSLESS.get(host.state, "")
+    return {"lossless": lossless, "keys": ", ".join(host.agent.about.differs)}
 
 
 _SET_ONLINE = "'mmm_control set_online {last}'"
@@ -128,7 +147,7 @@ _LOSSLESS = {
     State.ADMIN_OFFLINE: _SET_ONLINE,
     State.HARD_OFFLINE: "start its server",
 }
-"""What to do so that the host which wrote last, and lacks nothing, gets the role."""
+_LIKE_THE_MONITORS = "make its conf like the monitor's, it differs in {keys}, and restart its agent"
 
 
 def caught_up(world: World, name: str) -> bool:

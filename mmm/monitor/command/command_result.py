@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mmm.config.model import Role, Vip
-from mmm.monitor.command.next_leader import NextLeader, came_of
 from mmm.monitor.command.texts import Verdict, unknown_host
 from mmm.monitor.decide import waiting
 from mmm.monitor.world.happened import Happened
@@ -30,7 +29,7 @@ class Result:
 
     world: World
     answer: Verdict
-    awaits: Awaited | NextLeader | None = None
+    awaits: Awaited | None = None
     entry: Happened | None = None
     """What the history is to say of it, beside changes of states and roles."""
 
@@ -56,14 +55,12 @@ def cannot_hold(world: World, role: Role, host: str) -> Result | None:
     return Result(world, Verdict("not_of_the_role", {"host": host, "role": role.name, "hosts": role.hosts}))
 
 
-def outcome(world: World, awaited: Awaited | NextLeader) -> Verdict | None:
+def outcome(world: World, awaited: Awaited) -> Verdict | None:
     """Return the answer to a command that awaits something, None while it is under way.
 
     Where it waits for a host that cannot be told, and that has no end by itself, the answer says so at once. So it does
     where the host is not in the state that was ordered any more, and where another conf has not got what is awaited.
     """
-    if isinstance(awaited, NextLeader):
-        return came_of(world, awaited)
     if (gone := _gone(world, awaited)) is not None:
         return gone
     if awaited.vip is not None:
@@ -103,8 +100,7 @@ def _moved(world: World, awaited: Awaited, vip: Vip) -> Verdict | None:
         if link.in_flight is not None or link.refused is None or vip not in link.refused.vips:
             return None
         return Verdict("not_moved_back", {**about, "cause": move.cause, **_agent(world, move.source)})
-    failed = world.failed_move
-    if failed is not None and (failed.vip, failed.target) == (vip, host):
+    if (failed := world.could_not_go_to(vip, host)) is not None:
         return Verdict("moved_back", {**about, "cause": failed.cause})
     return Verdict("keeps", {**about, **_agent(world, awaited.source)})
 

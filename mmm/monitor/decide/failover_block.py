@@ -6,7 +6,7 @@ agent confirms or a successful kill_host proves: then nothing is guessed. The ad
 or by set_online of a host that can have it.
 
 A lost role goes back to the host that wrote last, if it returns before another host has the role: no other lacks less.
-It is given a moment to confirm that it is ONLINE.
+It is given a moment to confirm that it is ONLINE. One whose agent refuses the role is not waited for.
 """
 
 import math
@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import ClassVar
 
 from mmm.config.model import Role, Vip
-from mmm.monitor.assess import loss
+from mmm.monitor.assess import loss, promotion
 from mmm.monitor.decide import roles
+from mmm.monitor.decide.move import phases
 from mmm.monitor.decide.move.phases import TELL_LIMIT, TRY_AGAIN
 from mmm.monitor.world.host import State
 from mmm.monitor.world.move import Hold
@@ -25,7 +26,8 @@ from mmm.monitor.world.world import World
 
 def assign(world: World, now: float) -> World:
     """Return the world with every role where it belongs now."""
-    return _note_move(roles.assign(_with_hold(_note_admin(_tries_again(world, now), now), now)), now)
+    world = _note_admin(phases.may_try_again(world, now), now)
+    return _note_move(roles.assign(_with_hold(world, now)), now)
 
 
 def unblocked(world: World) -> World:
@@ -71,12 +73,6 @@ _ANSWERS = (State.ONLINE, State.ADMIN_OFFLINE)
 """States of a host that can be asked what it has."""
 
 
-def _tries_again(world: World, now: float) -> World:
-    """Return the world in which a role that could not go home may try it again, once TRY_AGAIN is over."""
-    tried = world.failed_move
-    return replace(world, failed_move=None) if tried is not None and now - tried.since >= TRY_AGAIN else world
-
-
 def _with_hold(world: World, now: float) -> World:
     hold = _hold(world, now)
     return world if hold == world.hold else replace(world, hold=hold)
@@ -86,8 +82,9 @@ def _hold(world: World, now: float) -> Hold | None:
     monitor, role = world.conf.monitor, world.conf.roles.get(world.conf.active_master_role)
     if (back := _returning(world, role, now)) is not None:
         return back
-    last, moved, tried = world.last_master, world.failed_over, world.failed_move
-    if tried is not None and tried.vip in world.master_vips and tried.source == world.active_master:
+    last, moved = world.last_master, world.failed_over
+    tried = None if world.conf.master_vip is None else world.could_not_leave(world.conf.master_vip)
+    if tried is not None and not world.hosts[tried.source].agent.about.halting:
         return Hold(tried.source, math.ceil(tried.since + TRY_AGAIN - now))
     if monitor is None or role is None or last is None or moved is None:
         return None
@@ -104,6 +101,8 @@ def _returning(world: World, role: Role | None, now: float) -> Hold | None:
         return None
     host = world.hosts[name]
     if host.state is not State.ONLINE or host.agent.unreachable or host.online_since is None:
+        return None
+    if promotion.refuses(world, name):
         return None
     left = host.online_since + TELL_LIMIT - now
     return Hold(name, math.ceil(left), returning=True) if world.can_take(name) or left > 0 else None

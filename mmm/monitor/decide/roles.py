@@ -55,7 +55,7 @@ def take_back(world: World) -> World:
 
 
 def _refuses(world: World, vip: Vip, name: str) -> bool:
-    return vip in world.master_vips and bool(world.hosts[name].agent.about.differs)
+    return vip in world.master_vips and promotion.refuses(world, name)
 
 
 def assign_orphans(world: World, mode: str) -> World:
@@ -97,23 +97,32 @@ def load(world: World, name: str) -> float:
 def move_off_halting(world: World) -> World:
     """Return the world with the roles of hosts whose machines go down at others, where there are any.
 
-    The active master's goes as it does when an admin moves it: all or nothing, and only to who has everything.
+    The active master's goes as it does when an admin moves it: all or nothing, and only to who has everything. No
+    exclusive role goes to a host that could not take it a moment ago.
     """
     for name, host in world.hosts.items():
         if not host.agent.about.halting or host.agent.unreachable:
             continue
         for vip in sorted(world.vips_of(name)):
-            role = world.conf.roles[vip.role]
-            able = promotion.eligible(world, role)
-            if vip in world.master_vips:
-                able = [other for other in able if promotion.caught_up(world, other)]
-            if able and (vip not in world.master_vips or world.move is None):
-                target = min(able, key=lambda other: (_count(world, role, other), load(world, other)))
-                exclusive = role.mode == "exclusive"
-                world = (
-                    phases.begin(world, vip, name, target) if exclusive else world.with_owner({vip: target})
-                )
+            world = _off_halting(world, vip, name)
     return world
+
+
+def _off_halting(world: World, vip: Vip, name: str) -> World:
+    role, move = world.conf.roles[vip.role], world.move
+    if move is not None and (vip in world.master_vips or move.vip == vip):
+        return world
+    able = [other for other in promotion.eligible(world, role) if not world.could_not_go_to(vip, other)]
+    if vip in world.master_vips:
+        able = [other for other in able if promotion.caught_up(world, other)]
+    if not able:
+        return world
+    target = min(able, key=lambda other: (_count(world, role, other), load(world, other)))
+    return (
+        phases.begin(world, vip, name, target)
+        if role.mode == "exclusive"
+        else world.with_owner({vip: target})
+    )
 
 
 def move_off_left_out(world: World) -> World:
@@ -139,8 +148,9 @@ def move_to_preferred(world: World) -> World:
 
 
 def _home(world: World, vip: Vip, prefer: str) -> World:
-    holder, moving = world.owner[vip], world.move is not None and world.move.vip == vip
-    if holder == prefer or moving or vip in world.going or _has_failed(world, vip):
+    holder = world.owner[vip]
+    # Where another role moves this one waits: of two at a time only one is all or nothing.
+    if holder == prefer or world.move is not None or vip in world.going or _has_failed(world, vip):
         return world
     if (
         holder is not None
@@ -153,8 +163,7 @@ def _home(world: World, vip: Vip, prefer: str) -> World:
 
 def _has_failed(world: World, vip: Vip) -> bool:
     """Tell whether the VIP could not go home a moment ago: it would leave its holder for nothing again and again."""
-    tried = world.failed_move
-    return tried is not None and tried.vip == vip and tried.source == world.owner[vip]
+    return world.could_not_leave(vip) is not None
 
 
 def level(world: World) -> World:

@@ -74,13 +74,15 @@ def vacancy(world: World) -> Vacancy | None:
 
 def unfit(world: World, role: Role) -> tuple[Unfit, ...]:
     """Return what keeps each host of the role from getting it."""
-    return tuple(phases.unfit(world, name) for name in role.hosts)
+    return tuple(phases.unfit(world, name, role.name) for name in role.hosts)
 
 
 def _is_coming(world: World, name: str) -> bool:
     """Tell whether the host is in use and only has not confirmed it yet."""
     host = world.hosts[name]
-    return host.state is State.ONLINE and not host.agent.unreachable and not world.is_dead(name)
+    if host.state is not State.ONLINE or host.agent.unreachable or world.is_dead(name):
+        return False
+    return not promotion.refuses(world, name)
 
 
 def _without_hosts(world: World, role: Role) -> Vacancy:

@@ -37,7 +37,7 @@ def between(before: World, after: World) -> Iterator[Notice]:
             yield logging.CRITICAL, f"{happened}. No check counts and nothing is sent."
     if after.other_monitor and not before.other_monitor:
         yield logging.CRITICAL, str(after.passive_cause)
-    if after.move is not before.move or after.failed_move is not before.failed_move:
+    if after.move is not before.move or after.failed_moves is not before.failed_moves:
         yield from _move(before, after)
     yield from _masters(before, after)
     for name, host in after.hosts.items():
@@ -69,14 +69,15 @@ def kept(before: World, after: World) -> Iterator[Happened]:
 
 
 def _move(before: World, after: World) -> Iterator[Notice]:
-    move, failed = after.move, after.failed_move
+    move = after.move
     returning = move is not None and move.phase is Phase.RETURNING
     if move is not None and returning and (before.move is None or before.move.phase is not Phase.RETURNING):
         back = f"{move.source} gets it back, {move.target} did not take it"
         yield logging.ERROR, f"{move.vip}: {back}: {move.cause}"
-    if failed is not None and failed is not before.failed_move and before.move is not None:
-        took = 1e3 * (failed.since - before.move.since)
-        yield logging.WARNING, f"{failed.vip}: {failed.source} has it again, {took:.0f} ms after that"
+    for failed in after.failed_moves:
+        if before.move is not None and failed not in before.failed_moves:
+            took = 1e3 * (failed.since - before.move.since)
+            yield logging.WARNING, f"{failed.vip}: {failed.source} has it again, {took:.0f} ms after that"
 
 
 def _masters(before: World, after: World) -> Iterator[Notice]:

@@ -30,6 +30,10 @@ class Unfit(Said):
         "no_agent": "{host} is ONLINE but its agent cannot be reached",
         "other_conf": "the conf of {host} differs from the monitor's in {keys}",
         "unconfirmed": "{host} is ONLINE but has not confirmed it",
+        "would_bind": "the agent of {host} is one of MMM 2.x, which would bind the IP of {role}",
+        "stands_back": "{host} stands back for {other}, which wrote last",
+        "lacks": "{host} is not promoted: {lack}",
+        "can_take": "{host} can take it",
     }
 
 

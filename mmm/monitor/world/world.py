@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from mmm.config.model import Cluster, Host, Monitor, Vip
 from mmm.monitor.world.checks import dead, silent
-from mmm.monitor.world.examined import Ending, Met
+from mmm.monitor.world.examined import Met
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.hosts import Hosts, Owners
 from mmm.monitor.world.leadership import ALONE, Leadership
@@ -48,8 +48,6 @@ class World:
     """What the doctor found at its last look that the next failover would meet."""
     examined_before: frozenset[Met] = frozenset()
     """The same at the look before."""
-    ending: tuple[Ending, ...] = ()
-    """Certificates that end soon, or have ended, as the doctor saw them last."""
     passive_cause: PassiveCause | None = None
     """Why the mode is PASSIVE; None where the conf says so, and in other modes."""
     other_monitor: str = ""
@@ -58,8 +56,11 @@ class World:
     """Which monitor leads, where the conf has more than one."""
     move: Move | None = None
     """A planned move that is under way."""
-    failed_move: Move | None = None
-    """The last planned move that failed; its `since` is when the role went back."""
+    failed_moves: tuple[Move, ...] = ()
+    """Planned moves that failed lately, the last of each VIP to each host, in the order in which they failed.
+
+    The `since` of each is when the role went back.
+    """
     unsure: frozenset[Vip] = frozenset()
     """VIPs whose last host did not confirm that it let them go, until another has them (rule 10.19)."""
     forced: str | None = None
@@ -166,6 +167,15 @@ class World:
     def with_agent(self, name: str, link: AgentLink) -> "World":
         """Return this world with that known of a host's agent."""
         return self.with_host(name, replace(self.hosts[name], agent=link))
+
+    def could_not_leave(self, vip: Vip) -> Move | None:
+        """Return the last planned move that failed lately of those by which the VIP was to leave its host."""
+        failed = (move for move in reversed(self.failed_moves) if move.vip == vip)
+        return next((move for move in failed if move.source == self.owner[vip]), None)
+
+    def could_not_go_to(self, vip: Vip, target: str) -> Move | None:
+        """Return the last planned move that failed lately of those by which the VIP was to go to the host."""
+        return next((move for move in self.failed_moves if (move.vip, move.target) == (vip, target)), None)
 
     def kill_unless_told(self, name: str) -> "World":
         """Return this world in which the host is killed if its agent does not answer the next order."""

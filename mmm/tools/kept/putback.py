@@ -32,10 +32,9 @@ def copy(kept: Kept, into: Path, owner: Owner) -> int:
 
 
 def _see_room(kept: Kept, into: Path) -> None:
-    there = next(each for each in into.parents if each.exists())
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(into.parent).free
     if free < kept.facts.bytes:
-        text = f"{there}: {free / MEGABYTE:,.0f} MB are free, the backup needs {kept.facts.bytes / MEGABYTE:,.0f}"
+        text = f"{into.parent}: {free / MEGABYTE:,.0f} MB are free, the backup needs {kept.facts.bytes / MEGABYTE:,.0f}"
         raise FailedError(Cause.HERE, text)
 
 

@@ -11,7 +11,7 @@ the middle of a move recognises it by what it sees: see `resumed`.
 from dataclasses import replace
 
 from mmm.config.model import Vip
-from mmm.monitor.assess import slaves_first
+from mmm.monitor.assess import promotion, slaves_first
 from mmm.monitor.world.host import State
 from mmm.monitor.world.move import Failed, Move, Phase, Unfit
 from mmm.monitor.world.world import World
@@ -74,8 +74,17 @@ def confirmed(world: World, host: str, sent: Status, now: float) -> World:
     if move.phase is not Phase.RETURNING and host == move.target and move.vip in sent.vips:
         return replace(world, move=None)
     if move.phase is Phase.RETURNING and host == move.source and move.vip in sent.vips:
-        return replace(world, move=None, failed_move=replace(move, since=now))
+        others = (
+            tried for tried in world.failed_moves if (tried.vip, tried.target) != (move.vip, move.target)
+        )
+        return replace(world, move=None, failed_moves=(*others, replace(move, since=now)))
     return world
+
+
+def may_try_again(world: World, now: float) -> World:
+    """Return the world without the moves that failed TRY_AGAIN seconds ago."""
+    lately = tuple(move for move in world.failed_moves if now - move.since < TRY_AGAIN)
+    return world if lately == world.failed_moves else replace(world, failed_moves=lately)
 
 
 def failed(world: World, host: str, sent: Status, why: Failed, now: float, *, undone: bool) -> World:
@@ -124,23 +133,39 @@ def overdue(world: World, now: float) -> World:
     if slaves_first.waits_for_mmm2(world, move.target):
         return replace(world, move=replace(move, since=now))  # its time begins when they have answered
     if target.state is not State.ONLINE or target.agent.unreachable:
-        return _back(world, move, Failed("unfit", {"unfit": unfit(world, move.target)}), now)
+        return _back(world, move, Failed("unfit", {"unfit": unfit(world, move.target, move.vip.role)}), now)
     if now - move.since > TELL_LIMIT:
         busy = Failed("agent_busy", {"host": move.target, "seconds": TELL_LIMIT})
         return _back(world, move, busy, now)
     return world
 
 
-def unfit(world: World, name: str) -> Unfit:
-    """Return why a host cannot be given a VIP."""
+def unfit(world: World, name: str, role: str) -> Unfit:
+    """Return why a host cannot be given a VIP of the role."""
     host = world.hosts[name]
     if host.state is not State.ONLINE:
         return Unfit("state", {"host": name, "state": host.state})
     if host.agent.about.halting and not host.agent.unreachable:
         return Unfit("halts", {"host": name})
-    if (differs := host.agent.about.differs) and world.can_take(name):
+    if not world.can_take(name):
+        return Unfit("no_agent" if host.agent.unreachable else "unconfirmed", {"host": name})
+    if world.would_bind(name, role):
+        return Unfit("would_bind", {"host": name, "role": role})
+    return (
+        _not_promoted(world, name)
+        if role == world.conf.active_master_role
+        else Unfit("can_take", {"host": name})
+    )
+
+
+def _not_promoted(world: World, name: str) -> Unfit:
+    """Return why a host that can be given other roles does not get that of the active master."""
+    if differs := world.hosts[name].agent.about.differs:
         return Unfit("other_conf", {"host": name, "keys": ", ".join(differs)})
-    return Unfit("no_agent" if host.agent.unreachable else "unconfirmed", {"host": name})
+    if world.hold is not None and world.hold.returning and world.hold.host != name:
+        return Unfit("stands_back", {"host": name, "other": world.hold.host})
+    lack = promotion.lacks(world, name)
+    return Unfit("can_take", {"host": name}) if lack is None else Unfit("lacks", {"host": name, "lack": lack})
 
 
 def _back(world: World, move: Move, why: Failed, now: float) -> World:
