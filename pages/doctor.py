@@ -32,6 +32,8 @@ The monitor asks the agents by itself every five minutes. When something is wron
 
     # Warning: the doctor finds 2 errors that the next failover would meet: run mmm_control doctor
 
+Certificates that end within 30 days have a line each.
+
 What is looked at for each host:
 
 """

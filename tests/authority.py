@@ -21,12 +21,12 @@ class Authority:
         self.path = folder / f"{name}.pem"
         self.path.write_bytes(self._sign(self.name, self.key, ca=True))
 
-    def issue(self, name: str, passphrase: bytes | None = None, ip: str = "") -> Socket:
-        """Write a certificate, of the address `ip` where one is named, and return the files."""
+    def issue(self, name: str, passphrase: bytes | None = None, ip: str = "", days: float = 365) -> Socket:
+        """Write a certificate, of the address `ip` where one is named, good for `days`, and return the files."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         cert_path, key_path = self.folder / f"{name}.crt", self.folder / f"{name}.key"
-        cert_path.write_bytes(self._sign(subject, key, ca=False, ip=ip))
+        cert_path.write_bytes(self._sign(subject, key, ca=False, ip=ip, days=days))
         encryption = (
             serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
         )
@@ -37,7 +37,15 @@ class Authority:
         )
         return Socket("ssl", str(cert_path), str(key_path), str(self.path))
 
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool, ip: str = "") -> bytes:
+    def _sign(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        *,
+        ca: bool,
+        ip: str = "",
+        days: float = 3650,
+    ) -> bytes:
         now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
@@ -45,8 +53,8 @@ class Authority:
             .issuer_name(self.name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
+            .not_valid_before(now - dt.timedelta(days=100))
+            .not_valid_after(now + dt.timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if ip:

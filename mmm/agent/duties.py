@@ -4,7 +4,6 @@ import asyncio
 import logging
 import shlex
 import shutil
-import ssl
 from collections.abc import Callable
 
 from mmm.agent import witness
@@ -35,6 +34,7 @@ from mmm.process.companion import HEALTH, Companion
 from mmm.process.conf_file import ConfFile
 from mmm.process.duties import Duties
 from mmm.process.inspection import Inspection, not_here
+from mmm.process.renewal import ClusterTls
 from mmm.process.started import on_end, on_reload
 from mmm.process.watchdog import Ward
 from mmm.wire.agent import MAX_LINE
@@ -111,14 +111,15 @@ async def work(file: ConfFile, beside: Beside, ready: Callable[[], None]) -> int
     here = conf.here
     life = Life(file)
     on_end(life.end)
-    on_reload(life.reload)
     try:
-        context = tls.server_context(conf.socket)
-        if conf.is_witness:
-            await witness.serve(life, context, LIMITS, ready)
-            log.info("stopping")
-            return 0
-        await _serve(life, context, beside, ready)
+        secured = ClusterTls(conf.socket)
+        on_reload(secured.renewal.ask, life.reload)
+        async with secured.renewal.watched():
+            if conf.is_witness:
+                await witness.serve(life, secured.server, LIMITS, ready)
+                log.info("stopping")
+                return 0
+            await _serve(life, secured, beside, ready)
     except tls.TlsError as error:
         log.critical("%s", error)
         return 1
@@ -131,7 +132,7 @@ async def work(file: ConfFile, beside: Beside, ready: Callable[[], None]) -> int
 
 async def _serve(
     life: Life,
-    context: ssl.SSLContext | None,
+    secured: ClusterTls,
     beside: Beside,
     ready: Callable[[], None],
 ) -> None:
@@ -144,30 +145,32 @@ async def _serve(
     )  # fmt: skip
     sender = Sender(here.cluster_interface, (vip.ip for vip in life.conf.bound_vips))
     try:
-        async with port.listen(here.ip, here.agent_port, context):
+        async with port.listen(here.ip, here.agent_port, secured.server):
             await asyncio.to_thread(let_in, life.conf)
             await asyncio.to_thread(give_up_overdue, life.conf)
-            known = await _be_there(life, sender, reception, (beside, ready), (None, NOTHING_KNOWN))
+            known = await _be_there(
+                life, secured, (sender, reception), (beside, ready), (None, NOTHING_KNOWN)
+            )
             while not life.ended:
                 port.let_in(allowed(life.conf))
                 sender.learn(vip.ip for vip in life.conf.bound_vips)
-                known = await _be_there(life, sender, reception, (beside, ready), known)
+                known = await _be_there(life, secured, (sender, reception), (beside, ready), known)
     finally:
         sender.close()
 
 
 async def _be_there(
     life: Life,
-    sender: Sender,
-    reception: Reception,
+    secured: ClusterTls,
+    ways: tuple[Sender, Reception],
     told: tuple[Beside, Callable[[], None]],
     before: Before,
 ) -> Before:
     """Be the agent by this conf, in the place of the one `before`; until the end, or until another conf was taken.
 
-    Returns what the next one goes on with. `told` are who is told what is known, and that the agent serves.
+    Returns what the next one goes on with. `ways` lead out and in, `told` hear what is known, and that it serves.
     """
-    conf, (beside, ready), (heritage, known) = life.conf, told, before
+    conf, (sender, reception), (beside, ready), (heritage, known) = life.conf, ways, told, before
     interface = Places(conf)
     announcer = Announcer(sender)
     health = HealthWatch(conf, interface, beside.board, known) if beside.board else None
@@ -186,7 +189,7 @@ async def _be_there(
         await agent.know_lease()
         reception.open(agent)
         ready()
-        await _watch(life, agent, health)
+        await _watch(life, secured, agent, health)
     finally:
         await reception.close(for_good=life.ended)
         if health is not None:
@@ -198,10 +201,10 @@ async def _be_there(
     return agent.heritage, health.known if health else known
 
 
-async def _watch(life: Life, agent: Agent, health: HealthWatch | None) -> None:
+async def _watch(life: Life, secured: ClusterTls, agent: Agent, health: HealthWatch | None) -> None:
     """Watch over the leases and report on this host until its agent's time is over, in order."""
     await agent.take_stock()
-    tasks = [asyncio.create_task(agent.watch(tls.client_context(life.conf.socket)))]
+    tasks = [asyncio.create_task(agent.watch(secured.client))]
     tasks.append(asyncio.create_task(old_data.watch(life.conf)))
     if health is not None:
         tasks.append(asyncio.create_task(health.watch()))

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mmm.config.endpoint import Endpoint
@@ -106,14 +106,26 @@ def _receive(connection: socket.socket, limit: float = ANSWER_LIMIT) -> str:
 
 
 def tls(settings: dict[str, Any]) -> Wrap:
-    """Return what makes a connection one of `<socket>`; raises ConfError."""
+    """Return what makes a connection one of `<socket>`; raises ConfError.
+
+    The files are read for each, for who follows the monitor does so for years; where they cannot be used then those
+    count that were read before.
+    """
     if settings.get("type", "plain") == "plain":
         return lambda plain: plain
     from mmm.config.model import Socket  # noqa: PLC0415 - most clusters use plain TCP
     from mmm.process.tls import TlsError, client_context  # noqa: PLC0415
 
+    files = Socket(**settings)
     try:
-        context = client_context(Socket(**settings))
+        newest = client_context(files)
     except TlsError as error:
         raise only("tls", {"why": str(error)}) from error
-    return context.wrap_socket if context else lambda plain: plain
+
+    def wrap(plain: socket.socket) -> socket.socket:
+        nonlocal newest
+        with suppress(TlsError, OSError):
+            newest = client_context(files)
+        return newest.wrap_socket(plain) if newest else plain
+
+    return wrap

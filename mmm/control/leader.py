@@ -15,18 +15,31 @@ OF_THIS_MACHINE = frozenset({LEADS, TAKE_LEAD})
 """Commands about the monitor of the machine that they are typed on."""
 
 
+class _Said(NamedTuple):
+    """What the monitor at an address has said."""
+
+    ip: str
+    leads: bool | None
+    """None: it has not answered."""
+    leader: str = ""
+    """Which one leads, as far as it knows."""
+
+
 class Found(NamedTuple):
     """Where a command goes."""
 
     monitor: Endpoint
     note: str = ""
-    """What its user has to know: that no monitor leads."""
+    """What its user has to know: that it stands by, and whether another one leads."""
+    silent: str = ""
+    """The address of the one that leads as it says, and does not answer."""
 
 
 def addressed(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> Found:
     """Return the monitor that a command goes to; raises NotAddressedError.
 
-    `monitor` itself where the conf has one monitor. Where none leads it is one that answers, this machine's first.
+    `monitor` itself where the conf has one monitor. Where none says that it leads it is one that answers, first that of
+    this machine.
     """
     if not monitor.monitors or monitor.chosen:
         return Found(monitor)
@@ -46,20 +59,22 @@ def leading(monitor: Endpoint, wrap: Wrap, here: str = "") -> Found:
     if not monitor.monitors or monitor.chosen:
         return Found(monitor)
     order = sorted(monitor.monitors, key=lambda ip: ip != here)
-    said: queue.SimpleQueue[tuple[str, bool | None]] = queue.SimpleQueue()
+    said: queue.SimpleQueue[_Said] = queue.SimpleQueue()
     for ip in order:
         threading.Thread(target=_ask, args=(monitor.at(ip), wrap, said), daemon=True).start()
-    standing: list[str] = []
+    standing: dict[str, str] = {}
     for _ in order:
-        ip, leads = said.get()
-        if leads:
-            return Found(monitor.at(ip))
-        if leads is not None:
-            standing.append(ip)
+        each = said.get()
+        if each.leads:
+            return Found(monitor.at(each.ip))
+        if each.leads is not None:
+            standing[each.ip] = each.leader
     if not standing:
         return Found(monitor.at(order[0]))
     chosen = min(standing, key=order.index)
-    return Found(monitor.at(chosen), f"no monitor leads; {chosen}, which stands by, answers")
+    silent = next((standing[ip] for ip in order if standing.get(ip, "") not in {"", *standing}), "")
+    why = f"the monitor at {silent} leads and does not answer" if silent else "no monitor leads"
+    return Found(monitor.at(chosen), f"{why}; {chosen}, which stands by, answers", silent)
 
 
 def own(ips: Sequence[str]) -> str:
@@ -79,13 +94,16 @@ def own(ips: Sequence[str]) -> str:
     return ""
 
 
-def _ask(monitor: Endpoint, wrap: Wrap, said: "queue.SimpleQueue[tuple[str, bool | None]]") -> None:
-    """Put whether the monitor leads, None where it does not answer. One that does not know the question leads."""
-    ip, leads = monitor.ip or "", None
+def _ask(monitor: Endpoint, wrap: Wrap, said: "queue.SimpleQueue[_Said]") -> None:
+    """Put whether the monitor leads, and which one does. One that does not know the question leads."""
+    told = _Said(monitor.ip or "", None)
     try:
         answer = ask(monitor, wrap, [JSON, LEADS], GLANCE)
-        leads = is_unknown(answer) or bool((values_of(answer) or {}).get("ok"))
+        values = values_of(answer) or {}
+        fields = values.get("fields")
+        leader = fields.get("leader") if isinstance(fields, dict) else None
+        told = told._replace(leads=is_unknown(answer) or bool(values.get("ok")), leader=str(leader or ""))
     except NoAnswerError:
         pass
     finally:
-        said.put((ip, leads))
+        said.put(told)

@@ -271,6 +271,23 @@ CODES: dict[str, Code] = {
         "create it, or fix its permissions or its file system",
         failover=True,
     ),
+    "certificate_ends": Code(
+        _W,
+        "{key} {path} is good until {date}, for {days} days",
+        "put another one in its place: the daemons take it by themselves; see TLS in docs/install.md",
+    ),
+    "certificate_ended": Code(
+        _E,
+        "{key} {path} was good until {date}: no new connection is made with it",
+        "put another one in its place: the daemons take it by themselves; see TLS in docs/install.md",
+        failover=True,
+    ),
+    "tls_files_unusable": Code(
+        _E,
+        "{why}: daemons that run go by what they have read before, one that is restarted does not come up",
+        "correct the files of <socket>: the daemons take them by themselves",
+        failover=True,
+    ),
     "disk_low": Code(_W, "the disk of {folder} has {free} MB left ({holds})", "make room"),
     "disk_full": Code(
         _E,

@@ -109,6 +109,28 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate that this machine makes TLS connections with."""
+
+    key: str
+    """The key of the conf that names its file."""
+    path: str
+    ends: int
+    """The last second at which it is good, since 1970."""
+    date: str
+    """The day of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The files of `<socket> type ssl`; of a CA's what has signed the certificate of this machine counts."""
+
+    certificates: tuple[Certificate, ...] = ()
+    unusable: str = ""
+    """Why a daemon could not be started with them; empty where it could."""
+
+
+@dataclass(frozen=True, slots=True)
 class Replaced:
     """A folder with what a rebuild of the host has replaced: megabytes, as far as they were counted in time; days."""
 
@@ -146,6 +168,7 @@ class HostLook:
     """The program that keeps clients out and is not there; empty where it is, or is not needed."""
     unwritable: tuple[str, ...] = ()
     room: tuple[Room, ...] = ()
+    tls: Tls = field(default_factory=Tls)
     replaced: tuple[Replaced, ...] = ()
     """What is kept of earlier data, the oldest first."""
     server: Server | None = None
@@ -194,6 +217,9 @@ class MonitorLook:
     """Why kill_host_bin cannot be run; empty where it can."""
     unwritable: tuple[str, ...] = ()
     room: tuple[Room, ...] = ()
+    tls: Tls = field(default_factory=Tls)
+    clock: float = 0.0
+    """Seconds since 1970."""
 
 
 def encoded(look: HostLook) -> str:

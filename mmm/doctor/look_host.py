@@ -10,13 +10,14 @@ from contextlib import suppress
 
 from mmm.config.agreement import alike
 from mmm.config.model import Cluster, Host
+from mmm.doctor.certificates import looked_at
 from mmm.doctor.look import HostLook, Login, Replaced, Server
 from mmm.doctor.machine import asked, own_files, pinged, room, unwritable, written_by
 from mmm.doctor.servers import log_in, look_at
 from mmm.mysql.backup import mariadb_backup
 from mmm.network.own import interfaces, nearer, own_addresses, own_networks
+from mmm.network.reason import reason
 from mmm.network.socket_table import listening
-from mmm.process import tls
 from mmm.process.logs import LOG_DIR
 from mmm.process.old_data import DAY, old_data, server_here, taken
 from mmm.wire import agent as wire
@@ -45,9 +46,10 @@ def look_host(conf: Cluster) -> HostLook:
             if kind == "agent" or here.replication_user
         ]
         as_tools = _log_in_as_tools(conf, here, threads)
-        context = tls.client_context(conf.socket)
+        context, files = looked_at(conf.socket)
         others = _others(conf, here)
-        agents = {host.name: threads.submit(_agent, host, context) for host in others}
+        asked_by = [] if files.unusable else others
+        agents = {host.name: threads.submit(_agent, host, context) for host in asked_by}
         login, server = own.result()
         addresses = _addresses()
         return HostLook(
@@ -61,11 +63,12 @@ def look_host(conf: Cluster) -> HostLook:
             block_command=_missing_command(conf),
             unwritable=unwritable((here.pid_path, f"{LOG_DIR}/x")),
             room=room((*written_by(server.settings if server else {}), *own_files(here.pid_path))),
+            tls=files,
             replaced=_replaced(conf),
             server=server,
             logins=(login, *(each.result() for each in (*at_masters, *as_tools))),
             no_programs=_missing_programs() if here.tools_user and _is_mariadb(server) else (),
-            health=_health(conf, here, context),
+            health="" if files.unusable else _health(conf, here, context),
             agents={name: said.result() for name, said in agents.items()},
             pings=_pings(others),
             clock=time.time(),
@@ -86,6 +89,7 @@ def look_witness(conf: Cluster) -> HostLook:
         address_here=not addresses or here.ip in addresses,
         unwritable=unwritable((here.pid_path, f"{LOG_DIR}/x")),
         room=room(own_files(here.pid_path)),
+        tls=looked_at(conf.socket)[1],
         clock=time.time(),
     )
 
@@ -120,7 +124,7 @@ def _agent(host: Host, context: ssl.SSLContext | None) -> str:
     except TimeoutError:
         return f"no answer within {AGENT_LIMIT:g} s"
     except OSError as error:
-        return error.strerror or str(error)
+        return reason(error)
     except wire.WireError as error:
         return str(error)
     return ""

@@ -11,11 +11,13 @@ from pathlib import Path
 from mmm.config.agreement import alike
 from mmm.config.model import Cluster, Host, Monitor
 from mmm.config.names import WITNESS
+from mmm.doctor.certificates import looked_at
 from mmm.doctor.look import HostLook, LookError, MonitorLook, Room, Seen, decoded
 from mmm.doctor.machine import asked, own_files, pinged, room, unwritable
 from mmm.doctor.picture import Picture
 from mmm.doctor.servers import look_at
 from mmm.network.agent_port import AgentPort
+from mmm.network.reason import reason
 from mmm.process import tls
 from mmm.process.logs import LOG_DIR
 from mmm.wire import agent as wire
@@ -51,6 +53,8 @@ def look_at_cluster(conf: Cluster, monitor: Monitor) -> Picture:
             kill_host=_kill_host(monitor),
             unwritable=unwritable_here(monitor),
             room=_room(monitor),
+            tls=looked_at(conf.socket, conf.web.cert_file)[1],
+            clock=time.time(),
         ),
     )
 
@@ -68,14 +72,13 @@ def _room(monitor: Monitor) -> tuple[Room, ...]:
 
 def from_within(conf: Cluster, monitor: Monitor) -> Picture:
     """Return what agents tell of their hosts, and the monitor's disks: the part that the monitor looks at by itself."""
-    context = tls.client_context(conf.socket)
-    port = AgentPort(conf.auth_key, context)
+    context, files = looked_at(conf.socket, conf.web.cert_file)
+    port, hosts = AgentPort(conf.auth_key, context), () if files.unusable else conf.hosts.values()
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="doctor") as threads:
-        found = dict(
-            zip(conf.hosts, threads.map(lambda host: _ask(host, port), conf.hosts.values()), strict=True)
-        )
-    looks = {name: look for name, (_, _, look) in found.items() if look is not None}
-    return Picture(conf, {}, looks, MonitorLook(unwritable=unwritable_here(monitor), room=_room(monitor)))
+        found = zip(hosts, threads.map(lambda host: _ask(host, port), hosts), strict=True)
+        looks = {host.name: look for host, (_, _, look) in found if look is not None}
+    here = MonitorLook(unwritable=unwritable_here(monitor), room=_room(monitor), tls=files, clock=time.time())
+    return Picture(conf, {}, looks, here)
 
 
 def _seen(host: Host, port: AgentPort) -> Seen:
@@ -108,7 +111,7 @@ def _ask(host: Host, port: AgentPort) -> tuple[str, bool, HostLook | None]:
     except TimeoutError:
         return "no answer in time", False, None
     except OSError as error:
-        return error.strerror or str(error), False, None
+        return reason(error), False, None
     except (wire.WireError, LookError) as error:
         return str(error), False, None
 
@@ -122,7 +125,7 @@ def _runs(monitor: Monitor, context: ssl.SSLContext | None) -> str:
     except TimeoutError:
         return "no answer in time"
     except OSError as error:
-        return error.strerror or str(error)
+        return reason(error)
     return ""
 
 

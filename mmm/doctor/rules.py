@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mmm.config.agreement import SECTIONS
 from mmm.config.model import Cluster, Host
+from mmm.doctor.certificate_rules import short_lived
 from mmm.doctor.codes import CODES, Level
 from mmm.doctor.look import HostLook, Login, MonitorLook, Room, Seen, Server
 from mmm.doctor.picture import Finding, Picture
@@ -90,6 +91,7 @@ def _monitor(look: MonitorLook, conf: Cluster) -> Iterator[Finding]:
         code = "cannot_kill" if without else "no_kill_host"
         yield Finding(code, fields={"why": look.kill_host, **({"what": without} if without else {})})
     yield from _files("", look.unwritable, look.room)
+    yield from (Finding(code, fields=about) for code, about in short_lived(look.tls, look.clock))
 
 
 def _files(host: str, unwritable: Iterable[str], rooms: Iterable[Room]) -> Iterator[Finding]:
@@ -303,6 +305,7 @@ def _machine_of(conf: Cluster, name: str, look: HostLook) -> Iterator[Finding]:
     if look.no_programs:
         yield Finding("no_tools_programs", name, {"programs": " ".join(look.no_programs)})
     yield from _files(name, look.unwritable, look.room)
+    yield from (Finding(code, name, about) for code, about in short_lived(look.tls, look.clock))
     yield from (Finding(code, name, about) for code, about in replaced(look, conf.keep_old_data))
 
 

@@ -42,6 +42,7 @@ from mmm.process.duties import Duties
 from mmm.process.garbage import collect_seldom
 from mmm.process.inspection import Inspection, not_here
 from mmm.process.limits import allow_files
+from mmm.process.renewal import ClusterTls
 from mmm.process.started import on_end, on_reload
 
 _FILES, _FILES_A_HOST = 512, 8
@@ -135,10 +136,10 @@ async def work(file: ConfFile, _: Beside, ready: Callable[[], None]) -> int:
     task = asyncio.current_task()
     on_end(lambda: task.cancel() if task else None)
     try:
-        async with Pinger() as pinger:
+        secured = ClusterTls(conf.socket)
+        async with Pinger() as pinger, secured.renewal.watched():
             see_free(monitor.ip, monitor.port)
-            tls.server_context(conf.socket)
-            await _watch(file, conf, pinger, ready)
+            await _watch(file, conf, secured, pinger, ready)
     except asyncio.CancelledError:
         log.info("stopping: roles stay where they are")
     except tls.TlsError as error:
@@ -169,19 +170,20 @@ def _taken(file: ConfFile, server: LineServer, conf: Cluster) -> None:
     _allow_files(conf)
 
 
-async def _watch(file: ConfFile, conf: Cluster, pinger: Pinger, ready: Callable[[], None]) -> None:
+async def _watch(
+    file: ConfFile, conf: Cluster, secured: ClusterTls, pinger: Pinger, ready: Callable[[], None]
+) -> None:
     monitor = _monitor(conf)
     lead = Lead(0, authority(monitor.ip, monitor.port), secrets.token_hex(8))
-    agents = Agents(tls.client_context(conf.socket), lead, conf)
+    agents = Agents(secured.client, lead, conf)
     checks = Checks(conf, pinger)
-    server_tls, admission = tls.server_context(conf.socket), Admission(conf)
-    later = ReloadLater()
-    on_reload(later)
+    admission, later = Admission(conf), ReloadLater()
+    on_reload(secured.renewal.ask, later)
     try:
         up = await is_up(monitor, pinger) or await a_host_answers(conf, pinger)
         if not up:
             waiting = control_server(waits_for_network(monitor), allowed(conf), admission)
-            async with waiting.listen(monitor.ip, monitor.port, server_tls):
+            async with waiting.listen(monitor.ip, monitor.port, secured.server):
                 ready()
                 await first_look.wait_for_network(conf, monitor, pinger)
         stored = first_look.read_stored(Path(monitor.status_path))
@@ -199,10 +201,9 @@ async def _watch(file: ConfFile, conf: Cluster, pinger: Pinger, ready: Callable[
         log.info("%s", sentence(conf))
         collect_seldom()
         server = control_server(shell.command, allowed(conf), admission)
-
-        shell.taken = partial(_taken, file, server)
-        async with server.listen(monitor.ip, monitor.port, server_tls):
-            on_reload(shell.reload)
+        shell.taken, shell.renew = partial(_taken, file, server), secured.renewal.look_now
+        async with server.listen(monitor.ip, monitor.port, secured.server):
+            on_reload(secured.renewal.ask, shell.reload)
             if later.asked:
                 shell.reload()
             ready()

@@ -18,9 +18,13 @@ from mmm.process.job_files import ENDED, FOLDER
 from mmm.wire.job import Result
 from mmm.wire.json_text import parsed
 
+NEW = ".mmm-new-"
+"""What comes before the job in the name of the folder that a copy is made in."""
 OLD, LOG, GOING = ".mmm-old-", "-log", ".going"
 """What comes before the job in the name of an old data folder; behind it, of an old binary log; and of what is being
 removed."""
+TEMPORARY = "#sql"
+"""How these names begin in MariaDB's data folder: it takes any other folder there for a database."""
 DAY = 86_400
 _BLOCK = 512
 
@@ -34,6 +38,11 @@ class OldData:
     """When the job ended, in seconds since 1970."""
     datadir: Path
     """The data folder in whose place, or beside which, it was."""
+
+
+def is_of_a_job(name: str) -> bool:
+    """Tell whether what is called so in a data folder is a job's, and no data."""
+    return name.removeprefix(TEMPORARY).startswith((NEW, OLD))
 
 
 def server_here(conf: Cluster) -> str:

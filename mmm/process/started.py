@@ -87,20 +87,22 @@ def _service(daemon: Daemon, args: Arguments, conf: Cluster, manager: Manager | 
     )
 
 
-def on_reload(do: Callable[[], object]) -> None:
-    """Have `do` called in the running loop at SIGHUP, once the log files are opened anew.
+def on_reload(*everything: Callable[[], object]) -> None:
+    """Have `everything` called in the running loop at SIGHUP, once the log files are opened anew.
 
     Where it came earlier in this worker's life that is done soon.
     """
 
     def hang_up() -> None:
         reopen()
-        do()
+        for do in everything:
+            do()
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     if hung_up():
-        loop.call_soon(do)
+        for do in everything:
+            loop.call_soon(do)
 
 
 def on_end(do: Callable[[], object]) -> None:

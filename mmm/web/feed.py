@@ -68,7 +68,10 @@ class Feed:
         return None if self.away else self.status
 
     def _ask(self) -> Status:
-        answer = ask(leading(self._monitor, self._wrap).monitor, self._wrap, [JSON, STATUS])
+        found = leading(self._monitor, self._wrap)
+        if found.silent:  # who stands by tells of a cluster that it does not look after
+            raise NoAnswerError(found.note)
+        answer = ask(found.monitor, self._wrap, [JSON, STATUS])
         with suppress(ValueError):
             values = parsed(answer, finite=False)
             if isinstance(values, dict) and "hosts" in values:

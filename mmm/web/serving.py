@@ -18,7 +18,9 @@ from mmm.control.connection import tls
 from mmm.process.beside import Beside
 from mmm.process.conf_file import ConfFile
 from mmm.process.inspection import Inspection
-from mmm.process.started import on_end
+from mmm.process.renewal import Renewal
+from mmm.process.started import on_end, on_reload
+from mmm.process.tls import TlsError
 from mmm.web.app import FOLLOW, Pages
 from mmm.web.feed import Feed
 from mmm.web.metrics import Metrics
@@ -127,19 +129,22 @@ def _errors(conf: Cluster) -> Iterator[str]:
             " add TLS and a password, or write ip 127.0.0.1"
         )
     try:
-        _context(conf.web)
-    except (OSError, ValueError) as error:  # of these is ssl.SSLError
-        pair = f"cert_file {conf.web.cert_file} and key_file {conf.web.key_file}"
-        yield f"<web>: {pair} cannot be used: {error}; correct them"
+        _contexts(conf.web)
+    except TlsError as error:
+        yield f"<web>: {error}; correct them"
 
 
-def _context(settings: Web) -> ssl.SSLContext | None:
-    """Return the context of the port, None for plain HTTP; raises OSError or ValueError."""
+def _contexts(settings: Web) -> tuple[ssl.SSLContext, ...]:
+    """Return the context of the port, nothing for plain HTTP; raises TlsError."""
     if not settings.cert_file and not settings.key_file:
-        return None
+        return ()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.cert_file, settings.key_file or None, password="")
-    return context
+    try:
+        context.load_cert_chain(settings.cert_file, settings.key_file or None, password="")
+    except (OSError, ValueError) as error:  # of these is ssl.SSLError
+        pair = f"cert_file {settings.cert_file} and key_file {settings.key_file}"
+        raise TlsError(f"{pair} cannot be used: {error}") from error
+    return (context,)
 
 
 async def work(file: ConfFile, _: Beside, ready: Callable[[], None]) -> int:
@@ -149,11 +154,14 @@ async def work(file: ConfFile, _: Beside, ready: Callable[[], None]) -> int:
     conf = file.conf
     where = conf.web.ip, conf.web.port
     try:
-        async with serving(conf, read_conf=file.read):
+        async with serving(conf, read_conf=file.read, on_hang_up=on_reload):
             log.info("mmm_web answers at %s:%d", *where)
             ready()
             with suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
+    except TlsError as error:
+        log.critical("%s", error)
+        return 1
     except OSError as error:
         log.critical("cannot serve on %s:%d: %s", *where, error.strerror or error)
         return 1
@@ -166,10 +174,12 @@ async def serving(
     request: float = REQUEST,
     answer: float = ANSWER,
     read_conf: Callable[[], Cluster] | None = None,
+    on_hang_up: Callable[[Callable[[], None]], None] = lambda _: None,
 ) -> AsyncIterator[int]:
-    """Serve what the monitor of the conf tells, and give the port; raises OSError.
+    """Serve what the monitor of the conf tells, and give the port; raises OSError and TlsError.
 
-    `read_conf` returns the conf as it is written now; without it that is taken to be this one.
+    `read_conf` returns the conf as it is written now; without it that is taken to be this one. `on_hang_up`
+    is given what an admin's word that TLS files are new has to call.
     """
     assert conf.monitor is not None  # noqa: S101 - `inspect` says it
     socket = asdict(conf.socket)
@@ -179,6 +189,9 @@ async def serving(
     feed = Feed(monitor, tls(socket), metrics.heard)
     pages = Pages(conf.web, feed, metrics, read_conf or (lambda: conf))
     door = Door(pages.app(), request, answer)
-    async with door.listening(conf.web.ip, conf.web.port, _context(conf.web)) as port:
+    renewal = Renewal(filter(None, (conf.web.cert_file, conf.web.key_file)), lambda: _contexts(conf.web))
+    on_hang_up(renewal.ask)
+    context = next(iter(renewal.contexts), None)
+    async with door.listening(conf.web.ip, conf.web.port, context) as port, renewal.watched():
         feed.start()
         yield port

@@ -1,7 +1,11 @@
 """What a monitor that leads asks the other ones: not to ask for the lead for a while (rule 14.2). No sockets.
 
-    request   refrain EPOCH SECONDS     SECONDS 0: that epoch is over, its word is given back
+    request   refrain EPOCH SECONDS [hand_over]
+              SECONDS 0: that epoch is over, its word is given back
               EPOCH `-`, SECONDS 0: only asks whether the other one stands by
+              `hand_over`: the one that leads is about to give up the lead, for a third one to take it. The other one
+              gives its word though it reaches enough voters to lead. A monitor that does not know the word answers that
+              the command is invalid: that gives no word
     answer    OK                        it has given its word
               ERROR: CODE               it has not
     with auth_key both are signed: the answer ends with a MAC of the challenge, the words and what it says
@@ -18,7 +22,7 @@ from mmm.lease.lead import Lead
 from mmm.wire.command import command_mac
 from mmm.wire.voting import epoch_of, epoch_text
 
-REFRAIN = "refrain"
+REFRAIN, _HAND_OVER = "refrain", "hand_over"
 GIVEN = "OK"
 _NOBODY = "-"
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
@@ -31,21 +35,23 @@ class Asked(NamedTuple):
     """None: it does not lead, and asks whether the other one does."""
     length: float
     """0: it leads no more."""
+    hand_over: bool = False
+    """It gives up the lead, for a third one to take it."""
 
 
 def words(asked: Asked) -> tuple[str, ...]:
     """Return the command that asks for it."""
     epoch = _NOBODY if asked.epoch is None else epoch_text(asked.epoch)
-    return REFRAIN, epoch, f"{asked.length:g}"
+    return REFRAIN, epoch, f"{asked.length:g}", *((_HAND_OVER,) if asked.hand_over else ())
 
 
 def asked(words: Sequence[str]) -> Asked | None:
     """Return what is asked, None where these words ask for no word."""
     match list(words):
-        case [command, epoch, seconds] if command == REFRAIN and _SECONDS.fullmatch(seconds):
-            lead = epoch_of(epoch)
-            known = lead is not None or epoch == _NOBODY
-            return Asked(lead, float(seconds)) if known else None
+        case [command, epoch, seconds, *more] if command == REFRAIN and _SECONDS.fullmatch(seconds):
+            lead, hand_over = epoch_of(epoch), more == [_HAND_OVER]
+            known = (lead is not None or epoch == _NOBODY) and (hand_over or not more)
+            return Asked(lead, float(seconds), hand_over) if known else None
         case _:
             return None
 

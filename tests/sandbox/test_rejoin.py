@@ -321,8 +321,9 @@ def test_a_job_that_was_broken_off_is_taken_back_from_the_monitor(cluster: Sandb
     told_so = "db3: its rejoin from db1 was taken back"
     cluster.wait_until(lambda: told_so in cluster.control("history").stdout, LIMIT, "its end is told")
     assert surplus(cluster, "db3", "db1"), "the old data run again"
+    log = Log(cluster)
     assert cluster.control("rejoin", "--stay-offline", "db3").stdout.startswith("OK: db3: rejoins db1")
-    cluster.wait_until(lambda: "db3: rejoined" in cluster.control("history").stdout, LIMIT, "it is whole")
+    log.wait("db3: rejoined from db1 in ")
     assert cluster.states()["db3"] == "ADMIN_OFFLINE"
     assert cluster.control("set_online", "db3").stdout.startswith("OK")
     settle(cluster)

@@ -34,6 +34,7 @@ SOCKET = f"""\
 </socket>
 """
 PORTS = [("db1", 9989, b"PING|1|db1\n"), ("monitor", 9988, b"ping\nquit\n")]
+HEALTH = ("db1", 9991, b"GET / HTTP/1.0\r\n\r\n")
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,15 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         authority.issue("server")
     conf = Conf(
         slaves=0,
-        top={"allow_from": f"{NET}0/24", "vip_lease": LONG_LEASE},
+        top={"allow_from": f"{NET}0/24", "health_from": f"{NET}0/24", "vip_lease": LONG_LEASE},
         monitor={"flap_count": 0},
-        hosts={"default": {"mysql_ssl_mode": "verify_ca", "mysql_ssl_ca": f"{ETC}/server-ca.pem"}},
+        hosts={
+            "default": {
+                "mysql_ssl_mode": "verify_ca",
+                "mysql_ssl_ca": f"{ETC}/server-ca.pem",
+                "health_port": HEALTH[1],
+            }
+        },
         extra={"mmm_common.conf": SOCKET},
     )
     for name, text in fast(conf).files().items():
@@ -218,3 +225,66 @@ def test_a_server_with_a_strangers_certificate_is_named_and_nothing_moves(secure
         sandbox.sql("db1", "FLUSH SSL")
     sandbox.wait_until(lambda: "UNKNOWN" not in sandbox.ask("checks db1"), LIMIT, "it is good again")
     assert sandbox.states()["db1"] == "ONLINE"
+
+
+class Renewal:
+    """The TLS files of all machines while they are renewed, and what the daemons say of that."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._machines = (*sandbox.hosts, sandbox.layout.monitor)
+
+    def put(self, **files: bytes) -> None:
+        """Put files there, and have all daemons read them; returns once they have."""
+        sandbox = self._sandbox
+        logs = {name: Log(sandbox, name, "mmm_agentd") for name in sandbox.hosts}
+        for machine in self._machines:
+            for name, data in files.items():
+                (sandbox.machine(machine).etc / name.replace("_", ".")).write_bytes(data)
+        said = sandbox.control("reload").stdout
+        assert "The conf has not changed" in said
+        assert "TLS: new files are taken" in said
+        for host, agents in logs.items():
+            assert sandbox.init(host, "mysql-mmm-agent", "reload").returncode == 0
+            agents.wait("TLS: new files are taken", 2)  # by the agent, and by what answers load balancers
+
+
+def shown_by(sandbox: Sandbox, target: tuple[str, int, bytes], context: ssl.SSLContext) -> bytes | None:
+    """Return the certificate that a port shows."""
+    machine, port, _ = target
+    where = (sandbox.layout.plugs[machine].ip, port)
+    with sandbox.client.connect(where, LIMIT) as plain, context.wrap_socket(plain) as talk:
+        return talk.getpeercert(binary_form=True)
+
+
+def test_certificates_of_another_ca_come_without_a_restart_and_no_role_moves(secured: Secured) -> None:
+    """First all accept both CAs, then the certificates are replaced, and then the old CA goes."""
+    sandbox = secured.healthy()
+    renewal, story = Renewal(sandbox), monitor_log(sandbox)
+    old_ca, new_ca = secured.ours.path.read_bytes(), secured.theirs.path.read_bytes()
+    issued = secured.theirs.issue("cluster")
+    new, new_key = Path(issued.cert_file).read_bytes(), Path(issued.key_file).read_bytes()
+    old, old_key = ((secured.ours.folder / f"cluster.{end}").read_bytes() for end in ("crt", "key"))
+    both = secured.theirs.folder / "both.pem"
+    both.write_bytes(old_ca + new_ca)
+    before, after = (
+        certificate(Socket("ssl", files.cert_file, files.key_file, str(both)))
+        for files in (secured.ours.issue("admin"), secured.theirs.issue("admin"))
+    )
+    ports = (*PORTS, HEALTH)
+    try:
+        renewal.put(ours_pem=old_ca + new_ca)
+        assert {shown_by(sandbox, port, after) for port in ports} == {ssl.PEM_cert_to_DER_cert(old.decode())}
+        renewal.put(cluster_crt=new, cluster_key=new_key)
+        assert {shown_by(sandbox, port, before) for port in ports} == {ssl.PEM_cert_to_DER_cert(new.decode())}
+        renewal.put(ours_pem=new_ca)
+        assert all(refused(sandbox, port, before) for port in ports), "the old CA is good no more"
+        assert all(b"OK" in answer(sandbox, port, after) for port in ports)
+        settle(sandbox)
+        assert sandbox.control("show").stdout == shown(sandbox)
+        assert sandbox.holders(WRITER_IP) == ("db1",)
+        assert story.count(r"ONLINE ->") == story.count("not reachable") == 0
+    finally:
+        renewal.put(ours_pem=old_ca + new_ca)
+        renewal.put(cluster_crt=old, cluster_key=old_key)
+        renewal.put(ours_pem=old_ca)

@@ -17,6 +17,7 @@ from mmm.monitor.apply.quiet import is_quiet
 from mmm.monitor.assess import cut_off, trap
 from mmm.monitor.command import asking, command_result
 from mmm.monitor.command.dispatch import ordered
+from mmm.monitor.command.next_leader import NextLeader
 from mmm.monitor.command.sign import Sign
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.startup import Started
@@ -120,7 +121,7 @@ class Monitor:
         self.orders: dict[str, Tell] = {}
         """The order under way to each host's agent."""
         self._kills: set[str] = set()
-        self._asked: list[tuple[command_result.Awaited, float]] = []
+        self._asked: list[tuple[command_result.Awaited | NextLeader, float]] = []
         self._file: tuple[object, ...] = ()
         self._writing = False
         self._results: dict[tuple[str, str, Outcome, bool, str, bool, float | None, bool], CheckResult] = {}

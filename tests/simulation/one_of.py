@@ -290,7 +290,7 @@ class OneOf(Monitor):
 
     async def words(self, epoch: Lead, length: float, but: str = "") -> bool:
         """Tell whether the others give their word."""
-        return await self._all(refrain.Asked(epoch, length), but)
+        return await self._all(refrain.Asked(epoch, length, hand_over=bool(but)), but)
 
     async def stand_by(self) -> bool:
         """Tell whether the others neither lead nor ask for the lead."""

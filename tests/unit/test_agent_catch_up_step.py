@@ -215,6 +215,23 @@ def test_a_slave_that_does_not_log_what_it_replicates_can_give_nothing(four: Fou
     assert rows_of(two) == ["before"]
 
 
+def test_a_slave_whose_log_was_purged_says_so(four: Four) -> None:
+    """Each family has its own number for that."""
+    _, two, three, _ = four.servers
+    three.run("FLUSH BINARY LOGS")
+    while log_files(three) > 1:  # MariaDB keeps one until InnoDB needs it no more
+        three.purge_logs()
+    four.catch_up("db3")
+    (got,) = four.step.done
+    assert (got.count, got.left, got.cause) == (0, 3, Cause.PURGED)
+    assert rows_of(two) == ["before"]
+
+
+def log_files(server: Server) -> int:
+    with server.connect() as session:
+        return len(session.query("SHOW BINARY LOGS"))
+
+
 def test_where_each_slave_has_what_the_other_lacks_one_is_followed_after_the_other(four: Four) -> None:
     one, two, three, last = four.servers
     if three.kind.flavour.mariadb:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from mmm.config.endpoint import Endpoint
+from mmm.control import leader
 from mmm.control.connection import NotAddressedError
 from mmm.control.leader import addressed, leading, own
 from mmm.wire.control import invalid_command
@@ -16,6 +17,7 @@ from mmm.wire.control import invalid_command
 FIRST, SECOND, THIRD = "127.0.0.1", "127.7.0.2", "127.7.0.3"
 LEADS = json.dumps({"ok": True, "code": "leads"}).encode()
 STANDS_BY = json.dumps({"ok": False, "code": "stands_by"}).encode()
+FOLLOWS_THIRD = json.dumps({"ok": False, "code": "stands_by", "fields": {"leader": "127.7.0.3"}}).encode()
 SILENT = b""
 
 
@@ -69,6 +71,19 @@ def test_where_none_leads_one_that_stands_by_answers_and_that_is_said() -> None:
         told = leading(endpoint, lambda plain: plain, here=SECOND)
         assert told.monitor.ip == SECOND
         assert "no monitor leads" in told.note
+
+
+def test_a_leader_that_does_not_answer_is_named_as_such_and_not_that_none_leads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leader, "GLANCE", 0.3)
+    with monitors({FIRST: FOLLOWS_THIRD, SECOND: STANDS_BY, THIRD: SILENT}) as endpoint:
+        told = leading(endpoint, lambda plain: plain)
+    assert (told.monitor.ip, told.silent) == (FIRST, THIRD)
+    assert told.note == f"the monitor at {THIRD} leads and does not answer; {FIRST}, which stands by, answers"
+    with monitors({FIRST: FOLLOWS_THIRD, THIRD: STANDS_BY}) as endpoint:
+        told = leading(endpoint, lambda plain: plain)
+    assert (told.silent, told.note) == ("", f"no monitor leads; {FIRST}, which stands by, answers")
 
 
 def test_a_monitor_that_does_not_know_the_question_is_taken_to_lead() -> None:

@@ -10,6 +10,7 @@ import pytest
 from mmm.monitor import duties
 from mmm.network.icmp import Pinger
 from mmm.process.conf_file import ConfFile
+from mmm.process.renewal import ClusterTls
 from tests.unit.worlds import world
 
 
@@ -28,7 +29,7 @@ async def test_a_hup_while_the_network_is_waited_for_is_answered_in_the_log(
     conf = world().conf
     try:
         with pytest.raises(OSError, match="the end of this test"):
-            await duties._watch(Mock(ConfFile), conf, Mock(Pinger), lambda: None)
+            await duties._watch(Mock(ConfFile), conf, ClusterTls(conf.socket), Mock(Pinger), lambda: None)
     finally:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
     (said,) = [each.message for each in caplog.records]

@@ -5,7 +5,7 @@ import pytest
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.asking import Ask, Heard, LookAt, MoveEnds, Ping
-from mmm.monitor.command.command_result import Result
+from mmm.monitor.command.command_result import Awaited, Result
 from mmm.monitor.command.dispatch import ordered
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide.turn import turn
@@ -299,7 +299,7 @@ def test_in_passive_mode_nothing_is_awaited_for_nothing_is_sent(words: str) -> N
 def test_set_offline_of_the_last_host_that_can_write_says_so() -> None:
     last = run(world(states={"db2": State.HARD_OFFLINE}), "set_offline db1")
     assert "No other host can take writer, so nobody takes writes now: db1 is ADMIN_OFFLINE" in last.text
-    assert last.awaits is not None
+    assert isinstance(last.awaits, Awaited)
     assert "No other host can take writer" in str(last.awaits.done)
     assert "No other host" not in run(world(), "set_offline db1").text
     assert "No other host" not in run(world(states={"db2": State.HARD_OFFLINE}), "set_offline db3").text

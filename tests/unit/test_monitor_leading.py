@@ -8,8 +8,9 @@ from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import dispatch, leading
 from mmm.monitor.command.command_result import Result
 from mmm.monitor.decide import reconcile
-from mmm.monitor.report import answers, concerns
+from mmm.monitor.report import answers, concerns, raised
 from mmm.monitor.report.document import document
+from mmm.monitor.report.health import health
 from mmm.monitor.world.events import Led
 from mmm.monitor.world.leadership import HandOver, Leadership, Place, TakeLead
 from mmm.monitor.world.link import Kind, Token
@@ -136,6 +137,7 @@ def test_the_lead_is_handed_to_a_monitor_that_stands_by() -> None:
 def test_the_lead_is_handed_to_the_monitor_that_is_named_or_it_is_said_why_not() -> None:
     handed = ordered(of_several(**LEADS), "hand_over", THIRD)
     assert handed.world.leadership.asked == HandOver(THIRD)
+    assert handed.text == f"OK: The monitor at {OWN} gives up the lead, for {THIRD} to take it."
     assert THIRD in handed.text
     assert OTHER not in handed.text
     away = of_several(**{**LEADS, "others": (OTHER,)})
@@ -166,6 +168,32 @@ def test_it_is_warned_of_a_cluster_that_nobody_leads_or_could_lead_next() -> Non
         assert warned.code == "no_leader"
         assert str(warned) == f"no monitor leads, so nothing fails over: this one stands by; {said}"
     assert not codes(of_several(**FOLLOWS)) & ours
+
+
+def test_what_one_says_of_the_cluster_that_does_not_lead_is_never_ok() -> None:
+    """It was OK, of states from when it had led or started."""
+    for now, code, said in (
+        (
+            FOLLOWS,
+            "stands_by",
+            f"its states are of when it led or started: ask the one at {OTHER}, which leads",
+        ),
+        ({"place": Place.TAKES}, "takes_lead", "this monitor is about to take the lead"),
+    ):
+        of = of_several(**now)
+        found = health(of, NOW, CLOCK)
+        assert (found.status, [each.code for each in found.reasons]) == ("WARNING", [code])
+        assert str(found).startswith("MMM WARNING: this monitor ")
+        assert said in str(found)
+        assert said in show(of)
+    assert health(of_several(**LEADS), NOW, CLOCK).status == "OK"
+
+
+def test_that_one_stands_by_is_no_news_for_the_history() -> None:
+    for now in (FOLLOWS, {"place": Place.TAKES}):
+        of = of_several(**now)
+        known, _ = raised.looked(raised.Raised(), of, concerns.found(of, NOW, CLOCK), NOW)
+        assert raised.looked(known, of, concerns.found(of, NOW, CLOCK), NOW + 60)[1] == ()
 
 
 def test_an_agent_that_cannot_tell_old_orders_from_new_ones_is_told_nothing_by_a_monitor_that_is_not_sure() -> (

@@ -55,7 +55,7 @@ from tests.unit.worlds import (
 def moving(before: World, text: str = "move_role writer db2") -> tuple[World, Awaited]:
     result = commanding.run(before, text.split(), NOW, pinged=True, looked=Looked())
     assert result is not None
-    assert result.awaits is not None, result.text
+    assert isinstance(result.awaits, Awaited), result.text
     return result.world, result.awaits
 
 

@@ -14,13 +14,17 @@ import pytest
 from mmm.config.model import Cluster
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
+from mmm.monitor.act.leading import Leading
 from mmm.monitor.act.shell import Shell
 from mmm.monitor.act.spoken import Spoken
 from mmm.monitor.act.wall import Wall
+from mmm.monitor.world.events import Led
 from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.host import State
+from mmm.monitor.world.leadership import HandOver
 from mmm.monitor.world.world import Mode, World
 from mmm.network.icmp import Pinger
+from tests.unit.test_monitor_leading import FOLLOWS, LEADS, OTHER, OWN, of_several
 from tests.unit.worlds import WRITER, cluster, world
 
 LIMIT = 30.0
@@ -28,6 +32,8 @@ LIMIT = 30.0
 
 class Mute:
     """Agents that answer PING; what they are told is under way for ever."""
+
+    tls = None
 
     def __init__(self) -> None:
         self.told = asyncio.Event()
@@ -116,5 +122,25 @@ async def test_a_hup_while_a_conf_is_being_taken_has_it_read_once_more(tmp_path:
         monitor.reload()
         await asyncio.gather(*(set(monitor._tasks) - before_it))
     assert len(reads) == 3
+    for task in monitor._tasks:
+        task.cancel()
+
+
+async def test_a_lead_is_handed_over_at_once_and_the_admin_hears_who_leads_then(tmp_path: Path) -> None:
+    """It was handed over with the next round, up to 15 s later, and nobody knew to whom."""
+    before, of = world({WRITER: "db1"}), of_several(**LEADS)
+    monitor = shell(tmp_path, before, Mute(), before.conf)
+    monitor.world = replace(of, conf=replace(of.conf, monitor=replace(monitor.world.monitor, ip=OWN)))
+
+    class Leads:
+        def obey(self) -> None:
+            if isinstance(monitor.world.leadership.asked, HandOver):
+                led = Led(of_several(**FOLLOWS).leadership, {}, done=True)
+                asyncio.get_running_loop().call_soon(monitor.post, led)
+
+    monitor._leading = cast("Leading", Leads())
+    async with asyncio.timeout(LIMIT):
+        said = await monitor.command(["hand_over"])
+    assert said == f"OK: The monitor at {OWN} has given up the lead: the one at {OTHER} leads."
     for task in monitor._tasks:
         task.cancel()

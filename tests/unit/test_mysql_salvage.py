@@ -193,6 +193,40 @@ def test_what_the_account_may_not_do_is_left_with_all_behind_it(servers: Servers
     assert (done.cause, done.known, done.count, done.left) == (Cause.DENIED, True, 1, 2)
 
 
+@pytest.mark.parametrize("servers", ["mysql:9.7"], indirect=True)
+def test_a_database_is_made_by_an_account_that_may_not_say_whether_it_is_encrypted(servers: Servers) -> None:
+    """mysqlbinlog sets that before each; MySQL asks for TABLE_ENCRYPTION_ADMIN only where it is another value."""
+    pair = build(servers, options=("--gtid-mode=ON", "--enforce-gtid-consistency=ON"))
+    pair.lack(
+        "CREATE DATABASE more",
+        "CREATE TABLE more.t (id INT PRIMARY KEY)",
+        "ALTER DATABASE more CHARACTER SET latin1",
+        *inserts("a"),
+        "SET SESSION default_table_encryption=ON",
+        "CREATE DATABASE secret",
+        "SET SESSION default_table_encryption=OFF",
+        "CREATE DATABASE last",
+    )
+    had = gtids(pair.old)
+    pair.old.kill()
+    done, said = salvage(pair)
+    assert (done.cause, done.count, done.left) == (Cause.DENIED, 4, 2), said
+    assert "TABLE_ENCRYPTION_ADMIN" in said
+    pair.new.run("SET GLOBAL super_read_only=0", "SET SESSION sql_log_bin=0", MAY_ENCRYPT)
+    done, said = salvage(pair)
+    assert done.complete, said
+    assert gtids(pair.new) == had
+    with pair.new.connect() as server:
+        made = {
+            str(name): server.query(f"SHOW CREATE DATABASE {name}")[0] for name in ("more", "secret", "last")
+        }
+    encrypted = [name for name, row in made.items() if "ENCRYPTION='Y'" in str(row["Create Database"])]
+    assert encrypted == ["secret"]
+
+
+MAY_ENCRYPT = f"GRANT TABLE_ENCRYPTION_ADMIN ON *.* TO '{AGENT.user}'@'%'"
+
+
 def test_a_lock_that_stays_holds_it_up_no_longer_than_it_may(servers: Servers) -> None:
     pair = build(servers)
     pair.lack(*inserts("a"))

@@ -24,6 +24,8 @@ from mmm.mysql.server.replication import (
 from mmm.mysql.server.semi_sync import become_replica, become_source, look_at_semi_sync
 from mmm.mysql.server.transactions import look_at_transactions
 from mmm.mysql.session.connection import Address, Row
+from mmm.tools.provider.sides import look
+from mmm.tools.provider.table import choose
 from tests.unit.written_mysql import ONE, TWO, Written
 
 VERSIONS = ("5.7.44-log", "8.0.21", "8.0.22", "8.0.23", "8.0.36-28.1", "8.4.3", "9.7.4-2")
@@ -70,6 +72,16 @@ def test_a_replica_follows_by_gtid_and_only_what_must_be_is_named(version: str) 
     assert status is not None
     assert (status.source_ip, status.io_running, status.sql_running) == ("10.0.0.2", "Yes", True)
     assert follow(replica.connection, SOURCE, source.connection, 1.0) is Followed.ALREADY
+
+
+@each_version
+def test_a_copy_is_chosen_by_what_a_server_says_of_itself(version: str) -> None:
+    """5.7 has no clone plugin, and its own name for the table of tablespaces."""
+    server = Written(version)
+    found = server.connection.ask(look(server.connection, "db1"))
+    assert (found.size, found.logs_updates, found.prepared, found.dump_lacks) == (1 << 20, True, False, ())
+    ways = [provider.name for provider in choose(found, found).fit]
+    assert ways == ["dump"]
 
 
 @each_version

@@ -68,8 +68,9 @@ subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(datadir)], check=True)
 for name, text in OLD.items():
     (datadir / name).write_text(text)
 (datadir / "lost+found").mkdir()
-(datadir / ".mmm-old-db1-0").mkdir()
+(datadir / "#sql.mmm-old-db1-0").mkdir()
 staging, old = swap.places(datadir, "db1-1")
+staging.parent.mkdir()
 fill(staging, NEW)
 moves = swap.plan(datadir, staging, old)
 assert len(moves) == len(OLD) + len(NEW), moves
@@ -83,7 +84,12 @@ swap.perform(moves)
 swap.undo(moves)
 assert (found(datadir), found(staging)) == (OLD, NEW)
 assert (datadir / "lost+found").is_dir()
-assert (datadir / ".mmm-old-db1-0").is_dir()
+assert (datadir / "#sql.mmm-old-db1-0").is_dir()
+swap.perform(moves)
+swap.tidy(staging)
+assert not staging.parent.exists()
+swap.undo(moves)
+assert (found(datadir), found(staging)) == (OLD, NEW)
 """
 
 
@@ -95,3 +101,17 @@ def test_where_the_data_folder_is_a_mount_point_its_entries_are_swapped(tmp_path
         [*argv, str(tmp_path), str(made)], capture_output=True, text=True, check=False, timeout=30
     )
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize(("of", "names"), [("aria_log_control", "#sql.mmm-"), ("mysql.ibd", ".mmm-")])
+def test_what_a_job_puts_into_a_data_folder_has_names_that_its_server_passes_over(
+    tmp_path: Path, of: str, names: str
+) -> None:
+    """As tried: MariaDB lists other folders as databases, MySQL looks for tablespaces in all that are not hidden."""
+    fill(tmp_path / "mysql", {of: ""})
+    staging, old = swap.places(tmp_path / "mysql", "db1-1", inside=True)
+    assert old == tmp_path / "mysql" / f"{names}old-db1-1"
+    assert staging == tmp_path / "mysql" / f"{names}new-db1-1" / "data"
+    staging.mkdir(parents=True)
+    assert swap.entries(tmp_path / "mysql") == [tmp_path / "mysql" / of]
+    assert [Path(origin).name for origin, _ in swap.plan(tmp_path / "mysql", staging, old)] == [of]

@@ -15,6 +15,7 @@ from mmm.mysql.backup import clone_plugin, dump
 from mmm.mysql.flavour import detect
 from mmm.process.started_as import started_as
 from mmm.tools.fetch.files import Owner
+from mmm.tools.fetch.private import running
 from mmm.tools.fetch.stage import Login, Proved, prove
 from mmm.tools.fetch.values import Cause, Failed, Fetched, Progress
 from mmm.tools.provider import clone
@@ -68,9 +69,8 @@ def test_the_first_way_that_is_fit_is_taken(here: Side | None, donor: Side, way:
         (side("db1"), side("db2", outside=("innodb_undo_directory=/undo",)), ("/undo", "db2")),
         (side("db1", backup_program="10.5.29"), side("db2"), ("10.5.29",)),
         (side("db1"), side("db2", keys="file_key_management"), ("db1", "file_key_management")),
-        (mysql("db1", clone_plugin=False), mysql("db2"), ("db1", "plugin_load_add")),
+        (mysql("db1"), mysql("db2", clone_plugin=False), ("db2", "plugin_load_add")),
         (mysql("db1"), mysql("db2", not_innodb=("shop.old",)), ("shop.old", "empty")),
-        (None, mysql("db2"), ("no server",)),
     ],
 )
 def test_what_is_not_fit_is_told(here: Side | None, donor: Side, words: tuple[str, ...]) -> None:
@@ -213,6 +213,47 @@ def test_a_donor_that_hangs_is_left_and_leaves_nothing(pair: Pair, monkeypatch: 
 
 
 @pytest.mark.mysql
+@pytest.mark.parametrize("runs", [True, False])
+def test_where_the_server_cannot_clone_into_the_folder_an_empty_one_clones_itself(
+    pair: Pair, *, runs: bool
+) -> None:
+    """It refuses folders in its data directory, as where that is a mount point; and it may be down."""
+    into = pair.here.directory / "data" / ".mmm-new-job" / "data"
+    argv = started_as(pair.here.process.pid).argv
+    job = dataclasses.replace(pair.job(), into=into, argv=argv)
+    if not runs:
+        pair.here.kill()
+    came = clone.fetch(job)
+    assert isinstance(came, Fetched), came
+    assert came.position.gtid == pair.donor.value("@@gtid_executed")
+    found = prove(into, argv, came.position, [Login("replica", "r")])
+    assert isinstance(found, Proved), found
+    assert found.gtid == came.position.gtid
+    with running(into, argv) as private, private.connect() as session:
+        rows = session.query("SELECT COUNT(*) AS n FROM shop.orders")[0]["n"]
+    assert rows == pair.donor.value("(SELECT COUNT(*) FROM shop.orders)")
+    if not runs:
+        pair.here.restart()
+    assert (
+        pair.here.value("(SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME='shop')") == "0"
+    )
+
+
+@pytest.mark.mysql
+def test_a_clone_that_is_broken_off_does_not_go_on_in_the_server(pair: Pair) -> None:
+    pair.here.run("SET GLOBAL clone_max_data_bandwidth=1", "SET GLOBAL clone_max_network_bandwidth=1")
+
+    def interrupted(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clone.fetch(dataclasses.replace(pair.job(), report=interrupted))
+    cloning = "SELECT COUNT(*) FROM information_schema.processlist WHERE INFO LIKE 'CLONE INSTANCE%'"
+    assert pair.here.value(f"({cloning})") == "0"
+    assert not list(pair.folder.glob("staging*"))
+
+
+@pytest.mark.mysql
 def test_a_clone_that_the_donor_refuses_says_why(pair: Pair) -> None:
     pair.donor.run(f"REVOKE BACKUP_ADMIN ON *.* FROM '{TOOLS.user}'@'127.0.0.1'")
     came = clone.fetch(pair.job())
@@ -220,6 +261,43 @@ def test_a_clone_that_the_donor_refuses_says_why(pair: Pair) -> None:
     assert came.cause is Cause.PRODUCER
     assert "BACKUP_ADMIN" in came.text
     assert not list(pair.folder.glob("staging*"))
+
+
+ONE, TWO = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "4e11fa47-71ca-11e1-9e33-c80aa9429562"
+BEGINNING, END = (f"-- GTID state at the {where} of the backup \n--\n\n" for where in ("beginning", "end"))
+SET, SET_MORE = "SET @@GLOBAL.GTID_PURGED=", "SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ "
+MARIADB = "--\n-- GTID to start replication from\n--\n\n-- SET GLOBAL gtid_slave_pos="
+BOTH, TAGGED = f"{ONE}:1-9,{TWO}:1-2", f"{ONE}:1-9:nightly_1:1-2,{TWO}:1"
+DATABASE = "-- Current Database: `shop`\n\nCREATE DATABASE `shop`;\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "beginning", "end", "place"),
+    [
+        ("9.7.4", f"{BEGINNING}{SET_MORE}'{TAGGED}';\n", "", TAGGED),
+        ("8.0.36", f"{BEGINNING}{SET_MORE}'{BOTH}';\n", "", BOTH),
+        ("5.7.26-log", f"{BEGINNING}{SET}'{BOTH}';\n", "", BOTH),
+        ("5.7.44-log", "", f"{END}{SET}'{BOTH}';\n", BOTH),
+        ("5.7.44-log", "", "", None),
+        (
+            "10.11.19-MariaDB",
+            "-- CHANGE MASTER TO MASTER_USE_GTID=slave_pos;",
+            f"{MARIADB}'0-1-3,1-2-9';\n",
+            "0-1-3,1-2-9",
+        ),
+        ("10.5.29-MariaDB", f"{MARIADB}'0-1-3';\n", "", "0-1-3"),
+    ],
+)
+def test_where_a_dump_stands_is_read_wherever_its_program_says_it(
+    version: str, beginning: str, end: str, place: str | None
+) -> None:
+    """Real lines of both programs; text of users in front of them, as in a procedure, is not taken for one."""
+    users = f"/*\nSET @@GLOBAL.GTID_PURGED='{TWO}:77';\n-- SET GLOBAL gtid_slave_pos='7-7-7';\n*/\n"
+    wide = "," if "MariaDB" in version else ",\n"  # mysqldump has a line for each server
+    broken = [text.replace(",", wide) for text in (beginning, end)]
+    first, last = f"{broken[0]}\n{DATABASE}{users}".encode(), f"{users if end else ''}{broken[1]}".encode()
+    found = dump.position(first, last, detect(version, ""))
+    assert (found.gtid if found else None) == place
 
 
 @pytest.mark.mysql
@@ -246,7 +324,13 @@ def test_a_dump_is_a_copy_too(
             "CREATE USER replica@'%' IDENTIFIED BY 'r'",
             "CREATE DATABASE shop",
             "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, what VARBINARY(200))",
+            *([] if sort.flavour.mariadb else ["SET SESSION gtid_next='AUTOMATIC:nightly_1'"]),
             "INSERT INTO shop.orders (what) VALUES (0x00ff27), ('Größe')",
+            *([] if sort.flavour.mariadb else ["SET SESSION gtid_next='AUTOMATIC'"]),
+            "CREATE DATABASE large",  # more than the beginning or the end in which the dump says where it stands
+            "CREATE TABLE large.t (id INT AUTO_INCREMENT PRIMARY KEY, what VARBINARY(1000))",
+            "INSERT INTO large.t (what) VALUES (REPEAT('x', 1000))",
+            *["INSERT INTO large.t (what) SELECT what FROM large.t"] * 10,
             "CREATE PROCEDURE shop.nothing() SELECT 1",
             "CREATE EVENT shop.purge ON SCHEDULE EVERY 1 HOUR DO DELETE FROM shop.orders",
         )

@@ -102,6 +102,7 @@ def test_a_backup_is_put_back_though_the_tool_is_killed_and_what_was_there_is_ke
     (old,) = staging.parent.glob("data.mmm-old-*")
     assert (old / "shop/o.frm").is_file()
     assert "kept for" not in ran.out
+    assert "given out again: should db1 have data of before" in ran.out, ran
     conf = load_conf(host.conf, None)
     assert old_data(server_here(conf), host.folder / "jobs") == (), "all of them stay"
     assert not list(staging.parent.glob("data.mmm-new-*"))

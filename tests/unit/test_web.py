@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -352,6 +352,29 @@ async def test_over_tls_only_who_knows_the_password_is_answered(monitor: Monitor
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Basic \xff\r\n\r\n")
         assert b" 401 " in await reader.readline(), "what is no UTF-8 is no password"
         writer.close()
+
+
+async def test_a_certificate_that_is_renewed_is_shown_without_a_restart(
+    monitor: Monitor, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path, "ca")
+    files, asks = authority.issue("web"), list[Callable[[], None]]()
+    settings = Web(port=0, cert_file=files.cert_file, key_file=files.key_file, password="s3cret")
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    async with served(monitor, settings, on_hang_up=asks.append) as session:
+
+        async def shown() -> bytes:
+            _, writer = await asyncio.open_connection("127.0.0.1", session._base_url.port, ssl=trusting)
+            writer.close()
+            return bytes(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+
+        old = await shown()
+        authority.issue("web")
+        assert await shown() == old
+        asks[0]()
+        while await shown() == old:
+            pass
 
 
 def test_where_others_reach_it_it_does_not_start_without_tls_and_a_password(tmp_path: Path) -> None:

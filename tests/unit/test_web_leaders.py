@@ -92,3 +92,22 @@ async def test_who_has_the_page_open_is_told_of_what_happens_under_another_leade
         assert [each["kind"] for each in told] == ["gap", "change", "change", "change", "change"]
         assert told[-1]["event"]["code"] == "moved"
         assert last not in [each["position"] for each in told[1:]]
+
+
+async def test_while_the_leader_does_not_answer_the_word_of_a_standby_is_no_health(tmp_path: Path) -> None:
+    """It said OK of states of long before."""
+    async with pair(tmp_path) as (monitors, session):
+        await until(session, ("mmm_up",), 1)
+        await monitors.both[0].stop()
+        monitors.both[1].world = of_several(**{**FOLLOWS, "leader": HERE})
+        await until(session, ("mmm_up",), 0)
+        async with session.get("/health") as answer:
+            told = await answer.json()
+        assert (answer.status, told["status"]) == (503, "UNKNOWN")
+        assert (
+            told["why"]
+            == f"the monitor at {HERE} leads and does not answer; {THERE}, which stands by, answers"
+        )
+        async with session.get("/api/status") as answer:
+            page = await answer.json()
+        assert (answer.status, page["away"]) == (503, told["why"])

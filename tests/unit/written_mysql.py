@@ -176,6 +176,17 @@ class Written:
             (r"SELECT @@global.rpl_semi_sync_.*", first, never, self._semi_sync_values),
             (r"SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync%'", first, never, self._semi_sync_state),
             (r"SET GLOBAL rpl_semi_sync_\w+_enabled=[01]", first, never, self._set),
+            (r"SELECT VERSION\(\) AS version, .*@@global.log_slave_updates AS updates", first, gone, self._side),
+            (r"SELECT VERSION\(\) AS version, .*@@global.log_replica_updates AS updates",
+             (8, 0, 26), never, self._side),
+            (r"SELECT SUM\(FILE_SIZE\) AS size FROM information_schema.INNODB_SYS_TABLESPACES",
+             first, (8, 0, 0), lambda *_: [{"size": "1048576"}]),
+            (r"SELECT SUM\(FILE_SIZE\) AS size FROM information_schema.INNODB_TABLESPACES",
+             (8, 0, 0), never, lambda *_: [{"size": "1048576"}]),
+            (r"SHOW GLOBAL VARIABLES WHERE Variable_name IN \(.*\)", first, never, lambda *_: []),
+            (r"SELECT .* FROM information_schema.(FILES|PLUGINS|TABLES) .*", first, never, lambda *_: []),
+            ("SHOW GRANTS", first, never, lambda *_: [{"Grants": "GRANT ALL PRIVILEGES ON *.* TO 'mmm_tools'@'%'"}]),
+            ("XA RECOVER", first, never, lambda *_: []),
         ]  # fmt: skip
 
     def _replica_status(self, sql: str, _: object) -> list[Values]:
@@ -205,6 +216,10 @@ class Written:
         self.changes.append({**change, "AUTO_POSITION": int("AUTO_POSITION=1" in sql)})
         self.status |= {"Master_Host": change["HOST"], "Master_Port": change["PORT"]}
         return []
+
+    def _side(self, *_: object) -> list[Values]:
+        known = {"datadir": "/var/lib/mysql/", "page": 16384, "lower_case": 0, "updates": 1}
+        return [{"version": ".".join(map(str, self.version)), **known}]
 
     def _binlog(self, *_: object) -> list[Values]:
         row = {"File": "mysql-bin.000009", "Position": 412, "Binlog_Do_DB": "", "Binlog_Ignore_DB": ""}

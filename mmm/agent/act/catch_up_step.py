@@ -23,6 +23,7 @@ from mmm.mysql.server.blockers import end_blockers
 from mmm.mysql.server.borrowed_source import borrow_source, take_own_source
 from mmm.mysql.server.follow import FollowRefusedError, SourceBehindError
 from mmm.mysql.server.login import refused_login, replicates_from
+from mmm.mysql.server.replica_status import lacks_log
 from mmm.mysql.server.replication import executed, received_in, replica_status, stop_replica, to_reach
 from mmm.mysql.server.settings import look_at_settings
 from mmm.mysql.server.transactions import look_at_transactions
@@ -33,7 +34,6 @@ STOP_LIMIT = 2.0
 """Seconds that replication from another host may take to stop."""
 DEAD_LIMIT = 1.0
 """Seconds for what came of a host that has died meanwhile to be applied."""
-_LACKS_LOG = 1236
 _NAP = 0.01
 
 log = logging.getLogger(__name__)
@@ -227,7 +227,7 @@ def _borrow(server: Connection, source: Address, there: Connection, limit: float
     except (FollowRefusedError, SourceBehindError) as error:
         raise NotGotError(Cause.BEYOND, error.text) from error
     except MysqlError as error:
-        if error.number == _LACKS_LOG:
+        if lacks_log(error.number):
             raise NotGotError(Cause.PURGED, error.text) from error
         raise
 
@@ -263,5 +263,5 @@ def _not_reached(server: Connection, came: Caught) -> NotGotError:
     if came is Caught.NOT_IN_TIME:
         return NotGotError(Cause.LATE, "it was not applied in time")
     status = replica_status(server)
-    cause = Cause.PURGED if status is not None and status.io_errno == _LACKS_LOG else Cause.STOPPED
+    cause = Cause.PURGED if status is not None and status.source_lacks_log else Cause.STOPPED
     return NotGotError(cause, (status.last_error if status else "") or "replication stopped")

@@ -6,7 +6,6 @@ What it says is what the worker put on the board last, judged by the clock at th
 import asyncio
 import json
 import logging
-import ssl
 
 from mmm.agent.act import guard
 from mmm.agent.decide.health import (
@@ -22,13 +21,15 @@ from mmm.agent.decide.health import (
 )
 from mmm.clock import clock
 from mmm.config.allow import Allowed, health_allowed, health_sentence
-from mmm.config.model import Cluster
+from mmm.config.model import Cluster, Socket
 from mmm.lease.rules import NEVER
 from mmm.network.http_port import HttpPort
 from mmm.network.http_text import Answer
 from mmm.process import tls
 from mmm.process.board import Board
 from mmm.process.conf_file import ConfFile
+from mmm.process.renewal import ClusterTls
+from mmm.process.started import on_reload
 
 AGAIN = 5.0
 """Seconds after which a port is tried again that could not be had."""
@@ -58,7 +59,10 @@ async def _serve(file: ConfFile, board: Board) -> None:
     port = HttpPort("health port", served.answer, served.allowed)
     while True:
         try:
-            async with port.listen(here.ip, here.health_port or 0, _context(conf)):
+            secured = ClusterTls(Socket() if conf.health_plain else conf.socket)
+            on_reload(secured.renewal.ask)
+            listening = port.listen(here.ip, here.health_port or 0, secured.server)
+            async with listening, secured.renewal.watched():
                 log.info("%s", health_sentence(conf))
                 await asyncio.Event().wait()
         except (OSError, tls.TlsError) as error:
@@ -67,10 +71,6 @@ async def _serve(file: ConfFile, board: Board) -> None:
                 log.error("health port: cannot listen on %s: %s; trying again every %g s", where, why, AGAIN)
             said = why
         await asyncio.sleep(AGAIN)
-
-
-def _context(conf: Cluster) -> ssl.SSLContext | None:
-    return None if conf.health_plain else tls.server_context(conf.socket)
 
 
 class Served:

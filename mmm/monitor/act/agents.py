@@ -4,7 +4,6 @@ Everything has a limit, and every failure becomes an answer: nothing an agent do
 """
 
 import asyncio
-import os
 import socket
 import ssl
 import time
@@ -21,6 +20,7 @@ from mmm.monitor.command.preflight import Looked
 from mmm.monitor.world.events import Answer, Opinions
 from mmm.monitor.world.orders import Tell
 from mmm.network.agent_port import AgentPort, UnsignedError
+from mmm.network.reason import reason
 from mmm.wire import agent as wire
 from mmm.wire import questions, rejoin
 from mmm.wire.ahead import ask_ahead
@@ -101,6 +101,11 @@ class Agents:
         self._let_in: set[str] = set()
         """The hosts whose agents have answered this monitor."""
 
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """Return what connections to agents, and to other monitors, are made by; None for plain TCP."""
+        return self._port.tls
+
     async def ask(self, host: Host, request: wire.Request, limit: float = QUESTION_TIMEOUT) -> Spoken:
         """Return what the host's agent answered to the request within `limit` seconds."""
         if request.command in ORDERS and not await self.binds(host, request.command):
@@ -156,8 +161,7 @@ class Agents:
             return Spoken(Answer.REFUSED, f"no connection within {CONNECT_TIMEOUT:g} s")
         except OSError as error:
             closed = isinstance(error, ConnectionRefusedError)
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            return Spoken(Answer.REFUSED, f"no connection: {reason}", closed=closed)
+            return Spoken(Answer.REFUSED, f"no connection: {reason(error)}", closed=closed)
         _keep_alive(connected[1])
         return connected
 
@@ -189,6 +193,8 @@ class Agents:
         except ConnectionResetError:
             hint = _ENDED if host.name in self._let_in else _STRANGER
             return Spoken(Answer.SILENT, f"no answer to {request.command}: connection reset; {hint}")
+        except ssl.SSLError as error:
+            return Spoken(Answer.SILENT, f"no answer to {request.command}: {reason(error)}")
         except (OSError, ValueError, UnsignedError) as error:
             return Spoken(Answer.SILENT, f"no answer to {request.command}: {error}")
 

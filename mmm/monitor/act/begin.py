@@ -54,6 +54,7 @@ async def begun(
         hosts_silent=before.hosts_silent,
         examined=before.examined,
         examined_before=before.examined_before,
+        ending=before.ending,
     )
 
 

@@ -77,6 +77,11 @@ class Leading:
         asked = self._world().leadership.asked
         return isinstance(asked, TakeLead) and time.monotonic() < asked.until
 
+    @property
+    def _others_turn(self) -> float:
+        """Return for how many seconds this monitor does not ask for the lead which it has left to others."""
+        return self._conf.lead_lease + margin(self._conf.lead_lease)
+
     async def run(self) -> None:
         """Stand by and lead, for ever."""
         others = asyncio.get_running_loop().create_task(self._others.run())
@@ -84,11 +89,21 @@ class Leading:
             while True:
                 epoch = self._rounds.epoch
                 await (self._stand_by() if epoch is None else self._lead_on(epoch))
+        except Exception:
+            self._end_unled()
+            raise
         finally:
             others.cancel()
             self._rounds.forget()
             if self._taking is not None:
                 self._taking.cancel()
+
+    def _end_unled(self) -> None:
+        """Give up a lead that is held, or asked for, and by which nothing was ordered yet: nobody goes on with it."""
+        epoch = self._rounds.epoch
+        if epoch is not None and self._place is not Place.LEADS:
+            self._let_go(epoch)
+            self._give_up("an internal error", self._others_turn)
 
     async def refresh(self, limit: float = GLANCE) -> bool:
         """Return once a round is complete that was asked from now on; False when there was none in `limit` seconds."""
@@ -104,6 +119,11 @@ class Leading:
         except TimeoutError:
             pass
         return False
+
+    def obey(self) -> None:
+        """Do what the admin has asked for at once, not only with the next round."""
+        if isinstance(self._world().leadership.asked, HandOver):
+            self._rounds.again.set()
 
     def word(self, asked: refrain.Asked) -> str:
         """Return what another monitor is told that asks this one for its word."""
@@ -208,8 +228,7 @@ class Leading:
         asked = self._world().leadership.asked
         if isinstance(asked, HandOver) and self._place is Place.LEADS:
             await self._hand_over(epoch, asked.target)
-            rest = self._conf.lead_lease + margin(self._conf.lead_lease)
-            self._give_up("the admin has it handed over", rest)
+            self._give_up("the admin has it handed over", self._others_turn)
             return
         if lost := rounds.lost or self._overdue():
             self._give_up(lost)
@@ -251,8 +270,12 @@ class Leading:
     async def _hand_over(self, epoch: Lead, target: str) -> None:
         """Give up the lead; with a `target` the other ones give their word, so that it takes it."""
         await self._rounds.give_words_back(epoch)
-        if target:
-            await self._others.words(epoch, self._conf.lead_lease, but=target)
+        if target and not await self._others.words(epoch, self._conf.lead_lease, but=target):
+            log.warning(
+                "%s: not all other monitors gave their word: another one than %s may take the lead",
+                self._own,
+                target,
+            )
         await self._voters.release(self._conf.agents.values(), epoch)
 
     # --- what the world is told

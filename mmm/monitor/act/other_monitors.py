@@ -6,7 +6,6 @@ from contextlib import suppress
 
 from mmm.config.model import Cluster
 from mmm.lease.lead import Lead
-from mmm.process import tls
 from mmm.wire import memory, refrain
 from mmm.wire.command import CHALLENGE, LEADS, QUIT, signed_words
 from mmm.wire.follow import Position
@@ -20,14 +19,14 @@ _LIVES = f"{LEADS}\n{QUIT}"
 
 
 class OtherMonitors:
-    """The other monitors of the conf."""
+    """The other monitors of the conf, asked over `tls`."""
 
-    def __init__(self, conf: Cluster) -> None:
+    def __init__(self, conf: Cluster, tls: ssl.SSLContext | None = None) -> None:
         self._own = conf.monitor.ip if conf.monitor else ""
         self._port = conf.monitor.port if conf.monitor else 0
         self.listed = tuple(ip for ip in conf.monitors if ip != self._own)
         self._key = conf.auth_key
-        self._tls: ssl.SSLContext | None = tls.client_context(conf.socket)
+        self._tls = tls
         self.answering: tuple[str, ...] = ()
         """Those that answered when they were asked last, in conf order."""
 
@@ -46,8 +45,9 @@ class OtherMonitors:
         """Tell whether all of them, `but` one, have given their word to the monitor that leads by this epoch.
 
         It holds for `length` seconds and the margin from some moment after the question; a length of 0 gives it back.
+        With `but` the lead is handed over to that one.
         """
-        asked = refrain.words(refrain.Asked(epoch, length))
+        asked = refrain.words(refrain.Asked(epoch, length, hand_over=bool(but)))
         given = await asyncio.gather(*(self._gives(ip, asked) for ip in self.listed if ip != but))
         return all(given)
 

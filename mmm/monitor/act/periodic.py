@@ -135,6 +135,7 @@ class Periodic:
                 if self._world().network_up and self._world().move is None:
                     look = partial(from_within, self._world().conf, self._world().monitor)
                     found = examine(await loop.run_in_executor(thread, look))
-                    self._post(Examined(checkup.errors(self._world(), found)))
+                    errors = checkup.errors(self._world(), found)
+                    self._post(Examined(errors, checkup.ending(found)))
         finally:
             thread.shutdown(wait=False, cancel_futures=True)

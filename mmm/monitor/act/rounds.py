@@ -56,6 +56,7 @@ class Rounds:
         self._bound: dict[str, float] = {}
         """When each agent was asked last what it has agreed to, of this epoch."""
         self.records: list[Record] = []
+        """What the voters had on record that agreed to the first round of the epoch."""
         self._sent = self.counted = NOTHING
         """The record that went with the round, and the newest of this epoch that counts."""
         self.by_monitors, self.by_force = False, False
@@ -194,14 +195,15 @@ class Rounds:
             return
         if agrees:
             self._bound[name] = moment
-        if name not in self._conf.voters:
-            return
+        if name not in self._conf.voters or moment < self.asked:
+            return  # what was asked before the round does not know its record
         self._heard[name] = said
         if not agrees:
             self._refused(name)
             return
         self.agreed.add(name)
-        self.records.append(said.record)
+        if not self._round.leads:
+            self.records.append(said.record)
         forced = self._forced()
         if forced or not said.changed:
             self._round = self._round.heard(name, new=said.new or said.changed)

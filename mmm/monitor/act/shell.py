@@ -7,7 +7,7 @@ and a decision follows an event at once.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ from mmm.monitor.command import dispatch, reload
 from mmm.monitor.command.asking import Command
 from mmm.monitor.command.command_result import Awaited, outcome
 from mmm.monitor.command.leading import elsewhere, refused
+from mmm.monitor.command.next_leader import NextLeader
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import leases
 from mmm.monitor.decide.leading import record
@@ -73,12 +74,19 @@ COMMAND_LIMIT = 40.0
 
 @dataclass
 class _Waiting:
-    awaited: Awaited
+    awaited: Awaited | NextLeader
     answer: "asyncio.Future[Verdict]"
+
+
+async def _nothing_renewed() -> str:
+    return ""
 
 
 class Shell:
     """A running monitor."""
+
+    renew: Callable[[], Awaitable[str]] = staticmethod(_nothing_renewed)
+    """Has TLS files read again, and says what came of it; empty: nothing."""
 
     def __init__(
         self,
@@ -113,7 +121,7 @@ class Shell:
         self._chronicle = _chronicle(world, self._clock)
         self.world = self._chronicle.recalled(world, time.monotonic())
         self._followers = Followers(self._chronicle, elsewhere=lambda: elsewhere(self.world))
-        others = OtherMonitors(world.conf)
+        others = OtherMonitors(world.conf, agents.tls)
         self._leading = self._one_of_several(others) if world.conf.monitors else None
         self._inheritance = Inheritance(
             others, lambda: self.world, lambda: agents.lead, self._saving, self._chronicle
@@ -269,7 +277,9 @@ class Shell:
         if self._reloading.locked():
             return Verdict("reload_under_way")
         async with self._reloading:
-            return await self._carry_out(words, command)
+            renewed = await self.renew() if tuple(words) == (reload.NAME,) else ""
+            verdict = await self._carry_out(words, command)
+            return reload.with_renewed(verdict, renewed)
 
     async def _carry_out(self, words: Sequence[str], command: Command) -> Verdict:
         result = await self._finder.carried(command)
@@ -285,6 +295,8 @@ class Shell:
         if self.world.conf is not before.conf:
             self._take_conf(before.conf)
         self._take_turn()
+        if self._leading is not None:
+            self._leading.obey()
         await self._see_recorded(before)
         return result.answer if result.awaits is None else await self._await(result.awaits)
 
@@ -297,7 +309,7 @@ class Shell:
                 "too few voters have answered in %g s: a monitor that leads next may not know", RECORD_LIMIT
             )
 
-    async def _await(self, awaited: Awaited) -> Verdict:
+    async def _await(self, awaited: Awaited | NextLeader) -> Verdict:
         answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(awaited, answer)
         self._waiting.append(waiting)

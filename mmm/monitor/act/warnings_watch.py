@@ -13,12 +13,17 @@ PERIOD = 5.0
 """Seconds between two looks."""
 
 
-async def watch(world: Callable[[], World], chronicle: Chronicle, clock: Clock) -> None:
-    """Look at the warnings for ever."""
-    known = raised.recalled(chronicle.entries)
+async def watch(
+    world: Callable[[], World], chronicle: Chronicle, clock: Clock, period: float = PERIOD
+) -> None:
+    """Look at the warnings for ever, each `period` seconds."""
+    known, led = raised.recalled(chronicle.entries), world().leadership.may_order
     while True:
-        await asyncio.sleep(PERIOD)
-        now = time.monotonic()
+        await asyncio.sleep(period)
+        now, leads = time.monotonic(), world().leadership.may_order
+        if leads and not led:  # what the one has told that led before is in the history now
+            known = raised.recalled(chronicle.entries)
+        led = leads
         known, happened = raised.looked(known, world(), concerns.found(world(), now, clock), now)
         for each in happened:
             chronicle.noted(each)

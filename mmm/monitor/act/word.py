@@ -74,7 +74,7 @@ class Word:
         refused: str | None = self._others.refuses(asked.epoch, stands_by=stands_by)
         if refused is None and asked.length != self._length:
             refused = OTHER_LENGTH
-        if refused is None and self._reaches >= take(self._voters):
+        if refused is None and not asked.hand_over and self._reaches >= take(self._voters):
             refused = WordRefused.VOTERS
         if refused is not None:
             return refrain.refused(refused)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from mmm.doctor.picture import Finding
 from mmm.doctor.rules import would_fail
-from mmm.monitor.world.examined import Met
+from mmm.monitor.world.examined import Ending, Met
 from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import Warned
 from mmm.monitor.world.world import World
@@ -19,6 +19,7 @@ AGAIN = 10.0
 _FIGURES = frozenset({"free", "seconds"})
 """Fields that may be others at the next look, of the same error."""
 _APART = "no_way_to_agent"
+_ENDING = frozenset({"certificate_ends", "certificate_ended"})
 _HOSTS_A_SECOND = 10.0
 
 
@@ -40,13 +41,22 @@ def _fields(finding: Finding) -> tuple[str, ...]:
     return tuple(value for name, value in finding.fields.items() if name not in _FIGURES)
 
 
+def ending(found: Iterable[Finding]) -> tuple[Ending, ...]:
+    """Return the certificates that end soon, or have ended, of whatever host."""
+    return tuple(
+        Ending(each.host, each.code == "certificate_ended", each.fields["path"], each.fields["date"])
+        for each in found
+        if each.code in _ENDING
+    )
+
+
 def next_look(world: World) -> float:
     """Return the seconds until the next look."""
     return max(AGAIN, len(world.hosts) / _HOSTS_A_SECOND) if world.examined else PERIOD
 
 
 def warned(world: World) -> Iterator[Warned]:
-    """Return the line of `show`, none where the doctor has found nothing twice."""
+    """Return the lines of `show`: of what the doctor has found twice, and of certificates."""
     both = world.examined & world.examined_before
     apart = {each.other for each in both if (each.host, each.code) == (world.active_master, _APART)}
     if apart:
@@ -57,3 +67,7 @@ def warned(world: World) -> Iterator[Warned]:
     if both:
         number = "1 error" if len(both) == 1 else f"{len(both)} errors"
         yield Warned("doctor", fields={"number": number, "count": len(both)})
+    for each in world.ending:
+        hosts = (each.host,) if each.host else ()
+        fields = {"path": each.path, "date": each.date, "whose": each.host or "the monitor"}
+        yield Warned("certificate_ended" if each.ended else "certificate_ends", hosts, fields)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mmm.config.model import Role, Vip
+from mmm.monitor.command.next_leader import NextLeader, came_of
 from mmm.monitor.command.texts import Verdict, unknown_host
 from mmm.monitor.decide import waiting
 from mmm.monitor.world.happened import Happened
@@ -29,7 +30,7 @@ class Result:
 
     world: World
     answer: Verdict
-    awaits: Awaited | None = None
+    awaits: Awaited | NextLeader | None = None
     entry: Happened | None = None
     """What the history is to say of it, beside changes of states and roles."""
 
@@ -55,12 +56,14 @@ def cannot_hold(world: World, role: Role, host: str) -> Result | None:
     return Result(world, Verdict("not_of_the_role", {"host": host, "role": role.name, "hosts": role.hosts}))
 
 
-def outcome(world: World, awaited: Awaited) -> Verdict | None:
+def outcome(world: World, awaited: Awaited | NextLeader) -> Verdict | None:
     """Return the answer to a command that awaits something, None while it is under way.
 
     Where it waits for a host that cannot be told, and that has no end by itself, the answer says so at once. So it does
     where the host is not in the state that was ordered any more, and where another conf has not got what is awaited.
     """
+    if isinstance(awaited, NextLeader):
+        return came_of(world, awaited)
     if (gone := _gone(world, awaited)) is not None:
         return gone
     if awaited.vip is not None:

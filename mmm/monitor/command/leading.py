@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mmm.monitor.command.command_result import Result
+from mmm.monitor.command.next_leader import NextLeader
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.world.leadership import HandOver, Place, TakeLead
 from mmm.monitor.world.world import World
@@ -67,8 +68,7 @@ def hand_over(world: World, target: str = "") -> Result:
         return Result(world, Verdict("monitor_away", about))
     if not now.others:
         return Result(world, Verdict("no_other_monitor"))
-    others = (target,) if target else now.others
-    return Result(_asking(world, HandOver(target)), Verdict("handed_over", {**about, "others": others}))
+    return Result(_asking(world, HandOver(target)), Verdict("gives_up_lead", about), NextLeader(target))
 
 
 def take_lead(world: World, now: float) -> Result:

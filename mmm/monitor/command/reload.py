@@ -15,6 +15,7 @@ from mmm.monitor.world.world import World
 NAME = "reload"
 LET_GO = 15.0
 """Seconds in which VIPs that go have to be unbound."""
+_SAY_MORE = frozenset({"reloaded", "same_conf"})
 
 
 def dry_run(_: World, __: float) -> Asking[Result]:
@@ -54,6 +55,13 @@ def run(_: World, __: float) -> Asking[Result]:
     return Result(
         new_conf.taken(world, conf, now), Verdict("reloaded", said), entry=Happened("reloaded", said)
     )
+
+
+def with_renewed(verdict: Verdict | None, tls: str) -> Verdict | None:
+    """Return the answer with what came of TLS files that were read again; empty: they are as they were."""
+    if verdict is None or not tls or verdict.code not in _SAY_MORE:
+        return verdict
+    return Verdict(verdict.code, {**verdict.fields, "tls": tls})
 
 
 def _refusal(world: World, conf: Cluster, news: tuple[Change, ...]) -> Verdict | None:

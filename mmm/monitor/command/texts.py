@@ -75,6 +75,11 @@ def _would_reload(fields: Fields) -> str:
     return "".join(f"{line}\n" for line in (first, *fields["changes"], *_first_unbound(fields)))
 
 
+def _renewed(fields: Fields) -> Iterator[str]:
+    if tls := fields.get("tls"):
+        yield tls
+
+
 def _first_unbound(fields: Fields) -> Iterator[str]:
     if fields["going"]:
         yield f"First {listed(fields['going'])} would be unbound."
@@ -117,15 +122,17 @@ DONE: Texts = {
     "rejoin_dry_run": lambda of: "".join(
         f"{line}\n" for line in ("Dry run, nothing was changed.", *of["lines"])
     ),
-    "reloaded": lambda of: "".join(f"{line}\n" for line in ("The conf is taken.", *of["changes"])),
-    "same_conf": "The conf has not changed: nothing to take.",
+    "reloaded": lambda of: "".join(
+        f"{line}\n" for line in ("The conf is taken.", *of["changes"], *_renewed(of))
+    ),
+    "same_conf": lambda of: "\n".join(("The conf has not changed: nothing to take.", *_renewed(of))),
     "reload_dry_run": _would_reload,
     "only_monitor": "The monitor at {own} is the only one.",
     "leads": "The monitor at {own} leads.",
-    "handed_over": lambda of: (
-        f"The monitor at {of['own']} gives up the lead, {listed(of['others'], ' or ')} takes it."
-        " See 'mmm_control monitors'."
+    "gives_up_lead": lambda of: (
+        f"The monitor at {of['own']} gives up the lead, for {of['monitor'] or 'any other one'} to take it."
     ),
+    "handed_over": "The monitor at {own} has given up the lead: the one at {leader} leads.",
     "takes_lead": "The monitor at {own} takes the lead as soon as the voters agree, if they do within {seconds:.0f} s."
     " See 'mmm_control monitors'.",
     "dry_run": _dry_run,
@@ -270,6 +277,11 @@ REFUSED: Texts = {
         "The monitor at {monitor} does not answer the one at {own}, which leads on: see that it runs, and that its port"
         " can be reached from there."
     ),
+    "handed_to_another": (
+        "The monitor at {own} has given up the lead, but the one at {leader} has taken it, not {monitor}: see the log"
+        " at {own}, and 'mmm_control monitors'."
+    ),
+    "not_handed_over": "No other monitor has taken the lead: the one at {own} leads again. See 'mmm_control monitors'.",
     "no_other_monitor": "No other monitor stands by: see 'mmm_control monitors'.",
     "needs_root": "Only root can change something here: run mmm_control as root, or set auth_key.",
     "needs_root_or_key": (

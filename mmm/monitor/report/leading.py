@@ -162,10 +162,17 @@ def _unled(silent: tuple[str, ...], voters: int) -> Fields:
 
 
 def concerns(world: World) -> Iterator[Warned]:
-    """Yield what is to be warned of: that nobody leads, who could not take the lead next, and who does not vote."""
+    """Yield what is to be warned of: that nobody leads, who could not take the lead next, and who does not vote.
+
+    What a monitor says of the cluster that does not lead is never the last word: it says so itself.
+    """
     now, voters = world.leadership, world.conf.voters
     if now.place is Place.STANDS_BY and not now.leader:
         yield Warned("no_leader", now.missing, _unled(now.missing, len(voters)), Level.CRITICAL)
+    elif now.place is Place.STANDS_BY:
+        yield Warned("stands_by", fields={"leader": now.leader})
+    elif now.place is Place.TAKES:
+        yield Warned("takes_lead")
     if now.place is not Place.LEADS:
         return
     answering, needed = len(voters) - len(now.missing), len(voters) // 2 + 1

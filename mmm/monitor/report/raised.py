@@ -19,9 +19,17 @@ STEADY = 10.0
 """Seconds that a warning, or its end, has to last."""
 RAISED, OVER = "warned", "warning_over"
 _TOLD_OTHERWISE = frozenset(
-    {"out_of_use", "transactions_lost", "network_down", "being_rebuilt", "not_rebuilt"}
+    {
+        "out_of_use",
+        "transactions_lost",
+        "network_down",
+        "being_rebuilt",
+        "not_rebuilt",
+        "stands_by",
+        "takes_lead",
+    }
 )
-"""Warnings whose begin is in the history already: of a state, a loss, the network, or a job."""
+"""Warnings whose begin is in the history already, of a state, a loss, the network, or a job; and what is no trouble."""
 
 Key = tuple[str, tuple[str, ...], str]
 """Which warning it is: its code, its hosts, its level. Its figures may change."""
@@ -58,7 +66,8 @@ def looked(
 ) -> tuple[Raised, tuple[Happened, ...]]:
     """Return what is known after a look at the warnings, and what is to be told of."""
     there = {_key(each): each for each in found if _is_news(world, each)}
-    turned = {key: known.turned.get(key, now) for key in there.keys() ^ known.told.keys()}
+    gone = {key for key in known.told.keys() - there.keys() if _is_seen(world, key)}
+    turned = {key: known.turned.get(key, now) for key in (there.keys() - known.told.keys()) | gone}
     steady = [key for key, since in turned.items() if now - since >= STEADY]
     told, happened = dict(known.told), []
     for key in steady:
@@ -71,6 +80,11 @@ def looked(
         else:
             happened.append(Happened(OVER, {**_named(key), "said": told.pop(key)}))
     return replace(known, told=told, turned=turned), tuple(happened)
+
+
+def _is_seen(world: World, key: Key) -> bool:
+    """Tell whether a warning would be found here: a monitor that stands by knows of the lead alone."""
+    return world.leadership.may_order or key[0] == "no_leader"
 
 
 def _is_news(world: World, warned: Warned) -> bool:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from mmm.config.model import Vip
 from mmm.gtid.place import Tail
 from mmm.monitor.world.check_results import PingChecked, ReplicaChecked, ServerChecked
-from mmm.monitor.world.examined import Met
+from mmm.monitor.world.examined import Ending, Met
 from mmm.monitor.world.leadership import Leadership
 from mmm.monitor.world.link import Token
 from mmm.wire.caught_up import CaughtUp
@@ -206,6 +206,8 @@ class Examined:
     """The doctor has looked at the cluster; what it found that the next failover would meet."""
 
     errors: frozenset[Met]
+    ending: tuple[Ending, ...] = ()
+    """Certificates that end soon, or have ended."""
 
 
 Event = (

@@ -75,6 +75,10 @@ SENTENCES: Mapping[str, str] = {
         " get that role; replace the agent"
     ),
     "no_leader": ("no monitor leads, so nothing fails over: this one stands by; {said}"),
+    "stands_by": (
+        "this monitor stands by, and its states are of when it led or started: ask the one at {leader}, which leads"
+    ),
+    "takes_lead": "this monitor is about to take the lead, and its states are of before: ask again",
     "no_successor": (
         "another monitor could not take the lead: {answering} of {voters} voters answer, {needed} must; see that the"
         " agents of {names} run"
@@ -89,6 +93,13 @@ SENTENCES: Mapping[str, str] = {
         " the role is given up; open TCP {ports} between the hosts, both ways"
     ),
     "doctor": "the doctor finds {number} that the next failover would meet: run mmm_control doctor",
+    "certificate_ends": (
+        "the certificate {path} of {whose} is good until {date}: put another one in its place, see docs/install.md"
+    ),
+    "certificate_ended": (
+        "the certificate {path} of {whose} was good until {date}, no new connection is made with it: put another one in"
+        " its place, see docs/install.md"
+    ),
     "not_replicating": "{names} does not replicate from {sources} ({now}): set up replication in both directions",
     "increment_differs": "auto_increment_increment differs: {first} on {one}, {second} on {two}",
     "increment_too_small": "auto_increment_increment is {increment} on {names}: two masters need at least 2",

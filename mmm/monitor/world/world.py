@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from mmm.config.model import Cluster, Host, Monitor, Vip
 from mmm.monitor.world.checks import dead, silent
-from mmm.monitor.world.examined import Met
+from mmm.monitor.world.examined import Ending, Met
 from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.hosts import Hosts, Owners
 from mmm.monitor.world.leadership import ALONE, Leadership
@@ -48,6 +48,8 @@ class World:
     """What the doctor found at its last look that the next failover would meet."""
     examined_before: frozenset[Met] = frozenset()
     """The same at the look before."""
+    ending: tuple[Ending, ...] = ()
+    """Certificates that end soon, or have ended, as the doctor saw them last."""
     passive_cause: PassiveCause | None = None
     """Why the mode is PASSIVE; None where the conf says so, and in other modes."""
     other_monitor: str = ""

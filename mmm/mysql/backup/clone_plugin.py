@@ -1,7 +1,8 @@
 """MySQL's clone plugin: what is said to the recipient's server, which gets the donor's data itself, and what it says.
 
 The copy goes into a separate folder (DATA DIRECTORY), so the recipient's server and its data stay as they are; that
-works with super_read_only too, which a clone over the server's own data refuses (1290).
+works with super_read_only too, which a clone over the server's own data refuses (1290). An empty server can clone over
+its own: it ends then, and is the donor's copy once it is started again.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from mmm.mysql.session.question import Question, whole
 SINCE = (8, 0, 17)
 LOAD = "plugin_load_add = mysql_clone.so"
 """The line for my.cnf that loads the plugin."""
+LOADING = "--plugin-load-add=mysql_clone.so"
+"""The option that has a server load it which may have it already."""
 DONOR_PRIVILEGES = ("BACKUP_ADMIN",)
 RECIPIENT_PRIVILEGES = ("CLONE_ADMIN", "BACKUP_ADMIN", "SYSTEM_VARIABLES_ADMIN")
 """What the account of the tools needs on either side; the recipient's should read performance_schema.clone_progress."""
@@ -32,10 +35,14 @@ def begin(donor: Address) -> tuple[str, tuple[object, ...]]:
 
 
 def clone(donor: Address, folder: str, *, encrypted: bool) -> tuple[str, tuple[object, ...]]:
-    """Return the statement that makes the copy in a folder which is not there yet, and its arguments."""
+    """Return the statement that makes the copy, and its arguments.
+
+    `folder` is one that is not there yet; empty: the copy takes the place of the server's own data.
+    """
     how = "REQUIRE SSL" if encrypted else "REQUIRE NO SSL"
-    statement = f"CLONE INSTANCE FROM %s@%s:{donor.port} IDENTIFIED BY %s DATA DIRECTORY = %s {how}"
-    return statement, (donor.user, donor.ip, donor.password, folder)
+    into, where = (" DATA DIRECTORY = %s", (folder,)) if folder else ("", ())
+    statement = f"CLONE INSTANCE FROM %s@%s:{donor.port} IDENTIFIED BY %s{into} {how}"
+    return statement, (donor.user, donor.ip, donor.password, *where)
 
 
 def look_at_progress() -> Question[Cloning | None]:

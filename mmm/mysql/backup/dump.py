@@ -18,7 +18,8 @@ NEEDED = ("SELECT", *OF_A_DUMP, "RELOAD", "PROCESS")
 _MARIADB, _MYSQL = ("mariadb-dump", "mariadb"), ("mysqldump", "mysql")
 _MORE_PATH = "/usr/bin:/usr/local/bin:/usr/local/mysql/bin"
 _SLAVE_POS = re.compile(rb"^-- SET GLOBAL gtid_slave_pos='([0-9,-]*)';", re.MULTILINE)
-_PURGED = re.compile(rb"^SET @@GLOBAL\.GTID_PURGED=/\*!80000 '\+'\*/ '([0-9a-fA-F:,\n -]*)';", re.MULTILINE)
+_PURGED = re.compile(rb"^SET @@GLOBAL\.GTID_PURGED=(?:/\*!80000 '\+'\*/ )?'([^']*)';", re.MULTILINE)
+_FIRST_DATA = b"\n-- Current Database: "
 _END = b"-- Dump completed"
 
 
@@ -86,10 +87,14 @@ def look_at_prepared() -> Question[bool]:
         return False
 
 
-def position(beginning: bytes, flavour: Flavour) -> Position | None:
-    """Return where a dump stands, by its beginning; None: it does not say."""
-    found = (_SLAVE_POS if flavour.mariadb else _PURGED).search(beginning)
-    return None if found is None else Position(None, found[1].decode().replace("\n", ""))
+def position(beginning: bytes, end: bytes, flavour: Flavour) -> Position | None:
+    """Return where a dump stands, None: it does not say.
+
+    It says so before the first data, or behind the last, as new programs of MariaDB and late ones of MySQL 5.7 do.
+    """
+    pattern = _SLAVE_POS if flavour.mariadb else _PURGED
+    found = pattern.findall(beginning.partition(_FIRST_DATA)[0]) or pattern.findall(end)
+    return Position(None, found[-1].decode().replace("\n", "")) if found else None
 
 
 def is_whole(end: bytes) -> bool:

@@ -29,6 +29,11 @@ _FILTERS = (
 _LACKS_LOG = frozenset({1236, 13114})  # the second is what MySQL calls it since 8.0
 
 
+def lacks_log(number: int) -> bool:
+    """Tell whether a source that answers with this error has no binary log, or not what it is asked for."""
+    return number in _LACKS_LOG
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
     """What SHOW REPLICA STATUS or SHOW SLAVE STATUS says, in one spelling."""
@@ -82,7 +87,7 @@ class ReplicaStatus:
     @property
     def source_lacks_log(self) -> bool:
         """Tell whether the source has no binary log, or not what this replica asks for, which no waiting mends."""
-        return self.io_running != "Yes" and self.io_errno in _LACKS_LOG
+        return self.io_running != "Yes" and lacks_log(self.io_errno)
 
     @property
     def rows_differ(self) -> bool:

@@ -15,6 +15,8 @@ BETWEEN = 1.0
 """Seconds between two looks at what has come."""
 FILE, FOLDER = 0o660, 0o700
 """Modes of the servers' own files and folders, by their UMASK and UMASK_DIR."""
+_PASSED = 0o711
+"""Of a folder in which a server has its own: it is to come by there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,13 @@ class Owner:
 def made(folder: Path) -> Iterator[None]:
     """Make the folder, for root alone, and remove it with all that is in it unless all goes well.
 
-    Raises FailedError where it cannot be made, or is there: that may be somebody's data.
+    The one that it is in may be missing, and stays. Raises FailedError where it cannot be made, or is there: that may
+    be somebody's data.
     """
     try:
+        if not folder.parent.exists():
+            folder.parent.mkdir()
+            folder.parent.chmod(_PASSED)
         folder.mkdir(mode=0o700)
     except OSError as error:
         raise FailedError(Cause.HERE, f"{folder} cannot be made: {error.strerror}") from error

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
+from mmm.process.apparmor import may_forbid
 from mmm.process.parent_death import signal_at_parents_end
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.values import Cause, FailedError
@@ -31,6 +32,13 @@ _LONGEST = 100
 _NAP = 0.05
 _OPEN, _NO_EVENTS = "--skip-grant-tables", "--loose-event-scheduler=DISABLED"
 _WITHOUT_EVENTS = frozenset({_OPEN, _NO_EVENTS})
+_NOT_THE_HOSTS = (
+    "--loose-persisted-globals-load=OFF",
+    "--loose-auto-generate-certs=OFF",
+    "--loose-caching-sha2-password-auto-generate-rsa-keys=OFF",
+    "--loose-sha256-password-auto-generate-rsa-keys=OFF",
+)
+"""What SET PERSIST has set counts more than the option files. Keys are made by the server that the copy is for."""
 _GUEST = "mmm_private"
 """Of a server that asks for passwords: the account by which it is asked."""
 _LOG = "log.err"
@@ -68,7 +76,7 @@ def _options(staging: Path, folder: Path) -> Sequence[str]:
         "--loose-innodb-doublewrite-dir=./", f"--loose-innodb-temp-tablespaces-dir={folder}",
         "--innodb-temp-data-file-path=ibtmp1:12M:autoextend", f"--loose-aria-log-dir-path={staging}",
         "--performance-schema=OFF", "--general-log=OFF", "--slow-query-log=OFF", "--loose-mysqlx=OFF",
-        _NO_EVENTS,
+        _NO_EVENTS, *_NOT_THE_HOSTS,
     )  # fmt: skip
 
 
@@ -85,7 +93,10 @@ def initialized(staging: Path, argv: Sequence[str]) -> None:
             process.wait()
             raise FailedError(Cause.START, f"no data directory was made within {START:g} s") from error
         if status:
-            raise FailedError(Cause.START, f"making a data directory ended with {status}: {_said(folder)}")
+            text = (
+                f"making a data directory ended with {status}: {_said(folder)}{may_forbid(argv[0], staging)}"
+            )
+            raise FailedError(Cause.START, text)
 
 
 @contextmanager
@@ -107,7 +118,7 @@ def running(
         let_in = _letting_in(folder, owner, password) if guest else ()
         process = _start([*argv, *options, *idle, *let_in], folder, owner)
         try:
-            _wait(process, folder, private.address)
+            _wait(process, folder, private.address, may_forbid(argv[0], staging))
             yield private
             if guest:
                 _forget(private)
@@ -185,12 +196,12 @@ def _start(argv: Sequence[str], folder: Path, owner: Owner) -> "subprocess.Popen
         raise FailedError(Cause.START, f"{argv[0]} cannot be started: {error.strerror}") from error
 
 
-def _wait(process: "subprocess.Popen[bytes]", folder: Path, address: Address) -> None:
-    """Return once it answers; raises FailedError where it ends, or does not answer in time."""
+def _wait(process: "subprocess.Popen[bytes]", folder: Path, address: Address, hint: str) -> None:
+    """Return once it answers; raises FailedError, with the hint, where it ends, or does not answer in time."""
     deadline = time.monotonic() + START
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            text = f"the server on the copy ended with {process.returncode}: {_said(folder)}"
+            text = f"the server on the copy ended with {process.returncode}: {_said(folder)}{hint}"
             raise FailedError(Cause.START, text)
         try:
             connect(address, ANSWER).close()

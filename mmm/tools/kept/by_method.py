@@ -1,10 +1,12 @@
 """Runs the commands of a copy method, and finds the data folder in what they have copied. Edge."""
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from mmm.process.old_data import is_of_a_job
 from mmm.process.parent_death import signal_at_parents_end
 from mmm.tools.fetch.values import Cause, FailedError
 from mmm.tools.kept.facts import Facts
@@ -56,7 +58,8 @@ def output(line: str) -> str:
 
 def data_folder(folder: Path) -> Path:
     """Return the data folder in a copy of some folders; raises FailedError where none or more than one is."""
-    found = sorted(path.parent for path in folder.rglob(_FIRST_FILE) if (path.parent / "mysql").is_dir())
+    homes = sorted(path.parent for path in folder.rglob(_FIRST_FILE) if (path.parent / "mysql").is_dir())
+    found = [path for path in homes if not any(map(is_of_a_job, path.relative_to(folder).parts))]
     if len(found) != 1:
         names = ", ".join(str(each) for each in found) or "none"
         raise FailedError(
@@ -68,8 +71,12 @@ def data_folder(folder: Path) -> Path:
 def only_data(folder: Path, data: Path, facts: Facts) -> None:
     """Leave in a copied data folder what is data, as MMM 2.x does: no logs, nothing of replication, no process.
 
-    The redo log is brought into it from wherever it was among the folders.
+    The redo log is brought into it from wherever it was among the folders. What rebuilds of that host had put aside
+    within its data is no data.
     """
+    for path in list(data.iterdir()):
+        if is_of_a_job(path.name):
+            shutil.rmtree(path)
     for path in list(folder.rglob(_REDO)):
         if path.parent != data:
             path.rename(data / path.name)

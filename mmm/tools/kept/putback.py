@@ -32,9 +32,10 @@ def copy(kept: Kept, into: Path, owner: Owner) -> int:
 
 
 def _see_room(kept: Kept, into: Path) -> None:
-    free = shutil.disk_usage(into.parent).free
+    there = next(each for each in into.parents if each.exists())
+    free = shutil.disk_usage(there).free
     if free < kept.facts.bytes:
-        text = f"{into.parent}: {free / MEGABYTE:,.0f} MB are free, the backup needs {kept.facts.bytes / MEGABYTE:,.0f}"
+        text = f"{there}: {free / MEGABYTE:,.0f} MB are free, the backup needs {kept.facts.bytes / MEGABYTE:,.0f}"
         raise FailedError(Cause.HERE, text)
 
 

@@ -36,7 +36,8 @@ MAKE = 600.0
 """Seconds that making an empty data directory may take."""
 _AT_ONCE = 1 << 20
 _PAGE = 16384
-_BEGINNING = 1 << 16
+_BEGINNING, _END = 1 << 20, 1 << 18
+"""Bytes in which a dump says where it stands: MySQL's set of transactions may be long."""
 _MARIADB_MAKES = "mariadb-install-db"
 _MADE_BY = "m*_upgrade_info"
 """The file in which it says its version."""
@@ -131,7 +132,7 @@ def _load(job: Job, flavour: Flavour, programs: dump.Programs, socket: str) -> t
     with _login(job, flavour) as secret:
         argv = dump.dump(programs, flavour, f"/dev/fd/{secret}")
         passed = _through(job, argv, dump.load(programs, socket), secret)
-    position = dump.position(passed.beginning, flavour)
+    position = dump.position(passed.beginning, passed.end, flavour)
     if position is None:
         text = f"the dump of {job.donor.name} does not say where it stands: has it a binary log?"
         raise FailedError(Cause.PRODUCER, text)
@@ -196,8 +197,8 @@ def _pass_on(job: Job, giving: "subprocess.Popen[bytes]", taking: "subprocess.Po
             target.write(data)
             passed.size += len(data)
             if len(passed.beginning) < _BEGINNING:
-                passed.beginning += data[:_BEGINNING]
-            passed.end = (passed.end + data)[-_AT_ONCE // 1024 :]
+                passed.beginning += data
+            passed.end = (passed.end + data)[-_END:]
             if (now := time.monotonic()) - told > 1.0:
                 told = now
                 job.report(Progress("loading", passed.size, 0, passed.size / (now - began)))

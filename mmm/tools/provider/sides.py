@@ -62,7 +62,8 @@ def look(connection: Connection, name: str, backup_program: str = "") -> Questio
     )[0]
     datadir = str(row["datadir"])
     apart = yield from outside.look(flavour, datadir)
-    table = "INNODB_SYS_TABLESPACES" if flavour.mariadb else "INNODB_TABLESPACES"
+    old = flavour.mariadb or flavour.version < (8, 0, 0)
+    table = "INNODB_SYS_TABLESPACES" if old else "INNODB_TABLESPACES"
     sizes = yield f"SELECT SUM(FILE_SIZE) AS size FROM information_schema.{table}"  # noqa: S608
     lacks = yield from dump.look_at_lacks(connection)
     prepared = yield from dump.look_at_prepared()

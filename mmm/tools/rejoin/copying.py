@@ -13,7 +13,7 @@ from mmm.mysql.backup.mariadb_backup import ProgramError
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import MysqlError, connect
 from mmm.process import job_files
-from mmm.tools.fetch import stage
+from mmm.tools.fetch import own_files, stage
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.stage import Login
 from mmm.tools.fetch.values import Failed, FailedError, Fetched, Progress
@@ -87,6 +87,7 @@ class Copying:
         if isinstance(came, Failed):
             return came
         self.say(f"  {came.bytes / MEGABYTE:,.0f} MB by {provider.name} in {came.seconds:.1f} s")
+        own_files.carry(Path(journal.datadir), staging, more=own_files.named(hosts[journal.host]))
         return self._proved(journal, came)
 
     def _proved(self, journal: Journal, came: Fetched) -> str | Failed:

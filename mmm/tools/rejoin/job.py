@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmm.config.model import Cluster
+from mmm.process import apparmor
 from mmm.process.old_data import server_here
 from mmm.process.tls import TlsError
+from mmm.tools.fetch.stage import server_of
+from mmm.tools.fetch.values import FailedError
 from mmm.tools.program import say, tell
 from mmm.tools.rejoin import checks, looking, option_files, server_control, swap
 from mmm.tools.rejoin.checks import Refusal
@@ -118,9 +122,18 @@ def named(place: Place, donor: str, source: str, folder: Path) -> Journal:
     """Return the journal of a new job, with its name and its places."""
     host = place.look.host
     job = time.strftime(f"{host}-%Y%m%d-%H%M%S")
-    staging, old = swap.places(folder, job)
+    staging, old = swap.places(folder, job, inside=_is_kept_inside(place, folder))
     expires = server_here(place.conf)
     return Journal(job, host, donor, source, str(folder), str(staging), str(old), expires=expires)
+
+
+def _is_kept_inside(place: Place, datadir: Path) -> bool:
+    """Tell whether AppArmor keeps this host's server to paths: those of its data are among them, no others surely."""
+    if any(map(apparmor.of_process, server_control.ServerControl((), datadir).processes())):
+        return True
+    with suppress(FailedError):
+        return bool(apparmor.of_program(server_of(place.conf.hosts[place.conf.this])[0]))
+    return False
 
 
 def journal(place: Place, kind: Kind, donor: str, source: str, folder: Path, backup: str = "") -> Journal:

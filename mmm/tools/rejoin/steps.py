@@ -20,7 +20,7 @@ from mmm.mysql.server.replication import (
     start_replica,
     stop_replica,
 )
-from mmm.mysql.session.connection import Connection, MysqlError, connect
+from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError, connect
 from mmm.process.job_files import Progress
 from mmm.tools.fetch.private import scratch_of
 from mmm.tools.rejoin import active_master, numbers, outside_log, own_log, swap
@@ -153,6 +153,7 @@ class Steps:
                 self._means.control.stop()  # a machine that has booted since has started it on the old data
                 outside_log.clear_way(journal.moves, journal.old_log)
                 swap.perform(journal.moves)
+                swap.tidy(Path(journal.staging))
                 return journal
             case Step.START:
                 return self._start(journal)
@@ -293,6 +294,8 @@ class Steps:
             try:
                 return self._connect(name)
             except MysqlError as error:
+                if error.kind is ErrorKind.DENIED:  # no waiting mends that
+                    raise StepError(f"the server of {name} turns the tools away: {error.text}") from error
                 now = time.monotonic()
                 there = now if self._means.control.is_there() else there
                 if now - there > gone_limit:
@@ -383,6 +386,7 @@ def _without_copy(journal: Journal) -> None:
     for folder in (Path(journal.staging), scratch_of(Path(journal.staging))):
         if folder.exists():
             shutil.rmtree(folder)
+    swap.tidy(Path(journal.staging))
 
 
 @contextmanager

@@ -1,14 +1,16 @@
 """Puts a copy in the place of a data folder by renames alone, so that nothing is deleted and every moment is known.
 
-A data folder that is a mount point cannot be renamed: there its entries are, one by one. `done` tells by what is
+A data folder that is a mount point cannot be renamed, and a server that AppArmor keeps to its data folder could not be
+tried on a copy beside it: there the copy is made inside, and entries are renamed one by one. `done` tells by what is
 there how far the list of renames was carried out, whenever it was broken off.
 """
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from mmm.process.old_data import OLD
+from mmm.process.old_data import NEW, OLD, TEMPORARY, is_of_a_job
 from mmm.process.to_disk import settle
 
 Moves = Sequence[tuple[str, str]]
@@ -20,26 +22,44 @@ class SwapError(Exception):
 
 def plan(datadir: Path, staging: Path, old: Path) -> tuple[tuple[str, str], ...]:
     """Return the renames that make `staging` the data folder and `datadir` `old`; raises OSError."""
-    if not datadir.is_mount():
+    if datadir not in staging.parents:
         return ((str(datadir), str(old)), (str(staging), str(datadir)))
-    kept = sorted(entry for entry in datadir.iterdir() if entry not in {staging, old})
-    away = [(str(entry), str(old / entry.name)) for entry in kept if not _is_of_a_job(entry)]
+    away = [(str(entry), str(old / entry.name)) for entry in entries(datadir)]
     here = [(str(entry), str(datadir / entry.name)) for entry in sorted(staging.iterdir())]
     return (*away, *here)
 
 
-def places(datadir: Path, job: str) -> tuple[Path, Path]:
-    """Return where the copy is made, and what the old data folder is called: on the same file system."""
-    if datadir.is_mount():
-        return datadir / f"{_NEW}{job}", datadir / f"{OLD}{job}"
-    return datadir.with_name(f"{datadir.name}{_NEW}{job}"), datadir.with_name(f"{datadir.name}{OLD}{job}")
+def places(datadir: Path, job: str, *, inside: bool = False) -> tuple[Path, Path]:
+    """Return where the copy is made, and what the old data folder is called: on the same file system.
+
+    Both are in the data folder where that is a mount point, or with `inside`, and have names that its server passes
+    over. MariaDB takes any folder there for a database, which ends its dumps, but for those of temporary tables. MySQL
+    looks for tablespaces in all that are not hidden; those of a copy on which it is to run must not be.
+    """
+    if not (inside or datadir.is_mount()):
+        return datadir.with_name(f"{datadir.name}{NEW}{job}"), datadir.with_name(f"{datadir.name}{OLD}{job}")
+    passed_over = TEMPORARY if (datadir / _OF_MARIADB).exists() else ""
+    return datadir / f"{passed_over}{NEW}{job}" / "data", datadir / f"{passed_over}{OLD}{job}"
 
 
-_NEW = ".mmm-new-"
+_OF_MARIADB = "aria_log_control"
+_OF_THE_DISK = "lost+found"
 
 
-def _is_of_a_job(entry: Path) -> bool:
-    return entry.name.startswith((_NEW, OLD)) or entry.name == "lost+found"
+def entries(datadir: Path) -> list[Path]:
+    """Return what is in a data folder, sorted, but for what jobs have put there; raises OSError."""
+    return sorted(
+        entry for entry in datadir.iterdir() if not (is_of_a_job(entry.name) or entry.name == _OF_THE_DISK)
+    )
+
+
+def tidy(staging: Path) -> None:
+    """Remove the folder that held a copy in the data folder, if it is empty."""
+    with suppress(OSError):
+        staging.rmdir()
+    if is_of_a_job(staging.parent.name):
+        with suppress(OSError):
+            staging.parent.rmdir()
 
 
 def done(moves: Moves) -> int:
@@ -66,7 +86,7 @@ def undo(moves: Moves) -> None:
 
 def _rename(origin: str, goal: str) -> None:
     try:
-        Path(goal).parent.mkdir(mode=0o700, exist_ok=True)
+        Path(goal).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.path.lexists(goal):
             raise SwapError(f"{origin} cannot be renamed: there is a {goal} already")
         Path(origin).rename(goal)

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -103,7 +103,21 @@ def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
         )
         log.info(done)
         say(f"OK: {done}")
+        if others := ", ".join(_with_later_data(conf, kept.facts.family, journal)):
+            say(
+                f"Numbers of what came after the backup are given out again: should {others} have data of before, bring"
+                " them back by `mmm_rejoin --method clone`, by no other way"
+            )
     return job.told(ended, "mmm_restore")
+
+
+def _with_later_data(conf: Cluster, family: str, journal: Journal) -> Iterator[str]:
+    """Yield the hosts that may have what was written after the backup under numbers that are given out again.
+
+    Not where this one follows a source; and a MySQL server has a new server_uuid on other data.
+    """
+    if not journal.source and family != "MySQL":
+        yield from (name for name in conf.hosts if name != conf.this)
 
 
 def _list(conf: Cluster, source: Path) -> int:

@@ -9,7 +9,7 @@ from mmm.mysql.backup.mariadb_backup import Position
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import MysqlError, connect
 from mmm.process import job_files
-from mmm.tools.fetch import files, stage
+from mmm.tools.fetch import files, own_files, stage
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.stage import Login
 from mmm.tools.fetch.values import Failed, FailedError
@@ -45,6 +45,8 @@ class Restoring:
             position = copy(journal, kept, staging)
             self.say(f"  {files.size(staging) / MEGABYTE:,.0f} MB; a server is tried on them …")
             here = self.conf.hosts[journal.host]
+            more, own = own_files.named(here), kept.facts.host == journal.host
+            own_files.carry(Path(journal.datadir), staging, more=more, keep=own)
             argv, follows = stage.server_of(here), bool(journal.source)
             found = stage.prove(staging, argv, position, logins(here), follows=follows)
         except (ShelfError, DamagedError, FailedError) as error:

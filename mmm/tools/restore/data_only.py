@@ -9,8 +9,9 @@ from pathlib import Path
 
 from mmm.config.model import Cluster
 from mmm.process.file_owner import holders
+from mmm.tools.fetch import own_files
 from mmm.tools.fetch.files import Owner
-from mmm.tools.kept import hashes, putback
+from mmm.tools.kept import by_method, hashes, putback
 from mmm.tools.kept.shelf import OWN, Kept
 from mmm.tools.rejoin import swap
 from mmm.tools.restore import classic
@@ -42,8 +43,12 @@ def put(
         hashes.check(kept.path, kept.path / OWN / hashes.SUMS)
         putback.copy(kept, staging, _owner())
         _bring(staging, bring)
+        data = staging
     else:
         classic.fetch_all(conf, kept, staging, _owner(), version)
+        data = by_method.data_folder(staging)
+    there, own = target / data.relative_to(staging), kept.facts.host == conf.this
+    _bring(staging, lambda _: own_files.carry(there, data, keep=own))
     return in_place(target, staging, old)
 
 
@@ -52,8 +57,8 @@ def in_place(target: Path, staging: Path, old: Path) -> str:
 
     Raises SwapError, OSError. What breaks it off, a signal say, leaves the folder as it was, and no copy.
     """
-    there = target.is_dir() and any(target.iterdir())
-    if target.is_dir() and not there and not target.is_mount():
+    there = target.is_dir() and bool(swap.entries(target))
+    if target.is_dir() and not any(target.iterdir()) and not target.is_mount():
         target.rmdir()
     if not target.exists():
         staging.rename(target)
@@ -61,9 +66,11 @@ def in_place(target: Path, staging: Path, old: Path) -> str:
     moves = swap.plan(target, staging, old)
     try:
         swap.perform(moves)
+        swap.tidy(staging)
     except BaseException:
         swap.undo(moves)
         shutil.rmtree(staging, ignore_errors=True)
+        swap.tidy(staging)
         raise
     return str(old) if there else ""
 
