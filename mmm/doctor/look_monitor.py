@@ -73,7 +73,7 @@ def _room(monitor: Monitor) -> tuple[Room, ...]:
 def from_within(conf: Cluster, monitor: Monitor) -> Picture:
     """Return what agents tell of their hosts, and the monitor's disks: the part that the monitor looks at by itself."""
     context, files = looked_at(conf.socket, conf.web.cert_file)
-    port, hosts = AgentPort(conf.auth_key, context), () if files.unusable else conf.hosts.values()
+    port, hosts = AgentPort(conf.auth_key, context), () if files.unusable else conf.agents.values()
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="doctor") as threads:
         found = zip(hosts, threads.map(lambda host: _ask(host, port), hosts), strict=True)
         looks = {host.name: look for host, (_, _, look) in found if look is not None}

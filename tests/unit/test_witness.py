@@ -22,7 +22,11 @@ from mmm.doctor.look_host import look_witness
 from mmm.doctor.picture import Picture
 from mmm.doctor.rules import examine
 from mmm.lease.lead import Lead
+from mmm.monitor.apply.apply import apply
+from mmm.monitor.assess import checkup
 from mmm.monitor.report import answers
+from mmm.monitor.world.events import Examined
+from mmm.monitor.world.examined import Ending
 from mmm.monitor.world.leadership import Place
 from mmm.monitor.world.world import World
 from mmm.network.line_client import ask
@@ -321,3 +325,13 @@ def test_the_doctor_asks_its_agent_and_compares_its_conf_but_looks_for_no_server
     assert {each.code for each in found if each.host == "mon1"} == {"fine", "not_this_host", "conf_differs"}
     silent = examine(Picture(there, {"mon1": Seen(agent="refused")}, {}, MonitorLook()))
     assert [(each.code, each.host) for each in silent] == [("agent_silent", "mon1")]
+
+
+def test_show_names_its_certificate_when_that_ends_soon() -> None:
+    led = of_three(place=Place.LEADS)
+    ends = Ending("mon1", ended=False, path="/etc/mysql-mmm/tls/cert.pem", date="2027-01-27")
+    seen = apply(led, Examined(frozenset(), (ends, ends._replace(host="gone"))), 0.0)
+    (warned,) = [each for each in checkup.warned(seen) if each.code == "certificate_ends"]
+    assert str(warned).startswith(
+        "the certificate /etc/mysql-mmm/tls/cert.pem of mon1 is good until 2027-01-27"
+    )

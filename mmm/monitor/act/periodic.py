@@ -134,8 +134,9 @@ class Periodic:
                 await asyncio.sleep(checkup.next_look(self._world()))
                 if self._world().network_up and self._world().move is None:
                     look = partial(from_within, self._world().conf, self._world().monitor)
-                    found = examine(await loop.run_in_executor(thread, look))
-                    errors = checkup.errors(self._world(), found)
-                    self._post(Examined(errors, checkup.ending(found)))
+                    picture = await loop.run_in_executor(thread, look)
+                    found, world = examine(picture), self._world()
+                    ending = checkup.ending(world, found, frozenset(picture.looks))
+                    self._post(Examined(checkup.errors(world, found), ending))
         finally:
             thread.shutdown(wait=False, cancel_futures=True)

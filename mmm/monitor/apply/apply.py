@@ -67,7 +67,7 @@ def _of_all(world: World, event: Network | Examined | Withdrawn | Led) -> World:
             return led(world, event)
         case Examined():
             errors = frozenset(met for met in event.errors if not met.host or met.host in world.hosts)
-            ending = tuple(each for each in event.ending if not each.host or each.host in world.hosts)
+            ending = tuple(each for each in event.ending if not each.host or each.host in world.conf.agents)
             return replace(world, examined=errors, examined_before=world.examined, ending=ending)
         case Withdrawn():
             return replace(world, going=event.vips).with_owner(dict.fromkeys(event.vips))

@@ -41,13 +41,18 @@ def _fields(finding: Finding) -> tuple[str, ...]:
     return tuple(value for name, value in finding.fields.items() if name not in _FIGURES)
 
 
-def ending(found: Iterable[Finding]) -> tuple[Ending, ...]:
-    """Return the certificates that end soon, or have ended, of whatever host."""
-    return tuple(
+def ending(world: World, found: Iterable[Finding], looked: frozenset[str]) -> tuple[Ending, ...]:
+    """Return the certificates that end soon, or have ended, of whatever host.
+
+    Of hosts that were not `looked` at now it is what they said last: the agent whose certificate has ended is silent.
+    """
+    silent = (each for each in world.ending if each.host and each.host not in looked)
+    now = (
         Ending(each.host, each.code == "certificate_ended", each.fields["path"], each.fields["date"])
         for each in found
         if each.code in _ENDING
     )
+    return (*now, *silent)
 
 
 def next_look(world: World) -> float:

@@ -102,7 +102,7 @@ def taken(world: World, conf: Cluster, now: float) -> World:
         ),
         examined=frozenset(met for met in world.examined if not met.host or met.host in hosts),
         examined_before=frozenset(met for met in world.examined_before if not met.host or met.host in hosts),
-        ending=tuple(each for each in world.ending if not each.host or each.host in hosts),
+        ending=tuple(each for each in world.ending if not each.host or each.host in conf.agents),
         unsure=world.unsure & frozenset(owner),
     )
 
