@@ -87,9 +87,12 @@ _RELOAD = {
 OLD_HEAD = """\
 ## Files of MMM 1.x
 
-Older files load unchanged. The format is detected from the contents, not set by an option; all files are of one
-dialect. `TYPE NAME` at the left margin opens a block, the indented lines below are its values, all other lines are
-global:
+Older files load unchanged, with one addition: in 1.x `mmm_agent.conf` had no roles. Add the `role` blocks of
+`mmm_mon.conf` to it, and its `active_master_role` where that is not `writer`: an agent has to know whom to ask before
+it goes on with the writer role, and which addresses to remove. `--check` says so where they are missing.
+
+The format is detected from the contents, not set by an option; all files are of one dialect. `TYPE NAME` at the left
+margin opens a block, the indented lines below are its values, all other lines are global:
 
     cluster_interface eth0
 

@@ -38,11 +38,11 @@ def required_sections(world: World) -> None:
     """Demand the sections that the program needs."""
     for section in SECTIONS.values():
         if world.letter in section.required and not world[section.name]:
-            if world.tree.dialect == 1 and not (section.name == "host" or world.program == "MONITOR"):
-                continue
             tag = world.title(section.name, "NAME" if section.named else "")
             default = section.named and world.tree.values(section.name, "default")
             code = "section_missing_beside_default" if default else "section_missing"
+            if section.name == "role" and world.tree.dialect == 1 and world.program != "MONITOR":
+                code = "roles_of_monitor_missing"  # MMM 1.x had them in the monitor's file alone
             about = {"section": section.name, "tag": tag, "program": PROGRAMS[world.program]}
             world.wrong(None, Fault(code, about))
 
@@ -62,9 +62,7 @@ def _is_missing(world: World, section: Section, key: Key, name: str) -> bool:
     if section.name == "host" and world.is_witness(name) and key.name not in WITNESS_KEYS:
         return False
     if world.tree.dialect == 1 and key.old_default is not None:
-        return (
-            key.name == "active_master_role" and world.program == "MONITOR" and "writer" not in world["role"]
-        )
+        return key.name == "active_master_role" and _is_writer_unknown(world, key)
     if section.name == "monitor" and key.name == "ip" and world.value("top", "", "monitors"):
         return False  # each finds its own
     if key.needed_if:
@@ -72,6 +70,15 @@ def _is_missing(world: World, section: Section, key: Key, name: str) -> bool:
         value = world.value(section.name, name, other)
         return (("1" if value else "0") if isinstance(value, bool) else value) == wanted
     return world.letter in key.required
+
+
+def _is_writer_unknown(world: World, key: Key) -> bool:
+    """Tell whether a conf of the 1.x dialect needs to name the active master role: none of its roles is `writer`.
+
+    Where an agent's has no roles at all that is said, and enough.
+    """
+    needed = world.letter in key.required and (bool(world["role"]) or world.program == "MONITOR")
+    return needed and "writer" not in world["role"]
 
 
 def _missing(world: World, section: Section, key: Key, names: list[str]) -> None:

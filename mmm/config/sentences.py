@@ -60,6 +60,10 @@ SENTENCES: Mapping[str, str] = {
     "unknown_section": "no section is called {kind}; {todo}",
     "section_missing": "there is no {tag}; {program} needs it, add it",
     "section_missing_beside_default": "there is no {tag} besides the default one; {program} needs it, add it",
+    "roles_of_monitor_missing": (
+        "there is no {tag}; {program} needs the `role` blocks of mmm_mon.conf too, add them, and `active_master_role`"
+        " where it is not `writer`"
+    ),
     # --- keys
     "section_not_key": "{key} is a section, not a key; write {tag} and close it with </{key}>",
     "no_key_channel": (

@@ -95,6 +95,10 @@ host db2
     ip 192.168.1.112
     user rep_agent
     password RepAgent
+role writer
+    mode exclusive
+    servers db1, db2
+    ip 192.168.1.200
 """
 
 
