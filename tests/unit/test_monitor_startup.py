@@ -72,6 +72,22 @@ def test_a_host_starts_in_the_worst_state_that_is_known(stored: str, agent: str,
     assert started(db3=found(stored, agent)).world.hosts["db3"].state is state
 
 
+def test_a_vip_that_is_of_another_role_now_waits_for_the_host_that_has_it_by_the_old_conf() -> None:
+    """It was given to another host at once, and two had the address."""
+    conf = cluster(readers=1)
+    app = Vip("app", READER1.ip)
+    role = replace(conf.roles["reader"], name="app", hosts=("db1", "db2"))
+    conf = replace(conf, roles={"writer": conf.roles["writer"], "app": role})
+    hosts = {"db1": found("ONLINE", "ONLINE", WRITER, writable=True), "db2": found("ONLINE", "ONLINE")}
+    hosts["db3"] = found("ONLINE", "ONLINE", READER1)
+    world = start(conf, dict.fromkeys(hosts, checks()), hosts, NOW).world
+    assert world.holders(app) == {"db3"}
+    given = [order for order in settle(world)[1] if isinstance(order, Tell)]
+    let_go = next(place for place, order in enumerate(given) if order.host == "db3")
+    taken = next(place for place, order in enumerate(given) if app in order.status.vips)
+    assert let_go < taken
+
+
 def test_a_master_is_compared_though_the_monitor_has_just_started() -> None:
     """It may have been lost in the monitor's last life: what the first checks have read of both tells."""
     both = {name: Transactions(NOW, name, History((), (Gtid(0, 1, last),))) for name, last in MORE.items()}

@@ -1,6 +1,6 @@
 """What is said at the start of hosts and VIPs that the conf does not have, or not there (rule 6.1)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from mmm.config.model import Cluster, Vip
@@ -27,6 +27,12 @@ def dropped(conf: Cluster, accounts: Accounts) -> tuple[str, ...]:
     return tuple(
         f"{name}: {who} {text}: left out" for name, who, each in said for text in _of(conf, name, each)
     )
+
+
+def under_any_role(conf: Cluster, vips: Iterable[Vip]) -> frozenset[Vip]:
+    """Return the conf's VIPs whose addresses these are: an agent may go by a conf that has them under another role."""
+    by_ip = {vip.ip: vip for vip in conf.vips}
+    return frozenset(by_ip[vip.ip] for vip in vips if vip.ip in by_ip)
 
 
 def _of(conf: Cluster, name: str, account: Account) -> Iterator[str]:

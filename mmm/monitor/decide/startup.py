@@ -14,7 +14,7 @@ from mmm.config.model import Cluster, Role, Vip
 from mmm.gtid.transactions import Transactions
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.decide import stays
-from mmm.monitor.decide.dropped import Accounts, dropped
+from mmm.monitor.decide.dropped import Accounts, dropped, under_any_role
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.checks import CheckStatus, dead
 from mmm.monitor.world.host import HostWorld, State, System
@@ -215,7 +215,7 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
     # What was sent may still arrive.
     if found.stored is not None and found.stored.lease and conf.vip_lease > 0:
         known |= frozenset(vip for vip in found.stored.vips if vip.role == conf.active_master_role)
-    may_hold = (seen | known) & frozenset(conf.vips)
+    may_hold = under_any_role(conf, seen | known)
     online = state is State.ONLINE
     in_use = state is not State.ADMIN_OFFLINE and not dead(checks, conf)
     silent = in_use and (found.agent is None or found.system is None)
