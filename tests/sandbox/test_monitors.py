@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import build
 from mmm.sandbox.machines.addresses import bound_addresses
-from mmm.sandbox.machines.conf import NET, Conf
+from mmm.sandbox.machines.conf import NET, Conf, fast
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.probe_run import Probe
@@ -27,11 +28,12 @@ pytestmark = pytest.mark.sandbox
 MONITORS = ("monitor", "monitor2")
 EXAMPLE = Path(__file__).parents[2] / "etc/keepalived.conf.example"
 ADDRESS = NET + "240"
+CONF = Conf(slaves=0, monitors=2, witnesses=1, monitor={"failover_block": 0})
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Kept]:
-    with kept("monitors", Conf(slaves=0, monitors=2, witnesses=1, monitor={"failover_block": 0})) as cluster:
+    with kept("monitors", CONF) as cluster:
         yield cluster
 
 
@@ -221,6 +223,39 @@ def test_a_monitor_that_is_cut_off_loses_the_lead_and_comes_back_to_stand_by(clu
     assert asked(cluster, leader, "monitors")["leader"] is None
     heal(cluster)
     assert places(cluster) == (other, leader)
+
+
+def test_a_monitor_that_stands_by_takes_another_conf_at_once_and_goes_by_it_when_it_leads(
+    cluster: Sandbox,
+) -> None:
+    """It refused every change: for it nobody could take the roles, which others have by the leader's orders."""
+    leader, other = places(cluster)
+    kept_ip, gone = cluster.layout.reader_ips
+    try:
+        write(cluster, replace(CONF, roles={"reader": {"ips": kept_ip}}))
+        assert "First" not in cluster.ask_monitor(other, "reload --dry-run")
+        assert cluster.ask_monitor(other, "reload").startswith("OK: The conf is taken.\n<role reader> ips: ")
+        assert len(cluster.holders(gone)) == 1, "the leader has given it to a host"
+        assert f"First reader({gone}) would be unbound." in cluster.ask_monitor(leader, "reload --dry-run")
+        assert cluster.ask_monitor(leader, "reload").startswith("OK: The conf is taken.")
+        assert cluster.holders(gone) == ()
+        assert cluster.ask("hand_over").startswith("OK")
+        leads(cluster, other)
+        assert places(cluster) == (other, leader)
+        cluster.wait_states(LIMIT, db1="ONLINE", db2="ONLINE")
+        assert gone not in cluster.ask_monitor(other, "show")
+        assert cluster.holders(gone) == ()
+    finally:
+        write(cluster, CONF)
+        for name in MONITORS:
+            cluster.ask_monitor(name, "reload")
+    cluster.wait_until(lambda: len(cluster.holders(gone)) == 1, LIMIT, "the leader gives it to a host again")
+
+
+def write(cluster: Sandbox, conf: Conf) -> None:
+    """Have the monitors find another conf; the agents keep theirs, which has all VIPs."""
+    for name in MONITORS:
+        (cluster.machine(name).etc / "mmm_common.conf").write_text(fast(conf).files()["mmm_common.conf"])
 
 
 def test_an_address_of_keepalived_follows_the_one_that_leads(cluster: Sandbox) -> None:

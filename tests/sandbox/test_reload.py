@@ -41,11 +41,13 @@ class Confs:
         self._logs = {name: Log(sandbox, name, "mmm_agentd") for name in sandbox.hosts}
         self._taken = dict.fromkeys(sandbox.hosts, 0)
 
-    def write(self, conf: Conf) -> None:
+    def write(self, conf: Conf, readers: str = "reader") -> None:
+        """Have all find another conf; `readers` is what the role of the readers is called there."""
         files = fast(conf).files()
+        common = files["mmm_common.conf"].replace("<role reader>", f"<role {readers}>")
         monitor = self.sandbox.layout.monitor
         for name in (*ALL, monitor):
-            (self.sandbox.machine(name).etc / "mmm_common.conf").write_text(files["mmm_common.conf"])
+            (self.sandbox.machine(name).etc / "mmm_common.conf").write_text(common)
         mon = files["mmm_mon.conf"].replace(
             "monitor-secret", "other" if conf is NEW_PASSWORDS else "monitor-secret"
         )
@@ -155,6 +157,26 @@ def passwords_change(sandbox: Sandbox, confs: Confs) -> None:
     sandbox.wait_until(lambda: "Access denied" not in sandbox.ask("checks"), LIMIT, "the monitor is let in")
     for user, password in (("mmm_monitor", "monitor-secret"), ("mmm_agent", "agent-secret")):
         sandbox.sql("db1", f"SET PASSWORD FOR {user}@'%' = PASSWORD('{password}')")
+
+
+def test_the_vips_of_a_role_that_is_renamed_come_back_once_the_agents_know_of_it(own_cluster: Kept) -> None:
+    sandbox = own_cluster.healthy()
+    confs = Confs(sandbox)
+    for name, readers in (("reader", "app"), ("app", "reader")):
+        confs.write(FIRST, readers)
+        confs.hang_up("db1", says=") removed: the monitor has given it to this host")
+        for said in (confs.monitor("--dry-run"), confs.monitor()):
+            assert (
+                f"{name}({READERS[0]}) becomes {readers}({READERS[0]}): no host has it until its agent"
+                in said
+            )
+        assert set(reader_vips(sandbox).values()) == {()}
+        confs.agents(*ALL)
+        sandbox.wait_until(
+            lambda: all(len(hosts) == 1 for hosts in reader_vips(sandbox).values()),
+            LIMIT,
+            "all are bound again",
+        )
 
 
 def test_what_is_refused_changes_nothing(own_cluster: Kept) -> None:

@@ -106,3 +106,21 @@ async def test_passive_mode_begins_once_the_move_has_ended() -> None:
 def test_a_monitor_that_stands_by_waits_for_no_move() -> None:
     lost = replace(MOVES, leadership=Leadership(Place.STANDS_BY, leader="10.0.0.2"))
     assert (leases.is_at_rest(MOVES), leases.is_at_rest(lost)) == (False, True)
+
+
+async def test_a_reload_waits_for_no_vip_to_be_unbound_once_the_monitor_leads_no_more() -> None:
+    """Its orders go out no more: it waited in vain, for 15 s, and took nothing."""
+    roles = {name: role for name, role in LEADS.conf.roles.items() if name != "reader"}
+    conf = replace(LEADS.conf, roles=roles)
+    lost = replace(LEADS, leadership=Leadership(Place.STANDS_BY, leader="10.0.0.2"))
+    now = [LEADS]
+
+    def goes(_: object) -> None:
+        now.append(lost)
+
+    finder = Finder(Mock(Agents), Mock(Checks), Mock(Pinger), lambda: now[-1], goes, lambda: conf)
+    command = ordered(["reload"])
+    assert command is not None
+    async with asyncio.timeout(10):
+        result = await finder.carried(command)
+    assert (result.answer.code, result.world.conf) == ("reloaded", conf)

@@ -12,6 +12,7 @@ from unittest.mock import Mock
 import pytest
 
 from mmm.config.model import Cluster
+from mmm.lease.lead import Lead
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.leading import Leading
@@ -21,7 +22,7 @@ from mmm.monitor.act.wall import Wall
 from mmm.monitor.world.events import Led
 from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.host import State
-from mmm.monitor.world.leadership import HandOver
+from mmm.monitor.world.leadership import HandOver, Place
 from mmm.monitor.world.world import Mode, World
 from mmm.network.icmp import Pinger
 from tests.unit.test_monitor_leading import FOLLOWS, LEADS, OTHER, OWN, of_several
@@ -34,6 +35,7 @@ class Mute:
     """Agents that answer PING; what they are told is under way for ever."""
 
     tls = None
+    lead: Lead | None = None
 
     def __init__(self) -> None:
         self.told = asyncio.Event()
@@ -142,5 +144,25 @@ async def test_a_lead_is_handed_over_at_once_and_the_admin_hears_who_leads_then(
     async with asyncio.timeout(LIMIT):
         said = await monitor.command(["hand_over"])
     assert said == f"OK: The monitor at {OWN} has given up the lead: the one at {OTHER} leads."
+    for task in monitor._tasks:
+        task.cancel()
+
+
+@pytest.mark.parametrize("place", [Place.LEADS, Place.STANDS_BY])
+async def test_the_history_tells_of_the_conf_that_the_leader_takes_and_the_log_of_each(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: Place
+) -> None:
+    """A standby that is reloaded after the leader had its history, and whom it mails to, told the same again."""
+    seen = of_several(place=place)
+    conf = replace(seen.conf, keep_users=("root",))
+    monitor = shell(tmp_path, seen, Mute(), conf)
+    monitor._watching = {name: [] for name in seen.hosts}
+    caplog.set_level(logging.INFO)
+    async with asyncio.timeout(LIMIT):
+        taken = await monitor.command(["reload"])
+    assert str(taken).startswith("OK: The conf is taken."), taken
+    said = "another conf is taken: keep_users: not set -> root"
+    assert [entry.text for entry in monitor._chronicle.entries] == [said] * (place is Place.LEADS)
+    assert said in [record.getMessage() for record in caplog.records]
     for task in monitor._tasks:
         task.cancel()

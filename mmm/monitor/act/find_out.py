@@ -122,7 +122,9 @@ class Finder:
         """Have VIPs unbound, and wait for that; where the command is given up they are given to hosts again."""
         self._post(Withdrawn(vips))
         try:
-            await self.until(lambda world: not any(map(world.holders, vips)), LET_GO)
+            await self.until(
+                lambda world: not (world.leadership.may_order and any(map(world.holders, vips))), LET_GO
+            )
         except asyncio.CancelledError:
             self._post(Withdrawn(frozenset()))
             raise

@@ -289,8 +289,8 @@ class Shell:
             self._chronicle.between(before, self.world)
         else:
             log.info("%s", result.entry)
-        if result.entry is not None:
-            self._chronicle.noted(result.entry)
+        if result.entry is not None and (self.world.conf is before.conf or self.world.leadership.may_order):
+            self._chronicle.noted(result.entry)  # the leader's history tells of the leader's conf alone
         self._chronicle.commanded(before, self.world)
         if self.world.conf is not before.conf:
             self._take_conf(before.conf)

@@ -28,8 +28,9 @@ def dry_run(_: World, __: float) -> Asking[Result]:
     news = changes(world.conf, conf)
     if refusal := _refusal(world, conf, news):
         return Result(world, refusal)
-    going = tuple(sorted(new_conf.going(world, conf)))
-    return Result(world, Verdict("reload_dry_run", {"changes": _shown(news), "going": going}))
+    going, renamed = tuple(sorted(new_conf.going(world, conf))), new_conf.renamed(world, conf)
+    about = {"changes": _shown(news), "going": going, "renamed": renamed}
+    return Result(world, Verdict("reload_dry_run", about))
 
 
 def run(_: World, __: float) -> Asking[Result]:
@@ -41,19 +42,21 @@ def run(_: World, __: float) -> Asking[Result]:
     news = changes(world.conf, conf)
     if refusal := _refusal(world, conf, news):
         return Result(world, refusal)
+    renamed = new_conf.renamed(world, conf)
     if going := new_conf.going(world, conf):
         heard = yield LetGo(going)
         world, now = heard.world, heard.now
-        if left := {vip: world.holders(vip) for vip in going if world.holders(vip)}:
-            hosts = tuple(sorted(frozenset().union(*left.values())))
-            world = new_conf.kept(world)
+        if left := new_conf.going(world, conf):
+            hosts = tuple(sorted(new_conf.have(world, left)))
             about = {"hosts": hosts, "vips": tuple(sorted(left)), "limit": LET_GO}
-            return Result(world, Verdict("not_let_go", about))
+            return Result(new_conf.kept(world), Verdict("not_let_go", about))
         if refusal := _refusal(world, conf, news):  # the cluster has changed meanwhile
             return Result(new_conf.kept(world), refusal)
     said = {"changes": Several(_shown(news))}
     return Result(
-        new_conf.taken(world, conf, now), Verdict("reloaded", said), entry=Happened("reloaded", said)
+        new_conf.taken(world, conf, now),
+        Verdict("reloaded", said | {"renamed": renamed}),
+        entry=Happened("reloaded", said),
     )
 
 

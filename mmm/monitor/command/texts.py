@@ -72,7 +72,9 @@ def _dry_run(fields: Fields) -> str:
 
 def _would_reload(fields: Fields) -> str:
     first = "Dry run, nothing was changed. This would be taken:"
-    return "".join(f"{line}\n" for line in (first, *fields["changes"], *_first_unbound(fields)))
+    return "".join(
+        f"{line}\n" for line in (first, *fields["changes"], *_first_unbound(fields), *_away(fields))
+    )
 
 
 def _renewed(fields: Fields) -> Iterator[str]:
@@ -83,6 +85,17 @@ def _renewed(fields: Fields) -> Iterator[str]:
 def _first_unbound(fields: Fields) -> Iterator[str]:
     if fields["going"]:
         yield f"First {listed(fields['going'])} would be unbound."
+
+
+def _reloaded(fields: Fields) -> str:
+    lines = ("The conf is taken.", *fields["changes"], *_renewed(fields), *_away(fields))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _away(fields: Fields) -> Iterator[str]:
+    """Say what nobody has until the agents go by the conf too."""
+    for before, after in fields["renamed"]:
+        yield f"{before} becomes {after}: no host has it until its agent has taken the conf too: reload all of them."
 
 
 def _nothing_to_do(fields: Fields) -> str:
@@ -122,9 +135,7 @@ DONE: Texts = {
     "rejoin_dry_run": lambda of: "".join(
         f"{line}\n" for line in ("Dry run, nothing was changed.", *of["lines"])
     ),
-    "reloaded": lambda of: "".join(
-        f"{line}\n" for line in ("The conf is taken.", *of["changes"], *_renewed(of))
-    ),
+    "reloaded": _reloaded,
     "same_conf": lambda of: "\n".join(("The conf has not changed: nothing to take.", *_renewed(of))),
     "reload_dry_run": _would_reload,
     "only_monitor": "The monitor at {own} is the only one.",

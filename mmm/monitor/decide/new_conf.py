@@ -3,13 +3,13 @@
 Roles, states and orders follow in the next turn, as from any other change.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import ClassVar
 
 from mmm.config.model import Cluster, Vip
 from mmm.monitor.decide.startup import AtStart
-from mmm.monitor.world.host import HostWorld
+from mmm.monitor.world.host import HostWorld, State
 from mmm.monitor.world.hosts import Hosts, Owners
 from mmm.monitor.world.said import Said, Texts, listed
 from mmm.monitor.world.world import Mode, World
@@ -41,20 +41,28 @@ class Objection(Said):
 
 
 def objections(world: World, conf: Cluster) -> Iterator[Objection]:
-    """Yield what speaks against that conf now; what it changes is not looked at."""
-    if world.move is not None:
-        yield Objection("moving", {"role": world.move.vip.role})
+    """Yield what speaks against that conf now; what it changes is not looked at.
+
+    A monitor that stands by knows of no roles, and its world is made anew when it leads: nothing of that counts.
+    """
     if world.conf.monitors and world.hosts.keys() != conf.hosts.keys():
         yield Objection("several")
+    if world.leadership.may_order:
+        yield from _of_roles(world, conf)
+
+
+def _of_roles(world: World, conf: Cluster) -> Iterator[Objection]:
+    if world.move is not None:
+        yield Objection("moving", {"role": world.move.vip.role})
     for name in world.hosts:
         if name not in conf.hosts:
             yield from _of_removed(world, name)
-    for role in conf.roles.values():
-        before = world.conf.roles.get(role.name)
-        held = before is not None and any(world.owner[vip] is not None for vip in before.vips)
-        if held and not any(name in world.hosts and world.can_take(name) for name in role.hosts):
-            yield Objection("nowhere", {"role": role.name, "hosts": role.hosts})
-    if stays := sorted(going(world, conf) | stranded(world, conf)):
+    left = stranded(world, conf)
+    for name in dict.fromkeys(vip.role for vip in sorted(left)):
+        hosts = conf.roles[name].hosts
+        if not any(host in world.hosts and _could_take(world, host) for host in hosts):
+            yield Objection("nowhere", {"role": name, "hosts": hosts})
+    if stays := sorted(going(world, conf) | left):
         if world.mode is Mode.PASSIVE:
             yield Objection("passive", {"vips": tuple(stays)})
         elif not world.network_up:
@@ -69,10 +77,43 @@ def _of_removed(world: World, name: str) -> Iterator[Objection]:
         yield Objection("rebuilt", {"host": name})
 
 
+def _could_take(world: World, name: str) -> bool:
+    """Tell whether the host may get a VIP now, or will once it has confirmed that it is ONLINE.
+
+    By a monitor that has just been started, or is in passive mode since, no host was asked to confirm anything.
+    """
+    host, link = world.hosts[name], world.hosts[name].agent
+    answers = not (link.unreachable or link.refusal or link.about.halting)
+    return world.can_take(name) or (host.state is State.ONLINE and answers and not world.is_dead(name))
+
+
 def going(world: World, conf: Cluster) -> frozenset[Vip]:
-    """Return the VIPs that the conf has not got and that a host has, or may have: they are to be unbound first."""
+    """Return the VIPs that the conf has not got and that a host has, or may have: they are to be unbound first.
+
+    None by a monitor that gives no orders: the one that leads has its own conf.
+    """
+    if not world.leadership.may_order:
+        return frozenset()
     gone = world.owner.keys() - set(conf.vips)
     return frozenset(vip for vip in gone if world.owner[vip] is not None or world.holders(vip))
+
+
+def have(world: World, vips: Iterable[Vip]) -> frozenset[str]:
+    """Return the hosts that have, or may have, any of the VIPs."""
+    return frozenset(
+        name
+        for name in world.hosts
+        if any(name in world.holders(vip) or world.owner.get(vip) == name for vip in vips)
+    )
+
+
+def renamed(world: World, conf: Cluster) -> tuple[tuple[Vip, Vip], ...]:
+    """Return which of those that go the conf has under another role, each with what it is there.
+
+    An agent takes no order for a VIP that its own conf has under another role.
+    """
+    by_ip = {vip.ip: vip for vip in conf.vips}
+    return tuple((vip, by_ip[vip.ip]) for vip in sorted(going(world, conf)) if vip.ip in by_ip)
 
 
 def stranded(world: World, conf: Cluster) -> frozenset[Vip]:
@@ -86,7 +127,7 @@ def stranded(world: World, conf: Cluster) -> frozenset[Vip]:
 
 def taken(world: World, conf: Cluster, now: float) -> World:
     """Return the world by that conf: new hosts wait to be set online, roles leave hosts that may not have them."""
-    left = stranded(world, conf)
+    left = stranded(world, conf) if world.leadership.may_order else frozenset()
     owner = {vip: None if vip in left else world.owner.get(vip) for vip in conf.vips}
     hosts = {name: world.hosts.get(name) or HostWorld(since=now, why=AtStart("added")) for name in conf.hosts}
     return replace(
