@@ -88,8 +88,8 @@ class Pair:
         }  # fmt: skip
         return replace(cluster(), hosts=hosts, this="db1")
 
-    def journal(self, way: str = CLONE) -> Journal:
-        staging, old = swap.places(self.datadir, "db1-1")
+    def journal(self, way: str = CLONE, *, inside: bool = False) -> Journal:
+        staging, old = swap.places(self.datadir, "db1-1", inside=inside)
         return Journal("db1-1", "db1", "db2", "db2", str(self.datadir), str(staging), str(old), way=way)
 
     def steps(self, **more: object) -> Steps:
@@ -103,6 +103,7 @@ class Pair:
     def copy(self, journal: Journal) -> Journal:
         """Copy db2's data, and have a server of this machine write down what they have."""
         staging = Path(journal.staging)
+        staging.parent.mkdir(exist_ok=True)
         with self.db2.connect() as donor:
             logged = own_log.of_donor(donor)
         run_program("mariadb-backup", "--no-defaults", "--backup", f"--target-dir={staging}", f"--port={self.db2.port}",
@@ -310,6 +311,26 @@ def test_a_copy_on_which_the_server_does_not_start_gives_way_to_the_old_data(pai
     assert (ended.status, ended.failed) == (Status.TAKEN_BACK, Step.START)
     assert "error log" in ended.why
     assert rows_of(pair.db1) == ["alone", "alone too", "both"]
+
+
+def test_a_copy_in_the_data_folder_gives_way_with_all_that_the_server_has_made_on_it(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its binary log among the old data would have them forget what only they have."""
+    log = "CONCAT(@@gtid_binlog_state, @@gtid_binlog_pos)"
+    before, start = pair.db1.value(log), Steps._start
+
+    def breaks_off(steps: Steps, journal: Journal) -> Journal:
+        start(steps, journal)
+        raise StepError("broken off")
+
+    monkeypatch.setattr(Steps, "_start", breaks_off)
+    pair.folder.lock()
+    ended = run(pair.steps(), pair.folder, pair.journal(inside=True), pair.said.append)
+    assert (ended.status, ended.why) == (Status.TAKEN_BACK, "broken off")
+    assert rows_of(pair.db1) == ["alone", "alone too", "both"]
+    assert pair.db1.value(log) == before
+    assert not [entry.name for entry in pair.datadir.iterdir() if ".mmm-" in entry.name]
 
 
 def spoilt(pair: Pair) -> Callable[[Journal], Journal]:

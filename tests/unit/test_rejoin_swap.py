@@ -115,3 +115,30 @@ def test_what_a_job_puts_into_a_data_folder_has_names_that_its_server_passes_ove
     staging.mkdir(parents=True)
     assert swap.entries(tmp_path / "mysql") == [tmp_path / "mysql" / of]
     assert [Path(origin).name for origin, _ in swap.plan(tmp_path / "mysql", staging, old)] == [of]
+
+
+@pytest.mark.parametrize("made", range(len(OLD) + len(NEW) + 1))
+def test_what_a_server_has_made_on_a_half_swapped_data_folder_is_no_data_of_either(
+    tmp_path: Path, made: int
+) -> None:
+    """As a machine does that boots in between: it may make any of them anew, and files that neither has."""
+    datadir = tmp_path / "mysql"
+    fill(datadir, OLD)
+    staging, old = swap.places(datadir, "db1-1", inside=True)
+    staging.parent.mkdir()
+    fill(staging, NEW)
+    moves = swap.plan(datadir, staging, old)
+    swap.perform(moves[:made])
+    for name in {*OLD, *NEW, "log.000001"}:
+        if not (datadir / name).exists():
+            (datadir / name).write_text("boot")
+    swap.clear_way(moves, datadir, staging, old)
+    swap.perform(moves)
+    assert found(datadir) == NEW
+    assert OLD.items() <= found(old).items()
+    (datadir / "log.000001").write_text("of the copy")
+    swap.clear_way(moves, datadir, staging, staging)
+    swap.undo(moves)
+    assert found(datadir) == OLD
+    assert NEW.items() <= found(staging).items()
+    assert found(staging)["log.000001"] == "of the copy"

@@ -60,6 +60,8 @@ class _Source:
     files: tuple[tuple[str, int], ...]
     """Names and sizes, the older first."""
     program: str
+    asked: float
+    """When that was asked, in seconds since 1970."""
 
     @property
     def names(self) -> list[str]:
@@ -89,6 +91,7 @@ def _source(conf: Cluster, host: Host) -> _Source:
         row = server.query("SELECT @@global.log_bin AS log")[0]
         if str(row["log"]) != "1":
             raise RefusedError(f"the server of {host.name} writes no binary log")
+        asked = time.time()
         rows = server.query(server.flavour.binlog_files)
         flavour = server.flavour
     files = tuple((str(row["Log_name"]), whole(row["File_size"])) for row in rows)
@@ -96,7 +99,7 @@ def _source(conf: Cluster, host: Host) -> _Source:
         program = find(host.mysqlbinlog, os.environ.get("PATH", ""), mariadb=flavour.mariadb)
     except ProgramError as error:
         raise RefusedError(str(error)) from error
-    return _Source(conf, host, flavour, files, program)
+    return _Source(conf, host, flavour, files, program, asked)
 
 
 def _folder(home: Path, source: _Source) -> tuple[Path, str]:
@@ -151,7 +154,7 @@ def _copy(source: _Source, into: Path) -> Iterator[str]:
         path, part = into / name, into / (_PART + name)
         if path.is_file() and path.stat().st_size == size and name == source.names[-1]:
             part.unlink(missing_ok=True)
-            os.utime(path)  # up to now nothing was written
+            os.utime(path, (source.asked, source.asked))  # up to then nothing was written
             continue
         if not part.is_file():
             _fetch(source, name, into)

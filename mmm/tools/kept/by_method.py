@@ -27,6 +27,11 @@ _REPLICATION = (
 )
 
 
+def all_of(into: Path) -> Path:
+    """Return where a backup is put as a whole whose data folder becomes `into`: beside it, so that a job finds it."""
+    return into.with_name(f"{into.name}.all")
+
+
 def run(commands: Sequence[Command]) -> None:
     """Run the commands, each with the folder that it copies into; raises FailedError for the first that fails."""
     for command in commands:

@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmm.mysql.backup import clone_plugin
 from mmm.mysql.backup.mariadb_backup import Position
-from mmm.mysql.backup.outside import is_outside
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
 from mmm.process.apparmor import may_forbid
@@ -102,8 +102,9 @@ def _may_clone(job: Job) -> bool:
     """Tell whether the server that runs here can make the copy in the folder."""
     try:
         with connect(tools_at(job.here), ANSWER) as session:
-            datadir = str(session.query("SELECT @@global.datadir AS datadir")[0]["datadir"])
-            return is_outside(str(job.into), datadir) and session.ask(clone_plugin.is_active(session))
+            datadir = Path(str(session.query("SELECT @@global.datadir AS datadir")[0]["datadir"]))
+            within = job.into.resolve().is_relative_to(datadir.resolve())
+            return not within and session.ask(clone_plugin.is_active(session))
     except MysqlError:
         return False
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,14 +16,16 @@ from mmm.mysql.session.connection import MysqlError, connect
 from mmm.process import job_files
 from mmm.tools.fetch import own_files, stage
 from mmm.tools.fetch.files import Owner
+from mmm.tools.fetch.private import scratch_of
 from mmm.tools.fetch.stage import Login
 from mmm.tools.fetch.values import Failed, FailedError, Fetched, Progress
+from mmm.tools.kept.by_method import all_of
 from mmm.tools.provider import sides
 from mmm.tools.provider.job import Job
 from mmm.tools.provider.room import lacks_room
 from mmm.tools.provider.sides import Side
 from mmm.tools.provider.table import Choice, Provider, choose
-from mmm.tools.rejoin import own_log
+from mmm.tools.rejoin import own_log, swap
 from mmm.tools.rejoin.expiry import kept_hint
 from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.step_error import StepError
@@ -107,6 +110,15 @@ class Copying:
             here.replication_user: here.replication_password,
         }
         yield from (Login(user, password) for user, password in known.items() if user)
+
+
+def remove_copy(journal: Journal) -> None:
+    """Remove what was copied: a job that is gone on with, or tried another way, begins with an empty folder."""
+    staging = Path(journal.staging)
+    for folder in (staging, scratch_of(staging), all_of(staging)):
+        if folder.exists():
+            shutil.rmtree(folder)
+    swap.tidy(staging)
 
 
 def noted(progress: Progress) -> job_files.Progress:

@@ -17,7 +17,7 @@ from types import TracebackType
 from mmm.config.model import Cluster
 from mmm.process.file_owner import holders, works_in
 from mmm.process.job_files import FOLDER
-from mmm.process.old_data import DAY, GOING, OldData, old_data, over, server_here, taken
+from mmm.process.old_data import DAY, GOING, OLD, OldData, is_of_a_job, old_data, over, server_here, taken
 from mmm.process.to_disk import settle
 from mmm.tools.rejoin import option_files
 from mmm.tools.rejoin.journal import Journal
@@ -180,6 +180,10 @@ def _needed(kept: OldData, where: tuple[Path, ...] | str) -> str:
     for each in (*where, kept.datadir):
         if each.resolve().is_relative_to(kept.path.resolve()):
             return f"the server's data folder {each} is in it"
+    # A server that AppArmor kept to its data folder when an earlier job ran need not be any more.
+    for entry in kept.path.iterdir():
+        if OLD in entry.name and is_of_a_job(entry.name):
+            return f"{entry.name}, which an earlier job has kept, is in it"
     return ""
 
 

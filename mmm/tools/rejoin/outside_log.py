@@ -19,7 +19,6 @@ _BESIDE = ".idx"
 """The end of a file that MariaDB 11.4 and later has beside each file of the log."""
 _STATE = ".state"
 """The end of the one in which MariaDB writes down, as it ends, what its log has."""
-_AGAIN = ".boot"
 
 
 def home(server: Connection | None, host: Host) -> LogHome | None:
@@ -73,10 +72,10 @@ def clear_way(of: Iterable[tuple[str, str]], kept: str) -> None:
     for origin, goal in of:
         here, there = Path(origin), Path(goal)
         if kept and there.is_relative_to(kept) and here.exists() and there.exists():
-            here.rename(there.with_name(f"{there.name}{_AGAIN}"))
+            here.rename(there.with_name(f"{there.name}{swap.MADE_ANEW}"))
 
 
 def tidy(kept: str) -> None:
-    """Remove the folder where the log was put, once it is where it was; one with anything in it stays."""
+    """Remove a folder where something was put, once that is where it was; one with anything in it stays."""
     with suppress(OSError):
         Path(kept or "/").rmdir()

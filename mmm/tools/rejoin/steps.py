@@ -1,6 +1,5 @@
 """The steps of a rejoin, carried out: each looks at what is there, acts, and returns the journal as it is then."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,8 +21,8 @@ from mmm.mysql.server.replication import (
 )
 from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError, connect
 from mmm.process.job_files import Progress
-from mmm.tools.fetch.private import scratch_of
 from mmm.tools.rejoin import active_master, numbers, outside_log, own_log, swap
+from mmm.tools.rejoin.copying import remove_copy
 from mmm.tools.rejoin.gtids import gtids_of
 from mmm.tools.rejoin.hindrance import RECONNECT_LIMIT, hindrance
 from mmm.tools.rejoin.journal import Journal, Step
@@ -152,6 +151,7 @@ class Steps:
             case Step.SWAP:
                 self._means.control.stop()  # a machine that has booted since has started it on the old data
                 outside_log.clear_way(journal.moves, journal.old_log)
+                swap.clear_way(journal.moves, Path(journal.datadir), Path(journal.staging), Path(journal.old))
                 swap.perform(journal.moves)
                 swap.tidy(Path(journal.staging))
                 return journal
@@ -180,14 +180,19 @@ class Steps:
         with _as_step_error():
             self._means.control.stop()
             outside_log.clear_way(journal.moves, journal.old_log)
+            if swap.done(journal.moves):
+                swap.clear_way(
+                    journal.moves, Path(journal.datadir), Path(journal.staging), Path(journal.staging)
+                )
             swap.undo(journal.moves)
             outside_log.tidy(journal.old_log)
+            outside_log.tidy(journal.old)
 
     def undo(self, journal: Journal) -> None:
         """Have the server run as before on its old data, which are in their place; raises StepError."""
         self.close()
         with _as_step_error():
-            _without_copy(journal)
+            remove_copy(journal)
             stood = not self._means.control.processes()
             if journal.running:
                 self._means.control.start()
@@ -243,7 +248,7 @@ class Steps:
         return journal
 
     def _fetch(self, journal: Journal) -> Journal:
-        _without_copy(journal)
+        remove_copy(journal)
         self._means.make_room()
         name = own_log.state_file(self._server)
         journal = self._means.copy(journal)
@@ -379,14 +384,6 @@ def _caught_up(most: int, lacks: int, seconds: float) -> Progress:
     got = most - lacks
     left = seconds * lacks / got if got else None
     return Progress("", percent=100 * got // most if most else None, left=left)
-
-
-def _without_copy(journal: Journal) -> None:
-    """Remove what was copied: a job that is gone on with, or tried another way, begins with an empty folder."""
-    for folder in (Path(journal.staging), scratch_of(Path(journal.staging))):
-        if folder.exists():
-            shutil.rmtree(folder)
-    swap.tidy(Path(journal.staging))
 
 
 @contextmanager

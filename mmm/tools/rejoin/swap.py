@@ -44,6 +44,8 @@ def places(datadir: Path, job: str, *, inside: bool = False) -> tuple[Path, Path
 
 _OF_MARIADB = "aria_log_control"
 _OF_THE_DISK = "lost+found"
+MADE_ANEW = ".boot"
+"""The end of the name of what a server has made where something else was."""
 
 
 def entries(datadir: Path) -> list[Path]:
@@ -51,6 +53,29 @@ def entries(datadir: Path) -> list[Path]:
     return sorted(
         entry for entry in datadir.iterdir() if not (is_of_a_job(entry.name) or entry.name == _OF_THE_DISK)
     )
+
+
+def clear_way(moves: Moves, datadir: Path, staging: Path, into: Path) -> None:
+    """Put aside what is neither the old data nor the copy: a server that has run in between made it. Raises OSError.
+
+    That is so in a data folder whose entries are swapped, for one that is renamed takes all along.
+    """
+    if datadir not in staging.parents:
+        return
+    away = {origin: goal for origin, goal in moves if Path(origin).parent == datadir}
+    here = {goal: origin for origin, goal in moves if Path(goal).parent == datadir}
+    for entry in entries(datadir):
+        elsewhere = (ends[str(entry)] for ends in (away, here) if str(entry) in ends)
+        if all(map(os.path.lexists, elsewhere)):
+            into.mkdir(mode=0o700, parents=True, exist_ok=True)
+            entry.rename(_free(into / entry.name))
+
+
+def _free(path: Path) -> Path:
+    """Return the path, with an ending where something is there already."""
+    while os.path.lexists(path):
+        path = path.with_name(f"{path.name}{MADE_ANEW}")
+    return path
 
 
 def tidy(staging: Path) -> None:

@@ -18,7 +18,6 @@ from mmm.tools.kept.methods import MethodError
 from mmm.tools.kept.shelf import OWN, Kept
 
 _AT_ONCE = 1 << 20
-_ALL = ".all"
 
 
 def method_of(conf: Cluster, kept: Kept) -> CopyMethod:
@@ -47,7 +46,7 @@ def fetch(conf: Cluster, kept: Kept, into: Path, owner: Owner, version: str) -> 
 
     Raises FailedError, OSError, and leaves nothing then.
     """
-    with _copied(conf, kept, into.with_name(into.name + _ALL), version) as folder:
+    with _copied(conf, kept, by_method.all_of(into), version) as folder:
         data = by_method.data_folder(folder)
         place = position(folder, kept)
         by_method.only_data(folder, data, kept.facts)
