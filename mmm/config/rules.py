@@ -205,6 +205,16 @@ def slave_writers(world: World) -> None:
             world.warn(hosts.source, Fault("slave_may_write", {"name": name, "role": active}))
 
 
+def writer_hosts(world: World) -> None:
+    """Warn an agent that does not know the hosts of the active master role: it promises nothing, and asks nobody."""
+    role, leases = (world.value("top", "", key) for key in ("active_master_role", "vip_lease"))
+    role = role or "writer"
+    settings = world["role"].get(role, {})
+    if world.program == "AGENT" and leases and (ips := settings.get("ips")) and "hosts" not in settings:
+        key = "servers" if world.tree.dialect == 1 else "hosts"
+        world.warn(ips.source, Fault("writer_hosts_missing", {"role": role, "key": key}))
+
+
 def block_port(world: World) -> None:
     """Warn of a written command that keeps clients from another port than that of this host's server."""
     port = world.value("host", world.value("top", "", "this") or "", "mysql_port")
@@ -368,6 +378,7 @@ RULES: tuple[Callable[[World], None], ...] = (
     peers,
     roles,
     slave_writers,
+    writer_hosts,
     addresses,
     pinged,
     block_port,

@@ -280,6 +280,10 @@ SENTENCES: Mapping[str, str] = {
     "cipher_gone": "{key}: ssh has no cipher blowfish any more, it is left out; write `{key} {left}`",
     "relative_path": "{key} {path} does not begin with /",
     "no_ping_ips": "no ping_ips: the network check is off, the monitor's own network counts as always up",
+    "writer_hosts_missing": (
+        "role {role} has no {key}: this host makes no promises about it, so the writer loses it while no monitor runs;"
+        " add `{key}` as in mmm_mon.conf"
+    ),
     "no_replication_user": "no replication_user: this host cannot be pointed at another replication source",
 }
 

@@ -98,6 +98,15 @@ def test_the_active_master_role_is_named_where_no_role_is_called_writer() -> Non
     assert "no role is called app" in wrong
 
 
+def test_it_is_warned_where_the_active_master_role_has_no_hosts(tmp_path: Path) -> None:
+    """It loaded without a word, and with the monitor the writer went."""
+    known = conf(HEAD + HOSTS + WRITER)
+    unknown = conf(HEAD.format(folder=tmp_path) + HOSTS + WRITER.replace("    servers db1, db2\n", ""))
+    (warning,) = set(map(str, unknown.warnings)) - set(map(str, known.warnings))
+    assert "role writer has no servers: " in warning
+    starts(unknown)
+
+
 def started_or_refused(text: str, folder: Path) -> bool:
     """Start an agent where the conf is accepted; tells whether it is."""
     try:

@@ -117,7 +117,10 @@ def test_a_role_that_has_to_move_where_nobody_can_take_it_is_refused(
     assert refusals(seen, with_role(seen.conf, "reader", ("db3",))) == ["nowhere"]
 
 
-@pytest.mark.parametrize("seen", [of_several(**FOLLOWS), NO_LEADER, TAKES])
+@pytest.mark.parametrize("seen", [
+    of_several(**FOLLOWS), NO_LEADER, TAKES,
+    replace(just_started("active"), leadership=Leadership(Place.STANDS_BY)),
+])  # fmt: skip
 def test_a_monitor_that_does_not_lead_takes_a_conf_at_once(seen: World) -> None:
     """What it knows of roles is old, and nobody would unbind anything for it: it was refused as a rule."""
     conf = fewer(seen.conf)
