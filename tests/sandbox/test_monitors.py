@@ -130,6 +130,14 @@ def test_monitors_that_do_not_reach_each_other_change_nothing(cluster: Sandbox) 
     )
     assert asked(cluster, leader, "monitors")["leads"]
     assert asked(cluster, other, "monitors")["leader"] == cluster.layout.monitors[leader]
+    away, here = cluster.layout.monitors[leader], ip
+    health = cluster.control("health", on=other)
+    assert health.returncode == 1, "what a standby says of the cluster is no OK"
+    assert health.stdout.startswith("MMM WARNING: this monitor stands by")
+    assert (
+        f"the monitor at {away} leads and does not answer; {here}, which stands by, answers" in health.stderr
+    )
+    assert "stands_by" not in cluster.ask_monitor(leader, "json health")
     heal(cluster)
     assert places(cluster) == (leader, other)
 
