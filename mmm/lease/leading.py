@@ -135,6 +135,8 @@ class Others(NamedTuple):
     """The highest epoch that it has asked for, given its word to, or heard of from voters."""
     informed: bool = True
     """As many voters as keep the lead have told it theirs since its start."""
+    leaves_it: float = -inf
+    """It leaves the lead to another one before this moment, as an admin has ordered; nobody counts on that."""
 
     def heard(self, highest: Lead | None) -> "Others":
         """Return the word after an epoch was met: asked for, or named by a voter."""
@@ -156,6 +158,10 @@ class Others(NamedTuple):
         """Return the word once the monitor that it was given to has said that it leads no more."""
         return self._replace(refrains=-inf, given=None) if epoch == self.given else self
 
+    def left(self, now: float, length: float, after: float) -> "Others":
+        """Return the word once the lead is left to a third monitor, for the length and the margin `after`."""
+        return self._replace(leaves_it=max(self.leaves_it, now + length + after))
+
     def uncounted(self) -> "Others":
         """Return the word once each of the others has said that it neither leads nor asks for the lead.
 
@@ -165,4 +171,4 @@ class Others(NamedTuple):
 
     def may_take(self, now: float) -> bool:
         """Tell whether it may ask for the lead."""
-        return now >= self.refrains
+        return now >= max(self.refrains, self.leaves_it)

@@ -4,8 +4,8 @@
               SECONDS 0: that epoch is over, its word is given back
               EPOCH `-`, SECONDS 0: only asks whether the other one stands by
               `hand_over`: the one that leads is about to give up the lead, for a third one to take it. The other one
-              gives its word though it reaches enough voters to lead. A monitor that does not know the word answers that
-              the command is invalid: that gives no word
+              does not ask for the lead for as long as its word would hold, though it may reach enough voters; nobody
+              leads on by that. A monitor that does not know the word answers that the command is invalid: no OK
     answer    OK                        it has given its word
               ERROR: CODE               it has not
     with auth_key both are signed: the answer ends with a MAC of the challenge, the words and what it says

@@ -399,7 +399,7 @@ class Run:
             agent.start,
             agent.boot,
             lambda: setattr(self, "slow_until", until),
-            lambda: self._hand_over(monitor),
+            lambda: self.hand_over(monitor),
         )
         self.draw.choice((*faults, *self._together(until)) if self.together else faults)()
 
@@ -439,11 +439,15 @@ class Run:
                 lambda: self.monitors.update({monitor.ip: Monitor(self, monitor.ip, f"b{self.now:.0f}")}),
             )
 
-    @staticmethod
-    def _hand_over(monitor: Monitor) -> None:
+    def hand_over(self, monitor: Monitor, target: str | None = None) -> None:
+        """Have the admin hand the lead over, if this monitor has it; of several others mostly to a certain one."""
         now = monitor.world.leadership
-        if not monitor.gone and now.place is Place.LEADS:
-            monitor.world = replace(monitor.world, leadership=replace(now, asked=HandOver()))
+        if monitor.gone or now.place is not Place.LEADS:
+            return
+        if target is None:
+            choice = (*monitor.listed, "") if len(monitor.listed) > 1 else ("",)
+            target = choice[int(self.now) % len(choice)]
+        monitor.world = replace(monitor.world, leadership=replace(now, asked=HandOver(target)))
 
 
 def _tell(future: "asyncio.Future[Any]", said: object) -> None:

@@ -75,6 +75,33 @@ def test_two_that_ask_at_once_and_part_the_voters_ask_again_soon(
     assert max(took) < LEASE + margin(LEASE) + 1.0
 
 
+@pytest.mark.parametrize("target", [OTHER, THIRD])
+def test_of_three_the_one_takes_the_lead_to_which_it_is_handed_over(target: str, tmp_path: Path) -> None:
+    for seed in range(8):
+        with virtual_time(seed):
+            run = Run(seed, tmp_path, monitors=(OWN, OTHER, THIRD))
+            run.lost = 0.0
+            run.until(run.now + 12.0)
+            (leader,) = (each for each in run.monitors.values() if each.world.leadership.place is Place.LEADS)
+            goal = target if target != leader.ip else OWN
+            run.until(run.now + seed / 8)
+            epochs = set(run.took)
+            run.hand_over(leader, goal)
+            run.until(run.now + LEASE / 4 + 2.0)
+            (taken,) = set(run.took) - epochs
+            assert taken.address.startswith(f"{goal}:")
+            for each in run.monitors.values():
+                each.end()
+
+
+def test_of_three_one_is_obeyed_whatever_breaks_and_wherever_the_lead_is_handed_over(tmp_path: Path) -> None:
+    for seed in range(2):
+        with virtual_time(seed):
+            run = Run(seed, tmp_path, monitors=(OWN, OTHER, THIRD))
+            run.go()
+        assert len(run.took) > 1, "the lead has changed"
+
+
 def replaced_after(
     fault: str,
     moment: float,

@@ -94,18 +94,37 @@ async def test_without_a_name_any_other_one_takes_it() -> None:
     assert not back
 
 
+def may_take(word: Word) -> bool:
+    return word.may_take
+
+
 def test_who_reaches_enough_voters_gives_its_word_for_a_hand_over_alone() -> None:
     word = Word(of_several().conf)
     word.looked([voting.Said(LATER, 5.0, NOTHING, highest=LATER) for _ in range(3)])
     word.uncounted()
-    assert word.may_take
+    assert may_take(word)
     assert word.answer(refrain.Asked(LATER, 10.0), stands_by=True) == "ERROR: voters"
-    assert word.may_take
-    for stands_by, number, answer in ((False, 9, "leads"), (True, 8, "higher")):
-        asked = refrain.Asked(LATER._replace(number=number), 10.0, hand_over=True)
-        assert word.answer(asked, stands_by=stands_by) == f"ERROR: {answer}"
+    assert may_take(word)
+    asked = refrain.Asked(LATER, 10.0, hand_over=True)
+    assert word.answer(asked, stands_by=False) == "ERROR: leads"
+    assert may_take(word)
+    assert word.answer(asked, stands_by=True) == refrain.GIVEN
+    assert not may_take(word)
+    assert not word.waits, "it does not ask the others whether they count on its word"
+
+
+def test_who_has_asked_in_vain_gives_its_word_for_a_hand_over_too_and_that_frees_it_from_nothing() -> None:
+    word = Word(of_several().conf)
+    word.looked([voting.Said(LATER, 5.0, NOTHING, highest=LATER) for _ in range(2)])
+    word.uncounted()
+    vain = LATER._replace(number=word.next_number)
+    word.asks(vain)
     assert word.answer(refrain.Asked(LATER, 10.0, hand_over=True), stands_by=True) == refrain.GIVEN
-    assert not word.may_take
+    assert not may_take(word)
+    for over in (LATER, vain):
+        assert word.answer(refrain.Asked(over, 0), stands_by=True) == refrain.GIVEN
+    assert not may_take(word)
+    assert word.next_number > vain.number
 
 
 def test_the_question_says_that_it_is_a_hand_over() -> None:

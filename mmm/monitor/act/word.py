@@ -41,7 +41,7 @@ class Word:
     @property
     def waits(self) -> bool:
         """Tell whether it may not, only for what it may have given its word to before its start."""
-        return self._others.given is None and not self.may_take
+        return self._others.given is None and time.monotonic() < self._others.refrains
 
     def uncounted(self) -> None:
         """Note that none of the others leads or asks for the lead."""
@@ -71,10 +71,12 @@ class Word:
         if asked.length <= 0:
             self._others = self._others.released(asked.epoch)
             return refrain.GIVEN
+        if asked.hand_over:
+            return self._left(asked.epoch, stands_by=stands_by)
         refused: str | None = self._others.refuses(asked.epoch, stands_by=stands_by)
         if refused is None and asked.length != self._length:
             refused = OTHER_LENGTH
-        if refused is None and not asked.hand_over and self._reaches >= take(self._voters):
+        if refused is None and self._reaches >= take(self._voters):
             refused = WordRefused.VOTERS
         if refused is not None:
             return refrain.refused(refused)
@@ -84,4 +86,19 @@ class Word:
                 self._length + margin(self._length),
             )  # fmt: skip
         self._others = self._others.gives(asked.epoch, time.monotonic(), self._length, margin(self._length))
+        return refrain.GIVEN
+
+    def _left(self, epoch: Lead, *, stands_by: bool) -> str:
+        """Return the answer to one that hands the lead over to a third monitor, and leave it to that.
+
+        The one that asks does not lead on by that. So it counts for nothing which epochs were met, as one of this
+        monitor that it has asked for in vain, nor how many voters it reaches.
+        """
+        if not stands_by:
+            return refrain.refused(WordRefused.LEADS)
+        log.info(
+            "the monitor at %s hands the lead over: this one leaves it to another for %g s", epoch.address,
+            self._length + margin(self._length),
+        )  # fmt: skip
+        self._others = self._others.left(time.monotonic(), self._length, margin(self._length))
         return refrain.GIVEN
