@@ -230,6 +230,17 @@ def test_what_somebody_works_in_stays(folder: JobFolder, expire: Callable[..., t
     assert expire()[0] == 0
 
 
+def test_what_an_earlier_job_has_kept_within_a_data_folder_stays_with_it(
+    folder: JobFolder, expire: Callable[..., tuple[int, str]]
+) -> None:
+    """AppArmor may have kept the server to its data folder when that one ran, and does not now."""
+    old = kept_by(folder, "db1-2", 8)
+    earlier = filled(old / "#sql.mmm-old-db1-1")
+    status, said = expire()
+    assert (status, f"stays: {earlier.name}, which an earlier job has kept, is in it\n" in said) == (1, True)
+    assert (earlier / "ibdata1").exists()
+
+
 MOUNTED = """
 import subprocess, sys
 from pathlib import Path

@@ -18,6 +18,7 @@ from mmm.mysql.session.connection import connect
 from mmm.process.started_as import started_as
 from mmm.tools.backup import logs
 from mmm.tools.fetch.private import Private, running
+from mmm.tools.program import load_conf
 from mmm.tools.until.goal import Goal, UntilError, of_option, parse
 from mmm.tools.until.logs import stamps
 from mmm.tools.until.plan import Plan, planned
@@ -320,6 +321,27 @@ def test_two_logs_that_were_begun_in_one_second_have_two_folders(
     first, second = logs._made(tmp_path), logs._made(tmp_path)
     assert first != second
     assert stamps(tmp_path) == [first, second]
+
+
+@pytest.mark.mysql
+def test_a_log_that_has_not_grown_is_whole_up_to_when_its_size_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written while it is compared is not in it, and no moment behind that question is told to be."""
+    with shop_of(MARIADB, tmp_path) as shop:
+        shop.keep()
+        (newest,) = (max(stamp.iterdir()) for stamp in stamps(logs.home_of(shop.host.backups, "db2")))
+        asked: list[float] = []
+
+        def written_meanwhile(old: Path, new: Path) -> bool:
+            asked.append(time.time())
+            return goes_on(old, new)
+
+        goes_on = logs._goes_on
+        monkeypatch.setattr(logs, "_goes_on", written_meanwhile)
+        conf = load_conf(shop.host.conf, None)
+        logs.keep(conf, conf.hosts["db2"], shop.host.backups, 0)
+        assert newest.stat().st_mtime < asked[0]
 
 
 @pytest.mark.mysql
