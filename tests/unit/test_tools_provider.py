@@ -213,16 +213,21 @@ def test_a_donor_that_hangs_is_left_and_leaves_nothing(pair: Pair, monkeypatch: 
 
 
 @pytest.mark.mysql
-@pytest.mark.parametrize("runs", [True, False])
+@pytest.mark.parametrize("here", ["runs", "runs on a link to its data", "is down"])
 def test_where_the_server_cannot_clone_into_the_folder_an_empty_one_clones_itself(
-    pair: Pair, *, runs: bool
+    pair: Pair, here: str
 ) -> None:
     """It refuses folders in its data directory, as where that is a mount point; and it may be down."""
-    into = pair.here.directory / "data" / ".mmm-new-job" / "data"
-    argv = started_as(pair.here.process.pid).argv
-    job = dataclasses.replace(pair.job(), into=into, argv=argv)
-    if not runs:
+    argv, runs = started_as(pair.here.process.pid).argv, here != "is down"
+    if here != "runs":
         pair.here.kill()
+    data = pair.here.directory / "data"
+    if here == "runs on a link to its data":
+        data = data.rename(pair.here.directory / "disk")
+        (pair.here.directory / "data").symlink_to(data)
+        pair.here.restart()
+    into = data / ".mmm-new-job" / "data"
+    job = dataclasses.replace(pair.job(), into=into, argv=argv)
     came = clone.fetch(job)
     assert isinstance(came, Fetched), came
     assert came.position.gtid == pair.donor.value("@@gtid_executed")
