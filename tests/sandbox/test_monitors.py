@@ -165,6 +165,23 @@ def test_agents_that_are_stopped_do_not_cost_the_lead_while_the_monitors_see_eac
     assert probe.report.outages == ()
 
 
+def test_an_agent_that_is_stopped_is_granted_the_role_for_good_by_the_leader_once_voters_have_it_on_record(
+    cluster: Sandbox,
+) -> None:
+    """In time: else it would ask the other hosts of the role to let its VIP stay."""
+    leader, other = places(cluster)
+    keeper = log(cluster, "db2", "mmm_agentd")
+    with Addresses(cluster) as addresses, Probe(cluster, readers=False, limit=PATIENCE) as probe:
+        assert cluster.init("db1", "mysql-mmm-agent", "stop").returncode == 0
+        told = asked(cluster, leader, "status")["hosts"]
+        assert [each["lease"] for each in told if each["name"] == "db1"] == [{"left": None}]
+        assert keeper.count("db1 is stopped and leaves its VIP for good") == 0
+        heal(cluster)
+        assert places(cluster) == (leader, other)
+    assert [moved for moved in addresses.moved if moved.ip == cluster.layout.writer_ip] == []
+    assert probe.report.outages == ()
+
+
 def test_the_next_leader_leaves_a_readers_vip_with_a_host_whose_agent_is_silent_and_knows_what_happened(
     cluster: Sandbox,
 ) -> None:
