@@ -20,7 +20,7 @@ from mmm.tools.backup import logs
 from mmm.tools.fetch.private import Private, running
 from mmm.tools.program import load_conf
 from mmm.tools.until.goal import Goal, UntilError, of_option, parse
-from mmm.tools.until.logs import stamps
+from mmm.tools.until.logs import home_of, stamps
 from mmm.tools.until.plan import Plan, planned
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.backing_up import LIMIT, SHOP, Machine, agent, machine
@@ -330,7 +330,7 @@ def test_a_log_that_has_not_grown_is_whole_up_to_when_its_size_was_asked(
     """What is written while it is compared is not in it, and no moment behind that question is told to be."""
     with shop_of(MARIADB, tmp_path) as shop:
         shop.keep()
-        (newest,) = (max(stamp.iterdir()) for stamp in stamps(logs.home_of(shop.host.backups, "db2")))
+        (newest,) = (max(stamp.iterdir()) for stamp in stamps(home_of(shop.host.backups, "db2")))
         asked: list[float] = []
 
         def written_meanwhile(old: Path, new: Path) -> bool:
