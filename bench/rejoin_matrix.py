@@ -9,7 +9,8 @@ import argparse
 import sys
 import time
 
-from mmm.proving.rejoin_matrix import DISK, Came, cells, run, small_disk, table
+from mmm.proving import small_disk
+from mmm.proving.rejoin_matrix import DISK, Came, cells, run, table
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.sql import SqlError
@@ -37,8 +38,8 @@ def main() -> int:
     sandbox = up(args.name, conf=CONF, server=args.server)
     try:
         for number, cell in enumerate(wanted, 1):
-            if cell.fault == DISK and not small:
-                small_disk(sandbox)
+            if (cell.fault == DISK or cell.in_place) and not small:
+                small_disk.put_on(sandbox)
                 small = True
             try:
                 restore(sandbox)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from mmm.tools.fetch.unpack import Unpacking
-from mmm.tools.rejoin import swap
+from mmm.tools.rejoin import in_place, swap
 from mmm.tools.rejoin.command import rejoin
 from mmm.tools.rejoin.journal import Journal, Step
 from mmm.tools.rejoin.steps import Steps
@@ -24,13 +24,15 @@ class Moment(StrEnum):
 
     BEFORE = "before"
     WITHIN = "within"
-    """Some of the copy has come, the first rename is made, or it is undone, and the log still tells of it."""
+    """Some of the copy has come, the first rename is made, or it is undone, and the log still tells of it.
+
+    Or the old data are moved away, and none of them is removed yet."""
     LATE = "late in"
     """It is undone, and the log is empty and does not say yet behind what it goes on."""
     AFTER = "after"
 
 
-HALVES = {Moment.WITHIN: {Step.UNDO, Step.FETCH, Step.SWAP}, Moment.LATE: {Step.UNDO}}
+HALVES = {Moment.WITHIN: {Step.UNDO, Step.EMPTY, Step.FETCH, Step.SWAP}, Moment.LATE: {Step.UNDO}}
 """The steps that stop there, too."""
 
 
@@ -50,6 +52,7 @@ def _halve(moment: Moment, step: Step, stop: Callable[[], None]) -> None:
     """Have `stop` called in the middle of the step: behind what has done half of it, or before the other half."""
     owner, name, behind = {
         (Moment.WITHIN, Step.FETCH): (Unpacking, "write", True),
+        (Moment.WITHIN, Step.EMPTY): (in_place, "_move_away", True),
         (Moment.WITHIN, Step.SWAP): (swap, "_rename", True),
         (Moment.WITHIN, Step.UNDO): (undo, "_see_same_end", False),
         (Moment.LATE, Step.UNDO): (undo, "_settled", False),

@@ -13,10 +13,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from mmm.own_module import own_module
+from mmm.proving import small_disk
 from mmm.proving.halting import HALVES, Moment
+from mmm.proving.small_disk import DONOR, HOST, LIMIT
 from mmm.proving.thrown_away import Saves
 from mmm.sandbox.apart import surplus
 from mmm.sandbox.cluster import Sandbox
@@ -30,11 +33,9 @@ from mmm.sandbox.rejoin import diverge, is_out_of_use, knows_writer
 from mmm.sandbox.trouble.faults import heal, inject, server_process, undo
 from mmm.sandbox.witness.health import catch_up, settle
 from mmm.tools.rejoin.hindrance import RECONNECT_LIMIT
-from mmm.tools.rejoin.journal import COPYING, ORDER, Step
+from mmm.tools.rejoin.journal import COPYING, IN_PLACE, ORDER, Step
 from mmm.wire.rejoin import CLONE
 
-HOST, DONOR = "db3", "db2"
-LIMIT = 120.0
 _TRANSACTIONS = 2
 _TRIES = 10
 """Runs of the command."""
@@ -46,7 +47,6 @@ _FROZEN = 70.0
 """Seconds for which this host's server is frozen: more than it has for an answer, or to undo all."""
 _FULL = 30.0
 """Seconds for which the disk is full, unless the tool ends before, as it does once it writes."""
-_SMALL, _SMALL_MB = "/run/small", 1024
 _FILLER = f"{Path(DATADIR).parent}/filler"
 
 
@@ -81,7 +81,13 @@ class Cell:
     @property
     def options(self) -> tuple[str, ...]:
         """Return how the tool is run: the steps of a copy need one, others are met in a rewind where it is fit."""
-        return ("--from", DONOR, *(("--method", CLONE) if self.step in COPYING else ()))
+        copy = ("--method", CLONE) if self.step in COPYING else ()
+        return ("--from", DONOR, *copy, *(("--in-place", HOST) if self.in_place else ()))
+
+    @property
+    def in_place(self) -> bool:
+        """Tell whether it is met by a job alone that has no room beside the old data."""
+        return self.step in IN_PLACE
 
     def __str__(self) -> str:
         return f"{self.fault} {self.place}"
@@ -138,8 +144,8 @@ class Trial:
 
     @property
     def has_data(self) -> bool:
-        """Tell whether there is a data folder, the old one or the copy."""
-        return self.machine.path(DATADIR).is_dir()
+        """Tell whether there are data, the old ones or the copy: an empty folder, also after a boot, has none."""
+        return not self.machine.run(["test", "-d", f"{DATADIR}/mysql"], check=False).returncode
 
     def send(self, number: signal.Signals) -> None:
         """Send the tool a signal; `nsenter`, which has started it, stands still with it and goes on, too."""
@@ -216,7 +222,7 @@ FAULTS = (
     ),
     Fault(DISK, _fill, _empty, lasts=_FULL),
 )  # fmt: skip
-"""The last one needs a small disk, see `small_disk`."""
+"""The last one needs a small disk, see mmm.proving.small_disk."""
 _OF = {fault.name: fault for fault in FAULTS}
 
 
@@ -226,31 +232,27 @@ def _said(_: str) -> None:
 
 def cells(*, mariadb: bool = True) -> Iterator[Cell]:
     """Yield all cells, by fault and step; those of a step's middle where it has one."""
-    for fault in FAULTS:
-        for step in ORDER:
-            for moment in Moment:
-                if step in HALVES.get(moment, ORDER) and (mariadb or _is_met_on_mysql(step, moment)):
-                    yield Cell(step, moment, fault.name)
+    for fault, step, moment in product(FAULTS, ORDER, Moment):
+        there = mariadb or _is_met_on_mysql(step, moment)
+        if (
+            there
+            and step in HALVES.get(moment, ORDER)
+            and (step not in IN_PLACE or _is_met_in_place(fault, step))
+        ):
+            yield Cell(step, moment, fault.name)
+
+
+def _is_met_in_place(fault: Fault, step: Step) -> bool:
+    """Tell whether a step that removes the old data is tried with a fault.
+
+    The disk that has no room lives no longer than its machine: it is not switched off.
+    """
+    return step is Step.EMPTY and fault.name not in {"power-off", DISK}
 
 
 def _is_met_on_mysql(step: Step, moment: Moment) -> bool:
     """Tell whether a tool comes by there that undoes nothing, and has the server fetch the data."""
     return step is not Step.UNDO and (step, moment) != (Step.FETCH, Moment.WITHIN)
-
-
-def small_disk(sandbox: Sandbox) -> None:
-    """Put the data of the host on a small disk until it is powered off; raises SandboxError."""
-    machine, folder = sandbox.machine(HOST), str(Path(DATADIR).parent)
-    machine.run(["/etc/init.d/mysql", "stop"])
-    for argv in (
-        ["mkdir", "-p", _SMALL],
-        ["mount", "-t", "tmpfs", "-o", f"size={_SMALL_MB}m", "none", _SMALL],
-        ["cp", "-a", f"{folder}/.", f"{_SMALL}/"],
-        ["mount", "--bind", _SMALL, folder],
-    ):
-        machine.run(argv)
-    sandbox.start_server(HOST)
-    settle(sandbox, LIMIT)
 
 
 def run(sandbox: Sandbox, cell: Cell) -> Came:
@@ -263,6 +265,8 @@ def run(sandbox: Sandbox, cell: Cell) -> Came:
     diverge(sandbox, HOST, _TRANSACTIONS)
     sandbox.wait_until(lambda: _out_of_use(sandbox), LIMIT, f"{HOST} is out of use")
     trial, fault = Trial(sandbox, cell), _OF[cell.fault]
+    if cell.in_place:
+        small_disk.crowd(sandbox)
     trial.begin()
     idle = bool(fault.of_server) and server_process(sandbox, fault.of_server) is None
     if not idle:
@@ -277,6 +281,8 @@ def run(sandbox: Sandbox, cell: Cell) -> Came:
     bad += more
     if sandbox.writer() != writer:
         bad.append(f"{writer} is not the writer any more")
+    if cell.in_place:
+        small_disk.give_room(sandbox)
     heal(sandbox)
     sandbox.bring_online(limit=LIMIT, force=False)
     settle(sandbox, LIMIT)

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from mmm.proving import small_disk
 from mmm.proving.halting import Moment
-from mmm.proving.rejoin_matrix import DISK, Cell, run, small_disk
+from mmm.proving.rejoin_matrix import DISK, Cell, run
 from mmm.sandbox.apart import surplus
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
@@ -431,7 +432,7 @@ def test_whatever_breaks_beside_a_step_the_same_command_brings_the_host_back(not
     """All cells: make rejoin-matrix."""
     sandbox = notes.healthy()
     if cell.fault == DISK:
-        small_disk(sandbox)
+        small_disk.put_on(sandbox)
     came = run(sandbox, cell)
     assert not came.bad
     assert came.runs >= 2 or (cell.fault, came.runs) == ("blink", 1), (

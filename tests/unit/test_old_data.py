@@ -244,12 +244,12 @@ def test_what_an_earlier_job_has_kept_within_a_data_folder_stays_with_it(
 MOUNTED = """
 import subprocess, sys
 from pathlib import Path
-from mmm.tools.rejoin import expiry
+from mmm.process.mounts import mounted_below, mounted_in
 old, other = Path(sys.argv[1]), Path(sys.argv[2])
 inside = old / "a b"
 inside.mkdir()
 subprocess.run(["mount", "--bind", str(other), str(inside)], check=True)
-print(expiry._mounted_in(old), 'is mounted in it')
+print(mounted_in(old), mounted_below(old), mounted_in(inside), mounted_below(inside))
 """
 
 
@@ -267,7 +267,7 @@ def test_what_is_mounted_in_it_is_not_removed_with_it(tmp_path: Path) -> None:
         str(other),
     ]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    assert said == f"{old}/a b is mounted in it\n"
+    assert said == f"{old}/a b {old}/a b {old}/a b \n"
 
 
 def test_a_removal_that_was_broken_off_is_gone_on_with(

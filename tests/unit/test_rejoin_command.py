@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +42,24 @@ def test_what_ends_it_before_the_job_has_begun_is_one_line(
     said = capsys.readouterr().err
     assert said.endswith(f"{line}\n")
     assert said.count("\n") == 1
+
+
+def test_another_hosts_name_permits_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("log_to", "end_as_by_interrupt"):
+        monkeypatch.setattr(command, name, lambda *_: None)
+    monkeypatch.setattr(command, "_conf", lambda _: replace(cluster(), this="db1"))
+    for option in ("--in-place", "--lose-extra"):
+        assert command.rejoin([option, "db2"], JobFolder(tmp_path)) == Status.REFUSED
+        assert f"{option} db2: this host is db1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", ["--ordered", "--expire"])
+def test_old_data_are_removed_for_a_copy_by_an_admin_on_the_host_alone(
+    more: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.rejoin(["--in-place", "db1", more])
+    assert ended.value.code == 2
+    assert "mmm_rejoin: error: --" in capsys.readouterr().err

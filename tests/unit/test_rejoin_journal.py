@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from mmm.tools.rejoin import job
-from mmm.tools.rejoin.journal import COPYING, ORDER, Journal, JournalError, Step, decode, encode
+from mmm.tools.rejoin.journal import COPYING, IN_PLACE, Journal, JournalError, Step, decode, encode
 from mmm.tools.rejoin.run import Ended, Status
 from mmm.wire.rejoin import REWIND
 
+ORDER = tuple(step for step in Step if step not in IN_PLACE)
+"""Of a job that removes nothing."""
 JOB = Journal("db1-20261129-041500", "db1", "db3", "db2", "/d", "/d.mmm-new", "/d.mmm-old", running=True)
 
 

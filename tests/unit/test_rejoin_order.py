@@ -166,6 +166,8 @@ async def test_the_tool_is_told_whose_copy_and_by_which_conf(
     assert told.read_text() == f"--config {folder}/mmm_tools.conf --from db2 --dry-run"
     await answer(allowing, "LOSE_EXTRA:db1")
     assert told.read_text() == f"--config {folder}/mmm_tools.conf --lose-extra db1"
+    await answer(allowing, "IN_PLACE:db1")
+    assert told.read_text() == f"--config {folder}/mmm_tools.conf", "who has only the network removes nothing"
     await answer(allowing, "ABORT")
     assert told.read_text() == f"--config {folder}/mmm_tools.conf --abort"
     await answer(replace(allowing, path=folder / "mmm_agent_shop.conf"))
@@ -253,6 +255,7 @@ def test_the_admin_orders_it_in_any_order_of_words(words: str, wanted: Wanted) -
         "rejoin --from db3",
         "rejoin --method restore db1",
         "rejoin --lose-extra db1",
+        "rejoin --in-place db1 db1",
         "rejoin --from --abort db1",
         "rejoin --abort --dry-run db1",
         "rejoin --abort --from db3 db1",

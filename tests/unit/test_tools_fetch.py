@@ -26,7 +26,7 @@ from mmm.agent.stream.bucket import Bucket
 from mmm.agent.stream.order import Order
 from mmm.agent.stream.producers import Producer
 from mmm.agent.stream.running import Running
-from mmm.config.model import Socket
+from mmm.config.model import Cluster, Host, Socket
 from mmm.mysql.backup import mariadb_backup
 from mmm.process.to_disk import settle
 from mmm.tools.fetch import connect as connecting
@@ -66,7 +66,7 @@ def donor(server_pool: Servers) -> Iterator[Server]:
         yield server
 
 
-def refused(came: Fetched | Failed, cause: Cause, *words: str) -> None:
+def refused(came: Fetched | Failed | None, cause: Cause, *words: str) -> None:
     assert isinstance(came, Failed)
     assert came.cause is cause, came
     assert all(word in came.text for word in words), came.text
@@ -80,6 +80,28 @@ async def test_a_copy_is_what_the_donor_has(tmp_path: Path, donor: Server) -> No
     assert came.server_version == donor.value("VERSION()")
     assert (copying.staging / "shop/orders.ibd").is_file()
     assert came.bytes > came.sent > 0
+
+
+async def test_whether_a_copy_could_be_begun_is_tried_and_leaves_nothing(
+    tmp_path: Path, donor: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with donor_of(tmp_path, donor) as copying:
+
+        async def tried(conf: Cluster, by: Host) -> Failed | None:
+            return await asyncio.to_thread(fetching.tried, conf, by, copying.staging, "db1-1")
+
+        assert await tried(copying.conf, copying.donor) is None
+        assert not copying.staging.exists()
+        sent = await copying.fetch()
+        assert isinstance(sent, Fetched), "the donor is free for it again"
+        shutil.rmtree(copying.staging)
+        plain = replace(copying.conf, socket=Socket())
+        refused(await tried(plain, copying.donor), Cause.HERE, "transfer plain")
+        stranger = replace(copying.donor, agent_port=1)
+        refused(await tried(copying.conf, stranger), Cause.UNREACHABLE, "db2")
+        monkeypatch.setattr(mariadb_backup, "unfit", lambda *_: "of another series")
+        refused(await tried(copying.conf, copying.donor), Cause.HERE, "series")
+        assert not copying.staging.exists()
 
 
 async def test_the_copying_program_logs_in_by_the_socket_that_the_conf_names(

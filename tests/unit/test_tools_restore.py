@@ -19,13 +19,13 @@ from mmm.gtid import mariadb
 from mmm.process.old_data import old_data, server_here
 from mmm.process.started_as import started_as
 from mmm.tools.clone.modes import CloneMode, contradiction, mode_of
-from mmm.tools.clone.user_tables import user_tables
 from mmm.tools.fetch.private import running
 from mmm.tools.kept import perl, shelf
 from mmm.tools.kept.methods import MethodError, backup_commands, restore_commands
 from mmm.tools.program import load_conf
-from mmm.tools.rejoin.journal import ORDER, Journal, Step, decode, encode
+from mmm.tools.rejoin.journal import IN_PLACE, ORDER, Journal, Step, decode, encode
 from mmm.tools.rejoin.look import Look, ServerLook, Silent, Told
+from mmm.tools.rejoin.user_tables import user_tables
 from mmm.tools.restore.modes import Mode, refusals
 from mmm.tools.restore.oldest_log import begins_after
 from mmm.wire.job import Kind
@@ -415,7 +415,7 @@ def test_a_clone_mode_is_held_against_the_conf() -> None:
 
 def test_a_job_is_gone_on_with_by_the_program_that_began_it() -> None:
     new = Journal("db1-1", "db1", "db2", "db2", "/d", "/n", "/o", kind=Kind.RESTORE, backup="/b")
-    assert new.following == tuple(step for step in ORDER if step not in {Step.PROVE, Step.UNDO})
+    assert new.following == tuple(step for step in ORDER if step not in {Step.PROVE, Step.UNDO, *IN_PLACE})
     alone = replace(new, source="")
     assert alone.following == (Step.FREEZE, Step.FETCH, Step.STOP, Step.SWAP, Step.START)
     assert replace(alone, done=(Step.SWAP,)).following == (Step.START,)

@@ -11,6 +11,8 @@ _STEPS = {
     "save": "saving what only it has",
     "prove": "seeing whether that can be undone",
     "undo": "undoing what only it had",
+    "room": "looking for room for a copy",
+    "empty": "removing its old data",
     "fetch": "copying",
     "prepare": "preparing the copy",
     "stop": "stopping its server",

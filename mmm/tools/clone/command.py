@@ -11,7 +11,6 @@ from mmm.config.model import Cluster
 from mmm.process.command_line import parsed
 from mmm.process.version import Version
 from mmm.tools.clone.modes import CloneMode, contradiction, mode_of, refusals
-from mmm.tools.clone.user_tables import user_tables
 from mmm.tools.program import LOG, command_line, names, say, say_rows
 from mmm.tools.provider.table import NAMES
 from mmm.tools.rejoin import job
@@ -22,6 +21,7 @@ from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.plan import copies, left, steps_left
 from mmm.tools.rejoin.run import Status
+from mmm.tools.rejoin.user_tables import user_tables
 from mmm.tools.restore.guarded import guarded
 from mmm.wire.job import Kind
 

@@ -15,7 +15,7 @@ from mmm.mysql.backup.mariadb_backup import Position, Program
 from mmm.tools.fetch import files
 from mmm.tools.fetch.connect import open_stream
 from mmm.tools.fetch.files import Owner
-from mmm.tools.fetch.receive import receive
+from mmm.tools.fetch.receive import receive, receive_head
 from mmm.tools.fetch.unpack import Unpacking
 from mmm.tools.fetch.values import Cause, Failed, FailedError, Fetched, Progress, Report
 from mmm.wire.stream import Head
@@ -49,6 +49,25 @@ def fetch(
         return error.failed
     except OSError as error:
         return Failed(Cause.HERE, f"{into}: {error.strerror or error}")
+
+
+def tried(conf: Cluster, donor: Host, into: Path, job: str) -> Failed | None:
+    """Return why no copy could be begun now, None where one could: the donor is asked for it, and nothing is taken.
+
+    `into` is where it would come; there is nothing afterwards.
+    """
+    try:
+        program = _program()
+        with files.made(into), open_stream(conf, donor, PROVIDER, job) as stream:
+            head = receive_head(stream, donor.name)
+            with _unpacking(program, head, into):
+                pass
+            into.rmdir()
+    except FailedError as error:
+        return error.failed
+    except OSError as error:
+        return Failed(Cause.HERE, f"{into}: {error.strerror or error}")
+    return None
 
 
 def _program() -> Program:

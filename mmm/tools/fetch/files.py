@@ -72,6 +72,11 @@ def give(folder: Path, owner: Owner) -> None:
             _own(Path(place, name), owner, FOLDER)
         for name in names:
             _own(Path(place, name), owner, FILE)
+    give_top(folder, owner)
+
+
+def give_top(folder: Path, owner: Owner) -> None:
+    """Give a folder to the owner, and nothing that is in it; raises OSError."""
     _own(folder, owner, owner.mode)
 
 

@@ -34,14 +34,8 @@ def receive(
     stream: Stream, donor: str, into: Path, unpack: Callable[[Head], Unpacking], report: Report
 ) -> Came:
     """Unpack the stream into the folder; raises FailedError unless all came and is there."""
-    stream.sock.settimeout(SILENT)
     pieces = _pieces(stream.sock, donor)
-    head = next(pieces, None)
-    if not isinstance(head, Head):
-        text = _with(f"the connection to {donor} ended before any data came", stream)
-        raise FailedError(Cause.UNREACHABLE if stream.process else Cause.CUT, text)
-    if head.refused:
-        raise FailedError(Cause.REFUSED, head.refused)
+    head = _head(stream, donor, pieces)
     total, digest, meter = 0, hashlib.blake2b(digest_size=32), _Meter(into, head.size, report)
     with unpack(head) as unpacking:
         for piece in pieces:
@@ -56,6 +50,22 @@ def receive(
                 meter.look()
     text = f"the stream from {donor} was cut after {total} bytes: its end is missing"
     raise FailedError(Cause.CUT, _with(text, stream))
+
+
+def receive_head(stream: Stream, donor: str) -> Head:
+    """Return what the donor says before it sends any data; raises FailedError where it sends none."""
+    return _head(stream, donor, _pieces(stream.sock, donor))
+
+
+def _head(stream: Stream, donor: str, pieces: Iterator[Piece]) -> Head:
+    stream.sock.settimeout(SILENT)
+    head = next(pieces, None)
+    if not isinstance(head, Head):
+        text = _with(f"the connection to {donor} ended before any data came", stream)
+        raise FailedError(Cause.UNREACHABLE if stream.process else Cause.CUT, text)
+    if head.refused:
+        raise FailedError(Cause.REFUSED, head.refused)
+    return head
 
 
 def _with(text: str, stream: Stream) -> str:

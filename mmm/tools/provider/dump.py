@@ -88,18 +88,30 @@ def fetch(job: Job) -> Fetched | Failed:
         return Failed(Cause.HERE, f"{job.into}: {error}")
 
 
+def tried(job: Job) -> Failed | None:
+    """Return why a copy could not be begun now, None where nothing is known to be in the way."""
+    try:
+        with connect(tools_at(job.donor), ANSWER) as session:
+            flavour = session.flavour
+        dump.find(flavour, os.environ.get("PATH", ""))
+        if flavour.mariadb:
+            _maker()
+        with _login(job, flavour):
+            return None
+    except FailedError as error:
+        return error.failed
+    except MysqlError as error:
+        return Failed(Cause.PRODUCER, error.text)
+    except (OSError, ProgramError) as error:
+        return Failed(Cause.HERE, str(error))
+
+
 def _make(job: Job, flavour: Flavour, argv: Sequence[str]) -> None:
     """Make an empty data directory in the staging folder; raises FailedError."""
     if not flavour.mariadb:
         initialized(job.into, argv)
         return
-    program = shutil.which(
-        _MARIADB_MAKES, path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/local/mysql/scripts"
-    )
-    if program is None:
-        raise FailedError(
-            Cause.HERE, f"there is no {_MARIADB_MAKES} on this host: apt-get install mariadb-server-core"
-        )
+    program = _maker()
     user = pwd.getpwuid(job.owner.uid).pw_name
     options = ("--auth-root-authentication-method=normal", "--skip-test-db", "--skip-log-bin")
     made = subprocess.run(
@@ -115,6 +127,18 @@ def _make(job: Job, flavour: Flavour, argv: Sequence[str]) -> None:
             Cause.HERE, f"{program} ended with {made.returncode}: {' '.join(said[-5:]).strip()}"
         )
     _see_series(job, program, argv)
+
+
+def _maker() -> str:
+    """Return the program that makes MariaDB's data directories; raises FailedError."""
+    program = shutil.which(
+        _MARIADB_MAKES, path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/local/mysql/scripts"
+    )
+    if program is None:
+        raise FailedError(
+            Cause.HERE, f"there is no {_MARIADB_MAKES} on this host: apt-get install mariadb-server-core"
+        )
+    return program
 
 
 def _see_series(job: Job, program: str, argv: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """A copy by mariadb-backup on the donor, which its agent sends."""
 
 from mmm.mysql.backup import mariadb_backup
-from mmm.tools.fetch.fetch import fetch as fetch_stream
+from mmm.tools.fetch import fetch as stream
 from mmm.tools.fetch.values import Failed, Fetched
 from mmm.tools.provider.common import unlike
 from mmm.tools.provider.job import Job
@@ -24,4 +24,9 @@ def unfit(here: Side | None, donor: Side) -> str:
 
 def fetch(job: Job) -> Fetched | Failed:
     """Return what came."""
-    return fetch_stream(job.conf, job.donor, job.into, job.report, owner=job.owner, job=job.name)
+    return stream.fetch(job.conf, job.donor, job.into, job.report, owner=job.owner, job=job.name)
+
+
+def tried(job: Job) -> Failed | None:
+    """Return why a copy could not be begun now, None where it could."""
+    return stream.tried(job.conf, job.donor, job.into, job.name)

@@ -21,12 +21,14 @@ class Provider:
     """Makes the copy; never raises for a failure, which leaves no folder."""
     largest: int = 0
     """Bytes of data up to which it is taken where the conf does not name it; 0: any."""
+    tried: Callable[[Job], Failed | None] = lambda _: None
+    """Returns why a copy could not be begun now, as far as that can be told without one; nothing is left of it."""
 
 
 PROVIDERS = (
     Provider("clone-plugin", clone.unfit, clone.fetch),
-    Provider("mariadb-backup", mariadb_backup.unfit, mariadb_backup.fetch),
-    Provider("dump", dump.unfit, dump.fetch, dump.LARGEST),
+    Provider("mariadb-backup", mariadb_backup.unfit, mariadb_backup.fetch, tried=mariadb_backup.tried),
+    Provider("dump", dump.unfit, dump.fetch, dump.LARGEST, dump.tried),
 )
 GIGABYTE = 1_000_000_000
 NAMES = tuple(provider.name for provider in PROVIDERS)

@@ -44,6 +44,7 @@ class _Arguments(NamedTuple):
     resume: bool
     abort: bool
     lose_extra: str | None
+    in_place: str | None
     check: bool
     expire: bool
     keep_days: int | None
@@ -84,6 +85,7 @@ def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
 
 def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Answer) -> int:
     lose = job.may_lose(conf, arguments.lose_extra)
+    in_place = job.permits(conf, "--in-place", arguments.in_place)
     place = job.begin(conf, folder)
     opened, look = place.opened, place.look
     if opened and opened.kind != Kind.REJOIN and not arguments.abort:
@@ -93,7 +95,9 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
         return _abort(place, answer)
     if arguments.resume and opened is None:
         raise CannotError(Status.REFUSED, "there is no job to go on with", codes=("no_job",))
-    journal = _gone_on_with(look, opened, arguments.method) if opened else _new(place, arguments)
+    journal = _gone_on_with(look, opened, arguments) if opened else _new(place, arguments)
+    # Data are removed by the word of who runs it now alone: the agent goes on with what an admin has begun.
+    journal = replace(journal, in_place=in_place)
     if lose:
         journal = journal.for_good()
     steps = job.steps_of(place, journal, _copying(place), lose=lose)
@@ -146,7 +150,12 @@ def _abort(place: Place, answer: Answer) -> int:
     if opened is None:
         raise CannotError(Status.REFUSED, "there is no job to take back", codes=("no_job",))
     if not (opened.revocable or opened.leavable):
-        text = f"job {opened.job} has undone something, nobody knows how much: go on with it"
+        done = (
+            f"has removed the data that {opened.host} had"
+            if opened.emptied
+            else "has undone something, nobody knows how much"
+        )
+        text = f"job {opened.job} {done}: go on with it"
         raise CannotError(Status.REFUSED, text, codes=("not_revocable",))
     steps = job.steps_of(place, opened, _copying(place), lose=False)
     if opened.leavable:
@@ -158,12 +167,12 @@ def _abort(place: Place, answer: Answer) -> int:
     )
 
 
-def _gone_on_with(look: Look, opened: Journal, method: str) -> Journal:
+def _gone_on_with(look: Look, opened: Journal, arguments: _Arguments) -> Journal:
     """Return the job as it is gone on with; the active master may be another one by now."""
-    journal = opened.again()
+    journal, method = opened.again(), arguments.method
     if method == CLONE and not (journal.swapped or journal.swapping):
         journal = journal.by_copy(clean=not journal.rewound)
-    changed = journal.swapped or journal.swapping or journal.rewound or journal.tainted
+    changed = journal.swapped or journal.swapping or journal.rewound or journal.tainted or journal.emptied
     job.refuse(checks.of_the_host(look) if changed else refusals(look))
     if method == REWIND and journal.way == CLONE:
         text = f"job {journal.job} is past a rewind, and goes on with a copy: leave --method out"
@@ -172,7 +181,7 @@ def _gone_on_with(look: Look, opened: Journal, method: str) -> Journal:
     journal = replace(journal.towards(look.master), method=method or journal.method)
     if journal.swapped or journal.swapping:
         return journal
-    return replace(journal, donor=checks.donor_again(look, journal.donor))
+    return replace(journal, donor=checks.donor_again(look, arguments.donor or journal.donor))
 
 
 def _new(place: Place, arguments: _Arguments) -> Journal:
@@ -229,9 +238,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         metavar="N",
         help="with --expire: for N days (keep_old_data); 0: remove all",
     )
-    parser.add_argument(
-        "--lose-extra", metavar="HOST", help="go on where what only this host has cannot be saved: name it"
-    )
+    _add_permissions(parser)
     parser.add_argument("--check", action="store_true", help="read the conf, report all errors, and exit")
     parser.add_argument("--ordered", action="store_true", help=argparse.SUPPRESS)  # by this host's agent
     parser.add_argument("--version", action=Version)
@@ -239,10 +246,24 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     cluster, given = parsed(parser, argv, names)
     if given.keep_days is not None and not given.expire:
         parser.error("--keep-days goes with --expire")
-    others = (given.donor, given.method, given.resume, given.abort, given.lose_extra)
+    if given.in_place and given.ordered:
+        parser.error("--in-place is for an admin on the host alone: an order only ever renames data")
+    others = (given.donor, given.method, given.resume, given.abort, given.lose_extra, given.in_place)
     if given.expire and any(others):
         parser.error("--expire goes with --dry-run and --keep-days alone")
     return _Arguments(cluster, **vars(given))
+
+
+def _add_permissions(parser: argparse.ArgumentParser) -> None:
+    """Add what takes this host's name, typed once more."""
+    parser.add_argument(
+        "--lose-extra", metavar="HOST", help="go on where what only this host has cannot be saved: name it"
+    )
+    parser.add_argument(
+        "--in-place",
+        metavar="HOST",
+        help="where a copy has no room beside the old data, remove these first, for good: name this host",
+    )
 
 
 def _days(text: str) -> int:

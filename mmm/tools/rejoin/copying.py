@@ -1,7 +1,6 @@
 """The step that gets a copy of the donor's data beside the old ones, and has a server prove it."""
 
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -9,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmm.config.model import Cluster
-from mmm.mysql.backup import mariadb_backup
-from mmm.mysql.backup.mariadb_backup import ProgramError
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import MysqlError, connect
 from mmm.process import job_files
@@ -20,12 +17,10 @@ from mmm.tools.fetch.private import scratch_of
 from mmm.tools.fetch.stage import Login
 from mmm.tools.fetch.values import Failed, FailedError, Fetched, Progress
 from mmm.tools.kept.by_method import all_of
-from mmm.tools.provider import sides
 from mmm.tools.provider.job import Job
 from mmm.tools.provider.room import lacks_room
-from mmm.tools.provider.sides import Side
-from mmm.tools.provider.table import Choice, Provider, choose
-from mmm.tools.rejoin import own_log, swap
+from mmm.tools.provider.table import Choice, Provider
+from mmm.tools.rejoin import in_place, own_log, swap, ways
 from mmm.tools.rejoin.expiry import kept_hint
 from mmm.tools.rejoin.journal import Journal
 from mmm.tools.rejoin.step_error import StepError
@@ -52,9 +47,9 @@ class Copying:
         The first way that is fit is taken, and where it fails the next one, once each.
         """
         before = self._logged(journal.donor)
-        choice = chosen(self.conf, journal.host, journal.donor)
+        choice = self._choice(journal)
         if why := lacks_room(Path(journal.staging), journal.donor, choice.size):
-            raise StepError(f"{why}{kept_hint(self.conf)}")
+            raise StepError(f"{why}{kept_hint(self.conf)}{in_place.hint(journal, choice.size)}")
         failures = [f"{name}: {why}" for name, why in choice.reasons]
         for provider in choice.fit:
             came = self._copied(provider, journal)
@@ -65,6 +60,11 @@ class Copying:
             log.warning("%s: %s: %s", journal.host, provider.name, came.text)
             failures.append(f"{provider.name}: {came.text}")
         raise StepError("; ".join(failures) or "`providers` names no way to make a copy")
+
+    def _choice(self, journal: Journal) -> Choice:
+        if journal.emptied and journal.old_server is not None:
+            return ways.chosen_without(self.conf, journal.host, journal.donor, journal.old_server)
+        return ways.chosen(self.conf, journal.host, journal.donor)
 
     def _logged(self, donor: str) -> str:
         with connect(tools_at(self.conf.hosts[donor]), _LIMIT) as there:
@@ -86,16 +86,18 @@ class Copying:
             self.say(f"  {said(progress)}")
             self.note(journal, noted(progress))
 
-        came = provider.fetch(Job(self.conf, hosts[journal.host], donor, staging, owner, report, journal.job))
+        argv = in_place.argv_of(journal)
+        job = Job(self.conf, hosts[journal.host], donor, staging, owner, report, journal.job, argv)
+        came = provider.fetch(job)
         if isinstance(came, Failed):
             return came
         self.say(f"  {came.bytes / MEGABYTE:,.0f} MB by {provider.name} in {came.seconds:.1f} s")
-        own_files.carry(Path(journal.datadir), staging, more=own_files.named(hosts[journal.host]))
+        own_files.carry(Path(journal.datadir), staging, more=in_place.own_files_of(self.conf, journal))
         return self._proved(journal, came)
 
     def _proved(self, journal: Journal, came: Fetched) -> str | Failed:
         try:
-            argv = stage.server_of(self.conf.hosts[journal.host])
+            argv = in_place.argv_of(journal) or stage.server_of(self.conf.hosts[journal.host])
         except FailedError as error:
             return error.failed
         found = stage.prove(Path(journal.staging), argv, came.position, tuple(self._logins()), follows=True)
@@ -132,25 +134,6 @@ def percent(progress: Progress) -> int | None:
     if not progress.total or not progress.rate:
         return None
     return min(99, 100 * progress.done // progress.total)
-
-
-def chosen(conf: Cluster, host: str, donor: str) -> Choice:
-    """Return the ways to get a copy that are fit, and why others are not; raises MysqlError."""
-    with connect(tools_at(conf.hosts[donor]), _LIMIT) as there:
-        giving = there.ask(sides.look(there, donor))
-    return choose(_here(conf, host), giving, conf.providers)
-
-
-def _here(conf: Cluster, host: str) -> Side | None:
-    try:
-        program = mariadb_backup.find(os.environ.get("PATH", "")).version
-    except ProgramError:
-        program = ""
-    try:
-        with connect(tools_at(conf.hosts[host]), _LIMIT) as server:
-            return server.ask(sides.look(server, host, program))
-    except MysqlError:
-        return None
 
 
 def said(progress: Progress) -> str:

@@ -5,8 +5,6 @@ server works in, and nothing that something is mounted in.
 """
 
 import logging
-import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +15,7 @@ from types import TracebackType
 from mmm.config.model import Cluster
 from mmm.process.file_owner import holders, works_in
 from mmm.process.job_files import FOLDER
+from mmm.process.mounts import mounted_in
 from mmm.process.old_data import DAY, GOING, OLD, OldData, is_of_a_job, old_data, over, server_here, taken
 from mmm.process.to_disk import settle
 from mmm.tools.rejoin import option_files
@@ -24,9 +23,6 @@ from mmm.tools.rejoin.journal import Journal
 
 MEGABYTE = 1_000_000
 _FIRST_FILE = "ibdata1"
-_MOUNTS = Path("/proc/self/mountinfo")
-_OCTAL = re.compile(rb"\\([0-7]{3})")
-"""How that file has blanks and the like (proc_pid_mountinfo(5))."""
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +167,7 @@ def _needed(kept: OldData, where: tuple[Path, ...] | str) -> str:
     try:
         if pids := (*holders(kept.path / _FIRST_FILE), *works_in(kept.path)):
             return f"process {pids[0]} works in it"
-        if mounted := _mounted_in(kept.path):
+        if mounted := mounted_in(kept.path):
             return f"{mounted} is mounted in it"
     except OSError as error:
         return error.strerror or str(error)
@@ -184,14 +180,4 @@ def _needed(kept: OldData, where: tuple[Path, ...] | str) -> str:
     for entry in kept.path.iterdir():
         if OLD in entry.name and is_of_a_job(entry.name):
             return f"{entry.name}, which an earlier job has kept, is in it"
-    return ""
-
-
-def _mounted_in(path: Path) -> str:
-    """Return what is mounted at or below the folder, empty where nothing is: removing it would remove what is there."""
-    top = str(path.resolve())
-    for line in _MOUNTS.read_bytes().splitlines():
-        at = os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), line.split(b" ")[4]))
-        if at == top or at.startswith(f"{top}/"):
-            return at
     return ""

@@ -19,10 +19,11 @@ from mmm.tools.rejoin.expiry import expire_before_a_copy
 from mmm.tools.rejoin.journal import Journal, JournalError
 from mmm.tools.rejoin.journal_file import BusyError, JobFolder
 from mmm.tools.rejoin.look import Look, ServerLook
+from mmm.tools.rejoin.means import Copies, Means
 from mmm.tools.rejoin.run import Ended, Status, run
 from mmm.tools.rejoin.saving import Saving
-from mmm.tools.rejoin.server_control import ControlError
-from mmm.tools.rejoin.steps import Copies, Means, Steps
+from mmm.tools.rejoin.server_control import ControlError, ServerControl
+from mmm.tools.rejoin.steps import Steps
 from mmm.tools.rejoin.texts import STEPS, sentence
 from mmm.tools.rejoin.undoing import Undoing
 from mmm.tools.saved.save import kept
@@ -60,8 +61,13 @@ def see_this(conf: Cluster) -> None:
 
 def may_lose(conf: Cluster, named: str | None) -> bool:
     """Tell whether what only this host has may be lost: --lose-extra names it; raises CannotError for another name."""
+    return permits(conf, "--lose-extra", named)
+
+
+def permits(conf: Cluster, option: str, named: str | None) -> bool:
+    """Tell whether an option that permits something names this host; raises CannotError where it names another one."""
     if named is not None and named != conf.this:
-        text = f"--lose-extra {named}: this host is {conf.this}"
+        text = f"{option} {named}: this host is {conf.this}"
         raise CannotError(Status.REFUSED, text, codes=("other_host_named",))
     return named is not None
 
@@ -157,9 +163,7 @@ def gone_on_with(place: Place, opened: Journal, found: Sequence[Refusal]) -> Jou
 def steps_of(place: Place, journal: Journal, copies: Copies, *, lose: bool) -> Steps:
     """Return what does the steps of the job; raises CannotError where no way is found to stop the server."""
     try:
-        path = Path(journal.datadir)
-        here = place.conf.hosts[place.conf.this]
-        control = server_control.find(here, path, server_control.ServerControl((), path).processes())
+        control = _control(place.conf, journal)
     except ControlError as error:
         raise CannotError(Status.REFUSED, str(error), codes=("no_server_control",)) from error
     saving = Saving(place.conf, Path(place.conf.saved_dir), lose=lose)
@@ -169,6 +173,14 @@ def steps_of(place: Place, journal: Journal, copies: Copies, *, lose: bool) -> S
         master=lambda: looking.master(place.conf), catch_up_limit=place.conf.catch_up_limit,
     )  # fmt: skip
     return Steps(means)
+
+
+def _control(conf: Cluster, journal: Journal) -> ServerControl:
+    """Return how the server is stopped and started; raises ControlError. One whose data are gone cannot be found."""
+    path = Path(journal.datadir)
+    if journal.emptied and journal.old_server is not None:
+        return ServerControl(journal.old_server.control, path)
+    return server_control.find(conf.hosts[conf.this], path, ServerControl((), path).processes())
 
 
 def go(place: Place, journal: Journal, copies: Copies, *, lose: bool) -> Ended:

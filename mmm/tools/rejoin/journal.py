@@ -5,12 +5,16 @@ host's data has changed until then; the swap is finished by its list; what comes
 
 A rewind needs no copy: when it is done, the steps from the copy to the start are left out. It is tried once. Where it
 was broken off nobody knows whether the transactions are undone, and a second time would undo others: a copy is made.
+
+Where a copy has no room beside the old data these are removed first, with permission. From then on nothing is taken
+back, and the job goes on behind what was saved.
 """
 
 import json
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
+from mmm.tools.rejoin.old_server import OldServer
 from mmm.wire.job import Kind
 from mmm.wire.json_text import parsed
 from mmm.wire.rejoin import CLONE, REWIND
@@ -26,6 +30,8 @@ class Step(StrEnum):
     SAVE = "save"
     PROVE = "prove"
     UNDO = "undo"
+    ROOM = "room"
+    EMPTY = "empty"
     FETCH = "fetch"
     STOP = "stop"
     SWAP = "swap"
@@ -36,9 +42,10 @@ class Step(StrEnum):
 
 
 ORDER = tuple(Step)
-COPYING = frozenset({Step.FETCH, Step.STOP, Step.SWAP, Step.START})
+IN_PLACE = frozenset({Step.ROOM, Step.EMPTY})
+"""Steps of a job that may remove the old data."""
+COPYING = IN_PLACE | {Step.FETCH, Step.STOP, Step.SWAP, Step.START}
 """Steps that a rewind does not need."""
-
 
 _WITHOUT_SOURCE = frozenset({Step.SAVE, Step.NUMBERS, Step.FOLLOW, Step.CATCH_UP})
 _OF_A_REWIND = frozenset({Step.PROVE, Step.UNDO})
@@ -65,7 +72,7 @@ class Journal:
     staging: str
     """Where the copy is made."""
     old: str
-    """What the old data folder is called afterwards."""
+    """What the old data folder is called afterwards; empty: it was removed, and nothing of it is kept."""
     running: bool = False
     """The server ran when the job began."""
     replicated: bool = False
@@ -110,6 +117,14 @@ class Journal:
     """The folder that keeps the binary log as it was before a rewind, or of data that it was not in the folder of."""
     expires: str = ""
     """The server whose old data go once their time is over, `IP:PORT`; empty: they are kept for good."""
+    in_place: bool = False
+    """In this run the old data may be removed where a copy has no room beside them."""
+    old_server: OldServer | None = None
+    """The server whose data have to go; None: they need not, or that was not looked at."""
+    log_moves: tuple[tuple[str, str], ...] = ()
+    """The renames that put its binary log aside where that is elsewhere than the data that go."""
+    emptied: bool = False
+    """The old data are removed, or some of them may be."""
 
     def begin(self, step: Step) -> "Journal":
         """Return it with the step begun."""
@@ -147,14 +162,26 @@ class Journal:
         )
         if self.kind != Kind.REJOIN or self.way == CLONE:
             left_out |= _OF_A_REWIND
-        return tuple(step for step in self._left if step not in left_out)
+        return tuple(step for step in self._left if step not in left_out | self._not_in_place)
+
+    @property
+    def _not_in_place(self) -> frozenset[Step]:
+        """Return which steps of a job in place are not done, or no more."""
+        if self.emptied:
+            return frozenset({Step.ROOM})
+        if not self.in_place:
+            return IN_PLACE
+        return frozenset() if self.old_server else frozenset({Step.EMPTY})
 
     @property
     def _left(self) -> tuple[Step, ...]:
         if self.swapped or self.rewound:
             first = Step.START if self.swapped else Step.NUMBERS
             return tuple(step for step in ORDER[ORDER.index(first) :] if step not in self.done)
-        return ORDER[ORDER.index(Step.SWAP) :] if self.swapping else ORDER
+        if self.swapping:
+            return ORDER[ORDER.index(Step.SWAP) :]
+        first = Step.FETCH if Step.EMPTY in self.done else Step.EMPTY
+        return ORDER[ORDER.index(first) :] if self.emptied else ORDER
 
     @property
     def ended(self) -> bool:
@@ -185,9 +212,13 @@ class Journal:
         return replace(self, begun=Step.SWAP, done=self.done[: self.done.index(Step.STOP) + 1])
 
     def anew(self) -> "Journal":
-        """Return it as nothing is done of it: the old data are in their place, and their log unless some is undone."""
-        old_log = self.old_log if self.tainted else ""
-        return replace(self, begun=None, done=(), position="", moves=(), old_log=old_log)
+        """Return it as nothing is done of it that is done again.
+
+        The old data are in their place, unless they are removed, and their log unless that has something to tell.
+        """
+        old_log = self.old_log if self.tainted or self.emptied else ""
+        done = (Step.EMPTY,) if Step.EMPTY in self.done else ()
+        return replace(self, begun=None, done=done, position="", moves=(), old_log=old_log)
 
     def by_copy(self, *, clean: bool) -> "Journal":
         """Return it as it begins anew with a copy, and never again with a rewind; `clean`: nothing was undone."""
@@ -195,8 +226,12 @@ class Journal:
 
     @property
     def revocable(self) -> bool:
-        """Tell whether a failure puts everything back: until the server has started on the copy, or is rewound."""
-        return Step.START not in self.done and not (self.tainted or self.undoing or self.rewound)
+        """Tell whether a failure puts everything back: until the server has started on the copy, or is rewound.
+
+        Not once the old data are removed.
+        """
+        gone = self.tainted or self.undoing or self.rewound or self.emptied
+        return Step.START not in self.done and not gone
 
     @property
     def leavable(self) -> bool:

@@ -22,6 +22,8 @@ def left_as_it_is(journal: Journal, remains: Remains) -> list[str]:
     source = f"replicates from {remains.follows}" if remains.follows else "does not replicate"
     what = f"{host} stays as it is, on {origin}, has {remains.has}, and {source}"
     lines = [f"job {journal.job} is given up: {what}"]
+    if journal.emptied and not journal.old:
+        lines.append("what it had before is removed: there was no room beside it")
     if aside := [path for path in ("" if journal.rewound else journal.old, journal.old_log) if path]:
         lines.append(f"what it had before is in {' and '.join(aside)}, kept for good")
     if journal.saved:

@@ -3,11 +3,9 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
-from mmm.config.model import Cluster
 from mmm.gtid import mariadb
 from mmm.gtid.transactions import Executed, shown, surplus
 from mmm.mysql.server.log_home import LogHome
@@ -21,13 +19,14 @@ from mmm.mysql.server.replication import (
 )
 from mmm.mysql.session.connection import Connection, ErrorKind, MysqlError, connect
 from mmm.process.job_files import Progress
-from mmm.tools.rejoin import active_master, numbers, outside_log, own_log, swap
+from mmm.tools.rejoin import active_master, in_place, numbers, outside_log, own_log, swap
 from mmm.tools.rejoin.copying import remove_copy
 from mmm.tools.rejoin.gtids import gtids_of
-from mmm.tools.rejoin.hindrance import RECONNECT_LIMIT, hindrance
+from mmm.tools.rejoin.hindrance import hindrance
 from mmm.tools.rejoin.journal import Journal, Step
+from mmm.tools.rejoin.means import Means
 from mmm.tools.rejoin.remains import Remains
-from mmm.tools.rejoin.server_control import START_LIMIT, ControlError, ServerControl
+from mmm.tools.rejoin.server_control import ControlError
 from mmm.tools.rejoin.step_error import NotRewoundError, StepError
 from mmm.wire.job import Kind
 from mmm.wire.rejoin import REWIND
@@ -39,66 +38,11 @@ FREEZE_LIMIT = 30.0
 _THAW_LIMIT = 120.0
 """Seconds for replication to start again, which it does once it has ended the transaction that it was stopped in."""
 FOLLOW_LIMIT = 10.0
-GONE_LIMIT = 30.0
-"""Seconds without a process after which a server has ended again after its start; systemd and scripts may try twice."""
-CATCH_UP_LIMIT = 3600.0
-"""Seconds that the host may take to get what was written since the copy was made."""
 _NAP = 0.02
 _LOOK = 0.1
 """Seconds between two looks at how far replication is."""
 _KEPT = 7 * 86_400
 """Seconds for which the lock on all tables is held at most, however soon this server ends sessions that say nothing."""
-
-
-class Saves(Protocol):
-    """Saves what only this host has."""
-
-    def __call__(self, journal: Journal, server: Connection | None) -> Journal:
-        """Return the journal with the folder and the highest numbers; `server` is None where it does not run."""
-
-
-class Copies(Protocol):
-    """Makes a copy of the donor's data in the staging folder, and proves it."""
-
-    def __call__(self, journal: Journal) -> Journal:
-        """Return the journal with what the copy has."""
-
-
-class Rewinds(Protocol):
-    """Undoes what only this host has, where that is proved to be right."""
-
-    def prove(self, journal: Journal, server: Connection | None) -> Journal:
-        """Return the journal with the way that is gone; `server` is None where it does not run."""
-
-    def undo(self, journal: Journal) -> Journal:
-        """Return the journal, all of it undone; raises NotRewoundError."""
-
-    def compare(
-        self, journal: Journal, here: Connection, there: Connection, wait: Callable[[], None]
-    ) -> None:
-        """See that the rows are those of the active master; raises NotRewoundError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What the steps work with."""
-
-    conf: Cluster
-    control: ServerControl
-    save: Saves
-    copy: Copies
-    rewind: Rewinds
-    say: Callable[[str], None] = lambda _: None
-    make_room: Callable[[], None] = lambda: None
-    """Removes, before a copy is made, what earlier jobs have kept for long enough."""
-    note: Callable[[Journal, Progress], None] = lambda _, __: None
-    """Is told how far a step is, for others to know."""
-    master: active_master.Ask = lambda: None
-    """Tells who the active master is now."""
-    start_limit: float = START_LIMIT
-    gone_limit: float = GONE_LIMIT
-    catch_up_limit: float = CATCH_UP_LIMIT
-    reconnect_limit: float = RECONNECT_LIMIT
 
 
 class Steps:
@@ -119,12 +63,16 @@ class Steps:
     def before(self, step: Step, journal: Journal) -> Journal:
         """Return the journal with what the disk has to say before a step is done; raises StepError.
 
-        Whoever takes a FREEZE back, after a crash in the middle of it, too, starts again what that has stopped.
+        Whoever takes a FREEZE back, after a crash in the middle of it, too, starts again what that has stopped. Nothing
+        is taken back once an EMPTY has begun: what may fail before it is done here.
         """
-        if step is not Step.FREEZE or not self._means.control.processes():
-            return journal
-        with _as_step_error(), self._connect(journal.host) as server:
-            status = replica_status(server)
+        with _as_step_error():
+            if step is Step.EMPTY:
+                return self._before_empty(journal)
+            if step is not Step.FREEZE or not self._means.control.processes():
+                return journal
+            with self._connect(journal.host) as server:
+                status = replica_status(server)
         runs = status is not None and status.sql_running and not status.detached
         return replace(journal, running=True, replicated=journal.replicated or runs)
 
@@ -134,35 +82,22 @@ class Steps:
             return self._do(step, journal)
 
     def _do(self, step: Step, journal: Journal) -> Journal:
-        match step:
-            case Step.FREEZE:
-                return self._freeze(journal)
-            case Step.SAVE:
-                return self._means.save(journal, self._server)
-            case Step.PROVE:
-                return self._prove(journal)
-            case Step.UNDO:
-                self.close()
-                return self._means.rewind.undo(journal)
-            case Step.FETCH:
-                return self._fetch(journal)
-            case Step.STOP:
-                return self._stop(journal)
-            case Step.SWAP:
-                self._means.control.stop()  # a machine that has booted since has started it on the old data
-                outside_log.clear_way(journal.moves, journal.old_log)
-                swap.clear_way(journal.moves, Path(journal.datadir), Path(journal.staging), Path(journal.old))
-                swap.perform(journal.moves)
-                swap.tidy(Path(journal.staging))
-                return journal
-            case Step.START:
-                return self._start(journal)
-            case Step.FOLLOW:
-                return self._follow(journal)
-            case Step.CATCH_UP:
-                return self._catch_up(journal)
-            case Step.NUMBERS:
-                return self._numbers(journal)
+        does: dict[Step, Callable[[Journal], Journal]] = {
+            Step.FREEZE: self._freeze,
+            Step.SAVE: lambda of: self._means.save(of, self._server),
+            Step.PROVE: self._prove,
+            Step.UNDO: self._undo,
+            Step.ROOM: self._room,
+            Step.EMPTY: in_place.empty,
+            Step.FETCH: self._fetch,
+            Step.STOP: self._stop,
+            Step.SWAP: self._swap,
+            Step.START: self._start,
+            Step.NUMBERS: self._numbers,
+            Step.FOLLOW: self._follow,
+            Step.CATCH_UP: self._catch_up,
+        }
+        return does[step](journal)
 
     def leave(self, journal: Journal) -> Remains:
         """Have the server run on the data that are in its folder, and return what it has; raises StepError."""
@@ -247,10 +182,41 @@ class Steps:
             active_master.still_the_same(journal, self._means.master)
         return journal
 
+    def _undo(self, journal: Journal) -> Journal:
+        self.close()
+        return self._means.rewind.undo(journal)
+
+    def _room(self, journal: Journal) -> Journal:
+        self._means.make_room()
+        journal = in_place.looked(self._means.conf, journal, self._means.control.argv, self._server)
+        there = "none: the old data have to go" if journal.old_server else "there is, the old data are kept"
+        self._means.say(f"  {there}")
+        return journal
+
+    def _before_empty(self, journal: Journal) -> Journal:
+        """Stop the server, its data still as they were saved, and fix what is moved; raises StepError, MysqlError."""
+        control, conf = self._means.control, self._means.conf
+        if journal.emptied:
+            control.stop()  # a machine that has booted since has started it
+            return journal
+        active_master.still_the_same(journal, self._means.master)
+        if self._server is not None:
+            self._stands_still(self._server)
+        elif control.processes():
+            raise StepError(
+                f"the server of {journal.host} has started meanwhile, and may have more than was saved"
+            )
+        control.stop()  # the lock is held until then: nothing comes to what was saved
+        self.close()
+        moves = tuple(in_place.log_moves(conf, journal))
+        kept = journal.old_log or outside_log.folder(moves)
+        return replace(journal, emptied=True, log_moves=moves, old_log=kept)
+
     def _fetch(self, journal: Journal) -> Journal:
         remove_copy(journal)
         self._means.make_room()
-        name = own_log.state_file(self._server)
+        old = journal.old_server if journal.emptied else None
+        name = old.state_file if old else own_log.state_file(self._server)
         journal = self._means.copy(journal)
         if name:
             own_log.prepare(Path(journal.staging, name), journal.logged, journal.position)
@@ -276,6 +242,14 @@ class Steps:
         with suppress(MysqlError), self._connect(self._here.name) as server:
             return outside_log.home(server, self._here)
         return outside_log.home(None, self._here)
+
+    def _swap(self, journal: Journal) -> Journal:
+        self._means.control.stop()  # a machine that has booted since has started it on the old data
+        outside_log.clear_way(journal.moves, journal.old_log)
+        swap.clear_way(journal.moves, Path(journal.datadir), Path(journal.staging), Path(journal.old))
+        swap.perform(journal.moves)
+        swap.tidy(Path(journal.staging))
+        return in_place.tidied(journal) if journal.emptied else journal
 
     def _start(self, journal: Journal) -> Journal:
         self._means.control.start()

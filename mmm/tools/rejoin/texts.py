@@ -30,6 +30,8 @@ STEPS = {
     Step.SAVE: "save what only this host has",
     Step.PROVE: "see whether that can be undone",
     Step.UNDO: "undo it",
+    Step.ROOM: "see whether there is room beside the old data",
+    Step.EMPTY: "remove the old data",
     Step.FETCH: "get a copy",
     Step.STOP: "stop the server",
     Step.SWAP: "put the copy in place",

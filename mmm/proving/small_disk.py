@@ -1,0 +1,48 @@
+"""A host of a sandbox whose data are on a small disk, which is full, or has no room for a copy beside them."""
+
+from pathlib import Path
+
+from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines.servers import DATADIR
+from mmm.sandbox.witness.health import settle
+from mmm.tools.provider import room
+
+HOST, DONOR = "db3", "db2"
+"""Who is rebuilt, and whose data it gets."""
+LIMIT = 120.0
+PLACE, _MB = "/run/small", 1024
+_LACKS = 16 << 20
+"""Bytes by which a disk is too small for a copy beside the old data, which are more."""
+
+
+def put_on(sandbox: Sandbox) -> None:
+    """Put the data of the host on a small disk until it is powered off; raises SandboxError."""
+    machine, folder = sandbox.machine(HOST), str(Path(DATADIR).parent)
+    machine.run(["/etc/init.d/mysql", "stop"])
+    for argv in (
+        ["mkdir", "-p", PLACE],
+        ["mount", "-t", "tmpfs", "-o", f"size={_MB}m", "none", PLACE],
+        ["cp", "-a", f"{folder}/.", f"{PLACE}/"],
+        ["mount", "--bind", PLACE, folder],
+    ):
+        machine.run(argv)
+    sandbox.start_server(HOST)
+    settle(sandbox, LIMIT)
+
+
+def crowd(sandbox: Sandbox) -> None:
+    """Leave no room for a copy on the small disk of the host, unless its old data go; raises SandboxError."""
+    table = "INNODB_SYS_TABLESPACES" if sandbox.server.flavour.mariadb else "INNODB_TABLESPACES"
+    size = sandbox.sql(DONOR, f"SELECT SUM(FILE_SIZE) AS size FROM information_schema.{table}")[0]["size"]  # noqa: S608
+    machine, wanted = sandbox.machine(HOST), room.needed(int(str(size).partition(".")[0]))
+    used = machine.run(["df", "--block-size=1", "--output=used", PLACE]).stdout.split()[-1]
+    _resize(sandbox, int(used) + wanted - _LACKS)
+
+
+def give_room(sandbox: Sandbox) -> None:
+    """Make the small disk as large as it was; raises SandboxError."""
+    _resize(sandbox, _MB << 20)
+
+
+def _resize(sandbox: Sandbox, size: int) -> None:
+    sandbox.machine(HOST).run(["mount", "-o", f"remount,size={size}", PLACE])
