@@ -155,6 +155,10 @@ def test_a_slave_with_a_write_of_its_own_loses_its_roles_until_it_can_follow(not
     assert "refuses to follow" in sandbox.ask("explain db3")
     assert "refuses to follow" in sandbox.ask("show")
     log.wait("db3: told REPLICATION_FAIL, no roles: ERROR")
+    assert sandbox.init("db3", "mysql-mmm-agent", "stop").returncode == 0
+    log.wait("db3: told REPLICATION_FAIL, no roles: REFUSED", 2)
+    assert log.lines("db3: .*kill") == [], "its agent has said that nothing is left there"
+    assert sandbox.init("db3", "mysql-mmm-agent", "start").returncode == 0
     position = sandbox.sql("db2", "SELECT @@gtid_binlog_pos AS gtid")[0]["gtid"]
     undo = ["STOP SLAVE", "SET SESSION sql_log_bin=0", "DELETE FROM sandbox.notes WHERE what='mine'"]
     sql.execute(sandbox.machine("db3"), [*undo, "RESET MASTER", f"SET GLOBAL gtid_slave_pos='{position}'"])
