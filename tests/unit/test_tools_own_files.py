@@ -1,6 +1,7 @@
 """What is a host's own in its data folder stays with the host when a copy or a backup takes the place of its data."""
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +13,9 @@ import pytest
 
 from mmm.config.model import Cluster
 from mmm.mysql.server.change_source import change_source
+from mmm.mysql.server.login import tools_at
 from mmm.mysql.server.replication import start_replica
+from mmm.mysql.session.connection import MysqlError, connect
 from mmm.tools.fetch import own_files
 from mmm.tools.fetch.own_files import KEYS, PERSISTED, carry
 from mmm.tools.fetch.private import running
@@ -28,7 +31,7 @@ from mmm.tools.rejoin.server_control import ServerControl
 from mmm.tools.restore.data_only import put
 from tests.servers import Server, Servers, kind
 from tests.unit.backing_up import SHOP, agent, machine
-from tests.unit.test_rejoin_steps import Pair, answers, by_script, furnish, wait
+from tests.unit.test_rejoin_steps import LIMIT, Pair, answers, by_script, furnish, wait
 from tests.unit.test_tools_restore import path_of, restore
 from tests.unit.trio import insert, rows_of, source
 from tests.unit.worlds import cluster
@@ -108,7 +111,9 @@ def test_the_files_of_a_backup_alone_have_them_only_on_the_host_that_it_is_of(
 class MySqlPair(Pair):
     """db1, which has come apart, and db2, the active master; the tools ask each for a certificate of its own CA."""
 
-    ca = ""
+    def ca_of(self, host: str) -> Path:
+        """Return the file with that host's CA, as it was collected."""
+        return self.folder.path.with_name(f"{host}-ca.pem")
 
     @property
     def conf(self) -> Cluster:
@@ -116,7 +121,7 @@ class MySqlPair(Pair):
         known = super().conf
         hosts = {
             name: replace(
-                host, mysql_ssl_mode="verify_ca", mysql_ssl_ca=self.ca, agent_user="",
+                host, mysql_ssl_mode="verify_ca", mysql_ssl_ca=str(self.ca_of(name)), agent_user="",
                 mysql_pidfile=str(server.directory / "pid"),
             )
             for (name, host), server in zip(known.hosts.items(), (self.db1, self.db2), strict=True)
@@ -144,9 +149,8 @@ def pair(tmp_path: Path) -> Iterator[MySqlPair]:
         insert(db1, "alone")
         insert(db2, "newer")
         found = MySqlPair(db1, db2, as_packaged(db1), JobFolder(tmp_path / "jobs"))
-        both = tmp_path / "ca.pem"
-        both.write_text("".join((each.directory / "data/ca.pem").read_text() for each in (db1, db2)))
-        found.ca = str(both)
+        for name, server in {"db1": db1, "db2": db2}.items():
+            shutil.copy(server.directory / "data/ca.pem", found.ca_of(name))
         with path_of(sort.binary.parent):
             yield found
     finally:
@@ -157,11 +161,16 @@ def pair(tmp_path: Path) -> Iterator[MySqlPair]:
 
 
 def as_packaged(server: Server) -> ServerControl:
-    """Start the server anew with an option file: without one it does not read what was persisted."""
+    """Start the server anew with keys of its own, and an option file: else it does not read what was persisted.
+
+    The keys that it had are those of all servers of a test.
+    """
     control = by_script(server)
     control.stop()
     conf, script = server.directory / "my.cnf", server.directory / "rc"
     conf.write_text("[mysqld]\n")
+    for name in KEYS:
+        (server.directory / "data" / name).unlink()
     script.write_text(script.read_text().replace("--no-defaults", f"--defaults-file={conf}"))
     control.start()
     wait(lambda: answers(server))
@@ -179,6 +188,7 @@ def test_a_copy_of_mysql_keeps_what_was_persisted_and_the_certificates(
 ) -> None:
     """It had a new CA, which nobody knows, and the settings of its my.cnf alone."""
     before, theirs = own_of(pair.db1), own_of(pair.db2)
+    assert not set(before.values()) & set(theirs.values())
     conf = replace(pair.conf, providers=(provider,))
     pair.folder.lock()
     ended = run(
@@ -215,6 +225,20 @@ def test_a_server_that_turns_the_tools_away_is_not_waited_for(pair: MySqlPair) -
     assert "turns the tools away" in ended.why
     assert "2026" in ended.why
     assert rows_of(pair.db1) == ["alone", "both"]
+
+
+@pytest.mark.mysql
+def test_of_two_cas_that_mysql_has_made_one_file_may_hold_no_more_than_one(pair: MySqlPair) -> None:
+    """They have the same name, and only the first is tried."""
+    both, conf = pair.ca_of("both"), pair.conf
+    both.write_text("".join(pair.ca_of(name).read_text() for name in conf.hosts))
+    connect(tools_at(replace(conf.hosts["db1"], mysql_ssl_ca=str(both))), LIMIT).close()
+    with pytest.raises(
+        MysqlError, match=r"another CA has that name, .* give each host a mysql_ssl_ca of its own"
+    ):
+        connect(tools_at(replace(conf.hosts["db2"], mysql_ssl_ca=str(both))), LIMIT)
+    for host in conf.hosts.values():
+        connect(tools_at(host), LIMIT).close()
 
 
 @pytest.mark.mysql

@@ -42,6 +42,11 @@ _OWN_FAULTS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EPERM, errno.EINVAL}
 )
 _NO_TLS = 2026
+_OTHER_KEY = 7
+"""OpenSSL's code for a certificate that was signed by another key than that of the CA with the name in it."""
+_SAME_NAME = (
+    ": another CA has that name, too, as those that MySQL makes: give each host a mysql_ssl_ca of its own"
+)
 _LOST = 2013
 _BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 """TLS that ends without a word is a connection that broke."""
@@ -145,7 +150,8 @@ def _of_os_error(error: OSError) -> tuple[ErrorKind, int, str]:
 def _of_tls_error(error: ssl.SSLError) -> str:
     """Return what is wrong with the TLS of a server that has greeted us: it lives."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS: its certificate is not accepted: {error.verify_message}"
+        hint = _SAME_NAME if error.verify_code == _OTHER_KEY else ""
+        return f"TLS: its certificate is not accepted: {error.verify_message}{hint}"
     return f"TLS: {(getattr(error, 'reason', '') or str(error)).replace('_', ' ').lower()}"
 
 
