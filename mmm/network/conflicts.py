@@ -17,12 +17,12 @@ from mmm.clock import clock
 from mmm.network.arp import Announcer
 from mmm.network.claims import ADVERTISEMENT, ETH_P_ARP, ETH_P_IPV6, Claim, claim
 from mmm.network.layouts import ARP, DISCOVERY
-from mmm.network.packet_filter import Check, packet_socket, stands
+from mmm.network.packet_filter import Check, is_on, packet_socket, stands
 
 SAID_EVERY = 60.0
 """Seconds between two log lines about the same VIP at the same MAC."""
-OPEN_AGAIN = 5.0
-"""Seconds after which an interface that was not there is tried again."""
+LOOK = 5.0
+"""Seconds after which it is looked whether the interface is there, and is the same."""
 _AT_ONCE, _PAUSE = 64, 0.05
 """Frames that are read before a pause, and its seconds: so a flood costs a hundredth of a processor."""
 ALL_ARP = stands(ARP["Ether.type"], ETH_P_ARP)
@@ -58,24 +58,28 @@ class Watch:
         self._sockets: list[socket.socket] = []
         self._counts: dict[str, int] = {}
         self._said: dict[tuple[str, str], float] = {}
-        self._closed = False
-        self._open()
+        self._look()
 
     def close(self) -> None:
         """Notice nothing more."""
-        self._closed = True
+        self._next.cancel()
         self._drop()
 
+    def _look(self) -> None:
+        """Watch the interface that has the name now: it may have come, or been made anew, without a word."""
+        self._next = self._loop.call_later(LOOK, self._look)
+        if not all(is_on(sock, self._interface) for sock in self._sockets):
+            self._drop()
+        if not self._sockets:
+            self._open()
+
     def _open(self) -> None:
-        if self._closed:
-            return
         try:
             for kind, checks in self._kinds:
                 self._sockets.append(packet_socket(self._interface, kind, checks))
         except OSError as error:
             log.debug("interface %s: cannot watch for conflicts now: %s", self._interface, error.strerror)
             self._drop()
-            self._loop.call_later(OPEN_AGAIN, self._open)
             return
         for sock in self._sockets:
             self._loop.add_reader(sock, self._read, sock)
@@ -96,9 +100,8 @@ class Watch:
         except BlockingIOError:
             return
         except OSError as error:
-            if error.errno != errno.ENETDOWN or not Path("/sys/class/net", self._interface).exists():
+            if error.errno != errno.ENETDOWN or not is_on(sock, self._interface):
                 self._drop()
-                self._loop.call_later(OPEN_AGAIN, self._open)
             return
         self._loop.remove_reader(sock)
         self._loop.call_later(_PAUSE, self._go_on, sock)

@@ -4,6 +4,7 @@ import ctypes
 import socket
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 
 _SO_ATTACH_FILTER = 26
 _LOAD = {4: 0x20, 2: 0x28, 1: 0x30}
@@ -32,6 +33,16 @@ def packet_socket(interface: str, kind: int, checks: Sequence[Check], snap: int 
         sock.close()
         raise
     return sock
+
+
+def is_on(sock: socket.socket, interface: str) -> bool:
+    """Tell whether a packet socket is bound to the interface that has this name now.
+
+    The kernel ends no packet socket with its interface, and tells nothing of it where that was down when it went.
+    """
+    with suppress(OSError):
+        return socket.if_nametoindex(sock.getsockname()[0]) == socket.if_nametoindex(interface)
+    return False
 
 
 def stands(place: slice, value: bytes | int) -> tuple[Check, ...]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from mmm.clock import clock
-from mmm.network.packet_filter import ETHERNET
+from mmm.network.packet_filter import ETHERNET, is_on
 from mmm.own_module import own_module
 
 BUILD_LIMIT = 20.0
@@ -43,7 +43,7 @@ class Sender:
     """Sends announcements on one interface; all but `built` and `close` take no time, and any thread may call them.
 
     `ips` get their frames built at once, if the interface exists. A new MAC address, or an interface that was made
-    anew, is noticed at the next announcement.
+    anew, is noticed at the next announcement or question.
     """
 
     def __init__(self, interface: str, ips: Iterable[str] = ()) -> None:
@@ -189,6 +189,8 @@ class Sender:
             sock.send(frame)
 
     def _open(self) -> socket.socket:
+        if self._socket is not None and not is_on(self._socket, self.interface):
+            self._drop()
         if self._socket is None:
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             try:

@@ -215,6 +215,39 @@ def test_it_is_said_again_when_the_cable_is_back(version: int, neighbour: socket
     played(vip, neighbour, scene)
 
 
+@pytest.mark.parametrize("gone", ["link del {}", "link set {} name other0"])
+def test_an_interface_that_went_while_it_was_down_and_was_made_anew_is_watched(
+    gone: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The kernel tells the end of one that is up only."""
+    monkeypatch.setattr("mmm.network.conflicts.LOOK", 0.02)
+    vip = VIPS[4]
+
+    async def run() -> None:
+        announcer = Announcer(Sender(NEAR))
+        watch = Watch(NEAR, [vip], announcer)
+        announcer.begin(vip)
+        ip(f"link set {NEAR} down")
+        await asyncio.sleep(0.1)  # that it is down is heard
+        ip(gone.format(NEAR))
+        cable(NEAR, "far1")
+        claims = announcement(vip, OTHER_MAC)
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+            sock.bind(("far1", 0))
+            async with asyncio.timeout(30):
+                while "claims it too" not in caplog.text:
+                    for frame in claims:
+                        sock.send(frame)
+                    await asyncio.sleep(0.02)
+        watch.close()
+        await announcer.close()
+        announcer.sender.close()
+
+    with own_network():
+        cable(NEAR, FAR)
+        asyncio.run(run())
+
+
 def test_nobody_answers_for_what_is_not_held(neighbour: socket.socket, version: int) -> None:
     vip = VIPS[version]
 

@@ -59,6 +59,22 @@ def test_where_nobody_has_it_the_whole_time_is_taken(other: Neighbour, vip: str)
     sender.close()
 
 
+@pytest.mark.parametrize("gone", ["link del {}", "link set {} name other0"])
+def test_an_interface_that_was_made_anew_since_the_last_time_is_asked_on(other: Neighbour, gone: str) -> None:
+    """A takeover that could not ask would bind what another host has."""
+    vip = "10.88.0.80"
+    sender = Sender(NEAR, [vip])
+    assert holder(sender, vip) == ""
+    ip(f"link set {NEAR} down")
+    ip(gone.format(NEAR))
+    cable(NEAR, "far1")
+    ip(f"link set far1 netns {other.pid}")
+    other.ip(f"link set far1 address {OTHER_MAC} up")
+    other.ip(f"address add {vip}/32 dev far1")
+    assert holder(sender, vip) == OTHER_MAC
+    sender.close()
+
+
 def test_one_s_own_address_is_nobody(other: Neighbour) -> None:
     ip(f"address add 10.88.0.80/32 dev {NEAR}")
     sender = Sender(NEAR, ["10.88.0.80"])
