@@ -17,7 +17,7 @@ import logging
 import socket
 import threading
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from math import inf
 from pathlib import Path
 from types import TracebackType
@@ -99,13 +99,14 @@ class Interface:
         wanted = frozenset(ips)
         found: dict[str, list[str]] = {}
         for ip, index in self._others(wanted):
-            found.setdefault(ip, []).append(_name(index))
+            with suppress(NoInterfaceError):  # what was bound there went with it
+                found.setdefault(ip, []).append(_name(index))
         return {ip: tuple(names) for ip, names in found.items()}
 
     def unbind_elsewhere(self, ip: str) -> None:
         """Have `ip` bound on no other interface than this one."""
         for _, index in self._others(frozenset({ip})):
-            with Interface(_name(index)) as other:
+            with suppress(NoInterfaceError), Interface(_name(index)) as other:
                 other.unbind(ip)
 
     def _others(self, ips: frozenset[str]) -> list[tuple[str, int]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mmm.agent.act.fence import fence
 from mmm.agent.act.places import Places
 from mmm.agent.act.taken import Taken
 from mmm.clock import clock
@@ -29,6 +30,12 @@ def conf(folder: Path, via: str = "health") -> Cluster:
         "reader": Role("reader", "exclusive", ("db1", "db2"), (READER,)),
     }
     return replace(known, program="AGENT", this="db1", hosts={**known.hosts, "db1": here}, roles=roles)
+
+
+def without_server(known: Cluster) -> Cluster:
+    """Return the conf of a host whose server does not run: nobody can write there."""
+    here = replace(known.hosts["db1"], ip="127.0.0.1", mysql_port=1)
+    return replace(known, hosts={**known.hosts, "db1": here})
 
 
 @pytest.fixture
@@ -105,6 +112,37 @@ def test_an_interface_that_does_not_exist_holds_nobody_up_who_needs_none(
     ip(f"link del {NEAR}")
     assert places.bound(BOTH) == {WRITER: (32,)}
     assert places.elsewhere([WRITER]) == {}
+    assert places.bound([]) == {}
+    places.unbind_elsewhere(WRITER)
+
+
+def test_all_that_stands_here_is_told_with_the_interface_s_addresses(places: Places) -> None:
+    for each in BOTH:
+        places.bind(each)
+    assert {WRITER, READER} <= places.bound().keys()
+
+
+def test_the_fence_succeeds_on_an_interface_that_does_not_exist(tmp_path: Path) -> None:
+    """It was tried again each second, and so took the writes of whoever got the role after that."""
+    known = without_server(conf(tmp_path))
+    with own_network(), Places(known) as places:
+        places.bind(WRITER, 60)
+        assert fence(known)
+        assert places.bound([WRITER]) == {}
+
+
+def test_the_fence_finds_a_vip_on_an_interface_that_was_renamed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = without_server(conf(tmp_path, "arp"))
+    with own_network():
+        cable(NEAR, FAR)
+        ip(f"addr add {WRITER}/32 dev {NEAR}")
+        ip(f"link set {NEAR} down")
+        ip(f"link set {NEAR} name lan0")
+        assert fence(known)
+        assert addresses("lan0") == set()
+    assert f"{WRITER} is gone from lan0" in caplog.text
 
 
 def test_what_an_earlier_conf_has_bound_is_found_and_removed_here_but_left_on_other_interfaces(

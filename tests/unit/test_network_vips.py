@@ -56,6 +56,20 @@ def test_addresses_of_other_interfaces_are_found_and_removed_when_asked_for(inte
     assert addresses(NEAR) == {f"{VIP}/32"}
 
 
+def test_another_interface_that_goes_meanwhile_takes_its_addresses_along_and_holds_up_nothing(
+    interface: Interface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cable("near1", "far1")
+    ip(f"addr add {VIP}/32 dev near1")
+    ip(f"addr add {VIP}/32 dev {FAR}")
+    others = interface._others(frozenset({VIP}))
+    monkeypatch.setattr(interface, "_others", lambda _: sorted(others, reverse=True))
+    ip("link del near1")
+    assert interface.elsewhere([VIP]) == {VIP: (FAR,)}
+    interface.unbind_elsewhere(VIP)
+    assert addresses(FAR) == set()
+
+
 def test_an_interface_that_does_not_exist_has_all_others(interface: Interface) -> None:
     interface.bind(VIP)
     with Interface("none0") as missing:

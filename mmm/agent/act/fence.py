@@ -14,7 +14,7 @@ from mmm.agent.act.server_session import ServerSession
 from mmm.config.model import Cluster
 from mmm.mysql.server.read_only import deny_writes
 from mmm.mysql.session.connection import ErrorKind, MysqlError
-from mmm.network.vips import Interface, InterfaceError
+from mmm.network.vips import Interface, InterfaceError, NoInterfaceError
 
 log = logging.getLogger(__name__)
 
@@ -52,22 +52,34 @@ def deny(session: ServerSession, conf: Cluster) -> str:
 
 def _unbind(conf: Cluster, ip: str) -> bool:
     with Places(conf) as interface:
+        where = _where(interface, ip)
         try:
-            bound = ip in (*interface.bound([ip]), *interface.overdue())
             ended = take_away(interface, conf, ip)
         except InterfaceError as error:
             log.error("fence: %s: %s", conf.this, error)
             return False
-    if bound or ended:
-        log.warning("fence: %s: %s is gone from %s, %d clients ended", conf.this, ip, interface.name, ended)
+    if where or ended:
+        gone_from = ", ".join(where) or interface.name
+        log.warning("fence: %s: %s is gone from %s, %d clients ended", conf.this, ip, gone_from, ended)
     return True
+
+
+def _where(interface: Places, ip: str) -> list[str]:
+    """Return the interfaces from which the VIP is about to go, as far as the kernel tells: it goes in any case."""
+    found: list[str] = []
+    with suppress(InterfaceError):
+        found += [interface.name] if ip in (*interface.overdue(), *interface.bound([ip])) else []
+    with suppress(InterfaceError):
+        found += interface.elsewhere([ip]).get(ip, ())
+    return list(dict.fromkeys(found))
 
 
 def take_away(interface: Interface, conf: Cluster, ip: str) -> int:
     """Have the kernel end the clients that the server has not, and remove the VIP; returns how many there were.
 
     The server is not asked, for it may say nothing; but where clients come to the host's own address it tells which of
-    the connections to leave alone. Raises InterfaceError.
+    the connections to leave alone. An interface that is not there, as it was renamed, holds up nothing. Raises
+    InterfaceError.
     """
     here, bound = conf.hosts[conf.this], ip not in {vip.ip for vip in conf.asked_vips}
     session = ServerSession(agent_at(here), SERVER_LIMIT)
@@ -82,7 +94,8 @@ def take_away(interface: Interface, conf: Cluster, ip: str) -> int:
             cut_off(way, here.mysql_port, leaving)
             ended = leaving.ended
         if bound:
-            interface.unbind(ip)
+            with suppress(NoInterfaceError):
+                interface.unbind(ip)
     finally:
         session.close()
         interface.unbind_elsewhere(ip)

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from mmm.agent.act.fence import fence
 from mmm.agent.act.places import Places
+from mmm.clock import clock
 from mmm.config.model import Cluster
 from mmm.own_module import own_module
 from mmm.process.conf_file import ConfFile
@@ -49,7 +50,8 @@ async def watch(file: ConfFile) -> None:
             with suppress(OSError), secret_file(conf) as fd:  # else it stays, and tries again
                 program = own_module(__name__, str(fd))
                 os.execvp(program[0], program)  # without the angel's lock, which the next agent wants  # noqa: S606
-        if _is_overdue(file.conf) or not fenced:
+        fenced = fenced or _is_granted(file.conf)
+        if not fenced or _is_overdue(file.conf):
             fenced = await asyncio.to_thread(_act, file.conf)
             await asyncio.sleep(AGAIN)
 
@@ -64,6 +66,17 @@ def _has_overdue(places: Places, conf: Cluster) -> bool:
     return any(vip.ip in late for vip in conf.master_vips)
 
 
+def _is_granted(conf: Cluster) -> bool:
+    """Tell whether the role is held here by a lease that is not over: the agent has obeyed a new order.
+
+    What was left to do of an earlier lease's end is over with that: it would take the writes of the new one.
+    """
+    with Places(conf) as places:
+        return any(
+            until > clock() for until in places.held_until([vip.ip for vip in conf.master_vips]).values()
+        )
+
+
 def _act(conf: Cluster) -> bool:
     log.critical("the lease of %s is over, and neither agent nor angel has acted", conf.active_master_role)
     return fence(conf)
@@ -72,7 +85,7 @@ def _act(conf: Cluster) -> bool:
 def outlast(conf: Cluster) -> None:
     """Act at the end of the lease, unless it is renewed or given up before: another agent runs then."""
     if _runs_out(conf):
-        while not _act(conf):
+        while not _act(conf) and not _is_granted(conf):
             time.sleep(AGAIN)
 
 

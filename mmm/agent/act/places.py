@@ -6,7 +6,7 @@ to know the difference.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mmm.agent.act.taken import Taken, is_over
 from mmm.agent.act.vip_script import VipScript
@@ -38,7 +38,7 @@ class Places(Interface):
         told = self._told if ips is None else self._told & frozenset(ips)
         held: dict[str, tuple[int, ...]] = {ip: (whole(ip),) for ip in sorted(told) if self._stands(ip)}
         others = None if ips is None else [ip for ip in ips if ip not in told]
-        if not others and told:
+        if others is not None and not others:
             return held
         try:
             found = super().bound(others)
@@ -114,7 +114,8 @@ class Places(Interface):
         if ip not in self._told:
             super().unbind_elsewhere(ip)
         elif ip not in self._moved:
-            super().unbind(ip)
+            with suppress(NoInterfaceError):
+                super().unbind(ip)
 
     def overdue(self, late: float = 0.0) -> tuple[str, ...]:
         """Return what was held until a moment `late` seconds ago or more: whoever was to give it up has not."""
