@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -220,6 +221,59 @@ async def test_a_question_that_is_given_up_ends_the_session(server: Server) -> N
             await waiting
         assert not watched.kept.idle
         assert await watched.ask(session_id)
+
+
+class Held:
+    """A question that is held up in its thread, as by a server that hangs."""
+
+    def __init__(self) -> None:
+        self.begun, self.goes_on = threading.Event(), threading.Event()
+
+    def __call__(self, connection: Connection) -> Question[int]:
+        self.begun.set()
+        self.goes_on.wait(LIMIT)
+        return (yield from session_id(connection))
+
+
+@pytest.mark.parametrize("encrypted", [True], indirect=True)
+async def test_a_session_whose_question_was_given_up_is_its_threads_alone_and_ends_with_it(
+    secured: Server, address: Address
+) -> None:
+    held = Held()
+    async with kept(address) as watched:
+        first = await watched.ask(session_id)
+        waiting = asyncio.create_task(watched.ask(held))
+        await asyncio.to_thread(held.begun.wait, LIMIT)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not watched.kept.idle
+        assert await watched.ask(session_id) != first
+        held.goes_on.set()
+        await asyncio.to_thread(
+            secured.wait_for_rows,
+            f"SELECT 1 WHERE {first} NOT IN (SELECT ID FROM information_schema.PROCESSLIST)",  # noqa: S608
+        )
+        assert not watched.ended.is_set()
+
+
+@pytest.mark.parametrize("encrypted", [True], indirect=True)
+async def test_a_session_that_is_closed_while_a_thread_asks_on_it_ends_after_the_answer(
+    secured: Server, address: Address
+) -> None:
+    held = Held()
+    async with kept(address) as watched:
+        first = await watched.ask(session_id)
+        waiting = asyncio.create_task(watched.ask(held))
+        await asyncio.to_thread(held.begun.wait, LIMIT)
+        watched.kept.close()
+        assert not watched.kept.idle
+        held.goes_on.set()
+        assert await waiting == first
+        await asyncio.to_thread(
+            secured.wait_for_rows,
+            f"SELECT 1 WHERE {first} NOT IN (SELECT ID FROM information_schema.PROCESSLIST)",  # noqa: S608
+        )
 
 
 async def test_what_is_no_server_and_what_is_silent_are_told_apart() -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import TypeVar
+from concurrent.futures import Executor, Future
+from typing import Any, TypeVar
 
 from mmm.mysql.session.connection import Connection
 from mmm.mysql.session.question import Question
@@ -22,38 +22,49 @@ class InThread:
         self._threads = threads
         self._ended = ended
         self._loop = asyncio.get_running_loop()
+        self._work: Future[Any] | None = None
+        """What uses the connection in its thread."""
+        self._closed = False
         self._watched = -1
         self._watch()
 
     @property
     def closed(self) -> bool:
         """Tell whether the session has ended."""
-        return self._connection.socket.fileno() < 0
+        return self._closed or self._connection.socket.fileno() < 0
 
     async def ask(self, question: Callable[[Connection], Question[T]], limit: float) -> T:
         """Return what a question comes to within `limit` seconds, all its statements together.
 
         Raises MysqlError, and what the question makes of an answer that makes no sense. One question at a time.
         """
+        if self._work is not None or self.closed:
+            raise RuntimeError("asked while it is asked, or after its end")
         self._unwatch()
         self._connection.timeout = limit
         try:
-            answer = await self._loop.run_in_executor(self._threads, self._ask, question, limit)
-        except asyncio.CancelledError:  # the thread may still use it
+            work = self._work = self._threads.submit(self._ask, question, limit)
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            self.close()
             raise
-        except BaseException:
+        finally:
+            self._work = None
             self._watch()
-            raise
-        self._watch()
-        return answer
 
     def _ask(self, question: Callable[[Connection], Question[T]], limit: float) -> T:
         return self._connection.ask(question(self._connection), within=limit)
 
     def close(self) -> None:
-        """End the session; waits for nothing, closing twice is fine."""
+        """End the session; waits for nothing, closing twice is fine. A thread that uses it comes to its end first."""
         self._unwatch()
-        self._connection.close()
+        if self._closed:
+            return
+        self._closed = True
+        if self._work is None:
+            self._connection.close()
+        else:  # no two threads can use an encrypted socket
+            self._work.add_done_callback(lambda _: self._connection.close())
 
     def _watch(self) -> None:
         if not self.closed:
