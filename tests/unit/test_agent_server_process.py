@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -230,6 +231,29 @@ async def test_who_waits_is_answered_when_the_agent_ends(tmp_path: Path) -> None
             question = await asked(watch)
             watch.close()
             assert await question == Told(process.pid, ended=False)
+
+
+async def test_what_is_found_after_the_agent_has_ended_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server() as (_, port):
+        before = held_processes()
+        async with watching(port, tmp_path / "none") as watch:
+            found, looks, goes_on = watch._found, threading.Event(), threading.Event()
+
+            def slow(known: Any) -> Any:
+                looks.set()
+                goes_on.wait(LIMIT)
+                return found(known)
+
+            monkeypatch.setattr(watch, "_found", slow)
+            question = asyncio.create_task(watch.told("monitor"))
+            await asyncio.to_thread(looks.wait, LIMIT)
+            watch.close()
+            goes_on.set()
+            with pytest.raises(NotWatchedError, match="watches no more"):
+                await question
+            assert held_processes() == before
 
 
 def test_who_listens_is_killed_though_it_is_frozen_and_nobody_else(tmp_path: Path) -> None:

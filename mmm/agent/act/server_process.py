@@ -55,6 +55,7 @@ class ServerProcess:
         self._news: tuple[int, float] = (0, -inf)
         """The process whose end was told to nobody yet, and when it ended."""
         self._waiting: dict[Hashable, asyncio.Future[int | None]] = {}
+        self._closed = False
 
     async def told(self, who: Hashable) -> Told:
         """Return what there is to tell `who`, once the process has ended or the time is over.
@@ -80,7 +81,8 @@ class ServerProcess:
         return Told(pid if ended is None else ended, ended=ended is not None)
 
     def close(self) -> None:
-        """Watch no more; who waits is told that it runs."""
+        """Watch no more; who waits is told that it runs. A look that is under way finds nothing."""
+        self._closed = True
         for who in tuple(self._waiting):
             self._dismiss(who)
         self._let_go()
@@ -110,6 +112,9 @@ class ServerProcess:
             return f"the kernel does not say who listens: {error.strerror}"
         except UnknownOwnerError as error:
             return str(error)
+        if found is not None and self._closed:
+            os.close(found.held.fd)
+            return "the agent watches no more"
         if found is not None:
             self._let_go()
             self._watched, self._news = found, (0, -inf)
