@@ -134,9 +134,18 @@ class Monitor:
         self.world: World = replace(one, conf=replace(run.conf, monitor=own))
         self.usable: dict[str, str] = {}
         self.listed = tuple(other for other in run.conf.monitors if other != ip)
-        self.answering: tuple[str, ...] = ()
         self.loop.call_soon(self._begin)
         self.loop.move(run.now)
+
+    @property
+    def answering(self) -> tuple[str, ...]:
+        """Return the other monitors that answer now."""
+        known: dict[str, Monitor] = getattr(self.cluster, "monitors", {})
+        return tuple(ip for ip in self.listed if ip in known and self._hears(known[ip]))
+
+    def _hears(self, other: "Monitor") -> bool:
+        awake = not other.gone and other.frozen_until <= self.cluster.now
+        return awake and self.cluster.reaches(self.ip, other.ip)
 
     def _begin(self) -> None:
         given = cast("Any", self)

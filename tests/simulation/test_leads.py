@@ -94,6 +94,29 @@ def test_of_three_the_one_takes_the_lead_to_which_it_is_handed_over(target: str,
                 each.end()
 
 
+@pytest.mark.parametrize("monitors", [(OWN, OTHER), (OWN, OTHER, THIRD)], ids=len)
+def test_who_comes_second_does_not_ask_in_vain_and_gives_the_one_that_leads_its_word(
+    monitors: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It had asked by a higher epoch, and refused its word for as long as the other one led."""
+    for seed in range(8):
+        with virtual_time(seed):
+            run = Run(seed, tmp_path, monitors=monitors)
+            run.lost = 0.0
+            run.until(run.now + 12.0)
+            (leader,) = (each for each in run.monitors.values() if each.world.leadership.place is Place.LEADS)
+            if len(monitors) > 2:  # the other two see at one moment that the voters are free
+                run.hand_over(leader, "")
+                run.until(run.now + LEASE + 4.0)
+            awake = run.monitors.values()
+            (leader,) = (each for each in awake if each.world.leadership.place is Place.LEADS)
+            run.cut_off(inf, *((ip, name) for ip in monitors for name in ("db2", "db3")))
+            run.until(run.now + 3 * LEASE)
+            assert leader.world.leadership.by_monitors
+            for each in awake:
+                each.end()
+
+
 def test_of_three_one_is_obeyed_whatever_breaks_and_wherever_the_lead_is_handed_over(tmp_path: Path) -> None:
     for seed in range(2):
         with virtual_time(seed):
@@ -160,7 +183,7 @@ def counts_anyway(round_: Round, voters: int) -> bool:
 
 PLANTED = {
     "one voter is enough to keep the lead": (8, lease, "keep", lambda _: 1),
-    "an agent that is restarted forgets whom it follows": (0, Voting, "_begun", forgets),
+    "an agent that is restarted forgets whom it follows": (28, Voting, "_begun", forgets),
     "a record counts whoever has it": (8, Round, "counts_record", counts_anyway),
     "a voter whose host has booted agrees at once": (32, Voter, "rebooted", agrees_at_once),
 }

@@ -138,16 +138,30 @@ class Leading:
 
     async def _stand_by(self) -> None:
         looked = await self._look()
-        unbound = [name for name, each in looked.said.items() if each.follows is None]
         if self._word.waits and await self._others.stand_by():
             self._word.uncounted()
-        if len(unbound) >= take(len(self._conf.voters)) and self._may_ask():
+        if self._are_free(looked) and self._may_ask():
             await asyncio.sleep(_APART * self._rank)
-            if self._word.may_take:
+            if self._others_before:
+                looked = await self._look()
+            if self._are_free(looked) and self._word.may_take:
                 await self._take(looked.said)
                 await self._rest()
                 return
         await asyncio.sleep(looked.pause(min(self._period, GLANCE), asyncio.get_running_loop().time()))
+
+    def _are_free(self, looked: voters.Looked) -> bool:
+        """Tell whether as many voters follow nobody as it takes to lead."""
+        unbound = sum(each.follows is None for each in looked.said.values())
+        return unbound >= take(len(self._conf.voters))
+
+    @property
+    def _others_before(self) -> bool:
+        """Tell whether a monitor answers that stands before this one in the line: it may have asked by now.
+
+        Who asks in vain, by an epoch that may be higher, can give the one that leads no word afterwards.
+        """
+        return not set(self._others.answering).isdisjoint(self._conf.monitors[: self._rank])
 
     async def _rest(self) -> None:
         """Wait until it may ask again: voters say until then that they are bound by what was asked for in vain."""
