@@ -235,7 +235,7 @@ class Held:
         return (yield from session_id(connection))
 
 
-@pytest.mark.parametrize("encrypted", [True], indirect=True)
+@pytest.mark.parametrize("encrypted", ["TLS"], indirect=True)
 async def test_a_session_whose_question_was_given_up_is_its_threads_alone_and_ends_with_it(
     secured: Server, address: Address
 ) -> None:
@@ -257,7 +257,7 @@ async def test_a_session_whose_question_was_given_up_is_its_threads_alone_and_en
         assert not watched.ended.is_set()
 
 
-@pytest.mark.parametrize("encrypted", [True], indirect=True)
+@pytest.mark.parametrize("encrypted", ["TLS"], indirect=True)
 async def test_a_session_that_is_closed_while_a_thread_asks_on_it_ends_after_the_answer(
     secured: Server, address: Address
 ) -> None:
