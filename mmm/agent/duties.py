@@ -25,7 +25,7 @@ from mmm.network.arp import Announcer
 from mmm.network.conflicts import Watch
 from mmm.network.line_server import Limits, LineServer
 from mmm.network.link import LinkWatch
-from mmm.network.own import interfaces, nearer, own_addresses, own_networks
+from mmm.network.own import interfaces, kernel_name, nearer, own_addresses, own_networks
 from mmm.network.sender import Sender
 from mmm.process import tls
 from mmm.process.beside import Beside
@@ -75,7 +75,7 @@ def inspect(conf: Cluster) -> Inspection:
     missing = (
         f"cluster_interface {name} does not exist on this machine ({', '.join(sorted(known))}); correct it"
     )
-    warnings = elsewhere if name in known else (missing,)
+    warnings = elsewhere if kernel_name(name) in known else (missing,)
     return Inspection(absent, (*warnings, *_missing_scripts(conf)), absent)
 
 
@@ -84,7 +84,7 @@ def _elsewhere(conf: Cluster) -> tuple[str, ...]:
     if conf.is_witness:
         return ()
     name = conf.here.cluster_interface
-    vip, other = nearer(name, (vip.ip for vip in conf.bound_vips), own_networks())
+    vip, other = nearer(kernel_name(name), (vip.ip for vip in conf.bound_vips), own_networks())
     return (
         (f"{vip} is of the network of {other}, not of cluster_interface {name}; correct that",) if vip else ()
     )

@@ -15,7 +15,7 @@ from mmm.doctor.look import HostLook, Login, Replaced, Server
 from mmm.doctor.machine import asked, own_files, pinged, room, unwritable, written_by
 from mmm.doctor.servers import log_in, look_at
 from mmm.mysql.backup import mariadb_backup
-from mmm.network.own import interfaces, nearer, own_addresses, own_networks
+from mmm.network.own import interfaces, kernel_name, nearer, own_addresses, own_networks
 from mmm.network.reason import reason
 from mmm.network.socket_table import listening
 from mmm.process.logs import LOG_DIR
@@ -149,13 +149,14 @@ def _addresses() -> dict[str, str]:
 
 def _has_interface(name: str) -> bool:
     with suppress(OSError):
-        return name in interfaces()
+        return kernel_name(name) in interfaces()
     return True
 
 
 def _nearer(conf: Cluster, here: Host) -> tuple[str, ...]:
     with suppress(OSError):
-        found = nearer(here.cluster_interface, (vip.ip for vip in conf.bound_vips), own_networks())
+        name = kernel_name(here.cluster_interface)
+        found = nearer(name, (vip.ip for vip in conf.bound_vips), own_networks())
         return found if all(found) else ()
     return ()
 

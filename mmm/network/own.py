@@ -27,6 +27,14 @@ def interfaces() -> frozenset[str]:
     return frozenset(name for _, name in socket.if_nameindex())
 
 
+def kernel_name(name: str) -> str:
+    """Return the name by which the kernel lists an interface, which may be called by an altname; itself if none is."""
+    try:
+        return socket.if_indextoname(socket.if_nametoindex(name))
+    except OSError:
+        return name
+
+
 def own_networks() -> dict[str, tuple[str, ...]]:
     """Return the networks that each interface of this machine is on, as ADDRESS/LENGTH; raises OSError."""
     kernel = AddressTable()

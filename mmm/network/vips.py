@@ -186,7 +186,7 @@ class Interface:
         log.debug("interface %s: removing %s/%d", self.name, address.ip, address.prefixlen)
         alone = address.secondary or address.prefixlen == whole(address.ip)
         others = not alone and any(a.secondary for a in _addresses(table, index))
-        with _others_kept(self.name) if others else nullcontext():
+        with _others_kept(_name(index)) if others else nullcontext():
             try:
                 table.delete(index, address.ip, address.prefixlen)
             except OSError as error:

@@ -17,7 +17,7 @@ from tests.namespaces import addresses, cable, ip, neighbour, own_network
 pytestmark = pytest.mark.netns
 
 NEAR, FAR, OWN, VIP, OTHER = "near0", "far0", "10.88.0.4", "10.88.0.80", "10.88.0.90"
-
+ALTNAME = "enp3s0"
 OWN_6, VIP_6 = "fd00:88::4", "fd00:88::80"
 
 
@@ -149,12 +149,15 @@ def test_a_vip_that_is_bound_twice_leaves_whole(interface: Interface) -> None:
     assert interface.bound() == {}
 
 
-def test_the_hosts_own_address_survives_a_vip_that_was_there_first(interface: Interface) -> None:
+@pytest.mark.parametrize("name", [NEAR, ALTNAME])
+def test_the_hosts_own_address_survives_a_vip_that_was_there_first(interface: Interface, name: str) -> None:
     switch = Path("/proc/sys/net/ipv4/conf", NEAR, "promote_secondaries")
     switch.write_text("0\n")
     ip(f"addr add {VIP}/24 dev {NEAR}")
     ip(f"addr add {OWN}/24 dev {NEAR}")
-    interface.unbind(VIP)
+    ip(f"link property add dev {NEAR} altname {ALTNAME}")
+    with Interface(name) as called_so:
+        called_so.unbind(VIP)
     assert addresses(NEAR) == {f"{OWN}/24"}
     assert switch.read_text() == "0\n"
 

@@ -25,6 +25,7 @@ from mmm.network.own import nearer, own_networks
 from mmm.process.arguments import REFUSED, USAGE
 from mmm.process.inspection import not_here
 from mmm.process.logs import replacement_problem
+from tests.namespaces import cable, ip, own_network
 from tests.unit.test_config_dialect2 import COMMON, MONITOR
 
 NOWHERE = "192.0.2.7"
@@ -65,6 +66,16 @@ def test_an_interface_that_does_not_exist_is_warned_of() -> None:
         conf(text.replace("cluster_interface lo", "cluster_interface eth9"), "AGENT")
     ).warnings
     assert warning.startswith("cluster_interface eth9 does not exist on this machine (")
+
+
+@pytest.mark.netns
+def test_an_interface_may_be_called_by_any_of_its_names() -> None:
+    text = here(COMMON).replace("cluster_interface lo", "cluster_interface enp3s0")
+    with own_network():
+        cable("near0", "far0")
+        ip("link property add dev near0 altname enp3s0")
+        ip("addr add 10.0.0.9/24 dev near0")
+        assert agent.inspect(conf(f"this db1\n{text}", "AGENT")).warnings == ()
 
 
 def test_an_interface_on_another_network_than_the_virtual_ips_is_named() -> None:
