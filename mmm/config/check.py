@@ -20,7 +20,7 @@ from mmm.config.monitors import fill_in
 from mmm.config.names import CHECK_NAMES, Program
 from mmm.config.resolve import Resolve
 from mmm.config.settings import Settings, World
-from mmm.config.tree import Tree
+from mmm.config.tree import Fault, Tree
 from mmm.config.validate import verified
 
 
@@ -28,7 +28,7 @@ def check(
     tree: Tree,
     program: Program,
     cluster: str,
-    unreadable: Callable[[str], str],
+    unreadable: Callable[[str], Fault | str],
     resolve: Resolve | None = None,
 ) -> Cluster:
     """Return the model of what `tree` says; raises ConfError with all that is wrong.

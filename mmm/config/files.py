@@ -225,7 +225,7 @@ def _content(path: str) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError:
-        about = {"user": _user(), "or_in_group": _or_in_group(path)}
+        about = {"user": user_name(), "or_in_group": _or_in_group(path)}
         raise Unreadable(path, "may_not_read", about) from None
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
@@ -235,7 +235,8 @@ def _content(path: str) -> bytes | None:
     return content
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Return the name of the user whose rights this process has, or `uid NUMBER`."""
     import pwd  # noqa: PLC0415 - only an error needs it
 
     try:

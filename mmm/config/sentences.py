@@ -207,7 +207,14 @@ SENTENCES: Mapping[str, str] = {
     "no_receiver": "{tag} says nowhere who is told; add `command`, `mail_to` or `webhook`",
     "command_no_words": "command has a quote that does not end, or nothing in it; write a program with its arguments",
     "webhook_no_url": "webhook is no URL; write such as https://chat.example.com/hooks/mmm",
-    "file_of_tls": "{key} {path} {why}; correct the path or put the file there",
+    "file_of_tls": "{key} {path} {why}",
+    "not_there": "is not a file; correct the path or put the file there",
+    "kept_out": (
+        "cannot be reached by user {user}, whom the folder {folder} keeps out; chgrp that to a group of the user's and"
+        " chmod 750 it"
+    ),
+    "not_for_user": "cannot be read by user {user}; chgrp it to a group of the user's and chmod 640 it",
+    "not_looked_at": "cannot be looked at ({why}); correct the path or mend that",
     "no_ca": "host {name} has no mysql_ssl_ca; mysql_ssl_mode {mode} needs it, add `mysql_ssl_ca FILE`",
     "ca_unused": "mysql_ssl_ca has no effect with mysql_ssl_mode required; write verify_ca, or delete it",
     "no_other_half": "host {name} has no {key}; add `{key} FILE`",

@@ -35,7 +35,7 @@ class World:
         tree: Tree,
         program: Program,
         cluster: str,
-        unreadable: Callable[[str], str],
+        unreadable: Callable[[str], Fault | str],
         resolve: Resolve | None = None,
     ) -> None:
         self.tree = tree
@@ -43,7 +43,7 @@ class World:
         self.letter = LETTERS[program]
         self.suffix = f"_{cluster}" if cluster else ""
         self.unreadable = unreadable
-        """Says why a file cannot be read; empty when it can be."""
+        """Says why a file cannot be read, and what to do; empty when it can be."""
         self.resolve = resolve
         """Finds the addresses of a name; None: names are not taken."""
         self.warnings: list[Problem] = []

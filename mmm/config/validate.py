@@ -9,13 +9,13 @@ import re
 import stat
 from collections.abc import Callable
 
-from mmm.config.files import Source
+from mmm.config.files import Source, user_name
 from mmm.config.names import Program
 from mmm.config.reader import read
 from mmm.config.resolve import Resolve, look_up
 from mmm.config.rules import apply_rules
 from mmm.config.settings import World
-from mmm.config.tree import Tree, only
+from mmm.config.tree import Fault, Tree, only
 
 
 def load_settings(
@@ -47,7 +47,7 @@ def verified(
     tree: Tree,
     program: Program,
     cluster: str,
-    unreadable: Callable[[str], str],
+    unreadable: Callable[[str], Fault | str],
     resolve: Resolve | None = None,
 ) -> World:
     """Return the settings that `tree` says; raises ConfError with all that is wrong.
@@ -62,7 +62,7 @@ def _checked(
     tree: Tree,
     program: Program,
     cluster: str,
-    unreadable: Callable[[str], str],
+    unreadable: Callable[[str], Fault | str],
     resolve: Resolve | None,
 ) -> World:
     if tree.dialect == 1:
@@ -81,12 +81,21 @@ def _proven(world: World) -> World:
     return world
 
 
-def _unreadable(path: str) -> str:
+def _unreadable(path: str) -> Fault | str:
+    """Return why this process cannot read a file, and what to do; empty where it can."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
-            return "is not a file"
+            return Fault("not_there")
     except (OSError, ValueError) as e:
         if isinstance(e, ValueError) or e.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
-            return "is not a file"
-        return f"cannot be looked at ({e})"
-    return "" if os.access(path, os.R_OK) else "cannot be read by this user"
+            return Fault("not_there")
+        if e.errno == errno.EACCES:
+            return Fault("kept_out", {"user": user_name(), "folder": _closed_folder(path)})
+        return Fault("not_looked_at", {"why": str(e)})
+    return "" if os.access(path, os.R_OK) else Fault("not_for_user", {"user": user_name()})
+
+
+def _closed_folder(path: str) -> str:
+    """Return the folder above `path` that this process may not pass; its own where a link leads through another."""
+    folders = [path[:at] or "/" for at, letter in enumerate(path) if letter == "/"]
+    return next((folder for folder in folders if not os.access(folder, os.X_OK)), folders[-1])

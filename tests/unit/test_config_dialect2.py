@@ -71,7 +71,7 @@ MON = COMMON + MONITOR
 def conf(text: str | bytes, program: Program = "MONITOR", **more: str) -> Cluster:
     files = Memory({"m.conf": text, **{f"{name}.conf": content for name, content in more.items()}})
     return check(
-        read(files, "m"), program, "", lambda path: "" if path.startswith("/there") else "is not a file"
+        read(files, "m"), program, "", lambda path: "" if path.startswith("/there") else Fault("not_there")
     )
 
 

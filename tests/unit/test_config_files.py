@@ -5,6 +5,7 @@ import os
 import pwd
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -270,3 +271,56 @@ def test_reading_a_conf_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout
     assert not {"yaml", "difflib", "socket", "logging", "ssl"} & set(loaded.split())
+
+
+NOBODY = 65534
+
+
+def as_nobody(folder: Path) -> list[str]:
+    """Return what is wrong with the conf there for a process of user nobody."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+        os.write(writing, "\n".join(refused(folder)).encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as answer:
+        return answer.read().splitlines()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_key_that_this_user_may_not_read_is_told_from_one_that_is_not_there() -> None:
+    """The monitor as user mmm was told to correct the path."""
+    user = f"user {pwd.getpwuid(NOBODY).pw_name}"
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        tls = folder / "tls"
+        tls.mkdir(0o700)
+        key = tls / "key.pem"
+        key.touch(0o600)
+        files = "".join(f"{what}_file {key}\n" for what in ("cert", "key", "ca"))
+        conf = put(folder / "mmm_mon.conf", f"{MON}<socket>\ntype ssl\n{files}</socket>\n")
+        os.chown(conf, 0, NOBODY)
+        line = MON.count("\n") + 3
+
+        def said(why: str) -> list[str]:
+            return [
+                f"{conf}:{line + nth}: {what}_file {key} {why}"
+                for nth, what in enumerate(("cert", "key", "ca"))
+            ]
+
+        assert as_nobody(folder) == said(
+            f"cannot be reached by {user}, whom the folder {tls} keeps out; chgrp that to a group of the user's"
+            " and chmod 750 it"
+        )
+        tls.chmod(0o755)
+        assert as_nobody(folder) == said(
+            f"cannot be read by {user}; chgrp it to a group of the user's and chmod 640 it"
+        )
+        key.unlink()
+        assert as_nobody(folder) == said("is not a file; correct the path or put the file there")

@@ -85,6 +85,13 @@ class Machine:
         found = (path for path in self.root.rglob("*") if not path.is_dir() and not path.is_char_device())
         return {str(path.relative_to(self.root)) for path in found}
 
+    def put(self, place: str, text: str) -> None:
+        """Put an executable file there."""
+        path = self.root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         argv = ["unshare", "--mount", "sh", "-c", LAYERS, str(self._folder), *command]
         return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT, check=False, umask=0o077)
@@ -201,6 +208,40 @@ def test_undeploy_refuses_while_a_daemon_runs(machine: Machine) -> None:
     assert machine.files() == before
 
 
+DPKG_QUERY = """\
+#!/bin/sh
+shift 3
+for name in "$@"; do
+    case $name in
+        mysql-mmm-common | mysql-mmm-agent) echo "installed $name" ;;
+        mysql-mmm-web) echo "config-files $name" ;;
+        *) echo "dpkg-query: no packages found matching $name" >&2 ;;
+    esac
+done
+exit 1
+"""
+
+
+def test_undeploy_takes_nothing_away_from_packages(machine: Machine) -> None:
+    """Their init scripts and units have the same names, and went with the virtualenv."""
+    assert machine.deploy().returncode == 0
+    machine.put("usr/local/sbin/dpkg-query", DPKG_QUERY)
+    before = machine.files()
+    done = machine.undeploy()
+    assert done.returncode == 1
+    assert done.stderr == (
+        "setup/undeploy: MMM is here as packages, which this does not remove: apt remove mysql-mmm-common"
+        " mysql-mmm-agent. What source has left beside them goes as docs/install.md says\n"
+    )
+    assert machine.files() == before
+
+
+def test_packages_that_left_only_their_confs_keep_nothing_from_undeploy(machine: Machine) -> None:
+    assert machine.deploy().returncode == 0
+    machine.put("usr/local/sbin/dpkg-query", DPKG_QUERY.replace("installed", "config-files"))
+    assert machine.undeploy().stdout.startswith("MMM is removed.")
+
+
 SYSTEMCTL = """\
 #!/bin/sh
 echo "$@" >>/var/told
@@ -213,10 +254,7 @@ exit 0
 
 def with_systemd(machine: Machine, running: str = "") -> None:
     """Have systemd run there, with these units of the agent."""
-    stub = machine.root / "usr/local/sbin/systemctl"
-    stub.parent.mkdir(parents=True, exist_ok=True)
-    stub.write_text(SYSTEMCTL)
-    stub.chmod(0o755)
+    machine.put("usr/local/sbin/systemctl", SYSTEMCTL)
     (machine.root / "var/running").write_text(running)
 
 

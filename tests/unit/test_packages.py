@@ -182,3 +182,73 @@ def test_the_user_of_a_monitor_without_root_is_made_as_its_unit_names_it() -> No
     for path in folder.glob("*.conf"):
         assert f"\nUser={name}\nGroup={name}\n" in path.read_text()
     assert f"StateDirectory={Path(home).name}\n" in (folder / "mysql-mmm-monitor.conf").read_text()
+
+
+BUILD = """\
+#!/bin/sh
+touch ../mysql-mmm_3.0.1_all.deb ../mysql-mmm-agent_3.0.1_all.deb
+"""
+
+
+def test_the_folder_of_packages_has_those_of_the_last_build_alone(tmp_path: Path) -> None:
+    """With an older one beside it `apt install ./mysql-mmm-agent_*.deb` may install that."""
+    tree, out, bin_ = tmp_path / "tree", tmp_path / "out", tmp_path / "bin"
+    for folder in (tree / "setup", out, bin_):
+        folder.mkdir(parents=True)
+    shutil.copy(TREE / "setup/deb", tree / "setup")
+    for path, text in ((tree / "setup/packages", "#!/bin/sh\n"), (bin_ / "dpkg-buildpackage", BUILD)):
+        path.write_text(text)
+        path.chmod(0o755)
+    by = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for command in (["init", "-q"], ["add", "."], [*by, "commit", "-q", "-m", "x"]):
+        subprocess.run(["git", *command], cwd=tree, check=True)
+    for name in ("mysql-mmm_3.0.0_all.deb", "mysql-mmm-agent_3.0.0_all.deb", "other_1_all.deb"):
+        (out / name).touch()
+    env = {"PATH": f"{bin_}:/usr/sbin:/usr/bin:/sbin:/bin"}
+    subprocess.run([tree / "setup/deb", out], check=True, capture_output=True, env=env)
+    assert {each.name for each in out.iterdir()} == {
+        "mysql-mmm_3.0.1_all.deb",
+        "mysql-mmm-agent_3.0.1_all.deb",
+        "other_1_all.deb",
+    }
+
+
+STANDS_IN = """\
+#!/bin/sh
+case ${0##*/} in
+    systemctl) cat "$UNIT" ;;
+    systemd-run) printf '%s\\n' "$@" ;;
+esac
+"""
+
+
+def test_a_program_is_tried_with_all_the_limits_of_the_monitors_unit(tmp_path: Path) -> None:
+    (command,) = re.findall(
+        r"```sh\n(systemctl cat mysql-mmm-monitor .*?)```", (TREE / "docs/install.md").read_text(), re.DOTALL
+    )
+    for name in ("systemctl", "systemd-run"):
+        (tmp_path / name).write_text(STANDS_IN)
+        (tmp_path / name).chmod(0o755)
+    unit = TREE / "systemd/mysql-mmm-monitor.service"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "UNIT": str(unit)},
+    )
+    *options, program = done.stdout.splitlines()
+    assert program == "PROGRAM"
+    service = unit.read_text().split("[Service]")[1].split("[Install]")[0].splitlines()
+    settings = [line for line in service if "=" in line and not line.startswith("#")]
+    daemon = ("Type", "Notify", "Environment", "Exec", "Kill", "Timeout", "Restart", "Watchdog")
+    limits = [f"--property={line}" for line in settings if not line.startswith(daemon)]
+    assert [each for each in options if each.startswith("--property")] == limits
+    assert "--property=SystemCallErrorNumber=EPERM" in limits
+
+
+@pytest.mark.parametrize("path", sorted((TREE / "systemd").glob("*.service")), ids=lambda path: path.name)
+def test_a_system_call_that_a_unit_forbids_fails_and_kills_nobody(path: Path) -> None:
+    """A program of the conf that only tried `ulimit` was killed by SIGSYS."""
+    text = path.read_text()
+    assert ("SystemCallFilter=" in text) == ("\nSystemCallErrorNumber=EPERM\n" in text)

@@ -136,8 +136,8 @@ def _faults(error: ConfError) -> tuple[Fault, ...]:
     return tuple(each.fields["why"] if each.code == "not_included" else each for each in faults)
 
 
-def _unreadable(path: str) -> str:
-    return "" if Path(path).is_file() else "is not a file"
+def _unreadable(path: str) -> Fault | str:
+    return "" if Path(path).is_file() else Fault("not_there")
 
 
 def _count(own: Tally, vector: Json, conf: Cluster | None, faults: tuple[Fault, ...]) -> None:
