@@ -116,7 +116,7 @@ class Pair:
 
     def set_place(self, staging: Path, place: str) -> None:
         """Have a server on the copy that nobody reaches write down what the copy has."""
-        socket = staging.parent / "private"
+        socket = self.db1.directory / "private"  # the path of one has little room
         argv = [str(self.db1.kind.binary), "--no-defaults", f"--datadir={staging}", f"--socket={socket}",
                 "--skip-networking", "--user=root", f"--pid-file={socket}.pid"]  # fmt: skip
         client = ["mariadb", "--no-defaults", f"--socket={socket}", "-uroot", "-e"]
