@@ -87,9 +87,16 @@ _RELOAD = {
 OLD_HEAD = """\
 ## Files of MMM 1.x
 
-Older files load unchanged, with one addition: in 1.x `mmm_agent.conf` had no roles. Add the `role` blocks of
-`mmm_mon.conf` to it, and its `active_master_role` where that is not `writer`: an agent has to know whom to ask before
-it goes on with the writer role, and which addresses to remove. `--check` says so where they are missing.
+Older files load unchanged. In 1.x `mmm_agent.conf` had no roles: the agent learns them from the monitor's orders, as
+the classic one did, and keeps them beside its other state (`/var/lib/misc/mmm_agentd.pid.roles`), so that it and its
+angel know after a restart or a boot what to renew, to unbind and to give up. The masters are the hosts of the active
+master role; where the monitor's role has others, `show` says that the confs differ in `hosts`, and the agent takes no
+writer role before the two are the same. A monitor with a conf of 1.x tells all VIPs with each order, one of 2.x or a
+classic one only those of the host: until then the agent does not know what an earlier one has left. `--check` and the
+log warn of that once; add the `role` blocks of `mmm_mon.conf`, and its `active_master_role` where that is not
+`writer`, to have all known before the first order. A VIP that the cluster has no more stays known, and so is removed
+wherever it is bound: to use its address otherwise, stop the agent, delete that file, and start it. `mmm_rejoin` needs
+the `role` blocks in the file that it reads.
 
 The format is detected from the contents, not set by an option; all files are of one dialect. `TYPE NAME` at the left
 margin opens a block, the indented lines below are its values, all other lines are global:

@@ -180,7 +180,7 @@ async def _be_there(
         if health is not None:
             health.take(core)
 
-    agent = Agent(conf, interface, announcer, tell, heritage)
+    agent = Agent(conf, interface, announcer, tell, heritage, life.learn)
     watch = Watch(interface.name, (vip.ip for vip in conf.bound_vips), announcer, agent.claimed)
     link = LinkWatch(interface.name, announcer.link_up)
     try:

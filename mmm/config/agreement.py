@@ -48,7 +48,8 @@ def _writer_hosts(conf: Cluster) -> str:
 
 
 def _writer_ips(conf: Cluster) -> str:
-    role = conf.roles.get(conf.active_master_role)
+    """Return how clients come to it; nothing where that is learned from the monitor, which so counts everywhere."""
+    role = None if conf.roles_by_order else conf.roles.get(conf.active_master_role)
     return " ".join((*role.ips, *_other_way(role))) if role is not None else ""
 
 

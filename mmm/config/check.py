@@ -48,6 +48,7 @@ def modelled(world: World) -> Cluster:
     _default_port(world, top)
     fill_in(world, top)
     monitor = world["monitor"].get("")
+    by_order = world.lacks_roles
     return Cluster(
         program=world.program,
         dialect=tree.dialect,
@@ -57,7 +58,9 @@ def modelled(world: World) -> Cluster:
         witnesses={
             name: _host(name, settings) for name, settings in world["host"].items() if world.is_witness(name)
         },
-        roles={name: _role(name, settings) for name, settings in world["role"].items()},
+        roles=_to_learn(world, top)
+        if by_order
+        else {name: _role(name, settings) for name, settings in world["role"].items()},
         checks={name: Check(name, **_values(world["check"][name])) for name in CHECK_NAMES},
         monitor=_monitor(monitor, top) if monitor is not None else None,
         socket=Socket(**_values(world["socket"].get("", {}))),
@@ -65,6 +68,7 @@ def modelled(world: World) -> Cluster:
         web=Web(**_values(world["web"].get("", {}))),
         notify={name: Notify(name, **_values(s)) for name, s in world["notify"].items()},
         logs=tuple(LogFile(name, **_values(s)) for name, s in world["log"].items()),
+        roles_by_order=by_order,
         warnings=tuple(world.warnings),
         **top,
     )
@@ -100,3 +104,10 @@ def _role(name: str, settings: Settings) -> Role:
     ips = values.get("ips", ())
     mode = "exclusive" if len(ips) == 1 else "balanced"
     return Role(name, **{"mode": mode, "hosts": (), "ips": (), **values})
+
+
+def _to_learn(world: World, top: dict[str, Any]) -> dict[str, Role]:
+    """Return the active master role without IPs: the masters take it, and more is learned from orders."""
+    name = top["active_master_role"]
+    masters = tuple(host for host in world.servers if world.value("host", host, "mode") == "master")
+    return {name: Role(name, "exclusive", masters, ())}

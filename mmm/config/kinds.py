@@ -7,7 +7,7 @@ from typing import Any
 
 from mmm.config.files import BLANKS
 from mmm.config.key import Key
-from mmm.config.names import UNLIMITED
+from mmm.config.names import UNLIMITED, is_name
 from mmm.config.tree import Fault
 
 MOST = 1_000_000_000
@@ -18,7 +18,6 @@ _COMMAS = dict.fromkeys(map(ord, "\uff0c\u3001"), ",")
 _OCTET = re.compile(r"0|[1-9][0-9]{0,2}")
 _ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 _WITH_PORT = re.compile(r"[^:]+:[0-9]+")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _NOTE = re.compile(f"[{BLANKS}]+(#|//|;|[(\\[{{])")
 """Begins a note behind a value; no user name and no path on a server goes on like this."""
@@ -61,11 +60,6 @@ def sample(key: Key) -> str:
     if key.choices:
         return "|".join(key.choices)
     return _SAMPLES.get(key.kind, "TEXT")
-
-
-def is_name(text: str) -> bool:
-    """Tell whether hosts, roles and the like may be called so."""
-    return _NAME.fullmatch(text) is not None
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

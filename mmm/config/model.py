@@ -286,6 +286,10 @@ class Cluster:
     web: Web = Web()
     notify: Mapping[str, Notify] = field(default_factory=dict)
     logs: tuple[LogFile, ...] = ()
+    roles_by_order: bool = False
+    """The files name no roles, as those of an agent of MMM 1.x: they come to be known by the monitor's orders.
+
+    In `roles` are the active master role, with the masters as its hosts, and what was learned."""
     warnings: tuple[Problem, ...] = ()
     """Sentences to log once at start: what was accepted but is worth a look."""
 

@@ -17,9 +17,15 @@ WITNESS_KEYS = ("ip", "mode", "pid_path", "bin_path", "agent_port")
 
 Program = Literal["AGENT", "MONITOR", "CONTROL", "TOOLS", "REJOIN"]
 
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _GONE_CIPHER = re.compile(r"\s-c\s*blowfish(-cbc)?(?=\s)")
 
 
 def without_gone_cipher(command: str) -> str:
     """Return a command without the cipher that confs of MMM 1.x and 2.x name: OpenSSH has it no more."""
     return _GONE_CIPHER.sub("", command or "")
+
+
+def is_name(text: str) -> bool:
+    """Tell whether hosts, roles and the like may be called so."""
+    return _NAME.fullmatch(text) is not None

@@ -37,7 +37,8 @@ def apply_rules(world: World) -> None:
 def required_sections(world: World) -> None:
     """Demand the sections that the program needs."""
     for section in SECTIONS.values():
-        if world.letter in section.required and not world[section.name]:
+        learned = section.name == "role" and world.lacks_roles
+        if world.letter in section.required and not world[section.name] and not learned:
             tag = world.title(section.name, "NAME" if section.named else "")
             default = section.named and world.tree.values(section.name, "default")
             code = "section_missing_beside_default" if default else "section_missing"
@@ -75,7 +76,7 @@ def _is_missing(world: World, section: Section, key: Key, name: str) -> bool:
 def _is_writer_unknown(world: World, key: Key) -> bool:
     """Tell whether a conf of the 1.x dialect needs to name the active master role: none of its roles is `writer`.
 
-    Where an agent's has no roles at all that is said, and enough.
+    An agent's without any roles learns them.
     """
     needed = world.letter in key.required and (bool(world["role"]) or world.program == "MONITOR")
     return needed and "writer" not in world["role"]
@@ -364,6 +365,8 @@ def old_gaps(world: World) -> None:
         return
     if world.program == "MONITOR" and "ping_ips" not in world["monitor"].get("", {}):
         world.warn(None, Fault("no_ping_ips"))
+    if world.lacks_roles:
+        world.warn(None, Fault("roles_by_order"))
     if world.program == "AGENT" and any(
         "replication_user" not in world["host"][name] for name in world.servers
     ):

@@ -291,6 +291,11 @@ SENTENCES: Mapping[str, str] = {
         "role {role} has no {key}: this host makes no promises about it, so the writer loses it while no monitor runs;"
         " add `{key}` as in mmm_mon.conf"
     ),
+    "roles_by_order": (
+        "no roles: they are learned from the monitor's orders; add the `role` blocks of mmm_mon.conf, so that this"
+        " agent knows all VIPs before the first order"
+    ),
+    "kept_roles_unusable": "what was learned of roles cannot be used ({why}): it is learned again from the next order",
     "no_replication_user": "no replication_user: this host cannot be pointed at another replication source",
 }
 

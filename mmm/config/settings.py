@@ -68,6 +68,11 @@ class World:
         """Return the names of the hosts that have a server."""
         return tuple(name for name in self["host"] if not self.is_witness(name))
 
+    @property
+    def lacks_roles(self) -> bool:
+        """Tell whether this is an agent's conf without roles, as in MMM 1.x: the monitor's file alone had them."""
+        return self.tree.dialect == 1 and self.program == "AGENT" and not self["role"]
+
     def is_witness(self, name: str) -> bool:
         """Tell whether a host only votes on which monitor leads."""
         return bool(self.value("host", name, "mode") == WITNESS)

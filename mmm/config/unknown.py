@@ -3,8 +3,8 @@
 from mmm.config.dialect2 import opening
 from mmm.config.key import Section
 from mmm.config.keys import KEYS, OLD, SECTIONS, old_names
-from mmm.config.kinds import did_you_mean, is_name, sample, suggestion
-from mmm.config.names import EVERY_HOST
+from mmm.config.kinds import did_you_mean, sample, suggestion
+from mmm.config.names import EVERY_HOST, is_name
 from mmm.config.tree import Block, Fault, Value
 
 ELSEWHERE = {

@@ -48,4 +48,4 @@ def _read(daemon: Daemon, path: Path | None, cluster: str | None) -> Cluster:
             tls.server_context(conf.socket)
         except tls.TlsError as error:
             raise UnusableError((str(error),)) from error
-    return conf
+    return daemon.completed(conf)

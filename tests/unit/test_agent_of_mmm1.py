@@ -67,13 +67,10 @@ def test_it_starts_by_roles_as_the_monitors_file_has_them(tmp_path: Path, roles:
     starts(conf(HEAD.format(folder=tmp_path) + HOSTS + roles))
 
 
-@pytest.mark.parametrize("top", ["", "active_master_role writer\n"])
-def test_without_the_roles_it_is_told_to_add_those_of_the_monitor(top: str) -> None:
-    """In 1.x it had none: by the VIPs of orders alone it would not know whom to ask for promises, nor what to unbind.
-
-    --check accepted it, and the agent ended with an internal error when it was started.
-    """
-    assert errors(HEAD + top + HOSTS) == (NEEDED.format("mmm_agentd"),)
+@pytest.mark.parametrize("top", ["", "active_master_role writer\n", "active_master_role app\n"])
+def test_it_starts_without_any_as_the_files_of_mmm_1x_are(tmp_path: Path, top: str) -> None:
+    """--check accepted them, and the agent ended with an internal error when it was started."""
+    starts(conf(HEAD.format(folder=tmp_path) + top + HOSTS))
 
 
 def test_mmm_rejoin_needs_them_too_for_it_refuses_the_active_master() -> None:
@@ -123,7 +120,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_conf_that_is_accepted_starts_whichever_blocks_and_global_keys_it_lacks(folder: Path) -> None:
-    """Of those without roles none started."""
+    """Of those without roles none started: they learn them."""
     texts = (chain.from_iterable(left) for left in subsets(PARTS))
     assert sum(started_or_refused("\n".join(lines), folder) for lines in texts)
 

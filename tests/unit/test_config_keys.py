@@ -27,7 +27,7 @@ MODELS: dict[str, type[Any]] = {
 OTHER_SECRETS = {"auth_key", "webhook"}
 BESIDES = {
     "top": {"program", "dialect", "path", "files", "hosts", "roles", "checks", "monitor", "socket", "copy_methods",
-            "notify", "web", "logs", "warnings", "witnesses"},
+            "notify", "web", "logs", "warnings", "witnesses", "roles_by_order"},
 }  # fmt: skip
 
 

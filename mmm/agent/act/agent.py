@@ -18,12 +18,14 @@ from mmm.agent.act.authority import Authority, Standing
 from mmm.agent.act.binlog_sender import BinlogSender
 from mmm.agent.act.doubts import Doubts
 from mmm.agent.act.found_lease import found_leases
+from mmm.agent.act.learning import Learning
 from mmm.agent.act.life import Objections
 from mmm.agent.act.questions import Questions
 from mmm.agent.act.received import received
 from mmm.agent.act.rejoin_order import RejoinOrder
 from mmm.agent.act.replies import Replies
-from mmm.agent.act.server_process import NotWatchedError, ServerProcess
+from mmm.agent.act.server_exit import server_exit
+from mmm.agent.act.server_process import ServerProcess
 from mmm.agent.act.shell import Shell
 from mmm.agent.act.streams import Streams
 from mmm.agent.act.votes import Votes
@@ -45,7 +47,7 @@ from mmm.network.vips import Interface, InterfaceError
 from mmm.process import log_queue
 from mmm.process.halt import machine_halts
 from mmm.wire import agent as wire
-from mmm.wire import binlog, held, promises, rejoin, stream, voting, watch, why
+from mmm.wire import binlog, held, promises, rejoin, stream, voting, why
 from mmm.wire.caught_up import caught_up_fields
 from mmm.wire.doubts import doubt_fields
 from mmm.wire.lead import CONF, lead_of, shared_field
@@ -74,6 +76,7 @@ class Agent:
     """This host's agent; lives in an asyncio loop. `close` it.
 
     `tell` is told what is known, whenever that changes. `heritage` is that of the agent whose place this one takes.
+    `learn` is told a conf that says more than the files, and tells whether the next one goes on by it.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Agent:
         announcer: Announcer,
         tell: Callable[[Core], None] = lambda _: None,
         heritage: Heritage | None = None,
+        learn: Callable[[Cluster], bool] = lambda _: False,
     ) -> None:
         self._conf = conf
         self._facts = known = facts(conf)
@@ -110,6 +114,7 @@ class Agent:
         self._rejoin = RejoinOrder(conf, self._replies)
         self._doubts = Doubts(conf, self._learn, announcer.claimed)
         self._server_process = ServerProcess(self._here)
+        self._learning = Learning(conf, learn)
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
         self._questions = Questions(at, interface, self._replies, self._doubts, self._looker)
 
@@ -164,7 +169,9 @@ class Agent:
 
     async def _answer(self, request: wire.Request, peer: Peer) -> bytes:
         self._shell.heard()
-        if refused := self._authority.refusal(request, peer):
+        refused = self._authority.refusal(request, peer)
+        await self._learning.learn(request, refused, self._shell.core.status.vips)
+        if refused:
             without = refused.why == CONF and await self._do_without_role(request)
             told = (WITHOUT,) if without and not self._authority.has_other_vips() else ()
             return self._replies.error(refused.why, refused.text, (*refused.fields, *told))
@@ -191,7 +198,7 @@ class Agent:
             case stream.STREAM:
                 return self.streams.answer(request, peer)
             case wire.WATCH:
-                return await self._server_exit(peer)
+                return await server_exit(self._server_process, peer.ip, self._replies)
             case _:
                 return await self._questions.answer(request)
 
@@ -360,16 +367,6 @@ class Agent:
         if self._shell.give_back(holder, token):
             log.info("%s has given up the role: its promises are void", holder)
         return self._replies.reply("OK: Released!")
-
-    async def _server_exit(self, peer: Peer) -> bytes:
-        """Return the reply once the server's process has ended; one client address has one question open."""
-        try:
-            told = await self._server_process.told(peer.ip)
-        except NotWatchedError as error:
-            return self._replies.error(why.NOT_WATCHED, str(error))
-        if told.ended:
-            return self._replies.reply("OK: Server process ended!", watch.exited_fields(told.pid))
-        return self._replies.reply("OK: Server process runs!", watch.runs_fields(told.pid))
 
     async def watch(self, tls: ssl.SSLContext | None) -> None:
         """Watch over the leases, and for what is wrong here, until cancelled.

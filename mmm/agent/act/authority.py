@@ -69,6 +69,7 @@ class Authority:
         self._classic = False
         self._own = digests(conf)
         self._writer = conf.active_master_role
+        self._knows_vips = conf.master_vip is not None
         self._differs: tuple[str, ...] = ()
         self.voting = Voting(conf, conf.here.pid_path, now) if conf.monitors else None
         self._given = given
@@ -149,7 +150,7 @@ class Authority:
 
     def has_other_vips(self) -> bool:
         """Tell whether the monitor's VIPs of the active master role are not those of this conf: one may be bound."""
-        return IPS in self._differs
+        return IPS in self._differs or not self._knows_vips
 
     def is_agreed(self) -> bool:
         """Tell whether the monitor has said last that it knows of the same hosts of the active master role.

@@ -20,6 +20,8 @@ class Life:
     def __init__(self, file: ConfFile) -> None:
         self._file = file
         self._ended = False
+        self._reloads = False
+        self._learned = False
         self._asked = asyncio.Event()
 
     @property
@@ -39,7 +41,20 @@ class Life:
 
     def reload(self) -> None:
         """Have the conf be read and taken."""
+        self._reloads = True
         self._asked.set()
+
+    def learn(self, conf: Cluster) -> bool:
+        """Have this be the conf, which says more than its files do, and tell whether another agent goes on by it.
+
+        None does where the daemon is to end.
+        """
+        if self._ended:
+            return False
+        self._file.take(conf)
+        self._learned = True
+        self._asked.set()
+        return True
 
     async def over(self, objections: Callable[[Cluster], Objections]) -> None:
         """Return once the time of the agent is over that has these objections to another conf."""
@@ -48,6 +63,12 @@ class Life:
             if self._ended:
                 return
             self._asked.clear()
+            if self._learned:
+                self._learned = False
+                if self._reloads:  # the next agent is asked for that
+                    self._asked.set()
+                return
+            self._reloads = False
             if await self._take(objections):
                 return
 
@@ -58,6 +79,9 @@ class Life:
             conf = await asyncio.get_running_loop().run_in_executor(None, self._file.read)
         except UnusableError as error:
             log.error("the conf cannot be used, all stays as it was: %s", "; ".join(error.lines))
+            return False
+        if self._learned:  # meanwhile, and what was read may not have it yet
+            self.reload()
             return False
         news, against = objections(conf)
         if against:

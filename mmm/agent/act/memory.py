@@ -26,8 +26,8 @@ class Memory:
     def __init__(self, pid_path: str) -> None:
         self._promises = _beside(pid_path, "promise")
         self._offline = _beside(pid_path, "offline")
-        self._ran = _outlasting_run(pid_path, "ran")
-        self._stays = _outlasting_run(pid_path, "held")
+        self._ran = outlasting_run(pid_path, "ran")
+        self._stays = outlasting_run(pid_path, "held")
 
     def lease(self, length: float, now: float, rivals: Collection[str] = ()) -> HeldLease:
         """Return the lease of an agent that starts, with leases of `length` seconds, and note that it has run.
@@ -105,7 +105,7 @@ def _beside(pid_path: str, what: str) -> Path | None:
     return Path(f"{pid_path}.{what}") if pid_path else None
 
 
-def _outlasting_run(pid_path: str, what: str) -> Path | None:
+def outlasting_run(pid_path: str, what: str) -> Path | None:
     """Return a file where neither a boot nor emptying /run reaches it."""
     file = _beside(pid_path, what)
     below = [Path("/run"), Path("/var/run")]

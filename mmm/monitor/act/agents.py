@@ -27,6 +27,7 @@ from mmm.wire.ahead import ask_ahead
 from mmm.wire.doubts import Doubt, doubts_in
 from mmm.wire.held import Stay, held_in
 from mmm.wire.job import Job, job_in
+from mmm.wire.known_vips import with_known_vips
 from mmm.wire.lead import FREE, ORDERS, signed_by
 from mmm.wire.status import Status, SystemStatus, agent_status, set_status, system_status
 from mmm.wire.watch import HOLD, watch
@@ -88,6 +89,8 @@ class Agents:
     ) -> None:
         self._port = AgentPort(conf.auth_key if conf else "", tls)
         self._digests = digests(conf) if conf else {}
+        self._vips = conf.vips if conf and conf.dialect == 1 else ()
+        """Told to agents, which may have no roles in their files."""
         self.lead = lead
         """Who gives the orders, by its name; None: nobody does here."""
         self.heard_token: Callable[[str, str], None] = lambda _host, _token: None
@@ -201,6 +204,7 @@ class Agents:
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: wire.Request
     ) -> Spoken:
+        request = with_known_vips(request, self._vips)
         named = signed_by(self.lead, request, self._digests) if self.lead else request
         reply = await self._port.exchange((reader, writer), named)
         return of_reply(reply)
