@@ -590,6 +590,69 @@ def test_each_row_is_listed_with_what_the_other_has(servers: Servers, tmp_path: 
     assert lines[lines.index("-- `id`=7: on db2 as before") + 1].startswith("DELETE FROM `shop`.`w` ")
 
 
+@pytest.mark.parametrize("servers", [MARIADB, "mysql:9.7"], indirect=True)
+def test_what_the_log_does_not_have_of_before_may_have_changed(servers: Servers, tmp_path: Path) -> None:
+    """With MINIMAL the log has the key of a row that was changed or removed, and nothing else of before."""
+    both = pair(
+        servers,
+        tmp_path,
+        "CREATE TABLE m (id INT PRIMARY KEY, c VARCHAR(9), d INT, g INT AS (id+1) STORED)",
+        "INSERT INTO m (id, c, d) VALUES (1,'a',1), (2,'b',2)",
+        options=("--binlog-row-image=MINIMAL",),
+    )
+    both.two.run(
+        "UPDATE shop.o SET c='other' WHERE id=2",
+        "UPDATE shop.o SET d=9 WHERE id=3",
+        "DELETE FROM shop.o WHERE id=4",
+    )
+    done = both.save(
+        "UPDATE o SET c='mine' WHERE id<3",
+        "DELETE FROM o WHERE id=3",
+        "UPDATE o SET c='mine' WHERE id=4",
+        "INSERT INTO o VALUES (5,'five',5)",
+        "UPDATE o SET id=6 WHERE id=5",
+        "UPDATE m SET c='x' WHERE id=1",
+        "UPDATE m SET id=5 WHERE id=1",
+        "UPDATE m SET id=7, c='whole', d=7 WHERE id=2",
+    )
+    assert done.tables == (
+        TableCount("shop.o", 1, 4, 1, 6, 1, 0, 3),
+        TableCount("shop.m", 0, 3, 0, 2, 0, 2, 1),
+    )
+    assert done.rows.endswith(
+        "; 1 of these rows has changed on db2 since; 4 of these rows may have changed on db2 since"
+    )
+    lines = both.text(done, "rows.sql").splitlines()
+    for row, begins in {
+        "`id`=2: db2 now: `c`='other': what it was before is not in the log": "-- UPDATE ",
+        "`id`=3: db2 now: `id`=3, `c`='base', `d`=9.00: what it was before is not in the log": "-- DELETE ",
+        "`id`=4: gone on db2 since": "-- UPDATE ",
+        "`id`=6: not on db2": "INSERT INTO `shop`.`o` (`id`, `c`, `d`) VALUES (6, 'five', 5.00);",
+        "`id`=7: not on db2": "INSERT INTO `shop`.`m` (`id`, `c`, `d`) VALUES (7, 'whole', 7);",
+    }.items():
+        assert lines[lines.index(f"-- {row}") + 1].startswith(begins)
+    assert "-- 2 of these cannot be followed by a key: see transactions.sql" in lines
+    assert not any(line.startswith(("UPDATE", "DELETE")) for line in lines)
+    assert "may have changed on db2 since: what they were" in both.text(done, "summary.txt")
+
+
+@pytest.mark.parametrize("image", ["FULL", "NOBLOB"])
+def test_a_row_with_a_generated_column_is_as_before_where_the_rest_is(
+    servers: Servers, tmp_path: Path, image: str
+) -> None:
+    both = pair(
+        servers,
+        tmp_path,
+        "CREATE TABLE g (id INT PRIMARY KEY, c INT, t TEXT, v INT AS (c+1) VIRTUAL, s INT AS (c+2) STORED)",
+        "INSERT INTO g (id, c, t) VALUES (1, 1, 'text')",
+        options=(f"--binlog-row-image={image}",),
+    )
+    done = both.save("UPDATE g SET c=2")
+    unlogged = int(image == "NOBLOB")
+    assert done.tables == (TableCount("shop.g", 0, 1, 0, 1, 0, 0, unlogged),)
+    assert both.text(done, "rows.sql").count(": on db2 as before") == 1 - unlogged
+
+
 @pytest.mark.parametrize(("limit", "least"), [("MOST", 3), ("ROOM", 1500)])
 def test_rows_that_are_too_many_are_counted_and_are_in_the_other_file(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, least: int

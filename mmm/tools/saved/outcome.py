@@ -27,7 +27,9 @@ class TableCount:
     changed: int = 0
     """How many of these rows the active master has changed or removed since."""
     unfollowed: int = 0
-    """Changes of rows that have no key, or were too many to be listed."""
+    """Changes of rows that have no key, or were too many to be listed, or of a key where the log lacks the rest."""
+    unlogged: int = 0
+    """How many of these rows may have changed there: the log does not have all that they were before."""
 
     def __str__(self) -> str:
         what = (("INSERT", self.inserted), ("UPDATE", self.updated), ("DELETE", self.deleted))
@@ -84,13 +86,18 @@ class Saved:
         parts = [text for table in self.tables if (text := str(table))]
         if self.statements:
             parts.append(f"{self.statements} other statement{'' if self.statements == 1 else 's'}")
-        changed = sum(table.changed for table in self.tables)
+        text = ", ".join(parts)
         if not self.compared:
-            return ", ".join(parts)
-        has = "has" if changed == 1 else "have"
-        return ", ".join(parts) + (
-            f"; {changed} of these rows {has} changed on {self.peer} since" if changed else ""
-        )
+            return text
+        changed = sum(table.changed for table in self.tables)
+        unlogged = sum(table.unlogged for table in self.tables)
+        if changed:
+            text += (
+                f"; {changed} of these rows {'has' if changed == 1 else 'have'} changed on {self.peer} since"
+            )
+        if unlogged:
+            text += f"; {unlogged} of these rows may have changed on {self.peer} since"
+        return text
 
     def as_json(self) -> dict[str, Any]:
         """Return it in words and numbers."""
@@ -110,9 +117,15 @@ def summary(saved: Saved, extras: Extras) -> str:
     for table in saved.tables:
         changed = f", {table.changed} changed on {saved.peer} since" if saved.compared else ""
         lines.append(f"{table.name}: {table.rows} rows{changed}: {table}")
+        if table.unlogged:
+            lines.append(
+                f"  {table.unlogged} rows may have changed on {saved.peer} since: what they were before"
+                " is not in the log (binlog_row_image)"
+            )
         if table.unfollowed:
             lines.append(
-                f"  {table.unfollowed} changes of rows that no key tells from others, or that were too many"
+                f"  {table.unfollowed} changes cannot be followed by a key: the table has none, the rows were too many,"
+                " or not all of the row is in the log"
             )
     if saved.statements:
         lines.append(f"Other statements, DDL say: {saved.statements}")

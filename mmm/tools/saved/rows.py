@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import islice
 
 from mmm.tools.saved.layouts import Table
-from mmm.tools.saved.now import Key, differing, key_of
+from mmm.tools.saved.now import Key, differing, is_whole, key_of
 from mmm.tools.saved.outcome import TableCount
 from mmm.tools.saved.printed import Change, Row
 from mmm.tools.saved.sql import plain, row_sql, shown
@@ -42,6 +42,8 @@ class Standing(StrEnum):
     """Neither: somebody has changed it there."""
     GONE = "gone since"
     """It was there before them, and is not any more."""
+    UNLOGGED = "not in the log"
+    """It may have been changed there: of what it was before, the log lacks columns (binlog_row_image)."""
     UNKNOWN = "unknown"
 
 
@@ -54,6 +56,8 @@ class Touched:
     after: Image | None
     """None: it was removed."""
     table: Table
+    changes: int = 1
+    """So many made it what it is."""
 
 
 @dataclass(slots=True)
@@ -83,14 +87,33 @@ class Rows:
         elif key_of({**seen.old, **seen.new}, table) == key_of(seen.old, table):
             self._take(where, table, seen.old, seen.new)
         else:
-            self._take(where, table, seen.old, None)
-            self._take(where, table, None, {**seen.old, **seen.new})
+            self._move(where, table, seen.old, seen.new)
+
+    def _move(self, where: tuple[str, str], table: Table, old: Image, new: Image) -> None:
+        """Take in a change of a row's key: a row less, and one more, where all that one has is known.
+
+        Else neither is followed: a row less alone would be a row lost.
+        """
+        rows = self.found.setdefault(where, {})
+        key, known = key_of({**old, **new}, table), rows.get(key_of(old, table))
+        moved = {**((known.after if known else None) or {}), **old, **new}
+        own = known is not None and known.before is None  # its INSERT had what it takes
+        if (own or is_whole(moved, table)) and self._has_room(2, _size(old) + _size(moved)):
+            self._take(where, table, old, None)
+            self._take(where, table, None, moved)
+            return
+        left = (rows.pop(key_of(old, table), None), rows.pop(key, None))
+        self.unfollowed[where] += 1 + sum(row.changes for row in left if row is not None)
+
+    def _has_room(self, rows: int, size: int) -> bool:
+        return self.total + rows <= MOST and self.size + size <= ROOM
 
     def _take(self, where: tuple[str, str], table: Table, old: Image | None, new: Image | None) -> None:
         rows = self.found.setdefault(where, {})
         key = key_of(old or new or {}, table)
         known = rows.get(key)
         if known is not None:
+            known.changes += 1
             known.after = {**(known.after or {}), **new} if new is not None else None
         elif self.total >= MOST or self.size >= ROOM:
             self.unfollowed[where] += 1
@@ -113,7 +136,7 @@ def judge(row: Touched, now: Image | None) -> Standing:
     if row.after is not None and not differing(row.after, now, row.table):
         return Standing.SAME
     if row.before is not None and not differing(row.before, now, row.table):
-        return Standing.BEFORE
+        return Standing.BEFORE if is_whole(row.before, row.table) else Standing.UNLOGGED
     return Standing.CHANGED
 
 
@@ -125,6 +148,7 @@ class Listing:
     now: Now
     peer: str
     conflicts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unlogged: Counter[tuple[str, str]] = field(default_factory=Counter)
     unasked: int = 0
     """Rows of which nobody knows what the active master has."""
 
@@ -162,7 +186,8 @@ class Listing:
         self.unasked += found is None
         conflict = standing in {Standing.CHANGED, Standing.GONE}
         self.conflicts[schema, table] += conflict
-        doubtful = conflict or standing is Standing.UNKNOWN
+        self.unlogged[schema, table] += standing is Standing.UNLOGGED
+        doubtful = conflict or standing in {Standing.UNLOGGED, Standing.UNKNOWN}
         named = ", ".join(
             f"{name(row.table.columns[at - 1].name)}={text}"
             for at, text in zip(row.table.key, key, strict=True)
@@ -182,11 +207,15 @@ class Listing:
                 return f"gone on {self.peer} since"
             case Standing.UNKNOWN:
                 return f"{self.peer} could not be asked"
-        which = differing(row.after or row.before or {}, there or {}, row.table)
+        there = there or {}
+        which = list(there)  # of a row that was removed all that is there now
+        if row.after is not None or standing is Standing.CHANGED:
+            which = differing(row.after or row.before or {}, there, row.table)
         values = ", ".join(
-            f"{name(row.table.columns[at - 1].name)}={shown((there or {})[at], row.table, at)}"
-            for at in which
+            f"{name(row.table.columns[at - 1].name)}={shown(there[at], row.table, at)}" for at in which
         )
+        if standing is Standing.UNLOGGED:
+            return f"{self.peer} now: {values}: what it was before is not in the log"
         return f"{self.peer} now: {values}: changed on {self.peer} since"
 
     def counted(self) -> tuple[TableCount, ...]:
@@ -200,6 +229,7 @@ class Listing:
                 len(self.rows.found.get((schema, table), {})),
                 self.conflicts[schema, table],
                 self.rows.unfollowed[schema, table],
+                self.unlogged[schema, table],
             )
             for (schema, table), changes in self.rows.counts.items()
         )
