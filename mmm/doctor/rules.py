@@ -104,10 +104,14 @@ def _files(host: str, unwritable: Iterable[str], rooms: Iterable[Room]) -> Itera
 
 
 def _vips_twice(picture: Picture) -> Iterator[Finding]:
+    holders: dict[str, list[str]] = {}
+    for name, look in picture.looks.items():
+        for ip in dict(look.bound):
+            holders.setdefault(ip, []).append(name)
     for vip in picture.conf.bound_vips:
-        holders = [name for name, look in picture.looks.items() if vip.ip in dict(look.bound)]
-        if len(holders) > 1:
-            yield Finding("vip_twice", fields={"vip": vip.ip, "hosts": ", ".join(holders)})
+        hosts = holders.get(vip.ip, [])
+        if len(hosts) > 1:
+            yield Finding("vip_twice", fields={"vip": vip.ip, "hosts": ", ".join(hosts)})
 
 
 def _agent(picture: Picture, name: str) -> Iterator[Finding] | None:
@@ -172,12 +176,7 @@ def _server_of(picture: Picture, name: str, server: Server) -> Iterator[Finding]
         yield Finding("old_version", name, {"version": _version(server)})
     yield from _beside_others(picture, name, server)
     settings = server.settings
-    if (
-        _off(settings, "read_only")
-        and picture.looks
-        and name in picture.looks
-        and name not in picture.writers
-    ):
+    if _off(settings, "read_only") and name in picture.looks and not picture.may_write(name):
         yield Finding("writable", name)
     if settings.get("binlog_format", "ROW") != "ROW":
         yield Finding("not_row", name, {"format": settings["binlog_format"]})
@@ -193,24 +192,21 @@ def _server_of(picture: Picture, name: str, server: Server) -> Iterator[Finding]
 
 
 def _beside_others(picture: Picture, name: str, server: Server) -> Iterator[Finding]:
-    """Compare with the servers of the hosts before it, so that each pair is said once."""
-    for other in picture.conf.hosts:
-        there = picture.server(other)
-        if there is None or other == name:
-            continue
-        if there.family == server.family:
-            source = picture.conf.hosts[other] in picture.conf.masters
-            if source and there.version[:2] > server.version[:2]:
-                fields = {"here": _version(server), "there": _version(there), "other": other}
-                yield Finding("source_is_newer", name, fields)
-        number = server.settings.get("server_id")
-        if list(picture.conf.hosts).index(other) > list(picture.conf.hosts).index(name):
-            continue
-        if there.family != server.family:
-            fields = {"here": server.family, "there": there.family, "other": other}
-            yield Finding("families_differ", name, fields)
-        if number and number == there.settings.get("server_id"):
-            yield Finding("server_ids_equal", name, {"id": number, "other": other})
+    """Compare with one other server for each matter: with many hosts, each with each would be a flood of lines."""
+    firsts = picture.firsts
+    newest = firsts.newest_master.get(server.family, name)
+    there = picture.server(newest)
+    if there is not None and there.version[:2] > server.version[:2]:
+        fields = {"here": _version(server), "there": _version(there), "other": newest}
+        yield Finding("source_is_newer", name, fields)
+    before = ((kind, first) for kind, first in firsts.by_family.items() if kind != server.family)
+    kind, first = min(before, key=lambda each: firsts.places[each[1]], default=("", name))
+    if firsts.places[first] < firsts.places[name]:
+        yield Finding("families_differ", name, {"here": server.family, "there": kind, "other": first})
+    number = server.settings.get("server_id", "")
+    same = firsts.by_number.get(number, name)
+    if same != name:
+        yield Finding("server_ids_equal", name, {"id": number, "other": same})
 
 
 def _master(picture: Picture, name: str, server: Server) -> Iterator[Finding]:
@@ -315,7 +311,8 @@ def _addresses(picture: Picture, name: str) -> Iterator[Finding] | None:
 
 
 def _addresses_of(conf: Cluster, name: str, look: HostLook) -> Iterator[Finding]:
-    allowed = {vip.ip for vip in conf.bound_vips if name in conf.roles[vip.role].hosts}
+    roles = (role for role in conf.roles.values() if role.vip_via == "arp" and name in role.hosts)
+    allowed = {ip for role in roles for ip in role.ips}
     for vip, interface in look.bound:
         wanted = conf.hosts[name].cluster_interface
         if vip not in allowed and conf.program == "MONITOR":

@@ -9,7 +9,7 @@ import pytest
 
 from mmm.config.agreement import alike, differing, digests, shared
 from mmm.config.load import Cluster, Memory, check, read
-from mmm.config.model import Monitor
+from mmm.config.model import Monitor, Via
 from mmm.doctor import command, look_monitor, report
 from mmm.doctor.codes import CODES, Level
 from mmm.doctor.look import (
@@ -117,6 +117,18 @@ def test_of_a_healthy_cluster_every_topic_of_every_host_is_fine() -> None:
     assert len(found) == len(HOSTS) * len(TOPICS)
     assert status(found) == 0
     assert report.text(found).endswith("no errors, no warnings\n")
+
+
+@pytest.mark.parametrize(
+    ("via", "host", "said"),
+    [("arp", "db1", True), ("health", "db1", False), ("script", "db1", False), ("health", "db3", True)],
+)
+def test_whom_a_load_balancer_finds_is_not_told_to_be_read_only(via: Via, host: str, *, said: bool) -> None:
+    """The writer's VIP is bound nowhere then: of a possible master no look tells whether it is the active one."""
+    plain = with_settings(host, read_only="OFF")
+    roles = {**plain.conf.roles, "writer": replace(plain.conf.roles["writer"], vip_via=via)}
+    found = codes(replace(plain, conf=replace(plain.conf, roles=roles)))
+    assert found == ({"writable": host} if said else {})
 
 
 LOST = "Access denied for user 'x' (1045)"

@@ -9,9 +9,10 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from mmm.config.model import Host
+from mmm.config.model import Cluster, Host, Monitor
 from mmm.config.names import CHECK_NAMES
 from mmm.doctor.look_monitor import from_within
+from mmm.doctor.picture import Finding
 from mmm.doctor.rules import examine
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
@@ -133,10 +134,16 @@ class Periodic:
             while True:
                 await asyncio.sleep(checkup.next_look(self._world()))
                 if self._world().network_up and self._world().move is None:
-                    look = partial(from_within, self._world().conf, self._world().monitor)
-                    picture = await loop.run_in_executor(thread, look)
-                    found, world = examine(picture), self._world()
-                    ending = checkup.ending(world, found, frozenset(picture.looks))
+                    look = partial(_looked, self._world().conf, self._world().monitor)
+                    found, looked = await loop.run_in_executor(thread, look)
+                    world = self._world()
+                    ending = checkup.ending(world, found, looked)
                     self._post(Examined(checkup.errors(world, found), ending))
         finally:
             thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _looked(conf: Cluster, monitor: Monitor) -> tuple[tuple[Finding, ...], frozenset[str]]:
+    """Return what the doctor finds, and the hosts that it has looked at; in a thread, for many hosts take a while."""
+    picture = from_within(conf, monitor)
+    return examine(picture), frozenset(picture.looks)
