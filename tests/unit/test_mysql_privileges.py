@@ -26,6 +26,7 @@ from mmm.mysql.server.privileges import (
     tools_needs,
 )
 from mmm.mysql.server.replication import binlog_position
+from mmm.mysql.session.connection import OF_THE_SERVER
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.trio import AGENT, MONITOR, REPLICATION
 
@@ -98,6 +99,23 @@ def test_what_an_account_lacks(flavour: Flavour, rows: list[str], expected: set[
     assert lacks(flavour, *rows) == expected
 
 
+@pytest.mark.parametrize("quote", ["'", '"', "`"])
+def test_names_may_be_quoted_in_any_way(quote: str) -> None:
+    account = "a`b\"c'd"
+    doubled = account.replace(quote, 2 * quote)
+    name = f"{quote}{doubled}{quote}@{quote}%{quote}"
+    rows = [f"GRANT USAGE ON *.* TO {name}", f"GRANT SELECT ON {quote}shop{quote}.* TO {name}"]
+    needs = [Need("SELECT", "shop.orders"), Need("PROCESS")]
+    (missing,) = missing_grants(MARIADB_10_11, needs, rows)
+    assert missing.privilege == "PROCESS"
+    if quote == "`":
+        assert missing.account == name
+
+
+def test_of_rows_that_nobody_can_read_nothing_is_said() -> None:
+    assert lacks(MARIADB_10_11, "GRANT USAGE ON *.* TO a@%") == set()
+
+
 def test_each_comes_with_the_statement_that_gives_it() -> None:
     rows = ["GRANT USAGE ON *.* TO `m`@`10.0.0.%`"]
     assert missing_grants(MARIADB_10_11, monitor_needs(MARIADB_10_11), rows) == (
@@ -135,6 +153,30 @@ def test_the_statements_of_the_docs_give_everything(guarded: Server) -> None:
     for account, needs in ((MONITOR, monitor_needs), (AGENT, agent_needs), (REPLICATION, replication_needs)):
         with guarded.connect(account.user, account.password) as connection:
             assert not connection.ask(look_at_missing_grants(connection, needs(connection.flavour)))
+
+
+@pytest.mark.mysql
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "sql_mode='ANSI_QUOTES'",
+        "sql_mode='ANSI'",
+        "sql_mode='NO_BACKSLASH_ESCAPES'",
+        "sql_quote_show_create=0",
+    ],
+)
+def test_settings_of_the_server_change_nothing(guarded: Server, setting: str) -> None:
+    mode, quotes = (guarded.value(f"@@GLOBAL.{name}") for name in ("sql_mode", "sql_quote_show_create"))
+    guarded.run(f"SET GLOBAL {setting}")
+    try:
+        assert missing_of(guarded) == ()
+        with guarded.connect() as session:
+            row = session.query('SELECT %s AS backslash, "text" AS text, 1 || 0 AS either', ("\\'",))[0]
+            assert row == {"backslash": "\\'", "text": "text", "either": "1"}
+            session.execute(OF_THE_SERVER)
+            assert session.query("SELECT @@sql_mode=@@GLOBAL.sql_mode AS same")[0] == {"same": "1"}
+    finally:
+        guarded.run(f"SET GLOBAL sql_mode='{mode}', GLOBAL sql_quote_show_create={quotes}")
 
 
 @pytest.mark.mysql

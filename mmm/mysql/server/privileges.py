@@ -27,7 +27,7 @@ _NAME = r"`(?:[^`]|``)*`"
 _GRANT = re.compile(
     rf"GRANT (?P<privileges>.+?) ON (?P<on>(?:{_NAME}|\*)\.(?:{_NAME}|\*)) TO (?P<account>{_NAME}(?:@{_NAME})?)"
 )
-_QUOTED = re.compile(r"'((?:[^'\\]|''|\\.)*)'")
+_QUOTED = re.compile(rf"""{_NAME}|'((?:[^'\\]|''|\\.)*)'|"((?:[^"]|"")*)\"""")
 _HEARTBEAT = "performance_schema.replication_connection_configuration"
 
 SALVAGE = frozenset({"BINLOG REPLAY", "REPLICATION_APPLIER", "INSERT", "UPDATE", "DELETE"})
@@ -134,13 +134,17 @@ def look_at_missing_grants(connection: Connection, needs: Iterable[Need]) -> Que
 
 
 def missing_grants(flavour: Flavour, needs: Iterable[Need], rows: Iterable[str]) -> tuple[Missing, ...]:
-    """Return those of `needs` that the `rows` of SHOW GRANTS, for one account and its active roles, do not give."""
+    """Return those of `needs` that the `rows` of SHOW GRANTS, for one account and its active roles, do not give.
+
+    Where no row can be read nothing is known of the account, and nothing said: every account has at least one.
+    """
     granted: dict[str, set[str]] = {}
-    account = ""
+    account, read = "", False
     for row in rows:
         found = _GRANT.match(_backquoted(row))
         if found is None:
             continue
+        read = True
         if not account and "@" in found["account"]:
             account = found["account"]
         granted.setdefault(found["on"].replace("`", ""), set()).update(
@@ -149,7 +153,8 @@ def missing_grants(flavour: Flavour, needs: Iterable[Need], rows: Iterable[str])
     return tuple(
         Missing(need.privilege, need.on, account or "the account", flavour.family)
         for need in needs
-        if not any(
+        if read
+        and not any(
             granted.get(on, set()) & {_named(flavour, need.privilege), *_ALL} for on in _places(need.on)
         )
     )
@@ -192,5 +197,16 @@ def _named(flavour: Flavour, privilege: str) -> str:
 
 
 def _backquoted(row: str) -> str:
-    """Return a row with names as newer servers quote them; MySQL 5.7 and old MariaDB write 'user'@'host'."""
-    return _QUOTED.sub(lambda found: f"`{found[1]}`", row)
+    """Return a row with names as newer servers quote them.
+
+    MySQL 5.7 and old MariaDB write 'user'@'host', a session with ANSI_QUOTES "user"@"host".
+    """
+    return _QUOTED.sub(_in_backquotes, row)
+
+
+def _in_backquotes(found: re.Match[str]) -> str:
+    single, double = found.groups()
+    if single is None and double is None:
+        return found[0]
+    name = single if double is None else double.replace('""', '"')
+    return "`{}`".format(name.replace("`", "``"))

@@ -19,7 +19,7 @@ from mmm.mysql.server.change_source import heartbeat, rename_source
 from mmm.mysql.server.read_only import is_on
 from mmm.mysql.server.replica_status import DETACHED, ReplicaStatus
 from mmm.mysql.server.replication import history
-from mmm.mysql.session.connection import Address, Connection, ErrorKind, MysqlError, connect
+from mmm.mysql.session.connection import OF_THE_SERVER, Address, Connection, ErrorKind, MysqlError, connect
 
 LOGIN_LIMIT = 1.0
 """Seconds that the server may take to let the agent in."""
@@ -53,6 +53,7 @@ def replay(address: Address, batches: Iterable[Batch], left: Callable[[], float]
     does not let the agent in, or where a session that was stopped may still be at work.
     """
     with connect(address, LOGIN_LIMIT) as session, _writable_for_us(session):
+        session.execute(OF_THE_SERVER)
         number = int(session.query("SELECT CONNECTION_ID() AS id")[0]["id"] or 0)
         done = Replayed()
         for transaction, statements in batches:

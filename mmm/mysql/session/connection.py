@@ -56,6 +56,11 @@ else:
     _PyMysql = pymysql.connections.Connection
 
 _GOODBYE = 0.2
+_AS_WRITTEN = "sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', sql_quote_show_create=1"
+"""What MMM's statements are written for, whatever the server's own setting: backslashes escape, `"` quotes no names."""
+
+OF_THE_SERVER = "SET SESSION sql_mode=@@GLOBAL.sql_mode"
+"""Has a session that applies what others have logged do so in the server's own sql_mode, as replication does."""
 
 T = TypeVar("T")
 
@@ -202,7 +207,8 @@ def connect(address: Address, timeout: float) -> Connection:
     """Return a new session that is logged in within `timeout` seconds in all; raises MysqlError.
 
     Autocommit is on; `timeout` is also the limit of each statement unless one says otherwise, and
-    (in whole seconds, at least 1) the session's lock_wait_timeout, so that the server gives up too.
+    (in whole seconds, at least 1) the session's lock_wait_timeout, so that the server gives up too. The session's
+    sql_mode is MMM's own, not the server's: see `OF_THE_SERVER`.
     """
     deadline = time.monotonic() + timeout
     context = tls_context(address)
@@ -287,7 +293,7 @@ def _session(
         autocommit=True,
         ssl=context,
         ssl_disabled=context is None,
-        init_command=f"SET SESSION lock_wait_timeout={max(1, math.ceil(timeout))}",
+        init_command=f"SET SESSION lock_wait_timeout={max(1, math.ceil(timeout))}, {_AS_WRITTEN}",
         program_name="mmm",
         local_infile=address.sends_files,
         defer_connect=True,

@@ -16,7 +16,7 @@ from mmm.binlog.stored_rows import DELETED, INSERTED
 from mmm.binlog.turned import Turned
 from mmm.gtid.mariadb import Gtid, text
 from mmm.mysql.server.replication import history
-from mmm.mysql.session.connection import Connection, MysqlError
+from mmm.mysql.session.connection import OF_THE_SERVER, Connection, MysqlError
 from mmm.process.binlog_program import ProgramError, lines_of
 from mmm.process.to_disk import settle
 from mmm.tools.rewind.changes import ROWS
@@ -46,6 +46,7 @@ def undo(server: Connection, proof: Proof, kept: Path) -> None:
     with _not_undone(clean=True):
         _keep(proof.files, kept)
         server.execute("SET SESSION sql_log_bin=0")
+        server.execute(OF_THE_SERVER)
         server.execute("START TRANSACTION")
         _turn_back(server, proof, deadline)
         _see_same_end(server, proof.end, clean=True)
