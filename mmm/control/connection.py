@@ -15,6 +15,8 @@ CONNECT_LIMIT = 10.0
 """Seconds for the monitor to accept."""
 ANSWER_LIMIT = 90.0
 """Seconds for the whole answer; a move of the writer may take a minute."""
+STATUS_LIMIT = 6.0
+"""Seconds for the status where somebody waits for the next one: less than the 10 s that Prometheus waits by itself."""
 GLANCE = 2.0
 """Seconds for a monitor to say whether it leads."""
 _MAX_ANSWER = 64 * 1024 * 1024
@@ -31,13 +33,14 @@ class NotAddressedError(Exception):
 
 
 def ask(monitor: Endpoint, wrap: Wrap, command: Sequence[str], limit: float = ANSWER_LIMIT) -> str:
-    """Return the monitor's answer to the command, which may take `limit` seconds; raises NoAnswerError."""
+    """Return the monitor's answer to the command, which may take `limit` seconds in all; raises NoAnswerError."""
+    end = time.monotonic() + limit
     with talking_to(monitor) as where:
         answer = _signed(monitor, wrap, command) if is_signed(monitor.key, command) else None
         if answer is None:
             with connected(monitor, wrap, min(limit, CONNECT_LIMIT)) as connection:
                 connection.sendall(encode_command(command))
-                answer = _receive(connection, limit)
+                answer = _receive(connection, end - time.monotonic())
     if not answer:
         raise NoAnswerError(f"{where} closed the connection without an answer: {_CLOSED}")
     return answer
@@ -63,7 +66,10 @@ def connected(monitor: Endpoint, wrap: Wrap, limit: float = CONNECT_LIMIT) -> so
     Where its address comes from a conf with errors nobody waits for long.
     """
     patience = min(limit, GLANCE) if monitor.faults else limit
-    return wrap(socket.create_connection((monitor.ip, monitor.port), patience))
+    end = time.monotonic() + patience
+    plain = socket.create_connection((monitor.ip, monitor.port), patience)
+    plain.settimeout(max(0.001, end - time.monotonic()))
+    return wrap(plain)
 
 
 def _signed(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> str | None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from mmm.config.endpoint import Endpoint
-from mmm.control.connection import NoAnswerError, Wrap, ask
+from mmm.control.connection import STATUS_LIMIT, NoAnswerError, Wrap, ask
 from mmm.control.json_answer import values_of
 from mmm.control.leader import leading
 from mmm.control.view import picture
@@ -30,10 +30,10 @@ _QUIT = frozenset(b"qQ\x03\x04\x1b")
 
 
 class Watched:
-    """What the monitor said last, asked for in a thread: it may hang."""
+    """What the monitor said last, asked for in a thread: it may hang. `limit`: seconds for an answer."""
 
-    def __init__(self, monitor: Endpoint, wrap: Wrap) -> None:
-        self._monitor, self._wrap = monitor, wrap
+    def __init__(self, monitor: Endpoint, wrap: Wrap, limit: float = STATUS_LIMIT) -> None:
+        self._monitor, self._wrap, self._limit = monitor, wrap, limit
         self.status: Mapping[str, Any] | None = None
         self.away = "the monitor has not answered yet"
         self.answered = threading.Event()
@@ -53,7 +53,8 @@ class Watched:
             time.sleep(PERIOD)
 
     def _ask(self) -> str:
-        return ask(leading(self._monitor, self._wrap).monitor, self._wrap, [JSON, STATUS])
+        found = leading(self._monitor, self._wrap).monitor
+        return ask(found, self._wrap, [JSON, STATUS], self._limit)
 
 
 def run(monitor: Endpoint, wrap: Wrap) -> None:

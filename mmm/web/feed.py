@@ -11,7 +11,7 @@ from typing import Any
 
 from mmm.config.endpoint import Endpoint
 from mmm.control import follow
-from mmm.control.connection import NoAnswerError, Wrap, ask
+from mmm.control.connection import STATUS_LIMIT, NoAnswerError, Wrap, ask
 from mmm.control.leader import leading
 from mmm.wire.command import JSON, STATUS
 from mmm.wire.follow import BEGINNING, Kind, Position, gap, position
@@ -31,10 +31,19 @@ Change = Mapping[str, Any]
 
 
 class Feed:
-    """The monitor, as far as it is heard; `heard` is called for each change that happens from the start on."""
+    """The monitor, as far as it is heard; `heard` is called for each change that happens from the start on.
 
-    def __init__(self, monitor: Endpoint, wrap: Wrap, heard: Callable[[Change], None]) -> None:
-        self._monitor, self._wrap, self._heard = monitor, wrap, heard
+    `limit`: seconds for its status.
+    """
+
+    def __init__(
+        self,
+        monitor: Endpoint,
+        wrap: Wrap,
+        heard: Callable[[Change], None],
+        limit: float = STATUS_LIMIT,
+    ) -> None:
+        self._monitor, self._wrap, self._heard, self._limit = monitor, wrap, heard, limit
         self.status: Status | None = None
         """What it said last."""
         self.away = "the monitor has not been asked yet"
@@ -43,7 +52,7 @@ class Feed:
         self.grown = asyncio.Event()
         """Set when there is a change; who awaits it asks for the next one before it looks."""
         self._asked = -FRESH
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None
         self._new_from: Position | None = None
         """What comes after that position has happened since the start, for as long as the history is the same."""
         self._new_since: float | None = None
@@ -58,20 +67,26 @@ class Feed:
 
     async def fresh(self) -> Status | None:
         """Return the status, not older than FRESH; None where the monitor does not say it: see `away`."""
-        async with self._asking:
-            if time.monotonic() - self._asked >= FRESH:
-                try:
-                    self.status, self.away = await asyncio.to_thread(self._ask), ""
-                except NoAnswerError as error:
-                    self.away = str(error)
-                self._asked = time.monotonic()
+        if self._asking is None and time.monotonic() - self._asked >= FRESH:
+            self._asking = asyncio.create_task(self._refresh())
+        if self._asking is not None:
+            await asyncio.shield(self._asking)  # a client that goes leaves the question to the others
         return None if self.away else self.status
+
+    async def _refresh(self) -> None:
+        try:
+            self.status, self.away = await asyncio.to_thread(self._ask), ""
+        except NoAnswerError as error:
+            self.away = str(error)
+        finally:
+            self._asking = None
+        self._asked = time.monotonic()
 
     def _ask(self) -> Status:
         found = leading(self._monitor, self._wrap)
         if found.silent:  # who stands by tells of a cluster that it does not look after
             raise NoAnswerError(found.note)
-        answer = ask(found.monitor, self._wrap, [JSON, STATUS])
+        answer = ask(found.monitor, self._wrap, [JSON, STATUS], self._limit)
         with suppress(ValueError):
             values = parsed(answer, finite=False)
             if isinstance(values, dict) and "hosts" in values:

@@ -14,7 +14,7 @@ from aiohttp import web
 from mmm.config.addresses import is_loopback
 from mmm.config.endpoint import Endpoint
 from mmm.config.model import Cluster, Web
-from mmm.control.connection import tls
+from mmm.control.connection import STATUS_LIMIT, tls
 from mmm.process.beside import Beside
 from mmm.process.conf_file import ConfFile
 from mmm.process.inspection import Inspection
@@ -175,18 +175,20 @@ async def serving(
     answer: float = ANSWER,
     read_conf: Callable[[], Cluster] | None = None,
     on_hang_up: Callable[[Callable[[], None]], None] = lambda _: None,
+    status: float = STATUS_LIMIT,
 ) -> AsyncIterator[int]:
     """Serve what the monitor of the conf tells, and give the port; raises OSError and TlsError.
 
     `read_conf` returns the conf as it is written now; without it that is taken to be this one. `on_hang_up`
-    is given what an admin's word that TLS files are new has to call.
+    is given what an admin's word that TLS files are new has to call. The monitor has `status` seconds to say its
+    status.
     """
     assert conf.monitor is not None  # noqa: S101 - `inspect` says it
     socket = asdict(conf.socket)
     ip = conf.monitor.ip or conf.monitors[0]
     monitor = Endpoint(str(conf.path), ip, conf.monitor.port, socket, conf.auth_key, conf.monitors)
     metrics = Metrics()
-    feed = Feed(monitor, tls(socket), metrics.heard)
+    feed = Feed(monitor, tls(socket), metrics.heard, status)
     pages = Pages(conf.web, feed, metrics, read_conf or (lambda: conf))
     door = Door(pages.app(), request, answer)
     renewal = Renewal(filter(None, (conf.web.cert_file, conf.web.key_file)), lambda: _contexts(conf.web))
