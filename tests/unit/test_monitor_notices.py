@@ -1,5 +1,7 @@
 """Who is told what, when, and in which words."""
 
+from dataclasses import replace
+
 import pytest
 
 from mmm.config.model import Notify
@@ -45,8 +47,14 @@ def told(notify: Notify, *news: tuple[Entry, float]) -> list[Entry]:
     """What waits to be told after the changes, each at its time."""
     waiting: tuple[Held, ...] = ()
     for entry, at in news:
-        waiting = notices.with_news(waiting, [entry], notify, at)
+        waiting = notices.with_news(waiting, [entry], notify, at, entry.at)
     return [held.entry for held in waiting]
+
+
+def read_at_once(notify: Notify, now: float, *moments: float) -> tuple[Held, ...]:
+    """What waits once a host's way out of use and back is read in one go, of which each part happened at its moment."""
+    news = [replace(entry, at=at) for entry, at in zip((LEFT, WAITS, BACK), moments, strict=True)]
+    return notices.with_news((), news, notify, now, now)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +83,21 @@ def test_what_heals_at_once_is_not_told() -> None:
     assert told(ALL, (LEFT, 1.0), (BACK, 1.0)) == [LEFT, BACK]
     assert told(notify, (RAISED, 1.0), (OTHER, 2.0), (OVER, 20.0)) == [OTHER]
     assert told(notify, (RAISED, 1.0), (OVER, 40.0)) == [RAISED, OVER]
+
+
+def test_what_is_read_late_counts_from_when_it_happened() -> None:
+    """A slow receiver keeps the next changes waiting: an outage of a minute is none that healed at once."""
+    notify = Notify("patient", after=30.0)
+    waiting = read_at_once(notify, 80.0, 10.0, 70.0, 75.0)
+    assert [(held.entry.event, held.since) for held in waiting] == [
+        (LEFT.event, 10.0),
+        (WAITS.event, 70.0),
+        (BACK.event, 75.0),
+    ]
+    assert notices.due(waiting, notify, 80.0) == 1, "it has been so for long enough"
+    assert read_at_once(notify, 80.0, 10.0, 12.0, 14.0) == ()
+    set_back = read_at_once(notify, 80.0, 70.0, 12.0, 14.0)
+    assert len(set_back) == 3, "the clock was set: nobody knows how long it was"
 
 
 def test_what_is_told_has_been_so_for_long_enough_and_keeps_its_order() -> None:

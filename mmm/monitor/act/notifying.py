@@ -70,7 +70,8 @@ class Notifier:
             self._left_out += max(0, news[0].number - known.number - 1)
             known = entries[-1].position
         self._known = known
-        self._waiting = notices.with_news(self._waiting, news, self._notify, time.monotonic())
+        now = time.monotonic()
+        self._waiting = notices.with_news(self._waiting, news, self._notify, now, self._clock.wall(now))
         self._left_out += max(0, len(self._waiting) - notices.MOST)
         self._waiting = self._waiting[-notices.MOST :]
 

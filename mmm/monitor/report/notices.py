@@ -29,7 +29,7 @@ _LISTED = 50
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A change that is to be told, and since when it is known, in monotonic seconds."""
+    """A change that is to be told, and when it happened, in monotonic seconds."""
 
     entry: Entry
     since: float
@@ -45,11 +45,16 @@ class Message:
 
 
 def with_news(
-    waiting: tuple[Held, ...], news: Iterable[Entry], notify: Notify, now: float
+    waiting: tuple[Held, ...], news: Iterable[Entry], notify: Notify, now: float, wall: float
 ) -> tuple[Held, ...]:
-    """Return what waits to be told once something has happened; it may be more than MOST."""
+    """Return what waits to be told once something has happened; it may be more than MOST.
+
+    `now` is in monotonic seconds, `wall` the same moment on the wall. News may be old: nobody reads them while a slow
+    receiver is told others.
+    """
     for entry in news:
-        waiting = _without_healed((*waiting, Held(entry, now)), notify.after)
+        since = now - max(0.0, wall - entry.at)
+        waiting = _without_healed((*waiting, Held(entry, since)), notify.after)
         if not (waiting and waiting[-1].entry is entry and _is_wanted(entry, notify)):
             waiting = tuple(held for held in waiting if held.entry is not entry)
     return waiting
@@ -171,7 +176,7 @@ def _without_healed(waiting: tuple[Held, ...], after: float) -> tuple[Held, ...]
         return waiting
     own = [held for held in waiting if _is_of(held.entry, fields.get("host"))]
     left = next((held for held in own if _of(held.entry.event)[1].get("before") == State.ONLINE), None)
-    if left is None or last.since - left.since > after:
+    if left is None or not _is_short(left, last, after):
         return waiting
     healed = own[own.index(left) :]
     return tuple(held for held in waiting if held not in healed)
@@ -184,9 +189,14 @@ def _without_warning(waiting: tuple[Held, ...], after: float) -> tuple[Held, ...
     for held in waiting:
         event, fields = _of(held.entry.event)
         same = all(fields.get(name) == over.get(name) for name in ("warning", "host", "level"))
-        if event == RAISED and same and last.since - held.since <= after:
+        if event == RAISED and same and _is_short(held, last, after):
             return tuple(each for each in waiting if each not in (held, last))
     return waiting
+
+
+def _is_short(begun: Held, ended: Held, after: float) -> bool:
+    """Tell whether it was over within `after` seconds; what ends before it began, by a clock that was set, was not."""
+    return 0 <= ended.since - begun.since <= after
 
 
 def _is_of(entry: Entry, host: object) -> bool:
