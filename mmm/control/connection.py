@@ -16,7 +16,7 @@ CONNECT_LIMIT = 10.0
 ANSWER_LIMIT = 90.0
 """Seconds for the whole answer; a move of the writer may take a minute."""
 STATUS_LIMIT = 6.0
-"""Seconds for the status where somebody waits for the next one: less than the 10 s that Prometheus waits by itself."""
+"""Seconds for status and health where a program asks: less than the 10 s that Prometheus and Nagios wait."""
 GLANCE = 2.0
 """Seconds for a monitor to say whether it leads."""
 _MAX_ANSWER = 64 * 1024 * 1024
@@ -36,7 +36,7 @@ def ask(monitor: Endpoint, wrap: Wrap, command: Sequence[str], limit: float = AN
     """Return the monitor's answer to the command, which may take `limit` seconds in all; raises NoAnswerError."""
     end = time.monotonic() + limit
     with talking_to(monitor) as where:
-        answer = _signed(monitor, wrap, command) if is_signed(monitor.key, command) else None
+        answer = _signed(monitor, wrap, command, limit) if is_signed(monitor.key, command) else None
         if answer is None:
             with connected(monitor, wrap, min(limit, CONNECT_LIMIT)) as connection:
                 connection.sendall(encode_command(command))
@@ -72,14 +72,15 @@ def connected(monitor: Endpoint, wrap: Wrap, limit: float = CONNECT_LIMIT) -> so
     return wrap(plain)
 
 
-def _signed(monitor: Endpoint, wrap: Wrap, command: Sequence[str]) -> str | None:
+def _signed(monitor: Endpoint, wrap: Wrap, command: Sequence[str], limit: float) -> str | None:
     """Return the answer to the command, sent signed; None where the monitor knows no signatures."""
-    with connected(monitor, wrap) as connection:
-        request = signed(connection, monitor.key, command)
+    end = time.monotonic() + limit
+    with connected(monitor, wrap, min(limit, CONNECT_LIMIT)) as connection:
+        request = signed(connection, monitor.key, command, end - time.monotonic())
         if request is None:
             return None
         connection.sendall(request)
-        return _receive(connection)
+        return _receive(connection, end - time.monotonic())
 
 
 _CLOSED = "see its log; is its <socket> type ssl, or is this host not in allow_from?"
@@ -99,7 +100,7 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _receive(connection: socket.socket, limit: float = ANSWER_LIMIT) -> str:
+def _receive(connection: socket.socket, limit: float) -> str:
     end = time.monotonic() + limit
     received = bytearray()
     while len(received) < _MAX_ANSWER:

@@ -13,7 +13,16 @@ from typing import NamedTuple, NoReturn
 
 from mmm.config.endpoint import Endpoint, agent_s_alone, find_monitor
 from mmm.config.tree import ConfError
-from mmm.control.connection import ANSWER_LIMIT, GLANCE, NoAnswerError, NotAddressedError, Wrap, ask, tls
+from mmm.control.connection import (
+    ANSWER_LIMIT,
+    GLANCE,
+    STATUS_LIMIT,
+    NoAnswerError,
+    NotAddressedError,
+    Wrap,
+    ask,
+    tls,
+)
 from mmm.control.forms import FORMS, Form, is_refused, question, render
 from mmm.control.health import HEALTH, status_of, unknown, with_fault
 from mmm.control.vouch import NotVouchedError, vouched
@@ -106,7 +115,7 @@ def _asked(monitor: Endpoint, wrap: Wrap, command: list[str], form: Form) -> int
     asked = question(command, form)
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a monitor that hangs up is an error to be told
-        limit = GLANCE if command[0] == LEADS else ANSWER_LIMIT
+        limit = {LEADS: GLANCE, HEALTH: STATUS_LIMIT}.get(command[0], ANSWER_LIMIT)
         with _progress(monitor, wrap, command):
             answer = ask(monitor, wrap, asked, limit)
         if asked != command and is_unknown(answer):

@@ -13,12 +13,14 @@ def is_signed(key: str, command: Sequence[str]) -> bool:
     return bool(key) and not changes_nothing(command)
 
 
-def signed(connection: socket.socket, key: str, command: Sequence[str]) -> bytes | None:
+def signed(
+    connection: socket.socket, key: str, command: Sequence[str], limit: float = _LIMIT
+) -> bytes | None:
     """Return what is sent for the command on this connection; None: the monitor knows no signatures.
 
-    Raises OSError.
+    The monitor has `limit` seconds for its challenge, 10 at most. Raises OSError.
     """
-    connection.settimeout(_LIMIT)
+    connection.settimeout(max(0.001, min(limit, _LIMIT)))
     connection.sendall(f"{CHALLENGE}\n".encode())
     received = b""
     while len(received) < 33 and (data := connection.recv(33 - len(received))):
