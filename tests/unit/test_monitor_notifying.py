@@ -9,7 +9,9 @@ import queue
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +22,9 @@ import pytest
 from mmm.config.model import Notify
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.notifying import Notifier
+from mmm.monitor.report.clock import Clock
 from mmm.monitor.world.happened import Happened
+from tests.unit.test_monitor_notices import BACK, LEFT, WAITS
 from tests.unit.worlds import CLOCK, cluster
 
 LIMIT = 60.0
@@ -31,9 +35,9 @@ def said(number: int) -> Happened:
 
 
 @contextlib.asynccontextmanager
-async def telling(chronicle: Chronicle, *sections: Notify) -> Any:
+async def telling(chronicle: Chronicle, *sections: Notify, clock: Clock = CLOCK) -> Any:
     """Have what happens told to the sections; tries that fail are made again at once, and two times more."""
-    notifiers = [Notifier(cluster(), section, chronicle, CLOCK, (0.0, 0.0)) for section in sections]
+    notifiers = [Notifier(cluster(), section, chronicle, clock, (0.0, 0.0)) for section in sections]
     tasks = [asyncio.ensure_future(notifier.run()) for notifier in notifiers]
     try:
         async with asyncio.timeout(LIMIT):
@@ -179,6 +183,18 @@ async def test_a_webhook_that_hangs_delays_nobody_and_then_gets_the_flood_as_one
         assert (await got(hook.received))["count"] == 199
     other.close()
     assert "no end within 4 s: killed" in caplog.text
+
+
+async def test_an_outage_that_was_over_before_it_was_read_is_told(tmp_path: Path, hook: Hook) -> None:
+    clock = Clock(lambda moment: moment + 1_000_000.0, CLOCK.local)
+    chronicle = Chronicle(tmp_path / "history", clock)
+    async with telling(chronicle, Notify("chat", webhook=hook.url, after=30.0), clock=clock):
+        await asyncio.sleep(0)
+        now = clock.wall(time.monotonic())
+        for entry, ago in ((LEFT, 70.0), (WAITS, 10.0), (BACK, 5.0)):
+            chronicle._add(replace(entry, at=now - ago))
+        told = await got(hook.received)
+    assert [event["event"]["fields"]["after"] for event in told["events"]] == ["HARD_OFFLINE"]
 
 
 async def test_a_receiver_that_is_not_there(chronicle: Chronicle, caplog: pytest.LogCaptureFixture) -> None:
