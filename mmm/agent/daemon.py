@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _completed(conf: Cluster) -> Cluster:
     if not conf.roles_by_order:
         return conf
-    from mmm.agent.act.learning import with_kept  # noqa: PLC0415 - for few
+    from mmm.agent.act.kept_roles import with_kept  # noqa: PLC0415 - for few
 
     return with_kept(conf)
 

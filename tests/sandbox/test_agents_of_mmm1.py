@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,50 @@ check mysql
 \ttrap_period 1
 \ttimeout 1
 """
+MON_2X = f"""\
+active_master_role writer
+<host default>
+    cluster_interface eth0
+    monitor_user watcher
+    monitor_password watcher-pass
+    replication_user repl
+    replication_password Repl-Pass
+</host>
+<host db1>
+    ip 10.63.0.11
+    mode master
+    peer db2
+</host>
+<host db2>
+    ip 10.63.0.12
+    mode master
+    peer db1
+</host>
+<role writer>
+    mode exclusive
+    hosts db1, db2
+    ips {WRITER}
+</role>
+<role reader>
+    mode balanced
+    hosts db1, db2
+    ips {", ".join(READERS)}
+</role>
+<monitor>
+    ip 127.0.0.1
+    pid_path /var/run/mmm_mond.pid
+    bin_path /usr/lib/mysql-mmm
+    status_path /var/lib/misc/mmm_mond.status
+    ping_ips 10.63.0.1
+    failover_block 0
+    auto_set_online 1
+</monitor>
+<check default>
+    check_period 1
+    trap_period 1
+    timeout 1
+</check>
+"""
 AGENT = f"""\
 #
 # Master-Master Manager config (agent)
@@ -84,27 +130,62 @@ peer {{peer}}
 """Without indentation on db2, as pasted from a web page."""
 
 
-def test_a_cluster_whose_agents_have_no_roles_in_their_files(tmp_path: Path) -> None:
+@contextmanager
+def cluster(folder: Path, monitor: str) -> Iterator[Sandbox]:
+    """Give a cluster of these agents, up and healthy, by this file of the monitor."""
     if os.geteuid() != 0:
         pytest.skip("the sandbox needs root")
-    (tmp_path / "mmm_mon.conf").write_text(MON)
+    (folder / "mmm_mon.conf").write_text(monitor)
     for this, peer, indent in (("db1", "db2", "\t"), ("db2", "db1", "")):
-        (tmp_path / this).mkdir()
+        (folder / this).mkdir()
         text = AGENT.format(this=this, peer=peer).replace("\t", indent)
-        (tmp_path / this / "mmm_agent.conf").write_text(text)
-        (tmp_path / "mmm_agent.conf").write_text(text)
+        (folder / this / "mmm_agent.conf").write_text(text)
+        (folder / "mmm_agent.conf").write_text(text)
     name = f"mmm1x{os.getpid()}"
     try:
-        sandbox = up(name, conf=tmp_path)
+        sandbox = up(name, conf=folder)
         settle(sandbox)
+        yield sandbox
+    finally:
+        down(name)
+
+
+def test_a_cluster_whose_agents_have_no_roles_in_their_files(tmp_path: Path) -> None:
+    with cluster(tmp_path, MON) as sandbox:
         all_roles_are_bound_and_kept(sandbox)
         the_programs_know_them(sandbox)
         another_server_takes_the_writer_role(sandbox)
         an_agent_that_is_restarted_keeps_it(sandbox)
         the_angel_unbinds_it(sandbox)
         what_goes_elsewhere_meanwhile_is_unbound(sandbox)
-    finally:
-        down(name)
+
+
+def test_a_monitor_with_a_conf_of_2x_gives_roles_to_such_agents(tmp_path: Path) -> None:
+    """Each knows what it was given: also after a boot, at which its VIP is elsewhere."""
+    with cluster(tmp_path, MON_2X) as sandbox:
+        assert "differ" not in sandbox.ask("show")
+        assert WRITER not in kept(sandbox, "db2")
+        moved = sandbox.control("move_role", "writer", "db2")
+        assert moved.stdout.startswith("OK"), moved.stdout
+        sandbox.wait_until(lambda: sandbox.writer() == "db2", LIMIT, "db2 has the writer role")
+        settle(sandbox)
+        assert f"writer({WRITER})" in kept(sandbox, "db2")
+        with Addresses(sandbox) as addresses:
+            inject(sandbox, "power-off", "db2")
+            sandbox.wait_until(lambda: sandbox.writer() == "db1", LIMIT, "db1 takes over")
+            heal(sandbox)
+            settle(sandbox)
+        assert addresses.together(WRITER) == []
+        what_goes_elsewhere_meanwhile_is_unbound(sandbox)
+        inject(
+            sandbox, "kill-agent", "db1", angel=True
+        )  # the kernel ends the lease, and another agent goes on
+        heal(sandbox)
+        settle(sandbox)
+
+
+def kept(sandbox: Sandbox, host: str) -> str:
+    return sandbox.machine(host).path(f"/{KEPT}").read_text()
 
 
 def all_roles_are_bound_and_kept(sandbox: Sandbox) -> None:
@@ -114,8 +195,7 @@ def all_roles_are_bound_and_kept(sandbox: Sandbox) -> None:
         log = (sandbox.machine(host).log / "mmm_agentd.log").read_text()
         assert log.count("WARN no roles: they are learned from the monitor's orders") == 1
         assert log.count("learned from the monitor's order: ") == 1  # all at once
-        kept = sandbox.machine(host).path(f"/{KEPT}").read_text()
-        assert kept == f"writer({WRITER}),{','.join(f'reader({ip})' for ip in READERS)}\n"
+        assert kept(sandbox, host) == f"writer({WRITER}),{','.join(f'reader({ip})' for ip in READERS)}\n"
     assert "differ" not in sandbox.ask("show")
 
 

@@ -6,7 +6,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from mmm.agent.act.learning import with_kept
+from mmm.agent.act.authority import Authority
+from mmm.agent.act.kept_roles import with_kept
 from mmm.agent.act.life import Life
 from mmm.agent.act.memory import outlasting_run
 from mmm.agent.decide.learned import MOST, learned
@@ -16,9 +17,11 @@ from mmm.agent.decide.steps import Unbind
 from mmm.config.agreement import digests
 from mmm.config.load import Cluster, Memory, Program, check, read
 from mmm.config.model import Role, Vip
+from mmm.network.listener import NOBODY
 from mmm.process.conf_file import ConfFile
-from mmm.wire.agent import PING, SET_STATUS, Request, WireError
+from mmm.wire.agent import PING, PROMISE, SET_STATUS, Request, WireError
 from mmm.wire.known_vips import known_vips, with_known_vips
+from mmm.wire.lead import with_conf
 from tests.namespaces import ip
 from tests.unit.agent_host import NEAR, OTHER_READER, READER, WRITER, Host, host, machine, until
 
@@ -123,6 +126,30 @@ def test_leases_rest_on_the_same_as_by_a_monitors_conf() -> None:
     monitor = digests(conf(TEXT + roles))
     ours = digests(learned(conf(), (Vip("writer", "10.88.0.99"),)))
     assert ours == {key: digest for key, digest in monitor.items() if key != "ips"}
+
+
+def test_where_the_monitors_writer_role_has_other_hosts_it_takes_no_writer_role() -> None:
+    """It would not ask all of them for promises, and promises nothing. Nor is it sure to be without a VIP."""
+    roles = f"role writer\n\tmode exclusive\n\tservers db1, db2, db3\n\tip {WRITER}\n"
+    authority, monitor = Authority(conf()), digests(conf(TEXT + roles))
+    gives = with_conf(Request(SET_STATUS, "db1", ("ONLINE", str(FIRST), "db1")), monitor)
+    refused = authority.refusal(gives, NOBODY)
+    assert refused is not None
+    assert (refused.why, refused.fields) == ("conf", ("DIFFERS:hosts",))
+    assert authority.has_other_vips()
+    asks = with_conf(Request(PROMISE, "db1", ("db2", "10", "t.1")), digests(conf()))
+    refused = authority.refusal(asks, NOBODY._replace(ip="10.88.0.2", port=900))
+    assert refused is not None
+    assert refused.why == "conf"
+    assert not authority.is_agreed()
+    same = TEXT + roles.replace(", db3", "")
+    agrees = Authority(learned(conf(), (FIRST,)))
+    assert (
+        agrees.refusal(with_conf(replace(gives, params=gives.params[:3]), digests(conf(same))), NOBODY)
+        is None
+    )
+    assert agrees.is_agreed()
+    assert not agrees.has_other_vips()
 
 
 def test_an_order_tells_the_vips_of_the_cluster() -> None:
