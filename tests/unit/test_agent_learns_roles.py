@@ -1,5 +1,6 @@
 """An agent of MMM 1.x, whose files name no role, learns roles and VIPs from the monitor's orders."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -233,6 +234,11 @@ def test_it_binds_what_orders_name_and_unbinds_it_after_a_restart(host: Host) ->
             "ERROR: other(10.88.0.2) is not in the conf of db1|WHY:not_done"
         )
         assert bound() == {WRITER}
+        agent.process.send_signal(signal.SIGHUP)
+        until(lambda: "the conf has not changed" in agent.log(), agent.log)
+        assert agent.order("ONLINE", f"{ONE},{FIRST}", "db1") == "OK: Status applied successfully!"
+        assert agent.order("ONLINE", str(FIRST), "db1") == "OK: Status applied successfully!"
+        assert agent.log().count("learned from the monitor's order: ") == 1
     with host.agent() as agent:
         assert f"start: db1 has {FIRST} bound on {NEAR}, writable" in agent.log()
         ip(f"addr add {READER}/32 dev {NEAR}")
