@@ -261,10 +261,13 @@ def killed(cluster: Cluster) -> None:
 def without_root(cluster: Cluster) -> None:
     """The monitor becomes user mmm as docs/install.md says: it knows what it knew, and its orders are obeyed."""
     machine = cluster.monitor
-    commands, web = blocks("sh", "docs/install.md")
+    trial, commands, web = blocks("sh", "docs/install.md")
+    as_whom = trial.replace("PROGRAM", "/usr/bin/id -un")
+    expect(machine.run("bash", "-e", given=as_whom), "root\n")
     before = _hosts(cluster)
     machine.run("bash", "-e", given=commands)
     _is_mmm(machine, MONITOR, (NET_BIND_SERVICE, NET_RAW))
+    expect(machine.run("bash", "-e", given=as_whom), "mmm\n")
     expect((machine.root / "var/log/mysql-mmm/mmm_mond_C2.log").owner(), "root")  # whose monitor is root yet
     machine.wait_until(lambda: _hosts(cluster) == before)
     for name in ("db2", "db1"):

@@ -47,7 +47,7 @@ def hand_over(sandbox: Sandbox, name: str) -> None:
 def by_dump(sandbox: Sandbox) -> None:
     run(sandbox, "db1", said("mariadb-dump --all"))
     hand_over(sandbox, "all.sql")
-    run(sandbox, "db2", said("cat all.sql"))
+    run(sandbox, "db2", said("echo 'RESET MASTER"))
 
 
 def by_backup(sandbox: Sandbox) -> None:
