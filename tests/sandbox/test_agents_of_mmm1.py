@@ -156,6 +156,7 @@ def test_a_cluster_whose_agents_have_no_roles_in_their_files(tmp_path: Path) -> 
         the_programs_know_them(sandbox)
         another_server_takes_the_writer_role(sandbox)
         an_agent_that_is_restarted_keeps_it(sandbox)
+        without_the_monitor_promises_keep_it(sandbox)
         the_angel_unbinds_it(sandbox)
         what_goes_elsewhere_meanwhile_is_unbound(sandbox)
 
@@ -238,6 +239,18 @@ def an_agent_that_is_restarted_keeps_it(sandbox: Sandbox) -> None:
     assert probe.report.outages == ()
     assert log.lines("learned from the monitor's order: ") == []
     settle(sandbox)
+
+
+def without_the_monitor_promises_keep_it(sandbox: Sandbox) -> None:
+    log = Log(sandbox, "db2", "mmm_agentd")
+    with Addresses(sandbox) as addresses, Probe(sandbox, readers=False) as probe:
+        inject(sandbox, "kill-monitor", angel=True)
+        log.wait("the lease is renewed by promises of db1")
+        probe.wait_writes(LIMIT)
+        heal(sandbox)
+        settle(sandbox)
+    assert addresses.of(WRITER) == []
+    assert probe.report.outages == ()
 
 
 def the_angel_unbinds_it(sandbox: Sandbox) -> None:
