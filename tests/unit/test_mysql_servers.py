@@ -31,6 +31,7 @@ from mmm.mysql.server.replication import (
 from mmm.mysql.server.transactions import look_at_transactions
 from mmm.mysql.session.connection import Connection, MysqlError
 from tests.servers import MARIADB, OTHERS, Server, Servers, kind
+from tests.unit.mariadb_trio import wait_until_received
 from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, insert, rows_of, source
 
 pytestmark = pytest.mark.mysql
@@ -149,7 +150,7 @@ def test_waiting_has_three_ends(trio: Trio) -> None:
         insert(trio.one, "not applied")
         began = time.monotonic()
         assert caught(trio.slave, trio.one) is Caught.NOT_RUNNING
-        trio.slave.wait_for_rows("SELECT 1")
+        wait_until_received(trio.slave, trio.one)
         assert wait_applied(slave, LONG) is Caught.NOT_RUNNING
         assert time.monotonic() - began < LONG
         start_replica(slave)
