@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import takewhile
 
 from mmm.binlog.events import (
     ANONYMOUS_GTID,
@@ -250,12 +251,18 @@ def missing(found: Found, has: Executed) -> list[Whole]:
 
 def reached(found: Found, has: Executed) -> LogPlace | None:
     """Return up to which place of its log a server has everything, None where it lacks the first already."""
-    place = None
-    for each in found.transactions:
-        if not holds(has, each.gtid):
-            break
-        place = each.end
-    return place
+    return next((each.end for each in reversed(_had(found, has))), None)
+
+
+def gtids_reached(found: Found, has: Executed) -> tuple[Gtid, ...]:
+    """Return the last of MariaDB's GTIDs in each domain up to that place, whichever server wrote it first."""
+    last = {each.gtid.domain: each.gtid for each in _had(found, has) if isinstance(each.gtid, Gtid)}
+    return tuple(last.values())
+
+
+def _had(found: Found, has: Executed) -> tuple[Whole, ...]:
+    """Return what a server has before the first that it lacks."""
+    return tuple(takewhile(lambda each: holds(has, each.gtid), found.transactions))
 
 
 def _line(gtid: AnyGtid) -> tuple[str, int]:

@@ -322,6 +322,22 @@ def test_several_domains_go_each_their_way(servers: Servers) -> None:
     assert gtids(pair.new) == had == pair.new.value("@@global.gtid_slave_pos")
 
 
+def test_what_a_third_server_wrote_in_a_domain_of_its_own_is_gone_on_behind_too(servers: Servers) -> None:
+    pair = build(servers)
+    pair.lack(
+        *inserts("a"),
+        "SET gtid_domain_id=7, server_id=50",
+        *inserts("b", "c"),
+        "SET gtid_domain_id=0, server_id=1",
+        *inserts("d"),
+    )
+    had = gtids(pair.old)
+    pair.old.kill()
+    done, said = salvage(pair)
+    assert done.complete, said
+    assert gtids(pair.new) == had == pair.new.value("@@global.gtid_slave_pos")
+
+
 def test_what_this_host_has_written_in_its_place_keeps_it_out(servers: Servers) -> None:
     pair = build(servers)
     pair.lack(*inserts("a"))

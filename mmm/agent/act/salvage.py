@@ -17,7 +17,7 @@ from mmm.agent.act.binlog_known import NOTHING, Known, Part
 from mmm.agent.act.binlog_rest import MOST, RestOfLog, Stage
 from mmm.binlog.events import DamagedError
 from mmm.binlog.replay import batches, log_of, statements
-from mmm.binlog.transactions import Whole, lacking, missing, reached
+from mmm.binlog.transactions import Whole, gtids_reached, lacking, missing, reached
 from mmm.config.model import Cluster
 from mmm.gtid.transactions import Executed
 from mmm.mysql.flavour import Flavour
@@ -154,7 +154,7 @@ class Salvage:
         """Have replication go on behind what is here of a stage; returns why not."""
         try:
             place, origin = reached(stage.found, has), stage.got.parts[0].form.server_id
-            go_on_behind(server, status, place, origin)
+            go_on_behind(server, status, place, origin, gtids_reached(stage.found, has))
         except MysqlError as error:
             return Cause.SERVER, error.text
         return None

@@ -111,13 +111,20 @@ def _end(address: Address, number: int) -> None:
             time.sleep(_NAP)
 
 
-def go_on_behind(replica: Connection, status: ReplicaStatus, last: LogPlace | None, origin: int) -> None:
+def go_on_behind(
+    replica: Connection,
+    status: ReplicaStatus,
+    last: LogPlace | None,
+    origin: int,
+    gtids: Iterable[mariadb.Gtid] = (),
+) -> None:
     """Have the stopped replica go on behind what it has of its source otherwise than by replication.
 
-    `last` is the place in the source's log up to which it has all; None: that is not known. `origin` is the
-    source's server_id. Doing it again changes nothing. Raises MysqlError.
+    `last` is the place in the source's log up to which it has all, None: that is not known; `gtids` are the last
+    ones of each domain up to there. `origin` is the source's server_id. Doing it again changes nothing. Raises
+    MysqlError.
     """
-    if replica.flavour.mariadb and (behind := _behind(history(replica), origin)):
+    if replica.flavour.mariadb and (behind := _behind(history(replica), origin, gtids)):
         replica.execute("SET GLOBAL gtid_slave_pos=%s", (mariadb.text(behind),))
     if last is not None and not status.uses_gtid and not status.executed.reaches(last):
         more = heartbeat(replica, status.channel)
@@ -125,13 +132,15 @@ def go_on_behind(replica: Connection, status: ReplicaStatus, last: LogPlace | No
         replica.execute(*rename_source(replica.flavour, host, last, more, status.channel))
 
 
-def _behind(has: History, origin: int) -> tuple[mariadb.Gtid, ...]:
-    """Return gtid_slave_pos with the source's own last transaction that is logged here; empty where it says that."""
+def _behind(has: History, origin: int, gtids: Iterable[mariadb.Gtid]) -> tuple[mariadb.Gtid, ...]:
+    """Return gtid_slave_pos with the source's own last transaction that is logged here; empty where it says that.
+
+    So too with `gtids`, which are of other servers where these once replicated to the source.
+    """
     newest = {gtid.domain: gtid for gtid in has.applied}
-    for gtid in has.logged:
+    for gtid in (*(each for each in has.logged if each.server == origin), *gtids):
         known = newest.get(gtid.domain)
-        ours = gtid.server == origin
-        if ours and (known is None or gtid.sequence > known.sequence):
+        if known is None or gtid.sequence > known.sequence:
             newest[gtid.domain] = gtid
     behind = tuple(newest[domain] for domain in sorted(newest))
     return () if set(behind) == set(has.applied) else behind
