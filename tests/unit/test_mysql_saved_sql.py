@@ -653,6 +653,68 @@ def test_a_row_with_a_generated_column_is_as_before_where_the_rest_is(
     assert both.text(done, "rows.sql").count(": on db2 as before") == 1 - unlogged
 
 
+LABELS = ",".join(f"'l{number}'" for number in range(64))
+EXACTLY = {
+    "INET6": ("'::ffff:192.0.2.1'", "'2001:db8:0:1:1:1:1:1'", "'::192.0.2.1'"),
+    f"SET({LABELS})": ("18446744073709551615", "9223372036854775809", "'l0'"),
+    r"ENUM('a\\\\b','c\\\\n','x\\n','it''s\\\\')": ("1", "2", "3", "4"),
+    r"SET('a\\\\b','c')": ("1", "3"),
+    "BIT(64)": ("b'1'", "18446744073709551615"),
+    "BIGINT UNSIGNED ZEROFILL": ("7", "18446744073709551615"),
+    "DECIMAL(9,2) ZEROFILL": ("1.5", "1234567.89"),
+}
+
+
+@pytest.mark.parametrize(
+    ("servers", "of"),
+    [(MARIADB, "INET6"), *((kind, of) for kind in (MARIADB, "mysql:9.7") for of in EXACTLY if of != "INET6")],
+    indirect=["servers"],
+)
+def test_a_value_is_the_same_however_the_server_spells_it(servers: Servers, tmp_path: Path, of: str) -> None:
+    values = EXACTLY[of]
+    rows = ", ".join(f"({value}, 1)" for value in values)
+    both = pair(
+        servers,
+        tmp_path,
+        f"CREATE TABLE k (a {of} NOT NULL, n INT, PRIMARY KEY (a))",
+        f"CREATE TABLE r (id INT AUTO_INCREMENT PRIMARY KEY, a {of}, n INT)",
+        f"INSERT INTO k VALUES {rows}",  # noqa: S608
+        f"INSERT INTO r (a, n) VALUES {rows}",  # noqa: S608
+    )
+    done = both.save("UPDATE k SET n=2", "UPDATE r SET n=2", f"INSERT INTO r (a) VALUES ({values[0]})")  # noqa: S608
+    count = len(values)
+    assert done.compared
+    assert done.tables == (
+        TableCount("shop.k", 0, count, 0, count, 0, 0),
+        TableCount("shop.r", 1, count, 0, count + 1, 0, 0),
+    )
+    assert both.text(done, "rows.sql").count(": on db2 as before") == 2 * count
+    both.apply(done)
+    one, two = both.checksums("k", "r")
+    assert one == two
+
+
+@pytest.mark.parametrize("servers", [MARIADB, "mysql:9.7"], indirect=True)
+@pytest.mark.parametrize("charset", ["latin1", "cp1251", "gbk", "ucs2", "utf8mb4"])
+@pytest.mark.parametrize("of", ["VARCHAR(20)", "CHAR(20)", "TEXT"])
+def test_a_row_without_a_key_is_found_by_its_very_letters(
+    servers: Servers, tmp_path: Path, charset: str, of: str
+) -> None:
+    both = pair(
+        servers,
+        tmp_path,
+        f"CREATE TABLE n (c {of} CHARACTER SET {charset}, d INT)",
+        "INSERT INTO n VALUES ('a',1), ('A',1), ('A ',1), ('a\\n\\Z',1), ('A\\n\\Z',1)",
+    )
+    done = both.save(
+        f"DELETE FROM n WHERE BINARY c=CONVERT('A' USING {charset})",  # noqa: S608
+        "UPDATE n SET d=2 WHERE c='A\\n\\Z'",
+    )
+    both.apply(done)
+    one, two = both.checksums("n")
+    assert one == two
+
+
 @pytest.mark.parametrize(("limit", "least"), [("MOST", 3), ("ROOM", 1500)])
 def test_rows_that_are_too_many_are_counted_and_are_in_the_other_file(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, least: int

@@ -2,15 +2,18 @@
 
 import re
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmm.tools.saved.layouts import Layouts, Table, alters
+from mmm.tools.saved.now import same
 from mmm.tools.saved.printed import Change, Row, Said, Statement, items
 from mmm.tools.saved.sql import Writer
 from mmm.tools.saved.values import Cell, Column, literal, quoted, read_cell
 
 OF_MYSQL = {0x5C: b"\\\\", 0x27: b"\\'", 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x08: b"\\b"}
+TEN = ",".join(f"'l{at}'" for at in range(10))
 CLOSE = b"' /* INT meta=0 nullable=1 is_null=0 */"
 
 
@@ -80,6 +83,9 @@ def test_numbers_are_read_by_what_the_column_is() -> None:
         (b"2", b"ENUM(1 byte)", "enum('a','b''x')"): "'b''x'",
         (b"0", b"ENUM(1 byte)", "enum('a','b')"): "0",
         (b"b'00000101'", b"SET(1 bytes)", "set('x','y','z')"): "'x,z'",
+        (b"b'0000010000000010'", b"SET(2 bytes)", f"set({TEN})"): "'l2,l9'",
+        (b"2", b"ENUM(1 byte)", r"enum('a','b\\\\n')"): "2",
+        (b"b'00000011'", b"SET(1 bytes)", r"set('a','b\\\\n')"): "3",
         (b"'2026:11:29'", b"DATE", "date"): "'2026-11-29'",
         (b"0", b"TIMESTAMP(0)", "timestamp"): "'0000-00-00 00:00:00'",
         (b"4294967295.999999", b"TIMESTAMP(6)", "timestamp(6)"): "'2106-02-07 06:28:15.999999'",
@@ -154,3 +160,32 @@ def test_a_layout_is_that_of_its_time() -> None:
     layouts = Layouts(lambda *_: here, lambda *_: there, [(3, b"ALTER TABLE o"), (5, b"ALTER TABLE o")])
     assert [layouts.of(number, "shop", "o") for number in (2, 4, 5)] == [there, None, here]
     assert layouts.of(2, "shop", "other") == here
+
+
+@pytest.mark.parametrize(
+    ("of", "data", "spelt"),
+    [
+        ("inet6", "00000000000000000000ffffc0000201", "::ffff:192.0.2.1"),
+        ("inet6", "000000000000000000000000c0000201", "::192.0.2.1"),
+        ("inet6", "20010db8000000010001000100010001", "2001:db8::1:1:1:1:1"),
+        ("inet4", "c0000201", "192.0.2.1"),
+        ("uuid", "123e4567e89b12d3a456426655440000", "123E4567-E89B-12D3-A456-426655440000"),
+    ],
+)
+def test_an_address_is_the_same_however_it_is_spelt(of: str, data: str, spelt: str) -> None:
+    column = Column("c", of)
+    logged, now = Cell("STRING", bytes.fromhex(data)), Cell("ADDRESS", spelt.encode())
+    assert same(logged, now, column)
+    assert literal(logged, column) == literal(now, column)
+    assert not same(logged, Cell("ADDRESS", b"nothing of the kind"), column)
+
+
+@given(
+    st.sampled_from(["FLOAT", "DOUBLE", "VECTOR", "BIT", "SET", "INT", "TIMESTAMP"]), st.binary(), st.binary()
+)
+def test_what_cannot_be_read_is_another_value(kind: str, logged: bytes, now: bytes) -> None:
+    assert same(Cell(kind, logged), Cell(kind, now), Column("c", "int")) in {True, False}
+
+
+def test_an_address_of_a_column_that_was_longer_is_shown_as_bytes() -> None:
+    assert literal(Cell("STRING", b"\xff" * 20), Column("c", "inet6")) == f"X'{'ff' * 20}'"

@@ -38,7 +38,9 @@ def key_of(image: Mapping[int, Cell], layout: Table) -> Key:
 def _asked(column: Column) -> str:
     """Return what to ask for a column: a text that `answered` makes a value of."""
     named = name(column.name)
-    if column.base in {"bit", "year", "enum", "set"}:
+    if column.base in {"bit", "enum", "set"}:  # a SET of 64 labels plus 0 is a DOUBLE
+        return f"CAST({named} AS UNSIGNED)"
+    if column.base == "year" or "zerofill" in column.kind:
         return f"{named}+0"
     if column.base in _NUMBERS or column.base in {"decimal", "float", "double"}:
         return named
@@ -48,7 +50,10 @@ def _asked(column: Column) -> str:
 
 
 def answered(row: Mapping[str, str | None], layout: Table) -> dict[int, Cell]:
-    """Return the values of a row that was asked for so, by the numbers of its columns."""
+    """Return the values of a row that was asked for so, by the numbers of its columns.
+
+    Raises ValueError where one is not what was asked for.
+    """
     return {at: _cell(column, row[f"c{at}"]) for at, column in enumerate(layout.columns, 1)}
 
 
@@ -77,7 +82,14 @@ def _cell(column: Column, text: str | None) -> Cell:
 
 
 def same(logged: Cell, now: Cell, column: Column) -> bool:
-    """Tell whether a value of the log is what the active master has."""
+    """Tell whether a value of the log is what the active master has; what cannot be read is not."""
+    try:
+        return _same(logged, now, column)
+    except (ValueError, struct.error):
+        return False
+
+
+def _same(logged: Cell, now: Cell, column: Column) -> bool:
     if logged.value is None or now.value is None:
         return logged.value is now.value
     match logged.kind:

@@ -236,9 +236,10 @@ def _equals(cell: Cell, table: Table, at: int, *, exact: bool) -> str:
         return f"{named}=CAST({text} AS JSON)"
     if cell.kind == "YEAR":  # 0 by itself is the year 2000
         return f"{named}+0={text}"
-    if cell.kind in {"ENUM", "SET"}:
-        return f"{named}+0={chosen(cell.kind, (cell.value).decode())}"
-    unicode = column is not None and column.charset.startswith("utf8")
-    if exact and unicode and as_text(cell, column) is not None:  # 'a' is no 'A'
-        return f"BINARY {named}={text}"
+    if cell.kind in {"ENUM", "SET"}:  # a SET of 64 labels plus 0 is a DOUBLE
+        return f"CAST({named} AS UNSIGNED)={chosen(cell.kind, cell.value.decode())}"
+    if exact and column is not None and column.charset:  # 'a' is no 'A'
+        unicode = column.charset.startswith("utf8") and as_text(cell, column) is not None
+        stored_as = text if unicode else f"X'{cell.value.hex()}'"
+        return f"BINARY {named}={stored_as}"
     return f"{named}={text}"

@@ -129,9 +129,9 @@ class Texts:
             rows = self.sources.there.query(
                 question(schema, table, layout, keys), timeout=min(self.left(), _LONGEST_QUESTION)
             )
-        except MysqlError as error:
+            return [answered(row, layout) for row in rows]
+        except (MysqlError, ValueError) as error:
             raise UnaskedError from error
-        return [answered(row, layout) for row in rows]
 
     def _items(self) -> Iterator[tuple[int, Item]]:
         """Return what is printed of every transaction, each by its number."""

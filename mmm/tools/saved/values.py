@@ -27,10 +27,10 @@ _LABEL = re.compile(r"'((?:[^']|'')*)'")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXT = {"utf8mb4": "utf-8", "utf8mb3": "utf-8", "utf8": "utf-8", "ascii": "ascii", "latin1": "cp1252"}
 _WIDE = {"ucs2": "utf-16-be", "utf16": "utf-16-be", "utf16le": "utf-16-le", "utf32": "utf-32-be"}
-_ADDRESSES: dict[str, tuple[int, Callable[[bytes], object]]] = {
-    "inet4": (4, IPv4Address),
-    "inet6": (16, IPv6Address),
-    "uuid": (16, lambda data: uuid.UUID(bytes=data)),
+_ADDRESSES: dict[str, tuple[int, Callable[[bytes], object], Callable[[str], object]]] = {
+    "inet4": (4, IPv4Address, IPv4Address),
+    "inet6": (16, IPv6Address, IPv6Address),
+    "uuid": (16, lambda data: uuid.UUID(bytes=data), uuid.UUID),
 }
 _SHOWN_ESCAPED = {"\\": "\\\\", "'": "''", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 _BREAKS = str.maketrans(_SHOWN_ESCAPED)
@@ -79,6 +79,8 @@ def read_cell(line: bytes, *, mariadb: bool) -> tuple[int, Cell] | None:
     at, text, kind = int(found["at"]), found["value"], found["kind"].decode()
     if text == b"NULL":
         return at, Cell(kind, None)
+    if kind == "SET":
+        return at, Cell(kind, _bits(text.strip()))
     if not (len(text) >= 2 and text.startswith(b"'") and text.endswith(b"'")):
         return at, Cell(kind, text.strip())
     if kind in {"DATE", "TIME", "DATETIME"}:
@@ -86,6 +88,16 @@ def read_cell(line: bytes, *, mariadb: bool) -> tuple[int, Cell] | None:
     if not mariadb:
         return at, Cell(kind, _MYSQL_ESCAPE.sub(_unescaped, text[1:-1]))
     return at, _of_mariadb(kind, text[1:-1])
+
+
+def _bits(text: bytes) -> bytes:
+    """Return the bits of a SET with the last label first: they are printed byte by byte, with the lowest byte first."""
+    bits = text.removeprefix(b"b'").removesuffix(b"'")
+    return (
+        b"b'%s'" % b"".join(bits[at : at + 8] for at in range(len(bits) - 8, -1, -8))
+        if len(bits) > 8
+        else text
+    )
 
 
 def _of_mariadb(kind: str, text: bytes) -> Cell:
@@ -140,7 +152,7 @@ def literal(cell: Cell, column: Column | None) -> str:
         case "VECTOR":
             return f"STRING_TO_VECTOR('{text}')"
         case "ADDRESS":  # as a server tells it that is asked
-            return quoted(text.lower())
+            return quoted(_address(text, column))
         case "TIME" | "DATETIME":
             return f"'{text}'"
         case "TIMESTAMP":
@@ -166,6 +178,16 @@ def moment(text: str) -> str:
     return f"{_EPOCH + timedelta(seconds=int(seconds)):%Y-%m-%d %H:%M:%S}{point}{fraction}"
 
 
+def _address(text: str, column: Column | None) -> str:
+    """Return an address as it is spelt here: servers say `::ffff:192.0.2.1`, or `2001:db8::1:1:1:1:1`."""
+    if column is None or column.base not in _ADDRESSES:
+        return text.lower()
+    try:
+        return str(_ADDRESSES[column.base][2](text))
+    except ValueError:
+        return text.lower()
+
+
 def chosen(kind: str, text: str) -> int:
     """Return what is stored of an ENUM or a SET: the number of the label, or the bits of several."""
     return int(text.strip("b'"), 2) if kind == "SET" else int(text)
@@ -175,17 +197,22 @@ def _labelled(kind: str, text: str, column: Column | None) -> str:
     which = chosen(kind, text)
     labels = [found[1].replace("''", "'") for found in _LABEL.finditer(column.kind)] if column else []
     if kind == "ENUM":
-        return quoted(labels[which - 1]) if 0 < which <= len(labels) else str(which)
-    if which >> len(labels):
+        known, these = 0 < which <= len(labels), labels[which - 1 : which]
+    else:
+        known, these = not which >> len(labels), [each for bit, each in enumerate(labels) if which >> bit & 1]
+    if not known or any(
+        "\\" in label for label in these
+    ):  # servers show a label's own escaped: the number is sure
         return str(which)
-    return quoted(",".join(label for bit, label in enumerate(labels) if which >> bit & 1))
+    return quoted(",".join(these))
 
 
 def _string(cell: Cell, column: Column | None) -> str:
     value = cell.value or b""
     if column is not None and column.base in _ADDRESSES:
-        size, shown = _ADDRESSES[column.base]
-        return f"'{shown(value.ljust(size, bytes(1)))}'"  # zeros at its end are not in the log
+        size, shown, _ = _ADDRESSES[column.base]
+        if len(value) <= size:  # else it was another type then
+            return f"'{shown(value.ljust(size, bytes(1)))}'"  # zeros at its end are not in the log
     if column is not None and column.base == "binary" and (length := re.search("[0-9]+", column.kind)):
         cell = Cell(cell.kind, value.ljust(int(length[0]), bytes(1)))
         value = cell.value or b""
