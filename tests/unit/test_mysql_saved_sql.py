@@ -636,6 +636,7 @@ def test_what_the_log_does_not_have_of_before_may_have_changed(servers: Servers,
     assert "may have changed on db2 since: what they were" in both.text(done, "summary.txt")
 
 
+@pytest.mark.parametrize("servers", KINDS, indirect=True)
 @pytest.mark.parametrize("image", ["FULL", "NOBLOB"])
 def test_a_row_with_a_generated_column_is_as_before_where_the_rest_is(
     servers: Servers, tmp_path: Path, image: str
