@@ -114,7 +114,9 @@ def test_the_answer_to_reload_says_what_came_of_new_files() -> None:
     assert (
         str(reload.with_renewed(Verdict("same_conf"), "")) == "OK: The conf has not changed: nothing to take."
     )
-    taken = reload.with_renewed(Verdict("reloaded", {"changes": ("debug",), "renamed": ()}), "TLS: new files are taken")
+    taken = reload.with_renewed(
+        Verdict("reloaded", {"changes": ("debug",), "renamed": ()}), "TLS: new files are taken"
+    )
     assert str(taken) == "OK: The conf is taken.\ndebug\nTLS: new files are taken\n"
     refused = Verdict("conf_unusable", {"lines": ("m.conf:1: wrong",)})
     assert reload.with_renewed(refused, "TLS: new files are taken") is refused
